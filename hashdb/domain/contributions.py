@@ -11,11 +11,15 @@ from typing import NamedTuple, Self
 from hashdb.domain.signals import Algorithm, Signal
 
 TOMBSTONES_KEPT = timedelta(days=90)
-"""How long readers that know values, not ids, can read a withdrawal; ThreatExchange keeps it as long."""
+"""How long readers of protocols without ids can read a withdrawal; ThreatExchange keeps it as long."""
 
 
 class Media(StrEnum):
-    """The kind of content that was removed."""
+    """The kind of content that was removed.
+
+    `image`: a picture. `video`: a video. `video_frame`: a frame of a video. `document`: a document. `audio`: a sound
+    recording.
+    """
 
     IMAGE = "image"
     VIDEO = "video"
@@ -25,7 +29,11 @@ class Media(StrEnum):
 
 
 class Status(StrEnum):
-    """The status of a contribution; only an active one matches."""
+    """The status of a contribution; only an active one matches.
+
+    `active`: it takes part. `withdrawn`: its member withdrew it. `expired`: its time is over. `suspended`: its member
+    is suspended.
+    """
 
     ACTIVE = "active"
     WITHDRAWN = "withdrawn"
@@ -34,7 +42,12 @@ class Status(StrEnum):
 
 
 class Standing(StrEnum):
-    """The result of the opinions and decisions on a contribution."""
+    """The result of the opinions and decisions on a contribution.
+
+    `unreviewed`: no other member has given an opinion. `confirmed`: another member confirms it. `disputed`: another
+    member disputes it; it still matches. `quarantined`: it does not match until a later decision. `retired`: a reviewer
+    found it wrong; it does not match.
+    """
 
     UNREVIEWED = "unreviewed"
     CONFIRMED = "confirmed"
@@ -103,7 +116,7 @@ class Contribution:
     withdrawal_reason: str | None
     erased: bool
     masked: int = 0
-    """How many signals are masked, because they are close to a benign one; `signals` does not have them."""
+    """How many signals are suppressed, because they are near a benign entry; `signals` does not have them."""
     hidden: frozenset[str] = frozenset()
     changed_at: datetime | None = field(default=None, compare=False)
     """The time of its last event; None where it was not requested, or the reader may not know it."""

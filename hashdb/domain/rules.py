@@ -85,7 +85,7 @@ class Rules:
                 yield Fault(f"radius.{algorithm}", reason)
 
     def benign_radius_fault(self, algorithm: Algorithm, radius: int) -> str | None:
-        """Why a benign signal may not have this radius (bits), or None: a larger one would mask unlike signals."""
+        """Why a benign signal may not have this radius (bits), or None: a larger one would suppress unlike signals."""
         if 0 <= radius <= algorithm.radius:
             return None
         return f"the radius of {algorithm} must be 0 to {algorithm.radius} bits"

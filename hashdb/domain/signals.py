@@ -13,7 +13,10 @@ _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
 
 
 class Algorithm(StrEnum):
-    """How a signal was made. Values of different algorithms are never compared."""
+    """The algorithm of a signal. Values of different algorithms are never compared.
+
+    `pdq` and `phash256` have 256 bits; `phash`, `dhash`, `whash` and `ahash` have 64 bits.
+    """
 
     PDQ = "pdq"
     PHASH256 = "phash256"
@@ -114,7 +117,10 @@ _THOROUGH_FROM = 3
 
 
 class Profile(StrEnum):
-    """How many variants a contribution has; more variants find more alterations and take more of the index."""
+    """How many variants a contribution has; more variants find more alterations and take more of the index.
+
+    `plain`: none. `balanced`: some. `thorough`: the most.
+    """
 
     PLAIN = "plain"
     BALANCED = "balanced"

@@ -37,23 +37,23 @@ RETRY_SECONDS = 5.0
 
 _CONTRIBUTIONS = (Budget.CONTRIBUTIONS,)
 _BUDGETS: dict[str, tuple[Budget, ...]] = {
-    "matches.match": MATCH_BUDGETS,
-    "matches.match_media": MATCH_BUDGETS,
+    "matches.match_signals": MATCH_BUDGETS,
+    "matches.match_pictures": MATCH_BUDGETS,
     "hma.look_up": MATCH_BUDGETS,
     "hma.lookup_upload": MATCH_BUDGETS,
     "hma.look_up_raw": MATCH_BUDGETS,
-    "contributions.contribute": _CONTRIBUTIONS,
-    "contributions.contribute_media": _CONTRIBUTIONS,
+    "contributions.create_contributions": _CONTRIBUTIONS,
+    "contributions.contribute_pictures": _CONTRIBUTIONS,
     "hma.add_content": _CONTRIBUTIONS,
     "hma.add_signal": _CONTRIBUTIONS,
     "stopncii.submit": _CONTRIBUTIONS,
     "threatexchange.describe": _CONTRIBUTIONS,
     # These POST requests write nothing.
-    "signals.hash_media": (),
+    "signals.hash_pictures": (),
     "hma.hash_upload": (),
     "hma.compare": (),
     "tat.log_in": (),
-    "opinions.give": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
+    "opinions.give_opinion": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
     "stopncii.feed_back": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
     "threatexchange.react": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
 }

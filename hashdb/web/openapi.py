@@ -1,4 +1,4 @@
-"""OpenAPI: a decorator that documents a view beside its code, and the document that is made of it."""
+"""OpenAPI: a decorator that documents a view in its code, and the document that is made from these views."""
 
 from __future__ import annotations
 
@@ -29,19 +29,32 @@ TEXT = "text/plain"
 PROBLEM = "application/problem+json"
 
 _REFUSALS = {
-    400: "Not JSON, or not multipart.",
-    401: "No key, or none that is valid now.",
-    403: "Without the scope, of a suspended member, or another member's.",
-    404: "Does not exist, or not for you.",
-    409: "Conflict.",
-    410: "The cursor is not of the present log: start over from 0.",
-    413: "Too large.",
-    415: "Another Content-Type, or not a picture that is read.",
-    422: "Well-formed, but refused; `errors` names every fault.",
-    429: "A limit of the key is reached, or it has too much under way; come again after `Retry-After`.",
-    503: "Busy; nothing was stored; come again after `Retry-After`.",
+    400: "The body is not JSON, or not a multipart form.",
+    401: "The request has no key, or its key is not valid now.",
+    403: "The key lacks the scope, its member is suspended, or the object belongs to another member.",
+    404: "The object does not exist, or you may not see it.",
+    409: "The request conflicts with the present state.",
+    410: "The cursor does not belong to the present log: start again from 0.",
+    413: "The request is too large.",
+    415: "The Content-Type is wrong, or the file is not a picture that the service can read.",
+    422: "The request is well-formed, but not valid: `errors` lists every fault.",
+    429: "The key has reached a limit, or has too many requests in progress: repeat after `Retry-After` seconds.",
+    503: "The service is busy and stored nothing: repeat after `Retry-After` seconds.",
 }
-_KEY = {"type": "http", "scheme": "bearer", "description": "The secret of a member's key: `hdb_…`."}
+_ABOUT = """\
+Platforms use hashdb to recognise content that other platforms have removed as terrorist content.
+
+- Send the secret of your key as `Authorization: Bearer hdb_…`.
+- Bodies are JSON in UTF-8. A request with an unknown field or parameter is refused; a response may gain fields.
+- Times are in UTC, as in RFC 3339. A signal is `algorithm:hex` in lower case.
+- Lists come in pages: send `next` as `after` to get the next page. On the last page, `next` is null.
+- An error is `application/problem+json` (RFC 9457). `type` names it, and `errors` lists every fault of a request.
+"""
+_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "The secret of a key, `hdb_…`. An administrator issues it to a member.",
+}
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -49,17 +62,21 @@ class Idempotent(BaseModel):
     """The header that makes a request safe to repeat."""
 
     idempotency_key: str | None = Field(
-        None, alias="Idempotency-Key", description="The same key and body within 24 h gets the same answer."
+        None,
+        alias="Idempotency-Key",
+        description="A value of your choice. A repeated request with this value and the same body, within 24 hours, "
+        "gets the same response and stores nothing again.",
     )
 
 
 class ApiBlueprint(Blueprint):
     """A blueprint whose views the document lists under one tag."""
 
-    def __init__(self, name: str, import_name: str, *, tag: str, url_prefix: str | None = None) -> None:
-        """Like Flask's, with a tag."""
+    def __init__(self, name: str, import_name: str, *, tag: str, about: str, url_prefix: str | None = None) -> None:
+        """A Flask blueprint with a tag, and a sentence about it that names the readers."""
         super().__init__(name, import_name, url_prefix=url_prefix)
         self.tag: Final = tag
+        self.about: Final = about
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +111,8 @@ def operation(
 ) -> Callable[[View], View]:
     """Document a view, and require a key with one of `scopes` before anything is read (None: no key is needed).
 
+    The name of the view is the id of the operation, and its docstring is the summary and the description.
+
     `answers` maps a status to the model of its JSON, or to `str` for plain text. `streams` are other media types of the
     first status. `reads` is the model of the JSON body, `form` of the multipart body, `takes` of the query string:
     without `takes`, a query string is rejected. `refuses` are error statuses beside those that the others imply.
@@ -111,8 +130,9 @@ def operation(
         implied = {503} | ({401, 403, 422, 429} if scopes is not None else set())
         implied |= {400, 413, 415} if reads or form else set()
         summary, _, description = cleandoc(view.__doc__ or "").partition("\n\n")
+        description = " ".join(description.split())
         _OPERATIONS[guarded] = _Operation(
-            summary=summary,
+            summary=summary.removesuffix("."),
             description=description,
             answers=answers,
             scopes=scopes,
@@ -154,7 +174,7 @@ class _Document:
             blueprint = app.blueprints[rule.endpoint.rpartition(".")[0]]
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
                 paths.setdefault(path, {})[method.lower()] = {
-                    "operationId": f"{method.lower()}_{rule.endpoint.replace('.', '_')}",
+                    "operationId": rule.endpoint.rpartition(".")[2],
                     "tags": [blueprint.tag] if isinstance(blueprint, ApiBlueprint) else [],
                     **self._operation(documented, re.findall(r"{(\w+)}", path)),
                 }
@@ -164,11 +184,13 @@ class _Document:
             "info": {
                 "title": "hashdb",
                 "version": __version__,
-                "description": "A shared database of perceptual hashes of removed terrorist content.",
+                "description": _ABOUT,
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "tags": [
-                {"name": blueprint.tag} for blueprint in app.blueprints.values() if isinstance(blueprint, ApiBlueprint)
+                {"name": blueprint.tag, "description": blueprint.about}
+                for blueprint in app.blueprints.values()
+                if isinstance(blueprint, ApiBlueprint)
             ],
             "paths": paths,
             "components": {"schemas": self._schemas | definitions["$defs"], "securitySchemes": {"key": _KEY}},
@@ -185,11 +207,7 @@ class _Document:
             answers[str(min(documented.answers))]["content"][media_type] = {"schema": {"type": "string"}}
         answers |= {str(status): self._refusal(status) for status in documented.refuses}
         operation: dict[str, Any] = {"summary": documented.summary, "parameters": parameters, "responses": answers}
-        needed = " or ".join(f"`{scope}`" for scope in documented.scopes or ())
-        if description := [
-            part for part in (documented.description, needed and f"Needs a key with scope {needed}.") if part
-        ]:
-            operation["description"] = "\n\n".join(description)
+        operation["description"] = f"{documented.description}\n\n{_needed_key(documented.scopes)}"
         if documented.scopes is not None:
             operation["security"] = [{"key": []}]
         if documented.body is not None:
@@ -209,16 +227,22 @@ class _Document:
         }
         required = schema.get("required", ())
         return [
-            {"in": place, "name": name, "required": name in required, "schema": _without_null(definition)}
+            {
+                "in": place,
+                "name": name,
+                "required": name in required,
+                "description": definition.pop("description"),
+                "schema": _without_null(definition),
+            }
             for name, definition in schema.get("properties", {}).items()
         ]
 
     def _answer(self, model: type[BaseModel] | type[str] | None) -> dict[str, Any]:
         if model is None:
-            return {"description": "Done; no content.", "content": {}}
+            return {"description": "Success, without content.", "content": {}}
         if issubclass(model, str):
-            return {"description": "The answer.", "content": {TEXT: {"schema": {"type": "string"}}}}
-        return {"description": "The answer.", "content": {JSON: {"schema": self._schema(model, "serialization")}}}
+            return {"description": "Success.", "content": {TEXT: {"schema": {"type": "string"}}}}
+        return {"description": "Success.", "content": {JSON: {"schema": self._schema(model, "serialization")}}}
 
     def _refusal(self, status: int) -> dict[str, Any]:
         response: dict[str, Any] = {
@@ -226,9 +250,14 @@ class _Document:
             "content": {PROBLEM: {"schema": self._schema(Problem, "serialization")}},
         }
         if status == 401:
-            response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer."}}
+            response["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "`Bearer`."}}
         if status in (429, 503):
-            response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+            response["headers"] = {
+                "Retry-After": {
+                    "schema": {"type": "integer"},
+                    "description": "Seconds until you may repeat the request.",
+                }
+            }
         return response
 
 
@@ -237,8 +266,15 @@ def _path_parameter(name: str) -> dict[str, Any]:
         "in": "path",
         "name": name,
         "required": True,
+        "description": f"The id of the {name.removesuffix('_id').replace('benign', 'benign entry')}.",
         "schema": {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
     }
+
+
+def _needed_key(scopes: Sequence[Scope] | None) -> str:
+    if scopes is None:
+        return "Needs no key."
+    return f"Needs a key with scope {' or '.join(f'`{scope}`' for scope in scopes)}." if scopes else "Needs a key."
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

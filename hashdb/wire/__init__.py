@@ -280,6 +280,9 @@ Moment = Annotated[
     PlainSerializer(format_instant, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+Next = Annotated[
+    int | None, Field(description="Where the next page begins: send it as `after`. Null on the last page.")
+]
 Opaque = Annotated[str, StringConstraints(max_length=200)]
 """A value that only the client interprets; it is returned unchanged."""
 Line = Annotated[Opaque, AfterValidator(_check_line)]

@@ -24,60 +24,65 @@ from hashdb.domain.accounts.members import (
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.domain.rules import Rules, Vocabulary
 from hashdb.domain.signals import Algorithm
-from hashdb.wire import UNSENT, Line, Moment, Name, PageModel, RequestModel, ResponseModel
+from hashdb.wire import UNSENT, Line, Moment, Name, Next, PageModel, RequestModel, ResponseModel
 from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, MappedTo, Mirror
 
 
 class LimitsIn(RequestModel, Mirror[MemberLimits]):
     """What a member may use."""
 
-    contributions_per_day: Annotated[int, Ge(0), Le(2**31 - 1)] | None = None
+    contributions_per_day: Annotated[
+        Annotated[int, Ge(0), Le(2**31 - 1)] | None,
+        Field(description="The most contributions in a day (UTC); null is no limit."),
+    ] = None
     budget_factor: Annotated[
-        int, Ge(1), Le(1_000), Field(description="By how much the budgets of its keys are wider than everybody's.")
+        int, Ge(1), Le(1_000), Field(description="The budgets of its keys are the default times this number.")
     ] = 1
 
 
 class LimitsOut(ResponseModel, Mirror[MemberLimits]):
-    """What a member may use; null is no limit of contributions."""
+    """What a member may use."""
 
-    contributions_per_day: int | None
+    contributions_per_day: int | None = Field(description="The most contributions in a day (UTC); null is no limit.")
     budget_factor: Annotated[int, SPARSE] = Field(
-        1, description="By how much the budgets of its keys are wider than everybody's."
+        1, description="The budgets of its keys are the default times this number."
     )
 
 
 class BudgetOut(ResponseModel, FromDomain[BudgetLeft]):
-    """A budget of the key: what it may use within so many seconds."""
+    """A budget of a key: an amount that it may use in a period."""
 
-    limit: int
-    seconds: Annotated[int, MappedTo("budget.seconds")]
-    left: int = Field(description="What is left of it, as far as the worker that answers knows.")
-    renews_at: Moment
+    limit: int = Field(description="The amount that the key may use in the period.")
+    seconds: Annotated[int, MappedTo("budget.seconds")] = Field(description="The length of the period, in seconds.")
+    left: int = Field(description="What is left, as far as the worker that responds knows.")
+    renews_at: Moment = Field(description="When the whole amount is available again.")
 
 
 class OwnLimitsOut(LimitsOut):
-    """What the member may use, and its key."""
+    """What your member and your key may use."""
 
-    budgets: dict[Budget, BudgetOut] = Field({}, description="By what is counted.")
+    budgets: dict[Budget, BudgetOut] = Field({}, description="The budgets of the key, by what they count.")
 
 
 class MemberIn(RequestModel, Mirror[MemberDraft]):
     """A member to add."""
 
-    name: Name
-    kind: MemberKind
-    contact: Line = ""
-    limits: LimitsIn = LimitsIn()
+    name: Name = Field(description="The name of the organisation; no other member may have it.")
+    kind: MemberKind = Field(description="The kind of the organisation.")
+    contact: Line = Field("", description="Whom to write to. Visible to administrators and auditors.")
+    limits: LimitsIn = Field(LimitsIn(), description="What the member may use.")
 
 
 class MemberChangeIn(RequestModel, ChangeMirror[MemberChange]):
-    """A change to a member: the fields to change."""
+    """A change of a member: only the fields to change."""
 
-    name: Name = UNSENT
-    kind: MemberKind = UNSENT
-    contact: Line = UNSENT
-    limits: LimitsIn = Field(LimitsIn(), description="A limit that is not sent stays as it is; null is no limit.")
-    status: MemberStatus = UNSENT
+    name: Annotated[Name, Field(description="The new name; no other member may have it.")] = UNSENT
+    kind: Annotated[MemberKind, Field(description="The kind of the organisation.")] = UNSENT
+    contact: Annotated[Line, Field(description="Whom to write to. Visible to administrators and auditors.")] = UNSENT
+    limits: LimitsIn = Field(LimitsIn(), description="The limits to change; other limits stay. Null is no limit.")
+    status: Annotated[MemberStatus, Field(description="`suspended` suspends the member, `active` reinstates it.")] = (
+        UNSENT
+    )
 
     @classmethod
     def fields_from(cls, value: MemberChange) -> dict[str, Any]:
@@ -100,52 +105,57 @@ class MemberChangeIn(RequestModel, ChangeMirror[MemberChange]):
 class MemberOut(ResponseModel, Mirror[Member]):
     """A member."""
 
-    id: int
-    name: str
-    kind: MemberKind
-    status: MemberStatus
-    contact: str
-    limits: LimitsOut
-    created_at: Moment
+    id: int = Field(description="The id of the member.")
+    name: str = Field(description="The name of the organisation.")
+    kind: MemberKind = Field(description="The kind of the organisation.")
+    status: MemberStatus = Field(description="Whether the member may take part.")
+    contact: str = Field(description="Whom to write to.")
+    limits: LimitsOut = Field(description="What the member may use.")
+    created_at: Moment = Field(description="When the member was added.")
 
 
 class MembersOut(PageModel):
     """A page of members."""
 
-    members: list[MemberOut]
-    next: int | None
+    members: list[MemberOut] = Field(description="The members of this page.")
+    next: Next
 
 
 class KeyIn(RequestModel, Mirror[KeyDraft]):
     """A key to issue."""
 
-    scopes: Annotated[list[Scope], Len(1, len(Scope))]
-    expires_at: Moment | None = Field(None, description="When it stops opening anything.")
-    hides_distances: bool = Field(False, description="Whether matches are answered to it without how close they are.")
+    scopes: Annotated[list[Scope], Len(1, len(Scope))] = Field(description="What the key may be used for.")
+    expires_at: Moment | None = Field(None, description="When the key stops working; null is never.")
+    hides_distances: bool = Field(
+        False,
+        description="Whether matches for this key carry no distances. Not possible with `feed`, `audit` or `admin`.",
+    )
 
 
 class KeyOut(ResponseModel, FromDomain[Key]):
     """A key, without its secret."""
 
-    id: str
-    scopes: list[Scope]
-    created_at: Moment
-    expires_at: Moment | None
-    revoked_at: Moment | None
-    hides_distances: Annotated[bool, SPARSE] = False
+    id: str = Field(description="The id of the key.")
+    scopes: list[Scope] = Field(description="What the key may be used for.")
+    created_at: Moment = Field(description="When the key was issued.")
+    expires_at: Moment | None = Field(description="When the key stops working; null is never.")
+    revoked_at: Moment | None = Field(description="When the key was revoked; null if it was not.")
+    hides_distances: Annotated[bool, SPARSE] = Field(
+        False, description="Whether matches for this key carry no distances."
+    )
 
 
 class KeysOut(PageModel):
     """A page of keys."""
 
-    keys: list[KeyOut]
-    next: int | None
+    keys: list[KeyOut] = Field(description="The keys of this page.")
+    next: Next
 
 
 class IssuedKeyOut(KeyOut):
     """A new key; only this response has the secret."""
 
-    secret: str
+    secret: str = Field(description="The secret, `hdb_…`. The service does not store it.")
 
     @classmethod
     def from_issued(cls, issued: IssuedKey) -> Self:
@@ -179,32 +189,34 @@ class MemberWithKeyOut(ResponseModel):
 
 
 class OwnKey(ResponseModel, FromDomain[Key]):
-    """The key of a request."""
+    """The key of this request."""
 
-    id: str
-    scopes: list[Scope]
+    id: str = Field(description="The id of the key.")
+    scopes: list[Scope] = Field(description="What the key may be used for.")
     hides_distances: Annotated[bool, SPARSE] = Field(
-        False, description="Whether matches are answered to it without how close they are."
+        False, description="Whether matches for this key carry no distances."
     )
 
 
 class AlgorithmOut(ResponseModel):
     """An algorithm that this service accepts."""
 
-    bits: int
-    radius: int = Field(description="How many bits may differ, where a query does not say.")
-    max_radius: int = Field(description="The widest radius that a query may ask for.")
+    bits: int = Field(description="The length of a value, in bits.")
+    radius: int = Field(description="The default radius: how many bits may differ.")
+    max_radius: int = Field(description="The largest radius that a query may name.")
 
 
 class MeOut(ResponseModel):
-    """Who you are here, and what this service takes."""
+    """Your member and key, and what this service accepts."""
 
-    member: MemberOut
-    key: OwnKey
-    limits: OwnLimitsOut
-    algorithms: dict[Algorithm, AlgorithmOut]
-    labels: dict[str, list[str]]
-    version: str
+    member: MemberOut = Field(description="Your member.")
+    key: OwnKey = Field(description="The key of this request.")
+    limits: OwnLimitsOut = Field(description="What your member and your key may use.")
+    algorithms: dict[Algorithm, AlgorithmOut] = Field(description="The algorithms that this service accepts.")
+    labels: dict[str, list[str]] = Field(
+        description="The vocabulary: the codes of each kind, such as `behaviour` or `reason`."
+    )
+    version: str = Field(description="The version of hashdb.")
 
     @classmethod
     def from_domain(cls, member: Member, key: Key, rules: Rules, budgets: Iterable[BudgetLeft], version: str) -> Self:
@@ -221,7 +233,7 @@ class MeOut(ResponseModel):
         )
 
     def rules(self) -> Rules:
-        """The rules of this service, as far as they are in the response."""
+        """The rules of this service that the response has."""
         codes = {kind: tuple(self.labels.get(kind, ())) for kind in Vocabulary.kinds()}
         radii = {name: algorithm.max_radius for name, algorithm in self.algorithms.items()}
         return Rules(tuple(self.algorithms), Vocabulary(**codes), radii)
@@ -259,7 +271,7 @@ class UserOut(ResponseModel, FromDomain[User]):
     has_password: bool
     second_factor: bool
     created_at: Moment
-    password: str | None = Field(None, description="Just made, shown this once.")
+    password: str | None = Field(None, description="The new password; no other response has it.")
 
     @classmethod
     def from_added(cls, added: AddedUser) -> Self:

@@ -36,6 +36,7 @@ from hashdb.errors import Fault, reject_field
 from hashdb.wire import (
     Line,
     Moment,
+    Next,
     PageModel,
     RequestModel,
     ResponseModel,
@@ -103,24 +104,28 @@ _Quality = Annotated[int, Ge(0), Le(100), checked_by(lambda context, quality: qu
 
 
 class MetadataIn(RequestModel):
-    """The metadata of a removed item: all but its signals and its quality."""
+    """What is known about a removed item, without its signals and quality."""
 
     model_config = ConfigDict(json_schema_extra=_require_removed_at)
 
-    labels: _Labels = Field(description="What the content does, from the vocabulary.")
+    labels: _Labels = Field(description="What the content does: codes of the vocabulary.")
     removed_at: Annotated[_Past | None, AfterValidator(_require_time)] = Field(
-        None, validate_default=True, description="When it was removed."
+        None, validate_default=True, description="When the item was removed. It may be null only with `imported=1`."
     )
-    media: Media = Media.IMAGE
-    severity: _Severity | None = Field(None, description="0 to 4, higher is worse, 4 = crisis.")
-    basis: _Basis | None = Field(None, description="Why it was removed, from the vocabulary.")
-    tco_ground: _Ground | None = Field(None, description="Ground of Regulation (EU) 2021/784, Art. 2(7).")
-    entity: _Entity | None = Field(None, description="List and slug, like `UN:example`.")
-    incident: _Incident | None = Field(None, description="`CIP:<slug>` or `CI:<slug>`.")
-    context: _Context = Field([], description="What a reviewer should know, from the vocabulary.")
-    notified_at: _Past | None = Field(None, description="When the platform was told of it.")
-    reference: Line | None = Field(None, description="Your own id; shown to you and to auditors only.")
-    expires_at: _Future | None = Field(None, description="When it stops matching.")
+    media: Media = Field(Media.IMAGE, description="The kind of content.")
+    severity: _Severity | None = Field(None, description="0 to 4; higher is worse, 4 is a crisis.")
+    basis: _Basis | None = Field(None, description="Why the item was removed: a code of the vocabulary.")
+    tco_ground: _Ground | None = Field(
+        None, description="The ground of Regulation (EU) 2021/784, Article 2(7): a code of the vocabulary."
+    )
+    entity: _Entity | None = Field(
+        None, description="The entity behind the content: a list and a slug, for example `UN:example`."
+    )
+    incident: _Incident | None = Field(None, description="The incident: `CIP:<slug>` or `CI:<slug>`.")
+    context: _Context = Field([], description="What a reviewer needs to know before acting: codes of the vocabulary.")
+    notified_at: _Past | None = Field(None, description="When someone notified the platform of the item.")
+    reference: Line | None = Field(None, description="Your own id of the item. Only you and auditors can see it.")
+    expires_at: _Future | None = Field(None, description="When the contribution expires and stops matching.")
 
     def to_draft(self, signals: Sequence[Signal], quality: int | None) -> Draft:
         """The draft of an item with these signals."""
@@ -134,10 +139,12 @@ class DraftIn(MetadataIn, Mirror[Draft]):
     """A removed item with its signals."""
 
     signals: Annotated[list[_AllowedSignal], Len(1, SIGNALS_AN_ITEM)] = Field(
-        description="Hashes of the item: several algorithms, and variants of it."
+        description="The hashes of the item: of several algorithms, and of variants of the item."
     )
     quality: Annotated[_Quality | None, AfterValidator(_require_quality)] = Field(
-        None, validate_default=True, description="The picture's PDQ quality; required with pdq."
+        None,
+        validate_default=True,
+        description="The PDQ quality of the picture, at least 50. Required with a `pdq` signal.",
     )
 
     def to_domain(self) -> Draft:
@@ -148,7 +155,9 @@ class DraftIn(MetadataIn, Mirror[Draft]):
 class ContributionsIn(RequestModel):
     """A request to contribute."""
 
-    contributions: Annotated[list[DraftIn], Len(1, DRAFTS_A_REQUEST)]
+    contributions: Annotated[list[DraftIn], Len(1, DRAFTS_A_REQUEST)] = Field(
+        description="The drafts: 1 to 1,000 removed items."
+    )
 
     @classmethod
     def from_domain(cls, drafts: Sequence[Draft]) -> Self:
@@ -227,14 +236,14 @@ _MANY = TypeAdapter(Annotated[list[MetadataIn], Len(max_length=FILES_A_REQUEST)]
 
 
 class AmendmentIn(RequestModel, ChangeMirror[Amendment]):
-    """A change to a contribution: the fields to change."""
+    """A change of a contribution: only the fields to change."""
 
-    labels: _Labels = Field(default_factory=list, description="Replaces the labels.")
-    severity: _Severity | None = None
-    basis: _Basis | None = None
-    context: _Context = Field(default_factory=list)
-    incident: _Incident | None = None
-    expires_at: _Future | None = None
+    labels: _Labels = Field(default_factory=list, description="The new labels; they replace the present ones.")
+    severity: _Severity | None = Field(None, description="The new severity, 0 to 4; null removes it.")
+    basis: _Basis | None = Field(None, description="The new basis, a code of the vocabulary; null removes it.")
+    context: _Context = Field(default_factory=list, description="The new context codes; they replace the present ones.")
+    incident: _Incident | None = Field(None, description="The new incident; null removes it.")
+    expires_at: _Future | None = Field(None, description="The new expiry; null removes it.")
 
 
 _File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})]
@@ -245,29 +254,29 @@ class MediaIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    file: Annotated[list[_File], Len(1, FILES_A_REQUEST)] = Field(description="One picture or more.")
+    file: Annotated[list[_File], Len(1, FILES_A_REQUEST)] = Field(description="The pictures, 1 to 32.")
 
 
 class ContributedMediaIn(MediaIn):
     """A form with pictures to contribute."""
 
     metadata: str = Field(
-        description="JSON: what is said of the items (a draft without `signals` and `quality`), one object for all "
-        "or a list with one for each file."
+        description="JSON: what is known about the items, as in a draft without `signals` and `quality`. One object "
+        "for all files, or a list with one object for each file."
     )
 
 
 class WithdrawalIn(RequestModel):
     """The reason of a withdrawal."""
 
-    reason: Reason = Field(description="A reason of the vocabulary.")
+    reason: Reason = Field(description="Why you withdraw it: a reason of the vocabulary.")
 
 
 class Contributor(ResponseModel):
-    """The member that contributed; id 0 and an empty name for a key that is not told it."""
+    """A member. If your key may not know it, the id is 0 and the name is empty."""
 
-    id: int
-    name: str
+    id: int = Field(description="The id of the member.")
+    name: str = Field(description="The name of the member.")
 
 
 _S = TypeVar("_S", bound=Contribution | Opinion | Case)
@@ -302,35 +311,41 @@ class Shown(Mirror[_S]):
 
 
 class ContributionOut(ResponseModel, Shown[Contribution]):
-    """A contribution; `signals` and `reference` are left out for readers who may not see them."""
+    """A contribution. Without the right to see them, `signals` and `reference` are left out."""
 
     HIDEABLE: ClassVar[frozenset[str]] = frozenset({"signals", "reference"})
 
-    id: int
-    known: bool = Field(False, description="(answer to a contribution) You had this same set of signals active.")
-    status: Status
-    standing: Standing
-    member: Contributor
-    received_at: Moment
-    signals: list[SignalText] = Field([])
-    labels: list[str]
-    removed_at: Moment | None
-    quality: int | None
-    media: Media
-    severity: int | None
-    basis: str | None
-    tco_ground: str | None
-    entity: str | None
-    incident: str | None
-    context: list[str]
-    notified_at: Moment | None
-    reference: str | None = None
-    expires_at: Moment | None
-    withdrawn_at: Moment | None
-    withdrawal_reason: str | None
-    erased: bool
-    masked: int = Field(0, description="Signals that match nothing, as they are close to what everybody may show.")
-    changed_at: Moment | None = Field(None, description="(in lists) When the log last told of it.")
+    id: int = Field(description="The id of the contribution.")
+    known: bool = Field(
+        False, description="In the response to a contribution: you had the same set of signals active already."
+    )
+    status: Status = Field(description="Whether the contribution takes part.")
+    standing: Standing = Field(description="What opinions and decisions say about it.")
+    member: Contributor = Field(description="The member that contributed it.")
+    received_at: Moment = Field(description="When the service received it.")
+    signals: list[SignalText] = Field([], description="The hashes of the item.")
+    labels: list[str] = Field(description="What the content does: codes of the vocabulary.")
+    removed_at: Moment | None = Field(description="When the item was removed; null if unknown.")
+    quality: int | None = Field(description="The PDQ quality of the picture; null if unknown.")
+    media: Media = Field(description="The kind of content.")
+    severity: int | None = Field(description="0 to 4; higher is worse, 4 is a crisis.")
+    basis: str | None = Field(description="Why the item was removed: a code of the vocabulary.")
+    tco_ground: str | None = Field(
+        description="The ground of Regulation (EU) 2021/784, Article 2(7): a code of the vocabulary."
+    )
+    entity: str | None = Field(
+        description="The entity behind the content: a list and a slug, for example `UN:example`."
+    )
+    incident: str | None = Field(description="The incident: `CIP:<slug>` or `CI:<slug>`.")
+    context: list[str] = Field(description="What a reviewer needs to know before acting: codes of the vocabulary.")
+    notified_at: Moment | None = Field(description="When someone notified the platform of the item.")
+    reference: str | None = Field(None, description="The member's own id of the item.")
+    expires_at: Moment | None = Field(description="When it expires; null is never.")
+    withdrawn_at: Moment | None = Field(description="When it was withdrawn; null if it was not.")
+    withdrawal_reason: str | None = Field(description="Why it was withdrawn: a reason of the vocabulary.")
+    erased: bool = Field(description="Whether its content was erased.")
+    masked: int = Field(0, description="How many of its signals are suppressed, because they are near a benign entry.")
+    changed_at: Moment | None = Field(None, description="In lists: the time of its last event.")
 
     @classmethod
     def fields_from(cls, value: Contribution) -> dict[str, Any]:
@@ -349,7 +364,7 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
 
 def visible_fields(contribution: Contribution) -> dict[str, Any]:
     """The fields of `ContributionOut` that the reader may see, by name, for lists and feeds."""
-    # Not derived, in a quarter of the time.
+    # Not derived: this takes a quarter of the time.
     fields = dict(zip(_FIELDS, _get_fields(contribution), strict=True))
     for name in ("signals", "labels", "context"):
         fields[name] = list(fields[name])
@@ -368,8 +383,8 @@ _get_fields = attrgetter(*_FIELDS)
 class ReceiptOut(ResponseModel):
     """The response to a request to contribute: the contributions, in order."""
 
-    contributions: list[ContributionOut]
-    checkpoint: int
+    contributions: list[ContributionOut] = Field(description="The contributions, in the order of the drafts.")
+    checkpoint: int = Field(description="The seq of the log when the contributions were stored.")
 
     @classmethod
     def from_domain(cls, receipt: Receipt) -> Self:
@@ -385,18 +400,18 @@ class ReceiptOut(ResponseModel):
 class ContributionsOut(PageModel):
     """A page of contributions."""
 
-    contributions: list[ContributionOut]
-    next: int | None
+    contributions: list[ContributionOut] = Field(description="The contributions of this page.")
+    next: Next
 
 
 class PictureOut(ResponseModel):
     """The signals and the quality of a picture."""
 
-    signals: list[SignalText]
-    quality: int | None
+    signals: list[SignalText] = Field(description="The hashes of the picture.")
+    quality: int | None = Field(description="The PDQ quality of the picture, 0 to 100.")
 
 
 class PicturesOut(ResponseModel):
     """The signals and the quality of each picture, in order."""
 
-    pictures: list[PictureOut]
+    pictures: list[PictureOut] = Field(description="The pictures, in the order of the files.")

@@ -1,6 +1,6 @@
 """Conversions between wire models and domain values, derived once for each class from the names of the fields.
 
-    class IncidentOut(Answered, Mirror[Incident]): ...
+    class IncidentOut(ResponseModel, Mirror[Incident]): ...
 
     IncidentOut.from_domain(incident).to_domain() == incident
 

@@ -9,24 +9,28 @@ import base64
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Len
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, Verifier
 from hashdb.domain.ledger.events import Event
-from hashdb.wire import Moment, PageModel, ResponseModel
+from hashdb.wire import Moment, Next, PageModel, ResponseModel
 from hashdb.wire.conversions import FromDomain, MappedTo, Mirror
 
 
 class EventOut(ResponseModel, FromDomain[Event]):
-    """An event. The leaf is the hash of its other fields as RFC 8785 canonical JSON."""
+    """An event of the audit log."""
 
-    seq: int
-    at: Moment
-    actor: str
-    action: str
-    subject: str
-    details: dict[str, str | int | list[str] | None]
-    leaf: str
+    seq: int = Field(description="The seq of the event: 1, 2, 3 and so on, without gaps.")
+    at: Moment = Field(description="When it happened.")
+    actor: str = Field(description="Who did it, as `kind:id`, for example `key:9`.")
+    action: str = Field(description="What happened, for example `contribution.added`.")
+    subject: str = Field(description="What it happened to, as `kind:id`, for example `contribution:17`.")
+    details: dict[str, str | int | list[str] | None] = Field(
+        description="Codes, counts, ids, times and names of fields; never a hash of content, free text or a secret."
+    )
+    leaf: str = Field(
+        description="The SHA-256 of a zero byte and the other fields as canonical JSON (RFC 8785), in hex."
+    )
 
     @classmethod
     def fields_from(cls, value: Event) -> dict[str, Any]:
@@ -39,8 +43,8 @@ class EventsOut(PageModel):
 
     CURSOR: ClassVar[str] = "seq"
 
-    events: list[EventOut]
-    next: int | None
+    events: list[EventOut] = Field(description="The events of this page.")
+    next: Next
 
 
 def _from_base64(value: Any) -> Any:
@@ -70,9 +74,11 @@ Leaf = Annotated[
 class LogKeyOut(ResponseModel, Mirror[LogKey]):
     """A key that signs the checkpoints of the log, or signed earlier ones."""
 
-    vkey: Annotated[str, MappedTo("verifier")]
-    since: Moment
-    until: Moment | None
+    vkey: Annotated[str, MappedTo("verifier")] = Field(
+        description="The public key, as verifiers of signed notes take it."
+    )
+    since: Moment = Field(description="When it began to sign.")
+    until: Moment | None = Field(description="When it stopped; null while it signs.")
 
     @classmethod
     def fields_from(cls, value: LogKey) -> dict[str, Any]:
@@ -85,24 +91,24 @@ class LogKeyOut(ResponseModel, Mirror[LogKey]):
 
 
 class LogOut(ResponseModel, Mirror[Log]):
-    """The name of the log, and its keys, newest last."""
+    """The name of the log, and its keys."""
 
-    origin: str
-    keys: list[LogKeyOut]
+    origin: str = Field(description="The name of the log in its signed checkpoints.")
+    keys: list[LogKeyOut] = Field(description="The keys that sign or signed, newest last.")
 
 
 class InclusionOut(ResponseModel, Mirror[Inclusion]):
     """The proof that event `seq` with this leaf is among the first `size` events."""
 
-    seq: int
-    size: int
-    leaf: Leaf
-    hashes: list[Hash]
+    seq: int = Field(description="The seq of the event.")
+    size: int = Field(description="The size of the log that the proof is for.")
+    leaf: Leaf = Field(description="The leaf of the event, in hex.")
+    hashes: list[Hash] = Field(description="The hashes from the leaf up to the root, in base64.")
 
 
 class ConsistencyOut(ResponseModel, Mirror[Consistency]):
     """The proof that the log of `second` events begins with the log of `first` events."""
 
-    first: int
-    second: int
-    hashes: list[Hash]
+    first: int = Field(description="The size of the earlier log.")
+    second: int = Field(description="The size of the later log.")
+    hashes: list[Hash] = Field(description="The hashes of the proof, in base64.")

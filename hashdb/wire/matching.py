@@ -24,6 +24,7 @@ from hashdb.errors import Fault, reject
 from hashdb.wire import (
     Line,
     Moment,
+    Next,
     Opaque,
     PageModel,
     RequestModel,
@@ -67,23 +68,23 @@ def _check_enabled(signal: Signal, info: ValidationInfo) -> Signal:
 
 _EnabledSignal = Annotated[SignalText, AfterValidator(_check_enabled)]
 
-# pydantic makes a deep copy of a default for each query, unless it comes from a factory; then the schema has none.
+# A default comes from a factory: pydantic would copy it for each query. This adds it to the schema.
 _EMPTY: dict[str, Any] = {"default": {}}
 
 
 class QueryIn(RequestModel):
     """One item to match."""
 
-    id: Opaque | None = Field(None, description="Comes back with the result.")
-    signals: Annotated[list[_EnabledSignal], Len(1, SIGNALS_AN_ITEM)]
+    id: Opaque | None = Field(None, description="Your own id of the query; the result has it too.")
+    signals: Annotated[list[_EnabledSignal], Len(1, SIGNALS_AN_ITEM)] = Field(description="The hashes of the item.")
     transforms: Annotated[dict[TransformName, list[_EnabledSignal]], AfterValidator(_few_signals)] = Field(
         default_factory=dict,
-        description="Signals of the item with an alteration undone or tried, by the name of that transform.",
+        description="Hashes of altered forms of the item, such as mirrored, by the name of the transform.",
         json_schema_extra=_EMPTY,
     )
     radius: Annotated[dict[Algorithm, int], AfterValidator(_within_rules)] = Field(
         default_factory=dict,
-        description="Bits that may differ, by algorithm, where less than the default is wanted.",
+        description="How many bits may differ, by algorithm, instead of the default radius.",
         json_schema_extra=_EMPTY,
     )
 
@@ -102,7 +103,9 @@ def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
 class QueriesIn(RequestModel):
     """A request to match."""
 
-    queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(_few_enough)]
+    queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(_few_enough)] = Field(
+        description="The queries: 1 to 1,000 items, with at most 4,000 signals in all."
+    )
 
     @classmethod
     def from_domain(cls, queries: Sequence[Query]) -> QueriesIn:
@@ -136,43 +139,47 @@ def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
 
 
 class MatchOut(ResponseModel, Mirror[Match]):
-    """An active contribution that is close to the query."""
+    """A contribution that is close to the query."""
 
-    contribution: int
+    contribution: int = Field(description="The id of the contribution.")
     distance: dict[Algorithm, int | None] = Field(
-        description="Bits apart, by algorithm, of those within the radius; null to a key that is told no distances."
+        description="How many bits differ, by algorithm, for those within the radius. Null if the key may not know it."
     )
-    agree: list[Algorithm]
-    labels: list[str]
-    severity: int | None
-    standing: Standing
-    context: list[str]
-    removed_at: Moment | None
-    received_at: Moment
+    agree: list[Algorithm] = Field(description="The algorithms whose signals are within the radius.")
+    labels: list[str] = Field(description="What the content does.")
+    severity: int | None = Field(description="0 to 4; higher is worse, 4 is a crisis.")
+    standing: Standing = Field(description="What opinions and decisions say about the contribution.")
+    context: list[str] = Field(description="What a reviewer needs to know before acting.")
+    removed_at: Moment | None = Field(description="When the contributor removed the item; null if unknown.")
+    received_at: Moment = Field(description="When the service received the contribution.")
     transform: Annotated[str | None, SPARSE] = Field(
-        None, description="Where only this transform of the item is close."
+        None, description="The transform of the item that is close, if the item itself is not."
     )
 
 
 class ResultOut(ResponseModel, Mirror[Result]):
-    """The result of one query: advice to review, never a command."""
+    """The result of one query. It is advice to review, never a command."""
 
-    id: str | None
+    id: str | None = Field(description="Your own id of the query.")
     signals: Annotated[list[SignalText], SPARSE] = Field(
-        [], description="(matches of media) The picture's own signals."
+        [], description="In matches of pictures: the hashes of the picture."
     )
-    members: int = Field(description="How many members contributed or confirmed any match, also those cut off.")
-    severity: int | None = Field(None, description="The highest severity of any match, also of those cut off.")
-    action: Literal["review", "none"]
-    truncated: bool
-    matches: list[MatchOut]
+    members: int = Field(
+        description="How many members contributed or confirmed a match; counts all matches, also those cut off."
+    )
+    severity: int | None = Field(
+        None, description="The highest severity of a match; considers all matches, also those cut off."
+    )
+    action: Literal["review", "none"] = Field(description="`review` if there is a match, else `none`.")
+    truncated: bool = Field(description="Whether matches were cut off.")
+    matches: list[MatchOut] = Field(description="The matches, nearest first.")
 
 
 class AnswerOut(ResponseModel, Mirror[Answer]):
     """The response to a request to match: one result for each query, in order."""
 
-    results: list[ResultOut]
-    checkpoint: int
+    results: list[ResultOut] = Field(description="The results, in the order of the queries.")
+    checkpoint: int = Field(description="The seq of the last event that the result takes into account.")
 
 
 _text = JSONEncoder(ensure_ascii=False).encode
@@ -244,34 +251,36 @@ def _check_radii(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algo
 
 
 class BenignIn(RequestModel, Mirror[BenignDraft]):
-    """Signals that are never accepted nor matched."""
+    """A benign entry to add: the service accepts and matches nothing near its signals."""
 
     signals: Annotated[list[_EnabledSignal], Len(1, SIGNALS_AN_ENTRY), DISTINCT] = Field(
-        description="Hashes of what everybody may show, like a splash screen or a test card."
+        description="The hashes of content that anyone may show, such as a splash screen or a test card."
     )
     radius: Annotated[dict[Algorithm, Annotated[int, Ge(0), Le(256)]], AfterValidator(_check_radii)] = Field(
-        {}, description="Bits within which a signal is close to one of these, by algorithm; half the usual radius."
+        {}, description="How many bits may differ, by algorithm. The default is half the radius of a match."
     )
-    note: Line = Field("", description="What it is, for whoever reads the list.")
+    note: Line = Field("", description="A description for readers of the list.")
 
 
 class BenignOut(ResponseModel, Mirror[BenignEntry]):
     """An entry of the benign list."""
 
-    id: int
-    signals: list[SignalText]
-    radius: dict[Algorithm, int]
-    note: str
-    built_in: str | None = Field(description="Its name in the list that comes with hashdb, if it is of that.")
-    created_at: Moment
-    masked: int = Field(description="Signals of contributions that it keeps from matching now.")
+    id: int = Field(description="The id of the entry.")
+    signals: list[SignalText] = Field(description="The signals of the entry.")
+    radius: dict[Algorithm, int] = Field(description="How many bits may differ, by algorithm.")
+    note: str = Field(description="A description for readers of the list.")
+    built_in: str | None = Field(
+        description="The name of the entry in the list that comes with hashdb; null for other entries."
+    )
+    created_at: Moment = Field(description="When the entry was added.")
+    masked: int = Field(description="How many signals of contributions the entry suppresses now.")
 
 
 class BenignsOut(PageModel):
     """A page of the benign list."""
 
-    benign: list[BenignOut]
-    next: int | None
+    benign: list[BenignOut] = Field(description="The entries of this page.")
+    next: Next
 
 
 LINES = 500

@@ -32,7 +32,7 @@ Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(_whole)]
 def _subject(value: Any) -> Any:
     match = _SUBJECT.fullmatch(value)
     if not match:
-        raise ValueError("is a kind and an id, like contribution:17")
+        raise ValueError("must be a kind and an id, for example contribution:17")
     return match[1], int(match[2])
 
 
@@ -61,19 +61,19 @@ _Label = Annotated[Token, checked_by(lambda context, code: context.rules.vocabul
 class PageQuery(QueryString):
     """A page of a list."""
 
-    after: Count = Field(0, description="The cursor: `next` of the page before.")
-    limit: Limit = 100
+    after: Count = Field(0, description="Where the page begins: `next` of the previous page.")
+    limit: Limit = Field(100, description="The most entries of the page.")
 
 
 class ContributionsQuery(PageQuery):
     """Which contributions to list."""
 
-    status: Status | None = None
-    standing: Standing | None = None
-    label: _Label | None = None
-    member: Count | None = None
-    since: Moment | None = Field(None, description="Received at this time or later.")
-    until: Moment | None = Field(None, description="Received before this time.")
+    status: Status | None = Field(None, description="Only contributions with this status.")
+    standing: Standing | None = Field(None, description="Only contributions with this standing.")
+    label: _Label | None = Field(None, description="Only contributions with this label.")
+    member: Count | None = Field(None, description="Only contributions of the member with this id.")
+    since: Moment | None = Field(None, description="Only contributions received at this time or later.")
+    until: Moment | None = Field(None, description="Only contributions received before this time.")
 
     def to_domain(self) -> Filter:
         """The filter."""
@@ -83,20 +83,23 @@ class ContributionsQuery(PageQuery):
 class CasesQuery(PageQuery):
     """Which cases to list."""
 
-    state: CaseState | None = None
+    state: CaseState | None = Field(None, description="Only cases in this state.")
 
 
 class MatchesQuery(QueryString):
-    """Which contributions to answer besides those that match."""
+    """Which other contributions to return."""
 
-    include: Literal["quarantined"] | None = Field(None, description="Quarantined and retired ones too (scope audit).")
+    include: Literal["quarantined"] | None = Field(
+        None, description="`quarantined`: also return quarantined and retired contributions. Needs the scope `audit`."
+    )
 
 
 class MediaMatchesQuery(MatchesQuery):
-    """The same for pictures, and whether to try transforms."""
+    """Options of a match of pictures."""
 
     transforms: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
-        0, description="1: also try each picture mirrored, turned, straightened, without borders or caption bands."
+        0,
+        description="1: also match each picture mirrored, rotated, straightened, and without borders or caption bands.",
     )
 
 
@@ -104,7 +107,7 @@ class ContributeQuery(QueryString):
     """Whether the drafts come from a list."""
 
     imported: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
-        0, description="1: they come from a list; `removed_at`, and `quality` with pdq, may be unknown (null)."
+        0, description="1: the items come from a list. `removed_at`, and `quality` with `pdq`, may be null."
     )
 
 
@@ -112,7 +115,8 @@ class EraseQuery(QueryString):
     """Whether the signals are erased at once."""
 
     now: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
-        0, description="1: the signals too; readers of other systems are not told by them then."
+        0,
+        description="1: delete the signals at once. Readers of other protocols do not learn then what to remove.",
     )
 
 
@@ -121,27 +125,29 @@ class MediaQuery(QueryString):
 
     profile: Profile | None = Field(
         None,
-        description="How many variants are stored of each; by default `thorough` at severity 3 and 4, else `balanced`.",
+        description="How many variants to store. The default is `thorough` for severity 3 and 4, else `balanced`.",
     )
 
 
 class ChangesQuery(QueryString):
     """Where to continue to read the feed."""
 
-    after: Count = Field(0, description="The checkpoint of the page before.")
+    after: Count = Field(0, description="`checkpoint` of the previous page; 0 to start.")
     limit: Limit | None = Field(
-        None, description="Changes a page, 1000 by default; a stream goes to the head by default."
+        None, description="The most changes of the page. The default is 1000; a stream has no limit by default."
     )
-    epoch: Token | None = Field(None, description="The epoch of your copy; another one is answered with 410.")
+    epoch: Token | None = Field(
+        None, description="The epoch of your copy. If the log has another one, the response is 410."
+    )
     wait: Annotated[int, Ge(0), Le(30), BeforeValidator(_whole)] = Field(
-        0, description="Seconds to wait for a change at the head."
+        0, description="How many seconds to wait for a change, if there is none yet."
     )
 
 
 class DayQuery(QueryString):
     """Which day."""
 
-    day: Day = Field(description="A day in UTC, like 2026-11-20.")
+    day: Day = Field(description="The day, in UTC, for example 2026-11-20.")
 
 
 class ReportQuery(QueryString):
@@ -149,22 +155,24 @@ class ReportQuery(QueryString):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    first: Day | None = Field(None, alias="from", description="The first day (UTC); the first of the log by default.")
-    last: Day | None = Field(None, alias="to", description="The last day (UTC), included; today by default.")
+    first: Day | None = Field(
+        None, alias="from", description="The first day, in UTC. The default is the first day of the log."
+    )
+    last: Day | None = Field(None, alias="to", description="The last day, in UTC, included. The default is today.")
 
 
 class InclusionQuery(QueryString):
     """Which event to prove to be in the log."""
 
-    seq: Count = Field(description="The number of the event.")
-    size: Count = Field(description="The size of a checkpoint: the proof is against its root.")
+    seq: Count = Field(description="The seq of the event.")
+    size: Count = Field(description="The size of a checkpoint; the proof leads to its root.")
 
 
 class ConsistencyQuery(QueryString):
     """Which two sizes of the log to prove consistent."""
 
-    first: Count = Field(description="The size of a checkpoint that you kept.")
-    second: Count = Field(description="The size of a later one.")
+    first: Count = Field(description="The size of a checkpoint that you stored.")
+    second: Count = Field(description="The size of a later checkpoint.")
 
 
 _Subject = Annotated[
@@ -177,9 +185,11 @@ _Subject = Annotated[
 class EventsQuery(PageQuery):
     """Which events to list."""
 
-    actor: Line | None = Field(None, description="kind:id, like `key:9`.")
-    action: Action | None = None
-    subject: _Subject | None = Field(None, description="kind:id, like `contribution:17`.")
+    actor: Line | None = Field(None, description="Only events of this actor, as `kind:id`, for example `key:9`.")
+    action: Action | None = Field(None, description="Only events of this action.")
+    subject: _Subject | None = Field(
+        None, description="Only events of this subject, as `kind:id`, for example `contribution:17`."
+    )
 
 
 class EventsPageQuery(QueryString):
@@ -211,7 +221,7 @@ def midnight(day: date | None, more: int) -> datetime | None:
 class DeliveriesQuery(PageQuery):
     """Which deliveries to list."""
 
-    outcome: DeliveryOutcome | None = None
+    outcome: DeliveryOutcome | None = Field(None, description="Only deliveries with this outcome.")
 
 
 class BenignPageQuery(PageQuery):

@@ -22,19 +22,19 @@ _CONVERTED = {"faults", "omitted"}
 class FaultOut(ResponseModel):
     """One thing that is wrong with a request."""
 
-    at: str
-    reason: str
+    at: str = Field(description="The field, for example `contributions[3].signals[0]`.")
+    reason: str = Field(description="What is wrong with it.")
 
 
 class Problem(ResponseModel):
-    """The problem details of an error (RFC 9457); further members carry the data of the error."""
+    """The problem details of an error (RFC 9457). Further members carry the data of the error."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[FaultOut] = Field([])
-    omitted: int = 0
+    type: str = Field(description="The kind of error, `/problems/<name>`.")
+    title: str = Field(description="The kind of error, for people.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong, and what to do.")
+    errors: list[FaultOut] = Field([], description="Every fault of the request, at most 1,000.")
+    omitted: int = Field(0, description="How many more faults there are.")
 
 
 def problem(error: HashDBError, status: int) -> dict[str, Any]:
@@ -100,11 +100,11 @@ def _subclasses(kind: type[HashDBError]) -> Iterator[type[HashDBError]]:
 class HealthOut(ResponseModel):
     """The process is alive."""
 
-    status: Literal["alive"]
+    status: Literal["alive"] = Field(description="Always `alive`.")
 
 
 class ReadyOut(ResponseModel):
-    """The process answers, and has caught up with the log to this seq."""
+    """The service is ready."""
 
-    status: Literal["ready"]
-    checkpoint: int
+    status: Literal["ready"] = Field(description="Always `ready`.")
+    checkpoint: int = Field(description="The seq of the log to which this worker has caught up.")

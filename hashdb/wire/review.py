@@ -18,7 +18,7 @@ from hashdb.domain.review.incidents import (
 )
 from hashdb.domain.rules import incident_fault
 from hashdb.domain.stats.counts import Reversal
-from hashdb.wire import LARGEST_ID, UNSENT, Moment, Note, PageModel, RequestModel, ResponseModel, Token
+from hashdb.wire import LARGEST_ID, UNSENT, Moment, Next, Note, PageModel, RequestModel, ResponseModel, Token
 from hashdb.wire.contributions import Contributor, Reason, Shown
 from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
 
@@ -33,34 +33,34 @@ def _check_reason(reason: str | None, info: ValidationInfo) -> str | None:
 class OpinionIn(RequestModel, Mirror[OpinionDraft]):
     """An opinion on another member's contribution."""
 
-    opinion: Annotated[Stance, MappedTo("stance")]
+    opinion: Annotated[Stance, MappedTo("stance")] = Field(description="Whether you agree.")
     reason: Annotated[Reason | None, AfterValidator(_check_reason)] = Field(
-        None, validate_default=True, description="A reason of the vocabulary, with a dispute."
+        None, validate_default=True, description="Why you dispute: a reason of the vocabulary. Required with a dispute."
     )
-    note: Note | None = Field(None, description="For the contributor and the reviewer; name nobody.")
+    note: Note | None = Field(None, description="A note to the contributor and the reviewers. Do not name people.")
 
 
 class OpinionOut(ResponseModel, Shown[Opinion]):
-    """An opinion; `note` is left out for readers who may not see it."""
+    """An opinion. Without the right to see it, `note` is left out."""
 
     HIDEABLE: ClassVar[frozenset[str]] = frozenset({"note"})
 
-    id: int
-    contribution: int
-    member: Contributor
-    opinion: Annotated[Stance, MappedTo("stance")]
-    reason: str | None
-    note: str | None = None
-    given_at: Moment
-    case: int | None = Field(description="The case that was open then, or that it opened.")
-    counts: bool = Field(description="Whether the standing of the contribution takes account of it.")
+    id: int = Field(description="The id of the opinion.")
+    contribution: int = Field(description="The id of the contribution.")
+    member: Contributor = Field(description="The member that gave it.")
+    opinion: Annotated[Stance, MappedTo("stance")] = Field(description="Whether the member agrees.")
+    reason: str | None = Field(description="Why the member disputes: a reason of the vocabulary.")
+    note: str | None = Field(None, description="The note of the member.")
+    given_at: Moment = Field(description="When it was given.")
+    case: int | None = Field(description="The case that was open then, or that it opened; null if there was none.")
+    counts: bool = Field(description="Whether the standing of the contribution takes it into account.")
 
 
 class OpinionsOut(PageModel):
     """A page of opinions."""
 
-    opinions: list[OpinionOut]
-    next: int | None
+    opinions: list[OpinionOut] = Field(description="The opinions of this page.")
+    next: Next
 
 
 Place = Annotated[int, Field(ge=0, le=63)]
@@ -69,12 +69,15 @@ Place = Annotated[int, Field(ge=0, le=63)]
 class DecisionIn(RequestModel):
     """The decision of a reviewer."""
 
-    decision: Decision
-    note: Note | None = Field(None, description="Why, for the contributor and who disputed; name nobody.")
+    decision: Decision = Field(description="The decision.")
+    note: Note | None = Field(
+        None, description="The reason, for the contributor and the disputers. Do not name people."
+    )
     signals: Annotated[list[Place], Field(max_length=64)] | None = Field(
         None,
-        description="With `retire`: the places, from 0, of the signals near which later contributions wait for a"
-        " reviewer. Left out: the first of each algorithm, and what is within the default radius of it.",
+        description="With `retire`: the places of the signals, from 0. A later contribution near one of them "
+        "starts quarantined. By default, the first signal of each algorithm, and those within the "
+        "default radius of it.",
     )
 
 
@@ -86,50 +89,56 @@ class UpholdIn(RequestModel):
 
 
 class CaseOut(ResponseModel, Shown[Case]):
-    """A case; `decided_by` is left out for the parties."""
+    """A case. The parties do not see `decided_by`: it is left out."""
 
     HIDEABLE: ClassVar[frozenset[str]] = frozenset({"decided_by"})
 
-    id: int
-    contribution: int
-    member: Contributor
-    state: CaseState
-    reason: str = Field(description="Of the dispute that opened it; or `contested`, `near_retired`, `flood`.")
-    holds: bool = Field(description="Whether the contribution is quarantined while it is open.")
-    opened_at: Moment
-    due_at: Moment = Field(description="When it is to be decided; nothing happens by itself.")
-    opinions: list[OpinionOut] = Field(description="Those given while it was open, the last of each member.")
-    decision: Decision | None
-    note: str | None
-    decided_at: Moment | None
-    decided_by: str | None = None
+    id: int = Field(description="The id of the case.")
+    contribution: int = Field(description="The id of the contribution.")
+    member: Contributor = Field(description="The member that contributed it.")
+    state: CaseState = Field(description="Whether the case still needs a decision.")
+    reason: str = Field(
+        description="The reason of the dispute that opened it; or `contested`, `near_retired` or `flood`."
+    )
+    holds: bool = Field(description="Whether the contribution is quarantined while the case is open.")
+    opened_at: Moment = Field(description="When the case was opened.")
+    due_at: Moment = Field(description="When the decision is due. An overdue case is not decided automatically.")
+    opinions: list[OpinionOut] = Field(
+        description="The opinions given while the case was open: the last one of each member."
+    )
+    decision: Decision | None = Field(description="The decision; null while the case is open.")
+    note: str | None = Field(description="The reason of the decision.")
+    decided_at: Moment | None = Field(description="When the case was decided.")
+    decided_by: str | None = Field(None, description="Who decided it, as in the audit log.")
     shadow: list[int] | None = Field(
-        None, description="Once it is retired: the places of the signals near which later contributions wait."
+        None, description="After `retire`: the places of the signals near which later contributions start quarantined."
     )
     follows: int | None = Field(
-        None, description="The case on an earlier contribution of the same member that this one continues."
+        None, description="The earlier case that this one continues, on an earlier contribution of the same member."
     )
 
 
 class CasesOut(PageModel):
     """A page of cases."""
 
-    cases: list[CaseOut]
-    next: int | None
+    cases: list[CaseOut] = Field(description="The cases of this page.")
+    next: Next
 
 
 class ProposalOut(ResponseModel, Mirror[Proposal]):
-    """A proposal: a request that waits for the same request of a second person."""
+    """A proposal: a request that needs the same request of a second person."""
 
-    proposal: Annotated[int, MappedTo("id")]
-    act: Annotated[TwoPersonAction, MappedTo("request.act")]
-    subject: Annotated[str, MappedTo("request.subject")] = Field(description="kind:id; of what is new, number 0.")
-    content: Annotated[dict[str, Any], MappedTo("request.content")] = Field(
-        description="What was asked, as it is to be asked again."
+    proposal: Annotated[int, MappedTo("id")] = Field(description="The id of the proposal.")
+    act: Annotated[TwoPersonAction, MappedTo("request.act")] = Field(description="What is proposed.")
+    subject: Annotated[str, MappedTo("request.subject")] = Field(
+        description="What it changes, as `kind:id`; the id of a new entry is 0."
     )
-    actor: str
-    proposed_at: Moment
-    expires_at: Moment
+    content: Annotated[dict[str, Any], MappedTo("request.content")] = Field(
+        description="The body of the request. The second person sends the same."
+    )
+    actor: str = Field(description="Who proposed it, as in the audit log.")
+    proposed_at: Moment = Field(description="When it was proposed.")
+    expires_at: Moment = Field(description="When it expires.")
 
     def to_domain(self) -> Proposal:
         """The proposal."""
@@ -141,8 +150,8 @@ class ProposalOut(ResponseModel, Mirror[Proposal]):
 class ProposalsOut(PageModel):
     """A page of open proposals."""
 
-    proposals: list[ProposalOut]
-    next: int | None
+    proposals: list[ProposalOut] = Field(description="The proposals of this page.")
+    next: Next
 
 
 def _check_label(label: str) -> str:
@@ -164,51 +173,53 @@ _End = Annotated[Moment | None, AfterValidator(_check_end)]
 class IncidentIn(RequestModel, Mirror[IncidentDraft]):
     """An incident to open."""
 
-    label: Annotated[Token, AfterValidator(_check_label)] = Field(description="`CIP:<slug>` or `CI:<slug>`.")
-    start: Moment
-    end: _End = Field(None, description="Where it is known already; may lie in the future.")
-    expires: bool = Field(False, description="Whether what is contributed under the label expires at the end.")
+    label: Annotated[Token, AfterValidator(_check_label)] = Field(description="The label, `CIP:<slug>` or `CI:<slug>`.")
+    start: Moment = Field(description="When the incident begins.")
+    end: _End = Field(None, description="When the incident ends, if known; may be in the future.")
+    expires: bool = Field(False, description="Whether contributions with the label expire when the incident ends.")
 
 
 class IncidentChangeIn(RequestModel, ChangeMirror[IncidentChange]):
-    """A change to an incident: the fields to change; `end` null removes the end."""
+    """A change of an incident: only the fields to change."""
 
-    start: Moment = UNSENT
-    end: _End = None
-    expires: bool = UNSENT
+    start: Annotated[Moment, Field(description="When the incident begins.")] = UNSENT
+    end: _End = Field(None, description="When the incident ends; null removes the end.")
+    expires: Annotated[
+        bool, Field(description="Whether contributions with the label expire when the incident ends.")
+    ] = UNSENT
 
 
 class IncidentOut(ResponseModel, Mirror[Incident]):
-    """An incident; one without an end is still on."""
+    """An incident."""
 
-    id: int
-    label: str
-    start: Moment
-    end: Moment | None
-    expires: bool
+    id: int = Field(description="The id of the incident.")
+    label: str = Field(description="The label, `CIP:<slug>` or `CI:<slug>`.")
+    start: Moment = Field(description="When the incident begins.")
+    end: Moment | None = Field(description="When the incident ends; null if it has no end yet.")
+    expires: bool = Field(description="Whether contributions with the label expire when the incident ends.")
 
 
 class IncidentsOut(PageModel):
     """A page of incidents."""
 
-    incidents: list[IncidentOut]
-    next: int | None
+    incidents: list[IncidentOut] = Field(description="The incidents of this page.")
+    next: Next
 
 
 class ReversalOut(ResponseModel, Mirror[Reversal]):
-    """A contribution that the member was given as a match, and its state now."""
+    """A contribution that was returned to you as a match and no longer matches."""
 
-    seq: int
-    contribution: int
-    now: str
-    reason: str | None
-    at: Moment
+    seq: int = Field(description="The seq of the event.")
+    contribution: int = Field(description="The id of the contribution.")
+    now: str = Field(description="What it is now: `withdrawn`, `quarantined` or `retired`.")
+    reason: str | None = Field(description="Why: a reason of the vocabulary, or of the case.")
+    at: Moment = Field(description="When it happened.")
 
 
 class ReversalsOut(PageModel):
-    """A page of reversals; read on after `next`, or after the last `seq`."""
+    """A page of reversals. Continue after `next`, or later after the last `seq`."""
 
     CURSOR: ClassVar[str] = "seq"
 
-    reversals: list[ReversalOut]
-    next: int | None
+    reversals: list[ReversalOut] = Field(description="The reversals of this page.")
+    next: Next

@@ -27,19 +27,19 @@ from hashdb.wire.conversions import FromDomain, MappedTo, Mirror
 
 
 class SealOut(ResponseModel):
-    """The event that sealed a day, and the digest in it."""
+    """The event that sealed a day."""
 
-    seq: int
-    digest: str
+    seq: int = Field(description="The seq of the event.")
+    digest: str = Field(description="The digest in the event.")
 
 
 class CountsOut(ResponseModel):
-    """The counts of a day: the SHA-256 of the day and the lines, each ended by a line feed, is the digest."""
+    """The counts of a day. The digest is the SHA-256 of the day and the lines, each ended by a line feed."""
 
-    day: date
-    lines: list[str]
-    digest: str
-    sealed: SealOut | None
+    day: date = Field(description="The day, in UTC.")
+    lines: list[str] = Field(description="The counts, one per line, in the order in which they are hashed.")
+    digest: str = Field(description="The SHA-256 of the day and the lines.")
+    sealed: SealOut | None = Field(description="The event that sealed the day; null while it is not sealed.")
 
     @classmethod
     def from_domain(cls, day: date, counts: tuple[Count, ...], sealed: tuple[int, str] | None) -> Self:
@@ -49,56 +49,66 @@ class CountsOut(ResponseModel):
 
 
 class ShareOut(ResponseModel, Mirror[Share]):
-    """For one member, label, …: contributions added and withdrawn in the period, and active at its end."""
+    """The contributions of one member, label or other group."""
 
-    added: int
-    withdrawn: int
-    active: int
+    added: int = Field(description="Added in the period.")
+    withdrawn: int = Field(description="Withdrawn in the period.")
+    active: int = Field(description="Active at the end of the period.")
 
 
 class DurationsOut(ResponseModel, Mirror[Durations]):
-    """Durations in seconds; shares are from 0 to 1."""
+    """Durations."""
 
-    count: int
-    median: int | None
-    p90: int | None
-    within_1h: float | None
-    within_24h: float | None
+    count: int = Field(description="How many durations were measured.")
+    median: int | None = Field(description="The median, in seconds; null without durations.")
+    p90: int | None = Field(description="90 % took at most this long, in seconds.")
+    within_1h: float | None = Field(description="The share that took at most one hour, from 0 to 1.")
+    within_24h: float | None = Field(description="The share that took at most 24 hours, from 0 to 1.")
 
 
 class ContributedOut(ResponseModel, Mirror[Contributed]):
-    """Contributions of the period; `withdrawn` is by reason, `events` counts their other events by kind."""
+    """The contributions of the period."""
 
-    added: int
-    active: int
-    withdrawn: dict[str, int]
-    events: Annotated[dict[str, int], MappedTo("told")]
-    by: dict[str, dict[str, ShareOut]]
+    added: int = Field(description="Contributions added in the period.")
+    active: int = Field(description="Contributions that are active at the end of the period.")
+    withdrawn: dict[str, int] = Field(description="Contributions withdrawn in the period, by reason.")
+    events: Annotated[dict[str, int], MappedTo("told")] = Field(description="Other events of contributions, by kind.")
+    by: dict[str, dict[str, ShareOut]] = Field(
+        description="Contributions by group (`member`, `kind`, `label`, `algorithm`, `basis`, `media`), then by value."
+    )
 
 
 class AskedOut(ResponseModel, Mirror[QueryFigures]):
     """Queries by outcome, and matches on the member's own and on others' contributions."""
 
-    queries_hit: Annotated[int, MappedTo("hit")]
-    queries_none: Annotated[int, MappedTo("none")]
-    matches_own: Annotated[int, MappedTo("own")]
-    matches_others: Annotated[int, MappedTo("others")]
+    queries_hit: Annotated[int, MappedTo("hit")] = Field(description="Queries with a match.")
+    queries_none: Annotated[int, MappedTo("none")] = Field(description="Queries without a match.")
+    matches_own: Annotated[int, MappedTo("own")] = Field(description="Matches on contributions of the same member.")
+    matches_others: Annotated[int, MappedTo("others")] = Field(description="Matches on contributions of others.")
 
 
 class MatchesOut(ResponseModel, FromDomain[Report]):
     """Queries and matches, by algorithm and by member."""
 
-    by_algorithm: Annotated[dict[str, AskedOut], MappedTo("asked")]
-    by_member: Annotated[dict[str, AskedOut], MappedTo("asked_by")]
+    by_algorithm: Annotated[dict[str, AskedOut], MappedTo("asked")] = Field(
+        description="By algorithm; `any` is all of them together."
+    )
+    by_member: Annotated[dict[str, AskedOut], MappedTo("asked_by")] = Field(
+        description="By the id of the querying member."
+    )
 
 
 class ReappearancesOut(ResponseModel, FromDomain[Report]):
-    """Matches, the contributions that another member matched for the first time in the period, and the time to that."""
+    """How often known content came back."""
 
-    own: int
-    others: int
-    caught: Annotated[int, MappedTo("caught.contributions")]
-    time_to_first_catch: Annotated[DurationsOut, MappedTo("caught.first_catch")]
+    own: int = Field(description="Matches on contributions of the querying member.")
+    others: int = Field(description="Matches on contributions of other members.")
+    caught: Annotated[int, MappedTo("caught.contributions")] = Field(
+        description="Contributions that another member matched for the first time in the period."
+    )
+    time_to_first_catch: Annotated[DurationsOut, MappedTo("caught.first_catch")] = Field(
+        description="The time from the contribution to that first match."
+    )
 
     @classmethod
     def fields_from(cls, value: Report) -> dict[str, Any]:
@@ -108,63 +118,82 @@ class ReappearancesOut(ResponseModel, FromDomain[Report]):
 
 
 class ReviewsOut(ResponseModel, Mirror[Reviewed]):
-    """Opinions, cases and decisions; disputes by reason, decisions by outcome, `cases_open` at the end.
+    """Opinions, cases and decisions of the period."""
 
-    `disputes_decided` are the decisions on cases under which a member disputed.
-    """
-
-    confirms: int
-    disputes: dict[str, int]
-    cases_opened: Annotated[int, MappedTo("opened")]
-    cases_decided: Annotated[dict[str, int], MappedTo("decided")]
-    disputes_decided: dict[str, int] = Field(default_factory=dict)
-    """Empty in a report that an earlier version stored."""
-    cases_open: Annotated[int, MappedTo("open")]
-    time_to_decide: Annotated[DurationsOut, MappedTo("to_decide")]
+    confirms: int = Field(description="Opinions that confirm.")
+    disputes: dict[str, int] = Field(description="Opinions that dispute, by reason.")
+    cases_opened: Annotated[int, MappedTo("opened")] = Field(description="Cases opened in the period.")
+    cases_decided: Annotated[dict[str, int], MappedTo("decided")] = Field(
+        description="Cases decided in the period, by decision."
+    )
+    disputes_decided: dict[str, int] = Field(
+        default_factory=dict,
+        description="Of these, the cases in which a member disputed, by decision. Empty in older reports.",
+    )
+    cases_open: Annotated[int, MappedTo("open")] = Field(description="Cases that are open at the end of the period.")
+    time_to_decide: Annotated[DurationsOut, MappedTo("to_decide")] = Field(
+        description="The time from the opening of a case to its decision."
+    )
 
 
 class PrecisionOut(ResponseModel, Mirror[Precision]):
-    """How many of a member's judged contributions hold."""
+    """How many of a member's judged contributions were right."""
 
-    confirmed: int
-    disputed: int
-    precision: Annotated[float | None, MappedTo("share")]
+    confirmed: int = Field(description="Contributions that were confirmed or upheld.")
+    disputed: int = Field(description="Contributions that are disputed, quarantined or retired, and were not upheld.")
+    precision: Annotated[float | None, MappedTo("share")] = Field(
+        description="The first as a share of both, from 0 to 1; null if none was judged."
+    )
 
 
 class RefusalsOut(ResponseModel, FromDomain[Report]):
-    """Refused requests to contribute, and requests that were turned away, by reason."""
+    """Requests that the service refused."""
 
-    contributions: Annotated[dict[str, int], MappedTo("refused")]
-    requests: Annotated[dict[str, int], MappedTo("turned_away")]
+    contributions: Annotated[dict[str, int], MappedTo("refused")] = Field(
+        description="Refused requests to contribute, by reason."
+    )
+    requests: Annotated[dict[str, int], MappedTo("turned_away")] = Field(
+        description="Requests without a valid key, scope or role, by reason."
+    )
 
 
 class DayOut(ResponseModel, Mirror[DayReport]):
     """The figures of a day."""
 
-    added: int
-    withdrawn: int
-    queries: int
-    matches: Annotated[int, MappedTo("hits")]
+    added: int = Field(description="Contributions added on the day.")
+    withdrawn: int = Field(description="Contributions withdrawn on the day.")
+    queries: int = Field(description="Queries on the day.")
+    matches: Annotated[int, MappedTo("hits")] = Field(description="Matches returned on the day.")
 
 
 class ReportOut(ResponseModel, Mirror[Report]):
-    """The figures of a period. `final`: none can change any more. `size` is the seq of the last event that was read."""
+    """The figures of a period."""
 
-    first: Annotated[date, MappedTo("period.first")] = Field(alias="from", serialization_alias="from")
-    last: Annotated[date, MappedTo("period.last")] = Field(alias="to", serialization_alias="to")
-    final: bool
-    size: int
-    member: int | None
-    members: dict[str, str]
-    contributions: ContributedOut
-    time_to_remove: Annotated[dict[str, DurationsOut], MappedTo("to_remove")]
-    time_to_share: Annotated[dict[str, DurationsOut], MappedTo("to_share")]
-    matches: MatchesOut
-    reappearances: ReappearancesOut
-    reviews: ReviewsOut
-    precision: dict[str, PrecisionOut]
-    refusals: RefusalsOut
-    days: dict[str, DayOut]
+    first: Annotated[date, MappedTo("period.first")] = Field(
+        alias="from", serialization_alias="from", description="The first day, in UTC."
+    )
+    last: Annotated[date, MappedTo("period.last")] = Field(
+        alias="to", serialization_alias="to", description="The last day, in UTC, included."
+    )
+    final: bool = Field(description="Whether no figure can change any more.")
+    size: int = Field(description="The seq of the last event that was read.")
+    member: int | None = Field(description="The id of the member that the report is about; null for all members.")
+    members: dict[str, str] = Field(description="The name of each member in the report, by id.")
+    contributions: ContributedOut = Field(description="Contributions.")
+    time_to_remove: Annotated[dict[str, DurationsOut], MappedTo("to_remove")] = Field(
+        description="The time from notification to removal, for `all`, `trusted_flagger` and `others`."
+    )
+    time_to_share: Annotated[dict[str, DurationsOut], MappedTo("to_share")] = Field(
+        description="The time from removal to contribution, for `all`, `trusted_flagger` and `others`."
+    )
+    matches: MatchesOut = Field(description="Queries and matches.")
+    reappearances: ReappearancesOut = Field(description="How often known content came back.")
+    reviews: ReviewsOut = Field(description="Opinions, cases and decisions.")
+    precision: dict[str, PrecisionOut] = Field(
+        description="How many judged contributions were right, by the id of the member."
+    )
+    refusals: RefusalsOut = Field(description="Requests that the service refused.")
+    days: dict[str, DayOut] = Field(description="The figures of each day that has some.")
 
     @classmethod
     def fields_from(cls, value: Report) -> dict[str, Any]:
@@ -187,7 +216,7 @@ class ReportOut(ResponseModel, Mirror[Report]):
 
 
 def csv_text(report: Report) -> str:
-    """The same figures as CSV: the name of the figure (joined by dots), and the number, or nothing for null."""
+    """The same figures as CSV: the name of each figure, joined by dots, and its number; null is an empty cell."""
     figures = ReportOut.from_domain(report).model_dump(mode="json", by_alias=True)
     rows = (row for row in _figures(figures, ()) if not row[0].startswith("members."))
     return "".join(map(line, [("figure", "value"), *rows]))

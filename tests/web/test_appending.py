@@ -16,16 +16,16 @@ from tests.web.console.visitors import signed_in
 
 READING = {"GET", "HEAD", "OPTIONS"}
 OTHERWISE = {
-    "contributions.contribute": "by contribution, of which a request has up to a thousand; and the member's limit",
-    "contributions.contribute_media": "by contribution; and pictures wait to be hashed",
+    "contributions.create_contributions": "by contribution, up to a thousand in a request; and the member's limit",
+    "contributions.contribute_pictures": "by contribution; and pictures wait to be hashed",
     "hma.add_content": "by contribution",
     "hma.add_signal": "by contribution",
     "stopncii.submit": "by contribution",
     "threatexchange.describe": "by contribution",
-    "matches.match": "by query and signal; it writes counts, which are summed up by day",
-    "matches.match_media": "by query and signal",
+    "matches.match_signals": "by query and signal; it writes counts, which are summed up by day",
+    "matches.match_pictures": "by query and signal",
     "hma.lookup_upload": "by query and signal",
-    "signals.hash_media": "it writes nothing",
+    "signals.hash_pictures": "it writes nothing",
     "hma.hash_upload": "it writes nothing",
     "hma.compare": "it writes nothing",
     "tat.log_in": "it writes nothing",

@@ -39,6 +39,8 @@ CHECKS = (
 )
 PUBLIC = {"/healthz", "/readyz", "/v1/log", "/v1/checkpoint"}
 WITHOUT_BODY = ("/secret", "/test", "/redelivery")
+MANY_VALUES = 20
+"""A longer enumeration, that of the events, has a table in the documentation."""
 EXAMPLES = 10
 
 
@@ -81,15 +83,42 @@ def test_every_address_of_the_service_is_documented(service: Service, document: 
     assert documented <= served
 
 
-def test_every_operation_says_what_it_is_and_whether_it_needs_a_key(document: Any) -> None:
+def test_every_operation_has_a_readable_id_a_summary_and_a_description(document: Any) -> None:
     ids = []
     for path, _method, operation in _operations(document):
-        assert operation["summary"]
+        id, summary = operation["operationId"], operation["summary"]
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)+", id), f"{id} is not verb_noun"
+        assert 1 < len(summary.split()) <= 8 and summary[0].isupper() and not summary.endswith("."), summary
+        told, _, needs = operation["description"].partition("\n\n")
+        assert told.endswith("."), id
+        assert needs == "Needs no key." if path in PUBLIC else needs.startswith("Needs a key"), id
         assert len(operation["tags"]) == 1
         assert (operation.get("security") == [{"key": []}]) == (path not in PUBLIC)
-        ids.append(operation["operationId"])
+        ids.append(id)
     assert len(set(ids)) == len(ids)
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    assert all(tag["description"].startswith("For ") for tag in document["tags"])
+
+
+def test_every_parameter_field_and_value_is_described(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    silent = [
+        f"{method} {path}: {parameter['name']}"
+        for path, method, operation in _operations(document)
+        for parameter in operation["parameters"]
+        if not parameter["description"]
+    ]
+    for name, schema in schemas.items():
+        silent += [name] if not schema.get("description") else []
+        for field, definition in schema.get("properties", {}).items():
+            # A description that repeats the one of the schema is left out.
+            meant = schemas.get(definition.get("$ref", "").rpartition("/")[2], {})
+            silent += [f"{name}.{field}"] if not definition.get("description", meant.get("description")) else []
+        if len(schema.get("enum", ())) <= MANY_VALUES:
+            silent += [
+                f"{name}: {value}" for value in schema.get("enum", ()) if f"`{value}`" not in schema["description"]
+            ]
+    assert silent == []
 
 
 def test_every_refusal_is_documented_where_it_can_occur(document: Any) -> None:

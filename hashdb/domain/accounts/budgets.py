@@ -15,7 +15,12 @@ _HOUR, _DAY = 3_600, 86_400
 
 
 class Budget(StrEnum):
-    """What the service counts for each key, each within its own time."""
+    """What the service counts for each key, each in its own period.
+
+    `queries`: queries for matches. `signals`: the signals of these queries. `short_signals`: signals of 64 bits, as far
+    as a query has more of them than of 256 bits. `contributions`: contributions sent. `opinions`: opinions sent.
+    `disputes`: opinions that dispute. `changes`: other requests that may change something.
+    """
 
     QUERIES = "queries"
     SIGNALS = "signals"

@@ -10,7 +10,11 @@ from hashdb.errors import MemberSuspended, ScopeMissing
 
 
 class MemberKind(StrEnum):
-    """The kind of an organisation that takes part."""
+    """The kind of an organisation that takes part.
+
+    `platform`: it hosts content. `trusted_flagger`: it reports content to platforms. `authority`: a public authority.
+    `operator`: it runs the service.
+    """
 
     PLATFORM = "platform"
     TRUSTED_FLAGGER = "trusted_flagger"
@@ -19,14 +23,19 @@ class MemberKind(StrEnum):
 
 
 class MemberStatus(StrEnum):
-    """Whether a member may take part."""
+    """Whether a member may take part: `active` if it may, `suspended` if not."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
 
 
 class Scope(StrEnum):
-    """What a key may be used for; `admin` includes `review` and `audit`."""
+    """What a key may be used for.
+
+    `contribute`: to contribute, and to change, withdraw and erase own contributions. `match`: to query for matches, and
+    to give opinions. `feed`: to read the feed. `audit`: to read the log, reports and every contribution. `review`: to
+    decide cases. `admin`: to manage members, keys, incidents and the benign list; includes `review` and `audit`.
+    """
 
     CONTRIBUTE = "contribute"
     MATCH = "match"

@@ -104,7 +104,7 @@ class ExpectedRecords:
             self._store(kind, id, tuple(values))
 
     def of(self, kind: str, id: int) -> Record:
-        """The values that a row must hold; empty where there must be no row."""
+        """The values that a row must hold; empty if there must be no row."""
         record = self._records[self._numbers_by_kind[kind].at(id)]
         if kind == "opinion" and record and record[1] in self._suspended:
             # The service changes `silent` some time after the suspension or the reinstatement.

@@ -57,7 +57,7 @@ class Match(NamedTuple):
 
     contribution: int
     distance: Mapping[Algorithm, int | None]
-    """The distance in bits of each algorithm within its radius; None where the key hides distances."""
+    """The distance in bits of each algorithm within its radius; None if the key hides distances."""
     labels: tuple[str, ...]
     severity: int | None
     standing: Standing
@@ -65,7 +65,7 @@ class Match(NamedTuple):
     removed_at: datetime | None
     received_at: datetime
     transform: str | None = None
-    """The transform that found it, where only a transform did; None where the item itself is close."""
+    """The transform that found it; None if the item itself is close."""
 
     @property
     def agree(self) -> tuple[Algorithm, ...]:
@@ -100,7 +100,7 @@ class Result:
 
     @property
     def action(self) -> str:
-        """`review` or `none`, there is no other. `review` too where all matches were cut off."""
+        """`review` or `none`. It is `review` also if all matches were cut off."""
         return "review" if self.matches or self.truncated else "none"
 
     def without_distances(self) -> Result:

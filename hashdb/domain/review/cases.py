@@ -1,4 +1,4 @@
-"""Opinions, cases and standings: what members and reviewers say of a contribution, and what follows from it."""
+"""Opinions, cases and standings: the opinions and decisions on a contribution, and the standing that follows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashdb.domain.signals import Algorithm, Signal
 
 
 class Stance(StrEnum):
-    """Whether a member agrees with a contribution."""
+    """Whether a member agrees with a contribution: `confirms` if it does, `disputes` if it does not."""
 
     CONFIRMS = "confirms"
     DISPUTES = "disputes"
@@ -30,7 +30,7 @@ class OpinionDraft:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What a member said of a contribution.
+    """The opinion of a member on a contribution.
 
     `case` is the case that was open then, or that the opinion opened. `counts` is whether the standing depends on it.
     An opinion does not count once its member replaced it, or while its member is suspended. A dispute does not count
@@ -83,7 +83,11 @@ def standing(opinions: Iterable[Opinion], ruling: Standing | None) -> Standing:
 
 
 class Decision(StrEnum):
-    """The decision of a reviewer: the contribution stands, is kept out until further notice, or was wrong."""
+    """The decision of a reviewer.
+
+    `uphold`: the contribution is right. `quarantine`: it does not match until a later decision. `retire`: it was wrong;
+    later contributions near it start quarantined.
+    """
 
     UPHOLD = "uphold"
     QUARANTINE = "quarantine"
@@ -112,7 +116,7 @@ class Cause(StrEnum):
 
 
 class CaseState(StrEnum):
-    """Whether a case still needs a decision."""
+    """Whether a case still needs a decision: `open` if it does, `decided` if not."""
 
     OPEN = "open"
     DECIDED = "decided"
@@ -146,7 +150,7 @@ class Case:
     decided_at: datetime | None = None
     decided_by: str | None = None
     shadow: tuple[int, ...] | None = None
-    """The places of the signals that cast a shadow; None where it was not retired, or version 0.1.0 decided."""
+    """The places of the signals that cast a shadow; None if it was not retired, or version 0.1.0 decided."""
     follows: int | None = None
     """The case on an earlier contribution of the same member that this one continues."""
     opinions: tuple[Opinion, ...] = ()

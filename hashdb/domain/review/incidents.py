@@ -22,7 +22,7 @@ class IncidentDraft:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """An incident; without an end it goes on."""
+    """An incident; without an end it continues."""
 
     id: int
     label: str
@@ -32,7 +32,7 @@ class Incident:
 
     @property
     def expiry(self) -> datetime | None:
-        """When contributions under its label expire; None where they do not."""
+        """When contributions under its label expire; None if they do not."""
         return self.end if self.expires else None
 
 
@@ -75,7 +75,7 @@ class Retention:
     days: Mapping[str, int]
 
     def until(self, labels: tuple[str, ...], received_at: datetime) -> datetime | None:
-        """When a contribution with these labels expires; None where no label sets a limit."""
+        """When a contribution with these labels expires; None if no label sets a limit."""
         limits = [self.days[label] for label in labels if label in self.days]
         return received_at + timedelta(days=min(limits)) if limits else None
 
@@ -90,7 +90,10 @@ class Retention:
 
 
 class TwoPersonAction(StrEnum):
-    """What needs two persons, if the operator sets so."""
+    """What needs two persons, if the operator sets so.
+
+    `member.suspend`: to suspend a member. `benign.add`: to add a benign entry. `case.retire`: to retire a contribution.
+    """
 
     SUSPEND = "member.suspend"
     BENIGN = "benign.add"

@@ -28,7 +28,11 @@ _MAX_URL = 1_000
 
 
 class Topic(StrEnum):
-    """What a webhook reports."""
+    """What a webhook reports.
+
+    `feed.changed`: the feed has changes. `case.opened`, `case.decided`: a case on a contribution of the member, or in
+    which it disputed. `match.reversed`: a match that was returned to the member is withdrawn, quarantined or retired.
+    """
 
     FEED_CHANGED = "feed.changed"
     CASE_OPENED = "case.opened"
@@ -156,7 +160,7 @@ MAX_WAITING_DELIVERIES = 100
 
 
 class DeliveryOutcome(StrEnum):
-    """The outcome of a delivery."""
+    """The outcome of a delivery: `waiting` for an attempt, `delivered`, or `failed` for good."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -164,7 +168,12 @@ class DeliveryOutcome(StrEnum):
 
 
 class Trouble(StrEnum):
-    """Why an attempt failed."""
+    """Why an attempt failed.
+
+    `address_refused`: the service may not connect to the address. `name_unknown`: the host name does not resolve.
+    `not_connected`: the connection failed. `certificate`: the TLS certificate is not valid. `too_slow`: it took too
+    long. `no_answer`: the response was not valid HTTP. `status`: the HTTP status was not 2xx.
+    """
 
     ADDRESS_REFUSED = "address_refused"
     NAME_UNKNOWN = "name_unknown"

@@ -40,7 +40,7 @@ _OUTCOMES = {
 
 
 class Cell(NamedTuple):
-    """What a count of a day is about. `member` is 0 where it is unknown."""
+    """What a count of a day is about. `member` is 0 if it is unknown."""
 
     kind: str
     member: int

@@ -161,7 +161,7 @@ def _change(event: Event, contributor: int, by_day: Counter[DayCount], in_all: C
 class DayFigures:
     """The figures of a day. Half of the contributions were shared within `half` seconds, nine in ten within `most`.
 
-    Both are rounded up to one of the `BOUNDS`; None where no time is known, or it was longer than the last bound.
+    Both are rounded up to one of the `BOUNDS`; None if no time is known, or it was longer than the last bound.
     """
 
     day: date

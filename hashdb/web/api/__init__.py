@@ -5,23 +5,23 @@ from __future__ import annotations
 from hashdb.web.api import accounts, contributions, ledger, matching, operation, review, sharing, stats
 
 BLUEPRINTS = (
-    contributions.blueprint,
-    review.opinions_api,
-    review.cases_api,
-    matching.matches_api,
-    sharing.reversals_api,
-    matching.signals_api,
-    sharing.changes_api,
-    accounts.members_api,
     accounts.me_api,
-    matching.benign_api,
-    review.incidents_api,
-    review.proposals_api,
+    matching.matches_api,
+    contributions.blueprint,
+    matching.signals_api,
+    review.opinions_api,
+    sharing.reversals_api,
+    sharing.changes_api,
     sharing.webhooks_api,
+    review.cases_api,
+    review.proposals_api,
+    review.incidents_api,
+    matching.benign_api,
+    accounts.members_api,
     ledger.events_api,
+    ledger.proofs_api,
     stats.counts_api,
     stats.reports_api,
-    ledger.proofs_api,
     operation.blueprint,
 )
-"""In the order in which the OpenAPI document lists their tags."""
+"""In the order of the tags in the OpenAPI document: for members, reviewers, administrators, auditors, operators."""

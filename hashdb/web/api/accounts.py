@@ -26,15 +26,20 @@ from hashdb.wire.accounts import (
 from hashdb.wire.pages import PageQuery
 from hashdb.wire.review import ProposalOut
 
-members_api = ApiBlueprint("members", __name__, url_prefix="/v1/members", tag="Administer")
+members_api = ApiBlueprint(
+    "members", __name__, url_prefix="/v1/members", tag="Members", about="For administrators: members and their keys."
+)
 
 _ADMIN = [Scope.ADMIN]
 
 
 @members_api.get("")
 @operation({200: MembersOut}, scopes=_ADMIN, takes=PageQuery)
-def browse() -> Response:
-    """List the members."""
+def list_members() -> Response:
+    """List the members.
+
+    Returns a page of members in the order of their ids.
+    """
     params = query(PageQuery)
     rows = members.page(hashdb(), actor(), params.after, params.limit + 1)
     return answer(MembersOut.of(rows, params.limit))
@@ -42,26 +47,34 @@ def browse() -> Response:
 
 @members_api.post("")
 @operation({201: MemberOut}, scopes=_ADMIN, reads=MemberIn, refuses=[409])
-def add() -> Response:
-    """Take a member in."""
+def create_member() -> Response:
+    """Add a member.
+
+    The programs of the member cannot use the service until you issue a key. If another member has the name, the
+    response is 409.
+    """
     draft = read(MemberIn, body()).to_domain()
     return answer(MemberOut.from_domain(members.add(hashdb(), actor(), draft)), 201)
 
 
-@members_api.get("/<id:member_id>", endpoint="show")
+@members_api.get("/<id:member_id>")
 @operation({200: MemberOut}, scopes=_ADMIN, refuses=[404])
-def show_member(member_id: int) -> Response:
-    """Show one member."""
+def get_member(member_id: int) -> Response:
+    """Get one member.
+
+    Has its kind, status, contact and limits. Its keys have an address of their own.
+    """
     return answer(MemberOut.from_domain(members.get(hashdb(), actor(), member_id)))
 
 
 @members_api.patch("/<id:member_id>")
 @operation({200: MemberOut, 202: ProposalOut}, scopes=_ADMIN, reads=MemberChangeIn, refuses=[404, 409])
-def change(member_id: int) -> Response:
-    """Change a member, suspend or reinstate it. A suspension acts at once.
+def update_member(member_id: int) -> Response:
+    """Change, suspend or reinstate a member.
 
-    Where two persons are needed to suspend one, the first one's request is answered with 202 and waits for the
-    second one's.
+    Only the fields in the body change. A suspension takes effect at once: the keys of the member stop working, and its
+    contributions stop matching. If a suspension needs two persons, the first request returns 202 with a proposal, and
+    nothing changes until a second person sends the same request.
     """
     requested = read(MemberChangeIn, body()).to_domain()
     changed = members.change(hashdb(), actor(), member_id, requested)
@@ -72,8 +85,11 @@ def change(member_id: int) -> Response:
 
 @members_api.get("/<id:member_id>/keys")
 @operation({200: KeysOut}, scopes=_ADMIN, takes=PageQuery, refuses=[404])
-def keys(member_id: int) -> Response:
-    """List a member's keys, without their secrets."""
+def list_keys(member_id: int) -> Response:
+    """List the keys of a member.
+
+    Includes revoked and expired keys. No response has the secret of an existing key.
+    """
     params = query(PageQuery)
     rows = members.keys(hashdb(), actor(), member_id, params.after, params.limit + 1)
     return answer(KeysOut.of(rows, params.limit))
@@ -82,7 +98,10 @@ def keys(member_id: int) -> Response:
 @members_api.post("/<id:member_id>/keys")
 @operation({201: IssuedKeyOut}, scopes=_ADMIN, reads=KeyIn, refuses=[404])
 def issue_key(member_id: int) -> Response:
-    """Issue a key. Its secret is in this answer and nowhere else."""
+    """Issue a key to a member.
+
+    Only this response has the secret of the key: the service does not store it.
+    """
     draft = read(KeyIn, body()).to_domain()
     issued = members.issue_key(hashdb(), actor(), member_id, draft)
     return answer(IssuedKeyOut.from_issued(issued), 201)
@@ -91,18 +110,31 @@ def issue_key(member_id: int) -> Response:
 @members_api.delete("/<id:member_id>/keys/<id:key_id>")
 @operation({204: None}, scopes=_ADMIN, refuses=[404, 409])
 def revoke_key(member_id: int, key_id: int) -> Response:
-    """Revoke a key: it opens nothing from the next request on."""
+    """Revoke a key.
+
+    The key stops working from its next request. This cannot be undone. If the key is already revoked, the response is
+    409.
+    """
     members.revoke_key(hashdb(), actor(), key_id, member_id)
     return no_content()
 
 
-me_api = ApiBlueprint("me", __name__, url_prefix="/v1/me", tag="Who you are")
+me_api = ApiBlueprint(
+    "me",
+    __name__,
+    url_prefix="/v1/me",
+    tag="Your account",
+    about="For members: who you are, your limits, and what the service accepts.",
+)
 
 
-@me_api.get("", endpoint="show")
+@me_api.get("")
 @operation({200: MeOut})
-def show_me() -> Response:
-    """Show who you are here, and what this service takes."""
+def get_me() -> Response:
+    """Get your member, key and limits.
+
+    Also returns what is left of the budgets of the key, and the algorithms and the vocabulary of the service.
+    """
     me = actor()
     if me.member is None or me.key is None:
         raise NotAuthenticated()

@@ -38,7 +38,13 @@ from hashdb.wire.contributions import (
 )
 from hashdb.wire.pages import ContributeQuery, ContributionsQuery, EraseQuery, MediaQuery
 
-blueprint = ApiBlueprint("contributions", __name__, url_prefix="/v1/contributions", tag="Contribute")
+blueprint = ApiBlueprint(
+    "contributions",
+    __name__,
+    url_prefix="/v1/contributions",
+    tag="Contribute",
+    about="For members: contribute hashes of removed items; read, change, withdraw and erase them.",
+)
 
 
 @blueprint.post("")
@@ -50,10 +56,12 @@ blueprint = ApiBlueprint("contributions", __name__, url_prefix="/v1/contribution
     idempotent=True,
     refuses=[409, 429],
 )
-def contribute() -> Response:
+def create_contributions() -> Response:
     """Contribute hashes of removed items.
 
-    All or none. When this answers, they are durable and the next match, of any worker, finds them.
+    Send 1 to 1,000 drafts: the service stores all of them or none. When it responds, they are durable, and the next
+    match of any worker finds them. A draft whose set of signals you already have active is not stored again: the
+    existing contribution is returned, with `known` true.
     """
     imported = bool(query(ContributeQuery).imported)
     text = body()
@@ -74,8 +82,12 @@ def contribute() -> Response:
     idempotent=True,
     refuses=[409, 429],
 )
-def contribute_media() -> Response:
-    """Contribute pictures: each is hashed here, in memory, and not kept."""
+def contribute_pictures() -> Response:
+    """Contribute pictures.
+
+    Send 1 to 32 pictures. The service hashes each one in memory, in a sandbox, and never stores the picture. If the
+    operator does not accept pictures, the response is 403.
+    """
     profile = query(MediaQuery).profile
     form = media.read_form()
     key = read_idempotency_key(form.metadata.encode(), *form.files, *([profile.encode()] if profile else ()))
@@ -87,8 +99,11 @@ def contribute_media() -> Response:
 
 @blueprint.get("")
 @operation({200: ContributionsOut}, takes=ContributionsQuery)
-def browse() -> Response:
-    """List your own contributions, or with scope audit all."""
+def list_contributions() -> Response:
+    """List contributions.
+
+    Returns your own contributions in the order of their ids. With scope `audit`, returns those of all members.
+    """
     params = query(ContributionsQuery)
     rows = contributions.page(hashdb(), actor(), params.to_domain(), params.after, params.limit + 1)
     return answer(ContributionsOut.of(rows, params.limit))
@@ -96,10 +111,13 @@ def browse() -> Response:
 
 @blueprint.get("/<id:contribution_id>")
 @operation({200: ContributionOut}, refuses=[404])
-def show(contribution_id: int) -> Response:
-    """Show one contribution: yours, one that you were answered as a match, any active one with feed, any with audit.
+def get_contribution(contribution_id: int) -> Response:
+    """Get one contribution.
 
-    With scope review any with a case. The member is 0, without a name, to keys without feed, audit or review.
+    You see your own contributions, and those that were returned to your member as matches. With scope `feed` you see
+    any active one, with `review` any that has a case, with `audit` any. For other ids the response is 404. Without
+    `feed`, `audit` or `review`, the response does not name the contributing member: its id is 0 and its name is
+    empty.
     """
     contribution = contributions.get(hashdb(), actor(), contribution_id)
     return answer(ContributionOut.from_domain(contribution))
@@ -107,27 +125,35 @@ def show(contribution_id: int) -> Response:
 
 @blueprint.patch("/<id:contribution_id>")
 @operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=AmendmentIn, refuses=[404, 409])
-def amend(contribution_id: int) -> Response:
-    """Change labels, severity, basis, context, incident or expiry of your contribution."""
+def amend_contribution(contribution_id: int) -> Response:
+    """Change your contribution.
+
+    Changes labels, severity, basis, context, incident or expiry. Only the fields in the body change.
+    """
     change = read(AmendmentIn, body(), validation_context()).to_domain()
     return answer(ContributionOut.from_domain(contributions.amend(hashdb(), actor(), contribution_id, change)))
 
 
 @blueprint.post("/<id:contribution_id>/withdrawal")
 @operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=WithdrawalIn, refuses=[404, 409])
-def withdraw(contribution_id: int) -> Response:
-    """Take your contribution back: the next match no longer has it."""
+def withdraw_contribution(contribution_id: int) -> Response:
+    """Withdraw your contribution.
+
+    It is no longer found from the next match on. It stays on record, and cannot become active again.
+    """
     reason = read(WithdrawalIn, body(), validation_context()).reason
     return answer(ContributionOut.from_domain(contributions.withdraw(hashdb(), actor(), contribution_id, reason)))
 
 
 @blueprint.delete("/<id:contribution_id>/content")
 @operation({204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], takes=EraseQuery, refuses=[404, 409])
-def erase(contribution_id: int) -> Response:
-    """Erase signals, reference and old values of a contribution for good; its events stay in the log.
+def erase_contribution(contribution_id: int) -> Response:
+    """Erase the content of a contribution.
 
-    Nobody is shown the signals again; they are kept for 90 days after the withdrawal, to tell the readers of other
-    systems' protocols by them, unless `now` is 1. That is refused of what is retired, but with scope admin.
+    Withdraws the contribution, and removes its signals, reference and notes for good. Its events stay in the log. The
+    service keeps the signals for 90 days after the withdrawal, hidden, to tell the readers of other protocols which
+    values to remove; with `now=1` it does not. Only a key with scope `admin` may use `now=1` for a contribution that
+    is quarantined or retired, or that has an open case.
     """
     at_once = bool(query(EraseQuery).now)
     contributions.erase(hashdb(), actor(), contribution_id, at_once=at_once)
@@ -135,7 +161,7 @@ def erase(contribution_id: int) -> Response:
 
 
 def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
-    """What the pictures of a form are, hashed. Raises InvalidInput with every fault, at `file[i]` and `metadata[i]`."""
+    """Hash the pictures of a form into drafts. Raises InvalidInput with every fault, at `file[i]` and `metadata[i]`."""
     metadata = read_metadata(form.metadata, len(form.files), validation_context())
     modes = [Mode(profile or Profile.of_severity(item.severity)) for item in metadata]
     pictures = media.hash_pictures(form.files, modes)

@@ -22,17 +22,27 @@ from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, Que
 from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery, PageQuery
 from hashdb.wire.review import ProposalOut
 
-matches_api = ApiBlueprint("matches", __name__, url_prefix="/v1/matches", tag="Match")
+matches_api = ApiBlueprint(
+    "matches",
+    __name__,
+    url_prefix="/v1/matches",
+    tag="Match",
+    about="For members: ask whether others have removed an item.",
+)
 
 
 @matches_api.post("")
 @operation({200: AnswerOut}, scopes=[Scope.MATCH], reads=QueriesIn, takes=MatchesQuery)
-def match() -> Response:
-    """Ask which contributions are close to items, by their hashes. A match is advice to review."""
+def match_signals() -> Response:
+    """Find contributions that match items.
+
+    Send 1 to 1,000 queries with at most 4,000 signals in all; each query is one item with its hashes. The response has
+    a result for each query, in order. A match is advice to review.
+    """
     quarantined = query(MatchesQuery).include is not None
     text = body()
     is_large = len(text) > LARGE
-    # The turn is for the parsing and the writing, too: those make all other threads wait.
+    # The turn covers parsing and writing as well, because both block all other threads.
     with matches.turn(hashdb(), actor()) if is_large else nullcontext():
         queries = read_queries(text, validation_context())
         matched = matches.match(hashdb(), actor(), queries, quarantined=quarantined, has_turn=is_large)
@@ -41,8 +51,12 @@ def match() -> Response:
 
 @matches_api.post("/media")
 @operation({200: AnswerOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MediaMatchesQuery)
-def match_media() -> Response:
-    """Ask the same of pictures: each is hashed here, in memory, and not kept."""
+def match_pictures() -> Response:
+    """Find contributions that match pictures.
+
+    Send 1 to 32 pictures. The service hashes each one in memory, in a sandbox, and never stores it. If the operator
+    does not accept pictures, the response is 403. A match is advice to review.
+    """
     params = query(MediaMatchesQuery)
     quarantined = params.include is not None
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
@@ -55,13 +69,19 @@ def match_media() -> Response:
     return Response(answer_text(replace(matched, results=results)), mimetype="application/json")
 
 
-signals_api = ApiBlueprint("signals", __name__, url_prefix="/v1/signals", tag="Hash")
+signals_api = ApiBlueprint(
+    "signals", __name__, url_prefix="/v1/signals", tag="Hash", about="For members: compute the hashes of pictures."
+)
 
 
 @signals_api.post("")
 @operation({200: PicturesOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn)
-def hash_media() -> Response:
-    """Hash pictures, in memory, and forget them."""
+def hash_pictures() -> Response:
+    """Hash pictures.
+
+    Send 1 to 32 pictures. Returns the signals and the quality of each one, in order. The service hashes them in memory,
+    in a sandbox, and stores nothing.
+    """
     hashed = media.hash_pictures(media.read_form(metadata=False).files)
     pictures = [
         PictureOut.model_construct(signals=list(picture.signals), quality=picture.quality) for picture in hashed
@@ -69,27 +89,37 @@ def hash_media() -> Response:
     return answer(PicturesOut.model_construct(pictures=pictures))
 
 
-benign_api = ApiBlueprint("benign", __name__, url_prefix="/v1/benign", tag="Benign signals")
+benign_api = ApiBlueprint(
+    "benign",
+    __name__,
+    url_prefix="/v1/benign",
+    tag="Benign list",
+    about="For administrators: content that the service never accepts or matches.",
+)
 
 _ADMIN = [Scope.ADMIN]
 
 
-@benign_api.get("", endpoint="browse")
+@benign_api.get("")
 @operation({200: BenignsOut}, scopes=_ADMIN, takes=PageQuery)
-def browse_benign() -> Response:
-    """List what is never accepted and never matched."""
+def list_benign_entries() -> Response:
+    """List the benign entries.
+
+    The service accepts and matches nothing near the signals of an entry.
+    """
     params = query(PageQuery)
     rows = benign.page(hashdb(), actor(), params.after, params.limit + 1)
     return answer(BenignsOut.of(rows, params.limit))
 
 
-@benign_api.post("", endpoint="add")
+@benign_api.post("")
 @operation({201: BenignOut, 202: ProposalOut}, scopes=_ADMIN, reads=BenignIn)
-def add_benign() -> Response:
-    """Accept and match nothing close to these signals any more.
+def create_benign_entry() -> Response:
+    """Add a benign entry.
 
-    Contributions that hold such signals are amended: those match no longer. Where two persons are needed, the first
-    one's request is answered with 202 and waits for the second one's.
+    From now on, the service accepts and matches nothing near its signals. Signals of existing contributions that are
+    near it are suppressed: they match nothing while the entry exists. If this needs two persons, the first request
+    returns 202 with a proposal, and nothing changes until a second person sends the same request.
     """
     added = benign.add(hashdb(), actor(), read(BenignIn, body(), validation_context()).to_domain())
     if isinstance(added, Proposal):
@@ -97,9 +127,12 @@ def add_benign() -> Response:
     return answer(BenignOut.from_domain(added), 201)
 
 
-@benign_api.delete("/<id:benign_id>", endpoint="delete")
+@benign_api.delete("/<id:benign_id>")
 @operation({204: None}, scopes=_ADMIN, refuses=[404])
-def delete_benign(benign_id: int) -> Response:
-    """Take an entry away: what it alone kept from matching matches again."""
+def delete_benign_entry(benign_id: int) -> Response:
+    """Delete a benign entry.
+
+    Signals that only this entry suppressed match again.
+    """
     benign.delete(hashdb(), actor(), benign_id)
     return no_content()

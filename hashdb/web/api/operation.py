@@ -1,4 +1,4 @@
-"""What needs no key, and metrics: health, the OpenAPI document, its page, and what stands at the root."""
+"""Health, metrics, the OpenAPI document and its page, and the redirect from the root to the console."""
 
 from __future__ import annotations
 
@@ -12,29 +12,36 @@ from hashdb.web.metrics import CONTENT_TYPE
 from hashdb.web.openapi import ApiBlueprint, document, operation
 from hashdb.wire.problems import HealthOut, ReadyOut
 
-blueprint = ApiBlueprint("operation", __name__, tag="Operation")
+blueprint = ApiBlueprint("operation", __name__, tag="Operation", about="For operators: health and metrics.")
 
 
 @blueprint.get("/healthz")
 @operation({200: HealthOut}, scopes=None)
-def alive() -> Response:
-    """Tell that the process is alive."""
+def check_liveness() -> Response:
+    """Check that the process is alive.
+
+    Use it to decide whether to restart the process. It does not use the database.
+    """
     return answer(HealthOut.model_construct(status="alive"))
 
 
 @blueprint.get("/readyz")
 @operation({200: ReadyOut}, scopes=None)
-def ready() -> Response:
-    """Tell that the store answers and that the index is level with it."""
+def check_readiness() -> Response:
+    """Check that the service is ready.
+
+    It is ready if the database answers and the index has caught up with the log; else the response is 503.
+    """
     return answer(ReadyOut.model_construct(status="ready", checkpoint=health.ready(hashdb())))
 
 
 @blueprint.get("/metrics")
-@operation({200: str}, scopes=[Scope.ADMIN])
-def metrics() -> Response:
-    """Tell Prometheus what was counted since the service started, in all workers, and what the store holds.
+@operation({200: str}, scopes=[Scope.ADMIN], refuses=[404])
+def get_metrics() -> Response:
+    """Get the metrics for Prometheus.
 
-    Where they have a port of their own, they are not here.
+    Covers all workers since the service started, and what the database holds. If the metrics have a port of their own,
+    the response here is 404.
     """
     if app_state().settings.metrics_port is not None:
         raise NotFound("address")
@@ -59,5 +66,5 @@ def docs() -> Response:
 
 @blueprint.get("/")
 def root() -> Response:
-    """Lead people to the console."""
+    """Redirect to the console."""
     return Response(status=302, headers={"Location": url_for("console.landing")})

@@ -21,15 +21,22 @@ from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read, review
 from hashdb.wire.pages import CasesQuery, PageQuery
 
-opinions_api = ApiBlueprint("opinions", __name__, url_prefix="/v1/contributions", tag="Opinions")
+opinions_api = ApiBlueprint(
+    "opinions",
+    __name__,
+    url_prefix="/v1/contributions",
+    tag="Opinions",
+    about="For members: confirm or dispute the contributions of others.",
+)
 
 
-@opinions_api.post("/<id:contribution_id>/opinions", endpoint="give")
+@opinions_api.post("/<id:contribution_id>/opinions")
 @operation({201: review.OpinionOut}, scopes=[Scope.MATCH], reads=review.OpinionIn, idempotent=True, refuses=[404, 409])
 def give_opinion(contribution_id: int) -> Response:
-    """Confirm or dispute another member's contribution.
+    """Confirm or dispute a contribution.
 
-    Your last opinion counts. A dispute needs a reason, and opens a case or joins the one that is open.
+    The contribution must be active, and another member's. Your last opinion counts. A dispute needs a reason. It opens
+    a case, or joins the open case of the contribution.
     """
     text = body()
     draft = read(review.OpinionIn, text, validation_context()).to_domain()
@@ -41,44 +48,61 @@ def give_opinion(contribution_id: int) -> Response:
     )
 
 
-@opinions_api.get("/<id:contribution_id>/opinions", endpoint="browse")
+@opinions_api.get("/<id:contribution_id>/opinions")
 @operation({200: review.OpinionsOut}, takes=PageQuery, refuses=[404])
-def browse_opinions(contribution_id: int) -> Response:
-    """List the opinions on a contribution that you may see, those that count no more with them."""
+def list_opinions(contribution_id: int) -> Response:
+    """List the opinions on a contribution.
+
+    Returns those that you may see, including those that no longer count.
+    """
     params = query(PageQuery)
     rows = opinions.page(hashdb(), actor(), contribution_id, params.after, params.limit + 1)
     return answer(review.OpinionsOut.of(rows, params.limit))
 
 
-cases_api = ApiBlueprint("cases", __name__, url_prefix="/v1/cases", tag="Cases")
+cases_api = ApiBlueprint(
+    "cases",
+    __name__,
+    url_prefix="/v1/cases",
+    tag="Cases",
+    about="For reviewers and parties: contributions that need a decision.",
+)
 
 
-@cases_api.get("", endpoint="browse")
+@cases_api.get("")
 @operation({200: review.CasesOut}, takes=CasesQuery)
-def browse_cases() -> Response:
-    """List the cases on your contributions and those under which you disputed; with scope review or audit all."""
+def list_cases() -> Response:
+    """List cases.
+
+    Returns the cases on your contributions, and those in which you disputed. With scope `review` or `audit`, returns
+    all cases.
+    """
     params = query(CasesQuery)
     rows = cases.page(hashdb(), actor(), params.state, params.after, params.limit + 1)
     return answer(review.CasesOut.of(rows, params.limit))
 
 
-@cases_api.get("/<id:case_id>", endpoint="show")
+@cases_api.get("/<id:case_id>")
 @operation({200: review.CaseOut}, refuses=[404])
-def show_case(case_id: int) -> Response:
-    """Show one case: to its parties, and with scope review or audit."""
+def get_case(case_id: int) -> Response:
+    """Get one case.
+
+    You see the cases on your contributions, and those in which you disputed. With scope `review` or `audit` you see
+    any case. For other ids the response is 404.
+    """
     return answer(review.CaseOut.from_domain(cases.get(hashdb(), actor(), case_id)))
 
 
-@cases_api.post("/<id:case_id>/decision", endpoint="decide")
+@cases_api.post("/<id:case_id>/decision")
 @operation(
     {200: review.CaseOut, 202: review.ProposalOut}, scopes=[Scope.REVIEW], reads=review.DecisionIn, refuses=[404, 409]
 )
 def decide_case(case_id: int) -> Response:
-    """Decide a case, once: the next match, of any worker, follows it.
+    """Decide a case.
 
-    `uphold`: the contribution stands. `quarantine`: it is kept out until further notice. `retire`: it was wrong; where
-    that takes two persons, the first one's request is answered with 202 and waits for the second one's. `signals` says
-    near which of its signals later contributions wait for a reviewer.
+    A case is decided once; later requests get 409. The next match of any worker follows the decision. If retiring needs
+    two persons, the first request returns 202 with a proposal, and nothing changes until a second person sends the same
+    decision with the same signals.
     """
     requested = read(review.DecisionIn, body())
     decided = cases.decide(hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals)
@@ -87,63 +111,93 @@ def decide_case(case_id: int) -> Response:
     return answer(review.CaseOut.from_domain(decided))
 
 
-proposals_api = ApiBlueprint("proposals", __name__, url_prefix="/v1/proposals", tag="Two persons")
+proposals_api = ApiBlueprint(
+    "proposals",
+    __name__,
+    url_prefix="/v1/proposals",
+    tag="Proposals",
+    about="For administrators and reviewers: changes that need a second person.",
+)
 
 _WHO = [Scope.ADMIN, Scope.REVIEW]
 
 
-@proposals_api.get("", endpoint="browse")
+@proposals_api.get("")
 @operation({200: review.ProposalsOut}, scopes=_WHO, takes=PageQuery)
-def browse_proposals() -> Response:
-    """List what waits for a second person: who sends the same request as the first one, approves it.
+def list_proposals() -> Response:
+    """List the open proposals.
 
-    With scope review only what is asked of cases.
+    A proposal is a request that needs a second person. The second person approves it by sending the same request within
+    72 hours. With scope `review` alone, returns only the proposals on cases.
     """
     params = query(PageQuery)
     rows = proposals.page(hashdb(), actor(), params.after, params.limit + 1)
     return answer(review.ProposalsOut.of(rows, params.limit))
 
 
-@proposals_api.delete("/<id:proposal_id>", endpoint="drop")
+@proposals_api.delete("/<id:proposal_id>")
 @operation({204: None}, scopes=_WHO, refuses=[404])
 def drop_proposal(proposal_id: int) -> Response:
-    """Let a proposal be forgotten."""
+    """Drop a proposal.
+
+    What it proposed is not done. With scope `review` alone, only proposals on cases can be dropped.
+    """
     proposals.drop(hashdb(), actor(), proposal_id)
     return no_content()
 
 
-incidents_api = ApiBlueprint("incidents", __name__, url_prefix="/v1/incidents", tag="Incidents")
+incidents_api = ApiBlueprint(
+    "incidents",
+    __name__,
+    url_prefix="/v1/incidents",
+    tag="Incidents",
+    about="For administrators: crises, and when their contributions expire.",
+)
 
 _ADMIN = [Scope.ADMIN]
 
 
-@incidents_api.get("", endpoint="browse")
+@incidents_api.get("")
 @operation({200: review.IncidentsOut}, scopes=_ADMIN, takes=PageQuery)
-def browse_incidents() -> Response:
-    """List the incidents."""
+def list_incidents() -> Response:
+    """List the incidents.
+
+    Returns current and past incidents in the order of their ids.
+    """
     params = query(PageQuery)
     rows = incidents.page(hashdb(), actor(), params.after, params.limit + 1)
     return answer(review.IncidentsOut.of(rows, params.limit))
 
 
-@incidents_api.post("", endpoint="add")
+@incidents_api.post("")
 @operation({201: review.IncidentOut}, scopes=_ADMIN, reads=review.IncidentIn, refuses=[409])
-def add_incident() -> Response:
-    """Open an incident, at whose end what is contributed under its label may expire."""
+def create_incident() -> Response:
+    """Open an incident.
+
+    Members contribute under its label. With `expires`, these contributions expire when the incident ends. If an
+    incident has the label already, the response is 409.
+    """
     draft = read(review.IncidentIn, body()).to_domain()
     return answer(review.IncidentOut.from_domain(incidents.add(hashdb(), actor(), draft)), 201)
 
 
-@incidents_api.get("/<id:incident_id>", endpoint="show")
+@incidents_api.get("/<id:incident_id>")
 @operation({200: review.IncidentOut}, scopes=_ADMIN, refuses=[404])
-def show_incident(incident_id: int) -> Response:
-    """Show one incident."""
+def get_incident(incident_id: int) -> Response:
+    """Get one incident.
+
+    Has its label, start and end, and whether its contributions expire with it.
+    """
     return answer(review.IncidentOut.from_domain(incidents.get(hashdb(), actor(), incident_id)))
 
 
-@incidents_api.patch("/<id:incident_id>", endpoint="change")
+@incidents_api.patch("/<id:incident_id>")
 @operation({200: review.IncidentOut}, scopes=_ADMIN, reads=review.IncidentChangeIn, refuses=[404])
-def change_incident(incident_id: int) -> Response:
-    """Change when an incident starts or ends, or whether its contributions expire with it: they follow at once."""
+def update_incident(incident_id: int) -> Response:
+    """Change an incident.
+
+    Changes its start or end, or whether its contributions expire with it. Only the fields in the body change. The
+    expiry of the contributions follows at once.
+    """
     requested = read(review.IncidentChangeIn, body()).to_domain()
     return answer(review.IncidentOut.from_domain(incidents.change(hashdb(), actor(), incident_id, requested)))

@@ -28,20 +28,26 @@ from hashdb.wire.sharing.feed import (
     line,
 )
 
-changes_api = ApiBlueprint("changes", __name__, url_prefix="/v1/changes", tag="Feed")
+changes_api = ApiBlueprint(
+    "changes", __name__, url_prefix="/v1/changes", tag="Feed", about="For members: keep a local copy, and match in it."
+)
 
 _PAGE = 1000
 _AGAIN = 5
-"""Seconds after which a reader may ask again that found no place to wait."""
+"""Seconds after which a reader asks again, if too many requests wait already."""
 _LINES = "application/x-ndjson"
 
 
 @changes_api.get("")
 @operation({200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=[_LINES], refuses=[410])
-def follow() -> Response:
-    """Read what changed in the set of active contributions, to match at your side.
+def list_changes() -> Response:
+    """Read the changes of the feed.
 
-    With `Accept: application/x-ndjson` one change a line, and a last line with checkpoint, more and epoch.
+    Returns what changed in the set of active contributions after a checkpoint, so that you can keep a local copy. Start
+    with `after=0`, and continue with the `checkpoint` of the response. With `Accept: application/x-ndjson` the response
+    has one change per line, and a last line with `checkpoint`, `more` and `epoch`. If the log was replaced, the
+    response is 410: start again with `after=0`. With `wait`, the service holds an empty response until something
+    changes; if too many requests wait, it responds at once, and `Retry-After` says when to ask again.
     """
     params = query(ChangesQuery)
     page = feed.read(hashdb(), actor(), params.after, params.limit or _PAGE, params.epoch)
@@ -54,7 +60,7 @@ def follow() -> Response:
     else:
         response = answer(ChangesOut.from_domain(page))
     if not (had_place or page.changes):
-        # Or it would ask again at once, and again.
+        # Without it, the reader would ask again at once, in a loop.
         response.headers["Retry-After"] = str(_AGAIN)
     return response
 
@@ -69,13 +75,22 @@ def _stream(db: HashDB, reader: Actor, page: Changes, onwards: bool) -> Iterator
     yield f"{end.json_text()}\n"
 
 
-webhooks_api = ApiBlueprint("webhooks", __name__, url_prefix="/v1/webhooks", tag="Webhooks")
+webhooks_api = ApiBlueprint(
+    "webhooks",
+    __name__,
+    url_prefix="/v1/webhooks",
+    tag="Webhooks",
+    about="For members: receive a message when something changes.",
+)
 
 
 @webhooks_api.get("")
 @operation({200: WebhooksOut}, takes=PageQuery)
-def browse() -> Response:
-    """List your webhooks; with `audit`, everybody's."""
+def list_webhooks() -> Response:
+    """List webhooks.
+
+    Returns the webhooks of your member. With scope `audit`, returns those of all members.
+    """
     params = query(PageQuery)
     rows = webhooks.page(hashdb(), actor(), params.after, params.limit + 1)
     return answer(WebhooksOut.of(rows, params.limit))
@@ -83,11 +98,11 @@ def browse() -> Response:
 
 @webhooks_api.post("")
 @operation({201: WebhookOut}, reads=WebhookIn, refuses=[409])
-def add() -> Response:
-    """Make a webhook, which tells of what happens from now on.
+def create_webhook() -> Response:
+    """Create a webhook.
 
-    `feed.changed` takes a key with scope `feed`, `match.reversed` one with `match`. The secret is in this answer and
-    nowhere else.
+    It reports what happens from now on. The topic `feed.changed` needs a key with scope `feed`, and `match.reversed`
+    one with scope `match`. Only this response has the secret. A member has at most 10 webhooks; more get 409.
     """
     draft = read(WebhookIn, body(), validation_context()).to_domain()
     return answer(WebhookOut.from_issued(webhooks.add(hashdb(), actor(), draft)), 201)
@@ -95,17 +110,21 @@ def add() -> Response:
 
 @webhooks_api.get("/<id:webhook_id>")
 @operation({200: WebhookOut}, refuses=[404])
-def show(webhook_id: int) -> Response:
-    """Show one webhook."""
+def get_webhook(webhook_id: int) -> Response:
+    """Get one webhook.
+
+    Has its address, topics and state, and no secret.
+    """
     return answer(WebhookOut.from_domain(webhooks.get(hashdb(), actor(), webhook_id)))
 
 
 @webhooks_api.patch("/<id:webhook_id>")
 @operation({200: WebhookOut}, reads=WebhookChangeIn, refuses=[404])
-def change(webhook_id: int) -> Response:
-    """Change a webhook; one that is enabled again goes on where it was.
+def update_webhook(webhook_id: int) -> Response:
+    """Change, enable or disable a webhook.
 
-    With `admin`, anybody's may be enabled or disabled.
+    Only the fields in the body change. A webhook that you enable again continues where it stopped. With scope `admin`,
+    you can enable or disable the webhook of any member.
     """
     requested = read(WebhookChangeIn, body(), validation_context()).to_domain()
     return answer(WebhookOut.from_domain(webhooks.change(hashdb(), actor(), webhook_id, requested)))
@@ -113,33 +132,42 @@ def change(webhook_id: int) -> Response:
 
 @webhooks_api.delete("/<id:webhook_id>")
 @operation({204: None}, refuses=[404])
-def delete(webhook_id: int) -> Response:
-    """Delete a webhook and the list of what it delivered; with `admin`, anybody's."""
+def delete_webhook(webhook_id: int) -> Response:
+    """Delete a webhook.
+
+    Also deletes the list of its deliveries. With scope `admin`, you can delete the webhook of any member.
+    """
     webhooks.delete(hashdb(), actor(), webhook_id)
     return no_content()
 
 
 @webhooks_api.post("/<id:webhook_id>/secret")
 @operation({201: WebhookOut}, refuses=[404])
-def renew(webhook_id: int) -> Response:
-    """Give a webhook another secret; the one before signs beside it for 24 hours.
+def renew_webhook_secret(webhook_id: int) -> Response:
+    """Renew the secret of a webhook.
 
-    It is in this answer and nowhere else.
+    Messages are signed with both secrets for 24 hours. Only this response has the new secret.
     """
     return answer(WebhookOut.from_issued(webhooks.renew(hashdb(), actor(), webhook_id)), 201)
 
 
 @webhooks_api.post("/<id:webhook_id>/test")
 @operation({202: DeliveryOut}, refuses=[404])
-def test(webhook_id: int) -> Response:
-    """Have a `webhook.tested` sent, once; the delivery tells within seconds what became of it."""
+def test_webhook(webhook_id: int) -> Response:
+    """Send a test message.
+
+    Sends `webhook.tested` once. Get the delivery some seconds later to see its outcome.
+    """
     return answer(DeliveryOut.from_domain(webhooks.test(hashdb(), actor(), webhook_id)), 202)
 
 
 @webhooks_api.get("/<id:webhook_id>/deliveries")
 @operation({200: DeliveriesOut}, takes=DeliveriesQuery, refuses=[404])
-def deliveries(webhook_id: int) -> Response:
-    """List what was delivered to a webhook, and what waits: the last thousand, of thirty days."""
+def list_deliveries(webhook_id: int) -> Response:
+    """List the deliveries of a webhook.
+
+    Includes those that wait. The service keeps the last 1,000 of a webhook, for 30 days.
+    """
     params = query(DeliveriesQuery)
     rows = webhooks.deliveries(hashdb(), actor(), webhook_id, params.outcome, params.after, params.limit + 1)
     return answer(DeliveriesOut.of(rows, params.limit))
@@ -147,28 +175,41 @@ def deliveries(webhook_id: int) -> Response:
 
 @webhooks_api.get("/<id:webhook_id>/deliveries/<id:delivery_id>")
 @operation({200: DeliveryOut}, refuses=[404])
-def delivery(webhook_id: int, delivery_id: int) -> Response:
-    """Show one delivery."""
+def get_delivery(webhook_id: int, delivery_id: int) -> Response:
+    """Get one delivery.
+
+    Has its message, its outcome, and the result of the last attempt.
+    """
     return answer(DeliveryOut.from_domain(webhooks.delivery(hashdb(), actor(), webhook_id, delivery_id)))
 
 
 @webhooks_api.post("/<id:webhook_id>/deliveries/<id:delivery_id>/redelivery")
 @operation({202: DeliveryOut}, refuses=[404])
-def redeliver(webhook_id: int, delivery_id: int) -> Response:
-    """Send a delivery again, at once, with the id that it had."""
+def resend_delivery(webhook_id: int, delivery_id: int) -> Response:
+    """Send a delivery again.
+
+    The service sends the same message at once, with the same id.
+    """
     return answer(DeliveryOut.from_domain(webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id)), 202)
 
 
-reversals_api = ApiBlueprint("reversals", __name__, url_prefix="/v1/reversals", tag="Reversals")
+reversals_api = ApiBlueprint(
+    "reversals",
+    __name__,
+    url_prefix="/v1/reversals",
+    tag="Reversals",
+    about="For members: learn which matches were wrong.",
+)
 
 
-@reversals_api.get("", endpoint="browse")
+@reversals_api.get("")
 @operation({200: ReversalsOut}, scopes=[Scope.MATCH], takes=PageQuery)
-def browse_reversals() -> Response:
-    """List what was answered to you as a match and has been withdrawn, retired or quarantined since.
+def list_reversals() -> Response:
+    """List matches that were reversed later.
 
-    So that you can restore what you took down. `next` is null at the end; go on later after the last `seq`.
-    An event is listed three seconds after it happened.
+    Returns contributions that were returned to you as matches, and that have been withdrawn, retired or quarantined
+    since, so that you can restore what you removed. At the end, `next` is null: continue later after the last `seq`. An
+    event is listed three seconds after it happened.
     """
     params = query(PageQuery)
     rows = counts.reversals(hashdb(), actor(), params.after, params.limit + 1)

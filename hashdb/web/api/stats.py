@@ -12,19 +12,26 @@ from hashdb.web.reports import page
 from hashdb.wire.pages import DayQuery, ReportQuery
 from hashdb.wire.stats import CountsOut, ReportOut, csv_text
 
-counts_api = ApiBlueprint("counts", __name__, url_prefix="/v1/counts", tag="Counts")
+counts_api = ApiBlueprint(
+    "counts", __name__, url_prefix="/v1/counts", tag="Counts", about="For auditors: what the service counted on a day."
+)
 
 
 @counts_api.get("")
 @operation({200: CountsOut}, scopes=[Scope.AUDIT], takes=DayQuery)
-def show() -> Response:
-    """Show what was counted on a day, line by line as it is sealed, so that the digest can be computed again."""
+def get_counts() -> Response:
+    """Get the counts of a day.
+
+    Returns every line as it is sealed, so that you can compute the digest again.
+    """
     day = counts.get(hashdb(), actor(), query(DayQuery).day)
     sealed = None if day.seal is None else (day.seal.seq, day.seal.digest)
     return answer(CountsOut.from_domain(day.day, day.counts, sealed))
 
 
-reports_api = ApiBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
+reports_api = ApiBlueprint(
+    "reports", __name__, url_prefix="/v1/reports", tag="Reports", about="For auditors: the figures of a period."
+)
 
 _JSON, _CSV, _HTML = "application/json", "text/csv", "text/html"
 _NAMES = {_JSON: "json", _CSV: "csv", _HTML: "html"}
@@ -32,10 +39,11 @@ _NAMES = {_JSON: "json", _CSV: "csv", _HTML: "html"}
 
 @reports_api.get("/transparency")
 @operation({200: ReportOut}, scopes=[Scope.AUDIT], takes=ReportQuery, streams=(_CSV, _HTML))
-def transparency() -> Response:
-    """Report on a period: contributions, times, reappearances, opinions and cases, precision, refusals.
+def get_transparency_report() -> Response:
+    """Get the transparency report of a period.
 
-    As JSON, CSV or a page, by `Accept`. The same period has the same numbers once it is final.
+    Covers contributions, times to remove and to share, reappearances, opinions, cases, precision and refusals. The
+    format is JSON, CSV or an HTML page, by `Accept`. Once the report is final, its figures do not change.
     """
     params = query(ReportQuery)
     form = request.accept_mimetypes.best_match([_JSON, _CSV, _HTML], _JSON)

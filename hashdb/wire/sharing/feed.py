@@ -25,18 +25,22 @@ from hashdb.domain.sharing.webhooks import (
 )
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant, parse_instant
-from hashdb.wire import UNSENT, Line, Moment, PageModel, RequestModel, ResponseModel, checked_by
+from hashdb.wire import UNSENT, Line, Moment, Next, PageModel, RequestModel, ResponseModel, checked_by
 from hashdb.wire.contributions import ContributionOut, visible_fields
 from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
 
 
 class ChangeOut(ResponseModel, Mirror[Change]):
-    """One change: a contribution as it is now, or the id of one that is gone and why."""
+    """One change: a contribution as it is now, or one that is gone."""
 
-    seq: int
-    contribution: ContributionOut | None = None
-    gone: int | None = None
-    reason: str | None = None
+    seq: int = Field(description="The seq of the change.")
+    contribution: ContributionOut | None = Field(None, description="The contribution as it is now.")
+    gone: int | None = Field(None, description="The id of a contribution to remove from your copy.")
+    reason: str | None = Field(
+        None,
+        description="Why it is gone: `withdrawn`, `expired`, `suspended`, `quarantined`, `retired`, or "
+        "`masked` if all its signals are suppressed.",
+    )
 
     @classmethod
     def from_domain(cls, value: Change) -> Self:
@@ -53,12 +57,12 @@ class ChangeOut(ResponseModel, Mirror[Change]):
 
 
 class ChangesOut(ResponseModel, Mirror[Changes]):
-    """A page of the feed; read on after `checkpoint`."""
+    """A page of the feed. Continue after `checkpoint`."""
 
-    changes: list[ChangeOut]
-    checkpoint: int
-    more: bool
-    epoch: str
+    changes: list[ChangeOut] = Field(description="The changes, in the order of their seqs.")
+    checkpoint: int = Field(description="Where to continue: send it as `after`.")
+    more: bool = Field(description="Whether more changes are available at once.")
+    epoch: str = Field(description="The epoch of the log. If it differs from that of your copy, start again from 0.")
 
 
 class ChangesEnd(ResponseModel):
@@ -151,35 +155,35 @@ _Topics = Annotated[
 
 
 class WebhookIn(RequestModel, Mirror[WebhookDraft]):
-    """A webhook to make."""
+    """A webhook to create."""
 
     url: _Url
     topics: _Topics
-    note: Line = Field("", description="What it is for; shown to you and to administrators.")
+    note: Line = Field("", description="What it is for. Visible to you and to administrators.")
 
 
 class WebhookChangeIn(RequestModel, ChangeMirror[WebhookChange]):
-    """A change to a webhook: the fields to change."""
+    """A change of a webhook: only the fields to change."""
 
     url: _Url = UNSENT
     topics: _Topics = UNSENT
-    note: Line = UNSENT
-    enabled: bool = UNSENT
+    note: Annotated[Line, Field(description="What it is for. Visible to you and to administrators.")] = UNSENT
+    enabled: Annotated[bool, Field(description="Whether the service sends messages.")] = UNSENT
 
 
 class WebhookOut(ResponseModel, Mirror[Webhook]):
-    """A webhook; with its secret if that is new."""
+    """A webhook. It has its secret only if the secret is new."""
 
-    id: int
-    member: int
-    url: str
-    topics: list[Topic]
-    note: str
-    enabled: bool = Field(description="False: nothing is sent, until it is enabled again.")
-    created_at: Moment
-    failing_since: Moment | None = Field(description="Nothing has arrived since; null while all does.")
-    overlap_until: Moment | None = Field(description="Until then the secret before signs beside the new one.")
-    secret: str = Field("", description="`whsec_…`, in the answer to the request that made it and nowhere else.")
+    id: int = Field(description="The id of the webhook.")
+    member: int = Field(description="The id of the member.")
+    url: str = Field(description="The address to which the service sends messages.")
+    topics: list[Topic] = Field(description="What it reports.")
+    note: str = Field(description="What it is for.")
+    enabled: bool = Field(description="Whether the service sends messages.")
+    created_at: Moment = Field(description="When it was created.")
+    failing_since: Moment | None = Field(description="Since when no message arrives; null while they arrive.")
+    overlap_until: Moment | None = Field(description="Until when the previous secret also signs; null if it does not.")
+    secret: str = Field("", description="The secret, `whsec_…`. No other response has it.")
 
     @classmethod
     def from_issued(cls, issued: IssuedWebhook) -> Self:
@@ -194,8 +198,8 @@ class WebhookOut(ResponseModel, Mirror[Webhook]):
 class WebhooksOut(PageModel):
     """A page of webhooks."""
 
-    webhooks: list[WebhookOut]
-    next: int | None
+    webhooks: list[WebhookOut] = Field(description="The webhooks of this page.")
+    next: Next
 
 
 class MessageOut(ResponseModel):
@@ -211,21 +215,21 @@ class MessageOut(ResponseModel):
 
 
 class DeliveryOut(ResponseModel, Mirror[Delivery]):
-    """A delivery; `status`, `ms` and `trouble` are those of the last attempt."""
+    """A delivery: a message to a webhook, with the result of the last attempt."""
 
-    id: int
-    webhook: int
-    message: Annotated[str, MappedTo("message.id")] = Field(description="The `webhook-id`: the same at every attempt.")
-    topic: Annotated[str, MappedTo("message.topic")]
-    data: Annotated[dict[str, Any], MappedTo("message.data")]
-    made_at: Annotated[Moment, MappedTo("message.at")]
-    outcome: DeliveryOutcome
-    attempts: int
-    next_at: Moment | None = Field(description="The next attempt, while it waits.")
-    tried_at: Moment | None
-    status: int | None
-    ms: int | None
-    trouble: Trouble | None
+    id: int = Field(description="The id of the delivery.")
+    webhook: int = Field(description="The id of the webhook.")
+    message: Annotated[str, MappedTo("message.id")] = Field(description="The `webhook-id`, the same in every attempt.")
+    topic: Annotated[str, MappedTo("message.topic")] = Field(description="What the message reports.")
+    data: Annotated[dict[str, Any], MappedTo("message.data")] = Field(description="The data of the message.")
+    made_at: Annotated[Moment, MappedTo("message.at")] = Field(description="When the message was made.")
+    outcome: DeliveryOutcome = Field(description="Whether the message arrived.")
+    attempts: int = Field(description="How many attempts there were.")
+    next_at: Moment | None = Field(description="When the next attempt is due; null if there is none.")
+    tried_at: Moment | None = Field(description="When the last attempt was.")
+    status: int | None = Field(description="The HTTP status of the last attempt; null without a response.")
+    ms: int | None = Field(description="How long the last attempt took, in milliseconds.")
+    trouble: Trouble | None = Field(description="Why the last attempt failed; null if it did not.")
 
     def to_domain(self) -> Delivery:
         """The delivery."""
@@ -235,5 +239,5 @@ class DeliveryOut(ResponseModel, Mirror[Delivery]):
 class DeliveriesOut(PageModel):
     """A page of deliveries."""
 
-    deliveries: list[DeliveryOut]
-    next: int | None
+    deliveries: list[DeliveryOut] = Field(description="The deliveries of this page.")
+    next: Next

@@ -138,7 +138,7 @@ def raw_out(hits: Iterable[BankHit], algorithm: Algorithm, query: LookupQuery) -
 
 
 def _hit(id: int, distance: int | None) -> dict[str, object]:
-    # Without the field for a key that is told no distances: a client would believe any number in its place.
+    # A key that hides distances gets no such field: a client would take any number for the distance.
     return {"bank_content_id": id} | ({} if distance is None else {"distance": str(distance)})
 
 
