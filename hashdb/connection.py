@@ -17,7 +17,7 @@ LONGEST_WAIT = 30.0
 """Seconds. If the service asks for a longer wait, its error is raised at once."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _BUSY, _BROKEN = (429, 503), (502, 504)
-"""Status codes of requests that were not carried out; of a proxy that does not know whether they were."""
+"""Status codes: the request was not carried out; a proxy does not know whether it was."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Params = Mapping[str, str | int]

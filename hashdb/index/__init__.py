@@ -1,4 +1,4 @@
-"""Exact Hamming range search over bare values of one length; it knows no rows and no members.
+"""Exact Hamming range search over bare values of one length; it has no notion of rows or members.
 
 An engine holds one index for each algorithm, and the seq up to which its values are stored durably. Three engines
 have one base class: `SegmentStore` (tiered), `BKTreeEngine` and `MilvusEngine`.
@@ -27,7 +27,7 @@ Alive = Callable[[Algorithm, "Words"], "NDArray[np.bool_]"]
 """Returns which values (distinct and sorted) belong to a contribution that may match, now or later."""
 
 Leaf = Callable[[int], str]
-"""Returns the leaf of an event of the store's log by its seq, in hex; empty where there is no such event."""
+"""Returns the leaf of an event of the store's log by its seq, in hex; empty if there is no such event."""
 
 
 class Index(ABC):
@@ -51,7 +51,7 @@ class Index(ABC):
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         """For each value, all stored values within `radius` bits of it: recall 1.0, each once, nearest first.
 
-        Raises IndexError for a damaged file, IndexNotReady while a server does not answer.
+        Raises IndexError for a damaged file, IndexNotReady while the server of the engine does not answer.
         """
 
     @abstractmethod

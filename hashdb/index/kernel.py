@@ -1,6 +1,6 @@
-"""The optional C kernel, called by ctypes: `kernel()` is None where it was not built, and NumPy is used instead.
+"""The optional C kernel, called by ctypes: if it was not built, `kernel()` is None and NumPy is used.
 
-The installation of hashdb compiles it from kernel.c where there is a C compiler. `HASHDB_KERNEL=0` in the environment
+The installation of hashdb compiles it from kernel.c if there is a C compiler. `HASHDB_KERNEL=0` in the environment
 switches it off.
 """
 

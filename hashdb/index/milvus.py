@@ -2,7 +2,7 @@
 
 It is for more values than files can serve. The values of the newest events are in memory, so that each contribution is
 found at once. The others are in collections of Milvus, which are searched completely (BIN_FLAT) at consistency Strong.
-One process at a time writes; the others check once a second how far it is.
+One process at a time writes; the others check its progress once a second.
 """
 
 from __future__ import annotations
@@ -339,7 +339,7 @@ class MilvusEngine(TieredEngine):
         return Collection(self._milvus, _collection_name(generation, algorithm), algorithm.bits)
 
     def _read_manifest(self) -> tuple[str, Manifest | None]:
-        """The generation in use and its manifest; empty and None where there is none."""
+        """The generation in use and its manifest; empty and None if there is none."""
         with self._milvus.request() as client:
             collections = client.list_collections()
             if _MANIFEST not in collections:

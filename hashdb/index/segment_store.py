@@ -267,7 +267,7 @@ def merge_words(segments: Sequence[Segment]) -> Words:
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a folder; None where there is none that this version can read."""
+    """The manifest of a folder; None if there is none that this version can read."""
     try:
         body = json.loads((folder / MANIFEST_NAME).read_text("utf-8"))
         if body["version"] != _VERSION or body.pop("checksum") != _checksum(body):

@@ -223,7 +223,7 @@ class IndexView:
                 self.engine.indexes[algorithm].fill(values, seq)
 
     def _lasting(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
-        """Which of the values, sorted, a contribution that may match still holds: a mask of their length."""
+        """A mask over the sorted values: whether a contribution that may match still has the value."""
         with self._store.read() as tx:
             if len(words) <= FEW:
                 octets = to_octets(words)

@@ -17,7 +17,7 @@ from hashdb.store import Transaction
 from hashdb.store.jobs import Jobs
 
 LONGEST = timedelta(minutes=15)
-"""A job that takes longer is stopped."""
+"""The longest time that a job may take; then it is stopped."""
 _STORE_EVERY = 1.0
 """Seconds."""
 _Job = TypeVar("_Job", bound=Job)

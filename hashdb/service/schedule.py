@@ -28,7 +28,7 @@ from hashdb.store.jobs import TaskError
 Act = Callable[[HashDB], object]
 _BATCH = 500
 _TRY_AGAIN = 2.0
-"""Seconds until a worker tries again to become the one of its machine that delivers."""
+"""Seconds until a worker tries again to become the one that sends deliveries on its machine."""
 
 
 class Lane(StrEnum):

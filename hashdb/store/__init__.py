@@ -139,7 +139,7 @@ class Store:
         return self._transaction(writes=False)
 
     def migrate(self) -> str | None:
-        """Create or migrate the schema; return the number of the one that was there before, None where none was."""
+        """Create or migrate the schema; return the number of the previous schema (None: there was none)."""
         with self.begin() as tx:
             return migrate(tx.connection)
 
@@ -234,7 +234,7 @@ class Store:
 
     @contextmanager
     def _busy_errors(self) -> Iterator[None]:
-        """Raise StoreBusy in place of what the driver or SQLAlchemy raises of a database that is locked or away."""
+        """Raise StoreBusy instead of the errors of the driver or SQLAlchemy for a database that is locked or away."""
         try:
             yield
         except (DBAPIError, PoolTimeout, self._driver_error) as error:
@@ -252,7 +252,7 @@ def _parsed(url: str) -> URL:
     scheme, _, path = url.partition(":///")
     if scheme != "sqlite" or path.endswith("uri=true"):
         return make_url(url)
-    # The rest is the path, except in SQLite's own URIs: a folder may have a question mark in its name.
+    # All the rest is the path, except in SQLite's own URIs: the name of a folder may have a question mark.
     return URL.create("sqlite", database=path)
 
 

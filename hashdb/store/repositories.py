@@ -30,7 +30,7 @@ class Repository:
     """Reads and writes within the transaction of its connection."""
 
     def __init__(self, connection: Connection) -> None:
-        """Over an open connection."""
+        """Use an open connection."""
         self._connection = connection
 
     def _one(
@@ -55,10 +55,10 @@ _R = TypeVar("_R", bound=Repository)
 
 
 class repository(Generic[_R]):  # noqa: N801
-    """An attribute of a transaction. functools.cached_property, of Python 3.11, has a lock that all threads share."""
+    """A cached attribute of a transaction. functools.cached_property of Python 3.11 has a lock for all threads."""
 
     def __init__(self, made: type[_R]) -> None:
-        """Of this class."""
+        """An attribute with a repository of this class."""
         self._made = made
 
     def __set_name__(self, owner: type, name: str) -> None:

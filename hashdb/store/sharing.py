@@ -75,7 +75,7 @@ class Webhooks(Repository):
         self._follow(changed.id, [topic for topic in changed.topics if topic not in before.topics], seq)
 
     def delete(self, id: int) -> None:
-        """Remove a webhook and all that was delivered to it."""
+        """Remove a webhook and its deliveries."""
         for table in (deliveries, webhook_topics):
             self._connection.execute(delete(table).where(table.c.webhook_id == id))
         self._connection.execute(delete(webhooks).where(webhooks.c.id == id))

@@ -33,7 +33,7 @@ from hashdb.domain.times import EPOCH, to_microseconds
 Identity = BigInteger().with_variant(Integer, "sqlite")
 
 LONGEST_TEXT = 300
-"""Characters that are stored of a background task's failure."""
+"""The most characters that are stored of a background task's failure."""
 
 
 class InstantColumn(TypeDecorator[datetime]):
@@ -51,7 +51,7 @@ class InstantColumn(TypeDecorator[datetime]):
 
 
 class Json(TypeDecorator[dict[str, object]]):
-    """A small JSON object, kept as text, so that what was hashed comes back to the letter."""
+    """A small JSON object, stored as text, so that a hashed object is read back unchanged."""
 
     impl = Text
     cache_ok = True
@@ -99,7 +99,7 @@ def _words(value: str | None) -> tuple[str, ...] | None:
 
 
 def _partial(condition: str, *columns: str, ops: dict[str, str] | None = None) -> Index:
-    """An index over the rows of which a condition holds."""
+    """An index over the rows that meet a condition."""
     where = text(condition)
     return Index(None, *columns, sqlite_where=where, postgresql_where=where, postgresql_ops=ops or {})
 
@@ -242,7 +242,7 @@ contributions = _table(
     Index(None, "member_id", "fingerprint"),
     Index(None, "member_id", "received_at"),
     Index("ix_contributions_announced_expires_at", "announced", "expires_at"),
-    # The orders of the console's list, and what is rare enough to be looked for first.
+    # For the orders of the console's list, and for parts of its filter that select few rows.
     Index(None, "received_at", "id"),
     Index(None, "removed_at", "id"),
     Index(None, "severity", "id"),

@@ -33,7 +33,7 @@ _METHODS = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
 
 
 def check(settings: Settings) -> None:
-    """Raise BadSetting where `create_app` would, before a worker is started."""
+    """Raise the BadSetting that `create_app` would raise, before a worker is started."""
     RateLimits(settings)
     if settings.otlp_endpoint is not None:
         require_installed()

@@ -52,7 +52,7 @@ log = logging.getLogger("hashdb.access")
 
 
 def write_json_lines() -> None:
-    """Send the log of this process to standard error, one JSON object a line."""
+    """Send the log of this process to standard error, one JSON object per line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JSONFormatter())
     root = logging.getLogger("hashdb")

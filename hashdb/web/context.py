@@ -191,7 +191,7 @@ def body() -> bytes:
 def raw_body(*, keep: bool = False) -> bytes:
     """The body of this request; with `keep`, a form can still be read from it. Raises MalformedRequest, TooLarge."""
     request = flask.request
-    with reading_body("the body is not sent as its headers say"):
+    with reading_body("the body does not match its headers"):
         data = request.get_data(cache=keep)
     limit = request.max_content_length
     if limit is not None and request.content_length is None and len(data) >= limit:

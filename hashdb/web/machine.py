@@ -41,12 +41,12 @@ class Machine:
             pass
         else:
             free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-            yield GaugeMetricFamily("hashdb_disk_free_bytes", "Free space of the disk of the home.", free)
-            yield GaugeMetricFamily("hashdb_disk_size_bytes", "Size of the disk of the home.", size)
+            yield GaugeMetricFamily("hashdb_disk_free_bytes", "Free space on the disk of the home folder.", free)
+            yield GaugeMetricFamily("hashdb_disk_size_bytes", "Size of the disk of the home folder.", size)
         if self._certificate is not None:
             yield GaugeMetricFamily(
                 "hashdb_certificate_expiry_timestamp_seconds",
-                "When the certificate in HASHDB_CERTIFICATE expires; 0 where it cannot be read.",
+                "When the certificate in HASHDB_CERTIFICATE expires; 0 if it cannot be read.",
                 _expiry(self._certificate),
             )
 
@@ -61,9 +61,9 @@ def _processes() -> Iterator[Metric]:
             samples.setdefault(family.name, []).extend(sample.value for sample in family.samples)
     for name, help, combine in (
         ("start_time_seconds", "Start of the service in seconds since 1970.", min),
-        ("resident_memory_bytes", "Memory of all its processes; what they share is counted in each.", sum),
-        ("open_fds", "Open files of the process that has most.", max),
-        ("max_fds", "Open files that a process may have.", min),
+        ("resident_memory_bytes", "Memory of all processes; shared memory counts in each.", sum),
+        ("open_fds", "Open files of the process that has the most.", max),
+        ("max_fds", "The most files that a process may have open.", min),
     ):
         if values := samples.get(f"process_{name}"):
             yield GaugeMetricFamily(f"process_{name}", help, combine(values))

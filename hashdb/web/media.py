@@ -61,7 +61,7 @@ def read_picture(*fields: str) -> bytes:
         raise MalformedRequest("the request must be a form with one file")
     ((name, file),) = files
     if name not in fields:
-        raise MalformedRequest(f"the file's field is {' or '.join(fields)}, which names what it is")
+        raise MalformedRequest(f"the form field of the file must be named {' or '.join(fields)}")
     picture = file.stream.read()
     if len(picture) > settings.media_max_bytes:
         raise TooLarge("the bytes of a picture", settings.media_max_bytes)

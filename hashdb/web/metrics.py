@@ -37,12 +37,12 @@ CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FINE = (0.00005, 0.0001, 0.00025, *_BUCKETS)
 _MAX_TIMES = 100_000
-"""At most so many match times wait for the next `record_times`."""
+"""The most match times that wait for the next `record_times`."""
 _RETRY_SECONDS = 2.0
 _RATED = (401, 429, 503)
-"""Statuses whose rate alerts watch: a 0 on one route is enough for the rate to exist."""
+"""Statuses whose rate alerts watch. One route exports them as 0, so that the rate exists."""
 _TIMEOUT = 5.0
-"""In seconds: after so long, a silent connection to the port of the metrics is closed."""
+"""Seconds after which a silent connection to the port of the metrics is closed."""
 
 
 class Metrics:
@@ -59,14 +59,21 @@ class Metrics:
         self._machine = Machine(home, certificate)
         self._registry = CollectorRegistry()
         self._requests = Counting(
-            "hashdb_requests", "Requests that were answered.", ("method", "route", "status"), registry=self._registry
+            "hashdb_requests",
+            "Requests answered, by method, route and status.",
+            ("method", "route", "status"),
+            registry=self._registry,
         )
         self._seconds = Histogram(
-            "hashdb_request_seconds", "Time to an answer.", ("route",), buckets=_BUCKETS, registry=self._registry
+            "hashdb_request_seconds",
+            "Time from a request to its response, by route.",
+            ("route",),
+            buckets=_BUCKETS,
+            registry=self._registry,
         )
         parts = Histogram(
             "hashdb_match_seconds",
-            "Time of a match in the search, and in the store.",
+            "Time of a match in the search of the index, and in the database.",
             ("part",),
             buckets=_FINE,
             registry=self._registry,
@@ -74,7 +81,7 @@ class Metrics:
         self._search, self._store = parts.labels("search"), parts.labels("store")
         self._level = Gauge(
             "hashdb_index_events",
-            "Events that every worker's index has heard of.",
+            "The seq up to which the index of every worker has caught up.",
             multiprocess_mode="livemin",
             registry=self._registry,
         )
@@ -84,7 +91,7 @@ class Metrics:
         db.timed = self._times.append
         self._deliveries = Counting(
             "hashdb_webhook_deliveries",
-            "Attempts to deliver to webhooks, by what became of the delivery: `waiting` is tried again.",
+            "Attempts to deliver to webhooks, by outcome; `waiting` will be retried.",
             ("outcome",),
             registry=self._registry,
         )
@@ -92,7 +99,9 @@ class Metrics:
             self._deliveries.labels(outcome)
         self._count_background(db)
         self._suspected = Counting(
-            "hashdb_keys_suspected", "Events that name a key which may be reading hashes.", registry=self._registry
+            "hashdb_keys_suspected",
+            "Events that name a key which may be reading hashes out of matches.",
+            registry=self._registry,
         )
         # A lookup here costs a fifth of `labels`.
         self._counters: dict[tuple[str, str, int], Counting] = {}
@@ -104,10 +113,10 @@ class Metrics:
         from prometheus_client import Gauge
 
         self._replacements = Counting(
-            "hashdb_worker_replacements", "Workers that were started in the place of another.", registry=self._registry
+            "hashdb_worker_replacements", "Workers that replaced another worker.", registry=self._registry
         )
         errors = Counting(
-            "hashdb_background_errors", "Background tasks that failed.", ("task",), registry=self._registry
+            "hashdb_background_errors", "Runs of background tasks that failed.", ("task",), registry=self._registry
         )
 
         def gauge(name: str, help: str, mode: Literal["livemin", "livemax"]) -> Gauge:
@@ -115,17 +124,17 @@ class Metrics:
 
         successes = gauge(
             "last_success_timestamp_seconds",
-            "When a background task was last done by the worker that has not done it for longest.",
+            "Last success of a background task, in the worker where it is longest ago.",
             "livemin",
         )
         durations = gauge(
             "duration_seconds",
-            "How long the last run of a background task took, in the worker in which it took longest.",
+            "Duration of the last run of a background task, in the worker where it took longest.",
             "livemax",
         )
         failures = gauge(
             "last_error_timestamp_seconds",
-            "When a background task last failed in a worker that lives; 0 if in none.",
+            "Last failure of a background task in a running worker; 0 if there was none.",
             "livemax",
         )
         failed = {task: (errors.labels(task), failures.labels(task)) for task in Task}
@@ -322,7 +331,7 @@ class _VitalsCollector:
         figures = self._figures
         counted = CounterMetricFamily(
             "hashdb_counts",
-            "What is counted by day and sealed: queries, hits, refusals, requests that were turned away.",
+            "Counts that are stored by day and sealed: queries, hits, refused contributions, refused requests.",
             labels=("kind", "member_kind", "algorithm", "outcome"),
         )
         numbers: dict[tuple[str, str, str, str], int] = dict.fromkeys(_ZERO_COUNTS, 0)
@@ -334,14 +343,14 @@ class _VitalsCollector:
             counted.add_metric(labels, times)
         yield counted
         values = GaugeMetricFamily(
-            "hashdb_index_values", "Values that the index of the answering worker holds.", labels=("algorithm", "tier")
+            "hashdb_index_values", "Values in the index of the worker that responds.", labels=("algorithm", "tier")
         )
         for algorithm, size in figures.sizes.items():
             values.add_metric((str(algorithm), "memory"), size.in_memory)
             values.add_metric((str(algorithm), "files"), size.in_files)
         yield values
         feed = GaugeMetricFamily(
-            "hashdb_feed_events", "The event up to which a key that is valid has read the feed.", labels=("key",)
+            "hashdb_feed_events", "The seq up to which a valid key has read the feed.", labels=("key",)
         )
         for key, seq in figures.readers:
             feed.add_metric((str(key),), seq)
@@ -354,7 +363,7 @@ class _VitalsCollector:
                 periods.add_metric((str(plan.task),), plan.every)
         yield periods
         yield from _figures(figures)
-        build = GaugeMetricFamily("hashdb_build_info", "The version that answers.", labels=("version",))
+        build = GaugeMetricFamily("hashdb_build_info", "The version of the worker that responds.", labels=("version",))
         build.add_metric((__version__,), 1)
         yield build
 
@@ -364,25 +373,29 @@ def _figures(figures: Vitals) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily
 
     for name, help, value in (
-        ("hashdb_log_events", "Events of the log.", figures.head),
+        ("hashdb_log_events", "Events in the log.", figures.head),
         ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", figures.signed),
-        ("hashdb_index_lag_events", "Events that the answering worker's index has yet to hear of.",
+        ("hashdb_index_lag_events", "Events that the index of the worker that responds has not read yet.",
          max(0, figures.head - figures.level)),
-        ("hashdb_cases_open", "Cases before a reviewer.", figures.open_cases),
-        ("hashdb_cases_late", "Cases that should have been decided.", figures.late_cases),
+        ("hashdb_cases_open", "Open cases.", figures.open_cases),
+        ("hashdb_cases_late", "Open cases whose decision is overdue.", figures.late_cases),
         ("hashdb_backup_verified_timestamp_seconds",
-         "When a backup was last restored on trial and its log verified; 0 if never.",
+         "When a backup was last restored in a test and its log verified; 0 if never.",
          0 if figures.backed_up is None else figures.backed_up.timestamp()),
-        ("hashdb_webhook_deliveries_retrying", "Deliveries to webhooks that failed and are tried again.",
+        ("hashdb_webhook_deliveries_retrying", "Deliveries to webhooks that failed and will be retried.",
          figures.retrying),
     ):  # fmt: skip
         yield GaugeMetricFamily(name, help, value)
     if (server := figures.server) is not None:
         for name, help, value in (
-            ("connections", "Connections of clients that PostgreSQL has.", server.connections),
-            ("max_connections", "Connections that PostgreSQL takes.", server.max_connections),
-            ("standbys", "Standbys that follow PostgreSQL.", server.standbys),
-            ("replication_lag_bytes", "Bytes of its log that the slowest standby has not replayed.", server.lag),
+            ("connections", "Client connections of PostgreSQL.", server.connections),
+            ("max_connections", "Connections that PostgreSQL allows.", server.max_connections),
+            ("standbys", "Standbys connected to PostgreSQL.", server.standbys),
+            (
+                "replication_lag_bytes",
+                "Bytes of the PostgreSQL log that the slowest standby has not replayed.",
+                server.lag,
+            ),
         ):
             yield GaugeMetricFamily(f"hashdb_postgresql_{name}", help, value)
 

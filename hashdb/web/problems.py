@@ -103,5 +103,10 @@ def _too_large() -> errors.TooLarge:
 def _internal_error(error: Exception) -> Response:
     # The text of an unexpected error may hold content, so only its class and place are logged.
     log.error("unexpected %s at %s", type(error).__name__, place(error))
-    body = {"type": "/problems/internal", "title": "Internal error", "status": 500, "detail": "a fault of the service"}
+    body = {
+        "type": "/problems/internal",
+        "title": "Internal error",
+        "status": 500,
+        "detail": "the service failed and logged the error",
+    }
     return Response(json.dumps(body), 500, mimetype="application/problem+json")

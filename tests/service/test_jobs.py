@@ -158,4 +158,4 @@ def test_a_fault_of_ours_is_told_without_its_text(db: HashDB, actor: Actor, monk
 
     monkeypatch.setattr(verification, "verify", broken)
     verification.start(db, COMMAND_LINE)
-    assert verified(db).findings == ("a fault of the service, which it has noted",)
+    assert verified(db).findings == ("the service failed and logged the error",)

@@ -90,7 +90,7 @@ def test_a_fault_of_ours_tells_nothing_and_is_logged(
     monkeypatch.setattr(matches, "match", fail)
     with caplog.at_level(logging.INFO, "hashdb"):
         response = platform.post(ROUTE, {"queries": [{"signals": [pdq()]}]})
-    assert (response.status_code, response.get_json()["detail"]) == (500, "a fault of the service")
+    assert (response.status_code, response.get_json()["detail"]) == (500, "the service failed and logged the error")
     assert "RuntimeError" in caplog.text
     assert "ffff" not in caplog.text + response.text
 

@@ -218,7 +218,7 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
     """Remove signals, reference and notes of a contribution for good, withdrawing it first; its events stay.
 
     Nobody sees its signals any more. They are kept for 90 days after the withdrawal (`at_once`: not at all), because
-    readers that know no ids learn by the value what to drop. Erasing again changes nothing.
+    readers of protocols without ids learn from the value what to remove. Erasing again changes nothing.
     A member erases its own contributions, `admin` any; `reason` is that of the withdrawal. A quarantined or retired
     contribution, or one with an open case, is erased `at_once` with `admin` only: its signals recognise a re-upload.
     Raises InvalidInput, NotFound, NotYours, RetiredKept, ScopeMissing.

@@ -51,7 +51,7 @@ def hold_reuploads(
 def _continued_cases(
     tx: Transaction, fresh: Sequence[Contribution], values: Collection[Signal], near: Close, now: datetime
 ) -> dict[int, Case]:
-    """By contribution, the case that it continues: of several one that holds, else the last.
+    """For each contribution, the case that it continues. Of several cases, it is one that holds, else the last.
 
     A continued case holds if the standing of its old contribution matches no longer.
     """

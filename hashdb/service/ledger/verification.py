@@ -143,7 +143,7 @@ def _verify(db: HashDB, actor: Actor, begun: Verification, progress: Progress) -
         findings = [str(error)]
     except Exception as error:
         db.background.failed(Task.VERIFICATION, error)
-        findings = ["a fault of the service, which it has noted"]
+        findings = ["the service failed and logged the error"]
     if outcome is JobOutcome.BROKEN:
         log.error("the audit log does not verify: %s", findings[0])
     kept = findings[:_FINDINGS_KEPT]

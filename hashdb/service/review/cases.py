@@ -194,7 +194,7 @@ def continue_cases(
     """Continue cases on newly recorded contributions; return the events, which the caller appends.
 
     `before` has the case that each contribution continues; its `holds` is that of the new case. If it is open, its due
-    time goes on.
+    time stays.
     """
     openings = []
     for id in (contribution.id for contribution in contributions):

@@ -12,7 +12,7 @@ from hashdb.service import HashDB
 from hashdb.store import Transaction
 
 WAITS = timedelta(hours=72)
-"""For how long a proposal waits for a second person."""
+"""How long a proposal waits for a second person."""
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Proposal, ...]:

@@ -46,7 +46,7 @@ _RESPONSE_BYTES = 65_536
 _AT_ONCE = 8
 """Deliveries that one process sends at the same time."""
 _SLACK = 1_000
-"""Events without news after which a position is moved on."""
+"""How many events without news a position may be behind before it is advanced."""
 _FEED = (*(action for action in Action if action.changes_feed), Action.LOG_RESTORED)
 _CASES = {Topic.CASE_OPENED: Action.CASE_OPENED, Topic.CASE_DECIDED: Action.CASE_DECIDED}
 

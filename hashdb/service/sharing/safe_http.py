@@ -52,7 +52,7 @@ def connect(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTPCo
         # For the usual port of either scheme, the Host header names none.
         connection.default_port = PORTS[parts.scheme]
         connection.sock = socket.create_connection((address, port), timeout=seconds)
-        # With a timeout for each read alone, a host that sends a byte at a time would hold us for ever.
+        # A timeout for each read is not enough: a host that sends one byte at a time would hold this thread for ever.
         late, held = Event(), [connection.sock]
         timer = Timer(seconds, _cut, [held, late])
         timer.daemon = True

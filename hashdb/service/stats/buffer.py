@@ -1,4 +1,4 @@
-"""The statistics buffer: what a process has counted of matches, refusals and uses of keys, and not yet stored."""
+"""The statistics buffer: the matches, refusals and uses of keys that a process has counted and not yet stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _A_USE_EVERY = timedelta(minutes=1)
 
 
 class Refusal(NamedTuple):
-    """Who was refused (None: nobody with a valid key), why, and which scopes would have sufficed."""
+    """A refusal: the caller (None: without a valid key), the reason, and the scopes that would have sufficed."""
 
     actor: Actor | None
     reason: RefusalReason
@@ -30,7 +30,7 @@ class Refusal(NamedTuple):
 _Matched = tuple[datetime, int, int, list[Algorithm], tuple[Match, ...]]
 """What is kept of a query: the time, the seq of the answer, the member, the algorithm of each signal, the matches.
 
-It has no signals. It is a plain tuple because each match waits until it is made.
+It has no signals. It is a plain tuple because every match makes one.
 """
 
 
@@ -55,7 +55,7 @@ class Seen:
 
 
 _Alike = tuple[date, int, tuple[Algorithm, ...], frozenset[Algorithm] | None]
-"""Queries of one day and member, by the same algorithms, found by the same (None: by none)."""
+"""Queries of one day and member with the same algorithms, of which the same ones matched (None: none)."""
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ from hashdb.store.stats.counts import Seal
 
 _DAY = timedelta(days=1)
 _MOST = 20
-"""Wrong rows of hits that are reported, the first."""
+"""How many wrong rows of hits are reported: the first ones."""
 _GRACE = timedelta(minutes=1)
 """From midnight until the day is sealed: the workers store what they counted in its last second."""
 SETTLED = 2 * _GRACE
@@ -50,7 +50,7 @@ class DayCounts:
 def flush(db: HashDB) -> bool:
     """Store what this process has counted, and log refusals when that is due; return whether it wrote anything.
 
-    What cannot be stored now is kept for the next call. Raises StoreBusy.
+    If it cannot store them now, it keeps them for the next call. Raises StoreBusy.
     """
     with db.stats.writing:
         tally, spent = db.stats.take(), db.budgets.unwritten()
@@ -109,7 +109,7 @@ def get(db: HashDB, actor: Actor, day: date) -> DayCounts:
 
 
 def unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
-    """What is wrong with the counts: the seq of the event that sealed others (None: no event), and a sentence."""
+    """The faults of the counts: the seq of the event that sealed other counts (None: no event), and a sentence."""
     try:
         yield from _unlike_sealed(tx)
     except (TypeError, ValueError):
@@ -133,7 +133,7 @@ def _unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
 
 
 def _unlike_counted(tx: Transaction) -> Iterator[tuple[None, str]]:
-    """What is wrong with the hits: they were not counted when they were stored, or no service stores such a row."""
+    """The faults of the hits: they were not counted when they were stored, or no service stores such a row."""
     for day, member, stored, counted in tx.counts.hits_uncounted(_MOST):
         hits = f"the table hits has {stored:,}, only {counted:,} were counted"
         yield None, f"the hits of member {member} on {day}: {hits}"
@@ -176,7 +176,7 @@ def reversals(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Reversa
     There are none if hits are not stored.
     """
     member = actor.require_member(Scope.MATCH)
-    # What this process has answered and not yet stored counts, too.
+    # Also count what this process has answered and not yet stored.
     flush(db)
     with db.store.read() as tx:
         return tx.reversals.of(member.id, after, settled(db, tx), limit)

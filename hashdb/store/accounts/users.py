@@ -137,7 +137,7 @@ class Sessions(Repository):
         return None if row is None else _session(row)
 
     def of(self, user: int) -> tuple[Session, ...]:
-        """The complete sessions of a user, the one seen last first."""
+        """The complete sessions of a user, the most recently used first."""
         query = select(users, *_SESSION).join_from(sessions, users)
         query = query.where(sessions.c.user_id == user, sessions.c.complete)
         return tuple(map(_session, self._connection.execute(query.order_by(sessions.c.seen_at.desc()))))
@@ -181,7 +181,7 @@ class Sessions(Repository):
         self._connection.execute(query.values(count=tries.c.count + 1, last=now))
 
     def uncount_try(self, digest: bytes) -> None:
-        """Uncount one: it did not fail."""
+        """Remove one failure from the count: the try did not fail."""
         self._connection.execute(update(tries).where(tries.c.digest == digest).values(count=tries.c.count - 1))
 
     def forget_tries(self, digest: bytes) -> None:

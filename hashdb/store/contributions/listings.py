@@ -66,7 +66,7 @@ class Listings(Repository):
         return ContributionPage(listed, stopped, unfinished=stopped is not None)
 
     def _few(self, filter: Filter, now: datetime) -> set[int] | None:
-        """Ids that contain all that the filter selects; None where each part of the filter selects many."""
+        """Ids that contain all that the filter selects; None if each part of the filter selects many."""
         for condition in self._rare(filter, now):
             ids = self._connection.scalars(select(contributions.c.id).where(condition).limit(FEW + 1)).all()
             if len(ids) <= FEW:
@@ -114,7 +114,7 @@ class Listings(Repository):
         return [*sorted(known, reverse=listing.descending), *sorted(unknown, reverse=listing.descending)]
 
     def _end(self, part: _Part, ahead: int) -> Position | None:
-        """The last contribution that is read; None where fewer than `ahead` are left."""
+        """The last contribution that is read; None if fewer than `ahead` are left."""
         query = _ordered(select(part.key, contributions.c.id), part).where(*part.within).offset(ahead - 1).limit(1)
         row = self._connection.execute(query).first()
         return None if row is None else Position(*row)

@@ -33,14 +33,14 @@ class Retired(Repository):
         return self._values(_SINCE, {"after": after, "upto": upto})
 
     def among(self, wanted: Collection[Signal]) -> dict[Signal, int]:
-        """Those of the signals that cast a shadow, each with the lowest retired contribution (of any status)."""
+        """The signals that cast a shadow, each with the lowest retired contribution (of any status)."""
         ids: dict[Signal, int] = {}
         for id, signal in self._casting(_RETIRED, wanted):
             ids.setdefault(signal, id)
         return ids
 
     def shed(self, member: int, wanted: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
-        """Those of the signals that the member's ended contributions hold, with these contributions, in order.
+        """The signals that ended contributions of the member hold, with these contributions, in order.
 
         These were withdrawn or have expired, and are quarantined or have an open case. Only signals that would cast a
         shadow count, and at most the last hundred contributions of each.

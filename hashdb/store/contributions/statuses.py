@@ -1,4 +1,4 @@
-"""Status and standing of contributions in SQL: what the status is at an instant, and what the log says of it."""
+"""Status and standing of contributions in SQL: the status at an instant, and the status in the log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Instant = datetime | BindParameter[datetime]
 
 
 class PendingStatus(NamedTuple):
-    """A contribution whose status is no longer what the log says."""
+    """A contribution whose status differs from the log."""
 
     id: int
     logged: Status
@@ -131,7 +131,7 @@ class Retentions(Repository):
         return Retention(days or {})
 
     def after(self, *, lock: bool = False) -> int | None:
-        """The last contribution to which it is applied; None where it is applied to all."""
+        """The last contribution to which it is applied; None if it is applied to all."""
         query = select(retention.c.after)
         return self._connection.execute(query.with_for_update() if lock else query).scalar_one_or_none()
 
@@ -141,7 +141,7 @@ class Retentions(Repository):
         self._connection.execute(insert(retention), {"id": 1, "days": dict(new.days), "after": 0})
 
     def went(self, after: int | None) -> None:
-        """Record the last contribution to which it is applied; None where it is applied to all."""
+        """Record the last contribution to which it is applied; None if it is applied to all."""
         self._connection.execute(update(retention).values(after=after))
 
     def page(self, after: int, limit: int, incident: str | None = None) -> tuple[ExpiryFields, ...]:
@@ -179,7 +179,7 @@ class Retentions(Repository):
 
 
 def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> Iterator[ColumnElement[bool]]:
-    """The conditions of a filter; where it has a status, the query must join the members.
+    """The conditions of a filter; if it has a status, the query must join the members.
 
     With `aside` they are written so that no index is used for them: the query follows another one.
     """

@@ -42,12 +42,12 @@ class Audit(Repository):
         return epoch
 
     def leaf(self, seq: int) -> str:
-        """The leaf of an event, in hex; empty where there is no event with this seq."""
+        """The leaf of an event, in hex; empty if there is no event with this seq."""
         leaf_hash = self._connection.execute(_LEAF, {"number": seq}).scalar_one_or_none()
         return "" if leaf_hash is None else leaf_hash.hex()
 
     def before(self, at: datetime) -> int:
-        """The seq of the last event before an instant, 0 where there is none.
+        """The seq of the last event before an instant (0: there is none).
 
         A binary search: seqs have no gaps, and the times of events never decrease.
         """
@@ -157,7 +157,7 @@ class Audit(Repository):
         return _event(self._one(select(events).where(events.c.seq == seq), f"event {seq}"))
 
     def first_since(self, at: datetime) -> int:
-        """The seq of the first event at this time or later; one past the last where there is none."""
+        """The seq of the first event at this time or later; if there is none, one past the last."""
         # The times of events never decrease.
         low, high = 1, self.head().seq + 1
         while low < high:
@@ -171,7 +171,7 @@ class Audit(Repository):
     def rows(self, after: int | None, limit: int) -> Sequence[Row[tuple[object, ...]]]:
         """At most `limit` events after a number (None: from the first row there is), as they are stored.
 
-        Whoever edits a database may put anything into it, so nothing is taken for what it should be.
+        Someone may have edited the database, so a value may have any type.
         """
         query = _ROWS if after is None else _ROWS.where(events.c.seq > after)
         return self._connection.execute(query.limit(limit)).all()
@@ -299,7 +299,7 @@ class Timelines(Repository):
         return [(row[0], row[1]) for row in self._connection.execute(query.order_by(amendments.c.id))]
 
     def hits(self, contribution: int, limit: int) -> list[Hit]:
-        """At most `limit` hits on a contribution (one a member and day), the newest first."""
+        """At most `limit` hits on a contribution (one for each member and day), the newest first."""
         query = select(hits).where(hits.c.contribution == contribution).order_by(hits.c.last_at.desc()).limit(limit)
         return [Hit(**row) for row in self._connection.execute(query).mappings()]
 

@@ -51,7 +51,7 @@ class StoredRecords(Repository):
     def pages(self, kind: str, now: datetime, size: int = 8_192) -> Iterator[list[Found]]:
         """All rows of a kind by id, `size` at a time, with the fields that `domain.ledger.records` names.
 
-        Somebody may have edited the database, so no value is assumed to have its type.
+        Someone may have edited the database, so a value may have any type.
         """
         query = _QUERIES[kind]
         id = query.selected_columns[0]

@@ -38,7 +38,7 @@ class Matches(Repository):
         return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
 
     def every(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
-        """Every distinct value of an algorithm (or those of `lasting` only), sorted, big-endian, many joined."""
+        """Every distinct value of an algorithm (or only those of `lasting`), sorted and big-endian, in joined parts."""
         value = signals.c.value
         query = select(value).distinct().where(signals.c.algorithm == str(algorithm)).order_by(value)
         if lasting:
@@ -66,7 +66,7 @@ class Matches(Repository):
         return members
 
     def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
-        """Those of the values that a contribution holds which matches or may match again (as a suspended one may)."""
+        """The values that belong to a contribution that matches, or may match again (as a suspended one may)."""
         lasting_values: set[bytes] = set()
         for chunk in chunks(values):
             query = (

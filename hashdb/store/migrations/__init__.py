@@ -15,19 +15,19 @@ OLDEST = "0015"
 """The schema of version 0.1.0, the oldest that can be upgraded."""
 
 NEWEST = "0020"
-"""The newest of versions/; known here so that a current schema costs one query and no import of Alembic (0.2 s)."""
+"""The newest of versions/. It is here so that checking a current schema needs no import of Alembic (0.2 s)."""
 
 COPYING = "copying "
 """Before the number of the schema: the database is an unfinished copy of another one."""
 _LOCK = 0x68617368
-"""Of PostgreSQL's advisory locks, the one that two upgrades at a time wait for."""
+"""The PostgreSQL advisory lock that lets only one upgrade run at a time."""
 
 
 def migrate(connection: Connection) -> str | None:
-    """Create or upgrade the schema, and return the number of the schema that was there before; None where none was.
+    """Create or upgrade the schema, and return the number of the previous schema (None: there was none).
 
-    Does nothing when it is current, or a newer one that this version may go on with. Commit afterwards.
-    Raises UnfinishedCopy, or SchemaOutdated for a newer one that this version may not go on with, or for one that is
+    Does nothing if it is current, or a newer one that this version can use. Commit afterwards.
+    Raises UnfinishedCopy, or SchemaOutdated for a newer one that this version cannot use, or for one that is
     older than that of version 0.1.0.
     """
     if connection.dialect.name == "postgresql":
@@ -64,7 +64,7 @@ def _create(connection: Connection) -> None:
 def require_current(connection: Connection) -> None:
     """Raise SchemaOutdated unless the schema is the one that this version was written for, or only adds to it.
 
-    Raise UnfinishedCopy where the database is none that may be served.
+    Raise UnfinishedCopy if the database is an unfinished copy.
     """
     found = revision(connection)
     _require_finished(found)
@@ -83,7 +83,7 @@ def _will_do(found: str | None) -> bool:
 
 
 def revision(connection: Connection) -> str | None:
-    """The number of the schema that is there, None where there is none; of an unfinished copy, after COPYING."""
+    """The number of the present schema (None: there is none); for an unfinished copy, it follows COPYING."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(select(_VERSION.c.version_num)).scalar_one_or_none()

@@ -17,7 +17,7 @@ from hashdb.store.tables import cases, contributions, members, opinions
 
 
 class Opening(NamedTuple):
-    """A case that is to be opened: see `Case`."""
+    """A case to open: see `Case`."""
 
     contribution_id: int
     reason: str

@@ -214,7 +214,7 @@ class Hits(Repository):
         return int(row[0]), int(row[1])
 
     def firsts(self, before: datetime) -> Iterator[tuple[int, int, datetime]]:
-        """(contribution, member, instant of the first hit), where that is before an instant."""
+        """(contribution, member, instant of the first hit), if that is before an instant."""
         query = select(hits.c.contribution, hits.c.member, func.min(hits.c.first_at)).group_by(
             hits.c.contribution, hits.c.member
         )

@@ -1,4 +1,4 @@
-"""The console's figures in SQL: some are stored and follow the log, others are counted when asked for."""
+"""The console's figures in SQL: some are stored and follow the log, others are counted when they are read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Overviews(Repository):
         return int(self._connection.execute(select(followed.c.seq)).scalar_one())
 
     def add(self, deltas: Deltas, after: int) -> bool:
-        """Add the changes of the events past seq `after`; False, without a change, where another process has."""
+        """Add the changes of the events past seq `after`; False, without a change, if another process has."""
         advance = update(followed).where(followed.c.seq == after).values(seq=deltas.seq)
         if not self._connection.execute(advance).rowcount:
             return False
@@ -70,7 +70,7 @@ class Overviews(Repository):
         return self._count(logged == str(Status.ACTIVE), expires > now, expires <= until)
 
     def upheld(self) -> Counter[int]:
-        """How many contributions of each member were upheld by a decision, and are confirmed by nobody."""
+        """How many contributions of each member were upheld by a decision, and no member confirms them."""
         query = (
             select(contributions.c.member_id, func.count(contributions.c.id.distinct()))
             .join(cases, cases.c.contribution_id == contributions.c.id)
@@ -98,14 +98,14 @@ class Overviews(Repository):
         return Counter({row[0]: row[1] for row in self._connection.execute(query)})
 
     def suspected(self, since: datetime) -> int:
-        """How many keys an event has named since then as possibly reading hashes."""
+        """How many keys the events since then name as possibly reading hashes."""
         query = select(func.count(events.c.subject_id.distinct())).where(
             events.c.subject_kind == "key", events.c.action == str(Action.KEY_SUSPECTED), events.c.at >= since
         )
         return self._connection.execute(query).scalar_one()
 
     def waiting(self, now: datetime, soon: datetime) -> ReviewBacklog:
-        """The open cases, and how their clocks stand."""
+        """The open cases, and when they are due."""
         opened = select(cases.c.due_at).where(cases.c.decision.is_(None))
         due = [row[0] for row in self._connection.execute(opened)]
         return ReviewBacklog(

@@ -29,7 +29,7 @@ def fields() -> dict[str, str]:
     if request.mimetype != "application/x-www-form-urlencoded":
         return request.args.to_dict()
     raw_body(keep=True)
-    with reading_body("the form is not sent as its headers say"):
+    with reading_body("the form does not match its headers"):
         return {**request.args.to_dict(), **request.form.to_dict()}
 
 

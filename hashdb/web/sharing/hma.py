@@ -275,7 +275,7 @@ def _hash_picture(params: wire.HashQuery) -> Hashed:
 
 def _reference() -> str | None:
     """The member's own id of the content, from the `metadata` of the form."""
-    with reading_body("the form is not sent as its headers say"):
+    with reading_body("the form does not match its headers"):
         metadata = request.form.get("metadata")
     return None if metadata is None else read(wire.MetadataIn, metadata).content_id
 
