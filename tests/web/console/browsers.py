@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request, Response
 
 NO_BROWSER = "no browser: pip install playwright, and apt install chromium or playwright install --with-deps chromium"
+_CHROMIUM = os.environ.get("HASHDB_TEST_CHROMIUM")
+"""Read at the import: no test sees the variables of hashdb."""
 _WIDE = 1280
 _SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
@@ -66,7 +68,7 @@ def chromium() -> Iterator[Browser]:
         pytest.skip(NO_BROWSER)
     from playwright.sync_api import Error, sync_playwright
 
-    found = os.environ.get("HASHDB_TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    found = _CHROMIUM or shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=found, args=_SWITCHES)
