@@ -52,6 +52,7 @@ def program(entry: str) -> list[str]:
         )
 
     def end() -> None:
+        server.terminate()
         server.communicate()
         shutil.rmtree(folder)
 
