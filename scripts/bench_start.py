@@ -1,6 +1,6 @@
 """The start of the command line: prints a table, and writes docs/benchmarks/start.md and start.json.
 
-    scripts/bench start [--against REV] [--quick]
+    scripts/bench start [--against REV] [--rounds N] [--quick]
 
 Each command is run in a process of its own, by turns in both versions. The processor time of the fastest run counts:
 work of others on the machine makes a run slower and never faster.
@@ -54,9 +54,10 @@ def main() -> None:
     """Serve, run each command in turns, and write the fastest run of each."""
     parser = argparse.ArgumentParser(prog="scripts/bench start", description=__doc__.partition("\n")[0])
     parser.add_argument("--against", metavar="REV", help="a revision of this repository to compare with")
-    parser.add_argument("--quick", action="store_true", help="3 rounds instead of 10; writes no page")
+    parser.add_argument("--rounds", type=int, default=10, help="how often to run each command, 10 by default")
+    parser.add_argument("--quick", action="store_true", help="3 rounds; writes no page")
     arguments = parser.parse_args()
-    rounds = 3 if arguments.quick else 10
+    rounds = 3 if arguments.quick else arguments.rounds
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
         folder = Path(name)
         versions = {"this": report.ROOT}
@@ -134,6 +135,7 @@ def _write(found: Mapping[str, Mapping[str, Run]], rows: list[list[str]], rounds
         "Written by `./scripts/bench start`; do not edit.",
         report.told(machine),
         f"Each command ran {rounds} times in a process of its own; the fastest run counts.",
+        f"The load of the machine was {machine['load']:.0f}: above the number of cores, all times are longer.",
         "The service ran on the same machine, with one worker.",
         "",
         "## Targets",
