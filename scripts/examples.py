@@ -280,8 +280,10 @@ def section(name: str) -> str:
 
 def _operation(method: str, path: str, example: Example, paths: Mapping[str, Any]) -> str:
     said = paths[path][method.lower()]
-    summary = said["summary"].rstrip(".")
-    text = f"#### `{method} {path}`\n\n{summary}.\nOperation `{said['operationId']}`.\n\n"
+    about, _, key = said["description"].partition("\n\n")
+    sentences = re.sub(r"(?<=\.) (?=[A-Z])", "\n", about)
+    text = f"#### `{method} {path}`\n\n{said['summary']}.\n{sentences}\n\n"
+    text += f"{key}\nOperation `{said['operationId']}`.\n\n"
     text += f"```http\n{example.request}\n```\n\n"
     status = f"{example.status.value} {example.status.phrase}"
     if not example.answer:
