@@ -2,5 +2,6 @@
 
 import os
 
-# Read as NumPy is imported, here and in each process that a test starts.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# NumPy reads it as it is imported, here and in each process that a test starts. Scripts that use these modules measure.
+if "PYTEST_VERSION" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
