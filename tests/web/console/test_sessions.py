@@ -62,7 +62,7 @@ def test_a_wrong_name_or_password_is_told_in_one_sentence(service: Service, name
     visitor = Visitor(service, name)
     answer = visitor.sign_in(password)
     assert answer.status_code == 422
-    assert "The name or the password is not right." in answer.text
+    assert "The name or the password is wrong." in answer.text
     assert password not in answer.text or not password
     # Of a name that nobody has no event tells by itself.
     assert actions(service)[-1][0] == ("user.refused" if name == "ada" else "user.added")
