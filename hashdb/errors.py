@@ -441,12 +441,10 @@ MAX_FAULTS = 1_000
 
 def reject(faults: Iterable[Fault]) -> None:
     """Raise InvalidInput if there are faults: it lists the first thousand and counts the others."""
-    listed = tuple(faults)
-    if listed:
+    if listed := tuple(faults):
         raise InvalidInput(listed[:MAX_FAULTS], max(0, len(listed) - MAX_FAULTS))
 
 
 def reject_field(at: str, reason: str | None) -> None:
     """Raise InvalidInput if there is a reason: a fault of one field."""
-    if reason:
-        raise InvalidInput((Fault(at, reason),))
+    reject([Fault(at, reason)] if reason else ())

@@ -89,14 +89,6 @@ class Metrics:
         self._times: deque[tuple[float, float]] = deque(maxlen=_MAX_TIMES)
         # A match only appends its times; `record_times` does the rest once a second.
         db.timed = self._times.append
-        self._deliveries = Counting(
-            "hashdb_webhook_deliveries",
-            "Attempts to deliver to webhooks, by outcome; `waiting` will be retried.",
-            ("outcome",),
-            registry=self._registry,
-        )
-        for outcome in webhooks.DeliveryOutcome:
-            self._deliveries.labels(outcome)
         self._count_background(db)
         self._suspected = Counting(
             "hashdb_keys_suspected",
@@ -107,11 +99,25 @@ class Metrics:
         self._counters: dict[tuple[str, str, int], Counting] = {}
         self._histograms: dict[str, Histogram] = {}
 
+    def _count_deliveries(self) -> None:
+        """Count the attempts to deliver to webhooks."""
+        from prometheus_client import Counter as Counting
+
+        self._deliveries = Counting(
+            "hashdb_webhook_deliveries",
+            "Attempts to deliver to webhooks, by outcome; `waiting` will be retried.",
+            ("outcome",),
+            registry=self._registry,
+        )
+        for outcome in webhooks.DeliveryOutcome:
+            self._deliveries.labels(outcome)
+
     def _count_background(self, db: HashDB) -> None:
-        """Count the runs of background tasks, and workers that replace another."""
+        """Count deliveries, the runs of background tasks, and workers that replace another."""
         from prometheus_client import Counter as Counting
         from prometheus_client import Gauge
 
+        self._count_deliveries()
         self._replacements = Counting(
             "hashdb_worker_replacements", "Workers that replaced another worker.", registry=self._registry
         )
