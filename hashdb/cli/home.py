@@ -32,6 +32,13 @@ class _Identified(Protocol):
 _Item = TypeVar("_Item", bound=_Identified)
 
 
+def empty_log() -> BadSetting:
+    """The error for a command about the log in a home that has none: it is probably not the home of the service."""
+    return BadSetting(
+        "HASHDB_HOME", "the audit log there is empty: set HASHDB_HOME and HASHDB_DATABASE_URL as for the service"
+    )
+
+
 @contextmanager
 def open_home(settings: Settings, index: Path | None = None, engine: OpenEngine | None = None) -> Iterator[HashDB]:
     """The HashDB of these settings; closed at the end. An SQLite schema is created or migrated first.

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hashdb.cli.help import Group
-from hashdb.cli.home import open_home
+from hashdb.cli.home import empty_log, open_home
 from hashdb.cli.output import as_json, print_json, progress_bar
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.ledger.checkpoints import CheckpointComparison
 from hashdb.domain.times import format_instant
-from hashdb.errors import BadNote, BadSetting
+from hashdb.errors import BadNote
 from hashdb.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,10 +63,7 @@ def verify_log(file: Path | None, as_json: bool) -> int:
         with bar:
             verdict = verify(db, COMMAND_LINE, advance, outside)
     if not (verdict.size or verdict.checkpoints or verdict.findings):
-        # Probably another home than the service's: an empty log proves nothing.
-        raise BadSetting(
-            "HASHDB_HOME", "the audit log there is empty: set HASHDB_HOME and HASHDB_DATABASE_URL as for the service"
-        )
+        raise empty_log()
     if as_json:
         print_json(_verdict_to_json(verdict))
     elif verdict.findings:

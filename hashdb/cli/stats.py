@@ -11,7 +11,7 @@ import click
 
 from hashdb.cli.accounts import find_member
 from hashdb.cli.help import Choice, Command
-from hashdb.cli.home import open_home
+from hashdb.cli.home import empty_log, open_home
 from hashdb.cli.options import TEXT
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.stats.reports import Report, statement_of_reasons, tco_report
@@ -91,6 +91,8 @@ def report_command(
     if (preset == "dsa") != (contribution is not None):
         raise click.UsageError("--preset dsa and --contribution go together: give both or neither")
     with open_home(Settings.read()) as db:
+        if not db.store.head().seq:
+            raise empty_log()
         if contribution is not None:
             text = _format_json(_statement(db, contribution))
         else:

@@ -44,7 +44,7 @@ def test_a_dispute_goes_before_a_reviewer(member: Commands, other: Commands, one
 
 def test_what_is_no_opinion_is_refused_in_a_sentence(member: Commands, other: Commands, one: int) -> None:
     assert other("opinion", str(one), "disputes").stderr == (
-        "hashdb: reason: is required for a dispute: send a reason of the vocabulary\n"
+        "hashdb: reason: is required for a dispute: `hashdb opinion --help` and the API document list the reasons\n"
     )
     assert other("opinion", str(one), "likes").returncode == 2
     own = member("opinion", str(one), "confirms")

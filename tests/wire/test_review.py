@@ -54,7 +54,7 @@ def test_an_opinion_comes_back_with_what_is_hidden(answered: Opinion) -> None:
 
 
 def test_a_reason_goes_with_a_dispute_and_only_with_one() -> None:
-    needed = {"reason": "is required for a dispute: send a reason of the vocabulary"}
+    needed = {"reason": "is required for a dispute: `hashdb opinion --help` and the API document list the reasons"}
     assert _faults({"opinion": "disputes"}) == _faults({"opinion": "disputes", "reason": None}) == needed
     assert _faults({"opinion": "confirms", "reason": "other"}) == {
         "reason": "is for disputes only: leave it out to confirm"

@@ -61,7 +61,7 @@ class Opinion:
 def stance_fault(stance: Stance, reason: str | None) -> str | None:
     """Why an opinion may not have this reason (None: no reason), or None."""
     if stance is Stance.DISPUTES and reason is None:
-        return "is required for a dispute: send a reason of the vocabulary"
+        return "is required for a dispute: `hashdb opinion --help` and the API document list the reasons"
     if stance is Stance.CONFIRMS and reason is not None:
         return "is for disputes only: leave it out to confirm"
     return None

@@ -67,7 +67,10 @@ def test_what_counts(stance: Stance, replaced: bool, suspended: bool, answered: 
 def test_a_dispute_needs_a_reason_and_a_confirmation_takes_none() -> None:
     assert stance_fault(Stance.DISPUTES, "other") is None
     assert stance_fault(Stance.CONFIRMS, None) is None
-    assert stance_fault(Stance.DISPUTES, None) == "is required for a dispute: send a reason of the vocabulary"
+    assert (
+        stance_fault(Stance.DISPUTES, None)
+        == "is required for a dispute: `hashdb opinion --help` and the API document list the reasons"
+    )
     assert stance_fault(Stance.CONFIRMS, "other") == "is for disputes only: leave it out to confirm"
 
 
