@@ -5,7 +5,9 @@ The same pictures give the same file: a test draws them again.
 
 from __future__ import annotations
 
+import argparse
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -191,23 +193,31 @@ def hashed(pictures: Iterable[Image.Image], algorithms: Sequence[Algorithm]) -> 
         file = BytesIO()
         picture.save(file, "PNG")
         found.update(hash_picture(file.getvalue(), algorithms).signals)
-    return sorted(
-        filter(can_be_contributed_near, found), key=lambda one: (list(Algorithm).index(one.algorithm), one.value)
-    )
+    return sorted(filter(can_be_contributed_near, found), key=_order)
 
 
-def text() -> str:
-    """The file's text."""
+def _order(signal: Signal) -> tuple[int, int]:
+    return list(Algorithm).index(signal.algorithm), signal.value
+
+
+def text(only: Algorithm | None = None) -> str:
+    """The file's text; with `only`, the signals of the other algorithms stay as they are in the file."""
+    written = tomllib.loads(FILE.read_text("utf-8")) if only else {}
     lines = ["# Hashes of generated pictures, never to be matched. Made by scripts/benign: do not edit."]
     for name, (drawn, algorithms) in FAMILIES.items():
-        lines += ["", f'["{name}"]', "signals = [", *(f'    "{one}",' for one in hashed(drawn(), algorithms)), "]"]
+        signals = hashed(drawn(), [algorithm for algorithm in algorithms if only in (None, algorithm)])
+        kept = [Signal.parse(signal) for signal in written.get(name, {"signals": []})["signals"]]
+        signals = sorted([*signals, *(signal for signal in kept if signal.algorithm is not only)], key=_order)
+        lines += ["", f'["{name}"]', "signals = [", *(f'    "{signal}",' for signal in signals), "]"]
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in ([], ["--check"]):
-        sys.exit("usage: scripts/benign [--check]")
-    made = text()
-    if sys.argv[1:] and made != FILE.read_text("utf-8"):
+    parser = argparse.ArgumentParser(prog="scripts/benign", description=__doc__.partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare with the file, and do not write it")
+    parser.add_argument("--only", type=Algorithm, choices=list(Algorithm), help="keep the lines of other algorithms")
+    arguments = parser.parse_args()
+    made = text(arguments.only)
+    if arguments.check and made != FILE.read_text("utf-8"):
         sys.exit(f"{FILE.name} is not what these pictures give")
     FILE.write_text(made, "utf-8")

@@ -62,7 +62,7 @@ def settings(mine: bool) -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.default
-    if value is None or value in ({}, ()):
+    if value is None or value in ({}, (), frozenset()):
         return "none"
     if value == DEFAULT_LABELS:
         return "the one that comes with hashdb"

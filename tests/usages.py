@@ -46,7 +46,7 @@ def fault(words: str, *, whole: bool) -> str | None:
 
 
 def _unknown(command: click.Command, words: list[str]) -> str | None:
-    known = {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+    known = {"--help"} | {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
     return next((f"{word} is no option" for word in words if word.startswith("--") and word not in known), None)
 
 

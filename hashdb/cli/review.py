@@ -41,7 +41,7 @@ def case_command() -> None:
 def list_cases(state: str | None, as_json: bool) -> None:
     """List the cases on your contributions, and those that you opened.
 
-    With the scope `review` or `audit`, the list has all cases.
+    With the scope `review` or `audit`, the command lists all cases.
     """
     with Client.from_environment() as client:
         cases = list(client.cases(None if state is None else CaseState(state)))
