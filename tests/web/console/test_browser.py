@@ -113,7 +113,7 @@ def test_bad_input_is_told_where_reading_goes_on(browser: Browser, address: str)
     alert.get_by_role("link", name="name").click()
     field = page.get_by_label("Name")
     assert field.get_attribute("aria-invalid") == "true"
-    assert "Takes a name that is no number" in page.locator(f"#{field.get_attribute('aria-describedby')}").inner_text()
+    assert "Must not be a number" in page.locator(f"#{field.get_attribute('aria-describedby')}").inner_text()
     assert field.input_value() == "12345"
     watched.close()
 
