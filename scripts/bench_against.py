@@ -59,7 +59,9 @@ def compare(revision: str, quick: bool, values: int) -> None:
     rounds, seconds = (3, 3.0) if quick else (7, 4.0)
     results: dict[str, Any] = {"machine": report.machine("flask", "gunicorn", "sqlalchemy"), "against": revision}
     lines = [
-        f"# The service beside {revision}",
+        "# Requests beside an earlier version, measured",
+        "",
+        "For operators and contributors: how much faster, or slower, requests became.",
         "",
         f"Written by `scripts/bench http --against {revision}{' --quick' if quick else ''}`; do not edit.",
         report.told(results["machine"]),
@@ -67,6 +69,7 @@ def compare(revision: str, quick: bool, values: int) -> None:
         f"The client is {client()}, on the same cores.",
         "Both versions run at the same time; one is asked while the other idles.",
         f"A figure is the median of {rounds} rounds of {seconds:.0f} s.",
+        f"The earlier version is {revision}.",
         'The columns "before" are those of the earlier version; µs are processor time of the service.',
     ]
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
@@ -80,7 +83,7 @@ def compare(revision: str, quick: bool, values: int) -> None:
                 print(f"hashdb: PostgreSQL is left out: {error}", file=sys.stderr)
                 continue
             results[where] = measured
-            lines += [f"## {where}", *report.table(_HEADS, [_cells(each) for each in measured])]
+            lines += ["", f"## {where}", *report.table(_HEADS, [_cells(each) for each in measured])]
     report.write("against", lines, results)
 
 
