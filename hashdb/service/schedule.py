@@ -86,7 +86,7 @@ TABLE = (
     Plan(Task.METRICS, "adds match times to the metrics", 1, Lane.FLUSH),
     Plan(Task.COUNTS, "stores counts and hits", 1, Lane.FLUSH, counts.flush),
     Plan(Task.USES, "stores which keys were used", 1, Lane.FLUSH, members.flush),
-    Plan(Task.SUSPICIONS, "logs a key that may be reading hashes (`key.suspected`)", 1, Lane.FLUSH),
+    Plan(Task.SUSPICIONS, "logs a key that may be reading hashes (event key.suspected)", 1, Lane.FLUSH),
     Plan(Task.FLOODS, "quarantines contributions with too many hits in an hour", 10, Lane.FLUSH, neighbors.guard),
     Plan(Task.SEALS, "seals the counts of past days", 10, Lane.FLUSH, counts.seal),
     Plan(Task.EXPIRY, "updates expiry times after incidents or retention changed", 5, Lane.LOG, expiry.settle),
