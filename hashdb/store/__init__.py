@@ -27,7 +27,7 @@ from hashdb.store.ledger.head_reader import HeadReader
 from hashdb.store.ledger.records import StoredRecords
 from hashdb.store.ledger.tree import Checkpoints, Tree
 from hashdb.store.matching.benign import BenignList, Suppressions
-from hashdb.store.matching.matches import Matches, Neighbors
+from hashdb.store.matching.matches import Holders, Matches, Neighbors
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.repositories import repository
 from hashdb.store.review.cases import Cases
@@ -36,6 +36,7 @@ from hashdb.store.review.opinions import Opinions
 from hashdb.store.sharing import Deliveries, Webhooks
 from hashdb.store.stats.counts import Counts, Floods, Hits, Refusals, Reversals, Uses
 from hashdb.store.stats.overviews import Overviews
+from hashdb.store.thread_connections import ThreadConnections
 from hashdb.store.writer_turns import WriterTurns
 
 __all__ = ["Store", "Transaction"]
@@ -126,9 +127,10 @@ class Store:
         self.embedded = self.engine.dialect.name == "sqlite"
         """Whether this is SQLite, whose schema hashdb migrates by itself."""
         self._turns = _writer_turns(parsed, busy_seconds) if self.embedded else None
-        self._heads = HeadReader(self.engine)
+        self._threads = ThreadConnections(self.engine)
+        heads = HeadReader(self._threads)
         # Without a method in between: each request reads the head.
-        self.head, self.tail = self._heads.read, self._heads.tail
+        self.head, self.tail = heads.read, heads.tail
 
     def begin(self) -> AbstractContextManager[Transaction]:
         """A unit of work that may write; rolled back when the block raises. Raises StoreBusy."""
@@ -137,6 +139,12 @@ class Store:
     def read(self) -> AbstractContextManager[Transaction]:
         """A snapshot: all that is read in the block is of one moment. Raises StoreBusy."""
         return self._transaction(writes=False)
+
+    @contextmanager
+    def holders(self) -> Iterator[Holders]:
+        """A snapshot as `read`, faster, for what a match reads. Raises StoreBusy."""
+        with self._threads.snapshot() as snapshot:
+            yield Holders(snapshot)
 
     def migrate(self) -> str | None:
         """Create or migrate the schema; return the number of the previous schema (None: there was none)."""
@@ -206,7 +214,7 @@ class Store:
 
     def close(self) -> None:
         """Close every connection of this process."""
-        self._heads.close()
+        self._threads.close()
         self.engine.dispose()
         if self._turns is not None:
             self._turns.close()

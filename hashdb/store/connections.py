@@ -79,10 +79,18 @@ _SERVER = text(
 
 
 def use_short_queries(connection: PoolProxiedConnection) -> None:
-    """Prepare a connection for short queries: autocommit, and a short wait for the server."""
+    """Prepare a connection for short queries outside of transactions; without effect for SQLite."""
     driver: Any = connection.driver_connection
-    driver.autocommit = True
-    driver.patience = type(driver).patience
+    if hasattr(driver, "patience"):
+        driver.autocommit = True
+        driver.patience = type(driver).patience
+
+
+def use_long_queries(connection: PoolProxiedConnection) -> None:
+    """Prepare it for queries that may take as long as in a unit of work; without effect for SQLite."""
+    driver: Any = connection.driver_connection
+    if hasattr(driver, "patience"):
+        driver.patience = type(driver).patience * SILENT_TIMES
 
 
 def _patient(driver: Any, busy_seconds: float) -> Any:

@@ -84,16 +84,16 @@ def _results(
     """The results: which active contributions hold what the index suggested, as the store decides."""
     signals = {signal for distances in suggested for signal in distances}
     now, by_signal = db.now(), defaultdict[Signal, list[Holder]](list)
-    with db.store.read() as tx:
-        few = tx.matches.holders(signals, now, standings, MATCHES_A_REQUEST + 1)
+    with db.store.holders() as stored:
+        few = stored.holders(signals, now, standings, MATCHES_A_REQUEST + 1)
         is_many = len(few) > MATCHES_A_REQUEST
-        for holder in tx.matches.all_holders(signals, now, standings) if is_many else few:
+        for holder in stored.all_holders(signals, now, standings) if is_many else few:
             by_signal[holder.signal].append(holder)
-        decided = decide(queries, suggested, through, by_signal, tx.matches.having)
-        confirming = tx.matches.confirming({id for choice in decided for id in choice.judged})
+        decided = decide(queries, suggested, through, by_signal, stored.having)
+        confirming = stored.confirming({id for choice in decided for id in choice.judged})
         # Few holders are read with all fields of a match.
         unread = {group[0].contribution for choice in decided for group in choice.chosen if group[0].about is None}
-        about = tx.matches.about(unread)
+        about = stored.about(unread)
     return build_results(queries, decided, about, confirming)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing, Status
@@ -19,64 +19,18 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store.contributions.statuses import active
 from hashdb.store.repositories import CHUNK, Repository, chunks
 from hashdb.store.tables import contributions, events, log, members, opinions, signals
+from hashdb.store.thread_connections import Snapshot
 
 _Selected = TypeVar("_Selected", bound=Select[Any])
 _MANY = 10_000
 
 
-class Matches(Repository):
-    """Matching within one transaction."""
+class Holders:
+    """The contributions that hold what the index found, as of one moment."""
 
-    def added(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
-        """The distinct values of contributions that may match since the events `after` < seq ≤ `upto`, big-endian.
-
-        Events after which a contribution no longer matches are left out.
-        """
-        values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
-        for algorithm, value in self._connection.execute(_ADDED, {"after": after, "upto": upto}):
-            values_by_algorithm[algorithm].append(value)
-        return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
-
-    def every(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
-        """Every distinct value of an algorithm (or only those of `lasting`), sorted and big-endian, in joined parts."""
-        value = signals.c.value
-        query = select(value).distinct().where(signals.c.algorithm == str(algorithm)).order_by(value)
-        if lasting:
-            query = query.join(contributions, contributions.c.id == signals.c.contribution_id).where(_lasting())
-        rows = self._connection.scalars(query, execution_options={"yield_per": _MANY})
-        for part in rows.partitions():
-            yield b"".join(part)
-
-    def count(self) -> int:
-        """How many signals there are."""
-        return self._connection.execute(select(func.count()).select_from(signals)).scalar_one()
-
-    def ended(self) -> bool:
-        """Whether any contribution has ended, so that some values may no longer match."""
-        return self._connection.execute(select(contributions.c.id).where(~_lasting()).limit(1)).first() is not None
-
-    def confirming(self, ids: Collection[int]) -> dict[int, set[int]]:
-        """The active members that confirm these contributions, by contribution."""
-        members: dict[int, set[int]] = defaultdict(set)
-        if not ids:
-            return members
-        for chunk in chunks(list(ids)):
-            for contribution, member in self._connection.execute(_CONFIRMING, {"ids": chunk}):
-                members[contribution].add(member)
-        return members
-
-    def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
-        """The values that belong to a contribution that matches, or may match again (as a suspended one may)."""
-        lasting_values: set[bytes] = set()
-        for chunk in chunks(values):
-            query = (
-                select(signals.c.value)
-                .distinct()
-                .join(contributions, contributions.c.id == signals.c.contribution_id)
-                .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk), _lasting())
-            )
-            lasting_values.update(self._connection.scalars(query))
-        return lasting_values
+    def __init__(self, connection: Connection | Snapshot) -> None:
+        """Read by an open connection."""
+        self._select: Callable[[Select[Any], Mapping[str, Any]], Iterable[Any]] = connection.execute
 
     def holders(
         self, wanted: Collection[Signal], now: datetime, standings: Collection[Standing], limit: int | None = None
@@ -107,14 +61,14 @@ class Matches(Repository):
         if not ids:
             return by_id
         for chunk in chunks(list(ids)):
-            by_id.update((id, MatchDetails(*about)) for id, *about in self._connection.execute(_ABOUT, {"ids": chunk}))
+            by_id.update((id, MatchDetails(*about)) for id, *about in self._select(_ABOUT, {"ids": chunk}))
         return by_id
 
     def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
         algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
         for chunk in chunks(list(ids)):
-            for id, algorithm in self._connection.execute(_HAVING, {"ids": chunk}):
+            for id, algorithm in self._select(_HAVING, {"ids": chunk}):
                 algorithms_by_id[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
@@ -137,11 +91,71 @@ class Matches(Repository):
             for start in range(0, len(values), CHUNK):
                 chunk = values[start : start + CHUNK]
                 parameters |= {"algorithm": str(algorithm), "octets": chunk, "limit": left}
-                rows = self._connection.execute(statement, parameters).all()
+                rows = list(self._select(statement, parameters))
                 yield by_value, rows
                 left -= len(rows)
                 if not left:
                     return
+
+    def confirming(self, ids: Collection[int]) -> dict[int, set[int]]:
+        """The active members that confirm these contributions, by contribution."""
+        members: dict[int, set[int]] = defaultdict(set)
+        if not ids:
+            return members
+        for chunk in chunks(list(ids)):
+            for contribution, member in self._select(_CONFIRMING, {"ids": chunk}):
+                members[contribution].add(member)
+        return members
+
+
+class Matches(Repository, Holders):
+    """Matching within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Use an open connection."""
+        Repository.__init__(self, connection)
+        Holders.__init__(self, connection)
+
+    def added(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
+        """The distinct values of contributions that may match since the events `after` < seq ≤ `upto`, big-endian.
+
+        Events after which a contribution no longer matches are left out.
+        """
+        values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
+        for algorithm, value in self._connection.execute(_ADDED, {"after": after, "upto": upto}):
+            values_by_algorithm[algorithm].append(value)
+        return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
+
+    def every(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
+        """Every distinct value of an algorithm (or only those of `lasting`), sorted and big-endian, in joined parts."""
+        value = signals.c.value
+        query = select(value).distinct().where(signals.c.algorithm == str(algorithm)).order_by(value)
+        if lasting:
+            query = query.join(contributions, contributions.c.id == signals.c.contribution_id).where(_lasting())
+        rows = self._connection.scalars(query, execution_options={"yield_per": _MANY})
+        for part in rows.partitions():
+            yield b"".join(part)
+
+    def count(self) -> int:
+        """How many signals there are."""
+        return self._connection.execute(select(func.count()).select_from(signals)).scalar_one()
+
+    def ended(self) -> bool:
+        """Whether any contribution has ended, so that some values may no longer match."""
+        return self._connection.execute(select(contributions.c.id).where(~_lasting()).limit(1)).first() is not None
+
+    def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
+        """The values that belong to a contribution that matches, or may match again (as a suspended one may)."""
+        lasting_values: set[bytes] = set()
+        for chunk in chunks(values):
+            query = (
+                select(signals.c.value)
+                .distinct()
+                .join(contributions, contributions.c.id == signals.c.contribution_id)
+                .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk), _lasting())
+            )
+            lasting_values.update(self._connection.scalars(query))
+        return lasting_values
 
 
 _ENDING = [str(action) for action in (*ENDING_ACTIONS, Action.CONTRIBUTION_ERASED)]

@@ -1,0 +1,166 @@
+"""Connections that threads keep, for the short reads of a match: several times as fast as a unit of work.
+
+SQLAlchemy builds each statement once. The driver executes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import chain
+from threading import local
+from typing import Any, NamedTuple
+from weakref import WeakSet
+
+from sqlalchemy import Dialect, Engine, PoolProxiedConnection, Select
+
+from hashdb.errors import StoreBusy
+from hashdb.store.connections import RETRY_AFTER, use_long_queries, use_short_queries
+
+Parameters = Mapping[str, Any]
+"""The values of a statement by name; those of a list are rendered one by one."""
+_BEGIN = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+_Process = Callable[[Any], Any] | None
+
+
+class _ThreadConnection:
+    """A connection of a thread, closed when nothing refers to this any more: at the latest when the thread ends."""
+
+    def __init__(self, connection: PoolProxiedConnection) -> None:
+        self.connection = connection
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class ThreadConnections:
+    """Keeps one connection for each thread, outside of transactions."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Opens nothing yet."""
+        self.dialect = engine.dialect
+        self._engine, self._driver = engine, engine.dialect.loaded_dbapi
+        self._begin = _BEGIN[engine.dialect.name]
+        self._local = local()
+        self._all: WeakSet[_ThreadConnection] = WeakSet()
+
+    def execute(self, text: str, values: Sequence[Any] | Parameters = ()) -> list[Any]:
+        """The rows of a statement. Raises StoreBusy, after which the thread opens a new connection."""
+        known: _ThreadConnection | None = getattr(self._local, "held", None)
+        try:
+            held = known or self._connect()
+            # Until the rows are there: a connection that fails is not used again.
+            self._local.held = None
+            cursor = held.connection.cursor()
+            cursor.execute(text, values)
+            rows = list(cursor.fetchall()) if cursor.description else []
+            cursor.close()
+        except self._driver.Error as error:
+            # The server may have ended it since this thread last used it, which may be long ago.
+            if known and self._engine.dialect.is_disconnect(error, known.connection.dbapi_connection, None):
+                return self.execute(text, values)
+            raise StoreBusy(RETRY_AFTER) from error
+        self._local.held = held
+        return rows
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """All that is read in the block is of one moment. Raises StoreBusy."""
+        self.execute(self._begin)
+        held: _ThreadConnection = self._local.held
+        use_long_queries(held.connection)
+        self._local.held = None
+        try:
+            snapshot = Snapshot(held.connection, self.dialect)
+            yield snapshot
+            snapshot.end()
+        except self._driver.Error as error:
+            raise StoreBusy(RETRY_AFTER) from error
+        use_short_queries(held.connection)
+        self._local.held = held
+
+    def close(self) -> None:
+        """Close the connections of every thread."""
+        for held in list(self._all):
+            held.close()
+        self._local = local()
+
+    def _connect(self) -> _ThreadConnection:
+        connection = self._engine.raw_connection()
+        use_short_queries(connection)
+        # Never back to the pool, whose users expect a connection in a transaction.
+        connection.detach()
+        held = _ThreadConnection(connection)
+        self._all.add(held)
+        return held
+
+
+class Snapshot:
+    """Reads of one moment."""
+
+    def __init__(self, connection: PoolProxiedConnection, dialect: Dialect) -> None:
+        """Over a connection that has begun a transaction."""
+        self._connection, self._dialect = connection, dialect
+
+    def execute(self, query: Select[Any], parameters: Parameters) -> list[tuple[Any, ...]]:
+        """The rows of a query, as SQLAlchemy's connection returns them."""
+        sizes = tuple([(name, len(value)) for name, value in parameters.items() if isinstance(value, list)])
+        return _compile(query, self._dialect, sizes).rows(self._connection, parameters)
+
+    def end(self) -> None:
+        """Commit."""
+        self._connection.cursor().execute("COMMIT").close()
+
+
+class _Compiled(NamedTuple):
+    """A query as text, for lists of certain lengths."""
+
+    text: str
+    order: Sequence[str] | None
+    """The names of the values in the order of the text; None if the driver takes them by name."""
+    constants: Parameters
+    binds: Mapping[str, _Process]
+    names: Mapping[str, Sequence[str]]
+    """The names of the values of each list."""
+    results: Sequence[_Process]
+
+    def rows(self, connection: PoolProxiedConnection, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """Execute it."""
+        cursor = connection.cursor()
+        cursor.execute(self.text, self._values(parameters))
+        rows = list(cursor.fetchall())
+        cursor.close()
+        if not rows:
+            return rows
+        columns = [
+            column if process is None else map(process, column)
+            for process, column in zip(self.results, zip(*rows, strict=True), strict=True)
+        ]
+        return list(zip(*columns, strict=True))
+
+    def _values(self, parameters: Parameters) -> Parameters | Sequence[Any]:
+        values = dict(self.constants)
+        for name, process in self.binds.items():
+            given = parameters[name]
+            if name in self.names:
+                values.update(zip(self.names[name], given if process is None else map(process, given), strict=True))
+            else:
+                values[name] = given if process is None else process(given)
+        return values if self.order is None else [values[name] for name in self.order]
+
+
+@lru_cache(1_024)
+def _compile(query: Select[Any], dialect: Dialect, sizes: tuple[tuple[str, int], ...]) -> _Compiled:
+    """The text of a query for lists of these lengths."""
+    compiled = query.compile(dialect=dialect)
+    given = [name for name, bind in compiled.binds.items() if bind.required]
+    expanded = compiled.construct_expanded_state(dict.fromkeys(given) | {name: [None] * size for name, size in sizes})
+    varying = {*given, *chain.from_iterable(expanded.parameter_expansion[name] for name, _ in sizes)}
+    constants = {name: value for name, value in expanded.parameters.items() if name not in varying}
+    binds = {name: compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in given}
+    results = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in query.selected_columns]
+    return _Compiled(expanded.statement, expanded.positiontup, constants, binds, expanded.parameter_expansion, results)
