@@ -232,6 +232,7 @@ def _start_worker(worker: Any) -> None:
 def _flush_worker(worker: Any) -> None:
     """Write the worker's counts and spans before it ends."""
     state: AppState = worker.wsgi.extensions["hashdb"]
+    state.metrics.record()
     state.db.background.run(Task.STOP, partial(counts.flush, state.db))
     if state.traces is not None:
         state.db.background.run(Task.STOP, state.traces.close)
@@ -246,7 +247,7 @@ def _serving_tasks(app_metrics: metrics.Metrics) -> dict[Task, schedule.Act]:
             # gunicorn's master was killed. Its worker notices, but a busy connection would keep it alive, and the home
             # locked, for half a minute.
             os.kill(os.getpid(), signal.SIGTERM)
-        app_metrics.record_times()
+        app_metrics.record()
 
     return {
         Task.METRICS: write_metrics,

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock, get_native_id
 
@@ -303,10 +304,16 @@ def write_manifest(folder: Path, manifest: Manifest, step: Step = no_step) -> No
 def manifest_stamp(folder: Path) -> tuple[int, int]:
     """A stamp that differs after the manifest was replaced (inode and time in nanoseconds); cheap to read."""
     try:
-        status = (folder / MANIFEST_NAME).stat()
+        status = os.stat(_manifest_path(folder))
     except OSError:
         return NOWHERE
     return status.st_ino, status.st_mtime_ns
+
+
+@lru_cache(64)
+def _manifest_path(folder: Path) -> str:
+    # Each match reads the stamp, and a Path takes longer than the system.
+    return str(folder / MANIFEST_NAME)
 
 
 def _checksum(body: object) -> int:

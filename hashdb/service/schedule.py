@@ -83,7 +83,7 @@ def _follow(db: HashDB) -> None:
 _ONE_WORKER = "one worker of a machine"
 
 TABLE = (
-    Plan(Task.METRICS, "adds match times to the metrics", 1, Lane.FLUSH),
+    Plan(Task.METRICS, "adds requests and match times to the metrics", 1, Lane.FLUSH),
     Plan(Task.COUNTS, "stores counts and hits", 1, Lane.FLUSH, counts.flush),
     Plan(Task.USES, "stores which keys were used", 1, Lane.FLUSH, members.flush),
     Plan(Task.SUSPICIONS, "logs a key that may be reading hashes (event key.suspected)", 1, Lane.FLUSH),

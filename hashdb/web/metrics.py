@@ -37,7 +37,7 @@ CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FINE = (0.00005, 0.0001, 0.00025, *_BUCKETS)
 _MAX_TIMES = 100_000
-"""The most match times that wait for the next `record_times`."""
+"""The most answers, and times of matches, that wait to be recorded."""
 _RETRY_SECONDS = 2.0
 _RATED = (401, 429, 503)
 """Statuses whose rate alerts watch. One route exports them as 0, so that the rate exists."""
@@ -87,7 +87,7 @@ class Metrics:
         )
         self._writing = Lock()
         self._times: deque[tuple[float, float]] = deque(maxlen=_MAX_TIMES)
-        # A match only appends its times; `record_times` does the rest once a second.
+        # A match only appends its times; `record` does the rest once a second.
         db.timed = self._times.append
         self._count_background(db)
         self._suspected = Counting(
@@ -95,9 +95,8 @@ class Metrics:
             "Events that name a key which may be reading hashes out of matches.",
             registry=self._registry,
         )
-        # A lookup here costs a fifth of `labels`.
-        self._counters: dict[tuple[str, str, int], Counting] = {}
-        self._histograms: dict[str, Histogram] = {}
+        # A request only appends what it was; `record` does the rest once a second.
+        self._answers: deque[tuple[str, str, int, float]] = deque(maxlen=_MAX_TIMES)
 
     def _count_deliveries(self) -> None:
         """Count the attempts to deliver to webhooks."""
@@ -173,24 +172,29 @@ class Metrics:
         self._seconds.labels("/v1/matches")
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request; `seconds` is the time to its response."""
-        counter = self._counters.get((method, route, status))
-        if counter is None:
-            counter = self._counters[method, route, status] = self._requests.labels(method, route, str(status))
-        histogram = self._histograms.get(route)
-        if histogram is None:
-            histogram = self._histograms[route] = self._seconds.labels(route)
-        counter.inc()
-        histogram.observe(seconds)
+        """Count one request; `seconds` is the time to its response. An answer is counted within a second."""
+        self._answers.append((method, route, status, seconds))
+        if status >= 400:
+            self.record()
 
-    def record_times(self) -> None:
-        """Record the times of matches and the seq of this process's index. A background task calls it each second."""
+    def record(self) -> None:
+        """Record what waits, and the seq of this process's index. A background task calls it each second."""
         head = self._db.index.head
         self._level.set(0 if head is None else head.seq)
         with self._writing:
             times = [self._times.popleft() for _ in range(len(self._times))]
-            _observe(self._search, [search for search, _ in times])
-            _observe(self._store, [store for _, store in times if store])
+            _observe(self._search, _FINE, [search for search, _ in times])
+            _observe(self._store, _FINE, [store for _, store in times if store])
+            self._record_answers([self._answers.popleft() for _ in range(len(self._answers))])
+
+    def _record_answers(self, answers: Sequence[tuple[str, str, int, float]]) -> None:
+        seconds_by_route: dict[str, list[float]] = defaultdict(list)
+        for _, route, _, seconds in answers:
+            seconds_by_route[route].append(seconds)
+        for route, of_route in seconds_by_route.items():
+            _observe(self._seconds.labels(route), _BUCKETS, of_route)
+        for (method, route, status), count in Counter([answer[:3] for answer in answers]).items():
+            self._requests.labels(method, route, str(status)).inc(count)
 
     def count_delivery(self, outcome: str) -> None:
         """Count one attempt to deliver a webhook."""
@@ -206,6 +210,7 @@ class Metrics:
 
     def times(self, route: str) -> Times:
         """How long the answers of a route took since the service started."""
+        self.record()
         answers: dict[float, float] = defaultdict(float)
         for metric in self._all().collect():
             for sample in metric.samples if metric.name == "hashdb_request_seconds" else ():
@@ -233,7 +238,7 @@ class Metrics:
         """All metrics, in Prometheus's text format; without those of the store if it does not answer."""
         from prometheus_client import CollectorRegistry, generate_latest
 
-        self.record_times()
+        self.record()
         registry = self._all()
         current = CollectorRegistry(auto_describe=False)
         current.register(self._machine)
@@ -292,9 +297,9 @@ class Times:
         return lower
 
 
-def _observe(histogram: Histogram, seconds: Sequence[float]) -> None:
+def _observe(histogram: Histogram, bounds: Sequence[float], seconds: Sequence[float]) -> None:
     """Observe many values at once, which the library does not offer."""
-    for bucket, times in Counter(bisect_left(_FINE, value) for value in seconds).items():
+    for bucket, times in Counter([bisect_left(bounds, value) for value in seconds]).items():
         histogram._buckets[bucket].inc(times)
     if seconds:
         histogram._sum.inc(sum(seconds))
