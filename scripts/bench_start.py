@@ -122,7 +122,7 @@ def _rows(found: Mapping[str, Mapping[str, Run]]) -> list[list[str]]:
 
 
 def _write(found: Mapping[str, Mapping[str, Run]], rows: list[list[str]], rounds: int) -> None:
-    machine = report.machine("click", "httpx", "numpy", "pydantic", "scipy")
+    machine = report.machine("click", "httpx", "numpy", "pydantic")
     this = next(iter(found.values()))
     targets = [
         Target(f"processor time of `{what}`", f"≤ {limit:g} s", f"{this[what].processor:.2f} s",
@@ -143,7 +143,6 @@ def _write(found: Mapping[str, Mapping[str, Run]], rows: list[list[str]], rounds
         "## Commands",
         *report.table(_heads(found), rows),
         "Processor time is the user and system time of the process; elapsed time includes the wait for the service.",
-        "The hashes `phash` and `phash256` need SciPy, which takes most of the time of `hash` and `match`.",
     ]
     results = {version: {what: run._asdict() for what, run in runs.items()} for version, runs in found.items()}
     report.write("start", lines, {"machine": machine, "rounds": rounds, "runs": results})

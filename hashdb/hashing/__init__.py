@@ -106,7 +106,7 @@ def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
 
 
 def warm(algorithms: Sequence[Algorithm]) -> None:
-    """Load what would be loaded on first use: the libraries of these algorithms (about 0.3 s), the benign list."""
+    """Load what would be loaded on first use: the libraries of these algorithms, the benign list."""
     _hash(Picture(Image.new("RGB", (512, 512))), algorithms)
     built_in_benign()
 

@@ -18,11 +18,10 @@ from PIL import Image
 
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.hashing.phash import phash_bits
 from hashdb.hashing.pictures import Picture
 
 _HASHES: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
-    Algorithm.PHASH: imagehash.phash,
-    Algorithm.PHASH256: partial(imagehash.phash, hash_size=16),
     Algorithm.DHASH: imagehash.dhash,
     Algorithm.AHASH: imagehash.average_hash,
     Algorithm.WHASH: partial(imagehash.whash, mode="haar"),
@@ -30,18 +29,14 @@ _HASHES: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
 
 
 def imagehash_signal(picture: Picture, algorithm: Algorithm) -> Signal:
-    """The signal by any algorithm but PDQ, bit for bit as imagehash computes it.
-
-    imagehash first converts a picture to 8-bit grey, and for phash256 and phash reduces it to 64 x 64 and 32 x 32
-    pixels. These steps leave an already converted picture unchanged, so their results are shared.
-    """
-    image = picture.grey
+    """The signal by any algorithm but PDQ, bit for bit as imagehash computes it from the 8-bit grey."""
     if algorithm is Algorithm.PHASH256:
-        image = picture.small
+        bits = phash_bits(np.asarray(picture.small))
     elif algorithm is Algorithm.PHASH:
-        image = picture.tiny
-    bits = np.packbits(_HASHES[algorithm](image).hash)
-    return Signal.from_bytes(algorithm, bits.tobytes())
+        bits = phash_bits(np.asarray(picture.tiny))
+    else:
+        bits = _HASHES[algorithm](picture.grey).hash
+    return Signal.from_bytes(algorithm, np.packbits(bits).tobytes())
 
 
 FILE: Final = Path(__file__).parents[1] / "benign.toml"
