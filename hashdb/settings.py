@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import Scope
@@ -30,10 +30,10 @@ _MAX_DAYS = 36_500
 DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of an operator or a member. Each field is the environment variable HASHDB_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="HASHDB_", frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     home: Path = Field(
         default=Path("hashdb-data"),
@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         max_length=200,
         description="Name of the log in its checkpoints, like `hashes.example/log`. It is fixed at the first start.",
     )
-    algorithms: Annotated[tuple[Algorithm, ...], NoDecode] = Field(
+    algorithms: tuple[Algorithm, ...] = Field(
         default=(Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH),
         description="Algorithms that the service accepts and computes, separated by commas.",
     )
@@ -68,12 +68,12 @@ class Settings(BaseSettings):
     )
     milvus_uri: str | None = Field(default=None, description="Address of Milvus, like `http://milvus.example:19530`.")
     milvus_token: SecretStr | None = Field(default=None, description="Token for Milvus, like `user:password`.")
-    max_radius: Annotated[dict[Algorithm, int], NoDecode] = Field(
+    max_radius: dict[Algorithm, int] = Field(
         default={},
         description="Largest radius that a query may ask for, like `pdq=60,phash=10`. The default is the usual"
         " radius of the algorithm.",
     )
-    retention: Annotated[dict[str, int], NoDecode] = Field(
+    retention: dict[str, int] = Field(
         default={},
         description="Days after which contributions expire, by label, like `graphic_violence=365,manifesto=730`.",
     )
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     accept_media: bool = Field(
         default=True, description="Whether the service accepts pictures. If not, members must hash them."
     )
-    rate_limit: Annotated[dict[Scope | None, str], NoDecode] = Field(
+    rate_limit: dict[Scope | None, str] = Field(
         default={},
         description="Requests that a key may make, in all or that need a scope, like"
         " `1000/second,contribute=50/minute`. By default no limit.",
@@ -137,7 +137,7 @@ class Settings(BaseSettings):
         default="memory://",
         description="Where requests are counted: in each worker (`memory://`), or for all workers in `redis://…`.",
     )
-    budgets: Annotated[dict[Budget, int], NoDecode] = Field(
+    budgets: dict[Budget, int] = Field(
         default={},
         description="How much of each budget a key may use, like `queries=20000000,disputes=200`. The others keep their"
         " defaults. The larger they are, the more one stolen key can read and write.",
@@ -215,7 +215,7 @@ class Settings(BaseSettings):
         default=None,
         description="Label for contributions by other systems' protocols, which send none. Without it, they only read.",
     )
-    fetch_hosts: Annotated[frozenset[str], NoDecode] = Field(
+    fetch_hosts: frozenset[str] = Field(
         default=frozenset(),
         description="Hosts from which the HMA API may fetch pictures, like `cdn.example,img.example:8443`. By default"
         " none.",
@@ -230,7 +230,7 @@ class Settings(BaseSettings):
     webhook_http: bool = Field(
         default=False, description="Whether webhooks may use `http://` addresses, which anyone on the way can read."
     )
-    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+    webhook_networks: tuple[Network, ...] = Field(
         default=(),
         description="Private networks to which webhooks may send, like `10.2.0.0/16,fd00:1::/64`.",
     )
@@ -252,6 +252,15 @@ class Settings(BaseSettings):
             # A fault of several settings together has no location; it is of the OIDC settings.
             name = "_".join(str(part) for part in first["loc"][:1] or ("oidc_issuer",)).upper()
             raise BadSetting(f"HASHDB_{name}", _reason(name, first)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        environment = {name.lower(): value for name, value in os.environ.items()}
+        set_there = {
+            name: environment[f"hashdb_{name}"] for name in cls.model_fields if f"hashdb_{name}" in environment
+        }
+        return set_there | given
 
     @field_validator("algorithms", mode="before")
     @classmethod

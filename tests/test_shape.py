@@ -55,7 +55,7 @@ LAYERS = {
 
 PACKAGES = {
     "domain": {"cryptography"},
-    "settings": {"pydantic", "pydantic_settings"},
+    "settings": {"pydantic"},
     "index": {"grpc", "numpy", "pybktree", "pymilvus"},
     "hashing": {"numpy", "PIL", "imagehash"},
     "evaluation": {"jinja2", "numpy", "PIL"},
