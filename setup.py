@@ -42,13 +42,13 @@ if __name__ == "__main__":
         # ctypes loads it, and it uses nothing of Python: one file serves every Python.
         py_limited_api=True,
     )
-    lanczos = Extension(
-        "hashdb.hashing._lanczos",
-        ["hashdb/hashing/lanczos.c"],
+    reductions = Extension(
+        "hashdb.hashing._reductions",
+        ["hashdb/hashing/reductions.c"],
         extra_compile_args=["-O3", "-fvisibility=hidden", "-ffp-contract=off"],
         libraries=["m"],
-        # Where it does not compile, Pillow reduces pictures.
+        # Where it does not compile, NumPy and Pillow reduce pictures.
         optional=True,
         py_limited_api=True,
     )
-    setup(long_description=long_description(), ext_modules=[kernel, lanczos])
+    setup(long_description=long_description(), ext_modules=[kernel, reductions])

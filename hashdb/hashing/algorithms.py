@@ -31,9 +31,9 @@ _HASHES: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
 def imagehash_signal(picture: Picture, algorithm: Algorithm) -> Signal:
     """The signal by any algorithm but PDQ, bit for bit as imagehash computes it from the 8-bit grey."""
     if algorithm is Algorithm.PHASH256:
-        bits = phash_bits(np.asarray(picture.small))
+        bits = phash_bits(picture.small_greys[0])
     elif algorithm is Algorithm.PHASH:
-        bits = phash_bits(np.asarray(picture.tiny))
+        bits = phash_bits(picture.small_greys[1])
     else:
         bits = _HASHES[algorithm](picture.grey).hash
     return Signal.from_bytes(algorithm, np.packbits(bits).tobytes())

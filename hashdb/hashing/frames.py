@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hashdb.hashing.pdq import Floats
+from hashdb.hashing.reductions import Floats
 from hashdb.hashing.windows import WHOLE, Window
 
 LEAST: Final = 0.012

@@ -1,19 +1,15 @@
-"""Decode a picture once, for every algorithm: formats, limits, orientation, background, reduced greys."""
+"""Decode a picture once, for every algorithm: formats, limits, orientation, background."""
 
 from __future__ import annotations
 
-import ctypes
-import os
 import warnings
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
-from importlib.util import find_spec
+from functools import cached_property
 from io import BytesIO
 from threading import Lock
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -29,7 +25,7 @@ from PIL import (
 )
 
 from hashdb.errors import UnreadablePicture
-from hashdb.hashing.pdq import Floats, sample
+from hashdb.hashing.reductions import Floats, Octets, reduce_greys, sample
 
 LONGEST_SIDE: Final = 65_535
 """In pixels: the limit of JPEG, the format of nearly all photographs."""
@@ -87,14 +83,10 @@ class Picture:
         return self.colour.convert("L")
 
     @cached_property
-    def small(self) -> Image.Image:
-        """The luminance at 64 x 64, from which phash256 starts."""
-        return reduce_grey(self.grey, 64)
-
-    @cached_property
-    def tiny(self) -> Image.Image:
-        """The luminance at 32 x 32, from which phash starts."""
-        return reduce_grey(self.grey, 32)
+    def small_greys(self) -> tuple[Octets, Octets]:
+        """The grey picture at 64 x 64 pixels, from which phash256 starts, and at 32 x 32, from which phash starts."""
+        small, tiny = reduce_greys(self.colour, 64, 32)
+        return small, tiny
 
     @cached_property
     def sampled(self) -> Floats:
@@ -224,75 +216,3 @@ class _WarningsFilter:
 
 IGNORING_WARNINGS = _WarningsFilter()
 """Entered by every reader, from any thread."""
-
-
-_VERSION = 2
-"""The hashdb_version() of a compatible lanczos.c."""
-_MIN_RATIO = 2
-"""How many times larger than its reduction a picture must be: below, the library gains nothing."""
-_LONGEST_CACHED = 4_096
-"""Longest side, in pixels, whose weights are cached: 110 kB at most."""
-
-
-def reduce_grey(grey: Image.Image, side: int) -> Image.Image:
-    """The 8-bit grey picture at `side` x `side` pixels, 64 at most. Raises MemoryError."""
-    library = _library()
-    width, height = grey.size
-    # Some versions of Pillow reduce the height of a very tall picture first, and so round differently.
-    if library is None or min(width, height) < _MIN_RATIO * side or 2 * width < height + 2 * side:
-        return grey.resize((side, side), Image.Resampling.LANCZOS)
-    return _reduce(library, grey, side)
-
-
-def _reduce(library: ctypes.CDLL, grey: Image.Image, side: int) -> Image.Image:
-    pixels, result = np.ascontiguousarray(np.asarray(grey)), np.empty((side, side), np.uint8)
-    weights = [_weights_of(library, length, side) for length in grey.size]
-    addresses = (array.ctypes.data for array in weights)
-    if not library.hashdb_reduce(pixels.ctypes.data, *grey.size, side, *addresses, result.ctypes.data):
-        raise MemoryError
-    return Image.fromarray(result)
-
-
-def _weights_of(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
-    """The weights (`side` x n) of a side of `length` pixels, cached: computing them takes longer than the reduction."""
-    return (
-        _cached_weights(library, length, side) if length <= _LONGEST_CACHED else _compute_weights(library, length, side)
-    )
-
-
-def _compute_weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
-    weights = np.empty((side, library.hashdb_row(length, side)), np.int32)
-    if not library.hashdb_weights(length, side, weights.ctypes.data):
-        raise MemoryError
-    return weights
-
-
-_cached_weights = lru_cache(maxsize=128)(_compute_weights)
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    spec = find_spec("hashdb.hashing._lanczos")
-    if spec is None or spec.origin is None or os.environ.get("HASHDB_KERNEL") == "0":
-        return None
-    try:
-        library = ctypes.CDLL(spec.origin)
-        if library.hashdb_version() != _VERSION:
-            return None
-    except (OSError, AttributeError):
-        return None
-    library.hashdb_row.argtypes = [ctypes.c_int64, ctypes.c_int32]
-    library.hashdb_row.restype = ctypes.c_int64
-    library.hashdb_weights.argtypes = [ctypes.c_int64, ctypes.c_int32, ctypes.c_void_p]
-    library.hashdb_weights.restype = ctypes.c_int32
-    pointers = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-    library.hashdb_reduce.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int32, *pointers]
-    library.hashdb_reduce.restype = ctypes.c_int32
-    return library if all(_matches_pillow(library, *size) for size in ((180, 240), (320, 200))) else None
-
-
-def _matches_pillow(library: ctypes.CDLL, width: int, height: int) -> bool:
-    """Whether the library reduces a picture of this size exactly as this version of Pillow does."""
-    values = np.arange(width * height, dtype=np.uint32).reshape(height, width)
-    grey = Image.fromarray(((values * 2_654_435_761 >> 13) & 255).astype(np.uint8))
-    return _reduce(library, grey, 64).tobytes() == grey.resize((64, 64), Image.Resampling.LANCZOS).tobytes()

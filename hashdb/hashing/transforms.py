@@ -9,8 +9,9 @@ import numpy as np
 
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing.frames import find_frames
-from hashdb.hashing.pdq import SHORTEST_SIDE, Floats, pdq_coefficients, pdq_signal, quality, sample
+from hashdb.hashing.pdq import SHORTEST_SIDE, pdq_coefficients, pdq_signal, quality
 from hashdb.hashing.pictures import Picture
+from hashdb.hashing.reductions import Floats, sample
 from hashdb.hashing.windows import (
     Window,
     coefficients,

@@ -14,8 +14,9 @@ import numpy as np
 
 from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal
 from hashdb.hashing.frames import find_frames
-from hashdb.hashing.pdq import SHORTEST_SIDE, Floats, quality
+from hashdb.hashing.pdq import SHORTEST_SIDE, quality
 from hashdb.hashing.pictures import Picture
+from hashdb.hashing.reductions import Floats
 from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture, rotate
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.hashing.pdq import Floats
 from hashdb.hashing.pictures import Picture
+from hashdb.hashing.reductions import Floats
 
 REDUCED: Final = 320
 """Longest side of a reduced picture, in pixels."""
@@ -77,7 +77,7 @@ def crop(colour: Image.Image, window: Window) -> Image.Image:
 
 def whole_coefficients(picture: Picture) -> Floats:
     """The 16 x 16 coefficients of phash256 of the full picture, as imagehash computes them."""
-    sampled = np.asarray(picture.small, np.float64)
+    sampled = picture.small_greys[0].astype(np.float64)
     transformed: Floats = (_COSINES @ sampled @ _COSINES.T).astype(np.float32)
     return transformed
 

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import Limits, hash_file
-from hashdb.hashing.pdq import bands, pdq
+from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture, read_picture
 from tests.hashing.samples import NO_REFERENCE, PHOTOS, REFERENCE, drawn
 
@@ -75,24 +73,3 @@ def test_a_flat_picture_has_quality_0(colour: str) -> None:
 def test_half_of_the_bits_of_a_photo_are_set(photo: Path) -> None:
     signal, _ = pdq(read_picture(photo.read_bytes(), Limits()))
     assert signal.value.bit_count() == 128
-
-
-@pytest.mark.parametrize("length", [1, 5, 63, 64, 65, 127, 128, 129, 255, 257, 300, 1000, 1023])
-def test_the_bands_blur_twice_and_sample(length: int) -> None:
-    line = np.random.default_rng(length).random(length)
-    blurred = _box_blurred(_box_blurred(line))
-    expected = [blurred[int((sample + 0.5) * length / 64)] for sample in range(64)]
-    sampled = [band.weights @ line[band.first : band.last] for band in bands(length)]
-    assert np.allclose(sampled, expected, atol=1e-6)
-
-
-@given(st.integers(1, 65_535))
-def test_the_weights_of_a_band_add_up_to_1(length: int) -> None:
-    assert np.allclose([band.weights.sum() for band in bands(length)], 1, atol=1e-5)
-
-
-def _box_blurred(line: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The mean of each place's box, one by one: a 128th of the line, an even one reaching further ahead than back."""
-    size = -(-len(line) // 128)
-    back, ahead = (size - 1) // 2, size // 2
-    return np.array([line[max(0, place - back) : place + ahead + 1].mean() for place in range(len(line))])
