@@ -6,11 +6,15 @@ import gzip
 import io
 import json
 import threading
-from typing import Any
+from typing import IO, Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.formparser import FormDataParser
 
 from hashdb.domain.accounts.members import Scope
+from hashdb.web.context import _CutAtBoundaries, _FormParser
 from tests.web.callers import CHUNKED, Caller, Service, body, faults, item, pdq, problem, service_at
 
 URL = "/v1/contributions"
@@ -215,3 +219,36 @@ def test_a_refused_request_does_not_use_up_its_idempotency_key(platform: Caller)
     headers = {"Idempotency-Key": "k"}
     faults(platform.post(URL, {"contributions": [item(labels=[])]}, headers=headers))
     assert platform.contribute(item(), headers=headers)[0]["known"] is False
+
+
+_PARTS = [
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n',
+    b'--b\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n',
+    *(b"--b\r\n", b"--b--\r\n", b"--b", b"\r\n", b"\n", b"\r", b"--", b"", b"x" * 1020, b"\r\n\0" * 700, bytes(70_000)),
+]
+_forms = st.lists(st.sampled_from(_PARTS) | st.binary(max_size=40), max_size=12).map(b"".join)
+
+
+def _parsed(kind: type[FormDataParser], form: bytes) -> object:
+    parser = kind(stream_factory=lambda *_, **__: io.BytesIO(), silent=False)
+    try:
+        _, fields, files = parser.parse(io.BytesIO(form), "multipart/form-data", len(form), {"boundary": "b"})
+    except ValueError as error:
+        return str(error)
+    return list(fields.items(multi=True)), [(name, file.stream.read()) for name, file in files.items(multi=True)]
+
+
+@given(_forms | _forms.map(lambda form: _PARTS[0] + form + b"\r\n--b--\r\n"))
+def test_a_form_is_read_as_werkzeug_reads_it(form: bytes) -> None:
+    assert _parsed(_FormParser, form) == _parsed(FormDataParser, form)
+
+
+def test_a_form_is_read_in_pieces_that_end_before_a_boundary() -> None:
+    picture, end = _PARTS[0] + bytes(5_000) + b"\r\n", b"--b--\r\n"
+    stream = _CutAtBoundaries(cast(IO[bytes], io.BytesIO(picture * 2 + end)), "b")
+    assert list(iter(lambda: stream.read(65_536), b"")) == [picture, picture, end]
+
+
+def test_boundaries_that_follow_each_other_make_few_pieces() -> None:
+    stream = _CutAtBoundaries(cast(IO[bytes], io.BytesIO(b"--b" * 20_000)), "b")
+    assert len(list(iter(lambda: stream.read(65_536), b""))) <= 60_000 // 1024 + 1
