@@ -11,6 +11,7 @@
 
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(PLAIN)
 #ifdef __x86_64__
+#include <immintrin.h>
 #define WIDE 1
 #endif
 #define EXPORT __attribute__((visibility("default")))
@@ -88,7 +89,7 @@ INLINE void sampled(const float *sums, int64_t width, int32_t channels, const in
    is that of Pillow's Resample.c for 8 bits a sample: weights in double precision, rounded to 22 bits behind the point,
    whole numbers from there on, first across and then down. */
 
-enum { BITS = 22, HALF = 1 << (BITS - 1), LARGEST = 64, LANES = 16, LOW_BITS = 15 };
+enum { BITS = 22, HALF = 1 << (BITS - 1), LARGEST = 64, LANES = 16, LINES = 4, LOW_BITS = 15 };
 
 /* What each of `size` samples is made of: `count` of the `length` there are, from `first` on, weighed. A row of int32
    for each sample: `first`, `count`, and room for the weights. */
@@ -126,17 +127,20 @@ typedef struct {
     int16_t *low, *high;
 } Split;
 
-INLINE void across(const int16_t *grey, int32_t size, const int32_t *table, const Split *split, uint8_t *out) {
+/* Reduces `lines` rows of a grey picture, which are `stride` apart. */
+INLINE void across(const int16_t *grey, int64_t stride, int32_t lines, int32_t size, const int32_t *table,
+                   const Split *split, uint8_t *out) {
     for (int32_t x = 0; x < size; x++, table += split->row) {
-        const int16_t *from = grey + table[FIRST];
         const int16_t *low = split->low + x * split->longest, *high = split->high + x * split->longest;
-        int64_t count = (table[COUNT] + LANES - 1) / LANES * LANES;
-        uint32_t lows = HALF, highs = 0;
-        for (int64_t i = 0; i < count; i++) {
-            lows += (uint32_t)(from[i] * low[i]);
-            highs += (uint32_t)(from[i] * high[i]);
+        for (int32_t line = 0; line < lines; line++) {
+            const int16_t *from = grey + line * stride + table[FIRST];
+            uint32_t lows = HALF, highs = 0;
+            for (int32_t i = 0; i < table[COUNT]; i++) {
+                lows += (uint32_t)(from[i] * low[i]);
+                highs += (uint32_t)(from[i] * high[i]);
+            }
+            out[line * size + x] = rounded((int32_t)(lows + (highs << LOW_BITS)));
         }
-        out[x] = rounded((int32_t)(lows + (highs << LOW_BITS)));
     }
 }
 
@@ -167,8 +171,34 @@ AVX2 void greyed_wide(const uint8_t *pixels, int64_t width, int32_t channels, in
         greyed(pixels, width, 3, grey);
 }
 
-AVX2 void across_wide(const int16_t *grey, int32_t size, const int32_t *table, const Split *split, uint8_t *out) {
-    across(grey, size, table, split, out);
+/* LINES rows at once, since they share the weights and the sums across lanes. */
+AVX2 void across_wide(const int16_t *grey, int64_t stride, int32_t lines, int32_t size, const int32_t *table,
+                      const Split *split, uint8_t *out) {
+    if (lines != LINES) {
+        across(grey, stride, lines, size, table, split, out);
+        return;
+    }
+    for (int32_t x = 0; x < size; x++, table += split->row) {
+        const int16_t *low = split->low + x * split->longest, *high = split->high + x * split->longest;
+        const int16_t *from = grey + table[FIRST];
+        __m256i lows[LINES] = {0}, highs[LINES] = {0};
+        for (int32_t i = 0; i < table[COUNT]; i += LANES) {
+            __m256i l = _mm256_loadu_si256((const void *)(low + i)), h = _mm256_loadu_si256((const void *)(high + i));
+            for (int line = 0; line < LINES; line++) {
+                __m256i pixels = _mm256_loadu_si256((const void *)(from + line * stride + i));
+                lows[line] = _mm256_add_epi32(lows[line], _mm256_madd_epi16(pixels, l));
+                highs[line] = _mm256_add_epi32(highs[line], _mm256_madd_epi16(pixels, h));
+            }
+        }
+        for (int line = 0; line < LINES; line++)
+            lows[line] = _mm256_add_epi32(lows[line], _mm256_slli_epi32(highs[line], LOW_BITS));
+        __m256i halves = _mm256_hadd_epi32(_mm256_hadd_epi32(lows[0], lows[1]), _mm256_hadd_epi32(lows[2], lows[3]));
+        __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
+        sums = _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(HALF)), BITS);
+        sums = _mm_packs_epi32(sums, sums);
+        uint32_t octets = (uint32_t)_mm_cvtsi128_si32(_mm_packus_epi16(sums, sums));
+        for (int line = 0; line < LINES; line++) out[line * size + x] = (uint8_t)(octets >> 8 * line);
+    }
 }
 
 AVX2 void down_wide(const uint8_t *between, int32_t size, const int32_t *table, int64_t row, uint8_t *out) {
@@ -247,13 +277,16 @@ static int32_t split(int64_t width, int32_t size, const int32_t *table, Split *m
 EXPORT int32_t hashdb_across(const uint8_t *pixels, int64_t width, int32_t channels, int64_t rows, int32_t count,
                              const int32_t *sizes, const int32_t *const *tables, uint8_t *const *betweens) {
     Split splits[2] = {0};
-    int16_t *grey = calloc((size_t)(width + LANES), sizeof *grey);
+    int64_t stride = width + LANES;
+    int16_t *grey = calloc((size_t)(LINES * stride), sizeof *grey);
     int32_t done = grey != NULL && count <= 2;
     for (int32_t k = 0; done && k < count; k++) done = split(width, sizes[k], tables[k], splits + k);
-    for (int64_t y = 0; done && y < rows; y++) {
-        EITHER(greyed, pixels + y * width * channels, width, channels, grey);
+    for (int64_t y = 0; done && y < rows; y += LINES) {
+        int32_t lines = rows - y < LINES ? (int32_t)(rows - y) : LINES;
+        for (int32_t line = 0; line < lines; line++)
+            EITHER(greyed, pixels + (y + line) * width * channels, width, channels, grey + line * stride);
         for (int32_t k = 0; k < count; k++)
-            EITHER(across, grey, sizes[k], tables[k], splits + k, betweens[k] + y * sizes[k]);
+            EITHER(across, grey, stride, lines, sizes[k], tables[k], splits + k, betweens[k] + y * sizes[k]);
     }
     for (int32_t k = 0; k < 2; k++) free(splits[k].low);
     free(grey);
