@@ -128,9 +128,9 @@ class Store:
         """Whether this is SQLite, whose schema hashdb migrates by itself."""
         self._turns = _writer_turns(parsed, busy_seconds) if self.embedded else None
         self._threads = ThreadConnections(self.engine)
-        heads = HeadReader(self._threads)
+        self._heads = HeadReader(self._threads)
         # Without a method in between: each request reads the head.
-        self.head, self.tail = heads.read, heads.tail
+        self.head, self.tail = self._heads.read, self._heads.tail
 
     def begin(self) -> AbstractContextManager[Transaction]:
         """A unit of work that may write; rolled back when the block raises. Raises StoreBusy."""
@@ -214,6 +214,7 @@ class Store:
 
     def close(self) -> None:
         """Close every connection of this process."""
+        self._heads.close()
         self._threads.close()
         self.engine.dispose()
         if self._turns is not None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
 from threading import local
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import Dialect, Engine, PoolProxiedConnection, Select
@@ -22,15 +22,18 @@ Parameters = Mapping[str, Any]
 """The values of a statement by name; those of a list are rendered one by one."""
 _BEGIN = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 _Process = Callable[[Any], Any] | None
+_T = TypeVar("_T")
 
 
-class _ThreadConnection:
+class ThreadConnection:
     """A connection of a thread, closed when nothing refers to this any more: at the latest when the thread ends."""
 
     def __init__(self, connection: PoolProxiedConnection) -> None:
+        """Own this connection."""
         self.connection = connection
 
     def close(self) -> None:
+        """Close it."""
         self.connection.close()
 
     def __del__(self) -> None:
@@ -43,35 +46,44 @@ class ThreadConnections:
     def __init__(self, engine: Engine) -> None:
         """Opens nothing yet."""
         self.dialect = engine.dialect
-        self._engine, self._driver = engine, engine.dialect.loaded_dbapi
+        self.engine, self._driver = engine, engine.dialect.loaded_dbapi
         self._begin = _BEGIN[engine.dialect.name]
         self._local = local()
-        self._all: WeakSet[_ThreadConnection] = WeakSet()
+        self._all: WeakSet[ThreadConnection] = WeakSet()
 
     def execute(self, text: str, values: Sequence[Any] | Parameters = ()) -> list[Any]:
-        """The rows of a statement. Raises StoreBusy, after which the thread opens a new connection."""
-        known: _ThreadConnection | None = getattr(self._local, "held", None)
-        try:
-            held = known or self._connect()
-            # Until the rows are there: a connection that fails is not used again.
-            self._local.held = None
-            cursor = held.connection.cursor()
+        """The rows of a statement. Raises StoreBusy."""
+
+        def rows(connection: PoolProxiedConnection) -> list[Any]:
+            cursor = connection.cursor()
             cursor.execute(text, values)
-            rows = list(cursor.fetchall()) if cursor.description else []
+            found = list(cursor.fetchall()) if cursor.description else []
             cursor.close()
+            return found
+
+        return self.use(rows)
+
+    def use(self, act: Callable[[PoolProxiedConnection], _T]) -> _T:
+        """The result of a function of this thread's connection. After StoreBusy, the thread opens a new connection."""
+        known: ThreadConnection | None = getattr(self._local, "held", None)
+        try:
+            held = known or self.connect()
+            # Until the result is there: a connection that fails is not used again.
+            self._local.held = None
+            result = act(held.connection)
         except self._driver.Error as error:
             # The server may have ended it since this thread last used it, which may be long ago.
-            if known and self._engine.dialect.is_disconnect(error, known.connection.dbapi_connection, None):
-                return self.execute(text, values)
+            if known and self.dialect.is_disconnect(error, known.connection.dbapi_connection, None):
+                return self.use(act)
             raise StoreBusy(RETRY_AFTER) from error
         self._local.held = held
-        return rows
+        return result
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """All that is read in the block is of one moment. Raises StoreBusy."""
         self.execute(self._begin)
-        held: _ThreadConnection = self._local.held
+        held: ThreadConnection = self._local.held
         use_long_queries(held.connection)
         self._local.held = None
         try:
@@ -89,12 +101,18 @@ class ThreadConnections:
             held.close()
         self._local = local()
 
-    def _connect(self) -> _ThreadConnection:
-        connection = self._engine.raw_connection()
-        use_short_queries(connection)
-        # Never back to the pool, whose users expect a connection in a transaction.
-        connection.detach()
-        held = _ThreadConnection(connection)
+    def connect(self, text: str | None = None) -> ThreadConnection:
+        """A new connection, which has executed a statement. Raises StoreBusy."""
+        try:
+            connection = self.engine.raw_connection()
+            use_short_queries(connection)
+            # Never back to the pool, whose users expect a connection in a transaction.
+            connection.detach()
+            held = ThreadConnection(connection)
+            if text is not None:
+                connection.cursor().execute(text).close()
+        except self._driver.Error as error:
+            raise StoreBusy(RETRY_AFTER) from error
         self._all.add(held)
         return held
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -47,16 +47,8 @@ class FastPath:
             actor.require(Scope.MATCH)
             self._state.limits.use(actor, _SCOPES)
             is_large = int(environ["CONTENT_LENGTH"]) > LARGE
-            with db.places.place(actor) if is_large else nullcontext():
-                if (body := _read_body(environ)) is not None:
-                    # The turn also covers parsing and encoding: these hold the GIL, so all other threads wait.
-                    with matches.turn(db, actor) if is_large else nullcontext():
-                        queries = read_queries(body, ValidationContext(db.rules, db.now()))
-                        # Authentication has read the head of the log: only a request that waited reads it again.
-                        head = None if is_large else db.index.catch_up(db.follower.head)
-                        matched = matches.match(db, actor, queries, head=head, has_turn=is_large)
-                        content = answer_text(matched).encode()
-            if body is None:
+            content = self._answer_large(environ, actor) if is_large else self._answer(environ, actor)
+            if content is None:
                 return self._application(environ, start_response)
         except Exception as error:
             refusals.note(db, actor, error)
@@ -69,6 +61,25 @@ class FastPath:
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
         start_response("200 OK", headers + remaining_budget_headers(db, actor, MATCH_BUDGETS))
         return [content]
+
+    def _answer(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
+        """The content of the answer; None if the body is truncated."""
+        if (body := _read_body(environ)) is None:
+            return None
+        db = self._state.db
+        queries = read_queries(body, ValidationContext(db.rules, db.now()))
+        # Authentication has read the head of the log: only a request that waited reads it again.
+        return answer_text(matches.match(db, actor, queries, head=db.index.catch_up(db.follower.head))).encode()
+
+    def _answer_large(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
+        db = self._state.db
+        with db.places.place(actor):
+            if (body := _read_body(environ)) is None:
+                return None
+            # The turn also covers parsing and encoding: these hold the GIL, so all other threads wait.
+            with matches.turn(db, actor):
+                queries = read_queries(body, ValidationContext(db.rules, db.now()))
+                return answer_text(matches.match(db, actor, queries, has_turn=True)).encode()
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:
         """Whether a request has only the path, a key and a JSON body of an accepted length."""

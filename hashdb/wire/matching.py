@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -17,7 +18,7 @@ from pydantic_core import InitErrorDetails
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
-from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM
+from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM, Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, reject
@@ -135,7 +136,33 @@ def _query_fields(query: Query) -> dict[str, Any]:
 
 def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
-    return tuple(map(QueryIn.to_domain, read(QueriesIn, text, context).queries))
+    plain = _read_plain(text, context.rules)
+    return tuple(map(QueryIn.to_domain, read(QueriesIn, text, context).queries)) if plain is None else (plain,)
+
+
+_SIGNAL = rb'"[a-z0-9]{1,16}:[0-9a-f]{1,64}"'
+_PLAIN = re.compile(
+    (
+        rb'\s*{\s*"queries"\s*:\s*\[\s*{\s*(?:"id"\s*:\s*(?:null|"(?P<id>[ !#-\[\]-~]{0,200})")\s*,\s*)?'
+        rb'"signals"\s*:\s*\[\s*(?P<signals>' + _SIGNAL + rb"(?:\s*,\s*" + _SIGNAL + rb")*)\s*\]\s*"
+        rb'(?:,\s*"radius"\s*:\s*{\s*}\s*)?}\s*\]\s*}\s*'
+    ).replace(rb"\s", rb"[ \t\n\r]")
+)
+"""The text of one query that has signals, and nothing else but an id without escapes."""
+
+
+def _read_plain(text: bytes, rules: Rules) -> Query | None:
+    """The query of the most frequent request, in a third of pydantic's time; None for all others, and for faults."""
+    if (match := _PLAIN.fullmatch(text)) is None:
+        return None
+    try:
+        signals = tuple(map(Signal.parse, match["signals"].decode().split('"')[1::2]))
+    except ValueError:
+        return None
+    if len(signals) > SIGNALS_AN_ITEM or not {signal.algorithm for signal in signals}.issubset(rules.algorithms):
+        return None
+    id = match["id"]
+    return Query(tuple(dict.fromkeys(signals)), None if id is None else id.decode())
 
 
 class MatchOut(ResponseModel, Mirror[Match]):

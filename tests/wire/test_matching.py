@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,14 +14,16 @@ from hypothesis import strategies as st
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Query, Result
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.errors import InvalidInput
-from hashdb.wire import read
+from hashdb.errors import HashDBError, InvalidInput
+from hashdb.wire import ValidationContext, read
 from hashdb.wire.matching import (
     LINES,
     AnswerOut,
     BenignIn,
     BenignOut,
     QueriesIn,
+    QueryIn,
+    _read_plain,
     answer_text,
     format_lines,
     parse_lines,
@@ -206,3 +210,49 @@ def test_what_is_wrong_is_told_with_its_line(text: str, told: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_lines(text)
     assert any(fault.at == "signals" and told in fault.reason for fault in caught.value.faults)
+
+
+_ID_AND_RADIUS = {"queries": [{"id": "an-id", "signals": [_PDQ, str(signal(2))], "radius": {}}]}
+_PLAIN = [
+    f'{{"queries":[{{"signals":["{_PDQ}"]}}]}}',
+    '{"queries":[{"signals":["phash:d1c4b2a09f8e7d6c"]}]}',
+    QueriesIn.from_domain([Query((Signal.parse(_PDQ),))]).model_dump_json(exclude_unset=True),
+    json.dumps(_ID_AND_RADIUS),
+    json.dumps(_ID_AND_RADIUS, indent=1),
+]
+
+
+def _by_pydantic(text: bytes) -> tuple[Query, ...]:
+    return tuple(map(QueryIn.to_domain, read(QueriesIn, text, TERMS).queries))
+
+
+def _outcome(reads: Callable[[bytes], object], text: bytes) -> object:
+    try:
+        return reads(text)
+    except HashDBError as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize("text", _PLAIN)
+def test_a_plain_query_is_read_as_pydantic_reads_it_whatever_byte_is_wrong(text: str) -> None:
+    right = text.encode()
+    assert _read_plain(right, TERMS.rules) == _by_pydantic(right)[0]
+    # In the digits of a hash, one place is as good as another.
+    places = [place for place in range(len(right) + 1) if not right[max(0, place - 4) : place + 4].isalnum()]
+    for number, place in enumerate(places):
+        byte = b'",]0 \x0b\\'[number % 7 :][:1]
+        for wrong in (right[:place] + right[place + 1 :], right[:place] + byte + right[place + number % 2 :]):
+            assert _outcome(lambda text: read_queries(text, TERMS), wrong) == _outcome(_by_pydantic, wrong)
+
+
+def test_a_plain_query_has_no_more_signals_than_another() -> None:
+    for count in (64, 65):
+        plain = json.dumps({"queries": [{"signals": [_PDQ] * count}]}).encode()
+        assert _outcome(lambda text: read_queries(text, TERMS), plain) == _outcome(_by_pydantic, plain)
+
+
+def test_a_plain_query_of_an_algorithm_that_is_not_enabled_is_refused() -> None:
+    terms = ValidationContext(replace(TERMS.rules, algorithms=(Algorithm.PHASH,)), TERMS.now)
+    plain = json.dumps({"queries": [{"signals": [_PDQ]}]}).encode()
+    with pytest.raises(InvalidInput, match="not enabled"):
+        read_queries(plain, terms)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sqlalchemy import PoolProxiedConnection
 
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.times import from_microseconds
 from hashdb.store.thread_connections import ThreadConnections
+from hashdb.store.wal_header import WalHeader
 
 _HEAD = "SELECT seq, at, epoch FROM log"
 _TAIL = (
@@ -29,22 +32,48 @@ class Tail(NamedTuple):
 
 
 class HeadReader:
-    """One round trip outside of transactions, 5 times as fast as SQLAlchemy."""
+    """Reads the head without asking the database where that is possible, and otherwise in one round trip.
+
+    Nothing is asked of SQLite while no process has committed anything.
+    """
 
     def __init__(self, connections: ThreadConnections) -> None:
         """Opens nothing yet."""
-        self._execute = connections.execute
-        self._tail = _TAIL if connections.dialect.name == "sqlite" else _TAIL.replace("?", "%s")
+        self._connections = connections
+        self._embedded = connections.dialect.name == "sqlite"
+        self._tail = _TAIL if self._embedded else _TAIL.replace("?", "%s")
+        self._header = WalHeader(connections)
+        self._last: tuple[bytes, Head] | None = None
 
     def read(self) -> Head:
         """The last event that is committed now. Raises StoreBusy, after which the thread opens a new connection."""
-        ((seq, at, epoch),) = self._execute(_HEAD)
-        return Head(seq, from_microseconds(at), epoch)
+        if not self._embedded:
+            return self._connections.use(_ask_postgresql)
+        # Before the question: what is committed in between is asked for again.
+        header, last = self._header.read(), self._last
+        if header and last is not None and header == last[0]:
+            return last[1]
+        ((seq, at, epoch),) = self._connections.execute(_HEAD)
+        head = Head(seq, from_microseconds(at), epoch)
+        self._last = header, head
+        return head
+
+    def close(self) -> None:
+        """Forget what was read."""
+        self._last = None
+        self._header.close()
 
     def tail(self, after: int | None) -> Tail:
         """The part of the log past an event (None: only its head and the leaf of the head). Raises StoreBusy."""
-        rows = self._execute(self._tail, (after or 0, _NOTHING if after is None else after))
+        rows = self._connections.execute(self._tail, (after or 0, _NOTHING if after is None else after))
         ((last, at, epoch),) = [(seq, at, epoch) for what, seq, at, _, epoch in rows if what == "head"]
         leaves = {seq: bytes(leaf).hex() for what, seq, _, leaf, _ in rows if what == "leaf"}
         kinds = frozenset([kind for what, _, _, _, kind in rows if what == "kind"])
         return Tail(Head(last, from_microseconds(at), epoch), leaves, kinds)
+
+
+def _ask_postgresql(connection: PoolProxiedConnection) -> Head:
+    driver: Any = connection.dbapi_connection
+    result = driver.ask(_HEAD.encode())
+    seq, at, epoch = (result.get_value(0, column) for column in range(3))
+    return Head(int(seq), from_microseconds(int(at)), epoch.decode())
