@@ -37,7 +37,7 @@ from hashdb.domain.contributions import (
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import IdempotencyKeyReused, NotFound
 from hashdb.store.contributions.statuses import filter_conditions, status_at, unended
-from hashdb.store.repositories import Repository, chunks, insert_rows, same
+from hashdb.store.repositories import Repository, Statement, chunks, insert_rows, same
 from hashdb.store.tables import amendments, contributions, erasures, masks, members, requests, signals
 
 _COPIED = tuple(field.name for field in fields_of(Draft) if field.name != "signals")
@@ -46,8 +46,10 @@ _COPIED = tuple(field.name for field in fields_of(Draft) if field.name != "signa
 _ONES = tuple(name for name in _COPIED if name != "media")
 _FIRST = itemgetter(0)
 _ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
-_LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'contributions'")
-_NEXT_IDS = text("SELECT nextval(pg_get_serial_sequence('contributions', 'id')) FROM generate_series(1, :count)")
+_LAST_ID = Statement(text("SELECT seq FROM sqlite_sequence WHERE name = 'contributions'"))
+_NEXT_IDS = Statement(
+    text("SELECT nextval(pg_get_serial_sequence('contributions', 'id')) FROM generate_series(1, :count)")
+)
 _KNOWN = (
     select(contributions.c.fingerprint, func.min(contributions.c.id))
     .where(
@@ -210,9 +212,9 @@ class Contributions(Repository):
         """That many new ids, in order."""
         if self._connection.dialect.name == "sqlite":
             # A writing transaction is alone, and inserting the rows advances the sequence.
-            last = self._connection.execute(_LAST_ID).scalar() or 0
+            last: int = sum(row[0] for row in _LAST_ID.rows(self._connection))
             return list(range(last + 1, last + count + 1))
-        return list(self._connection.scalars(_NEXT_IDS, {"count": count}))
+        return [row[0] for row in _NEXT_IDS.rows(self._connection, count=count)]
 
     def _read(self, rows: Sequence[Any], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
         signals_by_id = self.signals([row[0] for row in rows])

@@ -13,8 +13,9 @@ from sqlalchemy.types import NullType
 from hashdb.domain.accounts.members import Actor
 from hashdb.domain.ledger.events import Action, Event, Head, LogEntry, leaf
 from hashdb.domain.stats.counts import Hit
+from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.store.ledger.tree import grow
-from hashdb.store.repositories import Repository, chunks, insert_rows
+from hashdb.store.repositories import Repository, Statement, chunks, insert_rows
 from hashdb.store.tables import amendments, events, hits, keys, log, members, users
 
 
@@ -32,7 +33,7 @@ class Audit(Repository):
 
     def hold(self) -> None:
         """Lock the log until the transaction ends: nobody else can append, sign or propose."""
-        self._take(0)
+        self._lock()
 
     def renew_epoch(self) -> str:
         """Give the log a new epoch and return it: clients that follow the log start again from its beginning."""
@@ -92,22 +93,23 @@ class Audit(Repository):
         """
         if not entries:
             return self.head().seq
-        row = self._take(len(entries))
-        at, size = max(now, row.at), row.seq - len(entries)
+        size, at, peaks = self._lock()
+        at, last = max(now, at), size + len(entries)
         rows = [_row(size + i, at, str(actor), entry) for i, (actor, entry) in enumerate(entries, 1)]
         insert_rows(self._connection, events, rows)
-        peaks = grow(self._connection, size, row.peaks, [cast(bytes, row["leaf"]) for row in rows])
-        self._connection.execute(_KEEP, {"time": at, "edge": peaks})
-        return cast(int, row.seq)
+        peaks = grow(self._connection, size, peaks, [cast(bytes, row["leaf"]) for row in rows])
+        _MOVE.rows(self._connection, last=last, time=to_microseconds(at), edge=peaks)
+        return last
 
-    def _take(self, count: int) -> Row[tuple[int, datetime, bytes]]:
-        """Lock the log's row and take that many seqs; return the last of them, `at` and `peaks`.
+    def _lock(self) -> tuple[int, datetime, bytes]:
+        """Lock the log's row until the transaction ends, and return its `seq`, `at` and `peaks`.
 
         Every writer of the row locks it here first. A process that then hangs would block all others, so PostgreSQL
         ends its transaction.
         """
-        take = _TAKE if self._connection.dialect.name == "sqlite" else _TAKE_IN_TIME
-        return self._connection.execute(take, {"count": count}).one()
+        lock = _LOCK if self._connection.dialect.name == "sqlite" else _LOCK_IN_TIME
+        ((seq, at, peaks, *_),) = lock.rows(self._connection)
+        return seq, from_microseconds(at), peaks
 
     def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:
         """At most `limit` events with a seq above `after`, in order."""
@@ -184,11 +186,10 @@ class Audit(Repository):
 # Built once: every contribution executes these.
 _HEAD = select(log.c.seq, log.c.at, log.c.epoch)
 _HEADS = select(log.c.id, type_coerce(log.c.at, BigInteger).label("at"), log.c.epoch).limit(2)
-_TAKE = update(log).values(seq=log.c.seq + bindparam("count")).returning(log.c.seq, log.c.at, log.c.peaks)
-_TAKE_IN_TIME = _TAKE.returning(
-    func.set_config("idle_in_transaction_session_timeout", func.current_setting("hashdb.idle", True), True)
-)
-_KEEP = update(log).values(at=bindparam("time"), peaks=bindparam("edge"))
+_LOG = select(log.c.seq, log.c.at, log.c.peaks).with_for_update()
+_IDLE = func.set_config("idle_in_transaction_session_timeout", func.current_setting("hashdb.idle", True), True)
+_LOCK, _LOCK_IN_TIME = Statement(_LOG), Statement(_LOG.add_columns(_IDLE))
+_MOVE = Statement(update(log).values(seq=bindparam("last"), at=bindparam("time"), peaks=bindparam("edge")))
 _ROWS = select(
     events.c.seq,
     type_coerce(events.c.at, BigInteger).label("at"),
