@@ -78,7 +78,7 @@ def same(source: object, *names: str) -> dict[str, Any]:
 
 
 Row = Mapping[str, Any]
-_Process = Callable[[Any], Any] | None
+_Process = Callable[[Any], Any]
 
 
 class Statement:
@@ -104,7 +104,7 @@ class Statement:
             return list(cursor.fetchall()) if cursor.description else []
 
 
-_NAMED = sqlite.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+_NAMED = sqlite.dialect(paramstyle="named")
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -112,15 +112,14 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
     if not rows:
         return
     names = tuple(rows[0])
-    processes = _processes(table, names, connection.dialect)
-    columns = [
-        [row[name] for row in rows] if process is None else [process(row[name]) for row in rows]
-        for name, process in zip(names, processes, strict=True)
-    ]
-    insert_values(connection, table.name, names, list(zip(*columns, strict=True)))
+    values = [list(map(row.__getitem__, names)) for row in rows]
+    for place, process in _processes(table, names, connection.dialect):
+        for row in values:
+            row[place] = process(row[place])
+    insert_values(connection, table.name, names, values)
 
 
-def insert_values(connection: Connection, table: str, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def insert_values(connection: Connection, table: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Insert rows of values in the driver's types, in the order of these columns."""
     if not rows:
         return
@@ -162,7 +161,8 @@ def upsert(
 
 
 @cache
-def _processes(table: Table, names: tuple[str, ...], dialect: Dialect) -> tuple[_Process, ...]:
-    """The conversion of each column's values to the driver's types."""
+def _processes(table: Table, names: tuple[str, ...], dialect: Dialect) -> tuple[tuple[int, _Process], ...]:
+    """The positions of columns whose values are converted to the driver's types, and how."""
     columns: list[Column[Any]] = [table.c[name] for name in names]
-    return tuple(column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns)
+    processes = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns)
+    return tuple((place, process) for place, process in enumerate(processes) if process is not None)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor, Member
@@ -17,6 +16,7 @@ from hashdb.service.contributions.intake import append_all
 from hashdb.service.contributions.reuploads import hold_reuploads
 from hashdb.service.views import Close, IntakeRules
 from hashdb.store import Transaction
+from hashdb.store.contributions.contributions import Answer, SignalSet
 
 REMEMBERED = timedelta(hours=24)
 """For how long the answer to a request with an idempotency key is kept."""
@@ -67,85 +67,102 @@ def record(db: HashDB, requests: Sequence[Request]) -> list[Receipt | Exception]
 
 def _record(db: HashDB, tx: Transaction, requests: Sequence[Request]) -> list[Receipt | Exception]:
     # In the order of ids, and before the log is locked, so that two transactions cannot deadlock.
-    tx.members.lock({request.member.id for request in requests})
+    members = tx.members.lock({request.member.id for request in requests})
     now = db.now()
-    outcomes: dict[int, Receipt | Exception] = {}
+    outcomes = _answer_repeated(tx, requests, now)
     recorded: dict[int, tuple[Recorded, ...]] = {}
     entries: list[tuple[Actor, LogEntry]] = []
-    order = sorted(range(len(requests)), key=lambda place: requests[place].member.id)
-    for _, places in groupby(order, key=lambda place: requests[place].member.id):
-        for place, outcome in _record_of_member(db, tx, {place: requests[place] for place in places}, now).items():
-            if not isinstance(outcome, list):
-                outcomes[place] = outcome
-                continue
-            request = requests[place]
-            recorded[place], held = hold_reuploads(db, tx, outcome, request.near, now)
-            new = [added_entry(request.member, item.contribution) for item in recorded[place] if not item.known]
-            entries += [(request.actor, entry) for entry in (*new, *held)]
+    for place, added in _add_new(db, tx, requests, outcomes, members.values(), now).items():
+        request = requests[place]
+        recorded[place], held = hold_reuploads(db, tx, added, request.near, now)
+        new = [added_entry(request.member, item.contribution) for item in recorded[place] if not item.known]
+        entries += [(request.actor, entry) for entry in (*new, *held)]
     seq = append_all(tx, now, entries, min(request.seq for request in requests))
+    answers: list[Answer] = []
     for place, items in recorded.items():
         request, receipt = requests[place], Receipt(items, seq)
         outcomes[place] = receipt
         if request.key is not None:
-            tx.requests.remember(request.member.id, request.key, _answer(receipt), now, now - REMEMBERED)
+            answers.append((request.member.id, request.key, _answer(receipt)))
+    tx.requests.remember(answers, now, now - REMEMBERED)
     return [outcomes[place] for place in range(len(requests))]
 
 
-def _record_of_member(
-    db: HashDB, tx: Transaction, requests: Mapping[int, Request], now: datetime
-) -> dict[int, list[Recorded] | Receipt | Exception]:
-    """Record the drafts of one member's requests that it does not have active already.
-
-    Returns by place: the recorded contributions, in the order of the drafts; or the receipt of the same request
-    before; or why nothing is recorded.
-    """
-    member = next(iter(requests.values())).member
-    outcomes: dict[int, list[Recorded] | Receipt | Exception] = {}
-    for place, request in requests.items():
+def _answer_repeated(tx: Transaction, requests: Sequence[Request], now: datetime) -> dict[int, Receipt | Exception]:
+    """By place: the receipt of the same request before, or that it reuses the idempotency key of another."""
+    outcomes: dict[int, Receipt | Exception] = {}
+    for place, request in enumerate(requests):
         try:
-            if request.key and (answer := tx.requests.answered(member.id, request.key, now - REMEMBERED)):
+            if request.key and (answer := tx.requests.answered(request.member.id, request.key, now - REMEMBERED)):
                 outcomes[place] = kept_receipt(tx, answer, now)
         except IdempotencyKeyReused as error:
             outcomes[place] = error
-    prints = {
-        place: [draft.fingerprint() for draft in request.drafts]
-        for place, request in requests.items()
+    return outcomes
+
+
+def _add_new(
+    db: HashDB,
+    tx: Transaction,
+    requests: Sequence[Request],
+    outcomes: dict[int, Receipt | Exception],
+    members: Collection[Member],
+    now: datetime,
+) -> dict[int, list[Recorded]]:
+    """Add the drafts that their members do not have active already, for the requests without an outcome.
+
+    Returns by place the contributions of a request, in the order of its drafts. A request that its member's limit
+    refuses has this outcome, and adds nothing.
+    """
+    sets = {
+        place: [(request.member.id, draft.fingerprint()) for draft in request.drafts]
+        for place, request in enumerate(requests)
         if place not in outcomes
     }
-    known = tx.contributions.known(member.id, {fingerprint for each in prints.values() for fingerprint in each}, now)
-    allowance = _Allowance(tx, member, now)
-    fresh: dict[bytes, tuple[int, Draft]] = {}
-    for place, fingerprints in prints.items():
-        new: dict[bytes, tuple[int, Draft]] = {}
-        for fingerprint, draft in zip(fingerprints, requests[place].drafts, strict=True):
-            if fingerprint not in known and fingerprint not in fresh:
-                new.setdefault(fingerprint, (place, draft))
+    known = tx.contributions.known({each for own in sets.values() for each in own}, now)
+    allowances = {member.id: _Allowance(tx, member, now) for member in members}
+    fresh: dict[SignalSet, tuple[Request, Draft]] = {}
+    for place, own in sets.items():
+        request, new = requests[place], dict[SignalSet, tuple[Request, Draft]]()
+        for each, draft in zip(own, request.drafts, strict=True):
+            if each not in known and each not in fresh:
+                new.setdefault(each, (request, draft))
         try:
-            allowance.take(len(new))
+            allowances[request.member.id].take(len(new))
         except LimitReached as error:
             outcomes[place] = error
         else:
             fresh |= new
-    drafts = [draft for _, draft in fresh.values()]
-    expiries = [expiry_of(db, draft, now, requests[place].rules) for place, draft in fresh.values()]
-    added = dict(zip(fresh, tx.contributions.add(member, drafts, now, expiries, list(fresh)), strict=True))
+    added = dict(
+        zip(
+            fresh,
+            tx.contributions.add(
+                [request.member for request, _ in fresh.values()],
+                [draft for _, draft in fresh.values()],
+                now,
+                [expiry_of(db, draft, now, request.rules) for request, draft in fresh.values()],
+                [fingerprint for _, fingerprint in fresh],
+            ),
+            strict=True,
+        )
+    )
     old = tx.contributions.get(known.values(), now)
-    for place, fingerprints in prints.items():
-        if place not in outcomes:
-            outcomes[place] = [
-                Recorded(old[known[fingerprint]], known=True)
-                if fingerprint in known
-                else Recorded(added[fingerprint], known=fresh.pop(fingerprint, None) is None)
-                for fingerprint in fingerprints
-            ]
-    return outcomes
+    return {
+        place: [
+            Recorded(old[known[each]], known=True)
+            if each in known
+            else Recorded(added[each], known=fresh.pop(each, None) is None)
+            for each in own
+        ]
+        for place, own in sets.items()
+        if place not in outcomes
+    }
 
 
 class _Allowance:
     """How many contributions a member may still make today."""
 
     def __init__(self, tx: Transaction, member: Member, now: datetime) -> None:
-        self._limit = tx.members.get(member.id).limits.contributions_per_day
+        self._limit = member.limits.contributions_per_day
         self._midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         self._now = now
         self._used = 0 if self._limit is None else tx.contributions.received_since(member.id, self._midnight)

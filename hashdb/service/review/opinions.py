@@ -55,7 +55,7 @@ def give(
             return tx.opinions.one(id)
         opinion = _record(tx, db.rules, actor, member, _lock(tx, actor, contribution, now), draft, now)
         if key is not None:
-            tx.requests.remember(member.id, key, {"opinion": opinion.id}, now, now - REMEMBERED)
+            tx.requests.remember([(member.id, key, {"opinion": opinion.id})], now, now - REMEMBERED)
     return opinion
 
 

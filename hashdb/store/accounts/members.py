@@ -54,11 +54,13 @@ class Members(Repository):
         """The member of that name. Raises NotFound."""
         return _member(self._one(select(members).where(members.c.name == name), f"a member named {name}"))
 
-    def lock(self, ids: Collection[int]) -> None:
-        """Lock members until the transaction ends, so that the requests of each run one after the other."""
-        # In SQLite, a writing transaction excludes all others from its beginning.
-        if self._connection.dialect.name != "sqlite":
-            self._connection.execute(_LOCK, {"members": sorted(ids)})
+    def lock(self, ids: Collection[int]) -> dict[int, Member]:
+        """Lock members until the transaction ends, so that the requests of each run one after the other.
+
+        Returns them by id. In SQLite, a writing transaction excludes all others from its beginning.
+        """
+        rows = self._connection.execute(_LOCK, {"members": sorted(ids)})
+        return {row.id: _member(row) for row in rows}
 
     def page(self, after: int, limit: int) -> tuple[Member, ...]:
         """At most `limit` members with ids above `after`, in order."""
@@ -159,7 +161,7 @@ _OPINED = select(func.count()).where(
     opinions.c.member_id == bindparam("member"), opinions.c.given_at >= bindparam("since")
 )
 _LOCK = (
-    select(members.c.id)
+    select(members)
     .where(members.c.id.in_(bindparam("members", expanding=True)))
     .order_by(members.c.id)
     .with_for_update(key_share=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from datetime import datetime
@@ -37,9 +38,13 @@ from hashdb.domain.contributions import (
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import IdempotencyKeyReused, NotFound
 from hashdb.store.contributions.statuses import filter_conditions, status_at, unended
-from hashdb.store.repositories import Repository, Statement, chunks, insert_rows, same
+from hashdb.store.repositories import Repository, Statement, chunks, insert_rows, insert_values, same
 from hashdb.store.tables import amendments, contributions, erasures, masks, members, requests, signals
 
+SignalSet = tuple[int, bytes]
+"""A member, and the fingerprint of a set of signals."""
+Answer = tuple[int, IdempotencyKey, Mapping[str, object]]
+"""A member, the idempotency key of its request, and what was answered."""
 _COPIED = tuple(field.name for field in fields_of(Draft) if field.name != "signals")
 """Fields that have one name in the draft, the contribution and the table."""
 
@@ -51,13 +56,14 @@ _NEXT_IDS = Statement(
     text("SELECT nextval(pg_get_serial_sequence('contributions', 'id')) FROM generate_series(1, :count)")
 )
 _KNOWN = (
-    select(contributions.c.fingerprint, func.min(contributions.c.id))
+    select(contributions.c.member_id, contributions.c.fingerprint, func.min(contributions.c.id))
     .where(
-        contributions.c.member_id == bindparam("member"),
+        # Not pairs: SQLite would read all contributions of a member.
+        contributions.c.member_id.in_(bindparam("members", expanding=True)),
         contributions.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
         unended(bindparam("now", type_=contributions.c.expires_at.type)),
     )
-    .group_by(contributions.c.fingerprint)
+    .group_by(contributions.c.member_id, contributions.c.fingerprint)
 )
 _SIGNALS = (
     select(signals.c.contribution_id, signals.c.algorithm, signals.c.value)
@@ -71,23 +77,25 @@ class Contributions(Repository):
 
     def add(
         self,
-        member: Member,
+        member: Member | Sequence[Member],
         drafts: Sequence[Draft],
         now: datetime,
         expiries: Sequence[datetime | None] | None = None,
         fingerprints: Sequence[bytes] | None = None,
     ) -> tuple[Contribution, ...]:
-        """Record drafts of a member, in order; `expiries` override the expiry that each draft asks for.
+        """Record drafts of a member, or of a member each, in order.
 
-        `fingerprints` are those of the drafts, if the caller has them.
+        `expiries` override the expiry that each draft asks for. `fingerprints` are those of the drafts, if the caller
+        has them.
         """
         if not drafts:
             return ()
+        owners = [member] * len(drafts) if isinstance(member, Member) else member
         ids = self._ids(len(drafts))
         prints = [draft.fingerprint() for draft in drafts] if fingerprints is None else fingerprints
         rows = [
-            {"id": id, "fingerprint": fingerprint, **_row(member, draft, now)}
-            for id, draft, fingerprint in zip(ids, drafts, prints, strict=True)
+            {"id": id, "fingerprint": fingerprint, **_row(owner, draft, now)}
+            for id, owner, draft, fingerprint in zip(ids, owners, drafts, prints, strict=True)
         ]
         if expiries is not None:
             pairs = zip(drafts, expiries, strict=True)
@@ -96,19 +104,23 @@ class Contributions(Repository):
                 row["expires_at"] = at
         insert_rows(self._connection, contributions, rows)
         signal_rows = [
-            {"contribution_id": id, "position": i, "algorithm": signal.algorithm, "value": signal.to_bytes()}
+            (id, i, str(signal.algorithm), signal.to_bytes())
             for id, draft in zip(ids, drafts, strict=True)
             for i, signal in enumerate(draft.signals)
         ]
-        insert_rows(self._connection, signals, signal_rows)
-        return tuple(_recorded(id, member, draft, now) for id, draft in zip(ids, drafts, strict=True))
+        insert_values(
+            self._connection, signals.name, ("contribution_id", "position", "algorithm", "value"), signal_rows
+        )
+        return tuple(_recorded(id, owner, draft, now) for id, owner, draft in zip(ids, owners, drafts, strict=True))
 
-    def known(self, member: int, fingerprints: Collection[bytes], now: datetime) -> dict[bytes, int]:
-        """The member's active contributions with these sets of signals: fingerprint → id, the lowest."""
-        ids: dict[bytes, int] = {}
-        for chunk in chunks(list(fingerprints)):
-            parameters = {"member": member, "fingerprints": chunk, "now": now}
-            ids.update((row[0], row[1]) for row in self._connection.execute(_KNOWN, parameters))
+    def known(self, sets: AbstractSet[SignalSet], now: datetime) -> dict[SignalSet, int]:
+        """The active contributions with these sets of signals of a member: the lowest id of each."""
+        ids: dict[SignalSet, int] = {}
+        for chunk in chunks(list(sets)):
+            members, fingerprints = ({each[place] for each in chunk} for place in (0, 1))
+            parameters = {"members": list(members), "fingerprints": list(fingerprints), "now": now}
+            rows = self._connection.execute(_KNOWN, parameters)
+            ids.update(((row[0], row[1]), row[2]) for row in rows if (row[0], row[1]) in sets)
         return ids
 
     def get(
@@ -317,10 +329,13 @@ class Requests(Repository):
         answer: Mapping[str, object] = row.answer
         return answer
 
-    def remember(
-        self, member: int, once: IdempotencyKey, answer: Mapping[str, object], now: datetime, since: datetime
-    ) -> None:
-        """Store the answer to a request, and delete answers from before `since`."""
+    def remember(self, answers: Sequence[Answer], now: datetime, since: datetime) -> None:
+        """Store the answers to requests, and delete those from before `since`."""
+        if not answers:
+            return
         self._connection.execute(delete(requests).where(requests.c.at <= since))
-        row = {"member_id": member, "key": once.key, "digest": once.digest, "at": now, "answer": answer}
-        self._connection.execute(insert(requests), row)
+        rows = [
+            {"member_id": member, "key": once.key, "digest": once.digest, "at": now, "answer": answer}
+            for member, once, answer in answers
+        ]
+        insert_rows(self._connection, requests, rows)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import cast
+from typing import Any
 
 from sqlalchemy import BigInteger, Row, Select, Text, bindparam, case, func, select, type_coerce, update
 from sqlalchemy.types import NullType
 
 from hashdb.domain.accounts.members import Actor
-from hashdb.domain.ledger.events import Action, Event, Head, LogEntry, leaf
+from hashdb.domain.ledger.events import Action, Event, Head, LogEntry, canonical, leaf_of_text
 from hashdb.domain.stats.counts import Hit
 from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.store.ledger.tree import grow
-from hashdb.store.repositories import Repository, Statement, chunks, insert_rows
+from hashdb.store.repositories import Repository, Statement, chunks, insert_values
 from hashdb.store.tables import amendments, events, hits, keys, log, members, users
 
 
@@ -96,8 +96,8 @@ class Audit(Repository):
         size, at, peaks = self._lock()
         at, last = max(now, at), size + len(entries)
         rows = [_row(size + i, at, str(actor), entry) for i, (actor, entry) in enumerate(entries, 1)]
-        insert_rows(self._connection, events, rows)
-        peaks = grow(self._connection, size, peaks, [cast(bytes, row["leaf"]) for row in rows])
+        insert_values(self._connection, events.name, _COLUMNS, rows)
+        peaks = grow(self._connection, size, peaks, [row[-1] for row in rows])
         _MOVE.rows(self._connection, last=last, time=to_microseconds(at), edge=peaks)
         return last
 
@@ -255,17 +255,14 @@ def _chosen(actor: str | None, action: str | None, subject: tuple[str, int] | No
     return query
 
 
-def _row(seq: int, at: datetime, actor: str, entry: LogEntry) -> dict[str, object]:
-    return {
-        "seq": seq,
-        "at": at,
-        "actor": actor,
-        "action": str(entry.action),
-        "subject_kind": entry.kind,
-        "subject_id": entry.id,
-        "details": entry.details,
-        "leaf": leaf(seq, at, actor, entry.action, entry.subject, entry.details),
-    }
+_COLUMNS = ("seq", "at", "actor", "action", "subject_kind", "subject_id", "details", "leaf")
+
+
+def _row(seq: int, at: datetime, actor: str, entry: LogEntry) -> tuple[Any, ...]:
+    """The values of `_COLUMNS` for the driver; the details are encoded once for their column and the leaf."""
+    action, details = str(entry.action), canonical(entry.details)
+    leaf_hash = leaf_of_text(seq, at, actor, action, entry.subject, details)
+    return seq, to_microseconds(at), actor, action, entry.kind, entry.id, details, leaf_hash
 
 
 def _event(row: Row[tuple[object, ...]]) -> Event:

@@ -12,7 +12,7 @@ from sqlalchemy.types import NullType
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import LogKey, Verifier
 from hashdb.domain.ledger.merkle import InnerNode, Span, Subtree
-from hashdb.store.repositories import Repository, insert_rows
+from hashdb.store.repositories import Repository, insert_values
 from hashdb.store.tables import checkpoints, events, log, nodes, signers
 
 _HASH = 32
@@ -63,8 +63,9 @@ def grow(connection: Connection, size: int, peaks: bytes, leaves: Sequence[bytes
     """Store the inner nodes that new leaves complete in a tree of that size; return its new peaks."""
     inner, edge = merkle.grow(size, split_peaks(peaks), leaves)
     first = merkle.inner_nodes(size) + 1
-    rows = [{"number": first + i, "hash": node.hash, "left": node.left} for i, node in enumerate(inner)]
-    insert_rows(connection, nodes, rows)
+    insert_values(
+        connection, nodes.name, ("number", "hash", "left"), [(i, *node) for i, node in enumerate(inner, first)]
+    )
     return b"".join(edge)
 
 

@@ -116,7 +116,9 @@ def test_known_is_the_lowest_active_one_of_the_same_member_and_set(store: Store,
 
     def known(now: datetime = NOON) -> dict[bytes, int]:
         with store.read() as tx:
-            return tx.contributions.known(member.id, prints, now)
+            found = tx.contributions.known({(member.id, each) for each in prints}, now)
+        assert {owner for owner, _ in found} == {member.id}
+        return {fingerprint: id for (_, fingerprint), id in found.items()}
 
     assert known() == {sets[0].fingerprint(): ids[0], sets[2].fingerprint(): ids[2], sets[3].fingerprint(): ids[3]}
     assert known(NOON + MICROSECOND).keys() == {sets[0].fingerprint(), sets[2].fingerprint()}

@@ -20,7 +20,7 @@ ANSWER = {"contributions": [[1, False], [2, True]], "checkpoint": 7}
 def test_a_request_is_answered_as_before_until_it_is_too_old(store: Store, member: Member) -> None:
     with store.begin() as tx:
         assert tx.requests.answered(member.id, ONCE, NOON - DAY) is None
-        tx.requests.remember(member.id, ONCE, ANSWER, NOON, NOON - DAY)
+        tx.requests.remember([(member.id, ONCE, ANSWER)], NOON, NOON - DAY)
     with store.read() as tx:
         assert tx.requests.answered(member.id, ONCE, NOON - timedelta(microseconds=1)) == ANSWER
         assert tx.requests.answered(member.id, ONCE, NOON) is None
@@ -29,7 +29,7 @@ def test_a_request_is_answered_as_before_until_it_is_too_old(store: Store, membe
 def test_the_same_key_for_another_request_is_refused(store: Store, member: Member) -> None:
     other = IdempotencyKey(ONCE.key, b"2" * 32)
     with store.begin() as tx:
-        tx.requests.remember(member.id, ONCE, ANSWER, NOON, NOON - DAY)
+        tx.requests.remember([(member.id, ONCE, ANSWER)], NOON, NOON - DAY)
         with pytest.raises(IdempotencyKeyReused):
             tx.requests.answered(member.id, other, NOON - DAY)
         assert tx.requests.answered(member.id, other, NOON) is None
@@ -38,12 +38,12 @@ def test_the_same_key_for_another_request_is_refused(store: Store, member: Membe
 def test_a_key_is_a_members_own(store: Store, member: Member) -> None:
     with store.begin() as tx:
         other = tx.members.add(MemberDraft("Other", MemberKind.PLATFORM), NOON)
-        tx.requests.remember(member.id, ONCE, ANSWER, NOON, NOON - DAY)
+        tx.requests.remember([(member.id, ONCE, ANSWER)], NOON, NOON - DAY)
         assert tx.requests.answered(other.id, ONCE, NOON - DAY) is None
 
 
 def test_what_is_too_old_makes_room_for_the_same_key(store: Store, member: Member) -> None:
     with store.begin() as tx:
-        tx.requests.remember(member.id, ONCE, ANSWER, NOON, NOON - DAY)
-        tx.requests.remember(member.id, ONCE, {"checkpoint": 9}, NOON + DAY, NOON)
+        tx.requests.remember([(member.id, ONCE, ANSWER)], NOON, NOON - DAY)
+        tx.requests.remember([(member.id, ONCE, {"checkpoint": 9})], NOON + DAY, NOON)
         assert tx.requests.answered(member.id, ONCE, NOON) == {"checkpoint": 9}
