@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Event, Lock
 from typing import Generic, Protocol, TypeVar
 
@@ -80,9 +80,12 @@ class Together(Generic[_Request, _Answer]):
     A request that comes alone is handled at once, by its own thread.
     """
 
-    def __init__(self, most: int) -> None:
-        """A group has at most the size `most`, or is one request."""
-        self._most = most
+    def __init__(self, most: int, turn: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
+        """A group has at most the size `most`, or is one request.
+
+        It forms when `turn` is entered: what arrives while its thread waits for the turn is in the group.
+        """
+        self._most, self._turn = most, turn
         self._lock = Lock()
         self._handling = False
         self._waiting: deque[_Waiting[_Request, _Answer]] = deque()
@@ -111,16 +114,24 @@ class Together(Generic[_Request, _Answer]):
             raise answer
         return answer
 
-    def _handle_group(self, handle: _Handle[_Request, _Answer]) -> None:
-        """Handle the requests that wait now, and wake their threads and the thread that handles the next group."""
+    def _form(self) -> list[_Waiting[_Request, _Answer]]:
+        """The next group, which no longer waits."""
         with self._lock:
             group = [self._waiting.popleft()]
             size = group[0].request.size
             while self._waiting and (size := size + self._waiting[0].request.size) <= self._most:
                 group.append(self._waiting.popleft())
+        return group
+
+    def _handle_group(self, handle: _Handle[_Request, _Answer]) -> None:
+        """Handle the requests that wait now, and wake their threads and the thread that handles the next group."""
+        group: list[_Waiting[_Request, _Answer]] = []
         try:
-            answers: Sequence[_Answer | Exception] = handle([waiting.request for waiting in group])
+            with self._turn():
+                group = self._form()
+                answers: Sequence[_Answer | Exception] = handle([waiting.request for waiting in group])
         except Exception as error:
+            group = group or self._form()
             answers = [error for _ in group]
         for waiting, answer in zip(group, answers, strict=True):
             waiting.answer.append(answer)

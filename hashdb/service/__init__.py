@@ -69,8 +69,8 @@ class HashDB:
         self.places = Places()
         # A process answers one large match request at a time, so that single matches overtake it.
         self.batches = Turns()
-        # Contributions that arrive together share a commit.
-        self.recording: Together[Request, Receipt] = Together(most=1_000)
+        # Contributions that arrive together, or while others are written, share a commit.
+        self.recording: Together[Request, Receipt] = Together(most=1_000, turn=store.turn)
         self.match_log = match_log
         self.stats = StatsBuffer()
         self.background = Background(store, clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
@@ -135,6 +135,10 @@ class Store:
     def begin(self) -> AbstractContextManager[Transaction]:
         """A unit of work that may write; rolled back when the block raises. Raises StoreBusy."""
         return self._transaction(writes=True) if self._turns is None else self._embedded_write(self._turns)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """A turn to write to SQLite, which `begin` in the block keeps. PostgreSQL needs none. Raises StoreBusy."""
+        return nullcontext() if self._turns is None else self._turns.turn()
 
     def read(self) -> AbstractContextManager[Transaction]:
         """A snapshot: all that is read in the block is of one moment. Raises StoreBusy."""

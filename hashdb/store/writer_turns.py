@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
+from threading import Lock, get_ident
 
 from hashdb.errors import StoreBusy
 from hashdb.store.connections import RETRY_AFTER
@@ -30,14 +30,18 @@ class WriterTurns:
         """Open nothing yet. The first turn creates the file, which stays empty."""
         self._path, self._busy_seconds = path, busy_seconds
         self._thread = Lock()
+        self._holder: int | None = None
         self._file: int | None = None
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for a turn, and hold it for the block. Raises StoreBusy after `busy_seconds`.
 
-        Where the file cannot be opened, only the threads of this process take turns.
+        A thread that has a turn keeps it. Where the file cannot be opened, only the threads of this process take turns.
         """
+        if self._holder == get_ident():
+            yield
+            return
         until = time.monotonic() + self._busy_seconds
         if not self._thread.acquire(timeout=self._busy_seconds):
             raise StoreBusy(RETRY_AFTER)
@@ -51,9 +55,11 @@ class WriterTurns:
                 self._lock(WRITER, until)
             finally:
                 self._unlock(NEXT)
+            self._holder = get_ident()
             try:
                 yield
             finally:
+                self._holder = None
                 self._unlock(WRITER)
         finally:
             self._thread.release()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Event
 from typing import NamedTuple
 
@@ -130,6 +131,33 @@ def test_each_request_gets_its_own_answer_or_exception() -> None:
         "'cc'",
         "ValueError('D')",
     ]
+
+
+def test_what_arrives_while_a_group_waits_for_its_turn_is_in_the_group() -> None:
+    turns, groups = Turns(), Groups()
+    groups.go.set()
+    together = Together[Item, str](most=4, turn=lambda: turns.turn("a"))
+    with ThreadPoolExecutor(6) as pool, turns.turn("b"):
+        answers = []
+        for number, name in enumerate("abcdef", start=1):
+            answers.append(pool.submit(together.submit, Item(name), groups.handle))
+            until(lambda number=number: together.waiting == number)  # type: ignore[misc]
+        assert groups.handled == []
+    assert [answer.result() for answer in answers] == ["aa", "bb", "cc", "dd", "ee", "ff"]
+    assert groups.handled == ["abcd", "ef"]
+
+
+def test_a_turn_that_does_not_come_is_an_error_of_those_that_wait_for_it() -> None:
+    @contextmanager
+    def never() -> Iterator[None]:
+        raise OSError("no turn")
+        yield
+
+    together = Together[Item, str](most=4, turn=never)
+    for name in "ab":
+        with pytest.raises(OSError, match="no turn"):
+            together.submit(Item(name), lambda items: [item.name for item in items])
+    assert together.waiting == 0
 
 
 def test_a_handler_that_raises_does_so_for_its_group_and_the_next_one_is_handled() -> None:

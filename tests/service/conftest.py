@@ -4,14 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from psycopg import Cursor
+from psycopg.abc import Query
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from hashdb.domain.accounts.members import Actor
 from hashdb.service import HashDB
 from hashdb.service.ledger.signing import Signing
 from tests.builders import Clock, hashdb, member_with
+
+
+class _Watched(Cursor[TupleRow]):
+    """A cursor of the driver, below SQLAlchemy, that looks at each statement before the server has it."""
+
+    def execute(self, query: Query, *more: Any, **named: Any) -> Self:
+        connection: Any = self.connection
+        if connection.info.transaction_status is TransactionStatus.IDLE:
+            connection.bounded = False
+        text = str(query)
+        migration = text.startswith("UPDATE log SET peaks")
+        if not migration and (text.startswith("UPDATE log ") or ("FROM log" in text and "FOR UPDATE" in text)):
+            connection.bounded |= "idle_in_transaction_session_timeout" in f"{text} {more}"
+            assert connection.bounded, f"locks the log without a limit: {text}"
+        return super().execute(query, *more, **named)
 
 
 @pytest.fixture(autouse=True)
@@ -21,19 +42,13 @@ def _nobody_holds_the_log_without_a_limit() -> Iterator[None]:
     The server then ends a transaction whose process stands still.
     """
 
-    def look(connection: Connection, cursor: object, statement: str, *more: object) -> None:
-        ours = hasattr(connection.connection.driver_connection, "patience")
-        migration = statement.startswith("UPDATE log SET peaks")
-        if not ours or migration or not statement.startswith("UPDATE log "):
-            return
-        transaction = connection.get_transaction()
-        if "idle_in_transaction_session_timeout" in str(more):
-            connection.info["bounded"] = transaction
-        assert connection.info.get("bounded") is transaction, f"locks the log without a limit: {statement}"
+    def watch(connection: Any, record: object) -> None:
+        if hasattr(connection, "patience"):
+            connection.cursor_factory = _Watched
 
-    event.listen(Engine, "before_cursor_execute", look)
+    event.listen(Pool, "connect", watch)
     yield
-    event.remove(Engine, "before_cursor_execute", look)
+    event.remove(Pool, "connect", watch)
 
 
 @pytest.fixture

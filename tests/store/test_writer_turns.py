@@ -82,6 +82,18 @@ def test_a_turn_that_another_thread_keeps_is_an_error_after_the_timeout(file: Pa
         pool.submit(turns.turn().__enter__).result(20)
 
 
+def test_a_thread_keeps_its_turn_for_all_it_writes_meanwhile(file: Path) -> None:
+    turns = WriterTurns(file, 0.05)
+    with turns.turn():
+        with turns.turn(), ThreadPoolExecutor(1) as pool, pytest.raises(StoreBusy):
+            pool.submit(turns.turn().__enter__).result(20)
+        # The inner block has not given it back.
+        with ThreadPoolExecutor(1) as pool, pytest.raises(StoreBusy):
+            pool.submit(turns.turn().__enter__).result(20)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(turns.turn().__enter__).result(20)
+
+
 def test_a_process_that_waits_is_not_overtaken(file: Path) -> None:
     turns = WriterTurns(file, 1)
     with turns.turn():

@@ -132,19 +132,7 @@ def _add_new(
             outcomes[place] = error
         else:
             fresh |= new
-    added = dict(
-        zip(
-            fresh,
-            tx.contributions.add(
-                [request.member for request, _ in fresh.values()],
-                [draft for _, draft in fresh.values()],
-                now,
-                [expiry_of(db, draft, now, request.rules) for request, draft in fresh.values()],
-                [fingerprint for _, fingerprint in fresh],
-            ),
-            strict=True,
-        )
-    )
+    added = _add(db, tx, fresh, now)
     old = tx.contributions.get(known.values(), now)
     return {
         place: [
@@ -156,6 +144,20 @@ def _add_new(
         for place, own in sets.items()
         if place not in outcomes
     }
+
+
+def _add(
+    db: HashDB, tx: Transaction, fresh: Mapping[SignalSet, tuple[Request, Draft]], now: datetime
+) -> dict[SignalSet, Contribution]:
+    """Add the drafts of requests, each by its set of signals."""
+    added = tx.contributions.add(
+        [request.member for request, _ in fresh.values()],
+        [draft for _, draft in fresh.values()],
+        now,
+        [expiry_of(db, draft, now, request.rules) for request, draft in fresh.values()],
+        [fingerprint for _, fingerprint in fresh],
+    )
+    return dict(zip(fresh, added, strict=True))
 
 
 class _Allowance:

@@ -180,7 +180,7 @@ class Audit(Repository):
 
     def kinds(self, after: int, upto: int) -> frozenset[str]:
         """The kinds of subject of the events with `after` < seq ≤ `upto`; for one that retired something, `retired`."""
-        return frozenset(self._connection.scalars(_KINDS, {"after": after, "upto": upto}))
+        return frozenset(row[0] for row in _KINDS.rows(self._connection, after=after, upto=upto))
 
 
 # Built once: every contribution executes these.
@@ -237,7 +237,7 @@ _COUNT = (
         events.c.action.in_(bindparam("actions", expanding=True)),
     )
 )
-_KINDS = (
+_KINDS = Statement(
     select(case((events.c.action == str(Action.CONTRIBUTION_RETIRED), "retired"), else_=events.c.subject_kind))
     .distinct()
     .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
