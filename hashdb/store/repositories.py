@@ -7,10 +7,11 @@ from contextlib import closing
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ClauseElement, Column, ColumnElement, Connection, Dialect, Select, Table, case
+from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, Table, case
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hashdb.errors import NotFound
+from hashdb.store.thread_connections import Snapshot
 
 _T = TypeVar("_T")
 CHUNK = 500
@@ -33,6 +34,8 @@ class Repository:
     def __init__(self, connection: Connection) -> None:
         """Use an open connection."""
         self._connection = connection
+        # By the driver: SQLAlchemy's own execution of a statement takes several times as long.
+        self._run = Snapshot(connection.connection, connection.dialect).execute
 
     def _one(
         self, query: Select[Any], what: str, parameters: Mapping[str, object] | None = None, *, lock: bool = False
@@ -79,32 +82,6 @@ def same(source: object, *names: str) -> dict[str, Any]:
 
 Row = Mapping[str, Any]
 _Process = Callable[[Any], Any]
-
-
-class Statement:
-    """A statement that the driver executes: SQLAlchemy's own work around one takes several times as long.
-
-    Its text is made once for each database. Values and rows have the driver's types: an instant is in microseconds.
-    """
-
-    def __init__(self, query: ClauseElement) -> None:
-        """Compiles nothing yet."""
-        self._query = query
-        self._compiled: dict[str, tuple[str, Mapping[str, Any]]] = {}
-
-    def rows(self, connection: Connection, **values: object) -> list[Any]:
-        """Execute it with these values, and return its rows."""
-        name = connection.dialect.name
-        if name not in self._compiled:
-            compiled = self._query.compile(dialect=_NAMED if name == "sqlite" else connection.dialect)
-            self._compiled[name] = str(compiled), compiled.params
-        text, constants = self._compiled[name]
-        with closing(connection.connection.cursor()) as cursor:
-            cursor.execute(text, {**constants, **values})
-            return list(cursor.fetchall()) if cursor.description else []
-
-
-_NAMED = sqlite.dialect(paramstyle="named")
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:

@@ -13,7 +13,7 @@ from threading import local
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import Dialect, Engine, PoolProxiedConnection, Select
+from sqlalchemy import Dialect, Engine, PoolProxiedConnection, Select, Update
 
 from hashdb.errors import StoreBusy
 from hashdb.store.connections import RETRY_AFTER, use_long_queries, use_short_queries
@@ -118,14 +118,14 @@ class ThreadConnections:
 
 
 class Snapshot:
-    """Reads of one moment."""
+    """Statements of one transaction: reads of one moment, or a unit of work."""
 
     def __init__(self, connection: PoolProxiedConnection, dialect: Dialect) -> None:
         """Over a connection that has begun a transaction."""
         self._connection, self._dialect = connection, dialect
 
-    def execute(self, query: Select[Any], parameters: Parameters) -> list[tuple[Any, ...]]:
-        """The rows of a query, as SQLAlchemy's connection returns them."""
+    def execute(self, query: Select[Any] | Update, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """The rows of a statement, as SQLAlchemy's connection returns them; none of an UPDATE."""
         sizes = tuple([(name, len(value)) for name, value in parameters.items() if isinstance(value, list)])
         return _compile(query, self._dialect, sizes).rows(self._connection, parameters)
 
@@ -150,7 +150,7 @@ class _Compiled(NamedTuple):
         """Execute it."""
         cursor = connection.cursor()
         cursor.execute(self.text, self._values(parameters))
-        rows = list(cursor.fetchall())
+        rows = list(cursor.fetchall()) if cursor.description else []
         cursor.close()
         if not rows:
             return rows
@@ -172,7 +172,7 @@ class _Compiled(NamedTuple):
 
 
 @lru_cache(1_024)
-def _compile(query: Select[Any], dialect: Dialect, sizes: tuple[tuple[str, int], ...]) -> _Compiled:
+def _compile(query: Select[Any] | Update, dialect: Dialect, sizes: tuple[tuple[str, int], ...]) -> _Compiled:
     """The text of a query for lists of these lengths."""
     compiled = query.compile(dialect=dialect)
     given = [name for name, bind in compiled.binds.items() if bind.required]
@@ -180,5 +180,6 @@ def _compile(query: Select[Any], dialect: Dialect, sizes: tuple[tuple[str, int],
     varying = {*given, *chain.from_iterable(expanded.parameter_expansion[name] for name, _ in sizes)}
     constants = {name: value for name, value in expanded.parameters.items() if name not in varying}
     binds = {name: compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in given}
-    results = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in query.selected_columns]
+    columns = query.selected_columns if isinstance(query, Select) else ()
+    results = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
     return _Compiled(expanded.statement, expanded.positiontup, constants, binds, expanded.parameter_expansion, results)

@@ -12,13 +12,16 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
+    Integer,
     Select,
+    String,
+    TableClause,
     bindparam,
+    column,
     delete,
     func,
     insert,
     select,
-    text,
     update,
 )
 
@@ -38,7 +41,7 @@ from hashdb.domain.contributions import (
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import IdempotencyKeyReused, NotFound
 from hashdb.store.contributions.statuses import filter_conditions, status_at, unended
-from hashdb.store.repositories import Repository, Statement, chunks, insert_rows, insert_values, same
+from hashdb.store.repositories import Repository, chunks, insert_rows, insert_values, same
 from hashdb.store.tables import amendments, contributions, erasures, masks, members, requests, signals
 
 SignalSet = tuple[int, bytes]
@@ -51,9 +54,10 @@ _COPIED = tuple(field.name for field in fields_of(Draft) if field.name != "signa
 _ONES = tuple(name for name in _COPIED if name != "media")
 _FIRST = itemgetter(0)
 _ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
-_LAST_ID = Statement(text("SELECT seq FROM sqlite_sequence WHERE name = 'contributions'"))
-_NEXT_IDS = Statement(
-    text("SELECT nextval(pg_get_serial_sequence('contributions', 'id')) FROM generate_series(1, :count)")
+_SEQUENCES = TableClause("sqlite_sequence", column("name", String), column("seq", Integer))
+_LAST_ID = select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == contributions.name)
+_NEXT_IDS = select(func.nextval(func.pg_get_serial_sequence(contributions.name, "id"))).select_from(
+    func.generate_series(1, bindparam("count", type_=Integer))
 )
 _KNOWN = (
     select(contributions.c.member_id, contributions.c.fingerprint, func.min(contributions.c.id))
@@ -119,7 +123,7 @@ class Contributions(Repository):
         for chunk in chunks(list(sets)):
             members, fingerprints = ({each[place] for each in chunk} for place in (0, 1))
             parameters = {"members": list(members), "fingerprints": list(fingerprints), "now": now}
-            rows = self._connection.execute(_KNOWN, parameters)
+            rows = self._run(_KNOWN, parameters)
             ids.update(((row[0], row[1]), row[2]) for row in rows if (row[0], row[1]) in sets)
         return ids
 
@@ -224,9 +228,9 @@ class Contributions(Repository):
         """That many new ids, in order."""
         if self._connection.dialect.name == "sqlite":
             # A writing transaction is alone, and inserting the rows advances the sequence.
-            last: int = sum(row[0] for row in _LAST_ID.rows(self._connection))
+            last = sum(row[0] for row in self._run(_LAST_ID, {}))
             return list(range(last + 1, last + count + 1))
-        return [row[0] for row in _NEXT_IDS.rows(self._connection, count=count)]
+        return [row[0] for row in self._run(_NEXT_IDS, {"count": count})]
 
     def _read(self, rows: Sequence[Any], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
         signals_by_id = self.signals([row[0] for row in rows])

@@ -13,9 +13,9 @@ from sqlalchemy.types import NullType
 from hashdb.domain.accounts.members import Actor
 from hashdb.domain.ledger.events import Action, Event, Head, LogEntry, canonical, leaf_of_text
 from hashdb.domain.stats.counts import Hit
-from hashdb.domain.times import from_microseconds, to_microseconds
+from hashdb.domain.times import to_microseconds
 from hashdb.store.ledger.tree import grow
-from hashdb.store.repositories import Repository, Statement, chunks, insert_values
+from hashdb.store.repositories import Repository, chunks, insert_values
 from hashdb.store.tables import amendments, events, hits, keys, log, members, users
 
 
@@ -98,7 +98,7 @@ class Audit(Repository):
         rows = [_row(size + i, at, str(actor), entry) for i, (actor, entry) in enumerate(entries, 1)]
         insert_values(self._connection, events.name, _COLUMNS, rows)
         peaks = grow(self._connection, size, peaks, [row[-1] for row in rows])
-        _MOVE.rows(self._connection, last=last, time=to_microseconds(at), edge=peaks)
+        self._run(_MOVE, {"last": last, "time": at, "edge": peaks})
         return last
 
     def _lock(self) -> tuple[int, datetime, bytes]:
@@ -108,8 +108,8 @@ class Audit(Repository):
         ends its transaction.
         """
         lock = _LOCK if self._connection.dialect.name == "sqlite" else _LOCK_IN_TIME
-        ((seq, at, peaks, *_),) = lock.rows(self._connection)
-        return seq, from_microseconds(at), peaks
+        ((seq, at, peaks, *_),) = self._run(lock, {})
+        return seq, at, peaks
 
     def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:
         """At most `limit` events with a seq above `after`, in order."""
@@ -180,16 +180,17 @@ class Audit(Repository):
 
     def kinds(self, after: int, upto: int) -> frozenset[str]:
         """The kinds of subject of the events with `after` < seq ≤ `upto`; for one that retired something, `retired`."""
-        return frozenset(row[0] for row in _KINDS.rows(self._connection, after=after, upto=upto))
+        return frozenset(kind for (kind,) in self._run(_KINDS, {"after": after, "upto": upto}))
 
 
 # Built once: every contribution executes these.
 _HEAD = select(log.c.seq, log.c.at, log.c.epoch)
 _HEADS = select(log.c.id, type_coerce(log.c.at, BigInteger).label("at"), log.c.epoch).limit(2)
-_LOG = select(log.c.seq, log.c.at, log.c.peaks).with_for_update()
-_IDLE = func.set_config("idle_in_transaction_session_timeout", func.current_setting("hashdb.idle", True), True)
-_LOCK, _LOCK_IN_TIME = Statement(_LOG), Statement(_LOG.add_columns(_IDLE))
-_MOVE = Statement(update(log).values(seq=bindparam("last"), at=bindparam("time"), peaks=bindparam("edge")))
+_LOCK = select(log.c.seq, log.c.at, log.c.peaks).with_for_update()
+_LOCK_IN_TIME = _LOCK.add_columns(
+    func.set_config("idle_in_transaction_session_timeout", func.current_setting("hashdb.idle", True), True)
+)
+_MOVE = update(log).values(seq=bindparam("last"), at=bindparam("time"), peaks=bindparam("edge"))
 _ROWS = select(
     events.c.seq,
     type_coerce(events.c.at, BigInteger).label("at"),
@@ -237,7 +238,7 @@ _COUNT = (
         events.c.action.in_(bindparam("actions", expanding=True)),
     )
 )
-_KINDS = Statement(
+_KINDS = (
     select(case((events.c.action == str(Action.CONTRIBUTION_RETIRED), "retired"), else_=events.c.subject_kind))
     .distinct()
     .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
