@@ -80,20 +80,22 @@ class ThreadConnections:
         return result
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
-        """All that is read in the block is of one moment. Raises StoreBusy."""
-        self.execute(self._begin)
+    def snapshot(self, made: Callable[[Snapshot], _T]) -> Iterator[_T]:
+        """All that is read in the block is of one moment; yields what is made of the snapshot. Raises StoreBusy."""
+        self.use(self._begin_at)
         held: ThreadConnection = self._local.held
-        use_long_queries(held.connection)
         self._local.held = None
         try:
-            snapshot = Snapshot(held.connection, self.dialect)
-            yield snapshot
-            snapshot.end()
+            yield made(Snapshot(held.connection, self.dialect))
+            _run(held.connection, "COMMIT")
         except self._driver.Error as error:
             raise StoreBusy(RETRY_AFTER) from error
         use_short_queries(held.connection)
         self._local.held = held
+
+    def _begin_at(self, connection: PoolProxiedConnection) -> None:
+        _run(connection, self._begin)
+        use_long_queries(connection)
 
     def close(self) -> None:
         """Close the connections of every thread."""
@@ -129,9 +131,11 @@ class Snapshot:
         sizes = tuple([(name, len(value)) for name, value in parameters.items() if isinstance(value, list)])
         return _compile(query, self._dialect, sizes).rows(self._connection, parameters)
 
-    def end(self) -> None:
-        """Commit."""
-        self._connection.cursor().execute("COMMIT").close()
+
+def _run(connection: PoolProxiedConnection, text: str) -> None:
+    """Execute a statement without values and rows."""
+    driver: Any = connection.dbapi_connection
+    driver.ask(text.encode()) if hasattr(driver, "ask") else driver.execute(text)
 
 
 class _Compiled(NamedTuple):

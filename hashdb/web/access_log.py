@@ -55,10 +55,12 @@ def write_json_lines() -> None:
     """Send the log of this process to standard error, one JSON object per line."""
     handler = _JSONLines(sys.stderr)
     handler.setFormatter(_JSONFormatter())
-    root = logging.getLogger("hashdb")
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    root.propagate = False
+    _root.handlers[:] = [handler]
+    _root.setLevel(logging.INFO)
+    _root.propagate = False
+
+
+_root = logging.getLogger("hashdb")
 
 
 class _JSONLines(logging.StreamHandler[TextIO]):
@@ -87,7 +89,7 @@ class _JSONFormatter(logging.Formatter):
 
 def write_line(method: str, route: str, status: int, seconds: float, actor: Actor | None) -> None:
     """Write the log line of one request, if this process writes JSON lines. `seconds` is the time to its response."""
-    for handler in logging.getLogger("hashdb").handlers:
+    for handler in _root.handlers:
         if isinstance(handler, _JSONLines):
             at = datetime.now(UTC).isoformat(timespec="microseconds")[:-6]
             # An id has no character that JSON escapes.

@@ -12,10 +12,14 @@ from hashdb.domain.contributions import Standing
 from hashdb.errors import StoreBusy
 from hashdb.store import Store
 from hashdb.store.tables import contributions, signals
-from hashdb.store.thread_connections import ThreadConnections
+from hashdb.store.thread_connections import Snapshot, ThreadConnections
 from tests.builders import NOON, draft, signal
 
 ANY = tuple(Standing)
+
+
+def _itself(snapshot: Snapshot) -> Snapshot:
+    return snapshot
 
 
 def test_the_rows_are_those_of_sqlalchemy_whatever_the_lengths_of_the_lists(store: Store, member: Member) -> None:
@@ -32,7 +36,7 @@ def test_the_rows_are_those_of_sqlalchemy_whatever_the_lengths_of_the_lists(stor
         .limit(bindparam("limit"))
     )
     connections = ThreadConnections(store.engine)
-    with store.read() as tx, connections.snapshot() as snapshot:
+    with store.read() as tx, connections.snapshot(_itself) as snapshot:
         for some in ([], ids[:1], ids[3:5], ids, ids[:1]):
             parameters = {"ids": some, "now": NOON, "limit": 30}
             expected = [tuple(row) for row in tx.connection.execute(query, parameters)]
@@ -57,13 +61,13 @@ def test_after_an_error_the_thread_has_a_new_connection(store: Store) -> None:
     closed: list[object] = []
     event.listen(store.engine, "close_detached", lambda connection: closed.append(connection))
     connections = ThreadConnections(store.engine)
-    with pytest.raises(ZeroDivisionError), connections.snapshot():
+    with pytest.raises(ZeroDivisionError), connections.snapshot(_itself):
         raise ZeroDivisionError
     assert len(closed) == 1
-    with pytest.raises(StoreBusy), connections.snapshot() as snapshot:
+    with pytest.raises(StoreBusy), connections.snapshot(_itself) as snapshot:
         snapshot.execute(select(text("nothing")).select_from(text("nowhere")), {})
     assert len(closed) == 2
-    with connections.snapshot() as snapshot:
+    with connections.snapshot(_itself) as snapshot:
         assert snapshot.execute(select(func.count(contributions.c.id)), {}) == [(0,)]
     connections.close()
     assert len(closed) == 3
