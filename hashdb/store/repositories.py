@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, Table, case
@@ -96,21 +97,27 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
     insert_values(connection, table.name, names, values)
 
 
+_FEW = 8
+"""Rows that one INSERT takes to PostgreSQL in one round trip; COPY takes three."""
+
+
 def insert_values(connection: Connection, table: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Insert rows of values in the driver's types, in the order of these columns."""
     if not rows:
         return
     quoted = '", "'.join(names)
     into = f'{table} ("{quoted}")'
-    if connection.dialect.name == "sqlite":
-        places = ", ".join("?" * len(names))
-        with closing(connection.connection.cursor()) as inserting:
-            inserting.executemany(f"INSERT INTO {into} VALUES ({places})", rows)
-    else:
-        cursor: Any = connection.connection.cursor()
-        with cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
-            for row in rows:
-                copy.write_row(row)
+    cursor: Any = connection.connection.cursor()
+    with closing(cursor):
+        if connection.dialect.name == "sqlite":
+            cursor.executemany(f"INSERT INTO {into} VALUES ({', '.join('?' * len(names))})", rows)
+        elif len(rows) <= _FEW:
+            row_places = f"({', '.join(['%s'] * len(names))})"
+            cursor.execute(f"INSERT INTO {into} VALUES {', '.join([row_places] * len(rows))}", [*chain(*rows)])
+        else:
+            with cursor.copy(f"COPY {into} FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
 
 
 def upsert(

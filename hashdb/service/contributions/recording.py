@@ -77,14 +77,15 @@ def _record(db: HashDB, tx: Transaction, requests: Sequence[Request]) -> list[Re
         recorded[place], held = hold_reuploads(db, tx, added, request.near, now)
         new = [added_entry(request.member, item.contribution) for item in recorded[place] if not item.known]
         entries += [(request.actor, entry) for entry in (*new, *held)]
-    seq = append_all(tx, now, entries, min(request.seq for request in requests))
+    seq = append_all(tx, now, entries, min([request.seq for request in requests]))
     answers: list[Answer] = []
     for place, items in recorded.items():
         request, receipt = requests[place], Receipt(items, seq)
         outcomes[place] = receipt
         if request.key is not None:
             answers.append((request.member.id, request.key, _answer(receipt)))
-    tx.requests.remember(answers, now, now - REMEMBERED)
+    if answers:
+        tx.requests.remember(answers, now, now - REMEMBERED)
     return [outcomes[place] for place in range(len(requests))]
 
 

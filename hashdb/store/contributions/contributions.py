@@ -121,10 +121,11 @@ class Contributions(Repository):
         """The active contributions with these sets of signals of a member: the lowest id of each."""
         ids: dict[SignalSet, int] = {}
         for chunk in chunks(list(sets)):
-            members, fingerprints = ({each[place] for each in chunk} for place in (0, 1))
-            parameters = {"members": list(members), "fingerprints": list(fingerprints), "now": now}
-            rows = self._run(_KNOWN, parameters)
-            ids.update(((row[0], row[1]), row[2]) for row in rows if (row[0], row[1]) in sets)
+            owners, prints = zip(*chunk, strict=True)
+            parameters = {"members": list(set(owners)), "fingerprints": list(set(prints)), "now": now}
+            for owner, fingerprint, id in self._run(_KNOWN, parameters):
+                if (owner, fingerprint) in sets:
+                    ids[owner, fingerprint] = id
         return ids
 
     def get(
@@ -228,8 +229,9 @@ class Contributions(Repository):
         """That many new ids, in order."""
         if self._connection.dialect.name == "sqlite":
             # A writing transaction is alone, and inserting the rows advances the sequence.
-            last = sum(row[0] for row in self._run(_LAST_ID, {}))
-            return list(range(last + 1, last + count + 1))
+            rows = self._run(_LAST_ID, {})
+            first = rows[0][0] + 1 if rows else 1
+            return list(range(first, first + count))
         return [row[0] for row in self._run(_NEXT_IDS, {"count": count})]
 
     def _read(self, rows: Sequence[Any], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
@@ -335,8 +337,6 @@ class Requests(Repository):
 
     def remember(self, answers: Sequence[Answer], now: datetime, since: datetime) -> None:
         """Store the answers to requests, and delete those from before `since`."""
-        if not answers:
-            return
         self._connection.execute(delete(requests).where(requests.c.at <= since))
         rows = [
             {"member_id": member, "key": once.key, "digest": once.digest, "at": now, "answer": answer}
