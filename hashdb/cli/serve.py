@@ -194,6 +194,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             may_be_away=True,
             engine=configured_engine(settings),
         )
+        db.store.take_turns(settings.home / "writers")
         db.leaving = lambda: self._leaving[0] == 1
         # Each worker flushes every second (the task `counts`).
         db.hits_within = 2.0

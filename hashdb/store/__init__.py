@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
@@ -43,6 +43,8 @@ __all__ = ["Store", "Transaction"]
 
 _ALONE = 0x68617369
 """The PostgreSQL advisory lock of the process that writes an index which machines share."""
+_SHORT_WAIT = 0.25
+"""Seconds for which a process waits for a turn that PostgreSQL does not need: some commits."""
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
@@ -134,11 +136,26 @@ class Store:
 
     def begin(self) -> AbstractContextManager[Transaction]:
         """A unit of work that may write; rolled back when the block raises. Raises StoreBusy."""
-        return self._transaction(writes=True) if self._turns is None else self._embedded_write(self._turns)
+        if self._turns is None or not self.embedded:
+            return self._transaction(writes=True)
+        return self._embedded_write(self._turns)
 
-    def turn(self) -> AbstractContextManager[None]:
-        """A turn to write to SQLite, which `begin` in the block keeps. PostgreSQL needs none. Raises StoreBusy."""
-        return nullcontext() if self._turns is None else self._turns.turn()
+    def take_turns(self, path: Path) -> None:
+        """Let the processes that name this file take turns on PostgreSQL, too; SQLite has a file of its own."""
+        if not self.embedded:
+            self._turns = WriterTurns(path, _SHORT_WAIT)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """A turn to write, which `begin` in the block keeps. Raises StoreBusy.
+
+        PostgreSQL needs no turns, so nobody waits long for one: they only let more writes share a commit.
+        """
+        with ExitStack() as stack:
+            if self._turns is not None:
+                with nullcontext() if self.embedded else suppress(StoreBusy):
+                    stack.enter_context(self._turns.turn())
+            yield
 
     def read(self) -> AbstractContextManager[Transaction]:
         """A snapshot: all that is read in the block is of one moment. Raises StoreBusy."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -38,13 +40,10 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def holder(file: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that has a turn until its standard input ends."""
-    with subprocess.Popen(
-        [sys.executable, "-c", _HOLDER, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with _started(file) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "holds\n"
         yield process
-        process.kill()
 
 
 def test_a_second_process_waits_for_its_turn(file: Path, holder: subprocess.Popen[str]) -> None:
@@ -119,6 +118,31 @@ def _is_locked_by_another(file: int, byte: int) -> bool:
         return True
     fcntl.lockf(file, fcntl.LOCK_UN, 1, byte)
     return False
+
+
+def test_writers_to_postgresql_take_turns_where_that_takes_not_long(file: Path, holder: subprocess.Popen[str]) -> None:
+    store = Store("postgresql://nobody@127.0.0.1:1/none")
+    with store.turn():
+        assert not file.read_bytes()
+    store.take_turns(file)
+    with store.turn():
+        # Another process keeps the turn, and this one goes on without it.
+        assert holder.poll() is None
+    holder.kill()
+    with store.turn(), _started(file) as next_holder:
+        assert next_holder.stdout is not None
+        assert not select.select([next_holder.stdout], [], [], 1.0)[0]
+    store.close()
+
+
+@contextmanager
+def _started(file: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that waits for a turn, until the end of the block."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
 
 
 def test_the_file_is_empty_and_its_owners_alone(tmp_path: Path) -> None:
