@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import ValidationError
 
+from hashdb import wire
 from hashdb.connection import ClientRequest, Connection, Params
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
 from hashdb.domain.ledger.checkpoints import (
@@ -40,29 +41,9 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.domain.stats.counts import Reversal
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
-from hashdb.wire import PageModel, ResponseModel, review
-from hashdb.wire.accounts import MeOut
-from hashdb.wire.contributions import (
-    AmendmentIn,
-    ContributionOut,
-    ContributionsIn,
-    ContributionsOut,
-    ReceiptOut,
-    WithdrawalIn,
-)
-from hashdb.wire.ledger import ConsistencyOut, InclusionOut, LogOut
+from hashdb.wire import PageModel, ResponseModel
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
 from hashdb.wire.problems import positions_from
-from hashdb.wire.sharing.feed import (
-    ChangesOut,
-    DeliveriesOut,
-    DeliveryOut,
-    WebhookChangeIn,
-    WebhookIn,
-    WebhookOut,
-    WebhooksOut,
-    parse_lines,
-)
 
 _Body = TypeVar("_Body", bound=ResponseModel)
 
@@ -113,9 +94,9 @@ class Client:
         """Close the connections."""
         self._connection.close()
 
-    def me(self) -> MeOut:
+    def me(self) -> wire.accounts.MeOut:
         """The member and scopes of this key, and the algorithms and rules of the service."""
-        return self._ask(MeOut, ClientRequest("GET", "/v1/me"))
+        return self._ask(wire.accounts.MeOut, ClientRequest("GET", "/v1/me"))
 
     def contribute(
         self, drafts: Sequence[Draft], *, idempotency_key: str | None = None, imported: bool = False
@@ -131,10 +112,12 @@ class Client:
         checkpoint = 0
         for number, start in enumerate(range(0, max(1, len(drafts)), DRAFTS_A_REQUEST)):
             headers = {"Idempotency-Key": f"{key}.{number}" if number else key}
-            text = ContributionsIn.from_domain(drafts[start : start + DRAFTS_A_REQUEST]).model_dump_json()
+            text = wire.contributions.ContributionsIn.from_domain(
+                drafts[start : start + DRAFTS_A_REQUEST]
+            ).model_dump_json()
             request = ClientRequest("POST", "/v1/contributions", text, {"imported": 1} if imported else {}, headers)
             with positions_from(start):
-                receipt = self._ask(ReceiptOut, request).to_domain()
+                receipt = self._ask(wire.contributions.ReceiptOut, request).to_domain()
             recorded += receipt.recorded
             checkpoint = receipt.checkpoint
         return Receipt(tuple(recorded), checkpoint)
@@ -159,23 +142,27 @@ class Client:
 
     def contribution(self, id: int) -> Contribution:
         """One contribution, with the fields that this key may see."""
-        return self._ask(ContributionOut, ClientRequest("GET", f"/v1/contributions/{id}")).to_domain()
+        return self._ask(
+            wire.contributions.ContributionOut, ClientRequest("GET", f"/v1/contributions/{id}")
+        ).to_domain()
 
     def contributions(self, filter: Filter | None = None) -> Iterator[Contribution]:
         """Every contribution that passes the filter, page by page."""
         params = _filter_params(filter or Filter()) | {"limit": 1000}
-        return self._list(ContributionsOut, "/v1/contributions", params)
+        return self._list(wire.contributions.ContributionsOut, "/v1/contributions", params)
 
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change the metadata of a contribution."""
-        text = AmendmentIn.from_domain(change).model_dump_json(exclude_unset=True)
-        return self._ask(ContributionOut, ClientRequest("PATCH", f"/v1/contributions/{id}", text)).to_domain()
+        text = wire.contributions.AmendmentIn.from_domain(change).model_dump_json(exclude_unset=True)
+        return self._ask(
+            wire.contributions.ContributionOut, ClientRequest("PATCH", f"/v1/contributions/{id}", text)
+        ).to_domain()
 
     def withdraw(self, id: int, reason: str) -> Contribution:
         """Withdraw a contribution."""
-        text = WithdrawalIn.model_construct(reason=reason).model_dump_json()
+        text = wire.contributions.WithdrawalIn.model_construct(reason=reason).model_dump_json()
         request = ClientRequest("POST", f"/v1/contributions/{id}/withdrawal", text, safe=False)
-        return self._ask(ContributionOut, request).to_domain()
+        return self._ask(wire.contributions.ContributionOut, request).to_domain()
 
     def erase(self, id: int, *, at_once: bool = False) -> None:
         """Erase the signals and the reference of a contribution permanently.
@@ -189,22 +176,25 @@ class Client:
 
         With your own `idempotency_key`, a repetition from another process is recognised too (24 hours).
         """
-        path, text = f"/v1/contributions/{contribution}/opinions", review.OpinionIn.from_domain(draft).model_dump_json()
+        path, text = (
+            f"/v1/contributions/{contribution}/opinions",
+            wire.review.OpinionIn.from_domain(draft).model_dump_json(),
+        )
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        return self._ask(review.OpinionOut, ClientRequest("POST", path, text, headers=headers)).to_domain()
+        return self._ask(wire.review.OpinionOut, ClientRequest("POST", path, text, headers=headers)).to_domain()
 
     def opinions(self, contribution: int) -> Iterator[Opinion]:
         """Every opinion on a contribution, page by page, the oldest first."""
-        return self._list(review.OpinionsOut, f"/v1/contributions/{contribution}/opinions")
+        return self._list(wire.review.OpinionsOut, f"/v1/contributions/{contribution}/opinions")
 
     def cases(self, state: CaseState | None = None) -> Iterator[Case]:
         """Every case that this key may see, page by page, in the order of opening."""
         params = {} if state is None else {"state": str(state)}
-        return self._list(review.CasesOut, "/v1/cases", params)
+        return self._list(wire.review.CasesOut, "/v1/cases", params)
 
     def case(self, id: int) -> Case:
         """One case, with the fields that this key may see."""
-        return self._ask(review.CaseOut, ClientRequest("GET", f"/v1/cases/{id}")).to_domain()
+        return self._ask(wire.review.CaseOut, ClientRequest("GET", f"/v1/cases/{id}")).to_domain()
 
     def decide(
         self, case: int, decision: Decision, note: str | None = None, signals: Sequence[int] | None = None
@@ -214,13 +204,13 @@ class Client:
         With `retire`, `signals` are the positions of the signals near which later contributions start quarantined.
         None: the first of each algorithm, and the signals near to it.
         """
-        body = review.DecisionIn.model_construct(
+        body = wire.review.DecisionIn.model_construct(
             decision=decision, note=note, signals=None if signals is None else list(signals)
         )
         # A service of version 0.1.0 refuses the field `signals`.
         text = body.model_dump_json(exclude={"signals"} if signals is None else None)
         return self._ask_or_proposal(
-            review.CaseOut, ClientRequest("POST", f"/v1/cases/{case}/decision", text, safe=False)
+            wire.review.CaseOut, ClientRequest("POST", f"/v1/cases/{case}/decision", text, safe=False)
         ).to_domain()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
@@ -228,7 +218,7 @@ class Client:
         request = ClientRequest(
             "GET", "/v1/changes", params=_feed_params(after, epoch, wait) | {"limit": limit}, extra_seconds=wait
         )
-        return self._ask(ChangesOut, request).to_domain()
+        return self._ask(wire.feed.ChangesOut, request).to_domain()
 
     def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[FeedPage]:
         """The whole feed after the event `after`, in pages of as many changes as arrive together.
@@ -241,13 +231,13 @@ class Client:
         )
         for lines in self._connection.lines(request):
             try:
-                yield parse_lines(lines)
+                yield wire.feed.parse_lines(lines)
             except ValueError:
                 raise ServiceError(200, "not an answer of hashdb") from None
 
     def reversals(self, after: int = 0) -> Iterator[Reversal]:
         """Every match answered to this member that is no longer one, after a number, page by page."""
-        return self._list(review.ReversalsOut, "/v1/reversals", after=after)
+        return self._list(wire.review.ReversalsOut, "/v1/reversals", after=after)
 
     def benign(self) -> Iterator[BenignEntry]:
         """Every entry of the benign list, page by page."""
@@ -264,21 +254,21 @@ class Client:
 
     def incidents(self) -> Iterator[Incident]:
         """Every incident, page by page."""
-        return self._list(review.IncidentsOut, "/v1/incidents")
+        return self._list(wire.review.IncidentsOut, "/v1/incidents")
 
     def add_incident(self, draft: IncidentDraft) -> Incident:
         """Open an incident."""
-        text = review.IncidentIn.from_domain(draft).model_dump_json()
-        return self._ask(review.IncidentOut, ClientRequest("POST", "/v1/incidents", text, safe=False)).to_domain()
+        text = wire.review.IncidentIn.from_domain(draft).model_dump_json()
+        return self._ask(wire.review.IncidentOut, ClientRequest("POST", "/v1/incidents", text, safe=False)).to_domain()
 
     def change_incident(self, id: int, change: IncidentChange) -> Incident:
         """Change an incident, and with it the contributions under its label."""
-        text = review.IncidentChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
-        return self._ask(review.IncidentOut, ClientRequest("PATCH", f"/v1/incidents/{id}", text)).to_domain()
+        text = wire.review.IncidentChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
+        return self._ask(wire.review.IncidentOut, ClientRequest("PATCH", f"/v1/incidents/{id}", text)).to_domain()
 
     def proposals(self) -> Iterator[Proposal]:
         """Every request that waits for a second person, page by page."""
-        return self._list(review.ProposalsOut, "/v1/proposals")
+        return self._list(wire.review.ProposalsOut, "/v1/proposals")
 
     def drop_proposal(self, id: int) -> None:
         """Drop a proposal."""
@@ -286,17 +276,17 @@ class Client:
 
     def webhooks(self) -> Iterator[Webhook]:
         """Every webhook of this member (with scope `admin`, of all members), page by page."""
-        return self._list(WebhooksOut, "/v1/webhooks")
+        return self._list(wire.feed.WebhooksOut, "/v1/webhooks")
 
     def add_webhook(self, draft: WebhookDraft) -> IssuedWebhook:
         """Add a webhook. Its secret is only in this answer."""
-        text = WebhookIn.from_domain(draft).model_dump_json()
-        return self._ask(WebhookOut, ClientRequest("POST", "/v1/webhooks", text, safe=False)).to_issued()
+        text = wire.feed.WebhookIn.from_domain(draft).model_dump_json()
+        return self._ask(wire.feed.WebhookOut, ClientRequest("POST", "/v1/webhooks", text, safe=False)).to_issued()
 
     def change_webhook(self, id: int, change: WebhookChange) -> Webhook:
         """Change a webhook. A webhook that is enabled again continues where it stopped."""
-        text = WebhookChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
-        return self._ask(WebhookOut, ClientRequest("PATCH", f"/v1/webhooks/{id}", text)).to_domain()
+        text = wire.feed.WebhookChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
+        return self._ask(wire.feed.WebhookOut, ClientRequest("PATCH", f"/v1/webhooks/{id}", text)).to_domain()
 
     def delete_webhook(self, id: int) -> None:
         """Delete a webhook."""
@@ -304,29 +294,35 @@ class Client:
 
     def renew_webhook(self, id: int) -> IssuedWebhook:
         """Give a webhook a new secret, which is only in this answer. The old one also signs for 24 hours."""
-        return self._ask(WebhookOut, ClientRequest("POST", f"/v1/webhooks/{id}/secret", safe=False)).to_issued()
+        return self._ask(
+            wire.feed.WebhookOut, ClientRequest("POST", f"/v1/webhooks/{id}/secret", safe=False)
+        ).to_issued()
 
     def test_webhook(self, id: int) -> Delivery:
         """Have a test message sent. Poll `delivery` for its outcome, which is known within seconds."""
-        return self._ask(DeliveryOut, ClientRequest("POST", f"/v1/webhooks/{id}/test", safe=False)).to_domain()
+        return self._ask(
+            wire.feed.DeliveryOut, ClientRequest("POST", f"/v1/webhooks/{id}/test", safe=False)
+        ).to_domain()
 
     def deliveries(self, webhook: int, outcome: DeliveryOutcome | None = None) -> Iterator[Delivery]:
         """Every delivery to a webhook, also waiting ones, page by page, the oldest first."""
         params = {} if outcome is None else {"outcome": str(outcome)}
-        return self._list(DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", params)
+        return self._list(wire.feed.DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", params)
 
     def delivery(self, webhook: int, id: int) -> Delivery:
         """One delivery."""
-        return self._ask(DeliveryOut, ClientRequest("GET", f"/v1/webhooks/{webhook}/deliveries/{id}")).to_domain()
+        return self._ask(
+            wire.feed.DeliveryOut, ClientRequest("GET", f"/v1/webhooks/{webhook}/deliveries/{id}")
+        ).to_domain()
 
     def redeliver(self, webhook: int, id: int) -> Delivery:
         """Send a delivery again, at once."""
         path = f"/v1/webhooks/{webhook}/deliveries/{id}/redelivery"
-        return self._ask(DeliveryOut, ClientRequest("POST", path)).to_domain()
+        return self._ask(wire.feed.DeliveryOut, ClientRequest("POST", path)).to_domain()
 
     def log(self) -> Log:
         """The name of the log, and the keys that sign its checkpoints."""
-        return self._ask(LogOut, ClientRequest("GET", "/v1/log")).to_domain()
+        return self._ask(wire.ledger.LogOut, ClientRequest("GET", "/v1/log")).to_domain()
 
     def checkpoint(self) -> str:
         """The signed checkpoint of the log: the number of events, and the root of the tree over them."""
@@ -335,12 +331,14 @@ class Client:
     def inclusion(self, seq: int, size: int) -> Inclusion:
         """The proof that event `seq` is among the first `size` events."""
         request = ClientRequest("GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size})
-        return self._ask(InclusionOut, request).to_domain()
+        return self._ask(wire.ledger.InclusionOut, request).to_domain()
 
     def consistency(self, first: int, second: int) -> Consistency:
         """The proof that the log of `second` events begins with the log of `first` events."""
         params = {"first": first, "second": second}
-        return self._ask(ConsistencyOut, ClientRequest("GET", "/v1/proofs/consistency", params=params)).to_domain()
+        return self._ask(
+            wire.ledger.ConsistencyOut, ClientRequest("GET", "/v1/proofs/consistency", params=params)
+        ).to_domain()
 
     def check(self, kept: str | None = None) -> CheckpointComparison:
         """Check the log against a checkpoint that was kept. With None, only verify the signature of its checkpoint.
@@ -374,10 +372,10 @@ class Client:
             yield from page.rows()
             after = page.next
 
-    def _ask_or_proposal(self, model: type[_Body], request: ClientRequest) -> _Body | review.ProposalOut:
+    def _ask_or_proposal(self, model: type[_Body], request: ClientRequest) -> _Body | wire.review.ProposalOut:
         """The answer, or (on 202) the proposal that waits for a second person."""
         response = self._connection.send(request)
-        return _read(review.ProposalOut, response) if response.status_code == 202 else _read(model, response)
+        return _read(wire.review.ProposalOut, response) if response.status_code == 202 else _read(model, response)
 
     def _ask(self, model: type[_Body], request: ClientRequest) -> _Body:
         return _read(model, self._connection.send(request))

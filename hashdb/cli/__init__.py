@@ -126,6 +126,8 @@ def hashdb() -> None:
 def main() -> None:
     """Run a command: exit 0 when done, 1 when something failed, 2 on wrong usage; an error is one sentence."""
     escape_unencodable()
+    # httpx imports its own command line where it can: a tenth of the start of a command. With None, the import fails.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     try:
         status = hashdb.main(prog_name="hashdb", standalone_mode=False)
     except click.ClickException as error:

@@ -12,6 +12,8 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import (
@@ -32,6 +34,21 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, TooLarge
 from hashdb.wire.conversions import construct, derive
+
+if TYPE_CHECKING:
+    from hashdb.wire import accounts as accounts
+    from hashdb.wire import contributions as contributions
+    from hashdb.wire import ledger as ledger
+    from hashdb.wire import review as review
+    from hashdb.wire.sharing import feed as feed
+else:
+
+    def __getattr__(name: str) -> ModuleType:
+        """One of these modules, imported on first use: a command needs the models of few areas."""
+        if name not in ("accounts", "contributions", "ledger", "review", "feed"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return import_module(f"{__name__}.sharing.feed" if name == "feed" else f"{__name__}.{name}")
+
 
 LARGEST_ID = 2**53 - 1
 VALUES = 500_000
@@ -56,9 +73,12 @@ class ValidationContext:
 
 
 class _Derived(BaseModel):
-    """The base of all models of bodies; the conversions are derived when the class is created."""
+    """The base of all models of bodies; the conversions are derived when the class is created.
 
-    model_config = ConfigDict(strict=True, frozen=True)
+    pydantic builds the validator of a model on first use: a command uses few of them.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, defer_build=True)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

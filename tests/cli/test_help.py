@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+import hashdb as hashdb_package
 from hashdb.cli import hashdb
 from hashdb.cli.contributions.rows import Format
 from hashdb.cli.help import BASES, CONTEXTS, GROUNDS, LABELS, REASONS, Choice, Command, values
@@ -25,6 +27,7 @@ from scripts.docs import walk
 from tests.cli.conftest import Commands
 
 COMMANDS = dict(walk())
+TEST_PICTURE = Path(hashdb_package.__file__).with_name("test.png")
 
 
 def _imported(*arguments: str) -> set[str]:
@@ -73,6 +76,36 @@ def test_a_command_of_a_member_imports_no_part_of_the_service(words: tuple[str, 
 
     assert "click" in imported
     assert not imported & {"scipy", "flask", "sqlalchemy"}
+
+
+def test_a_match_imports_only_what_it_uses(member: Commands) -> None:
+    program = (
+        "import atexit, sys; from hashdb.cli import main; "
+        "atexit.register(lambda: print(*sys.modules)); sys.argv = ['hashdb', 'match', sys.argv[1]]; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, TEST_PICTURE],
+        env=os.environ | member.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    answer, imported = done.stdout.splitlines()
+
+    assert "review (1 member)" in answer
+    modules = set(imported.split())
+    assert {"hashdb.wire.matching", "httpx", "numpy"} <= modules
+    assert not modules & {
+        "hashdb.local",
+        "hashdb.wire.contributions",
+        "hashdb.wire.review",
+        "hashdb.wire.sharing.feed",
+        "pydantic_settings",
+        "rich",
+        "scipy",
+        "sqlalchemy",
+    }
 
 
 def test_the_list_has_the_first_sentence_of_each_command(run: Commands) -> None:

@@ -26,7 +26,7 @@ from hashdb.cli.matching.pictures import (
     state_option,
 )
 from hashdb.cli.options import TEXT, Instant
-from hashdb.cli.output import as_json, console, escape_controls, print_json_array, print_result, progress_bar
+from hashdb.cli.output import as_json, escape_controls, print_json_array, print_result, progress_bar
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Draft, Media, Recorded
@@ -177,7 +177,7 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
 def _print_recorded(path: Path, recorded: Recorded) -> None:
     contribution, known = recorded.contribution, " (already known)" if recorded.known else ""
     standing = "" if contribution.standing.matches else f", {contribution.standing}"
-    console().print(f"{escape_controls(path)}  contribution {contribution.id}{known}{standing}", soft_wrap=True)
+    click.echo(f"{escape_controls(path)}  contribution {contribution.id}{known}{standing}")
 
 
 def _to_json(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:

@@ -23,7 +23,7 @@ from hashdb.cli.matching.pictures import (
     state_option,
 )
 from hashdb.cli.options import Radius
-from hashdb.cli.output import as_json, console, escape_controls, print_json_array, progress_bar
+from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Mode
@@ -138,7 +138,7 @@ def _match_batch(
 
 def _print_result(path: Path, result: Result) -> None:
     columns = [escape_controls(path), format_action(result), *map(format_match, result.matches)]
-    console().print("  ".join(columns), soft_wrap=True)
+    click.echo("  ".join(columns))
 
 
 def format_action(result: Result) -> str:
@@ -214,7 +214,7 @@ def _print_hashes(outcome: Outcome) -> None:
         columns = [escape_controls(outcome.path), *map(str, outcome.hashed.signals)]
         if outcome.hashed.quality is not None:
             columns.append(f"quality {outcome.hashed.quality}")
-        console().print("  ".join(columns), soft_wrap=True)
+        click.echo("  ".join(columns))
 
 
 def _hashes_to_json(outcome: Outcome) -> dict[str, object]:

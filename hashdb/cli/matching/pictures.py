@@ -17,7 +17,7 @@ from hashdb.cli.output import escape_controls
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
-from hashdb.hashing import Hashed, Limits, Mode, hash_file, read_file, warm
+from hashdb.hashing import Hashed, Limits, Mode, hash_file, read_file
 from hashdb.hashing.workers import Worker, hash_in_order
 from hashdb.index.folder import opener, restrict_access
 from hashdb.settings import Settings
@@ -80,7 +80,6 @@ def hash_all(
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
     workers = jobs or os.cpu_count() or 1
     if len(paths) < _WORKERS_FROM:
-        warm(algorithms)
         yield from _hash_in_threads(paths, workers, lambda path: hash_file(path, algorithms, limits, mode))
         return
 
