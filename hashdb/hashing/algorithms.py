@@ -7,13 +7,14 @@ NumPy integers.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
 import imagehash
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from hashdb.domain.matching.benign import BenignDraft
@@ -54,15 +55,23 @@ def built_in_benign() -> tuple[BenignDraft, ...]:
 
 def is_benign(signal: Signal) -> bool:
     """Whether a signal is close to the built-in benign list."""
-    return any((value ^ signal.value).bit_count() <= radius for value, radius in _values(signal.algorithm))
+    values, radii = _values(signal.algorithm)
+    distances = np.bitwise_count(values ^ _words([signal])).sum(axis=1)
+    return bool((distances <= radii).any())
 
 
 @cache
-def _values(algorithm: Algorithm) -> tuple[tuple[int, int], ...]:
-    """The value and the radius in bits of each built-in benign signal of an algorithm."""
-    return tuple(
-        (signal.value, entry.radius_of(algorithm))
+def _values(algorithm: Algorithm) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """The value of each built-in benign signal of an algorithm (n x words), and its radius in bits."""
+    entries = [
+        (signal, entry.radius_of(algorithm))
         for entry in built_in_benign()
         for signal in entry.signals
         if signal.algorithm is algorithm
-    )
+    ]
+    return _words([signal for signal, _ in entries]), np.array([radius for _, radius in entries])
+
+
+def _words(signals: Sequence[Signal]) -> NDArray[np.uint64]:
+    octets = b"".join(signal.to_bytes() for signal in signals)
+    return np.frombuffer(octets, np.uint64).reshape(len(signals), -1)

@@ -43,5 +43,15 @@ def pdq_coefficients(sampled: Floats) -> Floats:
 
 def quality(sampled: Floats) -> int:
     """The sum of the changes between neighbouring samples, in percent of the sum at full quality, at most 100."""
-    changes = (np.trunc(np.diff(sampled, axis=axis) * 100 / 255) for axis in (0, 1))
-    return min(100, int(sum(np.abs(change).sum() for change in changes)) // 90)
+    return quality_from(*changes(sampled))
+
+
+def changes(sampled: Floats) -> tuple[Floats, Floats]:
+    """By how many whole percent each sample differs from the one below, and from the one to its right."""
+    down, across = (np.abs(np.trunc(np.diff(sampled, axis=axis) * 100 / 255)) for axis in (0, 1))
+    return down, across
+
+
+def quality_from(down: Floats, across: Floats) -> int:
+    """The quality of which these are the changes."""
+    return min(100, int(down.sum() + across.sum()) // 90)

@@ -7,14 +7,13 @@ only, which tolerates a larger shift than PDQ.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
-import numpy as np
-
 from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal
 from hashdb.hashing.frames import find_frames
-from hashdb.hashing.pdq import SHORTEST_SIDE, quality
+from hashdb.hashing.pdq import SHORTEST_SIDE, changes, quality_from
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
 from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture, rotate
@@ -69,25 +68,26 @@ def variants(picture: Picture, profile: Profile) -> Iterator[Signal]:
     """
     if profile is Profile.PLAIN or min(picture.colour.size) < SHORTEST_SIDE:
         return
-    grey, sampled = reduce_picture(picture), picture.sampled
+    grey, (down, across) = reduce_picture(picture), changes(picture.sampled)
     parts = [(grey, window) for window in (*WINDOWS[profile], *(window for _, window in find_frames(grey)))]
     parts += [rotate(grey, degrees) for degrees in TILTS[profile]]
     known: set[Signal] = set()
     for pixels, window in parts:
-        if quality_of(sampled, window) >= MINIMUM_QUALITY:
+        if quality_of(down, across, window) >= MINIMUM_QUALITY:
             signal = phash256_signal(coefficients(pixels, window))
             if signal.fault() is None and signal not in known:
                 known.add(signal)
                 yield signal
 
 
-def quality_of(sampled: Floats, window: Window) -> int:
-    """The approximate PDQ quality (0 to 100) of a part, from its samples of the whole picture.
+def quality_of(down: Floats, across: Floats, window: Window) -> int:
+    """The approximate PDQ quality (0 to 100) of a part, from the changes between the samples of the whole picture.
 
     It is scaled by how many times the part is smaller: enlarged, its edges are as high and that many times longer.
     """
-    left, top, right, bottom = (round(edge * len(sampled)) for edge in window)
-    samples = sampled[top:bottom, left:right]
-    if not samples.size:
+    samples = len(across)
+    left, top, right, bottom = (round(edge * samples) for edge in window)
+    if right <= left or bottom <= top:
         return 0
-    return min(100, round(quality(samples) * len(sampled) / float(np.sqrt(samples.size))))
+    part = quality_from(down[top : bottom - 1, left:right], across[top:bottom, left : right - 1])
+    return min(100, round(part * samples / math.sqrt((bottom - top) * (right - left))))

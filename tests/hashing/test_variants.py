@@ -11,6 +11,7 @@ from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture, hash_variants
+from hashdb.hashing.pdq import changes, quality
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.variants import TILTS, WINDOWS, quality_of, variants
 from hashdb.hashing.windows import WHOLE, Window
@@ -82,7 +83,7 @@ def test_what_is_in_a_frame_is_stored_too() -> None:
 def test_a_part_without_detail_is_not_stored() -> None:
     image = Image.new("RGB", (400, 300), "white")
     image.paste(drawn(60, 300), (0, 0))
-    assert quality_of(Picture(image).sampled, Window(0.25, 0, 1, 1)) == 0
+    assert quality_of(*changes(Picture(image).sampled), Window(0.25, 0, 1, 1)) == 0
     assert len(list(variants(Picture(image), Profile.THOROUGH))) < len(WINDOWS[Profile.THOROUGH])
 
 
@@ -91,8 +92,19 @@ def test_the_quality_of_a_part_is_about_that_of_the_part_cut_out(photo: Path) ->
     picture = read_picture(photo.read_bytes(), Limits())
     width, height = picture.colour.size
     cut = picture.colour.crop((round(0.2 * width), 0, width, round(0.8 * height)))
-    told = quality_of(picture.sampled, Window(0.2, 0, 1, 0.8))
-    assert abs(told - quality_of(Picture(cut).sampled, WHOLE)) <= 25
+    told = quality_of(*changes(picture.sampled), Window(0.2, 0, 1, 0.8))
+    assert abs(told - quality_of(*changes(Picture(cut).sampled), WHOLE)) <= 25
+
+
+@pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
+def test_the_quality_of_a_part_is_that_of_its_samples(profile: Profile) -> None:
+    sampled = Picture(drawn(400, 300)).sampled
+    # The part of one sample has no changes; the last one has no sample.
+    for window in (*WINDOWS[profile], WHOLE, Window(0.5, 0.5, 0.51, 0.51), Window(0.5, 0, 0.5, 1)):
+        left, top, right, bottom = (round(edge * 64) for edge in window)
+        part = sampled[top:bottom, left:right]
+        expected = min(100, round(quality(part) * 64 / part.size**0.5)) if part.size else 0
+        assert quality_of(*changes(sampled), window) == expected
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 300), (5, 5), (1000, 6)], ids=str)
