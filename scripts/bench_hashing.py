@@ -1,15 +1,23 @@
-#!/usr/bin/env python3
-"""How long hashing takes, beside pdqhash's C++: prints a table and writes docs/benchmarks/hashing.md."""
+"""How long hashing takes, beside pdqhash's C++: prints tables, and writes docs/benchmarks/hashing.md and .json.
+
+    scripts/bench hashing [--against REV] [--rounds N]
+
+With --against, the code of a Git revision hashes the same pictures in a process of its own, round by round in turns.
+All times are processor time, and the fastest run counts: work of others on the machine makes a run slower and never
+faster.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
-import platform
-import statistics
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -17,104 +25,206 @@ import numpy as np
 import pdqhash
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+from hashdb.domain.signals import Algorithm
+from hashdb.hashing import Limits, warm
+from hashdb.hashing.algorithms import imagehash_signal
+from hashdb.hashing.pdq import pdq
+from hashdb.hashing.pictures import Picture, read_picture
+from scripts.bench_match import built
+from scripts.benchmarks import report
+from scripts.benchmarks.report import Target
 
-from hashdb.domain.signals import Algorithm  # noqa: E402
-from hashdb.hashing import Limits, warm  # noqa: E402
-from hashdb.hashing.algorithms import imagehash_signal  # noqa: E402
-from hashdb.hashing.pdq import pdq  # noqa: E402
-from hashdb.hashing.pictures import Picture, read_picture  # noqa: E402
-
-PHOTO = ROOT / "hashdb" / "photos" / "casa-mila.jpg"
-SIZES = [(500, 375), (1024, 768), (4000, 3000)]
-OTHERS = [algorithm for algorithm in Algorithm if algorithm is not Algorithm.PDQ]
+PHOTO = report.ROOT / "hashdb" / "photos" / "casa-mila.jpg"
+SIZES = ((500, 375), (1024, 768), (4000, 3000))
+OTHERS = tuple(algorithm for algorithm in Algorithm if algorithm is not Algorithm.PDQ)
+MODES = {
+    "plain": "the picture alone: pdq, phash256 and phash",
+    "transforms": "a query with transforms",
+    "balanced": "a contribution with the variants of the balanced profile",
+}
+RATIO = 1.5
+"""How many times the pictures a second of an earlier version are asked for."""
+_ROUND = """
+import json, sys, time
+from io import BytesIO
+from pathlib import Path
+import hashdb
+from hashdb.domain.signals import Algorithm
+from hashdb.hashing import Limits, Mode, hash_as, warm
+algorithms = [Algorithm(name) for name in ("pdq", "phash256", "phash")]
+pictures = [Path(name).read_bytes() for name in sys.argv[2:]]
+warm(algorithms)
+print(hashdb.__file__, flush=True)
+for _ in sys.stdin:
+    took = []
+    for octets in pictures:
+        for mode in sys.argv[1].split():
+            times = []
+            while len(times) < 3 or sum(times) < 0.1:
+                begun = time.process_time()
+                hash_as(octets, algorithms, Limits(), Mode(mode))
+                times.append(time.process_time() - begun)
+            took.append(min(times))
+    print(json.dumps(took), flush=True)
+"""
+_AS_IN_THE_SANDBOX = {"OPENBLAS_NUM_THREADS": "1", "PILLOW_BLOCKS_MAX": "8", "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
+                      "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20)}  # fmt: skip
 
 
 def main() -> None:
-    """Measure at every size, in one run."""
-    warm(tuple(Algorithm))
-    report = "\n".join(_report())
-    print(report)
-    path = ROOT / "docs" / "benchmarks" / "hashing.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report + "\n")
-
-
-def _report() -> list[str]:
-    photo = Image.open(PHOTO).convert("RGB")
-    pictures = [Picture(photo.resize(size, Image.Resampling.LANCZOS)) for size in SIZES]
-    return [
+    """Measure at every size, and write the page."""
+    parser = argparse.ArgumentParser(prog="scripts/bench hashing", description=__doc__.partition("\n")[0])
+    parser.add_argument("--against", metavar="REV", help="a revision of this repository to measure in turns with")
+    parser.add_argument("--rounds", type=int, default=20, help="how often each version hashes in turn, 20 by default")
+    arguments = parser.parse_args()
+    machine = report.machine("numpy", "pillow", "imagehash", "pdqhash")
+    called = f" --against {arguments.against}" if arguments.against else ""
+    lines = [
         "# Hashing, measured",
         "",
-        "For engineers who hash pictures: how long each algorithm takes, beside pdqhash.",
+        "For engineers who hash pictures: how long each algorithm takes, beside pdqhash and an earlier version.",
         "",
-        "Written by `python scripts/bench_hashing.py`; do not edit.",
-        f"Machine: {_processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in ("numpy", "pillow", "imagehash", "pdqhash"))
-        + ".",
-        "Each figure is the median time of many runs, in milliseconds.",
-        "",
+        f"Written by `./scripts/bench hashing{called}`; do not edit.",
+        report.told(machine),
+        "Each figure is processor time in milliseconds, of the fastest run.",
+    ]
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
+        pictures = _pictures(Path(name))
+        versions = {"this": report.ROOT}
+        if arguments.against:
+            versions[arguments.against] = built(arguments.against, Path(name) / "code")
+        found = _measure(versions, pictures, arguments.rounds)
+        lines += [*_targets(found), *_modes(found), *_parts(pictures)]
+    report.write("hashing", lines, {"machine": machine, "rounds": arguments.rounds, "milliseconds": found})
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The photograph as JPEG of quality 90 at each size."""
+    photo, paths = Image.open(PHOTO).convert("RGB"), []
+    for size in SIZES:
+        paths.append(folder / f"{size[0]}.jpg")
+        photo.resize(size, Image.Resampling.LANCZOS).save(paths[-1], quality=90)
+    return paths
+
+
+def _measure(versions: Mapping[str, Path], pictures: list[Path], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each picture in each mode, by version."""
+    with ExitStack() as stack:
+        running = {name: stack.enter_context(_running(code, pictures)) for name, code in versions.items()}
+        turns = [{name: ask() for name, ask in running.items()} for _ in range(rounds)]
+    return {
+        name: [min(times) * 1000 for times in zip(*(turn[name] for turn in turns), strict=True)] for name in running
+    }
+
+
+@contextmanager
+def _running(code: Path, pictures: list[Path]) -> Iterator[Callable[[], list[float]]]:
+    """A process with the code of a folder; the function has it hash every picture in every mode."""
+    command = [sys.executable, "-P", "-c", _ROUND, " ".join(MODES), *map(str, pictures)]
+    environment = os.environ | _AS_IN_THE_SANDBOX | {"PYTHONPATH": str(code)}
+    with subprocess.Popen(
+        command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        to, answers = process.stdin, process.stdout
+        used = Path(answers.readline().strip())
+        assert used.is_relative_to(code), used
+
+        def ask() -> list[float]:
+            print(file=to, flush=True)
+            return [float(seconds) for seconds in json.loads(answers.readline())]
+
+        yield ask
+        to.close()
+
+
+def _targets(found: Mapping[str, list[float]]) -> list[str]:
+    ours, *others = found.values()
+    met = []
+    for revision, before in zip(list(found)[1:], others, strict=True):
+        for place, (side, _) in enumerate(SIZES[:2]):
+            ratio = before[place * len(MODES)] / ours[place * len(MODES)]
+            what = f"pictures a second a core at {side} pixels, against {revision}"
+            met.append(Target(what, f"≥ {RATIO} ×", f"{ratio:.2f} ×", ratio >= RATIO))
+    return ["", "## Targets", *report.targets(met)] if met else []
+
+
+def _modes(found: Mapping[str, list[float]]) -> list[str]:
+    revisions = list(found)[1:]
+    heads = ["picture", "what", "ms", *(head for other in revisions for head in (f"ms, {other}", "times faster"))]
+    cases = [(size, what) for size in SIZES for what in MODES.values()]
+    rows = []
+    for place, (size, what) in enumerate(cases):
+        ours = found["this"][place]
+        cells = [_spelled(size), what, f"{ours:.2f}"]
+        for other in revisions:
+            cells += [f"{found[other][place]:.2f}", f"{found[other][place] / ours:.2f}"]
+        rows.append(cells)
+    return ["", "## A picture, from the bytes of a JPEG of quality 90", *report.table(heads, rows)]
+
+
+def _parts(paths: list[Path]) -> list[str]:
+    warm(tuple(Algorithm))
+    pictures = [read_picture(path.read_bytes(), Limits()) for path in paths]
+    return [
         "## PDQ",
         "",
-        "Both start from a decoded 8-bit RGB picture of Pillow and end with the hash and its quality.",
-        "So the time of both includes reading the pixels from Pillow and computing their luminance.",
+        "Both start from a decoded RGB picture of Pillow and end with the hash and its quality.",
         "*Array* is pdqhash alone, with pixels that are already in an array.",
-        "",
-        "| picture | hashdb | pdqhash | times faster | array | times faster |",
-        "|---|---|---|---|---|---|",
-        *map(_pdq_row, pictures),
-        "",
+        *report.table(
+            ("picture", "hashdb", "pdqhash", "times faster", "array", "times faster"), list(map(_pdq_row, pictures))
+        ),
         "## Reading a picture, and the other algorithms",
         "",
-        "*Read* is the time from the bytes of a JPEG (quality 90) to an upright RGB picture.",
-        "*Grey* is computed once, however many of the algorithms to its right are computed.",
-        "",
-        "| picture | read | grey | " + " | ".join(OTHERS) + " |",
-        "|---|---|---|" + "---|" * len(OTHERS),
-        *map(_other_row, pictures),
+        "*Read* is the time from the bytes of a JPEG to an upright RGB picture.",
+        "Each algorithm starts from that picture; phash256 and phash share their grey, which is counted in both.",
+        *report.table(("picture", "read", *OTHERS), list(map(_other_row, pictures))),
     ]
 
 
-def _pdq_row(picture: Picture) -> str:
+def _pdq_row(picture: Picture) -> list[str]:
     pixels = np.asarray(picture.colour)
     assert pdq(picture)[0].to_bytes() == np.packbits(pdqhash.compute(pixels)[0]).tobytes()
-    ours = _milliseconds(lambda: pdq(picture))
+    ours = _milliseconds(lambda: pdq(Picture(picture.colour)))
     theirs = _milliseconds(lambda: pdqhash.compute(np.asarray(picture.colour)))
     alone = _milliseconds(lambda: pdqhash.compute(pixels))
-    return f"| {_size(picture)} | {ours:.2f} | {theirs:.2f} | {theirs / ours:.1f} | {alone:.2f} | {alone / ours:.1f} |"
+    return [
+        _size(picture),
+        f"{ours:.2f}",
+        f"{theirs:.2f}",
+        f"{theirs / ours:.1f}",
+        f"{alone:.2f}",
+        f"{alone / ours:.1f}",
+    ]
 
 
-def _other_row(picture: Picture) -> str:
+def _other_row(picture: Picture) -> list[str]:
     file = BytesIO()
     picture.colour.save(file, "JPEG", quality=90)
-    limits = Limits()
     steps: list[Callable[[], object]] = [
-        lambda: read_picture(file.getvalue(), limits),
-        lambda: picture.colour.convert("L"),
-        *(lambda algorithm=algorithm: imagehash_signal(picture, algorithm) for algorithm in OTHERS),
+        lambda: read_picture(file.getvalue(), Limits()),
+        *(lambda algorithm=algorithm: imagehash_signal(Picture(picture.colour), algorithm) for algorithm in OTHERS),
     ]
-    return f"| {_size(picture)} | " + " | ".join(f"{_milliseconds(step):.2f}" for step in steps) + " |"
+    return [_size(picture), *(f"{_milliseconds(step):.2f}" for step in steps)]
 
 
 def _size(picture: Picture) -> str:
-    return "{} × {}".format(*picture.colour.size)
+    return _spelled(picture.colour.size)
+
+
+def _spelled(size: tuple[int, int]) -> str:
+    return "{} × {}".format(*size)
 
 
 def _milliseconds(run: Callable[[], object]) -> float:
-    """The median of 9 runs at least, and of what fits in two seconds."""
+    """The fastest of 5 runs at least, and of what fits in a second."""
     run()
     taken: list[float] = []
-    while len(taken) < 9 or (sum(taken) < 2 and len(taken) < 200):
-        started = time.perf_counter()
+    while len(taken) < 5 or sum(taken) < 1:
+        started = time.process_time()
         run()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken) * 1000
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+        taken.append(time.process_time() - started)
+    return min(taken) * 1000
 
 
 if __name__ == "__main__":
