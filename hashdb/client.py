@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
 from pydantic import ValidationError
@@ -29,21 +29,23 @@ from hashdb.domain.matching.matches import Answer, Query, Result
 from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
 from hashdb.domain.rules import DRAFTS_A_REQUEST
-from hashdb.domain.sharing.feed import Changes, FeedPage
-from hashdb.domain.sharing.webhooks import (
-    Delivery,
-    DeliveryOutcome,
-    IssuedWebhook,
-    Webhook,
-    WebhookChange,
-    WebhookDraft,
-)
-from hashdb.domain.stats.counts import Reversal
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
 from hashdb.wire import PageModel, ResponseModel
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
 from hashdb.wire.problems import positions_from
+
+if TYPE_CHECKING:
+    from hashdb.domain.sharing.feed import Changes, FeedPage
+    from hashdb.domain.sharing.webhooks import (
+        Delivery,
+        DeliveryOutcome,
+        IssuedWebhook,
+        Webhook,
+        WebhookChange,
+        WebhookDraft,
+    )
+    from hashdb.domain.stats.counts import Reversal
 
 _Body = TypeVar("_Body", bound=ResponseModel)
 

@@ -126,8 +126,10 @@ def hashdb() -> None:
 def main() -> None:
     """Run a command: exit 0 when done, 1 when something failed, 2 on wrong usage; an error is one sentence."""
     escape_unencodable()
-    # httpx imports its own command line where it can: a tenth of the start of a command. With None, the import fails.
+    # Two libraries would load more than a command needs, for a tenth of its start each: httpx its own command line
+    # (with None, that import fails), and pydantic what every installed package offers, in search of plugins.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     try:
         status = hashdb.main(prog_name="hashdb", standalone_mode=False)
     except click.ClickException as error:
