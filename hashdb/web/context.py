@@ -210,8 +210,12 @@ def authenticate_key(state: AppState, secret: str, address: str) -> Actor:
 
 
 def validation_context() -> ValidationContext:
+    """The rules that the models of this request are validated against."""
+    return validation_context_of(hashdb())
+
+
+def validation_context_of(db: HashDB) -> ValidationContext:
     """The rules that the models of a request are validated against."""
-    db = hashdb()
     return ValidationContext(db.rules, db.now(), touched=lambda signals: db.intake.rules().touched(signals))
 
 
@@ -268,12 +272,16 @@ def read_idempotency_key(*parts: bytes) -> IdempotencyKey | None:
 
     Raises InvalidInput.
     """
-    key = flask.request.headers.get("Idempotency-Key")
+    return parse_idempotency_key(flask.request.headers.get("Idempotency-Key"), flask.request.path, *parts)
+
+
+def parse_idempotency_key(key: str | None, address: str, *parts: bytes) -> IdempotencyKey | None:
+    """The idempotency key of a request to an address, with the digest of its content. Raises InvalidInput."""
     if key is None:
         return None
     if not 0 < len(key) <= _KEY_LENGTH or not key.isprintable():
         reject_field("Idempotency-Key", f"must be 1 to {_KEY_LENGTH} printable characters")
-    digest = hashlib.sha256(flask.request.path.encode())
+    digest = hashlib.sha256(address.encode())
     for part in parts:
         digest.update(hashlib.sha256(part).digest())
     return IdempotencyKey(key, digest.digest())

@@ -1,32 +1,58 @@
-"""A fast path for POST /v1/matches, the most frequent request: it bypasses Flask and returns the same answer."""
+"""A fast path for the most frequent requests, matches and single contributions: the same answer without Flask."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from hashdb.domain.accounts.budgets import MATCH_BUDGETS
+from hashdb.domain.accounts.budgets import MATCH_BUDGETS, Budget
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.service.matching import matches
-from hashdb.service.stats import refusals
 from hashdb.web import access_log, problems, request_id
-from hashdb.web.context import LARGE, AppState, authenticate_key, bearer, remaining_budget_headers
+from hashdb.web.api.contributions import contribute
+from hashdb.web.context import (
+    LARGE,
+    AppState,
+    authenticate_key,
+    bearer,
+    parse_idempotency_key,
+    remaining_budget_headers,
+    validation_context_of,
+)
+from hashdb.web.limits import budgets_of
 from hashdb.wire import ValidationContext
 from hashdb.wire.matching import answer_text, read_queries
 
-ROUTE = "/v1/matches"
-_SCOPES = (Scope.MATCH,)
+ROUTE, CONTRIBUTIONS = "/v1/matches", "/v1/contributions"
+
+
+class _Kind(NamedTuple):
+    """What a kind of request needs and uses, the status of its answer, and the largest body that is answered here."""
+
+    scope: Scope
+    budgets: Sequence[Budget]
+    status: str
+    largest: int | None = None
+
+
+_KINDS = {
+    ROUTE: _Kind(Scope.MATCH, MATCH_BUDGETS, "200 OK"),
+    CONTRIBUTIONS: _Kind(
+        Scope.CONTRIBUTE, budgets_of("POST", "contributions.create_contributions"), "201 CREATED", LARGE
+    ),
+}
 _AT_ONCE = 256 * 1024
 """Bytes that one read takes of a body that is discarded."""
 Headers = list[tuple[str, str]]
 
 
 class FastPath:
-    """WSGI middleware that answers plain match requests. It passes every other request to the application."""
+    """WSGI middleware that answers plain requests of these kinds. It passes every other request to the application."""
 
     def __init__(self, application: WSGIApplication, state: AppState) -> None:
         """Wrap an application."""
@@ -35,7 +61,9 @@ class FastPath:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        if not self._is_plain(environ):
+        route = environ["PATH_INFO"]
+        kind = _KINDS.get(route)
+        if kind is None or not self._is_plain(environ, kind):
             return self._application(environ, start_response)
         started, db = time.perf_counter(), self._state.db
         actor: Actor | None = None
@@ -44,23 +72,32 @@ class FastPath:
             address = environ.get("REMOTE_ADDR", "")
             self._state.limits.visit(address)
             actor = authenticate_key(self._state, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
-            actor.require(Scope.MATCH)
-            self._state.limits.use(actor, _SCOPES)
+            actor.require(kind.scope)
+            self._state.limits.use(actor, (kind.scope,))
             is_large = int(environ["CONTENT_LENGTH"]) > LARGE
-            content = self._answer_large(environ, actor) if is_large else self._answer(environ, actor)
+            if kind.scope is Scope.CONTRIBUTE:
+                content = self._contribute(environ, actor)
+            else:
+                content = self._answer_large(environ, actor) if is_large else self._answer(environ, actor)
             if content is None:
                 return self._application(environ, start_response)
         except Exception as error:
-            refusals.note(db, actor, error)
-            response = problems.respond(error)
+            response = problems.refuse(db, actor, error, route)
             if actor is not None:
-                response.headers.extend(remaining_budget_headers(db, actor, MATCH_BUDGETS))
-            access_log.log_answer(self._state, "POST", ROUTE, response.status_code, started, actor)
+                response.headers.extend(remaining_budget_headers(db, actor, kind.budgets))
+            access_log.log_answer(self._state, "POST", route, response.status_code, started, actor)
             return response(environ, start_response)
-        access_log.log_answer(self._state, "POST", ROUTE, 200, started, actor)
+        access_log.log_answer(self._state, "POST", route, int(kind.status[:3]), started, actor)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
-        start_response("200 OK", headers + remaining_budget_headers(db, actor, MATCH_BUDGETS))
+        start_response(kind.status, headers + remaining_budget_headers(db, actor, kind.budgets))
         return [content]
+
+    def _contribute(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
+        if (body := _read_body(environ)) is None:
+            return None
+        db = self._state.db
+        key = parse_idempotency_key(environ.get("HTTP_IDEMPOTENCY_KEY"), CONTRIBUTIONS, body)
+        return contribute(db, actor, body, key, validation_context_of(db)).json_text().encode()
 
     def _answer(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
         """The content of the answer; None if the body is truncated."""
@@ -81,12 +118,11 @@ class FastPath:
                 queries = read_queries(body, ValidationContext(db.rules, db.now()))
                 return answer_text(matches.match(db, actor, queries, has_turn=True)).encode()
 
-    def _is_plain(self, environ: WSGIEnvironment) -> bool:
+    def _is_plain(self, environ: WSGIEnvironment, kind: _Kind) -> bool:
         """Whether a request has only the path, a key and a JSON body of an accepted length."""
         length = environ.get("CONTENT_LENGTH", "")
         return (
-            environ["PATH_INFO"] == ROUTE
-            and environ["REQUEST_METHOD"] == "POST"
+            environ["REQUEST_METHOD"] == "POST"
             and not environ.get("SCRIPT_NAME")
             and not environ.get("QUERY_STRING")
             and environ.get("CONTENT_TYPE") == "application/json"
@@ -95,7 +131,7 @@ class FastPath:
             and length.isascii()
             and length.isdecimal()
             and len(length) < 12
-            and int(length) <= self._state.settings.max_body
+            and int(length) <= min(self._state.settings.max_body, kind.largest or sys.maxsize)
         )
 
 

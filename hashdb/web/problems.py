@@ -18,6 +18,7 @@ from werkzeug.exceptions import (
 )
 
 from hashdb import errors
+from hashdb.domain.accounts.members import Actor
 from hashdb.service import HashDB
 from hashdb.service.background import place
 from hashdb.service.stats import refusals
@@ -67,15 +68,21 @@ def respond(error: Exception) -> Response:
 def register(app: Flask, db: HashDB) -> None:
     """Make every error of the application a problem response, and count rejected requests."""
 
-    def refuse(error: errors.HashDBError) -> Response:
-        refusals.note(db, g.get("actor"), error)
-        if request.method == "POST" and request.url_rule is not None and request.url_rule.rule in _CONTRIBUTING:
-            refusals.note_contribution(db, g.get("actor"), error)
-        return respond(error)
+    def refuse_request(error: errors.HashDBError) -> Response:
+        rule = request.url_rule.rule if request.method == "POST" and request.url_rule is not None else ""
+        return refuse(db, g.get("actor"), error, rule)
 
-    app.register_error_handler(errors.HashDBError, refuse)
+    app.register_error_handler(errors.HashDBError, refuse_request)
     app.register_error_handler(HTTPException, _convert)
     app.register_error_handler(Exception, respond)
+
+
+def refuse(db: HashDB, actor: Actor | None, error: Exception, posted_to: str) -> Response:
+    """The problem response to a request, which is counted if it is a refusal."""
+    refusals.note(db, actor, error)
+    if posted_to in _CONTRIBUTING and isinstance(error, errors.HashDBError):
+        refusals.note_contribution(db, actor, error)
+    return respond(error)
 
 
 def _convert(error: HTTPException) -> Response:

@@ -1,4 +1,4 @@
-"""The shortest way to a match answers as the application does."""
+"""The short way to a match, and to a contribution, answers as the application does."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberSta
 from hashdb.service.accounts import members
 from hashdb.service.matching import matches
 from hashdb.web import access_log
-from hashdb.web.fast_path import ROUTE
+from hashdb.web.fast_path import CONTRIBUTIONS, ROUTE
 from tests.web.callers import Caller, Service, item, pdq, problem
 
 JSON = "application/json"
 
 
-def both(caller: Caller, data: bytes, **more: Any) -> tuple[Any, Any]:
+def both(caller: Caller, data: bytes, route: str = ROUTE, **more: Any) -> tuple[Any, Any]:
     """What the short way answers, and the application (an empty query string of one `&` is not plain)."""
-    answers = [caller.post(path, data=data, content_type=JSON, **more) for path in (ROUTE, f"{ROUTE}?&")]
+    answers = [caller.post(path, data=data, content_type=JSON, **more) for path in (route, f"{route}?&")]
     # Each request has an id of its own.
     assert all(one.headers.pop("X-Request-ID") for one in answers)
     # The first of two uses up some of a budget.
@@ -50,6 +50,36 @@ def test_the_short_way_answers_as_the_application_does(platform: Caller, sent: o
     assert first == second
 
 
+@pytest.mark.parametrize("key", [None, "once", "", "\u00e9", "x" * 201])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"contributions": [item(1)]},
+        {"contributions": [item(1), item(2, reference="\u00e9"), item(1)]},
+        {"contributions": [item(1, labels=["none"]), item(2, media="x")], "x": 1},
+        {"contributions": []},
+        None,
+        "\ud800",
+    ],
+)
+def test_the_short_way_records_as_the_application_does(platform: Caller, sent: object, key: str | None) -> None:
+    # The second of two finds what the first has stored, so both are to find it.
+    platform.contribute(item(1), item(2, reference="\u00e9"))
+    headers = {} if key is None else {"Idempotency-Key": key}
+    first, second = both(platform, json.dumps(sent).encode(), CONTRIBUTIONS, headers=headers)
+    assert first == second
+    assert first[0] in (201, 400, 422)
+
+
+def test_the_short_way_counts_a_refused_contribution_as_the_application_does(service: Service) -> None:
+    caller = service.caller(a_day=1)
+    for sent in ([item(1), item(2)], [item(1, labels=["none"])]):
+        first, second = both(caller, json.dumps({"contributions": sent}).encode(), CONTRIBUTIONS)
+        assert first == second
+    counted = service.db.stats.take().refused
+    assert counted and set(counted.values()) == {2}
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b'{"queries": NaN}', b'{"queries": [{"signals": ["pdq:\xff"]}]}'])
 def test_what_is_not_json_is_refused_the_same(platform: Caller, data: bytes) -> None:
     first, second = both(platform, data)
@@ -57,12 +87,13 @@ def test_what_is_not_json_is_refused_the_same(platform: Caller, data: bytes) -> 
     assert first[0] in (400, 422)
 
 
-def test_who_may_not_match_is_refused_the_same(service: Service) -> None:
+@pytest.mark.parametrize("route", [ROUTE, CONTRIBUTIONS])
+def test_who_may_not_ask_is_refused_the_same(service: Service, route: str) -> None:
     suspended = service.caller()
     members.change(service.db, COMMAND_LINE, suspended.member, MemberChange(status=MemberStatus.SUSPENDED))
     data = json.dumps({"queries": [{"signals": [pdq()]}]}).encode()
     for caller, status in ((service.anyone, 401), (service.caller(Scope.FEED), 403), (suspended, 403)):
-        first, second = both(caller, data)
+        first, second = both(caller, data, route)
         assert first == second
         assert first[0] == status
 

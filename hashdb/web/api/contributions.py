@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from flask import Response
 
-from hashdb.domain.accounts.members import Scope
-from hashdb.domain.contributions import Draft
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.contributions import Draft, IdempotencyKey
 from hashdb.domain.signals import Profile
 from hashdb.hashing import Mode
+from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
 from hashdb.web import media
@@ -24,7 +25,7 @@ from hashdb.web.context import (
     validation_context,
 )
 from hashdb.web.openapi import ApiBlueprint, operation
-from hashdb.wire import read
+from hashdb.wire import ValidationContext, read
 from hashdb.wire.contributions import (
     AmendmentIn,
     ContributedMediaIn,
@@ -66,11 +67,17 @@ def create_contributions() -> Response:
     imported = bool(query(ContributeQuery).imported)
     text = body()
     key = read_idempotency_key(text, *([b"imported"] if imported else ()))
-    receipt = contributions.repeated(hashdb(), actor(), key)
+    return answer(contribute(hashdb(), actor(), text, key, replace(validation_context(), imported=imported)), 201)
+
+
+def contribute(
+    db: HashDB, who: Actor, text: bytes, key: IdempotencyKey | None, context: ValidationContext
+) -> ReceiptOut:
+    """Record the drafts of a body, once for an idempotency key. Raises what reading and recording them raises."""
+    receipt = contributions.repeated(db, who, key)
     if receipt is None:
-        drafts = read_drafts(text, replace(validation_context(), imported=imported))
-        receipt = contributions.contribute(hashdb(), actor(), drafts, key, checked=True)
-    return answer(ReceiptOut.from_domain(receipt), 201)
+        receipt = contributions.contribute(db, who, read_drafts(text, context), key, checked=True)
+    return ReceiptOut.from_domain(receipt)
 
 
 @blueprint.post("/media")
