@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* With PLAIN, as for a compiler that knows C alone. */
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(PLAIN)
@@ -20,14 +21,16 @@
 #define PREFETCH(address) __builtin_prefetch(address)
 #define BITS(word) ((unsigned)__builtin_popcountll(word))
 #define INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
 #else
 #ifdef _WIN32
 #define EXPORT __declspec(dllexport)
 #else
 #define EXPORT
 #endif
-#define PREFETCH(address) ((void)0)
+#define PREFETCH(address) ((void)(address))
 #define INLINE static inline
+#define NOINLINE
 INLINE unsigned BITS(uint64_t word) {
     unsigned count = 0;
     for (; word; word &= word - 1) count++;
@@ -36,10 +39,14 @@ INLINE unsigned BITS(uint64_t word) {
 #endif
 
 /* What hashdb.index.kernel expects: count up when a structure or a function changes. */
-enum { VERSION = 3 };
+enum { VERSION = 4 };
 /* How probing a query ends. */
 enum { DONE, TOO_MANY, DAMAGED };
-enum { BLOCK = 16, AHEAD = 32, SCAN_ROWS = 2048 };
+/* Look-ups in a block, rows that are fetched before the first of them is verified, rows that are copied at once. */
+enum { BLOCK = 16, AHEAD = 32, STEP = 8, QUEUE = AHEAD + BLOCK * STEP };
+/* Queries that are searched together, how many are worth sorting, and the bits that number the parts of a table. */
+enum { TOGETHER = 1024, SORTED = 128, PART = 8, PARTS = 1 << PART };
+enum { SCAN_ROWS = 2048 };
 
 typedef struct {
     const uint64_t *first;   /* rows × 2 words (256 bits) or rows × 1 (64 bits) */
@@ -56,7 +63,7 @@ typedef struct {
 
 typedef struct {
     const int8_t *radii;          /* radius of each chunk, −1 where it is not probed */
-    const uint32_t *const *masks; /* per chunk, what to XOR its value with */
+    const uint32_t *const *masks; /* per chunk, what to XOR its value with, sorted */
     const int32_t *counts;        /* how many masks each chunk has */
     int64_t limit;                /* candidates up to which they are verified: with more, all rows are compared */
 } Probes;
@@ -109,139 +116,6 @@ INLINE int found_before(const Segment *s, const Probes *p, const uint64_t *diffe
     return 0;
 }
 
-INLINE void verify(const Segment *s, const Probes *p, const uint64_t *query, uint32_t number, unsigned radius,
-                   int chunk, uint32_t row, Hits *hits) {
-    const uint64_t *lane = s->first + 2 * (size_t)row;
-    uint64_t difference[4] = {lane[0] ^ query[0], lane[1] ^ query[1]};
-    unsigned distance = BITS(difference[0]) + BITS(difference[1]);
-    if (distance > radius) return;
-    lane = s->second + 2 * (size_t)row;
-    difference[2] = lane[0] ^ query[2];
-    difference[3] = lane[1] ^ query[3];
-    distance += BITS(difference[2]) + BITS(difference[3]);
-    if (distance <= radius && !found_before(s, p, difference, 4, chunk)) tell(hits, number, row, distance);
-}
-
-/* A bucket of values of 64 bits; told is the place in the order. */
-INLINE void verify_bucket(const Segment *s, const Probes *p, uint64_t query, uint32_t number, unsigned radius, int chunk,
-                          uint32_t start, uint32_t end, Hits *hits) {
-    for (uint32_t at = start; at < end; at++) {
-        uint64_t difference = s->ordered[at] ^ query;
-        unsigned distance = BITS(difference);
-        if (distance <= radius && !found_before(s, p, &difference, 1, chunk)) tell(hits, number, at, distance);
-    }
-}
-
-/* Some look-ups of one query: the place in the table, and what stands there once it is read. */
-typedef struct {
-    const uint32_t *places[BLOCK];
-    uint32_t starts[BLOCK], ends[BLOCK];
-    uint8_t chunks[BLOCK];
-    int many;
-} Block;
-
-/* Where the look-ups of one query go on. */
-typedef struct {
-    int chunk;
-    int32_t mask;
-} Place;
-
-/* Take the next look-ups of a query, and have their places in the tables fetched. */
-INLINE void take_block(const Segment *s, const Probes *p, const uint64_t *query, int words, Place *next, Block *block) {
-    block->many = 0;
-    while (block->many < BLOCK && next->chunk < s->chunks) {
-        int chunk = next->chunk, room = BLOCK - block->many;
-        int32_t left = p->radii[chunk] < 0 ? 0 : p->counts[chunk] - next->mask, some = left < room ? left : room;
-        const uint32_t *table = s->offsets + s->bases[chunk], *masks = p->masks[chunk] + next->mask;
-        uint32_t value = chunk_of(query, words, s->shifts[chunk], s->widths[chunk]);
-        for (int32_t i = 0; i < some; i++) {
-            const uint32_t *place = table + (value ^ masks[i]);
-            PREFETCH(place);
-            block->places[block->many] = place;
-            block->chunks[block->many++] = (uint8_t)chunk;
-        }
-        next->mask += some;
-        if (some == left) *next = (Place){chunk + 1, 0};
-    }
-}
-
-/* Read where the buckets of a block are, and have them fetched. Sizes come from the tables alone, so that a bucket which
-   has more rows than are `left` to verify is not read. */
-INLINE int open_block(const Segment *s, Block *block, int words, int64_t *left) {
-    uint64_t most = (uint64_t)s->rows * (uint64_t)s->chunks;
-    unsigned outside = 0;
-    for (int i = 0; i < block->many; i++) {
-        uint32_t start = block->places[i][0], end = block->places[i][1];
-        if (words == 1) {
-            PREFETCH(s->ordered + start);
-            PREFETCH(s->ordered + start + 8);
-        } else {
-            PREFETCH(s->ids + start);
-            PREFETCH(s->ids + end);
-        }
-        outside |= (start > end) | (end > most);
-        *left -= (uint32_t)(end - start);
-        block->starts[i] = start;
-        block->ends[i] = end;
-    }
-    return outside ? DAMAGED : *left < 0 ? TOO_MANY : DONE;
-}
-
-/* Rows that are fetched and then verified, first in first out. */
-typedef struct {
-    uint32_t rows[AHEAD];
-    uint8_t chunks[AHEAD];
-    uint32_t queued, done;
-} Ring;
-
-INLINE void verify_next(const Segment *s, const Probes *p, const uint64_t *query, uint32_t number, unsigned radius,
-                        Ring *ring, Hits *hits) {
-    uint32_t at = ring->done++ % AHEAD;
-    verify(s, p, query, number, radius, ring->chunks[at], ring->rows[at], hits);
-}
-
-/* Verify the rows of a block's buckets, of 256 bits as each row has had time to be fetched. */
-INLINE int read_block(const Segment *s, const Probes *p, const uint64_t *query, uint32_t number, unsigned radius,
-                      const Block *block, Ring *ring, Hits *hits, int words) {
-    for (int i = 0; i < block->many; i++) {
-        if (words == 1) {
-            verify_bucket(s, p, *query, number, radius, block->chunks[i], block->starts[i], block->ends[i], hits);
-            continue;
-        }
-        for (uint32_t at = block->starts[i]; at < block->ends[i]; at++) {
-            uint32_t row = s->ids[at];
-            if (row >= (uint64_t)s->rows) return DAMAGED;
-            PREFETCH(s->first + 2 * (size_t)row);
-            if (ring->queued - ring->done == AHEAD) verify_next(s, p, query, number, radius, ring, hits);
-            ring->rows[ring->queued % AHEAD] = row;
-            ring->chunks[ring->queued++ % AHEAD] = block->chunks[i];
-        }
-    }
-    return DONE;
-}
-
-/* One query: while the buckets of a block are read, those of the next one are on their way, and of the one after it the
-   places in the tables. */
-INLINE int probe_query(const Segment *s, const Probes *p, const uint64_t *query, uint32_t number, unsigned radius,
-                       Hits *hits, int words) {
-    Block blocks[3];
-    Ring ring = {.queued = 0, .done = 0};
-    Place next = {0, 0};
-    int64_t left = p->limit;
-    int end;
-    take_block(s, p, query, words, &next, &blocks[0]);
-    take_block(s, p, query, words, &next, &blocks[1]);
-    if ((end = open_block(s, &blocks[0], words, &left)) != DONE) return end;
-    for (unsigned block = 0; blocks[block % 3].many; block++) {
-        take_block(s, p, query, words, &next, &blocks[(block + 2) % 3]);
-        if ((end = open_block(s, &blocks[(block + 1) % 3], words, &left)) != DONE) return end;
-        end = read_block(s, p, query, number, radius, &blocks[block % 3], &ring, hits, words);
-        if (end != DONE) return end;
-    }
-    while (ring.done < ring.queued) verify_next(s, p, query, number, radius, &ring, hits);
-    return DONE;
-}
-
 /* Every row against every query, a block of rows at a time, so that a batch reads memory once. The queries are numbered
    from `number` on. */
 INLINE void scan_all(const Segment *s, const uint64_t *queries, int64_t many, uint32_t number, unsigned radius,
@@ -277,43 +151,300 @@ INLINE void scan_all(const Segment *s, const uint64_t *queries, int64_t many, ui
     }
 }
 
-typedef void Scan(const Segment *, const uint64_t *queries, int64_t many, uint32_t number, unsigned radius, Hits *);
-typedef int Probe(const Segment *, const Probes *, const uint64_t *queries, int64_t many, unsigned radius, Hits *, Scan *);
+/* Some look-ups: the place in a table, and what stands there once it is read. A tag names the chunk and the query. */
+typedef struct {
+    const uint32_t *places[BLOCK];
+    uint32_t starts[BLOCK], ends[BLOCK], tags[BLOCK];
+    int many;
+} Block;
 
-/* Each query by its chunks, or by a scan where these have too many candidates. */
-INLINE int probe_words(const Segment *s, const Probes *p, const uint64_t *queries, int64_t many, unsigned radius,
-                       Hits *hits, Scan *scan, int words) {
-    for (int64_t q = 0; q < many; q++) {
-        const uint64_t *query = queries + words * q;
-        int64_t before = hits->count;
-        int end = probe_query(s, p, query, (uint32_t)q, radius, hits, words);
-        if (end == DAMAGED) return DAMAGED;
-        if (end == DONE) continue;
-        hits->count = before;
-        scan(s, query, 1, (uint32_t)q, radius, hits);
+/* Rows of 256 bits that look-ups led to, with the tags of these: the first ones are verified, the next ones fetched. */
+typedef struct {
+    uint32_t rows[QUEUE + BLOCK * STEP], tags[QUEUE + BLOCK * STEP];
+    int fetched, many;
+} Candidates;
+
+typedef struct Way Way;
+
+/* A search of some queries that is under way: of a look-up, the place in the table is fetched, then the bucket, then the
+   rows, and meanwhile others are worked on. */
+typedef struct {
+    const Segment *segment;
+    const Probes *probes;
+    const Way *way;
+    const uint64_t *queries;
+    uint32_t number; /* of the first query */
+    int words;
+    unsigned radius;
+    Hits *hits;
+    unsigned block; /* the number of the block that is filled */
+    Block blocks[3];
+    Candidates candidates;
+    int64_t left[TOGETHER]; /* candidates of each query that may still be verified: below zero, there are too many */
+} Search;
+
+/* What depends on the processor. */
+struct Way {
+    void (*scan)(const Segment *, const uint64_t *queries, int64_t many, uint32_t number, unsigned radius, Hits *);
+    int (*verify_rows)(Search *, int last);
+    void (*verify_values)(Search *, const Block *);
+};
+
+/* Called for few candidates, so that the loops over all of them stay short. */
+typedef void Check(Search *, uint32_t tag, uint32_t row);
+
+INLINE void tell_once(Search *search, uint32_t tag, const uint64_t *difference, uint32_t row) {
+    uint32_t query = tag % TOGETHER;
+    unsigned distance = 0;
+    for (int word = 0; word < search->words; word++) distance += BITS(difference[word]);
+    if (distance > search->radius) return;
+    if (found_before(search->segment, search->probes, difference, search->words, (int)(tag / TOGETHER))) return;
+    tell(search->hits, search->number + query, row, distance);
+}
+
+INLINE void check_row(Search *search, uint32_t tag, uint32_t row) {
+    const uint64_t *query = search->queries + 4 * (size_t)(tag % TOGETHER);
+    const uint64_t *first = search->segment->first + 2 * (size_t)row, *second = search->segment->second + 2 * (size_t)row;
+    uint64_t difference[] = {first[0] ^ query[0], first[1] ^ query[1], second[0] ^ query[2], second[1] ^ query[3]};
+    tell_once(search, tag, difference, row);
+}
+
+INLINE void check_value(Search *search, uint32_t tag, uint32_t place) {
+    uint64_t difference = search->segment->ordered[place] ^ search->queries[tag % TOGETHER];
+    tell_once(search, tag, &difference, place);
+}
+
+/* Whether the first lane of a candidate is near its query, which excludes nearly all. */
+INLINE int may_be_near(const uint64_t *first, const uint64_t *queries, uint32_t row, uint32_t tag, unsigned radius) {
+    const uint64_t *lane = first + 2 * (size_t)row, *query = queries + 4 * (size_t)(tag % TOGETHER);
+    return BITS(lane[0] ^ query[0]) + BITS(lane[1] ^ query[1]) <= radius;
+}
+
+/* Fetch the new candidates, and verify as many of those that were fetched before; `last` means all. */
+INLINE int verify_rows(Search *search, int last, Check *check) {
+    const uint64_t *first = search->segment->first, *queries = search->queries;
+    Candidates *c = &search->candidates;
+    uint32_t *rows = c->rows, *tags = c->tags, most = (uint32_t)search->segment->rows;
+    unsigned radius = search->radius;
+    int many = c->many, at = c->fetched, kept = many < AHEAD ? many : AHEAD;
+    for (; at < kept; at++) {
+        if (rows[at] >= most) return DAMAGED;
+        PREFETCH(first + 2 * (size_t)rows[at]);
+    }
+    for (; at < many; at++) {
+        if (rows[at] >= most) return DAMAGED;
+        PREFETCH(first + 2 * (size_t)rows[at]);
+        int before = at - AHEAD;
+        if (may_be_near(first, queries, rows[before], tags[before], radius)) check(search, tags[before], rows[before]);
+    }
+    memmove(rows, rows + many - kept, AHEAD * sizeof *rows);
+    memmove(tags, tags + many - kept, AHEAD * sizeof *tags);
+    c->many = c->fetched = last ? 0 : kept;
+    for (at = 0; last && at < kept; at++)
+        if (may_be_near(first, queries, rows[at], tags[at], radius)) check(search, tags[at], rows[at]);
+    return DONE;
+}
+
+/* The values of 64 bits in the buckets of a block; told is the place in the order. */
+INLINE void verify_values(Search *search, const Block *block, Check *check) {
+    const uint64_t *ordered = search->segment->ordered;
+    unsigned radius = search->radius;
+    for (int i = 0; i < block->many; i++) {
+        uint64_t query = search->queries[block->tags[i] % TOGETHER];
+        for (uint32_t at = block->starts[i], end = block->ends[i]; at < end; at++)
+            if (BITS(ordered[at] ^ query) <= radius) check(search, block->tags[i], at);
+    }
+}
+
+/* Read where the buckets of a block are, and have them fetched. Sizes come from the tables alone, so that a bucket which
+   has more rows than are `left` to verify is not read. */
+INLINE int open_block(Search *search, Block *block, const char *entries, size_t size) {
+    int64_t most = search->segment->rows * search->segment->chunks, outside = 0;
+    for (int i = 0; i < block->many; i++) {
+        int64_t start = block->places[i][0], end = block->places[i][1];
+        int64_t *left = search->left + block->tags[i] % TOGETHER;
+        PREFETCH(entries + size * (size_t)start);
+        PREFETCH(entries + size * (size_t)(start + STEP));
+        /* A usual bucket of values has three lines of memory, of rows at most two. */
+        if (size == sizeof(uint64_t)) PREFETCH(entries + size * (size_t)(start + 2 * STEP));
+        outside |= (end - start) | (most - end);
+        *left -= (uint32_t)(end - start);
+        block->starts[i] = (uint32_t)start;
+        block->ends[i] = (uint32_t)(*left < 0 ? start : end);
+    }
+    return outside < 0 ? DAMAGED : DONE;
+}
+
+/* Take the rows of any bucket, one by one. */
+static NOINLINE int take_one_by_one(Search *search, uint32_t start, uint32_t end, uint32_t tag) {
+    Candidates *c = &search->candidates;
+    for (uint32_t at = start; at < end; at++) {
+        c->rows[c->many] = search->segment->ids[at];
+        c->tags[c->many++] = tag;
+        if (c->many >= QUEUE && search->way->verify_rows(search, 0) != DONE) return DAMAGED;
     }
     return DONE;
 }
 
-/* The same text for a processor; `attributes` is what it has. */
-#define SCAN(name, attributes)                                                                                         \
-    attributes static void name(const Segment *s, const uint64_t *queries, int64_t many, uint32_t number,              \
-                                unsigned radius, Hits *hits) {                                                         \
-        scan_all(s, queries, many, number, radius, hits);                                                              \
+/* Take the rows in the buckets of a block. Nearly all have few: to copy as many as most have is faster than to count. */
+static int take_rows(Search *search, const Block *block) {
+    const uint32_t *ids = search->segment->ids;
+    int64_t most = search->segment->rows * search->segment->chunks - STEP;
+    Candidates *c = &search->candidates;
+    for (int i = 0; i < block->many; i++) {
+        uint32_t start = block->starts[i], end = block->ends[i], tag = block->tags[i];
+        if (end - start > STEP || start > most) {
+            if (take_one_by_one(search, start, end, tag) != DONE) return DAMAGED;
+            continue;
+        }
+        memcpy(c->rows + c->many, ids + start, STEP * sizeof *ids);
+        for (int copy = 0; copy < STEP; copy++) c->tags[c->many + copy] = tag;
+        c->many += (int)(end - start);
     }
-#define PROBE(name, attributes)                                                                                        \
-    attributes static int name(const Segment *s, const Probes *p, const uint64_t *queries, int64_t many,               \
-                               unsigned radius, Hits *hits, Scan *scan) {                                              \
-        return s->second ? probe_words(s, p, queries, many, radius, hits, scan, 4)                                     \
-                         : probe_words(s, p, queries, many, radius, hits, scan, 1);                                    \
-    }
+    return search->way->verify_rows(search, 0);
+}
 
-SCAN(scan_portable, )
-PROBE(probe_portable, )
+/* Begin another block: of the one before the last, fetch the buckets, and read those that were fetched before. */
+static int next_block(Search *search) {
+    unsigned last = search->block++;
+    Block *before = &search->blocks[(last + 1) % 3];
+    Block *opened = &search->blocks[(last + 2) % 3];
+    const Segment *s = search->segment;
+    int end;
+    if (search->words == 1) {
+        end = open_block(search, opened, (const char *)s->ordered, sizeof *s->ordered);
+        if (end == DONE) search->way->verify_values(search, before);
+    } else {
+        end = open_block(search, opened, (const char *)s->ids, sizeof *s->ids);
+        if (end == DONE) end = take_rows(search, before);
+    }
+    before->many = 0;
+    return end;
+}
+
+/* Look up one query in the table of a chunk, by some masks. */
+INLINE int look_up(Search *search, int chunk, uint32_t query, uint32_t value, const uint32_t *masks, int32_t many) {
+    const uint32_t *table = search->segment->offsets + search->segment->bases[chunk];
+    uint32_t tag = (uint32_t)chunk * TOGETHER + query;
+    if (search->left[query] < 0) return DONE;
+    while (many) {
+        Block *block = &search->blocks[search->block % 3];
+        int32_t room = BLOCK - block->many, some = many < room ? many : room;
+        for (int32_t i = 0; i < some; i++) {
+            const uint32_t *place = table + (value ^ masks[i]);
+            PREFETCH(place);
+            block->places[block->many + i] = place;
+            block->tags[block->many + i] = tag;
+        }
+        block->many += some;
+        if (block->many == BLOCK && next_block(search) != DONE) return DAMAGED;
+        masks += some;
+        many -= some;
+    }
+    return DONE;
+}
+
+/* Look up many queries in the table of a chunk, one part of the table after the other, so that a part is fetched once
+   for all of them. The masks are sorted, so that those which lead from one part to the same other one follow each other. */
+static int look_up_sorted(Search *search, int chunk, const uint32_t *values, int many) {
+    const uint32_t *masks = search->probes->masks[chunk];
+    int32_t groups[PARTS + 1], count = 0;
+    unsigned width = search->segment->widths[chunk], low = width > PART ? width - PART : 0;
+    uint16_t order[TOGETHER], starts[PARTS + 1] = {0};
+    for (int q = 0; q < many; q++) starts[values[q] >> low]++;
+    for (int part = 0; part < PARTS; part++) starts[part + 1] = (uint16_t)(starts[part + 1] + starts[part]);
+    for (int q = many; q--;) order[--starts[values[q] >> low]] = (uint16_t)q;
+    for (int32_t m = 0; m < search->probes->counts[chunk]; m++)
+        if (!m || masks[m] >> low != masks[m - 1] >> low) groups[count++] = m;
+    groups[count] = search->probes->counts[chunk];
+    for (uint32_t part = 0; part < PARTS; part++)
+        for (int32_t group = 0; group < count; group++) {
+            const uint32_t *some = masks + groups[group];
+            uint32_t home = part ^ some[0] >> low;
+            for (int i = starts[home]; i < starts[home + 1]; i++)
+                if (look_up(search, chunk, order[i], values[order[i]], some, groups[group + 1] - groups[group]) != DONE)
+                    return DAMAGED;
+        }
+    return DONE;
+}
+
+static int look_up_all(Search *search, int many) {
+    const Segment *s = search->segment;
+    const Probes *p = search->probes;
+    uint32_t values[TOGETHER];
+    for (int chunk = 0; chunk < s->chunks; chunk++) {
+        if (p->radii[chunk] < 0) continue;
+        for (int q = 0; q < many; q++)
+            values[q] = chunk_of(search->queries + search->words * q, search->words, s->shifts[chunk], s->widths[chunk]);
+        if (many >= SORTED) {
+            if (look_up_sorted(search, chunk, values, many) != DONE) return DAMAGED;
+            continue;
+        }
+        for (int q = 0; q < many; q++)
+            if (look_up(search, chunk, (uint32_t)q, values[q], p->masks[chunk], p->counts[chunk]) != DONE) return DAMAGED;
+    }
+    for (int block = 0; block < 3; block++)
+        if (next_block(search) != DONE) return DAMAGED;
+    return search->words == 1 ? DONE : search->way->verify_rows(search, 1);
+}
+
+/* Each query by its chunks, or by a scan where these have too many candidates. */
+static int probe(const Segment *s, const Probes *p, const uint64_t *queries, int64_t many, unsigned radius, Hits *hits,
+                 const Way *way) {
+    Search search;
+    search.segment = s;
+    search.probes = p;
+    search.way = way;
+    search.words = s->second ? 4 : 1;
+    search.radius = radius;
+    search.hits = hits;
+    search.block = 0;
+    for (int block = 0; block < 3; block++) search.blocks[block].many = 0;
+    search.candidates.fetched = search.candidates.many = 0;
+    for (int64_t first = 0; first < many; first += TOGETHER) {
+        int some = (int)(many - first < TOGETHER ? many - first : TOGETHER);
+        search.queries = queries + search.words * first;
+        search.number = (uint32_t)first;
+        for (int q = 0; q < some; q++) search.left[q] = p->limit;
+        int64_t before = hits->count;
+        int scanned = 0;
+        if (look_up_all(&search, some) != DONE) return DAMAGED;
+        for (int q = 0; q < some; q++) scanned += search.left[q] < 0;
+        if (!scanned) continue;
+        /* Some candidates of these queries were told. */
+        hits->count = before;
+        for (int q = 0; q < some; q++) search.left[q] = search.left[q] < 0 ? -1 : p->limit;
+        if (look_up_all(&search, some) != DONE) return DAMAGED;
+        for (int q = 0; q < some; q++)
+            if (search.left[q] < 0)
+                way->scan(s, search.queries + search.words * q, 1, search.number + (uint32_t)q, radius, hits);
+    }
+    return DONE;
+}
+
+/* The same text for a processor: `counting` is what it counts bits with, `scanning` what it scans with. */
+#define WAY(name, counting, scanning)                                                                                  \
+    scanning static void scan_##name(const Segment *s, const uint64_t *queries, int64_t many, uint32_t number,         \
+                                     unsigned radius, Hits *hits) {                                                    \
+        scan_all(s, queries, many, number, radius, hits);                                                              \
+    }                                                                                                                  \
+    counting static NOINLINE void row_##name(Search *search, uint32_t tag, uint32_t row) {                             \
+        check_row(search, tag, row);                                                                                   \
+    }                                                                                                                  \
+    counting static NOINLINE void value_##name(Search *search, uint32_t tag, uint32_t place) {                         \
+        check_value(search, tag, place);                                                                               \
+    }                                                                                                                  \
+    counting static int rows_##name(Search *search, int last) { return verify_rows(search, last, row_##name); }        \
+    counting static void values_##name(Search *search, const Block *block) {                                           \
+        verify_values(search, block, value_##name);                                                                    \
+    }                                                                                                                  \
+    static const Way way_##name = {scan_##name, rows_##name, values_##name};
+
+WAY(portable, , )
 #ifdef CLONES
-SCAN(scan_popcnt, __attribute__((target("popcnt"))))
-PROBE(probe_popcnt, __attribute__((target("popcnt"))))
-SCAN(scan_wide, __attribute__((target("popcnt,avx512f,avx512bw,avx512vl,avx512vpopcntdq"))))
+#define HAS(features) __attribute__((target(features)))
+WAY(popcnt, HAS("popcnt"), HAS("popcnt"))
+WAY(wide, HAS("popcnt"), HAS("popcnt,avx512f,avx512bw,avx512vl,avx512vpopcntdq"))
 
 static int has_popcnt(void) { return __builtin_cpu_supports("popcnt") != 0; }
 static int has_wide(void) {
@@ -322,19 +453,12 @@ static int has_wide(void) {
 }
 #endif
 
-static Scan *best_scan(void) {
+static const Way *best_way(void) {
 #ifdef CLONES
-    if (has_wide()) return scan_wide;
-    if (has_popcnt()) return scan_popcnt;
+    if (has_wide()) return &way_wide;
+    if (has_popcnt()) return &way_popcnt;
 #endif
-    return scan_portable;
-}
-
-static Probe *best_probe(void) {
-#ifdef CLONES
-    if (has_popcnt()) return probe_popcnt;
-#endif
-    return probe_portable;
+    return &way_portable;
 }
 
 EXPORT int32_t hashdb_version(void) { return VERSION; }
@@ -358,7 +482,7 @@ static uint32_t row_at(const Segment *s, uint32_t place) {
 EXPORT int64_t hashdb_probe(const Segment *s, const Probes *p, const uint64_t *queries, int64_t many, int32_t radius,
                             Hits *hits) {
     hits->count = 0;
-    if (best_probe()(s, p, queries, many, (unsigned)radius, hits, best_scan()) != DONE) return -1;
+    if (probe(s, p, queries, many, (unsigned)radius, hits, best_way()) != DONE) return -1;
     for (int64_t i = 0; s->ordered && i < hits->count && i < hits->room; i++)
         if ((hits->rows[i] = row_at(s, hits->rows[i])) == s->rows) return -1;
     return hits->count;
@@ -367,7 +491,7 @@ EXPORT int64_t hashdb_probe(const Segment *s, const Probes *p, const uint64_t *q
 /* The same by comparing every row. */
 EXPORT int64_t hashdb_scan(const Segment *s, const uint64_t *queries, int64_t many, int32_t radius, Hits *hits) {
     hits->count = 0;
-    best_scan()(s, queries, many, 0, (unsigned)radius, hits);
+    best_way()->scan(s, queries, many, 0, (unsigned)radius, hits);
     return hits->count;
 }
 
@@ -387,15 +511,14 @@ EXPORT int64_t hashdb_near(const Parts *parts, const uint8_t *value, Hits *hits)
     uint64_t query[4] = {0};
     int words = parts->words;
     for (int octet = 0; octet < 8 * words; octet++) query[octet / 8] = query[octet / 8] << 8 | value[octet];
-    Scan *scan = best_scan();
-    Probe *probe = best_probe();
+    const Way *way = best_way();
     hits->count = 0;
     for (int32_t i = 0; i < parts->many; i++) {
         const Segment *s = parts->parts[i].segment;
         const Probes *p = parts->parts[i].probes;
         int64_t at = hits->count;
-        if (!p) scan(s, query, 1, 0, (unsigned)parts->radius, hits);
-        else if (probe(s, p, query, 1, (unsigned)parts->radius, hits, scan) != DONE) return -1;
+        if (!p) way->scan(s, query, 1, 0, (unsigned)parts->radius, hits);
+        else if (probe(s, p, query, 1, (unsigned)parts->radius, hits, way) != DONE) return -1;
         for (; at < hits->count && at < hits->room; at++) spell(s, hits->rows[at], words, hits->values + 8 * words * at);
     }
     return hits->count;

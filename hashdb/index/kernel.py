@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hashdb.index.plan import Chunks, masks
 from hashdb.index.vectors import Entries, Words
 
-VERSION = 3
+VERSION = 4
 """The version that a compatible kernel returns: a kernel compiled from older sources is not used."""
 FIRST_ROOM, MAX_KEPT_ROOM = 4_096, 1 << 18
 """The hits that a thread has room for at first, and at most between searches (11 MB)."""

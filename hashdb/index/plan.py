@@ -111,13 +111,13 @@ def worth_verifying(candidates: int, count: int, bits: int) -> bool:
 
 @lru_cache(maxsize=64)
 def masks(width: int, radius: int) -> NDArray[np.uint32]:
-    """The values to XOR a chunk value with, to get every value within `radius` bits of it, nearest first."""
+    """The values to XOR a chunk value with, to get every value within `radius` bits of it, sorted."""
     bit_masks = [
         sum(1 << bit for bit in flipped)
         for distance in range(radius + 1)
         for flipped in combinations(range(width), distance)
     ]
-    return np.array(bit_masks, np.uint32)
+    return np.array(sorted(bit_masks), np.uint32)
 
 
 def _even(bits: int, chunks: int) -> tuple[int, ...]:

@@ -23,13 +23,13 @@ from hashdb.index import vectors
 from hashdb.index.folder import opener, sync_folder
 from hashdb.index.kernel import SearchResults, Table, kernel
 from hashdb.index.plan import Chunks, choose_chunks, probing_cost, scanning_cost, worth_probing
-from hashdb.index.vectors import Entries, Hits, Lane, Words, allocate, chunk_of, copy_columns, distinct
+from hashdb.index.vectors import Entries, Hits, Lane, Words, allocate, chunk_of, copy_columns, distinct, use_huge_pages
 
 _MAGIC = b"hashdb segment 2\n"
 _BLOCK_SIZE = 16 * 1024 * 1024
 """Bytes with one checksum."""
-_PIECE_SIZE = 1024 * 1024
-"""Bytes that are read or written at a time."""
+_PIECE_SIZE = 2 * 1024 * 1024
+"""Bytes that are read or written at a time: a huge page, which the system maps whole if it was written whole."""
 _ALIGNMENT = 64
 _MAX_HEADER = 1024 * 1024
 _MAX_CHECKSUM = 2**32 - 1
@@ -234,6 +234,7 @@ def open_segment(path: Path) -> Segment:
     try:
         with path.open("rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        use_huge_pages(mapped)
     except OSError as error:
         raise _unreadable(path, error) from None
     try:
@@ -323,13 +324,16 @@ def _write_arrays(file: BinaryIO, arrays: list[tuple[str, NDArray[Any]]]) -> Ite
             start = 0
             while start < len(part):
                 # Copying or checking more at a time would let no other thread run.
-                piece = part[start : start + min(_PIECE_SIZE, _BLOCK_SIZE - position % _BLOCK_SIZE)]
+                piece = part[start : start + _PIECE_SIZE - file.tell() % _PIECE_SIZE]
                 file.write(piece)
-                checksum = zlib.crc32(piece, checksum)
-                start, position = start + len(piece), position + len(piece)
-                if position % _BLOCK_SIZE == 0:
-                    yield checksum
-                    checksum = 0
+                start += len(piece)
+                while piece:
+                    checked = piece[: _BLOCK_SIZE - position % _BLOCK_SIZE]
+                    checksum, position = zlib.crc32(checked, checksum), position + len(checked)
+                    piece = piece[len(checked) :]
+                    if position % _BLOCK_SIZE == 0:
+                        yield checksum
+                        checksum = 0
     if position % _BLOCK_SIZE:
         yield checksum
 

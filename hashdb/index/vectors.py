@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
+from itertools import repeat
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
@@ -34,9 +36,14 @@ def allocate(shape: tuple[int, ...], type: type[_Number]) -> NDArray[_Number]:
     if size < _LARGE_ARRAY:
         return np.empty(shape, type)
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        pages.madvise(mmap.MADV_HUGEPAGE)
+    use_huge_pages(pages)
     return np.frombuffer(pages, type).reshape(shape)
+
+
+def use_huge_pages(pages: mmap.mmap) -> None:
+    """Ask for pages of 2 MiB, where the system has them: a search reads places that are far apart."""
+    with suppress(AttributeError, OSError):
+        pages.madvise(mmap.MADV_HUGEPAGE)
 
 
 @cache
@@ -58,7 +65,7 @@ def copy_columns(part: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def pack(values: Sequence[int], bits: int) -> Words:
     """The words of values of `bits` bits. Raises OverflowError for a longer or negative value."""
-    octets = b"".join(value.to_bytes(bits // 8) for value in values)
+    octets = b"".join(map(int.to_bytes, values, repeat(bits // 8)))
     return np.frombuffer(octets, ">u8").astype(np.uint64).reshape(len(values), bits // 64)
 
 

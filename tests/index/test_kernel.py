@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from hashdb.index import kernel as kernels
 from hashdb.index import segment as segments
 from hashdb.index import vectors
+from hashdb.index.bktree import BKTreeIndex
 from hashdb.index.kernel import Kernel, Parts, SearchResults, Table, engine, kernel
 from hashdb.index.plan import Chunks
-from hashdb.index.segment import Segment
+from hashdb.index.segment import Segment, build_segment
 from hashdb.index.vectors import Lane, Words, distinct, pack, unpack
 
 _PROBES = 60_000
@@ -133,6 +134,41 @@ def test_the_kernel_finds_what_numpy_and_counting_find(native: Kernel, bits: int
     assert told(native.scan(table, queries, radius)) == expected
     assert told(native.probe(table, cut, queries, radius)) == expected
     assert by_numpy(segment, queries, radius) == expected
+
+
+@of_every_length
+@pytest.mark.parametrize("kind", ["spread", "flat", "bucket", "complements"])
+@pytest.mark.parametrize("many", [127, 128, 1_024, 1_025, 2_100])
+def test_a_batch_that_is_sorted_finds_what_counting_finds(native: Kernel, bits: int, kind: str, many: int) -> None:
+    rng = random.Random(many)
+    words = distinct(pack(drawn(kind, 300, bits, rng), bits))
+    stored = unpack(words)
+    asked = [rng.getrandbits(bits) if n % 3 else flipped(rng.choice(stored), n % 45, bits, rng) for n in range(many)]
+    # Chunks of one part, of many parts, and of fewer values than there are parts; the last ones have many candidates.
+    cut = Chunks(bits, (7, 17, 8, *(16,) * (bits // 16 - 2)))
+    segment, radius = cut_into(words, cut), 10 if bits == 64 else 31
+    expected = plainly(words, pack(asked, bits), radius)
+    assert len(expected) > many // 20
+    assert told(native.probe(table_of(segment), cut, pack(asked, bits), radius)) == expected
+
+
+@of_every_length
+def test_a_batch_finds_what_a_bk_tree_finds(native: Kernel, bits: int) -> None:
+    rng = random.Random(bits)
+    stored = [rng.getrandbits(bits) for _ in range(2_000)]
+    stored += [flipped(value, rng.randrange(12), bits, rng) for value in stored[:500]]
+    asked = [flipped(rng.choice(stored), n % 40, bits, rng) for n in range(150)]
+    tree = BKTreeIndex(bits)
+    tree.add(stored)
+    segment = build_segment(pack(stored, bits), 10, Chunks(bits, (16,) * (bits // 16)))
+    for radius in (4, 10) if bits == 64 else (4, 10, 31):
+        queries, rows, distances = segment.probe(pack(asked, bits), radius)
+        found: list[list[tuple[int, int]]] = [[] for _ in asked]
+        hits = zip(queries.tolist(), distances.tolist(), unpack(segment.words(rows)), strict=True)
+        for query, distance, value in hits:
+            found[query].append((distance, value))
+        assert list(map(sorted, found)) == list(map(sorted, tree.search(asked, radius)))
+        assert sum(map(len, found)) > 5
 
 
 @of_every_length

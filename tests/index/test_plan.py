@@ -74,9 +74,8 @@ def test_masks_are_the_ball_around_a_value(width: int) -> None:
     for radius in range(-1, width + 3):
         near = [mask for mask in range(1 << width) if mask.bit_count() <= radius]
         found = masks(width, radius).tolist()
-        assert sorted(found) == near
+        assert found == near
         assert ball_size(width, radius) == len(near)
-        assert [mask.bit_count() for mask in found] == sorted(mask.bit_count() for mask in found)
 
 
 @of_every_length
