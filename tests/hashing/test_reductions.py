@@ -72,6 +72,19 @@ def test_a_picture_that_pillow_has_in_pieces_is_reduced_as_by_pillow_and_numpy(s
     check_samples(colour)
 
 
+def test_a_picture_that_pillow_has_line_by_line_is_reduced_as_by_pillow_and_numpy() -> None:
+    core = vars(Image)["core"]
+    usual = core.get_block_size()
+    core.set_block_size(4096)
+    try:
+        colour = picture(1_300, 700, 1)
+        assert reductions._borrowed(colour.crop((0, 0, 1_300, 2))) is None
+        check_greys(colour)
+        check_samples(colour)
+    finally:
+        core.set_block_size(usual)
+
+
 def test_pixels_that_pillow_has_in_one_piece_are_not_copied() -> None:
     colour = drawn(300, 200)
     pixels = reductions._borrowed(colour)
