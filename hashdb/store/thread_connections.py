@@ -88,7 +88,8 @@ class ThreadConnections:
         try:
             yield made(Snapshot(held.connection, self.dialect))
             _run(held.connection, "COMMIT")
-        except self._driver.Error as error:
+        except self._driver.OperationalError as error:
+            # Any other error of the driver is a mistake of ours.
             raise StoreBusy(RETRY_AFTER) from error
         use_short_queries(held.connection)
         self._local.held = held
