@@ -6,6 +6,7 @@ import errno
 import gc
 import ipaddress
 import os
+import select
 import signal
 import socket
 import stat
@@ -26,7 +27,6 @@ from flask import Flask
 from flask.helpers import get_debug_flag
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.gthread import ThreadWorker
 
 from hashdb import __version__
 from hashdb.cli.help import Command
@@ -114,34 +114,6 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         super().handle_term()
 
 
-class ThreadedWorker(ThreadWorker):  # type: ignore[misc]
-    """A gunicorn worker that, when it stops, answers every client that has connected and accepts no new ones.
-
-    gunicorn's own worker keeps its socket open until the last connection ends, and accepts no connection meanwhile.
-    Clients that connect then are cut off seconds later, and a proxy may not repeat a request that changes something.
-    """
-
-    def handle_request(self, req: Any, conn: Any) -> bool:
-        # The connection cannot be used after a body that was not read to its end: tell the client that it closes.
-        if getattr(req.body.reader, "length", sys.maxsize) > self.app.largest_body:
-            req.force_close()
-        return bool(super().handle_request(req, conn))
-
-    def set_accept_enabled(self, enabled: bool) -> None:
-        super().set_accept_enabled(enabled)
-        if not enabled and not self.alive:
-            for listener in self.sockets:
-                self._accept_pending(listener)
-                listener.close()
-
-    def _accept_pending(self, listener: Any) -> None:
-        listener.setblocking(False)
-        accepted = -1
-        while accepted < self.nr_conns:
-            accepted = self.nr_conns
-            self.accept(listener)
-
-
 class _Gunicorn(BaseApplication):  # type: ignore[misc]
     """The application as gunicorn runs it. Each worker opens its own database connections and index."""
 
@@ -158,7 +130,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         options = {
             "bind": self._bind,
             "workers": self._workers,
-            "worker_class": f"{__name__}.{ThreadedWorker.__name__}",
+            # macOS has no epoll: there, gunicorn's own worker serves.
+            "worker_class": "hashdb.cli.worker.ThreadedWorker" if hasattr(select, "epoll") else "gthread",
             "threads": _THREADS,
             # Without it the kernel gives most short connections to one worker.
             "reuse_port": True,

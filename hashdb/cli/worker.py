@@ -1,0 +1,146 @@
+"""A worker of gunicorn whose threads wait for requests themselves."""
+
+from __future__ import annotations
+
+import logging
+import select
+import sys
+import time
+from contextlib import suppress
+from threading import Lock, Thread
+from typing import Any
+
+from gunicorn.workers import gthread
+
+_NEXT = select.EPOLLIN | select.EPOLLONESHOT
+"""One event, for one thread, as soon as there is something to read."""
+_NOW = _NEXT | select.EPOLLOUT
+"""One event at once: a connection can always be written to."""
+log = logging.getLogger("hashdb.serve")
+
+
+class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
+    """A gunicorn worker in which the thread that waits for a connection also reads its request and answers it.
+
+    gunicorn's own worker passes each request from its main thread to another one and back. Each time, a thread is woken
+    and waits for the interpreter's lock.
+
+    When this worker stops, it answers every client that has connected and accepts no new ones. gunicorn's own keeps its
+    socket open until the last connection ends, and accepts no connection meanwhile. Clients that connect then are cut
+    off seconds later, and a proxy may not repeat a request that changes something.
+    """
+
+    def init_process(self) -> None:
+        self._epoll = select.epoll()
+        self._open = set[Any]()
+        # Those that no thread has: who takes one out of here, a thread or the end of its time, has it alone.
+        self._waiting = dict[int, Any]()
+        self._accepting = Lock()
+        self._largest_body = getattr(self.app, "largest_body", sys.maxsize)
+        super().init_process()
+
+    def run(self) -> None:
+        self.poller.register(self.method_queue.fileno(), select.EPOLLIN, self.method_queue.run_callbacks)
+        self._listeners = {listener.fileno(): listener for listener in self.sockets}
+        for number, listener in self._listeners.items():
+            listener.setblocking(False)
+            self._epoll.register(number, _NEXT)
+        for _ in range(self.cfg.threads):
+            Thread(target=self._serve, name="requests", daemon=True).start()
+        while self.alive and self.is_parent_alive():
+            self.notify()
+            self._close_waiting(time.monotonic())
+            self._accept_again()
+            # Until a second has passed, or a signal has come.
+            self.wait_for_and_dispatch_events(1.0)
+        self.alive = False
+        self._stop()
+
+    def _stop(self) -> None:
+        """Accept who has connected, and wait until every connection is closed."""
+        with self._accepting:
+            for listener in self.sockets:
+                with suppress(OSError):
+                    while True:
+                        self._accept_one(listener)
+                listener.close()
+        stopped = now = time.monotonic()
+        while self._open and now < stopped + self.cfg.graceful_timeout:
+            self.notify()
+            self.wait_for_and_dispatch_events(0.05)
+            now = time.monotonic()
+            # Until then, a client may be sending: it is answered, and told that the connection closes.
+            if now > stopped + gthread.STOP_KEEPALIVE_LINGER:
+                self._close_waiting(now + self.cfg.keepalive - gthread.STOP_KEEPALIVE_LINGER)
+
+    def _serve(self) -> None:
+        """What each thread does: take an event, and answer one request or accept one connection."""
+        while True:
+            for number, _ in self._epoll.poll(-1, 1):
+                try:
+                    if (listener := self._listeners.get(number)) is not None:
+                        self._accept(listener)
+                    elif (connection := self._waiting.pop(number, None)) is not None:
+                        self._answer(connection)
+                except Exception as error:
+                    # The thread goes on: without it, the worker would answer fewer requests at once.
+                    log.error("unexpected %s at a connection", type(error).__name__)
+
+    def _accept(self, listener: Any) -> None:
+        with self._accepting:
+            if not self.alive:
+                return
+            try:
+                self._accept_one(listener)
+            except BlockingIOError:
+                # The client has gone.
+                pass
+            except OSError:
+                # Such as too many open files: `_accept_again` goes on.
+                return
+            if len(self._open) < self.worker_connections:
+                self._epoll.modify(listener.fileno(), _NEXT)
+
+    def _accept_again(self) -> None:
+        """Accept on, where it was not possible to accept another connection."""
+        if len(self._open) < self.worker_connections:
+            for number in self._listeners:
+                self._epoll.modify(number, _NEXT)
+
+    def _accept_one(self, listener: Any) -> None:
+        client, address = listener.accept()
+        connection = gthread.TConn(self.cfg, client, address, listener.getsockname())
+        # A thread has it only when it has sent something.
+        connection.data_ready = True
+        self._open.add(connection)
+        connection.set_timeout()
+        self._waiting[client.fileno()] = connection
+        self._epoll.register(client.fileno(), _NEXT)
+
+    def _answer(self, connection: Any) -> None:
+        if not self.handle(connection):
+            self._open.discard(connection)
+            connection.close(graceful=True)
+            return
+        number = connection.sock.fileno()
+        # The client may have sent the next request with this one: then no other event would come.
+        events = _NOW if connection.parser.unreader.buf.getvalue() else _NEXT
+        connection.set_timeout()
+        self._waiting[number] = connection
+        # A worker that stops may have closed it since.
+        with suppress(OSError):
+            self._epoll.modify(number, events)
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        # The connection cannot be used after a body that was not read to its end: tell the client that it closes.
+        is_large = getattr(req.body.reader, "length", sys.maxsize) > self._largest_body
+        if is_large or len(self._open) > self.max_keepalived:
+            req.force_close()
+        return bool(super().handle_request(req, conn))
+
+    def _close_waiting(self, now: float) -> None:
+        """Close each connection without a request whose time has passed."""
+        for number, connection in list(self._waiting.items()):
+            if connection.timeout <= now and self._waiting.pop(number, None) is connection:
+                self._open.discard(connection)
+                connection.close()
