@@ -10,7 +10,10 @@ from contextlib import suppress
 from threading import Lock, Thread
 from typing import Any
 
+from gunicorn.http.wsgi import Response
 from gunicorn.workers import gthread
+
+from hashdb.cli.plain_requests import Parser, PlainRequest, answer
 
 _NEXT = select.EPOLLIN | select.EPOLLONESHOT
 """One event, for one thread, as soon as there is something to read."""
@@ -29,6 +32,8 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
     socket open until the last connection ends, and accepts no connection meanwhile. Clients that connect then are cut
     off seconds later, and a proxy may not repeat a request that changes something.
     """
+
+    alive: bool
 
     def init_process(self) -> None:
         self._epoll = select.epoll()
@@ -110,7 +115,9 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
     def _accept_one(self, listener: Any) -> None:
         client, address = listener.accept()
         connection = gthread.TConn(self.cfg, client, address, listener.getsockname())
-        # A thread has it only when it has sent something.
+        connection.parser = Parser(self.cfg, client, address, connection.server)
+        connection.init()
+        # A thread has it only when the client has sent something.
         connection.data_ready = True
         self._open.add(connection)
         connection.set_timeout()
@@ -132,11 +139,26 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
             self._epoll.modify(number, events)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
+        if len(self._open) > self.max_keepalived:
+            req.force_close()
+        if isinstance(req, PlainRequest):
+            return self._answer_plain(req, conn)
         # The connection cannot be used after a body that was not read to its end: tell the client that it closes.
-        is_large = getattr(req.body.reader, "length", sys.maxsize) > self._largest_body
-        if is_large or len(self._open) > self.max_keepalived:
+        if getattr(req.body.reader, "length", sys.maxsize) > self._largest_body:
             req.force_close()
         return bool(super().handle_request(req, conn))
+
+    def _answer_plain(self, request: PlainRequest, connection: Any) -> bool:
+        if not self.alive:
+            request.force_close()
+        response = Response(request, connection.sock, self.cfg)
+        try:
+            return answer(self.wsgi, request, response)
+        except Exception:
+            if response.headers_sent:
+                # Another answer in the middle of this one would be read as part of it.
+                raise StopIteration from None
+            raise
 
     def _close_waiting(self, now: float) -> None:
         """Close each connection without a request whose time has passed."""
