@@ -23,8 +23,9 @@ from scripts.benchmarks.load import Load, send
 _PORT = 8123
 _APP = "scripts.benchmarks.application:app"
 _GUNICORN = f"gunicorn -b 127.0.0.1:{_PORT} -w 2 --reuse-port --no-control-socket --log-level error {_APP} -k"
-_GRANIAN = f"granian --interface wsgi --host 127.0.0.1 --port {_PORT} --workers 2 --no-log --backpressure 64 {_APP}"
+_GRANIAN = f"granian --interface wsgi --host 127.0.0.1 --port {_PORT} --workers 2 --no-log --http 1 {_APP}"
 SERVERS = {
+    "the worker of hashdb serve, 8 threads": f"{_GUNICORN} hashdb.cli.worker.ThreadedWorker --threads 8",
     "gunicorn gthread, 8 threads": f"{_GUNICORN} gthread --threads 8",
     "gunicorn gthread, 2 threads": f"{_GUNICORN} gthread --threads 2",
     "gunicorn sync": f"{_GUNICORN} sync",
