@@ -9,12 +9,12 @@ import os
 import re
 from collections.abc import Callable
 from io import BytesIO
+from ipaddress import ip_address
 from typing import Any
 from wsgiref.types import WSGIApplication
 
 from gunicorn.config import Config
 from gunicorn.http import RequestParser
-from gunicorn.http.message import HeaderPolicy
 from gunicorn.http.wsgi import Response, base_environ
 from gunicorn.util import http_date
 
@@ -58,11 +58,10 @@ class Parser(RequestParser):  # type: ignore[misc]
         """Of a connection between two addresses."""
         super().__init__(cfg, sock, client)
         self._sock = sock
-        policy = HeaderPolicy()
-        policy.cfg, policy.peer_addr = cfg, client
         # A proxy that gunicorn trusts says by these whether the client used TLS.
         self._schemes = {f"HTTP_{name.replace('-', '_')}": value for name, value in cfg.secure_scheme_headers.items()}
-        self._trusted = policy._peer_is_trusted_proxy()
+        allowed = cfg.forwarded_allow_ips
+        self._trusted = "*" in allowed or any(ip_address(client[0]) in one for one in cfg.forwarded_allow_networks())
         # gunicorn takes this prefix off the path.
         self._prefixed = bool(os.environ.get("SCRIPT_NAME"))
         self._environ: Environ = base_environ(cfg) | {
