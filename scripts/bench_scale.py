@@ -1,0 +1,134 @@
+"""The index with many values: prints a table, and writes docs/benchmarks/scale.md and scale.json.
+
+    scripts/bench scale [--values N ...] [--folder FOLDER] [--quick]
+
+By default 10 M and then 40 M values of 256 bits, of which the second need 8 GB of memory, 25 GB in the folder, and up
+to an hour. The files of one number of values are deleted before the next ones are made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashdb.index.kernel import engine
+from scripts.bench_index import own_pauses
+from scripts.benchmarks import data, own, report
+from scripts.benchmarks.engines import Process, make
+from scripts.benchmarks.report import number
+
+RADIUS = 31
+VALUES = (10_000_000, 40_000_000)
+QUICK = (200_000,)
+_ROUNDS, _QUERIES = 5, 1_000
+
+
+def main() -> None:
+    """Measure each number of values, and write the page; with --quick only print it."""
+    parser = argparse.ArgumentParser(prog="scripts/bench scale", description=__doc__.partition("\n")[0])
+    parser.add_argument("--values", type=int, action="append", help="how many, 10 M and 40 M by default")
+    parser.add_argument("--folder", type=Path, help="on a disk with room: the system's temporary folder by default")
+    parser.add_argument("--quick", action="store_true", help="200,000 values; writes no page")
+    arguments = parser.parse_args()
+    sizes = QUICK if arguments.quick else tuple(arguments.values or VALUES)
+    results: dict[str, Any] = {"machine": report.machine("numpy"), "seed": data.SEED, "engine": engine(), "sizes": []}
+    for count in sizes:
+        with tempfile.TemporaryDirectory(prefix="hashdb-bench-", dir=arguments.folder) as name:
+            results["sizes"].append(measure(Path(name), count))
+    lines = page(results)
+    if arguments.quick:
+        print("\n".join(lines))
+    else:
+        report.write("scale", lines, results)
+
+
+def measure(folder: Path, count: int) -> dict[str, Any]:
+    """Everything that is measured of so many values, in processes of their own."""
+    words = data.stored(count, 256)
+    np.save(folder / "values.npy", words)
+    np.save(folder / f"queries-{RADIUS}.npy", data.queries(words, _QUERIES, RADIUS))
+    del words
+    found: dict[str, Any] = {"values": count, "build": make("hashdb", folder, RADIUS)}
+    found["bytes"] = (folder / "hashdb.segment").stat().st_size
+    with Process("hashdb", folder, RADIUS) as process:
+        asked = [
+            process.ask("single", radius=RADIUS, count=_QUERIES) | process.ask("batch", radius=RADIUS, count=_QUERIES)
+            for _ in range(_ROUNDS)
+        ]
+        found |= {key: float(np.median([one[key] for one in asked])) for key in asked[0]}
+        found["memory"] = process.ask("memory")
+    (folder / "hashdb.segment").unlink()
+    found["keep"] = own.measure("keep", folder, RADIUS)
+    found["open"] = own.measure("open", folder, RADIUS)["milliseconds"]
+    found["pauses"] = own_pauses(folder, True)
+    return found
+
+
+def page(results: dict[str, Any]) -> list[str]:
+    """The page."""
+    return [
+        "# The index with many values, measured",
+        "",
+        "For operators of a large service: what an index of tens of millions of values needs, and how fast it answers.",
+        "",
+        "Written by `./scripts/bench scale`; do not edit.",
+        report.told(results["machine"]),
+        f"The index uses: {results['engine']}. The seed is {results['seed']}.",
+        f"The load of the machine was {results['machine']['load']:.0f} at the start: above the number of cores, "
+        "all elapsed times are longer.",
+        f"Values of 256 bits, radius {RADIUS}, from memory-mapped files in the system's cache.",
+        "",
+        "## Queries",
+        "",
+        "Times of queries are processor time.",
+        *report.table(
+            ("values", "build s", "open ms", "p50 µs", "p99 µs", "queries/s in batches of 1,000", "GB of files",
+             "bytes a value", "MB resident", "MB private"),
+            [_queries(one) for one in results["sizes"]],
+        ),
+        "`open` is the time to the first right answer.",
+        "Resident memory is nearly all of mapped files, which processes share.",
+        "",
+        "## Growth while queries run",
+        "",
+        "One thread adds a quarter of the values in three parts, writes them and merges them, "
+        "while another one asks without a pause.",
+        *report.table(
+            ("values", "added", "values/s", "queries", "p50 ms", "p99 ms", "p99 at a random moment, ms"),
+            [_growth(one) for one in results["sizes"]],
+        ),
+    ]  # fmt: skip
+
+
+def _queries(one: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{one['values']:,}",
+        number(one["build"]),
+        number(one["open"]),
+        number(one["p50"]),
+        number(one["p99"]),
+        f"{one['rate']:,.0f}",
+        number(one["bytes"] / 1e9),
+        number(one["bytes"] / one["values"]),
+        number(one["memory"]["pss"] / 1e6),
+        number(one["memory"]["own"] / 1e6),
+    )
+
+
+def _growth(one: dict[str, Any]) -> tuple[str, ...]:
+    added, meanwhile = one["values"] - one["keep"]["values"], one["pauses"]["all of these"]
+    return (
+        f"{one['values']:,}",
+        f"{added:,}",
+        f"{added / meanwhile['seconds']:,.0f}",
+        f"{meanwhile['queries']:,}",
+        *(number(meanwhile[key]) for key in ("p50", "p99", "wait")),
+    )
+
+
+if __name__ == "__main__":
+    main()
