@@ -12,7 +12,7 @@ _RFC3339 = re.compile(
     re.ASCII,
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_instant(text: str) -> datetime:
@@ -44,7 +44,7 @@ def format_instant(at: datetime) -> str:
 
 def to_microseconds(at: datetime) -> int:
     """The microseconds since 1970 in UTC, which is how the store keeps instants."""
-    return (at - EPOCH) // _MICROSECOND
+    return (at - EPOCH) // MICROSECOND
 
 
 def from_microseconds(count: int) -> datetime:

@@ -5,7 +5,7 @@ SQLAlchemy builds each statement once. The driver executes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain
@@ -130,7 +130,26 @@ class Snapshot:
     def execute(self, query: Select[Any] | Update, parameters: Parameters) -> list[tuple[Any, ...]]:
         """The rows of a statement, as SQLAlchemy's connection returns them; none of an UPDATE."""
         sizes = tuple([(name, len(value)) for name, value in parameters.items() if isinstance(value, list)])
-        return _compile(query, self._dialect, sizes).rows(self._connection, parameters)
+        compiled = _compile(query, self._dialect, sizes)
+        values = dict(compiled.constants)
+        for name, process in compiled.binds.items():
+            given = parameters[name]
+            if name in compiled.names:
+                typed = given if process is None else map(process, given)
+                values.update(zip(compiled.names[name], typed, strict=True))
+            else:
+                values[name] = given if process is None else process(given)
+        order = compiled.order
+        cursor = self._connection.cursor()
+        cursor.execute(compiled.text, values if order is None else list(map(values.__getitem__, order)))
+        rows = list(cursor.fetchall()) if cursor.description else []
+        cursor.close()
+        if not rows:
+            return rows
+        columns: list[Iterable[Any]] = list(zip(*rows, strict=True))
+        for place, process in compiled.results:
+            columns[place] = map(process, columns[place])
+        return list(zip(*columns, strict=True))
 
 
 def _run(connection: PoolProxiedConnection, text: str) -> None:
@@ -149,31 +168,8 @@ class _Compiled(NamedTuple):
     binds: Mapping[str, _Process]
     names: Mapping[str, Sequence[str]]
     """The names of the values of each list."""
-    results: Sequence[_Process]
-
-    def rows(self, connection: PoolProxiedConnection, parameters: Parameters) -> list[tuple[Any, ...]]:
-        """Execute it."""
-        cursor = connection.cursor()
-        cursor.execute(self.text, self._values(parameters))
-        rows = list(cursor.fetchall()) if cursor.description else []
-        cursor.close()
-        if not rows:
-            return rows
-        columns = [
-            column if process is None else map(process, column)
-            for process, column in zip(self.results, zip(*rows, strict=True), strict=True)
-        ]
-        return list(zip(*columns, strict=True))
-
-    def _values(self, parameters: Parameters) -> Parameters | Sequence[Any]:
-        values = dict(self.constants)
-        for name, process in self.binds.items():
-            given = parameters[name]
-            if name in self.names:
-                values.update(zip(self.names[name], given if process is None else map(process, given), strict=True))
-            else:
-                values[name] = given if process is None else process(given)
-        return values if self.order is None else [values[name] for name in self.order]
+    results: Sequence[tuple[int, Callable[[Any], Any]]]
+    """The places of the columns that are converted, and how."""
 
 
 @lru_cache(1_024)
@@ -186,5 +182,6 @@ def _compile(query: Select[Any] | Update, dialect: Dialect, sizes: tuple[tuple[s
     constants = {name: value for name, value in expanded.parameters.items() if name not in varying}
     binds = {name: compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in given}
     columns = query.selected_columns if isinstance(query, Select) else ()
-    results = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
+    processes = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
+    results = [(place, process) for place, process in enumerate(processes) if process is not None]
     return _Compiled(expanded.statement, expanded.positiontup, constants, binds, expanded.parameter_expansion, results)

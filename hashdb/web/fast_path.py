@@ -74,11 +74,16 @@ class FastPath:
             actor = authenticate_key(self._state, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
             actor.require(kind.scope)
             self._state.limits.use(actor, (kind.scope,))
-            is_large = int(environ["CONTENT_LENGTH"]) > LARGE
+            content: bytes | None = None
             if kind.scope is Scope.CONTRIBUTE:
                 content = self._contribute(environ, actor)
-            else:
-                content = self._answer_large(environ, actor) if is_large else self._answer(environ, actor)
+            elif int(environ["CONTENT_LENGTH"]) > LARGE:
+                content = self._answer_large(environ, actor)
+            elif (body := _read_body(environ)) is not None:
+                queries = read_queries(body, ValidationContext(db.rules, db.now()))
+                # Authentication has read the head of the log: only a request that waited reads it again.
+                matched = matches.match(db, actor, queries, head=db.index.catch_up(db.follower.head))
+                content = answer_text(matched).encode()
             if content is None:
                 return self._application(environ, start_response)
         except Exception as error:
@@ -93,20 +98,12 @@ class FastPath:
         return [content]
 
     def _contribute(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
+        """The content of the answer; None if the body is truncated."""
         if (body := _read_body(environ)) is None:
             return None
         db = self._state.db
         key = parse_idempotency_key(environ.get("HTTP_IDEMPOTENCY_KEY"), CONTRIBUTIONS, body)
         return contribute(db, actor, body, key, validation_context_of(db)).json_text().encode()
-
-    def _answer(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
-        """The content of the answer; None if the body is truncated."""
-        if (body := _read_body(environ)) is None:
-            return None
-        db = self._state.db
-        queries = read_queries(body, ValidationContext(db.rules, db.now()))
-        # Authentication has read the head of the log: only a request that waited reads it again.
-        return answer_text(matches.match(db, actor, queries, head=db.index.catch_up(db.follower.head))).encode()
 
     def _answer_large(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
         db = self._state.db

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from time import perf_counter
 
@@ -48,37 +48,29 @@ def match(
         actor.require(Scope.AUDIT)
     told_distances = actor.told_distances
     check(db, queries, told_distances=told_distances)
-    if len(queries) > FEW and not has_turn:
-        with db.places.place(actor), turn(db, actor):
-            answer = _answer(db, actor, queries, quarantined, None)
-    else:
-        answer = _answer(db, actor, queries, quarantined, head)
-    if not told_distances:
-        return replace(answer, results=tuple(result.without_distances() for result in answer.results))
-    return answer
-
-
-def _answer(db: HashDB, actor: Actor, queries: Sequence[Query], quarantined: bool, head: Head | None) -> Answer:
-    """The answer, counted."""
-    # Spent only at the request's turn: a request that is told to retry has used nothing.
-    now = db.now()
-    if actor.key is not None:
-        db.budgets.spend(actor, query_cost(queries), now)
-    if head is None:
-        head = db.index.catch_up()
-    started = perf_counter()
-    suggested, through = suggest(queries, db.index.search)
-    searched = perf_counter()
-    if any(suggested):
-        standings = tuple(Standing) if quarantined else MATCHING
-        answer = Answer(_results(db, queries, suggested, through, standings), head.seq)
-        db.timed((searched - started, perf_counter() - searched))
-    else:
-        answer = Answer(tuple([Result(query.id, (), 0) for query in queries]), head.seq)
-        db.timed((searched - started, 0.0))
+    is_batch = len(queries) > FEW and not has_turn
+    with db.places.place(actor) if is_batch else nullcontext(), turn(db, actor) if is_batch else nullcontext():
+        # Spent only at the request's turn: a request that is told to retry has used nothing.
+        now = db.now()
+        if actor.key is not None:
+            db.budgets.spend(actor, query_cost(queries), now)
+        if head is None or is_batch:
+            head = db.index.catch_up()
+        started = perf_counter()
+        suggested, through = suggest(queries, db.index.search)
+        searched = perf_counter()
+        if any(suggested):
+            standings = tuple(Standing) if quarantined else MATCHING
+            answer = Answer(_results(db, queries, suggested, through, standings), head.seq)
+            db.timed((searched - started, perf_counter() - searched))
+        else:
+            answer = Answer(tuple([Result(query.id, (), 0) for query in queries]), head.seq)
+            db.timed((searched - started, 0.0))
     if actor.member is not None:
         db.stats.match(now, actor.member.id, queries, answer)
         db.suspicions.note(actor, queries, answer)
+    if not told_distances:
+        return replace(answer, results=tuple(result.without_distances() for result in answer.results))
     return answer
 
 
@@ -95,7 +87,8 @@ def _results(
     with db.store.holders() as stored:
         few = stored.holders(signals, now, standings, MATCHES_A_REQUEST + 1)
         is_many = len(few) > MATCHES_A_REQUEST
-        for holder in stored.all_holders(signals, now, standings) if is_many else few:
+        # Very many holders are read without the fields of a match.
+        for holder in stored.holders(signals, now, standings, detailed=False) if is_many else few:
             by_signal[holder.signal].append(holder)
         decided = decide(queries, suggested, through, by_signal, stored.having)
         confirming = stored.confirming({id for choice in decided for id in choice.judged})

@@ -33,27 +33,34 @@ class Holders:
         self._select: Callable[[Select[Any], Mapping[str, Any]], Iterable[Any]] = connection.execute
 
     def holders(
-        self, wanted: Collection[Signal], now: datetime, standings: Collection[Standing], limit: int | None = None
+        self,
+        wanted: Collection[Signal],
+        now: datetime,
+        standings: Collection[Standing],
+        limit: int | None = None,
+        *,
+        detailed: bool = True,
     ) -> list[Holder]:
         """The active contributions that hold any of the signals: a holder for each contribution and signal, unordered.
 
-        At most `limit` of them, an arbitrary part.
+        At most `limit` of them, an arbitrary part. Unless `detailed`, they are without `about`.
         """
+        by_algorithm: dict[Algorithm, dict[bytes, Signal]] = defaultdict(dict)
+        for signal in wanted:
+            by_algorithm[signal.algorithm][signal.to_bytes()] = signal
         holders: list[Holder] = []
-        for by_value, rows in self._read(_HOLDERS, wanted, now, standings, limit):
-            for value, id, member, severity, standing, *about in rows:
-                holders.append(
-                    Holder(by_value[value], id, member, severity, _STANDINGS[standing], MatchDetails(*about))
-                )
+        parameters: dict[str, Any] = {"now": now, "standings": list(map(str, standings))}
+        statement, left = _HOLDERS if detailed else _ALL_HOLDERS, _ALL if limit is None else limit
+        for algorithm, by_value in by_algorithm.items():
+            values = sorted(by_value)
+            for start in range(0, len(values) if left else 0, CHUNK):
+                parameters |= {"algorithm": str(algorithm), "octets": values[start : start + CHUNK], "limit": left}
+                before = len(holders)
+                for value, id, member, severity, standing, *about in self._select(statement, parameters):
+                    details = MatchDetails(*about) if detailed else None
+                    holders.append(Holder(by_value[value], id, member, severity, _STANDINGS[standing], details))
+                left -= len(holders) - before
         return holders
-
-    def all_holders(
-        self, found: Collection[Signal], now: datetime, standings: Collection[Standing]
-    ) -> Iterator[Holder]:
-        """As `holders`, but without `about`, for very many holders."""
-        for by_value, rows in self._read(_ALL_HOLDERS, found, now, standings, None):
-            for value, id, member, severity, standing in rows:
-                yield Holder(by_value[value], id, member, severity, _STANDINGS[standing], None)
 
     def about(self, ids: Collection[int]) -> dict[int, MatchDetails]:
         """The fields of these contributions that a match returns."""
@@ -71,31 +78,6 @@ class Holders:
             for id, algorithm in self._select(_HAVING, {"ids": chunk}):
                 algorithms_by_id[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
-
-    def _read(
-        self,
-        statement: Select[Any],
-        found: Collection[Signal],
-        now: datetime,
-        standings: Collection[Standing],
-        limit: int | None,
-    ) -> Iterator[tuple[Mapping[bytes, Signal], Sequence[Any]]]:
-        """The rows that hold each chunk of the signals, with the signals of that algorithm by their value."""
-        by_algorithm: dict[Algorithm, dict[bytes, Signal]] = defaultdict(dict)
-        for signal in found:
-            by_algorithm[signal.algorithm][signal.to_bytes()] = signal
-        parameters: dict[str, Any] = {"now": now, "standings": list(map(str, standings))}
-        left = _ALL if limit is None else limit
-        for algorithm, by_value in by_algorithm.items():
-            values = sorted(by_value)
-            for start in range(0, len(values), CHUNK):
-                chunk = values[start : start + CHUNK]
-                parameters |= {"algorithm": str(algorithm), "octets": chunk, "limit": left}
-                rows = list(self._select(statement, parameters))
-                yield by_value, rows
-                left -= len(rows)
-                if not left:
-                    return
 
     def confirming(self, ids: Collection[int]) -> dict[int, set[int]]:
         """The active members that confirm these contributions, by contribution."""
