@@ -18,7 +18,7 @@ codes = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
 
 @given(st.datetimes(timezones=st.just(UTC)) | st.none())
 def test_an_instant_comes_back_to_the_microsecond(at: datetime | None) -> None:
-    kept = InstantColumn().process_bind_param(at, DIALECT)
+    kept = InstantColumn().bind_processor(DIALECT)(at)
     assert InstantColumn().result_processor(DIALECT, None)(kept) == at
 
 

@@ -71,7 +71,7 @@ def test_more_values_than_a_statement_takes_are_asked_for_in_pieces(store: Store
         assert sorted(holder.contribution for holder in tx.matches.holders(every, NOON, ANY)) == ids
         assert len(tx.matches.holders(every, NOON, ANY, 700)) == 700
         assert len(tx.matches.holders(every, NOON, ANY, 500)) == 500
-        assert sorted(holder.contribution for holder in tx.matches.all_holders(every, NOON, ANY)) == ids
+        assert sorted(holder.contribution for holder in tx.matches.holders(every, NOON, ANY, detailed=False)) == ids
         assert sorted(tx.matches.about(ids)) == ids
 
 
@@ -79,7 +79,7 @@ def test_what_is_said_of_holders_may_be_read_later(store: Store, member: Member)
     with store.begin() as tx:
         tx.contributions.add(member, [draft(1, PHASH, severity=3), draft(PHASH, context=("synthetic",))], NOON)
         found = [signal(1), PHASH]
-        whole, thin = tx.matches.holders(found, NOON, ANY), list(tx.matches.all_holders(found, NOON, ANY))
+        whole, thin = (tx.matches.holders(found, NOON, ANY, detailed=detailed) for detailed in (True, False))
         assert [one.about for one in thin] == [None] * 3
         about = tx.matches.about({one.contribution for one in thin})
         assert sorted(one._replace(about=about[one.contribution]) for one in thin) == sorted(whole)
