@@ -18,7 +18,7 @@ from gunicorn.http import RequestParser
 from gunicorn.http.wsgi import Response, base_environ
 from gunicorn.util import http_date
 
-_MOST = 8_000
+MOST = 8_000
 """Bytes of a plain request."""
 _HEAD = re.compile(
     r"(GET|POST) ((/[A-Za-z0-9._~/-]{0,1000})(?:\?([!-\"$-~]{0,2000}))?) HTTP/1\.1\r\n"
@@ -76,7 +76,7 @@ class Parser(RequestParser):  # type: ignore[misc]
         }
 
     def __next__(self) -> Any:
-        data = self.unreader.take_buffered() or self._sock.recv(_MOST)
+        data = self.unreader.take_buffered() or self._sock.recv(MOST)
         environ, rest = self._read(data)
         self.unreader.unread(rest)
         if environ is None:
@@ -107,11 +107,11 @@ class Parser(RequestParser):  # type: ignore[misc]
             or not (scheme := self._scheme(headers))
             or not length.isdecimal()
             or len(length) > 4
-            or (end := head.end() + int(length)) > _MOST
+            or (end := head.end() + int(length)) > MOST
         ):
             return None, data
         while len(data) < end:
-            if not (more := self._sock.recv(_MOST)):
+            if not (more := self._sock.recv(MOST)):
                 return None, data
             data += more
         environ = self._environ | headers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import select
+import socket
 import sys
 import time
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import Any
 from gunicorn.http.wsgi import Response
 from gunicorn.workers import gthread
 
-from hashdb.cli.plain_requests import Parser, PlainRequest, answer
+from hashdb.cli.plain_requests import MOST, Parser, PlainRequest, answer
 
 _NEXT = select.EPOLLIN | select.EPOLLONESHOT
 """One event, for one thread, as soon as there is something to read."""
@@ -125,16 +126,31 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
         self._epoll.register(client.fileno(), _NEXT)
 
     def _answer(self, connection: Any) -> None:
-        if not self.handle(connection):
-            self._open.discard(connection)
-            connection.close(graceful=True)
+        unreader = connection.parser.unreader
+        goes_on = False
+        try:
+            if not unreader.buf.getvalue():
+                unreader.unread(connection.sock.recv(MOST, socket.MSG_DONTWAIT))
+            goes_on = self.handle(connection)
+        except BlockingIOError:
+            # The event was of another connection, which had this number before.
+            goes_on = True
+        except ConnectionError:
+            pass
+        finally:
+            if not goes_on:
+                self._open.discard(connection)
+                # gunicorn may have closed it.
+                with suppress(OSError):
+                    connection.close(graceful=True)
+        if not goes_on:
             return
         number = connection.sock.fileno()
         # The client may have sent the next request with this one: then no other event would come.
-        events = _NOW if connection.parser.unreader.buf.getvalue() else _NEXT
+        events = _NOW if unreader.buf.getvalue() else _NEXT
         connection.set_timeout()
         self._waiting[number] = connection
-        # A worker that stops may have closed it since.
+        # Another thread may have closed it since.
         with suppress(OSError):
             self._epoll.modify(number, events)
 
@@ -154,15 +170,26 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
         response = Response(request, connection.sock, self.cfg)
         try:
             return answer(self.wsgi, request, response)
-        except Exception:
+        except Exception as error:
             if response.headers_sent:
+                if not isinstance(error, OSError):
+                    log.error("unexpected %s in the middle of an answer", type(error).__name__)
                 # Another answer in the middle of this one would be read as part of it.
                 raise StopIteration from None
             raise
 
     def _close_waiting(self, now: float) -> None:
-        """Close each connection without a request whose time has passed."""
+        """End each connection without a request whose time has passed: a thread sees the end, and closes it.
+
+        Only a thread that has taken a connection out of `_waiting` closes it.
+        """
         for number, connection in list(self._waiting.items()):
-            if connection.timeout <= now and self._waiting.pop(number, None) is connection:
-                self._open.discard(connection)
-                connection.close()
+            if connection.timeout <= now and (taken := self._waiting.pop(number, None)) is not None:
+                # The number may have come to mean another connection since the list was made.
+                if taken is connection:
+                    with suppress(OSError):
+                        taken.sock.shutdown(socket.SHUT_RDWR)
+                self._waiting[number] = taken
+                # An event that came meanwhile has found nothing, and comes again.
+                with suppress(OSError):
+                    self._epoll.modify(number, _NOW)

@@ -101,8 +101,11 @@ def _box(places: NDArray[np.intp], length: int) -> tuple[NDArray[np.intp], NDArr
 def _sample(library: ctypes.CDLL, colour: Image.Image) -> Floats:
     width, height = colour.size
     down, across = bands(height), bands(width)
-    blurred, channels = np.zeros((_SAMPLES, width * 4), np.float32), 4
+    blurred, channels = np.zeros((_SAMPLES, width * 4), np.float32), 0
     for top, pixels in _strips(colour):
+        if channels not in (0, pixels.shape[2]):
+            # Pillow has one part of the picture in a form that is read in place, and another part not.
+            return _sample_by_numpy(colour)
         channels = pixels.shape[2]
         library.hashdb_blend(_at(pixels), width * channels, top, len(pixels), *down.pointers, _at(blurred))
     result = np.empty((_SAMPLES, _SAMPLES), np.float32)

@@ -101,8 +101,13 @@ _FEW = 8
 """Rows that one INSERT takes to PostgreSQL in one round trip; COPY takes three."""
 
 
-def insert_values(connection: Connection, table: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Insert rows of values in the driver's types, in the order of these columns."""
+def insert_values(
+    connection: Connection, table: str, names: Sequence[str], rows: Sequence[Sequence[Any]], few: int = _FEW
+) -> None:
+    """Insert rows of values in the driver's types, in the order of these columns.
+
+    More than `few` rows go to PostgreSQL by COPY, which also takes values in the types of SQLite.
+    """
     if not rows:
         return
     quoted = '", "'.join(names)
@@ -111,7 +116,7 @@ def insert_values(connection: Connection, table: str, names: Sequence[str], rows
     with closing(cursor):
         if connection.dialect.name == "sqlite":
             cursor.executemany(f"INSERT INTO {into} VALUES ({', '.join('?' * len(names))})", rows)
-        elif len(rows) <= _FEW:
+        elif len(rows) <= few:
             row_places = f"({', '.join(['%s'] * len(names))})"
             cursor.execute(f"INSERT INTO {into} VALUES {', '.join([row_places] * len(rows))}", [*chain(*rows)])
         else:

@@ -144,11 +144,16 @@ _SIGNAL = rb'"[a-z0-9]{1,16}:[0-9a-f]{1,64}"'
 _PLAIN = re.compile(
     (
         rb'\s*{\s*"queries"\s*:\s*\[\s*{\s*(?:"id"\s*:\s*(?:null|"(?P<id>[ !#-\[\]-~]{0,200})")\s*,\s*)?'
-        rb'"signals"\s*:\s*\[\s*(?P<signals>' + _SIGNAL + rb"(?:\s*,\s*" + _SIGNAL + rb")*)\s*\]\s*"
+        rb'"signals"\s*:\s*\[\s*(?P<signals>'
+        + _SIGNAL
+        + rb"(?:\s*,\s*"
+        + _SIGNAL
+        + b"){0,%d})" % (SIGNALS_AN_ITEM - 1)
+        + rb"\s*\]\s*"
         rb'(?:,\s*"radius"\s*:\s*{\s*}\s*)?}\s*\]\s*}\s*'
     ).replace(rb"\s", rb"[ \t\n\r]")
 )
-"""The text of one query that has signals, and nothing else but an id without escapes."""
+"""The text of one query that has at most 64 signals, and nothing else but an id without escapes."""
 
 
 def _read_plain(text: bytes, rules: Rules) -> Query | None:
@@ -159,7 +164,7 @@ def _read_plain(text: bytes, rules: Rules) -> Query | None:
         signals = tuple(map(Signal.parse, match["signals"].decode().split('"')[1::2]))
     except ValueError:
         return None
-    if len(signals) > SIGNALS_AN_ITEM or not {signal.algorithm for signal in signals}.issubset(rules.algorithms):
+    if not {signal.algorithm for signal in signals}.issubset(rules.algorithms):
         return None
     id = match["id"]
     return Query(tuple(dict.fromkeys(signals)), None if id is None else id.decode())

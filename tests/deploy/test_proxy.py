@@ -195,7 +195,7 @@ def test_a_batch_and_a_contribution_go_through_whole(proxied: Proxied) -> None:
     queries = [{"signals": [pdq(seed)]} for seed in range(1000)]
     with proxied.client() as client:
         # What changes something is sent to one replica only, whatever it answers.
-        statuses = {client.post("/v1/contributions", json={"contributions": [item(5)]}).status_code for _ in range(6)}
+        statuses = {client.post("/v1/contributions", json={"contributions": [item(5)]}).status_code for _ in range(30)}
         assert 201 in statuses and statuses <= {201, 503}
         assert len(client.post("/v1/matches", json={"queries": queries}).json()["results"]) == 1000
 

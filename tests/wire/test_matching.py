@@ -233,6 +233,14 @@ def _outcome(reads: Callable[[bytes], object], text: bytes) -> object:
         return type(error), str(error)
 
 
+def test_a_query_with_more_signals_than_it_may_have_is_left_to_pydantic_unread() -> None:
+    texts = [f'"{signal(seed)}"' for seed in range(65)]
+    plain = [f'{{"queries":[{{"signals":[{",".join(texts[:count])}]}}]}}'.encode() for count in (64, 65)]
+    assert _read_plain(plain[0], TERMS.rules) is not None
+    assert _read_plain(plain[1], TERMS.rules) is None
+    assert _outcome(lambda text: read_queries(text, TERMS), plain[1]) == _outcome(_by_pydantic, plain[1])
+
+
 @pytest.mark.parametrize("text", _PLAIN)
 def test_a_plain_query_is_read_as_pydantic_reads_it_whatever_byte_is_wrong(text: str) -> None:
     right = text.encode()
