@@ -63,7 +63,7 @@ def compare(revision: str, quick: bool, values: int) -> None:
         "",
         "For operators and contributors: how much faster, or slower, requests became.",
         "",
-        f"Written by `scripts/bench http --against {revision}{' --quick' if quick else ''}`; do not edit.",
+        f"Written by `scripts/bench http --against {revision}{' --quick' if quick else ''} --values {values}`; do not edit.",
         report.told(results["machine"]),
         f"`hashdb serve --workers {WORKERS}` on loopback, {values:,} PDQ values.",
         f"The client is {client()}, on the same cores.",
