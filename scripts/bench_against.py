@@ -58,12 +58,13 @@ def compare(revision: str, quick: bool, values: int) -> None:
     """Measure this checkout beside a revision, and write docs/benchmarks/against.md and .json."""
     rounds, seconds = (3, 3.0) if quick else (7, 4.0)
     results: dict[str, Any] = {"machine": report.machine("flask", "gunicorn", "sqlalchemy"), "against": revision}
+    length = " --quick" if quick else ""
     lines = [
         "# Requests beside an earlier version, measured",
         "",
         "For operators and contributors: how much faster, or slower, requests became.",
         "",
-        f"Written by `scripts/bench http --against {revision}{' --quick' if quick else ''} --values {values}`; do not edit.",
+        f"Written by `scripts/bench http --against {revision}{length} --values {values}`; do not edit.",
         report.told(results["machine"]),
         f"`hashdb serve --workers {WORKERS}` on loopback, {values:,} PDQ values.",
         f"The client is {client()}, on the same cores.",
