@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
 from hashdb import wire
-from hashdb.connection import ClientRequest, Connection, Params
+from hashdb.connection import LONGEST_WAIT, ClientRequest, Connection, Params
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
+from hashdb.domain.frames import Frame
 from hashdb.domain.ledger.checkpoints import (
     Checkpoint,
     CheckpointComparison,
@@ -28,12 +30,12 @@ from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Query, Result
 from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
-from hashdb.domain.rules import DRAFTS_A_REQUEST
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
 from hashdb.wire import PageModel, ResponseModel
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
 from hashdb.wire.problems import positions_from
+from hashdb.wire.videos import FramesOut, drafts_in_requests
 
 if TYPE_CHECKING:
     from hashdb.domain.sharing.feed import Changes, FeedPage
@@ -103,7 +105,7 @@ class Client:
     def contribute(
         self, drafts: Sequence[Draft], *, idempotency_key: str | None = None, imported: bool = False
     ) -> Receipt:
-        """Contribute drafts, a thousand a request. Each request stores all of its drafts or none, and only once.
+        """Contribute drafts, a thousand or 20,000 frames a request. Each request stores all of them or none, once.
 
         With your own `idempotency_key`, a repetition from another process is recognised too (24 hours). `imported`
         drafts may leave `removed_at` and `quality` unknown. InvalidInput names the faulty drafts by their positions in
@@ -112,13 +114,11 @@ class Client:
         key = idempotency_key or uuid.uuid4().hex
         recorded: list[Recorded] = []
         checkpoint = 0
-        for number, start in enumerate(range(0, max(1, len(drafts)), DRAFTS_A_REQUEST)):
+        for number, part in enumerate(drafts_in_requests(drafts)):
             headers = {"Idempotency-Key": f"{key}.{number}" if number else key}
-            text = wire.contributions.ContributionsIn.from_domain(
-                drafts[start : start + DRAFTS_A_REQUEST]
-            ).model_dump_json()
+            text = wire.contributions.ContributionsIn.from_domain(part).model_dump_json()
             request = ClientRequest("POST", "/v1/contributions", text, {"imported": 1} if imported else {}, headers)
-            with positions_from(start):
+            with positions_from(len(recorded)):
                 receipt = self._ask(wire.contributions.ReceiptOut, request).to_domain()
             recorded += receipt.recorded
             checkpoint = receipt.checkpoint
@@ -136,11 +136,31 @@ class Client:
             checkpoints.append(answer.checkpoint)
         return Answer(tuple(results), min(checkpoints))
 
-    def match_media(self, pictures: Sequence[bytes], *, transforms: bool = False) -> Answer:
-        """A result for each of 1 to 32 pictures, which the service hashes. Prefer to hash here, and use `match`."""
-        files = tuple((f"{number}", octets) for number, octets in enumerate(pictures))
+    def match_media(self, files: Sequence[bytes | BinaryIO], *, transforms: bool = False) -> Answer:
+        """A result for each of 1 to 32 pictures and videos, which the service hashes: it may take minutes.
+
+        Give a video as an open file, which is sent without reading it whole. Prefer to hash here, and use `match`.
+        """
         params = {"transforms": 1} if transforms else {}
-        return self._ask(AnswerOut, ClientRequest("POST", "/v1/matches/media", params=params, files=files)).to_domain()
+        return self._ask_later(AnswerOut, _form("/v1/matches/media", files, params=params)).to_domain()
+
+    def contribute_media(
+        self, files: Sequence[bytes | BinaryIO], drafts: Sequence[Draft], *, idempotency_key: str | None = None
+    ) -> Receipt:
+        """Contribute 1 to 32 pictures and videos, which the service hashes: it may take minutes.
+
+        `drafts` has one for each, or one for all, without signals. Otherwise as `match_media` and `contribute`.
+        """
+        own = {"signals", "quality", "frames", "duration"}
+        metadata = [wire.contributions.DraftIn.from_domain(draft).model_dump_json(exclude=own) for draft in drafts]
+        text = metadata[0] if len(metadata) == 1 else f"[{','.join(metadata)}]"
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        request = _form("/v1/contributions/media", files, fields={"metadata": text}, headers=headers)
+        return self._ask_later(wire.contributions.ReceiptOut, request).to_domain()
+
+    def hash_media(self, files: Sequence[bytes | BinaryIO]) -> wire.contributions.PicturesOut:
+        """The hashes of 1 to 32 pictures and videos. As `match_media`."""
+        return self._ask_later(wire.contributions.PicturesOut, _form("/v1/signals", files))
 
     def contribution(self, id: int) -> Contribution:
         """One contribution, with the fields that this key may see."""
@@ -152,6 +172,10 @@ class Client:
         """Every contribution that passes the filter, page by page."""
         params = _filter_params(filter or Filter()) | {"limit": 1000}
         return self._list(wire.contributions.ContributionsOut, "/v1/contributions", params)
+
+    def frames(self, id: int) -> Iterator[Frame]:
+        """The frames of a contributed video, in ascending time, without suppressed signals."""
+        return self._list(FramesOut, f"/v1/contributions/{id}/frames", {"limit": 1000})
 
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change the metadata of a contribution."""
@@ -379,6 +403,18 @@ class Client:
         response = self._connection.send(request)
         return _read(wire.review.ProposalOut, response) if response.status_code == 202 else _read(model, response)
 
+    def _ask_later(self, model: type[_Body], request: ClientRequest) -> _Body:
+        """The answer, or (on 202) that of the job, once it is made."""
+        response = self._connection.send(request)
+        if response.status_code != 202:
+            return _read(model, response)
+        job = ClientRequest("GET", f"/v1/jobs/{_read(wire.jobs.JobOut, response).id}")
+        while (answer := wire.jobs.read_job(response.content, model)) is None:
+            pause = response.headers.get("Retry-After", "")
+            time.sleep(min(int(pause), LONGEST_WAIT) if pause.isdecimal() else 1)
+            response = self._connection.send(job)
+        return answer
+
     def _ask(self, model: type[_Body], request: ClientRequest) -> _Body:
         return _read(model, self._connection.send(request))
 
@@ -388,6 +424,10 @@ def _read(model: type[_Body], response: httpx.Response) -> _Body:
         return model.model_validate_json(response.content)
     except ValidationError:
         raise ServiceError(response.status_code, "not an answer of hashdb") from None
+
+
+def _form(path: str, files: Sequence[bytes | BinaryIO], **more: Any) -> ClientRequest:
+    return ClientRequest("POST", path, files=tuple((str(number), file) for number, file in enumerate(files)), **more)
 
 
 def _read_signed(name: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:

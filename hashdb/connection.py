@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 import httpx
 
@@ -35,7 +36,9 @@ class ClientRequest:
     text: str | None = None
     params: Params = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    files: tuple[tuple[str, bytes], ...] = ()
+    files: tuple[tuple[str, bytes | BinaryIO], ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Of the form with the files."""
     extra_seconds: int = 0
     safe: bool = True
 
@@ -115,7 +118,13 @@ class Connection:
         headers = {**request.headers, **({} if request.text is None else {"Content-Type": "application/json"})}
         files = [("file", file) for file in request.files] or None
         built = self._http.build_request(
-            request.method, request.path, content=request.text, params=request.params, headers=headers, files=files
+            request.method,
+            request.path,
+            content=request.text,
+            data=request.fields or None,
+            params=request.params,
+            headers=headers,
+            files=files,
         )
         if request.extra_seconds:
             timeouts = built.extensions["timeout"].items()

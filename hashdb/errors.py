@@ -33,13 +33,16 @@
     ├── UnsupportedContent
     │   ├── WrongContentType
     │   └── UnreadablePicture     not a picture, truncated, a bomb, without pixels, too slow to decode
+    │       └── VideoTooLarge     too many bytes, plays too long, takes too long to hash
     ├── InvalidInput              well-formed, but invalid; holds every fault of the request
     ├── LimitReached              a limit of the key or the member; says when to retry
     │   └── TooManyAtOnce         the key already uses its share of a worker
     │       └── HashingBusy       the key already uses its share of the hashing queue
     ├── Unavailable
     │   ├── StoreBusy             the database refused the write, or does not answer
-    │   └── IndexNotReady         the index is being built from the database
+    │   ├── IndexNotReady         the index is being built from the database
+    │   ├── NoRoom                there is no room for the temporary file of a video
+    │   └── JobLost               the process of a job ended, or the job took too long
     ├── BadNote                   (client) the signed checkpoint is malformed, or not signed by the log's key
     ├── LogRewritten              (client) the log is not the one of the checkpoint that was kept
     ├── NotSigned                 (client) the webhook's delivery is not signed by its secret, or is old
@@ -282,6 +285,10 @@ class UnreadablePicture(UnsupportedContent):
     message = "{reason}"
 
 
+class VideoTooLarge(UnreadablePicture):
+    message = "{reason}: hash it on your machine, with `hashdb hash`, `hashdb match` or `hashdb contribute`"
+
+
 class InvalidInput(HashDBError):
     faults: tuple[Fault, ...]
     omitted: int = 0
@@ -307,7 +314,7 @@ class TooManyAtOnce(LimitReached):
 
 
 class HashingBusy(TooManyAtOnce):
-    message = "too many pictures of this key wait to be hashed: the limit is {limit}; nothing was stored"
+    message = "too many files of this key wait to be hashed: the limit is {limit}; nothing was stored"
 
 
 class Unavailable(HashDBError):
@@ -321,6 +328,14 @@ class StoreBusy(Unavailable):
 
 class IndexNotReady(Unavailable):
     message = "the index is being built from the database: try again later"
+
+
+class NoRoom(Unavailable):
+    message = "the service has no room for a video now: hash it on your machine with `hashdb hash`, or try again later"
+
+
+class JobLost(Unavailable):
+    message = "the process of this job has ended, or had no time for it: send the request again"
 
 
 class BadNote(HashDBError):

@@ -16,10 +16,11 @@ from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.accounts.users import SessionLifetime
 from hashdb.domain.addresses import EgressPolicy, Network
+from hashdb.domain.frames import MAX_SECONDS
 from hashdb.domain.ledger.checkpoints import is_key_name
 from hashdb.domain.review.incidents import Retention
 from hashdb.domain.rules import Rules, Vocabulary
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import PERCEPTUAL, Algorithm
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.errors import BadSetting
 
@@ -163,6 +164,18 @@ class Settings(BaseModel):
     media_seconds: float = Field(default=10.0, gt=0, description="Seconds that hashing one picture may take.")
     media_memory: int = Field(
         default=1536 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, in bytes."
+    )
+    video_max_bytes: int = Field(default=256 * _MEGABYTE, ge=1024, description="Largest video in bytes.")
+    video_max_seconds: float = Field(
+        default=7200.0, gt=0, le=MAX_SECONDS, description="Seconds that the longest video may play."
+    )
+    video_processing_seconds: float = Field(
+        default=120.0, gt=0, le=900, description="Seconds that hashing one video may take."
+    )
+    video_max_body: int = Field(
+        default=64 * _MEGABYTE,
+        ge=1024,
+        description="Largest JSON body in bytes with the frames of videos, to contribute or to match.",
     )
     console_url: str | None = Field(
         default=None,
@@ -398,8 +411,8 @@ class Settings(BaseModel):
 
     @property
     def largest_body(self) -> int:
-        """The largest body that any route accepts, in bytes."""
-        return max(self.max_body, self.media_max_request)
+        """The largest body that any route accepts, in bytes, without the videos in forms."""
+        return max(self.max_body, self.video_max_body, self.media_max_request)
 
     def vocabulary(self) -> Vocabulary:
         """The label vocabulary of the `labels` file. Raises BadSetting."""
@@ -473,7 +486,6 @@ def _items(text: str) -> list[str]:
 
 
 def _parse_algorithm(name: str) -> Algorithm:
-    try:
-        return Algorithm(name)
-    except ValueError:
-        raise ValueError(f"{name!r} is not an algorithm: {', '.join(Algorithm)}") from None
+    if name not in PERCEPTUAL:
+        raise ValueError(f"{name!r} is not an algorithm: {', '.join(PERCEPTUAL)}")
+    return Algorithm(name)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from hashdb.domain.matching.benign import can_be_contributed_near
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.hashing import hash_picture
 
 FILE = Path(__file__).resolve().parent.parent / "hashdb" / "benign.toml"
@@ -101,11 +101,11 @@ def shapes() -> Iterator[Image.Image]:
 
 
 FAMILIES = {
-    "gradients": (gradients, tuple(Algorithm)),
-    "checkerboards": (checkerboards, tuple(Algorithm)),
-    "stripes": (stripes, tuple(Algorithm)),
-    "grids": (grids, tuple(Algorithm)),
-    "test cards": (test_cards, tuple(Algorithm)),
+    "gradients": (gradients, PERCEPTUAL),
+    "checkerboards": (checkerboards, PERCEPTUAL),
+    "stripes": (stripes, PERCEPTUAL),
+    "grids": (grids, PERCEPTUAL),
+    "test cards": (test_cards, PERCEPTUAL),
     "bands": (bands, WIDE),
     "shapes": (shapes, WIDE),
 }

@@ -25,6 +25,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, 
 from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS, Family
+from hashdb.evaluation.copies import COPIES, Form
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.service.schedule import TABLE
@@ -255,6 +256,12 @@ def alterations() -> str:
     return table(["family", "alterations"], rows)
 
 
+def copies() -> str:
+    """The copies of videos that `hashdb evaluate --videos` measures."""
+    rows = ((str(form), " · ".join(copy.name for copy in COPIES if copy.form is form)) for form in Form)
+    return table(["form", "copies"], rows)
+
+
 def background() -> str:
     """Every background task."""
     rows = (
@@ -274,6 +281,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "algorithms": algorithms,
     "labels": labels,
     "alterations": alterations,
+    "copies": copies,
     "sizing-figures": sizing.figures,
     "sizing-assumptions": sizing.assumptions,
     "sizing-machines": sizing.machines,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,7 +41,7 @@ _CHANGING = {"epoch", "leaf", "secret", "digest", "vkey", "hashes", "message", "
 SECTIONS: Final[Mapping[str, Sequence[str]]] = {
     "contribute": ("/v1/contributions",),
     "match": ("/v1/matches", "/v1/reversals", "/v1/me"),
-    "pictures": ("/v1/signals", "/v1/matches/media", "/v1/contributions/media"),
+    "pictures": ("/v1/signals", "/v1/matches/media", "/v1/contributions/media", "/v1/jobs"),
     "opinions": ("/v1/contributions/{contribution_id}/opinions", "/v1/cases"),
     "feed": ("/v1/changes",),
     "log": ("/v1/events", "/v1/counts", "/v1/reports"),
@@ -95,6 +96,15 @@ class _Caller:
             self._noted.pop((method, path), None)
             self._noted[method, path] = Example(request, HTTPStatus(answer.status_code), _answer(answer))
         return answer.get_json() if answer.is_json else answer.text
+
+    def deferred(self, address: str) -> int:
+        """The id of the job of a request with the photograph, once the job is done."""
+        with PHOTO.open("rb") as picture:
+            data, headers = {"file": (picture, PHOTO.name)}, {**self._headers, "Prefer": "respond-async"}
+            job = self._client.open(address, method="POST", data=data, headers=headers, buffered=True).get_json()
+        while self._open("GET", f"/v1/jobs/{job['id']}").get_json()["status"] != "done":
+            time.sleep(0.05)
+        return int(job["id"])
 
     def _open(self, method: str, address: str, **more: Any) -> TestResponse:
         answer = self._client.open(address, method=method, headers=self._headers, buffered=True, **more)
@@ -199,6 +209,12 @@ class _Story:
         draft = {"labels": ["recruitment"], "removed_at": "2026-11-20T11:30:00Z"}
         self.alpha.call("POST /v1/contributions/media?profile=plain", file=True, form=draft)
         self.beta.call("POST /v1/matches/media", file=True)
+        self.alpha.call("GET /v1/jobs/{job_id}", job_id=self.alpha.deferred("/v1/signals"))
+        value = "b5c6907a1e34d2f80b5c6917a2e34d3f8c5a6907b1e43d2f08b5c6097a1e34df"
+        frames = [{"at": at, "quality": 90, "signals": [f"pdq:{value[:: 1 - 2 * at]}"]} for at in (0, 1)]
+        video = {**draft, "media": "video", "signals": [], "duration": 2.0, "frames": frames}
+        (made,) = self.alpha.call("POST /v1/contributions", {"contributions": [video]})["contributions"]
+        self.alpha.call("GET /v1/contributions/{contribution_id}/frames", contribution_id=made["id"])
 
     def _administer(self) -> None:
         screen = {"signals": ["phash:8f3c61e0d29b4a75"], "note": "the splash screen of our app"}

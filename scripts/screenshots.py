@@ -23,6 +23,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from PIL import Image
 
 from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.contributions import Filter, Media
+from hashdb.domain.matching.matches import Query
 from hashdb.domain.review.cases import QueueOrder
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.contributions import contributions
@@ -32,6 +34,7 @@ from hashdb.service.matching import neighbors
 from hashdb.service.review import cases
 from hashdb.settings import Settings
 from hashdb.web import create_app
+from hashdb.wire.matching import QueriesIn
 from scripts.benchmarks import lived, year
 from tests.web.console.browsers import Watched, chromium
 from tests.web.console.visitors import PASSWORD
@@ -50,6 +53,9 @@ PAGES = {
     "cases": "/console/cases?order=severity",
     "case": "/console/cases/{case}",
     "debugger": "/console/debugger",
+    "video": "/console/contributions/{video}",
+    "video-case": "/console/cases/{video_case}",
+    "video-debugger": "/console/debugger",
     "members": "/console/members",
     "member": "/console/members/5",
     "suspension": "/console/members/5/status",
@@ -69,11 +75,13 @@ PAGES = {
     "users": "/console/users",
     "keyboard": "/console/cases",
 }
-NARROW = ("overview", "contributions", "case", "members", "report")
+NARROW = ("overview", "contributions", "case", "members", "report", "video")
 """What is rendered for a small screen, too."""
 _SMALL = 390
 _COLOURS = 160
 _HEIGHT = 1_000
+_HEIGHTS = {"video": 1_800, "video-case": 1_900, "video-debugger": 1_900}
+"""Of the pages whose pictures of time lines are further down."""
 
 
 def main() -> None:
@@ -95,13 +103,13 @@ def main() -> None:
             watched.sign_in(lived.ADMIN)
             for name in only:
                 _open(watched.page, name, shown)
-                _save(watched.page, arguments.width, out / f"{name}-{theme}.png")
+                _save(watched.page, name, arguments.width, out / f"{name}-{theme}.png")
             watched.close()
         watched = Watched(browser, address, width=_SMALL)
         watched.sign_in(lived.ADMIN)
         for name in (one for one in NARROW if one in only):
             _open(watched.page, name, shown)
-            _save(watched.page, _SMALL, out / f"{name}-small.png")
+            _save(watched.page, name, _SMALL, out / f"{name}-small.png")
         watched.close()
 
 
@@ -154,11 +162,17 @@ class _Quiet(WSGIRequestHandler):
 
 
 class _Shown(NamedTuple):
-    """What is shown: a contribution with near-duplicates of which something was said, its signals, and a case."""
+    """What is shown: a contribution with near-duplicates of which something was said, its signals, and a case.
+
+    And a video, a case of another with a part of it, and the hashes of that as a query.
+    """
 
     contribution: int
     signals: str
     case: int
+    video: int
+    video_case: int
+    query: str
 
 
 def _shown(db: HashDB) -> _Shown:
@@ -168,11 +182,16 @@ def _shown(db: HashDB) -> _Shown:
     near = [one.case for one in waiting if neighbors.list_near(db, COMMAND_LINE, one.case.contribution, 1)]
     beside = max(near, key=lambda case: cases.impact(db, COMMAND_LINE, case.contribution).members)
     signals = contributions.get(db, COMMAND_LINE, one).signals
-    return _Shown(one, "\n".join(map(str, signals)), beside.id)
+    film, upload = contributions.page(db, COMMAND_LINE, Filter(media=Media.VIDEO), 0, 2)
+    (disputed,) = cases.list_on_contribution(db, COMMAND_LINE, upload.id)
+    frames = contributions.frames(db, COMMAND_LINE, upload.id)
+    query = QueriesIn.from_domain([Query(upload.signals, frames=frames, duration=upload.duration)])
+    text = query.model_dump_json(exclude_unset=True)
+    return _Shown(one, "\n".join(map(str, signals)), beside.id, film.id, disputed.id, text)
 
 
 def _open(page: Page, name: str, shown: _Shown) -> None:
-    page.goto(PAGES[name].format(contribution=shown.contribution, case=shown.case))
+    page.goto(PAGES[name].format(**shown._asdict()))
     if name == "keyboard":
         page.keyboard.press("?")
     if name == "benign-new":
@@ -180,15 +199,15 @@ def _open(page: Page, name: str, shown: _Shown) -> None:
         page.get_by_label("Signals").fill(shown.signals)
         page.get_by_role("button", name="Show the effect").click()
         page.get_by_role("heading", name="Effect").wait_for()
-    if name == "debugger":
-        page.get_by_label("Signals").fill(shown.signals)
+    if name.endswith("debugger"):
+        page.get_by_label("Signals").fill(shown.query if name.startswith("video") else shown.signals)
         page.get_by_role("button", name="Search").click()
         page.get_by_role("heading", name="would match").wait_for()
     page.wait_for_load_state("networkidle")
 
 
-def _save(page: Page, width: int, path: Path) -> None:
-    height = min(int(page.evaluate("document.documentElement.scrollHeight")), _HEIGHT)
+def _save(page: Page, name: str, width: int, path: Path) -> None:
+    height = min(int(page.evaluate("document.documentElement.scrollHeight")), _HEIGHTS.get(name, _HEIGHT))
     page.set_viewport_size({"width": width, "height": height})
     # Of few colours: a third of the size.
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")

@@ -9,7 +9,8 @@ from functools import cache
 from itertools import count
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
-from hashdb.domain.contributions import Contribution, Draft
+from hashdb.domain.contributions import Contribution, Draft, Media
+from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
@@ -72,6 +73,23 @@ def draft(*signals: Signal | int, **fields: object) -> Draft:
     made = tuple(signal(one) if isinstance(one, int) else one for one in signals)
     usual = Draft(made, labels=("glorification",), removed_at=NOON - timedelta(hours=1), quality=90)
     return replace(usual, **fields)  # type: ignore[arg-type]
+
+
+def film(*seeds: int, away: int = 0, quality: int = 90) -> tuple[Frame, ...]:
+    """A frame for each seed, a second apart, whose signal is `away` bits from the one that the seed makes."""
+    return tuple(Frame(float(at), (near(signal(seed), away),), quality) for at, seed in enumerate(seeds))
+
+
+def video(*seeds: int, signals: tuple[Signal, ...] = (), **fields: object) -> Draft:
+    """A draft of a video with a frame for each seed, and of these signals of the item itself."""
+    return draft(
+        *signals, media=Media.VIDEO, frames=film(*seeds), duration=float(len(seeds)), **{"quality": None, **fields}
+    )
+
+
+def clip(*seeds: int, away: int = 4) -> Query:
+    """A query of a video with a frame near that of each seed."""
+    return Query((), frames=film(*seeds, away=away), duration=float(len(seeds)))
 
 
 def query(*signals: Signal | int, **radius: int) -> Query:

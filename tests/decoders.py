@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel, ValidationError
@@ -13,11 +14,13 @@ from hashdb import webhooks
 from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.domain.ledger.checkpoints import Signer, Verifier, read_checkpoint
 from hashdb.domain.sharing.webhooks import sign
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.domain.times import parse_instant
 from hashdb.errors import HashDBError
-from hashdb.hashing import Limits, hash_picture
+from hashdb.hashing import Limits, Mode, hash_picture
+from hashdb.hashing.decoding import ANIMATED
 from hashdb.hashing.pictures import FORMATS
+from hashdb.hashing.videos import Video, VideoLimits, hash_frames, is_video
 from hashdb.wire import ValidationContext, pages, read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn, UserChangeIn, UserIn
 from hashdb.wire.contributions import (
@@ -31,9 +34,12 @@ from hashdb.wire.contributions import (
 from hashdb.wire.matching import BenignIn, QueriesIn, read_queries
 from hashdb.wire.matching import parse_lines as read_signals
 from hashdb.wire.pages import BenignPageQuery, CasesPageQuery, DeliveriesQuery, ListingQuery, OverviewQuery
+from hashdb.wire.pasted import parse_video
 from hashdb.wire.review import DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
 from hashdb.wire.sharing import hma, parse_fields, stopncii, threatexchange
 from hashdb.wire.sharing.feed import WebhookChangeIn, WebhookIn, parse_lines
+from hashdb.wire.sharing.vpdq import read_vpdq
+from tests import films
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import drawn, encoded
 from tests.web.callers import item, pdq
@@ -92,7 +98,21 @@ def _rows(form: Format, *examples: bytes) -> Decoder:
 
 def _pictures() -> Decoder:
     samples = tuple(encoded(drawn(60, 45), format) for format in FORMATS)
-    return Decoder(lambda octets: hash_picture(octets, list(Algorithm), LIMITS), samples)
+    return Decoder(lambda octets: hash_picture(octets, list(PERCEPTUAL), LIMITS), samples)
+
+
+def _videos() -> Decoder:
+    shown = films.pictures(1, 1.0, (48, 32))
+    samples = [films.encoded(shown, container=container) for container in ("mp4", "matroska", "mpegts", "avi", "flv")]
+    for format in ANIMATED:
+        samples.append(encoded(shown[0], format, save_all=True, append_images=shown[1:4]))
+    limits = VideoLimits(max_seconds=60, max_pixels=250_000)
+
+    def read_video(octets: bytes) -> object:
+        is_video(BytesIO(octets))
+        return list(hash_frames(Video(BytesIO(octets), limits), [Algorithm.PDQ], Mode.PLAIN))
+
+    return Decoder(read_video, tuple(samples))
 
 
 _SECRET = "whsec_c2VjcmV0"
@@ -117,6 +137,7 @@ _NOTE = SIGNER.sign("log.example/1\n3\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq
 
 DECODERS: dict[str, Decoder] = {
     "pictures": _pictures(),
+    "videos": _videos(),
     "contributions": Decoder(
         lambda octets: read_drafts(octets, TERMS),
         (_json({"contributions": [item(1), item(2)]}),),
@@ -177,8 +198,11 @@ DECODERS: dict[str, Decoder] = {
     "days": _query(pages.DayQuery, b"day=2026-11-20"),
     "StopNCII's cursor": _foreign(stopncii.FetchQuery, b"startTimestamp=5&pageSize=3&nextPageToken=1-2"),
     "StopNCII's hashes": Decoder(
-        lambda octets: read(stopncii.HashesIn, octets, TERMS).signals(),
-        (_json({"hashRecords": [{"signalType": "ImagePDQ", "hashValue": pdq(1)[4:]}]}),),
+        lambda octets: read(stopncii.HashesIn, octets, TERMS).items(),
+        (
+            _json({"hashRecords": [{"signalType": "ImagePDQ", "hashValue": pdq(1)[4:]}]}),
+            _json({"hashRecords": [{"signalType": "VideoMD5", "hashValue": "1" * 32}]}),
+        ),
         models=(stopncii.HashesIn,),
     ),
     "StopNCII's feedback": Decoder(
@@ -187,15 +211,23 @@ DECODERS: dict[str, Decoder] = {
         models=(stopncii.FeedbacksIn,),
     ),
     "ThreatExchange's cursor": _foreign(threatexchange.UpdatesQuery, b"start_time=1&stop_time=9&limit=3&after=1-2"),
-    "ThreatExchange's descriptors": _foreign(
-        threatexchange.DescriptorIn, f"indicator={pdq(1)[4:]}&type=HASH_PDQ&status=MALICIOUS".encode()
+    "ThreatExchange's descriptors": Decoder(
+        lambda octets: parse_fields(threatexchange.DescriptorIn, dict(parse_qsl(_text(octets)))).fields(),
+        (
+            f"indicator={pdq(1)[4:]}&type=HASH_PDQ&status=MALICIOUS".encode(),
+            f'indicator=["{pdq(1)[4:]},90,0.0"]&type=HASH_VIDEO_VPDQ&status=MALICIOUS'.encode(),
+        ),
+        models=(threatexchange.DescriptorIn,),
     ),
     "ThreatExchange's reactions": _foreign(threatexchange.ReactionIn, b"reactions=HELPFUL"),
     "Tech Against Terrorism's cursor": _foreign(stopncii.ListQuery, b"after=7&page=1-2&limit=9"),
     "Tech Against Terrorism's log-in": _foreign(stopncii.LoginIn, b"username=A&password=hdb_x"),
     "HMA's signals": Decoder(
-        lambda octets: read(hma.SignalsIn, octets).signals(RULES.algorithms),
-        (_json({"pdq": pdq(1)[4:], "note": "n"}),),
+        lambda octets: read(hma.SignalsIn, octets).fields(RULES.algorithms),
+        (
+            _json({"pdq": pdq(1)[4:], "note": "n"}),
+            _json({"video_md5": "1" * 32, "vpdq": f'["{pdq(1)[4:]},90,0.0", "{pdq(2)[4:]},90,1.0"]'}),
+        ),
         models=(hma.SignalsIn,),
     ),
     "HMA's comparisons": Decoder(
@@ -212,9 +244,25 @@ DECODERS: dict[str, Decoder] = {
     "HMA's queries": _foreign(hma.LookupQuery, b"signal=0&signal_type=pdq&banks=A,B&include_distance=true"),
     "CSV": _rows(Format.CSV, f"signals,labels,quality\n{pdq(1)},manifesto,90\n".encode()),
     "JSON Lines": _rows(Format.JSONL, _json(item(1)) + b"\n" + _json(item(2))),
+    "vPDQ": Decoder(
+        lambda octets: read_vpdq(_text(octets)),
+        (
+            f"0,90,{pdq(1)[4:]},0.000\n30,90,{pdq(2)[4:]},1.000\n".encode(),
+            _json([f"{pdq(1)[4:]},90,0.0", f"{pdq(2)[4:]},90,1e+02"]),
+            _json({"0": {"hash": pdq(1)[4:], "quality": 90, "timestamp": 0.0}}),
+        ),
+        (ValueError,),
+    ),
     "lists of hashes": _rows(Format.TEXT, f"{pdq(1)}\n{pdq(2)[4:]}\n# x\n".encode()),
     "the debugger's lines": Decoder(
         lambda octets: read_signals(_text(octets)), (f"{pdq(1)}\nmirror {pdq(2)}".encode(),)
+    ),
+    "the debugger's videos": Decoder(
+        lambda octets: parse_video(_text(octets), TERMS),
+        (
+            _json({"frames": [{"at": 0, "signals": [pdq(1)], "quality": 90}], "duration": 1}),
+            f"0,90,{pdq(1)[4:]},0.000\n".encode(),
+        ),
     ),
     "streams of the feed": Decoder(
         parse_lines,

@@ -17,7 +17,7 @@ import hashdb
 from hashdb import errors
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.domain.contributions import Amendment, Draft, Filter, Status
+from hashdb.domain.contributions import Amendment, Draft, Filter, Media, Status
 from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Query
@@ -35,7 +35,9 @@ from hashdb.service.matching import benign, matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
-from hashdb.web import create_app
+from hashdb.web import create_app, deferring
+from tests.films import film
+from tests.web.pictures import photo
 
 
 @dataclass
@@ -60,7 +62,9 @@ def service(tmp_path: Path) -> Iterator[Service]:
     checkpoints.start(db)
     member = members.add(db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
     issued = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset(Scope)))
-    yield Service(db, create_app(db, settings), members.authenticate(db, issued.secret), issued.secret)
+    app = create_app(db, settings)
+    yield Service(db, app, members.authenticate(db, issued.secret), issued.secret)
+    app.extensions["hashdb"].later.close()
     db.close()
 
 
@@ -377,6 +381,33 @@ def test_pictures_are_matched_by_the_service(client: Client) -> None:
     octets = (Path(hashdb.__file__).parent / "test.png").read_bytes()
     (result,) = client.match_media([octets]).results
     assert [match.labels for match in result.matches] == [("test",)]
+
+
+def test_videos_are_hashed_contributed_and_matched_by_the_service(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(film())
+    picture = photo()
+    with path.open("rb") as file:
+        video, still = client.hash_media([file, picture]).pictures
+        said = [draft(1, signals=(), quality=None, reference=name) for name in ("a", "b")]
+        receipt = client.contribute_media([file, picture], said)
+        results = client.match_media([file, picture]).results
+    recorded = [one.contribution for one in receipt.recorded]
+    assert [(one.media, one.frame_count, one.reference) for one in recorded] == [
+        (Media.VIDEO, len(video.frames), "a"),
+        (Media.IMAGE, 0, "b"),
+    ]
+    assert recorded[1].signals[: len(still.signals)] == tuple(still.signals)
+    assert [result.matches[0].contribution for result in results] == [one.id for one in recorded]
+    assert results[0].matches[0].segments
+
+
+def test_a_job_is_followed_to_its_answer_or_its_error(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deferring, "PATIENCE", 0.0)
+    assert [len(one.frames) >= 6 for one in client.hash_media([film(2)]).pictures] == [True]
+    with pytest.raises(errors.UnreadablePicture) as refused:
+        client.match_media([film(2), b"no picture"])
+    assert [fault.at for fault in refused.value.faults] == ["file[1]"]
 
 
 def test_reversals_come_page_by_page(service: Service, client: Client) -> None:

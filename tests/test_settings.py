@@ -41,6 +41,9 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         64 * 2**20,
     )
     assert settings.media_max_pixels == 50_000_000
+    assert (settings.video_max_bytes, settings.video_max_body) == (256 * 2**20, 64 * 2**20)
+    assert (settings.video_max_seconds, settings.video_processing_seconds) == (7200, 120)
+    assert settings.largest_body == 64 * 2**20
     assert (settings.retention, settings.two_persons) == ({}, False)
     assert (settings.url, settings.key) == ("http://127.0.0.1:8000", None)
 
@@ -142,6 +145,11 @@ def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -
         ("max_body", "1.5", "must be a whole number"),
         ("max_body", "1" * 5000, "must be a whole number"),
         ("max_body", "0", "must be at least 1024"),
+        ("video_max_bytes", "0", "must be at least 1024"),
+        ("video_max_body", "1e6", "must be a whole number"),
+        ("video_max_seconds", "0", "must be more than 0"),
+        ("video_max_seconds", "86401", "must be at most 86400"),
+        ("video_processing_seconds", "901", "must be at most 900"),
         ("busy_seconds", "0", "must be more than 0"),
         ("busy_seconds", "nan", "must be a number"),
         ("session_hours", "inf", "must be a number"),

@@ -19,11 +19,11 @@ _SECTIONS = {
     "Commands for members (HASHDB_URL, HASHDB_KEY)": {
         "audit": ("ledger", "Verify the audit log."),
         "case": ("review", "List and decide cases."),
-        "contribute": ("contributions.contribute", "Contribute the hashes of pictures that you removed."),
+        "contribute": ("contributions.contribute", "Contribute the hashes of pictures and videos that you removed."),
         "export": ("contributions.imports", "Export your active contributions as a list."),
-        "hash": ("matching.match", "Print the hashes of pictures."),
+        "hash": ("matching.match", "Print the hashes of pictures and videos."),
         "import": ("contributions.imports", "Import a list of hashes."),
-        "match": ("matching.match", "Check whether pictures match contributions."),
+        "match": ("matching.match", "Check whether pictures and videos match contributions."),
         "opinion": ("review", "Confirm or dispute another member's contribution."),
         "selftest": ("selftest", "Test every step from picture to match."),
         "sync": ("sharing", "Update the local copy of the contributions."),
@@ -47,7 +47,7 @@ _SECTIONS = {
         "user": ("users", "Manage the users of the console."),
     },
     "Commands to try hashdb": {
-        "demo": ("demo", "Try hashdb with a real service and real photographs."),
+        "demo": ("demo", "Try hashdb with a real service, real photographs and films made of them."),
         "evaluate": ("evaluate", "Measure how many altered copies of your pictures are recognised."),
     },
 }

@@ -1,4 +1,4 @@
-"""hashdb demo: run the real service, contribute photographs, and match altered copies of them."""
+"""hashdb demo: run the real service, contribute photographs and a film, and match altered copies of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
@@ -23,6 +23,7 @@ from PIL import Image
 
 import hashdb
 from hashdb.cli.help import Command
+from hashdb.cli.matching.match import format_time
 from hashdb.cli.output import as_json, console, print_json, print_table
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Query, Result
@@ -30,6 +31,8 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant
 from hashdb.errors import DemoFailed
 from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.evaluation.copies import MIRRORED_AND_CAPTIONED, make
+from hashdb.evaluation.films import PannedFilm, can_encode, encode, times
 from hashdb.hashing import Limits, hash_picture
 from hashdb.index.kernel import engine
 from hashdb.service import system_clock
@@ -51,9 +54,10 @@ _STARTS_WITHIN = 30.0
 )
 @as_json
 def demo_command(once: bool, port: int, as_json: bool) -> int:
-    """Try hashdb with a real service and real photographs.
+    """Try hashdb with a real service, real photographs and films made of them.
 
     The command starts a service in a temporary folder, contributes photographs, and matches altered copies of them.
+    Then it contributes a film, and finds a part of it within another film.
     It needs no settings, and deletes everything when it ends.
     """
     photos = sorted(PHOTOS.glob("*.jpg"))
@@ -72,10 +76,18 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
         echo()
         with Client(url, beta) as client:
             trials = list(try_all(client, photos, ids))
-        if as_json:
-            print_json(trials_as_json(trials))
-        else:
+        if not as_json:
             print_trials(trials)
+            echo()
+        films: list[FilmTrial] = []
+        if can_encode():
+            films = try_film(home, url, alpha, beta, photos[_CONTRIBUTED:], echo)
+        else:
+            echo("No film is tried: videos are read only with the extra, pip install 'hashdb-server[video]'.")
+        if as_json:
+            print_json(trials_as_json(trials, films))
+        else:
+            print_film_trials(films)
         if not once:
             echo()
             echo("The service runs until you press Ctrl-C. As Beta Photos, match a picture of your own:")
@@ -83,7 +95,7 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
             echo("  hashdb match PATH        (.venv/bin/hashdb, if it is not on your PATH)")
             echo(f"  {url}/docs")
             _wait()
-    return 0 if all(trial.held for trial in trials) else 1
+    return 0 if _all_held(trials, films) else 1
 
 
 @contextmanager
@@ -256,9 +268,95 @@ def print_trials(trials: Sequence[Trial]) -> None:
     echo(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
 
 
-def trials_as_json(trials: Sequence[Trial]) -> dict[str, object]:
+_FILM_SECONDS, _CLIP_AT, _STILL_AT = 24.0, 9.0, 5.0
+_FILM_SIZE = (320, 180)
+_TOLERANCE = 1.0
+
+
+class FilmTrial(NamedTuple):
+    """A file that shows a part of the listed film, and what was found."""
+
+    file: str
+    shows: str
+    expected: int
+    """The film's contribution."""
+    query: tuple[float, float] | None
+    """The seconds of the file that show the film; None for a picture."""
+    listed: tuple[float, float]
+    """The seconds of the film that it shows."""
+    found: Mapping[str, Any] | None
+    """The nearest match, or None."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the film is found, with the right seconds to a second."""
+        if self.found is None or self.found["contribution"] != self.expected:
+            return False
+        if self.query is None:
+            return any(abs(at - self.listed[0]) <= _TOLERANCE for at in self.found.get("at", ()))
+        segment, *_ = self.found.get("segments") or [None]
+        return segment is not None and all(
+            abs(told - right) <= _TOLERANCE
+            for told, right in zip((*segment["query"], *segment["listed"]), (*self.query, *self.listed), strict=True)
+        )
+
+
+def try_film(
+    home: Path, url: str, alpha: str, beta: str, photos: Sequence[Path], echo: Callable[[str], object]
+) -> list[FilmTrial]:
+    """Contribute a film over some photographs, and match a part of it within another film, and a still of it."""
+    half = len(photos) // 2
+    film = PannedFilm("film", tuple(photos[:half]), _FILM_SECONDS, "demo", _FILM_SIZE)
+    other = PannedFilm("another", tuple(photos[half:]), _FILM_SECONDS, "demo", _FILM_SIZE)
+    listed, upload, still = (home / name for name in ("film.mp4", "upload.mp4", "still.jpg"))
+    listed.write_bytes(encode(film.play(times(0, film.seconds))))
+    (id,) = _contribute_by_command(home, url, alpha, [listed])
+    echo(f"contributed   a film of {film.seconds:.0f} seconds by `hashdb contribute film.mp4`")
+    made = make(MIRRORED_AND_CAPTIONED, film, _CLIP_AT, other, 0.0)
+    upload.write_bytes(made.octets)
+    next(film.play([_STILL_AT])).save(still, quality=85)
+    environment = {"HASHDB_URL": url, "HASHDB_KEY": beta}
+    results = _run_json(home, "match", "--transforms", str(upload), str(still), **environment)
+    found = [result["matches"][0] if result["matches"] else None for result in results]
+    ((query, place),) = made.truth
+    shows = "10 s of it, mirrored and captioned, inside another film"
+    return [
+        FilmTrial(upload.name, shows, id, query, place, found[0]),
+        FilmTrial(still.name, "a still of it", id, None, (_STILL_AT, _STILL_AT), found[1]),
+    ]
+
+
+def print_film_trials(trials: Sequence[FilmTrial]) -> None:
+    """Print what was found of the film, with the seconds."""
+    rows = [
+        [trial.file, trial.shows, _describe_found(trial.found), "✓" if trial.held else "✗ not as expected"]
+        for trial in trials
+    ]
+    if rows:
+        print_table(["file", "shows", "found", ""], rows)
+
+
+def _describe_found(match: Mapping[str, Any] | None) -> str:
+    if match is None:
+        return "no match"
+    for segment in match.get("segments", ()):
+        (start, end), (begin, stop) = segment["query"], segment["listed"]
+        return f"{format_time(start)}–{format_time(end)} is {format_time(begin)}–{format_time(stop)} of the film"
+    times = [format_time(at) for at in match.get("at", ())]
+    return f"the film at {', '.join(times)}" if times else "no time"
+
+
+def _all_held(trials: Sequence[Trial], films: Sequence[FilmTrial]) -> bool:
+    return all(trial.held for trial in trials) and all(trial.held for trial in films)
+
+
+def trials_as_json(trials: Sequence[Trial], films: Sequence[FilmTrial]) -> dict[str, object]:
     """The trials as the document of `--json`."""
-    return {"held": all(trial.held for trial in trials), "trials": [_trial_as_json(trial) for trial in trials]}
+    return {
+        "held": _all_held(trials, films),
+        "trials": [_trial_as_json(trial) for trial in trials],
+        "films": [trial._asdict() | {"held": trial.held} for trial in films],
+    }
 
 
 def _row(trial: Trial, algorithms: Sequence[Algorithm]) -> list[str]:

@@ -1,32 +1,41 @@
-"""hashdb evaluate: measure on a folder of pictures how many altered copies are recognised."""
+"""hashdb evaluate: measure on a folder of pictures or videos how many altered copies are recognised."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 
 import click
+from click.core import ParameterSource
 
+import hashdb
 from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.help import PROFILES as MEANINGS
-from hashdb.cli.matching.pictures import find_pictures
+from hashdb.cli.matching.pictures import VIDEO_SUFFIXES, find_pictures
 from hashdb.cli.options import Radius
 from hashdb.cli.output import as_json, console, escape_controls, print_json, print_table, progress_bar
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation import figures
+from hashdb.errors import UnreadablePicture
+from hashdb.evaluation import figures, video_figures
 from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.evaluation.copies import Form
 from hashdb.evaluation.figures import as_document
-from hashdb.evaluation.pages import everything, page
+from hashdb.evaluation.films import PannedFilm, RecordedFilm, can_encode
+from hashdb.evaluation.pages import everything, page, video_curves, video_page
 from hashdb.evaluation.runs import Evaluation, evaluate
 from hashdb.evaluation.samples import PROFILES, Scheme
+from hashdb.evaluation.videos import VideoEvaluation, VideoScheme, evaluate_videos, steps
 from hashdb.hashing import Limits
+from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.settings import Settings
 
 _FEWEST = 2
+PHOTOS = Path(hashdb.__file__).parent / "photos"
+"""What the upload around a clip shows."""
 
 
 @click.command(
@@ -35,9 +44,15 @@ _FEWEST = 2
     examples=(
         "hashdb evaluate photos/ --limit 200 --output evaluation",
         "hashdb evaluate photos/ --algorithm pdq --radius pdq=44",
+        "hashdb evaluate --videos films/ --output evaluation",
     ),
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--videos",
+    is_flag=True,
+    help="Measure the videos of FOLDER instead of its pictures: which copies and clips of them are found.",
+)
 @click.option(
     "--algorithm",
     "names",
@@ -53,7 +68,7 @@ _FEWEST = 2
     help="Measure only this profile of variants; may be repeated. By default all.",
 )
 @click.option(
-    "--limit", type=click.IntRange(_FEWEST), help="Measure only this many pictures, drawn at random with the seed."
+    "--limit", type=click.IntRange(_FEWEST), help="Measure only this many files, drawn at random with the seed."
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of all random choices.")
 @click.option(
@@ -81,13 +96,23 @@ _FEWEST = 2
     help="Number of items in the index for which the costs are estimated.",
 )
 @click.option(
+    "--upload-seconds",
+    default=600,
+    show_default=True,
+    type=click.IntRange(30, 7_200),
+    help="With --videos: length of the upload around a clip.",
+)
+@click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     help="Write evaluation.json, curves.svg and index.html into this folder.",
 )
 @as_json
+@click.pass_context
 def evaluate_command(
+    context: click.Context,
     folder: Path,
+    videos: bool,
     names: tuple[str, ...],
     profiles: tuple[str, ...],
     limit: int | None,
@@ -96,18 +121,21 @@ def evaluate_command(
     radii: tuple[tuple[Algorithm, int], ...],
     rate: float,
     items: int,
+    upload_seconds: int,
     output: Path | None,
     as_json: bool,
 ) -> int:
-    """Measure how many altered copies of your pictures are recognised.
+    """Measure how many altered copies of your pictures or videos are recognised.
 
     The command alters the pictures of FOLDER, matches the copies, and reports recall, false matches and costs.
+    With --videos it re-encodes and cuts the videos of FOLDER, also into another upload, and reports what is found.
     """
     _prepare_output(output)
+    if videos:
+        _refuse_options_of_pictures(context)
+        return _evaluate_videos(folder, limit, seed, processes, upload_seconds, output, as_json)
     settings = Settings.read()
-    files = find_pictures([folder])
-    paths = _sample([path for path, error in files.items() if error is None], limit, seed)
-    failures = {str(path): error for path, error in files.items() if error is not None}
+    paths, failures = _find(folder, limit, seed, videos=False)
     algorithms = tuple(map(Algorithm, dict.fromkeys(names))) or settings.algorithms
     chosen = tuple(profile for profile in PROFILES if not profiles or profile in profiles)
     scheme = Scheme(algorithms, chosen, tuple(ALTERATIONS), seed, _check_radii(radii))
@@ -127,14 +155,79 @@ def evaluate_command(
     if len(evaluation.names) >= _FEWEST:
         _print_evaluation(evaluation, stopwatch, as_json)
         _write_output(evaluation, output)
-    for path, reason in failures.items():
-        click.echo(escape_controls(f"hashdb: {path}: {reason}"), err=True)
     if (usable := len(evaluation.names)) < _FEWEST:
-        text = (
-            f"{escape_controls(folder)}: an evaluation needs at least {_FEWEST} pictures, and this folder has {usable}"
-        )
-        click.echo(f"hashdb: {text}", err=True)
-        return 1
+        failures[str(folder)] = f"an evaluation needs at least {_FEWEST} pictures, and this folder has {usable}"
+    return _print_failures(failures)
+
+
+_OF_PICTURES = ("names", "profiles", "radii", "rate", "items")
+
+
+def _refuse_options_of_pictures(context: click.Context) -> None:
+    for option in context.command.params:
+        if option.name in _OF_PICTURES and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option.opts[0]} is not for --videos")
+
+
+def _evaluate_videos(
+    folder: Path,
+    limit: int | None,
+    seed: int,
+    processes: int | None,
+    upload_seconds: int,
+    output: Path | None,
+    as_json: bool,
+) -> int:
+    if not can_encode():
+        raise click.UsageError("--videos needs the extra for videos: pip install 'hashdb-server[video]'")
+    paths, failures = _find(folder, limit, seed, videos=True)
+    films: list[RecordedFilm] = []
+    for path in paths:
+        try:
+            films.append(RecordedFilm.open(path))
+        except (UnreadablePicture, OSError) as error:
+            failures[str(path)] = str(error) if isinstance(error, UnreadablePicture) else "the file cannot be read"
+    if films:
+        around = PannedFilm("around", tuple(sorted(PHOTOS.glob("*.jpg"))), float(upload_seconds), seed)
+        scheme = VideoScheme(films, around, trials=len(films), wholes=len(films), interval=QUERY_INTERVAL, seed=seed)
+        bar, advance = progress_bar("evaluating", steps(scheme))
+        with bar:
+            evaluation = evaluate_videos(scheme, processes or os.cpu_count() or 1, advance)
+        _print_video_evaluation(evaluation, as_json)
+        if output is not None:
+            (output / "evaluation.json").write_text(json.dumps(video_figures.as_document(evaluation)), "utf-8")
+            (output / "curves.svg").write_text(video_curves(evaluation), "utf-8")
+            (output / "index.html").write_text(video_page(evaluation, failures), "utf-8", errors="backslashreplace")
+    else:
+        failures.setdefault(str(folder), "this folder has no video that can be measured")
+    return _print_failures(failures)
+
+
+def _print_video_evaluation(evaluation: VideoEvaluation, as_json: bool) -> None:
+    if as_json:
+        print_json(video_figures.as_document(evaluation))
+        return
+    echo = console().print
+    for form in Form:
+        echo(f"Percent found: {form}")
+        print_table(*video_figures.recall(evaluation, form))
+        echo()
+    for sentence in video_figures.mistakes(evaluation):
+        echo(sentence)
+
+
+def _find(folder: Path, limit: int | None, seed: int, *, videos: bool) -> tuple[list[Path], dict[str, str]]:
+    """The videos or the pictures to measure, and what cannot be read, with the reasons."""
+    files = find_pictures([folder])
+    failures = {str(path): error for path, error in files.items() if error is not None}
+    paths = [path for path, error in files.items() if error is None]
+    return _sample([path for path in paths if (path.suffix.lower() in VIDEO_SUFFIXES) is videos], limit, seed), failures
+
+
+def _print_failures(failures: Mapping[str, str]) -> int:
+    """Print what was not measured on standard error. The exit status: 1 if there is any, else 0."""
+    for name, reason in failures.items():
+        click.echo(escape_controls(f"hashdb: {name}: {reason}"), err=True)
     return 1 if failures else 0
 
 

@@ -8,7 +8,7 @@ from hashdb.cli.help import REASONS, Choice, Code, Command, Group
 from hashdb.cli.options import TEXT
 from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result
 from hashdb.client import Client
-from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
+from hashdb.domain.review.cases import OF_FRAMES, CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import Proposal
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.review import CaseOut, CasesOut, OpinionOut
@@ -71,10 +71,11 @@ def list_cases(state: str | None, as_json: bool) -> None:
 @click.option(
     "--signal",
     "signals",
-    type=click.IntRange(0, 63),
+    type=click.IntRange(0, OF_FRAMES),
     multiple=True,
     help="With `retire`: position, from 0, of a signal of the contribution. Later contributions near it wait for a"
-    " reviewer. May be repeated. By default the first signal of each algorithm, and those near it.",
+    " reviewer. 64 stands for the frames of a video. May be repeated. By default the first signal of each algorithm,"
+    " those near it, and the frames.",
 )
 @as_json
 def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...], as_json: bool) -> None:

@@ -40,7 +40,7 @@ from hashdb.index.kernel import engine
 from hashdb.service import HashDB, health, open_hashdb, schedule, system_clock
 from hashdb.service.accounts import members
 from hashdb.service.background import Background, Task
-from hashdb.service.contributions import expiry
+from hashdb.service.contributions import contributions, expiry
 from hashdb.service.ledger import checkpoints
 from hashdb.service.matching import benign
 from hashdb.service.sharing import deliveries
@@ -88,6 +88,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
             checkpoints.start(db)
             benign.start(db, built_in_benign())
             expiry.start(db)
+            contributions.start(db)
             health.start(db)
             no_members = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
@@ -204,8 +205,9 @@ def _start_worker(worker: Any) -> None:
 
 
 def _flush_worker(worker: Any) -> None:
-    """Write the worker's counts and spans before it ends."""
+    """Write the worker's counts and spans before it ends, and that its jobs have failed."""
     state: AppState = worker.wsgi.extensions["hashdb"]
+    state.later.close()
     state.metrics.record()
     state.db.background.run(Task.STOP, partial(counts.flush, state.db))
     if state.traces is not None:

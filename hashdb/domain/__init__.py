@@ -1,1 +1,1 @@
-"""The vocabulary: frozen values and rules, no I/O, standard library only."""
+"""The vocabulary: frozen values and rules, no I/O; the standard library, and NumPy to align videos."""

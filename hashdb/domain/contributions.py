@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import NamedTuple, Self
 
+from hashdb.domain.frames import Frame
 from hashdb.domain.signals import Algorithm, Signal
 
 TOMBSTONES_KEPT = timedelta(days=90)
@@ -63,7 +66,10 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a member sends: one removed item with 1 to 64 signals."""
+    """What a member sends: one removed item, with 1 to 64 signals or the frames of a video, or both.
+
+    `duration` is that of the video, in seconds.
+    """
 
     signals: tuple[Signal, ...]
     labels: tuple[str, ...]
@@ -79,10 +85,19 @@ class Draft:
     notified_at: datetime | None = None
     reference: str | None = None
     expires_at: datetime | None = None
+    frames: tuple[Frame, ...] = ()
+    duration: float | None = None
+
+    def every_signal(self) -> Iterator[Signal]:
+        """Its own signals and those of its frames."""
+        return chain(self.signals, *[frame.signals for frame in self.frames]) if self.frames else iter(self.signals)
 
     def fingerprint(self) -> bytes:
-        """SHA-256 over the set of signals (32 bytes), which does not depend on their order."""
-        return hashlib.sha256(" ".join(sorted({str(s) for s in self.signals})).encode()).digest()
+        """SHA-256 over the set of signals and of frames (32 bytes), which does not depend on their order."""
+        texts = {str(signal) for signal in self.signals}
+        for frame in self.frames:
+            texts.update(f"{frame.at:.3f}:{signal}" for signal in frame.signals)
+        return hashlib.sha256(" ".join(sorted(texts)).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +133,25 @@ class Contribution:
     masked: int = 0
     """How many signals are suppressed, because they are near a benign entry; `signals` does not have them."""
     hidden: frozenset[str] = frozenset()
+    frame_count: int = 0
+    """How many frames its member sent; they are read apart."""
+    duration: float | None = None
+    """Of the video, in seconds."""
+    frames: tuple[Frame, ...] = ()
+    """Only in the feed and in exports."""
     changed_at: datetime | None = field(default=None, compare=False)
     """The time of its last event; None where it was not requested, or the reader may not know it."""
+
+    @property
+    def hindrance(self) -> str | None:
+        """The status or standing that keeps it from matching, or None."""
+        if self.status is not Status.ACTIVE:
+            return str(self.status)
+        return None if self.standing.matches else str(self.standing)
+
+    def every_signal(self) -> Iterator[Signal]:
+        """Its own signals, and those of the frames that are at hand."""
+        return chain(self.signals, *[frame.signals for frame in self.frames]) if self.frames else iter(self.signals)
 
     def shown(self, *, signals: bool, reference: bool, member: bool = True) -> Contribution:
         """The contribution as a reader with these rights sees it; a hidden member is 0."""
@@ -129,6 +161,7 @@ class Contribution:
             member=self.member if member else 0,
             member_name=self.member_name if member else "",
             signals=self.signals if signals else (),
+            frames=self.frames if signals else (),
             reference=self.reference if reference else None,
             hidden=frozenset(name for name, may in shown.items() if not may),
         )
@@ -191,6 +224,7 @@ class Filter:
     removed_since: datetime | None = None
     removed_until: datetime | None = None
     expires_until: datetime | None = None
+    media: Media | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Jobs: the reports and verifications that people request in the console, with their progress and outcome."""
+"""Jobs: reports and verifications that people request in the console, and requests that are answered later."""
 
 from __future__ import annotations
 
@@ -62,3 +62,37 @@ class Verification(Job):
 
     checkpoints: int
     findings: tuple[str, ...]
+
+
+class JobStatus(StrEnum):
+    """What is known of the answer to a request: its files wait to be hashed, or are being hashed; it is made, or not.
+
+    `waiting`: other requests are before it. `running`: its files are being hashed. `done`: the answer is there.
+    `failed`: there is an error instead.
+    """
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+KEPT = timedelta(hours=1)
+"""How long the answer to a request is kept after it was made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerJob:
+    """A request that is answered later; `percent` is the share that is done."""
+
+    id: int
+    actor: str
+    touched_at: datetime
+    status: JobStatus
+    percent: int
+    text: str | None
+    """The answer or the error as it was stored, once there is one."""
+
+    def lost(self, now: datetime) -> bool:
+        """Whether the job ended with its process: it was not done, and reported nothing for a minute."""
+        return self.status in (JobStatus.WAITING, JobStatus.RUNNING) and now - self.touched_at >= STALE_AFTER

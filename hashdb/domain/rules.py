@@ -43,9 +43,13 @@ class Rules:
 
     def algorithm_fault(self, algorithm: Algorithm) -> str | None:
         """Why signals of `algorithm` are not accepted, or None."""
-        if algorithm in self.algorithms:
+        if algorithm in self.algorithms or algorithm.is_digest:
             return None
         return f"{algorithm} is not enabled on this service: {', '.join(self.algorithms)}"
+
+    def accepts(self, signal: Signal) -> bool:
+        """Whether signals of its algorithm are accepted."""
+        return self.algorithm_fault(signal.algorithm) is None
 
     def signal_fault(self, signal: Signal) -> str | None:
         """Why `signal` may not be contributed, or None."""
@@ -78,7 +82,7 @@ class Rules:
     def benign_faults(self, draft: BenignDraft) -> Iterator[Fault]:
         """Every fault of a benign entry, at its field."""
         for position, signal in enumerate(draft.signals):
-            if reason := self.algorithm_fault(signal.algorithm):
+            if reason := self.algorithm_fault(signal.algorithm) or _digest_fault(signal.algorithm):
                 yield Fault(f"signals[{position}]", reason)
         for algorithm, radius in draft.radius.items():
             if reason := self.benign_radius_fault(algorithm, radius):
@@ -155,6 +159,11 @@ def quality_fault(quality: int | None) -> str | None:
     return (
         f"quality {quality} is too low: the hash would match other pictures by accident; the least is {MINIMUM_QUALITY}"
     )
+
+
+def _digest_fault(algorithm: Algorithm) -> str | None:
+    """Why a digest is no benign signal, or None."""
+    return f"{algorithm} is a digest: it is near no other content" if algorithm.is_digest else None
 
 
 def past_fault(at: datetime, now: datetime) -> str | None:

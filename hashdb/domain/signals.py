@@ -1,4 +1,4 @@
-"""Algorithms and signals: a perceptual hash, how it was made, and when two hashes are of the same picture."""
+"""Algorithms and signals: a hash, how it was made, and when two hashes are of the same item."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
 class Algorithm(StrEnum):
     """The algorithm of a signal. Values of different algorithms are never compared.
 
-    `pdq` and `phash256` have 256 bits; `phash`, `dhash`, `whash` and `ahash` have 64 bits.
+    `pdq` and `phash256` have 256 bits; `phash`, `dhash`, `whash` and `ahash` have 64 bits. `sha256` (256 bits) and
+    `md5` (128 bits) are digests: they match only files with the same bytes.
     """
 
     PDQ = "pdq"
@@ -24,12 +25,14 @@ class Algorithm(StrEnum):
     DHASH = "dhash"
     WHASH = "whash"
     AHASH = "ahash"
+    SHA256 = "sha256"
+    MD5 = "md5"
 
     # A batch looks up a thousand signals, and the hash of an Enum is Python code.
     __hash__ = str.__hash__
 
     bits: int
-    """The length of a value in bits, 64 or 256."""
+    """The length of a value in bits: 64, 128 or 256."""
     radius: int
     """The default radius: up to how many bits two values may differ to be of the same picture."""
     set_bits: range
@@ -38,6 +41,8 @@ class Algorithm(StrEnum):
     PDQ and the phashes compare with a median, so an ordinary picture sets half of the bits. Flat pictures, gradients
     and truncated files do not.
     """
+    is_digest: bool
+    """Whether it hashes the bytes of a file: only equal values match, and no index holds them."""
 
 
 for _algorithm, _bits, _radius, _set_bits in (
@@ -47,9 +52,16 @@ for _algorithm, _bits, _radius, _set_bits in (
     (Algorithm.DHASH, 64, 4, range(8, 57)),
     (Algorithm.WHASH, 64, 4, range(8, 57)),
     (Algorithm.AHASH, 64, 4, range(8, 57)),
+    (Algorithm.SHA256, 256, 0, range(1, 256)),
+    (Algorithm.MD5, 128, 0, range(1, 128)),
 ):
     _algorithm.bits, _algorithm.radius, _algorithm.set_bits = _bits, _radius, _set_bits
+    _algorithm.is_digest = not _radius
 _NAMES = {str(a): a for a in Algorithm}
+PERCEPTUAL: Final = tuple(algorithm for algorithm in Algorithm if not algorithm.is_digest)
+"""The algorithms whose values are compared by distance."""
+DIGESTS: Final = tuple(algorithm for algorithm in Algorithm if algorithm.is_digest)
+"""The digests of a file, the strongest first. Every service accepts them, for every medium."""
 
 MINIMUM_QUALITY = 50
 """The advice of PDQ: a hash with quality 49 or less is unfit for matching."""
@@ -57,7 +69,7 @@ MINIMUM_QUALITY = 50
 
 @dataclass(frozen=True, slots=True, order=True)
 class Signal:
-    """A perceptual hash: an algorithm and a value of its length.
+    """A hash: an algorithm and a value of its length.
 
     >>> Signal.parse("phash:d1c4b2a09f8e7d6c").distance(Signal.parse("phash:d1c4b2a09f8e7d6d"))
     1
@@ -92,7 +104,7 @@ class Signal:
         return cls(algorithm, int.from_bytes(octets))
 
     def to_bytes(self) -> bytes:
-        """The value, big-endian: 8 or 32 bytes."""
+        """The value, big-endian: 8, 16 or 32 bytes."""
         return self.value.to_bytes(self.algorithm.bits // 8)
 
     def distance(self, other: Signal) -> int:
@@ -107,6 +119,8 @@ class Signal:
         allowed = self.algorithm.set_bits
         if count in allowed:
             return None
+        if self.algorithm.is_digest:
+            return f"{self.algorithm} with equal bits only is not of a file"
         return (
             f"{self.algorithm} with {count} of {self.algorithm.bits} bits set is not of an ordinary picture "
             f"({allowed.start} to {allowed.stop - 1} are accepted)"

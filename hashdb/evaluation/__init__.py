@@ -1,1 +1,1 @@
-"""Evaluation: which altered pictures an algorithm, a radius, variants and transforms recognise, and at what cost."""
+"""Evaluation: which altered pictures and which copies of videos are recognised, and at what cost."""

@@ -64,7 +64,8 @@ class Alteration:
         return decoded(self.upload(picture, seed, beside))
 
 
-def _in_sequence(scene: Scene, *, draws: tuple[Draw, ...]) -> Image.Image:
+def in_sequence(scene: Scene, *, draws: tuple[Draw, ...]) -> Image.Image:
+    """The picture altered in several ways, one after the other."""
     for draw in draws:
         scene = scene.with_picture(draw(scene))
     return scene.picture
@@ -188,7 +189,7 @@ def _chains() -> tuple[Alteration, ...]:
         "meme (caption, half size, JPEG 40)": (40, meme),
     }
     return tuple(
-        Alteration(name, Family.CHAINS, partial(_in_sequence, draws=draws), quality)
+        Alteration(name, Family.CHAINS, partial(in_sequence, draws=draws), quality)
         for name, (quality, draws) in chains.items()
     )
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from math import log10
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hashdb.evaluation import figures
+from hashdb.evaluation import figures, video_figures
+from hashdb.evaluation.copies import Form
 from hashdb.evaluation.runs import AlgorithmChoice, ChoiceResult, Evaluation
+from hashdb.evaluation.videos import VideoEvaluation
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 240, 38, 352, 26, 202
 _RAREST, _MOST = -15, -2
@@ -52,8 +54,43 @@ def everything(evaluation: Evaluation) -> str:
     return drawing(*_all(evaluation), evaluation.rate, alone=True)
 
 
+RARE: Final = 1e-9
+"""False matches for a pair of videos that are aimed at."""
+
+
+def video_page(evaluation: VideoEvaluation, unfit: Mapping[str, str]) -> str:
+    """The HTML page of an evaluation of videos; `unfit` are the files that were not measured, with the reasons."""
+    return (
+        _templates()
+        .get_template("videos.html")
+        .render(
+            evaluation=evaluation,
+            figures=video_figures,
+            forms=tuple(Form),
+            drawn=_video_lines(evaluation),
+            rate=RARE,
+            alone=False,
+            unfit=[f"{path}: {reason}" for path, reason in unfit.items()],
+        )
+    )
+
+
+def video_curves(evaluation: VideoEvaluation) -> str:
+    """The SVG file of the share of copies that match, against false matches, by form."""
+    return drawing("all copies", _video_lines(evaluation), RARE, alone=True)
+
+
+def _video_lines(evaluation: VideoEvaluation) -> list[Line]:
+    """A line for each form; none if there are too few videos for an estimate."""
+    tail = video_figures.false_matches(evaluation).tail
+    if tail is None:
+        return []
+    classes = dict(zip(Form, ("pdq", "phash256", "phash"), strict=True))
+    return [Line(classes[form], str(form), video_figures.curve(evaluation, form, tail)) for form in Form]
+
+
 def drawing(title: str, lines: Sequence[Line], rate: float, *, alone: bool = False) -> str:
-    """SVG: recall upwards, false matches per pair of pictures to the right (logarithmic), with a mark at `rate`.
+    """SVG: recall upwards, false matches per pair to the right (logarithmic), with a mark at `rate`.
 
     `alone` adds the style and the legend, for a file.
     """

@@ -205,10 +205,10 @@ def measure_all(jobs: Sequence[SampleJob], scheme: Scheme, processes: int) -> It
         for job in jobs:
             yield measure(job, scheme)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _leave_interrupts) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), leave_interrupts) as pool:
         rest = iter(jobs)
         running: deque[Future[Sample | Unfit]] = deque()
-        with _one_thread_each():
+        with one_thread_each():
             running.extend(pool.submit(measure, job, scheme) for job in islice(rest, 3 * processes))
         try:
             while running:
@@ -219,7 +219,7 @@ def measure_all(jobs: Sequence[SampleJob], scheme: Scheme, processes: int) -> It
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Within the block, started processes use one thread for matrix products.
 
     By default, BLAS uses a thread for each core in each process, and the threads mostly wait for each other: with
@@ -237,6 +237,6 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _leave_interrupts() -> None:
+def leave_interrupts() -> None:
     """Ignore Ctrl-C, which reaches every process of a terminal: the parent handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

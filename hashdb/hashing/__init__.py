@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -17,8 +18,8 @@ from hashdb.errors import UnreadablePicture
 from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
-from hashdb.hashing.transforms import transforms
-from hashdb.hashing.variants import variants
+from hashdb.hashing.transforms import MIRROR, NAMES, mirrored, transforms
+from hashdb.hashing.variants import frame_variants, variants
 
 __all__ = [
     "Hashed",
@@ -29,6 +30,7 @@ __all__ = [
     "hash_picture",
     "hash_transforms",
     "hash_variants",
+    "open_regular",
     "read_file",
     "warm",
 ]
@@ -79,6 +81,32 @@ def hash_transforms(octets: bytes, algorithms: Sequence[Algorithm], limits: Limi
     )
 
 
+def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, shot: int) -> Hashed:
+    """The hashes, as `mode` says, of the first frame of the shot with this number, of a video.
+
+    Videos that are turned are looked for by PDQ only, whose search takes an eighth of the time.
+    """
+    hashed = _hash(picture, algorithms)
+    if mode is Mode.TRANSFORMS:
+        return replace(hashed, transforms=tuple(_fewer(transforms(picture, algorithms))))
+    return _with(hashed, frame_variants(picture, Profile(mode), shot))
+
+
+def _fewer(transforms: Iterable[tuple[str, tuple[Signal, ...]]]) -> Iterator[tuple[str, tuple[Signal, ...]]]:
+    for name, signals in transforms:
+        is_turned = name in NAMES and name != MIRROR
+        kept = tuple(signal for signal in signals if not is_turned or signal.algorithm is Algorithm.PDQ)
+        if kept:
+            yield name, kept
+
+
+def hash_further_frame(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
+    """The hashes of a frame of a query between those that have all transforms: its own, and those of its mirror."""
+    hashed = _hash(picture, algorithms)
+    mirror = tuple(signal for signal in mirrored(picture, algorithms) if signal.fault() is None)
+    return replace(hashed, transforms=((MIRROR, mirror),)) if mirror else hashed
+
+
 def hash_as(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode) -> Hashed:
     """The result of `hash_transforms` or `hash_variants`, as `mode` says. Raises UnreadablePicture."""
     if mode is Mode.TRANSFORMS:
@@ -121,9 +149,14 @@ def _with_picture(octets: bytes, limits: Limits, make: Callable[[Picture], Hashe
 
 
 def _with_variants(hashed: Hashed, picture: Picture, profile: Profile) -> Hashed:
+    return _with(hashed, variants(picture, profile))
+
+
+def _with(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
+    """The hashes with those of variants, but benign ones, if phash256 was requested."""
     if Algorithm.PHASH256 not in (signal.algorithm for signal in hashed.signals):
         return hashed
-    new = (signal for signal in variants(picture, profile) if signal not in hashed.signals)
+    new = (signal for signal in variants if signal not in hashed.signals)
     further = [signal for signal in new if not is_benign(signal)]
     return replace(hashed, signals=(*hashed.signals, *further)[:SIGNALS_AN_ITEM])
 
@@ -144,11 +177,18 @@ def _hash(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
     return Hashed(tuple(signals), quality)
 
 
-def _read(path: str | Path, limits: Limits) -> bytes:
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file. Raises OSError, and UnreadablePicture for what is no regular file."""
     # Without O_NONBLOCK, opening a named pipe blocks until it has a writer.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadablePicture("not a regular file")
-        limits.check_bytes(status.st_size)
-        return file.read(status.st_size)
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise UnreadablePicture("not a regular file")
+
+
+def _read(path: str | Path, limits: Limits) -> bytes:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        limits.check_bytes(size)
+        return file.read(size)

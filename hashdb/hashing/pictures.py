@@ -110,6 +110,10 @@ def read_picture(octets: bytes, limits: Limits) -> Picture:
         return Picture(_decode(image, limits))
 
 
+_VIDEOS = ("MP4", "MOV", "WEBM", "MKV", "AVI", "MPEG", "FLV", "WMV", "OGG")
+"""How people call the containers of videos that are read."""
+
+
 def _open(octets: bytes) -> Image.Image:
     """Read the header of the picture, not its pixels."""
     try:
@@ -119,7 +123,7 @@ def _open(octets: bytes) -> Image.Image:
     except MemoryError:
         reason = OUT_OF_MEMORY
     except Exception:
-        reason = f"not a picture of a format that is read ({', '.join(FORMATS)})"
+        reason = f"not a picture or video of a format that is read ({', '.join((*FORMATS, *_VIDEOS))})"
     raise UnreadablePicture(reason)
 
 

@@ -1,7 +1,7 @@
 """The program of a hashing process: `python -m hashdb.hashing.sandbox`, started by a worker of the pool.
 
 The pictures it reads may be hostile, so it has few rights: it answers in JSON (never pickle), its memory is limited,
-it writes no files, leaves no core dump, and loads neither the web framework nor the database.
+it writes no files, opens none and no socket, leaves no core dump, and loads neither the web framework nor the database.
 """
 
 from __future__ import annotations
@@ -12,22 +12,31 @@ import os
 import resource
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from socket import socket
+from socket import recv_fds, socket
 
-from hashdb.domain.signals import Algorithm
-from hashdb.errors import UnreadablePicture
-from hashdb.hashing import Mode, hash_as, warm
+from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.errors import UnreadablePicture, VideoTooLarge
+from hashdb.hashing import Hashed, Mode, hash_as, warm
+from hashdb.hashing.decoding import OUT_OF_MEMORY as VIDEO_OUT_OF_MEMORY
 from hashdb.hashing.pictures import IGNORING_WARNINGS, OUT_OF_MEMORY, Limits
+from hashdb.hashing.videos import Video, VideoLimits, hash_frames, load_decoder
+
+VIDEO = "video"
+"""The first word of the header of a video."""
+_REPORT_SECONDS = 1
 
 
 def main(arguments: Sequence[str]) -> None:
     """Answer picture after picture, until the worker closes its end."""
-    descriptor, memory_bytes, max_bytes, max_pixels = map(int, arguments)
+    descriptor, videos, memory_bytes, max_bytes, max_pixels = map(int, arguments)
     _die_with_parent(sys.stdin.fileno())
-    warm(tuple(Algorithm))
-    _limit_resources(memory_bytes)
+    warm(PERCEPTUAL)
+    if videos:
+        load_decoder()
+    confine(memory_bytes)
     # Once for all pictures: entering the filter for each takes as long as reading the picture's header.
     with IGNORING_WARNINGS, socket(fileno=descriptor) as connection:
         send(connection, b"ready")
@@ -37,24 +46,70 @@ def main(arguments: Sequence[str]) -> None:
 def _serve(connection: socket, limits: Limits) -> None:
     while True:
         try:
-            answer = _answer(connection, limits)
+            kind, *words = receive(connection, 1024).decode().split()
+            if kind == VIDEO:
+                answer = _answer_video(connection, words)
+            else:
+                answer = _answer(connection, Mode(kind), list(map(Algorithm, words)), limits)
         except EOFError:
             return
+        except UnreadablePicture as error:
+            answer = {"reason": error.reason, "too_large": isinstance(error, VideoTooLarge)}
         except MemoryError:
             answer = {"reason": OUT_OF_MEMORY}
         send(connection, json.dumps(answer).encode())
 
 
-def _answer(connection: socket, limits: Limits) -> dict[str, object]:
-    """Receive the next picture (the mode and the algorithms, then its bytes), and hash it; the hashes or the reason."""
-    mode, *names = receive(connection, 1024).decode().split()
-    octets = receive(connection, limits.max_bytes)
-    try:
-        hashed = hash_as(octets, list(map(Algorithm, names)), limits, Mode(mode))
-    except UnreadablePicture as error:
-        return {"reason": error.reason}
+def _answer(connection: socket, mode: Mode, algorithms: Sequence[Algorithm], limits: Limits) -> dict[str, object]:
+    """Receive the bytes of a picture, and hash it. Raises UnreadablePicture."""
+    return encode(hash_as(receive(connection, limits.max_bytes), algorithms, limits, mode))
+
+
+def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]:
+    """Receive an open file, and send each frame of the video in it, and a sign of progress at least every second.
+
+    Raises UnreadablePicture.
+    """
+    interval, fast, seconds, pixels, mode, *names = words
+    sent = time.monotonic()
+
+    def report(message: dict[str, object]) -> None:
+        nonlocal sent
+        sent = time.monotonic()
+        send(connection, json.dumps(message).encode())
+
+    def advance(at: float) -> None:
+        if time.monotonic() - sent >= _REPORT_SECONDS:
+            report({"at": at, "of": video.duration})
+
+    with os.fdopen(_receive_file(connection), "rb") as file:
+        limits = VideoLimits(max_seconds=float(seconds), max_pixels=int(pixels))
+        try:
+            video = Video(file, limits, interval=float(interval), fast=fast == "fast", advance=advance)
+            for number, at, on_grid, hashed in hash_frames(video, list(map(Algorithm, names)), Mode(mode)):
+                report({"number": number, "at": at, "on_grid": on_grid, "of": video.duration, **encode(hashed)})
+        except MemoryError:
+            return {"reason": VIDEO_OUT_OF_MEMORY}
+    return {"duration": video.duration, "incomplete": video.incomplete}
+
+
+def encode(hashed: Hashed) -> dict[str, object]:
+    """The hashes as an object of JSON; `decode` of the worker is the inverse."""
     transforms = [[name, list(map(str, signals))] for name, signals in hashed.transforms]
     return {"signals": list(map(str, hashed.signals)), "quality": hashed.quality, "transforms": transforms}
+
+
+def _receive_file(connection: socket) -> int:
+    """The descriptor of a file that the worker has opened: the only way in which this process gets one."""
+    most, hardest = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hardest, hardest))
+    try:
+        _, descriptors, *_ = recv_fds(connection, 1, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hardest))
+    if not descriptors:
+        raise EOFError("the other end is closed")
+    return descriptors[0]
 
 
 def _die_with_parent(lifeline: int) -> None:
@@ -67,15 +122,23 @@ def _die_with_parent(lifeline: int) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _limit_resources(memory_bytes: int) -> None:
-    """Allow `memory_bytes` more memory than is in use now, no writing of files, no core dump, and no standard error."""
+def confine(memory_bytes: int) -> None:
+    """Allow `memory_bytes` more memory than is in use now, no writing of files, no core dump, and no standard error.
+
+    Neither a file nor a socket can be opened any more, since every descriptor is taken; one more can be received.
+    """
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + memory_bytes, used + memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stderr.fileno())
-    os.close(null)
+    # The limit is on the number of a new descriptor, so every lower number must be in use.
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    while (free := os.dup(null)) <= highest:
+        pass
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, free + 1))
 
 
 _LENGTH = struct.Struct("!I")

@@ -8,11 +8,11 @@ only, which tolerates a larger shift than PDQ.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal
-from hashdb.hashing.frames import find_frames
+from hashdb.hashing.borders import find_borders
 from hashdb.hashing.pdq import SHORTEST_SIDE, changes, quality_from
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
@@ -60,17 +60,38 @@ WINDOWS: Final = {
 TILTS: Final = {Profile.PLAIN: (), Profile.BALANCED: (3.7, -3.7), Profile.THOROUGH: (2.5, -2.5, 4.5, -4.5, 6.5, -6.5)}
 """The degrees by which the picture is rotated, and then cropped to the part without empty corners, by profile."""
 
+FRAME_WINDOWS: Final = _centred(0.05, 0.1)
+"""The parts of each shot of a video that are hashed by the balanced profile."""
+FRAME_TURNS: Final = (_sides(0.1)[::2], _sides(0.1)[1::2])
+"""Further parts: those of the first, the third, … shot, and those of the second, the fourth, …"""
+
 
 def variants(picture: Picture, profile: Profile) -> Iterator[Signal]:
     """The phash256 signals of a profile's parts, each once, without parts that are too plain to match reliably.
 
     If the picture has a frame (bars, a caption), the inside of the frame is a part too.
     """
-    if profile is Profile.PLAIN or min(picture.colour.size) < SHORTEST_SIDE:
+    if profile is not Profile.PLAIN:
+        yield from _variants(picture, WINDOWS[profile], TILTS[profile])
+
+
+def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Signal]:
+    """The same for the first frame of the shot with this number, of a video.
+
+    A video has a frame a second, so that far fewer parts are stored of each, and the shots take turns with some.
+    """
+    if profile is Profile.THOROUGH:
+        yield from variants(picture, Profile.BALANCED)
+    elif profile is Profile.BALANCED:
+        yield from _variants(picture, (*FRAME_WINDOWS, *FRAME_TURNS[shot % len(FRAME_TURNS)]), ())
+
+
+def _variants(picture: Picture, windows: Sequence[Window], tilts: Sequence[float]) -> Iterator[Signal]:
+    if min(picture.colour.size) < SHORTEST_SIDE:
         return
     grey, (down, across) = reduce_picture(picture), changes(picture.sampled)
-    parts = [(grey, window) for window in (*WINDOWS[profile], *(window for _, window in find_frames(grey)))]
-    parts += [rotate(grey, degrees) for degrees in TILTS[profile]]
+    parts = [(grey, window) for window in (*windows, *(window for _, window in find_borders(grey)))]
+    parts += [rotate(grey, degrees) for degrees in tilts]
     known: set[Signal] = set()
     for pixels, window in parts:
         if quality_of(down, across, window) >= MINIMUM_QUALITY:

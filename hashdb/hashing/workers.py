@@ -8,25 +8,28 @@ import subprocess
 import sys
 import time
 import weakref
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain, repeat
-from queue import Empty, LifoQueue, SimpleQueue
-from socket import socket, socketpair
-from threading import Condition, Thread
-from typing import Final, Generic, Self, TypeVar
+from queue import LifoQueue
+from socket import send_fds, socket, socketpair
+from threading import Condition
+from typing import Any, BinaryIO, Final, Self, TypeVar
 
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.turns import Turns
-from hashdb.errors import HashingBusy, Unavailable, UnreadablePicture
+from hashdb.errors import HashingBusy, Unavailable, UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Mode
+from hashdb.hashing.decoding import OUT_OF_MEMORY as VIDEO_OUT_OF_MEMORY
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits
-from hashdb.hashing.sandbox import receive, send
+from hashdb.hashing.sandbox import VIDEO, receive, send
+from hashdb.hashing.videos import INTERVAL, VIDEO_LIMITS, HashedFrame, HashedVideo, VideoLimits
 
 _START_SECONDS: Final = 60
+_STALL_SECONDS: Final = 60
+"""Without a sign of progress, a video is given up."""
 _ANSWER_BYTES: Final = 16_384
 # The environment variables that a process inherits. Others may hold secrets, like the database's password.
 _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
@@ -40,6 +43,9 @@ _KEEP_MEMORY: Final = {
 }
 
 
+_Answer = TypeVar("_Answer")
+
+
 class Worker:
     """Hashes one picture at a time in its own process, which starts with the first picture."""
 
@@ -47,6 +53,7 @@ class Worker:
         self._seconds = seconds
         self._limits_sent = (memory_bytes, limits.max_bytes, limits.max_pixels)
         self._process: subprocess.Popen[bytes] | None = None
+        self._reads_videos = False
         self._deadline = 0.0
 
     def hash(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN) -> Hashed:
@@ -87,33 +94,93 @@ class Worker:
                 # The next caller would receive the answer to this picture.
                 self.stop()
 
+    def hash_video(
+        self,
+        file: BinaryIO,
+        algorithms: Sequence[Algorithm],
+        mode: Mode = Mode.PLAIN,
+        limits: VideoLimits = VIDEO_LIMITS,
+        *,
+        interval: float = INTERVAL,
+        fast: bool = False,
+        advance: Callable[[float], None] = lambda share: None,
+    ) -> HashedVideo:
+        """The hashes of a video's frames. `advance` is called with the share of the video that is done, 0 to 1.
+
+        Raises UnreadablePicture, VideoTooLarge, and Unavailable if no process can be started.
+        """
+        if self._process is None or self._process.poll() is not None or not self._reads_videos:
+            self._start(videos=True)
+        words = (interval, "fast" if fast else "all", limits.max_seconds, limits.max_pixels, mode, *algorithms)
+        header = f"{VIDEO} {' '.join(map(str, words))}".encode()
+        self._deadline = time.monotonic() + limits.processing_seconds
+        frames: list[HashedFrame] = []
+        result = self._guarded(partial(self._exchange_video, header, file, frames, advance, limits), "video")
+        if isinstance(result, UnreadablePicture):
+            raise result
+        return result
+
+    def _exchange_video(
+        self,
+        header: bytes,
+        file: BinaryIO,
+        frames: list[HashedFrame],
+        advance: Callable[[float], None],
+        limits: VideoLimits,
+    ) -> HashedVideo:
+        self._send(header)
+        send_fds(self._connection, [b"f"], [file.fileno()])
+        while True:
+            answer = self._receive_of_video(limits)
+            if "reason" in answer:
+                raise (VideoTooLarge if answer.get("too_large") else UnreadablePicture)(str(answer["reason"]))
+            if "duration" in answer:
+                return HashedVideo(tuple(frames), float(answer["duration"]), answer["incomplete"])
+            at = float(answer["at"])
+            if "signals" in answer:
+                frames.append(HashedFrame(int(answer["number"]), at, answer["on_grid"], _decode(answer)))
+            advance(min(1.0, at / answer["of"]) if answer["of"] else 0.0)
+
+    def _receive_of_video(self, limits: VideoLimits) -> Any:
+        """The next message about a video. Raises UnreadablePicture if the time is over, or nothing happens any more."""
+        left = self._deadline - time.monotonic()
+        self._connection.settimeout(max(min(left, _STALL_SECONDS), 0.001))
+        try:
+            return json.loads(receive(self._connection, _ANSWER_BYTES))
+        except TimeoutError:
+            self.stop()
+        if left > _STALL_SECONDS:
+            raise UnreadablePicture(f"the video is damaged: it takes longer than {_STALL_SECONDS} seconds to read on")
+        raise VideoTooLarge(f"the video takes longer than {limits.processing_seconds:g} seconds to hash")
+
     def stop(self) -> None:
         """Kill the process, if there is one."""
         if self._process is not None:
             self._process = None
             self._finalizer()
 
-    def _guarded(self, call: Callable[[], Hashed | None]) -> Hashed | UnreadablePicture | None:
+    def _guarded(self, call: Callable[[], _Answer], what: str = "picture") -> _Answer | UnreadablePicture:
         """The result of `call`, or its error; a process that broke, or is unfit for the next picture, is killed."""
+        kind = UnreadablePicture
         try:
             return call()
         except UnreadablePicture as error:
             # The remaining memory may be too fragmented for the next picture.
-            if error.reason == OUT_OF_MEMORY:
+            if error.reason in (OUT_OF_MEMORY, VIDEO_OUT_OF_MEMORY):
                 self.stop()
-            reason = error.reason
+            kind, reason = type(error), error.reason
         except TimeoutError:
             self.stop()
-            reason = f"the picture takes longer than {self._seconds:g} seconds to hash"
+            reason = f"the {what} takes longer than {self._seconds:g} seconds to hash"
         except (OSError, EOFError, LookupError, TypeError, ValueError):
             self.stop()
-            reason = "the picture brings down what reads it"
+            reason = f"the {what} brings down what reads it"
         # A new exception: the traceback of the caught one would keep the picture in memory.
-        return UnreadablePicture(reason)
+        return kind(reason)
 
-    def _send(self, header: bytes, octets: bytes) -> None:
+    def _send(self, *messages: bytes) -> None:
         self._connection.settimeout(max(self._deadline - time.monotonic(), 0.001))
-        send(self._connection, header, octets)
+        send(self._connection, *messages)
 
     def _exchange(self, header: bytes, octets: bytes | None) -> Hashed:
         """Send the next picture, if there is one, and receive the answer to the picture before it."""
@@ -123,25 +190,32 @@ class Worker:
         answer = json.loads(receive(self._connection, _ANSWER_BYTES))
         if "reason" in answer:
             raise UnreadablePicture(str(answer["reason"]))
-        quality = answer["quality"]
-        transforms = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in answer["transforms"])
-        return Hashed(
-            tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality), transforms
-        )
+        return _decode(answer)
 
-    def _start(self) -> None:
+    def _start(self, *, videos: bool = False) -> None:
+        """Start a process, which loads the decoder of videos only if it needs it: that takes time and memory."""
         self.stop()
+        self._reads_videos = videos
         self._connection, child_end = socketpair()
         try:
             with child_end:
-                self._process = _spawn(child_end, self._limits_sent)
-            self._finalizer = weakref.finalize(self, _kill_process, os.getpid(), self._process, self._connection)
+                process = _spawn(child_end, (int(videos), *self._limits_sent))
+            # The finalizer first: another thread may stop a worker that has a process.
+            self._finalizer = weakref.finalize(self, _kill_process, os.getpid(), process, self._connection)
+            self._process = process
             self._connection.settimeout(_START_SECONDS)
             receive(self._connection, _ANSWER_BYTES)
         except (OSError, EOFError, ValueError):
             self._connection.close()
             self.stop()
             raise Unavailable(retry_after=10) from None
+
+
+def _decode(answer: Mapping[str, Any]) -> Hashed:
+    """The hashes that the process encoded."""
+    quality = answer["quality"]
+    transforms = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in answer["transforms"])
+    return Hashed(tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality), transforms)
 
 
 def _spawn(connection: socket, limits: tuple[int, ...]) -> subprocess.Popen[bytes]:
@@ -173,111 +247,6 @@ def _kill_process(owner: int, process: subprocess.Popen[bytes], connection: sock
         process.wait()
     else:
         process.returncode = 0  # Not this process's child: Popen would warn that it still runs.
-
-
-_READ_AHEAD = 4
-"""Pictures for each worker that are read ahead of the first unfinished one."""
-_Source = TypeVar("_Source")
-_Result = Hashed | UnreadablePicture
-
-
-def hash_in_order(
-    workers: Sequence[Worker],
-    sources: Iterable[_Source],
-    read: Callable[[_Source], bytes],
-    algorithms: Sequence[Algorithm],
-    mode: Mode = Mode.PLAIN,
-) -> Iterator[tuple[_Source, _Result]]:
-    """Each source with the hashes or the error of its picture, in order; a few pictures are read ahead of the caller.
-
-    UnreadablePicture from `read` is the error of its source; any other exception is raised. Raises Unavailable if no
-    process can be started. The workers are stopped at the end.
-    """
-    threads = _WorkerThreads(workers, read, algorithms, mode)
-    running: deque[tuple[_Source, Future[_Result]]] = deque()
-    try:
-        for source in sources:
-            running.append((source, threads.submit(source)))
-            if len(running) > _READ_AHEAD * len(workers):
-                next_source, future = running.popleft()
-                yield next_source, future.result()
-        for next_source, future in running:
-            yield next_source, future.result()
-    finally:
-        threads.close()
-
-
-class _WorkerThreads(Generic[_Source]):
-    def __init__(
-        self,
-        workers: Sequence[Worker],
-        read: Callable[[_Source], bytes],
-        algorithms: Sequence[Algorithm],
-        mode: Mode,
-    ) -> None:
-        self._read, self._algorithms, self._mode = read, algorithms, mode
-        self._queue: SimpleQueue[tuple[_Source, Future[_Result]] | None] = SimpleQueue()
-        self._threads = [Thread(target=self._work, args=(worker,), name="hashing", daemon=True) for worker in workers]
-        for thread in self._threads:
-            thread.start()
-
-    def submit(self, source: _Source) -> Future[_Result]:
-        """Have the first free worker hash the picture of a source."""
-        future: Future[_Result] = Future()
-        self._queue.put((source, future))
-        return future
-
-    def close(self) -> None:
-        """Drop the sources that no worker has started, and wait for the others."""
-        with suppress(Empty):
-            while True:
-                self._queue.get_nowait()
-        for _ in self._threads:
-            self._queue.put(None)
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self, worker: Worker) -> None:
-        pending: deque[Future[_Result]] = deque()
-        try:
-            for result in worker.hash_each(self._pictures(pending), self._algorithms, self._mode):
-                pending.popleft().set_result(result)
-        except Exception as error:
-            self._fail(pending, error)
-        finally:
-            worker.stop()
-
-    def _pictures(self, pending: deque[Future[_Result]]) -> Iterator[bytes | None]:
-        """The pictures for one worker; None if the queue is empty while a picture of this worker is unanswered."""
-        while True:
-            try:
-                item = self._queue.get(block=not pending)
-            except Empty:
-                yield None
-                continue
-            if item is None:
-                return
-            source, future = item
-            try:
-                octets = self._read(source)
-            except UnreadablePicture as error:
-                future.set_result(error)
-                continue
-            except Exception as error:
-                future.set_exception(error)
-                continue
-            pending.append(future)
-            yield octets
-
-    def _fail(self, pending: deque[Future[_Result]], error: Exception) -> None:
-        """Fail every picture that this worker takes with the error, until the queue ends."""
-        while True:
-            while pending:
-                pending.popleft().set_exception(error)
-            item = self._queue.get()
-            if item is None:
-                return
-            pending.append(item[1])
 
 
 _SLOW_A_REQUEST = 2

@@ -7,6 +7,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -14,7 +15,8 @@ from typing import NamedTuple, Self
 
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Answer, Holder, Query
-from hashdb.domain.matching.suggestions import build_results, decide, suggest
+from hashdb.domain.matching.suggestions import build_results, decide, suggest_expanded
+from hashdb.domain.matching.videos import expand, match_videos, of_videos
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Signal
 from hashdb.errors import NoCopy, reject
@@ -100,11 +102,16 @@ class LocalIndex:
         copy = self._opened()
         reject(copy.rules.queries_faults(queries))
         seq = copy.tiers.catch_up().seq
-        suggested, through = suggest(queries, copy.tiers.search)
+        expanded = expand(queries)
+        suggested, through, thinned = suggest_expanded(expanded, copy.tiers.search)
         by_signal: dict[Signal, list[Holder]] = defaultdict(list)
         for holder in copy.tables.holders({signal for distances in suggested for signal in distances}, self._now()):
             by_signal[holder.signal].append(holder)
-        return Answer(build_results(queries, decide(queries, suggested, through, by_signal, copy.tables.having)), seq)
+        shots = copy.tables.times(of_videos(by_signal))
+        read, having = cache(copy.tables.shots), copy.tables.having
+        by_frames = match_videos(queries, expanded, suggested, through, by_signal, shots, read, having, thinned)
+        decided = decide(queries, suggested, through, by_signal, having, by_frames)
+        return Answer(build_results(queries, decided, shots=shots), seq)
 
     def _opened(self) -> _Opened:
         name = self._named()

@@ -137,7 +137,7 @@ class Sync:
                 continue
             try:
                 tables = self._open(path)
-                if tables.sound:
+                if tables.current:
                     return tables
                 tables.close()
             except sqlite3.DatabaseError:

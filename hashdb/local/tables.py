@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
 from hashdb.domain.contributions import Standing
+from hashdb.domain.frames import MOST_TIMES
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails
+from hashdb.domain.matching.videos import ListedShot, ShotTimes
 from hashdb.domain.rules import Rules
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
@@ -23,8 +26,10 @@ from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.index.folder import opener
 from hashdb.wire.accounts import MeOut
 
-_VERSION = 1
-"""The version of the tables: a copy with another one is created again."""
+_VERSION = 2
+"""The version of the tables: the next sync creates a copy with another one again."""
+_WITHOUT_VIDEOS = 1
+"""The version before videos, which can be read."""
 _MANY = 500
 _BUSY_SECONDS = 30.0
 _OF_PARENTS: list[sqlite3.Connection] = []
@@ -34,18 +39,24 @@ CREATE TABLE state (
 CREATE TABLE contributions (
     id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, member INTEGER NOT NULL, labels TEXT NOT NULL, severity INTEGER,
     standing TEXT NOT NULL, context TEXT NOT NULL, removed_at INTEGER, received_at INTEGER NOT NULL,
-    expires_at INTEGER);
+    expires_at INTEGER, duration REAL);
 CREATE INDEX contributions_seq ON contributions (seq);
 CREATE TABLE signals (
     algorithm TEXT NOT NULL, value BLOB NOT NULL, contribution INTEGER NOT NULL,
     PRIMARY KEY (algorithm, value, contribution)) WITHOUT ROWID;
 CREATE INDEX signals_contribution ON signals (contribution);
+CREATE TABLE shots (
+    contribution INTEGER NOT NULL, algorithm TEXT NOT NULL, value BLOB NOT NULL, start REAL NOT NULL,
+    end REAL NOT NULL, PRIMARY KEY (contribution, algorithm, value, start)) WITHOUT ROWID;
 """
-_WRITTEN = "INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_WRITTEN = "INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _HOLDERS = """
-SELECT s.value, c.id, c.member, c.labels, c.severity, c.standing, c.context, c.removed_at, c.received_at
+SELECT s.value, c.id, c.member, c.labels, c.severity, c.standing, c.context, c.removed_at, c.received_at, {duration}
 FROM signals s JOIN contributions c ON c.id = s.contribution
 WHERE s.algorithm = ? AND (c.expires_at IS NULL OR c.expires_at > ?) AND s.value IN
+"""
+_TIMES = f"""
+SELECT start, end FROM shots WHERE contribution = ? AND algorithm = ? AND value = ? ORDER BY start LIMIT {MOST_TIMES}
 """
 _HAVING = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm IN (?, ?) AND contribution IN"
 
@@ -87,10 +98,20 @@ class CopyTables:
 
     @property
     def sound(self) -> bool:
+        """Whether the tables exist and can be read."""
+        return self.version in (_VERSION, _WITHOUT_VIDEOS)
+
+    @property
+    def current(self) -> bool:
         """Whether the tables exist and have this version."""
+        return self.version == _VERSION
+
+    @property
+    def version(self) -> int:
+        """The version of the tables."""
         with self._reading() as connection:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            return bool(version == _VERSION)
+            return int(version)
 
     def create(self, epoch: str, me: MeOut, now: datetime) -> None:
         """Create the tables of a new copy."""
@@ -124,11 +145,20 @@ class CopyTables:
         with self._writing() as connection:
             (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM contributions").fetchone()
             old = [(id,) for id in last if id <= newest]
-            connection.executemany("DELETE FROM signals WHERE contribution = ?", old)
+            for table in ("signals", "shots"):
+                connection.executemany(f"DELETE FROM {table} WHERE contribution = ?", old)
             connection.executemany("DELETE FROM contributions WHERE id = ?", old)
             kept = [(step.seq, step.what) for step in last.values() if isinstance(step.what, CopiedContribution)]
             connection.executemany(_WRITTEN, [_row(seq_of, copied) for seq_of, copied in kept])
             signals = [(algorithm, octets, copied.id) for _, copied in kept for algorithm, octets in copied.signals]
+            shots = [
+                (copied.id, algorithm, octets, shot.start, shot.end)
+                for _, copied in kept
+                for shot in copied.shots
+                for algorithm, octets in shot.signals
+            ]
+            connection.executemany("INSERT OR IGNORE INTO shots VALUES (?, ?, ?, ?, ?)", shots)
+            signals += [(algorithm, octets, id) for id, algorithm, octets, _, _ in shots]
             connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?)", sorted(signals))
             at = None if head_at is None else to_microseconds(head_at)
             connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at)", (seq, at))
@@ -162,15 +192,36 @@ class CopyTables:
         by_algorithm: dict[Algorithm, list[bytes]] = defaultdict(list)
         for signal in wanted:
             by_algorithm[signal.algorithm].append(signal.to_bytes())
+        statement = _HOLDERS.format(duration="c.duration" if self.current else "NULL")
         with self._reading() as connection:
             for algorithm, values in by_algorithm.items():
                 for start in range(0, len(values), _MANY):
                     chunk = values[start : start + _MANY]
                     parameters = (str(algorithm), to_microseconds(now), *chunk)
                     places = ", ".join("?" * len(chunk))
-                    rows = connection.execute(f"{_HOLDERS} ({places})", parameters)
+                    rows = connection.execute(f"{statement} ({places})", parameters)
                     holders += [_holder(algorithm, row) for row in rows]
         return holders
+
+    def times(self, found: Mapping[int, Collection[Signal]]) -> dict[tuple[int, Signal], tuple[ShotTimes, ...]]:
+        """For listed videos and signals of them, the times of the first shots that have the signal."""
+        times: dict[tuple[int, Signal], tuple[ShotTimes, ...]] = {}
+        with self._reading() as connection:
+            for id, signals in found.items():
+                for signal in signals:
+                    rows = connection.execute(_TIMES, (id, str(signal.algorithm), signal.to_bytes()))
+                    times[id, signal] = tuple(ShotTimes(start, end) for start, end in rows)
+        return times
+
+    def shots(self, id: int) -> list[ListedShot]:
+        """The shots of a listed video, in ascending time."""
+        query = "SELECT start, end, algorithm, value FROM shots WHERE contribution = ? ORDER BY start, algorithm, value"
+        with self._reading() as connection:
+            rows = connection.execute(query, (id,)).fetchall()
+        return [
+            ListedShot(start, end, [Signal.from_bytes(Algorithm(name), value) for _, _, name, value in group])
+            for (start, end), group in groupby(rows, key=lambda row: row[:2])
+        ]
 
     def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
@@ -220,11 +271,12 @@ def _row(seq: int, contribution: CopiedContribution) -> tuple[object, ...]:
         None if removed_at is None else to_microseconds(removed_at),
         to_microseconds(contribution.received_at),
         None if expires_at is None else to_microseconds(expires_at),
+        contribution.duration if contribution.shots else None,
     )
 
 
 def _holder(algorithm: Algorithm, row: Any) -> Holder:
-    value, id, member, labels, severity, standing, context, removed, received = row
+    value, id, member, labels, severity, standing, context, removed, received, duration = row
     return Holder(
         signal=Signal.from_bytes(algorithm, value),
         contribution=id,
@@ -237,4 +289,5 @@ def _holder(algorithm: Algorithm, row: Any) -> Holder:
             None if removed is None else from_microseconds(removed),
             from_microseconds(received),
         ),
+        duration=duration,
     )

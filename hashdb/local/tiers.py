@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.domain.matching.matches import Neighbor
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import PERCEPTUAL, Algorithm
 from hashdb.index.follower import LogFollower, LogSnapshot
 from hashdb.index.segment import max_values
 from hashdb.index.segment_store import SegmentStore
@@ -25,7 +25,7 @@ class CopyIndex:
     def __init__(self, tables: CopyTables, folder: Path) -> None:
         """Over open tables; `folder` has the segments. Fills at the first search."""
         self._tables = tables
-        self._radii = {algorithm: algorithm.radius for algorithm in Algorithm}
+        self._radii = {algorithm: algorithm.radius for algorithm in PERCEPTUAL}
         self._engine = SegmentStore(folder, self._radii)
         self._follower = LogFollower(tables.head, self._snapshot, (self,), lambda: self._engine.moved)
         self.catch_up = self._follower.catch_up
@@ -87,6 +87,8 @@ class CopyIndex:
                 _load(index, log.source.every(algorithm), seq)
         elif after < seq:
             for algorithm, values in log.source.added(after).items():
+                if algorithm.is_digest:
+                    continue
                 index = self._engine.indexes[algorithm]
                 if len(values) < ARRAY:
                     index.add(map(int.from_bytes, values), seq)

@@ -41,6 +41,8 @@ class Task(StrEnum):
     DELIVERY = "delivery"
     VERIFICATION = "verification"
     REPORT = "report"
+    ANSWERS = "answers"
+    JOBS = "jobs"
     STOP = "stop"
 
 

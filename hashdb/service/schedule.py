@@ -14,7 +14,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.index.folder import lock_folder
 from hashdb.index.segment_store import low_priority
-from hashdb.service import HashDB
+from hashdb.service import HashDB, later
 from hashdb.service.accounts import members
 from hashdb.service.background import Task
 from hashdb.service.contributions import contributions, expiry
@@ -93,6 +93,7 @@ TABLE = (
     Plan(Task.PROPOSALS, "expires proposals", 5, Lane.LOG, proposals.expire),
     Plan(Task.CHANGES, "logs expiries and suspensions, recounts opinions, erases", 5, Lane.LOG, _log_changes),
     Plan(Task.OVERVIEWS, "counts new events for the console", 5, Lane.LOG, _follow),
+    Plan(Task.JOBS, "removes answers to jobs after an hour", 60, Lane.LOG, later.prune),
     Plan(Task.CHECKPOINTS, "signs the log when the last checkpoint is 50 s old", 5, Lane.LOG, checkpoints.keep),
     Plan(Task.FILL, "builds the index", None, Lane.INDEX, demand="at the start of a worker"),
     Plan(Task.INDEX, "reads new events, writes and merges segments", 1, Lane.INDEX, lambda db: db.index.maintain()),
@@ -102,6 +103,7 @@ TABLE = (
     Plan(Task.DELIVERY, "sends one delivery", demand="when the delivery is due", place=_ONE_WORKER),
     Plan(Task.VERIFICATION, "verifies the log", demand="on request in the console", place="one worker"),
     Plan(Task.REPORT, "makes a report", demand="on request in the console", place="one worker"),
+    Plan(Task.ANSWERS, "follows a job until its answer is stored", demand="when a request is answered by 202"),
     Plan(
         Task.STOP,
         "stores the counts (a worker), signs the log (the main process)",

@@ -144,31 +144,35 @@ class RetiredSignals:
         """Empty; `radii` has the search radius in bits of each enabled algorithm."""
         self._store, self._radii = store, radii
         self._indexes: dict[Algorithm, TieredIndex] = {}
+        self._digests: set[Signal] = set()
 
     def start(self, log: LogSnapshot[Kinds]) -> None:
         """Read all of them."""
         with self._store.read() as tx:
             values = tx.retired.every()
-        # Until all are added, searches go on in the old indexes.
+        # Until all are added, searches go on in the old ones.
         indexes: dict[Algorithm, TieredIndex] = {}
-        self._add(values, indexes)
-        self._indexes = indexes
+        digests: set[Signal] = set()
+        self._add(values, indexes, digests)
+        self._indexes, self._digests = indexes, digests
 
     def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
         """Add the signals of cases opened past seq `after`."""
         if "case" in log.source:
             with self._store.read() as tx:
-                self._add(tx.retired.since(after, log.head.seq), self._indexes)
+                self._add(tx.retired.since(after, log.head.seq), self._indexes, self._digests)
         return True
 
     def near(self, signals: Iterable[Signal]) -> Close:
         """The stored signals within the radius of each of the signals."""
         by_algorithm: dict[Algorithm, dict[int, None]] = defaultdict(dict)
         indexes = self._indexes
-        for signal in signals if indexes else ():
+        close: dict[Signal, Sequence[Signal]] = {}
+        for signal in signals if indexes or self._digests else ():
             if signal.algorithm in indexes:
                 by_algorithm[signal.algorithm][signal.value] = None
-        close: dict[Signal, Sequence[Signal]] = {}
+            elif signal in self._digests:
+                close[signal] = [signal]
         for algorithm, values in by_algorithm.items():
             index = indexes[algorithm]
             for value, neighbors in zip(values, index.search(list(values), index.radius), strict=True):
@@ -181,9 +185,16 @@ class RetiredSignals:
                     close[Signal(algorithm, value)] = [Signal(algorithm, stored) for stored in near]
         return close
 
-    def _add(self, added: Mapping[Algorithm, Sequence[bytes]], indexes: dict[Algorithm, TieredIndex]) -> None:
-        """Add values to indexes, without those of algorithms that are not enabled."""
+    def _add(
+        self,
+        added: Mapping[Algorithm, Sequence[bytes]],
+        indexes: dict[Algorithm, TieredIndex],
+        digests: set[Signal],
+    ) -> None:
+        """Add values to the indexes, without those of algorithms that are not enabled, and the digests."""
         for algorithm, values in added.items():
+            if algorithm.is_digest:
+                digests.update(Signal.from_bytes(algorithm, value) for value in values)
             if algorithm not in self._radii:
                 continue
             index = indexes.setdefault(algorithm, TieredIndex(algorithm.bits, self._radii[algorithm]))

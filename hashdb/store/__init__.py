@@ -18,10 +18,11 @@ from hashdb.store.accounts.users import Sessions, Users
 from hashdb.store.backups import read_copy, scratch, write_copy
 from hashdb.store.connections import RETRY_AFTER
 from hashdb.store.contributions.contributions import Contributions, Requests
+from hashdb.store.contributions.frames import Frames
 from hashdb.store.contributions.listings import Listings
 from hashdb.store.contributions.reuploads import Retired
 from hashdb.store.contributions.statuses import Retentions, Statuses
-from hashdb.store.jobs import ReportJobs, TaskErrors, Verifications
+from hashdb.store.jobs import AnswerJobs, ReportJobs, TaskErrors, Verifications
 from hashdb.store.ledger.events import Audit, Timelines
 from hashdb.store.ledger.head_reader import HeadReader
 from hashdb.store.ledger.records import StoredRecords
@@ -65,6 +66,7 @@ class Transaction:
     checkpoints = repository(Checkpoints)
     members = repository(Members)
     contributions = repository(Contributions)
+    frames = repository(Frames)
     listings = repository(Listings)
     statuses = repository(Statuses)
     opinions = repository(Opinions)
@@ -90,6 +92,7 @@ class Transaction:
     users = repository(Users)
     sessions = repository(Sessions)
     report_jobs = repository(ReportJobs)
+    answer_jobs = repository(AnswerJobs)
     uses = repository(Uses)
     verifications = repository(Verifications)
     task_errors = repository(TaskErrors)

@@ -9,10 +9,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Column, Row, Table, delete, insert, select, update
 
-from hashdb.domain.jobs import Job, JobOutcome, ReportJob, Verification
+from hashdb.domain.jobs import AnswerJob, Job, JobOutcome, JobStatus, ReportJob, Verification
 from hashdb.domain.times import Period
 from hashdb.store.repositories import Repository, same, upsert
-from hashdb.store.tables import LONGEST_TEXT, report_jobs, task_errors, verifications
+from hashdb.store.tables import LONGEST_TEXT, answer_jobs, report_jobs, task_errors, verifications
 
 _Job = TypeVar("_Job", bound=Job)
 
@@ -96,6 +96,36 @@ class Verifications(Jobs[Verification]):
 
     def _read(self, row: Row[Any]) -> Verification:
         return Verification(**_common(row), checkpoints=row.checkpoints, findings=tuple(row.findings["reasons"]))
+
+
+class AnswerJobs(Repository):
+    """Requests that are answered later, within one transaction."""
+
+    def add(self, actor: str, now: datetime) -> int:
+        """Record a new job, and return its id."""
+        row = {"actor": actor, "touched_at": now, "status": str(JobStatus.WAITING), "percent": 0}
+        return int(self._connection.execute(insert(answer_jobs).returning(answer_jobs.c.id), row).scalar_one())
+
+    def change(self, id: int, status: JobStatus, percent: int, now: datetime, text: str | None = None) -> None:
+        """Record how far the job is, and its answer or error."""
+        values = {"status": str(status), "percent": percent, "touched_at": now, "text": text}
+        self._connection.execute(update(answer_jobs).where(answer_jobs.c.id == id).values(values))
+
+    def one(self, id: int, actor: str) -> AnswerJob:
+        """A job of this actor. Raises NotFound."""
+        chosen = select(answer_jobs).where(answer_jobs.c.id == id, answer_jobs.c.actor == actor)
+        row = self._one(chosen, f"job {id}")
+        return AnswerJob(**same(row, "id", "actor", "touched_at", "percent", "text"), status=JobStatus(row.status))
+
+    def keep(self, actor: str, newest: int) -> None:
+        """Delete all but the newest ones of this actor."""
+        of_actor = answer_jobs.c.actor == actor
+        kept = select(answer_jobs.c.id).where(of_actor).order_by(answer_jobs.c.id.desc()).limit(newest)
+        self._connection.execute(delete(answer_jobs).where(of_actor, answer_jobs.c.id.not_in(kept)))
+
+    def prune(self, before: datetime) -> int:
+        """Delete those that were last touched before that time; return how many."""
+        return self._connection.execute(delete(answer_jobs).where(answer_jobs.c.touched_at < before)).rowcount
 
 
 class TaskError(NamedTuple):

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.schema import SchemaItem
 
 from hashdb.domain.ledger.events import canonical
+from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import EPOCH, MICROSECOND
 
 Identity = BigInteger().with_variant(Integer, "sqlite")
@@ -48,6 +49,19 @@ class InstantColumn(TypeDecorator[datetime]):
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], datetime | None]:
         return _instant
+
+
+class SecondsColumn(TypeDecorator[float]):
+    """Seconds, kept as whole milliseconds."""
+
+    impl = Integer
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[float | None], int | None]:
+        return lambda seconds: None if seconds is None else round(seconds * 1_000)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], float | None]:
+        return lambda milliseconds: None if milliseconds is None else milliseconds / 1_000
 
 
 class Json(TypeDecorator[dict[str, object]]):
@@ -219,6 +233,9 @@ key_uses = _table(
     Column("fed_seq", BigInteger, comment="The number of the log that the feed gave it then"),
 )
 
+_POSITION = Integer().with_variant(SmallInteger(), "sqlite")
+"""SQLite stores all integers alike, whatever the type is called: an upgrade leaves it as version 0.1.0 called it."""
+
 contributions = _table(
     "contributions",
     Column("id", Identity, primary_key=True),
@@ -244,6 +261,8 @@ contributions = _table(
     Column("withdrawn_at", InstantColumn),
     Column("withdrawal_reason", String(64)),
     Column("erased_at", InstantColumn),
+    Column("frame_count", Integer, comment="Of a video whose frames were sent"),
+    Column("duration", SecondsColumn, comment="Milliseconds of the video"),
     Index(None, "member_id", "fingerprint"),
     Index(None, "member_id", "received_at"),
     Index("ix_contributions_announced_expires_at", "announced", "expires_at"),
@@ -260,10 +279,39 @@ contributions = _table(
 signals = _table(
     "signals",
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
+    Column(
+        "position", _POSITION, primary_key=True, comment="Of a frame's signal: 64 x (1 + number of its shot) + place"
+    ),
+    Column("algorithm", String(16), nullable=False),
+    Column("value", LargeBinary(32), nullable=False),
+    Index(None, "algorithm", "value", "contribution_id"),
+)
+
+digests = _table(
+    "digests",
+    Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
     Column("position", SmallInteger, primary_key=True),
     Column("algorithm", String(16), nullable=False),
     Column("value", LargeBinary(32), nullable=False),
     Index(None, "algorithm", "value", "contribution_id"),
+    comment="The signals that are digests of files: version 0.1.0 fails on an algorithm that it does not know.",
+)
+
+
+def holding(algorithm: Algorithm) -> Table:
+    """The table with the signals of an algorithm."""
+    return digests if algorithm.is_digest else signals
+
+
+shots = _table(
+    "shots",
+    Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("start", SecondsColumn, nullable=False, comment="Milliseconds, the time of its first frame"),
+    Column("end", SecondsColumn, nullable=False, comment="Milliseconds, the time of its last frame"),
+    Column("quality", SmallInteger, comment="Of its first frame"),
+    Column("more", Text, comment="JSON: the frames that are not searched for, each with its time, quality and signals"),
+    comment="Frames of a video, next to each other, that are near-duplicates: only the first one is searched for.",
 )
 
 erasures = _table(
@@ -388,6 +436,18 @@ report_jobs = _table(
     sqlite_autoincrement=True,
 )
 
+answer_jobs = _table(
+    "answer_jobs",
+    Column("id", Identity, primary_key=True),
+    Column("actor", String(64), nullable=False),
+    Column("touched_at", InstantColumn, nullable=False, index=True),
+    Column("status", String(16), nullable=False),
+    Column("percent", SmallInteger, nullable=False, comment="The share that is done"),
+    Column("text", Text, comment="The answer or the error, encrypted by the secret of the key that asked"),
+    comment="Requests that are answered later, kept for an hour.",
+    sqlite_autoincrement=True,
+)
+
 task_errors = _table(
     "task_errors",
     Column("task", String(32), primary_key=True),
@@ -428,7 +488,7 @@ benign_signals = _table(
 masks = _table(
     "masks",
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
-    Column("position", SmallInteger, primary_key=True),
+    Column("position", _POSITION, primary_key=True),
     Column("algorithm", String(16), nullable=False),
     Column("value", LargeBinary(32), nullable=False),
     Column("benign_id", ForeignKey("benign.id"), nullable=False),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
-from typing import IO, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 import flask
 from flask import Response, current_app, g
@@ -31,13 +31,17 @@ from hashdb.errors import (
     reject_field,
 )
 from hashdb.hashing import Limits
+from hashdb.hashing.video_queue import VideoQueue
+from hashdb.hashing.videos import VideoLimits
 from hashdb.hashing.workers import HashingPool
 from hashdb.service import HashDB
 from hashdb.service.accounts.members import authenticate
+from hashdb.service.later import Later
 from hashdb.settings import Settings
 from hashdb.web.limits import RateLimits, budget_headers, budgets_of
 from hashdb.web.metrics import Metrics
 from hashdb.web.traces import Traces
+from hashdb.web.uploads import Room, Upload
 from hashdb.wire import ResponseModel, ValidationContext, error_from_validation, path
 
 _Query = TypeVar("_Query", bound=BaseModel)
@@ -80,16 +84,35 @@ class _FormParser(FormDataParser):
 
 
 class InMemoryRequest(flask.Request):
-    """A request that holds uploads in memory only: removed content is never written to a disk."""
+    """A request whose pictures are never written to a disk: only the videos that a view takes are, without a name."""
 
     form_data_parser_class = _FormParser
 
+    def __init__(self, *args: Any, **more: Any) -> None:
+        """As Flask makes one."""
+        super().__init__(*args, **more)
+        self.room: Room | None = None
+        """Set by a view that takes videos, too."""
+        self._uploads: list[Upload] = []
+
     def make_form_data_parser(self) -> FormDataParser:
-        """A parser that holds uploads in memory, and rejects a malformed form instead of reading it as empty."""
+        """A parser whose files are in memory or `Upload`s, and which rejects a malformed form."""
         parser = super().make_form_data_parser()
-        parser.stream_factory = lambda *_, **__: BytesIO()
+        parser.stream_factory = lambda *_, **__: self._new_stream()
         parser.silent = False
         return parser
+
+    def _new_stream(self) -> IO[bytes]:
+        if self.room is None:
+            return BytesIO()
+        self._uploads.append(Upload(self.room))
+        return cast(IO[bytes], self._uploads[-1])
+
+    def close(self) -> None:
+        """Delete the uploads, also those of a form that was not read to its end."""
+        super().close()
+        for upload in self._uploads:
+            upload.close()
 
 
 class Id(IntegerConverter):
@@ -107,6 +130,7 @@ class AppState:
         self.settings = settings
         self.metrics = Metrics(db, settings.home, settings.certificate)
         self.limits = RateLimits(settings)
+        self.later = Later(db)
         self.traces = None if settings.otlp_endpoint is None else Traces(settings.otlp_endpoint)
 
     @cached_property
@@ -121,6 +145,17 @@ class AppState:
             memory_bytes=s.media_memory,
             limits=limits,
         )
+
+    @cached_property
+    def videos(self) -> VideoQueue:
+        """The hashing process for videos of this worker, started at first use."""
+        s = self.settings
+        limits = VideoLimits(
+            max_seconds=s.video_max_seconds,
+            max_pixels=s.media_max_pixels,
+            processing_seconds=s.video_processing_seconds,
+        )
+        return VideoQueue(s.media_memory, limits)
 
 
 def app_state() -> AppState:
@@ -152,7 +187,7 @@ def authenticate_request(secret: str) -> Actor:
     Raises NotAuthenticated, LimitReached.
     """
     caller = authenticate_key(app_state(), secret, flask.request.remote_addr or "")
-    g.actor = caller
+    g.actor, g.secret = caller, secret
     is_large = (flask.request.content_length or 0) > LARGE or "Transfer-Encoding" in flask.request.headers
     if is_large and "placed" not in g:
         hashdb().places.enter(caller)
@@ -219,12 +254,20 @@ def validation_context_of(db: HashDB) -> ValidationContext:
     return ValidationContext(db.rules, db.now(), touched=lambda signals: db.intake.rules().touched(signals))
 
 
-def body() -> bytes:
-    """The JSON body of this request. Raises WrongContentType, MalformedRequest, TooLarge."""
-    request = flask.request
+def body(*, frames: bool = False) -> bytes:
+    """The JSON body of this request, which may be larger if it may have `frames` of videos, and has some.
+
+    Raises WrongContentType, MalformedRequest, TooLarge.
+    """
+    request, settings = flask.request, app_state().settings
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise WrongContentType("application/json")
-    return raw_body()
+    if frames:
+        request.max_content_length = max(settings.max_body, settings.video_max_body)
+    text = raw_body()
+    if len(text) > settings.max_body and b'"frames"' not in text:
+        raise TooLarge("the bytes of a request without frames", settings.max_body)
+    return text
 
 
 def raw_body(*, keep: bool = False) -> bytes:
@@ -267,7 +310,7 @@ def _validated(model: type[_Query], arguments: dict[str, str]) -> _Query:
         raise error_from_validation(error) from None
 
 
-def read_idempotency_key(*parts: bytes) -> IdempotencyKey | None:
+def read_idempotency_key(*parts: bytes | Upload) -> IdempotencyKey | None:
     """The idempotency key of this request with the digest of its content; None without the header.
 
     Raises InvalidInput.
@@ -275,7 +318,7 @@ def read_idempotency_key(*parts: bytes) -> IdempotencyKey | None:
     return parse_idempotency_key(flask.request.headers.get("Idempotency-Key"), flask.request.path, *parts)
 
 
-def parse_idempotency_key(key: str | None, address: str, *parts: bytes) -> IdempotencyKey | None:
+def parse_idempotency_key(key: str | None, address: str, *parts: bytes | Upload) -> IdempotencyKey | None:
     """The idempotency key of a request to an address, with the digest of its content. Raises InvalidInput."""
     if key is None:
         return None
@@ -283,7 +326,8 @@ def parse_idempotency_key(key: str | None, address: str, *parts: bytes) -> Idemp
         reject_field("Idempotency-Key", f"must be 1 to {_KEY_LENGTH} printable characters")
     digest = hashlib.sha256(address.encode())
     for part in parts:
-        digest.update(hashlib.sha256(part).digest())
+        stream = part.stream if isinstance(part, Upload) else BytesIO(part)
+        digest.update(hashlib.file_digest(stream, "sha256").digest())
     return IdempotencyKey(key, digest.digest())
 
 

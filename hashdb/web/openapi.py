@@ -36,7 +36,7 @@ _REFUSALS = {
     409: "The request conflicts with the present state.",
     410: "The cursor does not belong to the present log: start again from 0.",
     413: "The request is too large.",
-    415: "The Content-Type is wrong, or the file is not a picture that the service can read.",
+    415: "The Content-Type is wrong, or the file is not a picture or a video that the service can read.",
     422: "The request is well-formed, but not valid: `errors` lists every fault.",
     429: "The key has reached a limit, or has too many requests in progress: repeat after `Retry-After` seconds.",
     503: "The service is busy and stored nothing: repeat after `Retry-After` seconds.",

@@ -36,6 +36,7 @@ STATUS: dict[type[errors.HashDBError], int] = {
     errors.FeedRestarted: 410,
     errors.TooLarge: 413,
     errors.UnsupportedContent: 415,
+    errors.VideoTooLarge: 413,
     errors.InvalidInput: 422,
     errors.LimitReached: 429,
     errors.Unavailable: 503,
@@ -85,17 +86,22 @@ def refuse(db: HashDB, actor: Actor | None, error: Exception, posted_to: str) ->
     return respond(error)
 
 
-def _convert(error: HTTPException) -> Response:
+def refusal_of(error: HTTPException) -> errors.HashDBError | None:
+    """The error of hashdb for one of Werkzeug with a status of 400 to 499, else None."""
     if isinstance(error, WrongMethod):
-        return respond(errors.MethodNotAllowed(", ".join(sorted(error.valid_methods or ()))))
+        return errors.MethodNotAllowed(", ".join(sorted(error.valid_methods or ())))
     if isinstance(error, RequestEntityTooLarge):
-        return respond(_too_large())
+        return _too_large()
     if isinstance(error, NoSuchAddress):
-        return respond(errors.NotFound("this address"))
+        return errors.NotFound("this address")
+    return errors.MalformedRequest("the request cannot be read") if 400 <= (error.code or 500) < 500 else None
+
+
+def _convert(error: HTTPException) -> Response:
+    if refusal := refusal_of(error):
+        return respond(refusal)
     if (error.code or 500) < 400:
         return Response(status=error.code, headers=dict(error.get_headers()))
-    if (error.code or 500) < 500:
-        return respond(errors.MalformedRequest("the request cannot be read"))
     return _internal_error(error)
 
 

@@ -29,7 +29,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from hashdb.domain.rules import Rules
+from hashdb.domain.frames import FRAMES_A_REQUEST
+from hashdb.domain.rules import DRAFTS_A_REQUEST, Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, TooLarge
@@ -38,6 +39,7 @@ from hashdb.wire.conversions import construct, derive
 if TYPE_CHECKING:
     from hashdb.wire import accounts as accounts
     from hashdb.wire import contributions as contributions
+    from hashdb.wire import jobs as jobs
     from hashdb.wire import ledger as ledger
     from hashdb.wire import review as review
     from hashdb.wire.sharing import feed as feed
@@ -45,7 +47,7 @@ else:
 
     def __getattr__(name: str) -> ModuleType:
         """One of these modules, imported on first use: a command needs the models of few areas."""
-        if name not in ("accounts", "contributions", "ledger", "review", "feed"):
+        if name not in ("accounts", "contributions", "jobs", "ledger", "review", "feed"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return import_module(f"{__name__}.sharing.feed" if name == "feed" else f"{__name__}.{name}")
 
@@ -55,6 +57,10 @@ VALUES = 500_000
 """The most values in a request. The largest valid request, a thousand items of 64 signals, has a fifth of them."""
 KEYS = 20_000
 """The most field names in a request: each unknown one is a fault. A thousand items with all fields have 14,001."""
+_VALUES_OF_FRAMES, _KEYS_OF_FRAMES = 3, 8
+"""How many times as many of both a request with frames has: 20,000 frames of 64 signals, or with transforms."""
+OBJECTS_WITH_FRAMES = 3 * (FRAMES_A_REQUEST + DRAFTS_A_REQUEST)
+"""The most objects in a request with frames: a frame or an item has two more within it at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +161,10 @@ def check_size(text: str | bytes, values: int = VALUES, keys: int = KEYS) -> Non
     This runs before the text is parsed, because the parsed form takes many times the memory of the text.
     """
     octets = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    if b'"frames"' in octets:
+        values, keys = _VALUES_OF_FRAMES * values, _KEYS_OF_FRAMES * keys
+        if octets.count(b"{") > OBJECTS_WITH_FRAMES:
+            raise TooLarge("the objects in a request with frames", OBJECTS_WITH_FRAMES)
     # Counting bytes is cheap. It also counts those within strings, so these are upper bounds.
     if octets.count(b",") + octets.count(b"[") + octets.count(b"{") > values:
         raise TooLarge("the values in a request", values)
@@ -181,9 +191,11 @@ def error_from_validation(
     errors = error.errors(include_url=False, include_input=False)
     if errors[0]["type"] == "json_invalid" or (text is not None and not _is_json(text)):
         return MalformedRequest(f"the {within[0] if within else 'body'} is not JSON in UTF-8")
-    faults = [Fault(path((*within, *item["loc"])), _without_hashes(_reason(item))) for item in errors]
+    listed = errors[:MAX_FAULTS]
+    faults = [Fault(path((*within, *item["loc"])), _without_hashes(_reason(item))) for item in listed]
     faults += more
-    return InvalidInput(tuple(faults[:MAX_FAULTS]), max(0, len(faults) - MAX_FAULTS))
+    omitted = len(errors) - len(listed) + max(0, len(faults) - MAX_FAULTS)
+    return InvalidInput(tuple(faults[:MAX_FAULTS]), omitted)
 
 
 def path(parts: Iterable[int | str]) -> str:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Media, Receipt, Recorded, Standing, Status
+from hashdb.domain.frames import Frame
 from hashdb.domain.matching.benign import REFUSAL
 from hashdb.domain.review.cases import Case, Opinion
 from hashdb.domain.rules import (
@@ -49,7 +50,8 @@ from hashdb.wire import (
     path,
     read,
 )
-from hashdb.wire.conversions import DISTINCT, ChangeMirror, Mirror, construct
+from hashdb.wire.conversions import DISTINCT, SPARSE, ChangeMirror, Mirror, construct
+from hashdb.wire.videos import FrameIn, FrameOut, FramesIn, Seconds, few_frames, further_faults, require_signals
 
 CODES_A_LIST = 32
 FILES_A_REQUEST = 32
@@ -132,14 +134,20 @@ class MetadataIn(RequestModel):
         # Not derived: requests have up to a thousand drafts, and the derived conversion takes a third longer.
         lists = {"signals": signals, "labels": self.labels, "context": self.context}
         unique = {name: tuple(dict.fromkeys(items)) for name, items in lists.items()}
-        return Draft(**{**self.__dict__, **unique, "quality": quality})
+        return Draft(**{**self.__dict__, **unique, "quality": quality, "frames": self._frames()})
+
+    def _frames(self) -> tuple[Frame, ...]:
+        return ()
 
 
 class DraftIn(MetadataIn, Mirror[Draft]):
     """A removed item with its signals."""
 
-    signals: Annotated[list[_AllowedSignal], Len(1, SIGNALS_AN_ITEM)] = Field(
-        description="The hashes of the item: of several algorithms, and of variants of the item."
+    duration: Seconds | None = Field(None, description="The duration of the video, in seconds. Required with `frames`.")
+    frames: FramesIn = Field([], description="The frames of a video, in ascending time.")
+    signals: Annotated[list[_AllowedSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(require_signals)] = Field(
+        description="The hashes of the item: of several algorithms, and of variants of the item, and digests of its "
+        "file. May be empty with `frames`."
     )
     quality: Annotated[_Quality | None, AfterValidator(_require_quality)] = Field(
         None,
@@ -151,12 +159,15 @@ class DraftIn(MetadataIn, Mirror[Draft]):
         """The draft."""
         return self.to_draft(self.signals, self.quality)
 
+    def _frames(self) -> tuple[Frame, ...]:
+        return tuple(map(FrameIn.to_domain, self.frames))
+
 
 class ContributionsIn(RequestModel):
     """A request to contribute."""
 
-    contributions: Annotated[list[DraftIn], Len(1, DRAFTS_A_REQUEST)] = Field(
-        description="The drafts: 1 to 1,000 removed items."
+    contributions: Annotated[list[DraftIn], Len(1, DRAFTS_A_REQUEST), AfterValidator(few_frames)] = Field(
+        description="The drafts: 1 to 1,000 removed items, with at most 20,000 frames in all."
     )
 
     @classmethod
@@ -177,7 +188,8 @@ def read_drafts(text: bytes, context: ValidationContext) -> tuple[Draft, ...]:
 
 def _hidden_faults(error: ValidationError, text: bytes, context: ValidationContext) -> Iterator[Fault]:
     """The faults that no validator reports, because another fault of the same draft stopped its validation."""
-    locations = [item["loc"] for item in error.errors(include_url=False)]
+    yield from further_faults(error, text, context)
+    locations = [item["loc"] for item in error.errors(include_url=False, include_context=False, include_input=False)]
     faulty = {location[1:4] for location in locations if location[:1] == ("contributions",)}
     try:
         drafts = json.loads(text)["contributions"]
@@ -250,15 +262,15 @@ _File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "
 
 
 class MediaIn(BaseModel):
-    """A form with pictures."""
+    """A form with pictures and videos."""
 
     model_config = ConfigDict(extra="forbid")
 
-    file: Annotated[list[_File], Len(1, FILES_A_REQUEST)] = Field(description="The pictures, 1 to 32.")
+    file: Annotated[list[_File], Len(1, FILES_A_REQUEST)] = Field(description="The pictures and videos, 1 to 32.")
 
 
 class ContributedMediaIn(MediaIn):
-    """A form with pictures to contribute."""
+    """A form with pictures and videos to contribute."""
 
     metadata: str = Field(
         description="JSON: what is known about the items, as in a draft without `signals` and `quality`. One object "
@@ -345,12 +357,19 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
     withdrawal_reason: str | None = Field(description="Why it was withdrawn: a reason of the vocabulary.")
     erased: bool = Field(description="Whether its content was erased.")
     masked: int = Field(0, description="How many of its signals are suppressed, because they are near a benign entry.")
+    frame_count: Annotated[int, SPARSE] = Field(0, description="How many frames of a video it has.")
+    duration: Annotated[float | None, SPARSE] = Field(None, description="The duration of the video, in seconds.")
+    frames: Annotated[list[FrameOut], SPARSE] = Field([], description="In the feed: the frames of a video.")
     changed_at: Moment | None = Field(None, description="In lists: the time of its last event.")
+    incomplete: Annotated[str | None, SPARSE] = Field(None, description="How much of a damaged video could be read.")
 
     @classmethod
     def fields_from(cls, value: Contribution) -> dict[str, Any]:
         """The fields of the model that the reader may see."""
-        return visible_fields(value) | {"member": _contributor(value)}
+        fields = visible_fields(value) | {"member": _contributor(value)}
+        if value.frames:
+            fields["frames"] = list(map(FrameOut.from_domain, value.frames))
+        return fields
 
     @classmethod
     def from_recorded(cls, recorded: Recorded) -> Self:
@@ -369,6 +388,14 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
     for name in ("signals", "labels", "context"):
         fields[name] = list(fields[name])
     fields["member"] = {"id": contribution.member, "name": contribution.member_name}
+    if contribution.frame_count:
+        fields["frame_count"] = contribution.frame_count
+    if contribution.duration is not None and not contribution.erased:
+        fields["duration"] = contribution.duration
+    if contribution.frames:
+        fields["frames"] = [
+            {"at": frame.at, "quality": frame.quality, "signals": list(frame.signals)} for frame in contribution.frames
+        ]
     if contribution.changed_at is not None:
         fields["changed_at"] = contribution.changed_at
     for name in contribution.hidden:
@@ -376,7 +403,8 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
     return fields
 
 
-_FIELDS = tuple(name for name in ContributionOut.model_fields if name not in ("known", "changed_at"))
+_SPARSE = ("known", "changed_at", "frame_count", "duration", "frames", "incomplete")
+_FIELDS = tuple(name for name in ContributionOut.model_fields if name not in _SPARSE)
 _get_fields = attrgetter(*_FIELDS)
 
 
@@ -405,13 +433,16 @@ class ContributionsOut(PageModel):
 
 
 class PictureOut(ResponseModel):
-    """The signals and the quality of a picture."""
+    """The signals and the quality of a picture, or the digests and the frames of a video."""
 
-    signals: list[SignalText] = Field(description="The hashes of the picture.")
-    quality: int | None = Field(description="The PDQ quality of the picture, 0 to 100.")
+    signals: list[SignalText] = Field(description="The hashes of the picture; of a video, the digests of its file.")
+    quality: int | None = Field(description="The PDQ quality of the picture, 0 to 100; of a video, null.")
+    duration: Annotated[float | None, SPARSE] = Field(None, description="The duration of the video, in seconds.")
+    frames: Annotated[list[FrameOut], SPARSE] = Field([], description="The frames of the video, in ascending time.")
+    incomplete: Annotated[str | None, SPARSE] = Field(None, description="How much of a damaged video could be read.")
 
 
 class PicturesOut(ResponseModel):
-    """The signals and the quality of each picture, in order."""
+    """The hashes of each picture and video, in order."""
 
-    pictures: list[PictureOut] = Field(description="The pictures, in the order of the files.")
+    pictures: list[PictureOut] = Field(description="The pictures and videos, in the order of the files.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,10 +13,11 @@ from json import JSONEncoder
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Len
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError, ValidationInfo
+from pydantic import AfterValidator, FailFast, Field, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails
 
 from hashdb.domain.contributions import Standing
+from hashdb.domain.frames import FRAMES_A_REQUEST, FRAMES_AN_ITEM
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM, Rules
@@ -32,9 +34,24 @@ from hashdb.wire import (
     ResponseModel,
     SignalText,
     ValidationContext,
-    read,
+    check_size,
+    error_from_validation,
 )
 from hashdb.wire.conversions import DISTINCT, SPARSE, Mirror
+from hashdb.wire.videos import (
+    EMPTY,
+    CoveredOut,
+    EnabledSignal,
+    FrameMatchOut,
+    QueryFrameIn,
+    Seconds,
+    SegmentOut,
+    TransformName,
+    check_frames,
+    few_frames,
+    few_signals,
+    further_faults,
+)
 
 
 def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
@@ -51,54 +68,57 @@ def _error_details(name: str, reason: str) -> InitErrorDetails:
     return {"type": "value_error", "loc": (name,), "input": None, "ctx": {"error": ValueError(reason)}}
 
 
-def _few_signals(transforms: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    if sum(map(len, transforms.values())) > SIGNALS_AN_ITEM:
-        raise ValueError(f"must be at most {SIGNALS_AN_ITEM} signals in all")
-    return transforms
-
-
-TransformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
-
-
-def _check_enabled(signal: Signal, info: ValidationInfo) -> Signal:
-    if isinstance(info.context, ValidationContext):
-        if fault := info.context.rules.algorithm_fault(signal.algorithm):
-            raise ValueError(fault)
-    return signal
-
-
-_EnabledSignal = Annotated[SignalText, AfterValidator(_check_enabled)]
-
-# A default comes from a factory: pydantic would copy it for each query. This adds it to the schema.
-_EMPTY: dict[str, Any] = {"default": {}}
+def _need_something(signals: list[Signal], info: ValidationInfo) -> list[Signal]:
+    if not signals and info.data.get("frames", True) == []:
+        raise ValueError("must have at least 1 entry, unless there are frames")
+    return signals
 
 
 class QueryIn(RequestModel):
     """One item to match."""
 
     id: Opaque | None = Field(None, description="Your own id of the query; the result has it too.")
-    signals: Annotated[list[_EnabledSignal], Len(1, SIGNALS_AN_ITEM)] = Field(description="The hashes of the item.")
-    transforms: Annotated[dict[TransformName, list[_EnabledSignal]], AfterValidator(_few_signals)] = Field(
+    duration: Seconds | None = Field(None, description="The duration of the video, in seconds. Required with `frames`.")
+    frames: Annotated[list[QueryFrameIn], Len(0, FRAMES_AN_ITEM), FailFast(), AfterValidator(check_frames)] = Field(
+        default_factory=list, description="The frames of a video, in ascending time.", json_schema_extra={"default": []}
+    )
+    min_seconds: Seconds | None = Field(
+        None, description="How many seconds of a video must align with a listed video, instead of the default."
+    )
+    signals: Annotated[list[EnabledSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(_need_something)] = Field(
+        description="The hashes of the item, and digests of its file. May be empty with `frames`."
+    )
+    transforms: Annotated[
+        dict[TransformName, Annotated[list[EnabledSignal], FailFast()]], AfterValidator(few_signals)
+    ] = Field(
         default_factory=dict,
         description="Hashes of altered forms of the item, such as mirrored, by the name of the transform.",
-        json_schema_extra=_EMPTY,
+        json_schema_extra=EMPTY,
     )
     radius: Annotated[dict[Algorithm, int], AfterValidator(_within_rules)] = Field(
         default_factory=dict,
         description="How many bits may differ, by algorithm, instead of the default radius.",
-        json_schema_extra=_EMPTY,
+        json_schema_extra=EMPTY,
     )
 
     def to_domain(self) -> Query:
         """The query."""
         transforms = {name: tuple(signals) for name, signals in self.transforms.items()}
-        return Query(tuple(dict.fromkeys(self.signals)), self.id, self.radius, transforms)
+        return Query(
+            tuple(dict.fromkeys(self.signals)),
+            self.id,
+            self.radius,
+            transforms,
+            tuple([frame.to_domain() for frame in self.frames]),
+            self.duration,
+            self.min_seconds,
+        )
 
 
 def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
     if sum([len(query.signals) + sum(map(len, query.transforms.values())) for query in queries]) > SIGNALS_A_REQUEST:
-        raise ValueError(f"must be at most {SIGNALS_A_REQUEST:,} signals in all")
-    return queries
+        raise ValueError(f"must be at most {SIGNALS_A_REQUEST:,} signals in all, without those of frames")
+    return few_frames(queries)
 
 
 class QueriesIn(RequestModel):
@@ -116,28 +136,43 @@ class QueriesIn(RequestModel):
 
 def in_requests(queries: Sequence[Query]) -> Iterator[Sequence[Query]]:
     """The queries in parts, each within the limits of one request; there is at least one part."""
-    start = signals = 0
+    start = signals = frames = 0
     for position, query in enumerate(queries):
         more = len(query.signals) + sum(map(len, query.transforms.values()))
-        if position > start and (position - start == QUERIES_A_REQUEST or signals + more > SIGNALS_A_REQUEST):
+        is_full = (
+            position - start == QUERIES_A_REQUEST
+            or signals + more > SIGNALS_A_REQUEST
+            or frames + len(query.frames) > FRAMES_A_REQUEST
+        )
+        if position > start and is_full:
             yield queries[start:position]
-            start, signals = position, 0
-        signals += more
+            start, signals, frames = position, 0, 0
+        signals, frames = signals + more, frames + len(query.frames)
     yield queries[start:]
 
 
 def _query_fields(query: Query) -> dict[str, Any]:
     fields: dict[str, Any] = {"id": query.id, "signals": list(query.signals), "radius": dict(query.radius)}
+    # An older service refuses these fields.
     if query.transforms:
-        # An older service refuses the field.
         fields["transforms"] = {name: list(signals) for name, signals in query.transforms.items()}
+    if query.frames:
+        fields |= {"duration": query.duration, "frames": [QueryFrameIn.of(frame) for frame in query.frames]}
+        if query.min_seconds is not None:
+            fields["min_seconds"] = query.min_seconds
     return fields
 
 
 def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
-    plain = _read_plain(text, context.rules)
-    return tuple(map(QueryIn.to_domain, read(QueriesIn, text, context).queries)) if plain is None else (plain,)
+    if plain := _read_plain(text, context.rules):
+        return (plain,)
+    check_size(text)
+    try:
+        request = QueriesIn.model_validate_json(text, context=context)
+    except ValidationError as error:
+        raise error_from_validation(error, text, more=further_faults(error, text, context)) from None
+    return tuple(map(QueryIn.to_domain, request.queries))
 
 
 _SIGNAL = rb'"[a-z0-9]{1,16}:[0-9a-f]{1,64}"'
@@ -187,6 +222,19 @@ class MatchOut(ResponseModel, Mirror[Match]):
     transform: Annotated[str | None, SPARSE] = Field(
         None, description="The transform of the item that is close, if the item itself is not."
     )
+    digest: Annotated[Algorithm | None, SPARSE] = Field(
+        None, description="The strongest digest of the file that is equal: `sha256` or `md5`."
+    )
+    segments: Annotated[list[SegmentOut], SPARSE] = Field(
+        [], description="For a video and a listed video: the stretches that show the same, longest first."
+    )
+    covered: Annotated[CoveredOut | None, SPARSE] = Field(None, description="How much the segments cover together.")
+    at: Annotated[list[float], SPARSE] = Field(
+        [], description="For a picture and a listed video: when the video shows it, in seconds from its start."
+    )
+    frames: Annotated[list[FrameMatchOut], SPARSE] = Field(
+        [], description="For a video and a listed picture: the frames that are near the picture."
+    )
 
 
 class ResultOut(ResponseModel, Mirror[Result]):
@@ -202,6 +250,7 @@ class ResultOut(ResponseModel, Mirror[Result]):
     severity: int | None = Field(
         None, description="The highest severity of a match; considers all matches, also those cut off."
     )
+    incomplete: Annotated[str | None, SPARSE] = Field(None, description="How much of a damaged video could be read.")
     action: Literal["review", "none"] = Field(description="`review` if there is a match, else `none`.")
     truncated: bool = Field(description="Whether matches were cut off.")
     matches: list[MatchOut] = Field(description="The matches, nearest first.")
@@ -230,6 +279,8 @@ def answer_text(answer: Answer) -> str:
 def _result_text(result: Result, about: dict[_About, str]) -> str:
     id = "null" if result.id is None else _text(result.id)
     signals = f'"signals":{_list_text(map(str, result.signals))},' if result.signals else ""
+    if result.incomplete is not None:
+        signals += f'"incomplete":{_text(result.incomplete)},'
     severity = "null" if result.severity is None else result.severity
     truncated = "true" if result.truncated else "false"
     matches = ",".join(map(_match_text, result.matches, repeat(about)))
@@ -240,12 +291,25 @@ def _result_text(result: Result, about: dict[_About, str]) -> str:
 
 
 def _match_text(match: Match, about: dict[_About, str]) -> str:
-    contribution, distance, *_, transform = match
+    contribution, distance = match[:2]
+    transform, digest = match[8:10]
     fields = match[2:8]
     if (text := about.get(fields)) is None:
         text = about[fields] = _about_text(*fields)
     more = "" if transform is None else f',"transform":{_text(transform)}'
+    if digest is not None:
+        more += f',"digest":"{digest}"'
+    if any(match[10:]):
+        more += _video_text(match)
     return f'{{"contribution":{contribution},{_distance_text(tuple(distance.items()))},{text}{more}}}'
+
+
+def _video_text(match: Match) -> str:
+    details = MatchOut.from_domain(match).model_dump(include=_VIDEO_FIELDS, exclude_unset=True, mode="json")
+    return "".join(f',"{name}":{json.dumps(value, separators=(",", ":"))}' for name, value in details.items())
+
+
+_VIDEO_FIELDS = {"segments", "covered", "at", "frames"}
 
 
 @lru_cache(4096)
@@ -285,7 +349,7 @@ def _check_radii(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algo
 class BenignIn(RequestModel, Mirror[BenignDraft]):
     """A benign entry to add: the service accepts and matches nothing near its signals."""
 
-    signals: Annotated[list[_EnabledSignal], Len(1, SIGNALS_AN_ENTRY), DISTINCT] = Field(
+    signals: Annotated[list[EnabledSignal], Len(1, SIGNALS_AN_ENTRY), DISTINCT] = Field(
         description="The hashes of content that anyone may show, such as a splash screen or a test card."
     )
     radius: Annotated[dict[Algorithm, Annotated[int, Ge(0), Le(256)]], AfterValidator(_check_radii)] = Field(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from hashdb.domain.contributions import Filter, Listing, Position, Sort, Standing, Status
+from hashdb.domain.contributions import Filter, Listing, Media, Position, Sort, Standing, Status
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.matching.benign import BenignFilter
 from hashdb.domain.review.cases import CaseState, QueueOrder
@@ -259,6 +259,7 @@ class ListingQuery(QueryString):
     standing: Standing | None = None
     label: _Label | None = None
     severity: Annotated[Count, Le(4)] | None = None
+    media: Media | None = None
     algorithm: Algorithm | None = None
     incident: Token | None = None
     reference: Line | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft, Stance, stance_fault
+from hashdb.domain.review.cases import OF_FRAMES, Case, CaseState, Decision, Opinion, OpinionDraft, Stance, stance_fault
 from hashdb.domain.review.incidents import (
     Incident,
     IncidentChange,
@@ -63,7 +63,7 @@ class OpinionsOut(PageModel):
     next: Next
 
 
-Place = Annotated[int, Field(ge=0, le=63)]
+Place = Annotated[int, Field(ge=0, le=OF_FRAMES)]
 
 
 class DecisionIn(RequestModel):
@@ -73,7 +73,7 @@ class DecisionIn(RequestModel):
     note: Note | None = Field(
         None, description="The reason, for the contributor and the disputers. Do not name people."
     )
-    signals: Annotated[list[Place], Field(max_length=64)] | None = Field(
+    signals: Annotated[list[Place], Field(max_length=OF_FRAMES + 1)] | None = Field(
         None,
         description="With `retire`: the places of the signals, from 0. A later contribution near one of them "
         "starts quarantined. By default, the first signal of each algorithm, and those within the "

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberStatus, Scope
 from hashdb.domain.accounts.users import Role, UserDraft
+from hashdb.domain.contributions import Draft, Media
+from hashdb.domain.frames import Frame
 from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentDraft
 from hashdb.domain.sharing.webhooks import ATTEMPT_LEASE, Attempt, DeliveryOutcome, Topic, Trouble, WebhookDraft
 from hashdb.domain.signals import Algorithm, Signal
@@ -21,7 +26,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members, users
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
-from hashdb.service.review import incidents
+from hashdb.service.review import incidents, opinions
 from hashdb.service.sharing import webhooks
 from hashdb.service.stats import overviews, reports
 from hashdb.web.console.reports import presets
@@ -53,6 +58,7 @@ def _live(db: HashDB, password: str) -> None:
     for label, began, ended in (("harbour", 200, 190), ("station", 60, 30), ("market", 4, None)):
         end = None if ended is None else now - timedelta(days=ended)
         incidents.add(db, COMMAND_LINE, IncidentDraft(f"CIP:{label}-2026", now - timedelta(days=began), end))
+    _film(db)
     db.rules = replace(db.rules, two_persons=True)
     members.change(db, added["jonas"].actor, 9, MemberChange(status=MemberStatus.SUSPENDED))
     card = BenignDraft((Signal(Algorithm.PDQ, int("5a" * 32, 16)),), note="Countdown before a stream begins")
@@ -60,6 +66,76 @@ def _live(db: HashDB, password: str) -> None:
     _push(db)
     _report(db, added["otto"].actor, dict(presets(now.date()))["last quarter"])
     _read(db)
+
+
+def _film(db: HashDB) -> None:
+    """Two members contributed videos: a film, and an upload with a part of it in two places; a third disputes that."""
+    rng = np.random.default_rng(data.SEED)
+    film = [_shot(rng) for _ in range(24)]
+    film[0] = [(_CARD, 96), (_CARD, 96), (_CARD, 96)]
+    film[11] = [(value, 22) for value, _ in film[11]]
+    part = [[(_near_to(rng, value, 2), quality) for value, quality in shot] for shot in film[5:14]]
+    others = [[_shot(rng) for _ in range(count)] for count in (7, 4, 6)]
+    benign.add(db, COMMAND_LINE, BenignDraft((Signal(Algorithm.PDQ, _CARD),), note="Title card of a news agency"))
+    upload = [*others[0], *part, *others[1], *film[18:22], *others[2]]
+    first, second, third = (_caller(db, member) for member in (2, 5, 3))
+    removed = db.now() - timedelta(hours=2)
+    contributions.contribute(db, first, [_draft(film, removed, "clip-0711", severity=4)])
+    (recorded,) = contributions.contribute(db, second, [_draft(upload, removed, "up-88213")]).recorded
+    still = Draft((Signal(Algorithm.PDQ, film[7][0][0]),), ("branded_propaganda",), removed, 88)
+    contributions.contribute(db, third, [still])
+    dispute = OpinionDraft(Stance.DISPUTES, "edsa_context", "The part stands in a documentary that we keep up.")
+    opinions.give(db, third, recorded.contribution.id, dispute)
+
+
+_CARD = int("3c" * 32, 16)
+"""The hash of a title card."""
+
+
+def _shot(rng: np.random.Generator) -> list[tuple[int, int]]:
+    """The hash and the quality of each frame of a shot of one to six seconds."""
+    first, quality = _value(rng), int(rng.integers(62, 100))
+    return [(first if place == 0 else _near_to(rng, first, 2), quality) for place in range(int(rng.integers(1, 7)))]
+
+
+def _value(rng: np.random.Generator) -> int:
+    """A value of PDQ with half of its bits set, as those of pictures are."""
+    return sum(1 << int(bit) for bit in rng.choice(256, 128, replace=False))
+
+
+def _near_to(rng: np.random.Generator, value: int, bits: int) -> int:
+    """A value that differs in as many set bits as others."""
+    flipped = [int(bit) for bit in rng.permutation(256)]
+    ones = [bit for bit in flipped if value >> bit & 1][: bits // 2]
+    zeros = [bit for bit in flipped if not value >> bit & 1][: bits // 2]
+    return value ^ sum(1 << bit for bit in (*ones, *zeros))
+
+
+def _draft(
+    shots: Sequence[Sequence[tuple[int, int]]], removed_at: datetime, reference: str, severity: int | None = None
+) -> Draft:
+    """The draft of a video with these shots, each the hash and the quality of its frames, a second apart."""
+    frames = tuple(
+        Frame(float(at), (Signal(Algorithm.PDQ, value),), quality)
+        for at, (value, quality) in enumerate(frame for shot in shots for frame in shot)
+    )
+    digest = Signal.from_bytes(Algorithm.SHA256, hashlib.sha256(reference.encode()).digest())
+    return Draft(
+        (digest,),
+        ("branded_propaganda",),
+        removed_at,
+        media=Media.VIDEO,
+        severity=severity,
+        reference=reference,
+        frames=frames,
+        duration=float(len(frames)),
+    )
+
+
+def _caller(db: HashDB, member: int) -> Actor:
+    """A key of a member that contributes."""
+    key = members.issue_key(db, COMMAND_LINE, member, KeyDraft(frozenset({Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED})))
+    return members.authenticate(db, key.secret)
 
 
 def _push(db: HashDB) -> None:

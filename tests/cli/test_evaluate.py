@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import PHOTOS, Commands
+from tests.films import film
 
 QUICK = ("--algorithm", "pdq", "--processes", "1", "--items", "1000")
 
@@ -66,7 +67,47 @@ def test_one_picture_is_not_enough(run: Commands, folder: Path) -> None:
 def test_a_folder_without_pictures_is_told(run: Commands, tmp_path: Path) -> None:
     done = run("evaluate", tmp_path, *QUICK)
     assert done.returncode == 1
-    assert f"{tmp_path}: no pictures in this folder" in done.stderr
+    assert f"{tmp_path}: no pictures or videos in this folder" in done.stderr
+
+
+def test_videos_are_measured_by_their_copies(run: Commands, tmp_path: Path) -> None:
+    folder, out = tmp_path / "films", tmp_path / "out"
+    folder.mkdir()
+    (folder / "film.mp4").write_bytes(film())
+    (folder / "broken.mp4").write_bytes(film()[:300])
+    (folder / PHOTOS[0].name).write_bytes(PHOTOS[0].read_bytes())
+    done = run(
+        "evaluate", "--videos", folder, "--upload-seconds", "30", "--processes", "1", "--json", "--output", out
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"hashdb: {folder}/broken.mp4: ")
+    said = json.loads(done.stdout)
+    assert said["films"] == [f"{folder}/film.mp4"]
+    assert json.loads((out / "evaluation.json").read_text("utf-8")) == said
+    copies = {(copy["form"], copy["name"]): copy for copy in said["copies"]}
+    assert copies["whole", "plain"]["found"] == copies["whole", "mirrored"]["found"] == 1.0
+    assert copies["whole", "plain"]["by_listed"] == 1.0
+    assert ("inside an upload", "5 s") in copies
+    # The film has six seconds.
+    assert ("inside an upload", "plain") not in copies
+    page = (out / "index.html").read_text("utf-8")
+    assert "<td>mirrored</td>" in page and "broken.mp4" in page
+    assert "polyline" not in (out / "curves.svg").read_text("utf-8")
+
+
+def test_without_videos_it_is_told(run: Commands, folder: Path) -> None:
+    done = run("evaluate", "--videos", folder)
+    assert done.returncode == 1
+    assert done.stderr == f"hashdb: {folder}: this folder has no video that can be measured\n"
+
+
+@pytest.mark.parametrize(
+    "option", ["--algorithm=pdq", "--profile=plain", "--radius=pdq=40", "--rate=1e-9", "--items=9"]
+)
+def test_options_of_pictures_are_refused_for_videos(run: Commands, folder: Path, option: str) -> None:
+    done = run("evaluate", "--videos", folder, option)
+    assert done.returncode == 2
+    assert f"{option.partition('=')[0]} is not for --videos" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from hashdb.domain.accounts.users import Role
 from hashdb.domain.contributions import Media
 from hashdb.domain.review.cases import CaseState, Decision, Stance
 from hashdb.domain.sharing.webhooks import DeliveryOutcome, Topic
-from hashdb.domain.signals import Algorithm, Profile
+from hashdb.domain.signals import PERCEPTUAL, Profile
 from hashdb.settings import Settings
 from scripts.docs import walk
 from tests.cli.conftest import Commands
@@ -149,7 +150,8 @@ def test_every_help_has_an_example_and_the_meaning_of_every_value(run: Commands,
 def test_every_example_can_be_given_as_it_is_written(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "photos").mkdir()
+    for folder in ("photos", "films"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "backup.tar").touch()
     monkeypatch.chdir(tmp_path)
     command = EVERYTHING[words]
@@ -175,7 +177,7 @@ def test_an_example_that_cannot_be_given_is_found() -> None:
         (("user", "add"), "role", Role),
         (("contribute",), "media", Media),
         (("contribute",), "profile", Profile),
-        (("hash",), "names", Algorithm),
+        (("hash",), "names", PERCEPTUAL),
         (("import",), "form", Format),
         (("case", "list"), "state", CaseState),
         (("case", "decide"), "decision", Decision),
@@ -184,7 +186,7 @@ def test_an_example_that_cannot_be_given_is_found() -> None:
         (("webhook", "deliveries"), "outcome", DeliveryOutcome),
     ],
 )
-def test_the_choices_are_all_values(words: tuple[str, ...], parameter: str, kind: type[StrEnum]) -> None:
+def test_the_choices_are_all_values(words: tuple[str, ...], parameter: str, kind: Iterable[StrEnum]) -> None:
     (found,) = (one for one in COMMANDS["hashdb", *words].params if one.name == parameter)
     assert isinstance(found.type, Choice)
     assert set(found.type.choices) == set(map(str, kind))

@@ -31,7 +31,7 @@ def test_the_signals_that_are_to_hold_others_are_sent(member: Commands, other: C
         True,
         True,
     )
-    assert member("case", "decide", case, "retire", "--signal", "64").returncode == 2
+    assert member("case", "decide", case, "retire", "--signal", "65").returncode == 2
     assert member("case", "decide", case, "uphold").returncode == 0
 
 

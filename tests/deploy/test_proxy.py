@@ -157,11 +157,11 @@ def test_a_large_header_and_a_large_body_end_at_the_proxy(proxied: Proxied) -> N
         assert client.get("/v1/me?" + "x" * 9000).status_code == 414
         assert client.get("/metrics").status_code == 404
         before = proxied.log.read_text("utf-8").count('"status": 413')
-        large = b"x" * (17 * 2**20)
-        for path, status in (("/v1/matches", 413), ("/v1/contributions", 413), ("/v1/signals", 415)):
-            kind = "application/json" if status == 413 else "multipart/form-data; boundary=x"
-            sent = client.post(path, content=large, headers={"Content-Type": kind})
-            assert sent.status_code == status or (path == "/v1/signals" and sent.status_code == 400)
+        for path, megabytes in (("/v1/matches", 65), ("/v1/contributions", 65), ("/v1/members", 17)):
+            large, kind = b"x" * (megabytes * 2**20), {"Content-Type": "application/json"}
+            assert client.post(path, content=large, headers=kind).status_code == 413
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        assert client.post("/v1/signals", content=b"x" * (17 * 2**20), headers=kind).status_code in (400, 415)
         assert proxied.log.read_text("utf-8").count('"status": 413') == before
 
 
@@ -198,6 +198,20 @@ def test_a_batch_and_a_contribution_go_through_whole(proxied: Proxied) -> None:
         statuses = {client.post("/v1/contributions", json={"contributions": [item(5)]}).status_code for _ in range(30)}
         assert 201 in statuses and statuses <= {201, 503}
         assert len(client.post("/v1/matches", json={"queries": queries}).json()["results"]) == 1000
+
+
+def test_an_address_sends_few_large_files_at_once_and_small_ones_beside_them(proxied: Proxied) -> None:
+    head = "POST /v1/signals HTTP/1.1\r\nHost: hashes.example\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    sizes = ("Content-Length: 10000000", "Transfer-Encoding: chunked")
+    with ExitStack() as stack, proxied.client() as client:
+        large = [stack.enter_context(proxied.connection()) for _ in range(6)]
+        for number, one in enumerate(large):
+            one.sendall(f"{head}{sizes[number % 2]}\r\n\r\n".encode())
+        form = {"Content-Type": "multipart/form-data; boundary=b"}
+        small = client.post("/v1/signals", content=b"--b--", headers=form)
+        assert small.status_code in (400, 503)
+        said = [one.recv(100).split(b"\r\n")[0] for one in large]
+        assert said.count(b"HTTP/1.1 429 Too Many Requests") == 2
 
 
 def test_without_a_proxy_a_large_header_is_refused_and_each_slow_client_holds_a_thread(proxied: Proxied) -> None:

@@ -180,7 +180,7 @@ def test_the_image_installs_by_hash_what_the_constraints_say() -> None:
         assert f"--require-hashes --requirement deploy/{name}" in (ROOT / "Dockerfile").read_text("utf-8")
     # All that hashdb needs is there, and what that needs: the image checks it by `pip check`.
     extras = CONFIG["options.extras_require"]
-    needed = [CONFIG["options"]["install_requires"], *(extras[name] for name in ("postgres", "otel", "redis"))]
+    needed = [CONFIG["options"]["install_requires"], *(extras[name] for name in ("postgres", "otel", "redis", "video"))]
     listed = set(re.findall(r"^([\w.-]+)==", (ROOT / "deploy" / "requirements.txt").read_text("utf-8"), re.MULTILINE))
     for name in re.findall(r"^\s*([\w-]+)", "\n".join(needed), re.MULTILINE):
         assert name in listed, f"{name}: run scripts/requirements"

@@ -69,13 +69,16 @@ def test_signals_of_different_algorithms_are_not_compared() -> None:
         signal(1, Algorithm.PDQ).distance(signal(1, Algorithm.PHASH256))
 
 
+_UNKNOWN = "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash, sha256, md5"
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash"),
-        ("pdq", "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash"),
-        ("md5:00", "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash"),
-        ("PDQ:00", "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash"),
+        ("", _UNKNOWN),
+        ("pdq", _UNKNOWN),
+        ("sha1:00", _UNKNOWN),
+        ("PDQ:00", _UNKNOWN),
         ("phash:", "phash needs 16 hex digits, got 0"),
         ("pdq:" + "0" * 63, "pdq needs 64 hex digits, got 63"),
         ("phash:" + "0" * 17, "phash needs 16 hex digits, got 17"),
@@ -101,6 +104,8 @@ FIGURES = [
     ("dhash", 64, 4, 8, 56),
     ("whash", 64, 4, 8, 56),
     ("ahash", 64, 4, 8, 56),
+    ("sha256", 256, 0, 1, 255),
+    ("md5", 128, 0, 1, 127),
 ]
 
 
@@ -119,6 +124,8 @@ def test_an_algorithm_has_its_length_radius_and_set_bits(
         expected = (
             f"{algorithm} with {count} of {bits} bits set is not of an ordinary picture "
             f"({fewest} to {most} are accepted)"
+            if radius
+            else f"{algorithm} with equal bits only is not of a file"
         )
         assert fault == (None if fewest <= count <= most else expected)
 

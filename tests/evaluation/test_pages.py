@@ -7,8 +7,11 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
-from hashdb.evaluation.pages import Line, drawing, everything, lines, page, shown
+from hashdb.evaluation.copies import Form
+from hashdb.evaluation.pages import Line, drawing, everything, lines, page, shown, video_curves, video_page
 from hashdb.evaluation.runs import Evaluation
+from hashdb.evaluation.videos import VideoPair
+from tests.evaluation.test_video_figures import evaluation, outcome
 
 LINE = Line("pdq plain", "pdq & more", [(1e-20, 0.0), (1e-15, 0.2), (1e-2, 1.0), (0.5, 1.0)])
 
@@ -101,3 +104,16 @@ def test_it_says_why_there_are_no_lines(small: Evaluation) -> None:
     bare = replace(small, outcomes=tuple(replace(one, tail=None) for one in small.outcomes))
     assert "too few for an estimate" in page(bare)
     assert ("too few for an estimate" in page(small)) == all(outcome.tail is None for outcome in small.outcomes)
+
+
+def test_the_page_of_videos_has_their_tables_and_a_curve_for_each_form() -> None:
+    pairs = [VideoPair(place % 40, 39 - place % 40, 70 + place % 17) for place in range(400)]
+    made = evaluation([outcome(0, 0, 1, 1, 0.2), outcome(0, 1, 2, 1, 0.4), outcome(0, 2, 1, 1, None)], pairs)
+    text = video_page(made, {"<b>.mp4": "cut short"})
+    assert "<td>joined</td>" in text
+    assert text.count("<polyline") == len(Form)
+    assert "&lt;b&gt;.mp4: cut short" in text and "<b>.mp4" not in text
+    for each in (text, video_curves(made)):
+        assert "http://" not in each.replace("http://www.w3.org/2000/svg", "") and "<script" not in each
+    few = evaluation([outcome(0, 0, 1, 1, 0.2)], pairs[:3])
+    assert "too few for an estimate" in video_page(few, {}) and "<polyline" not in video_page(few, {})

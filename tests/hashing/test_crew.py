@@ -13,7 +13,8 @@ from PIL import Image
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Unavailable, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, hash_picture
-from hashdb.hashing.workers import Worker, hash_in_order
+from hashdb.hashing.crew import hash_in_order
+from hashdb.hashing.workers import Worker
 from tests.hashing.processes import workers
 from tests.hashing.samples import drawn, encoded
 

@@ -68,7 +68,7 @@ def test_every_format_is_read(format: str) -> None:
 @pytest.mark.parametrize("format", ["EPS", "PDF", "ICO", "ICNS", "TGA", "SPIDER"])
 def test_other_formats_are_refused(format: str) -> None:
     image = drawn(128, 128).convert("F" if format == "SPIDER" else "RGB")
-    assert _refusal(encoded(image, format)).startswith("not a picture of a format that is read (JPEG, PNG,")
+    assert _refusal(encoded(image, format)).startswith("not a picture or video of a format that is read (JPEG, PNG,")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.signals import Algorithm
+from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Limits
 from hashdb.hashing.workers import Worker
+from tests import films
 from tests.hashing.processes import workers
 from tests.hashing.samples import drawn, encoded
 
@@ -59,9 +62,78 @@ def test_it_does_not_see_the_settings_of_the_service(process: Path) -> None:
 def test_it_shares_no_file_with_the_service(process: Path) -> None:
     targets = [link.readlink() for link in (process / "fd").iterdir()]
     kinds = sorted(str(target).partition(":")[0] for target in targets)
-    assert kinds == ["/dev/null", "/dev/null", "pipe", "socket"]
+    assert [kind for kind in kinds if kind != "/dev/null"] == ["pipe", "socket"]
 
 
 def test_it_is_not_interrupted_with_the_service(process: Path) -> None:
     session = (process / "stat").read_text().rpartition(")")[2].split()[3]
     assert session == process.name
+
+
+_ATTEMPTS = """
+import os, socket, subprocess, sys
+import av
+from hashdb.hashing.decoding import load_decoder
+from hashdb.hashing.sandbox import confine
+name, port = sys.argv[1], int(sys.argv[2])
+load_decoder()
+attempts = {
+    "a file": lambda: open(name, "rb"),
+    "a folder": lambda: os.listdir("/"),
+    "a connection": lambda: socket.create_connection(("127.0.0.1", port), 5),
+    "a datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    "a local socket": lambda: socket.socket(socket.AF_UNIX),
+    "a program": lambda: subprocess.run(["/bin/true"], capture_output=True),
+    "a video by name": lambda: av.open(name),
+    "a video by address": lambda: av.open(f"http://127.0.0.1:{port}/film.mp4", timeout=5),
+}
+confine(300_000_000)
+for attempt, call in attempts.items():
+    try:
+        call()
+        print(attempt, flush=True)
+    except OSError as error:
+        pass
+print("end")
+"""
+
+
+def test_inside_it_neither_a_file_nor_a_connection_can_be_opened(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(films.film())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        command = [sys.executable, "-c", _ATTEMPTS, str(film), str(server.getsockname()[1])]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+        assert ran.stdout == "end\n"
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_a_process_that_reads_pictures_does_not_load_what_reads_videos(process: Path) -> None:
+    assert "libavcodec" not in (process / "maps").read_text()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("raise SystemExit(1)", "the video brings down what reads it"),
+        ("while True: pass", "the video is damaged: it takes longer than 1 seconds to read on"),
+    ],
+)
+def test_a_video_that_ends_or_hangs_the_process_costs_only_that_video(
+    fault: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What reads videos is replaced by one with this fault."""
+    decoder = f"__path__ = []\nclass logging: set_level = print\ndef open(*_, **__): \n    {fault}\n"
+    (tmp_path / "av.py").write_text(decoder + "class FFmpegError(Exception): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("hashdb.hashing.workers._STALL_SECONDS", 1)
+    path = tmp_path / "film.mp4"
+    path.write_bytes(films.film())
+    worker = Worker(30, MEMORY, Limits())
+    with path.open("rb") as file, pytest.raises(UnreadablePicture) as raised:
+        worker.hash_video(file, [Algorithm.PDQ])
+    assert raised.value.reason == reason
+    assert worker.hash(encoded(drawn()), [Algorithm.PDQ]).signals
+    worker.stop()

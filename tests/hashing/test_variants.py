@@ -8,13 +8,13 @@ import pytest
 from PIL import Image, ImageDraw
 
 from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import Algorithm, Profile
+from hashdb.domain.signals import PERCEPTUAL, Algorithm, Profile
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture, hash_variants
 from hashdb.hashing.pdq import changes, quality
 from hashdb.hashing.pictures import Picture, read_picture
-from hashdb.hashing.variants import TILTS, WINDOWS, quality_of, variants
-from hashdb.hashing.windows import WHOLE, Window
+from hashdb.hashing.variants import FRAME_TURNS, FRAME_WINDOWS, TILTS, WINDOWS, frame_variants, quality_of, variants
+from hashdb.hashing.windows import WHOLE, Window, crop
 from tests.hashing.samples import PHOTOS, drawn, encoded
 
 DEFAULTS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
@@ -33,7 +33,7 @@ def test_the_pictures_own_signals_come_first(photo: Path, profile: Profile) -> N
 @pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
 def test_what_is_stored_is_fit_to_be_and_each_once(photo: Path, profile: Profile) -> None:
-    hashed = hash_variants(photo.read_bytes(), tuple(Algorithm), profile)
+    hashed = hash_variants(photo.read_bytes(), PERCEPTUAL, profile)
     further = hashed.signals[len(Algorithm) :]
     assert len(hashed.signals) == len(set(hashed.signals)) <= SIGNALS_AN_ITEM
     assert all(signal.algorithm is Algorithm.PHASH256 and signal.fault() is None for signal in further)
@@ -112,3 +112,30 @@ def test_pictures_of_any_size_have_variants_or_none(size: tuple[int, int]) -> No
     image = Image.new("RGB", size, "white")
     ImageDraw.Draw(image).point((0, 0), "black")
     assert list(variants(Picture(image), Profile.THOROUGH)) == []
+
+
+def test_the_shots_of_a_video_take_turns_with_few_parts() -> None:
+    picture = Picture(drawn())
+    stored = [set(frame_variants(picture, Profile.BALANCED, shot)) for shot in range(3)]
+    assert stored[0] == stored[2] != stored[1]
+    assert len(stored[0] & stored[1]) == len(FRAME_WINDOWS)
+    assert [len(each) for each in stored] == [len(FRAME_WINDOWS) + len(FRAME_TURNS[0])] * 3
+    assert len(stored[0]) < len(list(variants(picture, Profile.BALANCED))) / 3
+
+
+def test_a_video_has_the_profile_that_it_was_hashed_with() -> None:
+    picture = Picture(drawn())
+    assert list(frame_variants(picture, Profile.PLAIN, 0)) == []
+    assert list(frame_variants(picture, Profile.THOROUGH, 0)) == list(variants(picture, Profile.BALANCED))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_a_frame_is_known_cropped_in_the_middle(share: float) -> None:
+    for photo in PHOTOS[:4]:
+        picture = read_picture(photo.read_bytes(), Limits())
+        (own,) = hash_picture(encoded(crop(picture.colour, _cut(share))), [Algorithm.PHASH256]).signals
+        assert min(own.distance(one) for one in frame_variants(picture, Profile.BALANCED, 0)) <= own.algorithm.radius
+
+
+def _cut(share: float) -> Window:
+    return Window(share, share, 1 - share, 1 - share)

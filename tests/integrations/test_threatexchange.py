@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from sqlalchemy import create_engine
 
 from tests.snippets import EXTENSION
 from tests.warm import THREATEXCHANGE, program
+from tests.web.api.test_videos import video
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 from tests.web.sharing.served import digits, listening
 
@@ -97,18 +100,71 @@ def test_a_dispute_shows_and_an_opinion_is_told(service: Service, platform: Call
     assert tx.held()[digits(pdq(3))] == "'ours' POSITIVE_CLASS manifesto (Other)"
 
 
-def test_a_negative_opinion_is_a_dispute(service: Service, platform: Caller, other: Caller) -> None:
+@pytest.fixture
+def vpdq(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The reference's signal type of videos; what decodes videos for it has to be built, and is not here."""
+    monkeypatch.setitem(sys.modules, "vpdq", decoder := ModuleType("vpdq"))
+    monkeypatch.setattr(decoder, "VpdqFeature", object, raising=False)
+    from threatexchange.extensions.vpdq.vpdq import VPDQSignal
+
+    return VPDQSignal
+
+
+def test_videos_are_read_as_vpdq_and_digests_and_matched_by_the_references_index(
+    service: Service, platform: Caller, other: Caller, vpdq: Any
+) -> None:
+    from threatexchange.exchanges.fetch_state import SignalOpinion, SignalOpinionCategory
+    from threatexchange.signal_type.md5 import VideoMD5Signal
+    from threatexchange.signal_type.pdq.signal import PdqSignal
+    from threatexchange.signal_type.sha256 import VideoSHA256Signal
+
+    md5, sha256 = f"{5:032x}", f"{7:064x}"
+    one, two, _ = platform.contribute(
+        video(*range(10), signals=[f"md5:{md5}", f"sha256:{sha256}"]),
+        video(20, 21, 22),
+        item(signals=[f"md5:{6:032x}"]),
+    )
+    types = [PdqSignal, VideoMD5Signal, VideoSHA256Signal, vpdq]
+    with listening(service) as url:
+        exchange: Any = _exchange_class()(url, str(other.secret))
+        (delta,) = exchange.fetch_iter(types, None)
+        held = exchange.naive_convert_to_signal_type(types, None, delta.updates)
+        assert (set(held[VideoMD5Signal]), set(held[VideoSHA256Signal]), PdqSignal in held) == ({md5}, {sha256}, False)
+        index = vpdq.get_index_cls().build([(text, one.contributions[0].id) for text, one in held[vpdq].items()])
+        clip = json.dumps([f"{digits(pdq(seed))},90,{place}.0" for place, seed in enumerate((3, 4, 5, 6))])
+        assert [(match.metadata, match.similarity_info.pretty_str()) for match in index.query(clip)] == [
+            (one["id"], "100%[40%]")
+        ]
+        positive = SignalOpinion(True, SignalOpinionCategory.POSITIVE_CLASS, {"manifesto"})
+        exchange.report_opinion(VideoMD5Signal, md5, positive)
+        exchange.report_opinion(VideoSHA256Signal, f"{8:064x}", positive)
+        with pytest.raises(NotImplementedError, match="pdq, video_md5, video_sha256"):
+            exchange.report_opinion(vpdq, clip, positive)
+        platform.post(f"/v1/contributions/{two['id']}/withdrawal", {"reason": "other"})
+        (delta,) = exchange.fetch_iter(types, delta.checkpoint)
+    assert delta.updates[str(two["id"])] is None
+    (said,) = body(platform.get(f"/v1/contributions/{one['id']}/opinions"))["opinions"]
+    assert said["opinion"] == "confirms"
+    made = body(other.get("/v1/contributions"))["contributions"][-1]
+    assert (made["signals"], made["media"], made["labels"]) == ([f"sha256:{8:064x}"], "video", ["manifesto"])
+
+
+def _exchange_class() -> Any:
     sys.path.insert(0, str(EXTENSION))
     try:
         from hashdb_threatexchange import HashdbSignalExchangeAPI
     finally:
         sys.path.remove(str(EXTENSION))
+    return HashdbSignalExchangeAPI
+
+
+def test_a_negative_opinion_is_a_dispute(service: Service, platform: Caller, other: Caller) -> None:
     from threatexchange.exchanges.fetch_state import SignalOpinion, SignalOpinionCategory
     from threatexchange.signal_type.pdq.signal import PdqSignal
 
     (one,) = platform.contribute(item(1))
     with listening(service) as url:
-        exchange: Any = HashdbSignalExchangeAPI(url, str(other.secret))
+        exchange: Any = _exchange_class()(url, str(other.secret))
         negative = SignalOpinion(True, SignalOpinionCategory.NEGATIVE_CLASS, {"edsa_context"})
         exchange.report_opinion(PdqSignal, digits(pdq(1)), negative)
     (said,) = body(platform.get(f"/v1/contributions/{one['id']}/opinions"))["opinions"]

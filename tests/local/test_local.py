@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus
-from hashdb.domain.contributions import Amendment
+from hashdb.domain.contributions import Amendment, Media
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.suggestions import TEST_SIGNALS
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput, NoCopy
 from hashdb.local import LocalIndex
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
+from hashdb.service.matching import benign
 from tests.builders import contributed, draft, member_with, near, query, signal
 from tests.local.conftest import Service
 
@@ -39,6 +42,38 @@ def mixed(seed: int) -> list[Query]:
         )
         asked.append(chance.choice(kinds))
     return asked
+
+
+def test_a_copy_answers_for_videos_as_the_service_does(service: Service, index: LocalIndex) -> None:
+    digest = Signal(Algorithm.MD5, 5)
+    film = tuple(Frame(float(at), (signal(100 + at),), 90) for at in range(60))
+    recorded = contributed(
+        service.db,
+        service.actor,
+        draft(digest, media=Media.VIDEO, frames=film, duration=60.0),
+        draft(131),
+    )
+    index.sync(service.client)
+    clip = tuple(Frame(at + 0.5, (near(signal(120 + at), 4),), 90) for at in range(20))
+    asked = [Query((), frames=clip, duration=25.0), Query((signal(149),)), Query((digest,))]
+    answer = service.client.match(asked)
+    assert index.match(asked) == answer
+    of_clip, of_picture, of_digest = (result.matches for result in answer.results)
+    assert [match.contribution for match in of_clip] == [contribution.id for contribution in recorded]
+    assert (of_clip[0].segments[0].frames, of_clip[1].frames[0].at, of_picture[0].at) == (20, 11.5, (49.0,))
+    assert of_digest[0].digest is Algorithm.MD5
+
+
+def test_a_copy_does_not_match_a_title_card_that_is_benign(service: Service, index: LocalIndex) -> None:
+    card = [near(signal(1), bits, bits) for bits in (0, 4, 8)]
+    frames = tuple(Frame(float(at), (one,), 90) for at, one in enumerate([*card, signal(2), signal(3), signal(4)]))
+    (film,) = contributed(service.db, service.actor, draft(media=Media.VIDEO, frames=frames, duration=6.0))
+    asked = [Query((one,)) for one in (*card, signal(3))]
+    assert index.sync(service.client) and index.match(asked) == service.client.match(asked)
+    benign.add(service.db, COMMAND_LINE, BenignDraft((signal(1),)))
+    index.sync(service.client)
+    results = index.match(asked).results
+    assert [[match.contribution for match in result.matches] for result in results] == [[], [], [], [film.id]]
 
 
 def test_a_copy_answers_every_query_as_the_service_does(service: Service, index: LocalIndex) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
+from hashdb.domain.frames import MOST_TIMES
+from hashdb.domain.matching.videos import ShotTimes
+from hashdb.domain.sharing.feed import CopiedContribution, CopiedShot, FeedStep, Gone
 from hashdb.domain.signals import Algorithm
 from hashdb.local.tables import CopyTables
 from tests.builders import NOON, signal
@@ -54,6 +56,15 @@ def test_what_has_expired_is_held_by_none(tables: CopyTables) -> None:
     tables.store([FeedStep(5, one(1, NOON + timedelta(hours=1)))], 5, NOON)
     assert tables.holders([signal(1)], NOON)
     assert tables.holders([signal(1)], NOON + timedelta(hours=1)) == []
+    tables.close()
+
+
+def test_of_a_loop_the_first_times_are_read(tables: CopyTables) -> None:
+    loop = one(1)._replace(duration=600.0)
+    shots = tuple(CopiedShot(float(at), float(at), loop.signals[:1]) for at in range(MOST_TIMES + 9))
+    tables.store([FeedStep(5, loop._replace(shots=shots))], 5, NOON)
+    times = tables.times({1: {signal(1)}})[1, signal(1)]
+    assert times == tuple(ShotTimes(at, at) for at in range(MOST_TIMES))
     tables.close()
 
 

@@ -14,11 +14,13 @@ from sqlalchemy import create_engine, text
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberKind, MemberStatus, Scope
 from hashdb.domain.accounts.users import ProviderIdentity, Role, UserChange, UserDraft, UserStatus
 from hashdb.domain.contributions import Amendment, IdempotencyKey
+from hashdb.domain.jobs import JobStatus
 from hashdb.domain.ledger.records import ExpectedRecords
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
+from hashdb.domain.signals import Algorithm
 from hashdb.errors import NotAuthenticated, SignInRefused
 from hashdb.service import HashDB
 from hashdb.service.accounts import members, sessions, users
@@ -32,7 +34,7 @@ from hashdb.service.review import cases, incidents, opinions
 from hashdb.service.sharing import deliveries, feed, webhooks
 from hashdb.service.stats import counts, overviews, reports
 from hashdb.store import Transaction
-from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal
+from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal, video
 
 PASSWORD = "correct horse battery staple"
 CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")
@@ -55,7 +57,7 @@ class Scene:
         db = self.db
         soon = NOON + timedelta(hours=1)
         contributed(db, alpha, *map(draft, range(10, 20)), draft(20, expires_at=soon, severity=1))
-        contributed(db, gamma, draft(30))
+        contributed(db, gamma, draft(30), video(31, 32, 33, 33, signals=(signal(31, Algorithm.MD5),)))
         contributions.amend(db, alpha, 1, Amendment(severity=4, labels=("recruitment",), basis="terms"))
         contributions.withdraw(db, alpha, 2, "removal_reversed")
         contributions.erase(db, alpha, 3)
@@ -160,8 +162,13 @@ class FullScene(Scene):
 
     def _ask(self) -> None:
         self.db.background.failed(Task.REPORT, ValueError("an example"))
+        with self.db.store.begin() as tx:
+            now = self.db.now()
+            tx.answer_jobs.change(tx.answer_jobs.add("key:1", now), JobStatus.DONE, 100, now, "an answer")
         verification.start(self.db, COMMAND_LINE)
         reports.start(self.db, COMMAND_LINE, None, None, None, lambda report: "a report")
+        with self.db.store.begin() as tx:
+            tx.answer_jobs.add("key:1", self.clock())
         until = time.monotonic() + 20
         while self._asking():
             assert time.monotonic() < until, "what was asked for in the background does not end"

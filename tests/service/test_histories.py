@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import HealthCheck, settings
@@ -30,7 +31,7 @@ from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.stats import overviews, reports
-from tests.builders import USUAL, Clock, draft, hashdb, query
+from tests.builders import USUAL, Clock, draft, hashdb, query, video
 from tests.service.copies import Copy
 
 SEEDS = range(5)
@@ -41,7 +42,7 @@ some = st.integers(0, 10_000)
 
 
 class Histories(RuleBasedStateMachine):
-    """Two members that do as they please, a clock, and two readers of the feed."""
+    """Two members that contribute pictures and videos and do as they please, a clock, and two readers of the feed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +75,8 @@ class Histories(RuleBasedStateMachine):
     def contribute(self, who: int, seeds: list[int], ends: int | None) -> None:
         at = None if ends is None else self.clock() + timedelta(hours=ends)
         try:
-            contributions.contribute(self.db, self.actor(who), [draft(seed, expires_at=at) for seed in seeds])
+            drafts = [(video if seed % 2 else draft)(seed, expires_at=at) for seed in seeds]
+            contributions.contribute(self.db, self.actor(who), drafts)
         except MemberSuspended:
             assert self.status(who) is MemberStatus.SUSPENDED
 
@@ -166,9 +168,10 @@ class Histories(RuleBasedStateMachine):
             pass
         everything = self.everything()
         truth = {one.id: one for one in everything if one.status is Status.ACTIVE and one.standing.matches}
+        whole = {id: replace(one, frames=contributions.frames(self.db, COMMAND_LINE, id)) for id, one in truth.items()}
         for copy in (self.quick, self.slow):
             copy.follow(self.db, SYSTEM, 3)
-            assert copy.held == {id: one.shown(signals=True, reference=False) for id, one in truth.items()}
+            assert copy.held == {id: one.shown(signals=True, reference=False) for id, one in whole.items()}
 
     @rule()
     def all_recounted_standings_are_what_opinions_and_decisions_add_up_to(self) -> None:

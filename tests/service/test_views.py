@@ -105,7 +105,7 @@ def test_what_is_near_a_retired_signal_is_found_within_the_radius_of_the_same_al
     retired = RetiredSignals(db.store, {Algorithm.PDQ: 31, Algorithm.PHASH: 6})
     asked = [near(one, 31), near(one, 32), signal(2), phash, dhash, one, one]
     assert retired.near(asked) == {}
-    retired._add({Algorithm.PDQ: [one.to_bytes()], Algorithm.DHASH: [dhash.to_bytes()]}, retired._indexes)
+    retired._add({Algorithm.PDQ: [one.to_bytes()], Algorithm.DHASH: [dhash.to_bytes()]}, retired._indexes, set())
     assert retired.near(asked) == {near(one, 31): [one], one: [one]}
-    retired._add({Algorithm.PHASH: [phash.to_bytes()]}, retired._indexes)
+    retired._add({Algorithm.PHASH: [phash.to_bytes()]}, retired._indexes, set())
     assert retired.near(asked) == {near(one, 31): [one], one: [one], phash: [phash]}

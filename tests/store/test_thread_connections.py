@@ -24,11 +24,16 @@ def _itself(snapshot: Snapshot) -> Snapshot:
 
 def test_the_rows_are_those_of_sqlalchemy_whatever_the_lengths_of_the_lists(store: Store, member: Member) -> None:
     with store.begin() as tx:
-        drafts = [draft(number, severity=number % 5 or None, context=("satire",)) for number in range(1, 41)]
+        drafts = [
+            draft(number, severity=number % 5 or None, context=("satire",), duration=number / 8)
+            for number in range(1, 41)
+        ]
         ids = [one.id for one in tx.contributions.add(member, drafts, NOON)]
     query = (
         select(contributions.c.id, signals.c.value, contributions.c.severity, contributions.c.context)
-        .add_columns(contributions.c.received_at, contributions.c.expires_at, contributions.c.labels)
+        .add_columns(
+            contributions.c.received_at, contributions.c.expires_at, contributions.c.labels, contributions.c.duration
+        )
         .join(contributions, contributions.c.id == signals.c.contribution_id)
         .where(contributions.c.id.in_(bindparam("ids", expanding=True)), signals.c.algorithm.in_(["pdq", "phash"]))
         .where(contributions.c.received_at <= bindparam("now", type_=contributions.c.received_at.type))

@@ -99,6 +99,8 @@ RIGHTS = {
     "POST /v1/contributions/media": Rights(CONTRIBUTE, 415, _forms),
     "GET /v1/contributions": Rights(ALL),
     "GET /v1/contributions/<id>": Rights(ALL, of="contribution", foreign=SEEN),
+    "GET /v1/contributions/<id>/frames": Rights(ALL, of="contribution", foreign=SEEN),
+    "GET /v1/jobs/<id>": Rights(ALL, of="job", own=NOBODY, foreign=NOBODY),
     "PATCH /v1/contributions/<id>": Rights(
         CONTRIBUTE, sends={"severity": 2}, of="contribution", foreign=NOBODY, otherwise=403
     ),

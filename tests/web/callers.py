@@ -108,8 +108,9 @@ class Service:
         """Close the database and end the processes that hash."""
         held = self.app.extensions["hashdb"]
         assert isinstance(held, AppState)
-        if "pool" in vars(held):
-            held.pool.close()
+        held.later.close()
+        for name in {"pool", "videos"} & vars(held).keys():
+            getattr(held, name).close()
         self.db.close()
 
     def caller(self, *scopes: Scope, name: str | None = None, a_day: int | None = None) -> Caller:

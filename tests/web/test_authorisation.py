@@ -67,6 +67,10 @@ class World:
                 )
             case "proposal":
                 return (self._proposal(member),)
+            case "job":
+                # Of a key that is none of the callers': not even the member's other keys see it.
+                with self.service.db.store.begin() as tx:
+                    return (tx.answer_jobs.add("key:0", self.service.clock()),)
             case "benign":
                 sent = {"signals": [pdq(10_000 + next(self.number))]}
                 return (body(self.whole[member].post("/v1/benign", sent))["id"],)

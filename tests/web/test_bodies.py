@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from hashdb.domain.accounts.members import Scope
 from hashdb.wire import KEYS, VALUES
 from tests.web.authorisations import RIGHTS
-from tests.web.callers import CHUNKED, REMOVED, Caller, Service, item, pdq, service_at
+from tests.web.callers import CHUNKED, REMOVED, Caller, Service, item, pdq, problem, service_at
 from tests.web.test_authorisation import spelled
 from tests.web.test_hostile import REFUSALS
 
@@ -109,7 +109,7 @@ def _opened(service: Service) -> Caller:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     """A key of all scopes at a service that takes little."""
     url = f"sqlite:///{tmp_path_factory.mktemp('small')}/hashdb.sqlite"
-    caps = {"max_body": CAP, "media_max_bytes": CAP // 2, "media_max_request": CAP}
+    caps = {"max_body": CAP, "video_max_body": CAP, "media_max_bytes": CAP // 2, "media_max_request": CAP}
     with service_at(url, interop_label="glorification", budgets=WIDE, **caps) as service:
         opened = _opened(service)
         opened.contribute(item(1))
@@ -211,6 +211,31 @@ def test_what_is_large_is_refused_in_little_memory(usual: Caller) -> None:
         assert answer.status_code in REFUSALS, (name, answer.text[:300])
         assert len(answer.data) < MEGABYTE, name
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < GROWTH
+
+
+def test_what_is_large_with_frames_is_refused_in_bounded_memory(usual: Caller) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for content in ("[]," * 700_000, "0," * 1_400_000, "[]," * 2_000_000):
+        text = f'{{"contributions": [{{"frames": [{content[:-1]}]}}]}}'
+        answer = _asked(usual, "POST /v1/contributions", JSON, data=text.encode())
+        assert answer.status_code in REFUSALS, answer.text[:300]
+        assert len(answer.data) < MEGABYTE
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 3 * GROWTH
+
+
+def test_only_a_body_with_frames_may_be_larger_than_others() -> None:
+    with service_at(None, max_body=4_000, video_max_body=20_000) as service:
+        caller = service.caller()
+        video = {"labels": ["glorification"], "removed_at": REMOVED, "media": "video", "signals": []}
+        frames = [{"at": float(n), "quality": 90, "signals": [pdq(n)]} for n in range(100)]
+        (made,) = caller.contribute({**video, "duration": 100.0, "frames": frames})
+        asked = {"queries": [{"signals": [], "duration": 100.0, "frames": frames}]}
+        answer = caller.post("/v1/matches", asked)
+        assert [match["contribution"] for match in answer.get_json()["results"][0]["matches"]] == [made["id"]]
+        many = {"queries": [{"signals": [pdq(n) for n in range(60)]}]}
+        assert problem(caller.post("/v1/matches", many), 413, "too-large")["limit"] == 4_000
+        assert problem(caller.post("/v1/matches", {"queries": asked["queries"] * 3}), 413)["limit"] == 20_000
+        assert problem(caller.post("/v1/members", {"name": "frames" * 1_000}), 413)["limit"] == 4_000
 
 
 def test_the_largest_request_that_there_is_is_taken() -> None:

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from hashdb.domain.accounts.members import Scope
+from hashdb.web import media
+from tests.films import film
 from tests.hashing.samples import encoded
 from tests.web.callers import CHUNKED, Caller, Service, body, faults, problem, service_at
 from tests.web.pictures import SAID, TEXT, flat, form, multipart, photo
@@ -101,6 +103,14 @@ def test_a_picture_over_20_megabytes_or_a_request_over_64_is_too_large(service: 
     assert service.rows() == before
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_an_animation_that_is_too_large_is_refused_with_the_command_that_hashes_it(small: Service, path: str) -> None:
+    frames = [Image.frombytes("L", (96, 96), os.urandom(96 * 96)) for _ in range(6)]
+    animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    said = problem(small.caller().post(path, **form(animation, said=_said(path))), 413, "video-too-large")
+    assert said["reason"] == "the animation has more than 45,000 bytes"
+
+
 def test_a_form_may_be_larger_than_other_bodies(caller: Caller) -> None:
     response = caller.post("/v1/signals", **form(*[bytes(10 * MEGABYTE)] * 3))
     assert len(problem(response, 415)["errors"]) == 3
@@ -148,3 +158,93 @@ def test_a_flat_picture_is_hashed_but_not_contributed(service: Service, caller: 
     assert all(at.startswith("file[1].") for at in told)
     assert "file[1].quality" in told
     assert service.rows() == before
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Service]:
+    """A service that takes short and small videos only."""
+    limits = {
+        "video_max_bytes": 40_000,
+        "video_max_seconds": 5.0,
+        "media_max_bytes": 45_000,
+        "media_max_request": 100_000,
+    }
+    with service_at(None, **limits) as made:
+        yield made
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_video_past_a_limit_is_refused_with_the_command_that_hashes_it(small: Service, path: str) -> None:
+    caller, before = small.caller(), small.rows()
+    assert len(film(1, 4.0)) < 40_000 < len(film(1, 12.0, (320, 180)))
+    sent = form(film(1, 4.0), film(1, 12.0, (320, 180)), said=_said(path))
+    too_many_bytes = problem(caller.post(path, **sent), 413, "video-too-large")
+    assert too_many_bytes["reason"] == "the video has more than 40,000 bytes"
+    too_long = problem(caller.post(path, **form(photo(), film(1, 8.0), said=_said(path))), 413, "video-too-large")
+    assert [fault["at"] for fault in too_long["errors"]] == ["file[1]"]
+    assert "plays for more than 5 seconds" in too_long["errors"][0]["reason"]
+    for said in (too_many_bytes, too_long):
+        assert "`hashdb hash`" in said["detail"]
+    assert small.rows() == before
+
+
+def test_a_request_is_as_large_as_its_pictures_and_one_video_may_be(small: Service) -> None:
+    caller = small.caller()
+    many = form(*[film(1, 4.0)] * 12)
+    assert len(many["data"]) > 140_000
+    problem(caller.post("/v1/signals", **many), 413, "video-too-large")
+    stream = io.BytesIO(many.pop("data"))
+    problem(caller.post("/v1/signals", input_stream=stream, **CHUNKED, **many), 413, "too-large")
+
+
+def test_a_video_that_takes_too_long_is_refused_and_the_others_are_not_tried() -> None:
+    with service_at(None, video_processing_seconds=0.001) as service:
+        said = problem(service.caller().post("/v1/signals", **form(film(), film(2), TEXT)), 413, "video-too-large")
+    assert [fault["at"] for fault in said["errors"]] == ["file[0]", "file[2]"]
+    assert said["errors"][0]["reason"] == "the video takes longer than 0.001 seconds to hash"
+
+
+def test_the_frames_of_a_request_are_bounded_over_all_its_videos(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (video,) = body(caller.post("/v1/signals", **form(film())))["pictures"]
+    monkeypatch.setattr(media, "FRAMES_A_REQUEST", 2 * len(video["frames"]) - 1)
+    body(caller.post("/v1/signals", **form(film())))
+    refused = problem(caller.post("/v1/signals", **form(film(), film())), 413, "too-large")
+    assert refused["limit"] == 2 * len(video["frames"]) - 1
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"\x00\x00\x00\x18ftypisom" + bytes(400),
+        b"\x1a\x45\xdf\xa3" + os.urandom(5_000),
+        b"RIFF\xff\xff\xff\xffAVI " + b"LIST" * 500,
+        b"GIF89a\x01\x00\x01\x00\x00\x00\x00" + b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x00" * 3,
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
+    ],
+)
+def test_what_only_begins_as_a_video_is_named(service: Service, caller: Caller, octets: bytes) -> None:
+    before = service.rows()
+    said = problem(caller.post("/v1/matches/media", **form(photo(), octets)), 415, "unreadable-picture")
+    assert [fault["at"] for fault in said["errors"]] == ["file[1]"]
+    assert service.rows() == before
+
+
+def test_without_room_for_a_temporary_file_a_video_is_refused_for_now_and_pictures_are_not(
+    caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    response = caller.post("/v1/signals", **form(film()))
+    assert problem(response, 503, "no-room")["retry_after"] == int(response.headers["Retry-After"])
+    body(caller.post("/v1/signals", **form(photo())))
+
+
+def test_a_form_that_is_cut_short_within_a_video_leaves_no_file(
+    caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    sent = form(film())
+    problem(caller.post("/v1/signals", **{**sent, "data": sent["data"][:-200]}), 400, "malformed-request")
+    names = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+    assert not [name for name in names if name.exists() and str(name.readlink()).startswith(str(tmp_path))]

@@ -28,10 +28,11 @@ from hashdb.domain.contributions import (
     Standing,
     Status,
 )
-from hashdb.domain.matching.matches import Answer, Match, Query, Result
+from hashdb.domain.matching.matches import Answer, FrameMatch, Match, Query, Result
+from hashdb.domain.matching.segments import Covered, Segment
 from hashdb.domain.review.cases import Case, Cause, Decision, Opinion, OpinionDraft, Stance
 from hashdb.domain.sharing.feed import Change, Changes, Gone
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import DIGESTS, Algorithm, Signal
 from hashdb.wire import ValidationContext
 from tests.builders import NOON, RULES
 
@@ -165,17 +166,29 @@ queries = st.builds(
     radius=_radii,
 )
 
+_seconds = st.integers(0, 86_400_000).map(lambda milliseconds: milliseconds / 1000)
+_counts = st.integers(0, 7_200)
+_transforms = st.none() | st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True)
+_stretches = st.tuples(_seconds, _seconds)
+_bits = st.none() | st.integers(0, 256)
+_segments = st.builds(Segment, _stretches, _stretches, _seconds, _counts, _counts, _bits, _transforms)
+_found = st.builds(FrameMatch, _seconds, st.dictionaries(st.sampled_from(Algorithm), _bits, min_size=1))
 _matches = st.builds(
     Match,
     contribution=ids,
-    distance=st.dictionaries(st.sampled_from(Algorithm), st.none() | st.integers(0, 256), min_size=1),
+    distance=st.dictionaries(st.sampled_from(Algorithm), _bits, min_size=1),
     labels=_codes("behaviour"),
     severity=_severities,
     standing=st.sampled_from(Standing),
     context=_codes("context"),
     removed_at=st.none() | moments,
     received_at=moments,
-    transform=st.none() | st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True),
+    transform=_transforms,
+    digest=st.sampled_from([None, *DIGESTS]),
+    segments=st.lists(_segments, max_size=2).map(tuple),
+    covered=st.none() | st.builds(Covered, st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from([0.5, 0.125])),
+    at=st.lists(_seconds, max_size=3).map(tuple),
+    frames=st.lists(_found, max_size=2).map(tuple),
 )
 _results = st.builds(
     Result,

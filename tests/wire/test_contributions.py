@@ -158,7 +158,9 @@ def test_a_long_name_of_an_unknown_field_is_cut() -> None:
 def test_1_to_64_signals_and_1_to_1000_items_are_taken() -> None:
     many = [str(signal(seed)) for seed in range(65)]
     assert _faults(_said(signals=many)) == {"contributions[0].signals": "must have at most 64 entries"}
-    assert _faults(_said(signals=[])) == {"contributions[0].signals": "must have at least 1 entries"}
+    assert _faults(_said(signals=[])) == {
+        "contributions[0].signals": "must have at least 1 entry, unless there are frames"
+    }
     assert _faults(*[_said()] * 1001) == {"contributions": "must have at most 1,000 entries"}
     assert _faults() == {"contributions": "must have at least 1 entries"}
 

@@ -105,7 +105,7 @@ def test_nothing_asked_is_all_of_it_the_last_first() -> None:
     ("name", "value"),
     [
         ("member", "-1"), ("member", "x"), ("status", "gone"), ("standing", "good"), ("label", "nonsense"),
-        ("severity", "5"), ("algorithm", "md5"), ("since", "yesterday"), ("sort", "size"), ("order", "sideways"),
+        ("severity", "5"), ("algorithm", "sha1"), ("since", "yesterday"), ("sort", "size"), ("order", "sideways"),
         ("after", "x"), ("limit", "0"), ("limit", "201"), ("colour", "red"), ("reference", "a\x00"),
     ],
 )  # fmt: skip

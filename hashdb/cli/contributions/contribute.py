@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from hashdb.cli.matching.pictures import (
     Outcome,
     StateFile,
     check_quality,
+    fast_option,
     find_pictures,
     hash_all,
     jobs_option,
@@ -96,6 +98,7 @@ _MEDIA = {
 )
 @state_option
 @jobs_option
+@fast_option
 @as_json
 def contribute_command(
     paths: tuple[Path, ...],
@@ -104,12 +107,13 @@ def contribute_command(
     profile: str | None,
     state: Path | None,
     jobs: int | None,
+    fast: bool,
     **fields: Any,
 ) -> int:
-    """Contribute the hashes of pictures that you removed.
+    """Contribute the hashes of pictures and videos that you removed.
 
-    PATHS are files or folders. The command hashes the pictures on this machine; no picture is sent.
-    Safe to repeat: the service returns the existing contribution for a picture that you contributed before.
+    PATHS are files or folders. The command hashes them on this machine, and sends only the hashes.
+    Safe to repeat: the service returns the existing contribution for a file that you contributed before.
     """
     settings = Settings.read()
     done = StateFile(state)
@@ -124,10 +128,11 @@ def contribute_command(
     mode = Mode(profile or Profile.of_severity(template.severity))
     bar, advance = progress_bar("contributing", len(files))
     failed = []
-    with done, Client.from_environment() as client, bar, print_json_array(as_json) as add:
+    with done, Client.from_environment() as client, bar, print_json_array(as_json) as add, ExitStack() as stack:
         algorithms = tuple(client.me().algorithms)
         done.report(already_done, add if as_json else None)
-        outcomes = map(check_quality, hash_all(files, algorithms, settings, mode, jobs))
+        hashed = stack.enter_context(closing(hash_all(files, algorithms, settings, mode, jobs, fast=fast)))
+        outcomes = map(check_quality, hashed)
         for outcome, recorded in send_in_batches(list(files), outcomes, partial(_send, client, template)):
             advance()
             if recorded is not None:
@@ -171,7 +176,11 @@ def _faults_by_position(error: InvalidInput, positions: Sequence[int]) -> dict[i
 
 def _draft(template: Draft, outcome: Outcome) -> Draft:
     assert outcome.hashed is not None
-    return replace(template, signals=outcome.hashed.signals, quality=outcome.hashed.quality)
+    draft = replace(template, signals=outcome.hashed.signals, quality=outcome.hashed.quality)
+    if not outcome.frames:
+        return draft
+    media = Media.VIDEO if draft.media is Media.IMAGE else draft.media
+    return replace(draft, media=media, frames=outcome.domain_frames(), duration=outcome.duration)
 
 
 def _print_recorded(path: Path, recorded: Recorded) -> None:

@@ -6,12 +6,12 @@ import json
 import re
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from io import TextIOWrapper
-from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -22,7 +22,6 @@ from hashdb.cli.help import ALGORITHMS, LABELS, Choice, Code, Command
 from hashdb.cli.output import as_json, escape_controls, print_json, progress_bar, progress_counter
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution, Draft, Filter, Status
-from hashdb.domain.rules import DRAFTS_A_REQUEST
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest
 from hashdb.settings import Settings
@@ -30,6 +29,7 @@ from hashdb.wire import ValidationContext
 from hashdb.wire.cells import line
 from hashdb.wire.contributions import DraftIn, read_draft
 from hashdb.wire.sharing.exports import bundle, event
+from hashdb.wire.videos import drafts_in_requests
 
 _POSITION = re.compile(r"contributions\[(\d+)\]\.?")
 
@@ -60,6 +60,7 @@ _FORMATS = {
     "csv": "a table whose first line names the columns",
     "jsonl": "one JSON object per line",
     "text": "an algorithm and a hash, or only a hash, per line",
+    "vpdq": "the hashes of one video, as `hashdb hash --format vpdq` or vPDQ prints them",
 }
 
 
@@ -93,7 +94,8 @@ def import_command(
     """Import a list of hashes.
 
     FILE is a CSV file, a JSON Lines file or a text file; `-` is standard input. In CSV and JSON Lines, the columns and
-    keys are the fields of a contribution. A text file has an algorithm and a hash on each line.
+    keys are the fields of a contribution; `vpdq`, `md5` and `sha256` may hold a video's hashes. A text file has an
+    algorithm and a hash on each line.
     Safe to repeat: known items are unchanged.
     """
     report, format = Report(str(file), as_json), Format(form) if form else Format.of(file)
@@ -138,8 +140,16 @@ def _drafts(
 
 def _contribute(client: Client, drafts: Iterator[tuple[int, Draft]], report: Report, *, skip_faulty: bool) -> None:
     bar, advance = progress_bar("importing", report.rows) if report.rows else progress_counter("importing")
+    lines: deque[int] = deque()
+
+    def remember(drafts: Iterator[tuple[int, Draft]]) -> Iterator[Draft]:
+        for line, draft in drafts:
+            lines.append(line)
+            yield draft
+
     with bar:
-        while batch := dict(islice(drafts, DRAFTS_A_REQUEST)):
+        for part in drafts_in_requests(remember(drafts)):
+            batch = {lines.popleft(): draft for draft in part}
             advance(len(batch))
             while batch:
                 try:
@@ -232,32 +242,44 @@ def export_command(form: str, as_json: bool) -> None:
     with Client.from_environment() as client, bar:
         contributions = client.contributions(Filter(member=client.me().member.id, status=Status.ACTIVE))
         write = _print_array if as_json else _print_lines if form == "jsonl" else _print_csv
-        write(_to_rows(contributions, advance))
+        write(_to_rows(client, contributions, advance))
 
 
 def _print_bundle(form: str) -> None:
-    """Print the contributions for MISP or STIX, without erased ones, which have nothing left to be identified by."""
+    """Print the contributions for MISP or STIX.
+
+    Erased ones, and videos without a digest of their file, have nothing to be identified by, and are left out.
+    """
     bar, advance = progress_counter("exporting")
     url = Settings.read().url
     with Client.from_environment() as client, bar:
         me = client.me().member
-        contributions = _not_erased(client.contributions(Filter(member=me.id)), advance)
+        contributions = _identified(client.contributions(Filter(member=me.id)), advance)
         for part in (
             bundle(url, contributions) if form == "stix" else event(url, me.name, datetime.now(UTC), contributions)
         ):
             click.echo(part, nl=False)
 
 
-def _not_erased(contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Contribution]:
+def _identified(contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Contribution]:
+    videos = 0
     for contribution in contributions:
         advance(1)
-        if not contribution.erased:
+        if contribution.frame_count and not contribution.signals:
+            videos += 1
+        elif not contribution.erased:
             yield contribution
+    if videos:
+        click.echo(f"hashdb: videos without a digest of their file, which are left out: {videos:,}", err=True)
 
 
-def _to_rows(contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Fields]:
+def _to_rows(client: Client, contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Fields]:
     for contribution in contributions:
-        yield json.loads(DraftIn.from_domain(_draft(contribution)).model_dump_json())
+        draft = _draft(contribution)
+        if contribution.frame_count:
+            # A frame whose signals are all suppressed has none.
+            draft = replace(draft, frames=tuple(frame for frame in client.frames(contribution.id) if frame.signals))
+        yield json.loads(DraftIn.from_domain(draft).model_dump_json())
         advance(1)
 
 
@@ -290,4 +312,6 @@ def _draft(contribution: Contribution) -> Draft:
 def _cell(name: str, value: object) -> object:
     if name in LISTS and isinstance(value, Iterable):
         return " ".join(map(str, value))
+    if name == "frames":
+        return json.dumps(value, separators=(",", ":")) if value else ""
     return "" if value is None else value

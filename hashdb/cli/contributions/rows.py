@@ -11,20 +11,32 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from hashdb.domain.contributions import Draft
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.contributions import Draft, Media
+from hashdb.domain.signals import DIGESTS, Algorithm
 from hashdb.errors import Fault
 from hashdb.wire.cells import unguarded
+from hashdb.wire.sharing.vpdq import NAMES as VPDQ_NAMES
+from hashdb.wire.sharing.vpdq import read_vpdq
 
 FIELDS = tuple(field.name for field in fields(Draft))
 """The columns, in the order in which `hashdb export` writes them."""
 LISTS = frozenset({"signals", "labels", "context"})
 _NUMBERS = frozenset({"quality", "severity"})
+_JSON_CELLS = frozenset({"frames", "duration"})
+_CELL = 64 * 1024 * 1024
+"""The most characters of a cell: a long video has a million."""
 _ALGORITHM_COLUMNS = ("algorithm", "signal_type", "hash_type", "type")
 _VALUE_COLUMNS = ("hash", "signal_value", "hash_digest", "value", "indicator")
-_KNOWN_COLUMNS = frozenset({*FIELDS, *_ALGORITHM_COLUMNS, *_VALUE_COLUMNS})
-_ALIASES = {"hash_pdq": "pdq", "imagepdq": "pdq"}
-"""The names of PDQ at StopNCII and ThreatExchange."""
+_ALIASES = {"hash_pdq": "pdq", "imagepdq": "pdq"} | {
+    name: str(digest)
+    for digest in DIGESTS
+    for name in (f"{digest}", f"hash_{digest}", f"video_{digest}", f"video{digest}", f"hash_video_{digest}")
+}
+"""The names of algorithms at HMA, StopNCII and ThreatExchange."""
+_HASH_COLUMNS = VPDQ_NAMES | {name for name, algorithm in _ALIASES.items() if algorithm != "pdq"}
+"""Columns that each hold one hash of a video or of a file."""
+_OWN_COLUMNS = frozenset({*FIELDS, *_HASH_COLUMNS})
+_KNOWN_COLUMNS = frozenset({*_OWN_COLUMNS, *_ALGORITHM_COLUMNS, *_VALUE_COLUMNS})
 _NOT_UTF8 = Fault("", "is not UTF-8")
 _IS_ARRAY = Fault("", "begins an array: JSON Lines need one object per line; convert the file with `jq -c '.[]'`")
 _SEPARATOR = re.compile(r"[\s,;:|]+")
@@ -36,6 +48,7 @@ class Format(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     TEXT = "text"
+    VPDQ = "vpdq"
 
     @classmethod
     def of(cls, path: Path) -> Format:
@@ -56,10 +69,13 @@ def read_rows(lines: Iterable[str], form: Format, algorithm: Algorithm | None) -
     """The rows of a file, one at a time. `algorithm` applies to lines with a hash alone."""
     if form is Format.CSV:
         return _read_csv(lines)
+    if form is Format.VPDQ:
+        return iter([_row_from_fields(1, {"vpdq": "".join(_without_bom(lines))})])
     return _read_json_lines(lines) if form is Format.JSONL else _read_text(lines, algorithm)
 
 
 def _read_csv(lines: Iterable[str]) -> Iterator[Row]:
+    csv.field_size_limit(_CELL)
     reader = csv.reader(_without_bom(lines), strict=True)
     line, names = 1, list[str]()
     while True:
@@ -88,12 +104,12 @@ def _heading_fault(names: Sequence[str]) -> Fault | None:
     repeated = [name for name in names if name in _KNOWN_COLUMNS and names.count(name) > 1]
     if repeated:
         return Fault(repeated[0], "names more than one column")
-    if "signals" in names:
-        unknown = [name for name in names if name not in FIELDS]
-        return Fault(unknown[0] or "a column", "is not a field of a contribution") if unknown else None
-    if set(names) & set(_ALGORITHM_COLUMNS) and set(names) & set(_VALUE_COLUMNS):
+    if "signals" not in names and set(names) & set(_ALGORITHM_COLUMNS) and set(names) & set(_VALUE_COLUMNS):
         return None
-    return Fault("", "the first line must name the columns, with `signals`, or with `algorithm` and `hash`")
+    if {"signals", "frames", *_HASH_COLUMNS}.isdisjoint(names):
+        return Fault("", "the first line must name the columns, with `signals`, or with `algorithm` and `hash`")
+    unknown = [name for name in names if name not in _OWN_COLUMNS]
+    return Fault(unknown[0] or "a column", "is not a field of a contribution") if unknown else None
 
 
 def _row_from_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Row:
@@ -105,6 +121,11 @@ def _row_from_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Ro
         text = cell if name == "reference" else cell.strip()
         if text and name in LISTS:
             fields[name] = text.split()
+        elif text and name in _JSON_CELLS:
+            try:
+                fields[name] = json.loads(text)
+            except (ValueError, RecursionError):
+                return Row(line, {}, Fault(name, "is not JSON"))
         elif text:
             fields[name] = int(text) if name in _NUMBERS and text.isdecimal() and len(text) < 10 else text
     return _row_from_fields(line, fields)
@@ -144,7 +165,7 @@ def _read_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Ro
             yield Row(line, {"signals": [_signal(algorithm, words[0])]})
         elif len(words) == 2 or (len(words) == 3 and words[2].isdecimal()):
             quality = {"quality": int(words[2][:9])} if len(words) == 3 else {}
-            yield Row(line, {"signals": [_signal(words[0], words[1])], **quality})
+            yield _row_from_fields(line, {"algorithm": words[0], "hash": words[1], **quality})
         else:
             yield Row(
                 line, {}, Fault("", "must be an algorithm and a hash (for lines with a hash alone, give --algorithm)")
@@ -154,10 +175,31 @@ def _read_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Ro
 def _row_from_fields(line: int, fields: Mapping[str, object]) -> Row:
     """The row with these fields. Of another system's list, with one hash a row, only known fields are kept."""
     algorithm, value = _first_present(fields, _ALGORITHM_COLUMNS), _first_present(fields, _VALUE_COLUMNS)
-    if "signals" in fields or algorithm is None or value is None:
+    if "signals" not in fields and algorithm is not None and value is not None:
+        known = {name: field for name, field in fields.items() if name in FIELDS}
+        own = algorithm if algorithm.lower() in _HASH_COLUMNS else "signals"
+        fields = {**known, own: [_signal(algorithm, value)] if own == "signals" else value}
+    hashes = {name.lower(): fields[name] for name in fields if name.lower() in _HASH_COLUMNS}
+    if not hashes and "frames" not in fields:
         return Row(line, fields)
-    known = {name: field for name, field in fields.items() if name in FIELDS}
-    return Row(line, {**known, "signals": [_signal(algorithm, value)]})
+    try:
+        others = {name: field for name, field in fields.items() if name.lower() not in hashes}
+        return Row(line, _with_video(hashes, others))
+    except ValueError as error:
+        return Row(line, {}, Fault("vpdq", str(error)))
+
+
+def _with_video(hashes: Mapping[str, object], others: Mapping[str, object]) -> Mapping[str, object]:
+    """The other fields, with vPDQ as frames and with digests as signals. Raises ValueError."""
+    vpdq = next((value for name, value in hashes.items() if name in VPDQ_NAMES), None)
+    fields = {**({} if vpdq is None else read_vpdq(vpdq)), **others}
+    signals = fields.get("signals", [])
+    if isinstance(signals, list):
+        digests = [_signal(name, str(value)) for name, value in hashes.items() if name not in VPDQ_NAMES]
+        fields["signals"] = [*signals, *dict.fromkeys(digests)]
+    if "frames" in fields or any("video" in name for name in hashes):
+        fields.setdefault("media", str(Media.VIDEO))
+    return fields
 
 
 def _first_present(fields: Mapping[str, object], names: Iterable[str]) -> str | None:

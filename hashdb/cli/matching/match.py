@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.matching.pictures import (
     Outcome,
     StateFile,
+    fast_option,
     find_pictures,
     hash_all,
     jobs_option,
@@ -25,8 +26,10 @@ from hashdb.cli.matching.pictures import (
 from hashdb.cli.options import Radius
 from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
+from hashdb.domain.matching.segments import Segment
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Mode
+from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.settings import Settings
 
 
@@ -34,7 +37,7 @@ from hashdb.settings import Settings
     "match",
     cls=Command,
     examples=(
-        "hashdb match upload.jpg",
+        "hashdb match upload.jpg clip.mp4",
         "hashdb match --transforms --state done.jsonl --json uploads/ > matches.json",
         "hashdb match --local --radius pdq=20 upload.jpg",
     ),
@@ -55,6 +58,7 @@ from hashdb.settings import Settings
 @click.option("--local", is_flag=True, help="Match in the local copy that `hashdb sync` keeps, without the service.")
 @state_option
 @jobs_option
+@fast_option
 @as_json
 def match_command(
     paths: tuple[Path, ...],
@@ -63,11 +67,12 @@ def match_command(
     local: bool,
     state: Path | None,
     jobs: int | None,
+    fast: bool,
     as_json: bool,
 ) -> int:
-    """Check whether pictures match contributions.
+    """Check whether pictures and videos match contributions.
 
-    PATHS are files or folders. The command hashes the pictures on this machine; no picture is sent.
+    PATHS are files or folders. The command hashes them on this machine, and sends only the hashes.
     It prints `review` with the contributions that match, or `no match`. A match is advice to review.
     """
     settings = Settings.read()
@@ -81,7 +86,10 @@ def match_command(
         stack.enter_context(bar)
         add = stack.enter_context(print_json_array(as_json))
         done.report(already_done, add if as_json else None)
-        outcomes = hash_all(files, algorithms, settings, Mode.TRANSFORMS if transforms else Mode.PLAIN, jobs)
+        mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
+        outcomes = stack.enter_context(
+            closing(hash_all(files, algorithms, settings, mode, jobs, interval=QUERY_INTERVAL, fast=fast))
+        )
         for outcome, result in send_in_batches(list(files), outcomes, partial(_match_batch, match, dict(radii))):
             advance()
             if as_json:
@@ -94,6 +102,8 @@ def match_command(
                 done.record(outcome.path)
     return print_failures(failed)
 
+
+_TIMES = 5
 
 Matcher = tuple[tuple[Algorithm, ...], Callable[[Sequence[Query]], Answer]]
 """The algorithms in use, and the function that answers queries."""
@@ -130,8 +140,17 @@ def format_age(age: timedelta) -> str:
 def _match_batch(
     match: Callable[[Sequence[Query]], Answer], radii: Mapping[Algorithm, int], batch: Sequence[Outcome]
 ) -> list[Result | None]:
-    hashed = [outcome.hashed for outcome in batch if outcome.hashed is not None]
-    queries = [Query(picture.signals, radius=radii, transforms=dict(picture.transforms)) for picture in hashed]
+    queries = [
+        Query(
+            outcome.hashed.signals,
+            radius=radii,
+            transforms=dict(outcome.hashed.transforms),
+            frames=outcome.domain_frames(),
+            duration=outcome.duration,
+        )
+        for outcome in batch
+        if outcome.hashed is not None
+    ]
     results = iter(match(queries).results if queries else ())
     return [None if outcome.hashed is None else next(results) for outcome in batch]
 
@@ -151,14 +170,39 @@ def format_action(result: Result) -> str:
 
 
 def format_match(match: Match) -> str:
-    """A match in words: contribution, transform, distances in bits, labels, severity and standing."""
-    distances = ", ".join(
-        f"{algorithm} {bits}" if bits is not None else algorithm for algorithm, bits in match.distance.items()
-    )
+    """A match in words: contribution, transform, distances in bits or seconds, labels, severity and standing."""
     severity = "" if match.severity is None else f", severity {match.severity}"
-    transform = "" if match.transform is None else f" ({match.transform})"
+    transform = "" if match.transform is None or match.segments else f" ({match.transform})"
     labels = " ".join(match.labels)
-    return f"contribution {match.contribution}{transform}: {distances}; {labels}{severity}, {match.standing}"
+    how = "; ".join(_how(match))
+    return f"contribution {match.contribution}{transform}: {how}; {labels}{severity}, {match.standing}"
+
+
+def _how(match: Match) -> Iterator[str]:
+    if match.digest is not None:
+        yield f"the same file ({match.digest})"
+    yield from map(_format_segment, match.segments)
+    if match.distance and not match.segments:
+        distances = ", ".join(
+            f"{algorithm} {bits}" if bits is not None else algorithm for algorithm, bits in match.distance.items()
+        )
+        times = match.at or [frame.at for frame in match.frames]
+        place = f" at {', '.join(map(format_time, times[:_TIMES]))}{', …' * (len(times) > _TIMES)}" if times else ""
+        yield distances + place + (" of this file" if match.frames else " of the video" if match.at else "")
+
+
+def _format_segment(segment: Segment) -> str:
+    start, end = map(format_time, segment.listed)
+    transform = "" if segment.transform is None else f", {segment.transform}"
+    frames = "1 frame" if segment.frames == 1 else f"{segment.frames} frames"
+    return f"{start}–{end} at {format_time(segment.query[0])} of this file, {frames}, {segment.speed:.1f}×{transform}"
+
+
+def format_time(seconds: float) -> str:
+    """A time of a video, like `1:02:03` or `0:48`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _to_json(outcome: Outcome, result: Result | None) -> dict[str, object]:
@@ -169,7 +213,18 @@ def _to_json(outcome: Outcome, result: Result | None) -> dict[str, object]:
     return {"path": str(outcome.path), **json.loads(ResultOut.from_domain(result).json_text())}
 
 
-@click.command("hash", cls=Command, examples=("hashdb hash photo.jpg", "hashdb hash --algorithm pdq --json photos/"))
+_FORMS = {"signals": "a line for each file, with its hashes", "vpdq": "the lines of a video as vPDQ writes them"}
+
+
+@click.command(
+    "hash",
+    cls=Command,
+    examples=(
+        "hashdb hash photo.jpg",
+        "hashdb hash --algorithm pdq --json photos/",
+        "hashdb hash --format vpdq clip.mp4 > clip.txt",
+    ),
+)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--algorithm",
@@ -178,25 +233,38 @@ def _to_json(outcome: Outcome, result: Result | None) -> dict[str, object]:
     type=Choice(ALGORITHMS),
     help="Compute only this algorithm; may be repeated. By default, those of HASHDB_ALGORITHMS.",
 )
+@click.option("--format", "form", type=Choice(_FORMS), default="signals", show_default=True, help="Format.")
 @state_option
 @jobs_option
+@fast_option
 @as_json
 def hash_command(
-    paths: tuple[Path, ...], names: tuple[str, ...], state: Path | None, jobs: int | None, as_json: bool
+    paths: tuple[Path, ...],
+    names: tuple[str, ...],
+    form: str,
+    state: Path | None,
+    jobs: int | None,
+    fast: bool,
+    as_json: bool,
 ) -> int:
-    """Print the hashes of pictures.
+    """Print the hashes of pictures and videos.
 
-    PATHS are files or folders. The command prints one line for each picture, and needs no service.
+    PATHS are files or folders. The command prints one line for each file, and needs no service.
     """
     settings = Settings.read()
+    if form == "vpdq":
+        if as_json or names or fast or state is not None or len(files := find_pictures(paths)) != 1:
+            raise click.UsageError("--format vpdq takes one video, and no --algorithm, --fast, --state or --json")
+        return _print_vpdq(files, settings)
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
     done = StateFile(state, "hash")
     files, already_done = done.split(find_pictures(paths))
     bar, advance = progress_bar("hashing", len(files))
     failed = []
-    with done, bar, print_json_array(as_json) as add:
+    hashed = hash_all(files, algorithms, settings, jobs=jobs, fast=fast)
+    with done, bar, print_json_array(as_json) as add, closing(hashed) as outcomes:
         done.report(already_done, add if as_json else None)
-        for outcome in hash_all(files, algorithms, settings, jobs=jobs):
+        for outcome in outcomes:
             advance()
             if as_json:
                 add(_hashes_to_json(outcome))
@@ -209,9 +277,24 @@ def hash_command(
     return print_failures(failed)
 
 
+def _print_vpdq(files: Mapping[Path, str | None], settings: Settings) -> int:
+    """Print the frames of the grid of one video, of every quality, as vPDQ does. Returns the exit status."""
+    from hashdb.wire.sharing.vpdq import text_line
+
+    (outcome,) = hash_all(files, (Algorithm.PDQ,), settings)
+    if outcome.hashed is not None and not outcome.frames:
+        outcome = outcome.failed("is not a video")
+    for number, at, on_grid, hashed in outcome.frames:
+        if on_grid and hashed.signals:
+            click.echo(text_line(number, at, hashed.quality or 0, hashed.signals[0]))
+    return print_failures([outcome])
+
+
 def _print_hashes(outcome: Outcome) -> None:
     if outcome.hashed is not None:
         columns = [escape_controls(outcome.path), *map(str, outcome.hashed.signals)]
+        if outcome.frames:
+            columns.insert(1, f"{len(outcome.frames)} frames, {format_time(outcome.duration or 0)}")
         if outcome.hashed.quality is not None:
             columns.append(f"quality {outcome.hashed.quality}")
         click.echo("  ".join(columns))
@@ -221,4 +304,13 @@ def _hashes_to_json(outcome: Outcome) -> dict[str, object]:
     if outcome.hashed is None:
         return {"path": str(outcome.path), "error": outcome.error}
     signals = [str(signal) for signal in outcome.hashed.signals]
-    return {"path": str(outcome.path), "signals": signals, "quality": outcome.hashed.quality}
+    item: dict[str, object] = {"path": str(outcome.path), "signals": signals, "quality": outcome.hashed.quality}
+    if outcome.frames:
+        item["duration"] = outcome.duration
+        item["frames"] = [
+            {"at": at, "quality": hashed.quality, "signals": list(map(str, hashed.signals))}
+            for _, at, _, hashed in outcome.frames
+        ]
+    if outcome.incomplete is not None:
+        item["incomplete"] = outcome.incomplete
+    return item

@@ -5,30 +5,43 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from contextlib import closing
+from functools import partial
+from itertools import tee
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event
 from typing import NamedTuple, Self, TypeVar
 
 import click
 
 from hashdb.cli.output import escape_controls
+from hashdb.domain.frames import MAX_SECONDS, Frame
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
-from hashdb.hashing import Hashed, Limits, Mode, hash_file, read_file
-from hashdb.hashing.workers import Worker, hash_in_order
+from hashdb.hashing import Hashed, Limits, Mode, hash_file, open_regular, read_file
+from hashdb.hashing.crew import hash_in_order
+from hashdb.hashing.videos import INTERVAL, HashedFrame, VideoLimits, digests, is_video, to_frames
+from hashdb.hashing.workers import Worker
 from hashdb.index.folder import opener, restrict_access
 from hashdb.settings import Settings
 
 _EXTENSIONS = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
-SUFFIXES = frozenset(f".{name}" for name in _EXTENSIONS.split(" "))
-"""The file name suffixes of pictures in a folder. A file named on the command line is always tried."""
+_VIDEO_EXTENSIONS = "3g2 3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
+SUFFIXES = frozenset(f".{name}" for name in f"{_EXTENSIONS} {_VIDEO_EXTENSIONS}".split(" "))
+"""The file name suffixes of pictures and videos in a folder. A file named on the command line is always tried."""
+VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_EXTENSIONS.split(" "))
 _PICTURES_A_REQUEST = 100
+_FRAMES_A_REQUEST = 60
+"""Frames with which a request is sent, however few its files: a film takes as long to hash as hundreds of pictures."""
 _WORKERS_FROM = 200
 """Pictures from which on worker processes are used: fewer are hashed before the processes have started."""
 _Answer = TypeVar("_Answer")
+_Item = tuple[Path, str | None]
+"""A path, with its error or None."""
 
 
 class Outcome(NamedTuple):
@@ -37,6 +50,15 @@ class Outcome(NamedTuple):
     path: Path
     hashed: Hashed | None
     error: str | None
+    frames: tuple[HashedFrame, ...] = ()
+    """Of a video; then `hashed` has the digests of the file."""
+    duration: float | None = None
+    incomplete: str | None = None
+    """A sentence that says how much of a video could be read, if that is not all."""
+
+    def domain_frames(self) -> tuple[Frame, ...]:
+        """The frames as the service takes them; a frame without a usable hash is left out."""
+        return to_frames(self.frames)
 
     def failed(self, error: str) -> Outcome:
         """The same path with this error, or with its earlier error if it has one."""
@@ -44,16 +66,17 @@ class Outcome(NamedTuple):
 
 
 def find_pictures(paths: Sequence[Path]) -> dict[Path, str | None]:
-    """The named files, and the pictures in the named folders and below, in order, each once, with its error or None.
+    """The named files, and the pictures and videos in the named folders and below, in order, each once,
+    with its error or None.
 
-    A folder that cannot be read is included with its error. A folder without pictures is reported on standard error.
+    A folder that cannot be read is included with its error. A folder without any is reported on standard error.
     """
     files: dict[Path, str | None] = {}
     for path in paths:
         # Path.is_dir raises if the name is too long; this returns False.
         pictures = _list_below(path) if os.path.isdir(path) else {path: None}
         if not pictures:
-            click.echo(f"hashdb: {escape_controls(path)}: no pictures in this folder", err=True)
+            click.echo(f"hashdb: {escape_controls(path)}: no pictures or videos in this folder", err=True)
         files.update(pictures)
     return files
 
@@ -61,7 +84,13 @@ def find_pictures(paths: Sequence[Path]) -> dict[Path, str | None]:
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1, 256),
-    help="How many pictures to hash at a time.  [default: one per processor core]",
+    help="How many pictures or videos to hash at a time.  [default: one per processor core]",
+)
+
+fast_option = click.option(
+    "--fast",
+    is_flag=True,
+    help="Decode only the key frames of videos: about ten times as fast, and less is found.",
 )
 
 
@@ -71,26 +100,112 @@ def hash_all(
     settings: Settings,
     mode: Mode = Mode.PLAIN,
     jobs: int | None = None,
-) -> Iterator[Outcome]:
-    """The outcome of each path, in order; `jobs` pictures are hashed at a time, by default one a core.
+    *,
+    interval: float = INTERVAL,
+    fast: bool = False,
+) -> Generator[Outcome, None, None]:
+    """The outcome of each path, in order: of pictures, and of videos with a frame every `interval` seconds.
 
-    200 or more are hashed in sandboxed processes: a picture that crashes its decoder, takes too long or too much
-    memory is an error of its path only. Fewer are hashed in threads: that takes less time than starting processes.
+    `jobs` pictures and as many videos are hashed at a time, by default one a core. With `fast`, only the key frames of
+    videos are decoded. Close what is returned: that stops the processes, also in the middle of a video.
+    """
+    threads = min(jobs or os.cpu_count() or 1, max(1, len(paths)))
+    # Pictures and videos run ahead of each other, and are told from each other no sooner than needed.
+    order, some, others = tee(((item, item[1] is None and _is_video(item[0])) for item in paths.items()), 3)
+    videos = (item for item, is_video in some if is_video)
+    pictures = (item for item, is_video in others if not is_video)
+    in_processes = len(paths) >= _WORKERS_FROM
+    with (
+        closing(_hash_videos(videos, algorithms, settings, mode, threads, interval=interval, fast=fast)) as of_videos,
+        closing(_hash_pictures(pictures, algorithms, settings, mode, threads, in_processes)) as of_pictures,
+    ):
+        for _, is_video in order:
+            yield next(of_videos if is_video else of_pictures)
+
+
+def _is_video(path: Path) -> bool:
+    try:
+        with open_regular(path) as file:
+            return is_video(file)
+    except (OSError, UnreadablePicture):
+        return False
+
+
+def _hash_videos(
+    items: Iterable[_Item],
+    algorithms: Sequence[Algorithm],
+    settings: Settings,
+    mode: Mode,
+    threads: int,
+    *,
+    interval: float,
+    fast: bool,
+) -> Generator[Outcome, None, None]:
+    """The outcome of each video, in order, each hashed in a sandboxed process. A damaged one is reported."""
+    limits = VideoLimits(max_seconds=MAX_SECONDS, max_pixels=settings.media_max_pixels, processing_seconds=MAX_SECONDS)
+    workers = [Worker(settings.media_seconds, settings.media_memory, Limits()) for _ in range(threads)]
+    idle, stopped = SimpleQueue[Worker](), Event()
+    for worker in workers:
+        idle.put(worker)
+
+    def check(_: float = 0.0) -> None:
+        if stopped.is_set():
+            raise UnreadablePicture("the command was stopped")
+
+    def hash_one(path: Path, _: str | None) -> Outcome:
+        worker = idle.get()
+        try:
+            with open_regular(path) as file:
+                own = digests(file)
+                check()
+                video = worker.hash_video(file, algorithms, mode, limits, interval=interval, fast=fast, advance=check)
+        except UnreadablePicture as error:
+            return Outcome(path, None, error.reason)
+        except OSError as error:
+            return Outcome(path, None, f"the file cannot be read: {(error.strerror or 'unknown error').lower()}")
+        finally:
+            idle.put(worker)
+        return Outcome(path, Hashed(own), None, video.frames, video.duration, video.incomplete)
+
+    try:
+        for outcome in _hash_in_threads(items, threads, hash_one):
+            if outcome.incomplete is not None:
+                click.echo(escape_controls(f"hashdb: {outcome.path}: {outcome.incomplete}"), err=True)
+            yield outcome
+    finally:
+        # Threads that hash a video get an error: one of them is not waited for, however long its video is.
+        stopped.set()
+        for worker in workers:
+            worker.stop()
+
+
+def _hash_pictures(
+    items: Iterable[_Item],
+    algorithms: Sequence[Algorithm],
+    settings: Settings,
+    mode: Mode,
+    threads: int,
+    in_processes: bool,
+) -> Generator[Outcome, None, None]:
+    """The outcome of each picture, in order; as many as `threads` are hashed at a time.
+
+    In sandboxed processes, a picture that crashes its decoder, takes too long or too much memory is an error of its
+    path only. A few are hashed in threads: that takes less time than starting processes.
     """
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
-    workers = jobs or os.cpu_count() or 1
-    if len(paths) < _WORKERS_FROM:
-        yield from _hash_in_threads(paths, workers, lambda path: hash_file(path, algorithms, limits, mode))
+    if not in_processes:
+        hash_path = partial(_hash_one, lambda path: hash_file(path, algorithms, limits, mode))
+        yield from _hash_in_threads(items, threads, hash_path)
         return
 
-    def read(item: tuple[Path, str | None]) -> bytes:
+    def read(item: _Item) -> bytes:
         path, error = item
         if error is not None:
             raise UnreadablePicture(error)
         return read_file(path, limits)
 
-    pool = [Worker(settings.media_seconds, settings.media_memory, limits) for _ in range(workers)]
-    for (path, _), hashed in hash_in_order(pool, paths.items(), read, algorithms, mode):
+    pool = [Worker(settings.media_seconds, settings.media_memory, limits) for _ in range(threads)]
+    for (path, _), hashed in hash_in_order(pool, items, read, algorithms, mode):
         if isinstance(hashed, UnreadablePicture):
             yield Outcome(path, None, str(hashed))
         else:
@@ -98,29 +213,32 @@ def hash_all(
 
 
 def _hash_in_threads(
-    paths: Mapping[Path, str | None], threads: int, hash_path: Callable[[Path], Hashed]
-) -> Iterator[Outcome]:
+    items: Iterable[_Item], threads: int, hash_path: Callable[[Path, str | None], Outcome]
+) -> Generator[Outcome, None, None]:
     """The outcome of each path, in order; `threads` at a time, and at most twice as many ahead of the caller."""
-    with ThreadPoolExecutor(threads) as executor:
+    executor = ThreadPoolExecutor(threads)
+    try:
         running: deque[Future[Outcome]] = deque()
-        for path, error in paths.items():
-            running.append(executor.submit(_hash_one, path, error, hash_path))
+        for path, error in items:
+            running.append(executor.submit(hash_path, path, error))
             if len(running) > 2 * threads:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def send_in_batches(
     paths: Sequence[Path], outcomes: Iterator[Outcome], send: Callable[[list[Outcome]], Sequence[_Answer | None]]
 ) -> Iterator[tuple[Outcome, _Answer | None]]:
-    """Each outcome, in order, with the service's answer (None if there is none); `send` gets 100 at a time.
+    """Each outcome, in order, with the service's answer (None if there is none); `send` gets up to 100 at a time.
 
     `send` may replace outcomes in its list by failed ones. If it raises HashDBError, these and all later paths fail
     with that error, and nothing more is sent.
     """
     taken = 0
-    while batch := list(islice(outcomes, _PICTURES_A_REQUEST)):
+    for batch in _batches(outcomes):
         taken += len(batch)
         try:
             answers = send(batch)
@@ -131,9 +249,20 @@ def send_in_batches(
         yield from zip(batch, answers, strict=True)
 
 
+def _batches(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
+    batch: list[Outcome] = []
+    for outcome in outcomes:
+        batch.append(outcome)
+        if len(batch) == _PICTURES_A_REQUEST or sum(len(each.frames) for each in batch) >= _FRAMES_A_REQUEST:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
 def check_quality(outcome: Outcome) -> Outcome:
     """The outcome, or an error if the service would refuse the picture: too little detail, or a flat hash."""
-    if outcome.hashed is None:
+    if outcome.hashed is None or outcome.frames:
         return outcome
     faults = [quality_fault(outcome.hashed.quality), *(signal.fault() for signal in outcome.hashed.signals)]
     error = next((fault for fault in faults if fault), None)
@@ -162,7 +291,7 @@ def _list_below(folder: Path) -> dict[Path, str | None]:
     return pictures
 
 
-def _hash_one(path: Path, error: str | None, hash_path: Callable[[Path], Hashed]) -> Outcome:
+def _hash_one(hash_path: Callable[[Path], Hashed], path: Path, error: str | None) -> Outcome:
     if error is not None:
         return Outcome(path, None, error)
     try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import DIGESTS, PERCEPTUAL
 
 _HOUR, _DAY = 3_600, 86_400
 
@@ -70,7 +71,7 @@ Cost = tuple[tuple[Budget, int], ...]
 CHANGE_COST: Cost = ((Budget.CHANGES, 1),)
 # Each match looks these up, and an attribute of an Enum takes longer.
 _QUERIES, _SIGNALS = Budget.QUERIES, Budget.SIGNALS
-_LONG = tuple(algorithm for algorithm in Algorithm if algorithm.bits == 256)
+_LONG = tuple(algorithm for algorithm in PERCEPTUAL if algorithm.bits == 256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +99,26 @@ class BudgetLeft(NamedTuple):
         return datetime.fromtimestamp(self.until, UTC)
 
 
-def query_cost(queries: Iterable[Query]) -> Cost:
+def query_cost(queries: Sequence[Query]) -> Cost:
     """The cost of a request with these queries.
 
     A random 64-bit signal finds a stored one by chance, a random 256-bit one does not. So the 64-bit signals of a
-    query beyond its number of 256-bit ones have their own budget.
+    query beyond its number of 256-bit ones have their own budget. Each frame of a video counts as an item does, and
+    the video is one query.
     """
-    items = total = short = 0
+    total = short = 0
     for query in queries:
-        algorithms = [signal.algorithm for signal in query.signals]
-        if query.transforms:
-            algorithms += [signal.algorithm for transform in query.transforms.values() for signal in transform]
-        items += 1
-        total += len(algorithms)
-        # All minus twice the 256-bit ones: the 64-bit ones minus the 256-bit ones.
-        excess = len(algorithms) - 2 * sum(map(algorithms.count, _LONG))
-        if excess > 0:
-            short += excess
-    cost = (_QUERIES, items), (_SIGNALS, total)
+        items: tuple[Query | Frame, ...] = (query, *query.frames)
+        for item in items:
+            algorithms = [signal.algorithm for signal in item.signals]
+            if item.transforms:
+                algorithms += [signal.algorithm for transform in item.transforms.values() for signal in transform]
+            total += len(algorithms)
+            # All minus twice the 256-bit ones: the 64-bit ones minus the 256-bit ones. Digests find nothing by chance.
+            excess = len(algorithms) - 2 * sum(map(algorithms.count, _LONG)) - sum(map(algorithms.count, DIGESTS))
+            if excess > 0:
+                short += excess
+    cost = (_QUERIES, len(queries)), (_SIGNALS, total)
     return (*cost, (Budget.SHORT_SIGNALS, short)) if short else cost
 
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from hashdb.domain import signals
-from hashdb.domain.contributions import Contribution, Standing, Status
+from hashdb.domain.contributions import Contribution, Standing
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching.segments import Covered, Segment
 from hashdb.domain.signals import Algorithm, Signal
 
 MATCHES_A_QUERY = 1_000
@@ -31,6 +33,10 @@ class Query:
     id: str | None = None
     radius: Mapping[Algorithm, int] = field(default_factory=dict)
     transforms: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
+    frames: tuple[Frame, ...] = ()
+    duration: float | None = None
+    min_seconds: float | None = None
+    """The seconds that a segment of a video must have; None: the default."""
 
     def radius_of(self, algorithm: Algorithm) -> int:
         """The radius of this query in bits, for an algorithm."""
@@ -47,6 +53,23 @@ class Neighbor(NamedTuple):
 
     distance: int
     value: int
+
+
+class FrameMatch(NamedTuple):
+    """A frame of the query, at `at` seconds, that is near a listed picture: the distance in bits by algorithm."""
+
+    at: float
+    distance: Mapping[Algorithm, int | None]
+
+
+class VideoDetails(NamedTuple):
+    """How a video matches: the segments of a listed video, longest first; or the frames that are a listed picture."""
+
+    segments: tuple[Segment, ...] = ()
+    covered: Covered | None = None
+    at: tuple[float, ...] = ()
+    """Where a listed video shows the picture that was asked for, in seconds from its start."""
+    frames: tuple[FrameMatch, ...] = ()
 
 
 class Match(NamedTuple):
@@ -66,6 +89,13 @@ class Match(NamedTuple):
     received_at: datetime
     transform: str | None = None
     """The transform that found it; None if the item itself is close."""
+    digest: Algorithm | None = None
+    """The strongest digest that is equal; it is not in `distance`."""
+    segments: tuple[Segment, ...] = ()
+    """In the order of `VideoDetails`, which has this and the following fields."""
+    covered: Covered | None = None
+    at: tuple[float, ...] = ()
+    frames: tuple[FrameMatch, ...] = ()
 
     @property
     def agree(self) -> tuple[Algorithm, ...]:
@@ -80,7 +110,13 @@ class Match(NamedTuple):
 
     def without_distances(self) -> Match:
         """The match for a key that hides distances."""
-        return self._replace(distance=dict.fromkeys(self.distance))
+        hidden = self._replace(distance=dict.fromkeys(self.distance))
+        if not self.segments and not self.frames:
+            return hidden
+        return hidden._replace(
+            segments=tuple(replace(segment, distance=None) for segment in self.segments),
+            frames=tuple(frame._replace(distance=dict.fromkeys(frame.distance)) for frame in self.frames),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +133,8 @@ class Result:
     truncated: bool = False
     signals: tuple[Signal, ...] = ()
     severity: int | None = None
+    incomplete: str | None = None
+    """A sentence that says how much of a video could be read, if that is not all."""
 
     @property
     def action(self) -> str:
@@ -135,6 +173,8 @@ class Holder(NamedTuple):
     severity: int | None
     standing: Standing
     about: MatchDetails | None
+    duration: float | None = None
+    """Of a video whose frames are listed, in seconds; else None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +194,13 @@ class NearContribution:
     @property
     def rank(self) -> tuple[float, int, int]:
         """Sorts as matches do: smallest share of the default radius, then more algorithms, then lower id."""
-        nearest = min(bits / algorithm.radius for algorithm, bits in self.distance.items())
+        nearest = min(bits / (algorithm.radius or 1) for algorithm, bits in self.distance.items())
         return nearest, -len(self.distance), self.contribution.id
 
     @property
     def hindrance(self) -> str | None:
         """The status or standing that keeps it from matching at any distance, or None."""
-        if self.contribution.status is not Status.ACTIVE:
-            return str(self.contribution.status)
-        return None if self.contribution.standing.matches else str(self.contribution.standing)
+        return self.contribution.hindrance
 
     def within(self, radii: Mapping[Algorithm, int]) -> tuple[Algorithm, ...]:
         """The algorithms whose distance is within these radii (bits)."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
+from hashdb.domain.matching.alignment import evenly
 from hashdb.domain.matching.matches import (
     MATCHES_A_QUERY,
     MATCHES_A_REQUEST,
@@ -18,20 +19,24 @@ from hashdb.domain.matching.matches import (
     Neighbor,
     Query,
     Result,
+    VideoDetails,
 )
-from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
+from hashdb.domain.matching.videos import Expanded, FramesMatched, OverrulingAlgorithms, Shots, times_of
+from hashdb.domain.signals import DIGESTS, Algorithm, Signal, is_within_match_radius
 
 Distances = Mapping[Signal, int]
 """For one query: stored signal → distance in bits to the nearest signal of the query."""
+
+MOST_NEAR = 1_000_000
+"""Signals that may be near the frames of a request, each frame's counted by itself."""
+_SAMPLED = 128
+"""Frames that are searched for first, and one of each query, to tell how many signals are near all of them."""
 
 Through = Mapping[Signal, str]
 """For one query: stored signal that only a transform found → name of the nearest transform."""
 
 Search = Callable[[Algorithm, Sequence[int], int], list[list[Neighbor]]]
 """Returns, for each value, the stored values of the algorithm within the radius (bits)."""
-
-OverrulingAlgorithms = Callable[[Collection[int]], Mapping[int, frozenset[Algorithm]]]
-"""Returns, for each contribution, the algorithms of its matchable signals that overrule phash."""
 
 
 def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distances], Sequence[Through]]:
@@ -55,9 +60,56 @@ def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distance
     return nearest, through
 
 
+def suggest_expanded(
+    expanded: Expanded, search: Search, most: int | None = None
+) -> tuple[Sequence[Distances], Sequence[Through], Set[int]]:
+    """The same for queries and their frames, and the positions of the queries of which some frames are left out.
+
+    A film that hardly moves may have thousands of frames that are all near each other. A sample of the frames is
+    searched first. If it tells that more than `most` signals (by default `MOST_NEAR`) are near them all, the queries
+    share these; of one that has more than its share, only so many frames are searched, evenly spread.
+    """
+    left: float = MOST_NEAR if most is None else most
+    every = expanded.queries
+    count = sum(map(len, expanded.frames.values()))
+    if count <= _SAMPLED:
+        return *suggest(every, search), frozenset()
+    suggested: list[Distances] = [{} for _ in every]
+    through: list[Through] = [_NO_TRANSFORM for _ in every]
+
+    def search_for(places: Collection[int]) -> None:
+        """Search for the queries at these places."""
+        found = suggest([every[place] for place in places], search)
+        for place, distances, transforms in zip(places, *found, strict=True):
+            suggested[place], through[place] = distances, transforms
+
+    step = count // _SAMPLED + 1
+    # From the middle: many videos begin with the same picture.
+    samples = {position: places[len(places) % step // 2 :: step] for position, places in expanded.frames.items()}
+    sampled = [place for sample in samples.values() for place in sample]
+    search_for(sampled)
+    near: list[tuple[float, int]] = []
+    for position, sample in samples.items():
+        a_frame = sum(len(suggested[place]) for place in sample) / max(1, len(sample))
+        near.append((a_frame * len(expanded.frames[position]), position))
+    kept, thinned = {*range(len(every) - count)}, set[int]()
+    # What the queries with less than their share leave is shared by the others.
+    for number, (of_all, position) in enumerate(sorted(near)):
+        places, share = expanded.frames[position], left / (len(near) - number)
+        room = int(len(places) * min(1.0, share / (of_all or 1)))
+        kept.update(evenly(places, room))
+        if max(room, len(samples[position])) < len(places):
+            thinned.add(position)
+        left -= min(of_all, share)
+    search_for(sorted(kept.difference(sampled)))
+    return suggested, through, thinned
+
+
 _NO_TRANSFORM: Through = {}
 _NO_DETAILS: Mapping[int, MatchDetails] = {}
 _NO_CONFIRMATIONS: Mapping[int, Set[int]] = {}
+_NO_FRAMES: Mapping[int, FramesMatched] = {}
+_NO_SHOTS: Shots = {}
 
 
 class Selection(NamedTuple):
@@ -72,6 +124,8 @@ class Selection(NamedTuple):
     judged: Sequence[int]
     """The contributions on which there is an opinion or a decision."""
     truncated: bool
+    videos: Mapping[int, VideoDetails] = {}
+    """How the frames of the query match, by contribution."""
 
 
 def decide(
@@ -80,20 +134,29 @@ def decide(
     through: Sequence[Through],
     held: Mapping[Signal, Sequence[Holder]],
     having: OverrulingAlgorithms,
+    by_frames: Mapping[int, FramesMatched] = _NO_FRAMES,
 ) -> list[Selection]:
     """For each query the contributions to return, at most `MATCHES_A_REQUEST` together.
 
     Queries that found the same share one value. Once the answer is full, queries that differ only in distances do too.
+    `suggested` and `through` may go on past the queries, with what was found for their frames; `by_frames` has what
+    these match, by the position of the query.
     """
     decided: list[Selection] = []
     remaining = MATCHES_A_REQUEST
     reused: dict[tuple[object, ...], Selection] = {}
     candidates: dict[tuple[object, ...], _Candidates] = {}
-    for query, distances, transforms in zip(queries, suggested, through, strict=True):
+    for position, (query, distances, transforms) in enumerate(zip(queries, suggested, through, strict=False)):
+        limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
+        matched = by_frames.get(position)
+        if matched is not None and (matched or matched.truncated):
+            groups = _group_by_contribution(decisive, distances, held, having)
+            decided.append(_decide_video(matched, groups, distances, transforms, limit))
+            remaining -= len(decided[-1].chosen)
+            continue
         if not distances:
             decided.append(_NO_MATCH)
             continue
-        limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
         key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
         if key not in reused:
             shared_key = frozenset(distances), decisive
@@ -105,22 +168,50 @@ def decide(
     return decided
 
 
+def _decide_video(
+    matched: FramesMatched, groups: Sequence[Sequence[Holder]], distances: Distances, transforms: Through, limit: int
+) -> Selection:
+    """The contributions that a video matches: by its frames, and as a whole (`groups`), longest segment first."""
+    found, through = dict(distances), dict(transforms)
+    held = {group[0].contribution: list(group) for group in groups}
+    for id, of_frames in matched.items():
+        for holder, distance, transform in of_frames.holders:
+            held.setdefault(id, []).append(holder)
+            if distance < found.get(holder.signal, distance + 1):
+                found[holder.signal] = distance
+                if transform is None:
+                    through.pop(holder.signal, None)
+                else:
+                    through[holder.signal] = transform
+    details = {id: of_frames.details for id, of_frames in matched.items()}
+
+    def rank(id: int) -> tuple[bool, float, int]:
+        seconds = sum(segment.seconds for segment in details[id].segments) if id in details else 0.0
+        return id in details, -seconds, id
+
+    ordered = [held[id] for id in sorted(held, key=rank)]
+    every = _Candidates(ordered).decide(found, through, len(ordered))
+    return every._replace(chosen=ordered[:limit], truncated=matched.truncated or len(ordered) > limit, videos=details)
+
+
 def build_results(
     queries: Sequence[Query],
     decided: Sequence[Selection],
     about: Mapping[int, MatchDetails] = _NO_DETAILS,
     confirming: Mapping[int, Set[int]] = _NO_CONFIRMATIONS,
+    shots: Shots = _NO_SHOTS,
 ) -> tuple[Result, ...]:
     """The results of the queries, each with its nearest match first.
 
     `about` has the details of contributions whose holders have none. `confirming` has the members that confirmed them.
+    `shots` says when listed videos show the signals that were found.
     """
     answers: list[Result] = []
     reused: dict[int, Result] = {}
     for query, selection in zip(queries, decided, strict=True):
         if (result := reused.get(id(selection))) is None:
             matches = [
-                _build_match(group, selection, group[0].about or about[group[0].contribution])
+                _build_match(group, selection, group[0].about or about[group[0].contribution], shots)
                 for group in selection.chosen
             ]
             members = set(selection.members)
@@ -132,11 +223,11 @@ def build_results(
     return tuple(answers)
 
 
-def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDetails) -> Match:
+def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDetails, shots: Shots) -> Match:
     """The match that the holders of one contribution make."""
     first, distances, through = holders[0], decided.found, decided.through
-    nearest, distance = first.signal, {first.signal.algorithm: distances[first.signal]}
-    if len(holders) > 1:
+    nearest, distance, digest = first.signal, {first.signal.algorithm: distances[first.signal]}, None
+    if len(holders) > 1 or nearest.algorithm.is_digest:
         signals = sorted(
             [holder.signal for holder in holders], key=lambda signal: (distances[signal], signal.algorithm)
         )
@@ -144,6 +235,9 @@ def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDeta
         for signal in signals:
             distance.setdefault(signal.algorithm, distances[signal])
         distance = dict(sorted(distance.items(), key=lambda pair: _POSITIONS[pair[0]]))
+        for algorithm in reversed(DIGESTS):
+            if distance.pop(algorithm, None) is not None:
+                digest = algorithm
     return Match(
         first.contribution,
         distance,
@@ -154,7 +248,22 @@ def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDeta
         about.removed_at,
         about.received_at,
         through.get(nearest) if through and all(holder.signal in through for holder in holders) else None,
+        digest,
+        *(_details(holders, decided, shots) if decided.videos or shots else _NO_VIDEO),
     )
+
+
+_NO_VIDEO = VideoDetails()
+
+
+def _details(holders: Sequence[Holder], decided: Selection, shots: Shots) -> VideoDetails:
+    """How a video matches, or when a listed video shows the picture that was asked for."""
+    id = holders[0].contribution
+    if id in decided.videos:
+        return decided.videos[id]
+    if shots and (times := times_of(id, [holder.signal for holder in holders], shots)):
+        return VideoDetails(at=times)
+    return _NO_VIDEO
 
 
 class _Candidates:
@@ -180,7 +289,7 @@ class _Candidates:
         if len(self._groups) <= 1 and not is_cut:
             return Selection(found, through, self._groups, self._members, self._severity, self._judged, is_cut)
         # The key has the order of the distances: queries near one value share a choice, whatever the distance.
-        near = {signal: bits / signal.algorithm.radius for signal, bits in found.items()}
+        near = {signal: bits / (signal.algorithm.radius or 1) for signal, bits in found.items()}
         places = {nearness: place for place, nearness in enumerate(sorted(set(near.values())))}
         order = {signal: places[nearness] for signal, nearness in near.items()}
         key = frozenset(order.items()), limit
@@ -250,6 +359,10 @@ def _search(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
     suggested: list[dict[Signal, int]] = [{} for _ in queries]
     for position, query in enumerate(queries):
         for signal in query.signals:
+            if signal.algorithm.is_digest:
+                # The store looks the value up: no index has it.
+                suggested[position][signal] = 0
+                continue
             radius = query.radius_of(signal.algorithm)
             # A query that names a radius gets all that is within it, sparse values too.
             named = signal.algorithm in query.radius

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from hashdb.domain import signals
 from hashdb.domain.contributions import Contribution, Standing
@@ -230,8 +231,9 @@ def opens_case(stance: Stance, cases: Sequence[Case]) -> bool:
 class Impact:
     """What would change if a contribution no longer matched.
 
-    `members` had it as a match lately, `times` in all. `equal` other contributions that match have one of its signals
-    to the bit, so most queries would still match. `readers` follow the feed and would receive the change.
+    `members` had it as a match lately, `times` in all. `equal` other contributions that match have one of its signals,
+    or several of its frames, to the bit, so most queries would still match. `readers` follow the feed and would receive
+    the change.
     """
 
     matches: bool
@@ -260,7 +262,12 @@ class StandingChange:
 
 
 SignalsByPlace = Mapping[int, Signal]
-"""The signals of a contribution by place, counted from 0 in the order of the draft."""
+"""The signals of a contribution by place, counted from 0 in the order of the draft.
+
+Those of a video's frames have one place, `OF_FRAMES`, with the first PDQ signal of them.
+"""
+OF_FRAMES: Final = 64
+"""The place that stands for the PDQ signals of all frames: an item's own signals have those before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,12 +283,17 @@ def usual(placed: SignalsByPlace) -> tuple[int, ...]:
     """The places that cast a shadow where the reviewer names none, in order.
 
     These are the first signal of each algorithm, which is the picture's own, and the signals within the default radius
-    of it. A value farther away may belong to any picture, since the contributor chose it.
+    of it. A value farther away may belong to any picture, since the contributor chose it. The frames of a video always
+    cast one: it takes several of them.
     """
     first_signals: dict[Algorithm, Signal] = {}
     for place in sorted(placed):
         first_signals.setdefault(placed[place].algorithm, placed[place])
-    return tuple(place for place in sorted(placed) if _near(first_signals[placed[place].algorithm], placed[place]))
+    return tuple(
+        place
+        for place in sorted(placed)
+        if place == OF_FRAMES or _near(first_signals[placed[place].algorithm], placed[place])
+    )
 
 
 def shadow_radius(algorithm: Algorithm) -> int:

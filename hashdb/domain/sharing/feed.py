@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Member
-from hashdb.domain.contributions import Contribution, Standing
+from hashdb.domain.contributions import Contribution, Media, Standing
+from hashdb.domain.frames import Frame
 from hashdb.domain.ledger.events import Action, ContributionState
 from hashdb.domain.matching.matches import Match
 from hashdb.domain.review.cases import Opinion
@@ -60,6 +61,17 @@ class CopiedContribution(NamedTuple):
     removed_at: datetime | None
     received_at: datetime
     expires_at: datetime | None
+    duration: float | None = None
+    """Of a video whose frames it has, in seconds."""
+    shots: tuple[CopiedShot, ...] = ()
+
+
+class CopiedShot(NamedTuple):
+    """The values of a shot of a video, and its times in seconds."""
+
+    start: float
+    end: float
+    signals: tuple[tuple[Algorithm, bytes], ...]
 
 
 class FeedStep(NamedTuple):
@@ -78,6 +90,10 @@ class FeedPage(NamedTuple):
     epoch: str = ""
 
 
+Exchanged = Signal | tuple[Frame, ...]
+"""A value that other systems know: a signal, or the frames of a video, each with its PDQ alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExchangeRecord:
     """The state of a value after event `seq`: the contributions that match by it, and the opinions on them.
@@ -87,7 +103,7 @@ class ExchangeRecord:
 
     seq: int
     at: datetime
-    signal: Signal
+    value: Exchanged
     contributions: tuple[Contribution, ...]
     opinions: tuple[Opinion, ...]
 
@@ -99,7 +115,14 @@ class ExchangeRecord:
     @property
     def number(self) -> int:
         """A stable number of the value, for systems that require one: 56 bits of a digest."""
-        return int.from_bytes(hashlib.sha256(str(self.signal).encode()).digest()[:7])
+        value = self.value
+        text = str(value) if isinstance(value, Signal) else " ".join(f"{one.at:.3f}:{one.signals[0]}" for one in value)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+
+    @property
+    def of_video(self) -> bool:
+        """Whether one of its contributions is a video."""
+        return any(contribution.media is Media.VIDEO for contribution in self.contributions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,10 @@ _MOST_PAIRS = 50_000
 """Pairs of key and contribution that a process counts; with one more, all counts start over."""
 
 
+_Item = tuple[tuple[Signal, ...], ...]
+"""The signals of a query, then those of each frame of a video."""
+
+
 class Suspicions:
     """By key and contribution, the different queries that this process has answered in the present window.
 
@@ -203,7 +207,7 @@ class Suspicions:
 
     def __init__(self) -> None:
         """Empty."""
-        self._noted: deque[tuple[int, tuple[Signal, ...], tuple[int, ...]]] = deque()
+        self._noted: deque[tuple[int, _Item, tuple[int, ...]]] = deque()
         self._since: datetime | None = None
         self._queries: dict[tuple[int, int], set[int]] = {}
         self._logged: set[int] = set()
@@ -215,7 +219,10 @@ class Suspicions:
         for query, result in zip(queries, answer.results, strict=True):
             if result.matches:
                 contributions = tuple([match.contribution for match in result.matches[:_NEAREST]])
-                self._noted.append((actor.key.id, query.signals, contributions))
+                item: _Item = (query.signals,)
+                if query.frames:
+                    item += tuple([frame.signals for frame in query.frames])
+                self._noted.append((actor.key.id, item, contributions))
 
     def log(self, store: Store, now: datetime) -> int:
         """Log each key with many different queries about one contribution, once a window; return how many.
@@ -242,8 +249,8 @@ class Suspicions:
         self._logged |= set(suspects)
         return len(due)
 
-    def _count(self, key: int, signals: tuple[Signal, ...], contributions: tuple[int, ...]) -> None:
-        number = hash(signals)
+    def _count(self, key: int, item: _Item, contributions: tuple[int, ...]) -> None:
+        number = hash(item)
         for contribution in contributions:
             if contribution == TEST_ID:
                 continue

@@ -21,6 +21,7 @@ from hashdb.domain.contributions import (
     Receipt,
     Status,
 )
+from hashdb.domain.frames import Frame, Shot
 from hashdb.domain.ledger.events import STATUS_EVENTS, Action, Details, LogEntry
 from hashdb.domain.matching.suggestions import TEST_ID, contribution_of_test_item
 from hashdb.domain.review.cases import CaseState
@@ -40,7 +41,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions.expiry import amend_with_expiry
 from hashdb.service.contributions.intake import append, with_intake
-from hashdb.service.contributions.recording import REMEMBERED, Request, kept_receipt, record
+from hashdb.service.contributions.recording import REMEMBERED, kept_receipt, prepare, record
 from hashdb.service.contributions.sight import await_hits, may_see, owns, visible_fields
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
@@ -66,8 +67,8 @@ def contribute(
 
     def check_and_record(rules: IntakeRules, seq: int) -> Receipt:
         check(db, drafts, db.now(), rules, checked=checked)
-        near = db.retired.near(signal for draft in drafts for signal in draft.signals)
-        return db.recording.submit(Request(actor, member, drafts, key, rules, seq, near), partial(record, db))
+        near = db.retired.near(signal for draft in drafts for signal in draft.every_signal())
+        return db.recording.submit(prepare(actor, member, drafts, key, rules, seq, near), partial(record, db))
 
     return with_intake(db, check_and_record)
 
@@ -113,6 +114,22 @@ def get(db: HashDB, actor: Actor, id: int) -> Contribution:
         if may_see(tx, actor, contribution):
             return visible_fields(actor, contribution)
     raise NotFound(f"contribution {id}")
+
+
+def frames(db: HashDB, actor: Actor, id: int) -> tuple[Frame, ...]:
+    """The frames of a contribution, for those who may see its signals. Raises NotFound, ScopeMissing, and as `get`."""
+    return tuple(frame for shot in shots(db, actor, id) for frame in shot.frames)
+
+
+def shots(db: HashDB, actor: Actor, id: int) -> tuple[Shot, ...]:
+    """The shots of a contribution, for those who may see its signals. Raises NotFound, ScopeMissing, and as `get`."""
+    contribution = get(db, actor, id)
+    if "signals" in contribution.hidden:
+        raise ScopeMissing(Scope.FEED)
+    if not contribution.frame_count:
+        return ()
+    with db.store.read() as tx:
+        return tx.frames.shots(id)
 
 
 def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tuple[Contribution, ...]:
@@ -244,17 +261,30 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
 def purge(db: HashDB, limit: int = 500) -> int:
     """Remove the signals of at most `limit` contributions that were erased and whose 90 days are over.
 
-    Returns how many there were; call again while that is `limit`.
+    Returns how many there were; call again while that is `limit`. Of long videos it removes fewer, so that other
+    writers have their turn; the next calls remove the rest.
     """
     with db.store.read() as tx:
         if not tx.contributions.due(db.now(), 1):
             return 0
     with db.store.begin() as tx:
         now = db.now()
-        purged = tx.contributions.purge(tx.contributions.due(now, limit))
+        purged = tx.contributions.purge(tx.contributions.few(tx.contributions.due(now, limit)))
         tx.audit.append(now, SYSTEM, [_erasure_entry(id) for id in purged])
     db.store.scrub()
     return len(purged)
+
+
+def start(db: HashDB) -> None:
+    """Remove what version 0.1.0 left of contributions that it erased: it does not know shots and digests."""
+    with db.store.read() as tx:
+        left = tx.contributions.left_behind()
+    while left:
+        with db.store.begin() as tx:
+            few = tx.contributions.few(left)
+            tx.contributions.purge(few)
+        db.store.scrub()
+        left = left[len(few) :]
 
 
 def _must_be_kept(tx: Transaction, contribution: Contribution) -> bool:

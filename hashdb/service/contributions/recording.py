@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
+from operator import attrgetter
 from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor, Member
 from hashdb.domain.contributions import Contribution, Draft, IdempotencyKey, Receipt, Recorded
 from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.signals import Signal
 from hashdb.errors import IdempotencyKeyReused, LimitReached, StoreBusy
 from hashdb.service import HashDB
 from hashdb.service.contributions.expiry import expiry_of
@@ -35,11 +39,31 @@ class Request(NamedTuple):
     """The drafts were checked against the rules of this seq."""
     near: Close
     """The stored signals of retired contributions that the drafts are near to."""
+    fingerprints: Sequence[bytes]
+    """Those of the drafts."""
+    suppressed: Mapping[Signal, int]
+    """The signals of frames that are close to a benign one, each with its entry. Those of items are refused."""
 
     @property
     def size(self) -> int:
         """The number of drafts."""
         return len(self.drafts)
+
+
+def prepare(
+    actor: Actor,
+    member: Member,
+    drafts: Sequence[Draft],
+    key: IdempotencyKey | None,
+    rules: IntakeRules,
+    seq: int,
+    near: Close,
+) -> Request:
+    """A request, with what takes long to compute of many frames: while it is recorded, all other writers wait."""
+    fingerprints = list(map(Draft.fingerprint, drafts))
+    frames = list(chain.from_iterable(map(attrgetter("frames"), drafts)))
+    suppressed = rules.touched(signal for frame in frames for signal in frame.signals) if frames else {}
+    return Request(actor, member, drafts, key, rules, seq, near, fingerprints, suppressed)
 
 
 def record(db: HashDB, requests: Sequence[Request]) -> list[Receipt | Exception]:
@@ -77,6 +101,13 @@ def _record(db: HashDB, tx: Transaction, requests: Sequence[Request]) -> list[Re
         recorded[place], held = hold_reuploads(db, tx, added, request.near, now)
         new = [added_entry(request.member, item.contribution) for item in recorded[place] if not item.known]
         entries += [(request.actor, entry) for entry in (*new, *held)]
+        # The caller knows the frames that it has sent.
+        recorded[place] = tuple(
+            [
+                replace(item, contribution=replace(item.contribution, frames=())) if item.contribution.frames else item
+                for item in recorded[place]
+            ]
+        )
     seq = append_all(tx, now, entries, min([request.seq for request in requests]))
     answers: list[Answer] = []
     for place, items in recorded.items():
@@ -115,7 +146,7 @@ def _add_new(
     refuses has this outcome, and adds nothing.
     """
     sets = {
-        place: [(request.member.id, draft.fingerprint()) for draft in request.drafts]
+        place: [(request.member.id, fingerprint) for fingerprint in request.fingerprints]
         for place, request in enumerate(requests)
         if place not in outcomes
     }
@@ -151,12 +182,16 @@ def _add(
     db: HashDB, tx: Transaction, fresh: Mapping[SignalSet, tuple[Request, Draft]], now: datetime
 ) -> dict[SignalSet, Contribution]:
     """Add the drafts of requests, each by its set of signals."""
+    suppressed = dict[Signal, int]()
+    for request, _ in fresh.values():
+        suppressed.update(request.suppressed)
     added = tx.contributions.add(
         [request.member for request, _ in fresh.values()],
         [draft for _, draft in fresh.values()],
         now,
         [expiry_of(db, draft, now, request.rules) for request, draft in fresh.values()],
         [fingerprint for _, fingerprint in fresh],
+        suppressed,
     )
     return dict(zip(fresh, added, strict=True))
 
@@ -184,7 +219,7 @@ def added_entry(member: Member, contribution: Contribution) -> LogEntry:
         "member": member.id,
         "kind": str(member.kind),
         "labels": list(contribution.labels),
-        "algorithms": sorted({str(signal.algorithm) for signal in contribution.signals}),
+        "algorithms": sorted({str(signal.algorithm) for signal in contribution.every_signal()}),
         "media": str(contribution.media),
         "basis": contribution.basis,
         "severity": contribution.severity,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from hashdb.domain.contributions import Contribution, Recorded, Standing
+from hashdb.domain.frames import searched
 from hashdb.domain.ledger.events import Details, LogEntry
+from hashdb.domain.matching.videos import LEAST_FRAMES
 from hashdb.domain.review.cases import Case, Cause
 from hashdb.domain.signals import Signal
 from hashdb.service import HashDB
@@ -31,8 +34,7 @@ def hold_reuploads(
     fresh = {item.contribution.id: item.contribution for item in recorded if not item.known}
     figures: dict[int, Details] = {}
     for id, contribution in fresh.items():
-        stored_near = {stored for signal in contribution.signals for stored in near.get(signal, ())}
-        if ids := {retired[stored] for stored in stored_near if stored in retired}:
+        if ids := _near_ids(contribution, near, retired):
             figures[id] = {"near": min(ids)}
     others = [contribution for contribution in fresh.values() if contribution.id not in figures]
     continued = _continued_cases(tx, others, values, near, now)
@@ -48,6 +50,23 @@ def hold_reuploads(
     ), entries
 
 
+def _near_ids(contribution: Contribution, near: Close, holders: Mapping[Signal, Sequence[int]]) -> set[int]:
+    """The holders that a contribution is near: by a signal of its own, or by several of its shots."""
+    if not holders:
+        return set()
+    counts = Counter[int]()
+    frames = searched(contribution.frames)
+    for frame in frames:
+        counts.update(_holding(frame.signals, near, holders))
+    least = min(LEAST_FRAMES, len(frames))
+    return _holding(contribution.signals, near, holders) | {id for id, count in counts.items() if count >= least}
+
+
+def _holding(signals: Sequence[Signal], near: Close, holders: Mapping[Signal, Sequence[int]]) -> set[int]:
+    """The holders of what is near any of these signals."""
+    return {id for signal in signals for stored in near.get(signal, ()) for id in holders.get(stored, ())}
+
+
 def _continued_cases(
     tx: Transaction, fresh: Sequence[Contribution], values: Collection[Signal], near: Close, now: datetime
 ) -> dict[int, Case]:
@@ -61,8 +80,6 @@ def _continued_cases(
     last = {id: replace(cases[-1], holds=not ended[id].standing.matches) for id, cases in tx.cases.of(ids).items()}
     continued: dict[int, Case] = {}
     for contribution in fresh:
-        stored_near = {stored for signal in contribution.signals for stored in near.get(signal, ())}
-        candidates = {id for stored in stored_near for id in ended_with.get(stored, ()) if id in last}
-        if candidates:
+        if candidates := _near_ids(contribution, near, ended_with) & last.keys():
             continued[contribution.id] = max((last[id] for id in candidates), key=lambda case: (case.holds, case.id))
     return continued

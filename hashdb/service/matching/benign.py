@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
@@ -47,13 +48,9 @@ def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
         balls = [BenignBall(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
         touched = within_reach(db, tx, balls)
         ids = tx.suppressions.holders(touched)
-        lost, still_matching = 0, set()
-        for held in tx.suppressions.held(ids):
-            if held.signal in touched:
-                lost += 1
-            else:
-                still_matching.add(held.contribution)
-        return BenignImpact(lost, len(ids), tx.suppressions.members(ids), len(ids) - len(still_matching))
+        lost = Counter(held.contribution for held in tx.suppressions.held(ids, touched))
+        silenced = sum(1 for id, number in tx.suppressions.numbers(ids).items() if number == lost[id])
+        return BenignImpact(lost.total(), len(ids), tx.suppressions.members(ids), silenced)
 
 
 def suppressed_by(db: HashDB, actor: Actor, id: int) -> BenignImpact:
@@ -183,8 +180,7 @@ def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
         ids = tx.suppressions.holders(touched)
     for start in range(0, len(ids), BATCH):
         with db.store.begin() as tx:
-            batch = tx.suppressions.matching(ids[start : start + BATCH])
-            held = [each for each in batch if each.signal in touched]
+            held = tx.suppressions.matching(ids[start : start + BATCH], touched)
             tx.suppressions.suppress(held, entry.id)
             tx.audit.append(db.now(), actor, _amended_entries(held, entry, "masked"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from time import perf_counter
@@ -14,7 +14,8 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.matches import MATCHES_A_REQUEST, Answer, Holder, Query, Result
-from hashdb.domain.matching.suggestions import Distances, Through, build_results, decide, suggest
+from hashdb.domain.matching.suggestions import Distances, Through, build_results, decide, suggest, suggest_expanded
+from hashdb.domain.matching.videos import MOST_FRAMES, Expanded, FramesMatched, Shots, expand, match_videos, of_videos
 from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
@@ -25,7 +26,7 @@ _SWITCH_INTERVAL = 0.0005
 MATCHING = tuple(standing for standing in Standing if standing.matches)
 """The standings with which a contribution matches."""
 FEW = 8
-"""A request with more queries is a batch, which waits for its turn."""
+"""A request with more queries and frames is a batch, which waits for its turn."""
 
 
 def match(
@@ -48,7 +49,8 @@ def match(
         actor.require(Scope.AUDIT)
     told_distances = actor.told_distances
     check(db, queries, told_distances=told_distances)
-    is_batch = len(queries) > FEW and not has_turn
+    expanded = expand(queries)
+    is_batch = not has_turn and len(expanded.queries) > FEW
     with db.places.place(actor) if is_batch else nullcontext(), turn(db, actor) if is_batch else nullcontext():
         # Spent only at the request's turn: a request that is told to retry has used nothing.
         now = db.now()
@@ -57,11 +59,16 @@ def match(
         if head is None or is_batch:
             head = db.index.catch_up()
         started = perf_counter()
-        suggested, through = suggest(queries, db.index.search)
+        # A picture takes the short way.
+        suggested, through, thinned = (
+            suggest_expanded(expanded, db.index.search)
+            if expanded.frames
+            else (*suggest(queries, db.index.search), frozenset[int]())
+        )
         searched = perf_counter()
         if any(suggested):
             standings = tuple(Standing) if quarantined else MATCHING
-            answer = Answer(_results(db, queries, suggested, through, standings), head.seq)
+            answer = Answer(_results(db, queries, expanded, suggested, through, thinned, standings), head.seq)
             db.timed((searched - started, perf_counter() - searched))
         else:
             answer = Answer(tuple([Result(query.id, (), 0) for query in queries]), head.seq)
@@ -77,8 +84,10 @@ def match(
 def _results(
     db: HashDB,
     queries: Sequence[Query],
+    expanded: Expanded,
     suggested: Sequence[Distances],
     through: Sequence[Through],
+    thinned: Set[int],
     standings: tuple[Standing, ...],
 ) -> tuple[Result, ...]:
     """The results: which active contributions hold what the index suggested, as the store decides."""
@@ -90,12 +99,27 @@ def _results(
         # Very many holders are read without the fields of a match.
         for holder in stored.holders(signals, now, standings, detailed=False) if is_many else few:
             by_signal[holder.signal].append(holder)
-        decided = decide(queries, suggested, through, by_signal, stored.having)
+        shots: Shots = {}
+        by_frames: Mapping[int, FramesMatched] = {}
+        if expanded.frames:
+            shots = stored.times(of_videos(by_signal))
+            by_frames = match_videos(
+                queries, expanded, suggested, through, by_signal, shots, stored.shots, stored.having, thinned
+            )
+        decided = decide(queries, suggested, through, by_signal, stored.having, by_frames)
+        if not expanded.frames:
+            # Of very many holders few are returned.
+            videos = defaultdict[int, set[Signal]](set)
+            for choice in decided:
+                for group in choice.chosen:
+                    if group[0].duration is not None:
+                        videos[group[0].contribution].update([holder.signal for holder in group])
+            shots = stored.times(videos, MOST_FRAMES) if videos else {}
         confirming = stored.confirming({id for choice in decided for id in choice.judged})
         # Few holders are read with all fields of a match.
         unread = {group[0].contribution for choice in decided for group in choice.chosen if group[0].about is None}
         about = stored.about(unread)
-    return build_results(queries, decided, about, confirming)
+    return build_results(queries, decided, about, confirming, shots)
 
 
 @contextmanager

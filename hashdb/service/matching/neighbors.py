@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.contributions import Contribution
+from hashdb.domain.frames import searched
 from hashdb.domain.ledger.events import Details
 from hashdb.domain.matching.benign import BenignEntry, default_radius
 from hashdb.domain.matching.matches import FLOOD_WINDOW, NearBenign, NearContribution, Query, neighbor_radius
 from hashdb.domain.review.cases import Cause
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
@@ -22,6 +23,8 @@ from hashdb.store import Transaction
 
 VALUES = 200
 """The nearest values of one signal that are examined."""
+FRAMES = 500
+"""The frames of a video whose neighbors are listed."""
 _EACH = 50
 """Contributions of one value that are read; a popular value has thousands."""
 
@@ -30,13 +33,18 @@ Sides = Mapping[str, Sequence[Signal]]
 
 
 def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[NearContribution, ...]:
-    """The other contributions within the default radius of a contribution, nearest first. Raises NotFound."""
+    """The other contributions within the default radius of a contribution, nearest first. Raises NotFound.
+
+    Of a video, the frames that are searched for count: at most `FRAMES` of them, spread over it.
+    """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     db.index.catch_up()
     with db.store.read() as tx:
-        signals = tx.contributions.one(contribution, db.now()).signals
-        enabled = [signal for signal in signals if signal.algorithm in db.rules.algorithms]
-        near = _near(db, tx, {"": enabled}, {algorithm: algorithm.radius for algorithm in Algorithm}, limit + 1)
+        item = tx.contributions.one(contribution, db.now())
+        frames = searched(tx.frames.of([contribution]).get(contribution, ()) if item.frame_count else ())
+        of_frames = (signal for frame in frames[:: len(frames) // FRAMES + 1] for signal in frame.signals)
+        enabled = [signal for signal in (*item.signals, *of_frames) if db.rules.accepts(signal)]
+        near = _near(db, tx, {"": enabled}, {algorithm: algorithm.radius for algorithm in PERCEPTUAL}, limit + 1)
     return tuple(_shown(actor, each) for each in near if each.contribution.id != contribution)[:limit]
 
 
@@ -53,7 +61,7 @@ def list_near_signals(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tup
     )
     db.index.catch_up()
     with db.store.read() as tx:
-        near = _near(db, tx, sides, {algorithm: neighbor_radius(algorithm) for algorithm in Algorithm}, limit)
+        near = _near(db, tx, sides, {algorithm: neighbor_radius(algorithm) for algorithm in PERCEPTUAL}, limit)
     return tuple(_shown(actor, each) for each in near)
 
 
@@ -91,7 +99,7 @@ def _near(
     queries = [(name, signal) for name, signals in sides.items() for signal in signals]
     nearest = _nearest(db, queries, radii)
     held = tx.neighbors.holding(nearest, _EACH)
-    closeness = {stored: near.distance / stored.algorithm.radius for stored, near in nearest.items()}
+    closeness = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
     ids = sorted(held, key=lambda id: (min(closeness[stored] for stored in held[id]), id))
     contributions = tx.contributions.get(ids[:limit], db.now())
     decisive = Query(tuple(sides.get("", ()))).decisive
@@ -115,6 +123,9 @@ def _nearest(
     in_order = sorted(queries, key=lambda query: query[1].algorithm)
     for algorithm, group in groupby(in_order, key=lambda query: query[1].algorithm):
         together = list(group)
+        if algorithm.is_digest:
+            nearest |= {signal: _Nearest(0, name, signal) for name, signal in together}
+            continue
         results = db.index.search(algorithm, [signal.value for _, signal in together], radii[algorithm])
         for (name, signal), neighbors in zip(together, results, strict=True):
             for distance, value in neighbors[:VALUES]:

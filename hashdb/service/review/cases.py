@@ -12,8 +12,11 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Standing, Status
+from hashdb.domain.frames import Frame, searched
 from hashdb.domain.ledger.events import STANDING_EVENTS, Action, Details, LogEntry
+from hashdb.domain.matching.videos import LEAST_FRAMES
 from hashdb.domain.review.cases import (
+    OF_FRAMES,
     PILE,
     Case,
     CaseState,
@@ -33,6 +36,7 @@ from hashdb.domain.review.cases import (
 )
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import Rules
+from hashdb.domain.signals import Signal
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, NotActive, reject, reject_field
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import sees_members
@@ -139,8 +143,12 @@ def _search_shadow(db: HashDB, id: int, decision: Decision, signals: Collection[
     with db.store.read() as tx:
         case = tx.cases.one(id)
         shadow = _shadow(tx, case, decision, signals)
+        if shadow is None:
+            return None
         placed = tx.retired.placed([case.contribution])[case.contribution]
-    return None if shadow is None else search_near(db, [placed[place] for place in shadow.places])
+        of_shots = tx.retired.of_shots([case.contribution]) if OF_FRAMES in shadow.places else {}
+    own = [placed[place] for place in shadow.places if place != OF_FRAMES]
+    return search_near(db, own, of_shots.get(case.contribution, {}).values())
 
 
 def open_case(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bool) -> Case:
@@ -329,14 +337,25 @@ def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
         now = db.now()
         item = tx.contributions.one(contribution, now)
         holders = tx.matches.holders(item.signals, now, _MATCHING, 1_000)
+        frames = tx.frames.of([contribution]).get(contribution, ()) if item.frame_count else ()
+        of_frames = _holding_frames(tx, frames, now)
         members, times = tx.hits.answered_since(contribution, (now - LATELY).date())
         return Impact(
             matches=item.status is Status.ACTIVE and item.standing.matches,
             members=members,
             times=times,
-            equal=len({holder.contribution for holder in holders} - {contribution}),
+            equal=len({*(holder.contribution for holder in holders), *of_frames} - {contribution}),
             readers=tx.uses.readers_since((now - _READ_LATELY).date()),
         )
+
+
+def _holding_frames(tx: Transaction, frames: Sequence[Frame], now: datetime) -> set[int]:
+    """The contributions that match and have the signals of several of these frames, to the bit."""
+    own = [frame.signals[:1] for frame in searched(frames) if frame.signals]
+    held: dict[int, set[Signal]] = defaultdict(set)
+    for holder in tx.matches.holders([signal for group in own for signal in group], now, _MATCHING, 10_000):
+        held[holder.contribution].add(holder.signal)
+    return {id for id, signals in held.items() if len(signals) >= min(LEAST_FRAMES, len(own))}
 
 
 def preview_decisions(db: HashDB, actor: Actor, id: int) -> dict[Decision, StandingChange]:

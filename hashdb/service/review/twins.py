@@ -3,44 +3,63 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from hashdb.domain.review.cases import is_twin, shadow_radius
+from hashdb.domain.review.cases import OF_FRAMES, is_twin, shadow_radius
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service import HashDB
 from hashdb.store import Transaction
+from hashdb.store.contributions.frames import position_of
 
 
 class NearSignals(NamedTuple):
-    """The stored signals near some signals, as of a seq of the log."""
+    """The stored signals near some signals, and near the PDQ of frames, as of a seq of the log."""
 
     signals: tuple[Signal, ...]
+    frames: tuple[Signal, ...]
     stored: frozenset[Signal]
     seq: int
 
 
-def search_near(db: HashDB, signals: Iterable[Signal]) -> NearSignals:
-    """Search the index for stored signals near these. Raises IndexNotReady.
+def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal] = ()) -> NearSignals:
+    """Search the index for stored signals near these, and near the PDQ of frames. Raises IndexNotReady.
 
-    The search may take a second: call it before the transaction that decides.
+    The search may take a second: call it before the transaction that decides. Frames are searched within the default
+    radius, which is much faster: a video has thousands.
     """
-    signals = tuple(signal for signal in signals if signal.algorithm in db.rules.algorithms)
+    signals, frames = tuple(filter(db.rules.accepts, signals)), tuple(filter(db.rules.accepts, frames))
     seq = db.index.catch_up().seq
-    return NearSignals(signals, frozenset(_search(db, signals)), seq)
+    return NearSignals(signals, frames, frozenset({*_search(db, signals), *_search_frames(db, frames)}), seq)
 
 
 def list_twins(tx: Transaction, near: NearSignals, member: int, now: datetime) -> tuple[int, ...]:
     """The ids of the contributions of a locked member that match and are near the signals, in order.
 
-    What the member contributed since the search is compared one by one.
+    Of a video, several shots must be near. What the member contributed since the search is compared one by one.
     """
-    ids = set(tx.retired.holding(member, near.stored, now))
-    for id, placed in tx.retired.placed(tx.retired.added(member, near.seq)).items():
-        if any(is_twin(signal, added) for signal in near.signals for added in placed.values()):
-            ids.add(id)
-    return tuple(sorted(ids))
+    ids = {*tx.retired.holding(member, near.stored, now)}
+    added = tx.retired.added(member, near.seq)
+    places: dict[int, set[int]] = {id: set() for id in added}
+    for id, placed in tx.retired.placed(added).items():
+        places[id] |= {place for place, signal in placed.items() if place != OF_FRAMES and _is_near(near, signal)}
+    for id, of_shots in tx.retired.of_shots(added).items():
+        places[id] |= {position_of(number) for number, signal in of_shots.items() if _is_near(near, signal)}
+    return tuple(sorted(ids | {*tx.retired.enough(places)}))
+
+
+def _is_near(near: NearSignals, signal: Signal) -> bool:
+    return any(is_twin(each, signal) for each in near.signals) or any(
+        each.algorithm is signal.algorithm and each.distance(signal) <= each.algorithm.radius for each in near.frames
+    )
+
+
+def _search_frames(db: HashDB, frames: Sequence[Signal]) -> Iterator[Signal]:
+    if frames:
+        values = [signal.value for signal in frames]
+        for neighbors in db.index.search(Algorithm.PDQ, values, Algorithm.PDQ.radius):
+            yield from (Signal(Algorithm.PDQ, neighbor.value) for neighbor in neighbors)
 
 
 def _search(db: HashDB, signals: Collection[Signal]) -> Iterator[Signal]:
@@ -48,6 +67,9 @@ def _search(db: HashDB, signals: Collection[Signal]) -> Iterator[Signal]:
     for signal in signals:
         by_algorithm[signal.algorithm].append(signal.value)
     for algorithm, values in by_algorithm.items():
+        if algorithm.is_digest:
+            yield from (Signal(algorithm, value) for value in values)
+            continue
         for value, neighbors in zip(values, db.index.search(algorithm, values, shadow_radius(algorithm)), strict=True):
             for neighbor in neighbors:
                 stored = Signal(algorithm, neighbor.value)

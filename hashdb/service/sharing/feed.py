@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import accumulate
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Status
+from hashdb.domain.frames import FRAMES_A_REQUEST, Frame, with_pdq
 from hashdb.domain.ledger.events import Action, Event, LogEntry
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.suggestions import TEST_ID
@@ -18,6 +20,7 @@ from hashdb.domain.sharing.feed import (
     BankHit,
     Change,
     Changes,
+    Exchanged,
     ExchangePage,
     ExchangeRecord,
     Gone,
@@ -34,12 +37,15 @@ from hashdb.service.contributions.sight import owns, sees_members
 from hashdb.service.matching import matches
 from hashdb.service.review import opinions
 from hashdb.store import Transaction
+from hashdb.store.repositories import chunks
 
 _FEED = tuple(action for action in Action if action.changes_feed)
 _HIDDEN = frozenset({"reference"})
 WAITING = Places(each=2, all_keys=4)
 """Readers that wait in a process at the same time; the other threads stay free for matches."""
 _POLL_SECONDS = 0.1
+_FRAMES_A_STEP = 20
+"""Frames whose holders are read at a time to find the contributions that are a video."""
 
 
 def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = None) -> Changes:
@@ -54,14 +60,27 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         if after > head.seq or epoch not in (None, head.epoch):
             raise FeedRestarted(head.epoch)
         events = tx.audit.subjects(after, limit + 1, _FEED)
+        contributions = tx.contributions.get([id for _, id in events[:limit]], db.now(), hidden=_HIDDEN)
+        limit = min(limit, _few_enough([contributions[id].frame_count for _, id in events[:limit]]))
         page = events[:limit]
         ids = [id for _, id in page]
-        contributions, logged = tx.contributions.get(ids, db.now(), hidden=_HIDDEN), tx.statuses.logged(ids)
-        changes = tuple(Change(seq, _state(contributions[id], logged[id])) for seq, id in page)
+        logged = tx.statuses.logged(ids)
+        frames = tx.frames.of([id for id in ids if contributions[id].frame_count])
+        changes = tuple(Change(seq, _state(_with_frames(contributions[id], frames), logged[id])) for seq, id in page)
     more = len(events) > limit
     checkpoint = page[-1][0] if more else head.seq
     note_position(db, actor, checkpoint)
     return Changes(changes, checkpoint, more, head.epoch)
+
+
+def _few_enough(frame_counts: Sequence[int]) -> int:
+    """How many contributions of a page have `FRAMES_A_REQUEST` frames together at most; at least one."""
+    totals = accumulate(frame_counts)
+    return max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))
+
+
+def _with_frames(contribution: Contribution, frames: Mapping[int, tuple[Frame, ...]]) -> Contribution:
+    return replace(contribution, frames=frames[contribution.id]) if contribution.id in frames else contribution
 
 
 def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> bool:
@@ -110,14 +129,12 @@ def _state(contribution: Contribution, logged: Status) -> Contribution | Gone:
     An expiry or a suspension reaches the reader by its own event.
     """
     if logged is Status.ACTIVE and contribution.standing.matches:
-        if contribution.masked and not contribution.signals:
+        if contribution.masked and not any(contribution.every_signal()):
             return Gone(contribution.id, "masked")
         return contribution if contribution.status is logged else replace(contribution, status=logged)
     return Gone(contribution.id, str(contribution.standing if logged is Status.ACTIVE else logged))
 
 
-_ALGORITHM = Algorithm.PDQ
-"""The algorithm that the other systems know."""
 _EXCHANGED = (*_FEED, Action.OPINION_GIVEN)
 
 
@@ -128,29 +145,39 @@ def head(db: HashDB, actor: Actor, before: datetime | None = None) -> int:
         return tx.audit.head().seq if before is None else tx.audit.before(before)
 
 
-def exchange(db: HashDB, actor: Actor, since: int, after: int, upto: int, limit: int) -> ExchangePage:
+def exchange(
+    db: HashDB,
+    actor: Actor,
+    since: int,
+    after: int,
+    upto: int,
+    limit: int,
+    algorithms: Collection[Algorithm],
+    *,
+    videos: bool = False,
+) -> ExchangePage:
     """What changes between events `after` and `upto` for a reader that has read up to event `since`.
 
-    About `limit` records; all signals of a contribution are on one page. Values that the reader never had are not
-    reported as gone.
+    The values are of these algorithms, and with `videos` also whole videos; the signals of frames are none. About
+    `limit` records; all values of a contribution are on one page. Values that the reader never had are not reported as
+    gone.
     """
     actor.require(Scope.FEED)
     log_feed_read(db, actor)
     with db.store.read() as tx:
         events = tx.audit.since(after, limit + 1, _EXCHANGED)
-        # Erased contributions still have their signals here until they are purged.
-        signals = tx.contributions.signals({_contribution(event) for event in events})
-        held = {id: [signal for signal in group if signal.algorithm is _ALGORITHM] for id, group in signals.items()}
-        page = _page([event for event in events if event.seq <= upto], held, limit)
+        read = _with_few_frames(tx, events, db.now()) if videos else events
+        held = _held(tx, {_contribution(event) for event in read}, algorithms, videos=videos)
+        page = _page([event for event in read if event.seq <= upto], held, limit)
         more = bool(page) and len(page) < len(events) and events[len(page)].seq <= upto
-        latest = {signal: event for event in page for signal in held.get(_contribution(event), ())}
+        latest = {value: event for event in page for value in held.get(_contribution(event), ())}
         ids = {id for event in page if (id := _contribution(event)) in held}
         matched_before = (
             {id for id, actions in tx.audit.actions(ids, since).items() if matched_after(actions)} if since else ()
         )
-        before = {signal for id in matched_before for signal in held[id]}
-        records = _records(tx, latest, db.now())
-    shown = (record for record in records if not record.gone or record.signal in before)
+        before = {value for id in matched_before for value in held[id]}
+        records = _records(tx, latest, held, db.now())
+    shown = (record for record in records if not record.gone or record.value in before)
     seq = page[-1].seq if more else max(after, upto)
     note_position(db, actor, seq)
     return ExchangePage(tuple(sorted(shown, key=lambda record: record.seq)), seq, more)
@@ -164,7 +191,9 @@ def judge(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, OpinionDraft]
     """
     member = actor.require_member(Scope.MATCH)
     with db.store.read() as tx:
-        holders = tx.matches.holders({signal for signal, _ in drafts}, db.now(), matches.MATCHING)
+        holders = tx.matches.holders(
+            {signal for signal, _ in drafts}, db.now(), matches.MATCHING, detailed=False, of_frames=False
+        )
         if not (actor.has(Scope.FEED) or actor.has(Scope.AUDIT)):
             answered = tx.hits.answered(member.id, {holder.contribution for holder in holders})
             holders = [holder for holder in holders if holder.contribution in answered]
@@ -190,8 +219,33 @@ def _contribution(event: Event) -> int:
     return id
 
 
-def _page(events: Sequence[Event], held: Mapping[int, Sequence[Signal]], limit: int) -> Sequence[Event]:
-    """The first events that have about `limit` signals."""
+def _with_few_frames(tx: Transaction, events: Sequence[Event], now: datetime) -> Sequence[Event]:
+    """The first events, whose videos have at most `FRAMES_A_REQUEST` frames together; at least one."""
+    ids = list(map(_contribution, events))
+    found = tx.contributions.get(set(ids), now)
+    return events[: _few_enough([found[id].frame_count if id in found else 0 for id in ids])]
+
+
+def _held(
+    tx: Transaction, ids: Collection[int], algorithms: Collection[Algorithm], *, videos: bool
+) -> dict[int, list[Exchanged]]:
+    """The values of contributions. Erased ones still have them here until they are purged.
+
+    Videos have their suppressed frames too: a reader recognizes the value by its text, which must stay the same.
+    """
+    held: dict[int, list[Exchanged]] = {
+        id: [signal for signal in group if signal.algorithm in algorithms]
+        for id, group in tx.contributions.signals(ids).items()
+    }
+    if videos:
+        for id, frames in tx.frames.of(ids, suppressed=True).items():
+            if value := with_pdq(frames):
+                held.setdefault(id, []).append(value)
+    return held
+
+
+def _page(events: Sequence[Event], held: Mapping[int, Sequence[Exchanged]], limit: int) -> Sequence[Event]:
+    """The first events that have about `limit` values."""
     count = 0
     for position, event in enumerate(events[:limit], 1):
         count += len(held.get(_contribution(event), ()))
@@ -200,23 +254,63 @@ def _page(events: Sequence[Event], held: Mapping[int, Sequence[Signal]], limit: 
     return events[:limit]
 
 
-def _records(tx: Transaction, latest: Mapping[Signal, Event], now: datetime) -> list[ExchangeRecord]:
+def _records(
+    tx: Transaction, latest: Mapping[Exchanged, Event], held: Mapping[int, Sequence[Exchanged]], now: datetime
+) -> list[ExchangeRecord]:
     """A record of each value: its active contributions and the opinions on them that count."""
-    by_signal: dict[Signal, list[int]] = defaultdict(list)
-    for holder in tx.matches.holders(latest, now, matches.MATCHING):
-        by_signal[holder.signal].append(holder.contribution)
-    ids = {id for group in by_signal.values() for id in group}
+    by_value: dict[Exchanged, set[int]] = defaultdict(set)
+    signals = [value for value in latest if isinstance(value, Signal)]
+    for holder in tx.matches.holders(signals, now, matches.MATCHING, detailed=False, of_frames=False):
+        by_value[holder.signal].add(holder.contribution)
+    by_value |= _holders_of_videos(tx, [value for value in latest if not isinstance(value, Signal)], held, now)
+    ids = {id for group in by_value.values() for id in group}
     contributions, opinions = tx.contributions.get(ids, now, hidden=_HIDDEN), tx.opinions.of(ids)
     return [
         ExchangeRecord(
             event.seq,
             event.at,
-            signal,
-            tuple(contributions[id] for id in sorted(by_signal[signal])),
-            tuple(each for id in sorted(by_signal[signal]) for each in opinions.get(id, ()) if each.counts),
+            value,
+            tuple(contributions[id] for id in sorted(by_value[value])),
+            tuple(each for id in sorted(by_value[value]) for each in opinions.get(id, ()) if each.counts),
         )
-        for signal, event in latest.items()
+        for value, event in latest.items()
     ]
+
+
+def _holders_of_videos(
+    tx: Transaction, videos: Sequence[tuple[Frame, ...]], held: Mapping[int, Sequence[Exchanged]], now: datetime
+) -> dict[Exchanged, set[int]]:
+    """The active contributions that are each of these videos. `held` are values that were read already."""
+    places = {video: place for place, video in enumerate(videos)}
+    # Which of the videos each contribution is: the frames of one are read once, and not kept.
+    place_of = {
+        id: next((places[value] for value in values if not isinstance(value, Signal) and value in places), None)
+        for id, values in held.items()
+    }
+    return {video: _holders_of_video(tx, video, places, place_of, now) for video in videos}
+
+
+def _holders_of_video(
+    tx: Transaction,
+    video: tuple[Frame, ...],
+    places: Mapping[tuple[Frame, ...], int],
+    place_of: dict[int, int | None],
+    now: datetime,
+) -> set[int]:
+    for part in chunks(list(dict.fromkeys(frame.signals[0] for frame in video if frame.matches)), _FRAMES_A_STEP):
+        holders = tx.matches.holders(part, now, matches.MATCHING, detailed=False)
+        ids = {one.contribution for one in holders if one.duration is not None and one.duration >= video[-1].at}
+        near = tx.contributions.get(ids - place_of.keys(), now)
+        counts = {id: one.frame_count for id, one in near.items() if one.frame_count >= len(video)}
+        while counts:
+            few = list(counts)[: _few_enough(list(counts.values()))]
+            frames = tx.frames.of(few, suppressed=True)
+            place_of |= {id: places.get(with_pdq(frames.get(id, ()))) for id in few}
+            counts = {id: count for id, count in counts.items() if id not in place_of}
+        # A benign entry suppresses a value in all contributions: those that are this video are found together.
+        if same := {id for id in ids if place_of.get(id) == places[video]}:
+            return same
+    return set()
 
 
 _TEST_BANK = "HASHDB_TEST"

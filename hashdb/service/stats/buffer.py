@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from threading import Lock
@@ -28,7 +28,7 @@ class Refusal(NamedTuple):
 
 
 _Matched = tuple[datetime, int, int, list[Algorithm], tuple[Match, ...]]
-"""What is kept of a query: the time, the seq of the answer, the member, the algorithm of each signal, the matches.
+"""What is kept of a query: the time, the seq of the answer, the member, the algorithms, the matches.
 
 It has no signals. It is a plain tuple because every match makes one.
 """
@@ -77,7 +77,7 @@ class Tally:
         """Count a query and the contributions in its answer, without the test item."""
         at, seq, member, algorithms, matches = matched
         hits = [match for match in matches if match.standing.matches and match.contribution != TEST_ID]
-        near = frozenset(algorithm for match in hits for algorithm in match.distance) if hits else None
+        near = frozenset(algorithm for match in hits for algorithm in _found_by(match)) if hits else None
         self.queries[at.date(), member, tuple(dict.fromkeys(algorithms)), near] += 1
         for match in hits:
             self._add_hit(at, seq, member, match)
@@ -103,7 +103,7 @@ class Tally:
             seen = self.hits[key] = Seen(at, at, seq, distance)
         seen.last_at = max(seen.last_at, at)
         seen.times += 1
-        seen.algorithms.update(map(str, match.distance))
+        seen.algorithms.update(map(str, _found_by(match)))
 
     def refuse(self, refused: _Refused) -> None:
         """Count a refusal."""
@@ -127,6 +127,11 @@ class Tally:
             Hit(day, member, contribution, seen.first_at, seen.last_at, seen.seq, seen.times, seen.distance)
             for (day, member, contribution), seen in self.hits.items()
         ]
+
+
+def _found_by(match: Match) -> Iterable[Algorithm]:
+    """The algorithms of the signals that a match found."""
+    return match.distance if match.digest is None else (*match.distance, match.digest)
 
 
 class StatsBuffer:
@@ -167,6 +172,8 @@ class StatsBuffer:
         seq = answer.checkpoint
         for query, result in zip(queries, answer.results, strict=True):
             algorithms = [signal.algorithm for signal in query.signals]
+            if query.frames:
+                algorithms += dict.fromkeys([signal.algorithm for frame in query.frames for signal in frame.signals])
             self._matched.append((at, seq, member, algorithms, result.matches))
 
     def refuse(self, at: datetime, member: int, code: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -19,8 +19,10 @@ from sqlalchemy import (
     bindparam,
     column,
     delete,
+    exists,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -38,21 +40,24 @@ from hashdb.domain.contributions import (
     Status,
     Unset,
 )
+from hashdb.domain.frames import FRAMES_A_REQUEST
+from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import IdempotencyKeyReused, NotFound
+from hashdb.store.contributions.frames import SIGNAL_COLUMNS, Frames, SignalRow
 from hashdb.store.contributions.statuses import filter_conditions, status_at, unended
-from hashdb.store.repositories import Repository, chunks, insert_rows, insert_values, same
-from hashdb.store.tables import amendments, contributions, erasures, masks, members, requests, signals
+from hashdb.store.repositories import CHUNK, Repository, chunks, insert_rows, insert_values, same
+from hashdb.store.tables import amendments, contributions, digests, erasures, masks, members, requests, shots, signals
 
 SignalSet = tuple[int, bytes]
 """A member, and the fingerprint of a set of signals."""
 Answer = tuple[int, IdempotencyKey, Mapping[str, object]]
 """A member, the idempotency key of its request, and what was answered."""
-_COPIED = tuple(field.name for field in fields_of(Draft) if field.name != "signals")
+_COPIED = tuple(field.name for field in fields_of(Draft) if field.name not in ("signals", "frames"))
 """Fields that have one name in the draft, the contribution and the table."""
 
 _ONES = tuple(name for name in _COPIED if name != "media")
-_FIRST = itemgetter(0)
+_FIRST, _PLACE = itemgetter(0), itemgetter(0, 1)
 _ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
 _SEQUENCES = TableClause("sqlite_sequence", column("name", String), column("seq", Integer))
 _LAST_ID = select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == contributions.name)
@@ -70,10 +75,19 @@ _KNOWN = (
     .group_by(contributions.c.member_id, contributions.c.fingerprint)
 )
 _SIGNALS = (
-    select(signals.c.contribution_id, signals.c.algorithm, signals.c.value)
-    .where(signals.c.contribution_id.in_(bindparam("ids", expanding=True)))
+    select(signals.c.contribution_id, signals.c.position, signals.c.algorithm, signals.c.value)
+    .where(
+        signals.c.contribution_id.in_(bindparam("ids", expanding=True)),
+        # Those of frames are behind, and are read apart.
+        signals.c.position < SIGNALS_AN_ITEM,
+    )
     .order_by(signals.c.contribution_id, signals.c.position)
 )
+_FRAME_COUNTS = select(contributions.c.id, func.coalesce(contributions.c.frame_count, 0))
+_DIGESTS = select(digests).where(digests.c.contribution_id.in_(bindparam("ids", expanding=True)))
+
+
+_NONE: Mapping[Signal, int] = {}
 
 
 class Contributions(Repository):
@@ -86,11 +100,12 @@ class Contributions(Repository):
         now: datetime,
         expiries: Sequence[datetime | None] | None = None,
         fingerprints: Sequence[bytes] | None = None,
+        suppressed: Mapping[Signal, int] = _NONE,
     ) -> tuple[Contribution, ...]:
         """Record drafts of a member, or of a member each, in order.
 
         `expiries` override the expiry that each draft asks for. `fingerprints` are those of the drafts, if the caller
-        has them.
+        has them. `suppressed` are signals of frames that a benign entry suppresses, with the entry.
         """
         if not drafts:
             return ()
@@ -107,14 +122,16 @@ class Contributions(Repository):
             for row, at in zip(rows, expiries, strict=True):
                 row["expires_at"] = at
         insert_rows(self._connection, contributions, rows)
-        signal_rows = [
-            (id, i, str(signal.algorithm), signal.to_bytes())
-            for id, draft in zip(ids, drafts, strict=True)
-            for i, signal in enumerate(draft.signals)
-        ]
-        insert_values(
-            self._connection, signals.name, ("contribution_id", "position", "algorithm", "value"), signal_rows
-        )
+        signal_rows: list[SignalRow] = []
+        digest_rows: list[SignalRow] = []
+        for id, draft in zip(ids, drafts, strict=True):
+            for i, signal in enumerate(draft.signals):
+                rows_of = digest_rows if signal.algorithm.is_digest else signal_rows
+                rows_of.append((id, i, str(signal.algorithm), signal.to_bytes()))
+        if frames := {id: draft.frames for id, draft in zip(ids, drafts, strict=True) if draft.frames}:
+            signal_rows += Frames(self._connection).add(frames, suppressed)
+        insert_values(self._connection, signals.name, SIGNAL_COLUMNS, signal_rows)
+        insert_values(self._connection, digests.name, SIGNAL_COLUMNS, digest_rows)
         return tuple(_recorded(id, owner, draft, now) for id, owner, draft in zip(ids, owners, drafts, strict=True))
 
     def known(self, sets: AbstractSet[SignalSet], now: datetime) -> dict[SignalSet, int]:
@@ -160,9 +177,13 @@ class Contributions(Repository):
         """The signals of contributions that are not suppressed, by id, in the order they were sent."""
         signals_by_id: dict[int, tuple[Signal, ...]] = {}
         for chunk in chunks(sorted(set(ids))):
-            rows = self._connection.execute(_SIGNALS, {"ids": chunk}).all()
+            rows: Sequence[Any] = self._connection.execute(_SIGNALS, {"ids": chunk}).all()
+            if further := self._connection.execute(_DIGESTS, {"ids": chunk}).all():
+                rows = sorted([*rows, *further], key=_PLACE)
             for id, group in groupby(rows, key=_FIRST):
-                signals_by_id[id] = tuple(Signal(_ALGORITHMS[name], int.from_bytes(value)) for _, name, value in group)
+                signals_by_id[id] = tuple(
+                    Signal(_ALGORITHMS[name], int.from_bytes(value)) for _, _, name, value in group
+                )
         return signals_by_id
 
     def amend(
@@ -212,9 +233,29 @@ class Contributions(Repository):
         for chunk in chunks(list(ids)):
             query = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
             purged += self._connection.scalars(query)
-            for table in (signals, masks):
+            for table in (signals, digests, masks, shots):
                 self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
         return tuple(sorted(purged))
+
+    def left_behind(self) -> tuple[int, ...]:
+        """The erased contributions of which version 0.1.0 deleted the signals, and not their shots and digests."""
+        query = (
+            select(contributions.c.id)
+            .outerjoin(erasures, erasures.c.contribution_id == contributions.c.id)
+            .where(
+                contributions.c.erased_at.is_not(None),
+                erasures.c.contribution_id.is_(None),
+                or_(*(exists().where(table.c.contribution_id == contributions.c.id) for table in (shots, digests))),
+            )
+        )
+        return tuple(self._connection.scalars(query.order_by(contributions.c.id)))
+
+    def few(self, ids: Sequence[int]) -> Sequence[int]:
+        """The first of these erased contributions, which had `FRAMES_A_REQUEST` frames at most; at least one."""
+        part = ids[:CHUNK]
+        counts = dict(self._among(_FRAME_COUNTS, contributions.c.id, part))
+        totals = accumulate(counts[id] for id in part)
+        return part[: max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))]
 
     def received_since(self, member: int, since: datetime) -> int:
         """How many contributions of a member were received from `since` on."""
@@ -254,6 +295,7 @@ def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
         contributions.c.withdrawal_reason,
         contributions.c.erased_at,
         masked,
+        contributions.c.frame_count,
         *(contributions.c[name] for name in _ONES),
     ).join(members, members.c.id == contributions.c.member_id)
 
@@ -265,6 +307,7 @@ def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
         "own_expiry": draft.expires_at,
         "standing": Standing.UNREVIEWED,
         "announced": Status.ACTIVE,
+        "frame_count": len(draft.frames) or None,
     }
 
 
@@ -280,12 +323,14 @@ def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribut
         withdrawn_at=None,
         withdrawal_reason=None,
         erased=False,
+        frame_count=len(draft.frames),
+        frames=draft.frames,
         **same(draft, *_COPIED),
     )
 
 
 def _contribution(row: Sequence[Any], signals: tuple[Signal, ...], hidden: frozenset[str]) -> Contribution:
-    id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, *fields = row
+    id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, frames, *fields = row
     copied: dict[str, Any] = dict(zip(_ONES, fields, strict=True))
     if "reference" in hidden:
         copied["reference"] = None
@@ -303,6 +348,7 @@ def _contribution(row: Sequence[Any], signals: tuple[Signal, ...], hidden: froze
         erased=erased is not None,
         masked=masked,
         hidden=hidden,
+        frame_count=0 if erased else frames or 0,
         **copied,
     )
 

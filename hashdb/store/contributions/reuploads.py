@@ -8,17 +8,22 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, exists, func, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, not_, or_, select
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Action
-from hashdb.domain.review.cases import Decision, SignalsByPlace, usual
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.matching.videos import LEAST_FRAMES
+from hashdb.domain.review.cases import OF_FRAMES, Decision, SignalsByPlace, usual
+from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
+from hashdb.store.contributions.frames import ITEM, number_of
 from hashdb.store.contributions.statuses import unended
 from hashdb.store.repositories import Repository, chunks
-from hashdb.store.tables import cases, contributions, events, masks, signals
+from hashdb.store.tables import cases, contributions, digests, events, masks, shots, signals
 
-_Holders = Select[Any]
+_MOST = 100
+"""Contributions of a signal, at most."""
+_Holders = Sequence[Select[Any]]
+"""A query for the contributions that hold signals, and the same for digests."""
 
 
 class Retired(Repository):
@@ -32,12 +37,13 @@ class Retired(Repository):
         """The same of the cases that events `after` < seq ≤ `upto` opened."""
         return self._values(_SINCE, {"after": after, "upto": upto})
 
-    def among(self, wanted: Collection[Signal]) -> dict[Signal, int]:
-        """The signals that cast a shadow, each with the lowest retired contribution (of any status)."""
-        ids: dict[Signal, int] = {}
+    def among(self, wanted: Collection[Signal]) -> dict[Signal, tuple[int, ...]]:
+        """The signals that cast a shadow, each with at most the first 100 retired contributions, of any status."""
+        ids: dict[Signal, dict[int, None]] = defaultdict(dict)
         for id, signal in self._casting(_RETIRED, wanted):
-            ids.setdefault(signal, id)
-        return ids
+            if len(ids[signal]) < _MOST:
+                ids[signal][id] = None
+        return {signal: tuple(found) for signal, found in ids.items()}
 
     def shed(self, member: int, wanted: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
         """The signals that ended contributions of the member hold, with these contributions, in order.
@@ -51,9 +57,21 @@ class Retired(Repository):
         return dict(ids)
 
     def holding(self, member: int, wanted: Collection[Signal], now: datetime) -> tuple[int, ...]:
-        """The member's contributions with any of these signals that match, or would match without its suspension."""
-        rows = self._rows(_HOLDING, wanted, {"member": member, "now": now})
-        return tuple(sorted({id for id, _, _ in rows}))
+        """The member's contributions with any of these signals that match, or would match without its suspension.
+
+        Of a video, several shots must have one of the signals.
+        """
+        places: dict[int, set[int]] = defaultdict(set)
+        for id, place, _ in self._rows(_HOLDING, wanted, {"member": member, "now": now}):
+            places[id].add(place)
+        return self.enough(places)
+
+    def enough(self, places: Mapping[int, Collection[int]]) -> tuple[int, ...]:
+        """The contributions of which the signals at these places suffice: one of its own, or those of several shots."""
+        numbers = {id: {number_of(place) for place in held} for id, held in places.items()}
+        of_shots = [id for id, held in numbers.items() if ITEM not in held]
+        least = {id: min(LEAST_FRAMES, count) for id, count in self._among(_SHOTS, shots.c.contribution_id, of_shots)}
+        return tuple(sorted(id for id, held in numbers.items() if held and len(held) >= least.get(id, 1)))
 
     def added(self, member: int, after: int) -> tuple[int, ...]:
         """The member's contributions added after seq `after` that match, or would match without its suspension."""
@@ -63,6 +81,7 @@ class Retired(Repository):
         """The positions of the signals that cast a shadow once these contributions are retired, by contribution.
 
         They come from the last decision to retire. Without one, or if version 0.1.0 made it, they are the usual ones.
+        All frames of a video have one place, `OF_FRAMES`.
         """
         named: dict[int, frozenset[int]] = {}
         for chunk in chunks(sorted(ids)):
@@ -72,19 +91,37 @@ class Retired(Repository):
         return {id: frozenset(usual(signals)) for id, signals in placed.items()} | named
 
     def placed(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
-        """The signals of each contribution by their position, suppressed ones too."""
+        """The signals of each contribution by their place, suppressed ones too. The frames of a video have one."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
-        for table in (signals, masks):
+        for table in (signals, digests, masks):
             query = select(table.c.contribution_id, table.c.position, table.c.algorithm, table.c.value)
-            for id, place, algorithm, value in self._among(query, table.c.contribution_id, ids):
+            of_items = query.where(table.c.position < OF_FRAMES)
+            for id, place, algorithm, value in self._among(of_items, table.c.contribution_id, ids):
                 signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
+        for id, of_shots in self.of_shots(ids).items():
+            signals_by_id[id][OF_FRAMES] = of_shots[min(of_shots)]
         return dict(signals_by_id)
+
+    def of_shots(self, ids: Collection[int]) -> dict[int, dict[int, Signal]]:
+        """The first PDQ signal of each shot of videos, suppressed ones too, by the number of the shot."""
+        firsts: dict[int, dict[int, tuple[int, bytes]]] = defaultdict(dict)
+        for table in (signals, masks):
+            query = select(table.c.contribution_id, table.c.position, table.c.value).where(
+                table.c.position >= OF_FRAMES, table.c.algorithm == str(Algorithm.PDQ)
+            )
+            for id, place, value in self._among(query, table.c.contribution_id, ids):
+                number, this = number_of(place), (place, value)
+                firsts[id][number] = min(firsts[id].get(number, this), this)
+        return {
+            id: {number: Signal.from_bytes(Algorithm.PDQ, value) for number, (_, value) in of_shots.items()}
+            for id, of_shots in firsts.items()
+        }
 
     def _casting(self, query: _Holders, wanted: Collection[Signal], **parameters: object) -> list[tuple[int, Signal]]:
         """The contributions of a query with the signals by which each casts a shadow, in order."""
         rows = list(self._rows(query, wanted, parameters))
         shadows = self.shadows({id for id, _, _ in rows})
-        return sorted((id, signal) for id, place, signal in rows if place in shadows[id])
+        return sorted((id, signal) for id, place, signal in rows if _casts(place, signal, shadows[id]))
 
     def _rows(
         self, query: _Holders, wanted: Collection[Signal], parameters: Mapping[str, object]
@@ -93,20 +130,30 @@ class Retired(Repository):
         for algorithm, group in groupby(sorted(wanted), key=lambda signal: signal.algorithm):
             for octets in chunks([signal.to_bytes() for signal in group]):
                 bound = {"algorithm": str(algorithm), "octets": octets, **parameters}
-                rows: Sequence[Any] = self._connection.execute(query, bound).all()
+                rows: Sequence[Any] = self._connection.execute(query[algorithm.is_digest], bound).all()
                 for id, place, value in rows:
                     yield id, place, Signal.from_bytes(algorithm, value)
 
     def _values(self, query: Select[Any], parameters: dict[str, int]) -> dict[Algorithm, list[bytes]]:
         """The distinct values of the contributions that a query selects, suppressed ones too."""
         values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
-        for table in (signals, masks):
+        for table in (signals, digests, masks):
             distinct = select(table.c.algorithm, table.c.value).where(table.c.contribution_id.in_(query)).distinct()
             for algorithm, value in self._connection.execute(distinct, parameters):
                 values_by_algorithm[algorithm].append(value)
         return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
 
 
+def _casts(place: int, signal: Signal, shadow: Collection[int]) -> bool:
+    """Whether the signal at a position casts a shadow; the frames of a video do by PDQ."""
+    return place in shadow if place < OF_FRAMES else signal.algorithm is Algorithm.PDQ and OF_FRAMES in shadow
+
+
+_SHOTS = (
+    select(shots.c.contribution_id, func.count())
+    .where(or_(shots.c.quality.is_(None), shots.c.quality >= MINIMUM_QUALITY))
+    .group_by(shots.c.contribution_id)
+)
 _EVERY = select(cases.c.contribution_id)
 _SINCE = (
     select(cases.c.contribution_id)
@@ -117,28 +164,34 @@ _SINCE = (
         events.c.action == str(Action.CASE_OPENED),
     )
 )
-_HOLDERS = (
-    select(contributions.c.id, signals.c.position, signals.c.value)
-    .join(contributions, contributions.c.id == signals.c.contribution_id)
-    .where(
-        signals.c.algorithm == bindparam("algorithm"),
-        signals.c.value.in_(bindparam("octets", expanding=True)),
+
+
+def _holders(*conditions: ColumnElement[bool]) -> _Holders:
+    return tuple(
+        select(contributions.c.id, table.c.position, table.c.value)
+        .join(contributions, contributions.c.id == table.c.contribution_id)
+        .where(
+            table.c.algorithm == bindparam("algorithm"),
+            table.c.value.in_(bindparam("octets", expanding=True)),
+            *conditions,
+        )
+        for table in (signals, digests)
     )
-)
-_RETIRED = _HOLDERS.where(contributions.c.standing == str(Standing.RETIRED))
+
+
+_RETIRED = _holders(contributions.c.standing == str(Standing.RETIRED))
 _NOW = bindparam("now", type_=contributions.c.expires_at.type)
 _WAITS = exists().where(cases.c.contribution_id == contributions.c.id, cases.c.decision.is_(None))
-_SHED = (
-    _HOLDERS.where(
+_SHED = tuple(
+    query.order_by(contributions.c.id.desc()).limit(_MOST)
+    for query in _holders(
         contributions.c.member_id == bindparam("member"),
         not_(unended(_NOW)),
         or_(contributions.c.standing == str(Standing.QUARANTINED), _WAITS),
     )
-    .order_by(contributions.c.id.desc())
-    .limit(100)
 )
 _MATCHING = contributions.c.standing.in_([str(one) for one in Standing if one.matches])
-_HOLDING = _HOLDERS.where(contributions.c.member_id == bindparam("member"), unended(_NOW), _MATCHING)
+_HOLDING = _holders(contributions.c.member_id == bindparam("member"), unended(_NOW), _MATCHING)
 _ADDED = (
     select(contributions.c.id)
     .join(events, events.c.subject_id == contributions.c.id)

@@ -26,7 +26,7 @@ from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Filter, Standing, Status
 from hashdb.domain.review.incidents import Retention
 from hashdb.store.repositories import Repository, chunks
-from hashdb.store.tables import contributions, members, retention, signals
+from hashdb.store.tables import contributions, holding, members, retention
 
 Instant = datetime | BindParameter[datetime]
 """An instant, or the parameter for one in a statement that is built once."""
@@ -189,6 +189,7 @@ def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> 
         (table.standing, filter.standing),
         (table.severity, filter.severity),
         (table.incident, filter.incident),
+        (table.media, filter.media),
     ):
         if wanted is not None:
             yield (func.coalesce(column, column) if aside else column) == wanted
@@ -207,7 +208,8 @@ def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> 
     if filter.label is not None:
         yield table.labels.cast(Text).contains(f" {filter.label} ", autoescape=True)
     if filter.algorithm is not None:
-        yield exists().where(signals.c.contribution_id == table.id, signals.c.algorithm == str(filter.algorithm))
+        held = holding(filter.algorithm)
+        yield exists().where(held.c.contribution_id == table.id, held.c.algorithm == str(filter.algorithm))
     if filter.reference is not None:
         # Not LIKE, which ignores case on one database only.
         yield func.substr(table.reference, 1, len(filter.reference)) == filter.reference

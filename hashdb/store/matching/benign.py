@@ -8,14 +8,14 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, Table, and_, delete, func, insert, literal_column, or_, select, update
 
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store.contributions.contributions import Contributions
-from hashdb.store.repositories import Repository, chunks, insert_rows
-from hashdb.store.tables import benign, benign_signals, contributions, masks, signals
+from hashdb.store.repositories import CHUNK, Repository, chunks, insert_rows
+from hashdb.store.tables import benign, benign_signals, contributions, digests, masks, signals
 
 
 class BenignBall(NamedTuple):
@@ -162,9 +162,31 @@ class Suppressions(Repository):
                 ids.update(self._connection.scalars(query))
         return sorted(ids)
 
-    def held(self, ids: Collection[int]) -> Iterator[HeldSignal]:
-        """The signals of these contributions that are not suppressed; nothing is locked."""
-        return map(_held, self._of(signals, ids))
+    def held(self, ids: Collection[int], values: Collection[Signal]) -> Iterator[HeldSignal]:
+        """Those of the values that these contributions hold unsuppressed, in order; nothing is locked.
+
+        A video has thousands of signals, of which an entry touches a few.
+        """
+        found: list[HeldSignal] = []
+        wanted = set(ids)
+        for algorithm, group in groupby(sorted(values), key=lambda signal: signal.algorithm):
+            for chunk in chunks([signal.to_bytes() for signal in group]):
+                query = select(signals).where(signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk))
+                if len(wanted) <= CHUNK:
+                    # The sum keeps SQLite from a look-up for each pair of a contribution and a value.
+                    query = query.where((signals.c.contribution_id + literal_column("0")).in_(wanted))
+                rows = self._connection.execute(query)
+                found += [_held(row) for row in rows if row.contribution_id in wanted]
+        return iter(sorted(found, key=lambda each: each[:2]))
+
+    def numbers(self, ids: Collection[int]) -> dict[int, int]:
+        """How many signals each of these contributions has that are not suppressed, digests included."""
+        numbers = dict.fromkeys(ids, 0)
+        for table in (signals, digests):
+            query = select(table.c.contribution_id, func.count()).group_by(table.c.contribution_id)
+            for id, count in self._among(query, table.c.contribution_id, ids):
+                numbers[id] += count
+        return numbers
 
     def members(self, ids: Collection[int]) -> int:
         """How many members contributed these."""
@@ -184,14 +206,17 @@ class Suppressions(Repository):
         """How many contributions of which an entry suppresses signals have no other signal left."""
         query = select(func.count(masks.c.contribution_id.distinct())).where(
             masks.c.benign_id == entry,
-            ~select(signals.c.position).where(signals.c.contribution_id == masks.c.contribution_id).exists(),
+            *(
+                ~select(table.c.position).where(table.c.contribution_id == masks.c.contribution_id).exists()
+                for table in (signals, digests)
+            ),
         )
         return self._connection.execute(query).scalar_one()
 
-    def matching(self, ids: Sequence[int]) -> tuple[HeldSignal, ...]:
-        """The signals of these contributions that are not suppressed; locks these until the transaction ends."""
+    def matching(self, ids: Sequence[int], values: Collection[Signal]) -> tuple[HeldSignal, ...]:
+        """As `held`; locks these contributions until the transaction ends."""
         Contributions(self._connection).hold(ids)
-        return tuple(map(_held, self._of(signals, ids)))
+        return tuple(self.held(ids, values))
 
     def suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""

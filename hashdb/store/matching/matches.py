@@ -6,22 +6,25 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, func, or_, select
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.frames import MOST_TIMES
 from hashdb.domain.ledger.events import ENDING_ACTIONS, Action
 from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails
+from hashdb.domain.matching.videos import ListedShot, ShotTimes
 from hashdb.domain.review.cases import Stance
+from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.store.contributions.frames import listed_shots, shot_times
 from hashdb.store.contributions.statuses import active
 from hashdb.store.repositories import CHUNK, Repository, chunks
-from hashdb.store.tables import contributions, events, log, members, opinions, signals
+from hashdb.store.tables import contributions, digests, events, holding, log, members, opinions, signals
 from hashdb.store.thread_connections import Snapshot
 
-_Selected = TypeVar("_Selected", bound=Select[Any])
 _MANY = 10_000
 
 
@@ -30,6 +33,7 @@ class Holders:
 
     def __init__(self, connection: Connection | Snapshot) -> None:
         """Read by an open connection."""
+        self._shots: dict[int, Sequence[ListedShot]] = {}
         self._select: Callable[[Select[Any], Mapping[str, Any]], Iterable[Any]] = connection.execute
 
     def holders(
@@ -40,27 +44,46 @@ class Holders:
         limit: int | None = None,
         *,
         detailed: bool = True,
+        of_frames: bool = True,
     ) -> list[Holder]:
         """The active contributions that hold any of the signals: a holder for each contribution and signal, unordered.
 
-        At most `limit` of them, an arbitrary part. Unless `detailed`, they are without `about`.
+        At most `limit` of them, an arbitrary part. Unless `detailed`, they are without `about`; unless
+        `of_frames`, also without the videos that hold a signal as one of a frame.
         """
         by_algorithm: dict[Algorithm, dict[bytes, Signal]] = defaultdict(dict)
         for signal in wanted:
             by_algorithm[signal.algorithm][signal.to_bytes()] = signal
         holders: list[Holder] = []
         parameters: dict[str, Any] = {"now": now, "standings": list(map(str, standings))}
-        statement, left = _HOLDERS if detailed else _ALL_HOLDERS, _ALL if limit is None else limit
+        statements = _HOLDERS if detailed else _ALL_HOLDERS if of_frames else _HOLDERS_OF_ITEMS
+        left = _ALL if limit is None else limit
         for algorithm, by_value in by_algorithm.items():
             values = sorted(by_value)
             for start in range(0, len(values) if left else 0, CHUNK):
                 parameters |= {"algorithm": str(algorithm), "octets": values[start : start + CHUNK], "limit": left}
                 before = len(holders)
-                for value, id, member, severity, standing, *about in self._select(statement, parameters):
+                for value, id, member, severity, standing, duration, *about in self._select(
+                    statements[algorithm.is_digest], parameters
+                ):
                     details = MatchDetails(*about) if detailed else None
-                    holders.append(Holder(by_value[value], id, member, severity, _STANDINGS[standing], details))
+                    holders.append(
+                        Holder(by_value[value], id, member, severity, _STANDINGS[standing], details, duration)
+                    )
                 left -= len(holders) - before
         return holders
+
+    def times(
+        self, found: Mapping[int, Collection[Signal]], most: int = MOST_TIMES
+    ) -> Mapping[tuple[int, Signal], Sequence[ShotTimes]]:
+        """For listed videos and signals of them, the times of the first `most` shots that have the signal."""
+        return shot_times(self._select, found, most)
+
+    def shots(self, id: int) -> Sequence[ListedShot]:
+        """The shots of a listed video, in ascending time."""
+        if id not in self._shots:
+            self._shots[id] = listed_shots(self._select, id)
+        return self._shots[id]
 
     def about(self, ids: Collection[int]) -> dict[int, MatchDetails]:
         """The fields of these contributions that a match returns."""
@@ -156,13 +179,13 @@ _ADDED = (
     .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action.not_in(_ENDING))
 )
 
-# In the order of the fields of Holder, and of MatchDetails.
+# In the order of the fields of Holder, after the value, and of MatchDetails.
 _HOLDER_COLUMNS = (
-    signals.c.value,
     contributions.c.id,
     contributions.c.member_id,
     contributions.c.severity,
     contributions.c.standing,
+    contributions.c.duration,
 )
 _ABOUT_COLUMNS = (
     contributions.c.labels,
@@ -181,25 +204,33 @@ def _lasting() -> ColumnElement[bool]:
     )
 
 
-def _held(query: _Selected) -> _Selected:
-    """The query for active contributions; its parameters are algorithm, octets, now and standings."""
+def _held(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+    """The query for values in a table and their active contributions, at most `limit`.
+
+    Its parameters are algorithm, octets, now, standings and limit.
+    """
     now = bindparam("now", type_=contributions.c.expires_at.type)
     return (
-        query.select_from(signals)
-        .join(contributions, contributions.c.id == signals.c.contribution_id)
+        select(held.c.value, *columns)
+        .select_from(held)
+        .join(contributions, contributions.c.id == held.c.contribution_id)
         .join(members, members.c.id == contributions.c.member_id)
         .where(
-            signals.c.algorithm == bindparam("algorithm"),
-            signals.c.value.in_(bindparam("octets", expanding=True)),
+            held.c.algorithm == bindparam("algorithm"),
+            held.c.value.in_(bindparam("octets", expanding=True)),
             active(now),
             contributions.c.standing.in_(bindparam("standings", expanding=True)),
         )
+        .limit(bindparam("limit"))
     )
 
 
-# Built once: building a query takes longer than executing it.
-_HOLDERS = _held(select(*_HOLDER_COLUMNS, *_ABOUT_COLUMNS)).limit(bindparam("limit"))
-_ALL_HOLDERS = _held(select(*_HOLDER_COLUMNS)).limit(bindparam("limit"))
+# Built once: building a query takes longer than executing it. The second one is for digests.
+_HOLDERS = [_held(table, *_HOLDER_COLUMNS, *_ABOUT_COLUMNS) for table in (signals, digests)]
+_ALL_HOLDERS = [_held(table, *_HOLDER_COLUMNS) for table in (signals, digests)]
+_HOLDERS_OF_ITEMS = [
+    _held(table, *_HOLDER_COLUMNS).where(table.c.position < SIGNALS_AN_ITEM) for table in (signals, digests)
+]
 _ABOUT = select(contributions.c.id, *_ABOUT_COLUMNS).where(contributions.c.id.in_(bindparam("ids", expanding=True)))
 _HAVING = (
     select(signals.c.contribution_id, signals.c.algorithm)
@@ -230,10 +261,11 @@ class Neighbors(Repository):
         """The contributions that hold any of the signals, at most `each` a signal: id → the signals that it holds."""
         signals_by_id: dict[int, list[Signal]] = defaultdict(list)
         for algorithm, group in groupby(sorted(values), key=lambda signal: signal.algorithm):
+            table = holding(algorithm)
             for chunk in chunks([signal.to_bytes() for signal in group], 50):
                 query = (
-                    select(signals.c.contribution_id, signals.c.value)
-                    .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk))
+                    select(table.c.contribution_id, table.c.value)
+                    .where(table.c.algorithm == str(algorithm), table.c.value.in_(chunk))
                     .limit(each * len(chunk))
                 )
                 for row in self._connection.execute(query):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hashdb.web.api import accounts, contributions, ledger, matching, operation, review, sharing, stats
+from hashdb.web.api import accounts, contributions, jobs, ledger, matching, operation, review, sharing, stats
 
 BLUEPRINTS = (
     accounts.me_api,
     matching.matches_api,
     contributions.blueprint,
     matching.signals_api,
+    jobs.jobs_api,
     review.opinions_api,
     sharing.reversals_api,
     sharing.changes_api,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from flask import Response
@@ -32,12 +33,15 @@ from hashdb.wire.contributions import (
     ContributionOut,
     ContributionsIn,
     ContributionsOut,
+    MetadataIn,
     ReceiptOut,
     WithdrawalIn,
     read_drafts,
     read_metadata,
 )
-from hashdb.wire.pages import ContributeQuery, ContributionsQuery, EraseQuery, MediaQuery
+from hashdb.wire.jobs import JobOut
+from hashdb.wire.pages import ContributeQuery, ContributionsQuery, EraseQuery, MediaQuery, PageQuery
+from hashdb.wire.videos import FramesOut
 
 blueprint = ApiBlueprint(
     "contributions",
@@ -65,7 +69,7 @@ def create_contributions() -> Response:
     existing contribution is returned, with `known` true.
     """
     imported = bool(query(ContributeQuery).imported)
-    text = body()
+    text = body(frames=True)
     key = read_idempotency_key(text, *([b"imported"] if imported else ()))
     return answer(contribute(hashdb(), actor(), text, key, replace(validation_context(), imported=imported)), 201)
 
@@ -82,7 +86,7 @@ def contribute(
 
 @blueprint.post("/media")
 @operation(
-    {201: ReceiptOut},
+    {201: ReceiptOut, 202: JobOut},
     scopes=[Scope.CONTRIBUTE],
     form=ContributedMediaIn,
     takes=MediaQuery,
@@ -90,18 +94,32 @@ def contribute(
     refuses=[409, 429],
 )
 def contribute_pictures() -> Response:
-    """Contribute pictures.
+    """Contribute pictures and videos.
 
-    Send 1 to 32 pictures. The service hashes each one in memory, in a sandbox, and never stores the picture. If the
-    operator does not accept pictures, the response is 403.
+    Send 1 to 32 files. The service hashes each one in a sandbox, and never stores it: pictures are in memory only, and
+    videos in a temporary file without a name. A video is contributed with its frames, its duration and the digests of
+    its file; a picture without a digest. If it takes long, the response is 202 with a job. If the operator does not
+    accept files, the response is 403.
     """
     profile = query(MediaQuery).profile
     form = media.read_form()
     key = read_idempotency_key(form.metadata.encode(), *form.files, *([profile.encode()] if profile else ()))
     receipt = contributions.repeated(hashdb(), actor(), key)
-    if receipt is None:
-        receipt = contributions.contribute(hashdb(), actor(), _drafts(form, profile), key, checked=True)
-    return answer(ReceiptOut.from_domain(receipt), 201)
+    if receipt is not None:
+        return answer(ReceiptOut.from_domain(receipt), 201)
+    db, metadata = hashdb(), read_metadata(form.metadata, len(form.files), validation_context())
+
+    def finish(caller: Actor, hashed: Sequence[media.HashedFile]) -> str:
+        recorded = contributions.contribute(db, caller, _drafts(db, metadata, hashed), key, checked=True)
+        receipt = ReceiptOut.from_domain(recorded)
+        told = [
+            made if file.incomplete is None else made.model_copy(update={"incomplete": file.incomplete})
+            for made, file in zip(receipt.contributions, hashed, strict=True)
+        ]
+        return receipt.model_copy(update={"contributions": told}).json_text()
+
+    modes = [Mode(profile or Profile.of_severity(item.severity)) for item in metadata]
+    return media.answer_files(form.files, finish, modes, status=201)
 
 
 @blueprint.get("")
@@ -128,6 +146,18 @@ def get_contribution(contribution_id: int) -> Response:
     """
     contribution = contributions.get(hashdb(), actor(), contribution_id)
     return answer(ContributionOut.from_domain(contribution))
+
+
+@blueprint.get("/<id:contribution_id>/frames")
+@operation({200: FramesOut}, takes=PageQuery, refuses=[404])
+def list_frames(contribution_id: int) -> Response:
+    """List the frames of a contributed video.
+
+    For those who may see the signals of the contribution. A contribution that is no video has no frames.
+    """
+    params = query(PageQuery)
+    frames = contributions.frames(hashdb(), actor(), contribution_id)
+    return answer(FramesOut.of_frames(frames, params.after, params.limit))
 
 
 @blueprint.patch("/<id:contribution_id>")
@@ -167,15 +197,12 @@ def erase_contribution(contribution_id: int) -> Response:
     return no_content()
 
 
-def _drafts(form: media.MediaForm, profile: Profile | None) -> list[Draft]:
-    """Hash the pictures of a form into drafts. Raises InvalidInput with every fault, at `file[i]` and `metadata[i]`."""
-    metadata = read_metadata(form.metadata, len(form.files), validation_context())
-    modes = [Mode(profile or Profile.of_severity(item.severity)) for item in metadata]
-    pictures = media.hash_pictures(form.files, modes)
-    own = len(hashdb().rules.algorithms)
+def _drafts(db: HashDB, metadata: Sequence[MetadataIn], hashed: Sequence[media.HashedFile]) -> list[Draft]:
+    """The drafts of hashed files. Raises InvalidInput with every fault, at `file[i]`."""
+    own = len(db.rules.algorithms)
     drafts = [
-        item.to_draft(benign.without_benign_variants(hashdb(), picture.signals, own), picture.quality)
-        for item, picture in zip(metadata, pictures, strict=True)
+        file.in_draft(item.to_draft(benign.without_benign_variants(db, file.hashed.signals, own), file.hashed.quality))
+        for item, file in zip(metadata, hashed, strict=True)
     ]
-    contributions.check(hashdb(), drafts, hashdb().now(), hashdb().intake.rules(), at="file")
+    contributions.check(db, drafts, db.now(), db.intake.rules(), at="file")
     return drafts

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import repeat
+from typing import Any
 
 from flask import Response
 
-from hashdb.domain.accounts.members import Scope
-from hashdb.domain.matching.matches import Query
+from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.review.incidents import Proposal
 from hashdb.hashing import Mode
+from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.service.matching import benign, matches
 from hashdb.web import media
 from hashdb.web.context import LARGE, actor, answer, body, hashdb, no_content, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.contributions import MediaIn, PictureOut, PicturesOut
+from hashdb.wire.jobs import JobOut
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, answer_text, read_queries
 from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery, PageQuery
 from hashdb.wire.review import ProposalOut
+from hashdb.wire.videos import FrameOut
 
 matches_api = ApiBlueprint(
     "matches",
@@ -40,7 +44,7 @@ def match_signals() -> Response:
     a result for each query, in order. A match is advice to review.
     """
     quarantined = query(MatchesQuery).include is not None
-    text = body()
+    text = body(frames=True)
     is_large = len(text) > LARGE
     # The turn covers parsing and writing as well, because both block all other threads.
     with matches.turn(hashdb(), actor()) if is_large else nullcontext():
@@ -50,43 +54,62 @@ def match_signals() -> Response:
 
 
 @matches_api.post("/media")
-@operation({200: AnswerOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MediaMatchesQuery)
+@operation({200: AnswerOut, 202: JobOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MediaMatchesQuery)
 def match_pictures() -> Response:
-    """Find contributions that match pictures.
+    """Find contributions that match pictures and videos.
 
-    Send 1 to 32 pictures. The service hashes each one in memory, in a sandbox, and never stores it. If the operator
-    does not accept pictures, the response is 403. A match is advice to review.
+    Send 1 to 32 files. The service hashes each one in a sandbox, and never stores it: pictures are in memory only, and
+    videos in a temporary file without a name. If it takes long, the response is 202 with a job. If the operator does
+    not accept files, the response is 403. A match is advice to review.
     """
-    params = query(MediaMatchesQuery)
-    quarantined = params.include is not None
+    params, db = query(MediaMatchesQuery), hashdb()
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
-    pictures = media.hash_pictures(media.read_form(metadata=False).files, repeat(mode))
-    queries = [Query(picture.signals, transforms=dict(picture.transforms)) for picture in pictures]
-    matched = matches.match(hashdb(), actor(), queries, quarantined=quarantined)
-    results = tuple(
-        replace(result, signals=picture.signals) for result, picture in zip(matched.results, pictures, strict=True)
-    )
-    return Response(answer_text(replace(matched, results=results)), mimetype="application/json")
+
+    def finish(caller: Actor, hashed: Sequence[media.HashedFile]) -> str:
+        queries = [file.to_query() for file in hashed]
+        matched = matches.match(db, caller, queries, quarantined=params.include is not None)
+        results = tuple(
+            replace(result, signals=file.hashed.signals, incomplete=file.incomplete)
+            for result, file in zip(matched.results, hashed, strict=True)
+        )
+        return answer_text(replace(matched, results=results))
+
+    files = media.read_form(metadata=False).files
+    return media.answer_files(files, finish, repeat(mode), interval=QUERY_INTERVAL)
 
 
 signals_api = ApiBlueprint(
-    "signals", __name__, url_prefix="/v1/signals", tag="Hash", about="For members: compute the hashes of pictures."
+    "signals",
+    __name__,
+    url_prefix="/v1/signals",
+    tag="Hash",
+    about="For members: compute the hashes of pictures and videos.",
 )
 
 
 @signals_api.post("")
-@operation({200: PicturesOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn)
+@operation({200: PicturesOut, 202: JobOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn)
 def hash_pictures() -> Response:
-    """Hash pictures.
+    """Hash pictures and videos.
 
-    Send 1 to 32 pictures. Returns the signals and the quality of each one, in order. The service hashes them in memory,
-    in a sandbox, and stores nothing.
+    Send 1 to 32 files. Returns the signals and the quality of each picture, and the frames, the duration and the
+    digests of each video, in order. The service hashes them in a sandbox, and stores nothing. If it takes long, the
+    response is 202 with a job.
     """
-    hashed = media.hash_pictures(media.read_form(metadata=False).files)
-    pictures = [
-        PictureOut.model_construct(signals=list(picture.signals), quality=picture.quality) for picture in hashed
-    ]
-    return answer(PicturesOut.model_construct(pictures=pictures))
+    return media.answer_files(media.read_form(metadata=False).files, _hashes)
+
+
+def _hashes(_: Actor, hashed: Sequence[media.HashedFile]) -> str:
+    return PicturesOut.model_construct(pictures=[_picture(file) for file in hashed]).json_text()
+
+
+def _picture(file: media.HashedFile) -> PictureOut:
+    fields: dict[str, Any] = {"signals": list(file.hashed.signals), "quality": file.hashed.quality}
+    if file.duration is not None:
+        fields |= {"duration": file.duration, "frames": list(map(FrameOut.from_domain, file.frames))}
+    if file.incomplete is not None:
+        fields["incomplete"] = file.incomplete
+    return PictureOut.model_construct(**fields)
 
 
 benign_api = ApiBlueprint(

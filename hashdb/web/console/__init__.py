@@ -119,6 +119,8 @@ def respond_with_page(error: Exception) -> Response:
     """The page for an error. A user who is not signed in is redirected to the sign-in, and back afterwards."""
     if isinstance(error, NotAuthenticated):
         return _sign_in()
+    if isinstance(error, HTTPException):
+        error = problems.refusal_of(error) or error
     refusals.note(hashdb(), g.get("actor"), error)
     problem = problems.respond(error)
     if problem.status_code < 400:

@@ -7,7 +7,7 @@ from flask import Response, url_for
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.matching.benign import BenignDraft, BenignImpact, default_radius
 from hashdb.domain.review.incidents import Proposal
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import PERCEPTUAL
 from hashdb.errors import InvalidInput
 from hashdb.hashing import Mode
 from hashdb.service.matching import benign
@@ -28,10 +28,10 @@ def browse() -> Response:
     form = Form()
     params = pages.read_query(BenignPageQuery, form=form)
     if params is None:
-        return pages.page("benign.html", status=422, form=form, entries=(), next=None, algorithms=Algorithm)
+        return pages.page("benign.html", status=422, form=form, entries=(), next=None, algorithms=PERCEPTUAL)
     rows = benign.page(hashdb(), actor(), params.after, params.limit + 1, params.to_domain())
     entries, after = pages.split_page(rows, params.limit)
-    return pages.page("benign.html", form=form, entries=entries, next=after, algorithms=Algorithm)
+    return pages.page("benign.html", form=form, entries=entries, next=after, algorithms=PERCEPTUAL)
 
 
 @blueprint.get("/new")
@@ -82,7 +82,7 @@ def _draft(sent: Form) -> BenignDraft:
     by_transform = read_signals(sent, Mode.BALANCED)
     signals = tuple(dict.fromkeys(signal for of_transform in by_transform.values() for signal in of_transform))
     sent.values["signals"] = format_lines({"": signals})
-    radii = {str(algorithm): sent.number(f"radius.{algorithm}") for algorithm in Algorithm}
+    radii = {str(algorithm): sent.number(f"radius.{algorithm}") for algorithm in PERCEPTUAL}
     radius = {name: bits for name, bits in radii.items() if bits is not None}
     fields = {"signals": [str(signal) for signal in signals], "radius": radius, "note": sent.text("note")}
     return read(BenignIn, pages.query_text(fields), validation_context()).to_domain()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flask import Response, request, url_for
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.review.cases import Case, CaseState, Decision, Queue, QueueOrder
+from hashdb.domain.review.cases import OF_FRAMES, Case, CaseState, Decision, Queue, QueueOrder
 from hashdb.domain.review.incidents import Proposal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service.accounts import members
@@ -15,7 +15,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
 from hashdb.service.review import cases, proposals
-from hashdb.web.console import filters, pages
+from hashdb.web.console import filters, pages, videos
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb
@@ -126,18 +126,22 @@ def _list_page(
 
 def _case_page(case: Case, form: Form, status: int = 200) -> Response:
     order = _order()
+    contribution = contributions.get(hashdb(), actor(), case.contribution)
+    near = pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), case.contribution, _NEAR))
     before, after = cases.neighbors_in_queue(hashdb(), actor(), order, case.id, _pile())
     open_ = case.state is CaseState.OPEN
     return pages.page(
         "case.html",
         status=status,
         case=case,
-        contribution=contributions.get(hashdb(), actor(), case.contribution),
+        contribution=contribution,
+        film=videos.film_of(contribution),
         effect=cases.impact(hashdb(), actor(), case.contribution),
         outcomes=cases.preview_decisions(hashdb(), actor(), case.id) if open_ else {},
         choices=cases.list_shadow_choices(hashdb(), actor(), case.id) if open_ else (),
         ticked=form.many("signals") if form.text("boxes") else None,
-        near=pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), case.contribution, _NEAR)),
+        near=near,
+        joined=videos.join(contribution, near or ()),
         names=events.names(hashdb(), actor(), [case.decided_by] if case.decided_by else []),
         proposals=proposals.list_on_subject(hashdb(), actor(), "case", case.id),
         timeline=events.timeline(hashdb(), actor(), case.contribution),
@@ -148,6 +152,7 @@ def _case_page(case: Case, form: Form, status: int = 200) -> Response:
         order=order,
         pile=_pile(),
         meaning=_MEANING,
+        of_frames=OF_FRAMES,
     )
 
 

@@ -10,22 +10,22 @@ from typing import Any
 from flask import Response, request, stream_with_context, url_for
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.contributions import Contribution, Sort, Standing, Status
+from hashdb.domain.contributions import Contribution, Media, Sort, Standing, Status
 from hashdb.domain.review.cases import CaseState
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import PERCEPTUAL, Algorithm
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput, reject
 from hashdb.service.contributions import contributions, listings
 from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
 from hashdb.service.review import cases
-from hashdb.web.console import pages
+from hashdb.web.console import pages, videos
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb
 from hashdb.wire.cells import line
 from hashdb.wire.contributions import ContributionOut
-from hashdb.wire.pages import ListingQuery
+from hashdb.wire.pages import ListingQuery, PageQuery
 
 blueprint = pages.blueprint_of("contributions", __name__)
 _NEAR = 12
@@ -74,7 +74,23 @@ def near(contribution_id: int) -> Response:
     """The contributions near one, as a fragment of its page."""
     contribution = contributions.get(hashdb(), actor(), contribution_id)
     neighborhood = pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), contribution_id, _NEAR))
-    return pages.page("neighbors_part.html", contribution=contribution, near=neighborhood, grid=grid)
+    return pages.page(
+        "neighbors_part.html",
+        contribution=contribution,
+        near=neighborhood,
+        joined=videos.join(contribution, neighborhood or ()),
+        grid=grid,
+    )
+
+
+@blueprint.get("/<id:contribution_id>/shots")
+def list_shots(contribution_id: int) -> Response:
+    """List the shots of a video with their hashes, page by page."""
+    contribution, form = contributions.get(hashdb(), actor(), contribution_id), Form()
+    params = pages.read_query(PageQuery, form=form)
+    film = None if params is None else videos.film_of(contribution, params.after, params.limit)
+    status = 422 if params is None else 200
+    return pages.page("shots.html", status=status, form=form, contribution=contribution, film=film, grid=grid)
 
 
 @blueprint.get("/<id:contribution_id>/case")
@@ -147,6 +163,7 @@ def _choices() -> dict[str, Any]:
         "statuses": Status,
         "standings": Standing,
         "sorts": Sort,
+        "media": Media,
     }
 
 
@@ -164,8 +181,9 @@ def _contribution_page(contribution: Contribution) -> Response:
         cases=opened,
         open_case=next((case for case in opened if case.state is CaseState.OPEN), None),
         timeline=events.timeline(hashdb(), actor(), contribution.id),
+        film=videos.film_of(contribution),
         grid=grid,
-        radii={algorithm: algorithm.radius for algorithm in Algorithm},
+        radii={algorithm: algorithm.radius for algorithm in PERCEPTUAL},
     )
 
 
@@ -186,7 +204,8 @@ def _address(id: int) -> str:
 
 
 FORMS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
-_COLUMNS = tuple(field.name for field in fields(Contribution) if field.name not in ("masked", "hidden", "changed_at"))
+_NOT_EXPORTED = ("masked", "hidden", "changed_at", "frames")
+_COLUMNS = tuple(field.name for field in fields(Contribution) if field.name not in _NOT_EXPORTED)
 _END = "\r\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from hashdb.domain.matching.matches import NearContribution
@@ -51,6 +51,35 @@ def seconds(length: int | None) -> str:
     return "–" if length is None else span(timedelta(seconds=length))
 
 
+def clock(seconds: float) -> str:
+    """A time of a video, to a tenth of a second.
+
+    >>> clock(48), clock(62.25), clock(3_723)
+    ('0:48', '1:02.2', '1:02:03')
+    """
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths // 10, 60)
+    hours, minutes = divmod(minutes, 60)
+    part = f".{tenths % 10}" if tenths % 10 else ""
+    return (f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}") + part
+
+
+def stretches(times: Sequence[float], most: int = 4) -> str:
+    """Times of a video in ascending order, with those at most a second apart as one stretch.
+
+    >>> stretches([38, 39, 40, 70.5]), stretches([0, 2, 4], most=2)
+    ('0:38–0:40, 1:10.5', '0:00, 0:02 and 1 more')
+    """
+    found: list[tuple[float, float]] = []
+    for at in times:
+        if found and at - found[-1][1] <= 1:
+            found[-1] = found[-1][0], at
+        else:
+            found.append((at, at))
+    shown = [clock(start) + (f"–{clock(end)}" if end > start else "") for start, end in found[:most]]
+    return ", ".join(shown) + (f" and {len(found) - most} more" if len(found) > most else "")
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun.
 
@@ -85,6 +114,8 @@ FILTERS: dict[str, Callable[..., str | bool]] = {
     "span": span,
     "seconds": seconds,
     "about": about,
+    "clock": clock,
+    "stretches": stretches,
     "counted": counted,
     "said": past_tense,
     "verdict": verdict,

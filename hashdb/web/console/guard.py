@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import suppress
 from typing import cast
 
 from flask import Response, g, request, url_for
@@ -12,6 +13,7 @@ from itsdangerous import BadSignature, Signer, URLSafeSerializer
 from hashdb.domain.accounts.users import Session
 from hashdb.errors import FormRefused, NotAuthenticated
 from hashdb.service.accounts import sessions
+from hashdb.web import media
 from hashdb.web.context import app_state, hashdb, spend_change
 
 OPEN = {"console.sessions.sign_in", "console.sessions.begin", "console.provider.go", "console.provider.come_back"}
@@ -24,6 +26,8 @@ FIRST_THINGS = {
 }
 _WRITES_NOTHING = {"console.neighbors.find"}
 """POST views that write nothing, and so use no budget of changes. The hashing queue limits their pictures."""
+_LARGE = {"console.neighbors.find"}
+"""Views that take videos, and their hashes in a field as large as the body of a request. Others take 500 kB a field."""
 FORM = "form"
 POLL = "poll"
 """The prefix of the ids of elements that htmx polls without the user."""
@@ -36,6 +40,8 @@ def enter() -> Response | None:
     """
     endpoint = request.endpoint or ""
     if request.method not in ("GET", "HEAD", "OPTIONS"):
+        if endpoint in _LARGE and _is_signed_in():
+            _make_room()
         _require_own_form()
     if endpoint in OPEN:
         return None
@@ -49,6 +55,21 @@ def enter() -> Response | None:
     if request.method not in ("GET", "HEAD", "OPTIONS") and endpoint not in _WRITES_NOTHING:
         spend_change(g.actor)
     return None if endpoint in ALWAYS else _first_things(endpoint)
+
+
+def _is_signed_in() -> bool:
+    """Whether this request has a session: only then is a large form read, before its secret is known."""
+    with suppress(NotAuthenticated):
+        return sessions.find_session(hashdb(), get(SESSION), app_state().settings.lifetime, in_use=False).complete
+    return False
+
+
+def _make_room() -> None:
+    """Let the form of this request be large. Raises VideoTooLarge."""
+    settings = app_state().settings
+    request.max_form_memory_size = settings.max_body
+    if settings.accept_media:
+        media.make_room(settings)
 
 
 def session() -> Session:

@@ -1,21 +1,21 @@
-"""/console/debugger: what would match signals or a picture at each radius, and why. Nothing is stored."""
+"""/console/debugger: what would match signals, a picture or a video, and why. Nothing is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from flask import Response
 
 from hashdb.domain.matching.matches import NearContribution, neighbor_radius
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import Fault, InvalidInput, reject
+from hashdb.errors import Fault, InvalidInput, MalformedRequest, reject
 from hashdb.hashing import Mode
-from hashdb.service.matching import neighbors
-from hashdb.web.console import pages
+from hashdb.service.matching import alignments, neighbors
+from hashdb.web.console import pages, videos
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import Sides, grid, merge_faults, read_signals
+from hashdb.web.console.signals import Sides, grid, merge_faults, read_item
 from hashdb.web.context import actor, app_state, hashdb
-from hashdb.wire.matching import format_lines
 
 blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
 _NEAR = 200
@@ -23,22 +23,27 @@ _NEAR = 200
 
 @blueprint.get("")
 def ask() -> Response:
-    """Show the form for signals or a picture."""
-    return _page(Form(), {}, None)
+    """Show the form for signals, a picture or a video."""
+    return _page(Form(), {})
 
 
 @blueprint.post("")
 def find() -> Response:
-    """Show the contributions near signals or a picture, and the radius at which each would match."""
+    """Show the contributions near signals, a picture or a video, and the radius at which each would match."""
     sent = Form.sent()
     radii, faults = _radii(sent)
     try:
-        signals = read_signals(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)
+        item, incomplete = read_item(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)
         reject(faults)
+        if item.frames:
+            named = {algorithm: bits for algorithm, bits in radii.items() if bits != algorithm.radius}
+            near_video = alignments.list_near_video(hashdb(), actor(), replace(item, radius=named), _NEAR)
+            return _page(sent, radii, video=videos.asked(item, near_video, incomplete))
+        signals = {"": item.signals, **item.transforms}
         near = neighbors.list_near_signals(hashdb(), actor(), signals, _NEAR)
-    except InvalidInput as error:
-        return _page(sent.refused(merge_faults(error)), radii, None, status=422)
-    sent.values["signals"] = format_lines(signals)
+    except (InvalidInput, MalformedRequest) as error:
+        refused = merge_faults(error) if isinstance(error, InvalidInput) else error
+        return _page(sent.refused(refused), radii, status=422)
     return _page(sent, radii, near, signals)
 
 
@@ -56,8 +61,9 @@ def _radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
 def _page(
     form: Form,
     radii: Mapping[Algorithm, int],
-    near: tuple[NearContribution, ...] | None,
+    near: tuple[NearContribution, ...] | None = None,
     signals: Sides | None = None,
+    video: videos.Asked | None = None,
     status: int = 200,
 ) -> Response:
     rules, unaltered = hashdb().rules, (signals or {}).get("", ())
@@ -73,6 +79,7 @@ def _page(
         matching=sum(neighbor.matches(chosen) for neighbor in near or ()),
         benign=neighbors.nearest_benign(hashdb(), actor(), unaltered) if unaltered else (),
         sides=signals or {},
+        video=video,
         accept_media=app_state().settings.accept_media,
         grid=grid,
         counts=_counts(near or ()),

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 from flask import request
 from markupsafe import Markup
 
+from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Signal
-from hashdb.errors import Fault, InvalidInput, MediaRefused, TooLarge, UnreadablePicture
+from hashdb.errors import (
+    Fault,
+    InvalidInput,
+    MediaRefused,
+    TooLarge,
+    TooManyAtOnce,
+    UnreadablePicture,
+    VideoTooLarge,
+    reject_field,
+)
 from hashdb.hashing import Mode
+from hashdb.hashing.videos import HEAD, begins_as_video
+from hashdb.service.later import Advance
 from hashdb.web import media
 from hashdb.web.console.pages import Form
-from hashdb.web.context import app_state
-from hashdb.wire.matching import parse_lines
+from hashdb.web.context import actor, app_state, hashdb, validation_context
+from hashdb.web.media import HashedFile
+from hashdb.web.uploads import Upload
+from hashdb.wire.matching import QueriesIn, format_lines, parse_lines
+from hashdb.wire.pasted import parse_video
 
 
 def grid(signal: Signal, other: Signal | None = None) -> Markup:
-    """An SVG of 16 × 16 or 8 × 8 cells, highest bit first. With `other`, differing bits are highlighted."""
+    """An SVG of 16 × 16 or 8 × 8 cells, highest bit first. With `other`, differing bits are highlighted.
+
+    Empty for a digest, whose bits say nothing of the item.
+    """
+    if signal.algorithm.is_digest:
+        return Markup()
     side = 16 if signal.algorithm.bits == 256 else 8
     differing = 0 if other is None else signal.value ^ other.value
     summary = f"{signal.value.bit_count()} of {signal.algorithm.bits} bits set"
@@ -57,18 +78,76 @@ def _runs(value: int, side: int) -> Iterator[tuple[int, int, int]]:
 Sides = Mapping[str, tuple[Signal, ...]]
 """Signals by the name of their transform; the name is empty for the unaltered item."""
 _SHOWN_FAULTS = 3
+WAIT: Final = 30.0
+"""Seconds for which a page waits until a video is hashed."""
 
 
 def read_signals(sent: Form, mode: Mode) -> Sides:
     """The signals of the uploaded picture, or the pasted ones. Raises InvalidInput at `file` or `signals`."""
     picture = request.files.get("file")
+    if picture is not None:
+        picture.stream.seek(0)
     content = b"" if picture is None else picture.stream.read()
+    if begins_as_video(content[:HEAD]):
+        reject_field("file", "is a video: this form takes pictures")
     try:
         return _hashed(content, mode) if content else parse_lines(sent.text("signals"))
     except (UnreadablePicture, MediaRefused, TooLarge) as error:
         raise InvalidInput((Fault("file", str(error)),)) from None
     except InvalidInput as error:
         raise merge_faults(error) from None
+
+
+class Item(NamedTuple):
+    """What the match debugger is asked about; `incomplete` is a sentence if not all of a video could be read."""
+
+    query: Query
+    incomplete: str | None = None
+
+
+def read_item(sent: Form, mode: Mode) -> Item:
+    """The uploaded picture or video, or the pasted one. The field `signals` of the form then has its hashes.
+
+    Raises InvalidInput at `file` or `signals`, MalformedRequest, TooLarge.
+    """
+    file = request.files.get("file")
+    upload = None if file is None else file.stream
+    if isinstance(upload, Upload) and upload.size and upload.is_video:
+        hashed = _hash_video(upload, mode)
+        sent.values["signals"] = QueriesIn.from_domain([hashed.to_query()]).model_dump_json(exclude_unset=True)
+        return Item(hashed.to_query(), hashed.incomplete)
+    has_file = isinstance(upload, Upload) and upload.size > 0
+    pasted = None if has_file else parse_video(sent.text("signals"), validation_context())
+    if pasted is not None and pasted.frames:
+        return Item(pasted)
+    sides = read_signals(sent, mode) if pasted is None else {"": pasted.signals, **pasted.transforms}
+    sent.values["signals"] = format_lines(sides)
+    return Item(Query(sides.get("", ()), transforms={name: side for name, side in sides.items() if name}))
+
+
+def _hash_video(upload: Upload, mode: Mode) -> HashedFile:
+    """The hashes of a video, if they are made within `WAIT`. Raises InvalidInput at `file`, TooManyAtOnce."""
+    state, caller = app_state(), actor()
+
+    def work(advance: Advance) -> HashedFile:
+        try:
+            return media.hash_later(state, caller.name, upload, mode, advance)
+        finally:
+            upload.release()
+
+    with hashdb().places.place(caller):
+        upload.keep()
+        try:
+            return state.later.within(caller, work, WAIT)
+        except TooManyAtOnce:
+            # No thread has taken it, or it has ended.
+            upload.release()
+            raise
+        except TimeoutError:
+            reason = str(VideoTooLarge(f"the video is not hashed after {WAIT:.0f} seconds", ()))
+        except (UnreadablePicture, TooLarge) as error:
+            reason = str(error)
+    raise InvalidInput((Fault("file", reason),))
 
 
 def merge_faults(error: InvalidInput) -> InvalidInput:

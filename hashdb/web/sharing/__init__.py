@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from flask import Response, request
 
 from hashdb.domain.accounts.members import Actor
-from hashdb.domain.contributions import Contribution, Draft
-from hashdb.domain.signals import Signal
+from hashdb.domain.contributions import Recorded
 from hashdb.errors import NoLabel
 from hashdb.service.contributions import contributions
-from hashdb.web.context import app_state, hashdb, raw_body, reading_body
+from hashdb.web.context import app_state, hashdb, raw_body, reading_body, validation_context
+from hashdb.wire.contributions import read_drafts
 
 MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
 """URL prefixes of the protocols. The OpenAPI document leaves them out: other projects define them."""
 
 
+def dumps(content: object) -> str:
+    """The JSON text of a response."""
+    return json.dumps(content, ensure_ascii=False)
+
+
 def json_response(content: object, status: int = 200) -> Response:
     """A JSON response."""
-    return Response(json.dumps(content, ensure_ascii=False), status, mimetype="application/json")
+    return Response(dumps(content), status, mimetype="application/json")
 
 
 def fields() -> dict[str, str]:
@@ -51,9 +57,8 @@ def required_label() -> str:
     return label
 
 
-def contribute(caller: Actor, signals: Sequence[Signal]) -> tuple[Contribution, ...]:
-    """Contribute items of one signal each, with the operator's label and no time. Raises NoLabel, InvalidInput."""
-    label = required_label()
-    drafts = [Draft((signal,), (label,), None) for signal in signals]
-    receipt = contributions.contribute(hashdb(), caller, drafts)
-    return tuple(recorded.contribution for recorded in receipt.recorded)
+def contribute(caller: Actor, items: Sequence[Mapping[str, object]]) -> tuple[Recorded, ...]:
+    """Contribute drafts with these fields, the operator's label and no time. Raises NoLabel, InvalidInput."""
+    label, context = required_label(), replace(validation_context(), imported=True)
+    text = json.dumps({"contributions": [{**fields, "labels": [label]} for fields in items]})
+    return contributions.contribute(hashdb(), caller, read_drafts(text.encode(), context)).recorded

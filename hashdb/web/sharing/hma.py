@@ -6,18 +6,19 @@ A bank holds the contributions of one member. A key looks up in all banks, and a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from http.client import HTTPException, HTTPResponse
+from typing import cast
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.addresses import Address, is_public
 from hashdb.domain.contributions import Contribution, Draft
+from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.sharing.feed import BankHit
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import Algorithm
 from hashdb.errors import (
     AlreadyWithdrawn,
     BankOfMember,
@@ -28,15 +29,27 @@ from hashdb.errors import (
     NotFound,
     TooLarge,
 )
-from hashdb.hashing import Hashed
+from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
 from hashdb.service import health
 from hashdb.service.contributions import contributions
 from hashdb.service.sharing import feed
 from hashdb.service.sharing.safe_http import PORTS, NotPermittedError, connect, resolve, target
 from hashdb.web import media, problems
-from hashdb.web.context import actor, admit, app_state, authenticate_request, body, hashdb, reading_body
-from hashdb.web.sharing import json_response, required_label
+from hashdb.web.context import (
+    actor,
+    admit,
+    app_state,
+    authenticate_request,
+    body,
+    hashdb,
+    reading_body,
+    validation_context,
+)
+from hashdb.web.media import HashedFile
+from hashdb.web.sharing import contribute, dumps, fields, json_response, required_label
+from hashdb.web.uploads import Upload
 from hashdb.wire import read
+from hashdb.wire.matching import QueryIn
 from hashdb.wire.sharing import hma as wire
 from hashdb.wire.sharing import parse_fields
 
@@ -81,30 +94,40 @@ def alive() -> Response:
 @blueprint.get("/h/hash")
 @blueprint.post("/h/hash", endpoint="hash_upload")
 def hash_media() -> Response:
-    """Hash a picture in memory, without storing it."""
+    """Hash a picture or a video, without storing it."""
     _caller(*_EITHER)
     params = parse_fields(wire.HashQuery, request.args.to_dict())
-    hashed = _hash_picture(params)
-    return json_response(wire.hashes_out(hashed.signals, hashed.quality, params.types))
+    types = _types(params)
+    return _answer(_file(params), lambda _, file: _hashes(file, types))
 
 
 @blueprint.get("/m/lookup")
 @blueprint.post("/m/lookup", endpoint="lookup_upload")
 def look_up() -> Response:
-    """Look up a signal, or the signals of a picture. Returns the matches by bank."""
+    """Look up a signal, or the signals of a picture or a video. Returns the matches by bank."""
     caller = _caller(Scope.MATCH)
     params = parse_fields(wire.LookupQuery, request.args.to_dict())
-    if request.method == "GET" and params.url is None:
-        signal = _requested_signal(params)
-        return json_response(wire.hits_out(_look_up(caller, [signal]), signal.algorithm, params.banks))
-    hashed = _hash_picture(params)
-    hashes = wire.hashes_out(hashed.signals, hashed.quality, params.types)
-    fit = [signal for signal in hashed.signals if hashes.get(signal.algorithm)]
-    hits = _look_up(caller, fit) if fit else ()
-    by_algorithm = {signal.algorithm: wire.hits_out(hits, signal.algorithm, params.banks) for signal in fit}
-    if params.signal_type is not None:
-        return json_response(by_algorithm.get(_type(params.signal_type), {}))
-    return json_response({name: by_algorithm.get(Algorithm(name), {}) for name in hashes})
+    if request.mimetype == "application/x-www-form-urlencoded":
+        # A vPDQ may be too long for an address.
+        params = parse_fields(wire.LookupQuery, fields())
+    if params.url is None and (request.method == "GET" or params.signal is not None):
+        name, query = _requested(params)
+        return json_response(wire.hits_out(feed.look_up(hashdb(), caller, query), name, query, params.banks))
+    asked = None if params.signal_type is None else _type(params.signal_type)
+    db, types = hashdb(), _types(params)
+
+    def look_up_file(caller: Actor, file: HashedFile) -> object:
+        hashes = _hashes(file, types)
+        query = file.to_query()
+        if file.duration is None:
+            query = Query(tuple([signal for signal in query.signals if hashes.get(signal.algorithm)]))
+        hits = feed.look_up(db, caller, query) if query.signals else ()
+        by_type = {
+            name: wire.hits_out(hits, name, query, params.banks) if text else {} for name, text in hashes.items()
+        }
+        return by_type if asked is None else by_type.get(asked, {})
+
+    return _answer(_file(params), look_up_file, interval=QUERY_INTERVAL)
 
 
 @blueprint.get("/m/raw_lookup")
@@ -112,8 +135,8 @@ def look_up_raw() -> Response:
     """Look up a signal. Returns the matches in one list, nearest first."""
     caller = _caller(Scope.MATCH)
     params = parse_fields(wire.LookupQuery, request.args.to_dict())
-    signal = _requested_signal(params)
-    return json_response(wire.raw_out(_look_up(caller, [signal]), signal.algorithm, params))
+    name, query = _requested(params)
+    return json_response(wire.raw_out(feed.look_up(hashdb(), caller, query), name, query, params))
 
 
 @blueprint.post("/m/compare")
@@ -139,14 +162,14 @@ def show_database() -> Response:
 def list_types() -> Response:
     """List the types of signal."""
     _caller(*_EITHER)
-    return json_response([{"name": str(algorithm), "enabled_ratio": 1.0} for algorithm in _enabled()])
+    return json_response([{"name": name, "enabled_ratio": 1.0} for name in wire.type_names(_enabled())])
 
 
 @blueprint.get("/c/content_type")
 def list_content_types() -> Response:
     """List the types of content."""
     _caller(*_EITHER)
-    return json_response([{"name": "photo", "enabled": True}])
+    return json_response([{"name": name, "enabled": True} for name in ("photo", "video")])
 
 
 @blueprint.get("/c/exchanges")
@@ -187,11 +210,19 @@ def change_bank(name: str) -> Response:
 
 @blueprint.post("/c/bank/<name>/content")
 def add_content(name: str) -> Response:
-    """Contribute a picture to the caller's bank, with the label that the operator set."""
-    caller = _caller(Scope.CONTRIBUTE)
-    feed.own(hashdb(), caller, name)
-    hashed = _hash_picture(parse_fields(wire.HashQuery, request.args.to_dict()))
-    return json_response(wire.added_out(_contribute(caller, hashed.signals, hashed.quality, _reference())))
+    """Contribute a picture or a video to the caller's bank, with the label that the operator set."""
+    db = hashdb()
+    feed.own(db, _caller(Scope.CONTRIBUTE), name)
+    params = parse_fields(wire.HashQuery, request.args.to_dict())
+    label, file, reference = required_label(), _file(params), _reference()
+
+    def add(caller: Actor, file: HashedFile) -> object:
+        draft = Draft(file.hashed.signals, (label,), None, file.hashed.quality, reference=reference)
+        made = file.in_draft(draft)
+        (recorded,) = contributions.contribute(db, caller, [made]).recorded
+        return wire.added_out(recorded.contribution, made.frames)
+
+    return _answer(file, add)
 
 
 @blueprint.post("/c/bank/<name>/signal")
@@ -199,15 +230,18 @@ def add_signal(name: str) -> Response:
     """Contribute the signals of one item to the caller's bank, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
     feed.own(hashdb(), caller, name)
-    signals = read(wire.SignalsIn, body()).signals(_enabled())
-    return json_response(wire.added_out(_contribute(caller, signals, None, None)))
+    (recorded,) = contribute(caller, [read(wire.SignalsIn, body()).fields(_enabled())])
+    return json_response(wire.added_out(recorded.contribution, _frames(caller, recorded.contribution)))
 
 
 @blueprint.get("/c/bank/<name>/content/<id:content>")
 def show_content(name: str, content: int) -> Response:
     """Show one content of a bank."""
+    caller = _caller(*_EITHER)
     params = parse_fields(wire.ContentQuery, request.args.to_dict())
-    return json_response(wire.content_out(feed.content(hashdb(), _caller(*_EITHER), name, content), name, params))
+    found = feed.content(hashdb(), caller, name, content)
+    frames = _frames(caller, found) if params.include_signals else ()
+    return json_response(wire.content_out(found, name, params, frames))
 
 
 @blueprint.put("/c/bank/<name>/content/<id:content>")
@@ -243,34 +277,58 @@ def _enabled() -> tuple[Algorithm, ...]:
     return hashdb().rules.algorithms
 
 
-def _type(name: str) -> Algorithm:
-    return wire.algorithm_of(name, _enabled())
+def _type(name: str) -> str:
+    return wire.type_of(name, _enabled())
 
 
-def _requested_signal(params: wire.LookupQuery) -> Signal:
+def _types(params: wire.HashQuery) -> tuple[str, ...]:
+    return tuple(map(_type, params.types))
+
+
+def _requested(params: wire.LookupQuery) -> tuple[str, Query]:
+    """The type that is asked for, and the query."""
     missing = [name for name in ("signal", "signal_type") if getattr(params, name) is None]
     if params.signal is None or params.signal_type is None:
         raise MalformedRequest(f"{' and '.join(missing)} must be given, or a url or a file")
-    return wire.signal_of(params.signal_type, params.signal, _enabled())
+    fields = wire.fields_of(params.signal_type, params.signal, _enabled())
+    return _type(params.signal_type), read(QueryIn, json.dumps(fields), validation_context()).to_domain()
 
 
-def _look_up(caller: Actor, signals: Sequence[Signal]) -> tuple[BankHit, ...]:
-    return feed.look_up(hashdb(), caller, Query(tuple(signals)))
-
-
-def _hash_picture(params: wire.HashQuery) -> Hashed:
-    """The hashes of the picture in this request, or of the one at its `url`."""
-    for name in params.types:
-        _type(name)
+def _file(params: wire.HashQuery) -> Upload | bytes:
+    """The video in this request, or the bytes of the picture in it or at its `url`."""
     settings = app_state().settings
     if params.url is None:
-        picture = media.read_picture("photo")
-    elif params.content_type != "photo":
-        raise MalformedRequest("content_type must be photo")
-    else:
-        picture = fetch(params.url, settings.fetch_hosts, settings.media_max_bytes)
-    (hashed,) = media.hash_pictures([picture])
-    return hashed
+        field, upload = media.read_file("photo", "video")
+        if field == "photo":
+            if upload.is_film:
+                raise MalformedRequest("the form field of a video must be named video")
+            return media.picture_of(upload)
+        if not upload.is_video:
+            raise MalformedRequest("the form field of a picture must be named photo")
+        return upload
+    if params.content_type != "photo":
+        raise MalformedRequest("content_type must be photo: send a video in a form")
+    return fetch(params.url, settings.fetch_hosts, settings.media_max_bytes)
+
+
+def _answer(
+    file: Upload | bytes, finish: Callable[[Actor, HashedFile], object], *, interval: float = INTERVAL
+) -> Response:
+    """Hash a file, and answer with what `finish` makes of it.
+
+    Of a video, `finish` runs in another thread. If that takes long, the answer is a job.
+    """
+    if isinstance(file, Upload):
+        return media.answer_files([file], lambda caller, files: dumps(finish(caller, files[0])), interval=interval)
+    (hashed,) = media.hash_pictures([file])
+    return json_response(finish(cast(Actor, g.actor), HashedFile(hashed)))
+
+
+def _hashes(file: HashedFile, types: Collection[str]) -> dict[str, str]:
+    """The hashes of a picture or a video, by type."""
+    if file.duration is None:
+        return wire.hashes_out(file.hashed.signals, file.hashed.quality, types)
+    return wire.video_hashes_out(file.hashed.signals, file.frames, types)
 
 
 def _reference() -> str | None:
@@ -280,17 +338,20 @@ def _reference() -> str | None:
     return None if metadata is None else read(wire.MetadataIn, metadata).content_id
 
 
-def _contribute(caller: Actor, signals: tuple[Signal, ...], quality: int | None, reference: str | None) -> Contribution:
-    draft = Draft(signals, (required_label(),), None, quality, reference=reference)
-    (recorded,) = contributions.contribute(hashdb(), caller, [draft]).recorded
-    return recorded.contribution
+def _frames(caller: Actor, contribution: Contribution) -> tuple[Frame, ...]:
+    """The frames of a contribution, if the caller may see them."""
+    if "signals" in contribution.hidden or not contribution.frame_count:
+        return ()
+    return contributions.frames(hashdb(), caller, contribution.id)
 
 
-def _index_sizes() -> tuple[dict[Algorithm, int], int]:
+def _index_sizes() -> tuple[dict[str, int], int]:
     _caller(*_EITHER)
     params = parse_fields(wire.StatusQuery, request.args.to_dict())
-    algorithms = _enabled() if params.signal_type is None else (_type(params.signal_type),)
-    return health.sizes(hashdb(), algorithms)
+    names = list(map(str, _enabled())) if params.signal_type is None else [_type(params.signal_type)]
+    by_name = {name: wire.indexed(name, _enabled()) for name in names}
+    sizes, built_to = health.sizes(hashdb(), set(by_name.values()))
+    return {name: sizes[algorithm] for name, algorithm in by_name.items()}, built_to
 
 
 _SECONDS = 20.0

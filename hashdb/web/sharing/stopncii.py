@@ -11,7 +11,16 @@ from hashdb.web.context import actor, admit, authenticate_request, body, hashdb,
 from hashdb.web.sharing import contribute, fields, json_response, start_of_second, this_second
 from hashdb.wire import read
 from hashdb.wire.sharing import parse_fields
-from hashdb.wire.sharing.stopncii import FeedbacksIn, FetchQuery, HashesIn, ListQuery, LoginIn, list_out, page_out
+from hashdb.wire.sharing.stopncii import (
+    ALGORITHMS,
+    FeedbacksIn,
+    FetchQuery,
+    HashesIn,
+    ListQuery,
+    LoginIn,
+    list_out,
+    page_out,
+)
 
 blueprint = Blueprint("stopncii", __name__, url_prefix="/stopncii/v1")
 
@@ -26,7 +35,7 @@ def fetch() -> Response:
     since = feed.head(hashdb(), caller, start_of_second(min(start + 1, now)))
     after, end = map(int, token.split("-")) if token else (since, now)
     last = feed.head(hashdb(), caller, start_of_second(end))
-    page = feed.exchange(hashdb(), caller, since, after, last, params.page_size)
+    page = feed.exchange(hashdb(), caller, since, after, last, params.page_size, ALGORITHMS)
     if not page.more:
         return json_response(page_out(page.records, None, max(start, end - 1)))
     # A client that resumes by time has not seen all records of the second in which the page ends.
@@ -38,8 +47,8 @@ def fetch() -> Response:
 def submit() -> Response:
     """Contribute hashes, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
-    signals = read(HashesIn, body(), validation_context()).signals()
-    return json_response({"count": len(contribute(caller, signals))})
+    items = read(HashesIn, body(), validation_context()).items()
+    return json_response({"count": len(contribute(caller, items))})
 
 
 @blueprint.post("/SubmitFeedback")
@@ -76,6 +85,6 @@ def browse() -> Response:
     # A number past the head is from before the log was set back: the list starts over.
     since = params.after if params.after <= head else 0
     after, last = map(int, params.page.split("-")) if params.page else (since, head)
-    page = feed.exchange(hashdb(), caller, since, after, min(last, head), params.limit)
+    page = feed.exchange(hashdb(), caller, since, after, min(last, head), params.limit, ALGORITHMS)
     following = f"limit={params.limit}&page={page.checkpoint}-{last}" if page.more else None
     return json_response(list_out(page.records, following, this_second(), page.checkpoint))

@@ -6,11 +6,13 @@ The clients send the token in the query string. No log contains a query string.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
 from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.sharing.feed import ExchangePage
 from hashdb.errors import NotAuthenticated
 from hashdb.service.contributions import contributions
 from hashdb.service.review import opinions
@@ -34,10 +36,14 @@ def updates(group: int) -> Response:
     after, end = map(int, params.after.split("-")) if params.after else (None, min(now, params.stop_time or now))
     since = feed.head(hashdb(), caller, start_of_second(min(params.start_time, now)))
     last = feed.head(hashdb(), caller, start_of_second(end))
-    page = feed.exchange(hashdb(), caller, since, since if after is None else after, last, params.limit)
-    while page.more and not page.records:
-        page = feed.exchange(hashdb(), caller, since, page.checkpoint, last, params.limit)
-    listed = [wire.update_out(record) for record in page.records] if wire.PDQ in params.types.split(",") else []
+    algorithms, videos = wire.values_of(params.types)
+    exchange = partial(feed.exchange, hashdb(), caller, since, algorithms=algorithms, videos=videos)
+    page = exchange(since if after is None else after, last, params.limit)
+    listed = _updates(page, params)
+    # The client fails on an empty page.
+    while page.more and not listed:
+        page = exchange(page.checkpoint, last, params.limit)
+        listed = _updates(page, params)
     if page.more and listed:
         return json_response(wire.updates_out(listed, _next_page(group, params, f"{page.checkpoint}-{end}")))
     listed.append(wire.last_update_out(max(params.start_time, end)))
@@ -48,8 +54,8 @@ def updates(group: int) -> Response:
 def describe() -> Response:
     """Contribute a value, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
-    (contribution,) = contribute(caller, [parse_fields(wire.DescriptorIn, fields()).indicator])
-    return json_response({"success": True, "id": str(contribution.id)})
+    (recorded,) = contribute(caller, [parse_fields(wire.DescriptorIn, fields()).fields()])
+    return json_response({"success": True, "id": str(recorded.contribution.id)})
 
 
 @blueprint.post("/<id:descriptor>/", strict_slashes=False)
@@ -94,10 +100,16 @@ def _caller(*scopes: Scope) -> Actor:
     return admit(caller, *scopes)
 
 
+def _updates(page: ExchangePage, params: wire.UpdatesQuery) -> list[dict[str, object]]:
+    return [update for record in page.records for update in wire.updates_of(record, params.types)]
+
+
 def _next_page(group: int, params: wire.UpdatesQuery, after: str) -> str:
     """The URL of the next page. The client requests it unchanged."""
     arguments = {"access_token": fields()["access_token"], "after": after}
-    arguments |= params.model_dump(mode="json", include={"start_time", "limit", "types"})
+    arguments |= params.model_dump(mode="json", include={"start_time", "limit"})
+    if params.types:
+        arguments["types"] = ",".join(params.types)
     base = app_state().settings.public_url or request.host_url
     return f"{base.rstrip('/')}/graph/{group}/threat_updates/?{urlencode(arguments)}"
 

@@ -40,9 +40,9 @@ def changed_at(contribution: Contribution) -> datetime:
     return max(at for at in times if at is not None)
 
 
-def pdq_of(digits: str) -> Signal:
-    """The PDQ signal of these hex digits, in upper or lower case. Raises ValueError."""
-    return Signal.parse(f"{Algorithm.PDQ}:{digits.lower()}")
+def signal_of(algorithm: Algorithm, digits: str) -> Signal:
+    """The signal of these hex digits, in upper or lower case. Raises ValueError."""
+    return Signal.parse(f"{algorithm}:{digits.lower()}")
 
 
 def digits_of(signal: Signal) -> str:

@@ -49,21 +49,21 @@ def event(service: str, member: str, now: datetime, contributions: Iterable[Cont
 
 def _object(service: str, contribution: Contribution) -> dict[str, object]:
     gone, at = is_gone(contribution), str(int(changed_at(contribution).timestamp()))
-    pairs = [(str(signal.algorithm), digits_of(signal), True) for signal in contribution.signals]
-    pairs += [("label", label, False) for label in contribution.labels]
-    pairs += [("hashdb-id", str(contribution.id), False)]
+    values = [(str(signal.algorithm), digits_of(signal), _kind(signal)) for signal in contribution.signals]
+    values += [("label", label, _TEXT) for label in contribution.labels]
+    values += [("hashdb-id", str(contribution.id), _TEXT)]
     attributes = [
         {
             "uuid": _uuid(service, contribution.id, name, value),
             "object_relation": name,
-            "type": "other" if to_ids else "text",
-            "category": "Other",
+            "type": kind,
+            "category": category,
             "value": value,
-            "to_ids": to_ids and not gone,
+            "to_ids": kind != "text" and not gone,
             "timestamp": at,
             "deleted": gone,
         }
-        for name, value, to_ids in pairs
+        for name, value, (kind, category) in values
     ]
     fields: dict[str, object] = {"uuid": _uuid(service, contribution.id), "timestamp": at, "deleted": gone}
     if contribution.removed_at is not None:
@@ -71,11 +71,20 @@ def _object(service: str, contribution: Contribution) -> dict[str, object]:
     return {**TEMPLATE, **fields, "Attribute": attributes}
 
 
+_TEXT = ("text", "Other")
+
+
+def _kind(signal: Signal) -> tuple[str, str]:
+    """The type and the category of an attribute: MISP has types for digests, and none for perceptual hashes."""
+    return (str(signal.algorithm), "Payload delivery") if signal.algorithm.is_digest else ("other", "Other")
+
+
 def _uuid(service: str, *parts: object) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "#".join((service.rstrip("/"), *map(str, parts)))))
 
 
-_NAMES = {Algorithm.PDQ: "PDQ"}
+_NAMES = {Algorithm.PDQ: "PDQ", Algorithm.SHA256: "SHA-256", Algorithm.MD5: "MD5"}
+"""The names of hashes in STIX; its vocabulary has those of the digests."""
 _NOTHING = "[x-hashdb:signals = 0]"
 """The pattern of a contribution without signals: an indicator must have a pattern, and this one matches nothing."""
 

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.contributions import Standing
-from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, FeedPage, FeedStep, Gone
+from hashdb.domain.frames import Frame, split_shots
+from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, CopiedShot, FeedPage, FeedStep, Gone
 from hashdb.domain.sharing.webhooks import (
     Delivery,
     DeliveryOutcome,
@@ -23,7 +24,7 @@ from hashdb.domain.sharing.webhooks import (
     WebhookDraft,
     url_fault,
 )
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.wire import UNSENT, Line, Moment, Next, PageModel, RequestModel, ResponseModel, checked_by
 from hashdb.wire.contributions import ContributionOut, visible_fields
@@ -119,6 +120,29 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
         None if removed is None else parse_instant(removed),
         parse_instant(fields["received_at"]),
         None if expires is None else parse_instant(expires),
+        fields.get("duration"),
+        _parse_shots(fields["frames"]) if fields.get("frames") else (),
+    )
+
+
+def _parse_shots(frames: Any) -> tuple[CopiedShot, ...]:
+    """The shots of a video that are searched for."""
+    parsed = [
+        Frame(
+            float(frame["at"]),
+            tuple([Signal.from_bytes(*octets) for text in frame["signals"] if (octets := _octets(text))]),
+            frame["quality"],
+        )
+        for frame in frames
+    ]
+    return tuple(
+        CopiedShot(
+            shot.start,
+            shot.end,
+            tuple([(signal.algorithm, signal.to_bytes()) for signal in shot.frames[0].signals]),
+        )
+        for shot in split_shots(parsed)
+        if shot.frames[0].matches
     )
 
 

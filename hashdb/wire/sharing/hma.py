@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, RootModel, StringConstraints
 
-from hashdb.domain.contributions import Contribution, Status
+from hashdb.domain.contributions import Contribution, Media, Status
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import InvalidInput, MalformedRequest
 from hashdb.wire.sharing import Foreign, digits_of
+from hashdb.wire.sharing.vpdq import json_text, read_vpdq
+
+VPDQ: Final = "vpdq"
+_VPDQ_NAMES: Final = (VPDQ, "video_vpdq")
+_DIGESTS: Final = {"video_md5": Algorithm.MD5, "video_sha256": Algorithm.SHA256}
+_DIGEST_NAMES: Final = {algorithm: name for name, algorithm in _DIGESTS.items()}
+_EXACT: Final = "-"
+"""What HMA gives as the distance of types that match only equal values."""
 
 _Names = Annotated[tuple[str, ...], BeforeValidator(lambda text: tuple(filter(None, str(text).split(","))))]
 _Flag = Annotated[bool, BeforeValidator(lambda text: str(text).lower() in ("1", "true", "yes", "on"))]
@@ -69,40 +79,71 @@ class MetadataIn(Foreign):
 class SignalsIn(RootModel[dict[str, str]]):
     """The signals of one content, by type, and a note, which is not stored."""
 
-    def signals(self, enabled: Collection[Algorithm]) -> tuple[Signal, ...]:
-        """The signals. Raises MalformedRequest."""
+    def fields(self, enabled: Collection[Algorithm]) -> dict[str, Any]:
+        """The fields of a draft that they are. Raises MalformedRequest."""
         texts = {name: text for name, text in self.root.items() if name != "note"}
         if not texts:
             raise MalformedRequest("No signals given")
-        return tuple(signal_of(name, text, enabled) for name, text in texts.items())
+        fields: dict[str, Any] = {"signals": []}
+        for name, text in texts.items():
+            asked = fields_of(name, text, enabled)
+            fields |= asked | {"signals": [*fields["signals"], *asked["signals"]]}
+        if fields.get("frames") or not texts.keys().isdisjoint(_DIGESTS):
+            fields["media"] = str(Media.VIDEO)
+        return fields
 
 
 class CompareIn(RootModel[dict[str, tuple[str, str]]]):
     """Two signals to compare, by type."""
 
-    def pairs(self, enabled: Collection[Algorithm]) -> dict[Algorithm, tuple[Signal, Signal]]:
-        """The pairs. Raises MalformedRequest."""
+    def pairs(self, enabled: Collection[Algorithm]) -> dict[str, tuple[Signal, Signal]]:
+        """The pairs by type. Raises MalformedRequest."""
         if not self.root:
             raise MalformedRequest("two signals of a type are needed to compare")
+        if video := next((name for name in self.root if name in _VPDQ_NAMES), None):
+            raise MalformedRequest(f"{video} does not support hash comparison: look the video up")
         return {
-            algorithm_of(name, enabled): (signal_of(name, one, enabled), signal_of(name, other, enabled))
+            name: (signal_of(name, one, enabled), signal_of(name, other, enabled))
             for name, (one, other) in self.root.items()
         }
 
 
-def algorithm_of(name: str, enabled: Collection[Algorithm]) -> Algorithm:
-    """The algorithm of a signal type of HMA. Raises MalformedRequest."""
-    algorithm = next((each for each in enabled if each == name), None)
-    if algorithm is None:
-        raise MalformedRequest(f"No such SignalType: there are {', '.join(enabled)}")
-    return algorithm
+def type_names(enabled: Iterable[Algorithm]) -> tuple[str, ...]:
+    """The names of the signal types: the algorithms of the service, and the types of videos."""
+    return (*map(str, enabled), *_DIGESTS, VPDQ)
+
+
+def type_of(name: str, enabled: Collection[Algorithm]) -> str:
+    """The signal type of a name, which may be a second one. Raises MalformedRequest."""
+    names = type_names(enabled)
+    if name not in names and name not in _VPDQ_NAMES:
+        raise MalformedRequest(f"No such SignalType: there are {', '.join(names)}")
+    return VPDQ if name in _VPDQ_NAMES else name
+
+
+def indexed(name: str, enabled: Collection[Algorithm]) -> Algorithm:
+    """The algorithm whose index has the values of a type. Raises MalformedRequest."""
+    found = type_of(name, enabled)
+    if found in _DIGESTS:
+        raise MalformedRequest(f"{found} has no index: the database finds equal values")
+    return Algorithm.PDQ if found == VPDQ else Algorithm(found)
 
 
 def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
-    """The signal of a type. Raises MalformedRequest."""
-    algorithm = algorithm_of(name, enabled)
+    """The signal of a type that is not vPDQ. Raises MalformedRequest."""
+    found = type_of(name, enabled)
     try:
-        return Signal.parse(f"{algorithm}:{text.lower()}")
+        return Signal.parse(f"{_DIGESTS.get(found, found)}:{text.lower()}")
+    except ValueError as error:
+        raise MalformedRequest(f"invalid signal: {error}") from None
+
+
+def fields_of(name: str, text: str, enabled: Collection[Algorithm]) -> dict[str, Any]:
+    """The fields of a draft or a query that a signal of a type is. Raises MalformedRequest."""
+    if type_of(name, enabled) != VPDQ:
+        return {"signals": [str(signal_of(name, text, enabled))]}
+    try:
+        return {"signals": [], **read_vpdq(text)}
     except ValueError as error:
         raise MalformedRequest(f"invalid signal: {error}") from None
 
@@ -117,56 +158,85 @@ def hashes_out(signals: Iterable[Signal], quality: int | None, types: Collection
     }
 
 
+def video_hashes_out(signals: Iterable[Signal], frames: Sequence[Frame], types: Collection[str]) -> dict[str, str]:
+    """The digests and the vPDQ of a video, by type."""
+    hashes = {_DIGEST_NAMES[signal.algorithm]: digits_of(signal) for signal in signals}
+    return {name: text for name, text in {**hashes, VPDQ: json_text(frames)}.items() if not types or name in types}
+
+
 def hits_out(
-    hits: Iterable[BankHit], algorithm: Algorithm, banks: Collection[str]
+    hits: Iterable[BankHit], name: str, query: Query, banks: Collection[str]
 ) -> dict[str, list[dict[str, object]]]:
-    """The matches of an algorithm by bank, nearest first; the distance is a string, as HMA's clients expect."""
+    """The matches of a type by bank, nearest first; the distance is a string, as HMA's clients expect."""
     by_bank: dict[str, list[dict[str, object]]] = {}
-    near = [hit for hit in hits if algorithm in hit.match.distance]
-    for bank, match in sorted(near, key=lambda hit: hit.match.distance[algorithm] or 0):
+    near = [hit for hit in hits if _is_near(hit.match, name)]
+    if name not in (VPDQ, *_DIGESTS):
+        near.sort(key=lambda hit: hit.match.distance[Algorithm(name)] or 0)
+    for bank, match in near:
         if not banks or bank in banks:
-            by_bank.setdefault(bank, []).append(_hit(match.contribution, match.distance[algorithm]))
+            by_bank.setdefault(bank, []).append(_hit(match, name, query))
     return by_bank
 
 
-def raw_out(hits: Iterable[BankHit], algorithm: Algorithm, query: LookupQuery) -> dict[str, object]:
+def raw_out(hits: Iterable[BankHit], name: str, query: Query, params: LookupQuery) -> dict[str, object]:
     """The matches in one list."""
-    matches = [match for bank, match in hits if not query.banks or bank in query.banks]
-    if query.include_distance:
-        return {"matches": [_hit(match.contribution, match.distance[algorithm]) for match in matches]}
+    matches = [match for bank, match in hits if not params.banks or bank in params.banks]
+    if params.include_distance:
+        return {"matches": [_hit(match, name, query) for match in matches]}
     return {"matches": [match.contribution for match in matches]}
 
 
-def _hit(id: int, distance: int | None) -> dict[str, object]:
+def _is_near(match: Match, name: str) -> bool:
+    """Whether a type found the match. A file with the same SHA-256 has the same MD5."""
+    if name == VPDQ:
+        return bool(match.segments or match.frames)
+    if name in _DIGESTS:
+        return match.digest in (Algorithm.SHA256, _DIGESTS[name])
+    return Algorithm(name) in match.distance
+
+
+def _hit(match: Match, name: str, query: Query) -> dict[str, object]:
+    hit: dict[str, object] = {"bank_content_id": match.contribution}
+    if name in _DIGESTS:
+        return hit | {"distance": _EXACT}
     # A key that hides distances gets no such field: a client would take any number for the distance.
-    return {"bank_content_id": id} | ({} if distance is None else {"distance": str(distance)})
+    if None in match.distance.values():
+        return hit
+    return hit | {"distance": _shares(match, query) if name == VPDQ else str(match.distance[Algorithm(name)])}
 
 
-def compared_out(pairs: Mapping[Algorithm, tuple[Signal, Signal]]) -> dict[str, object]:
-    """Whether the signals of each pair match, and their distance, here as a number."""
-    distances = {algorithm: one.distance(other) for algorithm, (one, other) in pairs.items()}
-    return {
-        str(algorithm): [distance <= algorithm.radius, {"distance": distance}]
-        for algorithm, distance in distances.items()
-    }
+def _shares(match: Match, query: Query) -> str:
+    """The shares of the query and of the content that match, as HMA writes them for vPDQ."""
+    if match.covered is not None:
+        return f"{match.covered.query:.0%}[{match.covered.listed:.0%}]"
+    return f"{len(match.frames) / len(query.frames):.0%}[100%]"
 
 
-def index_out(sizes: Mapping[Algorithm, int], built_to: int) -> dict[str, object]:
+def compared_out(pairs: Mapping[str, tuple[Signal, Signal]]) -> dict[str, object]:
+    """Whether the signals of each pair match, and their distance, here as a number; digests have none."""
+    compared: dict[str, object] = {}
+    for name, (one, other) in pairs.items():
+        distance = one.distance(other)
+        compared[name] = [distance <= one.algorithm.radius, {} if name in _DIGESTS else {"distance": distance}]
+    return compared
+
+
+def index_out(sizes: Mapping[str, int], built_to: int) -> dict[str, object]:
     """The size of the index of each type, and up to which time (Unix seconds) it is built."""
-    return {str(name): {"built_to": built_to, "present": True, "size": size} for name, size in sizes.items()}
+    return {name: {"built_to": built_to, "present": True, "size": size} for name, size in sizes.items()}
 
 
-def database_out(sizes: Mapping[Algorithm, int], built_to: int) -> dict[str, object]:
+def database_out(sizes: Mapping[str, int], built_to: int) -> dict[str, object]:
     """The same in the form of HMA's curator; the index is never behind the database."""
     return {
-        str(algorithm): {
+        name: {
             "db_size": size,
             "index_size": size,
             "index_out_of_date": False,
             "newest_db_item": built_to,
             "index_built_to": built_to,
         }
-        for algorithm, size in sizes.items()
+        for name, size in sizes.items()
     }
 
 
@@ -175,13 +245,15 @@ def bank_out(name: str) -> dict[str, object]:
     return {"name": name, "matching_enabled_ratio": 1.0}
 
 
-def added_out(contribution: Contribution) -> dict[str, object]:
-    """A content that was added to a bank."""
-    return {"id": contribution.id, "signals": _signals(contribution)}
+def added_out(contribution: Contribution, frames: Sequence[Frame]) -> dict[str, object]:
+    """A content that was added to a bank, and the frames of its video."""
+    return {"id": contribution.id, "signals": _signals(contribution, frames)}
 
 
-def content_out(contribution: Contribution, bank: str, query: ContentQuery) -> dict[str, object]:
-    """A contribution as a content of a bank."""
+def content_out(
+    contribution: Contribution, bank: str, query: ContentQuery, frames: Sequence[Frame] = ()
+) -> dict[str, object]:
+    """A contribution as a content of a bank, with the frames of its video."""
     matches = contribution.status is Status.ACTIVE and contribution.standing.matches
     content: dict[str, object] = {
         "id": contribution.id,
@@ -191,7 +263,7 @@ def content_out(contribution: Contribution, bank: str, query: ContentQuery) -> d
         "note": None,
     }
     if query.include_signals:
-        content["signals"] = _signals(contribution)
+        content["signals"] = _signals(contribution, frames)
     if query.include_metadata:
         content["metadata"] = {
             "collab": None,
@@ -207,9 +279,14 @@ def content_out(contribution: Contribution, bank: str, query: ContentQuery) -> d
     return content
 
 
-def _signals(contribution: Contribution) -> dict[str, str]:
-    """The first signal of each type, which is that of the item itself."""
-    return {str(signal.algorithm): digits_of(signal) for signal in reversed(contribution.signals)}
+def _signals(contribution: Contribution, frames: Sequence[Frame]) -> dict[str, str]:
+    """The first signal of each type, which is that of the item itself; vPDQ is of the frames."""
+    names = _DIGEST_NAMES if contribution.media is Media.VIDEO else {}
+    signals = {
+        names.get(signal.algorithm, str(signal.algorithm)): digits_of(signal)
+        for signal in reversed(contribution.signals)
+    }
+    return signals | ({VPDQ: json_text(frames)} if frames else {})
 
 
 def faults_out(error: InvalidInput) -> list[dict[str, object]]:

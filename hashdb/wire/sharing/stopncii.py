@@ -6,27 +6,28 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from annotated_types import Ge, Le, Len
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic.alias_generators import to_camel
 
+from hashdb.domain.contributions import Media
 from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.rules import DRAFTS_A_REQUEST
 from hashdb.domain.sharing.feed import ExchangeRecord
-from hashdb.domain.signals import Signal
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, reject
 from hashdb.wire.pages import Count
-from hashdb.wire.sharing import Foreign, digits_of, pdq_of
+from hashdb.wire.sharing import Foreign, digits_of, signal_of
 
 _BLOCKED, _NOT_BLOCKED = "Blocked", "NotBlocked"
 _IGNORED = ("Unknown", "None", "QualityUnknown", "PendingReview", "Withdrawn", "Deleted")
-_Digits = Annotated[Signal, BeforeValidator(lambda text: pdq_of(text) if isinstance(text, str) else _require_text())]
+_ALGORITHMS = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
+"""By StopNCII's type of signal."""
+_TYPES = {algorithm: name for name, algorithm in _ALGORITHMS.items()}
+ALGORITHMS = tuple(_TYPES)
+"""The algorithms that StopNCII and Tech Against Terrorism know."""
 Seconds = Annotated[Count, Le(253_402_300_799)]
 """Since 1970, to the end of the year 9999."""
-
-
-def _require_text() -> None:
-    raise ValueError("must be a string")
 
 
 class _Camel(Foreign):
@@ -67,8 +68,15 @@ class _HashIn(_Camel):
     csp_feedbacks: tuple[_Feedback, ...] = Field((), alias="CSPFeedbacks")
 
 
+def _parse(digits: object) -> Signal:
+    if not isinstance(digits, str):
+        raise ValueError("must be a string")
+    # The client does not send the type.
+    return signal_of(Algorithm.MD5 if len(digits) == Algorithm.MD5.bits // 4 else Algorithm.PDQ, digits)
+
+
 class _FeedbackIn(_Feedback):
-    hash_value: _Digits
+    hash_value: Annotated[Signal, PlainValidator(_parse)]
 
 
 class HashesIn(_Camel):
@@ -76,22 +84,27 @@ class HashesIn(_Camel):
 
     hash_records: Annotated[list[_HashIn], Len(1, DRAFTS_A_REQUEST)]
 
-    def signals(self) -> list[Signal]:
-        """The signals of the hashes, in order. Raises InvalidInput: only PDQ of blocked content is accepted."""
-        signals, faults = [], []
+    def items(self) -> list[dict[str, object]]:
+        """The fields of a draft for each hash, in order. Raises InvalidInput: only blocked content is accepted."""
+        items: list[dict[str, object]] = []
+        faults: list[Fault] = []
         for i, record in enumerate(self.hash_records):
             at = f"hashRecords[{i}]"
-            if record.signal_type != "ImagePDQ":
-                faults.append(Fault(f"{at}.signalType", "must be ImagePDQ"))
+            algorithm = _ALGORITHMS.get(record.signal_type)
+            if algorithm is None:
+                faults.append(Fault(f"{at}.signalType", f"must be {' or '.join(_ALGORITHMS)}"))
                 continue
             if any(feedback.feedback_value != _BLOCKED for feedback in record.csp_feedbacks):
                 faults.append(Fault(f"{at}.CSPFeedbacks", "must be Blocked: send other opinions as feedback"))
             try:
-                signals.append(pdq_of(record.hash_value))
+                signal = signal_of(algorithm, record.hash_value)
             except ValueError as error:
                 faults.append(Fault(f"{at}.hashValue", str(error)))
+            else:
+                media = Media.VIDEO if algorithm is Algorithm.MD5 else Media.IMAGE
+                items.append({"signals": [str(signal)], "media": str(media)})
         reject(faults)
-        return signals
+        return items
 
 
 class FeedbacksIn(_Camel):
@@ -106,8 +119,16 @@ class FeedbacksIn(_Camel):
 
 
 def page_out(records: Iterable[ExchangeRecord], token: str | None, second: int) -> dict[str, object]:
-    """A page of hashes; with it, the reader has everything up to `second` (Unix seconds)."""
-    listed = [_record(record) for record in records]
+    """A page of hashes; with it, the reader has everything up to `second` (Unix seconds).
+
+    StopNCII has no type for the MD5 of a picture.
+    """
+    listed = [
+        _record(record, record.value)
+        for record in records
+        if isinstance(record.value, Signal)
+        and (record.value.algorithm is Algorithm.PDQ or record.of_video or record.gone)
+    ]
     return {
         "count": len(listed),
         "nextPageToken": token,
@@ -117,11 +138,11 @@ def page_out(records: Iterable[ExchangeRecord], token: str | None, second: int) 
     }
 
 
-def _record(record: ExchangeRecord) -> dict[str, object]:
+def _record(record: ExchangeRecord, signal: Signal) -> dict[str, object]:
     return {
         "lastModtimestamp": int(record.at.timestamp()),
-        "signalType": "ImagePDQ",
-        "hashValue": digits_of(record.signal),
+        "signalType": _TYPES[signal.algorithm],
+        "hashValue": digits_of(signal),
         "hashStatus": "Withdrawn" if record.gone else "Active",
         "caseNumbers": {str(contribution.id): "Active" for contribution in record.contributions},
         "CSPFeedbacks": [_withdrawn()] if record.gone else list(_feedbacks(record)),
@@ -163,7 +184,7 @@ class ListQuery(Foreign):
 
 def list_out(records: Iterable[ExchangeRecord], following: str | None, second: int, number: int) -> dict[str, object]:
     """A page of the list, with the checkpoint after it."""
-    listed = [_entry(record) for record in records]
+    listed = [_entry(record, record.value) for record in records if isinstance(record.value, Signal)]
     return {
         "count": len(listed),
         "next": following,
@@ -173,15 +194,16 @@ def list_out(records: Iterable[ExchangeRecord], following: str | None, second: i
     }
 
 
-def _entry(record: ExchangeRecord) -> dict[str, object]:
+def _entry(record: ExchangeRecord, signal: Signal) -> dict[str, object]:
     # Exactly these fields: the client fails on any other.
     created = min((contribution.received_at for contribution in record.contributions), default=record.at)
     return {
         "id": record.number,
-        "hash_digest": digits_of(record.signal),
-        "algorithm": "PDQ",
+        "hash_digest": digits_of(signal),
+        "algorithm": str(signal.algorithm).upper(),
         "ideology": "all",
-        "file_type": "jpg",
+        # The client reads MD5 of videos only, and deletes only what it reads.
+        "file_type": "mp4" if signal.algorithm is Algorithm.MD5 and (record.of_video or record.gone) else "jpg",
         "deleted": record.gone,
         "updated_on": record.at.timestamp(),
         "created_on": format_instant(created),

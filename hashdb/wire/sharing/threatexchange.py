@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Annotated, Literal
 
 from annotated_types import Ge
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from hashdb.domain.contributions import Contribution
+from hashdb.domain.contributions import Contribution, Media
 from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance
 from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
+from hashdb.errors import Fault, InvalidInput
 from hashdb.wire.pages import Count
-from hashdb.wire.sharing import Foreign, digits_of, pdq_of
+from hashdb.wire.sharing import Foreign, digits_of, signal_of
 from hashdb.wire.sharing.stopncii import Seconds
+from hashdb.wire.sharing.vpdq import json_text, read_vpdq
 
 PDQ = "HASH_PDQ"
+_VPDQ = "HASH_VIDEO_VPDQ"
+_TYPES = {Algorithm.PDQ: (PDQ, PDQ)} | {
+    algorithm: (f"HASH_{name}", f"HASH_VIDEO_{name}")
+    for algorithm, name in ((Algorithm.MD5, "MD5"), (Algorithm.SHA256, "SHA256"))
+}
+"""By algorithm, the type of an indicator, and that of one of a video."""
+_ALGORITHMS = {name: algorithm for algorithm, names in _TYPES.items() for name in names}
 _STANCES = {"HELPFUL": Stance.CONFIRMS, "NOT_HELPFUL": Stance.DISPUTES, "DISAGREE_WITH_TAGS": Stance.DISPUTES}
 _IGNORED = ("INGESTED", "IN_REVIEW", "NON_MALICIOUS", "SAW_THIS_TOO", "WANTS_INFO")
 
@@ -29,7 +38,7 @@ class UpdatesQuery(Foreign):
     start_time: Seconds = 0
     stop_time: Seconds | None = None
     limit: Annotated[Count, Ge(1), AfterValidator(lambda size: min(size, 1000))] = 100
-    types: str = PDQ
+    types: Annotated[tuple[str, ...], BeforeValidator(lambda text: tuple(filter(None, str(text).split(","))))] = ()
     after: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,11})?$")] = ""
 
 
@@ -55,17 +64,44 @@ class ReactionIn(Foreign):
 class DescriptorIn(Foreign):
     """A new descriptor: a value of removed content."""
 
-    indicator: Annotated[Signal, BeforeValidator(lambda text: pdq_of(str(text)))]
-    type: Literal["HASH_PDQ"]
+    type: Literal["HASH_PDQ", "HASH_MD5", "HASH_SHA256", "HASH_VIDEO_MD5", "HASH_VIDEO_SHA256", "HASH_VIDEO_VPDQ"]
     status: Literal["MALICIOUS"]
+    indicator: str
+
+    def fields(self) -> dict[str, object]:
+        """The fields of a draft. Raises InvalidInput."""
+        media = Media.VIDEO if self.type.startswith("HASH_VIDEO_") else Media.IMAGE
+        try:
+            if self.type == _VPDQ:
+                return {"signals": [], "media": str(media), **read_vpdq(self.indicator)}
+            return {"signals": [str(signal_of(_ALGORITHMS[self.type], self.indicator))], "media": str(media)}
+        except ValueError as error:
+            raise InvalidInput((Fault("indicator", str(error)),)) from None
 
 
-def update_out(record: ExchangeRecord) -> dict[str, object]:
-    """The update of one value."""
+def values_of(types: Collection[str]) -> tuple[frozenset[Algorithm], bool]:
+    """The algorithms of these types (empty: all), and whether videos are among them."""
+    algorithms = [_ALGORITHMS[name] for name in types if name in _ALGORITHMS] if types else _TYPES
+    return frozenset(algorithms), not types or _VPDQ in types
+
+
+def updates_of(record: ExchangeRecord, types: Collection[str]) -> Iterator[dict[str, object]]:
+    """The updates of one value, of these types (empty: all). A digest that is gone may have had either type."""
+    if not isinstance(record.value, Signal):
+        names: Iterable[str] = (_VPDQ,)
+    elif record.gone:
+        names = dict.fromkeys(_TYPES[record.value.algorithm])
+    else:
+        names = (_TYPES[record.value.algorithm][record.of_video],)
+    return (_update(record, name) for name in names if not types or name in types)
+
+
+def _update(record: ExchangeRecord, name: str) -> dict[str, object]:
+    value = record.value
     update: dict[str, object] = {
         "id": str(record.number),
-        "indicator": digits_of(record.signal),
-        "type": PDQ,
+        "indicator": digits_of(value) if isinstance(value, Signal) else json_text(value),
+        "type": name,
         "last_updated": int(record.at.timestamp()),
         "should_delete": record.gone,
     }
@@ -117,7 +153,7 @@ def group_out(id: int, since: datetime) -> dict[str, object]:
     return {
         "id": str(id),
         "name": "hashdb",
-        "description": "PDQ hashes of what members removed as terrorist content",
+        "description": "hashes of what members removed as terrorist content",
         "members_can_see": True,
         "members_can_use": True,
         "threat_updates_enabled": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,6 @@ import requests
 from threatexchange.exchanges import auth
 from threatexchange.exchanges.fetch_state import FetchDelta, SignalOpinion, SignalOpinionCategory
 from threatexchange.exchanges.signal_exchange_api import SignalExchangeAPI
-from threatexchange.signal_type.pdq.signal import PdqSignal
 from threatexchange.signal_type.signal_base import SignalType
 
 from hashdb_threatexchange.records import (
@@ -25,7 +25,10 @@ from hashdb_threatexchange.records import (
 _PAGE = 1000
 _SECONDS = 60
 _GONE = 410
-_PDQ = "pdq:"
+_ALGORITHMS = {"pdq": "pdq", "video_md5": "md5", "video_sha256": "sha256"}
+"""By signal type, the algorithm of hashdb."""
+_DIGESTS = ("md5:", "sha256:")
+_VPDQ = "vpdq"
 
 _Delta = FetchDelta[str, HashdbMetadata, HashdbCheckpoint]
 
@@ -100,15 +103,17 @@ class HashdbSignalExchangeAPI(
         collab: HashdbConfig,
         fetched: Mapping[str, HashdbMetadata],
     ) -> dict[type[SignalType], dict[str, HashdbMetadata]]:
-        """The PDQ values, each with all contributions that have it."""
-        if PdqSignal not in signal_types:
-            return {}
-        by_value: dict[str, HashdbMetadata] = {}
-        for metadata in fetched.values():
-            for contribution in metadata.contributions if metadata else ():
-                for value in {text.removeprefix(_PDQ) for text in contribution.signals if text.startswith(_PDQ)}:
-                    by_value.setdefault(value, HashdbMetadata([])).contributions.append(contribution)
-        return {PdqSignal: by_value} if by_value else {}
+        """The values of each signal type, each with all contributions that have it."""
+        converted: dict[type[SignalType], dict[str, HashdbMetadata]] = {}
+        for signal_type in signal_types:
+            by_value: dict[str, HashdbMetadata] = {}
+            for metadata in fetched.values():
+                for contribution in metadata.contributions if metadata else ():
+                    for value in _values(contribution, signal_type.get_name()):
+                        by_value.setdefault(value, HashdbMetadata([])).contributions.append(contribution)
+            if by_value:
+                converted[signal_type] = by_value
+        return converted
 
     def report_opinion(self, s_type: type[SignalType], signal: str, opinion: SignalOpinion) -> None:
         """Confirm or dispute the contributions of other members that have a value.
@@ -116,24 +121,28 @@ class HashdbSignalExchangeAPI(
         A positive opinion on a value that no member contributes contributes it, with the opinion's tags as labels. A
         dispute has the first tag as its reason, or `other`.
         """
-        if s_type.get_name() != PdqSignal.get_name():
-            raise NotImplementedError("this exchange accepts PDQ only")
+        algorithm = _ALGORITHMS.get(s_type.get_name())
+        if algorithm is None:
+            raise NotImplementedError(f"this exchange accepts opinions on {', '.join(_ALGORITHMS)} only")
         if opinion.category is SignalOpinionCategory.INVESTIGATION_SEED:
             raise NotImplementedError("this exchange accepts positive and negative opinions only")
-        mine, others = self._holders(signal)
+        mine, others = self._holders(algorithm, signal)
         positive = opinion.category is SignalOpinionCategory.POSITIVE_CLASS
         tags = sorted(opinion.tags)
         body = {"opinion": "confirms"} if positive else {"opinion": "disputes", "reason": (tags or ["other"])[0]}
         for id in others:
             self._ask("POST", f"/v1/contributions/{id}/opinions", json=body)
         if positive and not (mine or others):
-            item = {"signals": [_PDQ + signal], "labels": tags, "removed_at": None}
+            media = "image" if algorithm == "pdq" else "video"
+            item = {"signals": [f"{algorithm}:{signal}"], "labels": tags, "removed_at": None, "media": media}
             self._ask("POST", "/v1/contributions", params={"imported": 1}, json={"contributions": [item]})
 
-    def _holders(self, value: str) -> tuple[list[int], list[int]]:
+    def _holders(self, algorithm: str, value: str) -> tuple[list[int], list[int]]:
         """The contributions that have a value: those of this member, and those of others."""
         me = self._ask("GET", "/v1/me")["member"]["id"]
-        query = {"signals": [_PDQ + value], "radius": {"pdq": 0}}
+        query: dict[str, Any] = {"signals": [f"{algorithm}:{value}"]}
+        if algorithm == "pdq":
+            query["radius"] = {"pdq": 0}
         (result,) = self._ask("POST", "/v1/matches", json={"queries": [query]})["results"]
         ids = [match["contribution"] for match in result["matches"] if match["contribution"]]
         owners = {id: self._ask("GET", f"/v1/contributions/{id}")["member"]["id"] for id in ids}
@@ -149,16 +158,37 @@ class HashdbSignalExchangeAPI(
         return self._session.request(method, self._url + path, timeout=_SECONDS, allow_redirects=False, **options)
 
 
+def _values(contribution: HashdbContribution, name: str) -> set[str]:
+    """The values of a contribution that are of a signal type."""
+    if name == _VPDQ:
+        return {contribution.vpdq} if contribution.vpdq else set()
+    prefix = f"{_ALGORITHMS.get(name, name)}:"
+    return {text.removeprefix(prefix) for text in contribution.signals if text.startswith(prefix)}
+
+
+def _vpdq(frames: Sequence[dict[str, Any]]) -> str:
+    """The JSON of vPDQ for the frames of a video; empty without PDQ. The first PDQ of a frame is its own."""
+    listed: list[str] = []
+    for frame in frames:
+        own = next((text for text in frame["signals"] if text.startswith("pdq:")), None)
+        if own is not None:
+            listed.append(f"{own.removeprefix('pdq:')},{frame['quality'] or 0},{frame['at']:.3f}")
+    return json.dumps(listed) if listed else ""
+
+
 def _update(change: dict[str, Any], me: int) -> tuple[str, HashdbMetadata | None]:
     if "gone" in change:
         return str(change["gone"]), None
     contribution = change["contribution"]
+    # The signal types of digests are of videos only.
+    is_video = contribution["media"] == "video"
     record = HashdbContribution(
         id=contribution["id"],
         member=contribution["member"]["name"],
         is_mine=contribution["member"]["id"] == me,
-        signals=contribution["signals"],
+        signals=[text for text in contribution["signals"] if is_video or not text.startswith(_DIGESTS)],
         labels=contribution["labels"],
         standing=contribution["standing"],
+        vpdq=_vpdq(contribution.get("frames", ())),
     )
     return str(record.id), HashdbMetadata([record])

@@ -81,6 +81,7 @@ class HashdbContribution:
     signals: list[str]
     labels: list[str]
     standing: str
+    vpdq: str = ""
 
 
 @dataclass

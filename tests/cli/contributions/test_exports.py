@@ -16,13 +16,14 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, Me
 from hashdb.domain.contributions import Amendment, Filter
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
 from hashdb.service.review import cases, opinions
 from hashdb.wire.sharing.exports import bundle, event
-from tests.builders import Clock, contributed, draft, hashdb, member_with, signal
+from tests.builders import Clock, contributed, draft, hashdb, member_with, signal, video
 from tests.cli.conftest import PHOTOS, Commands
 
 
@@ -75,6 +76,24 @@ def test_an_event_is_read_by_pymisp_with_withdrawals_deleted(member: Commands, t
     again = pymisp.MISPEvent()
     again.load(member("export", "--format", "misp").stdout)
     assert ([one.uuid for one in again.objects], again.uuid) == (uuids, event.uuid)
+
+
+def test_the_digests_of_a_video_are_file_hashes(member: Commands) -> None:
+    md5, sha256 = Signal(Algorithm.MD5, 5), Signal(Algorithm.SHA256, 7)
+    with Client(member.environment["HASHDB_URL"], member.environment["HASHDB_KEY"]) as client:
+        client.contribute([video(1, 2, 3, signals=(sha256, md5)), video(4, 5, 6)])
+    done = member("export", "--format", "stix")
+    _, indicator = stix2.parse(done.stdout, version="2.1").objects
+    assert indicator.pattern == f"[file:hashes.'SHA-256' = '{7:064x}'] OR [file:hashes.'MD5' = '{5:032x}']"
+    assert indicator.revoked is False
+    assert "left out: 1" in done.stderr
+    event = pymisp.MISPEvent(strict_validation=True)
+    event.load(member("export", "--format", "misp").stdout)
+    (found,) = event.objects
+    hashes = {one.type: one.value for one in found.attributes if one.to_ids}
+    assert hashes == {"sha256": f"{7:064x}", "md5": f"{5:032x}"}
+    types = event.describe_types["category_type_mappings"]
+    assert all(one.type in types[one.category] for one in found.attributes)
 
 
 def test_nothing_to_export_is_an_empty_event_and_an_empty_bundle(member: Commands) -> None:

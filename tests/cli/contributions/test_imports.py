@@ -11,8 +11,10 @@ import pytest
 
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution
-from tests.builders import draft, signal
+from hashdb.domain.signals import Algorithm, Signal
+from tests.builders import draft, signal, video
 from tests.cli.conftest import Commands
+from tests.films import film
 
 ODD = "0" * 64
 """No hash of an ordinary picture."""
@@ -37,7 +39,8 @@ def test_what_is_exported_is_imported_as_it_was(member: Commands, served: str, h
         drafts = [
             draft(seed, signal(seed + 1), severity=3, context=("synthetic",), reference='=a, "b" ü ') for seed in (7, 9)
         ]
-        client.contribute([*drafts, draft(11)])
+        digests = (Signal(Algorithm.SHA256, 7), Signal(Algorithm.MD5, 5))
+        client.contribute([*drafts, draft(11), video(20, 21, 22, signals=digests), video(30, 31, 32)])
         gone = client.contribute([draft(13)]).recorded[0].contribution
         client.withdraw(gone.id, "other")
     added = Commands({"HASHDB_HOME": str(home)}).json(
@@ -48,10 +51,37 @@ def test_what_is_exported_is_imported_as_it_was(member: Commands, served: str, h
         file = tmp_path / f"export.{form}"
         file.write_text(member("export", "--format", form).stdout)
         said = other.json("import", file)
-        assert (said["rows"], said["contributed"] + said["known"], said["faulty"]) == (3, 3, 0)
+        assert (said["rows"], said["contributed"] + said["known"], said["faulty"]) == (5, 5, 0)
         assert other("export", "--format", form).stdout == file.read_text()
-    assert said["known"] == 3
-    assert len(member.json("export")) == 3
+    assert said["known"] == 5
+    exported = member.json("export")
+    assert [len(one.get("frames", ())) for one in exported] == [0, 0, 0, 3, 3]
+    assert exported[3]["frames"][1] == {"at": 1.0, "quality": 90, "signals": [str(signal(21))]}
+    assert (exported[3]["duration"], exported[3]["media"]) == (3.0, "video")
+
+
+def test_the_vpdq_of_a_film_is_printed_and_imported_and_the_film_is_found(member: Commands, tmp_path: Path) -> None:
+    (clip := tmp_path / "clip.mp4").write_bytes(film(seconds=6))
+    (text := tmp_path / "clip.txt").write_text(printed := member("hash", "--format", "vpdq", clip).stdout)
+    rows = [line.split(",") for line in printed.splitlines()]
+    assert [(row[0], row[3]) for row in rows] == [(f"{10 * at}", f"{at}.000") for at in range(6)]
+    (one,) = member.json("hash", clip)
+    values = {signal for frame in one["frames"] for signal in frame["signals"]}
+    assert {f"pdq:{row[2]}" for row in rows} <= values
+    before = {one.id for one in own(member)}
+    assert member.json("import", "--format", "vpdq", "--label", "manifesto", text)["contributed"] == 1
+    (made,) = [one for one in own(member) if one.id not in before]
+    assert (made.media, made.frame_count, made.duration, made.signals) == ("video", 6, 6.0, ())
+    (result,) = member.json("match", clip)
+    (match,) = [match for match in result["matches"] if match["contribution"] == made.id]
+    assert match["segments"][0]["listed"][1] > 4
+
+
+def test_what_is_no_vpdq_is_named(member: Commands, tmp_path: Path) -> None:
+    (text := tmp_path / "clip.vpdq").write_text("0,90,zz\n")
+    said = member.json("import", "--format", "vpdq", "--label", "manifesto", text, status=1)
+    assert [(fault["line"], fault["at"]) for fault in said["faults"]] == [(1, "vpdq")]
+    assert said["contributed"] == 0
 
 
 def test_of_a_list_with_faulty_rows_nothing_is_stored_and_each_is_named(member: Commands, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import StringIO
 
 import pytest
@@ -34,6 +35,7 @@ def test_csv_has_the_fields_of_a_draft_and_its_lists_are_separated_by_spaces() -
     ("text", "line", "fault"),
     [
         ("signals,colour\npdq:aa,red\n", 1, Fault("colour", "is not a field of a contribution")),
+        ("md5,file\naa,red\n", 1, Fault("file", "is not a field of a contribution")),
         ("signals,labels\npdq:aa\n", 2, Fault("", "has 1 cells, but the first line names 2 columns")),
         (
             "a,b\n1,2\n",
@@ -62,6 +64,50 @@ def test_a_foreign_list_has_a_hash_a_row_and_columns_of_its_own(names: str, cell
     (row,) = rows(f"{names}\n{cells}\n", Format.CSV)
     assert row.fields["signals"] == [signal]
     assert set(row.fields) <= {"signals", "quality"}
+
+
+VPDQ = [f"{HASH},90,0.0", f"{HASH},40,1.0"]
+FRAMES = [{"at": at, "quality": quality, "signals": [f"pdq:{HASH}"]} for at, quality in ((0.0, 90), (1.0, 40))]
+VIDEO = {"frames": FRAMES, "duration": 2.0, "media": "video"}
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "fields"),
+    [
+        ("video_md5,VideoSHA256", "AA,BB", {"signals": ["md5:aa", "sha256:bb"], "media": "video"}),
+        ("md5,sha256,media", "aa,bb,document", {"signals": ["md5:aa", "sha256:bb"], "media": "document"}),
+        ("signals,md5", "md5:aa,bb", {"signals": ["md5:aa", "md5:bb"]}),
+        ("vpdq,md5", [json.dumps(VPDQ), "aa"], {**VIDEO, "signals": ["md5:aa"]}),
+        ("vpdq,duration", [f"0,90,{HASH},0.0\n30,40,{HASH},1.0\n", "9.5"], {**VIDEO, "duration": 9.5, "signals": []}),
+        ("frames,duration", [json.dumps(FRAMES), "2.0"], {**VIDEO, "signals": []}),
+        ("signal_type,signal_value,x", ["HASH_VIDEO_VPDQ", json.dumps(VPDQ), "1"], {**VIDEO, "signals": []}),
+        ("type,value", "HASH_VIDEO_MD5,AA", {"signals": ["md5:aa"], "media": "video"}),
+        ("type,value", "HASH_SHA256,AA", {"signals": ["sha256:aa"]}),
+    ],
+)  # fmt: skip
+def test_videos_have_columns_of_their_own(names: str, cells: str | list[str], fields: dict[str, object]) -> None:
+    csv = line(names.split(",")) + line(cells.split(",") if isinstance(cells, str) else cells)
+    (row,) = rows(csv, Format.CSV)
+    assert (row.fields, row.fault) == (fields, None)
+
+
+def test_videos_in_json_lines_have_vpdq_as_json_or_text() -> None:
+    text = "\n".join(json.dumps({"vpdq": value, "VideoMD5": "AA"}) for value in (VPDQ, json.dumps(VPDQ)))
+    assert [row.fields for row in rows(text, Format.JSONL)] == [{**VIDEO, "signals": ["md5:aa"]}] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "fault"),
+    [
+        ("vpdq\nx\n", Format.CSV, "vpdq"),
+        ("frames,duration\n[,2.0\n", Format.CSV, "frames"),
+        ('{"vpdq": 1}\n', Format.JSONL, "vpdq"),
+        ("", Format.VPDQ, "vpdq"),
+    ],
+)
+def test_what_is_no_video_is_told(text: str, form: Format, fault: str) -> None:
+    (row,) = rows(text, form)
+    assert row.fault is not None and row.fault.at == fault
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("=+-@'; "), min_size=1, max_size=200))
@@ -112,4 +158,5 @@ def test_a_text_has_an_algorithm_and_a_hash_a_line() -> None:
     ]
     assert found[1].fields["quality"] == 80
     assert [(row.line, row.fault is not None) for row in found[4:]] == [(7, True), (8, True)]
+    assert rows("VideoMD5 AA\n", Format.TEXT)[0].fields == {"signals": ["md5:aa"], "media": "video"}
     assert rows(f"{HASH}\n", Format.TEXT, Algorithm.PDQ) == [Row(1, {"signals": [f"pdq:{HASH}"]})]

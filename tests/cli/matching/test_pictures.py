@@ -62,7 +62,7 @@ def test_a_name_cannot_begin_a_line_or_reach_the_terminal(
     told = f"{tmp_path}/a\\nhashdb: all is well\\x1b[31m"
     assert done.stdout.startswith(f"{told}/b\\rc\\u202e.jpg")
     first, second = done.stderr.splitlines()
-    assert first == f"hashdb: {told}/empty\\x07: no pictures in this folder"
+    assert first == f"hashdb: {told}/empty\\x07: no pictures or videos in this folder"
     assert second.startswith(f"hashdb: {told}/none\\x9b.jpg: not a picture")
     assert all(one.isprintable() for one in done.stdout.replace("\n", ""))
     said = member.json(words[0], folder, *words[1:], status=1)
@@ -135,7 +135,11 @@ def test_a_folder_without_pictures_is_said_to_have_none(
 ) -> None:
     (tmp_path / "notes.txt").write_text("not a picture")
     done = member(*words, tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"hashdb: {tmp_path}: no pictures in this folder\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "",
+        f"hashdb: {tmp_path}: no pictures or videos in this folder\n",
+    )
     assert member.json(*words, tmp_path) == []
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.accounts.budgets import Budget, budget_amounts, query_cost
+from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm
 from tests.builders import NOON, signal
@@ -25,6 +26,7 @@ DHASH = signal(1, Algorithm.DHASH)
         (Query((PHASH,)), 1, 1),
         (Query((PHASH,) * 64), 64, 64),
         (Query((PDQ, PHASH, DHASH)), 3, 1),
+        (Query((), frames=(Frame(0.0, (PHASH, DHASH)), Frame(1.0, (PDQ,), transforms={"mirrored": (PHASH,)}))), 4, 2),
         (Query((PDQ, PHASH), transforms={"mirrored": (PDQ, PHASH), "cropped": (PHASH, DHASH)}), 6, 2),
     ],
 )

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+
+import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matching.matches import MATCHES_A_QUERY, Holder, MatchDetails, Neighbor, Query, Result
-from hashdb.domain.matching.suggestions import TEST_SIGNALS, Distances, build_results, decide, suggest
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching import suggestions
+from hashdb.domain.matching.matches import (
+    MATCHES_A_QUERY,
+    Holder,
+    MatchDetails,
+    Neighbor,
+    Query,
+    Result,
+    VideoDetails,
+)
+from hashdb.domain.matching.suggestions import TEST_SIGNALS, Distances, build_results, decide, suggest, suggest_expanded
+from hashdb.domain.matching.videos import ContributionMatched, FramesMatched, expand
 from hashdb.domain.signals import SPARSE_MARGIN, Algorithm, Signal
 from tests.builders import NOON, near, signal, sparse
 
@@ -43,6 +57,67 @@ def test_what_is_found_is_told_with_the_distance_to_the_nearest_of_a_query() -> 
     (found,), (through,) = suggest([Query((one, Signal(one.algorithm, one.value ^ 1)))], search)
     assert found == {Signal(one.algorithm, one.value ^ 1): 1, one: 1}
     assert through == {}
+
+
+def _frames(count: int) -> Query:
+    """A video of so many frames, each a second after the one before."""
+    made = tuple(Frame(float(at), (signal(at),), 90) for at in range(count))
+    return Query((), frames=made, duration=float(count))
+
+
+def test_all_frames_are_searched_for_and_what_is_found_is_told_at_their_places() -> None:
+    expanded = expand([Query((signal(900),)), _frames(400), Query((signal(901),))])
+    suggested, _, thinned = suggest_expanded(expanded, search)
+    assert not thinned
+    plain, _ = suggest(expanded.queries, search)
+    assert suggested == plain
+
+
+def test_where_very_much_is_near_fewer_frames_are_searched_for_evenly_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def search_cluster(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        return [[Neighbor(1, value ^ 1 << bit) for bit in range(10)] for value in values]
+
+    monkeypatch.setattr(suggestions, "MOST_NEAR", 2_000)
+    expanded = expand([Query((signal(900),)), _frames(1_000)])
+    suggested, _, thinned = suggest_expanded(expanded, search_cluster)
+    assert thinned == {1}
+    assert suggested[0]
+    found = [place for place, distances in enumerate(suggested[1:]) if distances]
+    assert 200 <= len(found) <= 350
+    assert max(after - before for before, after in pairwise(found)) <= 5
+
+
+def test_a_clip_is_searched_for_whole_beside_a_film_that_very_much_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = Query((), frames=tuple(Frame(float(at), (signal(5_000 + at),), 90) for at in range(10)), duration=10.0)
+    few = {signal.value for frame in clip.frames for signal in frame.signals}
+
+    def search_cluster(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        return [[Neighbor(1, value ^ 1 << bit) for bit in range(1 if value in few else 10)] for value in values]
+
+    monkeypatch.setattr(suggestions, "MOST_NEAR", 2_000)
+    expanded = expand([_frames(1_000), clip])
+    suggested, _, thinned = suggest_expanded(expanded, search_cluster)
+    assert thinned == {0}
+    assert all(suggested[place] for place in expanded.frames[1])
+    assert sum(map(len, suggested)) < 3_500
+
+
+def test_a_video_of_which_nothing_was_aligned_is_truncated() -> None:
+    matched = FramesMatched()
+    matched.truncated = True
+    query = _frames(2)
+    (told,) = build_results([query], decide([query], [{}], [{}], {}, lambda ids: {}, {0: matched}))
+    assert (told.matches, told.truncated, told.action) == ((), True, "review")
+
+
+def test_the_transform_of_a_video_as_a_whole_is_told() -> None:
+    one, two = signal(1), signal(2)
+    held = {one: [holder(one, 1)], two: [holder(two, 2)]}
+    matched = FramesMatched({2: ContributionMatched(VideoDetails(), [(held[two][0], 3, None)])})
+    query, through = _frames(2), {one: "mirror", two: "mirror"}
+    decided = decide([query], [{one: 5, two: 5}], [through], held, lambda ids: {}, {0: matched})
+    (told,) = build_results([query], decided)
+    assert {match.contribution: match.transform for match in told.matches} == {1: "mirror", 2: None}
 
 
 def test_what_only_a_transform_found_is_told_with_its_name() -> None:

@@ -14,7 +14,7 @@ from hashdb.domain.matching.suggestions import (
     contribution_of_test_item,
     near_test_item,
 )
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import PERCEPTUAL, Signal
 from hashdb.hashing import hash_file
 from scripts.test_picture import PICTURE, drawn
 
@@ -22,9 +22,9 @@ FOLDER = Path(hashdb.__file__).parent
 
 
 def test_the_published_signals_are_those_of_the_picture() -> None:
-    hashed = hash_file(PICTURE, tuple(Algorithm))
+    hashed = hash_file(PICTURE, PERCEPTUAL)
     assert hashed.signals == TEST_SIGNALS
-    assert hashed.quality == contribution_of_test_item(tuple(Algorithm)).quality
+    assert hashed.quality == contribution_of_test_item(PERCEPTUAL).quality
     assert not [signal for signal in TEST_SIGNALS if signal.fault()]
 
 
@@ -47,7 +47,7 @@ def test_no_photograph_is_near_it() -> None:
     photos = list((FOLDER / "photos").glob("*.jpg"))
     assert len(photos) == 18
     for photo in photos:
-        for signal in hash_file(photo, tuple(Algorithm)).signals:
+        for signal in hash_file(photo, PERCEPTUAL).signals:
             assert near_test_item(signal, signal.algorithm.radius) is None
 
 

@@ -10,7 +10,7 @@ from hashdb.errors import StoreBusy
 from hashdb.service import HashDB
 from hashdb.service.accounts.limits import MANY
 from hashdb.service.matching import matches
-from tests.builders import NOON, Clock, contributed, draft, hashdb, near, query, signal
+from tests.builders import NOON, Clock, clip, contributed, draft, hashdb, near, query, signal, video
 
 
 def _told(db: HashDB) -> list[Event]:
@@ -43,6 +43,16 @@ def test_the_same_query_again_and_queries_that_find_nothing_are_no_walk(db: Hash
     matches.match(db, actor, [query(seed) for seed in range(100, 300)])
     _ask(db, COMMAND_LINE, MANY)
     assert db.suspicions.log(db.store, db.now()) == 0
+
+
+def test_a_video_is_one_query_whose_frames_count(db: HashDB, actor: Actor, other: Actor) -> None:
+    contributed(db, other, video(*range(100, 110)))
+    for _ in range(MANY):
+        matches.match(db, actor, [clip(*range(100, 110))])
+    assert db.suspicions.log(db.store, db.now()) == 0
+    for away in range(MANY // 2 + 1):
+        matches.match(db, actor, [clip(*range(100, 110), away=away), clip(*range(101, 110), away=away)])
+    assert db.suspicions.log(db.store, db.now()) == 1
 
 
 def test_a_key_is_named_once_an_hour_by_all_processes(

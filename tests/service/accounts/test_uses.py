@@ -8,6 +8,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, Scope
 from hashdb.domain.contributions import Filter
+from hashdb.domain.signals import PERCEPTUAL
 from hashdb.domain.stats.counts import MAX_LAG, Lag, Use
 from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB
@@ -100,7 +101,7 @@ def test_what_a_reader_was_not_given_yet_is_counted(db: HashDB, actor: Actor, se
     since = clock()
     contributions.withdraw(db, actor, items[0].id, "other")
     assert lag() == Lag(1, since)
-    feed.exchange(db, reader, 0, 0, db.store.head().seq, 100)
+    feed.exchange(db, reader, 0, 0, db.store.head().seq, 100, PERCEPTUAL)
     assert lag() == Lag(0, None)
     assert members.key_uses(db, COMMAND_LINE, 99) == {}
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from hashdb.domain.accounts.members import COMMAND_LINE
+import pytest
+from sqlalchemy import delete
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import OpinionDraft, Stance
+from hashdb.domain.signals import Algorithm
+from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
+from hashdb.service.matching import benign
 from hashdb.service.review import opinions
-from tests.builders import Clock, contributed, draft, hashdb, member_with, signal
+from hashdb.store.contributions import contributions as contributions_in_sql
+from hashdb.store.tables import erasures, signals
+from tests.builders import Clock, contributed, draft, film, hashdb, member_with, near, signal, video
 
 
 def test_what_is_erased_leaves_the_files_of_sqlite_at_once(tmp_path: Path) -> None:
@@ -29,3 +40,53 @@ def test_what_is_erased_leaves_the_files_of_sqlite_at_once(tmp_path: Path) -> No
     assert held() == [False, False, False, True]
     elsewhere.close()
     db.close()
+
+
+def test_of_an_erased_video_no_frame_and_no_digest_is_left_in_the_files(tmp_path: Path) -> None:
+    db = hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", Clock())
+    actor = member_with(db)
+    md5, masked, blurred = signal(1, Algorithm.MD5), signal(3), signal(9)
+    # The second frame continues the first one's shot, the last one is not searched for.
+    frames = (*film(1, 3, 4), Frame(5.0, (blurred,), 20))
+    frames = (frames[0], Frame(0.5, (near(signal(1), 4),), 90), *frames[1:])
+    benign.add(db, COMMAND_LINE, BenignDraft((masked,)))
+    (one,) = contributed(db, actor, replace(video(1, signals=(md5,)), frames=frames, duration=6.0))
+    texts = [str(frame.signals[0]).partition(":")[2].encode() for frame in frames]
+    secrets = [signal(1).to_bytes(), md5.to_bytes(), masked.to_bytes(), texts[1], texts[4]]
+
+    def held() -> list[bool]:
+        octets = b"".join(path.read_bytes() for path in tmp_path.glob("hashdb.sqlite*"))
+        return [secret in octets for secret in secrets]
+
+    assert held() == [True] * 5
+    benign.delete(db, COMMAND_LINE, benign.page(db, COMMAND_LINE, 0, 10)[-1].id)
+    contributions.erase(db, COMMAND_LINE, one.id, at_once=True)
+    assert held() == [False] * 5
+    assert contributions.frames(db, COMMAND_LINE, one.id) == ()
+    db.close()
+
+
+def test_a_transaction_removes_few_frames(
+    db: HashDB, actor: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contributions_in_sql, "FRAMES_A_REQUEST", 5)
+    for made in contributed(db, actor, video(*range(6)), video(1, 2), video(3, 4, 5), draft(1), video(6)):
+        contributions.erase(db, COMMAND_LINE, made.id)
+        clock.go(seconds=1)
+    clock.go(days=90)
+    assert [contributions.purge(db) for _ in range(4)] == [1, 3, 1, 0]
+
+
+def test_what_version_0_1_0_left_of_a_video_is_removed_at_the_next_start(db: HashDB, actor: Actor) -> None:
+    erased, kept = contributed(db, actor, video(1, 2, 3, signals=(signal(1, Algorithm.MD5),)), video(4))
+    contributions.erase(db, COMMAND_LINE, erased.id)
+    contributions.start(db)
+    with db.store.begin() as tx:
+        assert tx.contributions.signals([erased.id]) != {}
+        # What that version does once the signals need not be kept any more.
+        tx.connection.execute(delete(erasures))
+        tx.connection.execute(delete(signals).where(signals.c.contribution_id == erased.id))
+    contributions.start(db)
+    with db.store.read() as tx:
+        assert tx.contributions.signals([erased.id]) == {}
+        assert list(tx.frames.of([erased.id, kept.id])) == [kept.id]

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.domain.contributions import Draft, IdempotencyKey, Receipt
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.errors import IdempotencyKeyReused, LimitReached, StoreBusy
 from hashdb.service import HashDB
+from hashdb.service.contributions import contributions
 from hashdb.service.contributions.intake import StaleRead
-from hashdb.service.contributions.recording import Request, record
+from hashdb.service.contributions.recording import Request, prepare, record
 from hashdb.service.matching import benign
-from tests.builders import Clock, draft, hashdb, member_with, signal
+from hashdb.service.views import IntakeRules
+from tests.builders import Clock, draft, hashdb, member_with, signal, video
 
 KEY = IdempotencyKey("request-1", b"1" * 32)
 
@@ -21,7 +25,7 @@ KEY = IdempotencyKey("request-1", b"1" * 32)
 def request(db: HashDB, actor: Actor, drafts: Sequence[Draft], key: IdempotencyKey | None = None) -> Request:
     assert actor.member is not None
     seq = db.follower.catch_up().seq
-    return Request(actor, actor.member, drafts, key, db.intake.rules(), seq, {})
+    return prepare(actor, actor.member, drafts, key, db.intake.rules(), seq, {})
 
 
 def receipt(outcome: Receipt | Exception) -> Receipt:
@@ -101,6 +105,20 @@ class TestTogether:
         assert isinstance(stale, StaleRead)
         assert not receipt(recorded).recorded[0].known
         assert size(db) == before + 1
+
+
+def test_while_the_database_is_locked_no_signal_is_searched_for_and_no_fingerprint_computed(
+    db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benign.add(db, COMMAND_LINE, BenignDraft((signal(2),)))
+    asked = request(db, actor, [video(1, 2, 3)])
+    called: list[str] = []
+    monkeypatch.setattr(Draft, "fingerprint", lambda draft: called.append("fingerprint"))
+    monkeypatch.setattr(IntakeRules, "touched", lambda rules, signals: called.append("touched"))
+    (outcome,) = record(db, [asked])
+    assert called == []
+    id = receipt(outcome).recorded[0].contribution.id
+    assert [frame.signals for frame in contributions.frames(db, actor, id)] == [(signal(1),), (), (signal(3),)]
 
 
 def test_a_busy_database_is_the_outcome_of_each_request(

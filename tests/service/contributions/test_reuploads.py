@@ -12,7 +12,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.contributions import Contribution, Draft, IdempotencyKey, Standing
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.review.cases import Case, CaseState, Decision, OpinionDraft, Stance
+from hashdb.domain.review.cases import OF_FRAMES, Case, CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.sharing.feed import Gone
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, RetiredKept
@@ -23,7 +23,7 @@ from hashdb.service.matching import benign, matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.sharing import feed
 from hashdb.service.views import IntakeRules
-from tests.builders import Clock, contributed, draft, hashdb, near, query, signal
+from tests.builders import Clock, contributed, draft, hashdb, near, query, signal, video
 
 PHASH = Algorithm.PHASH
 
@@ -230,6 +230,45 @@ def test_the_last_decision_to_retire_says_which_signals_hold_others(db: HashDB, 
     assert [contribution.standing for contribution in found] == [Standing.UNREVIEWED, Standing.QUARANTINED]
 
 
+def test_the_frames_of_a_retired_video_hold_what_shows_several_of_them(db: HashDB, actor: Actor, other: Actor) -> None:
+    (retired,) = contributed(db, actor, video(*range(100, 120), signals=(signal(1, Algorithm.MD5),)))
+    retire(db, other, retired.id)
+    with db.store.read() as tx:
+        assert tx.retired.shadows([retired.id]) == {retired.id: {0, OF_FRAMES}}
+    held = contributed(
+        db,
+        other,
+        video(*range(500, 505), *range(110, 113)),
+        draft(near(signal(105), 31)),
+        draft(signal(1, Algorithm.MD5)),
+        video(100),
+    )
+    # A title card that stands for five seconds is one shot.
+    free = contributed(db, other, video(100, 101, *range(600, 610)), video(*[100] * 5, 601, 602))
+    assert [one.standing for one in held] == [Standing.QUARANTINED] * 4
+    assert [one.standing for one in free] == [Standing.UNREVIEWED] * 2
+
+
+def test_a_retired_video_is_recognised_though_another_one_shows_some_of_it(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
+    first, second = contributed(db, actor, video(100, 101, 200, 201), video(100, 101, 300))
+    retire(db, other, first.id)
+    retire(db, other, second.id)
+    (again,) = contributed(db, other, video(100, 101, 300))
+    assert again.standing is Standing.QUARANTINED
+
+
+def test_a_reviewer_may_let_the_frames_of_a_video_hold_nothing(db: HashDB, actor: Actor, other: Actor) -> None:
+    (retired,) = contributed(db, actor, video(*range(100, 120), signals=(signal(1, Algorithm.MD5),)))
+    case = opinions.give(db, other, retired.id, OpinionDraft(Stance.DISPUTES, "other")).case
+    assert case is not None
+    assert [choice.place for choice in cases.list_shadow_choices(db, COMMAND_LINE, case)] == [0, OF_FRAMES]
+    cases.decide(db, COMMAND_LINE, case, Decision.RETIRE, signals=[0])
+    same, copy = contributed(db, other, video(*range(100, 120)), draft(signal(1, Algorithm.MD5)))
+    assert (same.standing, copy.standing) == (Standing.UNREVIEWED, Standing.QUARANTINED)
+
+
 def test_what_0_1_0_retired_holds_by_the_usual_signals(db: HashDB, actor: Actor, other: Actor) -> None:
     (one,) = contributed(db, actor, draft(signal(1), *PLANTED))
     retire(db, other, one.id)
@@ -240,7 +279,7 @@ def test_what_0_1_0_retired_holds_by_the_usual_signals(db: HashDB, actor: Actor,
 
 
 def test_the_log_tells_which_places_hold_others_and_no_value(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(signal(1), signal(1, PHASH), *PLANTED))
+    (one,) = contributed(db, actor, draft(signal(1), signal(1, PHASH), *PLANTED[1:]))
     retire(db, other, one.id)
     with db.store.read() as tx:
         (decided,) = tx.audit.events(0, 99, None, "case.decided", None)

@@ -31,6 +31,7 @@ from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.sharing.webhooks import Topic, WebhookChange, WebhookDraft
+from hashdb.domain.signals import PERCEPTUAL
 from hashdb.domain.stats.counts import RefusalReason
 from hashdb.domain.times import Period
 from hashdb.errors import InvalidInput
@@ -173,7 +174,7 @@ CHANGES: dict[str, Verb] = {
     "proposals.drop": lambda db, actor, id: proposals.drop(db, COMMAND_LINE, 1),
     "proposals.expire": lambda db, actor, id: proposals.expire(db),
     "feed.read": lambda db, actor, id: feed.read(db, actor, 0, 10),
-    "feed.exchange": lambda db, actor, id: feed.exchange(db, actor, 0, 0, 1, 10),
+    "feed.exchange": lambda db, actor, id: feed.exchange(db, actor, 0, 0, 1, 10, PERCEPTUAL),
     "feed.log_feed_read": lambda db, actor, id: feed.log_feed_read(db, actor),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),

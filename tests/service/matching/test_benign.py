@@ -10,15 +10,16 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.contributions import Contribution
+from hashdb.domain.frames import Frame
 from hashdb.domain.matching.benign import REFUSAL, BenignDraft, BenignEntry, BenignFilter, BenignImpact
 from hashdb.domain.sharing.feed import Gone
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.errors import InvalidInput, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign, matches
 from hashdb.service.sharing import feed
-from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with, near, query, signal
+from tests.builders import NOON, RULES, Clock, contributed, draft, hashdb, member_with, near, query, signal, video
 
 
 def listed(db: HashDB, *signals: Signal, note: str = "", **radius: int) -> BenignEntry:
@@ -64,11 +65,11 @@ def test_what_is_close_to_a_benign_signal_is_refused_at_that_signal(db: HashDB, 
     assert contributed(db, actor, draft(outside))[0].signals == (outside,)
 
 
-@pytest.mark.parametrize("algorithm", Algorithm)
+@pytest.mark.parametrize("algorithm", PERCEPTUAL)
 def test_the_radius_is_half_the_algorithms_where_none_is_named(
     database_url: str, algorithm: Algorithm, clock: Clock
 ) -> None:
-    db = hashdb(database_url, clock, replace(RULES, algorithms=tuple(Algorithm)))
+    db = hashdb(database_url, clock, replace(RULES, algorithms=PERCEPTUAL))
     actor, radius = member_with(db), algorithm.radius // 2
     entry = listed(db, signal(1, algorithm))
     assert entry.radius == {algorithm: radius}
@@ -105,6 +106,28 @@ def test_in_the_feed_masked_signals_are_left_out_and_an_item_without_any_is_gone
     shown, again = fed(db, actor)[both.id], fed(db, actor)[one.id]
     assert isinstance(shown, Contribution) and shown.signals == (signal(1), signal(2))
     assert isinstance(again, Contribution) and again.signals == one.signals
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+def test_a_title_card_of_a_video_is_masked_with_all_its_frames_and_unmasked(
+    db: HashDB, actor: Actor, other: Actor, is_before: bool
+) -> None:
+    # The card stands for three seconds, and its frames differ a little.
+    card = [near(signal(1), bits, bits) for bits in (0, 2, 4)]
+    frames = [Frame(float(at), (one,), 90) for at, one in enumerate([*card, signal(2), signal(3), signal(4)])]
+    film_draft = replace(video(2, 3, 4), frames=tuple(frames), duration=6.0)
+    entry = listed(db, signal(1)) if is_before else None
+    (film,) = contributed(db, actor, film_draft)
+    entry = entry or listed(db, signal(1))
+    assert contributions.get(db, actor, film.id).masked == 1
+    assert found(db, other, 1) == [] and found(db, other, 3) == [film.id]
+    shown = fed(db, other)[film.id]
+    assert isinstance(shown, Contribution)
+    assert shown.frames == contributions.frames(db, actor, film.id)
+    assert [frame.signals for frame in shown.frames] == [(), (), (), *[(signal(seed),) for seed in (2, 3, 4)]]
+    benign.delete(db, COMMAND_LINE, entry.id)
+    assert contributions.frames(db, actor, film.id) == film_draft.frames
+    assert found(db, other, 1) == [film.id]
 
 
 def test_deleting_one_unmasks_what_no_other_masks(db: HashDB, actor: Actor, other: Actor) -> None:
@@ -170,11 +193,13 @@ def test_the_list_goes_page_by_page_and_an_entry_is_deleted_once(db: HashDB) -> 
 
 
 def test_every_fault_of_an_entry_is_told(db: HashDB) -> None:
-    asked = BenignDraft((signal(1), signal(1, Algorithm.DHASH)), {Algorithm.PDQ: 32})
+    digest = signal(1, Algorithm.MD5)
+    asked = BenignDraft((signal(1), signal(1, Algorithm.DHASH), digest), {Algorithm.PDQ: 32})
     with pytest.raises(InvalidInput) as refusal:
         benign.add(db, COMMAND_LINE, asked)
     assert [str(fault) for fault in refusal.value.faults] == [
         "signals[1]: dhash is not enabled on this service: pdq, phash256, phash",
+        "signals[2]: md5 is a digest: it is near no other content",
         "radius.pdq: the radius of pdq must be 0 to 31 bits",
     ]
 
@@ -229,6 +254,13 @@ def test_the_effect_of_an_entry_is_told_before_it_is_added(db: HashDB, actor: Ac
     assert benign.effect(db, COMMAND_LINE, asked) == BenignImpact(0, 0, 0, 0), "it is masked already"
     with pytest.raises(NotFound):
         benign.suppressed_by(db, COMMAND_LINE, 99)
+
+
+def test_a_video_with_a_digest_is_not_silenced_by_what_masks_its_frames(db: HashDB, actor: Actor) -> None:
+    contributed(db, actor, video(1), video(1, signals=(signal(1, Algorithm.MD5),)), video(1, 2))
+    assert benign.effect(db, COMMAND_LINE, BenignDraft((signal(1),))) == BenignImpact(3, 3, 1, 1)
+    entry = listed(db, signal(1))
+    assert benign.suppressed_by(db, COMMAND_LINE, entry.id) == BenignImpact(3, 3, 1, 1)
 
 
 def test_the_list_is_filtered(db: HashDB) -> None:

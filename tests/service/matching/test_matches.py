@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +20,7 @@ from hashdb.domain.contributions import Contribution, Filter, Standing, Status
 from hashdb.domain.matching.matches import Match, Query, Result
 from hashdb.domain.matching.suggestions import TEST_ID, TEST_SIGNALS
 from hashdb.domain.review.cases import OpinionDraft, Stance
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.errors import InvalidInput, MemberSuspended, ScopeMissing, TooManyAtOnce
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
@@ -30,11 +30,13 @@ from hashdb.service.matching import matches
 from hashdb.service.matching.matches import FEW
 from hashdb.service.review import opinions
 from hashdb.service.sharing import feed
+from hashdb.store.matching.matches import Holders
 from tests.builders import (
     NOON,
     RULES,
     Clock,
     again,
+    clip,
     contributed,
     draft,
     hashdb,
@@ -43,6 +45,7 @@ from tests.builders import (
     query,
     signal,
     sparse,
+    video,
 )
 
 PDQ, PHASH256, PHASH = Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH
@@ -348,6 +351,34 @@ def test_batches_come_one_after_the_other_and_single_matches_pass_them(db: HashD
         assert [len(one.result(20).results) for one in waiting] == [FEW + 1] * EACH
 
 
+def test_for_a_picture_the_times_of_the_videos_that_are_returned_are_read(
+    db: HashDB, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def times(self: Holders, found: Mapping[int, Collection[Signal]], most: int) -> Any:
+        read.extend(found)
+        return every(self, found, most)
+
+    every = Holders.times
+    made = contributed(db, actor, *[video(seed, 1, 50) for seed in range(10, 22)])
+    monkeypatch.setattr("hashdb.domain.matching.suggestions.MATCHES_A_QUERY", 3)
+    monkeypatch.setattr(Holders, "times", times)
+    (result,) = match(db, actor, query(1))
+    assert [(found.contribution, found.at) for found in result.matches] == [(one.id, (1.0,)) for one in made[:3]]
+    assert result.truncated
+    assert read == [one.id for one in made[:3]]
+
+
+def test_a_video_waits_for_its_turn_as_a_batch_does(db: HashDB, actor: Actor) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with db.batches.turn("key:0"):
+            waiting = pool.submit(matches.match, db, actor, [clip(*range(FEW))])
+            wait_until(lambda: db.batches.waiting == 1)
+            assert len(match(db, actor, clip(*range(FEW - 1)))) == 1
+        assert len(waiting.result(20).results) == 1
+
+
 def test_a_batch_of_another_key_waits_for_one_batch_of_a_key_that_sends_many(db: HashDB) -> None:
     greedy, other = member_with(db), member_with(db)
     many, done = [query(seed) for seed in range(FEW + 1)], list[str]()
@@ -439,7 +470,7 @@ def test_phash_alone_is_no_match_where_another_algorithm_could_have_agreed(db: H
 def test_the_test_item_matches_in_an_empty_database_and_is_in_no_feed(db: HashDB, actor: Actor) -> None:
     (result,) = matches.match(db, actor, [Query(TEST_SIGNALS[:3])]).results
     (found,) = result.matches
-    assert (found.contribution, found.labels, found.agree) == (TEST_ID, ("test",), tuple(Algorithm)[:3])
+    assert (found.contribution, found.labels, found.agree) == (TEST_ID, ("test",), PERCEPTUAL[:3])
     assert result.action == "review"
     shown = contributions.get(db, actor, TEST_ID)
     assert shown.signals == tuple(one for one in TEST_SIGNALS if one.algorithm in db.rules.algorithms)

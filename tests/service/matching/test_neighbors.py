@@ -11,7 +11,7 @@ from hashdb.errors import InvalidInput, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign, neighbors
-from tests.builders import contributed, draft, near, signal
+from tests.builders import contributed, draft, near, signal, video
 
 PDQ, PHASH = Algorithm.PDQ, Algorithm.PHASH
 
@@ -31,6 +31,27 @@ def test_neighbors_come_nearest_first_whoever_holds_them_and_whatever_became_of_
     assert found[0].pairs[PDQ] == (signal(1), near(signal(1), 8))
     assert far.id not in {each.contribution.id for each in found}
     assert len(neighbors.list_near(db, COMMAND_LINE, one.id, 1)) == 1
+
+
+def test_the_neighbors_of_a_video_are_those_of_its_frames_and_of_its_file(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
+    md5 = signal(1, Algorithm.MD5)
+    film, frame, part, same, _ = contributed(
+        db,
+        actor,
+        video(1, 2, 3, 4, signals=(md5,)),
+        draft(near(signal(2), 10)),
+        video(7, 3, 8),
+        draft(md5, quality=None),
+        draft(9),
+    )
+    found = neighbors.list_near(db, COMMAND_LINE, film.id, 10)
+    assert {each.contribution.id: dict(each.distance) for each in found} == {
+        frame.id: {Algorithm.PDQ: 10},
+        part.id: {Algorithm.PDQ: 0},
+        same.id: {Algorithm.MD5: 0},
+    }
 
 
 def test_what_is_asked_about_is_looked_for_within_twice_the_radius(db: HashDB, actor: Actor) -> None:

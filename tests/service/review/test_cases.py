@@ -41,7 +41,7 @@ from hashdb.service.matching import matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.sharing import feed
 from hashdb.service.stats import counts
-from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, near, query, signal
+from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, near, query, signal, video
 from tests.service.concurrently import at_once
 
 CONFIRMS = OpinionDraft(Stance.CONFIRMS)
@@ -394,6 +394,12 @@ def test_the_effect_tells_who_would_match_it_no_longer(db: HashDB, actor: Actor,
     contributions.withdraw(db, actor, same.id, "other")
     assert cases.impact(db, COMMAND_LINE, one.id).equal == 1
     assert not cases.impact(db, COMMAND_LINE, same.id).matches
+
+
+def test_the_effect_counts_what_has_several_frames_of_a_video(db: HashDB, actor: Actor, other: Actor) -> None:
+    (film,) = contributed(db, actor, video(*range(100, 110)))
+    contributed(db, other, video(102, 103, 104), video(100, 101, 200, 201), draft(300))
+    assert cases.impact(db, COMMAND_LINE, film.id).equal == 1
 
 
 def test_effects_are_for_who_audits_or_reviews(db: HashDB, actor: Actor) -> None:

@@ -18,7 +18,7 @@ from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.review.twins import NearSignals, search_near
-from tests.builders import Clock, contributed, draft, hashdb, near, query, signal
+from tests.builders import Clock, contributed, draft, hashdb, near, query, signal, video
 
 DISPUTES = OpinionDraft(Stance.DISPUTES, "other")
 PHASH = Algorithm.PHASH
@@ -116,15 +116,36 @@ def test_a_twin_that_is_contributed_after_the_index_was_asked_is_found(
     assert case is not None
     elsewhere, made = hashdb(database_url, clock), list[Contribution]()
 
-    def contribute_after(db: HashDB, asked: Iterable[Signal]) -> NearSignals:
-        found = search_near(db, asked)
-        made.extend(contributed(elsewhere, actor, draft(near(signal(1), 32)), draft(3)))
+    def contribute_after(db: HashDB, asked: Iterable[Signal], frames: Iterable[Signal]) -> NearSignals:
+        found = search_near(db, asked, frames)
+        made.extend(contributed(elsewhere, actor, draft(near(signal(1), 32)), draft(3), video(1, 4, 5), video(1)))
         return found
 
     monkeypatch.setattr("hashdb.service.review.cases.search_near", contribute_after)
     cases.decide(db, COMMAND_LINE, case, Decision.RETIRE)
-    assert standings(db, *made) == [Standing.QUARANTINED, Standing.UNREVIEWED]
+    expected = [Standing.QUARANTINED, Standing.UNREVIEWED, Standing.UNREVIEWED, Standing.QUARANTINED]
+    assert standings(db, *made) == expected
     elsewhere.close()
+
+
+def test_a_retired_video_takes_what_shows_several_of_its_shots_along(db: HashDB, actor: Actor, other: Actor) -> None:
+    one, part, intro, still, frame = contributed(
+        db,
+        actor,
+        video(*range(100, 120)),
+        video(*range(500, 505), *range(110, 113)),
+        video(100, 101, *range(600, 620)),
+        draft(3),
+        draft(near(signal(105), 31)),
+    )
+    retire(db, other, one.id)
+    assert standings(db, one, part, intro, still, frame) == [
+        Standing.RETIRED,
+        Standing.QUARANTINED,
+        Standing.UNREVIEWED,
+        Standing.UNREVIEWED,
+        Standing.QUARANTINED,
+    ]
 
 
 def test_many_twins_are_quarantined_with_few_statements(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 
 from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.frames import Frame
 from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.sharing.feed import ExchangePage
+from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.review import opinions
 from hashdb.service.sharing import feed
-from tests.builders import Clock, contributed, draft, member_with, signal
+from hashdb.store.contributions.frames import Frames
+from tests.builders import Clock, contributed, draft, film, member_with, signal, video
 
+PDQ = (Algorithm.PDQ,)
 CONFIRMS = OpinionDraft(Stance.CONFIRMS)
 
 
@@ -21,7 +27,7 @@ def all_pages(db: HashDB, actor: Actor, since: int, limit: int = 2) -> list[Exch
     pages: list[ExchangePage] = []
     after, upto = since, feed.head(db, actor)
     while not pages or pages[-1].more:
-        pages.append(feed.exchange(db, actor, since, after, upto, limit))
+        pages.append(feed.exchange(db, actor, since, after, upto, limit, PDQ))
         after = pages[-1].checkpoint
     assert after == upto
     return pages
@@ -29,7 +35,7 @@ def all_pages(db: HashDB, actor: Actor, since: int, limit: int = 2) -> list[Exch
 
 def told(pages: list[ExchangePage]) -> dict[object, list[int]]:
     """The contributions by which each value matches, of the last record of it."""
-    return {one.signal: [each.id for each in one.contributions] for page in pages for one in page.records}
+    return {one.value: [each.id for each in one.contributions] for page in pages for one in page.records}
 
 
 def test_pages_lead_to_what_there_is(db: HashDB, actor: Actor, other: Actor) -> None:
@@ -97,10 +103,47 @@ def test_an_opinion_on_a_value_is_one_on_all_that_others_contribute_with_it(
     assert [fault.at for fault in caught.value.faults] == ["said[1]"]
 
 
+def test_a_picture_is_gone_though_a_video_shows_it_in_a_frame(db: HashDB, actor: Actor, other: Actor) -> None:
+    (one,) = contributed(db, actor, draft(1))
+    contributed(db, actor, video(1, 2, signals=(signal(3),)))
+    assert told(all_pages(db, other, 0)) == {signal(1): [one.id], signal(3): [one.id + 1]}
+    assert feed.judge(db, other, [(signal(1), CONFIRMS)], "said") == 1
+    had = feed.head(db, other)
+    contributions.withdraw(db, actor, one.id, "other")
+    assert told(all_pages(db, other, had)) == {signal(1): []}
+
+
+def test_of_other_videos_that_begin_the_same_the_frames_are_read_once_for_a_page_and_few_at_a_time(
+    db: HashDB, actor: Actor, other: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [one.id for one in contributed(db, actor, *[video(1, 2, 3, seed) for seed in range(100, 104)])]
+    same, long = contributed(db, other, video(1, 2, 3), video(1, 2))
+    twin, again, _ = contributed(db, actor, video(1, 2, 3), video(1, 2), video(1))
+    had = feed.head(db, actor)
+    for id in (same.id, long.id):
+        opinions.give(db, actor, id, CONFIRMS)
+    read: list[list[int]] = []
+    of = Frames.of
+
+    def noted(frames: Frames, ids: Collection[int], *, suppressed: bool = False) -> dict[int, tuple[Frame, ...]]:
+        read.append(sorted(ids))
+        return of(frames, ids, suppressed=suppressed)
+
+    monkeypatch.setattr(Frames, "of", noted)
+    monkeypatch.setattr(feed, "FRAMES_A_REQUEST", 8)
+    page = feed.exchange(db, actor, had, had, feed.head(db, actor), 9, PDQ, videos=True)
+    assert told([page]) == {film(1, 2, 3): [same.id, twin.id], film(1, 2): [long.id, again.id]}
+    first, *further = read
+    assert first == [same.id, long.id]
+    # The one with a single frame is neither of them.
+    assert sorted(id for ids in further for id in ids) == [*others, twin.id, again.id]
+    assert {len(ids) for ids in further} <= {1, 2}
+
+
 def test_reading_takes_the_scope_feed_and_judging_match(db: HashDB) -> None:
     with pytest.raises(ScopeMissing):
         feed.head(db, member_with(db, Scope.MATCH))
     with pytest.raises(ScopeMissing):
-        feed.exchange(db, member_with(db, Scope.MATCH), 0, 0, 1, 1)
+        feed.exchange(db, member_with(db, Scope.MATCH), 0, 0, 1, 1, PDQ)
     with pytest.raises(ScopeMissing):
         feed.judge(db, member_with(db, Scope.FEED), [], "said")

@@ -15,14 +15,15 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, MemberChange, MemberStatus, Scope
-from hashdb.domain.contributions import Amendment, Contribution
+from hashdb.domain.contributions import Amendment, Contribution, Media
+from hashdb.domain.frames import Frame
 from hashdb.domain.sharing.feed import Change, Gone
 from hashdb.errors import FeedRestarted, MemberSuspended, ScopeMissing, StoreBusy
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.sharing import feed
-from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with
+from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, signal
 from tests.service.concurrently import at_once
 from tests.service.copies import Copy
 
@@ -52,6 +53,19 @@ def test_a_reader_holds_what_is_active_with_signals_and_without_references(db: H
     ]
     assert (page.checkpoint, page.more) == (head(db), False)
     assert "reference" in next(c.what.hidden for c in page.changes if isinstance(c.what, Contribution))
+
+
+def test_a_page_has_at_most_20_000_frames_and_at_least_one_video(db: HashDB, actor: Actor) -> None:
+    still = tuple(Frame(float(at), (signal(1),), 90) for at in range(7_200))
+    films = [draft(media=Media.VIDEO, frames=still[:-number], duration=7_200.0) for number in (1, 2, 3)]
+    made = [one.id for film in films for one in contributed(db, actor, film)]
+    first = feed.read(db, actor, 0, 1_000)
+    second = feed.read(db, actor, first.checkpoint, 1_000)
+    assert [change.what.id for change in first.changes if isinstance(change.what, Contribution)] == made[:2]
+    assert [change.what.id for change in second.changes if isinstance(change.what, Contribution)] == made[2:]
+    assert (first.more, second.more) == (True, False)
+    (alone,) = feed.read(db, actor, 0, 1).changes
+    assert isinstance(alone.what, Contribution) and alone.what.frames == films[0].frames
 
 
 def test_other_events_are_not_in_the_feed_but_move_the_checkpoint(db: HashDB, actor: Actor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 from hashdb.domain.contributions import Standing
@@ -12,7 +13,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import ANY_ALGORITHM, Cell, CountKind, Hit, MatchLog, QueryOutcome
 from hashdb.service.stats.buffer import StatsBuffer
 from hashdb.settings import Settings
-from tests.builders import NOON, query, signal
+from tests.builders import NOON, clip, query, signal
 
 DAY = NOON.date()
 MATCH = Match(17, {Algorithm.PDQ: 6}, ("glorification",), None, Standing.UNREVIEWED, (), None, NOON)
@@ -39,6 +40,15 @@ def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
         )
     }
     assert tally.found() == [Hit(DAY, 3, 17, NOON, NOON, 40, 1, {"pdq": 6})]
+
+
+def test_the_frames_of_a_video_and_a_digest_count_by_their_algorithms() -> None:
+    tallies = StatsBuffer()
+    found = MATCH._replace(distance={}, digest=Algorithm.MD5)
+    asked = replace(clip(1, 2, 3), signals=(signal(1, Algorithm.MD5),))
+    tallies.match(NOON, 3, [asked], Answer((Result(None, (found,), 1),), 40))
+    counted = {ANY_ALGORITHM: QueryOutcome.HIT, "md5": QueryOutcome.HIT, "pdq": QueryOutcome.NONE}
+    assert tallies.take().numbers()[DAY] == {_query(name, outcome): 1 for name, outcome in counted.items()}
 
 
 def test_hits_of_one_contribution_become_one_that_keeps_the_first_distance() -> None:

@@ -6,12 +6,14 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from hashdb.domain.accounts.members import Member, MemberChange, MemberDraft, MemberKind, MemberStatus
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Media, Standing, Status
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store import Store
+from hashdb.store.tables import signals
 from tests.builders import NOON, draft, signal
 
 MICROSECOND = timedelta(microseconds=1)
@@ -234,3 +236,17 @@ class TestPages:
             while page := tx.contributions.page(Filter(), seen[-1] if seen else 0, 2, NOON):
                 seen += [one.id for one in page]
         assert seen == ids
+
+
+def test_digests_are_apart_from_what_version_0_1_0_reads_and_come_back_in_their_order(
+    store: Store, member: Member
+) -> None:
+    mixed = [signal(1, Algorithm.MD5), signal(1), signal(1, Algorithm.SHA256), signal(2)]
+    with store.begin() as tx:
+        one, other = tx.contributions.add(member, [draft(*mixed), draft(*mixed[:1])], NOON)
+        assert tx.contributions.signals([one.id, other.id]) == {one.id: tuple(mixed), other.id: tuple(mixed[:1])}
+        assert set(tx.connection.scalars(select(signals.c.algorithm))) == {"pdq"}
+        for algorithm, ids in ((Algorithm.MD5, [one.id, other.id]), (Algorithm.PDQ, [one.id])):
+            chosen = tx.contributions.page(Filter(algorithm=algorithm), 0, 10, NOON)
+            assert [contribution.id for contribution in chosen] == ids
+        assert tx.neighbors.holding(mixed[:2], 10) == {one.id: mixed[:2], other.id: mixed[:1]}

@@ -35,10 +35,10 @@ def test_of_what_was_retired_the_signals_that_cast_a_shadow_are_found_whatever_i
             tx.cases.decide(tx.cases.open(id, "other", NOON, NOON).id, decision, None, str(SYSTEM), NOON, shadow)
         tx.statuses.judge([ids[0], ids[2], ids[3]], Standing.RETIRED)
         asked = [signal(seed) for seed in (1, 2, 3, 4)]
-        assert tx.retired.among(asked) == {signal(1): ids[0]}
+        assert tx.retired.among(asked) == {signal(1): (ids[0], ids[2])}
         assert tx.retired.shadows(ids) == {id: {1} if id == ids[3] else {0} for id in ids}
         tx.contributions.withdraw(ids[0], "other", NOON)
-        assert tx.retired.among(asked) == {signal(1): ids[0]}
+        assert tx.retired.among(asked) == {signal(1): (ids[0], ids[2])}
 
 
 def test_what_a_member_holds_and_matches_is_found_by_signals_and_by_number(store: Store, member: Member) -> None:

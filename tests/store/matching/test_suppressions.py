@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from hashdb.domain.accounts.members import Member
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+
+from hashdb.domain.accounts.members import Member, MemberDraft, MemberKind
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm
 from hashdb.store import Store
 from hashdb.store.matching.benign import HeldSignal
-from tests.builders import NOON, draft, near, signal
+from tests.builders import NOON, draft, near, signal, video
 
 
 def test_signals_are_masked_assigned_and_unmasked(store: Store, member: Member) -> None:
@@ -15,7 +20,7 @@ def test_signals_are_masked_assigned_and_unmasked(store: Store, member: Member) 
         one, two = tx.contributions.add(member, [draft(1, 2, 3), draft(2)], NOON)
         first, second = (tx.benign.add(BenignDraft((signal(9),)), NOON).id for _ in range(2))
         assert tx.suppressions.holders({signal(2), signal(7), near(signal(2), 1)}) == [one.id, two.id]
-        held = [held for held in tx.suppressions.matching([one.id, two.id]) if held.signal != signal(1)]
+        held = list(tx.suppressions.matching([one.id, two.id], {signal(2), signal(7), signal(3), signal(9)}))
         assert held == [
             HeldSignal(one.id, 1, signal(2)),
             HeldSignal(one.id, 2, signal(3)),
@@ -43,6 +48,42 @@ def test_many_are_masked_at_once(store: Store, member: Member) -> None:
         entry = tx.benign.add(BenignDraft((signal(1),)), NOON).id
         ids = tx.suppressions.holders({signal for one in added for signal in one.signals})
         assert ids == [one.id for one in added]
-        tx.suppressions.suppress(tx.suppressions.matching(ids), entry)
+        tx.suppressions.suppress(
+            tx.suppressions.matching(ids, {signal for one in added for signal in one.signals}), entry
+        )
         assert b"".join(tx.matches.every(Algorithm.PDQ)) == b""
         assert len(tx.suppressions.suppressed(entry, 5000)) == 1300
+
+
+def test_many_values_of_many_contributions_are_not_looked_up_by_pairs(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'hashdb.sqlite'}"
+    asked: list[tuple[str, Any]] = []
+
+    def note(*said: Any) -> None:
+        if "FROM signals" in said[2]:
+            asked.append((said[2], said[3]))
+
+    store = Store(url)
+    store.migrate()
+    with store.begin() as tx:
+        member = tx.members.add(MemberDraft("Member", MemberKind.PLATFORM), NOON)
+        one, two = (added.id for added in tx.contributions.add(member, [video(1, 2), video(2, 3)], NOON))
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        with store.read() as tx:
+            assert len(list(tx.suppressions.held([one], {signal(1), signal(2)}))) == 2
+            assert len(tx.matches.times({one: {signal(1), signal(2)}, two: {signal(2)}})) == 3
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    store.close()
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        steps = [
+            str(row[3])
+            for text, values in asked
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)
+        ]
+    engine.dispose()
+    found = [step for step in steps if "SEARCH signals" in step]
+    assert len(found) == 2
+    assert all(step.endswith("(algorithm=? AND value=?)") for step in found), steps

@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from hashlib import md5, sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
 
 from hashdb.domain.accounts.members import Scope
+from hashdb.hashing.decoding import NO_EXTRA
+from tests.films import encoded, film, pictures
+from tests.hashing.samples import drawn
 from tests.web.callers import Caller, Service, body, faults, problem, service_at
 from tests.web.pictures import SAID, form, multipart, photo
 
@@ -92,7 +97,7 @@ def test_what_is_said_is_json_in_utf_8_once(caller: Caller) -> None:
 
 def test_what_is_said_may_come_as_a_file(caller: Caller) -> None:
     text = json.dumps({**SAID, "reference": "caf\u00e9"}, ensure_ascii=False).encode()
-    sent = {"data": {"file": (io.BytesIO(photo(31)), "a.png"), "metadata": (io.BytesIO(text), "said.json")}}
+    sent = {"data": {"file": (io.BytesIO(photo(999)), "a.png"), "metadata": (io.BytesIO(text), "said.json")}}
     assert body(caller.post(URL, **sent))["contributions"][0]["reference"] == "caf\u00e9"
 
 
@@ -182,3 +187,88 @@ def test_only_the_algorithms_in_force_are_computed() -> None:
         picture = _hashed(service.caller(), photo())
     assert [signal.partition(":")[0] for signal in picture["signals"]] == ["dhash"]
     assert picture["quality"] is None
+
+
+def test_a_request_mixes_pictures_and_videos_in_order(caller: Caller) -> None:
+    answer = body(caller.post("/v1/signals", **form(photo(1), film(), photo(2))))
+    first, video, second = answer["pictures"]
+    assert [first, second] == [_hashed(caller, photo(1)), _hashed(caller, photo(2))]
+    assert set(video) == {"signals", "quality", "duration", "frames"}
+    assert video["signals"] == [f"sha256:{sha256(film()).hexdigest()}", f"md5:{md5(film()).hexdigest()}"]
+    assert (video["quality"], video["duration"]) == (None, pytest.approx(6.0, abs=0.2))
+    times = [frame["at"] for frame in video["frames"]]
+    assert times == sorted(times) and len(times) >= 6
+    assert all(frame["signals"][0].startswith("pdq:") for frame in video["frames"])
+
+
+def test_a_video_is_contributed_and_a_clip_of_it_is_found_with_its_seconds(service: Service, caller: Caller) -> None:
+    response = caller.post(URL, **form(film(5, 12.0), photo(999), said=SAID))
+    assert response.status_code == 201
+    video, picture = body(response)["contributions"]
+    assert (video["media"], video["quality"], video["duration"]) == ("video", None, pytest.approx(12.0, abs=0.2))
+    assert [signal.partition(":")[0] for signal in video["signals"]] == ["sha256", "md5"]
+    assert video["frame_count"] == len(body(caller.get(f"/v1/contributions/{video['id']}/frames"))["frames"]) >= 12
+    assert (picture["media"], "frame_count" in picture) == ("image", False)
+    clip = encoded(pictures(5, 12.0)[30:90])
+    results = body(service.caller().post("/v1/matches/media", **form(photo(999), clip)))["results"]
+    found = [[match["contribution"] for match in result["matches"]] for result in results]
+    assert picture["id"] in found[0] and found[1][0] == video["id"]
+    assert results[1]["signals"] == [f"sha256:{sha256(clip).hexdigest()}", f"md5:{md5(clip).hexdigest()}"]
+    (segment, *_) = results[1]["matches"][0]["segments"]
+    assert segment["listed"] == pytest.approx([3.0, 9.0], abs=1.0)
+    assert segment["query"] == pytest.approx([0.0, 6.0], abs=1.0)
+
+
+def test_the_same_video_is_known_and_found_by_its_digest(service: Service, caller: Caller) -> None:
+    for known in (False, True):
+        (made,) = body(caller.post(URL, **form(film(6), said=SAID)))["contributions"]
+        assert made["known"] is known
+    (result,) = body(service.caller().post("/v1/matches/media", **form(film(6))))["results"]
+    assert result["matches"][0]["digest"] == "sha256"
+
+
+def test_what_is_said_of_the_medium_is_kept_unless_it_is_the_default(caller: Caller) -> None:
+    (made,) = body(caller.post(URL, **form(film(7), said={**SAID, "media": "document"})))["contributions"]
+    assert made["media"] == "document"
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+def test_several_frames_are_a_video_and_one_is_a_picture(caller: Caller, format: str) -> None:
+    shown = [drawn(seed=seed) for seed in (1, 2, 3)]
+    still, moving = io.BytesIO(), io.BytesIO()
+    shown[0].save(still, format)
+    shown[0].save(moving, format, save_all=True, append_images=shown[1:], duration=1_000)
+    picture, video = body(caller.post("/v1/signals", **form(still.getvalue(), moving.getvalue())))["pictures"]
+    assert "frames" not in picture and picture["quality"] >= 50
+    assert (len(video["frames"]), video["duration"]) == (3, 3.0)
+
+
+def test_a_damaged_video_is_taken_as_far_as_it_is_read_and_says_so(caller: Caller) -> None:
+    shown, file = [drawn(seed=seed) for seed in range(4)], io.BytesIO()
+    shown[0].save(file, "GIF", save_all=True, append_images=shown[1:], duration=1_000)
+    cut = file.getvalue()[: len(file.getvalue()) * 5 // 8]
+    (video,) = body(caller.post("/v1/signals", **form(cut)))["pictures"]
+    assert 2 <= len(video["frames"]) < 4
+    assert video["incomplete"].startswith("the video is damaged: only the first")
+    (made,) = body(caller.post(URL, **form(cut, said=SAID)))["contributions"]
+    (result,) = body(caller.post("/v1/matches/media", **form(cut)))["results"]
+    assert made["incomplete"] == result["incomplete"] == video["incomplete"]
+    assert "incomplete" not in body(caller.get(f"/v1/contributions/{made['id']}"))
+
+
+@pytest.mark.parametrize("url", ["/v1/signals", "/v1/matches/media", URL])
+def test_without_the_extra_a_video_is_refused_with_what_to_install(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "av.py").write_text("raise ImportError('not installed')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with service_at(f"sqlite:///{tmp_path}/hashdb.sqlite") as service:
+        answer = service.caller().post(url, **form(film(), said=SAID if url == URL else None))
+        assert NO_EXTRA in problem(answer, 415, "unreadable-picture")["detail"]
+
+
+def test_a_video_that_was_sent_before_with_the_same_idempotency_key_is_answered_the_same(caller: Caller) -> None:
+    headers = {"Idempotency-Key": "one"}
+    first, again = (caller.post(URL, **form(film(9), said=SAID), headers=headers) for _ in range(2))
+    assert body(first) == body(again)
+    problem(caller.post(URL, **form(film(10), said=SAID), headers=headers), 409, "idempotency-key-reused")

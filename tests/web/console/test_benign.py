@@ -10,6 +10,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.service.matching import benign
 from tests.builders import near, signal
+from tests.films import film
 from tests.web.callers import Service, item
 from tests.web.console.visitors import Visitor, faults, heading
 from tests.web.pictures import photo
@@ -64,6 +65,10 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"signals": str(signal(1)), "note": "x" * 201}, "note"),
     ({"file": (BytesIO(b"no picture"), "a.png")}, "file"),
 ]
+
+
+def test_a_video_is_told_to_be_one(ada: Visitor) -> None:
+    assert "is a video" in faults(ada.post(NEW, {"file": (BytesIO(film()), "a.mp4")}))["file"]
 
 
 def test_each_wrong_field_is_told_at_it(service: Service, ada: Visitor) -> None:

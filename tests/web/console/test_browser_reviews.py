@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from hashdb.domain.accounts.users import Role
 from hashdb.service.ledger import checkpoints
 from hashdb.service.stats import counts
 from tests.builders import near, signal
+from tests.web.api.test_videos import frames, video
 from tests.web.callers import Service, item
 from tests.web.console.browsers import EVERY_WAY, View, Watched, faults, listening
 from tests.web.console.visitors import added
@@ -30,6 +32,8 @@ PAGES = [
     "/console/contributions/1",
     "/console/contributions/4",
     "/console/contributions/4/case",
+    "/console/contributions/6",
+    "/console/contributions/6/shots",
     "/console/contributions/4/erasure",
     "/console/cases",
     "/console/cases?state=decided",
@@ -52,7 +56,7 @@ def address(service: Service) -> Iterator[str]:
         item(3),
         item(4, signals=[str(signal(seed)) for seed in range(40, 60)], reference="ours"),
     )
-    beta.contribute(item(signals=[str(near(signal(1), 6))]))
+    beta.contribute(item(signals=[str(near(signal(1), 6))]), video(*range(100, 120)))
     for id in (1, 2, 3):
         said = {"opinion": "disputes", "reason": "edsa_context", "note": "a broadcast shows it"}
         assert beta.post(f"/v1/contributions/{id}/opinions", said).status_code == 201
@@ -115,13 +119,13 @@ def test_charts_are_drawn_and_tell_their_figures(browser: Browser, address: str)
     page.wait_for_url("**/console/overview")
     page.locator("canvas").nth(2).wait_for()
     legend = page.locator(".u-legend").first
-    assert "5" in legend.inner_text()
+    assert "6" in legend.inner_text()
     box = page.locator(".u-over").first.bounding_box()
     assert box
     page.mouse.move(box["x"] + 5, box["y"] + 5)
-    assert "5" not in legend.inner_text().replace("2026-", "").partition("added")[2]
+    assert "6" not in legend.inner_text().replace("2026-", "").partition("added")[2]
     page.get_by_text("Show as a table").first.click()
-    assert page.get_by_role("row", name="2026-11-20 5 0").count() == 1
+    assert page.get_by_role("row", name="2026-11-20 6 0").count() == 1
     page.get_by_role("button", name="Dark theme").click()
     page.locator("canvas").nth(2).wait_for()
     watched.close()
@@ -209,3 +213,15 @@ def test_the_radius_is_moved_and_the_verdicts_follow(debugging: Watched) -> None
     page.get_by_role("button", name="Search").click()
     page.get_by_text("Nothing is within twice the default radius.").wait_for()
     assert page.get_by_label("Signals").input_value().startswith("pdq:")
+
+
+def test_the_time_lines_of_a_video_that_is_pasted_are_for_everybody(debugging: Watched) -> None:
+    page = debugging.page
+    asked = {"frames": frames(*range(300, 310), *range(105, 115), away=4), "duration": 20.0}
+    page.get_by_label("Signals").fill(json.dumps(asked))
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("heading", name="1 would match").wait_for()
+    page.get_by_role("img", name="Two time lines, of 0:20 and 0:20, joined by 1 segment").wait_for()
+    page.get_by_text("10 frames near contribution 6").press("Enter")
+    page.get_by_role("row", name="0:10 0:05 pdq 4 none 1").wait_for()
+    assert debugging.seen([("light", 1280), ("dark", 390)]) == []

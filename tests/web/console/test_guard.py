@@ -80,6 +80,7 @@ GETS = {
     "/contributions/1/case",
     "/contributions/1/erasure",
     "/contributions/1/neighbors",
+    "/contributions/1/shots",
     "/contributions/export",
     "/debugger",
     "/events",

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import html
 import io
+import json
 import re
+import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hashdb.domain.signals import Algorithm
+from hashdb.service.later import EACH
+from hashdb.web.console import signals
+from tests import films
 from tests.builders import near, signal, sparse
-from tests.web.callers import Service, item
-from tests.web.console.visitors import Visitor, faults
-from tests.web.pictures import photo
+from tests.web.api.test_videos import frames, video
+from tests.web.callers import Service, body, item
+from tests.web.console.visitors import Visitor, faults, form_secret
+from tests.web.pictures import form, photo
+from tests.web.test_deferring import busy, open_in
 
 PAGE = "/console/debugger"
+
+
+def upload(content: bytes, name: str) -> dict[str, Any]:
+    return {"file": (io.BytesIO(content), name), "signals": ""}
 
 
 def verdicts(text: str) -> list[str]:
@@ -60,11 +74,98 @@ def test_a_picture_is_hashed_and_not_kept(service: Service, otto: Visitor) -> No
     assert service.rows() == before
 
 
+def test_a_video_is_pasted_and_what_its_frames_match_is_shown(service: Service, otto: Visitor) -> None:
+    alpha = service.caller(name="Alpha")
+    alpha.contribute(video(*range(100, 140)), video(*range(120, 126)), item(122), video(123, 600, 601))
+    alpha.post("/v1/contributions/2/withdrawal", {"reason": "other"})
+    before = service.rows()
+    asked = {"frames": [*frames(*range(300, 310), *range(120, 130), away=4)], "duration": 20.0}
+    page = otto.post(PAGE, {"signals": json.dumps(asked)})
+    assert "2 would match, of 4 that are near the video" in page.text
+    assert "Time line of 0:20: 20 shots, 20 can match" in page.text
+    assert re.findall(r'<tr class="(?:is-far)?">\s*<td>([^<]*)</td>', page.text) == [
+        "yes, by 1 segment",
+        "yes, by 1 frame",
+        "no, withdrawn",
+        "no, too few frames are near in a row",
+    ]
+    assert "Two time lines, of 0:20 and 0:40, joined by 1 segment" in page.text
+    assert '<td class="when">0:10–0:20</td><td class="when">0:20–0:30</td><td class="number">1.00×</td>' in page.text
+    assert '<td class="number">0:10</td><td class="when">0:20</td><td>pdq 4</td><td>none</td><td>1</td>' in page.text
+    assert json.loads(html.unescape(re.findall(r"<textarea[^>]*>([^<]*)<", page.text)[0])) == asked
+    assert service.rows() == before
+
+
+def test_an_uploaded_video_is_hashed_and_not_kept(service: Service, otto: Visitor) -> None:
+    alpha, clip = service.caller(name="Alpha"), films.film(seconds=4.0)
+    hashed = body(alpha.post("/v1/signals", **form(clip)))["pictures"][0]
+    fields = {name: hashed[name] for name in ("signals", "frames", "duration")}
+    (mine,) = alpha.contribute({**video(), **fields})
+    before = service.rows()
+    page = otto.post(PAGE, upload(clip, "a.mp4"), content_type="multipart/form-data")
+    assert "yes, the same file by sha256</td>" in page.text
+    assert f'href="/console/contributions/{mine["id"]}"' in page.text
+    assert "Two time lines, of 0:04 and 0:04, joined by 1 segment" in page.text
+    again = otto.post(PAGE, {"signals": html.unescape(re.findall(r"<textarea[^>]*>([^<]*)<", page.text)[0])})
+    assert "joined by 1 segment" in again.text
+    assert service.rows() == before
+
+
+def test_a_video_that_cannot_be_hashed_here_is_told_at_its_field(
+    service: Service, otto: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = {"content_type": "multipart/form-data"}
+    damaged = films.film(seconds=4.0)[:600]
+    assert set(faults(otto.post(PAGE, upload(damaged, "a.mp4"), **sent))) == {"file"}
+    monkeypatch.setattr(signals, "WAIT", 0.0)
+    late = faults(otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent))
+    assert "hash it on your machine" in late["file"]
+
+
+def test_a_person_has_few_videos_that_wait_here_and_nothing_is_left_of_those_refused(
+    service: Service, otto: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Beside the database.
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setattr(signals, "WAIT", 0.0)
+    sent = {"content_type": "multipart/form-data"}
+    with busy(service):
+        for _ in range(EACH):
+            assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent).status_code == 422
+        assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent).status_code == 429
+    until = time.monotonic() + 30
+    while open_in(folder):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_who_is_not_signed_in_uploads_nothing_large(service: Service) -> None:
+    anyone = Visitor(service)
+    secret = form_secret(anyone.get("/console/sign-in"))
+    assert anyone.client.post(PAGE, **form(csrf=secret, signals="x" * 600_000)).status_code == 413
+
+
+def test_what_is_pasted_as_json_may_be_a_picture(service: Service, otto: Visitor) -> None:
+    service.caller(name="Alpha").contribute(item(1))
+    page = otto.post(PAGE, {"signals": json.dumps([{"path": "a.png", "signals": [str(signal(1))], "quality": 90}])})
+    assert verdicts(page.text) == ["yes, by pdq"]
+
+
+def test_the_hashes_of_a_long_video_are_taken(otto: Visitor) -> None:
+    text = json.dumps({"frames": frames(*[1] * 7_200), "duration": 7_200.0})
+    assert len(text) > 500_000
+    secret = form_secret(otto.get(PAGE))
+    assert otto.client.post(PAGE, **form(csrf=secret, signals=text), buffered=True).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("sent", "wrong"),
     [
         ({}, {"signals"}),
         ({"signals": "pdq:12\nx"}, {"signals"}),
+        ({"signals": "[1, 2"}, {"signals"}),
         ({"signals": str(signal(1, Algorithm.AHASH))}, {"signals"}),
         ({"signals": str(signal(1)), "radius.pdq": "63"}, {"radius.pdq"}),
         ({"signals": str(signal(1)), "radius.pdq": "wide"}, {"radius.pdq"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -9,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.matching.suggestions import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import hash_picture
+from hashdb.web import deferring
 from tests.builders import near, signal
+from tests.films import encoded, film, pictures
+from tests.web.api.test_videos import frames
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 from tests.web.pictures import TEXT, flat, multipart, photo
 from tests.web.sharing.served import digits
@@ -77,7 +82,11 @@ def test_signals_are_compared(platform: Caller) -> None:
     far = [digits(pdq(1)), digits(pdq(2))]
     assert body(platform.post("/hma/m/compare", {"pdq": pair})) == {"pdq": [True, {"distance": 9}]}
     assert body(platform.post("/hma/m/compare", {"pdq": far}))["pdq"][0] is False
-    assert message(platform.post("/hma/m/compare", {"video_md5": ["1" * 32] * 2}), 400).startswith("No such SignalType")
+    digest, other = "1" * 31 + "2", "1" * 31 + "3"
+    assert body(platform.post("/hma/m/compare", {"video_md5": [digest, digest]})) == {"video_md5": [True, {}]}
+    assert body(platform.post("/hma/m/compare", {"video_md5": [digest, other]})) == {"video_md5": [False, {}]}
+    assert message(platform.post("/hma/m/compare", {"video_tmk": ["1"] * 2}), 400).startswith("No such SignalType")
+    assert "look the video up" in message(platform.post("/hma/m/compare", {"vpdq": ["[]", "[]"]}), 400)
     assert platform.post("/hma/m/compare", {"pdq": pair[:1]}).status_code == 422
     assert message(platform.post("/hma/m/compare", {"pdq": ["0", "1"]}), 400).startswith("invalid signal")
 
@@ -171,8 +180,106 @@ def test_signals_are_put_into_ones_own_bank_as_one_content(service: Service, pla
     message(platform.post("/hma/c/bank/NONE/signal", sent), 404)
     message(platform.post("/hma/c/bank/PLATFORM/signal", {"note": "n"}), 400)
     message(platform.post("/hma/c/bank/PLATFORM/signal", {"pdq": "12"}), 400)
-    message(platform.post("/hma/c/bank/PLATFORM/signal", {"video_md5": "1" * 32}), 400)
+    message(platform.post("/hma/c/bank/PLATFORM/signal", {"video_md5": "1" * 31}), 400)
+    message(platform.post("/hma/c/bank/PLATFORM/signal", {"vpdq": "[]"}), 400)
+    message(platform.post("/hma/c/bank/PLATFORM/signal", {"video_tmk": "1" * 32}), 400)
     assert platform.post("/hma/c/bank/PLATFORM/signal", {"pdq": "0" * 64}).status_code == 422
+    assert service.rows() == before
+
+
+def vpdq(*seeds: int, away: int = 0) -> str:
+    """vPDQ's JSON of a video with a frame a second."""
+    return json.dumps([f"{digits(one['signals'][0])},90,{one['at']:.3}" for one in frames(*seeds, away=away)])
+
+
+def test_a_vpdq_is_contributed_and_a_clip_inside_another_video_is_looked_up(platform: Caller, other: Caller) -> None:
+    sent = {"vpdq": vpdq(*range(100, 160)), "video_md5": "1" * 31 + "2"}
+    made = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
+    assert set(made["signals"]) == {"vpdq", "video_md5"}
+    assert json.loads(made["signals"]["vpdq"])[1] == f"{digits(pdq(101))},90,1.000"
+    shown = body(platform.get(f"/v1/contributions/{made['id']}"))
+    assert (shown["media"], shown["frame_count"], shown["duration"]) == ("video", 60, 60.0)
+    content = body(other.get(f"/hma/c/bank/PLATFORM/content/{made['id']}?include_signals=true"))
+    assert content["signals"] == made["signals"]
+
+    asked = {"signal": vpdq(*range(500, 520), *range(130, 140), *range(600, 610), away=4), "signal_type": "vpdq"}
+    hit = {"bank_content_id": made["id"], "distance": "25%[17%]"}
+    assert body(other.get("/hma/m/lookup", query_string=asked)) == {"PLATFORM": [hit]}
+    again = {**asked, "signal_type": "video_vpdq", "include_distance": "true"}
+    assert body(other.get("/hma/m/raw_lookup", query_string=again)) == {"matches": [hit]}
+    assert body(other.get("/hma/m/lookup", query_string={**asked, "signal": vpdq(1, 2, 3)})) == {}
+    lines = "\n".join(f"{30 * place},90,{digits(pdq(seed))},{place}.000" for place, seed in enumerate(range(110, 120)))
+    found = body(other.get("/hma/m/lookup", query_string={**asked, "signal": lines}))
+    assert found == {"PLATFORM": [{**hit, "distance": "100%[17%]"}]}
+    still = {"PLATFORM": [{"bank_content_id": made["id"], "distance": "4"}]}
+    assert looked_up(other, str(near(signal(149), 4))) == still
+
+
+def test_a_listed_picture_is_found_in_a_vpdq(platform: Caller, other: Caller) -> None:
+    (one,) = platform.contribute(item(7))
+    asked = {"signal": vpdq(5, 6, 7, 8), "signal_type": "vpdq"}
+    hit = {"bank_content_id": one["id"], "distance": "25%[100%]"}
+    assert body(other.get("/hma/m/lookup", query_string=asked)) == {"PLATFORM": [hit]}
+
+
+def test_digests_of_videos_are_looked_up(platform: Caller, other: Caller) -> None:
+    sent = {"video_md5": "1" * 31 + "2", "video_sha256": "A" * 63 + "3"}
+    made = body(platform.post("/hma/c/bank/PLATFORM/signal", sent))
+    assert made["signals"] == {"video_md5": "1" * 31 + "2", "video_sha256": "a" * 63 + "3"}
+    for name, value in sent.items():
+        found = body(other.get("/hma/m/lookup", query_string={"signal": value, "signal_type": name}))
+        assert found == {"PLATFORM": [{"bank_content_id": made["id"], "distance": "-"}]}
+        assert body(other.get("/hma/m/raw_lookup", query_string={"signal": value, "signal_type": name}))["matches"]
+        wrong = {"signal": f"{value[:-1]}0", "signal_type": name}
+        assert body(other.get("/hma/m/lookup", query_string=wrong)) == {}
+
+
+def test_a_video_is_hashed_looked_up_and_contributed(platform: Caller, other: Caller) -> None:
+    hashed = body(platform.post("/hma/h/hash", **upload(film(), name="video")))
+    assert hashed["video_md5"] == hashlib.md5(film(), usedforsecurity=False).hexdigest()
+    assert hashed["video_sha256"] == hashlib.sha256(film()).hexdigest()
+    assert len(json.loads(hashed["vpdq"])) == 6
+    one = body(platform.post("/hma/h/hash?types=video_vpdq", **upload(film(), name="video")))
+    assert one == {"vpdq": hashed["vpdq"]}
+    assert body(other.post("/hma/m/lookup", **upload(film(), name="video"))) == {name: {} for name in hashed}
+    sent = upload(film(), name="video", metadata='{"content_id": "7"}')
+    made = body(platform.post("/hma/c/bank/PLATFORM/content", **sent))
+    assert made["signals"] == hashed
+    shown = body(platform.get(f"/v1/contributions/{made['id']}"))
+    assert (shown["media"], shown["frame_count"], shown["reference"]) == ("video", 6, "7")
+    found = body(other.post("/hma/m/lookup", **upload(film(), name="video")))
+    hits = {name: bank["PLATFORM"][0] for name, bank in found.items()}
+    assert hits["video_md5"] == hits["video_sha256"] == {"bank_content_id": made["id"], "distance": "-"}
+    assert hits["vpdq"]["bank_content_id"] == made["id"]
+    copy = encoded(pictures(1), options={"crf": "40"})
+    found = body(other.post("/hma/m/lookup?signal_type=vpdq", **upload(copy, name="video")))
+    assert [hit["bank_content_id"] for hit in found["PLATFORM"]] == [made["id"]]
+    assert "must be named photo" in message(platform.post("/hma/h/hash", **upload(photo(), name="video")), 400)
+
+
+def test_a_video_of_which_no_frame_can_be_searched_for_is_found_by_its_digests(platform: Caller, other: Caller) -> None:
+    flat_film = encoded([Image.new("RGB", (160, 90), "grey")] * 10)
+    made = body(platform.post("/hma/c/bank/PLATFORM/content", **upload(flat_film, name="video")))
+    found = body(other.post("/hma/m/lookup", **upload(flat_film, name="video")))
+    assert found["video_sha256"] == {"PLATFORM": [{"bank_content_id": made["id"], "distance": "-"}]}
+    assert found["vpdq"] == {}
+
+
+def test_a_vpdq_that_is_too_long_for_an_address_is_looked_up_by_a_form(platform: Caller, other: Caller) -> None:
+    made = body(platform.post("/hma/c/bank/PLATFORM/signal", {"vpdq": vpdq(*range(200))}))
+    # As `threatexchange` writes times, with three digits.
+    asked = {"signal": vpdq(*range(1000, 1900), *range(50, 150)), "signal_type": "vpdq"}
+    found = body(other.post("/hma/m/lookup", data=asked))
+    assert [hit["bank_content_id"] for hit in found["PLATFORM"]] == [made["id"]]
+
+
+@pytest.mark.parametrize("value", ["", "[]", "{", "[1]", '["zz,90,0.0"]', "0,1,2", "[" * 5000])
+def test_what_is_no_vpdq_is_refused(service: Service, platform: Caller, value: str) -> None:
+    before = service.rows()
+    asked = {"signal": value, "signal_type": "vpdq"}
+    answers = [platform.get(f"/hma/m/{route}", query_string=asked) for route in ("lookup", "raw_lookup")]
+    answers.append(platform.post("/hma/c/bank/PLATFORM/signal", {"vpdq": value}))
+    assert {answer.status_code for answer in answers} <= {400, 422}
     assert service.rows() == before
 
 
@@ -183,8 +290,14 @@ def test_the_index_is_told_of_and_never_behind(platform: Caller) -> None:
     assert told["pdq"]["built_to"] > 1_700_000_000
     assert set(body(platform.get("/hma/m/index/status?signal_type=pdq"))) == {"pdq"}
     assert body(platform.get("/hma/c/signal_type/index"))["pdq"]["index_out_of_date"] is False
-    assert {"name": "pdq", "enabled_ratio": 1.0} in body(platform.get("/hma/c/signal_type"))
-    assert body(platform.get("/hma/c/content_type")) == [{"name": "photo", "enabled": True}]
+    types = [one["name"] for one in body(platform.get("/hma/c/signal_type"))]
+    assert types == ["pdq", "phash256", "phash", "video_md5", "video_sha256", "vpdq"]
+    assert body(platform.get("/hma/m/index/status?signal_type=vpdq"))["vpdq"]["size"] == 2
+    assert "no index" in message(platform.get("/hma/m/index/status?signal_type=video_md5"), 400)
+    assert body(platform.get("/hma/c/content_type")) == [
+        {"name": "photo", "enabled": True},
+        {"name": "video", "enabled": True},
+    ]
     assert body(platform.get("/hma/c/exchanges")) == []
 
 
@@ -221,7 +334,8 @@ def test_wrong_uploads_are_told(platform: Caller) -> None:
     address = "/hma/h/hash"
     message(platform.post(address, **upload(TEXT)), 415)
     message(platform.post(address, **upload(photo(), name="video")), 400)
-    message(platform.post(f"{address}?types=video_md5", **upload(photo())), 400)
+    assert "named video" in message(platform.post(address, **upload(film())), 400)
+    message(platform.post(f"{address}?types=video_tmk", **upload(photo())), 400)
     two = [(f'name="photo"; filename="{n}"', photo()) for n in "ab"]
     message(platform.post(address, **multipart("b", *two)), 400)
     message(platform.post(address, **multipart("b", ('name="metadata"', b"{}"))), 400)
@@ -253,6 +367,18 @@ def test_an_operator_may_lend_a_key_to_clients_that_send_none(lending: Service) 
     message(lending.anyone.get("/hma/c/banks", headers={"Authorization": "Bearer hdb_wrong"}), 401)
     assert lending.anyone.get("/v1/me").status_code == 401
     message(lending.anyone.get("/hma/h/hash?url=http://127.0.0.1:9/x"), 403)
+    assert "vpdq" in body(lending.anyone.post("/hma/h/hash", **upload(film(), name="video")))
+
+
+def test_a_client_without_a_key_waits_for_its_video_because_it_could_ask_for_no_job(
+    lending: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deferring, "PATIENCE", 0.0)
+    for headers in ({}, {"Prefer": "respond-async"}):
+        answer = lending.anyone.post("/hma/h/hash", **upload(film(), name="video"), headers=headers)
+        assert "vpdq" in body(answer)
+    monkeypatch.setattr(deferring, "WHOLE", 0.0)
+    assert "`hashdb hash`" in message(lending.anyone.post("/hma/h/hash", **upload(film(), name="video")), 413)
 
 
 def test_neither_hash_nor_address_is_logged(lines: io.StringIO, platform: Caller) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hashdb.domain.accounts.members import Scope
+from tests.web.api.test_videos import video
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
 from tests.web.sharing.served import digits
 
@@ -21,8 +22,10 @@ from threatexchange.exchanges.clients.stopncii.api import (
 )
 from threatexchange.exchanges.collab_config import CollaborationConfigBase
 from threatexchange.exchanges.impl.stop_ncii_api import StopNCIICredentials, StopNCIISignalExchangeAPI
+from threatexchange.signal_type.md5 import VideoMD5Signal
 from threatexchange.signal_type.pdq.signal import PdqSignal
 
+MD5 = "1" * 31 + "2"
 FETCH = "/stopncii/v1/FetchHashes"
 VALUES = StopNCIICSPFeedbackValue
 
@@ -162,6 +165,28 @@ def test_hashes_are_contributed(service: Service, platform: Caller, url: str) ->
     assert platform.matched(pdq(1)) == [one["id"]]
 
 
+def test_the_md5_of_videos_is_exchanged_and_judged(
+    service: Service, platform: Caller, other: Caller, url: str, reader: Reader
+) -> None:
+    client_of(url, platform).submit_hash(StopNCIISignalType.VideoMD5, MD5)
+    (one,) = body(platform.get("/v1/contributions"))["contributions"]
+    assert (one["signals"], one["media"]) == ([f"md5:{MD5}"], "video")
+    # The MD5 of a picture has no type at StopNCII, and frames of videos are no pictures there.
+    platform.contribute(item(signals=[f"md5:{5:032x}"]), video(1, 2, 3, signals=[f"md5:{6:032x}"]))
+    service.clock.go(seconds=1)
+    assert reader.fetch() == {}
+    held = reader.exchange.naive_convert_to_signal_type([VideoMD5Signal], None, reader.held)[VideoMD5Signal]
+    assert set(held) == {MD5, f"{6:032x}"}
+    client_of(url, other).submit_feedback(StopNCIISignalType.VideoMD5, MD5, VALUES.NotBlocked)
+    (said,) = body(platform.get(f"/v1/contributions/{one['id']}/opinions"))["opinions"]
+    assert said["opinion"] == "disputes"
+    platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
+    service.clock.go(seconds=1)
+    (record,) = client_of(url, other).fetch_hashes(start_timestamp=int(service.clock().timestamp()) - 2).hashRecords
+    assert (record.signalType, record.hashValue) == (StopNCIISignalType.VideoMD5, MD5)
+    assert record.hashStatus is StopNCIICaseStatus.Withdrawn
+
+
 def test_feedback_becomes_opinions(service: Service, platform: Caller, other: Caller, url: str) -> None:
     one, two = platform.contribute(item(1), item(2))
     mine, *_ = other.contribute(item(1))
@@ -216,7 +241,7 @@ def test_wrong_hashes_are_told_all_at_once_and_none_is_stored(service: Service, 
     good = {"signalType": "ImagePDQ", "hashValue": digits(pdq(1))}
     sent = [
         good,
-        {"signalType": "VideoMD5", "hashValue": "1" * 32},
+        {"signalType": "VideoTMK", "hashValue": "1" * 32},
         {**good, "hashValue": "12"},
         {**good, "CSPFeedbacks": [{"feedbackValue": "NotBlocked"}]},
     ]

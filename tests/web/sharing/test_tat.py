@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.web.api.test_videos import video
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem
 from tests.web.sharing.served import digits
 
@@ -13,6 +14,7 @@ pytest.importorskip("threatexchange")
 
 from threatexchange.exchanges.clients.techagainstterrorism.api import TATHashListAPI
 from threatexchange.exchanges.impl.techagainstterrorism_api import TATSignalExchangeAPI
+from threatexchange.signal_type.md5 import VideoMD5Signal
 from threatexchange.signal_type.pdq.signal import PdqSignal
 
 LIST = "/tat/api/hash-list/v2/all"
@@ -27,15 +29,15 @@ class Reader:
         self.held: dict[Any, Any] = {}
         self.got = 0
 
-    def fetch(self, pages: int = 1000) -> set[str]:
-        """The PDQ values that it holds, when it has fetched what is new (of so many pages)."""
+    def fetch(self, pages: int = 1000, kind: Any = PdqSignal) -> set[str]:
+        """The values of a type that it holds, when it has fetched what is new (of so many pages)."""
         self.got = 0
         for delta, _ in zip(self.exchange.fetch_iter([PdqSignal], self.checkpoint), range(pages), strict=False):
             self.exchange.naive_fetch_merge(self.held, delta.updates)
             self.checkpoint = delta.checkpoint
             self.got += len(delta.updates)
             assert self.checkpoint.get_progress_timestamp() > 1_700_000_000
-        return set(self.exchange.naive_convert_to_signal_type([PdqSignal], None, self.held).get(PdqSignal, {}))
+        return set(self.exchange.naive_convert_to_signal_type([kind], None, self.held).get(kind, {}))
 
 
 @pytest.fixture
@@ -64,6 +66,15 @@ def test_a_reader_fetches_all_then_what_is_new_and_drops_what_is_gone(
     assert (late.fetch(), late.got) == ({digits(pdq(3))}, 1)
     assert (reader.fetch(), reader.got) == ({digits(pdq(3))}, 2)
     assert (reader.fetch(), reader.got) == ({digits(pdq(3))}, 0)
+
+
+def test_the_md5_of_videos_is_listed_and_deleted(platform: Caller, reader: Reader) -> None:
+    md5 = "1" * 31 + "2"
+    (one, _) = platform.contribute(video(1, 2, 3, signals=[f"md5:{md5}"]), item(signals=[f"md5:{5:032x}"]))
+    assert reader.fetch(kind=VideoMD5Signal) == {md5}
+    assert reader.fetch() == set()
+    platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
+    assert reader.fetch(kind=VideoMD5Signal) == set()
 
 
 def test_what_is_erased_at_once_can_be_told_to_nobody(service: Service, platform: Caller, reader: Reader) -> None:

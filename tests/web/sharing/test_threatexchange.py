@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.service.contributions import contributions
+from hashdb.service.sharing import feed
+from tests.web.api.test_videos import video
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
 from tests.web.sharing.served import digits
 
@@ -18,7 +21,11 @@ from threatexchange.exchanges.impl.fb_threatexchange_api import (
     FBThreatExchangeCollabConfig,
     FBThreatExchangeSignalExchangeAPI,
 )
+from threatexchange.exchanges.impl.fb_threatexchange_signal import HasFbThreatExchangeIndicatorType
+from threatexchange.signal_type.md5 import VideoMD5Signal
 from threatexchange.signal_type.pdq.signal import PdqSignal
+from threatexchange.signal_type.raw_text import RawTextSignal
+from threatexchange.signal_type.sha256 import VideoSHA256Signal
 
 UPDATES = "/graph/1/threat_updates/"
 
@@ -33,6 +40,12 @@ def client_of(url: str, caller: Caller) -> Any:
     return ThreatExchangeAPI(token, endpoint_override=f"{url}/graph")
 
 
+class VPDQSignal(RawTextSignal, HasFbThreatExchangeIndicatorType):
+    """What an operator adds to the client: the reference's own type names no indicator."""
+
+    INDICATOR_TYPE = "HASH_VIDEO_VPDQ"
+
+
 class Reader:
     """A copy kept by the exchange of `threatexchange`, fetch by fetch."""
 
@@ -44,8 +57,8 @@ class Reader:
         self.held: dict[Any, Any] = {}
         self.got = 0
 
-    def fetch(self, pages: int = 1000) -> dict[str, list[str]]:
-        """The opinions on each PDQ value that it holds, when it has fetched what is new (of so many pages)."""
+    def fetch(self, pages: int = 1000, kind: Any = PdqSignal) -> dict[str, list[str]]:
+        """The opinions on each value of a type that it holds, when it has fetched what is new (of so many pages)."""
         self.got = 0
         for delta, _ in zip(self.exchange.fetch_iter([PdqSignal], self.checkpoint), range(pages), strict=False):
             self.exchange.naive_fetch_merge(self.held, delta.updates)
@@ -53,7 +66,7 @@ class Reader:
             assert delta.checkpoint.update_time >= before, "checkpoint time rewound?"
             self.checkpoint = delta.checkpoint
             self.got += len(delta.updates)
-        converted = self.exchange.naive_convert_to_signal_type([PdqSignal], self.config, self.held).get(PdqSignal, {})
+        converted = self.exchange.naive_convert_to_signal_type([kind], self.config, self.held).get(kind, {})
         return {
             value: sorted(f"{said.owner_app_id}:{said.category.name}:{','.join(said.tags)}" for said in one.opinions)
             for value, one in converted.items()
@@ -161,11 +174,11 @@ def test_reactions_become_opinions(service: Service, platform: Caller, other: Ca
     assert client.remove_reaction_from_threat_descriptor(one["id"], "HELPFUL")[2]["status"] == 422
 
 
-def test_a_descriptor_is_a_contribution_and_can_be_deleted(service: Service, platform: Caller, url: str) -> None:
-    client = client_of(url, platform)
-    sent = {
-        "indicator": digits(pdq(1)),
-        "type": "HASH_PDQ",
+def descriptor(indicator: str, kind: str) -> dict[str, str]:
+    """What the client sends."""
+    return {
+        "indicator": indicator,
+        "type": kind,
         "description": "x",
         "share_level": "AMBER",
         "status": "MALICIOUS",
@@ -173,14 +186,69 @@ def test_a_descriptor_is_a_contribution_and_can_be_deleted(service: Service, pla
         "privacy_members": "1",
         "tags": "anything",
     }
-    done = client.upload_threat_descriptor(dict(sent), False, False)[2]
+
+
+def test_a_descriptor_is_a_contribution_and_can_be_deleted(service: Service, platform: Caller, url: str) -> None:
+    client = client_of(url, platform)
+    done = client.upload_threat_descriptor(descriptor(digits(pdq(1)), "HASH_PDQ"), False, False)[2]
     assert done["success"] is True
     shown = body(platform.get(f"/v1/contributions/{done['id']}"))
     assert (shown["signals"], shown["labels"], shown["removed_at"]) == ([pdq(1)], ["glorification"], None)
     assert client.delete_threat_descriptor(done["id"], False, False)[2] == {"success": True}
     assert platform.matched(pdq(1)) == []
-    wrong = client.upload_threat_descriptor({**sent, "type": "HASH_MD5", "indicator": "1"}, False, False)[2]
-    assert {fault["at"] for fault in wrong["errors"]} == {"type", "indicator"}
+    for kind, indicator, at in (("HASH_TMK", digits(pdq(1)), "type"), ("HASH_MD5", "1", "indicator")):
+        wrong = client.upload_threat_descriptor(descriptor(indicator, kind), False, False)[2]
+        assert {fault["at"] for fault in wrong["errors"]} == {at}
+
+
+def test_videos_are_exchanged_as_vpdq_and_digests_and_deleted(
+    service: Service, platform: Caller, other: Caller, reader: Reader, admin: Caller
+) -> None:
+    md5, sha256 = f"{5:032x}", f"{7:064x}"
+    mine, theirs = video(1, 2, 3, signals=[f"md5:{md5}", f"sha256:{sha256}"]), video(1, 2, 3)
+    (one,), (two,) = platform.contribute(mine), service.caller(name="Third").contribute(theirs)
+    other.post(f"/v1/contributions/{one['id']}/opinions", {"opinion": "disputes", "reason": "other"})
+    service.clock.go(seconds=1)
+    assert reader.fetch() == {}, "frames of videos are no pictures"
+    disputed = [f"{platform.member}:POSITIVE_CLASS:glorification", f"{other.member}:NEGATIVE_CLASS:"]
+    assert reader.fetch(kind=VideoMD5Signal) == {md5: disputed}
+    assert reader.fetch(kind=VideoSHA256Signal) == {sha256: disputed}
+    ((text, opinions),) = reader.fetch(kind=VPDQSignal).items()
+    assert json.loads(text) == [f"{digits(pdq(seed))},90,{seed - 1}.000" for seed in (1, 2, 3)]
+    assert len(opinions) == 3
+
+    # A value that is suppressed later stays in the text, by which the reader knows the video.
+    admin.post("/v1/benign", {"entries": [{"signals": [pdq(2)], "note": "x"}]})
+    platform.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
+    service.clock.go(seconds=1)
+    assert set(reader.fetch(kind=VPDQSignal)) == {text}, "another member still contributes it"
+    assert reader.fetch(kind=VideoMD5Signal) == {}
+    service.caller(name="Fourth").post(f"/v1/contributions/{two['id']}/opinions", {"opinion": "confirms"})
+    admin.delete(f"/v1/contributions/{two['id']}/content")
+    service.clock.go(seconds=1)
+    assert reader.fetch(kind=VPDQSignal) == {}
+    assert (reader.checkpoint.update_time > 0, reader.held) == (True, {})
+
+
+def test_videos_with_many_frames_are_on_pages_of_their_own(
+    service: Service, platform: Caller, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "FRAMES_A_REQUEST", 10)
+    platform.contribute(*(video(*range(start, start + 4)) for start in range(0, 20, 4)))
+    service.clock.go(seconds=1)
+    # The last update of a fetch has no value.
+    assert [len(delta.updates) for delta in reader.exchange.fetch_iter([VPDQSignal], None)] == [2, 2, 2]
+    assert len(reader.fetch(kind=VPDQSignal)) == 5
+
+
+@pytest.mark.parametrize("kind", ["HASH_MD5", "HASH_VIDEO_MD5", "HASH_SHA256", "HASH_VIDEO_SHA256", "HASH_VIDEO_VPDQ"])
+def test_digests_and_vpdq_are_contributed(platform: Caller, url: str, kind: str) -> None:
+    vpdq = json.dumps([f"{digits(pdq(seed))},90,{seed}.0" for seed in range(3)])
+    value = vpdq if kind.endswith("VPDQ") else f"{5:032x}" if kind.endswith("MD5") else f"{5:064x}"
+    done = client_of(url, platform).upload_threat_descriptor(descriptor(value, kind), False, False)[2]
+    shown = body(platform.get(f"/v1/contributions/{done['id']}"))
+    assert shown["media"] == ("video" if "_VIDEO_" in kind else "image")
+    assert (len(shown["signals"]), shown.get("frame_count", 0)) == ((0, 3) if kind.endswith("VPDQ") else (1, 0))
 
 
 def test_the_database_is_the_one_privacy_group(platform: Caller, url: str) -> None:

@@ -1,4 +1,4 @@
-// A picture dropped anywhere on the page is put into the form, and the form is sent.
+// A picture or a video dropped anywhere on the page is put into the form, and the form is sent.
 "use strict";
 
 const drop = document.querySelector("[data-drop]");

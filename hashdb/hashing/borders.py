@@ -1,4 +1,4 @@
-"""Find frames around a picture: borders, letterbox bars, captions, the rest of a screenshot.
+"""Find what frames a picture: borders, letterbox bars, captions, the rest of a screenshot.
 
 A band starts at an edge whose line (row or column) is of one grey, and consists of lines of that grey. All lines of a
 border are plain. Lines of a caption may hold text. So a caption ends at the plain line after which the most pixels
@@ -45,7 +45,7 @@ class _Box(NamedTuple):
     bottom: int
 
 
-def find_frames(grey: Floats) -> tuple[tuple[str, Window], ...]:
+def find_borders(grey: Floats) -> tuple[tuple[str, Window], ...]:
     """The parts of a reduced picture that may be inside a frame, at most four, each named `border` or `caption`.
 
     These are the picture without its outermost plain bands, then also without the bands inside those; without bands
@@ -59,12 +59,12 @@ def find_frames(grey: Floats) -> tuple[tuple[str, Window], ...]:
     above, below = _band_thicknesses(grey, True)
     captioned = whole._replace(top=above, bottom=height - below) if above + below < height else whole
     surrounded = _trim(grey, whole, True, _ROUNDS)
-    frames: list[tuple[str, Window]] = []
+    parts: list[tuple[str, Window]] = []
     for name, box in (("border", outer), ("border", inner), ("caption", captioned), ("caption", surrounded)):
         window = Window(box.left / width, box.top / height, box.right / width, box.bottom / height)
-        if all(_differ(window, known) for known in (WHOLE, *(other for _, other in frames))):
-            frames.append((name, window))
-    return tuple(frames)
+        if all(_differ(window, known) for known in (WHOLE, *(other for _, other in parts))):
+            parts.append((name, window))
+    return tuple(parts)
 
 
 def _differ(one: Window, other: Window) -> bool:

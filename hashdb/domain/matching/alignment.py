@@ -1,0 +1,297 @@
+"""Align the frames of a video with those of a listed one: which seconds of the one are which seconds of the other.
+
+A hit is a query frame that is near a listed shot. The hits of a copied stretch lie on a line: listed = speed x query +
+offset. The line that most hits support is found by counting at each speed, then fitted; its hits are cut into segments.
+The work for one pair of videos is bounded: at most `MOST_HITS` hits, `MOST_SEGMENTS` lines.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise
+from operator import attrgetter
+from typing import Final, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.domain.matching.segments import Segment
+
+SLOWEST, FASTEST = 0.5, 2.0
+"""The speeds that are found, in listed seconds a query second."""
+MOST_HITS: Final = 4_000
+"""Hits that are looked at in one pair of videos; of more, those of frames that are near the fewest shots."""
+MOST_SEGMENTS: Final = 32
+"""Lines that are looked for in one pair of videos."""
+_STEPS: Final = 20
+_SPEEDS: Final = 2 ** (np.arange(-_STEPS, _STEPS + 1) / _STEPS)
+_TOLERANCE: Final = 1.0
+"""Seconds by which a hit may be beside the line: the listed frames are a second apart."""
+_LONGEST_GAP: Final = 8.0
+"""Seconds of the query without a hit that end a segment."""
+_LAPSE_COST: Final = 0.15
+"""What a second without a hit costs a segment, as a share of what a second with hits gains."""
+_CLOSE_LOOKS: Final = 6
+"""Speeds that are fitted: those with the most hits."""
+_ROUNDS: Final = 5
+_AS_GOOD: Final = 0.94
+"""A line at speed 1 is taken if its score is at least this share of the best one: most copies keep their speed."""
+_LEAST_GAIN: Final = 0.1
+"""What a hit at the radius is worth; one of equal hashes is worth 1 more."""
+_LONGEST_LAPSE: Final = 1.0
+"""Seconds without a frame that resembles the listed one that end a segment, where this is looked at."""
+
+_Floats = NDArray[np.float64]
+_Item = TypeVar("_Item")
+
+
+class Hit(NamedTuple):
+    """A query frame at `at` is near the listed shot from `start` to `end` (seconds)."""
+
+    at: float
+    start: float
+    end: float
+    distance: int
+    """In bits."""
+    nearness: float
+    """1 for equal hashes, 0 at the radius."""
+    transform: str | None = None
+    weight: float = 1.0
+    """How much it tells, 0 to 1: less, if many listed videos have such a frame."""
+
+    @property
+    def gain(self) -> float:
+        """What it adds to a line that it is on."""
+        return (self.nearness + _LEAST_GAIN) * self.weight
+
+
+class _Line(NamedTuple):
+    speed: float
+    offset: float
+
+    def place(self, at: float) -> float:
+        """The listed second of a query second."""
+        return self.speed * at + self.offset
+
+
+class _Hits:
+    """Hits in the order of their times, as columns."""
+
+    def __init__(self, hits: Sequence[Hit]) -> None:
+        self.hits = hits
+        self.at, self.start, self.end, gain = np.array(
+            [(hit.at, hit.start, hit.end, hit.gain) for hit in hits], np.float64
+        ).T
+        firsts = np.flatnonzero(np.diff(self.at, prepend=-np.inf))
+        self.firsts = firsts
+        """The first hit of each query frame."""
+        counts = np.diff(firsts, append=len(hits))
+        self.gain = gain
+        # A frame that is near many shots says as much as one that is near a single one.
+        self.vote = gain / np.repeat(counts, counts)
+
+    def misses(self, speeds: _Floats, offsets: _Floats) -> _Floats:
+        """The seconds from the shot of each hit to each line (lines x hits), 0 within the shot."""
+        places = speeds[:, None] * self.at + offsets[:, None]
+        misses: _Floats = places - np.clip(places, self.start, self.end)
+        return misses
+
+
+class Aligned(NamedTuple):
+    """A segment, and the line on which it lies."""
+
+    segment: Segment
+    line: _Line
+
+
+Resembles = Callable[[int, float], bool]
+"""Whether the query frame at a position resembles the listed video at a time (seconds)."""
+
+
+def align(hits: Collection[Hit], frames: Sequence[float], interval: float, least: int) -> list[Aligned]:
+    """The segments of one pair of videos, longest first; each has at least `least` distinct frames of both.
+
+    `frames` are the times of all query frames, ascending; `interval` is the seconds that the last frame of a segment
+    stands for.
+    """
+    left = _most_telling(_nearest(hits))
+    found: list[Aligned] = []
+    ats, starts = set[float](), set[float]()
+    for _ in range(MOST_SEGMENTS):
+        if could_support(left) < least or (line := _best_line(_Hits(left), least)) is None:
+            break
+        chain = _chain(line, left)
+        for part in _parts(chain):
+            if could_support(part) >= least:
+                found.append(Aligned(_segment(part, line, frames, interval), line))
+        # Of a slide show that repeats itself, one line through each frame tells enough.
+        ats.update(hit.at for hit in chain)
+        starts.update(hit.start for hit in chain)
+        left = [hit for hit in left if hit.at not in ats or hit.start not in starts]
+    return sorted(found, key=lambda each: (-each.segment.seconds, each.segment.query))
+
+
+def extend(aligned: Aligned, frames: Sequence[float], interval: float, resembles: Resembles) -> Segment:
+    """The segment, with the frames before and after it that resemble the listed ones at their place on the line.
+
+    `frames` and `interval` are those of `align`.
+    """
+    segment, line = aligned
+
+    def last_alike(places: Iterable[int], end: int) -> int:
+        at = frames[end]
+        for place in places:
+            if abs(frames[place] - at) > _LONGEST_LAPSE:
+                break
+            if resembles(place, line.place(frames[place])):
+                end, at = place, frames[place]
+        return end
+
+    first = bisect_left(frames, segment.query[0])
+    last = bisect_left(frames, segment.query[1] - interval / 2) - 1
+    first = last_alike(range(first - 1, -1, -1), first)
+    last = last_alike(range(last + 1, len(frames)), last)
+    start, stop = frames[first], frames[last] + interval
+    return replace(
+        segment,
+        query=(start, stop),
+        listed=(max(0.0, line.place(start)), max(0.0, line.place(stop))),
+        possible=last - first + 1,
+    )
+
+
+def could_support(hits: Collection[Hit]) -> int:
+    """How many distinct frames agree at most: repeats of a still, in either video, count once."""
+    return min(len({hit.at for hit in hits}), len({hit.start for hit in hits}))
+
+
+def _nearest(hits: Iterable[Hit]) -> list[Hit]:
+    """Of several hits of one frame on one shot the nearest, in the order of their times."""
+    nearest: dict[tuple[float, float], Hit] = {}
+    for hit in hits:
+        key = hit.at, hit.start
+        if key not in nearest or hit.nearness > nearest[key].nearness:
+            nearest[key] = hit
+    return sorted(nearest.values(), key=attrgetter("at", "start"))
+
+
+def _most_telling(hits: list[Hit]) -> list[Hit]:
+    """At most `MOST_HITS`: of the frames that are near the fewest shots, and of each frame the nearest ones."""
+    if len(hits) <= MOST_HITS:
+        return hits
+    groups = evenly([list(group) for _, group in groupby(hits, attrgetter("at"))], MOST_HITS)
+    kept: list[Hit] = []
+    for place, group in enumerate(sorted(groups, key=len)):
+        # What the frames with fewer hits leave is shared evenly by the others.
+        room = (MOST_HITS - len(kept)) // (len(groups) - place)
+        kept += sorted(group, key=attrgetter("distance"))[:room]
+    return sorted(kept, key=attrgetter("at", "start"))
+
+
+def evenly(items: Sequence[_Item], most: int) -> Sequence[_Item]:
+    """At most so many of the items, evenly spread."""
+    count = len(items)
+    return items if count <= most else [items[place * count // most] for place in range(most)]
+
+
+def _best_line(hits: _Hits, least: int) -> _Line | None:
+    """The line with the highest score among those with `least` distinct frames, or None."""
+    speeds, offsets = _candidates(hits)
+    fitted = [_fit(speeds, offsets, hits), _fit(np.ones(1), offsets[speeds == 1.0][:1], hits, keeps_speed=True)]
+    speeds, offsets = (np.concatenate(each) for each in zip(*fitted, strict=True))
+    scores = _scores(speeds, offsets, hits) / np.where(speeds == 1.0, _AS_GOOD, 1.0)
+    for place in np.argsort(-scores, kind="stable"):
+        line = _Line(float(speeds[place]), float(offsets[place]))
+        if could_support(_chain(line, hits.hits)) >= least:
+            return line
+    return None
+
+
+def _candidates(hits: _Hits) -> tuple[_Floats, _Floats]:
+    """The line with the most hits at each speed, for the speeds with the most, and for speed 1.
+
+    At a speed, a hit allows the offsets that lead into its shot: the best offset is allowed by the most hits.
+    """
+    shifts = _SPEEDS[:, None] * hits.at
+    edges = np.concatenate((hits.start - shifts - _TOLERANCE, hits.end - shifts + _TOLERANCE), axis=1)
+    order = np.argsort(edges, axis=1, kind="stable")
+    weights = np.concatenate((hits.vote, -hits.vote))[order].cumsum(axis=1)
+    best = weights.argmax(axis=1)
+    rows = np.arange(len(_SPEEDS))
+    most = weights[rows, best]
+    begin, end = (edges[rows, order[rows, place]] for place in (best, best + 1))
+    ranked = np.lexsort((np.abs(_SPEEDS - 1), -most))
+    chosen = np.unique(np.concatenate((ranked[:_CLOSE_LOOKS], [_STEPS])))
+    return _SPEEDS[chosen], (begin + end)[chosen] / 2
+
+
+def _fit(speeds: _Floats, offsets: _Floats, hits: _Hits, *, keeps_speed: bool = False) -> tuple[_Floats, _Floats]:
+    """The lines through the hits beside each by least squares; nearer hits weigh more."""
+    usual = hits.vote * hits.gain + 0.001
+    for _ in range(_ROUNDS):
+        misses = hits.misses(speeds, offsets)
+        weights = np.where(np.abs(misses) <= _TOLERANCE, usual, 0.0)
+        total = weights.sum(axis=1) + 1e-12
+        middle, shift = (weights * hits.at).sum(axis=1) / total, (weights * misses).sum(axis=1) / total
+        beside = hits.at - middle[:, None]
+        spread = (weights * beside**2).sum(axis=1)
+        slope = (weights * beside * (misses - shift[:, None])).sum(axis=1) / np.maximum(spread, 1e-9)
+        fitted = speeds if keeps_speed else np.clip(speeds - slope, SLOWEST, FASTEST)
+        speeds, offsets = fitted, offsets - shift + (speeds - fitted) * middle
+    return speeds, offsets
+
+
+def _scores(speeds: _Floats, offsets: _Floats, hits: _Hits) -> _Floats:
+    """For each line the sum over the query frames of how near their best hit is, in bits and to the line."""
+    beside = np.abs(hits.misses(speeds, offsets)) / _TOLERANCE
+    values = np.where(beside <= 1, hits.vote * (1 - 0.5 * beside**2), 0.0)
+    scores: _Floats = np.maximum.reduceat(values, hits.firsts, axis=1).sum(axis=1)
+    return scores
+
+
+def _chain(line: _Line, hits: Iterable[Hit]) -> list[Hit]:
+    """The hits beside the line, in the order of their times: of each query frame the nearest one in bits."""
+    chain: dict[float, Hit] = {}
+    for hit in hits:
+        place = line.place(hit.at)
+        if hit.start - _TOLERANCE <= place <= hit.end + _TOLERANCE:
+            other = chain.get(hit.at)
+            if other is None or hit.nearness > other.nearness:
+                chain[hit.at] = hit
+    return list(chain.values())
+
+
+def _parts(chain: Sequence[Hit]) -> Iterator[list[Hit]]:
+    """The stretches of the chain where frames agree often enough: each hit gains, each second between two costs."""
+    gain = sum(hit.gain for hit in chain)
+    rate = gain / sum([1.0, *(min(after.at - hit.at, 1.0) for hit, after in pairwise(chain))])
+    part: list[Hit] = []
+    total = best = 0.0
+    end = 0
+    for hit in chain:
+        lapse = hit.at - part[-1].at if part else 0.0
+        cost = lapse * rate * _LAPSE_COST
+        if part and (lapse > _LONGEST_GAP or cost >= total):
+            yield part[:end]
+            part, total, best, cost = [], 0.0, 0.0, 0.0
+        part.append(hit)
+        total += hit.gain - cost
+        if total > best:
+            best, end = total, len(part)
+    yield part[:end]
+
+
+def _segment(part: Sequence[Hit], line: _Line, frames: Sequence[float], interval: float) -> Segment:
+    first, last = part[0].at, part[-1].at
+    names = [hit.transform or "" for hit in part]
+    return Segment(
+        query=(first, last + interval),
+        listed=(max(0.0, line.place(first)), max(0.0, line.place(last + interval))),
+        speed=line.speed,
+        frames=len(part),
+        possible=bisect_right(frames, last) - bisect_left(frames, first),
+        distance=min(hit.distance for hit in part),
+        transform=max(sorted(set(names)), key=names.count) or None,
+    )

@@ -1,0 +1,332 @@
+"""An evaluation of videos: which copies of listed films are found, with which seconds, and what matches by mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
+from math import ceil
+from multiprocessing import get_context
+from random import Random
+from typing import Final, NamedTuple, TypeVar
+
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching.matches import VideoDetails
+from hashdb.domain.signals import Algorithm
+from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Truth, Upload, make
+from hashdb.evaluation.films import Film, HeldFilm, RecordedFilm, encode, times
+from hashdb.evaluation.library import Library
+from hashdb.evaluation.rules import Agreement, bag, compare
+from hashdb.evaluation.samples import leave_interrupts, one_thread_each
+from hashdb.hashing import Mode
+from hashdb.hashing.videos import INTERVAL, Video, VideoLimits, hash_frames, to_frames
+
+ALGORITHMS: Final = (Algorithm.PDQ, Algorithm.PHASH256)
+"""The algorithms by which frames are searched."""
+TOLERANCE: Final = 1.0
+"""Seconds by which each end of a segment may be off."""
+_LIMITS: Final = VideoLimits(max_seconds=86_400)
+_PIECE: Final = 30.0
+"""Seconds of the surrounding upload that are hashed at a time."""
+_LONGEST: Final = 60.0
+"""Seconds of a film from which copies are made."""
+
+
+@dataclass(frozen=True)
+class VideoScheme:
+    """What is measured."""
+
+    films: Sequence[Film]
+    """Those that are listed."""
+    around: Film
+    """What surrounds a clip: it shares nothing with the films."""
+    trials: int
+    """How many clips are drawn, from the films in turn."""
+    wholes: int
+    """How many films are also copied whole."""
+    interval: float
+    """Seconds between two frames of a query."""
+    mode: Mode = Mode.BALANCED
+    """How listed films are hashed."""
+    copies: Sequence[Copy] = COPIES
+    seed: int = 0
+
+
+class Hashes(NamedTuple):
+    """The frames of a video, and its duration in seconds."""
+
+    frames: Sequence[Frame]
+    duration: float
+
+
+class Outcome(NamedTuple):
+    """What came of one copy."""
+
+    trial: int
+    copy: int
+    """Its position in `VideoScheme.copies`."""
+    parts: int
+    """Stretches of the film in the copy."""
+    found: int
+    """Of these, how many a segment overlaps."""
+    exact: int
+    """Of these, for how many all four ends are right to `TOLERANCE` seconds."""
+    off: float | None
+    """The seconds by which the worst end of the nearest segment is off."""
+    radius: int | None
+    """The least radius of PDQ, in bits, at which the film matches."""
+    others: int
+    """Films of other groups that match: mistakes."""
+    rules: Agreement
+    """vPDQ's shares of agreeing frames."""
+
+
+class VideoPair(NamedTuple):
+    """Two different films, one as the query, and the least radius of PDQ, in bits, at which they match."""
+
+    query: int
+    listed: int
+    radius: int | None
+
+
+@dataclass(frozen=True)
+class VideoEvaluation:
+    """All measurements."""
+
+    scheme: VideoScheme
+    outcomes: Sequence[Outcome]
+    pairs: Sequence[VideoPair]
+    surrounding: int
+    """Films that the surrounding upload matches by itself: mistakes."""
+    values: int
+    """Distinct values of the listed films."""
+    seconds: float
+    """Of the listed films together."""
+    around: Hashes
+    """The surrounding upload as a query."""
+    first: tuple[Hashes, Hashes]
+    """The first film as it is listed, and as a query."""
+
+
+def hash_upload(octets: bytes, mode: Mode, interval: float) -> Hashes:
+    """The frames of a video file, as a contribution or a query has them. Raises UnreadablePicture."""
+    video = Video(BytesIO(octets), _LIMITS, interval=interval)
+    frames = list(hash_frames(video, ALGORITHMS, mode))
+    return Hashes(to_frames(frames), video.duration)
+
+
+class _Listed(NamedTuple):
+    """A film as it is contributed, and as a query."""
+
+    stored: Hashes
+    asked: Hashes
+
+
+class _State(NamedTuple):
+    """What every process has."""
+
+    scheme: VideoScheme
+    films: Sequence[_Listed]
+    around: Hashes
+
+
+class _Bench:
+    """Makes copies, and matches them with the listed films."""
+
+    def __init__(self, state: _State) -> None:
+        self.scheme, self._films, self._around = state
+        self._library = Library([film.stored for film in state.films])
+        self._bags = [bag(film.stored.frames) for film in state.films]
+
+    def pairs(self, place: int) -> list[VideoPair]:
+        """A film as a query, with each listed film that shows other things."""
+        films, asked = self.scheme.films, self._films[place].asked
+        return [
+            VideoPair(place, other, self._library.least_radius(*asked, other + 1))
+            for other, film in enumerate(films)
+            if film.group != films[place].group
+        ]
+
+    def trial(self, number: int) -> list[Outcome]:
+        """Every copy of one clip."""
+        scheme, random = self.scheme, Random(f"{self.scheme.seed} {number}")
+        place = number % len(scheme.films)
+        film = scheme.films[place]
+        longest = max((copy.seconds for copy in scheme.copies if copy.form is not Form.WHOLE), default=0.0)
+        whole = min(film.seconds, _LONGEST)
+        start = random.uniform(0, max(0.0, whole - longest))
+        # A whole number: the frames of the surrounding upload keep their places.
+        at = float(random.randint(1, max(1, int(self._around.duration - 2 * MARGIN) - 1)))
+        held = HeldFilm(film, 0.0, whole)
+        held.seconds = whole
+        around = HeldFilm(scheme.around, at, min(scheme.around.seconds, at + 2 * MARGIN + longest))
+        outcomes = []
+        for position, copy in enumerate(scheme.copies):
+            if number >= scheme.wholes if copy.form is Form.WHOLE else copy.seconds > whole:
+                continue
+            upload = make(copy, held, start, around, at, f"{scheme.seed} {number}")
+            hashed = hash_upload(upload.octets, Mode.TRANSFORMS, scheme.interval)
+            outcomes.append(self._outcome(number, position, place, copy, upload, hashed, at))
+        return outcomes
+
+    def _outcome(
+        self, trial: int, position: int, place: int, copy: Copy, upload: Upload, hashed: Hashes, at: float
+    ) -> Outcome:
+        truth, whole = upload.truth, hashed
+        if copy.form is Form.INSIDE:
+            whole, moved = self._inside(hashed, upload.seconds, at)
+            truth = tuple(Truth((query[0] + moved, query[1] + moved), listed) for query, listed in upload.truth)
+        matched = self._library.match(whole.frames, whole.duration)
+        found, exact, off = judge(truth, matched.get(place + 1), copy)
+        films = self.scheme.films
+        others = sum(films[number - 1].group != films[place].group for number in matched)
+        least = self._library.least_radius(hashed.frames, hashed.duration, place + 1)
+        rules = compare(bag(whole.frames), self._bags[place])
+        return Outcome(trial, position, len(truth), found, exact, off, least, others, rules)
+
+    def _inside(self, clip: Hashes, seconds: float, at: float) -> tuple[Hashes, float]:
+        """The frames of the clip and of the upload around it, and by how much the clip's times are moved."""
+        # The clip has MARGIN seconds of the upload on both sides; the upload goes on where they end.
+        return put_inside(self._around, clip._replace(duration=seconds), at, at + 2 * MARGIN), at
+
+
+_bench: _Bench
+"""Of this process."""
+
+
+def _prepare(state: _State | None) -> None:
+    """Set up this process for trials."""
+    if state is not None:
+        global _bench
+        _bench = _Bench(state)
+
+
+def _prepare_child(state: _State | None) -> None:
+    leave_interrupts()
+    _prepare(state)
+
+
+def _list(scheme: VideoScheme, film: Film) -> _Listed:
+    """The hashes of a film as it is contributed, and those of its beginning as it is asked for."""
+    octets = encode(film.play(times(0, min(film.seconds, _LONGEST))), crf=23)
+    asked = hash_upload(octets, Mode.TRANSFORMS, scheme.interval)
+    whole = film.path.read_bytes() if isinstance(film, RecordedFilm) else octets
+    return _Listed(hash_upload(whole, scheme.mode, INTERVAL), asked)
+
+
+def _hash_piece(scheme: VideoScheme, start: float) -> Hashes:
+    """The hashes of a piece of the surrounding upload."""
+    end = min(scheme.around.seconds, start + _PIECE)
+    return hash_upload(encode(scheme.around.play(times(start, end)), crf=28), Mode.TRANSFORMS, scheme.interval)
+
+
+def _try(number: int) -> list[Outcome]:
+    return _bench.trial(number)
+
+
+def _pair(place: int) -> list[VideoPair]:
+    return _bench.pairs(place)
+
+
+def evaluate_videos(
+    scheme: VideoScheme, processes: int, advance: Callable[[], object] = lambda: None
+) -> VideoEvaluation:
+    """Measure these films. `advance` is called `steps` times. Raises UnreadablePicture."""
+    starts = [_PIECE * number for number in range(ceil(scheme.around.seconds / _PIECE))]
+    run = partial(_run, processes=processes, advance=advance)
+    films = run(partial(_list, scheme), scheme.films)
+    pieces = run(partial(_hash_piece, scheme), starts)
+    state = _State(scheme, films, _joined(pieces, starts, scheme.around.seconds))
+    pairs = run(_pair, range(len(films)), state=state)
+    tried = run(_try, range(scheme.trials), state=state)
+    library = Library([film.stored for film in films])
+    return VideoEvaluation(
+        scheme,
+        outcomes=[outcome for outcomes in tried for outcome in outcomes],
+        pairs=[pair for of_film in pairs for pair in of_film],
+        surrounding=len(library.match(*state.around)),
+        values=library.values,
+        seconds=sum(film.stored.duration for film in films),
+        around=state.around,
+        first=films[0],
+    )
+
+
+def steps(scheme: VideoScheme) -> int:
+    """How often `evaluate_videos` calls `advance`."""
+    return 2 * len(scheme.films) + ceil(scheme.around.seconds / _PIECE) + scheme.trials
+
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def _run(
+    call: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    *,
+    processes: int,
+    advance: Callable[[], object],
+    state: _State | None = None,
+) -> list[_Result]:
+    """The results, in order. One process means this process; others are spawned, as for pictures."""
+    if processes == 1:
+        _prepare(state)
+        results = []
+        for item in items:
+            results.append(call(item))
+            advance()
+        return results
+    with one_thread_each(), ProcessPoolExecutor(processes, get_context("spawn"), _prepare_child, (state,)) as pool:
+        running = [pool.submit(call, item) for item in items]
+        try:
+            for done in as_completed(running):
+                done.result()
+                advance()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        return [each.result() for each in running]
+
+
+def _joined(pieces: Sequence[Hashes], starts: Sequence[float], duration: float) -> Hashes:
+    frames = [
+        replace(frame, at=round(frame.at + start, 3))
+        for (part, _), start in zip(pieces, starts, strict=True)
+        for frame in part
+    ]
+    return Hashes(frames, duration)
+
+
+def put_inside(around: Hashes, clip: Hashes, start: float, end: float) -> Hashes:
+    """The frames of a clip in the place of those of an upload from one second to another."""
+    later = start + clip.duration - end
+    frames = [
+        *(frame for frame in around.frames if frame.at < start),
+        *(replace(frame, at=round(frame.at + start, 3)) for frame in clip.frames if frame.at < clip.duration - 1e-3),
+        *(replace(frame, at=round(frame.at + later, 3)) for frame in around.frames if frame.at >= end),
+    ]
+    return Hashes(frames, around.duration + later)
+
+
+def judge(truth: Sequence[Truth], details: VideoDetails | None, copy: Copy) -> tuple[int, int, float | None]:
+    """How many stretches were found, how many to `TOLERANCE` seconds, and how far the worst of them is off."""
+    segments = details.segments if details is not None else ()
+    found = exact = 0
+    worst: float | None = None
+    for query, listed in truth:
+        near = [
+            max(abs(a - b) for a, b in zip((*segment.query, *segment.listed), (*query, *listed), strict=True))
+            for segment in segments
+            if _overlap(segment.query, query) and _overlap(segment.listed, listed)
+        ]
+        if near:
+            found += 1
+            exact += min(near) <= TOLERANCE and not copy.reverse
+            worst = max(worst or 0.0, min(near))
+    return found, exact, worst
+
+
+def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return min(one[1], other[1]) > max(one[0], other[0])

@@ -1,0 +1,236 @@
+"""Find insets: a video shown inside a part of another one, beside blurred bars or in a corner.
+
+An inset's edges are upright, and they stay where they are while what is shown moves. So the differences between
+neighbouring pixels, averaged over some seconds, are high along its edges. Beside a blurred bar, its inside is also
+sharper than its outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.domain.signals import MINIMUM_QUALITY, Signal
+from hashdb.hashing.borders import LEAST
+from hashdb.hashing.pdq import changes
+from hashdb.hashing.pictures import Picture
+from hashdb.hashing.reductions import Floats
+from hashdb.hashing.transforms import MIRROR, orientations
+from hashdb.hashing.variants import quality_of
+from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture
+
+if TYPE_CHECKING:
+    from hashdb.hashing.videos import HashedFrame
+
+STRETCH: Final = 2.0
+"""Seconds of frames that are looked at together."""
+_FEWEST = 4
+"""Frames of a stretch."""
+MOST: Final = 2
+"""Insets that are returned for one stretch."""
+_LEAST: Final = 0.18
+"""The shortest side of an inset, as a share of the frame's."""
+_MOST: Final = 0.94
+"""The longest that one of its sides has at most: the frame without a narrower band has nearly the frame's hash."""
+_LINES: Final = 10
+"""The clearest edges in each direction that are looked at."""
+_CLEAR = 40.0
+"""Greys: a difference between two pixels counts no more."""
+_RIDGE = (-4.0, 8.0)
+"""Greys by which a difference exceeds those beside it: an inset's edge is a pixel wide. Less or more does not count."""
+_USUAL = 2.0
+"""Greys of a ridge that are usual without an edge."""
+_STRIP = 6
+"""Pixels beside an edge whose sharpness is compared."""
+_LEAST_CLARITY: Final = 0.35
+"""What the least clear edge has at least; 1 is a ridge of 3 greys, or an inside 2.7 times as sharp as the outside."""
+_ENOUGH_CLARITY: Final = 2.0
+_APART = 3
+"""Pixels by which an edge of another inset is elsewhere."""
+_SHORTEST = 64
+"""Pixels of a frame's shorter side, below which nothing is looked for."""
+
+_Ints = NDArray[np.int64]
+_Sums = NDArray[np.float64]
+
+
+class _Look(NamedTuple):
+    """What is kept of a frame: the reduced frame, and the changes between its samples, which tell a part's quality."""
+
+    grey: Floats
+    down: Floats
+    across: Floats
+
+
+class _Stretch(NamedTuple):
+    frames: Sequence[tuple[HashedFrame, _Look]]
+    insets: Sequence[Window]
+
+
+def with_insets(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[HashedFrame]:
+    """The frames, with the transforms `inset` and `inset-mirror` where an inset is found, by phash256.
+
+    An inset is looked for in a stretch of two seconds, and tried in the stretches before and after it too: it may begin
+    or end within them.
+    """
+    before: Sequence[Window] = ()
+    for stretch, following in pairwise(chain(_stretches(frames), (_Stretch((), ()),))):
+        tried = _distinct((*stretch.insets, *before, *following.insets))
+        yield from (_with(frame, look, tried) for frame, look in stretch.frames)
+        before = stretch.insets
+
+
+def _stretches(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[_Stretch]:
+    stretch: list[tuple[HashedFrame, _Look]] = []
+    for frame, picture in frames:
+        look = _Look(reduce_picture(picture), *changes(picture.sampled))
+        is_long = len(stretch) >= _FEWEST and frame.at - stretch[0][0].at >= STRETCH
+        if stretch and (is_long or look.grey.shape != stretch[0][1].grey.shape):
+            yield _Stretch(stretch, find_insets([look.grey for _, look in stretch]))
+            stretch = []
+        stretch.append((frame, look))
+    if stretch:
+        yield _Stretch(stretch, find_insets([look.grey for _, look in stretch]))
+
+
+def _with(frame: HashedFrame, look: _Look, insets: Sequence[Window]) -> HashedFrame:
+    if not insets or not frame.hashed.signals:
+        return frame
+    plain: list[Signal] = []
+    mirrored: list[Signal] = []
+    for inset in insets:
+        if quality_of(look.down, look.across, inset) >= MINIMUM_QUALITY:
+            original = coefficients(look.grey, inset)
+            plain.append(phash256_signal(original))
+            mirrored += [phash256_signal(each) for name, each in orientations(original, 0) if name == MIRROR]
+    found = [
+        (name, tuple(signal for signal in signals if signal.fault() is None))
+        for name, signals in (("inset", plain), ("inset-mirror", mirrored))
+    ]
+    hashed = replace(frame.hashed, transforms=(*frame.hashed.transforms, *(each for each in found if each[1])))
+    return frame._replace(hashed=hashed)
+
+
+def _distinct(insets: Iterable[Window]) -> list[Window]:
+    kept: list[Window] = []
+    for inset in insets:
+        if all(max(abs(one - other) for one, other in zip(inset, known, strict=True)) > LEAST for known in kept):
+            kept.append(inset)
+    return kept
+
+
+def find_insets(greys: Sequence[Floats]) -> tuple[Window, ...]:
+    """The likely insets of a stretch of frames, the clearest first, at most two.
+
+    `greys` are reduced frames of one size: a few seconds, during which an inset would stay where it is.
+    """
+    height, width = greys[0].shape
+    if len(greys) < 2 or min(height, width) < _SHORTEST:
+        return ()
+    down, across = _ridges(greys), _ridges([grey.T for grey in greys])
+    boxes = _boxes(_edges(down), _edges(across), height, width)
+    clarity = _clarity(boxes, _running_sums(down), _running_sums(across), _sharpness(greys))
+    is_clear = np.nanmin(clarity, axis=0) > _LEAST_CLARITY
+    boxes, clarity = boxes[:, is_clear], clarity[:, is_clear]
+    # Four clear edges tell more than two: the others are those of the frame.
+    score = np.nansum(np.minimum(clarity, _ENOUGH_CLARITY), axis=0) / np.sqrt(np.isfinite(clarity).sum(axis=0))
+    chosen: list[_Ints] = []
+    for box in boxes[:, np.argsort(-score, kind="stable")].T:
+        if all(np.abs(box - other).max() > _APART for other in chosen):
+            chosen.append(box)
+            if len(chosen) == MOST:
+                break
+    return tuple(
+        Window(left / width, top / height, right / width, bottom / height) for top, bottom, left, right in chosen
+    )
+
+
+def _ridges(greys: Sequence[Floats]) -> Floats:
+    """By how much the mean difference of each line from the next exceeds those two and three lines beside it."""
+    differences = np.mean([np.minimum(np.abs(np.diff(grey, axis=0)), _CLEAR) for grey in greys], axis=0)
+    padded = np.pad(differences, ((3, 3), (0, 0)), mode="edge")
+    beside = np.maximum(np.maximum(padded[:-6], padded[1:-5]), np.maximum(padded[5:-1], padded[6:]))
+    ridges: Floats = np.clip(differences - beside, *_RIDGE)
+    return ridges
+
+
+def _edges(ridges: Floats) -> _Ints:
+    """The lines (number of the first one after the edge) that may be edges of an inset, with both ends of the side.
+
+    Insets are often in the middle, so where there may be an edge, there may be one opposite.
+    """
+    sums = np.pad((ridges - _USUAL).cumsum(axis=1), ((0, 0), (1, 0)))
+    runs = sums - np.minimum.accumulate(sums, axis=1)
+    ends = runs.argmax(axis=1)
+    lines = np.arange(len(ridges))
+    best = runs[lines, ends]
+    starts = np.array([sums[line, : end + 1].argmin() for line, end in zip(lines, ends, strict=True)])
+    is_long = (ends - starts >= _LEAST * ridges.shape[1]) & (best > 0)
+    candidates = lines[is_long][np.argsort(-best[is_long], kind="stable")][:_LINES] + 1
+    length = len(ridges) + 1
+    return np.unique(np.concatenate(([0, length], candidates, length - candidates)))
+
+
+def _boxes(rows: _Ints, columns: _Ints, height: int, width: int) -> _Ints:
+    """Top, bottom, left and right of all boxes between such lines that are neither too small nor nearly the frame."""
+    top, bottom, left, right = (each.ravel() for each in np.meshgrid(rows, rows, columns, columns, indexing="ij"))
+    is_large = (bottom - top >= _LEAST * height) & (right - left >= _LEAST * width)
+    is_part = (bottom - top <= _MOST * height) | (right - left <= _MOST * width)
+    return np.stack((top, bottom, left, right))[:, is_large & is_part]
+
+
+def _clarity(boxes: _Ints, down: _Sums, across: _Sums, sharpness: _Sums) -> _Sums:
+    """How clear each edge of each box is; not a number where the edge is the frame's."""
+    top, bottom, left, right = boxes
+    height, width = (length - 1 for length in sharpness.shape)
+
+    def sharp(first: _Ints, last: _Ints, start: _Ints, stop: _Ints) -> _Sums:
+        """The mean sharpness of a part, from the running sums."""
+        total = sharpness[last, stop] - sharpness[first, stop] - sharpness[last, start] + sharpness[first, start]
+        mean: _Sums = total / np.maximum((last - first) * (stop - start), 1) + 0.5
+        return mean
+
+    contrasts = (
+        sharp(top, np.minimum(top + _STRIP, bottom), left, right)
+        / sharp(np.maximum(top - _STRIP - 1, 0), np.maximum(top - 1, 0), left, right),
+        sharp(np.maximum(bottom - _STRIP, top), bottom, left, right)
+        / sharp(np.minimum(bottom + 1, height), np.minimum(bottom + _STRIP + 1, height), left, right),
+        sharp(top, bottom, left, np.minimum(left + _STRIP, right))
+        / sharp(top, bottom, np.maximum(left - _STRIP - 1, 0), np.maximum(left - 1, 0)),
+        sharp(top, bottom, np.maximum(right - _STRIP, left), right)
+        / sharp(top, bottom, np.minimum(right + 1, width), np.minimum(right + _STRIP + 1, width)),
+    )
+    ridges = (
+        (down[top, right] - down[top, left]) / (right - left),
+        (down[bottom, right] - down[bottom, left]) / (right - left),
+        (across[left, bottom] - across[left, top]) / (bottom - top),
+        (across[right, bottom] - across[right, top]) / (bottom - top),
+    )
+    is_frames = (top == 0, bottom == height, left == 0, right == width)
+    return np.stack(
+        [
+            np.where(none, np.nan, np.maximum(ridge / 3, np.log(contrast)))
+            for none, ridge, contrast in zip(is_frames, ridges, contrasts, strict=True)
+        ]
+    )
+
+
+def _running_sums(ridges: Floats) -> _Sums:
+    """The sums along each line up to each pixel; the frame's own edges have none."""
+    return np.pad(ridges.cumsum(axis=1, dtype=np.float64), ((1, 1), (1, 0)))
+
+
+def _sharpness(greys: Sequence[Floats]) -> _Sums:
+    """The running sums, over rows and columns, of how much a pixel differs from the mean of those beside it."""
+    total = np.zeros(greys[0].shape, np.float64)
+    for grey in greys:
+        middle = 2 * grey[1:-1, 1:-1]
+        second = np.abs(grey[1:-1, 2:] + grey[1:-1, :-2] - middle) + np.abs(grey[2:, 1:-1] + grey[:-2, 1:-1] - middle)
+        total[1:-1, 1:-1] += np.minimum(second, 30)
+    sums: _Sums = np.pad((total / len(greys)).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    return sums

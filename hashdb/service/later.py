@@ -1,0 +1,197 @@
+"""Requests that are answered later: the work of each goes on in a thread, and any worker tells how far it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from math import inf
+from threading import Event, Lock, Thread, current_thread
+from time import monotonic, sleep
+from typing import Final, Generic, TypeVar
+
+from hashdb.domain.accounts.members import Actor
+from hashdb.domain.jobs import KEPT, AnswerJob, JobStatus
+from hashdb.errors import HashingBusy, JobLost, TooManyAtOnce, Unavailable
+from hashdb.service import HashDB
+from hashdb.service.background import Task
+from hashdb.service.jobs import LONGEST
+
+EACH = 4
+"""Requests of one key that a process works on or that wait there."""
+ALL = 16
+"""Those of all keys in a process; each holds its files in memory and on the disk."""
+NEWEST = 100
+"""Jobs of one key that are kept."""
+_LOOK_EVERY: Final = 1.0
+_TOUCH_EVERY: Final = 10.0
+"""Seconds between two signs of life of a job; it counts as lost after a minute."""
+PATIENCE: Final = 60.0
+"""Seconds for which what is refused for now is tried again."""
+
+Advance = Callable[[float], None]
+"""Notes the share of the work that is done, 0 to 1. Raises JobLost if nobody waits for the answer any more."""
+Work = Callable[[Advance], str]
+"""Makes the text of an answer."""
+Seal = Callable[[str | Exception], str]
+"""The text in which an answer or an error is stored."""
+_Answer = TypeVar("_Answer")
+
+
+class _Running(Generic[_Answer]):
+    """The work on one request, in a thread of its own."""
+
+    def __init__(self, work: Callable[[Advance], _Answer]) -> None:
+        self._work = work
+        self.ended = Event()
+        self.given_up = False
+        self.status, self.percent = JobStatus.WAITING, 0
+        self.outcome: _Answer | Exception = JobLost(retry_after=1)
+
+    def advance(self, share: float) -> None:
+        if self.given_up:
+            raise JobLost(retry_after=1)
+        self.status, self.percent = JobStatus.RUNNING, int(100 * share)
+
+    def run(self, release: Callable[[], None]) -> None:
+        try:
+            self.outcome = self._work(self.advance)
+        except Exception as error:
+            self.outcome = error
+        finally:
+            release()
+            self.ended.set()
+
+    def answer(self) -> _Answer:
+        """What the work made, or raise what it raised."""
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+class Later:
+    """The requests of this process that take long."""
+
+    def __init__(self, db: HashDB) -> None:
+        """None yet."""
+        self._db = db
+        self._lock = Lock()
+        self._working = Counter[str]()
+        self._keepers = set[Thread]()
+        self._closed = False
+
+    def answer(self, actor: Actor, work: Work, seal: Seal, patience: float) -> str | int:
+        """The answer that `work` makes, or the id of a job if that takes more than `patience` seconds.
+
+        Raises what `work` raises within this time, HashingBusy if the actor has its share of requests in this process,
+        and StoreBusy.
+        """
+        running = self._start(actor, work)
+        if running.ended.wait(patience):
+            return running.answer()
+        try:
+            with self._db.store.begin() as tx:
+                id = tx.answer_jobs.add(actor.name, self._db.now())
+                tx.answer_jobs.keep(actor.name, NEWEST)
+        except BaseException:
+            running.given_up = True
+            raise
+        keeper = Thread(target=self._keep, args=(id, running, seal), name="later", daemon=True)
+        self._keepers.add(keeper)
+        keeper.start()
+        return id
+
+    def within(self, actor: Actor, work: Callable[[Advance], _Answer], seconds: float) -> _Answer:
+        """What `work` makes within `seconds`. After that nobody waits for it, but it counts until it has ended.
+
+        Raises what `work` raises, TimeoutError, and HashingBusy if the actor has its share of requests in this process.
+        """
+        running = self._start(actor, work)
+        if running.ended.wait(seconds):
+            return running.answer()
+        running.given_up = True
+        raise TimeoutError
+
+    def close(self) -> None:
+        """Store that the unfinished jobs of this process failed; it is about to end."""
+        self._closed = True
+        for keeper in list(self._keepers):
+            keeper.join(2 * _LOOK_EVERY)
+
+    def _start(self, actor: Actor, work: Callable[[Advance], _Answer]) -> _Running[_Answer]:
+        self._enter(actor)
+        running = _Running(work)
+        Thread(target=running.run, args=(partial(self._leave, actor),), name="later", daemon=True).start()
+        return running
+
+    def _enter(self, actor: Actor) -> None:
+        with self._lock:
+            if self._working[actor.name] >= EACH or self._working.total() >= ALL:
+                raise HashingBusy(f"{EACH} requests with videos of a key, {ALL} in all", retry_after=5)
+            self._working[actor.name] += 1
+
+    def _leave(self, actor: Actor) -> None:
+        with self._lock:
+            self._working[actor.name] -= 1
+            if not self._working[actor.name]:
+                del self._working[actor.name]
+
+    def _keep(self, id: int, running: _Running[str], seal: Seal) -> None:
+        try:
+            self._db.background.run(Task.ANSWERS, partial(self._follow, id, running, seal))
+        finally:
+            self._keepers.discard(current_thread())
+
+    def _follow(self, id: int, running: _Running[str], seal: Seal) -> None:
+        """Store how far a job is until it ends, then its outcome. Give it up if it began, but goes on no more."""
+        outcome: str | Exception | None = None
+        until, touched, told = inf, 0.0, (JobStatus.WAITING, 0)
+        while not running.ended.wait(_LOOK_EVERY):
+            now, state = monotonic(), (running.status, running.percent)
+            if state != told:
+                until = now + LONGEST.total_seconds()
+            if now > until or self._closed or self._db.stopping():
+                running.given_up = True
+                outcome = JobLost(retry_after=1)
+                break
+            if state != told or now - touched > _TOUCH_EVERY:
+                touched, told = now, state
+                # A sign of life that cannot be stored is no loss: the next one follows.
+                with suppress(Unavailable):
+                    self._store(id, *state)
+        outcome = running.outcome if outcome is None else outcome
+        failed = isinstance(outcome, Exception)
+        state = (JobStatus.FAILED, running.percent) if failed else (JobStatus.DONE, 100)
+        patiently(partial(self._store, id, *state, seal(outcome)))
+
+    def _store(self, id: int, status: JobStatus, percent: int, text: str | None = None) -> None:
+        with self._db.store.begin() as tx:
+            tx.answer_jobs.change(id, status, percent, self._db.now(), text)
+
+
+def patiently(act: Callable[[], _Answer]) -> _Answer:
+    """What `act` returns, tried again for a minute where it is refused for now: its caller has worked long for it."""
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            return act()
+        except (TooManyAtOnce, Unavailable) as error:
+            if monotonic() + error.retry_after > until:
+                raise
+            sleep(error.retry_after)
+
+
+def get(db: HashDB, actor: Actor, id: int) -> AnswerJob:
+    """A job of this actor; one whose process has ended is `failed`. Raises NotFound."""
+    actor.require()
+    with db.store.read() as tx:
+        job = tx.answer_jobs.one(id, actor.name)
+    return replace(job, status=JobStatus.FAILED) if job.lost(db.now()) else job
+
+
+def prune(db: HashDB) -> int:
+    """Delete what was answered an hour ago; return how many."""
+    with db.store.begin() as tx:
+        return tx.answer_jobs.prune(db.now() - KEPT)

@@ -1,0 +1,242 @@
+"""Alignments: which seconds of a video are which seconds of contributions, for the pages that show both."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.contributions import Contribution
+from hashdb.domain.frames import FRAMES_A_REQUEST, Shot
+from hashdb.domain.matching.matches import OVERRULING, Holder, Neighbor, Query, VideoDetails
+from hashdb.domain.matching.segments import Segment
+from hashdb.domain.matching.suggestions import Distances, Through, decide, suggest_expanded
+from hashdb.domain.matching.videos import ListedShot, Shots, ShotTimes, expand, firsts, match_videos, times_of
+from hashdb.domain.signals import DIGESTS, PERCEPTUAL, Algorithm, Signal
+from hashdb.errors import reject
+from hashdb.index.tiered import TieredIndex
+from hashdb.service import HashDB
+from hashdb.service.contributions.sight import visible_fields
+from hashdb.service.matching.matches import turn
+
+_EACH = 50
+"""Contributions of one value that are read; a popular value has thousands."""
+_MOST_NEAR = 100_000
+"""Signals that may be near the frames of a page: a person waits for it."""
+_BESIDE = 1.0
+"""Seconds beside its shot at which the place of a frame in a segment may be."""
+
+
+class Alignment(NamedTuple):
+    """How an item and a contribution show the same, and the shots of the contribution if it is a video."""
+
+    details: VideoDetails
+    shots: Sequence[Shot]
+
+
+class Aligned(NamedTuple):
+    """The shots of a contribution, if it is a video, and by id the contributions that show the same."""
+
+    shots: Sequence[Shot]
+    others: Mapping[int, Alignment]
+
+
+class FrameHit(NamedTuple):
+    """A frame of a query, at `at` seconds, that is near a contribution, and the nearest signal of it.
+
+    `listed` is the shot that has the signal, None for a picture. `segment` is the number of the segment in which the
+    frame is near the shot at its place, counted from 1.
+    """
+
+    at: float
+    listed: ShotTimes | None
+    algorithm: Algorithm
+    distance: int
+    transform: str | None
+    segment: int | None
+
+
+class NearVideo(NamedTuple):
+    """A contribution that frames of a query are near, or that has its digest.
+
+    `matches` says whether a member gets it as a match. `hits` are in the order of the query.
+    """
+
+    contribution: Contribution
+    matches: bool
+    details: VideoDetails
+    digest: Algorithm | None
+    hits: Sequence[FrameHit]
+    shots: Sequence[Shot]
+
+
+def align_listed(db: HashDB, actor: Actor, contribution: Contribution, others: Sequence[Contribution]) -> Aligned:
+    """How a contribution and each of these others show the same; those that do not are left out.
+
+    One of both is a video. Reads at most 20,000 frames of the others: what follows is left out.
+    """
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    if not contribution.frame_count and not any(other.frame_count for other in others):
+        return Aligned((), {})
+    with db.store.read() as tx:
+        signals = tx.contributions.signals([contribution.id, *(other.id for other in others)])
+        own = tx.frames.shots(contribution.id) if contribution.frame_count else ()
+        shots = {other.id: tx.frames.shots(other.id) for other in _few_frames(others) if other.frame_count}
+    query = Query(
+        tuple(signal for signal in signals.get(contribution.id, ()) if not signal.algorithm.is_digest),
+        frames=tuple(
+            replace(frame, signals=tuple(firsts(frame.signals).values()))
+            for shot in own
+            for frame in shot.frames
+            if frame.signals
+        ),
+        duration=contribution.duration,
+    )
+    # Only these are searched for in a match.
+    searched = {id: [shot for shot in of_video if shot.frames[0].matches] for id, of_video in shots.items()}
+    held, times = defaultdict[Signal, list[Holder]](list), dict[tuple[int, Signal], list[ShotTimes]]()
+    for other in others:
+        listed = searched.get(other.id, ())
+        every = [*signals.get(other.id, ()), *(signal for shot in listed for signal in shot.frames[0].signals)]
+        for signal in dict.fromkeys(every):
+            held[signal].append(_holder(signal, other))
+        for shot in listed:
+            for signal in shot.frames[0].signals:
+                times.setdefault((other.id, signal), []).append(ShotTimes(shot.start, shot.end))
+    expanded = expand([query])
+    suggested, through, _ = suggest_expanded(expanded, _Values(held).search, _MOST_NEAR)
+    read = {
+        id: [ListedShot(shot.start, shot.end, shot.frames[0].signals) for shot in of_video]
+        for id, of_video in searched.items()
+    }
+
+    def having(ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
+        return {id: OVERRULING.intersection([one.algorithm for one in signals.get(id, ())]) for id in ids}
+
+    if query.frames:
+        matched = match_videos([query], expanded, suggested, through, held, times, read.__getitem__, having)[0]
+        return Aligned(own, {id: Alignment(found.details, shots.get(id, ())) for id, found in matched.items()})
+    at = {id: times_of(id, suggested[0], times) for id in shots}
+    return Aligned((), {id: Alignment(VideoDetails(at=seen), shots[id]) for id, seen in at.items() if seen})
+
+
+def list_near_video(db: HashDB, actor: Actor, query: Query, limit: int) -> tuple[NearVideo, ...]:
+    """The contributions near frames of a query or with its digest: matches first, then those with more frames near.
+
+    Nothing of the query is kept. A radius above the default one finds more frames, and the same segments.
+    Raises InvalidInput, TooManyAtOnce.
+    """
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    reject(db.rules.query_faults(replace(query, radius={})))
+    with db.places.place(actor), turn(db, actor):
+        db.index.catch_up()
+        expanded = expand([query])
+        suggested, through, _ = suggest_expanded(expanded, db.index.search, _MOST_NEAR)
+        usual = [{one: bits for one, bits in near.items() if bits <= one.algorithm.radius} for near in suggested]
+        with db.store.read() as tx:
+            holding = tx.neighbors.holding({signal for near in suggested for signal in near}, _EACH)
+            ids = sorted(holding, key=lambda id: (-len(holding[id]), id))[:limit]
+            contributions = tx.contributions.get(ids, db.now())
+            held = defaultdict[Signal, list[Holder]](list)
+            for id, contribution in contributions.items():
+                for signal in holding[id]:
+                    held[signal].append(_holder(signal, contribution))
+            times = tx.matches.times({id: holding[id] for id, one in contributions.items() if one.frame_count})
+            matched = match_videos([query], expanded, usual, through, held, times, tx.matches.shots, tx.matches.having)
+            (decided,) = decide([query], usual, through, held, tx.matches.having, matched)
+            chosen = {group[0].contribution for group in decided.chosen}
+            details = {id: decided.videos.get(id, VideoDetails()) for id in contributions}
+            shots = {id: tx.frames.shots(id) if details[id].segments else () for id in contributions}
+        frames = [frame for frame in query.frames if frame.matches]
+        near = [
+            (frame.at, suggested[place], through[place])
+            for frame, place in zip(frames, expanded.frames.get(0, ()), strict=True)
+        ]
+        hits = _hits(near, held, times, details)
+    found = (
+        NearVideo(
+            visible_fields(actor, one),
+            id in chosen and one.hindrance is None,
+            details[id],
+            next((digest for digest in DIGESTS if digest in {signal.algorithm for signal in holding[id]}), None),
+            tuple(hits.get(id, ())),
+            shots[id],
+        )
+        for id, one in contributions.items()
+    )
+    return tuple(sorted(found, key=lambda one: (not one.matches, -len(one.hits), one.contribution.id)))
+
+
+def _hits(
+    frames: Iterable[tuple[float, Distances, Through]],
+    held: Mapping[Signal, Sequence[Holder]],
+    times: Shots,
+    details: Mapping[int, VideoDetails],
+) -> dict[int, list[FrameHit]]:
+    """By contribution, the frames that are near it, each with the nearest signal.
+
+    A signal of the shot that is at the frame's place in a segment comes before nearer ones.
+    """
+    found: dict[int, list[FrameHit]] = defaultdict(list)
+    for at, near, through in frames:
+        best: dict[int, FrameHit] = {}
+        for signal, bits in near.items():
+            for id in [holder.contribution for holder in held.get(signal, ())]:
+                for shot in times.get((id, signal), ()) or (None,):
+                    segment = _segment(at, shot, details[id].segments)
+                    hit = FrameHit(at, shot, signal.algorithm, bits, through.get(signal), segment)
+                    best[id] = min(best.get(id, hit), hit, key=_rank)
+        for id, hit in best.items():
+            found[id].append(hit)
+    return found
+
+
+def _rank(hit: FrameHit) -> tuple[bool, float, Sequence[float]]:
+    return hit.segment is None, hit.distance / (hit.algorithm.radius or 1), hit.listed or ()
+
+
+def _segment(at: float, shot: ShotTimes | None, segments: Sequence[Segment]) -> int | None:
+    """The number of the segment in which a frame of the query is at the place of a shot."""
+    for number, segment in enumerate(segments, 1):
+        if shot is not None and segment.query[0] <= at < segment.query[1]:
+            place = segment.listed[0] + segment.speed * (at - segment.query[0])
+            if shot.start - _BESIDE <= place <= shot.end + _BESIDE:
+                return number
+    return None
+
+
+def _few_frames(others: Sequence[Contribution]) -> Iterator[Contribution]:
+    """The first of the contributions, with 20,000 frames in all at most."""
+    total = 0
+    for other in others:
+        total += other.frame_count
+        if total > FRAMES_A_REQUEST:
+            return
+        yield other
+
+
+def _holder(signal: Signal, contribution: Contribution) -> Holder:
+    return Holder(
+        signal,
+        contribution.id,
+        contribution.member,
+        contribution.severity,
+        contribution.standing,
+        None,
+        contribution.duration,
+    )
+
+
+class _Values:
+    """The values of a few contributions, which are searched as those of all are."""
+
+    def __init__(self, signals: Collection[Signal]) -> None:
+        self._indexes: dict[Algorithm, TieredIndex] = {}
+        for algorithm in PERCEPTUAL:
+            index = self._indexes[algorithm] = TieredIndex(algorithm.bits, algorithm.radius)
+            index.add(signal.value for signal in signals if signal.algorithm is algorithm)
+
+    def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        return self._indexes[algorithm].search(values, radius)

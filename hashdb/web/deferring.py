@@ -1,0 +1,78 @@
+"""Requests that are answered by 202 and a job: hashing their files takes long, or the client prefers it."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import urlsafe_b64encode
+from functools import partial
+from typing import cast
+
+from cryptography.fernet import Fernet
+from flask import Response, g, request, url_for
+
+from hashdb.domain.accounts.members import Actor
+from hashdb.domain.jobs import JobStatus
+from hashdb.errors import VideoTooLarge
+from hashdb.service.later import Work
+from hashdb.web import problems
+from hashdb.web.context import AppState, app_state
+from hashdb.wire.jobs import JobOut
+
+PATIENCE = 10.0
+"""Seconds for which a request waits for its answer before the service answers 202."""
+WHOLE = 110.0
+"""Seconds for which a request waits whose client cannot ask for a job; the proxy of `deploy/` waits a little longer."""
+ASK_AGAIN = "1"
+"""Seconds."""
+
+
+def prefers_async() -> bool:
+    """Whether the client asks for 202 at once, by `Prefer: respond-async` (RFC 7240)."""
+    preferences = request.headers.get("Prefer", "").lower().split(",")
+    return any(preference.partition(";")[0].strip() == "respond-async" for preference in preferences)
+
+
+def secret() -> str:
+    """The secret of the key of this request, which is authenticated."""
+    return str(g.secret)
+
+
+def respond(work: Work, status: int) -> Response:
+    """The answer of this request, which `work` makes in another thread; if that takes long, 202 with its job.
+
+    A client that sends no key of its own could not ask for the job: it waits to the end, for at most `WHOLE`.
+
+    Raises what `work` raises, HashingBusy, TooManyAtOnce, StoreBusy, VideoTooLarge.
+    """
+    state, caller = app_state(), cast(Actor, g.actor)
+    rule = "" if request.url_rule is None else request.url_rule.rule
+    seal = partial(_seal, state, caller, secret(), rule)
+    has_key = "Authorization" in request.headers
+    outcome: str | int
+    with state.db.places.place(caller):
+        try:
+            if has_key:
+                outcome = state.later.answer(caller, work, seal, 0.0 if prefers_async() else PATIENCE)
+            else:
+                outcome = state.later.within(caller, work, WHOLE)
+        except TimeoutError:
+            raise VideoTooLarge(f"the video is not hashed after {WHOLE:.0f} seconds") from None
+    if isinstance(outcome, str):
+        return Response(outcome, status, mimetype="application/json")
+    response = Response(JobOut.text(outcome, JobStatus.WAITING, 0), 202, mimetype="application/json")
+    response.headers["Location"] = url_for("jobs.get_job", job_id=outcome)
+    response.headers["Retry-After"] = ASK_AGAIN
+    return response
+
+
+def _seal(state: AppState, actor: Actor, own: str, rule: str, outcome: str | Exception) -> str:
+    """The outcome of a job, encrypted by the secret of the key that asked: it may hold hashes of what was asked for."""
+    if isinstance(outcome, Exception):
+        outcome = problems.refuse(state.db, actor, outcome, rule).get_data(as_text=True)
+    return cipher(own).encrypt(outcome.encode()).decode()
+
+
+def cipher(own: str) -> Fernet:
+    """What encrypts outcomes of jobs of the key with this secret."""
+    # The service keeps only a digest of the secret, which is another one.
+    return Fernet(urlsafe_b64encode(hashlib.sha256(b"hashdb job " + own.encode()).digest()))

@@ -1,0 +1,137 @@
+"""The files of a form while a request is answered: pictures in memory, videos in temporary files without a name."""
+
+from __future__ import annotations
+
+import logging
+import os
+from io import SEEK_SET, BufferedIOBase, BytesIO
+from tempfile import TemporaryFile
+from typing import BinaryIO, Self
+
+from hashdb.errors import NoRoom, TooLarge, VideoTooLarge
+from hashdb.hashing.animations import is_animation
+from hashdb.hashing.videos import HEAD, begins_as_video
+
+log = logging.getLogger("hashdb.web")
+_RETRY_AFTER = 60
+"""Seconds."""
+
+
+class Room:
+    """How much of a request may be in memory, and how large a video may be, in bytes."""
+
+    def __init__(self, memory: int, video: int) -> None:
+        """Nothing is used yet."""
+        self.memory, self.video = memory, video
+        self._used = 0
+
+    def take(self, count: int) -> None:
+        """Use memory. Raises TooLarge."""
+        self._used += count
+        if self._used > self.memory:
+            raise TooLarge("the bytes of the pictures of a request", self.memory)
+
+
+class Upload:
+    """A file of a form. What begins as a video goes to a temporary file as it arrives; all else stays in memory.
+
+    The file has no name, so nothing is left of it when it is closed or when the process ends, however it ends.
+    """
+
+    def __init__(self, room: Room) -> None:
+        """An empty one, which is written once and then read."""
+        self._room = room
+        self._stream: BufferedIOBase = BytesIO()
+        self._size = 0
+        self._is_film = False
+        self._is_kept = False
+
+    def write(self, octets: bytes) -> int:
+        """Add the next part. Raises TooLarge, VideoTooLarge, NoRoom."""
+        before, self._size = self._size, self._size + len(octets)
+        try:
+            self._stream.write(octets)
+            if before < HEAD <= self._size:
+                self._settle()
+        except OSError as error:
+            raise _no_room(error) from None
+        if not self._is_film:
+            self._room.take(len(octets))
+        elif self._size > self._room.video:
+            raise VideoTooLarge(f"the video has more than {self._room.video:,} bytes")
+        return len(octets)
+
+    def _settle(self) -> None:
+        """Move it to a temporary file if it begins as a video."""
+        self._stream.seek(0)
+        beginning = self._stream.read()
+        if begins_as_video(beginning[:HEAD]):
+            self._is_film = True
+            self._stream = TemporaryFile()  # noqa: SIM115
+            self._stream.write(beginning)
+
+    def seek(self, place: int, whence: int = SEEK_SET) -> int:
+        """Go to a place of what was written. Raises NoRoom."""
+        try:
+            return self._stream.seek(place, whence)
+        except OSError as error:
+            # The last part is written only now.
+            raise _no_room(error) from None
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, or all."""
+        return self._stream.read(size)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._size
+
+    @property
+    def is_film(self) -> bool:
+        """Whether it is a video, and no animation."""
+        return self._is_film
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video, or a GIF, WebP or PNG of several frames."""
+        return self._is_film or is_animation(self.stream)
+
+    @property
+    def stream(self) -> BufferedIOBase:
+        """What was written, from its start."""
+        self._stream.seek(0)
+        return self._stream
+
+    def open(self) -> BinaryIO:
+        """A file with a descriptor, at its start, which the caller closes. Raises NoRoom."""
+        try:
+            if self._is_film:
+                file: BinaryIO = os.fdopen(os.dup(self._stream.fileno()), "rb")
+            else:
+                file = os.fdopen(os.memfd_create("animation"), "w+b")
+                file.write(self.stream.read())
+        except OSError as error:
+            raise _no_room(error) from None
+        file.seek(0)
+        return file
+
+    def keep(self) -> Self:
+        """Have it outlive the request, until `release`."""
+        self._is_kept = True
+        return self
+
+    def release(self) -> None:
+        """Delete it."""
+        self._is_kept = False
+        self.close()
+
+    def close(self) -> None:
+        """Delete it, unless it is kept. Called at the end of the request."""
+        if not self._is_kept:
+            self._stream.close()
+
+
+def _no_room(error: OSError) -> NoRoom:
+    log.warning("a video cannot be written to the folder of temporary files: %s", os.strerror(error.errno or 0))
+    return NoRoom(_RETRY_AFTER)

@@ -1,0 +1,57 @@
+"""The model of a job: a request that is answered later."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, TypeVar
+
+from pydantic import Field, ValidationError
+
+from hashdb.domain.jobs import JobStatus
+from hashdb.errors import ServiceError
+from hashdb.wire import ResponseModel
+from hashdb.wire.contributions import PicturesOut, ReceiptOut
+from hashdb.wire.conversions import SPARSE
+from hashdb.wire.matching import AnswerOut
+from hashdb.wire.problems import Problem, error_from_problem
+
+_Body = TypeVar("_Body", bound=ResponseModel)
+
+
+class JobOut(ResponseModel):
+    """A request that is answered later."""
+
+    id: int = Field(description="The id of the job.")
+    status: JobStatus = Field(description="Whether the answer is there.")
+    progress: float = Field(description="The share that is done, 0 to 1.")
+    result: Annotated[ReceiptOut | AnswerOut | PicturesOut | None, SPARSE] = Field(
+        None, description="What the request would have been answered, once it is `done`."
+    )
+    error: Annotated[Problem | None, SPARSE] = Field(
+        None, description="The problem with which the request would have been refused, if it `failed`."
+    )
+
+    @staticmethod
+    def text(id: int, status: JobStatus, percent: int, outcome: str = "") -> str:
+        """The JSON of a job, with the JSON of its answer or its problem, if there is one."""
+        name = "error" if status is JobStatus.FAILED else "result"
+        more = f',"{name}":{outcome}' if outcome else ""
+        return f'{{"id":{id},"status":"{status}","progress":{percent / 100:g}{more}}}'
+
+
+def read_job(text: bytes, model: type[_Body]) -> _Body | None:
+    """The answer of a job, as the model of its request; None while there is none.
+
+    Raises the error of its problem, and ServiceError if this is no job of such a request.
+    """
+    try:
+        job = JobOut.model_validate_json(text)
+    except ValidationError:
+        raise ServiceError(200, "not an answer of hashdb") from None
+    if job.error is not None:
+        raise error_from_problem(job.error.status, json.dumps(json.loads(text)["error"]).encode())
+    if job.result is None and job.status in (JobStatus.WAITING, JobStatus.RUNNING):
+        return None
+    if not isinstance(job.result, model):
+        raise ServiceError(200, "not an answer of hashdb")
+    return job.result

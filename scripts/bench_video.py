@@ -1,0 +1,284 @@
+"""Videos: prints what was found, and writes docs/benchmarks/video.md and video.json.
+
+    scripts/bench video [--quick] [--trials N] [--videos N] [--samples FOLDER] [--folder FOLDER] [--part PART ...]
+
+Films are made from the photographs of the package: pans and zooms. Listed films show some of the photographs, and the
+upload around a clip shows others. The whole takes a quarter of an hour on two cores, and 6 GB of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hashdb
+from hashdb.evaluation import video_figures as figures
+from hashdb.evaluation.copies import COPIES, Form
+from hashdb.evaluation.films import PannedFilm
+from hashdb.evaluation.video_figures import Recall, false_matches, recalls
+from hashdb.evaluation.videos import VideoEvaluation, VideoScheme, evaluate_videos
+from hashdb.hashing.videos import QUERY_INTERVAL
+from hashdb.index.kernel import engine
+from scripts.benchmarks import report, videos
+from scripts.benchmarks.report import FOLDER, Target, number
+
+PHOTOS = tuple(sorted((Path(hashdb.__file__).parent / "photos").glob("*.jpg")))
+GROUPS = 3
+"""The photographs are dealt to so many groups: films show those of two, the upload around a clip those of the third."""
+PARTS = ("samples", "recall", "hashing", "search", "size")
+FILMS, FILM_SECONDS, UPLOAD_SECONDS, TRIALS, WHOLES = 24, 30.0, 600.0, 20, 8
+QUICK_COPIES = ("plain", "mirrored", "9:16 on its blur", "caption", "1.25 ×", "picture in picture, 50 %", "10 s")
+LISTED, QUICK_LISTED = 90_000, 300
+EASY = ("plain", "crop 10 %", "mirrored", "letterbox", "9:16 on its blur", "caption", "0.8 ×", "1.25 ×")
+"""The clips inside an upload of which 95 % are to be found to a second."""
+PICTURES = {"picture in picture, 50 %": 0.8, "picture in picture, 33 %": 0.6}
+SPEEDS = {
+    "decode": "decode alone, all frames",
+    "pdq": "PDQ alone, 1 frame/s, as vPDQ",
+    "contribution": "as a contribution, balanced profile, 1 frame/s",
+    "query": "as a query with transforms, 4 frames/s",
+    "fast": "as a contribution, key frames only (`--fast`)",
+}
+
+
+def scheme(*, quick: bool, trials: int) -> VideoScheme:
+    """What is measured: with `quick`, four short films and few copies."""
+    groups = [PHOTOS[place::GROUPS] for place in range(GROUPS)]
+    count, seconds, around = (4, 20.0, 60.0) if quick else (FILMS, FILM_SECONDS, UPLOAD_SECONDS)
+    films = [PannedFilm(f"film {place}", groups[place % 2], seconds, place) for place in range(count)]
+    copies = [copy for copy in COPIES if not quick or (copy.name in QUICK_COPIES and copy.seconds <= seconds)]
+    upload = PannedFilm("around", groups[2], around, "around")
+    return VideoScheme(films, upload, trials, min(trials, WHOLES), QUERY_INTERVAL, copies=copies)
+
+
+def main() -> None:
+    """Measure each part, and write the page; with --quick only print it."""
+    parser = argparse.ArgumentParser(prog="scripts/bench video", description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="few short films, few listed videos; writes no page")
+    parser.add_argument("--trials", type=int, help=f"clips of each kind, {TRIALS} by default")
+    parser.add_argument("--videos", type=int, help=f"listed videos of a minute to search among, {LISTED:,} by default")
+    parser.add_argument("--samples", type=Path, help="a folder of films and vPDQ's hashes of all of their frames, .txt")
+    parser.add_argument("--folder", type=Path, help="on a disk with room: the system's temporary folder by default")
+    parser.add_argument(
+        "--part", action="append", choices=PARTS, help="measure only this, and keep the rest of the page"
+    )
+    given = parser.parse_args()
+    parts = [part for part in PARTS if part in (given.part or PARTS) and (part != "samples" or given.samples)]
+    trials = given.trials or (2 if given.quick else TRIALS)
+    listed = given.videos or (QUICK_LISTED if given.quick else LISTED)
+    saved = FOLDER / "video.json"
+    # What earlier runs have measured of the other parts stays on the page.
+    kept: dict[str, Any] = (
+        json.loads(saved.read_text("utf-8")) if given.part and not given.quick and saved.exists() else {"parts": {}}
+    )
+    measured: dict[str, Any] = kept["parts"]
+    evaluation: VideoEvaluation | None = None
+    if {"recall", "search"} & {*parts}:
+        planned = scheme(quick=given.quick, trials=trials if "recall" in parts else 0)
+        evaluation = evaluate_videos(planned, os.cpu_count() or 1)
+    for part in parts:
+        machine, begun = report.machine("av", "numpy", "pillow"), time.monotonic()
+        if part == "recall" and evaluation is not None:
+            found: Any = figures.as_document(evaluation)
+            targets, lines = [*recall_targets(evaluation)], recall_lines(evaluation)
+        elif part == "samples":
+            found = videos.samples(given.samples)
+            targets, lines = [sample_target(found)], sample_lines(found)
+        elif part == "hashing":
+            found = videos.in_a_process(videos.hashing, PHOTOS, 6.0 if given.quick else 20.0)
+            targets, lines = hashing_targets(found), hashing_lines(found)
+        elif part == "search" and evaluation is not None:
+            found = videos.in_a_process(videos.search, listed, evaluation.around, evaluation.first, given.folder)
+            targets, lines = search_targets(found), search_lines(found)
+        else:
+            found = videos.in_a_process(videos.stored_bytes, 20 if given.quick else 200)
+            targets, lines = [], size_lines(found, listed)
+        measured[part] = {"machine": machine, "engine": engine(), "figures": found, "targets": targets, "lines": lines}
+        print(f"hashdb: {part}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
+        if not given.quick:
+            saved.write_text(json.dumps(kept, ensure_ascii=False), "utf-8")
+    if given.quick:
+        print("\n".join(page(measured)))
+    else:
+        report.write("video", page(measured), kept)
+
+
+def page(measured: Mapping[str, Any]) -> list[str]:
+    """The page of all parts that have been measured."""
+    done = [measured[part] for part in PARTS if part in measured]
+    loads = ", ".join(f"{measured[part]['machine']['load']:.1f} ({part})" for part in PARTS if part in measured)
+    return [
+        "# Videos, measured",
+        "",
+        "For engineers who decide whether hashdb finds the videos that come back to them, and what that costs.",
+        "",
+        "Written by `./scripts/bench video`; do not edit.",
+        report.told(done[-1]["machine"]),
+        f"The index uses: {done[-1]['engine']}.",
+        f"The load of the machine at the start of each part: {loads}; "
+        f"above the number of cores, all elapsed times are longer.",
+        "[The evaluation](../evaluation.md#videos) describes the method.",
+        "",
+        "## Targets",
+        *report.targets([Target(*row) for part in done for row in part["targets"]]),
+        *[line for part in done for line in part["lines"]],
+    ]
+
+
+def recall_targets(evaluation: VideoEvaluation) -> Iterable[Target]:
+    """What is asked of recall and of false matches."""
+    found = {(each.copy.form, each.copy.name): each for each in recalls(evaluation)}
+    for name in (*EASY, *PICTURES):
+        if each := found.get((Form.INSIDE, name)):
+            asked = PICTURES.get(name, 0.95)
+            what = f"clip of 10 s inside an upload of {length(evaluation.scheme.around.seconds)}, to ± 1 s: {name}"
+            yield Target(what, f"≥ {100 * asked:.0f} %", share(each, each.exact), each.exact >= asked)
+    wholes = [each for (form, _), each in found.items() if form is Form.WHOLE]
+    least = min(wholes, key=lambda each: each.found)
+    yield Target("the whole film, each copy", "≥ 99 %", f"{share(least, least.found)} ({least.copy.name})",
+                 least.found >= 0.99)  # fmt: skip
+    mistakes = false_matches(evaluation)
+    counted = f"{mistakes.counted} of {mistakes.uploads:,}"
+    yield Target("false matches counted", "0", counted, mistakes.counted == 0)
+    upper = mistakes.upper
+    measured = "too few pairs" if upper is None else f"{upper:.0e}"
+    yield Target("false matches for a pair of videos, upper end of the estimate", "≤ 1e-9", measured,
+                 upper is not None and upper <= 1e-9)  # fmt: skip
+
+
+def share(each: Recall, value: float) -> str:
+    """A share with its number of clips, like `95.8 % of 24`."""
+    return f"{figures.percent(value)} % of {each.clips}"
+
+
+def length(seconds: float) -> str:
+    """A duration in words."""
+    return f"{seconds / 60:g} min" if seconds >= 60 else f"{seconds:g} s"
+
+
+def recall_lines(evaluation: VideoEvaluation) -> list[str]:
+    """What is found, by form and kind of copy."""
+    plan = evaluation.scheme
+    lines = [
+        "## Copies that are found",
+        "",
+        f"{len(plan.films)} films of {length(plan.films[0].seconds)}, {evaluation.values:,} distinct values; "
+        f"seed {plan.seed}.",
+        f"A query has a frame every {plan.interval:g} s, and transforms.",
+        "*To ± 1 s*: each of the four ends of the segment is right to a second.",
+        "*Off*: the median of the worst end.",
+        "*vPDQ, listed* asks that 80 % of the listed film's frames agree, *vPDQ, upload* that 80 % of the upload's do.",
+        "*Mistaken*: matches with films that show other things.",
+        "",
+    ]
+    for form in Form:
+        table = figures.recall(evaluation, form)
+        heads = [column.removeprefix(">") for column in table.columns]
+        lines += [f"### {str(form).capitalize()}", *report.table(heads, table.rows)]
+    lines += ["## False matches", "", *figures.mistakes(evaluation)]
+    return [*lines, "The films show few photographs, so these pairs are not independent of each other.", ""]
+
+
+def sample_target(found: Mapping[str, Any]) -> Target:
+    """What is asked of the frames of the reference's films."""
+    part = found["within"] / max(1, found["frames"])
+    measured = f"{100 * part:.2f} % of {found['frames']:,}"
+    return Target("frames within 10 bits of vPDQ's sample hashes", "≥ 99 %", measured, part >= 0.99)
+
+
+def sample_lines(found: Mapping[str, Any]) -> list[str]:
+    """The frames of the reference's films beside its hashes."""
+    rows = [(name, f"{frames:,}", f"{within:,}", most) for name, (frames, within, most) in found["each"].items()]
+    return [
+        "## The reference's sample films",
+        "",
+        "All frames with a quality of 50 or more, compared with the hashes that the reference publishes.",
+        *report.table(("film", "frames", "within 10 bits", "most bits"), rows),
+    ]
+
+
+def hashing_targets(found: Mapping[str, Any]) -> list[Target]:
+    """What is asked of hashing."""
+    speeds = found["speeds"]
+    return [
+        Target(f"hashing 720p on one core: {SPEEDS[how]}", f"≥ {asked} × real time", f"{number(speeds[how])} ×",
+               speeds[how] >= asked)
+        for how, asked in (("contribution", 10), ("fast", 100))
+    ]  # fmt: skip
+
+
+def hashing_lines(found: Mapping[str, Any]) -> list[str]:
+    """The speed of hashing."""
+    rows = [(what, number(found["speeds"][how])) for how, what in SPEEDS.items()]
+    return [
+        "## Hashing",
+        "",
+        f"A film of {found['seconds']:g} s, 1280 × 720, H.264 with the noise of a camera, {found['frames_a_second']} "
+        f"frames/s, {found['bits_a_second'] / 1e6:.1f} Mbit/s.",
+        "Seconds of the film for a second of one processor; decoding is in each.",
+        *report.table(("hashed", "× real time"), rows),
+    ]
+
+
+def search_targets(found: Mapping[str, Any]) -> list[Target]:
+    """What is asked of search."""
+    among = f"{found['videos']:,} videos of a minute"
+    return [
+        Target(f"an upload of {length(found['upload_seconds'] // 60 * 60)} with transforms among {among}", "≤ 1 s",
+               f"{found['elapsed']:.2f} s", found["elapsed"] <= 1),
+        Target(f"mapped files of the index and memory for {among}", "≤ 5 GB",
+               f"{found['bytes'] / 1e9:.2f} GB and {found['resident'] / 1e9:.2f} GB",
+               max(found["bytes"], found["resident"]) <= 5e9),
+    ]  # fmt: skip
+
+
+def search_lines(found: Mapping[str, Any]) -> list[str]:
+    """The search of an upload."""
+    segments = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in found["found"]) or "none"
+    return [
+        "## Search",
+        "",
+        f"{found['videos']:,} videos of a minute, each with {videos.SHOTS} shots of {videos.VALUES_A_SHOT + 1} random "
+        f"values: {found['values']:,} values, in mapped files.",
+        f"The upload has {found['frames']:,} frames and {found['asked']:,} values; "
+        f"a clip of 10 s of one listed film is in its middle, and is found at: {segments}.",
+        *report.table(
+            ("elapsed s", "of that in the index s", "processor s", "files GB", "resident GB", "private MB", "build s"),
+            [
+                (
+                    f"{found['elapsed']:.2f}",
+                    f"{found['in_index']:.2f}",
+                    f"{found['processor']:.2f}",
+                    f"{found['bytes'] / 1e9:.2f}",
+                    f"{found['resident'] / 1e9:.2f}",
+                    f"{found['own'] / 1e6:.0f}",
+                    f"{found['build']:.0f}",
+                )
+            ],
+        ),
+        "The time covers the search and the alignment; the service also reads a few rows of the database, "
+        "as for pictures.",
+        "Resident memory is nearly all of mapped files, which processes share.",
+        "",
+    ]
+
+
+def size_lines(each: float, listed: int) -> list[str]:
+    """The size of the database."""
+    return [
+        "## Database",
+        "",
+        f"SQLite takes {each / 1e3:.0f} kB for a video of a minute, with {videos.SHOTS} shots: "
+        f"{each * listed / 1e9:.1f} GB for {listed:,}.",
+        "",
+    ]
+
+
+if __name__ == "__main__":
+    main()

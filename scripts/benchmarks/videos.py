@@ -1,0 +1,230 @@
+"""What `scripts/bench video` measures beside recall: hashing, the reference's samples, search and size."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from io import BytesIO
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.contributions import Draft, Media
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching.matches import Neighbor
+from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
+from hashdb.evaluation.films import PannedFilm, encode, times
+from hashdb.evaluation.library import Library
+from hashdb.evaluation.samples import one_thread_each
+from hashdb.evaluation.videos import ALGORITHMS, Hashes, put_inside
+from hashdb.hashing import Mode
+from hashdb.hashing.videos import Video, VideoLimits, hash_frames
+from hashdb.index.segment import build_segment, open_segment, write_segment
+from hashdb.index.tiered import TieredIndex
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.contributions import contributions
+from hashdb.settings import Settings
+from hashdb.store import Store
+
+SHOTS, SECONDS = 60, 60.0
+"""Of a listed video whose frames are random: each of them is a shot of its own, which takes the most values."""
+VALUES_A_SHOT = 6
+"""Values of phash256: the frame's own and those of its variants."""
+_SHOT = (Algorithm.PDQ, *[Algorithm.PHASH256] * VALUES_A_SHOT)
+HD = (1280, 720)
+_FPS = 25
+_LIMITS = VideoLimits(max_seconds=86_400)
+_SEED = 20_241
+_CLIP = 5.0, 15.0
+_ROUNDS = 3
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def in_a_process(call: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs) -> _R:
+    """The result of a call in a process of its own, in which matrix products take one thread."""
+    with one_thread_each(), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(call, *arguments, **named).result()
+
+
+def hashing(photos: Sequence[Path], seconds: float) -> dict[str, Any]:
+    """Seconds of a film of 720p that one second of a processor decodes and hashes, in each way."""
+    film = PannedFilm("720p", tuple(photos), seconds, "720p", HD)
+    octets = encode(_grained(film.play(times(0, seconds, _FPS))), _FPS, 23)
+    found = {
+        "decode": _speed(octets, seconds, None),
+        "pdq": _speed(octets, seconds, (Mode.PLAIN, (Algorithm.PDQ,), 1.0, False)),
+        "contribution": _speed(octets, seconds, (Mode.BALANCED, ALGORITHMS, 1.0, False)),
+        "query": _speed(octets, seconds, (Mode.TRANSFORMS, ALGORITHMS, 0.25, False)),
+        "fast": _speed(octets, seconds, (Mode.BALANCED, ALGORITHMS, 1.0, True)),
+    }
+    return {"seconds": seconds, "frames_a_second": _FPS, "bits_a_second": len(octets) * 8 / seconds, "speeds": found}
+
+
+def _grained(frames: Iterator[Image.Image]) -> Iterator[Image.Image]:
+    """Frames with the noise of a camera, without which they would be decoded too fast."""
+    noise = np.random.default_rng(_SEED).normal(0, 5, (8, HD[1] + 16, HD[0] + 16, 1)).astype(np.int16)
+    for number, frame in enumerate(frames):
+        x, y = number * 7 % 16, number * 5 % 16
+        grain = noise[number % 8, y : y + HD[1], x : x + HD[0]]
+        yield Image.fromarray(np.clip(np.asarray(frame, np.int16) + grain, 0, 255).astype(np.uint8))
+
+
+def _speed(octets: bytes, seconds: float, how: tuple[Mode, Sequence[Algorithm], float, bool] | None) -> float:
+    taken = []
+    for _ in range(_ROUNDS):
+        begun = time.process_time()
+        if how is None:
+            frames = sum(1 for _ in Video(BytesIO(octets), _LIMITS).frames())
+        else:
+            mode, algorithms, interval, fast = how
+            video = Video(BytesIO(octets), _LIMITS, interval=interval, fast=fast)
+            frames = sum(1 for _ in hash_frames(video, algorithms, mode))
+        taken.append(time.process_time() - begun)
+        assert frames
+    return seconds / min(taken)
+
+
+def samples(folder: Path) -> dict[str, Any]:
+    """How far the frames of the reference's films are from its hashes, which are beside them as NAME.txt."""
+    pairs = {
+        text: film
+        for text in sorted(folder.rglob("*.txt"))
+        for film in folder.rglob(f"{text.stem}.mp4")
+        if "," in text.read_text("utf-8", "replace").partition("\n")[0]
+    }
+    with one_thread_each(), ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        each = dict(
+            zip((film.stem for film in pairs.values()), pool.map(_distances, pairs, pairs.values()), strict=True)
+        )
+    apart = [distance for distances in each.values() for distance in distances]
+    return {
+        "films": len(each),
+        "frames": len(apart),
+        "within": sum(distance <= 10 for distance in apart),
+        "most": max(apart, default=None),
+        "each": {
+            name: [len(apart), sum(d <= 10 for d in apart), max(apart, default=0)] for name, apart in each.items()
+        },
+    }
+
+
+def _distances(text: Path, film: Path) -> list[int]:
+    """The bits between each frame's hash and the reference's, of those with the quality that is searched for."""
+    reference: dict[int, tuple[int, int]] = {}
+    for line in text.read_text("utf-8").splitlines():
+        place, quality, value, *_ = line.split(",")
+        reference[int(place)] = int(quality), int(value, 16)
+    apart = []
+    with film.open("rb") as file:
+        # The shortest interval: every frame.
+        for frame in hash_frames(Video(file, _LIMITS, interval=1e-9), (Algorithm.PDQ,), Mode.PLAIN):
+            told, right = reference.get(frame.number, (0, 0))
+            if told >= MINIMUM_QUALITY and frame.hashed.signals:
+                apart.append((frame.hashed.signals[0].value ^ right).bit_count())
+    return apart
+
+
+def search(videos: int, around: Hashes, film: tuple[Hashes, Hashes], folder: Path | None) -> dict[str, Any]:
+    """Find a clip of one film in an upload, among so many listed videos of random frames.
+
+    `film` is listed with its first hashes, and asked for with the second.
+    """
+    stored, asked = film
+    library, begun = Library([stored]), time.perf_counter()
+    indexes: dict[Algorithm, TieredIndex] = {}
+    octets = 0
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-", dir=folder) as name:
+        for algorithm, each in ((Algorithm.PDQ, SHOTS), (Algorithm.PHASH256, SHOTS * VALUES_A_SHOT)):
+            path = Path(name, str(algorithm))
+            words = np.random.default_rng([_SEED, each]).integers(0, 2**64, (videos * each, 4), np.uint64)
+            write_segment(path, build_segment(np.concatenate([words, library.words(algorithm)]), algorithm.radius))
+            del words
+            octets += path.stat().st_size
+            indexes[algorithm] = TieredIndex(algorithm.bits, algorithm.radius)
+            indexes[algorithm].adopt([open_segment(path)], 0)
+        built = time.perf_counter() - begun
+        searching = 0.0
+
+        def near(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+            nonlocal searching
+            started = time.perf_counter()
+            found = indexes[algorithm].search(values, radius)
+            searching += time.perf_counter() - started
+            return found
+
+        start, end = _CLIP
+        clip = Hashes([frame for frame in asked.frames if frame.at < end - start], end - start)
+        middle = float(int(around.duration / 2))
+        upload = put_inside(around, clip, middle, middle)
+        library.match(*upload, near)
+        elapsed, processor, in_index = [], [], []
+        for _ in range(_ROUNDS):
+            searching, wall, own = 0.0, time.perf_counter(), time.process_time()
+            matched = library.match(*upload, near)
+            elapsed.append(time.perf_counter() - wall)
+            processor.append(time.process_time() - own)
+            in_index.append(searching)
+        return {
+            "videos": videos,
+            "values": sum(map(len, indexes.values())),
+            "asked": sum(len(frame.signals) + sum(map(len, frame.transforms.values())) for frame in upload.frames),
+            "frames": len(upload.frames),
+            "upload_seconds": upload.duration,
+            "build": built,
+            "elapsed": median(elapsed),
+            "processor": median(processor),
+            "in_index": median(in_index),
+            "found": [segment.query for segment in matched[1].segments] if 1 in matched else [],
+            "bytes": octets,
+            **_memory(),
+        }
+
+
+def _memory() -> dict[str, int]:
+    """Bytes of this process: its share of what is mapped, and its own."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return {"resident": kib["Pss"] * 1024, "own": kib["Pss_Anon"] * 1024}
+
+
+def stored_bytes(videos: int) -> float:
+    """Bytes of the SQLite database for a listed video of a minute."""
+    return (_database_bytes(videos) - _database_bytes(0)) / videos
+
+
+def _database_bytes(videos: int) -> int:
+    rng = np.random.default_rng(_SEED)
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
+        store = Store(f"sqlite:///{Path(name, 'hashdb.sqlite')}")
+        store.migrate()
+        db = HashDB(store, Settings().rules())
+        member = members.add(db, COMMAND_LINE, MemberDraft("Member", MemberKind.PLATFORM))
+        key = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset({Scope.CONTRIBUTE})))
+        actor = members.authenticate(db, key.secret)
+        for _ in range(videos):
+            contributions.contribute(db, actor, [_random_video(rng, db)])
+        store.close()
+        return sum(file.stat().st_size for file in Path(name).iterdir())
+
+
+def _random_video(rng: np.random.Generator, db: HashDB) -> Draft:
+    frames = [
+        Frame(float(number), tuple(_balanced(rng, algorithm) for algorithm in _SHOT), 90) for number in range(SHOTS)
+    ]
+    return Draft((), ("glorification",), db.now(), media=Media.VIDEO, frames=tuple(frames), duration=SECONDS)
+
+
+def _balanced(rng: np.random.Generator, algorithm: Algorithm) -> Signal:
+    """A random signal with half of its bits set, as those of pictures have."""
+    bits = np.zeros(algorithm.bits, np.uint8)
+    bits[rng.permutation(algorithm.bits)[: algorithm.bits // 2]] = 1
+    return Signal(algorithm, int.from_bytes(np.packbits(bits).tobytes()))

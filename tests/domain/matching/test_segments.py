@@ -1,0 +1,20 @@
+"""Segments of two videos, and the shares that they cover."""
+
+from __future__ import annotations
+
+from hashdb.domain.matching.segments import Segment, share
+
+
+def test_a_segment_is_as_long_as_its_stretch_of_the_query() -> None:
+    assert Segment((20.0, 30.0), (48.0, 56.0), 0.8, 10, 10, 8).seconds == 10.0
+
+
+def test_shares_count_what_overlaps_once() -> None:
+    assert share([(0, 10), (5, 15), (30, 40)], 50) == 0.5
+    assert share([], 50) == share([(0, 10)], 0) == 0
+    assert share([(0, 90)], 50) == 1
+
+
+def test_times_are_told_to_the_millisecond() -> None:
+    told = Segment((20.00049, 30.0), (48.123456, 56.0), 0.79999, 10, 10, 8).rounded()
+    assert (told.query, told.listed, told.speed) == ((20.0, 30.0), (48.123, 56.0), 0.8)

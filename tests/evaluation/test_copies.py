@@ -1,0 +1,117 @@
+"""Copies of films, and what they show of the film."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from io import BytesIO
+from random import Random
+
+import numpy as np
+import pytest
+from PIL import Image, ImageChops
+
+from hashdb.evaluation import screens
+from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Upload, make
+from hashdb.evaluation.edits import Scene
+from hashdb.evaluation.films import PannedFilm
+from hashdb.hashing.videos import Video, VideoLimits
+from tests.evaluation.photos import PHOTOS
+
+SIZE = (96, 54)
+FILM = PannedFilm("film", tuple(PHOTOS[:2]), 9.0, 1, SIZE)
+AROUND = PannedFilm("around", tuple(PHOTOS[2:4]), 30.0, 2, SIZE)
+BY_NAME = {(copy.form, copy.name): copy for copy in COPIES}
+
+
+def uploaded(copy: Copy) -> tuple[Upload, list[tuple[float, Image.Image]], float]:
+    """The upload, its frames with their times, and its duration."""
+    upload = make(copy, FILM, 1.5, AROUND, 4.0)
+    video = Video(BytesIO(upload.octets), VideoLimits(), interval=0.25)
+    frames = [(frame.at, frame.image) for frame in video.frames() if frame.on_grid]
+    return upload, frames, video.duration
+
+
+def apart(one: Image.Image, other: Image.Image) -> float:
+    """The mean difference of the samples, 0 to 255."""
+    return float(np.asarray(ImageChops.difference(one, other.resize(one.size))).mean())
+
+
+def test_names_are_unique_for_a_form() -> None:
+    assert len(BY_NAME) == len(COPIES)
+
+
+@pytest.mark.parametrize("copy", COPIES, ids=lambda copy: f"{copy.form}, {copy.name}")
+def test_an_upload_plays_as_long_as_it_says_and_shows_the_film_where_it_says(copy: Copy) -> None:
+    copy = replace(copy, seconds=3.0)
+    upload, frames, duration = uploaded(copy)
+    assert duration == pytest.approx(upload.seconds, abs=0.15)
+    assert len({image.size for _, image in frames}) == 1
+    margin = MARGIN if copy.form is Form.INSIDE else 0.0
+    assert upload.truth[0].query[0] == margin
+    assert upload.truth[-1].query[1] == pytest.approx(upload.seconds - margin)
+    for query, listed in upload.truth:
+        assert listed[1] - listed[0] == pytest.approx((query[1] - query[0]) * copy.speed)
+        assert 0 <= listed[0] < listed[1] <= FILM.seconds + 1e-6
+
+
+def _shown(copy: Copy, moments: Sequence[float]) -> list[tuple[Image.Image, Image.Image]]:
+    """Frames of the upload, and of the film at the place that the truth says."""
+    upload, frames, _ = uploaded(copy)
+    (truth,) = upload.truth
+    pairs = []
+    for at in moments:
+        image = next(image for time, image in frames if time >= truth.query[0] + at - 1e-6)
+        time = next(time for time, _ in frames if time >= truth.query[0] + at - 1e-6)
+        (film,) = FILM.play([truth.listed[0] + (time - truth.query[0]) * copy.speed])
+        pairs.append((film, image))
+    return pairs
+
+
+@pytest.mark.parametrize("name", ["plain", "CRF 40", "0.8 ×", "1.25 ×", "10 frames/s", "logo"])
+def test_a_clip_inside_an_upload_is_the_film(name: str) -> None:
+    copy = replace(BY_NAME[Form.INSIDE, name], seconds=3.0)
+    for film, image in _shown(copy, (0.0, 1.0, 2.0)):
+        assert apart(film, image) < 16
+
+
+def test_around_the_clip_is_the_other_film() -> None:
+    upload, frames, _ = uploaded(replace(BY_NAME[Form.INSIDE, "plain"], seconds=3.0))
+    for at, image in (frames[0], frames[4], frames[-1]):
+        # The clip is put in between: the upload goes on after it where it was cut.
+        (other,) = AROUND.play([4.0 + (at if at < MARGIN else at - 3.0)])
+        assert apart(other, image) < 12
+    assert upload.seconds == 3.0 + 2 * MARGIN
+
+
+def test_mirrored_and_reversed_are() -> None:
+    for film, image in _shown(replace(BY_NAME[Form.INSIDE, "mirrored"], seconds=3.0), (0.5, 2.0)):
+        assert apart(film.transpose(Image.Transpose.FLIP_LEFT_RIGHT), image) < 12
+    _, frames, _ = uploaded(replace(BY_NAME[Form.INSIDE, "reversed"], seconds=3.0))
+    (last,) = FILM.play([1.5 + 3.0 - 1 / 12])
+    assert apart(last, dict(frames)[MARGIN]) < 12
+
+
+def test_parts_are_joined_in_another_order() -> None:
+    upload, _, _ = uploaded(replace(BY_NAME[Form.ALONE, "spliced from three"], seconds=6.0))
+    assert [round(truth.query[0], 6) for truth in upload.truth] == [0.0, 2.0, 4.0]
+    begins = [truth.listed[0] for truth in upload.truth]
+    assert begins[2] < begins[0] < begins[1]
+
+
+def test_screens_within_screens() -> None:
+    picture, other = Image.new("RGB", (160, 90), (200, 40, 40)), Image.new("RGB", (160, 90), (20, 20, 220))
+    scene = Scene(picture, Random(1), other)
+    inset = np.asarray(screens.in_a_corner(scene, share=0.5)).astype(int)
+    assert inset.shape == (90, 160, 3)
+    assert (inset[:, :, 0] > inset[:, :, 2]).mean() == pytest.approx(0.25, abs=0.02)
+    upright = screens.upright_on_its_blur(scene)
+    assert upright.size == (160, 284)
+    assert screens.to_height(scene, pixels=45).size == (80, 45)
+    assert screens.to_height(scene, pixels=240).size == (160, 90)
+    # Seen from the side, with the dark edge of the screen on some side, and duller.
+    filmed = np.asarray(screens.filmed_from_a_screen(scene)).astype(int)
+    assert filmed.shape == (90, 160, 3)
+    assert filmed[45, 80, 0] < 200
+    edges = np.concatenate([filmed[0], filmed[-1], filmed[:, 0], filmed[:, -1]])
+    assert (edges.max(axis=1) < 90).any()

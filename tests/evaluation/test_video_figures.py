@@ -1,0 +1,100 @@
+"""The tables of an evaluation of videos, and the rate of its false matches."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from hashdb.evaluation import video_figures as figures
+from hashdb.evaluation.copies import COPIES, Copy, Form
+from hashdb.evaluation.films import PannedFilm
+from hashdb.evaluation.library import WIDEST
+from hashdb.evaluation.rules import Agreement
+from hashdb.evaluation.videos import Hashes, Outcome, VideoEvaluation, VideoPair, VideoScheme
+
+PLAIN = Copy("plain", Form.WHOLE)
+JOINED = Copy("joined", Form.ALONE, parts=2)
+BACKWARDS = Copy("reversed", Form.ALONE, reverse=True)
+NONE = Hashes((), 0.0)
+FILMS = 40
+
+
+def evaluation(outcomes: list[Outcome], pairs: list[VideoPair]) -> VideoEvaluation:
+    """Of films of two groups in turn, with these outcomes and pairs."""
+    films = [PannedFilm(f"film {place}", (Path(f"{place % 2}.jpg"),), 30.0, place) for place in range(FILMS)]
+    around = PannedFilm("around", (Path("2.jpg"),), 60.0, 0)
+    scheme = VideoScheme(films, around, 4, 4, 0.25, copies=(PLAIN, JOINED, BACKWARDS))
+    return VideoEvaluation(scheme, outcomes, pairs, 1, 1_000, 30.0 * FILMS, NONE, (NONE, NONE))
+
+
+def outcome(trial: int, copy: int, parts: int, found: int, off: float | None, **more: int) -> Outcome:
+    """One copy; as many stretches are right to a second as are found, if `off` is at most one."""
+    exact = found if off is not None and off <= 1 else 0
+    rules = Agreement(0.9, 0.5) if copy == 0 else Agreement(0.0, 0.0)
+    return Outcome(trial, copy, parts, found, exact, off, more.get("radius", 20), more.get("others", 0), rules)
+
+
+def test_each_kind_of_copy_is_told_by_its_stretches() -> None:
+    made = evaluation(
+        [
+            outcome(0, 0, 1, 1, 0.2),
+            outcome(1, 0, 1, 1, 1.5, others=2),
+            outcome(0, 1, 2, 1, 0.4),
+            outcome(0, 2, 1, 1, None),
+        ],
+        [],
+    )
+    assert figures.recall(made, Form.WHOLE).rows == [("plain", "2", "100.0", "50.0", "1.5", "0.0", "100.0", "2")]
+    assert figures.recall(made, Form.ALONE).rows == [
+        ("joined", "1", "50.0", "50.0", "0.4", "0.0", "0.0", "0"),
+        # Backwards, no end of a segment is right.
+        ("reversed", "1", "100.0", "–", "–", "0.0", "0.0", "0"),
+    ]
+    assert figures.recall(made, Form.INSIDE).rows == []
+
+
+def test_false_matches_are_counted_and_estimated() -> None:
+    random = Random(1)
+    pairs = [
+        VideoPair(query, listed, radius if (radius := round(random.gauss(86, 4))) <= WIDEST else None)
+        for query in range(FILMS)
+        for listed in range(FILMS)
+        if query % 2 != listed % 2
+    ]
+    found = figures.false_matches(evaluation([outcome(0, 0, 1, 1, 0.2, others=2)], pairs))
+    # One upload with the films of the other group, and the surrounding one with all.
+    assert (found.uploads, found.counted) == (FILMS // 2 + FILMS, 3)
+    assert found.pairs == len(pairs) == FILMS**2 // 2
+    assert found.nearest is not None and 65 < found.nearest < 80
+    assert found.estimate is not None and found.upper is not None
+    assert 0 < found.estimate <= found.upper < 1e-9
+    assert found.tail is not None
+    points = figures.curve(evaluation([outcome(0, 0, 1, 1, 0.2), outcome(1, 0, 1, 0, None, radius=40)], pairs),
+                           Form.WHOLE, found.tail)  # fmt: skip
+    assert [recall for _, recall in points[19:41]] == [0.0, *[0.5] * 20, 1.0]
+    assert [rate for rate, _ in points] == sorted(rate for rate, _ in points)
+
+
+def test_few_pairs_give_no_estimate() -> None:
+    found = figures.false_matches(evaluation([], [VideoPair(0, 1, 80), VideoPair(1, 0, None)]))
+    assert (found.pairs, found.nearest, found.tail, found.estimate, found.upper) == (2, 80, None, None, None)
+    assert figures.false_matches(evaluation([], [])).nearest is None
+
+
+def test_the_document_is_json() -> None:
+    made = evaluation([outcome(0, 0, 1, 1, 0.2)], [VideoPair(0, 1, 80)])
+    document = json.loads(json.dumps(figures.as_document(made)))
+    assert document["copies"] == [
+        {"name": "plain", "form": "whole", "clips": 1, "found": 1.0, "exact": 1.0, "off": 0.2}
+        | {"by_listed": 0.0, "by_query": 1.0, "mistaken": 0}
+    ]
+    assert document["outcomes"][0]["rules"] == {"query": 0.9, "listed": 0.5}
+    assert document["false_matches"]["uploads"] == FILMS // 2 + FILMS
+
+
+@pytest.mark.parametrize("form", Form)
+def test_every_form_has_copies(form: Form) -> None:
+    assert any(copy.form is form for copy in COPIES)

@@ -1,0 +1,136 @@
+"""Which seconds of a video are which seconds of the contributions that are near to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import InvalidInput, ScopeMissing
+from hashdb.service import HashDB
+from hashdb.service.contributions import contributions
+from hashdb.service.matching import alignments
+from tests.builders import clip, contributed, draft, near, signal, video
+
+
+def test_a_video_is_aligned_with_videos_and_pictures_whatever_became_of_them(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
+    film, clip, still, same, else_ = contributed(
+        db,
+        actor,
+        video(*range(100, 140)),
+        video(*range(700, 705), *range(120, 132)),
+        draft(near(signal(103), 10)),
+        video(100, 500, 501, signals=(signal(1, Algorithm.MD5),)),
+        video(*range(800, 810)),
+    )
+    contributions.withdraw(db, actor, clip.id, "other")
+    others = [contributions.get(db, COMMAND_LINE, one.id) for one in (clip, still, same, else_)]
+    aligned = alignments.align_listed(db, COMMAND_LINE, film, others)
+    assert len(aligned.shots) == 40
+    # One frame in common is no segment.
+    assert set(aligned.others) == {clip.id, still.id}
+    (segment,) = aligned.others[clip.id].details.segments
+    assert (segment.query, segment.speed, segment.frames, segment.distance) == ((20.0, 32.0), 1.0, 12, 0)
+    assert segment.listed == pytest.approx((5.0, 17.0), abs=0.05)
+    assert len(aligned.others[clip.id].shots) == 17
+    (frame,) = aligned.others[still.id].details.frames
+    assert (frame.at, dict(frame.distance)) == (3.0, {Algorithm.PDQ: 10})
+
+
+def test_a_picture_is_found_at_its_times_in_a_video(db: HashDB, actor: Actor) -> None:
+    still, film, other = contributed(db, actor, draft(103), video(*range(100, 110), 103), draft(103, 104))
+    aligned = alignments.align_listed(db, COMMAND_LINE, still, [film, other])
+    assert aligned.shots == ()
+    assert {id: found.details.at for id, found in aligned.others.items()} == {film.id: (3.0, 10.0)}
+    assert alignments.align_listed(db, COMMAND_LINE, still, [other]) == ((), {})
+
+
+def test_shots_that_no_match_searches_for_are_aligned_with_nothing(db: HashDB, actor: Actor) -> None:
+    flat = tuple(replace(frame, quality=20) for frame in clip(*range(100, 110), away=0).frames)
+    still, film, dull = contributed(
+        db,
+        actor,
+        draft(103),
+        video(*range(100, 110)),
+        replace(video(*range(100, 110)), frames=(*flat, Frame(10.0, (signal(700),), 90)), duration=11.0),
+    )
+    for one in (still, film):
+        assert dull.id not in alignments.align_listed(db, COMMAND_LINE, one, [dull]).others
+
+
+def test_a_frame_with_a_digest_is_ranked(db: HashDB, actor: Actor) -> None:
+    md5 = signal(1, Algorithm.MD5)
+    (listed,) = contributed(db, actor, draft(md5, quality=None))
+    query = Query((), frames=(Frame(0.0, (signal(2), md5), 90),), duration=1.0)
+    (found,) = alignments.list_near_video(db, COMMAND_LINE, query, 10)
+    assert (found.contribution.id, found.digest, found.hits[0].distance) == (listed.id, Algorithm.MD5, 0)
+
+
+def test_only_reviewers_and_auditors_see_what_is_aligned(db: HashDB, actor: Actor) -> None:
+    one, two = contributed(db, actor, video(1, 2, 3), video(1, 2, 3, 4))
+    with pytest.raises(ScopeMissing):
+        alignments.align_listed(db, actor, one, [two])
+
+
+def test_what_frames_of_a_query_are_near_is_told_with_the_segments_and_why_not(
+    db: HashDB, actor: Actor, other: Actor
+) -> None:
+    md5 = signal(1, Algorithm.MD5)
+    film, same, still, gone, few, _ = contributed(
+        db,
+        actor,
+        video(*range(100, 140)),
+        draft(md5, quality=None),
+        draft(near(signal(122), 10)),
+        video(*range(120, 126)),
+        video(121, 600, 601),
+        video(*range(800, 810)),
+    )
+    contributions.withdraw(db, actor, gone.id, "other")
+    asked = clip(*range(300, 310), *range(120, 130), away=4)
+    found = alignments.list_near_video(db, COMMAND_LINE, replace(asked, signals=(md5,)), 10)
+    assert [(one.contribution.id, one.matches, one.digest, len(one.hits)) for one in found] == [
+        (film.id, True, None, 10),
+        (still.id, True, None, 1),
+        (same.id, True, Algorithm.MD5, 0),
+        (gone.id, False, None, 6),
+        (few.id, False, None, 1),
+    ]
+    of_film, of_still, _, of_gone, of_few = found
+    (segment,) = of_film.details.segments
+    assert (segment.query, segment.frames) == ((10.0, 20.0), 10)
+    assert of_film.hits[0] == (10.0, (20.0, 20.0), Algorithm.PDQ, 4, None, 1)
+    assert len(of_film.shots) == 40
+    assert [(hit.at, hit.listed, hit.segment) for hit in of_still.hits] == [(12.0, None, None)]
+    assert of_gone.contribution.hindrance == "withdrawn" and of_gone.details.segments
+    assert of_few.hits == ((11.0, (0.0, 0.0), Algorithm.PDQ, 4, None, None),)
+
+
+def test_a_wider_radius_lists_more_frames_and_a_transform_is_named(db: HashDB, actor: Actor) -> None:
+    contributed(db, actor, video(1, 2, 3, 4))
+    far = Query((), frames=(Frame(0.0, (near(signal(1), 40),), 90),), duration=4.0)
+    assert alignments.list_near_video(db, COMMAND_LINE, far, 10) == ()
+    (found,) = alignments.list_near_video(db, COMMAND_LINE, replace(far, radius={Algorithm.PDQ: 40}), 10)
+    assert [(hit.distance, hit.segment) for hit in found.hits] == [(40, None)]
+    assert not found.matches
+    frames = tuple(
+        Frame(float(at), (signal(at + 50),), 90, {"mirror": (near(signal(seed), 2),)})
+        for at, seed in enumerate((1, 2, 3, 4))
+    )
+    (found,) = alignments.list_near_video(db, COMMAND_LINE, Query((), frames=frames, duration=4.0), 10)
+    assert found.matches
+    assert {(hit.transform, hit.segment) for hit in found.hits} == {("mirror", 1)}
+
+
+def test_a_query_of_an_algorithm_that_is_off_is_refused(db: HashDB, actor: Actor) -> None:
+    asked = Query((signal(1, Algorithm.AHASH),), frames=clip(1, 2, 3).frames, duration=3.0)
+    with pytest.raises(InvalidInput):
+        alignments.list_near_video(db, COMMAND_LINE, asked, 10)
+    with pytest.raises(ScopeMissing):
+        alignments.list_near_video(db, actor, clip(1, 2, 3), 10)

@@ -1,0 +1,123 @@
+"""Videos on a page: time lines, and the segments that join two."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.frames import Frame, Shot
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.matching.segments import Segment
+from hashdb.service.matching import benign
+from hashdb.web.console.videos import joined, time_line
+from tests.builders import signal
+from tests.web.api.test_videos import video
+from tests.web.callers import Service, item
+from tests.web.console.visitors import Visitor, faults
+
+LIST = "/console/contributions"
+
+
+def shot(start: int, end: int | None = None, quality: int = 80, *, suppressed: bool = False) -> Shot:
+    signals = () if suppressed else (signal(start),)
+    return Shot(tuple(Frame(float(at), signals, quality) for at in range(start, (end or start) + 1)))
+
+
+def bars(line: str, state: str) -> list[tuple[float, float, int]]:
+    """Where the bars of a state begin and how wide they are, in percent, and their heights in pixels."""
+    found = re.findall(rf'film-shot film-{state}" x="([\d.]+)%" y="\d+" width="([\d.]+)%" height="(\d+)"', line)
+    return [(float(x), float(width), int(height)) for x, width, height in found]
+
+
+def test_shots_stand_at_their_times_as_high_as_their_quality_and_each_state_apart() -> None:
+    line = time_line([shot(0, 3), shot(4, quality=20), shot(5, 7, suppressed=True), shot(15, 19, quality=100)], 20.0)
+    assert bars(line, "usable") == [(0.0, 20.0, 38), (75.0, 25.0, 48)]
+    assert bars(line, "low") == [(20.0, 5.0, 10)]
+    # Between the last frame of a shot and the next shot, frames are missing: the bar does not stand for them.
+    assert bars(line, "suppressed") == [(25.0, 15.0, 38)]
+    assert re.findall(r'film-lane"[^>]*>([^<]*)<', line) == ["1 suppressed", "1 cannot match: quality below 50"]
+    assert (
+        'aria-label="Time line of 0:20: 4 shots, 2 can match, 1 suppressed, 1 cannot match: quality below 50"' in line
+    )
+    assert re.findall(r'film-time"[^>]*>([^<]*)<', line) == ["0:00", "0:05", "0:10", "0:15", "0:20"]
+
+
+@pytest.mark.parametrize(("seconds", "last"), [(1, "0:01"), (59, "0:50"), (7_200, "2:00:00"), (86_400, "24:00:00")])
+def test_an_axis_has_few_times_and_a_line_few_bars(seconds: int, last: str) -> None:
+    line = time_line([shot(at) for at in range(0, seconds, max(1, seconds // 7_200))], float(seconds))
+    times = re.findall(r'film-time"[^>]*>([^<]*)<', line)
+    assert (times[0], times[-1]) == ("0:00", last)
+    assert len(times) <= 7
+    assert 0 < len(bars(line, "usable")) <= 1_100
+
+
+def test_the_page_of_a_video_shows_what_is_kept_of_it(service: Service, otto: Visitor) -> None:
+    card = BenignDraft((signal(12),), note="A title card")
+    benign.add(service.db, COMMAND_LINE, card)
+    draft = video(*range(10, 20), signals=[f"sha256:{7:064x}"])
+    draft["frames"][5]["quality"] = 30
+    service.caller(name="Alpha").contribute(draft)
+    page = otto.get(f"{LIST}/1").text
+    assert "Time line of 0:10: 10 shots, 8 can match, 1 suppressed, 1 cannot match: quality below 50" in page
+    assert (f"{7:064x}" in page, f"{signal(11).value:064x}" in page) == (True, False)
+    assert re.findall(r"<dt>(Duration|Frames)</dt><dd>([^<]+)<", page) == [("Duration", "0:10"), ("Frames", "10")]
+    shots = otto.get(f"{LIST}/1/shots?after=1&limit=2").text
+    assert re.findall(r"<h2[^>]*>(Shots[^<]+)<", shots) == ["Shots 2 to 3 of 10"]
+    assert (f"{signal(11).value:064x}" in shots, f"{signal(12).value:064x}" in shots) == (True, False)
+    assert f'href="{LIST}/1/shots?after=3"' in shots
+    assert set(faults(otto.get(f"{LIST}/1/shots?after=x"))) == {"after"}
+
+
+def test_what_has_no_frames_has_no_time_line(service: Service, ada: Visitor) -> None:
+    alpha = service.caller(name="Alpha")
+    alpha.contribute({**video(), "frames": [], "duration": 9.0, "signals": [f"sha256:{7:064x}"]}, video(1, 2, 3))
+    ada.post(f"{LIST}/2/erasure", {"reason": "other", "number": "2"})
+    for id in (1, 2):
+        assert 'class="film"' not in ada.get(f"{LIST}/{id}").text
+        assert "The contribution has no frames." in ada.get(f"{LIST}/{id}/shots").text
+
+
+def test_videos_are_listed_with_their_length_and_chosen(service: Service, otto: Visitor) -> None:
+    service.caller(name="Alpha").contribute(video(1, 2, 3))
+    assert "video 0:03, " in otto.get(f"{LIST}?media=video").text
+    assert "No contribution matches the filter." in otto.get(f"{LIST}?media=image").text
+    assert set(faults(otto.get(f"{LIST}?media=film"))) == {"media"}
+
+
+def test_the_segments_of_two_videos_are_joined_on_the_page_and_on_that_of_a_case(
+    service: Service, rosa: Visitor
+) -> None:
+    alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
+    alpha.contribute(video(*range(100, 140)))
+    beta.contribute(video(*range(700, 705), *range(120, 132)), item(103))
+    assert (
+        beta.post("/v1/contributions/1/opinions", {"opinion": "disputes", "reason": "edsa_context"}).status_code == 201
+    )
+    for address in (f"{LIST}/1/neighbors", "/console/cases/1"):
+        page = rosa.get(address).text
+        assert "Two time lines, of 0:40 and 0:17, joined by 1 segment" in page
+        (row,) = re.findall(r'<tr><td class="number">1</td>(.*?)</tr>', page)
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", row)
+        assert cells == ["0:20–0:32", "0:05–0:17", "1.00×", "12 of 12", "0", "none"]
+        assert "The segments are 30 % of this one and 71 % of contribution 2." in page
+        assert "at 0:03 of this one" in page
+    assert "at 0:03 of the other" in rosa.get(f"{LIST}/3/neighbors").text
+
+
+def test_a_segment_joins_its_seconds_of_both_lines() -> None:
+    segment = Segment((5.0, 10.0), (0.0, 5.0), 1.0, 5, 5, 0)
+    line = joined([shot(0, 19)], 20.0, [shot(0, 9)], 10.0, [segment])
+    assert '<path d="M250.0 0H500.0V18L500.0 74V92H0.0V74L250.0 18z"/>' in line
+    assert joined([shot(0, 19)], 20.0, [shot(0, 9)], 10.0, []) == ""
+
+
+def test_a_video_is_retired_with_the_hashes_of_its_frames(service: Service, ada: Visitor) -> None:
+    alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
+    alpha.contribute(video(1, 2, 3, signals=[f"sha256:{7:064x}"]))
+    beta.post("/v1/contributions/1/opinions", {"opinion": "disputes", "reason": "edsa_context"})
+    assert "pdq of all frames, the first of which is" in ada.get("/console/cases/1").text
+    sent = {"decision": "retire", "note": "a broadcast", "boxes": "1", "signals": ["0", "64"]}
+    assert ada.post("/console/cases/1", sent).status_code == 303
+    assert "signal 0 (counted from 0) and those of the frames" in ada.get("/console/cases/1").text

@@ -1,0 +1,86 @@
+"""Files of a form: pictures stay in memory, videos go to a file without a name, and both have their limits."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hashdb.errors import NoRoom, TooLarge, VideoTooLarge
+from hashdb.web.uploads import Room, Upload
+from tests.hashing.samples import drawn
+from tests.web.pictures import photo
+
+FILM = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 40
+"""What begins as a video."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def written(room: Room, octets: bytes, size: int = 1024) -> Upload:
+    upload = Upload(room)
+    for start in range(0, len(octets), size):
+        upload.write(octets[start : start + size])
+    upload.seek(0)
+    return upload
+
+
+@pytest.mark.parametrize("size", [1, 7, 199, 1024, 100_000])
+def test_a_video_is_in_a_file_without_a_name_however_it_arrives(folder: Path, size: int) -> None:
+    upload = written(Room(1_000, 100_000), FILM, size)
+    assert upload.is_film and upload.is_video and upload.size == len(FILM)
+    assert upload.read() == upload.stream.read() == FILM
+    with upload.open() as file:
+        assert os.pread(file.fileno(), 20_000, 0) == FILM
+        assert file.read() == FILM
+    assert list(folder.iterdir()) == []
+    upload.close()
+
+
+def test_a_picture_and_an_animation_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = BytesIO()
+    drawn(40, 30, seed=1).save(file, "GIF", save_all=True, append_images=[drawn(40, 30, seed=2)])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    picture, animation = (written(Room(10**6, 0), octets) for octets in (photo(), file.getvalue()))
+    assert not picture.is_video and not picture.is_film
+    assert animation.is_video and not animation.is_film
+    with animation.open() as opened:
+        assert getattr(Image.open(opened), "n_frames", 1) == 2
+
+
+def test_memory_and_a_video_have_their_limits(folder: Path) -> None:
+    room = Room(memory=10_000, video=len(FILM))
+    kept = [written(room, FILM), written(room, bytes(9_000)), written(room, FILM)]
+    with pytest.raises(TooLarge) as refused:
+        written(room, bytes(1_001), 100)
+    assert refused.value.limit == 10_000
+    upload = Upload(Room(10_000, len(FILM) - 1))
+    with pytest.raises(VideoTooLarge, match=r"more than .* bytes: hash it on your machine, with `hashdb hash`"):
+        for start in range(0, len(FILM), 1024):
+            upload.write(FILM[start : start + 1024])
+    for each in (*kept, upload):
+        each.close()
+
+
+def test_a_video_that_cannot_be_written_is_refused_for_now(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "nowhere"))
+    with pytest.raises(NoRoom):
+        written(Room(10_000, 100_000), FILM)
+
+
+def test_the_end_of_the_request_deletes_it_unless_it_is_kept(folder: Path) -> None:
+    upload = written(Room(1_000, 100_000), FILM).keep()
+    upload.close()
+    assert upload.read() == FILM
+    upload.release()
+    with pytest.raises(ValueError, match="closed"):
+        upload.read()

@@ -1,0 +1,167 @@
+"""Frames of videos on the wire."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching.suggestions import contribution_of_test_item
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import InvalidInput, MalformedRequest, TooLarge
+from hashdb.wire.contributions import ContributionsIn, read_drafts, visible_fields
+from hashdb.wire.matching import QueriesIn, read_queries
+from hashdb.wire.videos import FrameOut, FramesOut
+from tests.builders import clip, film, signal, video
+from tests.wire.strategies import TERMS, usual_signals
+
+MD5 = f"md5:{7:032x}"
+FLAT = str(Signal(Algorithm.PDQ, 0))
+_rows = st.lists(
+    st.tuples(st.integers(0, 86_400_000), st.integers(0, 100), usual_signals()),
+    min_size=1,
+    unique_by=lambda row: row[0],
+)
+frames = _rows.map(
+    lambda rows: tuple(Frame(at / 1000, (one,), quality) for at, quality, one in sorted(rows, key=lambda row: row[0]))
+)
+
+
+def _faults(read: Any, name: str, *items: Any) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as refusal:
+        read(json.dumps({name: list(items)}).encode(), TERMS)
+    return {fault.at: fault.reason for fault in refusal.value.faults}
+
+
+def _said(frames: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    usual = {"labels": ["glorification"], "removed_at": "2026-06-01T10:00:00Z", "media": "video", "signals": []}
+    return {**usual, "duration": 60.0, "frames": frames, **fields}
+
+
+def _frame(at: float, **fields: Any) -> dict[str, Any]:
+    return {"at": at, "quality": 90, "signals": [str(signal(1))], **fields}
+
+
+@given(frames)
+def test_frames_are_read_as_they_are_written(sent: tuple[Frame, ...]) -> None:
+    drafts = [replace(video(1, signals=(Signal(Algorithm.MD5, 7),)), frames=sent, duration=86_400.0)]
+    written = ContributionsIn.from_domain(drafts).model_dump_json().encode()
+    assert [draft.frames for draft in read_drafts(written, TERMS)] == [sent]
+    assert [FrameOut.model_validate_json(FrameOut.from_domain(one).json_text()).to_domain() for one in sent] == [*sent]
+
+
+def test_frames_to_match_are_read_as_they_are_written() -> None:
+    flat = Frame(9.5, (signal(3),), 49)
+    mirrored = Frame(9.75, (signal(4),), None, {"mirror": (signal(5), signal(6))})
+    asked = [clip(1, 2), clip(3)]
+    asked[1] = replace(asked[1], frames=(flat, mirrored), duration=10.0, min_seconds=1.5)
+    assert read_queries(QueriesIn.from_domain(asked).model_dump_json().encode(), TERMS) == tuple(asked)
+
+
+def test_each_fault_of_a_frame_is_told_at_its_place() -> None:
+    said = _said(
+        [
+            _frame(1.0),
+            _frame(1.0004),
+            _frame(0.5),
+            _frame(61),
+        ]
+    )
+    at = "contributions[0].frames"
+    later = "must be later than that of the frame before"
+    assert _faults(read_drafts, "contributions", said) == {
+        f"{at}[1].at": later,
+        f"{at}[2].at": later,
+        f"{at}[3].at": "must be at most the duration",
+    }
+    others = [
+        _frame(-1), _frame(2, quality=101), _frame(3, signals=[]), _frame(4, signals=[FLAT]), _frame(86_401),
+        _frame(5, signals=[MD5]),
+    ]  # fmt: skip
+    assert _faults(read_drafts, "contributions", _said(others)).keys() == {
+        f"{at}[{place}].{name}"
+        for place, name in enumerate(("at", "quality", "signals", "signals[0]", "at", "signals[0]"))
+    }
+    asked = {"signals": [], "duration": 9, "frames": [_frame(-1), _frame(1), _frame(2, quality=-1)]}
+    told = _faults(read_queries, "queries", asked, asked).keys()
+    assert told == {f"queries[{item}].frames[{place}" for item in (0, 1) for place in ("0].at", "2].quality")}
+    with pytest.raises(MalformedRequest):
+        read_drafts(json.dumps({"contributions": [_said([_frame(float("nan"))])]}).encode(), TERMS)
+
+
+def test_a_frame_to_match_has_no_digest() -> None:
+    frames = [{"at": 0, "signals": [MD5]}, {"at": 0, "signals": [str(signal(1))], "transforms": {"mirror": [MD5]}}]
+    faults = [_faults(read_queries, "queries", {"signals": [], "duration": 1, "frames": [one]}) for one in frames]
+    assert [fault.keys() for fault in faults] == [
+        {f"queries[0].frames[0].{place}"} for place in ("signals[0]", "transforms.mirror[0]")
+    ]
+
+
+@pytest.mark.parametrize(
+    "frames", ["[" + ",".join(["0"] * 7_200) + "]", "[" + ",".join(['""'] * 7_200) + "]"], ids=["numbers", "texts"]
+)
+@pytest.mark.parametrize(("read", "name"), [(read_drafts, "contributions"), (read_queries, "queries")])
+def test_of_very_many_faulty_frames_few_faults_are_kept(read: Any, name: str, frames: str) -> None:
+    text = f'{{"{name}":[{",".join([f"""{{"duration":1,"signals":[],"frames":{frames}}}"""] * 100)}]}}'
+    with pytest.raises(InvalidInput) as refusal:
+        read(text.encode(), TERMS)
+    assert len(refusal.value.faults) + refusal.value.omitted <= 500
+
+
+def test_of_very_many_faulty_hashes_of_altered_frames_few_faults_are_kept() -> None:
+    frame = {"at": 0, "signals": [str(signal(1))], "transforms": {"mirror": [""] * 100_000}}
+    sent = {"signals": [str(signal(1))], "duration": 1, "frames": [frame], "transforms": frame["transforms"]}
+    assert len(_faults(read_queries, "queries", sent)) == 2
+
+
+def test_more_objects_than_the_frames_of_a_request_have_are_refused_before_they_are_read() -> None:
+    item = {"duration": 1, "signals": [], "frames": [{}] * 7_200}
+    for read, name in ((read_drafts, "contributions"), (read_queries, "queries")):
+        with pytest.raises(TooLarge):
+            read(json.dumps({name: [item] * 9}).encode(), TERMS)
+
+
+def test_a_duration_comes_with_frames_and_a_frame_that_is_searched_for_or_a_digest() -> None:
+    at = "contributions[0]"
+    without = _said([_frame(1.0)], duration=None)
+    assert _faults(read_drafts, "contributions", without) == {
+        f"{at}.frames": "need the duration of the video, in `duration`"
+    }
+    assert _faults(read_drafts, "contributions", _said([_frame(1.0)], duration=-1)).keys() == {f"{at}.duration"}
+    flat = [_frame(1.0, quality=49, signals=[FLAT])]
+    assert _faults(read_drafts, "contributions", _said(flat)) == {
+        f"{at}.signals": "must have a digest, since no frame has a quality of 50 or more"
+    }
+    with_digest = _said(flat, signals=[f"sha256:{7:064x}"])
+    assert read_drafts(json.dumps({"contributions": [with_digest]}).encode(), TERMS)[0].frames[0].quality == 49
+
+
+def test_7200_frames_an_item_and_20000_a_request_are_taken() -> None:
+    many = [_frame(place / 100) for place in range(5_000)]
+    drafts = json.dumps({"contributions": [_said(many, duration=90)] * 4}).encode()
+    assert sum(len(draft.frames) for draft in read_drafts(drafts, TERMS)) == 20_000
+    more = [_said(many, duration=90)] * 4 + [_said([_frame(1)])]
+    assert _faults(read_drafts, "contributions", *more) == {"contributions": "must be at most 20,000 frames in all"}
+    most = [_frame(place / 100) for place in range(7_201)]
+    assert _faults(read_drafts, "contributions", _said(most, duration=90)) == {
+        "contributions[0].frames": "must have at most 7,200 entries"
+    }
+
+
+def test_the_duration_of_a_video_without_frames_is_shown_until_it_is_erased() -> None:
+    shown = replace(contribution_of_test_item([]), duration=9.5)
+    assert visible_fields(shown)["duration"] == 9.5
+    assert "duration" not in visible_fields(replace(shown, erased=True))
+
+
+def test_a_page_of_frames_names_the_next_one() -> None:
+    every = film(*range(5))
+    pages = [FramesOut.of_frames(every, after, 2) for after in (0, 2, 4)]
+    assert [len(page.frames) for page in pages] == [2, 2, 1]
+    assert [page.next for page in pages] == [2, 4, None]
+    assert FramesOut.of_frames((), 0, 2).next is None
