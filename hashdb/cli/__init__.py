@@ -48,7 +48,7 @@ _SECTIONS = {
     },
     "Commands to try hashdb": {
         "demo": ("demo", "Try hashdb with a real service, real photographs and films made of them."),
-        "evaluate": ("evaluate", "Measure how many altered copies of your pictures are recognised."),
+        "evaluate": ("evaluate", "Measure how many altered copies of your pictures or videos are recognised."),
     },
 }
 """The commands, each with its module and the first sentence of its help, so that a list of them imports no module."""
