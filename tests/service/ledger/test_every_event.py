@@ -261,6 +261,8 @@ WITHOUT = {
     "checkpoints.keep": "what it writes is over the events, and signed",
     "sessions.count_provider_attempt": "it counts an attempt; its failure is told by `sessions.sign_in_by_provider`",
     "sessions.find_session": "it notes when a session was last used, once a minute",
+    "contributions.start": "it removes what version 0.1.0 left of contributions whose erasure is an event",
+    "later.prune": "it forgets the kept answers of jobs",
     "deliveries.claim": "who sends what is in the log of deliveries",
     "deliveries.make": "what it has sent tells of events",
     "deliveries.prune": "it forgets old lines of the log of deliveries",

@@ -192,7 +192,7 @@ def test_benign_signals_that_were_taken_out_are_missed(scene: Scene) -> None:
 
 
 def test_of_many_the_first_is_named_and_the_others_are_counted(scene: Scene) -> None:
-    assert scene.found("UPDATE contributions SET standing = 'x', media = 'video'") == [
+    assert scene.found("UPDATE contributions SET standing = 'x', media = 'video' WHERE media = 'image'") == [
         "contribution 1, standing: the log says unreviewed, the table x (and 11 more like it)",
         "contribution 1, media: the log says image, the table video (and 11 more like it)",
     ]
