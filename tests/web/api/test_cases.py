@@ -82,7 +82,7 @@ def test_a_reviewer_names_the_signals_near_which_later_contributions_wait(
 ) -> None:
     platform.contribute(item(signals=[pdq(1), pdq(2), pdq(3)]))
     url = f"{URL}/{body(other.post('/v1/contributions/1/opinions', DISPUTE))['case']}/decision"
-    for signals, at in (([3], "signals[0]"), ([64], "signals[0]"), (["1"], "signals[0]"), ([0] * 65, "signals")):
+    for signals, at in (([3], "signals[0]"), ([64], "signals[0]"), (["1"], "signals[0]"), ([0] * 66, "signals")):
         assert faults(reviewer.post(url, {"decision": "retire", "signals": signals})).keys() == {at}
     assert faults(reviewer.post(url, {"decision": "quarantine", "signals": [0]})).keys() == {"signals"}
     decided = body(reviewer.post(url, {"decision": "retire", "signals": [2, 1]}))
