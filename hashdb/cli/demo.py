@@ -83,7 +83,7 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
         if can_encode():
             films = try_film(home, url, alpha, beta, photos[_CONTRIBUTED:], echo)
         else:
-            echo("No film is tried: videos are read only with the extra, pip install 'hashdb-server[video]'.")
+            echo("No film is tried: videos are read only with the extra [video]: ./scripts/setup video")
         if as_json:
             print_json(trials_as_json(trials, films))
         else:

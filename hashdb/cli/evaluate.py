@@ -179,7 +179,7 @@ def _evaluate_videos(
     as_json: bool,
 ) -> int:
     if not can_encode():
-        raise click.UsageError("--videos needs the extra for videos: pip install 'hashdb-server[video]'")
+        raise click.UsageError("--videos needs the extra [video]: ./scripts/setup video")
     paths, failures = _find(folder, limit, seed, videos=True)
     films: list[RecordedFilm] = []
     for path in paths:

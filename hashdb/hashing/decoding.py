@@ -44,7 +44,7 @@ CODECS: Final = (
 ANIMATED: Final = ("GIF", "WEBP", "PNG", "AVIF")
 """Pillow's names of the formats that may have several frames."""
 
-NO_EXTRA: Final = "videos are read only where hashdb is installed with its extra: pip install 'hashdb-server[video]'"
+NO_EXTRA: Final = "videos are read only where hashdb is installed with the extra [video]: ./scripts/setup video"
 NO_VIDEO: Final = "not a video that can be read: it is damaged, cut short, or of another format"
 NO_TRACK: Final = "the file has no video track, only sound or data"
 NOTHING_READ: Final = "the video is damaged: no frame could be read"
