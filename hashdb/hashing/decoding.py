@@ -58,11 +58,11 @@ _REDUCED: Final = 640
 _FASTEST: Final = 0.02
 """Seconds that a frame of an animation is shown at least."""
 _LONGEST_STEP: Final = 10.0
-"""Seconds between two frames of a stream, such as a broadcast, above which its clock was set anew."""
+"""Seconds between two frames; after a longer gap, the clock of a stream was reset."""
 _KEY_FRAME_STEP: Final = 60.0
 """The same between two key frames."""
 _STREAMS: Final = ("mpegts", "mpeg")
-"""Containers whose clock may be set anew in the middle."""
+"""Containers whose clock may be reset in the middle, as in a broadcast."""
 _UNTIMED: Final = "avi"
 """A container that does not say when a frame is shown, only at which rate."""
 _STEP_BACK: Final = 0.5

@@ -110,7 +110,7 @@ def hash_all(
     videos are decoded. Close what is returned: that stops the processes, also in the middle of a video.
     """
     threads = min(jobs or os.cpu_count() or 1, max(1, len(paths)))
-    # Pictures and videos run ahead of each other, and are told from each other no sooner than needed.
+    # A file's head is read only when its turn comes: it says whether the file is a picture or a video.
     order, some, others = tee(((item, item[1] is None and _is_video(item[0])) for item in paths.items()), 3)
     videos = (item for item, is_video in some if is_video)
     pictures = (item for item, is_video in others if not is_video)
