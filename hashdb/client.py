@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import httpx
-from pydantic import ValidationError
 
 from hashdb import wire
-from hashdb.connection import LONGEST_WAIT, ClientRequest, Connection, Params
-from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Receipt, Recorded
+from hashdb.connection import Asking, ClientRequest, Connection, form
+from hashdb.domain.contributions import Addition, Amendment, Contribution, Draft, Filter, Receipt, Recorded
 from hashdb.domain.frames import Frame
 from hashdb.domain.ledger.checkpoints import (
     Checkpoint,
@@ -30,9 +28,10 @@ from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Query, Result
 from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
+from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_A_LOOKUP
+from hashdb.domain.signals import Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
-from hashdb.wire import PageModel, ResponseModel
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
 from hashdb.wire.problems import positions_from
 from hashdb.wire.videos import FramesOut, drafts_in_requests
@@ -49,10 +48,8 @@ if TYPE_CHECKING:
     )
     from hashdb.domain.stats.counts import Reversal
 
-_Body = TypeVar("_Body", bound=ResponseModel)
 
-
-class Client:
+class Client(Asking):
     """A member's connection to a service. It is thread-safe. Close it, or use it in a `with` block.
 
     Every method raises the errors of the service (`hashdb.errors`), ServiceUnreachable if there is no answer, and
@@ -116,13 +113,40 @@ class Client:
         checkpoint = 0
         for number, part in enumerate(drafts_in_requests(drafts)):
             headers = {"Idempotency-Key": f"{key}.{number}" if number else key}
-            text = wire.contributions.ContributionsIn.from_domain(part).model_dump_json()
+            # A service of version 0.1.0 refuses the fields that are not set.
+            text = wire.contributions.ContributionsIn.from_domain(part).model_dump_json(exclude_unset=True)
             request = ClientRequest("POST", "/v1/contributions", text, {"imported": 1} if imported else {}, headers)
             with positions_from(len(recorded)):
                 receipt = self._ask(wire.contributions.ReceiptOut, request).to_domain()
             recorded += receipt.recorded
             checkpoint = receipt.checkpoint
         return Receipt(tuple(recorded), checkpoint)
+
+    def add_signals(self, additions: Sequence[Addition]) -> Receipt:
+        """Add signals to own contributions, a thousand a request. Each request stores all of them or none.
+
+        A contribution without a new signal is `known`. InvalidInput names the faulty additions by their positions in
+        `additions`. The requests before it are stored then; sent again, theirs are `known`.
+        """
+        recorded: list[Recorded] = []
+        checkpoint = 0
+        for start in range(0, len(additions), DRAFTS_A_REQUEST):
+            part = additions[start : start + DRAFTS_A_REQUEST]
+            text = wire.additions.AdditionsIn.from_domain(part).model_dump_json()
+            with positions_from(start):
+                request = ClientRequest("POST", "/v1/contributions/signals", text)
+                receipt = self._ask(wire.contributions.ReceiptOut, request).to_domain()
+            recorded += receipt.recorded
+            checkpoint = receipt.checkpoint
+        return Receipt(tuple(recorded), checkpoint)
+
+    def holding(self, signals: Sequence[Signal]) -> Iterator[Contribution]:
+        """The own active contributions that hold any of these signals, a thousand signals a request."""
+        for start in range(0, len(signals), SIGNALS_A_LOOKUP):
+            part = list(signals[start : start + SIGNALS_A_LOOKUP])
+            text = wire.additions.LookupIn.build(signals=part).model_dump_json()
+            model, path = wire.contributions.ContributionsOut, "/v1/contributions/lookups"
+            yield from self._list(model, path, {"limit": 1000}, text=text)
 
     def match(self, queries: Sequence[Query]) -> Answer:
         """A result for each query, in order, in as many requests as needed; up to date with `checkpoint` at least."""
@@ -142,7 +166,7 @@ class Client:
         Give a video as an open file, which is sent without reading it whole. Prefer to hash here, and use `match`.
         """
         params = {"transforms": 1} if transforms else {}
-        return self._ask_later(AnswerOut, _form("/v1/matches/media", files, params=params)).to_domain()
+        return self._ask_later(AnswerOut, form("/v1/matches/media", files, params=params)).to_domain()
 
     def contribute_media(
         self, files: Sequence[bytes | BinaryIO], drafts: Sequence[Draft], *, idempotency_key: str | None = None
@@ -151,16 +175,17 @@ class Client:
 
         `drafts` has one for each, or one for all, without signals. Otherwise as `match_media` and `contribute`.
         """
-        own = {"signals", "quality", "frames", "duration"}
+        own = {"signals", "quality", "frames", "duration", "signatures"}
         metadata = [wire.contributions.DraftIn.from_domain(draft).model_dump_json(exclude=own) for draft in drafts]
         text = metadata[0] if len(metadata) == 1 else f"[{','.join(metadata)}]"
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        request = _form("/v1/contributions/media", files, fields={"metadata": text}, headers=headers)
+        request = form("/v1/contributions/media", files, fields={"metadata": text}, headers=headers)
         return self._ask_later(wire.contributions.ReceiptOut, request).to_domain()
 
-    def hash_media(self, files: Sequence[bytes | BinaryIO]) -> wire.contributions.PicturesOut:
+    def hash_media(self, files: Sequence[bytes | BinaryIO], *, transforms: bool = False) -> wire.files.PicturesOut:
         """The hashes of 1 to 32 pictures and videos. As `match_media`."""
-        return self._ask_later(wire.contributions.PicturesOut, _form("/v1/signals", files))
+        params = {"transforms": 1} if transforms else {}
+        return self._ask_later(wire.files.PicturesOut, form("/v1/signals", files, params=params))
 
     def contribution(self, id: int) -> Contribution:
         """One contribution, with the fields that this key may see."""
@@ -388,46 +413,6 @@ class Client:
         if earlier.size == current.size:
             return earlier.root == current.root
         return self.consistency(earlier.size, current.size).proves(earlier, current)
-
-    def _list(
-        self, model: type[PageModel], path: str, params: Params | None = None, after: int | None = 0
-    ) -> Iterator[Any]:
-        """Every row of a list, page by page."""
-        while after is not None:
-            page = self._ask(model, ClientRequest("GET", path, params={**(params or {}), "after": after}))
-            yield from page.rows()
-            after = page.next
-
-    def _ask_or_proposal(self, model: type[_Body], request: ClientRequest) -> _Body | wire.review.ProposalOut:
-        """The answer, or (on 202) the proposal that waits for a second person."""
-        response = self._connection.send(request)
-        return _read(wire.review.ProposalOut, response) if response.status_code == 202 else _read(model, response)
-
-    def _ask_later(self, model: type[_Body], request: ClientRequest) -> _Body:
-        """The answer, or (on 202) that of the job, once it is made."""
-        response = self._connection.send(request)
-        if response.status_code != 202:
-            return _read(model, response)
-        job = ClientRequest("GET", f"/v1/jobs/{_read(wire.jobs.JobOut, response).id}")
-        while (answer := wire.jobs.read_job(response.content, model)) is None:
-            pause = response.headers.get("Retry-After", "")
-            time.sleep(min(int(pause), LONGEST_WAIT) if pause.isdecimal() else 1)
-            response = self._connection.send(job)
-        return answer
-
-    def _ask(self, model: type[_Body], request: ClientRequest) -> _Body:
-        return _read(model, self._connection.send(request))
-
-
-def _read(model: type[_Body], response: httpx.Response) -> _Body:
-    try:
-        return model.model_validate_json(response.content)
-    except ValidationError:
-        raise ServiceError(response.status_code, "not an answer of hashdb") from None
-
-
-def _form(path: str, files: Sequence[bytes | BinaryIO], **more: Any) -> ClientRequest:
-    return ClientRequest("POST", path, files=tuple((str(number), file) for number, file in enumerate(files)), **more)
 
 
 def _read_signed(name: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:

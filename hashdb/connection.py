@@ -1,17 +1,20 @@
-"""Connection: send requests to a service, retry them if that is safe, and raise its errors."""
+"""Connection: send requests to a service, retry them if that is safe, read the answers, and raise its errors."""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import httpx
+from pydantic import ValidationError
 
+from hashdb import wire
 from hashdb.errors import BadSetting, HashDBError, LimitReached, ServiceError, ServiceUnreachable, Unavailable
+from hashdb.wire import PageModel, ResponseModel
 from hashdb.wire.problems import error_from_problem
 
 LONGEST_WAIT = 30.0
@@ -21,6 +24,7 @@ _BUSY, _BROKEN = (429, 503), (502, 504)
 """Status codes: the request was not carried out; a proxy does not know whether it was."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
+_Body = TypeVar("_Body", bound=ResponseModel)
 Params = Mapping[str, str | int]
 
 
@@ -132,6 +136,59 @@ class Connection:
                 name: seconds + request.extra_seconds for name, seconds in timeouts if seconds is not None
             }
         return built
+
+
+class Asking:
+    """Typed answers over a connection."""
+
+    _connection: Connection
+
+    def _list(
+        self,
+        model: type[PageModel],
+        path: str,
+        params: Params | None = None,
+        after: int | None = 0,
+        text: str | None = None,
+    ) -> Iterator[Any]:
+        """Every row of a list, page by page; `text` is the body of a list that is asked for by POST."""
+        method = "GET" if text is None else "POST"
+        while after is not None:
+            page = self._ask(model, ClientRequest(method, path, text, {**(params or {}), "after": after}))
+            yield from page.rows()
+            after = page.next
+
+    def _ask_or_proposal(self, model: type[_Body], request: ClientRequest) -> _Body | wire.review.ProposalOut:
+        """The answer, or (on 202) the proposal that waits for a second person."""
+        response = self._connection.send(request)
+        return _read(wire.review.ProposalOut, response) if response.status_code == 202 else _read(model, response)
+
+    def _ask_later(self, model: type[_Body], request: ClientRequest) -> _Body:
+        """The answer, or (on 202) that of the job, once it is made."""
+        response = self._connection.send(request)
+        if response.status_code != 202:
+            return _read(model, response)
+        job = ClientRequest("GET", f"/v1/jobs/{_read(wire.jobs.JobOut, response).id}")
+        while (answer := wire.jobs.read_job(response.content, model)) is None:
+            pause = response.headers.get("Retry-After", "")
+            time.sleep(min(int(pause), LONGEST_WAIT) if pause.isdecimal() else 1)
+            response = self._connection.send(job)
+        return answer
+
+    def _ask(self, model: type[_Body], request: ClientRequest) -> _Body:
+        return _read(model, self._connection.send(request))
+
+
+def _read(model: type[_Body], response: httpx.Response) -> _Body:
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError:
+        raise ServiceError(response.status_code, "not an answer of hashdb") from None
+
+
+def form(path: str, files: Sequence[bytes | BinaryIO], **more: Any) -> ClientRequest:
+    """A request with files, in order."""
+    return ClientRequest("POST", path, files=tuple((str(number), file) for number, file in enumerate(files)), **more)
 
 
 def _error(response: httpx.Response) -> HashDBError:

@@ -21,6 +21,7 @@
     │   ├── AlreadyWithdrawn
     │   ├── NotActive             an ended or suspended contribution takes no change and no opinion
     │   ├── RetiredKept           the signals keep doubted content from returning: only the operator may erase them
+    │   ├── UnderReview           nothing is added to a contribution with an open case
     │   ├── AlreadyDecided        a decision on a case is final
     │   ├── AlreadyOpen           a contribution has at most one open case
     │   ├── AlreadyRevoked
@@ -215,6 +216,12 @@ class RetiredKept(Conflict):
         "contribution {contribution} is under review, quarantined or retired: the service keeps its signals until 90"
         " days after its withdrawal, to recognise copies of it; erase it without now=1, or ask the operator"
     )
+
+
+class UnderReview(Conflict):
+    contribution: int
+    title = "Under review"
+    message = "contribution {contribution} is under review: nothing can be added to it until its case is decided"
 
 
 class AlreadyDecided(Conflict):

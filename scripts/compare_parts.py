@@ -22,7 +22,7 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits
 from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pictures import Picture, read_picture
-from hashdb.hashing.transforms import transforms
+from hashdb.hashing.transforms import look_inside, transforms
 from hashdb.hashing.variants import variants
 from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture
 
@@ -88,7 +88,9 @@ def _variants(picture: Picture) -> Values:
 
 
 def _transforms(picture: Picture) -> Values:
-    turned = [signal for _, signals in transforms(picture, [Algorithm.PHASH256]) for signal in signals]
+    turned = [
+        signal for _, signals in transforms(picture, [Algorithm.PHASH256], look_inside(picture)) for signal in signals
+    ]
     return _words([imagehash_signal(picture, Algorithm.PHASH256), *turned])
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Profile
 from hashdb.errors import UnreadablePicture
+from hashdb.evaluation.catalogue import listed, query_of
 from hashdb.evaluation.pairs import Pairs
-from hashdb.evaluation.samples import asked, contribution_hashes, singular_values
+from hashdb.evaluation.samples import asked, singular_values, stored_hashes
 from hashdb.evaluation.tails import fit
-from hashdb.hashing import Limits
-from hashdb.hashing.pictures import read_picture
+from hashdb.hashing import hash_transforms, hash_variants
 from hashdb.index.vectors import Words
 
 THRESHOLDS = (2.0, 0.65, 0.6, 0.58, 0.56)
@@ -64,10 +64,12 @@ def main() -> None:
 def _hashed(path: Path, profile: str) -> tuple[Words, Words] | None:
     """What a picture contributes and what it asks for; None where it is none."""
     try:
-        picture = read_picture(path.read_bytes(), Limits())
+        octets = path.read_bytes()
+        stored = listed(hash_variants(octets, (_USED,), Profile(profile)))
+        query = query_of(hash_transforms(octets, (_USED,)), {})
     except UnreadablePicture:
         return None
-    return contribution_hashes(picture, [_USED], profile)[_USED], asked(picture, [_USED])[_USED]
+    return stored_hashes(stored, [_USED])[_USED], asked(query, [_USED])[_USED].values
 
 
 def _nearest(hashed: list[tuple[Words, Words]], threshold: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:

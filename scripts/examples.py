@@ -179,6 +179,11 @@ class _Story:
         self.alpha.call("GET /v1/contributions?label=glorification&limit=1")
         self.alpha.call("GET /v1/contributions/{contribution_id}", contribution_id=1)
         self.alpha.call("PATCH /v1/contributions/{contribution_id}", {"severity": 3}, contribution_id=1)
+        added = "phash256:c4b2a09f8e7d6c5b1324a5b6879f8e7d0c1b2a3948576b7a8d9eafc0d1e2f304"
+        more = {"signals": [signals[0], added]}
+        self.alpha.call("POST /v1/contributions/{contribution_id}/signals", more, contribution_id=1)
+        self.alpha.call("POST /v1/contributions/signals", {"contributions": [{"id": 1, **more}]})
+        self.alpha.call("POST /v1/contributions/lookups", {"signals": [added]})
         query = {"id": "upload-991", "signals": signals, "radius": {"phash": 4}}
         self.beta.call("POST /v1/matches", {"queries": [query]})
         self.beta.call("GET /v1/me")

@@ -14,6 +14,7 @@ from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Kind, Signature
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
@@ -48,6 +49,11 @@ def signal(seed: int, algorithm: Algorithm = Algorithm.PDQ) -> Signal:
     """A random signal with exactly half of its bits set, always the same for a seed."""
     rng = random.Random(f"{algorithm}:{seed}")
     return Signal(algorithm, sum(1 << bit for bit in rng.sample(range(algorithm.bits), algorithm.bits // 2)))
+
+
+def signature(seed: int, kind: Kind = Kind.DETAIL) -> Signature:
+    """A random signature, always the same for a seed."""
+    return Signature(kind, random.Random(f"{kind}:{seed}").randbytes(kind.octets))
 
 
 def sparse(seed: int) -> Signal:

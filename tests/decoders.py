@@ -23,6 +23,7 @@ from hashdb.hashing.pictures import FORMATS
 from hashdb.hashing.videos import Video, VideoLimits, hash_frames, is_video
 from hashdb.wire import ValidationContext, pages, read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn, UserChangeIn, UserIn
+from hashdb.wire.additions import AdditionsIn, LookupIn, SignalsIn
 from hashdb.wire.contributions import (
     AmendmentIn,
     ContributionsIn,
@@ -32,9 +33,8 @@ from hashdb.wire.contributions import (
     read_metadata,
 )
 from hashdb.wire.matching import BenignIn, QueriesIn, read_queries
-from hashdb.wire.matching import parse_lines as read_signals
 from hashdb.wire.pages import BenignPageQuery, CasesPageQuery, DeliveriesQuery, ListingQuery, OverviewQuery
-from hashdb.wire.pasted import parse_video
+from hashdb.wire.pasted import parse_query, parse_video
 from hashdb.wire.review import DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
 from hashdb.wire.sharing import hma, parse_fields, stopncii, threatexchange
 from hashdb.wire.sharing.feed import WebhookChangeIn, WebhookIn, parse_lines
@@ -153,6 +153,9 @@ DECODERS: dict[str, Decoder] = {
         (_json({"queries": [{"id": "u", "signals": [pdq(1)], "radius": {"pdq": 9}}]}),),
         models=(QueriesIn,),
     ),
+    "additions": _body(AdditionsIn, {"contributions": [{"id": 1, "signals": [pdq(1), pdq(2)]}]}),
+    "an addition": _body(SignalsIn, {"signals": [pdq(1), pdq(2)]}),
+    "look-ups": _body(LookupIn, {"signals": [pdq(1)]}),
     "amendments": _body(AmendmentIn, {"labels": ["manifesto"], "expires_at": None}),
     "withdrawals": _body(WithdrawalIn, {"reason": "other"}),
     "opinions": _body(OpinionIn, {"opinion": "disputes", "reason": "edsa_context", "note": "x"}),
@@ -179,6 +182,7 @@ DECODERS: dict[str, Decoder] = {
     "what is erased": _query(pages.EraseQuery, b"now=1"),
     "what is matched": _query(pages.MatchesQuery, b"include=quarantined"),
     "what is matched of pictures": _query(pages.MediaMatchesQuery, b"include=quarantined&transforms=1"),
+    "what is hashed of pictures": _query(pages.SignalsQuery, b"transforms=1"),
     "the console's benign entries": _query(BenignPageQuery, b"text=card&algorithm=pdq&whose=own&after=3"),
     "the console's cases": _query(CasesPageQuery, b"state=decided&before=9", b"pile=3"),
     "the console's contributions": _query(
@@ -255,7 +259,7 @@ DECODERS: dict[str, Decoder] = {
     ),
     "lists of hashes": _rows(Format.TEXT, f"{pdq(1)}\n{pdq(2)[4:]}\n# x\n".encode()),
     "the debugger's lines": Decoder(
-        lambda octets: read_signals(_text(octets)), (f"{pdq(1)}\nmirror {pdq(2)}".encode(),)
+        lambda octets: parse_query(_text(octets)), (f"{pdq(1)}\nmirror {pdq(2)}\ncolour:{'80' * 32}".encode(),)
     ),
     "the debugger's videos": Decoder(
         lambda octets: parse_video(_text(octets), TERMS),

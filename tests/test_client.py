@@ -17,7 +17,7 @@ import hashdb
 from hashdb import errors
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.domain.contributions import Amendment, Draft, Filter, Media, Status
+from hashdb.domain.contributions import Addition, Amendment, Draft, Filter, Media, Status
 from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Query
@@ -114,6 +114,19 @@ def test_a_repeated_request_with_its_key_is_recorded_once(client: Client) -> Non
     assert client.contribute([draft(1)], idempotency_key="a") == first
     with pytest.raises(errors.IdempotencyKeyReused):
         client.contribute([draft(2)], idempotency_key="a")
+
+
+def test_own_contributions_are_found_by_their_signals_and_added_to(client: Client) -> None:
+    one, two = (item.contribution for item in client.contribute([draft(1), draft(2)]).recorded)
+    (more,) = draft(3).signals
+    assert list(client.holding([more, *one.signals, *two.signals])) == [one, two]
+    with pytest.raises(errors.InvalidInput) as error:
+        client.add_signals([Addition(one.id, (*one.signals, more)), Addition(two.id, (more,))])
+    assert [fault.at for fault in error.value.faults] == ["contributions[1].signals"]
+    receipt = client.add_signals([Addition(one.id, (*one.signals, more)), Addition(two.id, two.signals)])
+    assert [item.known for item in receipt.recorded] == [False, True]
+    assert client.contribution(one.id).signals == (*one.signals, more)
+    assert next(client.holding([more])).id == one.id
 
 
 def test_amending_withdrawing_and_erasing_show_in_the_feed(client: Client) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from hashdb import wire
-from hashdb.wire.contributions import MediaIn
+from hashdb.wire.files import MediaIn
 from tests.decoders import DECODERS
 
 _TEXTS = r'" { ] , \u \ud800 1e999 NaN - = %00 null [] {} .. + | ; \u0661 \u2028'

@@ -12,7 +12,7 @@ import pytest
 
 from hashdb.domain.accounts.members import MemberKind, Scope
 from hashdb.domain.ledger.events import Action
-from hashdb.domain.matching.suggestions import TEST_SIGNALS
+from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata

@@ -77,8 +77,8 @@ PACKAGES = {
         "segno",
         "werkzeug",
     },
-    "connection": {"httpx"},
-    "client": {"httpx", "pydantic"},
+    "connection": {"httpx", "pydantic"},
+    "client": {"httpx"},
     "webhooks": {"pydantic"},
     "local": {"numpy"},
     "cli": {"click", "rich", "flask", "gunicorn", "httpx", "PIL"},
@@ -91,10 +91,11 @@ LONG_MODULES = {
     # Every error, and the tree of them.
     "errors.py": 480,
     # The whole schema stands in one place.
-    "store/tables.py": 650,
+    "store/tables.py": 690,
 }
 SHORT_MODULES = {
     "__main__.py": "Python runs the module of this name",
+    "store/matching/seeds.py": "the SQL of one noun, like its neighbours",
     "web/console/overviews.py": "one page of the console, like its neighbours",
 }
 """Modules under 40 lines that stay apart, and why."""
@@ -113,6 +114,7 @@ TESTED_IN = {
     "store/backups.py": "cli/test_backup.py",
     "store/jobs.py": "service/test_jobs.py",
     "store/migrations/__init__.py": "store/test_migrations.py",
+    "store/matching/seeds.py": "service/matching/test_seeds.py",
     "store/repositories.py": "store/contributions/test_contributions.py",
     "web/api/accounts.py": "web/api/test_members.py",
     "web/api/ledger.py": "web/api/test_proofs.py",

@@ -25,6 +25,7 @@ _SECTIONS = {
         "import": ("contributions.imports", "Import a list of hashes."),
         "match": ("matching.match", "Check whether pictures and videos match contributions."),
         "opinion": ("review", "Confirm or dispute another member's contribution."),
+        "rehash": ("contributions.rehash", "Add what this version hashes to your contributions."),
         "selftest": ("selftest", "Test every step from picture to match."),
         "sync": ("sharing", "Update the local copy of the contributions."),
         "webhook": ("sharing", "Manage webhooks and their deliveries."),
@@ -45,6 +46,7 @@ _SECTIONS = {
         "serve": ("serve", "Run the service."),
         "upgrade": ("database", "Create or upgrade the database schema."),
         "user": ("users", "Manage the users of the console."),
+        "views": ("matching.views", "Manage the seeds of secret views."),
     },
     "Commands to try hashdb": {
         "demo": ("demo", "Try hashdb with a real service, real photographs and films made of them."),

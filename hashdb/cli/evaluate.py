@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -18,11 +19,23 @@ from hashdb.cli.help import PROFILES as MEANINGS
 from hashdb.cli.matching.pictures import VIDEO_SUFFIXES, find_pictures
 from hashdb.cli.options import Radius
 from hashdb.cli.output import as_json, console, escape_controls, print_json, print_table, progress_bar
+from hashdb.domain.matching.matches import OVERRULING
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
-from hashdb.evaluation import figures, video_figures
+from hashdb.evaluation import figures, sets, video_figures
 from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.evaluation.attacks import (
+    Attacked,
+    AttackScheme,
+    Unfit,
+    attack_all,
+    attack_table,
+    attacks_document,
+    jobs_of,
+    outcomes,
+)
 from hashdb.evaluation.copies import Form
+from hashdb.evaluation.duplicates import BadList
 from hashdb.evaluation.figures import as_document
 from hashdb.evaluation.films import PannedFilm, RecordedFilm, can_encode
 from hashdb.evaluation.pages import everything, page, video_curves, video_page
@@ -34,6 +47,8 @@ from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.settings import Settings
 
 _FEWEST = 2
+_EVERY = {False: 1, True: 3}
+"""Each picture is altered in one of so many ways, without and with --quick."""
 PHOTOS = Path(hashdb.__file__).parent / "photos"
 """What the upload around a clip shows."""
 
@@ -45,6 +60,7 @@ PHOTOS = Path(hashdb.__file__).parent / "photos"
         "hashdb evaluate photos/ --limit 200 --output evaluation",
         "hashdb evaluate photos/ --algorithm pdq --radius pdq=44",
         "hashdb evaluate --videos films/ --output evaluation",
+        "hashdb evaluate --attacks photos/ --limit 40",
     ),
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -52,6 +68,11 @@ PHOTOS = Path(hashdb.__file__).parent / "photos"
     "--videos",
     is_flag=True,
     help="Measure the videos of FOLDER instead of its pictures: which copies and clips of them are found.",
+)
+@click.option(
+    "--attacks",
+    is_flag=True,
+    help="Measure attacks instead: how little a listed picture must change to escape, and another one to match it.",
 )
 @click.option(
     "--algorithm",
@@ -102,6 +123,8 @@ PHOTOS = Path(hashdb.__file__).parent / "photos"
     type=click.IntRange(30, 7_200),
     help="With --videos: length of the upload around a clip.",
 )
+@click.option("--apart", is_flag=True, help="Measure each folder within FOLDER apart: one for each kind of pictures.")
+@click.option("--quick", is_flag=True, help="Alter each picture in a third of the ways, in turn: a third of the time.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -113,6 +136,7 @@ def evaluate_command(
     context: click.Context,
     folder: Path,
     videos: bool,
+    attacks: bool,
     names: tuple[str, ...],
     profiles: tuple[str, ...],
     limit: int | None,
@@ -122,6 +146,8 @@ def evaluate_command(
     rate: float,
     items: int,
     upload_seconds: int,
+    apart: bool,
+    quick: bool,
     output: Path | None,
     as_json: bool,
 ) -> int:
@@ -131,42 +157,88 @@ def evaluate_command(
     With --videos it re-encodes and cuts the videos of FOLDER, also into another upload, and reports what is found.
     """
     _prepare_output(output)
+    _refuse_options_of_others(context, videos, attacks)
+    if attacks:
+        return _evaluate_attacks(folder, limit, seed, processes, output, as_json)
     if videos:
-        _refuse_options_of_pictures(context)
         return _evaluate_videos(folder, limit, seed, processes, upload_seconds, output, as_json)
     settings = Settings.read()
-    paths, failures = _find(folder, limit, seed, videos=False)
     algorithms = tuple(map(Algorithm, dict.fromkeys(names))) or settings.algorithms
-    chosen = tuple(profile for profile in PROFILES if not profiles or profile in profiles)
-    scheme = Scheme(algorithms, chosen, tuple(ALTERATIONS), seed, _check_radii(radii))
-    limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
-    stopwatch = _Stopwatch(len(paths))
+    scheme = Scheme(algorithms, _chosen(profiles), tuple(ALTERATIONS), seed, _check_radii(radii), _EVERY[quick])
+    cores = processes or os.cpu_count() or 1
+    measure = partial(evaluate, scheme=scheme, rate=rate, items=items, limits=_limits(settings), processes=cores)
+    paths, failures = _find(folder, None, seed, videos=False)
+    every_set = sets.split(paths, folder) if apart else {"": paths}
+    by_set = {name: _sample(of_set, limit, seed) for name, of_set in every_set.items()}
+    stopwatch = _Stopwatch(sum(map(len, by_set.values())))
+    evaluations: dict[str, Evaluation] = {}
     with stopwatch.bar:
-        evaluation = evaluate(
-            paths,
-            scheme,
-            rate=rate,
-            items=items,
-            limits=limits,
-            processes=processes or os.cpu_count() or 1,
-            advance=stopwatch.advance,
-        )
-    failures.update(evaluation.unfit)
-    if len(evaluation.names) >= _FEWEST:
-        _print_evaluation(evaluation, stopwatch, as_json)
-        _write_output(evaluation, output)
-    if (usable := len(evaluation.names)) < _FEWEST:
-        failures[str(folder)] = f"an evaluation needs at least {_FEWEST} pictures, and this folder has {usable}"
+        for name, of_set in by_set.items():
+            evaluation = _measure(measure, of_set, stopwatch)
+            failures.update(evaluation.unfit)
+            failures.update(_write_output(evaluation, of_set, folder / name, output and output / name))
+            if len(evaluation.names) >= _FEWEST:
+                evaluations[name] = evaluation
+    if evaluations:
+        _print_found(evaluations, apart, stopwatch, output, as_json)
     return _print_failures(failures)
 
 
-_OF_PICTURES = ("names", "profiles", "radii", "rate", "items")
+def _measure(measure: Callable[..., Evaluation], paths: Sequence[Path], stopwatch: _Stopwatch) -> Evaluation:
+    try:
+        return measure(paths, advance=stopwatch.advance)
+    except BadList as fault:
+        raise click.UsageError(str(fault)) from fault
 
 
-def _refuse_options_of_pictures(context: click.Context) -> None:
+def _chosen(profiles: Collection[str]) -> tuple[str, ...]:
+    return tuple(profile for profile in PROFILES if not profiles or profile in profiles)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
+
+
+_OF_PICTURES = ("names", "profiles", "radii", "rate", "items", "apart", "quick")
+_OF_OTHERS = {"--videos": ("attacks", *_OF_PICTURES), "--attacks": ("upload_seconds", *_OF_PICTURES)}
+
+
+def _refuse_options_of_others(context: click.Context, videos: bool, attacks: bool) -> None:
+    asked = "--videos" if videos else "--attacks" if attacks else ""
     for option in context.command.params:
-        if option.name in _OF_PICTURES and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{option.opts[0]} is not for --videos")
+        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if given and option.name in _OF_OTHERS.get(asked, ()):
+            raise click.UsageError(f"{option.opts[0]} is not for {asked}")
+
+
+def _evaluate_attacks(
+    folder: Path, limit: int | None, seed: int, processes: int | None, output: Path | None, as_json: bool
+) -> int:
+    settings = Settings.read()
+    if OVERRULING.isdisjoint(settings.algorithms):
+        raise click.UsageError("attacks are on pdq and phash256, and HASHDB_ALGORITHMS has neither")
+    paths, failures = _find(folder, limit, seed, videos=False)
+    if len(paths) < _FEWEST:
+        return _print_failures(failures | {str(folder): f"attacks need at least {_FEWEST} pictures"})
+    scheme = AttackScheme(settings.algorithms, limits=_limits(settings))
+    results: list[Attacked] = []
+    bar, advance = progress_bar("attacking", len(paths))
+    with bar:
+        for result in attack_all(jobs_of(paths), scheme, processes or os.cpu_count() or 1):
+            if isinstance(result, Unfit):
+                failures[str(paths[result.place])] = result.reason
+            else:
+                results.append(result)
+            advance()
+    found = outcomes(results)
+    document = attacks_document(found, seed)
+    if as_json:
+        print_json(document)
+    else:
+        print_table(*attack_table(found))
+    if output is not None:
+        (output / "evaluation.json").write_text(json.dumps(document), "utf-8")
+    return _print_failures(failures)
 
 
 def _evaluate_videos(
@@ -258,12 +330,19 @@ def _prepare_output(output: Path | None) -> None:
         raise click.BadParameter(f"the folder cannot be written: {reason}", param_hint="--output") from error
 
 
-def _write_output(evaluation: Evaluation, output: Path | None) -> None:
-    if output is None:
-        return
-    (output / "evaluation.json").write_text(json.dumps(as_document(evaluation)), "utf-8")
-    (output / "curves.svg").write_text(everything(evaluation), "utf-8")
-    (output / "index.html").write_text(page(evaluation), "utf-8", errors="backslashreplace")
+def _write_output(
+    evaluation: Evaluation, paths: Sequence[Path], folder: Path, output: Path | None
+) -> Mapping[str, str]:
+    """Write the files of a set. Returns what failed: the folder, if it has too few pictures."""
+    if (usable := len(evaluation.names)) < _FEWEST:
+        return {str(folder): f"an evaluation needs at least {_FEWEST} pictures, and this folder has {usable}"}
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "evaluation.json").write_text(json.dumps(as_document(evaluation)), "utf-8")
+        (output / "curves.svg").write_text(everything(evaluation), "utf-8")
+        (output / "index.html").write_text(page(evaluation), "utf-8", errors="backslashreplace")
+        sets.write_mistakes(evaluation, paths, output / "mistakes", _limits(Settings.read()))
+    return {}
 
 
 class _Stopwatch:
@@ -287,6 +366,32 @@ class _Stopwatch:
         )
 
 
+def _print_found(
+    evaluations: sets.Sets, apart: bool, stopwatch: _Stopwatch, output: Path | None, as_json: bool
+) -> None:
+    if not apart:
+        _print_evaluation(evaluations[""], stopwatch, as_json)
+        return
+    document = sets.as_document(evaluations)
+    if output is not None:
+        (output / "evaluation.json").write_text(json.dumps(document), "utf-8")
+    if as_json:
+        print_json(document)
+        return
+    echo = console().print
+    for profile in next(iter(evaluations.values())).scheme.profiles:
+        for title, table in (
+            (f"What a service matches, {profile}", sets.summary(evaluations, profile)),
+            (f"Percent recognised, {profile}", sets.recalls(evaluations, profile)),
+        ):
+            echo(title)
+            print_table(*table)
+            echo()
+        echo(sets.worst(evaluations, profile))
+        echo()
+    echo(str(stopwatch))
+
+
 def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bool) -> None:
     if as_json:
         print_json(as_document(evaluation))
@@ -294,18 +399,21 @@ def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bo
     echo = console().print
     for title, table in (
         ("Percent recognised", figures.recall(evaluation, brief=True)),
+        ("What a service matches", figures.matches(evaluation)),
         ("At the radii in force", figures.in_force(evaluation)),
         (f"At the radii of {figures.rare(evaluation.rate)} false matches a pair", figures.choices(evaluation)),
     ):
         echo(title)
         print_table(*table)
         echo()
-    echo("“In force” and “at the rate”: recognised by any algorithm, with transforms, at the radii of that table.")
+    echo("“Matched”: a service answers with the picture.")
+    echo("“At the rate”: within the radius of any algorithm in the last table, with transforms.")
     echo()
     for title, sentences in (
+        ("False matches:", figures.mistakes(evaluation, 10)),
         ("Check of the fits on the other half of the pictures:", figures.checks(evaluation)),
         ("Nearest pairs of different pictures:", figures.nearest(evaluation, 3)),
-        ("Pairs assumed to show the same thing, not counted:", figures.same(evaluation)),
+        ("Pairs that show the same thing, not counted:", figures.same(evaluation)),
     ):
         for number, sentence in enumerate(sentences):
             if not number:

@@ -15,7 +15,7 @@ from hashdb.cli.help import Command
 from hashdb.cli.output import as_json, escape_controls, print_json
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Answer, Query
-from hashdb.domain.matching.suggestions import TEST_ID, TEST_SIGNALS
+from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.errors import HashDBError, MediaRefused, NoCopy
 from hashdb.hashing import hash_picture

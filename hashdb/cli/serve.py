@@ -34,6 +34,7 @@ from hashdb.cli.home import configured_engine, configured_signing, lock_home, op
 from hashdb.cli.options import TEXT
 from hashdb.cli.output import escape_controls, progress_bar
 from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.matching import details
 from hashdb.errors import BadSetting, CannotStart, IndexNotReady, PortInUse, UnsafeStart
 from hashdb.hashing.algorithms import built_in_benign
 from hashdb.index.kernel import engine
@@ -42,7 +43,7 @@ from hashdb.service.accounts import members
 from hashdb.service.background import Background, Task
 from hashdb.service.contributions import contributions, expiry
 from hashdb.service.ledger import checkpoints
-from hashdb.service.matching import benign
+from hashdb.service.matching import benign, seeds
 from hashdb.service.sharing import deliveries
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
@@ -89,6 +90,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
             benign.start(db, built_in_benign())
             expiry.start(db)
             contributions.start(db)
+            seeds.start(db)
             health.start(db)
             no_members = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
@@ -99,6 +101,8 @@ def serve_command(host: str, port: int, workers: int) -> None:
             click.echo(
                 "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True
             )
+        # The workers, which are forked, share the tables.
+        details.warm()
         _Gunicorn(settings, host, port, workers).run()
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import chain
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 from hashdb.domain.frames import Frame
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Signature
 
+_Hash = TypeVar("_Hash", Signal, Signature)
+_SHOWING_BITS = 256
 TOMBSTONES_KEPT = timedelta(days=90)
 """How long readers of protocols without ids can read a withdrawal; ThreatExchange keeps it as long."""
 
@@ -87,6 +90,7 @@ class Draft:
     expires_at: datetime | None = None
     frames: tuple[Frame, ...] = ()
     duration: float | None = None
+    signatures: tuple[Signature, ...] = ()
 
     def every_signal(self) -> Iterator[Signal]:
         """Its own signals and those of its frames."""
@@ -98,6 +102,32 @@ class Draft:
         for frame in self.frames:
             texts.update(f"{frame.at:.3f}:{signal}" for signal in frame.signals)
         return hashlib.sha256(" ".join(sorted(texts)).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What a member sends to add to a contribution of its own: signals and signatures of the same picture, by its id.
+
+    A signal of 256 bits that is sent must be a stored one: it shows that the same picture was hashed.
+    """
+
+    id: int
+    signals: tuple[Signal, ...]
+    signatures: tuple[Signature, ...] = ()
+
+    def shows(self, stored: Collection[Signal]) -> bool:
+        """Whether one of its signals of 256 bits is among those that are stored."""
+        return any(signal.algorithm.bits == _SHOWING_BITS and signal in stored for signal in self.signals)
+
+
+def new_ones(sent: Sequence[_Hash], stored: Mapping[int, _Hash], most: int) -> dict[int, _Hash]:
+    """Those that are not stored, each once, by the positions that they get behind the stored ones.
+
+    `stored` has those that are, by position. There are at most `most` in all: further ones are left out.
+    """
+    known, first = set(stored.values()), max(stored, default=-1) + 1
+    fresh = [each for each in dict.fromkeys(sent) if each not in known]
+    return dict(zip(range(first, most), fresh, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +169,7 @@ class Contribution:
     """Of the video, in seconds."""
     frames: tuple[Frame, ...] = ()
     """Only in the feed and in exports."""
+    signatures: tuple[Signature, ...] = ()
     changed_at: datetime | None = field(default=None, compare=False)
     """The time of its last event; None where it was not requested, or the reader may not know it."""
 
@@ -162,6 +193,7 @@ class Contribution:
             member_name=self.member_name if member else "",
             signals=self.signals if signals else (),
             frames=self.frames if signals else (),
+            signatures=self.signatures if signals else (),
             reference=self.reference if reference else None,
             hidden=frozenset(name for name, may in shown.items() if not may),
         )

@@ -19,9 +19,12 @@ from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import Fault
 
 SIGNALS_AN_ITEM = 64
+SIGNALS_OF_TRANSFORMS = 192
+"""The most signals of all transforms of an item; about 80 are usual."""
 DRAFTS_A_REQUEST = 1_000
 QUERIES_A_REQUEST = 1_000
 SIGNALS_A_REQUEST = 4_000
+SIGNALS_A_LOOKUP = 1_000
 CLOCK_SKEW = timedelta(minutes=5)
 
 

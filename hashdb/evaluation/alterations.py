@@ -9,6 +9,7 @@ that at each side; 10 % off one side removes all of it there.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -17,7 +18,7 @@ from typing import Final
 
 from PIL import Image, ImageEnhance
 
-from hashdb.evaluation import edits
+from hashdb.evaluation import covers, cuts, edits, surroundings
 from hashdb.evaluation.edits import Draw, Enhancer, Scene, decoded, encoded
 
 
@@ -29,13 +30,16 @@ class Family(StrEnum):
     COLOUR = "colour"
     DETAIL = "detail"
     MARKS = "marks"
+    COVERS = "covers"
     CROPS = "centred crops"
     SIDES = "sides cropped"
+    SHAPES = "crops to a shape or a place"
     PROPORTIONS = "proportions"
     FRAMES = "frames"
     TURNS = "turns"
     TILTS = "tilts"
     CAPTIONS = "captions"
+    PANELS = "panels"
     SURROUNDINGS = "surroundings"
     CHAINS = "chains"
 
@@ -49,6 +53,8 @@ class Alteration:
     draw: Draw
     quality: int = 85
     format: str = "JPEG"
+    shows_beside: bool = False
+    """Whether the copy also shows the other picture, so that a match with that is right."""
 
     def draw_on(self, picture: Image.Image, seed: int | str = 0, beside: Image.Image | None = None) -> Image.Image:
         """The altered pixels. `picture` is RGB; `beside` (default: its negative) is the other picture of a collage."""
@@ -76,7 +82,7 @@ def _enhanced(by: Enhancer, factor: float) -> Draw:
 
 
 def _all() -> tuple[Alteration, ...]:
-    return (*_in_place(), *_outlines(), *_framed(), *_chains())
+    return (*_in_place(), *_covered(), *_outlines(), *_framed(), *_chains())
 
 
 def _in_place() -> tuple[Alteration, ...]:
@@ -98,6 +104,7 @@ def _in_place() -> tuple[Alteration, ...]:
         "saturation × 0.4": _enhanced(ImageEnhance.Color, 0.4),
         "warmer": edits.warmed,
         "grey": edits.grey,
+        "inverted": covers.inverted,
     }
     details: dict[str, Draw] = {
         "sharpened": _enhanced(ImageEnhance.Sharpness, 3),
@@ -126,12 +133,22 @@ def _in_place() -> tuple[Alteration, ...]:
     )
 
 
+def _covered() -> tuple[Alteration, ...]:
+    covered: dict[str, Draw] = {
+        **{f"black box over {share} %": partial(covers.boxed, share=share / 100) for share in (10, 20, 35)},
+        **{f"heavy text over {share} %": partial(covers.written_heavily, share=share / 100) for share in (20, 35)},
+        "eight emoji": partial(edits.faced, many=8),
+    }
+    return _of(Family.COVERS, covered)
+
+
 def _outlines() -> tuple[Alteration, ...]:
     crops: dict[str, Draw] = {
         f"crop {share} %": partial(edits.cropped, share=share / 100) for share in (2, 5, 10, 15, 20, 30)
     }
     sides: dict[str, Draw] = {
-        f"{share} % off one side": partial(edits.cropped_at_a_side, share=share / 100) for share in (5, 10, 15, 20)
+        f"{share} % off one side": partial(edits.cropped_at_a_side, share=share / 100)
+        for share in (5, 10, 15, 20, 25, 35)
     }
     corner = partial(edits.cropped_at_a_corner, more=0.1, less=0.05)
     proportions: dict[str, Draw] = {
@@ -146,13 +163,26 @@ def _outlines() -> tuple[Alteration, ...]:
         "turned 270°": partial(edits.turned, how=Image.Transpose.ROTATE_270),
     }
     tilts: dict[str, Draw] = {f"tilted {d}°": partial(edits.tilted, degrees=d) for d in (1, 2, 3, 5)}
-    cut: dict[str, Draw] = {f"tilted {d}°, cropped": partial(edits.straightened, degrees=d) for d in (1, 2, 3, 5)}
+    cut: dict[str, Draw] = {
+        f"tilted {d}°, cropped": partial(edits.straightened, degrees=d) for d in (1, 2, 3, 5, 10, 20)
+    }
+    whole: dict[str, Draw] = {f"tilted {d}°, whole": partial(cuts.tilted_whole, degrees=d) for d in (10, 20, 45)}
+    half = partial(cuts.cropped_anywhere, share=0.5)
+    shapes: dict[str, Draw] = {
+        "to a square": partial(cuts.cropped_to_shape, shape=1),
+        "to 4:5": partial(cuts.cropped_to_shape, shape=4 / 5),
+        "to 16:9": partial(cuts.cropped_to_shape, shape=16 / 9),
+        "to 40 % of the area": partial(cuts.cropped_to_area, share=0.4),
+        "half the area, anywhere": half,
+        "half the area, anywhere, another shape": partial(half, reshaped=True),
+    }
     return (
         *_of(Family.CROPS, crops),
         *_of(Family.SIDES, sides | {"10 % and 5 % off a corner": corner}),
+        *_of(Family.SHAPES, shapes),
         *_of(Family.PROPORTIONS, proportions),
         *_of(Family.TURNS, turns),
-        *_of(Family.TILTS, tilts | cut),
+        *_of(Family.TILTS, tilts | cut | whole),
     )
 
 
@@ -162,18 +192,36 @@ def _framed() -> tuple[Alteration, ...]:
         "letterbox": edits.letterboxed,
         "pillarbox": edits.pillarboxed,
         "on its blur": edits.on_its_blur,
+        "on its blur, 9:16": partial(surroundings.on_its_blur, shape=9 / 16),
+        "on its blur, 16:9": partial(surroundings.on_its_blur, shape=16 / 9),
     }
     captions: dict[str, Draw] = {
         "caption above": partial(edits.captioned, above=True),
         "caption below": partial(edits.captioned, above=False),
         "captions over": edits.written_over,
     }
-    surroundings: dict[str, Draw] = {"screenshot": edits.on_a_phone, "collage of two": edits.in_a_collage}
+    panels: dict[str, Draw] = {
+        "collage of two": edits.in_a_collage,
+        "collage of three": partial(surroundings.in_a_collage, many=3),
+        "collage of four": partial(surroundings.in_a_collage, many=4),
+        **{f"picture in picture, {share} %": partial(surroundings.in_picture, share=share / 100) for share in _INSETS},
+    }
+    screens: dict[str, Draw] = {
+        "screenshot": edits.on_a_phone,
+        "dark post": surroundings.in_a_dark_app,
+        "chat": surroundings.in_a_chat,
+        "desktop": surroundings.on_a_desktop,
+        "photographed from a screen": surroundings.photographed,
+    }
     return (
         *_of(Family.FRAMES, borders | bars),
         *_of(Family.CAPTIONS, captions),
-        *_of(Family.SURROUNDINGS, surroundings),
+        *_of(Family.PANELS, panels, showing=panels),
+        *_of(Family.SURROUNDINGS, screens, showing=("desktop",)),
     )
+
+
+_INSETS = (60, 40, 25)
 
 
 def _chains() -> tuple[Alteration, ...]:
@@ -187,15 +235,27 @@ def _chains() -> tuple[Alteration, ...]:
         "mirrored, crop 5 %, JPEG 50": (50, (mirror, crop)),
         "border, watermark, JPEG 50": (50, (edits.watermarked, partial(edits.bordered, share=0.05))),
         "meme (caption, half size, JPEG 40)": (40, meme),
+        "crop 5 %, caption, screenshot": (60, (crop, partial(edits.captioned, above=True), edits.on_a_phone)),
+        "mirrored, logo, chat": (60, (mirror, edits.branded, surroundings.in_a_chat)),
+        "sticker, on its blur 9:16, JPEG 40": (
+            40,
+            (edits.stickered, partial(surroundings.on_its_blur, shape=9 / 16)),
+        ),
+        "dark post, tilted 3°, JPEG 50": (50, (surroundings.in_a_dark_app, partial(edits.tilted, degrees=3))),
+        "collage of four, screenshot, JPEG 40": (
+            40,
+            (partial(surroundings.in_a_collage, many=4), edits.on_a_phone),
+        ),
     }
     return tuple(
-        Alteration(name, Family.CHAINS, partial(in_sequence, draws=draws), quality)
+        Alteration(name, Family.CHAINS, partial(in_sequence, draws=draws), quality, shows_beside="collage" in name)
         for name, (quality, draws) in chains.items()
     )
 
 
-def _of(family: Family, draws: dict[str, Draw]) -> tuple[Alteration, ...]:
-    return tuple(Alteration(name, family, draw) for name, draw in draws.items())
+def _of(family: Family, draws: dict[str, Draw], *, showing: Collection[str] = ()) -> tuple[Alteration, ...]:
+    """The alterations of a family; those with names in `showing` also show the other picture."""
+    return tuple(Alteration(name, family, draw, shows_beside=name in showing) for name, draw in draws.items())
 
 
 ALTERATIONS: Final = {alteration.name: alteration for alteration in _all()}

@@ -10,6 +10,7 @@ import numpy as np
 
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.evaluation.runs import ChoiceResult, Cost, Evaluation
+from hashdb.evaluation.samples import Mistake
 from hashdb.evaluation.tails import Tail
 
 Row: TypeAlias = tuple[str, ...]
@@ -25,9 +26,9 @@ class Table(NamedTuple):
 def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
     """The percentage recognised of each alteration.
 
-    The columns are: each algorithm without variants and transforms at the radius in force; all algorithms together with
-    transforms, for each profile. If there were enough pairs to compute radii, the same at these radii, and (unless
-    `brief`) for each algorithm.
+    The columns are: each algorithm without variants and transforms at the radius in force; what a service matches, for
+    each profile. If there were enough pairs to compute radii, what is within these radii, by any algorithm and (unless
+    `brief`) by each.
     """
     scheme = evaluation.scheme
     columns, shares = [], []
@@ -36,8 +37,8 @@ def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
             columns.append(f">{outcome.choice.algorithm} ≤ {outcome.in_force}")
             shares.append(outcome.recalls(outcome.in_force))
     for profile in scheme.profiles:
-        columns.append(f">{profile}, in force")
-        shares.append(evaluation.together(profile, transforms=True, in_force=True))
+        columns.append(f">{profile}, matched")
+        shares.append(evaluation.matched[profile])
     for outcome in evaluation.outcomes:
         if not brief and outcome.choice.transforms and outcome.radius is not None:
             columns.append(f">{outcome.choice.profile}, {outcome.choice.algorithm} ≤ {outcome.radius}")
@@ -45,7 +46,7 @@ def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
     if any(outcome.radius is not None for outcome in evaluation.outcomes):
         for profile in scheme.profiles:
             columns.append(f">{profile}, at the rate")
-            shares.append(evaluation.together(profile, transforms=True, in_force=False))
+            shares.append(evaluation.at_the_rate(profile, transforms=True))
     rows = []
     for family, places in evaluation.families():
         for place in places:
@@ -90,6 +91,50 @@ def in_force(evaluation: Evaluation) -> Table:
     return Table(columns, [_in_force_row(outcome) for outcome in evaluation.outcomes])
 
 
+def matches(evaluation: Evaluation) -> Table:
+    """For each profile, what a service matches: the mean recall, and the matches of different pictures."""
+    columns = (
+        "profile",
+        ">recall %",
+        ">false matches",
+        ">of pairs",
+        ">false matches, altered",
+        ">of pairs, altered",
+        ">false rate, at most",
+    )
+    pairs, altered_pairs = evaluation.compared
+    rows = [
+        (
+            profile,
+            f"{shares.mean() * 100:.1f}",
+            f"{evaluation.mistaken(profile, altered=False):,}",
+            f"{pairs:,}",
+            f"{evaluation.mistaken(profile, altered=True):,}",
+            f"{altered_pairs:,}",
+            rare(evaluation.upper_rate(profile)),
+        )
+        for profile, shares in evaluation.matched.items()
+    ]
+    return Table(columns, rows)
+
+
+def mistakes(evaluation: Evaluation, many: int) -> Iterator[str]:
+    """The false matches, by name, each two pictures once."""
+    for one in distinct_mistakes(evaluation)[:many]:
+        how = "as it is" if one.alteration is None else one.alteration
+        bits = ", ".join(f"{algorithm} {distance}" for algorithm, distance in one.distance.items())
+        via = "" if one.transform is None else f", through {one.transform}"
+        yield f"{evaluation.names[one.query]} ({how}) – {evaluation.names[one.listed]}: {bits}{via}"
+
+
+def distinct_mistakes(evaluation: Evaluation) -> list[Mistake]:
+    """One false match of each two pictures and profile; of the query as it is, if there is one."""
+    kept: dict[tuple[str, int, int], Mistake] = {}
+    for one in sorted(evaluation.mistakes, key=lambda one: one.alteration is not None):
+        kept.setdefault((one.profile, min(one.query, one.listed), max(one.query, one.listed)), one)
+    return list(kept.values())
+
+
 def checks(evaluation: Evaluation) -> Iterator[str]:
     """A sentence for each choice: what the fit of one half of the pictures predicted for the other half."""
     for outcome in evaluation.outcomes:
@@ -110,7 +155,7 @@ def nearest(evaluation: Evaluation, many: int) -> Iterator[str]:
 
 
 def same(evaluation: Evaluation) -> Iterator[str]:
-    """The pairs that are assumed to show the same thing, by name."""
+    """The pairs that show the same thing, by name."""
     return (f"{evaluation.names[one]} – {evaluation.names[other]}" for one, other in evaluation.same)
 
 
@@ -145,7 +190,7 @@ def _in_force_row(outcome: ChoiceResult) -> Row:
         f"{outcome.recalls(radius).mean() * 100:.1f}",
         f"{outcome.pairs.within(radius):,}",
         f"{outcome.altered_pairs.within(radius):,}",
-        rare(_upper(outcome.tail, radius)),
+        rare(outcome.upper),
         f"{cost.bytes_an_item:,.0f}",
         f"{cost.microseconds_a_query:,.0f}",
     )
@@ -153,10 +198,6 @@ def _in_force_row(outcome: ChoiceResult) -> Row:
 
 def _choice_cells(outcome: ChoiceResult) -> Row:
     return str(outcome.choice.algorithm), outcome.choice.profile, "yes" if outcome.choice.transforms else "no"
-
-
-def _upper(tail: Tail | None, radius: int) -> float | None:
-    return float(tail.high[radius]) if tail is not None and radius <= tail.threshold else None
 
 
 def _number(value: int | None) -> str:
@@ -179,19 +220,39 @@ def as_document(evaluation: Evaluation) -> Document:
         "items": evaluation.items,
         "unfit": [{"path": path, "error": reason} for path, reason in evaluation.unfit.items()],
         "same": [[evaluation.names[one], evaluation.names[other]] for one, other in evaluation.same],
-        "alterations": [{"name": name, "family": str(ALTERATIONS[name].family)} for name in scheme.alterations],
+        "alterations": [
+            {"name": name, "family": str(ALTERATIONS[name].family), "copies": copies}
+            for name, copies in zip(scheme.alterations, evaluation.copies, strict=True)
+        ],
+        "pairs": evaluation.compared[0],
+        "altered_pairs": evaluation.compared[1],
+        "matched": [
+            {
+                "profile": profile,
+                "recall": shares.tolist(),
+                "mistaken": evaluation.mistaken(profile, altered=False),
+                "altered_mistaken": evaluation.mistaken(profile, altered=True),
+                "upper_rate": evaluation.upper_rate(profile),
+            }
+            for profile, shares in evaluation.matched.items()
+        ],
+        "mistakes": [_mistake_document(evaluation, one) for one in evaluation.mistakes],
         "choices": [_choice_document(evaluation, outcome) for outcome in evaluation.outcomes],
         "together": [
             {
                 "profile": profile,
                 "transforms": transforms,
-                "recall": evaluation.together(profile, transforms, in_force=False).tolist(),
-                "recall_in_force": evaluation.together(profile, transforms, in_force=True).tolist(),
+                "recall": evaluation.at_the_rate(profile, transforms).tolist(),
             }
             for profile in scheme.profiles
             for transforms in (False, True)
         ],
     }
+
+
+def _mistake_document(evaluation: Evaluation, mistake: Mistake) -> Document:
+    names = evaluation.names
+    return mistake._asdict() | {"query": names[mistake.query], "listed": names[mistake.listed]}
 
 
 def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
@@ -216,6 +277,7 @@ def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
             {"pair": [evaluation.names[one], evaluation.names[other]], "distance": distance}
             for one, other, distance in outcome.pairs.nearest_pairs(NEAREST)
         ],
+        "kept": outcome.kept._asdict(),
         "tail": None if outcome.tail is None else _tail_document(outcome.tail),
         "check": None if outcome.check is None else asdict(outcome.check),
     }

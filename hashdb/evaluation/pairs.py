@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation.samples import FAR, sparse_penalty
+from hashdb.evaluation.samples import FAR, Views, sparse_penalty
 from hashdb.index.vectors import Words
 
 Distances: TypeAlias = NDArray[np.uint16]
@@ -60,13 +60,13 @@ class Pairs:
 
 
 def compare(
-    queries: Sequence[Words], stored: Sequence[Words], algorithm: Algorithm, left_out: Iterable[tuple[int, int]] = ()
+    queries: Sequence[Views], stored: Sequence[Words], algorithm: Algorithm, left_out: Iterable[tuple[int, int]] = ()
 ) -> tuple[Pairs, Pairs]:
     """The pairs of each picture as the query and each other picture as stored: without transforms, and with them.
 
     The query of picture i has the values `queries[i]`, first its own; `stored[i]` are its stored values. The pairs
     (query, stored) in `left_out`, and each picture with itself, are not counted. The distance of sparse hashes has
-    their `sparse_penalty` added.
+    their `sparse_penalty` added, that of a narrower transform what it is narrower: a pair matches within the radius.
     """
     store = _Store(stored, algorithm)
     tallies = (_Tally(algorithm.bits), _Tally(algorithm.bits))
@@ -104,12 +104,13 @@ class _Store:
         self._penalties = sparse_penalty(algorithm, together)
         self._pictures = len(stored)
 
-    def distances(self, queries: Words) -> Distances:
+    def distances(self, queries: Views) -> Distances:
         """The least distance to each picture from the first query, and from any query. Shape (pictures, 2)."""
         least = np.full((self._pictures, 2), FAR, np.uint16)
         if not len(self._filled):
             return least
-        for row, (query, more) in enumerate(zip(queries, sparse_penalty(self._algorithm, queries), strict=True)):
+        further = np.maximum(sparse_penalty(self._algorithm, queries.values), queries.further)
+        for row, (query, more) in enumerate(zip(queries.values, further, strict=True)):
             apart = np.maximum(self._penalties, more)
             for column, word in zip(self._columns, query, strict=True):
                 apart += np.bitwise_count(column ^ word)

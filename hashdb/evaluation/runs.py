@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 from math import log
@@ -15,10 +15,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hashdb.domain.matching.matches import OVERRULING
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS, Family
+from hashdb.evaluation.duplicates import duplicates
+from hashdb.evaluation.kept import ALL, Kept, remains
 from hashdb.evaluation.pairs import Pairs, compare
-from hashdb.evaluation.samples import Sample, SampleJob, Scheme, Unfit, measure_all
+from hashdb.evaluation.samples import UNMEASURED, Mistake, Sample, SampleJob, Scheme, Unfit, measure_all
 from hashdb.evaluation.tails import Check, Tail, check, fit
 from hashdb.hashing import Limits
 from hashdb.index.segment import Segment, build_segment
@@ -100,6 +103,12 @@ def _random(random: np.random.Generator, count: int, algorithm: Algorithm) -> Wo
     return words
 
 
+def share(found: NDArray[np.bool_], measured: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The share of each alteration's copies that are found; 0 if there are none."""
+    shares: NDArray[np.float64] = (found & measured).sum(axis=0) / np.maximum(1, measured.sum(axis=0))
+    return shares
+
+
 class AlgorithmChoice(NamedTuple):
     """An algorithm, with a profile, with or without transforms."""
 
@@ -133,11 +142,29 @@ class ChoiceResult:
     values_a_query: float
     costs: Mapping[int, Cost]
     """By radius: that in force and `radius`."""
+    kept: Kept = ALL
+    """Of the pairs that were fitted, how many the verification leaves."""
+
+    @property
+    def upper(self) -> float | None:
+        """False matches for a pair at the radius in force: the upper end of the cautious estimate, or the count.
+
+        None if there are too few pairs for an estimate.
+        """
+        if self.tail is None:
+            return None
+        if self.in_force <= self.tail.threshold:
+            return float(self.tail.high[self.in_force])
+        return self.rate(self.in_force)
+
+    @property
+    def verified_upper(self) -> float | None:
+        """The same of what the verification leaves: times the upper end of the share of the pairs that it leaves."""
+        return None if self.upper is None else self.upper * self.kept.upper
 
     def recalls(self, radius: int | None) -> NDArray[np.float64]:
         """The share of each alteration's copies within the radius (None: no copy is)."""
-        shares: NDArray[np.float64] = (self.distances <= (-1 if radius is None else radius)).mean(axis=0)
-        return shares
+        return share(self.distances <= (-1 if radius is None else radius), self.distances != UNMEASURED)
 
     def rate(self, radius: int) -> float | None:
         """False matches per pair of pictures: the cautious estimate, or beyond the fitted tail the count.
@@ -152,8 +179,9 @@ class ChoiceResult:
     def curve(self, places: Sequence[int]) -> list[tuple[float, float]]:
         """(False matches per pair, mean recall of some alterations) for each radius that has a rate."""
         chosen = self.distances[:, list(places)]
+        chosen = chosen[chosen != UNMEASURED]
         rates = [(radius, self.rate(radius)) for radius in range(self.choice.algorithm.bits // 2)]
-        return [(rate, float((chosen <= radius).mean())) for radius, rate in rates if rate]
+        return [(rate, float((chosen <= radius).mean())) for radius, rate in rates if rate and len(chosen)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,21 +196,46 @@ class Evaluation:
     unfit: Mapping[str, str]
     """Pictures that were not measured, and why."""
     same: tuple[tuple[int, int], ...]
-    """Pairs of pictures that are assumed to show the same thing."""
+    """Pairs of pictures that show the same thing: a list or equal bytes say so."""
     outcomes: tuple[ChoiceResult, ...]
+    copies: tuple[int, ...] = ()
+    """How many pictures were altered, by alteration."""
+    matched: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """By profile, the share of each alteration's copies that a service answers with their picture."""
+    mistakes: tuple[Mistake, ...] = ()
+    """What a service answers with another picture; pictures are positions in `names`."""
+    compared: tuple[int, int] = (0, 0)
+    """The pairs of different pictures: with the query as it is, and altered."""
+    places: tuple[int, ...] = ()
+    """The place of each picture among all that were to be measured."""
 
-    def together(self, profile: str, transforms: bool, *, in_force: bool) -> NDArray[np.float64]:
-        """The share of each alteration's copies that any algorithm finds within its radius.
-
-        The radius is the one in force, or the one that the rate of false matches allows.
-        """
-        found = []
+    def at_the_rate(self, profile: str, transforms: bool) -> NDArray[np.float64]:
+        """The share of each alteration's copies that any algorithm finds within the radius that the rate allows."""
+        found, measured = [], np.zeros((len(self.names), len(self.scheme.alterations)), np.bool_)
         for outcome in self.outcomes:
             if outcome.choice.profile == profile and outcome.choice.transforms == transforms:
-                radius = outcome.in_force if in_force else outcome.radius
-                found.append(outcome.distances <= (-1 if radius is None else radius))
-        shares: NDArray[np.float64] = np.logical_or.reduce(found).mean(axis=0)
-        return shares
+                found.append(outcome.distances <= (-1 if outcome.radius is None else outcome.radius))
+                measured = outcome.distances != UNMEASURED
+        return share(np.logical_or.reduce(found), measured)
+
+    def mistaken(self, profile: str, *, altered: bool) -> int:
+        """How many pairs of different pictures match, with the query as it is, or with all altered copies."""
+        return sum(one.profile == profile and (one.alteration is not None) is altered for one in self.mistakes)
+
+    def upper_rate(self, profile: str) -> float | None:
+        """False matches for a pair in all: the sum of the upper ends of the algorithms that make a match.
+
+        None if there are too few pairs for an estimate.
+        """
+        rates = [
+            outcome.verified_upper
+            for outcome in self.outcomes
+            if outcome.choice.transforms
+            and outcome.choice.profile == profile
+            and outcome.choice.algorithm in OVERRULING
+        ]
+        known = [rate for rate in rates if rate is not None]
+        return sum(known) if known and len(known) == len(rates) else None
 
     def families(self) -> Iterator[tuple[Family, list[int]]]:
         """The families that were measured, with the positions of their alterations."""
@@ -190,10 +243,6 @@ class Evaluation:
             places = [i for i, name in enumerate(self.scheme.alterations) if ALTERATIONS[name].family is family]
             if places:
                 yield family, places
-
-
-SAME: Final = {Algorithm.PDQ: 60, Algorithm.PHASH256: 60}
-"""Two pictures this near by both algorithms are assumed to show the same thing (a burst, a copy): no false match."""
 
 
 class _Measured(NamedTuple):
@@ -214,27 +263,53 @@ def evaluate(
     processes: int,
     advance: Callable[[], object] = lambda: None,
 ) -> Evaluation:
-    """Measure these pictures.
+    """Measure these pictures. Raises BadList, before anything is measured.
 
     `rate` is the allowed number of false matches per pair of pictures for all algorithms together: each algorithm gets
     an equal part of it. The costs are those of an index of `items`. `advance` is called after each picture.
     """
+    alike = duplicates(paths)
     measured = _measure(paths, scheme, limits, processes, advance)
-    if len(measured.samples) < 2:
+    samples = measured.samples
+    if len(samples) < 2:
         return Evaluation(scheme, rate, items, measured.names, measured.unfit, (), ())
-    same = _same(measured, scheme)
+    at = {sample.place: position for position, sample in enumerate(samples)}
+    same = tuple(sorted((at[one], at[other]) for one, other in alike if one in at and other in at))
     outcomes = tuple(
         outcome
         for algorithm, profile in product(scheme.algorithms, scheme.profiles)
         for outcome in _outcomes(measured, scheme, algorithm, profile, same, rate, items)
     )
-    return Evaluation(scheme, rate, items, measured.names, measured.unfit, same, outcomes)
+    made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED
+    copies = made.sum(axis=1).tolist()
+    altered_same = sum(copies[one] + copies[other] for one, other in same)
+    found = np.stack([sample.matched for sample in samples])
+    mistakes = [
+        one._replace(query=at[one.query], listed=at[one.listed]) for sample in samples for one in sample.mistakes
+    ]
+    return Evaluation(
+        scheme,
+        rate,
+        items,
+        measured.names,
+        measured.unfit,
+        same,
+        outcomes,
+        tuple(made.sum(axis=0).tolist()),
+        {profile: share(found[:, :, place], made) for place, profile in enumerate(scheme.profiles)},
+        tuple(one for one in mistakes if (min(one[:2]), max(one[:2])) not in same),
+        (len(samples) * (len(samples) - 1) - 2 * len(same), sum(copies) * (len(samples) - 1) - altered_same),
+        tuple(at),
+    )
 
 
 def _measure(
     paths: Sequence[Path], scheme: Scheme, limits: Limits, processes: int, advance: Callable[[], object]
 ) -> _Measured:
-    jobs = [SampleJob(place, path, paths[(place + 1) % len(paths)], limits) for place, path in enumerate(paths)]
+    jobs = [
+        SampleJob(place, path, paths[(place + 1) % len(paths)], limits, (place + 1) % len(paths))
+        for place, path in enumerate(paths)
+    ]
     samples, unfit = [], {}
     for sample in measure_all(jobs, scheme, processes):
         advance()
@@ -245,18 +320,6 @@ def _measure(
     at = {sample.place: position for position, sample in enumerate(samples)}
     beside = tuple(at.get((sample.place + 1) % len(paths), at[sample.place]) for sample in samples)
     return _Measured(tuple(str(paths[sample.place]) for sample in samples), unfit, tuple(samples), beside)
-
-
-def _same(measured: _Measured, scheme: Scheme) -> tuple[tuple[int, int], ...]:
-    """The pairs within SAME by both of its algorithms, with any variant and transform."""
-    near: list[set[tuple[int, int]]] = []
-    for algorithm, radius in SAME.items():
-        if algorithm not in scheme.algorithms or not measured.samples:
-            return ()
-        pairs = _compare(measured.samples, algorithm, scheme.profiles[-1], set())[1]
-        rows = pairs.near[pairs.near[:, 2] <= radius][:, :2]
-        near.append({(min(one, other), max(one, other)) for one, other in rows.tolist()})
-    return tuple(sorted(set.intersection(*near)))
 
 
 def _outcomes(
@@ -273,12 +336,13 @@ def _outcomes(
     both_ways = {pair for one, other in same for pair in ((one, other), (other, one))}
     pairs = _compare(samples, algorithm, profile, both_ways)
     # A collage shows the picture beside it, too: that match is right.
-    beside = set(enumerate(measured.beside))
+    shown = [_shows_beside(scheme, sample.place) for sample in samples]
+    beside = {pair for pair, is_shown in zip(enumerate(measured.beside), shown, strict=True) if is_shown}
     altered = _compare(samples, algorithm, profile, both_ways | beside, altered=True)
     column, row = scheme.algorithms.index(algorithm), scheme.profiles.index(profile)
     distances = np.stack([sample.distances[:, column, row] for sample in samples])
     values = float(np.mean([len(sample.stored[profile][algorithm]) for sample in samples]))
-    queries = float(np.mean([len(sample.asked[algorithm]) for sample in samples]))
+    queries = float(np.mean([len(sample.asked[algorithm].values) for sample in samples]))
     for transforms in (False, True):
         tail = fit(pairs[transforms], scheme.seed)
         part = rate / len(scheme.algorithms)
@@ -298,8 +362,23 @@ def _outcomes(
             curved_radius=None if tail is None else tail.curved_radius(part),
             values_an_item=values,
             values_a_query=values_a_query,
+            kept=_kept(samples, pairs[1], tail, algorithm, profile) if transforms else ALL,
             costs={bits: cost(algorithm, bits, items, values, values_a_query) for bits in sorted(radii)},
         )
+
+
+def _shows_beside(scheme: Scheme, place: int) -> bool:
+    """Whether the altered copy that makes the pairs of a picture shows another picture, too."""
+    row = scheme.in_turn(place)
+    return row is not None and ALTERATIONS[scheme.alterations[row]].shows_beside
+
+
+def _kept(samples: Sequence[Sample], pairs: Pairs, tail: Tail | None, algorithm: Algorithm, profile: str) -> Kept:
+    if tail is None:
+        return ALL
+    fitted = pairs.near[pairs.near[:, 2] <= tail.threshold].tolist()
+    left = [remains(samples[query].query, samples[other].listed[profile], algorithm) for query, other, _ in fitted]
+    return Kept(sum(left), len(left))
 
 
 def _compare(
@@ -310,6 +389,6 @@ def _compare(
     *,
     altered: bool = False,
 ) -> tuple[Pairs, Pairs]:
-    queries: list[Words] = [(sample.altered if altered else sample.asked)[algorithm] for sample in samples]
+    queries = [(sample.altered if altered else sample.asked)[algorithm] for sample in samples]
     stored: list[Words] = [sample.stored[profile][algorithm] for sample in samples]
     return compare(queries, stored, algorithm, left_out)

@@ -5,29 +5,31 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from hashdb.domain.matching.matches import Query, Stored
 from hashdb.domain.rules import quality_fault
+from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import SPARSE, SPARSE_MARGIN, Algorithm, Profile, Signal
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.hashing import Limits
-from hashdb.hashing.algorithms import imagehash_signal
+from hashdb.evaluation.catalogue import Catalogue, listed, query_of
+from hashdb.hashing import Limits, hash_transforms, hash_variants, read_file
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture, read_picture
-from hashdb.hashing.transforms import transforms
-from hashdb.hashing.variants import variants
 from hashdb.index.vectors import Words, pack
 
 PROFILES: Final = tuple(map(str, Profile))
@@ -47,31 +49,61 @@ class Scheme:
     seed: int = 0
     radii: Mapping[Algorithm, int] = field(default_factory=dict)
     """The radii that differ from the default, by algorithm."""
+    every: int = 1
+    """Each alteration is measured on one of so many pictures, in turn."""
 
     def radius(self, algorithm: Algorithm) -> int:
         """The radius in force: the configured one, or the default."""
         return self.radii.get(algorithm, algorithm.radius)
 
+    @property
+    def seeds(self) -> tuple[Seed, ...]:
+        """The seed of the secret views, as of a service of its own."""
+        return (Seed(1, sha256(f"hashdb evaluate {self.seed}".encode()).digest()),)
 
-def contribution_hashes(picture: Picture, algorithms: Sequence[Algorithm], profile: str) -> Hashes:
-    """The values that a contribution of this picture stores: its own and its variants', without refused values."""
-    signals = [signal for signal in _own(picture, algorithms) if signal.fault() is None]
-    if Algorithm.PHASH256 in algorithms:
-        signals += variants(picture, Profile(profile))
-    return _by_algorithm(signals, algorithms)
+    def measures(self, place: int, alteration: int) -> bool:
+        """Whether the picture at a place is altered by the alteration with this position."""
+        return (place + alteration) % self.every == 0
+
+    def in_turn(self, place: int) -> int | None:
+        """The position of the one alteration under which the picture at a place makes pairs; None without any."""
+        rows = [row for row in range(len(self.alterations)) if self.measures(place, row)]
+        return rows[place // self.every % len(rows)] if rows else None
 
 
-def asked(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashes:
-    """The values of a query with this picture: first its own value, then those of its transforms."""
-    transformed = (signal for _, signals in transforms(picture, algorithms) for signal in signals)
-    return _by_algorithm([*_own(picture, algorithms), *transformed], algorithms)
+class Views(NamedTuple):
+    """The values of a query by one algorithm: those of the picture itself first, then those of its transforms."""
+
+    values: Words
+    further: NDArray[np.uint16]
+    """The bits by which the radius of each value is smaller than that of the picture itself."""
+
+    @classmethod
+    def as_near(cls, values: Words) -> Self:
+        """Values that are all asked within the same radius."""
+        return cls(values, np.zeros(len(values), np.uint16))
 
 
-def _own(picture: Picture, algorithms: Sequence[Algorithm]) -> list[Signal]:
-    return [
-        pdq(picture)[0] if algorithm is Algorithm.PDQ else imagehash_signal(picture, algorithm)
+def stored_hashes(picture: Stored, algorithms: Sequence[Algorithm]) -> Hashes:
+    """The values that a contribution stores, by algorithm."""
+    return _by_algorithm(picture.signals, algorithms)
+
+
+def asked(query: Query, algorithms: Sequence[Algorithm]) -> dict[Algorithm, Views]:
+    """The values of a query by algorithm."""
+    further: dict[Signal, int] = dict.fromkeys(query.signals, 0)
+    for name, signals in query.transforms.items():
+        for one in signals:
+            bits = query.radius_of(one.algorithm) - query.radius_of_transform(name, one.algorithm)
+            further[one] = min(bits, further.get(one, bits))
+    values = _by_algorithm(list(further), algorithms)
+    return {
+        algorithm: Views(
+            values[algorithm],
+            np.array([bits for one, bits in further.items() if one.algorithm is algorithm], np.uint16),
+        )
         for algorithm in algorithms
-    ]
+    }
 
 
 def _by_algorithm(signals: Sequence[Signal], algorithms: Sequence[Algorithm]) -> Hashes:
@@ -101,6 +133,8 @@ SHORTEST_SIDE: Final = 64
 """In pixels: altered copies of smaller pictures are hardly pictures."""
 FAR: Final = 999
 """The distance if one of two pictures has no value of an algorithm."""
+UNMEASURED: Final = 9_999
+"""The distance of a copy that was not made."""
 
 
 class SampleJob(NamedTuple):
@@ -110,20 +144,51 @@ class SampleJob(NamedTuple):
     path: Path
     beside: Path
     limits: Limits
+    beside_place: int = -1
+
+
+class Enlisted(NamedTuple):
+    """A picture as it is contributed, by profile, and as it is asked for."""
+
+    place: int
+    stored: Mapping[str, Stored]
+    query: Query
+
+
+class Mistake(NamedTuple):
+    """A match of a picture with a listed picture that shows something else."""
+
+    query: int
+    listed: int
+    """`query` and `listed` are places."""
+    profile: str
+    alteration: str | None
+    """How the picture was altered; None: not at all."""
+    distance: Mapping[str, int | None]
+    """In bits, by algorithm."""
+    transform: str | None
+    score: float | None
 
 
 class Sample(NamedTuple):
     """The measurements of one picture."""
 
     place: int
-    stored: Mapping[str, Hashes]
+    listed: Mapping[str, Stored]
     """By profile."""
-    asked: Hashes
-    altered: Hashes
+    stored: Mapping[str, Hashes]
+    query: Query
+    asked: Mapping[Algorithm, Views]
+    altered: Mapping[Algorithm, Views]
     """The values of a query with one altered copy; the alterations are used in turn."""
     distances: NDArray[np.uint16]
-    """From each altered copy to the nearest stored value. Shape (alterations, algorithms, profiles, 2); the last axis:
-    without and with transforms."""
+    """From each altered copy to the nearest stored value; `UNMEASURED` if there is no such copy.
+
+    Shape (alterations, algorithms, profiles, 2); the last axis: without and with transforms.
+    """
+    matched: NDArray[np.bool_]
+    """Whether the service answers a query with each copy with this picture. Shape (alterations, profiles)."""
+    mistakes: tuple[Mistake, ...]
 
 
 class Unfit(NamedTuple):
@@ -133,62 +198,93 @@ class Unfit(NamedTuple):
     reason: str
 
 
-def measure(job: SampleJob, scheme: Scheme) -> Sample | Unfit:
-    """Hash a picture and all of its altered copies."""
+def enlist(job: SampleJob, scheme: Scheme) -> Enlisted | Unfit:
+    """Hash a picture as a contribution and as a query, as a service does."""
     try:
-        picture = _read(job.path, job.limits)
+        octets = read_file(job.path, job.limits)
+        picture = reduced(octets, job.limits)
+        if reason := quality_fault(pdq(Picture(picture))[1]):
+            return Unfit(job.place, reason)
+        stored = {
+            profile: listed(hash_variants(octets, scheme.algorithms, Profile(profile), job.limits, scheme.seeds))
+            for profile in scheme.profiles
+        }
+        query = query_of(hash_transforms(octets, scheme.algorithms, job.limits, scheme.seeds), scheme.radii)
     except UnreadablePicture as refusal:
         return Unfit(job.place, str(refusal))
-    whole = Picture(picture)
-    if reason := quality_fault(pdq(whole)[1]):
-        return Unfit(job.place, reason)
-    stored = {profile: contribution_hashes(whole, scheme.algorithms, profile) for profile in scheme.profiles}
-    beside = _beside(job)
-    distances = np.empty((len(scheme.alterations), len(scheme.algorithms), len(scheme.profiles), 2), np.uint16)
-    altered: Hashes = {}
-    for row, name in enumerate(scheme.alterations):
-        copy = ALTERATIONS[name].apply(picture, f"{scheme.seed} {job.place}", beside)
-        hashes = asked(Picture(copy), scheme.algorithms)
-        if row == job.place % len(scheme.alterations):
-            altered = hashes
+    return Enlisted(job.place, stored, query)
+
+
+def measure(job: SampleJob, scheme: Scheme, own: Enlisted, catalogues: Mapping[str, Catalogue]) -> Sample:
+    """Match a picture and its altered copies with all that are listed, by profile."""
+    picture = reduced(read_file(job.path, job.limits), job.limits)
+    stored = {profile: stored_hashes(own.stored[profile], scheme.algorithms) for profile in scheme.profiles}
+    beside = put_beside(job.beside, job.limits)
+    shape = len(scheme.alterations), len(scheme.algorithms), len(scheme.profiles)
+    distances = np.full((*shape, 2), UNMEASURED, np.uint16)
+    matched = np.zeros((shape[0], shape[2]), np.bool_)
+    mistakes = list(_match(own.query, None, job, catalogues)[1])
+    own_views = asked(own.query, scheme.algorithms)
+    altered = own_views
+    rows = [row for row in range(len(scheme.alterations)) if scheme.measures(job.place, row)]
+    in_turn = scheme.in_turn(job.place)
+    for row in rows:
+        name = scheme.alterations[row]
+        upload = ALTERATIONS[name].upload(picture, f"{scheme.seed} {job.place}", beside)
+        query = query_of(hash_transforms(upload, scheme.algorithms, job.limits, scheme.seeds), scheme.radii)
+        views = asked(query, scheme.algorithms)
+        if row == in_turn:
+            altered = views
         for column, algorithm in enumerate(scheme.algorithms):
             for profile, values in enumerate(stored.values()):
-                distances[row, column, profile] = nearest(hashes[algorithm], values[algorithm], algorithm)
-    return Sample(job.place, stored, asked(whole, scheme.algorithms), altered, distances)
+                distances[row, column, profile] = nearest(views[algorithm], values[algorithm], algorithm)
+        matched[row], mistaken = _match(query, name, job, catalogues)
+        mistakes += mistaken
+    return Sample(job.place, own.stored, stored, own.query, own_views, altered, distances, matched, tuple(mistakes))
 
 
-def nearest(queries: Words, values: Words, algorithm: Algorithm) -> tuple[int, int]:
+def _match(
+    query: Query, alteration: str | None, job: SampleJob, catalogues: Mapping[str, Catalogue]
+) -> tuple[list[bool], Sequence[Mistake]]:
+    """Whether the picture itself is found, by profile, and what else is."""
+    found, mistakes = [], []
+    for profile, catalogue in catalogues.items():
+        matches = catalogue.matches(query)
+        found.append(job.place in matches)
+        for place, match in matches.items():
+            is_shown = place == job.beside_place and alteration is not None and ALTERATIONS[alteration].shows_beside
+            if place != job.place and not is_shown:
+                distance = {str(algorithm): bits for algorithm, bits in match.distance.items()}
+                mistakes.append(Mistake(job.place, place, profile, alteration, distance, match.transform, match.score))
+    return found, mistakes
+
+
+def nearest(queries: Views, values: Words, algorithm: Algorithm) -> tuple[int, int]:
     """The least distance from the first query, and from any query, to any value; FAR if there is none.
 
-    Pairs with a sparse value are `sparse_penalty` apart.
+    Pairs with a sparse value are `sparse_penalty` apart, and values of narrower transforms by what they are narrower.
     """
-    if not len(values) or not len(queries):
+    if not len(values) or not len(queries.values):
         return FAR, FAR
-    apart = np.bitwise_count(queries[:, None] ^ values[None]).sum(axis=2, dtype=np.uint16)
-    apart = (apart + np.maximum(sparse_penalty(algorithm, queries)[:, None], sparse_penalty(algorithm, values))).min(
-        axis=1
-    )
+    apart = np.bitwise_count(queries.values[:, None] ^ values[None]).sum(axis=2, dtype=np.uint16)
+    sparse = np.maximum(sparse_penalty(algorithm, queries.values)[:, None], sparse_penalty(algorithm, values))
+    apart = (apart + np.maximum(sparse, queries.further[:, None])).min(axis=1)
     return int(apart[0]), int(apart.min())
 
 
-def _read(path: Path, limits: Limits) -> Image.Image:
-    try:
-        limits.check_bytes(path.stat().st_size)
-        octets = path.read_bytes()
-    except OSError as error:
-        reason = f"the file cannot be read: {(error.strerror or 'unknown error').lower()}"
-    else:
-        picture = read_picture(octets, limits).colour
-        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
-        if min(picture.size) >= SHORTEST_SIDE:
-            return picture
-        reason = f"a side has fewer than {SHORTEST_SIDE} pixels, which is too few to alter"
-    raise UnreadablePicture(reason)
+def reduced(octets: bytes, limits: Limits) -> Image.Image:
+    """The picture in a file, RGB, its longer side at most `LONGEST_SIDE`. Raises UnreadablePicture."""
+    picture = read_picture(octets, limits).colour
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    if min(picture.size) < SHORTEST_SIDE:
+        raise UnreadablePicture(f"a side has fewer than {SHORTEST_SIDE} pixels, which is too few to alter")
+    return picture
 
 
-def _beside(job: SampleJob) -> Image.Image | None:
+def put_beside(path: Path, limits: Limits) -> Image.Image | None:
+    """The picture in a file, as `reduced`; None if it cannot be read."""
     try:
-        return _read(job.beside, job.limits)
+        return reduced(read_file(path, limits), limits)
     except UnreadablePicture:
         return None
 
@@ -199,23 +295,70 @@ _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 def measure_all(jobs: Sequence[SampleJob], scheme: Scheme, processes: int) -> Iterator[Sample | Unfit]:
     """The sample of each picture, in order. Only a few are in progress at once, so memory stays constant.
 
-    One process means this process. Others are spawned, because a fork would copy held locks of threads.
+    All pictures are listed first. One process means this process. Others are spawned, because a fork would copy held
+    locks of threads.
     """
+    own = {found.place: found for found in _each(enlist, jobs, scheme, processes)}
+    fit = {place: found for place, found in own.items() if isinstance(found, Enlisted)}
+    pictures = {profile: {place: found.stored[profile] for place, found in fit.items()} for profile in scheme.profiles}
+    measured = _each(
+        _measure, [job for job in jobs if job.place in fit], scheme, processes, _keep_catalogues, (fit, pictures)
+    )
+    for job in jobs:
+        found = own[job.place]
+        yield found if isinstance(found, Unfit) else next(measured)
+
+
+_kept: tuple[Mapping[int, Enlisted], Mapping[str, Catalogue]] = {}, {}
+
+
+def _keep_catalogues(fit: Mapping[int, Enlisted], pictures: Mapping[str, Mapping[int, Stored]]) -> None:
+    """Keep what all samples of this process are matched with."""
+    global _kept
+    _kept = fit, {profile: Catalogue(of_profile) for profile, of_profile in pictures.items()}
+
+
+def _measure(job: SampleJob, scheme: Scheme) -> Sample:
+    fit, catalogues = _kept
+    return measure(job, scheme, fit[job.place], catalogues)
+
+
+Found = TypeVar("Found")
+
+
+def _each(
+    function: Callable[[SampleJob, Scheme], Found],
+    jobs: Sequence[SampleJob],
+    scheme: Scheme,
+    processes: int,
+    prepare: Callable[..., None] | None = None,
+    prepared: tuple[Any, ...] = (),
+) -> Iterator[Found]:
+    """The result for each job, in order; `prepare` is called first, in each process."""
     if processes == 1:
+        if prepare is not None:
+            prepare(*prepared)
         for job in jobs:
-            yield measure(job, scheme)
+            yield function(job, scheme)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), leave_interrupts) as pool:
+    start = partial(_start, prepare, prepared)
+    with ProcessPoolExecutor(processes, get_context("spawn"), start) as pool:
         rest = iter(jobs)
-        running: deque[Future[Sample | Unfit]] = deque()
+        running: deque[Future[Found]] = deque()
         with one_thread_each():
-            running.extend(pool.submit(measure, job, scheme) for job in islice(rest, 3 * processes))
+            running.extend(pool.submit(function, job, scheme) for job in islice(rest, 3 * processes))
         try:
             while running:
                 yield running.popleft().result()
-                running.extend(pool.submit(measure, job, scheme) for job in islice(rest, 1))
+                running.extend(pool.submit(function, job, scheme) for job in islice(rest, 1))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(prepare: Callable[..., None] | None, prepared: tuple[Any, ...]) -> None:
+    leave_interrupts()
+    if prepare is not None:
+        prepare(*prepared)
 
 
 @contextmanager

@@ -7,18 +7,24 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image
 
-from hashdb.domain.rules import SIGNALS_AN_ITEM
+from hashdb.domain.rules import SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS
+from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Profile, Signal
+from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign
+from hashdb.hashing.cuts import cuts
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
-from hashdb.hashing.transforms import MIRROR, NAMES, mirrored, transforms
+from hashdb.hashing.secret_views import secret_transforms, secret_variants
+from hashdb.hashing.signatures import signatures, signatures_by_view
+from hashdb.hashing.transforms import MIRROR, NAMES, look_inside, mirrored, transforms
 from hashdb.hashing.variants import frame_variants, variants
 
 __all__ = [
@@ -57,6 +63,8 @@ class Hashed:
     quality: int | None = None
     transforms: tuple[tuple[str, tuple[Signal, ...]], ...] = ()
     """The name of each transform, like `mirror`, and the signals of the transformed picture, if requested."""
+    signatures: tuple[tuple[str, tuple[Signature, ...]], ...] = ()
+    """The signatures of the picture, by the name `whole`, and of transforms, by their names."""
 
 
 def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
@@ -65,19 +73,31 @@ def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits 
 
 
 def hash_variants(
-    octets: bytes, algorithms: Sequence[Algorithm], profile: Profile, limits: Limits = DEFAULTS
+    octets: bytes,
+    algorithms: Sequence[Algorithm],
+    profile: Profile,
+    limits: Limits = DEFAULTS,
+    seeds: Sequence[Seed] = (),
 ) -> Hashed:
-    """The signals that a contribution of the picture stores: its own, then those of its variants, at most 64.
+    """What a contribution of the picture stores: its own signals, then those of its variants, at most 64; signatures.
 
-    Variants are hashed by phash256 only; there are none if it was not requested. Raises UnreadablePicture.
+    The first variants are the secret views of the first seed, the newest. Variants are hashed by phash256 only; there
+    are none if it was not requested. The plain profile has neither variants nor signatures. Raises UnreadablePicture.
     """
-    return _with_picture(octets, limits, lambda picture: _with_variants(_hash(picture, algorithms), picture, profile))
-
-
-def hash_transforms(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
-    """The signals of the picture in these bytes and of its transforms. Raises UnreadablePicture."""
     return _with_picture(
-        octets, limits, lambda picture: _with_transforms(_hash(picture, algorithms), picture, algorithms)
+        octets, limits, lambda picture: _with_variants(_hash(picture, algorithms), picture, profile, seeds)
+    )
+
+
+def hash_transforms(
+    octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS, seeds: Sequence[Seed] = ()
+) -> Hashed:
+    """The signals and signatures of the picture in these bytes and of its transforms, and all seeds' secret views.
+
+    Raises UnreadablePicture.
+    """
+    return _with_picture(
+        octets, limits, lambda picture: _with_transforms(_hash(picture, algorithms), picture, algorithms, seeds)
     )
 
 
@@ -88,7 +108,10 @@ def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, sh
     """
     hashed = _hash(picture, algorithms)
     if mode is Mode.TRANSFORMS:
-        return replace(hashed, transforms=tuple(_fewer(transforms(picture, algorithms))))
+        # Insets are found in several frames together, more surely than panels in one.
+        return replace(
+            hashed, transforms=tuple(_fewer(transforms(picture, algorithms, look_inside(picture, is_frame=True))))
+        )
     return _with(hashed, frame_variants(picture, Profile(mode), shot))
 
 
@@ -107,11 +130,13 @@ def hash_further_frame(picture: Picture, algorithms: Sequence[Algorithm]) -> Has
     return replace(hashed, transforms=((MIRROR, mirror),)) if mirror else hashed
 
 
-def hash_as(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode) -> Hashed:
+def hash_as(
+    octets: bytes, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode, seeds: Sequence[Seed] = ()
+) -> Hashed:
     """The result of `hash_transforms` or `hash_variants`, as `mode` says. Raises UnreadablePicture."""
     if mode is Mode.TRANSFORMS:
-        return hash_transforms(octets, algorithms, limits)
-    return hash_variants(octets, algorithms, Profile(mode), limits)
+        return hash_transforms(octets, algorithms, limits, seeds)
+    return hash_variants(octets, algorithms, Profile(mode), limits, seeds)
 
 
 def hash_file(
@@ -119,9 +144,10 @@ def hash_file(
     algorithms: Sequence[Algorithm],
     limits: Limits = DEFAULTS,
     mode: Mode = Mode.PLAIN,
+    seeds: Sequence[Seed] = (),
 ) -> Hashed:
     """The hashes of the picture in a regular file. Raises UnreadablePicture, also if the file cannot be read."""
-    return hash_as(read_file(path, limits), algorithms, limits, mode)
+    return hash_as(read_file(path, limits), algorithms, limits, mode, seeds)
 
 
 def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
@@ -148,8 +174,13 @@ def _with_picture(octets: bytes, limits: Limits, make: Callable[[Picture], Hashe
     raise UnreadablePicture(reason)
 
 
-def _with_variants(hashed: Hashed, picture: Picture, profile: Profile) -> Hashed:
-    return _with(hashed, variants(picture, profile))
+def _with_variants(hashed: Hashed, picture: Picture, profile: Profile, seeds: Sequence[Seed]) -> Hashed:
+    if profile is Profile.PLAIN:
+        return hashed
+    secret = (signal for seed in seeds[:1] for signal in secret_variants(picture, seed))
+    own = signatures(picture)
+    further = _with(hashed, chain(secret, variants(picture, profile)))
+    return replace(further, signatures=((WHOLE, own),) if own else ())
 
 
 def _with(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
@@ -161,8 +192,25 @@ def _with(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
     return replace(hashed, signals=(*hashed.signals, *further)[:SIGNALS_AN_ITEM])
 
 
-def _with_transforms(hashed: Hashed, picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
-    return replace(hashed, transforms=tuple(transforms(picture, algorithms)))
+def _with_transforms(
+    hashed: Hashed, picture: Picture, algorithms: Sequence[Algorithm], seeds: Sequence[Seed]
+) -> Hashed:
+    has_parts = Algorithm.PHASH256 in algorithms
+    secret = tuple(secret_transforms(picture, seeds if has_parts else ()))
+    most = SIGNALS_OF_TRANSFORMS - sum(len(signals) for _, signals in secret)
+    further = cuts(picture) if has_parts else ()
+    inside = look_inside(picture)
+    of_transforms = tuple(_first(chain(transforms(picture, algorithms, inside), further), most))
+    by_view = signatures_by_view(picture, inside, [name for name, _ in of_transforms])
+    return replace(hashed, transforms=(*of_transforms, *secret), signatures=tuple(by_view))
+
+
+def _first(transforms: Iterable[tuple[str, tuple[Signal, ...]]], most: int) -> Iterator[tuple[str, tuple[Signal, ...]]]:
+    """The transforms that have so many signals together, without further ones."""
+    for name, signals in transforms:
+        if kept := signals[: max(0, most)]:
+            yield name, kept
+        most -= len(kept)
 
 
 def _hash(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:

@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Final, Generic, TypeVar
 
+from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Hashed, Mode
@@ -27,13 +28,14 @@ def hash_in_order(
     read: Callable[[_Source], bytes],
     algorithms: Sequence[Algorithm],
     mode: Mode = Mode.PLAIN,
+    seeds: Sequence[Seed] = (),
 ) -> Iterator[tuple[_Source, _Result]]:
     """Each source with the hashes or the error of its picture, in order; a few pictures are read ahead of the caller.
 
     UnreadablePicture from `read` is the error of its source; any other exception is raised. Raises Unavailable if no
     process can be started. The workers are stopped at the end.
     """
-    threads = _WorkerThreads(workers, read, algorithms, mode)
+    threads = _WorkerThreads(workers, read, algorithms, mode, seeds)
     running: deque[tuple[_Source, Future[_Result]]] = deque()
     try:
         for source in sources:
@@ -54,8 +56,9 @@ class _WorkerThreads(Generic[_Source]):
         read: Callable[[_Source], bytes],
         algorithms: Sequence[Algorithm],
         mode: Mode,
+        seeds: Sequence[Seed],
     ) -> None:
-        self._read, self._algorithms, self._mode = read, algorithms, mode
+        self._read, self._algorithms, self._mode, self._seeds = read, algorithms, mode, seeds
         self._queue: SimpleQueue[tuple[_Source, Future[_Result]] | None] = SimpleQueue()
         self._threads = [Thread(target=self._work, args=(worker,), name="hashing", daemon=True) for worker in workers]
         for thread in self._threads:
@@ -80,7 +83,7 @@ class _WorkerThreads(Generic[_Source]):
     def _work(self, worker: Worker) -> None:
         pending: deque[Future[_Result]] = deque()
         try:
-            for result in worker.hash_each(self._pictures(pending), self._algorithms, self._mode):
+            for result in worker.hash_each(self._pictures(pending), self._algorithms, self._mode, self._seeds):
                 pending.popleft().set_result(result)
         except Exception as error:
             self._fail(pending, error)

@@ -29,6 +29,8 @@ from hashdb.hashing.reductions import Floats, Octets, reduce_greys, sample
 
 LONGEST_SIDE: Final = 65_535
 """In pixels: the limit of JPEG, the format of nearly all photographs."""
+REDUCED: Final = 320
+"""Longest side of a reduced picture, in pixels."""
 
 # Excluded on purpose: formats that run another program (EPS), that hold pictures of a size that the header does not
 # state (ICO, ICNS, BLP, MIC), or that people do not upload.
@@ -81,6 +83,20 @@ class Picture:
     def grey(self) -> Image.Image:
         """Pillow's 8-bit luminance, from which the algorithms of imagehash start."""
         return self.colour.convert("L")
+
+    @cached_property
+    def reduced(self) -> Floats:
+        """The luminance (h x w, 0 to 255) of the picture, its longer side reduced to at most 320 pixels."""
+        return np.asarray(self.at_most(REDUCED), np.float32)
+
+    def at_most(self, longest: int) -> Image.Image:
+        """The grey picture, its longer side reduced to at most so many pixels by box filter."""
+        grey = self.grey
+        scale = longest / max(grey.size)
+        if scale >= 1:
+            return grey
+        size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
+        return grey.resize(size, Image.Resampling.BOX)
 
     @cached_property
     def small_greys(self) -> tuple[Octets, Octets]:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from socket import recv_fds, socket
 
+from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import PERCEPTUAL, Algorithm
 from hashdb.errors import UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Mode, hash_as, warm
@@ -50,7 +51,7 @@ def _serve(connection: socket, limits: Limits) -> None:
             if kind == VIDEO:
                 answer = _answer_video(connection, words)
             else:
-                answer = _answer(connection, Mode(kind), list(map(Algorithm, words)), limits)
+                answer = _answer(connection, Mode(kind), words, limits)
         except EOFError:
             return
         except UnreadablePicture as error:
@@ -60,9 +61,11 @@ def _serve(connection: socket, limits: Limits) -> None:
         send(connection, json.dumps(answer).encode())
 
 
-def _answer(connection: socket, mode: Mode, algorithms: Sequence[Algorithm], limits: Limits) -> dict[str, object]:
-    """Receive the bytes of a picture, and hash it. Raises UnreadablePicture."""
-    return encode(hash_as(receive(connection, limits.max_bytes), algorithms, limits, mode))
+def _answer(connection: socket, mode: Mode, words: Sequence[str], limits: Limits) -> dict[str, object]:
+    """Receive the bytes of a picture, and hash it by the algorithms and the seeds. Raises UnreadablePicture."""
+    seeds = [Seed.parse(word) for word in words if ":" in word]
+    algorithms = [Algorithm(word) for word in words if ":" not in word]
+    return encode(hash_as(receive(connection, limits.max_bytes), algorithms, limits, mode, seeds))
 
 
 def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]:
@@ -95,8 +98,12 @@ def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]
 
 def encode(hashed: Hashed) -> dict[str, object]:
     """The hashes as an object of JSON; `decode` of the worker is the inverse."""
-    transforms = [[name, list(map(str, signals))] for name, signals in hashed.transforms]
-    return {"signals": list(map(str, hashed.signals)), "quality": hashed.quality, "transforms": transforms}
+    return {
+        "signals": list(map(str, hashed.signals)),
+        "quality": hashed.quality,
+        "transforms": [[name, list(map(str, signals))] for name, signals in hashed.transforms],
+        "signatures": [[name, list(map(str, of_view))] for name, of_view in hashed.signatures],
+    }
 
 
 def _receive_file(connection: socket) -> int:

@@ -1,14 +1,14 @@
-"""Variants: the hashes of parts that a contribution stores, since a picture may come back cropped or tilted.
+"""Variants: the hashes of parts that a contribution stores, since a picture may come back cropped, covered or tilted.
 
-The parts of the balanced profile were chosen on photographs. Nearly every copy that is cropped by up to 15 % at one
-side, by 10 % and 5 % at two sides, or by 15 % at all four is within the radius of one part. They are hashed by phash256
-only, which tolerates a larger shift than PDQ.
+The parts of the balanced profile were chosen on photographs. Nearly every copy that is cropped by up to 15 % or by 35 %
+at one side, by 10 % and 5 % at two sides, or by 15 % at all four is within the radius of one part. What lies between is
+asked for by cuts (`hashing/cuts.py`). Parts are hashed by phash256 only, which tolerates a larger shift than PDQ.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal
@@ -16,7 +16,7 @@ from hashdb.hashing.borders import find_borders
 from hashdb.hashing.pdq import SHORTEST_SIDE, changes, quality_from
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
-from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture, rotate
+from hashdb.hashing.windows import Window, coefficients, phash256_signal, proportioned, reduce_picture, rotate
 
 
 def _centred(*shares: float) -> tuple[Window, ...]:
@@ -39,27 +39,39 @@ def _corners(*shares: tuple[float, float]) -> tuple[Window, ...]:
     return tuple(windows)
 
 
+def _strips(share: float) -> tuple[Window, ...]:
+    """This fraction of the picture at each side: what covers a picture leaves one of them free."""
+    return (Window(0, 0, share, 1), Window(1 - share, 0, 1, 1), Window(0, 0, 1, share), Window(0, 1 - share, 1, 1))
+
+
 def _cut(left: float, top: float, right: float, bottom: float) -> Window:
     return Window(left, top, 1 - right, 1 - bottom)
 
 
+DEEP: Final = 0.35
+"""The fraction off one side of the deepest part that has the other three."""
+MIDDLE: Final = _centred(0.32)[0]
+STRIPS: Final = _strips(0.25)
+STRIP_QUALITY: Final = 25
+"""Strips are of skies and grounds more often than other parts, and only a search within 31 bits finds a strip."""
+_EVERY = _corners((0.08, 0.06), (0.06, 0.08))
 WINDOWS: Final = {
     Profile.PLAIN: (),
-    Profile.BALANCED: (
-        *_centred(0.03, 0.06, 0.1, 0.14),
-        *_sides(0.08, 0.14),
-        *_corners((0.08, 0.06), (0.06, 0.08)),
-    ),
+    Profile.BALANCED: (*_centred(0.03, 0.06, 0.1, 0.14), MIDDLE, *_sides(0.08, 0.14, DEEP), *_EVERY, *STRIPS),
     Profile.THOROUGH: (
-        *_centred(0.03, 0.06, 0.09, 0.12, 0.15, 0.18, 0.21),
-        *_sides(0.05, 0.1, 0.15, 0.2, 0.25),
-        *_corners((0.06, 0.06), (0.1, 0.05), (0.05, 0.1), (0.11, 0.11), (0.16, 0.08), (0.08, 0.16)),
+        *_centred(0.03, 0.06, 0.1, 0.14, 0.18, 0.22),
+        MIDDLE,
+        *_sides(0.08, 0.14, 0.2, 0.27, DEEP),
+        *_EVERY,
+        *_corners((0.1, 0.05), (0.05, 0.1)),
+        *STRIPS,
     ),
 }
-"""The parts that are hashed, by profile."""
+"""The parts that are hashed, by profile; beside them those of other proportions (`proportioned`)."""
 TILTS: Final = {Profile.PLAIN: (), Profile.BALANCED: (3.7, -3.7), Profile.THOROUGH: (2.5, -2.5, 4.5, -4.5, 6.5, -6.5)}
 """The degrees by which the picture is rotated, and then cropped to the part without empty corners, by profile."""
 
+_THOROUGH_FRAME_WINDOWS = (*_centred(0.03, 0.06, 0.1, 0.14), *_sides(0.08, 0.14), *_EVERY)
 FRAME_WINDOWS: Final = _centred(0.05, 0.1)
 """The parts of each shot of a video that are hashed by the balanced profile."""
 FRAME_TURNS: Final = (_sides(0.1)[::2], _sides(0.1)[1::2])
@@ -72,7 +84,8 @@ def variants(picture: Picture, profile: Profile) -> Iterator[Signal]:
     If the picture has a frame (bars, a caption), the inside of the frame is a part too.
     """
     if profile is not Profile.PLAIN:
-        yield from _variants(picture, WINDOWS[profile], TILTS[profile])
+        windows = (*WINDOWS[profile], *proportioned(*picture.colour.size))
+        yield from _variants(picture, windows, TILTS[profile])
 
 
 def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Signal]:
@@ -81,7 +94,7 @@ def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Si
     A video has a frame a second, so that far fewer parts are stored of each, and the shots take turns with some.
     """
     if profile is Profile.THOROUGH:
-        yield from variants(picture, Profile.BALANCED)
+        yield from _variants(picture, _THOROUGH_FRAME_WINDOWS, TILTS[Profile.BALANCED])
     elif profile is Profile.BALANCED:
         yield from _variants(picture, (*FRAME_WINDOWS, *FRAME_TURNS[shot % len(FRAME_TURNS)]), ())
 
@@ -89,16 +102,28 @@ def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Si
 def _variants(picture: Picture, windows: Sequence[Window], tilts: Sequence[float]) -> Iterator[Signal]:
     if min(picture.colour.size) < SHORTEST_SIDE:
         return
-    grey, (down, across) = reduce_picture(picture), changes(picture.sampled)
+    grey, is_fit = reduce_picture(picture), fitness(picture)
     parts = [(grey, window) for window in (*windows, *(window for _, window in find_borders(grey)))]
     parts += [rotate(grey, degrees) for degrees in tilts]
     known: set[Signal] = set()
     for pixels, window in parts:
-        if quality_of(down, across, window) >= MINIMUM_QUALITY:
+        if is_fit(window):
             signal = phash256_signal(coefficients(pixels, window))
             if signal.fault() is None and signal not in known:
                 known.add(signal)
                 yield signal
+
+
+def fitness(picture: Picture) -> Callable[[Window], bool]:
+    """Tells whether a part of the picture is large enough, and not too plain, to match reliably."""
+    (width, height), (down, across) = picture.colour.size, changes(picture.sampled)
+
+    def is_fit(window: Window) -> bool:
+        shortest = min(width * (window.right - window.left), height * (window.bottom - window.top))
+        least = STRIP_QUALITY if window in STRIPS else MINIMUM_QUALITY
+        return shortest >= SHORTEST_SIDE and quality_of(down, across, window) >= least
+
+    return is_fit
 
 
 def quality_of(down: Floats, across: Floats, window: Window) -> int:

@@ -12,19 +12,26 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing.pictures import Picture
-from hashdb.hashing.reductions import Floats
+from hashdb.hashing.reductions import Floats, Octets
 
-REDUCED: Final = 320
-"""Longest side of a reduced picture, in pixels."""
 _LONGEST_CROPPED_SIDE = 1024
-_SAMPLES, _FREQUENCIES, _LOBES = 64, 16, 3
-_COSINES = np.cos(
-    np.pi / (2 * _SAMPLES) * np.arange(_FREQUENCIES)[:, None] * (2 * np.arange(_SAMPLES) + 1),
-)
+SAMPLES: Final = 64
+_FREQUENCIES, _LOBES = 16, 3
+
+
+def _cosines(frequencies: int) -> NDArray[np.float64]:
+    cosines: NDArray[np.float64] = np.cos(
+        np.pi / (2 * SAMPLES) * np.arange(frequencies)[:, None] * (2 * np.arange(SAMPLES) + 1)
+    )
+    return cosines
+
+
+_COSINES = _cosines(_FREQUENCIES)
 
 
 class Window(NamedTuple):
@@ -37,16 +44,26 @@ class Window(NamedTuple):
 
 
 WHOLE: Final = Window(0, 0, 1, 1)
+_PROPORTIONS = (9 / 16, 16 / 9)
+_LEAST_CUT = 0.06
+
+
+def proportioned(width: int, height: int) -> tuple[Window, ...]:
+    """The largest centred parts of a picture of this size with the proportions 9:16 and 16:9, but what is nearly whole.
+
+    Whatever is cut off at the left and the right, or above and below, the part of the rest is the same.
+    """
+    windows = []
+    for proportion in _PROPORTIONS:
+        across, down = min(1, height * proportion / width), min(1, width / proportion / height)
+        if min(across, down) < 1 - _LEAST_CUT:
+            windows.append(Window((1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2))
+    return tuple(windows)
 
 
 def reduce_picture(picture: Picture) -> Floats:
     """The luminance (h x w, 0 to 255) of the picture, its longer side reduced to at most 320 pixels by box filter."""
-    grey = picture.grey
-    scale = REDUCED / max(grey.size)
-    if scale < 1:
-        size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
-        grey = grey.resize(size, Image.Resampling.BOX)
-    return np.asarray(grey, np.float32)
+    return picture.reduced
 
 
 def rotate(grey: Floats, degrees: float) -> tuple[Floats, Window]:
@@ -54,12 +71,17 @@ def rotate(grey: Floats, degrees: float) -> tuple[Floats, Window]:
 
     The rotation is done at half size, which takes a third of the time and changes 3 of the 256 bits of phash256.
     """
-    image = Image.fromarray(grey.astype(np.uint8))
-    image = (image.reduce(2) if min(image.size) > 2 * _SAMPLES else image).rotate(degrees, Image.Resampling.BILINEAR)
+    image = half_size(grey).rotate(degrees, Image.Resampling.BILINEAR)
     height, width = grey.shape
     inner_width, inner_height = _largest_upright(width, height, math.radians(abs(degrees)))
     left, top = (1 - inner_width / width) / 2, (1 - inner_height / height) / 2
     return np.asarray(image, np.float32), Window(left, top, 1 - left, 1 - top)
+
+
+def half_size(grey: Floats) -> Image.Image:
+    """The picture in 8-bit greys at half its size; at its size, where half would be too small to sample."""
+    image = Image.fromarray(grey.astype(np.uint8))
+    return image.reduce(2) if min(image.size) > 2 * SAMPLES else image
 
 
 def crop(colour: Image.Image, window: Window) -> Image.Image:
@@ -77,16 +99,22 @@ def crop(colour: Image.Image, window: Window) -> Image.Image:
 
 def whole_coefficients(picture: Picture) -> Floats:
     """The 16 x 16 coefficients of phash256 of the full picture, as imagehash computes them."""
-    sampled = picture.small_greys[0].astype(np.float64)
-    transformed: Floats = (_COSINES @ sampled @ _COSINES.T).astype(np.float32)
+    return sampled_coefficients(picture.small_greys[0])
+
+
+def sampled_coefficients(sampled: Octets) -> Floats:
+    """The 16 x 16 coefficients of phash256 of greys at 64 x 64 places."""
+    greys = sampled.astype(np.float64)
+    transformed: Floats = (_COSINES @ greys @ _COSINES.T).astype(np.float32)
     return transformed
 
 
-def coefficients(grey: Floats, window: Window) -> Floats:
-    """The 16 x 16 coefficients of a part of a reduced picture."""
+def coefficients(grey: Floats, window: Window, frequencies: int = _FREQUENCIES) -> Floats:
+    """The lowest coefficients of a part of a reduced picture: 16 x 16, or as many frequencies as asked, 64 at most."""
     height, width = grey.shape
-    down = _sampling_matrix(height, window.top, window.bottom) @ grey
-    transformed: Floats = np.asarray(down @ _sampling_matrix(width, window.left, window.right).T, np.float32)
+    down = _sampling_matrix(height, window.top, window.bottom, frequencies) @ grey
+    across = _sampling_matrix(width, window.left, window.right, frequencies)
+    transformed: Floats = np.asarray(down @ across.T, np.float32)
     return transformed
 
 
@@ -98,18 +126,20 @@ def phash256_signal(transformed: Floats) -> Signal:
 
 
 @lru_cache(maxsize=4096)
-def _sampling_matrix(length: int, first: float, last: float) -> Floats:
-    """The matrix (16 x length) that samples and transforms the part of a side from `first` to `last` (fractions)."""
+def _sampling_matrix(length: int, first: float, last: float, frequencies: int) -> Floats:
+    """The matrix (frequencies x length) that samples and transforms a side from `first` to `last` (fractions)."""
     start, stop = first * length, last * length
-    step = (stop - start) / _SAMPLES
-    middles = start + (np.arange(_SAMPLES) + 0.5) * step
+    step = (stop - start) / SAMPLES
+    middles = start + (np.arange(SAMPLES) + 0.5) * step
     pixels = np.arange(length) + 0.5
     distances = (pixels[None] - middles[:, None]) / max(step, 1)
-    weights = np.where(np.abs(distances) < _LOBES, np.sinc(distances) * np.sinc(distances / _LOBES), 0)
-    weights *= (pixels > start) & (pixels < stop)
+    # Few pixels count for a sample, and sines are most of the time.
+    near = (np.abs(distances) < _LOBES) & (pixels > start) & (pixels < stop)
+    weights = np.zeros_like(distances)
+    weights[near] = np.sinc(distances[near]) * np.sinc(distances[near] / _LOBES)
     sums = weights.sum(axis=1, keepdims=True)
     weights /= np.where(np.abs(sums) < 1e-6, 1, sums)
-    return np.ascontiguousarray((_COSINES @ weights).astype(np.float32))
+    return np.ascontiguousarray((_cosines(frequencies) @ weights).astype(np.float32))
 
 
 def _largest_upright(width: float, height: float, angle: float) -> tuple[float, float]:

@@ -18,7 +18,9 @@ from socket import send_fds, socket, socketpair
 from threading import Condition
 from typing import Any, BinaryIO, Final, Self, TypeVar
 
+from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Signature
 from hashdb.domain.turns import Turns
 from hashdb.errors import HashingBusy, Unavailable, UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Mode
@@ -30,7 +32,7 @@ from hashdb.hashing.videos import INTERVAL, VIDEO_LIMITS, HashedFrame, HashedVid
 _START_SECONDS: Final = 60
 _STALL_SECONDS: Final = 60
 """Without a sign of progress, a video is given up."""
-_ANSWER_BYTES: Final = 16_384
+_ANSWER_BYTES: Final = 65_536
 # The environment variables that a process inherits. Others may hold secrets, like the database's password.
 _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -56,15 +58,21 @@ class Worker:
         self._reads_videos = False
         self._deadline = 0.0
 
-    def hash(self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN) -> Hashed:
+    def hash(
+        self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN, seeds: Sequence[Seed] = ()
+    ) -> Hashed:
         """The picture's signals. Raises UnreadablePicture, and Unavailable if no process can be started."""
-        (result,) = self.hash_each((octets,), algorithms, mode)
+        (result,) = self.hash_each((octets,), algorithms, mode, seeds)
         if isinstance(result, UnreadablePicture):
             raise result
         return result
 
     def hash_each(
-        self, pictures: Iterable[bytes | None], algorithms: Sequence[Algorithm], mode: Mode = Mode.PLAIN
+        self,
+        pictures: Iterable[bytes | None],
+        algorithms: Sequence[Algorithm],
+        mode: Mode = Mode.PLAIN,
+        seeds: Sequence[Seed] = (),
     ) -> Iterator[Hashed | UnreadablePicture]:
         """The hashes or the error of each picture, in order.
 
@@ -72,7 +80,7 @@ class Worker:
         `pictures` is asked for the next one before the last result is returned; it yields None if it has no next one
         yet. Raises Unavailable if no process can be started.
         """
-        header, busy = " ".join((mode, *algorithms)).encode(), False
+        header, busy = " ".join((mode, *algorithms, *(seed.to_word() for seed in seeds))).encode(), False
         try:
             for octets in chain(pictures, (None,)):
                 if busy:
@@ -215,7 +223,9 @@ def _decode(answer: Mapping[str, Any]) -> Hashed:
     """The hashes that the process encoded."""
     quality = answer["quality"]
     transforms = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in answer["transforms"])
-    return Hashed(tuple(map(Signal.parse, answer["signals"])), None if quality is None else int(quality), transforms)
+    signatures = tuple((str(name), tuple(map(Signature.parse, texts))) for name, texts in answer["signatures"])
+    signals = tuple(map(Signal.parse, answer["signals"]))
+    return Hashed(signals, None if quality is None else int(quality), transforms, signatures)
 
 
 def _spawn(connection: socket, limits: tuple[int, ...]) -> subprocess.Popen[bytes]:
@@ -278,6 +288,7 @@ class HashingPool:
         algorithms: Sequence[Algorithm],
         modes: Iterable[Mode] = repeat(Mode.PLAIN),
         key: str = "",
+        seeds: Sequence[Seed] = (),
     ) -> list[Hashed | UnreadablePicture]:
         """The signals or the error of each picture, in order; `modes` has one for each.
 
@@ -289,7 +300,7 @@ class HashingPool:
 
         def hash_one(octets: bytes, mode: Mode) -> Hashed | UnreadablePicture:
             with turns.turn(key):
-                return self._hash_picture(octets, algorithms, mode, slow_pictures)
+                return self._hash_picture(octets, algorithms, mode, slow_pictures, seeds)
 
         try:
             concurrency = min(self._workers, len(pictures))
@@ -343,14 +354,19 @@ class HashingPool:
             self._changed.notify_all()
 
     def _hash_picture(
-        self, octets: bytes, algorithms: Sequence[Algorithm], mode: Mode, slow_pictures: list[Mode]
+        self,
+        octets: bytes,
+        algorithms: Sequence[Algorithm],
+        mode: Mode,
+        slow_pictures: list[Mode],
+        seeds: Sequence[Seed],
     ) -> Hashed | UnreadablePicture:
         worker, started = self._idle.get(), time.monotonic()
         try:
             if len(slow_pictures) >= _SLOW_A_REQUEST:
                 raise UnreadablePicture("the picture was not hashed: other pictures of the request took too long")
             self._limits.check_bytes(len(octets))
-            return worker.hash(octets, algorithms, mode)
+            return worker.hash(octets, algorithms, mode, seeds)
         except UnreadablePicture as error:
             if time.monotonic() - started > self._seconds:
                 slow_pictures.append(mode)

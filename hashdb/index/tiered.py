@@ -13,6 +13,7 @@ from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
 from hashdb.index import Engine, Index, Leaf, Manifest, Snapshot
 from hashdb.index.kernel import Parts, kernel
+from hashdb.index.parallel import has_idle_processor, in_threads
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment, max_values
 from hashdb.index.vectors import Hits, Lane, Words, from_octets, keep_memory, pack, unpack
@@ -23,6 +24,10 @@ _RELEASE_DELAY = 1.0
 """Seconds for which replaced segments stay in memory: searches that use them take milliseconds."""
 _MAX_SINGLE_QUERIES = 4
 """The most queries that are searched one by one; more are a batch, which is searched together."""
+SHARED = 4_000_000.0
+"""The expected nanoseconds of a search from which an idle processor takes half of the values."""
+_MOST_SHARED = 256
+"""The most values of a shared search: a picture has fewer, and a batch leaves the other processor to others."""
 PLAIN = 64
 """The most values in memory that plain Python compares with a query faster than NumPy: 0.1 µs a value."""
 
@@ -104,8 +109,21 @@ class TieredIndex(Index):
                 parts = state.parts(self.bits, radius)
                 return list(map(_nearest, map(native.near, repeat(parts), values)))
             return [_nearest(self._find(state, value, radius)) for value in values]
+        tiers = (state.memory, *(loaded.segment for loaded in state.loaded), *state.segments)
+        if len(values) <= _MOST_SHARED and self._is_long(tiers, len(values), radius) and has_idle_processor():
+            middle = len(values) // 2
+            halves = (values[:middle], values[middle:])
+            first, second = in_threads(lambda half: self._together(tiers, half, radius), halves)
+            return first + second
+        return self._together(tiers, values, radius)
+
+    @staticmethod
+    def _is_long(tiers: Sequence[Segment], many: int, radius: int) -> bool:
+        return many * sum(tier.cost(radius) for tier in tiers) > SHARED
+
+    def _together(self, tiers: Sequence[Segment], values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         queries, distances = pack(values, self.bits), dict[tuple[int, int], int]()
-        for tier in (state.memory, *(loaded.segment for loaded in state.loaded), *state.segments):
+        for tier in tiers:
             hits = tier.search(queries, radius)
             if len(hits.rows):
                 distances.update(_values_and_distances(tier, hits))

@@ -14,10 +14,12 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from hashdb.client import Client
+from hashdb.domain.matching.evidence import verify_candidates
 from hashdb.domain.matching.matches import Answer, Holder, Query
 from hashdb.domain.matching.suggestions import build_results, decide, suggest_expanded
 from hashdb.domain.matching.videos import expand, match_videos, of_videos
 from hashdb.domain.rules import Rules
+from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Signal
 from hashdb.errors import NoCopy, reject
 from hashdb.index.folder import restrict_access
@@ -85,6 +87,11 @@ class LocalIndex:
         """The rules of the service when the copy was last synced: its algorithms, labels and radii."""
         return self._opened().tables.state().rules
 
+    @property
+    def seeds(self) -> tuple[Seed, ...]:
+        """The seeds of secret views at the last sync, newest first, if the key of the sync may know them."""
+        return self._opened().tables.state().seeds
+
     def __len__(self) -> int:
         """How many contributions there are."""
         return self._opened().tables.count()
@@ -110,7 +117,8 @@ class LocalIndex:
         shots = copy.tables.times(of_videos(by_signal))
         read, having = cache(copy.tables.shots), copy.tables.having
         by_frames = match_videos(queries, expanded, suggested, through, by_signal, shots, read, having, thinned)
-        decided = decide(queries, suggested, through, by_signal, having, by_frames)
+        verified = verify_candidates(queries, suggested, by_signal, having, copy.tables.stored)
+        decided = decide(queries, suggested, through, by_signal, having, by_frames, verified)
         return Answer(build_results(queries, decided, shots=shots), seq)
 
     def _opened(self) -> _Opened:

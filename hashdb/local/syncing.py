@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hashdb.client import Client
@@ -26,6 +26,8 @@ CURRENT, FILE, INDEX = "current", "copy.sqlite", "index"
 _NEXT = "next"
 _BATCH = 5_000
 """Changes that are stored in one transaction."""
+_RULES_KEPT = timedelta(minutes=5)
+"""How old the rules and the seeds of a copy become while it is kept up to date."""
 
 
 def system_clock() -> datetime:
@@ -63,6 +65,7 @@ class Sync:
         """Opens nothing yet."""
         self._folder, self._client, self._say, self._now = folder, client, say, clock
         self._tables: CopyTables | None = None
+        self._told_at = clock()
 
     @property
     def state(self) -> CopyState:
@@ -80,6 +83,9 @@ class Sync:
         arrived before stay.
         """
         tables = self._opened()
+        # Also when the clock was set back.
+        if not timedelta() <= self._now() - self._told_at < _RULES_KEPT:
+            self._store_rules(tables)
         try:
             count = self._read(tables, wait, progress)
         except FeedRestarted:
@@ -126,9 +132,13 @@ class Sync:
     def _opened(self) -> CopyTables:
         if self._tables is None:
             self._tables = self._existing() or self._create()
-            self._tables.store_rules(self._client.me())
+            self._store_rules(self._tables)
             self._tiers.check()
         return self._tables
+
+    def _store_rules(self, tables: CopyTables) -> None:
+        tables.store_rules(self._client.me())
+        self._told_at = self._now()
 
     def _existing(self) -> CopyTables | None:
         for name in (_NEXT, CURRENT):

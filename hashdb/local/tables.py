@@ -17,19 +17,24 @@ from typing import Any
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import MOST_TIMES
 from hashdb.domain.ledger.events import Head
-from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails
+from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails, Stored
 from hashdb.domain.matching.videos import ListedShot, ShotTimes
-from hashdb.domain.rules import Rules
+from hashdb.domain.rules import SIGNALS_AN_ITEM, Rules
+from hashdb.domain.seeds import Seed
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Kind, Signature
 from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.index.folder import opener
 from hashdb.wire.accounts import MeOut
 
-_VERSION = 2
+_VERSION = 3
 """The version of the tables: the next sync creates a copy with another one again."""
 _WITHOUT_VIDEOS = 1
-"""The version before videos, which can be read."""
+_WITHOUT_SIGNATURES = 2
+"""The versions before, which can be read."""
+_OF_FRAMES = SIGNALS_AN_ITEM
+"""The place of signals of frames; those of the item itself have lower ones, in order."""
 _MANY = 500
 _BUSY_SECONDS = 30.0
 _OF_PARENTS: list[sqlite3.Connection] = []
@@ -42,12 +47,15 @@ CREATE TABLE contributions (
     expires_at INTEGER, duration REAL);
 CREATE INDEX contributions_seq ON contributions (seq);
 CREATE TABLE signals (
-    algorithm TEXT NOT NULL, value BLOB NOT NULL, contribution INTEGER NOT NULL,
+    algorithm TEXT NOT NULL, value BLOB NOT NULL, contribution INTEGER NOT NULL, place INTEGER NOT NULL,
     PRIMARY KEY (algorithm, value, contribution)) WITHOUT ROWID;
 CREATE INDEX signals_contribution ON signals (contribution);
 CREATE TABLE shots (
     contribution INTEGER NOT NULL, algorithm TEXT NOT NULL, value BLOB NOT NULL, start REAL NOT NULL,
     end REAL NOT NULL, PRIMARY KEY (contribution, algorithm, value, start)) WITHOUT ROWID;
+CREATE TABLE signatures (
+    contribution INTEGER NOT NULL, place INTEGER NOT NULL, kind TEXT NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (contribution, place)) WITHOUT ROWID;
 """
 _WRITTEN = "INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _HOLDERS = """
@@ -58,17 +66,24 @@ WHERE s.algorithm = ? AND (c.expires_at IS NULL OR c.expires_at > ?) AND s.value
 _TIMES = f"""
 SELECT start, end FROM shots WHERE contribution = ? AND algorithm = ? AND value = ? ORDER BY start LIMIT {MOST_TIMES}
 """
+_OWN = f"""
+SELECT contribution, algorithm, value FROM signals WHERE contribution IN {{}} AND place < {_OF_FRAMES}
+ORDER BY contribution, place
+"""
+_OWN_WITHOUT_PLACES = "SELECT contribution, algorithm, value FROM signals WHERE contribution IN {}"
+_SIGNED = "SELECT contribution, kind, value FROM signatures WHERE contribution IN {} ORDER BY contribution, place"
 _HAVING = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm IN (?, ?) AND contribution IN"
 
 
 @dataclass(frozen=True, slots=True)
 class CopyState:
-    """The log and the seq up to which a copy is complete, when that was, and the rules of the service."""
+    """The log and the seq up to which a copy is complete, when that was, and the rules and seeds of the service."""
 
     epoch: str
     seq: int
     at: datetime
     rules: Rules
+    seeds: tuple[Seed, ...]
 
 
 class CopyTables:
@@ -99,7 +114,7 @@ class CopyTables:
     @property
     def sound(self) -> bool:
         """Whether the tables exist and can be read."""
-        return self.version in (_VERSION, _WITHOUT_VIDEOS)
+        return self.version in (_VERSION, _WITHOUT_SIGNATURES, _WITHOUT_VIDEOS)
 
     @property
     def current(self) -> bool:
@@ -126,7 +141,8 @@ class CopyTables:
         """The state of the copy."""
         with self._reading() as connection:
             epoch, seq, at, me = connection.execute("SELECT epoch, cursor, at, me FROM state").fetchone()
-        return CopyState(epoch, seq, from_microseconds(at), MeOut.model_validate_json(me).rules())
+        service = MeOut.model_validate_json(me)
+        return CopyState(epoch, seq, from_microseconds(at), service.rules(), service.seeds)
 
     def head(self) -> Head:
         """The seq up to which the copy is complete, and when it was last up to date."""
@@ -135,7 +151,7 @@ class CopyTables:
         return Head(seq, from_microseconds(at), epoch)
 
     def store_rules(self, me: MeOut) -> None:
-        """Store the current rules of the service."""
+        """Store the current rules and seeds of the service."""
         with self._writing() as connection:
             connection.execute("UPDATE state SET me = ?", (me.json_text(),))
 
@@ -145,12 +161,16 @@ class CopyTables:
         with self._writing() as connection:
             (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM contributions").fetchone()
             old = [(id,) for id in last if id <= newest]
-            for table in ("signals", "shots"):
+            for table in ("signals", "shots", "signatures"):
                 connection.executemany(f"DELETE FROM {table} WHERE contribution = ?", old)
             connection.executemany("DELETE FROM contributions WHERE id = ?", old)
             kept = [(step.seq, step.what) for step in last.values() if isinstance(step.what, CopiedContribution)]
             connection.executemany(_WRITTEN, [_row(seq_of, copied) for seq_of, copied in kept])
-            signals = [(algorithm, octets, copied.id) for _, copied in kept for algorithm, octets in copied.signals]
+            signals = [
+                (algorithm, octets, copied.id, place)
+                for _, copied in kept
+                for place, (algorithm, octets) in enumerate(copied.signals)
+            ]
             shots = [
                 (copied.id, algorithm, octets, shot.start, shot.end)
                 for _, copied in kept
@@ -158,8 +178,14 @@ class CopyTables:
                 for algorithm, octets in shot.signals
             ]
             connection.executemany("INSERT OR IGNORE INTO shots VALUES (?, ?, ?, ?, ?)", shots)
-            signals += [(algorithm, octets, id) for id, algorithm, octets, _, _ in shots]
-            connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?)", sorted(signals))
+            signals += [(algorithm, octets, id, _OF_FRAMES) for id, algorithm, octets, _, _ in shots]
+            connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?, ?)", sorted(signals))
+            signatures = [
+                (copied.id, place, kind, octets)
+                for _, copied in kept
+                for place, (kind, octets) in enumerate(copied.signatures)
+            ]
+            connection.executemany("INSERT INTO signatures VALUES (?, ?, ?, ?)", signatures)
             at = None if head_at is None else to_microseconds(head_at)
             connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at)", (seq, at))
 
@@ -192,7 +218,7 @@ class CopyTables:
         by_algorithm: dict[Algorithm, list[bytes]] = defaultdict(list)
         for signal in wanted:
             by_algorithm[signal.algorithm].append(signal.to_bytes())
-        statement = _HOLDERS.format(duration="c.duration" if self.current else "NULL")
+        statement = _HOLDERS.format(duration="NULL" if self.version == _WITHOUT_VIDEOS else "c.duration")
         with self._reading() as connection:
             for algorithm, values in by_algorithm.items():
                 for start in range(0, len(values), _MANY):
@@ -235,6 +261,22 @@ class CopyTables:
                 for id, algorithm in rows:
                     algorithms_by_id[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
+
+    def stored(self, ids: Collection[int]) -> dict[int, Stored]:
+        """What is stored of contributions, by id. A copy of an older version has no signatures, and no order."""
+        signals: dict[int, list[Signal]] = defaultdict(list)
+        signatures: dict[int, list[Signature]] = defaultdict(list)
+        ordered, is_current = sorted(ids), self.current
+        with self._reading() as connection:
+            for start in range(0, len(ordered), _MANY):
+                chunk = ordered[start : start + _MANY]
+                places = f"({', '.join('?' * len(chunk))})"
+                own = _OWN if is_current else _OWN_WITHOUT_PLACES
+                for id, name, value in connection.execute(own.format(places), chunk):
+                    signals[id].append(Signal.from_bytes(Algorithm(name), value))
+                for id, name, value in connection.execute(_SIGNED.format(places), chunk) if is_current else ():
+                    signatures[id].append(Signature(Kind(name), value))
+        return {id: Stored(tuple(signals[id]), tuple(signatures[id])) for id in ordered}
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -22,7 +22,7 @@ from hashdb.service.background import Background
 from hashdb.service.index_view import IndexView
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.stats.buffer import StatsBuffer
-from hashdb.service.views import IntakeCache, KeyCache, Kinds, RetiredSignals
+from hashdb.service.views import IntakeCache, KeyCache, Kinds, RetiredSignals, SeedCache
 from hashdb.store import Store
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class HashDB:
         self.keys = KeyCache(store)
         self.intake = IntakeCache(store)
         self.retired = RetiredSignals(store, radii)
-        self.follower = LogFollower(store.head, self._tail, (self.keys, self.intake, self.retired))
+        self.seeds = SeedCache(store)
+        self.follower = LogFollower(store.head, self._tail, (self.keys, self.intake, self.retired, self.seeds))
         # It has its own follower: a request that needs no search does not wait while the index is built.
         self.index = IndexView(store, radii, index, engine)
         self.places = Places()

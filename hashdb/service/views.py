@@ -13,6 +13,7 @@ from hashdb.domain.accounts.members import Actor, Key
 from hashdb.domain.contributions import Draft
 from hashdb.domain.matching.benign import REFUSAL
 from hashdb.domain.review.incidents import Incident
+from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
 from hashdb.errors import Fault
 from hashdb.index.follower import LogSnapshot
@@ -58,6 +59,33 @@ class KeyCache:
                 key_and_actor = key, Actor(f"key:{key.id}", key.scopes, tx.members.get(key.member), key)
             cache[digest] = key_and_actor
         return key_and_actor
+
+
+class SeedCache:
+    """The seeds in use, read at their first use after a change."""
+
+    def __init__(self, store: Store) -> None:
+        """Empty."""
+        self._store = store
+        self._seeds: list[tuple[Seed, ...]] = []
+
+    def start(self, log: LogSnapshot[Kinds]) -> None:
+        """Forget the seeds."""
+        self._seeds = []
+
+    def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
+        """Forget the seeds if they have changed."""
+        if "seed" in log.source:
+            self._seeds = []
+        return True
+
+    def in_use(self) -> tuple[Seed, ...]:
+        """The seeds in use, newest first, as of the follower's head or later."""
+        cache = self._seeds
+        if not cache:
+            with self._store.read() as tx:
+                cache.append(tx.seeds.in_use())
+        return cache[0]
 
 
 class IntakeRules:

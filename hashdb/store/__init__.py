@@ -17,6 +17,7 @@ from hashdb.store.accounts.members import BudgetsUsed, Members
 from hashdb.store.accounts.users import Sessions, Users
 from hashdb.store.backups import read_copy, scratch, write_copy
 from hashdb.store.connections import RETRY_AFTER
+from hashdb.store.contributions.additions import Additions
 from hashdb.store.contributions.contributions import Contributions, Requests
 from hashdb.store.contributions.frames import Frames
 from hashdb.store.contributions.listings import Listings
@@ -29,6 +30,7 @@ from hashdb.store.ledger.records import StoredRecords
 from hashdb.store.ledger.tree import Checkpoints, Tree
 from hashdb.store.matching.benign import BenignList, Suppressions
 from hashdb.store.matching.matches import Holders, Matches, Neighbors
+from hashdb.store.matching.seeds import Seeds
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.repositories import repository
 from hashdb.store.review.cases import Cases
@@ -66,6 +68,7 @@ class Transaction:
     checkpoints = repository(Checkpoints)
     members = repository(Members)
     contributions = repository(Contributions)
+    additions = repository(Additions)
     frames = repository(Frames)
     listings = repository(Listings)
     statuses = repository(Statuses)
@@ -98,6 +101,7 @@ class Transaction:
     task_errors = repository(TaskErrors)
     webhooks = repository(Webhooks)
     deliveries = repository(Deliveries)
+    seeds = repository(Seeds)
 
     def __init__(self, connection: Connection) -> None:
         """Over an open connection; made by `Store`."""

@@ -297,6 +297,22 @@ digests = _table(
     comment="The signals that are digests of files: version 0.1.0 fails on an algorithm that it does not know.",
 )
 
+signatures = _table(
+    "signatures",
+    Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
+    Column("position", SmallInteger, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    comment="Of pictures: compared and never searched. Version 0.1.0 fails on a signal that it does not know.",
+)
+
+fingerprints = _table(
+    "fingerprints",
+    Column("fingerprint", LargeBinary(32), primary_key=True),
+    Column("contribution_id", ForeignKey("contributions.id"), primary_key=True, index=True),
+    comment="Of further sets of signals: what a member sent to add to a contribution, and what this has since.",
+)
+
 
 def holding(algorithm: Algorithm) -> Table:
     """The table with the signals of an algorithm."""
@@ -548,6 +564,16 @@ webhook_topics = _table(
     Column("webhook_id", ForeignKey("webhooks.id"), primary_key=True),
     Column("topic", String(32), primary_key=True),
     Column("seq", BigInteger, nullable=False, comment="The last event of which deliveries were made"),
+)
+
+seeds = _table(
+    "seeds",
+    Column("id", Identity, primary_key=True),
+    Column("octets", LargeBinary(32), comment="As it is: members draw secret views from it; empty once retired"),
+    Column("made_at", InstantColumn, nullable=False),
+    Column("retired_at", InstantColumn),
+    comment="The secrets from which the windows of secret views are drawn.",
+    sqlite_autoincrement=True,
 )
 
 deliveries = _table(

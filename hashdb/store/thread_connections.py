@@ -13,12 +13,13 @@ from threading import local
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
-from sqlalchemy import Dialect, Engine, PoolProxiedConnection, Select, Update
+from sqlalchemy import CompoundSelect, Dialect, Engine, PoolProxiedConnection, Select, Update
 
 from hashdb.errors import StoreBusy
 from hashdb.store.connections import RETRY_AFTER, use_long_queries, use_short_queries
 
 Parameters = Mapping[str, Any]
+Query = Select[Any] | CompoundSelect[Any] | Update
 """The values of a statement by name; those of a list are rendered one by one."""
 _BEGIN = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 _Process = Callable[[Any], Any] | None
@@ -127,7 +128,7 @@ class Snapshot:
         """Over a connection that has begun a transaction."""
         self._connection, self._dialect = connection, dialect
 
-    def execute(self, query: Select[Any] | Update, parameters: Parameters) -> list[tuple[Any, ...]]:
+    def execute(self, query: Query, parameters: Parameters) -> list[tuple[Any, ...]]:
         """The rows of a statement, as SQLAlchemy's connection returns them; none of an UPDATE."""
         sizes = tuple([(name, len(value)) for name, value in parameters.items() if isinstance(value, list)])
         compiled = _compile(query, self._dialect, sizes)
@@ -173,7 +174,7 @@ class _Compiled(NamedTuple):
 
 
 @lru_cache(1_024)
-def _compile(query: Select[Any] | Update, dialect: Dialect, sizes: tuple[tuple[str, int], ...]) -> _Compiled:
+def _compile(query: Query, dialect: Dialect, sizes: tuple[tuple[str, int], ...]) -> _Compiled:
     """The text of a query for lists of these lengths."""
     compiled = query.compile(dialect=dialect)
     given = [name for name, bind in compiled.binds.items() if bind.required]
@@ -181,7 +182,7 @@ def _compile(query: Select[Any] | Update, dialect: Dialect, sizes: tuple[tuple[s
     varying = {*given, *chain.from_iterable(expanded.parameter_expansion[name] for name, _ in sizes)}
     constants = {name: value for name, value in expanded.parameters.items() if name not in varying}
     binds = {name: compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in given}
-    columns = query.selected_columns if isinstance(query, Select) else ()
+    columns = () if isinstance(query, Update) else query.selected_columns
     processes = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
     results = [(place, process) for place, process in enumerate(processes) if process is not None]
     return _Compiled(expanded.statement, expanded.positiontup, constants, binds, expanded.parameter_expansion, results)

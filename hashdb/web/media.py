@@ -14,6 +14,8 @@ from hashdb.domain.accounts.members import Actor
 from hashdb.domain.contributions import Draft, Media
 from hashdb.domain.frames import FRAMES_A_REQUEST, Frame
 from hashdb.domain.matching.matches import Query
+from hashdb.domain.seeds import Seed
+from hashdb.domain.signatures import WHOLE
 from hashdb.errors import (
     Fault,
     MalformedRequest,
@@ -34,7 +36,7 @@ from hashdb.web.context import AppState, InMemoryRequest, app_state, hashdb, rea
 from hashdb.web.deferring import prefers_async, respond, secret
 from hashdb.web.uploads import Room, Upload
 from hashdb.wire import path
-from hashdb.wire.contributions import FILES_A_REQUEST
+from hashdb.wire.files import FILES_A_REQUEST
 
 METADATA_BYTES = 1024 * 1024
 _PARTS = 64
@@ -51,16 +53,21 @@ class HashedFile(NamedTuple):
     """A sentence that says how much of a video could be read, if that is not all."""
 
     def in_draft(self, draft: Draft) -> Draft:
-        """The draft with what it has of a video."""
+        """The draft with the signatures of a picture, or with what it has of a video."""
         if self.duration is None:
-            return draft
+            return replace(draft, signatures=dict(self.hashed.signatures).get(WHOLE, ()))
         media = Media.VIDEO if draft.media is Media.IMAGE else draft.media
         return replace(draft, media=media, frames=self.frames, duration=self.duration)
 
     def to_query(self) -> Query:
         """The query for what matches it."""
-        transforms = dict(self.hashed.transforms)
-        return Query(self.hashed.signals, transforms=transforms, frames=self.frames, duration=self.duration)
+        return Query(
+            self.hashed.signals,
+            transforms=dict(self.hashed.transforms),
+            frames=self.frames,
+            duration=self.duration,
+            signatures=dict(self.hashed.signatures),
+        )
 
 
 Finish = Callable[[Actor, Sequence[HashedFile]], str]
@@ -153,11 +160,16 @@ def _require_media_form() -> Settings:
     return settings
 
 
-def hash_pictures(files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN)) -> list[Hashed]:
-    """The hashes of each picture, in its mode. Raises TooManyAtOnce, UnreadablePicture with a fault for each file."""
+def hash_pictures(
+    files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN), seeds: Sequence[Seed] = ()
+) -> list[Hashed]:
+    """The hashes of each picture, in its mode, and with the views of the seeds.
+
+    Raises TooManyAtOnce, UnreadablePicture with a fault for each file.
+    """
     caller: Actor = g.actor
     with hashdb().places.place(caller):
-        outcomes = app_state().pool.hash(files, hashdb().rules.algorithms, modes, caller.name)
+        outcomes = app_state().pool.hash(files, hashdb().rules.algorithms, modes, caller.name, seeds)
     _require_readable(outcomes)
     return [outcome for outcome in outcomes if isinstance(outcome, Hashed)]
 
@@ -237,7 +249,9 @@ def _hash_files(
     if pictures:
         octets = [files[place].stream.read() for place in pictures]
         picture_modes = [modes[place] for place in pictures]
-        hash_pictures = partial(state.pool.hash, octets, state.db.rules.algorithms, picture_modes, key)
+        hash_pictures = partial(
+            state.pool.hash, octets, state.db.rules.algorithms, picture_modes, key, state.db.seeds.in_use()
+        )
         hashed = patiently(hash_pictures) if patient else hash_pictures()
         for place, picture in zip(pictures, hashed, strict=True):
             outcomes[place] = HashedFile(picture) if isinstance(picture, Hashed) else picture

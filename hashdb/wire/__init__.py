@@ -32,13 +32,16 @@ from pydantic import (
 from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.rules import DRAFTS_A_REQUEST, Rules
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Kind, Signature
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, TooLarge
 from hashdb.wire.conversions import construct, derive
 
 if TYPE_CHECKING:
     from hashdb.wire import accounts as accounts
+    from hashdb.wire import additions as additions
     from hashdb.wire import contributions as contributions
+    from hashdb.wire import files as files
     from hashdb.wire import jobs as jobs
     from hashdb.wire import ledger as ledger
     from hashdb.wire import review as review
@@ -47,7 +50,7 @@ else:
 
     def __getattr__(name: str) -> ModuleType:
         """One of these modules, imported on first use: a command needs the models of few areas."""
-        if name not in ("accounts", "contributions", "jobs", "ledger", "review", "feed"):
+        if name not in ("accounts", "additions", "contributions", "files", "jobs", "ledger", "review", "feed"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return import_module(f"{__name__}.sharing.feed" if name == "feed" else f"{__name__}.{name}")
 
@@ -305,6 +308,14 @@ _SIGNAL_SCHEMA = {
 }
 SignalText = Annotated[
     Signal, _parse(Signal.parse), PlainSerializer(str, return_type=str), WithJsonSchema(_SIGNAL_SCHEMA)
+]
+_SIGNATURE_SCHEMA = {
+    "type": "string",
+    "pattern": f"^({'|'.join(f'{kind}:[0-9a-f]{{{2 * kind.octets}}}' for kind in Kind)})$",
+    "examples": [f"{Kind.COLOUR}:{'80' * Kind.COLOUR.octets}"],
+}
+SignatureText = Annotated[
+    Signature, _parse(Signature.parse), PlainSerializer(str, return_type=str), WithJsonSchema(_SIGNATURE_SCHEMA)
 ]
 Moment = Annotated[
     datetime,

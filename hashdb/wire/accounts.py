@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Self
 
 from annotated_types import Ge, Le, Len
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from hashdb.domain.accounts.budgets import Budget, BudgetLeft
 from hashdb.domain.accounts.members import (
@@ -23,7 +23,9 @@ from hashdb.domain.accounts.members import (
 )
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.domain.rules import Rules, Vocabulary
+from hashdb.domain.seeds import SEED_BYTES, Seed
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.signatures import Kind
 from hashdb.wire import UNSENT, Line, Moment, Name, Next, PageModel, RequestModel, ResponseModel
 from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, MappedTo, Mirror
 
@@ -206,6 +208,24 @@ class AlgorithmOut(ResponseModel):
     max_radius: int = Field(description="The largest radius that a query may name.")
 
 
+class SeedOut(ResponseModel):
+    """A seed of secret views. Keep it secret."""
+
+    id: int = Field(description="The id of the seed, which is in the names of its transforms.")
+    seed: Annotated[str, StringConstraints(pattern=f"^[0-9a-f]{{{2 * SEED_BYTES}}}$")] = Field(
+        repr=False, description="The seed, 64 hex digits."
+    )
+
+    @classmethod
+    def from_domain(cls, seed: Seed) -> Self:
+        """The seed with its secret."""
+        return cls.build(id=seed.id, seed=seed.octets.hex())
+
+    def to_domain(self) -> Seed:
+        """The seed."""
+        return Seed(self.id, bytes.fromhex(self.seed))
+
+
 class MeOut(ResponseModel):
     """Your member and key, and what this service accepts."""
 
@@ -217,11 +237,28 @@ class MeOut(ResponseModel):
         description="The vocabulary: the codes of each kind, such as `behaviour` or `reason`."
     )
     version: str = Field(description="The version of hashdb.")
+    secret_views: list[SeedOut] = Field(
+        [],
+        description="The seeds of secret views in use, newest first. Only for a key with `contribute` or `match`.",
+    )
+
+    signatures: list[str] = Field(
+        [], description="The kinds of signatures that this service compares. Absent from a service of version 0.1.0."
+    )
 
     @classmethod
-    def from_domain(cls, member: Member, key: Key, rules: Rules, budgets: Iterable[BudgetLeft], version: str) -> Self:
+    def from_domain(
+        cls,
+        member: Member,
+        key: Key,
+        rules: Rules,
+        budgets: Iterable[BudgetLeft],
+        version: str,
+        seeds: Iterable[Seed] = (),
+    ) -> Self:
         """The answer for a member's key under these rules, with what is left of its budgets."""
         left = {budget.budget: BudgetOut.from_domain(budget) for budget in budgets}
+        known = list(map(SeedOut.from_domain, seeds))
         vocabulary = rules.vocabulary
         return cls.build(
             member=MemberOut.from_domain(member),
@@ -230,7 +267,14 @@ class MeOut(ResponseModel):
             algorithms={algorithm: _algorithm(algorithm, rules) for algorithm in rules.algorithms},
             labels={kind: list(getattr(vocabulary, kind)) for kind in vocabulary.kinds()},
             version=version,
+            signatures=list(map(str, Kind)),
+            **({"secret_views": known} if known else {}),
         )
+
+    @property
+    def seeds(self) -> tuple[Seed, ...]:
+        """The seeds of secret views in use, newest first; none from a service of version 0.1.0."""
+        return tuple(seed.to_domain() for seed in self.secret_views)
 
     def rules(self) -> Rules:
         """The rules of this service that the response has."""

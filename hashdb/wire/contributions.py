@@ -12,12 +12,12 @@ from annotated_types import Ge, Le, Len
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
-    WithJsonSchema,
 )
 
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Media, Receipt, Recorded, Standing, Status
@@ -33,6 +33,7 @@ from hashdb.domain.rules import (
     quality_fault,
 )
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.errors import Fault, reject_field
 from hashdb.wire import (
     Line,
@@ -42,6 +43,7 @@ from hashdb.wire import (
     RequestModel,
     ResponseModel,
     SignalText,
+    SignatureText,
     Token,
     ValidationContext,
     check_size,
@@ -51,10 +53,19 @@ from hashdb.wire import (
     read,
 )
 from hashdb.wire.conversions import DISTINCT, SPARSE, ChangeMirror, Mirror, construct
-from hashdb.wire.videos import FrameIn, FrameOut, FramesIn, Seconds, few_frames, further_faults, require_signals
+from hashdb.wire.files import FILES_A_REQUEST
+from hashdb.wire.signatures import known_ones, of_picture
+from hashdb.wire.videos import (
+    FrameIn,
+    FrameOut,
+    FramesIn,
+    Seconds,
+    few_frames,
+    further_faults,
+    require_signals,
+)
 
 CODES_A_LIST = 32
-FILES_A_REQUEST = 32
 QUALITY_NEEDED = "is required with pdq: send the quality that PDQ computed, 0 to 100"
 
 
@@ -133,6 +144,7 @@ class MetadataIn(RequestModel):
         """The draft of an item with these signals."""
         # Not derived: requests have up to a thousand drafts, and the derived conversion takes a third longer.
         lists = {"signals": signals, "labels": self.labels, "context": self.context}
+        lists["signatures"] = self.__dict__.get("signatures", ())
         unique = {name: tuple(dict.fromkeys(items)) for name, items in lists.items()}
         return Draft(**{**self.__dict__, **unique, "quality": quality, "frames": self._frames()})
 
@@ -143,8 +155,10 @@ class MetadataIn(RequestModel):
 class DraftIn(MetadataIn, Mirror[Draft]):
     """A removed item with its signals."""
 
-    duration: Seconds | None = Field(None, description="The duration of the video, in seconds. Required with `frames`.")
-    frames: FramesIn = Field([], description="The frames of a video, in ascending time.")
+    duration: Annotated[Seconds | None, SPARSE] = Field(
+        None, description="The duration of the video, in seconds. Required with `frames`."
+    )
+    frames: Annotated[FramesIn, SPARSE] = Field([], description="The frames of a video, in ascending time.")
     signals: Annotated[list[_AllowedSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(require_signals)] = Field(
         description="The hashes of the item: of several algorithms, and of variants of the item, and digests of its "
         "file. May be empty with `frames`."
@@ -153,6 +167,9 @@ class DraftIn(MetadataIn, Mirror[Draft]):
         None,
         validate_default=True,
         description="The PDQ quality of the picture, at least 50. Required with a `pdq` signal.",
+    )
+    signatures: Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM), AfterValidator(of_picture), SPARSE] = Field(
+        [], description="Signatures of the picture, at most 8: they are compared with those of a query, never searched."
     )
 
     def to_domain(self) -> Draft:
@@ -183,7 +200,7 @@ def read_drafts(text: bytes, context: ValidationContext) -> tuple[Draft, ...]:
         request = ContributionsIn.model_validate_json(text, context=context)
     except ValidationError as error:
         raise error_from_validation(error, text, more=_hidden_faults(error, text, context)) from None
-    return tuple(draft.to_domain() for draft in request.contributions)
+    return tuple([draft.to_domain() for draft in request.contributions])
 
 
 def _hidden_faults(error: ValidationError, text: bytes, context: ValidationContext) -> Iterator[Fault]:
@@ -258,26 +275,6 @@ class AmendmentIn(RequestModel, ChangeMirror[Amendment]):
     expires_at: _Future | None = Field(None, description="The new expiry; null removes it.")
 
 
-_File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})]
-
-
-class MediaIn(BaseModel):
-    """A form with pictures and videos."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    file: Annotated[list[_File], Len(1, FILES_A_REQUEST)] = Field(description="The pictures and videos, 1 to 32.")
-
-
-class ContributedMediaIn(MediaIn):
-    """A form with pictures and videos to contribute."""
-
-    metadata: str = Field(
-        description="JSON: what is known about the items, as in a draft without `signals` and `quality`. One object "
-        "for all files, or a list with one object for each file."
-    )
-
-
 class WithdrawalIn(RequestModel):
     """The reason of a withdrawal."""
 
@@ -329,7 +326,7 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
 
     id: int = Field(description="The id of the contribution.")
     known: bool = Field(
-        False, description="In the response to a contribution: you had the same set of signals active already."
+        False, description="In the response to a request that contributes or adds signals: nothing was new."
     )
     status: Status = Field(description="Whether the contribution takes part.")
     standing: Standing = Field(description="What opinions and decisions say about it.")
@@ -356,6 +353,9 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
     withdrawn_at: Moment | None = Field(description="When it was withdrawn; null if it was not.")
     withdrawal_reason: str | None = Field(description="Why it was withdrawn: a reason of the vocabulary.")
     erased: bool = Field(description="Whether its content was erased.")
+    signatures: Annotated[list[SignatureText], BeforeValidator(known_ones), SPARSE] = Field(
+        [], description="Signatures of the picture, for those who may see its signals."
+    )
     masked: int = Field(0, description="How many of its signals are suppressed, because they are near a benign entry.")
     frame_count: Annotated[int, SPARSE] = Field(0, description="How many frames of a video it has.")
     duration: Annotated[float | None, SPARSE] = Field(None, description="The duration of the video, in seconds.")
@@ -398,12 +398,14 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
         ]
     if contribution.changed_at is not None:
         fields["changed_at"] = contribution.changed_at
+    if contribution.signatures:
+        fields["signatures"] = list(contribution.signatures)
     for name in contribution.hidden:
         del fields[name]
     return fields
 
 
-_SPARSE = ("known", "changed_at", "frame_count", "duration", "frames", "incomplete")
+_SPARSE = ("known", "changed_at", "frame_count", "duration", "frames", "signatures", "incomplete")
 _FIELDS = tuple(name for name in ContributionOut.model_fields if name not in _SPARSE)
 _get_fields = attrgetter(*_FIELDS)
 
@@ -430,19 +432,3 @@ class ContributionsOut(PageModel):
 
     contributions: list[ContributionOut] = Field(description="The contributions of this page.")
     next: Next
-
-
-class PictureOut(ResponseModel):
-    """The signals and the quality of a picture, or the digests and the frames of a video."""
-
-    signals: list[SignalText] = Field(description="The hashes of the picture; of a video, the digests of its file.")
-    quality: int | None = Field(description="The PDQ quality of the picture, 0 to 100; of a video, null.")
-    duration: Annotated[float | None, SPARSE] = Field(None, description="The duration of the video, in seconds.")
-    frames: Annotated[list[FrameOut], SPARSE] = Field([], description="The frames of the video, in ascending time.")
-    incomplete: Annotated[str | None, SPARSE] = Field(None, description="How much of a damaged video could be read.")
-
-
-class PicturesOut(ResponseModel):
-    """The hashes of each picture and video, in order."""
-
-    pictures: list[PictureOut] = Field(description="The pictures and videos, in the order of the files.")

@@ -10,8 +10,9 @@ from pydantic import Field, ValidationError
 from hashdb.domain.jobs import JobStatus
 from hashdb.errors import ServiceError
 from hashdb.wire import ResponseModel
-from hashdb.wire.contributions import PicturesOut, ReceiptOut
+from hashdb.wire.contributions import ReceiptOut
 from hashdb.wire.conversions import SPARSE
+from hashdb.wire.files import PicturesOut
 from hashdb.wire.matching import AnswerOut
 from hashdb.wire.problems import Problem, error_from_problem
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import repeat
 from json import JSONEncoder
 from typing import Annotated, Any, Literal
@@ -19,11 +18,11 @@ from pydantic_core import InitErrorDetails
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import FRAMES_A_REQUEST, FRAMES_AN_ITEM
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft, BenignEntry
-from hashdb.domain.matching.matches import Answer, Match, Query, Result
-from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM, Rules
+from hashdb.domain.matching.matches import CERTAIN, Answer, Match, Order, Query, Result
+from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS, Rules
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.domain.times import format_instant
-from hashdb.errors import Fault, reject
 from hashdb.wire import (
     Line,
     Moment,
@@ -33,11 +32,13 @@ from hashdb.wire import (
     RequestModel,
     ResponseModel,
     SignalText,
+    SignatureText,
     ValidationContext,
     check_size,
     error_from_validation,
 )
 from hashdb.wire.conversions import DISTINCT, SPARSE, Mirror
+from hashdb.wire.signatures import EvidenceOut, of_scored, of_views
 from hashdb.wire.videos import (
     EMPTY,
     CoveredOut,
@@ -89,7 +90,8 @@ class QueryIn(RequestModel):
         description="The hashes of the item, and digests of its file. May be empty with `frames`."
     )
     transforms: Annotated[
-        dict[TransformName, Annotated[list[EnabledSignal], FailFast()]], AfterValidator(few_signals)
+        dict[TransformName, Annotated[list[EnabledSignal], FailFast()]],
+        AfterValidator(partial(few_signals, most=SIGNALS_OF_TRANSFORMS)),
     ] = Field(
         default_factory=dict,
         description="Hashes of altered forms of the item, such as mirrored, by the name of the transform.",
@@ -99,6 +101,20 @@ class QueryIn(RequestModel):
         default_factory=dict,
         description="How many bits may differ, by algorithm, instead of the default radius.",
         json_schema_extra=EMPTY,
+    )
+    signatures: Annotated[
+        dict[TransformName, Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM)]], AfterValidator(of_views)
+    ] = Field(
+        default_factory=dict,
+        description="Signatures of the item, by the name `whole`, and of its altered forms, by the name of the "
+        "transform: with them, the service tells a copy from what only resembles it.",
+        json_schema_extra=EMPTY,
+    )
+    min_score: Annotated[Annotated[float, Ge(0), Le(CERTAIN)] | None, AfterValidator(of_scored)] = Field(
+        None, description="The least score of a match, 0 to 20; what scores less is no match."
+    )
+    order: Annotated[Order, AfterValidator(of_scored)] = Field(
+        Order.DISTANCE, description="The order of the matches: nearest or most certain first."
     )
 
     def to_domain(self) -> Query:
@@ -112,12 +128,17 @@ class QueryIn(RequestModel):
             tuple([frame.to_domain() for frame in self.frames]),
             self.duration,
             self.min_seconds,
+            {name: tuple(dict.fromkeys(of_view)) for name, of_view in self.signatures.items()},
+            self.min_score,
+            self.order,
         )
 
 
 def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
     if sum([len(query.signals) + sum(map(len, query.transforms.values())) for query in queries]) > SIGNALS_A_REQUEST:
         raise ValueError(f"must be at most {SIGNALS_A_REQUEST:,} signals in all, without those of frames")
+    if sum([sum(map(len, query.signatures.values())) for query in queries if query.signatures]) > SIGNALS_A_REQUEST:
+        raise ValueError(f"must be at most {SIGNALS_A_REQUEST:,} signatures in all")
     return few_frames(queries)
 
 
@@ -136,18 +157,20 @@ class QueriesIn(RequestModel):
 
 def in_requests(queries: Sequence[Query]) -> Iterator[Sequence[Query]]:
     """The queries in parts, each within the limits of one request; there is at least one part."""
-    start = signals = frames = 0
+    start = signals = signatures = frames = 0
     for position, query in enumerate(queries):
         more = len(query.signals) + sum(map(len, query.transforms.values()))
+        signed = sum(map(len, query.signatures.values()))
         is_full = (
             position - start == QUERIES_A_REQUEST
             or signals + more > SIGNALS_A_REQUEST
+            or signatures + signed > SIGNALS_A_REQUEST
             or frames + len(query.frames) > FRAMES_A_REQUEST
         )
         if position > start and is_full:
             yield queries[start:position]
-            start, signals, frames = position, 0, 0
-        signals, frames = signals + more, frames + len(query.frames)
+            start, signals, signatures, frames = position, 0, 0, 0
+        signals, signatures, frames = signals + more, signatures + signed, frames + len(query.frames)
     yield queries[start:]
 
 
@@ -160,6 +183,12 @@ def _query_fields(query: Query) -> dict[str, Any]:
         fields |= {"duration": query.duration, "frames": [QueryFrameIn.of(frame) for frame in query.frames]}
         if query.min_seconds is not None:
             fields["min_seconds"] = query.min_seconds
+    if query.signatures:
+        fields["signatures"] = {name: list(of_view) for name, of_view in query.signatures.items()}
+    if query.min_score is not None:
+        fields["min_score"] = query.min_score
+    if query.order is not Order.DISTANCE:
+        fields["order"] = query.order
     return fields
 
 
@@ -235,6 +264,14 @@ class MatchOut(ResponseModel, Mirror[Match]):
     frames: Annotated[list[FrameMatchOut], SPARSE] = Field(
         [], description="For a video and a listed picture: the frames that are near the picture."
     )
+    score: Annotated[float | None, SPARSE] = Field(
+        None,
+        description="How certain the match is: -log10 of the rate of false matches a pair of pictures of the worst "
+        "kind, 0 to 20. Absent for a video, and if the key may not know it.",
+    )
+    evidence: Annotated[EvidenceOut | None, SPARSE] = Field(
+        None, description="What speaks for the match, if the query has transforms or signatures."
+    )
 
 
 class ResultOut(ResponseModel, Mirror[Result]):
@@ -299,8 +336,12 @@ def _match_text(match: Match, about: dict[_About, str]) -> str:
     more = "" if transform is None else f',"transform":{_text(transform)}'
     if digest is not None:
         more += f',"digest":"{digest}"'
-    if any(match[10:]):
+    if any(match[10:14]):
         more += _video_text(match)
+    if match.score is not None:
+        more += f',"score":{match.score}'
+    if match.evidence is not None:
+        more += f',"evidence":{EvidenceOut.from_domain(match.evidence).json_text()}'
     return f'{{"contribution":{contribution},{_distance_text(tuple(distance.items()))},{text}{more}}}'
 
 
@@ -377,40 +418,3 @@ class BenignsOut(PageModel):
 
     benign: list[BenignOut] = Field(description="The entries of this page.")
     next: Next
-
-
-LINES = 500
-"""The most lines that may be pasted into the match debugger."""
-_NAME_LENGTH = 40
-
-
-def parse_lines(text: str) -> dict[str, tuple[Signal, ...]]:
-    """Signals by the name of their transform, empty for the item itself. Raises InvalidInput with every fault."""
-    lines = [line.strip() for line in text.replace(",", "\n").splitlines()]
-    sides: dict[str, list[Signal]] = defaultdict(list)
-    faults = []
-    for place, line in enumerate(lines, 1):
-        name, _, signal = line.rpartition(" ")
-        if not line:
-            continue
-        try:
-            sides[_name(name.strip())].append(Signal.parse(signal.lower()))
-        except ValueError as error:
-            faults.append(Fault("signals", f"line {place}: {error}"))
-    if not any(sides.values()) and not faults:
-        faults.append(Fault("signals", "are required: write one per line, like phash:d1c4b2a09f8e7d6c"))
-    if len(lines) > LINES:
-        faults.append(Fault("signals", f"must be at most {LINES} lines"))
-    reject(faults)
-    return {name: tuple(dict.fromkeys(signals)) for name, signals in sides.items()}
-
-
-def format_lines(sides: Mapping[str, tuple[Signal, ...]]) -> str:
-    """The inverse of `parse_lines`."""
-    return "\n".join(f"{name} {signal}".strip() for name, signals in sides.items() for signal in signals)
-
-
-def _name(text: str) -> str:
-    if len(text) > _NAME_LENGTH or not text.isprintable():
-        raise ValueError("the word before the signal is not the name of a transform")
-    return text

@@ -94,13 +94,18 @@ class MatchesQuery(QueryString):
     )
 
 
-class MediaMatchesQuery(MatchesQuery):
-    """Options of a match of pictures."""
+class SignalsQuery(QueryString):
+    """Options of hashing pictures."""
 
     transforms: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
         0,
-        description="1: also match each picture mirrored, rotated, straightened, and without borders or caption bands.",
+        description="1: also hash each picture mirrored, rotated, straightened, inverted, unframed, and its panels, "
+        "and compute signatures.",
     )
+
+
+class MediaMatchesQuery(MatchesQuery, SignalsQuery):
+    """Options of a match of pictures."""
 
 
 class ContributeQuery(QueryString):

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, Final
 
 from hashdb.domain.matching.matches import Query
-from hashdb.errors import Fault, InvalidInput
+from hashdb.domain.rules import SIGNALS_AN_ITEM
+from hashdb.domain.signals import Signal
+from hashdb.domain.signatures import WHOLE, Kind, Signature
+from hashdb.errors import Fault, InvalidInput, reject
 from hashdb.wire import ValidationContext, check_size, read
 from hashdb.wire.matching import QueriesIn
 from hashdb.wire.sharing.vpdq import read_vpdq
@@ -64,3 +69,78 @@ def _vpdq(value: object) -> dict[str, Any]:
         return read_vpdq(value)
     except ValueError as error:
         raise InvalidInput((Fault(AT, f"have no `frames`, and what was pasted {error}"),)) from None
+
+
+def parse_query(text: str) -> Query:
+    """The query of the lines of a picture: signals and signatures, each behind the name of its transform.
+
+    The name of the item itself is empty, or `whole`. Raises InvalidInput with every fault of the signals, or the
+    signatures.
+    """
+    lines, signed, faults = _lines(text), defaultdict[str, list[Signature]](list), list[Fault]()
+    for place, line in enumerate(lines):
+        name, _, signature = line.rpartition(" ")
+        if signature.lower().partition(":")[0] not in _KINDS:
+            continue
+        lines[place] = ""
+        try:
+            signed[_name(name.strip()) or WHOLE].append(Signature.parse(signature.lower()))
+        except ValueError as error:
+            faults.append(Fault(AT, f"line {place + 1}: {error}"))
+    if sum(map(len, signed.values())) > SIGNALS_AN_ITEM:
+        faults.append(Fault(AT, f"must be at most {SIGNALS_AN_ITEM} signatures"))
+    reject(faults)
+    sides = parse_lines("\n".join(lines))
+    return Query(
+        tuple(dict.fromkeys((*sides.pop("", ()), *sides.pop(WHOLE, ())))),
+        transforms=sides,
+        signatures={name: tuple(dict.fromkeys(of_view)) for name, of_view in signed.items()},
+    )
+
+
+def format_query(query: Query) -> str:
+    """The inverse of `parse_query`."""
+    signed = [f"{name} {signature}" for name, of_view in query.signatures.items() for signature in of_view]
+    return "\n".join([format_lines({"": query.signals, **query.transforms}), *signed])
+
+
+_KINDS = frozenset(map(str, Kind))
+LINES = 500
+"""The most lines that may be pasted into the match debugger."""
+_NAME_LENGTH = 40
+
+
+def parse_lines(text: str) -> dict[str, tuple[Signal, ...]]:
+    """Signals by the name of their transform, empty for the item itself. Raises InvalidInput with every fault."""
+    lines = _lines(text)
+    sides: dict[str, list[Signal]] = defaultdict(list)
+    faults = []
+    for place, line in enumerate(lines, 1):
+        name, _, signal = line.rpartition(" ")
+        if not line:
+            continue
+        try:
+            sides[_name(name.strip())].append(Signal.parse(signal.lower()))
+        except ValueError as error:
+            faults.append(Fault("signals", f"line {place}: {error}"))
+    if not any(sides.values()) and not faults:
+        faults.append(Fault("signals", "are required: write one per line, like phash:d1c4b2a09f8e7d6c"))
+    if len(lines) > LINES:
+        faults.append(Fault("signals", f"must be at most {LINES} lines"))
+    reject(faults)
+    return {name: tuple(dict.fromkeys(signals)) for name, signals in sides.items()}
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.replace(",", "\n").splitlines()]
+
+
+def format_lines(sides: Mapping[str, tuple[Signal, ...]]) -> str:
+    """The inverse of `parse_lines`."""
+    return "\n".join(f"{name} {signal}".strip() for name, signals in sides.items() for signal in signals)
+
+
+def _name(text: str) -> str:
+    if len(text) > _NAME_LENGTH or not text.isprintable():
+        raise ValueError("the word before the signal is not the name of a transform")
+    return text

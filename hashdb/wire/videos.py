@@ -146,10 +146,10 @@ class FramesOut(PageModel):
         return cls.build(frames=list(map(FrameOut.from_domain, page)), next=last if last < len(frames) else None)
 
 
-def few_signals(transforms: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """The hashes of altered forms of an item, 64 at most together. A validator."""
-    if sum(map(len, transforms.values())) > SIGNALS_AN_ITEM:
-        raise ValueError(f"must be at most {SIGNALS_AN_ITEM} signals in all")
+def few_signals(transforms: dict[str, Sequence[Any]], *, most: int = SIGNALS_AN_ITEM) -> dict[str, Sequence[Any]]:
+    """The hashes of altered forms of an item, `most` at most together. A validator."""
+    if sum(map(len, transforms.values())) > most:
+        raise ValueError(f"must be at most {most} signals in all")
     return transforms
 
 

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import PHOTOS, Commands
 from tests.films import film
 
-QUICK = ("--algorithm", "pdq", "--processes", "1", "--items", "1000")
+QUICK = ("--algorithm", "pdq", "--processes", "1", "--items", "1000", "--quick")
 
 
 @pytest.fixture
@@ -54,6 +55,47 @@ def test_for_programs_it_is_one_document_and_what_cannot_be_read_is_named_at_the
 def test_a_number_of_pictures_is_drawn_by_the_seed(run: Commands, folder: Path) -> None:
     done = run.json("evaluate", folder, *QUICK, "--limit", "2")
     assert done["pictures"] == 2
+
+
+def test_folders_are_measured_apart(run: Commands, folder: Path, tmp_path: Path) -> None:
+    for photo in PHOTOS[3:5]:
+        (folder / "below" / photo.name).write_bytes(photo.read_bytes())
+    (folder / "single").mkdir()
+    (folder / "single" / PHOTOS[5].name).write_bytes(PHOTOS[5].read_bytes())
+    done = run("evaluate", folder, *QUICK, "--apart", "--profile", "plain", "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"hashdb: {folder}/single: an evaluation needs at least 2 pictures")
+    assert "No set has enough pairs for an estimate." in done.stdout
+    said = json.loads((tmp_path / "out" / "evaluation.json").read_text("utf-8"))
+    assert [(one["set"], one["pictures"], one["alterations"][0]["copies"]) for one in said["sets"]] == [
+        (".", 2, 1),
+        ("below", 3, 1),
+    ]
+    assert json.loads((tmp_path / "out" / "below" / "evaluation.json").read_text("utf-8"))["pictures"] == 3
+
+
+def test_a_list_of_duplicates_that_names_no_pair_is_told(run: Commands, folder: Path) -> None:
+    (folder / "duplicates.txt").write_text("a.jpg\n")
+    done = run("evaluate", folder, *QUICK, "--profile", "plain")
+    assert done.returncode == 2
+    assert "duplicates.txt, line 1: must be two names of files with a tab between" in done.stderr
+
+
+def test_attacks_are_measured_instead(run: Commands, tmp_path: Path) -> None:
+    folder, out = tmp_path / "pictures", tmp_path / "out"
+    folder.mkdir()
+    for photo in PHOTOS[:2]:
+        with Image.open(photo) as picture:
+            picture.resize((160, 120)).save(folder / photo.name)
+    attacks = ("evaluate", folder, "--attacks", "--processes", "1")
+    done = run(*attacks, "--output", out, HASHDB_ALGORITHMS="pdq")
+    assert done.returncode == 0
+    assert "escapes PDQ alone" in done.stdout
+    assert json.loads((out / "evaluation.json").read_text("utf-8"))["pictures"] == 2
+    assert "--rate is not for --attacks" in run(*attacks, "--rate", "0.1").stderr
+    refused = run(*attacks, HASHDB_ALGORITHMS="phash")
+    assert refused.returncode == 2
+    assert "HASHDB_ALGORITHMS has neither" in refused.stderr
 
 
 def test_one_picture_is_not_enough(run: Commands, folder: Path) -> None:

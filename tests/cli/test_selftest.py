@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hashdb.domain.matching.suggestions import TEST_SIGNALS
+from hashdb.domain.matching.testing import TEST_SIGNALS
 from tests.cli.conftest import Commands
 from tests.serving import serving
 

@@ -145,5 +145,13 @@ def test_a_collage_shows_what_is_put_beside() -> None:
     assert (board == 200).all(axis=2).sum() == (board == 9).all(axis=2).sum() == 400 * 300
 
 
+def test_only_what_says_so_shows_what_is_put_beside(photo: Image.Image) -> None:
+    """A match with the picture beside is right for these, and a false one for all others."""
+    small = photo.resize((96, 72))
+    for alteration in ALTERATIONS.values():
+        black, white = (alteration.draw_on(small, 1, Image.new("RGB", (96, 72), grey)) for grey in ("black", "white"))
+        assert (black.tobytes() != white.tobytes()) is alteration.shows_beside, alteration.name
+
+
 def _filled() -> Image.Image:
     return Image.new("RGB", (400, 300), (200, 200, 200))

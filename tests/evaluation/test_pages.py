@@ -93,7 +93,7 @@ def test_it_is_made_for_narrow_screens_and_for_the_dark(small: Evaluation) -> No
     text = page(small)
     assert "width=device-width" in text
     assert "prefers-color-scheme: dark" in text
-    assert text.count('<div class="wide"><table>') == text.count("<table>") == 3
+    assert text.count('<div class="wide"><table>') == text.count("<table>") == 4
 
 
 def test_a_curve_of_all_alterations_can_stand_alone(small: Evaluation) -> None:

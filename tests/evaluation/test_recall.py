@@ -7,7 +7,7 @@ import json
 from scripts import recall
 
 MARGIN = 1
-"""Photos of 18: another version of a decoder or of Pillow moves a distance by a bit or two."""
+"""Photos of 6: another version of a decoder or of Pillow moves a distance by a bit or two."""
 
 
 def test_as_many_are_recognised_as_before() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import Family
+from hashdb.evaluation.duplicates import FILE, BadList
+from hashdb.evaluation.kept import Kept
 from hashdb.evaluation.pairs import Pairs
 from hashdb.evaluation.runs import MOST, AlgorithmChoice, ChoiceResult, Evaluation, cost, evaluate
-from hashdb.evaluation.samples import Scheme
+from hashdb.evaluation.samples import UNMEASURED, Scheme
 from hashdb.evaluation.tails import Tail
 from hashdb.hashing import Limits
 from hashdb.index.plan import choose_chunks
@@ -106,8 +109,14 @@ def test_recall_is_the_share_within_the_radius() -> None:
 
 def test_algorithms_together_find_what_any_of_them_finds() -> None:
     made = _evaluation(PDQ, PHASH256)
-    assert made.together("plain", True, in_force=False).tolist() == [1, 0.25]
-    assert made.together("plain", True, in_force=True).tolist() == [0.5, 0]
+    assert made.at_the_rate("plain", True).tolist() == [1, 0.25]
+
+
+def test_a_copy_that_was_not_made_is_neither_found_nor_missed() -> None:
+    made = _outcome(Algorithm.PDQ, [[0, UNMEASURED], [UNMEASURED, 60], [50, UNMEASURED]], 44)
+    assert made.recalls(44).tolist() == [0.5, 0]
+    assert _evaluation(made).at_the_rate("plain", True).tolist() == [0.5, 0]
+    assert made.curve([1])[0] == (0.01, 1)
 
 
 def test_families_stand_in_order_with_their_alterations() -> None:
@@ -142,13 +151,40 @@ def test_what_cannot_be_measured_is_named(small: Evaluation) -> None:
     assert len(small.names) == 7
 
 
-def test_a_copy_within_the_folder_is_named_and_makes_no_false_match(small: Evaluation) -> None:
+def test_a_copy_that_the_list_names_makes_no_false_match(small: Evaluation) -> None:
     named = [{Path(small.names[place]).name for place in pair} for pair in small.same]
     assert named == [{"again.jpg", PHOTOS[0].name}]
     for outcome in small.outcomes:
-        assert outcome.pairs.total == 7 * 6 - 2
+        assert outcome.pairs.total == small.compared[0] == 7 * 6 - 2
         assert outcome.pairs.nearest is not None
         assert outcome.pairs.nearest > 60
+
+
+def test_what_a_service_matches_is_told_with_its_mistakes(small: Evaluation) -> None:
+    assert small.matched["plain"].tolist() == [1, 1, 1]
+    assert small.copies == (7, 7, 7)
+    assert small.compared == (7 * 6 - 2, 3 * (7 * 6 - 2)), "a picture and what shows the same are no pair"
+    assert small.mistakes == ()
+    apart = evaluate(
+        [Path(name) for name in small.names if "again" in name or PHOTOS[0].name in name],
+        SCHEME,
+        rate=1e-11,
+        items=1_000,
+        limits=Limits(),
+        processes=1,
+    )
+    assert apart.mistakes == () and apart.same == ((0, 1),)
+
+
+def test_the_rate_in_all_is_the_sum_of_the_algorithms_that_make_a_match() -> None:
+    tail = Tail(10, np.full(71, 1e-9), np.full(71, 1e-10), np.full(71, 1e-8), np.full(71, 1e-9))
+    both = _evaluation(*(_outcome(one, [[0, 0]], 44, tail) for one in (Algorithm.PDQ, Algorithm.PHASH256)))
+    assert both.upper_rate("plain") == pytest.approx(2e-8)
+    with_phash = _evaluation(*both.outcomes, _outcome(Algorithm.PHASH, [[0, 0]], 44, tail))
+    assert with_phash.upper_rate("plain") == pytest.approx(2e-8)
+    assert _evaluation(PDQ, *both.outcomes).upper_rate("plain") is None
+    verified = _evaluation(*(replace(one, kept=Kept(0, 60)) for one in both.outcomes))
+    assert verified.upper_rate("plain") == pytest.approx(2e-8 * Kept(0, 60).upper)
 
 
 def test_costs_are_of_the_radius_in_force(small: Evaluation) -> None:
@@ -167,3 +203,21 @@ def test_a_run_can_be_repeated(small: Evaluation) -> None:
 def test_less_than_two_pictures_have_no_outcome() -> None:
     made = evaluate(PHOTOS[:1], SCHEME, rate=1e-11, items=1_000, limits=Limits(), processes=1)
     assert (len(made.names), made.outcomes) == (1, ())
+
+
+def test_a_list_of_duplicates_is_read_before_anything_is_measured(tmp_path: Path) -> None:
+    for photo in PHOTOS[:2]:
+        (tmp_path / photo.name).write_bytes(photo.read_bytes())
+    (tmp_path / FILE).write_text("no pair\n")
+    done: list[None] = []
+    with pytest.raises(BadList):
+        evaluate(
+            [tmp_path / photo.name for photo in PHOTOS[:2]],
+            SCHEME,
+            rate=1e-11,
+            items=1_000,
+            limits=Limits(),
+            processes=1,
+            advance=lambda: done.append(None),
+        )
+    assert done == []

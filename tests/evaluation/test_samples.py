@@ -3,64 +3,66 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from hashdb.domain.matching.matches import Query, Stored
 from hashdb.domain.signals import SPARSE_MARGIN, Algorithm, is_sparse
+from hashdb.evaluation.catalogue import Catalogue
 from hashdb.evaluation.samples import (
     FAR,
     LONGEST_SIDE,
     PROFILES,
+    UNMEASURED,
+    Enlisted,
     Sample,
     SampleJob,
     Scheme,
     Unfit,
+    Views,
     asked,
-    contribution_hashes,
+    enlist,
     measure,
     measure_all,
     nearest,
     sparse_penalty,
+    stored_hashes,
 )
 from hashdb.hashing import Limits
-from hashdb.hashing.algorithms import imagehash_signal
-from hashdb.hashing.pdq import pdq
-from hashdb.hashing.pictures import Picture
-from hashdb.index.vectors import pack, unpack
+from hashdb.index.vectors import Words, pack, unpack
 from tests.builders import near, signal, sparse
 from tests.evaluation.photos import PHOTOS
 
 BOTH = (Algorithm.PDQ, Algorithm.PHASH)
 
 
-def _photo() -> Picture:
-    with Image.open(PHOTOS[0]) as photo:
-        return Picture(photo.convert("RGB"))
+def test_the_first_of_what_is_asked_is_the_picture_itself_and_each_value_is_once() -> None:
+    own, turned, more = signal(1), signal(2), signal(3)
+    views = asked(Query((own,), transforms={"mirror": (turned,), "letterbox": (more, turned, own)}), BOTH)
+    assert unpack(views[Algorithm.PDQ].values) == [own.value, turned.value, more.value]
+    assert views[Algorithm.PDQ].further.tolist() == [0, 0, 0]
+    assert not len(views[Algorithm.PHASH].values)
 
 
-def test_the_first_of_what_is_asked_is_the_picture_itself() -> None:
-    photo = _photo()
-    hashes = asked(photo, BOTH)
-    assert unpack(hashes[Algorithm.PDQ])[0] == pdq(photo)[0].value
-    assert unpack(hashes[Algorithm.PHASH])[0] == imagehash_signal(photo, Algorithm.PHASH).value
+def test_what_is_asked_within_less_counts_as_further_away_by_as_much() -> None:
+    own, panel = signal(1, Algorithm.PHASH256), signal(2, Algorithm.PHASH256)
+    query = Query((own,), transforms={"panel": (panel, own), "mirror": (signal(3, Algorithm.PHASH256),)})
+    further = Algorithm.PHASH256.radius - query.radius_of_transform("panel", Algorithm.PHASH256)
+    assert further > 0
+    assert asked(query, (Algorithm.PHASH256,))[Algorithm.PHASH256].further.tolist() == [0, further, 0]
 
 
-def test_every_profile_contributes_the_picture_itself_and_each_value_once() -> None:
-    photo = _photo()
-    for profile in PROFILES:
-        for algorithm, words in contribution_hashes(photo, BOTH, profile).items():
-            values = unpack(words)
-            assert asked(photo, BOTH)[algorithm][0].tolist() in words.tolist()
-            assert len(set(values)) == len(values)
-
-
-def test_what_would_be_refused_is_not_contributed() -> None:
-    flat = Picture(Image.new("RGB", (100, 100), (9, 9, 9)))
-    for profile in PROFILES:
-        assert not len(contribution_hashes(flat, (Algorithm.PHASH,), profile)[Algorithm.PHASH])
+def test_what_is_stored_is_told_by_algorithm() -> None:
+    signals = (signal(1), signal(2, Algorithm.PHASH), signal(1))
+    hashes = stored_hashes(Stored(signals), BOTH)
+    assert {algorithm: unpack(words) for algorithm, words in hashes.items()} == {
+        Algorithm.PDQ: [signals[0].value],
+        Algorithm.PHASH: [signals[1].value],
+    }
 
 
 def test_a_radius_is_the_default_one_unless_another_is_given() -> None:
@@ -85,8 +87,14 @@ def test_of_other_algorithms_and_of_nothing_there_is_none() -> None:
 SCHEME = Scheme((Algorithm.PDQ, Algorithm.PHASH), ("plain",), ("JPEG 50", "crop 30 %", "collage of two"))
 
 
-def _measured(path: Path, *, beside: Path = PHOTOS[1], place: int = 0, limits: Limits | None = None) -> Sample | Unfit:
-    return measure(SampleJob(place, path, beside, limits or Limits()), SCHEME)
+def _measured(
+    path: Path, *, beside: Path = PHOTOS[1], place: int = 0, limits: Limits | None = None, scheme: Scheme = SCHEME
+) -> Sample | Unfit:
+    job = SampleJob(place, path, beside, limits or Limits())
+    own = enlist(job, scheme)
+    if isinstance(own, Unfit):
+        return own
+    return measure(job, scheme, own, {"plain": Catalogue({place: own.stored["plain"]})})
 
 
 def test_distances_stand_by_alteration_algorithm_profile_and_transforms() -> None:
@@ -98,9 +106,39 @@ def test_distances_stand_by_alteration_algorithm_profile_and_transforms() -> Non
     assert (sample.distances[..., 1] <= sample.distances[..., 0]).all(), "transforms only add"
 
 
+def test_a_copy_is_found_or_not_as_the_service_answers() -> None:
+    sample = _measured(PHOTOS[0])
+    assert isinstance(sample, Sample)
+    assert sample.matched[:, 0].tolist() == [True, False, True]
+    assert sample.mistakes == ()
+
+
+def test_another_picture_that_matches_is_a_mistake_but_not_the_one_that_a_collage_shows() -> None:
+    job = SampleJob(0, PHOTOS[0], PHOTOS[1], Limits(), 1)
+    own, other = (enlist(SampleJob(place, PHOTOS[place], PHOTOS[1], Limits()), SCHEME) for place in (0, 1))
+    assert isinstance(own, Enlisted) and isinstance(other, Enlisted)
+    # What shows the picture itself is listed under other places too: as the one beside, and as a third.
+    listed = dict.fromkeys((0, 1, 2), own.stored["plain"])
+    sample = measure(job, SCHEME, own, {"plain": Catalogue(listed)})
+    mistaken = [(one.query, one.listed, one.alteration) for one in sample.mistakes]
+    assert mistaken == [
+        *((0, listed, how) for how in (None, "JPEG 50") for listed in (1, 2)),
+        (0, 2, "collage of two"),
+    ]
+    assert sample.mistakes[0].distance["pdq"] == 0
+    assert measure(job, SCHEME, own, {"plain": Catalogue({1: other.stored["plain"]})}).mistakes == ()
+
+
+def test_in_a_third_of_the_ways_each_way_has_its_turn() -> None:
+    scheme = Scheme((Algorithm.PDQ,), ("plain",), SCHEME.alterations, every=3)
+    samples = [_measured(PHOTOS[0], place=place, scheme=scheme) for place in range(3)]
+    made = [(sample.distances[:, 0, 0, 0] != UNMEASURED).tolist() for sample in samples if isinstance(sample, Sample)]
+    assert made == [[True, False, False], [False, False, True], [False, True, False]]
+
+
 def test_each_picture_is_asked_about_under_another_alteration_in_turn() -> None:
     kept = [_measured(PHOTOS[0], place=place) for place in range(4)]
-    values = [sample.altered[Algorithm.PDQ].tolist() for sample in kept if isinstance(sample, Sample)]
+    values = [sample.altered[Algorithm.PDQ].values.tolist() for sample in kept if isinstance(sample, Sample)]
     assert len(values) == 4
     assert values[0] != values[1] != values[2]
 
@@ -115,7 +153,7 @@ def test_a_large_picture_is_reduced_first(tmp_path: Path) -> None:
         photo.resize((LONGEST_SIDE, 2 * LONGEST_SIDE // 3)).save(tmp_path / "reduced.jpg")
     large, reduced = (_measured(tmp_path / f"{name}.jpg") for name in ("large", "reduced"))
     assert isinstance(large, Sample) and isinstance(reduced, Sample)
-    apart = nearest(large.asked[Algorithm.PDQ], reduced.asked[Algorithm.PDQ], Algorithm.PDQ)
+    apart = nearest(large.asked[Algorithm.PDQ], reduced.asked[Algorithm.PDQ].values, Algorithm.PDQ)
     assert apart[0] <= 6
 
 
@@ -143,13 +181,24 @@ def test_a_file_that_is_too_large_is_not_read() -> None:
     [([0], [0b111, 0b1], (1, 1)), ([0b1111, 0], [0b1], (3, 1)), ([], [1], (FAR, FAR)), ([1], [], (FAR, FAR))],
 )
 def test_the_nearest_value(queries: list[int], values: list[int], expected: tuple[int, int]) -> None:
-    assert nearest(pack(queries, 64), pack(values, 64), Algorithm.PHASH) == expected
+    assert nearest(_views(pack(queries, 64)), pack(values, 64), Algorithm.PHASH) == expected
+
+
+def _views(values: Words, further: Sequence[int] = ()) -> Views:
+    return Views(values, np.array(further, np.uint16)) if further else Views.as_near(values)
+
+
+def test_a_value_that_is_asked_within_less_is_further_away() -> None:
+    queries = _views(pack([0b1111, 0b1], 64), [0, 5])
+    assert nearest(queries, pack([0], 64), Algorithm.PHASH) == (4, 4)
+    assert nearest(queries, pack([0b11111111], 64), Algorithm.PHASH) == (4, 4)
+    assert nearest(_views(pack([0b1], 64), [5]), pack([0], 64), Algorithm.PHASH) == (6, 6)
 
 
 def test_all_of_256_bits_may_differ() -> None:
     none, every = np.zeros((1, 4), np.uint64), np.full((1, 4), 2**64 - 1, np.uint64)
-    assert nearest(none, every, Algorithm.PDQ) == (256, 256)
-    assert nearest(none, every, Algorithm.PHASH256) == (256 + SPARSE_MARGIN, 256 + SPARSE_MARGIN)
+    assert nearest(_views(none), every, Algorithm.PDQ) == (256, 256)
+    assert nearest(_views(none), every, Algorithm.PHASH256) == (256 + SPARSE_MARGIN, 256 + SPARSE_MARGIN)
 
 
 def test_two_processes_find_what_one_does_in_the_same_order() -> None:
@@ -166,5 +215,6 @@ def test_two_processes_find_what_one_does_in_the_same_order() -> None:
         else:
             assert isinstance(other, Sample)
             np.testing.assert_array_equal(one.distances, other.distances)
-            np.testing.assert_array_equal(one.asked[Algorithm.PDQ], other.asked[Algorithm.PDQ])
+            np.testing.assert_array_equal(one.asked[Algorithm.PDQ].values, other.asked[Algorithm.PDQ].values)
+            np.testing.assert_array_equal(one.matched, other.matched)
     assert isinstance(together[8], Unfit)

@@ -11,9 +11,8 @@ from PIL import Image
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Limits
 from hashdb.hashing.algorithms import imagehash_signal
-from hashdb.hashing.pictures import Picture, read_picture
+from hashdb.hashing.pictures import REDUCED, Picture, read_picture
 from hashdb.hashing.windows import (
-    REDUCED,
     WHOLE,
     Window,
     coefficients,

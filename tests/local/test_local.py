@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,15 +15,17 @@ from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberSta
 from hashdb.domain.contributions import Amendment, Media
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.matching.matches import Query
-from hashdb.domain.matching.suggestions import TEST_SIGNALS
+from hashdb.domain.matching.matches import Order, Query
+from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Kind
 from hashdb.errors import InvalidInput, NoCopy
 from hashdb.local import LocalIndex
+from hashdb.local.syncing import FILE
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
-from tests.builders import contributed, draft, member_with, near, query, signal
+from tests.builders import clip, contributed, draft, member_with, near, query, signal, signature, video
 from tests.local.conftest import Service
 
 PHASH, PHASH256 = Algorithm.PHASH, Algorithm.PHASH256
@@ -95,6 +99,50 @@ def test_a_copy_answers_every_query_as_the_service_does(service: Service, index:
     index.sync(service.client)
     assert index.match(mixed(2)) == service.client.match(mixed(2))
     assert len(index) == sum(one.status == "active" for one in service.client.contributions())
+
+
+def test_a_copy_verifies_as_the_service_does(service: Service, index: LocalIndex) -> None:
+    whole, part = signal(1), signal(2, PHASH256)
+    own = (signature(1), signature(1, Kind.COLOUR))
+    contributed(
+        service.db, service.actor, draft(whole, part, signatures=own), draft(near(whole, 8), signatures=own[:1])
+    )
+    index.sync(service.client)
+    views = {"mirror": (near(part, 6),)}
+    asked = [
+        Query((near(whole, 4),), transforms=views, signatures={"whole": own, "mirror": (signature(3),)}),
+        Query((near(whole, 4),), transforms=views, signatures={"whole": own}, order=Order.SCORE, min_score=1.0),
+        Query((near(whole, 4),), min_score=9.0),
+    ]
+    answer = service.client.match(asked)
+    assert index.match(asked) == answer
+    first = answer.results[0].matches[0]
+    assert first.evidence is not None
+    assert (first.evidence.views, first.evidence.detail, first.evidence.colour) == (("whole", "mirror"), 0.0, 0.0)
+    contributions.erase(service.db, COMMAND_LINE, 1)
+    index.sync(service.client)
+    assert index.match(asked) == service.client.match(asked)
+
+
+def test_a_copy_without_signatures_goes_on_until_it_is_made_anew(
+    service: Service, index: LocalIndex, folder: Path
+) -> None:
+    contributed(service.db, service.actor, draft(1, signatures=(signature(1),)), video(2, 3))
+    index.sync(service.client)
+    with closing(sqlite3.connect(next(folder.glob("copy-*")) / FILE)) as tables:
+        # As the version before made them.
+        tables.execute("DROP TABLE signatures")
+        tables.execute("ALTER TABLE signals DROP COLUMN place")
+        tables.execute("PRAGMA user_version = 2")
+        tables.commit()
+    asked = [Query((near(signal(1), 2),), signatures={"whole": (signature(1),)}), clip(2, 3), Query((signal(3),))]
+    with LocalIndex(folder, service.clock) as old:
+        results = old.match(asked).results
+        assert [[match.contribution for match in result.matches] for result in results] == [[1], [2], [2]]
+        assert results[0].matches[0].evidence is not None
+        assert results[0].matches[0].evidence.detail is None
+        old.sync(service.client)
+        assert old.match(asked) == service.client.match(asked)
 
 
 def test_many_matches_are_cut_as_the_service_cuts_them(service: Service, index: LocalIndex) -> None:

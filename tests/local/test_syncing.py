@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.errors import CopyInUse, NoCopy, ServiceUnreachable
 from hashdb.index.folder import lock_folder
 from hashdb.index.tiered import ARRAY
 from hashdb.local import LocalIndex, syncing
 from hashdb.local.syncing import CURRENT, FILE, INDEX
 from hashdb.service.contributions import contributions
+from hashdb.service.matching import seeds
 from tests.builders import contributed, draft, query
 from tests.local.conftest import Service
 
@@ -146,3 +148,19 @@ def test_changes_come_as_they_are_made_while_one_waits(service: Service, folder:
         fill(service, 0, 3)
         assert sync.catch_up(wait=1) == 3
         assert (sync.count(), sync.state.seq) == (3, service.client.changes(0).checkpoint)
+
+
+def test_who_follows_learns_of_a_new_seed_within_minutes(service: Service, folder: Path) -> None:
+    with syncing(folder, service.client, clock=service.clock) as sync:
+        sync.catch_up()
+        assert [*sync.state.seeds] == []
+        seeds.rotate(service.db, COMMAND_LINE)
+        for minutes, known in ((1, 0), (5, 1)):
+            service.clock.go(minutes=minutes)
+            sync.catch_up()
+            assert len(sync.state.seeds) == known
+        seeds.rotate(service.db, COMMAND_LINE)
+        # A clock that was set back does not stop it.
+        service.clock.go(hours=-1)
+        sync.catch_up()
+        assert [seed.id for seed in sync.state.seeds] == [2, 1]

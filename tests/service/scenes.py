@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberKind, MemberStatus, Scope
 from hashdb.domain.accounts.users import ProviderIdentity, Role, UserChange, UserDraft, UserStatus
-from hashdb.domain.contributions import Amendment, IdempotencyKey
+from hashdb.domain.contributions import Addition, Amendment, IdempotencyKey
 from hashdb.domain.jobs import JobStatus
 from hashdb.domain.ledger.records import ExpectedRecords
 from hashdb.domain.matching.benign import BenignDraft
@@ -25,16 +25,16 @@ from hashdb.errors import NotAuthenticated, SignInRefused
 from hashdb.service import HashDB
 from hashdb.service.accounts import members, sessions, users
 from hashdb.service.background import Task
-from hashdb.service.contributions import contributions, expiry
+from hashdb.service.contributions import additions, contributions, expiry
 from hashdb.service.ledger import checkpoints, verification
 from hashdb.service.ledger.records import unlike_log
 from hashdb.service.ledger.signing import Signing
-from hashdb.service.matching import benign, matches
+from hashdb.service.matching import benign, matches, seeds
 from hashdb.service.review import cases, incidents, opinions
 from hashdb.service.sharing import deliveries, feed, webhooks
 from hashdb.service.stats import counts, overviews, reports
 from hashdb.store import Transaction
-from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal, video
+from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal, signature, video
 
 PASSWORD = "correct horse battery staple"
 CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")
@@ -57,8 +57,14 @@ class Scene:
         db = self.db
         soon = NOON + timedelta(hours=1)
         contributed(db, alpha, *map(draft, range(10, 20)), draft(20, expires_at=soon, severity=1))
-        contributed(db, gamma, draft(30), video(31, 32, 33, 33, signals=(signal(31, Algorithm.MD5),)))
+        contributed(
+            db,
+            gamma,
+            draft(30, signatures=(signature(30),)),
+            video(31, 32, 33, 33, signals=(signal(31, Algorithm.MD5),)),
+        )
         contributions.amend(db, alpha, 1, Amendment(severity=4, labels=("recruitment",), basis="terms"))
+        additions.add_one(db, alpha, Addition(1, (signal(10), signal(40))))
         contributions.withdraw(db, alpha, 2, "removal_reversed")
         contributions.erase(db, alpha, 3)
         opinions.give(db, beta, 4, DISPUTES)
@@ -80,6 +86,9 @@ class Scene:
         members.change(db, beta_of(db), 1, MemberChange(status=MemberStatus.SUSPENDED))
         self.clock.go(hours=2)
         contributions.emit_pending(db)
+        seeds.start(db)
+        seeds.rotate(db, COMMAND_LINE)
+        seeds.retire(db, COMMAND_LINE, 1)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -104,6 +104,11 @@ RIGHTS = {
     "PATCH /v1/contributions/<id>": Rights(
         CONTRIBUTE, sends={"severity": 2}, of="contribution", foreign=NOBODY, otherwise=403
     ),
+    "POST /v1/contributions/<id>/signals": Rights(
+        CONTRIBUTE, 422, {"signals": [pdq(906)]}, of="contribution", foreign=NOBODY, otherwise=403
+    ),
+    "POST /v1/contributions/signals": Rights(CONTRIBUTE, 422, {"contributions": [{"id": 1, "signals": [pdq(906)]}]}),
+    "POST /v1/contributions/lookups": Rights(CONTRIBUTE, sends={"signals": [pdq(906)]}),
     "POST /v1/contributions/<id>/withdrawal": Rights(
         CONTRIBUTE, sends={"reason": "other"}, of="contribution", foreign=NOBODY, otherwise=403
     ),

@@ -18,6 +18,9 @@ READING = {"GET", "HEAD", "OPTIONS"}
 OTHERWISE = {
     "contributions.create_contributions": "by contribution, up to a thousand in a request; and the member's limit",
     "contributions.contribute_pictures": "by contribution; and pictures wait to be hashed",
+    "contributions.add_signals": "by contribution",
+    "contributions.add_signals_to_many": "by contribution",
+    "contributions.look_up_contributions": "it writes nothing",
     "hma.add_content": "by contribution",
     "hma.add_signal": "by contribution",
     "stopncii.submit": "by contribution",

@@ -51,6 +51,7 @@ def test_every_error_that_a_service_raises_has_a_status() -> None:
         (errors.MethodNotAllowed("GET, HEAD"), 405, {"Allow": "GET, HEAD"}),
         (errors.AlreadyWithdrawn(3), 409, {}),
         (errors.NotActive(3, "expired"), 409, {}),
+        (errors.UnderReview(3), 409, {}),
         (errors.AlreadyDecided(3), 409, {}),
         (errors.RetiredKept(3), 409, {}),
         (errors.FeedRestarted("9f3c"), 410, {}),

@@ -28,11 +28,12 @@ from hashdb.domain.contributions import (
     Standing,
     Status,
 )
-from hashdb.domain.matching.matches import Answer, FrameMatch, Match, Query, Result
+from hashdb.domain.matching.matches import Answer, Evidence, FrameMatch, Match, Order, Query, Result
 from hashdb.domain.matching.segments import Covered, Segment
 from hashdb.domain.review.cases import Case, Cause, Decision, Opinion, OpinionDraft, Stance
 from hashdb.domain.sharing.feed import Change, Changes, Gone
 from hashdb.domain.signals import DIGESTS, Algorithm, Signal
+from hashdb.domain.signatures import WHOLE, Kind, Signature
 from hashdb.wire import ValidationContext
 from tests.builders import NOON, RULES
 
@@ -65,6 +66,13 @@ def usual_signals(draw: st.DrawFn) -> Signal:
 signals = st.sampled_from(Algorithm).flatmap(_signal)
 
 
+def _signature(kind: Kind) -> st.SearchStrategy[Signature]:
+    return st.builds(Signature, st.just(kind), st.binary(min_size=kind.octets, max_size=kind.octets))
+
+
+_signatures = st.lists(st.sampled_from(Kind).flatmap(_signature), max_size=2, unique=True).map(tuple)
+
+
 def _codes(kind: str, least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
     known: tuple[str, ...] = getattr(RULES.vocabulary, kind)
     return st.lists(st.sampled_from(known), min_size=least, max_size=5, unique=True).map(tuple)
@@ -95,6 +103,7 @@ drafts = st.builds(
     notified_at=st.none() | _past,
     reference=st.none() | texts,
     expires_at=st.none() | _future,
+    signatures=_signatures,
 )
 
 amendments = st.builds(
@@ -134,6 +143,7 @@ _whole = st.builds(
     erased=st.booleans(),
     masked=st.integers(0, 64),
     changed_at=st.none() | moments,
+    signatures=_signatures,
 )
 
 
@@ -164,6 +174,12 @@ queries = st.builds(
     signals=st.lists(usual_signals(), min_size=1, max_size=4, unique=True).map(tuple),
     id=st.none() | opaque,
     radius=_radii,
+    transforms=st.dictionaries(
+        st.sampled_from(["mirror", "tilt-left"]), st.just((Signal(Algorithm.PHASH, 2**32 - 1),))
+    ),
+    signatures=st.just({}) | st.builds(lambda signatures: {WHOLE: signatures}, _signatures),
+    min_score=st.none() | st.integers(0, 200).map(lambda tenths: tenths / 10),
+    order=st.sampled_from(Order),
 )
 
 _seconds = st.integers(0, 86_400_000).map(lambda milliseconds: milliseconds / 1000)
@@ -173,6 +189,8 @@ _stretches = st.tuples(_seconds, _seconds)
 _bits = st.none() | st.integers(0, 256)
 _segments = st.builds(Segment, _stretches, _stretches, _seconds, _counts, _counts, _bits, _transforms)
 _found = st.builds(FrameMatch, _seconds, st.dictionaries(st.sampled_from(Algorithm), _bits, min_size=1))
+_halves = st.sampled_from([0.0, 0.5])
+_views = st.lists(st.sampled_from([WHOLE, "mirror"]), unique=True).map(tuple)
 _matches = st.builds(
     Match,
     contribution=ids,
@@ -189,6 +207,8 @@ _matches = st.builds(
     covered=st.none() | st.builds(Covered, st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from([0.5, 0.125])),
     at=st.lists(_seconds, max_size=3).map(tuple),
     frames=st.lists(_found, max_size=2).map(tuple),
+    score=st.none() | st.sampled_from([0.0, 6.5, 20.0]),
+    evidence=st.none() | st.builds(Evidence, _views, st.none() | _halves, st.none() | _halves),
 )
 _results = st.builds(
     Result,

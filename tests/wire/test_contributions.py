@@ -10,22 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Receipt
-from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, InvalidInput, MalformedRequest
 from hashdb.wire import read
 from hashdb.wire.contributions import (
     AmendmentIn,
     ContributionOut,
     ContributionsIn,
-    PictureOut,
-    PicturesOut,
     ReceiptOut,
     WithdrawalIn,
     read_drafts,
     read_metadata,
 )
 from tests.builders import signal
-from tests.wire.strategies import TERMS, amendments, contributions, drafts, receipts, signals
+from tests.wire.strategies import TERMS, amendments, contributions, drafts, receipts
 
 
 def _said(**fields: Any) -> dict[str, Any]:
@@ -234,11 +231,3 @@ def test_metadata_that_is_not_json_is_malformed(text: str) -> None:
 
 def test_a_fault_reads_as_a_sentence() -> None:
     assert str(Fault("contributions[3].labels", "is required")) == "contributions[3].labels: is required"
-
-
-@given(st.lists(signals), st.none() | st.integers(0, 100))
-def test_a_picture_comes_back(found: list[Signal], quality: int | None) -> None:
-    picture = PictureOut.model_construct(signals=found, quality=quality)
-    text = PicturesOut.model_construct(pictures=[picture]).json_text()
-    assert json.loads(text) == {"pictures": [{"signals": [str(signal) for signal in found], "quality": quality}]}
-    assert PicturesOut.model_validate_json(text).pictures == [picture]

@@ -8,7 +8,8 @@ import pytest
 
 from hashdb.domain.jobs import JobStatus
 from hashdb.errors import Fault, ServiceError, UnreadablePicture
-from hashdb.wire.contributions import PicturesOut, ReceiptOut
+from hashdb.wire.contributions import ReceiptOut
+from hashdb.wire.files import PicturesOut
 from hashdb.wire.jobs import JobOut, read_job
 from hashdb.wire.matching import AnswerOut
 from hashdb.wire.problems import problem

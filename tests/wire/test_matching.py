@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Query, Result
+from hashdb.domain.rules import SIGNALS_OF_TRANSFORMS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import HashDBError, InvalidInput
 from hashdb.wire import ValidationContext, read
 from hashdb.wire.matching import (
-    LINES,
     AnswerOut,
     BenignIn,
     BenignOut,
@@ -25,11 +25,10 @@ from hashdb.wire.matching import (
     QueryIn,
     _read_plain,
     answer_text,
-    format_lines,
-    parse_lines,
+    in_requests,
     read_queries,
 )
-from tests.builders import signal
+from tests.builders import signal, signature
 from tests.wire.strategies import TERMS, answers, ids, moments, queries, signals, texts, usual_signals
 
 _PDQ = str(signal(1))
@@ -117,12 +116,20 @@ def test_transforms_of_a_query_come_back() -> None:
     assert read_queries(QueriesIn.from_domain([sent]).model_dump_json(exclude_unset=True).encode(), TERMS) == (sent,)
 
 
-def test_a_query_without_transforms_does_not_speak_of_them() -> None:
-    assert "transforms" not in QueriesIn.from_domain([Query((signal(1),))]).model_dump_json(exclude_unset=True)
+def test_a_query_speaks_of_what_a_service_of_0_1_0_knows_unless_it_asks_for_more() -> None:
+    sent = json.loads(QueriesIn.from_domain([Query((signal(1),))]).model_dump_json(exclude_unset=True))
+    assert sent == {"queries": [{"id": None, "signals": [_PDQ], "radius": {}}]}
+
+
+def test_queries_with_many_signatures_are_sent_in_several_requests() -> None:
+    many = tuple(signature(seed) for seed in range(8))
+    views = {f"view-{number}": (signal(number),) for number in range(7)}
+    asked = Query((signal(9),), transforms=views, signatures=dict.fromkeys(("whole", *views), many))
+    assert [len(part) for part in in_requests([asked] * 100)] == [62, 38]
 
 
 def test_faults_of_transforms_are_told() -> None:
-    many = [str(signal(seed)) for seed in range(65)]
+    many = [str(signal(seed)) for seed in range(SIGNALS_OF_TRANSFORMS + 1)]
     assert list(_faults({"signals": [_PDQ], "transforms": {"mirror": ["ahash:0123456789abcdef"]}})) == [
         "queries[0].transforms.mirror[0]"
     ]
@@ -180,40 +187,6 @@ def test_every_fault_is_told_at_its_field(fields: dict[str, Any], at: list[str])
 
 def test_a_signal_that_may_not_be_contributed_may_be_benign() -> None:
     assert read(BenignIn, '{"signals": ["phash:0000000000000000"]}', TERMS).to_domain().signals[0].value == 0
-
-
-SIGNALS = st.builds(Signal, st.just(Algorithm.PHASH), st.integers(0, 2**64 - 1))
-SIDES = st.dictionaries(
-    st.sampled_from(["", "mirror", "turned left"]), st.lists(SIGNALS, min_size=1, unique=True).map(tuple), min_size=1
-)
-
-
-@given(SIDES)
-def test_what_was_spelled_is_read_again(sides: dict[str, tuple[Signal, ...]]) -> None:
-    assert parse_lines(format_lines(sides)) == sides
-
-
-def test_people_paste_as_they_like() -> None:
-    one, other = signal(1), signal(2)
-    text = f"  {str(one).upper()}\r\n\n{other}, mirror {one}\n{one}"
-    assert parse_lines(text) == {"": (one, other), "mirror": (one,)}
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("", "are required"),
-        (" \n ", "are required"),
-        ("pdq:12", "line 1: pdq needs 64 hex digits, got 2"),
-        (f"{signal(1)}\nnonsense", "line 2: must be algorithm:hex"),
-        (f"{'x' * 41} {signal(1)}", "line 1: the word before the signal"),
-        ("\n" * LINES + str(signal(1)), "must be at most"),
-    ],
-)
-def test_what_is_wrong_is_told_with_its_line(text: str, told: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        parse_lines(text)
-    assert any(fault.at == "signals" and told in fault.reason for fault in caught.value.faults)
 
 
 _ID_AND_RADIUS = {"queries": [{"id": "an-id", "signals": [_PDQ, str(signal(2))], "radius": {}}]}

@@ -1,18 +1,21 @@
-"""A video that a person pastes into the match debugger."""
+"""What a person pastes into the match debugger."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.wire import ValidationContext
-from hashdb.wire.pasted import parse_video
-from tests.builders import NOON, RULES, signal
+from hashdb.wire.pasted import LINES as MOST_LINES
+from hashdb.wire.pasted import format_lines, format_query, parse_lines, parse_query, parse_video
+from tests.builders import NOON, RULES, signal, signature
 
 RULED = ValidationContext(RULES, NOON)
 FRAMES = [
@@ -72,3 +75,52 @@ def test_what_is_wrong_with_a_video_is_told_at_the_field(pasted: str, wrong: str
         parse_video(pasted, RULED)
     assert {fault.at for fault in refused.value.faults} == {"signals"}
     assert wrong in str(refused.value)
+
+
+SIGNALS = st.builds(Signal, st.just(Algorithm.PHASH), st.integers(0, 2**64 - 1))
+SIDES = st.dictionaries(
+    st.sampled_from(["", "mirror", "turned left"]), st.lists(SIGNALS, min_size=1, unique=True).map(tuple), min_size=1
+)
+
+
+@given(SIDES)
+def test_what_was_spelled_is_read_again(sides: dict[str, tuple[Signal, ...]]) -> None:
+    assert parse_lines(format_lines(sides)) == sides
+
+
+def test_signatures_are_pasted_as_signals_are() -> None:
+    query = Query(
+        (signal(1),),
+        transforms={"mirror": (signal(2),)},
+        signatures={"whole": (signature(1),), "mirror": (signature(2),)},
+    )
+    assert parse_query(format_query(query)) == query
+    assert parse_query(f"{signature(1)}, {signal(1)}") == Query((signal(1),), signatures={"whole": (signature(1),)})
+    assert parse_query(f"whole {signal(1)}, {signal(2)}, {signal(1)}") == Query((signal(2), signal(1)))
+    with pytest.raises(InvalidInput, match="line 2: detail needs 256 hex digits, got 2"):
+        parse_query(f"{signal(1)}\ndetail:00")
+    with pytest.raises(InvalidInput, match="must be at most 64 signatures"):
+        parse_query("\n".join([str(signal(1)), *(str(signature(seed)) for seed in range(65))]))
+
+
+def test_people_paste_as_they_like() -> None:
+    one, other = signal(1), signal(2)
+    text = f"  {str(one).upper()}\r\n\n{other}, mirror {one}\n{one}"
+    assert parse_lines(text) == {"": (one, other), "mirror": (one,)}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "are required"),
+        (" \n ", "are required"),
+        ("pdq:12", "line 1: pdq needs 64 hex digits, got 2"),
+        (f"{signal(1)}\nnonsense", "line 2: must be algorithm:hex"),
+        (f"{'x' * 41} {signal(1)}", "line 1: the word before the signal"),
+        ("\n" * MOST_LINES + str(signal(1)), "must be at most"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(text: str, told: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_lines(text)
+    assert any(fault.at == "signals" and told in fault.reason for fault in caught.value.faults)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.domain.frames import Frame
-from hashdb.domain.matching.suggestions import contribution_of_test_item
+from hashdb.domain.matching.testing import contribution_of_test_item
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput, MalformedRequest, TooLarge
 from hashdb.wire.contributions import ContributionsIn, read_drafts, visible_fields

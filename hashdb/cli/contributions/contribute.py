@@ -33,6 +33,7 @@ from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Draft, Media, Recorded
 from hashdb.domain.signals import Profile
+from hashdb.domain.signatures import WHOLE
 from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Mode
 from hashdb.settings import Settings
@@ -129,11 +130,14 @@ def contribute_command(
     bar, advance = progress_bar("contributing", len(files))
     failed = []
     with done, Client.from_environment() as client, bar, print_json_array(as_json) as add, ExitStack() as stack:
-        algorithms = tuple(client.me().algorithms)
+        me = client.me()
         done.report(already_done, add if as_json else None)
-        hashed = stack.enter_context(closing(hash_all(files, algorithms, settings, mode, jobs, fast=fast)))
+        hashing = hash_all(files, tuple(me.algorithms), settings, mode, jobs, seeds=me.seeds, fast=fast)
+        hashed = stack.enter_context(closing(hashing))
         outcomes = map(check_quality, hashed)
-        for outcome, recorded in send_in_batches(list(files), outcomes, partial(_send, client, template)):
+        for outcome, recorded in send_in_batches(
+            list(files), outcomes, partial(_send, client, template, signed=bool(me.signatures))
+        ):
             advance()
             if recorded is not None:
                 done.record(outcome.path, recorded.contribution.id)
@@ -146,10 +150,13 @@ def contribute_command(
     return print_failures(failed)
 
 
-def _send(client: Client, template: Draft, batch: list[Outcome]) -> list[Recorded | None]:
+def _send(client: Client, template: Draft, batch: list[Outcome], *, signed: bool) -> list[Recorded | None]:
     drafts = {
         position: _draft(template, outcome) for position, outcome in enumerate(batch) if outcome.hashed is not None
     }
+    if not signed:
+        # A service of version 0.1.0 refuses signatures.
+        drafts = {position: replace(draft, signatures=()) for position, draft in drafts.items()}
     recorded: dict[int, Recorded] = {}
     while drafts and not recorded:
         try:
@@ -176,7 +183,9 @@ def _faults_by_position(error: InvalidInput, positions: Sequence[int]) -> dict[i
 
 def _draft(template: Draft, outcome: Outcome) -> Draft:
     assert outcome.hashed is not None
-    draft = replace(template, signals=outcome.hashed.signals, quality=outcome.hashed.quality)
+    hashed = outcome.hashed
+    own = dict(hashed.signatures).get(WHOLE, ())
+    draft = replace(template, signals=hashed.signals, quality=hashed.quality, signatures=own)
     if not outcome.frames:
         return draft
     media = Media.VIDEO if draft.media is Media.IMAGE else draft.media

@@ -100,13 +100,15 @@ def import_command(
     """
     report, format = Report(str(file), as_json), Format(form) if form else Format.of(file)
     with Client.from_environment() as client, _open_seekable(file) as lines:
-        context = ValidationContext(client.me().rules(), datetime.now(UTC), imported=True)
+        me = client.me()
+        context = ValidationContext(me.rules(), datetime.now(UTC), imported=True)
 
         def drafts() -> Iterator[tuple[int, Draft]]:
             lines.seek(0)
-            return _drafts(
-                read_rows(lines, format, Algorithm(algorithm) if algorithm else None), labels, context, report
-            )
+            rows = read_rows(lines, format, Algorithm(algorithm) if algorithm else None)
+            for line, draft in _drafts(rows, labels, context, report):
+                # A service of version 0.1.0 refuses signatures.
+                yield line, draft if me.signatures else replace(draft, signatures=())
 
         if dry_run or not skip_faulty:
             bar, advance = progress_counter("checking")

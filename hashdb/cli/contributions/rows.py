@@ -20,7 +20,7 @@ from hashdb.wire.sharing.vpdq import read_vpdq
 
 FIELDS = tuple(field.name for field in fields(Draft))
 """The columns, in the order in which `hashdb export` writes them."""
-LISTS = frozenset({"signals", "labels", "context"})
+LISTS = frozenset({"signals", "signatures", "labels", "context"})
 _NUMBERS = frozenset({"quality", "severity"})
 _JSON_CELLS = frozenset({"frames", "duration"})
 _CELL = 64 * 1024 * 1024

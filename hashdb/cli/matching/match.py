@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,9 @@ from hashdb.cli.options import Radius
 from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.matching.segments import Segment
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.rules import SIGNALS_AN_ITEM
+from hashdb.domain.seeds import Seed
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.settings import Settings
@@ -53,7 +56,7 @@ from hashdb.settings import Settings
 @click.option(
     "--transforms",
     is_flag=True,
-    help="Also match each picture mirrored, rotated, straightened, and without borders or caption bands.",
+    help="Also match each picture mirrored, rotated, straightened, inverted, unframed, and its panels.",
 )
 @click.option("--local", is_flag=True, help="Match in the local copy that `hashdb sync` keeps, without the service.")
 @state_option
@@ -81,14 +84,14 @@ def match_command(
     bar, advance = progress_bar("matching", len(files))
     failed = []
     with ExitStack() as stack:
-        algorithms, match = stack.enter_context(_open_copy(settings) if local else _connect())
+        algorithms, seeds, match = stack.enter_context(_open_copy(settings) if local else _connect())
         stack.enter_context(done)
         stack.enter_context(bar)
         add = stack.enter_context(print_json_array(as_json))
         done.report(already_done, add if as_json else None)
         mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
         outcomes = stack.enter_context(
-            closing(hash_all(files, algorithms, settings, mode, jobs, interval=QUERY_INTERVAL, fast=fast))
+            closing(hash_all(files, algorithms, settings, mode, jobs, seeds=seeds, interval=QUERY_INTERVAL, fast=fast))
         )
         for outcome, result in send_in_batches(list(files), outcomes, partial(_match_batch, match, dict(radii))):
             advance()
@@ -105,8 +108,8 @@ def match_command(
 
 _TIMES = 5
 
-Matcher = tuple[tuple[Algorithm, ...], Callable[[Sequence[Query]], Answer]]
-"""The algorithms in use, and the function that answers queries."""
+Matcher = tuple[tuple[Algorithm, ...], tuple[Seed, ...], Callable[[Sequence[Query]], Answer]]
+"""The algorithms and the seeds in use, and the function that answers queries."""
 
 
 @contextmanager
@@ -115,7 +118,20 @@ def _connect() -> Iterator[Matcher]:
     from hashdb.client import Client
 
     with Client.from_environment() as client:
-        yield tuple(client.me().algorithms), client.match
+        me = client.me()
+        match = client.match if me.signatures else lambda queries: client.match(list(map(for_version_0_1_0, queries)))
+        yield tuple(me.algorithms), me.seeds, match
+
+
+def for_version_0_1_0(query: Query) -> Query:
+    """The query with what a service of version 0.1.0 takes: no signatures, and 64 signals of transforms at most."""
+    transforms: dict[str, tuple[Signal, ...]] = {}
+    left = SIGNALS_AN_ITEM
+    for name, signals in query.transforms.items():
+        if kept := signals[:left]:
+            transforms[name] = kept
+            left -= len(kept)
+    return replace(query, transforms=transforms, signatures={})
 
 
 @contextmanager
@@ -123,7 +139,7 @@ def _open_copy(settings: Settings) -> Iterator[Matcher]:
     from hashdb.local import LocalIndex
 
     with LocalIndex(settings.home / "local") as index:
-        yield index.rules.algorithms, index.match
+        yield index.rules.algorithms, index.seeds, index.match
         click.echo(f"hashdb: the local copy is {format_age(index.age)} old (event {index.checkpoint})", err=True)
 
 
@@ -145,6 +161,7 @@ def _match_batch(
             outcome.hashed.signals,
             radius=radii,
             transforms=dict(outcome.hashed.transforms),
+            signatures=dict(outcome.hashed.signatures),
             frames=outcome.domain_frames(),
             duration=outcome.duration,
         )
@@ -175,7 +192,9 @@ def format_match(match: Match) -> str:
     transform = "" if match.transform is None or match.segments else f" ({match.transform})"
     labels = " ".join(match.labels)
     how = "; ".join(_how(match))
-    return f"contribution {match.contribution}{transform}: {how}; {labels}{severity}, {match.standing}"
+    # Of a match that is not verified, the score says no more than the distances.
+    score = "" if match.score is None or match.evidence is None else f"score {match.score:.1f}, "
+    return f"contribution {match.contribution}{transform}: {how}; {score}{labels}{severity}, {match.standing}"
 
 
 def _how(match: Match) -> Iterator[str]:
@@ -222,6 +241,7 @@ _FORMS = {"signals": "a line for each file, with its hashes", "vpdq": "the lines
     examples=(
         "hashdb hash photo.jpg",
         "hashdb hash --algorithm pdq --json photos/",
+        "hashdb hash --transforms --json upload.jpg",
         "hashdb hash --format vpdq clip.mp4 > clip.txt",
     ),
 )
@@ -234,6 +254,11 @@ _FORMS = {"signals": "a line for each file, with its hashes", "vpdq": "the lines
     help="Compute only this algorithm; may be repeated. By default, those of HASHDB_ALGORITHMS.",
 )
 @click.option("--format", "form", type=Choice(_FORMS), default="signals", show_default=True, help="Format.")
+@click.option(
+    "--transforms",
+    is_flag=True,
+    help="With --json: also print the hashes of altered forms of each picture, and signatures, for a query.",
+)
 @state_option
 @jobs_option
 @fast_option
@@ -242,6 +267,7 @@ def hash_command(
     paths: tuple[Path, ...],
     names: tuple[str, ...],
     form: str,
+    transforms: bool,
     state: Path | None,
     jobs: int | None,
     fast: bool,
@@ -253,15 +279,18 @@ def hash_command(
     """
     settings = Settings.read()
     if form == "vpdq":
-        if as_json or names or fast or state is not None or len(files := find_pictures(paths)) != 1:
-            raise click.UsageError("--format vpdq takes one video, and no --algorithm, --fast, --state or --json")
+        if as_json or names or fast or transforms or state is not None or len(files := find_pictures(paths)) != 1:
+            raise click.UsageError("--format vpdq takes one video, and no other option but --jobs")
         return _print_vpdq(files, settings)
+    if transforms and not as_json:
+        raise click.UsageError("--transforms needs --json")
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
-    done = StateFile(state, "hash")
+    done = StateFile(state, "hash transforms" if transforms else "hash")
     files, already_done = done.split(find_pictures(paths))
     bar, advance = progress_bar("hashing", len(files))
     failed = []
-    hashed = hash_all(files, algorithms, settings, jobs=jobs, fast=fast)
+    mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
+    hashed = hash_all(files, algorithms, settings, mode, jobs, fast=fast)
     with done, bar, print_json_array(as_json) as add, closing(hashed) as outcomes:
         done.report(already_done, add if as_json else None)
         for outcome in outcomes:
@@ -313,4 +342,7 @@ def _hashes_to_json(outcome: Outcome) -> dict[str, object]:
         ]
     if outcome.incomplete is not None:
         item["incomplete"] = outcome.incomplete
+    for name in ("transforms", "signatures"):
+        if by_view := getattr(outcome.hashed, name):
+            item[name] = {view: list(map(str, values)) for view, values in by_view}
     return item

@@ -20,6 +20,7 @@ import click
 from hashdb.cli.output import escape_controls
 from hashdb.domain.frames import MAX_SECONDS, Frame
 from hashdb.domain.rules import quality_fault
+from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, Mode, hash_file, open_regular, read_file
@@ -101,6 +102,7 @@ def hash_all(
     mode: Mode = Mode.PLAIN,
     jobs: int | None = None,
     *,
+    seeds: Sequence[Seed] = (),
     interval: float = INTERVAL,
     fast: bool = False,
 ) -> Generator[Outcome, None, None]:
@@ -111,19 +113,20 @@ def hash_all(
     """
     threads = min(jobs or os.cpu_count() or 1, max(1, len(paths)))
     # A file's head is read only when its turn comes: it says whether the file is a picture or a video.
-    order, some, others = tee(((item, item[1] is None and _is_video(item[0])) for item in paths.items()), 3)
+    order, some, others = tee(((item, item[1] is None and is_video_file(item[0])) for item in paths.items()), 3)
     videos = (item for item, is_video in some if is_video)
     pictures = (item for item, is_video in others if not is_video)
     in_processes = len(paths) >= _WORKERS_FROM
     with (
         closing(_hash_videos(videos, algorithms, settings, mode, threads, interval=interval, fast=fast)) as of_videos,
-        closing(_hash_pictures(pictures, algorithms, settings, mode, threads, in_processes)) as of_pictures,
+        closing(_hash_pictures(pictures, algorithms, settings, mode, threads, in_processes, seeds)) as of_pictures,
     ):
         for _, is_video in order:
             yield next(of_videos if is_video else of_pictures)
 
 
-def _is_video(path: Path) -> bool:
+def is_video_file(path: Path) -> bool:
+    """Whether the file begins as a video does; False if it cannot be read."""
     try:
         with open_regular(path) as file:
             return is_video(file)
@@ -186,6 +189,7 @@ def _hash_pictures(
     mode: Mode,
     threads: int,
     in_processes: bool,
+    seeds: Sequence[Seed],
 ) -> Generator[Outcome, None, None]:
     """The outcome of each picture, in order; as many as `threads` are hashed at a time.
 
@@ -194,7 +198,7 @@ def _hash_pictures(
     """
     limits = Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
     if not in_processes:
-        hash_path = partial(_hash_one, lambda path: hash_file(path, algorithms, limits, mode))
+        hash_path = partial(_hash_one, lambda path: hash_file(path, algorithms, limits, mode, seeds))
         yield from _hash_in_threads(items, threads, hash_path)
         return
 
@@ -205,7 +209,7 @@ def _hash_pictures(
         return read_file(path, limits)
 
     pool = [Worker(settings.media_seconds, settings.media_memory, limits) for _ in range(threads)]
-    for (path, _), hashed in hash_in_order(pool, items, read, algorithms, mode):
+    for (path, _), hashed in hash_in_order(pool, items, read, algorithms, mode, seeds):
         if isinstance(hashed, UnreadablePicture):
             yield Outcome(path, None, str(hashed))
         else:

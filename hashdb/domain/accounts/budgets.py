@@ -56,7 +56,7 @@ class Budget(StrEnum):
 
 _BUDGETS = {
     Budget.QUERIES: (10_000_000, _DAY, "queries a day"),
-    Budget.SIGNALS: (100_000_000, _DAY, "signals of queries a day"),
+    Budget.SIGNALS: (1_000_000_000, _DAY, "signals of queries a day"),
     Budget.SHORT_SIGNALS: (100_000, _DAY, "64-bit signals a day beyond the 256-bit ones of the same query"),
     Budget.CONTRIBUTIONS: (10_000_000, _DAY, "contributions sent a day"),
     Budget.OPINIONS: (600, _HOUR, "opinions an hour"),

@@ -82,6 +82,8 @@ class Action(StrEnum):
     WEBHOOK_DISABLED = "webhook.disabled"
     SETTINGS_CHANGED = "settings.changed"
     SIGNER_ADDED = "signer.added"
+    SEED_ADDED = "seed.added"
+    SEED_RETIRED = "seed.retired"
     LOG_BEGUN = "log.begun"
     LOG_RESTORED = "log.restored"
     VERIFICATION_ENDED = "verification.ended"

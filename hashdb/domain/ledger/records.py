@@ -50,6 +50,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "incident": ("label", "start", "end", "expires"),
     "proposal": ("act", "subject", "actor", "person"),
     "webhook": ("member",),
+    "seed": ("secret", "retired"),
     "verification": ("actor", "size", "done", "outcome", "checkpoints", "findings"),
 }
 """For each kind of subject with a table, the fields that events log."""
@@ -294,6 +295,7 @@ _CREATES: Mapping[str, Callable[[Details, str, Value], Record]] = {
     Action.INCIDENT_ADDED: _record(*FIELDS["incident"]),
     Action.PROPOSAL_MADE: _new_proposal,
     Action.WEBHOOK_ADDED: _record("member"),
+    Action.SEED_ADDED: _record("secret_tag", retired=False),
     Action.VERIFICATION_ENDED: _ended_verification,
 }
 _CHANGES: Mapping[str, Callable[[Details, str], Mapping[str, Value]]] = {
@@ -314,6 +316,7 @@ _CHANGES: Mapping[str, Callable[[Details, str], Mapping[str, Value]]] = {
     # The signals of an entry are deleted once it suppresses nothing.
     Action.BENIGN_DELETED: _sets(deleted=True, algorithms=NOT_LOGGED, signals=NOT_LOGGED),
     Action.INCIDENT_AMENDED: _amended_fields,
+    Action.SEED_RETIRED: _sets(secret=None, retired=True),
 }
 _DELETES = frozenset(
     {Action.PROPOSAL_APPROVED, Action.PROPOSAL_DROPPED, Action.PROPOSAL_EXPIRED, Action.WEBHOOK_DELETED}

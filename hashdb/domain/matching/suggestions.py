@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import NamedTuple
 
-from hashdb.domain.contributions import Contribution, Media, Standing, Status
+from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.alignment import evenly
 from hashdb.domain.matching.matches import (
+    CERTAIN,
     MATCHES_A_QUERY,
     MATCHES_A_REQUEST,
+    Evidence,
     Holder,
     Match,
     MatchDetails,
     Neighbor,
     Query,
     Result,
+    Verdict,
     VideoDetails,
 )
+from hashdb.domain.matching.testing import TEST_HOLDERS, TEST_ID, near_test_item
+from hashdb.domain.matching.verification import distance_score
 from hashdb.domain.matching.videos import Expanded, FramesMatched, OverrulingAlgorithms, Shots, times_of
 from hashdb.domain.signals import DIGESTS, Algorithm, Signal, is_within_match_radius
 
@@ -35,23 +39,25 @@ _SAMPLED = 128
 Through = Mapping[Signal, str]
 """For one query: stored signal that only a transform found → name of the nearest transform."""
 
+_View = tuple[Query, str, Sequence[Signal]]
+"""A query, the name of one of its transforms (empty: the item itself), and the signals of that."""
+
 Search = Callable[[Algorithm, Sequence[int], int], list[list[Neighbor]]]
 """Returns, for each value, the stored values of the algorithm within the radius (bits)."""
 
 
 def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distances], Sequence[Through]]:
     """The stored signals within the radius of each query or its transforms; the test item is among them."""
-    transformed = [
-        (position, name, Query(signals, radius=query.radius))
-        for position, query in enumerate(queries)
-        for name, signals in query.transforms.items()
-    ]
+    transformed = [(position, name) for position, query in enumerate(queries) for name in query.transforms]
+    views: list[_View] = [(query, "", query.signals) for query in queries]
+    for position, name in transformed:
+        views.append((queries[position], name, queries[position].transforms[name]))
+    distances = _search(views, search)
     if not transformed:
-        return _search(queries, search), [_NO_TRANSFORM] * len(queries)
-    distances = _search([*queries, *[query for _, _, query in transformed]], search)
+        return distances, [_NO_TRANSFORM] * len(queries)
     nearest = [dict(of_transform) for of_transform in distances[: len(queries)]]
     through: list[dict[Signal, str]] = [{} for _ in queries]
-    for (position, name, _), of_transform in zip(transformed, distances[len(queries) :], strict=True):
+    for (position, name), of_transform in zip(transformed, distances[len(queries) :], strict=True):
         for signal, distance in of_transform.items():
             if distance < nearest[position].get(signal, distance + 1):
                 nearest[position][signal] = distance
@@ -112,6 +118,17 @@ _NO_FRAMES: Mapping[int, FramesMatched] = {}
 _NO_SHOTS: Shots = {}
 
 
+class Verified(NamedTuple):
+    """The contributions that remain matches of a query that is not plain, with the verdict on each."""
+
+    groups: Sequence[Sequence[Holder]]
+    verdicts: Mapping[int, Verdict]
+    by_score: bool
+
+
+_NONE_VERIFIED: Mapping[int, Verified] = {}
+
+
 class Selection(NamedTuple):
     """The matches of one query that are returned, and the sums over all matches within its radius."""
 
@@ -126,6 +143,8 @@ class Selection(NamedTuple):
     truncated: bool
     videos: Mapping[int, VideoDetails] = {}
     """How the frames of the query match, by contribution."""
+    verdicts: Mapping[int, Verdict] = {}
+    """By contribution, if the query is not plain."""
 
 
 def decide(
@@ -135,12 +154,13 @@ def decide(
     held: Mapping[Signal, Sequence[Holder]],
     having: OverrulingAlgorithms,
     by_frames: Mapping[int, FramesMatched] = _NO_FRAMES,
+    verified: Mapping[int, Verified] = _NONE_VERIFIED,
 ) -> list[Selection]:
     """For each query the contributions to return, at most `MATCHES_A_REQUEST` together.
 
     Queries that found the same share one value. Once the answer is full, queries that differ only in distances do too.
     `suggested` and `through` may go on past the queries, with what was found for their frames; `by_frames` has what
-    these match, by the position of the query.
+    these match, and `verified` what remains of the suggestions for queries that are not plain, by position.
     """
     decided: list[Selection] = []
     remaining = MATCHES_A_REQUEST
@@ -150,22 +170,36 @@ def decide(
         limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
         matched = by_frames.get(position)
         if matched is not None and (matched or matched.truncated):
-            groups = _group_by_contribution(decisive, distances, held, having)
+            groups = group_by_contribution(decisive, distances, held, having)
             decided.append(_decide_video(matched, groups, distances, transforms, limit))
             remaining -= len(decided[-1].chosen)
             continue
         if not distances:
             decided.append(_NO_MATCH)
             continue
+        if (checked := verified.get(position)) is not None:
+            decided.append(_decide_verified(checked, distances, transforms, limit))
+            remaining -= len(decided[-1].chosen)
+            continue
         key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
         if key not in reused:
             shared_key = frozenset(distances), decisive
             if shared_key not in candidates:
-                candidates[shared_key] = _Candidates(_group_by_contribution(decisive, distances, held, having))
+                candidates[shared_key] = _Candidates(group_by_contribution(decisive, distances, held, having))
             reused[key] = candidates[shared_key].decide(distances, transforms, limit)
         decided.append(reused[key])
         remaining -= len(reused[key].chosen)
     return decided
+
+
+def _decide_verified(verified: Verified, distances: Distances, transforms: Through, limit: int) -> Selection:
+    """The contributions that remain matches, nearest or most certain first."""
+    groups, verdicts = verified.groups, verified.verdicts
+    selection = _Candidates(groups).decide(distances, transforms, limit)
+    if verified.by_score:
+        ranked = sorted(groups, key=lambda group: (-verdicts[group[0].contribution].score, group[0].contribution))
+        selection = selection._replace(chosen=_alternate_members(ranked, limit))
+    return selection._replace(verdicts=verdicts)
 
 
 def _decide_video(
@@ -238,6 +272,15 @@ def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDeta
         for algorithm in reversed(DIGESTS):
             if distance.pop(algorithm, None) is not None:
                 digest = algorithm
+    # What a video shows is not scored.
+    score = None if first.contribution in decided.videos else distance_score(tuple(distance.items()))
+    if digest is not None:
+        score = CERTAIN
+    evidence = None
+    if (verdict := decided.verdicts.get(first.contribution)) is not None:
+        score = verdict.score
+        detail, colour = (None if each is None else round(each, 3) for each in (verdict.detail, verdict.colour))
+        evidence = Evidence(verdict.views, detail, colour) if verdict.views else None
     return Match(
         first.contribution,
         distance,
@@ -250,6 +293,8 @@ def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDeta
         through.get(nearest) if through and all(holder.signal in through for holder in holders) else None,
         digest,
         *(_details(holders, decided, shots) if decided.videos or shots else _NO_VIDEO),
+        score,
+        evidence,
     )
 
 
@@ -298,7 +343,7 @@ class _Candidates:
         return Selection(found, through, self._chosen[key], self._members, self._severity, self._judged, is_cut)
 
 
-def _group_by_contribution(
+def group_by_contribution(
     decisive: Collection[Algorithm],
     signals: Distances,
     held: Mapping[Signal, Sequence[Holder]],
@@ -353,17 +398,17 @@ def _alternate_members(ranked: Sequence[Sequence[Holder]], limit: int) -> Sequen
     return [ranked[place] for place in sorted(place for _, place in order[:limit])]
 
 
-def _search(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
-    """Search once for each algorithm and radius, for all queries together."""
+def _search(views: Sequence[_View], search: Search) -> Sequence[Distances]:
+    """Search once for each algorithm and radius, for all views together."""
     requests: dict[tuple[Algorithm, int, bool], dict[int, list[int]]] = {}
-    suggested: list[dict[Signal, int]] = [{} for _ in queries]
-    for position, query in enumerate(queries):
-        for signal in query.signals:
+    suggested: list[dict[Signal, int]] = [{} for _ in views]
+    for position, (query, name, signals) in enumerate(views):
+        for signal in signals:
             if signal.algorithm.is_digest:
                 # The store looks the value up: no index has it.
                 suggested[position][signal] = 0
                 continue
-            radius = query.radius_of(signal.algorithm)
+            radius = query.radius_of_transform(name, signal.algorithm)
             # A query that names a radius gets all that is within it, sparse values too.
             named = signal.algorithm in query.radius
             requests.setdefault((signal.algorithm, radius, named), {}).setdefault(signal.value, []).append(position)
@@ -384,64 +429,3 @@ def _search(queries: Sequence[Query], search: Search) -> Sequence[Distances]:
 
 _POSITIONS = {algorithm: position for position, algorithm in enumerate(Algorithm)}
 _NO_MATCH = Selection({}, {}, (), frozenset(), None, (), False)
-
-
-TEST_ID = 0
-"""The id of the test item as a contribution and as a member: stored ids begin with 1."""
-TEST_LABEL = "test"
-_PUBLISHED = datetime(2026, 11, 1, tzinfo=UTC)
-TEST_SIGNALS = tuple(
-    map(
-        Signal.parse,
-        (
-            "pdq:640ff64e9c0d70ce7b179b33c8e10fd11387ce448f610a320e7e2c99e63ef487",
-            "phash256:e633f0973e334c9abf38262843ea1131f0e4c4f8438be64cf46f3987d81c3937",
-            "phash:e6f03e4cbf264311",
-            "dhash:3c948c8fd3c5ef6e",
-            "whash:02c6e4fffff00103",
-            "ahash:82c660ffff702102",
-        ),
-    )
-)
-_TEST_DETAILS = MatchDetails((TEST_LABEL,), (), None, _PUBLISHED)
-_TEST_VALUES = {signal.algorithm: signal.value for signal in TEST_SIGNALS}
-TEST_HOLDERS = {
-    signal: Holder(signal, TEST_ID, TEST_ID, None, Standing.UNREVIEWED, _TEST_DETAILS) for signal in TEST_SIGNALS
-}
-"""The test item, as the holder of each of its signals."""
-
-
-def near_test_item(signal: Signal, radius: int) -> tuple[int, Signal] | None:
-    """The test item's signal of the algorithm and its distance in bits (first); None beyond the radius."""
-    value = _TEST_VALUES[signal.algorithm]
-    distance = (signal.value ^ value).bit_count()
-    return (distance, Signal(signal.algorithm, value)) if distance <= radius else None
-
-
-def contribution_of_test_item(algorithms: Collection[Algorithm]) -> Contribution:
-    """The test item as a contribution, with its signals of these algorithms."""
-    return Contribution(
-        id=TEST_ID,
-        member=TEST_ID,
-        member_name="hashdb",
-        status=Status.ACTIVE,
-        standing=Standing.UNREVIEWED,
-        received_at=_PUBLISHED,
-        signals=tuple(signal for signal in TEST_SIGNALS if signal.algorithm in algorithms),
-        labels=(TEST_LABEL,),
-        removed_at=None,
-        quality=100,
-        media=Media.IMAGE,
-        severity=None,
-        basis=None,
-        tco_ground=None,
-        entity=None,
-        incident=None,
-        context=(),
-        notified_at=None,
-        reference=None,
-        expires_at=None,
-        withdrawn_at=None,
-        withdrawal_reason=None,
-        erased=False,
-    )

@@ -17,6 +17,7 @@ from hashdb.domain.ledger.events import Action, ContributionState
 from hashdb.domain.matching.matches import Match
 from hashdb.domain.review.cases import Opinion
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class CopiedContribution(NamedTuple):
     duration: float | None = None
     """Of a video whose frames it has, in seconds."""
     shots: tuple[CopiedShot, ...] = ()
+    signatures: tuple[tuple[Kind, bytes], ...] = ()
 
 
 class CopiedShot(NamedTuple):

@@ -13,7 +13,7 @@ from hashdb.domain.accounts.budgets import Budget, BudgetLeft, BudgetUse, Cost
 from hashdb.domain.accounts.members import SYSTEM, Actor
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.matching.matches import Answer, Query
-from hashdb.domain.matching.suggestions import TEST_ID
+from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.signals import Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import LimitReached, TooManyAtOnce

@@ -23,7 +23,7 @@ from hashdb.domain.contributions import (
 )
 from hashdb.domain.frames import Frame, Shot
 from hashdb.domain.ledger.events import STATUS_EVENTS, Action, Details, LogEntry
-from hashdb.domain.matching.suggestions import TEST_ID, contribution_of_test_item
+from hashdb.domain.matching.testing import TEST_ID, contribution_of_test_item
 from hashdb.domain.review.cases import CaseState
 from hashdb.domain.times import format_instant
 from hashdb.errors import (
@@ -276,9 +276,13 @@ def purge(db: HashDB, limit: int = 500) -> int:
 
 
 def start(db: HashDB) -> None:
-    """Remove what version 0.1.0 left of contributions that it erased: it does not know shots and digests."""
+    """Remove what version 0.1.0 left of contributions that it erased: it does not know newer tables."""
     with db.store.read() as tx:
-        left = tx.contributions.left_behind()
+        left, signed = tx.contributions.left_behind(), tx.contributions.left_signed()
+    if signed:
+        with db.store.begin() as tx:
+            tx.contributions.unsign(signed)
+        db.store.scrub()
     while left:
         with db.store.begin() as tx:
             few = tx.contributions.few(left)

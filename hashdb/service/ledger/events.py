@@ -127,7 +127,9 @@ def _moments(tx: Transaction, contribution: int) -> Iterator[HistoryEntry]:
     changes = iter(tx.timelines.amended(contribution))
     for event in tx.timelines.events("contribution", [contribution]):
         # The event and its change are written together, so they come in the same order; an erasure keeps the events.
-        amended = event.action == Action.CONTRIBUTION_AMENDED and "fields" in event.details
+        # Of signals and signatures no old values are kept.
+        fields = event.details.get("fields") if event.action == Action.CONTRIBUTION_AMENDED else None
+        amended = isinstance(fields, list) and not {"signals", "signatures"}.issuperset(fields)
         yield _moment(event, before=next(changes, (None, {}))[1] if amended else {})
     opinion_notes = {opinion.id: opinion.note for opinion in tx.opinions.page(contribution, 0, _OPINIONS)}
     for event in tx.timelines.events("opinion", opinion_notes):

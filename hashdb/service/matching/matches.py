@@ -13,14 +13,23 @@ from hashdb.domain.accounts.budgets import query_cost
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Head
-from hashdb.domain.matching.matches import MATCHES_A_REQUEST, Answer, Holder, Query, Result
-from hashdb.domain.matching.suggestions import Distances, Through, build_results, decide, suggest, suggest_expanded
+from hashdb.domain.matching.evidence import verify_candidates
+from hashdb.domain.matching.matches import MATCHES_A_REQUEST, Answer, Holder, Order, Query, Result
+from hashdb.domain.matching.suggestions import (
+    Distances,
+    Through,
+    Verified,
+    build_results,
+    decide,
+    suggest,
+    suggest_expanded,
+)
 from hashdb.domain.matching.videos import MOST_FRAMES, Expanded, FramesMatched, Shots, expand, match_videos, of_videos
 from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 
-_NO_RADIUS = "is not allowed for a key that hides distances"
+_NOT_TOLD = "is not allowed for a key that hides distances"
 _SWITCH_INTERVAL = 0.0005
 """Seconds that the thread of a batch runs while others wait; Python's default is 0.005."""
 MATCHING = tuple(standing for standing in Standing if standing.matches)
@@ -106,7 +115,13 @@ def _results(
             by_frames = match_videos(
                 queries, expanded, suggested, through, by_signal, shots, stored.shots, stored.having, thinned
             )
-        decided = decide(queries, suggested, through, by_signal, stored.having, by_frames)
+        verified: Mapping[int, Verified] = {}
+        for query in queries:
+            # Spelled out: a plain query takes the shortest way.
+            if query.transforms or query.signatures or query.min_score is not None or query.order is Order.SCORE:
+                verified = verify_candidates(queries, suggested, by_signal, stored.having, stored.stored)
+                break
+        decided = decide(queries, suggested, through, by_signal, stored.having, by_frames, verified)
         if not expanded.frames:
             # Of very many holders few are returned.
             videos = defaultdict[int, set[Signal]](set)
@@ -140,10 +155,17 @@ def turn(db: HashDB, actor: Actor) -> Iterator[None]:
 def check(db: HashDB, queries: Sequence[Query], *, told_distances: bool = True) -> None:
     """Raise InvalidInput with every fault of the queries, each at `queries[i].field`.
 
-    A key that is told no distances may choose no radius: by halving it repeatedly, it would learn them.
+    A key that is told no distances may choose no radius: by halving it repeatedly, it would learn them. So it would
+    by the score, which follows from them.
     """
     faults = list(db.rules.queries_faults(queries))
     if not told_distances:
-        faults += [Fault(f"queries[{i}].radius", _NO_RADIUS) for i, query in enumerate(queries) if query.radius]
+        for i, query in enumerate(queries):
+            chosen = {
+                "radius": query.radius,
+                "min_score": query.min_score is not None,
+                "order": query.order is Order.SCORE,
+            }
+            faults += [Fault(f"queries[{i}].{name}", _NOT_TOLD) for name, is_chosen in chosen.items() if is_chosen]
     if faults:
         reject(faults)

@@ -12,9 +12,18 @@ from hashdb.domain.contributions import Contribution
 from hashdb.domain.frames import searched
 from hashdb.domain.ledger.events import Details
 from hashdb.domain.matching.benign import BenignEntry, default_radius
-from hashdb.domain.matching.matches import FLOOD_WINDOW, NearBenign, NearContribution, Query, neighbor_radius
+from hashdb.domain.matching.matches import (
+    FLOOD_WINDOW,
+    NearBenign,
+    NearContribution,
+    Query,
+    neighbor_radius,
+    view_radius,
+)
+from hashdb.domain.matching.verification import Asked, verify
 from hashdb.domain.review.cases import Cause
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
+from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
@@ -28,6 +37,7 @@ FRAMES = 500
 _EACH = 50
 """Contributions of one value that are read; a popular value has thousands."""
 
+_UNSIGNED: Mapping[str, Sequence[Signature]] = {}
 Sides = Mapping[str, Sequence[Signal]]
 """Signals by the name of a transform; the name of the original is empty."""
 
@@ -45,13 +55,21 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
         of_frames = (signal for frame in frames[:: len(frames) // FRAMES + 1] for signal in frame.signals)
         enabled = [signal for signal in (*item.signals, *of_frames) if db.rules.accepts(signal)]
         near = _near(db, tx, {"": enabled}, {algorithm: algorithm.radius for algorithm in PERCEPTUAL}, limit + 1)
-    return tuple(_shown(actor, each) for each in near if each.contribution.id != contribution)[:limit]
+    asked = Asked({WHOLE: item.signals}, {WHOLE: item.signatures}) if item.signatures else None
+    others = (each for each in near if each.contribution.id != contribution)
+    return tuple(_shown(actor, _verified(asked, each)) for each in others)[:limit]
 
 
-def list_near_signals(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tuple[NearContribution, ...]:
+def list_near_signals(
+    db: HashDB,
+    actor: Actor,
+    sides: Sides,
+    limit: int,
+    signatures: Mapping[str, Sequence[Signature]] = _UNSIGNED,
+) -> tuple[NearContribution, ...]:
     """The contributions within twice the default radius of signals or of any of their transforms, nearest first.
 
-    The signals are not kept. Raises InvalidInput.
+    With transforms or signatures, those within the default radius are verified. Nothing is kept. Raises InvalidInput.
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     reject(
@@ -62,7 +80,9 @@ def list_near_signals(db: HashDB, actor: Actor, sides: Sides, limit: int) -> tup
     db.index.catch_up()
     with db.store.read() as tx:
         near = _near(db, tx, sides, {algorithm: neighbor_radius(algorithm) for algorithm in PERCEPTUAL}, limit)
-    return tuple(_shown(actor, each) for each in near)
+    views = {name or WHOLE: side for name, side in sides.items()}
+    asked = Asked(views, signatures) if signatures or views.keys() != {WHOLE} else None
+    return tuple(_shown(actor, _verified(asked, each)) for each in near)
 
 
 def nearest_benign(db: HashDB, actor: Actor, signals: Sequence[Signal]) -> tuple[NearBenign, ...]:
@@ -89,6 +109,15 @@ def _entries(db: HashDB) -> Iterator[BenignEntry]:
             after = page[-1].id
 
 
+def _verified(asked: Asked | None, near: NearContribution) -> NearContribution:
+    """The contribution with the verdict on it, if there is something to compare and it is within the default radius."""
+    found = {near.pairs[algorithm][1]: near.distance[algorithm] for algorithm in near.within({})}
+    if asked is None or not found:
+        return near
+    every = dict.fromkeys((*near.contribution.signals, *found))
+    return replace(near, verdict=verify(asked, every, near.contribution.signatures, found))
+
+
 def _shown(actor: Actor, near: NearContribution) -> NearContribution:
     return replace(near, contribution=visible_fields(actor, near.contribution))
 
@@ -110,6 +139,8 @@ def _near(
 class _Nearest(NamedTuple):
     """The signal that is nearest to a stored value, and the transform that made it."""
 
+    is_beyond: bool
+    """Whether it is beyond the default radius of the transform: a signal that is not wins over a nearer one."""
     distance: int
     transform: str
     signal: Signal
@@ -124,13 +155,14 @@ def _nearest(
     for algorithm, group in groupby(in_order, key=lambda query: query[1].algorithm):
         together = list(group)
         if algorithm.is_digest:
-            nearest |= {signal: _Nearest(0, name, signal) for name, signal in together}
+            nearest |= {signal: _Nearest(False, 0, name, signal) for name, signal in together}
             continue
         results = db.index.search(algorithm, [signal.value for _, signal in together], radii[algorithm])
         for (name, signal), neighbors in zip(together, results, strict=True):
             for distance, value in neighbors[:VALUES]:
                 # At equal distance the original wins over its transforms, whose names are not empty.
-                stored, this = Signal(algorithm, value), _Nearest(distance, name, signal)
+                stored = Signal(algorithm, value)
+                this = _Nearest(distance > view_radius(name, algorithm), distance, name, signal)
                 nearest[stored] = min(nearest.get(stored, this), this)
     return nearest
 

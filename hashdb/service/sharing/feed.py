@@ -14,7 +14,7 @@ from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.frames import FRAMES_A_REQUEST, Frame, with_pdq
 from hashdb.domain.ledger.events import Action, Event, LogEntry
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.matching.suggestions import TEST_ID
+from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.review.cases import OpinionDraft
 from hashdb.domain.sharing.feed import (
     BankHit,

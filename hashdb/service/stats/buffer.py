@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor
 from hashdb.domain.matching.matches import Answer, Match, Query, flood_step
-from hashdb.domain.matching.suggestions import TEST_ID
+from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import ANY_ALGORITHM, Cell, CountKind, Hit, QueryOutcome, RefusalReason, Use
 from hashdb.service.background import is_due

@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     Integer,
     Select,
     String,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    union_all,
     update,
 )
 
@@ -43,36 +45,55 @@ from hashdb.domain.contributions import (
 from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Kind, Signature
 from hashdb.errors import IdempotencyKeyReused, NotFound
 from hashdb.store.contributions.frames import SIGNAL_COLUMNS, Frames, SignalRow
 from hashdb.store.contributions.statuses import filter_conditions, status_at, unended
 from hashdb.store.repositories import CHUNK, Repository, chunks, insert_rows, insert_values, same
-from hashdb.store.tables import amendments, contributions, digests, erasures, masks, members, requests, shots, signals
+from hashdb.store.tables import (
+    amendments,
+    contributions,
+    digests,
+    erasures,
+    fingerprints,
+    masks,
+    members,
+    requests,
+    shots,
+    signals,
+    signatures,
+)
 
 SignalSet = tuple[int, bytes]
 """A member, and the fingerprint of a set of signals."""
 Answer = tuple[int, IdempotencyKey, Mapping[str, object]]
 """A member, the idempotency key of its request, and what was answered."""
-_COPIED = tuple(field.name for field in fields_of(Draft) if field.name not in ("signals", "frames"))
+_COPIED = tuple(field.name for field in fields_of(Draft) if field.name not in ("signals", "signatures", "frames"))
 """Fields that have one name in the draft, the contribution and the table."""
 
 _ONES = tuple(name for name in _COPIED if name != "media")
 _FIRST, _PLACE = itemgetter(0), itemgetter(0, 1)
 _ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
+_KINDS = {str(kind): kind for kind in Kind}
 _SEQUENCES = TableClause("sqlite_sequence", column("name", String), column("seq", Integer))
 _LAST_ID = select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == contributions.name)
 _NEXT_IDS = select(func.nextval(func.pg_get_serial_sequence(contributions.name, "id"))).select_from(
     func.generate_series(1, bindparam("count", type_=Integer))
 )
-_KNOWN = (
-    select(contributions.c.member_id, contributions.c.fingerprint, func.min(contributions.c.id))
-    .where(
-        # Not pairs: SQLite would read all contributions of a member.
-        contributions.c.member_id.in_(bindparam("members", expanding=True)),
-        contributions.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
-        unended(bindparam("now", type_=contributions.c.expires_at.type)),
-    )
-    .group_by(contributions.c.member_id, contributions.c.fingerprint)
+# Not pairs: SQLite would read all contributions of a member.
+_AMONG_MEMBERS = contributions.c.member_id.in_(bindparam("members", expanding=True))
+_PRINTS: BindParameter[bytes] = bindparam("fingerprints", expanding=True)
+_UNENDED = unended(bindparam("now", type_=contributions.c.expires_at.type))
+_HELD = union_all(
+    select(contributions.c.member_id, contributions.c.fingerprint, contributions.c.id).where(
+        _AMONG_MEMBERS, contributions.c.fingerprint.in_(_PRINTS), _UNENDED
+    ),
+    select(contributions.c.member_id, fingerprints.c.fingerprint, contributions.c.id)
+    .join(contributions, contributions.c.id == fingerprints.c.contribution_id)
+    .where(_AMONG_MEMBERS, fingerprints.c.fingerprint.in_(_PRINTS), _UNENDED),
+).subquery()
+_KNOWN = select(_HELD.c.member_id, _HELD.c.fingerprint, func.min(_HELD.c.id)).group_by(
+    _HELD.c.member_id, _HELD.c.fingerprint
 )
 _SIGNALS = (
     select(signals.c.contribution_id, signals.c.position, signals.c.algorithm, signals.c.value)
@@ -85,9 +106,15 @@ _SIGNALS = (
 )
 _FRAME_COUNTS = select(contributions.c.id, func.coalesce(contributions.c.frame_count, 0))
 _DIGESTS = select(digests).where(digests.c.contribution_id.in_(bindparam("ids", expanding=True)))
-
-
+_SIGNATURES = (
+    select(signatures.c.contribution_id, signatures.c.kind, signatures.c.value)
+    .where(signatures.c.contribution_id.in_(bindparam("ids", expanding=True)))
+    .order_by(signatures.c.contribution_id, signatures.c.position)
+)
+SIGNATURE_COLUMNS = ("contribution_id", "position", "kind", "value")
 _NONE: Mapping[Signal, int] = {}
+_AT_ONCE = (signatures, fingerprints)
+"""The tables of a contribution whose rows an erasure deletes at once."""
 
 
 class Contributions(Repository):
@@ -124,14 +151,20 @@ class Contributions(Repository):
         insert_rows(self._connection, contributions, rows)
         signal_rows: list[SignalRow] = []
         digest_rows: list[SignalRow] = []
+        signature_rows: list[SignalRow] = []
         for id, draft in zip(ids, drafts, strict=True):
             for i, signal in enumerate(draft.signals):
                 rows_of = digest_rows if signal.algorithm.is_digest else signal_rows
                 rows_of.append((id, i, str(signal.algorithm), signal.to_bytes()))
+            for i, signature in enumerate(draft.signatures):
+                signature_rows.append((id, i, str(signature.kind), signature.octets))
         if frames := {id: draft.frames for id, draft in zip(ids, drafts, strict=True) if draft.frames}:
             signal_rows += Frames(self._connection).add(frames, suppressed)
         insert_values(self._connection, signals.name, SIGNAL_COLUMNS, signal_rows)
-        insert_values(self._connection, digests.name, SIGNAL_COLUMNS, digest_rows)
+        if digest_rows:
+            insert_values(self._connection, digests.name, SIGNAL_COLUMNS, digest_rows)
+        if signature_rows:
+            insert_values(self._connection, signatures.name, SIGNATURE_COLUMNS, signature_rows)
         return tuple(_recorded(id, owner, draft, now) for id, owner, draft in zip(ids, owners, drafts, strict=True))
 
     def known(self, sets: AbstractSet[SignalSet], now: datetime) -> dict[SignalSet, int]:
@@ -186,6 +219,15 @@ class Contributions(Repository):
                 )
         return signals_by_id
 
+    def signatures(self, ids: Collection[int]) -> dict[int, tuple[Signature, ...]]:
+        """The signatures of contributions, by id, in the order they were sent."""
+        signatures_by_id: dict[int, tuple[Signature, ...]] = {}
+        for chunk in chunks(sorted(set(ids))):
+            rows = self._connection.execute(_SIGNATURES, {"ids": chunk}).all()
+            for id, group in groupby(rows, key=_FIRST):
+                signatures_by_id[id] = tuple(Signature(_KINDS[kind], value) for _, kind, value in group)
+        return signatures_by_id
+
     def amend(
         self, contribution: Contribution, change: Amendment, now: datetime, own: datetime | None | Unset = UNSET
     ) -> tuple[str, ...]:
@@ -213,12 +255,13 @@ class Contributions(Repository):
         self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
 
     def erase(self, id: int, now: datetime, due_at: datetime) -> None:
-        """Delete the reference, the old values and the fingerprint; the signals follow from `due_at` on (`purge`).
+        """Delete reference, signatures, old values and fingerprints; the signals follow from `due_at` (`purge`).
 
         The row stays, empty. Signals that are still stored are shown to nobody.
         """
         self._connection.execute(insert(erasures), {"contribution_id": id, "due_at": due_at})
         self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
+        self.unsign([id])
         values = {"reference": None, "fingerprint": None, "erased_at": now}
         self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
 
@@ -233,9 +276,21 @@ class Contributions(Repository):
         for chunk in chunks(list(ids)):
             query = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
             purged += self._connection.scalars(query)
-            for table in (signals, digests, masks, shots):
+            for table in (signals, digests, *_AT_ONCE, masks, shots):
                 self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
         return tuple(sorted(purged))
+
+    def left_signed(self) -> tuple[int, ...]:
+        """The erased contributions of which version 0.1.0 left signatures and fingerprints: it does not know them."""
+        has = or_(*(exists().where(table.c.contribution_id == contributions.c.id) for table in _AT_ONCE))
+        query = select(contributions.c.id).where(contributions.c.erased_at.is_not(None), has)
+        return tuple(self._connection.scalars(query.order_by(contributions.c.id)))
+
+    def unsign(self, ids: Collection[int]) -> None:
+        """Delete signatures and further fingerprints."""
+        for chunk in chunks(list(ids)):
+            for table in _AT_ONCE:
+                self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
 
     def left_behind(self) -> tuple[int, ...]:
         """The erased contributions of which version 0.1.0 deleted the signals, and not their shots and digests."""
@@ -259,12 +314,8 @@ class Contributions(Repository):
 
     def received_since(self, member: int, since: datetime) -> int:
         """How many contributions of a member were received from `since` on."""
-        query = (
-            select(func.count())
-            .select_from(contributions)
-            .where(contributions.c.member_id == member, contributions.c.received_at >= since)
-        )
-        return self._connection.execute(query).scalar_one()
+        received = contributions.c.member_id == member, contributions.c.received_at >= since
+        return self._connection.execute(select(func.count()).select_from(contributions).where(*received)).scalar_one()
 
     def _ids(self, count: int) -> list[int]:
         """That many new ids, in order."""
@@ -276,8 +327,12 @@ class Contributions(Repository):
         return [row[0] for row in self._run(_NEXT_IDS, {"count": count})]
 
     def _read(self, rows: Sequence[Any], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
-        signals_by_id = self.signals([row[0] for row in rows])
-        return {row[0]: _contribution(row, signals_by_id.get(row[0], ()), hidden) for row in rows}
+        ids = [row[0] for row in rows]
+        signals_by_id, signatures_by_id = self.signals(ids), self.signatures(ids)
+        return {
+            row[0]: _contribution(row, signals_by_id.get(row[0], ()), signatures_by_id.get(row[0], ()), hidden)
+            for row in rows
+        }
 
 
 def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
@@ -320,6 +375,7 @@ def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribut
         standing=Standing.UNREVIEWED,
         received_at=now,
         signals=draft.signals,
+        signatures=draft.signatures,
         withdrawn_at=None,
         withdrawal_reason=None,
         erased=False,
@@ -329,7 +385,9 @@ def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribut
     )
 
 
-def _contribution(row: Sequence[Any], signals: tuple[Signal, ...], hidden: frozenset[str]) -> Contribution:
+def _contribution(
+    row: Sequence[Any], signals: tuple[Signal, ...], signatures: tuple[Signature, ...], hidden: frozenset[str]
+) -> Contribution:
     id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, frames, *fields = row
     copied: dict[str, Any] = dict(zip(_ONES, fields, strict=True))
     if "reference" in hidden:
@@ -342,6 +400,7 @@ def _contribution(row: Sequence[Any], signals: tuple[Signal, ...], hidden: froze
         standing=_STANDINGS[standing],
         received_at=received,
         signals=() if erased else signals,
+        signatures=() if erased else signatures,
         media=_MEDIA[media],
         withdrawn_at=withdrawn,
         withdrawal_reason=reason,

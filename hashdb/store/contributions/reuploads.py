@@ -74,7 +74,10 @@ class Retired(Repository):
         return tuple(sorted(id for id, held in numbers.items() if held and len(held) >= least.get(id, 1)))
 
     def added(self, member: int, after: int) -> tuple[int, ...]:
-        """The member's contributions added after seq `after` that match, or would match without its suspension."""
+        """The member's contributions that match, or would match without its suspension, and have signals since `after`.
+
+        Some that were amended otherwise after that seq are among them.
+        """
         return tuple(self._connection.scalars(_ADDED, {"member": member, "after": after}))
 
     def shadows(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
@@ -194,10 +197,11 @@ _MATCHING = contributions.c.standing.in_([str(one) for one in Standing if one.ma
 _HOLDING = _holders(contributions.c.member_id == bindparam("member"), unended(_NOW), _MATCHING)
 _ADDED = (
     select(contributions.c.id)
+    .distinct()
     .join(events, events.c.subject_id == contributions.c.id)
     .where(
         events.c.seq > bindparam("after"),
-        events.c.action == str(Action.CONTRIBUTION_ADDED),
+        events.c.action.in_([str(Action.CONTRIBUTION_ADDED), str(Action.CONTRIBUTION_AMENDED)]),
         contributions.c.member_id == bindparam("member"),
         contributions.c.withdrawn_at.is_(None),
         _MATCHING,

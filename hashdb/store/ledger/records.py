@@ -34,6 +34,7 @@ from hashdb.store.tables import (
     opinions,
     proposals,
     requests,
+    seeds,
     sessions,
     users,
     verifications,
@@ -115,6 +116,7 @@ _DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {
     "case": ((3, _yes), (6, _words)),
     "benign": ((1, _sorted),),
     "incident": ((1, _instant), (2, _instant), (3, _yes)),
+    "seed": ((0, _tag),),
     "verification": ((5, _tag),),
 }
 """For a kind, the positions of fields that are decoded, and how."""
@@ -187,6 +189,7 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
         *_raw(proposals.c.actor, proposals.c.person),
     ),
     "webhook": select(webhooks.c.id, *_raw(webhooks.c.member_id)),
+    "seed": select(seeds.c.id, *_raw(seeds.c.octets), seeds.c.retired_at.is_not(None)),
     "verification": select(
         verifications.c.id,
         *_raw(verifications.c.actor, verifications.c.size, verifications.c.done, verifications.c.outcome),

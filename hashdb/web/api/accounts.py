@@ -10,6 +10,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.incidents import Proposal
 from hashdb.errors import NotAuthenticated
 from hashdb.service.accounts import members
+from hashdb.service.matching import seeds
 from hashdb.web.context import actor, answer, body, hashdb, no_content, query
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
@@ -133,10 +134,12 @@ me_api = ApiBlueprint(
 def get_me() -> Response:
     """Get your member, key and limits.
 
-    Also returns what is left of the budgets of the key, and the algorithms and the vocabulary of the service.
+    Also returns what is left of the budgets of the key, the algorithms and the vocabulary of the service, and, to a key
+    with scope `contribute` or `match`, the seeds of secret views.
     """
     me = actor()
     if me.member is None or me.key is None:
         raise NotAuthenticated()
     db = hashdb()
-    return answer(MeOut.from_domain(me.member, me.key, db.rules, db.budgets.left(me, Budget, db.now()), __version__))
+    left = db.budgets.left(me, Budget, db.now())
+    return answer(MeOut.from_domain(me.member, me.key, db.rules, left, __version__, seeds.known_to(db, me)))

@@ -12,7 +12,7 @@ from hashdb.domain.contributions import Draft, IdempotencyKey
 from hashdb.domain.signals import Profile
 from hashdb.hashing import Mode
 from hashdb.service import HashDB
-from hashdb.service.contributions import contributions
+from hashdb.service.contributions import additions, contributions
 from hashdb.service.matching import benign
 from hashdb.web import media
 from hashdb.web.context import (
@@ -27,9 +27,9 @@ from hashdb.web.context import (
 )
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import ValidationContext, read
+from hashdb.wire.additions import AdditionsIn, LookupIn, SignalsIn
 from hashdb.wire.contributions import (
     AmendmentIn,
-    ContributedMediaIn,
     ContributionOut,
     ContributionsIn,
     ContributionsOut,
@@ -39,6 +39,7 @@ from hashdb.wire.contributions import (
     read_drafts,
     read_metadata,
 )
+from hashdb.wire.files import ContributedMediaIn
 from hashdb.wire.jobs import JobOut
 from hashdb.wire.pages import ContributeQuery, ContributionsQuery, EraseQuery, MediaQuery, PageQuery
 from hashdb.wire.videos import FramesOut
@@ -169,6 +170,44 @@ def amend_contribution(contribution_id: int) -> Response:
     """
     change = read(AmendmentIn, body(), validation_context()).to_domain()
     return answer(ContributionOut.from_domain(contributions.amend(hashdb(), actor(), contribution_id, change)))
+
+
+@blueprint.post("/<id:contribution_id>/signals")
+@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=SignalsIn, refuses=[404, 409, 429])
+def add_signals(contribution_id: int) -> Response:
+    """Add signals to your contribution.
+
+    For hashes of the same picture that your contribution does not have, as after an upgrade that hashes more of a
+    picture. Its signals stay; new ones are added until it has 64. If nothing is new, nothing changes, and `known` is
+    true. The contribution must match and have no open case. New signals are compared with the benign list and with
+    retired contributions, as those of a new contribution.
+    """
+    addition = read(SignalsIn, body(), validation_context()).to_addition(contribution_id)
+    return answer(ContributionOut.from_recorded(additions.add_one(hashdb(), actor(), addition)))
+
+
+@blueprint.post("/signals")
+@operation({200: ReceiptOut}, scopes=[Scope.CONTRIBUTE], reads=AdditionsIn, refuses=[429])
+def add_signals_to_many() -> Response:
+    """Add signals to your contributions.
+
+    As for one contribution, for 1 to 1,000: the service adds to all of them or to none.
+    """
+    request = read(AdditionsIn, body(), validation_context())
+    return answer(ReceiptOut.from_domain(additions.add(hashdb(), actor(), request.to_domain())))
+
+
+@blueprint.post("/lookups")
+@operation({200: ContributionsOut}, scopes=[Scope.CONTRIBUTE], reads=LookupIn, takes=PageQuery)
+def look_up_contributions() -> Response:
+    """Find your contributions by their signals.
+
+    Returns your active contributions that have a signal equal to one of these, in the order of their ids. Suppressed
+    signals and those of frames do not count.
+    """
+    params, signals = query(PageQuery), read(LookupIn, body(), validation_context()).signals
+    rows = additions.held(hashdb(), actor(), set(signals), params.after, params.limit + 1)
+    return answer(ContributionsOut.of(rows, params.limit))
 
 
 @blueprint.post("/<id:contribution_id>/withdrawal")

@@ -19,10 +19,10 @@ from hashdb.web import media
 from hashdb.web.context import LARGE, actor, answer, body, hashdb, no_content, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
-from hashdb.wire.contributions import MediaIn, PictureOut, PicturesOut
+from hashdb.wire.files import MediaIn, PictureOut, PicturesOut
 from hashdb.wire.jobs import JobOut
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, answer_text, read_queries
-from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery, PageQuery
+from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery, PageQuery, SignalsQuery
 from hashdb.wire.review import ProposalOut
 from hashdb.wire.videos import FrameOut
 
@@ -88,7 +88,7 @@ signals_api = ApiBlueprint(
 
 
 @signals_api.post("")
-@operation({200: PicturesOut, 202: JobOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn)
+@operation({200: PicturesOut, 202: JobOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn, takes=SignalsQuery)
 def hash_pictures() -> Response:
     """Hash pictures and videos.
 
@@ -96,7 +96,9 @@ def hash_pictures() -> Response:
     digests of each video, in order. The service hashes them in a sandbox, and stores nothing. If it takes long, the
     response is 202 with a job.
     """
-    return media.answer_files(media.read_form(metadata=False).files, _hashes)
+    mode = Mode.TRANSFORMS if query(SignalsQuery).transforms else Mode.PLAIN
+    files = media.read_form(metadata=False).files
+    return media.answer_files(files, _hashes, [Mode.PLAIN if file.is_video else mode for file in files])
 
 
 def _hashes(_: Actor, hashed: Sequence[media.HashedFile]) -> str:
@@ -109,6 +111,9 @@ def _picture(file: media.HashedFile) -> PictureOut:
         fields |= {"duration": file.duration, "frames": list(map(FrameOut.from_domain, file.frames))}
     if file.incomplete is not None:
         fields["incomplete"] = file.incomplete
+    for name in ("transforms", "signatures"):
+        if by_view := getattr(file.hashed, name):
+            fields[name] = {view: list(values) for view, values in by_view}
     return PictureOut.model_construct(**fields)
 
 

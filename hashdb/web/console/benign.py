@@ -16,8 +16,9 @@ from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid, merge_faults, read_signals
 from hashdb.web.context import actor, app_state, hashdb, validation_context
 from hashdb.wire import read
-from hashdb.wire.matching import BenignIn, format_lines
+from hashdb.wire.matching import BenignIn
 from hashdb.wire.pages import BenignPageQuery
+from hashdb.wire.pasted import format_lines
 
 blueprint = pages.blueprint_of("benign", __name__)
 

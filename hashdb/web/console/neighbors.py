@@ -40,7 +40,7 @@ def find() -> Response:
             near_video = alignments.list_near_video(hashdb(), actor(), replace(item, radius=named), _NEAR)
             return _page(sent, radii, video=videos.asked(item, near_video, incomplete))
         signals = {"": item.signals, **item.transforms}
-        near = neighbors.list_near_signals(hashdb(), actor(), signals, _NEAR)
+        near = neighbors.list_near_signals(hashdb(), actor(), signals, _NEAR, item.signatures)
     except (InvalidInput, MalformedRequest) as error:
         refused = merge_faults(error) if isinstance(error, InvalidInput) else error
         return _page(sent.refused(refused), radii, status=422)

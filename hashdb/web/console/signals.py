@@ -28,8 +28,8 @@ from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, app_state, hashdb, validation_context
 from hashdb.web.media import HashedFile
 from hashdb.web.uploads import Upload
-from hashdb.wire.matching import QueriesIn, format_lines, parse_lines
-from hashdb.wire.pasted import parse_video
+from hashdb.wire.matching import QueriesIn
+from hashdb.wire.pasted import format_query, parse_query, parse_video
 
 
 def grid(signal: Signal, other: Signal | None = None) -> Markup:
@@ -84,6 +84,11 @@ WAIT: Final = 30.0
 
 def read_signals(sent: Form, mode: Mode) -> Sides:
     """The signals of the uploaded picture, or the pasted ones. Raises InvalidInput at `file` or `signals`."""
+    query = _read_picture(sent, mode)
+    return {"": query.signals, **query.transforms}
+
+
+def _read_picture(sent: Form, mode: Mode) -> Query:
     picture = request.files.get("file")
     if picture is not None:
         picture.stream.seek(0)
@@ -91,7 +96,7 @@ def read_signals(sent: Form, mode: Mode) -> Sides:
     if begins_as_video(content[:HEAD]):
         reject_field("file", "is a video: this form takes pictures")
     try:
-        return _hashed(content, mode) if content else parse_lines(sent.text("signals"))
+        return _hashed(content, mode) if content else parse_query(sent.text("signals"))
     except (UnreadablePicture, MediaRefused, TooLarge) as error:
         raise InvalidInput((Fault("file", str(error)),)) from None
     except InvalidInput as error:
@@ -120,9 +125,9 @@ def read_item(sent: Form, mode: Mode) -> Item:
     pasted = None if has_file else parse_video(sent.text("signals"), validation_context())
     if pasted is not None and pasted.frames:
         return Item(pasted)
-    sides = read_signals(sent, mode) if pasted is None else {"": pasted.signals, **pasted.transforms}
-    sent.values["signals"] = format_lines(sides)
-    return Item(Query(sides.get("", ()), transforms={name: side for name, side in sides.items() if name}))
+    query = _read_picture(sent, mode) if pasted is None else pasted
+    sent.values["signals"] = format_query(query)
+    return Item(query)
 
 
 def _hash_video(upload: Upload, mode: Mode) -> HashedFile:
@@ -159,11 +164,13 @@ def merge_faults(error: InvalidInput) -> InvalidInput:
     return InvalidInput((*pasted, *others))
 
 
-def _hashed(picture: bytes, mode: Mode) -> Sides:
+def _hashed(picture: bytes, mode: Mode) -> Query:
     settings = app_state().settings
     if not settings.accept_media:
         raise MediaRefused()
     if len(picture) > settings.media_max_bytes:
         raise TooLarge("the bytes of a picture", settings.media_max_bytes)
-    [hashed] = media.hash_pictures([picture], [mode])
-    return {"": hashed.signals, **dict(hashed.transforms)}
+    # A benign entry has no secret views: it would cost the seed, and cover nothing that its other views do not.
+    seeds = app_state().db.seeds.in_use() if mode is Mode.TRANSFORMS else ()
+    [hashed] = media.hash_pictures([picture], [mode], seeds)
+    return HashedFile(hashed).to_query()

@@ -25,6 +25,7 @@ from hashdb.domain.sharing.webhooks import (
     url_fault,
 )
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Kind
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.wire import UNSENT, Line, Moment, Next, PageModel, RequestModel, ResponseModel, checked_by
 from hashdb.wire.contributions import ContributionOut, visible_fields
@@ -91,7 +92,7 @@ _encode = json.JSONEncoder(default=_text, separators=(",", ":"), ensure_ascii=Fa
 def parse_lines(text: bytes) -> FeedPage:
     """The changes in some whole lines of a stream, in a third of the time that models take.
 
-    Signals of algorithms that this version does not know are left out. Raises ValueError for a malformed line.
+    Signals and signatures that this version does not know are left out. Raises ValueError for a malformed line.
     """
     try:
         lines = json.loads(b"[%b]" % text.strip().replace(b"\n", b","))
@@ -122,6 +123,7 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
         None if expires is None else parse_instant(expires),
         fields.get("duration"),
         _parse_shots(fields["frames"]) if fields.get("frames") else (),
+        tuple([signed for text in fields.get("signatures", ()) if (signed := _signature_octets(text))]),
     )
 
 
@@ -157,6 +159,18 @@ def _octets(text: str) -> tuple[Algorithm, bytes] | None:
     return algorithm, octets
 
 
+def _signature_octets(text: str) -> tuple[Kind, bytes] | None:
+    name, _, digits = text.partition(":")
+    kind = _KINDS.get(name)
+    if kind is None:
+        return None
+    octets = bytes.fromhex(digits)
+    if len(octets) != kind.octets:
+        raise ValueError(f"{name} takes {kind.octets} bytes")
+    return kind, octets
+
+
+_KINDS = {str(kind): kind for kind in Kind}
 _ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
 _SIZES = {str(algorithm): algorithm.bits // 8 for algorithm in Algorithm}
 _STANDINGS = {str(standing): standing for standing in Standing}

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
+import httpx
 import pytest
 
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.signals import Algorithm, Signal
-from tests.builders import draft, signal, video
-from tests.cli.conftest import Commands
+from tests.builders import draft, signal, signature, video
+from tests.cli.conftest import PHOTOS, Commands
 from tests.films import film
 
 ODD = "0" * 64
@@ -25,6 +30,53 @@ def own(member: Commands) -> list[Contribution]:
     with Client(me["HASHDB_URL"], me["HASHDB_KEY"]) as client:
         listed = list(client.contributions())
         return [one for one in listed if one.member == client.me().member.id]
+
+
+@contextmanager
+def of_version_0_1_0(url: str) -> Iterator[str]:
+    """The address of a service that takes and tells of signatures as that version does: not at all."""
+
+    class Older(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(b"")
+
+        def do_POST(self) -> None:
+            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def _answer(self, body: bytes) -> None:
+            kept = {name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers}
+            answer = httpx.request(self.command, url + self.path, content=body, headers=kept)
+            status, content = (422, b"{}") if b"signatures" in body else (answer.status_code, answer.content)
+            if self.path == "/v1/me":
+                content = json.dumps(answer.json() | {"signatures": [], "version": "0.1.0"}).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Older) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+
+
+def test_a_service_of_version_0_1_0_is_sent_no_signatures(member: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "list.jsonl"
+    row = {"signals": [str(signal(95))], "labels": ["glorification"], "signatures": [str(signature(1))]}
+    file.write_text(json.dumps(row))
+    with of_version_0_1_0(member.environment["HASHDB_URL"]) as url:
+        assert member.json("import", file, HASHDB_URL=url)["contributed"] == 1
+        said = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z")
+        (contributed,) = member.json("contribute", PHOTOS[0], *said, HASHDB_URL=url)
+        assert contributed["id"]
+        refused = member("rehash", PHOTOS[0], HASHDB_URL=url)
+    assert (refused.returncode, refused.stderr) == (1, "hashdb: the service has version 0.1.0, which adds no signals\n")
+    assert not any(one.signatures for one in own(member))
 
 
 def listed(tmp_path: Path, *lines: str) -> Path:

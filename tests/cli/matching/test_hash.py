@@ -53,6 +53,17 @@ def test_for_people_each_picture_stands_on_one_line(run: Commands) -> None:
     assert second.startswith(f"{PHOTOS[1]}  pdq:")
 
 
+def test_altered_forms_are_printed_as_json_only(run: Commands, tmp_path: Path) -> None:
+    state = tmp_path / "state.jsonl"
+    (plain,) = run.json("hash", PHOTOS[0], "--state", state)
+    # What was done without them is not done with them.
+    (printed,) = run.json("hash", PHOTOS[0], "--state", state, "--transforms")
+    assert printed["signals"] == plain["signals"]
+    assert printed["transforms"].keys() >= {"mirror", "invert"} and "whole" in printed["signatures"]
+    refused = run("hash", PHOTOS[0], "--transforms")
+    assert (refused.returncode, "--transforms needs --json" in refused.stderr) == (2, True)
+
+
 def test_no_path_is_wrong_usage(run: Commands) -> None:
     assert run("hash").returncode == 2
 

@@ -49,7 +49,7 @@ def test_with_fast_only_key_frames_are_decoded(run: Commands, film: Path) -> Non
     assert "incomplete" not in said
     refused = run("hash", "--fast", "--format", "vpdq", film)
     assert refused.returncode == 2
-    assert "no --algorithm, --fast" in refused.stderr
+    assert "takes one video, and no other option but --jobs" in refused.stderr
 
 
 def test_a_damaged_video_is_hashed_as_far_as_it_goes_and_the_user_is_told(run: Commands, film: Path) -> None:

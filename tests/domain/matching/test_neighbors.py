@@ -67,3 +67,9 @@ def test_a_pair_that_tells_little_is_within_less_unless_another_radius_is_chosen
     assert found.usual(one.algorithm) == one.algorithm.radius - SPARSE_MARGIN
     assert found.within({}) == found.within({one.algorithm: one.algorithm.radius}) == ()
     assert found.within({one.algorithm: one.algorithm.radius - 1}) == (one.algorithm,)
+
+
+def test_what_a_transform_found_is_within_the_radius_of_the_transform() -> None:
+    found = near(phash256=40)
+    assert found.within({}) == (Algorithm.PHASH256,)
+    assert replace(found, through={Algorithm.PHASH256: "cut-left"}).within({}) == ()

@@ -19,7 +19,8 @@ from hashdb.domain.matching.matches import (
     Result,
     VideoDetails,
 )
-from hashdb.domain.matching.suggestions import TEST_SIGNALS, Distances, build_results, decide, suggest, suggest_expanded
+from hashdb.domain.matching.suggestions import Distances, build_results, decide, suggest, suggest_expanded
+from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.matching.videos import ContributionMatched, FramesMatched, expand
 from hashdb.domain.signals import SPARSE_MARGIN, Algorithm, Signal
 from tests.builders import NOON, near, signal, sparse
@@ -125,6 +126,25 @@ def test_what_only_a_transform_found_is_told_with_its_name() -> None:
     (found,), (through,) = suggest([Query((one,), transforms={"mirror": (two,)})], search)
     assert len(found) == 2
     assert through == {Signal(two.algorithm, two.value ^ 1): "mirror"}
+
+
+@pytest.mark.parametrize(
+    ("name", "named", "radius"),
+    [("cut-left", None, 31), ("secret-2-1", None, 40), ("mirror", None, 46), ("", None, 46), ("cut-left", 40, 40)],
+)
+def test_what_asks_for_a_precise_part_searches_narrowly_unless_a_radius_is_named(
+    name: str, named: int | None, radius: int
+) -> None:
+    searched = []
+
+    def note(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        searched.append((values, radius))
+        return [[] for _ in values]
+
+    own, part = signal(1, Algorithm.PDQ), signal(2, Algorithm.PHASH256)
+    transforms, radii = {name: (part,)} if name else {}, {Algorithm.PHASH256: named} if named else {}
+    suggest([Query((own,) if name else (own, part), radius=radii, transforms=transforms)], note)
+    assert searched == [([own.value], 31), ([part.value], radius)]
 
 
 def test_the_test_item_is_found_whatever_the_index_holds() -> None:

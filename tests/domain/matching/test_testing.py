@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageChops
 
 import hashdb
-from hashdb.domain.matching.suggestions import (
+from hashdb.domain.matching.testing import (
     TEST_HOLDERS,
     TEST_ID,
     TEST_SIGNALS,

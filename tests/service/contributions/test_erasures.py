@@ -6,20 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, insert, update
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.signatures import Kind
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
 from hashdb.service.review import opinions
 from hashdb.store.contributions import contributions as contributions_in_sql
+from hashdb.store.tables import contributions as rows
 from hashdb.store.tables import erasures, signals
-from tests.builders import Clock, contributed, draft, film, hashdb, member_with, near, signal, video
+from tests.builders import Clock, contributed, draft, film, hashdb, member_with, near, signal, signature, video
 
 
 def test_what_is_erased_leaves_the_files_of_sqlite_at_once(tmp_path: Path) -> None:
@@ -66,6 +68,22 @@ def test_of_an_erased_video_no_frame_and_no_digest_is_left_in_the_files(tmp_path
     db.close()
 
 
+def test_of_an_erased_picture_no_signature_is_left_while_its_signals_are_kept(tmp_path: Path) -> None:
+    db = hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", Clock())
+    (one,) = contributed(db, member_with(db), draft(1, signatures=(signature(1), signature(1, Kind.COLOUR))))
+    secrets = [signature(1).octets, signature(1, Kind.COLOUR).octets, signal(1).to_bytes()]
+
+    def held() -> list[bool]:
+        octets = b"".join(path.read_bytes() for path in tmp_path.glob("hashdb.sqlite*"))
+        return [secret in octets for secret in secrets]
+
+    assert held() == [True, True, True]
+    contributions.erase(db, COMMAND_LINE, one.id)
+    assert held() == [False, False, True]
+    assert contributions.get(db, COMMAND_LINE, one.id).signatures == ()
+    db.close()
+
+
 def test_a_transaction_removes_few_frames(
     db: HashDB, actor: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,15 +95,26 @@ def test_a_transaction_removes_few_frames(
     assert [contributions.purge(db) for _ in range(4)] == [1, 3, 1, 0]
 
 
-def test_what_version_0_1_0_left_of_a_video_is_removed_at_the_next_start(db: HashDB, actor: Actor) -> None:
-    erased, kept = contributed(db, actor, video(1, 2, 3, signals=(signal(1, Algorithm.MD5),)), video(4))
+def test_what_version_0_1_0_left_of_what_it_erased_is_removed_at_the_next_start(db: HashDB, actor: Actor) -> None:
+    erased, kept, signed = contributed(
+        db, actor, video(1, 2, 3, signals=(signal(1, Algorithm.MD5),)), video(4), draft(5, signatures=(signature(5),))
+    )
     contributions.erase(db, COMMAND_LINE, erased.id)
+    with db.store.begin() as tx:
+        # That version erases a row, and does not know its signatures.
+        values = {"erased_at": db.now(), "withdrawn_at": db.now()}
+        tx.connection.execute(update(rows).where(rows.c.id == signed.id).values(values))
+        tx.connection.execute(insert(erasures), {"contribution_id": signed.id, "due_at": db.now()})
+        assert tx.contributions.signatures([signed.id]) != {}
     contributions.start(db)
     with db.store.begin() as tx:
         assert tx.contributions.signals([erased.id]) != {}
+        assert tx.contributions.signals([signed.id]) != {}
+        # An erasure deletes signatures at once, and signals later.
+        assert tx.contributions.signatures([signed.id]) == {}
         # What that version does once the signals need not be kept any more.
         tx.connection.execute(delete(erasures))
-        tx.connection.execute(delete(signals).where(signals.c.contribution_id == erased.id))
+        tx.connection.execute(delete(signals).where(signals.c.contribution_id.in_([erased.id, signed.id])))
     contributions.start(db)
     with db.store.read() as tx:
         assert tx.contributions.signals([erased.id]) == {}

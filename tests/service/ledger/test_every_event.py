@@ -26,7 +26,7 @@ from hashdb.domain.accounts.members import (
     Scope,
 )
 from hashdb.domain.accounts.users import OpenedSession, ProviderIdentity, Role, Session, UserChange, UserDraft
-from hashdb.domain.contributions import Amendment, Listing
+from hashdb.domain.contributions import Addition, Amendment, Listing
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
@@ -37,10 +37,10 @@ from hashdb.domain.times import Period
 from hashdb.errors import InvalidInput
 from hashdb.service import HashDB, backups, health
 from hashdb.service.accounts import members, sessions, users
-from hashdb.service.contributions import contributions, expiry, listings
+from hashdb.service.contributions import additions, contributions, expiry, listings
 from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.verification import verify
-from hashdb.service.matching import benign, matches, neighbors
+from hashdb.service.matching import benign, matches, neighbors, seeds
 from hashdb.service.review import cases, incidents, opinions, proposals
 from hashdb.service.sharing import feed, webhooks
 from hashdb.service.stats import counts, refusals, reports
@@ -78,6 +78,7 @@ BEFORE: dict[str, Callable[[HashDB], object]] = {
     "opinions.recount": lambda db: _silenced(db),
     "neighbors.guard": lambda db: _flooded(db),
     "contributions.purge": lambda db: _erased(db),
+    "seeds.retire": lambda db: _two_seeds(db),
 }
 """What comes before some of them."""
 OF_A_HOOK = ("webhooks.change", "webhooks.delete", "webhooks.renew")
@@ -105,6 +106,11 @@ def _flooded(db: HashDB) -> None:
 def _erased(db: HashDB) -> None:
     contributions.erase(db, COMMAND_LINE, 1)
     db.now = lambda: NOON + timedelta(days=90)
+
+
+def _two_seeds(db: HashDB) -> None:
+    seeds.start(db)
+    seeds.rotate(db, COMMAND_LINE)
 
 
 def _silenced(db: HashDB) -> None:
@@ -178,6 +184,8 @@ CHANGES: dict[str, Verb] = {
     "feed.log_feed_read": lambda db, actor, id: feed.log_feed_read(db, actor),
     "checkpoints.rotate": lambda db, actor, id: checkpoints.rotate(db, COMMAND_LINE),
     "checkpoints.start": lambda db, actor, id: checkpoints.start(db),
+    "additions.add": lambda db, actor, id: additions.add(db, actor, [Addition(id, (signal(1), signal(2)))]),
+    "additions.add_one": lambda db, actor, id: additions.add_one(db, actor, Addition(id, (signal(1), signal(2)))),
     "contributions.amend": lambda db, actor, id: contributions.amend(db, actor, id, Amendment(severity=4)),
     "contributions.emit_pending": lambda db, actor, id: contributions.emit_pending(db),
     "recording.record": lambda db, actor, id: contributions.contribute(db, actor, [draft(99)]),
@@ -221,6 +229,9 @@ CHANGES: dict[str, Verb] = {
     "sessions.require_password": lambda db, actor, id: _fail(db),
     "users.use_provider": lambda db, actor, id: users.use_provider(db, COMMAND_LINE, session(db).user.id),
     "users.remove_factor": lambda db, actor, id: users.remove_factor(db, session(db), PASSWORD),
+    "seeds.retire": lambda db, actor, id: seeds.retire(db, COMMAND_LINE, 1),
+    "seeds.rotate": lambda db, actor, id: seeds.rotate(db, COMMAND_LINE),
+    "seeds.start": lambda db, actor, id: seeds.start(db),
     "webhooks.add": lambda db, actor, id: hook(db, actor),
     "webhooks.change": lambda db, actor, id: webhooks.change(db, actor, 1, WebhookChange(enabled=False)),
     "webhooks.delete": lambda db, actor, id: webhooks.delete(db, actor, 1),

@@ -109,6 +109,7 @@ CHANGED = [
     ("proposals SET subject_id = 2", "proposal 1, subject", "member:1", "member:2"),
     ("proposals SET act = 'benign.add'", "proposal 1, act", "member.suspend", "benign.add"),
     ("webhooks SET member_id = 2", "webhook 1, member", "1", "2"),
+    ("seeds SET retired_at = NULL WHERE id = 1", "seed 1, retired", "yes", "no"),
 ]
 
 
@@ -122,7 +123,7 @@ def test_a_row_that_was_changed_is_named_with_what_the_log_says(
 def test_every_field_is_tampered_with_here() -> None:
     tried = {(what.split()[0], what.split()[-1]) for _, what, *_ in CHANGED}
     fields = {(kind, field) for kind, names in FIELDS.items() for field in names}
-    elsewhere = {("benign", "algorithms"), ("benign", "signals"), ("key", "secret")}
+    elsewhere = {("benign", "algorithms"), ("benign", "signals"), ("key", "secret"), ("seed", "secret")}
     # tests/service/test_columns.py has those.
     elsewhere |= {("user", name) for name in ("password", "second_factor")}
     elsewhere |= {("verification", name) for name in FIELDS["verification"]}

@@ -9,7 +9,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.contributions import Contribution, Standing
-from hashdb.domain.matching.suggestions import TEST_SIGNALS
+from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.service import HashDB

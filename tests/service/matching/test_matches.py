@@ -18,7 +18,8 @@ from sqlalchemy import Engine, create_engine, event, text
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
 from hashdb.domain.contributions import Contribution, Filter, Standing, Status
 from hashdb.domain.matching.matches import Match, Query, Result
-from hashdb.domain.matching.suggestions import TEST_ID, TEST_SIGNALS
+from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
+from hashdb.domain.matching.verification import distance_score
 from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.errors import InvalidInput, MemberSuspended, ScopeMissing, TooManyAtOnce
@@ -87,6 +88,7 @@ def plainly(active: Sequence[Contribution], asked: Query) -> Result:
                 one.context,
                 one.removed_at,
                 one.received_at,
+                score=distance_score(tuple(within.items())),
             )
             for one, within in found
         ),

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.matches import Answer, Match, Result
-from hashdb.domain.matching.suggestions import TEST_ID
+from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import ANY_ALGORITHM, Cell, CountKind, Hit, MatchLog, QueryOutcome
 from hashdb.service.stats.buffer import StatsBuffer

@@ -10,11 +10,13 @@ from sqlalchemy import select
 
 from hashdb.domain.accounts.members import Member, MemberChange, MemberDraft, MemberKind, MemberStatus
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Media, Standing, Status
+from hashdb.domain.matching.matches import Stored
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Kind
 from hashdb.errors import NotFound
 from hashdb.store import Store
 from hashdb.store.tables import signals
-from tests.builders import NOON, draft, signal
+from tests.builders import NOON, draft, signal, signature
 
 MICROSECOND = timedelta(microseconds=1)
 WHOLE = Draft(
@@ -236,6 +238,24 @@ class TestPages:
             while page := tx.contributions.page(Filter(), seen[-1] if seen else 0, 2, NOON):
                 seen += [one.id for one in page]
         assert seen == ids
+
+
+def test_signatures_come_back_in_their_order_and_apart_from_what_version_0_1_0_reads(
+    store: Store, member: Member
+) -> None:
+    own = (signature(1), signature(1, Kind.COLOUR), signature(2))
+    with store.begin() as tx:
+        one, other = tx.contributions.add(member, [draft(1, 2, signatures=own), draft(3)], NOON)
+        assert one.signatures == own
+        assert {id: read.signatures for id, read in tx.contributions.get([one.id, other.id], NOON).items()} == {
+            one.id: own,
+            other.id: (),
+        }
+        assert tx.matches.stored([one.id, other.id]) == {
+            one.id: Stored((signal(1), signal(2)), own),
+            other.id: Stored((signal(3),)),
+        }
+        assert set(tx.connection.scalars(select(signals.c.algorithm))) == {"pdq"}
 
 
 def test_digests_are_apart_from_what_version_0_1_0_reads_and_come_back_in_their_order(

@@ -339,3 +339,37 @@ def test_a_repeated_request_gets_its_answer_even_where_it_would_now_be_refused(
     assert again["contributions"][0] == {**first["contributions"][0], "status": "expired"}
     assert again["checkpoint"] == first["checkpoint"]
     assert set(faults(platform.post(URL, sent))) == {"contributions[0].expires_at"}
+
+
+def test_signals_are_added_to_one_contribution_or_to_many(platform: Caller) -> None:
+    one, two = platform.contribute(item(1), item(2))
+    added = platform.post(f"{URL}/{one['id']}/signals", {"signals": [pdq(1), pdq(11)]})
+    assert added.status_code == 200
+    assert body(added) == {**one, "signals": [pdq(1), pdq(11)]}
+    assert '"contributions";r=' in added.headers["RateLimit"]
+    request = {
+        "contributions": [{"id": one["id"], "signals": [pdq(11)]}, {"id": two["id"], "signals": [pdq(2), pdq(21)]}]
+    }
+    answer = body(platform.post(f"{URL}/signals", request))
+    assert [(each["id"], each["known"], each["signals"]) for each in answer["contributions"]] == [
+        (one["id"], True, [pdq(1), pdq(11)]),
+        (two["id"], False, [pdq(2), pdq(21)]),
+    ]
+    assert answer["checkpoint"] > 0
+
+
+def test_what_cannot_be_added_to_is_refused_with_its_reason(platform: Caller) -> None:
+    one, gone = platform.contribute(item(1), item(2))
+    platform.post(f"{URL}/{gone['id']}/withdrawal", {"reason": "other"})
+    unlike = platform.post(f"{URL}/{one['id']}/signals", {"signals": [pdq(11)]})
+    assert list(faults(unlike)) == ["signals"]
+    problem(platform.post(f"{URL}/{gone['id']}/signals", {"signals": [pdq(2)]}), 409, "not-active")
+    assert platform.post(f"{URL}/77/signals", {"signals": [pdq(2)]}).status_code == 404
+
+
+def test_own_contributions_are_looked_up_page_by_page(platform: Caller) -> None:
+    one, two = platform.contribute(item(1, signals=[pdq(1), pdq(9)]), item(2, signals=[pdq(2), pdq(9)]))
+    first = body(platform.post(f"{URL}/lookups?limit=1", {"signals": [pdq(9)]}))
+    assert [each["id"] for each in first["contributions"]] == [one["id"]]
+    second = body(platform.post(f"{URL}/lookups?limit=1&after={first['next']}", {"signals": [pdq(9)]}))
+    assert ([each["id"] for each in second["contributions"]], second["next"]) == ([two["id"]], None)

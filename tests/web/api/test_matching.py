@@ -6,7 +6,7 @@ import random
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.signals import Algorithm
-from tests.builders import near, signal
+from tests.builders import near, signal, signature
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
 
 URL = "/v1/matches"
@@ -19,6 +19,7 @@ def test_a_match_is_answered_whole(platform: Caller, other: Caller) -> None:
     close = [str(near(signal(1), 6)), str(near(signal(1, Algorithm.PHASH), 2))]
     asked = [{"id": "upload-991", "signals": close, "radius": {"pdq": 20}}, {"signals": [pdq(2)]}]
     answer = body(other.post(URL, {"queries": asked}))
+    assert 0 < answer["results"][0]["matches"][0].pop("score") < 20
     assert answer["results"] == [
         {
             "id": "upload-991",
@@ -162,6 +163,22 @@ def test_a_key_may_be_told_no_distances(service: Service, platform: Caller, othe
     assert body(hidden.get("/v1/me"))["key"]["hides_distances"] is True
     told = body(platform.post("/v1/matches", asked))["results"][0]["matches"]
     assert [one["distance"] for one in told] == [{"pdq": 2}, {"pdq": 20}]
+
+
+def test_a_key_that_is_told_no_distances_is_told_no_score_and_asks_for_none(
+    service: Service, platform: Caller, other: Caller
+) -> None:
+    other.contribute(item(1, signatures=[str(signature(1))]))
+    hidden = service.key(platform.member, Scope.MATCH, hides_distances=True)
+    asked = {"signals": [pdq(1)], "transforms": {"mirror": [pdq(2)]}, "signatures": {"whole": [str(signature(1))]}}
+    (told,) = body(platform.post(URL, {"queries": [asked | {"order": "score"}]}))["results"][0]["matches"]
+    assert told["evidence"]["detail"] == 0.0
+    (match,) = body(hidden.post(URL, {"queries": [asked]}))["results"][0]["matches"]
+    assert match.keys() == told.keys() - {"score", "evidence"}
+    assert faults(hidden.post(URL, {"queries": [asked | {"min_score": 0}, asked | {"order": "score"}]})) == {
+        "queries[0].min_score": "is not allowed for a key that hides distances",
+        "queries[1].order": "is not allowed for a key that hides distances",
+    }
 
 
 def test_a_key_that_is_told_no_distances_chooses_no_radius(service: Service, platform: Caller) -> None:

@@ -6,6 +6,7 @@ from hashdb import __version__
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, Scope
 from hashdb.service.accounts import members
+from hashdb.service.matching import seeds
 from tests.web.callers import Service, body, item, pdq, problem, service_at
 
 
@@ -20,7 +21,8 @@ def test_any_key_may_ask_who_it_is(service: Service) -> None:
 
 def test_what_the_service_takes_is_told(service: Service) -> None:
     me = body(service.caller(Scope.MATCH, a_day=7).get("/v1/me"))
-    assert set(me) == {"member", "key", "limits", "algorithms", "labels", "version"}
+    assert set(me) == {"member", "key", "limits", "algorithms", "labels", "version", "signatures"}
+    assert me["signatures"] == ["detail", "colour"]
     assert me["limits"].pop("budgets").keys() == set(Budget)
     assert me["limits"] == {"contributions_per_day": 7}
     assert list(me["algorithms"]) == ["pdq", "phash256", "phash"]
@@ -28,6 +30,18 @@ def test_what_the_service_takes_is_told(service: Service) -> None:
     assert "glorification" in me["labels"]["behaviour"]
     assert "removal_reversed" in me["labels"]["reason"]
     assert me["version"] == __version__
+
+
+def test_seeds_are_told_to_who_contributes_or_matches(service: Service) -> None:
+    assert "secret_views" not in body(service.caller().get("/v1/me"))
+    seeds.start(service.db)
+    seeds.rotate(service.db, COMMAND_LINE)
+    with service.db.store.read() as tx:
+        told = [{"id": seed.id, "seed": seed.octets.hex()} for seed in tx.seeds.in_use()]
+    assert [seed["id"] for seed in told] == [2, 1]
+    for scope in Scope:
+        me = body(service.caller(scope).get("/v1/me"))
+        assert me.get("secret_views") == (told if scope in (Scope.CONTRIBUTE, Scope.MATCH) else None)
 
 
 def test_a_wider_radius_and_other_algorithms_are_told() -> None:
@@ -62,9 +76,9 @@ def test_every_match_tells_what_is_left_and_is_refused_where_nothing_is() -> Non
         for path in ("/v1/matches", "/v1/matches?include=quarantined"):
             told = caller.post(path, asked).headers
             assert told["RateLimit-Policy"] == (
-                '"queries";q=5;w=86400, "signals";q=100000000;w=86400, "short_signals";q=2;w=86400'
+                '"queries";q=5;w=86400, "signals";q=1000000000;w=86400, "short_signals";q=2;w=86400'
             )
-        assert told["RateLimit"] == '"queries";r=1;t=43200, "signals";r=99999996;t=43200, "short_signals";r=2;t=43200'
+        assert told["RateLimit"] == '"queries";r=1;t=43200, "signals";r=999999996;t=43200, "short_signals";r=2;t=43200'
         refused = caller.post("/v1/matches", asked)
         said = problem(refused, 429, "limit-reached")
         assert said["detail"] == (

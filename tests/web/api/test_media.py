@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.hashing.decoding import NO_EXTRA
@@ -145,6 +145,40 @@ def _mirrored(octets: bytes) -> bytes:
     out = io.BytesIO()
     ImageOps.mirror(Image.open(io.BytesIO(octets)).convert("RGB")).save(out, "PNG")
     return out.getvalue()
+
+
+def _captioned(octets: bytes) -> bytes:
+    picture, out = Image.open(io.BytesIO(octets)).convert("RGB"), io.BytesIO()
+    wider = ImageOps.expand(picture, (0, picture.height // 4, 0, 0), "white")
+    ImageDraw.Draw(wider).text((10, 10), "what somebody wrote above it", fill="black")
+    wider.save(out, "JPEG", quality=60)
+    return out.getvalue()
+
+
+def test_a_copy_under_a_caption_is_told_with_a_score_and_what_speaks_for_it(service: Service, caller: Caller) -> None:
+    (mine,) = body(caller.post(URL, **form(photo(60), said=SAID)))["contributions"]
+    assert [text.partition(":")[0] for text in mine["signatures"]] == ["detail", "colour"]
+    assert body(caller.get(f"/v1/contributions/{mine['id']}"))["signatures"] == mine["signatures"]
+    other = service.caller(Scope.MATCH)
+    (result,) = body(other.post("/v1/matches/media?transforms=1", **form(_captioned(photo(60)))))["results"]
+    assert "signatures" not in body(other.get(f"/v1/contributions/{mine['id']}"))
+    (match,) = result["matches"]
+    assert "caption" in match["evidence"]["views"]
+    assert match["evidence"]["detail"] < 0.1
+    assert match["evidence"]["colour"] < 10
+    assert match["score"] > 5
+
+
+def test_the_hashes_of_a_query_may_be_asked_for(service: Service, caller: Caller) -> None:
+    (mine,) = body(caller.post(URL, **form(photo(61), said=SAID)))["contributions"]
+    (hashed,) = body(caller.post("/v1/signals?transforms=1", **form(_mirrored(photo(61)))))["pictures"]
+    assert {"whole", "mirror"} <= set(hashed["signatures"]) <= {"whole", *hashed["transforms"]}
+    asked = {name: hashed[name] for name in ("signals", "transforms", "signatures")}
+    (result,) = body(service.caller(Scope.MATCH).post("/v1/matches", {"queries": [asked]}))["results"]
+    (match,) = result["matches"]
+    assert (match["contribution"], match["transform"]) == (mine["id"], "mirror")
+    assert "mirror" in match["evidence"]["views"]
+    assert match["evidence"]["detail"] < 0.1
 
 
 def test_a_mirrored_copy_is_found_through_a_transform_that_is_named(service: Service, caller: Caller) -> None:

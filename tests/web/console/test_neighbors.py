@@ -16,7 +16,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.service.later import EACH
 from hashdb.web.console import signals
 from tests import films
-from tests.builders import near, signal, sparse
+from tests.builders import near, signal, signature, sparse
 from tests.web.api.test_videos import frames, video
 from tests.web.callers import Service, body, item
 from tests.web.console.visitors import Visitor, faults, form_secret
@@ -62,6 +62,22 @@ def test_a_transform_through_which_it_is_found_is_named(service: Service, otto: 
     service.caller(name="Alpha").contribute(item(1))
     page = otto.post(PAGE, {"signals": f"{signal(2)}\nmirror {signal(1)}"})
     assert "<small>mirror</small>" in page.text
+
+
+def test_what_speaks_for_a_match_is_shown_and_kept_for_the_next_search(service: Service, otto: Visitor) -> None:
+    alpha = service.caller(name="Alpha")
+    alpha.contribute(item(1, signatures=[str(signature(1))]), item(signals=[str(near(signal(1), 40))]))
+    text = f"{near(signal(1), 4)}\nmirror {signal(2)}\nwhole {signature(1)}"
+    page = otto.post(PAGE, {"signals": text})
+    assert verdicts(page.text) == ["yes, by pdq", "no, too far"]
+    shown = re.sub(r"<[^>]+>", " ", page.text)
+    assert re.search(r"score\s+\d+\.\d\s+whole\s+detail 0 % apart", shown)
+    assert "A score of 6 means" in shown
+    assert html.unescape(page.text).count(text) == 1
+    near_ones = otto.get("/console/contributions/1/neighbors").text
+    assert "A score of 6 means" not in near_ones
+    alpha.contribute(item(signals=[str(near(signal(1), 6))], signatures=[str(signature(1))]))
+    assert "detail 0 % apart" in otto.get("/console/contributions/1/neighbors").text
 
 
 def test_a_picture_is_hashed_and_not_kept(service: Service, otto: Visitor) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.matching.suggestions import TEST_SIGNALS
+from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import hash_picture
 from hashdb.web import deferring

@@ -1,0 +1,269 @@
+"""hashdb rehash: add what this version hashes to contributions that an older version made of the same pictures."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from hashdb import __version__
+from hashdb.cli.help import PROFILES, Choice, Command
+from hashdb.cli.matching.pictures import (
+    Outcome,
+    StateFile,
+    check_quality,
+    find_pictures,
+    hash_all,
+    is_video_file,
+    jobs_option,
+    print_failures,
+    send_in_batches,
+    state_option,
+)
+from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar
+from hashdb.client import Client
+from hashdb.domain.contributions import Addition, Contribution
+from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.rules import SIGNALS_AN_ITEM
+from hashdb.domain.seeds import Seed
+from hashdb.domain.signals import Algorithm, Profile, Signal
+from hashdb.domain.signatures import SIGNATURES_AN_ITEM, WHOLE
+from hashdb.errors import Fault, InvalidInput
+from hashdb.hashing import Hashed, Mode
+from hashdb.settings import Settings
+
+_LONG = 256
+"""The bits of the hashes by which contributions are found: shorter ones coincide."""
+_PLACE = re.compile(r"contributions\[(\d+)\]\.(\w+)(?:\[(\d+)\])?")
+
+
+class _Rehashed(NamedTuple):
+    """How many signals and signatures were new to each contribution of a picture, by id, or why it was refused."""
+
+    added: Mapping[int, int]
+    refused: Mapping[int, str]
+
+    @property
+    def outcome(self) -> str:
+        """What the command counts."""
+        if not self.added:
+            return "not contributed"
+        return "added to" if any(self.added.values()) else "up to date"
+
+
+@click.command(
+    "rehash",
+    cls=Command,
+    examples=("hashdb rehash removed/ --dry-run", "hashdb rehash removed/ --state rehashed.jsonl"),
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--profile",
+    type=Choice(PROFILES),
+    help="How many variants of each picture to hash.  [default: thorough for severity 3 and 4, else balanced]",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be added, and add nothing.")
+@state_option
+@jobs_option
+@as_json
+def rehash_command(
+    paths: tuple[Path, ...], as_json: bool, profile: str | None, dry_run: bool, state: Path | None, jobs: int | None
+) -> int:
+    """Add what this version hashes to your contributions.
+
+    PATHS are files or folders with pictures that you contributed. Run it after an upgrade that hashes more of a
+    picture: the command finds your active contributions by the hashes of the whole picture, and adds the hashes that
+    they do not have. They keep their ids and all else. Safe to repeat. Videos are left out.
+    """
+    settings = Settings.read()
+    found = _without_videos(find_pictures(paths))
+    failed: list[Outcome] = []
+    counts = Counter[str]()
+    with Client.from_environment() as client, ExitStack() as stack:
+        me = client.me()
+        if not me.signatures:
+            click.echo(
+                f"hashdb: the service has version {escape_controls(me.version)}, which adds no signals", err=True
+            )
+            return 1
+        one_profile = None if profile is None else Profile(profile)
+        run = _Run(client, settings, tuple(me.algorithms), me.seeds, one_profile, jobs, dry_run)
+        done = stack.enter_context(StateFile(state, run.task))
+        files, already_done = done.split(found)
+        bar, advance = progress_bar("rehashing", len(files))
+        stack.enter_context(bar)
+        add = stack.enter_context(print_json_array(as_json))
+        done.report(already_done, add if as_json else None)
+        hashed = stack.enter_context(closing(run.hash(files, run.profile or Profile.BALANCED)))
+        for outcome, rehashed in send_in_batches(list(files), map(check_quality, hashed), run.send):
+            advance()
+            if rehashed is None or rehashed.refused:
+                failed.append(outcome if rehashed is None else outcome.failed("; ".join(rehashed.refused.values())))
+            else:
+                counts[rehashed.outcome] += 1
+                if not dry_run:
+                    done.record(outcome.path)
+            if as_json:
+                add(_to_json(outcome, rehashed))
+            elif rehashed is not None:
+                _print(outcome.path, rehashed, dry_run)
+    if counts:
+        click.echo(f"hashdb: {', '.join(f'{count:,} {what}' for what, count in sorted(counts.items()))}", err=True)
+    return print_failures(failed)
+
+
+def _without_videos(files: dict[Path, str | None]) -> dict[Path, str | None]:
+    """The files without the videos, each of which is named on standard error."""
+    pictures = {path: error for path, error in files.items() if error is not None or not is_video_file(path)}
+    for path in sorted(files.keys() - pictures.keys()):
+        click.echo(f"hashdb: {escape_controls(path)}: left out: nothing can be added to a video", err=True)
+    return pictures
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The service, and how pictures are hashed: by the profile of each contribution, unless there is one for all."""
+
+    client: Client
+    settings: Settings
+    algorithms: tuple[Algorithm, ...]
+    seeds: tuple[Seed, ...]
+    profile: Profile | None
+    jobs: int | None
+    dry_run: bool
+
+    @property
+    def task(self) -> str:
+        """What the state file records: another version, seed or profile hashes other parts."""
+        return " ".join(["rehash", __version__, self.profile or "", *[str(seed.id) for seed in self.seeds[:1]]])
+
+    def hash(self, files: Mapping[Path, str | None], profile: Profile) -> Generator[Outcome, None, None]:
+        return hash_all(files, self.algorithms, self.settings, Mode(profile), self.jobs, seeds=self.seeds)
+
+    def send(self, batch: list[Outcome]) -> list[_Rehashed | None]:
+        """What became of each picture of a batch; None for those that were not hashed."""
+        wholes = [self._whole(outcome) for outcome in batch]
+        by_signal: dict[Signal, dict[int, Contribution]] = defaultdict(dict)
+        for contribution in self.client.holding(list(dict.fromkeys(chain.from_iterable(wholes)))):
+            for signal in _firsts(contribution):
+                by_signal[signal][contribution.id] = contribution
+        found = [{id: each for signal in whole for id, each in by_signal[signal].items()} for whole in wholes]
+        hashes = self._hashes(batch, found)
+        added, refused = self._add({id: each for own in found for id, each in own.items()}, hashes)
+        return [
+            None
+            if outcome.hashed is None
+            else _Rehashed(
+                {id: added[id] for id in own if id in added}, {id: refused[id] for id in own if id in refused}
+            )
+            for outcome, own in zip(batch, found, strict=True)
+        ]
+
+    def _whole(self, outcome: Outcome) -> list[Signal]:
+        """The hashes by which contributions of a picture are found."""
+        own = () if outcome.hashed is None else outcome.hashed.signals[: len(self.algorithms)]
+        return [signal for signal in own if signal.algorithm.bits == _LONG]
+
+    def _hashes(self, batch: Sequence[Outcome], found: Sequence[Mapping[int, Contribution]]) -> dict[int, Hashed]:
+        """The hashes of the pictures by the ids of their contributions, each by the profile of that."""
+        profiles = {
+            (place, id): self.profile or Profile.of_severity(each.severity)
+            for place, own in enumerate(found)
+            for id, each in own.items()
+        }
+        hashed_as = self.profile or Profile.BALANCED
+        others = {batch[place].path: None for (place, _), profile in profiles.items() if profile is not hashed_as}
+        with closing(self.hash(others, Profile.THOROUGH)) as outcomes:
+            again = {outcome.path: outcome.hashed for outcome in outcomes if outcome.hashed is not None}
+        hashes: dict[int, Hashed] = {}
+        for (place, id), profile in profiles.items():
+            path, first = batch[place].path, batch[place].hashed
+            hashed = first if profile is hashed_as else again.get(path)
+            if hashed is not None:
+                hashes[id] = hashed
+        return hashes
+
+    def _add(
+        self, contributions: Mapping[int, Contribution], hashes: Mapping[int, Hashed]
+    ) -> tuple[dict[int, int], dict[int, str]]:
+        """How many hashes were (in a dry run: would be) added to each contribution, and why to some none can be."""
+        added = dict.fromkeys(hashes, 0)
+        refused: dict[int, str] = {}
+        additions: dict[int, Addition] = {}
+        for id, hashed in hashes.items():
+            has, signed = contributions[id], dict(hashed.signatures).get(WHOLE, ())
+            new = len(set(hashed.signals).difference(has.signals)), len(set(signed).difference(has.signatures))
+            left = SIGNALS_AN_ITEM - len(has.signals) - has.masked, SIGNATURES_AN_ITEM - len(has.signatures)
+            added[id] = min(new[0], left[0]) + min(new[1], left[1])
+            if added[id]:
+                additions[id] = Addition(id, hashed.signals, signed)
+        while additions and not self.dry_run:
+            try:
+                receipt = self.client.add_signals(list(additions.values()))
+            except InvalidInput as error:
+                # The service stored none of the request: leave out what it refuses, and send the others again.
+                _leave_out(error, additions, refused)
+                continue
+            for item in receipt.recorded:
+                after = item.contribution
+                added[after.id] = _count(after) - _count(contributions[after.id])
+            break
+        return {id: count for id, count in added.items() if id not in refused}, refused
+
+
+def _count(contribution: Contribution) -> int:
+    return len(contribution.signals) + len(contribution.signatures)
+
+
+def _firsts(contribution: Contribution) -> Iterator[Signal]:
+    """The first signal of each algorithm of 256 bits: in everything that hashdb hashes, it is of the whole picture."""
+    if contribution.frame_count:
+        return
+    seen = set[Algorithm]()
+    for signal in contribution.signals:
+        if signal.algorithm.bits == _LONG and signal.algorithm not in seen:
+            seen.add(signal.algorithm)
+            yield signal
+
+
+def _leave_out(error: InvalidInput, additions: dict[int, Addition], refused: dict[int, str]) -> None:
+    """Remove refused signals that are near a benign one from their additions, and additions that are refused."""
+    ids, near = list(additions), defaultdict[int, set[int]](set)
+    for fault in error.faults:
+        place = _PLACE.match(fault.at)
+        if place is None:
+            raise error
+        id = ids[int(place[1])]
+        if place[3] and fault.reason == REFUSAL:
+            near[id].add(int(place[3]))
+        else:
+            refused[id] = fault.reason if place[2] == "id" else str(Fault(place[2], fault.reason))
+    for id, places in near.items():
+        kept = (signal for i, signal in enumerate(additions[id].signals) if i not in places)
+        additions[id] = replace(additions[id], signals=tuple(kept))
+    for id in refused.keys() & additions.keys():
+        del additions[id]
+
+
+def _print(path: Path, rehashed: _Rehashed, dry_run: bool) -> None:
+    for id, count in rehashed.added.items():
+        hashes = "1 hash" if count == 1 else f"{count} hashes"
+        what = f"{hashes} {'to add' if dry_run else 'added'}" if count else "up to date"
+        click.echo(f"{escape_controls(path)}  contribution {id}: {what}")
+    if not rehashed.added and not rehashed.refused:
+        click.echo(f"{escape_controls(path)}  not among your active contributions")
+
+
+def _to_json(outcome: Outcome, rehashed: _Rehashed | None) -> dict[str, object]:
+    if rehashed is None:
+        return {"path": str(outcome.path), "error": outcome.error}
+    contributions: list[dict[str, object]] = [{"id": id, "added": count} for id, count in rehashed.added.items()]
+    contributions += [{"id": id, "error": reason} for id, reason in rehashed.refused.items()]
+    return {"path": str(outcome.path), "contributions": contributions}

@@ -1,0 +1,90 @@
+"""hashdb views: rotate and retire the seeds of secret views."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hashdb.cli.help import Group
+from hashdb.cli.home import open_home
+from hashdb.cli.output import as_json, print_json
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.times import format_instant
+from hashdb.settings import Settings
+from hashdb.wire import LARGEST_ID
+
+if TYPE_CHECKING:
+    from hashdb.domain.seeds import SeedState
+
+
+@click.group("views", cls=Group, examples=("hashdb views list", "hashdb views rotate", "hashdb views retire 1"))
+def views_command() -> None:
+    """Manage the seeds of secret views.
+
+    A seed says which parts of a picture are hashed beside those that everybody knows. Members learn the seeds in use
+    from the service. No command prints one. Run these commands on the service's machine.
+    """
+
+
+@views_command.command("list", examples=("hashdb views list",))
+@as_json
+def list_seeds(as_json: bool) -> None:
+    """List the seeds by id, without the seeds themselves.
+
+    The list says since when each is in use, and until when it was. Contributions use the newest, queries all in use.
+    """
+    from hashdb.service.matching import seeds
+
+    with open_home(Settings.read()) as db:
+        states = seeds.every(db, COMMAND_LINE)
+    if as_json:
+        print_json({"seeds": list(map(_to_json, states))})
+        return
+    for state in states:
+        click.echo(_format(state))
+
+
+@views_command.command("rotate", examples=("hashdb views rotate",))
+@as_json
+def rotate_seed(as_json: bool) -> None:
+    """Use a new seed for contributions from now on.
+
+    Queries also use the earlier ones, so nothing is hashed again. At most three seeds are in use: the command retires
+    the oldest of more.
+    """
+    from hashdb.service.matching import seeds
+
+    with open_home(Settings.read()) as db:
+        _print(seeds.rotate(db, COMMAND_LINE), as_json)
+
+
+@views_command.command("retire", examples=("hashdb views retire 1",))
+@click.argument("seed", type=click.IntRange(1, LARGEST_ID))
+@as_json
+def retire_seed(seed: int, as_json: bool) -> None:
+    """End the use of a seed, and delete it.
+
+    SEED is its id. The secret views that contributions have of it find nothing any more. Their other signals do.
+    """
+    from hashdb.service.matching import seeds
+
+    with open_home(Settings.read()) as db:
+        _print(seeds.retire(db, COMMAND_LINE, seed), as_json)
+
+
+def _print(state: SeedState, as_json: bool) -> None:
+    if as_json:
+        print_json(_to_json(state))
+    else:
+        click.echo(_format(state))
+
+
+def _format(state: SeedState) -> str:
+    until = "" if state.retired_at is None else f", retired {format_instant(state.retired_at)}"
+    return f"seed {state.id}  made {format_instant(state.made_at)}{until}"
+
+
+def _to_json(state: SeedState) -> dict[str, object]:
+    retired_at = None if state.retired_at is None else format_instant(state.retired_at)
+    return {"id": state.id, "made_at": format_instant(state.made_at), "retired_at": retired_at}

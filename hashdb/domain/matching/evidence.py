@@ -1,0 +1,133 @@
+"""Which suggested contributions remain matches, once all views of a query are compared with all that is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from hashdb.domain.matching.matches import Holder, Order, Query, Stored, Verdict
+from hashdb.domain.matching.suggestions import Distances, Verified, group_by_contribution
+from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
+from hashdb.domain.matching.verification import Asked, distance_score, verify
+from hashdb.domain.matching.videos import OverrulingAlgorithms
+from hashdb.domain.signals import Signal
+from hashdb.domain.signatures import WHOLE
+
+MOST_LAID = 150
+"""Details that a request lays over others, about 1.5 ms each; what is farther away is a match by its distance."""
+
+ReadStored = Callable[[Collection[int]], Mapping[int, Stored]]
+"""Returns what is stored of contributions, by id."""
+_Group = Sequence[Holder]
+_NOTHING = Stored()
+_TEST = {TEST_ID: Stored(TEST_SIGNALS)}
+
+
+def verify_candidates(
+    queries: Sequence[Query],
+    suggested: Sequence[Distances],
+    held: Mapping[Signal, Sequence[Holder]],
+    having: OverrulingAlgorithms,
+    stored: ReadStored,
+) -> dict[int, Verified]:
+    """For each query that is not plain, by its position, the contributions that remain, with the verdicts on them.
+
+    `suggested` may go on past the queries, with what was found for their frames. What is stored is read at once.
+    """
+    places = [place for place, query in enumerate(queries) if suggested[place] and not query.is_plain]
+    if not places:
+        return {}
+    found_by_key: dict[tuple[object, ...], _Found] = {}
+    found: dict[int, _Found] = {}
+    for place in places:
+        distances, decisive = suggested[place], queries[place].decisive
+        key = frozenset(distances), decisive
+        if key not in found_by_key:
+            groups = group_by_contribution(decisive, distances, held, having)
+            by = _number([frozenset([holder.signal for holder in group]) for group in groups])
+            found_by_key[key] = _Found(groups, by)
+        found[place] = found_by_key[key]
+    most = max(1, MOST_LAID // len(places))
+    nearest = {
+        place: _nearest(found[place].groups, suggested[place], most) for place in places if queries[place].is_verified
+    }
+    # A video has frames, whose signals are not of the item: it matches by those that were found.
+    ids = {group[0].contribution for of_query in nearest.values() for group in of_query if group[0].duration is None}
+    kept = _TEST | dict(stored(ids - {TEST_ID})) if ids else {}
+    numbers = dict(zip(kept, _number(kept.values()), strict=True))
+    return {
+        place: _verify_query(
+            queries[place], suggested[place], found[place], nearest.get(place, ()), kept, numbers, most
+        )
+        for place in places
+    }
+
+
+class _Found(NamedTuple):
+    """Suggested contributions, each as its holders; and a number, the same for those that have the same signals."""
+
+    groups: Sequence[_Group]
+    by: Sequence[int]
+
+
+def _number(values: Iterable[Hashable]) -> list[int]:
+    """A number for each value; equal values have the same."""
+    numbers: dict[Hashable, int] = {}
+    return [numbers.setdefault(value, len(numbers)) for value in values]
+
+
+def _verify_query(
+    query: Query,
+    distances: Distances,
+    found: _Found,
+    nearest: Iterable[_Group],
+    stored: Mapping[int, Stored],
+    numbers: Mapping[int, int],
+    most: int,
+) -> Verified:
+    """What remains of the suggestions; `numbers` is the same for contributions of which the same is stored.
+
+    The nearest are compared, until so many details (`most`) were laid over others.
+    """
+    asked = Asked({WHOLE: query.signals, **query.transforms}, query.signatures)
+    by = {group[0].contribution: number for group, number in zip(found.groups, found.by, strict=True)}
+    # A popular picture has thousands of contributions, all with the same signals.
+    reused: dict[tuple[int, int | None], Verdict] = {}
+
+    def judge(group: _Group, *, is_near: bool) -> Verdict:
+        id = group[0].contribution
+        key = by[id], numbers.get(id, -1) if is_near else None
+        if (verdict := reused.get(key)) is None:
+            own = stored.get(id, _NOTHING) if is_near and asked.laid < most else None
+            verdict = _verdict(asked, own, {holder.signal: distances[holder.signal] for holder in group})
+            reused[key] = verdict
+        return verdict
+
+    judged = {group[0].contribution: judge(group, is_near=True) for group in nearest}
+    verdicts: dict[int, Verdict] = {}
+    remaining: list[_Group] = []
+    for group in found.groups:
+        id = group[0].contribution
+        verdict = judged.get(id) or judge(group, is_near=False)
+        if not verdict.contradicted and (query.min_score is None or verdict.score >= query.min_score):
+            remaining.append(group)
+            verdicts[id] = verdict
+    return Verified(remaining, verdicts, query.order is Order.SCORE)
+
+
+def _verdict(asked: Asked, own: Stored | None, found: Mapping[Signal, int]) -> Verdict:
+    """The verdict on a contribution; without what is stored, by its distances."""
+    if own is None:
+        distances = tuple(sorted((signal.algorithm, bits) for signal, bits in found.items()))
+        return Verdict(distance_score(distances), (), None, None, False)
+    return verify(asked, dict.fromkeys((*own.signals, *found)), own.signatures, found)
+
+
+def _nearest(groups: Sequence[_Group], distances: Distances, limit: int) -> Sequence[_Group]:
+    """The contributions that are nearest, at most `limit`, the nearest first."""
+
+    def rank(group: _Group) -> tuple[float, int]:
+        near = min([distances[holder.signal] / (holder.signal.algorithm.radius or 1) for holder in group])
+        return near, group[0].contribution
+
+    return sorted(groups, key=rank)[:limit]

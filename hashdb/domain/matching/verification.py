@@ -1,0 +1,313 @@
+"""Verify what the index suggested: how likely a contribution shows the picture that was asked for.
+
+The index finds hashes that are near. Here all views of the query are compared with all signals and signatures of a
+suggested contribution. Where both sides have signatures, these decide: the details must agree once one is laid over the
+other, the more the less they tell, and colours that differ count against it. Hashes of photographs tell enough: where
+two of them agree, signatures do not contradict, since who knows the code can change a detail unseen. Pure functions:
+the service and a member's copy call the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.domain.matching.details import coefficients_of, likeness, resemblance
+from hashdb.domain.matching.matches import CERTAIN, Verdict, view_radius
+from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
+from hashdb.domain.signatures import WHOLE, Kind, Signature
+
+PARTS_OF_THE_WHOLE: Final = ("middle", "cut", "shape", "tile", "secret")
+"""How the names of upright parts begin that have no signatures of their own: those of the whole are compared."""
+
+_AT_THE_LIMIT: Final = 4.0
+"""The score of a match whose signatures agree just enough."""
+_A_POINT: Final = 0.06
+"""By how much more the signatures agree where the score is higher by 1."""
+_GREYS: Final = 45
+"""Grey levels between two colours that count as much as details that do not agree at all."""
+_NEEDED, _MORE_OF_LITTLE, _MORE_OF_LITTLE_IN_GREY, _MORE_FAR = 0.49, 0.1, 0.44, 0.1
+"""How much details must correlate; more where they tell little, still more if colours tell nothing; at the radius."""
+_LESS_BY_TILES: Final = 0.15
+"""How much less is needed of details that tell enough where two halves agree: no two cards of one app do by halves."""
+_ENOUGH: Final = 0.1
+"""No further view is looked at if the signatures agree by so much more than is needed."""
+_MUCH, _LITTLE = 0.3, 0.12
+"""The share of the bits set in a detail that tells enough, and in one that tells little."""
+_CAP, _CAP_A_SHARE = 0.2, 2.0
+"""By how much details of no bits set may agree more than is needed, and how much more for each share that is set."""
+_TELLING, _TELLING_LOW, _LOW = 0.37, 0.4, 16
+"""The least share of the bits set in the detail of a photograph: of all, and of those whose row + column is less."""
+_STRONG, _SAME, _MOST_SAME = 22.0, 2.0, 11
+"""Colours spread more in flags than in photographs (mean grey levels); in cards, more parts than these are the same."""
+_NEEDED_ALONE: Final = 0.36
+"""How much details of a photograph must correlate where one hash agrees alone: strangers reach 0.3."""
+_FAINTEST, _SHIFT = 0.5, 12.0
+"""What a filter may do to all colours alike: make them fainter, and shift them by so many grey levels."""
+_PLAIN_COLOUR, _GREYISH = 8, 32
+"""Grey levels within which the parts of a grey or tinted copy are of one colour, and that colour of grey."""
+_STRIP: Final = "tile"
+_TILTED: Final = ("tilt-left", "tilt-right")
+_ALWAYS: Final = ("mirror", *_TILTED)
+"""Views that are looked at although no hash of theirs is near: the hashes of flags say little."""
+_NEVER: Final = 9.0
+
+
+class Agreement(NamedTuple):
+    """A view of a query within the radius of the algorithm of a signal of a contribution, with the distance in bits."""
+
+    view: str
+    signal: Signal
+    bits: int
+
+    @property
+    def nearness(self) -> float:
+        """The distance as a share of the radius."""
+        return self.bits / self.signal.algorithm.radius
+
+    @property
+    def is_within_own_radius(self) -> bool:
+        """Whether it is within the default radius of the view, which is narrower for parts."""
+        return self.bits <= view_radius("" if self.view == WHOLE else self.view, self.signal.algorithm)
+
+
+class Asked:
+    """A query as it is verified: prepared once, compared with each suggested contribution."""
+
+    def __init__(self, views: Mapping[str, Iterable[Signal]], signatures: Mapping[str, Iterable[Signature]]) -> None:
+        """`views` are the signals by view, those of the item itself by the name `WHOLE`; so are `signatures`.
+
+        A view may be in either mapping or in both.
+        """
+        self.names = tuple(sorted(views, key=lambda name: name != WHOLE))
+        self.signatures = {name: tuple(of_view) for name, of_view in signatures.items()}
+        self.laid = 0
+        """How many details were laid over others for this query."""
+        self._signals: dict[Algorithm, list[tuple[str, Signal]]] = {}
+        for name in self.names:
+            for signal in views[name]:
+                if signal.algorithm.bits == _BITS and not signal.algorithm.is_digest:
+                    self._signals.setdefault(signal.algorithm, []).append((name, signal))
+        self._words = {algorithm: _words([signal for _, signal in own]) for algorithm, own in self._signals.items()}
+
+    def agreements(self, signals: Iterable[Signal]) -> list[Agreement]:
+        """The views with a signal within the radius of one of these signals, each with this one."""
+        by_algorithm: dict[Algorithm, list[Signal]] = {}
+        for signal in signals:
+            by_algorithm.setdefault(signal.algorithm, []).append(signal)
+        agreements: list[Agreement] = []
+        for algorithm, own in self._signals.items():
+            if not (listed := by_algorithm.get(algorithm)):
+                continue
+            distances = np.bitwise_count(self._words[algorithm][:, None] ^ _words(listed)).sum(axis=2)
+            for row, column in np.argwhere(distances <= algorithm.radius).tolist():
+                (name, signal), other = own[row], listed[column]
+                bits = int(distances[row, column])
+                if is_within_match_radius(algorithm, bits, signal.value, other.value):
+                    agreements.append(Agreement(name, other, bits))
+        return agreements
+
+
+def verify(
+    asked: Asked, signals: Iterable[Signal], signatures: Iterable[Signature], found: Mapping[Signal, int]
+) -> Verdict:
+    """The verdict on one contribution, with all its signals and signatures, both in the order in which they came.
+
+    `found` are those of its signals that are a match by distance and radius, with the distance in bits. They remain a
+    match if either side has no signatures.
+    """
+    if any(signal.algorithm.is_digest for signal in found):
+        return Verdict(CERTAIN, (WHOLE,), None, None, False)
+    agreements = asked.agreements(signals)
+    nearness: dict[str, float] = {}
+    for agreement in agreements:
+        nearness[agreement.view] = min(nearness.get(agreement.view, _NEVER), agreement.nearness)
+    views = tuple(name for name in asked.names if name in nearness)
+    score = distance_score(tuple((signal.algorithm, bits) for signal, bits in found.items()))
+    listed = tuple(signatures)
+    compared = _compare(asked, nearness, listed)
+    if compared is None:
+        return Verdict(score, views, None, None, False)
+    verified = round(min(CERTAIN, max(0.0, _AT_THE_LIMIT + compared.spare / _A_POINT)), 1)
+    hashes_suffice = is_photograph(listed) and (compared.correlation >= _NEEDED_ALONE or _agree_twice(agreements))
+    score = max(score, verified) if hashes_suffice else verified
+    contradicted = compared.spare < 0 and not hashes_suffice
+    return Verdict(score, views, round((1 - compared.correlation) / 2, 3), compared.colour, contradicted)
+
+
+def _agree_twice(agreements: Iterable[Agreement]) -> bool:
+    """Whether two hashes agree, of different views or algorithms, with different signals."""
+    within = [agreement for agreement in agreements if agreement.is_within_own_radius]
+    asked = {(agreement.view, agreement.signal.algorithm) for agreement in within}
+    return len(asked) > 1 and len({agreement.signal for agreement in within}) > 1
+
+
+def is_photograph(listed: Iterable[Signature]) -> bool:
+    """Whether signatures are like those of photographs, whose hashes are near those of no other picture.
+
+    Details of cards and screens tell little of low or of high frequencies. Flags have strong colours, cards have one.
+    What is listed decides, since an attacker makes what is asked.
+    """
+    first = {signature.kind: signature for signature in reversed(tuple(listed))}
+    detail, colour = first.get(Kind.DETAIL), first.get(Kind.COLOUR)
+    return detail is not None and colour is not None and _is_photograph(detail, colour)
+
+
+@lru_cache(1_024)
+def _is_photograph(detail: Signature, colour: Signature) -> bool:
+    bits = np.unpackbits(np.frombuffer(detail.octets, np.uint8)).reshape(_SIDE, _SIDE)
+    low = np.add.outer(np.arange(_SIDE), np.arange(_SIDE)) < _LOW
+    if bits.mean() < _TELLING or bits[low].mean() < _TELLING_LOW:
+        return False
+    parts = _planes(colour)
+    same = (np.hypot(*(parts[:, None] - parts).T) <= _SAME).sum(axis=0)
+    return bool(np.hypot(*(parts - parts.mean(axis=0)).T).mean() <= _STRONG and same.max() <= _MOST_SAME)
+
+
+@lru_cache(4_096)
+def distance_score(distances: tuple[tuple[Algorithm, int], ...]) -> float:
+    """The score of a match of which nothing is known but its distances in bits, by algorithm."""
+    if any(algorithm.is_digest for algorithm, _ in distances):
+        return CERTAIN
+    nearest = max((1 - bits / algorithm.radius for algorithm, bits in distances), default=0.0)
+    return round(max(0.0, 1.5 + 1.5 * nearest), 1)
+
+
+class _Compared(NamedTuple):
+    """How the signatures of a view agree with those of a contribution."""
+
+    correlation: float
+    telling: float
+    """The share of the bits that are set in the detail that has fewer."""
+    colour: float | None
+    nearness: float
+    """The distance of the hashes, as a share of the radius."""
+    by_tiles: bool
+    """Whether two halves agree by their hashes, as where a box covers the rest."""
+
+    @property
+    def spare(self) -> float:
+        """By how much they agree more than is needed; below 0: the contribution does not show this picture.
+
+        Where details tell little or hashes are far, they must agree more. Details that tell little cannot outweigh a
+        colour that differs.
+        """
+        little = min(1.0, max(0.0, (_MUCH - self.telling) / (_MUCH - _LITTLE)))
+        needed = _NEEDED + little * (_MORE_OF_LITTLE if self.colour is not None else _MORE_OF_LITTLE_IN_GREY)
+        needed += _MORE_FAR * max(0.0, 2 * self.nearness - 1)
+        if self.by_tiles and not little:
+            needed -= _LESS_BY_TILES
+        most = _CAP + _CAP_A_SHARE * self.telling
+        return min(most, self.correlation - needed) - (self.colour or 0) / _GREYS
+
+
+def _compare(asked: Asked, views: Mapping[str, float], listed: Sequence[Signature]) -> _Compared | None:
+    """How the signatures agree with those of a contribution at best, with the nearness of the views that agree.
+
+    None if one side has none, or tells nothing."""
+    stored = next((signature for signature in listed if signature.kind is Kind.DETAIL), None)
+    theirs = None if stored is None else coefficients_of(stored)
+    if stored is None or theirs is None:
+        return None
+    by_tiles = sum(name.startswith(_STRIP) for name in views) > 1
+    best: _Compared | None = None
+    for own, colour, nearness in _likely(asked.signatures, views, listed, theirs):
+        asked.laid += 1
+        values = coefficients_of(own)
+        if values is not None:
+            telling = min(_set(own), _set(stored))
+            compared = _Compared(likeness(theirs, values), telling, colour, nearness, by_tiles)
+            if best is None or compared.spare > best.spare:
+                best = compared
+            if best.spare >= _ENOUGH:
+                break
+    return best
+
+
+def _likely(
+    signatures: Mapping[str, Sequence[Signature]],
+    views: Mapping[str, float],
+    listed: Sequence[Signature],
+    theirs: NDArray[np.float32],
+) -> Iterator[tuple[Signature, float | None, float]]:
+    """The details worth laying over, each with the difference of colours, and the nearness of its view.
+
+    These are of the nearest view, of the whole (of which most views are parts), of the view that resembles most, and of
+    tilts.
+    """
+    near = dict[str, float]()
+    for name in sorted(views, key=views.__getitem__):
+        # Upright parts have no signatures: those of the whole are compared.
+        near.setdefault(WHOLE if name.startswith(PARTS_OF_THE_WHOLE) else name, views[name])
+    details = [
+        (name, signature, values)
+        for name in dict.fromkeys((*near, *signatures))
+        for signature in signatures.get(name, ())
+        if signature.kind is Kind.DETAIL and (values := coefficients_of(signature)) is not None
+    ]
+    if not details or not any(name in signatures for name in near):
+        return
+    colours = {name: _colour(signatures[name], listed) for name in {name for name, *_ in details}}
+    farthest = max(near.values())
+    resembling = max(
+        (each for each in details if each[0] in near or each[0] in _ALWAYS),
+        key=lambda each: resemblance(theirs, each[2]) - (colours[each[0]] or 0) / _GREYS,
+        default=None,
+    )
+    nearest = next((each for each in details if each[0] in near), None)
+    whole = next((each for each in details if each[0] == WHOLE), None)
+    # A tilted copy that was cropped does not resemble before it is laid over. Where a strip agrees, nothing is tilted.
+    is_strip = all(name.startswith(_STRIP) for name in views)
+    likely = [nearest, whole, resembling, *(each for each in details if each[0] in _TILTED and not is_strip)]
+    for place, each in enumerate(likely):
+        if each is not None and each not in likely[:place]:
+            name, signature, _ = each
+            yield signature, colours[name], near.get(name, farthest)
+
+
+def _set(detail: Signature) -> float:
+    return int.from_bytes(detail.octets).bit_count() / (8 * len(detail.octets))
+
+
+def _colour(own: Iterable[Signature], listed: Iterable[Signature]) -> float | None:
+    """The least difference of two colours, in grey levels; None if either side has none that tells something."""
+    theirs = [signature for signature in listed if signature.kind is Kind.COLOUR and not is_grey(signature)]
+    ours = [signature for signature in own if signature.kind is Kind.COLOUR and not is_grey(signature)]
+    return min((colour_difference(one, other) for one in ours for other in theirs), default=None)
+
+
+@lru_cache(4_096)
+def colour_difference(one: Signature, other: Signature) -> float:
+    """The mean difference of the parts in grey levels, one decimal, without what a filter does to all colours alike."""
+    strong, faint = sorted((_planes(one), _planes(other)), key=lambda planes: -float(np.vdot(planes, planes)))
+    scale = min(1.0, max(_FAINTEST, float(np.vdot(strong, faint)) / float(np.vdot(strong, strong))))
+    steps = faint - scale * strong
+    shift = steps.mean(axis=0)
+    steps -= shift * min(1.0, _SHIFT / max(1e-9, float(np.hypot(*shift))))
+    return round(float(np.hypot(*steps.T).mean()), 1)
+
+
+@lru_cache(1_024)
+def is_grey(colour: Signature) -> bool:
+    """Whether a colour is that of a grey or tinted copy, which tells nothing of the colours of the original."""
+    parts = _planes(colour)
+    mean = parts.mean(axis=0)
+    return bool(np.hypot(*(parts - mean).T).max() <= _PLAIN_COLOUR and np.hypot(*mean) <= _GREYISH)
+
+
+def _planes(colour: Signature) -> NDArray[np.float64]:
+    """Cb and Cr of each part, 0 for grey (16 x 2)."""
+    return np.frombuffer(colour.octets, np.uint8).reshape(-1, 2).astype(np.float64) - _NEUTRAL
+
+
+_NEUTRAL: Final = 128
+_SIDE: Final = 32
+_BITS: Final = 256
+
+
+def _words(signals: Sequence[Signal]) -> NDArray[np.uint64]:
+    return np.frombuffer(b"".join([signal.to_bytes() for signal in signals]), np.uint64).reshape(len(signals), -1)

@@ -1,0 +1,397 @@
+"""Attacks on matching: the least change with which a listed picture escapes, or a harmless one matches a listed one.
+
+The domain decides whether a changed picture matches, as in the service: after it was saved as PNG, and as JPEG 95.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from hashlib import sha256
+from io import BytesIO
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Final, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.matching.evidence import verify_candidates
+from hashdb.domain.matching.matches import Holder, Match, MatchDetails, Neighbor, Query, Stored, view_radius
+from hashdb.domain.matching.suggestions import build_results, decide, suggest
+from hashdb.domain.rules import quality_fault
+from hashdb.domain.seeds import Seed
+from hashdb.domain.signals import Algorithm, Profile, Signal, match_radius
+from hashdb.domain.signatures import WHOLE as WHOLE_VIEW
+from hashdb.domain.signatures import Kind, Signature
+from hashdb.errors import UnreadablePicture
+from hashdb.evaluation.bending import (
+    QUARTERS,
+    Bender,
+    Demands,
+    View,
+    decibels_between,
+    demands,
+    signs_of,
+    signs_of_quarter,
+    turned,
+)
+from hashdb.evaluation.figures import Table
+from hashdb.evaluation.samples import leave_interrupts, one_thread_each
+from hashdb.hashing import DEFAULTS, Limits, hash_transforms, hash_variants, read_file
+from hashdb.hashing.borders import find_borders
+from hashdb.hashing.cuts import cut_windows
+from hashdb.hashing.pictures import Picture, read_picture
+from hashdb.hashing.reductions import Floats
+from hashdb.hashing.secret_views import secret_windows
+from hashdb.hashing.transforms import MIDDLE, TILT_DEGREES
+from hashdb.hashing.windows import WHOLE, phash256_signal, reduce_picture
+
+BUDGETS: Final = (48, 44, 40, 38, 36, 34, 33, 32, 31, 30, 28)
+"""Decibels that an attacker tries, least change first."""
+QUALITIES: Final = (40, 36, 32, 30)
+"""Decibels at which shares are told: a change of 40 is invisible, one of 30 is plain to see."""
+_LONGEST_SIDE = 640
+_STEPS, _SLACK = 60, 4
+_SHARES: Final = (0.3, 0.4)
+"""Shares of the bits of a detail that an attacker tries to change."""
+_AGREEING: Final = 0.75
+"""The share of these bits that an attacker keeps as they are stored."""
+_TRIED: Final = 2
+"""Pairs of a view and a stored value onto which an attacker bends a picture."""
+_OWN_SEEDS = 20
+"""Seeds that an attacker draws, who knows how secret views are made: a change that escapes all may escape others."""
+_TOLERANCE = 0.1
+"""Decibels by which rounding to 8 bits may exceed a budget."""
+_ABOUT = MatchDetails((), (), None, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+class Attack(StrEnum):
+    """Who attacks, and what decides whether the changed picture matches."""
+
+    EVADE_PDQ = "escapes PDQ alone; knows PDQ"
+    EVADE_BLIND = "escapes; knows PDQ only"
+    EVADE_OPEN = "escapes a service without secret views; knows the code"
+    EVADE_CODE = "escapes; knows the code"
+    EVADE_AVERAGE = "escapes; knows the code, draws secret views of its own"
+    EVADE_SECRET = "escapes; knows the code and the secret"
+    EVADE_SIGNATURES = "escapes by its signatures; knows the code"
+    BEND_PDQ = "is bent onto PDQ alone"
+    BEND_PHASH256 = "is bent onto phash256 alone"
+    BEND_BOTH = "is bent onto PDQ and phash256"
+    BEND = "is bent onto a match"
+
+
+class Service:
+    """What a service with this secret stores of one picture, and how it matches uploads."""
+
+    def __init__(
+        self, octets: bytes, algorithms: Sequence[Algorithm], profile: Profile, seeds: Sequence[Seed] = ()
+    ) -> None:
+        self.algorithms, self.seeds = algorithms, seeds
+        hashed = hash_variants(octets, algorithms, profile, seeds=seeds)
+        self.signals = tuple(signal for signal in hashed.signals if signal.fault() is None)
+        self._stored = Stored(self.signals, dict(hashed.signatures).get(WHOLE_VIEW, ()))
+        self._held = {signal: [Holder(signal, 1, 1, None, Standing.UNREVIEWED, _ABOUT)] for signal in self.signals}
+
+    def match(self, octets: bytes) -> Match | None:
+        """How an uploaded file matches the listed picture; None if it does not."""
+        hashed = hash_transforms(octets, self.algorithms, seeds=self.seeds)
+        query = Query(hashed.signals, transforms=dict(hashed.transforms), signatures=dict(hashed.signatures))
+        suggested, through = suggest([query], self._search)
+        verified = verify_candidates([query], suggested, self._held, self._having, lambda _: {1: self._stored})
+        decided = decide([query], suggested, through, self._held, self._having, verified=verified)
+        (result,) = build_results([query], decided)
+        return next((match for match in result.matches if match.contribution == 1), None)
+
+    @property
+    def detail(self) -> Signature | None:
+        """The stored detail of the whole picture, if there is one."""
+        return next((each for each in self._stored.signatures if each.kind is Kind.DETAIL), None)
+
+    def values(self, algorithm: Algorithm) -> list[Signal]:
+        """The stored signals of an algorithm; first that of the whole picture."""
+        return [signal for signal in self.signals if signal.algorithm is algorithm]
+
+    def _search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        stored = [signal.value for signal in self.values(algorithm)]
+        distances = ([Neighbor((asked ^ value).bit_count(), value) for value in stored] for asked in values)
+        return [[neighbor for neighbor in each if neighbor.distance <= radius] for each in distances]
+
+    def _having(self, contributions: Iterable[int]) -> Mapping[int, frozenset[Algorithm]]:
+        return dict.fromkeys(contributions, frozenset(signal.algorithm for signal in self.signals))
+
+
+class Attacked(NamedTuple):
+    """What the attacks on one picture reached: the decibels of each, None for those that failed."""
+
+    place: int
+    decibels: Mapping[Attack, float | None]
+
+
+class Unfit(NamedTuple):
+    """A picture that is not attacked, and why."""
+
+    place: int
+    reason: str
+
+
+class AttackJob(NamedTuple):
+    """A picture that is listed and evades; and a harmless one that is bent onto it."""
+
+    place: int
+    listed: Path
+    harmless: Path
+
+
+class AttackScheme(NamedTuple):
+    """What is attacked: the algorithms and the profile of the service."""
+
+    algorithms: tuple[Algorithm, ...]
+    profile: Profile = Profile.BALANCED
+    limits: Limits = DEFAULTS
+    attacks: tuple[Attack, ...] = tuple(Attack)
+
+
+def jobs_of(paths: Sequence[Path]) -> list[AttackJob]:
+    """Every picture is listed once, and another, half of the folder away, is the harmless one."""
+    count = len(paths)
+    return [AttackJob(place, path, paths[(place + count // 2) % count]) for place, path in enumerate(paths)]
+
+
+def attack(job: AttackJob, scheme: AttackScheme) -> Attacked | Unfit:
+    """Attack one picture in every way of the scheme."""
+    try:
+        listed, harmless = (_read(path, scheme.limits) for path in (job.listed, job.harmless))
+    except UnreadablePicture as refusal:
+        return Unfit(job.place, str(refusal))
+    octets = saved(listed, "PNG")
+    if reason := quality_fault(hash_variants(octets, (Algorithm.PDQ,), Profile.PLAIN).quality):
+        return Unfit(job.place, reason)
+    secret = [_seed(f"secret {job.place}")]
+    by_pdq, by_phash256 = (Service(octets, (each,), Profile.PLAIN) for each in (Algorithm.PDQ, Algorithm.PHASH256))
+    if not by_pdq.signals or not by_phash256.signals:
+        return Unfit(job.place, "its hashes are not those of an ordinary picture")
+    without = Service(octets, scheme.algorithms, scheme.profile)
+    service = Service(octets, scheme.algorithms, scheme.profile, secret)
+    own = [_seed(f"own {job.place} {number}") for number in range(_OWN_SEEDS)]
+    attempts = {
+        Attack.EVADE_PDQ: lambda: evade(listed, by_pdq, by_pdq),
+        Attack.EVADE_BLIND: lambda: evade(listed, by_pdq, service),
+        Attack.EVADE_OPEN: lambda: evade(listed, without, without),
+        Attack.EVADE_CODE: lambda: evade(listed, without, service),
+        Attack.EVADE_AVERAGE: lambda: evade(listed, without, service, own),
+        Attack.EVADE_SECRET: lambda: evade(listed, without, service, secret),
+        Attack.EVADE_SIGNATURES: lambda: evade_by_detail(listed, service),
+        Attack.BEND_PDQ: lambda: collide(harmless, (by_pdq,)),
+        Attack.BEND_PHASH256: lambda: collide(harmless, (by_phash256,)),
+        Attack.BEND_BOTH: lambda: collide(harmless, (by_pdq, by_phash256)),
+        Attack.BEND: lambda: collide_anywhere(harmless, service),
+    }
+    return Attacked(job.place, {name: attempts[name]() for name in scheme.attacks})
+
+
+def evade(image: Image.Image, known: Service, judge: Service, seeds: Sequence[Seed] = ()) -> float | None:
+    """The decibels of the least change that was found with which a listed picture escapes; None if none was found.
+
+    The attacker knows what the service `known` stores and asks, and also escapes the secret views of these seeds.
+    """
+    wanted = [
+        _Wanted(view, -signs_of(stored), min(match_radius(view.algorithm, stored.value, stored.value), radius) + 1)
+        for name, view in _known_views(image, known.algorithms)
+        for radius in [view_radius(name, view.algorithm)]
+        for stored in known.values(view.algorithm)
+    ]
+    picture = Picture(image)
+    grey = reduce_picture(picture)
+    for seed in seeds:
+        for window in secret_windows(seed.octets):
+            view = View(Algorithm.PHASH256, window)
+            stored = phash256_signal(view.coefficients(picture, grey).reshape(16, 16))
+            wanted.append(_Wanted(view, -signs_of(stored), view_radius("secret", view.algorithm) + 1))
+    return _grow(image, wanted, lambda octets: judge.match(octets) is None)
+
+
+def evade_by_detail(image: Image.Image, judge: Service) -> float | None:
+    """The same by a change of the detail alone, so that the verifier contradicts; no secret is in the way."""
+    if (detail := judge.detail) is None:
+        return None
+    plans = [_detail(detail, -1, share) for share in _SHARES]
+    return _best(_grow(image, plan, lambda octets: judge.match(octets) is None) for plan in plans)
+
+
+def collide(image: Image.Image, judges: Sequence[Service]) -> float | None:
+    """The decibels of the least change that was found with which a picture matches by every judge; None if none was.
+
+    Of each judge, the picture is bent onto the value of the whole.
+    """
+    wanted = [
+        _Wanted(View(algorithm), signs_of(judge.values(algorithm)[0]), algorithm.bits - algorithm.radius)
+        for judge in judges
+        for algorithm in (Algorithm.PDQ, Algorithm.PHASH256)
+        if judge.values(algorithm)
+    ]
+    return _grow(image, wanted, lambda octets: all(judge.match(octets) for judge in judges))
+
+
+def collide_anywhere(image: Image.Image, judge: Service) -> float | None:
+    """The same by any view and any stored value: those that take the least change, with the detail and without it."""
+    onto = [
+        _Wanted(view, signs_of(stored), view.algorithm.bits - view_radius(name, view.algorithm))
+        for name, view in _known_views(image, judge.algorithms)
+        if not view.degrees
+        for stored in judge.values(view.algorithm)
+    ]
+    bender, places = _bender(image, onto)
+    cheapest = np.argsort(bender.costs(_demands(onto, places)), kind="stable")[:_TRIED]
+    detail = [] if judge.detail is None else _detail(judge.detail, 1, _AGREEING)
+    plans = [wanted for place in cheapest for wanted in ([onto[place]], [onto[place], *detail])]
+    return _best(_grow(image, plan, lambda octets: judge.match(octets) is not None) for plan in plans)
+
+
+def _best(decibels: Iterable[float | None]) -> float | None:
+    return max((each for each in decibels if each is not None), default=None)
+
+
+def _detail(detail: Signature, sign: int, share: float) -> list[_Wanted]:
+    """So large a share of the bits of a detail is as it is stored (sign 1), or is not (-1)."""
+    return [
+        _Wanted(View(Algorithm.PHASH256, quarter=quarter), sign * signs_of_quarter(detail, quarter), round(share * 256))
+        for quarter in QUARTERS
+    ]
+
+
+class _Wanted(NamedTuple):
+    """So many bits of a view are to have these signs, at least."""
+
+    view: View
+    signs: Floats
+    bits: int
+
+
+def _grow(image: Image.Image, wanted: Sequence[_Wanted], succeeds: Callable[[bytes], bool]) -> float | None:
+    """The decibels of the first change that succeeds as PNG and as JPEG; the budgets grow."""
+    bender, places = _bender(image, wanted)
+    each = _demands(wanted, places)
+    judged = None
+    for budget in BUDGETS:
+        bent = bender.bend(each, budget, _STEPS)
+        if bent != judged and all(succeeds(saved(bent, format)) for format in ("PNG", "JPEG")):
+            return decibels_between(bent, image)
+        judged = bent
+    return None
+
+
+def _bender(image: Image.Image, wanted: Sequence[_Wanted]) -> tuple[Bender, Mapping[View, int]]:
+    """What bends the picture, and the number of each view."""
+    places = {view: place for place, view in enumerate(dict.fromkeys(one.view for one in wanted))}
+    return Bender(image, list(places)), places
+
+
+def _demands(wanted: Sequence[_Wanted], places: Mapping[View, int]) -> Demands:
+    return demands([(places[one.view], one.signs, min(one.bits + _SLACK, 256)) for one in wanted])
+
+
+def _known_views(image: Image.Image, algorithms: Sequence[Algorithm]) -> Iterator[tuple[str, View]]:
+    """The views that everybody knows of a query with this picture: the name, as of a transform, and the view.
+
+    Panels, corners and the larger turns are left out: they show other parts than those that are stored of it.
+    """
+    grey = reduce_picture(Picture(image))
+    named = [("", WHOLE), *find_borders(grey)]
+    if Algorithm.PDQ in algorithms:
+        yield from ((name, View(Algorithm.PDQ, window)) for name, window in named)
+    if Algorithm.PHASH256 in algorithms:
+        named += [("middle", MIDDLE)]
+        named += [(name, window) for name, windows in cut_windows(*image.size).items() for window in windows]
+        yield from ((name, View(Algorithm.PHASH256, window)) for name, window in named)
+        yield from (("tilt", turned(degrees, grey)) for degrees in (TILT_DEGREES, -TILT_DEGREES))
+
+
+def saved(image: Image.Image, format: str) -> bytes:
+    """The picture as a file: PNG, or JPEG of quality 95."""
+    out = BytesIO()
+    image.save(out, format, quality=95, compress_level=1)
+    return out.getvalue()
+
+
+def _seed(words: str) -> Seed:
+    """A seed that depends on nothing but these words."""
+    return Seed(1, sha256(words.encode()).digest())
+
+
+def _read(path: Path, limits: Limits) -> Image.Image:
+    image = read_picture(read_file(path, limits), limits).colour
+    image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.LANCZOS)
+    return image
+
+
+class Outcome(NamedTuple):
+    """How often an attack reached its aim."""
+
+    attack: Attack
+    decibels: tuple[float | None, ...]
+    """Of each picture; None where it failed."""
+
+    @property
+    def median(self) -> float | None:
+        """The median of the decibels of those that succeeded."""
+        return median(found) if (found := self._found) else None
+
+    def share(self, decibels: float) -> float:
+        """The share of pictures with which it succeeds and stays as near to the picture before as this."""
+        return sum(one >= decibels - _TOLERANCE for one in self._found) / max(1, len(self.decibels))
+
+    @property
+    def _found(self) -> list[float]:
+        return [one for one in self.decibels if one is not None]
+
+
+def outcomes(results: Sequence[Attacked]) -> list[Outcome]:
+    """The outcome of each attack over all pictures."""
+    names = results[0].decibels if results else ()
+    return [Outcome(name, tuple(one.decibels[name] for one in results)) for name in names]
+
+
+def attack_all(jobs: Sequence[AttackJob], scheme: AttackScheme, processes: int) -> Iterator[Attacked | Unfit]:
+    """What the attacks on each picture reached, in order. One process means this process."""
+    if processes == 1:
+        yield from map(partial(attack, scheme=scheme), jobs)
+        return
+    with one_thread_each(), ProcessPoolExecutor(processes, get_context("spawn"), leave_interrupts) as pool:
+        try:
+            yield from pool.map(partial(attack, scheme=scheme), jobs)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def attack_table(found: Sequence[Outcome]) -> Table:
+    """The outcomes as a table: of each attack the median of the decibels, and the percentages that succeed."""
+    columns = ("attack", ">pictures", ">median, dB", *(f">≥ {decibels} dB" for decibels in QUALITIES))
+    return Table(columns, [(str(one.attack), *_figures(one)) for one in found])
+
+
+def _figures(one: Outcome) -> Iterator[str]:
+    yield f"{len(one.decibels):,}"
+    yield "–" if one.median is None else f"{one.median:.1f}"
+    yield from (f"{one.share(decibels) * 100:.1f}" for decibels in QUALITIES)
+
+
+def attacks_document(found: Sequence[Outcome], seed: int) -> dict[str, object]:
+    """The outcomes as a JSON document."""
+    attacks = [
+        {
+            "attack": one.attack.name.lower().replace("_", "-"),
+            "says": str(one.attack),
+            "median": one.median,
+            "shares": {str(decibels): one.share(decibels) for decibels in QUALITIES},
+            "decibels": one.decibels,
+        }
+        for one in found
+    ]
+    return {"seed": seed, "pictures": len(found[0].decibels) if found else 0, "attacks": attacks}

@@ -1,0 +1,150 @@
+"""Find the corners of a picture that lies whole on a plain ground, tilted or seen from the side, and flatten it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from hashdb.hashing.reductions import Floats
+
+_RING: Final = 2
+"""Pixels at the edges of the frame, by which the ground is known."""
+_OFF: Final = (7, 24)
+_OFF_NOISE: Final = 3
+"""Greys by which a pixel differs from the ground, at least, to be of the picture."""
+_PLAIN: Final = 0.6
+"""The least share of the ring that is ground."""
+_SMALLEST: Final = 0.12
+"""The least area of the picture, as a share of the frame."""
+_OUTSIDE: Final = 0.6
+"""How far a corner is from the middle of the frame at most, as a share of the frame's side."""
+_STEP: Final = 2
+"""Degrees between the tilts that are tried first."""
+_NEAR: Final = 0.03
+"""How far the outline may be from a side to be fitted, as a share of the frame's shorter side; then a third of it."""
+_ON_SIDE: Final = 0.35
+"""The least share of a side's length that lies on a straight line."""
+_LONGEST: Final = 320
+
+_MAJORITY = ImageFilter.MedianFilter(3)
+
+_Points = NDArray[np.float64]
+
+
+def flatten(grey: Floats) -> Floats | None:
+    """What lies between four corners in a reduced picture, flattened (h x w, 0 to 255); None if there are none.
+
+    Its top is the side that was least turned.
+    """
+    corners = _find_corners(grey)
+    if corners is None:
+        return None
+    sides = [float(np.hypot(*(one - other))) for one, other in pairwise((*corners, corners[0]))]
+    width, height = max(sides[0], sides[2]), max(sides[1], sides[3])
+    scale = min(1.0, _LONGEST / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    flat = Image.fromarray(grey.astype(np.uint8)).transform(
+        size, Image.Transform.PERSPECTIVE, _perspective(size, corners), Image.Resampling.BICUBIC
+    )
+    return np.asarray(flat, np.float32)
+
+
+def _find_corners(grey: Floats) -> _Points | None:
+    """Upper left, upper right, lower right, lower left (4 x 2: across, down)."""
+    height, width = grey.shape
+    shorter = min(height, width)
+    for outline in _outlines(grey):
+        for guess in _guesses(outline):
+            rough = _fit_sides(outline, guess, _NEAR * shorter)
+            corners = None if rough is None else _fit_sides(outline, rough, _NEAR * shorter / 3)
+            if corners is None or _area(corners) < _SMALLEST * height * width:
+                continue
+            if (np.abs(corners / (width, height) - 0.5) < _OUTSIDE).all():
+                return corners
+    return None
+
+
+def _outlines(grey: Floats) -> Iterator[_Points]:
+    """The first and the last pixel of each row and column that is not of the ground (n x 2: across, down).
+
+    Also of those that are darker, since a screen has a dark edge, and a lamp shines on what is around it.
+    """
+    ring = np.concatenate([part.ravel() for part in (grey[:_RING], grey[-_RING:], grey[:, :_RING], grey[:, -_RING:])])
+    ground = np.median(ring)
+    distances = np.abs(ring - ground)
+    off = min(_OFF[1], _OFF[0] + _OFF_NOISE * float(np.median(distances)))
+    if (distances < off).mean() < _PLAIN:
+        return
+    for mask in (np.abs(grey - ground) >= off, grey <= ground - off):
+        # Most of nine: noise, and dust on the ground, go.
+        kept = np.asarray(Image.fromarray(mask.astype(np.uint8)).filter(_MAJORITY)) > 0
+        height, width = kept.shape
+        rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
+        if len(rows) * len(columns) < _SMALLEST * height * width:
+            continue
+        left, right = kept[rows].argmax(axis=1), width - kept[rows, ::-1].argmax(axis=1)
+        top, bottom = kept[:, columns].argmax(axis=0), height - kept[::-1, columns].argmax(axis=0)
+        sides = [np.stack((each, rows + 0.5), axis=1) for each in (left, right)]
+        yield np.concatenate((*sides, *(np.stack((columns + 0.5, each), axis=1) for each in (top, bottom))))
+
+
+def _guesses(outline: _Points) -> Iterator[_Points]:
+    """The corners of the smallest rectangle around the outline, turned by 44 degrees at most; the points near them."""
+    angles = np.radians(np.arange(-44, 46, _STEP))
+    cosines, sines = np.cos(angles), np.sin(angles)
+    across = outline[:, :1] * cosines + outline[:, 1:] * sines
+    down = outline[:, 1:] * cosines - outline[:, :1] * sines
+    widths, heights = np.ptp(across, axis=0), np.ptp(down, axis=0)
+    best = int((widths * heights).argmin())
+    x, y, cosine, sine = across[:, best], down[:, best], cosines[best], sines[best]
+    box = np.array(
+        [(a, b) for a, b in ((x.min(), y.min()), (x.max(), y.min()), (x.max(), y.max()), (x.min(), y.max()))]
+    )
+    yield np.stack((box[:, 0] * cosine - box[:, 1] * sine, box[:, 0] * sine + box[:, 1] * cosine), axis=1)
+    x, y = x / max(widths[best], 1), y / max(heights[best], 1)
+    yield outline[[int(each.argmin()) for each in (x + y, y - x, -x - y, x - y)]]
+
+
+def _fit_sides(outline: _Points, corners: _Points, near: float) -> _Points | None:
+    """The corners where the lines cross that fit the outline near each side; None if a side is not straight."""
+    lines = []
+    for one, other in pairwise((*corners, corners[0])):
+        length = float(np.hypot(*(other - one)))
+        if length < 1:
+            return None
+        along = (other - one) / length
+        normal = np.array((-along[1], along[0]))
+        places, off = (outline - one) @ along, (outline - one) @ normal
+        chosen = (np.abs(off) < near) & (places > 0.05 * length) & (places < 0.95 * length)
+        if len(np.unique(np.round(places[chosen]))) < max(3, _ON_SIDE * length):
+            return None
+        slope, start = np.polyfit(places[chosen], off[chosen], 1)
+        direction = along + slope * normal
+        lines.append((one + start * normal, direction))
+    crossings = []
+    for (one, along), (other, beside) in zip((lines[3], *lines[:3]), lines, strict=True):
+        matrix = np.stack((along, -beside), axis=1)
+        if abs(np.linalg.det(matrix)) < 0.1:
+            return None
+        crossings.append(one + np.linalg.solve(matrix, other - one)[0] * along)
+    return np.array(crossings)
+
+
+def _area(corners: _Points) -> float:
+    across, down = corners.T
+    return abs(float(across @ np.roll(down, -1) - down @ np.roll(across, -1))) / 2
+
+
+def _perspective(size: tuple[int, int], corners: _Points) -> list[float]:
+    """Pillow's eight numbers, by which each place of a picture of this size is taken from between the corners."""
+    width, height = size
+    rows, places = [], []
+    for (x, y), (across, down) in zip(((0, 0), (width, 0), (width, height), (0, height)), corners, strict=True):
+        rows += [(x, y, 1, 0, 0, 0, -across * x, -across * y), (0, 0, 0, x, y, 1, -down * x, -down * y)]
+        places += [across, down]
+    return list(map(float, np.linalg.solve(np.array(rows, np.float64), np.array(places))))

@@ -1,0 +1,218 @@
+"""Additions: a member adds signals of the same picture to its own contributions, as after an upgrade that hashes more.
+
+What is added obeys the rules of a new contribution: it is compared with the benign list and with retired contributions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from hashdb.domain.accounts.budgets import Budget
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.contributions import Addition, Contribution, Draft, Receipt, Recorded, new_ones
+from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.review.cases import Case, CaseState
+from hashdb.domain.rules import SIGNALS_AN_ITEM
+from hashdb.domain.signals import Signal
+from hashdb.domain.signatures import SIGNATURES_AN_ITEM, Signature
+from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, NotFound, NotYours, UnderReview, reject
+from hashdb.service import HashDB
+from hashdb.service.contributions.intake import append, with_intake
+from hashdb.service.contributions.reuploads import hold_reuploads
+from hashdb.service.contributions.sight import owns
+from hashdb.service.views import Close, IntakeRules
+from hashdb.store import Transaction
+
+UNLIKE = "must have one of 256 bits that the contribution has, which shows that the same picture was hashed"
+OF_VIDEO = "cannot be added to a video: contribute it again"
+TWICE = "is there twice"
+
+
+class _Refusal(NamedTuple):
+    """Why the addition at a position is refused; InvalidInput has faults within it."""
+
+    position: int
+    error: HashDBError
+
+
+_Refuse = Callable[[Sequence[_Refusal]], None]
+"""Raises an error if there are refusals."""
+
+
+class _Checked(NamedTuple):
+    """What an addition changes."""
+
+    contribution: Contribution
+    stored: Mapping[int, Signal]
+    """Its signals by position, suppressed ones too."""
+    new: Mapping[int, Signal]
+    sent: Sequence[Signal]
+    signed: Mapping[int, Signature]
+    """The new signatures by position."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is new."""
+        return bool(self.new or self.signed)
+
+
+def add(db: HashDB, actor: Actor, additions: Sequence[Addition]) -> Receipt:
+    """Add signals and signatures to own contributions that match and have no open case: all additions, or none.
+
+    A contribution has at most 64 signals and 8 signatures: further ones are left out, in the order sent. If nothing is
+    new, nothing changes, and the contribution is returned as `known`.
+    Raises InvalidInput, with every fault at `contributions[i].field`, and LimitReached.
+    """
+
+    def refuse(refusals: Sequence[_Refusal]) -> None:
+        reject(
+            Fault(f"contributions[{position}].{fault.at}", fault.reason)
+            for position, error in refusals
+            for fault in (error.faults if isinstance(error, InvalidInput) else [Fault("id", str(error))])
+        )
+
+    return _add(db, actor, additions, refuse)
+
+
+def add_one(db: HashDB, actor: Actor, addition: Addition) -> Recorded:
+    """The same for one contribution.
+
+    Raises InvalidInput, with every fault at `signals`, NotFound, NotYours, NotActive, UnderReview, LimitReached.
+    """
+
+    def refuse(refusals: Sequence[_Refusal]) -> None:
+        for refusal in refusals:
+            raise refusal.error
+
+    return _add(db, actor, [addition], refuse).recorded[0]
+
+
+def held(db: HashDB, actor: Actor, signals: Collection[Signal], after: int, limit: int) -> tuple[Contribution, ...]:
+    """At most `limit` active contributions of the member, with ids above `after`, that hold any of these signals.
+
+    Signals of frames and suppressed ones do not count.
+    """
+    member, now = actor.require_member(Scope.CONTRIBUTE), db.now()
+    with db.store.read() as tx:
+        ids = tx.additions.holding(member.id, signals, after, limit, now)
+        found = tx.contributions.get(ids, now)
+    return tuple(found[id] for id in ids)
+
+
+def _add(db: HashDB, actor: Actor, additions: Sequence[Addition], refuse: _Refuse) -> Receipt:
+    member = actor.require_member(Scope.CONTRIBUTE)
+    db.budgets.spend(actor, ((Budget.CONTRIBUTIONS, len(additions)),), db.now())
+    ids = [addition.id for addition in additions]
+    last = {id: position for position, id in enumerate(ids)}
+    refuse([_Refusal(position, _invalid("id", TWICE)) for position, id in enumerate(ids) if last[id] != position])
+    signals = [signal for addition in additions for signal in addition.signals]
+
+    def check_and_record(rules: IntakeRules, seq: int) -> Receipt:
+        benign, near = rules.touched(signals).keys(), db.retired.near(signals)
+        with db.store.begin() as tx:
+            # As a new contribution: its member first, so that two transactions cannot deadlock.
+            tx.members.lock([member.id])
+            tx.contributions.hold(ids)
+            now = db.now()
+            checked, refusals = _check(tx, actor, additions, benign, now)
+            refuse(refusals)
+            return _record(db, tx, actor, checked, near, now, seq)
+
+    return with_intake(db, check_and_record)
+
+
+def _check(
+    tx: Transaction, actor: Actor, additions: Sequence[Addition], benign: AbstractSet[Signal], now: datetime
+) -> tuple[list[_Checked], list[_Refusal]]:
+    """What additions to locked contributions change, and why some of them are refused."""
+    ids = [addition.id for addition in additions]
+    found, placed, cases = tx.contributions.get(ids, now), tx.retired.placed(ids), tx.cases.of(ids)
+    checked: list[_Checked] = []
+    refusals: list[_Refusal] = []
+    for position, addition in enumerate(additions):
+        contribution = found.get(addition.id)
+        if contribution is None:
+            refusals.append(_Refusal(position, NotFound(f"contribution {addition.id}")))
+            continue
+        stored = placed[addition.id]
+        new = new_ones(addition.signals, stored, SIGNALS_AN_ITEM)
+        if error := _refusal(actor, contribution, cases.get(addition.id, ()), addition, stored, new, benign):
+            refusals.append(_Refusal(position, error))
+        signatures = dict(enumerate(contribution.signatures))
+        signed = new_ones(addition.signatures, signatures, SIGNATURES_AN_ITEM)
+        checked.append(_Checked(contribution, stored, new, addition.signals, signed))
+    return checked, refusals
+
+
+def _refusal(
+    actor: Actor,
+    contribution: Contribution,
+    cases: Sequence[Case],
+    addition: Addition,
+    stored: Mapping[int, Signal],
+    new: Mapping[int, Signal],
+    benign: AbstractSet[Signal],
+) -> HashDBError | None:
+    if not owns(actor, contribution):
+        return NotYours("contribution", contribution.id)
+    if contribution.hindrance is not None:
+        return NotActive(contribution.id, contribution.hindrance)
+    # A reviewer decides on the signals that are there, and names them by their positions.
+    if any(case.state is CaseState.OPEN for case in cases):
+        return UnderReview(contribution.id)
+    if contribution.frame_count:
+        return _invalid("signals", OF_VIDEO)
+    if not addition.shows(set(stored.values())):
+        return _invalid("signals", UNLIKE)
+    added = benign & set(new.values())
+    faults = [Fault(f"signals[{i}]", REFUSAL) for i, signal in enumerate(addition.signals) if signal in added]
+    return InvalidInput(tuple(faults)) if faults else None
+
+
+def _invalid(at: str, reason: str) -> InvalidInput:
+    return InvalidInput((Fault(at, reason),))
+
+
+def _record(
+    db: HashDB, tx: Transaction, actor: Actor, checked: Sequence[_Checked], near: Close, now: datetime, seq: int
+) -> Receipt:
+    changed = [each for each in checked if each.changes]
+    sets = {
+        (each.contribution.id, Draft(tuple(signals), (), None).fingerprint())
+        for each in changed
+        if each.new
+        for signals in (each.sent, (*each.stored.values(), *each.new.values()))
+    }
+    added = {each.contribution.id: each.new for each in changed}
+    tx.additions.add(added, {each.contribution.id: each.signed for each in changed}, sets)
+    # Only what is new is compared with retired contributions.
+    fresh = [Recorded(replace(each.contribution, signals=(*each.new.values(),)), known=False) for each in changed]
+    after, held = hold_reuploads(db, tx, fresh, near, now)
+    standings = {item.contribution.id: item.contribution.standing for item in after}
+    entries = [_entry(each) for each in changed]
+    checkpoint = append(tx, now, actor, [*entries, *held], seq)
+    recorded = [
+        Recorded(
+            replace(
+                each.contribution,
+                signals=(*each.contribution.signals, *each.new.values()),
+                signatures=(*each.contribution.signatures, *each.signed.values()),
+                standing=standings.get(each.contribution.id, each.contribution.standing),
+            ),
+            known=not each.changes,
+        )
+        for each in checked
+    ]
+    return Receipt(tuple(recorded), checkpoint)
+
+
+def _entry(checked: _Checked) -> LogEntry:
+    """The event of an addition: an amendment, which every version knows, says how many signals are new."""
+    fields = [name for name, new in (("signals", checked.new), ("signatures", checked.signed)) if new]
+    details: Details = {"fields": fields, "added": len(checked.new)}
+    return LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", checked.contribution.id, details)

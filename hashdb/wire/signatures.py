@@ -1,0 +1,70 @@
+"""Models of signatures: as they are sent, and what they tell of a match."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import Field, ValidationError, ValidationInfo
+from pydantic_core import InitErrorDetails
+
+from hashdb.domain.matching.matches import Evidence, Order
+from hashdb.domain.rules import SIGNALS_AN_ITEM
+from hashdb.domain.signatures import WHOLE, Kind
+from hashdb.wire import ResponseModel
+from hashdb.wire.conversions import Mirror
+
+_Given = TypeVar("_Given")
+_Scored = TypeVar("_Scored", float, Order, None)
+_NO_VIEW = f"must be `{WHOLE}`, or the name of one of the transforms"
+_KINDS = frozenset(map(str, Kind))
+
+
+def of_picture(signatures: _Given, info: ValidationInfo) -> _Given:
+    """Signatures of an item that is a picture. A validator."""
+    if signatures and info.data.get("frames"):
+        raise ValueError("are of a picture: an item with frames has none")
+    return signatures
+
+
+def of_views(signatures: dict[str, list[Any]], info: ValidationInfo) -> dict[str, list[Any]]:
+    """The signatures of a query by view, 64 at most together. A validator; each fault is at its view."""
+    views = info.data.get("transforms")
+    if views is not None and (unknown := signatures.keys() - {WHOLE, *views}):
+        errors = [_error_details(name) for name in sorted(unknown)]
+        raise ValidationError.from_exception_data("signatures", errors)
+    if sum(map(len, signatures.values())) > SIGNALS_AN_ITEM:
+        raise ValueError(f"must be at most {SIGNALS_AN_ITEM} signatures in all")
+    return of_picture(signatures, info)
+
+
+def _error_details(name: str) -> InitErrorDetails:
+    return {"type": "value_error", "loc": (name,), "input": None, "ctx": {"error": ValueError(_NO_VIEW)}}
+
+
+def of_scored(value: _Scored, info: ValidationInfo) -> _Scored:
+    """What a query may ask of scores: a video has none. A validator."""
+    if value not in (None, Order.DISTANCE) and info.data.get("frames"):
+        raise ValueError("is of pictures: the match of a video has no score")
+    return value
+
+
+def known_ones(signatures: object) -> object:
+    """The signatures of kinds that this version knows: a later version may have more."""
+    if not isinstance(signatures, list):
+        return signatures
+    return [text for text in signatures if not isinstance(text, str) or text.partition(":")[0] in _KINDS]
+
+
+class EvidenceOut(ResponseModel, Mirror[Evidence]):
+    """What speaks for a match beside its distances."""
+
+    views: list[str] = Field(
+        description="Which forms of the item are close: `whole`, the item itself, and names of transforms."
+    )
+    detail: float | None = Field(
+        description="How much the details differ once one is laid over the other: 0 if they are equal, about 0.5 for "
+        "different pictures. Null if one side has none, or it tells nothing."
+    )
+    colour: float | None = Field(
+        description="The difference of the colours, in grey levels of 255. Null if one side has none, or is grey."
+    )

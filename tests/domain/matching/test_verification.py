@@ -1,0 +1,195 @@
+"""Verification: what speaks for a match and what against it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+import pytest
+from PIL import Image, ImageDraw
+
+from hashdb.domain.matching.matches import CERTAIN, Verdict
+from hashdb.domain.matching.verification import Asked, colour_difference, is_grey, is_photograph, verify
+from hashdb.domain.signals import Algorithm, Profile, Signal
+from hashdb.domain.signatures import WHOLE, Kind, Signature
+from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.hashing import hash_transforms, hash_variants
+from hashdb.hashing.pictures import Limits, read_picture
+from tests.builders import near, signal, sparse
+from tests.hashing.samples import PHOTOS, encoded
+
+PDQ = signal(1)
+ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
+PHOTO = read_picture(PHOTOS[1].read_bytes(), Limits()).colour
+OTHER = read_picture(PHOTOS[8].read_bytes(), Limits()).colour
+
+
+def _card(seed: int) -> Image.Image:
+    """A post of an app: the same frame, other words (dashes of random lengths)."""
+    rng, card = random.Random(seed), Image.new("RGB", (400, 400), "white")
+    draw = ImageDraw.Draw(card)
+    draw.ellipse((20, 20, 70, 70), fill="navy")
+    draw.rectangle((90, 30, 220, 40), fill="black")
+    draw.line((20, 360, 380, 360), fill="grey", width=3)
+    for y in range(100, 330, 22):
+        x = 20
+        while x < 340:
+            width = rng.randint(10, 60)
+            draw.rectangle((x, y, x + width, y + 10), fill="black")
+            x += width + 12
+    return card
+
+
+def _flag(*colours: str) -> Image.Image:
+    flag = Image.new("RGB", (300, 200))
+    for place, colour in enumerate(colours):
+        ImageDraw.Draw(flag).rectangle((0, place * 67, 299, place * 67 + 66), fill=colour)
+    return flag
+
+
+def _verdict(listed: Image.Image, asked: Image.Image) -> Verdict:
+    """The verdict on a picture, as if the index had suggested it: its own hash is taken as found."""
+    stored = hash_variants(encoded(listed), ALGORITHMS, Profile.BALANCED)
+    query = hash_transforms(encoded(asked), ALGORITHMS)
+    views: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **dict(query.transforms)}
+    # The hashes are made to agree, so that signatures alone decide.
+    views = {**views, WHOLE: (*query.signals, stored.signals[0])}
+    signatures = dict(stored.signatures).get(WHOLE, ())
+    return verify(Asked(views, dict(query.signatures)), stored.signals, signatures, {stored.signals[0]: 0})
+
+
+def test_the_views_that_agree_are_named() -> None:
+    asked = Asked({"border": [PDQ], "mirror": [near(PDQ, 60)], WHOLE: [near(PDQ, 12)]}, {})
+    verdict = verify(asked, [signal(2), PDQ], [], {PDQ: 0})
+    assert verdict.views == (WHOLE, "border")
+    assert (verdict.detail, verdict.colour, verdict.contradicted) == (None, None, False)
+
+
+def test_sparse_hashes_agree_only_if_they_are_nearer() -> None:
+    one = sparse(1)
+    asked = Asked({WHOLE: [near(one, 26)], "middle": [near(one, 34)]}, {})
+    assert verify(asked, [one], [], {one: 26}).views == (WHOLE,)
+
+
+def test_signals_alone_remain_a_match_and_score_by_distance_but_little() -> None:
+    verdicts = [
+        verify(Asked({WHOLE: [PDQ]}, {}), [near(PDQ, bits)], [], {near(PDQ, bits): bits}) for bits in (0, 10, 20, 31)
+    ]
+    scores = [verdict.score for verdict in verdicts]
+    assert scores == sorted(set(scores), reverse=True)
+    assert 0 < scores[0] < 4
+    assert not any(verdict.contradicted for verdict in verdicts)
+
+
+def test_an_equal_digest_is_certain() -> None:
+    digest = signal(1, Algorithm.SHA256)
+    assert verify(Asked({WHOLE: [digest]}, {}), [digest], [], {digest: 0}).score == CERTAIN
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["JPEG 10", "grey", "sticker", "captions over", "mirrored", "crop 15 %", "border 10 %", "tilted 3°", "screenshot"],
+)
+def test_a_copy_of_a_photograph_is_confirmed(name: str) -> None:
+    verdict = _verdict(PHOTO, ALTERATIONS[name].apply(PHOTO, 1))
+    assert not verdict.contradicted
+    assert verdict.score >= 4
+    assert verdict.detail is not None
+    assert verdict.detail < 0.3
+
+
+def test_a_different_photograph_is_contradicted() -> None:
+    verdict = _verdict(PHOTO, OTHER)
+    assert verdict.contradicted
+    assert verdict.detail is not None
+    assert verdict.detail > 0.35
+
+
+def _flipped(signature: Signature) -> Signature:
+    """A detail with 35 % of its bits changed, as an attacker changes them; a colour as it is."""
+    if signature.kind is not Kind.DETAIL:
+        return signature
+    places = random.Random(1).sample(range(1_024), 358)
+    mask = sum(1 << place for place in places)
+    return Signature(Kind.DETAIL, (int.from_bytes(signature.octets) ^ mask).to_bytes(128))
+
+
+def _changed(picture: Image.Image, names: Sequence[str]) -> Verdict:
+    """The verdict on a picture of which the details are changed, and only these views have signals."""
+    stored, query = (
+        hash_variants(encoded(picture), ALGORITHMS, Profile.BALANCED),
+        hash_transforms(encoded(picture), ALGORITHMS),
+    )
+    every: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **dict(query.transforms)}
+    signatures = {name: [_flipped(signature) for signature in of_view] for name, of_view in query.signatures}
+    asked = Asked({name: every[name] for name in names}, signatures)
+    return verify(asked, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
+
+
+def test_a_changed_detail_contradicts_one_strip_of_a_photograph_but_not_two_nor_the_whole() -> None:
+    for names in ([WHOLE], ["tile-left", "tile-right"], ["middle", "tile-bottom"]):
+        verdict = _changed(PHOTO, names)
+        assert not verdict.contradicted, names
+        assert verdict.detail is not None
+        assert verdict.detail > 0.3
+        assert 0 < verdict.score < 4
+    assert _changed(PHOTO, ["tile-left"]).contradicted
+
+
+def test_a_changed_detail_contradicts_a_card_and_a_flag_whatever_agrees() -> None:
+    for picture in (_card(1), _flag("red", "white", "navy")):
+        assert _changed(picture, [WHOLE, "mirror", "middle"]).contradicted
+
+
+@pytest.mark.parametrize("name", ["black box over 35 %", "35 % off one side"])
+def test_what_was_covered_or_cut_off_of_a_photograph_does_not_contradict_its_hashes(name: str) -> None:
+    stored = hash_variants(encoded(PHOTO), ALGORITHMS, Profile.BALANCED)
+    for number in range(4):
+        query = hash_transforms(encoded(ALTERATIONS[name].apply(PHOTO, number)), ALGORITHMS)
+        asked = Asked({WHOLE: query.signals, **dict(query.transforms)}, dict(query.signatures))
+        verdict = verify(asked, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
+        assert verdict.views
+        assert not verdict.contradicted, number
+
+
+def test_photographs_are_told_from_cards_and_flags() -> None:
+    def is_like(picture: Image.Image) -> bool:
+        return is_photograph(dict(hash_variants(encoded(picture), ALGORITHMS, Profile.BALANCED).signatures)[WHOLE])
+
+    assert is_like(PHOTO)
+    assert is_like(OTHER)
+    assert not is_like(_card(1))
+    assert not is_like(_flag("red", "white", "navy"))
+    assert not is_photograph([])
+
+
+def test_a_post_with_other_words_is_contradicted_and_a_copy_is_not() -> None:
+    assert _verdict(_card(1), _card(2)).contradicted
+    for name in ("JPEG 10", "half size", "crop 5 %", "border 5 %", "grey"):
+        assert not _verdict(_card(1), ALTERATIONS[name].apply(_card(1))).contradicted, name
+
+
+def test_a_flag_of_other_colours_is_contradicted_and_a_copy_is_not() -> None:
+    flag = _flag("red", "white", "navy")
+    assert _verdict(flag, _flag("orange", "white", "green")).contradicted
+    assert _verdict(flag, _flag("red", "white", "green")).contradicted
+    for name in ("JPEG 10", "half size", "contrast × 0.6", "grey"):
+        assert not _verdict(flag, ALTERATIONS[name].apply(flag)).contradicted, name
+
+
+def _colour(*parts: tuple[int, int]) -> Signature:
+    return Signature(Kind.COLOUR, b"".join(bytes([128 + cb, 128 + cr]) for cb, cr in parts * (16 // len(parts))))
+
+
+def test_what_a_filter_does_to_all_colours_alike_does_not_count() -> None:
+    original = _colour((60, 0), (-40, 20), (0, -50), (10, 40))
+    assert colour_difference(original, _colour((30, 0), (-20, 10), (0, -25), (5, 20))) == 0
+    assert colour_difference(original, _colour((66, 8), (-34, 28), (6, -42), (16, 48))) < 4
+    assert colour_difference(original, _colour((-60, 0), (40, -20), (0, 50), (-10, -40))) > 20
+
+
+def test_grey_and_tinted_colours_tell_nothing() -> None:
+    assert is_grey(_colour((0, 0)))
+    assert is_grey(_colour((-18, 12), (-14, 10)))
+    assert not is_grey(_colour((0, 0), (30, 0)))
+    assert not is_grey(_colour((-20, 110)))

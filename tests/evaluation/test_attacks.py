@@ -1,0 +1,74 @@
+"""Attacks: the domain decides whether a changed picture matches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hashdb.domain.seeds import Seed
+from hashdb.domain.signals import Algorithm, Profile
+from hashdb.evaluation.attacks import (
+    Attack,
+    Attacked,
+    AttackScheme,
+    Service,
+    Unfit,
+    attack_all,
+    attack_table,
+    attacks_document,
+    evade,
+    jobs_of,
+    outcomes,
+    saved,
+)
+from tests.evaluation.photos import PHOTOS
+
+ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
+
+
+@pytest.fixture(scope="module")
+def image() -> Image.Image:
+    """A photograph, small."""
+    with Image.open(PHOTOS[1]) as picture:
+        return picture.convert("RGB").resize((240, 180))
+
+
+def test_the_unchanged_picture_does_not_escape_and_another_does_not_match(image: Image.Image) -> None:
+    service = Service(saved(image, "PNG"), ALGORITHMS, Profile.BALANCED)
+    assert service.match(saved(image, "JPEG")) is not None
+    assert service.match(PHOTOS[2].read_bytes()) is None
+
+
+def test_who_knows_pdq_escapes_it_unseen_but_not_the_service(image: Image.Image) -> None:
+    octets = saved(image, "PNG")
+    by_pdq = Service(octets, (Algorithm.PDQ,), Profile.PLAIN)
+    escaped = evade(image, by_pdq, by_pdq)
+    assert escaped is not None
+    assert escaped >= 40
+    assert evade(image, by_pdq, Service(octets, ALGORITHMS, Profile.BALANCED)) is None
+
+
+def test_who_knows_the_code_escapes_but_not_the_secret_views(image: Image.Image) -> None:
+    octets = saved(image, "PNG")
+    known = Service(octets, ALGORITHMS, Profile.BALANCED)
+    secret = Service(octets, ALGORITHMS, Profile.BALANCED, [Seed(1, bytes(32))])
+    assert len(secret.signals) > len(known.signals)
+    escaped = evade(image, known, known)
+    assert escaped is not None
+    assert (evade(image, known, secret) or 0) < escaped
+
+
+def test_pictures_are_attacked_in_turn_and_what_is_none_is_told(tmp_path: Path) -> None:
+    paths = [*PHOTOS[:2], tmp_path / "none.jpg", tmp_path / "nor this.jpg"]
+    for path in paths[2:]:
+        path.write_text("not a picture")
+    scheme = AttackScheme((Algorithm.PDQ,), attacks=(Attack.EVADE_PDQ,))
+    results = list(attack_all(jobs_of([PHOTOS[0], paths[2], PHOTOS[1], paths[3]]), scheme, 1))
+    assert [result.place for result in results if isinstance(result, Unfit)] == [1, 3]
+    attacked = [result for result in results if isinstance(result, Attacked)]
+    (outcome,) = outcomes(attacked)
+    assert outcome.share(40) == 1
+    assert attack_table([outcome]).rows[0][:2] == (Attack.EVADE_PDQ, "2")
+    assert attacks_document([outcome], 7)["pictures"] == 2

@@ -1,0 +1,66 @@
+"""Bent pictures: the demanded bits change, as hashdb itself computes them, within the budget."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hashdb.domain.signals import Algorithm
+from hashdb.evaluation.bending import Bender, View, decibels_between, demands, signs_of, turned
+from hashdb.hashing.pdq import pdq, pdq_signal
+from hashdb.hashing.pictures import Picture
+from hashdb.hashing.reductions import Floats
+from hashdb.hashing.windows import Window, phash256_signal, reduce_picture
+from tests.evaluation.photos import PHOTOS
+
+DEMANDED = 80
+
+
+@pytest.fixture(scope="module")
+def image() -> Image.Image:
+    """A photograph, small."""
+    with Image.open(PHOTOS[1]) as picture:
+        return picture.convert("RGB").resize((240, 180))
+
+
+def signs(view: View, image: Image.Image) -> Floats:
+    """The bits of the view's hash of a picture, as signs."""
+    picture = Picture(image)
+    found = view.coefficients(picture, reduce_picture(picture)).reshape(16, 16)
+    return signs_of(pdq_signal(found) if view.algorithm is Algorithm.PDQ else phash256_signal(found))
+
+
+def test_all_views_are_bent_away_at_once_within_the_budget(image: Image.Image) -> None:
+    views = [
+        View(Algorithm.PDQ),
+        turned(3.5, reduce_picture(Picture(image))),
+        View(Algorithm.PHASH256),
+        View(Algorithm.PHASH256, Window(0.2, 0.1, 0.9, 0.7)),
+    ]
+    before = [signs(view, image) for view in views]
+    wanted = demands([(place, -each, DEMANDED) for place, each in enumerate(before)])
+    bent = Bender(image, views).bend(wanted, 30, 60)
+    changed = [int((signs(view, bent) != each).sum()) for view, each in zip(views, before, strict=True)]
+    assert min(changed) >= DEMANDED - 4
+    assert decibels_between(bent, image) >= 29.9
+
+
+def test_a_budget_that_is_too_small_leaves_the_hash_near(image: Image.Image) -> None:
+    view = View(Algorithm.PHASH256)
+    before = signs(view, image)
+    bent = Bender(image, [view]).bend(demands([(0, -before, DEMANDED)]), 55, 60)
+    assert 0 < (signs(view, bent) != before).sum() < DEMANDED
+
+
+def test_a_picture_is_bent_towards_the_hash_of_another(image: Image.Image) -> None:
+    with Image.open(PHOTOS[2]) as other:
+        value = pdq(Picture(other.convert("RGB")))[0]
+    near = Bender(image, [View(Algorithm.PDQ)]).bend(demands([(0, signs_of(value), 240)]), 20, 80)
+    assert pdq(Picture(near))[0].distance(value) <= 31 < pdq(Picture(image))[0].distance(value)
+
+
+def test_the_decibels_of_one_grey_more_everywhere() -> None:
+    plain = Image.new("RGB", (8, 8), (100, 100, 100))
+    assert decibels_between(plain, Image.new("RGB", (8, 8), (101, 101, 101))) == pytest.approx(20 * np.log10(255))
+    assert decibels_between(plain, plain) == 100

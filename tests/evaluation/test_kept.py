@@ -1,0 +1,42 @@
+"""What the verification would leave of the nearest pairs."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.domain.matching.matches import Query, Stored
+from hashdb.domain.signals import Algorithm, Profile
+from hashdb.domain.signatures import WHOLE
+from hashdb.evaluation.catalogue import listed, query_of
+from hashdb.evaluation.kept import ALL, Kept, nearest_view, remains
+from hashdb.hashing import hash_transforms, hash_variants
+from tests.builders import near, signal
+from tests.evaluation.photos import PHOTOS
+
+ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
+
+
+def test_the_upper_end_is_above_the_share_and_nearer_the_more_pairs_there_are() -> None:
+    assert Kept(0, 60).upper == pytest.approx(0.0602, abs=1e-4)
+    assert 0.5 < Kept(500, 1_000).upper < Kept(5, 10).upper < 0.8
+    assert ALL.upper == 1 == pytest.approx(Kept(60, 60).upper)
+
+
+def test_the_nearest_view_is_the_one_that_is_farthest_within_its_radius() -> None:
+    stored = Stored((signal(1, Algorithm.PHASH256), signal(1)))
+    own = near(signal(1, Algorithm.PHASH256), 60)
+    query = Query((own,), transforms={"mirror": (signal(2, Algorithm.PHASH256),)})
+    assert nearest_view(query, stored, Algorithm.PHASH256) == WHOLE
+    assert nearest_view(query, stored, Algorithm.PDQ) is None
+    panel = Query((own,), transforms={"panel": (near(signal(1, Algorithm.PHASH256), 50),)})
+    assert panel.radius_of_transform("panel", Algorithm.PHASH256) < Algorithm.PHASH256.radius - 10
+    assert nearest_view(panel, stored, Algorithm.PHASH256) == WHOLE, "60 of 46 is nearer than 50 of 31"
+
+
+def test_a_picture_remains_and_another_does_not() -> None:
+    query = query_of(hash_transforms(PHOTOS[0].read_bytes(), ALGORITHMS), {})
+    own, other = (listed(hash_variants(photo.read_bytes(), ALGORITHMS, Profile.BALANCED)) for photo in PHOTOS[:2])
+    for algorithm in ALGORITHMS:
+        assert remains(query, own, algorithm)
+        assert not remains(query, other, algorithm)
+    assert not remains(query, Stored(), Algorithm.PDQ)

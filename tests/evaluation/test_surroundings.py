@@ -1,0 +1,59 @@
+"""Edits that make a picture a part of something else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hashdb.evaluation.alterations import ALTERATIONS
+
+RED = Image.new("RGB", (400, 300), (201, 3, 7))
+BESIDE = Image.new("RGB", (640, 480), (9, 140, 60))
+
+
+def _shown(name: str, seed: int) -> tuple[float, float]:
+    """The width of the picture as a part of the whole's, and its width divided by its height."""
+    drawn = ALTERATIONS[name].draw_on(RED, seed, BESIDE)
+    mine = (np.asarray(drawn) == (201, 3, 7)).all(axis=2)
+    across, down = mine.any(axis=0).sum(), mine.any(axis=1).sum()
+    assert mine.sum() > 0.97 * across * down, "nothing is over it but round corners"
+    return float(across / drawn.width), float(across / down)
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("collage of four", 0.48, 0.51),
+        ("collage of three", 0.3, 0.68),
+        ("picture in picture, 60 %", 0.6, 0.6),
+        ("picture in picture, 40 %", 0.4, 0.4),
+        ("picture in picture, 25 %", 0.25, 0.25),
+        ("dark post", 0.8, 0.96),
+        ("chat", 0.54, 0.76),
+        ("desktop", 0.34, 0.56),
+    ],
+)
+def test_the_picture_is_whole_and_as_wide_as_it_is_said(name: str, least: float, most: float) -> None:
+    shown = {_shown(name, seed) for seed in range(6)}
+    assert all(least - 0.005 <= width <= most + 0.005 for width, _ in shown)
+    assert all(shape == pytest.approx(4 / 3, rel=0.03) for _, shape in shown)
+
+
+@pytest.mark.parametrize(("name", "size"), [("on its blur, 9:16", (400, 711)), ("on its blur, 16:9", (533, 300))])
+def test_a_ground_of_blur_has_the_shape_and_the_picture_in_the_middle(name: str, size: tuple[int, int]) -> None:
+    stripes = np.zeros((300, 400, 3), np.uint8)
+    stripes[:, ::2] = 255
+    drawn = ALTERATIONS[name].draw_on(Image.fromarray(stripes))
+    assert drawn.size == size
+    left, top = (size[0] - 400) // 2, (size[1] - 300) // 2
+    np.testing.assert_array_equal(np.asarray(drawn)[top + 1 : top + 299, left + 1 : left + 399], stripes[1:299, 1:399])
+
+
+def test_a_camera_sees_the_screen_and_the_room_around_it() -> None:
+    for seed in range(4):
+        seen = np.asarray(ALTERATIONS["photographed from a screen"].draw_on(RED, seed)).astype(int)
+        assert seen.shape == (300, 400, 3)
+        reddish = seen[..., 0] - seen[..., 1] > 60
+        assert 0.3 < reddish.mean() < 0.9
+        assert not reddish[[0, 0, -1, -1], [0, -1, 0, -1]].any()

@@ -1,0 +1,50 @@
+"""A picture that lies tilted on a plain ground, or is seen from the side, is flattened."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.hashing import hash_picture, hash_transforms
+from hashdb.hashing.corners import flatten
+from hashdb.hashing.pictures import Picture
+from tests.hashing.samples import PHOTOS, drawn, encoded
+
+RADIUS = Algorithm.PHASH256.radius
+
+
+def _photo(number: int) -> Image.Image:
+    return Image.open(PHOTOS[number]).convert("RGB").resize((480, 360))
+
+
+def _nearest(upload: bytes, original: Signal) -> int:
+    asked = hash_transforms(upload, [original.algorithm]).transforms
+    return min(signal.distance(original) for name, signals in asked for signal in signals if name.startswith("flat"))
+
+
+@pytest.mark.parametrize("name", ["tilted 10°, whole", "tilted 20°, whole", "tilted 45°, whole"])
+@pytest.mark.parametrize("number", [4, 7, 10])
+def test_what_lies_tilted_is_found(number: int, name: str) -> None:
+    photo = _photo(number)
+    (original,) = hash_picture(encoded(photo), [Algorithm.PHASH256]).signals
+    assert _nearest(ALTERATIONS[name].upload(photo, 1), original) <= RADIUS
+
+
+def test_what_is_seen_from_the_side_is_flat() -> None:
+    photo = _photo(7)
+    lens = (1.5, 0.06, -100, 0.08, 1.5, -90, 0.0003, 0.0002)
+    seen = photo.transform((480, 360), Image.Transform.PERSPECTIVE, lens, Image.Resampling.BICUBIC, fillcolor="silver")
+    flat = flatten(Picture(seen).reduced)
+    assert flat is not None
+    height, width = flat.shape
+    whole = np.asarray(photo.convert("L").resize((width, height)), np.float32)
+    assert np.corrcoef(flat.ravel(), whole.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (320, 240)], ids=str)
+def test_without_a_ground_nothing_is_flattened(size: tuple[int, int]) -> None:
+    assert flatten(Picture(drawn(*size)).reduced) is None
+    assert flatten(Picture(Image.new("RGB", size, "teal")).reduced) is None

@@ -1,0 +1,86 @@
+"""Secret views: drawn from a seed, near in copies, far from what everybody knows and from other seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageOps
+
+from hashdb.domain.seeds import SEED_BYTES, Seed
+from hashdb.domain.signals import PERCEPTUAL, Algorithm, Profile
+from hashdb.hashing import hash_transforms, hash_variants
+from hashdb.hashing.pictures import Picture
+from hashdb.hashing.secret_views import LEVEL, LONG, SHORT, secret_transforms, secret_variants, secret_windows
+from tests.hashing.samples import PHOTOS, drawn, encoded
+
+SEEDS = tuple(Seed(id, bytes([id]) * SEED_BYTES) for id in (3, 2, 1))
+ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
+
+
+def test_a_seed_gives_the_same_windows_for_ever() -> None:
+    """Contributions of this version must be found by every later one."""
+    rounded = [[round(edge, 4) for edge in window] for window in secret_windows(bytes(SEED_BYTES))]
+    assert rounded == [
+        [0.0177, 0.3609, 0.9675, 0.5943],
+        [0.3375, 0.0318, 0.6232, 0.7839],
+        [0.1305, 0.2037, 0.9445, 0.5425],
+    ]
+
+
+def test_windows_are_strips_inside_the_picture() -> None:
+    for number in range(200):
+        for window, is_level in zip(secret_windows(number.to_bytes(SEED_BYTES)), LEVEL, strict=True):
+            assert 0 <= window.left < window.right <= 1 and 0 <= window.top < window.bottom <= 1
+            sides = window.right - window.left, window.bottom - window.top
+            length, breadth = sides if is_level else sides[::-1]
+            assert LONG[0] - 1e-9 <= length <= LONG[1] and SHORT[0] - 1e-9 <= breadth <= SHORT[1] + 1e-9
+
+
+def test_no_seed_tells_of_another() -> None:
+    """Each edge of each window takes many values over the seeds."""
+    every = [secret_windows(number.to_bytes(SEED_BYTES)) for number in range(100)]
+    for place in range(len(LEVEL)):
+        for edge in range(4):
+            assert len({round(windows[place][edge], 6) for windows in every}) > 95
+
+
+@pytest.mark.parametrize("photo", PHOTOS[:6], ids=lambda path: path.stem)
+def test_copies_are_near_and_other_views_are_far(photo: Path) -> None:
+    original = Image.open(photo).convert("RGB")
+    copy = original.resize((original.width // 2, original.height // 2)).convert("RGB")
+    stored = tuple(secret_variants(Picture(original), SEEDS[0]))
+    asked = dict(secret_transforms(Picture(copy), SEEDS))
+    assert list(asked) == [f"secret-{id}-{place}" for id in (3, 2, 1) for place in (1, 2, 3)]
+    assert stored
+    for signal in stored:
+        own = min(signal.distance(asked[f"secret-3-{place}"][0]) for place in (1, 2, 3))
+        others = [signal.distance(asked[f"secret-{id}-{place}"][0]) for id in (2, 1) for place in (1, 2, 3)]
+        assert own <= 20 < 46 < min(others)
+
+
+def test_a_contribution_stores_the_views_of_the_newest_seed_and_a_query_asks_for_all() -> None:
+    octets = encoded(drawn())
+    known, stored = (hash_variants(octets, ALGORITHMS, Profile.BALANCED, seeds=seeds).signals for seeds in ((), SEEDS))
+    views = tuple(secret_variants(Picture(drawn()), SEEDS[0]))
+    assert views and stored == (*known[:2], *views, *known[2:])
+    plain = hash_variants(octets, ALGORITHMS, Profile.PLAIN, seeds=SEEDS)
+    assert plain.signals == known[:2]
+    asked = hash_transforms(octets, ALGORITHMS, seeds=SEEDS).transforms
+    assert asked == (*hash_transforms(octets, ALGORITHMS).transforms, *secret_transforms(Picture(drawn()), SEEDS))
+
+
+def test_a_framed_picture_has_at_most_64_signals_with_its_secret_views() -> None:
+    with Image.open(PHOTOS[1]) as photo:
+        framed = ImageOps.expand(photo.convert("RGB").resize((320, 240)), 24, "white")
+    stored = hash_variants(encoded(framed), PERCEPTUAL, Profile.THOROUGH, seeds=SEEDS).signals
+    assert len(stored) == len(set(stored)) == 64, "all algorithms and all parts are more"
+    assert set(secret_variants(Picture(framed), SEEDS[0])) <= set(stored)
+
+
+def test_without_phash256_or_on_what_is_flat_there_are_no_secret_views() -> None:
+    octets = encoded(drawn())
+    assert hash_transforms(octets, (Algorithm.PDQ,), seeds=SEEDS) == hash_transforms(octets, (Algorithm.PDQ,))
+    for size in ((64, 64), (2, 300)):
+        flat = Picture(Image.new("RGB", size, (200, 10, 10)))
+        assert not list(secret_variants(flat, SEEDS[0])) and not list(secret_transforms(flat, SEEDS))

@@ -1,0 +1,96 @@
+"""Signatures of pictures: near for copies, far for others, and right where there is little to see."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image, ImageDraw
+
+from hashdb.domain.signatures import WHOLE, Kind, Signature
+from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.hashing.pictures import Limits, Picture, read_picture
+from hashdb.hashing.signatures import signatures, signatures_by_view
+from hashdb.hashing.transforms import look_inside
+from tests.hashing.samples import PHOTOS, drawn
+
+PHOTO, OTHER = (read_picture(photo.read_bytes(), Limits()).colour for photo in PHOTOS[1:9:7])
+
+
+def _striped(*colours: str) -> Image.Image:
+    flag = Image.new("RGB", (300, 200))
+    for place, colour in enumerate(colours):
+        ImageDraw.Draw(flag).rectangle((place * 100, 0, place * 100 + 99, 199), fill=colour)
+    return flag
+
+
+def _of(image: Image.Image) -> tuple[Signature, Signature]:
+    detail, colour, *_ = signatures(Picture(image))
+    assert (detail.kind, colour.kind) == (Kind.DETAIL, Kind.COLOUR)
+    return detail, colour
+
+
+def _views(picture: Picture, *names: str) -> dict[str, tuple[Signature, ...]]:
+    return dict(signatures_by_view(picture, look_inside(picture), names))
+
+
+def _apart(image: Image.Image, other: Image.Image) -> tuple[float, float]:
+    (detail, colour), (detail_of_other, colour_of_other) = _of(image), _of(other)
+    return detail.distance(detail_of_other), colour.distance(colour_of_other)
+
+
+@pytest.mark.parametrize("name", ["JPEG 30", "half size", "brightness × 1.3", "blur 1.5"])
+def test_a_copy_is_near_and_another_picture_is_far(name: str) -> None:
+    detail, colour = _apart(PHOTO, ALTERATIONS[name].apply(PHOTO))
+    assert detail < 0.12
+    assert colour < 7
+    detail, colour = _apart(PHOTO, OTHER)
+    assert detail > 0.35
+    assert colour > 9
+
+
+def test_a_flag_has_little_detail_and_the_same_in_a_copy() -> None:
+    flag = _striped("navy", "white", "red")
+    detail, colour = _apart(flag, ALTERATIONS["JPEG 30"].apply(flag))
+    assert detail < 0.02
+    assert colour < 4
+    detail, colour = _apart(flag, _striped("green", "white", "red"))
+    assert detail < 0.02
+    assert colour > 20
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("mirror", Image.Transpose.FLIP_LEFT_RIGHT),
+        ("flip", Image.Transpose.FLIP_TOP_BOTTOM),
+        ("rotate-180", Image.Transpose.ROTATE_180),
+        ("transpose", Image.Transpose.TRANSPOSE),
+        ("rotate-90", Image.Transpose.ROTATE_90),
+        ("rotate-270", Image.Transpose.ROTATE_270),
+        ("transverse", Image.Transpose.TRANSVERSE),
+    ],
+)
+def test_an_orientation_has_the_signatures_of_the_turned_picture(name: str, how: Image.Transpose) -> None:
+    views = _views(Picture(PHOTO), name)
+    for of_view, turned in zip(views[name], _of(PHOTO.transpose(how)), strict=True):
+        assert of_view.distance(turned) < (0.03 if of_view.kind is Kind.DETAIL else 1)
+
+
+def test_the_inside_of_a_frame_has_the_signatures_of_the_picture() -> None:
+    framed = Picture(ALTERATIONS["border 10 %"].draw_on(PHOTO))
+    views = _views(framed, "border", "border-mirror")
+    detail, _ = _of(PHOTO)
+    for name, expected in (
+        ("border", detail),
+        ("border-mirror", _of(PHOTO.transpose(Image.Transpose.FLIP_LEFT_RIGHT))[0]),
+    ):
+        assert min(one.distance(expected) for one in views[name] if one.kind is Kind.DETAIL) < 0.15
+
+
+def test_only_the_whole_and_named_views_have_signatures() -> None:
+    assert list(_views(Picture(PHOTO), "flip", "middle")) == [WHOLE, "flip"]
+
+
+def test_a_flat_picture_and_a_tiny_one_have_no_signatures() -> None:
+    for image in (Image.new("RGB", (300, 200), "grey"), drawn().resize((4, 300))):
+        assert signatures(Picture(image)) == ()
+        assert _views(Picture(image), "mirror") == {}

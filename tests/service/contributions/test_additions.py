@@ -1,0 +1,271 @@
+"""Additions: a member adds signals of the same picture to its own contributions, and nothing else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.accounts.budgets import Budget
+from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
+from hashdb.domain.contributions import Addition, Amendment, Contribution, Recorded, Standing
+from hashdb.domain.ledger.events import Event
+from hashdb.domain.matching.benign import REFUSAL, BenignDraft
+from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signatures import Kind, Signature
+from hashdb.errors import InvalidInput, NotActive, NotFound, NotYours, UnderReview
+from hashdb.service import HashDB
+from hashdb.service.contributions import additions, contributions
+from hashdb.service.ledger import events
+from hashdb.service.ledger.verification import verify
+from hashdb.service.matching import benign, matches
+from hashdb.service.review import cases, opinions
+from hashdb.service.sharing import feed
+from hashdb.store import Store
+from tests.builders import Clock, contributed, draft, member_with, near, query, signal, video
+
+SHA256, PHASH256 = Algorithm.SHA256, Algorithm.PHASH256
+
+
+@pytest.fixture
+def own(db: HashDB, actor: Actor) -> Contribution:
+    """What the first member contributed: two signals."""
+    return contributed(db, actor, draft(1, signal(1, PHASH256)))[0]
+
+
+def add(db: HashDB, actor: Actor, id: int, *signals: Signal | int) -> Recorded:
+    sent = tuple(signal(one) if isinstance(one, int) else one for one in signals)
+    return additions.add_one(db, actor, Addition(id, sent))
+
+
+def faults(error: pytest.ExceptionInfo[InvalidInput]) -> dict[str, str]:
+    return {fault.at: fault.reason for fault in error.value.faults}
+
+
+def found(db: HashDB, *signals: Signal | int) -> list[int]:
+    (result,) = matches.match(db, SYSTEM, [query(*signals)]).results
+    return [match.contribution for match in result.matches]
+
+
+def log(db: HashDB) -> Sequence[Event]:
+    with db.store.read() as tx:
+        return tx.audit.events(0, 99, None, None, None)
+
+
+def dispute(db: HashDB, id: int) -> int:
+    case = opinions.give(db, member_with(db), id, OpinionDraft(Stance.DISPUTES, "other")).case
+    assert case is not None
+    return case
+
+
+def test_what_is_added_matches_and_is_fed_and_logged_without_a_hash(
+    db: HashDB, actor: Actor, own: Contribution
+) -> None:
+    assert found(db, 2) == []
+    head = db.store.head().seq
+    recorded = add(db, actor, own.id, 1, 2, signal(3, SHA256))
+    assert recorded.contribution == contributions.get(db, actor, own.id) and not recorded.known
+    assert recorded.contribution.signals == (*own.signals, signal(2), signal(3, SHA256))
+    assert found(db, near(signal(2), 20)) == found(db, signal(3, SHA256)) == found(db, 1) == [own.id]
+    (event,) = log(db)[head:]
+    assert (event.action, event.subject) == ("contribution.amended", f"contribution:{own.id}")
+    assert event.details == {"fields": ["signals"], "added": 2}
+    (change,) = feed.read(db, actor, head, 10).changes
+    assert change.what == recorded.contribution.shown(signals=True, reference=False, member=True)
+    assert verify(db, COMMAND_LINE).findings == ()
+
+
+def test_other_processes_match_what_was_added(db: HashDB, database_url: str, actor: Actor, own: Contribution) -> None:
+    other = HashDB(Store(database_url), db.rules, db.now)
+    assert found(other, 2) == []
+    add(db, actor, own.id, 1, 2)
+    assert found(other, 2) == [own.id]
+    other.close()
+
+
+def test_sending_the_same_again_changes_nothing(db: HashDB, actor: Actor, own: Contribution) -> None:
+    added = add(db, actor, own.id, 1, 2).contribution
+    head = db.store.head().seq
+    assert add(db, actor, own.id, 1, 2) == add(db, actor, own.id, 2) == Recorded(added, known=True)
+    assert db.store.head().seq == head
+
+
+@pytest.mark.parametrize("sent", [(1, 5, 6), (5, 6, 1, signal(1, PHASH256)), (1, signal(1, PHASH256))])
+def test_the_same_picture_is_known_by_its_set_before_and_after(
+    db: HashDB, actor: Actor, other: Actor, own: Contribution, sent: tuple[Signal | int, ...]
+) -> None:
+    add(db, actor, own.id, 1, 5, 6)
+    (again,) = contributions.contribute(db, actor, [draft(*sent)]).recorded
+    assert (again.contribution.id, again.known) == (own.id, True)
+    # Of another member it is a removal of its own; and what was withdrawn is contributed anew.
+    assert not contributions.contribute(db, other, [draft(*sent)]).recorded[0].known
+    contributions.withdraw(db, actor, own.id, "other")
+    assert not contributions.contribute(db, actor, [draft(*sent)]).recorded[0].known
+
+
+def test_signatures_are_added_alone_or_with_signals(db: HashDB, actor: Actor, own: Contribution) -> None:
+    first, second = (Signature(Kind.COLOUR, bytes([i] * 32)) for i in (1, 2))
+    for sent in ((first,), (second, first)):
+        head = db.store.head().seq
+        recorded = additions.add_one(db, actor, Addition(own.id, (signal(1),), sent))
+        assert (recorded.known, recorded.contribution) == (False, contributions.get(db, actor, own.id))
+        assert [event.details for event in log(db)[head:]] == [{"fields": ["signatures"], "added": 0}]
+    assert recorded.contribution.signatures == (first, second)
+    more = tuple(Signature(Kind.COLOUR, bytes([i] * 32)) for i in range(3, 12))
+    full = additions.add_one(db, actor, Addition(own.id, (signal(1), signal(2)), more)).contribution
+    assert (len(full.signatures), full.signals[-1]) == (8, signal(2))
+    assert additions.add_one(db, actor, Addition(own.id, (signal(1),), more)).known
+    # The fingerprint is of signals alone.
+    assert contributions.contribute(db, actor, [draft(1, 2, signal(1, PHASH256))]).recorded[0].known
+
+
+def test_a_contribution_is_filled_up_to_64_signals_in_the_order_sent(
+    db: HashDB, actor: Actor, own: Contribution
+) -> None:
+    full = add(db, actor, own.id, 1, *range(100, 200)).contribution
+    assert full.signals == (*own.signals, *map(signal, range(100, 162)))
+    assert add(db, actor, own.id, 1, 300) == Recorded(full, known=True)
+
+
+def test_one_that_has_no_hash_of_the_picture_is_refused(db: HashDB, actor: Actor) -> None:
+    phash = signal(9, Algorithm.PHASH)
+    (own,) = contributed(db, actor, draft(1, phash, signal(1, SHA256)))
+    for sent in ((2, 3), (near(signal(1), 1), 2), (phash, 2)):
+        with pytest.raises(InvalidInput) as error:
+            add(db, actor, own.id, *sent)
+        assert faults(error) == {"signals": additions.UNLIKE}
+    assert contributions.get(db, actor, own.id).signals == own.signals
+    # The digest of the same file shows it, too.
+    assert not add(db, actor, own.id, signal(1, SHA256), 4).known
+
+
+def test_only_own_ones_that_match_and_are_not_under_review_are_added_to(
+    db: HashDB, actor: Actor, other: Actor, clock: Clock
+) -> None:
+    soon = clock() + timedelta(hours=1)
+    ids = [one.id for one in contributed(db, actor, *(draft(i) for i in range(1, 6)), draft(6, expires_at=soon))]
+    contributions.withdraw(db, actor, ids[0], "other")
+    contributions.erase(db, actor, ids[1])
+    cases.open_case(db, COMMAND_LINE, ids[2], "other", holds=True)
+    dispute(db, ids[3])
+    cases.decide(db, COMMAND_LINE, dispute(db, ids[4]), Decision.RETIRE)
+    clock.go(hours=2)
+    head = db.store.head().seq
+    expected = {0: "withdrawn", 1: "withdrawn", 2: "quarantined", 4: "retired", 5: "expired"}
+    for place, hindrance in expected.items():
+        with pytest.raises(NotActive, match=hindrance):
+            add(db, actor, ids[place], place + 1, 99)
+    with pytest.raises(UnderReview):
+        add(db, actor, ids[3], 4, 99)
+    with pytest.raises(NotYours):
+        add(db, other, ids[3], 4, 99)
+    with pytest.raises(NotFound):
+        add(db, actor, 77, 4, 99)
+    assert db.store.head().seq == head
+
+
+def test_all_additions_of_a_request_are_stored_or_none(db: HashDB, actor: Actor, other: Actor) -> None:
+    one, two, gone = contributed(db, actor, draft(1), draft(2), draft(3))
+    (film,) = contributed(db, actor, video(31, 32, signals=(signal(31, SHA256),)))
+    (foreign,) = contributed(db, other, draft(4))
+    contributions.withdraw(db, actor, gone.id, "other")
+    ids = (one.id, gone.id, foreign.id, 77, film.id, two.id)
+    sent = [(1, 10), (3, 30), (4, 40), (5,), (signal(31, SHA256), 50), (60,)]
+    request = [
+        Addition(id, tuple(signal(s) if isinstance(s, int) else s for s in part))
+        for id, part in zip(ids, sent, strict=True)
+    ]
+    with pytest.raises(InvalidInput) as error:
+        additions.add(db, actor, request)
+    assert faults(error) == {
+        "contributions[1].id": str(NotActive(gone.id, "withdrawn")),
+        "contributions[2].id": str(NotYours("contribution", foreign.id)),
+        "contributions[3].id": str(NotFound("contribution 77")),
+        "contributions[4].signals": additions.OF_VIDEO,
+        "contributions[5].signals": additions.UNLIKE,
+    }
+    with pytest.raises(InvalidInput) as error:
+        additions.add(db, actor, [request[0], request[5], request[0]])
+    assert faults(error) == {"contributions[0].id": additions.TWICE}
+    assert found(db, 10) == []
+    receipt = additions.add(db, actor, [request[0], Addition(two.id, (signal(2),))])
+    assert [(item.contribution.id, item.known) for item in receipt.recorded] == [(one.id, False), (two.id, True)]
+    assert receipt.checkpoint == db.store.head().seq and found(db, 10) == [one.id]
+
+
+def test_a_new_signal_near_a_benign_one_is_refused_and_a_stored_one_stays_suppressed(db: HashDB, actor: Actor) -> None:
+    (own,) = contributed(db, actor, draft(1, 2))
+    benign.add(db, COMMAND_LINE, BenignDraft((signal(2), signal(3)), note="test cards"))
+    with pytest.raises(InvalidInput) as error:
+        add(db, actor, own.id, 1, 2, near(signal(3), 4), 5)
+    assert faults(error) == {"signals[2]": REFUSAL}
+    after = add(db, actor, own.id, 1, 2, 5).contribution
+    assert (after.signals, after.masked) == ((signal(1), signal(5)), 1)
+    # A suppressed signal shows the same picture, and is not added a second time.
+    assert add(db, actor, own.id, 2, 6).contribution.signals == (signal(1), signal(5), signal(6))
+
+
+def test_what_is_added_near_a_retired_contribution_waits_for_a_reviewer(db: HashDB, actor: Actor, other: Actor) -> None:
+    (wrong,) = contributed(db, other, draft(7))
+    cases.decide(db, COMMAND_LINE, dispute(db, wrong.id), Decision.RETIRE)
+    (own,) = contributed(db, actor, draft(1))
+    assert add(db, actor, own.id, 1, 2).contribution.standing is Standing.UNREVIEWED
+    held = add(db, actor, own.id, 1, near(signal(7), 10)).contribution
+    assert held.standing is contributions.get(db, actor, own.id).standing is Standing.QUARANTINED
+    assert [event.action for event in log(db)][-3:] == [
+        "contribution.amended",
+        "case.opened",
+        "contribution.quarantined",
+    ]
+    assert found(db, 1) == []
+    assert verify(db, COMMAND_LINE).findings == ()
+
+
+def test_what_was_added_is_retired_with_its_contribution(db: HashDB, actor: Actor, other: Actor) -> None:
+    """What casts a shadow, and what a retirement takes along, knows the signals that were added."""
+    one, twin = contributed(db, actor, draft(1), draft(9))
+    add(db, actor, one.id, 1, near(signal(1), 20))
+    add(db, actor, twin.id, 9, near(signal(1), 8, seed=5))
+    case = dispute(db, one.id)
+    cases.decide(db, COMMAND_LINE, case, Decision.RETIRE)
+    assert contributions.get(db, actor, twin.id).standing is Standing.QUARANTINED
+    (back,) = contributed(db, other, draft(near(near(signal(1), 20), 25, seed=3)))
+    assert back.standing is Standing.QUARANTINED
+
+
+def test_own_contributions_are_found_by_their_signals(db: HashDB, actor: Actor, other: Actor) -> None:
+    one, two, gone = contributed(db, actor, draft(1, 2, signal(1, SHA256)), draft(3, 2), draft(2, 4))
+    contributed(db, other, draft(1, 2))
+    contributed(db, actor, video(1, 2))
+    contributions.withdraw(db, actor, gone.id, "other")
+    wanted = [signal(2), near(signal(3), 1)]
+    assert additions.held(db, actor, wanted, 0, 9) == (one, two)
+    assert additions.held(db, actor, wanted, 0, 1) == (one,)
+    assert additions.held(db, actor, wanted, one.id, 9) == (two,)
+    assert additions.held(db, actor, [signal(1, SHA256)], 0, 9) == (one,)
+
+
+def test_the_history_shows_old_values_where_they_were_changed(db: HashDB, actor: Actor, own: Contribution) -> None:
+    add(db, actor, own.id, 1, 2)
+    contributions.amend(db, actor, own.id, Amendment(severity=4))
+    moments = events.timeline(db, COMMAND_LINE, own.id).moments
+    assert [(moment.details.get("fields"), moment.before) for moment in moments[1:]] == [
+        (["signals"], {}),
+        (["severity"], {"severity": None}),
+    ]
+
+
+def test_additions_use_the_budget_of_contributions(db: HashDB, actor: Actor, own: Contribution) -> None:
+    before = db.budgets.left(actor, [Budget.CONTRIBUTIONS], db.now())
+    add(db, actor, own.id, 1, 2)
+    after = db.budgets.left(actor, [Budget.CONTRIBUTIONS], db.now())
+    assert before[0][2] - after[0][2] == 1
+
+
+def test_an_erasure_forgets_the_sets_of_signals(db: HashDB, actor: Actor, own: Contribution) -> None:
+    add(db, actor, own.id, 1, 2)
+    contributions.erase(db, actor, own.id)
+    with db.store.read() as tx:
+        assert tx.connection.exec_driver_sql("SELECT count(*) FROM fingerprints").scalar_one() == 0

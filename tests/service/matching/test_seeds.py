@@ -1,0 +1,116 @@
+"""Seeds of secret views: made once, rotated and retired by events that hold no secret, known to every worker."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
+from hashdb.domain.seeds import SEED_BYTES, SEEDS_IN_USE
+from hashdb.errors import InvalidInput, NotAllowed, NotFound
+from hashdb.service import HashDB
+from hashdb.service.ledger.verification import verify
+from hashdb.service.matching import seeds
+from hashdb.store import tables
+from tests.builders import Clock, hashdb, member_with
+
+
+def _events(db: HashDB) -> list[tuple[str, str, int]]:
+    with db.store.read() as tx:
+        rows = tx.audit.rows(None, 1_000)
+        return [(row.actor, row.action, row.subject_id) for row in rows if row.subject_kind == "seed"]
+
+
+def test_the_first_start_makes_a_seed_and_no_later_one_does(db: HashDB, database_url: str) -> None:
+    assert seeds.every(db, COMMAND_LINE) == ()
+    seeds.start(db)
+    elsewhere = hashdb(database_url, Clock())
+    seeds.start(elsewhere)
+    elsewhere.close()
+    assert _events(db) == [("system:hashdb", "seed.added", 1)]
+
+
+def test_two_workers_see_a_rotation_and_the_oldest_of_too_many_ends(
+    db: HashDB, actor: Actor, database_url: str
+) -> None:
+    seeds.start(db)
+    elsewhere = hashdb(database_url, Clock())
+    (first,) = seeds.known_to(elsewhere, actor)
+    for number in range(2, SEEDS_IN_USE + 2):
+        before = db.store.head().seq
+        assert seeds.rotate(db, COMMAND_LINE).id == number
+        assert db.store.head().seq - before == (1 if number <= SEEDS_IN_USE else 2)
+        for worker in (db, elsewhere):
+            worker.follower.catch_up()
+            known = seeds.known_to(worker, actor)
+            assert [seed.id for seed in known] == [*range(number, max(0, number - SEEDS_IN_USE), -1)]
+            assert len({seed.octets for seed in known}) == len(known)
+    assert _events(db)[-2:] == [("system:cli", "seed.retired", 1), ("system:cli", "seed.added", SEEDS_IN_USE + 1)]
+    assert first not in seeds.known_to(elsewhere, actor)
+    assert [state.retired_at is None for state in seeds.every(db, COMMAND_LINE)] == [True, True, True, False]
+    elsewhere.close()
+
+
+def test_a_seed_is_retired_once_and_never_the_newest(db: HashDB, actor: Actor) -> None:
+    seeds.start(db)
+    with pytest.raises(InvalidInput, match="rotate first"):
+        seeds.retire(db, COMMAND_LINE, 1)
+    seeds.rotate(db, COMMAND_LINE)
+    assert seeds.retire(db, COMMAND_LINE, 1).retired_at == db.now()
+    db.follower.catch_up()
+    assert [seed.id for seed in seeds.known_to(db, actor)] == [2]
+    for gone in (1, 3):
+        with pytest.raises(NotFound):
+            seeds.retire(db, COMMAND_LINE, gone)
+    assert verify(db, COMMAND_LINE).findings == ()
+
+
+def test_of_a_retired_seed_nothing_is_left_in_the_files(tmp_path: Path) -> None:
+    db = hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", Clock())
+    actor = member_with(db)
+
+    def held(octets: bytes) -> bool:
+        return octets in b"".join(path.read_bytes() for path in tmp_path.glob("hashdb.sqlite*"))
+
+    seeds.start(db)
+    for retire in (partial(seeds.retire, db, COMMAND_LINE, 1), partial(seeds.rotate, db, COMMAND_LINE)):
+        oldest = seeds.known_to(db, actor)[-1].octets
+        while len(seeds.every(db, COMMAND_LINE)) < 2 or len(seeds.known_to(db, actor)) < SEEDS_IN_USE:
+            seeds.rotate(db, COMMAND_LINE)
+            db.follower.catch_up()
+        assert held(oldest)
+        retire()
+        db.follower.catch_up()
+        assert not held(oldest)
+    db.close()
+
+
+def test_who_may_not_match_or_contribute_learns_no_seed_and_members_change_none(db: HashDB) -> None:
+    seeds.start(db)
+    for scope in Scope:
+        known = seeds.known_to(db, member_with(db, scope))
+        assert len(known) == (1 if scope in (Scope.CONTRIBUTE, Scope.MATCH) else 0)
+    for verb in (lambda: seeds.rotate(db, member_with(db)), lambda: seeds.every(db, member_with(db))):
+        with pytest.raises(NotAllowed):
+            verb()
+
+
+def test_a_seed_that_was_replaced_in_the_database_is_found(db: HashDB) -> None:
+    seeds.start(db)
+    with db.store.begin() as tx:
+        tx.connection.execute(update(tables.seeds).values(octets=bytes(SEED_BYTES)))
+    (finding,) = verify(db, COMMAND_LINE).findings
+    assert "seed 1" in str(finding) and "secret" in str(finding)
+
+
+def test_no_event_holds_a_seed(db: HashDB) -> None:
+    seeds.start(db)
+    seeds.rotate(db, COMMAND_LINE)
+    with db.store.read() as tx:
+        logged = json.dumps([[str(value) for value in row] for row in tx.audit.rows(None, 1_000)])
+        for seed in tx.seeds.in_use():
+            assert seed.octets.hex() not in logged and repr(seed.octets) not in logged

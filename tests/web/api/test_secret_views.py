@@ -1,0 +1,86 @@
+"""Secret views over HTTP: stored by who contributes, asked by who matches, and found across a rotation."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
+from hashdb.domain.signals import Profile
+from hashdb.hashing import hash_transforms, hash_variants
+from hashdb.service.matching import seeds
+from hashdb.wire.accounts import MeOut
+from tests.web.callers import Caller, Service, body, item, pdq, service_at
+from tests.web.pictures import SAID, form, photo
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One for all, with a seed."""
+    with service_at(f"sqlite:///{tmp_path_factory.mktemp('views')}/hashdb.sqlite") as made:
+        seeds.start(made.db)
+        yield made
+
+
+def _me(caller: Caller) -> MeOut:
+    return MeOut.model_validate_json(caller.get("/v1/me").data)
+
+
+def _found_by(caller: Caller, octets: bytes) -> dict[str, list[int]]:
+    """What each secret view of a picture finds alone, as a member's program asks."""
+    me = _me(caller)
+    transforms = dict(hash_transforms(octets, tuple(me.algorithms), seeds=me.seeds).transforms)
+    secret = {name: list(map(str, signals)) for name, signals in transforms.items() if name.startswith("secret-")}
+    return {name: caller.matched(pdq(99), transforms={name: signals}) for name, signals in secret.items()}
+
+
+def test_views_of_an_earlier_seed_find_after_a_rotation_until_it_is_retired(service: Service) -> None:
+    member, matcher = service.caller(Scope.CONTRIBUTE), service.caller(Scope.MATCH)
+    me = _me(member)
+    (earlier,) = body(member.post("/v1/contributions/media", **form(photo(31), said=SAID)))["contributions"]
+    hashed = hash_variants(photo(31), tuple(me.algorithms), Profile.BALANCED, seeds=me.seeds)
+    assert earlier["signals"] == list(map(str, hashed.signals))
+    of_none = hash_variants(photo(32), tuple(me.algorithms), Profile.BALANCED).signals
+    of_newest = hash_variants(photo(32), tuple(me.algorithms), Profile.BALANCED, seeds=me.seeds).signals
+    (only,) = member.contribute(item(signals=[str(signal) for signal in of_newest if signal not in of_none]))
+
+    seeds.rotate(service.db, COMMAND_LINE)
+    (later,) = body(member.post("/v1/contributions/media", **form(photo(33), said=SAID)))["contributions"]
+    assert [seed.id for seed in _me(matcher).seeds] == [2, 1]
+    for octets, own, other, id in ((photo(31), 1, 2, earlier["id"]), (photo(33), 2, 1, later["id"])):
+        found = _found_by(matcher, octets)
+        assert sum(ids == [id] for name, ids in found.items() if name.startswith(f"secret-{own}-")) >= 2
+        # By chance, one strip may lie where another seed has one.
+        assert not all(ids for name, ids in found.items() if name.startswith(f"secret-{other}-"))
+
+    def matches() -> list[tuple[int, str]]:
+        answer = body(matcher.post("/v1/matches/media?transforms=1", **form(photo(32))))
+        return [(match["contribution"], match.get("transform", "")) for match in answer["results"][0]["matches"]]
+
+    (match,) = matches()
+    assert (match[0], match[1][:9]) == (only["id"], "secret-1-")
+    seeds.retire(service.db, COMMAND_LINE, 1)
+    assert not [transform for _, transform in matches() if transform.startswith("secret-1-")]
+
+
+def test_no_log_line_metric_or_export_holds_a_seed(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written = io.StringIO()
+    monkeypatch.setattr("sys.stderr", written)
+    caller = service.caller()
+    with caplog.at_level(logging.DEBUG):
+        known = _me(caller).seeds
+        caller.post("/v1/matches/media?transforms=1", **form(photo(34)))
+        caller.post("/v1/matches/media?transforms=1", **form(b"no picture"))
+    told = [
+        written.getvalue(),
+        caplog.text,
+        *(caller.get(path).text for path in ("/metrics", "/v1/events?limit=1000", "/v1/contributions", "/v1/feed")),
+    ]
+    assert known and all(told[2:])
+    for seed in known:
+        assert not any(seed.octets.hex() in text for text in told)
