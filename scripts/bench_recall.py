@@ -91,7 +91,7 @@ def main() -> None:
         "## Targets",
         "",
         f"Of photographs with the {PROFILE} profile, unless a row says otherwise.",
-        "Of several alterations, the worst is told.",
+        "A row for several alterations shows the worst of them.",
         *targets([*_recognised(found), *_recognised_graphics(found, kinds), *_mistaken(found)]),
         "## Different pictures",
         "",
