@@ -14,7 +14,7 @@ RUN python -m venv --without-pip /opt/hashdb \
     && python -m pip --python /opt/hashdb/bin/python install --no-cache-dir --no-deps --require-hashes --requirement deploy/requirements.txt \
     && python -m pip install --no-cache-dir --no-deps --require-hashes --requirement deploy/requirements-build.txt \
     && python -m pip wheel --no-cache-dir --no-index --no-deps --no-build-isolation --wheel-dir /opt/wheel . \
-    && python -m pip --python /opt/hashdb/bin/python install --no-cache-dir --no-index --no-deps --find-links /opt/wheel hashdb-server \
+    && python -m pip --python /opt/hashdb/bin/python install --no-cache-dir --no-index --no-deps --find-links /opt/wheel hashdb-exchange \
     && python -m pip --python /opt/hashdb/bin/python check
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -12,31 +11,32 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 import httpx
 
 from hashdb import wire
-from hashdb.connection import Asking, ClientRequest, Connection, form
+from hashdb.configuration import Configuration
+from hashdb.connection import ClientRequest, Connection, form
 from hashdb.domain.contributions import Addition, Amendment, Contribution, Draft, Filter, Receipt, Recorded
-from hashdb.domain.frames import Frame
-from hashdb.domain.ledger.checkpoints import (
-    Checkpoint,
-    CheckpointComparison,
-    Consistency,
-    Inclusion,
-    Log,
-    Verifier,
-    read_checkpoint,
-)
-from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Answer, Query, Result
-from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft
-from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
 from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_A_LOOKUP
 from hashdb.domain.signals import Signal
 from hashdb.domain.times import format_instant
-from hashdb.errors import BadNote, BadSetting, LogRewritten, ServiceError
+from hashdb.errors import BadNote, LogRewritten, ServiceError
+from hashdb.remembering import Remembering
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
 from hashdb.wire.problems import positions_from
 from hashdb.wire.videos import FramesOut, drafts_in_requests
 
 if TYPE_CHECKING:
+    from hashdb.domain.frames import Frame
+    from hashdb.domain.ledger.checkpoints import (
+        Checkpoint,
+        CheckpointComparison,
+        Consistency,
+        Inclusion,
+        Log,
+        Verifier,
+    )
+    from hashdb.domain.matching.benign import BenignDraft, BenignEntry
+    from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft
+    from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
     from hashdb.domain.sharing.feed import Changes, FeedPage
     from hashdb.domain.sharing.webhooks import (
         Delivery,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from hashdb.domain.stats.counts import Reversal
 
 
-class Client(Asking):
+class Client(Remembering):
     """A member's connection to a service. It is thread-safe. Close it, or use it in a `with` block.
 
     Every method raises the errors of the service (`hashdb.errors`), ServiceUnreachable if there is no answer, and
@@ -59,13 +59,15 @@ class Client(Asking):
     def __init__(
         self,
         url: str,
-        key: str,
+        key: str = "",
         *,
         timeout: float = 30.0,
         retries: int = 3,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """`url` is the root of the service, `key` the secret of a key, `timeout` is in seconds. Raises BadSetting.
+
+        A sidecar needs no key; on a Unix socket its address is `unix:` and the path.
 
         A request that got no answer, or 429 or 503, is sent again up to `retries` times if that is safe. The client
         waits as long as `Retry-After` says (up to 30 seconds), else for growing pauses.
@@ -75,11 +77,16 @@ class Client(Asking):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """A client for HASHDB_URL and HASHDB_KEY, stripped of surrounding white space. Raises BadSetting."""
-        key = os.environ.get("HASHDB_KEY", "").strip()
-        if not key:
-            raise BadSetting("HASHDB_KEY", "is not set: put the secret of your key there")
-        return cls(os.environ.get("HASHDB_URL", "http://127.0.0.1:8000").strip(), key)
+        """A client with the address and the key of HASHDB_URL and HASHDB_KEY or HASHDB_KEY_FILE, or of the user's file.
+
+        The file is `~/.config/hashdb.toml` (docs/cli.md). Raises BadSetting, and says of a key that the service refuses
+        which setting it is from.
+        """
+        configuration = Configuration.read()
+        url, key = configuration.url, configuration.key()
+        client = cls(url.value, key.value)
+        client._connection.name_settings(url.setting, key.setting)
+        return client
 
     def __enter__(self) -> Self:
         """Use the client in a `with` block."""
@@ -271,6 +278,11 @@ class Client(Asking):
         )
         return self._ask(wire.feed.ChangesOut, request).to_domain()
 
+    def changes_text(self, after: int, *, limit: int, epoch: str | None) -> bytes:
+        """The JSON text of such a page."""
+        request = ClientRequest("GET", "/v1/changes", params=_feed_params(after, epoch, 0) | {"limit": limit})
+        return self._connection.send(request).content
+
     def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[FeedPage]:
         """The whole feed after the event `after`, in pages of as many changes as arrive together.
 
@@ -397,6 +409,8 @@ class Client(Asking):
         Raises LogRewritten if the log did not only grow since then, BadNote if a checkpoint is malformed or not signed,
         and ScopeMissing if it has grown and this key may not read proofs (scope `audit`).
         """
+        from hashdb.domain.ledger.checkpoints import CheckpointComparison
+
         note, log = self.checkpoint(), self.log()
         current, verifier = _read_signed("the log's checkpoint", note, log)
         if kept is None:
@@ -416,6 +430,8 @@ class Client(Asking):
 
 
 def _read_signed(name: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:
+    from hashdb.domain.ledger.checkpoints import read_checkpoint
+
     try:
         return read_checkpoint(note, log.verifiers)
     except BadNote as error:

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import random
+import socket
+import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any, BinaryIO, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
 from hashdb import wire
-from hashdb.errors import BadSetting, HashDBError, LimitReached, ServiceError, ServiceUnreachable, Unavailable
+from hashdb.errors import (
+    BadSetting,
+    HashDBError,
+    KeyRefused,
+    LimitReached,
+    MemberSuspended,
+    NotAuthenticated,
+    ScopeMissing,
+    ServiceError,
+    ServiceUnreachable,
+    Unavailable,
+)
 from hashdb.wire import PageModel, ResponseModel
-from hashdb.wire.problems import error_from_problem
+from hashdb.wire.problems import NOT_HASHDB, error_from_problem
 
 LONGEST_WAIT = 30.0
 """Seconds. If the service asks for a longer wait, its error is raised at once."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+_FIRST_PAUSE, _LONGEST_PAUSE, _WEEK = 0.5, 8.0, 604_800
 _BUSY, _BROKEN = (429, 503), (502, 504)
 """Status codes: the request was not carried out; a proxy does not know whether it was."""
+_SOCKET = "unix:"
+"""How the address of a Unix socket begins; its path follows."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 _Body = TypeVar("_Body", bound=ResponseModel)
@@ -55,15 +71,29 @@ class Connection:
     ) -> None:
         """Does not connect yet. Raises BadSetting."""
         self._url, self._retries = url.rstrip("/"), retries
-        if not self._url.startswith(("http://", "https://")):
-            raise BadSetting("HASHDB_URL", "must be an address like https://hashdb.example")
+        self._url_setting, self._key_setting = "the address", ""
+        base = self._url
+        # To read the certificates of all authorities takes as long as ten matches. Without TLS none is read: this
+        # context trusts nobody.
+        trust = base.startswith("https://") or SSLContext(PROTOCOL_TLS_CLIENT)
+        if path := base.partition(_SOCKET)[2] if base.startswith(_SOCKET) else "":
+            # Whatever host is named: the socket is that of the sidecar.
+            base, transport = "http://localhost", transport or httpx.HTTPTransport(uds=path, verify=trust)
+        if not base.startswith(("http://", "https://")):
+            raise BadSetting("HASHDB_URL", "must be an address like https://hashdb.example or unix:/run/hashdb.sock")
         if not key.isprintable():
             raise BadSetting("HASHDB_KEY", "has characters that HTTP cannot carry")
         try:
-            headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
-            self._http = httpx.Client(base_url=self._url, headers=headers, timeout=timeout, transport=transport)
+            headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+            self._http = httpx.Client(
+                base_url=base, headers=headers, timeout=timeout, transport=transport, verify=trust
+            )
         except (httpx.InvalidURL, UnicodeEncodeError):
             raise BadSetting("HASHDB_URL or HASHDB_KEY", "has characters that HTTP cannot carry") from None
+
+    def name_settings(self, url: str, key: str) -> None:
+        """Name in errors the settings that the address and the key are from."""
+        self._url_setting, self._key_setting = url, key
 
     def close(self) -> None:
         """Close the sockets."""
@@ -103,11 +133,11 @@ class Connection:
         for attempt in range(self._retries + 1):
             try:
                 response = self._http.send(self._build(request), stream=stream)
-                if response.is_success:
+                if response.is_success and not _is_page(response):
                     return response
                 response.read()
                 response.close()
-                error, status = _error(response), response.status_code
+                error, status = self._error(response), response.status_code
                 retry = status in _BUSY or (request.safe and status in _BROKEN)
             except httpx.HTTPError as failure:
                 error = ServiceUnreachable(self._url, _reason(failure))
@@ -117,6 +147,20 @@ class Connection:
                 raise error
             time.sleep(pause)
         raise AssertionError("a loop without an end")
+
+    def _error(self, response: httpx.Response) -> HashDBError:
+        error = error_from_problem(response.status_code, response.content)
+        retry_after = response.headers.get("Retry-After", "")
+        if isinstance(error, ServiceError) and response.status_code in (429, 503) and retry_after.isdecimal():
+            # Not an answer of hashdb, perhaps a proxy's, but it says when to retry.
+            return Unavailable(int(retry_after[:9]))
+        if isinstance(error, ServiceError) and error.detail == NOT_HASHDB:
+            return ServiceError(error.status, _other_server(response, self._url_setting))
+        if type(error) is NotAuthenticated:
+            return KeyRefused(self._url, self._key_setting or "the program")
+        if isinstance(error, ScopeMissing | MemberSuspended) and self._key_setting:
+            error.add_note(f"; it is the key from {self._key_setting}")
+        return error
 
     def _build(self, request: ClientRequest) -> httpx.Request:
         headers = {**request.headers, **({} if request.text is None else {"Content-Type": "application/json"})}
@@ -136,6 +180,30 @@ class Connection:
                 name: seconds + request.extra_seconds for name, seconds in timeouts if seconds is not None
             }
         return built
+
+
+class Poster:
+    """Posts to an address of the member's own: through no proxy, and following no redirect."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        """Does not connect yet; `timeout` is in seconds. Raises BadSetting."""
+        try:
+            self._url = httpx.URL(url)
+        except httpx.InvalidURL:
+            raise BadSetting("HASHDB_REMEMBER_WEBHOOK", "is not an address") from None
+        self._http = httpx.Client(timeout=timeout, trust_env=False)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._http.close()
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> str | None:
+        """Post a body once. Returns None if it was accepted (2xx), else the reason; nothing of the answer is read."""
+        try:
+            with self._http.stream("POST", self._url, content=body, headers=headers) as response:
+                return None if response.is_success else f"it answered {response.status_code}"
+        except httpx.HTTPError as error:
+            return _reason(error)
 
 
 class Asking:
@@ -183,7 +251,7 @@ def _read(model: type[_Body], response: httpx.Response) -> _Body:
     try:
         return model.model_validate_json(response.content)
     except ValidationError:
-        raise ServiceError(response.status_code, "not an answer of hashdb") from None
+        raise ServiceError(response.status_code, NOT_HASHDB) from None
 
 
 def form(path: str, files: Sequence[bytes | BinaryIO], **more: Any) -> ClientRequest:
@@ -191,24 +259,47 @@ def form(path: str, files: Sequence[bytes | BinaryIO], **more: Any) -> ClientReq
     return ClientRequest("POST", path, files=tuple((str(number), file) for number, file in enumerate(files)), **more)
 
 
-def _error(response: httpx.Response) -> HashDBError:
-    error = error_from_problem(response.status_code, response.content)
-    retry_after = response.headers.get("Retry-After", "")
-    if isinstance(error, ServiceError) and response.status_code in (429, 503) and retry_after.isdecimal():
-        # Not an answer of hashdb, perhaps a proxy's, but it says when to retry.
-        return Unavailable(int(retry_after))
-    return error
-
-
 def _pause(error: HashDBError, attempt: int) -> float:
     """Seconds until the next attempt: longer each time, and random, so that clients do not retry at once together."""
     pause: float = min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-    return error.retry_after + pause / 2 if isinstance(error, Unavailable | LimitReached) else pause
+    if isinstance(error, Unavailable | LimitReached):
+        return max(0, min(error.retry_after, _WEEK)) + pause / 2
+    return pause
+
+
+def _is_page(response: httpx.Response) -> bool:
+    return str(response.headers.get("Content-Type", "")).startswith("text/html")
+
+
+def _other_server(response: httpx.Response, setting: str) -> str:
+    """What another server than hashdb answered, and what to do."""
+    if response.next_request is not None:
+        there = response.next_request.url
+        return f"it redirects to {there.scheme}://{there.netloc.decode('ascii', 'replace')}: look at {setting}"
+    if b"HTTP request was sent to HTTPS port" in response.content or b"HTTP request to an HTTPS" in response.content:
+        return f"there is TLS at this port: write https:// in {setting}"
+    if response.status_code in _BROKEN or response.status_code in _BUSY:
+        return f"{NOT_HASHDB}, but of a proxy before it: the service may be stopped, or {setting} wrong"
+    if response.status_code in (401, 403, 407):
+        return f"{NOT_HASHDB}, but of a proxy before it, which lets nobody through without signing in"
+    return f"{'a web page, ' * _is_page(response)}{NOT_HASHDB}: look at {setting}"
 
 
 def _reason(error: httpx.HTTPError) -> str:
+    """Why there is no answer."""
     if isinstance(error, httpx.TimeoutException):
         return "it took too long"
+    if isinstance(error, httpx.ProxyError):
+        return "the proxy that HTTPS_PROXY or HTTP_PROXY names does not lead there"
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError | socket.gaierror):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted here ({cause.verify_message}): SSL_CERT_FILE may name your authority's"
+    if isinstance(cause, ssl.SSLError):
+        return "TLS fails: the address may need another port, or http://"
+    if isinstance(cause, socket.gaierror):
+        return "there is no host of this name"
     if isinstance(error, httpx.ConnectError):
         return "it refuses the connection, or is not there"
     return "the connection broke"

@@ -3,6 +3,7 @@
     HashDBError
     ├── MalformedRequest          the body is not of its content type (not JSON, not multipart)
     ├── NotAuthenticated          no key, or an invalid one
+    │   ├── KeyRefused            (client) the service does not accept the key; says which setting it is from
     │   └── SignInRefused         (console) a wrong name, password or code
     ├── NotAllowed
     │   ├── ScopeMissing          the key lacks a scope
@@ -13,6 +14,7 @@
     │   ├── BankOfMember          (HMA's API) banks are members, which only the operator adds
     │   ├── FetchRefused          this service fetches nothing from that address
     │   ├── MediaRefused          this service accepts hashes, not pictures
+    │   ├── WebPageRefused        (sidecar) the request comes from a web page, or names another host
     │   ├── WebhooksOff           the operator turned webhooks off
     │   └── FormRefused           (console) the form belongs to another session
     ├── NotFound
@@ -43,6 +45,9 @@
     │   ├── StoreBusy             the database refused the write, or does not answer
     │   ├── IndexNotReady         the index is being built from the database
     │   ├── NoRoom                there is no room for the temporary file of a video
+    │   ├── CopyNotReady          (sidecar) the first sync of the local copy has not finished
+    │   ├── CopyTooOld            (sidecar) the local copy was last up to date too long ago
+    │   ├── NotRemembered         (sidecar, client) the disk does not take the uploads, as when it is full
     │   └── JobLost               the process of a job ended, or the job took too long
     ├── BadNote                   (client) the signed checkpoint is malformed, or not signed by the log's key
     ├── LogRewritten              (client) the log is not the one of the checkpoint that was kept
@@ -53,6 +58,7 @@
     ├── ServiceUnreachable        (client) no answer
     └── CannotStart               (command line) the command or the service cannot start
         ├── BadSetting
+        ├── ExtraMissing          what is asked for needs an extra of hashdb that is not installed
         ├── UnsafeStart           the service, or one of its secrets, would be exposed to others
         ├── SchemaOutdated
         ├── WrongSigningKey       the key on this machine is not the one that signed the log
@@ -65,16 +71,21 @@
         └── DemoFailed
 
 Each error is a dataclass that carries its data. Its `str()` is one sentence in lower case without a full stop.
-This module does not know HTTP: `hashdb.web.problems` holds the table of status codes.
+This module does not know HTTP: `hashdb.wsgi.problems` holds the table of status codes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from traceback import walk_tb
 from typing import ClassVar, dataclass_transform
+
+_FRAMES = 8
+"""Frames of one failure that are logged, the innermost first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +113,10 @@ class HashDBError(Exception):
     message: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
-        dataclass(eq=False)(cls)
         words = re.sub(r"(?<!^)(?=[A-Z])", " ", cls.__name__).lower()
+        # Without a docstring, dataclass would make one of the signature: that takes longer than all else it does.
+        cls.__doc__ = cls.__doc__ or f"{words}."
+        dataclass(eq=False, repr=False)(cls)
         cls.slug = words.replace(" ", "-")
         cls.title = cls.__dict__.get("title", words.capitalize())
 
@@ -122,6 +135,12 @@ class MalformedRequest(HashDBError):
 
 class NotAuthenticated(HashDBError):
     message = "the request needs a valid key: send it as `Authorization: Bearer hdb_…`"
+
+
+class KeyRefused(NotAuthenticated):
+    url: str
+    source: str
+    message = "{url} does not accept the key from {source}: it is unknown there, expired or revoked"
 
 
 class SignInRefused(NotAuthenticated):
@@ -173,6 +192,11 @@ class FetchRefused(NotAllowed):
 class MediaRefused(NotAllowed):
     title = "Pictures are not accepted"
     message = "this service accepts hashes only: hash pictures on your machine with `hashdb hash`"
+
+
+class WebPageRefused(NotAllowed):
+    title = "Refused for a web page"
+    message = "only programs may ask, not web pages: send no Origin, and as Host the address of the sidecar"
 
 
 class WebhooksOff(NotAllowed):
@@ -341,6 +365,21 @@ class NoRoom(Unavailable):
     message = "the service has no room for a video now: hash it on your machine with `hashdb hash`, or try again later"
 
 
+class CopyNotReady(Unavailable):
+    message = "there is no complete local copy yet: try again when the first sync has finished"
+
+
+class CopyTooOld(Unavailable):
+    age: int
+    max_age: int
+    message = "the local copy was last up to date {age:,} seconds ago: the limit is {max_age:,} seconds"
+
+
+class NotRemembered(Unavailable):
+    reason: str
+    message = "the uploads cannot be remembered: {reason}; remember them again once that is mended"
+
+
 class JobLost(Unavailable):
     message = "the process of this job has ended, or had no time for it: send the request again"
 
@@ -392,6 +431,12 @@ class BadSetting(CannotStart):
     setting: str
     reason: str
     message = "{setting}: {reason}"
+
+
+class ExtraMissing(CannotStart):
+    what: str
+    extra: str
+    message = "{what} needs the extra [{extra}], which is not installed: pip install '.[{extra}]' in a clone of hashdb"
 
 
 class UnsafeStart(CannotStart):
@@ -457,6 +502,17 @@ class DemoFailed(CannotStart):
     message = "{reason}"
 
 
+@contextmanager
+def needing(extra: str, what: str) -> Iterator[None]:
+    """Raise ExtraMissing for `what`, if in this block a package is imported that is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "hashdb":
+            raise
+        raise ExtraMissing(what, extra) from error
+
+
 MAX_FAULTS = 1_000
 """The most faults that an error lists."""
 
@@ -470,3 +526,11 @@ def reject(faults: Iterable[Fault]) -> None:
 def reject_field(at: str, reason: str | None) -> None:
     """Raise InvalidInput if there is a reason: a fault of one field."""
     reject([Fault(at, reason)] if reason else ())
+
+
+def place(error: Exception) -> str:
+    """Where an error was raised: modules, functions and lines, the innermost first."""
+    frames = list(walk_tb(error.__traceback__))[-_FRAMES:]
+    return " < ".join(
+        f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}:{line}" for frame, line in reversed(frames)
+    )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import Scope
@@ -20,26 +20,27 @@ from hashdb.domain.frames import MAX_SECONDS
 from hashdb.domain.ledger.checkpoints import is_key_name
 from hashdb.domain.review.incidents import Retention
 from hashdb.domain.rules import Rules, Vocabulary
-from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.errors import BadSetting
+from hashdb.member_settings import MEGABYTE, MOST_DAYS, MemberSettings, items_of, parse_algorithm
 
-_MEGABYTE = 1024 * 1024
 _RATE_PATTERN = r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$"
-_MAX_DAYS = 36_500
-"""Maximum days of a retention."""
 DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
 
 
-class Settings(BaseModel):
-    """The settings of an operator or a member. Each field is the environment variable HASHDB_<NAME>."""
+class Settings(MemberSettings):
+    """The settings of an operator, and of a member. Each field is the environment variable HASHDB_<NAME>."""
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    pattern_reasons: ClassVar[Mapping[str, str]] = {
+        **MemberSettings.pattern_reasons,
+        "RATE_LIMIT_ADDRESS": "must be a number per second, minute, hour or day, like 3000/minute",
+        "CONSOLE_URL": "must be a URL without a path, like https://hashes.example",
+        "OTLP_ENDPOINT": "must be a URL, like http://127.0.0.1:4318",
+        "OIDC_ISSUER": "must be a URL, like https://login.example/realms/staff",
+        "PUBLIC_URL": "must be a URL without ? and #, like https://hashes.example/hashdb",
+    }
 
-    home: Path = Field(
-        default=Path("hashdb-data"),
-        description="Folder of the SQLite database, the index, the signing key, the checkpoints and the locks.",
-    )
     database_url: SecretStr | None = Field(
         default=None,
         description="SQLAlchemy URL of the database, like `postgresql://user@host/hashdb`. By default SQLite in"
@@ -56,10 +57,6 @@ class Settings(BaseModel):
         default=None,
         max_length=200,
         description="Name of the log in its checkpoints, like `hashes.example/log`. It is fixed at the first start.",
-    )
-    algorithms: tuple[Algorithm, ...] = Field(
-        default=(Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH),
-        description="Algorithms that the service accepts and computes, separated by commas.",
     )
     labels: Path = Field(default=DEFAULT_LABELS, description="File of the label vocabulary (TOML).")
     index: Literal["tiered", "bktree", "milvus"] = Field(
@@ -116,7 +113,7 @@ class Settings(BaseModel):
         " Make it longer than the proxy takes to notice.",
     )
     max_body: int = Field(
-        default=16 * _MEGABYTE,
+        default=16 * MEGABYTE,
         ge=1024,
         description="Largest request body in bytes. Media endpoints have their own limits.",
     )
@@ -154,18 +151,10 @@ class Settings(BaseModel):
         default=None,
         description="File of the proxy's certificate (PEM). The metrics show when it expires.",
     )
-    media_max_bytes: int = Field(default=20 * _MEGABYTE, ge=1024, description="Largest picture in bytes.")
-    media_max_request: int = Field(default=64 * _MEGABYTE, ge=1024, description="Largest request of pictures in bytes.")
-    media_max_pixels: int = Field(
-        default=50_000_000, ge=64, description="Largest picture in pixels, before it is decoded."
-    )
+    media_max_request: int = Field(default=64 * MEGABYTE, ge=1024, description="Largest request of pictures in bytes.")
     media_workers: int = Field(default=1, ge=1, le=64, description="Processes that hash pictures, for each web worker.")
     media_queue: int = Field(default=64, ge=1, description="Pictures that may wait to be hashed, for each web worker.")
-    media_seconds: float = Field(default=10.0, gt=0, description="Seconds that hashing one picture may take.")
-    media_memory: int = Field(
-        default=1536 * _MEGABYTE, ge=64 * _MEGABYTE, description="Memory for hashing one picture, in bytes."
-    )
-    video_max_bytes: int = Field(default=256 * _MEGABYTE, ge=1024, description="Largest video in bytes.")
+    video_max_bytes: int = Field(default=256 * MEGABYTE, ge=1024, description="Largest video in bytes.")
     video_max_seconds: float = Field(
         default=7200.0, gt=0, le=MAX_SECONDS, description="Seconds that the longest video may play."
     )
@@ -173,7 +162,7 @@ class Settings(BaseModel):
         default=120.0, gt=0, le=900, description="Seconds that hashing one video may take."
     )
     video_max_body: int = Field(
-        default=64 * _MEGABYTE,
+        default=64 * MEGABYTE,
         ge=1024,
         description="Largest JSON body in bytes with the frames of videos, to contribute or to match.",
     )
@@ -252,38 +241,6 @@ class Settings(BaseModel):
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
         description="URL at which members reach the service, if it is behind a proxy.",
     )
-    url: str = Field(default="http://127.0.0.1:8000", description="(member's side) URL of the service.")
-    key: SecretStr | None = Field(default=None, description="(member's side) Secret of the key.")
-
-    @classmethod
-    def read(cls) -> Self:
-        """The settings of the environment. Raises BadSetting with the first invalid one."""
-        try:
-            return cls()
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            # A fault of several settings together has no location; it is of the OIDC settings.
-            name = "_".join(str(part) for part in first["loc"][:1] or ("oidc_issuer",)).upper()
-            raise BadSetting(f"HASHDB_{name}", _reason(name, first)) from None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _add_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
-        environment = {name.lower(): value for name, value in os.environ.items()}
-        set_there = {
-            name: environment[f"hashdb_{name}"] for name in cls.model_fields if f"hashdb_{name}" in environment
-        }
-        return set_there | given
-
-    @field_validator("algorithms", mode="before")
-    @classmethod
-    def _parse_algorithms(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        names = _items(value)
-        if not names:
-            raise ValueError("must have at least one algorithm")
-        return tuple(dict.fromkeys(_parse_algorithm(name) for name in names))
 
     @field_validator("index", mode="before")
     @classmethod
@@ -295,7 +252,7 @@ class Settings(BaseModel):
     def _parse_hosts(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        hosts = frozenset(_items(value.lower()))
+        hosts = frozenset(items_of(value.lower()))
         if any("/" in host or "*" in host or not host.isprintable() or " " in host for host in hosts):
             raise ValueError("must be host names, each with its port if it is not the usual one")
         return hosts
@@ -306,7 +263,7 @@ class Settings(BaseModel):
         if not isinstance(value, str):
             return value
         try:
-            return tuple(ip_network(network) for network in _items(value))
+            return tuple(ip_network(network) for network in items_of(value))
         except ValueError:
             raise ValueError("must be networks, like 10.2.0.0/16, separated by commas") from None
 
@@ -337,9 +294,9 @@ class Settings(BaseModel):
         if not isinstance(value, str):
             return value
         radii: dict[Algorithm, int] = {}
-        for pair in _items(value):
+        for pair in items_of(value):
             name, equals, bits = pair.partition("=")
-            algorithm = _parse_algorithm(name.strip())
+            algorithm = parse_algorithm(name.strip())
             if not equals or not bits.strip().isdecimal() or int(bits) > algorithm.bits:
                 raise ValueError(f"must be written as {algorithm}=<bits>, at most {algorithm.bits}")
             radii[algorithm] = int(bits)
@@ -351,7 +308,7 @@ class Settings(BaseModel):
         if not isinstance(value, str):
             return value
         rates: dict[Scope | None, str] = {}
-        for pair in _items(value):
+        for pair in items_of(value):
             name, _, rate = (part.strip() for part in pair.rpartition("="))
             if name not in ("", *Scope) or not re.fullmatch(_RATE_PATTERN, rate):
                 raise ValueError(f"must be like 1000/second or <scope>=50/minute, with a scope of {', '.join(Scope)}")
@@ -364,7 +321,7 @@ class Settings(BaseModel):
         if not isinstance(value, str):
             return value
         budgets: dict[str, int] = {}
-        for pair in _items(value):
+        for pair in items_of(value):
             name, _, amount = (part.strip() for part in pair.partition("="))
             if name not in set(Budget) or not re.fullmatch("[1-9][0-9]{0,14}", amount):
                 raise ValueError(f"must be written as <budget>=<number>, with a budget of {', '.join(Budget)}")
@@ -377,10 +334,10 @@ class Settings(BaseModel):
         if not isinstance(value, str):
             return value
         days: dict[str, int] = {}
-        for pair in _items(value):
+        for pair in items_of(value):
             label, _, count = (part.strip() for part in pair.partition("="))
-            if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= _MAX_DAYS:
-                raise ValueError(f"must be written as label=<days>, with days from 1 to {_MAX_DAYS}")
+            if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= MOST_DAYS:
+                raise ValueError(f"must be written as label=<days>, with days from 1 to {MOST_DAYS}")
             days[label] = int(count)
         return days
 
@@ -436,6 +393,7 @@ class Settings(BaseModel):
                 raise BadSetting("HASHDB_RETENTION", reason)
         if self.interop_label is not None and (fault := vocabulary.fault("behaviour", self.interop_label)):
             raise BadSetting("HASHDB_INTEROP_LABEL", fault)
+        egress = EgressPolicy(self.webhook_networks, self.webhook_http)
         return Rules(
             self.algorithms,
             vocabulary,
@@ -445,47 +403,6 @@ class Settings(BaseModel):
             two_persons=self.two_persons,
             flood_cap=self.flood_cap,
             budgets=dict(self.budgets),
-            reach=EgressPolicy(self.webhook_networks, self.webhook_http) if self.webhooks else None,
+            reach=egress if self.webhooks else None,
+            egress=egress,
         )
-
-
-_PATTERN_REASONS = {
-    "RATE_LIMIT_ADDRESS": "must be a number per second, minute, hour or day, like 3000/minute",
-    "CONSOLE_URL": "must be a URL without a path, like https://hashes.example",
-    "OTLP_ENDPOINT": "must be a URL, like http://127.0.0.1:4318",
-    "OIDC_ISSUER": "must be a URL, like https://login.example/realms/staff",
-    "PUBLIC_URL": "must be a URL without ? and #, like https://hashes.example/hashdb",
-}
-"""The reason for a value that does not match the pattern of its setting."""
-_REASONS = {
-    "int": "must be a whole number",
-    "float": "must be a number",
-    "finite": "must be a number",
-    "bool": "must be true or false",
-    "literal": "must be one of {expected}",
-    "enum": "must be one of {expected}",
-    "greater_than": "must be more than {gt:n}",
-    "greater_than_equal": "must be at least {ge:n}",
-    "less_than_equal": "must be at most {le:n}",
-    "string_too_long": "must have at most {max_length} characters",
-}
-
-
-def _reason(name: str, error: Any) -> str:
-    """The reason why a setting is invalid, from pydantic's error."""
-    kind, context = error["type"], error.get("ctx", {})
-    if kind in ("value_error", "string_pattern_mismatch"):
-        return str(context["error"]) if "error" in context else _PATTERN_REASONS[name]
-    sentence = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
-    return sentence.format(**context) if sentence else str(error["msg"])
-
-
-def _items(text: str) -> list[str]:
-    """The items of a list that is separated by commas, without white space and empty items."""
-    return [item for item in map(str.strip, text.split(",")) if item]
-
-
-def _parse_algorithm(name: str) -> Algorithm:
-    if name not in PERCEPTUAL:
-        raise ValueError(f"{name!r} is not an algorithm: {', '.join(PERCEPTUAL)}")
-    return Algorithm(name)

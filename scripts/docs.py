@@ -22,7 +22,7 @@ from hashdb import errors
 from hashdb.cli import hashdb as command_line
 from hashdb.cli.help import Command, values
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind
-from hashdb.domain.rules import Vocabulary
+from hashdb.domain.meanings import MEANINGS
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.evaluation.copies import COPIES, Form
@@ -31,9 +31,9 @@ from hashdb.service.accounts import members
 from hashdb.service.schedule import TABLE
 from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web import create_app
-from hashdb.web.problems import STATUS, status_of
 from hashdb.web.sharing import MOUNTS
 from hashdb.wire.problems import PREFIX
+from hashdb.wsgi.problems import STATUS, status_of
 from scripts import examples, sizing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,9 +133,7 @@ def _values(kind: click.ParamType[Any]) -> str:
         return ", ".join(f"`{choice}`" for choice in kind.choices)
     if isinstance(kind, click.IntRange):
         return f"{kind.min} to {kind.max}" if kind.max is not None else f"{kind.min} or more"
-    return {"time": "a time, or `now`", "radius": "`algorithm=bits`", "float range": "a number"}.get(
-        kind.name, kind.name
-    )
+    return {"time": "a time, or `now`", "radius": "`algorithm=bits`", "number": "a number"}.get(kind.name, kind.name)
 
 
 # The API
@@ -191,7 +189,7 @@ def problems() -> str:
     rows = (
         (str(status_of(kind)), f"`{PREFIX}{kind.slug}`", f"`{kind.__name__}`", _carries(kind), _meaning(kind))
         for kind in sorted(kinds(), key=status_of)
-        if status_of(kind) != 500 and kind not in (errors.NotAllowed, errors.Conflict, errors.UnsupportedContent)
+        if not is_own(kind) and kind not in (errors.NotAllowed, errors.Conflict, errors.UnsupportedContent)
     )
     return table(["status", "`type`", "raised by the client as", "carries", "when"], rows)
 
@@ -199,8 +197,13 @@ def problems() -> str:
 def refusals() -> str:
     """Every error that is not an answer of the service: of the client, and of the command line."""
     abstract = (errors.HashDBError, errors.CannotStart)
-    own = [kind for kind in kinds() if status_of(kind) == 500 and kind not in abstract]
+    own = [kind for kind in kinds() if is_own(kind) and kind not in abstract]
     return table(["error", "carries", "when"], ((f"`{one.__name__}`", _carries(one), _meaning(one)) for one in own))
+
+
+def is_own(kind: type[errors.HashDBError]) -> bool:
+    """Whether the client or the command line raises it, and the service never answers it."""
+    return status_of(kind) == 500 or kind is errors.KeyRefused
 
 
 def kinds(kind: type[errors.HashDBError] = errors.HashDBError) -> list[type[errors.HashDBError]]:
@@ -242,10 +245,9 @@ def _enabled(algorithm: Algorithm) -> str:
 
 
 def labels() -> str:
-    """The codes of the default vocabulary."""
-    vocabulary = Settings().vocabulary()
-    rows = ((f"`{kind}`", ", ".join(f"`{code}`" for code in getattr(vocabulary, kind))) for kind in Vocabulary.kinds())
-    return table(["kind", "codes"], rows)
+    """The codes of the default vocabulary, with their meanings."""
+    rows = ((f"`{kind}`", f"`{code}`", meaning) for kind, codes in MEANINGS.items() for code, meaning in codes.items())
+    return table(["kind", "code", "meaning"], rows)
 
 
 def alterations() -> str:

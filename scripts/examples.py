@@ -151,8 +151,8 @@ class _Story:
         """Close the database, and end the processes that hash."""
         held = self.app.extensions["hashdb"]
         assert isinstance(held, AppState)
-        if "pool" in vars(held):
-            held.pool.close()
+        if "pool" in vars(held.hashers):
+            held.hashers.pool.close()
         self.db.close()
 
     def tell(self) -> None:

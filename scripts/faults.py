@@ -14,13 +14,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 
+from hashdb.client import Client
 from hashdb.domain.times import parse_instant
 from scripts import replicas
+from tests.faults.late_matches import Work
+from tests.faults.remembering import kills
 from tests.faults.scene import Scene
+from tests.faults.services import Service
+from tests.faults.sidecars import Sidecar
 from tests.postgres import OwnServer, own_server
 from tests.processes import processes
 
@@ -244,6 +250,46 @@ def postgresql(folder: Path) -> Iterator[tuple[OwnServer, Scene]]:
         yield server, scene.start()
 
 
+def look_back_is_killed(folder: Path, seconds: float) -> str:
+    """At each of its steps in turn, until there is none left."""
+    with Scene(folder, settings=_SETTINGS) as scene:
+        scene.start()
+        step = 1
+        while kills(scene.urls[0], scene.key, folder / f"member-{step}", (step, step, step)):
+            step += 1
+    return f"{step - 1} steps, nothing lost, nothing told twice"
+
+
+def sidecar_is_killed(folder: Path, seconds: float) -> str:
+    """And two services: another member contributes at the first one, and the sidecar follows the second one."""
+    reach = {"HASHDB_WEBHOOK_NETWORKS": "127.0.0.0/8", "HASHDB_WEBHOOK_HTTP": "true"}
+    with (
+        Scene(folder / "first", workers=1, settings=_SETTINGS) as first,
+        Scene(folder / "second", workers=1, settings=_SETTINGS | reach) as second,
+    ):
+        first.start()
+        second.start()
+        key = folder / "first.key"
+        key.write_text(first.key)
+        said = second.services[0].command("follow", "add", first.urls[0], "--name", "First", "--key-file", str(key))
+        assert said.returncode == 0, said.stderr
+        sidecar = Sidecar(folder / "member", {"HASHDB_URL": second.urls[0], "HASHDB_KEY": second.key})
+        sidecar.start()
+
+        def again(one: Sidecar | Service) -> None:
+            one.kill()
+            one.start()
+
+        try:
+            with Client(first.urls[0], first.key, retries=6) as contributor:
+                work = Work(contributor, sidecar)
+                killed: list[Sidecar | Service] = [sidecar, second.services[0], sidecar, first.services[0]]
+                work.run(round(seconds), [partial(again, one) for one in killed])
+        finally:
+            sidecar.kill()
+    return f"{work.remembered:,} uploads, each told once, every third one taken back once"
+
+
 FAULTS: dict[str, Callable[[Path, float], str]] = {
     "the disk of an embedded database is full": database_is_full,
     "the disk of the index is full": index_is_full,
@@ -260,6 +306,8 @@ MINUTES: dict[str, Callable[[Path, float], str]] = {
     "PostgreSQL is away for a minute": postgresql_is_away,
     "PostgreSQL stands still for a minute": postgresql_stands_still,
     "a replica stands still for a minute": a_replica_stands_still,
+    "a member that looks back is killed at every step": look_back_is_killed,
+    "a sidecar and two services are killed again and again": sidecar_is_killed,
 }
 
 

@@ -1,4 +1,4 @@
-"""The Dockerfile, followed without Docker: its steps in a fresh folder, its command as its user, its check of health.
+"""The Dockerfile, followed without Docker: its steps in a fresh folder, its commands as its user, its check of health.
 
 `scripts/image` prints each step. What changes the machine (apt-get, useradd) is left out by name, and absolute paths
 lie in the folder; as root the service runs as the user of the image, who can write to nothing but the home.
@@ -152,14 +152,40 @@ def _run(stage: Sequence[Step], root: Path, home: Path, user: int | None) -> int
         return 1
     command = [word.replace("0.0.0.0", "127.0.0.1") for word in command]
     with _started(command, set_here | {"HASHDB_BEHIND_TLS": "true"}, home, user) as process:
-        until = time.monotonic() + _STARTS_WITHIN
-        while process.poll() is None and time.monotonic() < until:
-            if subprocess.run(check, env=set_here, user=user, check=False, stderr=subprocess.DEVNULL).returncode == 0:
-                print(f"$ HASHDB_BEHIND_TLS=true {' '.join(command)}\nhealthy")
-                return 0
-            time.sleep(0.3)
-    print("not healthy")
-    return 1
+        if not _is_healthy(process, check, set_here, user):
+            print("not healthy")
+            return 1
+        print(f"$ HASHDB_BEHIND_TLS=true {' '.join(command)}\nhealthy")
+        return _run_sidecar(f"http://127.0.0.1:{port}", [word.replace(port, "8000") for word in check], set_here, user)
+
+
+def _run_sidecar(url: str, check: Sequence[str], given: dict[str, str], user: int | None) -> int:
+    """The other command of the image, as a member of this service: its copy is in a home of its own."""
+    words = ["hashdb", "member", "add", "Alpha Video", "--kind", "platform", "--scope", "match", "--scope", "feed"]
+    added = subprocess.run(words, env=given, user=user, capture_output=True, text=True, check=True)
+    home, port = Path(given["HASHDB_HOME"]) / "member", str(_free_port())
+    home.mkdir(mode=0o700)
+    if user is not None:
+        os.chown(home, user, user)
+    member = given | {"HASHDB_HOME": str(home), "HASHDB_URL": url, "HASHDB_KEY": added.stdout.split()[-1]}
+    command = ["hashdb", "local", "serve", "--bind", f"127.0.0.1:{port}"]
+    ready = [word.replace("8000/healthz", f"{port}/readyz") for word in check]
+    with _started(command, member, home, user) as process:
+        is_ready = _is_healthy(process, ready, member, user)
+    print(f"$ {' '.join(command)}\n{'ready' if is_ready else 'not ready'}")
+    return 0 if is_ready else 1
+
+
+def _is_healthy(
+    process: subprocess.Popen[bytes], check: Sequence[str], given: dict[str, str], user: int | None
+) -> bool:
+    """Whether a check succeeds before the process ends or the time is over."""
+    until = time.monotonic() + _STARTS_WITHIN
+    while process.poll() is None and time.monotonic() < until:
+        if subprocess.run(check, env=given, user=user, check=False, stderr=subprocess.DEVNULL).returncode == 0:
+            return True
+        time.sleep(0.3)
+    return False
 
 
 def _free_port() -> int:

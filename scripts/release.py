@@ -26,7 +26,7 @@ from hashdb import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
-NAME = "hashdb_server"
+NAME = "hashdb_exchange"
 _STARTS_WITHIN = 60.0
 """Seconds for the service of the trial to start."""
 _PLACEHOLDER = ".example/"
@@ -140,7 +140,7 @@ def _tried(built: Path) -> Iterator[Path]:
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True, env=EMPTY)
         program = folder / "venv" / "bin"
         options = ["--quiet", "--disable-pip-version-check", "--constraint", str(ROOT / "constraints.txt")]
-        subprocess.run([program / "pip", "install", *options, built], check=True, cwd=folder, env=EMPTY)
+        subprocess.run([program / "pip", "install", *options, f"{built}[server]"], check=True, cwd=folder, env=EMPTY)
         # From an empty folder: what is tried is what was installed.
         version = _output(program / "hashdb", "--version", cwd=folder)
         if __version__ not in version:

@@ -35,9 +35,10 @@ def _without_settings(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _session_without_settings() -> Iterator[None]:
+def _session_without_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whoever runs the tests may have a hashdb of their own: fixtures of any scope do not see its settings."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         _without_settings(patch)
         yield
 

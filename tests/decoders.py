@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from urllib.parse import parse_qsl, urlencode
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ValidationError
 
 from hashdb import webhooks
+from hashdb.cli.contributions.dates import Dates
 from hashdb.cli.contributions.rows import Format, read_rows
+from hashdb.cli.contributions.values import Values
 from hashdb.domain.ledger.checkpoints import Signer, Verifier, read_checkpoint
 from hashdb.domain.sharing.webhooks import sign
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
@@ -22,7 +25,7 @@ from hashdb.hashing.decoding import ANIMATED
 from hashdb.hashing.pictures import FORMATS
 from hashdb.hashing.videos import Video, VideoLimits, hash_frames, is_video
 from hashdb.wire import ValidationContext, pages, read
-from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn, UserChangeIn, UserIn
+from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.additions import AdditionsIn, LookupIn, SignalsIn
 from hashdb.wire.contributions import (
     AmendmentIn,
@@ -32,13 +35,18 @@ from hashdb.wire.contributions import (
     read_drafts,
     read_metadata,
 )
+from hashdb.wire.lookback import AcknowledgedIn, ReportsQuery, UploadsIn, read_uploads
 from hashdb.wire.matching import BenignIn, QueriesIn, read_queries
+from hashdb.wire.origins import OriginOut
 from hashdb.wire.pages import BenignPageQuery, CasesPageQuery, DeliveriesQuery, ListingQuery, OverviewQuery
 from hashdb.wire.pasted import parse_query, parse_video
 from hashdb.wire.review import DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
 from hashdb.wire.sharing import hma, parse_fields, stopncii, threatexchange
 from hashdb.wire.sharing.feed import WebhookChangeIn, WebhookIn, parse_lines
+from hashdb.wire.sharing.upstreams import read_page
 from hashdb.wire.sharing.vpdq import read_vpdq
+from hashdb.wire.sidecar import RememberingQueriesIn, read_remembering
+from hashdb.wire.users import UserChangeIn, UserIn
 from tests import films
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import drawn, encoded
@@ -93,7 +101,8 @@ def _foreign(model: type[BaseModel], *examples: bytes) -> Decoder:
 
 
 def _rows(form: Format, *examples: bytes) -> Decoder:
-    return Decoder(lambda octets: list(read_rows(_text(octets).splitlines(True), form, Algorithm.PDQ)), examples)
+    values = Values(Dates(ZoneInfo("Europe/Berlin"), "day-first"), Algorithm.PDQ, RULES.vocabulary)
+    return Decoder(lambda octets: list(read_rows(_text(octets).splitlines(True), form, values)), examples)
 
 
 def _pictures() -> Decoder:
@@ -133,6 +142,26 @@ def _signature(octets: bytes) -> object:
 _HEADERS = urlencode(
     {"Webhook-Id": "a", "Webhook-Timestamp": "9", "Webhook-Signature": f"v1,x {sign(_SECRET, 'a', 9, _MESSAGE)}"}
 )
+_PAGE_OF_FEED = _json(
+    {
+        "changes": [
+            {
+                "seq": 4,
+                "contribution": {
+                    **item(signals=[pdq(1), "later:00ff"]),
+                    "id": 7,
+                    "member": {"id": 2, "name": "Alpha"},
+                    "standing": "disputed",
+                    "origin": {"log": "eu.example/log+a1b2c3d4", "contribution": 17, "member": 3},
+                },
+            },
+            {"seq": 5, "gone": 6, "reason": "withdrawn", "withdrawal_reason": "other"},
+        ],
+        "checkpoint": 5,
+        "more": False,
+        "epoch": "x",
+    }
+)
 _NOTE = SIGNER.sign("log.example/1\n3\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n").encode()
 
 DECODERS: dict[str, Decoder] = {
@@ -153,6 +182,18 @@ DECODERS: dict[str, Decoder] = {
         (_json({"queries": [{"id": "u", "signals": [pdq(1)], "radius": {"pdq": 9}}]}),),
         models=(QueriesIn,),
     ),
+    "queries to remember": Decoder(
+        lambda octets: read_remembering(octets, TERMS),
+        (_json({"queries": [{"id": "u", "signals": [pdq(1)], "remember": "post-81"}]}),),
+        models=(RememberingQueriesIn,),
+    ),
+    "uploads": Decoder(
+        lambda octets: read_uploads(octets, TERMS),
+        (_json({"uploads": [{"id": "post-81", "at": "2026-11-19T10:00:00Z", "signals": [pdq(1)]}]}),),
+        models=(UploadsIn,),
+    ),
+    "reports to acknowledge": _body(AcknowledgedIn, {"number": 7}),
+    "which reports": _query(ReportsQuery, b"after=7&limit=10&wait=20", b""),
     "additions": _body(AdditionsIn, {"contributions": [{"id": 1, "signals": [pdq(1), pdq(2)]}]}),
     "an addition": _body(SignalsIn, {"signals": [pdq(1), pdq(2)]}),
     "look-ups": _body(LookupIn, {"signals": [pdq(1)]}),
@@ -246,7 +287,11 @@ DECODERS: dict[str, Decoder] = {
     "HMA's hashes": _foreign(hma.HashQuery, b"url=https://a.example/b.jpg&content_type=photo&types=pdq,phash"),
     "HMA's status": _foreign(hma.StatusQuery, b"signal_type=pdq"),
     "HMA's queries": _foreign(hma.LookupQuery, b"signal=0&signal_type=pdq&banks=A,B&include_distance=true"),
-    "CSV": _rows(Format.CSV, f"signals,labels,quality\n{pdq(1)},manifesto,90\n".encode()),
+    "CSV": _rows(
+        Format.CSV,
+        f"signals,labels,quality\n{pdq(1)},manifesto,90\n".encode(),
+        f"PDQ;Label;Removed At\n{pdq(1)[4:]};Manifesto, x;3.11.2026 10:00\n".encode(),
+    ),
     "JSON Lines": _rows(Format.JSONL, _json(item(1)) + b"\n" + _json(item(2))),
     "vPDQ": Decoder(
         lambda octets: read_vpdq(_text(octets)),
@@ -267,6 +312,9 @@ DECODERS: dict[str, Decoder] = {
             _json({"frames": [{"at": 0, "signals": [pdq(1)], "quality": 90}], "duration": 1}),
             f"0,90,{pdq(1)[4:]},0.000\n".encode(),
         ),
+    ),
+    "the feed of an upstream": Decoder(
+        lambda octets: read_page(octets, TERMS), (_PAGE_OF_FEED,), (ValueError,), (OriginOut,)
     ),
     "streams of the feed": Decoder(
         parse_lines,

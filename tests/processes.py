@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["alembic.command", "psycopg", "tests.builders"])
+_CONTEXT.set_forkserver_preload(["alembic.command", "psycopg", "tests.builders", "hashdb.local.lookback"])
 
 
 @contextmanager

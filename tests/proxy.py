@@ -15,7 +15,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from hashdb.cli.serve import check_port
+from hashdb.cli.listening import check_port
 from tests.snippets import ROOT
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin") or ""

@@ -88,7 +88,7 @@ def fits(output: str, said: str) -> bool:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """The environment of somebody who has installed hashdb in a folder with the photographs of a clone."""
+    """The environment of somebody who has installed hashdb in a folder with a clone's photographs and examples."""
     programs = folder / "bin"
     programs.mkdir()
     started = {"python": [sys.executable], "hashdb": program(HASHDB), "threatexchange": program(THREATEXCHANGE)}
@@ -96,7 +96,8 @@ def _environment(folder: Path) -> dict[str, str]:
         (programs / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
         (programs / name).chmod(0o755)
     (folder / "hashdb").mkdir()
-    (folder / "hashdb" / "photos").symlink_to(ROOT / "hashdb" / "photos")
+    for name in ("hashdb/photos", "hashdb/test.png", "examples"):
+        (folder / name).symlink_to(ROOT / name)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     # -P: the folder has the photographs below the name of the package.
     paths = {

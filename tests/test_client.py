@@ -136,7 +136,7 @@ def test_amending_withdrawing_and_erasing_show_in_the_feed(client: Client) -> No
     client.erase(id)
     client.erase(id, at_once=True)
     page = client.changes(0)
-    assert page.changes[-1].what == Gone(id, "withdrawn")
+    assert page.changes[-1].what == Gone(id, "withdrawn", "removal_reversed")
     assert client.changes(page.checkpoint, epoch=page.epoch).changes == ()
 
 

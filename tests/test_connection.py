@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import UnixStreamServer
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from hashdb import errors
+from hashdb.cli.output import describe
 from hashdb.connection import ClientRequest, Connection
-from hashdb.web.problems import status_of
 from hashdb.wire.problems import problem
+from hashdb.wsgi.problems import status_of
 
 GET, ONCE = ClientRequest("GET", "/v1/me"), ClientRequest("POST", "/v1/contributions/7/withdrawal", "{}", safe=False)
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -51,6 +63,18 @@ class Service:
 
 def plain(status: int, **headers: str) -> Answer:
     return lambda request: httpx.Response(status, content=b"<html>", headers=headers)
+
+
+def unknown(request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("unknown", request=request) from socket.gaierror(socket.EAI_NONAME, "unknown")
+
+
+def page(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, html="<h1>Welcome</h1>")
+
+
+def tls_port(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(400, html="<h1>The plain HTTP request was sent to HTTPS port</h1>")
 
 
 @pytest.mark.parametrize(
@@ -141,3 +165,126 @@ def test_a_stream_that_breaks_off_is_told() -> None:
     assert next(lines) == b"one"
     with pytest.raises(errors.ServiceUnreachable):
         next(lines)
+
+
+def test_a_unix_socket_is_reached_by_its_path(tmp_path: Path) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"path": self.path, "host": self.headers["Host"]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def address_string(self) -> str:
+            return "socket"
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    path = tmp_path / "a socket"
+    with UnixStreamServer(str(path), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        connection = Connection(f"unix:{path}", "", 5, 0)
+        answer = connection.send(GET).json()
+        connection.close()
+        server.shutdown()
+        thread.join()
+    assert answer == {"path": "/v1/me", "host": "localhost"}
+    for wrong in ("unix:", "ftp://hashdb.test"):
+        with pytest.raises(errors.BadSetting, match="HASHDB_URL"):
+            Connection(wrong, "", 5, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (of(errors.NotAuthenticated()), "http://hashdb.test does not accept the key from HASHDB_KEY: it is unknown"),
+        (of(errors.ScopeMissing("match")), "this key lacks the scope match; it is the key from HASHDB_KEY"),
+        (of(errors.MemberSuspended()), "; it is the key from HASHDB_KEY"),
+        (plain(301, Location="https://hashdb.test/v1/me"), "it redirects to https://hashdb.test: look at HASHDB_URL"),
+        (plain(302, Location="/login?next=x"), "it redirects to http://hashdb.test: look at HASHDB_URL"),
+        (page, "the service answered 200: a web page, not an answer of hashdb: look at HASHDB_URL"),
+        (plain(404), "the service answered 404: not an answer of hashdb: look at HASHDB_URL"),
+        (plain(502), "not an answer of hashdb, but of a proxy before it: the service may be stopped"),
+        (plain(401), "not an answer of hashdb, but of a proxy before it, which lets nobody through"),
+        (tls_port, "the service answered 400: there is TLS at this port: write https:// in HASHDB_URL"),
+    ],
+)
+def test_what_is_wrong_with_the_address_or_the_key_is_said_with_the_setting_to_look_at(
+    answer: Answer, sentence: str
+) -> None:
+    connection = Service(answer).connection(retries=0)
+    connection.name_settings("HASHDB_URL", "HASHDB_KEY")
+    with pytest.raises(errors.HashDBError) as caught:
+        connection.send(GET)
+    assert sentence in describe(caught.value)
+
+
+def _self_signed(path: Path) -> Path:
+    """A file with a new key and its certificate."""
+    key, name, now = ec.generate_private_key(ec.SECP256R1()), x509.Name([]), datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .sign(key, hashes.SHA256())
+    )
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(encoding, form, serialization.NoEncryption())
+    path.write_bytes(private + certificate.public_bytes(encoding))
+    return path
+
+
+@contextmanager
+def answering(answer: bytes, *, tls: Path | None = None) -> Iterator[str]:
+    """A server on the loopback that sends these bytes to each client. Its host and port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if tls is not None:
+            context.load_cert_chain(tls)
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    client, _ = listener.accept()
+                    with (
+                        suppress(OSError),
+                        client if tls is None else context.wrap_socket(client, server_side=True) as s,
+                    ):
+                        s.recv(1000)
+                        s.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield "{}:{}".format(*listener.getsockname())
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def unreachable(url: str) -> str:
+    with pytest.raises(errors.ServiceUnreachable) as caught:
+        Connection(url, "hdb_x", 5, 0).send(GET)
+    return caught.value.reason
+
+
+def test_a_host_that_does_not_speak_as_the_address_says_is_told_from_one_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(proxy, raising=False)
+        monkeypatch.delenv(proxy.lower(), raising=False)
+    with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as plain_text:
+        assert unreachable(f"https://{plain_text}").startswith("TLS fails: the address may need")
+    with answering(b"", tls=_self_signed(tmp_path / "server.pem")) as untrusted:
+        assert unreachable(f"https://{untrusted}").startswith("its certificate is not trusted here (")
+    assert unreachable("http://127.0.0.1:9") == "it refuses the connection, or is not there"
+    with answering(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{proxy}")
+        assert unreachable("https://hashdb.example").startswith("the proxy that HTTPS_PROXY")
+
+
+def test_a_host_without_an_address_is_told_as_such() -> None:
+    with pytest.raises(errors.ServiceUnreachable, match="there is no host of this name"):
+        Service(unknown).connection(retries=0).send(GET)

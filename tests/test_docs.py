@@ -17,8 +17,8 @@ from hashdb.domain.signals import Algorithm
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
 from hashdb.web import create_app
-from hashdb.web.problems import STATUS, status_of
 from hashdb.web.sharing import MOUNTS
+from hashdb.wsgi.problems import STATUS, status_of
 from scripts import docs, examples
 from tests import builders, usages
 from tests.serving import serving
@@ -83,10 +83,10 @@ def test_every_command_and_option_is_documented() -> None:
                 assert f"`{option.opts[0]}`" in section
 
 
-def test_every_command_takes_json_but_the_one_that_is_named() -> None:
+def test_every_command_takes_json_but_the_two_that_are_named() -> None:
     without = [words for words, command in docs.walk() if all("--json" not in one.opts for one in command.params)]
-    assert without == [("hashdb", "serve")]
-    assert "Every command takes it but `serve`," in _page("cli.md")
+    assert without == [("hashdb", "local", "serve"), ("hashdb", "serve")]
+    assert "Every command takes it but `serve` and `local serve`," in _page("cli.md")
 
 
 def test_every_route_is_documented_with_its_scope(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_every_error_is_documented_with_its_status() -> None:
     for kind in docs.kinds():
         if any(below for below in kind.__subclasses__()) and kind not in STATUS:
             continue
-        if status_of(kind) != 500 and kind.__name__ not in ("NotAllowed", "Conflict", "UnsupportedContent"):
+        if not docs.is_own(kind) and kind.__name__ not in ("NotAllowed", "Conflict", "UnsupportedContent"):
             assert f"| {status_of(kind)} | `/problems/{kind.slug}` | `{kind.__name__}` |" in text
         elif status_of(kind) == 500:
             assert f"| `{kind.__name__}` |" in text
@@ -259,7 +259,10 @@ def test_every_decision_has_its_three_parts() -> None:
 
 RUN = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("tutorial", "audit", "members", "interop/hma", "interop/misp-stix")),
+    *(
+        f"docs/{name}.md"
+        for name in ("tutorial", "audit", "members", "interop/hma", "interop/coop", "interop/misp-stix")
+    ),
     *(f"docs/start/{name}.md" for name in ("member", "reviewer", "auditor")),
 ]
 FOREIGN = [f"docs/interop/{name}.md" for name in ("extension", "stopncii", "tat", "threatexchange")]

@@ -14,10 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.client import Client
+from hashdb import Algorithm, Client, Query, hash_file
+from hashdb.sidecar.application import Sidecar
+from hashdb.sidecar.metrics import Metrics
 from tests.cli.conftest import PHOTOS, Commands
+from tests.films import film
 from tests.serving import serving
+from tests.sidecar.conftest import made_in
 from tests.snippets import ROOT
+from tests.web.sharing.served import listening_at
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
@@ -121,6 +126,85 @@ def test_the_log_is_monitored_and_a_forged_checkpoint_is_an_alarm(member: Member
     kept.write_text(note)
     away = Member({**member.settings, "HASHDB_URL": "http://127.0.0.1:9"}).run("monitor_log.py", kept)
     assert (away.returncode, away.stderr[:13], kept.read_text()) == (1, "not checked: ", note)
+
+
+JAVASCRIPT = ROOT / "examples" / "javascript"
+NODE = pytest.mark.skipif(
+    not (shutil.which("node") and (JAVASCRIPT / "node_modules").is_dir()),
+    reason="the example in JavaScript takes node, and `npm install` in examples/javascript, as scripts/test does it",
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "photo", "told"),
+    [
+        pytest.param(
+            [ROOT / "examples" / "curl.sh"], PHOTOS[12], ('"contribution":{{"id":{},', '"gone":{},'), id="curl"
+        ),
+        pytest.param(
+            ["node", JAVASCRIPT / "hashdb.js"], PHOTOS[13], ("contribution {}\n", "{} is gone"), id="node", marks=NODE
+        ),
+    ],
+)
+def test_other_languages_match_contribute_and_follow(
+    member: Member, words: list[str | Path], photo: Path, told: tuple[str, str], tmp_path: Path
+) -> None:
+    environment = {**os.environ, **member.settings}
+
+    def run(*more: str | Path) -> tuple[int, str]:
+        asked = [*words, *more]
+        done = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    # Of a video they would ask for the hashes of its file alone: "none", whatever it shows.
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(film(seconds=1.0))
+    status, text = run("match", clip)
+    assert status and "is a video: send it to /v1/matches/media" in text
+    status, text = run("match", photo)
+    assert status == 0 and "none" in text
+    status, text = run("contribute", photo, "no-label")
+    assert status and "'no-label' is not a behaviour" in text
+    status, text = run("contribute", photo, "glorification")
+    assert status == 0, text
+    status, text = run("match", photo)
+    assert status == 0 and "review" in text
+    with Client(member.settings["HASHDB_URL"], member.settings["HASHDB_KEY"]) as client:
+        (result,) = client.match([Query(hash_file(photo, (Algorithm.PDQ, Algorithm.PHASH256)).signals)]).results
+        (id,) = (match.contribution for match in result.matches)
+        with subprocess.Popen([*words, "follow"], env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                _until(process.stdout, told[0].format(id))
+                client.withdraw(id, "other")
+                _until(process.stdout, told[1].format(id))
+            finally:
+                process.kill()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param([ROOT / "examples" / "curl.sh"], id="curl"),
+        pytest.param(["node", JAVASCRIPT / "hashdb.js"], id="node", marks=NODE),
+    ],
+)
+def test_other_languages_ask_a_sidecar_on_its_socket_without_a_key(words: list[str | Path], tmp_path: Path) -> None:
+    with made_in(tmp_path) as pair:
+        pair.sync()
+        pair.state.on_socket = True
+        with listening_at(f"unix://{tmp_path}/s", Sidecar(pair.state, Metrics())):
+            kept = {name: value for name, value in os.environ.items() if name != "HASHDB_KEY"}
+            done = subprocess.run(
+                [*words, "match", ROOT / "hashdb" / "test.png"],
+                env=kept | {"HASHDB_URL": f"unix:{tmp_path}/s"},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "review" in done.stdout and "test" in done.stdout
 
 
 def _until(lines: Iterator[str], said: str) -> None:

@@ -184,7 +184,7 @@ def test_every_pattern_has_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     patterned = [
         name for name, field in Settings.model_fields.items() if any(hasattr(one, "pattern") for one in field.metadata)
     ]
-    assert len(patterned) == 5
+    assert len(patterned) == 6
     for name in patterned:
         with pytest.raises(BadSetting, match=", like "), monkeypatch.context() as patch:
             with_environment(patch, **{name: "?"})

@@ -35,10 +35,11 @@ def fault(words: str, *, whole: bool) -> str | None:
     command: click.Command = hashdb
     rest = shlex.split(words)
     while isinstance(command, click.Group) and rest:
-        name = rest.pop(0)
-        found = command.get_command(click.Context(command), name)
-        if found is None:
-            return f"{name} is no command"
+        try:
+            _, found, rest = command.resolve_command(click.Context(command), rest)
+        except click.UsageError:
+            return f"{rest[0]} is no command"
+        assert found is not None
         command = found
     if isinstance(command, click.Group):
         return "is a group of commands" if whole else None

@@ -12,21 +12,25 @@ from click.shell_completion import CompletionItem
 
 from hashdb import __version__
 from hashdb.cli.help import Group
-from hashdb.cli.output import escape_controls, escape_unencodable
-from hashdb.errors import BadSetting, HashDBError
+from hashdb.cli.output import describe, escape_controls, escape_unencodable
+from hashdb.errors import BadSetting, ExtraMissing, HashDBError, needing
 
 _SECTIONS = {
-    "Commands for members (HASHDB_URL, HASHDB_KEY)": {
+    "Commands for members (HASHDB_URL, HASHDB_KEY; or ~/.config/hashdb.toml)": {
         "audit": ("ledger", "Verify the audit log."),
         "case": ("review", "List and decide cases."),
+        "codes": ("codes", "List the labels, reasons and other codes, and what each means."),
         "contribute": ("contributions.contribute", "Contribute the hashes of pictures and videos that you removed."),
-        "export": ("contributions.imports", "Export your active contributions as a list."),
+        "export": ("contributions.exports", "Export your active contributions as a list."),
         "hash": ("matching.match", "Print the hashes of pictures and videos."),
         "import": ("contributions.imports", "Import a list of hashes."),
+        "local": ("local", "Answer matches from the local copy, for programs on this machine."),
         "match": ("matching.match", "Check whether pictures and videos match contributions."),
         "opinion": ("review", "Confirm or dispute another member's contribution."),
         "rehash": ("contributions.rehash", "Add what this version hashes to your contributions."),
+        "remember": ("matching.remember", "Remember uploads, and tell which of them are listed later."),
         "selftest": ("selftest", "Test every step from picture to match."),
+        "status": ("status", "Show the service, key and home in use, and whether they work."),
         "sync": ("sharing", "Update the local copy of the contributions."),
         "webhook": ("sharing", "Manage webhooks and their deliveries."),
         "withdraw": ("contributions.contribute", "Withdraw one of your contributions."),
@@ -36,6 +40,7 @@ _SECTIONS = {
         "benign": ("matching.benign", "Manage the benign list."),
         "copy-to": ("database", "Copy the database from SQLite to PostgreSQL, or back."),
         "erase": ("contributions.contribute", "Erase the data of a contribution."),
+        "follow": ("following", "Follow the lists of other services."),
         "incident": ("incidents", "Manage incidents."),
         "index": ("index", "Check the search index."),
         "key": ("accounts", "Manage keys."),
@@ -76,6 +81,10 @@ class _LazyGroup(Group):
         command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # `hashdb help match` is `hashdb match --help`.
+        return super().parse_args(ctx, [*args[1:], "--help"] if args[:1] == ["help"] else args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in _SECTIONS.items():
             with formatter.section(title):
@@ -113,7 +122,8 @@ Completion of commands, options and values with the Tab key:
   zsh    eval "$(_HASHDB_COMPLETE=zsh_source hashdb)"
   fish   _HASHDB_COMPLETE=fish_source hashdb | source
 
-The settings HASHDB_… are environment variables. "hashdb COMMAND --help" describes a command.""",
+The settings HASHDB_… are environment variables. "hashdb COMMAND --help" describes a command,
+and "hashdb codes" lists the labels, reasons and other codes.""",
 )
 @click.option(
     "--version",
@@ -134,12 +144,18 @@ def hashdb() -> None:
 def main() -> None:
     """Run a command: exit 0 when done, 1 when something failed, 2 on wrong usage; an error is one sentence."""
     escape_unencodable()
+    if "_HASHDB_COMPLETE" in os.environ:
+        from hashdb.cli.completion import import_declarations_only
+
+        import_declarations_only()
     # Two libraries would load more than a command needs, for a tenth of its start each: httpx its own command line
     # (with None, that import fails), and pydantic what every installed package offers, in search of plugins.
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     try:
-        status = hashdb.main(prog_name="hashdb", standalone_mode=False)
+        # What else a command imports and does not find, only the service has.
+        with needing("server", "this command"):
+            status = hashdb.main(prog_name="hashdb", standalone_mode=False)
     except click.ClickException as error:
         vars(error).update(message=escape_controls(error.message))
         error.show()
@@ -147,8 +163,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(_INTERRUPTED)
     except HashDBError as error:
-        click.echo(f"hashdb: {escape_controls(error)}", err=True)
-        sys.exit(_USAGE if isinstance(error, BadSetting) else _FAILED)
+        click.echo(f"hashdb: {escape_controls(describe(error))}", err=True)
+        sys.exit(_USAGE if isinstance(error, BadSetting | ExtraMissing) else _FAILED)
     except BrokenPipeError:
         # The reader of the output is gone: give the interpreter something to flush to when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,7 +8,7 @@ import click
 
 from hashdb.cli.help import SCOPES, Choice, Group
 from hashdb.cli.home import list_all, open_home
-from hashdb.cli.options import TEXT, Instant
+from hashdb.cli.options import NAME_OR_ID, TEXT, Id, Instant, read_id
 from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result, print_table
 from hashdb.domain.accounts.members import (
     COMMAND_LINE,
@@ -23,6 +23,7 @@ from hashdb.domain.accounts.members import (
     Scope,
 )
 from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.spelling import did_you_mean
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
@@ -30,7 +31,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.ledger import checkpoints
 from hashdb.service.review import opinions
 from hashdb.settings import Settings
-from hashdb.wire import LARGEST_ID, read
+from hashdb.wire import read
 from hashdb.wire.accounts import (
     IssuedKeyOut,
     KeyOut,
@@ -46,7 +47,7 @@ _KINDS = {
     "platform": "an online service that removes content",
     "trusted_flagger": "an organisation that reports content to platforms",
     "authority": "a public authority",
-    "operator": "the organisation that runs this service",
+    "operator": "the organisation that runs this service, or another hashdb that it follows",
 }
 scopes_option = click.option(
     "--scope", "scopes", multiple=True, type=Choice(SCOPES), help="What the key may do; may be repeated."
@@ -121,7 +122,7 @@ def list_members(as_json: bool) -> None:
 @member_command.command(
     "limit", examples=("hashdb member limit 3 --a-day 50000", "hashdb member limit 'Example Video' --budget-factor 4")
 )
-@click.argument("member", type=TEXT)
+@click.argument("member", type=NAME_OR_ID)
 @click.option("--a-day", type=click.IntRange(0, 2**31 - 1), help="Contributions that the member may send a day.")
 @click.option("--none", "unlimited", is_flag=True, help="Remove the limit.")
 @click.option("--budget-factor", type=click.IntRange(1, 1000), help="Multiply the budgets of its keys by this.")
@@ -147,7 +148,7 @@ def limit(member: str, a_day: int | None, unlimited: bool, budget_factor: int | 
 
 
 @member_command.command("suspend", examples=("hashdb member suspend 'Example Video'",))
-@click.argument("member", type=TEXT)
+@click.argument("member", type=NAME_OR_ID)
 @as_json
 def suspend(member: str, as_json: bool) -> None:
     """Suspend a member.
@@ -158,7 +159,7 @@ def suspend(member: str, as_json: bool) -> None:
 
 
 @member_command.command("reinstate", examples=("hashdb member reinstate 'Example Video'",))
-@click.argument("member", type=TEXT)
+@click.argument("member", type=NAME_OR_ID)
 @as_json
 def reinstate(member: str, as_json: bool) -> None:
     """Reinstate a suspended member.
@@ -169,13 +170,22 @@ def reinstate(member: str, as_json: bool) -> None:
 
 
 def find_member(db: HashDB, text: str) -> Member:
-    """The member with this id or name. Raises NotFound."""
-    if text.isascii() and text.isdecimal() and len(text) < 16:
+    """The member with this id or name. Raises NotFound, with a note of the nearest name."""
+    kind, number = read_id(text) or (None, 0)
+    if kind not in (None, "member"):
+        number = 0
+    if number:
         try:
-            return members.get(db, COMMAND_LINE, int(text))
+            return members.get(db, COMMAND_LINE, number)
         except NotFound:
             pass
-    return members.named(db, COMMAND_LINE, text)
+    try:
+        return members.named(db, COMMAND_LINE, text)
+    except NotFound as error:
+        if number:
+            raise NotFound(f"member {number}") from None
+        error.add_note(did_you_mean(text, (member.name for member in list_all(db, members.page))))
+        raise
 
 
 def validate_member(draft: MemberDraft) -> MemberDraft:
@@ -219,7 +229,7 @@ def key_command() -> None:
         "hashdb key add 3 --scope match --hide-distances --expires-at 2027-01-01T00:00:00Z",
     ),
 )
-@click.argument("member", type=TEXT)
+@click.argument("member", type=NAME_OR_ID)
 @scopes_option
 @click.option("--expires-at", type=Instant(), help="When the key stops working: RFC 3339.")
 @click.option("--hide-distances", is_flag=True, help="Leave the distances out of the matches that this key gets.")
@@ -248,7 +258,7 @@ def _keys_of(db: HashDB, member: Member) -> list[Key]:
 
 
 @key_command.command("list", examples=("hashdb key list", "hashdb key list 'Example Video'"))
-@click.argument("member", type=TEXT, required=False)
+@click.argument("member", type=NAME_OR_ID, required=False)
 @as_json
 def list_keys(member: str | None, as_json: bool) -> None:
     """List the keys of a member, or of all members, without their secrets.
@@ -279,7 +289,7 @@ def list_keys(member: str | None, as_json: bool) -> None:
 
 
 @key_command.command("revoke", examples=("hashdb key revoke 12",))
-@click.argument("key", type=click.IntRange(1, LARGEST_ID))
+@click.argument("key", type=Id("key"))
 @as_json
 def revoke(key: int, as_json: bool) -> None:
     """Revoke a key.

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, NoReturn
@@ -24,7 +25,7 @@ from PIL import Image
 import hashdb
 from hashdb.cli.help import Command
 from hashdb.cli.matching.match import format_time
-from hashdb.cli.output import as_json, console, print_json, print_table
+from hashdb.cli.output import as_json, print_json, print_table
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Query, Result
 from hashdb.domain.signals import Algorithm
@@ -34,6 +35,7 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.evaluation.copies import MIRRORED_AND_CAPTIONED, make
 from hashdb.evaluation.films import PannedFilm, can_encode, encode, times
 from hashdb.hashing import Limits, hash_picture
+from hashdb.hashing.decoding import NO_EXTRA
 from hashdb.index.kernel import engine
 from hashdb.service import system_clock
 from hashdb.settings import Settings
@@ -62,7 +64,7 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
     """
     photos = sorted(PHOTOS.glob("*.jpg"))
     with _folder() as home, _serving(home, _free_port(port)) as url:
-        echo = console(err=as_json).print
+        echo = partial(click.echo, err=as_json)
         echo(f"service       {url}  (SQLite in {home})")
         echo(f"index         {Settings.model_fields['index'].default} (by {engine()})")
         alpha = _add_member(home, "Alpha Video", "contribute", "match", "feed")
@@ -83,7 +85,7 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
         if can_encode():
             films = try_film(home, url, alpha, beta, photos[_CONTRIBUTED:], echo)
         else:
-            echo("No film is tried: videos are read only with the extra [video]: ./scripts/setup video")
+            echo(f"No film is tried: {NO_EXTRA}")
         if as_json:
             print_json(trials_as_json(trials, films))
         else:
@@ -91,7 +93,7 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
         if not once:
             echo()
             echo("The service runs until you press Ctrl-C. As Beta Photos, match a picture of your own:")
-            echo(f"  export HASHDB_URL={url} HASHDB_KEY={beta}", soft_wrap=True)
+            echo(f"  export HASHDB_URL={url} HASHDB_KEY={beta}")
             echo("  hashdb match PATH        (.venv/bin/hashdb, if it is not on your PATH)")
             echo(f"  {url}/docs")
             _wait()
@@ -258,14 +260,13 @@ def print_trials(trials: Sequence[Trial]) -> None:
     others = [trial for trial in trials if trial.expected is None]
     recognised = sum(trial.held for trial in copies)
     wrong = sum(bool(trial.result.matches) for trial in others)
-    echo = console().print
-    echo()
-    echo(
+    click.echo()
+    click.echo(
         f"{recognised} of {len(copies)} altered copies were recognised;"
         f" {wrong} of {len(others)} other photographs were."
     )
-    echo("A distance is the number of bits that differ; – means that it is beyond the radius.")
-    echo(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
+    click.echo("A distance is the number of bits that differ; – means that it is beyond the radius.")
+    click.echo(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
 
 
 _FILM_SECONDS, _CLIP_AT, _STILL_AT = 24.0, 9.0, 5.0

@@ -18,10 +18,10 @@ from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.help import PROFILES as MEANINGS
 from hashdb.cli.matching.pictures import VIDEO_SUFFIXES, find_pictures
 from hashdb.cli.options import Radius
-from hashdb.cli.output import as_json, console, escape_controls, print_json, print_table, progress_bar
+from hashdb.cli.output import as_json, escape_controls, print_json, print_table, progress_bar
 from hashdb.domain.matching.matches import OVERRULING
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import UnreadablePicture
+from hashdb.errors import ExtraMissing, UnreadablePicture
 from hashdb.evaluation import figures, sets, video_figures
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.evaluation.attacks import (
@@ -251,7 +251,7 @@ def _evaluate_videos(
     as_json: bool,
 ) -> int:
     if not can_encode():
-        raise click.UsageError("--videos needs the extra [video]: ./scripts/setup video")
+        raise ExtraMissing("--videos", "video")
     paths, failures = _find(folder, limit, seed, videos=True)
     films: list[RecordedFilm] = []
     for path in paths:
@@ -279,13 +279,12 @@ def _print_video_evaluation(evaluation: VideoEvaluation, as_json: bool) -> None:
     if as_json:
         print_json(video_figures.as_document(evaluation))
         return
-    echo = console().print
     for form in Form:
-        echo(f"Percent found: {form}")
+        click.echo(f"Percent found: {form}")
         print_table(*video_figures.recall(evaluation, form))
-        echo()
+        click.echo()
     for sentence in video_figures.mistakes(evaluation):
-        echo(sentence)
+        click.echo(sentence)
 
 
 def _find(folder: Path, limit: int | None, seed: int, *, videos: bool) -> tuple[list[Path], dict[str, str]]:
@@ -378,37 +377,35 @@ def _print_found(
     if as_json:
         print_json(document)
         return
-    echo = console().print
     for profile in next(iter(evaluations.values())).scheme.profiles:
         for title, table in (
             (f"What a service matches, {profile}", sets.summary(evaluations, profile)),
             (f"Percent recognised, {profile}", sets.recalls(evaluations, profile)),
         ):
-            echo(title)
+            click.echo(title)
             print_table(*table)
-            echo()
-        echo(sets.worst(evaluations, profile))
-        echo()
-    echo(str(stopwatch))
+            click.echo()
+        click.echo(sets.worst(evaluations, profile))
+        click.echo()
+    click.echo(str(stopwatch))
 
 
 def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bool) -> None:
     if as_json:
         print_json(as_document(evaluation))
         return
-    echo = console().print
     for title, table in (
         ("Percent recognised", figures.recall(evaluation, brief=True)),
         ("What a service matches", figures.matches(evaluation)),
         ("At the radii in force", figures.in_force(evaluation)),
         (f"At the radii of {figures.rare(evaluation.rate)} false matches a pair", figures.choices(evaluation)),
     ):
-        echo(title)
+        click.echo(title)
         print_table(*table)
-        echo()
-    echo("“Matched”: a service answers with the picture.")
-    echo("“At the rate”: within the radius of any algorithm in the last table, with transforms.")
-    echo()
+        click.echo()
+    click.echo("“Matched”: a service answers with the picture.")
+    click.echo("“At the rate”: within the radius of any algorithm in the last table, with transforms.")
+    click.echo()
     for title, sentences in (
         ("False matches:", figures.mistakes(evaluation, 10)),
         ("Check of the fits on the other half of the pictures:", figures.checks(evaluation)),
@@ -417,6 +414,6 @@ def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bo
     ):
         for number, sentence in enumerate(sentences):
             if not number:
-                echo(title)
-            echo(f"  {escape_controls(sentence)}", soft_wrap=True)
-    echo(str(stopwatch))
+                click.echo(title)
+            click.echo(f"  {escape_controls(sentence)}")
+    click.echo(str(stopwatch))

@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, cast, runtime_checkable
 
 import click
+from click.shell_completion import CompletionItem
 
-from hashdb.cli.options import Text
+from hashdb.cli.options import Text, join_ids
+from hashdb.domain.meanings import MEANINGS
+from hashdb.domain.spelling import nearest
 
 
 @runtime_checkable
@@ -28,11 +31,12 @@ class Choice(click.Choice[str]):
         self.meanings = meanings
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        from difflib import get_close_matches
-
-        nearest = get_close_matches(str(value), self.choices, 1)
+        found = nearest(str(value), self.choices)
         message = super().get_invalid_choice_message(value, ctx)
-        return f"{message} Did you mean {nearest[0]!r}?" if nearest else message
+        return f"{message} Did you mean {found!r}?" if found else message
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return _complete(self.meanings, incomplete)
 
 
 class Code(Text):
@@ -43,6 +47,9 @@ class Code(Text):
     def __init__(self, meanings: Mapping[str, str]) -> None:
         self.meanings = meanings
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return _complete(self.meanings, incomplete)
+
 
 class Command(click.Command):
     """A command whose help has examples after its description, and the meanings of values after the options."""
@@ -50,6 +57,13 @@ class Command(click.Command):
     def __init__(self, *args: Any, examples: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+        for parameter in self.params:
+            if isinstance(parameter.type, click.IntRange | click.FloatRange):
+                # As an error names it: "'many' is not a valid whole number".
+                parameter.type.name = "whole number" if isinstance(parameter.type, click.IntRange) else "number"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, join_ids(self, args))
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_help_text(ctx, formatter)
@@ -68,6 +82,11 @@ class Group(Command, click.Group):
     """A group of such commands."""
 
     command_class = Command
+
+
+def _complete(meanings: Mapping[str, str], incomplete: str) -> list[CompletionItem]:
+    """The values that begin so. Shells but bash show the meanings beside them."""
+    return [CompletionItem(value, help=meaning) for value, meaning in meanings.items() if value.startswith(incomplete)]
 
 
 def values(command: click.Command) -> list[tuple[str, Mapping[str, str]]]:
@@ -101,44 +120,5 @@ PROFILES = {
     "balanced": "also parts of it, so that most cropped and tilted copies match",
     "thorough": "also more parts: finds more copies, takes more of the index",
 }
-LABELS = {
-    "imminent_threat": "announces an attack that may still happen",
-    "graphic_violence": "shows killing, torture or mutilation",
-    "glorification": "praises an attack, an attacker or a group",
-    "incitement": "calls for violence",
-    "recruitment": "calls to join or to support a group",
-    "instruction": "teaches how to attack or to make weapons",
-    "material_support": "asks for money or other support",
-    "perpetrator_produced": "made by an attacker, such as a live stream",
-    "branded_propaganda": "carries the brand of a group or its media outlet",
-    "manifesto": "declaration of an attacker or a group",
-}
-BASES = {
-    "terms": "the platform's terms of service",
-    "removal_order": "a removal order of an authority",
-    "referral": "a referral of an authority",
-    "trusted_flagger": "a notice of a trusted flagger",
-    "user_report": "a report of a user",
-    "own_detection": "found by the platform itself",
-}
-CONTEXTS = {
-    "edsa_copies_known": "copies in education, documentary, science or art exist",
-    "contains_victim": "a victim can be recognised",
-    "synthetic": "generated or altered by software",
-}
-REASONS = {
-    "not_terrorist_content": "the content is not terrorist content",
-    "edsa_context": "used in education, documentary, science or art",
-    "wrong_label": "the content has another label",
-    "false_match": "it matches different content",
-    "low_quality": "too little detail to recognise the content",
-    "removal_reversed": "the removal was reversed, for example on appeal",
-    "other": "another reason; explain it in the note",
-}
-GROUNDS = {
-    "2.7.a": "incites to a terrorist offence",
-    "2.7.b": "solicits a person to commit or contribute to one",
-    "2.7.c": "solicits a person to join a terrorist group",
-    "2.7.d": "instructs on making or using weapons or other methods",
-    "2.7.e": "threatens to commit a terrorist offence",
-}
+LABELS, GROUNDS, CONTEXTS = MEANINGS["behaviour"], MEANINGS["tco_ground"], MEANINGS["context"]
+BASES, REASONS = MEANINGS["basis"], MEANINGS["reason"]

@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
-from hashdb.errors import BadSetting, HomeInUse, MoveFailed, StoreBusy
+from hashdb.errors import BadSetting, HomeInUse, MoveFailed, StoreBusy, needing
 from hashdb.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def configured_signing(settings: Settings) -> Signing:
 
 
 def configured_engine(settings: Settings) -> OpenEngine:
-    """The constructor of the engine that HASHDB_INDEX names. Raises BadSetting."""
+    """The constructor of the engine that HASHDB_INDEX names. Raises BadSetting, ExtraMissing."""
     if settings.index == "tiered":
         from hashdb.index.segment_store import SegmentStore
 
@@ -97,8 +97,8 @@ def configured_engine(settings: Settings) -> OpenEngine:
         return BKTreeEngine
     if not settings.milvus_uri:
         raise BadSetting("HASHDB_MILVUS_URI", "must be set for HASHDB_INDEX=milvus")
-    if find_spec("pymilvus") is None:
-        raise BadSetting("HASHDB_INDEX", "pymilvus is missing: pip install pymilvus")
+    with needing("milvus", "HASHDB_INDEX=milvus"):
+        import_module("pymilvus")
     from hashdb.index.milvus import Milvus, MilvusEngine
 
     token = settings.milvus_token

@@ -8,14 +8,14 @@ import click
 
 from hashdb.cli.help import Group
 from hashdb.cli.home import list_all, open_home
-from hashdb.cli.options import TEXT, Instant
+from hashdb.cli.options import TEXT, Id, Instant
 from hashdb.cli.output import as_json, print_list, print_result
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import UNSET
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft
 from hashdb.service.review import incidents, proposals
 from hashdb.settings import Settings
-from hashdb.wire import LARGEST_ID, read
+from hashdb.wire import read
 from hashdb.wire.review import IncidentIn, IncidentOut, IncidentsOut, ProposalsOut
 
 
@@ -43,7 +43,7 @@ def list_proposals(as_json: bool) -> None:
 
 
 @proposal_command.command("drop", examples=("hashdb proposal drop 4",))
-@click.argument("proposal", type=click.IntRange(1, LARGEST_ID))
+@click.argument("proposal", type=Id("proposal"))
 @as_json
 def drop(proposal: int, as_json: bool) -> None:
     """Drop a proposal: its request is not carried out."""
@@ -105,7 +105,7 @@ def list_incidents(as_json: bool) -> None:
 
 
 @incident_command.command("change", examples=("hashdb incident change 2 --end now --expires",))
-@click.argument("incident", type=click.IntRange(1, LARGEST_ID))
+@click.argument("incident", type=Id("incident"))
 @click.option("--start", type=Instant(), help="When it began.")
 @click.option("--end", type=Instant(), help="When it ends.")
 @click.option("--no-end", is_flag=True, help="Remove the end: the incident continues.")

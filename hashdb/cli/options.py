@@ -1,13 +1,15 @@
-"""Types of command-line parameters: text, time, radius."""
+"""Types of command-line parameters: text, time, radius, id."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.spelling import did_you_mean
 from hashdb.domain.times import parse_instant
 
 
@@ -41,7 +43,7 @@ class Instant(click.ParamType[datetime]):
         try:
             return datetime.now(UTC) if value == "now" else parse_instant(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            self.fail(f"{error}, or `now`", param, ctx)
 
 
 class Radius(click.ParamType[tuple[Algorithm, int]]):
@@ -54,7 +56,83 @@ class Radius(click.ParamType[tuple[Algorithm, int]]):
         if isinstance(value, tuple):
             return value
         name, _, bits = value.partition("=")
-        try:
-            return Algorithm(name), int(bits)
-        except ValueError:
-            self.fail(f"{value!r} is not a radius: write it as algorithm=bits, like pdq=20", param, ctx)
+        known = tuple(map(str, PERCEPTUAL))
+        if name not in known or not (bits.isascii() and bits.isdecimal() and len(bits) < 5):
+            meant = "" if name in known else did_you_mean(name, known)
+            self.fail(f"{value!r} is not a radius: write it as algorithm=bits, like pdq=20{meant}", param, ctx)
+        return Algorithm(name), int(bits)
+
+
+_KINDS = {"case", "contribution", "delivery", "entry", "event", "incident", "key", "member", "opinion", "proposal"}
+_KINDS |= {"seed", "upstream", "user", "webhook"}
+"""What has an id, in the words that `hashdb` prints: `contribution 17`; the log has `contribution:17`."""
+_PLURALS = {"benign": "entry", "deliveries": "delivery"}
+_SHOWN = re.compile(r"(?:(?:benign )?(?P<kind>[a-z]+)[ :/]? ?)?#?(?P<id>[0-9]{1,16})[:,;.]?")
+_ADDRESS = re.compile(r"https?://[^?#]+/(?P<kind>[a-z]+)/(?P<id>[0-9]{1,16})/?(?:[?#].*)?")
+
+
+def read_id(text: str) -> tuple[str | None, int] | None:
+    """The kind and the number of an id as it is shown anywhere; None for any other text.
+
+    `17` and `#17` have no kind; `contribution 17`, `contribution:17` and the address of its page do.
+    """
+    found = _ADDRESS.fullmatch(text.strip()) or _SHOWN.fullmatch(text.strip().lower())
+    if found is None:
+        return None
+    kind = found["kind"] and _PLURALS.get(found["kind"], found["kind"].removesuffix("s"))
+    return (kind, int(found["id"])) if kind is None or kind in _KINDS else None
+
+
+class Id(click.ParamType[int]):
+    """The id of a contribution, a case or another kind of thing, in any form in which it is shown."""
+
+    name = "id"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; a usage error if the text is no id, or the id of something else."""
+        from hashdb.wire import LARGEST_ID
+
+        if isinstance(value, int):
+            return value
+        if value.strip().startswith("hdb_"):
+            self.fail("this is the secret of a key, not an id: ids are numbers", param, ctx)
+        kind, number = read_id(value) or (None, 0)
+        if not 0 < number <= LARGEST_ID:
+            self.fail(f"{value!r} is not an id: write it like 17 or {f'{self.kind} 17'!r}", param, ctx)
+        if kind not in (None, self.kind):
+            self.fail(f"{value!r} is the id of another kind: give the id of the {self.kind}", param, ctx)
+        return number
+
+
+class NameOrId(Text):
+    """The name or the id of a member or a user."""
+
+
+NAME_OR_ID = NameOrId()
+
+
+def join_ids(command: click.Command, words: list[str]) -> list[str]:
+    """The words of a command line, where an id of several words, like `contribution 17`, becomes one."""
+    if not any(isinstance(each.type, Id | NameOrId) for each in command.params):
+        return words
+    valued = {name: each.type for each in command.params if not getattr(each, "is_flag", False) for name in each.opts}
+    joined: list[str] = []
+    at = 0
+    while at < len(words):
+        option = valued.get(joined[-1]) if joined and joined[-1].startswith("-") else None
+        width = 1 if option is not None and not isinstance(option, Id | NameOrId) else _width(words[at:])
+        joined.append(" ".join(words[at : at + width]))
+        at += width
+    return joined
+
+
+def _width(words: list[str]) -> int:
+    """How many of the first words are one id."""
+    for width in (3, 2):
+        found = read_id(" ".join(words[:width])) if len(words) >= width and words[width - 1] else None
+        if found is not None and found[0] is not None:
+            return width
+    return 1

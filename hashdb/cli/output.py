@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import TextIOWrapper
+from itertools import repeat, zip_longest
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     # At run time, these imports would take a third of the start of a command that does not use them.
-    from rich.console import Console
-
     from hashdb.domain.review.incidents import Proposal
     from hashdb.wire import PageModel, ResponseModel
 
@@ -100,6 +101,11 @@ def escape_unencodable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def describe(error: Exception) -> str:
+    """The sentence of an error, with its notes."""
+    return "".join([str(error), *getattr(error, "__notes__", ())])
+
+
 def escape_controls(value: object) -> str:
     """A text, such as a file name, on one line: line ends and terminal control characters become escapes."""
     text = str(value)
@@ -112,23 +118,42 @@ def _escape(character: str) -> str:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under headings. A leading `>` in a heading aligns its column to the right."""
-    from rich.table import Table
+    """Print rows under headings. A leading `>` in a heading aligns its column to the right.
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    console().print(table)
+    Where a terminal is too narrow, the cells of the widest column go on in further lines.
+    """
+    right = [column.startswith(">") for column in columns]
+    lines = [[column.lstrip(">") for column in columns], *rows]
+    widths = [max(map(_width, cells)) for cells in zip(*lines, strict=True)]
+    widest = max(widths)
+    room = (get_terminal_size((_WIDE, 0)).columns if sys.stdout.isatty() else _WIDE) - len(_GAP) * (len(widths) - 1)
+    widths[widths.index(widest)] = max(_NARROWEST, min(widest, room - sum(widths) + widest))
+    for number, cells in enumerate(lines):
+        for parts in zip_longest(*map(_folded, cells, widths), fillvalue=""):
+            padding = [" " * (width - _width(part)) for part, width in zip(parts, widths, strict=True)]
+            line = _GAP.join(
+                space + part if to_right else part + space
+                for part, space, to_right in zip(parts, padding, right, strict=True)
+            )
+            click.echo(line.rstrip() if number else click.style(line.rstrip(), bold=True))
 
 
-def console(*, err: bool = False) -> Console:
-    """Standard output or error, as wide as the terminal, or 200 columns if it is not one. Markup is not interpreted."""
-    from rich.console import Console
+_WIDE, _NARROWEST, _GAP = 200, 10, "  "
 
-    out = Console(stderr=err, markup=False, highlight=False, emoji=False)
-    return out if out.is_terminal else Console(stderr=err, markup=False, highlight=False, emoji=False, width=200)
+
+def _width(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else not unicodedata.combining(one) for one in text)
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """The lines of a text in a column of a width."""
+    lines = [""]
+    for one in text:
+        if _width(lines[-1] + one) > width:
+            lines.append("")
+        lines[-1] += one
+    return lines
 
 
 def progress_bar(what: str, total: int) -> tuple[AbstractContextManager[object], Callable[..., None]]:
@@ -147,21 +172,24 @@ _NO_PROGRESS = nullcontext(), lambda count=1: None
 def _progress(what: str, total: int | None) -> tuple[AbstractContextManager[object], Callable[..., None]]:
     if not sys.stderr.isatty():
         return _NO_PROGRESS
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (
-        (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} "), rate)
-        if total is None
-        else (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-    )
-    screen = Console(stderr=True)
-    bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
-    task = bar.add_task(what, total=total, rate="")
+    started, done = time.monotonic(), 0
 
     def advance(count: int = 1) -> None:
-        speed = bar.tasks[0].speed
-        bar.update(task, advance=count, rate=f"{speed:,.0f}/s" if speed else "")
+        nonlocal done
+        done += count
+        bar.update(count, done)
 
+    def rate(done: int | None) -> str | None:
+        return f"{done / max(time.monotonic() - started, 0.001):,.0f}/s" if done else None
+
+    bar = click.progressbar(
+        None if total else repeat(0),
+        total,
+        what,
+        bar_template="%(label)s  [%(bar)s]  %(info)s" if total else "%(label)s  %(info)s",
+        show_pos=True,
+        item_show_func=rate,
+        update_min_steps=max(1, (total or 0) // 1_000),
+        file=sys.stderr,
+    )
     return bar, advance

@@ -5,13 +5,10 @@ from __future__ import annotations
 import click
 
 from hashdb.cli.help import REASONS, Choice, Code, Command, Group
-from hashdb.cli.options import TEXT
+from hashdb.cli.options import TEXT, Id
 from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result
-from hashdb.client import Client
 from hashdb.domain.review.cases import OF_FRAMES, CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import Proposal
-from hashdb.wire import LARGEST_ID
-from hashdb.wire.review import CaseOut, CasesOut, OpinionOut
 
 _STATES = {"open": "a reviewer has still to decide", "decided": "a reviewer has decided"}
 _DECISIONS = {
@@ -43,6 +40,9 @@ def list_cases(state: str | None, as_json: bool) -> None:
 
     With the scope `review` or `audit`, the command lists all cases.
     """
+    from hashdb.client import Client
+    from hashdb.wire.review import CasesOut
+
     with Client.from_environment() as client:
         cases = list(client.cases(None if state is None else CaseState(state)))
     print_list(
@@ -65,7 +65,7 @@ def list_cases(state: str | None, as_json: bool) -> None:
 @case_command.command(
     "decide", examples=("hashdb case decide 5 uphold", "hashdb case decide 5 retire --signal 0 --note 'A news report.'")
 )
-@click.argument("case", type=click.IntRange(1, LARGEST_ID))
+@click.argument("case", type=Id("case"))
 @click.argument("decision", type=Choice(_DECISIONS))
 @click.option("--note", type=TEXT, help="Why. Visible to the contributor and the disputers. Do not name people.")
 @click.option(
@@ -84,11 +84,15 @@ def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...],
     CASE is its id. A case is decided once. If the service needs two persons for `retire`, the command prints the
     proposal, and a second reviewer must make the same decision.
     """
+    from hashdb.client import Client
+
     with Client.from_environment() as client:
         decided = client.decide(case, Decision(decision), note, signals or None)
     if isinstance(decided, Proposal):
         print_proposal(decided, as_json)
     elif as_json:
+        from hashdb.wire.review import CaseOut
+
         print_json(CaseOut.from_domain(decided))
     else:
         click.echo(f"case {decided.id} on contribution {decided.contribution} decided: {decided.decision}")
@@ -102,7 +106,7 @@ def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...],
         "hashdb opinion 17 disputes --reason edsa_context --note 'Part of a news report.'",
     ),
 )
-@click.argument("contribution", type=click.IntRange(1, LARGEST_ID))
+@click.argument("contribution", type=Id("contribution"))
 @click.argument("opinion", type=Choice(_OPINIONS))
 @click.option("--reason", type=Code(REASONS), help="Why you dispute it.")
 @click.option("--note", type=TEXT, help="Visible to the contributor and the reviewers. Do not name people.")
@@ -112,6 +116,9 @@ def opinion_command(contribution: int, opinion: str, reason: str | None, note: s
 
     CONTRIBUTION is its id. Your latest opinion counts. A dispute opens a case, which a reviewer decides.
     """
+    from hashdb.client import Client
+    from hashdb.wire.review import OpinionOut
+
     with Client.from_environment() as client:
         added = client.give_opinion(contribution, OpinionDraft(Stance(opinion), reason, note))
     case = "" if added.case is None else f", case {added.case}"

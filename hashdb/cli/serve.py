@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import gc
-import ipaddress
 import os
 import select
 import signal
-import socket
 import stat
 import sys
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from difflib import get_close_matches
 from functools import partial
 from mmap import mmap
 from pathlib import Path
@@ -31,12 +24,14 @@ from gunicorn.arbiter import Arbiter
 from hashdb import __version__
 from hashdb.cli.help import Command
 from hashdb.cli.home import configured_engine, configured_signing, lock_home, open_home, prepare_home
+from hashdb.cli.listening import bracket_ipv6, check_port, is_loopback, keep_objects, server_options, unknown_settings
 from hashdb.cli.options import TEXT
 from hashdb.cli.output import escape_controls, progress_bar
+from hashdb.cli.remotes import HTTPRemote
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching import details
-from hashdb.errors import BadSetting, CannotStart, IndexNotReady, PortInUse, UnsafeStart
-from hashdb.hashing.algorithms import built_in_benign
+from hashdb.errors import IndexNotReady, UnsafeStart
+from hashdb.hashing.algorithms import built_in_benign, require_installed
 from hashdb.index.kernel import engine
 from hashdb.service import HashDB, health, open_hashdb, schedule, system_clock
 from hashdb.service.accounts import members
@@ -44,16 +39,13 @@ from hashdb.service.background import Background, Task
 from hashdb.service.contributions import contributions, expiry
 from hashdb.service.ledger import checkpoints
 from hashdb.service.matching import benign, seeds
-from hashdb.service.sharing import deliveries
+from hashdb.service.sharing import deliveries, following
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
-from hashdb.web import check, create_app, metrics, prometheus_multiprocess
-from hashdb.web.access_log import write_json_lines
+from hashdb.web import check, create_app, metrics
 from hashdb.web.context import AppState
-
-_THREADS = 8
-_GC_THRESHOLD = 10_000
-"""New objects between two garbage collections. Python's default of 700 is less than one large request creates."""
+from hashdb.wsgi import prometheus_multiprocess
+from hashdb.wsgi.log_lines import write_json_lines
 
 
 @click.command("serve", cls=Command, examples=("hashdb serve", "hashdb serve --port 8080 --workers 4"))
@@ -80,6 +72,8 @@ def serve_command(host: str, port: int, workers: int) -> None:
     prepare_home(settings.home)
     configured_engine(settings)
     check(settings)
+    if settings.accept_media:
+        require_installed(settings.algorithms)
     with lock_home(settings.home):
         port = check_port(host, port)
         if settings.metrics_port is not None:
@@ -132,26 +126,12 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        options = {
-            "bind": self._bind,
-            "workers": self._workers,
+        options = server_options(self._bind, self._workers) | {
             # macOS has no epoll: there, gunicorn's own worker serves.
             "worker_class": "hashdb.cli.worker.ThreadedWorker" if hasattr(select, "epoll") else "gthread",
-            "threads": _THREADS,
-            # Without it the kernel gives most short connections to one worker.
-            "reuse_port": True,
-            "control_socket_disable": True,
-            "keepalive": 30,
-            "timeout": 120,
-            "graceful_timeout": 30,
-            # gunicorn's log lines contain network addresses; hashdb.web.access_log logs the requests.
-            "loglevel": "error",
             "post_worker_init": _start_worker,
             "worker_exit": lambda server, worker: _flush_worker(worker),
-            "child_exit": lambda server, worker: prometheus_multiprocess.remove_process(worker.pid),
             "on_exit": lambda arbiter: Background(None, system_clock).run(Task.STOP, self._sign_final_checkpoint),
-            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
-            "proc_name": "hashdb",
         }
         for name, value in options.items():
             if name in self.cfg.settings:
@@ -179,16 +159,16 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         app = create_app(db, settings)
         app_metrics: metrics.Metrics = app.extensions["hashdb"].metrics
         schedule.start(db, Event(), _serving_tasks(app_metrics))
+        follow = partial(following.look, connect=partial(HTTPRemote, rules=rules))
+        args_of_work = db, schedule.Lane.UPSTREAMS, Event(), {Task.FOLLOW: follow}
+        Thread(target=schedule.work, args=args_of_work, name="upstreams", daemon=True).start()
         if rules.reach is not None:
             post = partial(deliveries.post, reach=rules.reach)
             args = db, settings.home / "webhooks", post, app_metrics.count_delivery, Event()
             Thread(target=schedule.deliver, args=args, name="webhooks", daemon=True).start()
         if settings.metrics_port is not None:
             metrics.serve(app_metrics, settings.metrics_host, settings.metrics_port)
-        # The objects that exist now live as long as the worker: exclude them from every later collection.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(_GC_THRESHOLD)
+        keep_objects()
         return app
 
     def _sign_final_checkpoint(self) -> None:
@@ -243,69 +223,6 @@ def fill_index(db: HashDB) -> None:
         db.index.fill(advance)
 
 
-_SERVE_OPTIONS = ("--host", "--port")
-
-
-def check_port(host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> int:
-    """The port to listen on; a free one if `port` is 0. `settings` are the names of the host's and the port's setting.
-
-    Raises PortInUse: with reuse-port, two services would share the port without an error. Raises BadSetting for an
-    address on which this machine cannot listen.
-    """
-    if not host:
-        raise BadSetting(settings[0], "is empty, which would listen on every address: name one, like 127.0.0.1")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # A port with connections in TIME_WAIT is free; a port with a listener is not.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            bound: int = probe.getsockname()[1]
-            return bound
-    except (OSError, UnicodeError, TypeError) as error:
-        raise bind_error(error, host, port, settings) from None
-
-
-def bind_error(error: Exception, host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> CannotStart:
-    """The error to raise for an address, from the error of the operating system."""
-    host_setting, port_setting = settings
-    if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
-        return BadSetting(host_setting, f"no machine has the name {host}")
-    if error.errno == errno.EADDRINUSE:
-        return PortInUse(f"{bracket_ipv6(host)}:{port}", port_setting)
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return BadSetting(port_setting, f"{port} needs the rights of the administrator: choose a port above 1023")
-    if error.errno == errno.EADDRNOTAVAIL:
-        return BadSetting(host_setting, f"{host} is not an address of this machine")
-    return BadSetting(host_setting, f"{host} cannot be listened on: {(error.strerror or 'unknown error').lower()}")
-
-
-def bracket_ipv6(host: str) -> str:
-    """The host as it is written before a port: an IPv6 address in brackets."""
-    return f"[{host}]" if ":" in host else host
-
-
-_NOT_SETTINGS = frozenset({"KERNEL", "REQUIRE_ALL"})
-_NOT_SETTINGS_PREFIXES = ("TEST", "SERVICE_", "PORT_")
-"""Variables that are not settings: read by the kernels or the tests, or set by Kubernetes for a service `hashdb`."""
-
-
-def unknown_settings(names: Iterable[str]) -> Iterator[str]:
-    """A warning for each variable named like a setting that does not exist; it would be ignored silently."""
-    known = list(map(str.upper, Settings.model_fields))
-    for name in sorted(names):
-        prefix, _, setting = name.upper().partition("_")
-        if (
-            prefix == "HASHDB"
-            and not setting.startswith(_NOT_SETTINGS_PREFIXES)
-            and setting not in (*known, *_NOT_SETTINGS)
-        ):
-            suggestions = get_close_matches(setting, known, 1)
-            yield f"{name} is not a setting and is ignored" + (
-                f": did you mean HASHDB_{suggestions[0]}?" if suggestions else ""
-            )
-
-
 def require_safe(settings: Settings, host: str) -> None:
     """Raise UnsafeStart if the start would expose the service, or one of its secrets, to others."""
     _require_tls(settings, host)
@@ -322,18 +239,6 @@ def _require_tls(settings: Settings, host: str) -> None:
             f"--host {host} is open to other machines, and hashdb speaks plain HTTP",
             "put a TLS proxy in front of it and set HASHDB_BEHIND_TLS=true, or listen on 127.0.0.1",
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`, an address or a name. An empty one means every address."""
-    if not host:
-        return False
-    try:
-        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
-        # `check_port` reports a name that does not exist.
-        return True
-    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)
 
 
 def _require_private_key(key: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from hashdb.cli.help import Choice, Command, Group
 from hashdb.cli.home import prepare_home
-from hashdb.cli.options import TEXT
+from hashdb.cli.options import TEXT, Id
 from hashdb.cli.output import as_json, print_json, print_list, print_result, progress_counter
 from hashdb.client import Client
 from hashdb.domain.sharing.webhooks import (
@@ -23,16 +25,19 @@ from hashdb.domain.sharing.webhooks import (
     WebhookDraft,
 )
 from hashdb.errors import ServiceError, ServiceUnreachable, Unavailable
-from hashdb.local import Sync, syncing
-from hashdb.settings import Settings
-from hashdb.wire import LARGEST_ID
+from hashdb.local import LocalIndex, Sync, syncing
+from hashdb.local.courier import delivering
+from hashdb.local.lookback import LookBack
+from hashdb.local.remembered import FOLDER as REMEMBERED
+from hashdb.local.reports import Reports
+from hashdb.member_settings import MemberSettings
 from hashdb.wire.sharing.feed import DeliveriesOut, DeliveryOut, WebhookOut, WebhooksOut
 
 _FAILED = 1
 _PATIENCE = 30.0
 _POLL = 0.2
-_id = click.argument("webhook", type=click.IntRange(1, LARGEST_ID))
-_delivery = click.argument("delivery", type=click.IntRange(1, LARGEST_ID))
+_id = click.argument("webhook", type=Id("webhook"))
+_delivery = click.argument("delivery", type=Id("delivery"))
 _TOPICS = Choice(
     {
         "feed.changed": "contributions were added, changed or removed (scope feed)",
@@ -238,6 +243,8 @@ def _format_time(at: datetime | None) -> str:
 _WAIT = 20
 """Seconds that each request of `--follow` waits for a change."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_SAID_EVERY = 30.0
+"""Seconds between two lines about a look-back that takes long."""
 
 
 @click.command("sync", cls=Command, examples=("hashdb sync", "hashdb sync --follow"))
@@ -247,6 +254,8 @@ def sync_command(follow: bool, as_json: bool) -> None:
     """Update the local copy of the contributions.
 
     The command reads the changes since the last run. `hashdb match --local` uses the copy, also during a run.
+
+    If uploads are remembered, it looks back after each batch of changes: it reports which of them match now.
     """
     if follow and as_json:
         raise click.UsageError("--follow never ends, so it cannot print one JSON document: leave out --json")
@@ -256,9 +265,9 @@ def sync_command(follow: bool, as_json: bool) -> None:
         started_over.append(message)
         click.echo(f"hashdb: {message}", err=True)
 
-    home = Settings.read().home
-    prepare_home(home)
-    folder = home / "local"
+    settings = MemberSettings.of_member()
+    prepare_home(settings.home)
+    folder = settings.home / "local"
     with Client.from_environment() as client, syncing(folder, client, say=say) as sync:
         bar, advance = progress_counter("syncing")
         with bar:
@@ -267,28 +276,72 @@ def sync_command(follow: bool, as_json: bool) -> None:
         if as_json:
             message = {"checkpoint": state.seq, "epoch": state.epoch, "contributions": count, "changes": changes}
             print_json(message | {"started_over": bool(started_over)})
-            return
-        _print_progress(sync, changes)
-        if follow:
-            _follow_feed(sync, lambda: _print_progress(sync, sync.catch_up(_WAIT), quiet=True))
+        else:
+            _print_progress(sync, changes)
+        with closing(LocalIndex(folder)) as index:
+            look_back = _LookBack(index, folder / REMEMBERED, quiet=as_json)
+            if follow:
+                hook, secret = settings.remember_webhook, settings.remember_secret_file
+                with delivering(folder / REMEMBERED, hook, secret, _warn):
+                    _follow_feed(sync, look_back)
+            while look_back.step():
+                pass
 
 
-def _follow_feed(sync: Sync, sync_once: Callable[[], None]) -> None:
-    pause = _PAUSE
+def _warn(message: str) -> None:
+    click.echo(f"hashdb: {message}", err=True)
+
+
+class _LookBack:
+    """Looks back over the uploads in a folder once there are any."""
+
+    def __init__(self, index: LocalIndex, folder: Path, *, quiet: bool) -> None:
+        self._index, self._folder, self._quiet = index, folder, quiet
+        self._look_back: LookBack | None = None
+        self._said = time.monotonic()
+
+    def step(self) -> bool:
+        """Look back for some seconds; return whether there is more to do."""
+        if self._look_back is None:
+            if not self._folder.is_dir():
+                return False
+            self._look_back = LookBack(self._index, Reports(self._folder))
+        has_more, count = self._look_back.step()
+        if count and not self._quiet:
+            reports = "1 new report" if count == 1 else f"{count:,} new reports"
+            click.echo(f"look-back: {reports} (hashdb remember matches)")
+        if (walked := self._look_back.walked) and not self._quiet and time.monotonic() - self._said > _SAID_EVERY:
+            self._said = time.monotonic()
+            click.echo(f"look-back: {walked[0]:,} of {walked[1]:,} uploads were matched with what is new")
+        return has_more
+
+
+def _follow_feed(sync: Sync, look_back: _LookBack) -> NoReturn:
+    pause, has_more = _PAUSE, look_back.step()
+    again = begun = time.monotonic()
     while True:
         try:
-            sync_once()
-            pause = _PAUSE
+            if not has_more or time.monotonic() >= again:
+                begun = time.monotonic()
+                _print_progress(sync, sync.catch_up(0 if has_more else _WAIT), quiet=True)
+                pause = _PAUSE
         except (ServiceUnreachable, ServiceError, Unavailable) as error:
             click.echo(
                 f"hashdb: {error}; the local copy stays at event {sync.state.seq}; trying again",
                 err=True,
             )
-            time.sleep(pause)
+            # If there is more to look back for, that goes on meanwhile, as long as a service that hangs took.
+            again = time.monotonic() + max(pause, time.monotonic() - begun)
+            if not has_more:
+                time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+        # Also while the service is away: what expires is taken back.
+        has_more = look_back.step()
 
 
 def _print_progress(sync: Sync, changes: int, *, quiet: bool = False) -> None:
     if changes or not quiet:
         count = "1 change" if changes == 1 else f"{changes:,} changes"
-        click.echo(f"up to date (event {sync.state.seq}): {count}, {sync.count():,} contributions")
+        held = sync.count()
+        contributions = "1 contribution" if held == 1 else f"{held:,} contributions"
+        click.echo(f"up to date (event {sync.state.seq}): {count}, {contributions}")

@@ -12,7 +12,7 @@ import click
 from hashdb.cli.accounts import find_member
 from hashdb.cli.help import Choice, Command
 from hashdb.cli.home import empty_log, open_home
-from hashdb.cli.options import TEXT
+from hashdb.cli.options import NAME_OR_ID, Id
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.stats.reports import Report, statement_of_reasons, tco_report
 from hashdb.errors import BadSetting
@@ -58,14 +58,14 @@ class _Day(click.ParamType[date]):
 @click.option(
     "--format", "form", type=Choice(_FORMS), help="Format. By default the suffix of FILE decides; without FILE, json."
 )
-@click.option("--member", type=TEXT, help="Report on one member only: its id or name.")
+@click.option("--member", type=NAME_OR_ID, help="Report on one member only: its id or name.")
 @click.option(
     "--preset",
     type=Choice(_PRESETS),
     help="Report in the terms of a law, in JSON.",
 )
 @click.option(
-    "--contribution", type=click.IntRange(1), help="With --preset dsa: the id of the contribution that matched."
+    "--contribution", type=Id("contribution"), help="With --preset dsa: the id of the contribution that matched."
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def report_command(

@@ -8,15 +8,17 @@ import click
 
 from hashdb.cli.help import Choice, Group
 from hashdb.cli.home import list_all, open_home
-from hashdb.cli.options import TEXT
+from hashdb.cli.options import NAME_OR_ID, TEXT, read_id
 from hashdb.cli.output import as_json, print_json, print_result, print_table
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
+from hashdb.domain.spelling import did_you_mean
+from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.accounts import users
 from hashdb.settings import Settings
 from hashdb.wire import read
-from hashdb.wire.accounts import UserIn, UserOut, UsersOut
+from hashdb.wire.users import UserIn, UserOut, UsersOut
 
 _ROLES = Choice(
     {
@@ -83,7 +85,7 @@ def list_users(as_json: bool) -> None:
 
 
 @user_command.command("role", examples=("hashdb user role ada reviewer",))
-@click.argument("name", type=TEXT)
+@click.argument("name", type=NAME_OR_ID)
 @click.argument("role", type=_ROLES)
 @as_json
 def change_role(name: str, role: str, as_json: bool) -> None:
@@ -92,7 +94,7 @@ def change_role(name: str, role: str, as_json: bool) -> None:
 
 
 @user_command.command("disable", examples=("hashdb user disable ada",))
-@click.argument("name", type=TEXT)
+@click.argument("name", type=NAME_OR_ID)
 @as_json
 def disable(name: str, as_json: bool) -> None:
     """Disable a user.
@@ -103,7 +105,7 @@ def disable(name: str, as_json: bool) -> None:
 
 
 @user_command.command("enable", examples=("hashdb user enable ada",))
-@click.argument("name", type=TEXT)
+@click.argument("name", type=NAME_OR_ID)
 @as_json
 def enable(name: str, as_json: bool) -> None:
     """Enable a disabled user again."""
@@ -111,7 +113,7 @@ def enable(name: str, as_json: bool) -> None:
 
 
 @user_command.command("reset-password", examples=("hashdb user reset-password ada",))
-@click.argument("name", type=TEXT)
+@click.argument("name", type=NAME_OR_ID)
 @as_json
 def reset_password(name: str, as_json: bool) -> None:
     """Give a user a new password.
@@ -125,7 +127,7 @@ def reset_password(name: str, as_json: bool) -> None:
 
 
 @user_command.command("use-provider", examples=("hashdb user use-provider ada",))
-@click.argument("name", type=TEXT)
+@click.argument("name", type=NAME_OR_ID)
 @as_json
 def use_provider(name: str, as_json: bool) -> None:
     """Let a user sign in with OpenID Connect only.
@@ -145,7 +147,17 @@ def _change_user(name: str, change: UserChange, as_json: bool) -> None:
 
 
 def _found(db: HashDB, name: str) -> User:
-    return users.named(db, COMMAND_LINE, name)
+    """The user with this name or id. Raises NotFound, with a note of the nearest name."""
+    kind, number = read_id(name) or (None, 0)
+    try:
+        return users.named(db, COMMAND_LINE, name)
+    except NotFound as error:
+        listed = list_all(db, users.page)
+        by_id = {user.id: user for user in listed if kind in (None, "user")}
+        if number in by_id:
+            return by_id[number]
+        error.add_note(did_you_mean(name, (user.name for user in listed)))
+        raise
 
 
 def _print_user(added: AddedUser, as_json: bool) -> None:

@@ -20,6 +20,7 @@ _NEXT = select.EPOLLIN | select.EPOLLONESHOT
 """One event, for one thread, as soon as there is something to read."""
 _NOW = _NEXT | select.EPOLLOUT
 """One event at once: a connection can always be written to."""
+_THIS_MACHINE = ("127.0.0.1", 0)
 log = logging.getLogger("hashdb.serve")
 
 
@@ -115,7 +116,11 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def _accept_one(self, listener: Any) -> None:
         client, address = listener.accept()
-        connection = gthread.TConn(self.cfg, client, address, listener.getsockname())
+        server = listener.getsockname()
+        if isinstance(server, str):
+            # The ends of a Unix socket have no address.
+            address = server = _THIS_MACHINE
+        connection = gthread.TConn(self.cfg, client, address, server)
         connection.parser = Parser(self.cfg, client, address, connection.server)
         connection.init()
         # A thread has it only when the client has sent something.

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import NamedTuple, Self, TypeVar
 
 from hashdb.domain.frames import Frame
+from hashdb.domain.origins import Origin
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Signature
 
@@ -172,6 +173,8 @@ class Contribution:
     signatures: tuple[Signature, ...] = ()
     changed_at: datetime | None = field(default=None, compare=False)
     """The time of its last event; None where it was not requested, or the reader may not know it."""
+    origin: Origin | None = None
+    """Where it was first contributed, if another hashdb told this one of it."""
 
     @property
     def hindrance(self) -> str | None:
@@ -185,12 +188,13 @@ class Contribution:
         return chain(self.signals, *[frame.signals for frame in self.frames]) if self.frames else iter(self.signals)
 
     def shown(self, *, signals: bool, reference: bool, member: bool = True) -> Contribution:
-        """The contribution as a reader with these rights sees it; a hidden member is 0."""
+        """The contribution as a reader with these rights sees it; a hidden member is 0, without an origin."""
         shown = {"signals": signals, "reference": reference}
         return replace(
             self,
             member=self.member if member else 0,
             member_name=self.member_name if member else "",
+            origin=self.origin if member else None,
             signals=self.signals if signals else (),
             frames=self.frames if signals else (),
             signatures=self.signatures if signals else (),

@@ -6,17 +6,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.addresses import EgressPolicy
-from hashdb.domain.contributions import UNSET, Amendment, Draft
-from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.matching.matches import Query
-from hashdb.domain.review.cases import OpinionDraft, stance_fault
+from hashdb.domain.contributions import UNSET
 from hashdb.domain.review.incidents import Retention
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
+from hashdb.domain.spelling import did_you_mean
 from hashdb.errors import Fault
+
+if TYPE_CHECKING:
+    # At run time, hashing needs the limits alone.
+    from hashdb.domain.contributions import Amendment, Draft
+    from hashdb.domain.matching.benign import BenignDraft
+    from hashdb.domain.matching.matches import Query
+    from hashdb.domain.review.cases import OpinionDraft
 
 SIGNALS_AN_ITEM = 64
 SIGNALS_OF_TRANSFORMS = 192
@@ -41,6 +46,8 @@ class Rules:
     flood_cap: int | None = None
     reach: EgressPolicy | None = field(default_factory=EgressPolicy)
     """The addresses that webhooks may have; None: webhooks are disabled."""
+    egress: EgressPolicy = field(default_factory=EgressPolicy)
+    """The addresses that other services may have whose lists this one follows."""
     budgets: Mapping[Budget, int] = field(default_factory=dict)
     """The amounts of budgets that the operator set."""
 
@@ -131,7 +138,7 @@ class Rules:
 
     def opinion_faults(self, draft: OpinionDraft) -> Iterator[Fault]:
         """Every fault of an opinion, at its field."""
-        reason = stance_fault(draft.stance, draft.reason)
+        reason = draft.fault()
         if reason is None and draft.reason is not None:
             reason = self.vocabulary.fault("reason", draft.reason)
         if reason:
@@ -215,7 +222,9 @@ class Vocabulary:
         allowed: tuple[str, ...] = getattr(self, kind)
         if code in allowed:
             return None
-        return f"{code!r} is not a {kind.replace('_', ' ')} of this service: {', '.join(allowed)}"
+        listed = ", ".join(allowed) + did_you_mean(code, allowed)
+        noun = kind.replace("_", " ")
+        return f"{code!r} is not {'an' if noun[0] in 'aeiou' else 'a'} {noun} of this service: {listed}"
 
     def entity_fault(self, entity: str) -> str | None:
         """Why `entity` is not a list of the vocabulary and a slug (`UN:example`), or None."""

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from importlib import import_module
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +19,7 @@ from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import UnreadablePicture
-from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign
+from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign, is_installed
 from hashdb.hashing.cuts import cuts
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
@@ -160,8 +161,11 @@ def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
 
 
 def warm(algorithms: Sequence[Algorithm]) -> None:
-    """Load what would be loaded on first use: the libraries of these algorithms, the benign list."""
-    _hash(Picture(Image.new("RGB", (512, 512))), algorithms)
+    """Load what would be loaded on first use: the libraries of these algorithms that are installed, the benign list."""
+    _hash(Picture(Image.new("RGB", (512, 512))), tuple(filter(is_installed, algorithms)))
+    # NumPy loads these when they are used, and a confined process can open no file then.
+    for name in ("numpy.linalg", "numpy.ma"):
+        import_module(name)
     built_in_benign()
 
 

@@ -7,37 +7,71 @@ NumPy integers.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import ExtraMissing
 from hashdb.hashing.pictures import Picture
+
+if TYPE_CHECKING:
+    import imagehash
 
 _Numbers = NDArray[np.float64]
 
-_HASHES: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
-    Algorithm.DHASH: imagehash.dhash,
-    Algorithm.AHASH: imagehash.average_hash,
-    Algorithm.WHASH: partial(imagehash.whash, mode="haar"),
-}
+
+@cache
+def _by_imagehash() -> dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]]:
+    """The hashes that imagehash computes; empty where it is not installed.
+
+    What was found is kept: a confined process can look for no package.
+    """
+    try:
+        import imagehash
+    except ImportError:
+        return {}
+    return {
+        Algorithm.DHASH: imagehash.dhash,
+        Algorithm.AHASH: imagehash.average_hash,
+        Algorithm.WHASH: partial(imagehash.whash, mode="haar"),
+    }
+
+
+_OWN: Final = frozenset({Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH})
+"""The algorithms that hashdb computes itself; the others need the extra `[hashes]`."""
+
+
+def is_installed(algorithm: Algorithm) -> bool:
+    """Whether the algorithm can be computed: whether it is one of hashdb's own, or imagehash is installed."""
+    return algorithm in _OWN or algorithm in _by_imagehash()
+
+
+def require_installed(algorithms: Iterable[Algorithm]) -> None:
+    """Raise ExtraMissing if one of the algorithms cannot be computed here."""
+    for algorithm in algorithms:
+        if not is_installed(algorithm):
+            raise ExtraMissing(str(algorithm), "hashes")
 
 
 def imagehash_signal(picture: Picture, algorithm: Algorithm) -> Signal:
-    """The signal by any algorithm but PDQ, bit for bit as imagehash computes it from the 8-bit grey."""
+    """The signal by any algorithm but PDQ, bit for bit as imagehash computes it from the 8-bit grey.
+
+    Raises ExtraMissing.
+    """
     if algorithm is Algorithm.PHASH256:
         bits = phash_bits(picture.small_greys[0])
     elif algorithm is Algorithm.PHASH:
         bits = phash_bits(picture.small_greys[1])
     else:
-        bits = _HASHES[algorithm](picture.grey).hash
+        require_installed([algorithm])
+        bits = _by_imagehash()[algorithm](picture.grey).hash
     return Signal.from_bytes(algorithm, np.packbits(bits).tobytes())
 
 

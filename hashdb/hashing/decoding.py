@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from hashdb.errors import UnreadablePicture, VideoTooLarge
+from hashdb.errors import ExtraMissing, UnreadablePicture, VideoTooLarge
 from hashdb.hashing.pictures import LONGEST_SIDE, on_white
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ CODECS: Final = (
 ANIMATED: Final = ("GIF", "WEBP", "PNG", "AVIF")
 """Pillow's names of the formats that may have several frames."""
 
-NO_EXTRA: Final = "videos are read only where hashdb is installed with the extra [video]: ./scripts/setup video"
+NO_EXTRA: Final = str(ExtraMissing("a video", "video"))
 NO_VIDEO: Final = "not a video that can be read: it is damaged, cut short, or of another format"
 NO_TRACK: Final = "the file has no video track, only sound or data"
 NOTHING_READ: Final = "the video is damaged: no frame could be read"

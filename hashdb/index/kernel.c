@@ -1,8 +1,8 @@
 /* The inner loops of hashdb.index.segment: probe, fetch, verify.
 
    Plain C without Python's headers, called by ctypes, which lets go of the interpreter's lock. On x86-64 the same text
-   is compiled three times, and the processor is asked which it can run: popcnt makes a probe twice as fast, and
-   vpopcntdq a scan of many queries two to three times.
+   is compiled several times, and the processor is asked which it can run: popcnt makes a probe twice as fast, and
+   vpopcntdq a scan of many queries two to three times. AVX2 counts no bits by itself, so its scan is written by hand.
 
    A value of 256 bits is two lanes of two words each, so that the first lane alone tells nearly all strangers apart, at
    one line of memory a candidate. Values of 64 bits stand in every table themselves, so that a bucket of them is read
@@ -16,6 +16,7 @@
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(PLAIN)
 #ifdef __x86_64__
 #define CLONES 1
+#include <immintrin.h>
 #endif
 #define EXPORT __attribute__((visibility("default")))
 #define PREFETCH(address) __builtin_prefetch(address)
@@ -116,10 +117,21 @@ INLINE int found_before(const Segment *s, const Probes *p, const uint64_t *diffe
     return 0;
 }
 
+/* Tell for each of some first lanes whether it is near that of a query, and whether any is; `near` is unset if none. */
+typedef unsigned Compare(const uint64_t *lanes, int64_t rows, const uint64_t *query, unsigned radius, uint8_t *near);
+
+INLINE unsigned compare_lanes(const uint64_t *lanes, int64_t rows, const uint64_t *query, unsigned radius,
+                              uint8_t *near) {
+    uint64_t q0 = query[0], q1 = query[1];
+    unsigned any = 0;
+    for (int64_t i = 0; i < rows; i++) any |= near[i] = BITS(lanes[2 * i] ^ q0) + BITS(lanes[2 * i + 1] ^ q1) <= radius;
+    return any;
+}
+
 /* Every row against every query, a block of rows at a time, so that a batch reads memory once. The queries are numbered
    from `number` on. */
 INLINE void scan_all(const Segment *s, const uint64_t *queries, int64_t many, uint32_t number, unsigned radius,
-                     Hits *hits) {
+                     Hits *hits, Compare *lanes) {
     uint8_t near[SCAN_ROWS];
     for (int64_t from = 0; from < s->rows; from += SCAN_ROWS) {
         int64_t rows = s->rows - from < SCAN_ROWS ? s->rows - from : SCAN_ROWS;
@@ -129,9 +141,7 @@ INLINE void scan_all(const Segment *s, const uint64_t *queries, int64_t many, ui
                 const uint64_t *value = s->first + from, query = queries[q];
                 for (int64_t i = 0; i < rows; i++) any |= near[i] = BITS(value[i] ^ query) <= radius;
             } else {
-                const uint64_t *value = s->first + 2 * from, q0 = queries[4 * q], q1 = queries[4 * q + 1];
-                for (int64_t i = 0; i < rows; i++)
-                    any |= near[i] = BITS(value[2 * i] ^ q0) + BITS(value[2 * i + 1] ^ q1) <= radius;
+                any = lanes(s->first + 2 * from, rows, queries + 4 * q, radius, near);
             }
             if (!any) continue;
             for (int64_t i = 0; i < rows; i++) {
@@ -422,11 +432,11 @@ static int probe(const Segment *s, const Probes *p, const uint64_t *queries, int
     return DONE;
 }
 
-/* The same text for a processor: `counting` is what it counts bits with, `scanning` what it scans with. */
-#define WAY(name, counting, scanning)                                                                                  \
+/* The same text for a processor: `counting` is what it counts bits with, `scanning` what it scans with, by `lanes`. */
+#define WAY(name, counting, scanning, lanes)                                                                           \
     scanning static void scan_##name(const Segment *s, const uint64_t *queries, int64_t many, uint32_t number,         \
                                      unsigned radius, Hits *hits) {                                                    \
-        scan_all(s, queries, many, number, radius, hits);                                                              \
+        scan_all(s, queries, many, number, radius, hits, lanes);                                                       \
     }                                                                                                                  \
     counting static NOINLINE void row_##name(Search *search, uint32_t tag, uint32_t row) {                             \
         check_row(search, tag, row);                                                                                   \
@@ -440,13 +450,51 @@ static int probe(const Segment *s, const Probes *p, const uint64_t *queries, int
     }                                                                                                                  \
     static const Way way_##name = {scan_##name, rows_##name, values_##name};
 
-WAY(portable, , )
+WAY(portable, , , compare_lanes)
 #ifdef CLONES
 #define HAS(features) __attribute__((target(features)))
-WAY(popcnt, HAS("popcnt"), HAS("popcnt"))
-WAY(wide, HAS("popcnt"), HAS("popcnt,avx512f,avx512bw,avx512vl,avx512vpopcntdq"))
+WAY(popcnt, HAS("popcnt"), HAS("popcnt"), compare_lanes)
+WAY(wide, HAS("popcnt"), HAS("popcnt,avx512f,avx512bw,avx512vl,avx512vpopcntdq"), compare_lanes)
+
+/* Eight lanes at a time: a table tells the bits of each half of an octet. The sums of four vectors share one. */
+HAS("popcnt,avx2")
+static inline unsigned compare_lanes_avx2(const uint64_t *lanes, int64_t rows, const uint64_t *query, unsigned radius,
+                                    uint8_t *near) {
+    const __m256i bits = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,
+                                          0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+    const __m256i half = _mm256_set1_epi8(15), zero = _mm256_setzero_si256();
+    const __m256i limit = _mm256_set1_epi16((short)(radius < 128 ? radius + 1 : 129));
+    const __m256i asked = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)query));
+    unsigned any = 0;
+    int64_t i = 0;
+    for (; i + 8 <= rows; i += 8) {
+        __m256i sums = zero;
+        for (int pair = 3; pair >= 0; pair--) {
+            __m256i lane = _mm256_loadu_si256((const __m256i *)(lanes + 2 * i + 4 * pair));
+            __m256i differ = _mm256_xor_si256(lane, asked);
+            __m256i low = _mm256_shuffle_epi8(bits, _mm256_and_si256(differ, half));
+            __m256i high = _mm256_shuffle_epi8(bits, _mm256_and_si256(_mm256_srli_epi16(differ, 4), half));
+            __m256i sum = _mm256_sad_epu8(_mm256_add_epi8(low, high), zero);
+            sums = _mm256_or_si256(_mm256_slli_epi64(sums, 16), sum);
+        }
+        sums = _mm256_add_epi16(sums, _mm256_shuffle_epi32(sums, 0x4e));
+        unsigned found = (unsigned)_mm256_movemask_epi8(_mm256_cmpgt_epi16(limit, sums));
+        if (!found) continue;
+        if (!any) memset(near, 0, (size_t)rows);
+        any = 1;
+        for (int row = 0; row < 8; row++) near[i + row] = found >> (16 * (row % 2) + row / 2 * 2) & 1;
+    }
+    for (; i < rows; i++) {
+        if (BITS(lanes[2 * i] ^ query[0]) + BITS(lanes[2 * i + 1] ^ query[1]) > radius) continue;
+        if (!any) memset(near, 0, (size_t)rows);
+        any = near[i] = 1;
+    }
+    return any;
+}
+WAY(avx2, HAS("popcnt"), HAS("popcnt,avx2"), compare_lanes_avx2)
 
 static int has_popcnt(void) { return __builtin_cpu_supports("popcnt") != 0; }
+static int has_avx2(void) { return has_popcnt() && __builtin_cpu_supports("avx2") != 0; }
 static int has_wide(void) {
     return __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl");
@@ -456,6 +504,7 @@ static int has_wide(void) {
 static const Way *best_way(void) {
 #ifdef CLONES
     if (has_wide()) return &way_wide;
+    if (has_avx2()) return &way_avx2;
     if (has_popcnt()) return &way_popcnt;
 #endif
     return &way_portable;

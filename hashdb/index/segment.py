@@ -11,7 +11,7 @@ import mmap
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -192,15 +192,20 @@ def no_step(name: str) -> None:
 
 def write_segment(path: Path, segment: Segment, step: Step = no_step) -> None:
     """Write a segment: it appears under `path` only when it is complete and durable. Raises OSError."""
-    arrays = _stored_arrays(segment)
+    facts = {"bits": segment.cut.bits, "widths": segment.cut.widths, "count": len(segment)}
+    write_arrays(path, facts, _stored_arrays(segment), step)
+
+
+def write_arrays(
+    path: Path, facts: Mapping[str, object], arrays: Sequence[tuple[str, NDArray[Any]]], step: Step = no_step
+) -> None:
+    """Write named arrays, and facts about them that JSON can hold, in the same way. Raises OSError."""
     sections, size = [], 0
     for name, array in arrays:
         sections.append({"name": name, "type": array.dtype.str, "shape": array.shape, "at": size})
         size += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
-    header = {
-        "bits": segment.cut.bits,
-        "widths": segment.cut.widths,
-        "count": len(segment),
+    header: dict[str, Any] = {
+        **facts,
         "order": sys.byteorder,
         "sections": sections,
         "size": size,
@@ -213,7 +218,7 @@ def write_segment(path: Path, segment: Segment, step: Step = no_step) -> None:
     with open(unfinished, "wb", opener=opener) as file:
         file.write(bytes(_body_start(length)))
         step("body")
-        header["checksums"] = list(_write_arrays(file, arrays))
+        header["checksums"] = list(_write_blocks(file, arrays))
         text = json.dumps(header).ljust(length).encode()
         file.seek(0)
         file.write(_MAGIC + length.to_bytes(8, "little") + zlib.crc32(text).to_bytes(4, "little") + text)
@@ -230,6 +235,15 @@ def open_segment(path: Path) -> Segment:
 
     It checks the header and the size, not the body (`verify` does). Raises DamagedSegment.
     """
+    header, arrays = open_arrays(path)
+    try:
+        return _map_segment(header, arrays)
+    except (KeyError, TypeError, ValueError):
+        raise _not_a_segment(path) from None
+
+
+def open_arrays(path: Path) -> tuple[Mapping[str, Any], dict[str, NDArray[Any]]]:
+    """The facts and the arrays of a file, memory-mapped in the same way. Raises DamagedSegment."""
     header, body_start = _read_header(path)
     try:
         with path.open("rb") as file:
@@ -237,10 +251,15 @@ def open_segment(path: Path) -> Segment:
         use_huge_pages(mapped)
     except OSError as error:
         raise _unreadable(path, error) from None
+    arrays: dict[str, NDArray[Any]] = {}
     try:
-        return _map_segment(header, mapped, body_start)
+        for section in header["sections"]:
+            shape = section["shape"]
+            values = np.frombuffer(mapped, section["type"], int(np.prod(shape)), body_start + section["at"])
+            arrays[section["name"]] = values.reshape(shape)
     except (KeyError, TypeError, ValueError):
         raise _not_a_segment(path) from None
+    return header, arrays
 
 
 def verify_segment(path: Path) -> None:
@@ -256,12 +275,7 @@ def verify_segment(path: Path) -> None:
         raise DamagedSegment(f"block {damaged[0]} of {path.name} is not what was written")
 
 
-def _map_segment(header: Any, mapped: mmap.mmap, body_start: int) -> Segment:
-    arrays: dict[str, NDArray[Any]] = {}
-    for section in header["sections"]:
-        shape = section["shape"]
-        values = np.frombuffer(mapped, section["type"], int(np.prod(shape)), body_start + section["at"])
-        arrays[section["name"]] = values.reshape(shape)
+def _map_segment(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Segment:
     cut, entries = Chunks(int(header["bits"]), tuple(header["widths"])), arrays.get("entries")
     if cut.bits == 64 and cut.widths:
         return Segment([arrays["entries"][: header["count"], None]], cut, arrays["offsets"], entries)
@@ -315,7 +329,7 @@ def _stored_arrays(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
     return tables if segment.cut.bits == 64 else lanes + tables
 
 
-def _write_arrays(file: BinaryIO, arrays: list[tuple[str, NDArray[Any]]]) -> Iterator[int]:
+def _write_blocks(file: BinaryIO, arrays: Sequence[tuple[str, NDArray[Any]]]) -> Iterator[int]:
     """Write the arrays, each padded to the alignment; yield the checksum of each block."""
     checksum = position = 0
     for _, array in arrays:

@@ -5,36 +5,71 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from hashdb.client import Client
+from hashdb.configuration import Configuration
 from hashdb.domain.matching.evidence import verify_candidates
-from hashdb.domain.matching.matches import Answer, Holder, Query
-from hashdb.domain.matching.suggestions import build_results, decide, suggest_expanded
+from hashdb.domain.matching.lookback import Upload
+from hashdb.domain.matching.matches import Answer, Holder, Query, Result
+from hashdb.domain.matching.suggestions import Search, build_results, decide, suggest_expanded
 from hashdb.domain.matching.videos import expand, match_videos, of_videos
 from hashdb.domain.rules import Rules
 from hashdb.domain.seeds import Seed
-from hashdb.domain.signals import Signal
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NoCopy, reject
 from hashdb.index.folder import restrict_access
+from hashdb.local.remembered import FOLDER as REMEMBERED
+from hashdb.local.remembered import Remembered
 from hashdb.local.syncing import CURRENT, FILE, INDEX, Sync, syncing, system_clock
-from hashdb.local.tables import CopyTables
+from hashdb.local.tables import CopyState, CopyTables
 from hashdb.local.tiers import CopyIndex
+
+if TYPE_CHECKING:
+    # At run time, a match in the copy needs no client.
+    from hashdb.client import Client
 
 __all__ = ["LocalIndex", "Sync", "syncing"]
 
 
-class _Opened(NamedTuple):
+class Copy(NamedTuple):
+    """A copy that is open; its folder has this name."""
+
     name: str
     tables: CopyTables
     tiers: CopyIndex
     rules: Rules
+
+    def match(
+        self,
+        queries: Sequence[Query],
+        now: datetime,
+        search: Search | None = None,
+        keep: Callable[[int], bool] | None = None,
+    ) -> tuple[Result, ...]:
+        """A result for each query, as the service returns it, of what `search` finds (by default the index).
+
+        Only contributions that `keep` wants can match, if it is given.
+        """
+        expanded = expand(queries)
+        suggested, through, thinned = suggest_expanded(expanded, search or self.tiers.search)
+        if not any(suggested):
+            return tuple([Result(query.id, (), 0) for query in queries])
+        by_signal: dict[Signal, list[Holder]] = defaultdict(list)
+        for holder in self.tables.holders({signal for distances in suggested for signal in distances}, now):
+            if keep is None or keep(holder.contribution):
+                by_signal[holder.signal].append(holder)
+        shots = self.tables.times(of_videos(by_signal))
+        read, having = cache(self.tables.shots), self.tables.having
+        by_frames = match_videos(queries, expanded, suggested, through, by_signal, shots, read, having, thinned)
+        verified = verify_candidates(queries, suggested, by_signal, having, self.tables.stored)
+        decided = decide(queries, suggested, through, by_signal, having, by_frames, verified)
+        return build_results(queries, decided, shots=shots)
 
 
 class LocalIndex:
@@ -46,14 +81,16 @@ class LocalIndex:
     def __init__(self, folder: str | Path, clock: Callable[[], datetime] = system_clock) -> None:
         """`hashdb sync` keeps its copy in the folder `local` of HASHDB_HOME. Opens nothing yet."""
         self._folder, self._now = Path(folder), clock
-        self._open: _Opened | None = None
+        self._link = os.path.join(folder, CURRENT)
+        self.remembered = Remembered(self._folder / REMEMBERED, clock=clock)
+        self._open: Copy | None = None
         self._past: list[CopyTables] = []
         self._lock = Lock()
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The copy in HASHDB_HOME, where `hashdb sync` keeps it."""
-        return cls(Path(os.environ.get("HASHDB_HOME") or "hashdb-data") / "local")
+        """The copy where `hashdb sync` keeps it: in HASHDB_HOME, or the home of the user's file. Raises BadSetting."""
+        return cls(Path(Configuration.read().home.value) / "local")
 
     def __enter__(self) -> Self:
         """Use the copy in a `with` block."""
@@ -71,57 +108,70 @@ class LocalIndex:
             for tables in (*self._past, *([self._open.tables] if self._open else [])):
                 tables.close()
             self._open, self._past = None, []
+        self.remembered.close()
 
     @property
     def checkpoint(self) -> int:
         """The seq of the service's log up to which the copy has everything."""
-        return self._opened().tables.head().seq
+        return self.opened().tables.head().seq
 
     @property
     def age(self) -> timedelta:
         """How long ago the copy was last up to date with the service."""
-        return self._now() - self._opened().tables.state().at
+        return self._now() - self.opened().tables.state().at
 
     @property
     def rules(self) -> Rules:
         """The rules of the service when the copy was last synced: its algorithms, labels and radii."""
-        return self._opened().tables.state().rules
+        return self.opened().tables.state().rules
 
     @property
     def seeds(self) -> tuple[Seed, ...]:
         """The seeds of secret views at the last sync, newest first, if the key of the sync may know them."""
-        return self._opened().tables.state().seeds
+        return self.opened().tables.state().seeds
+
+    @property
+    def state(self) -> CopyState:
+        """All of that at one moment, with the epoch, the member and the key of the sync."""
+        return self.opened().tables.state()
+
+    def sizes(self) -> dict[Algorithm, int]:
+        """How many values of each perceptual algorithm there are."""
+        return self.opened().tiers.sizes()
+
+    def contributors(self, contributions: Collection[int]) -> dict[int, int]:
+        """The members that contributed contributions, by contribution; without those that the copy does not have."""
+        return self.opened().tables.members(contributions)
 
     def __len__(self) -> int:
         """How many contributions there are."""
-        return self._opened().tables.count()
+        return self.opened().tables.count()
 
     def sync(self, client: Client) -> int:
         """Read the new changes from the service; return how many. Raises CopyInUse, and what the client raises."""
         with syncing(self._folder, client, clock=self._now) as sync:
             return sync.catch_up()
 
-    def match(self, queries: Sequence[Query]) -> Answer:
+    def remember(self, uploads: Sequence[Upload]) -> None:
+        """Remember uploads durably, before they are matched, so that look-back finds what is shared later.
+
+        Uses no copy. An upload with the id of an earlier one replaces it. Raises InvalidInput, NotRemembered.
+        """
+        self.remembered.remember(uploads)
+
+    def match(self, queries: Sequence[Query], rules: Rules | None = None) -> Answer:
         """A result for each query, as the service returned it at `checkpoint`. Raises InvalidInput.
 
+        `rules` are the current ones, for a program that runs for long; by default those when the copy was opened.
         `members` counts contributors only: confirmations are not in the feed.
         """
-        copy = self._opened()
-        reject(copy.rules.queries_faults(queries))
+        copy = self.opened()
+        reject((rules or copy.rules).queries_faults(queries))
         seq = copy.tiers.catch_up().seq
-        expanded = expand(queries)
-        suggested, through, thinned = suggest_expanded(expanded, copy.tiers.search)
-        by_signal: dict[Signal, list[Holder]] = defaultdict(list)
-        for holder in copy.tables.holders({signal for distances in suggested for signal in distances}, self._now()):
-            by_signal[holder.signal].append(holder)
-        shots = copy.tables.times(of_videos(by_signal))
-        read, having = cache(copy.tables.shots), copy.tables.having
-        by_frames = match_videos(queries, expanded, suggested, through, by_signal, shots, read, having, thinned)
-        verified = verify_candidates(queries, suggested, by_signal, having, copy.tables.stored)
-        decided = decide(queries, suggested, through, by_signal, having, by_frames, verified)
-        return Answer(build_results(queries, decided, shots=shots), seq)
+        return Answer(copy.match(queries, self._now()), seq)
 
-    def _opened(self) -> _Opened:
+    def opened(self) -> Copy:
+        """The current copy, opened if it is not yet."""
         name = self._named()
         known = self._open
         if known is not None and known.name == name:
@@ -138,11 +188,11 @@ class LocalIndex:
 
     def _named(self) -> str:
         try:
-            return os.readlink(self._folder / CURRENT)
+            return os.readlink(self._link)
         except OSError:
             raise NoCopy(str(self._folder)) from None
 
-    def _made(self, name: str) -> _Opened | None:
+    def _made(self, name: str) -> Copy | None:
         """The copy of that name; None if it is damaged, or was replaced by a newer one and removed."""
         file = self._folder / name / FILE
         if not file.exists():
@@ -151,7 +201,7 @@ class LocalIndex:
         try:
             tables = CopyTables(file)
             if tables.sound:
-                return _Opened(name, tables, CopyIndex(tables, file.parent / INDEX), tables.state().rules)
+                return Copy(name, tables, CopyIndex(tables, file.parent / INDEX), tables.state().rules)
             tables.close()
         except sqlite3.DatabaseError:
             pass

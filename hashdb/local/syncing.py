@@ -14,13 +14,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hashdb.client import Client
 from hashdb.domain.sharing.feed import FeedStep
 from hashdb.errors import CopyInUse, FeedRestarted, ServiceUnreachable
 from hashdb.index.folder import lock_folder, restrict_access
 from hashdb.local.tables import CopyState, CopyTables
 from hashdb.local.tiers import CopyIndex
+
+if TYPE_CHECKING:
+    # At run time, a match in the copy needs no client.
+    from hashdb.client import Client
 
 CURRENT, FILE, INDEX = "current", "copy.sqlite", "index"
 _NEXT = "next"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +19,7 @@ from hashdb.domain.frames import MOST_TIMES
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails, Stored
 from hashdb.domain.matching.videos import ListedShot, ShotTimes
+from hashdb.domain.origins import split
 from hashdb.domain.rules import SIGNALS_AN_ITEM, Rules
 from hashdb.domain.seeds import Seed
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
@@ -36,6 +37,7 @@ _WITHOUT_SIGNATURES = 2
 _OF_FRAMES = SIGNALS_AN_ITEM
 """The place of signals of frames; those of the item itself have lower ones, in order."""
 _MANY = 500
+_LARGEST_SEQ = 2**63 - 1
 _BUSY_SECONDS = 30.0
 _OF_PARENTS: list[sqlite3.Connection] = []
 _TABLES = """
@@ -56,6 +58,15 @@ CREATE TABLE shots (
 CREATE TABLE signatures (
     contribution INTEGER NOT NULL, place INTEGER NOT NULL, kind TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (contribution, place)) WITHOUT ROWID;
+"""
+_GONE = """
+CREATE TABLE IF NOT EXISTS gone (contribution INTEGER PRIMARY KEY, seq INTEGER NOT NULL, reason TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS gone_seq ON gone (seq);
+"""
+"""What is gone, for look-back. A copy that an earlier version wrote gets the table at its next change."""
+_CHANGED = """
+SELECT c.seq, c.id, (SELECT count(*) FROM signals s WHERE s.contribution = c.id) FROM contributions c
+WHERE c.seq > ? ORDER BY c.seq LIMIT ?
 """
 _WRITTEN = "INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _HOLDERS = """
@@ -84,6 +95,8 @@ class CopyState:
     at: datetime
     rules: Rules
     seeds: tuple[Seed, ...]
+    me: MeOut
+    """The member and the key of the sync, and what the service accepts."""
 
 
 class CopyTables:
@@ -91,10 +104,12 @@ class CopyTables:
 
     def __init__(self, path: Path) -> None:
         """Opens the file, or creates it. Raises sqlite3.DatabaseError if it is damaged."""
-        self._path, self._lock = path, RLock()
-        # SQLite gives the files beside it the same mode.
-        with open(path, "ab", opener=opener):
-            pass
+        self._path, self._lock, self._version = path, RLock(), 0
+        if not path.exists():
+            # SQLite gives the files beside it the same mode. Closing a file that exists would release the locks that
+            # other connections of this process hold: another process would take itself for the last one.
+            with open(path, "ab", opener=opener):
+                pass
         self._open()
 
     def _open(self) -> None:
@@ -123,10 +138,12 @@ class CopyTables:
 
     @property
     def version(self) -> int:
-        """The version of the tables."""
-        with self._reading() as connection:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            return int(version)
+        """The version of the tables; 0: there are none yet."""
+        if not self._version:
+            with self._reading() as connection:
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                self._version = int(version)
+        return self._version
 
     def create(self, epoch: str, me: MeOut, now: datetime) -> None:
         """Create the tables of a new copy."""
@@ -142,7 +159,7 @@ class CopyTables:
         with self._reading() as connection:
             epoch, seq, at, me = connection.execute("SELECT epoch, cursor, at, me FROM state").fetchone()
         service = MeOut.model_validate_json(me)
-        return CopyState(epoch, seq, from_microseconds(at), service.rules(), service.seeds)
+        return CopyState(epoch, seq, from_microseconds(at), service.rules(), service.seeds, service)
 
     def head(self) -> Head:
         """The seq up to which the copy is complete, and when it was last up to date."""
@@ -164,6 +181,15 @@ class CopyTables:
             for table in ("signals", "shots", "signatures"):
                 connection.executemany(f"DELETE FROM {table} WHERE contribution = ?", old)
             connection.executemany("DELETE FROM contributions WHERE id = ?", old)
+            for statement in _GONE.split(";"):
+                connection.execute(statement)
+            connection.executemany("DELETE FROM gone WHERE contribution = ?", [(id,) for id in last])
+            gone = [
+                (step.what.contribution, step.seq, step.what.reason)
+                for step in last.values()
+                if isinstance(step.what, Gone)
+            ]
+            connection.executemany("INSERT INTO gone VALUES (?, ?, ?)", gone)
             kept = [(step.seq, step.what) for step in last.values() if isinstance(step.what, CopiedContribution)]
             connection.executemany(_WRITTEN, [_row(seq_of, copied) for seq_of, copied in kept])
             signals = [
@@ -195,22 +221,63 @@ class CopyTables:
             (count,) = connection.execute("SELECT count(*) FROM contributions").fetchone()
             return int(count)
 
+    def members(self, ids: Collection[int]) -> dict[int, int]:
+        """The members that contributed contributions, by contribution."""
+        with self._reading() as connection:
+            return dict(_of_ids(connection, "SELECT id, member FROM contributions WHERE id IN", ids))
+
     def every(self, algorithm: Algorithm) -> bytes:
         """Every distinct value of an algorithm, sorted, big-endian, joined."""
         query = "SELECT DISTINCT value FROM signals WHERE algorithm = ? ORDER BY value"
         with self._reading() as connection:
             return b"".join(value for (value,) in connection.execute(query, (str(algorithm),)))
 
-    def added(self, after: int) -> dict[Algorithm, list[bytes]]:
-        """The values of the contributions that changed after a seq."""
+    def added(self, after: int, upto: int = _LARGEST_SEQ) -> dict[Algorithm, list[bytes]]:
+        """The values of the contributions that changed after a seq, up to another one."""
         query = (
-            "SELECT s.algorithm, s.value FROM contributions c JOIN signals s ON s.contribution = c.id WHERE c.seq > ?"
+            "SELECT s.algorithm, s.value FROM contributions c JOIN signals s ON s.contribution = c.id "
+            "WHERE c.seq > ? AND c.seq <= ?"
         )
         values: dict[Algorithm, list[bytes]] = defaultdict(list)
         with self._reading() as connection:
-            for algorithm, value in connection.execute(query, (after,)):
+            for algorithm, value in connection.execute(query, (after, upto)):
                 values[Algorithm(algorithm)].append(value)
         return values
+
+    def changed(self, after: int, limit: int) -> list[tuple[int, int, int]]:
+        """The first contributions that changed after a seq: the seq, the id, and how many values it has, in order."""
+        with self._reading() as connection:
+            return connection.execute(_CHANGED, (after, limit)).fetchall()
+
+    def count_changed(self, after: int) -> int:
+        """How many contributions changed after a seq."""
+        with self._reading() as connection:
+            (count,) = connection.execute("SELECT count(*) FROM contributions WHERE seq > ?", (after,)).fetchone()
+            return int(count)
+
+    def changed_ids(self, after: int, upto: int) -> list[int]:
+        """The contributions that changed after a seq, up to another one."""
+        query = "SELECT id FROM contributions WHERE seq > ? AND seq <= ?"
+        with self._reading() as connection:
+            return [id for (id,) in connection.execute(query, (after, upto))]
+
+    def gone_after(self, after: int) -> Set[int]:
+        """The contributions that are gone by a change after a seq."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT contribution FROM gone WHERE seq > ?", (after,)) if self._has_gone else ()
+            return frozenset(id for (id,) in rows)
+
+    def gone(self, ids: Collection[int]) -> dict[int, str]:
+        """Why contributions are gone, of those of which it is known."""
+        query = "SELECT contribution, reason FROM gone WHERE contribution IN"
+        with self._reading() as connection:
+            return dict(_of_ids(connection, query, ids)) if self._has_gone else {}
+
+    def expiring(self, ids: Collection[int]) -> dict[int, datetime | None]:
+        """When each of these contributions expires (None: never), of those that are not gone."""
+        with self._reading() as connection:
+            rows = _of_ids(connection, "SELECT id, expires_at FROM contributions WHERE id IN", ids)
+            return {id: None if at is None else from_microseconds(at) for id, at in rows}
 
     def holders(self, wanted: Collection[Signal], now: datetime) -> list[Holder]:
         """The contributions that hold any of the signals: a holder for each contribution and signal, unordered."""
@@ -278,6 +345,11 @@ class CopyTables:
                     signatures[id].append(Signature(Kind(name), value))
         return {id: Stored(tuple(signals[id]), tuple(signatures[id])) for id in ordered}
 
+    @property
+    def _has_gone(self) -> bool:
+        with self._reading() as connection:
+            return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'gone'").fetchone() is not None
+
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         if self._process != os.getpid():
@@ -300,6 +372,14 @@ class CopyTables:
                 raise
 
 
+def _of_ids(connection: sqlite3.Connection, query: str, ids: Collection[int]) -> Iterator[Any]:
+    """The rows of a query that ends before the ids."""
+    ordered = list(ids)
+    for start in range(0, len(ordered), _MANY):
+        chunk = ordered[start : start + _MANY]
+        yield from connection.execute(f"{query} ({', '.join('?' * len(chunk))})", chunk)
+
+
 def _row(seq: int, contribution: CopiedContribution) -> tuple[object, ...]:
     removed_at, expires_at = contribution.removed_at, contribution.expires_at
     return (
@@ -318,7 +398,8 @@ def _row(seq: int, contribution: CopiedContribution) -> tuple[object, ...]:
 
 
 def _holder(algorithm: Algorithm, row: Any) -> Holder:
-    value, id, member, labels, severity, standing, context, removed, received, duration = row
+    value, id, stored, labels, severity, standing, context, removed, received, duration = row
+    member, source = split(stored)
     return Holder(
         signal=Signal.from_bytes(algorithm, value),
         contribution=id,
@@ -332,4 +413,5 @@ def _holder(algorithm: Algorithm, row: Any) -> Holder:
             from_microseconds(received),
         ),
         duration=duration,
+        source=source,
     )

@@ -41,6 +41,11 @@ class CopyIndex:
         self.catch_up()
         return self._engine.indexes[algorithm].search(values, radius)
 
+    def sizes(self) -> dict[Algorithm, int]:
+        """How many values of each perceptual algorithm there are."""
+        self.catch_up()
+        return {algorithm: len(index) for algorithm, index in self._engine.indexes.items()}
+
     def write(self) -> None:
         """Flush the values in memory to a segment once there are many, and merge segments; for the syncing process."""
         self.catch_up()

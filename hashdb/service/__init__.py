@@ -22,7 +22,7 @@ from hashdb.service.background import Background
 from hashdb.service.index_view import IndexView
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.stats.buffer import StatsBuffer
-from hashdb.service.views import IntakeCache, KeyCache, Kinds, RetiredSignals, SeedCache
+from hashdb.service.views import IntakeCache, KeyCache, Kinds, RetiredSignals, SeedCache, UpstreamCache
 from hashdb.store import Store
 
 if TYPE_CHECKING:
@@ -64,7 +64,10 @@ class HashDB:
         self.intake = IntakeCache(store)
         self.retired = RetiredSignals(store, radii)
         self.seeds = SeedCache(store)
-        self.follower = LogFollower(store.head, self._tail, (self.keys, self.intake, self.retired, self.seeds))
+        self.upstreams = UpstreamCache(store)
+        self.follower = LogFollower(
+            store.head, self._tail, (self.keys, self.intake, self.retired, self.seeds, self.upstreams)
+        )
         # It has its own follower: a request that needs no search does not wait while the index is built.
         self.index = IndexView(store, radii, index, engine)
         self.places = Places()

@@ -7,13 +7,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from time import monotonic
-from traceback import walk_tb
 
-from hashdb.errors import CannotStart, Unavailable
+from hashdb.errors import CannotStart, Unavailable, place
 from hashdb.store import Store
 
-_FRAMES = 8
-"""Frames of one failure that are logged, the innermost first."""
 _KEEP_EVERY = 60.0
 """Seconds within which only one failure of a task is stored."""
 log = logging.getLogger("hashdb.background")
@@ -39,6 +36,7 @@ class Task(StrEnum):
     WEBHOOKS = "webhooks"
     DELIVERY_RECORDS = "delivery-records"
     DELIVERY = "delivery"
+    FOLLOW = "follow"
     VERIFICATION = "verification"
     REPORT = "report"
     ANSWERS = "answers"
@@ -94,11 +92,3 @@ class Background:
 def is_due(last: datetime | None, now: datetime, every: timedelta) -> bool:
     """Whether something last done at `last` (None: never) is due again; a clock that was set back delays nothing."""
     return last is None or not timedelta(0) <= now - last < every
-
-
-def place(error: Exception) -> str:
-    """Where an error was raised: modules, functions and lines, the innermost first."""
-    frames = list(walk_tb(error.__traceback__))[-_FRAMES:]
-    return " < ".join(
-        f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}:{line}" for frame, line in reversed(frames)
-    )

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, Detail, Details, LogEntry
+from hashdb.domain.sharing.upstreams import Upstream
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.errors import Unavailable
@@ -26,7 +27,7 @@ class Vitals:
 
     `signed` is how many events the last signed checkpoint covers; `level` is the seq of the index; `readers` are the
     valid keys that have read the feed, each with the seq up to which it has; `backed_up` is when a backup was last
-    verified; `server` is for PostgreSQL only.
+    verified; `server` is for PostgreSQL only; `upstreams` are those that are not paused.
     """
 
     head: int
@@ -40,6 +41,7 @@ class Vitals:
     readers: tuple[tuple[int, int], ...]
     backed_up: datetime | None
     server: Server | None
+    upstreams: tuple[Upstream, ...]
 
 
 def ready(db: HashDB) -> int:
@@ -59,9 +61,11 @@ def vitals(db: HashDB, actor: Actor) -> Vitals:
     with db.store.read() as tx:
         head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
         last, retrying, readers = tx.checkpoints.last(), tx.deliveries.retrying(), tx.uses.readers(db.now())
+        upstreams = tuple(upstream for upstream in tx.upstreams.every() if not upstream.paused)
         backed_up, server = tx.audit.last("backup", Action.BACKUP_VERIFIED), tx.server()
     signed, seq = 0 if last is None else last.size, 0 if index_head is None else index_head.seq
-    return Vitals(head.seq, signed, seq, db.index.sizes(), totals, waiting, late, retrying, readers, backed_up, server)
+    sizes, further = db.index.sizes(), (readers, backed_up, server, upstreams)
+    return Vitals(head.seq, signed, seq, sizes, totals, waiting, late, retrying, *further)
 
 
 def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:

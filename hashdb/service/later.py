@@ -85,11 +85,12 @@ class Later:
     def answer(self, actor: Actor, work: Work, seal: Seal, patience: float) -> str | int:
         """The answer that `work` makes, or the id of a job if that takes more than `patience` seconds.
 
+        Without patience it is always a job, also if the work has ended before anybody looks.
         Raises what `work` raises within this time, HashingBusy if the actor has its share of requests in this process,
         and StoreBusy.
         """
         running = self._start(actor, work)
-        if running.ended.wait(patience):
+        if patience and running.ended.wait(patience):
             return running.answer()
         try:
             with self._db.store.begin() as tx:

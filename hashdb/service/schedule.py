@@ -41,6 +41,8 @@ class Lane(StrEnum):
     INDEX = "index"
     """Tasks that need the index and may take long."""
     WEBHOOKS = "webhooks"
+    UPSTREAMS = "upstreams"
+    """Reads the lists of other services, and waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ TABLE = (
     Plan(Task.WEBHOOKS, "creates deliveries and starts those that are due", 0.5, Lane.WEBHOOKS, place=_ONE_WORKER),
     Plan(Task.DELIVERY_RECORDS, "removes old deliveries", 600, Lane.WEBHOOKS, deliveries.prune, place=_ONE_WORKER),
     Plan(Task.DELIVERY, "sends one delivery", demand="when the delivery is due", place=_ONE_WORKER),
+    Plan(Task.FOLLOW, "reads the lists that this service follows", 1, Lane.UPSTREAMS, place="one worker a list"),
     Plan(Task.VERIFICATION, "verifies the log", demand="on request in the console", place="one worker"),
     Plan(Task.REPORT, "makes a report", demand="on request in the console", place="one worker"),
     Plan(Task.ANSWERS, "follows a job until its answer is stored", demand="when a request is answered by 202"),

@@ -88,6 +88,33 @@ class SeedCache:
         return cache[0]
 
 
+class UpstreamCache:
+    """The members whose contributions came from other services, read at the first use after a change."""
+
+    def __init__(self, store: Store) -> None:
+        """Empty."""
+        self._store = store
+        self._members: list[frozenset[int]] = []
+
+    def start(self, log: LogSnapshot[Kinds]) -> None:
+        """Forget the members."""
+        self._members = []
+
+    def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
+        """Forget the members if an upstream was added or removed."""
+        if "upstream" in log.source:
+            self._members = []
+        return True
+
+    def members(self) -> frozenset[int]:
+        """The members, as of the follower's head or later."""
+        cache = self._members
+        if not cache:
+            with self._store.read() as tx:
+                cache.append(tx.upstreams.members())
+        return cache[0]
+
+
 class IntakeRules:
     """The content of the database that drafts are checked against: the benign list and the incidents."""
 

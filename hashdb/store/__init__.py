@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hashdb.domain.ledger.events import Head
-from hashdb.errors import BadSetting, StoreBusy
+from hashdb.errors import BadSetting, ExtraMissing, StoreBusy
 from hashdb.store import connections, moves
 from hashdb.store.accounts.members import BudgetsUsed, Members
 from hashdb.store.accounts.users import Sessions, Users
@@ -36,7 +36,8 @@ from hashdb.store.repositories import repository
 from hashdb.store.review.cases import Cases
 from hashdb.store.review.incidents import Incidents, Proposals
 from hashdb.store.review.opinions import Opinions
-from hashdb.store.sharing import Deliveries, Webhooks
+from hashdb.store.sharing.upstreams import Origins, Upstreams
+from hashdb.store.sharing.webhooks import Deliveries, Webhooks
 from hashdb.store.stats.counts import Counts, Floods, Hits, Refusals, Reversals, Uses
 from hashdb.store.stats.overviews import Overviews
 from hashdb.store.thread_connections import ThreadConnections
@@ -102,6 +103,8 @@ class Transaction:
     webhooks = repository(Webhooks)
     deliveries = repository(Deliveries)
     seeds = repository(Seeds)
+    upstreams = repository(Upstreams)
+    origins = repository(Origins)
 
     def __init__(self, connection: Connection) -> None:
         """Over an open connection; made by `Store`."""
@@ -116,7 +119,7 @@ class Store:
     """The database, SQLite or PostgreSQL."""
 
     def __init__(self, url: str, busy_seconds: float = 10.0) -> None:
-        """Opens no connection yet. Raises BadSetting if the URL or its driver cannot be used."""
+        """Opens no connection yet. Raises BadSetting if the URL cannot be used, ExtraMissing without its driver."""
         try:
             parsed = _parsed(url)
             if parsed.get_backend_name() == "sqlite":
@@ -131,7 +134,9 @@ class Store:
                 "is not a database URL, like postgresql://user@host/hashdb",
             ) from None
         except ImportError:
-            raise BadSetting("HASHDB_DATABASE_URL", "the driver is missing: pip install 'psycopg[binary]'") from None
+            if parsed.get_driver_name() == "psycopg":
+                raise ExtraMissing("HASHDB_DATABASE_URL", "postgres") from None
+            raise BadSetting("HASHDB_DATABASE_URL", "must begin with sqlite:// or postgresql://") from None
         self._driver_error = self.engine.dialect.loaded_dbapi.OperationalError
         self.embedded = self.engine.dialect.name == "sqlite"
         """Whether this is SQLite, whose schema hashdb migrates by itself."""

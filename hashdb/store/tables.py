@@ -559,6 +559,45 @@ webhooks = _table(
     sqlite_autoincrement=True,
 )
 
+upstreams = _table(
+    "upstreams",
+    Column("id", Identity, primary_key=True),
+    Column("member_id", ForeignKey("members.id"), nullable=False, unique=True),
+    Column("url", String(1000), nullable=False),
+    Column("secret", String(200), nullable=False, comment="As it is: the key with which its feed is read"),
+    Column("log", String(255), nullable=False, comment="The name of its log, and the hash of its first key"),
+    Column("epoch", String(64), comment="Of its log, as last read"),
+    Column("seq", BigInteger, nullable=False, comment="The last event of its log that was read"),
+    Column("round", Integer, nullable=False, comment="How often its list was read from the beginning"),
+    Column("rereading", Boolean, nullable=False, comment="Whether such a round has not ended"),
+    Column("paused", Boolean, nullable=False),
+    Column("judges", Boolean, nullable=False, comment="Whether the key may give opinions"),
+    Column("judged", BigInteger, nullable=False, comment="The last own event whose opinion was sent back"),
+    Column("created_at", InstantColumn, nullable=False),
+    Column("next_at", InstantColumn, nullable=False, comment="The next look; during one, when it is taken for lost"),
+    Column("caught_up_at", InstantColumn, comment="When nothing was left to read, last"),
+    Column("failing_since", InstantColumn),
+    Column("failures", Integer, nullable=False, comment="In a row"),
+    Column("trouble", String(32), comment="Why the last look failed"),
+    Column("refused", Json, nullable=False, comment="How many were refused in this round, by field"),
+    comment="Other services whose lists this one follows.",
+    sqlite_autoincrement=True,
+)
+
+origins = _table(
+    "origins",
+    Column("contribution_id", ForeignKey("contributions.id"), primary_key=True, autoincrement=False),
+    Column("upstream_id", BigInteger, nullable=False, comment="It may be gone"),
+    Column("remote_id", BigInteger, comment="Its number at the upstream; empty once this one no longer stands for it"),
+    Column("log", String(255), nullable=False, comment="Where it was first contributed, as the upstream says"),
+    Column("number", BigInteger, nullable=False, comment="Its number there"),
+    Column("member", BigInteger, nullable=False, comment="The number of its member there"),
+    Column("standing", String(16), nullable=False, comment="What the upstream's standing sets here"),
+    Column("round", Integer, nullable=False, comment="The last round in which it was read"),
+    Index(None, "upstream_id", "remote_id", unique=True),
+    comment="Contributions that came from an upstream.",
+)
+
 webhook_topics = _table(
     "webhook_topics",
     Column("webhook_id", ForeignKey("webhooks.id"), primary_key=True),

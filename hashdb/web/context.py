@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Sequence
 from io import BytesIO
-from typing import IO, Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import flask
 from flask import Response, current_app, g
-from pydantic import BaseModel, ValidationError
-from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.exceptions import HTTPException
-from werkzeug.formparser import FormDataParser
+from pydantic import BaseModel
 from werkzeug.routing import IntegerConverter
 
 from hashdb.domain.accounts.budgets import CHANGE_COST, Budget
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import IdempotencyKey
 from hashdb.errors import (
-    Fault,
-    HashDBError,
-    MalformedRequest,
     NotAuthenticated,
-    TooLarge,
-    WrongContentType,
-    reject,
     reject_field,
 )
-from hashdb.hashing import Limits
-from hashdb.hashing.video_queue import VideoQueue
-from hashdb.hashing.videos import VideoLimits
-from hashdb.hashing.workers import HashingPool
 from hashdb.service import HashDB
 from hashdb.service.accounts.members import authenticate
 from hashdb.service.later import Later
@@ -41,78 +26,20 @@ from hashdb.settings import Settings
 from hashdb.web.limits import RateLimits, budget_headers, budgets_of
 from hashdb.web.metrics import Metrics
 from hashdb.web.traces import Traces
-from hashdb.web.uploads import Room, Upload
-from hashdb.wire import ResponseModel, ValidationContext, error_from_validation, path
+from hashdb.wire import ResponseModel, ValidationContext
+from hashdb.wsgi import bodies, forms
+from hashdb.wsgi.media import Hashers
+from hashdb.wsgi.uploads import Upload
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _KEY_LENGTH = 200
 _HEALTH = ("/healthz", "/readyz")
 LARGE = 16 * 1024
 """A larger body, in bytes, takes one of its key's places before it is read."""
-_PIECE = 1024
 
 
-class _CutAtBoundaries:
-    """A stream that is read in pieces of 1 kB or more, which end before a boundary wherever they can.
-
-    Werkzeug looks for a boundary that is in a piece by a regular expression, which for a picture before it takes half
-    as long as decoding the picture.
-    """
-
-    def __init__(self, stream: IO[bytes], boundary: str) -> None:
-        self._stream, self._boundary = stream, b"--" + boundary.encode("ascii", "ignore")
-        self._octets, self._start = b"", 0
-
-    def read(self, size: int) -> bytes:
-        if self._start == len(self._octets):
-            self._octets, self._start = self._stream.read(size), 0
-        cut = self._octets.find(self._boundary, self._start + _PIECE)
-        start, self._start = self._start, cut if cut >= 0 else len(self._octets)
-        return self._octets[start : self._start]
-
-
-class _FormParser(FormDataParser):
-    """Werkzeug's parser of forms, which reads multipart/form-data in such pieces."""
-
-    def parse(
-        self, stream: IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str] | None = None
-    ) -> tuple[IO[bytes], MultiDict[str, str], MultiDict[str, FileStorage]]:
-        pieces = cast(IO[bytes], _CutAtBoundaries(stream, (options or {}).get("boundary", "")))
-        is_multipart = mimetype == "multipart/form-data"
-        _, form, files = super().parse(pieces if is_multipart else stream, mimetype, content_length, options)
-        return stream, form, files
-
-
-class InMemoryRequest(flask.Request):
-    """A request whose pictures are never written to a disk: only the videos that a view takes are, without a name."""
-
-    form_data_parser_class = _FormParser
-
-    def __init__(self, *args: Any, **more: Any) -> None:
-        """As Flask makes one."""
-        super().__init__(*args, **more)
-        self.room: Room | None = None
-        """Set by a view that takes videos, too."""
-        self._uploads: list[Upload] = []
-
-    def make_form_data_parser(self) -> FormDataParser:
-        """A parser whose files are in memory or `Upload`s, and which rejects a malformed form."""
-        parser = super().make_form_data_parser()
-        parser.stream_factory = lambda *_, **__: self._new_stream()
-        parser.silent = False
-        return parser
-
-    def _new_stream(self) -> IO[bytes]:
-        if self.room is None:
-            return BytesIO()
-        self._uploads.append(Upload(self.room))
-        return cast(IO[bytes], self._uploads[-1])
-
-    def close(self) -> None:
-        """Delete the uploads, also those of a form that was not read to its end."""
-        super().close()
-        for upload in self._uploads:
-            upload.close()
+class InMemoryRequest(forms.InMemoryRequest, flask.Request):
+    """A request of the service; see `hashdb.wsgi.forms`."""
 
 
 class Id(IntegerConverter):
@@ -131,31 +58,8 @@ class AppState:
         self.metrics = Metrics(db, settings.home, settings.certificate)
         self.limits = RateLimits(settings)
         self.later = Later(db)
+        self.hashers = Hashers(settings)
         self.traces = None if settings.otlp_endpoint is None else Traces(settings.otlp_endpoint)
-
-    @cached_property
-    def pool(self) -> HashingPool:
-        """The hashing processes of this worker, started at first use."""
-        s = self.settings
-        limits = Limits(max_bytes=s.media_max_bytes, max_pixels=s.media_max_pixels)
-        return HashingPool(
-            workers=s.media_workers,
-            queue=s.media_queue,
-            seconds=s.media_seconds,
-            memory_bytes=s.media_memory,
-            limits=limits,
-        )
-
-    @cached_property
-    def videos(self) -> VideoQueue:
-        """The hashing process for videos of this worker, started at first use."""
-        s = self.settings
-        limits = VideoLimits(
-            max_seconds=s.video_max_seconds,
-            max_pixels=s.media_max_pixels,
-            processing_seconds=s.video_processing_seconds,
-        )
-        return VideoQueue(s.media_memory, limits)
 
 
 def app_state() -> AppState:
@@ -259,55 +163,17 @@ def body(*, frames: bool = False) -> bytes:
 
     Raises WrongContentType, MalformedRequest, TooLarge.
     """
-    request, settings = flask.request, app_state().settings
-    if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise WrongContentType("application/json")
-    if frames:
-        request.max_content_length = max(settings.max_body, settings.video_max_body)
-    text = raw_body()
-    if len(text) > settings.max_body and b'"frames"' not in text:
-        raise TooLarge("the bytes of a request without frames", settings.max_body)
-    return text
+    return bodies.read_json(flask.request, app_state().settings, frames=frames)
 
 
 def raw_body(*, keep: bool = False) -> bytes:
     """The body of this request; with `keep`, a form can still be read from it. Raises MalformedRequest, TooLarge."""
-    request = flask.request
-    with reading_body("the body does not match its headers"):
-        data = request.get_data(cache=keep)
-    limit = request.max_content_length
-    if limit is not None and request.content_length is None and len(data) >= limit:
-        # Werkzeug silently truncates a chunked body at the limit.
-        raise TooLarge("the bytes of a request", limit)
-    return data
-
-
-@contextmanager
-def reading_body(otherwise: str) -> Iterator[None]:
-    """Raise MalformedRequest with this text for any error of the server while it reads a body (length, chunks)."""
-    try:
-        yield
-    except (HTTPException, HashDBError):
-        raise
-    except Exception:
-        # Each server raises its own errors, and nothing but the body is read here.
-        raise MalformedRequest(otherwise) from None
+    return bodies.read_all(flask.request, keep=keep)
 
 
 def query(model: type[_Query]) -> _Query:
     """The query string of this request, validated as `model`. Raises InvalidInput."""
-    if not flask.request.query_string:
-        return _validated(model, {})
-    arguments = flask.request.args
-    reject(Fault(path([name]), "is given twice") for name in arguments if len(arguments.getlist(name)) > 1)
-    return _validated(model, arguments.to_dict())
-
-
-def _validated(model: type[_Query], arguments: dict[str, str]) -> _Query:
-    try:
-        return model.model_validate(arguments, context=validation_context())
-    except ValidationError as error:
-        raise error_from_validation(error) from None
+    return bodies.read_query(flask.request, model, validation_context())
 
 
 def read_idempotency_key(*parts: bytes | Upload) -> IdempotencyKey | None:

@@ -15,7 +15,7 @@ from hashdb.domain.jobs import JobStatus
 from hashdb.errors import VideoTooLarge
 from hashdb.service.later import Work
 from hashdb.web import problems
-from hashdb.web.context import AppState, app_state
+from hashdb.web.context import AppState, app_state, bearer
 from hashdb.wire.jobs import JobOut
 
 PATIENCE = 10.0
@@ -47,7 +47,7 @@ def respond(work: Work, status: int) -> Response:
     state, caller = app_state(), cast(Actor, g.actor)
     rule = "" if request.url_rule is None else request.url_rule.rule
     seal = partial(_seal, state, caller, secret(), rule)
-    has_key = "Authorization" in request.headers
+    has_key = bool(bearer(request.headers.get("Authorization", "")))
     outcome: str | int
     with state.db.places.place(caller):
         try:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from io import BytesIO
 from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from hashdb.domain.accounts.budgets import MATCH_BUDGETS, Budget
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.service.matching import matches
-from hashdb.web import access_log, problems, request_id
+from hashdb.web import access_log, problems
 from hashdb.web.api.contributions import contribute
 from hashdb.web.context import (
     LARGE,
@@ -27,6 +25,8 @@ from hashdb.web.context import (
 from hashdb.web.limits import budgets_of
 from hashdb.wire import ValidationContext
 from hashdb.wire.matching import answer_text, read_queries
+from hashdb.wsgi import request_id
+from hashdb.wsgi.bodies import discard_rest, is_plain, read_plain
 
 ROUTE, CONTRIBUTIONS = "/v1/matches", "/v1/contributions"
 
@@ -46,8 +46,6 @@ _KINDS = {
         Scope.CONTRIBUTE, budgets_of("POST", "contributions.create_contributions"), "201 CREATED", LARGE
     ),
 }
-_AT_ONCE = 256 * 1024
-"""Bytes that one read takes of a body that is discarded."""
 Headers = list[tuple[str, str]]
 
 
@@ -79,7 +77,7 @@ class FastPath:
                 content = self._contribute(environ, actor)
             elif int(environ["CONTENT_LENGTH"]) > LARGE:
                 content = self._answer_large(environ, actor)
-            elif (body := _read_body(environ)) is not None:
+            elif (body := read_plain(environ)) is not None:
                 queries = read_queries(body, ValidationContext(db.rules, db.now()))
                 # Authentication has read the head of the log: only a request that waited reads it again.
                 matched = matches.match(db, actor, queries, head=db.index.catch_up(db.follower.head))
@@ -99,7 +97,7 @@ class FastPath:
 
     def _contribute(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
         """The content of the answer; None if the body is truncated."""
-        if (body := _read_body(environ)) is None:
+        if (body := read_plain(environ)) is None:
             return None
         db = self._state.db
         key = parse_idempotency_key(environ.get("HTTP_IDEMPOTENCY_KEY"), CONTRIBUTIONS, body)
@@ -108,7 +106,7 @@ class FastPath:
     def _answer_large(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
         db = self._state.db
         with db.places.place(actor):
-            if (body := _read_body(environ)) is None:
+            if (body := read_plain(environ)) is None:
                 return None
             # The turn also covers parsing and encoding: these hold the GIL, so all other threads wait.
             with matches.turn(db, actor):
@@ -117,44 +115,9 @@ class FastPath:
 
     def _is_plain(self, environ: WSGIEnvironment, kind: _Kind) -> bool:
         """Whether a request has only the path, a key and a JSON body of an accepted length."""
-        length = environ.get("CONTENT_LENGTH", "")
-        return (
-            environ["REQUEST_METHOD"] == "POST"
-            and not environ.get("SCRIPT_NAME")
-            and not environ.get("QUERY_STRING")
-            and environ.get("CONTENT_TYPE") == "application/json"
-            and "HTTP_CONTENT_ENCODING" not in environ
-            and "HTTP_TRANSFER_ENCODING" not in environ
-            and length.isascii()
-            and length.isdecimal()
-            and len(length) < 12
-            and int(length) <= min(self._state.settings.max_body, kind.largest or sys.maxsize)
+        return environ["REQUEST_METHOD"] == "POST" and is_plain(
+            environ, min(self._state.settings.max_body, kind.largest or sys.maxsize)
         )
-
-
-def _read_body(environ: WSGIEnvironment) -> bytes | None:
-    """The whole body. None if it is shorter than its Content-Length: the application then rejects the request."""
-    length, body = int(environ["CONTENT_LENGTH"]), b""
-    try:
-        body = environ["wsgi.input"].read(length)
-    except Exception:
-        # Each server raises its own errors for a truncated body.
-        body = b""
-    if len(body) == length:
-        return body
-    environ["wsgi.input"] = BytesIO(body)
-    return None
-
-
-def _discard_rest(environ: WSGIEnvironment, max_bytes: int) -> None:
-    # Without this flag, the server waits for more bytes at the end of a body.
-    if not environ.get("wsgi.input_terminated"):
-        return
-    # Each server raises its own errors for a truncated body: no request follows on its connection.
-    with suppress(Exception):
-        if 0 < int(environ.get("CONTENT_LENGTH") or 0) <= max_bytes:
-            while environ["wsgi.input"].read(_AT_ONCE):
-                pass
 
 
 def secured(application: WSGIApplication, headers: Headers, believed: bool, largest_body: int) -> WSGIApplication:
@@ -170,7 +133,7 @@ def secured(application: WSGIApplication, headers: Headers, believed: bool, larg
         id = request_id.begin(environ, believed)
 
         def start(status: str, set_by_view: Headers, *more: Any) -> Callable[[bytes], object]:
-            _discard_rest(environ, largest_body)
+            discard_rest(environ, largest_body)
             names = {name.lower() for name, _ in set_by_view}
             added = [header for name, header in ours if name not in names]
             added.append((request_id.HEADER, id))

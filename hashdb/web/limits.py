@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from hashdb.domain.accounts.budgets import MATCH_BUDGETS, Budget, BudgetLeft
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.addresses import network_of
-from hashdb.errors import BadSetting, LimitReached
+from hashdb.errors import BadSetting, ExtraMissing, LimitReached
 from hashdb.settings import Settings
 
 log = logging.getLogger("hashdb.limits")
@@ -89,7 +89,7 @@ class RateLimits:
     """Counts recent requests in the configured storage, or in this process while that is unreachable."""
 
     def __init__(self, settings: Settings) -> None:
-        """Counts nothing yet. Raises BadSetting if the storage cannot be used."""
+        """Counts nothing yet. Raises BadSetting if the storage cannot be used, ExtraMissing without its client."""
         from limits import parse
         from limits.errors import ConfigurationError
         from limits.storage import MemoryStorage, storage_from_string
@@ -97,7 +97,7 @@ class RateLimits:
 
         scheme = settings.rate_limit_storage.partition("://")[0]
         if scheme.startswith("redis") and find_spec("redis") is None:
-            raise BadSetting("HASHDB_RATE_LIMIT_STORAGE", "redis is missing: pip install redis")
+            raise ExtraMissing("HASHDB_RATE_LIMIT_STORAGE", "redis")
         try:
             options = _TIMEOUTS if scheme in _REDIS else {}
             storage = storage_from_string(settings.rate_limit_storage, wrap_exceptions=True, **options)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.x509 import load_pem_x509_certificate
 
-from hashdb.web.prometheus_multiprocess import FOLDER
+from hashdb.wsgi.prometheus_multiprocess import FOLDER
 
 if TYPE_CHECKING:
     from prometheus_client import ProcessCollector

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -27,10 +26,10 @@ from hashdb.service.background import Task
 from hashdb.service.health import Vitals, vitals
 from hashdb.service.schedule import TABLE, repeated
 from hashdb.web.machine import Machine
-from hashdb.web.prometheus_multiprocess import FOLDER, reserve_space
+from hashdb.wsgi.prometheus_multiprocess import FOLDER, observe, reserve_space
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry, Histogram
+    from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
@@ -183,8 +182,8 @@ class Metrics:
         self._level.set(0 if head is None else head.seq)
         with self._writing:
             times = [self._times.popleft() for _ in range(len(self._times))]
-            _observe(self._search, _FINE, [search for search, _ in times])
-            _observe(self._store, _FINE, [store for _, store in times if store])
+            observe(self._search, _FINE, [search for search, _ in times])
+            observe(self._store, _FINE, [store for _, store in times if store])
             self._record_answers([self._answers.popleft() for _ in range(len(self._answers))])
 
     def _record_answers(self, answers: Sequence[tuple[str, str, int, float]]) -> None:
@@ -192,7 +191,7 @@ class Metrics:
         for _, route, _, seconds in answers:
             seconds_by_route[route].append(seconds)
         for route, of_route in seconds_by_route.items():
-            _observe(self._seconds.labels(route), _BUCKETS, of_route)
+            observe(self._seconds.labels(route), _BUCKETS, of_route)
         for (method, route, status), count in Counter([answer[:3] for answer in answers]).items():
             self._requests.labels(method, route, str(status)).inc(count)
 
@@ -297,14 +296,6 @@ class Times:
         return lower
 
 
-def _observe(histogram: Histogram, bounds: Sequence[float], seconds: Sequence[float]) -> None:
-    """Observe many values at once, which the library does not offer."""
-    for bucket, times in Counter([bisect_left(bounds, value) for value in seconds]).items():
-        histogram._buckets[bucket].inc(times)
-    if seconds:
-        histogram._sum.inc(sum(seconds))
-
-
 _ZERO_COUNTS = tuple(
     (kind, member, algorithm, outcome)
     for kind, algorithms, outcomes in (
@@ -366,6 +357,12 @@ class _VitalsCollector:
         for key, seq in figures.readers:
             feed.add_metric((str(key),), seq)
         yield feed
+        followed = GaugeMetricFamily(
+            "hashdb_upstream_caught_up_timestamp_seconds", "When a list was last read to its end.", labels=("upstream",)
+        )
+        for upstream in figures.upstreams:
+            followed.add_metric((str(upstream.id),), upstream.caught_up_at.timestamp() if upstream.caught_up_at else 0)
+        yield followed
         periods = GaugeMetricFamily(
             "hashdb_background_period_seconds", "Seconds between two runs of a background task.", labels=("task",)
         )

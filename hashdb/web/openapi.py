@@ -179,6 +179,9 @@ class _Document:
                     **self._operation(documented, re.findall(r"{(\w+)}", path)),
                 }
         _, definitions = models_json_schema(list(self._models.items()), ref_template=_REFERENCE)
+        schemas = self._schemas | definitions["$defs"]
+        for schema in schemas.values():
+            _ease(schema)
         return {
             "openapi": "3.1.0",
             "info": {
@@ -193,7 +196,7 @@ class _Document:
                 if isinstance(blueprint, ApiBlueprint)
             ],
             "paths": paths,
-            "components": {"schemas": self._schemas | definitions["$defs"], "securitySchemes": {"key": _KEY}},
+            "components": {"schemas": schemas, "securitySchemes": {"key": _KEY}},
         }
 
     def _operation(self, documented: _Operation, ids: Sequence[str]) -> dict[str, Any]:
@@ -220,11 +223,8 @@ class _Document:
         return {"$ref": _REFERENCE.format(model=model.__name__)}
 
     def _parameters(self, model: type[BaseModel], place: str) -> list[dict[str, Any]]:
-        template = f"{model.__name__}.{{model}}"
-        schema = model.model_json_schema(ref_template=_REFERENCE.format(model=template))
-        self._schemas |= {
-            template.format(model=inner): definition for inner, definition in schema.get("$defs", {}).items()
-        }
+        schema = model.model_json_schema(ref_template=_REFERENCE)
+        self._schemas |= schema.get("$defs", {})
         required = schema.get("required", ())
         return [
             {
@@ -277,9 +277,26 @@ def _needed_key(scopes: Sequence[Scope] | None) -> str:
     return f"Needs a key with scope {' or '.join(f'`{scope}`' for scope in scopes)}." if scopes else "Needs a key."
 
 
+def _ease(schema: dict[str, Any]) -> None:
+    """Change a schema so that the code that generators make of it is usable; what it accepts stays the same.
+
+    Generators of TypeScript require what has a default, name types by the titles of fields, and do not know the types
+    of `patternProperties`.
+    """
+    for described in schema.get("properties", {}).values():
+        described.pop("title", None)
+        default = described.pop("default", None)
+        if default or default is False:
+            described["description"] = f"{described.get('description', '')} Default: `{json.dumps(default)}`.".lstrip()
+        for shape in (described, *described.get("anyOf", ())):
+            for pattern, value in shape.pop("patternProperties", {}).items():
+                shape |= {"additionalProperties": value, "propertyNames": {"pattern": pattern}}
+
+
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of a parameter without null, which a query string or a header cannot hold."""
     if schema.get("default", ...) is None:
         del schema["default"]
+    schema.pop("title", None)
     not_null: dict[str, Any] = schema.pop("anyOf", [{}])[0]
     return schema | not_null

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hashdb import __version__
 from hashdb.domain.accounts.members import Actor
-from hashdb.errors import BadSetting
-from hashdb.web.request_id import current, parent
+from hashdb.errors import needing
+from hashdb.wsgi.request_id import current, parent
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -20,19 +20,16 @@ _SECONDS = 2.0
 
 
 def require_installed() -> None:
-    """Raise BadSetting if OpenTelemetry is not installed."""
-    try:
+    """Raise ExtraMissing if OpenTelemetry is not installed."""
+    with needing("otel", "HASHDB_OTLP_ENDPOINT"):
         import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-    except ImportError:
-        reason = "needs OpenTelemetry: pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
-        raise BadSetting("HASHDB_OTLP_ENDPOINT", reason) from None
 
 
 class Traces:
     """Sends the spans of this process in the background. The SDK reads `OTEL_…` (sampling, headers, resource)."""
 
     def __init__(self, endpoint: str) -> None:
-        """Sends nothing yet. Raises BadSetting if OpenTelemetry is not installed."""
+        """Sends nothing yet. Raises ExtraMissing if OpenTelemetry is not installed."""
         require_installed()
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource

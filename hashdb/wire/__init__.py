@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, get_args
 
+import pydantic_core
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -44,13 +45,15 @@ if TYPE_CHECKING:
     from hashdb.wire import files as files
     from hashdb.wire import jobs as jobs
     from hashdb.wire import ledger as ledger
+    from hashdb.wire import lookback as lookback
     from hashdb.wire import review as review
     from hashdb.wire.sharing import feed as feed
 else:
+    _LAZY = ("accounts", "additions", "contributions", "files", "jobs", "ledger", "lookback", "review", "feed")
 
     def __getattr__(name: str) -> ModuleType:
         """One of these modules, imported on first use: a command needs the models of few areas."""
-        if name not in ("accounts", "additions", "contributions", "files", "jobs", "ledger", "review", "feed"):
+        if name not in _LAZY:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return import_module(f"{__name__}.sharing.feed" if name == "feed" else f"{__name__}.{name}")
 
@@ -152,6 +155,15 @@ def read(model: type[_Model], text: str | bytes, context: ValidationContext | No
         return model.model_validate_json(text, context=context)
     except ValidationError as error:
         raise error_from_validation(error, text) from None
+
+
+def to_json(fields: Mapping[str, object]) -> str | bytes:
+    """The JSON text of fields, for `read`. It is made by pydantic, in a fourth of the time that `json` takes."""
+    try:
+        return pydantic_core.to_json(fields)
+    except ValueError:
+        # JSON may have a lone surrogate: `json` writes it as an escape, which `read` refuses.
+        return json.dumps(fields)
 
 
 _STRING = rb'"(?:[^"\\]++|\\.)*+"\s*+'
@@ -281,10 +293,11 @@ def _parse(parser: Callable[[str], Any]) -> PlainValidator:
 def _check_name(text: str) -> str:
     if text != text.strip() or text.isdecimal():
         raise ValueError("must not be a number, nor begin or end with a space")
-    return _check_printable(text)
+    return check_printable(text)
 
 
-def _check_printable(text: str) -> str:
+def check_printable(text: str) -> str:
+    """The text, if it can be printed on one line. A validator."""
     if not text.isprintable():
         raise ValueError("must have printable characters only")
     return text
@@ -331,7 +344,7 @@ Opaque = Annotated[str, StringConstraints(max_length=200)]
 Line = Annotated[Opaque, AfterValidator(_check_line)]
 Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_check_lines)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_check_name)]
-Token = Annotated[str, StringConstraints(max_length=80), AfterValidator(_check_printable)]
+Token = Annotated[str, StringConstraints(max_length=80), AfterValidator(check_printable)]
 
 
 UNSENT: Any = Field(default_factory=lambda: None)

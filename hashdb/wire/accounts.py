@@ -1,4 +1,4 @@
-"""Models of members, keys, budgets and users."""
+"""Models of members, keys and budgets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from hashdb.domain.accounts.members import (
     MemberStatus,
     Scope,
 )
-from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.domain.rules import Rules, Vocabulary
 from hashdb.domain.seeds import SEED_BYTES, Seed
 from hashdb.domain.signals import Algorithm
@@ -289,42 +288,3 @@ def _algorithm(algorithm: Algorithm, rules: Rules) -> AlgorithmOut:
         radius=algorithm.radius,
         max_radius=max(algorithm.radius, rules.max_radius.get(algorithm, 0)),
     )
-
-
-class UserIn(RequestModel, Mirror[UserDraft]):
-    """A user to add."""
-
-    name: Name
-    role: Role
-
-
-class UserChangeIn(RequestModel, ChangeMirror[UserChange]):
-    """A change to a user: the fields to change."""
-
-    role: Role = UNSENT
-    status: UserStatus = UNSENT
-
-
-class UserOut(ResponseModel, FromDomain[User]):
-    """A user."""
-
-    id: int
-    name: str
-    role: Role
-    status: UserStatus
-    has_password: bool
-    second_factor: bool
-    created_at: Moment
-    password: str | None = Field(None, description="The new password; no other response has it.")
-
-    @classmethod
-    def from_added(cls, added: AddedUser) -> Self:
-        """The user with its new password, if it has one."""
-        password = {"password": added.password} if added.password else {}
-        return cls.build(**cls.fields_from(added.user), **password)
-
-
-class UsersOut(ResponseModel):
-    """All users."""
-
-    users: list[UserOut]

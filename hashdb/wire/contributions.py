@@ -54,6 +54,7 @@ from hashdb.wire import (
 )
 from hashdb.wire.conversions import DISTINCT, SPARSE, ChangeMirror, Mirror, construct
 from hashdb.wire.files import FILES_A_REQUEST
+from hashdb.wire.origins import OriginOut
 from hashdb.wire.signatures import known_ones, of_picture
 from hashdb.wire.videos import (
     FrameIn,
@@ -241,7 +242,7 @@ def _parse(text: object) -> Signal | None:
         return None
 
 
-def read_draft(text: str, context: ValidationContext) -> Draft:
+def read_draft(text: str | bytes, context: ValidationContext) -> Draft:
     """The draft of a JSON object. Raises MalformedRequest or InvalidInput with every fault."""
     return read(DraftIn, text, context).to_domain()
 
@@ -362,6 +363,7 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
     frames: Annotated[list[FrameOut], SPARSE] = Field([], description="In the feed: the frames of a video.")
     changed_at: Moment | None = Field(None, description="In lists: the time of its last event.")
     incomplete: Annotated[str | None, SPARSE] = Field(None, description="How much of a damaged video could be read.")
+    origin: Annotated[OriginOut | None, SPARSE] = Field(None, description="If it came from another hashdb.")
 
     @classmethod
     def fields_from(cls, value: Contribution) -> dict[str, Any]:
@@ -369,6 +371,8 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
         fields = visible_fields(value) | {"member": _contributor(value)}
         if value.frames:
             fields["frames"] = list(map(FrameOut.from_domain, value.frames))
+        if value.origin is not None:
+            fields["origin"] = OriginOut.from_domain(value.origin)
         return fields
 
     @classmethod
@@ -400,12 +404,14 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
         fields["changed_at"] = contribution.changed_at
     if contribution.signatures:
         fields["signatures"] = list(contribution.signatures)
+    if contribution.origin is not None:
+        fields["origin"] = contribution.origin._asdict()
     for name in contribution.hidden:
         del fields[name]
     return fields
 
 
-_SPARSE = ("known", "changed_at", "frame_count", "duration", "frames", "signatures", "incomplete")
+_SPARSE = ("known", "changed_at", "frame_count", "duration", "frames", "signatures", "incomplete", "origin")
 _FIELDS = tuple(name for name in ContributionOut.model_fields if name not in _SPARSE)
 _get_fields = attrgetter(*_FIELDS)
 

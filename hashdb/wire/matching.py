@@ -38,6 +38,7 @@ from hashdb.wire import (
     error_from_validation,
 )
 from hashdb.wire.conversions import DISTINCT, SPARSE, Mirror
+from hashdb.wire.origins import OriginOut
 from hashdb.wire.signatures import EvidenceOut, of_scored, of_views
 from hashdb.wire.videos import (
     EMPTY,
@@ -134,7 +135,8 @@ class QueryIn(RequestModel):
         )
 
 
-def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
+def few_enough(queries: list[QueryIn]) -> list[QueryIn]:
+    """The queries, which are not too many signals for one request. A validator."""
     if sum([len(query.signals) + sum(map(len, query.transforms.values())) for query in queries]) > SIGNALS_A_REQUEST:
         raise ValueError(f"must be at most {SIGNALS_A_REQUEST:,} signals in all, without those of frames")
     if sum([sum(map(len, query.signatures.values())) for query in queries if query.signatures]) > SIGNALS_A_REQUEST:
@@ -145,7 +147,7 @@ def _few_enough(queries: list[QueryIn]) -> list[QueryIn]:
 class QueriesIn(RequestModel):
     """A request to match."""
 
-    queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(_few_enough)] = Field(
+    queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(few_enough)] = Field(
         description="The queries: 1 to 1,000 items, with at most 4,000 signals in all."
     )
 
@@ -272,6 +274,9 @@ class MatchOut(ResponseModel, Mirror[Match]):
     evidence: Annotated[EvidenceOut | None, SPARSE] = Field(
         None, description="What speaks for the match, if the query has transforms or signatures."
     )
+    origin: Annotated[OriginOut | None, SPARSE] = Field(
+        None, description="Where the contribution was first contributed, if it came from another hashdb."
+    )
 
 
 class ResultOut(ResponseModel, Mirror[Result]):
@@ -342,6 +347,8 @@ def _match_text(match: Match, about: dict[_About, str]) -> str:
         more += f',"score":{match.score}'
     if match.evidence is not None:
         more += f',"evidence":{EvidenceOut.from_domain(match.evidence).json_text()}'
+    if match.origin is not None:
+        more += f',"origin":{OriginOut.from_domain(match.origin).json_text()}'
     return f'{{"contribution":{contribution},{_distance_text(tuple(distance.items()))},{text}{more}}}'
 
 

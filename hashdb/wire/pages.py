@@ -19,14 +19,15 @@ from hashdb.domain.signals import Algorithm, Profile
 from hashdb.wire import LARGEST_ID, Line, Moment, Token, checked_by
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
+    """The text of a whole number, which pydantic then reads. A validator."""
     if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= 16):
         raise ValueError("must be a whole number")
     return value
 
 
 _SUBJECT = re.compile(r"([a-z]{1,32}):([0-9]{1,16})")
-Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(_whole)]
+Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(whole)]
 
 
 def _subject(value: Any) -> Any:
@@ -52,7 +53,7 @@ def _day(value: Any) -> Any:
 
 
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
-Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(_whole)]
+Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(whole)]
 
 
 _Label = Annotated[Token, checked_by(lambda context, code: context.rules.vocabulary.fault("behaviour", code))]
@@ -97,7 +98,7 @@ class MatchesQuery(QueryString):
 class SignalsQuery(QueryString):
     """Options of hashing pictures."""
 
-    transforms: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
+    transforms: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = Field(
         0,
         description="1: also hash each picture mirrored, rotated, straightened, inverted, unframed, and its panels, "
         "and compute signatures.",
@@ -111,7 +112,7 @@ class MediaMatchesQuery(MatchesQuery, SignalsQuery):
 class ContributeQuery(QueryString):
     """Whether the drafts come from a list."""
 
-    imported: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
+    imported: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = Field(
         0, description="1: the items come from a list. `removed_at`, and `quality` with `pdq`, may be null."
     )
 
@@ -119,7 +120,7 @@ class ContributeQuery(QueryString):
 class EraseQuery(QueryString):
     """Whether the signals are erased at once."""
 
-    now: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = Field(
+    now: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = Field(
         0,
         description="1: delete the signals at once. Readers of other protocols do not learn then what to remove.",
     )
@@ -144,7 +145,7 @@ class ChangesQuery(QueryString):
     epoch: Token | None = Field(
         None, description="The epoch of your copy. If the log has another one, the response is 410."
     )
-    wait: Annotated[int, Ge(0), Le(30), BeforeValidator(_whole)] = Field(
+    wait: Annotated[int, Ge(0), Le(30), BeforeValidator(whole)] = Field(
         0, description="How many seconds to wait for a change, if there is none yet."
     )
 
@@ -207,7 +208,7 @@ class EventsPageQuery(QueryString):
     until: date | None = None
     before: Count | None = None
     after: Count | None = None
-    follow: Annotated[int, Ge(0), Le(1), BeforeValidator(_whole)] = 0
+    follow: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = 0
 
     @property
     def period(self) -> tuple[datetime | None, datetime | None]:

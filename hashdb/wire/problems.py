@@ -15,6 +15,8 @@ from hashdb.errors import Fault, HashDBError, InvalidInput, ServiceError
 from hashdb.wire import ResponseModel
 
 PREFIX = "/problems/"
+NOT_HASHDB = "not an answer of hashdb"
+"""What ServiceError says of an answer that is no problem details."""
 _POSITION = re.compile(r"\[(\d+)\]")
 _CONVERTED = {"faults", "omitted"}
 
@@ -60,10 +62,10 @@ def error_from_problem(status: int, text: bytes) -> HashDBError:
         details = Problem.model_validate_json(text)
         members = json.loads(text)
     except ValidationError:
-        return ServiceError(status, "not an answer of hashdb")
+        return ServiceError(status, NOT_HASHDB)
     classes = {kind.slug: kind for kind in _subclasses(HashDBError)}
     kind = classes.get(details.type.removeprefix(PREFIX))
-    if kind is None:
+    if kind is None or type(members.get("retry_after", 0)) is not int:
         return ServiceError(status, details.detail)
     data: dict[str, Any] = {
         **members,

@@ -9,7 +9,7 @@ from hashdb.service import open_hashdb, schedule
 from hashdb.service.background import Task
 from hashdb.settings import Settings
 from hashdb.web import create_app
-from hashdb.web.access_log import write_json_lines
+from hashdb.wsgi.log_lines import write_json_lines
 
 write_json_lines()
 _settings = Settings.read()

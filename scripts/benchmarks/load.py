@@ -51,6 +51,10 @@ class Load(NamedTuple):
     key: str
     bodies: Sequence[bytes]
     content_type: str = "application/json"
+    socket: str = ""
+    """The Unix socket on which the service listens, if it does; wrk knows none."""
+    by_python: bool = False
+    """Whether to send by the client in Python in any case."""
 
 
 class Told(NamedTuple):
@@ -102,11 +106,12 @@ class Sending:
             (self._folder / str(number)).write_bytes(body)
         (self._folder / "load.lua").write_text(_SCRIPT)
         arguments = [str(self._folder), load.key, load.content_type, str(len(load.bodies))]
-        if shutil.which("wrk"):
+        if shutil.which("wrk") and not load.by_python:
             words = ["wrk", "-t", "1", "-c", str(clients), "-d", f"{seconds:.0f}s", "--timeout", "30s"]
             words += ["-s", str(self._folder / "load.lua"), load.url, "--", *arguments]
         else:
             words = [sys.executable, "-m", "scripts.benchmarks.load", load.url, str(clients), str(seconds), *arguments]
+            words.append(load.socket)
         self._process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         self._limit = seconds + 60
         self._service = descendants(load.service)
@@ -139,7 +144,12 @@ async def _client(load: Load, until: float, start: int, step: int, taken: list[f
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {load.key}\r\n"
         f"Content-Type: {load.content_type}\r\nContent-Length: "
     ).encode()
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    connecting = (
+        asyncio.open_unix_connection(load.socket)
+        if load.socket
+        else asyncio.open_connection(parts.hostname, parts.port)
+    )
+    reader, writer = await connecting
     while time.perf_counter() < until:
         body = load.bodies[start % len(load.bodies)]
         start += step
@@ -166,9 +176,9 @@ async def _clients(load: Load, clients: int, seconds: float) -> None:
 
 def main() -> None:
     """The client in Python."""
-    url, clients, seconds, folder, key, content_type, many = sys.argv[1:]
+    url, clients, seconds, folder, key, content_type, many, socket = sys.argv[1:]
     bodies = [(Path(folder) / str(number)).read_bytes() for number in range(1, int(many) + 1)]
-    asyncio.run(_clients(Load(url, 0, key, bodies, content_type), int(clients), float(seconds)))
+    asyncio.run(_clients(Load(url, 0, key, bodies, content_type, socket), int(clients), float(seconds)))
 
 
 if __name__ == "__main__":

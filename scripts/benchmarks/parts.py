@@ -22,6 +22,7 @@ from hashdb.service.matching import matches
 from hashdb.settings import Settings
 from hashdb.web import access_log as web_logs
 from hashdb.web import create_app, fast_path
+from hashdb.wsgi.log_lines import write_json_lines
 
 PARTS = ("parse", "freshness", "search", "store", "answer", "log", "the rest")
 _WARM = 200
@@ -125,7 +126,7 @@ def _timed(taken: dict[str, list[float]], db: HashDB) -> Iterator[None]:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Log as a worker does, to nowhere."""
-    web_logs.write_json_lines()
+    write_json_lines()
     handler = logging.getLogger("hashdb").handlers[0]
     assert isinstance(handler, logging.StreamHandler)
     with open("/dev/null", "w") as nowhere:

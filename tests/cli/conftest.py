@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, cast
 
+import click
 import pytest
 
 import hashdb
+from hashdb.cli import hashdb as command_line
 from hashdb.cli import main
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service import open_hashdb
@@ -67,6 +70,19 @@ class Commands:
         done = self(*arguments, "--json", **settings)
         assert done.returncode == status, done.stderr
         return json.loads(done.stdout)
+
+
+def parse(line: str) -> click.Context:
+    """The context of a command as a shell would start it, up to a redirection. Raises click.UsageError."""
+    program, *words = shlex.split(line.partition(" > ")[0])
+    assert program == "hashdb"
+    command: click.Command = command_line
+    context = click.Context(command)
+    while isinstance(command, click.Group):
+        name, found, words = command.resolve_command(context, words)
+        assert name is not None and found is not None
+        command = found
+    return command.make_context(name, words, parent=context)
 
 
 @pytest.fixture

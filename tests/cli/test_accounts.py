@@ -52,6 +52,11 @@ def test_members_are_listed_suspended_and_reinstated_by_id_or_name(run: Commands
     assert run.json("member", "reinstate", "2")["status"] == "active"
     assert "trusted_flagger" in run("member", "list").stdout
     assert run("member", "suspend", "Gamma").stderr == "hashdb: a member named Gamma does not exist\n"
+    assert run("member", "suspend", "member:3").stderr == "hashdb: member 3 does not exist\n"
+    for shown in (("member", "2"), ("member:2",), ("#2",)):
+        assert run.json("member", "reinstate", *shown)["name"] == "Beta"
+    done = run("member", "suspend", "beta ")
+    assert done.stderr == "hashdb: a member named beta  does not exist; did you mean 'Beta'?\n"
 
 
 def test_how_much_a_member_may_send_a_day_is_limited(run: Commands) -> None:

@@ -11,7 +11,15 @@ from PIL import Image
 from tests.cli.conftest import PHOTOS, Commands
 from tests.films import film
 
+SMALL = (128, 96)
+"""What is measured takes as long as there are pixels."""
 QUICK = ("--algorithm", "pdq", "--processes", "1", "--items", "1000", "--quick")
+
+
+def put(place: Path, photo: Path) -> None:
+    """A small copy of a photograph."""
+    with Image.open(photo) as picture:
+        picture.resize(SMALL).save(place / photo.name)
 
 
 @pytest.fixture
@@ -20,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
     below = tmp_path / "pictures" / "below"
     below.mkdir(parents=True)
     for place, photo in zip((below.parent, below.parent, below), PHOTOS, strict=False):
-        (place / photo.name).write_bytes(photo.read_bytes())
+        put(place, photo)
     return below.parent
 
 
@@ -59,9 +67,9 @@ def test_a_number_of_pictures_is_drawn_by_the_seed(run: Commands, folder: Path) 
 
 def test_folders_are_measured_apart(run: Commands, folder: Path, tmp_path: Path) -> None:
     for photo in PHOTOS[3:5]:
-        (folder / "below" / photo.name).write_bytes(photo.read_bytes())
+        put(folder / "below", photo)
     (folder / "single").mkdir()
-    (folder / "single" / PHOTOS[5].name).write_bytes(PHOTOS[5].read_bytes())
+    put(folder / "single", PHOTOS[5])
     done = run("evaluate", folder, *QUICK, "--apart", "--profile", "plain", "--output", tmp_path / "out")
     assert done.returncode == 1
     assert done.stderr.startswith(f"hashdb: {folder}/single: an evaluation needs at least 2 pictures")
@@ -85,8 +93,7 @@ def test_attacks_are_measured_instead(run: Commands, tmp_path: Path) -> None:
     folder, out = tmp_path / "pictures", tmp_path / "out"
     folder.mkdir()
     for photo in PHOTOS[:2]:
-        with Image.open(photo) as picture:
-            picture.resize((160, 120)).save(folder / photo.name)
+        put(folder, photo)
     attacks = ("evaluate", folder, "--attacks", "--processes", "1")
     done = run(*attacks, "--output", out, HASHDB_ALGORITHMS="pdq")
     assert done.returncode == 0

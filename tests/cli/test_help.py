@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -16,16 +15,15 @@ import pytest
 import hashdb as hashdb_package
 from hashdb.cli import hashdb
 from hashdb.cli.contributions.rows import Format
-from hashdb.cli.help import BASES, CONTEXTS, GROUNDS, LABELS, REASONS, Choice, Command, values
+from hashdb.cli.help import Choice, Command, values
 from hashdb.domain.accounts.members import MemberKind, Scope
 from hashdb.domain.accounts.users import Role
 from hashdb.domain.contributions import Media
 from hashdb.domain.review.cases import CaseState, Decision, Stance
 from hashdb.domain.sharing.webhooks import DeliveryOutcome, Topic
 from hashdb.domain.signals import PERCEPTUAL, Profile
-from hashdb.settings import Settings
 from scripts.docs import walk
-from tests.cli.conftest import Commands
+from tests.cli.conftest import Commands, parse
 
 COMMANDS = dict(walk())
 TEST_PICTURE = Path(hashdb_package.__file__).with_name("test.png")
@@ -51,19 +49,6 @@ def _groups(words: tuple[str, ...] = ("hashdb",), group: click.Group = hashdb) -
 EVERYTHING = COMMANDS | _groups()
 
 
-def _parse(line: str) -> click.Context:
-    """The context of a command as a shell would start it, up to a redirection. Raises click.UsageError."""
-    program, *words = shlex.split(line.partition(" > ")[0])
-    assert program == "hashdb"
-    command: click.Command = hashdb
-    context = click.Context(command)
-    while isinstance(command, click.Group):
-        name, found, words = command.resolve_command(context, words)
-        assert name is not None and found is not None
-        command = found
-    return command.make_context(name, words, parent=context)
-
-
 def test_the_list_of_commands_imports_no_library_but_click() -> None:
     imported = _imported("--help")
 
@@ -79,14 +64,46 @@ def test_a_command_of_a_member_imports_no_part_of_the_service(words: tuple[str, 
     assert not imported & {"scipy", "flask", "sqlalchemy"}
 
 
-def test_a_match_imports_only_what_it_uses(member: Commands) -> None:
+OF_THE_SERVICE = {
+    "cryptography",
+    "flask",
+    "hashdb.domain.accounts.users",
+    "hashdb.domain.ledger.checkpoints",
+    "hashdb.service",
+    "hashdb.settings",
+    "hashdb.wire.contributions",
+    "hashdb.wire.review",
+    "hashdb.wire.sharing.feed",
+    "hashdb.wire.users",
+    "imagehash",
+    "pydantic_settings",
+    "rich",
+    "scipy",
+    "sqlalchemy",
+}
+"""Modules that no match imports."""
+
+
+@pytest.mark.parametrize(
+    ("options", "used", "unused"),
+    [
+        ((), {"hashdb.wire.matching", "httpx", "numpy"}, {"hashdb.local", "hashdb.domain.review.cases", "sqlite3"}),
+        (("--local",), {"hashdb.local", "numpy"}, {"hashdb.client", "hashdb.wire.matching", "httpx", "ssl"}),
+    ],
+)
+def test_a_match_imports_only_what_it_uses(
+    member: Commands, tmp_path: Path, options: tuple[str, ...], used: set[str], unused: set[str]
+) -> None:
+    environment = os.environ | member.environment | {"HASHDB_HOME": str(tmp_path / "own")}
+    if options:
+        assert member("sync", HASHDB_HOME=environment["HASHDB_HOME"]).returncode == 0
     program = (
         "import atexit, sys; from hashdb.cli import main; "
-        "atexit.register(lambda: print(*sys.modules)); sys.argv = ['hashdb', 'match', sys.argv[1]]; main()"
+        "atexit.register(lambda: print(*sys.modules)); sys.argv = ['hashdb', 'match', *sys.argv[1:]]; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, TEST_PICTURE],
-        env=os.environ | member.environment,
+        [sys.executable, "-c", program, *options, TEST_PICTURE],
+        env=environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -96,17 +113,8 @@ def test_a_match_imports_only_what_it_uses(member: Commands) -> None:
 
     assert "review (1 member)" in answer
     modules = set(imported.split())
-    assert {"hashdb.wire.matching", "httpx", "numpy"} <= modules
-    assert not modules & {
-        "hashdb.local",
-        "hashdb.wire.contributions",
-        "hashdb.wire.review",
-        "hashdb.wire.sharing.feed",
-        "pydantic_settings",
-        "rich",
-        "scipy",
-        "sqlalchemy",
-    }
+    assert used <= modules
+    assert not modules & (OF_THE_SERVICE | unused)
 
 
 def test_the_list_has_the_first_sentence_of_each_command(run: Commands) -> None:
@@ -119,11 +127,17 @@ def test_the_list_has_the_first_sentence_of_each_command(run: Commands) -> None:
         assert command.help.split("\n")[0] == hashdb.commands[name].short_help
 
 
+def test_help_is_a_command_too(run: Commands) -> None:
+    assert run("help", "key", "add").stdout == run("key", "add", "--help").stdout
+    assert run("help").stdout == run("--help").stdout
+
+
 def test_an_unknown_command_option_or_value_is_answered_with_the_nearest_one(run: Commands) -> None:
     for words, nearest in {
         ("mach", "upload.jpg"): "Did you mean 'match'?",
         ("key", "revok", "1"): "Did you mean 'revoke'?",
         ("match", "--transform-all", "x"): "Did you mean --transforms?",
+        ("match", "--radius", "phsh=6", "x"): "did you mean phash?",
         ("member", "add", "A", "--kind", "plattform"): "Did you mean 'platform'?",
     }.items():
         done = run(*words)
@@ -152,7 +166,8 @@ def test_every_example_can_be_given_as_it_is_written(
 ) -> None:
     for folder in ("photos", "films"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "backup.tar").touch()
+    for file in ("backup.tar", "eu.key"):
+        (tmp_path / file).touch()
     monkeypatch.chdir(tmp_path)
     command = EVERYTHING[words]
     assert isinstance(command, Command)
@@ -160,13 +175,13 @@ def test_every_example_can_be_given_as_it_is_written(
     for example in command.examples:
         assert any(" ".join(words) in part for part in example.split(" | ")), example
         for part in example.split(" | "):
-            assert _parse(part).params
+            assert parse(part).params
 
 
 def test_an_example_that_cannot_be_given_is_found() -> None:
     for wrong in ("hashdb match", "hashdb match --nothing x", "hashdb nothing", "hashdb case decide 5 lost"):
         with pytest.raises(click.UsageError):
-            _parse(wrong)
+            parse(wrong)
 
 
 @pytest.mark.parametrize(
@@ -190,22 +205,3 @@ def test_the_choices_are_all_values(words: tuple[str, ...], parameter: str, kind
     (found,) = (one for one in COMMANDS["hashdb", *words].params if one.name == parameter)
     assert isinstance(found.type, Choice)
     assert set(found.type.choices) == set(map(str, kind))
-
-
-def test_the_codes_are_those_of_the_default_vocabulary() -> None:
-    vocabulary = Settings().vocabulary()
-    assert (tuple(LABELS), tuple(BASES), tuple(CONTEXTS)) == (
-        vocabulary.behaviour,
-        vocabulary.basis,
-        vocabulary.context,
-    )
-    assert (tuple(REASONS), tuple(GROUNDS)) == (vocabulary.reason, vocabulary.tco_ground)
-
-
-@pytest.mark.parametrize(
-    ("typed", "offered"), [("ma", "plain,match"), ("member add A --kind p", "plain,platform"), ("key li", "plain,list")]
-)
-def test_the_shell_completes_commands_and_values(run: Commands, typed: str, offered: str) -> None:
-    words = f"hashdb {typed}"
-    done = run.process(_HASHDB_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1))
-    assert offered in done.stdout.split()

@@ -37,6 +37,9 @@ def test_the_signals_that_are_to_hold_others_are_sent(member: Commands, other: C
 
 def test_who_may_not_decide_is_told_why(member: Commands, other: Commands, one: int) -> None:
     case = other.json("opinion", str(one), "disputes", "--reason", "other")["case"]
-    assert other("case", "decide", str(case), "uphold").stderr == "hashdb: this key lacks the scope review\n"
+    assert (
+        other("case", "decide", str(case), "uphold").stderr
+        == "hashdb: this key lacks the scope review; it is the key from HASHDB_KEY\n"
+    )
     assert member("case", "decide", str(case), "burn").returncode == 2
     assert member.json("case", "decide", str(case), "uphold", "--note", "it stands")["note"] == "it stands"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.serve import is_loopback, require_safe, unknown_settings
+from hashdb.cli.listening import is_loopback, unknown_settings
+from hashdb.cli.serve import require_safe
 from hashdb.errors import UnsafeStart
 from hashdb.settings import Settings
 from tests.cli.conftest import Commands

@@ -30,7 +30,7 @@ def test_what_does_not_stand_is_named(member: Commands, home: Path, tmp_path: Pa
     )
     said = member.json("selftest", status=1, HASHDB_KEY=added["key"]["secret"], HASHDB_HOME=str(tmp_path))
     failed = {step["step"]: step["detail"] for step in said["steps"] if step["state"] == "failed"}
-    assert failed["the service matches it"] == "this key lacks the scope match"
+    assert failed["the service matches it"] == "this key lacks the scope match; it is the key from HASHDB_KEY"
 
 
 def test_where_the_service_takes_no_pictures_that_step_is_skipped(tmp_path: Path) -> None:

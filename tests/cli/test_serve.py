@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from hashdb import __version__
-from hashdb.cli.serve import bind_error
+from hashdb.cli.listening import bind_error
 from hashdb.store.migrations import NEWEST
 from tests.cli.conftest import Commands
 from tests.serving import serving

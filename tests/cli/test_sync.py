@@ -9,13 +9,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from hashdb.cli.matching.match import format_age
 from hashdb.client import Client
+from hashdb.domain.matching.lookback import Upload
 from hashdb.local import LocalIndex
 from tests.builders import draft, query
 from tests.cli.conftest import PHOTOS, Commands
@@ -92,12 +93,16 @@ def test_who_follows_hears_of_a_change_as_it_is_made(own: Member) -> None:
         assert ": 1 change, " in process.stdout.readline()
         with LocalIndex(own.home / "local") as index:
             assert index.match([query(90_001)]).results[0].matches
+            index.remember([Upload("mine", datetime.now(UTC), query(90_002))])
+            own.client.contribute([draft(90_002)])
+        assert ": 1 change, " in process.stdout.readline()
+        assert process.stdout.readline() == "look-back: 1 new report (hashdb remember matches)\n"
         assert "another process syncs" in own.run("sync").stderr
     finally:
         process.kill()
         process.communicate()
     # What waits in the service for the one that was killed, ends.
-    own.client.contribute([draft(90_002)])
+    own.client.contribute([draft(90_003)])
 
 
 def test_what_has_no_end_is_no_json_document(run: Commands) -> None:

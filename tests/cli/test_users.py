@@ -49,6 +49,8 @@ def test_a_user_of_the_provider_has_none(run: Commands) -> None:
 def test_a_user_is_given_another_role_disabled_enabled_and_a_new_password(run: Commands) -> None:
     first = run.json("user", "add", "ada", "--role", "admin")["password"]
     assert run.json("user", "role", "ada", "auditor")["role"] == "auditor"
+    assert run.json("user", "role", "user", "1", "auditor")["name"] == "ada"
+    assert run("user", "role", "adda", "auditor").stderr.endswith("does not exist; did you mean 'ada'?\n")
     assert run("user", "disable", "ada").stdout == "user 1 (ada) is auditor, disabled\n"
     assert run.json("user", "enable", "ada")["status"] == "active"
     assert run.json("user", "reset-password", "ada")["password"] not in (None, first)

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from hashdb.cli.serve import check_port
+from hashdb.cli.listening import check_port
 from tests.snippets import ROOT
 
 CONF = ROOT / "deploy" / "alertmanager" / "alertmanager.yaml"

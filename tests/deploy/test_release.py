@@ -23,6 +23,7 @@ WORKFLOW: Any = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yaml").read
 PUBLICATION: Any = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yaml").read_text("utf-8"))
 CONFIG = configparser.ConfigParser()
 CONFIG.read(ROOT / "setup.cfg", "utf-8")
+IN_THE_IMAGE = ("server", "hashes", "postgres", "otel", "redis", "video")
 CHANGES = (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
@@ -49,14 +50,14 @@ def test_a_release_has_the_address_of_its_repository() -> None:
 
 
 def test_a_wheel_is_for_every_python_and_its_description_works_anywhere() -> None:
-    name = "hashdb_server-0.2.0-cp311-abi3-{}.whl"
+    name = "hashdb_exchange-0.2.0-cp311-abi3-{}.whl"
     for platform in ("manylinux_2_17_x86_64.manylinux2014_x86_64", "macosx_11_0_arm64"):
         assert release.wheel_faults(name.format(platform), "Name: x\n\n[a](https://b) [c](#d)") == []
     assert release.wheel_faults(name.format("linux_x86_64"), "Name: x\n\n[a](b.md)") == [
-        "hashdb_server-0.2.0-cp311-abi3-linux_x86_64.whl is no wheel for every Python from 3.11 on",
+        "hashdb_exchange-0.2.0-cp311-abi3-linux_x86_64.whl is no wheel for every Python from 3.11 on",
         "the description has a relative link: b.md",
     ]
-    assert release.wheel_faults("hashdb_server-0.2.0-cp311-cp311-manylinux_2_17_x86_64.whl", "")
+    assert release.wheel_faults("hashdb_exchange-0.2.0-cp311-cp311-manylinux_2_17_x86_64.whl", "")
 
 
 def test_the_description_on_the_index_links_to_the_repository() -> None:
@@ -66,7 +67,7 @@ def test_the_description_on_the_index_links_to_the_repository() -> None:
         "![a](https://git.example/x/raw/v1/b.png) [c](https://git.example/x/blob/v1/docs/d.md) [e](#f)"
         ' [g](https://h.example) <img src="https://git.example/x/raw/v1/i.png">'
     )
-    name = "hashdb_server-1-cp311-abi3-macosx_11_0_arm64.whl"
+    name = "hashdb_exchange-1-cp311-abi3-macosx_11_0_arm64.whl"
     assert release.wheel_faults(name, f"\n{setup['long_description']()}") == []
 
 
@@ -180,7 +181,7 @@ def test_the_image_installs_by_hash_what_the_constraints_say() -> None:
         assert f"--require-hashes --requirement deploy/{name}" in (ROOT / "Dockerfile").read_text("utf-8")
     # All that hashdb needs is there, and what that needs: the image checks it by `pip check`.
     extras = CONFIG["options.extras_require"]
-    needed = [CONFIG["options"]["install_requires"], *(extras[name] for name in ("postgres", "otel", "redis", "video"))]
+    needed = [CONFIG["options"]["install_requires"], *(extras[name] for name in IN_THE_IMAGE)]
     listed = set(re.findall(r"^([\w.-]+)==", (ROOT / "deploy" / "requirements.txt").read_text("utf-8"), re.MULTILINE))
     for name in re.findall(r"^\s*([\w-]+)", "\n".join(needed), re.MULTILINE):
         assert name in listed, f"{name}: run scripts/requirements"

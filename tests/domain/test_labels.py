@@ -70,7 +70,7 @@ def test_another_form_of_entity_is_refused(entity: str) -> None:
 
 def test_an_entity_of_an_unknown_list_is_refused_by_name() -> None:
     assert DEFAULT.entity_fault("XX:example") == (
-        "'XX' is not a entity list of this service: UN, EU, UK, US-FTO, CA, AU, NZ"
+        "'XX' is not an entity list of this service: UN, EU, UK, US-FTO, CA, AU, NZ"
     )
 
 

@@ -42,6 +42,7 @@ class Scene:
         said = usual | dict(settings or {})
         if database:
             said["HASHDB_DATABASE_URL"] = database
+        folder.mkdir(parents=True, exist_ok=True)
         self.services = [
             Service(folder / f"home-{number}", said, workers=workers, log=folder / "services.log")
             for number in range(services)

@@ -14,7 +14,7 @@ from typing import Self
 
 import httpx
 
-from hashdb.cli.serve import check_port
+from hashdb.cli.listening import check_port
 from tests.processes import children
 
 _WITHIN = 60.0

@@ -43,6 +43,14 @@ def test_it_has_loaded_neither_the_web_framework_nor_the_database() -> None:
     assert not {"flask", "werkzeug", "sqlalchemy", "pydantic", "httpx"} & set(ran.stdout.split())
 
 
+def test_it_has_loaded_what_numpy_loads_when_it_is_used_also_without_imagehash() -> None:
+    program = (
+        "import sys; sys.modules['imagehash'] = None; import hashdb.hashing.sandbox as sandbox; sandbox.warm([]);"
+        "sys.exit(not {'numpy.linalg', 'numpy.ma'} <= sys.modules.keys())"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def test_it_writes_no_file_and_leaves_no_core_dump(process: Path) -> None:
     assert _limit(process, "Max file size") == ["0", "0"]
     assert _limit(process, "Max core file size") == ["0", "0"]

@@ -226,6 +226,7 @@ static int ways(const Way **all) {
     all[many++] = best_way();
 #ifdef CLONES
     if (has_popcnt()) all[many++] = &way_popcnt;
+    if (has_avx2()) all[many++] = &way_avx2;
     if (has_wide()) all[many++] = &way_wide;
 #endif
     return many;
@@ -286,7 +287,7 @@ static void run(int number) {
         if (q > 1) flip(queries + q * words, words, radius + q - 2);
     }
     Case *c = made(values, rows, words, radius, limit);
-    const Way *all[4];
+    const Way *all[5];
     Hits hits = hits_of(number % 4 ? rows * asked : below(8));
     for (int way = ways(all); way--;) {
         hits.count = 0;

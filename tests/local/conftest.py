@@ -64,6 +64,7 @@ class Service:
     db: HashDB
     clock: Clock
     actor: Actor
+    key: str
     wire: Wire
     client: Client
 
@@ -86,7 +87,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     secret = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset(Scope))).secret
     wire = Wire(httpx.WSGITransport(app=create_app(db, settings)))
     with Client("http://hashdb.test", secret, retries=0, transport=wire) as client:
-        yield Service(settings.database, db, clock, members.authenticate(db, secret), wire, client)
+        yield Service(settings.database, db, clock, members.authenticate(db, secret), secret, wire, client)
     db.close()
 
 

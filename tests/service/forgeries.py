@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,9 +56,8 @@ def forgeries(table: Table, name: str, row: Row) -> dict[str, Row | None]:
         return {"removed": None}
     if name == ADDED:
         *_, key = table.primary_key
-        changed = {
-            one.name: _forged(one, row[one.name]) for one in (key, *(one for one in table.columns if one.unique))
-        }
+        unique = (key, *(one for one in table.columns if one.unique), *_in_unique_indexes(table))
+        changed = {one.name: _forged(one, row[one.name]) for one in unique}
         return {"added": {**row, **changed}}
     column = table.columns[name]
     made: dict[str, Row | None] = {
@@ -67,6 +66,10 @@ def forgeries(table: Table, name: str, row: Row) -> dict[str, Row | None]:
     if column.nullable and row[name] is not None:
         made[SET] = {**row, name: None}
     return made
+
+
+def _in_unique_indexes(table: Table) -> Iterator[Column[Any]]:
+    return (column for index in table.indexes if index.unique for column in index.columns)
 
 
 def _forged(column: Column[Any], value: Any) -> Any:

@@ -31,10 +31,11 @@ from hashdb.service.ledger.records import unlike_log
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.matching import benign, matches, seeds
 from hashdb.service.review import cases, incidents, opinions
-from hashdb.service.sharing import deliveries, feed, webhooks
+from hashdb.service.sharing import deliveries, feed, following, webhooks
 from hashdb.service.stats import counts, overviews, reports
 from hashdb.store import Transaction
 from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal, signature, video
+from tests.service.pages import PAGE_OF_ANOTHER, followed
 
 PASSWORD = "correct horse battery staple"
 CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")
@@ -113,6 +114,7 @@ class FullScene(Scene):
         checkpoints.start(self.db)
         self.db.rules = replace(self.db.rules, two_persons=False, flood_cap=1_000)
         self._contribute()
+        following.apply(self.db, followed(self.db), PAGE_OF_ANOTHER)
         self._sign_in()
         self._match()
         self._ask()

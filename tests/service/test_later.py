@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event
+from typing import TypeVar
 
 import pytest
 
@@ -15,6 +16,8 @@ from hashdb.service import HashDB, later
 from hashdb.service.jobs import LONGEST
 from hashdb.service.later import ALL, EACH, NEWEST, Advance, Later, Work, patiently
 from tests.builders import Clock, hashdb, member_with
+
+_Answer = TypeVar("_Answer")
 
 
 @pytest.fixture
@@ -61,6 +64,21 @@ def deferred(requests: Later, actor: Actor, going_on: Event, work: Work) -> int:
 def refusing(_: Advance) -> str:
     reject_field("file", "is wrong")
     raise AssertionError
+
+
+class _Hurried(Later):
+    """The work has ended before anybody waits for it, as on a busy machine."""
+
+    def _start(self, actor: Actor, work: Callable[[Advance], _Answer]) -> later._Running[_Answer]:
+        running = super()._start(actor, work)
+        assert running.ended.wait(30)
+        return running
+
+
+def test_who_prefers_a_job_gets_one_however_short_the_work_is(db: HashDB, actor: Actor) -> None:
+    id = _Hurried(db).answer(actor, lambda advance: "answer", sealed, 0)
+    assert isinstance(id, int)
+    assert awaited(db, actor, id, JobStatus.DONE).text == "<answer>"
 
 
 def test_short_work_is_answered_and_refused_as_usual_and_leaves_no_job(

@@ -98,7 +98,6 @@ def test_a_killed_process_leaves_what_it_had_committed(store: Store, member: Mem
         ("nonsense", "is not a database URL, like postgresql://user@host/hashdb"),
         ("mysql://localhost/hashdb", "must begin with sqlite:// or postgresql://"),
         ("oracle://localhost/hashdb", "must begin with sqlite:// or postgresql://"),
-        ("postgresql+pg8000://localhost/hashdb", "the driver is missing: pip install 'psycopg[binary]'"),
         (
             "postgresql+nodriver://localhost/hashdb",
             "is not a database URL, like postgresql://user@host/hashdb",

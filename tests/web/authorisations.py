@@ -191,6 +191,7 @@ RIGHTS = {
     "GET /hma/c/signal_type": Rights(_HASHERS),
     "GET /hma/c/content_type": Rights(_HASHERS),
     "GET /hma/c/exchanges": Rights(_HASHERS),
+    "GET /hma/c/exchanges/apis": Rights(_HASHERS),
     "GET /hma/c/banks": Rights(_HASHERS),
     "POST /hma/c/banks": Rights(_HASHERS, 404, {"name": "NO_SUCH"}),
     # Banks have members' names, of which keys without feed, audit or review are told their own only.

@@ -109,8 +109,8 @@ class Service:
         held = self.app.extensions["hashdb"]
         assert isinstance(held, AppState)
         held.later.close()
-        for name in {"pool", "videos"} & vars(held).keys():
-            getattr(held, name).close()
+        for name in {"pool", "videos"} & vars(held.hashers).keys():
+            getattr(held.hashers, name).close()
         self.db.close()
 
     def caller(self, *scopes: Scope, name: str | None = None, a_day: int | None = None) -> Caller:

@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from hashdb.service.matching import matches
-from hashdb.web import access_log
+from hashdb.wsgi import log_lines
 from tests.web.callers import Service, item, pdq
 
 
@@ -19,7 +19,7 @@ def test_the_log_of_every_way_has_the_id_of_the_answer(service: Service, monkeyp
     monkeypatch.setattr("sys.stderr", written)
     logger = logging.getLogger("hashdb")
     before = logger.handlers[:], logger.level, logger.propagate
-    access_log.write_json_lines()
+    log_lines.write_json_lines()
     try:
         answers = [
             platform.post("/v1/matches", {"queries": [{"signals": [pdq(1)]}]}),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from werkzeug.formparser import FormDataParser
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.web.context import _CutAtBoundaries, _FormParser
+from hashdb.wsgi.forms import _CutAtBoundaries, _FormParser
 from tests.web.callers import CHUNKED, Caller, Service, body, faults, item, pdq, problem, service_at
 
 URL = "/v1/contributions"

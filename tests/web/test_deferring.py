@@ -123,7 +123,7 @@ def busy(service: Service) -> Iterator[None]:
     with TemporaryFile() as file, ThreadPoolExecutor(1) as thread:
         file.write(film())
         file.seek(0)
-        hash_it = partial(state.videos.hash, interval=1.0, advance=advance)
+        hash_it = partial(state.hashers.videos.hash, interval=1.0, advance=advance)
         hashing = thread.submit(hash_it, file, (Algorithm.PDQ,), Mode.PLAIN, "key:0")
         assert begun.wait(60)
         try:
@@ -173,7 +173,7 @@ def test_a_key_has_few_requests_of_videos_at_once_and_nothing_is_left_of_those_r
 
 
 def test_pictures_of_a_job_wait_while_the_queue_of_pictures_is_full(service: Service, caller: Caller) -> None:
-    pool = service.app.extensions["hashdb"].pool
+    pool = service.app.extensions["hashdb"].hashers.pool
     body(caller.post("/v1/signals", **form(photo())))
     with ThreadPoolExecutor(1) as thread:
         before = thread.submit(pool.hash, [photo()] * 200, service.db.rules.algorithms, key="key:0")

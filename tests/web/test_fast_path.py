@@ -13,8 +13,8 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
 from hashdb.service.accounts import members
 from hashdb.service.matching import matches
-from hashdb.web import access_log
 from hashdb.web.fast_path import CONTRIBUTIONS, ROUTE
+from hashdb.wsgi import log_lines
 from tests.web.callers import Caller, Service, item, pdq, problem
 
 JSON = "application/json"
@@ -131,7 +131,7 @@ def test_it_is_logged_as_the_application_does(platform: Caller, monkeypatch: pyt
     monkeypatch.setattr("sys.stderr", written)
     logger = logging.getLogger("hashdb")
     before = logger.handlers[:], logger.level, logger.propagate
-    access_log.write_json_lines()
+    log_lines.write_json_lines()
     try:
         both(platform, json.dumps({"queries": [{"signals": [pdq()]}]}).encode())
         both(platform, b"{")

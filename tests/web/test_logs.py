@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hashdb.web import access_log
+from hashdb.wsgi import log_lines
 from tests.web.callers import Caller, item, pdq
 from tests.web.pictures import form, photo
 
@@ -22,7 +22,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
     before = LOGGER.handlers[:], LOGGER.level, LOGGER.propagate
-    access_log.write_json_lines()
+    log_lines.write_json_lines()
     yield written
     LOGGER.handlers[:], LOGGER.level, LOGGER.propagate = before
 

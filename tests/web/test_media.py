@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.web import media
+from hashdb.wsgi import media
 from tests.films import film
 from tests.hashing.samples import encoded
 from tests.web.callers import CHUNKED, Caller, Service, body, faults, problem, service_at

@@ -18,10 +18,12 @@ from hashdb.domain.matching.matches import Query
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.service.schedule import TABLE
+from hashdb.service.sharing import following, upstreams
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
 from hashdb.web.metrics import Metrics
 from tests.builders import draft
+from tests.service.pages import connect_to_page, followed
 from tests.serving import serving
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 
@@ -170,3 +172,14 @@ def test_within_how_long_a_share_of_the_answers_came_is_told(service: Service, t
     assert found.within(0.5) == 0.001
     assert found.within(0.99) == 0.025
     assert found.within(0.995) == found.within(1) == 30, "past the last bound it is that"
+
+
+def test_how_far_followed_lists_are_read_is_a_metric_until_they_are_paused(service: Service, admin: Caller) -> None:
+    name = "hashdb_upstream_caught_up_timestamp_seconds", (("upstream", "1"),)
+    upstream = followed(service.db)
+    assert samples(admin.get("/metrics").text)[name] == 0
+    service.clock.go(seconds=1)
+    following.look(service.db, connect_to_page)
+    assert samples(admin.get("/metrics").text)[name] == service.clock().timestamp()
+    upstreams.pause(service.db, COMMAND_LINE, upstream.id)
+    assert name not in samples(admin.get("/metrics").text)

@@ -71,6 +71,22 @@ def test_the_document_is_valid_openapi_3_1(document: Any) -> None:
     assert document["info"]["license"]["identifier"] == "Apache-2.0"
 
 
+def test_generators_make_usable_code_of_the_schemas(document: Any) -> None:
+    """Tried with openapi-typescript, openapi-ts, openapi-python-client and datamodel-code-generator."""
+    schemas = document["components"]["schemas"]
+    assert all(re.fullmatch(r"[A-Z][A-Za-z]+", name) for name in schemas)
+    query = schemas["QueryIn"]["properties"]
+    assert query["order"]["description"].endswith('Default: `"distance"`.')
+    assert query["signatures"]["additionalProperties"]["type"] == "array"
+    assert query["signatures"]["propertyNames"] == {"pattern": "^[a-z0-9-]{1,32}$"}
+    fields = [field for schema in schemas.values() for field in schema.get("properties", {}).values()]
+    # A default would make the field one that a request must have; a title would name a type.
+    assert len(fields) > 300
+    assert not [field for field in fields if field.keys() & {"default", "title", "patternProperties"}]
+    names = [operation["operationId"] for _, _, operation in _operations(document)]
+    assert len(names) == len(set(names))
+
+
 def test_every_address_of_the_service_is_documented(service: Service, document: Any) -> None:
     documented = {(path, method) for path, method, _ in _operations(document)}
     served = {

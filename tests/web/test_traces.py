@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
-from hashdb.errors import BadSetting
+from hashdb.errors import ExtraMissing
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.settings import Settings
@@ -90,7 +90,7 @@ def test_every_answer_is_a_span_without_anything_that_was_asked(
 
 def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
-    with pytest.raises(BadSetting, match="pip install opentelemetry-sdk"):
+    with pytest.raises(ExtraMissing, match=r"HASHDB_OTLP_ENDPOINT needs the extra \[otel\]"):
         Traces("http://127.0.0.1:9")
 
 

@@ -30,6 +30,7 @@ from hashdb.domain.contributions import (
 )
 from hashdb.domain.matching.matches import Answer, Evidence, FrameMatch, Match, Order, Query, Result
 from hashdb.domain.matching.segments import Covered, Segment
+from hashdb.domain.origins import Origin
 from hashdb.domain.review.cases import Case, Cause, Decision, Opinion, OpinionDraft, Stance
 from hashdb.domain.sharing.feed import Change, Changes, Gone
 from hashdb.domain.signals import DIGESTS, Algorithm, Signal
@@ -116,9 +117,12 @@ amendments = st.builds(
     expires_at=st.just(UNSET) | st.none() | _future,
 )
 
+_logs = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40)
+_origins = st.none() | st.builds(Origin, _logs, st.integers(0, 2**53 - 1), st.integers(0, 2**53 - 1))
 _whole = st.builds(
     Contribution,
     id=ids,
+    origin=_origins,
     member=ids,
     member_name=names,
     status=st.sampled_from(Status),
@@ -209,6 +213,7 @@ _matches = st.builds(
     frames=st.lists(_found, max_size=2).map(tuple),
     score=st.none() | st.sampled_from([0.0, 6.5, 20.0]),
     evidence=st.none() | st.builds(Evidence, _views, st.none() | _halves, st.none() | _halves),
+    origin=_origins,
 )
 _results = st.builds(
     Result,

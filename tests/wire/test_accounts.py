@@ -1,4 +1,4 @@
-"""Members, keys and users on the wire."""
+"""Members and keys on the wire."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 
 from hashdb.domain.accounts.members import IssuedKey, Key, KeyDraft, Member, MemberChange, MemberDraft, MemberLimits
-from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.errors import InvalidInput
 from hashdb.wire import read
 from hashdb.wire.accounts import (
@@ -18,11 +17,7 @@ from hashdb.wire.accounts import (
     MemberChangeIn,
     MemberIn,
     MemberOut,
-    UserChangeIn,
-    UserIn,
-    UserOut,
 )
-from tests.builders import NOON
 from tests.wire.strategies import key_drafts, keys, member_changes, member_drafts, members
 
 
@@ -95,23 +90,3 @@ def test_a_limit_that_is_not_sent_stays_and_null_lifts_it() -> None:
 def test_a_key_needs_scopes_that_there_are(text: str) -> None:
     with pytest.raises(InvalidInput):
         read(KeyIn, text)
-
-
-USER = User(7, "ada", Role.ADMIN, UserStatus.ACTIVE, True, True, False, NOON)
-
-
-def test_a_draft_comes_back() -> None:
-    draft = UserDraft("ada", Role.AUDITOR)
-    assert read(UserIn, UserIn.from_domain(draft).model_dump_json()).to_domain() == draft
-
-
-def test_a_change_names_what_is_to_change() -> None:
-    assert read(UserChangeIn, '{"role": "reviewer"}').to_domain() == UserChange(role=Role.REVIEWER)
-    with pytest.raises(InvalidInput):
-        read(UserChangeIn, '{"role": null}')
-
-
-def test_a_password_is_written_only_where_one_was_made() -> None:
-    assert "password" not in json.loads(UserOut.from_domain(USER).json_text())
-    assert json.loads(UserOut.from_added(AddedUser(USER, "made")).json_text())["password"] == "made"
-    assert "password" not in json.loads(UserOut.from_added(AddedUser(USER, None)).json_text())

@@ -27,17 +27,17 @@ from hashdb.cli.matching.pictures import (
     send_in_batches,
     state_option,
 )
-from hashdb.cli.options import TEXT, Instant
+from hashdb.cli.options import TEXT, Id, Instant
 from hashdb.cli.output import as_json, escape_controls, print_json_array, print_result, progress_bar
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Draft, Media, Recorded
+from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Profile
 from hashdb.domain.signatures import WHOLE
 from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Mode
-from hashdb.settings import Settings
-from hashdb.wire import LARGEST_ID
+from hashdb.member_settings import MemberSettings
 from hashdb.wire.contributions import ContributionOut
 
 _POSITION = re.compile(r"contributions\[(\d+)\]")
@@ -76,7 +76,8 @@ _MEDIA = {
 @click.option(
     "--entity",
     type=TEXT,
-    help="Entity behind it: a list and a slug, like `UN:example`. Lists: UN, EU, UK, US-FTO, CA, AU, NZ.",
+    help="Entity behind it: a list and a slug, like `UN:example`. Lists: UN, EU, UK, US-FTO, CA, AU, NZ"
+    " (`hashdb codes entity_list`).",
 )
 @click.option("--incident", type=TEXT, help="Label of an incident, like `CIP:example-2026`.")
 @click.option(
@@ -116,7 +117,7 @@ def contribute_command(
     PATHS are files or folders. The command hashes them on this machine, and sends only the hashes.
     Safe to repeat: the service returns the existing contribution for a file that you contributed before.
     """
-    settings = Settings.read()
+    settings = MemberSettings.read()
     done = StateFile(state)
     files, already_done = done.split(find_pictures(paths))
     template = Draft(
@@ -131,6 +132,7 @@ def contribute_command(
     failed = []
     with done, Client.from_environment() as client, bar, print_json_array(as_json) as add, ExitStack() as stack:
         me = client.me()
+        _require_codes(template, me.rules().vocabulary)
         done.report(already_done, add if as_json else None)
         hashing = hash_all(files, tuple(me.algorithms), settings, mode, jobs, seeds=me.seeds, fast=fast)
         hashed = stack.enter_context(closing(hashing))
@@ -148,6 +150,22 @@ def contribute_command(
             elif recorded is not None:
                 _print_recorded(outcome.path, recorded)
     return print_failures(failed)
+
+
+def _require_codes(template: Draft, vocabulary: Vocabulary) -> None:
+    """Raise a usage error for a code that the service will not take, before anything is hashed."""
+    codes = {
+        ("--label", "behaviour"): template.labels,
+        ("--context", "context"): template.context,
+        ("--basis", "basis"): (template.basis,),
+        ("--tco-ground", "tco_ground"): (template.tco_ground,),
+    }
+    for (option, kind), given in codes.items():
+        for code in given:
+            if code is not None and (fault := vocabulary.fault(kind, code)):
+                raise click.BadParameter(fault, param_hint=repr(option))
+    if template.entity is not None and (fault := vocabulary.entity_fault(template.entity)):
+        raise click.BadParameter(fault, param_hint="'--entity'")
 
 
 def _send(client: Client, template: Draft, batch: list[Outcome], *, signed: bool) -> list[Recorded | None]:
@@ -206,7 +224,7 @@ def _to_json(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
 
 
 @click.command("withdraw", cls=Command, examples=("hashdb withdraw 17 --reason removal_reversed",))
-@click.argument("contribution", type=click.IntRange(1, LARGEST_ID))
+@click.argument("contribution", type=Id("contribution"))
 @click.option("--reason", type=Code(REASONS), required=True, help="Why you withdraw it.")
 @as_json
 def withdraw_command(contribution: int, reason: str, as_json: bool) -> None:
@@ -224,7 +242,7 @@ def withdraw_command(contribution: int, reason: str, as_json: bool) -> None:
 
 
 @click.command("erase", cls=Command, examples=("hashdb erase 17", "hashdb erase 17 --now"))
-@click.argument("contribution", type=click.IntRange(1, LARGEST_ID))
+@click.argument("contribution", type=Id("contribution"))
 @click.option(
     "--now",
     is_flag=True,
@@ -238,6 +256,7 @@ def erase_command(contribution: int, now: bool, as_json: bool) -> None:
     log. Run this command on the service's machine.
     """
     from hashdb.service.contributions import contributions
+    from hashdb.settings import Settings
 
     with open_home(Settings.read()) as db:
         contributions.erase(db, COMMAND_LINE, contribution, at_once=now)

@@ -21,11 +21,11 @@ from hashdb.cli.matching.pictures import (
     check_quality,
     find_pictures,
     hash_all,
-    is_video_file,
     jobs_option,
     print_failures,
     send_in_batches,
     state_option,
+    without_videos,
 )
 from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar
 from hashdb.client import Client
@@ -37,7 +37,7 @@ from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM, WHOLE
 from hashdb.errors import Fault, InvalidInput
 from hashdb.hashing import Hashed, Mode
-from hashdb.settings import Settings
+from hashdb.member_settings import MemberSettings
 
 _LONG = 256
 """The bits of the hashes by which contributions are found: shorter ones coincide."""
@@ -82,8 +82,8 @@ def rehash_command(
     picture: the command finds your active contributions by the hashes of the whole picture, and adds the hashes that
     they do not have. They keep their ids and all else. Safe to repeat. Videos are left out.
     """
-    settings = Settings.read()
-    found = _without_videos(find_pictures(paths))
+    settings = MemberSettings.read()
+    found = without_videos(find_pictures(paths), "nothing can be added to a video")
     failed: list[Outcome] = []
     counts = Counter[str]()
     with Client.from_environment() as client, ExitStack() as stack:
@@ -119,20 +119,12 @@ def rehash_command(
     return print_failures(failed)
 
 
-def _without_videos(files: dict[Path, str | None]) -> dict[Path, str | None]:
-    """The files without the videos, each of which is named on standard error."""
-    pictures = {path: error for path, error in files.items() if error is not None or not is_video_file(path)}
-    for path in sorted(files.keys() - pictures.keys()):
-        click.echo(f"hashdb: {escape_controls(path)}: left out: nothing can be added to a video", err=True)
-    return pictures
-
-
 @dataclass(frozen=True)
 class _Run:
     """The service, and how pictures are hashed: by the profile of each contribution, unless there is one for all."""
 
     client: Client
-    settings: Settings
+    settings: MemberSettings
     algorithms: tuple[Algorithm, ...]
     seeds: tuple[Seed, ...]
     profile: Profile | None

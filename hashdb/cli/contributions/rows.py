@@ -5,210 +5,220 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from pathlib import Path
-from typing import NamedTuple
+from itertools import chain
 
-from hashdb.domain.contributions import Draft, Media
-from hashdb.domain.signals import DIGESTS, Algorithm
+from hashdb.cli.contributions.columns import HASHES, Columns
+from hashdb.cli.contributions.values import Row, Values
 from hashdb.errors import Fault
 from hashdb.wire.cells import unguarded
-from hashdb.wire.sharing.vpdq import NAMES as VPDQ_NAMES
-from hashdb.wire.sharing.vpdq import read_vpdq
 
-FIELDS = tuple(field.name for field in fields(Draft))
-"""The columns, in the order in which `hashdb export` writes them."""
-LISTS = frozenset({"signals", "signatures", "labels", "context"})
-_NUMBERS = frozenset({"quality", "severity"})
-_JSON_CELLS = frozenset({"frames", "duration"})
 _CELL = 64 * 1024 * 1024
 """The most characters of a cell: a long video has a million."""
-_ALGORITHM_COLUMNS = ("algorithm", "signal_type", "hash_type", "type")
-_VALUE_COLUMNS = ("hash", "signal_value", "hash_digest", "value", "indicator")
-_ALIASES = {"hash_pdq": "pdq", "imagepdq": "pdq"} | {
-    name: str(digest)
-    for digest in DIGESTS
-    for name in (f"{digest}", f"hash_{digest}", f"video_{digest}", f"video{digest}", f"hash_video_{digest}")
-}
-"""The names of algorithms at HMA, StopNCII and ThreatExchange."""
-_HASH_COLUMNS = VPDQ_NAMES | {name for name, algorithm in _ALIASES.items() if algorithm != "pdq"}
-"""Columns that each hold one hash of a video or of a file."""
-_OWN_COLUMNS = frozenset({*FIELDS, *_HASH_COLUMNS})
-_KNOWN_COLUMNS = frozenset({*_OWN_COLUMNS, *_ALGORITHM_COLUMNS, *_VALUE_COLUMNS})
-_NOT_UTF8 = Fault("", "is not UTF-8")
+_NOT_TEXT = Fault("", "is not UTF-8: save the file as UTF-8, or pass --encoding")
 _IS_ARRAY = Fault("", "begins an array: JSON Lines need one object per line; convert the file with `jq -c '.[]'`")
+_NO_HASHES = Fault(
+    "", "no column has hashes: the first line must name `signals`, `algorithm` and `hash`, or an algorithm"
+)
+_HASH_FIRST = Fault(
+    "",
+    "has a hash where columns are named: add a line that names them, or pass --format text for lines of hashes alone",
+)
+_NO_LABELS = Fault("labels", "no column has labels: pass --map THEIRS=labels, or --label for rows without labels")
+_NO_LABEL = Fault("labels", "a list in this format has no labels: pass --label")
+_NO_FRAMES = Fault("vpdq", "has no frames")
 _SEPARATOR = re.compile(r"[\s,;:|]+")
+_DELIMITERS = ",;\t|"
+_SEP = re.compile(r"sep=([,;\t|])", re.ASCII | re.IGNORECASE)
+_HASHED = frozenset({"signals", "hash", "frames", *HASHES})
+"""What a list must have one of."""
+_LONG_HEX = re.compile(r"(?:0[xX])?[0-9a-fA-F]{16,}", re.ASCII)
 
 
 class Format(StrEnum):
     """The format of a list."""
 
     CSV = "csv"
+    TSV = "tsv"
     JSONL = "jsonl"
     TEXT = "text"
     VPDQ = "vpdq"
 
     @classmethod
-    def of(cls, path: Path) -> Format:
-        """The format by the suffix of a file's name; TEXT if the suffix is unknown."""
-        endings = {".csv": cls.CSV, ".jsonl": cls.JSONL, ".ndjson": cls.JSONL, ".json": cls.JSONL}
-        return endings.get(path.suffix.lower(), cls.TEXT)
+    def of(cls, suffix: str, beginning: str) -> Format:
+        """The format by the suffix of a file's name, like `.csv`; if it tells none, by the first lines of the file."""
+        endings = {".csv": cls.CSV, ".tsv": cls.TSV, ".tab": cls.TSV}
+        endings |= dict.fromkeys((".jsonl", ".ndjson", ".json"), cls.JSONL)
+        if found := endings.get(suffix.lower()):
+            return found
+        first = next(filter(None, map(str.strip, beginning.splitlines())), "")
+        if first.startswith("{"):
+            return cls.JSONL
+        names = next(csv.reader([first], delimiter=_delimiter(first)), [])
+        return cls.CSV if _is_heading(names) else cls.TEXT
 
 
-class Row(NamedTuple):
-    """A row, numbered by its first line: its fields, or its fault."""
-
-    line: int
-    fields: Mapping[str, object]
-    fault: Fault | None = None
-
-
-def read_rows(lines: Iterable[str], form: Format, algorithm: Algorithm | None) -> Iterator[Row]:
-    """The rows of a file, one at a time. `algorithm` applies to lines with a hash alone."""
-    if form is Format.CSV:
-        return _read_csv(lines)
+def read_rows(
+    lines: Iterable[str],
+    form: Format,
+    values: Values | None = None,
+    columns: Columns | None = None,
+    *,
+    is_labelled: bool = True,
+) -> Iterator[Row]:
+    """The rows of a file, one at a time. `is_labelled`: rows without labels get some."""
+    values, columns = values or Values(), columns or Columns()
+    if form is Format.JSONL:
+        return _read_json_lines(_without_bom(lines), values, columns)
+    if form in (Format.CSV, Format.TSV):
+        return _read_csv(_without_bom(lines), "\t" if form is Format.TSV else None, values, columns, is_labelled)
+    if not is_labelled:
+        return iter([Row(1, {}, (_NO_LABEL,), whole=True)])
     if form is Format.VPDQ:
-        return iter([_row_from_fields(1, {"vpdq": "".join(_without_bom(lines))})])
-    return _read_json_lines(lines) if form is Format.JSONL else _read_text(lines, algorithm)
+        text = "".join(_without_bom(lines))
+        return iter([values.row(1, [("vpdq", text)]) if text.strip() else Row(1, {}, (_NO_FRAMES,))])
+    return _read_text(_without_bom(lines), values)
 
 
-def _read_csv(lines: Iterable[str]) -> Iterator[Row]:
+def _read_csv(
+    lines: Iterator[str], delimiter: str | None, values: Values, columns: Columns, is_labelled: bool
+) -> Iterator[Row]:
     csv.field_size_limit(_CELL)
-    reader = csv.reader(_without_bom(lines), strict=True)
-    line, names = 1, list[str]()
+    before, first, told = _first_line(lines)
+    reader = csv.reader(chain([first], lines), delimiter=delimiter or told or _delimiter(first), strict=True)
+    line, names, targets = before + 1, list[str](), tuple[str | None, ...]()
     while True:
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Row(line, {}, Fault("", f"is not CSV: {error}"))
-            line = reader.line_num + 1
-            continue
-        if not names:
-            names = [cell.strip().lower() for cell in cells]
-            if fault := _heading_fault(names):
-                yield Row(line, {}, fault)
+            yield Row(line, {}, (Fault("", f"is not CSV: {error}"),), whole=not names)
+            if not names:
                 return
-        elif not all(map(_is_utf8, cells)):
-            yield Row(line, {}, _NOT_UTF8)
-        elif cells:
-            yield _row_from_cells(line, names, cells)
-        line = reader.line_num + 1
+            cells = []
+        if not any(cells):
+            pass
+        elif not all(map(_is_text, cells)):
+            yield Row(line, {}, (_NOT_TEXT,), whole=not names)
+            if not names:
+                return
+        elif names:
+            yield _row_from_cells(line, names, targets, cells, values, columns)
+        else:
+            names = [cell.strip() for cell in cells]
+            targets, is_readable, faults = _read_heading(names, columns, is_labelled)
+            yield from (Row(line, {}, (fault,), whole=True) for fault in faults)
+            if not is_readable:
+                return
+        line = before + reader.line_num + 1
 
 
-def _heading_fault(names: Sequence[str]) -> Fault | None:
-    """Why these column names are invalid, or None. A list of another system may have unknown columns."""
-    repeated = [name for name in names if name in _KNOWN_COLUMNS and names.count(name) > 1]
-    if repeated:
-        return Fault(repeated[0], "names more than one column")
-    if "signals" not in names and set(names) & set(_ALGORITHM_COLUMNS) and set(names) & set(_VALUE_COLUMNS):
-        return None
-    if {"signals", "frames", *_HASH_COLUMNS}.isdisjoint(names):
-        return Fault("", "the first line must name the columns, with `signals`, or with `algorithm` and `hash`")
-    unknown = [name for name in names if name not in _OWN_COLUMNS]
-    return Fault(unknown[0] or "a column", "is not a field of a contribution") if unknown else None
+def _first_line(lines: Iterator[str]) -> tuple[int, str, str | None]:
+    """How many lines are before the first one of the table, that line, and the delimiter that Excel told before it."""
+    told, before = None, 0
+    for before, text in enumerate(lines):
+        if sep := _SEP.fullmatch(text.rstrip("\r\n")):
+            told = sep[1]
+        elif text.strip():
+            return before, text, told
+    return before, "", told
 
 
-def _row_from_cells(line: int, names: Sequence[str], cells: Sequence[str]) -> Row:
-    if len(cells) != len(names):
-        return Row(line, {}, Fault("", f"has {len(cells)} cells, but the first line names {len(names)} columns"))
-    fields: dict[str, object] = {}
-    for name, cell in zip(names, map(unguarded, cells), strict=True):
-        # The member's own id is stored exactly as it was sent.
-        text = cell if name == "reference" else cell.strip()
-        if text and name in LISTS:
-            fields[name] = text.split()
-        elif text and name in _JSON_CELLS:
-            try:
-                fields[name] = json.loads(text)
-            except (ValueError, RecursionError):
-                return Row(line, {}, Fault(name, "is not JSON"))
-        elif text:
-            fields[name] = int(text) if name in _NUMBERS and text.isdecimal() and len(text) < 10 else text
-    return _row_from_fields(line, fields)
+def _read_heading(
+    names: Sequence[str], columns: Columns, is_labelled: bool
+) -> tuple[tuple[str | None, ...], bool, list[Fault]]:
+    """What the columns hold, whether their rows can be read, and every fault of the list."""
+    targets, unused, conflicts = columns.plan(names)
+    is_hashed = not _HASHED.isdisjoint(targets)
+    if any(map(_LONG_HEX.search, names)):
+        return targets, False, [_HASH_FIRST]
+    faults = [*conflicts, *columns.missing()]
+    if not is_hashed:
+        faults.append(_NO_HASHES)
+    if unused:
+        faults.append(columns.unused_fault(unused, "column"))
+    if "labels" not in targets and not is_labelled:
+        faults.append(_NO_LABELS)
+    return targets, is_hashed and not conflicts and _NO_LABELS not in faults, faults
 
 
-def _read_json_lines(lines: Iterable[str]) -> Iterator[Row]:
+def _row_from_cells(
+    line: int,
+    names: Sequence[str],
+    targets: Sequence[str | None],
+    cells: Sequence[str],
+    values: Values,
+    columns: Columns,
+) -> Row:
+    if len(cells) != len(names) and (len(cells) < len(names) or any(cells[len(names) :])):
+        return Row(line, {}, (Fault("", f"has {len(cells)} cells, but the first line names {len(names)} columns"),))
+    if "" in names and not columns.ignore_rest:
+        unnamed = [place for place, name in enumerate(names, 1) if not name and cells[place - 1]]
+        if unnamed:
+            reason = f"column {unnamed[0]} has a value, but no name: name it, or pass --ignore-columns"
+            return Row(line, {}, (Fault("", reason),))
+    # Rows may have empty cells after those that are named.
+    return values.row(
+        line, [(held, unguarded(cell)) for held, cell in zip(targets, cells, strict=False) if held and cell]
+    )
+
+
+def _read_json_lines(lines: Iterable[str], values: Values, columns: Columns) -> Iterator[Row]:
     started = False
-    for line, text in enumerate(_without_bom(lines), 1):
+    for line, text in enumerate(lines, 1):
         if not text.strip():
             continue
         if not started and text.lstrip().startswith("["):
-            yield Row(line, {}, _IS_ARRAY)
+            yield Row(line, {}, (_IS_ARRAY,), whole=True)
             return
         started = True
-        if not _is_utf8(text):
-            yield Row(line, {}, _NOT_UTF8)
+        if not _is_text(text):
+            yield Row(line, {}, (_NOT_TEXT,))
             continue
         try:
-            fields = json.loads(text)
+            found = json.loads(text)
         except (ValueError, RecursionError):
-            yield Row(line, {}, Fault("", "is not JSON in UTF-8"))
+            yield Row(line, {}, (Fault("", "is not JSON in UTF-8"),))
             continue
-        if isinstance(fields, dict):
-            yield _row_from_fields(line, {name: value for name, value in fields.items() if value is not None})
-        else:
-            yield Row(line, {}, Fault("", "must be an object"))
+        if not isinstance(found, dict):
+            yield Row(line, {}, (Fault("", "must be an object"),))
+            continue
+        targets, unused, faults = columns.plan(list(found))
+        if unused:
+            yield Row(line, {}, (columns.unused_fault(unused, "key"),), whole=True)
+        pairs = zip(targets, found.values(), strict=True)
+        yield Row(line, {}, faults) if faults else values.row(line, [(name, value) for name, value in pairs if name])
+    yield from (Row(1, {}, (fault,), whole=True) for fault in columns.missing())
 
 
-def _read_text(lines: Iterable[str], algorithm: Algorithm | None) -> Iterator[Row]:
-    for line, text in enumerate(_without_bom(lines), 1):
+def _read_text(lines: Iterable[str], values: Values) -> Iterator[Row]:
+    for line, text in enumerate(lines, 1):
         words = _SEPARATOR.split(text.strip())
         if not words[0] or words[0].startswith("#"):
             continue
-        if not _is_utf8(text):
-            yield Row(line, {}, _NOT_UTF8)
-        elif len(words) == 1 and algorithm is not None:
-            yield Row(line, {"signals": [_signal(algorithm, words[0])]})
-        elif len(words) == 2 or (len(words) == 3 and words[2].isdecimal()):
-            quality = {"quality": int(words[2][:9])} if len(words) == 3 else {}
-            yield _row_from_fields(line, {"algorithm": words[0], "hash": words[1], **quality})
+        if not _is_text(text):
+            yield Row(line, {}, (_NOT_TEXT,))
+        elif len(words) == 1 and values.algorithm is not None:
+            yield values.row(line, [("hash", words[0])])
+        elif not _LONG_HEX.fullmatch(words[0]) and (len(words) == 2 or (len(words) == 3 and words[2].isdecimal())):
+            yield values.row(line, list(zip(("algorithm", "hash", "quality"), words, strict=False)))
         else:
-            yield Row(
-                line, {}, Fault("", "must be an algorithm and a hash (for lines with a hash alone, give --algorithm)")
-            )
+            reason = "must be an algorithm and a hash (for lines with a hash alone, give --algorithm)"
+            yield Row(line, {}, (Fault("", reason),))
 
 
-def _row_from_fields(line: int, fields: Mapping[str, object]) -> Row:
-    """The row with these fields. Of another system's list, with one hash a row, only known fields are kept."""
-    algorithm, value = _first_present(fields, _ALGORITHM_COLUMNS), _first_present(fields, _VALUE_COLUMNS)
-    if "signals" not in fields and algorithm is not None and value is not None:
-        known = {name: field for name, field in fields.items() if name in FIELDS}
-        own = algorithm if algorithm.lower() in _HASH_COLUMNS else "signals"
-        fields = {**known, own: [_signal(algorithm, value)] if own == "signals" else value}
-    hashes = {name.lower(): fields[name] for name in fields if name.lower() in _HASH_COLUMNS}
-    if not hashes and "frames" not in fields:
-        return Row(line, fields)
-    try:
-        others = {name: field for name, field in fields.items() if name.lower() not in hashes}
-        return Row(line, _with_video(hashes, others))
-    except ValueError as error:
-        return Row(line, {}, Fault("vpdq", str(error)))
+def _is_heading(names: Sequence[str]) -> bool:
+    """Whether these cells name columns: one has hashes, and none is one."""
+    targets = Columns().plan(names).targets
+    return not _HASHED.isdisjoint(targets) and not any(map(_LONG_HEX.search, names))
 
 
-def _with_video(hashes: Mapping[str, object], others: Mapping[str, object]) -> Mapping[str, object]:
-    """The other fields, with vPDQ as frames and with digests as signals. Raises ValueError."""
-    vpdq = next((value for name, value in hashes.items() if name in VPDQ_NAMES), None)
-    fields = {**({} if vpdq is None else read_vpdq(vpdq)), **others}
-    signals = fields.get("signals", [])
-    if isinstance(signals, list):
-        digests = [_signal(name, str(value)) for name, value in hashes.items() if name not in VPDQ_NAMES]
-        fields["signals"] = [*signals, *dict.fromkeys(digests)]
-    if "frames" in fields or any("video" in name for name in hashes):
-        fields.setdefault("media", str(Media.VIDEO))
-    return fields
-
-
-def _first_present(fields: Mapping[str, object], names: Iterable[str]) -> str | None:
-    return next((str(fields[name]) for name in names if name in fields), None)
-
-
-def _signal(algorithm: str, value: str) -> str:
-    name = algorithm.lower()
-    return f"{_ALIASES.get(name, name)}:{value.lower()}"
+def _delimiter(first: str) -> str:
+    """The most frequent delimiter of a first line, outside of quotes."""
+    bare = re.sub(r'"[^"]*"', "", first)
+    return max(_DELIMITERS, key=bare.count)
 
 
 def _without_bom(lines: Iterable[str]) -> Iterator[str]:
@@ -216,6 +226,6 @@ def _without_bom(lines: Iterable[str]) -> Iterator[str]:
     return (line if number else line.removeprefix("\ufeff") for number, line in enumerate(lines))
 
 
-def _is_utf8(text: str) -> bool:
-    """Whether the text was valid UTF-8. An invalid byte was read as a lone surrogate (PEP 383)."""
+def _is_text(text: str) -> bool:
+    """Whether the text was valid. An invalid byte was read as a lone surrogate (PEP 383)."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

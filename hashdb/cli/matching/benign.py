@@ -8,7 +8,7 @@ import click
 
 from hashdb.cli.help import PROFILES, Choice, Group
 from hashdb.cli.home import list_all, open_home
-from hashdb.cli.options import TEXT, Radius
+from hashdb.cli.options import TEXT, Id, Radius
 from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching.benign import BenignDraft
@@ -17,7 +17,7 @@ from hashdb.domain.signals import Algorithm, Profile
 from hashdb.hashing import Limits, Mode, hash_file
 from hashdb.service.matching import benign
 from hashdb.settings import Settings
-from hashdb.wire import LARGEST_ID, read
+from hashdb.wire import read
 from hashdb.wire.matching import BenignIn, BenignOut, BenignsOut
 
 
@@ -95,7 +95,7 @@ def browse(as_json: bool) -> None:
 
 
 @benign_command.command("delete", examples=("hashdb benign delete 3",))
-@click.argument("entry", type=click.IntRange(1, LARGEST_ID))
+@click.argument("entry", type=Id("entry"))
 @as_json
 def delete(entry: int, as_json: bool) -> None:
     """Delete an entry. Contributions that only this entry hid match again."""

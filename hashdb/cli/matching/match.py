@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,7 @@ from hashdb.cli.matching.pictures import (
     hash_all,
     jobs_option,
     print_failures,
+    remember_pictures,
     send_in_batches,
     state_option,
 )
@@ -33,7 +35,10 @@ from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import QUERY_INTERVAL
-from hashdb.settings import Settings
+from hashdb.member_settings import MemberSettings
+
+if TYPE_CHECKING:
+    from hashdb.local import LocalIndex
 
 
 @click.command(
@@ -43,6 +48,7 @@ from hashdb.settings import Settings
         "hashdb match upload.jpg clip.mp4",
         "hashdb match --transforms --state done.jsonl --json uploads/ > matches.json",
         "hashdb match --local --radius pdq=20 upload.jpg",
+        "hashdb match --remember --transforms uploads/",
     ),
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -58,6 +64,11 @@ from hashdb.settings import Settings
     is_flag=True,
     help="Also match each picture mirrored, rotated, straightened, inverted, unframed, and its panels.",
 )
+@click.option(
+    "--remember",
+    is_flag=True,
+    help="Also remember the pictures under their paths, to be told if they are listed later.",
+)
 @click.option("--local", is_flag=True, help="Match in the local copy that `hashdb sync` keeps, without the service.")
 @state_option
 @jobs_option
@@ -67,6 +78,7 @@ def match_command(
     paths: tuple[Path, ...],
     radii: tuple[tuple[Algorithm, int], ...],
     transforms: bool,
+    remember: bool,
     local: bool,
     state: Path | None,
     jobs: int | None,
@@ -78,8 +90,8 @@ def match_command(
     PATHS are files or folders. The command hashes them on this machine, and sends only the hashes.
     It prints `review` with the contributions that match, or `no match`. A match is advice to review.
     """
-    settings = Settings.read()
-    done = StateFile(state, "match")
+    settings = MemberSettings.of_member()
+    done = StateFile(state, "match and remember" if remember else "match")
     files, already_done = done.split(find_pictures(paths))
     bar, advance = progress_bar("matching", len(files))
     failed = []
@@ -93,7 +105,10 @@ def match_command(
         outcomes = stack.enter_context(
             closing(hash_all(files, algorithms, settings, mode, jobs, seeds=seeds, interval=QUERY_INTERVAL, fast=fast))
         )
-        for outcome, result in send_in_batches(list(files), outcomes, partial(_match_batch, match, dict(radii))):
+        send = partial(_match_batch, match, dict(radii))
+        if remember:
+            send = partial(_remember_and_match, stack.enter_context(_open_index(settings)), send)
+        for outcome, result in send_in_batches(list(files), outcomes, send):
             advance()
             if as_json:
                 add(_to_json(outcome, result))
@@ -135,10 +150,8 @@ def for_version_0_1_0(query: Query) -> Query:
 
 
 @contextmanager
-def _open_copy(settings: Settings) -> Iterator[Matcher]:
-    from hashdb.local import LocalIndex
-
-    with LocalIndex(settings.home / "local") as index:
+def _open_copy(settings: MemberSettings) -> Iterator[Matcher]:
+    with _open_index(settings) as index:
         yield index.rules.algorithms, index.seeds, index.match
         click.echo(f"hashdb: the local copy is {format_age(index.age)} old (event {index.checkpoint})", err=True)
 
@@ -170,6 +183,23 @@ def _match_batch(
     ]
     results = iter(match(queries).results if queries else ())
     return [None if outcome.hashed is None else next(results) for outcome in batch]
+
+
+def _open_index(settings: MemberSettings) -> LocalIndex:
+    from hashdb.local import LocalIndex
+
+    return LocalIndex(settings.home / "local")
+
+
+def _remember_and_match(
+    index: LocalIndex, match: Callable[[Sequence[Outcome]], list[Result | None]], batch: list[Outcome]
+) -> list[Result | None]:
+    # In this order: a contribution that comes after the match is looked back for, and finds the upload.
+    remember_pictures(index.remembered.remember, batch, datetime.now(UTC))
+    for outcome in batch:
+        if outcome.frames:
+            click.echo(f"hashdb: {escape_controls(outcome.path)}: not remembered: only pictures are", err=True)
+    return match(batch)
 
 
 def _print_result(path: Path, result: Result) -> None:
@@ -277,7 +307,7 @@ def hash_command(
 
     PATHS are files or folders. The command prints one line for each file, and needs no service.
     """
-    settings = Settings.read()
+    settings = MemberSettings.read()
     if form == "vpdq":
         if as_json or names or fast or transforms or state is not None or len(files := find_pictures(paths)) != 1:
             raise click.UsageError("--format vpdq takes one video, and no other option but --jobs")
@@ -306,7 +336,7 @@ def hash_command(
     return print_failures(failed)
 
 
-def _print_vpdq(files: Mapping[Path, str | None], settings: Settings) -> int:
+def _print_vpdq(files: Mapping[Path, str | None], settings: MemberSettings) -> int:
     """Print the frames of the grid of one video, of every quality, as vPDQ does. Returns the exit status."""
     from hashdb.wire.sharing.vpdq import text_line
 

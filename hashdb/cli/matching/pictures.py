@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import partial
 from itertools import tee
 from pathlib import Path
@@ -17,18 +18,21 @@ from typing import NamedTuple, Self, TypeVar
 
 import click
 
-from hashdb.cli.output import escape_controls
+from hashdb.cli.output import describe, escape_controls
 from hashdb.domain.frames import MAX_SECONDS, Frame
+from hashdb.domain.matching.lookback import Upload
+from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, Mode, hash_file, open_regular, read_file
+from hashdb.hashing.algorithms import require_installed
 from hashdb.hashing.crew import hash_in_order
 from hashdb.hashing.videos import INTERVAL, HashedFrame, VideoLimits, digests, is_video, to_frames
 from hashdb.hashing.workers import Worker
 from hashdb.index.folder import opener, restrict_access
-from hashdb.settings import Settings
+from hashdb.member_settings import MemberSettings
 
 _EXTENSIONS = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 _VIDEO_EXTENSIONS = "3g2 3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
@@ -82,6 +86,14 @@ def find_pictures(paths: Sequence[Path]) -> dict[Path, str | None]:
     return files
 
 
+def without_videos(files: dict[Path, str | None], reason: str) -> dict[Path, str | None]:
+    """The files without the videos, each of which is named on standard error with the reason."""
+    pictures = {path: error for path, error in files.items() if error is not None or not is_video_file(path)}
+    for path in sorted(files.keys() - pictures.keys()):
+        click.echo(f"hashdb: {escape_controls(path)}: left out: {reason}", err=True)
+    return pictures
+
+
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1, 256),
@@ -98,7 +110,7 @@ fast_option = click.option(
 def hash_all(
     paths: Mapping[Path, str | None],
     algorithms: Sequence[Algorithm],
-    settings: Settings,
+    settings: MemberSettings,
     mode: Mode = Mode.PLAIN,
     jobs: int | None = None,
     *,
@@ -110,7 +122,9 @@ def hash_all(
 
     `jobs` pictures and as many videos are hashed at a time, by default one a core. With `fast`, only the key frames of
     videos are decoded. Close what is returned: that stops the processes, also in the middle of a video.
+    Raises ExtraMissing.
     """
+    require_installed(algorithms)
     threads = min(jobs or os.cpu_count() or 1, max(1, len(paths)))
     # A file's head is read only when its turn comes: it says whether the file is a picture or a video.
     order, some, others = tee(((item, item[1] is None and is_video_file(item[0])) for item in paths.items()), 3)
@@ -137,7 +151,7 @@ def is_video_file(path: Path) -> bool:
 def _hash_videos(
     items: Iterable[_Item],
     algorithms: Sequence[Algorithm],
-    settings: Settings,
+    settings: MemberSettings,
     mode: Mode,
     threads: int,
     *,
@@ -185,7 +199,7 @@ def _hash_videos(
 def _hash_pictures(
     items: Iterable[_Item],
     algorithms: Sequence[Algorithm],
-    settings: Settings,
+    settings: MemberSettings,
     mode: Mode,
     threads: int,
     in_processes: bool,
@@ -248,7 +262,7 @@ def send_in_batches(
             answers = send(batch)
         except HashDBError as error:
             left = (Outcome(path, None, None) for path in paths[taken:])
-            yield from ((outcome.failed(str(error)), None) for outcome in (*batch, *left))
+            yield from ((outcome.failed(describe(error)), None) for outcome in (*batch, *left))
             return
         yield from zip(batch, answers, strict=True)
 
@@ -262,6 +276,28 @@ def _batches(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
             batch = []
     if batch:
         yield batch
+
+
+def remember_pictures(
+    remember: Callable[[Sequence[Upload]], None], batch: list[Outcome], at: datetime, own_id: str | None = None
+) -> list[Upload | None]:
+    """Remember the pictures that were hashed, under their paths or the id, and return them.
+
+    A picture that cannot be remembered is replaced in `batch` by a failed outcome. Videos are left alone.
+    """
+    uploads: list[Upload | None] = [None] * len(batch)
+    for place, outcome in enumerate(batch):
+        if (hashed := outcome.hashed) is None or outcome.frames:
+            continue
+        query = Query(hashed.signals, transforms=dict(hashed.transforms), signatures=dict(hashed.signatures))
+        upload = Upload(str(outcome.path) if own_id is None else own_id, at, query)
+        if fault := next(upload.faults(datetime.now(UTC)), None):
+            batch[place] = outcome.failed(f"cannot be remembered: {fault}")
+        else:
+            uploads[place] = upload
+    if kept := [upload for upload in uploads if upload is not None]:
+        remember(kept)
+    return uploads
 
 
 def check_quality(outcome: Outcome) -> Outcome:

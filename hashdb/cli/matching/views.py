@@ -8,11 +8,11 @@ import click
 
 from hashdb.cli.help import Group
 from hashdb.cli.home import open_home
+from hashdb.cli.options import Id
 from hashdb.cli.output import as_json, print_json
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.times import format_instant
 from hashdb.settings import Settings
-from hashdb.wire import LARGEST_ID
 
 if TYPE_CHECKING:
     from hashdb.domain.seeds import SeedState
@@ -60,7 +60,7 @@ def rotate_seed(as_json: bool) -> None:
 
 
 @views_command.command("retire", examples=("hashdb views retire 1",))
-@click.argument("seed", type=click.IntRange(1, LARGEST_ID))
+@click.argument("seed", type=Id("seed"))
 @as_json
 def retire_seed(seed: int, as_json: bool) -> None:
     """End the use of a seed, and delete it.

@@ -13,7 +13,8 @@ class MemberKind(StrEnum):
     """The kind of an organisation that takes part.
 
     `platform`: it hosts content. `trusted_flagger`: it reports content to platforms. `authority`: a public authority.
-    `operator`: it runs the service.
+    `operator`: it runs the service, or is another hashdb whose list this service follows: version 0.1.0 fails on a kind
+    that it does not know.
     """
 
     PLATFORM = "platform"

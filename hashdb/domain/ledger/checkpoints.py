@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hashdb.domain.ledger import merkle
-from hashdb.errors import BadNote
+from hashdb.errors import BadNote, needing
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -52,9 +52,10 @@ class Verifier:
         return verifier
 
     def verifies(self, text: str, signature: bytes) -> bool:
-        """Whether this key signed the text."""
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        """Whether this key signed the text. Raises ExtraMissing."""
+        with needing("audit", "a check of a signature"):
+            from cryptography.exceptions import InvalidSignature
+            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text.encode())

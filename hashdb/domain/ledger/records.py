@@ -50,6 +50,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "incident": ("label", "start", "end", "expires"),
     "proposal": ("act", "subject", "actor", "person"),
     "webhook": ("member",),
+    "upstream": ("member",),
     "seed": ("secret", "retired"),
     "verification": ("actor", "size", "done", "outcome", "checkpoints", "findings"),
 }
@@ -295,6 +296,7 @@ _CREATES: Mapping[str, Callable[[Details, str, Value], Record]] = {
     Action.INCIDENT_ADDED: _record(*FIELDS["incident"]),
     Action.PROPOSAL_MADE: _new_proposal,
     Action.WEBHOOK_ADDED: _record("member"),
+    Action.UPSTREAM_ADDED: _record("member"),
     Action.SEED_ADDED: _record("secret_tag", retired=False),
     Action.VERIFICATION_ENDED: _ended_verification,
 }
@@ -319,7 +321,8 @@ _CHANGES: Mapping[str, Callable[[Details, str], Mapping[str, Value]]] = {
     Action.SEED_RETIRED: _sets(secret=None, retired=True),
 }
 _DELETES = frozenset(
-    {Action.PROPOSAL_APPROVED, Action.PROPOSAL_DROPPED, Action.PROPOSAL_EXPIRED, Action.WEBHOOK_DELETED}
+    {Action.PROPOSAL_APPROVED, Action.PROPOSAL_DROPPED, Action.PROPOSAL_EXPIRED}
+    | {Action.WEBHOOK_DELETED, Action.UPSTREAM_REMOVED}
 )
 _REPLAYED = frozenset(
     {*_CREATES, *_CHANGES, *_DELETES, Action.USER_SIGNED_IN, Action.USER_SIGNED_OUT}

@@ -12,6 +12,7 @@ from hashdb.domain import signals
 from hashdb.domain.contributions import Contribution, Standing
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.segments import Covered, Segment
+from hashdb.domain.origins import Origin
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Signature
 
@@ -177,6 +178,8 @@ class Match(NamedTuple):
     """How certain: -log10 of the rate of false matches a pair of the worst kind; None: hidden, or of a video."""
     evidence: Evidence | None = None
     """Only if the query was verified."""
+    origin: Origin | None = None
+    """Where it was first contributed, if it came from another hashdb."""
 
     @property
     def agree(self) -> tuple[Algorithm, ...]:
@@ -222,6 +225,11 @@ class Result:
         """`review` or `none`. It is `review` also if all matches were cut off."""
         return "review" if self.matches or self.truncated else "none"
 
+    def with_origins(self, origins: Mapping[int, Origin]) -> Result:
+        """The result in which matches have these origins, by contribution."""
+        matches = [match._replace(origin=origins.get(match.contribution)) for match in self.matches]
+        return replace(self, matches=tuple(matches))
+
     def without_distances(self) -> Result:
         """The result for a key that hides distances: the order does not show them either."""
         hidden = (match.without_distances() for match in self.matches)
@@ -256,6 +264,8 @@ class Holder(NamedTuple):
     about: MatchDetails | None
     duration: float | None = None
     """Of a video whose frames are listed, in seconds; else None."""
+    source: int | None = None
+    """As which member it counts, if it came from another hashdb. What is returned is shared out by `member`."""
 
 
 class Stored(NamedTuple):

@@ -321,7 +321,7 @@ class _Candidates:
         self._judged: list[int] = []
         for group in groups:
             holder = group[0]
-            self._members.add(holder.member)
+            self._members.add(holder.member if holder.source is None else holder.source)
             if holder.severity is not None and (self._severity is None or holder.severity > self._severity):
                 self._severity = holder.severity
             if holder.standing is not Standing.UNREVIEWED:

@@ -28,6 +28,10 @@ class OpinionDraft:
     reason: str | None = None
     note: str | None = None
 
+    def fault(self) -> str | None:
+        """Why it may not have its reason, or None."""
+        return stance_fault(self.stance, self.reason)
+
 
 @dataclass(frozen=True, slots=True)
 class Opinion:

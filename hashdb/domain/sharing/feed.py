@@ -26,6 +26,8 @@ class Gone:
 
     contribution: int
     reason: str
+    withdrawal_reason: str | None = None
+    """Of one that was withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)

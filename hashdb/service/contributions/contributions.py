@@ -42,7 +42,7 @@ from hashdb.service.accounts import members
 from hashdb.service.contributions.expiry import amend_with_expiry
 from hashdb.service.contributions.intake import append, with_intake
 from hashdb.service.contributions.recording import REMEMBERED, kept_receipt, prepare, record
-from hashdb.service.contributions.sight import await_hits, may_see, owns, visible_fields
+from hashdb.service.contributions.sight import await_hits, may_see, owns, visible_fields, with_origins
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 from hashdb.store.contributions.statuses import PendingStatus
@@ -112,7 +112,7 @@ def get(db: HashDB, actor: Actor, id: int) -> Contribution:
     with db.store.read() as tx:
         contribution = tx.contributions.one(id, db.now())
         if may_see(tx, actor, contribution):
-            return visible_fields(actor, contribution)
+            return visible_fields(actor, with_origins(db, tx, [contribution])[0])
     raise NotFound(f"contribution {id}")
 
 
@@ -145,7 +145,7 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
     if actor.member is None or chosen.member != actor.member.id:
         members.log_listing(db, actor)
     with db.store.read() as tx:
-        contributions = tx.contributions.page(chosen, after, limit, db.now())
+        contributions = with_origins(db, tx, tx.contributions.page(chosen, after, limit, db.now()))
         changed = tx.audit.changed([contribution.id for contribution in contributions])
     return tuple(replace(visible_fields(actor, each), changed_at=changed.get(each.id)) for each in contributions)
 
@@ -169,7 +169,7 @@ def _amend(db: HashDB, actor: Actor, id: int, change: Amendment, rules: IntakeRu
             raise NotActive(id, before.status)
         amended, fields = amend_with_expiry(db, tx, before, change, now, rules)
         if fields:
-            details = _amendment_details(amended, fields)
+            details = amendment_details(amended, fields)
             append(tx, now, actor, [LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)], seq)
         return amended
 
@@ -218,7 +218,7 @@ def _status_entry(change: PendingStatus) -> LogEntry:
     return LogEntry(STATUS_EVENTS[change.now], "contribution", change.id, {"before": str(change.logged)})
 
 
-def _amendment_details(amended: Contribution, fields: Sequence[str]) -> Details:
+def amendment_details(amended: Contribution, fields: Sequence[str]) -> Details:
     """The names of the changed fields, and the new values of those that reports count."""
     values: Details = {"labels": list(amended.labels), "severity": amended.severity, "basis": amended.basis}
     return {"fields": list(fields)} | {name: value for name, value in values.items() if name in fields}
@@ -250,7 +250,7 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
                 raise NotYours("contribution", id)
             if at_once and _must_be_kept(tx, contribution):
                 raise RetiredKept(id)
-        entries = [] if contribution.erased else [_erase(tx, actor, contribution, reason, now)]
+        entries = [] if contribution.erased else [erase_held(tx, actor, contribution, reason, now)]
         due = now if at_once else (contribution.withdrawn_at or now) + TOMBSTONES_KEPT
         if due <= now and tx.contributions.purge([id]):
             entries = [_erasure_entry(id)]
@@ -301,7 +301,8 @@ def _erasure_entry(id: int, kept_until: str | None = None) -> LogEntry:
     return LogEntry(Action.CONTRIBUTION_ERASED, "contribution", id, details)
 
 
-def _erase(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> LogEntry:
+def erase_held(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> LogEntry:
+    """Withdraw a locked contribution, and erase it; return the event of that, which the caller appends."""
     if contribution.status is not Status.WITHDRAWN:
         record_withdrawal(tx, actor, contribution, reason, now)
     kept_until = (contribution.withdrawn_at or now) + TOMBSTONES_KEPT

@@ -151,7 +151,7 @@ def _add_new(
         if place not in outcomes
     }
     known = tx.contributions.known({each for own in sets.values() for each in own}, now)
-    allowances = {member.id: _Allowance(tx, member, now) for member in members}
+    allowances = {member.id: Allowance(tx, member, now) for member in members}
     fresh: dict[SignalSet, tuple[Request, Draft]] = {}
     for place, own in sets.items():
         request, new = requests[place], dict[SignalSet, tuple[Request, Draft]]()
@@ -196,7 +196,7 @@ def _add(
     return dict(zip(fresh, added, strict=True))
 
 
-class _Allowance:
+class Allowance:
     """How many contributions a member may still make today."""
 
     def __init__(self, tx: Transaction, member: Member, now: datetime) -> None:
@@ -204,6 +204,11 @@ class _Allowance:
         self._midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
         self._now = now
         self._used = 0 if self._limit is None else tx.contributions.received_since(member.id, self._midnight)
+
+    @property
+    def left(self) -> int | None:
+        """How many are left; None if there is no limit."""
+        return None if self._limit is None else max(0, self._limit - self._used)
 
     def take(self, count: int) -> None:
         """Use it for that many. Raises LimitReached, and uses nothing, if fewer are left."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Status
@@ -48,6 +50,13 @@ def visible_fields(actor: Actor, contribution: Contribution) -> Contribution:
     """The contribution with the fields that the actor may see."""
     full = owns(actor, contribution) or actor.has(Scope.AUDIT)
     return contribution.shown(signals=full or actor.has(Scope.FEED), reference=full, member=full or sees_members(actor))
+
+
+def with_origins(db: HashDB, tx: Transaction, contributions: Sequence[Contribution]) -> tuple[Contribution, ...]:
+    """The contributions, each that came from another service with its origin."""
+    upstreams = db.upstreams.members()
+    origins = tx.origins.of([each.id for each in contributions if each.member in upstreams]) if upstreams else {}
+    return tuple([replace(each, origin=origins[each.id]) if each.id in origins else each for each in contributions])
 
 
 def await_hits(db: HashDB, actor: Actor, contribution: int) -> None:

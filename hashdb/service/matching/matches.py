@@ -25,9 +25,12 @@ from hashdb.domain.matching.suggestions import (
     suggest_expanded,
 )
 from hashdb.domain.matching.videos import MOST_FRAMES, Expanded, FramesMatched, Shots, expand, match_videos, of_videos
+from hashdb.domain.origins import Origin
 from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
+from hashdb.service.contributions.sight import sees_members
+from hashdb.store.matching.matches import Holders
 
 _NOT_TOLD = "is not allowed for a key that hides distances"
 _SWITCH_INTERVAL = 0.0005
@@ -77,7 +80,7 @@ def match(
         searched = perf_counter()
         if any(suggested):
             standings = tuple(Standing) if quarantined else MATCHING
-            answer = Answer(_results(db, queries, expanded, suggested, through, thinned, standings), head.seq)
+            answer = Answer(_results(db, actor, queries, expanded, suggested, through, thinned, standings), head.seq)
             db.timed((searched - started, perf_counter() - searched))
         else:
             answer = Answer(tuple([Result(query.id, (), 0) for query in queries]), head.seq)
@@ -92,6 +95,7 @@ def match(
 
 def _results(
     db: HashDB,
+    actor: Actor,
     queries: Sequence[Query],
     expanded: Expanded,
     suggested: Sequence[Distances],
@@ -102,12 +106,14 @@ def _results(
     """The results: which active contributions hold what the index suggested, as the store decides."""
     signals = {signal for distances in suggested for signal in distances}
     now, by_signal = db.now(), defaultdict[Signal, list[Holder]](list)
+    upstreams = db.upstreams.members()
     with db.store.holders() as stored:
         few = stored.holders(signals, now, standings, MATCHES_A_REQUEST + 1)
         is_many = len(few) > MATCHES_A_REQUEST
         # Very many holders are read without the fields of a match.
         for holder in stored.holders(signals, now, standings, detailed=False) if is_many else few:
             by_signal[holder.signal].append(holder)
+        origins = _count_by_origin(stored, by_signal, upstreams) if upstreams else {}
         shots: Shots = {}
         by_frames: Mapping[int, FramesMatched] = {}
         if expanded.frames:
@@ -134,7 +140,24 @@ def _results(
         # Few holders are read with all fields of a match.
         unread = {group[0].contribution for choice in decided for group in choice.chosen if group[0].about is None}
         about = stored.about(unread)
-    return build_results(queries, decided, about, confirming, shots)
+    results = build_results(queries, decided, about, confirming, shots)
+    return tuple([result.with_origins(origins) for result in results]) if origins and sees_members(actor) else results
+
+
+def _count_by_origin(
+    stored: Holders, by_signal: Mapping[Signal, list[Holder]], upstreams: Set[int]
+) -> Mapping[int, Origin]:
+    """Let what came from other services count as of the members there, and return the origins by contribution.
+
+    Lists that have something from the same member, by whatever path, count as one member.
+    """
+    followed = {holder.contribution for each in by_signal.values() for holder in each if holder.member in upstreams}
+    origins = stored.origins(followed)
+    for holders in by_signal.values() if origins else ():
+        for place, holder in enumerate(holders):
+            if (origin := origins.get(holder.contribution)) is not None:
+                holders[place] = holder._replace(source=origin.source)
+    return origins
 
 
 @contextmanager

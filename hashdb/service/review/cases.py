@@ -36,6 +36,7 @@ from hashdb.domain.review.cases import (
 )
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import Rules
+from hashdb.domain.sharing.upstreams import combined
 from hashdb.domain.signals import Signal
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, NotActive, reject, reject_field
 from hashdb.service import HashDB
@@ -231,10 +232,11 @@ def settle(
     """
     ids = [contribution.id for contribution in contributions]
     tx.opinions.tell(ids)
-    opinions, cases = tx.opinions.of(ids), tx.cases.of(ids)
+    opinions, cases, theirs = tx.opinions.of(ids), tx.cases.of(ids), tx.origins.standings(ids)
     changed: dict[Standing, list[Contribution]] = defaultdict(list)
     for contribution in contributions:
-        after = standing(opinions.get(contribution.id, ()), ruling(cases.get(contribution.id, ())))
+        id = contribution.id
+        after = _add_up(opinions.get(id, ()), cases.get(id, ()), theirs.get(id))
         if after is not contribution.standing:
             changed[after].append(contribution)
     for after, group in changed.items():
@@ -378,7 +380,13 @@ def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing
         replace(each, counts=each.counts and not (each.stance is Stance.DISPUTES and each.case == case.id))
         for each in tx.opinions.of([contribution]).get(contribution, ())
     ]
-    return standing(opinions, ruling(cases))
+    return _add_up(opinions, cases, tx.origins.standings([contribution]).get(contribution))
+
+
+def _add_up(opinions: Sequence[Opinion], cases: Sequence[Case], theirs: Standing | None) -> Standing:
+    """The standing by opinions and cases, and by what an upstream sets (None: it came from none)."""
+    own = standing(opinions, ruling(cases))
+    return own if theirs is None else combined(own, theirs, ruled=any(case.decision for case in cases))
 
 
 LONGEST_QUEUE = 1_000

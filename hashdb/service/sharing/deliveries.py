@@ -37,7 +37,7 @@ from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError
 from hashdb.service.sharing.webhooks import new_message
 from hashdb.service.stats.counts import settled
 from hashdb.store import Transaction
-from hashdb.store.sharing import DeliveryPosition
+from hashdb.store.sharing.webhooks import DeliveryPosition
 
 _SECONDS = 10.0
 """For one attempt, from connecting to the end of the response."""

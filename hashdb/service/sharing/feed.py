@@ -33,7 +33,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts.limits import Places
 from hashdb.service.accounts.members import all_members
 from hashdb.service.contributions import contributions
-from hashdb.service.contributions.sight import owns, sees_members
+from hashdb.service.contributions.sight import owns, sees_members, with_origins
 from hashdb.service.matching import matches
 from hashdb.service.review import opinions
 from hashdb.store import Transaction
@@ -60,7 +60,8 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         if after > head.seq or epoch not in (None, head.epoch):
             raise FeedRestarted(head.epoch)
         events = tx.audit.subjects(after, limit + 1, _FEED)
-        contributions = tx.contributions.get([id for _, id in events[:limit]], db.now(), hidden=_HIDDEN)
+        found = tx.contributions.get([id for _, id in events[:limit]], db.now(), hidden=_HIDDEN)
+        contributions = {each.id: each for each in with_origins(db, tx, [*found.values()])}
         limit = min(limit, _few_enough([contributions[id].frame_count for _, id in events[:limit]]))
         page = events[:limit]
         ids = [id for _, id in page]
@@ -132,7 +133,8 @@ def _state(contribution: Contribution, logged: Status) -> Contribution | Gone:
         if contribution.masked and not any(contribution.every_signal()):
             return Gone(contribution.id, "masked")
         return contribution if contribution.status is logged else replace(contribution, status=logged)
-    return Gone(contribution.id, str(contribution.standing if logged is Status.ACTIVE else logged))
+    reason = contribution.withdrawal_reason if logged is Status.WITHDRAWN else None
+    return Gone(contribution.id, str(contribution.standing if logged is Status.ACTIVE else logged), reason)
 
 
 _EXCHANGED = (*_FEED, Action.OPINION_GIVEN)
@@ -363,16 +365,16 @@ def look_up(db: HashDB, actor: Actor, query: Query) -> tuple[BankHit, ...]:
     )
 
 
-def content(db: HashDB, actor: Actor, bank: str, id: int) -> Contribution:
-    """A contribution of this bank, with the fields that the actor may see. Raises NotFound."""
-    member = find_bank(db, actor, bank)
+def content(db: HashDB, actor: Actor, bank: str | None, id: int) -> Contribution:
+    """A contribution of this bank or of any, with the fields that the actor may see. Raises NotFound."""
+    member = None if bank is None else find_bank(db, actor, bank)
     contribution = contributions.get(db, actor, id)
-    if (contribution.member if contribution.member or id == TEST_ID else _SHARED) != member:
+    if member is not None and (contribution.member if contribution.member or id == TEST_ID else _SHARED) != member:
         raise NotFound(f"contribution {id} in this bank")
     return contribution
 
 
-def remove(db: HashDB, actor: Actor, bank: str, id: int) -> Contribution:
+def remove(db: HashDB, actor: Actor, bank: str | None, id: int) -> Contribution:
     """Withdraw a contribution of the member's own bank. Raises NotFound, NotYours, AlreadyWithdrawn."""
     if not owns(actor, content(db, actor, bank, id)):
         raise NotYours("contribution", id)

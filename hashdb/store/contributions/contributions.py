@@ -90,7 +90,12 @@ _HELD = union_all(
     ),
     select(contributions.c.member_id, fingerprints.c.fingerprint, contributions.c.id)
     .join(contributions, contributions.c.id == fingerprints.c.contribution_id)
-    .where(_AMONG_MEMBERS, fingerprints.c.fingerprint.in_(_PRINTS), _UNENDED),
+    # The sum hides the index by members from SQLite, which would read all contributions of a member.
+    .where(
+        (contributions.c.member_id + 0).in_(bindparam("members", expanding=True)),
+        fingerprints.c.fingerprint.in_(_PRINTS),
+        _UNENDED,
+    ),
 ).subquery()
 _KNOWN = select(_HELD.c.member_id, _HELD.c.fingerprint, func.min(_HELD.c.id)).group_by(
     _HELD.c.member_id, _HELD.c.fingerprint

@@ -36,6 +36,7 @@ from hashdb.store.tables import (
     requests,
     seeds,
     sessions,
+    upstreams,
     users,
     verifications,
     webhooks,
@@ -189,6 +190,7 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
         *_raw(proposals.c.actor, proposals.c.person),
     ),
     "webhook": select(webhooks.c.id, *_raw(webhooks.c.member_id)),
+    "upstream": select(upstreams.c.id, *_raw(upstreams.c.member_id)),
     "seed": select(seeds.c.id, *_raw(seeds.c.octets), seeds.c.retired_at.is_not(None)),
     "verification": select(
         verifications.c.id,

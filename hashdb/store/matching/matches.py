@@ -30,6 +30,7 @@ from hashdb.domain.frames import MOST_TIMES
 from hashdb.domain.ledger.events import ENDING_ACTIONS, Action
 from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails, Stored
 from hashdb.domain.matching.videos import ListedShot, ShotTimes
+from hashdb.domain.origins import Origin
 from hashdb.domain.review.cases import Stance
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
@@ -37,7 +38,18 @@ from hashdb.domain.signatures import Kind, Signature
 from hashdb.store.contributions.frames import listed_shots, shot_times
 from hashdb.store.contributions.statuses import active
 from hashdb.store.repositories import CHUNK, Repository, chunks
-from hashdb.store.tables import contributions, digests, events, holding, log, members, opinions, signals, signatures
+from hashdb.store.tables import (
+    contributions,
+    digests,
+    events,
+    holding,
+    log,
+    members,
+    opinions,
+    origins,
+    signals,
+    signatures,
+)
 from hashdb.store.thread_connections import Snapshot
 
 _MANY = 10_000
@@ -143,6 +155,13 @@ class Holders:
                 members[contribution].add(member)
         return members
 
+    def origins(self, ids: Collection[int]) -> dict[int, Origin]:
+        """The origins of those contributions that came from an upstream."""
+        found: dict[int, Origin] = {}
+        for chunk in chunks(sorted(ids)):
+            found.update((id, Origin(*origin)) for id, *origin in self._select(_ORIGINS, {"ids": chunk}))
+        return found
+
 
 class Matches(Repository, Holders):
     """Matching within one transaction."""
@@ -194,6 +213,9 @@ class Matches(Repository, Holders):
         return lasting_values
 
 
+_ORIGINS = select(origins.c.contribution_id, origins.c.log, origins.c.number, origins.c.member).where(
+    origins.c.contribution_id.in_(bindparam("ids", expanding=True))
+)
 _ENDING = [str(action) for action in (*ENDING_ACTIONS, Action.CONTRIBUTION_ERASED)]
 _HEAD_AT = select(log.c.at).scalar_subquery()
 _ADDED = (

@@ -43,6 +43,7 @@ from hashdb.wire.files import ContributedMediaIn
 from hashdb.wire.jobs import JobOut
 from hashdb.wire.pages import ContributeQuery, ContributionsQuery, EraseQuery, MediaQuery, PageQuery
 from hashdb.wire.videos import FramesOut
+from hashdb.wsgi.media import HashedFile
 
 blueprint = ApiBlueprint(
     "contributions",
@@ -110,7 +111,7 @@ def contribute_pictures() -> Response:
         return answer(ReceiptOut.from_domain(receipt), 201)
     db, metadata = hashdb(), read_metadata(form.metadata, len(form.files), validation_context())
 
-    def finish(caller: Actor, hashed: Sequence[media.HashedFile]) -> str:
+    def finish(caller: Actor, hashed: Sequence[HashedFile]) -> str:
         recorded = contributions.contribute(db, caller, _drafts(db, metadata, hashed), key, checked=True)
         receipt = ReceiptOut.from_domain(recorded)
         told = [
@@ -236,7 +237,7 @@ def erase_contribution(contribution_id: int) -> Response:
     return no_content()
 
 
-def _drafts(db: HashDB, metadata: Sequence[MetadataIn], hashed: Sequence[media.HashedFile]) -> list[Draft]:
+def _drafts(db: HashDB, metadata: Sequence[MetadataIn], hashed: Sequence[HashedFile]) -> list[Draft]:
     """The drafts of hashed files. Raises InvalidInput with every fault, at `file[i]`."""
     own = len(db.rules.algorithms)
     drafts = [

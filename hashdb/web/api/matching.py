@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from itertools import repeat
-from typing import Any
 
 from flask import Response
 
@@ -19,12 +17,12 @@ from hashdb.web import media
 from hashdb.web.context import LARGE, actor, answer, body, hashdb, no_content, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
-from hashdb.wire.files import MediaIn, PictureOut, PicturesOut
+from hashdb.wire.files import MediaIn, PicturesOut
 from hashdb.wire.jobs import JobOut
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, answer_text, read_queries
 from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery, PageQuery, SignalsQuery
 from hashdb.wire.review import ProposalOut
-from hashdb.wire.videos import FrameOut
+from hashdb.wsgi.media import HashedFile, pictures_text, with_hashes
 
 matches_api = ApiBlueprint(
     "matches",
@@ -65,14 +63,10 @@ def match_pictures() -> Response:
     params, db = query(MediaMatchesQuery), hashdb()
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
 
-    def finish(caller: Actor, hashed: Sequence[media.HashedFile]) -> str:
+    def finish(caller: Actor, hashed: Sequence[HashedFile]) -> str:
         queries = [file.to_query() for file in hashed]
         matched = matches.match(db, caller, queries, quarantined=params.include is not None)
-        results = tuple(
-            replace(result, signals=file.hashed.signals, incomplete=file.incomplete)
-            for result, file in zip(matched.results, hashed, strict=True)
-        )
-        return answer_text(replace(matched, results=results))
+        return answer_text(with_hashes(matched, hashed))
 
     files = media.read_form(metadata=False).files
     return media.answer_files(files, finish, repeat(mode), interval=QUERY_INTERVAL)
@@ -101,20 +95,8 @@ def hash_pictures() -> Response:
     return media.answer_files(files, _hashes, [Mode.PLAIN if file.is_video else mode for file in files])
 
 
-def _hashes(_: Actor, hashed: Sequence[media.HashedFile]) -> str:
-    return PicturesOut.model_construct(pictures=[_picture(file) for file in hashed]).json_text()
-
-
-def _picture(file: media.HashedFile) -> PictureOut:
-    fields: dict[str, Any] = {"signals": list(file.hashed.signals), "quality": file.hashed.quality}
-    if file.duration is not None:
-        fields |= {"duration": file.duration, "frames": list(map(FrameOut.from_domain, file.frames))}
-    if file.incomplete is not None:
-        fields["incomplete"] = file.incomplete
-    for name in ("transforms", "signatures"):
-        if by_view := getattr(file.hashed, name):
-            fields[name] = {view: list(values) for view, values in by_view}
-    return PictureOut.model_construct(**fields)
+def _hashes(_: Actor, hashed: Sequence[HashedFile]) -> str:
+    return pictures_text(hashed)
 
 
 benign_api = ApiBlueprint(

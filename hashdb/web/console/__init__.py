@@ -39,6 +39,7 @@ from hashdb.web.console import (
     webhooks,
 )
 from hashdb.web.context import hashdb
+from hashdb.wsgi.problems import refusal_of
 
 __all__ = ["register"]
 
@@ -120,7 +121,7 @@ def respond_with_page(error: Exception) -> Response:
     if isinstance(error, NotAuthenticated):
         return _sign_in()
     if isinstance(error, HTTPException):
-        error = problems.refusal_of(error) or error
+        error = refusal_of(error, request) or error
     refusals.note(hashdb(), g.get("actor"), error)
     problem = problems.respond(error)
     if problem.status_code < 400:

@@ -13,8 +13,9 @@ from itsdangerous import BadSignature, Signer, URLSafeSerializer
 from hashdb.domain.accounts.users import Session
 from hashdb.errors import FormRefused, NotAuthenticated
 from hashdb.service.accounts import sessions
-from hashdb.web import media
 from hashdb.web.context import app_state, hashdb, spend_change
+from hashdb.wsgi.forms import InMemoryRequest
+from hashdb.wsgi.media import make_room
 
 OPEN = {"console.sessions.sign_in", "console.sessions.begin", "console.provider.go", "console.provider.come_back"}
 """Views that need no session."""
@@ -69,7 +70,7 @@ def _make_room() -> None:
     settings = app_state().settings
     request.max_form_memory_size = settings.max_body
     if settings.accept_media:
-        media.make_room(settings)
+        make_room(cast(InMemoryRequest, request), settings)
 
 
 def session() -> Session:

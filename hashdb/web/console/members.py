@@ -11,7 +11,7 @@ from hashdb.domain.stats.counts import KeyUse
 from hashdb.domain.stats.overviews import MemberFigures
 from hashdb.service.accounts import members
 from hashdb.service.review import proposals
-from hashdb.service.sharing import webhooks
+from hashdb.service.sharing import upstreams, webhooks
 from hashdb.service.stats import overviews
 from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
@@ -158,6 +158,7 @@ def _member_page(member: Member, form: Form, key_form: Form | None = None, statu
         figures=_figures()[member.id],
         proposals=proposals.list_on_subject(hashdb(), actor(), "member", member.id),
         keys=_keys(member.id),
+        upstream=upstreams.of_member(hashdb(), actor(), member.id),
         hooks=webhooks.page(hashdb(), actor(), 0, MAX_WEBHOOKS, of=member.id),
         uses=members.key_uses(hashdb(), actor(), member.id),
         form=form,

@@ -26,10 +26,10 @@ from hashdb.service.later import Advance
 from hashdb.web import media
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, app_state, hashdb, validation_context
-from hashdb.web.media import HashedFile
-from hashdb.web.uploads import Upload
 from hashdb.wire.matching import QueriesIn
 from hashdb.wire.pasted import format_query, parse_query, parse_video
+from hashdb.wsgi.media import HashedFile
+from hashdb.wsgi.uploads import Upload
 
 
 def grid(signal: Signal, other: Signal | None = None) -> Markup:

@@ -10,7 +10,7 @@ from hashdb.web.console import pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, app_state, hashdb
 from hashdb.wire import read
-from hashdb.wire.accounts import UserChangeIn, UserIn
+from hashdb.wire.users import UserChangeIn, UserIn
 
 blueprint = pages.blueprint_of("users", __name__)
 _ALL = 1000

@@ -13,8 +13,9 @@ from hashdb.domain.accounts.members import Actor
 from hashdb.domain.contributions import Recorded
 from hashdb.errors import NoLabel
 from hashdb.service.contributions import contributions
-from hashdb.web.context import app_state, hashdb, raw_body, reading_body, validation_context
+from hashdb.web.context import app_state, hashdb, validation_context
 from hashdb.wire.contributions import read_drafts
+from hashdb.wsgi.bodies import read_fields
 
 MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")
 """URL prefixes of the protocols. The OpenAPI document leaves them out: other projects define them."""
@@ -32,11 +33,7 @@ def json_response(content: object, status: int = 200) -> Response:
 
 def fields() -> dict[str, str]:
     """The fields of the query string, and of the form if the body is one. Raises MalformedRequest."""
-    if request.mimetype != "application/x-www-form-urlencoded":
-        return request.args.to_dict()
-    raw_body(keep=True)
-    with reading_body("the form does not match its headers"):
-        return {**request.args.to_dict(), **request.form.to_dict()}
+    return read_fields(request)
 
 
 def this_second() -> int:

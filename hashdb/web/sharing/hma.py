@@ -1,39 +1,37 @@
 """/hma: the REST API of HMA (Hasher-Matcher-Actioner), with which its clients hash, match and contribute.
 
 A bank holds the contributions of one member. A key looks up in all banks, and adds to the bank of its member.
+Under /hma/as/{bank}/ the same routes show everything as one bank of that name, for clients that make their own bank.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
-from http.client import HTTPException, HTTPResponse
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import cast
-from urllib.parse import urlsplit
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Blueprint, Response, g, request
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.addresses import Address, is_public
 from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
+from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import (
     AlreadyWithdrawn,
     BankOfMember,
-    FetchRefused,
     HashDBError,
     InvalidInput,
     MalformedRequest,
     NotFound,
-    TooLarge,
 )
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
-from hashdb.service import health
+from hashdb.service import HashDB, health
 from hashdb.service.contributions import contributions
 from hashdb.service.sharing import feed
-from hashdb.service.sharing.safe_http import PORTS, NotPermittedError, connect, resolve, target
 from hashdb.web import media, problems
 from hashdb.web.context import (
     actor,
@@ -42,20 +40,34 @@ from hashdb.web.context import (
     authenticate_request,
     body,
     hashdb,
-    reading_body,
     validation_context,
 )
-from hashdb.web.media import HashedFile
 from hashdb.web.sharing import contribute, dumps, fields, json_response, required_label
-from hashdb.web.uploads import Upload
+from hashdb.web.sharing.fetching import fetch
 from hashdb.wire import read
 from hashdb.wire.matching import QueryIn
 from hashdb.wire.sharing import hma as wire
 from hashdb.wire.sharing import parse_fields
+from hashdb.wsgi.bodies import reading_body
+from hashdb.wsgi.media import HashedFile, picture_of
+from hashdb.wsgi.uploads import Upload
 
 blueprint = Blueprint("hma", __name__, url_prefix="/hma")
 
 _EITHER = (Scope.CONTRIBUTE, Scope.MATCH)
+_ONE_BANK = re.compile(r"/hma/as/([A-Z0-9_]{1,100})(/.*)", re.DOTALL)
+_ONLY = "hashdb.only_bank"
+
+
+def one_bank(application: WSGIApplication) -> WSGIApplication:
+    """The application, in which /hma/as/{bank}/… is /hma/… with all matches in one bank of this name."""
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if found := _ONE_BANK.fullmatch(environ.get("PATH_INFO", "")):
+            environ |= {"PATH_INFO": f"/hma{found[2]}", _ONLY: found[1]}
+        return application(environ, start_response)
+
+    return serve
 
 
 @blueprint.errorhandler(HashDBError)
@@ -111,17 +123,20 @@ def look_up() -> Response:
         # A vPDQ may be too long for an address.
         params = parse_fields(wire.LookupQuery, fields())
     if params.url is None and (request.method == "GET" or params.signal is not None):
+        if params.signal_type == Algorithm.PDQ and not params.signal:
+            # The empty hash of a picture that PDQ does not fit, which some clients leave out.
+            return json_response({})
         name, query = _requested(params)
-        return json_response(wire.hits_out(feed.look_up(hashdb(), caller, query), name, query, params.banks))
+        return json_response(wire.hits_out(_hits(caller, query, _only()), name, query, params.banks))
     asked = None if params.signal_type is None else _type(params.signal_type)
-    db, types = hashdb(), _types(params)
+    types, only, db = _types(params), _only(), hashdb()
 
     def look_up_file(caller: Actor, file: HashedFile) -> object:
         hashes = _hashes(file, types)
         query = file.to_query()
         if file.duration is None:
             query = Query(tuple([signal for signal in query.signals if hashes.get(signal.algorithm)]))
-        hits = feed.look_up(db, caller, query) if query.signals else ()
+        hits = _hits(caller, query, only, db) if query.signals else ()
         by_type = {
             name: wire.hits_out(hits, name, query, params.banks) if text else {} for name, text in hashes.items()
         }
@@ -136,7 +151,7 @@ def look_up_raw() -> Response:
     caller = _caller(Scope.MATCH)
     params = parse_fields(wire.LookupQuery, request.args.to_dict())
     name, query = _requested(params)
-    return json_response(wire.raw_out(feed.look_up(hashdb(), caller, query), name, query, params))
+    return json_response(wire.raw_out(_hits(caller, query, _only()), name, query, params))
 
 
 @blueprint.post("/m/compare")
@@ -179,24 +194,34 @@ def list_exchanges() -> Response:
     return json_response([])
 
 
+@blueprint.get("/c/exchanges/apis")
+def list_exchange_apis() -> Response:
+    """List the protocols of exchanges: none."""
+    return list_exchanges()
+
+
 @blueprint.get("/c/banks")
 def list_banks() -> Response:
     """List the banks: one for each member."""
-    return json_response([wire.bank_out(name) for name in feed.list_banks(hashdb(), _caller(*_EITHER)).values()])
+    caller, only = _caller(*_EITHER), _only()
+    names = feed.list_banks(hashdb(), caller).values() if only is None else [only]
+    return json_response([wire.bank_out(name) for name in names])
 
 
 @blueprint.post("/c/banks")
 def add_bank() -> Response:
-    """Reject the request: a bank comes with its member."""
-    caller = _caller(*_EITHER)
-    feed.find_bank(hashdb(), caller, read(wire.BankIn, body()).name)
+    """Reject the request: a bank comes with its member. The only bank of an address is there already."""
+    caller, name = _caller(*_EITHER), read(wire.BankIn, body()).name
+    if name == _only():
+        return json_response(wire.bank_out(name), 201)
+    _find(caller, name)
     raise BankOfMember()
 
 
 @blueprint.get("/c/bank/<name>")
 def show_bank(name: str) -> Response:
     """Show a bank."""
-    feed.find_bank(hashdb(), _caller(*_EITHER), name)
+    _find(_caller(*_EITHER), name)
     return json_response(wire.bank_out(name))
 
 
@@ -204,7 +229,7 @@ def show_bank(name: str) -> Response:
 @blueprint.delete("/c/bank/<name>", endpoint="remove_bank")
 def change_bank(name: str) -> Response:
     """Reject the request: a bank cannot be changed or removed."""
-    feed.find_bank(hashdb(), _caller(*_EITHER), name)
+    _find(_caller(*_EITHER), name)
     raise BankOfMember()
 
 
@@ -212,7 +237,7 @@ def change_bank(name: str) -> Response:
 def add_content(name: str) -> Response:
     """Contribute a picture or a video to the caller's bank, with the label that the operator set."""
     db = hashdb()
-    feed.own(db, _caller(Scope.CONTRIBUTE), name)
+    _own(_caller(Scope.CONTRIBUTE), name)
     params = parse_fields(wire.HashQuery, request.args.to_dict())
     label, file, reference = required_label(), _file(params), _reference()
 
@@ -229,7 +254,7 @@ def add_content(name: str) -> Response:
 def add_signal(name: str) -> Response:
     """Contribute the signals of one item to the caller's bank, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
-    feed.own(hashdb(), caller, name)
+    _own(caller, name)
     (recorded,) = contribute(caller, [read(wire.SignalsIn, body()).fields(_enabled())])
     return json_response(wire.added_out(recorded.contribution, _frames(caller, recorded.contribution)))
 
@@ -239,7 +264,7 @@ def show_content(name: str, content: int) -> Response:
     """Show one content of a bank."""
     caller = _caller(*_EITHER)
     params = parse_fields(wire.ContentQuery, request.args.to_dict())
-    found = feed.content(hashdb(), caller, name, content)
+    found = _content(caller, name, content)
     frames = _frames(caller, found) if params.include_signals else ()
     return json_response(wire.content_out(found, name, params, frames))
 
@@ -247,7 +272,7 @@ def show_content(name: str, content: int) -> Response:
 @blueprint.put("/c/bank/<name>/content/<id:content>")
 def change_content(name: str, content: int) -> Response:
     """Accept a change that keeps a content enabled, and reject one that would disable it."""
-    bank_content = feed.content(hashdb(), _caller(*_EITHER), name, content)
+    bank_content = _content(_caller(*_EITHER), name, content)
     if read(wire.ContentChange, body()).disable_until_ts != 1:
         raise MalformedRequest("content cannot be disabled for a time: withdraw it with DELETE")
     return json_response(wire.content_out(bank_content, name, wire.ContentQuery()))
@@ -257,17 +282,55 @@ def change_content(name: str, content: int) -> Response:
 def remove_content(name: str, content: int) -> Response:
     """Withdraw a content of the caller's bank."""
     caller = _caller(Scope.CONTRIBUTE)
-    feed.find_bank(hashdb(), caller, name)
+    _find(caller, name)
     try:
-        feed.remove(hashdb(), caller, name, content)
+        feed.remove(hashdb(), caller, None if _only() else name, content)
     except (NotFound, AlreadyWithdrawn):
         return json_response({"deleted": 0})
     return json_response({"deleted": 1})
 
 
+def _only() -> str | None:
+    """The name of the one bank that the address has, if it has one."""
+    return request.environ.get(_ONLY)
+
+
+def _find(caller: Actor, name: str) -> None:
+    """Raise NotFound if there is no bank of this name."""
+    if _only() is None:
+        feed.find_bank(hashdb(), caller, name)
+    elif name != _only():
+        raise NotFound("a bank of this name at this address")
+
+
+def _own(caller: Actor, name: str) -> None:
+    """Raise NotFound, NotYours or BankOfMember if this is not a bank into which the caller contributes."""
+    if _only() is None:
+        feed.own(hashdb(), caller, name)
+    else:
+        _find(caller, name)
+
+
+def _content(caller: Actor, name: str, id: int) -> Contribution:
+    """A contribution of a bank. Raises NotFound."""
+    _find(caller, name)
+    return feed.content(hashdb(), caller, None if _only() else name, id)
+
+
+def _hits(caller: Actor, query: Query, only: str | None, db: HashDB | None = None) -> Sequence[BankHit]:
+    """What matches a query, nearest first, each with its bank."""
+    hits = feed.look_up(db or hashdb(), caller, query)
+    return hits if only is None else [BankHit(only, hit.match) for hit in hits]
+
+
 def _caller(*scopes: Scope) -> Actor:
-    """The actor of the request's key, or of the key that the operator lends to clients without one."""
-    lent = app_state().settings.hma_key
+    """The actor of the request's key, or of the key that the operator lends to clients without one.
+
+    Clients of HMA that take no key, but an address with a user and a password, send the key as the password.
+    """
+    lent, given = app_state().settings.hma_key, request.authorization
+    if given is not None and given.type == "basic":
+        return admit(authenticate_request(given.password or ""), *scopes)
     if lent is None or "Authorization" in request.headers:
         return admit(actor(), *scopes)
     return admit(authenticate_request(lent.get_secret_value()), *scopes)
@@ -302,7 +365,7 @@ def _file(params: wire.HashQuery) -> Upload | bytes:
         if field == "photo":
             if upload.is_film:
                 raise MalformedRequest("the form field of a video must be named video")
-            return media.picture_of(upload)
+            return picture_of(upload, app_state().settings)
         if not upload.is_video:
             raise MalformedRequest("the form field of a picture must be named photo")
         return upload
@@ -332,10 +395,12 @@ def _hashes(file: HashedFile, types: Collection[str]) -> dict[str, str]:
 
 
 def _reference() -> str | None:
-    """The member's own id of the content, from the `metadata` of the form."""
+    """The member's own id of the content: the field `content_id`, or that of `metadata`, in the form or the query."""
     with reading_body("the form does not match its headers"):
-        metadata = request.form.get("metadata")
-    return None if metadata is None else read(wire.MetadataIn, metadata).content_id
+        given = {**request.args.to_dict(), **request.form.to_dict()}
+    if "content_id" in given:
+        return parse_fields(wire.MetadataIn, {"content_id": given["content_id"]}).content_id
+    return None if "metadata" not in given else read(wire.MetadataIn, given["metadata"]).content_id
 
 
 def _frames(caller: Actor, contribution: Contribution) -> tuple[Frame, ...]:
@@ -352,46 +417,3 @@ def _index_sizes() -> tuple[dict[str, int], int]:
     by_name = {name: wire.indexed(name, _enabled()) for name in names}
     sizes, built_to = health.sizes(hashdb(), set(by_name.values()))
     return {name: sizes[algorithm] for name, algorithm in by_name.items()}, built_to
-
-
-_SECONDS = 20.0
-_CHUNK = 65536
-_FETCH_FAILED = "the picture cannot be fetched from that address"
-
-
-def fetch(url: str, hosts: Collection[str], max_bytes: int, permitted: Callable[[Address], bool] = is_public) -> bytes:
-    """Fetch at most `max_bytes` from a URL, within 20 seconds and without following redirects.
-
-    The host must be one of `hosts`, and all its addresses must be permitted. The connection uses one of these
-    addresses, so a later change of the name has no effect.
-
-    Raises FetchRefused before it connects, MalformedRequest, TooLarge.
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
-    except ValueError:
-        raise MalformedRequest(_FETCH_FAILED) from None
-    address = host if port == PORTS.get(parts.scheme) else f"{host}:{port}"
-    if parts.scheme not in PORTS or "@" in parts.netloc or address not in hosts:
-        raise FetchRefused()
-    try:
-        with connect(parts, resolve(parts, permitted), _SECONDS) as connection:
-            connection.request("GET", target(parts), headers={"Connection": "close"})
-            return _read(connection.getresponse(), max_bytes)
-    except NotPermittedError:
-        raise FetchRefused() from None
-    except (OSError, HTTPException, ValueError):
-        raise MalformedRequest(_FETCH_FAILED) from None
-
-
-def _read(response: HTTPResponse, max_bytes: int) -> bytes:
-    with response:
-        if response.status != 200:
-            raise MalformedRequest(_FETCH_FAILED)
-        picture = b""
-        while part := response.read(_CHUNK):
-            picture += part
-            if len(picture) > max_bytes:
-                raise TooLarge("the bytes of a picture", max_bytes)
-    return picture

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Frame, split_shots
+from hashdb.domain.origins import Origin
 from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, CopiedShot, FeedPage, FeedStep, Gone
 from hashdb.domain.sharing.webhooks import (
     Delivery,
@@ -43,19 +44,22 @@ class ChangeOut(ResponseModel, Mirror[Change]):
         description="Why it is gone: `withdrawn`, `expired`, `suspended`, `quarantined`, `retired`, or "
         "`masked` if all its signals are suppressed.",
     )
+    withdrawal_reason: str | None = Field(
+        None, description="Why it was withdrawn: a reason of the vocabulary. Absent from a service of version 0.1.0."
+    )
 
     @classmethod
     def from_domain(cls, value: Change) -> Self:
         """The model of a change."""
         if isinstance(value.what, Gone):
-            return cls.build(seq=value.seq, gone=value.what.contribution, reason=value.what.reason)
+            return cls.build(**_gone(value.seq, value.what))
         return cls.build(seq=value.seq, contribution=ContributionOut.from_domain(value.what))
 
     def to_domain(self) -> Change:
         """The change."""
         if self.contribution is not None:
             return Change(self.seq, self.contribution.to_domain())
-        return Change(self.seq, Gone(self.gone or 0, self.reason or ""))
+        return Change(self.seq, Gone(self.gone or 0, self.reason or "", self.withdrawal_reason))
 
 
 class ChangesOut(ResponseModel, Mirror[Changes]):
@@ -78,8 +82,13 @@ class ChangesEnd(ResponseModel):
 def line(change: Change) -> str:
     """A line of a stream: the JSON text of a `ChangeOut`, in two thirds of the time."""
     if isinstance(change.what, Gone):
-        return _encode({"seq": change.seq, "gone": change.what.contribution, "reason": change.what.reason}) + "\n"
+        return _encode(_gone(change.seq, change.what)) + "\n"
     return _encode({"seq": change.seq, "contribution": visible_fields(change.what)}) + "\n"
+
+
+def _gone(seq: int, gone: Gone) -> dict[str, object]:
+    why = {} if gone.withdrawal_reason is None else {"withdrawal_reason": gone.withdrawal_reason}
+    return {"seq": seq, "gone": gone.contribution, "reason": gone.reason, **why}
 
 
 def _text(value: object) -> str:
@@ -112,7 +121,7 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
     removed, expires, severity = fields["removed_at"], fields["expires_at"], fields["severity"]
     return CopiedContribution(
         int(fields["id"]),
-        int(fields["member"]["id"]),
+        _source(fields),
         tuple([octets for text in fields["signals"] if (octets := _octets(text))]),
         tuple(map(str, fields["labels"])),
         None if severity is None else int(severity),
@@ -125,6 +134,14 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
         _parse_shots(fields["frames"]) if fields.get("frames") else (),
         tuple([signed for text in fields.get("signatures", ()) if (signed := _signature_octets(text))]),
     )
+
+
+def _source(fields: Any) -> int:
+    """Which member a copy counts: if the contribution came from another hashdb, the one there."""
+    origin, member = fields.get("origin"), int(fields["member"]["id"])
+    if origin is None:
+        return member
+    return Origin(str(origin["log"]), int(origin["contribution"]), int(origin["member"])).counted_as(member)
 
 
 def _parse_shots(frames: Any) -> tuple[CopiedShot, ...]:

@@ -49,7 +49,7 @@ def test_a_time_without_a_zone_is_wrong_usage(run: Commands) -> None:
 
 
 def test_an_unknown_member_or_key_is_named(run: Commands) -> None:
-    assert run("key", "add", "7", "--scope", "match").stderr == "hashdb: a member named 7 does not exist\n"
+    assert run("key", "add", "7", "--scope", "match").stderr == "hashdb: member 7 does not exist\n"
     assert run("key", "revoke", "7").stderr == "hashdb: key 7 does not exist\n"
 
 

@@ -6,21 +6,32 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 from threading import Thread
 
 import httpx
 import pytest
 
+from hashdb.cli.contributions.columns import Columns
+from hashdb.cli.contributions.dates import SHAPES, Dates
+from hashdb.cli.contributions.files import open_list
+from hashdb.cli.contributions.imports import import_command, pairs, read_drafts
+from hashdb.cli.contributions.reports import Report
+from hashdb.cli.contributions.rows import Format, read_rows
+from hashdb.cli.contributions.values import Values
 from hashdb.client import Client
-from hashdb.domain.contributions import Contribution
+from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.signals import Algorithm, Signal
-from tests.builders import draft, signal, signature, video
+from hashdb.wire import ValidationContext
+from tests.builders import RULES, draft, signal, signature, video
 from tests.cli.conftest import PHOTOS, Commands
 from tests.films import film
 
+CONTEXT = ValidationContext(RULES, datetime(2026, 12, 1, tzinfo=UTC), imported=True)
 ODD = "0" * 64
 """No hash of an ordinary picture."""
 
@@ -158,7 +169,7 @@ def test_of_a_list_with_faulty_rows_nothing_is_stored_and_each_is_named(member: 
 
 def test_a_dry_run_stores_nothing(member: Commands, tmp_path: Path) -> None:
     done = member("import", listed(tmp_path, f"{signal(1)},glorification,"), "--dry-run")
-    assert (done.returncode, done.stdout.endswith(": 1 row, 0 faulty; nothing was stored\n")) == (0, True)
+    assert (done.returncode, done.stdout.endswith(": 1 row, 1 good, 0 faulty; nothing was stored\n")) == (0, True)
     assert own(member) == []
 
 
@@ -167,7 +178,7 @@ def test_a_text_takes_its_labels_from_the_command_line(member: Commands, tmp_pat
     file.write_text(f"pdq {signal(1).value:064x}\nphotodna aGVsbG8=\n{signal(2).value:064x}\n")
     done = member("import", file, "--label", "glorification", "--algorithm", "pdq", "--skip-faulty")
     assert done.returncode == 1
-    assert done.stderr.startswith(f"{file}:2: signals[0]: must be algorithm:hex")
+    assert done.stderr.startswith(f"{file}:2: algorithm: `photodna` is not an algorithm of hashdb: pdq, ")
     assert [one.signals for one in own(member)] == [(signal(1),), (signal(2),)]
     assert {one.labels for one in own(member)} == {("glorification",)}
 
@@ -197,17 +208,153 @@ def test_what_is_not_utf_8_is_named_and_not_stored_altered(member: Commands, tmp
     file = tmp_path / "list"
     file.write_bytes(octets)
     line = 2 if form == "csv" else 1
-    done = member("import", file, "--format", form, "--skip-faulty")
-    assert (done.returncode, done.stderr) == (1, f"{file}:{line}: is not UTF-8\n")
+    done = member("import", file, "--format", form, "--skip-faulty", "--label", "glorification")
+    said = "is not UTF-8: save the file as UTF-8, or pass --encoding\n"
+    assert (done.returncode, done.stderr) == (1, f"{file}:{line}: {said}")
     assert own(member) == []
     piped = subprocess.run(
-        [sys.executable, "-m", "hashdb", "import", "-", "--format", form, "--dry-run"],
+        [sys.executable, "-m", "hashdb", "import", "-", "--format", form, "--label", "manifesto"],
         env={"PATH": "", "PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": "utf-8:strict", **member.environment},
         input=octets,
         capture_output=True,
         check=False,
     )
-    assert (piped.returncode, piped.stderr.decode()) == (1, f"-:{line}: is not UTF-8\n")
+    assert (piped.returncode, piped.stderr.decode()) == (1, f"-:{line}: {said}")
+
+
+# What members bring: the file, the words that it needs, and what of it is refused without them.
+BROUGHT: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "label for labels": ("algorithm,hash,label,source\npdq,{0},manifesto,us\n", ("--ignore-columns",), "`source`"),
+    "a spreadsheet in German": (
+        "Hash-Typ;Hash;Kategorie;Gelöscht am;;\r\nPDQ;{0};Manifesto;3.11.2026 11:00;;\r\n",
+        ("--map", "hash-typ=algorithm", "--map", "Kategorie=labels", "--map", "gelöscht am=removed_at",
+         "--dates", "day-first", "--timezone", "Europe/Berlin"),
+        "`Hash-Typ` (is it `algorithm`?), `Kategorie`",
+    ),
+    "a spreadsheet in English": (
+        'PDQ,Label,Removed Date,Notes\n0x{0},MANIFESTO,11/03/2026 5:00 AM,"two\nlines"\n',
+        ("--dates", "month-first", "--timezone", "America/New_York", "--ignore-column", "notes"),
+        "`Notes`",
+    ),
+    "serial numbers": ("pdq,label,removed at\n{0},manifesto,46329.4166666667\n",
+                       ("--dates", "excel", "--timezone", "UTC"), "pass --dates excel"),
+    "a database": (
+        "id,sha256,pdq,labels,removed_at\n1,NULL,{0},{{manifesto}},2026-11-03 10:00:00+00\n",
+        ("--ignore-column", "id"),
+        "`id`",
+    ),
+    "no labels": ("pdq\n{0}\n", ("--label", "manifesto"), "no column has labels"),
+    "ThreatExchange": (
+        '{{"indicator": "{0}", "type": "HASH_PDQ", "added_on": 1793700000, "tags": ["tvec"]}}\n',
+        ("--map", "added_on=removed_at", "--dates", "unix", "--ignore-columns", "--label", "manifesto"),
+        "`added_on`, `tags`",
+    ),
+    "HMA": ('{{"id": 4, "signals": {{"pdq": "{0}"}}, "note": ""}}\n',
+            ("--ignore-columns", "--label", "manifesto"), "`id`, `note`"),
+}  # fmt: skip
+
+
+def read(file: Path, *words: str) -> tuple[str, list[Draft]]:
+    """What `hashdb import` with these words would say of a file, and the drafts that it would send."""
+    chosen = import_command.make_context("import", [str(file), *words]).params
+    columns = Columns(pairs(chosen["mapped"]), chosen["ignored"], chosen["ignore_rest"])
+    values = Values(Dates(chosen["zone"], chosen["shape"]), None, RULES.vocabulary)
+    report = Report("theirs", False, True, columns)
+    with open_list(file, None) as lines, redirect_stderr(said := StringIO()), redirect_stdout(said):
+        form = Format.of(file.suffix, lines.read())
+        lines.seek(0)
+        found = read_rows(lines, form, values, columns, is_labelled=bool(chosen["labels"]))
+        drafts = [draft for _, draft in read_drafts(found, chosen["labels"], CONTEXT, report)]
+        report.print()
+    return said.getvalue(), drafts
+
+
+@pytest.mark.parametrize("name", BROUGHT)
+def test_a_members_own_file_is_refused_by_name_and_then_read(name: str, tmp_path: Path) -> None:
+    text, words, refused = BROUGHT[name]
+    (file := tmp_path / "theirs.txt").write_text(text.format(str(signal(40))[4:].upper()), newline="")
+    said, _ = read(file)
+    assert refused in said
+    assert "nothing was stored" in said
+    said, (one,) = read(file, *words)
+    assert (one.signals, one.labels) == ((signal(40),), ("manifesto",))
+    timed = any(words.count(shape) for shape in SHAPES) or "removed_at" in text
+    assert one.removed_at == (datetime(2026, 11, 3, 10, tzinfo=UTC) if timed else None)
+
+
+def test_a_spreadsheet_is_refused_shown_and_imported(member: Commands, tmp_path: Path) -> None:
+    text, words, refused = BROUGHT["a spreadsheet in German"]
+    digits = str(signal(40))[4:]
+    (file := tmp_path / "theirs.csv").write_text(text.format(digits), newline="")
+    done = member("import", file)
+    assert (done.returncode, refused in done.stderr) == (1, True), done.stderr
+    assert done.stdout == f"{file}: no row was read; nothing was stored\n"
+    shown = member("import", file, *words, "--dry-run")
+    assert (shown.returncode, f"pdq:{digits[:8]}…" in shown.stdout, digits in shown.stdout) == (0, True, False)
+    assert own(member) == []
+    assert member.json("import", file, *words)["contributed"] == 1
+    (one,) = own(member)
+    assert (one.removed_at, one.labels) == (datetime(2026, 11, 3, 10, tzinfo=UTC), ("manifesto",))
+
+
+def test_a_dry_run_shows_the_first_rows_and_each_kind_of_fault(member: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "theirs.csv"
+    good = [f"{str(signal(seed))[4:]},manifesto" for seed in range(7)]
+    file.write_text(
+        "\n".join(["pdq,Label,rank", *(f"{row},1" for row in good), *(["aa,manifesto,1"] * 30), "x,,1", ""])
+    )
+    said = member.json("import", file, "--dry-run", "--ignore-column", "rank", "--label", "glorification", status=1)
+    assert (said["rows"], said["faulty"], said["labelled"], said.get("omitted", 0)) == (
+        38,
+        31,
+        1,
+        0,
+    )
+    assert (said["columns"], said["unused"]) == ({"pdq": "pdq", "Label": "labels"}, ["rank"])
+    first = {"line": 2, "labels": ["manifesto"], "media": "image", "signals": [str(signal(0))]}
+    assert (said["first"][0], len(said["first"])) == (first, 5)
+    short = {"at": "signals[0]", "reason": "pdq needs 64 hex digits, got 2", "rows": 30, "lines": [9, 10, 11, 12, 13]}
+    assert said["kinds"][0] == short
+    assert [kind["rows"] for kind in said["kinds"]] == [30, 1]
+    done = member("import", file, "--dry-run", "--ignore-columns", "--label", "glorification")
+    assert (done.returncode, done.stderr) == (1, f"{file}: not used: `rank`\n")
+    assert "30 rows  9, 10, 11, 12, 13, …  signals[0]: pdq needs 64 hex digits, got 2" in done.stdout
+    assert "These are the first 5 good rows, as they will be stored." in done.stdout
+    assert "1 row without labels will have those of --label." in done.stdout
+    assert done.stdout.endswith(": 38 rows, 7 good, 31 faulty; nothing was stored\n")
+    assert own(member) == []
+
+
+def test_a_key_of_the_last_line_is_told_before_anything_is_sent(member: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "theirs.jsonl"
+    lines = [json.dumps({"pdq": str(signal(seed))[4:], "label": "manifesto"}) for seed in range(20)]
+    file.write_text("\n".join([*lines, json.dumps({"pdq": "x", "Colour": 1})]))
+    done = member("import", file, "--skip-faulty")
+    assert (done.returncode, own(member)) == (1, [])
+    assert f"{file}:21: this key is not used: `Colour`; " in done.stderr
+    assert done.stdout == f"{file}: 21 rows, 1 faulty; nothing was stored\n"
+    done = member("import", file, "--map", "color=reference", "--ignore-columns")
+    assert f"{file}:1: `color`: is named on the command line" in done.stderr
+    assert "did you mean `Colour`?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("--map", "Kategorie=label"), "did you mean 'labels'?"),
+        (("--map", "Kategorie"), "is not theirs=field, like Category=labels"),
+        (("--map", "a=labels", "--map", "b=labels"), "--map names the field 'labels' twice"),
+        (("--map", "a b=labels", "--map", "A_B=hash"), "--map names their column 'a b' twice"),
+        (("--timezone", "Europe/Berln"), "did you mean 'Europe/Berlin'?"),
+        (("--dates", "dayfirst"), "Did you mean 'day-first'?"),
+        (("--format", "text", "--map", "a=labels"), "is read as text, which has no columns"),
+    ],
+)
+def test_words_that_cannot_be_meant_are_a_usage_error(
+    member: Commands, tmp_path: Path, words: tuple[str, ...], hint: str
+) -> None:
+    done = member("import", listed(tmp_path), *words)
+    assert (done.returncode, hint in done.stderr) == (2, True), done.stderr
 
 
 @pytest.mark.parametrize("words", [("no-such-file.csv",), (".",)])

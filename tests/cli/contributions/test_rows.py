@@ -9,16 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.cli.contributions.rows import FIELDS, Format, Row, read_rows
+from hashdb.cli.contributions.columns import FIELDS, Columns
+from hashdb.cli.contributions.rows import Format, read_rows
+from hashdb.cli.contributions.values import Row, Values
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault
 from hashdb.wire.cells import line
 
 HASH = "f8f8f0cee0f4a84f" * 4
+NOT_TEXT = Fault("", "is not UTF-8: save the file as UTF-8, or pass --encoding")
 
 
 def rows(text: str, form: Format, algorithm: Algorithm | None = None) -> list[Row]:
-    return list(read_rows(StringIO(text, newline=""), form, algorithm))
+    return list(read_rows(StringIO(text, newline=""), form, Values(algorithm=algorithm)))
 
 
 def test_csv_has_the_fields_of_a_draft_and_its_lists_are_separated_by_spaces() -> None:
@@ -31,39 +34,90 @@ def test_csv_has_the_fields_of_a_draft_and_its_lists_are_separated_by_spaces() -
     assert second == Row(5, {"signals": ["pdq:cc"], "quality": "x"})
 
 
+UNUSED = "pass --map THEIRS=FIELD to use one, --ignore-columns to leave out all"
+
+
 @pytest.mark.parametrize(
     ("text", "line", "fault"),
     [
-        ("signals,colour\npdq:aa,red\n", 1, Fault("colour", "is not a field of a contribution")),
-        ("md5,file\naa,red\n", 1, Fault("file", "is not a field of a contribution")),
+        ("signals,colour\npdq:aa,red\n", 1, Fault("", f"this column is not used: `colour`; {UNUSED}")),
+        ("md5,file,no\naa,red,1\n", 1, Fault("", f"these columns are not used: `file`, `no`; {UNUSED}")),
+        ("md5,lable\naa,red\n", 1, Fault("", f"this column is not used: `lable` (is it `labels`?); {UNUSED}")),
         ("signals,labels\npdq:aa\n", 2, Fault("", "has 1 cells, but the first line names 2 columns")),
-        (
-            "a,b\n1,2\n",
-            1,
-            Fault("", "the first line must name the columns, with `signals`, or with `algorithm` and `hash`"),
-        ),
-        ("signals,labels,signals\npdq:aa,a,pdq:bb\n", 1, Fault("signals", "names more than one column")),
-        ("signals,reference\npdq:aa,caf\udce9\n", 2, Fault("", "is not UTF-8")),
+        ("signals,,\npdq:aa,,x\n", 2,
+         Fault("", "column 3 has a value, but no name: name it, or pass --ignore-columns")),
+        ("signals,labels,signals\npdq:aa,a,pdq:bb\n", 1,
+         Fault("signals", "is in more than one column: `signals`, `signals`; leave one out (--ignore-column NAME)")),
+        ("hash,value,algorithm\naa,bb,pdq\n", 1, Fault("", f"this column is not used: `value`; {UNUSED}")),
+        (f"pdq,{HASH}\n", 1,
+         Fault("", "has a hash where columns are named: add a line that names them, or pass --format text for lines "
+                   "of hashes alone")),
+        ("signals,reference\npdq:aa,caf\udce9\n", 2, NOT_TEXT),
+        ("signals,caf\udce9\npdq:aa,x\n", 1, NOT_TEXT),
         ('signals\n"pdq:aa\n', 2, Fault("", "is not CSV: unexpected end of data")),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_row_of_csv_is_told(text: str, line: int, fault: Fault) -> None:
-    assert [(row.line, row.fault) for row in rows(text, Format.CSV)] == [(line, fault)]
+    (found,) = [row for row in rows(text, Format.CSV) if row.faults]
+    assert (found.line, found.faults) == (line, (fault,))
+
+
+def test_a_table_without_hashes_or_labels_is_refused_whole() -> None:
+    (unused, hashes) = rows("a,b\n1,2\n", Format.CSV)
+    assert {unused.faults[0].reason.partition(":")[0], hashes.faults[0].reason.partition(":")[0]} == {
+        "these columns are not used",
+        "no column has hashes",
+    }
+    for text, form in (("pdq\naa\n", Format.CSV), ("pdq aa\n", Format.TEXT), ("0,90,aa,0.0\n", Format.VPDQ)):
+        (row,) = read_rows(StringIO(text), form, is_labelled=False)
+        assert (row.whole, row.faults[0].at, row.fields) == (True, "labels", {})
+    (row,) = read_rows(StringIO("pdq,label\naa,\n"), Format.CSV, is_labelled=False)
+    assert (row.whole, row.fields) == (False, {"signals": ["pdq:aa"]})
 
 
 @pytest.mark.parametrize(
-    ("names", "cells", "signal"),
+    "heading", ["pdq,label,\n{0},manifesto,\n", "sep=;\r\n PDQ ;Label;;\r\n{0};manifesto;;\r\n",
+                "\ufeffpdq\tlabels\t\r\n\r\n{0}\tmanifesto\t\t\r\n\t\r\n", 'labels|"pdq"\nmanifesto|"{0}"\n']
+)  # fmt: skip
+def test_tables_are_separated_by_what_their_first_line_has(heading: str) -> None:
+    (row,) = rows(heading.format(HASH), Format.CSV)
+    assert (row.fields, row.faults) == ({"signals": [f"pdq:{HASH}"], "labels": ["manifesto"]}, ())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "beginning", "form"),
     [
-        ("algorithm,hash,quality,source", f"pdq,{HASH.upper()},80,them", f"pdq:{HASH}"),
-        ("signal_type,signal_value,x", f"HASH_PDQ,{HASH},1", f"pdq:{HASH}"),
-        ("hash_digest,algorithm", f"{HASH},PDQ", f"pdq:{HASH}"),
-        ("type,value", "photodna,aGVsbG8=", "photodna:agvsbg8="),
+        (".CSV", "", Format.CSV),
+        (".tsv", "pdq aa", Format.TSV),
+        (".json", "", Format.JSONL),
+        (".txt", "\n\nPDQ\tLabel\n", Format.CSV),
+        ("", '\n {"signals": []}\n', Format.JSONL),
+        ("", f"pdq,{HASH}\n", Format.TEXT),
+        (".txt", f"{HASH}\n", Format.TEXT),
+        ("", "pdq\n", Format.CSV),
+        ("", "", Format.TEXT),
     ],
 )
-def test_a_foreign_list_has_a_hash_a_row_and_columns_of_its_own(names: str, cells: str, signal: str) -> None:
-    (row,) = rows(f"{names}\n{cells}\n", Format.CSV)
-    assert row.fields["signals"] == [signal]
+def test_the_format_is_that_of_the_suffix_or_of_the_first_line(suffix: str, beginning: str, form: Format) -> None:
+    assert Format.of(suffix, beginning) is form
+
+
+@pytest.mark.parametrize(
+    ("names", "cells", "signals"),
+    [
+        ("algorithm,hash,quality,source", f"pdq,{HASH.upper()},80,them", [f"pdq:{HASH}"]),
+        ("signal_type,signal_value,x", f"HASH_PDQ,{HASH},1", [f"pdq:{HASH}"]),
+        ("hash_digest,algorithm", f"{HASH},PDQ", [f"pdq:{HASH}"]),
+        ("signalType,hashValue", f"StopNCIISignalType.ImagePDQ,{HASH}", [f"pdq:{HASH}"]),
+        ("type,value,md5", f"PDQ,{HASH},bb", [f"pdq:{HASH}", "md5:bb"]),
+    ],
+)
+def test_a_foreign_list_has_a_hash_a_row_and_columns_of_its_own(names: str, cells: str, signals: list[str]) -> None:
+    columns = Columns(ignore_rest=True)
+    (row,) = read_rows(StringIO(f"{names}\n{cells}\n"), Format.CSV, columns=columns)
+    assert row.fields["signals"] == signals
     assert set(row.fields) <= {"signals", "quality"}
+    assert {*columns.used, *columns.unused} == set(names.split(","))
 
 
 VPDQ = [f"{HASH},90,0.0", f"{HASH},40,1.0"]
@@ -80,7 +134,7 @@ VIDEO = {"frames": FRAMES, "duration": 2.0, "media": "video"}
         ("vpdq,md5", [json.dumps(VPDQ), "aa"], {**VIDEO, "signals": ["md5:aa"]}),
         ("vpdq,duration", [f"0,90,{HASH},0.0\n30,40,{HASH},1.0\n", "9.5"], {**VIDEO, "duration": 9.5, "signals": []}),
         ("frames,duration", [json.dumps(FRAMES), "2.0"], {**VIDEO, "signals": []}),
-        ("signal_type,signal_value,x", ["HASH_VIDEO_VPDQ", json.dumps(VPDQ), "1"], {**VIDEO, "signals": []}),
+        ("signal_type,signal_value", ["HASH_VIDEO_VPDQ", json.dumps(VPDQ)], {**VIDEO, "signals": []}),
         ("type,value", "HASH_VIDEO_MD5,AA", {"signals": ["md5:aa"], "media": "video"}),
         ("type,value", "HASH_SHA256,AA", {"signals": ["sha256:aa"]}),
     ],
@@ -88,7 +142,7 @@ VIDEO = {"frames": FRAMES, "duration": 2.0, "media": "video"}
 def test_videos_have_columns_of_their_own(names: str, cells: str | list[str], fields: dict[str, object]) -> None:
     csv = line(names.split(",")) + line(cells.split(",") if isinstance(cells, str) else cells)
     (row,) = rows(csv, Format.CSV)
-    assert (row.fields, row.fault) == (fields, None)
+    assert (row.fields, row.faults) == (fields, ())
 
 
 def test_videos_in_json_lines_have_vpdq_as_json_or_text() -> None:
@@ -107,7 +161,25 @@ def test_videos_in_json_lines_have_vpdq_as_json_or_text() -> None:
 )
 def test_what_is_no_video_is_told(text: str, form: Format, fault: str) -> None:
     (row,) = rows(text, form)
-    assert row.fault is not None and row.fault.at == fault
+    assert [found.at for found in row.faults] == [fault]
+
+
+NAMES = st.sampled_from(["pdq", "Hash", "algorithm", "Label", "context", "Removed At", "quality", "vpdq", "colour", ""])
+CELLS = st.sampled_from([HASH, "pdq", "Manifesto", "3.11.2026", "46329", "90", "[", "NULL", "=1"]) | st.text(max_size=5)
+
+
+@given(st.lists(st.tuples(NAMES, CELLS, CELLS), min_size=1, max_size=6))
+def test_of_any_table_a_row_is_read_or_has_a_fault_and_no_label_comes_from_nowhere(
+    columns: list[tuple[str, str, str]],
+) -> None:
+    names, first, second = zip(*columns, strict=True)
+    found = rows("".join(map(line, (names, first, second))), Format.CSV)
+    for row in found:
+        assert not (row.faults and row.fields)
+        assert "labels" not in row.fields or "Label" in names
+        assert row.fields or row.faults or "NULL" in first + second
+    if "colour" in names:
+        assert any(row.whole for row in found)
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("=+-@'; "), min_size=1, max_size=200))
@@ -117,13 +189,26 @@ def test_a_reference_is_read_as_it_was_written(reference: str) -> None:
     assert row.fields == {"reference": reference}
 
 
-def test_json_lines_have_an_object_each() -> None:
-    text = '{"signals": ["pdq:aa"], "labels": null}\n\n[1]\n{"algorithm": "PDQ", "hash": "AA", "more": 1}\n{"a\n'
-    first, second, third, fourth = rows(text, Format.JSONL)
+def test_json_lines_have_an_object_each_and_each_unused_key_is_told_once() -> None:
+    text = (
+        '{"signals": ["pdq:aa"], "labels": null}\n\n[1]\n{"Algorithm": "PDQ", "hash": "AA", "more": 1}\n{"a\n'
+        '{"signals": {"pdq": "AA", "HASH_MD5": ["bb"]}, "more": 2, "colour": 3, "reference": 7}\n'
+        '{"signals": ["pdq:aa"], "label": "a", "labels": ["b"]}\n'
+    )
+    first, second, more, third, fourth, colour, fifth, sixth = rows(text, Format.JSONL)
     assert first == Row(1, {"signals": ["pdq:aa"]})
-    assert (second.line, second.fault) == (3, Fault("", "must be an object"))
+    assert (second.line, second.faults) == (3, (Fault("", "must be an object"),))
+    assert (more.line, more.whole) == (4, True)
+    assert more.faults == (Fault("", f"this key is not used: `more`; {UNUSED}"),)
     assert third == Row(4, {"signals": ["pdq:aa"]})
-    assert (fourth.line, fourth.fault) == (5, Fault("", "is not JSON in UTF-8"))
+    assert (fourth.line, fourth.faults) == (5, (Fault("", "is not JSON in UTF-8"),))
+    assert (colour.whole, "`colour`" in colour.faults[0].reason, "`more`" in colour.faults[0].reason) == (
+        True,
+        True,
+        False,
+    )
+    assert fifth == Row(6, {"signals": ["pdq:aa", "md5:bb"], "reference": "7"})
+    assert (sixth.whole, [fault.at for fault in sixth.faults]) == (False, ["labels"])
 
 
 @pytest.mark.parametrize(
@@ -131,12 +216,12 @@ def test_json_lines_have_an_object_each() -> None:
     [
         ('\ufeff{"signals": ["pdq:aa"], "reference": "caf\udce9"}\n', Format.JSONL),
         ("\ufeff# a caf\udce9\npdq:aa caf\udce9\n", Format.TEXT),
-        ("\ufeffalgorithm,hash,source,source\npdq,aa,caf\udce9,\n", Format.CSV),
+        ("\ufeffalgorithm,hash,reference\npdq,aa,caf\udce9\n", Format.CSV),
     ],
 )
 def test_what_is_not_utf_8_is_a_faulty_row(text: str, form: Format) -> None:
     (row,) = rows(text, form)
-    assert (row.fields, row.fault) == ({}, Fault("", "is not UTF-8"))
+    assert (row.fields, row.faults) == ({}, (NOT_TEXT,))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +229,7 @@ def test_what_is_not_utf_8_is_a_faulty_row(text: str, form: Format) -> None:
 )
 def test_an_array_is_told_once_with_what_to_do(text: str, line: int) -> None:
     reason = "begins an array: JSON Lines need one object per line; convert the file with `jq -c '.[]'`"
-    assert rows(text, Format.JSONL) == [Row(line, {}, Fault("", reason))]
+    assert rows(text, Format.JSONL) == [Row(line, {}, (Fault("", reason),), whole=True)]
 
 
 def test_a_text_has_an_algorithm_and_a_hash_a_line() -> None:
@@ -157,6 +242,8 @@ def test_a_text_has_an_algorithm_and_a_hash_a_line() -> None:
         [f"pdq:{HASH}"],
     ]
     assert found[1].fields["quality"] == 80
-    assert [(row.line, row.fault is not None) for row in found[4:]] == [(7, True), (8, True)]
+    assert [(row.line, len(row.faults)) for row in found[4:]] == [(7, 1), (8, 1)]
+    (labelled,) = rows(f"{HASH},glorification\n", Format.TEXT, Algorithm.PDQ)
+    assert "must be an algorithm and a hash" in labelled.faults[0].reason
     assert rows("VideoMD5 AA\n", Format.TEXT)[0].fields == {"signals": ["md5:aa"], "media": "video"}
     assert rows(f"{HASH}\n", Format.TEXT, Algorithm.PDQ) == [Row(1, {"signals": [f"pdq:{HASH}"]})]

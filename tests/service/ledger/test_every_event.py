@@ -42,10 +42,11 @@ from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import benign, matches, neighbors, seeds
 from hashdb.service.review import cases, incidents, opinions, proposals
-from hashdb.service.sharing import feed, webhooks
+from hashdb.service.sharing import feed, following, upstreams, webhooks
 from hashdb.service.stats import counts, refusals, reports
 from hashdb.service.stats.buffer import Refusal
 from tests.builders import NOON, RULES, contributed, draft, member_with, query, signal
+from tests.service.pages import PAGE_OF_ANOTHER, connect_to_page, followed
 
 PASSWORD = "correct horse battery staple"
 Verb = Callable[[HashDB, Actor, int], object]
@@ -236,6 +237,17 @@ CHANGES: dict[str, Verb] = {
     "webhooks.change": lambda db, actor, id: webhooks.change(db, actor, 1, WebhookChange(enabled=False)),
     "webhooks.delete": lambda db, actor, id: webhooks.delete(db, actor, 1),
     "webhooks.renew": lambda db, actor, id: webhooks.renew(db, actor, 1),
+    "following.look": lambda db, actor, id: (followed(db), following.look(db, connect_to_page)),
+    "following.apply": lambda db, actor, id: following.apply(db, followed(db), PAGE_OF_ANOTHER),
+    "upstreams.add": lambda db, actor, id: followed(db),
+    "upstreams.pause": lambda db, actor, id: upstreams.pause(db, COMMAND_LINE, followed(db).id),
+    "upstreams.resume": lambda db, actor, id: upstreams.resume(
+        db, COMMAND_LINE, followed(db).id, connect_to_page, key="hdb_other"
+    ),
+    "upstreams.remove": lambda db, actor, id: (
+        following.apply(db, followed(db), PAGE_OF_ANOTHER),
+        upstreams.remove(db, COMMAND_LINE, 1),
+    ),
     "users.reset": lambda db, actor, id: users.reset(db, COMMAND_LINE, session(db).user.id),
 }
 """Every verb that writes, and one use of it that changes something."""
@@ -270,6 +282,7 @@ def _tell(db: HashDB) -> bool:
 WITHOUT = {
     "backups.move": "`backups.log_backup` writes its event",
     "checkpoints.keep": "what it writes is over the events, and signed",
+    "sent_opinions.send_opinions": "it notes up to which event opinions were sent; the other service logs them",
     "sessions.count_provider_attempt": "it counts an attempt; its failure is told by `sessions.sign_in_by_provider`",
     "sessions.find_session": "it notes when a session was last used, once a minute",
     "contributions.start": "it removes what version 0.1.0 left of contributions whose erasure is an event",

@@ -16,24 +16,35 @@ from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.ledger.records import FIELDS
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
+from hashdb.service.ledger.signing import Signing
 from hashdb.service.ledger.verification import verify
 from hashdb.service.review import opinions
 from tests import schemas
 from tests.builders import NOON, contributed, draft
 from tests.conftest import BOTH
+from tests.service.pages import followed
 from tests.service.scenes import DISPUTES, Scene
+
+
+class FollowingScene(Scene):
+    """The same service, which follows a list at last."""
+
+    def _fill(self, alpha: Actor, beta: Actor, gamma: Actor) -> None:
+        super()._fill(alpha, beta, gamma)
+        followed(self.db)
 
 
 @pytest.fixture(scope="module", params=BOTH)
 def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder = tmp_path_factory.mktemp("scene")
     with ExitStack() as stack:
         if request.param == "sqlite":
-            url = f"sqlite:///{tmp_path_factory.mktemp('scene') / 'hashdb.sqlite'}"
+            url = f"sqlite:///{folder / 'hashdb.sqlite'}"
             schemas.make(url)
         else:
             server = request.getfixturevalue("postgres")
             url = stack.enter_context(server.new_database(request.getfixturevalue("postgres_template")))
-        made = Scene(url)
+        made = FollowingScene(url, Signing(folder / "signing.key", folder / "checkpoints.txt", "log.example/1"))
         stack.callback(made.close)
         yield made
 
@@ -109,6 +120,7 @@ CHANGED = [
     ("proposals SET subject_id = 2", "proposal 1, subject", "member:1", "member:2"),
     ("proposals SET act = 'benign.add'", "proposal 1, act", "member.suspend", "benign.add"),
     ("webhooks SET member_id = 2", "webhook 1, member", "1", "2"),
+    ("upstreams SET member_id = 1", "upstream 1, member", "4", "1"),
     ("seeds SET retired_at = NULL WHERE id = 1", "seed 1, retired", "yes", "no"),
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.verification import Finding, Outside, Verdict, verify
+from hashdb.store.tables import metadata
 from tests.builders import Clock, contributed, draft, member_with
 
 EVENTS, SIGNED = 22, (1, 12, 22)
@@ -59,12 +60,13 @@ class Tamperer:
         for seq in numbers:
             self.run("DELETE FROM events WHERE seq = :seq", seq=seq)
 
-    def add(self, seq: int) -> None:
-        """A row like the first one, under another number."""
+    def add(self, seq: int, like: int = 3) -> None:
+        """A row like one that is there, under another number."""
         self.run(
             "INSERT INTO events (seq, at, actor, action, subject_kind, subject_id, details, leaf) SELECT :seq, at,"
-            " actor, action, subject_kind, subject_id, details, leaf FROM events WHERE seq = 3",
+            " actor, action, subject_kind, subject_id, details, leaf FROM events WHERE seq = :like",
             seq=seq,
+            like=like,
         )
 
     def move(self, seq: int, to: int) -> None:
@@ -150,78 +152,100 @@ CHANGES = {
     "subject_kind": "key",
     "leaf": bytes(32),
 }
-EVERY_ROW = pytest.mark.parametrize("seq", [1, 2, 7, 8, 12, 13, 21, 22])
-CHANGE = pytest.mark.parametrize("column", CHANGES)
+TABLES = [metadata.tables[name] for name in ("events", "nodes", "log", "checkpoints")]
 
 
-@CHANGE
-@EVERY_ROW
-def test_a_row_that_was_changed_is_named(log: HashDB, database_url: str, column: str, seq: int) -> None:
-    tampered(database_url, lambda hand: hand.change(seq, column, CHANGES[column]))
-    found = finding(log)
-    assert (found.first, found.last) == (seq, seq)
+def each_row(log: HashDB, url: str) -> Iterator[int]:
+    """Each of these rows, to be tampered with; after each the database is as it was before."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        kept = [[dict(row) for row in connection.execute(table.select()).mappings()] for table in TABLES]
+    for seq in (1, 2, 7, 8, 12, 13, 21, 22):
+        yield seq
+        with engine.begin() as connection:
+            for table, rows in zip(TABLES, kept, strict=True):
+                connection.execute(table.delete())
+                connection.execute(table.insert(), rows)
+    engine.dispose()
+    assert not verify(log, COMMAND_LINE).findings
 
 
-@EVERY_ROW
-def test_and_named_where_its_leaf_was_computed_anew(log: HashDB, database_url: str, seq: int) -> None:
-    def act(hand: Tamperer) -> None:
-        hand.change(seq, "actor", "key:99")
-        hand.leaves()
-
-    tampered(database_url, act)
-    found = finding(log)
-    assert (found.first, found.last) == (seq, seq)
+@pytest.mark.parametrize("column", CHANGES)
+def test_a_row_that_was_changed_is_named(log: HashDB, database_url: str, column: str) -> None:
+    for seq in each_row(log, database_url):
+        tampered(database_url, partial(Tamperer.change, seq=seq, column=column, value=CHANGES[column]))
+        found = finding(log)
+        assert (found.first, found.last) == (seq, seq)
 
 
-@EVERY_ROW
-def test_and_found_where_the_tree_was_computed_anew_by_halves(log: HashDB, database_url: str, seq: int) -> None:
-    def act(hand: Tamperer) -> None:
-        hand.change(seq, "actor", "key:99")
-        hand.tree(upto=1)
+def test_and_named_where_its_leaf_was_computed_anew(log: HashDB, database_url: str) -> None:
+    for seq in each_row(log, database_url):
 
-    tampered(database_url, act)
-    found = finding(log)
-    assert found.first is not None
-    assert found.last is not None
-    assert found.first <= seq <= found.last <= found.first + 3
+        def act(hand: Tamperer, seq: int = seq) -> None:
+            hand.change(seq, "actor", "key:99")
+            hand.leaves()
 
-
-@EVERY_ROW
-def test_and_found_by_the_signed_checkpoints_where_all_of_it_was(log: HashDB, database_url: str, seq: int) -> None:
-    def act(hand: Tamperer) -> None:
-        hand.change(seq, "actor", "key:99")
-        hand.tree()
-
-    tampered(database_url, act)
-    after, upto = next((start, end) for start, end in zip((0, *SIGNED), SIGNED, strict=False) if start < seq <= end)
-    found = finding(log)
-    assert (found.first, found.last) == (after + 1, upto)
-    # The file tells the same where those of the table are removed.
-    tampered(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
-    assert (finding(log).first, finding(log).last) == (after + 1, upto)
+        tampered(database_url, act)
+        found = finding(log)
+        assert (found.first, found.last) == (seq, seq)
 
 
-@EVERY_ROW
-def test_a_row_that_was_removed_is_named(log: HashDB, database_url: str, seq: int) -> None:
-    tampered(database_url, lambda hand: hand.remove(seq))
-    found = finding(log)
-    assert (found.first, found.last) == (seq, seq)
+def test_and_found_where_the_tree_was_computed_anew_by_halves(log: HashDB, database_url: str) -> None:
+    for seq in each_row(log, database_url):
+
+        def act(hand: Tamperer, seq: int = seq) -> None:
+            hand.change(seq, "actor", "key:99")
+            hand.tree(upto=1)
+
+        tampered(database_url, act)
+        found = finding(log)
+        assert found.first is not None
+        assert found.last is not None
+        assert found.first <= seq <= found.last <= found.first + 3
 
 
-@EVERY_ROW
-def test_and_found_where_the_others_moved_up(log: HashDB, database_url: str, seq: int) -> None:
-    def act(hand: Tamperer) -> None:
-        hand.remove(seq)
-        for later in range(seq + 1, EVENTS + 1):
-            hand.move(later, later - 1)
+def test_and_found_by_the_signed_checkpoints_where_all_of_it_was(log: HashDB, database_url: str) -> None:
+    for seq in each_row(log, database_url):
 
-    tampered(database_url, act)
-    assert finding(log).first == seq
-    tampered(database_url, Tamperer.tree)
-    found = finding(log)
-    assert found.first is not None
-    assert found.last is not None
-    assert found.first <= seq <= found.last
+        def act(hand: Tamperer, seq: int = seq) -> None:
+            hand.change(seq, "actor", "key:99")
+            hand.tree()
+
+        tampered(database_url, act)
+        after, upto = next((start, end) for start, end in zip((0, *SIGNED), SIGNED, strict=False) if start < seq <= end)
+        found = finding(log)
+        assert (found.first, found.last) == (after + 1, upto)
+        # The file tells the same where those of the table are removed.
+        tampered(database_url, lambda hand: hand.run("DELETE FROM checkpoints"))
+        assert (finding(log).first, finding(log).last) == (after + 1, upto)
+
+
+def test_a_row_that_was_removed_is_named(log: HashDB, database_url: str) -> None:
+    for seq in each_row(log, database_url):
+
+        def act(hand: Tamperer, seq: int = seq) -> None:
+            hand.remove(seq)
+
+        tampered(database_url, act)
+        found = finding(log)
+        assert (found.first, found.last) == (seq, seq)
+
+
+def test_and_found_where_the_others_moved_up(log: HashDB, database_url: str) -> None:
+    for seq in each_row(log, database_url):
+
+        def act(hand: Tamperer, seq: int = seq) -> None:
+            hand.remove(seq)
+            for later in range(seq + 1, EVENTS + 1):
+                hand.move(later, later - 1)
+
+        tampered(database_url, act)
+        assert finding(log).first == seq
+        tampered(database_url, Tamperer.tree)
+        found = finding(log)
+        assert found.first is not None
+        assert found.last is not None
+        assert found.first <= seq <= found.last
 
 
 @pytest.mark.parametrize("cut", range(1, 12))
@@ -262,27 +286,21 @@ def test_a_row_that_was_added_is_named(log: HashDB, database_url: str, seq: int)
     assert finding(log).first == min(seq, EVENTS + 1)
 
 
-@EVERY_ROW
-def test_and_found_where_it_was_put_among_the_others(log: HashDB, database_url: str, seq: int) -> None:
-    def act(hand: Tamperer) -> None:
-        for later in range(EVENTS, seq - 1, -1):
-            hand.move(later, later + 1)
-        if seq > 3:
-            hand.add(seq)
-        else:
-            hand.run(
-                "INSERT INTO events (seq, at, actor, action, subject_kind, subject_id, details, leaf) SELECT :seq, at,"
-                " actor, action, subject_kind, subject_id, details, leaf FROM events WHERE seq = 9",
-                seq=seq,
-            )
+def test_and_found_where_it_was_put_among_the_others(log: HashDB, database_url: str) -> None:
+    for seq in each_row(log, database_url):
 
-    tampered(database_url, act)
-    assert finding(log).first == seq
-    tampered(database_url, Tamperer.tree)
-    found = finding(log)
-    assert found.first is not None
-    assert found.last is not None
-    assert found.first <= seq <= found.last
+        def act(hand: Tamperer, seq: int = seq) -> None:
+            for later in range(EVENTS, seq - 1, -1):
+                hand.move(later, later + 1)
+            hand.add(seq, like=3 if seq > 3 else 9)
+
+        tampered(database_url, act)
+        assert finding(log).first == seq
+        tampered(database_url, Tamperer.tree)
+        found = finding(log)
+        assert found.first is not None
+        assert found.last is not None
+        assert found.first <= seq <= found.last
 
 
 @pytest.mark.parametrize(("one", "other"), [(1, 2), (3, 4), (4, 5), (2, 21), (21, 22)])

@@ -48,8 +48,8 @@ def test_a_reader_holds_what_is_active_with_signals_and_without_references(db: H
     page = feed.read(db, SYSTEM, 0, 1_000)
     assert [change.what for change in page.changes] == [
         one.shown(signals=True, reference=False),
-        Gone(two.id, "withdrawn"),
-        Gone(two.id, "withdrawn"),
+        Gone(two.id, "withdrawn", "other"),
+        Gone(two.id, "withdrawn", "other"),
     ]
     assert (page.checkpoint, page.more) == (head(db), False)
     assert "reference" in next(c.what.hidden for c in page.changes if isinstance(c.what, Contribution))
@@ -151,7 +151,7 @@ def test_suspended_and_reinstated_before_it_was_announced_nothing_is_lost(db: Ha
 def test_an_erased_contribution_is_gone_from_every_page(db: HashDB, actor: Actor) -> None:
     (one,) = contributed(db, actor, draft(1))
     contributions.erase(db, actor, one.id)
-    assert {change.what for change in read(db)} == {Gone(one.id, "withdrawn")}
+    assert {change.what for change in read(db)} == {Gone(one.id, "withdrawn", "other")}
     assert len(read(db)) == 2
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import create_engine
 
 from hashdb.domain.accounts.members import Member
 from hashdb.store import Store
+from hashdb.store.contributions.contributions import _KNOWN
 from tests.builders import NOON, draft, signal
 
 
@@ -32,3 +37,20 @@ def test_the_oldest_contribution_with_a_set_is_the_known_one(store: Store, membe
         assert tx.additions.holding(member.id, [signal(2)], 0, 9, NOON) == (one.id, two.id)
         assert tx.additions.holding(member.id, [signal(2)], one.id, 9, NOON) == (two.id,)
         assert tx.additions.holding(member.id, [signal(1), signal(2)], 0, 1, NOON) == (one.id,)
+
+
+def test_known_reads_no_other_contributions_of_the_member(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'hashdb.sqlite'}"
+    with closing(Store(url)) as store:
+        store.migrate()
+    engine = create_engine(url)
+    asked = {"members": [1], "fingerprints": [draft(1).fingerprint()], "now": NOON}
+    with engine.connect() as connection:
+        text = str(_KNOWN.params(asked).compile(engine, compile_kwargs={"render_postcompile": True}))
+        # A plan does not depend on the values.
+        values = (0,) * text.count("?")
+        steps = [str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values)]
+    engine.dispose()
+    read = [step for step in steps if "fingerprints" in step or "contributions" in step]
+    assert any("SEARCH fingerprints" in step and "(fingerprint=?" in step for step in read), steps
+    assert not any("SCAN" in step or step.endswith("(member_id=?)") for step in read), steps

@@ -43,7 +43,7 @@ def test_a_page_tells_contributions_and_what_is_gone(platform: Caller, other: Ca
     assert first["contribution"] == mine
     assert set(first) == {"seq", "contribution"}
     assert second["gone"] == gone["id"]
-    assert third == {"seq": third["seq"], "gone": gone["id"], "reason": "withdrawn"}
+    assert third == {"seq": third["seq"], "gone": gone["id"], "reason": "withdrawn", "withdrawal_reason": "false_match"}
     assert first["seq"] < second["seq"] < third["seq"] <= page["checkpoint"]
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any
+from wsgiref.types import WSGIApplication
 
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from tests.web.callers import Service
 
@@ -20,11 +21,18 @@ class _Silent(WSGIRequestHandler):
 @contextmanager
 def listening(service: Service) -> Iterator[str]:
     """The address of a service's application for as long as the block lasts."""
-    server = make_server("127.0.0.1", 0, service.app, threaded=True, request_handler=_Silent)
+    with listening_at("127.0.0.1", service.app) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+@contextmanager
+def listening_at(host: str, application: WSGIApplication) -> Iterator[BaseWSGIServer]:
+    """An application on a free port of a host, or at the socket of a `unix://` path, for as long as the block lasts."""
+    server = make_server(host, 0, application, threaded=True, request_handler=_Silent)
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield server
     finally:
         server.shutdown()
         thread.join()

@@ -12,7 +12,7 @@ import pytest
 
 from hashdb.domain.addresses import Address
 from hashdb.errors import FetchRefused, MalformedRequest, TooLarge
-from hashdb.web.sharing.hma import fetch
+from hashdb.web.sharing.fetching import fetch
 
 
 class Host:

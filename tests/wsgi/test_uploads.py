@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hashdb.errors import NoRoom, TooLarge, VideoTooLarge
-from hashdb.web.uploads import Room, Upload
+from hashdb.wsgi.uploads import Room, Upload
 from tests.hashing.samples import drawn
 from tests.web.pictures import photo
 

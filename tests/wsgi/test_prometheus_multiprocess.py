@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.web.prometheus_multiprocess import reserve_space
+from hashdb.wsgi.prometheus_multiprocess import reserve_space
 
 
 def test_the_room_for_what_is_counted_is_taken_before_where_there_is_any(

@@ -11,7 +11,7 @@ from hashdb.domain.accounts.members import Member, MemberChange, MemberDraft, Me
 from hashdb.domain.sharing.webhooks import MAX_WAITING_DELIVERIES, Message, Topic, WebhookDraft
 from hashdb.errors import NotFound
 from hashdb.store import Store
-from hashdb.store.sharing import DeliveryPosition
+from hashdb.store.sharing.webhooks import DeliveryPosition
 from tests.builders import NOON
 
 DRAFT = WebhookDraft("https://example.org/", (Topic.FEED_CHANGED, Topic.CASE_OPENED), "mine")

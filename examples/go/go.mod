@@ -1,0 +1,3 @@
+module hashdb.example
+
+go 1.21

@@ -1,0 +1,218 @@
+// Match, contribute and follow from Go. Set HASHDB_URL and HASHDB_KEY (scopes contribute, match and feed).
+//
+//	go run . match PICTURE | go run . contribute PICTURE LABEL | go run . follow
+//
+// To ask a sidecar: HASHDB_URL=http://127.0.0.1:8765 or unix:/run/hashdb-sidecar/sidecar.sock, without a key.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+type picture struct {
+	Signals  []string `json:"signals"`
+	Quality  *int     `json:"quality,omitempty"`
+	Duration *float64 `json:"duration,omitempty"`
+}
+
+type draft struct {
+	picture
+	Labels    []string  `json:"labels"`
+	RemovedAt time.Time `json:"removed_at"`
+}
+
+type changes struct {
+	Changes []struct {
+		Seq          int
+		Gone         int
+		Reason       string
+		Contribution *struct{ ID int }
+	}
+	Checkpoint int
+	Epoch      string
+}
+
+type problem struct {
+	Status int
+	Detail string
+}
+
+func (p problem) Error() string { return fmt.Sprintf("%d: %s", p.Status, p.Detail) }
+
+type hashdb struct {
+	base, key string
+	http      http.Client
+}
+
+func open(address, key string) *hashdb {
+	client := &hashdb{base: address, key: key, http: http.Client{Timeout: time.Minute}}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		client.base = "http://hashdb"
+		client.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}}
+	}
+	return client
+}
+
+// ask reads the answer of hashdb into result. An error that the service answers is a problem.
+func (h *hashdb) ask(method, path, kind string, body io.Reader, result any) error {
+	request, err := http.NewRequest(method, h.base+path, body)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", kind)
+	if h.key != "" {
+		request.Header.Set("Authorization", "Bearer "+h.key)
+	}
+	answer, err := h.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= 300 {
+		refused := problem{Status: answer.StatusCode}
+		_ = json.NewDecoder(answer.Body).Decode(&refused)
+		return refused
+	}
+	return json.NewDecoder(answer.Body).Decode(result)
+}
+
+func (h *hashdb) post(path string, content, result any) error {
+	body, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	return h.ask("POST", path, "application/json", bytes.NewReader(body), result)
+}
+
+// hash returns the hashes of a picture. The service computes them and stores nothing.
+func (h *hashdb) hash(path string) (picture, error) {
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return picture{}, err
+	}
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	part, err := form.CreateFormFile("file", "picture")
+	if err != nil {
+		return picture{}, err
+	}
+	_, _ = part.Write(file) // Neither write to memory can fail.
+	_ = form.Close()
+	var hashed struct{ Pictures []picture }
+	if err := h.ask("POST", "/v1/signals", form.FormDataContentType(), &body, &hashed); err != nil {
+		return picture{}, err
+	}
+	// Of a video, these hashes are only those of its file: another encoding of it would not match.
+	if len(hashed.Pictures) == 0 || hashed.Pictures[0].Duration != nil {
+		return picture{}, errors.New("this is a video: send it to /v1/matches/media or /v1/contributions/media")
+	}
+	return hashed.Pictures[0], nil
+}
+
+func (h *hashdb) match(path string) error {
+	hashed, err := h.hash(path)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Results []struct {
+			Action  string
+			Matches []struct {
+				Contribution int
+				Labels       []string
+			}
+		}
+	}
+	query := map[string]any{"queries": []any{map[string]any{"signals": hashed.Signals}}}
+	if err := h.post("/v1/matches", query, &answer); err != nil {
+		return err
+	}
+	// A match is advice to review: a person decides before anything is removed.
+	for _, found := range answer.Results[0].Matches {
+		fmt.Printf("contribution %d: %s\n", found.Contribution, strings.Join(found.Labels, ","))
+	}
+	fmt.Println(answer.Results[0].Action)
+	return nil
+}
+
+func (h *hashdb) contribute(path, label string) error {
+	hashed, err := h.hash(path)
+	if err != nil {
+		return err
+	}
+	var receipt struct{ Contributions []struct{ ID int } }
+	item := draft{hashed, []string{label}, time.Now().UTC()}
+	if err := h.post("/v1/contributions", map[string]any{"contributions": []draft{item}}, &receipt); err != nil {
+		return err
+	}
+	fmt.Printf("contribution %d\n", receipt.Contributions[0].ID)
+	return nil
+}
+
+func (h *hashdb) follow() {
+	place := url.Values{"after": {"0"}, "wait": {"20"}}
+	for {
+		var page changes
+		err := h.ask("GET", "/v1/changes?"+place.Encode(), "", nil, &page)
+		var refused problem
+		if errors.As(err, &refused) && refused.Status == http.StatusGone {
+			// The service has another log, for example after a restore: start over.
+			place.Set("after", "0")
+			place.Del("epoch")
+			continue
+		}
+		if err != nil {
+			log.Printf("%v: again in 5 seconds", err)
+			time.Sleep(5 * time.Second)
+			continue
+		}
+		for _, change := range page.Changes {
+			if change.Contribution != nil {
+				fmt.Printf("%d: contribution %d\n", change.Seq, change.Contribution.ID)
+			} else {
+				fmt.Printf("%d: %d is gone (%s)\n", change.Seq, change.Gone, change.Reason)
+			}
+		}
+		place.Set("after", strconv.Itoa(page.Checkpoint))
+		place.Set("epoch", page.Epoch)
+	}
+}
+
+func main() {
+	log.SetFlags(0)
+	address := os.Getenv("HASHDB_URL")
+	if address == "" {
+		address = "http://127.0.0.1:8000"
+	}
+	client, words := open(address, os.Getenv("HASHDB_KEY")), os.Args[1:]
+	var err error
+	switch {
+	case len(words) == 2 && words[0] == "match":
+		err = client.match(words[1])
+	case len(words) == 3 && words[0] == "contribute":
+		err = client.contribute(words[1], words[2])
+	case len(words) == 1 && words[0] == "follow":
+		client.follow()
+	default:
+		err = errors.New("match PICTURE | contribute PICTURE LABEL | follow")
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,161 @@
+"""What the columns of a list hold: the fields of a contribution, in the spellings of spreadsheets and other systems."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Final, NamedTuple
+
+from hashdb.domain.contributions import Draft
+from hashdb.domain.signals import DIGESTS, Algorithm
+from hashdb.domain.spelling import nearest
+from hashdb.errors import Fault
+from hashdb.wire import path
+
+FIELDS: Final = tuple(field.name for field in fields(Draft))
+"""The columns, in the order in which `hashdb export` writes them."""
+VPDQ: Final = "vpdq"
+VIDEO: Final = "video_"
+"""Before the name of a digest: that of a video's file."""
+HASHES: Final = (*map(str, Algorithm), *(f"{VIDEO}{digest}" for digest in DIGESTS), VPDQ)
+"""Columns that each hold the hashes of one algorithm."""
+OURS: Final = (*FIELDS, "algorithm", "hash", *HASHES)
+"""All that a column may hold."""
+_SHOWN: Final = 20
+_MOST: Final = 1_000
+_SPELLINGS: Final = {
+    "algorithm": "signal_type hash_type hash_algorithm algo indicator_type",
+    "hash": "hashes hash_value signal_value hash_digest digest indicator signal fingerprint",
+    "labels": "label",
+    "removed_at": "removed removed_on removed_date removed_time removal_date removal_time date_removed date_of_removal",
+    "notified_at": "notified notified_on notified_date notification_date notification_time date_notified",
+    "expires_at": "expires expires_on expiry expiry_date expiration expiration_date expiration_time",
+    "quality": "pdq_quality hash_quality",
+    "media": "media_type content_type",
+    "reference": "ref reference_id source_ref external_id external_reference",
+    "tco_ground": "ground",
+    "context": "contexts",
+    "duration": "duration_seconds",
+    "pdq": "image_pdq",
+    "vpdq": "video_vpdq hash_video_vpdq",
+}
+_WEAK: Final = {"type": "algorithm", "value": "hash"}
+"""Names that are taken only if no other column holds the same."""
+
+
+def squashed(name: str) -> str:
+    """A name without its case, its spaces and its marks: `Removed At`, `removed-at` and `removed_at` are one."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+_SPELLED: Final = {name: target for target in OURS for name in (target, *_SPELLINGS.get(target, "").split())} | {
+    name: target for target in HASHES for name in (f"hash_{target}", f"{target}_hash")
+}
+"""All names that are understood, each with what it holds."""
+_TARGETS: Final = {squashed(name): target for name, target in _SPELLED.items()}
+_ALGORITHM_NAMES: Final = {name: target for name, target in _TARGETS.items() if target in HASHES}
+
+
+def algorithm_named(name: str) -> str | None:
+    """Which of HASHES another system's name of an algorithm is, as HMA, StopNCII and ThreatExchange have them."""
+    return _ALGORITHM_NAMES.get(squashed(name.rpartition(".")[2]))
+
+
+class Plan(NamedTuple):
+    """What each of some names holds, by position; None: it is not used."""
+
+    targets: tuple[str | None, ...]
+    unused: tuple[str, ...]
+    faults: tuple[Fault, ...]
+
+
+@dataclass(slots=True)
+class Columns:
+    """What the columns of one list hold, with what the member said about them."""
+
+    mapped: Mapping[str, str] = field(default_factory=dict)
+    """Of theirs, as the member wrote it: ours."""
+    ignored: Sequence[str] = ()
+    ignore_rest: bool = False
+    used: dict[str, str] = field(default_factory=dict)
+    """The names found so far that are used, each with what it holds."""
+    unused: dict[str, None] = field(default_factory=dict)
+    """The names found so far that are not used, ignored ones included; at most 1,000."""
+    _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
+
+    def plan(self, names: Sequence[str]) -> Plan:
+        """What the names of a table, or of an object, hold. Its `unused` are those that were not met before."""
+        known = self._plans.get(key := tuple(names))
+        if known is not None:
+            return known._replace(unused=())
+        plan = self._plan(key)
+        # A list may have other names in every object.
+        if len(self._plans) < _MOST:
+            self._plans[key] = plan
+        self.used.update((name, target) for name, target in zip(key, plan.targets, strict=True) if target)
+        new = [name for name in dict.fromkeys(plan.unused) if name not in self.unused][: _MOST - len(self.unused)]
+        self.unused.update(dict.fromkeys(new))
+        return plan._replace(unused=tuple(name for name in new if not self._is_ignored(name)))
+
+    def missing(self) -> list[Fault]:
+        """A fault for each name that the member gave and that no column has."""
+        found = {squashed(name) for name in (*self.used, *self.unused)}
+        faults = []
+        for name in (*self.mapped, *self.ignored):
+            if squashed(name) not in found:
+                near = nearest(name, (*self.used, *self.unused))
+                reason = "is named on the command line, but the list has none of this name"
+                faults.append(Fault(shown(name), reason + (f"; did you mean {shown(near)}?" if near else "")))
+        return faults
+
+    def unused_fault(self, names: Sequence[str], noun: str) -> Fault:
+        """The fault of a list with columns or keys that are not used: it says what the member can do."""
+        listed = ", ".join(map(self._with_nearest, names[:_SHOWN]))
+        if len(names) > _SHOWN:
+            listed += f" and {len(names) - _SHOWN:,} more"
+        what = f"this {noun} is" if len(names) == 1 else f"these {noun}s are"
+        how = "pass --map THEIRS=FIELD to use one, --ignore-columns to leave out all"
+        return Fault("", f"{what} not used: {listed}; {how}")
+
+    def _with_nearest(self, name: str) -> str:
+        near = nearest(name, _SPELLED)
+        if near is None or _SPELLED[near] in self.used.values():
+            return shown(name)
+        return f"{shown(name)} (is it `{_SPELLED[near]}`?)"
+
+    def _plan(self, names: tuple[str, ...]) -> Plan:
+        mapped = {squashed(theirs): ours for theirs, ours in self.mapped.items()}
+        keys = [squashed(name) for name in names]
+        targets: list[str | None] = [
+            None if self._is_dropped(key) else mapped.get(key) or _TARGETS.get(key) for key in keys
+        ]
+        for position, key in enumerate(keys):
+            weak = None if self._is_dropped(key) or targets[position] else _WEAK.get(key)
+            if weak and weak not in targets:
+                targets[position] = weak
+        if "hash" not in targets:
+            # It tells the algorithm of a column `hash` alone.
+            targets = [None if target == "algorithm" else target for target in targets]
+        pairs = list(zip(names, targets, strict=True))
+        faults = []
+        for target, count in Counter(filter(None, targets)).items():
+            if count > 1:
+                same = ", ".join(shown(name) for name, held in pairs if held == target)
+                faults.append(
+                    Fault(target, f"is in more than one column: {same}; leave one out (--ignore-column NAME)")
+                )
+        unused = tuple(name for name, target in pairs if target is None and squashed(name))
+        return Plan(tuple(targets), unused, tuple(faults))
+
+    def _is_dropped(self, key: str) -> bool:
+        return any(squashed(name) == key for name in self.ignored)
+
+    def _is_ignored(self, name: str) -> bool:
+        return self.ignore_rest or self._is_dropped(squashed(name))
+
+
+def shown(name: str) -> str:
+    """A name of the member's list, cut, and without a hash in it: error texts may be logged."""
+    return f"`{path((name,))}`"

@@ -1,0 +1,138 @@
+"""Times in a member's list: ISO 8601 with or without a zone, and the other shapes that the member names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo, available_timezones
+
+import click
+
+from hashdb.domain.spelling import did_you_mean
+from hashdb.domain.times import format_instant, from_microseconds
+
+SHAPES: Final = {
+    "day-first": "3.11.2026 and 03/11/2026 are 3 November",
+    "month-first": "11/03/2026 is 3 November",
+    "unix": "seconds since 1970, like 1793700000",
+    "unix-milliseconds": "milliseconds since 1970, like 1793700000000",
+    "excel": "days since 1900 as Excel stores them, like 46329.5",
+}
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_CLOCK = r"(?:[Tt ,]+(?P<hour>\d\d?):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?"
+_ZONE = r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?\s*(?P<zone>[Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?)?)?"
+_YEAR_FIRST = re.compile(rf"(?P<a>\d{{4}})([-/.])(?P<b>\d\d?)\2(?P<c>\d\d?){_CLOCK}{_ZONE}", re.ASCII)
+_YEAR_LAST = re.compile(rf"(?P<a>\d\d?)([-/.])(?P<b>\d\d?)\2(?P<c>\d{{4}}){_CLOCK}{_ZONE}", re.ASCII)
+_NUMBER = re.compile(r"(\d{4,14})(?:\.(\d{1,20}))?", re.ASCII)
+_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?", re.ASCII)
+_EXCEL_ORIGIN = datetime(1899, 12, 30, tzinfo=UTC)
+_NUMBERS: Final = {"unix": (9, 10), "unix-milliseconds": (12, 13), "excel": (5, 5)}
+"""How many digits a number of this shape has before its point, at least and at most: from 1973, 1973 and 1927 on."""
+_UNKNOWN = "is not a time that import reads: write it like 2026-11-20T10:00:00Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """How the times of a list are read: in which zone, if they have none, and in which shape beside ISO 8601."""
+
+    zone: tzinfo | None = None
+    shape: str | None = None
+
+    def read(self, text: str) -> str:
+        """The time in RFC 3339. Raises ValueError with a sentence that says what to pass."""
+        if _RFC3339.fullmatch(text):
+            return text
+        try:
+            if parts := _YEAR_FIRST.fullmatch(text):
+                return self._instant(parts, (parts["a"], parts["b"], parts["c"]))
+            if parts := _YEAR_LAST.fullmatch(text):
+                return self._instant(parts, self._ordered(parts))
+            if parts := _NUMBER.fullmatch(text):
+                return self._number(parts[1], parts[2] or "")
+        except OverflowError:
+            raise ValueError("is not a time of the calendar") from None
+        raise ValueError(_UNKNOWN)
+
+    def _ordered(self, parts: Mapping[str, Any] | re.Match[str]) -> tuple[str, str, str]:
+        if self.shape == "day-first":
+            return parts["c"], parts["b"], parts["a"]
+        if self.shape == "month-first":
+            return parts["c"], parts["a"], parts["b"]
+        raise ValueError("is a date with its year last: pass --dates day-first or --dates month-first")
+
+    def _instant(self, parts: re.Match[str], day: tuple[str, str, str]) -> str:
+        hour = int(parts["hour"] or 0)
+        if half := parts["half"]:
+            if not 1 <= hour <= 12:
+                raise ValueError("is not a time of the calendar")
+            hour = hour % 12 + (12 if half in "Pp" else 0)
+        fraction = int((parts["fraction"] or "")[:6].ljust(6, "0"))
+        year, month, number = map(int, day)
+        minute, second = int(parts["minute"] or 0), int(parts["second"] or 0)
+        try:
+            local = datetime(year, month, number, hour, minute, second, fraction, UTC)
+        except ValueError:
+            raise ValueError("is not a time of the calendar") from None
+        if parts["zone"]:
+            return format_instant(local.replace(tzinfo=_fixed(parts["zone"])))
+        return self._local(local, is_day=parts["hour"] is None)
+
+    def _number(self, whole: str, fraction: str) -> str:
+        fitting = [shape for shape, (least, most) in _NUMBERS.items() if least <= len(whole) <= most]
+        if not fitting:
+            raise ValueError(_UNKNOWN)
+        if self.shape not in fitting:
+            raise ValueError(f"is a number: if it is a time, pass --dates {fitting[0]}")
+        if self.shape == "excel":
+            # Fifteen digits of days are exact to less than a millisecond.
+            clock = timedelta(seconds=round(float(f"0.{fraction}0") * 86_400, 3))
+            return self._local(_EXCEL_ORIGIN + timedelta(days=int(whole)) + clock, is_day=not fraction)
+        microseconds = int(whole) * 1_000_000 + int(fraction[:6].ljust(6, "0"))
+        return format_instant(from_microseconds(microseconds if self.shape == "unix" else microseconds // 1_000))
+
+    def _local(self, local: datetime, *, is_day: bool) -> str:
+        """The instant of a local time, which is written as if in UTC; that of a day is its first one."""
+        if self.zone is None:
+            raise ValueError("has no time zone: pass --timezone, like --timezone UTC or --timezone Europe/Berlin")
+        early, late = (local.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))
+        if not is_day and early.utcoffset() != late.utcoffset():
+            if early.astimezone(UTC).astimezone(self.zone).replace(tzinfo=UTC) != local:
+                raise ValueError(f"is no time in {self.zone}: the clocks were set forward over it")
+            offsets = " or ".join(f"{at:%z}" for at in (early, late))
+            raise ValueError(
+                f"is two times in {self.zone}, where the clocks were set back: write its offset, {offsets}"
+            )
+        return format_instant(early)
+
+
+def _fixed(offset: str) -> tzinfo:
+    """The zone of `Z`, `UTC`, `GMT`, `+01`, `+0100` or `+01:00`. Raises ValueError."""
+    if offset.upper() in ("Z", "UTC", "GMT"):
+        return UTC
+    parts = _OFFSET.fullmatch(offset)
+    if parts is None:
+        raise ValueError("is not an offset")
+    ahead = timedelta(hours=int(parts[2]), minutes=int(parts[3] or 0))
+    if ahead >= timedelta(days=1) or int(parts[3] or 0) > 59:
+        raise ValueError("is not a time of the calendar")
+    return timezone(ahead if parts[1] == "+" else -ahead)
+
+
+class Zone(click.ParamType[tzinfo]):
+    """A time zone by its name in the time zone database, `UTC`, or an offset."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tzinfo:
+        """The zone; a usage error if there is none of this name."""
+        if isinstance(value, tzinfo):
+            return value
+        try:
+            return _fixed(value) if value[:1] in "+-" or value.upper() in ("UTC", "Z") else ZoneInfo(value)
+        except (ValueError, OSError, KeyError):
+            known = sorted(available_timezones())
+            hint = did_you_mean(value, known) if known else ": this machine has no others, install its package tzdata"
+            self.fail(f"{value!r} is not a time zone, like Europe/Berlin, UTC or +01:00{hint}", param, ctx)

@@ -1,0 +1,126 @@
+"""hashdb export: print the own contributions as a list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+
+import click
+
+from hashdb.cli.contributions.columns import FIELDS
+from hashdb.cli.help import Choice, Command
+from hashdb.cli.output import as_json, progress_counter
+from hashdb.client import Client
+from hashdb.domain.contributions import Contribution, Draft, Filter, Status
+from hashdb.wire.cells import line
+from hashdb.wire.contributions import DraftIn
+from hashdb.wire.sharing.exports import bundle, event
+
+Fields = Mapping[str, object]
+LISTS = frozenset({"signals", "signatures", "labels", "context"})
+_EXPORTS = {
+    "csv": "a table whose first line names the columns",
+    "jsonl": "one JSON object per line",
+    "misp": "one MISP event",
+    "stix": "one bundle of STIX 2.1",
+}
+
+
+@click.command(
+    "export", cls=Command, examples=("hashdb export > contributions.csv", "hashdb export --format stix > bundle.json")
+)
+@click.option("--format", "form", type=Choice(_EXPORTS), default="csv", show_default=True, help="Format.")
+@as_json
+def export_command(form: str, as_json: bool) -> None:
+    """Export your active contributions as a list.
+
+    The command prints one row for each contribution. `hashdb import` reads the formats `csv` and `jsonl`. The formats
+    `misp` and `stix` also contain contributions that no longer match, marked as deleted or revoked.
+    """
+    if form in ("misp", "stix"):
+        _print_bundle(form)
+        return
+    bar, advance = progress_counter("exporting")
+    with Client.from_environment() as client, bar:
+        contributions = client.contributions(Filter(member=client.me().member.id, status=Status.ACTIVE))
+        write = _print_array if as_json else _print_lines if form == "jsonl" else _print_csv
+        write(_to_rows(client, contributions, advance))
+
+
+def _print_bundle(form: str) -> None:
+    """Print the contributions for MISP or STIX.
+
+    Erased ones, and videos without a digest of their file, have nothing to be identified by, and are left out.
+    """
+    bar, advance = progress_counter("exporting")
+    with Client.from_environment() as client, bar:
+        url, me = client.url, client.me().member
+        contributions = _identified(client.contributions(Filter(member=me.id)), advance)
+        for part in (
+            bundle(url, contributions) if form == "stix" else event(url, me.name, datetime.now(UTC), contributions)
+        ):
+            click.echo(part, nl=False)
+
+
+def _identified(contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Contribution]:
+    videos = 0
+    for contribution in contributions:
+        advance(1)
+        if contribution.frame_count and not contribution.signals:
+            videos += 1
+        elif not contribution.erased:
+            yield contribution
+    if videos:
+        click.echo(f"hashdb: videos without a digest of their file, which are left out: {videos:,}", err=True)
+
+
+def _to_rows(client: Client, contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Fields]:
+    for contribution in contributions:
+        draft = _draft(contribution)
+        if contribution.frame_count:
+            # A frame whose signals are all suppressed has none.
+            draft = replace(draft, frames=tuple(frame for frame in client.frames(contribution.id) if frame.signals))
+        yield to_row(draft)
+        advance(1)
+
+
+def to_row(draft: Draft) -> Fields:
+    """The fields of a draft as a list has them."""
+    fields: Fields = json.loads(DraftIn.from_domain(draft).model_dump_json())
+    return fields
+
+
+def _print_csv(rows: Iterable[Fields]) -> None:
+    click.echo(line(FIELDS), nl=False)
+    for row in rows:
+        click.echo(line(_cell(name, row[name]) for name in FIELDS), nl=False)
+
+
+def _print_lines(rows: Iterable[Fields]) -> None:
+    for row in rows:
+        click.echo(_to_json_line(row))
+
+
+def _print_array(rows: Iterable[Fields]) -> None:
+    click.echo("[", nl=False)
+    for number, row in enumerate(rows):
+        click.echo(f"{',' if number else ''}\n{_to_json_line(row)}", nl=False)
+    click.echo("\n]")
+
+
+def _to_json_line(row: Fields) -> str:
+    return json.dumps({name: row[name] for name in FIELDS if row[name] not in (None, [])})
+
+
+def _draft(contribution: Contribution) -> Draft:
+    return Draft(**{field.name: getattr(contribution, field.name) for field in fields(Draft)})
+
+
+def _cell(name: str, value: object) -> object:
+    if name in LISTS and isinstance(value, Iterable):
+        return " ".join(map(str, value))
+    if name == "frames":
+        return json.dumps(value, separators=(",", ":")) if value else ""
+    return "" if value is None else value

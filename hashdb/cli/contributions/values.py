@@ -1,0 +1,238 @@
+"""The cells of a list as the fields of a draft, in the spellings of spreadsheets, databases and other systems."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Final, NamedTuple
+
+from hashdb.cli.contributions.columns import FIELDS, HASHES, VIDEO, VPDQ, algorithm_named, shown, squashed
+from hashdb.cli.contributions.dates import Dates
+from hashdb.domain.contributions import Media
+from hashdb.domain.rules import Vocabulary
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import Fault
+from hashdb.wire.sharing.vpdq import read_vpdq
+
+_EMPTY: Final = frozenset({"", "null", "none", "nan", "n/a", "#n/a", "\\n"})
+"""How programs write a value that is not there, in lower case."""
+_CODES: Final = {"labels": "behaviour", "context": "context", "basis": "basis", "tco_ground": "tco_ground"}
+"""Fields that have codes, with the kind of code in the vocabulary."""
+_LISTS: Final = frozenset({"labels", "context"})
+_NUMBERS: Final = frozenset({"quality", "severity"})
+_TIMES: Final = frozenset({"removed_at", "notified_at", "expires_at"})
+_HEX = re.compile(r"[0-9a-f]+", re.ASCII)
+_SIGNAL = re.compile(rf"(?:{'|'.join(Algorithm)}):[0-9a-f]+", re.ASCII)
+_SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?[Ee]\+\d+", re.ASCII)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
+_WHOLE = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
+_SEPARATORS = re.compile(r"[\s,;|]+")
+_COMMAS = re.compile(r"[,;|\n]+")
+_BRACKETS: Final = " \t\r\n'\"[]{}"
+_REMEMBERED: Final = 4_096
+_PICTURES: Final = frozenset({"photo", "picture"})
+_VIDEOS: Final = frozenset(name for name in HASHES if name.startswith(VIDEO))
+_PLAIN: Final = frozenset(FIELDS) - {"signals"}
+_DIGITS: Final = {str(algorithm): algorithm.bits // 4 for algorithm in Algorithm}
+
+
+class Row(NamedTuple):
+    """A row, numbered by its first line: its fields, or its faults. `whole`: they are those of the list."""
+
+    line: int
+    fields: Mapping[str, object]
+    faults: tuple[Fault, ...] = ()
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """How the cells of a list are read."""
+
+    dates: Dates = field(default_factory=Dates)
+    algorithm: Algorithm | None = None
+    """That of hashes that name none."""
+    vocabulary: Vocabulary | None = None
+    _read: dict[tuple[str, str], object] = field(default_factory=dict, compare=False)
+    """Of fields with codes, the cells that were read: a list has few different ones."""
+
+    def row(self, line: int, cells: Iterable[tuple[str, object]]) -> Row:
+        """The row of these cells, each with the one of OURS that it holds, which occurs once."""
+        given = {name: value for name, value in cells if not _is_empty(name, value)}
+        fields, faults, signals = dict[str, object](), list[Fault](), list[str]()
+        is_hashed = False
+        named = given.pop("algorithm", None)
+        cells = list(given.items())
+        if named is not None and "hash" in given:
+            # Beside a column of the same algorithm, whose hashes count, too.
+            cells.remove(("hash", given["hash"]))
+            try:
+                cells.insert(0, (_algorithm(str(named)), given["hash"]))
+            except ValueError as error:
+                faults.append(Fault("algorithm", str(error)))
+        for name, value in cells:
+            try:
+                if name in _PLAIN:
+                    fields[name] = self._value(name, value)
+                elif name == VPDQ:
+                    if "frames" in given or "frames" in fields:
+                        raise ValueError("the frames are in two columns: leave one out (--ignore-column NAME)")
+                    fields = read_vpdq(value) | fields
+                elif isinstance(value, str) and name == "signals" and _SIGNAL.fullmatch(value):
+                    signals.append(value)
+                    is_hashed = True
+                elif isinstance(value, str | list | dict):
+                    signals += self._signals(value) if name in ("signals", "hash") else _of_one(name, value)
+                    is_hashed = True
+                else:
+                    raise ValueError("must be a text in hexadecimal digits")
+            except ValueError as error:
+                faults.append(Fault(name, str(error)))
+        if is_hashed or "frames" in fields:
+            fields.setdefault("signals", list(dict.fromkeys(signals)))
+        if "frames" in fields or not _VIDEOS.isdisjoint(name for name, _ in cells):
+            fields.setdefault("media", str(Media.VIDEO))
+        return Row(line, {} if faults else fields, tuple(faults))
+
+    def _value(self, name: str, value: object) -> object:
+        if name in _CODES:
+            if not isinstance(value, str):
+                return self._codes(name, value) if isinstance(value, list) else value
+            codes = self._read.get((name, value))
+            if codes is None:
+                codes = self._codes(name, value)
+                if len(self._read) < _REMEMBERED:
+                    self._read[name, value] = codes
+            return codes
+        if name in _TIMES:
+            is_time = isinstance(value, str | int | float) and not isinstance(value, bool)
+            return self.dates.read(str(value).strip()) if is_time else value
+        if name in _NUMBERS:
+            return _number(name, value)
+        if name == "reference":
+            # The member's own id is stored exactly as it was sent.
+            return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(value, str):
+            return value
+        if name in ("frames", "duration"):
+            try:
+                return json.loads(value)
+            except (ValueError, RecursionError):
+                raise ValueError("is not JSON") from None
+        if name == "signatures":
+            return value.split()
+        return _media(value) if name == "media" else value.strip()
+
+    def _signals(self, value: str | list[object] | dict[str, object]) -> Iterator[str]:
+        """The signals of a text, a list, or an object that has the hashes by algorithm."""
+        if isinstance(value, dict):
+            for name, hashes in value.items():
+                yield from _of_one(_algorithm(name), hashes)
+            return
+        for text in _texts(value, _SEPARATORS):
+            name, colon, digits = text.partition(":")
+            if _SIGNAL.fullmatch(text):
+                yield text
+            elif colon:
+                yield _signal(_algorithm(name), digits)
+            elif self.algorithm is not None:
+                yield _signal(self.algorithm, text)
+            else:
+                raise ValueError("has no algorithm: name it in a column `algorithm`, or pass --algorithm")
+
+    def _codes(self, name: str, value: str | list[object]) -> object:
+        """The codes of a cell, of which spaces, case and marks do not count; one code where the field has one."""
+        known = {} if self.vocabulary is None else _known(self.vocabulary, _CODES[name])
+        if name not in _LISTS:
+            return known.get(squashed(value), value.strip()) if isinstance(value, str) else value
+        codes = list[str]()
+        for text in _texts(value, _COMMAS):
+            whole = known.get(squashed(text))
+            words = [text] if whole else text.split()
+            # `violent extremism` is told as one unknown label, `manifesto synthetic` as one known and one unknown.
+            if known and not any(squashed(word) in known for word in words):
+                words = [text]
+            codes += [whole] if whole else [known.get(squashed(word), word) for word in words]
+        return codes
+
+
+@cache
+def _known(vocabulary: Vocabulary, kind: str) -> Mapping[str, str]:
+    """The codes of this kind by their squashed form, without those whose form is not theirs alone."""
+    codes: tuple[str, ...] = getattr(vocabulary, kind)
+    forms = [squashed(code) for code in codes]
+    return {form: code for form, code in zip(forms, codes, strict=True) if forms.count(form) == 1}
+
+
+def _of_one(name: str, value: object) -> Iterator[str]:
+    """The signals of a cell with the hashes of one algorithm, one or several."""
+    algorithm = name.removeprefix(VIDEO)
+    texts = _texts(value, _SEPARATORS) if isinstance(value, str | list) else [str(value)]
+    digits = _DIGITS.get(algorithm, 0)
+    # A hash may be written in groups, which together have its length.
+    if len(texts) > 1 and sum(map(len, texts)) == digits:
+        texts = ["".join(texts)]
+    for text in texts:
+        yield _signal(algorithm, text)
+
+
+def _signal(name: str, text: str) -> str:
+    """The signal of a hash with this spelling. Raises ValueError for one that is recognised as something else."""
+    algorithm = name.removeprefix(VIDEO)
+    digits = text.lower().removeprefix("0x")
+    if not _HEX.fullmatch(digits) and (expected := _DIGITS.get(algorithm, 0)):
+        joined = re.sub(r"[:-]", "", digits)
+        if _SCIENTIFIC.fullmatch(text):
+            raise ValueError(
+                f"a spreadsheet made a number of this {algorithm}: format the column as text and paste again"
+            )
+        if len(joined) == expected:
+            digits = joined
+        elif _BASE64.fullmatch(text) and len(text.rstrip("=")) == -(-expected * 2 // 3):
+            raise ValueError(f"this {algorithm} is in base64: write it as {expected} hexadecimal digits")
+    return f"{algorithm}:{digits}"
+
+
+def _algorithm(name: str) -> str:
+    """Which of HASHES another system's name of an algorithm is. Raises ValueError."""
+    if found := algorithm_named(name):
+        return found
+    raise ValueError(f"{shown(name)} is not an algorithm of hashdb: {', '.join(Algorithm)}")
+
+
+def _texts(value: str | list[object], separators: re.Pattern[str]) -> list[str]:
+    """The parts of a cell with a list: `a b`, `a; b`, `["a", "b"]`, `{a,b}`."""
+    if isinstance(value, list):
+        return [text.strip() if isinstance(text, str) else json.dumps(text) for text in value]
+    return [part for text in separators.split(value) if (part := text.strip(_BRACKETS))]
+
+
+def _is_empty(name: str, value: object) -> bool:
+    if isinstance(value, str) and value and name != "reference":
+        text = value.strip()
+        return len(text) < 5 and text.lower() in _EMPTY
+    return value is None or value == "" or (value == [] and name != "signals")
+
+
+def _number(name: str, value: object) -> object:
+    """The whole number of a cell. Programs write `3.0` and `3,0` for whole numbers."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if not isinstance(value, str):
+        return value
+    if whole := _WHOLE.fullmatch(value.strip()):
+        return int(whole[1])
+    if name == "severity":
+        raise ValueError("must be a number from 0 to 4, where 4 is a crisis: words are not read")
+    return value
+
+
+def _media(text: str) -> str:
+    """The kind of a MIME type, and of the names that HMA and spreadsheets have for a picture."""
+    name = text.strip().lower()
+    kind, slash, _ = name.partition("/")
+    kind = kind if slash else name.replace(" ", "_").replace("-", "_")
+    return str(Media.IMAGE) if kind in _PICTURES else kind

@@ -1,0 +1,247 @@
+"""hashdb follow: follow the lists of other services."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hashdb.cli.accounts import validate_member
+from hashdb.cli.help import Group
+from hashdb.cli.home import open_home
+from hashdb.cli.options import TEXT, Id
+from hashdb.cli.output import as_json, escape_controls, print_json_array, print_result, print_table
+from hashdb.domain.accounts.members import COMMAND_LINE, MemberDraft, MemberKind
+from hashdb.domain.sharing.upstreams import Upstream, UpstreamDraft
+from hashdb.errors import reject_field
+from hashdb.settings import Settings
+from hashdb.wire.sharing.upstreams import UpstreamOut
+
+if TYPE_CHECKING:
+    from hashdb.cli.remotes import HTTPRemote
+
+_TROUBLED = 1
+_LONGEST_KEY = 200
+_id = click.argument("upstream", type=Id("upstream"))
+_key_file = click.option(
+    "--key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the secret of the key; by default it is read from standard input.",
+)
+
+
+class _Follow(Group):
+    """The group, in which an address stands for the command that adds it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = next((arg for arg in args if not arg.startswith("-")), "")
+        return super().parse_args(ctx, ["add", *args] if "://" in named and named == args[0] else args)
+
+
+@click.group(
+    "follow",
+    cls=_Follow,
+    examples=(
+        "hashdb follow add https://eu.example --name 'EU list' --key-file eu.key",
+        "hashdb follow status",
+    ),
+)
+def follow_command() -> None:
+    """Follow the lists of other services.
+
+    The service contributes what another hashdb lists, as a member of its own. Withdrawals and other changes there
+    follow here, and opinions given here are sent back. Run this command on the service's machine.
+    """
+
+
+@follow_command.command(
+    "add", examples=("hashdb follow add https://eu.example --name 'EU list' --key-file eu.key --a-day 50000",)
+)
+@click.argument("url", type=TEXT)
+@click.option("--name", type=TEXT, required=True, help="Name of the list, which its member here has.")
+@_key_file
+@click.option("--a-day", type=click.IntRange(0, 2**31 - 1), help="The most new contributions a day; default: no limit.")
+@as_json
+def add(url: str, name: str, key_file: Path | None, a_day: int | None, as_json: bool) -> None:
+    """Follow the list of the service at URL.
+
+    The word `add` may be left out. The key is one of the other service with the scope `feed`. With the scope `match`,
+    opinions that are given here are sent back.
+    """
+    from hashdb.service.sharing import upstreams
+
+    settings, key = Settings.read(), _read_key(key_file)
+    name = validate_member(MemberDraft(name, MemberKind.OPERATOR)).name
+    with open_home(settings) as db:
+        added = upstreams.add(db, COMMAND_LINE, UpstreamDraft(url, name, key, a_day), partial(_connect, settings))
+    back = "opinions are sent back" if added.judges else _NOT_SENT
+    text = f"upstream {added.id}: follows {added.name} ({added.log}) as member {added.member}; {back}"
+    print_result(UpstreamOut.from_domain(added), text, as_json)
+
+
+@follow_command.command("list", examples=("hashdb follow list",))
+@as_json
+def browse(as_json: bool) -> None:
+    """List the services that this one follows."""
+    from hashdb.service.sharing import upstreams
+
+    with open_home(Settings.read()) as db:
+        found = upstreams.every(db, COMMAND_LINE)
+    if as_json:
+        _print_array(found)
+        return
+    columns = [">id", "name", ">member", "url", "state", "up to date", ">refused"]
+    print_table(columns, [_row(each) for each in found])
+
+
+@follow_command.command("status", examples=("hashdb follow status", "hashdb follow status 1"))
+@click.argument("upstream", type=Id("upstream"), required=False)
+@as_json
+def status(upstream: int | None, as_json: bool) -> None:
+    """Show how each list is followed, or that of UPSTREAM.
+
+    Exits 1 if one cannot be followed now.
+    """
+    from hashdb.service.sharing import upstreams
+
+    with open_home(Settings.read()) as db:
+        found = upstreams.every(db, COMMAND_LINE) if upstream is None else (upstreams.get(db, COMMAND_LINE, upstream),)
+    if as_json:
+        _print_array(found)
+    for each in () if as_json else found:
+        click.echo("\n".join(map(escape_controls, _describe(each))))
+    sys.exit(_TROUBLED if any(each.trouble for each in found) else 0)
+
+
+@follow_command.command("pause", examples=("hashdb follow pause 1",))
+@_id
+@as_json
+def pause(upstream: int, as_json: bool) -> None:
+    """Follow a list no further, until it is resumed.
+
+    What came from it stays, and goes on matching.
+    """
+    from hashdb.service.sharing import upstreams
+
+    with open_home(Settings.read()) as db:
+        paused = upstreams.pause(db, COMMAND_LINE, upstream)
+    print_result(UpstreamOut.from_domain(paused), f"upstream {upstream}: paused", as_json)
+
+
+@follow_command.command(
+    "resume", examples=("hashdb follow resume 1", "hashdb follow resume 1 --again", "hashdb follow resume 1 --new-key")
+)
+@_id
+@click.option("--again", is_flag=True, help="Read the list from its beginning; what was refused is tried again.")
+@click.option("--new-key", is_flag=True, help="Use another key from now on.")
+@_key_file
+@as_json
+def resume(upstream: int, again: bool, new_key: bool, key_file: Path | None, as_json: bool) -> None:
+    """Follow a list again, at once.
+
+    The command also asks whether the key may now send opinions back.
+    """
+    from hashdb.service.sharing import upstreams
+
+    if key_file is not None and not new_key:
+        raise click.UsageError("--key-file is for --new-key")
+    settings = Settings.read()
+    key = _read_key(key_file) if new_key else None
+    with open_home(settings) as db:
+        connect = partial(_connect, settings)
+        resumed = upstreams.resume(db, COMMAND_LINE, upstream, connect, key=key, again=again)
+    print_result(UpstreamOut.from_domain(resumed), "\n".join(map(escape_controls, _describe(resumed))), as_json)
+
+
+@follow_command.command("remove", examples=("hashdb follow remove 1",))
+@_id
+@as_json
+def remove(upstream: int, as_json: bool) -> None:
+    """Follow a list no more, and withdraw and erase all that came from it.
+
+    The key is deleted. If the command is interrupted, run it again.
+    """
+    from hashdb.service.sharing import upstreams
+
+    with open_home(Settings.read()) as db:
+        name = upstreams.get(db, COMMAND_LINE, upstream).name
+        count = 0
+        while True:
+            done, more = upstreams.remove(db, COMMAND_LINE, upstream)
+            count += done
+            if not more:
+                break
+    if as_json:
+        click.echo(json.dumps({"upstream": upstream, "withdrawn": count}))
+        return
+    withdrawn = "1 contribution is" if count == 1 else f"{count:,} contributions are"
+    click.echo(f"upstream {upstream} ({escape_controls(name)}) is removed; {withdrawn} withdrawn")
+
+
+_NOT_SENT = "opinions are not sent back: the key does not have the scope `match` there"
+
+
+def _print_array(found: Sequence[Upstream]) -> None:
+    with print_json_array(wanted=True) as add_element:
+        for each in found:
+            add_element(json.loads(UpstreamOut.from_domain(each).json_text()))
+
+
+def _connect(settings: Settings, url: str, key: str) -> HTTPRemote:
+    # The other commands need no HTTP.
+    from hashdb.cli.remotes import HTTPRemote
+
+    return HTTPRemote(url, key, settings.rules())
+
+
+def _read_key(path: Path | None) -> str:
+    """The secret of a key, from a file, a prompt at a terminal, or one line of standard input."""
+    if path is not None:
+        with path.open("rb") as file:
+            key = file.read(_LONGEST_KEY + 2).decode("utf-8", "replace").strip()
+    elif sys.stdin.isatty():
+        key = str(click.prompt("Key", hide_input=True, err=True)).strip()
+    else:
+        key = sys.stdin.readline().strip()
+    is_secret = key.startswith("hdb_") and key.isascii() and key.isprintable() and len(key) <= _LONGEST_KEY
+    reject_field("key", None if is_secret else "must be the secret of a key: hdb_…")
+    return key
+
+
+def _row(upstream: Upstream) -> list[str]:
+    caught_up = upstream.caught_up_at
+    return [
+        str(upstream.id),
+        escape_controls(upstream.name),
+        str(upstream.member),
+        escape_controls(upstream.url),
+        upstream.state,
+        "never" if caught_up is None else f"{caught_up:%Y-%m-%d %H:%M:%S}",
+        str(sum(upstream.refused.values())),
+    ]
+
+
+def _describe(upstream: Upstream) -> list[str]:
+    """The lines that say how a list is followed."""
+    lines = [f"upstream {upstream.id}: {upstream.name}, member {upstream.member}, {upstream.url} ({upstream.log})"]
+    since = "" if upstream.failing_since is None else f", since {upstream.failing_since:%Y-%m-%d %H:%M:%S} UTC"
+    lines.append(
+        f"  {upstream.state}" if upstream.trouble is None else f"  {upstream.state}: {upstream.trouble.sentence}{since}"
+    )
+    caught_up = upstream.caught_up_at
+    lines.append(
+        "  has not been read to its end yet"
+        if caught_up is None
+        else f"  up to date as of {caught_up:%Y-%m-%d %H:%M:%S} UTC, event {upstream.seq} there"
+    )
+    if not upstream.judges:
+        lines.append(f"  {_NOT_SENT}")
+    if upstream.refused:
+        counts = ", ".join(f"{name} {count:,}" for name, count in upstream.refused.items())
+        lines.append(f"  refused here, by field: {counts}")
+    return lines

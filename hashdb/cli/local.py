@@ -1,0 +1,137 @@
+"""hashdb local: the sidecar, which answers programs on this machine from the local copy, and the state of that copy."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+from hashdb import __version__
+from hashdb.cli.help import Group
+from hashdb.cli.home import prepare_home
+from hashdb.cli.listening import bracket_ipv6, check_port, is_loopback, unknown_settings
+from hashdb.cli.options import TEXT
+from hashdb.cli.output import as_json, escape_controls, print_result
+from hashdb.cli.sockets import listen
+from hashdb.client import Client
+from hashdb.errors import BadSetting, HomeInUse, UnsafeStart, needing
+from hashdb.index.folder import lock_folder
+from hashdb.local import LocalIndex
+from hashdb.local.remembered import FOLDER
+from hashdb.local.reports import Reports
+from hashdb.settings import Settings
+
+_BIND = "127.0.0.1:8765"
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+):([0-9]{1,5})")
+
+
+@click.group(
+    "local", cls=Group, examples=("hashdb local serve --socket /run/hashdb/sidecar.sock", "hashdb local status")
+)
+def local_command() -> None:
+    """Answer matches from the local copy, for programs on this machine.
+
+    A program in any language asks the sidecar (`hashdb local serve`) by HTTP, as it would ask the service.
+    """
+
+
+@local_command.command(
+    "serve",
+    examples=(
+        "hashdb local serve",
+        "hashdb local serve --socket /run/hashdb/sidecar.sock --socket-group upload",
+        "hashdb local serve --bind 127.0.0.1:9000 --max-age 120 --workers 4",
+    ),
+)
+@click.option("--socket", "path", type=click.Path(path_type=Path), help="Unix socket to listen on, with mode 0600.")
+@click.option("--socket-group", "group", type=TEXT, help="Group that may use the socket, too.")
+@click.option("--bind", type=TEXT, help=f"Loopback address and port to listen on.  [default: {_BIND}]")
+@click.option(
+    "--max-age",
+    default=300,
+    show_default=True,
+    type=click.IntRange(1, 31_536_000),
+    help="Age of the copy in seconds from which on /readyz answers 503.",
+)
+@click.option(
+    "--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Number of processes that answer."
+)
+def serve(path: Path | None, group: str | None, bind: str | None, max_age: int, workers: int) -> None:
+    """Answer matches from the local copy, and keep the copy up to date.
+
+    It needs a key with the scopes `feed` and `match`, as `hashdb sync` does. Programs that ask it need no key: whoever
+    may use the socket may ask. It only listens on a Unix socket or on a loopback address.
+    """
+    if path is not None and bind is not None:
+        raise click.UsageError("--socket and --bind exclude each other")
+    if group is not None and path is None:
+        raise click.UsageError("--socket-group needs --socket")
+    with needing("sidecar", "this command"):
+        from hashdb.cli import sidecar
+    settings = Settings.of_member()
+    for sentence in unknown_settings(os.environ):
+        click.echo(f"hashdb: {escape_controls(sentence)}", err=True)
+    prepare_home(settings.home)
+    # A missing key or a wrong address is an error at the start.
+    Client.from_environment().close()
+    with lock_folder(settings.home / "sidecar") as may:
+        if not may:
+            raise HomeInUse(str(settings.home))
+        if path is None:
+            host, port = loopback_address(bind or _BIND)
+            place = f"{bracket_ipv6(host)}:{check_port(host, port, ('--bind', '--bind'))}"
+            listener, shown = None, f"http://{place}"
+        else:
+            listener, place = listen(path, group), ""
+            shown = f"unix:{path}"
+        click.echo(f"hashdb {__version__} answers on {shown} from the local copy", err=True)
+        sidecar.run(settings, max_age, workers, place, listener)
+
+
+@local_command.command("status", examples=("hashdb local status", "hashdb local status --json"))
+@as_json
+def status(as_json: bool) -> None:
+    """Show how current the local copy is, and how far look-back is.
+
+    Exits 1 if there is no local copy.
+    """
+    folder = Settings.of_member().home / "local"
+    with LocalIndex(folder) as index:
+        copy, count, age = index.state, len(index), max(0, int(index.age.total_seconds()))
+    with lock_folder(folder) as is_free:
+        pass
+    reports = Reports(folder / FOLDER).state()
+    lag = copy.seq - (reports.cursor.seq if reports.cursor and reports.cursor.epoch == copy.epoch else 0)
+    document = {
+        "checkpoint": copy.seq,
+        "epoch": copy.epoch,
+        "age": age,
+        "contributions": count,
+        "followed": not is_free,
+        "lookback_lag": max(0, lag),
+        "reports": reports.last,
+        "unacknowledged": reports.waiting,
+    }
+    follows = "no process follows the feed" if is_free else "a process follows the feed"
+    print_result(
+        document,
+        f"event {copy.seq}, {count:,} contributions, up to date {age:,} seconds ago; {follows};"
+        f" look-back is {max(0, lag):,} events behind; reports not acknowledged: {reports.waiting:,}",
+        as_json,
+    )
+
+
+def loopback_address(text: str) -> tuple[str, int]:
+    """The host and the port of an address. Raises BadSetting, and UnsafeStart if other machines could reach it."""
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found[2]) > 65_535:
+        raise BadSetting("--bind", f"must be an address and a port, like {_BIND}")
+    host = found[1].strip("[]")
+    if not is_loopback(host):
+        raise UnsafeStart(
+            f"--bind {text} is open to other machines, and the sidecar asks for no key",
+            f"listen on {_BIND}, or on a Unix socket with --socket",
+        )
+    return host, int(found[2])

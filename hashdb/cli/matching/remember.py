@@ -1,0 +1,342 @@
+"""hashdb remember: keep the hashes of uploads on this machine, and tell which of them are listed later."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hashdb.cli.contributions.files import open_list
+from hashdb.cli.help import Group
+from hashdb.cli.matching.match import format_age, format_match
+from hashdb.cli.matching.pictures import (
+    Outcome,
+    StateFile,
+    find_pictures,
+    hash_all,
+    jobs_option,
+    print_failures,
+    remember_pictures,
+    send_in_batches,
+    state_option,
+    without_videos,
+)
+from hashdb.cli.options import TEXT, Instant
+from hashdb.cli.output import as_json, escape_controls, print_json, print_json_array, print_result, progress_bar
+from hashdb.domain.matching.lookback import Upload
+from hashdb.domain.matching.reports import Report, ReportKind
+from hashdb.domain.rules import Rules
+from hashdb.domain.spelling import nearest
+from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, NoCopy, TooLarge, reject
+from hashdb.hashing import Mode
+from hashdb.member_settings import MemberSettings
+
+if TYPE_CHECKING:
+    from hashdb.local import LocalIndex
+    from hashdb.local.remembered import Remembered
+    from hashdb.local.reports import Reports
+    from hashdb.wire import ValidationContext
+
+_REPORTED = 3
+"""The exit status of `hashdb remember matches` that printed a report."""
+_WAIT = 20.0
+"""Seconds that one look for a report takes with `--follow`."""
+_LINES = 5_000
+"""Lines of JSON whose uploads are remembered at once."""
+
+
+class _Remember(Group):
+    """`hashdb remember FILES` is short for `hashdb remember add FILES`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, self._with_add(ctx, args))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        return super().resolve_command(ctx, self._with_add(ctx, args))
+
+    def _with_add(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] in self.commands or args[0] in ctx.help_option_names:
+            return args
+        is_misspelt = not os.path.lexists(args[0]) and nearest(args[0], self.commands)
+        return args if is_misspelt else ["add", *args]
+
+
+@click.group(
+    "remember",
+    cls=_Remember,
+    examples=(
+        "hashdb remember upload.jpg",
+        "hashdb remember --jsonl uploads.jsonl",
+        "hashdb remember matches --follow",
+    ),
+)
+def remember_command() -> None:
+    """Remember uploads, and tell which of them are listed later.
+
+    The hashes of uploads stay on this machine. While `hashdb sync --follow` or the sidecar runs, each new contribution
+    is matched with them. `hashdb remember FILES` is short for `hashdb remember add FILES`.
+    """
+
+
+@remember_command.command(
+    "add",
+    examples=(
+        "hashdb remember add uploads/ --transforms",
+        "hashdb remember add upload.jpg --id post-81 --at 2026-11-20T10:00:00Z",
+        "hashdb remember add --jsonl uploads.jsonl",
+    ),
+)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--jsonl",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Remember the uploads of this JSON Lines file instead; `-` is standard input.",
+)
+@click.option("--id", "id", type=TEXT, help="Your own id of the upload, for one file. By default its path.")
+@click.option("--at", type=Instant(), help="When the files were uploaded: a time, or `now`, which is the default.")
+@click.option("--transforms", is_flag=True, help="Remember each picture as `hashdb match --transforms` asks for it.")
+@state_option
+@jobs_option
+@as_json
+def add(
+    paths: tuple[Path, ...],
+    jsonl: Path | None,
+    id: str | None,
+    at: datetime | None,
+    transforms: bool,
+    state: Path | None,
+    jobs: int | None,
+    as_json: bool,
+) -> int:
+    """Remember uploads; an id that is remembered already is replaced.
+
+    PATHS are files or folders with pictures. A line of JSON has `id`, `at` and `signals`, and may have `transforms` and
+    `signatures`. Nothing is matched: match the uploads afterwards, or use `hashdb match --remember`, which does both.
+    """
+    if bool(paths) == (jsonl is not None):
+        raise click.UsageError("name files or folders, or a file of JSON Lines with --jsonl")
+    settings = MemberSettings.of_member()
+    with _open_index(settings) as index:
+        rules = _rules(index)
+        if jsonl is not None:
+            if id is not None or at is not None or transforms or state is not None or jobs is not None:
+                raise click.UsageError("--jsonl takes no other option but --json")
+            return _add_lines(jsonl, rules, index.remembered, as_json)
+        files = without_videos(find_pictures(paths), "only pictures are remembered")
+        if id is not None and len(files) != 1:
+            raise click.UsageError("--id is for one file")
+        mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
+        done = StateFile(state, "remember transforms" if transforms else "remember")
+        files, already_done = done.split(files)
+        seeds = () if rules is None else index.seeds
+        algorithms = settings.algorithms if rules is None else rules.algorithms
+        hashed = hash_all(files, algorithms, settings, mode, jobs, seeds=seeds)
+        send = partial(remember_pictures, index.remembered.remember, at=at or datetime.now(UTC), own_id=id)
+        bar, advance = progress_bar("remembering", len(files))
+        failed = []
+        with done, bar, print_json_array(as_json) as write, closing(hashed) as outcomes:
+            done.report(already_done, write if as_json else None)
+            for outcome, upload in send_in_batches(list(files), outcomes, send):
+                advance()
+                _print_remembered(outcome, upload, write if as_json else None)
+                if upload is None:
+                    failed.append(outcome)
+                else:
+                    done.record(outcome.path)
+    return print_failures(failed)
+
+
+def _print_remembered(
+    outcome: Outcome, upload: Upload | None, write: Callable[[Mapping[str, object]], None] | None
+) -> None:
+    if write is not None:
+        write({"path": str(outcome.path), **({"error": outcome.error} if upload is None else {"id": upload.id})})
+    elif upload is not None:
+        click.echo(f"{escape_controls(outcome.path)}  remembered")
+
+
+def _add_lines(file: Path, rules: Rules | None, remembered: Remembered, as_json: bool) -> int:
+    """Remember the uploads of a file of JSON Lines: all of them, or with a faulty line none. The exit status."""
+    from hashdb.settings import Settings
+    from hashdb.wire import ValidationContext
+
+    context = ValidationContext(Settings().rules() if rules is None else rules, datetime.now(UTC))
+    faults: list[tuple[int, Fault]] = []
+    with open_list(file) as lines:
+        lines.seek(0)
+        count = sum(1 for _ in _read_lines(lines, context, remembered, faults))
+        if not faults:
+            lines.seek(0)
+            uploads = _read_lines(lines, context, remembered, faults)
+            while batch := list(islice(uploads, _LINES)):
+                remembered.remember(batch)
+    for line, fault in () if as_json else faults:
+        click.echo(escape_controls(f"{file}:{line}: {fault}"), err=True)
+    remembered_now = 0 if faults else count
+    listed = [{"line": line, "at": fault.at, "reason": fault.reason} for line, fault in faults]
+    sentence = "nothing is remembered: correct these lines" if faults else f"{_uploads(count)} remembered"
+    print_result({"remembered": remembered_now, "faults": listed}, sentence, as_json)
+    return 1 if faults else 0
+
+
+def _read_lines(
+    lines: Iterable[str], context: ValidationContext, remembered: Remembered, faults: list[tuple[int, Fault]]
+) -> Iterator[Upload]:
+    """The uploads of lines of JSON. The faults are added to a list; after a thousand, no more is read."""
+    from hashdb.wire.lookback import read_upload
+
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            upload = read_upload(line.encode(errors="surrogateescape"), context)
+            reject(remembered.faults([upload]))
+        except InvalidInput as error:
+            faults += [(number, Fault(fault.at.removeprefix("uploads[0]."), fault.reason)) for fault in error.faults]
+        except MalformedRequest:
+            faults.append((number, Fault("", "is not JSON in UTF-8")))
+        except TooLarge as error:
+            faults.append((number, Fault("", str(error))))
+        else:
+            yield upload
+        if len(faults) >= MAX_FAULTS:
+            return
+
+
+@remember_command.command(
+    "matches",
+    examples=("hashdb remember matches", "hashdb remember matches --follow --json", "hashdb remember matches --peek"),
+)
+@click.option("--follow", is_flag=True, help="Keep running, and print each report as it is made.")
+@click.option("--peek", is_flag=True, help="Do not acknowledge: the same reports are printed again.")
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each report.")
+def matches(follow: bool, peek: bool, as_json: bool) -> int:
+    """Print which remembered uploads were listed later, and which are no longer.
+
+    What was printed is acknowledged, and not printed again. Exits 3 if there was a report, and 0 if there was none. A
+    match is advice to review.
+    """
+    settings = MemberSettings.of_member()
+    after, count = None, 0
+    with _open_index(settings) as index:
+        _require_copy(index)
+        reports = _open_reports(settings)
+        while True:
+            found = reports.after(after, wait=_WAIT if follow else 0)
+            if not found and not follow:
+                break
+            click.echo("".join(f"{_to_json(report) if as_json else _to_line(report)}\n" for report in found), nl=False)
+            sys.stdout.flush()
+            count += len(found)
+            if peek and found:
+                after = found[-1].number
+            elif found:
+                reports.acknowledge(found[-1].number)
+        _print_age(index, reports)
+    return _REPORTED if count else 0
+
+
+@remember_command.command("forget", examples=("hashdb remember forget post-81 post-82",))
+@click.argument("ids", nargs=-1, required=True, type=TEXT)
+@as_json
+def forget(ids: tuple[str, ...], as_json: bool) -> None:
+    """Forget uploads, and the reports about them.
+
+    IDS are your own ids of the uploads. Unknown ids do no harm.
+    """
+    settings = MemberSettings.of_member()
+    with _open_index(settings) as index:
+        index.remembered.forget(ids)
+        _open_reports(settings).forget(ids)
+    print_result({"forgotten": len(ids)}, f"{_uploads(len(ids))} forgotten", as_json)
+
+
+@remember_command.command("status", examples=("hashdb remember status",))
+@as_json
+def status(as_json: bool) -> None:
+    """Show what is remembered, how far look-back is, and which reports wait."""
+    settings = MemberSettings.of_member()
+    with _open_index(settings) as index:
+        _require_copy(index)
+        reports = _open_reports(settings)
+        state, days = reports.state(), index.remembered.count_by_day()
+        looked_back = None if state.cursor is None else {"epoch": state.cursor.epoch, "seq": state.cursor.seq}
+        document = {
+            "remembered": sum(days.values()),
+            "days": {day.isoformat(): count for day, count in days.items()},
+            "retention_days": index.remembered.retention.days,
+            "looked_back": looked_back,
+            "checkpoint": index.checkpoint,
+            "reports": state.last,
+            "acknowledged": state.acknowledged,
+            "waiting": state.waiting,
+        }
+        if as_json:
+            print_json(document)
+            return
+        span = f", of {min(days)} to {max(days)}" if days else ""
+        click.echo(f"remembered: {sum(days.values()):,}{span}, with what was replaced or forgotten since")
+        click.echo(f"retention: {index.remembered.retention.days} days")
+        click.echo(f"reports: {state.last:,}; not acknowledged: {state.waiting:,}")
+        _print_age(index, reports)
+
+
+def _open_index(settings: MemberSettings) -> LocalIndex:
+    from hashdb.local import LocalIndex
+
+    return LocalIndex(settings.home / "local")
+
+
+def _require_copy(index: LocalIndex) -> None:
+    """Raise NoCopy if there is no copy: without one nothing is ever found, so that an empty answer would mislead."""
+    _ = index.checkpoint
+
+
+def _open_reports(settings: MemberSettings) -> Reports:
+    from hashdb.local.remembered import FOLDER
+    from hashdb.local.reports import Reports
+
+    return Reports(settings.home / "local" / FOLDER)
+
+
+def _rules(index: LocalIndex) -> Rules | None:
+    """The rules of the copy; None if there is no copy yet, which is said."""
+    try:
+        return index.rules
+    except NoCopy:
+        click.echo("hashdb: there is no local copy yet: nothing is found before `hashdb sync --follow` runs", err=True)
+        return None
+
+
+def _print_age(index: LocalIndex, reports: Reports) -> None:
+    cursor = reports.cursor()
+    done = "has not begun" if cursor is None else f"is done up to event {cursor.seq}"
+    copy = f"the local copy is {format_age(index.age)} old (event {index.checkpoint})"
+    click.echo(f"hashdb: {copy}, and look-back {done}", err=True)
+
+
+def _to_line(report: Report) -> str:
+    what = "matched" if report.kind is ReportKind.MATCHED else f"taken back ({report.reason})"
+    columns = [f"{report.found_at:%Y-%m-%d %H:%M:%S} UTC", report.upload, what, format_match(report.match)]
+    return "  ".join(map(escape_controls, columns))
+
+
+def _to_json(report: Report) -> str:
+    from hashdb.wire.lookback import ReportOut
+
+    return json.dumps(json.loads(ReportOut.from_domain(report).json_text()))
+
+
+def _uploads(count: int) -> str:
+    return "1 upload" if count == 1 else f"{count:,} uploads"

@@ -1,0 +1,200 @@
+"""Configuration of a member's side: the address, the key and the home, by the environment or a file of the user."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from hashdb.domain.spelling import did_you_mean
+from hashdb.errors import BadSetting
+
+FIELDS = ("url", "key", "key_file", "home")
+"""What the file may say. HASHDB_<NAME> in the environment goes before each."""
+_EXAMPLES = {"url": "https://hashdb.example", "key": "hdb_…", "key_file": "hashdb.key", "home": "~/hashdb-data"}
+_SECRET = re.compile(r"hdb_[A-Za-z0-9_-]+")
+_SOCKET = "unix:"
+"""How the address of a sidecar's socket begins, which asks for no key."""
+_QUOTES = ("'", '"', "\u2018", "\u201c")
+_LARGEST = 64 * 1024
+"""Bytes of a file of settings or of a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value, and the setting that gave it, like `HASHDB_URL` or `url in /home/ada/.config/hashdb.toml`."""
+
+    value: str = field(repr=False)
+    setting: str
+
+
+_DEFAULT_URL = Given("http://127.0.0.1:8000", "HASHDB_URL, which is not set")
+_DEFAULT_HOME = Given("hashdb-data", "HASHDB_HOME, which is not set")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What the environment and the user's file say to the programs of a member's side."""
+
+    file: Path
+    """The user's file, whether it is there or not."""
+    of_file: Mapping[str, Given]
+    of_environment: Mapping[str, Given]
+
+    @classmethod
+    def read(cls) -> Self:
+        """The configuration of this process. Raises BadSetting if the file is malformed."""
+        file = _path()
+        is_there = os.environ.get("HASHDB_CONFIG") or os.path.isfile(file)
+        return cls(file, _read_file(file) if is_there else {}, _read_environment())
+
+    @property
+    def home(self) -> Given:
+        """The folder of the local copy."""
+        return self.of_environment.get("home") or self.of_file.get("home") or _DEFAULT_HOME
+
+    @property
+    def url(self) -> Given:
+        """The address of the service. Raises BadSetting."""
+        url = self.of_environment.get("url") or self.of_file.get("url") or _DEFAULT_URL
+        if reason := _url_fault(url.value):
+            raise BadSetting(url.setting, reason)
+        return url
+
+    def key(self) -> Given:
+        """The secret of the key. Raises BadSetting, which never shows it, if there is none or it cannot be one."""
+        key = _read_key(self.of_environment)
+        if key is not None:
+            return key
+        if (key := _read_key(self.of_file)) is None:
+            if self.url.value.startswith(_SOCKET):
+                return Given("", "no setting: a socket needs none")
+            where = f"put the secret of your key there, or name its file in HASHDB_KEY_FILE or in {self.file}"
+            raise BadSetting("HASHDB_KEY", f"is not set: {where}")
+        own = self.of_file.get("url", self.url)
+        if own.value.rstrip("/").lower() != self.url.value.rstrip("/").lower():
+            # A key is sent to no service but its own.
+            raise BadSetting("HASHDB_KEY", f"is not set, and the key in {self.file} is of another service")
+        return key
+
+
+def _path() -> Path:
+    if named := os.environ.get("HASHDB_CONFIG"):
+        return Path(os.path.expanduser(named))
+    folder = os.environ.get("XDG_CONFIG_HOME") or ""
+    # By the XDG Base Directory Specification, a relative one is ignored.
+    return Path(folder if os.path.isabs(folder) else os.path.expanduser("~/.config"), "hashdb.toml")
+
+
+def _read_environment() -> dict[str, Given]:
+    """The fields that the environment has. One that is empty is not set."""
+    settings = {name: f"HASHDB_{name.upper()}" for name in FIELDS}
+    given = {name: Given(os.environ.get(setting, "").strip(), setting) for name, setting in settings.items()}
+    return {name: each for name, each in given.items() if each.value}
+
+
+def _read_file(path: Path) -> dict[str, Given]:
+    """The fields of the user's file. Its paths begin at its folder."""
+    text, fault = _read(path, str(path))
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(str(path), f"is not TOML: {error}") from None
+    given: dict[str, Given] = {}
+    for name, value in document.items():
+        if name not in FIELDS:
+            unknown = f"{name!r} is not a field of this file: {', '.join(FIELDS)}"
+            raise BadSetting(str(path), unknown + did_you_mean(name, FIELDS))
+        if not isinstance(value, str) or not value.strip():
+            raise BadSetting(f"{name} in {path}", f'must be a text, like {name} = "{_EXAMPLES[name]}"')
+        if name in ("home", "key_file"):
+            value = os.path.join(path.parent, os.path.expanduser(value))
+        given[name] = Given(value.strip(), f"{name} in {path}")
+    if "key" in given:
+        if "key_file" in given:
+            raise BadSetting(str(path), "has both key and key_file: keep one of them")
+        if fault:
+            raise BadSetting(given["key"].setting, fault)
+    return given
+
+
+def _read_key(given: Mapping[str, Given]) -> Given | None:
+    """The key of the environment, or of the file, checked: `key` goes before `key_file`."""
+    key = given.get("key")
+    if key is None and (file := given.get("key_file")):
+        setting = f"{file.setting} ({file.value})"
+        text, fault = _read(Path(os.path.expanduser(file.value)), setting)
+        if fault:
+            raise BadSetting(setting, fault)
+        key = Given(text.strip(), setting)
+    if key is not None and (reason := _key_fault(key.value)):
+        raise BadSetting(key.setting, reason)
+    return key
+
+
+def _read(path: Path, setting: str) -> tuple[str, str]:
+    """The text of a file, and why it must not hold a secret, or an empty text. Raises BadSetting."""
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            octets = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise BadSetting(setting, f"cannot be read: {(error.strerror or 'unknown error').lower()}") from None
+    if len(octets) > _LARGEST:
+        raise BadSetting(setting, f"is too large: {path} has more than {_LARGEST:,} bytes")
+    try:
+        text = octets.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadSetting(setting, "is not UTF-8") from None
+    mode = stat.S_IMODE(status.st_mode)
+    # As ssh does: whoever mounted a file of another owner here, like a container's secret, decided who reads it.
+    if mode & 0o077 and status.st_uid == os.geteuid():
+        return text, f"others can read it (mode {mode:04o}): run chmod 600 {shlex.quote(str(path))}"
+    return text, ""
+
+
+def _key_fault(key: str) -> str | None:
+    """Why this is not the secret of a key, or None. The reason never shows it."""
+    if _SECRET.fullmatch(key):
+        return None
+    if key[:1] in _QUOTES:
+        return "has quotes around the secret: remove them"
+    if key.lower().startswith("bearer"):
+        return "begins with Bearer: give the secret alone"
+    if key.isdecimal():
+        return "is the id of a key: give its secret, which begins with hdb_"
+    if len(key.split()) > 1:
+        return "has more than the secret: give it alone, as `hashdb key add` prints it on the last line"
+    if key.startswith("hdb_"):
+        return "has characters that are in no secret: copy it again"
+    return "is not the secret of a key, which begins with hdb_" if key else "is empty"
+
+
+def _url_fault(url: str) -> str | None:
+    """Why this is not the address of a service, or None."""
+    if url[:1] in _QUOTES:
+        return "has quotes around the address: remove them"
+    if url.startswith(_SOCKET) and len(url) > len(_SOCKET):
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "is not an address: write it like https://hashdb.example"
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+        return "must be an address like https://hashdb.example"
+    if "@" in parts.netloc:
+        return "has a user or a password: hashdb sends only the key, so leave them out"
+    if parts.query or parts.fragment:
+        return "has ? or #: give the root of the service, like https://hashdb.example"
+    last = parts.path.rstrip("/").rpartition("/")[2]
+    if last in ("v1", "console", "openapi.json", "healthz", "readyz", "metrics") or "/v1/" in parts.path:
+        return f"has the path {parts.path}: give the root of the service, like https://hashdb.example"
+    return None

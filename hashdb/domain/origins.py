@@ -1,0 +1,49 @@
+"""Origins: where a contribution was first contributed, through however many services it came."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+_SOURCE_BITS, _MEMBERS = 48, 1 << 15
+LONGEST_LOG = 255
+"""The most characters of the name of a log with the hash of its key."""
+
+
+class Origin(NamedTuple):
+    """The log to which a contribution was first contributed, its number there, and the number of its member there.
+
+    It is what the upstream says. Nothing proves it, so it may only lower how many members are counted.
+    """
+
+    log: str
+    """The name of the log and the hash of its first key, `name+hash`."""
+    contribution: int
+    member: int
+
+    @property
+    def source(self) -> int:
+        """A negative number that stands for the member there, the same through every path.
+
+        >>> Origin("eu.example/log+a1b2c3d4", 5, 2).source == Origin("eu.example/log+a1b2c3d4", 6, 2).source < 0
+        True
+        """
+        digest = hashlib.sha256(f"{self.log}\n{self.member}".encode()).digest()
+        return -1 - int.from_bytes(digest[:7])
+
+    def counted_as(self, member: int) -> int:
+        """`source` and the member here in one negative number of 64 bits, as local copies store a member."""
+        return -1 - ((member % _MEMBERS) << _SOURCE_BITS | (-1 - self.source) >> 8)
+
+
+def split(number: int) -> tuple[int, int | None]:
+    """The member that a local copy stored, and as which member it counts, if it came from another hashdb.
+
+    >>> origin = Origin("eu.example/log+a1b2c3d4", 5, 2)
+    >>> split(origin.counted_as(7))[0], split(origin.counted_as(7))[1] == split(origin.counted_as(8))[1], split(9)
+    (7, True, (9, None))
+    """
+    if number >= 0:
+        return number, None
+    member, source = divmod(-1 - number, 1 << _SOURCE_BITS)
+    return member, -1 - source

@@ -1,0 +1,161 @@
+"""Upstreams: other services whose lists this one follows, and what is read of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from hashdb.domain.contributions import Draft, Standing
+from hashdb.domain.origins import Origin
+
+PERIOD = timedelta(seconds=5)
+"""Between two looks at an upstream that answers."""
+LEASE = timedelta(minutes=2)
+"""After this time without a page, a look is taken for lost, and another process may begin one."""
+PAGE = 200
+"""Changes that are asked for, and stored in one transaction."""
+_LONGEST_PAUSE = 600.0
+"""Seconds."""
+
+
+class UpstreamTrouble(StrEnum):
+    """Why an upstream cannot be followed now.
+
+    `unreachable`: it does not answer. `address_refused`: this service may not connect to its address. `key_refused`:
+    it does not know the key. `scope_missing`: the key does not have the scope `feed`. `suspended`: it suspended this
+    service's member. `busy`: it asks to wait. `not_hashdb`: its answer is not one of hashdb. `other_log`: its address
+    leads to another log. `day_limit`: the member of the upstream has contributed its limit of today.
+    """
+
+    UNREACHABLE = "unreachable"
+    ADDRESS_REFUSED = "address_refused"
+    KEY_REFUSED = "key_refused"
+    SCOPE_MISSING = "scope_missing"
+    SUSPENDED = "suspended"
+    BUSY = "busy"
+    NOT_HASHDB = "not_hashdb"
+    OTHER_LOG = "other_log"
+    DAY_LIMIT = "day_limit"
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, for the operator."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    UpstreamTrouble.UNREACHABLE: "it does not answer",
+    UpstreamTrouble.ADDRESS_REFUSED: "this service may not connect there, see HASHDB_WEBHOOK_NETWORKS",
+    UpstreamTrouble.KEY_REFUSED: "it does not know the key, or the key has expired",
+    UpstreamTrouble.SCOPE_MISSING: "the key has not the scope feed there",
+    UpstreamTrouble.SUSPENDED: "the member of the key is suspended there",
+    UpstreamTrouble.BUSY: "it asks to wait",
+    UpstreamTrouble.NOT_HASHDB: "its answer is not one of hashdb",
+    UpstreamTrouble.OTHER_LOG: "the address leads to another log: remove it, and follow that one as a new list",
+    UpstreamTrouble.DAY_LIMIT: "its member has contributed its limit of today",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamDraft:
+    """What an operator gives to follow a list."""
+
+    url: str
+    name: str
+    key: str = field(repr=False)
+    a_day: int | None = None
+    """The most contributions a day; None is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Another service whose list this one follows, without the key."""
+
+    id: int
+    member: int
+    name: str
+    """That of its member here."""
+    url: str
+    log: str
+    epoch: str | None
+    seq: int
+    round: int
+    rereading: bool
+    paused: bool
+    judges: bool
+    judged: int
+    created_at: datetime
+    caught_up_at: datetime | None
+    failing_since: datetime | None
+    failures: int
+    trouble: UpstreamTrouble | None
+    refused: Mapping[str, int]
+
+    @property
+    def state(self) -> str:
+        """`paused`, the trouble, `reading` until it has caught up for the first time, else `following`."""
+        if self.paused:
+            return "paused"
+        if self.trouble is not None:
+            return str(self.trouble)
+        return "reading" if self.rereading else "following"
+
+
+class UpstreamChange(NamedTuple):
+    """The state of one contribution in the feed of an upstream.
+
+    Either `gone` has the reason, or `faults` the fields for which it is refused, or `draft` what it is.
+    """
+
+    seq: int
+    contribution: int
+    draft: Draft | None = None
+    origin: Origin | None = None
+    """None: it was contributed there by the member `member`."""
+    member: int = 0
+    standing: Standing = Standing.UNREVIEWED
+    faults: tuple[str, ...] = ()
+    gone: str | None = None
+    withdrawal_reason: str | None = None
+
+
+class UpstreamPage(NamedTuple):
+    """A page of an upstream's feed, as `Changes`."""
+
+    changes: tuple[UpstreamChange, ...]
+    checkpoint: int
+    more: bool
+    epoch: str
+
+
+def taken_over(standing: Standing) -> Standing:
+    """What the standing of a contribution at its upstream sets here.
+
+    A confirmation there sets nothing: it may be by a member that confirms here, too. Nothing is retired here by
+    another service, as that would quarantine what others contribute.
+    """
+    if standing in (Standing.QUARANTINED, Standing.RETIRED):
+        return Standing.QUARANTINED
+    return standing if standing is Standing.DISPUTED else Standing.UNREVIEWED
+
+
+def combined(own: Standing, theirs: Standing, *, ruled: bool) -> Standing:
+    """The standing that follows from the own opinions and decisions (`ruled`), and from what the upstream sets.
+
+    What does not match there does not match here. A dispute there stands until it is decided here.
+    """
+    if theirs is Standing.QUARANTINED and own.matches:
+        return theirs
+    if theirs is Standing.DISPUTED and own.matches and not ruled:
+        return theirs
+    return own
+
+
+def pause_before(failures: int) -> timedelta:
+    """How long to wait after that many failures in a row: longer each time, and random, up to ten minutes."""
+    longest = min(PERIOD.total_seconds() * (1 << min(failures, 10)), _LONGEST_PAUSE)
+    return timedelta(seconds=longest * random.uniform(0.5, 1.0))

@@ -1,0 +1,140 @@
+"""Sends the reports of look-back, signed, to an address of the member; what arrived is acknowledged."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from threading import Event, Thread
+
+from hashdb.connection import Poster
+from hashdb.domain.matching.reports import Report
+from hashdb.domain.sharing.webhooks import Message, encode_message, pause_after, secret_text, sign
+from hashdb.errors import BadSetting, StoreBusy
+from hashdb.index.folder import lock_folder, opener
+from hashdb.local.reports import Reports
+from hashdb.wire.lookback import ReportOut
+
+LOCK, SECRET = "webhook", "webhook.secret"
+"""In the folder of the reports: the folder that the process that sends locks, and the secret."""
+_SECRET_BYTES = 32
+_TIMEOUT = 10.0
+_WAIT = 1.0
+"""Seconds that one look for a report takes: a courier that is to stop does so within them."""
+_LONGEST_PAUSES = 4
+"""The pauses grow up to that after so many attempts, ten minutes: a report is never given up."""
+
+
+def read_secret(file: Path) -> str:
+    """The secret in a file, which is made if it is missing. Raises BadSetting."""
+    try:
+        if not file.exists():
+            made = file.with_name(f"{file.name}.new")
+            with open(made, "w", opener=opener) as text:
+                text.write(f"{secret_text(secrets.token_bytes(_SECRET_BYTES))}\n")
+            os.replace(made, file)
+        secret = file.read_text("ascii").strip()
+        sign(secret, "", 0, b"")
+    except OSError as error:
+        reason = (error.strerror or "unknown error").lower()
+        raise BadSetting("HASHDB_REMEMBER_SECRET_FILE", f"cannot be used: {file}: {reason}") from None
+    except ValueError:
+        raise BadSetting("HASHDB_REMEMBER_SECRET_FILE", f"{file} must have whsec_ and base64") from None
+    return secret
+
+
+@contextmanager
+def delivering(folder: Path, url: str | None, secret: Path | None, say: Callable[[str], None]) -> Iterator[None]:
+    """Send the reports in a folder in the background for the block, if there is a `url`.
+
+    The secret is in the file `secret`, by default one in the folder. Raises BadSetting.
+    """
+    if url is None:
+        yield
+        return
+    reports = Reports(folder)
+    with Courier(reports, url, read_secret(secret or folder / SECRET), say).running():
+        yield
+
+
+class Courier:
+    """Sends one report after the other: the next one once the one before arrived."""
+
+    def __init__(self, reports: Reports, url: str, secret: str, say: Callable[[str], None]) -> None:
+        """Sends nothing yet; `say` is called when the address stops or starts to answer. Raises BadSetting."""
+        self._reports, self._secret, self._say = reports, secret, say
+        self._poster = Poster(url, _TIMEOUT)
+        self._failures = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Send in the background for the block."""
+        stop = Event()
+        thread = Thread(target=self.run, args=[stop], name="courier", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(_TIMEOUT)
+
+    def run(self, stop: Event) -> None:
+        """Send until `stop` is set; only one process sends at a time."""
+        try:
+            while not stop.is_set():
+                try:
+                    with lock_folder(self._reports.folder / LOCK) as may:
+                        while may and not stop.is_set():
+                            self._send_all(stop)
+                except (OSError, sqlite3.Error, StoreBusy) as error:
+                    self._say(f"the reports of look-back cannot be read: {error}; trying again")
+                stop.wait(_WAIT)
+        finally:
+            self._poster.close()
+
+    def _send_all(self, stop: Event) -> None:
+        """Send what is not acknowledged, or wait for something to send; after a failure, pause.
+
+        They are read again after a pause: meanwhile one may be forgotten, or acknowledged in another way.
+        """
+        for report in self._reports.after(wait=_WAIT):
+            if stop.is_set():
+                return
+            if not self._send(report):
+                stop.wait(self._pause().total_seconds())
+                return
+
+    def _send(self, report: Report) -> bool:
+        """Whether the report arrived; then it is acknowledged."""
+        message = self._message(report)
+        body, seconds = encode_message(message), int(self._reports.now().timestamp())
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "hashdb-look-back",
+            "webhook-id": message.id,
+            "webhook-timestamp": str(seconds),
+            "webhook-signature": sign(self._secret, message.id, seconds, body),
+        }
+        trouble = self._poster.post(body, headers)
+        if trouble is None:
+            self._reports.acknowledge(report.number)
+            if self._failures:
+                self._say("the webhook of look-back answers again")
+            self._failures = 0
+            return True
+        if not self._failures:
+            self._say(f"the webhook of look-back does not take reports: {trouble}; trying again")
+        self._failures += 1
+        return False
+
+    def _pause(self) -> timedelta:
+        return pause_after(min(self._failures, _LONGEST_PAUSES), "") or timedelta()
+
+    def _message(self, report: Report) -> Message:
+        data = json.loads(ReportOut.from_domain(report).json_text())
+        return Message(f"msg_{self._reports.name}_{report.number}", f"remembered.{report.kind}", report.found_at, data)

@@ -1,0 +1,331 @@
+"""Look-back: contributions that changed are searched among the remembered uploads.
+
+An upload is remembered durably before it is matched. A contribution that is stored in the copy after that match read
+the copy is looked back for after it was stored, and the uploads are read after that: so one of both finds the pair.
+
+A few contributions are compared with all values of all uploads. Very many, as after the first sync, are looked for by a
+walk: each upload is matched in the copy, some uploads a step. What changes meanwhile comes first, whatever is left of
+what changed before.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from hashdb.domain.matching.lookback import Cursor, Findings, Found, TakenBack, Upload
+from hashdb.domain.matching.matches import Neighbor, Result
+from hashdb.domain.matching.suggestions import Search
+from hashdb.domain.matching.testing import TEST_ID
+from hashdb.domain.rules import QUERIES_A_REQUEST
+from hashdb.domain.signals import Algorithm
+from hashdb.index.folder import opener
+from hashdb.index.tiered import TieredIndex
+from hashdb.index.vectors import Words, from_octets
+from hashdb.local import Copy, LocalIndex
+from hashdb.local.syncing import ignore, system_clock
+
+STEP: Final = 1_000
+"""The most contributions that are looked back for in one step, after which the cursor is stored."""
+PAIRS_A_STEP: Final = 2_500_000_000
+"""Comparisons of values in one step, some seconds of a processor, unless one contribution takes more."""
+WALKED_FROM: Final = 1_000_000
+"""Values of contributions from which to match all uploads takes less time than to compare all values."""
+SLICE: Final = 2.0
+"""Seconds of a walk in one step."""
+PACKED_FROM: Final = 4_096
+"""Uploads that are packed once there is nothing else to do."""
+AT_ONCE: Final = 10_000
+"""The most uploads, and reports, that are in memory at once: a contribution may be near millions of uploads."""
+NO_LONGER: Final = "no longer a match"
+EXPIRED: Final = "expired"
+NOT_LISTED: Final = "not listed"
+
+
+@dataclass
+class _Part:
+    """The first contributions of a stretch, a search among their values, and the uploads near them that are left."""
+
+    upto: int
+    search: Search
+    standing: Mapping[str, Collection[int]]
+    near: list[str]
+
+
+@dataclass
+class _Stretch:
+    """What changed from one seq to another, and is not looked back for yet."""
+
+    after: int
+    upto: int
+    part: _Part | None = None
+
+
+@dataclass
+class _Walk:
+    """All uploads, some at a time, that are matched with the contributions that changed from one seq to another.
+
+    `standing` has the pairs of these contributions that stood when it began, by upload.
+    """
+
+    after: int
+    upto: int
+    wanted: Set[int]
+    standing: Mapping[str, Set[int]]
+    uploads: Iterator[tuple[date, list[Upload]]]
+    day: date | None
+    """The day that is being walked through."""
+    done: int = 0
+
+
+class LookBack:
+    """Looks back over the remembered uploads of a copy; one process does it, the one that syncs."""
+
+    def __init__(self, index: LocalIndex, findings: Findings, clock: Callable[[], datetime] = system_clock) -> None:
+        """Opens nothing yet."""
+        self._index, self._findings, self._now = index, findings, clock
+        self._remembered = index.remembered
+        self._remembered.owns = True
+        self._copy: Copy | None = None
+        self._epoch = ""
+        # Up to where it is known what changed; and up to where it is known what is gone.
+        self._seq = 0
+        self._gone_seq: int | None = None
+        # What of that is left: the walk is the oldest part, and the last stretch the newest.
+        self._walk: _Walk | None = None
+        self._stretches: list[_Stretch] = []
+        self._note = self._remembered.folder / "walk.json"
+
+    @property
+    def walked(self) -> tuple[int, int] | None:
+        """How many uploads were matched, and of how many, while very many contributions are looked back for."""
+        return None if self._walk is None else (self._walk.done, len(self._remembered))
+
+    def catch_up(self, progress: Callable[[int], None] = ignore) -> int:
+        """Find what changed after the cursor, in steps that are each recorded; return how many reports were added.
+
+        `progress` is called with the number of contributions that were looked back for. Raises NoCopy.
+
+        The contributions that changed are searched among the uploads with all of their signals at the usual radii.
+        What is near is matched as `LocalIndex.match` does. A pair that stands is taken back when its contribution is
+        gone, expired or no longer a match.
+        """
+        added = 0
+        while True:
+            more, told = self.step(progress)
+            added += told
+            if not more:
+                return added
+
+    def step(self, progress: Callable[[int], None] = ignore) -> tuple[bool, int]:
+        """Do some of it, mostly within some seconds; return whether there is more, and how many reports were added.
+
+        Between two steps the copy may be synced. Raises NoCopy.
+        """
+        copy = self._index.opened()
+        if self._copy is not copy:
+            self._begin(copy)
+        # Read before the uploads: what is remembered later is matched with these contributions by itself.
+        head, changed = copy.tables.head().seq, copy.tables.changed(self._seq, STEP)
+        self._remembered.refresh()
+        added = self._take_back_gone(copy, head)
+        if not len(self._remembered):
+            self._stretches.clear()
+        elif changed and self._walk is None and self._are_many(copy, changed):
+            self._begin_walk(copy, self._stretches[0].after if self._stretches else self._seq, head, None)
+            return True, added
+        elif changed:
+            self._stretches.append(_Stretch(self._seq, head))
+        self._seq = max(self._seq, head)
+        if self._stretches:
+            return True, added + self._scan(copy, self._stretches[-1], progress)
+        if self._walk is not None:
+            return True, added + self._walk_on(copy, self._walk, progress)
+        if self._findings.cursor() != (self._epoch, self._seq):
+            self._record((), ())
+        return self._remembered.pack(PACKED_FROM), added
+
+    def _begin(self, copy: Copy) -> None:
+        """Start with another copy, perhaps of another log."""
+        cursor, self._epoch = self._findings.cursor(), copy.tables.head().epoch
+        self._seq = cursor.seq if cursor is not None and cursor.epoch == self._epoch else 0
+        self._copy, self._walk, self._stretches, self._gone_seq = copy, None, [], None
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            note = json.loads(self._note.read_text("utf-8"))
+            if (note["epoch"], note["after"]) == (self._epoch, self._seq):
+                self._remembered.refresh()
+                self._begin_walk(copy, self._seq, int(note["upto"]), date.fromisoformat(note["day"]))
+
+    def _begin_walk(self, copy: Copy, after: int, upto: int, day: date | None) -> None:
+        """Walk through the uploads of the days after one."""
+        wanted, standing = frozenset(copy.tables.changed_ids(after, upto)), defaultdict[str, set[int]](set)
+        for upload, id in self._findings.standing(wanted):
+            standing[upload].add(id)
+        self._walk, self._stretches = _Walk(after, upto, wanted, standing, self._remembered.walk(day), day), []
+        self._seq = upto
+
+    def _record(self, found: Sequence[Found], taken_back: Sequence[TakenBack]) -> int:
+        oldest = self._walk or (self._stretches[0] if self._stretches else None)
+        return self._findings.record(
+            Cursor(self._epoch, self._seq if oldest is None else oldest.after), found, taken_back
+        )
+
+    def _are_many(self, copy: Copy, changed: Sequence[tuple[int, int, int]]) -> bool:
+        """Whether so many contributions changed that a walk takes less time."""
+        if len(changed) < STEP:
+            return False
+        values = sum(count for *_, count in changed) / len(changed)
+        return copy.tables.count_changed(self._seq) * values >= WALKED_FROM
+
+    def _bounded(self, changed: Sequence[tuple[int, int, int]]) -> Sequence[tuple[int, int, int]]:
+        """So many of the first contributions as one step may compare with all uploads, at least one."""
+        room = PAIRS_A_STEP / max(1, *self._remembered.count_values().values())
+        for place, (seq, _, count) in enumerate(changed):
+            room -= count
+            if room < 0 and place and seq != changed[place - 1][0]:
+                return changed[:place]
+        return changed
+
+    def _scan(self, copy: Copy, stretch: _Stretch, progress: Callable[[int], None]) -> int:
+        """Compare the first contributions of the newest stretch with all uploads, and match some that are near."""
+        part = stretch.part or self._begin_part(copy, stretch)
+        # Without those that changed again since: they belong to a newer stretch.
+        ids = frozenset(copy.tables.changed_ids(stretch.after, part.upto))
+        uploads = self._remembered.latest(part.near[:AT_ONCE])
+        found, taken_back = self._compare(copy, uploads.values(), ids, part.search, part.standing)
+        del part.near[:AT_ONCE]
+        stretch.part = part
+        if not part.near:
+            stretch.after, stretch.part = part.upto, None
+            progress(len(ids))
+            if part.upto >= stretch.upto:
+                self._stretches.remove(stretch)
+        # If it is killed before the last of them, the same is found again, and not told again.
+        return self._record(found, taken_back)
+
+    def _begin_part(self, copy: Copy, stretch: _Stretch) -> _Part:
+        every = [one for one in copy.tables.changed(stretch.after, STEP) if one[0] <= stretch.upto]
+        changed = self._bounded(every)
+        upto = changed[-1][0] if len(changed) < len(every) or len(every) == STEP else stretch.upto
+        words = {
+            algorithm: from_octets(b"".join(dict.fromkeys(values)), algorithm.bits)
+            for algorithm, values in copy.tables.added(stretch.after, upto).items()
+        }
+        standing = defaultdict[str, list[int]](list)
+        for upload, id in self._findings.standing([id for _, id, _ in changed]):
+            standing[upload].append(id)
+        # In the order of the log, in which uploads are read quickly.
+        near = list(dict.fromkeys([*self._remembered.near(words), *standing]))
+        return _Part(upto, _search_among(words), standing, near)
+
+    def _walk_on(self, copy: Copy, walk: _Walk, progress: Callable[[int], None]) -> int:
+        """Match some of the uploads that are left with the contributions of the walk."""
+        until, added = time.monotonic() + SLICE, 0
+        copy.tiers.catch_up()
+        for day, uploads in walk.uploads:
+            if walk.day not in (None, day):
+                self._note_walk(walk)
+            walk.day = day
+            found, taken_back = self._compare(copy, uploads, walk.wanted, copy.tiers.search, walk.standing)
+            added += self._record(found, taken_back) if found or taken_back else 0
+            walk.done += len(uploads)
+            if time.monotonic() >= until:
+                return added
+        self._walk = None
+        self._record((), ())
+        self._note.unlink(missing_ok=True)
+        progress(len(walk.wanted))
+        return added
+
+    def _note_walk(self, walk: _Walk) -> None:
+        """Write down which day is done: a process that begins anew goes on there."""
+        note = {"epoch": self._epoch, "after": walk.after, "upto": walk.upto, "day": str(walk.day)}
+        unfinished = self._note.with_suffix(".part")
+        with open(unfinished, "w", encoding="utf-8", opener=opener) as file:
+            json.dump(note, file)
+        unfinished.rename(self._note)
+
+    def _take_back_gone(self, copy: Copy, head: int) -> int:
+        """Take back the pairs of contributions that are gone or expired."""
+        now = self._now()
+        if self._gone_seq is None:
+            suspects = self._findings.contributions()
+        else:
+            suspects = self._findings.expired(now) | copy.tables.gone_after(self._gone_seq)
+        standing = self._findings.standing(suspects) if suspects else ()
+        self._gone_seq = head
+        if not standing:
+            return 0
+        ids = {id for _, id in standing}
+        expiring, reasons = copy.tables.expiring(ids), copy.tables.gone(ids)
+        taken_back = []
+        for upload, id in standing:
+            if id not in expiring:
+                taken_back.append(TakenBack(upload, id, reasons.get(id, NOT_LISTED)))
+            elif (until := expiring[id]) is not None and until <= now:
+                taken_back.append(TakenBack(upload, id, EXPIRED))
+        pages = [taken_back[start : start + AT_ONCE] for start in range(0, len(taken_back), AT_ONCE)]
+        return sum(self._record((), page) for page in pages)
+
+    def _compare(
+        self,
+        copy: Copy,
+        uploads: Collection[Upload],
+        wanted: Set[int],
+        search: Search,
+        standing: Mapping[str, Collection[int]],
+    ) -> tuple[list[Found], list[TakenBack]]:
+        """Which of the contributions that are wanted some uploads match, and which that stand no longer.
+
+        Of an upload that is no longer remembered, nothing is known.
+        """
+        found = self._match(copy, uploads, wanted, search)
+        pairs = {(upload, match.contribution) for upload, _, match, _ in found}
+        stood = [(upload.id, id) for upload in uploads for id in standing.get(upload.id, ()) if id in wanted]
+        return found, [TakenBack(*pair, NO_LONGER) for pair in stood if pair not in pairs]
+
+    def _match(self, copy: Copy, uploads: Collection[Upload], wanted: Set[int], search: Search) -> list[Found]:
+        """The matches of uploads with the contributions that are wanted."""
+        found: list[Found] = []
+        # A request compares the signatures of a bounded number of matches: so each of these is a request of its own.
+        plain = [upload for upload in uploads if upload.query.is_plain]
+        groups = [plain[start : start + QUERIES_A_REQUEST] for start in range(0, len(plain), QUERIES_A_REQUEST)]
+        groups += [[upload] for upload in uploads if not upload.query.is_plain]
+        for group in groups:
+            results = self._results(copy, group, wanted, search)
+            for upload, result in zip(group, results, strict=True):
+                # Where an answer is full, the others are asked for until all are found.
+                seen: set[int] = set()
+                while True:
+                    found += [
+                        Found(upload.id, upload.at, match) for match in result.matches if match.contribution != TEST_ID
+                    ]
+                    seen.update(match.contribution for match in result.matches)
+                    if not result.truncated:
+                        break
+                    [result] = self._results(copy, [upload], wanted - seen, search)
+        expiring = copy.tables.expiring({one.match.contribution for one in found})
+        return [one._replace(expires_at=expiring.get(one.match.contribution)) for one in found]
+
+    def _results(self, copy: Copy, uploads: Sequence[Upload], wanted: Set[int], search: Search) -> Sequence[Result]:
+        return copy.match([upload.query for upload in uploads], self._now(), search, wanted.__contains__)
+
+
+def _search_among(words: Mapping[Algorithm, Words]) -> Search:
+    """A search among values, of those algorithms that are compared by distance."""
+    indexes = {
+        algorithm: TieredIndex(algorithm.bits, algorithm.radius) for algorithm in words if not algorithm.is_digest
+    }
+    for algorithm, index in indexes.items():
+        index.load(words[algorithm], 0)
+
+    def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        return indexes[algorithm].search(values, radius) if algorithm in indexes else [[] for _ in values]
+
+    return search

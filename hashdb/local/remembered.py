@@ -1,0 +1,327 @@
+"""What a member remembers of its uploads: a folder for each UTC day, to which many processes append at once.
+
+A lock orders the appends. Of two records with the same id the later one counts, whatever their days are.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from threading import Lock
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from hashdb.domain.matching.lookback import Upload, id_fault, uploads_faults
+from hashdb.domain.rules import CLOCK_SKEW
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import BadSetting, Fault, NotRemembered, reject
+from hashdb.index.folder import restrict_access, sync_folder
+from hashdb.index.parallel import has_idle_processor, in_threads
+from hashdb.index.vectors import Words
+from hashdb.local.syncing import system_clock
+from hashdb.local.upload_days import Day
+from hashdb.local.upload_log import LOG, MOST_RECORDS, append, draft_frame, hash_id
+from hashdb.local.upload_parts import Part, total
+
+__all__ = ["FOLDER", "Remembered", "Upload", "retention_from_environment"]
+
+FOLDER: Final = "remembered"
+"""The name of the folder of the uploads, in that of the copy."""
+_LOCK: Final = "lock"
+_DEFAULT_DAYS, _MOST_DAYS = 90, 36_500
+_DAY = timedelta(days=1)
+_RETRY_AFTER: Final = 5
+"""Seconds."""
+_sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
+"""macOS has no fdatasync."""
+_WORTH_SHARING: Final = 4_000_000
+"""Comparisons from which an idle processor takes half of the values."""
+_WALKED_AT_ONCE: Final = 1_000
+"""Uploads that a walk reads together, because programs may remember them one by one."""
+
+
+def retention_from_environment() -> timedelta:
+    """How long uploads are remembered: HASHDB_REMEMBER_DAYS, 90 days by default. Raises BadSetting."""
+    text = os.environ.get("HASHDB_REMEMBER_DAYS") or str(_DEFAULT_DAYS)
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_DAYS:
+        raise BadSetting("HASHDB_REMEMBER_DAYS", f"must be 1 to {_MOST_DAYS} days")
+    return timedelta(days=int(text))
+
+
+class _Place(NamedTuple):
+    """Where a record is."""
+
+    day: Day
+    place: int
+
+
+class Remembered:
+    """The uploads in a folder; many threads and processes may remember and forget at once.
+
+    One process, which holds the lock of the copy, packs what is appended for its searches.
+    """
+
+    def __init__(
+        self, folder: str | Path, retention: timedelta | None = None, clock: Callable[[], datetime] = system_clock
+    ) -> None:
+        """Opens nothing yet. `retention` is by default that of the environment."""
+        self.folder, self._now, self._retention = Path(folder), clock, retention
+        self.owns = False
+        """Whether this is the one that packs what is remembered; the others only read its files."""
+        self._days: dict[date, Day] = {}
+        self._durable: set[date] = set()
+        self._searching = Lock()
+
+    @property
+    def retention(self) -> timedelta:
+        """How long uploads are remembered, in whole days. Raises BadSetting."""
+        if self._retention is None:
+            self._retention = retention_from_environment()
+        return self._retention
+
+    def close(self) -> None:
+        """Let go of the files that are mapped; a search maps them again."""
+        with self._searching:
+            self._days.clear()
+
+    def remember(self, uploads: Sequence[Upload]) -> None:
+        """Store uploads durably; one with the id of an earlier one replaces it. Raises InvalidInput, NotRemembered."""
+        reject(self.faults(uploads))
+        by_day: dict[date, list[Upload | str]] = defaultdict(list)
+        for upload in uploads:
+            by_day[upload.at.astimezone(UTC).date()].append(upload)
+        self._append(by_day)
+
+    def forget(self, ids: Collection[str]) -> None:
+        """Forget the uploads with these ids: look-back no longer finds them. Unknown ids do no harm.
+
+        What was written of them leaves the disk with its day. Raises NotRemembered.
+        """
+        known = [id for id in ids if id_fault(id) is None]
+        # No upload has a later day than this, so that none is remembered again when a day is dropped.
+        self._append({(self._now() + CLOCK_SKEW).date(): known} if known else {})
+
+    def refresh(self) -> None:
+        """Read what was remembered before this call, without the days that are over; the one that packs drops these.
+
+        Another one, such as a command that only shows, may have been started with a shorter retention by mistake.
+        """
+        if self.owns:
+            self.drop_days()
+        with self._searching:
+            days = {date.fromisoformat(path.name): path for path in self._day_folders()}
+            present = {at: path for at, path in days.items() if not self._is_over(at)}
+            for gone in self._days.keys() - present.keys():
+                del self._days[gone]
+            for at, path in sorted(present.items()):
+                day = self._days.setdefault(at, Day(path))
+                with suppress(FileNotFoundError):
+                    day.refresh(self._is_quiet, owns=self.owns)
+
+    def pack(self, least: int = 1) -> bool:
+        """Write or merge one file; return whether there was anything to do."""
+        with self._searching:
+            return any(day.pack(least) for day in self._days.values())
+
+    def drop_days(self) -> None:
+        """Drop the days that ended longer ago than uploads are remembered."""
+        over = [path for path in self._day_folders() if self._is_over(date.fromisoformat(path.name))]
+        if over:
+            # Under the lock: no process appends to a day that is dropped.
+            with self._appending():
+                for path in over:
+                    shutil.rmtree(path, ignore_errors=True)
+
+    def __len__(self) -> int:
+        """How many records were read; those that are replaced or forgotten count too."""
+        return sum(total(day.parts) for day in self._days.values())
+
+    def count_by_day(self) -> dict[date, int]:
+        """How many records there are of each day; those that are replaced or forgotten count too."""
+        self.refresh()
+        with self._searching:
+            return {at: total(day.parts) for at, day in sorted(self._days.items())}
+
+    def count_values(self) -> Mapping[Algorithm, int]:
+        """How many values of each algorithm were read."""
+        counts: dict[Algorithm, int] = defaultdict(int)
+        for day in self._days.values():
+            for part in day.parts:
+                for algorithm, many in part.values.items():
+                    counts[algorithm] += many
+        return counts
+
+    def near(self, asked: Mapping[Algorithm, Words]) -> Collection[str]:
+        """The ids of all uploads with a value within the usual radius of one of those asked, and perhaps of some that
+        were replaced since; each once, those of a part in the order of the log."""
+        with self._searching:
+            work = [(day, part) for day in self._days.values() for part in day.parts]
+
+            def search(some: Sequence[tuple[Day, Part]]) -> list[_Place]:
+                return [
+                    _Place(day, place)
+                    for day, part in some
+                    for algorithm, words in asked.items()
+                    for place in part.near(algorithm, words, algorithm.radius).tolist()
+                ]
+
+            pairs = sum(len(part) for _, part in work) * sum(map(len, asked.values()))
+            if pairs > _WORTH_SHARING and has_idle_processor():
+                found = [place for half in in_threads(search, _halves(work)) for place in half]
+            else:
+                found = search(work)
+            ids = dict.fromkeys(self._id(where) for where in found)
+            ids.pop("", None)
+            return ids.keys()
+
+    def latest(self, ids: Collection[str]) -> dict[str, Upload]:
+        """The uploads with these ids, as they were remembered last."""
+        with self._searching:
+            return self._latest(frozenset(ids))
+
+    def walk(self, after: date | None = None) -> Iterator[tuple[date, list[Upload]]]:
+        """All uploads of the days after one, some at a time, in the order of their days.
+
+        What is remembered meanwhile may be left out.
+        """
+        for at in sorted(day for day in self._days if after is None or day > after):
+            with self._searching:
+                if (day := self._days.get(at)) is None:
+                    continue
+                frames = day.frames()
+            while True:
+                with self._searching:
+                    if self._days.get(at) is not day:
+                        break
+                    ids: set[str] = set()
+                    while len(ids) < _WALKED_AT_ONCE and (frame := next(frames, None)) is not None:
+                        ids.update(map(frame.id, range(len(frame))))
+                    if not ids:
+                        break
+                    uploads = self._latest(ids)
+                yield at, list(uploads.values())
+
+    def _latest(self, ids: Set[str]) -> dict[str, Upload]:
+        hashes = np.sort(np.array([hash_id(id) for id in ids], np.uint64))
+        newest: dict[str, tuple[int, int, Upload | None]] = {}
+        for day in self._days.values():
+            for part in day.parts:
+                for place in part.find(hashes).tolist():
+                    try:
+                        frame, number = day.frame(place)
+                    except LookupError:
+                        continue
+                    id = frame.id(number)
+                    if id in ids and (frame.stamp, number) > newest.get(id, (-1, 0))[:2]:
+                        newest[id] = frame.stamp, number, frame.upload(number)
+        return {id: upload for id, (*_, upload) in newest.items() if upload is not None}
+
+    def _id(self, where: _Place) -> str:
+        try:
+            frame, number = where.day.frame(where.place)
+        except LookupError:
+            return ""
+        return frame.id(number)
+
+    def faults(self, uploads: Sequence[Upload]) -> Iterator[Fault]:
+        """Every fault of uploads, at `uploads[i].field`."""
+        faults = list(uploads_faults(uploads, self._now()))
+        yield from faults
+        if not faults:
+            for position, upload in enumerate(uploads):
+                if self._is_over(upload.at.astimezone(UTC).date()):
+                    yield Fault(
+                        f"uploads[{position}].at",
+                        f"is longer ago than uploads are remembered: {self.retention.days} days (HASHDB_REMEMBER_DAYS)",
+                    )
+
+    def _is_over(self, day: date) -> bool:
+        end = datetime(day.year, day.month, day.day, tzinfo=UTC) + _DAY
+        return end + self.retention <= self._now()
+
+    def _day_folders(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return [path for path in self.folder.iterdir() if _is_date(path.name)]
+
+    def _append(self, by_day: Mapping[date, Sequence[Upload | str]]) -> None:
+        drafts = {
+            day: [draft_frame(uploads[start : start + MOST_RECORDS]) for start in range(0, len(uploads), MOST_RECORDS)]
+            for day, uploads in by_day.items()
+        }
+        files: list[int] = []
+        has_new_day = False
+        try:
+            with self._appending(sum(map(len, drafts.values()))) as stamp:
+                stamps = count(stamp)
+                for day, own in drafts.items():
+                    folder = self.folder / day.isoformat()
+                    if is_new := not (folder / LOG).exists():
+                        folder.mkdir(mode=0o700, exist_ok=True)
+                        has_new_day = True
+                    files.append(append(folder, [draft.stamped(next(stamps)) for draft in own]))
+                    if is_new or day not in self._durable:
+                        self._sync_names(day)
+            for file in files:
+                _sync(file)
+        except OSError as error:
+            raise NotRemembered(_RETRY_AFTER, (error.strerror or "unknown error").lower()) from None
+        finally:
+            for file in files:
+                os.close(file)
+        if has_new_day:
+            self.drop_days()
+
+    def _sync_names(self, day: date) -> None:
+        """Make the names that lead to the log of a day durable: who made them may have been killed before it did so."""
+        for folder in (self.folder / day.isoformat(), self.folder, *self.folder.parents[:2]):
+            with suppress(PermissionError):
+                sync_folder(folder)
+        self._durable.add(day)
+
+    @contextmanager
+    def _appending(self, frames: int = 0) -> Iterator[int]:
+        """Hold the lock of the appends, and yield the first of the stamps of so many frames: higher than all before."""
+        if not self.folder.is_dir():
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            restrict_access(self.folder.parent)
+        lock = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = int.from_bytes(os.pread(lock, 8, 0), "little")
+            stamp = max(time.time_ns(), before)
+            os.pwrite(lock, (stamp + frames).to_bytes(8, "little"), 0)
+            yield stamp
+        finally:
+            os.close(lock)
+
+    def _is_quiet(self) -> bool:
+        with self._appending():
+            return True
+
+
+def _halves(work: Sequence[tuple[Day, Part]]) -> list[Sequence[tuple[Day, Part]]]:
+    """The work in two lists of about the same size."""
+    halves: list[list[tuple[Day, Part]]] = [[], []]
+    sizes = [0, 0]
+    for each in sorted(work, key=lambda one: -len(one[1])):
+        smaller = sizes.index(min(sizes))
+        halves[smaller].append(each)
+        sizes[smaller] += len(each[1])
+    return [half for half in halves if half]
+
+
+def _is_date(name: str) -> bool:
+    try:
+        return date.fromisoformat(name).isoformat() == name
+    except ValueError:
+        return False

@@ -1,0 +1,234 @@
+"""The reports of look-back: stored in one transaction with the cursor, and told until they are acknowledged."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
+from contextlib import closing, contextmanager
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hashdb.domain.matching.lookback import Cursor, Found, TakenBack
+from hashdb.domain.matching.reports import REPORTS_A_REQUEST, Report, ReportKind, ReportsState
+from hashdb.domain.times import from_microseconds, to_microseconds
+from hashdb.errors import StoreBusy, reject_field
+from hashdb.index.folder import opener
+from hashdb.local.remembered import retention_from_environment
+from hashdb.local.syncing import system_clock
+from hashdb.wire.matching import MatchOut
+
+FILE = "reports.sqlite"
+_BUSY_SECONDS = 30.0
+_POLL = 0.05
+"""Seconds between two looks at the file while a reader waits: another process may write it."""
+_MANY = 500
+_RETRY_AFTER = 5
+_TABLES = """
+CREATE TABLE IF NOT EXISTS state (
+    name TEXT NOT NULL, epoch TEXT, seq INTEGER NOT NULL, acknowledged INTEGER NOT NULL);
+INSERT INTO state SELECT lower(hex(randomblob(9))), NULL, 0, 0 WHERE NOT EXISTS (SELECT 1 FROM state);
+CREATE TABLE IF NOT EXISTS reports (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, upload TEXT NOT NULL, uploaded_at INTEGER NOT NULL,
+    found_at INTEGER NOT NULL, match TEXT NOT NULL, reason TEXT);
+CREATE INDEX IF NOT EXISTS reports_upload ON reports (upload);
+CREATE TABLE IF NOT EXISTS matches (
+    contribution INTEGER NOT NULL, upload TEXT NOT NULL, uploaded_at INTEGER NOT NULL, found_at INTEGER NOT NULL,
+    match TEXT NOT NULL, expires_at INTEGER, PRIMARY KEY (contribution, upload)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS matches_upload ON matches (upload);
+CREATE INDEX IF NOT EXISTS matches_expires ON matches (expires_at) WHERE expires_at IS NOT NULL;
+"""
+"""`matches` has what stands: it was reported and not taken back."""
+_REPORT = "INSERT INTO reports (kind, upload, uploaded_at, found_at, match, reason) VALUES (?, ?, ?, ?, ?, ?)"
+_STANDS = "SELECT uploaded_at, match FROM matches WHERE contribution = ? AND upload = ?"
+_MATCH = """
+INSERT INTO matches VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (contribution, upload) DO UPDATE SET expires_at = excluded.expires_at
+"""
+_AFTER = """
+SELECT number, kind, upload, uploaded_at, found_at, match, reason FROM reports WHERE number > ? ORDER BY number LIMIT ?
+"""
+
+
+class Reports:
+    """The reports in a folder; safe to use from many threads and processes at once.
+
+    Every method raises StoreBusy while the file cannot be written, as on a full disk, or is locked for long.
+    """
+
+    def __init__(
+        self, folder: Path, clock: Callable[[], datetime] = system_clock, retention: timedelta | None = None
+    ) -> None:
+        """Creates the file if it is missing. `retention` is by default that of the environment.
+
+        Raises sqlite3.DatabaseError if the file is damaged.
+        """
+        self._retention, self._pruned = retention, date.min
+        self.folder, self.now = folder, clock
+        self._path = folder / FILE
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._path.exists():
+            # SQLite gives the files beside it the same mode. Closing a file that exists would release SQLite's locks.
+            with open(self._path, "ab", opener=opener):
+                pass
+        with self._connected() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+            (self.name,) = connection.execute("SELECT name FROM state").fetchone()
+
+    def cursor(self) -> Cursor | None:
+        """Up to where look-back is done; None: nowhere yet."""
+        with self._connected() as connection:
+            epoch, seq = connection.execute("SELECT epoch, seq FROM state").fetchone()
+        return None if epoch is None else Cursor(epoch, seq)
+
+    def standing(self, contributions: Collection[int]) -> list[tuple[str, int]]:
+        """The pairs of upload and contribution that stand, of these contributions."""
+        pairs: list[tuple[str, int]] = []
+        ids = list(contributions)
+        with self._connected() as connection:
+            for start in range(0, len(ids), _MANY):
+                chunk = ids[start : start + _MANY]
+                places = ", ".join("?" * len(chunk))
+                query = f"SELECT upload, contribution FROM matches WHERE contribution IN ({places})"
+                pairs += connection.execute(query, chunk)
+        return pairs
+
+    def contributions(self) -> Set[int]:
+        """All contributions of which a pair stands."""
+        return self._ids("SELECT DISTINCT contribution FROM matches")
+
+    def expired(self, now: datetime) -> Set[int]:
+        """The contributions of which a pair stands that was to expire at `now` or before."""
+        query = "SELECT DISTINCT contribution FROM matches WHERE expires_at <= ?"
+        return self._ids(query, to_microseconds(now))
+
+    def record(self, cursor: Cursor, found: Sequence[Found], taken_back: Sequence[TakenBack]) -> int:
+        """Store in one transaction how far look-back is, and a report of all that is new; return how many.
+
+        What stands is not reported again, and what does not stand is not taken back.
+        """
+        now, count = to_microseconds(self.now()), 0
+        with self._writing() as connection:
+            for upload, contribution, reason in taken_back:
+                key = (contribution, upload)
+                if row := connection.execute(_STANDS, key).fetchone():
+                    connection.execute(_REPORT, (ReportKind.TAKEN_BACK, upload, row[0], now, row[1], reason))
+                    connection.execute("DELETE FROM matches WHERE contribution = ? AND upload = ?", key)
+                    count += 1
+            for upload, uploaded_at, match, expires_at in found:
+                key = (match.contribution, upload)
+                at, until = to_microseconds(uploaded_at), expires_at and to_microseconds(expires_at)
+                text = MatchOut.from_domain(match).json_text()
+                if connection.execute(_STANDS, key).fetchone() is None:
+                    connection.execute(_REPORT, (ReportKind.MATCHED, upload, at, now, text, None))
+                    count += 1
+                connection.execute(_MATCH, (*key, at, now, text, until))
+            connection.execute("UPDATE state SET epoch = ?, seq = ?", cursor)
+            if self._pruned != self.now().date():
+                self._prune(connection)
+        return count
+
+    def after(self, number: int | None = None, limit: int = REPORTS_A_REQUEST, wait: float = 0) -> tuple[Report, ...]:
+        """At most `limit` reports after a number, in order (None: those that are not acknowledged).
+
+        If there is none, wait up to `wait` seconds for one. Raises InvalidInput if there never was such a number.
+        """
+        until = time.monotonic() + wait
+        with self._connected() as connection:
+            last, acknowledged = _numbers(connection)
+            reject_field("after", _number_fault(number or 0, last))
+            start = acknowledged if number is None else number
+            while True:
+                if rows := connection.execute(_AFTER, (start, limit)).fetchall():
+                    return tuple(map(_report, rows))
+                if (left := until - time.monotonic()) <= 0:
+                    return ()
+                time.sleep(min(_POLL, left))
+
+    def acknowledge(self, number: int) -> None:
+        """Tell no report up to this number again. Raises InvalidInput if there is no such number yet."""
+        with self._writing() as connection:
+            last, _ = _numbers(connection)
+            reject_field("number", _number_fault(number, last))
+            connection.execute("UPDATE state SET acknowledged = max(acknowledged, ?)", (number,))
+
+    def state(self) -> ReportsState:
+        """How far look-back is, and how many reports there are."""
+        with self._connected() as connection:
+            last, acknowledged = _numbers(connection)
+            query = "SELECT count(*) FROM reports WHERE number > ?"
+            (waiting,) = connection.execute(query, (acknowledged,)).fetchone()
+        return ReportsState(self.cursor(), last, acknowledged, waiting)
+
+    def forget(self, uploads: Collection[str]) -> None:
+        """Delete everything about these uploads: the next look-back takes nothing back that was reported of them."""
+        ids = list(uploads)
+        with self._writing() as connection:
+            for start in range(0, len(ids), _MANY):
+                chunk = ids[start : start + _MANY]
+                for table in ("reports", "matches"):
+                    connection.execute(f"DELETE FROM {table} WHERE upload IN ({', '.join('?' * len(chunk))})", chunk)
+
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        """Delete what is older than the retention, and about uploads older than it; once a day."""
+        if self._retention is None:
+            self._retention = retention_from_environment()
+        before = to_microseconds(self.now() - self._retention)
+        old = "found_at < ? AND uploaded_at < ?"
+        connection.execute(f"DELETE FROM matches WHERE {old}", (before, before))
+        acknowledged = "number <= (SELECT acknowledged FROM state)"
+        connection.execute(f"DELETE FROM reports WHERE {old} AND {acknowledged}", (before, before))
+        self._pruned = self.now().date()
+
+    def _ids(self, query: str, *parameters: int) -> frozenset[int]:
+        with self._connected() as connection:
+            return frozenset(id for (id,) in connection.execute(query, parameters))
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        # A connection for each use: threads share none, and a fork inherits none.
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+                # What is deleted about an upload is overwritten.
+                for setting in ("synchronous = FULL", "secure_delete = ON"):
+                    connection.execute(f"PRAGMA {setting}")
+                yield connection
+        except sqlite3.OperationalError:
+            raise StoreBusy(_RETRY_AFTER) from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+
+
+def _numbers(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The number of the last report, also if it is deleted, and that up to which they are acknowledged."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'reports'").fetchone()
+    (acknowledged,) = connection.execute("SELECT acknowledged FROM state").fetchone()
+    return (0 if row is None else row[0]), acknowledged
+
+
+def _number_fault(number: int, last: int) -> str | None:
+    return None if 0 <= number <= last else f"must be the number of a report; the last one is {last}"
+
+
+def _report(row: Any) -> Report:
+    number, kind, upload, uploaded_at, found_at, match, reason = row
+    return Report(
+        number,
+        ReportKind(kind),
+        upload,
+        from_microseconds(uploaded_at),
+        from_microseconds(found_at),
+        MatchOut.model_validate_json(match).to_domain(),
+        reason,
+    )

@@ -1,0 +1,158 @@
+"""The uploads of one UTC day: its log, the parts of it that are packed in files, and the rest in memory."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from hashdb.index.segment import DamagedSegment
+from hashdb.local.upload_log import LOG, MOST_RECORDS, Frame, decode_frame, next_frame
+from hashdb.local.upload_parts import Part, list_parts, make_part, merge_parts, open_part, worth_merging, write_part
+
+log = logging.getLogger("hashdb.local")
+
+MOST_IN_MEMORY: Final = 65_536
+"""The records of a day in memory from which they become a part in a file at once."""
+_FRAMES_AT_ONCE: Final = 256
+_KEPT_FRAMES: Final = 4
+
+
+class Day:
+    """What one process has read of a day. Other processes append to its log meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens nothing yet."""
+        self.folder, self.date, self._path = folder, date.fromisoformat(folder.name), folder / LOG
+        self._parts: list[Part] = []
+        self._memory: Part | None = None
+        self._frames: OrderedDict[int, Frame] = OrderedDict()
+        self._opened = False
+
+    @property
+    def parts(self) -> list[Part]:
+        """Everything that was read, in the order of the log."""
+        return self._parts if self._memory is None else [*self._parts, self._memory]
+
+    @property
+    def end(self) -> int:
+        """Up to which place of the log everything was read."""
+        return self.parts[-1].end if self.parts else 0
+
+    def refresh(self, sure: Callable[[], bool], *, owns: bool) -> None:
+        """Read what was appended. Raises FileNotFoundError if the day was dropped, or has no log yet.
+
+        Only the process that `owns` the files of parts writes and deletes them. `sure` waits until no process appends,
+        and says whether it could: what is no frame then is damaged.
+        """
+        size = os.stat(self._path).st_size
+        if not self._opened:
+            self._open_parts(size, owns=owns)
+        while self.end < size and (frames := self._read(sure)):
+            part = make_part(frames)
+            self._memory = part if self._memory is None else merge_parts([self._memory, part])
+            if len(self._memory) >= MOST_IN_MEMORY:
+                # A log that nobody packed may be longer than the memory.
+                if owns:
+                    self.pack(MOST_IN_MEMORY)
+                else:
+                    self._parts, self._memory = [*self._parts, self._memory], None
+
+    def pack(self, least: int = 1) -> bool:
+        """Write what is in memory to a file if it has so many records, or merge files; return whether it did either.
+
+        One process does it, under the lock of the copy. What cannot be written stays in memory.
+        """
+        try:
+            return self._pack(least)
+        except (OSError, DamagedSegment) as error:
+            log.warning("uploads of %s cannot be packed: %s", self.date, getattr(error, "strerror", None) or error)
+            # On a full disk, this frees the room for the next attempt.
+            self._tidy()
+            return False
+
+    def _pack(self, least: int) -> bool:
+        if self._memory is not None and len(self._memory) >= least:
+            # What a file leads to must be on the disk before it.
+            with self._open() as file:
+                os.fsync(file)
+            self._parts.append(write_part(self.folder, self._memory))
+            self._memory = None
+        elif many := worth_merging(self._parts):
+            self._parts[-many:] = [write_part(self.folder, merge_parts(self._parts[-many:]))]
+            self._tidy()
+        else:
+            return False
+        return True
+
+    def frame(self, place: int) -> tuple[Frame, int]:
+        """The frame of a record, and its number in it. Raises LookupError if it is damaged or gone."""
+        start, number = divmod(place, MOST_RECORDS)
+        frame = self._frames.pop(start, None)
+        if frame is None:
+            with suppress(FileNotFoundError), self._open() as file:
+                frame = decode_frame(file, start)
+        if frame is None:
+            raise LookupError
+        self._frames[start] = frame
+        if len(self._frames) > _KEPT_FRAMES:
+            self._frames.popitem(last=False)
+        return frame, number
+
+    def frames(self, start: int = 0) -> Iterator[Frame]:
+        """The frames of the log from a place on, as far as it was read."""
+        end = self.end
+        with suppress(FileNotFoundError), self._open() as file:
+            while start < end and (frame := next_frame(file, start)) is not None:
+                yield frame
+                start = frame.end
+
+    @contextmanager
+    def _open(self) -> Iterator[int]:
+        # Opened for each use: there may be more days than files that a process may have open.
+        file = os.open(self._path, os.O_RDONLY)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+    def _read(self, sure: Callable[[], bool]) -> list[Frame]:
+        """The next frames; none while the next one is being written, or if a killed process began it."""
+        frames: list[Frame] = []
+        with self._open() as file:
+            at = self.end
+            while len(frames) < _FRAMES_AT_ONCE and (frame := decode_frame(file, at)) is not None:
+                frames.append(frame)
+                at = frame.end
+            if not frames and sure() and (frame := next_frame(file, at)) is not None:
+                frames.append(frame)
+                if lost := frame.start - at:
+                    log.warning("uploads of %s are lost: %s bytes of the log are damaged", self.date, f"{lost:,}")
+        return frames
+
+    def _tidy(self) -> None:
+        for path in list_parts(self.folder)[1]:
+            with suppress(OSError):
+                path.unlink()
+
+    def _open_parts(self, size: int, *, owns: bool) -> None:
+        chain, unneeded = list_parts(self.folder)
+        for path in chain:
+            try:
+                part = open_part(path, check=True)
+                if part.end > size:
+                    raise DamagedSegment(f"{path.name} goes on past the log")
+            except DamagedSegment as error:
+                log.warning("uploads of %s are packed anew: %s", self.date, error)
+                unneeded += chain[chain.index(path) :]
+                break
+            self._parts.append(part)
+        for path in unneeded if owns else ():
+            with suppress(OSError):
+                path.unlink()
+        self._opened = True

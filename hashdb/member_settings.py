@@ -1,0 +1,142 @@
+"""Settings of a member's side, and how settings are read from the environment.
+
+The settings of the service are apart (`hashdb.settings`): to load them takes a tenth of the start of `hashdb match`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from hashdb.configuration import Configuration
+from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.errors import BadSetting
+
+MEGABYTE = 1024 * 1024
+MOST_DAYS = 36_500
+"""Maximum days of a retention."""
+
+
+class MemberSettings(BaseModel):
+    """The settings of a member. Each field is the environment variable HASHDB_<NAME>."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    pattern_reasons: ClassVar[Mapping[str, str]] = {
+        "REMEMBER_WEBHOOK": "must be a URL without a user and without #, like http://127.0.0.1:9000/late-matches",
+    }
+    """The reason for a value that does not match the pattern of its setting."""
+
+    home: Path = Field(
+        default=Path("hashdb-data"),
+        description="Folder of the SQLite database, the index, the signing key, the checkpoints and the locks.",
+    )
+    algorithms: tuple[Algorithm, ...] = Field(
+        default=(Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH),
+        description="Algorithms that the service accepts and computes, separated by commas.",
+    )
+    media_max_bytes: int = Field(default=20 * MEGABYTE, ge=1024, description="Largest picture in bytes.")
+    media_max_pixels: int = Field(
+        default=50_000_000, ge=64, description="Largest picture in pixels, before it is decoded."
+    )
+    media_seconds: float = Field(default=10.0, gt=0, description="Seconds that hashing one picture may take.")
+    media_memory: int = Field(
+        default=1536 * MEGABYTE, ge=64 * MEGABYTE, description="Memory for hashing one picture, in bytes."
+    )
+    url: str = Field(default="http://127.0.0.1:8000", description="(member's side) URL of the service.")
+    key: SecretStr | None = Field(
+        default=None, description="(member's side) Secret of the key. Goes before `HASHDB_KEY_FILE`."
+    )
+    key_file: Path | None = Field(
+        default=None, description="(member's side) File with the secret of the key, which only its owner can read."
+    )
+    config: Path | None = Field(
+        default=None,
+        description="(member's side) The [file of the member](cli.md#configuration). By default"
+        " `~/.config/hashdb.toml`.",
+    )
+    remember_days: int = Field(
+        default=90, ge=1, le=MOST_DAYS, description="(member's side) Days for which uploads are remembered."
+    )
+    remember_webhook: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#@\s]+(/[^#\s]*)?$",
+        description="(member's side) URL to which look-back sends its reports. By default none.",
+    )
+    remember_secret_file: Path | None = Field(
+        default=None,
+        description="(member's side) File of the secret that signs these reports. By default it is made in the home.",
+    )
+
+    @classmethod
+    def of_member(cls) -> Self:
+        """As `read`, but with the home that the member's file names unless the environment does. Raises BadSetting."""
+        return cls.read(home=Path(Configuration.read().home.value))
+
+    @classmethod
+    def read(cls, **given: Any) -> Self:
+        """The settings of the environment, but for what is given. Raises BadSetting with the first invalid one."""
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            # A fault of several settings together has no location; it is of the OIDC settings.
+            name = "_".join(str(part) for part in first["loc"][:1] or ("oidc_issuer",)).upper()
+            raise BadSetting(f"HASHDB_{name}", _reason(name, first, cls.pattern_reasons)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        environment = {name.lower(): value for name, value in os.environ.items()}
+        set_there = {
+            name: environment[f"hashdb_{name}"] for name in cls.model_fields if f"hashdb_{name}" in environment
+        }
+        return set_there | given
+
+    @field_validator("algorithms", mode="before")
+    @classmethod
+    def _parse_algorithms(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        names = items_of(value)
+        if not names:
+            raise ValueError("must have at least one algorithm")
+        return tuple(dict.fromkeys(parse_algorithm(name) for name in names))
+
+
+_REASONS = {
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "finite": "must be a number",
+    "bool": "must be true or false",
+    "literal": "must be one of {expected}",
+    "enum": "must be one of {expected}",
+    "greater_than": "must be more than {gt:n}",
+    "greater_than_equal": "must be at least {ge:n}",
+    "less_than_equal": "must be at most {le:n}",
+    "string_too_long": "must have at most {max_length} characters",
+}
+
+
+def _reason(name: str, error: Any, pattern_reasons: Mapping[str, str]) -> str:
+    """The reason why a setting is invalid, from pydantic's error."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in ("value_error", "string_pattern_mismatch"):
+        return str(context["error"]) if "error" in context else pattern_reasons[name]
+    sentence = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
+    return sentence.format(**context) if sentence else str(error["msg"])
+
+
+def items_of(text: str) -> list[str]:
+    """The items of a list that is separated by commas, without white space and empty items."""
+    return [item for item in map(str.strip, text.split(",")) if item]
+
+
+def parse_algorithm(name: str) -> Algorithm:
+    """The algorithm of a name. Raises ValueError for a digest, and an unknown name."""
+    if name not in PERCEPTUAL:
+        raise ValueError(f"{name!r} is not an algorithm: {', '.join(PERCEPTUAL)}")
+    return Algorithm(name)

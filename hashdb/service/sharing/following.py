@@ -1,0 +1,382 @@
+"""Following: read what is new of upstreams, contribute it as their members, and send opinions back."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+from hashdb.domain.accounts.members import SYSTEM, Member, MemberStatus
+from hashdb.domain.contributions import Amendment, Contribution, Draft, Recorded, Standing, Status, new_ones
+from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.origins import Origin
+from hashdb.domain.rules import SIGNALS_AN_ITEM
+from hashdb.domain.sharing.upstreams import (
+    LEASE,
+    PAGE,
+    PERIOD,
+    Upstream,
+    UpstreamChange,
+    UpstreamPage,
+    UpstreamTrouble,
+    pause_before,
+    taken_over,
+)
+from hashdb.domain.signals import Signal
+from hashdb.domain.signatures import SIGNATURES_AN_ITEM
+from hashdb.errors import FeedRestarted, NotFound
+from hashdb.service import HashDB
+from hashdb.service.contributions.contributions import amendment_details
+from hashdb.service.contributions.expiry import amend_with_expiry, expiry_of
+from hashdb.service.contributions.intake import append, with_intake
+from hashdb.service.contributions.recording import Allowance, added_entry
+from hashdb.service.contributions.reuploads import hold_reuploads
+from hashdb.service.ledger import checkpoints
+from hashdb.service.review.cases import settle
+from hashdb.service.sharing.remotes import Connect, Remote, Stop, ask, read
+from hashdb.service.sharing.sent_opinions import send_opinions
+from hashdb.service.sharing.upstreams import end, name_of, reread
+from hashdb.service.views import Close, IntakeRules
+from hashdb.store import Transaction
+from hashdb.store.sharing.upstreams import Claim, Path
+
+_BATCH = 500
+_PAGES = 50
+"""That are read in one look. Then others have their turn, however much an upstream has to tell."""
+_SOON = timedelta(hours=1)
+"""A contribution that expired at its upstream, and expires here within this time, is left to expire."""
+
+
+def look(db: HashDB, connect: Connect) -> int:
+    """Read what is new of each upstream that is due, and send opinions back; return how many were due.
+
+    Any number of processes may call it: one looks at an upstream at a time. If it is killed, the next look goes on.
+    """
+    with db.store.read() as tx:
+        due = tx.upstreams.due(db.now())
+    for id in due:
+        if db.stopping():
+            break
+        with db.store.begin() as tx:
+            now = db.now()
+            claim = tx.upstreams.claim(id, now, now + LEASE)
+        if claim is not None:
+            # It may be removed meanwhile.
+            with suppress(NotFound):
+                _follow(db, claim, connect)
+    return len(due)
+
+
+def _follow(db: HashDB, claim: Claim, connect: Connect) -> None:
+    upstream = claim.upstream
+    try:
+        remote = ask(lambda: connect(upstream.url, claim.key))
+        with closing(remote):
+            try:
+                has_caught_up = _read(db, upstream, remote)
+            except Stop as stop:
+                if stop.trouble is UpstreamTrouble.DAY_LIMIT:
+                    send_opinions(db, upstream.id, remote)
+                raise
+            send_opinions(db, upstream.id, remote)
+    except Stop as stop:
+        now, failures = db.now(), upstream.failures + 1
+        wait = pause_before(failures) if stop.seconds is None else timedelta(seconds=stop.seconds)
+        values: dict[str, object] = {"trouble": str(stop.trouble), "failures": failures, "next_at": now + wait}
+        values["failing_since"] = upstream.failing_since or now
+    else:
+        now = db.now()
+        values = {"trouble": None, "failures": 0, "failing_since": None, "next_at": now}
+        if has_caught_up:
+            values |= {"next_at": now + PERIOD, "caught_up_at": now}
+    with db.store.begin() as tx:
+        tx.upstreams.set(upstream.id, **values)
+
+
+def _read(db: HashDB, upstream: Upstream, remote: Remote) -> bool:
+    """Apply the feed of an upstream page by page; return whether its end is reached."""
+    for _ in range(_PAGES):
+        if db.stopping():
+            return False
+        begins = upstream.epoch is None
+        if begins and read(lambda: name_of(remote.log())) != upstream.log:
+            raise Stop(UpstreamTrouble.OTHER_LOG)
+        try:
+            page = read(partial(remote.page, upstream.seq, upstream.epoch, PAGE))
+            if upstream.epoch not in (None, page.epoch):
+                raise FeedRestarted(page.epoch)
+        except FeedRestarted:
+            if begins:
+                raise Stop(UpstreamTrouble.NOT_HASHDB) from None
+            with db.store.begin() as tx:
+                tx.upstreams.set(upstream.id, **reread(upstream))
+                upstream = tx.upstreams.one(upstream.id)
+            continue
+        if not _goes_on(upstream.seq, page):
+            raise Stop(UpstreamTrouble.NOT_HASHDB)
+        if page == UpstreamPage((), upstream.seq, False, upstream.epoch or ""):
+            return not upstream.rereading or _end_round(db, upstream)
+        applied = apply(db, upstream, page)
+        if any(change.gone for change in page.changes):
+            # Of what was erased.
+            db.store.scrub()
+        if applied is None:
+            return False
+        upstream = applied
+        if upstream.seq < page.checkpoint:
+            raise Stop(UpstreamTrouble.DAY_LIMIT)
+        if not page.more:
+            return not upstream.rereading or _end_round(db, upstream)
+    return False
+
+
+def _goes_on(seq: int, page: UpstreamPage) -> bool:
+    """Whether a page follows an event. Otherwise an upstream could keep this process busy without an end."""
+    seqs = [change.seq for change in page.changes]
+    in_order = all(seq < each <= page.checkpoint for each in seqs)
+    return len(seqs) <= PAGE and in_order and page.checkpoint >= seq + page.more
+
+
+def _end_round(db: HashDB, upstream: Upstream) -> bool:
+    """Withdraw what an upstream no longer has, once its list was read from the beginning to its end.
+
+    Returns whether that is done.
+    """
+    while not db.stopping():
+        with db.store.begin() as tx:
+            if not _is_current(upstream, tx.upstreams.one(upstream.id, lock=True)):
+                return False
+            left = tx.origins.left(upstream.id, upstream.round, _BATCH)
+            end(db, tx, SYSTEM, [path.contribution for path in left], "other")
+            if len(left) < _BATCH:
+                tx.upstreams.set(upstream.id, rereading=False)
+        if len(left) < _BATCH:
+            db.store.scrub()
+            return True
+    return False
+
+
+def _is_current(known: Upstream, now: Upstream) -> bool:
+    """Whether no other process has moved an upstream on, and nobody paused it."""
+    return not now.paused and (known.seq, known.epoch, known.round) == (now.seq, now.epoch, now.round)
+
+
+def apply(db: HashDB, upstream: Upstream, page: UpstreamPage) -> Upstream | None:
+    """Apply a page in one transaction with the position that is reached, and return the upstream as it is then.
+
+    Each change is applied once, whenever the process is killed. The position is before the page's `checkpoint` if the
+    member may contribute no more today. Returns None, and changes nothing, if another process has moved the upstream
+    on, or it is paused, or its member is suspended.
+    """
+    own = name_of(checkpoints.log(db))
+    drafts = [change.draft for change in page.changes if change.draft is not None]
+
+    def write(rules: IntakeRules, seq: int) -> Upstream | None:
+        near = db.retired.near(signal for draft in drafts for signal in draft.every_signal())
+        suppressed = rules.touched(signal for draft in drafts for frame in draft.frames for signal in frame.signals)
+        with db.store.begin() as tx:
+            # As a new contribution: its member first, so that two transactions cannot deadlock.
+            member = tx.members.lock([upstream.member])[upstream.member]
+            current = tx.upstreams.one(upstream.id, lock=True)
+            if not _is_current(upstream, current) or member.status is MemberStatus.SUSPENDED:
+                return None
+            step = _Step(db, tx, member, current, rules, near, suppressed, own)
+            entries = step.run(page)
+            append(tx, step.now, SYSTEM, entries, seq)
+            values: dict[str, object] = {"seq": step.reached, "epoch": page.epoch, "next_at": db.now() + LEASE}
+            if step.refused:
+                values["refused"] = dict(sorted((Counter(current.refused) + step.refused).items()))
+            tx.upstreams.set(upstream.id, **values)
+            return tx.upstreams.one(upstream.id)
+
+    return with_intake(db, write)
+
+
+class _Step:
+    """One page of an upstream in one transaction."""
+
+    def __init__(
+        self,
+        db: HashDB,
+        tx: Transaction,
+        member: Member,
+        upstream: Upstream,
+        rules: IntakeRules,
+        near: Close,
+        suppressed: Mapping[Signal, int],
+        own: str,
+    ) -> None:
+        self._db, self._tx, self._member, self._upstream = db, tx, member, upstream
+        self._rules, self._near, self._suppressed, self._own = rules, near, suppressed, own
+        self.now = db.now()
+        self.reached = upstream.seq
+        self.refused = Counter[str]()
+        self._entries: list[LogEntry] = []
+        self._ending: dict[str, list[int]] = defaultdict(list)
+        self._theirs: dict[int, Standing] = {}
+        self._new: list[UpstreamChange] = []
+
+    def run(self, page: UpstreamPage) -> list[LogEntry]:
+        """Apply as much of a page as the limit of the member allows; return the events, which the caller appends."""
+        last = {change.contribution: change for change in page.changes}
+        changes = sorted(last.values(), key=lambda change: change.seq)
+        paths = self._tx.origins.paths(self._upstream.id, last)
+        self._refuse(changes)
+        kept = self._within_limit(changes, paths)
+        self.reached = page.checkpoint if len(kept) == len(changes) else kept[-1].seq if kept else self.reached
+        ids = [paths[change.contribution].contribution for change in kept if change.contribution in paths]
+        self._tx.contributions.hold(ids)
+        held, stored = self._tx.contributions.get(ids, self.now), self._tx.retired.placed(ids)
+        for change in kept:
+            path = paths.get(change.contribution)
+            if path is None:
+                if change.draft is not None and not self._is_own(change):
+                    self._new.append(change)
+            else:
+                self._apply(change, path, held[path.contribution], stored[path.contribution])
+        self._settle(held, {path.contribution: path.standing for path in paths.values()})
+        for reason, ended in self._ending.items():
+            end(self._db, self._tx, SYSTEM, ended, reason)
+        self._add()
+        return self._entries
+
+    def _is_own(self, change: UpstreamChange) -> bool:
+        """Whether it was contributed to this service, and comes back in a circle."""
+        return change.origin is not None and change.origin.log == self._own
+
+    def _refuse(self, changes: list[UpstreamChange]) -> None:
+        """Give those that the benign list or an incident refuses their faults, and count all that are refused."""
+        places = [place for place, change in enumerate(changes) if change.draft is not None]
+        drafts = [draft for change in changes if (draft := change.draft) is not None]
+        for position, fault in self._rules.faults(drafts, self.now):
+            place = places[position]
+            name = fault.at.partition("[")[0]
+            changes[place] = changes[place]._replace(draft=None, faults=("benign" if name == "signals" else name,))
+        for change in changes:
+            self.refused.update(change.faults)
+
+    def _within_limit(self, changes: Sequence[UpstreamChange], paths: Mapping[int, Path]) -> Sequence[UpstreamChange]:
+        left = Allowance(self._tx, self._member, self.now).left
+        for place, change in enumerate(changes if left is not None else ()):
+            assert left is not None
+            if change.draft is not None and change.contribution not in paths and not self._is_own(change):
+                if left == 0:
+                    return changes[:place]
+                left -= 1
+        return changes
+
+    def _apply(
+        self, change: UpstreamChange, path: Path, contribution: Contribution, stored: Mapping[int, Signal]
+    ) -> None:
+        """Bring a contribution that came from there before to the state that it has there."""
+        id = contribution.id
+        self._theirs[id] = path.standing
+        if change.gone == "withdrawn":
+            reason = change.withdrawal_reason or "other"
+            known = self._db.rules.vocabulary.fault("reason", reason) is None
+            self._ending[reason if known else "other"].append(id)
+        elif change.gone == "expired":
+            expires = contribution.expires_at
+            if contribution.status is not Status.EXPIRED and (expires is None or expires > self.now + _SOON):
+                self._ending["other"].append(id)
+        elif change.gone is not None:
+            self._theirs[id] = Standing.QUARANTINED
+        elif change.draft is not None and contribution.status is not Status.WITHDRAWN:
+            self._theirs[id] = taken_over(change.standing)
+            if contribution.status is Status.EXPIRED:
+                # By the expiry that it had there: there it lives longer now.
+                if self._tx.retention.own(id) not in (None, change.draft.expires_at):
+                    self._replace(change, id)
+            elif self._is_same(change.draft, contribution, path, stored):
+                self._amend(change.draft, contribution)
+                self._add_signals(change.draft, contribution, stored)
+            elif self._upstream.rereading or contribution.standing.matches or not path.standing.matches:
+                # Otherwise it was taken out here: some of its signals are suppressed there now, and it stays out.
+                self._replace(change, id)
+
+    def _replace(self, change: UpstreamChange, id: int) -> None:
+        self._ending["other"].append(id)
+        self._new.append(change)
+
+    def _is_same(self, draft: Draft, contribution: Contribution, path: Path, stored: Mapping[int, Signal]) -> bool:
+        """Whether nothing was taken from it there: after a restore, a number may mean another contribution."""
+        if draft.frames or contribution.frame_count:
+            return path.fingerprint == draft.fingerprint()
+        return {signal for signal in stored.values() if self._db.rules.accepts(signal)} <= set(draft.signals)
+
+    def _amend(self, draft: Draft, contribution: Contribution) -> None:
+        names = ("labels", "severity", "basis", "context", "incident", "expires_at")
+        if all(getattr(draft, name) == getattr(contribution, name) for name in names):
+            return
+        change = Amendment(**{name: getattr(draft, name) for name in names})
+        amended, fields = amend_with_expiry(self._db, self._tx, contribution, change, self.now, self._rules)
+        if fields:
+            details = amendment_details(amended, fields)
+            self._entries.append(LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", contribution.id, details))
+
+    def _add_signals(self, draft: Draft, contribution: Contribution, stored: Mapping[int, Signal]) -> None:
+        """Add what was added there, as a member adds signals to its own contribution."""
+        if contribution.frame_count:
+            return
+        new = new_ones(draft.signals, stored, SIGNALS_AN_ITEM)
+        signed = new_ones(draft.signatures, dict(enumerate(contribution.signatures)), SIGNATURES_AN_ITEM)
+        if not new and not signed:
+            return
+        sets = {(contribution.id, draft.fingerprint())} if new else set()
+        self._tx.additions.add({contribution.id: new}, {contribution.id: signed}, sets)
+        fresh = Recorded(replace(contribution, signals=tuple(new.values())), known=False)
+        _, held = hold_reuploads(self._db, self._tx, [fresh], self._near, self.now)
+        fields = [name for name, added in (("signals", new), ("signatures", signed)) if added]
+        details: Details = {"fields": fields, "added": len(new)}
+        self._entries += [LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", contribution.id, details), *held]
+
+    def _settle(self, held: Mapping[int, Contribution], before: Mapping[int, Standing]) -> None:
+        """Store what the upstream sets now, and give the contributions for which that changed their standing."""
+        self._tx.origins.set(self._theirs, self._upstream.round)
+        changed = [held[id] for id, theirs in self._theirs.items() if theirs is not before[id]]
+        figures = {each.id: self._figures() for each in changed}
+        self._entries += settle(self._tx, changed, figures=figures)
+
+    def _figures(self) -> Details:
+        return {"upstream": self._upstream.id}
+
+    def _add(self) -> None:
+        """Contribute what is new, with its origin."""
+        if not self._new:
+            return
+        upstream, drafts = self._upstream, [change.draft for change in self._new if change.draft is not None]
+        expiries = [expiry_of(self._db, draft, self.now, self._rules) for draft in drafts]
+        added = self._tx.contributions.add(self._member, drafts, self.now, expiries, suppressed=self._suppressed)
+        rows = [_row(upstream, change, contribution.id) for change, contribution in zip(self._new, added, strict=True)]
+        self._tx.origins.add(rows)
+        recorded, held = hold_reuploads(
+            self._db, self._tx, [Recorded(each, known=False) for each in added], self._near, self.now
+        )
+        self._entries += [added_entry(self._member, each) for each in added]
+        self._entries += held
+        disputed = [
+            item.contribution
+            for item, row in zip(recorded, rows, strict=True)
+            if row["standing"] != str(Standing.UNREVIEWED)
+        ]
+        self._entries += settle(self._tx, disputed, figures={each.id: self._figures() for each in disputed})
+
+
+def _row(upstream: Upstream, change: UpstreamChange, id: int) -> dict[str, object]:
+    """The row of the origin of a new contribution."""
+    origin = change.origin
+    if origin is None or origin.log == upstream.log:
+        origin = Origin(upstream.log, change.contribution, change.member)
+    return {
+        "contribution_id": id,
+        "upstream_id": upstream.id,
+        "remote_id": change.contribution,
+        "log": origin.log,
+        "number": origin.contribution,
+        "member": origin.member,
+        "standing": str(taken_over(change.standing)),
+        "round": upstream.round,
+    }

@@ -1,0 +1,106 @@
+"""Opinions that are sent back: what this service says of a contribution goes to the upstream that it came from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.ledger.events import Action, Event
+from hashdb.domain.review.cases import Case, Decision, Opinion, OpinionDraft, Stance, ruling
+from hashdb.domain.rules import Rules
+from hashdb.domain.sharing.upstreams import LEASE, Upstream, UpstreamTrouble
+from hashdb.errors import Conflict, InvalidInput, NotFound, OwnContribution
+from hashdb.service import HashDB
+from hashdb.service.sharing.remotes import Remote, Stop, ask
+from hashdb.store import Transaction
+
+_TELLING = (Action.OPINION_GIVEN, Action.CASE_DECIDED)
+_BATCH = 200
+_SLACK = 1_000
+"""How many events without an opinion the position may be behind before it is advanced."""
+
+
+class _Outgoing(NamedTuple):
+    """What this service says of the contribution that the upstream knows by this number."""
+
+    seq: int
+    remote: int
+    draft: OpinionDraft
+    key: str
+
+
+def send_opinions(db: HashDB, id: int, remote: Remote) -> None:
+    """Send back what this service says of contributions that came from an upstream, once for each new event on them.
+
+    They are derived from the log, so none is lost. One that was sent, but whose answer did not arrive, is sent again
+    with the same idempotency key. Raises Stop.
+    """
+    more = True
+    while more and not db.stopping():
+        with db.store.read() as tx:
+            upstream, head = tx.upstreams.one(id), tx.audit.head()
+            if upstream.paused or not upstream.judges:
+                return
+            events = tx.audit.since(upstream.judged, _BATCH, _TELLING)
+            outgoing = [each for event in events if (each := _outgoing(tx, db.rules, upstream, event, head.epoch))]
+        more = len(events) == _BATCH
+        for each in outgoing:
+            _send(db, upstream, remote, each)
+        reached = events[-1].seq if more else head.seq
+        if outgoing or more or reached - upstream.judged >= _SLACK:
+            with db.store.begin() as tx:
+                tx.upstreams.set(id, judged=reached)
+
+
+def _send(db: HashDB, upstream: Upstream, remote: Remote, outgoing: _Outgoing) -> None:
+    refused = False
+    try:
+        ask(lambda: remote.give_opinion(outgoing.remote, outgoing.draft, idempotency_key=outgoing.key))
+    except Stop as stop:
+        if stop.trouble is not UpstreamTrouble.SCOPE_MISSING:
+            raise
+        with db.store.begin() as tx:
+            tx.upstreams.set(upstream.id, judges=False)
+        raise
+    except (NotFound, Conflict, InvalidInput, OwnContribution):
+        # It is gone there, or the reason is none of that service: nothing would change that.
+        refused = True
+    with db.store.begin() as tx:
+        values: dict[str, object] = {"judged": outgoing.seq, "next_at": db.now() + LEASE}
+        if refused:
+            counted = Counter(tx.upstreams.one(upstream.id, lock=True).refused) + Counter(["opinion"])
+            values["refused"] = dict(sorted(counted.items()))
+        tx.upstreams.set(upstream.id, **values)
+
+
+def _outgoing(tx: Transaction, rules: Rules, upstream: Upstream, event: Event, epoch: str) -> _Outgoing | None:
+    contribution = event.details["contribution"]
+    assert isinstance(contribution, int)
+    path = tx.origins.path(contribution)
+    if path is None or path.upstream != upstream.id:
+        return None
+    ids = [contribution]
+    draft = said(tx.opinions.of(ids).get(contribution, ()), tx.cases.of(ids).get(contribution, ()), rules)
+    if draft is None:
+        return None
+    return _Outgoing(event.seq, path.remote, draft, f"{epoch[:8]}.{event.seq}.{draft.stance}.{draft.reason}")
+
+
+def said(opinions: Sequence[Opinion], cases: Sequence[Case], rules: Rules) -> OpinionDraft | None:
+    """What a service says of a contribution as one member of another: None says nothing.
+
+    A decision goes before opinions, and a dispute before confirmations. Notes are not sent: they are for those who
+    take part here.
+    """
+    disputes = [each.reason for each in opinions if each.counts and each.stance is Stance.DISPUTES]
+    decided = [case for case in cases if case.decision is not None]
+    if ruling(cases) in (Standing.QUARANTINED, Standing.RETIRED):
+        disputes = [case.reason for case in decided[-1:]]
+    if disputes:
+        reason = disputes[0] or ""
+        return OpinionDraft(Stance.DISPUTES, reason if rules.vocabulary.fault("reason", reason) is None else "other")
+    upheld = bool(decided) and decided[-1].decision is Decision.UPHOLD
+    confirmed = any(each.counts and each.stance is Stance.CONFIRMS for each in opinions)
+    return OpinionDraft(Stance.CONFIRMS) if upheld or confirmed else None

@@ -1,0 +1,181 @@
+"""Upstreams: an operator adds, pauses and removes the lists of other services that this one follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import TypeVar
+
+from hashdb.domain.accounts.members import Actor, MemberDraft, MemberKind, MemberLimits, Scope
+from hashdb.domain.contributions import Contribution
+from hashdb.domain.ledger.checkpoints import Log
+from hashdb.domain.ledger.events import Action, LogEntry
+from hashdb.domain.origins import LONGEST_LOG
+from hashdb.domain.sharing.upstreams import Upstream, UpstreamDraft, UpstreamTrouble
+from hashdb.domain.sharing.webhooks import url_fault
+from hashdb.errors import HashDBError, reject_field
+from hashdb.service import HashDB
+from hashdb.service.accounts.members import require_distinct
+from hashdb.service.contributions.contributions import erase_held
+from hashdb.service.ledger import checkpoints
+from hashdb.service.sharing.remotes import Connect, Remote, Stop, ask
+from hashdb.store import Transaction
+
+_BATCH = 500
+_Answer = TypeVar("_Answer")
+
+
+def add(db: HashDB, actor: Actor, draft: UpstreamDraft, connect: Connect) -> Upstream:
+    """Follow the list of another service from now on, as a new member of the kind `operator`.
+
+    Raises InvalidInput, also if the other service cannot be followed with this key, and NameTaken.
+    """
+    actor.require(Scope.ADMIN)
+    reject_field("url", url_fault(draft.url, db.rules.egress))
+    with closing(_told(lambda: connect(draft.url, draft.key))) as remote:
+        scopes = _scopes(remote)
+        log = _told(lambda: name_of(remote.log()))
+    reject_field("url", "this is the service itself" if log == name_of(checkpoints.log(db)) else None)
+    now = db.now()
+    with db.store.begin() as tx:
+        tx.audit.hold()
+        known = next((each for each in tx.upstreams.every() if each.log == log), None)
+        reject_field("url", f"this list is followed as upstream {known.id}" if known else None)
+        limits = MemberLimits(draft.a_day)
+        member = tx.members.add(MemberDraft(draft.name, MemberKind.OPERATOR, limits=limits), now)
+        head, judges = tx.audit.head().seq, Scope.MATCH in scopes
+        added = tx.upstreams.add(member.id, draft.url, draft.key, log, now, head, judges=judges)
+        entries = [
+            LogEntry(Action.MEMBER_ADDED, "member", member.id, {"kind": str(member.kind)}),
+            LogEntry(Action.UPSTREAM_ADDED, "upstream", added.id, {"member": member.id}),
+        ]
+        tx.audit.append(now, actor, entries)
+        require_distinct(member.name, tx.members.names(besides=member.id), "member")
+    return added
+
+
+def name_of(log: Log) -> str:
+    """What identifies a log: its name and the hash of its first key, `name+hash`.
+
+    Two logs may have one name; the first key stays when later ones sign. Of a long name the beginning is taken, and
+    `?` for what is not ASCII: the hash tells logs apart. Raises ValueError if the log has no key.
+    """
+    if not log.keys:
+        raise ValueError("a log without a key")
+    first = log.keys[0].verifier
+    ending = f"+{first.id.hex()}"
+    return first.name.encode("ascii", "replace").decode()[: LONGEST_LOG - len(ending)] + ending
+
+
+def every(db: HashDB, actor: Actor) -> tuple[Upstream, ...]:
+    """All upstreams."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.upstreams.every()
+
+
+def get(db: HashDB, actor: Actor, id: int) -> Upstream:
+    """One upstream. Raises NotFound."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.upstreams.one(id)
+
+
+def of_member(db: HashDB, actor: Actor, member: int) -> Upstream | None:
+    """The upstream whose list is contributed as this member; None if there is none."""
+    return next((each for each in every(db, actor) if each.member == member), None)
+
+
+def pause(db: HashDB, actor: Actor, id: int) -> Upstream:
+    """Follow no further until `resume`; what came from it stays. Raises NotFound."""
+    actor.require(Scope.ADMIN)
+    with db.store.begin() as tx:
+        upstream = tx.upstreams.one(id, lock=True)
+        tx.upstreams.set(id, paused=True)
+        _amended(db, tx, actor, id, [] if upstream.paused else ["paused"])
+        return tx.upstreams.one(id)
+
+
+def resume(
+    db: HashDB, actor: Actor, id: int, connect: Connect, *, key: str | None = None, again: bool = False
+) -> Upstream:
+    """Follow on from where it stopped, at once, if the upstream can be followed now; with another key, if one is given.
+
+    With `again`, its list is read from the beginning: what was refused is tried again. Raises NotFound, InvalidInput.
+    """
+    actor.require(Scope.ADMIN)
+    with db.store.read() as tx:
+        url, kept = tx.upstreams.one(id).url, tx.upstreams.key(id)
+    with closing(_told(lambda: connect(url, key or kept))) as remote:
+        judges = Scope.MATCH in _scopes(remote)
+    with db.store.begin() as tx:
+        upstream = tx.upstreams.one(id, lock=True)
+        values: dict[str, object] = {"next_at": db.now(), "trouble": None, "failing_since": None, "failures": 0}
+        values |= {"judges": judges, "paused": False} | (reread(upstream) if again else {})
+        fields = ["paused"] if upstream.paused else []
+        if key is not None:
+            values["secret"] = key
+            fields.append("key")
+        tx.upstreams.set(id, **values)
+        _amended(db, tx, actor, id, fields)
+        return tx.upstreams.one(id)
+
+
+def reread(upstream: Upstream) -> dict[str, object]:
+    """The columns of an upstream whose list is read from its beginning."""
+    return {"seq": 0, "epoch": None, "round": upstream.round + 1, "rereading": True, "refused": {}}
+
+
+def remove(db: HashDB, actor: Actor, id: int) -> tuple[int, bool]:
+    """Withdraw and erase some of what came from an upstream; return how much, and whether there is more.
+
+    Call it again while there is: the last call removes the upstream and its key. Its member stays, for the log.
+    Raises NotFound.
+    """
+    pause(db, actor, id)
+    with db.store.begin() as tx:
+        upstream = tx.upstreams.one(id, lock=True)
+        left = [path.contribution for path in tx.origins.left(id, upstream.round + 1, _BATCH)]
+        more = len(left) == _BATCH
+        end(db, tx, actor, left, "other")
+        if not more:
+            tx.upstreams.delete(id)
+            entry = LogEntry(Action.UPSTREAM_REMOVED, "upstream", id, {"member": upstream.member})
+            tx.audit.append(db.now(), actor, [entry])
+    db.store.scrub()
+    return len(left), more
+
+
+def end(db: HashDB, tx: Transaction, actor: Actor, ids: Sequence[int], reason: str) -> dict[int, Contribution]:
+    """Withdraw and erase contributions for which their upstream no longer stands; return them as they were."""
+    tx.contributions.hold(ids)
+    now = db.now()
+    found = tx.contributions.get(ids, now)
+    entries = [erase_held(tx, actor, each, reason, now) for each in found.values() if not each.erased]
+    tx.origins.release(ids)
+    tx.audit.append(now, actor, entries)
+    return found
+
+
+def _amended(db: HashDB, tx: Transaction, actor: Actor, id: int, fields: list[str]) -> None:
+    if fields:
+        entry = LogEntry(Action.UPSTREAM_AMENDED, "upstream", id, {"fields": fields})
+        tx.audit.append(db.now(), actor, [entry])
+
+
+def _scopes(remote: Remote) -> frozenset[Scope]:
+    scopes = _told(remote.scopes)
+    reject_field("key", None if Scope.FEED in scopes else UpstreamTrouble.SCOPE_MISSING.sentence)
+    return scopes
+
+
+def _told(request: Callable[[], _Answer]) -> _Answer:
+    """The answer of an upstream. Raises InvalidInput if it cannot be followed."""
+    try:
+        return ask(request)
+    except Stop as stop:
+        reject_field("url", stop.trouble.sentence)
+        raise
+    except HashDBError:
+        reject_field("url", UpstreamTrouble.NOT_HASHDB.sentence)
+        raise

@@ -1,0 +1,128 @@
+"""The WSGI application of the sidecar: its routes, and what every request goes through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from hashdb.errors import MethodNotAllowed, NotFound
+from hashdb.sidecar import hma, lookback, matching
+from hashdb.sidecar.guard import HEADERS, require_program
+from hashdb.sidecar.metrics import CONTENT_TYPE, Metrics
+from hashdb.sidecar.replies import JSON, Reply, of_error, of_model
+from hashdb.sidecar.state import SidecarState
+from hashdb.wire.problems import HealthOut
+from hashdb.wire.sidecar import SidecarReadyOut
+from hashdb.wsgi import request_id
+from hashdb.wsgi.bodies import discard_rest, is_plain, read_plain
+from hashdb.wsgi.forms import InMemoryRequest
+from hashdb.wsgi.log_lines import write_line
+
+AGE = "Hashdb-Copy-Age"
+"""The header of every answer from the copy: how many seconds ago it was last up to date with the service."""
+_MATCHES = "/v1/matches"
+_NO_ROUTE = "(none)"
+View = Callable[[SidecarState, InMemoryRequest], Reply]
+
+
+def _healthy(state: SidecarState, request: InMemoryRequest) -> Reply:
+    return of_model(HealthOut.build(status="alive"))
+
+
+def _ready(state: SidecarState, request: InMemoryRequest) -> Reply:
+    copy = state.ready()
+    count = len(state.index)
+    return of_model(SidecarReadyOut.build(status="ready", checkpoint=copy.seq, age=state.age(), contributions=count))
+
+
+ROUTES: Mapping[str, Mapping[str, View]] = {
+    "/healthz": {"GET": _healthy},
+    "/readyz": {"GET": _ready},
+    _MATCHES: {"POST": matching.match},
+    "/v1/matches/media": {"POST": matching.match_media},
+    "/v1/signals": {"POST": matching.hash_media},
+    "/v1/me": {"GET": matching.show_me},
+    "/v1/remember": {"POST": lookback.remember},
+    "/remembered/matches": {"GET": lookback.matches},
+    "/remembered/acknowledged": {"POST": lookback.acknowledge},
+    "/hma/status": {"GET": hma.status},
+    "/hma/status/live": {"GET": hma.alive},
+    "/hma/h/hash": {"GET": hma.hash_file, "POST": hma.hash_file},
+    "/hma/m/lookup": {"GET": hma.look_up, "POST": hma.look_up},
+    "/hma/m/raw_lookup": {"GET": hma.look_up_raw},
+    "/hma/m/compare": {"POST": hma.compare},
+    "/hma/m/index/status": {"GET": hma.show_index},
+    "/hma/c/signal_type/index": {"GET": hma.show_database},
+    "/hma/c/signal_type": {"GET": hma.list_types},
+    "/hma/c/content_type": {"GET": hma.list_content_types},
+    "/hma/c/exchanges": {"GET": hma.list_exchanges},
+    "/hma/c/exchanges/apis": {"GET": hma.list_exchanges},
+    "/hma/c/banks": {"GET": hma.list_banks, "POST": hma.add_bank},
+    hma.BANK: {"GET": hma.show_bank},
+}
+"""The views by path and method; a path of a bank has its name behind it. HEAD is answered like GET."""
+_WITHOUT_COPY = frozenset({"/healthz", "/metrics", "/hma/status/live"})
+
+
+class Sidecar:
+    """The application; one for each process."""
+
+    def __init__(self, state: SidecarState, metrics: Metrics) -> None:
+        """Opens nothing yet."""
+        self._state, self._metrics = state, metrics
+        self._routes = {**ROUTES, "/metrics": {"GET": self._write_metrics}}
+        self._largest = state.settings.largest_body
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        started = time.perf_counter()
+        id = request_id.begin(environ, believed=False)
+        method, (path, bank) = environ["REQUEST_METHOD"], hma.split_bank(environ["PATH_INFO"])
+        if bank is not None:
+            environ |= {"PATH_INFO": path, hma.ONLY: bank}
+        route = hma.BANK if path.startswith(hma.BANK) else path if path in self._routes else _NO_ROUTE
+        with ExitStack() as stack:
+            request: InMemoryRequest | None = None
+            try:
+                require_program(environ, on_socket=self._state.on_socket)
+                reply = self._answer_plain(environ, method, path)
+                if reply is None:
+                    request = self._request(environ)
+                    stack.callback(request.close)
+                    reply = self._view(method, route)(self._state, request)
+                headers = [] if route in _WITHOUT_COPY else [(AGE, str(self._state.age()))]
+            except Exception as error:
+                reply, headers = of_error(error, path, request), []
+        discard_rest(environ, self._largest)
+        seconds = time.perf_counter() - started
+        logged = method if route != _NO_ROUTE else "(any)"
+        write_line(logged, route, reply.status, seconds, None)
+        self._metrics.count_request(logged, route, reply.status, seconds)
+        headers += [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers]
+        start_response(reply.line, [*headers, *HEADERS, (request_id.HEADER, id)])
+        return [reply.body] if method != "HEAD" else []
+
+    def _answer_plain(self, environ: WSGIEnvironment, method: str, path: str) -> Reply | None:
+        """The reply to a plain request to match, the most frequent one; None for all others."""
+        if path != _MATCHES or method != "POST" or not is_plain(environ, self._state.settings.max_body):
+            return None
+        body = read_plain(environ)
+        return None if body is None else Reply(matching.match_plain(self._state, body), JSON)
+
+    def _request(self, environ: WSGIEnvironment) -> InMemoryRequest:
+        request = InMemoryRequest(environ)
+        request.max_content_length = self._state.settings.max_body
+        return request
+
+    def _view(self, method: str, route: str) -> View:
+        """The view of a request. Raises NotFound, MethodNotAllowed."""
+        if (views := self._routes.get(route)) is None:
+            raise NotFound("this address of the sidecar, which only matches and remembers,")
+        if view := views.get("GET" if method == "HEAD" else method):
+            return view
+        raise MethodNotAllowed(", ".join(sorted({*views, *(["HEAD"] if "GET" in views else [])})))
+
+    def _write_metrics(self, state: SidecarState, request: InMemoryRequest) -> Reply:
+        return Reply(self._metrics.text(state), CONTENT_TYPE)

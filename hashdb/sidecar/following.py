@@ -1,0 +1,101 @@
+"""Follows the feed of the service in one process of the sidecar, and looks back after each batch of changes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+from hashdb.client import Client
+from hashdb.errors import CopyInUse, HashDBError, NoCopy, NotAuthenticated, place
+from hashdb.local import LocalIndex, Sync, syncing
+from hashdb.local.courier import delivering
+from hashdb.local.lookback import LookBack
+from hashdb.local.remembered import FOLDER
+from hashdb.local.reports import Reports
+from hashdb.local.syncing import ignore
+
+log = logging.getLogger("hashdb.sidecar")
+_WAIT = 20
+"""Seconds that each request waits for a change."""
+_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+RETRY = 5.0
+"""Seconds until it begins anew: it reads the key again, and looks whether another process still syncs."""
+
+
+class Follower:
+    """Keeps the copy in a folder up to date, and says in the log when that changes."""
+
+    def __init__(
+        self, folder: Path, connect: Callable[[], Client], webhook: str | None = None, secret: Path | None = None
+    ) -> None:
+        """Opens nothing yet. The reports of look-back are sent to `webhook`, if there is one, signed by `secret`."""
+        self._folder, self._connect = folder, connect
+        self._webhook, self._secret = webhook, secret
+        self._last = ""
+        self.count_uploads: Callable[[int], None] = ignore
+        """Called with the number of remembered uploads each time that it looks back."""
+
+    def run(self, stop: Event) -> None:
+        """Follow until `stop` is set. A service that does not answer is asked again and again."""
+        while not stop.is_set():
+            try:
+                with (
+                    self._connect() as client,
+                    syncing(self._folder, client, say=self._say) as sync,
+                    delivering(self._folder / FOLDER, self._webhook, self._secret, log.warning),
+                    LocalIndex(self._folder) as index,
+                ):
+                    self._follow(sync, index, stop)
+            except CopyInUse:
+                self._say("another process syncs the local copy: this sidecar only answers from it")
+            except HashDBError as error:
+                self._say(f"{error}; trying again")
+            except Exception as error:
+                # Such as a full disk. The text may hold content, so only the class and the place are logged.
+                log.error("unexpected %s at %s; trying again", type(error).__name__, place(error))
+            stop.wait(RETRY)
+
+    def _follow(self, sync: Sync, index: LocalIndex, stop: Event) -> None:
+        look_back, has_more, pause = LookBack(index, Reports(self._folder / FOLDER)), True, _PAUSE
+        again = begun = time.monotonic()
+        while not stop.is_set():
+            try:
+                if not has_more or time.monotonic() >= again:
+                    begun = time.monotonic()
+                    sync.catch_up(0 if has_more else _WAIT)
+                    self._say("the local copy follows the service")
+                    pause = _PAUSE
+            except NotAuthenticated as error:
+                self._say(f"{error}; the local copy stays as it is; trying again")
+                self._look_back(index, look_back)
+                # The key may have been replaced since: it is read again.
+                return
+            except HashDBError as error:
+                self._say(f"{error}; the local copy stays as it is; trying again")
+                # If there is more to look back for, that goes on meanwhile, as long as a service that hangs took.
+                again = time.monotonic() + max(pause, time.monotonic() - begun)
+                if not has_more:
+                    stop.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            # Also while the service is away: what expires is taken back.
+            has_more = self._look_back(index, look_back)
+
+    def _look_back(self, index: LocalIndex, look_back: LookBack) -> bool:
+        """Look back for some seconds; return whether there is more to do."""
+        try:
+            has_more, count = look_back.step()
+        except NoCopy:
+            return False
+        self.count_uploads(len(index.remembered))
+        if count:
+            log.info("look-back has %s", "1 new report" if count == 1 else f"{count:,} new reports")
+        return has_more
+
+    def _say(self, message: str) -> None:
+        """Log a message that is not the last one: a service may be away for hours."""
+        if message != self._last:
+            self._last = message
+            log.info(message)

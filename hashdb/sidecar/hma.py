@@ -1,0 +1,213 @@
+"""/hma: the look-ups of HMA (Hasher-Matcher-Actioner), answered from the local copy.
+
+A copy knows members by their ids. So the bank of another member is `MEMBER_` and its id; that of the member of the
+copy's key has its name, as at the service. Under /hma/as/{bank}/ everything is one bank, which has this name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.matching.testing import TEST_ID
+from hashdb.domain.sharing.feed import BankHit, bank_name
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import BankOfMember, FetchRefused, MalformedRequest, NotFound
+from hashdb.hashing import Mode
+from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
+from hashdb.sidecar.matching import hash_uploads
+from hashdb.sidecar.replies import TEXT, Reply, of_json
+from hashdb.sidecar.state import SidecarState
+from hashdb.wire import read
+from hashdb.wire.matching import QueryIn
+from hashdb.wire.sharing import hma as wire
+from hashdb.wire.sharing import parse_fields
+from hashdb.wsgi.bodies import read_fields, read_json
+from hashdb.wsgi.forms import InMemoryRequest
+from hashdb.wsgi.media import HashedFile, picture_of, read_file
+
+BANK = "/hma/c/bank/"
+ONLY = "hashdb.only_bank"
+"""Where the environment of a request has the name of its one bank."""
+_ONE_BANK = re.compile(r"/hma/as/([A-Z0-9_]{1,100})(/.*)", re.DOTALL)
+_TEST_BANK = "HASHDB_TEST"
+_ALIVE = Reply(b"I-AM-ALIVE", TEXT)
+
+
+def status(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Report whether the copy is recent enough."""
+    state.ready()
+    return _ALIVE
+
+
+def alive(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Report that the process is alive."""
+    return _ALIVE
+
+
+def hash_file(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Hash a picture or a video, without storing it."""
+    params = parse_fields(wire.HashQuery, request.args.to_dict())
+    types = _types(state, params)
+    return of_json(_hashes(_file(state, request, params, INTERVAL), types))
+
+
+def look_up(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Look up a signal, or the signals of a picture or a video."""
+    params = parse_fields(wire.LookupQuery, request.args.to_dict())
+    if request.mimetype == "application/x-www-form-urlencoded":
+        # A vPDQ may be too long for an address.
+        params = parse_fields(wire.LookupQuery, read_fields(request))
+    if params.url is None and (request.method == "GET" or params.signal is not None):
+        if params.signal_type == Algorithm.PDQ and not params.signal:
+            # The empty hash of a picture that PDQ does not fit, which some clients leave out.
+            return of_json({})
+        name, query = _requested(state, params)
+        return of_json(wire.hits_out(_hits(state, request, query), name, query, params.banks))
+    asked = None if params.signal_type is None else wire.type_of(params.signal_type, _enabled(state))
+    types = _types(state, params)
+    file = _file(state, request, params, QUERY_INTERVAL)
+    hashes, query = _hashes(file, types), file.to_query()
+    if file.duration is None:
+        query = Query(tuple([signal for signal in query.signals if hashes.get(signal.algorithm)]))
+    hits = _hits(state, request, query) if query.signals else ()
+    by_type = {name: wire.hits_out(hits, name, query, params.banks) if text else {} for name, text in hashes.items()}
+    return of_json(by_type if asked is None else by_type.get(asked, {}))
+
+
+def look_up_raw(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Look up a signal; the matches in one list, nearest first."""
+    params = parse_fields(wire.LookupQuery, request.args.to_dict())
+    name, query = _requested(state, params)
+    return of_json(wire.raw_out(_hits(state, request, query), name, query, params))
+
+
+def compare(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Compare two signals of one type."""
+    return of_json(wire.compared_out(read(wire.CompareIn, read_json(request, state.settings)).pairs(_enabled(state))))
+
+
+def show_index(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Show how many values of each type the index holds."""
+    return of_json(wire.index_out(*_index_sizes(state, request)))
+
+
+def show_database(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """The same in the form of HMA's curator."""
+    return of_json(wire.database_out(*_index_sizes(state, request)))
+
+
+def list_types(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """List the types of signal."""
+    return of_json([{"name": name, "enabled_ratio": 1.0} for name in wire.type_names(_enabled(state))])
+
+
+def list_content_types(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """List the types of content."""
+    return of_json([{"name": name, "enabled": True} for name in ("photo", "video")])
+
+
+def list_exchanges(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """List the exchanges that the sidecar fetches: none."""
+    return of_json([])
+
+
+def list_banks(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """List the banks whose names are known: that of the test item, and the member's own."""
+    return of_json([wire.bank_out(name) for name in _known(state, request)])
+
+
+def add_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Reject the request: a bank comes with its member. The only bank of an address is there already."""
+    name = read(wire.BankIn, read_json(request, state.settings)).name
+    if name != request.environ.get(ONLY):
+        raise BankOfMember()
+    return of_json(wire.bank_out(name), 201)
+
+
+def show_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Show one of these banks. Raises NotFound."""
+    # WSGI gives a path as latin-1.
+    name = request.environ["PATH_INFO"].removeprefix(BANK).encode("latin-1", "replace").decode("utf-8", "replace")
+    if name not in _known(state, request):
+        raise NotFound("a bank of this name at this address" if ONLY in request.environ else "a bank of this name")
+    return of_json(wire.bank_out(name))
+
+
+def split_bank(path: str) -> tuple[str, str | None]:
+    """The path of a request without the name of the one bank that it has, and the name."""
+    found = _ONE_BANK.fullmatch(path)
+    return (path, None) if found is None else (f"/hma{found[2]}", found[1])
+
+
+def _enabled(state: SidecarState) -> tuple[Algorithm, ...]:
+    return state.copy().rules.algorithms
+
+
+def _types(state: SidecarState, params: wire.HashQuery) -> tuple[str, ...]:
+    return tuple([wire.type_of(name, _enabled(state)) for name in params.types])
+
+
+def _known(state: SidecarState, request: InMemoryRequest) -> Collection[str]:
+    only = request.environ.get(ONLY)
+    return _banks(state).values() if only is None else [only]
+
+
+def _banks(state: SidecarState) -> Mapping[int, str]:
+    own = state.copy().me.member
+    return {TEST_ID: _TEST_BANK, own.id: bank_name(own.name) or f"MEMBER_{own.id}"}
+
+
+def _hits(state: SidecarState, request: InMemoryRequest, query: Query) -> tuple[BankHit, ...]:
+    """What matches a query, nearest first, each with its bank."""
+    (result,) = state.match([query]).results
+    if only := request.environ.get(ONLY):
+        return tuple([BankHit(only, match) for match in result.matches])
+    banks = _banks(state)
+    members = state.index.contributors([match.contribution for match in result.matches])
+    by_match = [(members.get(match.contribution, TEST_ID), match) for match in result.matches]
+    return tuple([BankHit(banks.get(member, f"MEMBER_{member}"), match) for member, match in by_match])
+
+
+def _requested(state: SidecarState, params: wire.LookupQuery) -> tuple[str, Query]:
+    """The type that is asked for, and the query."""
+    missing = [name for name in ("signal", "signal_type") if getattr(params, name) is None]
+    if params.signal is None or params.signal_type is None:
+        raise MalformedRequest(f"{' and '.join(missing)} must be given, or a file")
+    enabled = _enabled(state)
+    fields = wire.fields_of(params.signal_type, params.signal, enabled)
+    query = read(QueryIn, json.dumps(fields), state.context()).to_domain()
+    return wire.type_of(params.signal_type, enabled), query
+
+
+def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery, interval: float) -> HashedFile:
+    """The hashes of the file in a request. A sidecar fetches none from an address."""
+    if params.url is not None:
+        raise FetchRefused()
+    field, upload = read_file(request, state.settings, "photo", "video")
+    if field == "photo":
+        if upload.is_film:
+            raise MalformedRequest("the form field of a video must be named video")
+        picture_of(upload, state.settings)
+    elif not upload.is_video:
+        raise MalformedRequest("the form field of a picture must be named photo")
+    (hashed,) = hash_uploads(state, [upload], [Mode.PLAIN], interval)
+    return hashed
+
+
+def _hashes(file: HashedFile, types: Collection[str]) -> dict[str, str]:
+    """The hashes of a picture or a video, by type."""
+    if file.duration is None:
+        return wire.hashes_out(file.hashed.signals, file.hashed.quality, types)
+    return wire.video_hashes_out(file.hashed.signals, file.frames, types)
+
+
+def _index_sizes(state: SidecarState, request: InMemoryRequest) -> tuple[dict[str, int], int]:
+    params, enabled = parse_fields(wire.StatusQuery, request.args.to_dict()), _enabled(state)
+    asked = params.signal_type
+    names = list(map(str, enabled)) if asked is None else [wire.type_of(asked, enabled)]
+    sizes = state.index.sizes()
+    by_name = {name: sizes[wire.indexed(name, enabled)] for name in names}
+    return by_name, int(state.copy().at.timestamp())

@@ -1,0 +1,40 @@
+"""/v1/remember and /remembered: uploads to remember, what look-back found, and how far that is acknowledged."""
+
+from __future__ import annotations
+
+from threading import BoundedSemaphore
+
+from hashdb.sidecar.replies import Reply, of_model
+from hashdb.sidecar.state import SidecarState
+from hashdb.wire import read
+from hashdb.wire.lookback import AcknowledgedIn, AcknowledgedOut, RememberedOut, ReportsOut, ReportsQuery, read_uploads
+from hashdb.wsgi.bodies import read_json, read_query
+from hashdb.wsgi.forms import InMemoryRequest
+
+_WAITING = BoundedSemaphore(4)
+"""Readers of a process that wait at the same time; the other threads stay free for matches."""
+
+
+def remember(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Remember uploads durably."""
+    uploads = read_uploads(read_json(request, state.settings), state.context())
+    state.index.remember(uploads)
+    return of_model(RememberedOut.build(remembered=len(uploads)))
+
+
+def matches(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """The reports after a number, once there is one or the time is over."""
+    params = read_query(request, ReportsQuery, None)
+    waits = params.wait > 0 and _WAITING.acquire(blocking=False)
+    try:
+        return of_model(ReportsOut.of(state.reports.after(params.after, params.limit, params.wait if waits else 0)))
+    finally:
+        if waits:
+            _WAITING.release()
+
+
+def acknowledge(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Tell no report up to a number again."""
+    number = read(AcknowledgedIn, read_json(request, state.settings)).number
+    state.reports.acknowledge(number)
+    return of_model(AcknowledgedOut.build(acknowledged=state.reports.state().acknowledged))

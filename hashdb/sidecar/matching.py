@@ -1,0 +1,102 @@
+"""/v1/matches and /v1/signals, answered from the local copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from threading import BoundedSemaphore
+
+from hashdb.errors import HashingBusy, reject_field
+from hashdb.hashing import Mode
+from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
+from hashdb.sidecar.replies import Reply, of_model
+from hashdb.sidecar.state import SidecarState
+from hashdb.wire.accounts import MeOut
+from hashdb.wire.matching import answer_text
+from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery, SignalsQuery
+from hashdb.wire.sidecar import read_remembering
+from hashdb.wsgi.bodies import read_json, read_query
+from hashdb.wsgi.forms import InMemoryRequest
+from hashdb.wsgi.media import HashedFile, Hashing, hash_files, pictures_text, read_form, with_hashes
+from hashdb.wsgi.uploads import Upload
+
+LARGE = 16 * 1024
+"""A larger body, in bytes, is a batch: it waits for its turn."""
+_MOST_VIDEOS, _VIDEO_SECONDS = 2, 10
+_VIDEOS = BoundedSemaphore(_MOST_VIDEOS)
+"""Requests of a process whose videos are hashed or wait for it; the other threads stay free for matches."""
+
+
+def match_plain(state: SidecarState, text: bytes) -> bytes:
+    """The answer to the body of a request to match. Raises MalformedRequest, InvalidInput, TooLarge, CopyNotReady."""
+    # The turn covers parsing and writing as well, because both block all other threads.
+    with state.turn() if len(text) > LARGE else nullcontext():
+        queries, uploads = read_remembering(text, state.context())
+        if uploads:
+            # First: look-back finds what is shared after the match has read the copy.
+            state.index.remember(uploads)
+        return answer_text(state.match(queries)).encode()
+
+
+def match(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Find contributions that match items."""
+    _only_active(read_query(request, MatchesQuery, state.context()))
+    return Reply(match_plain(state, read_json(request, state.settings, frames=True)))
+
+
+def match_media(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Find contributions that match pictures and videos, each hashed in a sandbox and never stored."""
+    params = read_query(request, MediaMatchesQuery, state.context())
+    _only_active(params)
+    files = read_form(request, state.settings, metadata=False).files
+    mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
+    hashed = hash_uploads(state, files, [mode] * len(files), QUERY_INTERVAL)
+    answer = state.match([file.to_query() for file in hashed])
+    return Reply(answer_text(with_hashes(answer, hashed)).encode())
+
+
+def hash_media(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """Hash pictures and videos, and store nothing."""
+    params = read_query(request, SignalsQuery, state.context())
+    files = read_form(request, state.settings, metadata=False).files
+    mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
+    modes = [Mode.PLAIN if file.is_video else mode for file in files]
+    return Reply(pictures_text(hash_uploads(state, files, modes, INTERVAL)).encode())
+
+
+def show_me(state: SidecarState, request: InMemoryRequest) -> Reply:
+    """The member and the key of the sync, and what the service accepts, as the service last told.
+
+    The seeds of secret views are as secret as the key: every user of the machine can reach a loopback address.
+    """
+    me = state.copy().me
+    if not state.on_socket:
+        me = MeOut.build(**{name: getattr(me, name) for name in me.model_fields_set - {"secret_views"}})
+    return of_model(me)
+
+
+def hash_uploads(
+    state: SidecarState, files: Sequence[Upload], modes: Sequence[Mode], interval: float
+) -> list[HashedFile]:
+    """The hashes of each file, in its mode; `interval`: seconds of a video between two frames.
+
+    Raises what `hash_files` raises, HashingBusy and CopyNotReady.
+    """
+    copy = state.copy()
+    hashing = Hashing(state.hashers, "", copy.rules.algorithms, copy.seeds, interval)
+    with _video_place() if any(file.is_video for file in files) else nullcontext():
+        return hash_files(hashing, files, modes, lambda share: None)
+
+
+@contextmanager
+def _video_place() -> Iterator[None]:
+    if not _VIDEOS.acquire(blocking=False):
+        raise HashingBusy(f"{_MOST_VIDEOS} requests with videos at a time", _VIDEO_SECONDS)
+    try:
+        yield
+    finally:
+        _VIDEOS.release()
+
+
+def _only_active(params: MatchesQuery) -> None:
+    reject_field("include", None if params.include is None else "a local copy has no quarantined contributions")

@@ -1,0 +1,1 @@
+"""Sharing, SQL: webhooks, deliveries, and the lists of other services."""

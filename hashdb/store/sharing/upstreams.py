@@ -1,0 +1,197 @@
+"""Upstreams, and the origins of what came from them, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, bindparam, delete, insert, select, update
+
+from hashdb.domain.accounts.members import MemberStatus
+from hashdb.domain.contributions import Standing
+from hashdb.domain.origins import Origin
+from hashdb.domain.sharing.upstreams import Upstream, UpstreamTrouble
+from hashdb.store.repositories import Repository, chunks, insert_rows, same
+from hashdb.store.tables import contributions, members, origins, upstreams
+
+_SAME = (
+    *("id", "url", "log", "epoch", "seq", "round", "rereading", "paused", "judges", "judged", "created_at"),
+    *("caught_up_at", "failing_since", "failures", "refused"),
+)
+
+
+class Claim(NamedTuple):
+    """An upstream that this process looks at, alone, with its key."""
+
+    upstream: Upstream
+    key: str
+
+
+class Path(NamedTuple):
+    """By which number an upstream knows a contribution, and what it sets here."""
+
+    contribution: int
+    upstream: int
+    remote: int
+    standing: Standing
+    round: int
+    fingerprint: bytes | None
+    """Of the signals with which it was contributed here; None once they are erased."""
+
+
+class Upstreams(Repository):
+    """Upstreams within one transaction."""
+
+    def add(self, member: int, url: str, key: str, log: str, now: datetime, seq: int, *, judges: bool) -> Upstream:
+        """Record an upstream, which is read from its beginning; opinions after the own event `seq` are sent back."""
+        row = {
+            "member_id": member,
+            "url": url,
+            "secret": key,
+            "log": log,
+            "seq": 0,
+            "round": 1,
+            "rereading": True,
+            "paused": False,
+            "judges": judges,
+            "judged": seq,
+            "created_at": now,
+            "next_at": now,
+            "failures": 0,
+            "refused": {},
+        }
+        return self.one(self._connection.execute(insert(upstreams).returning(upstreams.c.id), row).scalar_one())
+
+    def one(self, id: int, *, lock: bool = False) -> Upstream:
+        """One upstream, held to the end of the transaction with `lock`. Raises NotFound."""
+        if lock:
+            self._connection.execute(select(upstreams.c.id).where(upstreams.c.id == id).with_for_update())
+        return _upstream(self._one(_UPSTREAMS.where(upstreams.c.id == id), f"upstream {id}"))
+
+    def every(self) -> tuple[Upstream, ...]:
+        """All upstreams, in the order of their ids."""
+        return tuple(map(_upstream, self._connection.execute(_UPSTREAMS.order_by(upstreams.c.id))))
+
+    def members(self) -> frozenset[int]:
+        """The members whose contributions came from an upstream, also one that is no longer followed."""
+        found, id = set(self._connection.scalars(select(upstreams.c.member_id))), 0
+        # One step an upstream in the index, however many origins there are.
+        while row := self._connection.execute(_NEXT, {"id": id}).one_or_none():
+            id = row.upstream_id
+            found.add(row.member_id)
+        return frozenset(found)
+
+    def key(self, id: int) -> str:
+        """The key of an upstream."""
+        return str(self._one(select(upstreams.c.secret).where(upstreams.c.id == id), f"upstream {id}").secret)
+
+    def due(self, now: datetime) -> tuple[int, ...]:
+        """The upstreams that are to be looked at: not paused, of members that are not suspended."""
+        query = (
+            select(upstreams.c.id)
+            .join(members, members.c.id == upstreams.c.member_id)
+            .where(
+                upstreams.c.next_at <= now,
+                upstreams.c.paused.is_(False),
+                members.c.status == str(MemberStatus.ACTIVE),
+            )
+            .order_by(upstreams.c.next_at)
+        )
+        return tuple(self._connection.scalars(query))
+
+    def claim(self, id: int, now: datetime, until: datetime) -> Claim | None:
+        """Claim an upstream that is due, so that no other process looks at it before `until`; None if one does."""
+        query = update(upstreams).where(upstreams.c.id == id, upstreams.c.next_at <= now, upstreams.c.paused.is_(False))
+        if self._connection.execute(query.values(next_at=until)).rowcount != 1:
+            return None
+        return Claim(self.one(id), self.key(id))
+
+    def set(self, id: int, **values: object) -> None:
+        """Set columns of an upstream."""
+        self._connection.execute(update(upstreams).where(upstreams.c.id == id).values(values))
+
+    def delete(self, id: int) -> None:
+        """Remove an upstream and its key; what came from it no longer has a number there."""
+        self._connection.execute(update(origins).where(origins.c.upstream_id == id).values(remote_id=None))
+        self._connection.execute(delete(upstreams).where(upstreams.c.id == id))
+
+
+class Origins(Repository):
+    """The origins of contributions within one transaction."""
+
+    def add(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Record the origins of new contributions, by column."""
+        insert_rows(self._connection, origins, rows)
+
+    def of(self, ids: Collection[int]) -> dict[int, Origin]:
+        """The origins of those contributions that came from an upstream."""
+        columns = origins.c.contribution_id, origins.c.log, origins.c.number, origins.c.member
+        return {id: Origin(*origin) for id, *origin in self._among(select(*columns), origins.c.contribution_id, ids)}
+
+    def standings(self, ids: Collection[int]) -> dict[int, Standing]:
+        """What upstreams set for these contributions."""
+        query = select(origins.c.contribution_id, origins.c.standing)
+        return {id: Standing(text) for id, text in self._among(query, origins.c.contribution_id, ids)}
+
+    def paths(self, upstream: int, remotes: Collection[int]) -> dict[int, Path]:
+        """The contributions that an upstream stands for, by their numbers there."""
+        query = _PATHS.where(origins.c.upstream_id == upstream)
+        return {row.remote_id: _path(row) for row in self._among(query, origins.c.remote_id, remotes)}
+
+    def path(self, contribution: int) -> Path | None:
+        """By which number an upstream knows a contribution; None if none stands for it."""
+        query = _PATHS.where(origins.c.contribution_id == contribution, origins.c.remote_id.is_not(None))
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else _path(row)
+
+    def left(self, upstream: int, before: int, limit: int) -> tuple[Path, ...]:
+        """At most `limit` contributions that an upstream stands for, and that were last read before this round."""
+        query = _PATHS.where(
+            origins.c.upstream_id == upstream, origins.c.remote_id.is_not(None), origins.c.round < before
+        )
+        return tuple(map(_path, self._connection.execute(query.limit(limit))))
+
+    def set(self, changed: Mapping[int, Standing], round: int) -> None:
+        """Note that these contributions were read in this round, and what the upstream sets for each."""
+        query = (
+            update(origins)
+            .where(origins.c.contribution_id == bindparam("id"))
+            .values(standing=bindparam("theirs"), round=bindparam("now"))
+        )
+        rows = [{"id": id, "theirs": str(theirs), "now": round} for id, theirs in changed.items()]
+        if rows:
+            self._connection.execute(query, rows)
+
+    def release(self, ids: Collection[int]) -> None:
+        """Note that the upstream no longer stands for these contributions."""
+        for chunk in chunks(sorted(ids)):
+            query = update(origins).where(origins.c.contribution_id.in_(chunk))
+            self._connection.execute(query.values(remote_id=None))
+
+
+_NEXT = (
+    select(origins.c.upstream_id, contributions.c.member_id)
+    .join(contributions, contributions.c.id == origins.c.contribution_id)
+    .where(origins.c.upstream_id > bindparam("id"))
+    .order_by(origins.c.upstream_id)
+    .limit(1)
+)
+_UPSTREAMS = select(upstreams, members.c.name).join(members, members.c.id == upstreams.c.member_id)
+_PATHS = select(
+    origins.c.contribution_id,
+    origins.c.upstream_id,
+    origins.c.remote_id,
+    origins.c.standing,
+    origins.c.round,
+    contributions.c.fingerprint,
+).join(contributions, contributions.c.id == origins.c.contribution_id)
+
+
+def _upstream(row: Row[Any]) -> Upstream:
+    trouble = None if row.trouble is None else UpstreamTrouble(row.trouble)
+    return Upstream(**same(row, *_SAME), name=row.name, member=row.member_id, trouble=trouble)
+
+
+def _path(row: Any) -> Path:
+    return Path(row.contribution_id, row.upstream_id, row.remote_id, Standing(row.standing), row.round, row.fingerprint)

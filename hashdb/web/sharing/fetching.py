@@ -1,0 +1,53 @@
+"""Fetching a picture from a host that the operator listed, and from nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from http.client import HTTPException, HTTPResponse
+from urllib.parse import urlsplit
+
+from hashdb.domain.addresses import Address, is_public
+from hashdb.errors import FetchRefused, MalformedRequest, TooLarge
+from hashdb.service.sharing.safe_http import PORTS, NotPermittedError, connect, resolve, target
+
+_SECONDS = 20.0
+_CHUNK = 65536
+_FETCH_FAILED = "the picture cannot be fetched from that address"
+
+
+def fetch(url: str, hosts: Collection[str], max_bytes: int, permitted: Callable[[Address], bool] = is_public) -> bytes:
+    """Fetch at most `max_bytes` from a URL, within 20 seconds and without following redirects.
+
+    The host must be one of `hosts`, and all its addresses must be permitted. The connection uses one of these
+    addresses, so a later change of the name has no effect.
+
+    Raises FetchRefused before it connects, MalformedRequest, TooLarge.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
+    except ValueError:
+        raise MalformedRequest(_FETCH_FAILED) from None
+    address = host if port == PORTS.get(parts.scheme) else f"{host}:{port}"
+    if parts.scheme not in PORTS or "@" in parts.netloc or address not in hosts:
+        raise FetchRefused()
+    try:
+        with connect(parts, resolve(parts, permitted), _SECONDS) as connection:
+            connection.request("GET", target(parts), headers={"Connection": "close"})
+            return _read(connection.getresponse(), max_bytes)
+    except NotPermittedError:
+        raise FetchRefused() from None
+    except (OSError, HTTPException, ValueError):
+        raise MalformedRequest(_FETCH_FAILED) from None
+
+
+def _read(response: HTTPResponse, max_bytes: int) -> bytes:
+    with response:
+        if response.status != 200:
+            raise MalformedRequest(_FETCH_FAILED)
+        picture = b""
+        while part := response.read(_CHUNK):
+            picture += part
+            if len(picture) > max_bytes:
+                raise TooLarge("the bytes of a picture", max_bytes)
+    return picture

@@ -1,0 +1,124 @@
+"""Upstreams on the wire: their feed as the service that follows them reads it, and what the command prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from hashdb.domain.contributions import Draft, Standing
+from hashdb.domain.rules import Vocabulary
+from hashdb.domain.sharing.upstreams import Upstream, UpstreamChange, UpstreamPage, UpstreamTrouble
+from hashdb.domain.signals import Algorithm
+from hashdb.domain.signatures import Kind
+from hashdb.domain.times import parse_instant
+from hashdb.wire import LARGEST_ID, Moment, ResponseModel, ValidationContext
+from hashdb.wire.contributions import DraftIn
+from hashdb.wire.conversions import FromDomain
+from hashdb.wire.origins import OriginOut
+
+_TAKEN = tuple(name for name in DraftIn.model_fields if name != "reference")
+"""The fields of a contribution that are followed: a reference is its member's own."""
+_KINDS = frozenset(map(str, Kind))
+_STANDINGS = frozenset(map(str, Standing))
+_MOST_TOKEN = 64
+
+
+def read_page(text: bytes, context: ValidationContext) -> UpstreamPage:
+    """A page of an upstream's feed, in which each contribution is checked by the rules of this service.
+
+    Signals of algorithms that are not enabled here, and kinds of signatures that this version does not know, are left
+    out. So are labels that this service does not have, if others remain. A contribution that may not be contributed
+    here has the names of its fields in `faults`. Raises ValueError if this is no page of a feed.
+    """
+    try:
+        page = json.loads(text)
+        changes = tuple([_change(each, context) for each in page["changes"]])
+        return UpstreamPage(changes, _number(page["checkpoint"]), page["more"] is True, _token(page["epoch"]))
+    except (LookupError, TypeError, AttributeError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError("this is not a page of a feed") from error
+
+
+def _change(change: Any, context: ValidationContext) -> UpstreamChange:
+    seq = _number(change["seq"])
+    fields = change.get("contribution")
+    if fields is None:
+        why = change.get("withdrawal_reason")
+        return UpstreamChange(
+            seq, _number(change["gone"]), gone=_token(change["reason"]), withdrawal_reason=why and _token(why)
+        )
+    id, member = _number(fields["id"]), _number(fields["member"]["id"])
+    expires = fields.get("expires_at")
+    if expires is not None and parse_instant(expires) <= context.now:
+        return UpstreamChange(seq, id, gone="expired")
+    try:
+        given = fields.get("origin")
+        origin = None if given is None else OriginOut.model_validate(given).to_domain()
+        draft = _draft(fields, context)
+    except ValidationError as error:
+        return UpstreamChange(seq, id, member=member, faults=_fields_of(error))
+    standing = Standing(fields["standing"]) if fields["standing"] in _STANDINGS else Standing.UNREVIEWED
+    return UpstreamChange(seq, id, draft, origin, member, standing)
+
+
+def _draft(fields: Mapping[str, Any], context: ValidationContext) -> Draft:
+    rules = context.rules
+    enabled = {str(algorithm) for algorithm in Algorithm if rules.algorithm_fault(algorithm) is None}
+    taken = {name: fields[name] for name in _TAKEN if fields.get(name) is not None}
+    taken["signals"] = _of(enabled, fields.get("signals", ()))
+    if "signatures" in taken:
+        taken["signatures"] = _of(_KINDS, taken["signatures"])
+    if "labels" in taken:
+        taken["labels"] = _known_labels(taken["labels"], rules.vocabulary)
+    if frames := taken.pop("frames", ()):
+        kept = [{**frame, "signals": _of(enabled, frame["signals"])} for frame in frames]
+        taken["frames"] = [frame for frame in kept if frame["signals"]]
+    return DraftIn.model_validate_json(json.dumps(taken), context=context).to_domain()
+
+
+def _of(names: frozenset[str] | set[str], texts: Sequence[str]) -> list[str]:
+    """The signals or signatures whose name before the colon is one of these."""
+    return [text for text in texts if text.partition(":")[0] in names]
+
+
+def _known_labels(labels: list[str], vocabulary: Vocabulary) -> list[str]:
+    return [label for label in labels if vocabulary.fault("behaviour", label) is None] or labels
+
+
+def _fields_of(error: ValidationError) -> tuple[str, ...]:
+    """The names of the fields that are refused, or `origin`."""
+    names = {str(item["loc"][0]) if item["loc"] else "origin" for item in error.errors(include_url=False)}
+    return tuple(sorted(name if name in _TAKEN else "origin" for name in names))
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= LARGEST_ID:
+        raise ValueError("must be a number")
+    return value
+
+
+def _token(value: object) -> str:
+    if not isinstance(value, str) or len(value) > _MOST_TOKEN or not value.isprintable():
+        raise ValueError("must be a short text")
+    return value
+
+
+class UpstreamOut(ResponseModel, FromDomain[Upstream]):
+    """Another service whose list this one follows, without the key."""
+
+    id: int = Field(description="The id of the upstream.")
+    member: int = Field(description="The id of the member as which its list is contributed here.")
+    name: str = Field(description="The name of that member.")
+    url: str = Field(description="The address of the other service.")
+    log: str = Field(description="The name of its log and the hash of its first key.")
+    state: str = Field(description="`following`, `reading`, `paused`, or the trouble.")
+    trouble: UpstreamTrouble | None = Field(description="Why it cannot be followed now; null if it can.")
+    paused: bool = Field(description="Whether the operator paused it.")
+    judges: bool = Field(description="Whether the key may send opinions back.")
+    seq: int = Field(description="The last event of its log that was read.")
+    created_at: Moment = Field(description="Since when it is followed.")
+    caught_up_at: Moment | None = Field(description="When nothing was left to read, last; null if never.")
+    failing_since: Moment | None = Field(description="Since when it cannot be followed; null if it can.")
+    refused: dict[str, int] = Field(description="How many changes were refused here, by field.")

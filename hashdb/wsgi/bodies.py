@@ -1,0 +1,123 @@
+"""The bodies of requests: read whole and within their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from typing import TypeVar
+from wsgiref.types import WSGIEnvironment
+
+from pydantic import BaseModel, ValidationError
+from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request
+
+from hashdb.errors import Fault, HashDBError, MalformedRequest, TooLarge, WrongContentType, reject
+from hashdb.settings import Settings
+from hashdb.wire import ValidationContext, error_from_validation, path
+
+_AT_ONCE = 256 * 1024
+"""Bytes that one read takes of a body that is discarded."""
+
+
+def read_json(request: Request, settings: Settings, *, frames: bool = False) -> bytes:
+    """The JSON body of a request, which may be larger if it may have `frames` of videos, and has some.
+
+    Raises WrongContentType, MalformedRequest, TooLarge.
+    """
+    if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
+        raise WrongContentType("application/json")
+    if frames:
+        request.max_content_length = max(settings.max_body, settings.video_max_body)
+    text = read_all(request)
+    if len(text) > settings.max_body and b'"frames"' not in text:
+        raise TooLarge("the bytes of a request without frames", settings.max_body)
+    return text
+
+
+def read_all(request: Request, *, keep: bool = False) -> bytes:
+    """The body of a request; with `keep`, a form can still be read from it. Raises MalformedRequest, TooLarge."""
+    with reading_body("the body does not match its headers"):
+        data = request.get_data(cache=keep)
+    limit = request.max_content_length
+    if limit is not None and request.content_length is None and len(data) >= limit:
+        # Werkzeug silently truncates a chunked body at the limit.
+        raise TooLarge("the bytes of a request", limit)
+    return data
+
+
+@contextmanager
+def reading_body(otherwise: str) -> Iterator[None]:
+    """Raise MalformedRequest with this text for any error of the server while it reads a body (length, chunks)."""
+    try:
+        yield
+    except (HTTPException, HashDBError):
+        raise
+    except Exception:
+        # Each server raises its own errors, and nothing but the body is read here.
+        raise MalformedRequest(otherwise) from None
+
+
+_Query = TypeVar("_Query", bound=BaseModel)
+
+
+def read_query(request: Request, model: type[_Query], context: ValidationContext | None) -> _Query:
+    """The query string of a request, validated as `model`. Raises InvalidInput."""
+    arguments = request.args if request.query_string else MultiDict[str, str]()
+    reject(Fault(path([name]), "is given twice") for name in arguments if len(arguments.getlist(name)) > 1)
+    try:
+        return model.model_validate(arguments.to_dict(), context=context)
+    except ValidationError as error:
+        raise error_from_validation(error) from None
+
+
+def read_fields(request: Request) -> dict[str, str]:
+    """The fields of the query string of a request, and of the form if the body is one. Raises MalformedRequest."""
+    if request.mimetype != "application/x-www-form-urlencoded":
+        return request.args.to_dict()
+    read_all(request, keep=True)
+    with reading_body("the form does not match its headers"):
+        return {**request.args.to_dict(), **request.form.to_dict()}
+
+
+def is_plain(environ: WSGIEnvironment, largest: int) -> bool:
+    """Whether a request has only a path, and a JSON body of at most `largest` bytes."""
+    length = environ.get("CONTENT_LENGTH", "")
+    return (
+        not environ.get("SCRIPT_NAME")
+        and not environ.get("QUERY_STRING")
+        and environ.get("CONTENT_TYPE") == "application/json"
+        and "HTTP_CONTENT_ENCODING" not in environ
+        and "HTTP_TRANSFER_ENCODING" not in environ
+        and length.isascii()
+        and length.isdecimal()
+        and len(length) < 12
+        and int(length) <= largest
+    )
+
+
+def read_plain(environ: WSGIEnvironment) -> bytes | None:
+    """The whole body of a plain request. None if it is shorter than its Content-Length: `read_json` then rejects it."""
+    length, body = int(environ["CONTENT_LENGTH"]), b""
+    try:
+        body = environ["wsgi.input"].read(length)
+    except Exception:
+        # Each server raises its own errors for a truncated body.
+        body = b""
+    if len(body) == length:
+        return body
+    environ["wsgi.input"] = BytesIO(body)
+    return None
+
+
+def discard_rest(environ: WSGIEnvironment, most: int) -> None:
+    """Read a body of at most `most` bytes to its end: unread bytes would make the connection useless."""
+    # Without this flag, the server waits for more bytes at the end of a body.
+    if not environ.get("wsgi.input_terminated"):
+        return
+    # Each server raises its own errors for a truncated body: no request follows on its connection.
+    with suppress(Exception):
+        if 0 < int(environ.get("CONTENT_LENGTH") or 0) <= most:
+            while environ["wsgi.input"].read(_AT_ONCE):
+                pass

@@ -1,0 +1,322 @@
+"""Uploaded pictures and videos: read from a form, hashed in separate processes, and never stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, NamedTuple, TypeVar, cast
+
+from hashdb.domain.contributions import Draft, Media
+from hashdb.domain.frames import FRAMES_A_REQUEST, Frame
+from hashdb.domain.matching.matches import Answer, Query
+from hashdb.domain.seeds import Seed
+from hashdb.domain.signals import Algorithm
+from hashdb.domain.signatures import WHOLE
+from hashdb.errors import (
+    Fault,
+    MalformedRequest,
+    MediaRefused,
+    TooLarge,
+    UnreadablePicture,
+    VideoTooLarge,
+    WrongContentType,
+    reject,
+)
+from hashdb.hashing import Hashed, Limits, Mode
+from hashdb.hashing.video_queue import VideoQueue
+from hashdb.hashing.videos import VideoLimits, digests, to_frames
+from hashdb.hashing.workers import HashingPool
+from hashdb.settings import Settings
+from hashdb.wire import path
+from hashdb.wire.files import FILES_A_REQUEST, PictureOut, PicturesOut
+from hashdb.wire.videos import FrameOut
+from hashdb.wsgi.bodies import reading_body
+from hashdb.wsgi.forms import InMemoryRequest
+from hashdb.wsgi.uploads import Room, Upload
+
+METADATA_BYTES = 1024 * 1024
+_PARTS = 64
+_MALFORMED = "the body is not multipart/form-data, or is cut short"
+_Answer = TypeVar("_Answer")
+Advance = Callable[[float], None]
+"""Called with the share that is done, 0 to 1."""
+
+
+class HashedFile(NamedTuple):
+    """The hashes of a file: of a picture; or the digests of a video, and its frames."""
+
+    hashed: Hashed
+    frames: tuple[Frame, ...] = ()
+    duration: float | None = None
+    incomplete: str | None = None
+    """A sentence that says how much of a video could be read, if that is not all."""
+
+    def in_draft(self, draft: Draft) -> Draft:
+        """The draft with the signatures of a picture, or with what it has of a video."""
+        if self.duration is None:
+            return replace(draft, signatures=dict(self.hashed.signatures).get(WHOLE, ()))
+        media = Media.VIDEO if draft.media is Media.IMAGE else draft.media
+        return replace(draft, media=media, frames=self.frames, duration=self.duration)
+
+    def to_query(self) -> Query:
+        """The query for what matches it."""
+        return Query(
+            self.hashed.signals,
+            transforms=dict(self.hashed.transforms),
+            frames=self.frames,
+            duration=self.duration,
+            signatures=dict(self.hashed.signatures),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MediaForm:
+    """The parts of a multipart form: the files, and the metadata as JSON text."""
+
+    files: tuple[Upload, ...]
+    metadata: str
+
+
+def read_form(request: InMemoryRequest, settings: Settings, *, metadata: bool = True) -> MediaForm:
+    """The pictures and videos of a request, with their metadata unless `metadata` is False.
+
+    Raises MediaRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest, InvalidInput.
+    """
+    _limit_form(request, settings)
+    with reading_body(_MALFORMED):
+        files = request.files.getlist("file")
+    if not request.files and not request.form:
+        # RFC 2046 requires at least one part; Werkzeug reads any other text as the preamble.
+        raise MalformedRequest(_MALFORMED)
+    if len(files) > FILES_A_REQUEST:
+        raise TooLarge("the files of a request", FILES_A_REQUEST)
+    reject(_faults(request, metadata))
+    uploads = tuple(cast(Upload, file.stream) for file in files)
+    for upload in uploads:
+        if not upload.is_film:
+            _check_size(upload, settings.media_max_bytes)
+    return MediaForm(uploads, _metadata(request))
+
+
+def read_file(request: InMemoryRequest, settings: Settings, *fields: str) -> tuple[str, Upload]:
+    """The one file of a request, which may be a video, and its form field, which has one of these names.
+
+    Raises MediaRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest.
+    """
+    _limit_form(request, settings)
+    with reading_body(_MALFORMED):
+        files = list(request.files.items(multi=True))
+    if len(files) != 1:
+        raise MalformedRequest("the request must be a form with one file")
+    ((name, file),) = files
+    if name not in fields:
+        raise MalformedRequest(f"the form field of the file must be named {' or '.join(fields)}")
+    return name, cast(Upload, file.stream)
+
+
+def _limit_form(request: InMemoryRequest, settings: Settings) -> None:
+    """Set the limits of a form with pictures and videos. Raises MediaRefused, WrongContentType, VideoTooLarge."""
+    if not settings.accept_media:
+        raise MediaRefused()
+    if request.mimetype != "multipart/form-data":
+        raise WrongContentType("multipart/form-data")
+    request.max_form_memory_size = settings.media_max_request
+    request.max_form_parts = _PARTS
+    make_room(request, settings)
+
+
+def make_room(request: InMemoryRequest, settings: Settings) -> None:
+    """Let a request have videos beside its pictures. Raises VideoTooLarge."""
+    most = settings.media_max_request + settings.video_max_bytes
+    if (request.content_length or 0) > most:
+        raise VideoTooLarge(f"the request has more than {most:,} bytes")
+    request.max_content_length = most
+    request.room = Room(settings.media_max_request, settings.video_max_bytes)
+
+
+def picture_of(upload: Upload, settings: Settings) -> bytes:
+    """The bytes of a picture. Raises TooLarge, VideoTooLarge."""
+    _check_size(upload, settings.media_max_bytes)
+    return upload.stream.read()
+
+
+def _check_size(upload: Upload, most: int) -> None:
+    if upload.size <= most:
+        return
+    if upload.is_video:
+        raise VideoTooLarge(f"the animation has more than {most:,} bytes")
+    raise TooLarge("the bytes of a picture", most)
+
+
+class Hashers:
+    """The processes that hash for a worker, started at first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Starts nothing yet."""
+        self._settings = settings
+
+    @cached_property
+    def pool(self) -> HashingPool:
+        """Those of pictures."""
+        s = self._settings
+        limits = Limits(max_bytes=s.media_max_bytes, max_pixels=s.media_max_pixels)
+        return HashingPool(
+            workers=s.media_workers,
+            queue=s.media_queue,
+            seconds=s.media_seconds,
+            memory_bytes=s.media_memory,
+            limits=limits,
+        )
+
+    @cached_property
+    def videos(self) -> VideoQueue:
+        """That of videos."""
+        s = self._settings
+        limits = VideoLimits(
+            max_seconds=s.video_max_seconds,
+            max_pixels=s.media_max_pixels,
+            processing_seconds=s.video_processing_seconds,
+        )
+        return VideoQueue(s.media_memory, limits)
+
+
+class Hashing(NamedTuple):
+    """How the files of a request are hashed: by which processes, for which key, by what."""
+
+    hashers: Hashers
+    key: str
+    algorithms: Sequence[Algorithm]
+    seeds: Sequence[Seed]
+    interval: float
+    """Seconds of a video between two frames that are hashed."""
+
+
+def at_once(act: Callable[[], _Answer]) -> _Answer:
+    """What `act` returns, without a second attempt."""
+    return act()
+
+
+def hash_files(
+    hashing: Hashing,
+    files: Sequence[Upload],
+    modes: Sequence[Mode],
+    advance: Advance,
+    attempt: Callable[[Callable[[], list[Hashed | UnreadablePicture]]], list[Hashed | UnreadablePicture]] = at_once,
+) -> list[HashedFile]:
+    """The hashes of each file, in order: of the pictures first, then of one video after the other.
+
+    `attempt` may wait for a place in the queue of pictures. Raises TooManyAtOnce, TooLarge, UnreadablePicture and
+    VideoTooLarge with a fault for each file, Unavailable, and what `advance` raises, which ends the hashing.
+    """
+    are_videos = [file.is_video for file in files]
+    pictures = [place for place, is_video in enumerate(are_videos) if not is_video]
+    videos = [place for place, is_video in enumerate(are_videos) if is_video]
+    outcomes: dict[int, HashedFile | UnreadablePicture] = {}
+    if pictures:
+        octets = [files[place].stream.read() for place in pictures]
+        picture_modes = [modes[place] for place in pictures]
+        hashed = attempt(
+            partial(hashing.hashers.pool.hash, octets, hashing.algorithms, picture_modes, hashing.key, hashing.seeds)
+        )
+        for place, picture in zip(pictures, hashed, strict=True):
+            outcomes[place] = HashedFile(picture) if isinstance(picture, Hashed) else picture
+    frames = 0
+    for done, place in enumerate(videos):
+        report = partial(_advance_part, advance, done, len(videos))
+        outcomes[place] = outcome = _hash_video(hashing, files[place], modes[place], report)
+        if isinstance(outcome, VideoTooLarge):
+            # The others of this request are not tried: they may take as long.
+            break
+        frames += len(outcome.frames) if isinstance(outcome, HashedFile) else 0
+        if frames > FRAMES_A_REQUEST:
+            raise TooLarge("the frames of the videos of a request", FRAMES_A_REQUEST)
+    require_readable([outcomes.get(place) for place in range(len(files))])
+    return [outcome for _, outcome in sorted(outcomes.items()) if isinstance(outcome, HashedFile)]
+
+
+def with_hashes(answer: Answer, hashed: Sequence[HashedFile]) -> Answer:
+    """The answer to a match of files, whose results have the hashes and say how much of a video could be read."""
+    results = tuple(
+        replace(result, signals=file.hashed.signals, incomplete=file.incomplete)
+        for result, file in zip(answer.results, hashed, strict=True)
+    )
+    return replace(answer, results=results)
+
+
+def pictures_text(hashed: Sequence[HashedFile]) -> str:
+    """The text of the answer with the hashes of files."""
+    return PicturesOut.model_construct(pictures=[_picture(file) for file in hashed]).json_text()
+
+
+def _picture(file: HashedFile) -> PictureOut:
+    fields: dict[str, Any] = {"signals": list(file.hashed.signals), "quality": file.hashed.quality}
+    if file.duration is not None:
+        fields |= {"duration": file.duration, "frames": list(map(FrameOut.from_domain, file.frames))}
+    if file.incomplete is not None:
+        fields["incomplete"] = file.incomplete
+    for name in ("transforms", "signatures"):
+        if by_view := getattr(file.hashed, name):
+            fields[name] = {view: list(values) for view, values in by_view}
+    return PictureOut.model_construct(**fields)
+
+
+def _advance_part(advance: Advance, done: int, count: int, share: float) -> None:
+    advance((done + share) / count)
+
+
+def _hash_video(hashing: Hashing, upload: Upload, mode: Mode, advance: Advance) -> HashedFile | UnreadablePicture:
+    try:
+        with upload.open() as file:
+            own = digests(file)
+            video = hashing.hashers.videos.hash(
+                file, hashing.algorithms, mode, hashing.key, interval=hashing.interval, advance=advance
+            )
+    except UnreadablePicture as error:
+        return error.with_traceback(None)
+    return HashedFile(Hashed(own), to_frames(video.frames), video.duration, video.incomplete)
+
+
+def require_readable(outcomes: Sequence[object]) -> None:
+    """Raise UnreadablePicture, or VideoTooLarge if a video is too large, with a fault for each such file."""
+    errors = {
+        f"file[{position}]": outcome
+        for position, outcome in enumerate(outcomes)
+        if isinstance(outcome, UnreadablePicture)
+    }
+    if not errors:
+        return
+    faults = tuple(Fault(at, error.reason) for at, error in errors.items())
+    kind = VideoTooLarge if any(isinstance(error, VideoTooLarge) for error in errors.values()) else UnreadablePicture
+    reason = str(faults[0]) if len(faults) == 1 else f"{len(faults)} files cannot be hashed, the first: {faults[0]}"
+    raise kind(reason, faults)
+
+
+def _faults(request: InMemoryRequest, metadata: bool) -> list[Fault]:
+    faults = []
+    fields, files = request.form, request.files
+    if "file" in fields:
+        faults.append(Fault("file", "must be files, each with a file name"))
+    elif not files.getlist("file"):
+        faults.append(Fault("file", "is required: send one or more pictures or videos"))
+    count = len(fields.getlist("metadata")) + len(files.getlist("metadata"))
+    if metadata and count == 0:
+        faults.append(Fault("metadata", "is required: a JSON object, or a list of them"))
+    if metadata and count > 1:
+        faults.append(Fault("metadata", "is given twice"))
+    known = {"file", "metadata"} if metadata else {"file"}
+    # The name of a part is None if it has none.
+    unknown = {name or "" for name in (*fields, *files)} - known
+    faults += [Fault(path([name]), "is not a field of this request") for name in sorted(unknown)]
+    return faults
+
+
+def _metadata(request: InMemoryRequest) -> str:
+    """The metadata of the files. curl sends it as a file part if it is read from a file."""
+    part = request.files.get("metadata")
+    text = request.form.get("metadata", "") if part is None else part.stream.read().decode("utf-8", "replace")
+    if len(text) > METADATA_BYTES:
+        raise TooLarge("the characters of the metadata", METADATA_BYTES)
+    if "\ufffd" in text:
+        raise MalformedRequest("the metadata is not JSON in UTF-8")
+    return text

@@ -1,0 +1,349 @@
+"""Look-back, measured: `scripts/bench remember [--millions N ...] [--folder FOLDER] [--quick]`.
+
+Uploads are remembered by two processes in batches. Then so many millions are remembered, spread over 90 days, each with
+a random PDQ and phash256. A service and the member's `hashdb sync --follow` share one machine; contributions of 24
+signals are made, each near one upload, and timed until the report is there. At last very many contributions arrive at
+once, as at a first sync, and are looked back for in steps while another process matches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashdb.client import Client
+from hashdb.domain.contributions import Draft, Standing
+from hashdb.domain.matching.lookback import Upload
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.sharing.feed import CopiedContribution, FeedStep
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.times import to_microseconds
+from hashdb.index.kernel import engine
+from hashdb.index.vectors import from_octets
+from hashdb.local import LocalIndex
+from hashdb.local.lookback import LookBack
+from hashdb.local.remembered import FOLDER, Remembered
+from hashdb.local.reports import Reports
+from hashdb.local.upload_log import MOST_RECORDS, append, draft_frame, hash_id
+from hashdb.local.upload_log import Draft as FrameDraft
+from scripts.bench_sync import fill, halves
+from scripts.benchmarks import report
+from scripts.benchmarks.data import SEED
+from scripts.benchmarks.report import Target, number
+from tests.serving import serving
+
+MILLIONS = (10, 20, 40)
+PDQ, PHASH256 = Algorithm.PDQ, Algorithm.PHASH256
+_DAYS, _BATCH, _PROCESSES = 90, 1_000, 2
+_SIGNALS, _CONTRIBUTIONS = 24, 20
+_BOTH = 64
+"""Bytes of a PDQ and a phash256."""
+
+
+def main() -> None:
+    """Measure, and write docs/benchmarks/remember.md and remember.json; with --quick only print them."""
+    parser = argparse.ArgumentParser(prog="scripts/bench remember", description=__doc__.partition("\n")[0])
+    parser.add_argument("--millions", type=float, action="append", help="how many uploads: 10, 20 and 40 by default")
+    parser.add_argument("--thousands", type=int, default=50, help="contributions that arrive at once, 50 by default")
+    parser.add_argument("--folder", type=Path, help="on a disk with room: the system's temporary folder by default")
+    parser.add_argument("--quick", action="store_true", help="a fifth of a million uploads; writes no page")
+    arguments = parser.parse_args()
+    sizes = (0.2,) if arguments.quick else tuple(arguments.millions or MILLIONS)
+    results: dict[str, Any] = {"machine": report.machine("numpy", "httpx"), "seed": SEED, "engine": engine()}
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-", dir=arguments.folder) as name:
+        place = Path(name)
+        results["rates"] = rates(place / "rates", 20_000 if arguments.quick else 100_000)
+        service = place / "service"
+        key = fill(service, 0, np.random.default_rng(SEED))
+        results["sizes"], own, made = [], place / "own", 0
+        with serving(service) as url, Client(url, key) as client:
+            for size in sizes:
+                count = round(size * 1e6)
+                made = remember_millions(own / "local" / FOLDER, made, count)
+                results["sizes"].append(measure(own, client, url, key, count))
+        results["many"] = arrive_at_once(own / "local", 2 if arguments.quick else arguments.thousands, made)
+    lines = page(results)
+    if arguments.quick:
+        print("\n".join(lines))
+    else:
+        report.write("remember", lines, results)
+
+
+def rates(folder: Path, count: int) -> list[dict[str, Any]]:
+    """Uploads a second, by the size of the batch and the number of processes."""
+    found = []
+    for batch, processes, many in ((1_000, 2, count), (1_000, 1, count), (100, 2, count // 2), (1, 2, count // 100)):
+        with Pool(processes, context=get_context("forkserver")) as pool:
+            own = folder / f"{batch}-{processes}"
+            took = pool.starmap(_remember, [(own, worker, many // processes, batch) for worker in range(processes)])
+        found.append({"batch": batch, "processes": processes, "uploads": many, "rate": many / max(took)})
+    return found
+
+
+def _remember(folder: Path, worker: int, count: int, batch: int) -> float:
+    """Seconds to remember so many uploads, which are made before."""
+    octets, now = np.random.default_rng([SEED, worker]).bytes(count * _BOTH), datetime.now(UTC)
+    uploads = [
+        Upload(f"{worker}/{n:09}.jpg", now, Query(_signals(octets[n * _BOTH : (n + 1) * _BOTH]))) for n in range(count)
+    ]
+    remembered = Remembered(folder / FOLDER)
+    begun = time.perf_counter()
+    for start in range(0, count, batch):
+        remembered.remember(uploads[start : start + batch])
+    return time.perf_counter() - begun
+
+
+def _signals(octets: bytes) -> tuple[Signal, Signal]:
+    return Signal.from_bytes(PDQ, octets[:32]), Signal.from_bytes(PHASH256, octets[32:])
+
+
+def _octets(frame: int) -> bytes:
+    """The values of the uploads of a frame, the same each time."""
+    return np.random.default_rng([SEED, 7, frame]).bytes(MOST_RECORDS * _BOTH)
+
+
+def remember_millions(folder: Path, made: int, count: int) -> int:
+    """Append frames to the logs until so many uploads are remembered; return how many."""
+    frames = range(made // MOST_RECORDS, count // MOST_RECORDS)
+    today = datetime.now(UTC).date()
+    by_day: dict[date, list[int]] = {}
+    for frame in frames:
+        by_day.setdefault(today - timedelta(days=frame % _DAYS), []).append(frame)
+    with Pool(_PROCESSES, context=get_context("forkserver")) as pool:
+        pool.starmap(_append, [(folder / day.isoformat(), day, some) for day, some in by_day.items()])
+    return frames.stop * MOST_RECORDS
+
+
+def _append(folder: Path, day: date, frames: list[int]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    at = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    for frame in frames:
+        file = append(folder, [_frame(frame, at).stamped(frame + 1)])
+        os.close(file)
+
+
+def _frame(frame: int, at: datetime) -> FrameDraft:
+    """What `draft_frame` makes of the uploads of a frame, without making them one by one."""
+    octets = np.frombuffer(_octets(frame), np.uint8).reshape(MOST_RECORDS, _BOTH)
+    ids = [f"photos/{frame * MOST_RECORDS + n:010}.jpg" for n in range(MOST_RECORDS)]
+    records = [f'["{id}",{to_microseconds(at)},[0,1]]'.encode() for id in ids]
+    columns = {"records": MOST_RECORDS, "columns": [[PDQ, MOST_RECORDS], [PHASH256, MOST_RECORDS]]}
+    description = json.dumps(columns, separators=(",", ":")).encode()
+    owners = np.arange(MOST_RECORDS, dtype="<u4").tobytes()
+    body = b"".join(
+        (
+            np.array(list(map(hash_id, ids)), "<u8").tobytes(),
+            np.array(list(map(len, records)), "<u4").tobytes(),
+            *(part for first in (0, 32) for part in (owners, octets[:, first : first + 32].tobytes())),
+            *records,
+        )
+    )
+    made = FrameDraft(zlib.crc32(body, zlib.crc32(description)), description, body)
+    if frame == 0:
+        uploads = [Upload(id, at, Query(_signals(octets[n].tobytes()))) for n, id in enumerate(ids)]
+        assert made == draft_frame(uploads), "frames have another form now"
+    return made
+
+
+def measure(own: Path, client: Client, url: str, key: str, count: int) -> dict[str, Any]:
+    """From the answer to a contribution to the report, with so many uploads remembered."""
+    folder = own / "local" / FOLDER
+    found: dict[str, Any] = {"uploads": count}
+    with following(own, url, key) as started:
+        found["start"] = started
+        reports, rng = Reports(folder), np.random.default_rng([SEED, count])
+        took = []
+        for _ in range(_CONTRIBUTIONS):
+            time.sleep(float(rng.uniform(0, 0.3)))
+            before = reports.state().last
+            client.contribute([near_upload(rng, count)])
+            begun = time.perf_counter()
+            assert reports.after(before, wait=60)
+            took.append(time.perf_counter() - begun)
+    found |= {"median": float(np.median(took)), "most": max(took)}
+    remembered = Remembered(folder)
+    remembered.refresh()
+    asked = {algorithm: from_octets(rng.bytes(32 * _SIGNALS // 2), 256) for algorithm in (PDQ, PHASH256)}
+    spent, begun = time.process_time(), time.perf_counter()
+    for _ in range(3):
+        remembered.near(asked)
+    found |= {"search": (time.perf_counter() - begun) / 3, "search_processor": (time.process_time() - spent) / 3}
+    remembered.close()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    found["bytes"] = sum(path.stat().st_size for path in files) / count
+    found["files"] = len(files)
+    return found
+
+
+def near_upload(rng: np.random.Generator, count: int) -> Draft:
+    """A contribution with a signal near one upload, and others that are near none."""
+    while True:
+        octets = _octets(int(rng.integers(0, count // MOST_RECORDS)))
+        place = int(rng.integers(0, MOST_RECORDS)) * _BOTH
+        near = int.from_bytes(octets[place : place + 32]) ^ 0b1011
+        if near.bit_count() in PDQ.set_bits:
+            break
+    others = halves(rng, _SIGNALS - 1, 256)
+    signals = [Signal(PDQ if n < _SIGNALS // 2 else PHASH256, value) for n, value in enumerate((near, *others))]
+    return Draft(tuple(signals), ("glorification",), datetime.now(UTC), 90, basis="terms")
+
+
+@contextmanager
+def following(own: Path, url: str, key: str) -> Iterator[float]:
+    """Run `hashdb sync --follow`; yield the seconds until it had looked back for all that was there."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hashdb", "sync", "--follow"],
+        env=kept | {"HASHDB_HOME": str(own), "HASHDB_URL": url, "HASHDB_KEY": key},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        with LocalIndex(own / "local") as index:
+            while process.poll() is None:
+                time.sleep(0.1)
+                if (own / "local" / "current").exists() and (own / "local" / FOLDER / "reports.sqlite").exists():
+                    cursor = Reports(own / "local" / FOLDER).cursor()
+                    if cursor is not None and cursor.seq >= index.checkpoint:
+                        break
+        yield time.perf_counter() - begun
+    finally:
+        process.kill()
+        process.wait()
+
+
+def arrive_at_once(folder: Path, thousands: int, uploads: int) -> dict[str, Any]:
+    """Very many contributions, and look-back in steps of at most so many seconds, for a minute."""
+    rng, found = np.random.default_rng([SEED, 9]), dict[str, Any]()
+    with LocalIndex(folder) as index:
+        copy = index.opened()
+        head, now = copy.tables.head().seq, datetime.now(UTC)
+        values = [(PDQ if n < _SIGNALS // 2 else PHASH256) for n in range(_SIGNALS)]
+        for start in range(0, thousands * 1_000, 5_000):
+            steps = []
+            for n in range(start, min(start + 5_000, thousands * 1_000)):
+                octets = rng.bytes(32 * _SIGNALS)
+                signals = tuple((values[i], octets[32 * i : 32 * i + 32]) for i in range(_SIGNALS))
+                what = CopiedContribution(
+                    1_000_000 + n, 1, signals, ("glorification",), None, Standing.UNREVIEWED, (), now, now, None
+                )
+                steps.append(FeedStep(head + n + 1, what))
+            copy.tables.store(steps, head + start + len(steps), now)
+        copy.tiers.write()
+        look_back = LookBack(index, Reports(folder / FOLDER))
+        with get_context("forkserver").Pool(1) as pool:
+            matching = pool.apply_async(_match_for, (folder, 20.0))
+            begun, lengths = time.perf_counter(), list[float]()
+            while time.perf_counter() - begun < 60:
+                step = time.perf_counter()
+                has_more, _ = look_back.step()
+                lengths.append(time.perf_counter() - step)
+                if not has_more:
+                    break
+            taken = time.perf_counter() - begun
+            found |= {"match": matching.get(120)}
+        done, of = look_back.walked or (uploads, uploads)
+        found |= {"contributions": thousands * 1_000, "uploads": of, "matched": done, "seconds": taken}
+        found["longest"] = max(lengths)
+    return found
+
+
+def _match_for(folder: Path, seconds: float) -> dict[str, float]:
+    """Match one query after the other for so long: milliseconds."""
+    took, rng = [], np.random.default_rng([SEED, 11])
+    with LocalIndex(folder) as index:
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            queries = [Query(_signals(rng.bytes(_BOTH)))]
+            begun = time.perf_counter()
+            index.match(queries)
+            took.append((time.perf_counter() - begun) * 1e3)
+            time.sleep(0.01)
+    return {"p50": float(np.percentile(took, 50)), "p99": float(np.percentile(took, 99)), "count": len(took)}
+
+
+def page(results: dict[str, Any]) -> list[str]:
+    """The page."""
+    many, sizes, rate = results["many"], results["sizes"], results["rates"][0]["rate"]
+    a_second = many["matched"] / many["seconds"]
+    return [
+        "# Look-back, measured",
+        "",
+        "For members that remember uploads: how many a second, and how soon a match is reported.",
+        "",
+        "Written by `./scripts/bench remember`; do not edit.",
+        report.told(results["machine"]),
+        f"Values are compared by: {results['engine']}. The seed is {results['seed']}.",
+        f"The load of the machine was {results['machine']['load']:.0f} at the start: above the number of cores, "
+        "all elapsed times are longer.",
+        "",
+        "## Targets",
+        *report.targets(list(_targets(sizes, rate))),
+        "## Remember",
+        "",
+        "Each upload has a PDQ and a phash256. A call returns when its batch is on the disk.",
+        *report.table(
+            ("uploads a call", "processes", "uploads/s"),
+            [(f"{one['batch']:,}", one["processes"], f"{one['rate']:,.0f}") for one in results["rates"]],
+        ),
+        "## A contribution is reported",
+        "",
+        f"A contribution has {_SIGNALS} signals, one of them near one upload.",
+        "The time is from the answer of the service to the report, with `hashdb sync --follow` and the service on one "
+        "machine.",
+        "`Search` compares the signals with all uploads, without the rest.",
+        "`Start` is how long `hashdb sync --follow` took until it had packed and read what was remembered.",
+        *report.table(
+            ("uploads", "median s", "most s", "search s", "search, processor s", "start s", "bytes an upload", "files"),
+            [
+                (
+                    f"{one['uploads']:,}",
+                    *(number(one[key]) for key in ("median", "most", "search", "search_processor", "start")),
+                    f"{one['bytes']:.0f}",
+                    one["files"],
+                )
+                for one in sizes
+            ],
+        ),
+        "## Very many contributions at once",
+        "",
+        f"{many['contributions']:,} contributions of {_SIGNALS} signals arrive at once, as after a first sync, "
+        f"with {many['uploads']:,} uploads remembered.",
+        f"Look-back matched {a_second:,.0f} uploads a second with all of them: all take "
+        f"{number(many['uploads'] / a_second / 3600)} hours.",
+        f"The longest step, between which the copy is synced, took {number(many['longest'])} s.",
+        f"Another process matched meanwhile: {number(many['match']['p50'])} ms (p50), "
+        f"{number(many['match']['p99'])} ms (p99).",
+    ]
+
+
+def _targets(sizes: list[dict[str, Any]], rate: float) -> Iterator[Target]:
+    yield Target("uploads/s, 2 processes, batches of 1,000", "≥ 20,000", f"{rate:,.0f}", rate >= 20_000)
+    for one in sizes:
+        if one["uploads"] == 10_000_000:
+            met = one["median"] <= 1
+            yield Target("10 M uploads, a contribution is reported", "≤ 1 s", f"{number(one['median'])} s", met)
+    last = sizes[-1]
+    # All but the search takes the same time whatever the number is.
+    at_most = last["median"] + last["search"] * max(0.0, 100_000_000 / last["uploads"] - 1)
+    what = "100 M uploads, the same" + ("" if last["uploads"] >= 100_000_000 else ", by the growth")
+    yield Target(what, "≤ 10 s", f"{number(at_most)} s", at_most <= 10)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Names of columns, in the spellings of members, and what they hold."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashdb.cli.contributions.columns import FIELDS, HASHES, OURS, Columns, squashed
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        *((name, name) for name in (*FIELDS, *HASHES)),
+        ("Label", "labels"),
+        (" Removed At ", "removed_at"),
+        ("removedAt", "removed_at"),
+        ("removal-date", "removed_at"),
+        ("Expiry Date", "expires_at"),
+        ("PDQ Hash", "pdq"),
+        ("HASH_PDQ", "pdq"),
+        ("ImagePDQ", "pdq"),
+        ("VideoMD5", "video_md5"),
+        ("HASH_VIDEO_VPDQ", "vpdq"),
+        ("hash_value", "hash"),
+        ("hashValue", "hash"),
+        ("value", "hash"),
+        ("type", None),
+        ("tags", None),
+        ("date", None),
+        ("", None),
+    ],
+)
+def test_a_name_holds_a_field(name: str, target: str | None) -> None:
+    assert Columns().plan([name]).targets == (target,)
+
+
+def test_the_algorithm_is_that_of_a_column_of_hashes() -> None:
+    assert Columns().plan(["type", "hash"]).targets == ("algorithm", "hash")
+    assert Columns().plan(["type", "signal_type", "hash"]).targets == (None, "algorithm", "hash")
+    assert Columns().plan(["type", "pdq"]).targets == (None, "pdq")
+
+
+def test_what_the_member_says_comes_first() -> None:
+    columns = Columns({"Kategorie": "labels", "label": "reference"}, ["type", "nothing"])
+    plan = columns.plan(["kategorie", "label", "Type", "hash", "colour", "taste"])
+    assert plan.targets == ("labels", "reference", None, "hash", None, None)
+    assert plan.unused == ("colour", "taste")
+    assert list(columns.unused) == ["Type", "colour", "taste"]
+    assert [fault.at for fault in columns.missing()] == ["`nothing`"]
+    assert columns.plan(["kategorie", "colour", "smell"]).unused == ("smell",)
+    assert Columns(ignore_rest=True).plan(["hash", "colour"]).unused == ()
+
+
+def test_two_columns_of_a_field_are_named_until_one_is_left_out() -> None:
+    names = ["Labels", "label", "Category"]
+    (fault,) = Columns().plan(names).faults
+    assert (fault.at, "`Labels`, `label`" in fault.reason) == ("labels", True)
+    assert Columns(ignored=["label"]).plan(names).faults == Columns(ignored=["LABELS"]).plan(names).faults
+
+
+def test_a_name_with_a_hash_in_it_is_not_repeated() -> None:
+    (name,) = Columns().plan(["0f" * 32]).unused
+    assert "0f0f" not in Columns().unused_fault([name], "column").reason
+
+
+@given(st.lists(st.text(max_size=12) | st.sampled_from([*OURS, "type", "value"]), max_size=9))
+def test_every_name_is_used_told_or_has_no_letter(names: list[str]) -> None:
+    plan = Columns().plan(names)
+    assert len(plan.targets) == len(names)
+    for name, target in zip(names, plan.targets, strict=True):
+        assert target in OURS or name in plan.unused or not squashed(name)
+    held = [target for target in plan.targets if target]
+    assert (len(held) > len(set(held))) == bool(plan.faults)

@@ -1,0 +1,114 @@
+"""Cells as members' files have them, and the fields that they become."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+import pytest
+
+from hashdb.cli.contributions.dates import Dates
+from hashdb.cli.contributions.values import Row, Values
+from hashdb.domain.signals import Algorithm
+from tests.builders import RULES
+
+HASH = "f8f8f0cee0f4a84f" * 4
+BASE64 = "+Pjwzu" + "A" * 37 + "="
+VALUES = Values(Dates(UTC), None, RULES.vocabulary)
+
+
+def row(**cells: object) -> Row:
+    return VALUES.row(2, list(cells.items()))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "signals"),
+    [
+        ("pdq", f" 0x{HASH.upper()} ", [f"pdq:{HASH}"]),
+        ("pdq", " ".join([HASH[:32], HASH[32:]]), [f"pdq:{HASH}"]),
+        ("pdq", f"{HASH}; {HASH[::-1]}", [f"pdq:{HASH}", f"pdq:{HASH[::-1]}"]),
+        ("md5", "AA:" * 15 + "AA", ["md5:" + "aa" * 16]),
+        ("phash", ["F" * 16], ["phash:" + "f" * 16]),
+        ("signals", f"pdq:{HASH} PHASH:00FF", [f"pdq:{HASH}", "phash:00ff"]),
+        ("signals", f'["pdq:{HASH}", "md5:aa"]', [f"pdq:{HASH}", "md5:aa"]),
+        ("signals", {"PDQ": HASH, "HASH_MD5": "AA"}, [f"pdq:{HASH}", "md5:aa"]),
+        ("hash", f"HASH_PDQ:{HASH}", [f"pdq:{HASH}"]),
+        ("signals", [f"pdq:{HASH}", f"pdq:{HASH}"], [f"pdq:{HASH}"]),
+    ],
+)
+def test_hashes_are_read_however_they_are_spelled(name: str, value: object, signals: list[str]) -> None:
+    assert row(**{name: value}).fields == {"signals": signals}
+
+
+@pytest.mark.parametrize(
+    ("cells", "at", "reason"),
+    [
+        ({"pdq": BASE64}, "pdq", "this pdq is in base64: write it as 64 hexadecimal digits"),
+        ({"phash": "1.23457E+15"}, "phash", "a spreadsheet made a number of this phash"),
+        ({"phash": 1234}, "phash", "must be a text in hexadecimal digits"),
+        ({"hash": HASH}, "hash", "has no algorithm: name it in a column `algorithm`, or pass --algorithm"),
+        ({"algorithm": "photodna", "hash": "AAAA"}, "algorithm", "`photodna` is not an algorithm of hashdb: pdq, "),
+        ({"signals": f"tmk:{HASH}"}, "signals", "`tmk` is not an algorithm of hashdb"),
+        ({"algorithm": HASH, "hash": "pdq"}, "algorithm", "`…` is not an algorithm of hashdb"),
+        ({"severity": "high"}, "severity", "must be a number from 0 to 4, where 4 is a crisis: words are not read"),
+        ({"frames": "[["}, "frames", "is not JSON"),
+        ({"frames": "[]", "vpdq": f"0,90,{HASH},0.0"}, "vpdq", "the frames are in two columns: leave one out"),
+        ({"removed_at": "yesterday"}, "removed_at", "is not a time that import reads"),
+        ({"expires_at": True, "notified_at": "3.11.2026"}, "notified_at", "pass --dates day-first"),
+    ],
+)
+def test_what_is_not_understood_is_named(cells: dict[str, object], at: str, reason: str) -> None:
+    found = row(**cells)
+    assert found.fields == {}
+    (fault,) = found.faults
+    assert fault.at == at and reason in fault.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("labels", "Graphic Violence", ["graphic_violence"]),
+        ("labels", "GLORIFICATION; graphic-violence", ["glorification", "graphic_violence"]),
+        ("labels", "glorification manifesto", ["glorification", "manifesto"]),
+        ("labels", "{glorification,manifesto}", ["glorification", "manifesto"]),
+        ("labels", ["Manifesto", 7], ["manifesto", "7"]),
+        ("labels", "manifesto weird", ["manifesto", "weird"]),
+        ("labels", "violent extremism", ["violent extremism"]),
+        ("context", "Contains victim|synthetic", ["contains_victim", "synthetic"]),
+        ("basis", " User Report ", "user_report"),
+        ("basis", "court", "court"),
+        ("tco_ground", "2.7.A", "2.7.a"),
+        ("quality", "97.0", 97),
+        ("severity", 3.0, 3),
+        ("severity", "3,0", 3),
+        ("quality", "x", "x"),
+        ("media", "image/jpeg", "image"),
+        ("media", "Photo", "image"),
+        ("media", "Video frame", "video_frame"),
+        ("duration", "2.5", 2.5),
+        ("reference", " 007 ", " 007 "),
+        ("reference", 7, "7"),
+        ("reference", "NULL", "NULL"),
+        ("entity", " UN:example ", "UN:example"),
+        ("removed_at", "2026-11-03", "2026-11-03T00:00:00.000000Z"),
+    ],
+)
+def test_other_cells_are_read_as_their_field_has_them(name: str, value: object, read: object) -> None:
+    assert row(**{name: value}).fields == {name: read}
+
+
+def test_a_hash_with_its_algorithm_is_read_beside_the_column_of_that_algorithm() -> None:
+    both = [f"pdq:{HASH}", f"pdq:{HASH[::-1]}"]
+    assert row(algorithm="PDQ", hash=HASH, pdq=HASH[::-1]) == Row(2, {"signals": both})
+    assert row(algorithm="PDQ", hash="", pdq=HASH) == Row(2, {"signals": both[:1]})
+    assert row(algorithm="video_md5", hash="AA").fields == {"signals": ["md5:aa"], "media": "video"}
+
+
+@pytest.mark.parametrize("empty", ["", " ", "NULL", "null", "NaN", "N/A", "\\N", None])
+def test_a_cell_without_a_value_is_no_field(empty: object) -> None:
+    assert row(labels=empty, quality=empty, sha256=empty, removed_at=empty).fields == {}
+
+
+def test_hashes_that_name_no_algorithm_have_that_of_the_command_line() -> None:
+    values = Values(algorithm=Algorithm.PDQ)
+    assert values.row(1, [("hash", HASH)]).fields == {"signals": [f"pdq:{HASH}"]}
+    assert values.row(1, [("signals", f"{HASH} md5:aa")]).fields == {"signals": [f"pdq:{HASH}", "md5:aa"]}

@@ -1,0 +1,78 @@
+"""From a picture to a late match: a member's sidecar in its own process, a service, and another member."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hashdb.client import Client
+from hashdb.domain.contributions import Draft
+from hashdb.domain.matching.lookback import Upload
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.matching.reports import Report
+from hashdb.domain.signals import Algorithm
+from hashdb.hashing import hash_file
+from tests.cli.conftest import PHOTOS, Commands
+from tests.faults.sidecars import Sidecar
+from tests.warm import HASHDB, program
+
+ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256)
+
+
+@pytest.fixture
+def sidecar(member: Commands, tmp_path: Path) -> Iterator[Sidecar]:
+    made = Sidecar(tmp_path / "own", member.environment, program(HASHDB))
+    made.start()
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+def told(sidecar: Sidecar) -> Report:
+    """The one report that is not acknowledged, once it is there."""
+    with sidecar.client() as client:
+        [report] = client.remembered_matches(wait=30)
+        return report
+
+
+def acknowledge(sidecar: Sidecar, report: Report) -> None:
+    with sidecar.client() as client:
+        client.acknowledge(report.number)
+
+
+def test_an_upload_is_told_late_and_taken_back_although_the_sidecar_is_killed_in_between(
+    sidecar: Sidecar, member: Commands, tmp_path: Path
+) -> None:
+    original, altered = PHOTOS[4], tmp_path / "altered.jpg"
+    with Image.open(original) as picture:
+        picture.convert("RGB").resize((picture.width // 2, picture.height // 2)).save(altered, quality=60)
+    with sidecar.client() as client:
+        upload = Upload("post-81", datetime.now(UTC), Query(hash_file(original, ALGORITHMS).signals))
+        assert client.remember([upload]) == 1
+    sidecar.kill()
+    # What was answered survives.
+    sidecar.start()
+    with Client(member.environment["HASHDB_URL"], member.environment["HASHDB_KEY"]) as service:
+        hashed = hash_file(altered, ALGORITHMS)
+        draft = Draft(hashed.signals, labels=("glorification",), removed_at=datetime.now(UTC), quality=hashed.quality)
+        [recorded] = service.contribute([draft]).recorded
+        matched = told(sidecar)
+        sidecar.kill()
+        # It was told, and not acknowledged.
+        sidecar.start()
+        assert told(sidecar) == matched
+        acknowledge(sidecar, matched)
+        service.withdraw(recorded.contribution.id, "false_match")
+        back = told(sidecar)
+        acknowledge(sidecar, back)
+    with sidecar.client() as client:
+        assert client.remembered_matches() == ()
+    assert (matched.kind, matched.upload) == ("matched", "post-81")
+    assert matched.match.contribution == recorded.contribution.id
+    assert 0 < (matched.match.distance[Algorithm.PDQ] or 0) <= 31
+    assert (back.kind, back.match, back.reason) == ("taken-back", matched.match, "withdrawn")

@@ -1,0 +1,82 @@
+"""A Unix socket is for its owner or a group, and is never taken from a server that lives."""
+
+from __future__ import annotations
+
+import grp
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from hashdb.cli.sockets import listen, remove
+from hashdb.errors import BadSetting, PortInUse
+
+
+def mode(path: Path) -> int:
+    """The rights of a file."""
+    return path.stat().st_mode & 0o777
+
+
+def test_only_its_owner_may_use_a_socket(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    before = os.umask(0)
+    try:
+        with listen(path):
+            assert mode(path) == 0o600
+            assert os.umask(0) == 0
+    finally:
+        os.umask(before)
+
+
+def test_a_group_may_use_it_too(tmp_path: Path) -> None:
+    path, group = tmp_path / "s", grp.getgrgid(os.getgid()).gr_name
+    with listen(path, group):
+        assert (mode(path), path.stat().st_gid) == (0o660, os.getgid())
+    path.unlink()
+    with pytest.raises(BadSetting, match="no group of this name"):
+        listen(path, "no-such-group")
+    assert not path.exists()
+
+
+def test_a_file_that_nobody_listens_on_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    listen(path).close()
+    assert path.is_socket()
+    with listen(path) as live:
+        inode = path.stat().st_ino
+        with pytest.raises(PortInUse, match="already in use"):
+            listen(path)
+        assert path.stat().st_ino == inode
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            live.accept()[0].close()
+
+
+def test_what_is_no_socket_stays(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.write_text("mine")
+    with pytest.raises(BadSetting, match="is not a socket"):
+        listen(path)
+    assert path.read_text() == "mine"
+    for wrong, reason in (
+        (tmp_path / "nowhere" / "s", "folder does not exist"),
+        (tmp_path / ("x" * 120), "too long"),
+        (path / "s", "not a directory"),
+    ):
+        with pytest.raises(BadSetting, match=reason):
+            listen(wrong)
+
+
+def test_a_server_removes_its_own_file_only(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    listen(path).close()
+    inode = path.stat().st_ino
+    other = tmp_path / "other"
+    listen(other).close()
+    other.rename(path)
+    remove(path, inode)
+    assert path.exists()
+    remove(path, path.stat().st_ino)
+    assert not path.exists()
+    remove(path, inode)

@@ -1,0 +1,43 @@
+"""What an upload must have to be remembered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching.lookback import Upload, uploads_faults
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.signals import Algorithm, Signal
+
+_NOW = datetime(2026, 5, 1, tzinfo=UTC)
+_QUERY = Query((Signal(Algorithm.PDQ, 1),))
+
+
+def _faults(*uploads: Upload) -> list[str]:
+    return [fault.at for fault in uploads_faults(uploads, _NOW)]
+
+
+def test_an_upload_with_its_id_its_time_and_a_signal_has_no_fault() -> None:
+    by_transform = Query((), transforms={"mirror": _QUERY.signals})
+    assert _faults(Upload("a/b.jpg", _NOW, _QUERY), Upload("ü" * 256, _NOW - timedelta(days=9), by_transform)) == []
+
+
+@pytest.mark.parametrize("id", ["", "x" * 257, "a\n", "\udc80"])
+def test_an_id_has_1_to_256_printable_characters(id: str) -> None:
+    assert _faults(Upload("1", _NOW, _QUERY), Upload(id, _NOW, _QUERY)) == ["uploads[1].id"]
+
+
+def test_the_time_has_a_zone_and_is_not_in_the_future() -> None:
+    late, bare = Upload("1", _NOW + timedelta(days=1), _QUERY), Upload("2", _NOW.replace(tzinfo=None), _QUERY)
+    east = Upload("3", datetime.min.replace(tzinfo=timezone(timedelta(hours=9))), _QUERY)
+    assert _faults(late, bare, east) == ["uploads[0].at", "uploads[1].at", "uploads[2].at"]
+
+
+def test_an_upload_without_signals_and_one_with_frames_are_not_remembered() -> None:
+    video = Query(_QUERY.signals, frames=(Frame(0.0, _QUERY.signals),))
+    assert _faults(Upload("1", _NOW, Query(())), Upload("2", _NOW, video)) == [
+        "uploads[0].signals",
+        "uploads[1].frames",
+    ]

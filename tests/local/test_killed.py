@@ -1,0 +1,36 @@
+"""Look-back that is killed while it remembers, syncs, looks back, and between a report and its acknowledgement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+
+from tests.faults.remembering import kills
+from tests.local.conftest import Service
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url(service: Service) -> Iterator[str]:
+    """The service, on a port of this machine."""
+    with make_server("127.0.0.1", 0, service.wire.app.app, handler_class=Quiet) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_is_told_is_complete_and_told_once(url: str, service: Service, tmp_path: Path) -> None:
+    # It remembers, it looks back, it is told. Each step in turn is in scripts/faults.
+    assert kills(url, service.key, tmp_path / "member", (5, 24, 34)) == 3

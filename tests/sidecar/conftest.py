@@ -1,0 +1,110 @@
+"""A service, a member's copy of it, and the sidecar that answers from the copy, all without a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from werkzeug.test import Client as TestClient
+from werkzeug.test import TestResponse
+
+from hashdb.client import Client
+from hashdb.domain.accounts.members import Scope
+from hashdb.settings import Settings
+from hashdb.sidecar.application import Sidecar
+from hashdb.sidecar.metrics import Metrics
+from hashdb.sidecar.state import SidecarState
+from tests.builders import NOON, near, signal
+from tests.web.callers import Service, item, service_at
+
+MAX_AGE = 300
+
+
+class Pair:
+    """A service and the sidecar of one of its members, which are asked the same."""
+
+    def __init__(self, service: Service, home: Path) -> None:
+        self.service = service
+        self.member = service.caller(*Scope, name="Alpha Video")
+        self.other = service.caller(Scope.CONTRIBUTE, Scope.MATCH, name="Beta Photos")
+        self.client = Client(
+            "http://hashdb.test", self.member.secret or "", transport=httpx.WSGITransport(app=service.app)
+        )
+        self.state = SidecarState(Settings(home=home), MAX_AGE, service.clock)
+        self.application = Sidecar(self.state, Metrics())
+        self.sidecar = TestClient(self.application)
+
+    def sync(self) -> None:
+        """Bring the copy up to date; the sidecar knows it at once."""
+        self.state.index.sync(self.client)
+        self.state.forget()
+
+    def ask(self, method: str, path: str, **more: Any) -> TestResponse:
+        """What the sidecar answers, without a key."""
+        return self.sidecar.open(path, method=method, buffered=True, **more)
+
+    def both(self, method: str, path: str, **more: Any) -> tuple[TestResponse, TestResponse]:
+        """What the service and the sidecar answer."""
+        if "json" in more:
+            # The test clients would write it differently.
+            more |= {"data": json.dumps(more.pop("json")), "content_type": "application/json"}
+        return self.member.ask(method, path, **more), self.ask(method, path, **more)
+
+    def close(self) -> None:
+        self.client.close()
+        self.state.close()
+
+
+def same(pair: tuple[TestResponse, TestResponse]) -> Any:
+    """The JSON that the service and the sidecar both answer, but for `members`, which counts confirmations there."""
+    served, local = pair
+    assert (local.status_code, local.mimetype) == (served.status_code, served.mimetype), local.text
+    assert _plain(json.loads(local.data)) == _plain(json.loads(served.data))
+    return json.loads(local.data)
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _plain(value) for name, value in content.items() if name != "members"}
+    return [_plain(one) for one in content] if isinstance(content, list) else content
+
+
+@contextmanager
+def made_in(folder: Path) -> Iterator[Pair]:
+    """Both, over an empty database in a folder; nothing is synced yet."""
+    with service_at(f"sqlite:///{folder}/hashdb.sqlite") as service:
+        made = Pair(service, folder / "member")
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    """Both, with nothing in them."""
+    with made_in(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def _filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with made_in(tmp_path_factory.mktemp("pair")) as made:
+        made.member.contribute(item(1), item(2), item(3, severity=4, context=["synthetic"]))
+        (gone,) = made.other.contribute(item(4))
+        made.other.contribute(item(1), item(2, signals=[str(near(signal(2), 8))]))
+        made.other.post(f"/v1/contributions/{gone['id']}/withdrawal", {"reason": "other"})
+        made.sync()
+        yield made
+
+
+@pytest.fixture
+def filled(_filled: Pair) -> Pair:
+    """Both, with contributions of two members, of which one is withdrawn. Tests only read, and may move the clock."""
+    _filled.service.clock.at = NOON
+    return _filled

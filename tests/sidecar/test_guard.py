@@ -1,0 +1,79 @@
+"""A web page can neither ask nor read: no other Host, no Origin."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.errors import WebPageRefused
+from hashdb.sidecar.guard import require_program
+from tests.sidecar.conftest import Pair
+from tests.web.callers import problem
+
+MINE = [
+    "localhost",
+    "localhost:8765",
+    "LOCALHOST:1",
+    "127.0.0.1",
+    "127.0.0.1:8765",
+    "127.1.2.3:80",
+    "[::1]:8765",
+    "[::1]",
+]
+THEIRS = [
+    "",
+    "evil.example",
+    "evil.example:8765",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example",
+    "evil.example:127",
+    "127.0.0.1@evil.example",
+    "10.0.0.1:8765",
+    "[::2]:8765",
+    "0.0.0.0",
+    "::1:8765x",
+    "127.0.0.1:8765:1",
+    "127.1",
+    "2130706433",
+]
+
+
+def is_refused(*, on_socket: bool = False, **headers: str) -> bool:
+    """Whether a request with these headers is refused."""
+    try:
+        require_program({f"HTTP_{name.upper()}": value for name, value in headers.items()}, on_socket=on_socket)
+    except WebPageRefused:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("host", MINE)
+def test_a_program_that_names_this_machine_may_ask(host: str) -> None:
+    assert not is_refused(host=host)
+    assert is_refused(host=host, origin="http://evil.example")
+
+
+@pytest.mark.parametrize("host", THEIRS)
+def test_a_name_that_somebody_else_can_own_is_refused(host: str) -> None:
+    assert is_refused(host=host)
+    assert not is_refused(host=host, on_socket=True)
+
+
+@pytest.mark.parametrize("on_socket", [True, False])
+def test_what_a_browser_marks_as_caused_by_a_page_is_refused(on_socket: bool) -> None:
+    for headers in (
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:8765"},
+        {"sec_fetch_site": "cross-site"},
+        {"sec_fetch_site": "same-origin"},
+    ):
+        assert is_refused(host="127.0.0.1:8765", on_socket=on_socket, **headers)
+    assert not is_refused(host="127.0.0.1:8765", on_socket=on_socket, sec_fetch_site="none")
+
+
+def test_a_refused_request_learns_nothing(filled: Pair) -> None:
+    for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        for path in ("/healthz", "/metrics", "/v1/matches", "/nowhere"):
+            problem(filled.ask("POST", path, data=b"{}", headers=headers), 403, "web-page-refused")
+        preflight = filled.ask("OPTIONS", "/v1/matches", headers=headers)
+        assert preflight.status_code == 403
+        assert not [name for name, _ in preflight.headers if name.startswith("Access-Control")]

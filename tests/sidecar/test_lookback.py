@@ -1,0 +1,122 @@
+"""The routes of look-back: remembered, found, told until acknowledged, taken back."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from hashdb.local.lookback import LookBack
+from tests.sidecar.conftest import Pair
+from tests.web.callers import body, faults, item, pdq, problem
+
+MATCHES = "/remembered/matches"
+
+
+def look_back(pair: Pair) -> int:
+    """Sync, and look back; how many reports there are more."""
+    pair.sync()
+    return LookBack(pair.state.index, pair.state.reports, pair.service.clock).catch_up()
+
+
+def reports(pair: Pair, query: str = "") -> list[Any]:
+    """What is told."""
+    return list(body(pair.ask("GET", f"{MATCHES}?{query}"))["reports"])
+
+
+def test_an_upload_is_told_when_it_is_shared_later_and_taken_back_when_that_is_withdrawn(pair: Pair) -> None:
+    pair.sync()
+    at = "2026-11-20T10:00:00.000000Z"
+    uploads = [{"id": "u-1", "at": at, "signals": [pdq(1)]}, {"id": "u-2", "at": at, "signals": [pdq(2)]}]
+    assert body(pair.ask("POST", "/v1/remember", json={"uploads": uploads})) == {"remembered": 2}
+    asked = {"queries": [{"signals": [pdq(3)], "remember": "u-3"}]}
+    assert body(pair.ask("POST", "/v1/matches", json=asked))["results"][0]["matches"] == []
+    assert look_back(pair) == 0 and reports(pair) == []
+
+    (one, _) = pair.other.contribute(item(1), item(3))
+    assert look_back(pair) == 2
+    first, second = sorted(reports(pair), key=lambda report: str(report["upload"]))
+    assert (first["kind"], first["upload"], first["uploaded_at"]) == ("matched", "u-1", at)
+    assert (second["upload"], second["match"]["labels"]) == ("u-3", ["glorification"])
+    matched = pair.ask("POST", "/v1/matches", json={"queries": [{"signals": [pdq(1)]}]})
+    assert first["match"] == json.loads(matched.data)["results"][0]["matches"][0]
+
+    pair.other.post(f"/v1/contributions/{one['id']}/withdrawal", {"reason": "other"})
+    assert look_back(pair) == 1
+    last = reports(pair)[-1]
+    assert (last["kind"], last["upload"], bool(last["reason"])) == ("taken-back", "u-1", True)
+
+    assert [report["number"] for report in reports(pair, "after=0&limit=2")] == [1, 2]
+    assert body(pair.ask("POST", "/remembered/acknowledged", json={"number": 2})) == {"acknowledged": 2}
+    assert [report["number"] for report in reports(pair)] == [3]
+    assert body(pair.ask("POST", "/remembered/acknowledged", json={"number": 1})) == {"acknowledged": 2}
+
+
+def test_a_reader_waits_for_a_report_and_no_longer_than_it_says(pair: Pair) -> None:
+    pair.sync()
+    started = time.monotonic()
+    assert reports(pair, "wait=1") == []
+    assert 0.9 < time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "at"),
+    [
+        ("POST", "/v1/remember", {"uploads": []}, "uploads"),
+        ("POST", "/v1/remember", {"uploads": [{"id": "a", "at": "soon", "signals": ["pdq:1"]}]}, "uploads[0].at"),
+        (
+            "POST",
+            "/v1/remember",
+            {"uploads": [{"id": "", "at": "2026-11-20T10:00:00Z"}]},
+            "uploads[0].id",
+        ),
+        ("POST", "/remembered/acknowledged", {"number": 7}, "number"),
+        ("POST", "/remembered/acknowledged", {"number": -1}, "number"),
+        ("GET", f"{MATCHES}?after=7", None, "after"),
+        ("GET", f"{MATCHES}?wait=31", None, "wait"),
+        ("GET", f"{MATCHES}?wait=1&wait=2", None, "wait"),
+        ("GET", f"{MATCHES}?since=1", None, "since"),
+    ],
+)
+def test_what_is_wrong_is_named(filled: Pair, method: str, path: str, sent: Any, at: str) -> None:
+    answer = filled.ask(method, path) if sent is None else filled.ask(method, path, json=sent)
+    assert at in faults(answer)
+
+
+def test_on_a_full_disk_nothing_is_remembered_matched_or_acknowledged_and_later_all_is(pair: Pair) -> None:
+    pair.sync()
+    assert reports(pair) == []
+    pair.other.contribute(item(1))
+    upload = {"id": "u-1", "at": "2026-11-20T10:00:00Z", "signals": [pdq(1)]}
+    both = [
+        ("/v1/remember", {"uploads": [upload]}),
+        ("/v1/matches", {"queries": [{"signals": [pdq(1)], "remember": "u-2"}]}),
+    ]
+    with full_disk():
+        for path, sent in both:
+            said = problem(pair.ask("POST", path, json=sent), 503, "not-remembered")
+            assert said["reason"] == "file too large"
+        problem(pair.ask("POST", "/remembered/acknowledged", json={"number": 0}), 503, "store-busy")
+    for path, sent in both:
+        assert pair.ask("POST", path, json=sent).status_code == 200
+    assert look_back(pair) == 2 and {report["upload"] for report in reports(pair)} == {"u-1", "u-2"}
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file grow past some bytes, for the block: a frame is begun, and not finished."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_without_a_copy_nothing_is_remembered_because_no_rule_is_known(pair: Pair) -> None:
+    problem(pair.ask("POST", "/v1/remember", json={"uploads": []}), 503, "copy-not-ready")

@@ -1,0 +1,74 @@
+"""The JSON of uploads to remember, and of reports."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.matching.lookback import Upload
+from hashdb.domain.matching.matches import Match, Query
+from hashdb.domain.matching.reports import Report, ReportKind
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import InvalidInput, MalformedRequest
+from hashdb.wire import ValidationContext
+from hashdb.wire.lookback import ReportOut, ReportsOut, UploadsIn, read_uploads
+from tests.builders import NOON, RULES, signal, signature
+
+CONTEXT = ValidationContext(RULES, NOON)
+UPLOAD: dict[str, object] = {"id": "u-1", "at": "2026-11-20T10:00:00Z", "signals": [str(signal(1))]}
+
+
+def faults(*uploads: dict[str, object], context: ValidationContext = CONTEXT) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as error:
+        read_uploads(json.dumps({"uploads": uploads}), context)
+    return {fault.at: fault.reason for fault in error.value.faults}
+
+
+def test_uploads_are_read_as_they_were_written() -> None:
+    full = Query(
+        (signal(1), signal(1, Algorithm.PHASH256)),
+        transforms={"mirror": (signal(2),)},
+        signatures={"whole": (signature(1),), "mirror": (signature(2),)},
+    )
+    uploads = (Upload("u-1", NOON, full), Upload("ü/2 .jpg", NOON - timedelta(days=3), Query((signal(3),))))
+    assert read_uploads(UploadsIn.from_domain(uploads).model_dump_json(exclude_unset=True), CONTEXT) == uploads
+
+
+def test_every_fault_is_named_at_its_place() -> None:
+    found = faults(
+        UPLOAD | {"id": ""},
+        UPLOAD | {"id": "x" * 257, "at": "2026-11-21T10:00:00Z"},
+        UPLOAD | {"id": "a\nb", "at": "yesterday", "signals": []},
+        UPLOAD | {"signals": ["pdq:12", f"dhash:{'12' * 8}"], "picture": "no"},
+        UPLOAD | {"signatures": {"mirror": [str(signature(1))]}},
+        {},
+    )
+    assert found["uploads[0].id"] == "must have at least 1 characters"
+    assert found["uploads[1].id"] == "must have at most 256 characters"
+    assert found["uploads[1].at"] == "must not be in the future"
+    assert found["uploads[2].id"] == "must have printable characters only"
+    assert "RFC 3339" in found["uploads[2].at"]
+    assert found["uploads[2].signals"] == "must have at least 1 entries"
+    assert {"uploads[3].signals[0]", "uploads[3].signals[1]", "uploads[3].picture"} < found.keys()
+    assert "uploads[4].signatures.mirror" in found
+    assert {f"uploads[5].{name}" for name in ("id", "at", "signals")} < found.keys()
+
+
+def test_a_request_has_1_to_1000_uploads() -> None:
+    assert faults() == {"uploads": "must have at least 1 entries"}
+    assert faults(*[UPLOAD] * 1001) == {"uploads": "must have at most 1,000 entries"}
+    with pytest.raises(MalformedRequest):
+        read_uploads(b"{", CONTEXT)
+
+
+def test_a_report_is_read_as_it_was_written() -> None:
+    match = Match(17, {Algorithm.PDQ: 4}, ("manifesto",), 3, Standing.DISPUTED, (), None, NOON)
+    matched = Report(7, ReportKind.MATCHED, "u-1", NOON, NOON, match)
+    back = Report(8, ReportKind.TAKEN_BACK, "u-1", NOON, NOON, match, "withdrawn")
+    written = json.loads(ReportsOut.of([matched, back]).json_text())["reports"]
+    assert [one.get("reason") for one in written] == [None, "withdrawn"]
+    assert written[0]["match"]["contribution"] == 17
+    assert [ReportOut.model_validate_json(json.dumps(one)).to_domain() for one in written] == [matched, back]
