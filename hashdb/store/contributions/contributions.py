@@ -80,22 +80,17 @@ _LAST_ID = select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == contributions.nam
 _NEXT_IDS = select(func.nextval(func.pg_get_serial_sequence(contributions.name, "id"))).select_from(
     func.generate_series(1, bindparam("count", type_=Integer))
 )
-# Not pairs: SQLite would read all contributions of a member.
-_AMONG_MEMBERS = contributions.c.member_id.in_(bindparam("members", expanding=True))
+# SQLite would read all contributions of a member if these were pairs, or if the sum below did not hide an index.
+_MEMBERS: BindParameter[int] = bindparam("members", expanding=True)
 _PRINTS: BindParameter[bytes] = bindparam("fingerprints", expanding=True)
 _UNENDED = unended(bindparam("now", type_=contributions.c.expires_at.type))
 _HELD = union_all(
     select(contributions.c.member_id, contributions.c.fingerprint, contributions.c.id).where(
-        _AMONG_MEMBERS, contributions.c.fingerprint.in_(_PRINTS), _UNENDED
+        contributions.c.member_id.in_(_MEMBERS), contributions.c.fingerprint.in_(_PRINTS), _UNENDED
     ),
     select(contributions.c.member_id, fingerprints.c.fingerprint, contributions.c.id)
     .join(contributions, contributions.c.id == fingerprints.c.contribution_id)
-    # The sum hides the index by members from SQLite, which would read all contributions of a member.
-    .where(
-        (contributions.c.member_id + 0).in_(bindparam("members", expanding=True)),
-        fingerprints.c.fingerprint.in_(_PRINTS),
-        _UNENDED,
-    ),
+    .where((contributions.c.member_id + 0).in_(_MEMBERS), fingerprints.c.fingerprint.in_(_PRINTS), _UNENDED),
 ).subquery()
 _KNOWN = select(_HELD.c.member_id, _HELD.c.fingerprint, func.min(_HELD.c.id)).group_by(
     _HELD.c.member_id, _HELD.c.fingerprint
