@@ -29,7 +29,7 @@ _LARGEST = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value, and the setting that gave it, like `HASHDB_URL` or `url in /home/ada/.config/hashdb.toml`."""
+    """A value, and the setting that gave it, like `HASHDB_URL` or `url in ~/.config/hashdb.toml`."""
 
     value: str = field(repr=False)
     setting: str

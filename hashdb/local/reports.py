@@ -17,6 +17,7 @@ from hashdb.errors import StoreBusy, reject_field
 from hashdb.index.folder import opener
 from hashdb.local.remembered import retention_from_environment
 from hashdb.local.syncing import system_clock
+from hashdb.local.tables import transaction
 from hashdb.wire.matching import MatchOut
 
 FILE = "reports.sqlite"
@@ -200,14 +201,8 @@ class Reports:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
+        with self._connected() as connection, transaction(connection):
+            yield connection
 
 
 def _numbers(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -99,6 +99,18 @@ class CopyState:
     """The member and the key of the sync, and what the service accepts."""
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction that writes: committed at the end, rolled back on any error."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
 class CopyTables:
     """One file; safe to use from several threads, and after a fork."""
 
@@ -362,14 +374,8 @@ class CopyTables:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
+        with self._reading() as connection, transaction(connection):
+            yield connection
 
 
 def _of_ids(connection: sqlite3.Connection, query: str, ids: Collection[int]) -> Iterator[Any]:
