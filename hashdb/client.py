@@ -417,9 +417,9 @@ class Client(Remembering):
             return CheckpointComparison(None, current, verifier, False, note)
         earlier, earlier_verifier = _read_signed("the checkpoint that was kept", kept, log)
         if current.size < earlier.size:
-            raise LogRewritten(f"it has {current.size:,} events, and had {earlier.size:,}")
+            raise LogRewritten(f"it has {current.size} events, and had {earlier.size}")
         if current.origin != earlier.origin or not self._only_grew(earlier, current):
-            raise LogRewritten(f"its first {earlier.size:,} events are not what they were")
+            raise LogRewritten(f"its first {earlier.size} events are not what they were")
         return CheckpointComparison(earlier, current, verifier, verifier != earlier_verifier, note)
 
     def _only_grew(self, earlier: Checkpoint, current: Checkpoint) -> bool:

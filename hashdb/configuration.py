@@ -148,7 +148,7 @@ def _read(path: Path, setting: str) -> tuple[str, str]:
     except OSError as error:
         raise BadSetting(setting, f"cannot be read: {(error.strerror or 'unknown error').lower()}") from None
     if len(octets) > _LARGEST:
-        raise BadSetting(setting, f"is too large: {path} has more than {_LARGEST:,} bytes")
+        raise BadSetting(setting, f"is too large: {path} has more than {_LARGEST} bytes")
     try:
         text = octets.decode("utf-8-sig")
     except UnicodeDecodeError:

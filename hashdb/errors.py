@@ -25,7 +25,9 @@
     │   ├── RetiredKept           the signals keep doubted content from returning: only the operator may erase them
     │   ├── UnderReview           nothing is added to a contribution with an open case
     │   ├── AlreadyDecided        a decision on a case is final
+    │   ├── CaseTaken             (console) another reviewer works on the case
     │   ├── AlreadyOpen           a contribution has at most one open case
+    │   ├── BatchBegun            a batch is confirmed once, and is stopped only while it is carried out
     │   ├── AlreadyRevoked
     │   ├── NameTaken             a member or a user with that name, or one that looks like it, exists
     │   ├── IncidentExists        an incident with that label exists
@@ -253,9 +255,22 @@ class AlreadyDecided(Conflict):
     message = "case {case} is already decided"
 
 
+class CaseTaken(Conflict):
+    case: int
+    message = (
+        "case {case} is taken by another reviewer: nothing was decided; review the next case, or take this one over"
+        " on its page"
+    )
+
+
 class AlreadyOpen(Conflict):
     contribution: int
     message = "a case on contribution {contribution} is already open"
+
+
+class BatchBegun(Conflict):
+    batch: int
+    message = "batch {batch} has begun or ended already: open its page to see what it did"
 
 
 class AlreadyRevoked(Conflict):
@@ -297,7 +312,7 @@ class FeedRestarted(HashDBError):
 class TooLarge(HashDBError):
     what: str
     limit: int
-    message = "{what} are limited to {limit:,}"
+    message = "{what} are limited to {limit}"
 
 
 class UnsupportedContent(HashDBError):
@@ -328,7 +343,7 @@ class InvalidInput(HashDBError):
         count = len(self.faults) + self.omitted
         if count == 1:
             return str(self.faults[0])
-        return f"{count:,} faults, the first: {self.faults[0]}"
+        return f"{count} faults, the first: {self.faults[0]}"
 
 
 class LimitReached(HashDBError):
@@ -372,7 +387,7 @@ class CopyNotReady(Unavailable):
 class CopyTooOld(Unavailable):
     age: int
     max_age: int
-    message = "the local copy was last up to date {age:,} seconds ago: the limit is {max_age:,} seconds"
+    message = "the local copy was last up to date {age} seconds ago: the limit is {max_age} seconds"
 
 
 class NotRemembered(Unavailable):

@@ -18,6 +18,7 @@ from hashdb.domain.accounts.users import SessionLifetime
 from hashdb.domain.addresses import EgressPolicy, Network
 from hashdb.domain.frames import MAX_SECONDS
 from hashdb.domain.ledger.checkpoints import is_key_name
+from hashdb.domain.review.due import address_fault
 from hashdb.domain.review.incidents import Retention
 from hashdb.domain.rules import Rules, Vocabulary
 from hashdb.domain.signals import Algorithm
@@ -38,6 +39,7 @@ class Settings(MemberSettings):
         "CONSOLE_URL": "must be a URL without a path, like https://hashes.example",
         "OTLP_ENDPOINT": "must be a URL, like http://127.0.0.1:4318",
         "OIDC_ISSUER": "must be a URL, like https://login.example/realms/staff",
+        "SMTP_HOST": "must be a host name or an address, like smtp.example",
         "PUBLIC_URL": "must be a URL without ? and #, like https://hashes.example/hashdb",
     }
 
@@ -92,6 +94,39 @@ class Settings(MemberSettings):
         le=8760,
         description="Hours within which a reviewer should decide a case. It is shown as `due_at`; no case is decided"
         " automatically.",
+    )
+    due_soon: float = Field(
+        default=24.0,
+        gt=0,
+        le=8760,
+        description="Hours before its due time at which an open case is reported by webhook and by mail.",
+    )
+    smtp_host: str | None = Field(
+        default=None,
+        max_length=253,
+        pattern=r"^[A-Za-z0-9.:-]+$",
+        description="Mail server that takes the service's mail, like `smtp.example`. By default the service sends no"
+        " mail.",
+    )
+    smtp_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port of the mail server. By default 587 with `starttls`, 465 with `tls`, 25 with `none`.",
+    )
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="How the connection to the mail server is secured: `starttls`, `tls` from the start, or `none`. A"
+        " certificate must be valid for the host.",
+    )
+    smtp_user: str | None = Field(
+        default=None, max_length=200, description="User with which the service signs in at the mail server."
+    )
+    smtp_password_file: Path | None = Field(
+        default=None, description="File of that user's password. It is read for each mail."
+    )
+    smtp_from: str | None = Field(
+        default=None, description="Address from which the service sends mail, like `hashdb@hashes.example`."
     )
     match_log: MatchLog = Field(
         default=MatchLog.HITS,
@@ -194,6 +229,12 @@ class Settings(MemberSettings):
     )
     session_hours: float = Field(
         default=12.0, gt=0, le=720, description="Hours after which a console session ends in any case."
+    )
+    case_idle: float = Field(
+        default=15.0,
+        ge=1,
+        le=1440,
+        description="Minutes without use of its page after which a case that a reviewer took is free again.",
     )
     require_second_factor: bool = Field(
         default=False, description="Whether users with a password must set up a second factor before anything else."
@@ -349,6 +390,27 @@ class Settings(MemberSettings):
             raise ValueError(f"{names} go together: set all four, or none")
         return self
 
+    @field_validator("smtp_from")
+    @classmethod
+    def _require_address(cls, value: str | None) -> str | None:
+        if value is not None and (reason := address_fault(value)):
+            raise ValueError(reason)
+        return value
+
+    @model_validator(mode="after")
+    def _require_all_of_smtp(self) -> Self:
+        if self.smtp_host and not (self.smtp_from and self.console_url):
+            raise ValueError(
+                "HASHDB_SMTP_HOST needs HASHDB_SMTP_FROM and HASHDB_CONSOLE_URL: a mail links to the console"
+            )
+        if (self.smtp_user is None) is not (self.smtp_password_file is None):
+            raise ValueError("HASHDB_SMTP_USER and HASHDB_SMTP_PASSWORD_FILE go together: set both, or none")
+        if self.smtp_user is not None and self.smtp_security == "none":
+            raise ValueError(
+                "HASHDB_SMTP_USER needs HASHDB_SMTP_SECURITY=starttls or tls: anyone could read the password"
+            )
+        return self
+
     @property
     def lifetime(self) -> SessionLifetime:
         """The maximum idle time and age of a session of the console."""
@@ -399,6 +461,9 @@ class Settings(MemberSettings):
             vocabulary,
             dict(self.max_radius),
             time_to_decide=timedelta(hours=self.hours_to_decide),
+            case_idle=timedelta(minutes=self.case_idle),
+            due_soon=timedelta(hours=self.due_soon),
+            mails=self.smtp_host is not None,
             retention=Retention(dict(self.retention)),
             two_persons=self.two_persons,
             flood_cap=self.flood_cap,

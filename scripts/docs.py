@@ -8,7 +8,7 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from hashdb import errors
 from hashdb.cli import hashdb as command_line
 from hashdb.cli.help import Command, values
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind
-from hashdb.domain.meanings import MEANINGS
+from hashdb.domain.meanings import EXAMPLES, MEANINGS
+from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.evaluation.copies import COPIES, Form
@@ -246,8 +247,21 @@ def _enabled(algorithm: Algorithm) -> str:
 
 def labels() -> str:
     """The codes of the default vocabulary, with their meanings."""
-    rows = ((f"`{kind}`", f"`{code}`", meaning) for kind, codes in MEANINGS.items() for code, meaning in codes.items())
-    return table(["kind", "code", "meaning"], rows)
+    return _codes(Vocabulary.kinds())
+
+
+def codes() -> str:
+    """All other codes, but for the actions of the log, of which the page has a table of its own."""
+    return _codes([kind for kind in MEANINGS if kind not in (*Vocabulary.kinds(), "action")])
+
+
+def _codes(kinds: Iterable[str]) -> str:
+    rows = (
+        (f"`{kind}`", f"`{code}`", meaning, EXAMPLES[kind][code])
+        for kind in kinds
+        for code, meaning in MEANINGS[kind].items()
+    )
+    return table(["kind", "code", "meaning", "example"], rows)
 
 
 def alterations() -> str:
@@ -282,6 +296,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "refusals": refusals,
     "algorithms": algorithms,
     "labels": labels,
+    "codes": codes,
     "alterations": alterations,
     "copies": copies,
     "sizing-figures": sizing.figures,

@@ -22,16 +22,18 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from PIL import Image
 
+import hashdb
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Filter, Media
+from hashdb.domain.listings import Place
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.review.cases import QueueOrder
+from hashdb.domain.review.cases import CaseSort
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.contributions import contributions
 from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.matching import neighbors
-from hashdb.service.review import cases
+from hashdb.service.review import cases, impacts, queues
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.wire.matching import QueriesIn
@@ -40,9 +42,10 @@ from tests.web.console.browsers import Watched, chromium
 from tests.web.console.visitors import PASSWORD
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import FilePayload, Page
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
+PHOTO = Path(hashdb.__file__).with_name("photos") / "casa-mila.jpg"
 CONTRIBUTIONS = 300_000
 END = datetime(2026, 11, 20, 15, 40, tzinfo=UTC)
 PAGES = {
@@ -50,12 +53,15 @@ PAGES = {
     "contributions": "/console/contributions?severity=4&status=active",
     "contribution": "/console/contributions/{contribution}",
     "open-case": "/console/contributions/{contribution}/case",
-    "cases": "/console/cases?order=severity",
+    "cases": "/console/cases?sort=severity",
     "case": "/console/cases/{case}",
+    "batch": "/console/cases?sort=severity",
+    "find": "/console/overview",
     "debugger": "/console/debugger",
     "video": "/console/contributions/{video}",
     "video-case": "/console/cases/{video_case}",
     "video-debugger": "/console/debugger",
+    "compare": "/console/compare",
     "members": "/console/members",
     "member": "/console/members/5",
     "suspension": "/console/members/5/status",
@@ -75,12 +81,24 @@ PAGES = {
     "users": "/console/users",
     "keyboard": "/console/cases",
 }
-NARROW = ("overview", "contributions", "case", "members", "report", "video")
+NARROW = (
+    "overview",
+    "contributions",
+    "cases",
+    "case",
+    "batch",
+    "find",
+    "compare",
+    "members",
+    "events",
+    "report",
+    "video",
+)
 """What is rendered for a small screen, too."""
 _SMALL = 390
 _COLOURS = 160
 _HEIGHT = 1_000
-_HEIGHTS = {"video": 1_800, "video-case": 1_900, "video-debugger": 1_900}
+_HEIGHTS = {"compare": 1_600, "video": 1_800, "video-case": 1_900, "video-debugger": 1_900}
 """Of the pages whose pictures of time lines are further down."""
 
 
@@ -176,11 +194,11 @@ class _Shown(NamedTuple):
 
 
 def _shown(db: HashDB) -> _Shown:
-    decided = {one.contribution for one in cases.latest(db, COMMAND_LINE, None, 500)}
+    decided = {one.contribution for one in cases.decided(db, COMMAND_LINE, CaseSort.DECIDED, Place(), 500).rows}
     one = max(decided, key=lambda id: (len(neighbors.list_near(db, COMMAND_LINE, id, 5)), id))
-    waiting = cases.queue(db, COMMAND_LINE, QueueOrder.CLOCK).waiting
+    waiting = queues.queue(db, COMMAND_LINE, limit=1_000).waiting
     near = [one.case for one in waiting if neighbors.list_near(db, COMMAND_LINE, one.case.contribution, 1)]
-    beside = max(near, key=lambda case: cases.impact(db, COMMAND_LINE, case.contribution).members)
+    beside = max(near, key=lambda case: impacts.impact(db, COMMAND_LINE, case.contribution).members)
     signals = contributions.get(db, COMMAND_LINE, one).signals
     film, upload = contributions.page(db, COMMAND_LINE, Filter(media=Media.VIDEO), 0, 2)
     (disputed,) = cases.list_on_contribution(db, COMMAND_LINE, upload.id)
@@ -201,9 +219,35 @@ def _open(page: Page, name: str, shown: _Shown) -> None:
         page.get_by_role("heading", name="Effect").wait_for()
     if name.endswith("debugger"):
         page.get_by_label("Signals").fill(shown.query if name.startswith("video") else shown.signals)
-        page.get_by_role("button", name="Search").click()
+        page.get_by_role("button", name="Search", exact=True).click()
         page.get_by_role("heading", name="would match").wait_for()
+    if name == "find":
+        page.get_by_label("Find anything").fill("station")
+        page.get_by_label("Find anything").press("Enter")
+        page.get_by_role("heading", name="Find").wait_for()
+    if name == "batch":
+        for key in ("j", "x", "j", "j", "j", "j", "Shift+X"):
+            page.keyboard.press(key)
+        page.get_by_label("What to do with the selected rows").select_option("quarantine")
+        page.get_by_role("button", name="Preview").click()
+        page.get_by_role("heading", name="Effect").wait_for()
+    if name == "compare":
+        page.get_by_label("First").set_input_files(_photo(whole=True))
+        page.get_by_label("Second").set_input_files(_photo(whole=False))
+        page.get_by_role("button", name="Compare").click()
+        page.get_by_role("heading", name="Laid over each other").wait_for()
     page.wait_for_load_state("networkidle")
+
+
+def _photo(*, whole: bool) -> FilePayload:
+    """A photograph of the package as a file of JPEG, or its middle in another size and a lower quality."""
+    with Image.open(PHOTO) as photo:
+        width, height = photo.size
+        part = photo if whole else photo.crop((width // 40, height // 40, width * 39 // 40, height * 39 // 40))
+        picture = part.resize((600, 600 * part.height // part.width))
+    octets = io.BytesIO()
+    picture.convert("RGB").save(octets, "JPEG", quality=90 if whole else 40)
+    return {"name": "first.jpg" if whole else "second.jpg", "mimeType": "image/jpeg", "buffer": octets.getvalue()}
 
 
 def _save(page: Page, name: str, width: int, path: Path) -> None:

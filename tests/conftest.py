@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from _pytest.doctest import DoctestModule
 from argon2 import PasswordHasher
 from flask import Flask
 from hypothesis import settings
@@ -26,6 +28,10 @@ REQUIRE_ALL = os.environ.get("HASHDB_REQUIRE_ALL", "0") not in ("", "0")
 settings.register_profile("hashdb", deadline=None)
 settings.register_profile("hashdb-ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("hashdb-ci" if REQUIRE_ALL or os.environ.get("CI") else "hashdb")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores Ctrl-C in what it starts in the background, and each process that a test starts would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _without_settings(patch: pytest.MonkeyPatch) -> None:
@@ -183,6 +189,13 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return url
     copied: str = request.getfixturevalue("postgres_url")
     return copied
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """No test has examples in its docstrings: what looks for them in hashdb need not read each test as well."""
+    found = yield
+    return [one for one in found if not isinstance(one, DoctestModule)]
 
 
 @pytest.hookimpl(tryfirst=True)

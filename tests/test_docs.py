@@ -13,6 +13,7 @@ import pytest
 from hashdb.domain.accounts.members import MemberKind, Scope
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.matching.testing import TEST_SIGNALS
+from hashdb.domain.meanings import EXAMPLES, MEANINGS
 from hashdb.domain.signals import Algorithm
 from hashdb.settings import Settings
 from hashdb.store.tables import metadata
@@ -172,6 +173,32 @@ def test_every_algorithm_is_in_the_glossary_and_the_test_picture_has_its_signal(
         assert f"`{algorithm}`" in _page("glossary.md")
     for signal in TEST_SIGNALS:
         assert "| `{}` | `{}` |".format(*str(signal).split(":")) in _page("members.md")
+
+
+_ABBREVIATION = re.compile(r"(?<![\w`/.=&$#-])[A-Z][A-Z0-9]*[A-Z][A-Za-z0-9]*\b")
+_TERM = re.compile(r"^\| (?:\*\*)?(.*?)(?:\*\*)? \|", re.M)
+_NOT_PROSE = re.compile(r"```.*?```|`[^`]*`|\]\([^)]*\)|\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}|<[^>]*>", re.S)
+_NAMES = re.findall(
+    r"\w+",
+    "AMD APIFlask CHANGELOG CONTRIBUTING COCO DISPUTED EPYC FFmpeg GET HAProxy ISO NAME NOTICE OK PASCAL PATH PDQIndex"
+    " POST SECURITY SIGTERM SQLAlchemy SQLite VOC",
+)
+"""Names of products, files, methods and signals, and words in capitals."""
+
+
+def test_every_abbreviation_of_the_console_and_of_the_documentation_is_in_the_glossary() -> None:
+    known = {word for term in _TERM.findall(_page("glossary.md")) for word in re.findall(r"\w+", term)}
+    # The commands' arguments are in capitals, and decisions are read by who knows the code.
+    pages = [page for page in PAGES if page.name != "cli.md" and page.parent.name != "decisions"]
+    texts = {page: page.read_text("utf-8") for page in (*pages, *(ROOT / "hashdb/web/templates").rglob("*.html"))}
+    texts[ROOT / "meanings"] = str([*MEANINGS.values(), *EXAMPLES.values()])
+    unknown = {
+        (word, page.name)
+        for page, text in texts.items()
+        for word in _ABBREVIATION.findall(_NOT_PROSE.sub(" ", text))
+        if word not in (*known, *_NAMES) and word.removesuffix("s") not in known
+    }
+    assert sorted(unknown) == []
 
 
 def test_every_page_and_decision_is_in_the_table_of_contents() -> None:

@@ -48,6 +48,14 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert (settings.url, settings.key) == ("http://127.0.0.1:8000", None)
 
 
+def test_a_taken_case_is_idle_after_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.read().rules().case_idle == timedelta(minutes=15)
+    assert with_environment(monkeypatch, case_idle="2.5").rules().case_idle == timedelta(minutes=2, seconds=30)
+    for wrong in ("0", "1441", "x"):
+        with pytest.raises(BadSetting):
+            with_environment(monkeypatch, case_idle=wrong)
+
+
 def test_the_time_to_decide_is_in_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.read().rules().time_to_decide == timedelta(hours=72)
     assert with_environment(monkeypatch, hours_to_decide="0.5").rules().time_to_decide == timedelta(minutes=30)
@@ -70,7 +78,7 @@ def test_each_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
     settings = with_environment(
         monkeypatch,
         home="/srv/hashdb",
-        database_url="postgresql://user:password@host/hashdb",
+        database_url="postgresql://user:letmein@host/hashdb",
         algorithms=" phash, pdq,,pdq ",
         max_radius="pdq=60, phash = 10,",
         accept_media="0",
@@ -81,7 +89,7 @@ def test_each_is_read_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None
     assert settings.algorithms == (Algorithm.PHASH, Algorithm.PDQ)
     assert settings.max_radius == {Algorithm.PDQ: 60, Algorithm.PHASH: 10}
     assert (settings.accept_media, settings.media_workers, settings.busy_seconds) == (False, 3, 1.5)
-    assert settings.database == "postgresql://user:password@host/hashdb"
+    assert settings.database == "postgresql://user:letmein@host/hashdb"
     assert settings.home == Path("/srv/hashdb")
 
 
@@ -117,10 +125,10 @@ def test_a_retention_of_an_unknown_label_is_told(monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = with_environment(monkeypatch, key="hdb_secret", database_url="postgresql://user:password@host/hashdb")
+    settings = with_environment(monkeypatch, key="hdb_secret", database_url="postgresql://user:letmein@host/hashdb")
     for text in (repr(settings), str(settings), settings.model_dump_json()):
         assert "hdb_secret" not in text
-        assert "password" not in text
+        assert "letmein" not in text
 
 
 @pytest.mark.parametrize(
@@ -166,6 +174,10 @@ def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -
         ("console_url", "https://hashes.example/x", "must be a URL without a path, like https://hashes.example"),
         ("otlp_endpoint", "127.0.0.1:4318", "must be a URL, like http://127.0.0.1:4318"),
         ("oidc_issuer", "login.example", "must be a URL, like https://login.example/realms/staff"),
+        ("due_soon", "0", "must be more than 0"),
+        ("smtp_host", "smtp.example/", "must be a host name or an address, like smtp.example"),
+        ("smtp_security", "ssl", "must be one of 'starttls', 'tls' or 'none'"),
+        ("smtp_from", "hashdb@x\nBcc: y@z", "must be one mail address in ASCII, like ada@example.org"),
         ("public_url", "https://x/?y", "must be a URL without ? and #, like https://hashes.example/hashdb"),
         ("hma_key", "foo", "must be the secret of a key, hdb_…, as `hashdb key add` prints it"),
         ("hma_key", "hdb_", "must be the secret of a key, hdb_…, as `hashdb key add` prints it"),
@@ -184,10 +196,39 @@ def test_every_pattern_has_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     patterned = [
         name for name, field in Settings.model_fields.items() if any(hasattr(one, "pattern") for one in field.metadata)
     ]
-    assert len(patterned) == 6
+    assert len(patterned) == 7
     for name in patterned:
         with pytest.raises(BadSetting, match=", like "), monkeypatch.context() as patch:
             with_environment(patch, **{name: "?"})
+
+
+MAIL = {"smtp_host": "smtp.example", "smtp_from": "hashdb@hashes.example", "console_url": "https://console.example"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"smtp_from": None}, "HASHDB_SMTP_HOST needs HASHDB_SMTP_FROM and HASHDB_CONSOLE_URL"),
+        ({"console_url": None}, "HASHDB_SMTP_HOST needs HASHDB_SMTP_FROM and HASHDB_CONSOLE_URL"),
+        ({"smtp_user": "hashdb"}, "HASHDB_SMTP_USER and HASHDB_SMTP_PASSWORD_FILE go together"),
+        ({"smtp_password_file": "file"}, "HASHDB_SMTP_USER and HASHDB_SMTP_PASSWORD_FILE go together"),
+        (
+            {"smtp_user": "hashdb", "smtp_password_file": "file", "smtp_security": "none"},
+            "HASHDB_SMTP_USER needs HASHDB_SMTP_SECURITY=starttls or tls",
+        ),
+    ],
+)
+def test_the_settings_of_mail_belong_together(
+    monkeypatch: pytest.MonkeyPatch, changed: dict[str, str | None], reason: str
+) -> None:
+    with pytest.raises(BadSetting, match=reason):
+        with_environment(monkeypatch, **{name: value for name, value in {**MAIL, **changed}.items() if value})
+
+
+def test_mail_is_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not Settings().rules().mails
+    rules = with_environment(monkeypatch, due_soon="6", **MAIL).rules()
+    assert (rules.mails, rules.due_soon) == (True, timedelta(hours=6))
 
 
 def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,10 +103,11 @@ LONG_MODULES = {
     # Every error, and the tree of them.
     "errors.py": 560,
     # The whole schema stands in one place.
-    "store/tables.py": 720,
+    "store/tables.py": 850,
 }
 SHORT_MODULES = {
     "__main__.py": "Python runs the module of this name",
+    "domain/subjects.py": "the console and the commands read ids alike, and share no other module for it",
     "wire/origins.py": "the models of contributions and of matches have one, and it imports neither",
     "store/matching/seeds.py": "the SQL of one noun, like its neighbours",
     "web/console/overviews.py": "one page of the console, like its neighbours",
@@ -115,11 +116,13 @@ SHORT_MODULES = {
 LONG_FUNCTIONS: dict[str, int] = {}
 
 TESTED_IN = {
+    "service/review/examination.py": "service/review/test_batches.py",
     "__init__.py": "test_hashdb.py",
     "cli/__init__.py": "cli/test_serve.py",
     "cli/listening.py": "cli/test_safety.py",
     "cli/sidecar.py": "cli/test_local.py",
     "cli/database.py": "cli/test_serve.py",
+    "domain/accounts/saved_views.py": "web/console/test_views.py",
     "domain/matching/reports.py": "local/test_reports.py",
     "domain/origins.py": "domain/sharing/test_upstreams.py",
     "domain/jobs.py": "service/test_jobs.py",
@@ -130,14 +133,20 @@ TESTED_IN = {
     "local/upload_days.py": "local/test_remembered.py",
     "local/upload_log.py": "local/test_remembered.py",
     "local/upload_parts.py": "local/test_remembered.py",
+    "service/accounts/saved_views.py": "web/console/test_views.py",
     "service/sharing/remotes.py": "cli/test_remotes.py",
     "service/backups.py": "cli/test_backup.py",
+    "store/accounts/saved_views.py": "web/console/test_views.py",
     "store/backups.py": "cli/test_backup.py",
+    "store/review/due.py": "service/review/test_due.py",
     "store/sharing/upstreams.py": "service/sharing/test_following.py",
     "store/jobs.py": "service/test_jobs.py",
     "store/migrations/__init__.py": "store/test_migrations.py",
     "store/matching/seeds.py": "service/matching/test_seeds.py",
     "store/repositories.py": "store/contributions/test_contributions.py",
+    "store/tables.py": "store/test_migrations.py",
+    "store/review/claims.py": "service/review/test_claims.py",
+    "store/review/queues.py": "service/review/test_queues.py",
     "web/api/accounts.py": "web/api/test_members.py",
     "web/api/ledger.py": "web/api/test_proofs.py",
     "web/api/review.py": "web/api/test_cases.py",
@@ -341,7 +350,8 @@ def test_only_the_evaluation_and_the_demonstration_load_the_evaluation() -> None
     importers = {
         _name(path) for path in MODULES if any(name.startswith("hashdb.evaluation") for name in _imports(path))
     }
-    assert {name for name in importers if not name.startswith("evaluation/")} == {"cli/evaluate.py", "cli/demo.py"}
+    outside = {name for name in importers if not name.startswith("evaluation/")}
+    assert outside == {"cli/evaluate.py", "cli/demo.py", "cli/demo_console.py"}
 
 
 def test_sql_is_in_the_store_and_in_a_members_copy_and_nowhere_else() -> None:

@@ -19,7 +19,7 @@ _SECTIONS = {
     "Commands for members (HASHDB_URL, HASHDB_KEY; or ~/.config/hashdb.toml)": {
         "audit": ("ledger", "Verify the audit log."),
         "case": ("review", "List and decide cases."),
-        "codes": ("codes", "List the labels, reasons and other codes, and what each means."),
+        "codes": ("codes", "List the labels, reasons and all other codes, what each means, and an example."),
         "contribute": ("contributions.contribute", "Contribute the hashes of pictures and videos that you removed."),
         "export": ("contributions.exports", "Export your active contributions as a list."),
         "hash": ("matching.match", "Print the hashes of pictures and videos."),

@@ -8,7 +8,7 @@ import click
 
 from hashdb.cli.help import SCOPES, Choice, Group
 from hashdb.cli.home import list_all, open_home
-from hashdb.cli.options import NAME_OR_ID, TEXT, Id, Instant, read_id
+from hashdb.cli.options import NAME_OR_ID, TEXT, Id, Instant
 from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result, print_table
 from hashdb.domain.accounts.members import (
     COMMAND_LINE,
@@ -22,8 +22,10 @@ from hashdb.domain.accounts.members import (
     MemberStatus,
     Scope,
 )
+from hashdb.domain.meanings import explain_all
 from hashdb.domain.review.incidents import Proposal
 from hashdb.domain.spelling import did_you_mean
+from hashdb.domain.subjects import read_id
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
@@ -43,12 +45,7 @@ from hashdb.wire.accounts import (
     OwnedKeysOut,
 )
 
-_KINDS = {
-    "platform": "an online service that removes content",
-    "trusted_flagger": "an organisation that reports content to platforms",
-    "authority": "a public authority",
-    "operator": "the organisation that runs this service, or another hashdb that it follows",
-}
+_KINDS = explain_all("member_kind")
 scopes_option = click.option(
     "--scope", "scopes", multiple=True, type=Choice(SCOPES), help="What the key may do; may be repeated."
 )
@@ -153,7 +150,9 @@ def limit(member: str, a_day: int | None, unlimited: bool, budget_factor: int | 
 def suspend(member: str, as_json: bool) -> None:
     """Suspend a member.
 
-    MEMBER is its id or name. At once its keys stop working, and its contributions no longer match.
+    MEMBER is its id or name. At once its keys stop working, and its contributions no longer match. If the service needs
+    two persons, the command proposes it and prints the proposal: nothing changes until another person suspends the
+    member within 72 hours. All who run this command are one person: the other uses the console or the API.
     """
     _set_status(member, MemberStatus.SUSPENDED, as_json)
 
@@ -206,10 +205,10 @@ def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
 
 def _format_limit(member: Member) -> str:
     a_day = member.limits.contributions_per_day
-    contributions = "any number of contributions a day" if a_day is None else f"{a_day:,} contributions a day"
+    contributions = "any number of contributions a day" if a_day is None else f"{a_day} contributions a day"
     factor = member.limits.budget_factor
     return (
-        contributions if factor == 1 else f"{contributions}; the budgets of its keys are {factor:,} times the service's"
+        contributions if factor == 1 else f"{contributions}; the budgets of its keys are {factor} times the service's"
     )
 
 

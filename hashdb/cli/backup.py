@@ -130,7 +130,7 @@ def _print_backup(file: Path, about: dict[str, Any], deleted: list[str], as_json
         return
     key = "" if about["with_key"] else "; it does not contain the key that signs the log"
     verified = "; restored into a scratch database and verified" if about["verified"] else ""
-    click.echo(f"{escape_controls(file)}: {about['bytes']:,} bytes{verified}{key}")
+    click.echo(f"{escape_controls(file)}: {about['bytes']} bytes{verified}{key}")
     for name in deleted:
         click.echo(f"{escape_controls(name)}: deleted")
 
@@ -163,7 +163,7 @@ def restore_command(file: Path, as_json: bool) -> int:
         return _FAILED if findings else 0
     for finding in findings:
         click.echo(finding)
-    click.echo(f"{events:,} events restored" + ("" if findings else "; the log verifies: nothing was rewritten"))
+    click.echo(f"{events} events restored" + ("" if findings else "; the log verifies: nothing was rewritten"))
     if KEY not in parts:
         click.echo(
             f"before you start the service, copy the key that signs the log to {escape_controls(settings.signing_key)}"

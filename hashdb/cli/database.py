@@ -126,7 +126,7 @@ def _print_move(move: Move, as_json: bool) -> int:
         )
         return _FAILED if findings else 0
     click.echo(
-        f"{rows:,} rows are the same in both databases, up to event {moved.head.seq}; {moved.written:,} were written"
+        f"{rows} rows are the same in both databases, up to event {moved.head.seq}; {moved.written} were written"
     )
     if verdict is None:
         click.echo("the service still runs: stop it, then run this command again to finish")
@@ -134,7 +134,7 @@ def _print_move(move: Move, as_json: bool) -> int:
     for finding in findings:
         click.echo(finding)
     if not findings:
-        click.echo(f"the {verdict.size:,} events of the copy verify: nothing was rewritten")
+        click.echo(f"the {verdict.size} events of the copy verify: nothing was rewritten")
     click.echo(
         "the copy is finished: set HASHDB_DATABASE_URL to it, and never start the service on the old database again"
     )

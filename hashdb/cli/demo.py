@@ -23,6 +23,7 @@ import httpx
 from PIL import Image
 
 import hashdb
+from hashdb.cli import demo_console
 from hashdb.cli.help import Command
 from hashdb.cli.matching.match import format_time
 from hashdb.cli.output import as_json, print_json, print_table
@@ -38,6 +39,7 @@ from hashdb.hashing import Limits, hash_picture
 from hashdb.hashing.decoding import NO_EXTRA
 from hashdb.index.kernel import engine
 from hashdb.service import system_clock
+from hashdb.service.accounts.sessions import generate_password
 from hashdb.settings import Settings
 
 PHOTOS = Path(hashdb.__file__).parent / "photos"
@@ -45,8 +47,13 @@ _CONTRIBUTED = 12
 _STARTS_WITHIN = 30.0
 
 
-@click.command("demo", cls=Command, examples=("hashdb demo", "hashdb demo --once"))
+@click.command("demo", cls=Command, examples=("hashdb demo", "hashdb demo --once", "hashdb demo --console"))
 @click.option("--once", is_flag=True, help="End after the table. Exits 1 if a result is not the expected one.")
+@click.option(
+    "--console",
+    is_flag=True,
+    help="Show the console instead, with 90 days of contributions, cases and proposals. Ctrl-C ends it.",
+)
 @click.option(
     "--port",
     default=8000,
@@ -55,7 +62,7 @@ _STARTS_WITHIN = 30.0
     help="Port of the service. If it is in use, the command takes a free one.",
 )
 @as_json
-def demo_command(once: bool, port: int, as_json: bool) -> int:
+def demo_command(once: bool, console: bool, port: int, as_json: bool) -> int:
     """Try hashdb with a real service, real photographs and films made of them.
 
     The command starts a service in a temporary folder, contributes photographs, and matches altered copies of them.
@@ -63,6 +70,11 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
     It needs no settings, and deletes everything when it ends.
     """
     photos = sorted(PHOTOS.glob("*.jpg"))
+    if console:
+        if once or as_json:
+            raise click.UsageError("--console cannot be used with --once or --json")
+        show_console(photos, port)
+        return 0
     with _folder() as home, _serving(home, _free_port(port)) as url:
         echo = partial(click.echo, err=as_json)
         echo(f"service       {url}  (SQLite in {home})")
@@ -100,33 +112,70 @@ def demo_command(once: bool, port: int, as_json: bool) -> int:
     return 0 if _all_held(trials, films) else 1
 
 
+def show_console(photos: Sequence[Path], port: int) -> None:
+    """Fill a service in a temporary folder, and serve its console until Ctrl-C."""
+    with _folder() as home:
+        click.echo(f"Filling a service in {home} …")
+        password = generate_password()
+        # The environment may name a real database: of it, nothing is read.
+        count = demo_console.fill(Settings.model_construct(home=home), photos, password)
+        with _serving(home, _free_port(port), HASHDB_TWO_PERSONS="true") as url:
+            click.echo(f"{count} contributions of {demo_console.DAYS} days are there. Open the console:")
+            click.echo(f"  {url}/console")
+            for name, role in demo_console.USERS.items():
+                click.echo(f"  {name:10s}{role}")
+            click.echo(f"The password of each is {password}")
+            click.echo("The service runs until you press Ctrl-C, which deletes the folder.")
+            _wait()
+
+
 @contextmanager
 def _folder() -> Iterator[Path]:
+    for each in _ENDING[1:]:
+        # Whoever started the command with nohup wants it to outlive the terminal.
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="hashdb-demo-"))
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with _uninterrupted():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _serving(home: Path, port: int) -> Iterator[str]:
+def _serving(home: Path, port: int, **settings: str) -> Iterator[str]:
     """The service in its own process, stopped by its pid; its URL."""
     url, log = f"http://127.0.0.1:{port}", home / "serve.log"
-    signal.signal(signal.SIGTERM, _interrupt)
     with log.open("wb") as out:
         arguments = [sys.executable, "-m", "hashdb", "serve", "--port", str(port)]
-        process = subprocess.Popen(arguments, env=_clean_environment(home), stderr=out, stdout=out)
+        process = subprocess.Popen(arguments, env=_clean_environment(home, **settings), stderr=out, stdout=out)
     try:
         _wait_until_ready(url, process, log)
         yield url
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with _uninterrupted():
+            process.terminate()
+            try:
+                process.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+_ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+"""The signals that end the demonstration: Ctrl-C, a service manager, and a terminal that is closed."""
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ignore a second signal to end, which would leave the folder or the service."""
+    before = {each: signal.signal(each, signal.SIG_IGN) for each in _ENDING}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

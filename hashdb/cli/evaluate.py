@@ -360,7 +360,7 @@ class _Stopwatch:
         seconds, whole = self._last - self._start, time.monotonic() - self._start
         minutes = seconds / 60 * 1000 / self.total
         return (
-            f"{self.total:,} pictures took {seconds:,.0f} s, and {whole - seconds:,.0f} s more for pairs and costs; "
+            f"{self.total} pictures took {seconds:.0f} s, and {whole - seconds:.0f} s more for pairs and costs; "
             f"1,000 like them would take about {minutes:.0f} minutes."
         )
 

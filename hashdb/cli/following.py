@@ -179,7 +179,7 @@ def remove(upstream: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"upstream": upstream, "withdrawn": count}))
         return
-    withdrawn = "1 contribution is" if count == 1 else f"{count:,} contributions are"
+    withdrawn = "1 contribution is" if count == 1 else f"{count} contributions are"
     click.echo(f"upstream {upstream} ({escape_controls(name)}) is removed; {withdrawn} withdrawn")
 
 
@@ -242,6 +242,6 @@ def _describe(upstream: Upstream) -> list[str]:
     if not upstream.judges:
         lines.append(f"  {_NOT_SENT}")
     if upstream.refused:
-        counts = ", ".join(f"{name} {count:,}" for name, count in upstream.refused.items())
+        counts = ", ".join(f"{name} {count}" for name, count in upstream.refused.items())
         lines.append(f"  refused here, by field: {counts}")
     return lines

@@ -9,7 +9,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from hashdb.cli.options import Text, join_ids
-from hashdb.domain.meanings import MEANINGS
+from hashdb.domain.meanings import explain_all
+from hashdb.domain.signals import PERCEPTUAL
 from hashdb.domain.spelling import nearest
 
 
@@ -86,7 +87,11 @@ class Group(Command, click.Group):
 
 def _complete(meanings: Mapping[str, str], incomplete: str) -> list[CompletionItem]:
     """The values that begin so. Shells but bash show the meanings beside them."""
-    return [CompletionItem(value, help=meaning) for value, meaning in meanings.items() if value.startswith(incomplete)]
+    return [
+        CompletionItem(value, help=meaning.partition("; for example, ")[0])
+        for value, meaning in meanings.items()
+        if value.startswith(incomplete)
+    ]
 
 
 def values(command: click.Command) -> list[tuple[str, Mapping[str, str]]]:
@@ -99,26 +104,7 @@ def values(command: click.Command) -> list[tuple[str, Mapping[str, str]]]:
     ]  # fmt: skip
 
 
-SCOPES = {
-    "contribute": "contribute, change and withdraw own contributions",
-    "match": "match, and confirm or dispute contributions of others",
-    "feed": "read all active contributions, for a local copy",
-    "audit": "read everything: all contributions, the audit log, reports",
-    "review": "decide cases",
-    "admin": "manage members, keys, incidents and the benign list; includes review and audit",
-}
-ALGORITHMS = {
-    "pdq": "256 bits; on by default",
-    "phash256": "pHash with 256 bits; on by default",
-    "phash": "pHash with 64 bits; on by default",
-    "dhash": "difference hash, 64 bits",
-    "whash": "wavelet hash, 64 bits",
-    "ahash": "average hash, 64 bits",
-}
-PROFILES = {
-    "plain": "the picture itself",
-    "balanced": "also parts of it, so that most cropped and tilted copies match",
-    "thorough": "also more parts: finds more copies, takes more of the index",
-}
-LABELS, GROUNDS, CONTEXTS = MEANINGS["behaviour"], MEANINGS["tco_ground"], MEANINGS["context"]
-BASES, REASONS = MEANINGS["basis"], MEANINGS["reason"]
+SCOPES, PROFILES = explain_all("scope"), explain_all("profile")
+ALGORITHMS = {code: said for code, said in explain_all("algorithm").items() if code in PERCEPTUAL}
+LABELS, GROUNDS, CONTEXTS = explain_all("behaviour"), explain_all("tco_ground"), explain_all("context")
+BASES, REASONS = explain_all("basis"), explain_all("reason")

@@ -70,9 +70,9 @@ def check(sample: int, as_json: bool) -> int:
 def _format_comparison(comparison: index_check.Compared) -> str:
     if comparison.damaged:
         return "a file is damaged"
-    counts = f"{comparison.values:,} values, {comparison.in_files:,} of the index in files"
-    faults = f"{comparison.missing:,} missing, {comparison.wrong:,} at a wrong distance, {comparison.stale:,} stale"
-    return f"{counts}; {comparison.queries:,} queries: {faults}"
+    counts = f"{comparison.values} values, {comparison.in_files} of the index in files"
+    faults = f"{comparison.missing} missing, {comparison.wrong} at a wrong distance, {comparison.stale} stale"
+    return f"{counts}; {comparison.queries} queries: {faults}"
 
 
 def _format_repair(settings: Settings) -> str:

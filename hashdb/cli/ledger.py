@@ -70,7 +70,7 @@ def verify_log(file: Path | None, as_json: bool) -> int:
         for finding in verdict.findings:
             click.echo(str(finding))
     else:
-        verified = f"{verdict.size:,} events and {verdict.checkpoints:,} signed checkpoints"
+        verified = f"{verdict.size} events and {verdict.checkpoints} signed checkpoints"
         click.echo(f"{verified}: nothing was rewritten, and the tables agree")
         click.echo(_format_reach(verdict))
     return _FAILED if verdict.findings else 0
@@ -101,11 +101,9 @@ def check(file: Path, save: bool, as_json: bool) -> None:
         print_json(_check_to_json(checked, save))
         return
     if checked.before is None:
-        click.echo(f"the first checkpoint: {checked.now.size:,} events of {checked.now.origin}")
+        click.echo(f"the first checkpoint: {checked.now.size} events of {checked.now.origin}")
     else:
-        click.echo(
-            f"the log of {checked.now.origin} only grew: {checked.before.size:,} events, now {checked.now.size:,}"
-        )
+        click.echo(f"the log of {checked.now.origin} only grew: {checked.before.size} events, now {checked.now.size}")
     if checked.new_key:
         click.echo(
             f"the key that signs the log has changed since the kept checkpoint: it is now {checked.key}", err=True
@@ -122,7 +120,7 @@ def _format_reach(verdict: Verdict) -> str:
     size, later = verdict.outside.size, verdict.size - verdict.outside.size
     age = datetime.now(UTC) - verdict.outside.at
     return (
-        f"the checkpoint from outside proves events 1 to {size}, the last {age.days:,} days old; the {later:,} later"
+        f"the checkpoint from outside proves events 1 to {size}, the last {age.days} days old; the {later} later"
         " events are proved only against people who do not control this machine"
     )
 

@@ -117,8 +117,8 @@ def status(as_json: bool) -> None:
     follows = "no process follows the feed" if is_free else "a process follows the feed"
     print_result(
         document,
-        f"event {copy.seq}, {count:,} contributions, up to date {age:,} seconds ago; {follows};"
-        f" look-back is {max(0, lag):,} events behind; reports not acknowledged: {reports.waiting:,}",
+        f"event {copy.seq}, {count} contributions, up to date {age} seconds ago; {follows};"
+        f" look-back is {max(0, lag)} events behind; reports not acknowledged: {reports.waiting}",
         as_json,
     )
 

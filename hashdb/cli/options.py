@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from hashdb.domain.signals import PERCEPTUAL, Algorithm
 from hashdb.domain.spelling import did_you_mean
+from hashdb.domain.subjects import read_id
 from hashdb.domain.times import parse_instant
 
 
@@ -61,26 +61,6 @@ class Radius(click.ParamType[tuple[Algorithm, int]]):
             meant = "" if name in known else did_you_mean(name, known)
             self.fail(f"{value!r} is not a radius: write it as algorithm=bits, like pdq=20{meant}", param, ctx)
         return Algorithm(name), int(bits)
-
-
-_KINDS = {"case", "contribution", "delivery", "entry", "event", "incident", "key", "member", "opinion", "proposal"}
-_KINDS |= {"seed", "upstream", "user", "webhook"}
-"""What has an id, in the words that `hashdb` prints: `contribution 17`; the log has `contribution:17`."""
-_PLURALS = {"benign": "entry", "deliveries": "delivery"}
-_SHOWN = re.compile(r"(?:(?:benign )?(?P<kind>[a-z]+)[ :/]? ?)?#?(?P<id>[0-9]{1,16})[:,;.]?")
-_ADDRESS = re.compile(r"https?://[^?#]+/(?P<kind>[a-z]+)/(?P<id>[0-9]{1,16})/?(?:[?#].*)?")
-
-
-def read_id(text: str) -> tuple[str | None, int] | None:
-    """The kind and the number of an id as it is shown anywhere; None for any other text.
-
-    `17` and `#17` have no kind; `contribution 17`, `contribution:17` and the address of its page do.
-    """
-    found = _ADDRESS.fullmatch(text.strip()) or _SHOWN.fullmatch(text.strip().lower())
-    if found is None:
-        return None
-    kind = found["kind"] and _PLURALS.get(found["kind"], found["kind"].removesuffix("s"))
-    return (kind, int(found["id"])) if kind is None or kind in _KINDS else None
 
 
 class Id(click.ParamType[int]):

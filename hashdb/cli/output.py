@@ -180,7 +180,7 @@ def _progress(what: str, total: int | None) -> tuple[AbstractContextManager[obje
         bar.update(count, done)
 
     def rate(done: int | None) -> str | None:
-        return f"{done / max(time.monotonic() - started, 0.001):,.0f}/s" if done else None
+        return f"{done / max(time.monotonic() - started, 0.001):.0f}/s" if done else None
 
     bar = click.progressbar(
         None if total else repeat(0),

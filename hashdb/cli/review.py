@@ -7,19 +7,9 @@ import click
 from hashdb.cli.help import REASONS, Choice, Code, Command, Group
 from hashdb.cli.options import TEXT, Id
 from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result
+from hashdb.domain.meanings import explain_all
 from hashdb.domain.review.cases import OF_FRAMES, CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import Proposal
-
-_STATES = {"open": "a reviewer has still to decide", "decided": "a reviewer has decided"}
-_DECISIONS = {
-    "uphold": "the contribution stands",
-    "quarantine": "the contribution does not match until another decision",
-    "retire": "the contribution was wrong and no longer matches",
-}
-_OPINIONS = {
-    "confirms": "the contribution is right",
-    "disputes": "the contribution is wrong; needs --reason and opens a case",
-}
 
 
 @click.group(
@@ -33,7 +23,7 @@ def case_command() -> None:
 
 
 @case_command.command("list", examples=("hashdb case list --state open",))
-@click.option("--state", type=Choice(_STATES), help="List only cases in this state.")
+@click.option("--state", type=Choice(explain_all("case_state")), help="List only cases in this state.")
 @as_json
 def list_cases(state: str | None, as_json: bool) -> None:
     """List the cases on your contributions, and those that you opened.
@@ -66,7 +56,7 @@ def list_cases(state: str | None, as_json: bool) -> None:
     "decide", examples=("hashdb case decide 5 uphold", "hashdb case decide 5 retire --signal 0 --note 'A news report.'")
 )
 @click.argument("case", type=Id("case"))
-@click.argument("decision", type=Choice(_DECISIONS))
+@click.argument("decision", type=Choice(explain_all("decision")))
 @click.option("--note", type=TEXT, help="Why. Visible to the contributor and the disputers. Do not name people.")
 @click.option(
     "--signal",
@@ -81,8 +71,8 @@ def list_cases(state: str | None, as_json: bool) -> None:
 def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...], as_json: bool) -> None:
     """Decide a case.
 
-    CASE is its id. A case is decided once. If the service needs two persons for `retire`, the command prints the
-    proposal, and a second reviewer must make the same decision.
+    CASE is its id. A case is decided once. If the service needs two persons for `retire`, the command proposes it and
+    prints the proposal: nothing changes until a second reviewer makes the same decision within 72 hours.
     """
     from hashdb.client import Client
 
@@ -107,8 +97,8 @@ def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...],
     ),
 )
 @click.argument("contribution", type=Id("contribution"))
-@click.argument("opinion", type=Choice(_OPINIONS))
-@click.option("--reason", type=Code(REASONS), help="Why you dispute it.")
+@click.argument("opinion", type=Choice(explain_all("stance")))
+@click.option("--reason", type=Code(REASONS), help="Why you dispute it. Required to dispute.")
 @click.option("--note", type=TEXT, help="Visible to the contributor and the reviewers. Do not name people.")
 @as_json
 def opinion_command(contribution: int, opinion: str, reason: str | None, note: str | None, as_json: bool) -> None:

@@ -39,7 +39,9 @@ from hashdb.service.background import Background, Task
 from hashdb.service.contributions import contributions, expiry
 from hashdb.service.ledger import checkpoints
 from hashdb.service.matching import benign, seeds
+from hashdb.service.review import due
 from hashdb.service.sharing import deliveries, following
+from hashdb.service.sharing.mail import PORTS, MailServer
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
 from hashdb.web import check, create_app, metrics
@@ -162,6 +164,11 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         follow = partial(following.look, connect=partial(HTTPRemote, rules=rules))
         args_of_work = db, schedule.Lane.UPSTREAMS, Event(), {Task.FOLLOW: follow}
         Thread(target=schedule.work, args=args_of_work, name="upstreams", daemon=True).start()
+        if (server := _mail_server(settings)) is not None:
+            mails = {Task.MAILS: partial(due.mail, send=server.send)}
+            Thread(
+                target=schedule.work, args=(db, schedule.Lane.MAILS, Event(), mails), name="mails", daemon=True
+            ).start()
         if rules.reach is not None:
             post = partial(deliveries.post, reach=rules.reach)
             args = db, settings.home / "webhooks", post, app_metrics.count_delivery, Event()
@@ -198,6 +205,21 @@ def _flush_worker(worker: Any) -> None:
         state.db.background.run(Task.STOP, state.traces.close)
 
 
+def _mail_server(settings: Settings) -> MailServer | None:
+    """The server that takes the service's mail; None: it sends none."""
+    if settings.smtp_host is None:
+        return None
+    return MailServer(
+        settings.smtp_host,
+        settings.smtp_port or PORTS[settings.smtp_security],
+        settings.smtp_security,
+        settings.smtp_from or "",
+        settings.console_url or "",
+        settings.smtp_user,
+        settings.smtp_password_file,
+    )
+
+
 def _serving_tasks(app_metrics: metrics.Metrics) -> dict[Task, schedule.Act]:
     """The background tasks that only a worker of the service can run."""
     parent = os.getppid()
@@ -226,7 +248,12 @@ def fill_index(db: HashDB) -> None:
 def require_safe(settings: Settings, host: str) -> None:
     """Raise UnsafeStart if the start would expose the service, or one of its secrets, to others."""
     _require_tls(settings, host)
-    _require_private_key(settings.signing_key)
+    _require_private(settings.signing_key, "signing key", "read or replaced")
+    if settings.smtp_password_file is not None:
+        # Whoever mounted a file of another owner here, like a container's secret, decided who reads it.
+        with suppress(OSError):
+            if settings.smtp_password_file.stat().st_uid == os.geteuid():
+                _require_private(settings.smtp_password_file, "password of the mail server", "read")
     if get_debug_flag():
         raise UnsafeStart("FLASK_DEBUG is set, so error pages would show data", "unset it")
     if sys.flags.dev_mode:
@@ -241,13 +268,11 @@ def _require_tls(settings: Settings, host: str) -> None:
         )
 
 
-def _require_private_key(key: Path) -> None:
+def _require_private(path: Path, what: str, verb: str) -> None:
     try:
-        mode = stat.S_IMODE(key.stat().st_mode)
+        mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:
-        # A missing key is created, or reported, when it is read.
+        # A missing file is created, or reported, when it is read.
         return
     if mode & 0o077:
-        raise UnsafeStart(
-            f"the signing key {key} can be read or replaced by others (mode {mode:04o})", f"chmod 600 {key}"
-        )
+        raise UnsafeStart(f"the {what} {path} can be {verb} by others (mode {mode:04o})", f"chmod 600 {path}")

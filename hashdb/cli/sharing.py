@@ -15,6 +15,7 @@ from hashdb.cli.home import prepare_home
 from hashdb.cli.options import TEXT, Id
 from hashdb.cli.output import as_json, print_json, print_list, print_result, progress_counter
 from hashdb.client import Client
+from hashdb.domain.meanings import explain_all
 from hashdb.domain.sharing.webhooks import (
     Delivery,
     DeliveryOutcome,
@@ -38,19 +39,8 @@ _PATIENCE = 30.0
 _POLL = 0.2
 _id = click.argument("webhook", type=Id("webhook"))
 _delivery = click.argument("delivery", type=Id("delivery"))
-_TOPICS = Choice(
-    {
-        "feed.changed": "contributions were added, changed or removed (scope feed)",
-        "case.opened": "a case on one of your contributions was opened",
-        "case.decided": "a case that you take part in was decided",
-        "match.reversed": "a match that you were given was withdrawn, retired or quarantined (scope match)",
-    }
-)
-_OUTCOMES = {
-    "waiting": "not yet delivered; the service tries again",
-    "delivered": "your server accepted it",
-    "failed": "the service gave up",
-}
+_TOPICS = Choice(explain_all("topic"))
+_OUTCOMES = explain_all("outcome")
 
 
 @click.group(
@@ -308,11 +298,11 @@ class _LookBack:
             self._look_back = LookBack(self._index, Reports(self._folder))
         has_more, count = self._look_back.step()
         if count and not self._quiet:
-            reports = "1 new report" if count == 1 else f"{count:,} new reports"
+            reports = "1 new report" if count == 1 else f"{count} new reports"
             click.echo(f"look-back: {reports} (hashdb remember matches)")
         if (walked := self._look_back.walked) and not self._quiet and time.monotonic() - self._said > _SAID_EVERY:
             self._said = time.monotonic()
-            click.echo(f"look-back: {walked[0]:,} of {walked[1]:,} uploads were matched with what is new")
+            click.echo(f"look-back: {walked[0]} of {walked[1]} uploads were matched with what is new")
         return has_more
 
 
@@ -341,7 +331,7 @@ def _follow_feed(sync: Sync, look_back: _LookBack) -> NoReturn:
 
 def _print_progress(sync: Sync, changes: int, *, quiet: bool = False) -> None:
     if changes or not quiet:
-        count = "1 change" if changes == 1 else f"{changes:,} changes"
+        count = "1 change" if changes == 1 else f"{changes} changes"
         held = sync.count()
-        contributions = "1 contribution" if held == 1 else f"{held:,} contributions"
+        contributions = "1 contribution" if held == 1 else f"{held} contributions"
         click.echo(f"up to date (event {sync.state.seq}): {count}, {contributions}")

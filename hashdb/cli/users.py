@@ -8,11 +8,13 @@ import click
 
 from hashdb.cli.help import Choice, Group
 from hashdb.cli.home import list_all, open_home
-from hashdb.cli.options import NAME_OR_ID, TEXT, read_id
+from hashdb.cli.options import NAME_OR_ID, TEXT
 from hashdb.cli.output import as_json, print_json, print_result, print_table
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
+from hashdb.domain.meanings import explain_all
 from hashdb.domain.spelling import did_you_mean
+from hashdb.domain.subjects import read_id
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.accounts import users
@@ -20,13 +22,7 @@ from hashdb.settings import Settings
 from hashdb.wire import read
 from hashdb.wire.users import UserIn, UserOut, UsersOut
 
-_ROLES = Choice(
-    {
-        "admin": "manages members, keys, incidents, the benign list and users; may do all that the others may",
-        "reviewer": "reads everything and decides cases",
-        "auditor": "reads everything and changes nothing",
-    }
-)
+_ROLES = Choice(explain_all("role"))
 
 
 @click.group("user", cls=Group, examples=("hashdb user add ada --role reviewer", "hashdb user disable ada"))

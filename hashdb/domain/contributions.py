@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import chain
-from typing import NamedTuple, Self, TypeVar
+from typing import TypeVar
 
 from hashdb.domain.frames import Frame
 from hashdb.domain.origins import Origin
@@ -269,59 +269,3 @@ class IdempotencyKey:
 
     key: str
     digest: bytes
-
-
-class Sort(StrEnum):
-    """The field that orders contributions; ties are ordered by id."""
-
-    RECEIVED = "received"
-    REMOVED = "removed"
-    SEVERITY = "severity"
-
-
-class Position(NamedTuple):
-    """The end of a page: the value of the sort field (microseconds or severity; None comes last) and the id.
-
-    >>> Position.parse(str(Position(None, 17)))
-    Position(key=None, id=17)
-    """
-
-    key: int | None
-    id: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """The position of a text; `str()` is the inverse. Raises ValueError with a sentence."""
-        key, dot, id = text.partition(".")
-        digits = key.removeprefix("-")
-        if not dot or not (digits == "" or _is_number(digits)) or not _is_number(id) or key == "-":
-            raise ValueError("is not where a page of this list ended")
-        return cls(int(key) if key else None, int(id))
-
-    def __str__(self) -> str:
-        return f"{'' if self.key is None else self.key}.{self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The request for a list: a filter and an order."""
-
-    chosen: Filter = field(default_factory=Filter)
-    sort: Sort = Sort.RECEIVED
-    descending: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ContributionPage:
-    """A page of contributions. The next page starts after `next`, which is None at the end.
-
-    `unfinished` means that the search stopped before the page was full, to not read millions of rows.
-    """
-
-    contributions: tuple[Contribution, ...]
-    next: Position | None = None
-    unfinished: bool = False
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 18

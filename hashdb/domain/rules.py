@@ -41,6 +41,12 @@ class Rules:
     vocabulary: Vocabulary
     max_radius: Mapping[Algorithm, int] = field(default_factory=dict)
     time_to_decide: timedelta = timedelta(hours=72)
+    case_idle: timedelta = timedelta(minutes=15)
+    """How long a reviewer has a taken case whose page is not used."""
+    due_soon: timedelta = timedelta(hours=24)
+    """How long before its due time a case is reported by webhook and by mail."""
+    mails: bool = False
+    """Whether the service sends mail."""
     retention: Retention = field(default_factory=lambda: Retention({}))
     two_persons: bool = False
     flood_cap: int | None = None

@@ -23,8 +23,24 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return "" if found is None else f"; did you mean {found!r}?"
 
 
-# One mistake is often made in every row of a list.
-@lru_cache(1024)
+def fit(text: str, name: str) -> int | None:
+    """How well a text names something; None if not at all. Case, `-`, `_` and spaces do not count.
+
+    0: it is the name. 1: the name begins with it. 2: one of its words does. 3: the name contains it.
+
+    >>> [fit(text, "Alpha Video") for text in ("alpha_video", "ALPHA", "vid", "pha", "beta")]
+    [0, 1, 2, 3, None]
+    """
+    wanted, plain = _plain(text), _plain(name)
+    if not wanted.strip("_") or wanted not in plain:
+        return None
+    if plain.startswith(wanted):
+        return int(plain != wanted)
+    return 2 if f"_{wanted}" in plain else 3
+
+
+# One mistake is often made in every row of a list. Few are kept: each keeps all names that were known then.
+@lru_cache(32)
 def _nearest(word: str, known: tuple[str, ...]) -> str | None:
     from difflib import get_close_matches
 

@@ -377,7 +377,7 @@ def attack_table(found: Sequence[Outcome]) -> Table:
 
 
 def _figures(one: Outcome) -> Iterator[str]:
-    yield f"{len(one.decibels):,}"
+    yield f"{len(one.decibels)}"
     yield "–" if one.median is None else f"{one.median:.1f}"
     yield from (f"{one.share(decibels) * 100:.1f}" for decibels in QUALITIES)
 

@@ -107,10 +107,10 @@ def matches(evaluation: Evaluation) -> Table:
         (
             profile,
             f"{shares.mean() * 100:.1f}",
-            f"{evaluation.mistaken(profile, altered=False):,}",
-            f"{pairs:,}",
-            f"{evaluation.mistaken(profile, altered=True):,}",
-            f"{altered_pairs:,}",
+            f"{evaluation.mistaken(profile, altered=False)}",
+            f"{pairs}",
+            f"{evaluation.mistaken(profile, altered=True)}",
+            f"{altered_pairs}",
             rare(evaluation.upper_rate(profile)),
         )
         for profile, shares in evaluation.matched.items()
@@ -175,8 +175,8 @@ def _choice_row(outcome: ChoiceResult) -> Row:
         _number(radius),
         _number(outcome.curved_radius),
         f"{outcome.recalls(radius).mean() * 100:.1f}",
-        "–" if cost is None else f"{cost.bytes_an_item:,.0f}",
-        "–" if cost is None else f"{cost.microseconds_a_query:,.0f}",
+        "–" if cost is None else f"{cost.bytes_an_item:.0f}",
+        "–" if cost is None else f"{cost.microseconds_a_query:.0f}",
         "–" if cost is None else "scan" if cost.scanned else "tables",
     )
 
@@ -188,11 +188,11 @@ def _in_force_row(outcome: ChoiceResult) -> Row:
         *_choice_cells(outcome),
         str(radius),
         f"{outcome.recalls(radius).mean() * 100:.1f}",
-        f"{outcome.pairs.within(radius):,}",
-        f"{outcome.altered_pairs.within(radius):,}",
+        f"{outcome.pairs.within(radius)}",
+        f"{outcome.altered_pairs.within(radius)}",
         rare(outcome.upper),
-        f"{cost.bytes_an_item:,.0f}",
-        f"{cost.microseconds_a_query:,.0f}",
+        f"{cost.bytes_an_item:.0f}",
+        f"{cost.microseconds_a_query:.0f}",
     )
 
 

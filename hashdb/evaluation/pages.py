@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from math import log10
+from pathlib import Path
 from typing import Final, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 
+import hashdb
 from hashdb.evaluation import figures, video_figures
 from hashdb.evaluation.copies import Form
 from hashdb.evaluation.runs import AlgorithmChoice, ChoiceResult, Evaluation
@@ -108,10 +110,14 @@ def shown(evaluation: Evaluation) -> list[ChoiceResult]:
     return [outcome for outcome in evaluation.outcomes if outcome.choice.transforms or outcome.choice.profile == first]
 
 
+_REPORT = Path(hashdb.__file__).parent / "web/templates/report"
+
+
 @cache
 def _templates() -> Environment:
     environment = Environment(
-        loader=PackageLoader("hashdb.evaluation"),
+        # The second has the style of the console's reports.
+        loader=ChoiceLoader([PackageLoader("hashdb.evaluation"), FileSystemLoader(_REPORT)]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

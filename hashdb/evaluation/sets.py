@@ -38,7 +38,7 @@ def summary(sets: Sets, profile: str) -> Table:
     rows = []
     for name, evaluation in sets.items():
         found = next(row for row in figures.matches(evaluation).rows if row[0] == profile)
-        rows.append((name, f"{len(evaluation.names):,}", *found[1:]))
+        rows.append((name, f"{len(evaluation.names)}", *found[1:]))
     return Table(columns, rows)
 
 

@@ -136,8 +136,8 @@ def mistakes(evaluation: VideoEvaluation) -> list[str]:
     """The false matches in sentences."""
     found = false_matches(evaluation)
     sentences = [
-        f"{found.uploads:,} pairs of an upload and a video that shows other things: {found.counted} match.",
-        f"{found.pairs:,} pairs of different videos were compared at every radius; "
+        f"{found.uploads} pairs of an upload and a video that shows other things: {found.counted} match.",
+        f"{found.pairs} pairs of different videos were compared at every radius; "
         "that of phash256 moves with that of PDQ.",
     ]
     if found.nearest is not None:

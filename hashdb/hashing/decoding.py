@@ -88,16 +88,16 @@ class VideoLimits:
     def check_seconds(self, seconds: float) -> None:
         """Raise VideoTooLarge if a video plays too long."""
         if seconds > self.max_seconds:
-            raise VideoTooLarge(f"the video plays for more than {self.max_seconds:,.0f} seconds")
+            raise VideoTooLarge(f"the video plays for more than {self.max_seconds:.0f} seconds")
 
     def check_size(self, width: int, height: int) -> None:
         """Raise UnreadablePicture if a frame is too large or has no pixels."""
         if min(width, height) < 1:
             raise UnreadablePicture("the video has no pixels, or its header is damaged")
         if max(width, height) > LONGEST_SIDE:
-            raise UnreadablePicture(f"a side of the video has more than {LONGEST_SIDE:,} pixels")
+            raise UnreadablePicture(f"a side of the video has more than {LONGEST_SIDE} pixels")
         if width * height > self.max_pixels:
-            raise UnreadablePicture(f"a frame of the video has more than {self.max_pixels:,} pixels")
+            raise UnreadablePicture(f"a frame of the video has more than {self.max_pixels} pixels")
 
 
 class Decoded(NamedTuple):

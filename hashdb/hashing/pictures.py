@@ -61,16 +61,16 @@ class Limits:
     def check_bytes(self, count: int) -> None:
         """Raise UnreadablePicture if a file of `count` bytes is too large."""
         if count > self.max_bytes:
-            raise UnreadablePicture(f"the picture has more than {self.max_bytes:,} bytes")
+            raise UnreadablePicture(f"the picture has more than {self.max_bytes} bytes")
 
     def check_size(self, width: int, height: int) -> None:
         """Raise UnreadablePicture if a picture of this size is too large or has no pixels."""
         if min(width, height) < 1:
             raise UnreadablePicture("the picture has no pixels")
         if max(width, height) > LONGEST_SIDE:
-            raise UnreadablePicture(f"a side of the picture has more than {LONGEST_SIDE:,} pixels")
+            raise UnreadablePicture(f"a side of the picture has more than {LONGEST_SIDE} pixels")
         if width * height > self.max_pixels:
-            raise UnreadablePicture(f"the picture has more than {self.max_pixels:,} pixels")
+            raise UnreadablePicture(f"the picture has more than {self.max_pixels} pixels")
 
 
 @dataclass(frozen=True, eq=False)

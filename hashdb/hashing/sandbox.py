@@ -163,7 +163,7 @@ def receive(connection: socket, limit: int) -> bytes:
     """The next message. Raises EOFError at the end, ValueError above `limit` bytes, and OSError like `send`."""
     (length,) = _LENGTH.unpack(_receive_exactly(connection, _LENGTH.size))
     if length > limit:
-        raise ValueError(f"a message of {length:,} bytes where {limit:,} are the most")
+        raise ValueError(f"a message of {length} bytes where {limit} are the most")
     return _receive_exactly(connection, length)
 
 

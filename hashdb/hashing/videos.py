@@ -208,7 +208,7 @@ class Video:
         if self._source.incomplete:
             self.incomplete = f"the video is damaged: only the first {end:.1f} seconds could be read"
         elif not is_true:
-            self.incomplete = f"the video states a length of {stated:,.1f} seconds, and its last frame is at {end:,.1f}"
+            self.incomplete = f"the video states a length of {stated:.1f} seconds, and its last frame is at {end:.1f}"
         elif self._source.skipped:
             self.incomplete = "the video is damaged: some of its frames could not be read"
 

@@ -127,7 +127,7 @@ def build_sorted_segment(arranged: Words, radius: int, cut: Chunks | None = None
     bits = arranged.shape[1] * 64
     cut = cut or choose_chunks(len(arranged), bits, radius)
     if len(arranged) * max(1, len(cut.widths)) >= PLACES:
-        raise ValueError(f"a segment cannot hold {len(arranged):,} values")
+        raise ValueError(f"a segment cannot hold {len(arranged)} values")
     width = 1 if bits == 64 else 2
     lanes = [copy_columns(arranged[:, first : first + width]) for first in range(0, bits // 64, width)]
     if not cut.widths:
@@ -304,7 +304,7 @@ def _read_header(path: Path) -> tuple[Any, int]:
     if order != sys.byteorder:
         raise DamagedSegment(f"{path.name} was written on a machine of another byte order")
     if size != expected_size:
-        raise DamagedSegment(f"{path.name} has {size:,} bytes, which is not its size")
+        raise DamagedSegment(f"{path.name} has {size} bytes, which is not its size")
     return header, _body_start(length)
 
 

@@ -132,7 +132,7 @@ class Day:
             if not frames and sure() and (frame := next_frame(file, at)) is not None:
                 frames.append(frame)
                 if lost := frame.start - at:
-                    log.warning("uploads of %s are lost: %s bytes of the log are damaged", self.date, f"{lost:,}")
+                    log.warning("uploads of %s are lost: %s bytes of the log are damaged", self.date, f"{lost}")
         return frames
 
     def _tidy(self) -> None:

@@ -20,7 +20,7 @@ from hashdb.service.background import Task
 from hashdb.service.contributions import contributions, expiry
 from hashdb.service.ledger import checkpoints
 from hashdb.service.matching import benign, neighbors
-from hashdb.service.review import opinions, proposals
+from hashdb.service.review import batches, due, opinions, proposals
 from hashdb.service.sharing import deliveries
 from hashdb.service.stats import counts, overviews
 from hashdb.store.jobs import TaskError
@@ -38,9 +38,13 @@ class Lane(StrEnum):
     """Tasks that store something within a second."""
     LOG = "log"
     """Tasks that follow the log and the clock. They need no index, so they run while the index is built."""
+    BATCHES = "batches"
+    """Carries out what users decided for many rows, which may take minutes."""
     INDEX = "index"
     """Tasks that need the index and may take long."""
     WEBHOOKS = "webhooks"
+    MAILS = "mails"
+    """Sends mail, and waits for the operator's server."""
     UPSTREAMS = "upstreams"
     """Reads the lists of other services, and waits for them."""
 
@@ -97,10 +101,14 @@ TABLE = (
     Plan(Task.OVERVIEWS, "counts new events for the console", 5, Lane.LOG, _follow),
     Plan(Task.JOBS, "removes answers to jobs after an hour", 60, Lane.LOG, later.prune),
     Plan(Task.CHECKPOINTS, "signs the log when the last checkpoint is 50 s old", 5, Lane.LOG, checkpoints.keep),
+    Plan(Task.BATCHES, "carries out batches of the console", 1, Lane.BATCHES, batches.carry_out),
+    Plan(Task.BATCH_RECORDS, "removes batches after 90 days", 600, Lane.BATCHES, batches.prune),
     Plan(Task.FILL, "builds the index", None, Lane.INDEX, demand="at the start of a worker"),
     Plan(Task.INDEX, "reads new events, writes and merges segments", 1, Lane.INDEX, lambda db: db.index.maintain()),
     Plan(Task.MASKS, "applies changes of the benign list to contributions", 5, Lane.INDEX, benign.settle),
     Plan(Task.WEBHOOKS, "creates deliveries and starts those that are due", 0.5, Lane.WEBHOOKS, place=_ONE_WORKER),
+    Plan(Task.DUE, "reports cases that are due soon to webhooks", 30, Lane.WEBHOOKS, due.report, place=_ONE_WORKER),
+    Plan(Task.MAILS, "sends mail on cases that are due soon", 30, Lane.MAILS, place="one worker a mail"),
     Plan(Task.DELIVERY_RECORDS, "removes old deliveries", 600, Lane.WEBHOOKS, deliveries.prune, place=_ONE_WORKER),
     Plan(Task.DELIVERY, "sends one delivery", demand="when the delivery is due", place=_ONE_WORKER),
     Plan(Task.FOLLOW, "reads the lists that this service follows", 1, Lane.UPSTREAMS, place="one worker a list"),
@@ -118,8 +126,10 @@ TABLE = (
 
 
 def repeated(db: HashDB) -> tuple[Task, ...]:
-    """The tasks that this service runs periodically, without those of webhooks if webhooks are off."""
-    lanes = [lane for lane in Lane if lane is not Lane.WEBHOOKS or db.rules.reach is not None]
+    """The tasks that this service runs periodically, without those of webhooks, or of mail, if it sends none."""
+    off = {Lane.WEBHOOKS} if db.rules.reach is None else set[Lane]()
+    off |= set() if db.rules.mails else {Lane.MAILS}
+    lanes = [lane for lane in Lane if lane not in off]
     return tuple(plan.task for plan in TABLE if plan.every is not None and plan.lane in lanes)
 
 
@@ -132,7 +142,12 @@ def last_errors(db: HashDB, actor: Actor) -> Mapping[str, TaskError]:
 
 def start(db: HashDB, stop: Event, serving: Mapping[Task, Act]) -> None:
     """Start the threads of a worker; `serving` has the functions of `metrics`, `suspicions` and `fill`."""
-    for lane, run in ((Lane.FLUSH, work), (Lane.LOG, _work_low), (Lane.INDEX, _fill_and_work)):
+    for lane, run in (
+        (Lane.FLUSH, work),
+        (Lane.LOG, _work_low),
+        (Lane.BATCHES, _work_low),
+        (Lane.INDEX, _fill_and_work),
+    ):
         Thread(target=run, args=(db, lane, stop, serving), name=lane, daemon=True).start()
 
 
@@ -145,13 +160,13 @@ def work(
 ) -> None:
     """Run the periodic tasks of a thread until `stop` is set; `acts` has the functions that the table leaves out."""
     plans = [(plan, plan.every) for plan in TABLE if plan.lane is lane and plan.every is not None]
-    due = dict.fromkeys((plan.task for plan, _ in plans), 0.0)
+    due_at = dict.fromkeys((plan.task for plan, _ in plans), 0.0)
     pause = min(every for _, every in plans)
     while not stop.is_set():
         for plan, every in plans:
             act = acts.get(plan.task, plan.act)
-            if act is not None and monotonic() >= due[plan.task]:
-                due[plan.task] = monotonic() + every
+            if act is not None and monotonic() >= due_at[plan.task]:
+                due_at[plan.task] = monotonic() + every
                 db.background.run(plan.task, partial(act, db))
         (wait or stop.wait)(pause)
 

@@ -14,6 +14,7 @@ from hashdb.domain.ledger.events import Head
 from hashdb.errors import BadSetting, ExtraMissing, StoreBusy
 from hashdb.store import connections, moves
 from hashdb.store.accounts.members import BudgetsUsed, Members
+from hashdb.store.accounts.saved_views import SavedViews
 from hashdb.store.accounts.users import Sessions, Users
 from hashdb.store.backups import read_copy, scratch, write_copy
 from hashdb.store.connections import RETRY_AFTER
@@ -33,9 +34,13 @@ from hashdb.store.matching.matches import Holders, Matches, Neighbors
 from hashdb.store.matching.seeds import Seeds
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.repositories import repository
+from hashdb.store.review.batches import Batches
 from hashdb.store.review.cases import Cases
+from hashdb.store.review.claims import CaseNotes, Claims
+from hashdb.store.review.due import DueNotices, MailAddresses
 from hashdb.store.review.incidents import Incidents, Proposals
 from hashdb.store.review.opinions import Opinions
+from hashdb.store.review.queues import Queues
 from hashdb.store.sharing.upstreams import Origins, Upstreams
 from hashdb.store.sharing.webhooks import Deliveries, Webhooks
 from hashdb.store.stats.counts import Counts, Floods, Hits, Refusals, Reversals, Uses
@@ -75,6 +80,12 @@ class Transaction:
     statuses = repository(Statuses)
     opinions = repository(Opinions)
     cases = repository(Cases)
+    claims = repository(Claims)
+    saved_views = repository(SavedViews)
+    case_notes = repository(CaseNotes)
+    queues = repository(Queues)
+    due = repository(DueNotices)
+    mail_addresses = repository(MailAddresses)
     matches = repository(Matches)
     neighbors = repository(Neighbors)
     timelines = repository(Timelines)
@@ -86,6 +97,7 @@ class Transaction:
     retention = repository(Retentions)
     retired = repository(Retired)
     proposals = repository(Proposals)
+    batches = repository(Batches)
     counts = repository(Counts)
     hits = repository(Hits)
     floods = repository(Floods)

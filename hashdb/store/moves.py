@@ -94,7 +94,7 @@ def make_equal(source: Connection, target: Engine, advance: Advance) -> Moved:
         if written:
             rows, unlike = _compare(source, target, connection, advance)
             if unlike:
-                raise MoveFailed(f"the target did not keep {unlike:,} rows as this command wrote them")
+                raise MoveFailed(f"the target did not keep {unlike} rows as this command wrote them")
     return Moved(Audit(source).head(), rows, written)
 
 

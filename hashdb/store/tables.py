@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -21,100 +17,16 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     false,
     text,
 )
 from sqlalchemy.schema import SchemaItem
 
-from hashdb.domain.ledger.events import canonical
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.times import EPOCH, MICROSECOND
-
-Identity = BigInteger().with_variant(Integer, "sqlite")
+from hashdb.store.columns import DayColumn, Identity, InstantColumn, Json, SecondsColumn, Words
 
 LONGEST_TEXT = 300
 """The most characters that are stored of a background task's failure."""
-
-
-class InstantColumn(TypeDecorator[datetime]):
-    """An aware datetime, kept as microseconds since 1970 in UTC: the same number on every database."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    # Not `process_bind_param` and `process_result_value`, which are a call more for each value.
-    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], int | None]:
-        return _microseconds
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], datetime | None]:
-        return _instant
-
-
-class SecondsColumn(TypeDecorator[float]):
-    """Seconds, kept as whole milliseconds."""
-
-    impl = Integer
-    cache_ok = True
-
-    def bind_processor(self, dialect: Dialect) -> Callable[[float | None], int | None]:
-        return lambda seconds: None if seconds is None else round(seconds * 1_000)
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], float | None]:
-        return lambda milliseconds: None if milliseconds is None else milliseconds / 1_000
-
-
-class Json(TypeDecorator[dict[str, object]]):
-    """A small JSON object, stored as text, so that a hashed object is read back unchanged."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
-        return None if value is None else canonical(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> dict[str, object] | None:
-        return None if value is None else json.loads(value)
-
-
-class DayColumn(TypeDecorator[date]):
-    """A day, kept as its ISO 8601 text: the same on every database."""
-
-    impl = String(10)
-    cache_ok = True
-
-    def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:
-        return None if value is None else value.isoformat()
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
-        return None if value is None else date.fromisoformat(value)
-
-
-class Words(TypeDecorator[tuple[str, ...]]):
-    """A few codes without spaces, kept as ` a b c ` so that `LIKE '% b %'` finds one."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:
-        return None if value is None else f" {' '.join(value)} " if value else ""
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], tuple[str, ...] | None]:
-        return _words
-
-
-def _microseconds(value: datetime | None) -> int | None:
-    # As `to_microseconds` does, without another call.
-    return None if value is None else (value - EPOCH) // MICROSECOND
-
-
-def _instant(value: int | None) -> datetime | None:
-    # As `from_microseconds` does, without another call: each row of a match has two.
-    return None if value is None else EPOCH + timedelta(microseconds=value)
-
-
-def _words(value: str | None) -> tuple[str, ...] | None:
-    return None if value is None else tuple(value.split())
 
 
 def _partial(condition: str, *columns: str, ops: dict[str, str] | None = None) -> Index:
@@ -272,6 +184,7 @@ contributions = _table(
     Index(None, "severity", "id"),
     _partial("standing <> 'unreviewed'", "standing", "received_at"),
     _partial("incident IS NOT NULL", "incident"),
+    _partial("media <> 'image' AND media <> 'video_frame'", "media"),
     _partial("reference IS NOT NULL", "reference", ops={"reference": "text_pattern_ops"}),
     sqlite_autoincrement=True,
 )
@@ -367,7 +280,36 @@ cases = _table(
         BigInteger,
         comment="The case on an earlier contribution of the same member that this one continues",
     ),
+    Column(
+        "opener",
+        BigInteger,
+        comment="Whose opinion opened it; the contributor, if it follows a case or is near a retired one",
+    ),
     Index(None, "decision", "id"),
+    _partial("decision IS NULL", "due_at", "id"),
+    _partial("decision IS NULL", "opener"),
+    _partial("decided_at IS NOT NULL", "decided_at", "id"),
+)
+
+case_claims = _table(
+    "case_claims",
+    Column("case_id", ForeignKey("cases.id"), primary_key=True, autoincrement=False),
+    Column("actor", String(64), nullable=False, index=True),
+    Column("taken_at", InstantColumn, nullable=False),
+    Column("seen_at", InstantColumn, nullable=False, comment="When its page was last used"),
+    comment="Open cases that a reviewer has taken; a row counts until it was idle for too long.",
+)
+
+case_notes = _table(
+    "case_notes",
+    Column("id", Identity, primary_key=True),
+    Column("case_id", ForeignKey("cases.id"), nullable=False, index=True),
+    Column("actor", String(64), nullable=False),
+    Column("at", InstantColumn, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("proposal", BigInteger, comment="The proposal whose reason it is"),
+    comment="What reviewers note for each other; deleted once the contribution is erased.",
+    sqlite_autoincrement=True,
 )
 
 opinions = _table(
@@ -410,6 +352,20 @@ sessions = _table(
     Column("complete", Boolean, nullable=False, comment="False while the second factor is outstanding"),
     Column("created_at", InstantColumn, nullable=False),
     Column("seen_at", InstantColumn, nullable=False),
+)
+
+saved_views = _table(
+    "saved_views",
+    Column("id", Identity, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("page", String(32), nullable=False, comment="The list of the console"),
+    Column("name", String(100), nullable=False),
+    Column("query", Text, nullable=False, comment="The filter and the order, as in the address of the list"),
+    Column("shared", Boolean, nullable=False),
+    Column("created_at", InstantColumn, nullable=False),
+    Index(None, "user_id", "page", "name", unique=True),
+    comment="Filters of lists that users of the console keep under a name.",
+    sqlite_autoincrement=True,
 )
 
 tries = _table(
@@ -541,7 +497,40 @@ proposals = _table(
     Column("person", String(64), nullable=False, comment="Who is not to be the second one"),
     Column("proposed_at", InstantColumn, nullable=False),
     Column("expires_at", InstantColumn, nullable=False),
+    Index(None, "subject_kind", "subject_id"),
     sqlite_autoincrement=True,
+)
+
+batches = _table(
+    "batches",
+    Column("id", Identity, primary_key=True),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("picks", String(16), nullable=False, comment="What its items are"),
+    Column("state", String(16), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("choices", Json, nullable=False, comment="The code of the reason, and the expiry"),
+    Column("note", Text, nullable=False, comment="The reason as a text; empty once it has ended: each case has it"),
+    Column("undoes", BigInteger, comment="The batch that it takes back"),
+    Column("made_at", InstantColumn, nullable=False),
+    Column("begun_at", InstantColumn),
+    Column("ended_at", InstantColumn),
+    Index(None, "state"),
+    comment="One act on many rows that a user selected.",
+    sqlite_autoincrement=True,
+)
+
+batch_items = _table(
+    "batch_items",
+    Column("batch_id", ForeignKey("batches.id"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("subject", BigInteger, nullable=False, comment="The id of the row; to undo: the position of the item"),
+    Column("outcome", String(16), comment="Empty until it is done"),
+    Column("why", String(64), comment="Why it did not change"),
+    Column("made", String(40), comment="On what it was done, as kind:id"),
+    Column("before", Json, comment="What an undo needs"),
+    Column("at", InstantColumn),
+    comment="The items of a batch: each is done in the transaction that writes its outcome.",
 )
 
 webhooks = _table(
@@ -556,6 +545,7 @@ webhooks = _table(
     Column("overlap_until", InstantColumn),
     Column("created_at", InstantColumn, nullable=False),
     Column("failing_since", InstantColumn, comment="Nothing has arrived since; empty while all does"),
+    Column("reports_due", Boolean, comment="The topic case.due: version 0.1.0 fails on a topic that it does not know"),
     sqlite_autoincrement=True,
 )
 
@@ -603,6 +593,26 @@ webhook_topics = _table(
     Column("webhook_id", ForeignKey("webhooks.id"), primary_key=True),
     Column("topic", String(32), primary_key=True),
     Column("seq", BigInteger, nullable=False, comment="The last event of which deliveries were made"),
+)
+
+due_notices = _table(
+    "due_notices",
+    Column("case_id", ForeignKey("cases.id"), primary_key=True),
+    Column("kind", String(16), primary_key=True, comment="webhook or user"),
+    Column("recipient", BigInteger, primary_key=True, autoincrement=False, comment="Its number"),
+    Column("at", InstantColumn, nullable=False),
+    comment="To whom it was reported that an open case is due soon.",
+)
+
+mail_addresses = _table(
+    "mail_addresses",
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("address", String(254), nullable=False, comment="As it is: where the user gets mail on cases due soon"),
+    Column("attempts", SmallInteger, nullable=False, comment="That failed since the last mail was sent or given up"),
+    Column("next_at", InstantColumn, comment="The next attempt; during one, when it is taken for lost"),
+    Column("sent_at", InstantColumn, comment="When the server last accepted a mail"),
+    Column("trouble", String(32), comment="Why the last attempt failed"),
+    comment="Where users get mail.",
 )
 
 seeds = _table(

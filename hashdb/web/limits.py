@@ -153,4 +153,4 @@ class RateLimits:
         if not limiter.hit(rate, *who):
             seconds = limiter.get_window_stats(rate, *who).reset_time - time.time()
             unit = rate.GRANULARITY.name
-            raise LimitReached(f"{rate.amount:,} requests a {unit}", max(1, math.ceil(seconds)))
+            raise LimitReached(f"{rate.amount} requests a {unit}", max(1, math.ceil(seconds)))

@@ -97,12 +97,16 @@ def answer_files(
         raise
 
 
-def hash_later(state: AppState, key: str, upload: Upload, mode: Mode, advance: Advance) -> HashedFile:
-    """The hashes of one file to match, made outside of its request; an error that `advance` raises ends that.
+def hash_later(
+    state: AppState, key: str, upload: Upload, mode: Mode, advance: Advance, interval: float = QUERY_INTERVAL
+) -> HashedFile:
+    """The hashes of one file, by default to match it, made outside of its request.
+
+    An error that `advance` raises ends that. `interval`: seconds of a video between two frames.
 
     Raises UnreadablePicture, VideoTooLarge, Unavailable.
     """
-    (hashed,) = hash_files(_hashing(state, key, QUERY_INTERVAL), [upload], [mode], advance)
+    (hashed,) = hash_files(_hashing(state, key, interval), [upload], [mode], advance)
     return hashed
 
 

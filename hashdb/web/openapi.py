@@ -16,7 +16,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from hashdb import __version__
 from hashdb.domain.accounts.members import Scope
-from hashdb.web.context import actor, admit, query
+from hashdb.domain.meanings import explain, explain_all
+from hashdb.web.context import actor, admit, hashdb, query
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.pages import QueryString
 from hashdb.wire.problems import Problem
@@ -56,6 +57,35 @@ _KEY = {
     "description": "The secret of a key, `hdb_…`. An administrator issues it to a member.",
 }
 _REFERENCE = "#/components/schemas/{model}"
+_KINDS = {
+    "Action": "action",
+    "Algorithm": "algorithm",
+    "CaseState": "case_state",
+    "Decision": "decision",
+    "DeliveryOutcome": "outcome",
+    "Media": "media",
+    "MemberKind": "member_kind",
+    "MemberStatus": "member_status",
+    "Profile": "profile",
+    "Scope": "scope",
+    "Stance": "stance",
+    "Standing": "standing",
+    "Status": "status",
+    "Topic": "topic",
+    "Trouble": "trouble",
+    "TwoPersonAction": "act",
+}
+"""The kind of code of an enumeration. The docstrings of the others have the meanings of their values."""
+_VOCABULARY = {
+    "labels": "behaviour",
+    "basis": "basis",
+    "tco_ground": "tco_ground",
+    "context": "context",
+    "entity": "entity_list",
+    "reason": "reason",
+}
+"""The kind of code of a field of the requests that take a code of the vocabulary."""
+_WITH_CODES = ("DraftIn", "AmendmentIn", "WithdrawalIn", "OpinionIn")
 
 
 class Idempotent(BaseModel):
@@ -180,8 +210,9 @@ class _Document:
                 }
         _, definitions = models_json_schema(list(self._models.items()), ref_template=_REFERENCE)
         schemas = self._schemas | definitions["$defs"]
-        for schema in schemas.values():
+        for name, schema in schemas.items():
             _ease(schema)
+            _explain(name, schema)
         return {
             "openapi": "3.1.0",
             "info": {
@@ -291,6 +322,23 @@ def _ease(schema: dict[str, Any]) -> None:
         for shape in (described, *described.get("anyOf", ())):
             for pattern, value in shape.pop("patternProperties", {}).items():
                 shape |= {"additionalProperties": value, "propertyNames": {"pattern": pattern}}
+
+
+def _explain(name: str, schema: dict[str, Any]) -> None:
+    """Add to a schema what each code means: each value of an enumeration, and the codes in force of the vocabulary."""
+    if kind := _KINDS.get(name):
+        about = schema["description"].partition("\n\n")[0]
+        schema["description"] = f"{about}\n\n{_list_codes(explain_all(kind))}"
+    if name in _WITH_CODES:
+        for field, described in schema["properties"].items():
+            if field in _VOCABULARY:
+                kind = _VOCABULARY[field]
+                codes = {code: explain(kind, code) for code in getattr(hashdb().rules.vocabulary, kind)}
+                described["description"] += f"\n\n{_list_codes(codes)}"
+
+
+def _list_codes(codes: Mapping[str, str | None]) -> str:
+    return "\n".join(f"- `{code}`: {said or 'a code of this service alone'}." for code, said in codes.items())
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from hashdb.domain.stats.reports import DayReport, Durations, QueryFigures, Report, Share
+from hashdb.domain.review.cases import Decision
+from hashdb.domain.stats.reports import DayReport, DecisionsBy, Durations, Precision, QueryFigures, Report, Share
 
 _COLUMNS = 62
 """The most columns of a chart over time: a longer period is drawn by month or by year."""
 _GROUPS = {"member": "member", "kind": "kind of member", "label": "label", "algorithm": "algorithm", "basis": "basis"}
 _WHO = {"all": "all", "trusted_flagger": "trusted flaggers", "others": "other members"}
 
-Row = Sequence[str]
+Row = Sequence[object]
 
 
 def page(report: Report) -> str:
@@ -24,9 +27,9 @@ def page(report: Report) -> str:
     return templates().get_template("page.html").render(_figures(report))
 
 
-def body(report: Report) -> str:
-    """The HTML below the heading of the page, without its style."""
-    return templates().get_template("body.html").render(_figures(report))
+def body(report: Report, names: Mapping[str, str]) -> str:
+    """The HTML below the heading of the page, without its style; `names` has those of `deciders`, by actor."""
+    return templates().get_template("body.html").render(_figures(report, names))
 
 
 @cache
@@ -39,11 +42,25 @@ def templates() -> Environment:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"count": "{:,}".format, "ranked": _ranked}
+    environment.filters |= {"count": group_digits, "ranked": _ranked}
     return environment
 
 
-def _figures(report: Report) -> dict[str, Any]:
+def group_digits(number: object) -> object:
+    """A whole number of five or more digits as HTML in groups of three, which a style sheet sets apart.
+
+    A copy of it has only the digits. Any other value is returned as it is.
+
+    >>> print(group_digits(9999), group_digits(1234567))
+    9999 1<span class="digits">234</span><span class="digits">567</span>
+    """
+    if not isinstance(number, int) or number < 10_000:
+        return number
+    first, *others = f"{number:,}".split(",")
+    return Markup(first) + Markup("").join(Markup('<span class="digits">{}</span>').format(part) for part in others)
+
+
+def _figures(report: Report, names: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """The values of the templates: numbers for the charts, and the rows of the tables as texts."""
     reviews, name = report.reviews, partial(_name, report)
     return {
@@ -67,10 +84,8 @@ def _figures(report: Report) -> dict[str, Any]:
         ],
         "cases": [("opened", reviews.opened), ("open at the end", reviews.open), *_ranked(reviews.decided)],
         "decided": [_duration_row("until a decision", reviews.to_decide)],
-        "precision": [
-            (name(member), f"{precision.confirmed:,}", f"{precision.disputed:,}", _format_percent(precision.share))
-            for member, precision in report.precision.items()
-        ],
+        "deciders": [_decider_row(_decider(actor, names), by) for actor, by in report.deciders.items()],
+        "precision": [_precision_row(name(member), precision) for member, precision in report.precision.items()],
     }
 
 
@@ -125,22 +140,52 @@ def _share_rows(report: Report, group: str) -> list[Row]:
     return [
         (
             _name(report, key) if group == "member" else key,
-            f"{share.added:,}",
-            f"{share.withdrawn:,}",
-            f"{share.active:,}",
+            share.added,
+            share.withdrawn,
+            share.active,
         )
         for key, share in _by_size(report.contributions.by[group])
     ]
 
 
 def _query_row(name: str, figures: QueryFigures) -> Row:
-    return name, f"{figures.hit:,}", f"{figures.none:,}", f"{figures.own:,}", f"{figures.others:,}"
+    return name, figures.hit, figures.none, figures.own, figures.others
+
+
+def _decider(actor: str, names: Mapping[str, str]) -> str:
+    """A user by name, and a key by the name of its member and by its number, if they are known."""
+    kind, _, number = actor.partition(":")
+    if actor not in names:
+        return f"{kind} {number}"
+    return f"{names[actor]} (key {number})" if kind == "key" else names[actor]
+
+
+def _decider_row(name: str, by: DecisionsBy) -> Row:
+    return (
+        name,
+        *(by.decided.get(decision, 0) for decision in Decision),
+        _format_seconds(by.to_decide.median),
+        by.again,
+        by.reversed,
+        f"{_format_percent(by.stood)} of {by.count}",
+    )
+
+
+def _precision_row(name: str, precision: Precision) -> Row:
+    return (
+        name,
+        precision.confirmed,
+        precision.disputed,
+        precision.count,
+        _format_percent(precision.share),
+        "–" if precision.interval is None else " to ".join(map(_format_percent, precision.interval)),
+    )
 
 
 def _duration_row(name: str, durations: Durations) -> Row:
     return (
         name,
-        f"{durations.count:,}",
+        durations.count,
         _format_seconds(durations.median),
         _format_seconds(durations.p90),
         _format_percent(durations.within_1h),

@@ -269,10 +269,10 @@ def _reason(error: Any) -> str:
         return str(context["error"])
     if kind in ("too_long", "too_short"):
         limit = context.get("max_length", context.get("min_length"))
-        return f"must have at {'most' if kind == 'too_long' else 'least'} {limit:,} entries"
+        return f"must have at {'most' if kind == 'too_long' else 'least'} {limit} entries"
     if kind in ("string_too_long", "string_too_short"):
         limit = context.get("max_length", context.get("min_length"))
-        return f"must have at {'most' if kind == 'string_too_long' else 'least'} {limit:,} characters"
+        return f"must have at {'most' if kind == 'string_too_long' else 'least'} {limit} characters"
     if kind in ("less_than_equal", "greater_than_equal"):
         return f"must be at most {context['le']}" if "le" in context else f"must be at least {context['ge']}"
     if kind == "enum":

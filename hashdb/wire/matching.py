@@ -138,9 +138,9 @@ class QueryIn(RequestModel):
 def few_enough(queries: list[QueryIn]) -> list[QueryIn]:
     """The queries, which are not too many signals for one request. A validator."""
     if sum([len(query.signals) + sum(map(len, query.transforms.values())) for query in queries]) > SIGNALS_A_REQUEST:
-        raise ValueError(f"must be at most {SIGNALS_A_REQUEST:,} signals in all, without those of frames")
+        raise ValueError(f"must be at most {SIGNALS_A_REQUEST} signals in all, without those of frames")
     if sum([sum(map(len, query.signatures.values())) for query in queries if query.signatures]) > SIGNALS_A_REQUEST:
-        raise ValueError(f"must be at most {SIGNALS_A_REQUEST:,} signatures in all")
+        raise ValueError(f"must be at most {SIGNALS_A_REQUEST} signatures in all")
     return few_frames(queries)
 
 

@@ -8,12 +8,22 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
-from hashdb.domain.contributions import Filter, Listing, Media, Position, Sort, Standing, Status
+from hashdb.domain.contributions import Filter, Media, Standing, Status
 from hashdb.domain.ledger.events import Action
-from hashdb.domain.matching.benign import BenignFilter
-from hashdb.domain.review.cases import CaseState, QueueOrder
+from hashdb.domain.listings import Listing, Place, Position, Sort
+from hashdb.domain.matching.benign import BenignFilter, BenignSort
+from hashdb.domain.review.cases import CaseSort, CaseState
+from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, QueueOrder, QueueQuery
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.wire import LARGEST_ID, Line, Moment, Token, checked_by
@@ -52,6 +62,7 @@ def _day(value: Any) -> Any:
         raise ValueError("is not a day of the calendar") from None
 
 
+_Position = Annotated[Position, BeforeValidator(lambda text: Position.parse(text) if isinstance(text, str) else text)]
 Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(whole)]
 
@@ -64,6 +75,37 @@ class PageQuery(QueryString):
 
     after: Count = Field(0, description="Where the page begins: `next` of the previous page.")
     limit: Limit = Field(100, description="The most entries of the page.")
+
+
+class ListQuery(QueryString):
+    """The order of a list of the console, and the number of the first row of its page."""
+
+    sort: Token | None = None
+    order: Literal["down", "up"] | None = None
+    row: Annotated[Count, Ge(1)] = 1
+    limit: Annotated[Count, Ge(1), Le(200)] = 50
+
+
+class PlacedQuery(QueryString):
+    """Where a page of a long list of the console is; `row` is the number of its first row, if it is known."""
+
+    order: Literal["down", "up"] = "down"
+    after: _Position | None = None
+    before: _Position | None = None
+    row: Annotated[Count, Ge(1)] | None = None
+    limit: Annotated[Count, Ge(1), Le(200)] = 50
+
+    @property
+    def place(self) -> Place:
+        """Where the page is."""
+        return Place(self.after) if self.before is None else Place(self.before, back=True)
+
+
+class BatchItemsQuery(QueryString):
+    """Which items of a batch to list: from the one at the position `after`."""
+
+    after: Count = 0
+    limit: Annotated[Count, Ge(1), Le(200)] = 100
 
 
 class ContributionsQuery(PageQuery):
@@ -199,15 +241,20 @@ class EventsQuery(PageQuery):
 
 
 class EventsPageQuery(QueryString):
-    """Which events a page of the console lists."""
+    """Which events a page of the console lists; the actor and the subject as people name them.
+
+    A page begins below the event `before`, or ends above the event `newer`; `after` is where the live page goes on.
+    """
 
     actor: Line | None = None
     action: Action | None = None
-    subject: _Subject | None = None
+    subject: Line | None = None
     since: date | None = None
     until: date | None = None
     before: Count | None = None
+    newer: Count | None = None
     after: Count | None = None
+    limit: Annotated[Count, Ge(1), Le(200)] = 50
     follow: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = 0
 
     @property
@@ -230,9 +277,10 @@ class DeliveriesQuery(PageQuery):
     outcome: DeliveryOutcome | None = Field(None, description="Only deliveries with this outcome.")
 
 
-class BenignPageQuery(PageQuery):
+class BenignPageQuery(PlacedQuery):
     """Which entries a page of the console lists."""
 
+    sort: BenignSort = BenignSort.ADDED
     text: Line | None = None
     algorithm: Algorithm | None = None
     whose: Literal["built-in", "own"] | None = None
@@ -243,22 +291,54 @@ class BenignPageQuery(PageQuery):
 
 
 class CasesPageQuery(QueryString):
-    """Which cases a page of the console lists: open ones in an order, or decided ones with an id below `before`.
+    """Which cases a page of the console lists: open ones, those that wait for a second person, or decided ones.
 
-    `pile` is a member: the page lists the open cases of its pile.
+    The other fields choose among the open cases and order them; `pile` is the member for whose pile a case counts. A
+    page begins after the case `after`, or ends before the case `before`.
     """
 
-    state: CaseState = CaseState.OPEN
-    order: QueueOrder = QueueOrder.CLOCK
-    before: Count | None = None
+    state: Literal["open", "proposed", "decided"] = "open"
+    sort: QueueOrder = QueueOrder.CLOCK
+    order: Literal["down", "up"] | None = None
+    label: Token | None = None
+    severity: Literal["0", "1", "2", "3", "4", "unknown"] | None = None
+    member: Count | None = None
+    reason: Token | None = None
+    age: Age | None = None
     pile: Count | None = None
+    after: Count | None = None
+    before: Count | None = None
+    row: Annotated[Count, Ge(1)] = 1
+    limit: Annotated[Count, Ge(1), Le(200)] = 50
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_address(cls, fields: Any) -> Any:
+        """The fields; in an address of version 0.1.0, `order` names what the queue is ordered by."""
+        if isinstance(fields, dict) and fields.get("order") in set(QueueOrder):
+            return {"sort": fields["order"], **{name: value for name, value in fields.items() if name != "order"}}
+        return fields
+
+    def to_domain(self) -> QueueQuery:
+        """The queue."""
+        usual = "down" if self.sort is QueueOrder.SEVERITY else "up"
+        severity = None if self.severity is None else _SEVERITIES.get(self.severity, UNKNOWN_SEVERITY)
+        chosen = {name: getattr(self, name) for name in ("label", "member", "reason", "age", "pile")}
+        return QueueQuery(**chosen, severity=severity, order=self.sort, reverse=self.order not in (None, usual))
 
 
-_Position = Annotated[Position, BeforeValidator(lambda text: Position.parse(text) if isinstance(text, str) else text)]
+class DecidedCasesQuery(PlacedQuery):
+    """Which decided cases a page of the console lists, in which order."""
+
+    state: Literal[CaseState.DECIDED] = CaseState.DECIDED
+    sort: CaseSort = CaseSort.DECIDED
 
 
-class ListingQuery(QueryString):
-    """Which contributions to list, in which order, and after which one."""
+_SEVERITIES = {str(severity): severity for severity in range(5)}
+
+
+class ListingQuery(PlacedQuery):
+    """Which contributions to list, in which order, and which page; `exact`: count all that the filter selects."""
 
     member: Count | None = None
     status: Status | None = None
@@ -275,12 +355,7 @@ class ListingQuery(QueryString):
     removed_until: date | None = None
     expires_until: date | None = None
     sort: Sort = Sort.RECEIVED
-    order: Annotated[str, checked_by(lambda _, code: None if code in ("down", "up") else "is down or up")] = "down"
-    after: (
-        Annotated[Position, BeforeValidator(lambda text: Position.parse(text) if isinstance(text, str) else text)]
-        | None
-    ) = None
-    limit: Annotated[Count, Ge(1), Le(200)] = 50
+    exact: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = 0
 
     def to_domain(self) -> Listing:
         """The listing; days are whole days in UTC."""

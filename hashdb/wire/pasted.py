@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import Signal
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE, Kind, Signature
 from hashdb.errors import Fault, InvalidInput, reject
 from hashdb.wire import ValidationContext, check_size, read
@@ -20,6 +20,7 @@ from hashdb.wire.sharing.vpdq import read_vpdq
 AT: Final = "signals"
 """The field of the form that has the text."""
 _ONE = "queries[0]."
+_JSON = re.compile(r'\{\s*"|\[\s*[{"]')
 _VPDQ_LINE = re.compile(r"\s*\d+,\s*\d+,\s*[0-9a-fA-F]{64},", re.ASCII)
 _OF_HASH_COMMAND = ("path", "quality", "incomplete")
 """What `hashdb hash --json` prints of an item that is no part of a query."""
@@ -71,6 +72,26 @@ def _vpdq(value: object) -> dict[str, Any]:
         raise InvalidInput((Fault(AT, f"have no `frames`, and what was pasted {error}"),)) from None
 
 
+def spell_hashes(text: str, algorithms: Collection[Algorithm]) -> str | None:
+    """The text for the match debugger, if all of it is hashes or a video; else None.
+
+    A hash without an algorithm becomes one for each of `algorithms` that has its length.
+    """
+    if _VPDQ_LINE.match(text) or _JSON.match(text):
+        return text
+    lines = list[str]()
+    for line in filter(None, _lines(text)):
+        name, _, last = line.rpartition(" ")
+        algorithm, colon, _ = last.lower().partition(":")
+        digits = last.lower().removeprefix("0x")
+        named = [algorithm] if colon and algorithm in _NAMED else []
+        bare = [str(each) for each in algorithms if len(digits) == each.bits // 4 and _HEX.fullmatch(digits)]
+        if not named and not bare:
+            return None
+        lines += [line] if named else [f"{name} {each}:{digits}".strip() for each in bare]
+    return "\n".join(lines) or None
+
+
 def parse_query(text: str) -> Query:
     """The query of the lines of a picture: signals and signatures, each behind the name of its transform.
 
@@ -104,7 +125,9 @@ def format_query(query: Query) -> str:
     return "\n".join([format_lines({"": query.signals, **query.transforms}), *signed])
 
 
+_HEX = re.compile(r"[0-9a-f]+")
 _KINDS = frozenset(map(str, Kind))
+_NAMED = _KINDS | frozenset(map(str, Algorithm))
 LINES = 500
 """The most lines that may be pasted into the match debugger."""
 _NAME_LENGTH = 40

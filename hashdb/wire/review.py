@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
+from hashdb.domain.review.bulk import BatchChoices
 from hashdb.domain.review.cases import OF_FRAMES, Case, CaseState, Decision, Opinion, OpinionDraft, Stance, stance_fault
 from hashdb.domain.review.incidents import (
     Incident,
@@ -86,6 +87,25 @@ class UpholdIn(RequestModel):
 
     note: Annotated[Note, Field(min_length=1)]
     upto: Annotated[int, Field(ge=1, le=LARGEST_ID)]
+
+
+class CaseNoteIn(RequestModel):
+    """What a reviewer notes on a case for other reviewers."""
+
+    text: Annotated[Note, Field(min_length=1)]
+
+
+class BatchIn(RequestModel):
+    """What a user chose for all items of a batch."""
+
+    note: Note = ""
+    reason: Token | None = None
+    days: Annotated[int, Field(ge=1, le=3_650)] | None = None
+    expires_at: Moment | None = None
+
+    def to_domain(self) -> BatchChoices:
+        """The choices."""
+        return BatchChoices(self.reason, self.note, self.days, self.expires_at)
 
 
 class CaseOut(ResponseModel, Shown[Case]):

@@ -13,7 +13,9 @@ from hashdb.domain.stats.reports import (
     Caught,
     Contributed,
     DayReport,
+    DecisionsBy,
     Durations,
+    Interval,
     Precision,
     QueryFigures,
     Report,
@@ -136,6 +138,25 @@ class ReviewsOut(ResponseModel, Mirror[Reviewed]):
     )
 
 
+class DecisionsByOut(ResponseModel, Mirror[DecisionsBy]):
+    """The decisions of one user or key."""
+
+    decided: dict[str, int] = Field(description="Cases decided in the period, by decision.")
+    time_to_decide: Annotated[DurationsOut, MappedTo("to_decide")] = Field(
+        description="The time from the opening of a case to its decision."
+    )
+    again: int = Field(description="After how many of these decisions the contribution was decided again.")
+    reversed: int = Field(description="How many of them the next decision on the contribution reversed.")
+    stood: float | None = Field(description="The share that was not reversed, from 0 to 1.")
+
+
+class IntervalOut(ResponseModel, FromDomain[Interval]):
+    """Between which shares the precision of all contributions lies, by the score interval of Wilson (1927)."""
+
+    low: float = Field(description="The lower bound, from 0 to 1.")
+    high: float = Field(description="The upper bound, from 0 to 1.")
+
+
 class PrecisionOut(ResponseModel, Mirror[Precision]):
     """How many of a member's judged contributions were right."""
 
@@ -143,6 +164,10 @@ class PrecisionOut(ResponseModel, Mirror[Precision]):
     disputed: int = Field(description="Contributions that are disputed, quarantined or retired, and were not upheld.")
     precision: Annotated[float | None, MappedTo("share")] = Field(
         description="The first as a share of both, from 0 to 1; null if none was judged."
+    )
+    judged: Annotated[int, MappedTo("count")] = Field(0, description="Both together. Older reports have 0.")
+    interval: Annotated[IntervalOut | None, MappedTo("interval")] = Field(
+        None, description="The 95 % interval of the precision; null if none was judged."
     )
 
 
@@ -189,6 +214,10 @@ class ReportOut(ResponseModel, Mirror[Report]):
     matches: MatchesOut = Field(description="Queries and matches.")
     reappearances: ReappearancesOut = Field(description="How often known content came back.")
     reviews: ReviewsOut = Field(description="Opinions, cases and decisions.")
+    deciders: dict[str, DecisionsByOut] = Field(
+        default_factory=dict,
+        description="Decisions by who made them (`user:3`, `key:7`). Empty for one member, and in older reports.",
+    )
     precision: dict[str, PrecisionOut] = Field(
         description="How many judged contributions were right, by the id of the member."
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints
 
+from hashdb.domain.accounts.saved_views import ViewDraft
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
-from hashdb.wire import UNSENT, Moment, Name, RequestModel, ResponseModel
+from hashdb.wire import UNSENT, Moment, Name, RequestModel, ResponseModel, check_printable
 from hashdb.wire.conversions import ChangeMirror, FromDomain, Mirror
 
 
@@ -23,6 +24,22 @@ class UserChangeIn(RequestModel, ChangeMirror[UserChange]):
 
     role: Role = UNSENT
     status: UserStatus = UNSENT
+
+
+class ViewIn(RequestModel, Mirror[ViewDraft]):
+    """A view of a list of the console to save."""
+
+    page: Literal["benign", "cases", "contributions", "events", "incidents", "members"]
+    name: Name
+    query: Annotated[str, StringConstraints(max_length=4000), AfterValidator(check_printable)]
+    shared: bool = False
+
+
+class ViewChangeIn(RequestModel):
+    """The name of a view, and whether all users see it."""
+
+    name: Name
+    shared: bool = False
 
 
 class UserOut(ResponseModel, FromDomain[User]):

@@ -89,7 +89,7 @@ def _usable(signal: Signal, info: ValidationInfo) -> Signal:
 def few_frames(items: list[_Item]) -> list[_Item]:
     """The drafts or queries of a request, with 20,000 frames together at most. A validator."""
     if sum([len(item.frames) for item in items]) > FRAMES_A_REQUEST:
-        raise ValueError(f"must be at most {FRAMES_A_REQUEST:,} frames in all")
+        raise ValueError(f"must be at most {FRAMES_A_REQUEST} frames in all")
     return items
 
 

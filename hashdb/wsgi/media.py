@@ -95,7 +95,7 @@ def read_form(request: InMemoryRequest, settings: Settings, *, metadata: bool = 
     uploads = tuple(cast(Upload, file.stream) for file in files)
     for upload in uploads:
         if not upload.is_film:
-            _check_size(upload, settings.media_max_bytes)
+            check_size(upload, settings.media_max_bytes)
     return MediaForm(uploads, _metadata(request))
 
 
@@ -130,22 +130,23 @@ def make_room(request: InMemoryRequest, settings: Settings) -> None:
     """Let a request have videos beside its pictures. Raises VideoTooLarge."""
     most = settings.media_max_request + settings.video_max_bytes
     if (request.content_length or 0) > most:
-        raise VideoTooLarge(f"the request has more than {most:,} bytes")
+        raise VideoTooLarge(f"the request has more than {most} bytes")
     request.max_content_length = most
     request.room = Room(settings.media_max_request, settings.video_max_bytes)
 
 
 def picture_of(upload: Upload, settings: Settings) -> bytes:
     """The bytes of a picture. Raises TooLarge, VideoTooLarge."""
-    _check_size(upload, settings.media_max_bytes)
+    check_size(upload, settings.media_max_bytes)
     return upload.stream.read()
 
 
-def _check_size(upload: Upload, most: int) -> None:
+def check_size(upload: Upload, most: int) -> None:
+    """Raise TooLarge, or VideoTooLarge for an animation, if a picture has more bytes than `most`."""
     if upload.size <= most:
         return
     if upload.is_video:
-        raise VideoTooLarge(f"the animation has more than {most:,} bytes")
+        raise VideoTooLarge(f"the animation has more than {most} bytes")
     raise TooLarge("the bytes of a picture", most)
 
 

@@ -58,7 +58,7 @@ class Upload:
         if not self._is_film:
             self._room.take(len(octets))
         elif self._size > self._room.video:
-            raise VideoTooLarge(f"the video has more than {self._room.video:,} bytes")
+            raise VideoTooLarge(f"the video has more than {self._room.video} bytes")
         return len(octets)
 
     def _settle(self) -> None:

@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Scope
-from hashdb.domain.review.cases import QueueOrder
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.service.review import cases
+from hashdb.service.review import queues
 from scripts.attacks import Finding
 from scripts.attacks._service import Target, service
 from tests.builders import near, signal
@@ -128,7 +127,7 @@ def _buried(target: Target, attacker: Caller, victim: Caller) -> Iterator[Findin
         opened += 1
     id, _ = attacker.contribute([signal(2_000)])
     case = victim.dispute(id)
-    queue = cases.queue(target.db, COMMAND_LINE, QueueOrder.CLOCK)
+    queue = queues.queue(target.db, COMMAND_LINE)
     place = [one.case.id for one in queue.waiting].index(case) + 1
     piled = sum(pile.count for pile in queue.piles)
     yield Finding(

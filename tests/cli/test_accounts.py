@@ -63,7 +63,7 @@ def test_how_much_a_member_may_send_a_day_is_limited(run: Commands) -> None:
     added = run.json("member", "add", "Alpha", "--kind", "platform", "--a-day", "1000")
     assert added["member"]["limits"] == {"contributions_per_day": 1000}
     assert run("member", "limit", "Alpha", "--a-day", "20000").stdout == (
-        "member 1 (Alpha) may send 20,000 contributions a day\n"
+        "member 1 (Alpha) may send 20000 contributions a day\n"
     )
     assert run.json("member", "limit", "1", "--none")["limits"] == {"contributions_per_day": None}
     for wrong in ([], ["--none", "--a-day", "1"], ["--a-day", "-1"]):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from hashdb.domain.meanings import MEANINGS
+from hashdb.domain.meanings import EXAMPLES, MEANINGS
 from tests.cli.conftest import Commands
 
+BOTH = {
+    kind: {code: {"meaning": meaning, "example": EXAMPLES[kind][code]} for code, meaning in codes.items()}
+    for kind, codes in MEANINGS.items()
+}
 
-def test_every_code_is_listed_with_its_meaning(run: Commands) -> None:
-    listed = run("codes").stdout
+
+def test_every_code_is_listed_with_its_meaning_and_an_example(run: Commands) -> None:
+    listed = " ".join(run("codes").stdout.split())
     for kind, codes in MEANINGS.items():
         assert f"({kind}):" in listed
         for code, meaning in codes.items():
-            assert f"  {code} " in listed and f" {meaning}\n" in listed
-    assert run.json("codes") == MEANINGS
-    assert run.json("codes", "reason") == {"reason": MEANINGS["reason"]}
+            assert f" {code} {meaning}; for example, {EXAMPLES[kind][code]} " in f"{listed} "
+    assert run.json("codes") == BOTH
+    assert run.json("codes", "reason") == {"reason": BOTH["reason"]}
     assert "Did you mean 'reason'?" in run("codes", "reasons").stderr
 
 
 def test_the_codes_of_the_service_are_those_that_it_takes(member: Commands) -> None:
-    assert member.json("codes", "--service") == MEANINGS
+    assert member.json("codes", "--service") == BOTH

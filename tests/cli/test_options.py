@@ -6,7 +6,6 @@ import shlex
 
 import pytest
 
-from hashdb.cli.options import read_id
 from tests.cli.conftest import PHOTOS, Commands, parse
 
 BYTES = "\udcff"
@@ -45,33 +44,6 @@ def test_the_sentence_about_it_can_be_written(run: Commands) -> None:
     done = run.process("member", "add", BYTES, "--kind", "platform")
     assert done.returncode == 2
     assert done.stderr.endswith("Error: Invalid value for 'NAME': the text is not valid UTF-8\n")
-
-
-@pytest.mark.parametrize(
-    ("shown", "read"),
-    [
-        ("17", (None, 17)),
-        ("#17", (None, 17)),
-        (" 17 ", (None, 17)),
-        ("contribution 17", ("contribution", 17)),
-        ("Contribution #17:", ("contribution", 17)),
-        ("contribution:17", ("contribution", 17)),
-        ("benign entry 3", ("entry", 3)),
-        ("benign:3", ("entry", 3)),
-        ("https://hashes.example/console/contributions/17?page=2", ("contribution", 17)),
-        ("https://hashes.example/console/cases/3", ("case", 3)),
-        ("https://hashes.example/console/users/3", ("user", 3)),
-        ("seventeen", None),
-        ("sentence 17", None),
-        ("-17", None),
-        ("1.7", None),
-        ("\u0661\u0667", None),
-        ("contribution 17 18", None),
-        ("17 contribution", None),
-    ],
-)
-def test_an_id_is_read_as_it_is_shown(shown: str, read: tuple[str | None, int] | None) -> None:
-    assert read_id(shown) == read
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,28 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
 import pytest
 
 from hashdb import __version__
+from hashdb.cli.home import open_home
 from hashdb.cli.listening import bind_error
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
+from hashdb.domain.accounts.users import Role, Session, UserDraft
+from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
+from hashdb.service.accounts import users
+from hashdb.service.review import cases, due
+from hashdb.service.sharing import webhooks
+from hashdb.settings import Settings
 from hashdb.store.migrations import NEWEST
+from tests.builders import contributed, draft, member_with
 from tests.cli.conftest import Commands
+from tests.mailboxes import mailbox
+from tests.receivers import LOOPBACK, receiver
 from tests.serving import serving
 
 
@@ -278,3 +291,43 @@ def test_a_reader_that_waits_does_not_hold_the_end_up(tmp_path: Path) -> None:
     assert reading.result().json()["changes"] == []
     # A reader waits 30 s where nothing ends it; no figure of speed.
     assert time.monotonic() - stopped < 20
+
+
+def test_two_workers_report_a_case_due_soon_once_by_mail_and_once_by_webhook(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", webhook_http=True, webhook_networks=(ip_network(LOOPBACK),))
+    with mailbox("none") as box, receiver() as hook:
+        with open_home(settings) as db:
+            db.rules = replace(db.rules, mails=True)
+            contributed(db, member_with(db), draft(1, removed_at=None))
+            cases.open_case(db, COMMAND_LINE, 1, "other", holds=False)
+            reviewer = users.add(db, COMMAND_LINE, UserDraft("ada", Role.REVIEWER), "correct horse battery staple")
+            due.set_address(db, Session(1, reviewer.user, db.now(), db.now(), True, ""), "ada@team.example")
+            webhooks.add(db, member_with(db, Scope.REVIEW), WebhookDraft(hook.url, (Topic.CASE_DUE,)))
+        with serving(
+            settings.home,
+            HASHDB_SMTP_HOST="127.0.0.1",
+            HASHDB_SMTP_PORT=str(box.port),
+            HASHDB_SMTP_SECURITY="none",
+            HASHDB_SMTP_FROM="hashdb@h.example",
+            HASHDB_DUE_SOON="100",
+            HASHDB_CONSOLE_URL="https://console.example",
+            HASHDB_WEBHOOK_HTTP="true",
+            HASHDB_WEBHOOK_NETWORKS=LOOPBACK,
+        ):
+            (message,) = hook.wait(1)
+            until = time.monotonic() + 20
+            while not box.mails and time.monotonic() < until:
+                time.sleep(0.05)
+    (mail,) = box.mails
+    assert (mail["To"], mail["Subject"]) == ("ada@team.example", "hashdb: 1 case due soon")
+    assert "https://console.example/console/cases" in mail.get_content()
+    assert (message.said["type"], message.said["data"]["count"], len(hook.received)) == ("case.due", 1, 1)
+
+
+def test_a_password_that_others_can_read_is_refused(run: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("secret")
+    file.chmod(0o644)
+    done = run("serve", "--port", "0", HASHDB_SMTP_USER="hashdb", HASHDB_SMTP_PASSWORD_FILE=str(file))
+    said = f"hashdb: the password of the mail server {file} can be read by others (mode 0644): chmod 600 {file}\n"
+    assert (done.returncode, done.stderr) == (1, said)

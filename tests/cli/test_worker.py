@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,25 @@ ASKED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 THREADS = 8
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    """A service of one worker."""
-    one = Service(tmp_path / "home", workers=1)
+@contextmanager
+def _started(home: Path) -> Iterator[Service]:
+    one = Service(home, workers=1)
     yield one.start()
     one.stop()
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of one worker, for the tests that leave it as it was."""
+    with _started(tmp_path_factory.mktemp("worker") / "home") as service:
+        yield service
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service of one worker, which a test ends."""
+    with _started(tmp_path / "home") as service:
+        yield service
 
 
 def connection(service: Service) -> socket.socket:
@@ -42,27 +55,27 @@ def answer(opened: socket.socket) -> bytes:
     return head
 
 
-def test_more_clients_than_threads_keep_their_connections_and_are_answered_in_turns(service: Service) -> None:
+def test_more_clients_than_threads_keep_their_connections_and_are_answered_in_turns(lasting: Service) -> None:
     with ExitStack() as stack:
-        clients = [stack.enter_context(connection(service)) for _ in range(5 * THREADS)]
+        clients = [stack.enter_context(connection(lasting)) for _ in range(5 * THREADS)]
         for _ in range(3):
             for one in clients:
                 one.sendall(ASKED)
             assert all(answer(one).startswith(b"HTTP/1.1 200 ") for one in clients)
 
 
-def test_clients_that_send_nothing_hold_no_thread(service: Service) -> None:
+def test_clients_that_send_nothing_hold_no_thread(lasting: Service) -> None:
     with ExitStack() as stack:
         for _ in range(5 * THREADS):
-            stack.enter_context(connection(service))
-        asking = stack.enter_context(connection(service))
+            stack.enter_context(connection(lasting))
+        asking = stack.enter_context(connection(lasting))
         asking.settimeout(5)
         asking.sendall(ASKED)
         assert answer(asking).startswith(b"HTTP/1.1 200 ")
 
 
-def test_requests_that_are_sent_at_once_are_answered_one_after_the_other(service: Service) -> None:
-    with connection(service) as one:
+def test_requests_that_are_sent_at_once_are_answered_one_after_the_other(lasting: Service) -> None:
+    with connection(lasting) as one:
         one.sendall(ASKED * 3 + ASKED.replace(b"/healthz", b"/nowhere"))
         answers = [answer(one)[:12] for _ in range(4)]
     assert answers == [b"HTTP/1.1 200"] * 3 + [b"HTTP/1.1 404"]

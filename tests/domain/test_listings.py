@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.contributions import Position
+from hashdb.domain.listings import Position
 
 NUMBERS = st.integers(-(10**17), 10**17)
 

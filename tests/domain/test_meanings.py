@@ -1,15 +1,54 @@
-"""Meanings: each code of the default vocabulary has one."""
+"""Meanings: every code has one, with an example."""
 
 from __future__ import annotations
 
-from hashdb.domain.meanings import MEANINGS, TITLES
+import re
+
+from hashdb.domain.accounts.members import MemberKind, MemberStatus, Scope
+from hashdb.domain.accounts.users import Role
+from hashdb.domain.contributions import Media, Standing, Status
+from hashdb.domain.ledger.events import Action
+from hashdb.domain.meanings import EXAMPLES, MEANINGS, TITLES
+from hashdb.domain.review.cases import CaseState, Cause, Decision, Stance
+from hashdb.domain.review.incidents import TwoPersonAction
 from hashdb.domain.rules import Vocabulary
+from hashdb.domain.sharing.webhooks import DeliveryOutcome, Topic, Trouble
+from hashdb.domain.signals import Algorithm, Profile
+from hashdb.domain.stats.counts import RefusalReason
 from hashdb.settings import Settings
 
+ENUMS = {
+    "status": Status,
+    "standing": Standing,
+    "media": Media,
+    "algorithm": Algorithm,
+    "profile": Profile,
+    "stance": Stance,
+    "cause": Cause,
+    "case_state": CaseState,
+    "decision": Decision,
+    "act": TwoPersonAction,
+    "member_kind": MemberKind,
+    "member_status": MemberStatus,
+    "scope": Scope,
+    "role": Role,
+    "topic": Topic,
+    "outcome": DeliveryOutcome,
+    "trouble": Trouble,
+    "refusal": RefusalReason,
+    "action": Action,
+}
 
-def test_the_codes_are_those_of_the_default_vocabulary_in_its_order() -> None:
+
+def test_every_code_of_the_default_vocabulary_and_of_the_enumerations_has_a_meaning_in_their_order() -> None:
     vocabulary = Settings().vocabulary()
-    assert tuple(MEANINGS) == tuple(TITLES) == Vocabulary.kinds()
-    for kind, meanings in MEANINGS.items():
-        assert tuple(meanings) == getattr(vocabulary, kind)
-        assert all(meanings.values())
+    codes = {kind: getattr(vocabulary, kind) for kind in Vocabulary.kinds()}
+    codes |= {"severity": tuple("01234")} | {kind: tuple(enum) for kind, enum in ENUMS.items()}
+    assert {kind: tuple(meanings) for kind, meanings in MEANINGS.items()} == codes
+    assert tuple(TITLES) == tuple(MEANINGS)
+    assert tuple(MEANINGS)[:6] == Vocabulary.kinds()
+
+
+def test_a_meaning_and_an_example_fit_into_one_sentence() -> None:
+    said = [text for both in (MEANINGS, EXAMPLES) for codes in both.values() for text in codes.values()]
+    assert [text for text in said if not text or re.search(r"[.`]$|`|for example|\s$|^\s", text)] == []

@@ -51,7 +51,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 def _png(width: int, height: int, *chunks: bytes) -> bytes:
     """A grey PNG of the size it declares, its rows all zero, with further chunks before its pixels."""
     header = _chunk(b"IHDR", struct.pack("!IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    rows = zlib.compress(bytes((width + 1) * min(height, 1000)))
+    rows = zlib.compress(bytes((width + 1) * min(height, 1000)), 1)
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")
 
 
@@ -123,7 +123,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(octets: bytes) -> N
     "octets", [_png(LONGEST_SIDE + 1, 1), _png(1, LONGEST_SIDE + 1), b"P5 70000 1 255\n" + bytes(70_000)]
 )
 def test_a_side_too_long_is_refused(octets: bytes) -> None:
-    assert _refusal(octets) == "a side of the picture has more than 65,535 pixels"
+    assert _refusal(octets) == "a side of the picture has more than 65535 pixels"
 
 
 @pytest.mark.parametrize("octets", [_png(0, 5), _png(5, 0), _png(0, 0), b"P5 0 5 255\n", _gif((0, 0), (0, 0))])
@@ -136,7 +136,7 @@ def test_a_side_as_long_as_can_be_is_read() -> None:
 
 
 def test_too_many_bytes_are_refused() -> None:
-    assert _refusal(_sample("BMP"), Limits(max_bytes=1000)) == "the picture has more than 1,000 bytes"
+    assert _refusal(_sample("BMP"), Limits(max_bytes=1000)) == "the picture has more than 1000 bytes"
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])

@@ -12,7 +12,8 @@ from sqlalchemy import Boolean, Column, Connection, Engine, Integer, LargeBinary
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.service import HashDB
 from hashdb.service.ledger.verification import verify
-from hashdb.store.tables import DayColumn, InstantColumn, Json, metadata
+from hashdb.store.columns import DayColumn, InstantColumn, Json
+from hashdb.store.tables import metadata
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 ADDED, REMOVED = "rows added", "rows removed"

@@ -12,25 +12,27 @@ import pyotp
 from sqlalchemy import create_engine, text
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberKind, MemberStatus, Scope
+from hashdb.domain.accounts.saved_views import ViewDraft
 from hashdb.domain.accounts.users import ProviderIdentity, Role, UserChange, UserDraft, UserStatus
 from hashdb.domain.contributions import Addition, Amendment, IdempotencyKey
 from hashdb.domain.jobs import JobStatus
 from hashdb.domain.ledger.records import ExpectedRecords
 from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.bulk import BatchAction, BatchChoices, Picks
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import NotAuthenticated, SignInRefused
 from hashdb.service import HashDB
-from hashdb.service.accounts import members, sessions, users
+from hashdb.service.accounts import members, saved_views, sessions, users
 from hashdb.service.background import Task
 from hashdb.service.contributions import additions, contributions, expiry
 from hashdb.service.ledger import checkpoints, verification
 from hashdb.service.ledger.records import unlike_log
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.matching import benign, matches, seeds
-from hashdb.service.review import cases, incidents, opinions
+from hashdb.service.review import batches, bulk, cases, claims, due, incidents, notes, opinions
 from hashdb.service.sharing import deliveries, feed, following, webhooks
 from hashdb.service.stats import counts, overviews, reports
 from hashdb.store import Transaction
@@ -118,6 +120,7 @@ class FullScene(Scene):
         self._sign_in()
         self._match()
         self._ask()
+        self._decide_many()
         checkpoints.keep(self.db)
 
     def _contribute(self) -> None:
@@ -125,7 +128,9 @@ class FullScene(Scene):
         delta = member_with(db)
         held, *_ = contributed(db, delta, draft(50), draft(51))
         contributions.contribute(db, delta, [draft(52)], IdempotencyKey("key-1", bytes(32)))
-        cases.open_case(db, COMMAND_LINE, held.id, "other", holds=True)
+        case = cases.open_case(db, COMMAND_LINE, held.id, "other", holds=True).id
+        claims.take(db, COMMAND_LINE, case)
+        notes.add(db, COMMAND_LINE, case, "seen before?")
         benign.add(db, COMMAND_LINE, BenignDraft((signal(51),), note="a splash screen"))
         benign.settle(db)
         db.rules = replace(db.rules, retention=Retention({"recruitment": 400}))
@@ -135,6 +140,9 @@ class FullScene(Scene):
             db, delta, webhooks.add(db, delta, WebhookDraft("https://a.example/", (Topic.FEED_CHANGED,))).webhook.id
         )
         deliveries.make(db)
+        db.rules = replace(db.rules, due_soon=db.rules.time_to_decide, mails=True)
+        webhooks.add(db, member_with(db, Scope.REVIEW), WebhookDraft("https://b.example/", (Topic.CASE_DUE,)))
+        due.report(db)
 
     def _sign_in(self) -> None:
         db = self.db
@@ -142,6 +150,8 @@ class FullScene(Scene):
         users.add(db, COMMAND_LINE, UserDraft("lin", Role.REVIEWER), local=False)
         grace = sessions.sign_in(db, "grace", PASSWORD, "office").session
         sessions.sign_out(db, sessions.sign_in(db, "grace", PASSWORD, "office").session)
+        due.set_address(db, grace, "grace@example.org")
+        saved_views.add(db, grace, ViewDraft("cases", "Crisis first", "order=severity", shared=True))
         secret = sessions.new_secret()
         users.add_factor(db, grace, PASSWORD, secret, pyotp.TOTP(secret).at(self.clock()))
         # Half open: the second factor is outstanding.
@@ -184,6 +194,12 @@ class FullScene(Scene):
         while self._asking():
             assert time.monotonic() < until, "what was asked for in the background does not end"
             time.sleep(0.02)
+
+    def _decide_many(self) -> None:
+        lin = users.named(self.db, COMMAND_LINE, "lin").actor
+        batch = bulk.select(self.db, lin, BatchAction.QUARANTINE, Picks.CONTRIBUTION, [16, 17])
+        bulk.start(self.db, lin, batch.id, BatchChoices("other", "an example"))
+        batches.carry_out(self.db)
 
     def _asking(self) -> bool:
         (verified,), (report,) = (

@@ -20,7 +20,7 @@ from hashdb.service.ledger.signing import Signing
 from hashdb.service.schedule import TABLE, Lane
 from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with
 
-SERVING = {Task.METRICS, Task.SUSPICIONS, Task.WEBHOOKS, Task.FOLLOW}
+SERVING = {Task.MAILS, Task.METRICS, Task.SUSPICIONS, Task.WEBHOOKS, Task.FOLLOW}
 """Tasks whose function is named by the process that serves."""
 
 

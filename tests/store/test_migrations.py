@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from hashdb.domain.accounts.members import MemberDraft, MemberKind
+from hashdb.domain.review.queues import QueueQuery
 from hashdb.errors import SchemaOutdated
 from hashdb.store import Store, migrations
 from hashdb.store.tables import metadata
@@ -175,4 +176,14 @@ def test_a_newer_schema_that_only_adds_will_do(empty_url: str) -> None:
     store = Store(empty_url)
     with store.begin() as tx:
         assert tx.members.add(MemberDraft("Example", MemberKind.PLATFORM), NOON)
+    store.close()
+
+
+def test_a_case_that_was_open_before_counts_for_the_member_that_disputed(empty_url: str) -> None:
+    migrate(filled(empty_url, migrations.OLDEST))
+    store = Store(empty_url)
+    with store.read() as tx:
+        asked = QueueQuery()
+        piles = tx.queues.piles(asked, NOON, tx.queues.crowded(asked, NOON, 0))
+    assert [(pile.member, pile.count) for pile in piles] == [(3, 1)]
     store.close()

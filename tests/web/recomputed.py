@@ -123,6 +123,38 @@ def reviews(events: list[Any], first: str, last: str) -> dict[str, Any]:
     }
 
 
+def deciders(events: list[Any], first: str, last: str) -> dict[str, Any]:
+    """The decisions of each actor, and which of them the next one on the same contribution reversed."""
+    before = [event for event in events if event["at"][:10] <= last]
+    opened = {event["subject"]: event for event in before if event["action"] == "case.opened"}
+    decisions = [event for event in before if event["action"] == "case.decided"]
+    found: dict[str, Any] = {}
+    for actor in {event["actor"] for event in decisions if event["at"][:10] >= first}:
+        own = [event for event in decisions if event["actor"] == actor and event["at"][:10] >= first]
+        kinds = [event["details"]["decision"] for event in own]
+        followed = [(event, _next_on_the_same(event, decisions)) for event in own]
+        pairs = [{one["details"]["decision"] == "uphold", then == "uphold"} for one, then in followed if then]
+        found[actor] = {
+            "decided": {kind: kinds.count(kind) for kind in kinds},
+            "time_to_decide": durations(
+                [int((_at(event) - _at(opened[event["subject"]])).total_seconds()) for event in own]
+            ),
+            "again": len(pairs),
+            "reversed": pairs.count({True, False}),
+            "stood": round((len(own) - pairs.count({True, False})) / len(own), 4),
+        }
+    return found
+
+
+def _next_on_the_same(event: Any, decisions: list[Any]) -> str | None:
+    later = [
+        one["details"]["decision"]
+        for one in decisions
+        if one["seq"] > event["seq"] and one["details"]["contribution"] == event["details"]["contribution"]
+    ]
+    return later[0] if later else None
+
+
 def precision(events: list[Any], first: str, last: str) -> dict[str, Any]:
     """Whose contributions hold, by what was said and decided: whose dispute is answered counts no more."""
     owners, said, judged = _reviewed(events, first, last)
@@ -140,9 +172,25 @@ def precision(events: list[Any], first: str, last: str) -> dict[str, Any]:
             "confirmed": sum(found),
             "disputed": len(found) - sum(found),
             "precision": round(sum(found) / len(found), 4),
+            "judged": len(found),
+            "interval": interval(sum(found), len(found)),
         }
         for member, found in verdicts.items()
     }
+
+
+def interval(count: int, total: int) -> dict[str, float]:
+    """Wilson's 95 % interval: the shares from which the found one is at most 1.96 standard errors away, by halving."""
+    found = count / total
+
+    def bound(inside: float, outside: float) -> float:
+        for _ in range(60):
+            middle = (inside + outside) / 2
+            near = abs(found - middle) <= 1.959964 * math.sqrt(middle * (1 - middle) / total)
+            inside, outside = (middle, outside) if near else (inside, middle)
+        return round(inside, 4)
+
+    return {"low": bound(found, 0.0), "high": bound(found, 1.0)}
 
 
 def _reviewed(events: list[Any], first: str, last: str) -> Any:

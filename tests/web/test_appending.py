@@ -40,7 +40,7 @@ SIGNING_IN = {
     "console.sessions.confirm": "a code is used up by each; failures make user and address wait",
 }
 """Routes of the console that come before a user is known."""
-ASKING = {"console.neighbors.find"}
+ASKING = {"console.neighbors.find", "console.compare.compare", "console.find.look_up"}
 """Forms of the console that write nothing."""
 
 

@@ -26,8 +26,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from hashdb.domain.accounts.members import Scope
+from hashdb.domain.meanings import MEANINGS, explain
 from hashdb.service.ledger import checkpoints
 from hashdb.web.sharing import MOUNTS
+from tests.domain.test_meanings import ENUMS
 from tests.web.callers import Caller, Service, body, item, service_at
 
 CHECKS = (
@@ -39,8 +41,6 @@ CHECKS = (
 )
 PUBLIC = {"/healthz", "/readyz", "/v1/log", "/v1/checkpoint"}
 WITHOUT_BODY = ("/secret", "/test", "/redelivery")
-MANY_VALUES = 20
-"""A longer enumeration, that of the events, has a table in the documentation."""
 EXAMPLES = 10
 
 
@@ -130,11 +130,37 @@ def test_every_parameter_field_and_value_is_described(document: Any) -> None:
             # A description that repeats the one of the schema is left out.
             meant = schemas.get(definition.get("$ref", "").rpartition("/")[2], {})
             silent += [f"{name}.{field}"] if not definition.get("description", meant.get("description")) else []
-        if len(schema.get("enum", ())) <= MANY_VALUES:
-            silent += [
-                f"{name}: {value}" for value in schema.get("enum", ()) if f"`{value}`" not in schema["description"]
-            ]
+        silent += [f"{name}: {value}" for value in schema.get("enum", ()) if f"`{value}`" not in schema["description"]]
     assert silent == []
+
+
+def test_every_code_has_its_meaning_and_an_example(document: Any) -> None:
+    schemas = document["components"]["schemas"]
+    for kind, enum in ENUMS.items():
+        if enum.__name__ in schemas:  # Causes, roles and refusals are in no field of their own.
+            said = schemas[enum.__name__]["description"]
+            assert [code for code in enum if f"\n- `{code}`: {explain(kind, code)}." not in said] == []
+    for schema, field, kind in (
+        ("DraftIn", "labels", "behaviour"),
+        ("DraftIn", "basis", "basis"),
+        ("DraftIn", "tco_ground", "tco_ground"),
+        ("DraftIn", "context", "context"),
+        ("DraftIn", "entity", "entity_list"),
+        ("AmendmentIn", "labels", "behaviour"),
+        ("WithdrawalIn", "reason", "reason"),
+        ("OpinionIn", "reason", "reason"),
+    ):
+        said = schemas[schema]["properties"][field]["description"]
+        assert [code for code in MEANINGS[kind] if f"\n- `{code}`: {explain(kind, code)}." not in said] == []
+
+
+def test_the_codes_of_the_operator_are_those_of_the_document(tmp_path: Path) -> None:
+    labels = (Path("hashdb") / "labels.toml").read_text("utf-8").replace('"manifesto"', '"pamphlet"')
+    (tmp_path / "labels.toml").write_text(labels, "utf-8")
+    with service_at(None, labels=tmp_path / "labels.toml") as service:
+        said = body(service.anyone.get("/openapi.json"))["components"]["schemas"]["DraftIn"]["properties"]["labels"]
+    assert "\n- `pamphlet`: a code of this service alone." in said["description"]
+    assert "manifesto" not in said["description"]
 
 
 def test_every_refusal_is_documented_where_it_can_occur(document: Any) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+import hashdb
 from hashdb.domain.stats.reports import DayReport
 from hashdb.domain.times import Period
 from hashdb.web.reports import page, templates
@@ -80,3 +83,15 @@ def test_the_largest_number_has_the_longest_bar() -> None:
     root = _drawn("bars", "", [("a", 10), ("b", 5)])
     widths = [float(element.attrib["width"]) for element in root.iter() if element.tag.endswith("rect")]
     assert widths[0] == pytest.approx(2 * widths[1])
+
+
+def test_pages_that_stand_alone_have_the_colours_of_the_console() -> None:
+    console = (Path(hashdb.__file__).parent / "web/static/console/console.css").read_text("utf-8")
+    own = re.findall(
+        r"--(ink-soft|accent): light-dark\((#\w+), (#\w+)\)", templates().get_template("tokens.css").render()
+    )
+    assert len(own) == 2
+    for name, light, dark in own:
+        assert [value for key, value in re.findall(r"--([\w-]+): (#\w+)", console) if key == name] == [light, dark]
+    for style in ("web/templates/report/page.css", "evaluation/templates/page.css"):
+        assert (Path(hashdb.__file__).parent / style).read_text("utf-8").startswith('{% include "tokens.css" %}')

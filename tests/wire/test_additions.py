@@ -43,5 +43,5 @@ def test_every_fault_is_told_at_its_place() -> None:
 
 
 def test_a_lookup_takes_a_thousand_signals() -> None:
-    with pytest.raises(InvalidInput, match="at most 1,000 entries"):
+    with pytest.raises(InvalidInput, match="at most 1000 entries"):
         read(LookupIn, json.dumps({"signals": [str(ONE)] * 1_001}), TERMS)

@@ -158,7 +158,7 @@ def test_1_to_64_signals_and_1_to_1000_items_are_taken() -> None:
     assert _faults(_said(signals=[])) == {
         "contributions[0].signals": "must have at least 1 entry, unless there are frames"
     }
-    assert _faults(*[_said()] * 1001) == {"contributions": "must have at most 1,000 entries"}
+    assert _faults(*[_said()] * 1001) == {"contributions": "must have at most 1000 entries"}
     assert _faults() == {"contributions": "must have at least 1 entries"}
 
 

@@ -59,7 +59,7 @@ def test_every_fault_is_named_at_its_place() -> None:
 
 def test_a_request_has_1_to_1000_uploads() -> None:
     assert faults() == {"uploads": "must have at least 1 entries"}
-    assert faults(*[UPLOAD] * 1001) == {"uploads": "must have at most 1,000 entries"}
+    assert faults(*[UPLOAD] * 1001) == {"uploads": "must have at most 1000 entries"}
     with pytest.raises(MalformedRequest):
         read_uploads(b"{", CONTEXT)
 

@@ -7,14 +7,16 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from hashdb.domain.contributions import Filter, Listing, Position, Sort, Standing, Status
-from hashdb.domain.review.cases import CaseState, QueueOrder
+from hashdb.domain.contributions import Filter, Standing, Status
+from hashdb.domain.listings import Listing, Place, Position, Sort
+from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, QueueOrder, QueueQuery
 from hashdb.domain.signals import Algorithm
 from hashdb.wire.pages import (
     DAYS,
     CasesPageQuery,
     ChangesQuery,
     ContributionsQuery,
+    DecidedCasesQuery,
     EventsQuery,
     ListingQuery,
     MatchesQuery,
@@ -115,11 +117,21 @@ def test_what_is_wrong_is_named(name: str, value: str) -> None:
     assert [one["loc"][0] for one in caught.value.errors()] == [name]
 
 
+def test_a_page_is_after_a_position_or_before_one() -> None:
+    assert DecidedCasesQuery.model_validate({"state": "decided"}).place == Place()
+    assert DecidedCasesQuery.model_validate({"after": "7.3"}).place == Place(Position(7, 3))
+    assert DecidedCasesQuery.model_validate({"before": ".3"}).place == Place(Position(None, 3), back=True)
+
+
 def test_the_open_cases_come_by_the_clock_unless_something_else_is_asked() -> None:
-    assert CasesPageQuery() == CasesPageQuery(state=CaseState.OPEN, order=QueueOrder.CLOCK, before=None)
-    asked = CasesPageQuery.model_validate({"state": "decided", "order": "severity", "before": "7"})
-    assert (asked.state, asked.order, asked.before) == (CaseState.DECIDED, QueueOrder.SEVERITY, 7)
-    assert CasesPageQuery.model_validate({"pile": "3"}).pile == 3
+    assert CasesPageQuery().to_domain() == QueueQuery(order=QueueOrder.CLOCK, reverse=False)
+    asked = {"sort": "severity", "order": "up", "severity": "unknown", "label": "recruitment", "age": "week", "pile": 3}
+    assert CasesPageQuery.model_validate(asked).to_domain() == QueueQuery(
+        label="recruitment", severity=UNKNOWN_SEVERITY, age=Age.WEEK, pile=3, order=QueueOrder.SEVERITY, reverse=True
+    )
+    for order, reverse in {"down": False, "up": True}.items():
+        assert CasesPageQuery.model_validate({"sort": "severity", "order": order}).to_domain().reverse is reverse
+        assert CasesPageQuery.model_validate({"sort": "clock", "order": order}).to_domain().reverse is not reverse
 
 
 @pytest.mark.parametrize("asked", [{"state": "x"}, {"order": "x"}, {"before": "x"}, {"pile": "x"}, {"more": "1"}])

@@ -14,7 +14,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.wire import ValidationContext
 from hashdb.wire.pasted import LINES as MOST_LINES
-from hashdb.wire.pasted import format_lines, format_query, parse_lines, parse_query, parse_video
+from hashdb.wire.pasted import format_lines, format_query, parse_lines, parse_query, parse_video, spell_hashes
 from tests.builders import NOON, RULES, signal, signature
 
 RULED = ValidationContext(RULES, NOON)
@@ -124,3 +124,24 @@ def test_what_is_wrong_is_told_with_its_line(text: str, told: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_lines(text)
     assert any(fault.at == "signals" and told in fault.reason for fault in caught.value.faults)
+
+
+HEX = f"{signal(1).value:064x}"
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        (HEX, f"pdq:{HEX}\nsha256:{HEX}"),
+        (f" 0x{HEX.upper()} ", f"pdq:{HEX}\nsha256:{HEX}"),
+        (f"mirror pdq:{HEX}, phash:{HEX[:16]}", f"mirror pdq:{HEX}\nphash:{HEX[:16]}"),
+        ("pdq:12", "pdq:12"),
+        ('{"frames": []}', '{"frames": []}'),
+        (f"{HEX}\nAlpha", None),
+        (HEX[:20], None),
+        ("CI:riverside", None),
+        ("", None),
+    ],
+)
+def test_hashes_are_told_from_other_texts(text: str, spelled: str | None) -> None:
+    assert spell_hashes(text, (Algorithm.PDQ, Algorithm.PHASH, Algorithm.SHA256)) == spelled

@@ -65,7 +65,7 @@ def test_a_reason_goes_with_a_dispute_and_only_with_one() -> None:
 def test_every_fault_is_told() -> None:
     faults = _faults({"opinion": "likes", "reason": "boredom", "note": "x" * 2001, "member": 3})
     assert set(faults) == {"opinion", "reason", "note", "member"}
-    assert faults["note"] == "must have at most 2,000 characters"
+    assert faults["note"] == "must have at most 2000 characters"
     assert list(_faults({})) == ["opinion"]
 
 

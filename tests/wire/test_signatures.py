@@ -44,7 +44,7 @@ def test_faults_of_signatures_and_scores_are_told() -> None:
         "queries[0].signatures": "must be at most 64 signatures in all"
     }
     full = wide | {"signatures": dict.fromkeys(names[:8], many[:8])}
-    assert _faults(*[full] * 63) == {"queries": "must be at most 4,000 signatures in all"}
+    assert _faults(*[full] * 63) == {"queries": "must be at most 4000 signatures in all"}
 
 
 def test_a_video_has_no_signatures_and_no_score() -> None:

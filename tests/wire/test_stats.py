@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+from dataclasses import replace
 from datetime import date
 
 from hashdb.domain.stats.counts import Cell, Count
@@ -13,6 +14,7 @@ from hashdb.domain.stats.reports import (
     Caught,
     Contributed,
     DayReport,
+    DecisionsBy,
     Durations,
     Precision,
     QueryFigures,
@@ -53,6 +55,7 @@ REPORT = Report(
     asked_by={3: QueryFigures(2, 1, 1, 2)},
     caught=Caught(1, TOOK),
     reviews=Reviewed(1, {"edsa_context": 2}, 2, {"uphold": 2}, {"uphold": 1}, 1, TOOK),
+    deciders={"user:3": DecisionsBy({"uphold": 2}, TOOK, 1, 1)},
     precision={3: Precision(2, 1)},
     refused={"invalid-input": 1},
     turned_away={"no-key": 4},
@@ -66,13 +69,31 @@ def test_the_json_is_what_its_model_reads() -> None:
     assert ReportOut.model_validate_json(text).json_text() == text
     assert ReportOut.model_validate_json(text).to_domain() == REPORT
     assert (said["from"], said["to"], said["members"]) == ("2026-11-20", "2026-11-20", {"3": "=cmd()"})
-    assert said["precision"] == {"3": {"confirmed": 2, "disputed": 1, "precision": 0.6667}}
+    interval = {"low": 0.2077, "high": 0.9385}
+    assert said["precision"] == {
+        "3": {"confirmed": 2, "disputed": 1, "precision": 0.6667, "judged": 3, "interval": interval}
+    }
+    assert said["deciders"]["user:3"] | {"time_to_decide": None} == {
+        "decided": {"uphold": 2},
+        "time_to_decide": None,
+        "again": 1,
+        "reversed": 1,
+        "stood": 0.5,
+    }
     assert said["reappearances"] | {"time_to_first_catch": None} == {
         "own": 1,
         "others": 2,
         "caught": 1,
         "time_to_first_catch": None,
     }
+
+
+def test_a_report_that_an_earlier_version_made_can_be_read() -> None:
+    said = json.loads(ReportOut.from_domain(REPORT).json_text())
+    for added in ("judged", "interval"):
+        del said["precision"]["3"][added]
+    del said["deciders"]
+    assert ReportOut.model_validate_json(json.dumps(said)).to_domain() == replace(REPORT, deciders={})
 
 
 def test_the_csv_has_every_figure_a_line_and_no_name_that_somebody_chose() -> None:

@@ -146,10 +146,10 @@ def test_7200_frames_an_item_and_20000_a_request_are_taken() -> None:
     drafts = json.dumps({"contributions": [_said(many, duration=90)] * 4}).encode()
     assert sum(len(draft.frames) for draft in read_drafts(drafts, TERMS)) == 20_000
     more = [_said(many, duration=90)] * 4 + [_said([_frame(1)])]
-    assert _faults(read_drafts, "contributions", *more) == {"contributions": "must be at most 20,000 frames in all"}
+    assert _faults(read_drafts, "contributions", *more) == {"contributions": "must be at most 20000 frames in all"}
     most = [_frame(place / 100) for place in range(7_201)]
     assert _faults(read_drafts, "contributions", _said(most, duration=90)) == {
-        "contributions[0].frames": "must have at most 7,200 entries"
+        "contributions[0].frames": "must have at most 7200 entries"
     }
 
 

@@ -114,7 +114,7 @@ class Columns:
         """The fault of a list with columns or keys that are not used: it says what the member can do."""
         listed = ", ".join(map(self._with_nearest, names[:_SHOWN]))
         if len(names) > _SHOWN:
-            listed += f" and {len(names) - _SHOWN:,} more"
+            listed += f" and {len(names) - _SHOWN} more"
         what = f"this {noun} is" if len(names) == 1 else f"these {noun}s are"
         how = "pass --map THEIRS=FIELD to use one, --ignore-columns to leave out all"
         return Fault("", f"{what} not used: {listed}; {how}")

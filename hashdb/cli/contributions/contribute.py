@@ -32,6 +32,7 @@ from hashdb.cli.output import as_json, escape_controls, print_json_array, print_
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Draft, Media, Recorded
+from hashdb.domain.meanings import explain_all
 from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Profile
 from hashdb.domain.signatures import WHOLE
@@ -43,13 +44,7 @@ from hashdb.wire.contributions import ContributionOut
 _POSITION = re.compile(r"contributions\[(\d+)\]")
 
 
-_MEDIA = {
-    "image": "a picture",
-    "video": "a video",
-    "video_frame": "a frame of a video",
-    "document": "a document",
-    "audio": "a recording of sound",
-}
+_MEDIA = explain_all("media")
 
 
 @click.command(

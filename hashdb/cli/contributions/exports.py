@@ -73,7 +73,7 @@ def _identified(contributions: Iterable[Contribution], advance: Callable[[int], 
         elif not contribution.erased:
             yield contribution
     if videos:
-        click.echo(f"hashdb: videos without a digest of their file, which are left out: {videos:,}", err=True)
+        click.echo(f"hashdb: videos without a digest of their file, which are left out: {videos}", err=True)
 
 
 def _to_rows(client: Client, contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Fields]:

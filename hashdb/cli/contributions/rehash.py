@@ -115,7 +115,7 @@ def rehash_command(
             elif rehashed is not None:
                 _print(outcome.path, rehashed, dry_run)
     if counts:
-        click.echo(f"hashdb: {', '.join(f'{count:,} {what}' for what, count in sorted(counts.items()))}", err=True)
+        click.echo(f"hashdb: {', '.join(f'{count} {what}' for what, count in sorted(counts.items()))}", err=True)
     return print_failures(failed)
 
 

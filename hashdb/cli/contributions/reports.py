@@ -86,8 +86,8 @@ class Report:
         counts = {"contributed": self.contributed, "known": self.known, "faulty": self.faulty}
         told = [_counted(self.rows, "row")]
         if self.dry_run:
-            told.append(f"{self.rows - self.faulty:,} good")
-        told += [f"{count:,} {name}" for name, count in counts.items() if count or name == "faulty"]
+            told.append(f"{self.rows - self.faulty} good")
+        told += [f"{count} {name}" for name, count in counts.items() if count or name == "faulty"]
         stored = self.contributed or self.known
         click.echo(f"{escape_controls(self.name)}: {', '.join(told)}{'' if stored else '; nothing was stored'}")
 
@@ -175,7 +175,7 @@ def _lines(kind: Kind) -> str:
 
 
 def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _present(row: Mapping[str, object]) -> dict[str, object]:

@@ -57,7 +57,9 @@ def benign_command() -> None:
 def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, profile: str, as_json: bool) -> None:
     """Add a picture to the benign list, like a splash screen or a test card.
 
-    From now on the service accepts and matches nothing that is close to PICTURE.
+    From now on the service accepts and matches nothing that is close to PICTURE. If the service needs two persons, the
+    command proposes it and prints the proposal: nothing changes until another person adds the same entry within 72
+    hours, for example with the console.
     """
     settings = Settings.read()
     limits = Limits(settings.media_max_bytes, settings.media_max_pixels)

@@ -162,7 +162,7 @@ def format_age(age: timedelta) -> str:
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
         if seconds >= size or size == 1:
             count = seconds // size
-            return f"{count:,} {unit}{'' if count == 1 else 's'}"
+            return f"{count} {unit}{'' if count == 1 else 's'}"
     raise AssertionError("a loop without an end")
 
 

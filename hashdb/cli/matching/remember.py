@@ -286,9 +286,9 @@ def status(as_json: bool) -> None:
             print_json(document)
             return
         span = f", of {min(days)} to {max(days)}" if days else ""
-        click.echo(f"remembered: {sum(days.values()):,}{span}, with what was replaced or forgotten since")
+        click.echo(f"remembered: {sum(days.values())}{span}, with what was replaced or forgotten since")
         click.echo(f"retention: {index.remembered.retention.days} days")
-        click.echo(f"reports: {state.last:,}; not acknowledged: {state.waiting:,}")
+        click.echo(f"reports: {state.last}; not acknowledged: {state.waiting}")
         _print_age(index, reports)
 
 
@@ -339,4 +339,4 @@ def _to_json(report: Report) -> str:
 
 
 def _uploads(count: int) -> str:
-    return "1 upload" if count == 1 else f"{count:,} uploads"
+    return "1 upload" if count == 1 else f"{count} uploads"

@@ -49,6 +49,8 @@ class Action(StrEnum):
     CASE_OPENED = "case.opened"
     CASE_HELD = "case.held"
     CASE_DECIDED = "case.decided"
+    CASE_NOTED = "case.noted"
+    CASE_TAKEN_OVER = "case.taken-over"
     MEMBER_ADDED = "member.added"
     MEMBER_AMENDED = "member.amended"
     MEMBER_SUSPENDED = "member.suspended"

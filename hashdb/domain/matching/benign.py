@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from hashdb.domain.signals import Algorithm, Signal
 
@@ -48,6 +49,14 @@ class BenignFilter:
     text: str | None = None
     algorithm: Algorithm | None = None
     built_in: bool | None = None
+
+
+class BenignSort(StrEnum):
+    """What orders the entries; ties are ordered by id."""
+
+    ADDED = "added"
+    SUPPRESSES = "suppresses"
+    SIGNALS = "signals"
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,16 @@ _Floats = NDArray[np.float32]
 _Places = NDArray[np.int64]
 
 
+class Laid(NamedTuple):
+    """One detail laid over another at the best place."""
+
+    likeness: float
+    """The correlation: 1 if equal."""
+    window: tuple[float, float, float, float]
+    """The part of the larger one that the smaller one shows: left, top, right, bottom, as shares of its sides."""
+    is_first_larger: bool
+
+
 class _Parts(NamedTuple):
     """Matrices that make the transform of a part (a stretch of a side) of that of the whole."""
 
@@ -128,10 +138,26 @@ def likeness(one: _Floats, other: _Floats) -> float:
     One shows a part of the other, of at least 39 % of the area and half of each side; either may be the smaller one.
     Those of different pictures are at 0.1 to 0.2, if they share nothing.
     """
+    return round(_best_place(one, other)[0], 2)
+
+
+def lay_over(one: _Floats, other: _Floats) -> Laid:
+    """The same, with the best place."""
+    alike, row, column, side = _best_place(one, other)
+    cuts, _ = _cuts()
+    (top, bottom), (left, right) = (cuts[number] / _STEPS for number in (row, column))
+    return Laid(round(alike, 2), (float(left), float(top), float(1 - right), float(1 - bottom)), side == 0)
+
+
+def _best_place(one: _Floats, other: _Floats) -> tuple[float, int, int, int]:
+    """The correlation at the best place, the numbers of the parts down and across, and which is larger (0: the first).
+
+    The parts are of the larger one.
+    """
     pairs = ((one, other), (other, one))
     alike, row, column = _closer(one, other, 0, 0, 1)
     if alike >= _ENOUGH:
-        return round(alike, 2)
+        return alike, row, column, 0
     numbers, coarse = _coarse_parts()
     low = [(np.ascontiguousarray(u[:_COARSE_SIDE, :_COARSE_SIDE]), v[:_COARSE_SIDE, :_COARSE_SIDE]) for u, v in pairs]
     found: list[tuple[float, int, int, int]] = []
@@ -146,7 +172,7 @@ def likeness(one: _Floats, other: _Floats) -> float:
     alike, row, column, side = max(nearby)
     for step in _STEPS_CLOSER[1:] if alike >= _HOPELESS else ():
         alike, row, column = _closer(*pairs[side], row, column, step)
-    return round(alike, 2)
+    return alike, row, column, side
 
 
 def _closer(larger: _Floats, smaller: _Floats, row: int, column: int, step: int) -> tuple[float, int, int]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from hashdb.domain import signals
-from hashdb.domain.contributions import Contribution, Standing
+from hashdb.domain.contributions import Standing
 from hashdb.domain.signals import Algorithm, Signal
 
 
@@ -127,11 +127,11 @@ class CaseState(StrEnum):
     DECIDED = "decided"
 
 
-class QueueOrder(StrEnum):
-    """The order of the queue: by due time, or by severity, highest first."""
+class CaseSort(StrEnum):
+    """What orders decided cases; ties are ordered by id."""
 
-    CLOCK = "clock"
-    SEVERITY = "severity"
+    CASE = "case"
+    DECIDED = "decided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,41 +173,6 @@ class Case:
         """
         case = self if member else replace(self, member=0, member_name="")
         return case if decided_by else replace(case, decided_by=None, hidden=frozenset({"decided_by"}))
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingCase:
-    """An open case and its contribution."""
-
-    case: Case
-    contribution: Contribution
-
-
-PILE = 25
-"""The highest number of open cases of one member that have a row each in the queue."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pile:
-    """More than `PILE` open cases of one member: it opened them, or they are on its re-uploads.
-
-    `due_at` is the earliest, `severity` the highest. `held` is how many of them quarantine their contribution.
-    """
-
-    member: int
-    member_name: str
-    count: int
-    held: int
-    due_at: datetime
-    severity: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """The open cases in the order of decision, followed by the piles."""
-
-    waiting: tuple[WaitingCase, ...] = ()
-    piles: tuple[Pile, ...] = ()
 
 
 def ruling(cases: Sequence[Case]) -> Standing | None:

@@ -32,22 +32,28 @@ class Topic(StrEnum):
 
     `feed.changed`: the feed has changes. `case.opened`, `case.decided`: a case on a contribution of the member, or in
     which it disputed. `match.reversed`: a match that was returned to the member is withdrawn, quarantined or retired.
+    `case.due`: open cases of the queue are due soon.
     """
 
     FEED_CHANGED = "feed.changed"
     CASE_OPENED = "case.opened"
     CASE_DECIDED = "case.decided"
     MATCH_REVERSED = "match.reversed"
+    CASE_DUE = "case.due"
 
     @property
     def scope(self) -> Scope | None:
         """The scope that a subscription needs: the scope of the requests that follow a message; None needs none."""
-        return {Topic.FEED_CHANGED: Scope.FEED, Topic.MATCH_REVERSED: Scope.MATCH}.get(self)
+        return {
+            Topic.FEED_CHANGED: Scope.FEED,
+            Topic.MATCH_REVERSED: Scope.MATCH,
+            Topic.CASE_DUE: Scope.REVIEW,
+        }.get(self)
 
     @property
     def gathers(self) -> bool:
         """Whether one delivery reports all that happened until it is made."""
-        return self in (Topic.FEED_CHANGED, Topic.MATCH_REVERSED)
+        return self in (Topic.FEED_CHANGED, Topic.MATCH_REVERSED, Topic.CASE_DUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,7 @@ def url_fault(url: str, reach: EgressPolicy) -> str | None:
     if not (url.isascii() and url.isprintable()) or " " in url:
         return "must be a URL in ASCII, without spaces"
     if len(url) > _MAX_URL:
-        return f"must have at most {_MAX_URL:,} characters"
+        return f"must have at most {_MAX_URL} characters"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from hashdb.domain.stats.reports import (
     WHO,
     Caught,
     Contributed,
+    DecisionsBy,
     Durations,
     Judgement,
     Precision,
@@ -190,13 +192,32 @@ def _as_texts(value: object) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
+@dataclass(slots=True)
+class _DeciderCounts:
+    """What is counted of the decisions of one actor in the period."""
+
+    decided: Counter[str] = field(default_factory=Counter)
+    seconds: array[int] = field(default_factory=lambda: array("q"))
+    again: int = 0
+    reversed: int = 0
+
+
+class _Decided(NamedTuple):
+    """The last decision on a contribution; `counts` are those of its actor, None if it was before the period."""
+
+    counts: _DeciderCounts | None
+    upheld: bool
+
+
 class Reviews:
     """Replays opinions and cases in order."""
 
     def __init__(self, period: Period, contributor: Callable[[int], int | None], only: int | None) -> None:
         """`contributor` returns the member of a contribution; `only` restricts it to one member's contributions."""
         self._period, self._contributor, self._only = period, contributor, only
-        self._decisions: dict[int, str] = {}
+        self._decisions: dict[int, _Decided] = {}
+        """Contribution → the last decision on it."""
+        self._deciders: dict[str, _DeciderCounts] = {}
         self._open: dict[int, datetime] = {}
         self._cases: dict[int, int] = {}
         """Contribution → the last case on it."""
@@ -226,6 +247,15 @@ class Reviews:
             to_decide=Durations.of(self._decision_seconds),
         )
 
+    def deciders(self) -> Mapping[str, DecisionsBy]:
+        """The decisions in the period, by the actor that made them."""
+        return {
+            actor: DecisionsBy(
+                dict(sorted(counts.decided.items())), Durations.of(counts.seconds), counts.again, counts.reversed
+            )
+            for actor, counts in sorted(self._deciders.items())
+        }
+
     def precision(self, standing: Callable[[int], Standing]) -> Mapping[int, Precision]:
         """By member, how many of its contributions that were judged in the period hold at its end.
 
@@ -235,7 +265,7 @@ class Reviews:
         for contribution in self._judged:
             member = self._contributor(contribution)
             if member is not None:
-                upheld = self._decisions.get(contribution) == Decision.UPHOLD
+                upheld = (last := self._decisions.get(contribution)) is not None and last.upheld
                 judged[member][Judgement(standing(contribution), upheld, self._waits(contribution))] += 1
         precision = {member: Precision.of(times) for member, times in sorted(judged.items())}
         return {member: figure for member, figure in precision.items() if figure.count}
@@ -258,13 +288,23 @@ class Reviews:
             self._judged.add(contribution)
 
     def _decide(self, event: Event, contribution: int, *, inside: bool) -> None:
-        self._decisions[contribution] = decision = str(event.details.get("decision"))
+        decision = str(event.details.get("decision"))
+        upheld, before = decision == Decision.UPHOLD, self._decisions.get(contribution)
+        if before is not None and before.counts is not None:
+            before.counts.again += 1
+            before.counts.reversed += before.upheld != upheld
+        counts = self._deciders.setdefault(event.actor, _DeciderCounts()) if inside else None
+        self._decisions[contribution] = _Decided(counts, upheld)
         self._counts["decided", decision] += inside
         self._counts["disputes decided", decision] += inside and event.id in self._disputed
         self._disputed.discard(event.id)
         opened = self._open.pop(event.id, None)
-        if inside and opened is not None:
-            self._decision_seconds.append(int((event.at - opened).total_seconds()))
+        seconds = None if opened is None else int((event.at - opened).total_seconds())
+        if inside and seconds is not None:
+            self._decision_seconds.append(seconds)
+        if counts is not None:
+            counts.decided[decision] += 1
+            counts.seconds.extend(() if seconds is None else (seconds,))
 
     def _waits(self, contribution: int) -> bool:
         case = self._cases.get(contribution)

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from enum import StrEnum
+from math import sqrt
+from typing import NamedTuple, Self
 
 from hashdb.domain.contributions import Media, Standing
 from hashdb.domain.times import Period
@@ -97,6 +99,30 @@ class Reviewed:
     to_decide: Durations
 
 
+@dataclass(frozen=True, slots=True)
+class DecisionsBy:
+    """The decisions of one user or key in the period.
+
+    `again` is how many of them another decision on the same contribution followed before the end of the period, and
+    `reversed` how many of these said the opposite: `uphold` against `quarantine` or `retire`.
+    """
+
+    decided: Mapping[str, int]
+    to_decide: Durations
+    again: int
+    reversed: int
+
+    @property
+    def count(self) -> int:
+        """How many decisions there are."""
+        return sum(self.decided.values())
+
+    @property
+    def stood(self) -> float | None:
+        """The share that was not reversed; None without a decision."""
+        return round(1 - self.reversed / self.count, 4) if self.count else None
+
+
 class Judgement(NamedTuple):
     """The judgement of a contribution: its standing, whether its last decision upheld it, and whether it waits.
 
@@ -119,6 +145,41 @@ class Judgement(NamedTuple):
                 return None if self.waits else False
             case Standing.DISPUTED | Standing.RETIRED:
                 return False
+
+
+class Interval(NamedTuple):
+    """Where the share of all contributions lies, if those that were judged are a random sample of them."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, count: int, total: int) -> Self:
+        """The 95 % score interval of a share (E. B. Wilson, 1927), rounded to four places.
+
+        >>> Interval.of(3, 3)
+        Interval(low=0.4385, high=1.0)
+        """
+        share, spread = count / total, _DEVIATIONS**2 / total
+        middle = (share + spread / 2) / (1 + spread)
+        half = _DEVIATIONS * sqrt((share * (1 - share) + spread / 4) / total) / (1 + spread)
+        return cls(round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4))
+
+
+_DEVIATIONS = 1.959964
+"""Standard deviations to either side that hold 95 % of a normal distribution."""
+_HIGH, _LOW = 0.9, 0.8
+
+
+class Grade(StrEnum):
+    """What the judgements of a member's contributions show.
+
+    `high`: the whole interval is at 90 % or more. `low`: it is below 80 %. `open`: neither, or too few were judged.
+    """
+
+    HIGH = "high"
+    LOW = "low"
+    OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +210,25 @@ class Precision:
     def share(self) -> float | None:
         """Confirmed ÷ (confirmed + disputed and not upheld); None without a judgement."""
         return round(self.confirmed / self.count, 4) if self.count else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """The 95 % interval of the share; None without a judgement."""
+        return Interval.of(self.confirmed, self.count) if self.count else None
+
+    @property
+    def grade(self) -> Grade:
+        """What so many judgements show.
+
+        >>> Precision(3, 0).grade, Precision(60, 0).grade, Precision(40, 20).grade
+        (<Grade.OPEN: 'open'>, <Grade.HIGH: 'high'>, <Grade.LOW: 'low'>)
+        """
+        match self.interval:
+            case Interval(low=low) if low >= _HIGH:
+                return Grade.HIGH
+            case Interval(high=high) if high < _LOW:
+                return Grade.LOW
+        return Grade.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +261,8 @@ class Report:
     asked_by: Mapping[int, QueryFigures]
     caught: Caught
     reviews: Reviewed
+    deciders: Mapping[str, DecisionsBy]
+    """By the actor as the log has it; of no one in a report of one member, which does not see who decides."""
     precision: Mapping[int, Precision]
     refused: Mapping[str, int]
     turned_away: Mapping[str, int]

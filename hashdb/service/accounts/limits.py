@@ -130,7 +130,7 @@ def _counts(account: _Account, budget: Budget, now: datetime) -> bool:
 
 
 def _used_up(budget: Budget, limit: int, renews_at: datetime, now: datetime) -> LimitReached:
-    limits = f"{limit:,} {budget.counted} by one key (budget `{budget}`, renews at {format_instant(renews_at)})"
+    limits = f"{limit} {budget.counted} by one key (budget `{budget}`, renews at {format_instant(renews_at)})"
     return LimitReached(limits, max(1, math.ceil((renews_at - now).total_seconds())))
 
 

@@ -6,9 +6,10 @@ import hashlib
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
+from typing import Any
 
 from hashdb.domain.accounts.members import (
     Activity,
@@ -19,6 +20,8 @@ from hashdb.domain.accounts.members import (
     Member,
     MemberChange,
     MemberDraft,
+    MemberKind,
+    MemberLimits,
     MemberStatus,
     Scope,
     SuspensionImpact,
@@ -97,18 +100,25 @@ def change(db: HashDB, actor: Actor, member: int, member_change: MemberChange) -
     If suspending takes two persons, the first one's request returns a proposal. Raises NotFound, NameTaken.
     """
     actor.require(Scope.ADMIN)
-    now = db.now()
     with db.store.begin() as tx:
-        tx.members.lock([member])
-        before = tx.members.get(member)
-        if member_change.status is MemberStatus.SUSPENDED and before.status is not member_change.status:
-            proposed = ProposedChange(TwoPersonAction.SUSPEND, "member", member, _content(member_change))
-            if proposal := require_second_person(db, tx, actor, proposed, now):
-                return proposal
-        after = tx.members.change(member, member_change)
-        tx.audit.append(now, actor, _change_entries(before, after))
-        if after.name != before.name:
-            require_distinct(after.name, tx.members.names(besides=member), "member")
+        return change_within(db, tx, actor, member, member_change)
+
+
+def change_within(
+    db: HashDB, tx: Transaction, actor: Actor, member: int, member_change: MemberChange
+) -> Member | Proposal:
+    """Change a member within a transaction, as `change` does."""
+    now = db.now()
+    tx.members.lock([member])
+    before = tx.members.get(member)
+    if member_change.status is MemberStatus.SUSPENDED and before.status is not member_change.status:
+        proposed = ProposedChange(TwoPersonAction.SUSPEND, "member", member, _content(member_change))
+        if proposal := require_second_person(db, tx, actor, proposed, now):
+            return proposal
+    after = tx.members.change(member, member_change)
+    tx.audit.append(now, actor, _change_entries(before, after))
+    if after.name != before.name:
+        require_distinct(after.name, tx.members.names(besides=member), "member")
     return after
 
 
@@ -191,6 +201,19 @@ def _content(change: MemberChange) -> dict[str, object]:
     if change.budget_factor is not None:
         limits["budget_factor"] = change.budget_factor
     return content | ({"limits": limits} if limits else {})
+
+
+def change_from(content: Mapping[str, Any]) -> MemberChange:
+    """The change that a proposal asks for, from its content."""
+    kind, status, limits = content.get("kind"), content.get("status"), content.get("limits", {})
+    return MemberChange(
+        name=content.get("name"),
+        kind=None if kind is None else MemberKind(kind),
+        contact=content.get("contact"),
+        limits=MemberLimits(limits["contributions_per_day"]) if "contributions_per_day" in limits else None,
+        status=None if status is None else MemberStatus(status),
+        budget_factor=limits.get("budget_factor"),
+    )
 
 
 def _refused(db: HashDB, reason: RefusalReason, member: int = 0) -> NotAuthenticated:

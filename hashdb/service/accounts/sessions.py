@@ -154,8 +154,9 @@ def find_session(db: HashDB, token: str, lifetime: SessionLifetime, *, in_use: b
 
 
 def sign_out(db: HashDB, session: Session) -> None:
-    """End this session."""
+    """End this session, and release the cases that its user has taken."""
     with db.store.begin() as tx:
+        tx.claims.release_all(str(session.user.actor))
         if tx.sessions.end(session.id) and session.complete:
             tx.audit.append(db.now(), session.user.actor, [_sign_out_entry(session, 1, session=session.tag)])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.accounts.users import (
     AddedUser,
+    Role,
     Session,
     User,
     UserChange,
@@ -61,14 +62,23 @@ def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[User, ...]:
 
 
 def change(db: HashDB, actor: Actor, user: int, user_change: UserChange) -> User:
-    """Change a user's role, disable or enable it, from its next request on. Raises NotFound."""
+    """Change a user's role, disable or enable it, from its next request on. Raises NotFound, InvalidInput.
+
+    No admin gives up its own rights: so one is always left.
+    """
     actor.require(Scope.ADMIN)
     now = db.now()
     with db.store.begin() as tx:
         before = tx.users.get(user, lock=True)
         after = tx.users.change(user, user_change)
+        if str(actor) == str(before.actor):
+            reject_field("role", _OWN if after.role is not Role.ADMIN else None)
+            reject_field("status", _OWN if after.status is UserStatus.DISABLED else None)
         if after.status is UserStatus.DISABLED:
             tx.sessions.end_all(user)
+        if after.status is UserStatus.DISABLED or not after.actor.has(Scope.REVIEW):
+            tx.mail_addresses.remove(user)
+            tx.claims.release_all(str(after.actor))
         tx.audit.append(now, actor, _change_entries(before, after))
     return after
 
@@ -146,6 +156,9 @@ def remove_factor(db: HashDB, session: Session, present: str) -> User:
         changed = tx.users.set_factor(user.id, None, 0, ())
         tx.audit.append(now, user.actor, [_amended(user.id, "second_factor", second_factor_tag=None)])
     return changed
+
+
+_OWN = "is your own: only another admin can take your rights, so that one is always left"
 
 
 def _change_entries(before: User, after: User) -> list[LogEntry]:

@@ -207,10 +207,14 @@ def emit_pending(db: HashDB, limit: int = 500) -> int:
     return len(pending)
 
 
-def record_withdrawal(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> None:
-    """Withdraw a locked contribution, and log that."""
+def record_withdrawal(
+    tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime, *, on_request: bool = False
+) -> None:
+    """Withdraw a locked contribution, and log that; `on_request`: an admin does what the contributor asked for."""
     tx.contributions.withdraw(contribution.id, reason, now)
-    details = {"reason": reason, "before": str(contribution.status)}
+    details: Details = {"reason": reason, "before": str(contribution.status)}
+    if on_request:
+        details = {**details, "on_request_of": f"member:{contribution.member}"}
     tx.audit.append(now, actor, [LogEntry(Action.CONTRIBUTION_WITHDRAWN, "contribution", contribution.id, details)])
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.contributions import Contribution, ContributionPage, Filter, Listing, Position
+from hashdb.domain.contributions import Contribution, Filter
 from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.listings import ContributionPage, Listing, Place
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
@@ -16,14 +17,14 @@ BLOCK = 500
 """Contributions that one statement of an export reads."""
 
 
-def page(db: HashDB, actor: Actor, listing: Listing, after: Position | None, limit: int) -> ContributionPage:
-    """At most `limit` contributions after a position, in the order of the listing.
+def page(db: HashDB, actor: Actor, listing: Listing, place: Place, limit: int) -> ContributionPage:
+    """At most `limit` contributions at a place of the listing, in its order, with the total.
 
     Each call examines a limited number of rows, so it is quick. If the page is `unfinished`, request the next one.
     """
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        listed = tx.listings.page(listing, after, limit, db.now())
+        listed = tx.listings.page(listing, place, limit, db.now())
     return replace(listed, contributions=tuple(visible_fields(actor, each) for each in listed.contributions))
 
 
@@ -41,6 +42,13 @@ def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Co
     return _read_all(db, actor, listing)
 
 
+def count(db: HashDB, actor: Actor, chosen: Filter) -> int:
+    """How many contributions a filter selects, exactly. It may read all of them, so it can take seconds."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.listings.count(chosen, db.now())
+
+
 def check(chosen: Filter) -> None:
     """Raise InvalidInput if a period ends before it begins."""
     reject(
@@ -51,11 +59,11 @@ def check(chosen: Filter) -> None:
 
 
 def _read_all(db: HashDB, actor: Actor, listing: Listing) -> Iterator[Contribution]:
-    after: Position | None = None
+    place = Place()
     while True:
         with db.store.read() as tx:
-            listed = tx.listings.page(listing, after, BLOCK, db.now(), ahead=None)
+            listed = tx.listings.page(listing, place, BLOCK, db.now(), ahead=None)
         yield from (visible_fields(actor, each) for each in listed.contributions)
         if listed.next is None:
             return
-        after = listed.next
+        place = Place(listed.next)

@@ -214,7 +214,7 @@ class Allowance:
         """Use it for that many. Raises LimitReached, and uses nothing, if fewer are left."""
         if self._limit is not None and self._used + count > self._limit:
             seconds = (self._midnight + _DAY - self._now).total_seconds()
-            raise LimitReached(f"{self._limit:,} contributions a day", int(seconds) + 1)
+            raise LimitReached(f"{self._limit} contributions a day", int(seconds) + 1)
         self._used += count
 
 

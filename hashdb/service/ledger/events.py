@@ -12,8 +12,6 @@ from hashdb.domain.ledger.events import Action, Details, Event, HistoryEntry
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 
-SEARCHED = 200_000
-"""Events that one call searches for an action."""
 _BLOCK = 5_000
 
 
@@ -39,31 +37,6 @@ class SeqRange:
 
     after: int = 0
     before: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EventPage:
-    """Events of a range, newest first, and the `before` of the next page (None: this is the last page)."""
-
-    events: tuple[Event, ...]
-    before: int | None
-    head: int
-
-
-def latest(db: HashDB, actor: Actor, chosen: EventFilter, seqs: SeqRange, limit: int) -> EventPage:
-    """At most `limit` events of a range that pass the filter, newest first.
-
-    Actions have no index, so one call searches at most the last 200,000 events of the range for an action.
-    """
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
-        head = tx.audit.head().seq
-        before = min(head + 1, head + 1 if seqs.before is None else seqs.before)
-        least = max(seqs.after, before - 1 - SEARCHED) if chosen.action else seqs.after
-        events = tx.audit.between(least, before, limit + 1, chosen.actor, chosen.action, chosen.subject)
-    if len(events) > limit:
-        return EventPage(events[:limit], events[limit - 1].seq, head)
-    return EventPage(events, least + 1 if least > seqs.after else None, head)
 
 
 def period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | None) -> SeqRange:

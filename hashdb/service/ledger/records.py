@@ -37,7 +37,7 @@ def _summarised(differences: Iterator[tuple[str, str]]) -> Iterator[str]:
         counted[what] += 1
     for what, sentence in firsts.items():
         more = counted[what] - 1
-        yield f"{sentence} (and {more:,} more like it)" if more else sentence
+        yield f"{sentence} (and {more} more like it)" if more else sentence
 
 
 def _differences(

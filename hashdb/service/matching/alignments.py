@@ -23,7 +23,7 @@ from hashdb.service.matching.matches import turn
 
 _EACH = 50
 """Contributions of one value that are read; a popular value has thousands."""
-_MOST_NEAR = 100_000
+MOST_NEAR = 100_000
 """Signals that may be near the frames of a page: a person waits for it."""
 _BESIDE = 1.0
 """Seconds beside its shot at which the place of a frame in a segment may be."""
@@ -106,7 +106,7 @@ def align_listed(db: HashDB, actor: Actor, contribution: Contribution, others: S
             for signal in shot.frames[0].signals:
                 times.setdefault((other.id, signal), []).append(ShotTimes(shot.start, shot.end))
     expanded = expand([query])
-    suggested, through, _ = suggest_expanded(expanded, _Values(held).search, _MOST_NEAR)
+    suggested, through, _ = suggest_expanded(expanded, Values(held).search, MOST_NEAR)
     read = {
         id: [ListedShot(shot.start, shot.end, shot.frames[0].signals) for shot in of_video]
         for id, of_video in searched.items()
@@ -133,7 +133,7 @@ def list_near_video(db: HashDB, actor: Actor, query: Query, limit: int) -> tuple
     with db.places.place(actor), turn(db, actor):
         db.index.catch_up()
         expanded = expand([query])
-        suggested, through, _ = suggest_expanded(expanded, db.index.search, _MOST_NEAR)
+        suggested, through, _ = suggest_expanded(expanded, db.index.search, MOST_NEAR)
         usual = [{one: bits for one, bits in near.items() if bits <= one.algorithm.radius} for near in suggested]
         with db.store.read() as tx:
             holding = tx.neighbors.holding({signal for near in suggested for signal in near}, _EACH)
@@ -154,7 +154,7 @@ def list_near_video(db: HashDB, actor: Actor, query: Query, limit: int) -> tuple
             (frame.at, suggested[place], through[place])
             for frame, place in zip(frames, expanded.frames.get(0, ()), strict=True)
         ]
-        hits = _hits(near, held, times, details)
+        hits = hits_by_contribution(near, held, times, details)
     found = (
         NearVideo(
             visible_fields(actor, one),
@@ -169,7 +169,7 @@ def list_near_video(db: HashDB, actor: Actor, query: Query, limit: int) -> tuple
     return tuple(sorted(found, key=lambda one: (not one.matches, -len(one.hits), one.contribution.id)))
 
 
-def _hits(
+def hits_by_contribution(
     frames: Iterable[tuple[float, Distances, Through]],
     held: Mapping[Signal, Sequence[Holder]],
     times: Shots,
@@ -229,14 +229,16 @@ def _holder(signal: Signal, contribution: Contribution) -> Holder:
     )
 
 
-class _Values:
+class Values:
     """The values of a few contributions, which are searched as those of all are."""
 
     def __init__(self, signals: Collection[Signal]) -> None:
+        """Index the perceptual ones."""
         self._indexes: dict[Algorithm, TieredIndex] = {}
         for algorithm in PERCEPTUAL:
             index = self._indexes[algorithm] = TieredIndex(algorithm.bits, algorithm.radius)
             index.add(signal.value for signal in signals if signal.algorithm is algorithm)
 
     def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+        """For each value, those within the radius (bits)."""
         return self._indexes[algorithm].search(values, radius)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, Details, LogEntry
-from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter, BenignImpact
+from hashdb.domain.listings import Paged, Place
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter, BenignImpact, BenignSort
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import reject
@@ -30,6 +32,15 @@ def page(
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         return tx.benign.page(after, limit, chosen)
+
+
+def listed(
+    db: HashDB, actor: Actor, chosen: BenignFilter, sort: BenignSort, place: Place, limit: int, *, descending: bool
+) -> Paged[BenignEntry]:
+    """A page of the entries that pass the filter, in an order, with the total."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.benign.listed(chosen, sort, place, limit, descending=descending)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> BenignEntry:
@@ -72,14 +83,26 @@ def add(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEntry | Proposal:
     # `settle` needs the index to find what the entry touches: without it, store nothing.
     db.index.catch_up()
     with db.store.begin() as tx:
-        now = db.now()
-        change = ProposedChange(TwoPersonAction.BENIGN, "benign", 0, _content(draft))
-        if proposal := require_second_person(db, tx, actor, change, now):
-            return proposal
-        added = tx.benign.add(draft, now)
-        tx.audit.append(now, actor, [_added_entry(added)])
+        added = add_within(db, tx, actor, draft)
+    if isinstance(added, Proposal):
+        return added
     settle(db, actor)
     return get(db, actor, added.id)
+
+
+def add_within(db: HashDB, tx: Transaction, actor: Actor, draft: BenignDraft) -> BenignEntry | Proposal:
+    """Add an entry within a transaction, as `add` does; `settle` applies it afterwards."""
+    now = db.now()
+    if proposal := require_second_person(db, tx, actor, change_of(draft), now):
+        return proposal
+    added = tx.benign.add(draft, now)
+    tx.audit.append(now, actor, [_added_entry(added)])
+    return added
+
+
+def change_of(draft: BenignDraft) -> ProposedChange:
+    """The change that a proposal to add this entry asks for."""
+    return ProposedChange(TwoPersonAction.BENIGN, "benign", 0, _content(draft))
 
 
 def delete(db: HashDB, actor: Actor, id: int) -> None:
@@ -87,7 +110,7 @@ def delete(db: HashDB, actor: Actor, id: int) -> None:
     actor.require(Scope.ADMIN)
     db.index.catch_up()
     with db.store.begin() as tx:
-        _delete(db, tx, actor, id)
+        delete_within(db, tx, actor, id)
     settle(db, actor)
 
 
@@ -113,7 +136,7 @@ def start(db: HashDB, drafts: Sequence[BenignDraft]) -> None:
         now = db.now()
         for draft, old in _changed_drafts(tx, drafts):
             if old is not None:
-                _delete(db, tx, SYSTEM, old)
+                delete_within(db, tx, SYSTEM, old)
             tx.audit.append(now, SYSTEM, [_added_entry(tx.benign.add(draft, now))])
 
 
@@ -132,7 +155,8 @@ def _changed_drafts(tx: Transaction, drafts: Sequence[BenignDraft]) -> list[tupl
     return changed
 
 
-def _delete(db: HashDB, tx: Transaction, actor: Actor, id: int) -> None:
+def delete_within(db: HashDB, tx: Transaction, actor: Actor, id: int) -> None:
+    """Delete an entry within a transaction, as `delete` does; `settle` applies it afterwards. Raises NotFound."""
     now = db.now()
     tx.benign.delete(id, now)
     tx.audit.append(now, actor, [LogEntry(Action.BENIGN_DELETED, "benign", id, {})])
@@ -142,6 +166,12 @@ def _content(draft: BenignDraft) -> dict[str, object]:
     """The request as it is in JSON."""
     radius = {str(algorithm): bits for algorithm, bits in draft.radius.items()}
     return {"signals": [str(signal) for signal in draft.signals], "radius": radius, "note": draft.note}
+
+
+def draft_from(content: Mapping[str, Any]) -> BenignDraft:
+    """The draft that a proposal asks to add, from its content."""
+    radius = {Algorithm(name): bits for name, bits in content["radius"].items()}
+    return BenignDraft(tuple(map(Signal.parse, content["signals"])), radius, content["note"])
 
 
 def _added_entry(benign: BenignEntry) -> LogEntry:

@@ -1,35 +1,29 @@
-"""Cases: the reviewer's queue, the decision on a contribution, and the preview of what a decision changes."""
+"""Cases: the decision on a contribution, and the preview of what a decision changes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from itertools import groupby
+from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Standing, Status
-from hashdb.domain.frames import Frame, searched
 from hashdb.domain.ledger.events import STANDING_EVENTS, Action, Details, LogEntry
-from hashdb.domain.matching.videos import LEAST_FRAMES
+from hashdb.domain.listings import Paged, Place
 from hashdb.domain.review.cases import (
     OF_FRAMES,
-    PILE,
     Case,
+    CaseSort,
     CaseState,
     Cause,
     Decision,
-    Impact,
     Opinion,
-    Queue,
-    QueueOrder,
     ShadowChoice,
     Stance,
     StandingChange,
-    WaitingCase,
     ruling,
     standing,
     usual,
@@ -37,11 +31,11 @@ from hashdb.domain.review.cases import (
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import Rules
 from hashdb.domain.sharing.upstreams import combined
-from hashdb.domain.signals import Signal
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, NotActive, reject, reject_field
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import sees_members
-from hashdb.service.contributions.sight import visible_fields as shown_contribution
+from hashdb.service.review.claims import require_free
+from hashdb.service.review.notes import note_reason
 from hashdb.service.review.proposals import require_second_person
 from hashdb.service.review.twins import NearSignals, list_twins, search_near
 from hashdb.store import Transaction
@@ -69,11 +63,13 @@ def list_on_contribution(db: HashDB, actor: Actor, contribution: int) -> tuple[C
         return tx.cases.of([contribution]).get(contribution, ())
 
 
-def latest(db: HashDB, actor: Actor, before: int | None, limit: int) -> tuple[Case, ...]:
-    """At most `limit` decided cases with ids below `before`, newest first."""
+def decided(
+    db: HashDB, actor: Actor, sort: CaseSort, place: Place, limit: int, *, descending: bool = True
+) -> Paged[Case]:
+    """A page of the decided cases in an order, with the total."""
     actor.require(Scope.REVIEW, Scope.AUDIT)
     with db.store.read() as tx:
-        return tx.cases.latest(before, limit)
+        return tx.cases.decided(sort, place, limit, descending=descending)
 
 
 def list_shadow_choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice, ...]:
@@ -96,60 +92,90 @@ def decide(
     decision: Decision,
     note: str | None = None,
     signals: Collection[int] | None = None,
+    *,
+    taken: bool = False,
 ) -> Case | Proposal:
     """Decide a case: the next match of any process follows the decision.
 
     For a retirement, `signals` names the places of the signals that cast a shadow (None: the usual ones). If retiring
     takes two persons, the first one's request returns a proposal, and the second one's note is kept. What the same
     member has active near the shadow is quarantined with it, each with a case.
-    Raises InvalidInput, NotFound, AlreadyDecided, IndexNotReady.
+    With `taken`, a case that another reviewer has taken is refused.
+    Raises InvalidInput, NotFound, AlreadyDecided, CaseTaken, IndexNotReady.
     """
     actor.require(Scope.REVIEW)
-    near = _search_shadow(db, id, decision, signals)
-    with db.store.begin() as tx:
-        now = db.now()
-        case = tx.cases.one(id)
-        # The member contributes nothing from here on: contributions and disputes lock the member first, too.
-        tx.members.lock([case.member])
-        ids = () if near is None else list_twins(tx, near, case.member, now)
-        tx.contributions.hold({case.contribution, *ids})
-        contribution = tx.contributions.one(case.contribution, now)
-        # Read again: now that it is locked, nobody else decides on it.
-        case = tx.cases.one(id)
-        if case.decision is not None:
-            raise AlreadyDecided(id)
-        shadow = _shadow(tx, case, decision, signals)
-        if shadow is not None:
-            change = ProposedChange(TwoPersonAction.RETIRE, "case", id, {"decision": str(decision), **shadow.content})
-            if proposal := require_second_person(db, tx, actor, change, now):
-                return proposal
-        # An erasure that is done would not remove a note of today.
-        tx.cases.decide(id, decision, None if contribution.erased else note, str(actor), now, shadow and shadow.places)
-        entries = [
-            decided_entry(case, decision, now, shadow and shadow.places),
-            *settle(tx, [contribution], case.reason),
-        ]
-        candidates = [twin for twin in tx.contributions.get(ids, now).values() if twin.id != contribution.id]
-        held = sorted((twin for twin in candidates if twin.standing.matches), key=lambda twin: twin.id)
-        figures: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in held}
-        entries += hold(tx, db.rules, held, Cause.NEAR_RETIRED, now, figures)
-        tx.audit.append(now, actor, entries)
-        return visible_case(actor, tx.cases.one(id))
-
-
-def _search_shadow(db: HashDB, id: int, decision: Decision, signals: Collection[int] | None) -> NearSignals | None:
-    """What is stored near the shadow that a retirement casts; None for another decision."""
-    if decision is not Decision.RETIRE:
-        return None
     with db.store.read() as tx:
-        case = tx.cases.one(id)
-        shadow = _shadow(tx, case, decision, signals)
+        contribution = tx.cases.one(id).contribution
+    near = search_shadow(db, contribution, decision, signals)
+    with db.store.begin() as tx:
+        return decide_within(db, tx, actor, tx.cases.one(id), decision, note, signals, near, taken=taken)
+
+
+def decide_within(
+    db: HashDB,
+    tx: Transaction,
+    actor: Actor,
+    case: Case,
+    decision: Decision,
+    note: str | None,
+    signals: Collection[int] | None = None,
+    near: NearSignals | None = None,
+    *,
+    taken: bool = False,
+) -> Case | Proposal:
+    """Decide a case within a transaction, as `decide` does; `near` is what `search_shadow` returned before it."""
+    now, id = db.now(), case.id
+    ids = lock_with_twins(tx, case.member, case.contribution, near, now)
+    contribution = tx.contributions.one(case.contribution, now)
+    # Read again: now that it is locked, nobody else decides on it.
+    case = tx.cases.one(id)
+    if case.decision is not None:
+        raise AlreadyDecided(id)
+    if taken:
+        require_free(tx, db.rules, actor, id, now)
+    shadow = _shadow(tx, case.contribution, decision, signals)
+    if shadow is not None:
+        change = ProposedChange(TwoPersonAction.RETIRE, "case", id, {"decision": str(decision), **shadow.content})
+        if proposal := require_second_person(db, tx, actor, change, now):
+            note_reason(tx, actor, contribution, proposal, note, now)
+            return proposal
+    # An erasure that is done would not remove a note of today.
+    tx.cases.decide(id, decision, None if contribution.erased else note, str(actor), now, shadow and shadow.places)
+    entries = [
+        decided_entry(case, decision, now, shadow and shadow.places),
+        *settle(tx, [contribution], case.reason),
+    ]
+    candidates = [twin for twin in tx.contributions.get(ids, now).values() if twin.id != contribution.id]
+    held = sorted((twin for twin in candidates if twin.standing.matches), key=lambda twin: twin.id)
+    figures: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in held}
+    entries += hold(tx, db.rules, held, Cause.NEAR_RETIRED, now, figures)
+    tx.audit.append(now, actor, entries)
+    return visible_case(actor, tx.cases.one(id))
+
+
+def lock_with_twins(
+    tx: Transaction, member: int, contribution: int, near: NearSignals | None, now: datetime
+) -> tuple[int, ...]:
+    """Lock a contribution, its member and its twins, in the order in which everybody does; return the twins' ids."""
+    # The member contributes nothing from here on: contributions and disputes lock the member first, too.
+    tx.members.lock([member])
+    ids = () if near is None else list_twins(tx, near, member, now)
+    tx.contributions.hold({contribution, *ids})
+    return ids
+
+
+def search_shadow(
+    db: HashDB, contribution: int, decision: Decision, signals: Collection[int] | None = None
+) -> NearSignals | None:
+    """What is stored near the shadow that a retirement casts; None for another decision. Raises IndexNotReady."""
+    with db.store.read() as tx:
+        shadow = _shadow(tx, contribution, decision, signals)
         if shadow is None:
             return None
-        placed = tx.retired.placed([case.contribution])[case.contribution]
-        of_shots = tx.retired.of_shots([case.contribution]) if OF_FRAMES in shadow.places else {}
+        placed = tx.retired.placed([contribution])[contribution]
+        of_shots = tx.retired.of_shots([contribution]) if OF_FRAMES in shadow.places else {}
     own = [placed[place] for place in shadow.places if place != OF_FRAMES]
-    return search_near(db, own, of_shots.get(case.contribution, {}).values())
+    return search_near(db, own, of_shots.get(contribution, {}).values())
 
 
 def open_case(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds: bool) -> Case:
@@ -160,15 +186,20 @@ def open_case(db: HashDB, actor: Actor, contribution: int, reason: str, *, holds
     actor.require(Scope.REVIEW)
     reject_field("reason", db.rules.vocabulary.fault("reason", reason))
     with db.store.begin() as tx:
-        now = db.now()
-        item = tx.contributions.one(contribution, now, lock=True)
-        if item.status is not Status.ACTIVE:
-            raise NotActive(contribution, item.status)
-        if any(case.state is CaseState.OPEN for case in tx.cases.of([contribution]).get(contribution, ())):
-            raise AlreadyOpen(contribution)
-        case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
-        tx.audit.append(now, actor, [opened_entry(case), *settle(tx, [item], reason)])
-        return visible_case(actor, case)
+        return open_within(db, tx, actor, contribution, reason, holds=holds)
+
+
+def open_within(db: HashDB, tx: Transaction, actor: Actor, contribution: int, reason: str, *, holds: bool) -> Case:
+    """Open a case within a transaction, as `open_case` does. Raises NotFound, NotActive, AlreadyOpen."""
+    now = db.now()
+    item = tx.contributions.one(contribution, now, lock=True)
+    if item.status is not Status.ACTIVE:
+        raise NotActive(contribution, item.status)
+    if any(case.state is CaseState.OPEN for case in tx.cases.of([contribution]).get(contribution, ())):
+        raise AlreadyOpen(contribution)
+    case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
+    tx.audit.append(now, actor, [opened_entry(case), *settle(tx, [item], reason)])
+    return visible_case(actor, case)
 
 
 def hold(
@@ -184,13 +215,15 @@ def hold(
     The service calls this for what it detects itself; `figures` has further details of the event, by contribution. A
     case that is already open holds the contribution from now on.
     """
-    known = tx.cases.of([contribution.id for contribution in contributions])
+    owners = {contribution.id: contribution.member for contribution in contributions}
+    known = tx.cases.of(owners)
     openings: list[Opening] = []
     entries: list[LogEntry] = []
-    for id in (contribution.id for contribution in contributions):
+    for id in owners:
         case = next((case for case in known.get(id, ()) if case.state is CaseState.OPEN), None)
         if case is None:
-            openings.append(Opening(id, cause, now + rules.time_to_decide, holds=True))
+            near = owners[id] if cause is Cause.NEAR_RETIRED else None
+            openings.append(Opening(id, cause, now + rules.time_to_decide, holds=True, opener=near))
         elif not case.holds:
             tx.cases.hold(case.id)
             entries.append(LogEntry(Action.CASE_HELD, "case", case.id, {"contribution": id, "reason": str(cause)}))
@@ -206,10 +239,11 @@ def continue_cases(
     time stays.
     """
     openings = []
-    for id in (contribution.id for contribution in contributions):
-        case = before[id]
+    for contribution in contributions:
+        case = before[contribution.id]
         due = case.due_at if case.state is CaseState.OPEN else now + rules.time_to_decide
-        openings.append(Opening(id, case.reason, due, case.holds, case.follows or case.id))
+        follows = case.follows or case.id
+        openings.append(Opening(contribution.id, case.reason, due, case.holds, follows, contribution.member))
     reasons: dict[int, Details] = {opening.contribution_id: {"reason": opening.reason} for opening in openings}
     return [*_open_each(tx, openings, now), *settle(tx, contributions, figures=reasons)]
 
@@ -291,12 +325,12 @@ class _Shadow(NamedTuple):
     content: Mapping[str, object]
 
 
-def _shadow(tx: Transaction, case: Case, decision: Decision, signals: Collection[int] | None) -> _Shadow | None:
+def _shadow(tx: Transaction, contribution: int, decision: Decision, signals: Collection[int] | None) -> _Shadow | None:
     """The shadow that a retirement casts; None for another decision. Raises InvalidInput."""
     if decision is not Decision.RETIRE:
         reject_field("signals", None if signals is None else "is for the decision retire: leave it out with any other")
         return None
-    placed = tx.retired.placed([case.contribution])[case.contribution]
+    placed = tx.retired.placed([contribution])[contribution]
     reject(
         Fault(f"signals[{position}]", f"the contribution has no signal at place {place}; the first is at place 0")
         for position, place in enumerate(signals or ())
@@ -326,40 +360,6 @@ def _standing_entry(contribution: Contribution, after: Standing, reason: str | N
     return LogEntry(STANDING_EVENTS[after], "contribution", contribution.id, details)
 
 
-LATELY = timedelta(days=90)
-"""The period of the hits that an impact preview counts."""
-_READ_LATELY = timedelta(days=30)
-_MATCHING = tuple(standing for standing in Standing if standing.matches)
-
-
-def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
-    """What changes for members if a contribution no longer matches. Raises NotFound."""
-    actor.require(Scope.AUDIT, Scope.REVIEW)
-    with db.store.read() as tx:
-        now = db.now()
-        item = tx.contributions.one(contribution, now)
-        holders = tx.matches.holders(item.signals, now, _MATCHING, 1_000)
-        frames = tx.frames.of([contribution]).get(contribution, ()) if item.frame_count else ()
-        of_frames = _holding_frames(tx, frames, now)
-        members, times = tx.hits.answered_since(contribution, (now - LATELY).date())
-        return Impact(
-            matches=item.status is Status.ACTIVE and item.standing.matches,
-            members=members,
-            times=times,
-            equal=len({*(holder.contribution for holder in holders), *of_frames} - {contribution}),
-            readers=tx.uses.readers_since((now - _READ_LATELY).date()),
-        )
-
-
-def _holding_frames(tx: Transaction, frames: Sequence[Frame], now: datetime) -> set[int]:
-    """The contributions that match and have the signals of several of these frames, to the bit."""
-    own = [frame.signals[:1] for frame in searched(frames) if frame.signals]
-    held: dict[int, set[Signal]] = defaultdict(set)
-    for holder in tx.matches.holders([signal for group in own for signal in group], now, _MATCHING, 10_000):
-        held[holder.contribution].add(holder.signal)
-    return {id for id, signals in held.items() if len(signals) >= min(LEAST_FRAMES, len(own))}
-
-
 def preview_decisions(db: HashDB, actor: Actor, id: int) -> dict[Decision, StandingChange]:
     """The standing that each decision on a case would give its contribution. Raises NotFound."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
@@ -387,64 +387,3 @@ def _add_up(opinions: Sequence[Opinion], cases: Sequence[Case], theirs: Standing
     """The standing by opinions and cases, and by what an upstream sets (None: it came from none)."""
     own = standing(opinions, ruling(cases))
     return own if theirs is None else combined(own, theirs, ruled=any(case.decision for case in cases))
-
-
-LONGEST_QUEUE = 1_000
-"""The most cases that a queue shows; further ones wait until these are decided."""
-
-
-def queue(db: HashDB, actor: Actor, order: QueueOrder, pile: int | None = None) -> Queue:
-    """The open cases with their contributions, without those in piles, and the piles; or the cases of one pile.
-
-    `pile` is the member whose pile it is.
-    """
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
-        piles = tx.cases.piles(PILE) if pile is None else ()
-        cases = tx.cases.queue(order, LONGEST_QUEUE, of=pile, without=[each.member for each in piles])
-        about = tx.contributions.get([case.contribution for case in cases], db.now())
-    return Queue(tuple(WaitingCase(case, shown_contribution(actor, about[case.contribution])) for case in cases), piles)
-
-
-def neighbors_in_queue(
-    db: HashDB, actor: Actor, order: QueueOrder, case: int, pile: int | None = None
-) -> tuple[int | None, int | None]:
-    """The ids of the cases before and after one in the queue, or in a member's pile; None if there is none.
-
-    If the case is no longer there, the first case is the next one.
-    """
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
-        without = [each.member for each in tx.cases.piles(PILE)] if pile is None else []
-        ids = [each.id for each in tx.cases.queue(order, LONGEST_QUEUE, of=pile, without=without)]
-    if case not in ids:
-        return None, ids[0] if ids else None
-    place = ids.index(case)
-    return ids[place - 1] if place else None, ids[place + 1] if place + 1 < len(ids) else None
-
-
-def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str) -> int:
-    """Uphold the cases of a member's pile with one note; return how many, at most `LONGEST_QUEUE`.
-
-    Cases with ids above `upto` are left out: the reviewer has not seen them.
-    """
-    actor.require(Scope.REVIEW)
-    with db.store.begin() as tx:
-        now = db.now()
-        locked = {
-            case.contribution for case in tx.cases.queue(QueueOrder.CLOCK, LONGEST_QUEUE, of=pile) if case.id <= upto
-        }
-        tx.contributions.hold(locked)
-        # Read again: now that they are locked, nobody else decides on them.
-        waiting = tx.cases.queue(QueueOrder.CLOCK, LONGEST_QUEUE, of=pile)
-        cases = [case for case in waiting if case.id <= upto and case.contribution in locked]
-        about = tx.contributions.get([case.contribution for case in cases], now)
-        entries = []
-        for case in cases:
-            kept = None if about[case.contribution].erased else note
-            tx.cases.decide(case.id, Decision.UPHOLD, kept, str(actor), now)
-            entries.append(decided_entry(case, Decision.UPHOLD, now))
-        for reason, group in groupby(sorted(cases, key=lambda case: case.reason), key=lambda case: case.reason):
-            entries += settle(tx, [about[case.contribution] for case in group], reason)
-        tx.audit.append(now, actor, entries)
-    return len(cases)

@@ -110,10 +110,13 @@ def _record(
     cases = tx.cases.of([item.id]).get(item.id, ())
     opening = None
     if opens_case(draft.stance, cases):
-        opening = tx.cases.open(item.id, draft.reason or Cause.CONTESTED, now, now + rules.time_to_decide)
+        reason, due = draft.reason or Cause.CONTESTED, now + rules.time_to_decide
+        opening = tx.cases.open(item.id, reason, now, due, opener=member.id)
     elif same := _same_opinion(tx, member, item, draft):
         return same
     case = opening or next((case for case in cases if case.state is CaseState.OPEN), None)
+    if case is not None and case is not opening:
+        tx.cases.adopt(case.id, member.id)
     opinion = tx.opinions.add(item.id, member.id, draft, None if case is None else case.id, now)
     entries = [_entry(opinion), *([opened_entry(opening)] if opening else []), *settle(tx, [item], draft.reason)]
     tx.audit.append(now, actor, entries)

@@ -17,34 +17,39 @@ WAITS = timedelta(hours=72)
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Proposal, ...]:
     """At most `limit` waiting proposals with ids above `after`, in order; with `review` alone, those on cases."""
-    acts = _visible(actor)
+    acts = visible_acts(actor)
     with db.store.read() as tx:
         return tx.proposals.page(after, limit, db.now(), acts)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Proposal:
     """A waiting proposal. Raises NotFound, also if it is approved, dropped or expired."""
-    acts = _visible(actor)
+    acts = visible_acts(actor)
     with db.store.read() as tx:
         return tx.proposals.one(id, db.now(), acts)
 
 
 def list_on_subject(db: HashDB, actor: Actor, kind: str, id: int) -> tuple[Proposal, ...]:
     """The waiting proposals on a subject."""
-    acts = _visible(actor)
+    acts = visible_acts(actor)
     with db.store.read() as tx:
         return tx.proposals.on(kind, id, db.now(), acts)
 
 
 def drop(db: HashDB, actor: Actor, id: int) -> None:
     """Drop a waiting proposal: with `admin` any, with `review` one on a case. Raises NotFound."""
-    acts = _droppable(actor)
     with db.store.begin() as tx:
-        tx.audit.hold()
-        now = db.now()
-        proposal = tx.proposals.one(id, now, acts)
-        tx.proposals.remove(id)
-        tx.audit.append(now, actor, [_entry(Action.PROPOSAL_DROPPED, proposal)])
+        drop_within(db, tx, actor, id)
+
+
+def drop_within(db: HashDB, tx: Transaction, actor: Actor, id: int) -> None:
+    """Drop a waiting proposal within a transaction, as `drop` does. Raises NotFound."""
+    acts = _droppable(actor)
+    tx.audit.hold()
+    now = db.now()
+    proposal = tx.proposals.one(id, now, acts)
+    tx.proposals.remove(id)
+    tx.audit.append(now, actor, [_entry(Action.PROPOSAL_DROPPED, proposal)])
 
 
 def expire(db: HashDB) -> int:
@@ -73,7 +78,7 @@ def require_second_person(
     if not db.rules.two_persons:
         return None
     tx.audit.hold()
-    person = actor.name if actor.member is None else f"member:{actor.member.id}"
+    person = person_of(actor)
     first = tx.proposals.like(request, now)
     if first is None:
         proposal = tx.proposals.add(request, str(actor), person, now, now + WAITS)
@@ -86,7 +91,13 @@ def require_second_person(
     return None
 
 
-def _visible(actor: Actor) -> Collection[TwoPersonAction]:
+def person_of(actor: Actor) -> str:
+    """Who is one person: a member, whatever key it uses, or a user of the console, or the command line."""
+    return actor.name if actor.member is None else f"member:{actor.member.id}"
+
+
+def visible_acts(actor: Actor) -> Collection[TwoPersonAction]:
+    """The actions whose proposals the actor sees. Raises ScopeMissing."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     return tuple(TwoPersonAction) if actor.has(Scope.AUDIT) else REVIEWER_ACTIONS
 

@@ -135,7 +135,7 @@ def _unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
 def _unlike_counted(tx: Transaction) -> Iterator[tuple[None, str]]:
     """The faults of the hits: they were not counted when they were stored, or no service stores such a row."""
     for day, member, stored, counted in tx.counts.hits_uncounted(_MOST):
-        hits = f"the table hits has {stored:,}, only {counted:,} were counted"
+        hits = f"the table hits has {stored}, only {counted} were counted"
         yield None, f"the hits of member {member} on {day}: {hits}"
     for contribution, member, day in tx.counts.hits_astray(tx.audit.head().seq, _MOST):
         yield None, f"the hit of contribution {contribution} by member {member} on {day}: no service writes such a row"

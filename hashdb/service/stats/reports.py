@@ -165,6 +165,7 @@ def _report(
         asked_by=dict(sorted((int(key), _query_figures(group)) for key, group in _grouped(of_any, "member").items())),
         caught=replay.caught(firsts),
         reviews=replay.reviews.reviewed(),
+        deciders=replay.reviews.deciders() if member is None else {},
         precision=replay.precision(),
         refused=_by_outcome(period_counts, CountKind.REFUSAL),
         turned_away=_by_outcome(period_counts, CountKind.ACCESS),

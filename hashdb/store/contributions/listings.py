@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -13,185 +13,258 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     and_,
+    func,
     literal_column,
     or_,
     select,
+    text,
     true,
+    tuple_,
     type_coerce,
 )
 
-from hashdb.domain.contributions import ContributionPage, Filter, Listing, Position, Sort, Standing, Status
+from hashdb.domain.accounts.members import MemberStatus
+from hashdb.domain.contributions import Contribution, Filter, Media, Standing, Status
+from hashdb.domain.listings import ContributionPage, Listing, Paged, Place, Position, Sort, Total
+from hashdb.store import keysets
 from hashdb.store.contributions.contributions import Contributions
 from hashdb.store.contributions.statuses import filter_conditions
-from hashdb.store.repositories import Repository, chunks
-from hashdb.store.tables import contributions, members
+from hashdb.store.keysets import Order
+from hashdb.store.repositories import Repository
+from hashdb.store.tables import contributions, holding, members
 
-FEW = 2_000
+FEW = 10_000
 """If one part of the filter selects at most this many contributions, all of them are read and sorted."""
 AHEAD = 20_000
 """If each part of the filter selects more, a page reads this many contributions in the order of the list."""
+COUNTED = 5_000
+"""Of these, a total that is not exact counts this many: it reads each, where a page stops when it is full."""
+_BEYOND_ALL = 10**18 - 1
+"""The largest id that a position can have."""
 
 
 class Listings(Repository):
     """Lists within one transaction."""
 
     def page(
-        self, listing: Listing, after: Position | None, limit: int, now: datetime, ahead: int | None = AHEAD
+        self, listing: Listing, place: Place, limit: int, now: datetime, ahead: int | None = AHEAD
     ) -> ContributionPage:
-        """At most `limit` contributions after a position.
+        """At most `limit` contributions at a place, with the total.
 
-        The search reads `ahead` contributions and then stops (None: it reads on until it has a page).
+        The search reads `ahead` contributions and then stops (None: it reads on until it has a page, without a total).
         """
-        candidates = self._few(listing.chosen, now)
-        if candidates is not None:
-            positions = self._positions_of(listing, candidates, now)
-            positions = [each for each in positions if after is None or _follows(listing, each, after)]
-            return self._listed(positions[: limit + 1], limit, None, now)
-        positions, stopped = [], None
-        for part in _parts(listing, after):
-            stopped = None if ahead is None else self._end(part, ahead)
-            positions += self._walk(listing, part, stopped, limit + 1 - len(positions), now)
-            if stopped is not None or len(positions) > limit:
+        parts = list(self._parts_of(listing.chosen, now))
+        few = self._few(parts)
+        found, stopped = list[Position](), None
+        for run in _runs(listing, place, few, now):
+            bounded = ahead is not None and few is None and not _names(listing.chosen) <= run.names
+            stopped = self._end(run, ahead) if bounded and ahead is not None else None
+            found += self._walk(listing, run, stopped, limit + 1 - len(found), now)
+            if stopped is not None or len(found) > limit:
                 break
-        return self._listed(positions, limit, stopped, now)
+        more, positions = len(found) > limit, found[:limit]
+        if place.back:
+            positions.reverse()
+        paged = keysets.links(tuple(positions), place, descending=listing.descending, more=more or stopped is not None)
+        unfinished = stopped is not None and not more
+        if unfinished:
+            paged = replace(paged, previous=stopped) if place.back else replace(paged, next=stopped)
+        total = None if ahead is None else self._total(listing, parts, few, ahead, now)
+        return self._listed(replace(paged, total=total), now, unfinished=unfinished)
 
-    def _listed(
-        self, positions: list[Position], limit: int, stopped: Position | None, now: datetime
-    ) -> ContributionPage:
-        page = positions[:limit]
-        contributions_by_id = Contributions(self._connection).get([position.id for position in page], now)
-        listed = tuple(contributions_by_id[position.id] for position in page)
-        if len(positions) > limit:
-            return ContributionPage(listed, page[-1])
-        return ContributionPage(listed, stopped, unfinished=stopped is not None)
+    def referring(self, reference: str, limit: int, now: datetime) -> tuple[Contribution, ...]:
+        """At most `limit` contributions with exactly this reference, the newest first."""
+        query = select(contributions.c.id).where(contributions.c.reference == reference)
+        ids = self._connection.scalars(query.order_by(contributions.c.id.desc()).limit(limit)).all()
+        by_id = Contributions(self._connection).get(ids, now)
+        return tuple(by_id[id] for id in ids)
 
-    def _few(self, filter: Filter, now: datetime) -> set[int] | None:
-        """Ids that contain all that the filter selects; None if each part of the filter selects many."""
-        for condition in self._rare(filter, now):
-            ids = self._connection.scalars(select(contributions.c.id).where(condition).limit(FEW + 1)).all()
-            if len(ids) <= FEW:
-                return set(ids)
-        return None
+    def count(self, chosen: Filter, now: datetime) -> int:
+        """How many contributions a filter selects; it may read all of them."""
+        query = select(func.count(contributions.c.id)).select_from(_JOINED)
+        return self._connection.execute(query.where(*filter_conditions(chosen, now))).scalar_one()
 
-    def _rare(self, filter: Filter, now: datetime) -> Iterator[ColumnElement[bool]]:
-        """The conditions of the filter that have an index, the most selective first."""
+    def _few(self, parts: list[_Part]) -> ColumnElement[bool] | None:
+        """The part of a filter that selects the fewest contributions; None if each selects many."""
+        few = None
+        for part in parts or (_Part((), true()),):
+            found = keysets.count(self._connection, part.probe(), FEW if few is None else few[0])
+            if not found.more and (few is None or found.count < few[0]):
+                few = found.count, part.condition
+        return None if few is None else few[1]
+
+    def _parts_of(self, filter: Filter, now: datetime) -> Iterator[_Part]:
+        """The parts of a filter that have an index."""
         table = contributions.c
         if filter.reference is not None:
-            yield self._begins(filter.reference)
+            yield _Part(("reference",), self._begins(filter.reference))
         if filter.status in (Status.WITHDRAWN, Status.EXPIRED):
             logged = table.announced == str(filter.status)
             expired = and_(table.announced.in_([str(Status.ACTIVE), str(Status.SUSPENDED)]), table.expires_at <= now)
-            yield logged if filter.status is Status.WITHDRAWN else or_(logged, expired)
+            yield _Part(("status",), logged if filter.status is Status.WITHDRAWN else or_(logged, expired))
+        if filter.status is Status.SUSPENDED:
+            suspended = select(members.c.id).where(members.c.status == str(MemberStatus.SUSPENDED))
+            yield _Part((), table.member_id.in_(suspended))
         if filter.expires_until is not None:
             # There is an index in the order of expiry for each status that the log last wrote.
-            yield and_(table.announced.in_([str(status) for status in Status]), table.expires_at < filter.expires_until)
+            every = table.announced.in_([str(status) for status in Status])
+            yield _Part(("expires_until",), and_(every, table.expires_at < filter.expires_until))
         if filter.standing not in (None, Standing.UNREVIEWED):
-            yield _judged(str(filter.standing))
+            yield _Part(("standing",), _judged(str(filter.standing)))
+        if filter.media not in (None, Media.IMAGE, Media.VIDEO_FRAME):
+            # The index has the other media only; in this form, SQLite uses it.
+            other = text("contributions.media <> 'image' AND contributions.media <> 'video_frame'")
+            yield _Part(("media",), and_(table.media == str(filter.media), other))
+        if filter.algorithm is not None:
+            held = holding(filter.algorithm).c
+            holders = select(held.contribution_id).where(held.algorithm == str(filter.algorithm))
+            yield _Part((), table.id.in_(holders), holders)
         # Each alone: the other parts are checked on the rows that this one selects.
-        for name in ("incident", "member", "severity"):
-            if getattr(filter, name) is not None:
-                yield from filter_conditions(replace(Filter(), **{name: getattr(filter, name)}), now)
-        for names in (("since", "until"), ("removed_since", "removed_until")):
+        for names in (
+            ("incident",),
+            ("member",),
+            ("severity",),
+            ("since", "until"),
+            ("removed_since", "removed_until"),
+        ):
             bounds = {name: getattr(filter, name) for name in names}
-            if any(bounds.values()):
-                yield and_(*filter_conditions(replace(Filter(), **bounds), now))
+            if any(value is not None for value in bounds.values()):
+                yield _Part(names, and_(*filter_conditions(replace(Filter(), **bounds), now)))
 
-    def _begins(self, text: str) -> ColumnElement[bool]:
+    def _begins(self, prefix: str) -> ColumnElement[bool]:
         column = contributions.c.reference
         if self._connection.dialect.name == "postgresql":
-            return column.startswith(text, autoescape=True)
-        return column.between(text, f"{text}\U0010ffff")
+            return column.startswith(prefix, autoescape=True)
+        return column.between(prefix, f"{prefix}\U0010ffff")
 
-    def _positions_of(self, listing: Listing, ids: Collection[int], now: datetime) -> list[Position]:
-        positions: list[Position] = []
-        for chunk in chunks(sorted(ids)):
-            query = _positions(listing.sort).where(
-                contributions.c.id.in_(chunk), *filter_conditions(listing.chosen, now)
-            )
-            positions += [Position(row.key, row.id) for row in self._connection.execute(query)]
-        known = [position for position in positions if position.key is not None]
-        unknown = [position for position in positions if position.key is None]
-        return [*sorted(known, reverse=listing.descending), *sorted(unknown, reverse=listing.descending)]
+    def _listed(self, paged: Paged[Position], now: datetime, *, unfinished: bool = False) -> ContributionPage:
+        ids = [position.id for position in paged.rows]
+        by_id = Contributions(self._connection).get(ids, now)
+        return ContributionPage(
+            tuple(by_id[id] for id in ids), paged.previous, paged.next, unfinished=unfinished, total=paged.total
+        )
 
-    def _end(self, part: _Part, ahead: int) -> Position | None:
+    def _total(
+        self, listing: Listing, parts: list[_Part], few: ColumnElement[bool] | None, ahead: int, now: datetime
+    ) -> Total:
+        """How many contributions the filter selects, or at least so many if each part of it selects many."""
+        chosen = _names(listing.chosen)
+        if few is not None:
+            return Total(self._count(few, listing.chosen, now))
+        if not chosen or any(chosen.issubset(part.names) for part in parts):
+            return Total(FEW, more=True)
+        found = 0
+        for run in _runs(listing, Place(), None, now):
+            end = self._end(run, min(ahead, COUNTED))
+            found += self._count(and_(*_within(run, end)), listing.chosen, now)
+            if end is not None:
+                return Total(found, more=True)
+        return Total(found)
+
+    def _count(self, among: ColumnElement[bool], chosen: Filter, now: datetime) -> int:
+        """How many of some contributions a filter selects."""
+        query = select(func.count(contributions.c.id)).select_from(_JOINED).where(among)
+        return self._connection.execute(query.where(*filter_conditions(chosen, now, aside=True))).scalar_one()
+
+    def _end(self, run: _Run, ahead: int) -> Position | None:
         """The last contribution that is read; None if fewer than `ahead` are left."""
-        query = _ordered(select(part.key, contributions.c.id), part).where(*part.within).offset(ahead - 1).limit(1)
-        row = self._connection.execute(query).first()
-        return None if row is None else Position(*row)
+        key, id, descending = run.order
+        query = select(key, id) if run.has_id else select(key)
+        query = query.order_by(*(each.desc() if descending else each for each in query.selected_columns))
+        row = self._connection.execute(query.where(*run.within).offset(ahead - 1).limit(1)).first()
+        if row is None:
+            return None
+        # Without the id in the index, the search reads all contributions of that instant.
+        return Position(*row) if run.has_id else Position(row[0], 0 if descending else _BEYOND_ALL)
 
-    def _walk(self, listing: Listing, part: _Part, end: Position | None, limit: int, now: datetime) -> list[Position]:
-        chosen = filter_conditions(listing.chosen, now, aside=True)
-        query = _ordered(_positions(listing.sort), part).where(*part.within, *chosen)
-        if end is not None:
-            query = query.where(_upto(part, end))
-        return [Position(row.key, row.id) for row in self._connection.execute(query.limit(limit))]
+    def _walk(self, listing: Listing, run: _Run, end: Position | None, limit: int, now: datetime) -> list[Position]:
+        query = select(type_coerce(_COLUMNS[listing.sort], BigInteger).label("key"), contributions.c.id)
+        query = keysets.in_order(query.select_from(_JOINED), run.order).where(*_within(run, end))
+        query = query.where(*filter_conditions(listing.chosen, now, aside=True)).limit(limit)
+        return [Position(row.key, row.id) for row in self._connection.execute(query)]
+
+
+class _Part(NamedTuple):
+    """A part of a filter that has an index: it selects what the fields `names` do; without names, more than that."""
+
+    names: tuple[str, ...]
+    condition: ColumnElement[bool]
+    holders: Select[Any] | None = None
+
+    def probe(self) -> Select[Any]:
+        """What is counted to know whether the part selects few."""
+        return select(contributions.c.id).where(self.condition) if self.holders is None else self.holders
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A range of an index in the order of the list: the rows with a value, or those without, which come last."""
+class _Run:
+    """A range in the order of the list: the rows with a value, or those without, which come last.
 
-    key: ColumnElement[int]
-    descending: bool
+    It selects what the fields `names` of the filter do. Without `has_id`, its index is not in the order of the id;
+    with `fixed`, all its rows have the same value.
+    """
+
+    order: Order
     within: tuple[ColumnElement[bool], ...]
+    names: frozenset[str] = frozenset()
+    has_id: bool = True
+    fixed: bool = False
 
 
-def _parts(listing: Listing, after: Position | None) -> Iterator[_Part]:
-    column: Column[Any] = _COLUMNS[listing.sort]
-    key, descending = type_coerce(column, BigInteger), listing.descending
-    within = list[ColumnElement[bool]]()
+def _runs(listing: Listing, place: Place, few: ColumnElement[bool] | None, now: datetime) -> Iterator[_Run]:
+    """The ranges from a place on, in the order in which they are read: of an index, or among few contributions."""
+    chosen, column = listing.chosen, _COLUMNS[listing.sort]
+    key: ColumnElement[Any] = column
+    id: ColumnElement[int] = contributions.c.id
+    names, within, has_id = set(_BOUNDS[listing.sort]), list[ColumnElement[bool]](), True
+    if few is not None:
+        # In this form, the database reads the few by their own index and sorts them.
+        key, id = func.coalesce(key, key), func.coalesce(id, id)
+        names, within = set(), [few]
     # A member and a standing each have an index in the order of arrival.
-    if listing.sort is Sort.RECEIVED and listing.chosen.member is not None:
-        within = [contributions.c.member_id == listing.chosen.member]
-    elif listing.sort is Sort.RECEIVED and listing.chosen.standing not in (None, Standing.UNREVIEWED):
-        within = [_judged(str(listing.chosen.standing))]
-    if after is None or after.key is not None:
-        start = true() if after is None else _beyond(key, after, descending)
-        yield _Part(key, descending, (*within, column.is_not(None), start))
-    if column.nullable:
-        at = after if after is not None and after.key is None else None
-        start = true() if at is None else _beyond(key, at, descending)
-        yield _Part(key, descending, (*within, column.is_(None), start))
+    elif listing.sort is Sort.RECEIVED and chosen.member is not None:
+        names, within, has_id = names | {"member"}, [contributions.c.member_id == chosen.member], False
+    elif listing.sort is Sort.RECEIVED and chosen.standing not in (None, Standing.UNREVIEWED):
+        names, within, has_id = names | {"standing"}, [_judged(str(chosen.standing))], False
+    bounds = {name: getattr(chosen, name) for name in names.intersection(_BOUNDS[listing.sort])}
+    within += filter_conditions(replace(Filter(), **bounds), now)
+    fixed = few is None and listing.sort is Sort.SEVERITY and chosen.severity is not None
+    order = Order(type_coerce(key, BigInteger), id, listing.descending is not place.back)
+    ranges = [(True, key.is_not(None)), (False, key.is_(None))] if column.nullable else [(True, true())]
+    position = place.position
+    for known, condition in reversed(ranges) if place.back else ranges:
+        if position is None or (known is place.back and known is not (position.key is not None)):
+            yield _Run(order, (*within, condition), frozenset(names), has_id, fixed)
+        elif known is (position.key is not None):
+            yield _Run(
+                order, (*within, condition, _beyond(order, position, fixed=fixed)), frozenset(names), has_id, fixed
+            )
 
 
-def _beyond(key: ColumnElement[int], position: Position, descending: bool) -> ColumnElement[bool]:
-    id = contributions.c.id
-    if position.key is None:
-        return id < position.id if descending else id > position.id
-    # In this form, both databases start in the index where the page ended.
-    if descending:
-        return and_(key <= position.key, or_(key < position.key, id < position.id))
-    return and_(key >= position.key, or_(key > position.key, id > position.id))
+def _names(chosen: Filter) -> set[str]:
+    """The fields of a filter that are set."""
+    return {field.name for field in fields(Filter) if getattr(chosen, field.name) is not None}
 
 
-def _upto(part: _Part, end: Position) -> ColumnElement[bool]:
+def _within(run: _Run, end: Position | None) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of a run, up to a position."""
+    return run.within if end is None else (*run.within, _upto(run, end))
+
+
+def _beyond(order: Order, position: Position, *, fixed: bool) -> ColumnElement[bool]:
+    """The rows after a position; `fixed`: all rows of the run have its key."""
+    if fixed or position.key is None:
+        return order.id < position.id if order.descending else order.id > position.id
+    return keysets.beyond(order, position)
+
+
+def _upto(run: _Run, end: Position) -> ColumnElement[bool]:
     """The rows up to a position, including it."""
-    id = contributions.c.id
-    if end.key is None:
-        return id >= end.id if part.descending else id <= end.id
-    if part.descending:
-        return and_(part.key >= end.key, or_(part.key > end.key, id >= end.id))
-    return and_(part.key <= end.key, or_(part.key < end.key, id <= end.id))
-
-
-def _follows(listing: Listing, position: Position, after: Position) -> bool:
-    if position.key is None or after.key is None:
-        if (position.key is None) is not (after.key is None):
-            return position.key is None
-        return position.id < after.id if listing.descending else position.id > after.id
-    return position < after if listing.descending else position > after
-
-
-def _positions(sort: Sort) -> Select[Any]:
-    # With an inner join, SQLite would start with the members and sort the rows of each.
-    return select(type_coerce(_COLUMNS[sort], BigInteger).label("key"), contributions.c.id).outerjoin(
-        members, members.c.id == contributions.c.member_id
-    )
-
-
-def _ordered(query: Select[Any], part: _Part) -> Select[Any]:
-    order = (part.key, contributions.c.id)
-    return query.order_by(*((column.desc() for column in order) if part.descending else order))
+    key, id, descending = run.order
+    if run.fixed or end.key is None:
+        return id >= end.id if descending else id <= end.id
+    here, there = tuple_(key, id), tuple_(*end)
+    return here >= there if descending else here <= there
 
 
 def _judged(standing: str) -> ColumnElement[bool]:
@@ -200,7 +273,17 @@ def _judged(standing: str) -> ColumnElement[bool]:
     return and_(column == standing, column != literal_column("'unreviewed'"))
 
 
+# With an inner join, SQLite would start with the members and sort the rows of each.
+_JOINED = contributions.outerjoin(members, members.c.id == contributions.c.member_id)
+_BOUNDS: dict[Sort, tuple[str, ...]] = {
+    Sort.ID: (),
+    Sort.RECEIVED: ("since", "until"),
+    Sort.REMOVED: ("removed_since", "removed_until"),
+    Sort.SEVERITY: ("severity",),
+}
+"""The fields of the filter that bound what is read in an order."""
 _COLUMNS: dict[Sort, Column[Any]] = {
+    Sort.ID: contributions.c.id,
     Sort.RECEIVED: contributions.c.received_at,
     Sort.REMOVED: contributions.c.removed_at,
     Sort.SEVERITY: contributions.c.severity,

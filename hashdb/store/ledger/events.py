@@ -141,13 +141,22 @@ class Audit(Repository):
         after: int,
         before: int,
         limit: int,
-        actor: str | None,
+        actors: Collection[str] | None,
         action: str | None,
         subject: tuple[str, int] | None,
+        *,
+        oldest: bool = False,
     ) -> tuple[Event, ...]:
-        """At most `limit` events with `after` < seq < `before`, chosen as by `events`, the newest first."""
-        query = _chosen(actor, action, subject).where(events.c.seq > after, events.c.seq < before)
-        return tuple(map(_event, self._connection.execute(query.order_by(events.c.seq.desc()).limit(limit))))
+        """At most `limit` events with `after` < seq < `before` by one of these actors, as by `events`, newest first.
+
+        With `oldest`, the oldest first.
+        """
+        query = _chosen(None, action, subject)
+        if actors is not None:
+            query = query.where(events.c.actor.in_(actors))
+        query = query.where(events.c.seq > after, events.c.seq < before)
+        order = events.c.seq if oldest else events.c.seq.desc()
+        return tuple(map(_event, self._connection.execute(query.order_by(order).limit(limit))))
 
     def newest(self, kind: str, id: int, action: Action | None = None) -> Event | None:
         """The last event on a subject, of an action (None: any); None if there is none."""

@@ -8,11 +8,26 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, Table, and_, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
-from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter
+from hashdb.domain.listings import Paged, Place
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter, BenignSort
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
+from hashdb.store import keysets
 from hashdb.store.contributions.contributions import Contributions
 from hashdb.store.repositories import CHUNK, Repository, chunks, insert_rows
 from hashdb.store.tables import benign, benign_signals, contributions, digests, masks, signals
@@ -68,17 +83,24 @@ class BenignList(Repository):
 
     def page(self, after: int, limit: int, filter: BenignFilter | None = None) -> tuple[BenignEntry, ...]:
         """At most `limit` entries with ids above `after` that the filter selects, in order."""
-        query = _ENTRIES.where(benign.c.id > after).order_by(benign.c.id).limit(limit)
-        filter = filter or BenignFilter()
-        if filter.text is not None:
-            named = (column.icontains(filter.text, autoescape=True) for column in (benign.c.note, benign.c.built_in))
-            query = query.where(or_(*named))
-        if filter.algorithm is not None:
-            of_algorithm = select(benign_signals.c.benign_id).where(benign_signals.c.algorithm == str(filter.algorithm))
-            query = query.where(benign.c.id.in_(of_algorithm))
-        if filter.built_in is not None:
-            query = query.where(benign.c.built_in.is_not(None) == filter.built_in)
-        return self._read(query)
+        return self._read(
+            _chosen(filter or BenignFilter()).where(benign.c.id > after).order_by(benign.c.id).limit(limit)
+        )
+
+    def listed(
+        self, filter: BenignFilter, sort: BenignSort, place: Place, limit: int, *, descending: bool
+    ) -> Paged[BenignEntry]:
+        """The page of a list in an order, with its total."""
+        query = _chosen(filter)
+        order = keysets.Order(_ORDERS[sort], benign.c.id, descending)
+        rows, links = keysets.page(self._connection, query, order, place, limit)
+        total = keysets.count(self._connection, query.with_only_columns(benign.c.id))
+        return Paged(self._entries(rows), links.previous, links.next, total)
+
+    def present(self, ids: Collection[int]) -> frozenset[int]:
+        """Those of these ids that an entry has which is not deleted."""
+        query = select(benign.c.id).where(benign.c.deleted_at.is_(None))
+        return frozenset(row.id for row in self._among(query, benign.c.id, ids))
 
     def every(self) -> tuple[BenignBall, ...]:
         """Every benign signal of all entries, in the order of the entries' ids."""
@@ -110,8 +132,10 @@ class BenignList(Repository):
         if self._connection.execute(query.values(settled=True)).rowcount and entry.deleted:
             self._connection.execute(delete(benign_signals).where(benign_signals.c.benign_id == entry.id))
 
-    def _read(self, query: Select[tuple[object, ...]]) -> tuple[BenignEntry, ...]:
-        rows = self._connection.execute(query).all()
+    def _read(self, query: Select[Any]) -> tuple[BenignEntry, ...]:
+        return self._entries(self._connection.execute(query).all())
+
+    def _entries(self, rows: Sequence[Row[Any]]) -> tuple[BenignEntry, ...]:
         held = self._held([row.id for row in rows])
         return tuple(
             BenignEntry(
@@ -135,9 +159,28 @@ class BenignList(Repository):
         return {id: (tuple(r for r, _ in held[id]), tuple(s for _, s in held[id])) for id in ids}
 
 
-_ENTRIES: Select[tuple[object, ...]] = select(
-    benign, select(func.count()).where(masks.c.benign_id == benign.c.id).scalar_subquery().label("masked")
-).where(benign.c.deleted_at.is_(None))
+_MASKED = select(func.count()).where(masks.c.benign_id == benign.c.id).scalar_subquery()
+_SIGNALS = select(func.count()).where(benign_signals.c.benign_id == benign.c.id).scalar_subquery()
+_ENTRIES: Select[Any] = select(benign, _MASKED.label("masked")).where(benign.c.deleted_at.is_(None))
+_ORDERS: Mapping[BenignSort, ColumnElement[int]] = {
+    BenignSort.ADDED: benign.c.id,
+    BenignSort.SUPPRESSES: _MASKED,
+    BenignSort.SIGNALS: _SIGNALS,
+}
+
+
+def _chosen(filter: BenignFilter) -> Select[Any]:
+    """The entries that a filter selects."""
+    query = _ENTRIES
+    if filter.text is not None:
+        named = (column.icontains(filter.text, autoescape=True) for column in (benign.c.note, benign.c.built_in))
+        query = query.where(or_(*named))
+    if filter.algorithm is not None:
+        of_algorithm = select(benign_signals.c.benign_id).where(benign_signals.c.algorithm == str(filter.algorithm))
+        query = query.where(benign.c.id.in_(of_algorithm))
+    if filter.built_in is not None:
+        query = query.where(benign.c.built_in.is_not(None) == filter.built_in)
+    return query
 
 
 class HeldSignal(NamedTuple):

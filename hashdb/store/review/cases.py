@@ -8,12 +8,14 @@ from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Row, and_, case, cast, func, insert, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, and_, delete, func, insert, or_, select, type_coerce, update
 
-from hashdb.domain.review.cases import Case, CaseState, Cause, Decision, Pile, QueueOrder, Stance
+from hashdb.domain.listings import Paged, Place
+from hashdb.domain.review.cases import Case, CaseSort, CaseState, Decision, Stance
+from hashdb.store import keysets
 from hashdb.store.repositories import Repository, same
 from hashdb.store.review.opinions import Opinions
-from hashdb.store.tables import cases, contributions, members, opinions
+from hashdb.store.tables import case_claims, case_notes, cases, contributions, due_notices, members, opinions
 
 
 class Opening(NamedTuple):
@@ -24,15 +26,29 @@ class Opening(NamedTuple):
     due_at: datetime
     holds: bool
     follows: int | None = None
+    opener: int | None = None
+    """The member for whose pile it counts."""
 
 
 class Cases(Repository):
     """Cases within one transaction."""
 
-    def open(self, contribution: int, reason: str, now: datetime, due: datetime, *, holds: bool = False) -> Case:
-        """Open a case on a contribution; `holds` quarantines the contribution until the decision."""
-        row = {"contribution_id": contribution, "reason": reason, "holds": holds, "opened_at": now, "due_at": due}
-        return self.one(self._connection.execute(insert(cases).returning(cases.c.id), row).scalar_one())
+    def open(
+        self,
+        contribution: int,
+        reason: str,
+        now: datetime,
+        due: datetime,
+        *,
+        holds: bool = False,
+        opener: int | None = None,
+    ) -> Case:
+        """Open a case on a contribution; `holds` quarantines the contribution until the decision.
+
+        `opener` is the member whose opinion opens it.
+        """
+        opening = Opening(contribution, reason, due, holds, None, opener)
+        return self.one(self.open_each([opening], now)[contribution])
 
     def open_each(self, openings: Sequence[Opening], now: datetime) -> dict[int, int]:
         """Open several cases; return the id of each by its contribution."""
@@ -50,7 +66,7 @@ class Cases(Repository):
 
     def one(self, id: int, party: int | None = None) -> Case:
         """One case; with `party`, only a case to which that member is a party. Raises NotFound."""
-        query = _CASES.where(cases.c.id == id)
+        query = CASES.where(cases.c.id == id)
         row = self._one(query if party is None else query.where(_concerns(party)), f"case {id}")
         return self._with_opinions([row])[0]
 
@@ -59,7 +75,7 @@ class Cases(Repository):
 
         A member is a party to the cases on its contributions, and to those in which it disputed another's.
         """
-        query = _CASES.where(cases.c.id > after).order_by(cases.c.id).limit(limit)
+        query = CASES.where(cases.c.id > after).order_by(cases.c.id).limit(limit)
         if state is not None:
             query = query.where(
                 cases.c.decision.is_(None) if state is CaseState.OPEN else cases.c.decision.is_not(None)
@@ -68,57 +84,29 @@ class Cases(Repository):
             query = query.where(_concerns(party))
         return self._with_opinions(self._connection.execute(query).all())
 
-    def queue(
-        self, order: QueueOrder, limit: int, *, of: int | None = None, without: Collection[int] = ()
-    ) -> tuple[Case, ...]:
-        """At most `limit` open cases in an order; of equal ones, the case that was opened first comes first.
+    def get(self, ids: Collection[int]) -> dict[int, Case]:
+        """The cases with these ids, by id."""
+        return {case.id: case for case in self._with_opinions(self._among(CASES, cases.c.id, ids))}
 
-        `of` keeps those that count for this member (`piles`); those of the members `without` are left out.
-        """
-        # The two databases sort NULL differently.
-        gravest = [func.coalesce(contributions.c.severity, -1).desc()] if order is QueueOrder.SEVERITY else []
-        query = _CASES.where(cases.c.decision.is_(None)).order_by(*gravest, cases.c.due_at, cases.c.id).limit(limit)
-        if of is not None:
-            query = query.where(_OPENER.in_([of]))
-        if without:
-            query = query.where(or_(_OPENER.is_(None), _OPENER.not_in(without)))
-        return self._with_opinions(self._connection.execute(query).all())
+    def adopt(self, id: int, opener: int) -> None:
+        """Let a case that a reviewer or the service opened count for the first member that gives an opinion in it."""
+        self._connection.execute(update(cases).where(cases.c.id == id, cases.c.opener.is_(None)).values(opener=opener))
 
-    def piles(self, above: int) -> tuple[Pile, ...]:
-        """The members with more than `above` open cases, the earliest deadline first.
-
-        A case counts for the member whose opinion opened it. It counts for the contributor if it follows an earlier
-        case, or if the contribution is near a retired one.
-        """
-        held = func.sum(case((_OPEN.c.holds, 1), else_=0))
-        first = func.min(_OPEN.c.due_at)
-        query = (
-            select(
-                _OPEN.c.opener,
-                members.c.name,
-                func.count(),
-                cast(held, Integer),
-                first,
-                func.max(_OPEN.c.severity),
-            )
-            .join(members, members.c.id == _OPEN.c.opener)
-            .group_by(_OPEN.c.opener, members.c.name)
-            .having(func.count() > above)
-            .order_by(first, _OPEN.c.opener)
-        )
-        return tuple(Pile(*row) for row in self._connection.execute(query))
-
-    def latest(self, before: int | None, limit: int) -> tuple[Case, ...]:
-        """At most `limit` decided cases with ids below `before` (None: any), the newest first."""
-        query = _CASES.where(cases.c.decision.is_not(None)).order_by(cases.c.id.desc()).limit(limit)
-        return self._with_opinions(
-            self._connection.execute(query if before is None else query.where(cases.c.id < before)).all()
-        )
+    def decided(self, sort: CaseSort, place: Place, limit: int, *, descending: bool) -> Paged[Case]:
+        """A page of the decided cases in an order, with its total."""
+        decided = cases.c.decided_at.is_not(None)
+        key = cases.c.id if sort is CaseSort.CASE else type_coerce(cases.c.decided_at, BigInteger)
+        order = keysets.Order(key, cases.c.id, descending)
+        rows, links = keysets.page(self._connection, CASES.where(decided), order, place, limit)
+        total = keysets.count(self._connection, select(cases.c.id).where(decided))
+        return Paged(self._with_opinions(rows), links.previous, links.next, total)
 
     def of(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
         """The cases on contributions, by contribution, in the order of their opening and without opinions."""
-        rows = self._among(_CASES.order_by(cases.c.contribution_id, cases.c.id), cases.c.contribution_id, ids)
-        return {id: tuple(map(_case, group)) for id, group in groupby(rows, key=lambda row: row.contribution_id)}
+        rows = self._among(CASES.order_by(cases.c.contribution_id, cases.c.id), cases.c.contribution_id, ids)
+        return {
+            id: tuple(map(case_from_row, group)) for id, group in groupby(rows, key=lambda row: row.contribution_id)
+        }
 
     def parties(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
         """The members that are a party to each of these cases.
@@ -160,43 +148,27 @@ class Cases(Repository):
             "shadow": None if shadow is None else tuple(map(str, shadow)),
         }
         self._connection.execute(update(cases).where(cases.c.id == id).values(values))
+        for table in (case_claims, due_notices):
+            self._connection.execute(delete(table).where(table.c.case_id == id))
 
     def erase(self, contribution: int) -> None:
-        """Delete the reviewers' notes on a contribution; the decisions stay."""
+        """Delete the reviewers' notes on a contribution, and those between reviewers; the decisions stay."""
         notes = update(cases).where(cases.c.contribution_id == contribution, cases.c.note.is_not(None))
         self._connection.execute(notes.values(note=None))
+        ids = select(cases.c.id).where(cases.c.contribution_id == contribution)
+        self._connection.execute(delete(case_notes).where(case_notes.c.case_id.in_(ids)))
 
     def _with_opinions(self, rows: Collection[Row[tuple[object, ...]]]) -> tuple[Case, ...]:
-        bare = [_case(row) for row in rows]
+        bare = [case_from_row(row) for row in rows]
         ids = [id for each in bare for id in (each.follows, each.id) if id is not None]
         given = Opinions(self._connection).under(ids)
         return tuple(replace(each, opinions=given.get(each.follows, ()) + given.get(each.id, ())) for each in bare)
 
 
-_CASES = (
+CASES = (
     select(cases, contributions.c.member_id, members.c.name.label("member_name"))
     .join(contributions, contributions.c.id == cases.c.contribution_id)
     .join(members, members.c.id == contributions.c.member_id)
-)
-
-
-_FIRST_SAID = (
-    select(opinions.c.member_id)
-    .where(opinions.c.case_id == cases.c.id)
-    .order_by(opinions.c.id)
-    .limit(1)
-    .correlate(cases)
-    .scalar_subquery()
-)
-_OPENER: ColumnElement[int | None] = case(
-    (or_(cases.c.reason == str(Cause.NEAR_RETIRED), cases.c.follows.is_not(None)), contributions.c.member_id),
-    else_=_FIRST_SAID,
-)
-_OPEN = (
-    select(_OPENER.label("opener"), cases.c.holds, cases.c.due_at, contributions.c.severity)
-    .join(contributions, contributions.c.id == cases.c.contribution_id)
-    .where(cases.c.decision.is_(None))
-    .subquery()
 )
 
 
@@ -207,7 +179,8 @@ def _concerns(party: int) -> ColumnElement[bool]:
     return or_(contributions.c.member_id == party, cases.c.id.in_(disputed), cases.c.follows.in_(disputed))
 
 
-def _case(row: Row[tuple[object, ...]]) -> Case:
+def case_from_row(row: Row[tuple[object, ...]]) -> Case:
+    """The case of a row of `CASES`, without opinions."""
     return Case(
         **same(row, "id", "member_name", "reason", "holds", "opened_at", "due_at", "note"),
         **same(row, "decided_at", "decided_by", "follows"),

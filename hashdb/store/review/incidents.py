@@ -119,6 +119,12 @@ class Proposals(Repository):
         """A pending proposal of one of these actions. Raises NotFound."""
         return _proposal(self._one(_open(now, acts).where(proposals.c.id == id), f"proposal {id}"))
 
+    def pending(self, now: datetime, ids: Collection[int] | None = None) -> tuple[PendingProposal, ...]:
+        """The pending proposals (None: all), in order, each with its person."""
+        query = _open(now, tuple(TwoPersonAction)).order_by(proposals.c.id)
+        rows = self._connection.execute(query).all() if ids is None else self._among(query, proposals.c.id, ids)
+        return tuple(PendingProposal(_proposal(row), row.person) for row in rows)
+
     def page(self, after: int, limit: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
         """At most `limit` pending proposals of these actions with ids above `after`, in order."""
         query = _open(now, acts).where(proposals.c.id > after).order_by(proposals.c.id).limit(limit)

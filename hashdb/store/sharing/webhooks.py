@@ -25,6 +25,7 @@ from hashdb.domain.sharing.webhooks import (
     WebhookDraft,
 )
 from hashdb.store.repositories import Repository, chunks, same
+from hashdb.store.review.due import WEBHOOK, DueNotices
 from hashdb.store.tables import deliveries, members, webhook_topics, webhooks
 
 
@@ -43,6 +44,7 @@ class Webhooks(Repository):
     def add(self, member: int, draft: WebhookDraft, secret: str, now: datetime, seq: int) -> Webhook:
         """Record a webhook, which receives the events after `seq`."""
         row = {"member_id": member, **same(draft, "url", "note"), "enabled": True, "secret": secret, "created_at": now}
+        row["reports_due"] = Topic.CASE_DUE in draft.topics
         id = self._connection.execute(insert(webhooks).returning(webhooks.c.id), row).scalar_one()
         self._follow(id, draft.topics, seq)
         return self.one(id)
@@ -67,6 +69,7 @@ class Webhooks(Repository):
     def change(self, changed: Webhook, before: Webhook, seq: int) -> None:
         """Store a changed webhook; it receives a topic that it did not have before from `seq` on."""
         values = same(changed, "url", "note", "enabled", "failing_since")
+        values["reports_due"] = Topic.CASE_DUE in changed.topics
         self._connection.execute(update(webhooks).where(webhooks.c.id == changed.id).values(values))
         gone = [str(topic) for topic in before.topics if topic not in changed.topics]
         self._connection.execute(
@@ -78,6 +81,7 @@ class Webhooks(Repository):
         """Remove a webhook and its deliveries."""
         for table in (deliveries, webhook_topics):
             self._connection.execute(delete(table).where(table.c.webhook_id == id))
+        DueNotices(self._connection).forget(WEBHOOK, id)
         self._connection.execute(delete(webhooks).where(webhooks.c.id == id))
 
     def renew(self, id: int, secret: str, until: datetime) -> None:
@@ -112,6 +116,11 @@ class Webhooks(Repository):
             if row.waiting < MAX_WAITING_DELIVERIES and not (Topic(row.topic).gathers and row.alike)
         )
 
+    def of_due_cases(self) -> tuple[int, ...]:
+        """The webhooks that report cases due soon, and have no message of that topic waiting."""
+        rows = self._connection.execute(_OF_DUE_CASES)
+        return tuple(row.id for row in rows if row.waiting < MAX_WAITING_DELIVERIES and not row.alike)
+
     def hold(self, ids: Collection[int]) -> None:
         """Lock these webhooks until the transaction ends, so that none is deleted or changed."""
         for chunk in chunks(sorted(set(ids))):
@@ -131,7 +140,8 @@ class Webhooks(Repository):
         return frozenset(moved)
 
     def _follow(self, id: int, topics: Collection[Topic], seq: int) -> None:
-        for topic in topics:
+        # Cases become due without an event, so this topic has no position in the log.
+        for topic in set(topics) - {Topic.CASE_DUE}:
             self._connection.execute(insert(webhook_topics), {"webhook_id": id, "topic": str(topic), "seq": seq})
 
     def _webhooks(self, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[Webhook, ...]:
@@ -139,6 +149,9 @@ class Webhooks(Repository):
         query = select(webhook_topics.c.webhook_id, webhook_topics.c.topic)
         for id, topic in self._among(query, webhook_topics.c.webhook_id, [row.id for row in rows]):
             topics[id].append(Topic(topic))
+        for row in rows:
+            if row.reports_due:
+                topics[cast(int, row.id)].append(Topic.CASE_DUE)
         return tuple(_webhook(row, topics[cast(int, row.id)]) for row in rows)
 
 
@@ -165,6 +178,24 @@ _BEHIND = (
     .join(members, members.c.id == webhooks.c.member_id)
     .where(webhooks.c.enabled.is_(True), members.c.status == str(MemberStatus.ACTIVE))
     .order_by(webhook_topics.c.webhook_id, webhook_topics.c.topic)
+)
+_OF_DUE_CASES = (
+    select(
+        webhooks.c.id,
+        _waiting().correlate(webhooks).scalar_subquery().label("waiting"),
+        _waiting()
+        .where(deliveries.c.topic == str(Topic.CASE_DUE))
+        .correlate(webhooks)
+        .scalar_subquery()
+        .label("alike"),
+    )
+    .join(members, members.c.id == webhooks.c.member_id)
+    .where(
+        webhooks.c.reports_due.is_(True),
+        webhooks.c.enabled.is_(True),
+        members.c.status == str(MemberStatus.ACTIVE),
+    )
+    .order_by(webhooks.c.id)
 )
 
 

@@ -101,8 +101,9 @@ def list_webhooks() -> Response:
 def create_webhook() -> Response:
     """Create a webhook.
 
-    It reports what happens from now on. The topic `feed.changed` needs a key with scope `feed`, and `match.reversed`
-    one with scope `match`. Only this response has the secret. A member has at most 10 webhooks; more get 409.
+    It reports what happens from now on. The topic `feed.changed` needs a key with scope `feed`, `match.reversed` one
+    with scope `match`, and `case.due` one with scope `review`. Only this response has the secret. A member has at most
+    10 webhooks; more get 409.
     """
     draft = read(WebhookIn, body(), validation_context()).to_domain()
     return answer(WebhookOut.from_issued(webhooks.add(hashdb(), actor(), draft)), 201)

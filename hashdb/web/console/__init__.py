@@ -19,10 +19,14 @@ from hashdb.service.stats import refusals
 from hashdb.web import problems
 from hashdb.web.console import (
     account,
+    batches,
     benign,
     cases,
+    claims,
+    compare,
     contributions,
     events,
+    find,
     guard,
     incidents,
     labels,
@@ -36,6 +40,7 @@ from hashdb.web.console import (
     sessions,
     settings,
     users,
+    views,
     webhooks,
 )
 from hashdb.web.context import hashdb
@@ -48,13 +53,18 @@ _NOUNS = (
     provider,
     account,
     overviews,
+    find,
+    views,
     contributions,
     cases,
+    claims,
     neighbors,
+    compare,
     members,
     incidents,
     benign,
     proposals,
+    batches,
     webhooks,
     users,
     reports,
@@ -78,6 +88,7 @@ def register(app: Flask) -> None:
     console.before_request(guard.enter)
     console.after_request(_protect)
     console.context_processor(pages.context)
+    console.context_processor(lambda: {"view_row": views.row, "view_address": views.view_address})
     for kind in (HashDBError, HTTPException, Exception):
         console.register_error_handler(kind, respond_with_page)
     app.register_blueprint(console)
@@ -105,10 +116,7 @@ def nowhere(rest: str) -> Response:
 
 
 def _protect(response: Response) -> Response:
-    response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
+    response.headers.setdefault("Content-Security-Policy", pages.POLICY)
     if guard.get(guard.NOTICE) and response.mimetype == "text/html" and response.status_code == 200:
         guard.drop(response, guard.NOTICE)
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"

@@ -1,4 +1,4 @@
-"""/console/account: the user's own password, second factor and sessions."""
+"""/console/account: the user's own password, second factor, mail and sessions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from hashdb.errors import reject_field
 from hashdb.service.accounts import sessions, users
+from hashdb.service.review import due
 from hashdb.web.console import filters, guard, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import hashdb
@@ -17,7 +18,20 @@ blueprint = pages.blueprint_of("account", __name__)
 @blueprint.get("")
 def show() -> Response:
     """Show the signed-in user and the user's sessions."""
-    return pages.page("account.html", sessions=sessions.list_of_user(hashdb(), guard.session()))
+    return _account(Form())
+
+
+@blueprint.post("/mail")
+def change_mail() -> Response:
+    """Start, change or stop mail on cases that are due soon."""
+    sent = Form.sent()
+    address = "" if sent.text("stop") else sent.text("address")
+    try:
+        due.set_address(hashdb(), guard.session(), address)
+    except pages.REFUSALS as error:
+        return _account(sent.refused(error), status=422)
+    notice = "You get mail on cases that are due soon." if address else "You get no mail."
+    return pages.redirect_with_notice(url_for("console.account.show"), notice)
 
 
 @blueprint.get("/password")
@@ -77,6 +91,14 @@ def end_sessions() -> Response:
     return pages.redirect_with_notice(
         url_for("console.account.show"), f"{filters.counted(ended, 'other session')} ended."
     )
+
+
+def _account(form: Form, status: int = 200) -> Response:
+    mail = due.address(hashdb(), guard.session())
+    if mail is not None:
+        form.values.setdefault("address", mail.address)
+    own = sessions.list_of_user(hashdb(), guard.session())
+    return pages.page("account.html", form=form, mail=mail, rules=hashdb().rules, sessions=own, status=status)
 
 
 def _factor(form: Form, status: int = 200) -> Response:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from flask import Response, url_for
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.matching.benign import BenignDraft, BenignImpact, default_radius
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignImpact, BenignSort, default_radius
 from hashdb.domain.review.incidents import Proposal
 from hashdb.domain.signals import PERCEPTUAL
 from hashdb.errors import InvalidInput
 from hashdb.hashing import Mode
 from hashdb.service.matching import benign
-from hashdb.web.console import filters, pages
+from hashdb.web.console import filters, lists, pages
+from hashdb.web.console.lists import Column
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid, merge_faults, read_signals
 from hashdb.web.context import actor, app_state, hashdb, validation_context
@@ -21,6 +22,15 @@ from hashdb.wire.pages import BenignPageQuery
 from hashdb.wire.pasted import format_lines
 
 blueprint = pages.blueprint_of("benign", __name__)
+_HEADS: tuple[Column[BenignEntry], ...] = (
+    Column("Entry", number=True),
+    Column("Description"),
+    Column("Source"),
+    Column("Radius, bits"),
+    Column("Signals", BenignSort.SIGNALS, number=True),
+    Column("Suppresses now", BenignSort.SUPPRESSES, number=True),
+    Column("Added", BenignSort.ADDED),
+)
 
 
 @blueprint.get("")
@@ -29,10 +39,13 @@ def browse() -> Response:
     form = Form()
     params = pages.read_query(BenignPageQuery, form=form)
     if params is None:
-        return pages.page("benign.html", status=422, form=form, entries=(), next=None, algorithms=PERCEPTUAL)
-    rows = benign.page(hashdb(), actor(), params.after, params.limit + 1, params.to_domain())
-    entries, after = pages.split_page(rows, params.limit)
-    return pages.page("benign.html", form=form, entries=entries, next=after, algorithms=PERCEPTUAL)
+        return pages.page("benign.html", status=422, form=form, entries=(), list=None, algorithms=PERCEPTUAL)
+    descending = params.order == "down"
+    paged = benign.listed(
+        hashdb(), actor(), params.to_domain(), params.sort, params.place, params.limit, descending=descending
+    )
+    list = lists.placed(paged, _HEADS, params, "console.benign.browse", sort=params.sort)
+    return pages.page("benign.html", form=form, entries=paged.rows, list=list, algorithms=PERCEPTUAL)
 
 
 @blueprint.get("/new")

@@ -1,92 +1,141 @@
-"""/console/cases: the reviewer's queue, and a page to decide a case beside near contributions."""
+"""/console/cases: the queues of open cases, what waits for a second person, and a page to decide a case."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from flask import Response, request, url_for
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.review.cases import OF_FRAMES, Case, CaseState, Decision, Queue, QueueOrder
+from hashdb.domain.listings import Total
+from hashdb.domain.review.cases import OF_FRAMES, Case, CaseSort, CaseState, Decision
 from hashdb.domain.review.incidents import Proposal
+from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, Queue, QueueCounts, QueueOrder
 from hashdb.errors import Fault, InvalidInput
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
-from hashdb.service.review import cases, proposals
-from hashdb.web.console import filters, pages, videos
+from hashdb.service.review import cases, claims, impacts, notes, proposals, queues
+from hashdb.web.console import filters, lists, pages, videos
+from hashdb.web.console.lists import Column, Shown
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb
 from hashdb.wire import read
-from hashdb.wire.pages import CasesPageQuery
+from hashdb.wire.pages import CasesPageQuery, DecidedCasesQuery
 from hashdb.wire.review import DecisionIn, UpholdIn
 
 blueprint = pages.blueprint_of("cases", __name__)
 _NEAR = 6
-_DECIDED = 50
-_NOTHING = Queue()
+_FIELDS = ("label", "severity", "member", "reason", "age")
+_QUEUE = ("state", "sort", "order", *_FIELDS, "pile")
+"""The fields of the address that go from the page of a queue to the page of a case."""
+_MOST_LINKS = 6
+_WAITING: tuple[Column[Any], ...] = (
+    Column("Case", QueueOrder.OPENED, number=True, rises=True),
+    Column("Due", QueueOrder.CLOCK, rises=True),
+    Column("Severity", QueueOrder.SEVERITY),
+    Column("Reason, disputed by"),
+    Column("Labels"),
+    Column("Contribution"),
+    Column("Contributed by"),
+    Column("Taken by"),
+)
+_DECIDED: tuple[Column[Any], ...] = (
+    Column("Case", CaseSort.CASE, number=True),
+    Column("Decided", CaseSort.DECIDED),
+    Column("Decision"),
+    Column("By"),
+    Column("Reason"),
+    Column("Contribution"),
+    Column("Contributed by"),
+    Column("Note"),
+)
 
 
 @blueprint.get("")
 def browse() -> Response:
-    """List the open cases in the order of the queue, or the decided ones."""
+    """List the open cases of a queue, those that wait for a second person, or the decided ones."""
     form = Form()
+    if request.args.get("state") == CaseState.DECIDED:
+        query = pages.read_query(DecidedCasesQuery, form=form)
+        status = 422 if query is None else 200
+        return _list_page(form, CasesPageQuery(state="decided"), status, query or DecidedCasesQuery())
     params = pages.read_query(CasesPageQuery, form=form)
     if params is None:
         return _list_page(form, CasesPageQuery(), status=422)
-    if params.state is CaseState.OPEN:
-        return _list_page(form, params, queue=cases.queue(hashdb(), actor(), params.order, params.pile))
-    rows = cases.latest(hashdb(), actor(), params.before, _DECIDED + 1)
-    decided, after = pages.split_page(rows, _DECIDED)
-    return _list_page(form, params, decided=decided, next=after)
+    return _list_page(form, params)
 
 
 @blueprint.post("/piles/<id:member_id>")
 def uphold(member_id: int) -> Response:
-    """Uphold the listed cases of a pile, with one reason."""
+    """Uphold the cases of a pile that fit the filter of the address, with one reason."""
     actor().require(Scope.REVIEW)
-    sent, params = Form.sent(), CasesPageQuery(order=_order(), pile=member_id)
+    sent, of_address = Form.sent(), Form()
+    params = pages.read_query(CasesPageQuery, form=of_address)
+    if params is None:
+        return _list_page(of_address, CasesPageQuery(pile=member_id), status=422)
+    params = params.model_copy(update={"pile": member_id})
     try:
         upheld = read(UpholdIn, pages.query_text({"note": sent.text("note"), "upto": sent.number("upto")}))
     except pages.REFUSALS as error:
-        queue = cases.queue(hashdb(), actor(), params.order, member_id)
-        return _list_page(sent.refused(error), params, queue=queue, status=422)
-    count = cases.uphold_pile(hashdb(), actor(), member_id, upheld.upto, upheld.note)
-    return pages.redirect_with_notice(
-        url_for("console.cases.browse", order=params.order), f"{filters.counted(count, 'case')} upheld."
-    )
+        return _list_page(sent.refused(error), params, status=422)
+    count = queues.uphold_pile(hashdb(), actor(), member_id, upheld.upto, upheld.note, params.to_domain())
+    return pages.redirect_with_notice(url_for("console.cases.browse"), f"{filters.counted(count, 'case')} upheld.")
 
 
 @blueprint.get("/<id:case_id>")
 def show(case_id: int) -> Response:
     """Show a case beside the contributions near its own."""
-    return _case_page(cases.get(hashdb(), actor(), case_id), Form())
+    return case_page(case_id, Form())
 
 
 @blueprint.post("/<id:case_id>")
 def decide(case_id: int) -> Response:
-    """Decide a case with a reason, and go on to the next."""
+    """Decide a case with a reason, and take the next one of the queue."""
     actor().require(Scope.REVIEW)
     case, sent = cases.get(hashdb(), actor(), case_id), Form.sent()
-    _, after = cases.neighbors_in_queue(hashdb(), actor(), _order(), case_id, _pile())
     try:
         requested = read(DecisionIn, pages.query_text(_decision_fields(sent)))
         if requested.note is None:
             raise InvalidInput((Fault("note", "is required: the contributor and the disputers read it"),))
-        decided = cases.decide(hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals)
-    except pages.REFUSALS as error:
-        return _case_page(cases.get(hashdb(), actor(), case_id), sent.refused(error), status=422)
-    done = _outcome_text(case, decided)
-    if after is not None:
-        return pages.redirect_with_notice(
-            url_for("console.cases.show", case_id=after, order=_order(), pile=_pile()), done
+        decided = cases.decide(
+            hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals, taken=True
         )
-    left = cases.queue(hashdb(), actor(), _order())
-    return pages.redirect_with_notice(
-        url_for("console.cases.browse"), done if left.waiting or left.piles else f"{done} No other case is open."
-    )
+    except pages.REFUSALS as error:
+        return case_page(case_id, sent.refused(error), status=422)
+    return go_on(case_id, _outcome_text(case, decided))
+
+
+def go_on(after: int | None, notice: str) -> Response:
+    """Take the next case of the queue of this request, and redirect to it; else to the queue, if no case is free."""
+    fields = queue_fields()
+    asked = _asked(fields)
+    if asked.state == "open":
+        id = claims.take_next(hashdb(), actor(), asked.to_domain(), after)
+        if id is not None:
+            address = url_for("console.cases.show", case_id=id, **fields)
+            return pages.redirect_with_notice(address, notice) if notice else pages.redirect(address)
+        left = queues.count(hashdb(), actor(), asked.to_domain()).total
+        notice = f"{notice} {'No other case of this queue is free.' if left else 'No other case is open.'}".strip()
+        fields.pop("pile", None)
+    return pages.redirect_with_notice(url_for("console.cases.browse", **fields), notice)
+
+
+def queue_fields() -> dict[str, Any]:
+    """The fields of the address of this request that name a queue."""
+    return {name: request.args[name] for name in _QUEUE if request.args.get(name, "").strip()}
+
+
+def _asked(fields: Mapping[str, Any]) -> CasesPageQuery:
+    """The queue that fields of an address name; the whole queue, if somebody changed them to what is none."""
+    try:
+        return CasesPageQuery.model_validate(fields)
+    except ValueError:
+        return CasesPageQuery()
 
 
 def _decision_fields(sent: Form) -> dict[str, object]:
@@ -99,71 +148,179 @@ def _decision_fields(sent: Form) -> dict[str, object]:
 
 def _outcome_text(case: Case, decided: Case | Proposal) -> str:
     if isinstance(decided, Proposal):
-        return f"Case {case.id} needs a second person to choose retire, with the same signals, within 72 hours."
+        return (
+            f"Case {case.id}: you proposed to retire contribution {case.contribution}. "
+            "Nothing changes until a second person chooses retire, with the same signals, within 72 hours."
+        )
     return f"Case {case.id}, on contribution {case.contribution}: {decided.decision}."
 
 
 def _list_page(
-    form: Form,
-    params: CasesPageQuery,
-    queue: Queue = _NOTHING,
-    decided: Sequence[Case] = (),
-    next: int | None = None,
-    status: int = 200,
+    form: Form, params: CasesPageQuery, status: int = 200, decided: DecidedCasesQuery | None = None
 ) -> Response:
+    found: dict[str, object]
+    if decided is not None:
+        found, actors = _decided_page(decided)
+    elif params.state == "proposed":
+        rows = queues.list_proposed(hashdb(), actor())
+        found = {"proposed": rows}
+        taken = {row.waiting.claim.actor for row in rows if row.waiting.claim}
+        actors = taken | {row.proposal.actor for row in rows}
+    else:
+        found, actors = _queue_page(params)
     return pages.page(
         "cases.html",
         status=status,
         form=form,
         params=params,
-        queue=queue,
-        piled=_pile_name(params, queue),
-        decided=decided,
-        next=next,
-        names=events.names(hashdb(), actor(), {case.decided_by for case in decided if case.decided_by}),
+        yours=claims.list_own(hashdb(), actor()),
+        kept=queue_fields(),
+        proposals=queues.count_proposed(hashdb(), actor()),
+        names=events.names(hashdb(), actor(), actors),
+        **found,
     )
 
 
-def _case_page(case: Case, form: Form, status: int = 200) -> Response:
-    order = _order()
+def _queue_page(params: CasesPageQuery) -> tuple[dict[str, object], set[str]]:
+    asked = params.to_domain()
+    queue = queues.queue(hashdb(), actor(), asked, after=params.after, before=params.before, limit=params.limit)
+    counts = queues.count(hashdb(), actor(), asked)
+    descending = asked.reverse is not (params.sort is QueueOrder.SEVERITY)
+    count, row = len(queue.waiting), params.row
+    shown = Shown(
+        endpoint="console.cases.browse",
+        columns=_WAITING,
+        sort=params.sort,
+        descending=descending,
+        limit=params.limit,
+        count=count,
+        row=row,
+        total=Total(counts.total, counts.more),
+        before=None if queue.before is None else {"before": queue.before, "row": max(1, row - params.limit)},
+        after=None if queue.after is None else {"after": queue.after, "row": row + count},
+        kept={name: getattr(params, name) for name in (*_FIELDS, "pile")},
+        picks="case" if actor().has(Scope.REVIEW) else "",
+        upto=counts.newest,
+    )
+    found = {
+        "queue": queue,
+        "list": shown,
+        "counts": counts,
+        "facets": _facets(params, counts),
+        "piled": _pile_name(params, queue),
+        "newest": counts.newest,
+    }
+    return found, {entry.claim.actor for entry in queue.waiting if entry.claim}
+
+
+def _decided_page(query: DecidedCasesQuery) -> tuple[dict[str, object], set[str]]:
+    descending = query.order == "down"
+    paged = cases.decided(hashdb(), actor(), query.sort, query.place, query.limit, descending=descending)
+    shown = lists.placed(paged, _DECIDED, query, "console.cases.browse", sort=query.sort)
+    return {"decided": paged.rows, "list": shown}, {case.decided_by for case in paged.rows if case.decided_by}
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """The queues by one field: of each value its text, its number of cases and its address.
+
+    `chosen` is the text of the value that the page is filtered by, and `off` the address without it.
+    """
+
+    name: str
+    links: Sequence[tuple[str, int, str]]
+    chosen: str = ""
+    off: str = ""
+
+
+def _facets(params: CasesPageQuery, counts: QueueCounts) -> Sequence[Facet]:
+    """The queues into which the listed cases divide."""
+    fields = queue_fields()
+    of_members = dict(sorted(counts.member.items(), key=lambda each: -each[1])[: 4 * _MOST_LINKS])
+    wanted = {*of_members} if params.member is None else {params.member}
+    names = events.names(hashdb(), actor(), [f"member:{id}" for id in wanted])
+    by_severity = sorted(counts.severity.items(), reverse=True)
+
+    def address(field: str, value: str | None) -> str:
+        chosen = {name: text for name, text in {**fields, field: value}.items() if text is not None}
+        return url_for("console.cases.browse", **chosen)
+
+    def facet(field: str, name: str, found: Iterable[tuple[object, str, int]]) -> Facet:
+        chosen = getattr(params, field)
+        rows = [(str(value), text, number) for value, text, number in found]
+        if chosen is not None:
+            text = next((text for value, text, _ in rows if value == str(chosen)), str(chosen))
+            return Facet(name, (), text, address(field, None))
+        return Facet(name, [(text, number, address(field, value)) for value, text, number in rows])
+
+    return (
+        facet("label", "Label", ((code, code, number) for code, number in _most(counts.label))),
+        facet("severity", "Severity", ((_severity(level), _severity(level), number) for level, number in by_severity)),
+        facet(
+            "member",
+            "Contributed by",
+            ((id, names.get(f"member:{id}", f"member {id}"), number) for id, number in of_members.items())
+            if params.member is None
+            else [(params.member, names.get(f"member:{params.member}", f"member {params.member}"), counts.total)],
+        ),
+        facet("reason", "Reason", ((code, code, number) for code, number in _most(counts.reason))),
+        facet("age", "Age", ((age, AGES[age], counts.age[age]) for age in Age if age in counts.age)),
+    )
+
+
+def _most(counted: Mapping[str, int]) -> Sequence[tuple[str, int]]:
+    return sorted(counted.items(), key=lambda each: (-each[1], each[0]))
+
+
+def _severity(level: int) -> str:
+    return "unknown" if level == UNKNOWN_SEVERITY else str(level)
+
+
+AGES = {Age.DAY: "up to 1 day", Age.DAYS: "1 to 3 days", Age.WEEK: "3 to 7 days", Age.OLDER: "over 7 days"}
+
+
+def case_page(case_id: int, form: Form, status: int = 200) -> Response:
+    """The page of a case. If the reviewer has it, this renews the claim."""
+    case = cases.get(hashdb(), actor(), case_id)
+    claim = claims.find(hashdb(), actor(), case_id)
+    if claim is not None and claim.actor == str(actor()):
+        claims.renew(hashdb(), actor(), case_id)
+    fields = queue_fields()
     contribution = contributions.get(hashdb(), actor(), case.contribution)
     near = pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), case.contribution, _NEAR))
-    before, after = cases.neighbors_in_queue(hashdb(), actor(), order, case.id, _pile())
+    before, after = queues.neighbors_in_queue(hashdb(), actor(), case.id, _asked(fields).to_domain())
     open_ = case.state is CaseState.OPEN
+    noted = notes.list_on(hashdb(), actor(), case.id)
+    actors = {case.decided_by or "", claim.actor if claim else "", *(note.actor for note in noted)}
+    pending = proposals.list_on_subject(hashdb(), actor(), "case", case.id)
+    actors |= {proposal.actor for proposal in pending}
     return pages.page(
         "case.html",
         status=status,
         case=case,
         contribution=contribution,
         film=videos.film_of(contribution),
-        effect=cases.impact(hashdb(), actor(), case.contribution),
+        effect=impacts.impact(hashdb(), actor(), case.contribution),
         outcomes=cases.preview_decisions(hashdb(), actor(), case.id) if open_ else {},
         choices=cases.list_shadow_choices(hashdb(), actor(), case.id) if open_ else (),
         ticked=form.many("signals") if form.text("boxes") else None,
         near=near,
         joined=videos.join(contribution, near or ()),
-        names=events.names(hashdb(), actor(), [case.decided_by] if case.decided_by else []),
-        proposals=proposals.list_on_subject(hashdb(), actor(), "case", case.id),
+        names=events.names(hashdb(), actor(), actors),
+        proposals=pending,
+        claim=claim,
+        mine=claim is not None and claim.actor == str(actor()),
+        idle=hashdb().rules.case_idle,
+        notes=noted,
         timeline=events.timeline(hashdb(), actor(), case.contribution),
         form=form,
         grid=grid,
         before=before,
         after=after,
-        order=order,
-        pile=_pile(),
+        kept=fields,
         meaning=_MEANING,
         of_frames=OF_FRAMES,
     )
-
-
-def _order() -> QueueOrder:
-    return QueueOrder.SEVERITY if request.args.get("order") == QueueOrder.SEVERITY else QueueOrder.CLOCK
-
-
-def _pile() -> int | None:
-    """The member of the pile through which the reviewer pages, if any."""
-    text = request.args.get("pile", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 15 else None
 
 
 def _pile_name(params: CasesPageQuery, queue: Queue) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -10,16 +10,18 @@ from typing import Any
 from flask import Response, request, stream_with_context, url_for
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.contributions import Contribution, Media, Sort, Standing, Status
-from hashdb.domain.review.cases import CaseState
+from hashdb.domain.contributions import Contribution, Media, Standing, Status
+from hashdb.domain.listings import ContributionPage, Paged, Sort, Total
+from hashdb.domain.review.cases import Case, CaseState
 from hashdb.domain.signals import PERCEPTUAL, Algorithm
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput, reject
 from hashdb.service.contributions import contributions, listings
 from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
-from hashdb.service.review import cases
-from hashdb.web.console import pages, videos
+from hashdb.service.review import bulk, cases, impacts
+from hashdb.web.console import lists, pages, videos
+from hashdb.web.console.lists import Column, Shown
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb
@@ -30,6 +32,17 @@ from hashdb.wire.pages import ListingQuery, PageQuery
 blueprint = pages.blueprint_of("contributions", __name__)
 _NEAR = 12
 _OPINIONS = 1_000
+_HEADS: tuple[Column[Contribution], ...] = (
+    Column("Id", Sort.ID, number=True),
+    Column("Received", Sort.RECEIVED),
+    Column("Removed", Sort.REMOVED),
+    Column("Member"),
+    Column("Labels"),
+    Column("Severity", Sort.SEVERITY),
+    Column("Status"),
+    Column("Media, hashes"),
+    Column("Reference"),
+)
 
 
 @blueprint.get("")
@@ -41,9 +54,9 @@ def browse() -> Response:
         return pages.page(
             "contributions.html", status=422, form=form, listing=None, params=ListingQuery(), **_choices()
         )
-    listing = listings.page(hashdb(), actor(), params.to_domain(), params.after, params.limit)
+    listing = listings.page(hashdb(), actor(), params.to_domain(), params.place, params.limit)
     return pages.page(
-        "contributions.html", form=form, listing=listing, params=params, address=_address_with, **_choices()
+        "contributions.html", form=form, listing=listing, params=params, list=_shown(listing, params), **_choices()
     )
 
 
@@ -89,8 +102,10 @@ def list_shots(contribution_id: int) -> Response:
     contribution, form = contributions.get(hashdb(), actor(), contribution_id), Form()
     params = pages.read_query(PageQuery, form=form)
     film = None if params is None else videos.film_of(contribution, params.after, params.limit)
-    status = 422 if params is None else 200
-    return pages.page("shots.html", status=status, form=form, contribution=contribution, film=film, grid=grid)
+    status, limit = (422, None) if params is None else (200, params.limit)
+    return pages.page(
+        "shots.html", status=status, form=form, contribution=contribution, film=film, limit=limit, grid=grid
+    )
 
 
 @blueprint.get("/<id:contribution_id>/case")
@@ -167,19 +182,27 @@ def _choices() -> dict[str, Any]:
     }
 
 
-def _address_with(**changed: Any) -> str:
-    """The URL of the list with the filter of this page and these changes."""
-    kept: Mapping[str, Any] = {name: value for name, value in request.args.items() if value and name != "after"}
-    return url_for("console.contributions.browse", **{**kept, **changed})
+def _shown(listing: ContributionPage, params: ListingQuery) -> Shown:
+    total = listing.total
+    if params.exact and total and total.more:
+        total = Total(listings.count(hashdb(), actor(), params.to_domain().chosen))
+    paged = Paged(listing.contributions, listing.previous, listing.next, total)
+    return lists.placed(
+        paged,
+        _HEADS,
+        params,
+        "console.contributions.browse",
+        sort=params.sort,
+        picks="contribution" if actor().has(Scope.REVIEW) else "",
+        upto=bulk.newest_contribution(hashdb(), actor()),
+    )
 
 
 def _contribution_page(contribution: Contribution) -> Response:
-    opened = cases.list_on_contribution(hashdb(), actor(), contribution.id)
     return pages.page(
         "contribution.html",
         contribution=contribution,
-        cases=opened,
-        open_case=next((case for case in opened if case.state is CaseState.OPEN), None),
+        open_case=_open_case(contribution.id),
         timeline=events.timeline(hashdb(), actor(), contribution.id),
         film=videos.film_of(contribution),
         grid=grid,
@@ -193,10 +216,16 @@ def _confirmation_page(template: str, id: int, form: Form, status: int = 200) ->
         template,
         status=status,
         contribution=contribution,
-        effect=cases.impact(hashdb(), actor(), id),
+        open_case=_open_case(id),
+        effect=impacts.impact(hashdb(), actor(), id),
         form=form,
         reasons=hashdb().rules.vocabulary.reason,
     )
+
+
+def _open_case(contribution: int) -> Case | None:
+    opened = cases.list_on_contribution(hashdb(), actor(), contribution)
+    return next((case for case in opened if case.state is CaseState.OPEN), None)
 
 
 def _address(id: int) -> str:

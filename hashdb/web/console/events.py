@@ -12,18 +12,19 @@ from flask import Response, request, url_for
 
 from hashdb.domain.ledger.checkpoints import Checkpoint, Inclusion, read_checkpoint
 from hashdb.domain.ledger.events import Action, Event
-from hashdb.errors import Unavailable
-from hashdb.service.ledger import checkpoints
+from hashdb.errors import Fault, InvalidInput, Unavailable
+from hashdb.service.ledger import checkpoints, searches
 from hashdb.service.ledger import events as audit
 from hashdb.service.ledger import verification as jobs
-from hashdb.web.console import pages
+from hashdb.web.console import lists, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
 from hashdb.wire.pages import EventsPageQuery
 
 blueprint = pages.blueprint_of("events", __name__)
-_SHOWN = 50
 _NOTHING = EventsPageQuery()
+_NAMED = ("actor", "subject")
+_PLACE = ("before", "newer", "after", "follow")
 
 
 @blueprint.get("")
@@ -31,20 +32,47 @@ def browse() -> Response:
     """List the events that match a filter, newest first."""
     form = Form()
     params = pages.read_query(EventsPageQuery, form=form)
-    if params is None:
-        return pages.page("events.html", status=422, form=form, actions=Action, params=_NOTHING, listing=None)
-    listing = audit.latest(hashdb(), actor(), _filter(params), _range(params), _SHOWN)
-    names = _names(listing.events)
+    asked = None if params is None else _asked(params, form)
+    if params is None or asked is None:
+        choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMED}
+        return pages.page(
+            "events.html",
+            status=422,
+            form=form,
+            actions=Action,
+            params=_NOTHING,
+            choices=choices,
+            address=_address_with,
+        )
+    chosen, seqs = asked
+    back = params.newer is not None
+    listing = searches.latest(hashdb(), actor(), chosen, seqs, params.limit, oldest=back)
+    # A search that reads on may still find some.
+    found = back or listing.events or listing.before
+    excluding = () if found else searches.excluding(hashdb(), actor(), chosen, seqs)
+    older, newer = _beside(listing, params)
     return pages.page(
-        "events.html", form=form, actions=Action, params=params, listing=listing, address=_address_with, names=names
+        "events.html",
+        form=form,
+        actions=Action,
+        params=params,
+        listing=listing,
+        address=_address_with,
+        names=_names(listing.events),
+        excluding=excluding,
+        older=older,
+        newer=newer,
+        sizes=[(size, _address_with("browse", limit=size)) for size in lists.SIZES],
     )
 
 
 @blueprint.get("/new")
 def follow() -> Response:
     """The events after a seq, as rows for the table that follows the log."""
-    params = pages.read_query(EventsPageQuery, form=Form()) or _NOTHING
-    listing = audit.latest(hashdb(), actor(), _filter(params), _range(params), _SHOWN)
+    form = Form()
+    params = pages.read_query(EventsPageQuery, form=form) or _NOTHING
+    chosen, seqs = _asked(params, form) or (searches.LogSearch(), _range(_NOTHING))
+    listing = searches.latest(hashdb(), actor(), chosen, seqs, params.limit)
     return pages.page(
         "events_new.html", params=params, listing=listing, address=_address_with, names=_names(listing.events)
     )
@@ -106,19 +134,44 @@ def _names(events: Iterable[Event]) -> Mapping[str, str]:
     return audit.names(hashdb(), actor(), {who for event in events for who in (event.actor, event.subject)})
 
 
-def _filter(params: EventsPageQuery) -> audit.EventFilter:
-    return audit.EventFilter(params.actor, params.action, params.subject)
+def _asked(params: EventsPageQuery, form: Form) -> tuple[searches.LogSearch, audit.SeqRange] | None:
+    """What the form searches, and where; None, with the faults in the form, if a field of it means nothing."""
+    db, who, faults = hashdb(), actor(), list[Fault]()
+    actors = subjects = None
+    try:
+        actors = None if params.actor is None else searches.read_actors(db, who, params.actor)
+    except InvalidInput as error:
+        faults += error.faults
+    try:
+        subjects = None if params.subject is None else searches.read_subjects(db, who, params.subject)
+    except InvalidInput as error:
+        faults += error.faults
+    if params.since and params.until and params.until < params.since:
+        faults.append(Fault("until", "must not be before the first day"))
+    if faults:
+        form.refused(InvalidInput(tuple(faults)))
+        return None
+    return searches.LogSearch(actors, params.action, subjects), _range(params)
 
 
 def _range(params: EventsPageQuery) -> audit.SeqRange:
     period = audit.period(hashdb(), actor(), *params.period)
     ends = [end for end in (params.before, period.before) if end is not None]
-    return audit.SeqRange(max(params.after or 0, period.after), min(ends, default=None))
+    return audit.SeqRange(max(params.after or 0, params.newer or 0, period.after), min(ends, default=None))
+
+
+def _beside(listing: searches.LogPage, params: EventsPageQuery) -> tuple[int | None, int | None]:
+    """Below and above which event the older and the newer page are; None where there is none."""
+    if params.newer is not None:
+        return (listing.events[-1].seq if listing.events else params.newer + 1), listing.after
+    if params.before is None:
+        return listing.before, None
+    return listing.before, (listing.events[0].seq if listing.events else max(0, params.before - 1))
 
 
 def _address_with(endpoint: str, **more: Any) -> str:
     """The URL of a page with the filter of this page."""
-    kept = {name: value for name, value in request.args.items() if value and name not in ("before", "after", "follow")}
+    kept = {name: value for name, value in request.args.items() if value and name not in _PLACE}
     return url_for(f"console.events.{endpoint}", **{**kept, **more})
 
 

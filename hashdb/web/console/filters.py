@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from markupsafe import Markup, escape
 
 from hashdb.domain.matching.matches import NearContribution
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.times import format_instant
+from hashdb.web.reports import group_digits
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _PHRASES = {
@@ -84,9 +89,39 @@ def counted(number: int, noun: str) -> str:
     """A number with its noun.
 
     >>> counted(1, "key"), counted(1_200, "key")
-    ('1 key', '1,200 keys')
+    ('1 key', '1200 keys')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def counted_on_page(number: int, noun: str) -> Markup:
+    """A number with its noun as HTML, the digits in groups."""
+    return Markup("{}{}").format(group_digits(number), counted(number, noun).removeprefix(str(number)))
+
+
+def instant(at: datetime | None, otherwise: str = "–") -> Markup | str:
+    """A `<time>` element in UTC, to the second. times.js shows it in the reader's zone."""
+    if at is None:
+        return otherwise
+    return Markup('<time datetime="{}">{:%Y-%m-%d %H:%M:%S} <small>UTC</small></time>').format(format_instant(at), at)
+
+
+def day(at: datetime | None, otherwise: str = "–") -> Markup | str:
+    """A `<time>` element with a date in UTC; its title has the time. times.js shows it in the reader's zone."""
+    if at is None:
+        return otherwise
+    return Markup('<time datetime="{}" title="{:%Y-%m-%d %H:%M:%S} UTC" data-date>{:%Y-%m-%d}</time>').format(
+        format_instant(at), at, at
+    )
+
+
+def marked(text: str) -> Markup:
+    """A text of the documentation as HTML: what stands in backticks is code.
+
+    >>> marked("`x` is < y")
+    Markup('<code>x</code> is &lt; y')
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def past_tense(action: str) -> str:
@@ -110,13 +145,17 @@ def verdict(near: NearContribution, radii: Mapping[Algorithm, int]) -> str:
     return f"yes, by {' and '.join(within)}"
 
 
-FILTERS: dict[str, Callable[..., str | bool]] = {
+FILTERS: dict[str, Callable[..., object]] = {
     "span": span,
     "seconds": seconds,
     "about": about,
     "clock": clock,
     "stretches": stretches,
-    "counted": counted,
+    "counted": counted_on_page,
+    "number": group_digits,
+    "instant": instant,
+    "day": day,
     "said": past_tense,
+    "marked": marked,
     "verdict": verdict,
 }

@@ -25,9 +25,9 @@ FIRST_THINGS = {
     "password": {"console.account.password", "console.account.choose_password"},
     "factor": {"console.account.factor", "console.account.add_factor"},
 }
-_WRITES_NOTHING = {"console.neighbors.find"}
+_WRITES_NOTHING = {"console.neighbors.find", "console.find.look_up", "console.compare.compare"}
 """POST views that write nothing, and so use no budget of changes. The hashing queue limits their pictures."""
-_LARGE = {"console.neighbors.find"}
+_LARGE = {"console.neighbors.find", "console.find.look_up", "console.compare.compare"}
 """Views that take videos, and their hashes in a field as large as the body of a request. Others take 500 kB a field."""
 FORM = "form"
 POLL = "poll"

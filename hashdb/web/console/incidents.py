@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import partial
 
 from flask import Response, url_for
 
@@ -11,10 +12,11 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.incidents import Incident, IncidentImpact
 from hashdb.service.review import incidents
 from hashdb.web.console import pages
+from hashdb.web.console.lists import Column, page_of
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query
 from hashdb.wire import read
-from hashdb.wire.pages import PageQuery
+from hashdb.wire.pages import ListQuery
 from hashdb.wire.review import IncidentChangeIn, IncidentIn
 
 blueprint = pages.blueprint_of("incidents", __name__)
@@ -80,16 +82,29 @@ def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> Inc
 
 
 def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "", status: int = 200) -> Response:
-    params = query(PageQuery)
-    rows, after = pages.split_page(incidents.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
     now = hashdb().now()
+    rows = pages.read_all(partial(incidents.page, hashdb(), actor()))
+    held = incidents.named(hashdb(), actor(), [incident.label for incident in rows])
+
+    def current_first(incident: Incident) -> tuple[bool, float]:
+        return state(incident, now) == "ended", -incident.start.timestamp()
+
+    heads: tuple[Column[Incident], ...] = (
+        Column("Incident", "incident", lambda incident: incident.label, rises=True),
+        Column("State", "state", current_first, rises=True),
+        Column("Begins", "begins", lambda incident: (incident.start, incident.id)),
+        Column("Ends", "ends", lambda incident: incident.end and (incident.end, incident.id)),
+        Column("Contributions"),
+        Column("Not ended", "held", lambda incident: (held[incident.label], incident.id), number=True),
+    )
+    shown, list = page_of(rows, heads, query(ListQuery), "console.incidents.browse", first="state")
     return pages.page(
         "incidents.html",
         status=status,
         form=form,
-        incidents=sorted(rows, key=lambda incident: (state(incident, now) == "ended", -incident.start.timestamp())),
-        held=incidents.named(hashdb(), actor(), [incident.label for incident in rows]),
-        next=after,
+        incidents=shown,
+        list=list,
+        held=held,
         effect=effect,
         seen=seen,
         state=state,

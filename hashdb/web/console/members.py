@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from flask import Response, request, url_for
 
-from hashdb.domain.accounts.members import Key, Member, MemberChange, MemberKind, MemberStatus, Scope
+from hashdb.domain.accounts.members import Activity, Key, Member, MemberChange, MemberKind, MemberStatus, Scope
 from hashdb.domain.review.incidents import Proposal
 from hashdb.domain.sharing.webhooks import MAX_WEBHOOKS
 from hashdb.domain.stats.counts import KeyUse
@@ -14,14 +17,17 @@ from hashdb.service.review import proposals
 from hashdb.service.sharing import upstreams, webhooks
 from hashdb.service.stats import overviews
 from hashdb.web.console import pages
+from hashdb.web.console.lists import Column, page_of
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query
 from hashdb.wire import read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
-from hashdb.wire.pages import PageQuery
+from hashdb.wire.pages import ListQuery
 
 blueprint = pages.blueprint_of("members", __name__)
 
+_OF_ACTIVITY = ("added", "opinions", "last")
+"""Orders for which the activity of every member is counted, and not only of those on the page."""
 _SCOPES = {
     Scope.CONTRIBUTE: "contribute; amend, withdraw and erase its own contributions",
     Scope.MATCH: "query for matches, give opinions",
@@ -133,18 +139,48 @@ def revoke_key(member_id: int, key_id: int) -> Response:
 
 
 def _list_page(form: Form, status: int = 200) -> Response:
-    params = query(PageQuery)
-    rows, after = pages.split_page(members.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
+    rows = pages.read_all(partial(members.page, hashdb(), actor()))
+    params, figures, uses = query(ListQuery), _figures(), _uses()
+    activity: dict[int, Activity] = {}
+    heads = _heads(activity, figures, uses)
+    if params.sort in _OF_ACTIVITY:
+        activity |= members.activity(hashdb(), actor(), [member.id for member in rows])
+    shown, list = page_of(rows, heads, params, "console.members.browse", first="name")
+    activity |= members.activity(hashdb(), actor(), [member.id for member in shown if member.id not in activity])
     return pages.page(
         "members.html",
         status=status,
-        members=rows,
-        activity=members.activity(hashdb(), actor(), [member.id for member in rows]),
-        figures=_figures(),
-        uses=_uses(),
-        next=after,
+        members=shown,
+        list=list,
+        activity=activity,
+        figures=figures,
+        uses=uses,
         form=form,
         kinds=MemberKind,
+    )
+
+
+def _heads(
+    activity: Mapping[int, Activity], figures: Mapping[int, MemberFigures], uses: Mapping[int, KeyUse]
+) -> tuple[Column[Member], ...]:
+    def share(figure: MemberFigures) -> float | None:
+        return figure.in_hour / figure.timed if figure.timed else None
+
+    def behind(use: KeyUse | None) -> int | None:
+        return use.lag.changes if use and use.lag else None
+
+    return (
+        Column("Member", "name", lambda member: member.name.casefold(), rises=True),
+        Column("Active", "active", lambda member: figures[member.id].active, number=True),
+        Column("Added", "added", lambda member: activity[member.id].contributions, number=True),
+        Column("Within 1\N{NO-BREAK SPACE}h", "timely", lambda member: share(figures[member.id]), number=True),
+        Column("Queries", "queries", lambda member: figures[member.id].queries, number=True),
+        Column("Hits", "hits", lambda member: figures[member.id].hits, number=True),
+        Column("Opinions", "opinions", lambda member: activity[member.id].opinions, number=True),
+        Column("Precision", "precision", lambda member: figures[member.id].precision.share, rises=True),
+        Column("Last contribution", "last", lambda member: activity[member.id].last),
+        Column("Key last used", "used", lambda member: uses[member.id].use.used_at if member.id in uses else None),
+        Column("Feed", "behind", lambda member: behind(uses.get(member.id))),
     )
 
 

@@ -30,7 +30,11 @@ def ask() -> Response:
 @blueprint.post("")
 def find() -> Response:
     """Show the contributions near signals, a picture or a video, and the radius at which each would match."""
-    sent = Form.sent()
+    return search(Form.sent())
+
+
+def search(sent: Form) -> Response:
+    """The page of what is near the signals of a form, or the file that was sent with it."""
     radii, faults = _radii(sent)
     try:
         item, incomplete = read_item(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)

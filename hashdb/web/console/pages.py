@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,11 +18,11 @@ from pydantic import BaseModel, ValidationError
 
 from hashdb import __version__
 from hashdb.domain.accounts.members import Member, Scope
-from hashdb.domain.matching.benign import BenignEntry
-from hashdb.domain.review.cases import Case
-from hashdb.domain.review.incidents import Incident
+from hashdb.domain.accounts.users import User
+from hashdb.domain.meanings import EXAMPLES, MEANINGS
+from hashdb.domain.review.bulk import Batch
+from hashdb.domain.review.incidents import Incident, Proposal
 from hashdb.domain.sharing.webhooks import Webhook
-from hashdb.domain.times import format_instant
 from hashdb.errors import (
     Conflict,
     Fault,
@@ -35,7 +35,7 @@ from hashdb.errors import (
 from hashdb.service.accounts import members
 from hashdb.service.stats import refusals
 from hashdb.web.console import filters, guard
-from hashdb.web.context import actor, hashdb, validation_context
+from hashdb.web.context import actor, app_state, hashdb, validation_context
 from hashdb.wire import error_from_validation
 
 
@@ -59,10 +59,12 @@ MENU = (
     MenuEntry("Contributions", "folder", "console.contributions.browse", "c"),
     MenuEntry("Cases", "gavel", "console.cases.browse", "k"),
     MenuEntry("Match debugger", "search", "console.neighbors.ask", "d"),
+    MenuEntry("Compare", "compare", "console.compare.ask", "e"),
     MenuEntry("Members and keys", "building", "console.members.browse", "m", apart=True),
     MenuEntry("Incidents", "alert", "console.incidents.browse", "i"),
     MenuEntry("Benign list", "shield", "console.benign.browse", "b"),
     MenuEntry("Proposals", "users", "console.proposals.browse", "p"),
+    MenuEntry("Batches", "check", "console.batches.browse", "a"),
     MenuEntry("Webhooks", "push", "console.webhooks.browse", "w"),
     MenuEntry("Reports", "report", "console.reports.browse", "r", apart=True),
     MenuEntry("Audit log", "list", "console.events.browse", "l"),
@@ -74,8 +76,9 @@ MENU = (
 
 _Query = TypeVar("_Query", bound=BaseModel)
 _Result = TypeVar("_Result")
-_Row = TypeVar("_Row", bound=Member | Webhook | BenignEntry | Case | Incident)
+_Row = TypeVar("_Row", bound=Member | Webhook | Incident | User | Proposal | Batch)
 _PAGES = {
+    "batch": ("console.batches.show", "batch_id"),
     "benign": ("console.benign.show", "benign_id"),
     "case": ("console.cases.show", "case_id"),
     "contribution": ("console.contributions.show", "contribution_id"),
@@ -84,6 +87,27 @@ _PAGES = {
     "member": ("console.members.show", "member_id"),
     "user": ("console.users.show", "user_id"),
 }
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""What a page may load (CSP), unless its view says otherwise."""
+_DETAILS = {
+    "act": "act",
+    "algorithms": "algorithm",
+    "basis": "basis",
+    "before": "standing",
+    "decision": "decision",
+    "kind": "member_kind",
+    "labels": "behaviour",
+    "media": "media",
+    "opinion": "stance",
+    "role": "role",
+    "scopes": "scope",
+    "severity": "severity",
+    "topics": "topic",
+}
+"""The kind of the codes that a detail of an event has, by its name."""
 PROPOSED = "Proposed. Nothing changes until a second person confirms it within 72 hours."
 REFUSALS = (InvalidInput, Conflict, MalformedRequest, SignInRefused)
 """Errors that are shown in the form that was sent. Other errors get a page of their own."""
@@ -151,12 +175,6 @@ def page(template: str, *, status: int = 200, **values: object) -> Response:
     return Response(render_template(f"console/{template}", **values), status)
 
 
-def split_page(rows: tuple[_Row, ...], limit: int) -> tuple[tuple[_Row, ...], int | None]:
-    """The first `limit` rows, and the id after which the next page begins (None: this page is the last one)."""
-    page = rows[:limit]
-    return page, page[-1].id if len(rows) > limit else None
-
-
 def if_index_ready(search: Callable[[], _Result]) -> _Result | None:
     """The result of a search of the index. None while the index is being built, so that the page still works."""
     with suppress(IndexNotReady):
@@ -164,11 +182,17 @@ def if_index_ready(search: Callable[[], _Result]) -> _Result | None:
     return None
 
 
-def member_choices(page_size: int = 1_000) -> list[tuple[str, str]]:
-    """(id, name) of every member, ordered by name, for a select field. `page_size` members are read at a time."""
-    rows: list[Member] = []
-    while page := members.page(hashdb(), actor(), rows[-1].id if rows else 0, page_size):
+def read_all(read: Callable[[int, int], tuple[_Row, ...]], size: int = 1_000) -> list[_Row]:
+    """Every row of a short list. `read` returns at most `size` of those with ids above a number."""
+    rows: list[_Row] = []
+    while page := read(rows[-1].id if rows else 0, size):
         rows += page
+    return rows
+
+
+def member_choices() -> list[tuple[str, str]]:
+    """(id, name) of every member, ordered by name, for a select field."""
+    rows = read_all(partial(members.page, hashdb(), actor()))
     return [(str(member.id), member.name) for member in sorted(rows, key=lambda member: member.name.casefold())]
 
 
@@ -206,14 +230,19 @@ def context() -> dict[str, Any]:
     here = g.get("session")
     session = here if here is not None and here.complete else None
     return {
+        "anchor_of": anchor_of,
         "asset": asset,
         "address_of": address_of,
         "csrf": lambda: Markup('<input type="hidden" name="csrf" value="{}">').format(guard.form_secret()),
         "may": lambda scope: session is not None and session.user.actor.has(Scope(scope)),
+        "kind_of": kind_of,
+        "meaning_of": meaning_of,
         "menu": [entry for entry in MENU if session and session.user.actor.has(entry.scope)],
         "notice": guard.notice(),
         "now": hashdb().now(),
+        "reason_kind": reason_kind,
         "session": session,
+        "takes_media": app_state().settings.accept_media,
         "theme": guard.get(guard.THEME),
         "two_persons": hashdb().rules.two_persons,
         "version": __version__,
@@ -223,6 +252,29 @@ def context() -> dict[str, Any]:
 def asset(name: str) -> str:
     """The URL of a static file. It changes with the version of hashdb, so that browsers reload the file."""
     return url_for("static", filename=name, v=__version__)
+
+
+def meaning_of(kind: str, code: str) -> str | None:
+    """What a code means, with an example; None if it is one of the operator's own."""
+    meaning = MEANINGS.get(kind, {}).get(code)
+    return None if meaning is None else f"{sentence(meaning)} Example: {EXAMPLES[kind][code]}."
+
+
+def reason_kind(reason: str) -> str:
+    """The kind of the code of a case's reason: its cause, or the reason of a dispute."""
+    return "cause" if reason in MEANINGS["cause"] else "reason"
+
+
+def kind_of(key: str, value: object) -> str | None:
+    """The kind of a code among the details of an event; None if the value is no code that is known here."""
+    code = str(value)
+    kind = reason_kind(code) if key == "reason" else _DETAILS.get(key)
+    return kind if kind is not None and code in MEANINGS[kind] else None
+
+
+def anchor_of(kind: str, code: str) -> str:
+    """Where a code stands on the page of the vocabulary."""
+    return f"{kind}-{code}"
 
 
 def address_of(name: str) -> str | None:
@@ -238,10 +290,7 @@ def address_of(name: str) -> str | None:
 def add_filters(app: Flask) -> None:
     """Add the filters for times, numbers and errors to the templates."""
     app.jinja_env.filters.update(
-        instant=instant,
-        day=day,
         **filters.FILTERS,
-        number=lambda value: f"{value:,}",
         sentence=sentence,
         slug=lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-"),
         host=lambda address: urlsplit(address).hostname or address,
@@ -251,19 +300,3 @@ def add_filters(app: Flask) -> None:
 def sentence(text: str) -> str:
     """The text of an error as a sentence."""
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def instant(at: datetime | None, otherwise: str = "–") -> Markup | str:
-    """A `<time>` element in UTC, to the second."""
-    if at is None:
-        return otherwise
-    return Markup('<time datetime="{}">{:%Y-%m-%d %H:%M:%S}</time>').format(format_instant(at), at)
-
-
-def day(at: datetime | None, otherwise: str = "–") -> Markup | str:
-    """A `<time>` element with a date in UTC."""
-    if at is None:
-        return otherwise
-    return Markup('<time datetime="{}" title="{:%Y-%m-%d %H:%M:%S} UTC">{:%Y-%m-%d}</time>').format(
-        format_instant(at), at, at
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Response, url_for
 
 from hashdb.domain.accounts.members import Scope
@@ -11,28 +13,46 @@ from hashdb.errors import Fault, InvalidInput
 from hashdb.service.accounts import members
 from hashdb.service.ledger import events
 from hashdb.service.matching import benign
-from hashdb.service.review import cases, proposals
+from hashdb.service.review import cases, impacts, notes, proposals
 from hashdb.web.console import pages
+from hashdb.web.console.lists import Column, page_of
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
-from hashdb.web.context import actor, hashdb, validation_context
+from hashdb.web.context import actor, hashdb, query, validation_context
 from hashdb.wire import read
 from hashdb.wire.accounts import MemberChangeIn
 from hashdb.wire.matching import BenignIn
+from hashdb.wire.pages import ListQuery
 from hashdb.wire.review import DecisionIn
 
 blueprint = pages.blueprint_of("proposals", __name__)
-_ALL = 1_000
 
 
 @blueprint.get("")
 def browse() -> Response:
     """List the proposals in the order in which they expire."""
-    rows = proposals.page(hashdb(), actor(), 0, _ALL)
-    names = events.names(
-        hashdb(), actor(), {who for proposal in rows for who in (proposal.actor, proposal.request.subject)}
+    heads: tuple[Column[Proposal], ...] = (
+        Column("Proposal", "proposal", lambda proposal: proposal.id, number=True),
+        Column("Expires", "expires", lambda proposal: (proposal.expires_at, proposal.id), rises=True),
+        Column("Change", "change", lambda proposal: (_NAMES[proposal.request.act], proposal.id), rises=True),
+        Column("Subject"),
+        Column("Proposed by", "actor", lambda proposal: (proposal.actor, proposal.id), rises=True),
+        Column("Proposed", "proposed", lambda proposal: (proposal.proposed_at, proposal.id)),
     )
-    return pages.page("proposals.html", proposals=rows, name=_NAMES, names=names)
+    rows = pages.read_all(partial(proposals.page, hashdb(), actor()))
+    shown, list = page_of(
+        rows,
+        heads,
+        query(ListQuery),
+        "console.proposals.browse",
+        first="expires",
+        picks="proposal" if actor().has(Scope.REVIEW) else "",
+        upto=max((proposal.id for proposal in rows), default=0),
+    )
+    names = events.names(
+        hashdb(), actor(), {who for proposal in shown for who in (proposal.actor, proposal.request.subject)}
+    )
+    return pages.page("proposals.html", proposals=shown, list=list, name=_NAMES, names=names)
 
 
 @blueprint.get("/<id:proposal_id>")
@@ -95,7 +115,9 @@ def _proposal_page(proposal: Proposal, form: Form, status: int = 200) -> Respons
         values = {"draft": draft, "effect": pages.if_index_ready(lambda: benign.effect(hashdb(), actor(), draft))}
     else:
         case = cases.get(hashdb(), actor(), request.id)
-        values = {"case": case, "effect": cases.impact(hashdb(), actor(), case.contribution)}
+        values = {"case": case, "effect": impacts.impact(hashdb(), actor(), case.contribution)}
+        noted = notes.list_on(hashdb(), actor(), case.id)
+        values["reasons"] = [note.text for note in noted if note.proposal == proposal.id]
     return pages.page(
         "proposal.html",
         status=status,

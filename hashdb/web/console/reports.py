@@ -17,8 +17,10 @@ from hashdb.service.ledger import events
 from hashdb.service.stats import reports as jobs
 from hashdb.web import reports
 from hashdb.web.console import pages
+from hashdb.web.console.lists import Column, page_of
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, hashdb
+from hashdb.web.context import actor, hashdb, query
+from hashdb.wire.pages import ListQuery
 from hashdb.wire.stats import ReportOut, csv_text
 
 blueprint = pages.blueprint_of("reports", __name__)
@@ -55,7 +57,9 @@ def show(report_id: int) -> Response:
     job = jobs.get(hashdb(), actor(), report_id)
     report = _report(job.id) if job.outcome is JobOutcome.MADE else None
     template = "report_state.html" if request.headers.get("HX-Request") else "report.html"
-    body = None if report is None else Markup(reports.body(report))
+    body = None
+    if report is not None:
+        body = Markup(reports.body(report, events.names(hashdb(), actor(), set(report.deciders))))
     return pages.page(template, job=job, of=_scope_name(job), report=report, body=body)
 
 
@@ -113,14 +117,25 @@ def _report(id: int, form: str | None = None) -> Report:
 
 
 def _list_page(form: Form, status: int = 200) -> Response:
-    made = jobs.latest(hashdb(), actor())
+    now = hashdb().now()
+    heads: tuple[Column[ReportJob], ...] = (
+        Column("Period", "period", lambda job: (job.period.first, job.period.last, job.id)),
+        Column("Members"),
+        Column("State"),
+        Column("Events read", "events", lambda job: (job.done, job.id), number=True),
+        Column("Requested by", "actor", lambda job: (job.actor, job.id), rises=True),
+        Column("Requested", "requested", lambda job: job.id),
+    )
+    rows = jobs.latest(hashdb(), actor(), jobs.KEPT)
+    made, list = page_of(rows, heads, query(ListQuery), "console.reports.browse", first="requested")
     return pages.page(
         "reports.html",
         status=status,
         form=form,
         members=pages.member_choices(),
-        presets=presets(hashdb().now().date()),
+        presets=presets(now.date()),
         made=made,
+        list=list,
         of=_scope_name,
         names=events.names(hashdb(), actor(), {job.actor for job in made}),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,7 +72,7 @@ def _settings(settings: Settings) -> Iterator[tuple[str, str, bool, str]]:
 def _format_value(value: object) -> str:
     if isinstance(value, SecretStr):
         return "set (hidden)"
-    if value is None or value == {}:
+    if value is None or value == "" or (isinstance(value, Collection) and not value):
         return "none"
     if value == DEFAULT_LABELS:
         # The path depends only on where the package is installed.
@@ -81,6 +81,8 @@ def _format_value(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    if isinstance(value, frozenset):
+        return ",".join(sorted(map(str, value)))
     if isinstance(value, dict):
         return ",".join(f"{key}={part}" if key else str(part) for key, part in value.items())
     return str(value) if not isinstance(value, Path) else value.as_posix()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from flask import request
@@ -21,7 +21,7 @@ from hashdb.errors import (
     reject_field,
 )
 from hashdb.hashing import Mode
-from hashdb.hashing.videos import HEAD, begins_as_video
+from hashdb.hashing.videos import HEAD, QUERY_INTERVAL, begins_as_video
 from hashdb.service.later import Advance
 from hashdb.web import media
 from hashdb.web.console.pages import Form
@@ -98,7 +98,7 @@ def _read_picture(sent: Form, mode: Mode) -> Query:
     try:
         return _hashed(content, mode) if content else parse_query(sent.text("signals"))
     except (UnreadablePicture, MediaRefused, TooLarge) as error:
-        raise InvalidInput((Fault("file", str(error)),)) from None
+        raise InvalidInput((Fault("file", _of_one(error)),)) from None
     except InvalidInput as error:
         raise merge_faults(error) from None
 
@@ -118,7 +118,7 @@ def read_item(sent: Form, mode: Mode) -> Item:
     file = request.files.get("file")
     upload = None if file is None else file.stream
     if isinstance(upload, Upload) and upload.size and upload.is_video:
-        hashed = _hash_video(upload, mode)
+        (hashed,) = hash_uploads([ToHash("file", upload, mode)])
         sent.values["signals"] = QueriesIn.from_domain([hashed.to_query()]).model_dump_json(exclude_unset=True)
         return Item(hashed.to_query(), hashed.incomplete)
     has_file = isinstance(upload, Upload) and upload.size > 0
@@ -130,29 +130,59 @@ def read_item(sent: Form, mode: Mode) -> Item:
     return Item(query)
 
 
-def _hash_video(upload: Upload, mode: Mode) -> HashedFile:
-    """The hashes of a video, if they are made within `WAIT`. Raises InvalidInput at `file`, TooManyAtOnce."""
-    state, caller = app_state(), actor()
+class ToHash(NamedTuple):
+    """A file of a form that is hashed: the name of its field, and how."""
 
-    def work(advance: Advance) -> HashedFile:
+    field: str
+    upload: Upload
+    mode: Mode
+    interval: float = QUERY_INTERVAL
+    """Seconds of a video between two frames."""
+
+
+def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
+    """The hashes of each file, if all are made within `WAIT`.
+
+    Raises InvalidInput at the field of a file, TooManyAtOnce, Unavailable.
+    """
+    state, caller = app_state(), actor()
+    at = files[0].field
+
+    def work(advance: Advance) -> list[HashedFile]:
+        nonlocal at
+        hashed = []
         try:
-            return media.hash_later(state, caller.name, upload, mode, advance)
+            for file in files:
+                at = file.field
+                hashed.append(media.hash_later(state, caller.name, file.upload, file.mode, advance, file.interval))
         finally:
-            upload.release()
+            _release(files)
+        return hashed
 
     with hashdb().places.place(caller):
-        upload.keep()
+        for file in files:
+            file.upload.keep()
         try:
             return state.later.within(caller, work, WAIT)
         except TooManyAtOnce:
-            # No thread has taken it, or it has ended.
-            upload.release()
+            # No thread has taken them, or it has ended.
+            _release(files)
             raise
         except TimeoutError:
             reason = str(VideoTooLarge(f"the video is not hashed after {WAIT:.0f} seconds", ()))
         except (UnreadablePicture, TooLarge) as error:
-            reason = str(error)
-    raise InvalidInput((Fault("file", reason),))
+            reason = _of_one(error)
+    raise InvalidInput((Fault(at, reason),))
+
+
+def _of_one(error: Exception) -> str:
+    """What is wrong with a file that was hashed alone: its place among others says nothing."""
+    return str(error).removeprefix("file[0]: ")
+
+
+def _release(files: Iterable[ToHash]) -> None:
+    for file in files:
+        file.upload.release()
 
 
 def merge_faults(error: InvalidInput) -> InvalidInput:

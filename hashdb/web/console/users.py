@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Response, request, url_for
 
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserStatus
 from hashdb.service.accounts import users
 from hashdb.web.console import pages
+from hashdb.web.console.lists import Column, page_of
 from hashdb.web.console.pages import Form
-from hashdb.web.context import actor, app_state, hashdb
+from hashdb.web.context import actor, app_state, hashdb, query
 from hashdb.wire import read
+from hashdb.wire.pages import ListQuery
 from hashdb.wire.users import UserChangeIn, UserIn
 
 blueprint = pages.blueprint_of("users", __name__)
-_ALL = 1000
+_HEADS: tuple[Column[User], ...] = (
+    Column("User", "name", lambda user: user.name.casefold(), rises=True),
+    Column("Role", "role", lambda user: str(user.role), rises=True),
+    Column("Status", "status", lambda user: str(user.status), rises=True),
+    Column("Signs in with", "signs", lambda user: str(user.sign_in), rises=True),
+    Column("Second factor", "factor", lambda user: user.second_factor),
+    Column("Added", "added", lambda user: user.id),
+)
 ROLES = {
     Role.ADMIN: "sees and changes everything: members, keys, users and cases",
     Role.REVIEWER: "sees everything and decides cases",
@@ -65,7 +76,10 @@ def set_status(user_id: int) -> Response:
     """Disable or enable a user."""
     disables = request.form.get("status") == UserStatus.DISABLED
     status = UserStatus.DISABLED if disables else UserStatus.ACTIVE
-    changed = users.change(hashdb(), actor(), user_id, UserChange(status=status))
+    try:
+        changed = users.change(hashdb(), actor(), user_id, UserChange(status=status))
+    except pages.REFUSALS as error:
+        return _user_page(users.get(hashdb(), actor(), user_id), Form.sent().refused(error), status=422)
     return pages.redirect_with_notice(_address(changed), f"{changed.name} is now {changed.status}.")
 
 
@@ -87,9 +101,10 @@ def _password_page(added: AddedUser) -> Response:
 
 
 def _list_page(form: Form, status: int = 200) -> Response:
-    rows = users.page(hashdb(), actor(), 0, _ALL)
+    rows = pages.read_all(partial(users.page, hashdb(), actor()))
+    shown, list = page_of(rows, _HEADS, query(ListQuery), "console.users.browse", first="name")
     provider = app_state().settings.oidc_issuer
-    return pages.page("users.html", users=rows, form=form, roles=ROLES, provider=provider, status=status)
+    return pages.page("users.html", users=shown, list=list, form=form, roles=ROLES, provider=provider, status=status)
 
 
 def _user_page(user: User, form: Form, status: int = 200) -> Response:

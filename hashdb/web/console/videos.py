@@ -24,7 +24,7 @@ _COLUMNS: Final = 1_000
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400)
 _MOST_TICKS: Final = 6
 _MANY: Final = 200
-"""Bars from which on their edges would hide them."""
+"""Bars from which on their edges would hide them, and no bar says what it is."""
 _HEIGHT: Final = 48
 """Pixels of a bar of quality 100."""
 _LANE: Final = 30
@@ -32,7 +32,7 @@ _STRIP, _GAP, _STRIP_TOP = 18, 56, 24
 """Pixels of a time line that is joined to another: its height, the room between both, and what is above the first."""
 _MOST_NUMBERS: Final = 9
 """Segments that have their number in the picture."""
-STATES: Final = {"usable": "can match", "suppressed": "suppressed", "low": "cannot match: quality below 50"}
+STATES: Final = {"usable": "can match", "suppressed": "suppressed", "low": "below quality 50"}
 """What a shot of each state is called."""
 
 
@@ -56,13 +56,14 @@ class ShotRow(NamedTuple):
 class Film(NamedTuple):
     """A listed video as a page shows it: its time line, how many shots it has, and some of them.
 
-    `next` is how many shots are before the next page; None on the last page.
+    `previous` and `next` are how many shots are before these pages; None where there is none.
     """
 
     line: Markup
     total: int
     rows: Sequence[ShotRow]
     next: int | None
+    previous: int | None
 
 
 def film_of(contribution: Contribution, after: int = 0, limit: int = SHOTS_A_PAGE) -> Film | None:
@@ -73,9 +74,10 @@ def film_of(contribution: Contribution, after: int = 0, limit: int = SHOTS_A_PAG
     if not contribution.frame_count or "signals" in contribution.hidden:
         return None
     shots = contributions.shots(hashdb(), actor(), contribution.id)
-    end = after + limit
+    after, end = min(after, len(shots)), after + limit
     rows = [ShotRow(number, shot, _words(shot)) for number, shot in enumerate(shots[after:end], after + 1)]
-    return Film(time_line(shots, contribution.duration), len(shots), rows, end if end < len(shots) else None)
+    following, previous = end if end < len(shots) else None, max(0, after - limit) if after else None
+    return Film(time_line(shots, contribution.duration), len(shots), rows, following, previous)
 
 
 def _words(shot: Shot) -> str:
@@ -181,16 +183,16 @@ def time_line(shots: Sequence[Shot], duration: float | None) -> Markup:
     base = _HEIGHT + 2
     parts = [
         _line("film-half", base - _HEIGHT // 2),
-        *(_bar(bar, base, length) for bar in drawn),
+        *(_bar(bar, base, length, is_told=len(drawn) <= _MANY) for bar in drawn),
         _line("film-base", base),
     ]
     parts += _axis(length, base, base + 4, base + 15)
     for place, (state, marked) in enumerate(lanes):
         top = base + 22 + place * _LANE
-        parts.append(f'<text class="film-lane" x="0" y="{top + 12}">{counts[state]:,} {STATES[state]}</text>')
+        parts.append(f'<text class="film-lane" x="0" y="{top + 12}">{counts[state]} {STATES[state]}</text>')
         parts += (_rect(f"film-mark film-{state}", bar, top + 17, 8, length) for bar in marked)
     height = base + 22 + len(lanes) * _LANE
-    said = ", ".join(f"{counts[state]:,} {STATES[state]}" for state in STATES if counts[state])
+    said = ", ".join(f"{counts[state]} {STATES[state]}" for state in STATES if counts[state])
     name = f"Time line of {clock(length)}: {counted(len(shots), 'shot')}, {said}"
     return Markup('<svg class="film{}" height="{}" role="img" aria-label="{}">{}</svg>').format(
         " film-many" if len(drawn) > _MANY else "", height, name, Markup("".join(parts))
@@ -219,11 +221,12 @@ def joined(
         (start, stop), (begin, end) = ([min(1_000.0, x) for x in pair] for pair in ends)
         shapes.append(
             f'<path d="M{start:.1f} 0H{stop:.1f}V{_STRIP}L{end:.1f} {_STRIP + _GAP}V{2 * _STRIP + _GAP}H{begin:.1f}'
-            f'V{_STRIP + _GAP}L{start:.1f} {_STRIP}z"/>'
+            f'V{_STRIP + _GAP}L{start:.1f} {_STRIP}z"><title>Segment {number}: {_span(*segment.query)} is '
+            f"{_span(*segment.listed)}</title></path>"
         )
-        middle = (start + stop + begin + end) / 40
+        # Near the first line, where segments do not cross.
         labels.append(
-            f'<text class="film-number" x="{middle:.1f}%" y="{_STRIP_TOP + _STRIP + _GAP // 2 + 4}">{number}</text>'
+            f'<text class="film-number" x="{(start + stop) / 20:.1f}%" y="{_STRIP_TOP + _STRIP + 15}">{number}</text>'
         )
     joins = "".join(shapes)
     parts.append(
@@ -272,14 +275,20 @@ def _merge(bars: Sequence[Bar], column: float) -> Iterator[Bar]:
         yield last
 
 
-def _bar(bar: Bar, base: int, length: float) -> str:
+def _bar(bar: Bar, base: int, length: float, *, is_told: bool) -> str:
     height = max(3, round(_HEIGHT * bar.quality / 100))
-    return _rect(f"film-shot film-{bar.state}", bar, base - height, height, length)
+    said = f"{_span(bar.start, bar.end)}: quality {bar.quality}, {STATES[bar.state]}" if is_told else ""
+    return _rect(f"film-shot film-{bar.state}", bar, base - height, height, length, said)
 
 
-def _rect(name: str, bar: Bar, y: int, height: int, length: float) -> str:
+def _rect(name: str, bar: Bar, y: int, height: int, length: float, said: str = "") -> str:
     x, width = 100 * bar.start / length, 100 * (bar.end - bar.start) / length
-    return f'<rect class="{name}" x="{x:.2f}%" y="{y}" width="{width:.2f}%" height="{height}"/>'
+    title = f"<title>{said}</title>" if said else ""
+    return f'<rect class="{name}" x="{x:.2f}%" y="{y}" width="{width:.2f}%" height="{height}">{title}</rect>'
+
+
+def _span(start: float, end: float) -> str:
+    return f"{clock(start)}–{clock(end)}"
 
 
 def _line(name: str, y: int) -> str:

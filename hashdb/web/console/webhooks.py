@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Response, request, url_for
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.sharing.webhooks import MAX_KEPT_DELIVERIES, Webhook, WebhookChange
+from hashdb.domain.sharing.webhooks import MAX_KEPT_DELIVERIES, Delivery, Webhook, WebhookChange
 from hashdb.errors import LimitReached, WebhooksOff
 from hashdb.service.accounts import members
 from hashdb.service.sharing import webhooks
 from hashdb.web.console import pages
+from hashdb.web.console.lists import Column, page_of
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query
-from hashdb.wire.pages import PageQuery
+from hashdb.wire.pages import ListQuery
 
 blueprint = pages.blueprint_of("webhooks", __name__)
-_SHOWN = 100
+_DELIVERIES: tuple[Column[Delivery], ...] = (
+    Column("Delivery", "delivery", lambda delivery: delivery.id, number=True),
+    Column("Created", "created", lambda delivery: (delivery.message.at, delivery.id)),
+    Column("Topic", "topic", lambda delivery: (str(delivery.message.topic), delivery.id), rises=True),
+    Column("Outcome", "outcome", lambda delivery: (str(delivery.outcome), delivery.id), rises=True),
+    Column("Response"),
+    Column("Actions"),
+)
 
 
 @blueprint.get("")
 def browse() -> Response:
     """List the webhooks of all members."""
-    params = query(PageQuery)
-    rows, after = pages.split_page(webhooks.page(hashdb(), actor(), params.after, params.limit + 1), params.limit)
-    return pages.page(
-        "webhooks.html",
-        webhooks=rows,
-        names={member: members.get(hashdb(), actor(), member).name for member in {webhook.member for webhook in rows}},
-        next=after,
-        state=state,
+    names = {int(id): name for id, name in pages.member_choices()}
+    heads: tuple[Column[Webhook], ...] = (
+        Column("Webhook", "webhook", lambda webhook: webhook.id, number=True),
+        Column("Member", "member", lambda webhook: (names[webhook.member].casefold(), webhook.id), rises=True),
+        Column("State", "state", lambda webhook: (state(webhook), webhook.id)),
+        Column("Topics"),
+        Column("Address"),
+        Column("Added", "added", lambda webhook: webhook.id),
     )
+    rows = pages.read_all(partial(webhooks.page, hashdb(), actor()))
+    shown, list = page_of(rows, heads, query(ListQuery), "console.webhooks.browse", first="webhook")
+    return pages.page("webhooks.html", webhooks=shown, list=list, names=names, state=state)
 
 
 @blueprint.get("/<id:webhook_id>")
@@ -80,13 +93,16 @@ def state(webhook: Webhook) -> str:
 def _webhook_page(webhook_id: int, form: Form, status: int = 200) -> Response:
     webhook = webhooks.get(hashdb(), actor(), webhook_id)
     kept = webhooks.deliveries(hashdb(), actor(), webhook_id, None, 0, MAX_KEPT_DELIVERIES)
+    deliveries, list = page_of(
+        kept, _DELIVERIES, query(ListQuery), "console.webhooks.show", first="delivery", kept={"webhook_id": webhook_id}
+    )
     return pages.page(
         "webhook.html",
         status=status,
         webhook=webhook,
         member=members.get(hashdb(), actor(), webhook.member),
-        deliveries=kept[: -_SHOWN - 1 : -1],
-        kept=len(kept),
+        deliveries=deliveries,
+        list=list,
         form=form,
         state=state,
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from threading import Thread
 
@@ -198,7 +198,9 @@ def test_rows_come_from_standard_input_too(member: Commands) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "text"])
-def test_what_is_not_utf_8_is_named_and_not_stored_altered(member: Commands, tmp_path: Path, form: str) -> None:
+def test_what_is_not_utf_8_is_named_and_not_stored_altered(
+    member: Commands, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spelled = {
         "csv": f"signals,labels,reference\n{signal(1)},glorification,caf\xe9\n",
         "jsonl": json.dumps({"signals": [str(signal(1))], "labels": ["glorification"], "reference": "caf!"}),
@@ -212,14 +214,9 @@ def test_what_is_not_utf_8_is_named_and_not_stored_altered(member: Commands, tmp
     said = "is not UTF-8: save the file as UTF-8, or pass --encoding\n"
     assert (done.returncode, done.stderr) == (1, f"{file}:{line}: {said}")
     assert own(member) == []
-    piped = subprocess.run(
-        [sys.executable, "-m", "hashdb", "import", "-", "--format", form, "--label", "manifesto"],
-        env={"PATH": "", "PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": "utf-8:strict", **member.environment},
-        input=octets,
-        capture_output=True,
-        check=False,
-    )
-    assert (piped.returncode, piped.stderr.decode()) == (1, f"-:{line}: {said}")
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(octets), "utf-8", "strict"))
+    piped = member("import", "-", "--format", form, "--label", "manifesto")
+    assert (piped.returncode, piped.stderr) == (1, f"-:{line}: {said}")
 
 
 # What members bring: the file, the words that it needs, and what of it is refused without them.

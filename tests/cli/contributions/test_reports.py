@@ -27,9 +27,9 @@ def test_faults_of_a_kind_are_told_once_and_kinds_have_an_end(capsys: pytest.Cap
         told.refuse(2_000, Fault("labels[0]", f"'{chr(0x100 + code)}' is not a label"))
     told.print()
     said, err = capsys.readouterr()
-    assert "1,200 rows  2, 3, 4, 5, 6, …  signals[3]: pdq needs 64 hex digits, got 2" in said
+    assert "1200 rows  2, 3, 4, 5, 6, …  signals[3]: pdq needs 64 hex digits, got 2" in said
     assert "31 rows with faults of other kinds" in said
-    assert said.endswith("theirs.csv: 1,280 rows, 0 good, 1,280 faulty; nothing was stored\n")
+    assert said.endswith("theirs.csv: 1280 rows, 0 good, 1280 faulty; nothing was stored\n")
     assert err == ""
 
 

@@ -112,7 +112,7 @@ def test_lines_of_json_are_all_remembered_or_none(own: Commands, picture: Path, 
         "6: id: must be a string",
         "6: at: is required",
         "6: signals: is required",
-        "7: the values in a request are limited to 500,000",
+        "7: the values in a request are limited to 500000",
     ]
     assert own.json("remember", "status")["remembered"] == 0
     listed = own.json("remember", "--jsonl", file, status=1)

@@ -46,7 +46,7 @@ def test_a_secret_is_spelled_as_it_signs() -> None:
         ("https://example.org/a b", "must be a URL in ASCII, without spaces"),
         ("https://example.org/\r\nX: y", "must be a URL in ASCII, without spaces"),
         ("https://ex\u00e4mple.org/", "must be a URL in ASCII, without spaces"),
-        ("https://example.org/" + "x" * 1000, "must have at most 1,000 characters"),
+        ("https://example.org/" + "x" * 1000, "must have at most 1000 characters"),
         ("https://127.0.0.1/", "this is not a public address"),
         ("https://[::ffff:10.0.0.1]/", "this is not a public address"),
         ("https://169.254.169.254/latest/", "this is not a public address"),
@@ -62,4 +62,5 @@ def test_what_is_told_takes_the_scope_of_what_is_then_asked() -> None:
         Topic.MATCH_REVERSED: Scope.MATCH,
         Topic.CASE_OPENED: None,
         Topic.CASE_DECIDED: None,
+        Topic.CASE_DUE: Scope.REVIEW,
     }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from math import ceil
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.stats.reports import Durations, Precision
+from hashdb.domain.stats.reports import Durations, Grade, Interval, Precision
 
 
 @given(st.lists(st.integers(-300, 10**7), min_size=1))
@@ -25,5 +26,29 @@ def test_shares_are_of_an_hour_and_of_a_day_both_included() -> None:
 
 def test_of_nothing_there_is_no_number() -> None:
     assert Durations.of([]) == Durations(0, None, None, None, None)
-    assert Precision(0, 0).share is None
+    assert (Precision(0, 0).share, Precision(0, 0).interval, Precision(0, 0).grade) == (None, None, Grade.OPEN)
     assert Precision(2, 1).share == 0.6667
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "expected"), [(3, 3, (0.4385, 1.0)), (0, 3, (0.0, 0.5615)), (81, 263, (0.2553, 0.3662))]
+)
+def test_the_interval_is_the_score_interval(count: int, total: int, expected: tuple[float, float]) -> None:
+    # The last one is the example of R. G. Newcombe, Statistics in Medicine 17 (1998), table I.
+    assert Interval.of(count, total) == expected
+
+
+@given(st.integers(0, 500), st.integers(0, 500))
+def test_more_judgements_of_the_same_share_narrow_the_interval(confirmed: int, disputed: int) -> None:
+    few, many = Precision(confirmed, disputed), Precision(10 * confirmed, 10 * disputed)
+    if few.share is None or few.interval is None or many.interval is None:
+        assert (few.count, few.interval) == (0, None)
+        return
+    assert 0 <= few.interval.low <= few.share <= few.interval.high <= 1
+    assert many.interval.high - many.interval.low < few.interval.high - few.interval.low
+
+
+def test_a_colour_needs_enough_judgements() -> None:
+    grades = {(3, 0): Grade.OPEN, (34, 0): Grade.OPEN, (35, 0): Grade.HIGH, (900, 100): Grade.OPEN}
+    grades |= {(0, 3): Grade.LOW, (2, 1): Grade.OPEN, (700, 300): Grade.LOW, (930, 70): Grade.HIGH}
+    assert {each: Precision(*each).grade for each in grades} == grades

@@ -64,6 +64,36 @@ def test_the_decisions_on_disputes_are_told_apart() -> None:
     assert found.disputes_decided == {"retire": 1, "uphold": 1}
 
 
+@pytest.mark.parametrize(
+    ("said", "again", "reversed_"),
+    [
+        ("uphold", 0, 0),
+        ("uphold retire-11", 1, 1),
+        ("retire uphold-11", 1, 1),
+        ("quarantine uphold-11", 1, 1),
+        ("quarantine retire-11", 1, 0),
+        ("uphold uphold-11", 1, 0),
+        # Each decision is compared with the next one alone.
+        ("uphold retire-11 uphold-12", 2, 2),
+        ("quarantine retire-11 uphold-12", 2, 1),
+    ],
+)
+def test_a_decision_is_reversed_by_the_next_one_if_that_says_the_opposite(
+    said: str, again: int, reversed_: int
+) -> None:
+    (by,) = reviews(said).deciders().values()
+    assert (by.count, by.again, by.reversed) == (len(said.split()), again, reversed_)
+    assert by.stood == round(1 - reversed_ / len(said.split()), 4)
+
+
+def test_a_decision_before_the_period_counts_for_nobody() -> None:
+    taken = reviews("uphold", days=-1)
+    details: dict[str, object] = {"contribution": 17, "decision": "retire"}
+    taken.take(Event(3, NOON, "user:2", "case.decided", "case", 11, details, b""))  # type: ignore[arg-type]
+    assert set(taken.deciders()) == {"user:2"}
+    assert (taken.deciders()["user:2"].again, taken.deciders()["user:2"].to_decide.count) == (0, 0)
+
+
 def test_only_what_was_said_or_decided_in_the_period_is_judged() -> None:
     before = reviews("+ - retire", days=-1)
     assert before.precision({17: Standing.RETIRED}.__getitem__) == {}

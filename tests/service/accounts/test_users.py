@@ -63,7 +63,10 @@ def test_a_change_is_told_and_no_change_is_not(db: HashDB, admin: Actor) -> None
     before = db.store.head().seq
     users.change(db, admin, 1, UserChange(role=Role.ADMIN, status=UserStatus.ACTIVE))
     assert db.store.head().seq == before
-    users.change(db, admin, 1, UserChange(role=Role.AUDITOR, status=UserStatus.DISABLED))
+    for given_up in (UserChange(role=Role.AUDITOR), UserChange(status=UserStatus.DISABLED)):
+        with pytest.raises(InvalidInput, match="only another admin"):
+            users.change(db, admin, 1, given_up)
+    users.change(db, COMMAND_LINE, 1, UserChange(role=Role.AUDITOR, status=UserStatus.DISABLED))
     with db.store.read() as tx:
         told = [(event.action, dict(event.details)) for event in tx.audit.since(before, 9)]
     assert told == [("user.amended", {"fields": ["role"], "role": "auditor"}), ("user.disabled", {})]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.contributions import Filter, Listing
+from hashdb.domain.contributions import Filter
+from hashdb.domain.listings import Listing, Place
 from hashdb.errors import InvalidInput, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.contributions import listings
@@ -17,14 +18,14 @@ AUDITOR = Actor("user:1", frozenset({Scope.AUDIT}))
 def test_an_auditor_sees_all_of_it_page_by_page(db: HashDB, actor: Actor, other: Actor) -> None:
     contributed(db, actor, draft(1, reference="ours"), draft(2))
     contributed(db, other, draft(3))
-    first = listings.page(db, AUDITOR, Listing(), None, 2)
-    rest = listings.page(db, AUDITOR, Listing(), first.next, 2)
+    first = listings.page(db, AUDITOR, Listing(), Place(), 2)
+    rest = listings.page(db, AUDITOR, Listing(), Place(first.next), 2)
     assert [one.id for one in (*first.contributions, *rest.contributions)] == [3, 2, 1]
     assert rest.next is None
     assert rest.contributions[0].reference == "ours"
     assert rest.contributions[0].signals
     chosen = Listing(Filter(member=other.member.id if other.member else 0))
-    assert [one.id for one in listings.page(db, AUDITOR, chosen, None, 9).contributions] == [3]
+    assert [one.id for one in listings.page(db, AUDITOR, chosen, Place(), 9).contributions] == [3]
 
 
 def test_an_export_has_every_one_and_is_in_the_log_before_it_begins(
@@ -50,6 +51,6 @@ def test_a_period_that_ends_before_it_begins_is_refused() -> None:
 
 def test_lists_are_for_who_audits(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
-        listings.page(db, actor, Listing(), None, 1)
+        listings.page(db, actor, Listing(), Place(), 1)
     with pytest.raises(ScopeMissing):
         listings.export(db, actor, Listing(), "csv")

@@ -26,8 +26,10 @@ from hashdb.domain.accounts.members import (
     Scope,
 )
 from hashdb.domain.accounts.users import OpenedSession, ProviderIdentity, Role, Session, UserChange, UserDraft
-from hashdb.domain.contributions import Addition, Amendment, Listing
+from hashdb.domain.contributions import Addition, Amendment
+from hashdb.domain.listings import Listing
 from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.bulk import BatchAction, BatchChoices, Picks
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retention
 from hashdb.domain.sharing.webhooks import Topic, WebhookChange, WebhookDraft
@@ -41,7 +43,7 @@ from hashdb.service.contributions import additions, contributions, expiry, listi
 from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import benign, matches, neighbors, seeds
-from hashdb.service.review import cases, incidents, opinions, proposals
+from hashdb.service.review import batches, bulk, cases, claims, due, incidents, notes, opinions, proposals, queues
 from hashdb.service.sharing import feed, following, upstreams, webhooks
 from hashdb.service.stats import counts, refusals, reports
 from hashdb.service.stats.buffer import Refusal
@@ -50,6 +52,20 @@ from tests.service.pages import PAGE_OF_ANOTHER, connect_to_page, followed
 
 PASSWORD = "correct horse battery staple"
 Verb = Callable[[HashDB, Actor, int], object]
+
+
+def taken_over(db: HashDB, id: int) -> None:
+    """A case on a contribution, which one reviewer takes from another."""
+    case = disputed(db, id)
+    claims.take(db, member_with(db, Scope.REVIEW), case)
+    claims.take(db, COMMAND_LINE, case, over=True)
+
+
+def decided_as_a_batch(db: HashDB, id: int) -> None:
+    """A batch that quarantines a contribution."""
+    batch = bulk.select(db, COMMAND_LINE, BatchAction.QUARANTINE, Picks.CONTRIBUTION, [id])
+    bulk.start(db, COMMAND_LINE, batch.id, BatchChoices("other", "as an example"))
+    batches.carry_out(db)
 
 
 def disputed(db: HashDB, id: int) -> int:
@@ -80,6 +96,7 @@ BEFORE: dict[str, Callable[[HashDB], object]] = {
     "neighbors.guard": lambda db: _flooded(db),
     "contributions.purge": lambda db: _erased(db),
     "seeds.retire": lambda db: _two_seeds(db),
+    "due.set_address": lambda db: setattr(db, "rules", replace(RULES, mails=True)),
 }
 """What comes before some of them."""
 OF_A_HOOK = ("webhooks.change", "webhooks.delete", "webhooks.renew")
@@ -197,10 +214,13 @@ CHANGES: dict[str, Verb] = {
     "opinions.recount": lambda db, actor, id: opinions.recount(db),
     "backups.log_backup": lambda db, actor, id: backups.log_backup(db, COMMAND_LINE, with_key=False),
     "backups.log_verified": lambda db, actor, id: backups.log_verified(db, COMMAND_LINE, 7),
-    "cases.uphold_pile": lambda db, actor, id: (
+    "queues.uphold_pile": lambda db, actor, id: (
         disputed(db, id),
-        cases.uphold_pile(db, COMMAND_LINE, 2, 99, "as an example"),
+        queues.uphold_pile(db, COMMAND_LINE, 2, 99, "as an example"),
     ),
+    "batches.carry_out": lambda db, actor, id: decided_as_a_batch(db, id),
+    "claims.take": lambda db, actor, id: taken_over(db, id),
+    "notes.add": lambda db, actor, id: notes.add(db, COMMAND_LINE, disputed(db, id), "as an example"),
     "backups.log_restored": lambda db, actor, id: backups.log_restored(db, COMMAND_LINE),
     "cases.open_case": lambda db, actor, id: cases.open_case(db, COMMAND_LINE, id, "other", holds=False),
     "listings.export": lambda db, actor, id: listings.export(db, COMMAND_LINE, Listing(), "csv"),
@@ -248,6 +268,7 @@ CHANGES: dict[str, Verb] = {
         following.apply(db, followed(db), PAGE_OF_ANOTHER),
         upstreams.remove(db, COMMAND_LINE, 1),
     ),
+    "due.set_address": lambda db, actor, id: due.set_address(db, session(db), "ada@example.org"),
     "users.reset": lambda db, actor, id: users.reset(db, COMMAND_LINE, session(db).user.id),
 }
 """Every verb that writes, and one use of it that changes something."""
@@ -284,15 +305,29 @@ WITHOUT = {
     "checkpoints.keep": "what it writes is over the events, and signed",
     "sent_opinions.send_opinions": "it notes up to which event opinions were sent; the other service logs them",
     "sessions.count_provider_attempt": "it counts an attempt; its failure is told by `sessions.sign_in_by_provider`",
+    "batches.prune": "it forgets what batches did; the events of their acts stay",
+    "bulk.select": "a draft changes nothing",
+    "bulk.select_confirmation": "as above",
+    "bulk.select_undo": "as above",
+    "bulk.start": "each act of a batch is an event",
+    "bulk.stop": "what was not done is in no event",
+    "saved_views.add": "a view is a setting of a user, and holds no data of the service",
+    "saved_views.change": "as above",
+    "saved_views.remove": "as above",
     "sessions.find_session": "it notes when a session was last used, once a minute",
     "contributions.start": "it removes what version 0.1.0 left of contributions whose erasure is an event",
     "later.prune": "it forgets the kept answers of jobs",
+    "due.mail": "mails are in no event: they tell of cases, and nothing changes",
+    "due.report": "the log of deliveries has it",
     "deliveries.claim": "who sends what is in the log of deliveries",
     "deliveries.make": "what it has sent tells of events",
     "deliveries.prune": "it forgets old lines of the log of deliveries",
     "deliveries.send": "the log of deliveries has it; that a webhook is disabled is an event",
     "webhooks.redeliver": "the log of deliveries has it",
     "webhooks.test": "the log of deliveries has it",
+    "claims.take_next": "that a reviewer looks at a case changes nothing; that one takes it from another is an event",
+    "claims.renew": "as above",
+    "claims.release": "as above",
     "overviews.follow": "its figures are counted from the events",
     "members.flush": "it notes when keys were last used, once a minute",
     "counts.reversals": "it stores what was counted, as `counts.flush` does",
@@ -319,7 +354,10 @@ def _writes(function: ast.FunctionDef, others: dict[str, ast.FunctionDef], seen:
     nodes = list(ast.walk(function))
     if any(isinstance(node, ast.Attribute) and node.attr == "begin" for node in nodes):
         return True
-    called = {node.id for node in nodes if isinstance(node, ast.Name)} & others.keys() - seen
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    own |= {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    called = {name.id for name in names} & others.keys() - own - seen
     return any(_writes(others[name], others, seen) for name in called)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,16 +10,14 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Member, MemberChange, MemberStatus, Scope
 from hashdb.domain.contributions import Contribution, Filter, Standing
+from hashdb.domain.listings import Place, Total
 from hashdb.domain.review.cases import (
-    PILE,
     Case,
+    CaseSort,
     CaseState,
     Cause,
     Decision,
-    Impact,
     OpinionDraft,
-    Pile,
-    QueueOrder,
     Stance,
     StandingChange,
 )
@@ -36,12 +34,9 @@ from hashdb.errors import (
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
-from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import matches
-from hashdb.service.review import cases, opinions
-from hashdb.service.sharing import feed
-from hashdb.service.stats import counts
-from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, near, query, signal, video
+from hashdb.service.review import cases, impacts, opinions
+from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with, query
 from tests.service.concurrently import at_once
 
 CONFIRMS = OpinionDraft(Stance.CONFIRMS)
@@ -383,124 +378,22 @@ def test_what_is_foretold_of_a_decision_comes_true(
     assert before is (Standing.QUARANTINED if held else Standing.DISPUTED)
 
 
-def test_the_effect_tells_who_would_match_it_no_longer(db: HashDB, actor: Actor, other: Actor) -> None:
-    one, same = contributed(db, actor, draft(1, 2), draft(2, 3))
-    contributed(db, other, draft(1))
-    feed.read(db, other, 0, 10)
-    matches.match(db, other, [query(2), query(2)])
-    counts.flush(db)
-    effect = cases.impact(db, COMMAND_LINE, one.id)
-    assert effect == Impact(matches=True, members=1, times=2, equal=2, readers=1)
-    contributions.withdraw(db, actor, same.id, "other")
-    assert cases.impact(db, COMMAND_LINE, one.id).equal == 1
-    assert not cases.impact(db, COMMAND_LINE, same.id).matches
-
-
-def test_the_effect_counts_what_has_several_frames_of_a_video(db: HashDB, actor: Actor, other: Actor) -> None:
-    (film,) = contributed(db, actor, video(*range(100, 110)))
-    contributed(db, other, video(102, 103, 104), video(100, 101, 200, 201), draft(300))
-    assert cases.impact(db, COMMAND_LINE, film.id).equal == 1
-
-
 def test_effects_are_for_who_audits_or_reviews(db: HashDB, actor: Actor) -> None:
     (one,) = contributed(db, actor, draft(1))
     with pytest.raises(ScopeMissing):
-        cases.impact(db, actor, one.id)
+        impacts.impact(db, actor, one.id)
     with pytest.raises(ScopeMissing):
         cases.preview_decisions(db, actor, 1)
     with pytest.raises(NotFound):
         cases.preview_decisions(db, COMMAND_LINE, 1)
 
 
-def test_cases_wait_by_their_clock_or_the_gravest_first(db: HashDB, actor: Actor, clock: Clock) -> None:
-    grave = [2, None, 4, 0, 4]
-    for one in contributed(db, actor, *(draft(seed, severity=how) for seed, how in enumerate(grave))):
-        cases.open_case(db, COMMAND_LINE, one.id, "other", holds=False)
-        clock.go(hours=1)
-    assert [one.case.id for one in cases.queue(db, COMMAND_LINE, QueueOrder.CLOCK).waiting] == [1, 2, 3, 4, 5]
-    found = cases.queue(db, COMMAND_LINE, QueueOrder.SEVERITY).waiting
-    assert [one.case.id for one in found] == [3, 5, 1, 4, 2]
-    assert [one.contribution.severity for one in found] == [4, 4, 2, 0, None]
-    cases.decide(db, COMMAND_LINE, 5, Decision.UPHOLD)
-    assert cases.neighbors_in_queue(db, COMMAND_LINE, QueueOrder.SEVERITY, 3) == (None, 1)
-    assert cases.neighbors_in_queue(db, COMMAND_LINE, QueueOrder.SEVERITY, 4) == (1, 2)
-    assert cases.neighbors_in_queue(db, COMMAND_LINE, QueueOrder.SEVERITY, 2) == (4, None)
-    assert cases.neighbors_in_queue(db, COMMAND_LINE, QueueOrder.SEVERITY, 5) == (None, 3)
-    assert [case.id for case in cases.latest(db, COMMAND_LINE, None, 9)] == [5]
-    assert cases.latest(db, COMMAND_LINE, 5, 9) == ()
-
-
-def disputed(db: HashDB, by: Actor, found: Sequence[Contribution]) -> list[int]:
-    """The cases that a member opens on these contributions."""
-    return [case for one in found if (case := opinions.give(db, by, one.id, DISPUTE).case) is not None]
-
-
-def test_the_cases_of_a_member_with_many_are_a_pile_after_all_others(
-    db: HashDB, actor: Actor, other: Actor, clock: Clock
-) -> None:
-    third = member_with(db)
-    piled = disputed(db, other, contributed(db, actor, *map(draft, range(PILE)), draft(100, severity=4)))
-    clock.go(hours=1)
-    (case,) = disputed(db, actor, contributed(db, other, draft(200)))
-    brought = cases.open_case(db, COMMAND_LINE, contributed(db, third, draft(201))[0].id, "other", holds=True).id
-    for order in QueueOrder:
-        queue = cases.queue(db, COMMAND_LINE, order)
-        assert [one.case.id for one in queue.waiting] == [case, brought]
-        assert queue.piles == (
-            Pile(other.require_member(Scope.MATCH).id, piled_by(other), PILE + 1, 0, NOON + timedelta(hours=72), 4),
-        )
-        assert cases.neighbors_in_queue(db, COMMAND_LINE, order, case) == (None, brought)
-    pile = cases.queue(db, COMMAND_LINE, QueueOrder.SEVERITY, other.require_member(Scope.MATCH).id)
-    assert [one.case.id for one in pile.waiting] == [piled[-1], *piled[:-1]]
-    assert pile.piles == ()
-    beside = cases.neighbors_in_queue(
-        db, COMMAND_LINE, QueueOrder.CLOCK, piled[1], other.require_member(Scope.MATCH).id
-    )
-    assert beside == (piled[0], piled[2])
-    # Every case is listed, and the one that is decided leaves the pile.
-    assert len(cases.page(db, COMMAND_LINE, CaseState.OPEN, 0, 99)) == PILE + 3
-    cases.decide(db, COMMAND_LINE, piled[-1], Decision.UPHOLD)
-    assert cases.queue(db, COMMAND_LINE, QueueOrder.CLOCK).piles == ()
-
-
-def piled_by(actor: Actor) -> str:
-    return actor.require_member(Scope.MATCH).name
-
-
-def test_what_a_member_contributed_again_counts_for_its_own_pile(db: HashDB, actor: Actor, other: Actor) -> None:
-    (one,) = contributed(db, actor, draft(1))
-    twins = [draft(near(signal(1), 8, seed=seed)) for seed in range(PILE + 1)]
-    contributed(db, actor, *twins)
-    cases.decide(db, COMMAND_LINE, disputed(db, other, [one])[0], Decision.RETIRE)
-    (pile,) = cases.queue(db, COMMAND_LINE, QueueOrder.CLOCK).piles
-    assert (pile.member_name, pile.count, pile.held) == (piled_by(actor), PILE + 1, PILE + 1)
-
-
-def test_a_pile_is_upheld_with_one_reason_but_for_what_came_since(db: HashDB, actor: Actor, other: Actor) -> None:
-    made = contributed(db, actor, *map(draft, range(PILE + 2)))
-    piled = disputed(db, other, made)
-    member, reviewer = other.require_member(Scope.MATCH).id, member_with(db, Scope.REVIEW)
-    kept = disputed(db, actor, contributed(db, other, draft(200)))
-    assert cases.uphold_pile(db, reviewer, member, piled[-2], "news reports") == PILE + 1
-    decided = [cases.get(db, COMMAND_LINE, id) for id in piled]
-    assert [one.decision for one in decided] == [Decision.UPHOLD] * (PILE + 1) + [None]
-    assert {one.note for one in decided[:-1]} == {"news reports"}
-    assert {one.decided_by for one in decided[:-1]} == {str(reviewer)}
-    standings = [contributions.get(db, COMMAND_LINE, one.id).standing for one in made]
-    assert standings == [Standing.UNREVIEWED] * (PILE + 1) + [Standing.DISPUTED]
-    assert cases.get(db, COMMAND_LINE, kept[0]).state is CaseState.OPEN
-    assert cases.uphold_pile(db, reviewer, member, piled[-2], "news reports") == 0
-    assert verify(db, COMMAND_LINE).findings == ()
-
-
-def test_a_queue_is_for_who_reviews_or_audits(db: HashDB, actor: Actor) -> None:
-    assert cases.neighbors_in_queue(db, COMMAND_LINE, QueueOrder.CLOCK, 1) == (None, None)
-    for ask in (
-        lambda: cases.queue(db, actor, QueueOrder.CLOCK),
-        lambda: cases.neighbors_in_queue(db, actor, QueueOrder.CLOCK, 1),
-        lambda: cases.latest(db, actor, None, 1),
-        lambda: cases.list_on_contribution(db, actor, 1),
-        lambda: cases.uphold_pile(db, actor, 1, 9, "it stands"),
-    ):
-        with pytest.raises(ScopeMissing):
-            ask()
+def test_decided_cases_are_for_who_reviews_or_audits(db: HashDB, actor: Actor, reviewer: Actor, case: int) -> None:
+    cases.decide(db, reviewer, case, Decision.UPHOLD)
+    for sort in CaseSort:
+        decided = cases.decided(db, COMMAND_LINE, sort, Place(), 9)
+        assert ([one.id for one in decided.rows], decided.next, decided.total) == ([case], None, Total(1))
+    with pytest.raises(ScopeMissing):
+        cases.decided(db, actor, CaseSort.CASE, Place(), 1)
+    with pytest.raises(ScopeMissing):
+        cases.list_on_contribution(db, actor, 1)

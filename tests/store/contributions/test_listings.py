@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from hashdb.domain.accounts.members import Member, MemberDraft, MemberKind
-from hashdb.domain.contributions import Contribution, Filter, Listing, Position, Sort, Standing, Status
+from hashdb.domain.contributions import Contribution, Filter, Standing, Status
+from hashdb.domain.listings import Listing, Place, Position, Sort, Total
 from hashdb.domain.signals import Algorithm
 from hashdb.store import Store
 from hashdb.store.contributions import listings
@@ -19,7 +20,7 @@ HOUR = timedelta(hours=1)
 LATER = NOON + 100 * HOUR
 
 
-@pytest.fixture(autouse=True, params=[2_000, 0], ids=["few", "many"])
+@pytest.fixture(autouse=True, params=[10_000, -1], ids=["few", "many"])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once as if all were few enough to sort, once as if none were: what is answered is the same."""
     monkeypatch.setattr(listings, "FEW", request.param)
@@ -54,7 +55,9 @@ def all_of_them(store: Store, member: Member, other: Member) -> list[Contributio
 
 
 def key(one: Contribution, sort: Sort) -> datetime | int | None:
-    return {Sort.RECEIVED: one.received_at, Sort.REMOVED: one.removed_at, Sort.SEVERITY: one.severity}[sort]
+    return {Sort.RECEIVED: one.received_at, Sort.REMOVED: one.removed_at, Sort.SEVERITY: one.severity, Sort.ID: one.id}[
+        sort
+    ]
 
 
 def ordered(found: list[Contribution], sort: Sort, *, descending: bool) -> list[int]:
@@ -66,15 +69,22 @@ def ordered(found: list[Contribution], sort: Sort, *, descending: bool) -> list[
 
 
 def pages(store: Store, asked: Listing, limit: int, ahead: int | None = listings.AHEAD) -> Iterator[list[int]]:
-    after: Position | None = None
-    for _ in range(100):
-        with store.read() as tx:
-            page = tx.listings.page(asked, after, limit, LATER, ahead)
-        yield [one.id for one in page.contributions]
-        if page.next is None:
-            return
-        after = Position.parse(str(page.next))
-    raise AssertionError("the list has no end")
+    """The pages to the end of the list, each as it is read forward; then all of them back must be the same."""
+    place, forward, backward = Place(), list[list[int]](), list[list[int]]()
+    with store.read() as tx:
+        for _ in range(100):
+            page = tx.listings.page(asked, place, limit, LATER, ahead)
+            forward.append([one.id for one in page.contributions])
+            if page.next is None:
+                break
+            place = Place(Position.parse(str(page.next)))
+        while page.previous is not None:
+            page = tx.listings.page(asked, Place(page.previous, back=True), limit, LATER, ahead)
+            backward.append([one.id for one in page.contributions])
+            assert len(backward) < 100, "the list has no start"
+    assert page.next is not None or len(forward) == 1
+    assert [id for found in reversed(backward) for id in found] == [id for found in forward[:-1] for id in found]
+    return iter(forward)
 
 
 CHOICES: list[tuple[Filter, Callable[[Contribution], bool]]] = [
@@ -107,8 +117,10 @@ CHOICES: list[tuple[Filter, Callable[[Contribution], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize("sort", Sort)
-@pytest.mark.parametrize("descending", [True, False], ids=["descending", "ascending"])
+@pytest.mark.parametrize(
+    ("sort", "descending"),
+    [(Sort.RECEIVED, True), (Sort.REMOVED, True), (Sort.REMOVED, False), (Sort.SEVERITY, False), (Sort.ID, True)],
+)
 def test_every_filter_and_order_answers_what_plain_python_does(
     store: Store, all_of_them: list[Contribution], sort: Sort, descending: bool
 ) -> None:
@@ -116,28 +128,57 @@ def test_every_filter_and_order_answers_what_plain_python_does(
         expected = ordered([one for one in all_of_them if passes(one)], sort, descending=descending)
         if chosen.label == "incitement":
             expected = [id for id in expected if "incitement" in all_of_them[id - 1].labels]
-        for limit in (1, 5, 100):
-            found = [id for page in pages(store, Listing(chosen, sort, descending), limit) for id in page]
-            assert found == expected, (chosen, limit)
+        found = [id for page in pages(store, Listing(chosen, sort, descending), 5) for id in page]
+        assert found == expected, chosen
+        with store.read() as tx:
+            total = tx.listings.page(Listing(chosen, sort, descending), Place(), 1, LATER).total
+            assert tx.listings.count(chosen, LATER) == len(expected)
+        assert total is not None
+        assert total.count == len(expected) or total == Total(listings.FEW, more=True)
 
 
 @pytest.mark.parametrize("sort", Sort)
-def test_a_search_that_stopped_goes_on_where_it_was(store: Store, all_of_them: list[Contribution], sort: Sort) -> None:
-    chosen = Filter(label="manifesto", reference=None)
-    expected = ordered([one for one in all_of_them if "manifesto" in one.labels], sort, descending=True)
-    for ahead in (1, 2, 5, None):
-        found = list(pages(store, Listing(chosen, sort), 2, ahead))
-        assert [id for page in found for id in page] == expected
+def test_a_search_that_stopped_goes_on_where_it_was(
+    store: Store, all_of_them: list[Contribution], sort: Sort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "FEW", -1)
+    for chosen in (
+        Filter(label="manifesto"),
+        Filter(member=1, label="glorification"),
+        Filter(standing=Standing.DISPUTED, label="glorification"),
+    ):
+        label, member, standing = chosen.label, chosen.member or 0, chosen.standing
+        passing = [
+            one
+            for one in all_of_them
+            if label in one.labels and member in (0, one.member) and standing in (None, one.standing)
+        ]
+        expected = ordered(passing, sort, descending=True)
+        assert len(expected) > 1
+        for ahead in (1, 2, 5, None):
+            found = list(pages(store, Listing(chosen, sort), 2, ahead))
+            assert [id for page in found for id in page] == expected
     with store.read() as tx:
-        first = tx.listings.page(Listing(chosen, sort), None, 100, LATER, 1)
+        first = tx.listings.page(Listing(Filter(label="manifesto"), sort), Place(), 100, LATER, 1)
     assert first.unfinished
     assert first.next is not None
 
 
 def test_a_page_that_is_full_was_finished(store: Store, all_of_them: list[Contribution]) -> None:
     with store.read() as tx:
-        page = tx.listings.page(Listing(), None, 3, LATER, 5)
-        whole = tx.listings.page(replace(Listing(), descending=False), None, 12, LATER)
+        page = tx.listings.page(Listing(), Place(), 3, LATER, 5)
+        whole = tx.listings.page(replace(Listing(), descending=False), Place(), 12, LATER)
     assert not page.unfinished
     assert page.next is not None
     assert (whole.next, whole.unfinished, len(whole.contributions)) == (None, False, 12)
+
+
+@pytest.mark.parametrize(
+    "chosen", [Filter(), Filter(member=1), Filter(standing=Standing.DISPUTED), Filter(since=NOON, until=LATER)]
+)
+def test_a_page_that_an_index_answers_whole_does_not_stop_early(
+    store: Store, all_of_them: list[Contribution], chosen: Filter
+) -> None:
+    with store.read() as tx:
+        page = tx.listings.page(Listing(chosen), Place(), 3, LATER, 1)
+    assert (len(page.contributions), page.unfinished) == (3, False)

@@ -23,7 +23,9 @@ def test_a_webhook_comes_back_as_it_was_recorded_and_changed(store: Store, membe
         added = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7)
         other = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7)
     assert (added.url, added.topics, added.note, added.enabled) == (DRAFT.url, DRAFT.topics, "mine", True)
-    changed = replace(added, url="https://example.net/", topics=(Topic.MATCH_REVERSED,), note="", enabled=False)
+    changed = replace(
+        added, url="https://example.net/", topics=(Topic.MATCH_REVERSED, Topic.CASE_DUE), note="", enabled=False
+    )
     with store.begin() as tx:
         assert tx.webhooks.one(added.id, lock=True) == added
         tx.webhooks.change(changed, added, 9)

@@ -52,6 +52,7 @@ class History:
         kinds = [MemberKind.PLATFORM, MemberKind.PLATFORM, MemberKind.TRUSTED_FLAGGER]
         added = [members.add(self.db, COMMAND_LINE, MemberDraft(f"One {n}", kind)).id for n, kind in enumerate(kinds)]
         self.actors = [key_of(self.db, member, *USUAL) for member in added]
+        self.deciders = [COMMAND_LINE, key_of(self.db, added[0], Scope.REVIEW)]
         self.there: list[tuple[int, Actor, int]] = []
         self.seeds = count()
         acts = [
@@ -125,7 +126,14 @@ class History:
         for case in cases.page(self.db, COMMAND_LINE, CaseState.OPEN, 0, 100):
             if self.chance.random() < 0.5:
                 decision = self.chance.choice([Decision.UPHOLD, Decision.UPHOLD, Decision.QUARANTINE, Decision.RETIRE])
-                cases.decide(self.db, COMMAND_LINE, case.id, decision)
+                cases.decide(self.db, self.deciders[case.id % 2], case.id, decision)
+                self.decide_again(case.contribution, Decision.QUARANTINE if decision is Decision.UPHOLD else decision)
+
+    def decide_again(self, contribution: int, decision: Decision) -> None:
+        if contribution % 2 == 0:
+            with suppress(HashDBError):
+                again = cases.open_case(self.db, COMMAND_LINE, contribution, "other", holds=False)
+                cases.decide(self.db, self.deciders[again.id % 2], again.id, decision)
 
     def refuse(self) -> None:
         refusals.note_contribution(self.db, self.chance.choice(self.actors), HashDBError())
@@ -159,6 +167,9 @@ def test_the_numbers_are_those_that_anyone_computes_from_the_log(service: Servic
     assert report["reviews"] == recomputed.reviews(events, FIRST, LAST)
     assert report["reviews"]["time_to_decide"]["count"]
     assert 0 < sum(report["reviews"]["disputes_decided"].values()) < sum(report["reviews"]["cases_decided"].values())
+    assert report["deciders"] == recomputed.deciders(events, FIRST, LAST)
+    assert len(report["deciders"]) == 2
+    assert any(0 < one["reversed"] < one["again"] for one in report["deciders"].values())
     assert report["precision"] == recomputed.precision(events, FIRST, LAST)
     assert {bool(one["confirmed"] and one["disputed"]) for one in report["precision"].values()} == {True}
     assert {name: report[name] for name in counted} == counted

@@ -1,16 +1,19 @@
 """A real browser: Chromium by Playwright, which loads from one host only, and in which nothing may go wrong unseen.
 
-To have one: `pip install playwright` (the `dev` extra has it), and Chromium: `apt install chromium` on Debian, or
-`playwright install --with-deps chromium`; HASHDB_TEST_CHROMIUM names another.
+To have one: `pip install playwright` (the `dev` extra has it), and Chromium: `apt install chromium-headless-shell` on
+Debian (or `chromium`, which takes twice the time for a page), or `playwright install --with-deps chromium`;
+HASHDB_TEST_CHROMIUM names another.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from threading import Thread
@@ -26,16 +29,54 @@ from tests.web.console.visitors import PASSWORD
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Request, Response
 
-NO_BROWSER = "no browser: pip install playwright, and apt install chromium or playwright install --with-deps chromium"
+NO_BROWSER = (
+    "no browser: pip install playwright, and apt install chromium-headless-shell "
+    "or playwright install --with-deps chromium"
+)
+_PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser")
+"""The first draws no windows around the pages: half of what the others take."""
 _CHROMIUM = os.environ.get("HASHDB_TEST_CHROMIUM")
 """Read at the import: no test sees the variables of hashdb."""
-_WIDE = 1280
+_WIDE, _NARROW = 1280, 390
 _SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 WAIT = 20_000
 """Milliseconds for anything to come."""
-View = tuple[Literal["light", "dark"], int]
-"""A theme, and how many pixels the window is wide."""
+Theme = Literal["light", "dark"]
+_THEMED, _SIZED = ("color-contrast", "link-in-text-block"), ("scrollable-region-focusable",)
+"""The rules of axe-core whose answer a theme or a width changes."""
+_REACHED = """() => {
+    const tabbable = "a[href], button, input, select, textarea, summary, [tabindex='0'], [contenteditable]"
+    const seen = (one) => one.checkVisibility({visibilityProperty: true}) && !one.disabled
+    const look = (one) => [one, ...document.querySelectorAll("label")].filter((it) => it === one || it.control === one)
+        .map((it) => { const {outline, boxShadow, borderColor, backgroundColor, top, textDecoration} =
+            getComputedStyle(it)
+            return [outline, boxShadow, borderColor, backgroundColor, top, textDecoration] }).join()
+    const wrong = []
+    for (const one of document.querySelectorAll("*")) {
+        if (!seen(one)) continue
+        const told = one.outerHTML.slice(0, 160)
+        if (one.matches(tabbable)) {
+            if (one.matches("[tabindex='-1'][href*='/vocabulary#']")) continue
+            if (one.tabIndex !== 0 && one.type !== "radio") wrong.push(`not in the order of Tab: ${told}`)
+            document.activeElement?.blur()
+            const before = look(one)
+            one.focus({focusVisible: true, preventScroll: true})
+            if (document.activeElement !== one) wrong.push(`takes no focus: ${told}`)
+            else if (look(one) === before) wrong.push(`its focus is not seen: ${told}`)
+        } else if (getComputedStyle(one).cursor === "pointer" && !one.closest(`${tabbable}, label`)) {
+            wrong.push(`only for a mouse: ${told}`)
+        }
+    }
+    document.activeElement?.blur()
+    return wrong
+}"""
+"""What on a page a keyboard does not come to, or comes to without a sign of it.
+
+The links from codes to their meanings are no stops: `W` goes through them.
+"""
+_signed_in: dict[tuple[str, str], list[Any]] = {}
+"""The cookies of who signed in to what is listening: its address and their name."""
 
 
 class _Threaded(ThreadingMixIn, WSGIServer):
@@ -53,12 +94,15 @@ def listening(service: Service) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, service.app.wsgi_app, server_class=_Threaded, handler_class=_Quiet)
     thread = Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield address
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+        for known in [one for one in _signed_in if one[0] == address]:
+            del _signed_in[known]
 
 
 @contextmanager
@@ -68,7 +112,7 @@ def chromium() -> Iterator[Browser]:
         pytest.skip(NO_BROWSER)
     from playwright.sync_api import Error, sync_playwright
 
-    found = _CHROMIUM or shutil.which("chromium") or shutil.which("chromium-browser")
+    found = _CHROMIUM or next(filter(None, map(shutil.which, _PROGRAMS)), None)
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=found, args=_SWITCHES)
@@ -78,19 +122,18 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-EVERY_WAY: list[tuple[Role, list[View]]] = [
-    (Role.ADMIN, [("light", 1280), ("dark", 390)]),
-    (Role.AUDITOR, [("dark", 1280), ("light", 390)]),
-]
-"""Each role, theme and width with each of the others in turn."""
-
-
 class Watched:
     """A page of a browser, and all that went wrong on it."""
 
-    def __init__(self, browser: Browser, address: str, *, width: int = 1280, theme: Any = "light") -> None:
+    def __init__(
+        self, browser: Browser, address: str, *, width: int = 1280, theme: Any = "light", zone: str | None = None
+    ) -> None:
         self.context = browser.new_context(
-            base_url=address, viewport={"width": width, "height": 900}, color_scheme=theme, service_workers="block"
+            base_url=address,
+            viewport={"width": width, "height": 900},
+            color_scheme=theme,
+            service_workers="block",
+            timezone_id=zone,
         )
         self.context.set_default_timeout(WAIT)
         self.page: Page = self.context.new_page()
@@ -107,44 +150,71 @@ class Watched:
         self.context.close()
         assert not self.wrong, "\n".join(self.wrong)
 
-    def sign_in(self, name: str) -> None:
-        """Sign in as a user."""
-        self.page.goto("/console/sign-in")
+    def sign_in(self, name: str, then: str = "/console/overview") -> None:
+        """Sign in as a user, or be signed in as before, and go to a page."""
+        known = _signed_in.get((self._address, name))
+        if known:
+            self.context.add_cookies(known)
+            self.page.goto(then)
+            return
+        self.page.goto(f"/console/sign-in?next={then}")
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_url(lambda url: "sign-in" not in url)
+        _signed_in[self._address, name] = [
+            {"name": one["name"], "value": one["value"], "url": self._address} for one in self.context.cookies()
+        ]
 
     def came_to(self, heading: str) -> None:
         """Wait for the page of that heading, and until its scripts hear what is typed."""
         self.page.get_by_role("heading", name=heading, exact=True).wait_for()
         self.page.wait_for_load_state("load")
 
-    def violations(self) -> list[str]:
-        """What axe-core finds on the page as it is that keeps somebody out, serious or critical."""
+    def violations(self, *rules: str, menu: bool = True) -> list[str]:
+        """What axe-core finds on the page as it is, of any impact: by all rules or some, in the menu or beside it."""
         # By the debugger, so past the page's policy, which lets no other script in.
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE.read_text("utf-8"))
         # Of the rules that are on, only one of moderate impact reads what axe would load again for each run.
-        found = self.page.evaluate("axe.run({resultTypes: ['violations'], preload: false})")["violations"]
+        asked = {"resultTypes": ["violations"], "preload": False, **({"runOnly": rules} if rules else {})}
+        where = {"include": [["html"]]} if menu else {"exclude": [[".side"]]}
+        found = self.page.evaluate("([where, asked]) => axe.run(where, asked)", [where, asked])["violations"]
         return [
-            f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
+            f"{one['id']} ({one['impact']}): {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
             for one in found
-            if one["impact"] in ("serious", "critical")
         ]
 
-    def seen(self, views: Sequence[View]) -> list[str]:
-        """What is wrong with the page in each of these views."""
-        wrong = []
-        for theme, width in views:
-            self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            self.page.set_viewport_size({"width": width, "height": 900})
-            wrong += [f"{theme}, {width}: {one}" for one in self.violations()]
+    def seen(self, *, menu: bool = True) -> list[str]:
+        """What is wrong with the page: wide and narrow, light and dark, by keyboard, and for who sees little.
+
+        It is looked at in one view after the other, as a machine changes its theme at night and a window is made
+        smaller: first by every rule, then by those that may answer otherwise there, in the menu only if asked.
+        """
+        self.show("light", _WIDE)
+        wrong = [f"by keyboard: {one}" for one in self.page.evaluate(_REACHED)]
+        wrong += self.violations()
+        if hidden := self.hidden_buttons():
+            wrong.append(f"one scrolls before these are seen: {hidden}")
+        for width, rules in ((_WIDE, _THEMED), (_NARROW, (*_THEMED, *_SIZED))):
+            self.show("dark", width)
+            wrong += [f"dark, {width}: {one}" for one in self.violations(*rules, menu=menu)]
             if self.overflow() > 0:
-                wrong.append(f"{theme}, {width}: {self.overflow()} pixels too wide")
-            if width >= _WIDE and (hidden := self.hidden_buttons()):
-                wrong.append(f"{theme}, {width}: one scrolls before these are seen: {hidden}")
+                wrong.append(f"{width}: {self.overflow()} pixels too wide")
+        self.show("light", _WIDE)
         return wrong
+
+    def at(self, path: str, *, menu: bool = True) -> list[str]:
+        """What is wrong with the page at this path, when all of it has come: see seen."""
+        self.page.goto(path)
+        if self.page.locator('[hx-trigger="load"]').count():
+            self.page.wait_for_load_state("networkidle")
+        return self.seen(menu=menu)
+
+    def show(self, theme: Theme, width: int) -> None:
+        """Change the theme and the width of the window."""
+        self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        self.page.set_viewport_size({"width": width, "height": 900})
 
     def hidden_buttons(self) -> list[str]:
         """The buttons that are right of the edge of the window, or of the table that they stand in."""
@@ -173,24 +243,27 @@ class Watched:
             self.wrong.append(f"{response.status}: {response.url}")
 
 
-def faults(
-    browser: Browser, address: str, pages: Sequence[str], role: Role, views: Sequence[View]
-) -> dict[str, list[str]]:
-    """What is wrong with pages as somebody sees them, by the page: what keeps somebody out, width, headings.
+def faults(browser: Browser, address: str, pages: Sequence[str]) -> dict[str, list[str]]:
+    """What is wrong with pages as users of each role see them, by role and page: see Watched.seen.
 
-    Each is looked at in one view after the other, as a window is turned or made smaller and a machine changes its theme
-    at night.
+    An admin sees all of them. Another role sees again those that have an element for it that the others had not.
     """
-    watched, found = Watched(browser, address), {}
-    watched.page.goto("/console/sign-in")
-    found["/console/sign-in"] = watched.seen(views)
-    watched.sign_in(str(role))
-    for path in pages:
-        watched.page.goto(path)
-        if watched.page.locator('[hx-trigger="load"]').count():
-            watched.page.wait_for_load_state("networkidle")
-        found[path] = watched.seen(views)
-        if watched.page.locator("h1").count() != 1:
-            found[path].append("has not one heading")
-    watched.close()
-    return {path: wrong for path, wrong in found.items() if wrong}
+    found: dict[str, list[str]] = {}
+    known: dict[str, set[str]] = {path: set() for path in pages}
+    for role in Role:
+        watched = Watched(browser, address)
+        watched.page.goto("/console/sign-in")
+        if role is Role.ADMIN:
+            found["/console/sign-in"] = watched.seen()
+        watched.sign_in(str(role))
+        for path in pages:
+            text = watched.context.request.get(path).text()
+            tags = set(re.findall(r"<[a-z][^>]*>", re.sub(r"[0-9]+|value=\"[^\"]*\"", "", text)))
+            if not tags <= known[path]:
+                found[f"{role}: {path}"] = watched.at(path, menu=path == pages[0])
+            known[path] |= tags
+            levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
+            if levels.count(1) != 1 or any(after - before > 1 for before, after in pairwise(levels)):
+                found.setdefault(f"{role}: {path}", []).append(f"its headings are of levels {levels}")
+        watched.close()
+    return {page: wrong for page, wrong in found.items() if wrong}

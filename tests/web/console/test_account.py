@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pyotp
 import pytest
 
+from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.accounts.users import Role
-from tests.web.callers import Service, service_at
+from hashdb.domain.review.due import MailTrouble
+from hashdb.service.review import cases, due
+from tests.web.callers import Service, item, service_at
 from tests.web.console.visitors import PASSWORD, Visitor, faults, form_secret, heading, signed_in
 
 NEW = "a new one that is long"
@@ -30,7 +34,7 @@ def test_a_password_is_changed_and_other_sessions_end(service: Service, ada: Vis
     [
         ("wrong", NEW, NEW, "present"),
         (PASSWORD, NEW, NEW + "x", "again"),
-        (PASSWORD, "short", "short", "password"),
+        (PASSWORD, "shortest", "shortest", "password"),
         (PASSWORD, "a" * 20, "a" * 20, "password"),
         (PASSWORD, "ada is my name, yes", "ada is my name, yes", "password"),
         (PASSWORD, PASSWORD, PASSWORD, "password"),
@@ -113,3 +117,27 @@ def test_all_other_sessions_are_ended(service: Service, ada: Visitor) -> None:
         other.sign_in()
     assert "2 other sessions ended." in ada.follow(ada.post("/console/account/sessions")).text
     assert [other.get("/console/account").status_code for other in others] == [303, 303]
+
+
+def test_a_reviewer_gets_mail_changes_the_address_and_stops_it(service: Service, rosa: Visitor, otto: Visitor) -> None:
+    assert "This service sends no mail" in rosa.get("/console/account").text
+    service.db.rules = replace(service.db.rules, mails=True)
+    page = rosa.post("/console/account/mail", {"address": "rosa@example.org\nBcc: all@example.org"})
+    assert set(faults(page)) == {"address"}
+    assert "You get mail" in rosa.follow(rosa.post("/console/account/mail", {"address": "rosa@example.org"})).text
+    alpha = service.caller(name="Alpha")
+    alpha.contribute(item())
+    cases.open_case(service.db, COMMAND_LINE, 1, "other", holds=False)
+    service.clock.go(hours=60)
+    due.mail(service.db, lambda mail, now: MailTrouble.NOT_CONNECTED)
+    rosa.sign_in()
+    shown = rosa.get("/console/account").text
+    assert 'value="rosa@example.org"' in shown
+    assert "The mail server could not be reached. The service tries again." in shown
+    service.db.rules = replace(service.db.rules, mails=False)
+    assert "Delete your address rosa@example.org" in rosa.get("/console/account").text
+    assert "You get no mail" in rosa.follow(rosa.post("/console/account/mail", {"address": "x", "stop": "1"})).text
+    assert "rosa@example.org" not in rosa.get("/console/account").text
+    # An auditor decides no case.
+    otto.sign_in()
+    assert "due soon" not in otto.get("/console/account").text

@@ -49,7 +49,7 @@ def test_an_entry_is_added_once_its_effect_was_seen(service: Service, ada: Visit
 def test_a_picture_is_hashed_and_forgotten(service: Service, ada: Visitor) -> None:
     asked = ada.post(NEW, {"note": "a photograph", "file": (BytesIO(photo()), "a.png")})
     assert "<b>0 contributions</b> would be affected" in asked.text
-    (signals,) = re.findall(r"<textarea[^>]*>([^<]*)", asked.text)
+    (signals,) = re.findall(r'<textarea[^>]*name="signals"[^>]*>([^<]*)', asked.text)
     assert signals.startswith("pdq:")
     page = ada.follow(ada.post(NEW, {"note": "a photograph", "signals": signals, "seen": seen(asked.text)}))
     assert "a photograph" in page.text
@@ -87,12 +87,15 @@ def test_the_list_is_filtered(service: Service, otto: Visitor) -> None:
         page = otto.get(f"/console/benign?{query}").text
         return re.findall(r'href="/console/benign/(\d+)"', page)
 
-    assert listed("") == ["1", "2", "3"]
+    assert listed("") == ["3", "2", "1"]
     assert listed("text=SPLASH") == ["1"]
     assert listed("text=grad") == ["3"]
     assert listed("text=%25") == []
-    assert (listed("whose=own"), listed("whose=built-in")) == (["1", "2"], ["3"])
-    assert (listed("algorithm=pdq&limit=2"), listed("algorithm=phash")) == (["1", "2"], [])
+    assert (listed("whose=own&order=up"), listed("whose=built-in")) == (["1", "2"], ["3"])
+    assert (listed("algorithm=pdq&limit=2&order=up"), listed("algorithm=phash")) == (["1", "2"], [])
+    assert listed("algorithm=pdq&order=up&after=2.2") == ["3"]
+    assert listed("order=up&limit=1&before=3.3&sort=added") == ["2"]
+    assert listed("sort=suppresses&order=up&after=0.1") == ["2", "3"]
     assert set(faults(otto.get("/console/benign?whose=mine&after=x"))) == {"whose", "after"}
 
 
@@ -119,7 +122,7 @@ def test_where_two_persons_are_needed_the_first_one_proposes(service: Service, a
 
 def test_an_auditor_is_shown_no_form(otto: Visitor) -> None:
     page = otto.get(NEW)
-    assert (page.status_code, "Only an admin can add entries." in page.text, "textarea" in page.text) == (
+    assert (page.status_code, "Only an admin can add entries." in page.text, 'name="signals"' in page.text) == (
         200,
         True,
         False,

@@ -23,7 +23,7 @@ from hashdb.service.stats import reports
 from hashdb.wire.stats import ReportOut
 from tests.builders import NOON, signal
 from tests.web.callers import Service, item, service_at
-from tests.web.console.browsers import EVERY_WAY, View, Watched, faults, listening
+from tests.web.console.browsers import Watched, faults, listening
 from tests.web.console.visitors import added
 from tests.web.pictures import photo
 
@@ -76,9 +76,8 @@ def address(service: Service) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.parametrize(("role", "views"), EVERY_WAY)
-def test_every_page_is_for_everybody(browser: Browser, address: str, role: Role, views: list[View]) -> None:
-    assert faults(browser, address, PAGES, role, views) == {}
+def test_every_page_is_for_everybody(browser: Browser, address: str) -> None:
+    assert faults(browser, address, PAGES) == {}
 
 
 def test_one_admin_proposes_a_benign_picture_and_another_confirms_it(browser: Browser, address: str) -> None:
@@ -86,7 +85,7 @@ def test_one_admin_proposes_a_benign_picture_and_another_confirms_it(browser: Br
     watched.sign_in("admin")
     page = watched.page
     page.get_by_role("link", name="Benign list").click()
-    page.get_by_role("link", name="Add an entry").click()
+    page.get_by_role("link", name="Propose an entry").click()
     page.get_by_label("Description").fill("our splash screen")
     page.get_by_label("Or a picture").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": photo()})
     page.get_by_role("button", name="Show the effect").click()
@@ -97,9 +96,8 @@ def test_one_admin_proposes_a_benign_picture_and_another_confirms_it(browser: Br
     assert page.get_by_role("button", name="Confirm").count() == 0
     watched.close()
     watched = Watched(browser, address)
-    watched.sign_in("eva")
+    watched.sign_in("eva", "/console/proposals")
     page = watched.page
-    page.goto("/console/proposals")
     page.get_by_role("row", name="our splash screen").get_by_role("link").first.click()
     page.get_by_role("button", name="Confirm: add a benign entry").click()
     page.get_by_role("status").get_by_text("Done: add a benign entry.").wait_for()
@@ -128,9 +126,8 @@ def test_an_incident_that_ends_contributions_says_so_first(browser: Browser, add
 
 def test_a_reviewer_confirms_a_retirement_and_must_say_why(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
-    watched.sign_in("reviewer")
+    watched.sign_in("reviewer", "/console/cases/1")
     page = watched.page
-    page.goto("/console/cases/1")
     page.get_by_role("link", name="Proposal 1").click()
     page.get_by_label("Reason for the decision").evaluate("one => one.removeAttribute('required')")
     page.get_by_role("button", name="Confirm: retire a contribution").click()
@@ -171,10 +168,15 @@ def test_one_goes_about_by_keyboard_and_may_turn_that_off(browser: Browser, addr
     assert page.locator(":focus").inner_text() == "2"
     page.keyboard.press("k")
     assert page.locator(":focus").inner_text() == "3"
+    page.keyboard.press("w")
+    assert page.locator(":focus").inner_text() == "glorification"
+    assert page.get_by_role("tooltip").inner_text().startswith("Praises an attack")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Contribution 3").wait_for()
     page.go_back()
-    page.keyboard.press("/")
+    page.keyboard.press("f")
     assert page.locator(":focus").get_attribute("name") == "member"
     page.get_by_label("Reference starts with").fill("gj?")
     page.keyboard.press("Escape")

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import ImageOps
 
 from hashdb.domain.accounts.users import Role
 from hashdb.service.ledger import checkpoints
 from hashdb.service.stats import counts
+from tests import films
 from tests.builders import near, signal
+from tests.hashing.samples import encoded
 from tests.web.api.test_videos import frames, video
-from tests.web.callers import Service, item
-from tests.web.console.browsers import EVERY_WAY, View, Watched, faults, listening
+from tests.web.callers import Service, item, service_at
+from tests.web.console.browsers import Watched, faults, listening
 from tests.web.console.visitors import added
 from tests.web.pictures import photo
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Route
+    from playwright.sync_api import Browser, Page, Route
 
 PAGES = [
     "/console/overview",
@@ -36,16 +40,27 @@ PAGES = [
     "/console/contributions/6/shots",
     "/console/contributions/4/erasure",
     "/console/cases",
+    "/console/cases?severity=4",
+    "/console/cases?state=proposed",
     "/console/cases?state=decided",
     "/console/cases?pile=2",
     "/console/cases/1",
     "/console/debugger",
+    "/console/compare",
 ]
 
 
-@pytest.fixture
-def address(service: Service) -> Iterator[str]:
-    """Where a service is listening that has users of each role, and four contributions of which three are disputed."""
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Where a service is listening that the stories only look at."""
+    with service_at(None) as service:
+        fill(service)
+        with listening(service) as address:
+            yield address
+
+
+def fill(service: Service) -> None:
+    """Let a service have users of each role, and six contributions of which three are disputed."""
     for role in Role:
         added(service, str(role), role)
     checkpoints.start(service.db)
@@ -62,21 +77,23 @@ def address(service: Service) -> Iterator[str]:
         assert beta.post(f"/v1/contributions/{id}/opinions", said).status_code == 201
     beta.matched(str(signal(1)))
     counts.flush(service.db)
+
+
+def test_every_page_is_for_everybody(browser: Browser, address: str) -> None:
+    assert faults(browser, address, PAGES) == {}
+
+
+def test_a_reviewer_decides_by_keyboard_and_comes_to_the_next(browser: Browser, service: Service) -> None:
+    fill(service)
     with listening(service) as address:
-        yield address
+        decides_by_keyboard(Watched(browser, address))
 
 
-@pytest.mark.parametrize(("role", "views"), EVERY_WAY)
-def test_every_page_is_for_everybody(browser: Browser, address: str, role: Role, views: list[View]) -> None:
-    assert faults(browser, address, PAGES, role, views) == {}
-
-
-def test_a_reviewer_decides_by_keyboard_and_comes_to_the_next(browser: Browser, address: str) -> None:
-    watched = Watched(browser, address)
-    watched.sign_in("reviewer")
+def decides_by_keyboard(watched: Watched) -> None:
+    """Decide the first case, and come to the next."""
+    watched.sign_in("reviewer", "/console/cases?sort=severity")
     page = watched.page
-    page.goto("/console/cases?order=severity")
-    page.get_by_role("link", name="Open the first case").press("Enter")
+    page.get_by_role("button", name="Review next").press("Enter")
     watched.came_to("Case 1")
     page.keyboard.press("j")
     watched.came_to("Case 2")
@@ -98,9 +115,8 @@ def test_a_reviewer_decides_by_keyboard_and_comes_to_the_next(browser: Browser, 
 
 def test_a_decision_without_a_reason_is_not_sent(browser: Browser, address: str) -> None:
     watched = Watched(browser, address)
-    watched.sign_in("reviewer")
+    watched.sign_in("reviewer", "/console/cases/1")
     page = watched.page
-    page.goto("/console/cases/1")
     page.keyboard.press("u")
     page.keyboard.press("Control+Enter")
     note = page.get_by_label("Reason for the decision")
@@ -165,7 +181,7 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
     for path, (button, field) in bad.items():
         page.goto(path)
         page.evaluate("document.querySelectorAll('[required]').forEach((one) => one.removeAttribute('required'))")
-        page.get_by_role("button", name=button).click()
+        page.get_by_role("button", name=button, exact=True).click()
         page.get_by_role("alert").get_by_role("link", name=field).wait_for()
         page.locator("[role=alert]:focus").wait_for()
         assert watched.violations() == [], path
@@ -176,8 +192,7 @@ def test_each_form_tells_what_is_wrong_with_it(browser: Browser, address: str) -
 def debugging(browser: Browser, address: str) -> Iterator[Watched]:
     """A reviewer before the match debugger, who is about to look for a signal."""
     watched = Watched(browser, address)
-    watched.sign_in("reviewer")
-    watched.page.goto("/console/debugger")
+    watched.sign_in("reviewer", "/console/debugger")
     watched.page.get_by_label("Signals").fill(str(signal(1)))
     yield watched
     watched.close()
@@ -187,7 +202,7 @@ def test_a_radius_that_is_moved_before_the_script_is_there_counts_too(debugging:
     page = debugging.page
     held: list[Route] = []
     page.route("**/neighbors.js*", lambda route: held.append(route))
-    page.get_by_role("button", name="Search").click(no_wait_after=True)
+    page.get_by_role("button", name="Search", exact=True).click(no_wait_after=True)
     page.get_by_role("heading", name="2 would match").wait_for()
     page.get_by_role("slider", name="pdq of 256").focus()
     page.keyboard.press("Home")
@@ -198,7 +213,7 @@ def test_a_radius_that_is_moved_before_the_script_is_there_counts_too(debugging:
 
 def test_the_radius_is_moved_and_the_verdicts_follow(debugging: Watched) -> None:
     page = debugging.page
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("heading", name="2 would match").wait_for()
     slider = page.get_by_role("slider", name="pdq of 256")
     slider.focus()
@@ -210,7 +225,7 @@ def test_the_radius_is_moved_and_the_verdicts_follow(debugging: Watched) -> None
     page.get_by_role("heading", name="2 would match").wait_for()
     assert debugging.violations() == []
     page.get_by_label("Or a picture").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": photo()})
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_text("Nothing is within twice the default radius.").wait_for()
     assert page.get_by_label("Signals").input_value().startswith("pdq:")
 
@@ -219,9 +234,65 @@ def test_the_time_lines_of_a_video_that_is_pasted_are_for_everybody(debugging: W
     page = debugging.page
     asked = {"frames": frames(*range(300, 310), *range(105, 115), away=4), "duration": 20.0}
     page.get_by_label("Signals").fill(json.dumps(asked))
-    page.get_by_role("button", name="Search").click()
+    page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("heading", name="1 would match").wait_for()
     page.get_by_role("img", name="Two time lines, of 0:20 and 0:20, joined by 1 segment").wait_for()
     page.get_by_text("10 frames near contribution 6").press("Enter")
     page.get_by_role("row", name="0:10 0:05 pdq 4 none 1").wait_for()
-    assert debugging.seen([("light", 1280), ("dark", 390)]) == []
+    assert debugging.seen() == []
+
+
+def _brightness(page: Page) -> float:
+    """The mean of what lies over each other, 0 to 255."""
+    return float(
+        page.locator("[data-stage]").evaluate(
+            """one => { const small = document.createElement("canvas");
+            const context = small.getContext("2d", { willReadFrequently: true });
+            context.drawImage(one, 0, 0, small.width, small.height);
+            const { data } = context.getImageData(0, 0, small.width, small.height);
+            return data.reduce((sum, value, at) => at % 4 === 3 ? sum : sum + value, 0) / data.length * 4 / 3; }"""
+        )
+    )
+
+
+def test_two_files_are_dropped_and_laid_over_each_other(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    watched.sign_in("auditor")
+    page = watched.page
+    page.goto("/console/compare")
+    whole = films.pictures(1, 2.0, (320, 180))[0]
+    files = [whole, ImageOps.mirror(whole.crop((20, 10, 310, 175)))]
+    dropped = page.evaluate_handle(
+        """files => { const data = new DataTransfer();
+        for (const one of files) {
+          const octets = Uint8Array.from(atob(one), (character) => character.charCodeAt(0));
+          data.items.add(new File([octets], "a.png", { type: "image/png" }));
+        } return data; }""",
+        [base64.b64encode(encoded(one)).decode() for one in files],
+    )
+    page.dispatch_event("main", "drop", {"dataTransfer": dropped})
+    page.get_by_role("heading", name="Would match: ").wait_for()
+    page.get_by_text("the second shows a part of the first").wait_for()
+    page.get_by_role("slider", name="Strength").press("Home")
+    laid = _brightness(page)
+    page.locator("[data-overlay]").evaluate("one => { one.dataset.turn = 'whole'; }")
+    page.get_by_role("slider", name="Strength").press("ArrowRight")
+    assert _brightness(page) > 3 * laid, "what is not turned differs everywhere"
+    page.get_by_role("radio", name="Difference").press("ArrowRight")
+    assert page.get_by_role("radio", name="Blend").is_checked()
+    page.get_by_role("slider", name="Strength").press("End")
+    page.get_by_text("100 %").wait_for()
+    assert watched.seen(menu=False) == []
+    page.get_by_role("button", name="Swap").press("Enter")
+    page.get_by_text("the first shows a part of the second").wait_for()
+    clips = [films.pictures(2, 2.0) + films.pictures(1, 4.0), films.pictures(1, 4.0)]
+    for name, clip in zip(("First", "Second"), clips, strict=True):
+        octets = films.encoded(clip, container="webm", codec="libvpx")
+        page.get_by_label(name, exact=True).set_input_files(
+            {"name": "a.webm", "mimeType": "video/webm", "buffer": octets}
+        )
+    page.get_by_role("button", name="Show segment 1 of both").press("Enter")
+    page.wait_for_function("document.querySelectorAll('video')[1]?.currentTime > 0")
+    first, second = page.locator("video").evaluate_all("all => all.map((one) => one.currentTime)")
+    assert first - second == pytest.approx(2.0, abs=0.3)
+    watched.close()

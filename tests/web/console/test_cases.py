@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from hashdb.domain.review.cases import PILE
+from hashdb.domain.review.queues import PILE
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, item
 from tests.web.console.visitors import Visitor, faults, heading
@@ -26,10 +26,18 @@ def disputed(service: Service) -> Caller:
 def test_cases_wait_by_clock_or_severity(disputed: Caller, otto: Visitor) -> None:
     pattern = r'<td class="number"><a href="/console/cases/(\d+)'
     assert re.findall(pattern, otto.get("/console/cases").text) == ["1", "2", "3"]
-    assert re.findall(pattern, otto.get("/console/cases?order=severity").text) == ["2", "1", "3"]
+    assert re.findall(pattern, otto.get("/console/cases?sort=severity").text) == ["2", "1", "3"]
+    older = otto.get("/console/cases?order=severity")
+    assert re.findall(pattern, older.text) == ["2", "1", "3"], "an address of version 0.1.0"
+    assert re.findall(pattern, otto.get("/console/cases?state=open&order=clock").text) == ["1", "2", "3"]
     assert "No case has been decided yet." in otto.get("/console/cases?state=decided").text
-    assert set(faults(otto.get("/console/cases?order=x&state=y"))) == {"order", "state"}
-    assert "Open the first case" not in otto.get("/console/cases").text
+    assert set(faults(otto.get("/console/cases?order=x&state=y&severity=9&age=old"))) == {
+        "order",
+        "state",
+        "severity",
+        "age",
+    }
+    assert "Review next" not in otto.get("/console/cases").text
 
 
 def test_a_reviewer_decides_with_a_reason_and_comes_to_the_next(
@@ -80,10 +88,10 @@ def test_signals_count_for_a_decision_to_retire_only(disputed: Caller, rosa: Vis
 
 def test_the_order_stays_from_case_to_case_and_the_last_leads_back(disputed: Caller, rosa: Visitor) -> None:
     said = {"decision": "uphold", "note": "it stands"}
-    answer = rosa.post("/console/cases/2?order=severity", said)
-    assert answer.headers["Location"] == "/console/cases/1?order=severity"
-    rosa.post("/console/cases/1?order=severity", said)
-    page = rosa.follow(rosa.post("/console/cases/3?order=severity", said))
+    answer = rosa.post("/console/cases/2?sort=severity", said)
+    assert answer.headers["Location"] == "/console/cases/1?sort=severity"
+    rosa.post("/console/cases/1?sort=severity", said)
+    page = rosa.follow(rosa.post("/console/cases/3?sort=severity", said))
     assert (heading(page), "No other case is open." in page.text) == ("Cases", True)
     assert "No open cases." in page.text
 
@@ -124,7 +132,7 @@ def test_while_the_index_is_built_a_case_is_shown_without_what_is_near_and_can_b
 def piled(service: Service) -> Caller:
     """Who disputed so many contributions that its cases are a pile, beside one case of another."""
     alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
-    alpha.contribute(*(item(seed) for seed in range(1, PILE + 2)))
+    alpha.contribute(*(item(seed, severity=1 if seed < 4 else 2) for seed in range(1, PILE + 2)))
     for id in range(1, PILE + 2):
         beta.post(f"/v1/contributions/{id}/opinions", {"opinion": "disputes", "reason": "other"})
     (one,) = beta.contribute(item(500))
@@ -133,30 +141,26 @@ def piled(service: Service) -> Caller:
 
 
 def test_a_pile_is_one_row_at_the_end_of_the_queue_and_is_opened(piled: Caller, rosa: Visitor) -> None:
-    page = rosa.get("/console/cases?order=severity").text
+    page = rosa.get("/console/cases?sort=severity").text
     rows = re.findall(r'<td class="number"><a href="([^"]+)">([^<]+)</a>', page)
     assert rows == [
-        (f"/console/cases/{PILE + 2}?order=severity", str(PILE + 2)),
-        (f"/console/cases?order=severity&amp;pile={piled.member}", f"{PILE + 1} cases"),
+        (f"/console/cases/{PILE + 2}?sort=severity", str(PILE + 2)),
+        (f"/console/cases?pile={piled.member}&amp;sort=severity&amp;order=down&amp;limit=50", f"{PILE + 1} cases"),
     ]
     opened = rosa.get(f"/console/cases?pile={piled.member}").text
     assert f"Pile of Beta: {PILE + 1} cases" in opened
     assert len(re.findall(r'<td class="number"><a', opened)) == PILE + 1
     shown = rosa.get(f"/console/cases/1?pile={piled.member}")
-    assert f"/console/cases/2?order=clock&amp;pile={piled.member}" in shown.text
+    assert f"/console/cases/2?pile={piled.member}" in shown.text
     said = {"decision": "uphold", "note": "it stands"}
     answer = rosa.post(f"/console/cases/1?pile={piled.member}", said)
-    assert answer.headers["Location"] == f"/console/cases/2?order=clock&pile={piled.member}"
+    assert answer.headers["Location"] == f"/console/cases/2?pile={piled.member}"
     assert len(re.findall(r'<td class="number"><a', rosa.get("/console/cases").text)) == PILE + 1
 
 
-def test_what_waits_in_a_pile_is_not_nothing(piled: Caller, rosa: Visitor) -> None:
+def test_the_next_case_is_one_of_a_pile_once_nothing_else_is_left(piled: Caller, rosa: Visitor) -> None:
     done = rosa.follow(rosa.post(f"/console/cases/{PILE + 2}", {"decision": "uphold", "note": "it stands"}))
-    assert (heading(done), "No other case is open." in done.text, f"{PILE + 1} cases" in done.text) == (
-        "Cases",
-        False,
-        True,
-    )
+    assert (heading(done), "You have this case" in done.text) == ("Case 1", True)
 
 
 def test_a_pile_is_upheld_with_one_reason(piled: Caller, service: Service, rosa: Visitor, otto: Visitor) -> None:
@@ -169,6 +173,18 @@ def test_a_pile_is_upheld_with_one_reason(piled: Caller, service: Service, rosa:
     assert service.rows() == before
     done = rosa.follow(rosa.post(url, {"note": "news reports", "upto": "3"}))
     assert (heading(done), "3 cases upheld." in done.text) == ("Cases", True)
-    last = re.search(r'name="upto" value="(\d+)"', rosa.get("/console/cases?pile=7&order=clock").text)
+    last = re.search(r'name="upto" value="(\d+)"', rosa.get("/console/cases?pile=7").text)
     assert last is None, "nothing waits in that pile"
     assert "news reports" in rosa.get("/console/cases?state=decided").text
+
+
+def test_of_a_pile_only_what_the_filter_lets_through_is_upheld(piled: Caller, rosa: Visitor) -> None:
+    page = rosa.get(f"/console/cases?pile={piled.member}&severity=1").text
+    assert "Uphold 3 cases" in page
+    (url,) = re.findall(r'action="(/console/cases/piles/[^"]+)"', page)
+    url = url.replace("&amp;", "&")
+    sent = {"note": "news reports", "upto": str(PILE + 2)}
+    assert set(faults(rosa.post(url.replace("severity=1", "severity=9"), sent))) == {"severity"}
+    assert f"Uphold {PILE + 1} cases" in rosa.get(f"/console/cases?pile={piled.member}").text
+    assert "3 cases upheld." in rosa.follow(rosa.post(url, sent)).text
+    assert f"Uphold {PILE - 2} cases" in rosa.get(f"/console/cases?pile={piled.member}").text

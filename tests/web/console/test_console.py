@@ -57,10 +57,23 @@ def test_every_page_is_protected_and_loads_nothing_from_elsewhere(whole: Service
             assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", answer.text), path
 
 
+def test_an_empty_page_says_what_to_do_first(service: Service, ada: Visitor, otto: Visitor) -> None:
+    for entry in benign.page(service.db, COMMAND_LINE, 0, 1_000):
+        benign.delete(service.db, COMMAND_LINE, entry.id)
+    lists = ("members", "contributions", "cases", "cases?state=decided", "proposals", "incidents", "benign", "webhooks")
+    for path in (*lists, "reports", "batches", "overview"):
+        for visitor in (ada, otto):
+            (said,) = re.findall(r'<p class="empty-note">(.*?)</p>', visitor.get(f"/console/{path}").text)
+            first, _, then = re.sub(r"<[^>]+>", "", said).partition(". ")
+            assert re.match(r"No |The benign list is empty", first) and then.endswith("."), path
+        for address in re.findall(r'href="(/[^"#]+)', said):
+            assert ada.get(address).status_code == 200
+
+
 def test_an_auditor_is_shown_nothing_to_change(whole: Service, otto: Visitor) -> None:
     for path in ("/console/members", "/console/members/1", "/console/users", "/console/users/1"):
         forms = re.findall(r'action="([^"]+)"', otto.get(path).text)
-        assert set(forms) == {"/console/theme", "/console/sign-in/out"}
+        assert set(forms) == {"/console/find", "/console/theme", "/console/sign-in/out"}
 
 
 def test_what_is_refused_is_counted(service: Service, otto: Visitor, ada: Visitor) -> None:
@@ -151,5 +164,5 @@ def test_a_notice_is_shown_once_and_to_its_session_only(service: Service, ada: V
 def test_what_is_static_is_there(service: Service, ada: Visitor) -> None:
     page = ada.get("/console/members").text
     files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
-    assert len(files) == 8
+    assert len(files) >= 9
     assert all(ada.get(file.replace("&amp;", "&")).status_code == 200 for file in files)

@@ -8,6 +8,7 @@ import re
 import pytest
 from werkzeug.test import TestResponse
 
+from hashdb.store.contributions import listings as stored
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, body, item
 from tests.web.console.visitors import Visitor, faults, heading
@@ -126,3 +127,32 @@ def test_a_hash_is_in_no_address(service: Service, alpha: Caller, otto: Visitor)
     for path in (LIST, f"{LIST}/1", f"{LIST}/1/neighbors"):
         addresses = " ".join(re.findall(r'(?:href|action|hx-get)="([^"]*)"', otto.get(path).text))
         assert f"{signal(1).value:064x}" not in addresses
+
+
+def test_the_list_leads_back_counts_and_marks_its_order(service: Service, otto: Visitor) -> None:
+    service.caller(name="Alpha").contribute(*(item(seed) for seed in range(1, 6)))
+    first = otto.get(f"{LIST}?sort=id&limit=2")
+    assert ("1–2 of 5" in first.text, 'rel="prev"' in first.text) == (True, False)
+    assert re.findall(r'aria-sort="descending"><a class="sort" href="[^"]*order=up[^"]*">Id', first.text)
+    second = otto.get(linked(first.text, "next"))
+    assert (listed(second), "3–4 of 5" in second.text) == ([3, 2], True)
+    last = otto.get(linked(second.text, "next"))
+    assert (listed(last), 'rel="next"' in last.text) == ([1], False)
+    assert listed(otto.get(linked(last.text, "prev"))) == [3, 2]
+    assert listed(otto.get(linked(second.text, "prev"))) == [5, 4]
+
+
+def test_a_total_past_its_bound_is_counted_on_request(
+    service: Service, otto: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.caller(name="Alpha").contribute(*(item(seed) for seed in range(1, 6)))
+    monkeypatch.setattr(stored, "FEW", 3)
+    page = otto.get(f"{LIST}?limit=2").text
+    assert "of at least 3 " in page
+    (address,) = re.findall(r'href="([^"]+)"[^>]*>Count them all', page)
+    assert "1–2 of 5<" in otto.get(address.replace("&amp;", "&")).text
+
+
+def linked(page: str, rel: str) -> str:
+    (address,) = re.findall(rf'rel="{rel}" href="([^"]+)"', page)
+    return str(address.replace("&amp;", "&"))

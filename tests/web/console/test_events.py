@@ -36,7 +36,15 @@ def test_the_last_come_first_page_by_page(logged: Service, ada: Visitor) -> None
     assert numbers(first) == list(range(head, head - 50, -1))
     found = re.search(r'href="(/console/events\?before=\d+)"', first.text)
     assert found
-    assert numbers(ada.get(found[1]))[0] == head - 50
+    older = ada.get(found[1])
+    assert numbers(older)[0] == head - 50
+    back = re.search(r'rel="prev" href="([^"]+)"', older.text)
+    assert back
+    newer = ada.get(back[1])
+    assert numbers(newer) == numbers(first)
+    assert 'rel="prev"' not in newer.text and f"?before={head - 49}" in newer.text
+    assert numbers(ada.get("/console/events?newer=3&limit=2&action=key.issued"))[-1] > 3
+    assert "No newer event fits." in ada.get(f"/console/events?newer={head}").text
 
 
 def test_events_are_chosen_by_actor_action_subject_and_day(logged: Service, ada: Visitor) -> None:
@@ -48,9 +56,26 @@ def test_events_are_chosen_by_actor_action_subject_and_day(logged: Service, ada:
     assert numbers(ada.get("/console/events?since=2026-11-21")) == []
 
 
+def test_the_form_takes_names_and_says_what_fits_and_what_excludes(logged: Service, ada: Visitor) -> None:
+    assert len(numbers(ada.get("/console/events?actor=cli&action=member.added"))) == 50
+    assert numbers(ada.get("/console/events?actor=Ada")) == [2]
+    several = ada.get("/console/events?actor=Membe")
+    assert list(faults(several)) == ["actor"] and 'href="/console/events?actor=member:1"' in several.text
+    nothing = ada.get("/console/events?actor=ada&action=member.added")
+    assert numbers(nothing) == [] and nothing.status_code == 200
+    assert re.findall(r">(without the \w+)<", nothing.text) == ["without the actor", "without the action"]
+
+
 @pytest.mark.parametrize(
     ("asked", "wrong"),
-    [("subject=member", "subject"), ("action=x", "action"), ("since=soon", "since"), ("before=x", "before")],
+    [
+        ("subject=member", "subject"),
+        ("actor=17", "actor"),
+        ("since=2026-11-21&until=2026-11-20", "until"),
+        ("action=x", "action"),
+        ("since=soon", "since"),
+        ("before=x", "before"),
+    ],
 )
 def test_a_wrong_filter_is_told(ada: Visitor, asked: str, wrong: str) -> None:
     assert set(faults(ada.get(f"/console/events?{asked}"))) == {wrong}

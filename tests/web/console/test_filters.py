@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,30 @@ def test_a_length_of_time_is_told_in_its_two_largest_units(seconds: int, told: s
     assert filters.span(timedelta(seconds=seconds)) == filters.seconds(seconds) == told
 
 
+def test_times_are_for_eyes_and_programs() -> None:
+    at = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    moment = '<time datetime="2026-11-20T12:00:00.000000Z">2026-11-20 12:00:00 <small>UTC</small></time>'
+    assert filters.instant(at) == moment
+    assert 'title="2026-11-20 12:00:00 UTC"' in filters.day(at)
+    assert "2026-11-20</time>" in filters.day(at)
+    assert (filters.instant(None), filters.day(None, "never")) == ("–", "never")
+
+
+def test_a_copy_of_a_number_has_digits_only() -> None:
+    shown = {number: str(filters.counted_on_page(number, "row")) for number in (1, 6012, 60_120, 2_000_000)}
+    assert shown[6012] == "6012 rows"
+    assert shown[60_120] == '60<span class="digits">120</span> rows'
+    assert {number: re.sub("<[^>]+>", "", text) for number, text in shown.items()} == {
+        number: filters.counted(number, "row") for number in shown
+    }
+
+
 def test_every_action_is_told_in_words() -> None:
     assert all(filters.past_tense(str(action))[0].isupper() for action in Action)
     assert filters.past_tense("user.signed-in") == "Signed in"
+
+
+def test_only_the_filters_write_times() -> None:
+    templates = Path(filters.__file__).parents[1] / "templates"
+    # times.js shows a time in the reader's zone, and needs the form that the filters write.
+    assert [page.name for page in templates.rglob("*.html") if "<time" in page.read_text("utf-8")] == []

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Scope
-from hashdb.domain.accounts.users import Role
+from hashdb.domain.accounts.users import Role, UserDraft
 from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.bulk import BatchAction, BatchChoices, Picks
 from hashdb.domain.review.incidents import IncidentDraft, ProposedChange, TwoPersonAction
+from hashdb.service.accounts import users
 from hashdb.service.ledger import checkpoints
 from hashdb.service.matching import benign
-from hashdb.service.review import cases, incidents
+from hashdb.service.review import bulk, cases, incidents
 from hashdb.service.sharing import webhooks
 from hashdb.service.stats import reports
 from hashdb.web.console import guard
@@ -33,14 +35,26 @@ POSTS: dict[str, tuple[frozenset[Role], dict[str, Any]]] = {
     "/account/second-factor": (EVERYBODY, {}),
     "/account/second-factor/removal": (EVERYBODY, {}),
     "/account/sessions": (EVERYBODY, {}),
+    "/account/mail": (REVIEWERS, {"address": ""}),
+    "/batches": (REVIEWERS, {"picks": "contribution", "action": "hold", "id": "1"}),
+    "/batches/1": (REVIEWERS, {}),
+    "/batches/1/confirmation": (REVIEWERS, {}),
+    "/batches/1/stop": (ADMINS, {}),
+    "/batches/1/undo": (REVIEWERS, {}),
     "/benign/1/deletion": (ADMINS, {}),
     "/benign/new": (ADMINS, {"signals": pdq(77), "note": "a test card"}),
     "/cases/1": (REVIEWERS, {"decision": "uphold", "note": "looked at"}),
+    "/cases/1/claim": (REVIEWERS, {"act": "take"}),
+    "/cases/1/claim/renewal": (REVIEWERS, {}),
+    "/cases/1/notes": (REVIEWERS, {"text": "seen before?"}),
+    "/cases/next": (REVIEWERS, {}),
     "/cases/piles/1": (REVIEWERS, {"note": "looked at", "upto": "9"}),
+    "/compare": (EVERYBODY, {}),
     "/contributions/1/case": (REVIEWERS, {"reason": "other"}),
     "/contributions/1/erasure": (ADMINS, {"number": "2"}),
     "/debugger": (EVERYBODY, {}),
     "/events/verification": (EVERYBODY, {}),
+    "/find": (EVERYBODY, {}),
     "/incidents": (ADMINS, {"label": "CI:x", "start": "2026-11-20T10:00"}),
     "/incidents/1": (ADMINS, {"start": "2026-11-20T11:00"}),
     "/members": (ADMINS, {"name": "X", "kind": "platform"}),
@@ -58,6 +72,9 @@ POSTS: dict[str, tuple[frozenset[Role], dict[str, Any]]] = {
     "/users/1/password": (ADMINS, {}),
     "/users/1/provider": (ADMINS, {}),
     "/users/1/status": (ADMINS, {"status": "active"}),
+    "/views": (EVERYBODY, {"page": "cases", "name": "mine", "query": "order=severity"}),
+    "/views/1": (EVERYBODY, {"name": "my own", "shared": "yes"}),
+    "/views/1/removal": (EVERYBODY, {}),
     "/webhooks/1/deliveries/1": (ADMINS, {}),
     "/webhooks/1/status": (ADMINS, {"enabled": "no"}),
     "/webhooks/1/test": (ADMINS, {}),
@@ -69,12 +86,15 @@ GETS = {
     "/account",
     "/account/password",
     "/account/second-factor",
+    "/batches",
+    "/batches/1",
     "/benign",
     "/benign/1",
     "/benign/1/deletion",
     "/benign/new",
     "/cases",
     "/cases/1",
+    "/compare",
     "/contributions",
     "/contributions/1",
     "/contributions/1/case",
@@ -84,6 +104,7 @@ GETS = {
     "/contributions/export",
     "/debugger",
     "/events",
+    "/find",
     "/events/1",
     "/events/download",
     "/events/new",
@@ -104,6 +125,7 @@ GETS = {
     "/settings",
     "/users",
     "/users/1",
+    "/views",
     "/vocabulary",
     "/webhooks",
     "/webhooks/1",
@@ -130,6 +152,10 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         cases.open_case(made.db, COMMAND_LINE, 1, "other", holds=False)
         benign.add(made.db, COMMAND_LINE, BenignDraft((signal(99),)))
         incidents.add(made.db, COMMAND_LINE, IncidentDraft("CI:first", made.clock()))
+        rosa = users.add(made.db, COMMAND_LINE, UserDraft("rosa", Role.REVIEWER), local=False).user.actor
+        bulk.start(
+            made.db, rosa, bulk.select(made.db, rosa, BatchAction.UPHOLD, Picks.CASE, [1]).id, BatchChoices(note="x")
+        )
         asked = ProposedChange(TwoPersonAction.SUSPEND, "member", 1, {"status": "suspended"})
         with made.db.store.begin() as tx:
             tx.proposals.add(asked, "key:1", "member:1", made.clock(), made.clock() + timedelta(hours=1))
@@ -173,6 +199,11 @@ def test_who_is_not_signed_in_is_sent_to_do_so(console: Service) -> None:
     assert console.rows() == before
 
 
+def _newest_view(console: Service) -> int:
+    with console.db.store.read() as tx:
+        return max((view.id for user in range(1, 99) for view in tx.saved_views.visible(user)), default=1)
+
+
 def _await_verification(visitor: Visitor) -> None:
     """It ends in the background, and appends an event then."""
     for _ in range(200):
@@ -190,7 +221,9 @@ def test_each_role_may_what_its_line_says(console: Service, role: Role) -> None:
         assert visitor.get(f"/console{path}").status_code in (200, 303), path
     for path, (roles, sent) in sorted(POSTS.items(), key=lambda one: one[0] == "/sign-in/out"):
         before = console.rows() if role not in roles else None
-        answer = visitor.post(f"/console{path}", sent)
+        # A view is its user's own: the one that this user has just saved.
+        place = path.replace("/views/1", f"/views/{_newest_view(console)}")
+        answer = visitor.post(f"/console{place}", sent)
         if role in roles:
             assert answer.status_code in (200, 303, 409, 422), (path, answer.status, answer.text)
             if path == "/events/verification":

@@ -1,29 +1,85 @@
-"""The page of the vocabulary."""
+"""The page of the vocabulary, and the meaning of a code wherever it stands."""
 
 from __future__ import annotations
 
+import html
+import re
+from pathlib import Path
+
+from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.accounts.users import Role
-from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.review.cases import Decision
-from hashdb.domain.rules import Vocabulary
-from hashdb.domain.signals import Algorithm
-from tests.web.callers import Service, service_at
+from hashdb.domain.meanings import EXAMPLES, MEANINGS
+from hashdb.service.review import cases
+from tests.web.callers import Service, item, service_at
 from tests.web.console.visitors import Visitor, signed_in
 
 
-def test_every_word_in_force_is_shown(service: Service, otto: Visitor) -> None:
+def test_every_code_in_force_has_its_meaning_and_an_example(otto: Visitor) -> None:
     page = otto.get("/console/vocabulary").text
-    vocabulary = service.db.rules.vocabulary
-    codes = [code for kind in Vocabulary.kinds() for code in getattr(vocabulary, kind)]
-    for word in (*Status, *Standing, *Decision, *Algorithm, *codes):
-        assert f">{word}<" in page, word
+    for kind, codes in MEANINGS.items():
+        for code, meaning in codes.items():
+            row = re.search(rf'<div id="{kind}-{re.escape(code)}"><dt>(.*?)</dt><dd>(.*?)</dd>', page)
+            assert row and f">{code}<" in row[1], code
+            said = html.unescape(row[2])
+            assert said.startswith(f"{meaning[0].upper()}{meaning[1:]}. "), code
+            assert f"Example: {EXAMPLES[kind][code]}." in said, code
 
 
-def test_the_widest_radius_is_told() -> None:
-    with service_at(None, max_radius="pdq=60") as service:
+def test_a_code_of_the_operator_is_said_to_be_one(tmp_path: Path) -> None:
+    labels = (Path("hashdb") / "labels.toml").read_text("utf-8").replace('"manifesto"', '"pamphlet"')
+    (tmp_path / "labels.toml").write_text(labels, "utf-8")
+    with service_at(None, labels=tmp_path / "labels.toml", max_radius="pdq=60") as service:
         page = signed_in(service, "otto", Role.AUDITOR).get("/console/vocabulary").text
+    assert re.search(r">pamphlet</a></dt><dd>A code of this service alone: ask the operator what it means.</dd>", page)
+    assert 'id="behaviour-manifesto"' not in page
     assert '<td class="number">256</td><td class="number">31</td><td class="number">60</td>' in page
 
 
 def test_a_label_leads_to_what_has_it(otto: Visitor) -> None:
     assert 'href="/console/contributions?label=manifesto"' in otto.get("/console/vocabulary").text
+
+
+def test_a_code_says_what_it_means_wherever_it_stands(service: Service, otto: Visitor) -> None:
+    described = {
+        "severity": 2,
+        "context": ["synthetic"],
+        "basis": "terms",
+        "tco_ground": "2.7.a",
+        "entity": "UN:example",
+    }
+    service.caller().contribute(item(1, **described))
+    cases.open_case(service.db, COMMAND_LINE, 1, "false_match", holds=True)
+    shown = {
+        "/console/contributions": [("behaviour", "glorification"), ("status", "active"), ("standing", "quarantined")],
+        "/console/contributions/1": [
+            ("behaviour", "glorification"),
+            ("context", "synthetic"),
+            ("basis", "terms"),
+            ("tco_ground", "2.7.a"),
+            ("entity_list", "UN"),
+            ("media", "image"),
+            ("severity", "2"),
+            ("status", "active"),
+            ("standing", "quarantined"),
+        ],
+        "/console/cases": [("reason", "false_match")],
+        "/console/cases/1": [("reason", "false_match"), ("decision", "uphold"), ("standing", "quarantined")],
+        "/console/members": [("member_kind", "platform")],
+        "/console/members/1": [("member_status", "active"), ("member_kind", "platform"), ("scope", "contribute")],
+        "/console/events": [("action", "contribution.added"), ("behaviour", "glorification"), ("scope", "match")],
+        f"/console/events/{service.db.store.head().seq}": [
+            ("action", "contribution.quarantined"),
+            ("reason", "false_match"),
+        ],
+        "/console/users": [("role", "auditor")],
+    }
+    silent = []
+    for path, codes in shown.items():
+        page = html.unescape(otto.get(path).text)
+        for kind, code in codes:
+            link = re.search(
+                rf'<a class="[^"]*" href="/console/vocabulary#{kind}-{re.escape(code)}" title="([^"]+)"', page
+            )
+            if link is None or MEANINGS[kind][code][1:] not in link[1] or EXAMPLES[kind][code] not in link[1]:
+                silent.append((path, kind, code))
+    assert silent == []

@@ -8,7 +8,7 @@ import pytest
 
 from hashdb.service.stats import counts
 from tests.web.callers import Caller, Service, item, pdq
-from tests.web.console.visitors import Visitor, faults, heading
+from tests.web.console.visitors import Visitor, faults, heading, text_of
 
 
 @pytest.fixture
@@ -115,7 +115,8 @@ def test_volume_and_precision_are_shown(service: Service, ada: Visitor, alpha: C
         beta.matched(pdq(1))
     counts.flush(service.db)
     page = ada.get("/console/members/1").text
-    assert ("50.0 %" in page, "of 2 judged" in page) == (True, True)
+    assert ("50.0 %" in page, "of 2 judged, 95 % interval 9 to 91 %" in page) == (True, True)
+    assert "interval-open" in page
     assert "3 queries, 3 hits" in ada.get("/console/members/2").text
     assert re.search(r'status=active">2</a>', ada.get("/console/members").text)
 
@@ -124,8 +125,11 @@ def test_members_are_paged(service: Service, ada: Visitor) -> None:
     for _ in range(3):
         service.caller()
     first = ada.get("/console/members?limit=2")
-    assert 'href="/console/members?after=2"' in first.text
-    assert "Member 3" in ada.get("/console/members?after=2").text
+    (following,) = re.findall(r'rel="next" href="([^"]+)"', first.text)
+    last = ada.get(following.replace("&amp;", "&")).text
+    assert ("1–2 of 3" in first.text, ">3 of 3<" in last, "Member 3" in last) == (True, True, True)
+    assert re.findall(r"Member \d", ada.get("/console/members?sort=name&order=down").text)[0] == "Member 3"
+    assert ada.get("/console/members?sort=height").status_code == 422
 
 
 def test_a_key_may_be_told_no_distances(service: Service, ada: Visitor, alpha: Caller) -> None:
@@ -134,7 +138,7 @@ def test_a_key_may_be_told_no_distances(service: Service, ada: Visitor, alpha: C
     (secret,) = re.findall(r"hdb_[\w-]+", issued.text)
     assert "<dd>hidden</dd>" in issued.text
     assert Caller(service.app.test_client(), secret).get("/v1/me").get_json()["key"]["hides_distances"] is True
-    assert "match (no distances)" in ada.get("/console/members/1").text
+    assert "match (no distances)" in text_of(ada.get("/console/members/1"))
     assert set(faults(ada.post("/console/members/1/keys", {**sent, "scopes": ["match", "feed"]}))) == {
         "hides_distances"
     }

@@ -9,8 +9,9 @@ from datetime import date
 
 import pytest
 
-from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.domain.times import Period
+from hashdb.service.review import cases
 from hashdb.service.stats import counts, reports
 from hashdb.web.console.reports import presets
 from hashdb.wire.stats import ReportOut
@@ -49,6 +50,22 @@ def test_a_report_is_made_shown_and_taken_away(told: Service, otto: Visitor) -> 
     assert [one.details["form"] for one in events] == ["console", "json", "json", "csv", "html"]
     listed = otto.get("/console/reports").text
     assert ("2026-11-01 to 2026-11-20</a>" in listed, ">otto</a>" in listed) == (True, True)
+
+
+def test_who_decided_is_shown_by_name_and_taken_away_by_number(told: Service, rosa: Visitor, otto: Visitor) -> None:
+    reviewers = told.caller(Scope.REVIEW, name="Gamma")
+    for contribution in (1, 2):
+        cases.open_case(told.db, COMMAND_LINE, contribution, "other", holds=False)
+    assert rosa.post("/console/cases/1", {"decision": "uphold", "note": "looked at"}).status_code == 303
+    assert reviewers.post("/v1/cases/2/decision", {"decision": "quarantine", "note": "seen"}).status_code == 200
+    shown = otto.follow(otto.post("/console/reports", DAYS)).text
+    assert ("<td>rosa</td>" in shown, f"<td>Gamma (key {reviewers.key})</td>" in shown) == (True, True)
+    for form in ("json", "csv", "html"):
+        taken = otto.get(f"/console/reports/1/download?form={form}").text
+        assert ("rosa" in taken, "user 1" in taken or "user:1" in taken) == (False, True)
+    shown = otto.follow(otto.post("/console/reports", {**DAYS, "member": "1"})).text
+    assert ("rosa" in shown, "by who made them" in shown) == (False, False)
+    assert json.loads(otto.get("/console/reports/2/download?form=json").text)["deciders"] == {}
 
 
 def test_of_one_member_and_of_a_period_that_is_named(told: Service, otto: Visitor) -> None:

@@ -23,6 +23,8 @@ def test_what_is_in_force_is_shown_without_secrets() -> None:
     assert "set (hidden)" in page
     assert "12345678" in page
     assert "built in" in page and "labels.toml" not in page
+    # Nothing is shown as Python or Markdown has it, and nothing is empty.
+    assert not re.search(r"frozenset|`|<td class=\"value\"></td>", page)
 
 
 def _fail() -> None:

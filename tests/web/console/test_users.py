@@ -55,6 +55,16 @@ def test_another_role_holds_from_the_next_request_on(service: Service, ada: Visi
     assert set(faults(ada.post("/console/users/2", {"role": "king"}))) == {"role"}
 
 
+def test_no_admin_gives_up_its_own_rights(ada: Visitor) -> None:
+    own = ada.get("/console/users/1").text
+    assert "Change role" not in own and ">Disable<" not in own
+    assert set(faults(ada.post("/console/users/1", {"role": "auditor"}))) == {"role"}
+    refused = ada.post("/console/users/1/status", {"status": "disabled"})
+    assert refused.status_code == 422 and "so that one is always left" in refused.text
+    assert ada.post("/console/users/1", {"role": "admin"}).status_code == 303
+    assert ada.get("/console/users").status_code == 200
+
+
 def test_a_new_password_ends_sessions_and_the_second_factor(service: Service, ada: Visitor) -> None:
     otto = signed_in(service, "otto", Role.AUDITOR)
     password = shown(ada.post("/console/users/2/password"))

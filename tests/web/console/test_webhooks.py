@@ -9,7 +9,7 @@ from hashdb.domain.accounts.users import Role
 from hashdb.domain.sharing.webhooks import ATTEMPT_LEASE, Attempt, DeliveryOutcome, Trouble
 from hashdb.service.sharing import webhooks
 from tests.web.callers import Service, service_at
-from tests.web.console.visitors import Visitor, heading, signed_in
+from tests.web.console.visitors import Visitor, heading, signed_in, text_of
 
 PAGE = "/console/webhooks"
 URL = "https://example.org/hook?place=4"
@@ -24,8 +24,8 @@ def hooked(service: Service) -> Service:
 
 
 def test_an_auditor_sees_where_members_are_told_and_changes_nothing(hooked: Service, otto: Visitor) -> None:
-    page = otto.get(PAGE).text
-    assert all(told in page for told in ("Alpha", "case.opened, match.reversed", URL, ">active<"))
+    page = text_of(otto.get(PAGE))
+    assert all(told in page for told in ("Alpha", "case.opened match.reversed", URL, "active"))
     page = otto.get(f"{PAGE}/1").text
     assert "No deliveries yet." in page and "Send a test" not in page
     assert heading(otto.post(f"{PAGE}/1/test")) == "Scope missing"
@@ -44,8 +44,8 @@ def test_a_test_is_sent_and_what_became_of_it_is_shown(hooked: Service, ada: Vis
     with hooked.db.store.begin() as tx:
         (claimed,) = tx.deliveries.claim([1], now, now + ATTEMPT_LEASE)
         assert tx.deliveries.note(claimed, Attempt(503, 41, Trouble.STATUS), DeliveryOutcome.FAILED, now, None)
-    page = ada.get(f"{PAGE}/1").text
-    assert all(told in page for told in (">failed<", "status 503 after 41 ms", "Send again"))
+    page = text_of(ada.get(f"{PAGE}/1"))
+    assert all(told in page for told in ("failed", "status 503 after 41 ms", "Send again"))
     page = ada.follow(ada.post(f"{PAGE}/1/deliveries/1")).text
     assert "Delivery 1 is sent again." in page and ">waiting<" in page
     assert ada.post(f"{PAGE}/1/deliveries/2").status_code == 404

@@ -74,6 +74,11 @@ def heading(page: TestResponse) -> str:
     return html.unescape(found[1])
 
 
+def text_of(page: TestResponse) -> str:
+    """The text of a page, of which each run of blanks is one."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.text)).split())
+
+
 def faults(page: TestResponse) -> dict[str, str]:
     """Which fields a form tells to be wrong, and why."""
     assert page.status_code == 422, page.status

@@ -85,15 +85,14 @@ def test_what_is_erased_at_once_can_be_told_to_nobody(service: Service, platform
 
 
 def test_a_reader_may_stop_at_any_page(platform: Caller, base: str, other: Caller) -> None:
-    wanted = {digits(pdq(seed)) for seed in range(2500)}
-    for start in range(0, 2500, 500):
-        platform.contribute(*[item(seed) for seed in range(start, start + 500)])
+    wanted = {digits(pdq(seed)) for seed in range(1100)}
+    for seeds in (range(500), range(500, 1000), range(1000, 1100)):
+        platform.contribute(*map(item, seeds))
     whole, halting = Reader("Other", other.secret), Reader("Other", other.secret)
     assert whole.fetch() == wanted
     assert len(halting.fetch(pages=1)) == 1000
-    assert len(halting.fetch(pages=1)) == 2000
     assert halting.fetch() == wanted
-    assert halting.got == 500
+    assert halting.got == 100
 
 
 def test_a_number_of_a_log_that_was_set_back_reads_all_again(service: Service, platform: Caller) -> None:

@@ -20,6 +20,8 @@ document.addEventListener("keydown", (event) => {
   } else if (key === "n" && form) {
     event.preventDefault();
     form.querySelector("[name=note]").focus();
+  } else if (key === "t") {
+    document.querySelector("[data-take]")?.click();
   } else if (key === "j") {
     document.querySelector("a[rel=next]")?.click();
   } else if (key === "k") {

@@ -28,7 +28,7 @@ const options = (figure, kind, data, width) => {
   // There are thousands of queries for each hit, so each series has an axis of its own.
   const scale = (place) => (kind === "lines" && place ? "y2" : "y");
   const strokes = [colour("--chart-1"), colour("--chart-2")];
-  const format = kind === "times" ? length : (value) => (value === null ? "–" : value.toLocaleString("en"));
+  const format = kind === "times" ? length : (value) => (value === null ? "–" : String(value));
   const axis = { stroke: colour("--ink-soft"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
   const largest = Math.max(1, ...data.series.flatMap((one) => one.values.map((value) => value ?? 0)));
   return {
@@ -36,7 +36,8 @@ const options = (figure, kind, data, width) => {
     cursor: { points: { size: 7 }, drag: { x: false, y: false } },
     legend: { live: true },
     scales: kind === "times" ? { y: { distr: 3, range: [60, Math.max(2 * HOUR, largest * 1.5)] } }
-      : Object.fromEntries(data.series.map((one, place) => [scale(place), { range: [0, 1.1 * Math.max(1, ...(kind === "lines" ? one.values : [largest]))] }])),
+      // Half a day on each side: the first and the last bar are whole.
+      : Object.fromEntries([...(kind === "bars" ? [["x", { range: (_, first, last) => [first - 43200, last + 43200] }]] : []), ...data.series.map((one, place) => [scale(place), { range: [0, 1.1 * Math.max(1, ...(kind === "lines" ? one.values : [largest]))] }])]),
     axes: [
       { ...axis, size: 34, values: (_, splits) => splits.map((at) => new Date(at * 1000).toISOString().slice(5, 10)), space: 60 },
       kind === "times"

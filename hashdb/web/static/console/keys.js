@@ -38,24 +38,68 @@ const move = (by) => {
   return true;
 };
 
+const goFind = () => {
+  const box = document.querySelector("[data-find] textarea");
+  box?.focus();
+  box?.select();
+  return Boolean(box);
+};
+
+const turn = (rel) => {
+  const link = document.querySelector("[data-rows]") && document.querySelector(`main a[rel=${rel}]`);
+  link?.click();
+  return Boolean(link);
+};
+
+// As a click, so that pick.js selects a range with Shift.
+const select = (event) => {
+  const box = document.activeElement?.closest("[data-rows] tbody tr")?.querySelector("[name=id]:not(:disabled)");
+  box?.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true, shiftKey: event.shiftKey }));
+  return Boolean(box);
+};
+
+// Tab passes over most codes: a list has hundreds.
+const meaning = (event) => {
+  const here = document.activeElement;
+  const codes = [...document.querySelectorAll("main a[href*='/vocabulary#']")].filter((code) => code.checkVisibility());
+  const side = event.shiftKey ? Node.DOCUMENT_POSITION_PRECEDING : Node.DOCUMENT_POSITION_FOLLOWING;
+  const code = (event.shiftKey ? codes.reverse() : codes).find((one) => here.compareDocumentPosition(one) & side);
+  code?.focus();
+  return Boolean(code);
+};
+
 const acts = {
   "?": () => { help.showModal(); return true; },
-  "/": () => {
+  "/": () => goFind(),
+  z: () => {
+    const button = document.querySelector("[data-zone]:not([hidden])");
+    button?.click();
+    return Boolean(button);
+  },
+  f: () => {
     const field = document.querySelector(".filters-card :is(input:not([type=hidden]), select)");
     field?.focus();
     return Boolean(field);
   },
   j: () => move(1),
   k: () => move(-1),
-  n: () => {
-    const next = document.querySelector("[data-rows]") && document.querySelector("main a[rel=next]");
-    next?.click();
-    return Boolean(next);
+  x: select,
+  w: meaning,
+  a: () => {
+    const act = document.querySelector(".pick-bar select");
+    act?.focus();
+    return Boolean(act);
   },
+  n: () => turn("next"),
+  p: () => turn("prev"),
 };
 
 let going = 0;
 document.addEventListener("keydown", (event) => {
+  if (help && !help.open && (event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k" && goFind()) {
+    event.preventDefault();
+    return;
+  }
   if (!help || help.open || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape" && writes(event.target)) {
     event.target.blur();
@@ -66,7 +110,7 @@ document.addEventListener("keydown", (event) => {
   const went = Date.now() - going < 1500 && document.querySelector(`[data-go="${CSS.escape(key)}"]`);
   going = key === "g" ? Date.now() : 0;
   if (went) went.click();
-  if (went || acts[key]?.()) {
+  if (went || acts[key]?.(event)) {
     event.preventDefault();
     event.stopImmediatePropagation();
   }

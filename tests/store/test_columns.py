@@ -1,4 +1,4 @@
-"""The types in which the tables keep values: what goes in comes out."""
+"""The types in which columns keep values: what goes in comes out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
-from hashdb.store.tables import InstantColumn, Json, Words
+from hashdb.store.columns import InstantColumn, Json, Words
 
 DIALECT = sqlite.dialect()
 texts = st.text(st.characters(exclude_categories=["Cs"]))

@@ -1,0 +1,188 @@
+"""Searches of the log as people ask: by the name of a member or user, by a number in any form, by kind and days."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, Scope
+from hashdb.domain.ledger.events import Event
+from hashdb.domain.spelling import did_you_mean, fit
+from hashdb.domain.subjects import read_id
+from hashdb.errors import Fault, InvalidInput, NotFound
+from hashdb.service import HashDB
+from hashdb.service.accounts.members import all_members
+from hashdb.service.ledger.events import SeqRange
+from hashdb.store import Transaction
+
+SEARCHED = 200_000
+"""Events that one search reads at most for conditions that no index has together."""
+_PAGE = 1_000
+_SYSTEMS = {"cli": COMMAND_LINE, "system:cli": COMMAND_LINE, "hashdb": SYSTEM, "system:hashdb": SYSTEM}
+_KINDS = (
+    "backup", "benign", "case", "contribution", "day", "incident", "key", "listing", "log", "member", "opinion",
+    "proposal", "report", "retention", "seed", "service", "signer", "upstream", "user", "verification", "webhook",
+)  # fmt: skip
+_WRITTEN = {"entry": "benign"}
+"""What the log calls a kind of which people have another word."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSearch:
+    """Which events to find: by one of these actors, of an action, on one of these subjects. None is any."""
+
+    actors: tuple[str, ...] | None = None
+    action: str | None = None
+    subjects: tuple[tuple[str, int], ...] | None = None
+
+
+class Named(NamedTuple):
+    """A member or a user whose name fits a text: its code in the log, such as `member:2`, and its name."""
+
+    code: str
+    name: str
+
+
+class LogPage(NamedTuple):
+    """Events of a range, newest first, and where the range goes on: before a seq, or after one (None: it ends)."""
+
+    events: tuple[Event, ...]
+    before: int | None
+    after: int | None
+    head: int
+
+
+def read_actors(db: HashDB, actor: Actor, text: str) -> tuple[str, ...]:
+    """The actors that a text names, as the log has them: of a member, all its keys.
+
+    A text is `cli`, a number with its kind (`member:9`, `user 3`, `key #4`), or the name of a member or user or a part
+    of it. Raises InvalidInput, at `actor`, which says what fits.
+    """
+    actor.require(Scope.AUDIT)
+    system = _SYSTEMS.get(text.casefold())
+    if system is not None:
+        return (str(system),)
+    with db.store.read() as tx:
+        kind, id = _code(tx, "actor", text, ("member", "user", "key"), "member:9, user:3, key:4")
+        if kind != "member":
+            return (f"{kind}:{id}",)
+        return (f"member:{id}", *(f"key:{key.id}" for key in tx.members.keys(id, 0, _PAGE)))
+
+
+def read_subjects(db: HashDB, actor: Actor, text: str) -> tuple[tuple[str, int], ...]:
+    """The subjects that a text names: a number of one kind (`contribution 17`) or of any (`#17`), or a name.
+
+    Raises InvalidInput, at `subject`.
+    """
+    actor.require(Scope.AUDIT)
+    kind, id = read_id(text) or (None, 0)
+    kind = kind and _WRITTEN.get(kind, kind)
+    if id and kind is None:
+        return tuple((each, id) for each in _KINDS)
+    if id and kind in _KINDS:
+        return ((str(kind), id),)
+    with db.store.read() as tx:
+        return (_code(tx, "subject", text, _KINDS, "contribution 17, case:4, #17"),)
+
+
+def fitting(db: HashDB, actor: Actor, text: str) -> tuple[Named, ...]:
+    """The members and users whose names a text fits, the best first; only those that it names whole, if any."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return _fitting(text, _people(tx))
+
+
+def latest(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange, limit: int, *, oldest: bool = False) -> LogPage:
+    """At most `limit` events of a range that a search finds, newest first: the newest, or with `oldest` the oldest.
+
+    No index has actions, or actors with subjects: for these one call reads at most 200,000 events.
+    """
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        head = tx.audit.head().seq
+        before = head + 1 if seqs.before is None else min(head + 1, seqs.before)
+        narrow = chosen.action is not None or (chosen.actors is not None and chosen.subjects is not None)
+        first, end = seqs.after, before
+        if narrow and oldest:
+            end = min(before, first + 1 + SEARCHED)
+        elif narrow:
+            first = max(first, before - 1 - SEARCHED)
+        found: dict[int, Event] = {}
+        # Each part is in the order of an index, so the first of them are read without the others.
+        for actors, subject in _parts(chosen):
+            events = tx.audit.between(first, end, limit + 1, actors, chosen.action, subject, oldest=oldest)
+            found.update((event.seq, event) for event in events)
+    listed = sorted(found, reverse=not oldest)[:limit]
+    page = tuple(found[seq] for seq in sorted(listed, reverse=True))
+    more = len(found) > limit
+    if oldest:
+        return LogPage(page, None, listed[-1] if more else end - 1 if end < before else None, head)
+    return LogPage(page, listed[-1] if more else first + 1 if first > seqs.after else None, None, head)
+
+
+def excluding(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange) -> tuple[str, ...]:
+    """The parts of a search that finds nothing, `actor`, `action`, `subject` or `days`, without which it finds some."""
+    without = {
+        "actor": (replace(chosen, actors=None), seqs),
+        "action": (replace(chosen, action=None), seqs),
+        "subject": (replace(chosen, subjects=None), seqs),
+        "days": (chosen, SeqRange()),
+    }
+    return tuple(
+        part
+        for part, (search, range_) in without.items()
+        if (search, range_) != (chosen, seqs) and latest(db, actor, search, range_, 1).events
+    )
+
+
+def _parts(chosen: LogSearch) -> Iterable[tuple[tuple[str, ...] | None, tuple[str, int] | None]]:
+    if chosen.subjects is not None:
+        return [(chosen.actors, subject) for subject in chosen.subjects]
+    return [(None, None)] if chosen.actors is None else [((one,), None) for one in chosen.actors]
+
+
+def _code(tx: Transaction, at: str, text: str, kinds: Collection[str], example: str) -> tuple[str, int]:
+    """The kind and the number of what a text names. Raises InvalidInput at `at`."""
+    kind, id = read_id(text) or (None, 0)
+    if id and kind is not None and kind in kinds:
+        try:
+            _require(tx, kind, id)
+        except NotFound as error:
+            raise InvalidInput((Fault(at, str(error)),)) from None
+        return kind, id
+    if id:
+        raise InvalidInput((Fault(at, f"must name one of {', '.join(kinds)} with its number, for example {example}"),))
+    people = _people(tx)
+    found = _fitting(text, people)
+    if len(found) == 1:
+        kind, _, number = found[0].code.partition(":")
+        return kind, int(number)
+    if found:
+        raise InvalidInput((Fault(at, f"fits {len(found)} names: choose one of them"),))
+    meant = did_you_mean(text, [one.name for one in people])
+    raise InvalidInput((Fault(at, f"is not the name of a member or user, nor a form like {example}{meant}"),))
+
+
+def _require(tx: Transaction, kind: str, id: int) -> None:
+    """Raise NotFound if there is no member, user or key of this number."""
+    if kind == "member":
+        tx.members.get(id)
+    elif kind == "user":
+        tx.users.get(id)
+    else:
+        tx.members.key(id)
+
+
+def _people(tx: Transaction) -> list[Named]:
+    people, after = [Named(f"member:{member.id}", member.name) for member in all_members(tx)], 0
+    while page := tx.users.page(after, _PAGE):
+        people += [Named(f"user:{user.id}", user.name) for user in page]
+        after = page[-1].id
+    return people
+
+
+def _fitting(text: str, people: Iterable[Named]) -> tuple[Named, ...]:
+    ranked = [(rank, one.name.casefold(), one) for one in people if (rank := fit(text, one.name)) is not None]
+    exact = any(rank == 0 for rank, _, _ in ranked)
+    return tuple(one for rank, _, one in sorted(ranked) if rank == 0 or not exact)

@@ -1,0 +1,352 @@
+"""Carry out batches: each item once, in the transaction that records its outcome, whenever the process ends."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Member
+from hashdb.domain.accounts.users import UserStatus
+from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.matching.benign import BenignEntry
+from hashdb.domain.review.bulk import Batch, BatchAction, BatchState, ItemOutcome, Picks, Skip
+from hashdb.domain.review.cases import Case, Decision
+from hashdb.domain.review.incidents import Proposal, TwoPersonAction
+from hashdb.domain.times import format_instant
+from hashdb.errors import (
+    AlreadyDecided,
+    AlreadyOpen,
+    AlreadyWithdrawn,
+    CaseTaken,
+    HashDBError,
+    NotActive,
+    NotAllowed,
+    NotFound,
+    Unavailable,
+)
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.background import Task
+from hashdb.service.contributions.contributions import amendment_details, record_withdrawal
+from hashdb.service.contributions.expiry import amend_with_expiry
+from hashdb.service.contributions.intake import append, with_intake
+from hashdb.service.matching import benign
+from hashdb.service.review import proposals
+from hashdb.service.review.cases import decide_within, lock_with_twins, open_within, search_shadow, settle
+from hashdb.service.review.examination import Examined, Examiner
+from hashdb.service.review.twins import NearSignals
+from hashdb.service.views import IntakeRules
+from hashdb.store import Transaction
+
+_ROUND = 50
+"""Items that are read at a time."""
+DRAFTS_KEPT, KEPT = timedelta(days=1), timedelta(days=90)
+"""How long a preview that nobody confirmed is kept, and a batch that has ended."""
+_SKIPS: dict[type[HashDBError], Skip] = {
+    AlreadyDecided: Skip.DECIDED,
+    AlreadyOpen: Skip.CHANGED,
+    AlreadyWithdrawn: Skip.INACTIVE,
+    CaseTaken: Skip.TAKEN,
+    NotActive: Skip.INACTIVE,
+    NotFound: Skip.GONE,
+}
+
+
+class Done(NamedTuple):
+    """What became of an item: see `BatchItem`."""
+
+    outcome: ItemOutcome
+    why: str | None = None
+    made: str | None = None
+    before: Mapping[str, object] | None = None
+
+
+class _NothingToConfirm(Exception):
+    """The proposal is no longer there, so the request would make a new one."""
+
+
+def carry_out(db: HashDB) -> int:
+    """Carry out the batches that were confirmed; return how many items were finished.
+
+    An item is done in the transaction that records its outcome. So after an interruption the next call does the rest,
+    and any number of processes may run this at the same time. A batch that needs the index while it is built waits.
+    Raises Unavailable after the others were carried out.
+    """
+    finished, after, left = 0, defaultdict[int, int](lambda: -1), set[int]()
+    waits: Unavailable | None = None
+    while not db.stopping():
+        with db.store.read() as tx:
+            running = [id for id in tx.batches.running() if id not in left]
+        if not running:
+            break
+        # A round of each, so that a small batch does not wait for a large one.
+        for id in running:
+            try:
+                done, last = _do_round(db, id, after[id])
+            except Unavailable as error:
+                waits, last, done = error, None, 0
+            finished += done
+            after[id] = -1 if last is None else last
+            left |= {id} if last is None else set()
+    if waits is not None:
+        raise waits
+    return finished
+
+
+def prune(db: HashDB) -> int:
+    """Delete previews that were not confirmed within a day, and batches that ended 90 days ago; return how many."""
+    with db.store.begin() as tx:
+        now = db.now()
+        return tx.batches.prune(now - DRAFTS_KEPT, now - KEPT)
+
+
+def _do_round(db: HashDB, id: int, after: int) -> tuple[int, int | None]:
+    """Do the next items of a batch; return how many were finished, and the last position, or None after the last one.
+
+    Raises Unavailable.
+    """
+    with db.store.read() as tx:
+        batch, items = tx.batches.one(id), tx.batches.waiting(id, after, _ROUND)
+    if batch.state is not BatchState.RUNNING:
+        return 0, None
+    finished = 0
+    for item in items:
+        if db.stopping():
+            return finished, None
+        finished += _finish(db, batch, item.position, item.subject)
+    if batch.action in (BatchAction.BENIGN, BatchAction.CONFIRM, BatchAction.UNDO):
+        with db.store.read() as tx:
+            actor = present_actor(tx, batch.actor)
+        benign.settle(db, actor)
+    if items:
+        return finished, items[-1].position
+    # What another process has in hand now, that process ends.
+    with db.store.begin() as tx:
+        tx.batches.end(id, db.now())
+    return finished, None
+
+
+def _finish(db: HashDB, batch: Batch, position: int, subject: int) -> bool:
+    """Do one item and record its outcome; return whether it was still to be done. Raises Unavailable."""
+    try:
+        return with_intake(db, partial(_do, db, batch, position, subject))
+    except Unavailable:
+        raise
+    except _NothingToConfirm:
+        done = Done(ItemOutcome.SKIPPED, Skip.GONE)
+    except HashDBError as error:
+        skip = Skip.NOT_ALLOWED if isinstance(error, NotAllowed) else _SKIPS.get(type(error))
+        done = Done(ItemOutcome.FAILED, error.slug) if skip is None else Done(ItemOutcome.SKIPPED, skip)
+    except Exception as error:
+        db.background.failed(Task.BATCHES, error)
+        done = Done(ItemOutcome.FAILED, "error")
+    with db.store.begin() as tx:
+        return _record(db, tx, batch, position, done) if tx.batches.take(batch.id, position) else False
+
+
+def _do(db: HashDB, batch: Batch, position: int, subject: int, rules: IntakeRules, seq: int) -> bool:
+    near = _search(db, batch, subject)
+    with db.store.begin() as tx:
+        if tx.batches.take(batch.id, position) is None:
+            return False
+        now, actor = db.now(), present_actor(tx, batch.actor)
+        _lock(tx, batch, subject, near, now)
+        examiner = Examiner(db, tx, actor, batch, rules, now, lambda change: tx.proposals.like(change, now))
+        examined = examiner.examine([subject])[subject]
+        if examined.skip is not None:
+            done = Done(ItemOutcome.SKIPPED, examined.skip)
+        else:
+            done = _Act(db, tx, actor, batch, examined, near, now, rules, seq).do()
+        return _record(db, tx, batch, position, done)
+
+
+def _record(db: HashDB, tx: Transaction, batch: Batch, position: int, done: Done) -> bool:
+    tx.batches.finish(batch.id, position, done.outcome, db.now(), why=done.why, made=done.made, before=done.before)
+    return True
+
+
+def present_actor(tx: Transaction, name: str) -> Actor:
+    """The actor of a batch with the rights that it has now: none if it is a user that is disabled or gone."""
+    kind, _, id = name.partition(":")
+    if name == COMMAND_LINE.name:
+        return COMMAND_LINE
+    try:
+        user = tx.users.get(int(id)) if kind == "user" else None
+    except NotFound:
+        user = None
+    return user.actor if user is not None and user.status is UserStatus.ACTIVE else Actor(name, frozenset())
+
+
+def _search(db: HashDB, batch: Batch, subject: int) -> NearSignals | None:
+    """What is stored near the shadow that the item casts if it is retired; a search takes too long to hold locks."""
+    if batch.action not in (BatchAction.RETIRE, BatchAction.CONFIRM):
+        return None
+    with db.store.read() as tx:
+        contribution, signals = _retired(tx, batch, subject, db.now())
+    return None if contribution is None else search_shadow(db, contribution, Decision.RETIRE, signals)
+
+
+def _retired(tx: Transaction, batch: Batch, subject: int, now: datetime) -> tuple[int | None, list[int] | None]:
+    """The contribution that an item retires, and the places of the signals that were chosen; (None, None) if none."""
+    if batch.action is BatchAction.CONFIRM:
+        for pending in tx.proposals.pending(now, [subject]):
+            request = pending.proposal.request
+            if request.act is TwoPersonAction.RETIRE:
+                return tx.cases.one(request.id).contribution, _places(pending.proposal)
+        return None, None
+    return (subject if batch.picks is Picks.CONTRIBUTION else _contribution_of(tx, batch, subject)), None
+
+
+def _places(proposal: Proposal) -> list[int] | None:
+    places = proposal.request.content.get("signals")
+    return [int(place) for place in places] if isinstance(places, list) else None
+
+
+def _contribution_of(tx: Transaction, batch: Batch, subject: int) -> int | None:
+    """The contribution that an act on an item may change; None if there is none."""
+    if batch.picks is Picks.CONTRIBUTION:
+        return subject
+    case: int | None = subject if batch.picks is Picks.CASE else None
+    if batch.picks is Picks.ITEM and batch.undoes is not None:
+        item = tx.batches.at(batch.undoes, [subject])[subject]
+        if item.made_kind == "contribution":
+            return item.made_id
+        case = item.made_id if item.made_kind == "case" else None
+    found = None if case is None else tx.cases.get([case]).get(case)
+    return None if found is None else found.contribution
+
+
+def _lock(tx: Transaction, batch: Batch, subject: int, near: NearSignals | None, now: datetime) -> None:
+    """Lock what the act changes, in the order of everybody, before it is examined."""
+    id = _contribution_of(tx, batch, subject)
+    member = None if id is None else tx.hits.contributors([id]).get(id)
+    if id is not None and member is not None:
+        lock_with_twins(tx, member, id, near, now)
+
+
+class _Act(NamedTuple):
+    """The act of a batch on one item that was locked and examined, in a transaction."""
+
+    db: HashDB
+    tx: Transaction
+    actor: Actor
+    batch: Batch
+    met: Examined
+    near: NearSignals | None
+    now: datetime
+    rules: IntakeRules
+    seq: int
+
+    def do(self) -> Done:
+        """Do it, and return what became of the item."""
+        action = self.batch.action
+        if action.decision is not None:
+            return self._decide(action.decision)
+        return {
+            BatchAction.HOLD: self._hold,
+            BatchAction.WITHDRAW: self._withdraw,
+            BatchAction.BENIGN: self._add,
+            BatchAction.EXPIRY: self._expire,
+            BatchAction.CONFIRM: self._confirm,
+            BatchAction.DROP: self._drop,
+            BatchAction.UNDO: self._undo,
+        }[action]()
+
+    def _decide(self, decision: Decision) -> Done:
+        case = self.met.case or self._open(holds=False)
+        decided = decide_within(
+            self.db, self.tx, self.actor, case, decision, self.batch.choices.note, None, self.near, taken=True
+        )
+        return _done("case", decided)
+
+    def _open(self, *, holds: bool) -> Case:
+        assert self.met.contribution is not None and self.batch.choices.reason is not None
+        opened = open_within(
+            self.db, self.tx, self.actor, self.met.contribution.id, self.batch.choices.reason, holds=holds
+        )
+        return self.tx.cases.one(opened.id)
+
+    def _hold(self) -> Done:
+        case = self.met.case
+        if case is None:
+            return Done(ItemOutcome.DONE, made=f"case:{self._open(holds=True).id}", before={"opened": 1})
+        assert self.met.contribution is not None
+        reason, contribution = self.batch.choices.reason, self.met.contribution
+        self.tx.cases.hold(case.id)
+        details: Details = {"contribution": contribution.id, "reason": reason}
+        entry = LogEntry(Action.CASE_HELD, "case", case.id, details)
+        self.tx.audit.append(self.now, self.actor, [entry, *settle(self.tx, [contribution], reason)])
+        return Done(ItemOutcome.DONE, made=f"case:{case.id}")
+
+    def _withdraw(self) -> Done:
+        assert self.met.contribution is not None and self.batch.choices.reason is not None
+        record_withdrawal(
+            self.tx, self.actor, self.met.contribution, self.batch.choices.reason, self.now, on_request=True
+        )
+        return Done(ItemOutcome.DONE, made=f"contribution:{self.met.contribution.id}")
+
+    def _add(self) -> Done:
+        assert self.met.draft is not None
+        return _done("benign", benign.add_within(self.db, self.tx, self.actor, self.met.draft))
+
+    def _expire(self) -> Done:
+        contribution, amendment = self.met.contribution, self.met.amendment
+        assert contribution is not None and amendment is not None
+        own = self.tx.retention.own(contribution.id)
+        amended, fields = amend_with_expiry(self.db, self.tx, contribution, amendment, self.now, self.rules)
+        entry = LogEntry(
+            Action.CONTRIBUTION_AMENDED, "contribution", contribution.id, amendment_details(amended, fields)
+        )
+        append(self.tx, self.now, self.actor, [entry], self.seq)
+        before = {"own": _text(own), "set": _text(self.tx.retention.own(contribution.id))}
+        return Done(ItemOutcome.DONE, made=f"contribution:{contribution.id}", before=before)
+
+    def _confirm(self) -> Done:
+        assert self.met.proposal is not None
+        proposal = self.met.proposal.proposal
+        request = proposal.request
+        if request.act is TwoPersonAction.RETIRE:
+            case, note = self.tx.cases.one(request.id), self.batch.choices.note
+            places = _places(proposal)
+            done = _done(
+                "case",
+                decide_within(self.db, self.tx, self.actor, case, Decision.RETIRE, note, places, self.near, taken=True),
+            )
+        elif request.act is TwoPersonAction.BENIGN:
+            draft = benign.draft_from(request.content)
+            done = _done("benign", benign.add_within(self.db, self.tx, self.actor, draft))
+        else:
+            change = members.change_from(request.content)
+            done = _done("member", members.change_within(self.db, self.tx, self.actor, request.id, change))
+        if done.outcome is ItemOutcome.PROPOSED:
+            raise _NothingToConfirm
+        return done
+
+    def _drop(self) -> Done:
+        assert self.met.proposal is not None
+        proposals.drop_within(self.db, self.tx, self.actor, self.met.proposal.proposal.id)
+        return Done(ItemOutcome.DONE, made=f"proposal:{self.met.proposal.proposal.id}")
+
+    def _undo(self) -> Done:
+        if self.met.proposal is not None:
+            return self._drop()
+        if self.met.entry is not None:
+            benign.delete_within(self.db, self.tx, self.actor, self.met.entry)
+            return Done(ItemOutcome.DONE, made=f"benign:{self.met.entry}")
+        if self.met.amendment is not None:
+            return self._expire()
+        return self._decide(Decision.UPHOLD)
+
+
+def _done(kind: str, result: Case | BenignEntry | Member | Proposal) -> Done:
+    """What became of an item whose act returned a proposal, or a value of this kind."""
+    if isinstance(result, Proposal):
+        return Done(ItemOutcome.PROPOSED, made=f"proposal:{result.id}")
+    return Done(ItemOutcome.DONE, made=f"{kind}:{result.id}")
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else format_instant(at)

@@ -1,0 +1,258 @@
+"""Decide many: freeze a selection, preview what one act would change, let it be carried out, stop and undo it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.contributions import Filter
+from hashdb.domain.review.bulk import (
+    MOST,
+    Batch,
+    BatchAction,
+    BatchChoices,
+    BatchItem,
+    BatchPreview,
+    BatchProgress,
+    BatchState,
+    ItemOutcome,
+    Picks,
+    Skip,
+    SkippedGroup,
+    fields_of,
+)
+from hashdb.domain.review.queues import QueueQuery
+from hashdb.domain.rules import future_fault
+from hashdb.domain.signals import Signal
+from hashdb.errors import BatchBegun, Fault, NotFound, reject, reject_field
+from hashdb.service import HashDB
+from hashdb.service.review.examination import Examined, Examiner, like_any_of
+from hashdb.service.review.impacts import LATELY
+from hashdb.service.review.proposals import visible_acts
+
+_READ = 500
+_FIRST = 5
+COUNTED = 100_000
+"""A selection with more rows is refused as more than this number; below, the refusal has the exact number."""
+NOTE_OF_ENTRY = 200
+"""The most characters of the note of a benign entry."""
+
+
+def select(
+    db: HashDB, actor: Actor, action: BatchAction, picks: Picks, ids: Sequence[int], undoes: int | None = None
+) -> Batch:
+    """Freeze a selection for an act: a draft, of which nothing is done before `start`.
+
+    Acts on contributions take the contributions of selected cases. Raises InvalidInput (no rows, or more than `MOST`),
+    ScopeMissing.
+    """
+    _require(actor, action)
+    reject_field("action", None if picks in action.picks else f"{action} is not done to a {picks}")
+    with db.store.begin() as tx:
+        if picks is Picks.CASE and action.decision is None:
+            cases = tx.cases.get(ids)
+            picks, ids = Picks.CONTRIBUTION, [cases[id].contribution for id in ids if id in cases]
+        frozen = list(dict.fromkeys(ids))
+        reject_field("id", _size_fault(len(frozen)))
+        return tx.batches.one(tx.batches.add(str(actor), action, picks, frozen, db.now(), undoes))
+
+
+def select_undo(db: HashDB, actor: Actor, id: int) -> Batch:
+    """A draft that takes back what a batch did, as far as that can be. Raises NotFound, InvalidInput, ScopeMissing."""
+    undone = get(db, actor, id)
+    ended = undone.state in (BatchState.DONE, BatchState.STOPPED)
+    reject_field("action", None if ended else "waits until the batch has ended: stop it first")
+    with db.store.read() as tx:
+        items = tx.batches.items(id, -1, MOST, (ItemOutcome.DONE, ItemOutcome.PROPOSED))
+    return select(db, actor, BatchAction.UNDO, Picks.ITEM, [item.position for item in items], undoes=id)
+
+
+def select_confirmation(db: HashDB, actor: Actor, id: int) -> Batch:
+    """A draft by which a second person confirms what a batch proposed and still waits.
+
+    Raises NotFound, InvalidInput, ScopeMissing.
+    """
+    return select(db, actor, BatchAction.CONFIRM, Picks.PROPOSAL, waiting_proposals(db, actor, id))
+
+
+def waiting_proposals(db: HashDB, actor: Actor, id: int) -> tuple[int, ...]:
+    """The ids of the proposals that a batch made and that still wait, in order. Raises NotFound."""
+    batch = get(db, actor, id)
+    with db.store.read() as tx:
+        made = [item.made_id for item in tx.batches.items(batch.id, -1, MOST, (ItemOutcome.PROPOSED,))]
+        return tuple(each.proposal.id for each in tx.proposals.pending(db.now(), made)) if made else ()
+
+
+def newest_contribution(db: HashDB, actor: Actor) -> int:
+    """The id of the newest contribution, up to which a selection of all goes; 0 if there is none."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.batches.newest_contribution()
+
+
+def contributions_of(db: HashDB, actor: Actor, chosen: Filter, upto: int) -> tuple[int, ...]:
+    """The ids up to `upto` of all contributions that a filter selects. Raises InvalidInput if they are too many."""
+    actor.require(Scope.AUDIT)
+    with db.store.read() as tx:
+        ids = tx.batches.selected(chosen, upto, db.now(), COUNTED + 1)
+    reject_field("id", _size_fault(len(ids)))
+    return ids
+
+
+def cases_of(db: HashDB, actor: Actor, asked: QueueQuery, upto: int) -> tuple[int, ...]:
+    """The ids up to `upto` of all open cases of a queue, those in piles too. Raises InvalidInput if too many."""
+    actor.require(Scope.REVIEW, Scope.AUDIT)
+    with db.store.read() as tx:
+        ids = tuple(id for id in tx.queues.page(asked, db.now(), COUNTED + 1) if id <= upto)
+    reject_field("id", _size_fault(len(ids)))
+    return ids
+
+
+def proposals_of(db: HashDB, actor: Actor, upto: int) -> tuple[int, ...]:
+    """The ids up to `upto` of all waiting proposals that the actor sees."""
+    acts = visible_acts(actor)
+    with db.store.read() as tx:
+        waiting = [each.proposal for each in tx.proposals.pending(db.now())]
+    ids = tuple(each.id for each in waiting if each.id <= upto and each.request.act in acts)
+    reject_field("id", _size_fault(len(ids)))
+    return ids
+
+
+def get(db: HashDB, actor: Actor, id: int) -> Batch:
+    """One batch; a draft only for the user who selected it. Raises NotFound."""
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    with db.store.read() as tx:
+        return _visible(actor, tx.batches.one(id))
+
+
+def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Batch, ...]:
+    """At most `limit` batches with ids above `after`, without drafts, in order."""
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    with db.store.read() as tx:
+        return tx.batches.page(after, limit)
+
+
+def progress(db: HashDB, actor: Actor, id: int) -> BatchProgress:
+    """How far a batch is. Raises NotFound."""
+    get(db, actor, id)
+    with db.store.read() as tx:
+        return tx.batches.progress(id)
+
+
+def items(db: HashDB, actor: Actor, id: int, after: int, limit: int) -> tuple[BatchItem, ...]:
+    """At most `limit` items of a batch at positions above `after`, in order. Raises NotFound."""
+    get(db, actor, id)
+    with db.store.read() as tx:
+        return tx.batches.items(id, after, limit)
+
+
+def undone_action(db: HashDB, batch: Batch) -> BatchAction | None:
+    """The action of the batch that this one takes back; None if it takes back none, or one that was removed since."""
+    if batch.undoes is None:
+        return None
+    with db.store.read() as tx, suppress(NotFound):
+        return tx.batches.one(batch.undoes).action
+    return None
+
+
+def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
+    """What the batch would do now with its choices, by outcome. Changes nothing."""
+    db.follower.catch_up()
+    with db.store.read() as tx:
+        now = db.now()
+        like = like_any_of(tx.proposals.pending(now) if db.rules.two_persons else ())
+        examiner = Examiner(db, tx, actor, batch, db.intake.rules(), now, like)
+        subjects = [item.subject for item in tx.batches.items(batch.id, -1, MOST)]
+        changes = proposals = confirms = 0
+        skipped: dict[Skip, list[int]] = defaultdict(list)
+        changing: set[int] = set()
+        added: set[tuple[Signal, ...]] = set()
+        for start in range(0, len(subjects), _READ):
+            for subject, met in examiner.examine(subjects[start : start + _READ]).items():
+                # The entry of the first of several equal contributions suppresses the others, too.
+                entry = met.draft.signals if met.draft else ()
+                skip = Skip.LISTED if entry in added else met.skip
+                if skip is not None:
+                    skipped[skip].append(_named(batch, met, subject))
+                    continue
+                changes, proposals = changes + (not met.proposes), proposals + met.proposes
+                confirms += met.confirms
+                changing |= {met.contribution.id} if met.contribution else set()
+                added |= {entry} if entry else set()
+        members, times = tx.batches.answered_since(changing, (now - LATELY).date()) if changing else (0, 0)
+    groups = [SkippedGroup(why, len(ids), tuple(ids[:_FIRST])) for why, ids in skipped.items()]
+    return BatchPreview(
+        changes, proposals, confirms, tuple(sorted(groups, key=lambda group: -group.count)), members, times
+    )
+
+
+def start(db: HashDB, actor: Actor, id: int, choices: BatchChoices) -> Batch:
+    """Let a draft be carried out in the background, with these choices for all items.
+
+    Raises InvalidInput, NotFound, BatchBegun, ScopeMissing.
+    """
+    batch = get(db, actor, id)
+    _require(actor, batch.action)
+    check(db, batch, choices)
+    with db.store.begin() as tx:
+        if not tx.batches.begin(id, choices, db.now()):
+            raise BatchBegun(id)
+        return tx.batches.one(id)
+
+
+def check(db: HashDB, batch: Batch, choices: BatchChoices) -> None:
+    """Raise InvalidInput with every fault of the choices for a batch."""
+    needed = fields_of(batch.action, batch.picks, undone_action(db, batch))
+    faults = []
+    if "reason" in needed:
+        if choices.reason is None:
+            faults.append(Fault("reason", "is required: choose one"))
+        elif fault := db.rules.vocabulary.fault("reason", choices.reason):
+            faults.append(Fault("reason", fault))
+    if "note" in needed and not choices.note:
+        faults.append(Fault("note", "is required: who is concerned reads it"))
+    elif batch.action is BatchAction.BENIGN and ("\n" in choices.note or len(choices.note) > NOTE_OF_ENTRY):
+        faults.append(Fault("note", f"must be one line of at most {NOTE_OF_ENTRY} characters: it is the entry's note"))
+    if choices.expires_at is not None and (past := future_fault(choices.expires_at, db.now())):
+        faults.append(Fault("expires_at", past))
+    reject(faults)
+
+
+def stop(db: HashDB, actor: Actor, id: int) -> None:
+    """Stop a batch: items without an outcome stay as they are. Its own user may, and an admin.
+
+    Raises NotFound, ScopeMissing, BatchBegun if it has ended already.
+    """
+    batch = get(db, actor, id)
+    if batch.actor != str(actor):
+        actor.require(Scope.ADMIN)
+    with db.store.begin() as tx:
+        if not tx.batches.stop(id, db.now()):
+            raise BatchBegun(id)
+
+
+def _require(actor: Actor, action: BatchAction) -> None:
+    """Raise ScopeMissing unless the actor may do the act to some item."""
+    actor.require(action.scope)
+
+
+def _visible(actor: Actor, batch: Batch) -> Batch:
+    if batch.state is BatchState.DRAFT and batch.actor != str(actor):
+        raise NotFound(f"batch {batch.id}")
+    return batch
+
+
+def _size_fault(size: int) -> str | None:
+    if not size:
+        return "is required: select at least one row"
+    if size <= MOST:
+        return None
+    number = f"more than {COUNTED}" if size > COUNTED else str(size)
+    return f"selects {number} rows: a batch takes at most {MOST}; filter further"
+
+
+def _named(batch: Batch, met: Examined, subject: int) -> int:
+    """The number by which the preview names an item: of an undo, its contribution's."""
+    return met.contribution.id if batch.picks is Picks.ITEM and met.contribution else subject

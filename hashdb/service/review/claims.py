@@ -1,0 +1,98 @@
+"""Claims: a reviewer takes a case, so that no other reviewer works on it at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.review.cases import CaseState
+from hashdb.domain.review.queues import PILE, Claim, QueueQuery
+from hashdb.domain.rules import Rules
+from hashdb.errors import AlreadyDecided, CaseTaken
+from hashdb.service import HashDB
+from hashdb.store import Transaction
+
+
+def take_next(db: HashDB, actor: Actor, asked: QueueQuery, after: int | None = None) -> int | None:
+    """Take the next case of a queue that no reviewer has; None if there is none.
+
+    The search begins after the case `after`, which is not taken, and goes on from the beginning of the queue. Cases in
+    piles come last.
+    However many reviewers ask at once, each gets another case.
+    """
+    actor.require(Scope.REVIEW)
+    with db.store.begin() as tx:
+        now = db.now()
+        stale = now - db.rules.case_idle
+        crowded = tx.queues.crowded(asked, now, PILE) if asked.pile is None else ()
+        place = None if after is None else tx.queues.place(asked.order, after)
+        for without in (crowded, ()) if crowded else ((),):
+            for start in (place, None) if place else (None,):
+                id = tx.claims.take_next(str(actor), asked, now, stale, without=without, place=start, besides=after)
+                if id is not None:
+                    return id
+    return None
+
+
+def take(db: HashDB, actor: Actor, id: int, *, over: bool = False) -> None:
+    """Take an open case, or renew the own claim; with `over`, also from another reviewer, which is logged.
+
+    Raises NotFound, AlreadyDecided, CaseTaken.
+    """
+    actor.require(Scope.REVIEW)
+    with db.store.begin() as tx:
+        now = db.now()
+        stale = now - db.rules.case_idle
+        case = tx.cases.one(id)
+        holder = tx.claims.of([id], stale).get(id)
+        if not tx.claims.take(id, str(actor), now, stale, over=over):
+            raise AlreadyDecided(id) if tx.cases.one(id).state is CaseState.DECIDED else CaseTaken(id)
+        if holder is not None and holder.actor != str(actor):
+            details: Details = {"contribution": case.contribution, "from": holder.actor}
+            tx.audit.append(now, actor, [LogEntry(Action.CASE_TAKEN_OVER, "case", id, details)])
+
+
+def renew(db: HashDB, actor: Actor, id: int) -> bool:
+    """Renew the actor's claim because the page of the case is in use; return whether the actor has the case.
+
+    If it was idle for too long and nobody took the case since, the actor has it again.
+    """
+    actor.require(Scope.REVIEW)
+    with db.store.begin() as tx:
+        now = db.now()
+        return tx.claims.take(id, str(actor), now, now - db.rules.case_idle)
+
+
+def release(db: HashDB, actor: Actor, id: int) -> None:
+    """Release a case that the actor has; without one, nothing changes."""
+    actor.require(Scope.REVIEW)
+    with db.store.begin() as tx:
+        tx.claims.release(id, str(actor))
+
+
+def find(db: HashDB, actor: Actor, id: int) -> Claim | None:
+    """The claim on a case; None if nobody has it."""
+    actor.require(Scope.REVIEW, Scope.AUDIT)
+    with db.store.read() as tx:
+        return current(tx, db.rules, [id], db.now()).get(id)
+
+
+def list_own(db: HashDB, actor: Actor) -> tuple[Claim, ...]:
+    """The claims of the actor, the first one first."""
+    actor.require(Scope.REVIEW, Scope.AUDIT)
+    with db.store.read() as tx:
+        return tx.claims.by(str(actor), db.now() - db.rules.case_idle)
+
+
+def current(tx: Transaction, rules: Rules, ids: Collection[int], now: datetime) -> Mapping[int, Claim]:
+    """The claims on cases that count now, by case."""
+    return tx.claims.of(ids, now - rules.case_idle)
+
+
+def require_free(tx: Transaction, rules: Rules, actor: Actor, id: int, now: datetime) -> None:
+    """Raise CaseTaken if another than the actor has taken a case."""
+    claim = current(tx, rules, [id], now).get(id)
+    if claim is not None and claim.actor != str(actor):
+        raise CaseTaken(id)

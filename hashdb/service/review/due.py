@@ -1,0 +1,127 @@
+"""Cases that are due soon: reported once to each webhook that asks for them, and by mail to each user that does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.accounts.users import Session
+from hashdb.domain.ledger.events import Action, LogEntry
+from hashdb.domain.review.due import (
+    MAIL_LEASE,
+    MOST_IN_MESSAGE,
+    DueMail,
+    MailAddress,
+    MailTrouble,
+    address_fault,
+    due_mail,
+    due_message,
+    mail_pause,
+)
+from hashdb.domain.sharing.webhooks import Topic
+from hashdb.errors import reject_field
+from hashdb.service import HashDB
+from hashdb.service.sharing.webhooks import new_message
+from hashdb.store.review.due import USER, WEBHOOK
+
+log = logging.getLogger("hashdb.mail")
+
+Send = Callable[[DueMail, datetime], MailTrouble | None]
+
+
+def address(db: HashDB, session: Session) -> MailAddress | None:
+    """The mail address of the signed-in user, if there is one."""
+    with db.store.read() as tx:
+        return tx.mail_addresses.of(session.user.id)
+
+
+def set_address(db: HashDB, session: Session, text: str) -> None:
+    """Send the user mail on cases that are due soon; an empty text ends it and deletes the address.
+
+    Raises InvalidInput, ScopeMissing.
+    """
+    actor = session.user.actor
+    actor.require(Scope.REVIEW)
+    if text:
+        reject_field("address", address_fault(text) if db.rules.mails else "this service sends no mail")
+    with db.store.begin() as tx:
+        before = tx.mail_addresses.of(session.user.id)
+        if (before.address if before else "") == text:
+            return
+        if text:
+            tx.mail_addresses.put(session.user.id, text)
+        else:
+            tx.mail_addresses.remove(session.user.id)
+            tx.due.forget(USER, session.user.id)
+        entry = LogEntry(Action.USER_AMENDED, "user", session.user.id, {"fields": ["mail"]})
+        tx.audit.append(db.now(), actor, [entry])
+
+
+def report(db: HashDB) -> int:
+    """Make a delivery to each webhook with the topic `case.due` that has not reported some case yet; return how many.
+
+    The cases are recorded in the same transaction: each webhook reports each case once, whatever ends in between.
+    """
+    now = db.now()
+    until = now + db.rules.due_soon
+    with db.store.read() as tx:
+        webhooks = tx.webhooks.of_due_cases()
+        due = {webhook: tx.due.pending(until, WEBHOOK, webhook, MOST_IN_MESSAGE) for webhook in webhooks}
+    due = {webhook: cases for webhook, cases in due.items() if cases}
+    if not due:
+        return 0
+    made = 0
+    with db.store.begin() as tx:
+        tx.webhooks.hold(due)
+        still = set(tx.webhooks.of_due_cases())
+        # In one order, so that two machines cannot deadlock.
+        for webhook in sorted(still & due.keys()):
+            added = tx.due.add([case.id for case in due[webhook]], WEBHOOK, webhook, now)
+            if cases := [case for case in due[webhook] if case.id in added]:
+                tx.deliveries.add(webhook, new_message(db, Topic.CASE_DUE, dict(due_message(cases, now))))
+                made += 1
+    return made
+
+
+def mail(db: HashDB, send: Send) -> int:
+    """Send a mail to each user that wants one and was not told of some case; return how many the server accepted.
+
+    Processes share the work. After a failure the mail is sent again later; in the end it is given up. If this process
+    is killed while it sends, the mail is sent again after two minutes, with the same id.
+    """
+    until = db.now() + db.rules.due_soon
+    with db.store.read() as tx:
+        addresses = tx.mail_addresses.ready(db.now()) if tx.due.any(until) else ()
+        addresses = tuple(each for each in addresses if tx.due.pending(until, USER, each.user, 1))
+    sent = 0
+    for each in addresses:
+        now = db.now()
+        with db.store.begin() as tx:
+            # Read after the claim: another process may have sent a mail since.
+            claimed = tx.mail_addresses.claim(each, now, MAIL_LEASE)
+            cases = tx.due.pending(until, USER, each.user) if claimed else ()
+        if not cases:
+            continue
+        trouble = send(due_mail(each.user, each.address, cases, now), now)
+        _note(db, each, [case.id for case in cases], trouble)
+        sent += trouble is None
+        if trouble not in (None, MailTrouble.ADDRESS):
+            # The server would refuse the others, too. They are tried the next time.
+            break
+    return sent
+
+
+def _note(db: HashDB, address: MailAddress, cases: list[int], trouble: MailTrouble | None) -> None:
+    """Store the outcome of an attempt; cases that were sent, or given up, are not sent again."""
+    now = db.now()
+    final = trouble in (None, MailTrouble.ADDRESS)
+    pause = None if final else mail_pause(address.attempts + 1)
+    if trouble is not None:
+        what = "is given up" if pause is None else f"is sent again in {pause.total_seconds():.0f} s"
+        log.warning("mail to user %d failed (%s): it %s", address.user, trouble, what)
+    with db.store.begin() as tx:
+        tx.mail_addresses.note(address, trouble, now, None if pause is None else now + pause)
+        if pause is None:
+            tx.due.add(cases, USER, address.user, now)

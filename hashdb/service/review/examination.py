@@ -1,0 +1,313 @@
+"""Examination: what a batch would change of an item now, and why not. The preview and the act itself ask the same."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.contributions import Amendment, Contribution, Status
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.review.bulk import Batch, BatchAction, BatchItem, ItemOutcome, Picks, Skip
+from hashdb.domain.review.cases import Case, CaseState, Decision
+from hashdb.domain.review.incidents import REVIEWER_ACTIONS, ProposedChange, TwoPersonAction
+from hashdb.domain.signals import PERCEPTUAL
+from hashdb.domain.times import format_instant, parse_instant
+from hashdb.service import HashDB
+from hashdb.service.matching import benign
+from hashdb.service.review.claims import current
+from hashdb.service.review.proposals import person_of
+from hashdb.service.views import IntakeRules
+from hashdb.store import Transaction
+from hashdb.store.review.incidents import PendingProposal
+
+Like = Callable[[ProposedChange], PendingProposal | None]
+"""The pending proposal of the same request, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What an act meets at an item; `skip` is why it changes nothing.
+
+    `case` is the open case, or the one that is undone. With `proposes` the act only proposes; with `confirms` it
+    carries out what another person proposed. `undoes` is the action that an undo takes back.
+    """
+
+    skip: Skip | None = None
+    contribution: Contribution | None = None
+    case: Case | None = None
+    proposal: PendingProposal | None = None
+    draft: BenignDraft | None = None
+    amendment: Amendment | None = None
+    entry: int | None = None
+    undoes: BatchAction | None = None
+    proposes: bool = False
+    confirms: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is stored on many items, read at once; `on` has the cases on each contribution, `own` its own expiry."""
+
+    pending: Mapping[int, PendingProposal]
+    cases: Mapping[int, Case]
+    on: Mapping[int, Sequence[Case]]
+    about: Mapping[int, Contribution]
+    taken: frozenset[int]
+    own: Mapping[int, datetime | None]
+    entries: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Examines the items of a batch in one transaction, for the actor as it is now."""
+
+    db: HashDB
+    tx: Transaction
+    actor: Actor
+    batch: Batch
+    rules: IntakeRules
+    now: datetime
+    like: Like
+
+    def examine(self, subjects: Sequence[int]) -> dict[int, Examined]:
+        """What the batch meets at each of these subjects."""
+        action, picks = self.batch.action, self.batch.picks
+        if picks is Picks.ITEM:
+            return self._undone(subjects)
+        if picks is Picks.PROPOSAL:
+            known = self._load(subjects)
+            return {id: self._proposal(id, known) for id in subjects}
+        if not self.actor.has(action.scope):
+            return dict.fromkeys(subjects, Examined(Skip.NOT_ALLOWED))
+        if picks is Picks.CASE:
+            return self._cases(subjects)
+        return self._contributions(subjects)
+
+    def _cases(self, ids: Sequence[int]) -> dict[int, Examined]:
+        by_id = self.tx.cases.get(ids)
+        about = self.tx.contributions.get({case.contribution for case in by_id.values()}, self.now)
+        taken = self._taken(ids)
+        examined = {}
+        for id in ids:
+            case = by_id.get(id)
+            if case is None:
+                examined[id] = Examined(Skip.GONE)
+            elif case.state is CaseState.DECIDED:
+                examined[id] = Examined(Skip.DECIDED)
+            else:
+                examined[id] = self._decision(about[case.contribution], case, taken)
+        return examined
+
+    def _taken(self, ids: Collection[int]) -> frozenset[int]:
+        """Those of the cases that another reviewer has taken."""
+        claims = current(self.tx, self.db.rules, ids, self.now)
+        return frozenset(id for id, claim in claims.items() if claim.actor != str(self.actor))
+
+    def _contributions(self, ids: Sequence[int]) -> dict[int, Examined]:
+        action = self.batch.action
+        about = self.tx.contributions.get(ids, self.now)
+        cases = self.tx.cases.of(ids)
+        own = self.tx.batches.own_expiries(ids) if action is BatchAction.EXPIRY else {}
+        decides = action.decision is not None
+        waiting = [case.id for of in cases.values() for case in of if case.state is CaseState.OPEN] if decides else []
+        taken = self._taken(waiting)
+        examined = {}
+        for id in ids:
+            contribution = about.get(id)
+            case = open_case_of(cases.get(id, ()))
+            if contribution is None:
+                examined[id] = Examined(Skip.GONE)
+            elif action.decision is not None:
+                examined[id] = self._decision(contribution, case, taken)
+            elif action is BatchAction.HOLD:
+                same = not contribution.standing.matches or (case is not None and case.holds)
+                examined[id] = Examined(_ended(contribution) or (Skip.SAME if same else None), contribution, case)
+            elif action is BatchAction.WITHDRAW:
+                ended = contribution.status is Status.WITHDRAWN
+                skip = Skip.ERASED if contribution.erased else Skip.INACTIVE if ended else None
+                examined[id] = Examined(skip, contribution)
+            elif action is BatchAction.BENIGN:
+                examined[id] = self._entry(contribution)
+            else:
+                choices, before = self.batch.choices, own[id]
+                wanted = _later(before, choices.days) if choices.days else choices.expires_at
+                examined[id] = self._expiry(contribution, before, wanted)
+        return examined
+
+    def _decision(self, contribution: Contribution, case: Case | None, taken: frozenset[int]) -> Examined:
+        decision = self.batch.action.decision
+        assert decision is not None
+        if case is None:
+            settled = contribution.standing.matches if decision is Decision.UPHOLD else None
+            same = settled if settled is not None else contribution.standing is decision.ruling
+            skip = _ended(contribution) or (Skip.SAME if same else None)
+            proposes = decision is Decision.RETIRE and self.db.rules.two_persons
+            return Examined(skip, contribution, proposes=proposes)
+        if case.id in taken:
+            return Examined(Skip.TAKEN, contribution, case)
+        if decision is not Decision.RETIRE or not self.db.rules.two_persons:
+            return Examined(None, contribution, case)
+        skip, confirms = self._second(retirement(case.id))
+        return Examined(skip, contribution, case, proposes=not confirms, confirms=confirms)
+
+    def _entry(self, contribution: Contribution) -> Examined:
+        if contribution.erased:
+            return Examined(Skip.ERASED, contribution)
+        kept = [each for each in contribution.signals if each.algorithm in PERCEPTUAL and self.db.rules.accepts(each)]
+        touched = self.rules.touched(kept)
+        fresh = tuple(each for each in kept if each not in touched)
+        if not fresh:
+            listed = kept or contribution.masked
+            return Examined(Skip.LISTED if listed else Skip.UNSIGNED, contribution)
+        draft = BenignDraft(fresh, note=self.batch.choices.note)
+        if not self.db.rules.two_persons:
+            return Examined(None, contribution, draft=draft)
+        skip, confirms = self._second(benign.change_of(draft))
+        return Examined(skip, contribution, draft=draft, proposes=not confirms, confirms=confirms)
+
+    def _expiry(self, contribution: Contribution, before: datetime | None, wanted: datetime | None) -> Examined:
+        """What a change of the member's own expiry, from `before` to `wanted`, would change."""
+        if skip := _ended(contribution):
+            return Examined(skip, contribution)
+        if self.batch.choices.days and before is None:
+            return Examined(Skip.BOUND, contribution)
+        if wanted is not None and wanted <= self.now:
+            return Examined(Skip.PAST, contribution)
+        incident = self.rules.incidents.get(contribution.incident) if contribution.incident else None
+        retention = self.db.rules.retention
+        after = retention.expiry(wanted, contribution.labels, contribution.received_at, incident)
+        if after == contribution.expires_at:
+            return Examined(Skip.SAME if wanted == before else Skip.BOUND, contribution)
+        return Examined(None, contribution, amendment=Amendment(expires_at=wanted))
+
+    def _second(self, change: ProposedChange) -> tuple[Skip | None, bool]:
+        """Why a request changes nothing, and whether it confirms the same one of another person."""
+        first = self.like(change)
+        if first is None:
+            return None, False
+        own = first.person == person_of(self.actor)
+        return (Skip.WAITS if own else None), not own
+
+    def _proposal(self, id: int, known: _Known) -> Examined:
+        pending = known.pending.get(id)
+        if pending is None:
+            return Examined(Skip.GONE)
+        request = pending.proposal.request
+        if not self._confirms(request):
+            return Examined(Skip.NOT_ALLOWED, proposal=pending)
+        if self.batch.action is BatchAction.DROP:
+            return Examined(None, proposal=pending)
+        if pending.person == person_of(self.actor):
+            return Examined(Skip.OWN, proposal=pending)
+        if request.act is not TwoPersonAction.RETIRE:
+            return Examined(None, proposal=pending, confirms=True)
+        case = known.cases[request.id]
+        skip = Skip.DECIDED if case.state is CaseState.DECIDED else Skip.TAKEN if case.id in known.taken else None
+        return Examined(skip, known.about[case.contribution], case, pending, confirms=True)
+
+    def _confirms(self, request: ProposedChange) -> bool:
+        """Whether the actor may confirm and drop the proposal of a request."""
+        return self.actor.has(Scope.REVIEW if request.act in REVIEWER_ACTIONS else Scope.ADMIN)
+
+    def _undone(self, positions: Sequence[int]) -> dict[int, Examined]:
+        assert self.batch.undoes is not None
+        action = self.tx.batches.one(self.batch.undoes).action
+        items = self.tx.batches.at(self.batch.undoes, positions)
+        made: dict[str, list[int]] = defaultdict(list)
+        for item in items.values():
+            made[item.made_kind].append(item.made_id)
+        known = self._load(made["proposal"], made["case"], made["contribution"], made["benign"])
+        return {position: self._undo(action, items[position], known) for position in positions}
+
+    def _undo(self, action: BatchAction, item: BatchItem, known: _Known) -> Examined:
+        if item.outcome is ItemOutcome.PROPOSED:
+            pending = known.pending.get(item.made_id)
+            if pending is None:
+                return Examined(Skip.GONE)
+            skip = None if self._confirms(pending.proposal.request) else Skip.NOT_ALLOWED
+            return Examined(skip, proposal=pending, undoes=action)
+        kind = item.made_kind
+        if item.outcome is not ItemOutcome.DONE or not action.undoable or kind == "member":
+            return Examined(Skip.FINAL)
+        if not self.actor.has(Scope.REVIEW if kind == "case" else Scope.ADMIN):
+            return Examined(Skip.NOT_ALLOWED)
+        if kind == "case":
+            return self._undo_case(action, item, known)
+        if kind == "benign":
+            there = item.made_id in known.entries
+            return Examined(None, entry=item.made_id, undoes=action) if there else Examined(Skip.GONE)
+        contribution, own = known.about[item.made_id], known.own[item.made_id]
+        before = item.before.get("own")
+        if item.before.get("set") != (None if own is None else format_instant(own)):
+            return Examined(Skip.CHANGED, contribution)
+        return self._expiry(contribution, own, None if before is None else parse_instant(str(before)))
+
+    def _undo_case(self, action: BatchAction, item: BatchItem, known: _Known) -> Examined:
+        """Uphold the case that was opened, or by a new case what was ruled; only if that is still the last word."""
+        case = known.cases[item.made_id]
+        contribution, cases = known.about[case.contribution], known.on[case.contribution]
+        if action is BatchAction.HOLD:
+            opened = item.before.get("opened")
+            skip = Skip.DECIDED if case.state is CaseState.DECIDED else None if opened else Skip.FINAL
+            return Examined(skip, contribution, case, undoes=action)
+        decided = [each.id for each in cases if each.decision is not None]
+        if decided[-1:] != [case.id]:
+            return Examined(Skip.CHANGED, contribution)
+        now_open = open_case_of(cases)
+        skip = _ended(contribution) if now_open is None else Skip.TAKEN if now_open.id in known.taken else None
+        return Examined(skip, contribution, now_open, undoes=action)
+
+    def _load(
+        self,
+        proposals: Sequence[int],
+        cases: Sequence[int] = (),
+        contributions: Sequence[int] = (),
+        entries: Sequence[int] = (),
+    ) -> _Known:
+        """What is stored on these, and on the cases that the proposals would decide."""
+        tx, now = self.tx, self.now
+        pending = {each.proposal.id: each for each in tx.proposals.pending(now, proposals)}
+        requests = [each.proposal.request for each in pending.values()]
+        by_id = tx.cases.get({*cases, *(each.id for each in requests if each.act is TwoPersonAction.RETIRE)})
+        on = tx.cases.of({case.contribution for case in by_id.values()})
+        about = tx.contributions.get({*on, *contributions}, now)
+        taken = self._taken([each.id for of in on.values() for each in of if each.state is CaseState.OPEN])
+        own, listed = tx.batches.own_expiries(contributions), tx.benign.present(entries)
+        return _Known(pending, by_id, on, about, taken, own, listed)
+
+
+def open_case_of(cases: Collection[Case]) -> Case | None:
+    """The open case among those on a contribution, if there is one."""
+    return next((case for case in cases if case.state is CaseState.OPEN), None)
+
+
+def retirement(case: int) -> ProposedChange:
+    """The change that a proposal asks for to retire a case's contribution with the usual signals."""
+    return ProposedChange(TwoPersonAction.RETIRE, "case", case, {"decision": str(Decision.RETIRE)})
+
+
+def like_any_of(pending: Sequence[PendingProposal]) -> Like:
+    """As `Proposals.like`, among proposals that were read before."""
+    known: Mapping[str, PendingProposal] = {_text(each.proposal.request): each for each in reversed(pending)}
+    return lambda change: known.get(_text(change))
+
+
+def _text(change: ProposedChange) -> str:
+    return f"{change.act} {change.subject} {sorted(change.content.items())}"
+
+
+def _ended(contribution: Contribution) -> Skip | None:
+    """Why no case can be opened on a contribution, and why it cannot be amended; None if it is active."""
+    if contribution.erased:
+        return Skip.ERASED
+    return None if contribution.status is Status.ACTIVE else Skip.INACTIVE
+
+
+def _later(at: datetime | None, days: int) -> datetime | None:
+    try:
+        return None if at is None else at + timedelta(days=days)
+    except OverflowError:
+        return at

@@ -1,0 +1,49 @@
+"""The impact of a decision: what changes for members if a contribution no longer matches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.frames import Frame, searched
+from hashdb.domain.matching.videos import LEAST_FRAMES
+from hashdb.domain.review.cases import Impact
+from hashdb.domain.signals import Signal
+from hashdb.service import HashDB
+from hashdb.store import Transaction
+
+LATELY = timedelta(days=90)
+"""The period of the hits that an impact preview counts."""
+_READ_LATELY = timedelta(days=30)
+_MATCHING = tuple(standing for standing in Standing if standing.matches)
+
+
+def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
+    """What changes for members if a contribution no longer matches. Raises NotFound."""
+    actor.require(Scope.AUDIT, Scope.REVIEW)
+    with db.store.read() as tx:
+        now = db.now()
+        item = tx.contributions.one(contribution, now)
+        holders = tx.matches.holders(item.signals, now, _MATCHING, 1_000)
+        frames = tx.frames.of([contribution]).get(contribution, ()) if item.frame_count else ()
+        of_frames = _holding_frames(tx, frames, now)
+        members, times = tx.hits.answered_since(contribution, (now - LATELY).date())
+        return Impact(
+            matches=item.status is Status.ACTIVE and item.standing.matches,
+            members=members,
+            times=times,
+            equal=len({*(holder.contribution for holder in holders), *of_frames} - {contribution}),
+            readers=tx.uses.readers_since((now - _READ_LATELY).date()),
+        )
+
+
+def _holding_frames(tx: Transaction, frames: Sequence[Frame], now: datetime) -> set[int]:
+    """The contributions that match and have the signals of several of these frames, to the bit."""
+    own = [frame.signals[:1] for frame in searched(frames) if frame.signals]
+    held: dict[int, set[Signal]] = defaultdict(set)
+    for holder in tx.matches.holders([signal for group in own for signal in group], now, _MATCHING, 10_000):
+        held[holder.contribution].add(holder.signal)
+    return {id for id, signals in held.items() if len(signals) >= min(LEAST_FRAMES, len(own))}

@@ -1,0 +1,206 @@
+"""Batches in SQL: the selected rows, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, exists, func, insert, select, update
+
+from hashdb.domain.contributions import Filter
+from hashdb.domain.review.bulk import (
+    Batch,
+    BatchAction,
+    BatchChoices,
+    BatchItem,
+    BatchProgress,
+    BatchState,
+    ItemOutcome,
+    Picks,
+)
+from hashdb.domain.times import format_instant, parse_instant
+from hashdb.store.contributions.statuses import filter_conditions
+from hashdb.store.repositories import Repository, chunks, insert_rows, same
+from hashdb.store.tables import batch_items, batches, contributions, hits, members
+
+
+class Batches(Repository):
+    """Batches within one transaction."""
+
+    def add(
+        self, actor: str, action: BatchAction, picks: Picks, ids: Sequence[int], now: datetime, undoes: int | None
+    ) -> int:
+        """Record a draft with these items, and return its id."""
+        row = {
+            "actor": actor,
+            "action": str(action),
+            "picks": str(picks),
+            "state": str(BatchState.DRAFT),
+            "size": len(ids),
+            "choices": {},
+            "note": "",
+            "made_at": now,
+            "undoes": undoes,
+        }
+        id = int(self._connection.execute(insert(batches).returning(batches.c.id), row).scalar_one())
+        rows = [{"batch_id": id, "position": position, "subject": each} for position, each in enumerate(ids)]
+        insert_rows(self._connection, batch_items, rows)
+        return id
+
+    def one(self, id: int) -> Batch:
+        """One batch. Raises NotFound."""
+        return _batch(self._one(select(batches).where(batches.c.id == id), f"batch {id}"))
+
+    def page(self, after: int, limit: int) -> tuple[Batch, ...]:
+        """At most `limit` batches that are no drafts, with ids above `after`, in order."""
+        query = select(batches).where(batches.c.state != str(BatchState.DRAFT), batches.c.id > after)
+        return tuple(map(_batch, self._connection.execute(query.order_by(batches.c.id).limit(limit))))
+
+    def begin(self, id: int, choices: BatchChoices, now: datetime) -> bool:
+        """Let a draft be carried out with these choices; return whether it was one."""
+        kept = {"reason": choices.reason, "days": choices.days}
+        if choices.expires_at is not None:
+            kept["expires_at"] = format_instant(choices.expires_at)
+        values = {
+            "state": str(BatchState.RUNNING),
+            "choices": {name: value for name, value in kept.items() if value is not None},
+            "note": choices.note,
+            "begun_at": now,
+        }
+        return self._move(id, BatchState.DRAFT, values)
+
+    def stop(self, id: int, now: datetime) -> bool:
+        """Stop a batch that is carried out; return whether it was. Its note is deleted."""
+        return self._move(id, BatchState.RUNNING, {"state": str(BatchState.STOPPED), "note": "", "ended_at": now})
+
+    def end(self, id: int, now: datetime) -> bool:
+        """End a batch that is carried out if no item waits; return whether it ended. Its note is deleted."""
+        waiting = exists().where(batch_items.c.batch_id == id, batch_items.c.outcome.is_(None))
+        query = update(batches).where(batches.c.id == id, batches.c.state == str(BatchState.RUNNING), ~waiting)
+        values = {"state": str(BatchState.DONE), "note": "", "ended_at": now}
+        return bool(self._connection.execute(query.values(values)).rowcount)
+
+    def running(self) -> tuple[int, ...]:
+        """The ids of the batches that are carried out, in order."""
+        query = select(batches.c.id).where(batches.c.state == str(BatchState.RUNNING))
+        return tuple(self._connection.scalars(query.order_by(batches.c.id)))
+
+    def waiting(self, id: int, after: int, limit: int) -> tuple[BatchItem, ...]:
+        """At most `limit` items of a batch without an outcome, at positions above `after`, in order."""
+        query = select(batch_items).where(
+            batch_items.c.batch_id == id, batch_items.c.position > after, batch_items.c.outcome.is_(None)
+        )
+        return tuple(map(_item, self._connection.execute(query.order_by(batch_items.c.position).limit(limit))))
+
+    def take(self, id: int, position: int) -> BatchItem | None:
+        """Lock an item of a batch that is carried out until the transaction ends.
+
+        None if it has an outcome, another process has it, or the batch was stopped.
+        """
+        running = exists().where(batches.c.id == id, batches.c.state == str(BatchState.RUNNING))
+        query = select(batch_items).where(
+            batch_items.c.batch_id == id, batch_items.c.position == position, batch_items.c.outcome.is_(None), running
+        )
+        row = self._connection.execute(query.with_for_update(of=batch_items, skip_locked=True)).one_or_none()
+        return None if row is None else _item(row)
+
+    def finish(
+        self,
+        id: int,
+        position: int,
+        outcome: ItemOutcome,
+        now: datetime,
+        *,
+        why: str | None = None,
+        made: str | None = None,
+        before: Mapping[str, object] | None = None,
+    ) -> None:
+        """Record what became of an item that this transaction took."""
+        values = {"outcome": str(outcome), "why": why, "made": made, "before": before, "at": now}
+        query = update(batch_items).where(batch_items.c.batch_id == id, batch_items.c.position == position)
+        self._connection.execute(query.values(values))
+
+    def items(
+        self, id: int, after: int, limit: int, outcomes: Collection[ItemOutcome] | None = None
+    ) -> tuple[BatchItem, ...]:
+        """At most `limit` items of a batch at positions above `after`, in order, with one of these outcomes."""
+        query = select(batch_items).where(batch_items.c.batch_id == id, batch_items.c.position > after)
+        if outcomes is not None:
+            query = query.where(batch_items.c.outcome.in_([str(outcome) for outcome in outcomes]))
+        return tuple(map(_item, self._connection.execute(query.order_by(batch_items.c.position).limit(limit))))
+
+    def at(self, id: int, positions: Collection[int]) -> dict[int, BatchItem]:
+        """The items of a batch at these positions."""
+        query = select(batch_items).where(batch_items.c.batch_id == id)
+        return {row.position: _item(row) for row in self._among(query, batch_items.c.position, positions)}
+
+    def progress(self, id: int) -> BatchProgress:
+        """How far a batch is."""
+        columns = batch_items.c.outcome, batch_items.c.why
+        query = select(*columns, func.count()).where(batch_items.c.batch_id == id).group_by(*columns)
+        counts: dict[str, int] = {}
+        why: dict[str, int] = {}
+        for outcome, reason, count in self._connection.execute(query):
+            counts[outcome or "waiting"] = counts.get(outcome or "waiting", 0) + count
+            if reason is not None:
+                why[reason] = why.get(reason, 0) + count
+        return BatchProgress(**counts, why=why)
+
+    def prune(self, drafts_before: datetime, ended_before: datetime) -> int:
+        """Delete the drafts that were made, and the batches that ended, before these times; return how many."""
+        old = [
+            *self._connection.scalars(
+                select(batches.c.id).where(batches.c.state == str(BatchState.DRAFT), batches.c.made_at < drafts_before)
+            ),
+            *self._connection.scalars(select(batches.c.id).where(batches.c.ended_at < ended_before)),
+        ]
+        for table, column in ((batch_items, batch_items.c.batch_id), (batches, batches.c.id)):
+            for chunk in chunks(old):
+                self._connection.execute(delete(table).where(column.in_(chunk)))
+        return len(old)
+
+    def selected(self, chosen: Filter, upto: int, now: datetime, limit: int) -> tuple[int, ...]:
+        """The ids up to `upto` of at most `limit` contributions that a filter selects, the newest first."""
+        query = select(contributions.c.id).join(members, members.c.id == contributions.c.member_id)
+        query = query.where(contributions.c.id <= upto, *filter_conditions(chosen, now))
+        return tuple(self._connection.scalars(query.order_by(contributions.c.id.desc()).limit(limit)))
+
+    def newest_contribution(self) -> int:
+        """The id of the newest contribution; 0 if there is none."""
+        return self._connection.execute(select(func.max(contributions.c.id))).scalar_one() or 0
+
+    def own_expiries(self, ids: Collection[int]) -> dict[int, datetime | None]:
+        """The expiry that the member asked for, by contribution."""
+        query = select(contributions.c.id, contributions.c.own_expiry)
+        return {row.id: row.own_expiry for row in self._among(query, contributions.c.id, ids)}
+
+    def answered_since(self, ids: Collection[int], since: date) -> tuple[int, int]:
+        """How many members received any of these contributions as a match since a day, and how often in all."""
+        query = select(hits.c.member, func.sum(hits.c.times)).where(hits.c.day >= since).group_by(hits.c.member)
+        rows = self._among(query, hits.c.contribution, ids)
+        return len({member for member, _ in rows}), int(sum(times for _, times in rows))
+
+    def _move(self, id: int, state: BatchState, values: Mapping[str, object]) -> bool:
+        query = update(batches).where(batches.c.id == id, batches.c.state == str(state))
+        return bool(self._connection.execute(query.values(values)).rowcount)
+
+
+def _batch(row: Any) -> Batch:
+    kept, at = row.choices, row.choices.get("expires_at")
+    choices = BatchChoices(kept.get("reason"), row.note, kept.get("days"), None if at is None else parse_instant(at))
+    return Batch(
+        **same(row, "id", "actor", "size", "made_at", "begun_at", "ended_at", "undoes"),
+        action=BatchAction(row.action),
+        picks=Picks(row.picks),
+        state=BatchState(row.state),
+        choices=choices,
+    )
+
+
+def _item(row: Row[tuple[object, ...]]) -> BatchItem:
+    return BatchItem(
+        **same(row, "position", "subject", "why", "made", "at"),
+        outcome=None if row.outcome is None else ItemOutcome(row.outcome),
+        before=row.before or {},
+    )

@@ -1,0 +1,120 @@
+"""Claims and notes in SQL: which reviewer has taken which open case, and what reviewers note for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, case, delete, insert, literal, or_, select, true
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hashdb.domain.review.queues import CaseNote, Claim, QueueQuery
+from hashdb.store.columns import InstantColumn
+from hashdb.store.repositories import Repository, same
+from hashdb.store.review.queues import beyond, in_order, outside
+from hashdb.store.tables import case_claims, case_notes, cases
+
+
+class Claims(Repository):
+    """Claims within one transaction. A claim that was last seen at `stale` or before no longer counts."""
+
+    def take_next(
+        self,
+        actor: str,
+        asked: QueueQuery,
+        now: datetime,
+        stale: datetime,
+        *,
+        without: Collection[int] = (),
+        place: Sequence[Any] | None = None,
+        besides: int | None = None,
+    ) -> int | None:
+        """Take the first case of a queue that nobody has, after a place in the order; None if there is none.
+
+        Cases that count for the members `without` are left out, and the case `besides`. However many call at once,
+        each gets another case.
+        """
+        free = cases.c.id.not_in(select(case_claims.c.case_id).where(case_claims.c.seen_at > stale))
+        query = in_order(asked, now, *_claim_columns(actor, now)).where(free).limit(1)
+        if without:
+            query = query.where(outside(without))
+        if place is not None:
+            query = query.where(beyond(asked, place))
+        if besides is not None:
+            query = query.where(cases.c.id != besides)
+        skips = True
+        while True:
+            locked = query.with_for_update(of=cases, skip_locked=skips, key_share=True)
+            id: int | None = self._connection.execute(self._insert(locked, stale)).scalar_one_or_none()
+            # Another may have taken the case after this statement began to read, and the next statement sees that. Or
+            # others are about to take or decide each case that is left: the next one waits for them.
+            if id is not None or self._connection.execute(query).first() is None:
+                return id
+            skips = False
+
+    def take(self, id: int, actor: str, now: datetime, stale: datetime, *, over: bool = False) -> bool:
+        """Take an open case; return whether it was free, or the actor's own. `over`: take it whoever has it."""
+        query = select(*_claim_columns(actor, now)).where(cases.c.id == id, cases.c.decision.is_(None))
+        statement = self._insert(query.with_for_update(of=cases, key_share=True), stale, over=over)
+        return self._connection.execute(statement).first() is not None
+
+    def release(self, id: int, actor: str | None = None) -> None:
+        """Release a case: the claim of this actor, or whoever has it."""
+        query = delete(case_claims).where(case_claims.c.case_id == id)
+        self._connection.execute(query if actor is None else query.where(case_claims.c.actor == actor))
+
+    def release_all(self, actor: str) -> None:
+        """Release every case that an actor has."""
+        self._connection.execute(delete(case_claims).where(case_claims.c.actor == actor))
+
+    def of(self, ids: Collection[int], stale: datetime) -> dict[int, Claim]:
+        """The claims on these cases that count, by case."""
+        query = select(case_claims).where(case_claims.c.seen_at > stale)
+        return {row.case_id: _claim(row) for row in self._among(query, case_claims.c.case_id, ids)}
+
+    def by(self, actor: str, stale: datetime) -> tuple[Claim, ...]:
+        """The claims of an actor that count, the first one first."""
+        query = select(case_claims).where(case_claims.c.actor == actor, case_claims.c.seen_at > stale)
+        return tuple(
+            map(_claim, self._connection.execute(query.order_by(case_claims.c.taken_at, case_claims.c.case_id)))
+        )
+
+    def _insert(self, query: Select[Any], stale: datetime, *, over: bool = False) -> Any:
+        """The statement that takes the cases of a query that are free or the actor's own; `over`: whoever has them."""
+        made = sqlite.insert if self._connection.dialect.name == "sqlite" else postgresql.insert
+        statement: Any = made(case_claims).from_select(["case_id", "actor", "taken_at", "seen_at"], query)
+        new, idle = statement.excluded, case_claims.c.seen_at <= stale
+        own = case_claims.c.actor == new.actor
+        since = case((and_(own, ~idle), case_claims.c.taken_at), else_=new.taken_at)
+        values = {"actor": new.actor, "taken_at": since, "seen_at": new.seen_at}
+        where = true() if over else or_(idle, own)
+        return statement.on_conflict_do_update(index_elements=["case_id"], set_=values, where=where).returning(
+            case_claims.c.case_id
+        )
+
+
+class CaseNotes(Repository):
+    """Notes between reviewers within one transaction."""
+
+    def add(self, case: int, actor: str, text: str, now: datetime, proposal: int | None = None) -> CaseNote:
+        """Record a note on a case."""
+        row = {"case_id": case, "actor": actor, "at": now, "text": text, "proposal": proposal}
+        return _note(self._connection.execute(insert(case_notes).returning(case_notes), row).one())
+
+    def on(self, ids: Collection[int]) -> tuple[CaseNote, ...]:
+        """The notes on these cases, the oldest first."""
+        rows = self._among(select(case_notes), case_notes.c.case_id, ids)
+        return tuple(sorted(map(_note, rows), key=lambda note: note.id))
+
+
+def _claim_columns(actor: str, now: datetime) -> tuple[Any, ...]:
+    return cases.c.id, literal(actor), literal(now, InstantColumn), literal(now, InstantColumn)
+
+
+def _claim(row: Any) -> Claim:
+    return Claim(row.case_id, row.actor, row.taken_at, row.seen_at)
+
+
+def _note(row: Any) -> CaseNote:
+    return CaseNote(**same(row, "id", "actor", "at", "text", "proposal"), case=row.case_id)

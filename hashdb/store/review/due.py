@@ -1,0 +1,108 @@
+"""Cases that are due soon in SQL: to whom they were reported, and the mail addresses of users."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, literal, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.accounts.users import Role, UserStatus
+from hashdb.domain.review.due import DueCase, MailAddress, MailTrouble
+from hashdb.store.repositories import Repository, chunks, same
+from hashdb.store.tables import cases, due_notices, mail_addresses, users
+
+WEBHOOK, USER = "webhook", "user"
+"""The kinds of recipients."""
+_REVIEWERS = [str(role) for role in Role if role.scopes & {Scope.REVIEW, Scope.ADMIN}]
+
+
+class DueNotices(Repository):
+    """Which cases were reported to whom, within one transaction. Each is reported once."""
+
+    def pending(self, until: datetime, kind: str, recipient: int, limit: int | None = None) -> tuple[DueCase, ...]:
+        """The open cases due until then that were not reported to a recipient, by due time; at most `limit`."""
+        reported = exists().where(due_notices.c.case_id == cases.c.id, _is(kind, recipient))
+        query = select(cases.c.id, cases.c.due_at).where(cases.c.decision.is_(None), cases.c.due_at <= until, ~reported)
+        rows = self._connection.execute(query.order_by(cases.c.due_at, cases.c.id).limit(limit))
+        return tuple(DueCase(*row) for row in rows)
+
+    def any(self, until: datetime) -> bool:
+        """Whether an open case is due until then."""
+        query = select(cases.c.id).where(cases.c.decision.is_(None), cases.c.due_at <= until).limit(1)
+        return self._connection.execute(query).first() is not None
+
+    def add(self, ids: Collection[int], kind: str, recipient: int, now: datetime) -> frozenset[int]:
+        """Record that cases were reported; return those that are open and were not reported before."""
+        added: set[int] = set()
+        insert = sqlite.insert if self._connection.dialect.name == "sqlite" else postgresql.insert
+        columns = [due_notices.c.case_id, due_notices.c.kind, due_notices.c.recipient, due_notices.c.at]
+        for chunk in chunks(sorted(ids)):
+            values = select(cases.c.id, literal(kind), literal(recipient), literal(now, due_notices.c.at.type))
+            still_open = values.where(cases.c.id.in_(chunk), cases.c.decision.is_(None)).order_by(cases.c.id)
+            query = insert(due_notices).from_select(columns, still_open).on_conflict_do_nothing()
+            added.update(self._connection.scalars(query.returning(due_notices.c.case_id)))
+        return frozenset(added)
+
+    def forget(self, kind: str, recipient: int) -> None:
+        """Delete what was reported to a recipient that is gone."""
+        self._connection.execute(delete(due_notices).where(_is(kind, recipient)))
+
+
+class MailAddresses(Repository):
+    """Mail addresses of users within one transaction."""
+
+    def of(self, user: int) -> MailAddress | None:
+        """The address of a user, if it gave one."""
+        query = select(mail_addresses).where(mail_addresses.c.user_id == user)
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else _address(row)
+
+    def put(self, user: int, address: str) -> None:
+        """Store the address of a user, whose attempts begin anew."""
+        self.remove(user)
+        row = {"user_id": user, "address": address, "attempts": 0}
+        self._connection.execute(mail_addresses.insert(), row)
+
+    def remove(self, user: int) -> None:
+        """Delete the address of a user."""
+        self._connection.execute(delete(mail_addresses).where(mail_addresses.c.user_id == user))
+
+    def ready(self, now: datetime) -> tuple[MailAddress, ...]:
+        """The addresses of active users that may decide cases, without those whose next attempt is later."""
+        query = select(mail_addresses).join(users, users.c.id == mail_addresses.c.user_id)
+        query = query.where(users.c.status == str(UserStatus.ACTIVE), users.c.role.in_(_REVIEWERS), _ready(now))
+        return tuple(map(_address, self._connection.execute(query.order_by(mail_addresses.c.user_id))))
+
+    def claim(self, address: MailAddress, now: datetime, lease: timedelta) -> bool:
+        """Claim an address for one attempt; return whether no other process had it, and it was not changed."""
+        query = update(mail_addresses).where(*_same(address), _ready(now))
+        return self._connection.execute(query.values(next_at=now + lease)).rowcount == 1
+
+    def note(self, address: MailAddress, trouble: MailTrouble | None, now: datetime, then: datetime | None) -> None:
+        """Record the result of an attempt; the next one is not before `then`. None: the mail was sent or given up."""
+        sent = {"sent_at": now} if trouble is None else {}
+        attempts = 0 if then is None else address.attempts + 1
+        values = {"attempts": attempts, "next_at": then, "trouble": trouble, **sent}
+        self._connection.execute(update(mail_addresses).where(*_same(address)).values(values))
+
+
+def _is(kind: str, recipient: int) -> ColumnElement[bool]:
+    return and_(due_notices.c.kind == kind, due_notices.c.recipient == recipient)
+
+
+def _ready(now: datetime) -> ColumnElement[bool]:
+    return or_(mail_addresses.c.next_at.is_(None), mail_addresses.c.next_at <= now)
+
+
+def _same(address: MailAddress) -> tuple[ColumnElement[bool], ...]:
+    table = mail_addresses.c
+    return table.user_id == address.user, table.address == address.address, table.attempts == address.attempts
+
+
+def _address(row: Row[Any]) -> MailAddress:
+    trouble = None if row.trouble is None else MailTrouble(row.trouble)
+    return MailAddress(row.user_id, **same(row, "address", "attempts", "sent_at"), trouble=trouble)

@@ -1,0 +1,275 @@
+"""/console/batches: decide many rows of a list with one act: preview, confirm, follow, stop and undo it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from flask import Response, request, url_for
+from pydantic import ValidationError
+
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.review.bulk import Batch, BatchAction, BatchChoices, BatchItem, BatchState, Picks, fields_of
+from hashdb.errors import Fault, InvalidInput, NotFound, reject_field
+from hashdb.service.contributions import listings
+from hashdb.service.ledger import events
+from hashdb.service.review import bulk
+from hashdb.web.console import lists, pages
+from hashdb.web.console.lists import Column, Selection
+from hashdb.web.console.pages import Form
+from hashdb.web.context import actor, hashdb, query, validation_context
+from hashdb.wire import error_from_validation, read
+from hashdb.wire.pages import BatchItemsQuery, CasesPageQuery, ListingQuery, ListQuery
+from hashdb.wire.review import BatchIn
+
+blueprint = pages.blueprint_of("batches", __name__)
+ACTS = {
+    BatchAction.UPHOLD: "uphold",
+    BatchAction.QUARANTINE: "quarantine",
+    BatchAction.RETIRE: "retire",
+    BatchAction.HOLD: "quarantine until a decision",
+    BatchAction.WITHDRAW: "withdraw on the contributor’s request",
+    BatchAction.BENIGN: "add to the benign list",
+    BatchAction.EXPIRY: "change the expiry",
+    BatchAction.CONFIRM: "confirm",
+    BatchAction.DROP: "drop",
+    BatchAction.UNDO: "undo",
+}
+"""What each action does, as an infinitive."""
+WHY = {
+    "gone": "no longer there",
+    "decided": "already decided",
+    "erased": "erased",
+    "inactive": "withdrawn, expired or suspended",
+    "same": "already so",
+    "bound": "its incident or the retention sets the expiry, or it has none to extend",
+    "past": "the expiry would be in the past",
+    "unsigned": "it has no hash of its own that the benign list takes",
+    "listed": "already near an entry of the benign list",
+    "waits": "you proposed it: it waits for a second person",
+    "taken": "another reviewer has taken the case",
+    "own": "you proposed it: another person must confirm it",
+    "not_allowed": "your role does not allow it",
+    "changed": "somebody decided it since",
+    "final": "it cannot be undone",
+    "error": "the service failed, and logged the error",
+}
+"""Why an item does not change."""
+INSTEAD = {
+    BatchAction.UPHOLD: "An uphold cannot be undone. To stop a contribution from matching, quarantine or retire it.",
+    BatchAction.WITHDRAW: "A withdrawal cannot be undone. The contributor can contribute the content again.",
+    BatchAction.DROP: "A dropped proposal cannot be restored. The first person can propose the same again.",
+    BatchAction.UNDO: "To take back an undo, select the rows and decide them again.",
+}
+"""What to do about an act that cannot be undone."""
+
+
+@blueprint.get("")
+def browse() -> Response:
+    """List the batches, the newest first."""
+    return _list_page(Form(), 200)
+
+
+@blueprint.post("")
+def select() -> Response:
+    """Freeze the selected rows of a list for an act, and show its preview."""
+    actor().require(Scope.REVIEW)
+    sent = Form.sent()
+    try:
+        action = _action(sent)
+        selection = lists.read_selection()
+        picks = _picks(selection.picks)
+        ids = selection.ids if selection.filter is None else _everything(picks, selection)
+        batch = bulk.select(hashdb(), actor(), action, picks, ids)
+    except pages.REFUSALS as error:
+        return _list_page(sent.refused(error), 422)
+    return pages.redirect(_address(batch.id))
+
+
+@blueprint.get("/<id:batch_id>")
+def show(batch_id: int) -> Response:
+    """Show the preview of a batch, or its progress and what became of each item."""
+    batch = bulk.get(hashdb(), actor(), batch_id)
+    if batch.state is BatchState.DRAFT:
+        return _draft_page(batch, Form())
+    return _batch_page(batch, Form())
+
+
+@blueprint.post("/<id:batch_id>")
+def confirm(batch_id: int) -> Response:
+    """Let a batch be carried out, once its effect with these choices was displayed."""
+    actor().require(Scope.REVIEW)
+    batch, sent = bulk.get(hashdb(), actor(), batch_id), Form.sent()
+    try:
+        choices = _choices(sent)
+        bulk.check(hashdb(), batch, choices)
+        if "expiry" in _fields(batch) and (sent.text("again") or sent.text("seen") != pages.digest_of(choices)):
+            return _draft_page(batch, sent, choices)
+        bulk.start(hashdb(), actor(), batch_id, choices)
+    except pages.REFUSALS as error:
+        sent.refused(error)
+        return (
+            _draft_page(batch, sent, status=422) if batch.state is BatchState.DRAFT else _batch_page(batch, sent, 422)
+        )
+    return pages.redirect(_address(batch_id))
+
+
+@blueprint.post("/<id:batch_id>/stop")
+def stop(batch_id: int) -> Response:
+    """Stop a batch between two items."""
+    actor().require(Scope.REVIEW)
+    sent = Form.sent()
+    try:
+        bulk.stop(hashdb(), actor(), batch_id)
+    except pages.REFUSALS as error:
+        return _batch_page(bulk.get(hashdb(), actor(), batch_id), sent.refused(error), 422)
+    return pages.redirect_with_notice(_address(batch_id), f"Batch {batch_id} was stopped.")
+
+
+@blueprint.post("/<id:batch_id>/undo")
+def undo(batch_id: int) -> Response:
+    """Make a batch that takes back this one, and show its preview."""
+    actor().require(Scope.REVIEW)
+    return _follow_up(batch_id, lambda: bulk.select_undo(hashdb(), actor(), batch_id))
+
+
+@blueprint.post("/<id:batch_id>/confirmation")
+def confirm_proposals(batch_id: int) -> Response:
+    """Make a batch that confirms what this one proposed, and show its preview."""
+    actor().require(Scope.REVIEW)
+    return _follow_up(batch_id, lambda: bulk.select_confirmation(hashdb(), actor(), batch_id))
+
+
+def _follow_up(id: int, select: Callable[[], Batch]) -> Response:
+    try:
+        return pages.redirect(_address(select().id))
+    except pages.REFUSALS as error:
+        return _batch_page(bulk.get(hashdb(), actor(), id), Form().refused(error), 422)
+
+
+def _action(sent: Form) -> BatchAction:
+    """The action that was chosen. Raises InvalidInput."""
+    try:
+        return BatchAction(sent.text("action"))
+    except ValueError:
+        raise InvalidInput((Fault("action", "is required: choose what to do with the selected rows"),)) from None
+
+
+def _picks(text: str) -> Picks:
+    if text not in (Picks.CONTRIBUTION, Picks.CASE, Picks.PROPOSAL):
+        reject_field("picks", "must be a list whose rows can be selected")
+    return Picks(text)
+
+
+def _everything(picks: Picks, selection: Selection) -> Sequence[int]:
+    """The ids of all rows that the filter of a list lets through. Raises InvalidInput."""
+    if picks is Picks.PROPOSAL:
+        return bulk.proposals_of(hashdb(), actor(), selection.upto)
+    model = ListingQuery if picks is Picks.CONTRIBUTION else CasesPageQuery
+    try:
+        params = model.model_validate(selection.filter, context=validation_context())
+    except ValidationError as error:
+        raise error_from_validation(error) from None
+    if isinstance(params, CasesPageQuery):
+        return bulk.cases_of(hashdb(), actor(), params.to_domain(), selection.upto)
+    chosen = params.to_domain().chosen
+    listings.check(chosen)
+    return bulk.contributions_of(hashdb(), actor(), chosen, selection.upto)
+
+
+def _choices(sent: Form) -> BatchChoices:
+    """The choices in a form. Raises InvalidInput."""
+    how = sent.text("how")
+    if how == "set" and not sent.text("expires_at"):
+        raise InvalidInput((Fault("expires_at", "is required: choose the day"),))
+    if how == "extend" and not sent.text("days"):
+        raise InvalidInput((Fault("days", "is required: say how many"),))
+    fields = {
+        "note": sent.text("note") or None,
+        "reason": sent.text("reason") or None,
+        "days": sent.number("days") if how == "extend" else None,
+        "expires_at": f"{sent.text('expires_at')}T00:00:00Z" if how == "set" else None,
+    }
+    return read(BatchIn, pages.query_text(fields)).to_domain()
+
+
+def _fields(batch: Batch) -> frozenset[str]:
+    return fields_of(batch.action, batch.picks, bulk.undone_action(hashdb(), batch))
+
+
+def _list_page(form: Form, status: int) -> Response:
+    heads: tuple[Column[Batch], ...] = (
+        Column("Batch", "batch", lambda batch: batch.id, number=True),
+        Column("Act", "act", lambda batch: (batch.action, batch.id), rises=True),
+        Column("Rows", "rows", lambda batch: (batch.size, batch.id), number=True),
+        Column("State", "state", lambda batch: (batch.state, batch.id), rises=True),
+        Column("By", "actor", lambda batch: (batch.actor, batch.id), rises=True),
+        Column("Begun", "begun", lambda batch: (batch.begun_at, batch.id)),
+    )
+    rows = pages.read_all(partial(bulk.page, hashdb(), actor()))
+    asked = ListQuery() if request.method == "POST" else query(ListQuery)
+    batches, list = lists.page_of(rows, heads, asked, "console.batches.browse", first="batch")
+    names = events.names(hashdb(), actor(), {batch.actor for batch in batches})
+    return pages.page("batches.html", status=status, form=form, batches=batches, list=list, acts=ACTS, names=names)
+
+
+def _draft_page(batch: Batch, form: Form, choices: BatchChoices | None = None, status: int = 200) -> Response:
+    """The preview of a batch. A change of expiries is previewed once its choices are known."""
+    needed, known = _fields(batch), choices or BatchChoices()
+    previewed = "expiry" not in needed or choices is not None
+    return pages.page(
+        "batch_draft.html",
+        status=status,
+        form=form,
+        batch=batch,
+        undone=bulk.undone_action(hashdb(), batch),
+        needed=needed,
+        preview=bulk.preview(hashdb(), actor(), replace(batch, choices=known)) if previewed else None,
+        seen=pages.digest_of(choices),
+        reasons=hashdb().rules.vocabulary.reason,
+        acts=ACTS,
+        why=WHY,
+    )
+
+
+def _batch_page(batch: Batch, form: Form, status: int = 200) -> Response:
+    params = query(BatchItemsQuery) if request.method == "GET" else BatchItemsQuery()
+    progress = bulk.progress(hashdb(), actor(), batch.id)
+    rows = bulk.items(hashdb(), actor(), batch.id, params.after - 1, params.limit + 1)
+    waiting = bulk.waiting_proposals(hashdb(), actor(), batch.id) if progress.proposed else ()
+    return pages.page(
+        "batch_state.html" if request.headers.get("HX-Request") else "batch.html",
+        status=status,
+        form=form,
+        batch=batch,
+        undone=bulk.undone_action(hashdb(), batch),
+        progress=progress,
+        items=rows[: params.limit],
+        next=rows[params.limit].position if len(rows) > params.limit else None,
+        waiting=waiting,
+        mine=batch.actor == str(actor()),
+        names=events.names(hashdb(), actor(), [batch.actor]),
+        rows=_rows_of(batch, rows[: params.limit]),
+        acts=ACTS,
+        why=WHY,
+        instead=INSTEAD.get(batch.action),
+    )
+
+
+def _rows_of(batch: Batch, items: Sequence[BatchItem]) -> dict[int, str]:
+    """The row of each item by position, as kind:id; of an undo, the row of the batch that it takes back, if kept."""
+    if batch.undoes is None or not items:
+        return {item.position: f"{batch.picks}:{item.subject}" for item in items}
+    try:
+        undone = bulk.get(hashdb(), actor(), batch.undoes)
+    except NotFound:
+        return {}
+    first, last = items[0].subject, items[-1].subject
+    before = bulk.items(hashdb(), actor(), undone.id, first - 1, last - first + 1)
+    known = {item.position: f"{undone.picks}:{item.subject}" for item in before}
+    return {item.position: known[item.subject] for item in items}
+
+
+def _address(id: int) -> str:
+    return url_for("console.batches.show", batch_id=id)

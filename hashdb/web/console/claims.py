@@ -1,0 +1,69 @@
+"""/console/cases, continued: take the next case or this one, release it, and note something for other reviewers."""
+
+from __future__ import annotations
+
+from flask import Response, request, url_for
+
+from hashdb.domain.accounts.members import Scope
+from hashdb.domain.review.cases import CaseState
+from hashdb.errors import InvalidInput
+from hashdb.service.ledger import events
+from hashdb.service.review import cases, claims, notes
+from hashdb.web.console import pages
+from hashdb.web.console.cases import case_page, go_on, queue_fields
+from hashdb.web.console.pages import Form
+from hashdb.web.context import actor, hashdb
+from hashdb.wire import read
+from hashdb.wire.review import CaseNoteIn
+
+blueprint = pages.blueprint_of("claims", __name__, "/cases")
+
+
+@blueprint.post("/next")
+def take_next() -> Response:
+    """Take the next case of a queue that no reviewer has, and open it."""
+    actor().require(Scope.REVIEW)
+    return go_on(None, "")
+
+
+@blueprint.post("/<id:case_id>/claim")
+def change(case_id: int) -> Response:
+    """Take this case, take it over, release it, or release it and take the next one."""
+    actor().require(Scope.REVIEW)
+    wanted = request.form.get("act", "take")
+    if wanted in ("take", "over"):
+        try:
+            claims.take(hashdb(), actor(), case_id, over=wanted == "over")
+        except pages.REFUSALS as error:
+            return case_page(case_id, Form.sent().refused(error), status=422)
+        return pages.redirect(url_for("console.cases.show", case_id=case_id, **queue_fields()))
+    claims.release(hashdb(), actor(), case_id)
+    if wanted == "skip":
+        return go_on(case_id, f"Case {case_id} is free for another reviewer.")
+    return pages.redirect_with_notice(
+        url_for("console.cases.browse", **queue_fields()), f"Case {case_id} is free for another reviewer."
+    )
+
+
+@blueprint.post("/<id:case_id>/claim/renewal")
+def renew(case_id: int) -> Response:
+    """Renew the claim because the page is in use: no content, or what happened if the reviewer has it no longer."""
+    if claims.renew(hashdb(), actor(), case_id):
+        return Response(status=204)
+    case, claim = cases.get(hashdb(), actor(), case_id), claims.find(hashdb(), actor(), case_id)
+    by = case.decided_by if case.state is CaseState.DECIDED else claim.actor if claim else None
+    names = events.names(hashdb(), actor(), [by] if by else [])
+    return pages.page("claim_lost.html", case=case, claim=claim, names=names, by=by)
+
+
+@blueprint.post("/<id:case_id>/notes")
+def note(case_id: int) -> Response:
+    """Note something on a case for other reviewers."""
+    actor().require(Scope.REVIEW)
+    sent = Form.sent()
+    try:
+        noted = read(CaseNoteIn, pages.query_text({"text": sent.text("text")}))
+        notes.add(hashdb(), actor(), case_id, noted.text)
+    except InvalidInput as error:
+        return case_page(case_id, sent.refused(error), status=422)
+    return pages.redirect(url_for("console.cases.show", case_id=case_id, _anchor="notes", **queue_fields()))

@@ -1,0 +1,127 @@
+"""/console/compare: two pictures or videos of the reviewer's own, side by side. Nothing is stored."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from flask import Response, request
+
+from hashdb.domain.contributions import Draft
+from hashdb.domain.frames import split_shots
+from hashdb.domain.matching.matches import Query
+from hashdb.errors import Fault, InvalidInput, MediaRefused, TooLarge, UnreadablePicture, reject
+from hashdb.hashing import Mode
+from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
+from hashdb.service.matching import comparisons
+from hashdb.service.matching.comparisons import Comparison
+from hashdb.web.console import pages, videos
+from hashdb.web.console.filters import counted
+from hashdb.web.console.pages import Form
+from hashdb.web.console.signals import ToHash, grid, hash_uploads
+from hashdb.web.context import actor, app_state, hashdb
+from hashdb.wsgi.media import HashedFile, check_size
+from hashdb.wsgi.uploads import Upload
+
+blueprint = pages.blueprint_of("compare", __name__, "/compare")
+_WAYS = (("first", Mode.TRANSFORMS, QUERY_INTERVAL), ("second", Mode.BALANCED, INTERVAL))
+"""The fields of the form, and how their files are hashed: as a query, and as a contribution."""
+_POLICY = f"{pages.POLICY}; media-src blob:"
+"""The console's. The page also plays the videos that were chosen, which only the browser has."""
+
+
+class Compared(NamedTuple):
+    """What the page shows of two items; `joined` has both time lines if both are videos."""
+
+    comparison: Comparison
+    first: HashedFile
+    second: HashedFile
+    joined: videos.Joined
+
+    @property
+    def are_pictures(self) -> bool:
+        """Whether neither is a video."""
+        return self.first.duration is None and self.second.duration is None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the first would match the second, and why."""
+        found, details = self.comparison, self.comparison.details
+        by = list(dict.fromkeys(pair.asked.algorithm for pair in found.views if pair.agrees))
+        if found.refused:
+            return "no, the second cannot be contributed"
+        if found.verdict is not None and found.verdict.contradicted:
+            return "no, contradicted by the evidence"
+        if not found.matches and found.hits:
+            return "no, too few frames are near in a row"
+        if not found.matches:
+            return f"no, by {by[0]} alone" if by else "no, too far"
+        if found.digest is not None:
+            return f"yes, the same file by {found.digest}"
+        if details.segments:
+            return f"yes, by {counted(len(details.segments), 'segment')}"
+        if details.frames:
+            return f"yes, by {counted(len(details.frames), 'frame')}"
+        if details.at:
+            return f"yes, the second shows it {counted(len(details.at), 'time')}"
+        return f"yes, by {' and '.join(by)}"
+
+
+@blueprint.get("")
+def ask() -> Response:
+    """Show the form for two files."""
+    return _page(Form())
+
+
+@blueprint.post("")
+def compare() -> Response:
+    """Show whether the first would match the second, and why."""
+    form = Form.sent()
+    try:
+        first, second = hash_uploads(_read())
+    except InvalidInput as error:
+        return _page(form.refused(error), status=422)
+    asked, listed = first.to_query(), second.in_draft(Draft(second.hashed.signals, (), None, second.hashed.quality))
+    comparison = comparisons.compare(hashdb(), actor(), asked, listed)
+    return _page(form, Compared(comparison, first, second, _joined(asked, listed, comparison)))
+
+
+def _read() -> list[ToHash]:
+    """The two files: the first as it is asked for, the second as it is listed. Raises InvalidInput at each field."""
+    settings = app_state().settings
+    faults: list[Fault] = []
+    files: list[ToHash] = []
+    for field, mode, interval in _WAYS:
+        file = request.files.get(field)
+        upload = None if file is None else file.stream
+        if not settings.accept_media:
+            faults.append(Fault(field, str(MediaRefused())))
+        elif not isinstance(upload, Upload) or not upload.size:
+            faults.append(Fault(field, "is required: choose a picture or a video"))
+        else:
+            try:
+                if not upload.is_film:
+                    check_size(upload, settings.media_max_bytes)
+            except (TooLarge, UnreadablePicture) as error:
+                faults.append(Fault(field, str(error)))
+            files.append(ToHash(field, upload, mode, interval))
+    reject(faults)
+    return files
+
+
+def _joined(asked: Query, listed: Draft, comparison: Comparison) -> videos.Joined:
+    shots, details = list(split_shots(asked.frames)), comparison.details
+    line = videos.joined(shots, asked.duration, comparison.shots, listed.duration, details.segments)
+    return videos.Joined(line, details)
+
+
+def _page(form: Form, compared: Compared | None = None, status: int = 200) -> Response:
+    response = pages.page(
+        "compare.html",
+        status=status,
+        form=form,
+        compared=compared,
+        accept_media=app_state().settings.accept_media,
+        grid=grid,
+    )
+    response.headers["Content-Security-Policy"] = _POLICY
+    return response

@@ -1,0 +1,205 @@
+"""/console/find: what a text, a hash, a picture or a video names.
+
+A search is a POST: no address contains a hash or a reference. Nothing of a search is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from flask import Response, request, url_for
+
+from hashdb.domain.accounts.members import Actor, Member
+from hashdb.domain.accounts.users import User
+from hashdb.domain.contributions import Contribution
+from hashdb.domain.listings import Total
+from hashdb.domain.review.incidents import Incident
+from hashdb.domain.signals import Algorithm
+from hashdb.domain.spelling import fit
+from hashdb.domain.subjects import read_id
+from hashdb.errors import Fault, InvalidInput, NotFound, ScopeMissing
+from hashdb.service import HashDB, finding
+from hashdb.service.accounts import members, users
+from hashdb.service.contributions import contributions
+from hashdb.service.ledger import events
+from hashdb.service.matching import benign
+from hashdb.service.review import bulk, cases, incidents, proposals
+from hashdb.service.sharing import webhooks
+from hashdb.service.stats import reports
+from hashdb.web.console import neighbors, pages
+from hashdb.web.console.pages import Form
+from hashdb.web.context import actor, app_state, hashdb
+from hashdb.wire import LARGEST_ID
+from hashdb.wire.pasted import spell_hashes
+from hashdb.wsgi.uploads import Upload
+
+blueprint = pages.blueprint_of("find", __name__)
+_SHOWN = 10
+"""How many results of a kind a page shows until it is asked for all."""
+
+
+class Result(NamedTuple):
+    """A thing that was found: its name, the URL of its page, what to know of it; `exact` if the text is its name."""
+
+    name: str
+    address: str
+    about: str = ""
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The results of one kind, the best first. If there are more, `total` says how many; the list `listed` has all."""
+
+    title: str
+    results: tuple[Result, ...]
+    total: Total | None = None
+    listed: str | None = None
+
+    @property
+    def count(self) -> Total:
+        """How many results there are."""
+        return self.total or Total(len(self.results))
+
+    @property
+    def exact(self) -> tuple[Result, ...]:
+        """The results whose name is the text."""
+        return tuple(result for result in self.results if result.exact)
+
+
+@blueprint.get("")
+def ask() -> Response:
+    """Show what can be searched."""
+    return _page(Form())
+
+
+@blueprint.post("")
+def look_up() -> Response:
+    """Go to what the text or the file names, or list what it may name."""
+    sent = Form.sent()
+    text, file = sent.text("text"), request.files.get("file")
+    hashes = spell_hashes(text, [each for each in Algorithm if hashdb().rules.algorithm_fault(each) is None])
+    if (file is not None and isinstance(file.stream, Upload) and file.stream.size) or sent.text("as") == "hash":
+        return _debug(sent, hashes)
+    is_name = text.isprintable() and len(text) <= finding.LONGEST
+    groups, similar = _groups(text) if text and is_name else ((), None)
+    exact = [result for group in groups for result in group.exact]
+    if len(exact) == 1 and hashes is None:
+        return pages.redirect(exact[0].address)
+    if hashes is not None and not groups:
+        return _debug(sent, hashes)
+    if not is_name:
+        reason = f"must be one line of at most {finding.LONGEST} characters, or hashes, each on a line of its own"
+        return _page(sent.refused(InvalidInput((Fault("text", reason),))), status=422)
+    return _page(sent, groups, similar, hashes=hashes is not None)
+
+
+def _debug(sent: Form, hashes: str | None) -> Response:
+    """What is near hashes, or near the picture or the video that was sent."""
+    sent.values |= {"signals": hashes or "", "transforms": "1"}
+    return neighbors.search(sent)
+
+
+def _groups(text: str) -> tuple[tuple[Group, ...], str | None]:
+    """What the text may name, kinds with an exact result first; and the most similar name if it names nothing."""
+    kind, id = read_id(text) or (None, 0)
+    found = finding.find(hashdb(), actor(), text)
+    groups = (
+        Group(f"Number {id}", tuple(_numbered(kind, id))),
+        Group("Members", tuple(_member(one.thing, one.exact) for one in found.members)),
+        Group("Users", tuple(_user(one.thing, one.exact) for one in found.users)),
+        Group("Incidents", tuple(_incident(one.thing, one.exact) for one in found.incidents)),
+        Group("Labels", tuple(_label(one.thing, one.exact) for one in found.labels)),
+        Group(
+            "Contributions whose reference begins with it",
+            tuple(_contribution(one.thing, one.exact) for one in found.contributions),
+            found.referring,
+            url_for("console.contributions.browse", reference=text),
+        ),
+        Group("Pages", tuple(_pages(text))),
+    )
+    filled = tuple(group for group in groups if group.results)
+    return tuple(sorted(filled, key=lambda group: not group.exact)), None if filled else found.similar
+
+
+def _numbered(kind: str | None, id: int) -> Iterable[Result]:
+    """The things of this number, of one kind or of any."""
+    for name, (get, view, argument) in _NUMBERED.items():
+        if kind in (None, name) and 0 < id <= LARGEST_ID:
+            with suppress(NotFound, ScopeMissing):
+                thing = get(hashdb(), actor(), id)
+                values: dict[str, Any] = {argument: id}
+                about = _about(thing) if isinstance(thing, Contribution) else str(getattr(thing, "name", ""))
+                yield Result(f"{name.capitalize()} {id}", url_for(f"console.{view}", **values), about, exact=True)
+
+
+def _about(contribution: Contribution) -> str:
+    parts = (contribution.member_name, ", ".join(contribution.labels), contribution.status, contribution.reference)
+    return " · ".join(str(part) for part in parts if part)
+
+
+def _contribution(one: Contribution, exact: bool) -> Result:
+    address = url_for("console.contributions.show", contribution_id=one.id)
+    return Result(f"Contribution {one.id}", address, _about(one), exact)
+
+
+def _member(one: Member, exact: bool) -> Result:
+    return Result(one.name, url_for("console.members.show", member_id=one.id), f"{one.kind} · {one.status}", exact)
+
+
+def _user(one: User, exact: bool) -> Result:
+    return Result(one.name, url_for("console.users.show", user_id=one.id), f"{one.role} · {one.status}", exact)
+
+
+def _incident(one: Incident, exact: bool) -> Result:
+    return Result(one.label, url_for("console.incidents.show", incident_id=one.id), "", exact)
+
+
+def _label(one: str, exact: bool) -> Result:
+    return Result(one, url_for("console.contributions.browse", label=one), "contributions with this label", exact)
+
+
+def _pages(text: str) -> Iterable[Result]:
+    for entry in pages.MENU:
+        rank = fit(text, entry.label) if actor().has(entry.scope) else None
+        if rank is not None:
+            yield Result(entry.label, url_for(entry.endpoint), "", exact=rank == 0)
+
+
+def _page(
+    form: Form, groups: tuple[Group, ...] = (), similar: str | None = None, *, hashes: bool = False, status: int = 200
+) -> Response:
+    text = form.text("text")
+    return pages.page(
+        "find.html",
+        status=status,
+        form=form,
+        sought=text,
+        groups=groups,
+        similar=similar,
+        hashes=hashes,
+        shown=None if form.text("as") == "all" else _SHOWN,
+        kind=(read_id(text) or (None, 0))[0],
+        algorithms=hashdb().rules.algorithms,
+        accept_media=app_state().settings.accept_media,
+    )
+
+
+_NUMBERED: dict[str, tuple[Callable[[HashDB, Actor, int], object], str, str]] = {
+    "contribution": (contributions.get, "contributions.show", "contribution_id"),
+    "case": (cases.get, "cases.show", "case_id"),
+    "member": (members.get, "members.show", "member_id"),
+    "key": (members.key, "members.find_key", "key_id"),
+    "user": (users.get, "users.show", "user_id"),
+    "incident": (incidents.get, "incidents.show", "incident_id"),
+    "proposal": (proposals.get, "proposals.show", "proposal_id"),
+    "entry": (benign.get, "benign.show", "benign_id"),
+    "batch": (bulk.get, "batches.show", "batch_id"),
+    "webhook": (webhooks.get, "webhooks.show", "webhook_id"),
+    "report": (reports.get, "reports.show", "report_id"),
+    "event": (events.get, "events.show", "seq"),
+}
+"""For each kind of thing: what returns it, the view of its page, and the argument of this view."""

@@ -1,0 +1,210 @@
+"""What every list of the console has: heads that sort, pages in both directions, totals and selected rows.
+
+A view makes a `Shown` (`page_of` if it has all rows, else from the positions of its page) and gives it to the macros of
+templates/console/lists.html. A list whose `picks` is set is a form: `read_selection` reads what the user selected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qsl, urlencode
+
+from flask import request, url_for
+
+from hashdb.domain.listings import Paged, Place, Total
+from hashdb.errors import reject_field
+from hashdb.wire import LARGEST_ID
+from hashdb.wire.pages import ListQuery, PlacedQuery
+
+Row = TypeVar("Row")
+SIZES = (25, 50, 100, 200)
+"""How many rows a page may have."""
+_PLACE = ("after", "before", "row", "exact")
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[Row]):
+    """The head of a column. With `sort`, its name in the address, it orders the list.
+
+    `key` is what rows are ordered by, if the view has all rows. `rises`: the first click puts the least first.
+    """
+
+    label: str
+    sort: str = ""
+    key: Callable[[Row], Any] | None = None
+    number: bool = False
+    rises: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A page of a list, at a `place`. `before` and `after` are where the pages beside it begin (None: there is none).
+
+    `row` is the number of its first row, if it is known; `kept` are the fields of the filter. With `picks` (the kind of
+    its rows), rows can be selected; `upto` is then the newest id of the whole list.
+    """
+
+    endpoint: str
+    columns: Sequence[Column[Any]]
+    sort: str
+    descending: bool
+    limit: int
+    count: int
+    row: int | None = None
+    total: Total | None = None
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+    place: Mapping[str, object] = field(default_factory=dict)
+    kept: Mapping[str, object] = field(default_factory=dict)
+    picks: str = ""
+    upto: int = 0
+
+    def address(self, **changed: object) -> str:
+        """The URL of the list with its filter and order, on the first page, with these changes."""
+        order = {"sort": self.sort, "order": "down" if self.descending else "up", "limit": self.limit}
+        fields: dict[str, object] = {**self.kept, **order, **changed}
+        texts: dict[str, Any] = {name: str(value) for name, value in fields.items() if value not in (None, "")}
+        return url_for(self.endpoint, **texts)
+
+    def sorted_by(self, column: Column[Any]) -> str:
+        """The URL of the list in the order of a column; the other way round if it has that order already."""
+        down = not self.descending if column.sort == self.sort else not column.rises
+        return self.address(sort=column.sort, order="down" if down else "up")
+
+    @property
+    def sizes(self) -> Sequence[tuple[int, str]]:
+        """How many rows a page may have, each with its URL at this place; none if the least is enough for the list."""
+        beside = self.before is not None or self.after is not None
+        if not beside and self.count <= SIZES[0]:
+            return ()
+        return [(size, self.address(limit=size, **self.place)) for size in SIZES]
+
+    @property
+    def query(self) -> str:
+        """The fields of the filter as a query string, for a selection of all rows."""
+        return urlencode({name: str(value) for name, value in self.kept.items() if value not in (None, "")})
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows that a user selected: `ids`, or with `filter` all that it lets through up to the id `upto`."""
+
+    picks: str
+    ids: tuple[int, ...] = ()
+    filter: Mapping[str, str] | None = None
+    upto: int = 0
+
+
+def placed(
+    paged: Paged[Any],
+    columns: Sequence[Column[Any]],
+    query: PlacedQuery,
+    endpoint: str,
+    *,
+    sort: str,
+    picks: str = "",
+    upto: int = 0,
+) -> Shown:
+    """The page of a list that was read at a place; the filter is the rest of the address."""
+    row = query.row
+    if (paged.previous is None and query.before is not None) or query.place == Place():
+        row = 1
+    before, after, total = paged.previous, paged.next, paged.total
+    if total is not None and total.more and row is not None:
+        total = Total(max(total.count, row - 1 + len(paged.rows)), more=True)
+    onward = None if row is None else row + len(paged.rows)
+    back = None if row is None else max(1, row - query.limit)
+    return Shown(
+        endpoint=endpoint,
+        columns=columns,
+        sort=sort,
+        descending=query.order == "down",
+        limit=query.limit,
+        count=len(paged.rows),
+        row=row,
+        total=total,
+        before=None if before is None else {"before": before, "row": back},
+        after=None if after is None else {"after": after, "row": onward},
+        place={name: request.args[name] for name in ("after", "before", "row") if name in request.args},
+        kept=kept_fields(),
+        picks=picks,
+        upto=upto,
+    )
+
+
+def page_of(
+    rows: Iterable[Row],
+    columns: Sequence[Column[Row]],
+    query: ListQuery,
+    endpoint: str,
+    *,
+    first: str,
+    kept: Mapping[str, object] | None = None,
+    picks: str = "",
+    upto: int = 0,
+) -> tuple[tuple[Row, ...], Shown]:
+    """The rows of a page of a list that is held as a whole, and the page. `first` is the order without a request.
+
+    Raises InvalidInput if no column has the order.
+    """
+    orders = {column.sort: column for column in columns if column.sort}
+    sort = query.sort or first
+    if sort not in orders:
+        reject_field("sort", f"must be one of {', '.join(orders)}")
+    descending = not orders[sort].rises if query.order is None else query.order == "down"
+    ordered = _ordered(rows, orders[sort].key, descending)
+    start = min(query.row, len(ordered) or 1) - 1
+    page = tuple(ordered[start : start + query.limit])
+    end = start + len(page)
+    return page, Shown(
+        endpoint=endpoint,
+        columns=columns,
+        sort=sort,
+        descending=descending,
+        limit=query.limit,
+        count=len(page),
+        row=start + 1,
+        total=Total(len(ordered)),
+        before={"row": max(1, start + 1 - query.limit)} if start else None,
+        after={"row": end + 1} if end < len(ordered) else None,
+        kept=kept or {},
+        picks=picks,
+        upto=upto,
+    )
+
+
+def _ordered(rows: Iterable[Row], key: Callable[[Row], Any] | None, descending: bool) -> list[Row]:
+    """The rows by their key; rows without a value come last either way."""
+    if key is None:
+        return list(rows)
+    keyed = [(key(row), row) for row in rows]
+    known = sorted((each for each in keyed if each[0] is not None), key=lambda each: each[0], reverse=descending)
+    return [row for _, row in known] + [row for value, row in keyed if value is None]
+
+
+def kept_fields() -> dict[str, str]:
+    """The fields of the filter in the address of this request: all but the order and the place."""
+    apart = ("sort", "order", "limit", *_PLACE)
+    return {name: value for name, value in request.args.items() if value.strip() and name not in apart}
+
+
+def read_selection() -> Selection:
+    """The rows that were selected in the form of this request.
+
+    Raises InvalidInput if none was, or if a field is not what the list has sent.
+    """
+    picks, form = request.form.get("picks", ""), request.form
+    if form.get("all"):
+        return Selection(picks, filter=dict(parse_qsl(form.get("filter", ""))), upto=_id(form.get("upto", "")))
+    ids = tuple(dict.fromkeys(_id(text) for text in form.getlist("id")))
+    if not ids:
+        reject_field("id", "is required: select at least one row")
+    return Selection(picks, ids)
+
+
+def _id(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= LARGEST_ID):
+        reject_field("id", "must be the number of a row")
+    return int(text)

@@ -1,0 +1,86 @@
+"""/console/views: the saved views of the user and of others, and the row of them above each list."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from flask import Response, request, url_for
+
+from hashdb.domain.accounts.saved_views import SavedView, clean_query
+from hashdb.service.accounts import saved_views
+from hashdb.web.console import guard, pages
+from hashdb.web.console.pages import Form
+from hashdb.web.context import hashdb
+from hashdb.wire import read
+from hashdb.wire.users import ViewChangeIn, ViewIn
+
+blueprint = pages.blueprint_of("views", __name__)
+
+
+@blueprint.get("")
+def browse() -> Response:
+    """List the views that the user sees."""
+    return _page(Form())
+
+
+@blueprint.post("")
+def save() -> Response:
+    """Save the filter and the order of a list, and go back to it."""
+    sent = Form.sent()
+    try:
+        draft = read(
+            ViewIn, pages.query_text({**_changeable(sent), "page": sent.text("page"), "query": sent.text("query")})
+        )
+        view = saved_views.add(hashdb(), guard.session(), draft.to_domain())
+    except pages.REFUSALS as error:
+        return _page(sent.refused(error), status=422)
+    return pages.redirect_with_notice(view_address(view), f"The view {view.name} was saved.")
+
+
+@blueprint.post("/<id:view_id>")
+def change(view_id: int) -> Response:
+    """Rename a view, share it, or no longer."""
+    sent = Form.sent()
+    try:
+        requested = read(ViewChangeIn, pages.query_text(_changeable(sent)))
+        view = saved_views.change(hashdb(), guard.session(), view_id, requested.name, shared=requested.shared)
+    except pages.REFUSALS as error:
+        return _page(sent.refused(error), view_id, status=422)
+    shared = "All users see it." if view.shared else "Only you see it."
+    return pages.redirect_with_notice(url_for("console.views.browse"), f"The view {view.name} was changed. {shared}")
+
+
+@blueprint.post("/<id:view_id>/removal")
+def remove(view_id: int) -> Response:
+    """Remove a view."""
+    view = saved_views.remove(hashdb(), guard.session(), view_id)
+    return pages.redirect_with_notice(url_for("console.views.browse"), f"The view {view.name} was removed.")
+
+
+def view_address(view: SavedView) -> str:
+    """The URL of the list as the view has it."""
+    return f"{url_for(f'console.{view.page}.browse')}?{view.query}"
+
+
+def row() -> dict[str, Any]:
+    """The views of the list that this page shows, and its own filter and order if it can be saved."""
+    name = str(request.blueprint).rpartition(".")[2]
+    query = clean_query(request.query_string.decode("ascii", "replace"))
+    return {"name": name, "query": query, "views": saved_views.visible(hashdb(), guard.session(), name)}
+
+
+def _changeable(sent: Form) -> dict[str, object]:
+    return {"name": sent.text("name"), "shared": sent.text("shared") == "yes"}
+
+
+def _page(form: Form, changed: int | None = None, status: int = 200) -> Response:
+    return pages.page(
+        "views.html",
+        status=status,
+        form=form,
+        changed=changed,
+        views=saved_views.visible(hashdb(), guard.session()),
+        view_address=view_address,
+        fields=parse_qsl,
+    )

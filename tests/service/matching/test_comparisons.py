@@ -1,0 +1,95 @@
+"""Two items of a reviewer's own are compared as a match would, and nothing is stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor
+from hashdb.domain.contributions import Draft
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import ScopeMissing
+from hashdb.service import HashDB
+from hashdb.service.matching import benign, comparisons, matches
+from tests.builders import clip, contributed, draft, near, query, signal, signature, sparse, video
+
+MD5 = signal(7, Algorithm.MD5)
+MATCHING: dict[str, tuple[Query, Draft]] = {
+    "near": (query(near(signal(1), 31)), draft(1)),
+    "by a transform": (
+        Query((signal(2),), transforms={"mirror": (near(signal(3), 9),)}),
+        draft(3, signatures=(signature(1),)),
+    ),
+    "the same details": (
+        Query((near(signal(4), 4),), signatures={"whole": (signature(1),)}),
+        draft(4, signatures=(signature(1),)),
+    ),
+    "two videos": (clip(*range(300, 310), *range(120, 130)), video(*range(100, 140))),
+    "the same file": (replace(clip(11, 12, 13), signals=(MD5,)), video(*range(200, 210), signals=(MD5,))),
+    "a picture in a video": (query(near(signal(403), 4)), video(*range(400, 410), 403)),
+    "a video with a picture": (clip(500, 501, 502), draft(501)),
+}
+OTHERS: dict[str, tuple[Query, Draft]] = {
+    "too far": (query(near(signal(21), 32)), draft(21)),
+    "sparse": (query(near(sparse(1), 30)), draft(sparse(1))),
+    "phash alone": (
+        query(signal(1, Algorithm.PHASH), signal(22)),
+        draft(signal(1, Algorithm.PHASH), signal(23)),
+    ),
+    "contradicted": (
+        Query((near(signal(24), 4),), signatures={"whole": (signature(1),)}),
+        draft(24, signatures=(signature(2),)),
+    ),
+    "few frames": (clip(600, 620, 601), video(*range(610, 640))),
+}
+
+
+def test_the_answer_is_that_of_a_match_and_nothing_is_stored(db: HashDB, actor: Actor) -> None:
+    before = db.store.head()
+    pairs = MATCHING | OTHERS
+    compared = {name: comparisons.compare(db, COMMAND_LINE, *pair) for name, pair in pairs.items()}
+    assert db.store.head() == before
+    listed = contributed(db, actor, *(draft for _, draft in pairs.values()))
+    results = matches.match(db, actor, [query for query, _ in pairs.values()]).results
+    for (name, found), one, result in zip(compared.items(), listed, results, strict=True):
+        match = next((match for match in result.matches if match.contribution == one.id), None)
+        assert found.matches is (match is not None) is (name in MATCHING), name
+        if match is not None:
+            details = found.details
+            assert (match.segments, match.at, match.frames) == (details.segments, details.at, details.frames), name
+            assert match.digest is found.digest, name
+        if match is not None and match.evidence is not None:
+            assert found.verdict is not None
+            assert (match.score, match.evidence.detail) == (found.verdict.score, found.verdict.detail), name
+    contradicted = compared["contradicted"].verdict
+    assert contradicted is not None and contradicted.contradicted
+
+
+def test_frames_near_each_other_are_told_with_both_time_lines(db: HashDB) -> None:
+    found = comparisons.compare(db, COMMAND_LINE, *MATCHING["two videos"])
+    assert [(hit.at, hit.listed, hit.segment) for hit in found.hits[:2]] == [
+        (10.0, (20.0, 20.0), 1),
+        (11.0, (21.0, 21.0), 1),
+    ]
+    assert (len(found.hits), len(found.shots), found.verdict) == (10, 40, None)
+    assert [hit.segment for hit in comparisons.compare(db, COMMAND_LINE, *OTHERS["few frames"]).hits] == [None]
+
+
+def test_what_could_not_be_contributed_is_told(db: HashDB) -> None:
+    benign.add(db, COMMAND_LINE, BenignDraft((signal(1), signal(103)), note="a test card"))
+    asked, listed = MATCHING["near"]
+    found = comparisons.compare(db, COMMAND_LINE, asked, replace(listed, quality=12))
+    (low, touched) = found.refused
+    assert low.startswith("quality 12 is too low")
+    assert touched.startswith("a hash of it is close to an entry of the benign list")
+    # A shot that the list suppresses is left out, and the video is taken.
+    of_video = comparisons.compare(db, COMMAND_LINE, clip(300, 103, 301), video(*range(100, 110)))
+    assert (of_video.refused, of_video.hits, of_video.shots[3].masked) == ([], (), 1)
+
+
+def test_only_reviewers_and_auditors_compare(db: HashDB, actor: Actor) -> None:
+    with pytest.raises(ScopeMissing):
+        comparisons.compare(db, actor, *MATCHING["near"])

@@ -1,0 +1,121 @@
+"""Mail by SMTP: to a real server on this machine, over TLS that is verified, and what each failure is told as."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from hashdb.domain.review.due import DueMail, MailTrouble
+from hashdb.service.sharing import mail
+from hashdb.service.sharing.mail import MailServer, Security
+from tests.builders import NOON
+from tests.mailboxes import PASSWORD, Mailbox, certificate_of, mailbox
+
+MAIL = DueMail("ada@reviewers.example", "0f", (17, 4), (2,))
+SERVER = MailServer("127.0.0.1", 0, "none", "hashdb@hashes.example", "https://console.example:8444")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1."""
+    return certificate_of(tmp_path_factory.mktemp("tls"), "127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[Mailbox]:
+    with mailbox("none") as box:
+        yield box
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_a_mail_arrives_signed_in_over_tls_with_numbers_and_the_link_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certificate: Path, security: Security
+) -> None:
+    file = tmp_path / "password"
+    file.write_text(f"{PASSWORD}\n")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with mailbox(security, certificate, sign_in=True) as box:
+        server = replace(SERVER, port=box.port, security=security, user="hashdb", password_file=file)
+        assert server.send(MAIL, NOON) is None
+        file.write_text("another one")
+        assert server.send(MAIL, NOON) is MailTrouble.SIGN_IN
+        file.unlink()
+        assert server.send(MAIL, NOON) is MailTrouble.PASSWORD_FILE
+    (came,) = box.mails
+    assert (box.by_tls, box.recipients, set(box.users)) == ([True], [[MAIL.address]], {"hashdb"})
+    assert (came["From"], came["To"]) == ("hashdb@hashes.example", MAIL.address)
+    assert (came["Subject"], came["Message-ID"]) == ("hashdb: 2 cases due soon, 1 overdue", "<0f@console.example>")
+    assert (came["Auto-Submitted"], came["Date"].datetime) == ("auto-generated", NOON)
+    assert came.get_content().splitlines() == [
+        "1 case overdue: 2",
+        "2 cases due soon: 17, 4",
+        "",
+        "The queue: https://console.example:8444/console/cases",
+        "",
+        "Stop these mails in the console, under My account.",
+    ]
+
+
+def test_a_server_that_cannot_prove_its_name_or_offers_no_tls_gets_no_password_and_no_mail(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, certificate: Path, plain: Mailbox
+) -> None:
+    file = tmp_path / "password"
+    file.write_text(PASSWORD)
+    signed_in = replace(SERVER, user="hashdb", password_file=file)
+    for security in ("starttls", "tls"):
+        with mailbox(security, certificate, sign_in=True) as box:
+            server = replace(signed_in, port=box.port, security=security)
+            assert server.send(MAIL, NOON) is MailTrouble.CERTIFICATE
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate_of(tmp_path, "127.0.0.2")))
+        assert not box.mails and not box.users
+    plain.mails.clear()
+    assert replace(signed_in, port=plain.port, security="starttls").send(MAIL, NOON) is MailTrouble.NOT_OFFERED
+    assert not plain.mails and not plain.users
+
+
+@pytest.mark.parametrize(
+    ("recipient", "data", "trouble"),
+    [
+        ("550 no such user", "", MailTrouble.ADDRESS),
+        ("450 later", "", MailTrouble.REFUSED),
+        ("", "451 later", MailTrouble.REFUSED),
+        ("", "554 never", MailTrouble.REFUSED),
+    ],
+)
+def test_a_refusal_is_told_by_whether_it_is_of_the_address(
+    plain: Mailbox, recipient: str, data: str, trouble: MailTrouble
+) -> None:
+    plain.refuse_recipient, plain.refuse_mail = recipient, data
+    assert replace(SERVER, port=plain.port).send(MAIL, NOON) is trouble
+
+
+def test_a_server_that_is_not_there_or_stands_still_ends_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail, "_EACH_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert replace(SERVER, port=port).send(MAIL, NOON) is MailTrouble.TOO_SLOW
+    assert replace(SERVER, port=port).send(MAIL, NOON) is MailTrouble.NOT_CONNECTED
+
+
+def test_a_server_that_answers_by_single_lines_for_ever_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail, "_SECONDS", 0.3)
+
+    def drip(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"220 here\r\n")
+            while True:
+                connection.sendall(b"250-more\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=drip, args=(server,))
+        thread.start()
+        assert replace(SERVER, port=server.getsockname()[1]).send(MAIL, NOON) is MailTrouble.TOO_SLOW
+        thread.join(10)
+    assert not thread.is_alive()

@@ -1,0 +1,36 @@
+"""What a text may name."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberDraft, MemberKind
+from hashdb.errors import ScopeMissing
+from hashdb.service import HashDB
+from hashdb.service.accounts import members
+from hashdb.service.finding import find
+
+
+def test_names_are_found_by_any_part_and_the_best_come_first(db: HashDB) -> None:
+    for name in ("Not Alpha", "Gralpha", "Alpha-Two", "alpha", "Beta"):
+        members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
+    found = find(db, COMMAND_LINE, "Alpha").members
+    assert [(one.thing.name, one.exact) for one in found] == [
+        ("alpha", True),
+        ("Alpha-Two", False),
+        ("Not Alpha", False),
+        ("Gralpha", False),
+    ]
+
+
+def test_what_names_nothing_is_told_the_most_similar_name(db: HashDB) -> None:
+    members.add(db, COMMAND_LINE, MemberDraft("Gamma Social", MemberKind.PLATFORM))
+    found = find(db, COMMAND_LINE, "gama social")
+    assert (found.members, found.similar) == ((), "Gamma Social")
+    assert find(db, COMMAND_LINE, "glorificaton").similar == "glorification"
+    assert find(db, COMMAND_LINE, "!").similar is None
+
+
+def test_a_member_finds_nothing(db: HashDB, actor: Actor) -> None:
+    with pytest.raises(ScopeMissing):
+        find(db, actor, "Alpha")

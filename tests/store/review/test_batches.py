@@ -1,0 +1,60 @@
+"""Batches in SQL: an item is taken by one transaction, and only while its batch is carried out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hashdb.domain.review.bulk import BatchAction, BatchChoices, BatchProgress, BatchState, ItemOutcome, Picks
+from hashdb.errors import NotFound
+from hashdb.store import Store
+from tests.builders import NOON
+
+CHOICES = BatchChoices("other", "it is news", 7, datetime(2027, 1, 1, tzinfo=UTC))
+
+
+def drafted(store: Store) -> int:
+    with store.begin() as tx:
+        return tx.batches.add("user:1", BatchAction.RETIRE, Picks.CONTRIBUTION, [7, 9], NOON, None)
+
+
+def test_a_batch_is_begun_and_ended_once_and_loses_its_note(store: Store) -> None:
+    id = drafted(store)
+    with store.begin() as tx:
+        assert tx.batches.page(0, 9) == ()
+        assert (tx.batches.end(id, NOON), tx.batches.stop(id, NOON), tx.batches.take(id, 0)) == (False, False, None)
+        assert (tx.batches.begin(id, CHOICES, NOON), tx.batches.begin(id, CHOICES, NOON)) == (True, False)
+        assert (tx.batches.one(id).choices, tx.batches.running()) == (CHOICES, (id,))
+        for position in (0, 1):
+            assert not tx.batches.end(id, NOON)
+            assert tx.batches.take(id, position) is not None
+            tx.batches.finish(id, position, ItemOutcome.SKIPPED, NOON, why="gone")
+            assert tx.batches.take(id, position) is None
+        assert tx.batches.end(id, NOON)
+        ended = tx.batches.one(id)
+        assert (ended.state, ended.choices.note, ended.ended_at) == (BatchState.DONE, "", NOON)
+        assert tx.batches.progress(id) == BatchProgress(skipped=2, why={"gone": 2})
+
+
+def test_an_item_that_another_transaction_has_is_left_to_it(store: Store) -> None:
+    id = drafted(store)
+    with store.begin() as tx:
+        tx.batches.begin(id, CHOICES, NOON)
+    if store.embedded:
+        return
+    with store.begin() as tx, store.begin() as other:
+        assert tx.batches.take(id, 0) is not None
+        assert other.batches.take(id, 0) is None
+        assert other.batches.take(id, 1) is not None
+        assert not other.batches.end(id, NOON)
+
+
+def test_old_ones_are_removed_with_their_items(store: Store) -> None:
+    id = drafted(store)
+    with store.begin() as tx:
+        assert tx.batches.prune(NOON, NOON) == 0
+        assert tx.batches.prune(NOON + timedelta(seconds=1), NOON) == 1
+        assert tx.batches.items(id, -1, 9) == ()
+        with pytest.raises(NotFound, match=f"batch {id} does not exist"):
+            tx.batches.one(id)

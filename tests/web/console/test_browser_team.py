@@ -1,0 +1,90 @@
+"""Two reviewers at one queue, each in a real browser of its own: nothing is decided twice, nothing is lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.accounts.users import Role
+from hashdb.domain.review.cases import CaseState
+from hashdb.service.ledger import events
+from hashdb.service.ledger.events import EventFilter
+from hashdb.service.review import cases
+from tests.web.callers import Service, item
+from tests.web.console.browsers import Watched, listening
+from tests.web.console.visitors import added
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CASES = 5
+
+
+@pytest.fixture
+def address(service: Service) -> Iterator[str]:
+    """Where a service is listening that has two reviewers and open cases."""
+    for name in ("rosa", "lin"):
+        added(service, name, Role.REVIEWER)
+    for one in service.caller(name="Alpha").contribute(*(item(seed, severity=seed % 5) for seed in range(CASES))):
+        cases.open_case(service.db, COMMAND_LINE, one["id"], "other", holds=False)
+    with listening(service) as address:
+        yield address
+
+
+def test_two_browsers_at_once_review_one_queue(browser: Browser, address: str, service: Service) -> None:
+    rosa, lin = Watched(browser, address), Watched(browser, address)
+    both = [rosa, lin]
+    for one, name in zip(both, ("rosa", "lin"), strict=True):
+        one.sign_in(name)
+        one.page.goto("/console/cases?sort=severity")
+    # Neither waits for the answer before the other clicks.
+    for one in both:
+        one.page.get_by_role("button", name="Review next").click(no_wait_after=True)
+    while deciding := {one: case for one in both if (case := case_of(one))}:
+        for one, case in deciding.items():
+            one.page.get_by_role("radio", name="uphold").check()
+            one.page.get_by_label("Reason for the decision").fill(f"{case} stands")
+        for one in deciding:
+            one.page.get_by_role("button", name="Decide and review next").click(no_wait_after=True)
+        for one, case in deciding.items():
+            one.page.get_by_role("status").filter(has_text=f"{case}, on contribution").wait_for()
+    found = events.page(service.db, COMMAND_LINE, EventFilter(action="case.decided"), 0, 99)
+    assert Counter(event.id for event in found) == Counter(range(1, CASES + 1)), "each case is decided once"
+    assert cases.page(service.db, COMMAND_LINE, CaseState.OPEN, 0, 9) == ()
+    notes = {case.id: case.note for case in cases.page(service.db, COMMAND_LINE, CaseState.DECIDED, 0, 99)}
+    assert notes == {id: f"Case {id} stands" for id in range(1, CASES + 1)}, "each by the page that showed it"
+    assert len({event.actor for event in found}) == 2, "both had cases"
+    for one in both:
+        one.close()
+
+
+def test_who_uses_a_page_keeps_the_case_and_sees_when_another_takes_it_over(browser: Browser, address: str) -> None:
+    rosa, lin = Watched(browser, address), Watched(browser, address)
+    rosa.sign_in("rosa")
+    lin.sign_in("lin")
+    rosa.page.goto("/console/cases/1")
+    rosa.page.get_by_role("button", name="Take", exact=True).press("Enter")
+    rosa.page.get_by_text("You have this case").wait_for()
+    lin.page.goto("/console/cases/1")
+    lin.page.get_by_text("rosa has this case").wait_for()
+    assert lin.page.locator("form[data-decide]").count() == 0
+    lin.page.get_by_role("button", name="Take over").click()
+    lin.page.get_by_text("You have this case").wait_for()
+    with lin.page.expect_response("**/claim/renewal") as renewed:
+        lin.page.keyboard.press("Shift")
+    assert renewed.value.status == 204
+    rosa.page.mouse.click(5, 5)
+    rosa.page.get_by_role("alert").get_by_text("lin has taken this case").wait_for()
+    rosa.close()
+    lin.close()
+
+
+def case_of(one: Watched) -> str | None:
+    """To which case a browser came; None if it came back to the queue because no case was left."""
+    heading = one.page.locator("main:has(form[data-decide]) h1, main:has([role=status]) h1").first
+    heading.wait_for()
+    return None if heading.inner_text() == "Cases" else heading.inner_text()

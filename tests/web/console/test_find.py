@@ -1,0 +1,157 @@
+"""The search box: what a text, a hash, a picture or a video names."""
+
+from __future__ import annotations
+
+import html
+import re
+from urllib.parse import quote
+
+import pytest
+
+from hashdb.domain.accounts.users import Role
+from hashdb.domain.signals import Algorithm
+from tests.builders import near, signal
+from tests.web.callers import Service, item
+from tests.web.console.test_neighbors import upload, verdicts
+from tests.web.console.visitors import Visitor, added, faults, heading
+from tests.web.pictures import form, photo
+
+PAGE = "/console/find"
+
+
+@pytest.fixture
+def filled(service: Service) -> Service:
+    """A service with contributions of two members, an incident and a case."""
+    alpha, beta = service.caller(name="Alpha Video"), service.caller(name="Beta")
+    service.caller(name="Alpha").post("/v1/incidents", {"label": "CI:riverside", "start": "2026-11-20T10:00:00Z"})
+    alpha.contribute(*(item(seed, reference=f"post/{seed}") for seed in range(1, 13)))
+    beta.contribute(item(20, reference="post/1"), item(21, reference="only here"))
+    beta.post("/v1/contributions/1/opinions", {"opinion": "disputes", "reason": "other"})
+    return service
+
+
+def links(text: str) -> list[str]:
+    """The pages that a page of results leads to."""
+    return re.findall(r'list-group-item-action" href="([^"]+)"', html.unescape(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("contribution 2", "contributions/2"),
+        (" Contributions:2", "contributions/2"),
+        ("https://hashes.example/console/contributions/2?x=1", "contributions/2"),
+        ("case #1", "cases/1"),
+        ("event 3", "events/3"),
+        ("key 1", "members/keys/1"),
+        ("beta", "members/2"),
+        ("ALPHA", "members/3"),
+        ("otto", "users/1"),
+        ("ci:riverside", "incidents/1"),
+        ("only here", "contributions/14"),
+        ("glorification", "contributions?label=glorification"),
+        ("audit log", "events"),
+    ],
+)
+def test_what_names_one_thing_opens_it(filled: Service, otto: Visitor, text: str, place: str) -> None:
+    answer = otto.post(PAGE, {"text": text})
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/console/{place}")
+    assert otto.get(f"/console/{place}").status_code in (200, 303)
+
+
+def test_a_number_alone_lists_all_that_has_it(filled: Service, otto: Visitor) -> None:
+    page = otto.post(PAGE, {"text": "#1"})
+    places = ("contributions/1", "cases/1", "members/1", "members/keys/1", "users/1", "incidents/1", "events/1")
+    assert links(page.text) == [f"/console/{place}" for place in places]
+    assert "Alpha Video · glorification" in page.text
+
+
+def test_parts_of_names_are_listed_by_kind_and_the_best_first(filled: Service, otto: Visitor) -> None:
+    added(filled, "alphonse", Role.AUDITOR)
+    assert links(otto.post(PAGE, {"text": "alph"}).text) == [
+        "/console/members/3",
+        "/console/members/1",
+        "/console/users/2",
+    ]
+    assert links(otto.post(PAGE, {"text": "video"}).text) == ["/console/members/1"]
+
+
+def test_two_that_are_named_alike_are_listed_before_what_only_begins_so(filled: Service, otto: Visitor) -> None:
+    page = otto.post(PAGE, {"text": "post/1"})
+    exact = ["/console/contributions/13", "/console/contributions/1"]
+    assert links(page.text) == [*exact, *(f"/console/contributions/{id}" for id in (12, 11, 10))]
+    assert "(5)" in page.text
+
+
+def test_ten_of_a_kind_are_shown_until_all_are_asked_for(filled: Service, otto: Visitor) -> None:
+    page = otto.post(PAGE, {"text": "post/"})
+    assert (len(links(page.text)), "(13)" in page.text) == (10, True)
+    assert f'href="/console/contributions?reference={quote("post/")}"' in page.text
+    for number in range(11):
+        filled.caller(name=f"Gamma {number}")
+    page = otto.post(PAGE, {"text": "gamma"})
+    assert (len(links(page.text)), 'name="as" value="all"' in page.text) == (10, True)
+    assert len(links(otto.post(PAGE, {"text": "gamma", "as": "all"}).text)) == 11
+
+
+@pytest.mark.parametrize("text", [str(near(signal(1), 4)), f"0x{signal(1).value:064X}", f"x {signal(1)}\n{signal(2)}"])
+def test_hashes_lead_to_what_would_match(filled: Service, otto: Visitor, text: str) -> None:
+    page = otto.post(PAGE, {"text": text})
+    assert heading(page) == "Match debugger"
+    assert "yes, by pdq" in verdicts(page.text)
+    assert 'action="/console/debugger"' in page.text
+
+
+def test_a_digest_leads_to_the_item_that_has_it(service: Service, otto: Visitor) -> None:
+    digest = signal(7, Algorithm.SHA256)
+    service.caller(name="Alpha").contribute(item(signals=[str(digest), str(signal(7))]))
+    for text in (str(digest), f"{digest.value:064x}"):
+        assert verdicts(otto.post(PAGE, {"text": text}).text) == ["yes, by sha256"]
+
+
+def test_a_hash_that_is_a_reference_too_may_be_either(service: Service, otto: Visitor) -> None:
+    service.caller(name="Alpha").contribute(item(1, reference=f"{signal(2).value:064x}"))
+    page = otto.post(PAGE, {"text": f"{signal(2).value:064x}"})
+    assert links(page.text) == ["/console/contributions/1"]
+    assert 'name="as" value="hash"' in page.text
+    assert heading(otto.post(PAGE, {"text": f"{signal(2).value:064x}", "as": "hash"})) == "Match debugger"
+
+
+def test_a_picture_leads_to_what_would_match(service: Service, otto: Visitor) -> None:
+    service.caller(name="Alpha").client.post("/v1/contributions/media", data=form(photo()))
+    page = otto.post(PAGE, {"text": "", **upload(photo(), "a.jpg")})
+    assert heading(page) == "Match debugger"
+
+
+def test_what_is_no_hash_of_its_algorithm_is_told(otto: Visitor) -> None:
+    assert faults(otto.post(PAGE, {"text": "pdq:12"})) == {"signals": "line 1: pdq needs 64 hex digits, got 2"}
+
+
+def test_nothing_found_says_what_was_searched_and_what_is_like_it(filled: Service, otto: Visitor) -> None:
+    page = otto.post(PAGE, {"text": "Alhpa Video"})
+    assert "Nothing was found." in page.text
+    assert "The most similar name is Alpha Video." in page.text
+    assert "There is no case with this number." in otto.post(PAGE, {"text": "case 999"}).text
+    assert "What you can search for" in otto.get(PAGE).text
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "two\nlines", "x" * 201, "\u202eevil", "a" * 100_000])
+def test_a_text_that_is_no_name_is_told(otto: Visitor, text: str) -> None:
+    assert "must be one line of at most 200 characters" in faults(otto.post(PAGE, {"text": text}))["text"]
+
+
+@pytest.mark.parametrize(
+    "text", ["'; DROP TABLE users --", "%", "_", "<script>alert(1)</script>", "9" * 16, "{{7*7}}", "é"]
+)
+def test_an_odd_text_finds_nothing(filled: Service, otto: Visitor, text: str) -> None:
+    page = otto.post(PAGE, {"text": text})
+    assert (page.status_code, links(page.text)) == (200, [])
+    assert "<script>alert" not in page.text
+
+
+def test_nothing_of_a_search_is_kept(filled: Service, otto: Visitor) -> None:
+    otto.get("/console/account")
+    before = filled.rows()
+    for text in ("post/1", str(signal(1)), "alpha video", "nothing like it"):
+        otto.post(PAGE, {"text": text})
+    assert filled.rows() == before

@@ -1,0 +1,129 @@
+"""Saved views: who sees, changes and removes which."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.accounts.users import UserChange, UserStatus
+from hashdb.service.accounts import users
+from tests.builders import signal
+from tests.web.callers import Service, item
+from tests.web.console.visitors import Visitor, faults
+
+PAGE = "/console/views"
+LIST = "/console/contributions"
+
+
+def save(visitor: Visitor, name: str, query: str = "severity=4", page: str = "contributions", **more: str) -> int:
+    """The id of a view that a visitor saves."""
+    answer = visitor.post(PAGE, {"name": name, "query": query, "page": page, **more})
+    assert answer.status_code == 303, answer.text
+    return max(map(int, re.findall(r"/console/views/(\d+)/removal", visitor.get(PAGE).text)))
+
+
+def shown(visitor: Visitor, path: str = LIST) -> list[str]:
+    """The addresses of the views above a list."""
+    found = re.search(r'<nav aria-label="Saved views">(.*?)</nav>', visitor.get(path).text, re.DOTALL)
+    return re.findall(r'href="(/console/(?!views)[^"]*)"', html.unescape(found[1])) if found else []
+
+
+def test_a_list_offers_to_save_its_filter_and_shows_what_was_saved(service: Service, otto: Visitor) -> None:
+    service.caller(name="Alpha").contribute(item(1))
+    assert "Save this view" not in otto.get(LIST).text
+    page = otto.get(f"{LIST}?label=glorification&sort=received&order=down&reference=")
+    assert 'name="query" value="label=glorification&amp;sort=received&amp;order=down"' in page.text
+    save(otto, "Glorification", "label=glorification&sort=received&order=down&after=17.3&newer=9&exact=1&reference=")
+    (address,) = shown(otto)
+    assert address == f"{LIST}?label=glorification&sort=received&order=down"
+    assert 'aria-current="page">Glorification' in otto.get(address).text
+    assert "Save this view" not in otto.get(address).text
+    assert shown(otto, "/console/cases") == []
+
+
+@pytest.mark.parametrize("page", ["benign", "cases", "contributions", "events", "incidents", "members"])
+def test_each_list_has_its_views(otto: Visitor, page: str) -> None:
+    save(otto, "Mine", "limit=25", page)
+    assert shown(otto, f"/console/{page}") == [f"/console/{page}?limit=25"]
+
+
+def test_only_a_shared_view_is_for_others(service: Service, otto: Visitor, rosa: Visitor) -> None:
+    own, shared = save(otto, "Own", "severity=3"), save(otto, "Shared", "severity=4", shared="yes")
+    assert shown(rosa) == [f"{LIST}?severity=4"]
+    assert "by otto" in rosa.get(LIST).text
+    for id in (own, shared):
+        assert rosa.post(f"{PAGE}/{id}", {"name": "Taken"}).status_code == 404
+    assert rosa.post(f"{PAGE}/{own}/removal").status_code == 404
+    assert rosa.post(f"{PAGE}/{shared}/removal").status_code == 403
+    assert f"/console/views/{shared}" not in rosa.get(PAGE).text
+    assert len(shown(otto)) == 2
+
+
+def test_the_owner_renames_shares_and_removes(otto: Visitor, rosa: Visitor) -> None:
+    id = save(otto, "Crisis")
+    assert otto.post(f"{PAGE}/{id}", {"name": "Crisis first", "shared": "yes"}).status_code == 303
+    assert "Crisis first" in rosa.get(LIST).text
+    assert otto.post(f"{PAGE}/{id}", {"name": "Crisis first"}).status_code == 303
+    assert shown(rosa) == []
+    assert otto.post(f"{PAGE}/{id}/removal").status_code == 303
+    assert otto.post(f"{PAGE}/{id}/removal").status_code == 404
+
+
+def test_a_shared_view_outlives_its_owner_and_an_admin_removes_it(
+    service: Service, ada: Visitor, otto: Visitor, rosa: Visitor
+) -> None:
+    own, shared = save(otto, "Own", "severity=3"), save(otto, "Shared", shared="yes")
+    owner = users.named(service.db, COMMAND_LINE, "otto")
+    users.change(service.db, COMMAND_LINE, owner.id, UserChange(status=UserStatus.DISABLED))
+    assert shown(rosa) == shown(ada) == [f"{LIST}?severity=4"]
+    assert ada.post(f"{PAGE}/{own}/removal").status_code == 404
+    assert ada.post(f"{PAGE}/{shared}/removal").status_code == 303
+    assert shown(rosa) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"page": "nowhere"}, "page"),
+        ({"query": "after=7&reference="}, "query"),
+        ({"query": f"reference={signal(1).value:064x}"}, "query"),
+        ({"query": f"{signal(1).value:064x}=1"}, "query"),
+        ({"query": "label=" + "x." * 600}, "query"),
+        ({"query": "label=\x00"}, "query"),
+    ],
+)
+def test_what_cannot_be_saved_is_told(service: Service, otto: Visitor, fields: dict[str, str], wrong: str) -> None:
+    answer = otto.post(PAGE, {"name": "A view", "page": "cases", "query": "order=severity", **fields})
+    assert list(faults(answer)) == [wrong]
+    assert service.rows()["saved_views"] == 0
+
+
+def test_a_name_is_taken_once_a_list_by_each_user(otto: Visitor, rosa: Visitor) -> None:
+    id = save(otto, "Mine")
+    save(otto, "Mine", "order=severity", "cases")
+    save(rosa, "Mine")
+    other = save(otto, "Other")
+    for path, fields in ((PAGE, {"page": "contributions", "query": "severity=1"}), (f"{PAGE}/{other}", {})):
+        answer = otto.post(path, {"name": "Mine", **fields})
+        assert (answer.status_code, "A view named Mine already exists." in answer.text) == (422, True)
+    assert id != other
+
+
+def test_a_user_has_so_many_views_and_no_more(monkeypatch: pytest.MonkeyPatch, otto: Visitor) -> None:
+    monkeypatch.setattr("hashdb.service.accounts.saved_views.MOST", 2)
+    for name in ("One", "Two"):
+        save(otto, name)
+    answer = otto.post(PAGE, {"name": "Three", "page": "cases", "query": "order=severity"})
+    assert faults(answer)["name"] == "is not saved: you have 2 views, remove one"
+
+
+def test_a_name_is_text_and_no_markup(otto: Visitor) -> None:
+    save(otto, "<b>x</b>", "label=%3Cscript%3E")
+    for path in (LIST, PAGE):
+        page = otto.get(path).text
+        assert ("<b>x</b>" in page, "<script>" in page, "&lt;b&gt;x" in page) == (False, False, True)
