@@ -6,6 +6,7 @@ The settings of the service are apart (`hashdb.settings`): to load them takes a 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -83,9 +84,10 @@ class MemberSettings(BaseModel):
             return cls(**given)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            # A fault of several settings together has no location; it is of the OIDC settings.
-            name = "_".join(str(part) for part in first["loc"][:1] or ("oidc_issuer",)).upper()
-            raise BadSetting(f"HASHDB_{name}", _reason(name, first, cls.pattern_reasons)) from None
+            name = "".join(map(str, first["loc"][:1])).upper()
+            reason = _reason(name, first, cls.pattern_reasons)
+            # A fault of several settings together has no location: its text begins with the name of one.
+            raise BadSetting(f"HASHDB_{name}" if name else re.split(r"\W", reason)[0], reason) from None
 
     @model_validator(mode="before")
     @classmethod

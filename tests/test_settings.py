@@ -221,7 +221,7 @@ MAIL = {"smtp_host": "smtp.example", "smtp_from": "hashdb@hashes.example", "cons
 def test_the_settings_of_mail_belong_together(
     monkeypatch: pytest.MonkeyPatch, changed: dict[str, str | None], reason: str
 ) -> None:
-    with pytest.raises(BadSetting, match=reason):
+    with pytest.raises(BadSetting, match=f"^{reason.split()[0]}: {reason}"):
         with_environment(monkeypatch, **{name: value for name, value in {**MAIL, **changed}.items() if value})
 
 
