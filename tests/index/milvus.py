@@ -7,11 +7,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from time import monotonic, sleep
 
 import pytest
 
 from hashdb.index.milvus import Collection, Milvus, MilvusIndex
 from hashdb.index.vectors import to_octets
+
+_SECONDS = 60
+"""How long a busy machine may take to start it."""
 
 
 @contextmanager
@@ -22,9 +26,23 @@ def milvus_lite(folder: Path) -> Iterator[Milvus]:
         warnings.simplefilter("ignore")
         pytest.importorskip("milvus_lite", reason="milvus-lite is not installed: scripts/setup milvus-lite")
         pytest.importorskip("pymilvus")
-    milvus = Milvus(str(folder / "milvus.db"))
+    file = str(folder / "milvus.db")
+    _start(file)
+    milvus = Milvus(file)
     yield milvus
     milvus.close()
+
+
+def _start(file: str) -> None:
+    """Start the server of a file, and wait until it listens: pymilvus waits half a second only."""
+    from milvus_lite.server_manager import server_manager_instance
+
+    address = server_manager_instance.start_and_get_uri(file)
+    assert address is not None, "milvus-lite does not start"
+    socket, deadline = Path(address.removeprefix("unix:")), monotonic() + _SECONDS
+    while not socket.exists():
+        assert monotonic() < deadline, f"milvus-lite does not listen after {_SECONDS} seconds"
+        sleep(0.05)
 
 
 class WrittenIndex(MilvusIndex):
