@@ -20,9 +20,9 @@ from hashdb.domain.signals import Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, LogRewritten, ServiceError
 from hashdb.remembering import Remembering
+from hashdb.wire.frames import FramesOut, drafts_in_requests
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
-from hashdb.wire.problems import positions_from
-from hashdb.wire.videos import FramesOut, drafts_in_requests
+from hashdb.wire.problems import checking_version, positions_from
 
 if TYPE_CHECKING:
     from hashdb.domain.frames import Frame
@@ -121,9 +121,9 @@ class Client(Remembering):
         for number, part in enumerate(drafts_in_requests(drafts)):
             headers = {"Idempotency-Key": f"{key}.{number}" if number else key}
             # A service of version 0.1.0 refuses the fields that are not set.
-            text = wire.contributions.ContributionsIn.from_domain(part).model_dump_json(exclude_unset=True)
+            text = wire.drafts.ContributionsIn.from_domain(part).model_dump_json(exclude_unset=True)
             request = ClientRequest("POST", "/v1/contributions", text, {"imported": 1} if imported else {}, headers)
-            with positions_from(len(recorded)):
+            with positions_from(len(recorded)), checking_version(self.me, part):
                 receipt = self._ask(wire.contributions.ReceiptOut, request).to_domain()
             recorded += receipt.recorded
             checkpoint = receipt.checkpoint
@@ -161,7 +161,7 @@ class Client(Remembering):
         checkpoints: list[int] = []
         for part in in_requests(queries):
             text = QueriesIn.from_domain(part).model_dump_json(exclude_unset=True)
-            with positions_from(len(results)):
+            with positions_from(len(results)), checking_version(self.me, part):
                 answer = self._ask(AnswerOut, ClientRequest("POST", "/v1/matches", text)).to_domain()
             results += answer.results
             checkpoints.append(answer.checkpoint)
@@ -183,7 +183,7 @@ class Client(Remembering):
         `drafts` has one for each, or one for all, without signals. Otherwise as `match_media` and `contribute`.
         """
         own = {"signals", "quality", "frames", "duration", "signatures"}
-        metadata = [wire.contributions.DraftIn.from_domain(draft).model_dump_json(exclude=own) for draft in drafts]
+        metadata = [wire.drafts.DraftIn.from_domain(draft).model_dump_json(exclude=own) for draft in drafts]
         text = metadata[0] if len(metadata) == 1 else f"[{','.join(metadata)}]"
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         request = form("/v1/contributions/media", files, fields={"metadata": text}, headers=headers)
@@ -206,19 +206,19 @@ class Client(Remembering):
         return self._list(wire.contributions.ContributionsOut, "/v1/contributions", params)
 
     def frames(self, id: int) -> Iterator[Frame]:
-        """The frames of a contributed video, in ascending time, without suppressed signals."""
+        """The frames of a video, or pages and windows of words, in ascending order, without suppressed signals."""
         return self._list(FramesOut, f"/v1/contributions/{id}/frames", {"limit": 1000})
 
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change the metadata of a contribution."""
-        text = wire.contributions.AmendmentIn.from_domain(change).model_dump_json(exclude_unset=True)
+        text = wire.drafts.AmendmentIn.from_domain(change).model_dump_json(exclude_unset=True)
         return self._ask(
             wire.contributions.ContributionOut, ClientRequest("PATCH", f"/v1/contributions/{id}", text)
         ).to_domain()
 
     def withdraw(self, id: int, reason: str) -> Contribution:
         """Withdraw a contribution."""
-        text = wire.contributions.WithdrawalIn.model_construct(reason=reason).model_dump_json()
+        text = wire.drafts.WithdrawalIn.model_construct(reason=reason).model_dump_json()
         request = ClientRequest("POST", f"/v1/contributions/{id}/withdrawal", text, safe=False)
         return self._ask(wire.contributions.ContributionOut, request).to_domain()
 
@@ -443,6 +443,6 @@ def _feed_params(after: int, epoch: str | None, wait: int) -> dict[str, str | in
 
 
 def _filter_params(filter: Filter) -> dict[str, str | int]:
-    names = ("status", "standing", "label", "member", "since", "until")
+    names = ("status", "standing", "label", "member", "since", "until", "tier")
     values = {name: value for name in names if (value := getattr(filter, name)) is not None}
     return {name: format_instant(value) if isinstance(value, datetime) else value for name, value in values.items()}

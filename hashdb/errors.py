@@ -14,6 +14,7 @@
     │   ├── BankOfMember          (HMA's API) banks are members, which only the operator adds
     │   ├── FetchRefused          this service fetches nothing from that address
     │   ├── MediaRefused          this service accepts hashes, not pictures
+    │   ├── TextRefused           this service accepts the hashes of documents and texts, not their words
     │   ├── WebPageRefused        (sidecar) the request comes from a web page, or names another host
     │   ├── WebhooksOff           the operator turned webhooks off
     │   └── FormRefused           (console) the form belongs to another session
@@ -56,6 +57,7 @@
     ├── NotSigned                 (client) the webhook's delivery is not signed by its secret, or is old
     ├── NoCopy                    (client) there is no local copy, or its first sync has not finished
     ├── CopyInUse                 (client) another process syncs the local copy
+    ├── ServiceTooOld             (client) the service has a version that takes no texts or no addresses
     ├── ServiceError              (client) the answer is not one of hashdb's API
     ├── ServiceUnreachable        (client) no answer
     └── CannotStart               (command line) the command or the service cannot start
@@ -194,6 +196,15 @@ class FetchRefused(NotAllowed):
 class MediaRefused(NotAllowed):
     title = "Pictures are not accepted"
     message = "this service accepts hashes only: hash pictures on your machine with `hashdb hash`"
+
+
+class TextRefused(NotAllowed):
+    faults: tuple[Fault, ...] = ()
+    title = "Documents and texts refused"
+    message = (
+        "this service accepts the hashes of documents and texts, not their words: hash it on your machine, with"
+        " `hashdb hash`, `hashdb match` or `hashdb contribute`"
+    )
 
 
 class WebPageRefused(NotAllowed):
@@ -424,6 +435,12 @@ class CopyInUse(HashDBError):
     folder: str
     title = "Local copy in use"
     message = "another process syncs the local copy in {folder}: wait until it ends, or stop it"
+
+
+class ServiceTooOld(HashDBError):
+    version: str
+    lacks: str
+    message = "the service has version {version}, which {lacks}: its operator can upgrade it"
 
 
 class ServiceError(HashDBError):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from hashdb.configuration import Configuration
-from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import BadSetting
 
 MEGABYTE = 1024 * 1024
@@ -37,7 +37,7 @@ class MemberSettings(BaseModel):
     )
     algorithms: tuple[Algorithm, ...] = Field(
         default=(Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH),
-        description="Algorithms that the service accepts and computes, separated by commas.",
+        description="Algorithms of pictures that the service accepts and computes, separated by commas.",
     )
     media_max_bytes: int = Field(default=20 * MEGABYTE, ge=1024, description="Largest picture in bytes.")
     media_max_pixels: int = Field(
@@ -139,6 +139,6 @@ def items_of(text: str) -> list[str]:
 
 def parse_algorithm(name: str) -> Algorithm:
     """The algorithm of a name. Raises ValueError for a digest, and an unknown name."""
-    if name not in PERCEPTUAL:
-        raise ValueError(f"{name!r} is not an algorithm: {', '.join(PERCEPTUAL)}")
+    if name not in OF_PICTURES:
+        raise ValueError(f"{name!r} is not an algorithm: {', '.join(OF_PICTURES)}")
     return Algorithm(name)

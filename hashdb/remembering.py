@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hashdb import wire
 from hashdb.connection import Asking, ClientRequest
-from hashdb.domain.matching.lookback import UPLOADS_A_REQUEST, Upload
+from hashdb.domain.matching.lookback import Upload
 from hashdb.domain.matching.reports import REPORTS_A_REQUEST, Report
 from hashdb.wire.problems import positions_from
 
@@ -15,18 +15,18 @@ class Remembering(Asking):
     """The routes of look-back, which a sidecar has."""
 
     def remember(self, uploads: Sequence[Upload]) -> int:
-        """Have a sidecar remember uploads, a thousand a request, and return how many; they survive a crash then.
+        """Have a sidecar remember uploads, up to a thousand a request, and return how many; they survive a crash then.
 
         Each request remembers all of them or none. InvalidInput names the faulty uploads by their positions in
         `uploads`; those of the requests before it are remembered then.
         """
-        remembered = 0
-        for start in range(0, len(uploads), UPLOADS_A_REQUEST):
-            part = uploads[start : start + UPLOADS_A_REQUEST]
+        remembered = start = 0
+        for part in wire.lookback.uploads_in_requests(uploads):
             text = wire.lookback.UploadsIn.from_domain(part).model_dump_json(exclude_unset=True)
             with positions_from(start):
                 request = ClientRequest("POST", "/v1/remember", text)
                 remembered += self._ask(wire.lookback.RememberedOut, request).remembered
+            start += len(part)
         return remembered
 
     def remembered_matches(

@@ -155,6 +155,11 @@ class Settings(MemberSettings):
     accept_media: bool = Field(
         default=True, description="Whether the service accepts pictures. If not, members must hash them."
     )
+    accept_text: bool = Field(
+        default=False,
+        description="Whether the service also accepts documents and texts, whose words are personal data. If not,"
+        " members must hash them. `hashdb local serve` always accepts them.",
+    )
     rate_limit: dict[Scope | None, str] = Field(
         default={},
         description="Requests that a key may make, in all or that need a scope, like"

@@ -193,6 +193,11 @@ def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Ite
         "| `milvus` | where the values no longer fit one machine"
         " | in all other cases: each query is compared with every value and crosses the network |"
     )
+    yield ""
+    yield (
+        "A text is asked for by many windows, within 72 of 256 bits: of 20,000 random windows, `bktree` takes 14 ms of"
+        " a processor for each, which is 1.7 s for a text of 3,000 words (115 windows)."
+    )
     for algorithm, radii in RADII.items():
         yield ""
         yield f"## {algorithm}, {algorithm.bits} bits"

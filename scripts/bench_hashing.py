@@ -25,7 +25,7 @@ import numpy as np
 import pdqhash
 from PIL import Image
 
-from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.hashing import Limits, warm
 from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pdq import pdq
@@ -36,7 +36,7 @@ from scripts.benchmarks.report import Target
 
 PHOTO = report.ROOT / "hashdb" / "photos" / "casa-mila.jpg"
 SIZES = ((500, 375), (1024, 768), (4000, 3000))
-OTHERS = tuple(algorithm for algorithm in PERCEPTUAL if algorithm is not Algorithm.PDQ)
+OTHERS = tuple(algorithm for algorithm in OF_PICTURES if algorithm is not Algorithm.PDQ)
 MODES = {
     "plain": "the picture alone: pdq, phash256 and phash",
     "transforms": "a query with transforms",
@@ -49,7 +49,7 @@ import json, sys, time
 from io import BytesIO
 from pathlib import Path
 import hashdb
-from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.hashing import Limits, Mode, hash_as, warm
 algorithms = [Algorithm(name) for name in ("pdq", "phash256", "phash")]
 pictures = [Path(name).read_bytes() for name in sys.argv[2:]]
@@ -164,7 +164,7 @@ def _modes(found: Mapping[str, list[float]]) -> list[str]:
 
 
 def _parts(paths: list[Path]) -> list[str]:
-    warm(PERCEPTUAL)
+    warm(OF_PICTURES)
     pictures = [read_picture(path.read_bytes(), Limits()) for path in paths]
     return [
         "## PDQ",

@@ -18,6 +18,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
@@ -27,7 +28,8 @@ from typing import Any
 import numpy as np
 
 from hashdb.client import Client
-from hashdb.domain.contributions import Draft, Standing
+from hashdb.domain.contributions import Draft, Media, Standing
+from hashdb.domain.frames import FRAMES_AN_ITEM, Frame, Unit
 from hashdb.domain.matching.lookback import Upload
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep
@@ -39,8 +41,9 @@ from hashdb.local import LocalIndex
 from hashdb.local.lookback import LookBack
 from hashdb.local.remembered import FOLDER, Remembered
 from hashdb.local.reports import Reports
-from hashdb.local.upload_log import MOST_RECORDS, append, draft_frame, hash_id
-from hashdb.local.upload_log import Draft as FrameDraft
+from hashdb.local.upload_log import FRAMED_LOG, LOG, MOST_RECORDS, append, draft_block, hash_id
+from hashdb.local.upload_log import Draft as BlockDraft
+from hashdb.local.upload_parts import Asked
 from scripts.bench_sync import fill, halves
 from scripts.benchmarks import report
 from scripts.benchmarks.data import SEED
@@ -48,7 +51,7 @@ from scripts.benchmarks.report import Target, number
 from tests.serving import serving
 
 MILLIONS = (10, 20, 40)
-PDQ, PHASH256 = Algorithm.PDQ, Algorithm.PHASH256
+PDQ, PHASH256, SIMHASH256 = Algorithm.PDQ, Algorithm.PHASH256, Algorithm.SIMHASH256
 _DAYS, _BATCH, _PROCESSES = 90, 1_000, 2
 _SIGNALS, _CONTRIBUTIONS = 24, 20
 _BOTH = 64
@@ -60,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench remember", description=__doc__.partition("\n")[0])
     parser.add_argument("--millions", type=float, action="append", help="how many uploads: 10, 20 and 40 by default")
     parser.add_argument("--thousands", type=int, default=50, help="contributions that arrive at once, 50 by default")
+    parser.add_argument("--texts", type=int, default=100, help="thousands of texts of 3,000 words, 100 by default")
     parser.add_argument("--folder", type=Path, help="on a disk with room: the system's temporary folder by default")
     parser.add_argument("--quick", action="store_true", help="a fifth of a million uploads; writes no page")
     arguments = parser.parse_args()
@@ -77,6 +81,9 @@ def main() -> None:
                 made = remember_millions(own / "local" / FOLDER, made, count)
                 results["sizes"].append(measure(own, client, url, key, count))
         results["many"] = arrive_at_once(own / "local", 2 if arguments.quick else arguments.thousands, made)
+        thousands = 5 if arguments.quick else arguments.texts
+        with serving(service) as url, Client(url, key) as client:
+            results["texts"] = texts_and_a_film(place / "texts", client, url, key, thousands * 1_000)
     lines = page(results)
     if arguments.quick:
         print("\n".join(lines))
@@ -112,35 +119,35 @@ def _signals(octets: bytes) -> tuple[Signal, Signal]:
     return Signal.from_bytes(PDQ, octets[:32]), Signal.from_bytes(PHASH256, octets[32:])
 
 
-def _octets(frame: int) -> bytes:
-    """The values of the uploads of a frame, the same each time."""
-    return np.random.default_rng([SEED, 7, frame]).bytes(MOST_RECORDS * _BOTH)
+def _octets(block: int) -> bytes:
+    """The values of the uploads of a block, the same each time."""
+    return np.random.default_rng([SEED, 7, block]).bytes(MOST_RECORDS * _BOTH)
 
 
 def remember_millions(folder: Path, made: int, count: int) -> int:
-    """Append frames to the logs until so many uploads are remembered; return how many."""
-    frames = range(made // MOST_RECORDS, count // MOST_RECORDS)
+    """Append blocks to the logs until so many uploads are remembered; return how many."""
+    blocks = range(made // MOST_RECORDS, count // MOST_RECORDS)
     today = datetime.now(UTC).date()
     by_day: dict[date, list[int]] = {}
-    for frame in frames:
-        by_day.setdefault(today - timedelta(days=frame % _DAYS), []).append(frame)
+    for block in blocks:
+        by_day.setdefault(today - timedelta(days=block % _DAYS), []).append(block)
     with Pool(_PROCESSES, context=get_context("forkserver")) as pool:
         pool.starmap(_append, [(folder / day.isoformat(), day, some) for day, some in by_day.items()])
-    return frames.stop * MOST_RECORDS
+    return blocks.stop * MOST_RECORDS
 
 
-def _append(folder: Path, day: date, frames: list[int]) -> None:
+def _append(folder: Path, day: date, blocks: list[int]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     at = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    for frame in frames:
-        file = append(folder, [_frame(frame, at).stamped(frame + 1)])
+    for block in blocks:
+        file = append(folder / LOG, [_block(block, at).stamped(block + 1)])
         os.close(file)
 
 
-def _frame(frame: int, at: datetime) -> FrameDraft:
-    """What `draft_frame` makes of the uploads of a frame, without making them one by one."""
-    octets = np.frombuffer(_octets(frame), np.uint8).reshape(MOST_RECORDS, _BOTH)
-    ids = [f"photos/{frame * MOST_RECORDS + n:010}.jpg" for n in range(MOST_RECORDS)]
+def _block(block: int, at: datetime) -> BlockDraft:
+    """What `draft_block` makes of the uploads of a block, without making them one by one."""
+    octets = np.frombuffer(_octets(block), np.uint8).reshape(MOST_RECORDS, _BOTH)
+    ids = [f"photos/{block * MOST_RECORDS + n:010}.jpg" for n in range(MOST_RECORDS)]
     records = [f'["{id}",{to_microseconds(at)},[0,1]]'.encode() for id in ids]
     columns = {"records": MOST_RECORDS, "columns": [[PDQ, MOST_RECORDS], [PHASH256, MOST_RECORDS]]}
     description = json.dumps(columns, separators=(",", ":")).encode()
@@ -153,10 +160,10 @@ def _frame(frame: int, at: datetime) -> FrameDraft:
             *records,
         )
     )
-    made = FrameDraft(zlib.crc32(body, zlib.crc32(description)), description, body)
-    if frame == 0:
+    made = BlockDraft(zlib.crc32(body, zlib.crc32(description)), description, body)
+    if block == 0:
         uploads = [Upload(id, at, Query(_signals(octets[n].tobytes()))) for n, id in enumerate(ids)]
-        assert made == draft_frame(uploads), "frames have another form now"
+        assert made == draft_block(uploads), "blocks have another form now"
     return made
 
 
@@ -178,10 +185,11 @@ def measure(own: Path, client: Client, url: str, key: str, count: int) -> dict[s
     found |= {"median": float(np.median(took)), "most": max(took)}
     remembered = Remembered(folder)
     remembered.refresh()
-    asked = {algorithm: from_octets(rng.bytes(32 * _SIGNALS // 2), 256) for algorithm in (PDQ, PHASH256)}
+    some = _SIGNALS // 2
+    asked = {algorithm: Asked(from_octets(rng.bytes(32 * some), 256), np.ones(some)) for algorithm in (PDQ, PHASH256)}
     spent, begun = time.process_time(), time.perf_counter()
     for _ in range(3):
-        remembered.near(asked)
+        remembered.scan(asked).go_on()
     found |= {"search": (time.perf_counter() - begun) / 3, "search_processor": (time.process_time() - spent) / 3}
     remembered.close()
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -225,6 +233,79 @@ def following(own: Path, url: str, key: str) -> Iterator[float]:
     finally:
         process.kill()
         process.wait()
+
+
+def texts_and_a_film(own: Path, client: Client, url: str, key: str, count: int) -> dict[str, Any]:
+    """Remember so many texts of 3,000 words, then list a text that some have a part of, and a film of two hours."""
+    folder = own / "local" / FOLDER
+    with Pool(_PROCESSES, context=get_context("forkserver")) as pool:
+        took = pool.starmap(_remember_texts, [(folder, worker, count // _PROCESSES) for worker in range(_PROCESSES)])
+    found: dict[str, Any] = {"uploads": count, "windows": _WINDOWS, "rate": count / max(took)}
+    found["load"] = os.getloadavg()[0]
+    found["pictures"] = remember_millions(folder, 0, 10 * count)
+    with following(own, url, key) as started:
+        found["start"] = started
+        reports, rng, took = Reports(folder), np.random.default_rng([SEED, 13]), []
+        for number in range(_CONTRIBUTIONS):
+            before, begun = reports.state().last, time.perf_counter()
+            client.contribute([_listed_text(number)])
+            assert reports.after(before, wait=60)
+            took.append(time.perf_counter() - begun)
+        found |= {"median": float(np.median(took)), "most": max(took)}
+        # A film is compared with the windows of no text; with each picture and film it is.
+        frames = [Frame(float(at), (Signal(PDQ, halves(rng, 1, 256)[0]),), 90) for at in range(FRAMES_AN_ITEM)]
+        film = Draft((), ("glorification",), datetime.now(UTC), None, basis="terms", media=Media.VIDEO)
+        done = reports.cursor()
+        client.contribute([replace(film, frames=tuple(frames), duration=float(FRAMES_AN_ITEM))])
+        begun = time.perf_counter()
+        # Look-back moves its cursor once it has compared the film with everything.
+        while reports.cursor() == done:
+            time.sleep(0.02)
+        found["film"] = time.perf_counter() - begun
+    files = [*folder.rglob(FRAMED_LOG), *folder.rglob("*.framed")]
+    found["bytes"] = sum(path.stat().st_size for path in files) / count
+    return found
+
+
+_WINDOWS, _EVERY = 120, 25
+_WORDS = 150
+
+
+def _windows(octets: bytes, step: int) -> tuple[Frame, ...]:
+    """The windows of a text whose hashes are these."""
+    values = [octets[start : start + 32] for start in range(0, len(octets), 32)]
+    return tuple(
+        Frame(place * step, (Signal.from_bytes(SIMHASH256, value),), unit=Unit.WORDS, length=_WORDS)
+        for place, value in enumerate(values)
+    )
+
+
+def _octets_of_text(worker: int, number: int) -> bytes:
+    return np.random.default_rng([SEED, 17, worker, number]).bytes(32 * _WINDOWS)
+
+
+def _remember_texts(folder: Path, worker: int, count: int) -> float:
+    """Seconds to remember so many texts, which are made before, a hundred a call."""
+    remembered, now, seconds = Remembered(folder), datetime.now(UTC), 0.0
+    for start in range(0, count, 100):
+        some = range(start, min(start + 100, count))
+        uploads = [
+            Upload(f"{worker}/{n:09}.txt", now, Query((), frames=_windows(_octets_of_text(worker, n), _EVERY)))
+            for n in some
+        ]
+        begun = time.perf_counter()
+        remembered.remember(uploads)
+        seconds += time.perf_counter() - begun
+    return seconds
+
+
+def _listed_text(number: int) -> Draft:
+    """A text of which 300 words are in one upload."""
+    octets, rng = _octets_of_text(0, number), np.random.default_rng([SEED, 19, number])
+    own = [rng.bytes(32) for _ in range(24)] + [octets[32 * n : 32 * n + 32] for n in range(40, 54, 2)]
+    own = [value for value in own if int.from_bytes(value).bit_count() in SIMHASH256.set_bits]
+    draft = Draft((), ("glorification",), datetime.now(UTC), None, basis="terms", media=Media.TEXT)
+    return replace(draft, frames=_windows(b"".join(own), 2 * _EVERY))
 
 
 def arrive_at_once(folder: Path, thousands: int, uploads: int) -> dict[str, Any]:
@@ -280,6 +361,7 @@ def _match_for(folder: Path, seconds: float) -> dict[str, float]:
 def page(results: dict[str, Any]) -> list[str]:
     """The page."""
     many, sizes, rate = results["many"], results["sizes"], results["rates"][0]["rate"]
+    texts = results["texts"]
     a_second = many["matched"] / many["seconds"]
     return [
         "# Look-back, measured",
@@ -320,6 +402,17 @@ def page(results: dict[str, Any]) -> list[str]:
                 for one in sizes
             ],
         ),
+        "## Texts, and a film",
+        "",
+        f"{texts['uploads']:,} texts of 3,000 words are remembered, each with {texts['windows']} windows, by two "
+        f"processes with 100 a call: {texts['rate']:,.0f} texts/s, which take {texts['bytes']:,.0f} bytes each.",
+        f"The load of the machine was {texts['load']:.0f} then.",
+        "A text is contributed of which 300 words are in one of them.",
+        f"The report is there {number(texts['median'])} s after the contribution was sent, and after "
+        f"{number(texts['most'])} s at most of {_CONTRIBUTIONS}.",
+        f"With {texts['pictures']:,} pictures beside them, look-back for a film of {FRAMES_AN_ITEM:,} frames was done "
+        f"{number(texts['film'])} s after the answer; between its steps newer contributions come first.",
+        "",
         "## Very many contributions at once",
         "",
         f"{many['contributions']:,} contributions of {_SIGNALS} signals arrive at once, as after a first sync, "

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from hashdb.domain.matching.benign import can_be_contributed_near
-from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
+from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.hashing import hash_picture
 
 FILE = Path(__file__).resolve().parent.parent / "hashdb" / "benign.toml"
@@ -101,11 +101,11 @@ def shapes() -> Iterator[Image.Image]:
 
 
 FAMILIES = {
-    "gradients": (gradients, PERCEPTUAL),
-    "checkerboards": (checkerboards, PERCEPTUAL),
-    "stripes": (stripes, PERCEPTUAL),
-    "grids": (grids, PERCEPTUAL),
-    "test cards": (test_cards, PERCEPTUAL),
+    "gradients": (gradients, OF_PICTURES),
+    "checkerboards": (checkerboards, OF_PICTURES),
+    "stripes": (stripes, OF_PICTURES),
+    "grids": (grids, OF_PICTURES),
+    "test cards": (test_cards, OF_PICTURES),
     "bands": (bands, WIDE),
     "shapes": (shapes, WIDE),
 }

@@ -27,6 +27,9 @@ from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.evaluation.copies import COPIES, Form
+from hashdb.evaluation.passages import COPIES as TEXT_COPIES
+from hashdb.evaluation.passages import TextForm
+from hashdb.hashing.texts import ALIKE
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.service.schedule import TABLE
@@ -242,6 +245,8 @@ def algorithms() -> str:
 
 
 def _enabled(algorithm: Algorithm) -> str:
+    if algorithm.is_digest or algorithm.of_text:
+        return "always"
     return "yes" if algorithm in Settings.model_fields["algorithms"].default else "no"
 
 
@@ -278,6 +283,20 @@ def copies() -> str:
     return table(["form", "copies"], rows)
 
 
+def text_copies() -> str:
+    """The copies of texts that `hashdb evaluate --texts` measures."""
+    rows = ((str(form), " · ".join(copy.name for copy in TEXT_COPIES if copy.form is form)) for form in TextForm)
+    return table(["form", "copies"], rows)
+
+
+def lookalikes() -> str:
+    """The characters that `simhash256` takes for another."""
+    rows = (
+        (f"`{to} U+{ord(to):04X}`", " ".join(f"`U+{ord(one):04X}`" for one in alike)) for to, alike in ALIKE.items()
+    )
+    return table(["becomes", "characters"], rows)
+
+
 def background() -> str:
     """Every background task."""
     rows = (
@@ -299,6 +318,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "codes": codes,
     "alterations": alterations,
     "copies": copies,
+    "text-copies": text_copies,
+    "lookalikes": lookalikes,
     "sizing-figures": sizing.figures,
     "sizing-assumptions": sizing.assumptions,
     "sizing-machines": sizing.machines,

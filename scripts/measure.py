@@ -44,7 +44,7 @@ from hashdb.service.matching import matches
 from hashdb.settings import Settings
 from hashdb.store import Store
 from hashdb.wire import ValidationContext
-from hashdb.wire.contributions import ContributionsIn
+from hashdb.wire.drafts import ContributionsIn
 
 RNG = random.Random(1)
 NOW = datetime.now(UTC)

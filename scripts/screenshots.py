@@ -28,6 +28,7 @@ from hashdb.domain.contributions import Filter, Media
 from hashdb.domain.listings import Place
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.review.cases import CaseSort
+from hashdb.domain.signals import Algorithm
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.contributions import contributions
 from hashdb.service.ledger import checkpoints
@@ -61,6 +62,8 @@ PAGES = {
     "video": "/console/contributions/{video}",
     "video-case": "/console/cases/{video_case}",
     "video-debugger": "/console/debugger",
+    "document": "/console/contributions/{document}",
+    "document-case": "/console/cases/{document_case}",
     "compare": "/console/compare",
     "members": "/console/members",
     "member": "/console/members/5",
@@ -93,13 +96,15 @@ NARROW = (
     "events",
     "report",
     "video",
+    "document",
 )
 """What is rendered for a small screen, too."""
 _SMALL = 390
 _COLOURS = 160
 _HEIGHT = 1_000
 _HEIGHTS = {"compare": 1_600, "video": 1_800, "video-case": 1_900, "video-debugger": 1_900}
-"""Of the pages whose pictures of time lines are further down."""
+_HEIGHTS |= {"document": 1_800, "document-case": 1_900}
+"""Of the pages whose pictures of lines are further down."""
 
 
 def main() -> None:
@@ -182,7 +187,8 @@ class _Quiet(WSGIRequestHandler):
 class _Shown(NamedTuple):
     """What is shown: a contribution with near-duplicates of which something was said, its signals, and a case.
 
-    And a video, a case of another with a part of it, and the hashes of that as a query.
+    And a video, a case of another with a part of it, and the hashes of that as a query; and a document, and a case of a
+    text with parts of it.
     """
 
     contribution: int
@@ -191,6 +197,8 @@ class _Shown(NamedTuple):
     video: int
     video_case: int
     query: str
+    document: int
+    document_case: int
 
 
 def _shown(db: HashDB) -> _Shown:
@@ -205,7 +213,11 @@ def _shown(db: HashDB) -> _Shown:
     frames = contributions.frames(db, COMMAND_LINE, upload.id)
     query = QueriesIn.from_domain([Query(upload.signals, frames=frames, duration=upload.duration)])
     text = query.model_dump_json(exclude_unset=True)
-    return _Shown(one, "\n".join(map(str, signals)), beside.id, film.id, disputed.id, text)
+    (document,) = contributions.page(db, COMMAND_LINE, Filter(media=Media.DOCUMENT, algorithm=Algorithm.PDQ), 0, 1)
+    (excerpt,) = contributions.page(db, COMMAND_LINE, Filter(media=Media.TEXT), 0, 1)
+    (about_text,) = cases.list_on_contribution(db, COMMAND_LINE, excerpt.id)
+    hashes = "\n".join(map(str, signals))
+    return _Shown(one, hashes, beside.id, film.id, disputed.id, text, document.id, about_text.id)
 
 
 def _open(page: Page, name: str, shown: _Shown) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 import hashdb
-from hashdb.domain.signals import PERCEPTUAL
+from hashdb.domain.signals import OF_PICTURES
 from hashdb.hashing import hash_file
 
 PICTURE = Path(hashdb.__file__).parent / "test.png"
@@ -32,7 +32,7 @@ def drawn() -> Image.Image:
 
 if __name__ == "__main__":
     drawn().quantize(64, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
-    hashed = hash_file(PICTURE, PERCEPTUAL)
+    hashed = hash_file(PICTURE, OF_PICTURES)
     print(f"{PICTURE.stat().st_size:,} bytes, quality {hashed.quality}")
     for signal in hashed.signals:
         print(signal, signal.fault() or "")

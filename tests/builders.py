@@ -6,15 +6,16 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import count
+from itertools import chain, count
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
 from hashdb.domain.contributions import Contribution, Draft, Media
-from hashdb.domain.frames import Frame
+from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
+from hashdb.hashing.texts import QUERY_STEP, hash_text
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
@@ -133,3 +134,32 @@ def again(db: HashDB, actor: Actor, *scopes: Scope) -> Actor:
 def contributed(db: HashDB, actor: Actor, *drafts: Draft) -> tuple[Contribution, ...]:
     """What was recorded of these drafts."""
     return tuple(one.contribution for one in contributions.contribute(db, actor, drafts).recorded)
+
+
+def words(seed: int, count: int) -> list[str]:
+    """So many words of a language that nobody speaks, always the same for a seed."""
+    rng = random.Random(f"words:{seed}")
+    return ["".join(rng.choices("aeioubdfgkmnprstvz", k=5)) for _ in range(count)]
+
+
+def text(*parts: list[str], **fields: object) -> Draft:
+    """A draft of a text of these words, by its windows."""
+    frames = hash_text(" ".join(chain(*parts)))
+    return draft(**{"media": Media.TEXT, "frames": frames, "quality": None, **fields})
+
+
+def excerpt(*parts: list[str], **fields: object) -> Query:
+    """A query of a text of these words, by its windows."""
+    return replace(Query((), frames=hash_text(" ".join(chain(*parts)), step=QUERY_STEP)), **fields)  # type: ignore[arg-type]
+
+
+def pages(*seeds: int, away: int = 0) -> tuple[Frame, ...]:
+    """A page for each seed, whose signal is `away` bits from the one that the seed makes."""
+    signals = [near(signal(seed), away) for seed in seeds]
+    return tuple(Frame(page, (one,), 90, unit=Unit.PAGES) for page, one in enumerate(signals, 1))
+
+
+def document(seeds: tuple[int, ...], *parts: list[str], **fields: object) -> Draft:
+    """A draft of a document with a page for each seed, and these words."""
+    frames = (*pages(*seeds), *hash_text(" ".join(chain(*parts))))
+    return draft(**{"media": Media.DOCUMENT, "frames": frames, "quality": None, **fields})

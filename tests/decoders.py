@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo
@@ -15,9 +16,12 @@ from hashdb import webhooks
 from hashdb.cli.contributions.dates import Dates
 from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.cli.contributions.values import Values
+from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.ledger.checkpoints import Signer, Verifier, read_checkpoint
+from hashdb.domain.matching.testing import contribution_of_test_item
+from hashdb.domain.sharing.feed import Change
 from hashdb.domain.sharing.webhooks import sign
-from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
+from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.domain.times import parse_instant
 from hashdb.errors import HashDBError
 from hashdb.hashing import Limits, Mode, hash_picture
@@ -27,14 +31,7 @@ from hashdb.hashing.videos import Video, VideoLimits, hash_frames, is_video
 from hashdb.wire import ValidationContext, pages, read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.additions import AdditionsIn, LookupIn, SignalsIn
-from hashdb.wire.contributions import (
-    AmendmentIn,
-    ContributionsIn,
-    MetadataIn,
-    WithdrawalIn,
-    read_drafts,
-    read_metadata,
-)
+from hashdb.wire.drafts import AmendmentIn, ContributionsIn, MetadataIn, WithdrawalIn, read_drafts, read_metadata
 from hashdb.wire.lookback import AcknowledgedIn, ReportsQuery, UploadsIn, read_uploads
 from hashdb.wire.matching import BenignIn, QueriesIn, read_queries
 from hashdb.wire.origins import OriginOut
@@ -49,14 +46,15 @@ from hashdb.wire.pages import (
     OverviewQuery,
     PlacedQuery,
 )
-from hashdb.wire.pasted import parse_query, parse_video
+from hashdb.wire.pasted import parse_framed, parse_query
 from hashdb.wire.review import BatchIn, CaseNoteIn, DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
 from hashdb.wire.sharing import hma, parse_fields, stopncii, threatexchange
-from hashdb.wire.sharing.feed import WebhookChangeIn, WebhookIn, parse_lines
+from hashdb.wire.sharing.feed import WebhookChangeIn, WebhookIn, line, parse_lines
 from hashdb.wire.sharing.upstreams import read_page
 from hashdb.wire.sharing.vpdq import read_vpdq
 from hashdb.wire.sidecar import RememberingQueriesIn, read_remembering
 from hashdb.wire.users import UserChangeIn, UserIn, ViewChangeIn, ViewIn
+from hashdb.wsgi.texts import hashed
 from tests import films
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import drawn, encoded
@@ -64,6 +62,18 @@ from tests.web.callers import item, pdq
 from tests.web.pictures import SAID
 
 TERMS = ValidationContext(RULES, NOON)
+WINDOW = f"{Algorithm.SIMHASH256}:{'0f' * 32}"
+DOCUMENT = [{"page": 3, "quality": 90, "signals": [pdq(1)]}, {"words": [100, 250], "signals": [WINDOW]}]
+LISTED = replace(
+    contribution_of_test_item([]),
+    pages=3,
+    words=250,
+    frames=(
+        Frame(3, (signal(1),), 90, unit=Unit.PAGES),
+        Frame(100, (Signal.parse(WINDOW),), unit=Unit.WORDS, length=150),
+    ),
+)
+ADDRESSES = {**SAID, "url": "https://example.org/a?b=1"}
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=250_000)
 SIGNER = Signer.new("log.example/1")
 
@@ -117,7 +127,7 @@ def _rows(form: Format, *examples: bytes) -> Decoder:
 
 def _pictures() -> Decoder:
     samples = tuple(encoded(drawn(60, 45), format) for format in FORMATS)
-    return Decoder(lambda octets: hash_picture(octets, list(PERCEPTUAL), LIMITS), samples)
+    return Decoder(lambda octets: hash_picture(octets, list(OF_PICTURES), LIMITS), samples)
 
 
 def _videos() -> Decoder:
@@ -165,9 +175,18 @@ _PAGE_OF_FEED = _json(
                     "origin": {"log": "eu.example/log+a1b2c3d4", "contribution": 17, "member": 3},
                 },
             },
-            {"seq": 5, "gone": 6, "reason": "withdrawn", "withdrawal_reason": "other"},
+            {
+                "seq": 5,
+                "contribution": {
+                    **item(signals=[], quality=None, media="document", frames=DOCUMENT),
+                    "id": 8,
+                    "member": {"id": 2, "name": "Alpha"},
+                    "standing": "unreviewed",
+                },
+            },
+            {"seq": 6, "gone": 6, "reason": "withdrawn", "withdrawal_reason": "other"},
         ],
-        "checkpoint": 5,
+        "checkpoint": 6,
         "more": False,
         "epoch": "x",
     }
@@ -179,7 +198,10 @@ DECODERS: dict[str, Decoder] = {
     "videos": _videos(),
     "contributions": Decoder(
         lambda octets: read_drafts(octets, TERMS),
-        (_json({"contributions": [item(1), item(2)]}),),
+        (
+            _json({"contributions": [item(1), item(2)]}),
+            _json({"contributions": [item(signals=[], quality=None, media="document", frames=DOCUMENT)]}),
+        ),
         models=(ContributionsIn,),
     ),
     "metadata": Decoder(
@@ -189,7 +211,10 @@ DECODERS: dict[str, Decoder] = {
     ),
     "queries": Decoder(
         lambda octets: read_queries(octets, TERMS),
-        (_json({"queries": [{"id": "u", "signals": [pdq(1)], "radius": {"pdq": 9}}]}),),
+        (
+            _json({"queries": [{"id": "u", "signals": [pdq(1)], "radius": {"pdq": 9}}]}),
+            _json({"queries": [{"signals": [], "frames": DOCUMENT, "min_words": 300}]}),
+        ),
         models=(QueriesIn,),
     ),
     "queries to remember": Decoder(
@@ -261,10 +286,11 @@ DECODERS: dict[str, Decoder] = {
     "days": _query(pages.DayQuery, b"day=2026-11-20"),
     "StopNCII's cursor": _foreign(stopncii.FetchQuery, b"startTimestamp=5&pageSize=3&nextPageToken=1-2"),
     "StopNCII's hashes": Decoder(
-        lambda octets: read(stopncii.HashesIn, octets, TERMS).items(),
+        lambda octets: read(stopncii.HashesIn, octets, TERMS).items(partial(hashed, asking=False, accept_text=True)),
         (
             _json({"hashRecords": [{"signalType": "ImagePDQ", "hashValue": pdq(1)[4:]}]}),
             _json({"hashRecords": [{"signalType": "VideoMD5", "hashValue": "1" * 32}]}),
+            _json({"hashRecords": [{"signalType": "URL", "hashValue": "https://a.example/b?c=1"}]}),
         ),
         models=(stopncii.HashesIn,),
     ),
@@ -310,7 +336,9 @@ DECODERS: dict[str, Decoder] = {
         f"signals,labels,quality\n{pdq(1)},manifesto,90\n".encode(),
         f"PDQ;Label;Removed At\n{pdq(1)[4:]};Manifesto, x;3.11.2026 10:00\n".encode(),
     ),
-    "JSON Lines": _rows(Format.JSONL, _json(item(1)) + b"\n" + _json(item(2))),
+    "JSON Lines": _rows(
+        Format.JSONL, _json(item(1)) + b"\n" + _json(item(2)), _json({**SAID, "frames": DOCUMENT}), _json(ADDRESSES)
+    ),
     "vPDQ": Decoder(
         lambda octets: read_vpdq(_text(octets)),
         (
@@ -325,7 +353,7 @@ DECODERS: dict[str, Decoder] = {
         lambda octets: parse_query(_text(octets)), (f"{pdq(1)}\nmirror {pdq(2)}\ncolour:{'80' * 32}".encode(),)
     ),
     "the debugger's videos": Decoder(
-        lambda octets: parse_video(_text(octets), TERMS),
+        lambda octets: parse_framed(_text(octets), TERMS),
         (
             _json({"frames": [{"at": 0, "signals": [pdq(1)], "quality": 90}], "duration": 1}),
             f"0,90,{pdq(1)[4:]},0.000\n".encode(),
@@ -336,7 +364,10 @@ DECODERS: dict[str, Decoder] = {
     ),
     "streams of the feed": Decoder(
         parse_lines,
-        (b'{"seq": 1, "gone": 17, "reason": "withdrawn"}\n{"checkpoint": 1, "more": false, "epoch": "x"}\n',),
+        (
+            b'{"seq": 1, "gone": 17, "reason": "withdrawn"}\n{"checkpoint": 1, "more": false, "epoch": "x"}\n',
+            line(Change(5, LISTED)).encode(),
+        ),
         (ValueError,),
     ),
     "checkpoints": Decoder(lambda octets: read_checkpoint(_text(octets), [SIGNER.verifier]), (_NOTE,)),

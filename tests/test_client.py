@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ from hashdb.service.review import cases, opinions
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
 from hashdb.web import create_app, deferring
+from hashdb.wire.problems import problem
+from tests.builders import excerpt, words
 from tests.films import film
 from tests.web.pictures import photo
 
@@ -419,8 +422,42 @@ def test_a_job_is_followed_to_its_answer_or_its_error(client: Client, monkeypatc
     monkeypatch.setattr(deferring, "PATIENCE", 0.0)
     assert [len(one.frames) >= 6 for one in client.hash_media([film(2)]).pictures] == [True]
     with pytest.raises(errors.UnreadablePicture) as refused:
-        client.match_media([film(2), b"no picture"])
+        client.match_media([film(2), b"\0no picture"])
     assert [fault.at for fault in refused.value.faults] == ["file[1]"]
+
+
+class Older(httpx.BaseTransport):
+    """A service that knows neither pages and words nor addresses, as far as a client can tell."""
+
+    def __init__(self, app: Flask) -> None:
+        self._newer = httpx.WSGITransport(app=app)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path != "/v1/me":
+            refused = problem(errors.InvalidInput((errors.Fault("queries[0].frames", "is not a field"),)), 422)
+            return httpx.Response(422, json=refused, headers={"Content-Type": "application/problem+json"})
+        told = json.loads(self._newer.handle_request(request).read())
+        kept = {name: value for name, value in told.items() if name not in ("texts", "digests")}
+        return httpx.Response(200, json={**kept, "version": "0.1.0"})
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        (excerpt(words(1, 300)), "the service has version 0.1.0, which takes no pages and no words of documents"),
+        (Query((Signal(Algorithm.URL, 5 << 128),)), "the service has version 0.1.0, which takes no addresses"),
+    ],
+)
+def test_of_an_older_service_is_told_in_a_sentence_what_it_does_not_take(
+    service: Service, query: Query, told: str
+) -> None:
+    with Client("http://hashdb.test", service.secret, transport=Older(service.app)) as client:
+        with pytest.raises(errors.ServiceTooOld, match=told):
+            client.match([query])
+        with pytest.raises(errors.ServiceTooOld, match=told):
+            client.contribute([replace(draft(1), signals=query.signals, frames=query.frames)])
+        with pytest.raises(errors.InvalidInput):
+            client.match([Query(draft(1).signals)])
 
 
 def test_reversals_come_page_by_page(service: Service, client: Client) -> None:

@@ -16,7 +16,7 @@ from hashdb.local.reports import Reports
 from hashdb.wire import ValidationContext
 from hashdb.wire.lookback import ReportsOut, read_uploads
 from hashdb.wire.problems import problem
-from tests.builders import NOON, RULES, signal, signature
+from tests.builders import NOON, RULES, clip, signal, signature
 from tests.local.test_reports import at, found
 
 
@@ -64,6 +64,14 @@ def test_uploads_arrive_as_they_are_a_thousand_a_request(client: Client, sidecar
     assert sidecar.uploads == uploads
     assert len(sidecar.requests) == 2
     assert client.remember([]) == 0
+
+
+def test_films_arrive_some_a_request(client: Client, sidecar: Sidecar) -> None:
+    film = clip(*range(9_000, 9_000 + 7_200))
+    uploads = [Upload(f"u-{number}", NOON, film if number % 3 else Query((signal(1),))) for number in range(7)]
+    assert client.remember(uploads) == 7
+    assert sidecar.uploads == uploads
+    assert len(sidecar.requests) == 2
 
 
 def test_a_faulty_upload_is_named_by_its_position(client: Client) -> None:

@@ -35,6 +35,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert settings.algorithms == (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
     assert settings.max_radius == {}
     assert settings.max_body == 16 * 2**20
+    assert not settings.accept_text
     assert (settings.accept_media, settings.media_max_bytes, settings.media_max_request) == (
         True,
         20 * 2**20,
@@ -164,6 +165,7 @@ def test_no_secret_is_in_the_text_of_settings(monkeypatch: pytest.MonkeyPatch) -
         ("busy_seconds", "soon", "must be a number"),
         ("busy_seconds", "301", "must be at most 300"),
         ("accept_media", "perhaps", "must be true or false"),
+        ("accept_text", "perhaps", "must be true or false"),
         ("media_workers", "0", "must be at least 1"),
         ("metrics_port", "65536", "must be at most 65535"),
         ("origin", "x" * 201, "must have at most 200 characters"),

@@ -20,12 +20,12 @@ _SECTIONS = {
         "audit": ("ledger", "Verify the audit log."),
         "case": ("review", "List and decide cases."),
         "codes": ("codes", "List the labels, reasons and all other codes, what each means, and an example."),
-        "contribute": ("contributions.contribute", "Contribute the hashes of pictures and videos that you removed."),
+        "contribute": ("contributions.contribute", "Contribute the hashes of files and addresses that you removed."),
         "export": ("contributions.exports", "Export your active contributions as a list."),
-        "hash": ("matching.match", "Print the hashes of pictures and videos."),
+        "hash": ("matching.hash", "Print the hashes of files and addresses."),
         "import": ("contributions.imports", "Import a list of hashes."),
         "local": ("local", "Answer matches from the local copy, for programs on this machine."),
-        "match": ("matching.match", "Check whether pictures and videos match contributions."),
+        "match": ("matching.match", "Check whether files and addresses match contributions."),
         "opinion": ("review", "Confirm or dispute another member's contribution."),
         "rehash": ("contributions.rehash", "Add what this version hashes to your contributions."),
         "remember": ("matching.remember", "Remember uploads, and tell which of them are listed later."),
@@ -55,7 +55,7 @@ _SECTIONS = {
     },
     "Commands to try hashdb": {
         "demo": ("demo", "Try hashdb with a real service, real photographs and films made of them."),
-        "evaluate": ("evaluate", "Measure how many altered copies of your pictures or videos are recognised."),
+        "evaluate": ("evaluate", "Measure how many altered copies of your pictures, videos or texts are recognised."),
     },
 }
 """The commands, each with its module and the first sentence of its help, so that a list of them imports no module."""

@@ -1,4 +1,4 @@
-"""hashdb demo: run the real service, contribute photographs and a film, and match altered copies of them."""
+"""hashdb demo: run the real service, contribute photographs, a film and a text, and match altered copies of them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import click
 import httpx
@@ -24,8 +25,9 @@ from PIL import Image
 
 import hashdb
 from hashdb.cli import demo_console
+from hashdb.cli.demo_films import FilmTrial, print_film_trials, try_film
+from hashdb.cli.demo_texts import TextTrial, print_text_trials, try_texts
 from hashdb.cli.help import Command
-from hashdb.cli.matching.match import format_time
 from hashdb.cli.output import as_json, print_json, print_table
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Query, Result
@@ -33,10 +35,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant
 from hashdb.errors import DemoFailed
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.evaluation.copies import MIRRORED_AND_CAPTIONED, make
-from hashdb.evaluation.films import PannedFilm, can_encode, encode, times
 from hashdb.hashing import Limits, hash_picture
-from hashdb.hashing.decoding import NO_EXTRA
 from hashdb.index.kernel import engine
 from hashdb.service import system_clock
 from hashdb.service.accounts.sessions import generate_password
@@ -66,7 +65,7 @@ def demo_command(once: bool, console: bool, port: int, as_json: bool) -> int:
     """Try hashdb with a real service, real photographs and films made of them.
 
     The command starts a service in a temporary folder, contributes photographs, and matches altered copies of them.
-    Then it contributes a film, and finds a part of it within another film.
+    Then it contributes a film, and finds a part of it within another film; and a text, a document and an address.
     It needs no settings, and deletes everything when it ends.
     """
     photos = sorted(PHOTOS.glob("*.jpg"))
@@ -93,23 +92,29 @@ def demo_command(once: bool, console: bool, port: int, as_json: bool) -> int:
         if not as_json:
             print_trials(trials)
             echo()
-        films: list[FilmTrial] = []
-        if can_encode():
-            films = try_film(home, url, alpha, beta, photos[_CONTRIBUTED:], echo)
-        else:
-            echo(f"No film is tried: {NO_EXTRA}")
+        contribute = partial(_contribute_by_command, home, url, alpha)
+        match = partial(_run_json, home, "match", HASHDB_URL=url, HASHDB_KEY=beta)
+        films = try_film(home, photos[_CONTRIBUTED:], contribute, match, echo)
+        texts = try_texts(home, contribute, match, echo)
         if as_json:
-            print_json(trials_as_json(trials, films))
+            print_json(trials_as_json(trials, films, texts))
         else:
             print_film_trials(films)
-        if not once:
             echo()
-            echo("The service runs until you press Ctrl-C. As Beta Photos, match a picture of your own:")
-            echo(f"  export HASHDB_URL={url} HASHDB_KEY={beta}")
-            echo("  hashdb match PATH        (.venv/bin/hashdb, if it is not on your PATH)")
-            echo(f"  {url}/docs")
-            _wait()
-    return 0 if _all_held(trials, films) else 1
+            print_text_trials(texts)
+        if not once:
+            _invite(url, beta, echo)
+    return 0 if _all_held(trials, films, texts) else 1
+
+
+def _invite(url: str, key: str, echo: Callable[..., object]) -> None:
+    """Say how to match a file, and wait for Ctrl-C."""
+    echo()
+    echo("The service runs until you press Ctrl-C. As Beta Photos, match a file of your own:")
+    echo(f"  export HASHDB_URL={url} HASHDB_KEY={key}")
+    echo("  hashdb match PATH        (.venv/bin/hashdb, if it is not on your PATH)")
+    echo(f"  {url}/docs")
+    _wait()
 
 
 def show_console(photos: Sequence[Path], port: int) -> None:
@@ -231,9 +236,9 @@ def _add_member(home: Path, name: str, *scopes: str) -> str:
     return secret
 
 
-def _contribute_by_command(home: Path, url: str, key: str, photos: Sequence[Path]) -> list[int]:
+def _contribute_by_command(home: Path, url: str, key: str, words: Sequence[Path | str]) -> list[int]:
     options = ["--label", "glorification", "--severity", "2", "--removed-at", "now"]
-    contributions = _run_json(home, "contribute", *map(str, photos), *options, HASHDB_URL=url, HASHDB_KEY=key)
+    contributions = _run_json(home, "contribute", *map(str, words), *options, HASHDB_URL=url, HASHDB_KEY=key)
     return [contribution["id"] for contribution in contributions]
 
 
@@ -318,94 +323,24 @@ def print_trials(trials: Sequence[Trial]) -> None:
     click.echo(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
 
 
-_FILM_SECONDS, _CLIP_AT, _STILL_AT = 24.0, 9.0, 5.0
-_FILM_SIZE = (320, 180)
-_TOLERANCE = 1.0
-
-
-class FilmTrial(NamedTuple):
-    """A file that shows a part of the listed film, and what was found."""
-
-    file: str
-    shows: str
-    expected: int
-    """The film's contribution."""
-    query: tuple[float, float] | None
-    """The seconds of the file that show the film; None for a picture."""
-    listed: tuple[float, float]
-    """The seconds of the film that it shows."""
-    found: Mapping[str, Any] | None
-    """The nearest match, or None."""
-
+class _Held(Protocol):
     @property
-    def held(self) -> bool:
-        """Whether the film is found, with the right seconds to a second."""
-        if self.found is None or self.found["contribution"] != self.expected:
-            return False
-        if self.query is None:
-            return any(abs(at - self.listed[0]) <= _TOLERANCE for at in self.found.get("at", ()))
-        segment, *_ = self.found.get("segments") or [None]
-        return segment is not None and all(
-            abs(told - right) <= _TOLERANCE
-            for told, right in zip((*segment["query"], *segment["listed"]), (*self.query, *self.listed), strict=True)
-        )
+    def held(self) -> bool: ...
 
 
-def try_film(
-    home: Path, url: str, alpha: str, beta: str, photos: Sequence[Path], echo: Callable[[str], object]
-) -> list[FilmTrial]:
-    """Contribute a film over some photographs, and match a part of it within another film, and a still of it."""
-    half = len(photos) // 2
-    film = PannedFilm("film", tuple(photos[:half]), _FILM_SECONDS, "demo", _FILM_SIZE)
-    other = PannedFilm("another", tuple(photos[half:]), _FILM_SECONDS, "demo", _FILM_SIZE)
-    listed, upload, still = (home / name for name in ("film.mp4", "upload.mp4", "still.jpg"))
-    listed.write_bytes(encode(film.play(times(0, film.seconds))))
-    (id,) = _contribute_by_command(home, url, alpha, [listed])
-    echo(f"contributed   a film of {film.seconds:.0f} seconds by `hashdb contribute film.mp4`")
-    made = make(MIRRORED_AND_CAPTIONED, film, _CLIP_AT, other, 0.0)
-    upload.write_bytes(made.octets)
-    next(film.play([_STILL_AT])).save(still, quality=85)
-    environment = {"HASHDB_URL": url, "HASHDB_KEY": beta}
-    results = _run_json(home, "match", "--transforms", str(upload), str(still), **environment)
-    found = [result["matches"][0] if result["matches"] else None for result in results]
-    ((query, place),) = made.truth
-    shows = "10 s of it, mirrored and captioned, inside another film"
-    return [
-        FilmTrial(upload.name, shows, id, query, place, found[0]),
-        FilmTrial(still.name, "a still of it", id, None, (_STILL_AT, _STILL_AT), found[1]),
-    ]
+def _all_held(*trials: Sequence[_Held]) -> bool:
+    return all(trial.held for trial in chain.from_iterable(trials))
 
 
-def print_film_trials(trials: Sequence[FilmTrial]) -> None:
-    """Print what was found of the film, with the seconds."""
-    rows = [
-        [trial.file, trial.shows, _describe_found(trial.found), "✓" if trial.held else "✗ not as expected"]
-        for trial in trials
-    ]
-    if rows:
-        print_table(["file", "shows", "found", ""], rows)
-
-
-def _describe_found(match: Mapping[str, Any] | None) -> str:
-    if match is None:
-        return "no match"
-    for segment in match.get("segments", ()):
-        (start, end), (begin, stop) = segment["query"], segment["listed"]
-        return f"{format_time(start)}–{format_time(end)} is {format_time(begin)}–{format_time(stop)} of the film"
-    times = [format_time(at) for at in match.get("at", ())]
-    return f"the film at {', '.join(times)}" if times else "no time"
-
-
-def _all_held(trials: Sequence[Trial], films: Sequence[FilmTrial]) -> bool:
-    return all(trial.held for trial in trials) and all(trial.held for trial in films)
-
-
-def trials_as_json(trials: Sequence[Trial], films: Sequence[FilmTrial]) -> dict[str, object]:
+def trials_as_json(
+    trials: Sequence[Trial], films: Sequence[FilmTrial], texts: Sequence[TextTrial]
+) -> dict[str, object]:
     """The trials as the document of `--json`."""
     return {
-        "held": _all_held(trials, films),
+        "held": _all_held(trials, films, texts),
         "trials": [_trial_as_json(trial) for trial in trials],
         "films": [trial._asdict() | {"held": trial.held} for trial in films],
+        "texts": [trial._asdict() | {"held": trial.held} for trial in texts],
     }
 
 

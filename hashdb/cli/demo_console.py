@@ -17,7 +17,7 @@ from hashdb.cli.home import open_home
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.accounts.users import Role, User, UserDraft
 from hashdb.domain.contributions import Draft, Media
-from hashdb.domain.frames import Frame
+from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
@@ -27,6 +27,7 @@ from hashdb.errors import NotActive, NotFound
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import hash_picture
 from hashdb.hashing.algorithms import built_in_benign
+from hashdb.hashing.texts import LISTED_STEP, WINDOW
 from hashdb.service import HashDB
 from hashdb.service.accounts import members, users
 from hashdb.service.contributions import contributions
@@ -69,6 +70,8 @@ _SAID = {
 _STATION, _HARBOUR = "CIP:station-2026", "CIP:harbour-2026"
 _CARD = int("3c" * 32, 16)
 """The hash of a title card."""
+_LICENCE = int("5a" * 32, 16)
+"""The hash of a window of a licence."""
 
 
 def fill(settings: Settings, photos: Sequence[Path], password: str) -> int:
@@ -107,6 +110,7 @@ class _Filling:
                 self._dispute(callers, 1 + day % 3)
                 self._decide(people, most=3)
         self._film(callers)
+        self._document(callers)
         self._recent(callers, people)
         self._at = self._end
         while counts.seal(db) or contributions.emit_pending(db) or opinions.recount(db):
@@ -208,6 +212,35 @@ class _Filling:
         note = "The part stands in a documentary that we keep up."
         opinions.give(self._db, callers[3], id, OpinionDraft(Stance.DISPUTES, "edsa_context", note))
 
+    def _document(self, callers: Sequence[Actor]) -> None:
+        """Members contribute a magazine, a text that has a part of it, and the address under which it was found."""
+        random = self._random
+        self._at = self._before(1.2)
+        removed = self._at - timedelta(minutes=25)
+        words = [_drawn(random) for _ in range(34)]
+        words[30:33] = [_LICENCE] * 3
+        pages = [(_drawn(random), 22 if number in (1, 11) else random.randrange(62, 100)) for number in range(12)]
+        part = [_near(random, value, 20) for value in words[8:17]]
+        excerpt = [*(_drawn(random) for _ in range(6)), *part, *(_drawn(random) for _ in range(4))]
+        scanned = [(_drawn(random), 88), *((_near(random, value, 6), quality) for value, quality in pages[2:5])]
+        licence = Signal(Algorithm.SIMHASH256, _LICENCE)
+        benign.add(self._db, COMMAND_LINE, BenignDraft((licence,), note="Text of a licence that many documents have"))
+        self._add(callers, 5, document_draft(pages, words, removed, "mag-0042", 3))
+        self._add(callers, 1, document_draft(scanned, (), removed, "scan-77", 3))
+        id = self._add(callers, 6, document_draft((), excerpt, removed, "post-5150", 2))
+        note = "The part stands in a court's ruling that we keep up."
+        opinions.give(self._db, callers[3], id, OpinionDraft(Stance.DISPUTES, "edsa_context", note))
+        digest = hashlib.sha256(b"https://archive.example/mag-0042").digest()
+        address = Draft(
+            (Signal.from_bytes(Algorithm.URL, digest),),
+            ("branded_propaganda",),
+            removed,
+            media=Media.DOCUMENT,
+            severity=3,
+            reference="link-0042",
+        )
+        self._add(callers, 5, address)
+
     def _recent(self, callers: Sequence[Actor], people: Sequence[User]) -> None:
         """Open cases of which some are late and some due soon, a pile, a note, and acts that wait for two persons."""
         db, random = self._db, self._random
@@ -290,4 +323,27 @@ def _video(shots: Sequence[Sequence[tuple[int, int]]], removed_at: datetime, ref
         reference=reference,
         frames=frames,
         duration=float(len(frames)),
+    )
+
+
+def document_draft(
+    pages: Sequence[tuple[int, int]], words: Sequence[int], removed_at: datetime, reference: str, severity: int
+) -> Draft:
+    """The draft of a document: the hash and the quality of each page, and the hash of each window of its words."""
+    of_pages = (
+        Frame(float(page), (Signal(Algorithm.PDQ, value),), quality, unit=Unit.PAGES)
+        for page, (value, quality) in enumerate(pages, 1)
+    )
+    of_words = (
+        Frame(LISTED_STEP * place, (Signal(Algorithm.SIMHASH256, value),), unit=Unit.WORDS, length=WINDOW)
+        for place, value in enumerate(words)
+    )
+    return Draft(
+        (Signal.from_bytes(Algorithm.SHA256, hashlib.sha256(reference.encode()).digest()),),
+        ("branded_propaganda",),
+        removed_at,
+        media=Media.DOCUMENT if pages else Media.TEXT,
+        severity=severity,
+        reference=reference,
+        frames=(*of_pages, *of_words),
     )

@@ -1,4 +1,4 @@
-"""hashdb evaluate: measure on a folder of pictures or videos how many altered copies are recognised."""
+"""hashdb evaluate: measure on a folder of pictures, videos or texts how many altered copies are recognised."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import click
 from click.core import ParameterSource
 
 import hashdb
+from hashdb.cli.evaluate_texts import find_texts, measure_texts
 from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.help import PROFILES as MEANINGS
-from hashdb.cli.matching.pictures import VIDEO_SUFFIXES, find_pictures
+from hashdb.cli.matching.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES, find_pictures
 from hashdb.cli.options import Radius
 from hashdb.cli.output import as_json, escape_controls, print_json, print_table, progress_bar
 from hashdb.domain.matching.matches import OVERRULING
@@ -60,6 +61,7 @@ PHOTOS = Path(hashdb.__file__).parent / "photos"
         "hashdb evaluate photos/ --limit 200 --output evaluation",
         "hashdb evaluate photos/ --algorithm pdq --radius pdq=44",
         "hashdb evaluate --videos films/ --output evaluation",
+        "hashdb evaluate --texts texts/ --output evaluation",
         "hashdb evaluate --attacks photos/ --limit 40",
     ),
 )
@@ -68,6 +70,11 @@ PHOTOS = Path(hashdb.__file__).parent / "photos"
     "--videos",
     is_flag=True,
     help="Measure the videos of FOLDER instead of its pictures: which copies and clips of them are found.",
+)
+@click.option(
+    "--texts",
+    is_flag=True,
+    help="Measure the texts of FOLDER instead (.txt, at least 300 words): which copies and passages are found.",
 )
 @click.option(
     "--attacks",
@@ -136,6 +143,7 @@ def evaluate_command(
     context: click.Context,
     folder: Path,
     videos: bool,
+    texts: bool,
     attacks: bool,
     names: tuple[str, ...],
     profiles: tuple[str, ...],
@@ -151,13 +159,17 @@ def evaluate_command(
     output: Path | None,
     as_json: bool,
 ) -> int:
-    """Measure how many altered copies of your pictures or videos are recognised.
+    """Measure how many altered copies of your pictures, videos or texts are recognised.
 
     The command alters the pictures of FOLDER, matches the copies, and reports recall, false matches and costs.
     With --videos it re-encodes and cuts the videos of FOLDER, also into another upload, and reports what is found.
+    With --texts it changes the texts of FOLDER, and puts passages of 300 words into 3,000 words of others.
     """
     _prepare_output(output)
-    _refuse_options_of_others(context, videos, attacks)
+    _refuse_options_of_others(context, videos, texts, attacks)
+    if texts:
+        paths = _sample(find_texts(folder), limit, seed)
+        return _print_failures(measure_texts(folder, paths, seed, processes or os.cpu_count() or 1, output, as_json))
     if attacks:
         return _evaluate_attacks(folder, limit, seed, processes, output, as_json)
     if videos:
@@ -171,6 +183,20 @@ def evaluate_command(
     every_set = sets.split(paths, folder) if apart else {"": paths}
     by_set = {name: _sample(of_set, limit, seed) for name, of_set in every_set.items()}
     stopwatch = _Stopwatch(sum(map(len, by_set.values())))
+    if evaluations := _measure_sets(measure, by_set, folder, output, stopwatch, failures):
+        _print_found(evaluations, apart, stopwatch, output, as_json)
+    return _print_failures(failures)
+
+
+def _measure_sets(
+    measure: Callable[..., Evaluation],
+    by_set: Mapping[str, Sequence[Path]],
+    folder: Path,
+    output: Path | None,
+    stopwatch: _Stopwatch,
+    failures: dict[str, str],
+) -> dict[str, Evaluation]:
+    """Measure each set, and write its files. Adds what was not measured to `failures`."""
     evaluations: dict[str, Evaluation] = {}
     with stopwatch.bar:
         for name, of_set in by_set.items():
@@ -179,9 +205,7 @@ def evaluate_command(
             failures.update(_write_output(evaluation, of_set, folder / name, output and output / name))
             if len(evaluation.names) >= _FEWEST:
                 evaluations[name] = evaluation
-    if evaluations:
-        _print_found(evaluations, apart, stopwatch, output, as_json)
-    return _print_failures(failures)
+    return evaluations
 
 
 def _measure(measure: Callable[..., Evaluation], paths: Sequence[Path], stopwatch: _Stopwatch) -> Evaluation:
@@ -200,11 +224,15 @@ def _limits(settings: Settings) -> Limits:
 
 
 _OF_PICTURES = ("names", "profiles", "radii", "rate", "items", "apart", "quick")
-_OF_OTHERS = {"--videos": ("attacks", *_OF_PICTURES), "--attacks": ("upload_seconds", *_OF_PICTURES)}
+_OF_OTHERS = {
+    "--videos": ("attacks", *_OF_PICTURES),
+    "--texts": ("videos", "attacks", "upload_seconds", *_OF_PICTURES),
+    "--attacks": ("upload_seconds", *_OF_PICTURES),
+}
 
 
-def _refuse_options_of_others(context: click.Context, videos: bool, attacks: bool) -> None:
-    asked = "--videos" if videos else "--attacks" if attacks else ""
+def _refuse_options_of_others(context: click.Context, videos: bool, texts: bool, attacks: bool) -> None:
+    asked = "--texts" if texts else "--videos" if videos else "--attacks" if attacks else ""
     for option in context.command.params:
         given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
         if given and option.name in _OF_OTHERS.get(asked, ()):
@@ -292,7 +320,9 @@ def _find(folder: Path, limit: int | None, seed: int, *, videos: bool) -> tuple[
     files = find_pictures([folder])
     failures = {str(path): error for path, error in files.items() if error is not None}
     paths = [path for path, error in files.items() if error is None]
-    return _sample([path for path in paths if (path.suffix.lower() in VIDEO_SUFFIXES) is videos], limit, seed), failures
+    return _sample(
+        [path for path in paths if path.suffix.lower() in (VIDEO_SUFFIXES if videos else PICTURE_SUFFIXES)], limit, seed
+    ), failures
 
 
 def _print_failures(failures: Mapping[str, str]) -> int:

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from hashdb.cli.options import Text, join_ids
 from hashdb.domain.meanings import explain_all
-from hashdb.domain.signals import PERCEPTUAL
+from hashdb.domain.signals import OF_PICTURES
 from hashdb.domain.spelling import nearest
 
 
@@ -105,6 +105,7 @@ def values(command: click.Command) -> list[tuple[str, Mapping[str, str]]]:
 
 
 SCOPES, PROFILES = explain_all("scope"), explain_all("profile")
-ALGORITHMS = {code: said for code, said in explain_all("algorithm").items() if code in PERCEPTUAL}
+ALGORITHMS = {code: said for code, said in explain_all("algorithm").items() if code in OF_PICTURES}
 LABELS, GROUNDS, CONTEXTS = explain_all("behaviour"), explain_all("tco_ground"), explain_all("context")
 BASES, REASONS = explain_all("basis"), explain_all("reason")
+TIERS = explain_all("tier")

@@ -79,7 +79,7 @@ def incident_command() -> None:
 def add(label: str, start: datetime, end: datetime | None, expires: bool, as_json: bool) -> None:
     """Open an incident.
 
-    LABEL is `CIP:` or `CI:` and a slug.
+    LABEL is `PCI:`, `CIP:` or `CI:` and a slug.
     """
     draft = IncidentDraft(label, start, end, expires)
     with open_home(Settings.read()) as db:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.domain.spelling import did_you_mean
 from hashdb.domain.subjects import read_id
 from hashdb.domain.times import parse_instant
@@ -51,12 +52,15 @@ class Radius(click.ParamType[tuple[Algorithm, int]]):
 
     name = "radius"
 
+    def __init__(self, algorithms: Sequence[Algorithm] = OF_PICTURES) -> None:
+        self.algorithms = algorithms
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Algorithm, int]:
         """The algorithm and the bits; a usage error if the text is not such a pair."""
         if isinstance(value, tuple):
             return value
         name, _, bits = value.partition("=")
-        known = tuple(map(str, PERCEPTUAL))
+        known = tuple(map(str, self.algorithms))
         if name not in known or not (bits.isascii() and bits.isdecimal() and len(bits) < 5):
             meant = "" if name in known else did_you_mean(name, known)
             self.fail(f"{value!r} is not a radius: write it as algorithm=bits, like pdq=20{meant}", param, ctx)

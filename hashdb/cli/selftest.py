@@ -16,7 +16,7 @@ from hashdb.cli.output import as_json, describe, escape_controls, print_json
 from hashdb.client import Client
 from hashdb.domain.matching.matches import Answer, Query
 from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
-from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
+from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.errors import HashDBError, MediaRefused, NoCopy
 from hashdb.hashing import hash_picture
 from hashdb.hashing.algorithms import is_installed
@@ -72,7 +72,7 @@ def selftest_command(as_json: bool) -> int:
     steps = SelftestSteps(as_json)
     octets = TEST_PICTURE.read_bytes()
     with steps.step("the test picture is hashed here"):
-        algorithms = tuple(filter(is_installed, PERCEPTUAL))
+        algorithms = tuple(filter(is_installed, OF_PICTURES))
         if hash_picture(octets, algorithms).signals != _test_signals(algorithms):
             raise _WrongAnswer(
                 "its hashes are not the published ones: compare your Pillow and NumPy with constraints.txt"

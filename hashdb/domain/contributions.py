@@ -10,10 +10,11 @@ from enum import StrEnum
 from itertools import chain
 from typing import TypeVar
 
-from hashdb.domain.frames import Frame
+from hashdb.domain.frames import Extent, Frame, Unit, extent_of
 from hashdb.domain.origins import Origin
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Signature
+from hashdb.domain.tiers import Tier
 
 _Hash = TypeVar("_Hash", Signal, Signature)
 _SHOWING_BITS = 256
@@ -24,8 +25,8 @@ TOMBSTONES_KEPT = timedelta(days=90)
 class Media(StrEnum):
     """The kind of content that was removed.
 
-    `image`: a picture. `video`: a video. `video_frame`: a frame of a video. `document`: a document. `audio`: a sound
-    recording.
+    `image`: a picture. `video`: a video. `video_frame`: a frame of a video. `document`: a document with pages, or what
+    an address leads to. `audio`: a sound recording. `text`: a text without pages.
     """
 
     IMAGE = "image"
@@ -33,6 +34,7 @@ class Media(StrEnum):
     VIDEO_FRAME = "video_frame"
     DOCUMENT = "document"
     AUDIO = "audio"
+    TEXT = "text"
 
 
 class Status(StrEnum):
@@ -70,9 +72,9 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a member sends: one removed item, with 1 to 64 signals or the frames of a video, or both.
+    """What a member sends: one removed item, with 1 to 64 signals or frames, or both.
 
-    `duration` is that of the video, in seconds.
+    `duration` is that of a video, in seconds.
     """
 
     signals: tuple[Signal, ...]
@@ -97,11 +99,17 @@ class Draft:
         """Its own signals and those of its frames."""
         return chain(self.signals, *[frame.signals for frame in self.frames]) if self.frames else iter(self.signals)
 
+    @property
+    def extent(self) -> Extent | None:
+        """How long it is; None without frames."""
+        return extent_of(self.frames, self.duration) if self.frames else None
+
     def fingerprint(self) -> bytes:
         """SHA-256 over the set of signals and of frames (32 bytes), which does not depend on their order."""
         texts = {str(signal) for signal in self.signals}
         for frame in self.frames:
-            texts.update(f"{frame.at:.3f}:{signal}" for signal in frame.signals)
+            unit = "" if frame.unit is Unit.SECONDS else f"{frame.unit}:"
+            texts.update(f"{unit}{frame.at:.3f}:{signal}" for signal in frame.signals)
         return hashlib.sha256(" ".join(sorted(texts)).encode()).digest()
 
 
@@ -168,6 +176,10 @@ class Contribution:
     """How many frames its member sent; they are read apart."""
     duration: float | None = None
     """Of the video, in seconds."""
+    pages: int | None = None
+    """How many pages a document has, as its last frame says."""
+    words: int | None = None
+    """How many words a text has, as its last frame says."""
     frames: tuple[Frame, ...] = ()
     """Only in the feed and in exports."""
     signatures: tuple[Signature, ...] = ()
@@ -261,6 +273,7 @@ class Filter:
     removed_until: datetime | None = None
     expires_until: datetime | None = None
     media: Media | None = None
+    tier: Tier | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
-"""Frames and shots: what is kept of a video."""
+"""Frames and shots: what is kept of a video, of a document and of a text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 
@@ -13,35 +14,93 @@ FRAMES_AN_ITEM: Final = 7_200
 FRAMES_A_REQUEST: Final = 20_000
 MAX_SECONDS: Final = 86_400
 """A day: the longest video whose frames are taken."""
+MAX_PAGES: Final = 100_000
+MAX_WORDS: Final = 2_000_000
+"""The longest text whose windows are taken: a shelf of books."""
+MAX_WINDOW: Final = 2_000
+"""The most words of a window."""
 MOST_TIMES: Final = 500
 """Shots of a listed video with the same value that are aligned with a query, the first ones: a loop has thousands."""
 NEAR: Final = 8
 """Bits of PDQ within which a frame belongs to the shot of a frame before it."""
 
 
+class Unit(StrEnum):
+    """What the place of a frame is counted in.
+
+    `seconds`: of a video, from its start. `pages`: of a document, from 1. `words`: of a text, from 0.
+    """
+
+    SECONDS = "seconds"
+    PAGES = "pages"
+    WORDS = "words"
+
+    __hash__ = str.__hash__
+
+
+STEP: Final[Mapping[Unit, float]] = {Unit.SECONDS: 1.0, Unit.PAGES: 1.0, Unit.WORDS: 50.0}
+"""From one frame of a listed item to the next, in its unit. Alignment counts in steps."""
+
+
+class Extent(NamedTuple):
+    """How long an item with frames is: a video in seconds, a document in pages, in words, or in both."""
+
+    duration: float | None = None
+    pages: int | None = None
+    words: int | None = None
+
+    def of(self, unit: Unit) -> float:
+        """The length in a unit; 0 if it has no frames in it."""
+        return (self.duration if unit is Unit.SECONDS else self.pages if unit is Unit.PAGES else self.words) or 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A hashed picture of a video.
+    """A hashed place of an item: a picture of a video, a page of a document, a window of the words of a text.
 
-    `at` is in seconds from the start, to the millisecond. `transforms` are for queries, as those of a picture.
+    `at` is in `unit`: seconds from the start, to the millisecond; the number of the page, from 1; the number of the
+    window's first word, from 0. `length` is how many words a window has, else 0. `transforms` are for queries, as
+    those of a picture.
     """
 
     at: float
     signals: tuple[Signal, ...]
     quality: int | None = None
     transforms: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict, hash=False)
+    unit: Unit = Unit.SECONDS
+    length: int = 0
 
     @property
     def matches(self) -> bool:
         """Whether it is searched for: below quality 50, its hash would match other frames by accident."""
         return self.quality is None or self.quality >= MINIMUM_QUALITY
 
+    @property
+    def end(self) -> float:
+        """The place after its last word; its own place, if it is of a picture."""
+        return self.at + self.length
+
+
+def extent_of(frames: Iterable[Frame], duration: float | None = None) -> Extent | None:
+    """How long the item with these frames is, which is as long as the last page or word says; None without frames.
+
+    `duration` is that of a video, in seconds.
+    """
+    ends: dict[Unit, float] = {}
+    for frame in frames:
+        # A window may be shorter than the one before.
+        ends[frame.unit] = max(frame.end, ends.get(frame.unit, 0.0))
+    if not ends:
+        return None
+    pages, words = ends.get(Unit.PAGES), ends.get(Unit.WORDS)
+    return Extent(duration, None if pages is None else int(pages), None if words is None else int(words))
+
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """Frames next to each other that are near-duplicates. Only the first one is searched for.
+    """Frames of a video next to each other that are near-duplicates, or a page, or a window of words.
 
-    The others have no signal but PDQ, within 8 bits of the first.
+    Only the first frame is searched for. The others have no signal but PDQ, within 8 bits of the first.
     """
 
     frames: tuple[Frame, ...]
@@ -49,28 +108,33 @@ class Shot:
     """How many signals of a recorded shot are suppressed, because they are near a benign entry; it has the others."""
 
     @property
+    def unit(self) -> Unit:
+        """What the places are counted in."""
+        return self.frames[0].unit
+
+    @property
     def start(self) -> float:
-        """The time of the first frame, in seconds."""
+        """The place of the first frame, in `unit`."""
         return self.frames[0].at
 
     @property
     def end(self) -> float:
-        """The time of the last frame, in seconds."""
-        return self.frames[-1].at
+        """The place of the last frame, in `unit`; of a window of words, that after its last word."""
+        return self.frames[-1].end
 
 
 def with_pdq(frames: Iterable[Frame]) -> tuple[Frame, ...]:
-    """The frames that have PDQ, each with its own PDQ alone, which is the first one: others are of its variants."""
+    """The frames of a video that have PDQ, each with its own alone, which is the first: others are of its variants."""
     found: list[Frame] = []
     for frame in frames:
         own = next((signal for signal in frame.signals if signal.algorithm is Algorithm.PDQ), None)
-        if own is not None:
+        if own is not None and frame.unit is Unit.SECONDS:
             found.append(Frame(frame.at, (own,), frame.quality))
     return tuple(found)
 
 
 def split_shots(frames: Iterable[Frame]) -> Iterator[Shot]:
-    """The frames of a video, in ascending time, as shots."""
+    """The frames of an item, in ascending order, as shots. A page and a window of words is a shot by itself."""
     shot: list[Frame] = []
     for frame in frames:
         if shot and not _continues(shot[0], frame):
@@ -82,13 +146,13 @@ def split_shots(frames: Iterable[Frame]) -> Iterator[Shot]:
 
 
 def searched(frames: Iterable[Frame]) -> list[Frame]:
-    """The frames of a video that are searched for: the first one of each shot, unless its quality is below 50."""
+    """The frames of an item that are searched for: the first one of each shot, unless its quality is below 50."""
     return [shot.frames[0] for shot in split_shots(frames) if shot.frames[0].matches]
 
 
 def _continues(first: Frame, frame: Frame) -> bool:
     """Whether a frame belongs to the shot that begins with `first`."""
-    if first.matches is not frame.matches or len(frame.signals) > 1:
+    if frame.unit is not Unit.SECONDS or first.matches is not frame.matches or len(frame.signals) > 1:
         return False
     if not frame.signals or not first.signals:
         return not frame.signals and not first.signals

@@ -14,6 +14,8 @@ TITLES: Mapping[str, str] = {
     "basis": "Bases: why it was removed",
     "reason": "Reasons to withdraw or to dispute",
     "severity": "Severities",
+    "tier": "Tiers of Tech Against Terrorism: derived from the codes",
+    "incident_level": "Incident levels of GIFCT: what an incident begins with",
     "status": "Statuses of a contribution",
     "standing": "Standings of a contribution",
     "media": "Media: the kind of content",
@@ -102,6 +104,45 @@ _CODES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "3": ("high", "a video of an execution"),
         "4": ("crisis", "a live stream of an attack that goes on"),
     },
+    "tier": {
+        "threat_to_life": ("tier 1: threatens lives", "the label imminent_threat, without a severity"),
+        "threat_to_life.low": ("tier 1: capability, no intent", "imminent_threat with severity 0 or 1"),
+        "threat_to_life.medium": ("tier 1: intent, no capability", "imminent_threat with severity 2"),
+        "threat_to_life.high_unspecific": (
+            "tier 1: intent and capability, but no place, victim or time",
+            "imminent_threat with severity 3",
+        ),
+        "threat_to_life.high_specific": (
+            "tier 1: intent and capability, with a place, a victim or a time",
+            "imminent_threat with severity 4",
+        ),
+        "crisis": (
+            "tier 2: made by the attacker of an attack of today or of the past",
+            "the label perpetrator_produced, an incident, or severity 4",
+        ),
+        "designation": (
+            "tier 3: official content of an entity that is on a list",
+            "branded_propaganda with an entity",
+        ),
+        "promotional": (
+            "tier 4: supports an entity of tier 3, or praises or teaches terrorism",
+            "any of the three classes below",
+        ),
+        "promotional.unofficial_media": (
+            "tier 4: media of supporters",
+            "branded_propaganda, recruitment or material_support without an entity",
+        ),
+        "promotional.inspirational": ("tier 4: praises or incites", "glorification, incitement or manifesto"),
+        "promotional.instructional": ("tier 4: teaches", "instruction"),
+    },
+    "incident_level": {
+        "PCI": (
+            "Perpetrator Content Incident: GIFCT's activation for content of attackers, since 2025",
+            "PCI:example-2026",
+        ),
+        "CIP": ("Content Incident Protocol: before 2025, for a video of the attacker", "CIP:example-2024"),
+        "CI": ("Content Incident: before 2025, for other content of the attacker", "CI:example-2024"),
+    },
     "status": {
         "active": ("it matches, unless it is quarantined or retired", "a contribution of today"),
         "withdrawn": ("its member withdrew it; it never matches again", "withdrawn because an appeal succeeded"),
@@ -134,8 +175,9 @@ _CODES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "image": ("a picture", "a poster"),
         "video": ("a video; it may have the hashes of its frames", "a video of two minutes"),
         "video_frame": ("a frame of a video, contributed as a picture", "the title card of a video"),
-        "document": ("a document", "a page of a magazine as a picture"),
+        "document": ("a document; it may have the hashes of its pages and words", "a magazine as PDF"),
         "audio": ("a sound recording", "a chant; hashdb matches equal files only"),
+        "text": ("a text without pages", "a manifesto as plain text"),
     },
     "algorithm": {
         "pdq": (
@@ -147,8 +189,13 @@ _CODES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "dhash": ("difference hash, 64 bits", "dhash: and 16 hex digits"),
         "whash": ("wavelet hash, 64 bits", "whash: and 16 hex digits"),
         "ahash": ("average hash, 64 bits", "ahash: and 16 hex digits"),
+        "simhash256": (
+            "256 bits, from the words of a window of a text; on by default",
+            "simhash256: and 64 hex digits",
+        ),
         "sha256": ("digest of a file, 256 bits; it matches equal files only", "what sha256sum prints"),
         "md5": ("digest of a file, 128 bits; it matches equal files only", "what md5sum prints"),
+        "url": ("digest of a normalised address, 256 bits; it matches this address only", "url: and 64 hex digits"),
     },
     "profile": {
         "plain": ("the picture itself", "a list of hashes without pictures"),

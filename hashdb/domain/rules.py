@@ -12,7 +12,7 @@ from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.contributions import UNSET
 from hashdb.domain.review.incidents import Retention
-from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
+from hashdb.domain.signals import MINIMUM_QUALITY, OF_TEXTS, Algorithm, Signal
 from hashdb.domain.spelling import did_you_mean
 from hashdb.errors import Fault
 
@@ -38,6 +38,7 @@ class Rules:
     """The rules in force: algorithms, radii, labels, and the limits that the operator set."""
 
     algorithms: tuple[Algorithm, ...]
+    """Those of pictures; those of texts and the digests are always in force."""
     vocabulary: Vocabulary
     max_radius: Mapping[Algorithm, int] = field(default_factory=dict)
     time_to_decide: timedelta = timedelta(hours=72)
@@ -57,9 +58,14 @@ class Rules:
     budgets: Mapping[Budget, int] = field(default_factory=dict)
     """The amounts of budgets that the operator set."""
 
+    @property
+    def searched(self) -> tuple[Algorithm, ...]:
+        """The algorithms whose values are searched by distance: those of pictures in force, and those of texts."""
+        return (*self.algorithms, *OF_TEXTS)
+
     def algorithm_fault(self, algorithm: Algorithm) -> str | None:
         """Why signals of `algorithm` are not accepted, or None."""
-        if algorithm in self.algorithms or algorithm.is_digest:
+        if algorithm in self.algorithms or algorithm.is_digest or algorithm.of_text:
             return None
         return f"{algorithm} is not enabled on this service: {', '.join(self.algorithms)}"
 
@@ -81,7 +87,7 @@ class Rules:
     def draft_faults(self, draft: Draft, now: datetime) -> Iterator[Fault]:
         """Every fault of a draft, at its field."""
         for position, signal in enumerate(draft.signals):
-            if reason := self.signal_fault(signal):
+            if reason := (signal.algorithm.of_text and item_signal_fault(signal)) or self.signal_fault(signal):
                 yield Fault(f"signals[{position}]", reason)
         if reason := quality_fault(draft.quality):
             yield Fault("quality", reason)
@@ -177,6 +183,11 @@ def quality_fault(quality: int | None) -> str | None:
     )
 
 
+def item_signal_fault(signal: Signal) -> str | None:
+    """Why `signal` may not be contributed as one of a whole item, or None."""
+    return f"{signal.algorithm} is of a window of words: send it in `frames`" if signal.algorithm.of_text else None
+
+
 def _digest_fault(algorithm: Algorithm) -> str | None:
     """Why a digest is no benign signal, or None."""
     return f"{algorithm} is a digest: it is near no other content" if algorithm.is_digest else None
@@ -193,7 +204,7 @@ def future_fault(at: datetime, now: datetime) -> str | None:
 
 
 _ENTITY = re.compile(r"([A-Z-]{2,10}):([a-z0-9][a-z0-9_-]{0,63})", re.ASCII)
-_INCIDENT = re.compile(r"(CIP|CI):[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+_INCIDENT = re.compile(r"(PCI|CIP|CI):[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +262,7 @@ def _is_code(code: object) -> bool:
 
 
 def incident_fault(incident: str) -> str | None:
-    """Why `incident` is not `CIP:<slug>` or `CI:<slug>` (GIFCT's incident response), or None."""
+    """Why `incident` is not `PCI:`, `CIP:` or `CI:` and a slug (GIFCT's incident response), or None."""
     if _INCIDENT.fullmatch(incident):
         return None
-    return "must be CIP: or CI: and a slug, like CIP:example-2026"
+    return "must be PCI:, CIP: or CI: and a slug, like PCI:example-2026"

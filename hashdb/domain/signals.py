@@ -15,8 +15,10 @@ _HEX = re.compile(r"[0-9a-f]*", re.ASCII)
 class Algorithm(StrEnum):
     """The algorithm of a signal. Values of different algorithms are never compared.
 
-    `pdq` and `phash256` have 256 bits; `phash`, `dhash`, `whash` and `ahash` have 64 bits. `sha256` (256 bits) and
-    `md5` (128 bits) are digests: they match only files with the same bytes.
+    `pdq` and `phash256` have 256 bits; `phash`, `dhash`, `whash` and `ahash` have 64 bits; all are of pictures.
+    `simhash256` (256 bits) is of a window of words of a text. `sha256` (256 bits) and `md5` (128 bits) are digests:
+    they match only files with the same bytes. `url` (256 bits) is the SHA-256 of a normalised address, and matches
+    only it.
     """
 
     PDQ = "pdq"
@@ -25,8 +27,10 @@ class Algorithm(StrEnum):
     DHASH = "dhash"
     WHASH = "whash"
     AHASH = "ahash"
+    SIMHASH256 = "simhash256"
     SHA256 = "sha256"
     MD5 = "md5"
+    URL = "url"
 
     # A batch looks up a thousand signals, and the hash of an Enum is Python code.
     __hash__ = str.__hash__
@@ -42,7 +46,9 @@ class Algorithm(StrEnum):
     and truncated files do not.
     """
     is_digest: bool
-    """Whether it hashes the bytes of a file: only equal values match, and no index holds them."""
+    """Whether it hashes the bytes of a file or of an address: only equal values match, and no index holds them."""
+    of_text: bool
+    """Whether it is of a window of words: a picture has no such hash."""
 
 
 for _algorithm, _bits, _radius, _set_bits in (
@@ -52,16 +58,22 @@ for _algorithm, _bits, _radius, _set_bits in (
     (Algorithm.DHASH, 64, 4, range(8, 57)),
     (Algorithm.WHASH, 64, 4, range(8, 57)),
     (Algorithm.AHASH, 64, 4, range(8, 57)),
+    (Algorithm.SIMHASH256, 256, 72, range(64, 193)),
     (Algorithm.SHA256, 256, 0, range(1, 256)),
     (Algorithm.MD5, 128, 0, range(1, 128)),
+    (Algorithm.URL, 256, 0, range(1, 256)),
 ):
     _algorithm.bits, _algorithm.radius, _algorithm.set_bits = _bits, _radius, _set_bits
-    _algorithm.is_digest = not _radius
+    _algorithm.is_digest, _algorithm.of_text = not _radius, _algorithm is Algorithm.SIMHASH256
 _NAMES = {str(a): a for a in Algorithm}
 PERCEPTUAL: Final = tuple(algorithm for algorithm in Algorithm if not algorithm.is_digest)
 """The algorithms whose values are compared by distance."""
+OF_PICTURES: Final = tuple(algorithm for algorithm in PERCEPTUAL if not algorithm.of_text)
+"""Those of them that are computed from a picture."""
+OF_TEXTS: Final = tuple(algorithm for algorithm in PERCEPTUAL if algorithm.of_text)
+"""Those of them that are computed from words. Every service accepts them."""
 DIGESTS: Final = tuple(algorithm for algorithm in Algorithm if algorithm.is_digest)
-"""The digests of a file, the strongest first. Every service accepts them, for every medium."""
+"""The digests of a file, the strongest first, and that of an address. Every service accepts them, for every medium."""
 
 MINIMUM_QUALITY = 50
 """The advice of PDQ: a hash with quality 49 or less is unfit for matching."""
@@ -121,8 +133,9 @@ class Signal:
             return None
         if self.algorithm.is_digest:
             return f"{self.algorithm} with equal bits only is not of a file"
+        ordinary = "text" if self.algorithm.of_text else "picture"
         return (
-            f"{self.algorithm} with {count} of {self.algorithm.bits} bits set is not of an ordinary picture "
+            f"{self.algorithm} with {count} of {self.algorithm.bits} bits set is not of an ordinary {ordinary} "
             f"({allowed.start} to {allowed.stop - 1} are accepted)"
         )
 
@@ -148,6 +161,8 @@ class Profile(StrEnum):
 
 SPARSE_MARGIN: Final = 18
 """The bits by which the default radius is smaller where one of two hashes is sparse."""
+TELLS_A_PAGE: Final = Algorithm.PHASH256.radius - SPARSE_MARGIN
+"""Bits of phash256 within which two pages of documents are the same: pages of plain text resemble each other."""
 SPARSE: Final = 0.6
 """The largest singular value, relative to that of a product, from which a hash is sparse."""
 _SIDE = 16

@@ -11,9 +11,11 @@ from typing import Final, NamedTuple
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 
 import hashdb
-from hashdb.evaluation import figures, video_figures
+from hashdb.evaluation import figures, text_figures, video_figures
 from hashdb.evaluation.copies import Form
+from hashdb.evaluation.passages import TextForm
 from hashdb.evaluation.runs import AlgorithmChoice, ChoiceResult, Evaluation
+from hashdb.evaluation.texts import TextEvaluation
 from hashdb.evaluation.videos import VideoEvaluation
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 240, 38, 352, 26, 202
@@ -57,23 +59,13 @@ def everything(evaluation: Evaluation) -> str:
 
 
 RARE: Final = 1e-9
-"""False matches for a pair of videos that are aimed at."""
+"""False matches for a pair of videos or texts that are aimed at."""
 
 
 def video_page(evaluation: VideoEvaluation, unfit: Mapping[str, str]) -> str:
     """The HTML page of an evaluation of videos; `unfit` are the files that were not measured, with the reasons."""
-    return (
-        _templates()
-        .get_template("videos.html")
-        .render(
-            evaluation=evaluation,
-            figures=video_figures,
-            forms=tuple(Form),
-            drawn=_video_lines(evaluation),
-            rate=RARE,
-            alone=False,
-            unfit=[f"{path}: {reason}" for path, reason in unfit.items()],
-        )
+    return _page_of_parts(
+        "videos.html", unfit, evaluation=evaluation, figures=video_figures, forms=Form, drawn=_video_lines(evaluation)
     )
 
 
@@ -89,6 +81,48 @@ def _video_lines(evaluation: VideoEvaluation) -> list[Line]:
         return []
     classes = dict(zip(Form, ("pdq", "phash256", "phash"), strict=True))
     return [Line(classes[form], str(form), video_figures.curve(evaluation, form, tail)) for form in Form]
+
+
+def text_page(evaluation: TextEvaluation, unfit: Mapping[str, str]) -> str:
+    """The HTML page of an evaluation of texts; `unfit` are the files that were not measured, with the reasons."""
+    return _page_of_parts(
+        "texts.html", unfit, evaluation=evaluation, figures=text_figures, forms=TextForm, drawn=_text_lines(evaluation)
+    )
+
+
+def text_curves(evaluation: TextEvaluation) -> str:
+    """The SVG file of the share of passages that match, against false matches, by what was done to them."""
+    return drawing("passages inside others", _text_lines(evaluation), RARE, alone=True)
+
+
+_OF_TEXTS: Final = {
+    "as it is": ("as it is",),
+    "10 % of the words changed": (
+        "10 % of the words replaced",
+        "10 % of the words left out",
+        "10 % of words inserted",
+        "10 % of the words misspelt",
+    ),
+    "20 % of the words replaced": ("20 % of the words replaced",),
+}
+"""The lines of texts, and the copies of each."""
+
+
+def _text_lines(evaluation: TextEvaluation) -> list[Line]:
+    """A line for each kind of change; none if there are too few texts for an estimate."""
+    tail = text_figures.false_matches(evaluation).tail
+    if tail is None:
+        return []
+    return [
+        Line(classes, name, text_figures.curve(evaluation, copies, tail))
+        for classes, (name, copies) in zip(("pdq", "phash256", "phash"), _OF_TEXTS.items(), strict=True)
+    ]
+
+
+def _page_of_parts(template: str, unfit: Mapping[str, str], **values: object) -> str:
+    """The page of an evaluation of videos or texts, whose copies have several forms."""
+    reasons = [f"{path}: {reason}" for path, reason in unfit.items()]
+    return _templates().get_template(template).render(values, rate=RARE, alone=False, unfit=reasons)
 
 
 def drawing(title: str, lines: Sequence[Line], rate: float, *, alone: bool = False) -> str:

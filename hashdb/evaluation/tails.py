@@ -14,7 +14,7 @@ pigeonhole bootstrap, 2007).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -59,6 +59,25 @@ class Tail:
     def curved_radius(self, rate: float) -> int | None:
         """The same for the curved estimate."""
         return _widest(self.curved, rate)
+
+    def estimate(self, radius: int) -> float | None:
+        """False matches per pair at a radius, by the cautious estimate; None above the threshold."""
+        return float(self.cautious[radius]) if radius <= self.threshold else None
+
+    def upper(self, radius: int) -> float | None:
+        """The upper end of the 95 % interval of `estimate`."""
+        return float(self.high[radius]) if radius <= self.threshold else None
+
+    def curve(self, least: Sequence[int | None]) -> list[tuple[float, float]]:
+        """(False matches per pair, share of copies that match) for each radius; none without copies.
+
+        `least` has the least radius at which each copy matches; None if it matches at none.
+        """
+        radii = np.array([radius for radius in least if radius is not None])
+        return [
+            (float(rate), int((radii <= radius).sum()) / len(least))
+            for radius, rate in enumerate(self.cautious if least else ())
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,12 +106,12 @@ class FalseMatches(NamedTuple):
     @property
     def estimate(self) -> float | None:
         """False matches for a pair at the radius in force, by the cautious estimate; None if there is none."""
-        return None if self.tail is None or self.tail.threshold < RADIUS else float(self.tail.cautious[RADIUS])
+        return None if self.tail is None else self.tail.estimate(RADIUS)
 
     @property
     def upper(self) -> float | None:
         """The upper end of the 95 % interval of `estimate`."""
-        return None if self.tail is None or self.tail.threshold < RADIUS else float(self.tail.high[RADIUS])
+        return None if self.tail is None else self.tail.upper(RADIUS)
 
 
 def false_matches(evaluation: VideoEvaluation) -> FalseMatches:
@@ -156,10 +156,7 @@ def mistakes(evaluation: VideoEvaluation) -> list[str]:
 def curve(evaluation: VideoEvaluation, form: Form, tail: Tail) -> list[tuple[float, float]]:
     """(False matches for a pair, share of the copies of one form that match) for each radius that has a rate."""
     radii = [outcome.radius for outcome in evaluation.outcomes if evaluation.scheme.copies[outcome.copy].form is form]
-    if not radii:
-        return []
-    least = np.array([_BEYOND if radius is None else radius for radius in radii])
-    return [(float(rate), float((least <= radius).mean())) for radius, rate in enumerate(tail.cautious)]
+    return tail.curve(radii)
 
 
 def as_document(evaluation: VideoEvaluation) -> dict[str, Any]:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from math import ceil
-from multiprocessing import get_context
 from random import Random
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from hashdb.domain.frames import Frame
-from hashdb.domain.matching.matches import VideoDetails
+from hashdb.domain.matching.matches import FrameDetails
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Truth, Upload, make
 from hashdb.evaluation.films import Film, HeldFilm, RecordedFilm, encode, times
 from hashdb.evaluation.library import Library
+from hashdb.evaluation.processes import run
 from hashdb.evaluation.rules import Agreement, bag, compare
-from hashdb.evaluation.samples import leave_interrupts, one_thread_each
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, Video, VideoLimits, hash_frames, to_frames
 
@@ -196,16 +194,14 @@ _bench: _Bench
 """Of this process."""
 
 
-def _prepare(state: _State | None) -> None:
+def _prepare(state: _State) -> None:
     """Set up this process for trials."""
-    if state is not None:
-        global _bench
-        _bench = _Bench(state)
+    global _bench
+    _bench = _Bench(state)
 
 
-def _prepare_child(state: _State | None) -> None:
-    leave_interrupts()
-    _prepare(state)
+def _nothing() -> None:
+    """What a process does before it hashes."""
 
 
 def _list(scheme: VideoScheme, film: Film) -> _Listed:
@@ -235,12 +231,13 @@ def evaluate_videos(
 ) -> VideoEvaluation:
     """Measure these films. `advance` is called `steps` times. Raises UnreadablePicture."""
     starts = [_PIECE * number for number in range(ceil(scheme.around.seconds / _PIECE))]
-    run = partial(_run, processes=processes, advance=advance)
-    films = run(partial(_list, scheme), scheme.films)
-    pieces = run(partial(_hash_piece, scheme), starts)
+    each = partial(run, processes=processes, advance=advance)
+    films = each(partial(_list, scheme), scheme.films, prepare=_nothing)
+    pieces = each(partial(_hash_piece, scheme), starts, prepare=_nothing)
     state = _State(scheme, films, _joined(pieces, starts, scheme.around.seconds))
-    pairs = run(_pair, range(len(films)), state=state)
-    tried = run(_try, range(scheme.trials), state=state)
+    prepare = partial(_prepare, state)
+    pairs = each(_pair, range(len(films)), prepare=prepare)
+    tried = each(_try, range(scheme.trials), prepare=prepare)
     library = Library([film.stored for film in films])
     return VideoEvaluation(
         scheme,
@@ -257,37 +254,6 @@ def evaluate_videos(
 def steps(scheme: VideoScheme) -> int:
     """How often `evaluate_videos` calls `advance`."""
     return 2 * len(scheme.films) + ceil(scheme.around.seconds / _PIECE) + scheme.trials
-
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
-
-def _run(
-    call: Callable[[_Item], _Result],
-    items: Sequence[_Item],
-    *,
-    processes: int,
-    advance: Callable[[], object],
-    state: _State | None = None,
-) -> list[_Result]:
-    """The results, in order. One process means this process; others are spawned, as for pictures."""
-    if processes == 1:
-        _prepare(state)
-        results = []
-        for item in items:
-            results.append(call(item))
-            advance()
-        return results
-    with one_thread_each(), ProcessPoolExecutor(processes, get_context("spawn"), _prepare_child, (state,)) as pool:
-        running = [pool.submit(call, item) for item in items]
-        try:
-            for done in as_completed(running):
-                done.result()
-                advance()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        return [each.result() for each in running]
 
 
 def _joined(pieces: Sequence[Hashes], starts: Sequence[float], duration: float) -> Hashes:
@@ -310,7 +276,7 @@ def put_inside(around: Hashes, clip: Hashes, start: float, end: float) -> Hashes
     return Hashes(frames, around.duration + later)
 
 
-def judge(truth: Sequence[Truth], details: VideoDetails | None, copy: Copy) -> tuple[int, int, float | None]:
+def judge(truth: Sequence[Truth], details: FrameDetails | None, copy: Copy) -> tuple[int, int, float | None]:
     """How many stretches were found, how many to `TOLERANCE` seconds, and how far the worst of them is off."""
     segments = details.segments if details is not None else ()
     found = exact = 0

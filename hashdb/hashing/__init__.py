@@ -16,11 +16,12 @@ from PIL import Image
 
 from hashdb.domain.rules import SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS
 from hashdb.domain.seeds import Seed
-from hashdb.domain.signals import Algorithm, Profile, Signal
+from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Profile, Signal
 from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign, is_installed
 from hashdb.hashing.cuts import cuts
+from hashdb.hashing.pages import printed
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
 from hashdb.hashing.secret_views import secret_transforms, secret_variants
@@ -34,6 +35,7 @@ __all__ = [
     "Mode",
     "hash_as",
     "hash_file",
+    "hash_page",
     "hash_picture",
     "hash_transforms",
     "hash_variants",
@@ -129,6 +131,21 @@ def hash_further_frame(picture: Picture, algorithms: Sequence[Algorithm]) -> Has
     hashed = _hash(picture, algorithms)
     mirror = tuple(signal for signal in mirrored(picture, algorithms) if signal.fault() is None)
     return replace(hashed, transforms=((MIRROR, mirror),)) if mirror else hashed
+
+
+def hash_page(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode) -> Hashed:
+    """The hashes of a page of a document, without those that have a fault. Hashes of 64 bits are left out.
+
+    A page of low quality has PDQ only. A listed page has the variants of a picture, and its printed area. A page of a
+    query is asked for as it is: copies of a document have the same pages.
+    """
+    hashed = _hash(picture, [algorithm for algorithm in algorithms if algorithm.bits == 256])
+    own = replace(hashed, signals=tuple(signal for signal in hashed.signals if signal.fault() is None))
+    if own.quality is not None and own.quality < MINIMUM_QUALITY:
+        return replace(own, signals=tuple(signal for signal in own.signals if signal.algorithm is Algorithm.PDQ))
+    if mode in (Mode.PLAIN, Mode.TRANSFORMS):
+        return own
+    return _with(own, chain(printed(picture), variants(picture, Profile(mode))))
 
 
 def hash_as(

@@ -124,16 +124,17 @@ def _turns(size: int) -> tuple[_Numbers, _Numbers]:
     return summed[1:kept], summed[: size - kept : -1]
 
 
-FILE: Final = Path(__file__).parents[1] / "benign.toml"
+FILES: Final = {"benign.toml": "generated pictures", "benign_texts.toml": "passages that many texts share"}
+"""The files of the built-in benign list, each with the note of its entries."""
 
 
 @cache
 def built_in_benign() -> tuple[BenignDraft, ...]:
-    """The entries of the built-in benign list, each with its name. Source: benign.toml."""
-    parsed = tomllib.loads(FILE.read_text("utf-8"))
+    """The entries of the built-in benign list, each with its name."""
     return tuple(
-        BenignDraft(tuple(map(Signal.parse, entry["signals"])), note="generated pictures", built_in=name)
-        for name, entry in parsed.items()
+        BenignDraft(tuple(map(Signal.parse, entry["signals"])), note=note, built_in=name)
+        for file, note in FILES.items()
+        for name, entry in tomllib.loads((Path(__file__).parents[1] / file).read_text("utf-8")).items()
     )
 
 

@@ -128,10 +128,13 @@ def read_picture(octets: bytes, limits: Limits) -> Picture:
 
 _VIDEOS = ("MP4", "MOV", "WEBM", "MKV", "AVI", "MPEG", "FLV", "WMV", "OGG")
 """How people call the containers of videos that are read."""
+_DOCUMENTS = ("PDF", "DOCX", "ODT", "EPUB", "HTML", "text")
 
 
 def _open(octets: bytes) -> Image.Image:
     """Read the header of the picture, not its pixels."""
+    if not octets:
+        raise UnreadablePicture("the file is empty")
     try:
         return Image.open(BytesIO(octets), formats=FORMATS)
     except Image.DecompressionBombError:
@@ -139,7 +142,8 @@ def _open(octets: bytes) -> Image.Image:
     except MemoryError:
         reason = OUT_OF_MEMORY
     except Exception:
-        reason = f"not a picture or video of a format that is read ({', '.join((*FORMATS, *_VIDEOS))})"
+        known = ", ".join((*FORMATS, *_VIDEOS, *_DOCUMENTS))
+        reason = f"not a picture, video or document of a format that is read ({known})"
     raise UnreadablePicture(reason)
 
 

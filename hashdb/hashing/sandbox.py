@@ -1,6 +1,6 @@
 """The program of a hashing process: `python -m hashdb.hashing.sandbox`, started by a worker of the pool.
 
-The pictures it reads may be hostile, so it has few rights: it answers in JSON (never pickle), its memory is limited,
+The files it reads may be hostile, so it has few rights: it answers in JSON (never pickle), its memory is limited,
 it writes no files, opens none and no socket, leaves no core dump, and loads neither the web framework nor the database.
 """
 
@@ -17,26 +17,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from socket import recv_fds, socket
 
+from hashdb.domain.frames import Frame
 from hashdb.domain.seeds import Seed
-from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Mode, hash_as, warm
 from hashdb.hashing.decoding import OUT_OF_MEMORY as VIDEO_OUT_OF_MEMORY
+from hashdb.hashing.documents import DocumentLimits, hash_document, load_readers
 from hashdb.hashing.pictures import IGNORING_WARNINGS, OUT_OF_MEMORY, Limits
+from hashdb.hashing.reading import OUT_OF_MEMORY as DOCUMENT_OUT_OF_MEMORY
 from hashdb.hashing.videos import Video, VideoLimits, hash_frames, load_decoder
 
-VIDEO = "video"
-"""The first word of the header of a video."""
+VIDEO, DOCUMENT = "video", "document"
+"""The first word of the header of a video, and of a document."""
 _REPORT_SECONDS = 1
 
 
 def main(arguments: Sequence[str]) -> None:
     """Answer picture after picture, until the worker closes its end."""
-    descriptor, videos, memory_bytes, max_bytes, max_pixels = map(int, arguments)
+    kinds = arguments[0].split(",")
+    descriptor, memory_bytes, max_bytes, max_pixels = map(int, arguments[1:])
     _die_with_parent(sys.stdin.fileno())
-    warm(PERCEPTUAL)
-    if videos:
+    warm(OF_PICTURES)
+    if VIDEO in kinds:
         load_decoder()
+    if DOCUMENT in kinds:
+        load_readers()
     confine(memory_bytes)
     # Once for all pictures: entering the filter for each takes as long as reading the picture's header.
     with IGNORING_WARNINGS, socket(fileno=descriptor) as connection:
@@ -50,6 +56,8 @@ def _serve(connection: socket, limits: Limits) -> None:
             kind, *words = receive(connection, 1024).decode().split()
             if kind == VIDEO:
                 answer = _answer_video(connection, words)
+            elif kind == DOCUMENT:
+                answer = _answer_document(connection, words)
             else:
                 answer = _answer(connection, Mode(kind), words, limits)
         except EOFError:
@@ -74,15 +82,10 @@ def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]
     Raises UnreadablePicture.
     """
     interval, fast, seconds, pixels, mode, *names = words
-    sent = time.monotonic()
-
-    def report(message: dict[str, object]) -> None:
-        nonlocal sent
-        sent = time.monotonic()
-        send(connection, json.dumps(message).encode())
+    report = _Reports(connection)
 
     def advance(at: float) -> None:
-        if time.monotonic() - sent >= _REPORT_SECONDS:
+        if report.is_due:
             report({"at": at, "of": video.duration})
 
     with os.fdopen(_receive_file(connection), "rb") as file:
@@ -94,6 +97,61 @@ def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]
         except MemoryError:
             return {"reason": VIDEO_OUT_OF_MEMORY}
     return {"duration": video.duration, "incomplete": video.incomplete}
+
+
+class _Reports:
+    """Sends what is done of a file while it is read."""
+
+    def __init__(self, connection: socket) -> None:
+        self._connection, self._sent = connection, time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether nothing was sent for a second."""
+        return time.monotonic() - self._sent >= _REPORT_SECONDS
+
+    def __call__(self, message: dict[str, object]) -> None:
+        self._sent = time.monotonic()
+        send(self._connection, json.dumps(message).encode())
+
+
+def _answer_document(connection: socket, words: Sequence[str]) -> dict[str, object]:
+    """Receive an open file, and send a sign of progress every second, then each frame of the document in it.
+
+    Raises UnreadablePicture.
+    """
+    step, bytes_, unpacked, pages, most_words, mode, *names = words
+    report = _Reports(connection)
+
+    def advance(share: float) -> None:
+        if report.is_due:
+            report({"share": share})
+
+    limits = DocumentLimits(int(bytes_), int(unpacked), int(pages), int(most_words))
+    with os.fdopen(_receive_file(connection), "rb") as file:
+        # The worker may have read the same open file to tell what it is.
+        file.seek(0)
+        try:
+            document = hash_document(
+                file, list(map(Algorithm, names)), Mode(mode), limits, step=int(step), advance=advance
+            )
+            for frame in document.frames:
+                report(encode_frame(frame))
+        except MemoryError:
+            return {"reason": DOCUMENT_OUT_OF_MEMORY}
+    return {"pages": document.pages, "words": document.words, "incomplete": document.incomplete}
+
+
+def encode_frame(frame: Frame) -> dict[str, object]:
+    """A frame of a document as an object of JSON; the worker decodes it."""
+    return {
+        "at": int(frame.at),
+        "unit": frame.unit,
+        "length": frame.length,
+        "quality": frame.quality,
+        "signals": list(map(str, frame.signals)),
+        "transforms": {name: list(map(str, signals)) for name, signals in frame.transforms.items()},
+    }
 
 
 def encode(hashed: Hashed) -> dict[str, object]:

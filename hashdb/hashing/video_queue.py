@@ -1,21 +1,23 @@
-"""The videos that a process of the service hashes: one at a time, apart from pictures, which do not wait for them."""
+"""The videos and documents that a process of the service hashes: one at a time; pictures do not wait for them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.turns import Turns
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Mode
+from hashdb.hashing.documents import DocumentLimits, HashedDocument
 from hashdb.hashing.pictures import Limits
 from hashdb.hashing.videos import HashedVideo, VideoLimits
 from hashdb.hashing.workers import Worker
 
 
 class VideoQueue:
-    """Hashes videos one at a time, in a sandboxed process that starts with the first one. Keys take turns.
+    """Hashes videos and documents one at a time, in a sandboxed process that starts with the first. Keys take turns.
 
     A video may take `limits.processing_seconds`, and `memory_bytes` of address space beyond those of an idle process.
     """
@@ -40,14 +42,34 @@ class VideoQueue:
 
         An exception that `advance` raises ends the hashing. Raises UnreadablePicture, VideoTooLarge, Unavailable.
         """
+        with self._turn(key, advance):
+            return self._worker.hash_video(file, algorithms, mode, self._limits, interval=interval, advance=advance)
+
+    def hash_document(
+        self,
+        file: BinaryIO,
+        algorithms: Sequence[Algorithm],
+        mode: Mode,
+        key: str,
+        limits: DocumentLimits,
+        *,
+        step: int,
+        advance: Callable[[float], None],
+    ) -> HashedDocument:
+        """The hashes of a document, in the same way."""
+        with self._turn(key, advance):
+            return self._worker.hash_document(file, algorithms, mode, limits, step=step, advance=advance)
+
+    @contextmanager
+    def _turn(self, key: str, advance: Callable[[float], None]) -> Iterator[None]:
         with self._turns.turn(key):
             advance(0.0)
             try:
-                return self._worker.hash_video(file, algorithms, mode, self._limits, interval=interval, advance=advance)
+                yield
             except UnreadablePicture:
                 raise
             except BaseException:
-                # The process is still at work on this video.
+                # The process is still at work on this file.
                 self._worker.stop()
                 raise
 

@@ -78,7 +78,7 @@ _HEADS: Final = (
 _PACKETS: Final = ((0, 188, 376), (4, 196, 388))
 """Where the first packets of an MPEG transport stream begin, without and with time codes."""
 _SYNC: Final = b"G"
-_PICTURE: Final = re.compile(
+PICTURE: Final = re.compile(
     rb"\xff\xd8\xff|\xff\x4f\xff\x51|\x89PNG|GIF8|RIFF....WEBP|BM|(?:II|MM)(?:[*+]\0|\0[*+])|P[1-6f]\s", re.DOTALL
 )
 """How a picture begins that is read. What follows may look like a video, by chance or on purpose."""
@@ -97,7 +97,7 @@ def begins_as_video(head: bytes) -> bool:
 
     They do not tell an animation from a picture.
     """
-    if _PICTURE.match(head):
+    if PICTURE.match(head):
         return False
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
         return head[8:12] not in _PICTURE_BRANDS

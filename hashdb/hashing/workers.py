@@ -1,4 +1,4 @@
-"""Hash pictures in sandboxed processes: one worker, many pictures in order, and the pool of the service."""
+"""Hash files in sandboxed processes: one worker, many pictures in order, and the pool of the service."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from socket import send_fds, socket, socketpair
 from threading import Condition
 from typing import Any, BinaryIO, Final, Self, TypeVar
 
+from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Signature
@@ -25,13 +26,15 @@ from hashdb.domain.turns import Turns
 from hashdb.errors import HashingBusy, Unavailable, UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.decoding import OUT_OF_MEMORY as VIDEO_OUT_OF_MEMORY
+from hashdb.hashing.documents import DOCUMENT_LIMITS, LISTED_STEP, DocumentLimits, HashedDocument
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits
-from hashdb.hashing.sandbox import VIDEO, receive, send
+from hashdb.hashing.reading import OUT_OF_MEMORY as DOCUMENT_OUT_OF_MEMORY
+from hashdb.hashing.sandbox import DOCUMENT, VIDEO, receive, send
 from hashdb.hashing.videos import INTERVAL, VIDEO_LIMITS, HashedFrame, HashedVideo, VideoLimits
 
 _START_SECONDS: Final = 60
 _STALL_SECONDS: Final = 60
-"""Without a sign of progress, a video is given up."""
+"""Without a sign of progress, a video or a document is given up."""
 _ANSWER_BYTES: Final = 65_536
 # The environment variables that a process inherits. Others may hold secrets, like the database's password.
 _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
@@ -55,7 +58,7 @@ class Worker:
         self._seconds = seconds
         self._limits_sent = (memory_bytes, limits.max_bytes, limits.max_pixels)
         self._process: subprocess.Popen[bytes] | None = None
-        self._reads_videos = False
+        self._kinds = set[str]()
         self._deadline = 0.0
 
     def hash(
@@ -117,8 +120,7 @@ class Worker:
 
         Raises UnreadablePicture, VideoTooLarge, and Unavailable if no process can be started.
         """
-        if self._process is None or self._process.poll() is not None or not self._reads_videos:
-            self._start(videos=True)
+        self._require(VIDEO)
         words = (interval, "fast" if fast else "all", limits.max_seconds, limits.max_pixels, mode, *algorithms)
         header = f"{VIDEO} {' '.join(map(str, words))}".encode()
         self._deadline = time.monotonic() + limits.processing_seconds
@@ -139,9 +141,7 @@ class Worker:
         self._send(header)
         send_fds(self._connection, [b"f"], [file.fileno()])
         while True:
-            answer = self._receive_of_video(limits)
-            if "reason" in answer:
-                raise (VideoTooLarge if answer.get("too_large") else UnreadablePicture)(str(answer["reason"]))
+            answer = self._receive_progress(VIDEO, limits.processing_seconds)
             if "duration" in answer:
                 return HashedVideo(tuple(frames), float(answer["duration"]), answer["incomplete"])
             at = float(answer["at"])
@@ -149,17 +149,64 @@ class Worker:
                 frames.append(HashedFrame(int(answer["number"]), at, answer["on_grid"], _decode(answer)))
             advance(min(1.0, at / answer["of"]) if answer["of"] else 0.0)
 
-    def _receive_of_video(self, limits: VideoLimits) -> Any:
-        """The next message about a video. Raises UnreadablePicture if the time is over, or nothing happens any more."""
+    def hash_document(
+        self,
+        file: BinaryIO,
+        algorithms: Sequence[Algorithm],
+        mode: Mode = Mode.PLAIN,
+        limits: DocumentLimits = DOCUMENT_LIMITS,
+        *,
+        step: int = LISTED_STEP,
+        advance: Callable[[float], None] = lambda share: None,
+    ) -> HashedDocument:
+        """The hashes of a document. `advance` is called with the share of it that is done, 0 to 1.
+
+        Raises UnreadablePicture, VideoTooLarge, and Unavailable if no process can be started.
+        """
+        self._require(DOCUMENT)
+        sizes = (limits.max_bytes, limits.max_unpacked, limits.max_pages, limits.max_words)
+        header = f"{DOCUMENT} {' '.join(map(str, (step, *sizes, mode, *algorithms)))}".encode()
+        self._deadline = time.monotonic() + limits.processing_seconds
+        result = self._guarded(
+            partial(self._exchange_document, header, file, advance, limits.processing_seconds), DOCUMENT
+        )
+        if isinstance(result, UnreadablePicture):
+            raise result
+        return result
+
+    def _exchange_document(
+        self, header: bytes, file: BinaryIO, advance: Callable[[float], None], seconds: float
+    ) -> HashedDocument:
+        self._send(header)
+        send_fds(self._connection, [b"f"], [file.fileno()])
+        frames: list[Frame] = []
+        while True:
+            answer = self._receive_progress(DOCUMENT, seconds)
+            if "words" in answer:
+                return HashedDocument(tuple(frames), answer["pages"], int(answer["words"]), answer["incomplete"])
+            if "signals" in answer:
+                frames.append(decode_frame(answer))
+            else:
+                advance(float(answer["share"]))
+
+    def _receive_progress(self, what: str, seconds: float) -> Any:
+        """The next message about a video or a document, which may take so many seconds.
+
+        Raises UnreadablePicture for the error in it, and if the time is over, or nothing happens any more.
+        """
         left = self._deadline - time.monotonic()
         self._connection.settimeout(max(min(left, _STALL_SECONDS), 0.001))
         try:
-            return json.loads(receive(self._connection, _ANSWER_BYTES))
+            answer = json.loads(receive(self._connection, _ANSWER_BYTES))
         except TimeoutError:
             self.stop()
+        else:
+            if "reason" in answer:
+                raise (VideoTooLarge if answer.get("too_large") else UnreadablePicture)(str(answer["reason"]))
+            return answer
         if left > _STALL_SECONDS:
-            raise UnreadablePicture(f"the video is damaged: it takes longer than {_STALL_SECONDS} seconds to read on")
-        raise VideoTooLarge(f"the video takes longer than {limits.processing_seconds:g} seconds to hash")
+            raise UnreadablePicture(f"the {what} is damaged: it takes longer than {_STALL_SECONDS} seconds to read on")
+        raise VideoTooLarge(f"the {what} takes longer than {seconds:g} seconds to hash")
 
     def stop(self) -> None:
         """Kill the process, if there is one."""
@@ -174,7 +221,7 @@ class Worker:
             return call()
         except UnreadablePicture as error:
             # The remaining memory may be too fragmented for the next picture.
-            if error.reason in (OUT_OF_MEMORY, VIDEO_OUT_OF_MEMORY):
+            if error.reason in (OUT_OF_MEMORY, VIDEO_OUT_OF_MEMORY, DOCUMENT_OUT_OF_MEMORY):
                 self.stop()
             kind, reason = type(error), error.reason
         except TimeoutError:
@@ -200,14 +247,19 @@ class Worker:
             raise UnreadablePicture(str(answer["reason"]))
         return _decode(answer)
 
-    def _start(self, *, videos: bool = False) -> None:
-        """Start a process, which loads the decoder of videos only if it needs it: that takes time and memory."""
+    def _require(self, kind: str) -> None:
+        """Have a process that reads this kind of file, too."""
+        if self._process is None or self._process.poll() is not None or kind not in self._kinds:
+            self._kinds.add(kind)
+            self._start()
+
+    def _start(self) -> None:
+        """Start a process, which loads what reads videos and documents only if needed: that takes time and memory."""
         self.stop()
-        self._reads_videos = videos
         self._connection, child_end = socketpair()
         try:
             with child_end:
-                process = _spawn(child_end, (int(videos), *self._limits_sent))
+                process = _spawn(child_end, self._kinds, self._limits_sent)
             # The finalizer first: another thread may stop a worker that has a process.
             self._finalizer = weakref.finalize(self, _kill_process, os.getpid(), process, self._connection)
             self._process = process
@@ -228,7 +280,20 @@ def _decode(answer: Mapping[str, Any]) -> Hashed:
     return Hashed(signals, None if quality is None else int(quality), transforms, signatures)
 
 
-def _spawn(connection: socket, limits: tuple[int, ...]) -> subprocess.Popen[bytes]:
+def decode_frame(answer: Mapping[str, Any]) -> Frame:
+    """The frame of a document that the process encoded."""
+    quality = answer["quality"]
+    return Frame(
+        int(answer["at"]),
+        tuple(map(Signal.parse, answer["signals"])),
+        None if quality is None else int(quality),
+        {str(name): tuple(map(Signal.parse, signals)) for name, signals in answer["transforms"].items()},
+        Unit(answer["unit"]),
+        int(answer["length"]),
+    )
+
+
+def _spawn(connection: socket, kinds: Iterable[str], limits: tuple[int, ...]) -> subprocess.Popen[bytes]:
     """Start a sandboxed process that communicates over `connection`.
 
     multiprocessing is not used: its children import the parent's main program, and with it the whole service. Standard
@@ -236,7 +301,7 @@ def _spawn(connection: socket, limits: tuple[int, ...]) -> subprocess.Popen[byte
     """
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _ONE_THREAD | _KEEP_MEMORY
     environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    arguments = [str(number) for number in (connection.fileno(), *limits)]
+    arguments = [",".join(sorted(kinds)), *(str(number) for number in (connection.fileno(), *limits))]
     return subprocess.Popen(
         [sys.executable, "-P", "-B", "-m", "hashdb.hashing.sandbox", *arguments],
         stdin=subprocess.PIPE,

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hashdb.configuration import Configuration
 from hashdb.domain.matching.evidence import verify_candidates
+from hashdb.domain.matching.frames import expand, match_frames, with_frames
 from hashdb.domain.matching.lookback import Upload
 from hashdb.domain.matching.matches import Answer, Holder, Query, Result
 from hashdb.domain.matching.suggestions import Search, build_results, decide, suggest_expanded
-from hashdb.domain.matching.videos import expand, match_videos, of_videos
 from hashdb.domain.rules import Rules
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal
@@ -61,12 +61,14 @@ class Copy(NamedTuple):
         if not any(suggested):
             return tuple([Result(query.id, (), 0) for query in queries])
         by_signal: dict[Signal, list[Holder]] = defaultdict(list)
+        shared: dict[Signal, int] = defaultdict(int)
         for holder in self.tables.holders({signal for distances in suggested for signal in distances}, now):
+            shared[holder.signal] += 1
             if keep is None or keep(holder.contribution):
                 by_signal[holder.signal].append(holder)
-        shots = self.tables.times(of_videos(by_signal))
+        shots = self.tables.times(with_frames(by_signal))
         read, having = cache(self.tables.shots), self.tables.having
-        by_frames = match_videos(queries, expanded, suggested, through, by_signal, shots, read, having, thinned)
+        by_frames = match_frames(queries, expanded, suggested, through, by_signal, shots, read, having, thinned, shared)
         verified = verify_candidates(queries, suggested, by_signal, having, self.tables.stored)
         decided = decide(queries, suggested, through, by_signal, having, by_frames, verified)
         return build_results(queries, decided, shots=shots)

@@ -19,17 +19,21 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
+import numpy as np
+
 from hashdb.domain.matching.lookback import Cursor, Findings, Found, TakenBack, Upload
-from hashdb.domain.matching.matches import Neighbor, Result
+from hashdb.domain.matching.matches import Match, Neighbor, Result
 from hashdb.domain.matching.suggestions import Search
 from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.rules import QUERIES_A_REQUEST
 from hashdb.domain.signals import Algorithm
 from hashdb.index.folder import opener
 from hashdb.index.tiered import TieredIndex
-from hashdb.index.vectors import Words, from_octets
+from hashdb.index.vectors import from_octets
 from hashdb.local import Copy, LocalIndex
 from hashdb.local.syncing import ignore, system_clock
+from hashdb.local.upload_parts import Asked
+from hashdb.local.upload_scans import Scan
 
 STEP: Final = 1_000
 """The most contributions that are looked back for in one step, after which the cursor is stored."""
@@ -43,6 +47,8 @@ PACKED_FROM: Final = 4_096
 """Uploads that are packed once there is nothing else to do."""
 AT_ONCE: Final = 10_000
 """The most uploads, and reports, that are in memory at once: a contribution may be near millions of uploads."""
+MOST_REQUESTS: Final = 64
+"""Requests after another for matches of one upload that found none, although some were left out."""
 NO_LONGER: Final = "no longer a match"
 EXPIRED: Final = "expired"
 NOT_LISTED: Final = "not listed"
@@ -50,12 +56,23 @@ NOT_LISTED: Final = "not listed"
 
 @dataclass
 class _Part:
-    """The first contributions of a stretch, a search among their values, and the uploads near them that are left."""
+    """The first contributions of a stretch, a search among their values, and the comparison with all uploads.
+
+    `left` has the uploads for which a pair stands and that the comparison has not named yet.
+    """
 
     upto: int
     search: Search
     standing: Mapping[str, Collection[int]]
-    near: list[str]
+    scan: Scan
+    left: list[str]
+
+    def take(self, most: int) -> list[str]:
+        """At most so many of the next uploads that are near, or for which a pair stands. Empty if there is no other."""
+        if ids := self.scan.take(most):
+            return ids
+        ids, self.left = self.left[:most], self.left[most:]
+        return ids
 
 
 @dataclass
@@ -194,14 +211,19 @@ class LookBack:
 
     def _scan(self, copy: Copy, stretch: _Stretch, progress: Callable[[int], None]) -> int:
         """Compare the first contributions of the newest stretch with all uploads, and match some that are near."""
-        part = stretch.part or self._begin_part(copy, stretch)
+        part = stretch.part = stretch.part or self._begin_part(copy, stretch)
+        if not part.scan.go_on(PAIRS_A_STEP):
+            return 0
         # Without those that changed again since: they belong to a newer stretch.
         ids = frozenset(copy.tables.changed_ids(stretch.after, part.upto))
-        uploads = self._remembered.latest(part.near[:AT_ONCE])
-        found, taken_back = self._compare(copy, uploads.values(), ids, part.search, part.standing)
-        del part.near[:AT_ONCE]
-        stretch.part = part
-        if not part.near:
+        found, taken_back, compared, until = list[Found](), list[TakenBack](), 0, time.monotonic() + SLICE
+        while near := part.take(AT_ONCE - compared):
+            uploads = self._remembered.latest(near)
+            newly_found, no_longer = self._compare(copy, uploads.values(), ids, part.search, part.standing)
+            found, taken_back, compared = found + newly_found, taken_back + no_longer, compared + len(near)
+            if compared >= AT_ONCE or time.monotonic() >= until:
+                break
+        else:
             stretch.after, stretch.part = part.upto, None
             progress(len(ids))
             if part.upto >= stretch.upto:
@@ -213,16 +235,14 @@ class LookBack:
         every = [one for one in copy.tables.changed(stretch.after, STEP) if one[0] <= stretch.upto]
         changed = self._bounded(every)
         upto = changed[-1][0] if len(changed) < len(every) or len(every) == STEP else stretch.upto
-        words = {
-            algorithm: from_octets(b"".join(dict.fromkeys(values)), algorithm.bits)
-            for algorithm, values in copy.tables.added(stretch.after, upto).items()
+        asked = {
+            algorithm: Asked(from_octets(b"".join(shares), algorithm.bits), np.array(list(shares.values())))
+            for algorithm, shares in copy.tables.shares(stretch.after, upto).items()
         }
         standing = defaultdict[str, list[int]](list)
         for upload, id in self._findings.standing([id for _, id, _ in changed]):
             standing[upload].append(id)
-        # In the order of the log, in which uploads are read quickly.
-        near = list(dict.fromkeys([*self._remembered.near(words), *standing]))
-        return _Part(upto, _search_among(words), standing, near)
+        return _Part(upto, _search_among(asked), standing, self._remembered.scan(asked), list(standing))
 
     def _walk_on(self, copy: Copy, walk: _Walk, progress: Callable[[int], None]) -> int:
         """Match some of the uploads that are left with the contributions of the walk."""
@@ -293,37 +313,53 @@ class LookBack:
     def _match(self, copy: Copy, uploads: Collection[Upload], wanted: Set[int], search: Search) -> list[Found]:
         """The matches of uploads with the contributions that are wanted."""
         found: list[Found] = []
-        # A request compares the signatures of a bounded number of matches: so each of these is a request of its own.
-        plain = [upload for upload in uploads if upload.query.is_plain]
-        groups = [plain[start : start + QUERIES_A_REQUEST] for start in range(0, len(plain), QUERIES_A_REQUEST)]
-        groups += [[upload] for upload in uploads if not upload.query.is_plain]
+        # A request compares the signatures of a bounded number of matches, and aligns a bounded number of videos: so
+        # each of these uploads is a request of its own.
+        together = [upload for upload in uploads if upload.query.is_plain and not upload.query.frames]
+        groups = [together[start : start + QUERIES_A_REQUEST] for start in range(0, len(together), QUERIES_A_REQUEST)]
+        groups += [[upload] for upload in uploads if upload.query.frames or not upload.query.is_plain]
         for group in groups:
             results = self._results(copy, group, wanted, search)
             for upload, result in zip(group, results, strict=True):
-                # Where an answer is full, the others are asked for until all are found.
-                seen: set[int] = set()
-                while True:
-                    found += [
-                        Found(upload.id, upload.at, match) for match in result.matches if match.contribution != TEST_ID
-                    ]
-                    seen.update(match.contribution for match in result.matches)
-                    if not result.truncated:
-                        break
-                    [result] = self._results(copy, [upload], wanted - seen, search)
+                every = self._others(copy, upload, result, wanted, search) if result.truncated else result.matches
+                found += [Found(upload.id, upload.at, match) for match in every if match.contribution != TEST_ID]
         expiring = copy.tables.expiring({one.match.contribution for one in found})
         return [one._replace(expires_at=expiring.get(one.match.contribution)) for one in found]
+
+    def _others(self, copy: Copy, upload: Upload, result: Result, wanted: Set[int], search: Search) -> Sequence[Match]:
+        """The matches of an answer that is full, with the others, which are asked for until all are found.
+
+        Too many listed videos may be near an upload to align all with it, so that an answer has none of them: then half
+        of the contributions are asked for at a time, `MOST_REQUESTS` times at most.
+        """
+        every, requests = list(result.matches), 0
+        pending = [wanted - {match.contribution for match in every}]
+        while pending and requests < MOST_REQUESTS:
+            some = pending.pop()
+            [result] = self._results(copy, [upload], some, search)
+            every += result.matches
+            left = sorted(some - {match.contribution for match in result.matches})
+            if result.matches:
+                requests = 0
+            else:
+                requests += 1
+            if result.truncated and result.matches:
+                pending.append(frozenset(left))
+            elif result.truncated and len(left) > 1:
+                pending += [frozenset(left[: len(left) // 2]), frozenset(left[len(left) // 2 :])]
+        return every
 
     def _results(self, copy: Copy, uploads: Sequence[Upload], wanted: Set[int], search: Search) -> Sequence[Result]:
         return copy.match([upload.query for upload in uploads], self._now(), search, wanted.__contains__)
 
 
-def _search_among(words: Mapping[Algorithm, Words]) -> Search:
+def _search_among(asked: Mapping[Algorithm, Asked]) -> Search:
     """A search among values, of those algorithms that are compared by distance."""
     indexes = {
-        algorithm: TieredIndex(algorithm.bits, algorithm.radius) for algorithm in words if not algorithm.is_digest
+        algorithm: TieredIndex(algorithm.bits, algorithm.radius) for algorithm in asked if not algorithm.is_digest
     }
     for algorithm, index in indexes.items():
-        index.load(words[algorithm], 0)
+        index.load(asked[algorithm].words, 0)
 
     def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         return indexes[algorithm].search(values, radius) if algorithm in indexes else [[] for _ in values]

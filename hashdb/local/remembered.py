@@ -13,10 +13,11 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -25,12 +26,11 @@ from hashdb.domain.rules import CLOCK_SKEW
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import BadSetting, Fault, NotRemembered, reject
 from hashdb.index.folder import restrict_access, sync_folder
-from hashdb.index.parallel import has_idle_processor, in_threads
-from hashdb.index.vectors import Words
 from hashdb.local.syncing import system_clock
 from hashdb.local.upload_days import Day
-from hashdb.local.upload_log import LOG, MOST_RECORDS, append, draft_frame, hash_id
-from hashdb.local.upload_parts import Part, total
+from hashdb.local.upload_log import LOG, LOGS, append, draft_blocks, hash_id, log_of
+from hashdb.local.upload_parts import Asked, total
+from hashdb.local.upload_scans import Scan
 
 __all__ = ["FOLDER", "Remembered", "Upload", "retention_from_environment"]
 
@@ -43,8 +43,6 @@ _RETRY_AFTER: Final = 5
 """Seconds."""
 _sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 """macOS has no fdatasync."""
-_WORTH_SHARING: Final = 4_000_000
-"""Comparisons from which an idle processor takes half of the values."""
 _WALKED_AT_ONCE: Final = 1_000
 """Uploads that a walk reads together, because programs may remember them one by one."""
 
@@ -55,13 +53,6 @@ def retention_from_environment() -> timedelta:
     if not text.isdecimal() or not 1 <= int(text) <= _MOST_DAYS:
         raise BadSetting("HASHDB_REMEMBER_DAYS", f"must be 1 to {_MOST_DAYS} days")
     return timedelta(days=int(text))
-
-
-class _Place(NamedTuple):
-    """Where a record is."""
-
-    day: Day
-    place: int
 
 
 class Remembered:
@@ -77,8 +68,9 @@ class Remembered:
         self.folder, self._now, self._retention = Path(folder), clock, retention
         self.owns = False
         """Whether this is the one that packs what is remembered; the others only read its files."""
-        self._days: dict[date, Day] = {}
-        self._durable: set[date] = set()
+        self._days: dict[tuple[date, str], Day] = {}
+        """By date and name of the log."""
+        self._durable: set[tuple[date, str]] = set()
         self._searching = Lock()
 
     @property
@@ -96,10 +88,10 @@ class Remembered:
     def remember(self, uploads: Sequence[Upload]) -> None:
         """Store uploads durably; one with the id of an earlier one replaces it. Raises InvalidInput, NotRemembered."""
         reject(self.faults(uploads))
-        by_day: dict[date, list[Upload | str]] = defaultdict(list)
+        by_log: dict[tuple[date, str], list[Upload | str]] = defaultdict(list)
         for upload in uploads:
-            by_day[upload.at.astimezone(UTC).date()].append(upload)
-        self._append(by_day)
+            by_log[upload.at.astimezone(UTC).date(), log_of(upload.query)].append(upload)
+        self._append(by_log)
 
     def forget(self, ids: Collection[str]) -> None:
         """Forget the uploads with these ids: look-back no longer finds them. Unknown ids do no harm.
@@ -108,7 +100,7 @@ class Remembered:
         """
         known = [id for id in ids if id_fault(id) is None]
         # No upload has a later day than this, so that none is remembered again when a day is dropped.
-        self._append({(self._now() + CLOCK_SKEW).date(): known} if known else {})
+        self._append({((self._now() + CLOCK_SKEW).date(), LOG): known} if known else {})
 
     def refresh(self) -> None:
         """Read what was remembered before this call, without the days that are over; the one that packs drops these.
@@ -119,11 +111,12 @@ class Remembered:
             self.drop_days()
         with self._searching:
             days = {date.fromisoformat(path.name): path for path in self._day_folders()}
-            present = {at: path for at, path in days.items() if not self._is_over(at)}
+            present = {(at, log): path / log for at, path in days.items() if not self._is_over(at) for log in LOGS}
             for gone in self._days.keys() - present.keys():
                 del self._days[gone]
-            for at, path in sorted(present.items()):
-                day = self._days.setdefault(at, Day(path))
+            for key, path in sorted(present.items()):
+                if (day := self._days.get(key)) is None:
+                    day = self._days[key] = Day(path)
                 with suppress(FileNotFoundError):
                     day.refresh(self._is_quiet, owns=self.owns)
 
@@ -149,39 +142,24 @@ class Remembered:
         """How many records there are of each day; those that are replaced or forgotten count too."""
         self.refresh()
         with self._searching:
-            return {at: total(day.parts) for at, day in sorted(self._days.items())}
+            counts: dict[date, int] = defaultdict(int)
+            for (at, _), day in sorted(self._days.items()):
+                counts[at] += total(day.parts)
+            return counts
 
     def count_values(self) -> Mapping[Algorithm, int]:
-        """How many values of each algorithm were read."""
+        """How many values of each algorithm were read, those of frames among them."""
         counts: dict[Algorithm, int] = defaultdict(int)
         for day in self._days.values():
             for part in day.parts:
-                for algorithm, many in part.values.items():
+                for algorithm, many in (*part.values.items(), *part.frames.items()):
                     counts[algorithm] += many
         return counts
 
-    def near(self, asked: Mapping[Algorithm, Words]) -> Collection[str]:
-        """The ids of all uploads with a value within the usual radius of one of those asked, and perhaps of some that
-        were replaced since; each once, those of a part in the order of the log."""
+    def scan(self, asked: Mapping[Algorithm, Asked]) -> Scan:
+        """Begin to compare values with those of all uploads that were read, at the usual radii."""
         with self._searching:
-            work = [(day, part) for day in self._days.values() for part in day.parts]
-
-            def search(some: Sequence[tuple[Day, Part]]) -> list[_Place]:
-                return [
-                    _Place(day, place)
-                    for day, part in some
-                    for algorithm, words in asked.items()
-                    for place in part.near(algorithm, words, algorithm.radius).tolist()
-                ]
-
-            pairs = sum(len(part) for _, part in work) * sum(map(len, asked.values()))
-            if pairs > _WORTH_SHARING and has_idle_processor():
-                found = [place for half in in_threads(search, _halves(work)) for place in half]
-            else:
-                found = search(work)
-            ids = dict.fromkeys(self._id(where) for where in found)
-            ids.pop("", None)
-            return ids.keys()
+            return Scan(self._searching, [day for _, day in sorted(self._days.items())], asked)
 
     def latest(self, ids: Collection[str]) -> dict[str, Upload]:
         """The uploads with these ids, as they were remembered last."""
@@ -193,18 +171,20 @@ class Remembered:
 
         What is remembered meanwhile may be left out.
         """
-        for at in sorted(day for day in self._days if after is None or day > after):
+        for at, log in sorted(key for key in self._days if after is None or key[0] > after):
             with self._searching:
-                if (day := self._days.get(at)) is None:
+                if (day := self._days.get((at, log))) is None:
                     continue
-                frames = day.frames()
+                blocks = day.blocks()
             while True:
                 with self._searching:
-                    if self._days.get(at) is not day:
+                    if self._days.get((at, log)) is not day:
                         break
                     ids: set[str] = set()
-                    while len(ids) < _WALKED_AT_ONCE and (frame := next(frames, None)) is not None:
-                        ids.update(map(frame.id, range(len(frame))))
+                    while len(ids) < _WALKED_AT_ONCE and (block := next(blocks, None)) is not None:
+                        ids.update(map(block.id, range(len(block))))
+                        if block.frames is not None:
+                            break
                     if not ids:
                         break
                     uploads = self._latest(ids)
@@ -217,28 +197,22 @@ class Remembered:
             for part in day.parts:
                 for place in part.find(hashes).tolist():
                     try:
-                        frame, number = day.frame(place)
+                        block, number = day.block(place)
                     except LookupError:
                         continue
-                    id = frame.id(number)
-                    if id in ids and (frame.stamp, number) > newest.get(id, (-1, 0))[:2]:
-                        newest[id] = frame.stamp, number, frame.upload(number)
+                    id = block.id(number)
+                    if id in ids and (block.stamp, number) > newest.get(id, (-1, 0))[:2]:
+                        newest[id] = block.stamp, number, block.upload(number)
         return {id: upload for id, (*_, upload) in newest.items() if upload is not None}
-
-    def _id(self, where: _Place) -> str:
-        try:
-            frame, number = where.day.frame(where.place)
-        except LookupError:
-            return ""
-        return frame.id(number)
 
     def faults(self, uploads: Sequence[Upload]) -> Iterator[Fault]:
         """Every fault of uploads, at `uploads[i].field`."""
         faults = list(uploads_faults(uploads, self._now()))
         yield from faults
         if not faults:
+            is_over = cache(self._is_over)
             for position, upload in enumerate(uploads):
-                if self._is_over(upload.at.astimezone(UTC).date()):
+                if is_over(upload.at.astimezone(UTC).date()):
                     yield Fault(
                         f"uploads[{position}].at",
                         f"is longer ago than uploads are remembered: {self.retention.days} days (HASHDB_REMEMBER_DAYS)",
@@ -253,24 +227,21 @@ class Remembered:
             return []
         return [path for path in self.folder.iterdir() if _is_date(path.name)]
 
-    def _append(self, by_day: Mapping[date, Sequence[Upload | str]]) -> None:
-        drafts = {
-            day: [draft_frame(uploads[start : start + MOST_RECORDS]) for start in range(0, len(uploads), MOST_RECORDS)]
-            for day, uploads in by_day.items()
-        }
+    def _append(self, by_log: Mapping[tuple[date, str], Sequence[Upload | str]]) -> None:
+        drafts = {key: draft_blocks(uploads) for key, uploads in by_log.items()}
         files: list[int] = []
         has_new_day = False
         try:
             with self._appending(sum(map(len, drafts.values()))) as stamp:
                 stamps = count(stamp)
-                for day, own in drafts.items():
-                    folder = self.folder / day.isoformat()
-                    if is_new := not (folder / LOG).exists():
-                        folder.mkdir(mode=0o700, exist_ok=True)
+                for (day, log), own in drafts.items():
+                    path = self.folder / day.isoformat() / log
+                    if is_new := not path.exists():
+                        path.parent.mkdir(mode=0o700, exist_ok=True)
                         has_new_day = True
-                    files.append(append(folder, [draft.stamped(next(stamps)) for draft in own]))
-                    if is_new or day not in self._durable:
-                        self._sync_names(day)
+                    files.append(append(path, [draft.stamped(next(stamps)) for draft in own]))
+                    if is_new or (day, log) not in self._durable:
+                        self._sync_names(day, log)
             for file in files:
                 _sync(file)
         except OSError as error:
@@ -281,16 +252,16 @@ class Remembered:
         if has_new_day:
             self.drop_days()
 
-    def _sync_names(self, day: date) -> None:
-        """Make the names that lead to the log of a day durable: who made them may have been killed before it did so."""
+    def _sync_names(self, day: date, log: str) -> None:
+        """Make the names that lead to a log durable: who made them may have been killed before it did so."""
         for folder in (self.folder / day.isoformat(), self.folder, *self.folder.parents[:2]):
             with suppress(PermissionError):
                 sync_folder(folder)
-        self._durable.add(day)
+        self._durable.add((day, log))
 
     @contextmanager
-    def _appending(self, frames: int = 0) -> Iterator[int]:
-        """Hold the lock of the appends, and yield the first of the stamps of so many frames: higher than all before."""
+    def _appending(self, blocks: int = 0) -> Iterator[int]:
+        """Hold the lock of the appends, and yield the first of the stamps of so many blocks: higher than all before."""
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             restrict_access(self.folder.parent)
@@ -299,7 +270,7 @@ class Remembered:
             fcntl.flock(lock, fcntl.LOCK_EX)
             before = int.from_bytes(os.pread(lock, 8, 0), "little")
             stamp = max(time.time_ns(), before)
-            os.pwrite(lock, (stamp + frames).to_bytes(8, "little"), 0)
+            os.pwrite(lock, (stamp + blocks).to_bytes(8, "little"), 0)
             yield stamp
         finally:
             os.close(lock)
@@ -307,17 +278,6 @@ class Remembered:
     def _is_quiet(self) -> bool:
         with self._appending():
             return True
-
-
-def _halves(work: Sequence[tuple[Day, Part]]) -> list[Sequence[tuple[Day, Part]]]:
-    """The work in two lists of about the same size."""
-    halves: list[list[tuple[Day, Part]]] = [[], []]
-    sizes = [0, 0]
-    for each in sorted(work, key=lambda one: -len(one[1])):
-        smaller = sizes.index(min(sizes))
-        halves[smaller].append(each)
-        sizes[smaller] += len(each[1])
-    return [half for half in halves if half]
 
 
 def _is_date(name: str) -> bool:

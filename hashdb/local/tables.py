@@ -15,10 +15,10 @@ from threading import RLock
 from typing import Any
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.frames import MOST_TIMES
+from hashdb.domain.frames import MOST_TIMES, Extent, Unit
 from hashdb.domain.ledger.events import Head
+from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails, Stored
-from hashdb.domain.matching.videos import ListedShot, ShotTimes
 from hashdb.domain.origins import split
 from hashdb.domain.rules import SIGNALS_AN_ITEM, Rules
 from hashdb.domain.seeds import Seed
@@ -29,13 +29,13 @@ from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.index.folder import opener
 from hashdb.wire.accounts import MeOut
 
-_VERSION = 3
+_VERSION = 4
 """The version of the tables: the next sync creates a copy with another one again."""
-_WITHOUT_VIDEOS = 1
-_WITHOUT_SIGNATURES = 2
-"""The versions before, which can be read."""
+_WITHOUT_VIDEOS, _WITHOUT_SIGNATURES, _WITHOUT_TEXTS = 1, 2, 3
+"""The versions before, which can be read until then."""
 _OF_FRAMES = SIGNALS_AN_ITEM
 """The place of signals of frames; those of the item itself have lower ones, in order."""
+_NO_EXTENT = (None, None, None)
 _MANY = 500
 _LARGEST_SEQ = 2**63 - 1
 _BUSY_SECONDS = 30.0
@@ -46,7 +46,7 @@ CREATE TABLE state (
 CREATE TABLE contributions (
     id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, member INTEGER NOT NULL, labels TEXT NOT NULL, severity INTEGER,
     standing TEXT NOT NULL, context TEXT NOT NULL, removed_at INTEGER, received_at INTEGER NOT NULL,
-    expires_at INTEGER, duration REAL);
+    expires_at INTEGER, duration REAL, pages INTEGER, words INTEGER);
 CREATE INDEX contributions_seq ON contributions (seq);
 CREATE TABLE signals (
     algorithm TEXT NOT NULL, value BLOB NOT NULL, contribution INTEGER NOT NULL, place INTEGER NOT NULL,
@@ -54,7 +54,7 @@ CREATE TABLE signals (
 CREATE INDEX signals_contribution ON signals (contribution);
 CREATE TABLE shots (
     contribution INTEGER NOT NULL, algorithm TEXT NOT NULL, value BLOB NOT NULL, start REAL NOT NULL,
-    end REAL NOT NULL, PRIMARY KEY (contribution, algorithm, value, start)) WITHOUT ROWID;
+    end REAL NOT NULL, unit TEXT NOT NULL, PRIMARY KEY (contribution, algorithm, value, start)) WITHOUT ROWID;
 CREATE TABLE signatures (
     contribution INTEGER NOT NULL, place INTEGER NOT NULL, kind TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (contribution, place)) WITHOUT ROWID;
@@ -68,12 +68,24 @@ _CHANGED = """
 SELECT c.seq, c.id, (SELECT count(*) FROM signals s WHERE s.contribution = c.id) FROM contributions c
 WHERE c.seq > ? ORDER BY c.seq LIMIT ?
 """
-_WRITTEN = "INSERT INTO contributions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SHARE = f"""
+CASE WHEN s.place < {_OF_FRAMES} OR (c.duration IS NULL AND s.algorithm <> 'simhash256') THEN 1.0 ELSE coalesce(
+    (SELECT sum(h.end - h.start + (h.unit <> 'words')) FROM shots h
+     WHERE h.contribution = s.contribution AND h.algorithm = s.algorithm AND h.value = s.value)
+    / nullif(CASE s.algorithm WHEN 'simhash256' THEN c.words ELSE c.duration END, 0), 1.0) END
+"""
+_WRITTEN = f"INSERT INTO contributions VALUES ({', '.join('?' * 13)})"
 _HOLDERS = """
-SELECT s.value, c.id, c.member, c.labels, c.severity, c.standing, c.context, c.removed_at, c.received_at, {duration}
+SELECT s.value, c.id, c.member, c.labels, c.severity, c.standing, c.context, c.removed_at, c.received_at, {extent}
 FROM signals s JOIN contributions c ON c.id = s.contribution
 WHERE s.algorithm = ? AND (c.expires_at IS NULL OR c.expires_at > ?) AND s.value IN
 """
+_EXTENTS = {
+    _WITHOUT_VIDEOS: "NULL, NULL, NULL",
+    _WITHOUT_SIGNATURES: "c.duration, NULL, NULL",
+    _WITHOUT_TEXTS: "c.duration, NULL, NULL",
+    _VERSION: "c.duration, c.pages, c.words",
+}
 _TIMES = f"""
 SELECT start, end FROM shots WHERE contribution = ? AND algorithm = ? AND value = ? ORDER BY start LIMIT {MOST_TIMES}
 """
@@ -83,6 +95,9 @@ ORDER BY contribution, place
 """
 _OWN_WITHOUT_PLACES = "SELECT contribution, algorithm, value FROM signals WHERE contribution IN {}"
 _SIGNED = "SELECT contribution, kind, value FROM signatures WHERE contribution IN {} ORDER BY contribution, place"
+_SHOTS = """
+SELECT start, end, {unit}, algorithm, value FROM shots WHERE contribution = ? ORDER BY 3, start, algorithm, value
+"""
 _HAVING = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm IN (?, ?) AND contribution IN"
 
 
@@ -141,7 +156,7 @@ class CopyTables:
     @property
     def sound(self) -> bool:
         """Whether the tables exist and can be read."""
-        return self.version in (_VERSION, _WITHOUT_SIGNATURES, _WITHOUT_VIDEOS)
+        return self.version in _EXTENTS
 
     @property
     def current(self) -> bool:
@@ -210,13 +225,13 @@ class CopyTables:
                 for place, (algorithm, octets) in enumerate(copied.signals)
             ]
             shots = [
-                (copied.id, algorithm, octets, shot.start, shot.end)
+                (copied.id, algorithm, octets, shot.start, shot.end, shot.unit)
                 for _, copied in kept
                 for shot in copied.shots
                 for algorithm, octets in shot.signals
             ]
-            connection.executemany("INSERT OR IGNORE INTO shots VALUES (?, ?, ?, ?, ?)", shots)
-            signals += [(algorithm, octets, id, _OF_FRAMES) for id, algorithm, octets, _, _ in shots]
+            connection.executemany("INSERT OR IGNORE INTO shots VALUES (?, ?, ?, ?, ?, ?)", shots)
+            signals += [(algorithm, octets, id, _OF_FRAMES) for id, algorithm, octets, *_ in shots]
             connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?, ?)", sorted(signals))
             signatures = [
                 (copied.id, place, kind, octets)
@@ -255,6 +270,23 @@ class CopyTables:
             for algorithm, value in connection.execute(query, (after, upto)):
                 values[Algorithm(algorithm)].append(value)
         return values
+
+    def shares(self, after: int, upto: int) -> dict[Algorithm, dict[bytes, float]]:
+        """The values of the contributions that changed after a seq, up to another one, and what share of one has it.
+
+        1 is a whole contribution: of a hash that is of a picture or of a page, and of a copy of an older version.
+        """
+        share = _SHARE if self.current else "1.0"
+        query = (
+            f"SELECT s.algorithm, s.value, {share} FROM contributions c JOIN signals s ON s.contribution = c.id "
+            "WHERE c.seq > ? AND c.seq <= ?"
+        )
+        shares: dict[Algorithm, dict[bytes, float]] = defaultdict(dict)
+        with self._reading() as connection:
+            for name, value, of_one in connection.execute(query, (after, upto)):
+                of_algorithm = shares[Algorithm(name)]
+                of_algorithm[value] = max(of_one, of_algorithm.get(value, 0.0))
+        return shares
 
     def changed(self, after: int, limit: int) -> list[tuple[int, int, int]]:
         """The first contributions that changed after a seq: the seq, the id, and how many values it has, in order."""
@@ -297,7 +329,7 @@ class CopyTables:
         by_algorithm: dict[Algorithm, list[bytes]] = defaultdict(list)
         for signal in wanted:
             by_algorithm[signal.algorithm].append(signal.to_bytes())
-        statement = _HOLDERS.format(duration="NULL" if self.version == _WITHOUT_VIDEOS else "c.duration")
+        statement = _HOLDERS.format(extent=_EXTENTS[self.version])
         with self._reading() as connection:
             for algorithm, values in by_algorithm.items():
                 for start in range(0, len(values), _MANY):
@@ -309,7 +341,7 @@ class CopyTables:
         return holders
 
     def times(self, found: Mapping[int, Collection[Signal]]) -> dict[tuple[int, Signal], tuple[ShotTimes, ...]]:
-        """For listed videos and signals of them, the times of the first shots that have the signal."""
+        """For listed items with frames and signals of them, the places of the first shots that have the signal."""
         times: dict[tuple[int, Signal], tuple[ShotTimes, ...]] = {}
         with self._reading() as connection:
             for id, signals in found.items():
@@ -319,41 +351,36 @@ class CopyTables:
         return times
 
     def shots(self, id: int) -> list[ListedShot]:
-        """The shots of a listed video, in ascending time."""
-        query = "SELECT start, end, algorithm, value FROM shots WHERE contribution = ? ORDER BY start, algorithm, value"
+        """The shots of a listed item, in ascending order; pages come before words."""
+        query = _SHOTS.format(unit="unit" if self.current else f"'{Unit.SECONDS}'")
         with self._reading() as connection:
             rows = connection.execute(query, (id,)).fetchall()
         return [
-            ListedShot(start, end, [Signal.from_bytes(Algorithm(name), value) for _, _, name, value in group])
-            for (start, end), group in groupby(rows, key=lambda row: row[:2])
+            ListedShot(start, end, [Signal.from_bytes(Algorithm(name), value) for *_, name, value in group], Unit(unit))
+            for (start, end, unit), group in groupby(rows, key=lambda row: row[:3])
         ]
 
     def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
         algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
-        overruling, ordered = sorted(map(str, OVERRULING)), list(ids)
         with self._reading() as connection:
-            for start in range(0, len(ordered), _MANY):
-                chunk = ordered[start : start + _MANY]
-                places = ", ".join("?" * len(chunk))
-                rows = connection.execute(f"{_HAVING} ({places})", (*overruling, *chunk))
-                for id, algorithm in rows:
-                    algorithms_by_id[id].add(Algorithm(algorithm))
+            for id, algorithm in _of_ids(connection, _HAVING, ids, *sorted(map(str, OVERRULING))):
+                algorithms_by_id[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
     def stored(self, ids: Collection[int]) -> dict[int, Stored]:
         """What is stored of contributions, by id. A copy of an older version has no signatures, and no order."""
         signals: dict[int, list[Signal]] = defaultdict(list)
         signatures: dict[int, list[Signature]] = defaultdict(list)
-        ordered, is_current = sorted(ids), self.current
+        ordered, has_signatures = sorted(ids), self.version > _WITHOUT_SIGNATURES
         with self._reading() as connection:
             for start in range(0, len(ordered), _MANY):
                 chunk = ordered[start : start + _MANY]
                 places = f"({', '.join('?' * len(chunk))})"
-                own = _OWN if is_current else _OWN_WITHOUT_PLACES
+                own = _OWN if has_signatures else _OWN_WITHOUT_PLACES
                 for id, name, value in connection.execute(own.format(places), chunk):
                     signals[id].append(Signal.from_bytes(Algorithm(name), value))
-                for id, name, value in connection.execute(_SIGNED.format(places), chunk) if is_current else ():
+                for id, name, value in connection.execute(_SIGNED.format(places), chunk) if has_signatures else ():
                     signatures[id].append(Signature(Kind(name), value))
         return {id: Stored(tuple(signals[id]), tuple(signatures[id])) for id in ordered}
 
@@ -378,12 +405,12 @@ class CopyTables:
             yield connection
 
 
-def _of_ids(connection: sqlite3.Connection, query: str, ids: Collection[int]) -> Iterator[Any]:
-    """The rows of a query that ends before the ids."""
+def _of_ids(connection: sqlite3.Connection, query: str, ids: Collection[int], *first: object) -> Iterator[Any]:
+    """The rows of a query that ends before the ids; `first` are its parameters before them."""
     ordered = list(ids)
     for start in range(0, len(ordered), _MANY):
         chunk = ordered[start : start + _MANY]
-        yield from connection.execute(f"{query} ({', '.join('?' * len(chunk))})", chunk)
+        yield from connection.execute(f"{query} ({', '.join('?' * len(chunk))})", (*first, *chunk))
 
 
 def _row(seq: int, contribution: CopiedContribution) -> tuple[object, ...]:
@@ -399,12 +426,12 @@ def _row(seq: int, contribution: CopiedContribution) -> tuple[object, ...]:
         None if removed_at is None else to_microseconds(removed_at),
         to_microseconds(contribution.received_at),
         None if expires_at is None else to_microseconds(expires_at),
-        contribution.duration if contribution.shots else None,
+        *((contribution.duration, contribution.pages, contribution.words) if contribution.shots else _NO_EXTENT),
     )
 
 
 def _holder(algorithm: Algorithm, row: Any) -> Holder:
-    value, id, stored, labels, severity, standing, context, removed, received, duration = row
+    value, id, stored, labels, severity, standing, context, removed, received, *extent = row
     member, source = split(stored)
     return Holder(
         signal=Signal.from_bytes(algorithm, value),
@@ -418,6 +445,6 @@ def _holder(algorithm: Algorithm, row: Any) -> Holder:
             None if removed is None else from_microseconds(removed),
             from_microseconds(received),
         ),
-        duration=duration,
+        extent=None if extent == [*_NO_EXTENT] else Extent(*extent),
         source=source,
     )

@@ -1,4 +1,4 @@
-"""The uploads of one UTC day: its log, the parts of it that are packed in files, and the rest in memory."""
+"""The uploads of a log of one UTC day: the log, the parts of it that are packed in files, and the rest in memory."""
 
 from __future__ import annotations
 
@@ -12,32 +12,40 @@ from pathlib import Path
 from typing import Final
 
 from hashdb.index.segment import DamagedSegment
-from hashdb.local.upload_log import LOG, MOST_RECORDS, Frame, decode_frame, next_frame
+from hashdb.local.upload_log import FRAMED_LOG, MOST_RECORDS, Block, decode_block, next_block
 from hashdb.local.upload_parts import Part, list_parts, make_part, merge_parts, open_part, worth_merging, write_part
 
 log = logging.getLogger("hashdb.local")
 
 MOST_IN_MEMORY: Final = 65_536
 """The records of a day in memory from which they become a part in a file at once."""
-_FRAMES_AT_ONCE: Final = 256
-_KEPT_FRAMES: Final = 4
+_MOST_VALUES_IN_MEMORY: Final = 524_288
+"""The same of values, which records with frames have many of."""
+_BLOCKS_AT_ONCE: Final = 256
+_BYTES_AT_ONCE: Final = 32 << 20
+_KEPT_BLOCKS: Final = 4
 
 
 class Day:
-    """What one process has read of a day. Other processes append to its log meanwhile."""
+    """What one process has read of a log of a day. Other processes append to it meanwhile."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, log: Path) -> None:
         """Opens nothing yet."""
-        self.folder, self.date, self._path = folder, date.fromisoformat(folder.name), folder / LOG
+        self.folder, self.date, self._path = log.parent, date.fromisoformat(log.parent.name), log
         self._parts: list[Part] = []
         self._memory: Part | None = None
-        self._frames: OrderedDict[int, Frame] = OrderedDict()
+        self._blocks: OrderedDict[int, Block] = OrderedDict()
         self._opened = False
 
     @property
     def parts(self) -> list[Part]:
         """Everything that was read, in the order of the log."""
         return self._parts if self._memory is None else [*self._parts, self._memory]
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether it is the log of uploads with frames."""
+        return self._path.name == FRAMED_LOG
 
     @property
     def end(self) -> int:
@@ -48,18 +56,18 @@ class Day:
         """Read what was appended. Raises FileNotFoundError if the day was dropped, or has no log yet.
 
         Only the process that `owns` the files of parts writes and deletes them. `sure` waits until no process appends,
-        and says whether it could: what is no frame then is damaged.
+        and says whether it could: what is no block then is damaged.
         """
         size = os.stat(self._path).st_size
         if not self._opened:
             self._open_parts(size, owns=owns)
-        while self.end < size and (frames := self._read(sure)):
-            part = make_part(frames)
+        while self.end < size and (blocks := self._read(sure)):
+            part = make_part(blocks)
             self._memory = part if self._memory is None else merge_parts([self._memory, part])
-            if len(self._memory) >= MOST_IN_MEMORY:
+            if len(self._memory) >= MOST_IN_MEMORY or self._memory.size >= _MOST_VALUES_IN_MEMORY:
                 # A log that nobody packed may be longer than the memory.
                 if owns:
-                    self.pack(MOST_IN_MEMORY)
+                    self.pack()
                 else:
                     self._parts, self._memory = [*self._parts, self._memory], None
 
@@ -81,36 +89,36 @@ class Day:
             # What a file leads to must be on the disk before it.
             with self._open() as file:
                 os.fsync(file)
-            self._parts.append(write_part(self.folder, self._memory))
+            self._parts.append(write_part(self._path, self._memory))
             self._memory = None
         elif many := worth_merging(self._parts):
-            self._parts[-many:] = [write_part(self.folder, merge_parts(self._parts[-many:]))]
+            self._parts[-many:] = [write_part(self._path, merge_parts(self._parts[-many:]))]
             self._tidy()
         else:
             return False
         return True
 
-    def frame(self, place: int) -> tuple[Frame, int]:
-        """The frame of a record, and its number in it. Raises LookupError if it is damaged or gone."""
+    def block(self, place: int) -> tuple[Block, int]:
+        """The block of a record, and its number in it. Raises LookupError if it is damaged or gone."""
         start, number = divmod(place, MOST_RECORDS)
-        frame = self._frames.pop(start, None)
-        if frame is None:
+        block = self._blocks.pop(start, None)
+        if block is None:
             with suppress(FileNotFoundError), self._open() as file:
-                frame = decode_frame(file, start)
-        if frame is None:
+                block = decode_block(file, start)
+        if block is None:
             raise LookupError
-        self._frames[start] = frame
-        if len(self._frames) > _KEPT_FRAMES:
-            self._frames.popitem(last=False)
-        return frame, number
+        self._blocks[start] = block
+        if len(self._blocks) > _KEPT_BLOCKS:
+            self._blocks.popitem(last=False)
+        return block, number
 
-    def frames(self, start: int = 0) -> Iterator[Frame]:
-        """The frames of the log from a place on, as far as it was read."""
+    def blocks(self, start: int = 0) -> Iterator[Block]:
+        """The blocks of the log from a place on, as far as it was read."""
         end = self.end
         with suppress(FileNotFoundError), self._open() as file:
-            while start < end and (frame := next_frame(file, start)) is not None:
-                yield frame
-                start = frame.end
+            while start < end and (block := next_block(file, start)) is not None:
+                yield block
+                start = block.end
 
     @contextmanager
     def _open(self) -> Iterator[int]:
@@ -121,27 +129,29 @@ class Day:
         finally:
             os.close(file)
 
-    def _read(self, sure: Callable[[], bool]) -> list[Frame]:
-        """The next frames; none while the next one is being written, or if a killed process began it."""
-        frames: list[Frame] = []
+    def _read(self, sure: Callable[[], bool]) -> list[Block]:
+        """The next blocks; none while the next one is being written, or if a killed process began it."""
+        blocks: list[Block] = []
         with self._open() as file:
             at = self.end
-            while len(frames) < _FRAMES_AT_ONCE and (frame := decode_frame(file, at)) is not None:
-                frames.append(frame)
-                at = frame.end
-            if not frames and sure() and (frame := next_frame(file, at)) is not None:
-                frames.append(frame)
-                if lost := frame.start - at:
+            while len(blocks) < _BLOCKS_AT_ONCE and (block := decode_block(file, at)) is not None:
+                blocks.append(block)
+                at = block.end
+                if at - blocks[0].start > _BYTES_AT_ONCE:
+                    break
+            if not blocks and sure() and (block := next_block(file, at)) is not None:
+                blocks.append(block)
+                if lost := block.start - at:
                     log.warning("uploads of %s are lost: %s bytes of the log are damaged", self.date, f"{lost}")
-        return frames
+        return blocks
 
     def _tidy(self) -> None:
-        for path in list_parts(self.folder)[1]:
+        for path in list_parts(self._path)[1]:
             with suppress(OSError):
                 path.unlink()
 
     def _open_parts(self, size: int, *, owns: bool) -> None:
-        chain, unneeded = list_parts(self.folder)
+        chain, unneeded = list_parts(self._path)
         for path in chain:
             try:
                 part = open_part(path, check=True)

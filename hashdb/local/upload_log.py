@@ -1,9 +1,12 @@
-"""The log of a day's uploads: frames of uploads, each appended whole, with a checksum and its values in columns.
+"""The log of a day's uploads: blocks of uploads, each appended whole, with a checksum and its values in columns.
 
-A frame is a header (magic, checksum of what follows, the lengths of description and body, the stamp), a description in
-JSON, a body, and a trailer (the length of the frame, magic). Numbers are little-endian, values big-endian. The body has
+A block is a header (magic, checksum of what follows, the lengths of description and body, the stamp), a description in
+JSON, a body, and a trailer (the length of the block, magic). Numbers are little-endian, values big-endian. The body has
 the hashes of the ids, the lengths of the records, the columns (owners and values, one algorithm after the other), and
 the records in JSON. A record without a time says that an upload was forgotten.
+
+A day has two logs of this format. In `FRAMED_LOG`, the frames of the records come behind the columns: a table of their
+places, and columns of their own. A program that knows the first log alone neither reads nor changes the second.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from struct import Struct
@@ -26,36 +29,40 @@ from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Signature
 from hashdb.domain.times import from_microseconds, to_microseconds
+from hashdb.local.upload_columns import Column, ColumnsWriter, Frames, FramesWriter, encode
 
 LOG: Final = "log"
 """The name of the file in the folder of a day."""
+FRAMED_LOG: Final = "framed-log"
+"""The name of the file of the uploads that have frames, or signals of an algorithm that is not in the other log."""
+LOGS: Final = (LOG, FRAMED_LOG)
+_OF_LOG: Final = frozenset(map(Algorithm, ("pdq", "phash256", "phash", "dhash", "whash", "ahash", "sha256", "md5")))
+"""The algorithms in `LOG`. It never has another one: programs that do not know it would fail at the whole log."""
 MOST_RECORDS: Final = 4_096
-"""The most records of a frame."""
+"""The most records of a block."""
+_MOST_FRAMES: Final = 32_768
+"""The most frames of a block with more than one record: to read one of them, the whole block is read."""
 _HEADER, _TRAILER, _STAMP = Struct("<4sIIIQ"), Struct("<I4s"), Struct("<Q")
 _MAGIC, _END = b"hdbu", b"UBDH"
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
-class Column(NamedTuple):
-    """The values of an algorithm in a frame, big-endian, and for each the number of the record that has it."""
-
-    owners: NDArray[np.uint32]
-    octets: bytes
+_WITHOUT_FRAMES: Final = 3
+"""Fields of a record behind its id and time, unless there are frames: then their duration follows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """A frame that was read: where it begins and ends, and what it has."""
+class Block:
+    """A block that was read: where it begins and ends, and what it has."""
 
     start: int
     end: int
     stamp: int
-    """Orders the frames of all days as they were appended."""
+    """Orders the blocks of all days as they were appended."""
     hashes: NDArray[np.uint64]
     columns: Mapping[Algorithm, Column]
     ends: NDArray[np.int64]
     octets: bytes
     """The records, one after the other, and where each ends."""
+    frames: Frames | None = None
+    """Those of the records that have frames; None if none has."""
 
     def __len__(self) -> int:
         """How many records there are."""
@@ -73,8 +80,8 @@ class Frame:
         own: list[int] = parts[0]
         transforms: dict[str, list[int]]
         signatures: dict[str, list[str]]
-        transforms, signatures = parts[1:] or ({}, {})
-        left = {algorithm: _values_of(algorithm, column, number) for algorithm, column in self.columns.items()}
+        transforms, signatures = parts[1:3] or ({}, {})
+        left = {algorithm: column.of(algorithm, number) for algorithm, column in self.columns.items()}
         names = tuple(self.columns)
 
         def signals(places: Sequence[int]) -> tuple[Signal, ...]:
@@ -85,6 +92,8 @@ class Frame:
             transforms={name: signals(places) for name, places in transforms.items()},
             signatures={name: tuple(map(Signature.parse, texts)) for name, texts in signatures.items()},
         )
+        if self.frames is not None and len(parts) > _WITHOUT_FRAMES:
+            query = replace(query, frames=self.frames.of(number), duration=parts[_WITHOUT_FRAMES])
         return Upload(id, from_microseconds(at), query)
 
     def _record(self, number: int) -> list[Any]:
@@ -93,27 +102,20 @@ class Frame:
         return record
 
 
-def _values_of(algorithm: Algorithm, column: Column, number: int) -> Iterator[bytes]:
-    """The values of one record in a column, in order."""
-    first, last = np.searchsorted(column.owners, [number, number + 1]).tolist()
-    size = algorithm.bits // 8
-    return (column.octets[place * size : (place + 1) * size] for place in range(first, last))
-
-
 def hash_id(id: str) -> int:
     """The hash of an id, of 64 bits, by which the records of an upload are found."""
     return int.from_bytes(blake2b(id.encode(), digest_size=8).digest(), "little")
 
 
 class Draft(NamedTuple):
-    """A frame without its stamp, which orders it: the stamp is known once the log is locked."""
+    """A block without its stamp, which orders it: the stamp is known once the log is locked."""
 
     checksum: int
     description: bytes
     body: bytes
 
     def stamped(self, stamp: int) -> bytes:
-        """The frame."""
+        """The block."""
         checksum = zlib.crc32(_STAMP.pack(stamp), self.checksum)
         lengths = len(self.description), len(self.body)
         length = _HEADER.size + sum(lengths) + _TRAILER.size
@@ -121,46 +123,68 @@ class Draft(NamedTuple):
         return b"".join((header, self.description, self.body, _TRAILER.pack(length, _END)))
 
 
-def draft_frame(uploads: Sequence[Upload | str]) -> Draft:
-    """The frame of at most `MOST_RECORDS` uploads; of those that are forgotten, there is only the id."""
-    values: dict[Algorithm, list[bytes]] = {}
-    owners: dict[Algorithm, list[int]] = {}
-    places: dict[Algorithm, int] = {}
+def log_of(query: Query) -> str:
+    """The name of the log that an upload with this query is appended to."""
+    if query.frames or _has_others(query.signals):
+        return FRAMED_LOG
+    return FRAMED_LOG if query.transforms and any(map(_has_others, query.transforms.values())) else LOG
+
+
+def _has_others(signals: Sequence[Signal]) -> bool:
+    """Whether a signal is of an algorithm that is not in `LOG`."""
+    # Without a generator: this runs for every upload.
+    for signal in signals:  # noqa: SIM110
+        if signal.algorithm not in _OF_LOG:
+            return True
+    return False
+
+
+def draft_blocks(uploads: Sequence[Upload | str]) -> list[Draft]:
+    """The blocks of uploads of one log, in order."""
+    drafts: list[Draft] = []
+    start = frames = 0
+    for place, upload in enumerate(uploads):
+        own = 0 if isinstance(upload, str) else len(upload.query.frames)
+        if place - start == MOST_RECORDS or (place > start and frames + own > _MOST_FRAMES):
+            drafts.append(draft_block(uploads[start:place]))
+            start, frames = place, 0
+        frames += own
+    if start < len(uploads):
+        drafts.append(draft_block(uploads[start:]))
+    return drafts
+
+
+def draft_block(uploads: Sequence[Upload | str]) -> Draft:
+    """The block of at most `MOST_RECORDS` uploads of one log; of those that are forgotten, there is only the id."""
+    columns, frames = ColumnsWriter(), FramesWriter()
+    add = columns.add
     records: list[bytes] = []
     hashes: list[int] = []
-
-    def add(signals: Sequence[Signal], number: int) -> list[int]:
-        columns = []
-        for signal in signals:
-            algorithm = signal.algorithm
-            if algorithm not in places:
-                places[algorithm], values[algorithm], owners[algorithm] = len(places), [], []
-            values[algorithm].append(signal.value.to_bytes(algorithm.bits // 8))
-            owners[algorithm].append(number)
-            columns.append(places[algorithm])
-        return columns
-
     for number, upload in enumerate(uploads):
         if isinstance(upload, str):
             record: list[object] = [upload, None]
         else:
             query = upload.query
             record = [upload.id, to_microseconds(upload.at), add(query.signals, number)]
-            if query.transforms or query.signatures:
+            if query.transforms or query.signatures or query.frames:
                 record.append({name: add(signals, number) for name, signals in query.transforms.items()})
                 record.append({name: list(map(str, own)) for name, own in query.signatures.items()})
+            if query.frames:
+                record.append(query.duration)
+                frames.add(query.frames, number)
         hashes.append(hash_id(str(record[0])))
-        records.append(_encode(record).encode())
-    description = _encode({"records": len(records), "columns": [[name, len(values[name])] for name in places]}).encode()
-    parts = [np.array(hashes, "<u8").tobytes(), np.array(list(map(len, records)), "<u4").tobytes()]
-    for algorithm in places:
-        parts += [np.array(owners[algorithm], "<u4").tobytes(), *values[algorithm]]
-    body = b"".join([*parts, *records])
-    return Draft(zlib.crc32(body, zlib.crc32(description)), description, body)
+        records.append(encode(record).encode())
+    description: dict[str, object] = {"records": len(records), "columns": columns.counts}
+    parts = [np.array(hashes, "<u8").tobytes(), np.array(list(map(len, records)), "<u4").tobytes(), *columns.octets]
+    if len(frames):
+        description["frames"], octets = frames.encoded()
+        parts += octets
+    described, body = encode(description).encode(), b"".join([*parts, *records])
+    return Draft(zlib.crc32(body, zlib.crc32(described)), described, body)
 
 
-def decode_frame(file: int, start: int) -> Frame | None:
-    """The frame at a place of a file (its descriptor); None if no whole, undamaged frame begins there."""
+def decode_block(file: int, start: int) -> Block | None:
+    """The block at a place of a file (its descriptor); None if no whole, undamaged block begins there."""
     head = os.pread(file, _HEADER.size, start)
     if len(head) < _HEADER.size:
         return None
@@ -179,7 +203,7 @@ def decode_frame(file: int, start: int) -> Frame | None:
     return _decode_body(octets, description_length, start, end, stamp)
 
 
-def _decode_body(octets: bytes, position: int, start: int, end: int, stamp: int) -> Frame:
+def _decode_body(octets: bytes, position: int, start: int, end: int, stamp: int) -> Block:
     description = json.loads(octets[:position])
     count = int(description["records"])
 
@@ -195,27 +219,31 @@ def _decode_body(octets: bytes, position: int, start: int, end: int, stamp: int)
         owners, size = take("<u4", many), many * Algorithm(name).bits // 8
         columns[Algorithm(name)] = Column(owners, octets[position : position + size])
         position += size
+    frames = None
+    if "frames" in description:
+        frames = Frames(description["frames"], octets[position:])
+        position += frames.length
     records = octets[position : position + int(lengths.sum())]
-    return Frame(start, end, stamp, hashes, columns, lengths.cumsum(dtype=np.int64), records)
+    return Block(start, end, stamp, hashes, columns, lengths.cumsum(dtype=np.int64), records, frames)
 
 
-def append(folder: Path, frames: Sequence[bytes]) -> int:
-    """Append frames to the log in the folder of a day, and return its descriptor, which is to be synced and closed.
+def append(log: Path, blocks: Sequence[bytes]) -> int:
+    """Append blocks to a log, and return its descriptor, which is to be synced and closed.
 
     The caller holds the lock of the uploads. What a killed process left half written is cut off. Raises OSError, and
-    then only the first frames may have been appended: whoever reads them already must find nothing else there.
+    then only the first blocks may have been appended: whoever reads them already must find nothing else there.
     """
-    file = os.open(folder / LOG, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    file = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         end = _sound_end(file)
         os.ftruncate(file, end)
-        for frame in frames:
+        for block in blocks:
             try:
-                _write(file, frame)
+                _write(file, block)
             except OSError:
                 os.ftruncate(file, end)
                 raise
-            end += len(frame)
+            end += len(block)
     except BaseException:
         os.close(file)
         raise
@@ -229,30 +257,30 @@ def _write(file: int, octets: bytes) -> None:
 
 
 def _sound_end(file: int) -> int:
-    """Where the last whole frame of a log ends."""
+    """Where the last whole block of a log ends."""
     size = os.fstat(file).st_size
     tail = os.pread(file, _TRAILER.size, max(0, size - _TRAILER.size))
     if len(tail) == _TRAILER.size:
         length, magic = _TRAILER.unpack(tail)
-        if magic == _END and length <= size and decode_frame(file, size - length) is not None:
+        if magic == _END and length <= size and decode_block(file, size - length) is not None:
             return size
     end = 0
-    while (frame := next_frame(file, end)) is not None:
-        end = frame.end
+    while (block := next_block(file, end)) is not None:
+        end = block.end
     return end
 
 
-def next_frame(file: int, start: int) -> Frame | None:
-    """The frame at or after a place of a log: what is damaged before it is left out; None if there is no other."""
-    if (frame := decode_frame(file, start)) is not None:
-        return frame
+def next_block(file: int, start: int) -> Block | None:
+    """The block at or after a place of a log: what is damaged before it is left out; None if there is no other."""
+    if (block := decode_block(file, start)) is not None:
+        return block
     size, room = os.fstat(file).st_size, 1 << 20
     while start < size:
         octets = os.pread(file, room + len(_MAGIC) - 1, start)
         at = octets.find(_MAGIC)
         while at >= 0:
-            if (frame := decode_frame(file, start + at)) is not None:
-                return frame
+            if (block := decode_block(file, start + at)) is not None:
+                return block
             at = octets.find(_MAGIC, at + 1)
         start += room
     return None

@@ -3,7 +3,7 @@
 A few values are asked, and all uploads answer: to compare every value reads 16 bytes of it, from one end of a file to
 the other. Tables, as the index has, take twice the room of the values, and lead to as many places as there are values.
 A part is in memory, or in a file that is mapped. It has for each algorithm the lanes of the values and the record that
-each is of, and the place of each record in the log.
+each is of, for the uploads themselves and apart for their frames, and the place of each record in the log.
 """
 
 from __future__ import annotations
@@ -11,28 +11,48 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashdb.domain.matching.aligners import NEARLY_ALL
 from hashdb.domain.signals import Algorithm
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, open_arrays, verify_segment, write_arrays
 from hashdb.index.vectors import Words, from_octets
-from hashdb.local.upload_log import MOST_RECORDS, Frame
+from hashdb.local.upload_columns import Column
+from hashdb.local.upload_log import LOG, MOST_RECORDS, Block
 
-SUFFIX: Final = ".uploads"
+_SUFFIXES: Final = {LOG: ".uploads"}
+"""Those of the files, by the name of the log: the one that has frames is `.framed`."""
+_FRAMED: Final = ".framed"
 _LIMIT: Final = 1 << 24
 """The most records of a part."""
+_MOST_VALUES: Final = 1 << 25
+"""The most values of a part that is merged, which is done in memory."""
 _RATIO: Final = 4
 """Two parts are merged when the later one has more than a fourth of the records of the earlier one."""
 _FEW_DIGESTS: Final = 64
 _WORD = 64
+_OF_FRAMES: Final = "frames-"
+"""How the names of the arrays begin that are of frames."""
+_ROWS_AT_ONCE, _ASKED_AT_ONCE = 65_536, 64
+"""Values of frames that are compared at once: of a film that hardly moves, all are near each other."""
+
+
+class Asked(NamedTuple):
+    """Values of an algorithm, and for each the share of the longest contribution that has it, 0 to 1.
+
+    From `NEARLY_ALL` on, one frame of an upload is enough for a match: so it is for the hash of a picture.
+    """
+
+    words: Words
+    shares: NDArray[np.float64]
 
 
 class Part:
-    """The values of the frames between two places of a log."""
+    """The values of the blocks between two places of a log."""
 
     def __init__(self, start: int, end: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """A part over arrays that never change."""
@@ -45,18 +65,27 @@ class Part:
 
     @cached_property
     def values(self) -> Mapping[Algorithm, int]:
-        """How many values there are of each algorithm."""
-        names = [name.removesuffix(".owners") for name in self.arrays if name.endswith(".owners")]
-        return {Algorithm(name): len(self.arrays[f"{name}.owners"]) for name in names}
+        """How many values of each algorithm there are of which one is enough for a match."""
+        return self._count("")
+
+    @cached_property
+    def frames(self) -> Mapping[Algorithm, int]:
+        """How many values of each algorithm the other frames have."""
+        return self._count(_OF_FRAMES)
+
+    @cached_property
+    def size(self) -> int:
+        """How many values there are."""
+        return sum(self.values.values()) + sum(self.frames.values())
 
     def near(self, algorithm: Algorithm, asked: Words, radius: int) -> NDArray[np.int64]:
         """The places of the records with a value within `radius` bits of one of those asked, each once.
 
-        Of a digest, the first word is compared; the radius is 0.
+        Of a digest, the first word is compared; the radius is 0. Values of frames are not compared.
         """
         if algorithm not in self.values:
             return np.empty(0, np.int64)
-        lanes = self._lanes(algorithm)
+        lanes = self._lanes(str(algorithm))
         if algorithm.is_digest and len(asked) > _FEW_DIGESTS:
             wanted = np.unique(asked[:, 0])
             nearest = wanted[np.searchsorted(wanted, lanes[0][:, 0]).clip(max=len(wanted) - 1)]
@@ -68,6 +97,39 @@ class Part:
         owners = np.unique(self.arrays[f"{algorithm}.owners"][rows])
         places: NDArray[np.int64] = self.arrays["places"][owners].astype(np.int64)
         return places
+
+    def near_frames(self, asked: Mapping[Algorithm, Asked], first: int, last: int) -> NDArray[np.int64]:
+        """The places of those of some records whose frames may match, each once: from one number up to another one.
+
+        Of a record, two values are within the usual radius of some that are asked; or one is, if those have nearly all
+        of a contribution. A passage that very many uploads share is therefore no reason to read them.
+        """
+        near, enough = np.zeros(last - first, np.uint32), np.zeros(last - first, bool)
+        for algorithm in asked.keys() & self.frames.keys():
+            owners = self.arrays[f"{_OF_FRAMES}{algorithm}.owners"]
+            begin, end = np.searchsorted(owners, [first, last]).tolist()
+            for row in range(begin, end, _ROWS_AT_ONCE):
+                rows = slice(row, min(end, row + _ROWS_AT_ONCE))
+                shares = self._shares(algorithm, asked[algorithm], rows)
+                found = np.flatnonzero(shares)
+                records = owners[rows][found].astype(np.intp) - first
+                near += np.bincount(records, minlength=len(near)).astype(np.uint32)
+                enough[records[shares[found] >= NEARLY_ALL]] = True
+        wanted = np.flatnonzero(enough | (near > 1)) + first
+        places: NDArray[np.int64] = self.arrays["places"][wanted].astype(np.int64)
+        return places
+
+    def _shares(self, algorithm: Algorithm, asked: Asked, rows: slice) -> NDArray[np.float64]:
+        """For some values of frames, the share that those asked which are near it have together; 0 if none is."""
+        segment = Segment([lane[rows] for lane in self._lanes(f"{_OF_FRAMES}{algorithm}")], Chunks(algorithm.bits, ()))
+        shares = np.zeros(len(segment))
+        for start in range(0, len(asked.words), _ASKED_AT_ONCE):
+            some = np.ascontiguousarray(asked.words[start : start + _ASKED_AT_ONCE])
+            hits = segment.scan(some, algorithm.radius)
+            if len(hits.rows):
+                weights = asked.shares[start : start + _ASKED_AT_ONCE][hits.queries]
+                shares += np.bincount(hits.rows, weights, len(shares))
+        return shares
 
     def find(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The places of the records of uploads whose ids have these hashes, in the order of the log."""
@@ -81,42 +143,58 @@ class Part:
         places.sort()
         return places
 
-    def _lanes(self, algorithm: Algorithm) -> list[NDArray[np.uint64]]:
-        return [self.arrays[name] for name in (f"{algorithm}.0", f"{algorithm}.1") if name in self.arrays]
+    def _count(self, beginning: str) -> Mapping[Algorithm, int]:
+        counts: dict[Algorithm, int] = {}
+        for algorithm in Algorithm:
+            if (owners := self.arrays.get(f"{beginning}{algorithm}.owners")) is not None:
+                counts[algorithm] = len(owners)
+        return counts
+
+    def _lanes(self, column: str) -> list[NDArray[np.uint64]]:
+        return [self.arrays[name] for name in (f"{column}.0", f"{column}.1") if name in self.arrays]
 
 
-def place_of(frame: Frame, number: int) -> int:
-    """The place of a record of a frame, as one number."""
-    return frame.start * MOST_RECORDS + number
+def place_of(block: Block, number: int) -> int:
+    """The place of a record of a block, as one number."""
+    return block.start * MOST_RECORDS + number
 
 
-def make_part(frames: Sequence[Frame]) -> Part:
-    """The part of frames that follow each other, in memory."""
-    counts = [len(frame) for frame in frames]
+def make_part(blocks: Sequence[Block]) -> Part:
+    """The part of blocks that follow each other, in memory."""
+    counts = [len(block) for block in blocks]
     firsts = np.cumsum([0, *counts])
     places = np.concatenate(
         [
-            np.arange(frame.start * MOST_RECORDS, frame.start * MOST_RECORDS + count)
-            for frame, count in zip(frames, counts, strict=True)
+            np.arange(block.start * MOST_RECORDS, block.start * MOST_RECORDS + count)
+            for block, count in zip(blocks, counts, strict=True)
         ]
     )
     arrays: dict[str, NDArray[Any]] = {"places": places}
-    for algorithm in dict.fromkeys(algorithm for frame in frames for algorithm in frame.columns):
-        having = [
-            (first, frame.columns[algorithm])
-            for first, frame in zip(firsts.tolist(), frames, strict=False)
-            if algorithm in frame.columns
-        ]
-        arrays[f"{algorithm}.owners"] = np.concatenate(
+    numbered = list(zip(firsts.tolist(), blocks, strict=False))
+    having_frames = [(first, block.frames) for first, block in numbered if block.frames is not None]
+    own = [(first, block.columns) for first, block in numbered]
+    # One page of a document is enough for a match, as a picture is.
+    _add_columns(arrays, "", [*own, *((first, frames.alone) for first, frames in having_frames)])
+    _add_columns(arrays, _OF_FRAMES, [(first, frames.columns) for first, frames in having_frames])
+    arrays |= _ordered(np.concatenate([block.hashes.astype(np.uint64) for block in blocks]))
+    return Part(blocks[0].start, blocks[-1].end, arrays)
+
+
+def _add_columns(
+    arrays: dict[str, NDArray[Any]], beginning: str, blocks: Sequence[tuple[int, Mapping[Algorithm, Column]]]
+) -> None:
+    """Join the columns of blocks, each with the number of its first record."""
+    for algorithm in dict.fromkeys(algorithm for _, columns in blocks for algorithm in columns):
+        having = [(first, columns[algorithm]) for first, columns in blocks if algorithm in columns]
+        name = f"{beginning}{algorithm}"
+        arrays[f"{name}.owners"] = np.concatenate(
             [column.owners.astype(np.uint32) + np.uint32(first) for first, column in having]
         )
         words = from_octets(b"".join(column.octets for _, column in having), algorithm.bits)
         if algorithm.is_digest:
             words = words[:, :1]
         for lane in range(0, words.shape[1], 2):
-            arrays[f"{algorithm}.{lane // 2}"] = np.ascontiguousarray(words[:, lane : lane + 2])
-    arrays |= _ordered(np.concatenate([frame.hashes.astype(np.uint64) for frame in frames]))
-    return Part(frames[0].start, frames[-1].end, arrays)
+            arrays[f"{name}.{lane // 2}"] = np.ascontiguousarray(words[:, lane : lane + 2])
 
 
 def merge_parts(parts: Sequence[Part]) -> Part:
@@ -141,9 +219,13 @@ def _ordered(hashes: NDArray[np.uint64]) -> dict[str, NDArray[Any]]:
     return {"hashes": hashes[order], "order": order.astype(np.uint32)}
 
 
-def write_part(folder: Path, part: Part) -> Part:
-    """Write a part to a file of the folder of its day, and return it as it is mapped. Raises OSError."""
-    path = folder / f"{part.start}-{part.end}{SUFFIX}"
+def _suffix(log: Path) -> str:
+    return _SUFFIXES.get(log.name, _FRAMED)
+
+
+def write_part(log: Path, part: Part) -> Part:
+    """Write a part of a log to a file beside it, and return it as it is mapped. Raises OSError."""
+    path = log.with_name(f"{part.start}-{part.end}{_suffix(log)}")
     write_arrays(path, {"start": part.start, "end": part.end}, list(part.arrays.items()))
     return open_part(path)
 
@@ -156,13 +238,14 @@ def open_part(path: Path, *, check: bool = False) -> Part:
     return Part(int(facts["start"]), int(facts["end"]), arrays)
 
 
-def list_parts(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The files of parts that follow each other from the start of the log on, and those that are not needed."""
+def list_parts(log: Path) -> tuple[list[Path], list[Path]]:
+    """The files of parts that follow each other from the start of a log on, and those that are not needed."""
     ends: dict[int, dict[int, Path]] = {}
-    every = [path for path in folder.iterdir() if path.suffix in (SUFFIX, ".part")]
+    suffix = _suffix(log)
+    every = [path for path in log.parent.iterdir() if path.suffix in (suffix, ".part")]
     for path in every:
         first, _, last = path.stem.partition("-")
-        if path.suffix == SUFFIX and first.isdecimal() and last.isdecimal():
+        if path.suffix == suffix and first.isdecimal() and last.isdecimal():
             ends.setdefault(int(first), {})[int(last)] = path
     chain: list[Path] = []
     at = 0
@@ -174,11 +257,11 @@ def list_parts(folder: Path) -> tuple[list[Path], list[Path]]:
 
 def worth_merging(parts: Sequence[Part]) -> int:
     """How many of the last parts should be merged into one; 0 for none."""
-    many, size = 1, len(parts[-1]) if parts else 0
+    many, size, values = 1, len(parts[-1]) if parts else 0, parts[-1].size if parts else 0
     for part in reversed(parts[:-1]):
-        if size * _RATIO <= len(part) or size + len(part) > _LIMIT:
+        if size * _RATIO <= len(part) or size + len(part) > _LIMIT or values + part.size > _MOST_VALUES:
             break
-        many, size = many + 1, size + len(part)
+        many, size, values = many + 1, size + len(part), values + part.size
     return many if many > 1 else 0
 
 

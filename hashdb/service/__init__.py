@@ -59,7 +59,7 @@ class HashDB:
         self.now = clock
         self.signing = signing
         # Segments are built for the radius of nearly all queries. A wider query is as exact, only slower.
-        radii = {algorithm: algorithm.radius for algorithm in rules.algorithms}
+        radii = {algorithm: algorithm.radius for algorithm in rules.searched}
         self.keys = KeyCache(store)
         self.intake = IntakeCache(store)
         self.retired = RetiredSignals(store, radii)

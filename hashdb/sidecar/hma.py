@@ -27,6 +27,7 @@ from hashdb.wire.sharing import parse_fields
 from hashdb.wsgi.bodies import read_fields, read_json
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.media import HashedFile, picture_of, read_file
+from hashdb.wsgi.texts import hashed, hashed_pairs
 
 BANK = "/hma/c/bank/"
 ONLY = "hashdb.only_bank"
@@ -70,7 +71,7 @@ def look_up(state: SidecarState, request: InMemoryRequest) -> Reply:
     types = _types(state, params)
     file = _file(state, request, params, QUERY_INTERVAL)
     hashes, query = _hashes(file, types), file.to_query()
-    if file.duration is None:
+    if not file.has_parts:
         query = Query(tuple([signal for signal in query.signals if hashes.get(signal.algorithm)]))
     hits = _hits(state, request, query) if query.signals else ()
     by_type = {name: wire.hits_out(hits, name, query, params.banks) if text else {} for name, text in hashes.items()}
@@ -86,7 +87,8 @@ def look_up_raw(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 def compare(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Compare two signals of one type."""
-    return of_json(wire.compared_out(read(wire.CompareIn, read_json(request, state.settings)).pairs(_enabled(state))))
+    pairs = hashed_pairs(read(wire.CompareIn, read_json(request, state.settings)).root)
+    return of_json(wire.compared_out(wire.CompareIn(pairs).pairs(_enabled(state))))
 
 
 def show_index(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -106,7 +108,7 @@ def list_types(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 def list_content_types(state: SidecarState, request: InMemoryRequest) -> Reply:
     """List the types of content."""
-    return of_json([{"name": name, "enabled": True} for name in ("photo", "video")])
+    return of_json([{"name": name, "enabled": True} for name in wire.CONTENT_TYPES])
 
 
 def list_exchanges(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -177,28 +179,33 @@ def _requested(state: SidecarState, params: wire.LookupQuery) -> tuple[str, Quer
     if params.signal is None or params.signal_type is None:
         raise MalformedRequest(f"{' and '.join(missing)} must be given, or a file")
     enabled = _enabled(state)
-    fields = wire.fields_of(params.signal_type, params.signal, enabled)
-    query = read(QueryIn, json.dumps(fields), state.context()).to_domain()
-    return wire.type_of(params.signal_type, enabled), query
+    # A sidecar is on the member's own machine, where texts are hashed.
+    name, value = hashed(params.signal_type, params.signal, asking=True, accept_text=True)
+    query = read(QueryIn, json.dumps(wire.fields_of(name, value, enabled)), state.context()).to_domain()
+    return wire.type_of(name, enabled), query
 
 
 def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery, interval: float) -> HashedFile:
     """The hashes of the file in a request. A sidecar fetches none from an address."""
     if params.url is not None:
         raise FetchRefused()
-    field, upload = read_file(request, state.settings, "photo", "video")
-    if field == "photo":
-        if upload.is_film:
-            raise MalformedRequest("the form field of a video must be named video")
-        picture_of(upload, state.settings)
-    elif not upload.is_video:
+    field, upload = read_file(request, state.settings, *wire.UPLOADED, accept_text=True)
+    if field == "photo" and upload.is_film:
+        raise MalformedRequest("the form field of a video must be named video")
+    if field == "video" and not upload.is_video:
         raise MalformedRequest("the form field of a picture must be named photo")
+    if field in ("text", "pdf") and not upload.is_document:
+        raise MalformedRequest(f"the file in the form field {field} must be a document or a text")
+    if not upload.has_parts:
+        picture_of(upload, state.settings)
     (hashed,) = hash_uploads(state, [upload], [Mode.PLAIN], interval)
     return hashed
 
 
 def _hashes(file: HashedFile, types: Collection[str]) -> dict[str, str]:
-    """The hashes of a picture or a video, by type."""
+    """The hashes of a picture, a video or a document, by type."""
+    if file.words is not None:
+        return wire.text_hashes_out(file.hashed.signals, file.frames, types)
     if file.duration is None:
         return wire.hashes_out(file.hashed.signals, file.hashed.quality, types)
     return wire.video_hashes_out(file.hashed.signals, file.frames, types)

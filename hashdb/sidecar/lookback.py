@@ -17,7 +17,7 @@ _WAITING = BoundedSemaphore(4)
 
 def remember(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Remember uploads durably."""
-    uploads = read_uploads(read_json(request, state.settings), state.context())
+    uploads = read_uploads(read_json(request, state.settings, frames=True), state.context())
     state.index.remember(uploads)
     return of_model(RememberedOut.build(remembered=len(uploads)))
 

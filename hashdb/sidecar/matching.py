@@ -45,10 +45,10 @@ def match(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def match_media(state: SidecarState, request: InMemoryRequest) -> Reply:
-    """Find contributions that match pictures and videos, each hashed in a sandbox and never stored."""
+    """Find contributions that match pictures, videos and documents, each hashed in a sandbox and never stored."""
     params = read_query(request, MediaMatchesQuery, state.context())
     _only_active(params)
-    files = read_form(request, state.settings, metadata=False).files
+    files = read_form(request, state.settings, metadata=False, accept_text=True).files
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
     hashed = hash_uploads(state, files, [mode] * len(files), QUERY_INTERVAL)
     answer = state.match([file.to_query() for file in hashed])
@@ -56,11 +56,11 @@ def match_media(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def hash_media(state: SidecarState, request: InMemoryRequest) -> Reply:
-    """Hash pictures and videos, and store nothing."""
+    """Hash pictures, videos and documents, and store nothing."""
     params = read_query(request, SignalsQuery, state.context())
-    files = read_form(request, state.settings, metadata=False).files
+    files = read_form(request, state.settings, metadata=False, accept_text=True).files
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
-    modes = [Mode.PLAIN if file.is_video else mode for file in files]
+    modes = [Mode.PLAIN if file.has_parts else mode for file in files]
     return Reply(pictures_text(hash_uploads(state, files, modes, INTERVAL)).encode())
 
 
@@ -84,7 +84,7 @@ def hash_uploads(
     """
     copy = state.copy()
     hashing = Hashing(state.hashers, "", copy.rules.algorithms, copy.seeds, interval)
-    with _video_place() if any(file.is_video for file in files) else nullcontext():
+    with _video_place() if any(file.has_parts for file in files) else nullcontext():
         return hash_files(hashing, files, modes, lambda share: None)
 
 

@@ -19,9 +19,10 @@ from hashdb.store.accounts.users import Sessions, Users
 from hashdb.store.backups import read_copy, scratch, write_copy
 from hashdb.store.connections import RETRY_AFTER
 from hashdb.store.contributions.additions import Additions
-from hashdb.store.contributions.contributions import Contributions, Requests
+from hashdb.store.contributions.contributions import Contributions
 from hashdb.store.contributions.frames import Frames
 from hashdb.store.contributions.listings import Listings
+from hashdb.store.contributions.requests import Requests
 from hashdb.store.contributions.reuploads import Retired
 from hashdb.store.contributions.statuses import Retentions, Statuses
 from hashdb.store.jobs import AnswerJobs, ReportJobs, TaskErrors, Verifications

@@ -173,8 +173,10 @@ contributions = _table(
     Column("withdrawn_at", InstantColumn),
     Column("withdrawal_reason", String(64)),
     Column("erased_at", InstantColumn),
-    Column("frame_count", Integer, comment="Of a video whose frames were sent"),
+    Column("frame_count", Integer, comment="Of an item whose frames were sent: a video, document or text"),
     Column("duration", SecondsColumn, comment="Milliseconds of the video"),
+    Column("pages", Integer, comment="Of a document whose pages were sent"),
+    Column("words", Integer, comment="Of a text whose windows were sent"),
     Index(None, "member_id", "fingerprint"),
     Index(None, "member_id", "received_at"),
     Index("ix_contributions_announced_expires_at", "announced", "expires_at"),
@@ -203,11 +205,11 @@ signals = _table(
 digests = _table(
     "digests",
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
-    Column("position", SmallInteger, primary_key=True),
+    Column("position", _POSITION, primary_key=True, comment="As in signals"),
     Column("algorithm", String(16), nullable=False),
     Column("value", LargeBinary(32), nullable=False),
     Index(None, "algorithm", "value", "contribution_id"),
-    comment="The signals that are digests of files: version 0.1.0 fails on an algorithm that it does not know.",
+    comment="Signals of texts, of addresses and of files: version 0.1.0 fails on an algorithm that it does not know.",
 )
 
 signatures = _table(
@@ -227,20 +229,25 @@ fingerprints = _table(
 )
 
 
-def holding(algorithm: Algorithm) -> Table:
-    """The table with the signals of an algorithm."""
-    return digests if algorithm.is_digest else signals
-
-
 shots = _table(
     "shots",
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("start", SecondsColumn, nullable=False, comment="Milliseconds, the time of its first frame"),
-    Column("end", SecondsColumn, nullable=False, comment="Milliseconds, the time of its last frame"),
+    Column(
+        "start",
+        SecondsColumn,
+        nullable=False,
+        comment="Where its first frame is: milliseconds, or thousandths of the unit",
+    ),
+    Column("end", SecondsColumn, nullable=False, comment="Where its last frame ends, as `start`"),
     Column("quality", SmallInteger, comment="Of its first frame"),
-    Column("more", Text, comment="JSON: the frames that are not searched for, each with its time, quality and signals"),
-    comment="Frames of a video, next to each other, that are near-duplicates: only the first one is searched for.",
+    Column(
+        "more",
+        Text,
+        comment="JSON: the frames of a video that are not searched for, each with its time, quality and signals",
+    ),
+    Column("unit", String(8), comment="`pages` or `words`; none: seconds"),
+    comment="A page; a window of words; or near-duplicate frames of a video in a row: the first one is searched for.",
 )
 
 erasures = _table(
@@ -467,6 +474,44 @@ masks = _table(
     Index(None, "benign_id", "contribution_id"),
     comment="Signals that match nothing because they are close to a benign one: out of the table of signals.",
 )
+
+benign_text_signals = _table(
+    "benign_text_signals",
+    Column("benign_id", ForeignKey("benign.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("value", LargeBinary(32), nullable=False),
+    Column("radius", SmallInteger, nullable=False),
+    Column("settled", Boolean, nullable=False, comment="Whether all texts that it touches are masked"),
+    comment="The benign signals of texts, which version 0.1.0 does not know.",
+)
+
+text_masks = _table(
+    "text_masks",
+    Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("value", LargeBinary(32), nullable=False),
+    Column("benign_id", ForeignKey("benign.id"), nullable=False),
+    Index(None, "benign_id", "contribution_id"),
+    comment="As masks, of the signals of texts: out of the table of digests.",
+)
+
+
+def holding(algorithm: Algorithm) -> Table:
+    """The table with the signals of an algorithm."""
+    return digests if algorithm.is_digest or algorithm.of_text else signals
+
+
+def masking(algorithm: Algorithm) -> Table:
+    """The table with the suppressed signals of an algorithm."""
+    return text_masks if algorithm.of_text else masks
+
+
+HOLDING = (signals, digests)
+"""The tables of signals."""
+MASKING = (masks, text_masks)
+"""The tables of suppressed signals."""
 
 incidents = _table(
     "incidents",

@@ -1,4 +1,4 @@
-"""Uploaded pictures and videos, as the views of the service hash them: at once, or by a job."""
+"""Uploaded pictures, videos and documents, as the views of the service hash them: at once, or by a job."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ Finish = Callable[[Actor, Sequence[HashedFile]], str]
 
 
 def read_form(*, metadata: bool = True) -> MediaForm:
-    """The pictures and videos of this request, with their metadata unless `metadata` is False.
+    """The files of this request, with their metadata unless `metadata` is False.
 
-    Raises MediaRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest, InvalidInput.
+    Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest, InvalidInput.
     """
     return media.read_form(cast(InMemoryRequest, request), app_state().settings, metadata=metadata)
 
 
 def read_file(*fields: str) -> tuple[str, Upload]:
-    """The one file of this request, which may be a video, and its form field, which has one of these names.
+    """The one file of this request, and its form field, which has one of these names.
 
-    Raises MediaRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest.
+    Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest.
     """
     return media.read_file(cast(InMemoryRequest, request), app_state().settings, *fields)
 
@@ -70,7 +70,7 @@ def answer_files(
     """
     state, caller, own = app_state(), cast(Actor, g.actor), secret()
     hash_all = partial(hash_files, _hashing(state, caller.name, interval), files, list(islice(modes, len(files))))
-    if not prefers_async() and not any(file.is_video for file in files):
+    if not prefers_async() and not any(file.has_parts for file in files):
         with state.db.places.place(caller):
             hashed = hash_all(_ignore)
         return Response(finish(caller, hashed), status, mimetype="application/json")

@@ -70,6 +70,7 @@ _KINDS = {
     "Scope": "scope",
     "Stance": "stance",
     "Standing": "standing",
+    "Tier": "tier",
     "Status": "status",
     "Topic": "topic",
     "Trouble": "trouble",

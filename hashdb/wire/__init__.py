@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from hashdb.wire import accounts as accounts
     from hashdb.wire import additions as additions
     from hashdb.wire import contributions as contributions
+    from hashdb.wire import drafts as drafts
     from hashdb.wire import files as files
     from hashdb.wire import jobs as jobs
     from hashdb.wire import ledger as ledger
@@ -49,7 +50,18 @@ if TYPE_CHECKING:
     from hashdb.wire import review as review
     from hashdb.wire.sharing import feed as feed
 else:
-    _LAZY = ("accounts", "additions", "contributions", "files", "jobs", "ledger", "lookback", "review", "feed")
+    _LAZY = (
+        "accounts",
+        "additions",
+        "contributions",
+        "drafts",
+        "files",
+        "jobs",
+        "ledger",
+        "lookback",
+        "review",
+        "feed",
+    )
 
     def __getattr__(name: str) -> ModuleType:
         """One of these modules, imported on first use: a command needs the models of few areas."""

@@ -23,7 +23,7 @@ from hashdb.domain.accounts.members import (
 )
 from hashdb.domain.rules import Rules, Vocabulary
 from hashdb.domain.seeds import SEED_BYTES, Seed
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import DIGESTS, OF_TEXTS, Algorithm
 from hashdb.domain.signatures import Kind
 from hashdb.wire import UNSENT, Line, Moment, Name, Next, PageModel, RequestModel, ResponseModel
 from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, MappedTo, Mirror
@@ -231,7 +231,9 @@ class MeOut(ResponseModel):
     member: MemberOut = Field(description="Your member.")
     key: OwnKey = Field(description="The key of this request.")
     limits: OwnLimitsOut = Field(description="What your member and your key may use.")
-    algorithms: dict[Algorithm, AlgorithmOut] = Field(description="The algorithms that this service accepts.")
+    algorithms: dict[Algorithm, AlgorithmOut] = Field(
+        description="The algorithms of pictures that this service accepts."
+    )
     labels: dict[str, list[str]] = Field(
         description="The vocabulary: the codes of each kind, such as `behaviour` or `reason`."
     )
@@ -243,6 +245,16 @@ class MeOut(ResponseModel):
 
     signatures: list[str] = Field(
         [], description="The kinds of signatures that this service compares. Absent from a service of version 0.1.0."
+    )
+    texts: dict[str, AlgorithmOut] = Field(
+        {},
+        description="The algorithms of texts that this service accepts, in frames that are windows of words. Absent "
+        "from a service that takes neither texts nor documents.",
+    )
+    digests: list[str] = Field(
+        [],
+        description="The digests that this service accepts, of files, and `url` of addresses. Absent from a service "
+        "that takes no addresses.",
     )
 
     @classmethod
@@ -267,6 +279,8 @@ class MeOut(ResponseModel):
             labels={kind: list(getattr(vocabulary, kind)) for kind in vocabulary.kinds()},
             version=version,
             signatures=list(map(str, Kind)),
+            texts={str(algorithm): _algorithm(algorithm, rules) for algorithm in OF_TEXTS},
+            digests=list(map(str, DIGESTS)),
             **({"secret_views": known} if known else {}),
         )
 
@@ -275,10 +289,21 @@ class MeOut(ResponseModel):
         """The seeds of secret views in use, newest first; none from a service of version 0.1.0."""
         return tuple(seed.to_domain() for seed in self.secret_views)
 
+    @property
+    def takes_texts(self) -> bool:
+        """Whether the service takes the pages and the words of documents and texts."""
+        return bool(self.texts)
+
+    @property
+    def takes_addresses(self) -> bool:
+        """Whether the service takes digests of addresses."""
+        return Algorithm.URL in self.digests
+
     def rules(self) -> Rules:
         """The rules of this service that the response has."""
         codes = {kind: tuple(self.labels.get(kind, ())) for kind in Vocabulary.kinds()}
         radii = {name: algorithm.max_radius for name, algorithm in self.algorithms.items()}
+        radii |= {name: self.texts[name].max_radius for name in OF_TEXTS if name in self.texts}
         return Rules(tuple(self.algorithms), Vocabulary(**codes), radii)
 
 

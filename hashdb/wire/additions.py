@@ -11,13 +11,11 @@ from pydantic import Field
 from hashdb.domain.contributions import Addition
 from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_A_LOOKUP, SIGNALS_AN_ITEM
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
-from hashdb.wire import LARGEST_ID, RequestModel, SignalText, SignatureText, checked_by
+from hashdb.wire import LARGEST_ID, RequestModel, SignalText, SignatureText
 from hashdb.wire.conversions import SPARSE
+from hashdb.wire.drafts import SignalOfItem
 
-_Signals = Annotated[
-    list[Annotated[SignalText, checked_by(lambda context, signal: context.rules.signal_fault(signal))]],
-    Len(1, SIGNALS_AN_ITEM),
-]
+_Signals = Annotated[list[SignalOfItem], Len(1, SIGNALS_AN_ITEM)]
 
 
 class SignalsIn(RequestModel):

@@ -1,285 +1,26 @@
-"""Models of contributions: drafts, amendments, pictures, and contributions as a reader may see them."""
+"""Models of contributions as a reader may see them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from datetime import datetime
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
-from annotated_types import Ge, Le, Len
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-)
+from pydantic import BaseModel, BeforeValidator, Field
 
-from hashdb.domain.contributions import Amendment, Contribution, Draft, Media, Receipt, Recorded, Standing, Status
-from hashdb.domain.frames import Frame
-from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.contributions import Contribution, Media, Receipt, Recorded, Standing, Status
 from hashdb.domain.review.cases import Case, Opinion
-from hashdb.domain.rules import (
-    DRAFTS_A_REQUEST,
-    SIGNALS_AN_ITEM,
-    future_fault,
-    incident_fault,
-    past_fault,
-    quality_fault,
-)
-from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.signatures import SIGNATURES_AN_ITEM
-from hashdb.errors import Fault, reject_field
 from hashdb.wire import (
-    Line,
     Moment,
     Next,
     PageModel,
-    RequestModel,
     ResponseModel,
     SignalText,
     SignatureText,
-    Token,
-    ValidationContext,
-    check_size,
-    checked_by,
-    error_from_validation,
-    path,
-    read,
 )
-from hashdb.wire.conversions import DISTINCT, SPARSE, ChangeMirror, Mirror, construct
-from hashdb.wire.files import FILES_A_REQUEST
+from hashdb.wire.conversions import SPARSE, Mirror, construct
+from hashdb.wire.frames import FrameOut, frame_fields
 from hashdb.wire.origins import OriginOut
-from hashdb.wire.signatures import known_ones, of_picture
-from hashdb.wire.videos import (
-    FrameIn,
-    FrameOut,
-    FramesIn,
-    Seconds,
-    few_frames,
-    further_faults,
-    require_signals,
-)
-
-CODES_A_LIST = 32
-QUALITY_NEEDED = "is required with pdq: send the quality that PDQ computed, 0 to 100"
-
-
-def _code(kind: str) -> AfterValidator:
-    return checked_by(lambda context, code: context.rules.vocabulary.fault(kind, code))
-
-
-def _require_time(removed_at: datetime | None, info: ValidationInfo) -> datetime | None:
-    if removed_at is None and not _imported(info):
-        raise ValueError("is required")
-    return removed_at
-
-
-def _imported(info: ValidationInfo) -> bool:
-    return isinstance(info.context, ValidationContext) and info.context.imported
-
-
-def _require_removed_at(schema: dict[str, Any]) -> None:
-    """Describe the field in the OpenAPI document as it is for items that are not imported."""
-    removed_at = schema["properties"]["removed_at"]
-    schema["properties"]["removed_at"] = {
-        "type": "string",
-        "format": "date-time",
-        **{name: removed_at[name] for name in ("title", "description")},
-    }
-    schema["required"] = sorted({*schema.get("required", ()), "removed_at"})
-
-
-def _require_quality(quality: int | None, info: ValidationInfo) -> int | None:
-    if _imported(info):
-        return quality
-    if quality is None and any(signal.algorithm is Algorithm.PDQ for signal in info.data.get("signals", ())):
-        raise ValueError(QUALITY_NEEDED)
-    return quality
-
-
-_AllowedSignal = Annotated[SignalText, checked_by(lambda context, signal: context.rules.signal_fault(signal))]
-_Past = Annotated[Moment, checked_by(lambda context, at: past_fault(at, context.now))]
-_Future = Annotated[Moment, checked_by(lambda context, at: future_fault(at, context.now))]
-_Labels = Annotated[list[Annotated[Token, _code("behaviour")]], Len(1, CODES_A_LIST), DISTINCT]
-_Context = Annotated[list[Annotated[Token, _code("context")]], Len(0, CODES_A_LIST), DISTINCT]
-_Basis = Annotated[Token, _code("basis")]
-_Ground = Annotated[Token, _code("tco_ground")]
-Reason = Annotated[Token, _code("reason")]
-_Entity = Annotated[Token, checked_by(lambda context, entity: context.rules.vocabulary.entity_fault(entity))]
-_Incident = Annotated[Token, checked_by(lambda context, incident: incident_fault(incident))]
-_Severity = Annotated[int, Ge(0), Le(4)]
-_Quality = Annotated[int, Ge(0), Le(100), checked_by(lambda context, quality: quality_fault(quality))]
-
-
-class MetadataIn(RequestModel):
-    """What is known about a removed item, without its signals and quality."""
-
-    model_config = ConfigDict(json_schema_extra=_require_removed_at)
-
-    labels: _Labels = Field(description="What the content does: codes of the vocabulary.")
-    removed_at: Annotated[_Past | None, AfterValidator(_require_time)] = Field(
-        None, validate_default=True, description="When the item was removed. It may be null only with `imported=1`."
-    )
-    media: Media = Field(Media.IMAGE, description="The kind of content.")
-    severity: _Severity | None = Field(None, description="0 to 4; higher is worse, 4 is a crisis.")
-    basis: _Basis | None = Field(None, description="Why the item was removed: a code of the vocabulary.")
-    tco_ground: _Ground | None = Field(
-        None, description="The ground of Regulation (EU) 2021/784, Article 2(7): a code of the vocabulary."
-    )
-    entity: _Entity | None = Field(
-        None, description="The entity behind the content: a list and a slug, for example `UN:example`."
-    )
-    incident: _Incident | None = Field(None, description="The incident: `CIP:<slug>` or `CI:<slug>`.")
-    context: _Context = Field([], description="What a reviewer needs to know before acting: codes of the vocabulary.")
-    notified_at: _Past | None = Field(None, description="When someone notified the platform of the item.")
-    reference: Line | None = Field(None, description="Your own id of the item. Only you and auditors can see it.")
-    expires_at: _Future | None = Field(None, description="When the contribution expires and stops matching.")
-
-    def to_draft(self, signals: Sequence[Signal], quality: int | None) -> Draft:
-        """The draft of an item with these signals."""
-        # Not derived: requests have up to a thousand drafts, and the derived conversion takes a third longer.
-        lists = {"signals": signals, "labels": self.labels, "context": self.context}
-        lists["signatures"] = self.__dict__.get("signatures", ())
-        unique = {name: tuple(dict.fromkeys(items)) for name, items in lists.items()}
-        return Draft(**{**self.__dict__, **unique, "quality": quality, "frames": self._frames()})
-
-    def _frames(self) -> tuple[Frame, ...]:
-        return ()
-
-
-class DraftIn(MetadataIn, Mirror[Draft]):
-    """A removed item with its signals."""
-
-    duration: Annotated[Seconds | None, SPARSE] = Field(
-        None, description="The duration of the video, in seconds. Required with `frames`."
-    )
-    frames: Annotated[FramesIn, SPARSE] = Field([], description="The frames of a video, in ascending time.")
-    signals: Annotated[list[_AllowedSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(require_signals)] = Field(
-        description="The hashes of the item: of several algorithms, and of variants of the item, and digests of its "
-        "file. May be empty with `frames`."
-    )
-    quality: Annotated[_Quality | None, AfterValidator(_require_quality)] = Field(
-        None,
-        validate_default=True,
-        description="The PDQ quality of the picture, at least 50. Required with a `pdq` signal.",
-    )
-    signatures: Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM), AfterValidator(of_picture), SPARSE] = Field(
-        [], description="Signatures of the picture, at most 8: they are compared with those of a query, never searched."
-    )
-
-    def to_domain(self) -> Draft:
-        """The draft."""
-        return self.to_draft(self.signals, self.quality)
-
-    def _frames(self) -> tuple[Frame, ...]:
-        return tuple(map(FrameIn.to_domain, self.frames))
-
-
-class ContributionsIn(RequestModel):
-    """A request to contribute."""
-
-    contributions: Annotated[list[DraftIn], Len(1, DRAFTS_A_REQUEST), AfterValidator(few_frames)] = Field(
-        description="The drafts: 1 to 1,000 removed items, with at most 20,000 frames in all."
-    )
-
-    @classmethod
-    def from_domain(cls, drafts: Sequence[Draft]) -> Self:
-        """The request to contribute these drafts; `read_drafts` is the inverse."""
-        return cls.build(contributions=[DraftIn.from_domain(draft) for draft in drafts])
-
-
-def read_drafts(text: bytes, context: ValidationContext) -> tuple[Draft, ...]:
-    """The drafts of a request, in order. Raises MalformedRequest, InvalidInput with every fault, TooLarge."""
-    check_size(text)
-    try:
-        request = ContributionsIn.model_validate_json(text, context=context)
-    except ValidationError as error:
-        raise error_from_validation(error, text, more=_hidden_faults(error, text, context)) from None
-    return tuple([draft.to_domain() for draft in request.contributions])
-
-
-def _hidden_faults(error: ValidationError, text: bytes, context: ValidationContext) -> Iterator[Fault]:
-    """The faults that no validator reports, because another fault of the same draft stopped its validation."""
-    yield from further_faults(error, text, context)
-    locations = [item["loc"] for item in error.errors(include_url=False, include_context=False, include_input=False)]
-    faulty = {location[1:4] for location in locations if location[:1] == ("contributions",)}
-    try:
-        drafts = json.loads(text)["contributions"]
-    except (ValueError, KeyError, TypeError):
-        return
-    for position, draft in enumerate(drafts) if isinstance(drafts, list) else ():
-        signals = draft.get("signals") if isinstance(draft, dict) else None
-        if not isinstance(signals, list):
-            continue
-        # A faulty signal hides that the quality is missing.
-        if (
-            not context.imported
-            and draft.get("quality") is None
-            and any(place[:2] == (position, "signals") for place in faulty)
-        ):
-            if any(isinstance(signal, str) and signal.startswith("pdq:") for signal in signals):
-                yield Fault(path(("contributions", position, "quality")), QUALITY_NEEDED)
-        parsed = {i: _parse(text) for i, text in enumerate(signals) if (position, "signals", i) not in faulty}
-        touched = context.touched([signal for signal in parsed.values() if signal]) if context.touched else ()
-        yield from (
-            Fault(path(("contributions", position, "signals", place)), REFUSAL)
-            for place, signal in parsed.items()
-            if signal in touched
-        )
-
-
-def _parse(text: object) -> Signal | None:
-    """The signal of a text; None if it is not one."""
-    try:
-        return Signal.parse(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-
-
-def read_draft(text: str | bytes, context: ValidationContext) -> Draft:
-    """The draft of a JSON object. Raises MalformedRequest or InvalidInput with every fault."""
-    return read(DraftIn, text, context).to_domain()
-
-
-def read_metadata(text: str, count: int, context: ValidationContext) -> tuple[MetadataIn, ...]:
-    """The metadata of `count` pictures: one object for all, or a list with one for each. Raises as `read_drafts`."""
-    check_size(text)
-    single = text.lstrip()[:1] == "{"
-    adapter: TypeAdapter[Any] = _ONE if single else _MANY
-    try:
-        metadata = adapter.validate_json(text, context=context)
-    except ValidationError as error:
-        raise error_from_validation(error, text, within=["metadata"]) from None
-    if not single and len(metadata) != count:
-        reject_field("metadata", f"must be one object, or one for each of {count} files; got {len(metadata)}")
-    return (metadata,) * count if single else tuple(metadata)
-
-
-_ONE = TypeAdapter(MetadataIn)
-_MANY = TypeAdapter(Annotated[list[MetadataIn], Len(max_length=FILES_A_REQUEST)])
-
-
-class AmendmentIn(RequestModel, ChangeMirror[Amendment]):
-    """A change of a contribution: only the fields to change."""
-
-    labels: _Labels = Field(default_factory=list, description="The new labels; they replace the present ones.")
-    severity: _Severity | None = Field(None, description="The new severity, 0 to 4; null removes it.")
-    basis: _Basis | None = Field(None, description="The new basis, a code of the vocabulary; null removes it.")
-    context: _Context = Field(default_factory=list, description="The new context codes; they replace the present ones.")
-    incident: _Incident | None = Field(None, description="The new incident; null removes it.")
-    expires_at: _Future | None = Field(None, description="The new expiry; null removes it.")
-
-
-class WithdrawalIn(RequestModel):
-    """The reason of a withdrawal."""
-
-    reason: Reason = Field(description="Why you withdraw it: a reason of the vocabulary.")
+from hashdb.wire.signatures import known_ones
 
 
 class Contributor(ResponseModel):
@@ -346,7 +87,7 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
     entity: str | None = Field(
         description="The entity behind the content: a list and a slug, for example `UN:example`."
     )
-    incident: str | None = Field(description="The incident: `CIP:<slug>` or `CI:<slug>`.")
+    incident: str | None = Field(description="The incident: `PCI:`, `CIP:` or `CI:` and a slug.")
     context: list[str] = Field(description="What a reviewer needs to know before acting: codes of the vocabulary.")
     notified_at: Moment | None = Field(description="When someone notified the platform of the item.")
     reference: str | None = Field(None, description="The member's own id of the item.")
@@ -358,9 +99,15 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
         [], description="Signatures of the picture, for those who may see its signals."
     )
     masked: int = Field(0, description="How many of its signals are suppressed, because they are near a benign entry.")
-    frame_count: Annotated[int, SPARSE] = Field(0, description="How many frames of a video it has.")
+    frame_count: Annotated[int, SPARSE] = Field(
+        0, description="How many frames it has: of a video, or pages and windows of words."
+    )
     duration: Annotated[float | None, SPARSE] = Field(None, description="The duration of the video, in seconds.")
-    frames: Annotated[list[FrameOut], SPARSE] = Field([], description="In the feed: the frames of a video.")
+    pages: Annotated[int | None, SPARSE] = Field(None, description="How many pages of a document were sent, at least.")
+    words: Annotated[int | None, SPARSE] = Field(None, description="How many words of a text were sent, at least.")
+    frames: Annotated[list[FrameOut], SPARSE] = Field(
+        [], description="In the feed: the frames of a video, or pages and windows of words."
+    )
     changed_at: Moment | None = Field(None, description="In lists: the time of its last event.")
     incomplete: Annotated[str | None, SPARSE] = Field(None, description="How much of a damaged video could be read.")
     origin: Annotated[OriginOut | None, SPARSE] = Field(None, description="If it came from another hashdb.")
@@ -394,12 +141,12 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
     fields["member"] = {"id": contribution.member, "name": contribution.member_name}
     if contribution.frame_count:
         fields["frame_count"] = contribution.frame_count
-    if contribution.duration is not None and not contribution.erased:
-        fields["duration"] = contribution.duration
+    if not contribution.erased:
+        for name in ("duration", "pages", "words"):
+            if (length := getattr(contribution, name)) is not None:
+                fields[name] = length
     if contribution.frames:
-        fields["frames"] = [
-            {"at": frame.at, "quality": frame.quality, "signals": list(frame.signals)} for frame in contribution.frames
-        ]
+        fields["frames"] = list(map(frame_fields, contribution.frames))
     if contribution.changed_at is not None:
         fields["changed_at"] = contribution.changed_at
     if contribution.signatures:
@@ -411,7 +158,9 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
     return fields
 
 
-_SPARSE = ("known", "changed_at", "frame_count", "duration", "frames", "signatures", "incomplete", "origin")
+_SPARSE = (
+    "known", "changed_at", "frame_count", "duration", "pages", "words", "frames", "signatures", "incomplete", "origin",
+)  # fmt: skip
 _FIELDS = tuple(name for name in ContributionOut.model_fields if name not in _SPARSE)
 _get_fields = attrgetter(*_FIELDS)
 

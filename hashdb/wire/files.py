@@ -1,4 +1,4 @@
-"""Models of pictures and videos that are sent as files, and of their hashes."""
+"""Models of pictures, videos and documents that are sent as files, and of their hashes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from hashdb.wire import ResponseModel, SignalText, SignatureText
 from hashdb.wire.conversions import SPARSE
-from hashdb.wire.videos import FrameOut
+from hashdb.wire.frames import FrameOut
 
 FILES_A_REQUEST = 32
 
@@ -17,15 +17,17 @@ _File = Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "
 
 
 class MediaIn(BaseModel):
-    """A form with pictures and videos."""
+    """A form with pictures, videos and documents."""
 
     model_config = ConfigDict(extra="forbid")
 
-    file: Annotated[list[_File], Len(1, FILES_A_REQUEST)] = Field(description="The pictures and videos, 1 to 32.")
+    file: Annotated[list[_File], Len(1, FILES_A_REQUEST)] = Field(
+        description="The pictures, videos, documents and texts, 1 to 32."
+    )
 
 
 class ContributedMediaIn(MediaIn):
-    """A form with pictures and videos to contribute."""
+    """A form with pictures, videos and documents to contribute."""
 
     metadata: str = Field(
         description="JSON: what is known about the items, as in a draft without `signals` and `quality`. One object "
@@ -34,13 +36,20 @@ class ContributedMediaIn(MediaIn):
 
 
 class PictureOut(ResponseModel):
-    """The signals and the quality of a picture, or the digests and the frames of a video."""
+    """The signals and the quality of a picture, or the digests and the frames of a video, a document or a text."""
 
-    signals: list[SignalText] = Field(description="The hashes of the picture; of a video, the digests of its file.")
-    quality: int | None = Field(description="The PDQ quality of the picture, 0 to 100; of a video, null.")
+    signals: list[SignalText] = Field(description="The hashes of the picture; of others, the digests of the file.")
+    quality: int | None = Field(description="The PDQ quality of the picture, 0 to 100; of others, null.")
     duration: Annotated[float | None, SPARSE] = Field(None, description="The duration of the video, in seconds.")
-    frames: Annotated[list[FrameOut], SPARSE] = Field([], description="The frames of the video, in ascending time.")
-    incomplete: Annotated[str | None, SPARSE] = Field(None, description="How much of a damaged video could be read.")
+    pages: Annotated[int | None, SPARSE] = Field(None, description="How many pages the document has.")
+    words: Annotated[int | None, SPARSE] = Field(None, description="How many words the document or the text has.")
+    frames: Annotated[list[FrameOut], SPARSE] = Field(
+        [],
+        description="The frames of the video, in ascending time; of a document its pages, then windows of its words.",
+    )
+    incomplete: Annotated[str | None, SPARSE] = Field(
+        None, description="How much of a damaged video, or of a document, could be read."
+    )
     transforms: Annotated[dict[str, list[SignalText]], SPARSE] = Field(
         {}, description="With `transforms=1`: hashes of altered forms of the picture, by the name of the transform."
     )
@@ -50,6 +59,6 @@ class PictureOut(ResponseModel):
 
 
 class PicturesOut(ResponseModel):
-    """The hashes of each picture and video, in order."""
+    """The hashes of each file, in order."""
 
-    pictures: list[PictureOut] = Field(description="The pictures and videos, in the order of the files.")
+    pictures: list[PictureOut] = Field(description="The hashes, in the order of the files.")

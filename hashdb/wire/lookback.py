@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, StringConstraints, ValidationError
 
+from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.matching.lookback import LONGEST_ID, UPLOADS_A_REQUEST, Upload
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.reports import LONGEST_WAIT, Report, ReportKind
@@ -28,10 +29,22 @@ from hashdb.wire import (
     read,
 )
 from hashdb.wire.conversions import SPARSE, Mirror
-from hashdb.wire.matching import MatchOut
+from hashdb.wire.frames import (
+    EMPTY,
+    OF_DURATION,
+    OF_FRAMES,
+    EnabledSignal,
+    QueryFrameIn,
+    QueryFramesIn,
+    Seconds,
+    TransformName,
+    few_frames,
+    few_signals,
+    further_faults,
+)
+from hashdb.wire.matching import MatchOut, need_something
 from hashdb.wire.pages import Count, Limit, QueryString, whole
 from hashdb.wire.signatures import of_views
-from hashdb.wire.videos import EMPTY, EnabledSignal, TransformName, few_signals
 
 UploadId = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID), AfterValidator(check_printable)]
 
@@ -43,8 +56,14 @@ class UploadIn(RequestModel):
     at: Annotated[Moment, checked_by(lambda context, at: past_fault(at, context.now))] = Field(
         description="When it was uploaded."
     )
-    signals: Annotated[list[EnabledSignal], Len(1, SIGNALS_AN_ITEM)] = Field(
-        description="The hashes of the upload, and digests of its file."
+    duration: Seconds | None = Field(None, description=OF_DURATION)
+    frames: QueryFramesIn = Field(
+        default_factory=list,
+        description=OF_FRAMES,
+        json_schema_extra={"default": []},
+    )
+    signals: Annotated[list[EnabledSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(need_something)] = Field(
+        description="The hashes of the upload, and digests of its file. May be empty with `frames`."
     )
     transforms: Annotated[
         dict[TransformName, Annotated[list[EnabledSignal], FailFast()]],
@@ -66,7 +85,11 @@ class UploadIn(RequestModel):
     def from_domain(cls, upload: Upload) -> UploadIn:
         """The model of an upload; `to_domain` is the inverse."""
         query = upload.query
-        fields = {"id": upload.id, "at": upload.at, "signals": list(query.signals)}
+        fields: dict[str, Any] = {"id": upload.id, "at": upload.at, "signals": list(query.signals)}
+        if query.frames:
+            fields["frames"] = list(map(QueryFrameIn.of, query.frames))
+        if query.duration is not None:
+            fields["duration"] = query.duration
         if query.transforms:
             fields["transforms"] = {name: list(signals) for name, signals in query.transforms.items()}
         if query.signatures:
@@ -78,6 +101,8 @@ class UploadIn(RequestModel):
         query = Query(
             tuple(dict.fromkeys(self.signals)),
             transforms={name: tuple(signals) for name, signals in self.transforms.items()},
+            frames=tuple([frame.to_domain() for frame in self.frames]),
+            duration=self.duration,
             signatures={name: tuple(dict.fromkeys(of_view)) for name, of_view in self.signatures.items()},
         )
         return Upload(self.id, self.at, query)
@@ -91,7 +116,9 @@ def read_upload(text: bytes, context: ValidationContext) -> Upload:
 class UploadsIn(RequestModel):
     """A request to remember uploads: all of them are remembered, or none."""
 
-    uploads: Annotated[list[UploadIn], Len(1, UPLOADS_A_REQUEST)] = Field(description="The uploads: 1 to 1,000.")
+    uploads: Annotated[list[UploadIn], Len(1, UPLOADS_A_REQUEST), AfterValidator(few_frames)] = Field(
+        description="The uploads: 1 to 1,000, with at most 20,000 frames in all."
+    )
 
     @classmethod
     def from_domain(cls, uploads: Sequence[Upload]) -> UploadsIn:
@@ -99,14 +126,27 @@ class UploadsIn(RequestModel):
         return cls.build(uploads=list(map(UploadIn.from_domain, uploads)))
 
 
-def read_uploads(text: str | bytes, context: ValidationContext) -> tuple[Upload, ...]:
+def read_uploads(text: bytes, context: ValidationContext) -> tuple[Upload, ...]:
     """The uploads of a request. Raises MalformedRequest, TooLarge, or InvalidInput with every fault."""
     check_size(text)
     try:
         request = UploadsIn.model_validate_json(text, context=context)
     except ValidationError as error:
-        raise error_from_validation(error, text) from None
+        raise error_from_validation(error, text, more=further_faults(error, text, context)) from None
     return tuple(map(UploadIn.to_domain, request.uploads))
+
+
+def uploads_in_requests(uploads: Sequence[Upload]) -> Iterator[Sequence[Upload]]:
+    """The uploads in parts, each within the limits of one request."""
+    start = frames = 0
+    for position, upload in enumerate(uploads):
+        more = len(upload.query.frames)
+        if position > start and (position - start == UPLOADS_A_REQUEST or frames + more > FRAMES_A_REQUEST):
+            yield uploads[start:position]
+            start, frames = position, 0
+        frames += more
+    if start < len(uploads):
+        yield uploads[start:]
 
 
 class RememberedOut(ResponseModel):

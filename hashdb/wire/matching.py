@@ -16,7 +16,7 @@ from pydantic import AfterValidator, FailFast, Field, ValidationError, Validatio
 from pydantic_core import InitErrorDetails
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.frames import FRAMES_A_REQUEST, FRAMES_AN_ITEM
+from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import CERTAIN, Answer, Match, Order, Query, Result
 from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS, Rules
@@ -38,22 +38,23 @@ from hashdb.wire import (
     error_from_validation,
 )
 from hashdb.wire.conversions import DISTINCT, SPARSE, Mirror
-from hashdb.wire.origins import OriginOut
-from hashdb.wire.signatures import EvidenceOut, of_scored, of_views
-from hashdb.wire.videos import (
+from hashdb.wire.frames import (
     EMPTY,
-    CoveredOut,
+    OF_DURATION,
+    OF_FRAMES,
     EnabledSignal,
-    FrameMatchOut,
     QueryFrameIn,
+    QueryFramesIn,
     Seconds,
-    SegmentOut,
     TransformName,
-    check_frames,
+    WordCount,
     few_frames,
     few_signals,
     further_faults,
 )
+from hashdb.wire.origins import OriginOut
+from hashdb.wire.segments import CoveredOut, FrameMatchOut, SegmentOut
+from hashdb.wire.signatures import EvidenceOut, of_scored, of_views
 
 
 def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
@@ -70,7 +71,8 @@ def _error_details(name: str, reason: str) -> InitErrorDetails:
     return {"type": "value_error", "loc": (name,), "input": None, "ctx": {"error": ValueError(reason)}}
 
 
-def _need_something(signals: list[Signal], info: ValidationInfo) -> list[Signal]:
+def need_something(signals: list[Signal], info: ValidationInfo) -> list[Signal]:
+    """The signals of an item to match or to remember beside its frames. A validator."""
     if not signals and info.data.get("frames", True) == []:
         raise ValueError("must have at least 1 entry, unless there are frames")
     return signals
@@ -80,14 +82,19 @@ class QueryIn(RequestModel):
     """One item to match."""
 
     id: Opaque | None = Field(None, description="Your own id of the query; the result has it too.")
-    duration: Seconds | None = Field(None, description="The duration of the video, in seconds. Required with `frames`.")
-    frames: Annotated[list[QueryFrameIn], Len(0, FRAMES_AN_ITEM), FailFast(), AfterValidator(check_frames)] = Field(
-        default_factory=list, description="The frames of a video, in ascending time.", json_schema_extra={"default": []}
+    duration: Seconds | None = Field(None, description=OF_DURATION)
+    frames: QueryFramesIn = Field(
+        default_factory=list,
+        description=OF_FRAMES,
+        json_schema_extra={"default": []},
     )
     min_seconds: Seconds | None = Field(
         None, description="How many seconds of a video must align with a listed video, instead of the default."
     )
-    signals: Annotated[list[EnabledSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(_need_something)] = Field(
+    min_words: WordCount | None = Field(
+        None, description="How many words of a text must align with a listed text, instead of the default."
+    )
+    signals: Annotated[list[EnabledSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(need_something)] = Field(
         description="The hashes of the item, and digests of its file. May be empty with `frames`."
     )
     transforms: Annotated[
@@ -132,6 +139,7 @@ class QueryIn(RequestModel):
             {name: tuple(dict.fromkeys(of_view)) for name, of_view in self.signatures.items()},
             self.min_score,
             self.order,
+            self.min_words,
         )
 
 
@@ -182,9 +190,10 @@ def _query_fields(query: Query) -> dict[str, Any]:
     if query.transforms:
         fields["transforms"] = {name: list(signals) for name, signals in query.transforms.items()}
     if query.frames:
-        fields |= {"duration": query.duration, "frames": [QueryFrameIn.of(frame) for frame in query.frames]}
-        if query.min_seconds is not None:
-            fields["min_seconds"] = query.min_seconds
+        fields["frames"] = [QueryFrameIn.of(frame) for frame in query.frames]
+    for name in ("duration", "min_seconds", "min_words"):
+        if (value := getattr(query, name)) is not None:
+            fields[name] = value
     if query.signatures:
         fields["signatures"] = {name: list(of_view) for name, of_view in query.signatures.items()}
     if query.min_score is not None:
@@ -254,17 +263,25 @@ class MatchOut(ResponseModel, Mirror[Match]):
         None, description="The transform of the item that is close, if the item itself is not."
     )
     digest: Annotated[Algorithm | None, SPARSE] = Field(
-        None, description="The strongest digest of the file that is equal: `sha256` or `md5`."
+        None, description="The strongest digest of the file or the address that is equal: `sha256`, `md5` or `url`."
     )
     segments: Annotated[list[SegmentOut], SPARSE] = Field(
-        [], description="For a video and a listed video: the stretches that show the same, longest first."
+        [],
+        description="For a video, a document or a text, and a listed one: the stretches that show the same, longest "
+        "first.",
     )
     covered: Annotated[CoveredOut | None, SPARSE] = Field(None, description="How much the segments cover together.")
     at: Annotated[list[float], SPARSE] = Field(
         [], description="For a picture and a listed video: when the video shows it, in seconds from its start."
     )
     frames: Annotated[list[FrameMatchOut], SPARSE] = Field(
-        [], description="For a video and a listed picture: the frames that are near the picture."
+        [], description="For a video or a document and a listed picture: the frames or pages that are near the picture."
+    )
+    pages: Annotated[list[int], SPARSE] = Field(
+        [], description="For a picture and a listed document: the pages that show it, from 1."
+    )
+    words: Annotated[list[tuple[int, int]], SPARSE] = Field(
+        [], description="For a single window of words and a listed text: its windows that are near, as in `segments`."
     )
     score: Annotated[float | None, SPARSE] = Field(
         None,
@@ -341,8 +358,8 @@ def _match_text(match: Match, about: dict[_About, str]) -> str:
     more = "" if transform is None else f',"transform":{_text(transform)}'
     if digest is not None:
         more += f',"digest":"{digest}"'
-    if any(match[10:14]):
-        more += _video_text(match)
+    if any(match[10:16]):
+        more += _frames_text(match)
     if match.score is not None:
         more += f',"score":{match.score}'
     if match.evidence is not None:
@@ -352,12 +369,12 @@ def _match_text(match: Match, about: dict[_About, str]) -> str:
     return f'{{"contribution":{contribution},{_distance_text(tuple(distance.items()))},{text}{more}}}'
 
 
-def _video_text(match: Match) -> str:
+def _frames_text(match: Match) -> str:
     details = MatchOut.from_domain(match).model_dump(include=_VIDEO_FIELDS, exclude_unset=True, mode="json")
     return "".join(f',"{name}":{json.dumps(value, separators=(",", ":"))}' for name, value in details.items())
 
 
-_VIDEO_FIELDS = {"segments", "covered", "at", "frames"}
+_VIDEO_FIELDS = {"segments", "covered", "at", "frames", "pages", "words"}
 
 
 @lru_cache(4096)
@@ -401,7 +418,9 @@ class BenignIn(RequestModel, Mirror[BenignDraft]):
         description="The hashes of content that anyone may show, such as a splash screen or a test card."
     )
     radius: Annotated[dict[Algorithm, Annotated[int, Ge(0), Le(256)]], AfterValidator(_check_radii)] = Field(
-        {}, description="How many bits may differ, by algorithm. The default is half the radius of a match."
+        {},
+        description="How many bits may differ, by algorithm. The default is half the radius of a match, and "
+        "all of it for texts.",
     )
     note: Line = Field("", description="A description for readers of the list.")
 

@@ -26,6 +26,7 @@ from hashdb.domain.review.cases import CaseSort, CaseState
 from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, QueueOrder, QueueQuery
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.domain.signals import Algorithm, Profile
+from hashdb.domain.tiers import Tier
 from hashdb.wire import LARGEST_ID, Line, Moment, Token, checked_by
 
 
@@ -117,10 +118,11 @@ class ContributionsQuery(PageQuery):
     member: Count | None = Field(None, description="Only contributions of the member with this id.")
     since: Moment | None = Field(None, description="Only contributions received at this time or later.")
     until: Moment | None = Field(None, description="Only contributions received before this time.")
+    tier: Tier | None = Field(None, description="Only contributions whose codes imply this tier, or one within it.")
 
     def to_domain(self) -> Filter:
         """The filter."""
-        return Filter(self.member, self.status, self.standing, self.label, self.since, self.until)
+        return Filter(self.member, self.status, self.standing, self.label, self.since, self.until, tier=self.tier)
 
 
 class CasesQuery(PageQuery):
@@ -349,6 +351,7 @@ class ListingQuery(PlacedQuery):
     algorithm: Algorithm | None = None
     incident: Token | None = None
     reference: Line | None = None
+    tier: Tier | None = None
     since: date | None = None
     until: date | None = None
     removed_since: date | None = None

@@ -1,4 +1,4 @@
-"""What a person pastes into the match debugger: signals, a line each; or a video, as JSON or as vPDQ writes it."""
+"""What a person pastes into the match debugger: signals, a line each; or an item with frames, as JSON or as vPDQ."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ AT: Final = "signals"
 _ONE = "queries[0]."
 _JSON = re.compile(r'\{\s*"|\[\s*[{"]')
 _VPDQ_LINE = re.compile(r"\s*\d+,\s*\d+,\s*[0-9a-fA-F]{64},", re.ASCII)
-_OF_HASH_COMMAND = ("path", "quality", "incomplete")
+_OF_HASH_COMMAND = ("path", "line", "quality", "incomplete", "pages", "words")
 """What `hashdb hash --json` prints of an item that is no part of a query."""
 
 
-def parse_video(text: str, context: ValidationContext) -> Query | None:
-    """The video that a text describes; None if it is neither JSON nor vPDQ's text.
+def parse_framed(text: str, context: ValidationContext) -> Query | None:
+    """The video, document or text that was pasted; None if it is neither JSON nor vPDQ's text.
 
     Takes a query with `frames` or digests, alone, in `queries`, or in the list that `hashdb hash --json` prints; and
     vPDQ's text and JSON. Raises InvalidInput with every fault, at `signals`; MalformedRequest; TooLarge.
@@ -73,7 +73,7 @@ def _vpdq(value: object) -> dict[str, Any]:
 
 
 def spell_hashes(text: str, algorithms: Collection[Algorithm]) -> str | None:
-    """The text for the match debugger, if all of it is hashes or a video; else None.
+    """The text for the match debugger, if all of it is hashes, or an item with frames; else None.
 
     A hash without an algorithm becomes one for each of `algorithms` that has its length.
     """

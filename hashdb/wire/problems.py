@@ -5,14 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from hashdb.errors import Fault, HashDBError, InvalidInput, ServiceError
+from hashdb.domain.frames import Unit
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import Fault, HashDBError, InvalidInput, ServiceError, ServiceTooOld
 from hashdb.wire import ResponseModel
+
+if TYPE_CHECKING:
+    from hashdb.domain.contributions import Draft
+    from hashdb.domain.matching.matches import Query
+    from hashdb.wire.accounts import MeOut
 
 PREFIX = "/problems/"
 NOT_HASHDB = "not an answer of hashdb"
@@ -91,6 +98,36 @@ def positions_from(start: int) -> Iterator[None]:
             for fault in error.faults
         )
         raise InvalidInput(faults, error.omitted) from None
+
+
+@contextmanager
+def checking_version(ask: Callable[[], MeOut], items: Collection[Draft | Query]) -> Iterator[None]:
+    """Within the block, raise ServiceTooOld instead of InvalidInput for what an older service does not take.
+
+    `ask` returns what the service accepts; it is asked only then.
+    """
+    try:
+        yield
+    except InvalidInput:
+        has_texts, has_addresses = _has_texts(items), _has_addresses(items)
+        me = ask() if has_texts or has_addresses else None
+        if me is not None and has_texts and not me.takes_texts:
+            raise ServiceTooOld(me.version, "takes no pages and no words of documents and texts") from None
+        if me is not None and has_addresses and not me.takes_addresses:
+            raise ServiceTooOld(me.version, "takes no addresses") from None
+        raise
+
+
+def _has_texts(items: Collection[Draft | Query]) -> bool:
+    return any(
+        any(frame.unit is not Unit.SECONDS for frame in item.frames)
+        or any(signal.algorithm.of_text for signal in item.signals)
+        for item in items
+    )
+
+
+def _has_addresses(items: Collection[Draft | Query]) -> bool:
+    return any(signal.algorithm is Algorithm.URL for item in items for signal in item.signals)
 
 
 def _subclasses(kind: type[HashDBError]) -> Iterator[type[HashDBError]]:

@@ -20,8 +20,9 @@ from hashdb.domain.review.incidents import (
 from hashdb.domain.rules import incident_fault
 from hashdb.domain.stats.counts import Reversal
 from hashdb.wire import LARGEST_ID, UNSENT, Moment, Next, Note, PageModel, RequestModel, ResponseModel, Token
-from hashdb.wire.contributions import Contributor, Reason, Shown
+from hashdb.wire.contributions import Contributor, Shown
 from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
+from hashdb.wire.drafts import Reason
 
 
 def _check_reason(reason: str | None, info: ValidationInfo) -> str | None:
@@ -193,7 +194,9 @@ _End = Annotated[Moment | None, AfterValidator(_check_end)]
 class IncidentIn(RequestModel, Mirror[IncidentDraft]):
     """An incident to open."""
 
-    label: Annotated[Token, AfterValidator(_check_label)] = Field(description="The label, `CIP:<slug>` or `CI:<slug>`.")
+    label: Annotated[Token, AfterValidator(_check_label)] = Field(
+        description="The label, `PCI:`, `CIP:` or `CI:` and a slug."
+    )
     start: Moment = Field(description="When the incident begins.")
     end: _End = Field(None, description="When the incident ends, if known; may be in the future.")
     expires: bool = Field(False, description="Whether contributions with the label expire when the incident ends.")
@@ -213,7 +216,7 @@ class IncidentOut(ResponseModel, Mirror[Incident]):
     """An incident."""
 
     id: int = Field(description="The id of the incident.")
-    label: str = Field(description="The label, `CIP:<slug>` or `CI:<slug>`.")
+    label: str = Field(description="The label, `PCI:`, `CIP:` or `CI:` and a slug.")
     start: Moment = Field(description="When the incident begins.")
     end: Moment | None = Field(description="When the incident ends; null if it has no end yet.")
     expires: bool = Field(description="Whether contributions with the label expire when the incident ends.")

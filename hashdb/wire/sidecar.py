@@ -13,9 +13,9 @@ from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import QUERIES_A_REQUEST
 from hashdb.errors import Fault, reject
 from hashdb.wire import RequestModel, ResponseModel, ValidationContext, check_size, error_from_validation
+from hashdb.wire.frames import further_faults
 from hashdb.wire.lookback import UploadId
 from hashdb.wire.matching import QueryIn, few_enough, read_queries
-from hashdb.wire.videos import further_faults
 
 
 class RememberingQueryIn(QueryIn):
@@ -59,7 +59,15 @@ def _uploads(
 ) -> tuple[Upload, ...]:
     uploads = {
         place: Upload(
-            one.remember, context.now, Query(query.signals, transforms=query.transforms, signatures=query.signatures)
+            one.remember,
+            context.now,
+            Query(
+                query.signals,
+                transforms=query.transforms,
+                frames=query.frames,
+                duration=query.duration,
+                signatures=query.signatures,
+            ),
         )
         for place, (one, query) in enumerate(zip(asked, queries, strict=True))
         if one.remember is not None
@@ -67,12 +75,6 @@ def _uploads(
     reject(
         Fault(f"queries[{place}].{'remember' if fault.at == 'id' else fault.at}", fault.reason)
         for place, upload in uploads.items()
-        for fault in _faults(queries[place], upload, context)
+        for fault in upload.faults(context.now)
     )
     return tuple(uploads.values())
-
-
-def _faults(query: Query, upload: Upload, context: ValidationContext) -> list[Fault]:
-    if query.frames:
-        return [Fault("remember", "an item with frames of a video cannot be remembered")]
-    return list(upload.faults(context.now))

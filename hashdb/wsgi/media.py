@@ -1,8 +1,8 @@
-"""Uploaded pictures and videos: read from a form, hashed in separate processes, and never stored."""
+"""Uploaded pictures, videos and documents: read from a form, hashed in separate processes, and never stored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar, cast
@@ -17,6 +17,7 @@ from hashdb.errors import (
     Fault,
     MalformedRequest,
     MediaRefused,
+    TextRefused,
     TooLarge,
     UnreadablePicture,
     VideoTooLarge,
@@ -24,13 +25,14 @@ from hashdb.errors import (
     reject,
 )
 from hashdb.hashing import Hashed, Limits, Mode
+from hashdb.hashing.documents import LISTED_STEP, QUERY_STEP, DocumentLimits
 from hashdb.hashing.video_queue import VideoQueue
-from hashdb.hashing.videos import VideoLimits, digests, to_frames
+from hashdb.hashing.videos import INTERVAL, VideoLimits, digests, to_frames
 from hashdb.hashing.workers import HashingPool
 from hashdb.settings import Settings
 from hashdb.wire import path
 from hashdb.wire.files import FILES_A_REQUEST, PictureOut, PicturesOut
-from hashdb.wire.videos import FrameOut
+from hashdb.wire.frames import FrameOut
 from hashdb.wsgi.bodies import reading_body
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.uploads import Room, Upload
@@ -44,19 +46,35 @@ Advance = Callable[[float], None]
 
 
 class HashedFile(NamedTuple):
-    """The hashes of a file: of a picture; or the digests of a video, and its frames."""
+    """The hashes of a file: of a picture; or the digests of a video, a document or a text, and its frames."""
 
     hashed: Hashed
     frames: tuple[Frame, ...] = ()
     duration: float | None = None
     incomplete: str | None = None
-    """A sentence that says how much of a video could be read, if that is not all."""
+    """A sentence that says how much of a video or a document could be read, if that is not all."""
+    pages: int | None = None
+    """How many a document has."""
+    words: int | None = None
+    """How many a document or a text has."""
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether it is of a video, a document or a text, and no picture."""
+        return self.duration is not None or self.words is not None
+
+    @property
+    def media(self) -> Media:
+        """The kind of content that the file is."""
+        if self.words is not None:
+            return Media.TEXT if self.pages is None else Media.DOCUMENT
+        return Media.IMAGE if self.duration is None else Media.VIDEO
 
     def in_draft(self, draft: Draft) -> Draft:
-        """The draft with the signatures of a picture, or with what it has of a video."""
-        if self.duration is None:
+        """The draft with the signatures of a picture, or with what it has of a video, a document or a text."""
+        if not self.has_parts:
             return replace(draft, signatures=dict(self.hashed.signatures).get(WHOLE, ()))
-        media = Media.VIDEO if draft.media is Media.IMAGE else draft.media
+        media = self.media if draft.media is Media.IMAGE else draft.media
         return replace(draft, media=media, frames=self.frames, duration=self.duration)
 
     def to_query(self) -> Query:
@@ -78,10 +96,14 @@ class MediaForm:
     metadata: str
 
 
-def read_form(request: InMemoryRequest, settings: Settings, *, metadata: bool = True) -> MediaForm:
-    """The pictures and videos of a request, with their metadata unless `metadata` is False.
+def read_form(
+    request: InMemoryRequest, settings: Settings, *, metadata: bool = True, accept_text: bool | None = None
+) -> MediaForm:
+    """The files of a request, with their metadata unless `metadata` is False.
 
-    Raises MediaRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest, InvalidInput.
+    `accept_text`: whether they may be documents and texts; None: as the settings say.
+
+    Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest, InvalidInput.
     """
     _limit_form(request, settings)
     with reading_body(_MALFORMED):
@@ -96,13 +118,16 @@ def read_form(request: InMemoryRequest, settings: Settings, *, metadata: bool = 
     for upload in uploads:
         if not upload.is_film:
             check_size(upload, settings.media_max_bytes)
+    require_accepted(uploads, settings.accept_text if accept_text is None else accept_text)
     return MediaForm(uploads, _metadata(request))
 
 
-def read_file(request: InMemoryRequest, settings: Settings, *fields: str) -> tuple[str, Upload]:
-    """The one file of a request, which may be a video, and its form field, which has one of these names.
+def read_file(
+    request: InMemoryRequest, settings: Settings, *fields: str, accept_text: bool | None = None
+) -> tuple[str, Upload]:
+    """The one file of a request, and its form field, which has one of these names. `accept_text` as in `read_form`.
 
-    Raises MediaRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest.
+    Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest.
     """
     _limit_form(request, settings)
     with reading_body(_MALFORMED):
@@ -112,7 +137,18 @@ def read_file(request: InMemoryRequest, settings: Settings, *fields: str) -> tup
     ((name, file),) = files
     if name not in fields:
         raise MalformedRequest(f"the form field of the file must be named {' or '.join(fields)}")
-    return name, cast(Upload, file.stream)
+    upload = cast(Upload, file.stream)
+    require_accepted([upload], settings.accept_text if accept_text is None else accept_text)
+    return name, upload
+
+
+def require_accepted(uploads: Iterable[Upload], accept_text: bool) -> None:
+    """Raise TextRefused if a file is a document or a text, unless they are accepted."""
+    if accept_text:
+        return
+    places = [place for place, upload in enumerate(uploads) if upload.is_document]
+    if places:
+        raise TextRefused(tuple([Fault(f"file[{place}]", "is a document or a text") for place in places]))
 
 
 def _limit_form(request: InMemoryRequest, settings: Settings) -> None:
@@ -142,9 +178,11 @@ def picture_of(upload: Upload, settings: Settings) -> bytes:
 
 
 def check_size(upload: Upload, most: int) -> None:
-    """Raise TooLarge, or VideoTooLarge for an animation, if a picture has more bytes than `most`."""
+    """Raise TooLarge, or VideoTooLarge for an animation or a document, if a picture has more bytes than `most`."""
     if upload.size <= most:
         return
+    if upload.is_document:
+        raise VideoTooLarge(f"the document has more than {most} bytes")
     if upload.is_video:
         raise VideoTooLarge(f"the animation has more than {most} bytes")
     raise TooLarge("the bytes of a picture", most)
@@ -172,7 +210,7 @@ class Hashers:
 
     @cached_property
     def videos(self) -> VideoQueue:
-        """That of videos."""
+        """That of videos and documents."""
         s = self._settings
         limits = VideoLimits(
             max_seconds=s.video_max_seconds,
@@ -180,6 +218,12 @@ class Hashers:
             processing_seconds=s.video_processing_seconds,
         )
         return VideoQueue(s.media_memory, limits)
+
+    @cached_property
+    def document_limits(self) -> DocumentLimits:
+        """How large a document may be."""
+        s = self._settings
+        return DocumentLimits(max_bytes=s.media_max_bytes, processing_seconds=s.video_processing_seconds)
 
 
 class Hashing(NamedTuple):
@@ -191,6 +235,11 @@ class Hashing(NamedTuple):
     seeds: Sequence[Seed]
     interval: float
     """Seconds of a video between two frames that are hashed."""
+
+    @property
+    def step(self) -> int:
+        """Words of a text from the start of one window that is hashed to the next: of a query, they are nearer, too."""
+        return QUERY_STEP if self.interval < INTERVAL else LISTED_STEP
 
 
 def at_once(act: Callable[[], _Answer]) -> _Answer:
@@ -205,14 +254,14 @@ def hash_files(
     advance: Advance,
     attempt: Callable[[Callable[[], list[Hashed | UnreadablePicture]]], list[Hashed | UnreadablePicture]] = at_once,
 ) -> list[HashedFile]:
-    """The hashes of each file, in order: of the pictures first, then of one video after the other.
+    """The hashes of each file, in order: of the pictures first, then of one video or document after the other.
 
     `attempt` may wait for a place in the queue of pictures. Raises TooManyAtOnce, TooLarge, UnreadablePicture and
     VideoTooLarge with a fault for each file, Unavailable, and what `advance` raises, which ends the hashing.
     """
-    are_videos = [file.is_video for file in files]
-    pictures = [place for place, is_video in enumerate(are_videos) if not is_video]
-    videos = [place for place, is_video in enumerate(are_videos) if is_video]
+    have_parts = [file.has_parts for file in files]
+    pictures = [place for place, has_parts in enumerate(have_parts) if not has_parts]
+    others = [place for place, has_parts in enumerate(have_parts) if has_parts]
     outcomes: dict[int, HashedFile | UnreadablePicture] = {}
     if pictures:
         octets = [files[place].stream.read() for place in pictures]
@@ -223,15 +272,15 @@ def hash_files(
         for place, picture in zip(pictures, hashed, strict=True):
             outcomes[place] = HashedFile(picture) if isinstance(picture, Hashed) else picture
     frames = 0
-    for done, place in enumerate(videos):
-        report = partial(_advance_part, advance, done, len(videos))
-        outcomes[place] = outcome = _hash_video(hashing, files[place], modes[place], report)
+    for done, place in enumerate(others):
+        report = partial(_advance_part, advance, done, len(others))
+        outcomes[place] = outcome = _hash_parts(hashing, files[place], modes[place], report)
         if isinstance(outcome, VideoTooLarge):
             # The others of this request are not tried: they may take as long.
             break
         frames += len(outcome.frames) if isinstance(outcome, HashedFile) else 0
         if frames > FRAMES_A_REQUEST:
-            raise TooLarge("the frames of the videos of a request", FRAMES_A_REQUEST)
+            raise TooLarge("the frames of the files of a request", FRAMES_A_REQUEST)
     require_readable([outcomes.get(place) for place in range(len(files))])
     return [outcome for _, outcome in sorted(outcomes.items()) if isinstance(outcome, HashedFile)]
 
@@ -252,8 +301,10 @@ def pictures_text(hashed: Sequence[HashedFile]) -> str:
 
 def _picture(file: HashedFile) -> PictureOut:
     fields: dict[str, Any] = {"signals": list(file.hashed.signals), "quality": file.hashed.quality}
-    if file.duration is not None:
-        fields |= {"duration": file.duration, "frames": list(map(FrameOut.from_domain, file.frames))}
+    if file.has_parts:
+        sizes = {"duration": file.duration, "pages": file.pages, "words": file.words}
+        fields |= {name: size for name, size in sizes.items() if size is not None}
+        fields["frames"] = list(map(FrameOut.from_domain, file.frames))
     if file.incomplete is not None:
         fields["incomplete"] = file.incomplete
     for name in ("transforms", "signatures"):
@@ -266,16 +317,20 @@ def _advance_part(advance: Advance, done: int, count: int, share: float) -> None
     advance((done + share) / count)
 
 
-def _hash_video(hashing: Hashing, upload: Upload, mode: Mode, advance: Advance) -> HashedFile | UnreadablePicture:
+def _hash_parts(hashing: Hashing, upload: Upload, mode: Mode, advance: Advance) -> HashedFile | UnreadablePicture:
+    """The hashes of a video, a document or a text, or why there are none."""
+    queue, algorithms = hashing.hashers.videos, hashing.algorithms
     try:
         with upload.open() as file:
-            own = digests(file)
-            video = hashing.hashers.videos.hash(
-                file, hashing.algorithms, mode, hashing.key, interval=hashing.interval, advance=advance
-            )
+            own = Hashed(digests(file))
+            if upload.is_document:
+                limits, step = hashing.hashers.document_limits, hashing.step
+                document = queue.hash_document(file, algorithms, mode, hashing.key, limits, step=step, advance=advance)
+                return HashedFile(own, document.frames, None, document.incomplete, document.pages, document.words)
+            video = queue.hash(file, algorithms, mode, hashing.key, interval=hashing.interval, advance=advance)
     except UnreadablePicture as error:
         return error.with_traceback(None)
-    return HashedFile(Hashed(own), to_frames(video.frames), video.duration, video.incomplete)
+    return HashedFile(own, to_frames(video.frames), video.duration, video.incomplete)
 
 
 def require_readable(outcomes: Sequence[object]) -> None:
@@ -299,7 +354,7 @@ def _faults(request: InMemoryRequest, metadata: bool) -> list[Fault]:
     if "file" in fields:
         faults.append(Fault("file", "must be files, each with a file name"))
     elif not files.getlist("file"):
-        faults.append(Fault("file", "is required: send one or more pictures or videos"))
+        faults.append(Fault("file", "is required: send one or more pictures, videos or documents"))
     count = len(fields.getlist("metadata")) + len(files.getlist("metadata"))
     if metadata and count == 0:
         faults.append(Fault("metadata", "is required: a JSON object, or a list of them"))

@@ -10,6 +10,7 @@ from typing import BinaryIO, Self
 
 from hashdb.errors import NoRoom, TooLarge, VideoTooLarge
 from hashdb.hashing.animations import is_animation
+from hashdb.hashing.documents import DOCUMENT_HEAD, begins_as_document
 from hashdb.hashing.videos import HEAD, begins_as_video
 
 log = logging.getLogger("hashdb.web")
@@ -98,6 +99,16 @@ class Upload:
         return self._is_film or is_animation(self.stream)
 
     @property
+    def is_document(self) -> bool:
+        """Whether it is a document or a text."""
+        return not self._is_film and begins_as_document(self.stream.read(DOCUMENT_HEAD))
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether it is a video, a document or a text, and no picture."""
+        return self.is_video or self.is_document
+
+    @property
     def stream(self) -> BufferedIOBase:
         """What was written, from its start."""
         self._stream.seek(0)
@@ -109,7 +120,7 @@ class Upload:
             if self._is_film:
                 file: BinaryIO = os.fdopen(os.dup(self._stream.fileno()), "rb")
             else:
-                file = os.fdopen(os.memfd_create("animation"), "w+b")
+                file = os.fdopen(os.memfd_create("upload"), "w+b")
                 file.write(self.stream.read())
         except OSError as error:
             raise _no_room(error) from None

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from hashdb.cli.demo_console import document_draft
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberStatus, Scope
 from hashdb.domain.accounts.users import Role, UserDraft
 from hashdb.domain.contributions import Draft, Media
@@ -59,6 +60,7 @@ def _live(db: HashDB, password: str) -> None:
         end = None if ended is None else now - timedelta(days=ended)
         incidents.add(db, COMMAND_LINE, IncidentDraft(f"CIP:{label}-2026", now - timedelta(days=began), end))
     _film(db)
+    _document(db)
     db.rules = replace(db.rules, two_persons=True)
     members.change(db, added["jonas"].actor, 9, MemberChange(status=MemberStatus.SUSPENDED))
     card = BenignDraft((Signal(Algorithm.PDQ, int("5a" * 32, 16)),), note="Countdown before a stream begins")
@@ -88,6 +90,27 @@ def _film(db: HashDB) -> None:
     opinions.give(db, third, recorded.contribution.id, dispute)
 
 
+def _document(db: HashDB) -> None:
+    """Two members contributed a document and a text that has two parts of it; a third disputes the text."""
+    rng = np.random.default_rng(data.SEED)
+    words = [_value(rng) for _ in range(60)]
+    words[40:43] = [_LICENCE] * 3
+    pages = [(_value(rng), 22 if page in (1, 13) else int(rng.integers(62, 100))) for page in range(14)]
+    near = [_near_to(rng, value, 20) for value in words]
+    others = [[_value(rng) for _ in range(count)] for count in (3, 14, 5)]
+    licence = Signal(Algorithm.SIMHASH256, _LICENCE)
+    benign.add(db, COMMAND_LINE, BenignDraft((licence,), note="Text of a licence"))
+    first, second, third = (_caller(db, member) for member in (4, 6, 3))
+    removed = db.now() - timedelta(hours=2)
+    contributions.contribute(db, first, [document_draft(pages, words, removed, "mag-0042", 3)])
+    text = [*others[0], *near[10:22], *others[1], *near[30:37], *others[2]]
+    (recorded,) = contributions.contribute(db, second, [document_draft((), text, removed, "post-5150", 2)]).recorded
+    dispute = OpinionDraft(Stance.DISPUTES, "edsa_context", "The parts stand in a ruling that we keep up.")
+    opinions.give(db, third, recorded.contribution.id, dispute)
+
+
+_LICENCE = int("5a" * 32, 16)
+"""The hash of a window of a licence."""
 _CARD = int("3c" * 32, 16)
 """The hash of a title card."""
 

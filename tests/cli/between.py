@@ -1,4 +1,4 @@
-"""A proxy before a real service, which fails as networks and proxies do."""
+"""Proxies before a real service: one fails as networks and proxies do, one answers as version 0.1.0."""
 
 from __future__ import annotations
 
@@ -67,3 +67,38 @@ def between(service: str, happens: Callable[[int], HashDBError | str | None]) ->
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def of_version_0_1_0(url: str) -> Iterator[str]:
+    """The address of a service that takes and tells of signatures as that version does: not at all."""
+
+    class Older(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(b"")
+
+        def do_POST(self) -> None:
+            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def _answer(self, body: bytes) -> None:
+            kept = {name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers}
+            answer = httpx.request(self.command, url + self.path, content=body, headers=kept)
+            status, content = (422, b"{}") if b"signatures" in body else (answer.status_code, answer.content)
+            if self.path == "/v1/me":
+                content = json.dumps(
+                    answer.json() | {"signatures": [], "texts": {}, "digests": [], "version": "0.1.0"}
+                ).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Older) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()

@@ -113,7 +113,7 @@ def test_one_picture_is_not_enough(run: Commands, folder: Path) -> None:
 def test_a_folder_without_pictures_is_told(run: Commands, tmp_path: Path) -> None:
     done = run("evaluate", tmp_path, *QUICK)
     assert done.returncode == 1
-    assert f"{tmp_path}: no pictures or videos in this folder" in done.stderr
+    assert f"{tmp_path}: no pictures, videos or documents in this folder" in done.stderr
 
 
 def test_videos_are_measured_by_their_copies(run: Commands, tmp_path: Path) -> None:

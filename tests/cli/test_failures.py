@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         photo.resize((96, 64)).save(folder / "0.png")
     for number in range(1, 202):
         (folder / f"{number:03}.png").write_bytes((folder / "0.png").read_bytes())
-    (folder / "150.png").write_text("not a picture")
+    (folder / "150.png").write_bytes(bytes(range(256)))
     return folder
 
 

@@ -21,7 +21,7 @@ from hashdb.domain.accounts.users import Role
 from hashdb.domain.contributions import Media
 from hashdb.domain.review.cases import CaseState, Decision, Stance
 from hashdb.domain.sharing.webhooks import DeliveryOutcome, Topic
-from hashdb.domain.signals import PERCEPTUAL, Profile
+from hashdb.domain.signals import OF_PICTURES, Profile
 from scripts.docs import walk
 from tests.cli.conftest import Commands, parse
 
@@ -164,7 +164,7 @@ def test_every_help_has_an_example_and_the_meaning_of_every_value(run: Commands,
 def test_every_example_can_be_given_as_it_is_written(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for folder in ("photos", "films"):
+    for folder in ("photos", "films", "texts"):
         (tmp_path / folder).mkdir()
     for file in ("backup.tar", "eu.key"):
         (tmp_path / file).touch()
@@ -179,7 +179,7 @@ def test_every_example_can_be_given_as_it_is_written(
 
 
 def test_an_example_that_cannot_be_given_is_found() -> None:
-    for wrong in ("hashdb match", "hashdb match --nothing x", "hashdb nothing", "hashdb case decide 5 lost"):
+    for wrong in ("hashdb withdraw", "hashdb match --nothing x", "hashdb nothing", "hashdb case decide 5 lost"):
         with pytest.raises(click.UsageError):
             parse(wrong)
 
@@ -192,7 +192,7 @@ def test_an_example_that_cannot_be_given_is_found() -> None:
         (("user", "add"), "role", Role),
         (("contribute",), "media", Media),
         (("contribute",), "profile", Profile),
-        (("hash",), "names", PERCEPTUAL),
+        (("hash",), "names", OF_PICTURES),
         (("import",), "form", Format),
         (("case", "list"), "state", CaseState),
         (("case", "decide"), "decision", Decision),

@@ -27,7 +27,7 @@ def test_an_incident_is_opened_listed_and_changed(run: Commands) -> None:
 
 def test_what_makes_no_sense_is_told_in_one_sentence(run: Commands) -> None:
     assert run("incident", "add", "example", "--start", START).stderr == (
-        "hashdb: label: must be CIP: or CI: and a slug, like CIP:example-2026\n"
+        "hashdb: label: must be PCI:, CIP: or CI: and a slug, like PCI:example-2026\n"
     )
     run("incident", "add", "CI:x", "--start", START)
     assert run("incident", "add", "CI:x", "--start", START).stderr == (

@@ -23,12 +23,12 @@ def contents(home: Path) -> list[str]:
 
 def last_of(home: Path) -> str:
     """The newest note that was written down, from its third line."""
-    return (home / "checkpoints.txt").read_text().rpartition("log.example/1\n12\n")[2][:-1]
+    return (home / "checkpoints.txt").read_text().rpartition("log.example/1\n16\n")[2][:-1]
 
 
 @pytest.fixture(scope="module")
 def once_stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a service that was stopped after 11 events: its key, the built-in list, a seed, and two more."""
+    """The home of a service that was stopped after 15 events: its key, the built-in list, a seed, and two more."""
     home = tmp_path_factory.mktemp("stopped") / "home"
     with serving(home, workers=1, HASHDB_ORIGIN="log.example/1"):
         Commands({"HASHDB_HOME": str(home)}).json("member", "add", "Alpha", "--kind", "platform", "--scope", "match")
@@ -46,10 +46,10 @@ def test_a_checkpoint_that_was_kept_elsewhere_is_held_against_the_log(run: Comma
     notes = re.findall(r"log\.example/1\n\d+\n.+?\n\n.+?\n", (stopped / "checkpoints.txt").read_text(), re.DOTALL)
     (stopped / "kept.txt").write_text(notes[-1])
     kept = ("audit", "verify", "--checkpoint", str(stopped / "kept.txt"))
-    assert run.json(*kept)["outside"]["size"] == 11
+    assert run.json(*kept)["outside"]["size"] == 15
     done = run(*kept)
-    assert "proves events 1 to 11, the last 0 days old; the 0 later events" in done.stdout
-    (stopped / "kept.txt").write_text(notes[-1].replace("\n11\n", "\n9\n"))
+    assert "proves events 1 to 15, the last 0 days old; the 0 later events" in done.stdout
+    (stopped / "kept.txt").write_text(notes[-1].replace("\n15\n", "\n9\n"))
     verdict = run.json(*kept, status=1)
     assert verdict["outside"] is None
     assert verdict["findings"][0]["reason"] == "the checkpoint from outside: the signature does not fit the text"
@@ -63,17 +63,17 @@ def edit(home: Path, statement: str) -> None:
 
 
 def test_what_is_left_of_a_service_is_signed_to_the_end(run: Commands, stopped: Path) -> None:
-    assert contents(stopped)[-1] == "11"
+    assert contents(stopped)[-1] == "15"
     for name in ("signing.key", "checkpoints.txt"):
         assert stat.S_IMODE((stopped / name).stat().st_mode) == 0o600
     verdict = run.json("audit", "verify")
-    assert (verdict["verified"], verdict["size"], verdict["first_bad"], verdict["findings"]) == (True, 11, None, [])
+    assert (verdict["verified"], verdict["size"], verdict["first_bad"], verdict["findings"]) == (True, 15, None, [])
     assert verdict["checkpoints"] == len(contents(stopped))
     assert verdict["outside"] is None
     done = run("audit", "verify")
     assert (done.returncode, done.stderr) == (0, "")
     assert "use --checkpoint with one that was kept elsewhere" in done.stdout
-    assert re.match(r"11 events and \d signed checkpoints: nothing was rewritten, and the tables agree\n", done.stdout)
+    assert re.match(r"15 events and \d signed checkpoints: nothing was rewritten, and the tables agree\n", done.stdout)
 
 
 def test_of_an_empty_log_nothing_is_said_to_be_proved(run: Commands) -> None:
@@ -137,8 +137,8 @@ def test_a_name_that_none_can_have_is_a_bad_setting(run: Commands, origin: str) 
 def test_a_lost_key_is_replaced_and_what_it_signed_still_verifies(run: Commands, stopped: Path) -> None:
     (stopped / "signing.key").unlink()
     vkey = run.json("key", "rotate-signing")["vkey"]
-    assert contents(stopped)[-1] == "12"
-    assert opened("log.example/1\n12\n" + last_of(stopped), vkey)[1] == 12
+    assert contents(stopped)[-1] == "16"
+    assert opened("log.example/1\n16\n" + last_of(stopped), vkey)[1] == 16
     assert run.json("audit", "verify")["verified"]
     assert run("key", "rotate-signing").stdout.startswith("log.example/1+")
     with serving(stopped):

@@ -24,7 +24,7 @@ def test_a_trial_holds_when_what_was_expected_came() -> None:
 
 
 def test_one_that_does_not_hold_is_told_to_programs() -> None:
-    said = trials_as_json([Trial("a", "half size", 7, HIT, 1.25), Trial("b", "half size", 7, MISS, 1.0)], [])
+    said = trials_as_json([Trial("a", "half size", 7, HIT, 1.25), Trial("b", "half size", 7, MISS, 1.0)], [], [])
     assert said["held"] is False
     assert said["trials"] == [
         {

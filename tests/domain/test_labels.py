@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hashdb.domain.rules import Vocabulary, incident_fault
+from hashdb.domain.tiers import IncidentLevel
 from tests.builders import RULES
 
 DEFAULT = RULES.vocabulary
@@ -74,7 +75,7 @@ def test_an_entity_of_an_unknown_list_is_refused_by_name() -> None:
     )
 
 
-def test_an_incident_is_one_of_two_levels_and_a_slug() -> None:
-    assert incident_fault("CIP:example-2026") is incident_fault("CI:example") is None
+def test_an_incident_is_one_of_three_levels_and_a_slug() -> None:
+    assert [incident_fault(f"{level}:example-2026") for level in IncidentLevel] == [None, None, None]
     for wrong in ("", "CIP", "CIP:", "cip:example", "XX:example", "CIP:Example", "CIP:a\n", "CIP:" + "a" * 65):
-        assert incident_fault(wrong) == "must be CIP: or CI: and a slug, like CIP:example-2026"
+        assert incident_fault(wrong) == "must be PCI:, CIP: or CI: and a slug, like PCI:example-2026"

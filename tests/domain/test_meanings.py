@@ -15,9 +15,12 @@ from hashdb.domain.rules import Vocabulary
 from hashdb.domain.sharing.webhooks import DeliveryOutcome, Topic, Trouble
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.domain.stats.counts import RefusalReason
+from hashdb.domain.tiers import IncidentLevel, Tier
 from hashdb.settings import Settings
 
 ENUMS = {
+    "tier": Tier,
+    "incident_level": IncidentLevel,
     "status": Status,
     "standing": Standing,
     "media": Media,

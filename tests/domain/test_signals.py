@@ -69,7 +69,10 @@ def test_signals_of_different_algorithms_are_not_compared() -> None:
         signal(1, Algorithm.PDQ).distance(signal(1, Algorithm.PHASH256))
 
 
-_UNKNOWN = "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash, sha256, md5"
+_UNKNOWN = (
+    "must be algorithm:hex, with one of the algorithms pdq, phash256, phash, dhash, whash, ahash, "
+    "simhash256, sha256, md5, url"
+)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +107,10 @@ FIGURES = [
     ("dhash", 64, 4, 8, 56),
     ("whash", 64, 4, 8, 56),
     ("ahash", 64, 4, 8, 56),
+    ("simhash256", 256, 72, 64, 192),
     ("sha256", 256, 0, 1, 255),
     ("md5", 128, 0, 1, 127),
+    ("url", 256, 0, 1, 255),
 ]
 
 
@@ -119,10 +124,11 @@ def test_an_algorithm_has_its_length_radius_and_set_bits(
 ) -> None:
     algorithm = Algorithm(algorithm)
     assert (algorithm.bits, algorithm.radius) == (bits, radius)
+    kind = "text" if algorithm.of_text else "picture"
     for count in range(bits + 1):
         fault = Signal(algorithm, 2**count - 1).fault()
         expected = (
-            f"{algorithm} with {count} of {bits} bits set is not of an ordinary picture "
+            f"{algorithm} with {count} of {bits} bits set is not of an ordinary {kind} "
             f"({fewest} to {most} are accepted)"
             if radius
             else f"{algorithm} with equal bits only is not of a file"

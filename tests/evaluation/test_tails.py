@@ -96,3 +96,12 @@ def test_the_other_half_holds_what_a_straight_tail_foretold() -> None:
     assert checked is not None
     assert 3 <= checked.cautious <= 10
     assert checked.found == pytest.approx(checked.cautious, abs=12)
+
+
+def test_a_curve_has_the_share_that_matches_at_each_radius() -> None:
+    tail = _fitted(_exponential(100, seed=1))
+    points = tail.curve([0, 3, 3, None])
+    assert [share for _, share in points[:5]] == [0.25, 0.25, 0.25, 0.75, 0.75]
+    assert [rate for rate, _ in points] == [tail.estimate(radius) for radius in range(tail.threshold + 1)]
+    assert tail.curve([]) == []
+    assert tail.estimate(tail.threshold + 1) is None and tail.upper(tail.threshold + 1) is None

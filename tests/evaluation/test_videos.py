@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashdb.domain.matching.matches import VideoDetails
+from hashdb.domain.matching.matches import FrameDetails
 from hashdb.domain.matching.segments import Segment
 from hashdb.evaluation.copies import COPIES, Copy, Form, Truth
 from hashdb.evaluation.films import PannedFilm
@@ -63,14 +63,14 @@ def test_each_end_of_a_segment_is_judged() -> None:
     right = segment((10.75, 19.5), (40.0, 50.5))
     late = segment((10.0, 21.5), (40.0, 51.5))
     elsewhere = segment((10.0, 20.0), (70.0, 80.0))
-    assert judge(truth, VideoDetails((right,)), PLAIN) == (1, 1, 0.75)
-    assert judge(truth, VideoDetails((late,)), PLAIN) == (1, 0, 1.5)
-    assert judge(truth, VideoDetails((late, right)), PLAIN) == (1, 1, 0.75)
-    assert judge(truth, VideoDetails((elsewhere,)), PLAIN) == (0, 0, None)
+    assert judge(truth, FrameDetails((right,)), PLAIN) == (1, 1, 0.75)
+    assert judge(truth, FrameDetails((late,)), PLAIN) == (1, 0, 1.5)
+    assert judge(truth, FrameDetails((late, right)), PLAIN) == (1, 1, 0.75)
+    assert judge(truth, FrameDetails((elsewhere,)), PLAIN) == (0, 0, None)
     assert judge(truth, None, PLAIN) == (0, 0, None)
 
 
 def test_each_part_of_a_spliced_copy_counts() -> None:
     truth = [Truth((0.0, 5.0), (20.0, 25.0)), Truth((5.0, 10.0), (3.0, 8.0))]
     first = segment((0.0, 5.0), (20.0, 25.0))
-    assert judge(truth, VideoDetails((first,)), SPLICED) == (1, 1, 0.0)
+    assert judge(truth, FrameDetails((first,)), SPLICED) == (1, 1, 0.0)

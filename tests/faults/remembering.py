@@ -1,4 +1,4 @@
-"""A member that remembers, syncs, looks back and reads its reports, and is killed at any step of it.
+"""A member that remembers a picture and texts, syncs, looks back and reads its reports, and is killed at any step.
 
 Its consumer keeps what it was told in a file of its own, and acknowledges it afterwards.
 """
@@ -19,7 +19,7 @@ from hashdb.local import LocalIndex
 from hashdb.local.lookback import LookBack
 from hashdb.local.remembered import FOLDER
 from hashdb.local.reports import Reports
-from tests.builders import draft, near, signal
+from tests.builders import draft, excerpt, near, signal, text, words
 from tests.faults.steps import die_at
 from tests.processes import exit_code
 
@@ -43,10 +43,11 @@ def take(reports: Reports, folder: Path) -> None:
 
 def live(url: str, key: str, folder: Path, seed: int, step: int) -> None:
     """Remember the uploads, sync, look back, and take the reports; killed at a step."""
+    manifesto, picture = excerpt(words(seed + 1, 200), words(seed, 300)), Query((signal(seed + 1),))
     die_at(step)
     with LocalIndex(folder / "local") as index, Client(url, key) as client:
         index.remember(
-            [Upload(f"u-{number}", datetime.now(UTC), Query((signal(seed + number % 2),))) for number in range(3)]
+            [Upload(f"u-{n}", datetime.now(UTC), one) for n, one in enumerate((manifesto, picture, manifesto))]
         )
         index.sync(client)
         reports = Reports(folder / "local" / FOLDER)
@@ -57,7 +58,7 @@ def live(url: str, key: str, folder: Path, seed: int, step: int) -> None:
 def kills(url: str, key: str, folder: Path, steps: tuple[int, int, int]) -> int:
     """How often a member was killed that is killed at these steps of its three rounds; it must be told the same.
 
-    Uploads 0 and 2 are of one picture, upload 1 is of another one.
+    Uploads 0 and 2 have a part of one text, upload 1 is of a picture.
     """
     seed, count, left = 1_000_000 + 10 * steps[0], 0, iter(steps)
 
@@ -76,7 +77,7 @@ def kills(url: str, key: str, folder: Path, steps: tuple[int, int, int]) -> int:
 
         go_on()
         assert told(folder) == []
-        one, other = contribute(draft(near(signal(seed), 3)), draft(near(signal(seed + 1), 5)))
+        one, other = contribute(text(words(seed, 400)), draft(near(signal(seed + 1), 5)))
         go_on()
         matched = [("matched", "u-0", one), ("matched", "u-2", one), ("matched", "u-1", other)]
         assert sorted(what[1:] for what in told(folder)) == sorted(matched)

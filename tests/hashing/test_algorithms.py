@@ -12,7 +12,7 @@ import scipy.fftpack
 from numpy.typing import NDArray
 from PIL import Image
 
-from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
+from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.hashing import Limits
 from hashdb.hashing.algorithms import imagehash_signal, low_frequencies, phash_bits
 from hashdb.hashing.pictures import Picture, read_picture
@@ -28,7 +28,7 @@ BY_IMAGEHASH: dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]] = {
 
 
 def test_every_algorithm_but_pdq_is_compared() -> None:
-    assert BY_IMAGEHASH.keys() == set(PERCEPTUAL) - {Algorithm.PDQ}
+    assert BY_IMAGEHASH.keys() == set(OF_PICTURES) - {Algorithm.PDQ}
 
 
 @pytest.mark.parametrize("algorithm", BY_IMAGEHASH)

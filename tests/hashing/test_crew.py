@@ -45,7 +45,7 @@ def test_each_source_has_its_own_outcome_in_order(count: int) -> None:
     expected: list[object] = [hash_picture(octets, QUICK, LIMITS) for octets in sources]
     for place, octets in ((0, b"away"), (7, b""), (9, b"away")):
         sources.insert(place, octets)
-        expected.insert(place, "not a picture" if not octets else "the file cannot be read")
+        expected.insert(place, "the file is empty" if not octets else "the file cannot be read")
     found = list(hash_in_order(crew(count), sources, read, QUICK))
     assert [source for source, _ in found] == sources
     for (_, one), what in zip(found, expected, strict=True):

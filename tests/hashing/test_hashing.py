@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Hashed, Limits, hash_file, hash_picture, warm
 from hashdb.hashing.algorithms import imagehash_signal
@@ -28,7 +28,7 @@ def _refusal(path: str | Path, limits: Limits | None = None) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("algorithms", [PERCEPTUAL, PERCEPTUAL[::-1], (Algorithm.PHASH,), ()], ids=str)
+@pytest.mark.parametrize("algorithms", [OF_PICTURES, OF_PICTURES[::-1], (Algorithm.PHASH,), ()], ids=str)
 def test_signals_come_in_the_order_asked_for(algorithms: Sequence[Algorithm]) -> None:
     hashed = hash_picture(OCTETS, algorithms, Limits())
     assert tuple(signal.algorithm for signal in hashed.signals) == tuple(algorithms)
@@ -49,7 +49,7 @@ def test_without_pdq_there_is_no_quality() -> None:
 def test_a_file_hashes_as_its_bytes_do(tmp_path: Path) -> None:
     path = tmp_path / "picture"
     path.write_bytes(OCTETS)
-    assert hash_file(str(path), PERCEPTUAL, Limits()) == hash_picture(OCTETS, PERCEPTUAL, Limits())
+    assert hash_file(str(path), OF_PICTURES, Limits()) == hash_picture(OCTETS, OF_PICTURES, Limits())
 
 
 def test_a_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
 def test_warming_loads_what_loads_late_and_no_scipy() -> None:
     loaded = "[name for name in ('numpy.fft', 'pywt', 'scipy') if name in sys.modules]"
     program = (
-        "import sys; from hashdb.domain.signals import PERCEPTUAL; from hashdb.hashing import warm\n"
-        f"early = {loaded}; warm(PERCEPTUAL); print(*early, *{loaded})"
+        "import sys; from hashdb.domain.signals import OF_PICTURES; from hashdb.hashing import warm\n"
+        f"early = {loaded}; warm(OF_PICTURES); print(*early, *{loaded})"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["numpy.fft", "pywt"]
@@ -89,4 +89,4 @@ def test_warming_loads_what_loads_late_and_no_scipy() -> None:
 
 def test_warming_what_is_warm_is_harmless() -> None:
     warm(())
-    warm(PERCEPTUAL)
+    warm(OF_PICTURES)

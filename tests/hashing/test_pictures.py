@@ -68,14 +68,18 @@ def test_every_format_is_read(format: str) -> None:
 @pytest.mark.parametrize("format", ["EPS", "PDF", "ICO", "ICNS", "TGA", "SPIDER"])
 def test_other_formats_are_refused(format: str) -> None:
     image = drawn(128, 128).convert("F" if format == "SPIDER" else "RGB")
-    assert _refusal(encoded(image, format)).startswith("not a picture or video of a format that is read (JPEG, PNG,")
+    assert _refusal(encoded(image, format)).startswith(
+        "not a picture, video or document of a format that is read (JPEG, PNG,"
+    )
 
 
-@pytest.mark.parametrize(
-    "octets", [b"", b"\0", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe", b"BM", b"P6"]
-)
+@pytest.mark.parametrize("octets", [b"\0", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe", b"BM", b"P6"])
 def test_what_is_no_picture_is_refused(octets: bytes) -> None:
     assert _refusal(octets).startswith("not a picture")
+
+
+def test_an_empty_file_is_said_to_be_empty() -> None:
+    assert _refusal(b"") == "the file is empty"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from hashdb.domain.seeds import SEED_BYTES, Seed
-from hashdb.domain.signals import PERCEPTUAL, Algorithm, Profile
+from hashdb.domain.signals import OF_PICTURES, Algorithm, Profile
 from hashdb.hashing import hash_transforms, hash_variants
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.secret_views import LEVEL, LONG, SHORT, secret_transforms, secret_variants, secret_windows
@@ -73,7 +73,7 @@ def test_a_contribution_stores_the_views_of_the_newest_seed_and_a_query_asks_for
 def test_a_framed_picture_has_at_most_64_signals_with_its_secret_views() -> None:
     with Image.open(PHOTOS[1]) as photo:
         framed = ImageOps.expand(photo.convert("RGB").resize((320, 240)), 24, "white")
-    stored = hash_variants(encoded(framed), PERCEPTUAL, Profile.THOROUGH, seeds=SEEDS).signals
+    stored = hash_variants(encoded(framed), OF_PICTURES, Profile.THOROUGH, seeds=SEEDS).signals
     assert len(stored) == len(set(stored)) == 64, "all algorithms and all parts are more"
     assert set(secret_variants(Picture(framed), SEEDS[0])) <= set(stored)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
+from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture, hash_transforms
 from hashdb.hashing.pictures import Picture, read_picture
@@ -30,7 +30,9 @@ UNDONE = {
 """Which transform finds the original of a copy."""
 
 
-def _transforms(picture: Picture, algorithms: Sequence[Algorithm] = PERCEPTUAL) -> list[tuple[str, tuple[Signal, ...]]]:
+def _transforms(
+    picture: Picture, algorithms: Sequence[Algorithm] = OF_PICTURES
+) -> list[tuple[str, tuple[Signal, ...]]]:
     return list(transforms(picture, algorithms, look_inside(picture)))
 
 
@@ -59,7 +61,7 @@ def test_a_mirrored_picture_with_a_caption_is_found() -> None:
 
 def test_the_pictures_own_signals_are_what_they_are_without_transforms() -> None:
     octets = encoded(drawn())
-    plain, asked = hash_picture(octets, PERCEPTUAL), hash_transforms(octets, PERCEPTUAL)
+    plain, asked = hash_picture(octets, OF_PICTURES), hash_transforms(octets, OF_PICTURES)
     assert (plain.signals, plain.quality) == (asked.signals, asked.quality)
     assert plain.transforms == ()
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import PERCEPTUAL, Algorithm, Profile
+from hashdb.domain.signals import OF_PICTURES, Algorithm, Profile
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_picture, hash_variants
 from hashdb.hashing.pdq import changes, quality
@@ -33,7 +33,7 @@ def test_the_pictures_own_signals_come_first(photo: Path, profile: Profile) -> N
 @pytest.mark.parametrize("profile", [Profile.BALANCED, Profile.THOROUGH])
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
 def test_what_is_stored_is_fit_to_be_and_each_once(photo: Path, profile: Profile) -> None:
-    hashed = hash_variants(photo.read_bytes(), PERCEPTUAL, profile)
+    hashed = hash_variants(photo.read_bytes(), OF_PICTURES, profile)
     further = hashed.signals[len(Algorithm) :]
     assert len(hashed.signals) == len(set(hashed.signals)) <= SIGNALS_AN_ITEM
     assert all(signal.algorithm is Algorithm.PHASH256 and signal.fault() is None for signal in further)

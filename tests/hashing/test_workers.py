@@ -13,7 +13,7 @@ from threading import Thread, Timer
 import pytest
 from PIL import Image
 
-from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import Unavailable, UnreadablePicture
 from hashdb.hashing import Limits, hash_picture
 from hashdb.hashing.workers import Worker
@@ -41,11 +41,11 @@ def _refusal(worker: Worker, octets: bytes, algorithms: list[Algorithm] = QUICK)
 
 
 def test_it_hashes_as_this_process_does(worker: Worker) -> None:
-    assert worker.hash(SMALL, PERCEPTUAL) == hash_picture(SMALL, PERCEPTUAL, Limits())
+    assert worker.hash(SMALL, OF_PICTURES) == hash_picture(SMALL, OF_PICTURES, Limits())
 
 
 def test_it_refuses_as_this_process_does(worker: Worker) -> None:
-    assert _refusal(worker, b"BM").startswith("not a picture or video of a format that is read")
+    assert _refusal(worker, b"BM").startswith("not a picture, video or document of a format that is read")
 
 
 def test_each_of_several_is_answered_in_order_also_where_the_next_is_not_there_yet(worker: Worker) -> None:

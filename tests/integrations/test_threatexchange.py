@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
+from hashdb.hashing.addresses import url_signals
 from tests.snippets import EXTENSION
 from tests.warm import THREATEXCHANGE, program
 from tests.web.api.test_videos import video
 from tests.web.callers import Caller, Service, body, item, pdq, service_at
 from tests.web.sharing.served import digits, listening
+from tests.web.sharing.test_texts import WORDS, listed
 
 pytest.importorskip("threatexchange")
 
@@ -138,7 +140,7 @@ def test_videos_are_read_as_vpdq_and_digests_and_matched_by_the_references_index
         positive = SignalOpinion(True, SignalOpinionCategory.POSITIVE_CLASS, {"manifesto"})
         exchange.report_opinion(VideoMD5Signal, md5, positive)
         exchange.report_opinion(VideoSHA256Signal, f"{8:064x}", positive)
-        with pytest.raises(NotImplementedError, match="pdq, video_md5, video_sha256"):
+        with pytest.raises(NotImplementedError, match="pdq, video_md5, video_sha256, hashdb_url"):
             exchange.report_opinion(vpdq, clip, positive)
         platform.post(f"/v1/contributions/{two['id']}/withdrawal", {"reason": "other"})
         (delta,) = exchange.fetch_iter(types, delta.checkpoint)
@@ -196,3 +198,64 @@ def test_keys_of_several_services_are_told_apart() -> None:
     assert several.for_url("https://b.example:8443") == "hdb_b"
     assert several.for_url("https://c.example") == ""
     assert HashdbCredentials("hdb_x").for_url("https://c.example") == "hdb_x"
+
+
+def test_addresses_and_texts_are_read_by_signal_types_of_the_extension(
+    service: Service, platform: Caller, other: Caller
+) -> None:
+    from threatexchange.content_type.text import TextContent
+    from threatexchange.content_type.url import URLContent
+    from threatexchange.exchanges.fetch_state import SignalOpinion, SignalOpinionCategory
+
+    exchange_class = _exchange_class()
+    sys.path.insert(0, str(EXTENSION))
+    try:
+        from hashdb_threatexchange import TX_MANIFEST, HashdbTextSignal, HashdbUrlSignal
+    finally:
+        sys.path.remove(str(EXTENSION))
+    url_type, text_type = HashdbUrlSignal, HashdbTextSignal
+    types = [url_type, text_type]
+    assert list(TX_MANIFEST.signal_types) == types
+    assert [kind.get_content_types() for kind in types] == [[URLContent], [TextContent]]
+    address = url_signals("https://example.org/leaflet", asking=False)
+    one, two, _ = platform.contribute(
+        item(signals=list(map(str, address)), media="document", quality=None),
+        listed(),
+        item(
+            signals=[],
+            frames=[{"page": 1, "quality": 90, "signals": [pdq(1)]}],
+            media="document",
+            quality=None,
+        ),
+    )
+    with listening(service) as url:
+        exchange: Any = exchange_class(url, str(other.secret))
+        (delta,) = exchange.fetch_iter(types, None)
+        held = exchange.naive_convert_to_signal_type(types, None, delta.updates)
+        built = {
+            kind: kind.get_index_cls().build([(v, m.contributions[0].id) for v, m in held[kind].items()])
+            for kind in types
+        }
+        asked = url_type.validate_signal_str(url_type.hash_from_str("http://EXAMPLE.org/leaflet?theme=dark#top"))
+        assert [match.metadata for match in built[url_type].query(asked)] == [one["id"]]
+        assert built[url_type].query(url_type.hash_from_str("https://example.org/other")) == []
+        around = " ".join(f"filler{place}" for place in range(300))
+        text = text_type.validate_signal_str(text_type.hash_from_str(f"{around} {WORDS} {around}"))
+        assert [match.metadata for match in built[text_type].query(text)] == [two["id"]]
+        assert built[text_type].query(text_type.hash_from_str(around)) == []
+        assert text_type.hash_from_str("too short") == ""
+        positive = SignalOpinion(True, SignalOpinionCategory.POSITIVE_CLASS, {"manifesto"})
+        exchange.report_opinion(url_type, asked, positive)
+        exchange.report_opinion(url_type, url_type.hash_from_str("https://example.org/new?x=1"), positive)
+        with pytest.raises(NotImplementedError):
+            exchange.report_opinion(text_type, text, positive)
+    for wrong in ("[]x", "[1]", "[]", "{}"):
+        with pytest.raises(ValueError, match=r"hash,first,end|Extra data"):
+            text_type.validate_signal_str(wrong)
+    with pytest.raises(ValueError, match="64 hexadecimal digits"):
+        url_type.validate_signal_str("https://example.org/")
+    made = body(other.get("/v1/contributions"))["contributions"][-1]
+    assert (made["signals"], made["media"]) == (
+        [str(url_signals("https://example.org/new?x=1", asking=False)[0])],
+        "document",
+    )

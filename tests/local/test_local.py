@@ -6,14 +6,15 @@ import random
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus
-from hashdb.domain.contributions import Amendment, Media
-from hashdb.domain.frames import Frame
+from hashdb.domain.contributions import Amendment, Draft, Media
+from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.matching.matches import Order, Query
 from hashdb.domain.matching.testing import TEST_SIGNALS
@@ -25,7 +26,20 @@ from hashdb.local.syncing import FILE
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
-from tests.builders import clip, contributed, draft, member_with, near, query, signal, signature, video
+from tests.builders import (
+    clip,
+    contributed,
+    draft,
+    excerpt,
+    member_with,
+    near,
+    query,
+    signal,
+    signature,
+    text,
+    video,
+    words,
+)
 from tests.local.conftest import Service
 
 PHASH, PHASH256 = Algorithm.PHASH, Algorithm.PHASH256
@@ -124,6 +138,63 @@ def test_a_copy_verifies_as_the_service_does(service: Service, index: LocalIndex
     assert index.match(asked) == service.client.match(asked)
 
 
+def test_a_copy_answers_for_texts_and_documents_as_the_service_does(service: Service, index: LocalIndex) -> None:
+    listed, other = words(1, 1_200), words(2, 900)
+    address = Signal(Algorithm.URL, 5 << 128)
+    pages = tuple(Frame(page, (signal(100 + page),), 90, unit=Unit.PAGES) for page in range(1, 6))
+    windows = text(listed).frames
+    recorded = contributed(
+        service.db,
+        service.actor,
+        text(listed),
+        draft(media=Media.DOCUMENT, quality=None, frames=(*pages, *windows)),
+        draft(102),
+        draft(address, media=Media.DOCUMENT, quality=None),
+    )
+    index.sync(service.client)
+    inside = excerpt(other, listed[300:700], other)
+    shown = tuple(replace(page, at=page.at + 7, signals=(near(page.signals[0], 4),)) for page in pages[1:4])
+    alone = Query((windows[3].signals[0],))
+    asked = [inside, Query((), frames=(*shown, *inside.frames)), Query((signal(103),)), alone, Query((address,))]
+    answer = service.client.match(asked)
+    assert index.match(asked) == answer
+    of_text, of_document, of_picture, of_window, of_address = (result.matches for result in answer.results)
+    assert [match.segments[0].unit for match in of_text] == [Unit.WORDS] * 2
+    by_id = {match.contribution: match for match in of_document}
+    assert {segment.unit for segment in by_id[recorded[1].id].segments} == {Unit.PAGES, Unit.WORDS}
+    assert [(frame.at, frame.unit) for frame in by_id[recorded[2].id].frames] == [(9, Unit.PAGES)]
+    assert [match.pages for match in of_picture] == [(3,)]
+    assert all((windows[3].at, windows[3].end) in match.words for match in of_window) and len(of_window) == 2
+    assert [match.digest for match in of_address] == [Algorithm.URL]
+    contributions.withdraw(service.db, service.actor, recorded[0].id, "other")
+    contributions.erase(service.db, COMMAND_LINE, recorded[1].id)
+    index.sync(service.client)
+    assert index.match(asked) == service.client.match(asked)
+    assert index.match([inside, alone]).results[0].matches == ()
+    assert index.opened().tables.every(Algorithm.SIMHASH256) == b""
+
+
+def test_a_copy_without_texts_goes_on_until_it_is_made_anew(service: Service, index: LocalIndex, folder: Path) -> None:
+    contributed(service.db, service.actor, text(words(1, 600)), video(2, 3))
+    index.sync(service.client)
+    with closing(sqlite3.connect(next(folder.glob("copy-*")) / FILE)) as tables:
+        # As the version before made them: it left out the signals that it did not know.
+        tables.execute("DELETE FROM signals WHERE algorithm = 'simhash256'")
+        tables.execute("DELETE FROM shots WHERE algorithm = 'simhash256'")
+        tables.execute("ALTER TABLE shots DROP COLUMN unit")
+        tables.execute("ALTER TABLE contributions DROP COLUMN pages")
+        tables.execute("ALTER TABLE contributions DROP COLUMN words")
+        tables.execute("PRAGMA user_version = 3")
+        tables.commit()
+    asked = [excerpt(words(1, 600)[100:500]), clip(2, 3)]
+    with LocalIndex(folder, service.clock) as old:
+        assert [[match.contribution for match in result.matches] for result in old.match(asked).results] == [[], [2]]
+        old.sync(service.client)
+        answer = old.match(asked)
+        assert answer == service.client.match(asked)
+        assert [[match.contribution for match in result.matches] for result in answer.results] == [[1], [2]]
+
+
 def test_a_copy_without_signatures_goes_on_until_it_is_made_anew(
     service: Service, index: LocalIndex, folder: Path
 ) -> None:
@@ -132,6 +203,9 @@ def test_a_copy_without_signatures_goes_on_until_it_is_made_anew(
     with closing(sqlite3.connect(next(folder.glob("copy-*")) / FILE)) as tables:
         # As the version before made them.
         tables.execute("DROP TABLE signatures")
+        tables.execute("ALTER TABLE shots DROP COLUMN unit")
+        tables.execute("ALTER TABLE contributions DROP COLUMN pages")
+        tables.execute("ALTER TABLE contributions DROP COLUMN words")
         tables.execute("ALTER TABLE signals DROP COLUMN place")
         tables.execute("PRAGMA user_version = 2")
         tables.commit()
@@ -226,3 +300,57 @@ def test_the_copy_of_the_environment_is_the_one_of_hashdb_sync(monkeypatch: pyte
     monkeypatch.setenv("HASHDB_HOME", str(tmp_path))
     with LocalIndex.from_environment() as index, pytest.raises(NoCopy, match=str(tmp_path / "local")):
         len(index)
+
+
+BOOKS = [words(seed, 900) for seed in range(4)]
+
+
+def passage(chance: random.Random) -> list[str]:
+    """Some words of a book, of which a few are changed."""
+    start = chance.randrange(700)
+    of_book = chance.choice(BOOKS)[start : start + chance.randrange(60, 500)]
+    return [word if chance.random() > 0.04 else "changed" for word in of_book]
+
+
+def leaves(chance: random.Random) -> tuple[Frame, ...]:
+    """Some pages, of which a few are flat."""
+    numbers = sorted(chance.sample(range(1, 30), chance.randrange(1, 6)))
+    shown = [near(signal(chance.randrange(30)), chance.randrange(12)) for _ in numbers]
+    return tuple(
+        Frame(number, (one,), chance.choice((90, 90, 40)), unit=Unit.PAGES)
+        for number, one in zip(numbers, shown, strict=True)
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_copy_answers_any_text_and_document_as_the_service_does(
+    service: Service, index: LocalIndex, seed: int
+) -> None:
+    chance = random.Random(seed)
+
+    def listed() -> Draft:
+        if chance.random() < 0.3:
+            return draft(chance.randrange(30))
+        pages = leaves(chance) if chance.random() < 0.6 else ()
+        return draft(media=Media.DOCUMENT, quality=None, frames=(*pages, *text(passage(chance)).frames))
+
+    def mixed_texts() -> list[Query]:
+        between, least = words(99, chance.randrange(300)), chance.choice((None, 100, 300))
+        inside = excerpt(passage(chance), between, passage(chance), min_words=least)
+        alone = Query(inside.frames[-1].signals)
+        return [inside, alone, Query((), frames=(*leaves(chance), *inside.frames)), Query((), frames=leaves(chance))]
+
+    recorded = contributed(service.db, service.actor, *[listed() for _ in range(40)])
+    benign.add(service.db, COMMAND_LINE, BenignDraft((signal(3), text(BOOKS[0]).frames[0].signals[0])))
+    index.sync(service.client)
+    asked = [query for _ in range(10) for query in (*mixed_texts(), Query((signal(chance.randrange(30)),)))]
+    answer = service.client.match(asked)
+    assert index.match(asked) == answer
+    assert {segment.unit for result in answer.results for match in result.matches for segment in match.segments} == {
+        Unit.PAGES,
+        Unit.WORDS,
+    }
+    for contribution in recorded[::5]:
+        contributions.erase(service.db, COMMAND_LINE, contribution.id)
+    index.sync(service.client)
+    assert index.match(asked) == service.client.match(asked)

@@ -6,6 +6,7 @@ import multiprocessing
 import random
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Amendment, Draft
+from hashdb.domain.frames import Unit
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.matching.lookback import Cursor, Found, TakenBack, Upload
 from hashdb.domain.matching.matches import Match, Query
@@ -23,15 +25,34 @@ from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind
 from hashdb.errors import NoCopy
+from hashdb.hashing.texts import hash_text
 from hashdb.local import LocalIndex, lookback
 from hashdb.local.lookback import LookBack
 from hashdb.local.reports import Reports
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
-from tests.builders import NOON, contributed, draft, member_with, near, query, signal, signature, sparse, video
+from tests.builders import (
+    NOON,
+    clip,
+    contributed,
+    document,
+    draft,
+    excerpt,
+    member_with,
+    near,
+    pages,
+    query,
+    signal,
+    signature,
+    sparse,
+    text,
+    video,
+    words,
+)
 from tests.local.conftest import Service
 
 PHASH, PHASH256, MD5 = Algorithm.PHASH, Algorithm.PHASH256, Algorithm.MD5
+URL = Algorithm.URL
 HOUR = timedelta(hours=1)
 
 
@@ -99,20 +120,54 @@ def random_upload(chance: random.Random, id: str) -> Upload:
         Query((signal(900 + seed),), transforms={"mirror": (one, two), "panel-1": (three,)}),
         Query((one, three), transforms={"mirror": (two,)}, signatures={"whole": own}),
         Query((Signal(MD5, seed + 5), sparse(seed))),
+        random_clip(chance, seed),
+        random_clip(chance, seed),
+        random_text(chance),
+        Query((Signal(URL, seed // 3 + 1), Signal(URL, 900))),
     )
     return Upload(id, at, chance.choice(queries))
 
 
+PASSAGES = [words(seed, 400) for seed in range(6)]
+
+
+def random_text(chance: random.Random) -> Query:
+    """A document with an excerpt of what is listed, long and short, alone and within others; or a window of it."""
+    of, first = chance.choice(PASSAGES), chance.randrange(200)
+    parts = [of[first : first + chance.choice((30, 150, 200, 300))]]
+    if chance.random() < 0.5:
+        parts = [words(chance.randrange(50, 60), chance.choice((40, 200))), *parts, words(60, 100)]
+    query = excerpt(*parts)
+    if chance.random() < 0.2:
+        return Query((query.frames[0].signals[0],))
+    return replace(query, frames=(*chance.choice(((), pages(900, chance.randrange(30), away=20))), *query.frames))
+
+
+def random_clip(chance: random.Random, seed: int) -> Query:
+    """Of frames that are near those of listed videos, in their order and not, near pictures, and near nothing."""
+    other = chance.randrange(30)
+    seeds = chance.choice(
+        ((800, seed, other, 500 + seed, 600 + other), (500 + seed, 801, 802), (seed, 803, 500 + seed))
+    )
+    frames = clip(*seeds, away=chance.randrange(30)).frames
+    digests = chance.choice(((), (), (Signal(MD5, seed + 5),)))
+    return Query(digests, frames=frames, duration=float(len(frames)))
+
+
 def random_draft(chance: random.Random, now: datetime) -> Draft:
     seed, other = chance.randrange(30), chance.randrange(30)
-    expires = chance.choice((None, None, now + timedelta(hours=chance.randrange(1, 12))))
+    expires = chance.choice((None, now + timedelta(hours=chance.randrange(1, 12))))
     return chance.choice(
         (
             draft(seed, signal(other, PHASH), expires_at=expires),
             draft(signal(other, PHASH), expires_at=expires),
             draft(seed, signal(seed, PHASH256), signatures=(signature(seed), signature(seed, Kind.COLOUR))),
             draft(near(sparse(seed), 24), Signal(MD5, other + 5)),
-            video(seed, other, 500 + seed, 600 + other),
+            video(seed, other, 500 + seed, 600 + other, expires_at=expires),
+            text(chance.choice(PASSAGES), expires_at=expires),
+            text(chance.choice(PASSAGES)[: chance.choice((25, 170))], expires_at=expires),
+            document((seed, 700 + other), chance.choice(PASSAGES)[100:], chance.choice(PASSAGES)),
+            draft(Signal(URL, other // 3 + 1)),
         )
     )
 
@@ -131,11 +186,13 @@ def test_it_finds_what_a_match_finds_and_takes_back_what_it_no_longer_finds(
     monkeypatch.setattr(lookback, "STEP", 7)
     chance, other = random.Random(walked_from), member_with(service.db)
     uploads = {str(number): random_upload(chance, str(number)) for number in range(100)}
+    uploads["sure"] = upload("sure", 5_000)
     member.remember(*uploads.values())
     ids: list[int] = []
     counts = []
     for turn in range(4):
         drafts = [random_draft(chance, service.clock.at) for _ in range(12)]
+        drafts.append(draft(5_000, expires_at=service.clock.at + timedelta(hours=4)))
         ids += [one.id for one in contributed(service.db, chance.choice((service.actor, other)), *drafts)]
         for id in chance.sample(ids, 3 * turn):
             contributions.erase(service.db, COMMAND_LINE, id)
@@ -156,6 +213,107 @@ def test_it_finds_what_a_match_finds_and_takes_back_what_it_no_longer_finds(
     assert min(counts) > 10 and any(kind == "taken-back" for kind, *_ in member.told)
     reasons = {reason for kind, *_, reason in member.told if kind == "taken-back"}
     assert {"withdrawn", "expired"} <= reasons, reasons
+
+
+MANIFESTO, OTHER = words(1, 1_000), words(2, 900)
+EXCERPT = excerpt(OTHER, MANIFESTO[300:600], words(3, 700))
+SHOWN = Query((), frames=pages(100, 101, 102, away=9))
+LATER_LISTED = [
+    pytest.param(text(MANIFESTO), EXCERPT, id="text"),
+    pytest.param(document((100, 101), MANIFESTO), EXCERPT, id="text of a document"),
+    pytest.param(document((200, 101, 201), OTHER), SHOWN, id="page"),
+    pytest.param(document((200, 101, 201), OTHER), Query((near(signal(101), 9),)), id="picture of a page"),
+    pytest.param(draft(101), SHOWN, id="page of a listed picture"),
+    pytest.param(video(*range(100, 130)), clip(*range(110, 118)), id="video"),
+    pytest.param(video(*range(100, 130)), Query((near(signal(110), 9),)), id="picture of a video"),
+    pytest.param(draft(101), clip(500, 101, 501), id="video of a listed picture"),
+    pytest.param(video(*range(100, 130)), SHOWN, id="page of a listed video"),
+    pytest.param(draft(Signal(URL, 7 << 64)), Query((Signal(URL, 7 << 64), Signal(URL, 5))), id="address"),
+    pytest.param(text(MANIFESTO[:120]), excerpt(OTHER, MANIFESTO[:120], OTHER), id="text of one window"),
+    pytest.param(text(MANIFESTO), excerpt(MANIFESTO[300:400]), id="upload of one window"),
+    pytest.param(text(MANIFESTO), Query((EXCERPT.frames[38].signals[0],)), id="window"),
+]
+
+
+@pytest.mark.parametrize(("listed", "asked"), LATER_LISTED)
+def test_whatever_is_listed_later_is_told_as_a_match_and_taken_back(
+    service: Service, member: Member, listed: Draft, asked: Query
+) -> None:
+    """Also if it is remembered after it was listed, and amended then."""
+    member.remember(Upload("a", NOON, asked), Upload("b", NOON, Query((signal(999),))))
+    assert member.sync() == []
+    contributed(service.db, service.actor, listed)
+    assert member.sync() == [("matched", "a", 1, None)]
+    (result,) = member.index.match([asked]).results
+    assert member.matches() == {("a", 1): result.matches[0]}
+    member.remember(Upload("c", NOON, asked))
+    assert member.sync() == []
+    contributions.amend(service.db, service.actor, 1, Amendment(labels=("incitement",)))
+    assert member.sync() == [("matched", "c", 1, None)]
+    contributions.withdraw(service.db, service.actor, 1, "other")
+    assert sorted(member.sync()) == [("taken-back", "a", 1, "withdrawn"), ("taken-back", "c", 1, "withdrawn")]
+
+
+def test_the_report_says_which_words_are_listed(service: Service, member: Member) -> None:
+    member.remember(Upload("a", NOON, EXCERPT))
+    contributed(service.db, service.actor, text(MANIFESTO))
+    member.sync()
+    (segment,) = member.matches()["a", 1].segments
+    assert segment.unit is Unit.WORDS
+    assert segment.query == pytest.approx((900, 1_200), abs=50)
+    assert segment.listed == pytest.approx((300, 600), abs=50)
+
+
+def test_what_is_near_by_one_frame_only_is_not_reported(service: Service, member: Member) -> None:
+    window = hash_text(" ".join(MANIFESTO[300:450]))[0]
+    texts = [replace(EXCERPT, frames=(*hash_text(" ".join(words(seed, 600)))[:9], window)) for seed in range(20, 24)]
+    texts = [
+        replace(one, frames=tuple(replace(frame, at=25.0 * at) for at, frame in enumerate(one.frames))) for one in texts
+    ]
+    member.remember(*[Upload(f"t{number}", NOON, one) for number, one in enumerate(texts)])
+    member.remember(Upload("v", NOON, clip(500, 501, 110, 502, 503)))
+    contributed(service.db, service.actor, text(MANIFESTO), video(*range(100, 130)))
+    assert member.sync() == []
+
+
+def test_a_benign_window_is_no_reason_for_a_report(service: Service, member: Member) -> None:
+    """A licence that is in both texts."""
+    licence = words(9, 400)
+    asked = [excerpt(words(5, 300), licence, words(6, 300)), excerpt(words(7, 200), MANIFESTO[:300], licence)]
+    for start in range(0, 400, 25):
+        for frame in hash_text(" ".join(licence[start:])):
+            benign.add(service.db, COMMAND_LINE, BenignDraft(frame.signals))
+    member.remember(*[Upload(id, NOON, one) for id, one in zip("ab", asked, strict=True)])
+    contributed(service.db, service.actor, text(MANIFESTO[:500], licence, MANIFESTO[500:]))
+    assert member.sync() == [("matched", "b", 1, None)]
+
+
+def test_a_comparison_that_takes_long_is_cut_into_steps_between_which_newer_changes_come_first(
+    service: Service, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookback, "PAIRS_A_STEP", 50)
+    monkeypatch.setattr("hashdb.local.upload_scans._PAIRS_A_PIECE", 50)
+    member.remember(*[Upload(str(seed), NOON, clip(*range(seed, seed + 10))) for seed in range(0, 50, 10)])
+    contributed(service.db, service.actor, video(*range(15, 35)))
+    member.index.sync(service.client)
+    assert [member.lookback.step() for _ in range(3)] == [(True, 0)] * 3
+    contributed(service.db, service.actor, video(*range(40, 50)))
+    newer = member.sync()
+    assert newer[0] == ("matched", "40", 2, None)
+    assert sorted(newer[1:]) == [("matched", id, 1, None) for id in ("10", "20", "30")]
+
+
+def test_an_upload_that_is_near_more_than_is_aligned_at_once_is_reported_with_all(
+    service: Service, member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hashdb.domain.matching.frames.MOST_WORK", 60)
+    contributed(service.db, service.actor, *[video(*range(10), 100 + number) for number in range(8)])
+    query = clip(*range(10))
+    member.remember(Upload("a", NOON, query))
+    member.index.sync(service.client)
+    assert member.index.match([query]).results[0].truncated
+    member.lookback.catch_up()
+    assert len(member.matches()) == 8
 
 
 def test_it_tells_once_what_it_found(service: Service, member: Member) -> None:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.matching.aligners import NEARLY_ALL, SHORT_TEXT
 from hashdb.domain.matching.lookback import Upload
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind
 from hashdb.errors import BadSetting, InvalidInput
 from hashdb.index.folder import sync_folder
-from hashdb.index.vectors import Words, pack
+from hashdb.index.vectors import pack
 from hashdb.local import remembered as module
 from hashdb.local.remembered import Remembered, retention_from_environment
+from hashdb.local.upload_parts import Asked
 from tests.builders import NOON, Clock, near, signal, signature
 
 PDQ, PHASH, MD5 = Algorithm.PDQ, Algorithm.PHASH, Algorithm.MD5
+SIMHASH256 = Algorithm.SIMHASH256
 
 
 @pytest.fixture
@@ -39,17 +47,24 @@ def upload(id: str, *seeds: int, at: datetime = NOON) -> Upload:
     return Upload(id, at, Query(tuple(map(signal, seeds))))
 
 
-def asked(*signals: Signal) -> Mapping[Algorithm, Words]:
-    algorithms = {one.algorithm for one in signals}
+def asked(*signals: Signal, share: float = 1.0) -> Mapping[Algorithm, Asked]:
+    of_algorithm: dict[Algorithm, list[int]] = defaultdict(list)
+    for one in signals:
+        of_algorithm[one.algorithm].append(one.value)
     return {
-        algorithm: pack([one.value for one in signals if one.algorithm is algorithm], algorithm.bits)
-        for algorithm in algorithms
+        algorithm: Asked(pack(values, algorithm.bits), np.full(len(values), share))
+        for algorithm, values in of_algorithm.items()
     }
 
 
-def found(remembered: Remembered, *signals: Signal) -> set[str]:
+def found(remembered: Remembered, *signals: Signal, share: float = 1.0) -> set[str]:
     remembered.refresh()
-    return set(remembered.near(asked(*signals)))
+    scan, ids = remembered.scan(asked(*signals, share=share)), set[str]()
+    while not scan.go_on(1):
+        pass
+    while page := scan.take(3):
+        ids.update(page)
+    return ids
 
 
 def test_uploads_are_remembered_for_90_days_unless_set_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +92,209 @@ def test_an_upload_is_kept_as_it_was_given(remembered: Remembered) -> None:
     remembered.remember([full, plain])
     remembered.refresh()
     assert remembered.latest(["albums/ü 1.jpg", "2", "3"]) == {full.id: full, "2": plain}
+
+
+def text(*seeds: int, length: int = 300) -> tuple[Frame, ...]:
+    """Windows of so many words, one for each seed."""
+    return tuple(
+        Frame(25 * place, (signal(seed, SIMHASH256),), unit=Unit.WORDS, length=length)
+        for place, seed in enumerate(seeds)
+    )
+
+
+def test_frames_are_kept_as_they_were_given(remembered: Remembered) -> None:
+    transforms = {"mirror": (signal(12), signal(13, PHASH)), "panel-1": ()}
+    video = Query(
+        (Signal(MD5, 5),),
+        frames=(
+            Frame(0.0, (signal(10), signal(11), signal(10, PHASH)), 90, transforms),
+            Frame(0.04, (signal(14),), 50),
+            Frame(86_399.999, (signal(15), signal(15, PHASH)), None, {"mirror": (signal(16),)}),
+        ),
+        duration=86_400.0,
+    )
+    pages = tuple(Frame(page, (signal(20 + page),), 88, unit=Unit.PAGES) for page in (1, 2, 9))
+    document = Query((Signal(MD5, 6),), frames=(*pages, *text(30, 31, 32)))
+    of_words = Query((), frames=text(*range(40, 160)), transforms={"mirror": (signal(1, SIMHASH256),)})
+    address = Query((signal(1, Algorithm.URL), signal(2, Algorithm.URL)))
+    uploads = [
+        Upload(id, NOON, query)
+        for id, query in (("v", video), ("p", Query((signal(1),))), ("d", document), ("t", of_words), ("a", address))
+    ]
+    remembered.remember(uploads)
+    remembered.remember([Upload("v2", NOON, video)])
+    remembered.refresh()
+    kept = remembered.latest(["v", "p", "d", "t", "a", "v2"])
+    assert kept == {one.id: one for one in (*uploads, Upload("v2", NOON, video))}
+    assert len(remembered) == 6
+    assert sorted(id for _, page in remembered.walk() for id in (one.id for one in page)) == sorted(kept)
+
+
+def test_of_a_frame_that_is_not_searched_for_only_its_place_is_kept(remembered: Remembered) -> None:
+    frames = (Frame(0.0, (signal(1),), 90), Frame(1.0, (signal(2),), 49, {"mirror": (signal(3),)}))
+    remembered.remember([Upload("a", NOON, Query((), frames=frames, duration=3.0))])
+    assert found(remembered, signal(1), signal(2), signal(3)) == {"a"} and found(remembered, signal(2)) == set()
+    assert remembered.latest(["a"])["a"].query.frames == (frames[0], Frame(1.0, (), 49))
+
+
+def test_a_short_text_is_found_by_one_window(remembered: Remembered) -> None:
+    uploads = [Upload(id, NOON, Query((), frames=text(1, 2, length=length))) for id, length in (("a", 225), ("b", 226))]
+    remembered.remember(uploads)
+    assert found(remembered, near(signal(1, SIMHASH256), 40), share=0.01) == {"a"}
+    assert remembered.latest(["a", "b"])["a"].query.frames == text(1, 2, length=225)
+
+
+def test_one_page_is_enough(remembered: Remembered) -> None:
+    pages = tuple(Frame(page, (signal(page), signal(10 + page, PHASH)), unit=Unit.PAGES) for page in (1, 2, 3))
+    remembered.remember([Upload("a", NOON, Query((signal(4),), frames=(*pages, *text(1, 2)))), upload("b", 1)])
+    assert found(remembered, near(signal(1), 9), share=0.01) == {"a", "b"}
+    assert found(remembered, near(signal(13, PHASH), 3), share=0.01) == {"a"}
+    assert found(remembered, signal(1, SIMHASH256), share=0.01) == set()
+
+
+def test_frames_are_found_by_two_values_unless_one_is_nearly_all_of_a_contribution(remembered: Remembered) -> None:
+    """A passage that ten million uploads share is one value of each of them."""
+    remembered.remember([Upload(str(number), NOON, Query((), frames=text(900, number))) for number in range(70)])
+    remembered.remember([Upload("picture", NOON, Query((signal(900, SIMHASH256),)))])
+    windows = [near(signal(seed, SIMHASH256), 40) for seed in (900, 7)]
+    assert found(remembered, windows[0], share=0.1) == {"picture"}
+    assert found(remembered, *windows, share=0.1) == {"picture", "7"}
+    assert found(remembered, *windows, share=0.79) == {"picture", "7"}
+    assert found(remembered, windows[1], share=0.8) == {"7"}
+    # Several listed values that are near one frame have their shares together.
+    assert found(remembered, *(near(windows[1], 2, seed) for seed in range(3)), share=0.3) == {"7"}
+    assert found(remembered, *(near(windows[1], 2, seed) for seed in range(2)), share=0.3) == set()
+    assert len(found(remembered, windows[0], share=1.0)) == 71
+
+
+_SEEDS, _AWAY = st.integers(0, 9), st.sampled_from((0, 4, 40, 90))
+_VALUES = st.builds(
+    lambda seed, algorithm, away: near(signal(seed, algorithm), min(away, algorithm.bits // 8), away),
+    _SEEDS,
+    st.sampled_from((PDQ, PHASH, SIMHASH256)),
+    _AWAY,
+)
+_FRAMES = st.lists(st.tuples(st.lists(_VALUES, min_size=1, max_size=3), st.sampled_from(Unit)), max_size=5).map(
+    lambda every: tuple(
+        Frame(place, tuple(signals), unit=unit, length=unit.startswith("w") * len(signals) * 100)
+        for place, (signals, unit) in enumerate(every)
+    )
+)
+_QUERIES = st.builds(lambda own, frames: Query(tuple(own), frames=frames), st.lists(_VALUES, max_size=2), _FRAMES)
+
+
+def _may_match(query: Query, shares: Mapping[Signal, float]) -> bool:
+    """By comparing everything with everything."""
+
+    def near_by(own: Signal) -> list[float]:
+        algorithm = own.algorithm
+        same = [one for one in shares if one.algorithm is algorithm and one.distance(own) <= algorithm.radius]
+        return [shares[one] for one in same]
+
+    ends = [frame.end for frame in query.frames if frame.unit is Unit.WORDS]
+    alone = {Unit.PAGES: True, Unit.WORDS: ends != [] and ends[-1] <= SHORT_TEXT}
+    of_alone = [own for frame in query.frames if alone.get(frame.unit) for own in frame.signals]
+    of_frames = [near_by(own) for frame in query.frames if not alone.get(frame.unit) for own in frame.signals]
+    return (
+        any(near_by(own) for own in (*query.signals, *of_alone))
+        or sum(1 for of_frame in of_frames if of_frame) > 1
+        or any(sum(of_frame) >= NEARLY_ALL for of_frame in of_frames)
+    )
+
+
+@given(
+    queries=st.lists(st.lists(_QUERIES, max_size=4), max_size=4),
+    shares=st.dictionaries(_VALUES, st.sampled_from((0.0625, 0.25, 0.5, 1.0)), min_size=1, max_size=8),
+    pairs=st.sampled_from((1, 40, 10_000)),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_scan_finds_what_a_comparison_of_everything_finds(
+    tmp_path_factory: pytest.TempPathFactory,
+    queries: list[list[Query]],
+    shares: dict[Signal, float],
+    pairs: int,
+) -> None:
+    remembered = Remembered(tmp_path_factory.mktemp("any") / "remembered", timedelta(days=30), lambda: NOON)
+    remembered.owns = True
+    uploads: list[Upload] = []
+    for number, some in enumerate(queries):
+        new = [Upload(f"{number}-{place}", NOON - timedelta(days=place), query) for place, query in enumerate(some)]
+        new = [one for one in new if not list(one.faults(NOON))]
+        remembered.remember(new)
+        uploads += new
+        remembered.refresh()
+        remembered.pack()
+    of_algorithm: dict[Algorithm, list[tuple[int, float]]] = defaultdict(list)
+    for value, share in shares.items():
+        of_algorithm[value.algorithm].append((value.value, share))
+    wanted = {
+        algorithm: Asked(pack([value for value, _ in values], algorithm.bits), np.array([share for _, share in values]))
+        for algorithm, values in of_algorithm.items()
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hashdb.local.upload_scans._PAIRS_A_PIECE", pairs)
+        scan, ids = remembered.scan(wanted), list[str]()
+    while not scan.go_on(pairs):
+        pass
+    while page := scan.take(2):
+        ids += page
+    assert sorted(ids) == sorted(one.id for one in uploads if _may_match(one.query, shares))
+    assert remembered.latest(ids).keys() == set(ids)
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_frames_that_are_packed_merged_and_new_are_found(
+    remembered: Remembered, tmp_path: Path, kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not kernel:
+        monkeypatch.setattr("hashdb.index.segment.kernel", lambda: None)
+    monkeypatch.setattr("hashdb.local.upload_parts._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("hashdb.local.upload_parts._ASKED_AT_ONCE", 5)
+    monkeypatch.setattr("hashdb.local.upload_scans._PAIRS_A_PIECE", 1_000)
+    monkeypatch.setattr("hashdb.local.upload_log._MOST_FRAMES", 8)
+    remembered.owns = True
+    for first in range(0, 40, 10):
+        numbers = range(first, first + 10)
+        remembered.remember(
+            [
+                Upload(str(number), NOON, Query((), frames=text(*range(3 * number, 3 * number + 3))))
+                for number in numbers
+            ]
+        )
+        remembered.remember([upload(f"p{number}", number) for number in numbers])
+        remembered.refresh()
+        assert remembered.pack()
+    while remembered.pack():
+        pass
+    (part,) = (tmp_path / "remembered").rglob("*.framed")
+    wanted = [near(signal(seed, SIMHASH256), 50) for seed in range(0, 120, 2)]
+    both = {str(number) for number in range(40) if len({*range(3 * number, 3 * number + 3)} & {*range(0, 120, 2)}) > 1}
+    assert found(remembered, *wanted, share=0.1) == both
+    assert found(remembered, *wanted, near(signal(5), 9), share=0.1) == {*both, "p5"}
+    with part.open("r+b") as file:
+        file.seek(5_000)
+        file.write(b"damaged")
+    assert found(Remembered(tmp_path / "remembered", clock=lambda: NOON), *wanted, share=0.1) == both
+
+
+def test_the_log_that_an_earlier_version_reads_is_as_it_was(remembered: Remembered, tmp_path: Path) -> None:
+    """It fails at what it does not know, and cuts off what it takes for half a block."""
+    pictures = [upload("1", 1), Upload("2", NOON, Query((Signal(MD5, 5),), transforms={"mirror": (signal(2, PHASH),)}))]
+    remembered.remember(pictures)
+    day = tmp_path / "remembered" / NOON.date().isoformat()
+    before = (day / "log").read_bytes()
+    remembered.remember(
+        [
+            Upload("3", NOON, Query((), frames=text(1, 2))),
+            Upload("4", NOON, Query((signal(4, Algorithm.URL),))),
+            Upload("5", NOON, Query((signal(1),), transforms={"mirror": (signal(4, SIMHASH256),)})),
+        ]
+    )
+    assert (day / "log").read_bytes() == before
+    # What it forgets is forgotten: the record has a higher stamp than those of the other log.
+    remembered.forget(["3"])
+    remembered.refresh()
+    assert remembered.latest(["1", "3", "4", "5"]).keys() == {"1", "4", "5"}
 
 
 def test_it_is_found_by_each_of_its_signals_within_the_radius(remembered: Remembered) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.frames import MOST_TIMES
-from hashdb.domain.matching.videos import ShotTimes
+from hashdb.domain.frames import MOST_TIMES, Extent, Unit
+from hashdb.domain.matching.aligners import ShotTimes
 from hashdb.domain.sharing.feed import CopiedContribution, CopiedShot, FeedStep, Gone
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.local.tables import CopyTables
 from tests.builders import NOON, signal
 from tests.local.conftest import Service
@@ -84,4 +84,35 @@ def test_a_fork_has_a_connection_of_its_own(tables: CopyTables) -> None:
         os._exit(0 if tables.count() == 1 else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert tables.count() == 1
+    tables.close()
+
+
+def test_what_share_of_a_contribution_has_a_value_is_counted_in_its_own_unit(tables: CopyTables) -> None:
+    def octets(of: Signal) -> tuple[Algorithm, bytes]:
+        return of.algorithm, of.to_bytes()
+
+    window, page, still = Signal(Algorithm.SIMHASH256, 7), signal(5), signal(6)
+    listed = one(1)._replace(
+        pages=4,
+        words=600,
+        shots=(
+            CopiedShot(2, 2, (octets(page),), Unit.PAGES),
+            CopiedShot(3, 3, (octets(page),), Unit.PAGES),
+            CopiedShot(50, 200, (octets(window),), Unit.WORDS),
+        ),
+    )
+    film = one(2)._replace(duration=10.0, shots=(CopiedShot(2.0, 3.0, (octets(still),)),))
+    tables.store([FeedStep(5, listed), FeedStep(6, film)], 6, NOON)
+    shares = tables.shares(0, 6)
+    assert shares[Algorithm.SIMHASH256] == {window.to_bytes(): 0.25}
+    # A page matches alone, as a picture does.
+    of_pdq = {page.to_bytes(): 1.0, still.to_bytes(): 0.2, signal(1).to_bytes(): 1.0, signal(2).to_bytes(): 1.0}
+    assert shares[Algorithm.PDQ] == of_pdq
+    (of_page,) = tables.holders([page], NOON)
+    assert of_page.extent == Extent(None, 4, 600)
+    assert [(shot.unit, shot.start, shot.end) for shot in tables.shots(1)] == [
+        (Unit.PAGES, 2, 2),
+        (Unit.PAGES, 3, 3),
+        (Unit.WORDS, 50, 200),
+    ]
     tables.close()

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyotp
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine
+from sqlalchemy import text as sql
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberChange, MemberKind, MemberStatus, Scope
 from hashdb.domain.accounts.saved_views import ViewDraft
@@ -24,6 +25,7 @@ from hashdb.domain.review.incidents import IncidentChange, IncidentDraft, Retent
 from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import NotAuthenticated, SignInRefused
+from hashdb.hashing.texts import hash_text
 from hashdb.service import HashDB
 from hashdb.service.accounts import members, saved_views, sessions, users
 from hashdb.service.background import Task
@@ -36,7 +38,22 @@ from hashdb.service.review import batches, bulk, cases, claims, due, incidents, 
 from hashdb.service.sharing import deliveries, feed, following, webhooks
 from hashdb.service.stats import counts, overviews, reports
 from hashdb.store import Transaction
-from tests.builders import NOON, Clock, again, contributed, draft, hashdb, member_with, query, signal, signature, video
+from tests.builders import (
+    NOON,
+    Clock,
+    again,
+    contributed,
+    document,
+    draft,
+    hashdb,
+    member_with,
+    query,
+    signal,
+    signature,
+    text,
+    video,
+    words,
+)
 from tests.service.pages import PAGE_OF_ANOTHER, followed
 
 PASSWORD = "correct horse battery staple"
@@ -101,7 +118,7 @@ class Scene:
         """What is found when these statements were run; they are undone."""
         with self.engine.connect() as connection, connection.begin() as undone:
             for statement in statements:
-                connection.execute(text(statement))
+                connection.execute(sql(statement))
             tx = Transaction(connection)
             found = list(unlike_log(tx, self.records, now or self.clock(), lambda count: None))
             undone.rollback()
@@ -126,12 +143,14 @@ class FullScene(Scene):
     def _contribute(self) -> None:
         db = self.db
         delta = member_with(db)
-        held, *_ = contributed(db, delta, draft(50), draft(51))
+        written = words(1, 400)
+        held, *_ = contributed(db, delta, draft(50), draft(51), document((53, 54), written), text(words(2, 300)))
         contributions.contribute(db, delta, [draft(52)], IdempotencyKey("key-1", bytes(32)))
         case = cases.open_case(db, COMMAND_LINE, held.id, "other", holds=True).id
         claims.take(db, COMMAND_LINE, case)
         notes.add(db, COMMAND_LINE, case, "seen before?")
-        benign.add(db, COMMAND_LINE, BenignDraft((signal(51),), note="a splash screen"))
+        window = hash_text(" ".join(written))[1].signals
+        benign.add(db, COMMAND_LINE, BenignDraft((signal(51), *window), note="a splash screen"))
         benign.settle(db)
         db.rules = replace(db.rules, retention=Retention({"recruitment": 400}))
         expiry.start(db)

@@ -31,10 +31,11 @@ from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.stats import overviews, reports
-from tests.builders import USUAL, Clock, draft, hashdb, query, video
+from tests.builders import USUAL, Clock, draft, excerpt, hashdb, query, text, video, words
 from tests.service.copies import Copy
 
 SEEDS = range(5)
+MAKERS = (draft, video, lambda seed, **fields: text(words(seed, 60), **fields))
 SAID = [OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES, "other")]
 hours = st.integers(1, 5)
 whoever = st.integers(0, 1)
@@ -42,7 +43,7 @@ some = st.integers(0, 10_000)
 
 
 class Histories(RuleBasedStateMachine):
-    """Two members that contribute pictures and videos and do as they please, a clock, and two readers of the feed."""
+    """Two members that contribute pictures, videos and texts and do as they please, a clock, and two readers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class Histories(RuleBasedStateMachine):
     def contribute(self, who: int, seeds: list[int], ends: int | None) -> None:
         at = None if ends is None else self.clock() + timedelta(hours=ends)
         try:
-            drafts = [(video if seed % 2 else draft)(seed, expires_at=at) for seed in seeds]
+            drafts = [MAKERS[seed % len(MAKERS)](seed, expires_at=at) for seed in seeds]
             contributions.contribute(self.db, self.actor(who), drafts)
         except MemberSuspended:
             assert self.status(who) is MemberStatus.SUSPENDED
@@ -154,7 +155,8 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def matches_are_what_is_active(self) -> None:
         active = [one for one in self.everything() if one.status is Status.ACTIVE and one.standing.matches]
-        answer = matches.match(self.db, SYSTEM, [query(seed) for seed in SEEDS])
+        asked = [query(seed) for seed in SEEDS] + [excerpt(words(seed, 60)) for seed in SEEDS]
+        answer = matches.match(self.db, SYSTEM, asked)
         found = {match.contribution for result in answer.results for match in result.matches}
         assert found == {one.id for one in active}
 

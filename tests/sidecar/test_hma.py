@@ -94,7 +94,7 @@ def test_files_are_hashed_and_looked_up_as_by_the_service(filled: Pair) -> None:
         ("photo", photo(), "/h/hash", {"types": "pdq,phash"}),
         ("photo", photo(), "/m/lookup", {"signal_type": "pdq"}),
         ("video", photo(), "/h/hash", {}),
-        ("photo", b"no picture", "/m/lookup", {}),
+        ("photo", b"\x89PNG no picture\xff", "/m/lookup", {}),
         ("video", film(seconds=2), "/m/lookup", {}),
         ("photo", film(seconds=2), "/m/lookup", {}),
     ):

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from hashdb.local.lookback import LookBack
+from hashdb.wire.matching import QueriesIn
+from tests.builders import excerpt, text, words
 from tests.sidecar.conftest import Pair
 from tests.web.callers import body, faults, item, pdq, problem
 
@@ -55,6 +57,23 @@ def test_an_upload_is_told_when_it_is_shared_later_and_taken_back_when_that_is_w
     assert body(pair.ask("POST", "/remembered/acknowledged", json={"number": 2})) == {"acknowledged": 2}
     assert [report["number"] for report in reports(pair)] == [3]
     assert body(pair.ask("POST", "/remembered/acknowledged", json={"number": 1})) == {"acknowledged": 2}
+
+
+def test_a_text_is_told_with_its_words_however_it_is_remembered(pair: Pair) -> None:
+    pair.sync()
+    asked = json.loads(
+        QueriesIn.from_domain([excerpt(words(2, 900), words(1, 400))]).model_dump_json(exclude_unset=True)
+    )
+    (query,) = asked["queries"]
+    upload = {"id": "u-1", "at": "2026-11-20T10:00:00Z", "signals": [], "frames": query["frames"]}
+    assert body(pair.ask("POST", "/v1/remember", json={"uploads": [upload]})) == {"remembered": 1}
+    query["remember"] = "u-2"
+    body(pair.ask("POST", "/v1/matches", json=asked))
+    pair.client.contribute([text(words(1, 400))])
+    assert look_back(pair) == 2
+    found = {report["upload"]: report["match"]["segments"] for report in reports(pair)}
+    assert found["u-1"] == found["u-2"]
+    assert found["u-1"][0]["unit"] == "words" and found["u-1"][0]["query"][1] == 1_300
 
 
 def test_a_reader_waits_for_a_report_and_no_longer_than_it_says(pair: Pair) -> None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.contributions import Draft, Media
+from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.local.remembered import FOLDER, Remembered
 from hashdb.local.syncing import CURRENT
 from hashdb.service.matching import seeds
 from hashdb.sidecar import matching
+from hashdb.wire.matching import AnswerOut, QueriesIn
+from tests.builders import clip, draft, excerpt, near, signal, text, video, words
 from tests.films import film
 from tests.sidecar.conftest import Pair, same
 from tests.web.callers import faults, pdq, problem
@@ -33,6 +40,51 @@ def test_files_are_matched_and_hashed_as_by_the_service(filled: Pair) -> None:
     sent(filled, f"{MEDIA}?transforms=1", form(photo()))
     hashed = sent(filled, "/v1/signals?transforms=1", form(photo()))
     assert hashed["pictures"][0]["transforms"]
+
+
+ADDRESS = Signal(Algorithm.URL, 5 << 128)
+WORDS = words(1, 1_200)
+PAGES = tuple(Frame(page, (signal(100 + page),), 90, unit=Unit.PAGES) for page in range(1, 6))
+WINDOWS = text(WORDS).frames
+EXCERPT = excerpt(words(2, 900), WORDS[300:700], words(3, 900))
+SHOWN = tuple(replace(page, at=page.at + 7, signals=(near(page.signals[0], 4),)) for page in PAGES[1:4])
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked"),
+    [
+        pytest.param(video(*range(100, 160)), clip(*range(120, 140)), id="video"),
+        pytest.param(text(WORDS), EXCERPT, id="text"),
+        pytest.param(text(WORDS), replace(EXCERPT, min_words=5_000), id="text that is shorter than asked for"),
+        pytest.param(text(WORDS), Query((WINDOWS[3].signals[0],)), id="window"),
+        pytest.param(draft(frames=(*PAGES, *WINDOWS), media=Media.DOCUMENT), EXCERPT, id="text of a document"),
+        pytest.param(draft(frames=(*PAGES, *WINDOWS), media=Media.DOCUMENT), Query((), frames=SHOWN), id="pages"),
+        pytest.param(draft(frames=PAGES, media=Media.DOCUMENT), Query((signal(103),)), id="picture of a page"),
+        pytest.param(draft(103), Query((), frames=(*SHOWN, *EXCERPT.frames)), id="page of a listed picture"),
+        pytest.param(draft(ADDRESS), Query((ADDRESS,)), id="address"),
+    ],
+)
+def test_the_service_a_copy_and_a_sidecar_answer_the_same(pair: Pair, listed: Draft, asked: Query) -> None:
+    pair.client.contribute([listed])
+    pair.sync()
+    body = json.loads(QueriesIn.from_domain([asked]).model_dump_json(exclude_unset=True))
+    answered = same(pair.both("POST", "/v1/matches", json=body))
+    found = [match["contribution"] for match in answered["results"][0]["matches"]]
+    assert found == ([] if asked.min_words else [1])
+    of_service = pair.client.match([asked])
+    assert pair.state.index.match([asked]) == of_service
+    assert (
+        AnswerOut.model_validate(answered, strict=False).to_domain().results[0].matches == of_service.results[0].matches
+    )
+
+
+def test_a_text_is_hashed_at_the_member_whatever_the_service_accepts(filled: Pair) -> None:
+    sent = " ".join(f"word{number}" for number in range(300)).encode()
+    answer = filled.ask("POST", "/v1/signals", **form(sent))
+    assert answer.status_code == 200
+    (hashed,) = json.loads(answer.data)["pictures"]
+    assert hashed["words"] == 300
+    assert filled.ask("POST", MEDIA, **form(sent)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -79,12 +131,12 @@ def test_an_upload_is_remembered_before_it_is_matched(pair: Pair) -> None:
 
 def test_what_cannot_be_remembered_is_not_matched_either(pair: Pair) -> None:
     pair.sync()
-    frame = {"at": 0.5, "quality": 90, "signals": [pdq(1)]}
+    flat = {"at": 0.5, "quality": 49, "signals": [pdq(1)]}
     for query, at in (
         ({"signals": [pdq(1)], "remember": ""}, "remember"),
         ({"signals": [pdq(1)], "remember": "x" * 257}, "remember"),
         ({"signals": [pdq(1)], "remember": 7}, "remember"),
-        ({"signals": [pdq(1)], "remember": "a", "duration": 9.5, "frames": [frame]}, "remember"),
+        ({"signals": [], "remember": "a", "duration": 9.5, "frames": [flat]}, "signals"),
         ({"signals": ["pdq:1"], "remember": "a"}, "signals[0]"),
     ):
         body = {"queries": [{"signals": [pdq(1)], "remember": "first"}, query]}

@@ -129,7 +129,7 @@ class Service:
         """Let the index be one that another worker is still to build: the store holds too much to read at a request."""
         fill_store(self.db, members.authenticate(self.db, self.caller(name="Large").secret or ""))
         self.db.index = IndexView(
-            self.db.store, {one: one.radius for one in self.db.rules.algorithms}, self._folder / "index"
+            self.db.store, {one: one.radius for one in self.db.rules.searched}, self._folder / "index"
         )
 
     def rows(self) -> dict[str, int]:

@@ -11,7 +11,7 @@ from tests.hashing.samples import drawn, encoded
 from tests.web.callers import REMOVED
 
 SAID = {"labels": ["incitement"], "removed_at": REMOVED}
-TEXT = b"this is no picture"
+TEXT = b"\0this is no picture"
 
 
 def photo(seed: int = 7) -> bytes:

@@ -11,6 +11,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.users import Role
+from hashdb.hashing.documents import begins_as_document
+from hashdb.web import deferring
 from tests.hashing.processes import workers
 from tests.web.callers import Caller, Service, body, problem, service_at
 from tests.web.console.visitors import form_secret, signed_in
@@ -34,16 +36,24 @@ def everything() -> dict[str, bytes]:
 
 
 def pictures() -> dict[str, bytes]:
-    """All but the slow one."""
-    return {name: octets for name, octets in everything().items() if name != SLOW}
+    """All but the slow one and the documents."""
+    return {
+        name: octets for name, octets in everything().items() if name != SLOW and not begins_as_document(octets[:4_096])
+    }
+
+
+def documents() -> dict[str, bytes]:
+    """Those that are documents or texts in truth."""
+    return {name: octets for name, octets in everything().items() if begins_as_document(octets[:4_096])}
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One for all, with little of everything."""
+    """One for all, with little of everything; it answers at once, however busy the machine is."""
     url = f"sqlite:///{tmp_path_factory.mktemp('hostile')}/hashdb.sqlite"
     caps = {"media_max_pixels": 2_000_000, "media_seconds": 1.0, "media_memory": MEMORY}
-    with service_at(url, interop_label="incitement", **caps) as made:
+    with pytest.MonkeyPatch.context() as patch, service_at(url, interop_label="incitement", **caps) as made:
+        patch.setattr(deferring, "PATIENCE", 300.0)
         yield made
 
 
@@ -116,6 +126,17 @@ def test_where_hmas_clients_send_them(watched: None, caller: Caller, path: str) 
         answer = caller.post(path, **multipart("b", ('name="photo"; filename="a"', octets)))
         assert answer.status_code in (200, 415, 422), (name, answer.text)
         assert answer.mimetype == "application/json"
+
+
+def test_what_is_a_document_is_refused_everywhere(caller: Caller) -> None:
+    assert len(documents()) >= 4
+    for octets in documents().values():
+        for path in V1:
+            said = SAID if path.startswith("/v1/contributions") else None
+            problem(caller.post(path, **form(octets, said=said)), 403, "text-refused")
+        for path in ("/hma/h/hash", "/hma/m/lookup", "/hma/c/bank/ALPHA/content"):
+            answer = caller.post(path, **multipart("b", ('name="photo"; filename="a"', octets)))
+            assert answer.status_code == 403
 
 
 def test_where_the_console_looks_for_one(watched: None, service: Service) -> None:

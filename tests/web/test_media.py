@@ -221,7 +221,6 @@ def test_the_frames_of_a_request_are_bounded_over_all_its_videos(
         b"\x1a\x45\xdf\xa3" + os.urandom(5_000),
         b"RIFF\xff\xff\xff\xffAVI " + b"LIST" * 500,
         b"GIF89a\x01\x00\x01\x00\x00\x00\x00" + b",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x00" * 3,
-        b"ffconcat version 1.0\nfile /etc/passwd\n",
     ],
 )
 def test_what_only_begins_as_a_video_is_named(service: Service, caller: Caller, octets: bytes) -> None:

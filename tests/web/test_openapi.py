@@ -30,6 +30,8 @@ from hashdb.domain.meanings import MEANINGS, explain
 from hashdb.service.ledger import checkpoints
 from hashdb.web.sharing import MOUNTS
 from tests.domain.test_meanings import ENUMS
+from tests.web.api.test_documents import LISTED
+from tests.web.api.test_documents import document as of_document
 from tests.web.callers import Caller, Service, body, item, service_at
 
 CHECKS = (
@@ -204,7 +206,7 @@ def test_the_document_tells_a_signal_from_what_is_none(document: Any) -> None:
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_service_answers_as_the_document_says(service: Service, tmp_path: Path, mode: GenerationMode) -> None:
     caller = service.caller()
-    caller.contribute(item())
+    caller.contribute(item(), of_document(LISTED))
     schema = schemathesis.openapi.from_wsgi("/openapi.json", service.app)
     tried = 0
     for found in schema.get_all_operations():

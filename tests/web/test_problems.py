@@ -21,6 +21,7 @@ CLIENT_SIDE = (
     errors.NoCopy,
     errors.NotSigned,
     errors.ServiceError,
+    errors.ServiceTooOld,
     errors.ServiceUnreachable,
     errors.CannotStart,
 )
@@ -48,6 +49,7 @@ def test_every_error_that_a_service_raises_has_a_status() -> None:
         (errors.NotYours("contribution", 3), 403, {}),
         (errors.OwnContribution(3), 403, {}),
         (errors.MediaRefused(), 403, {}),
+        (errors.TextRefused(), 403, {}),
         (errors.NotFound("contribution 3"), 404, {}),
         (errors.MethodNotAllowed("GET, HEAD"), 405, {"Allow": "GET, HEAD"}),
         (errors.AlreadyWithdrawn(3), 409, {}),

@@ -28,6 +28,7 @@ from hashdb.domain.contributions import (
     Standing,
     Status,
 )
+from hashdb.domain.frames import Unit
 from hashdb.domain.matching.matches import Answer, Evidence, FrameMatch, Match, Order, Query, Result
 from hashdb.domain.matching.segments import Covered, Segment
 from hashdb.domain.origins import Origin
@@ -146,6 +147,8 @@ _whole = st.builds(
     withdrawal_reason=_code("reason"),
     erased=st.booleans(),
     masked=st.integers(0, 64),
+    pages=st.none(),
+    words=st.none(),
     changed_at=st.none() | moments,
     signatures=_signatures,
 )
@@ -184,6 +187,7 @@ queries = st.builds(
     signatures=st.just({}) | st.builds(lambda signatures: {WHOLE: signatures}, _signatures),
     min_score=st.none() | st.integers(0, 200).map(lambda tenths: tenths / 10),
     order=st.sampled_from(Order),
+    min_words=st.none() | st.integers(1, 2_000_000),
 )
 
 _seconds = st.integers(0, 86_400_000).map(lambda milliseconds: milliseconds / 1000)
@@ -191,8 +195,20 @@ _counts = st.integers(0, 7_200)
 _transforms = st.none() | st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True)
 _stretches = st.tuples(_seconds, _seconds)
 _bits = st.none() | st.integers(0, 256)
-_segments = st.builds(Segment, _stretches, _stretches, _seconds, _counts, _counts, _bits, _transforms)
-_found = st.builds(FrameMatch, _seconds, st.dictionaries(st.sampled_from(Algorithm), _bits, min_size=1))
+_numbers = st.integers(0, 2_000_000)
+_windows = st.tuples(_numbers, _numbers)
+
+
+def _segments_in(unit: Unit) -> st.SearchStrategy[Segment]:
+    stretches = _stretches if unit is Unit.SECONDS else _windows
+    return st.builds(Segment, stretches, stretches, _seconds, _counts, _counts, _bits, _transforms, unit=st.just(unit))
+
+
+_segments = st.sampled_from(Unit).flatmap(_segments_in)
+_by_algorithm = st.dictionaries(st.sampled_from(Algorithm), _bits, min_size=1)
+_found = st.builds(FrameMatch, _seconds, _by_algorithm, st.just(Unit.SECONDS)) | st.builds(
+    FrameMatch, _numbers, _by_algorithm, st.just(Unit.PAGES)
+)
 _halves = st.sampled_from([0.0, 0.5])
 _views = st.lists(st.sampled_from([WHOLE, "mirror"]), unique=True).map(tuple)
 _matches = st.builds(
@@ -211,6 +227,8 @@ _matches = st.builds(
     covered=st.none() | st.builds(Covered, st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from([0.5, 0.125])),
     at=st.lists(_seconds, max_size=3).map(tuple),
     frames=st.lists(_found, max_size=2).map(tuple),
+    pages=st.lists(_numbers, max_size=2).map(tuple),
+    words=st.lists(_windows, max_size=2).map(tuple),
     score=st.none() | st.sampled_from([0.0, 6.5, 20.0]),
     evidence=st.none() | st.builds(Evidence, _views, st.none() | _halves, st.none() | _halves),
     origin=_origins,

@@ -1,51 +1,20 @@
-"""Contributions and pictures on the wire."""
+"""Contributions on the wire, as a reader may see them."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
 
-import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
-from hashdb.domain.contributions import Amendment, Contribution, Draft, Receipt
-from hashdb.errors import Fault, InvalidInput, MalformedRequest
-from hashdb.wire import read
-from hashdb.wire.contributions import (
-    AmendmentIn,
-    ContributionOut,
-    ContributionsIn,
-    ReceiptOut,
-    WithdrawalIn,
-    read_drafts,
-    read_metadata,
-)
-from tests.builders import signal
-from tests.wire.strategies import TERMS, amendments, contributions, drafts, receipts
-
-
-def _said(**fields: Any) -> dict[str, Any]:
-    usual = {"signals": [str(signal(1))], "labels": ["glorification"], "removed_at": "2026-11-20T10:00:00Z"}
-    return {**usual, "quality": 97, **fields}
-
-
-def _faults(*items: Any) -> dict[str, str]:
-    with pytest.raises(InvalidInput) as refusal:
-        read_drafts(json.dumps({"contributions": list(items)}).encode(), TERMS)
-    return {fault.at: fault.reason for fault in refusal.value.faults}
-
-
-@given(st.lists(drafts, min_size=1, max_size=3))
-def test_drafts_come_back_as_they_were_sent(sent: list[Draft]) -> None:
-    text = ContributionsIn.from_domain(sent).model_dump_json().encode()
-    assert read_drafts(text, TERMS) == tuple(sent)
-
-
-@given(amendments)
-def test_an_amendment_comes_back_as_it_was_sent(sent: Amendment) -> None:
-    text = AmendmentIn.from_domain(sent).model_dump_json(exclude_unset=True)
-    assert read(AmendmentIn, text, TERMS).to_domain() == sent
+from hashdb.domain.contributions import Contribution, Receipt
+from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.matching.testing import contribution_of_test_item
+from hashdb.domain.sharing.feed import Change
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.wire.contributions import ContributionOut, ReceiptOut, visible_fields
+from hashdb.wire.sharing.feed import line
+from tests.wire.strategies import contributions, receipts
 
 
 @given(contributions())
@@ -60,174 +29,19 @@ def test_a_receipt_comes_back(answered: Receipt) -> None:
     assert ReceiptOut.model_validate_json(ReceiptOut.from_domain(answered).json_text()).to_domain() == answered
 
 
-def test_every_fault_of_a_request_is_told_where_it_is() -> None:
-    faults = _faults(
-        _said(),
-        _said(signals=["phash:d1c4b2a09f8e7d6c", "pdq:f8"], labels=[], severity=5, media="song", colour="red"),
-        _said(labels=["nonsense"], removed_at="yesterday", basis="whim", tco_ground="9", entity="XX:y", incident="z"),
-        _said(expires_at="2026-01-01T00:00:00Z", removed_at="2026-11-20T12:05:01Z", context=["who"], reference=7),
-        3,
+def test_the_pages_and_words_of_a_document_are_shown_until_it_is_erased() -> None:
+    shown = replace(contribution_of_test_item([]), pages=3, words=700, frame_count=8)
+    fields = visible_fields(shown)
+    assert (fields["pages"], fields["words"], fields["frame_count"]) == (3, 700, 8)
+    assert visible_fields(replace(shown, erased=True)).keys().isdisjoint({"pages", "words"})
+
+
+def test_pages_and_windows_of_words_of_a_contribution_come_back() -> None:
+    frames = (
+        Frame(1, (Signal(Algorithm.PDQ, 7),), 88, unit=Unit.PAGES),
+        Frame(100, (Signal(Algorithm.SIMHASH256, 7),), unit=Unit.WORDS, length=200),
     )
-    assert set(faults) == {
-        "contributions[1].signals[1]",
-        "contributions[1].labels",
-        "contributions[1].severity",
-        "contributions[1].media",
-        "contributions[1].colour",
-        "contributions[2].labels[0]",
-        "contributions[2].removed_at",
-        "contributions[2].basis",
-        "contributions[2].tco_ground",
-        "contributions[2].entity",
-        "contributions[2].incident",
-        "contributions[3].expires_at",
-        "contributions[3].removed_at",
-        "contributions[3].context[0]",
-        "contributions[3].reference",
-        "contributions[4]",
-    }
-    assert faults["contributions[1].signals[1]"] == "pdq needs 64 hex digits, got 2"
-    assert faults["contributions[1].colour"] == "is not a field of this request"
-    assert faults["contributions[1].severity"] == "must be at most 4"
-
-
-def test_what_is_required_is_missed_by_name() -> None:
-    assert _faults({}) == {
-        "contributions[0].signals": "is required",
-        "contributions[0].labels": "is required",
-        "contributions[0].removed_at": "is required",
-    }
-
-
-@pytest.mark.parametrize("broken", [[], ["pdq:0"]])
-def test_a_missing_quality_is_told_beside_a_faulty_signal(broken: list[str]) -> None:
-    said = _said(signals=[str(signal(1)), *broken])
-    del said["quality"]
-    assert "contributions[0].quality" in _faults(said)
-    assert "contributions[0].quality" in _faults(said | {"quality": None})
-
-
-def test_quality_is_not_needed_without_pdq() -> None:
-    said = _said(signals=["phash:d1c4b2a09f8e7d6c"])
-    del said["quality"]
-    (read_one,) = read_drafts(json.dumps({"contributions": [said]}).encode(), TERMS)
-    assert read_one.quality is None
-
-
-@pytest.mark.parametrize("quality", [49, 0, -1, 101, 97.0, "97", True, [97]])
-def test_quality_is_a_whole_number_from_50_to_100(quality: object) -> None:
-    assert list(_faults(_said(quality=quality))) == ["contributions[0].quality"]
-
-
-@pytest.mark.parametrize(
-    "time",
-    ["2026-11-20", "2026-11-20T10:00:00", "2026-11-20T25:00:00Z", "2026-02-30T00:00:00Z", 1763632800, None, ""],
-)
-def test_a_time_is_rfc_3339_with_a_zone(time: object) -> None:
-    assert list(_faults(_said(removed_at=time))) == ["contributions[0].removed_at"]
-
-
-def test_a_removal_may_be_five_minutes_ahead_and_no_more() -> None:
-    text = json.dumps({"contributions": [_said(removed_at="2026-11-20T12:05:00Z")]}).encode()
-    assert len(read_drafts(text, TERMS)) == 1
-    assert "contributions[0].removed_at" in _faults(_said(removed_at="2026-11-20T12:05:00.000001Z"))
-
-
-def test_a_signal_with_few_bits_set_is_refused_and_not_repeated() -> None:
-    (reason,) = _faults(_said(signals=["pdq:" + "0" * 64])).values()
-    assert reason.startswith("pdq with 0 of 256 bits set")
-    assert "0" * 16 not in reason
-
-
-@pytest.mark.parametrize("field", ["labels", "context"])
-def test_a_hash_in_a_wrong_field_is_not_repeated(field: str) -> None:
-    lost = str(signal(1))
-    faults = _faults(_said(**{field: [lost], lost: 1}))
-    assert len(faults) == 2
-    assert lost[4:] not in str(faults)
-
-
-def test_a_long_name_of_an_unknown_field_is_cut() -> None:
-    (at,) = _faults(_said(**{"x" * 10_000: 1}))
-    assert len(at) < 100
-
-
-def test_1_to_64_signals_and_1_to_1000_items_are_taken() -> None:
-    many = [str(signal(seed)) for seed in range(65)]
-    assert _faults(_said(signals=many)) == {"contributions[0].signals": "must have at most 64 entries"}
-    assert _faults(_said(signals=[])) == {
-        "contributions[0].signals": "must have at least 1 entry, unless there are frames"
-    }
-    assert _faults(*[_said()] * 1001) == {"contributions": "must have at most 1000 entries"}
-    assert _faults() == {"contributions": "must have at least 1 entries"}
-
-
-def test_the_first_thousand_faults_are_told_and_the_others_counted() -> None:
-    text = json.dumps({"contributions": [_said(labels=["no", "nor"])] * 1000}).encode()
-    with pytest.raises(InvalidInput) as refusal:
-        read_drafts(text, TERMS)
-    assert (len(refusal.value.faults), refusal.value.omitted) == (1000, 1000)
-    assert refusal.value.faults[-1].at == "contributions[499].labels[1]"
-
-
-def test_repeated_signals_and_labels_are_one() -> None:
-    said = _said(signals=[str(signal(1))] * 3, labels=["glorification"] * 2)
-    (read_one,) = read_drafts(json.dumps({"contributions": [said]}).encode(), TERMS)
-    assert (read_one.signals, read_one.labels) == ((signal(1),), ("glorification",))
-
-
-def test_a_reference_is_opaque_but_holds_no_control_characters() -> None:
-    odd = "caf\u00e9 \u3000 \U0001f468\u200d\U0001f469 'x' \u00a0"
-    (read_one,) = read_drafts(json.dumps({"contributions": [_said(reference=odd)]}).encode(), TERMS)
-    assert read_one.reference == odd
-    for bad in ("a\u0000b", "a\nb", "x" * 201):
-        assert list(_faults(_said(reference=bad))) == ["contributions[0].reference"]
-
-
-def test_an_amendment_names_fields_that_cannot_be_amended_and_refuses_null_lists() -> None:
-    with pytest.raises(InvalidInput) as refusal:
-        read(AmendmentIn, '{"signals": [], "labels": null, "context": null, "severity": "1"}', TERMS)
-    assert {fault.at for fault in refusal.value.faults} == {"signals", "labels", "context", "severity"}
-
-
-def test_a_withdrawal_takes_a_reason_of_the_vocabulary() -> None:
-    assert read(WithdrawalIn, '{"reason": "removal_reversed"}', TERMS).reason == "removal_reversed"
-    with pytest.raises(InvalidInput) as refusal:
-        read(WithdrawalIn, '{"reason": "boredom"}', TERMS)
-    assert refusal.value.faults[0].at == "reason"
-
-
-_METADATA = {"labels": ["incitement"], "removed_at": "2026-11-20T10:00:00Z"}
-
-
-def test_metadata_is_one_for_all_files_or_one_for_each() -> None:
-    one = read_metadata(json.dumps(_METADATA), 3, TERMS)
-    many = read_metadata(json.dumps([_METADATA, _METADATA | {"severity": 2}]), 2, TERMS)
-    assert len(one) == 3
-    assert [said.severity for said in many] == [None, 2]
-
-
-@pytest.mark.parametrize(
-    ("text", "count", "at"),
-    [
-        (json.dumps([_METADATA]), 2, ["metadata"]),
-        (json.dumps([_METADATA, {"labels": ["no"]}]), 2, ["metadata[1].labels[0]", "metadata[1].removed_at"]),
-        (json.dumps(_METADATA | {"signals": [], "quality": 9}), 1, ["metadata.signals", "metadata.quality"]),
-        ("3", 1, ["metadata"]),
-        ("null", 1, ["metadata"]),
-    ],
-)
-def test_faults_of_metadata_are_told_within_it(text: str, count: int, at: list[str]) -> None:
-    with pytest.raises(InvalidInput) as refusal:
-        read_metadata(text, count, TERMS)
-    assert [fault.at for fault in refusal.value.faults] == at
-
-
-@pytest.mark.parametrize("text", ["", "{", "[" * 5000, '{"severity": NaN}'])
-def test_metadata_that_is_not_json_is_malformed(text: str) -> None:
-    with pytest.raises(MalformedRequest, match="metadata"):
-        read_metadata(text, 1, TERMS)
-
-
-def test_a_fault_reads_as_a_sentence() -> None:
-    assert str(Fault("contributions[3].labels", "is required")) == "contributions[3].labels: is required"
+    sent = replace(contribution_of_test_item([]), pages=1, words=300, frame_count=2, frames=frames)
+    text = ContributionOut.from_domain(sent).json_text()
+    assert ContributionOut.model_validate_json(text).to_domain() == sent
+    assert json.loads(line(Change(7, sent)))["contribution"] == json.loads(text)

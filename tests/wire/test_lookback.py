@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,15 +16,17 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, MalformedRequest
 from hashdb.wire import ValidationContext
 from hashdb.wire.lookback import ReportOut, ReportsOut, UploadsIn, read_uploads
-from tests.builders import NOON, RULES, signal, signature
+from tests.builders import NOON, RULES, clip, excerpt, pages, signal, signature, words
 
 CONTEXT = ValidationContext(RULES, NOON)
 UPLOAD: dict[str, object] = {"id": "u-1", "at": "2026-11-20T10:00:00Z", "signals": [str(signal(1))]}
 
+FRAME: dict[str, object] = {"at": 1, "signals": [str(signal(1))]}
+
 
 def faults(*uploads: dict[str, object], context: ValidationContext = CONTEXT) -> dict[str, str]:
     with pytest.raises(InvalidInput) as error:
-        read_uploads(json.dumps({"uploads": uploads}), context)
+        read_uploads(json.dumps({"uploads": uploads}).encode(), context)
     return {fault.at: fault.reason for fault in error.value.faults}
 
 
@@ -33,8 +36,15 @@ def test_uploads_are_read_as_they_were_written() -> None:
         transforms={"mirror": (signal(2),)},
         signatures={"whole": (signature(1),), "mirror": (signature(2),)},
     )
-    uploads = (Upload("u-1", NOON, full), Upload("ü/2 .jpg", NOON - timedelta(days=3), Query((signal(3),))))
-    assert read_uploads(UploadsIn.from_domain(uploads).model_dump_json(exclude_unset=True), CONTEXT) == uploads
+    film = replace(clip(1, 2, 3), signals=(signal(3, Algorithm.MD5),))
+    uploads = (
+        Upload("u-1", NOON, full),
+        Upload("ü/2 .jpg", NOON - timedelta(days=3), Query((signal(3),))),
+        Upload("film", NOON, film),
+        Upload("text", NOON, replace(excerpt(words(1, 300)), signals=(signal(1, Algorithm.URL),))),
+        Upload("document", NOON, Query((), frames=(*pages(1, 2), *excerpt(words(1, 300)).frames))),
+    )
+    assert read_uploads(UploadsIn.from_domain(uploads).model_dump_json(exclude_unset=True).encode(), CONTEXT) == uploads
 
 
 def test_every_fault_is_named_at_its_place() -> None:
@@ -45,21 +55,27 @@ def test_every_fault_is_named_at_its_place() -> None:
         UPLOAD | {"signals": ["pdq:12", f"dhash:{'12' * 8}"], "picture": "no"},
         UPLOAD | {"signatures": {"mirror": [str(signature(1))]}},
         {},
+        UPLOAD | {"frames": [FRAME | {"at": 3}, FRAME, {"page": 1}, FRAME | {"signals": ["pdq:1"]}], "duration": 4},
+        UPLOAD | {"frames": [FRAME]},
     )
     assert found["uploads[0].id"] == "must have at least 1 characters"
     assert found["uploads[1].id"] == "must have at most 256 characters"
     assert found["uploads[1].at"] == "must not be in the future"
     assert found["uploads[2].id"] == "must have printable characters only"
     assert "RFC 3339" in found["uploads[2].at"]
-    assert found["uploads[2].signals"] == "must have at least 1 entries"
+    assert found["uploads[2].signals"] == "must have at least 1 entry, unless there are frames"
     assert {"uploads[3].signals[0]", "uploads[3].signals[1]", "uploads[3].picture"} < found.keys()
     assert "uploads[4].signatures.mirror" in found
     assert {f"uploads[5].{name}" for name in ("id", "at", "signals")} < found.keys()
+    assert {"uploads[6].frames[2].signals", "uploads[6].frames[3].signals[0]"} < found.keys()
+    assert "need the duration" in found["uploads[7].frames"]
 
 
 def test_a_request_has_1_to_1000_uploads() -> None:
     assert faults() == {"uploads": "must have at least 1 entries"}
     assert faults(*[UPLOAD] * 1001) == {"uploads": "must have at most 1000 entries"}
+    film = UPLOAD | {"frames": [FRAME | {"at": at} for at in range(5_001)], "duration": 5_001}
+    assert faults(*[film] * 4) == {"uploads": "must be at most 20000 frames in all"}
     with pytest.raises(MalformedRequest):
         read_uploads(b"{", CONTEXT)
 

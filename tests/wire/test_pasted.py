@@ -14,7 +14,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.wire import ValidationContext
 from hashdb.wire.pasted import LINES as MOST_LINES
-from hashdb.wire.pasted import format_lines, format_query, parse_lines, parse_query, parse_video, spell_hashes
+from hashdb.wire.pasted import format_lines, format_query, parse_framed, parse_lines, parse_query, spell_hashes
 from tests.builders import NOON, RULES, signal, signature
 
 RULED = ValidationContext(RULES, NOON)
@@ -38,7 +38,7 @@ LINES = "".join(f"{place},{90 - place},{signal(place + 1).value:064x},{place}.00
     ],
 )
 def test_a_video_is_read_as_the_api_takes_it_and_as_the_command_prints_it(pasted: object) -> None:
-    assert parse_video(json.dumps(pasted, indent=1), RULED) == QUERY
+    assert parse_framed(json.dumps(pasted, indent=1), RULED) == QUERY
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_a_video_is_read_as_the_api_takes_it_and_as_the_command_prints_it(pasted
 )
 def test_a_video_is_read_as_vpdq_writes_it(pasted: str) -> None:
     frames = tuple(Frame(float(place), (signal(place + 1),), 90 - place) for place in range(3))
-    assert parse_video(pasted, RULED) == Query((), frames=frames, duration=3.0)
+    assert parse_framed(pasted, RULED) == Query((), frames=frames, duration=3.0)
 
 
 def test_signals_are_no_video() -> None:
     text = f"{signal(1)}\nmirror {signal(2)}, {signal(3)}"
-    assert parse_video(text, RULED) is None
+    assert parse_framed(text, RULED) is None
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_signals_are_no_video() -> None:
 )
 def test_what_is_wrong_with_a_video_is_told_at_the_field(pasted: str, wrong: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        parse_video(pasted, RULED)
+        parse_framed(pasted, RULED)
     assert {fault.at for fault in refused.value.faults} == {"signals"}
     assert wrong in str(refused.value)
 

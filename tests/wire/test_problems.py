@@ -11,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, ServiceError
-from hashdb.wire.problems import HealthOut, ReadyOut, error_from_problem, problem
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, ServiceError, ServiceTooOld
+from hashdb.wire.accounts import MeOut
+from hashdb.wire.problems import HealthOut, ReadyOut, checking_version, error_from_problem, problem
+from tests.builders import clip, excerpt, words
 
 
 def _kinds(kind: type[HashDBError] = HashDBError) -> Iterator[type[HashDBError]]:
@@ -83,3 +87,29 @@ def test_an_answer_that_is_no_problem_we_know_is_a_service_error(text: bytes) ->
 def test_health_is_one_word_and_a_number() -> None:
     assert HealthOut(status="alive").json_text() == '{"status":"alive"}'
     assert ReadyOut(status="ready", checkpoint=7).json_text() == '{"status":"ready","checkpoint":7}'
+
+
+OLD = MeOut.build(version="0.1.0")
+NEW = MeOut.build(version="0.2.0", texts={"simhash256": None}, digests=["sha256", "md5", "url"])
+TEXT, ADDRESS = excerpt(words(1, 300)), Query((Signal(Algorithm.URL, 5 << 128),))
+NO_TEXTS = ServiceTooOld("0.1.0", "takes no pages and no words of documents and texts")
+REFUSED = InvalidInput((Fault("queries[0].frames", "is not a field of this request"),))
+
+
+@pytest.mark.parametrize(
+    ("query", "me", "told"),
+    [
+        (TEXT, OLD, NO_TEXTS),
+        (Query(TEXT.frames[0].signals), OLD, NO_TEXTS),
+        (ADDRESS, OLD, ServiceTooOld("0.1.0", "takes no addresses")),
+        (TEXT, NEW, REFUSED),
+        (ADDRESS, NEW, REFUSED),
+        (clip(1), OLD, REFUSED),
+    ],
+)
+def test_a_service_that_takes_no_texts_and_no_addresses_is_told_from_a_fault(
+    query: Query, me: MeOut, told: HashDBError
+) -> None:
+    with pytest.raises(HashDBError) as refusal, checking_version(lambda: me, [query]):
+        raise REFUSED
+    assert (type(refusal.value), str(refusal.value)) == (type(told), str(told))

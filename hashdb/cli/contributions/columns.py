@@ -20,8 +20,10 @@ VPDQ: Final = "vpdq"
 VIDEO: Final = "video_"
 """Before the name of a digest: that of a video's file."""
 HASHES: Final = (*map(str, Algorithm), *(f"{VIDEO}{digest}" for digest in DIGESTS), VPDQ)
-"""Columns that each hold the hashes of one algorithm."""
-OURS: Final = (*FIELDS, "algorithm", "hash", *HASHES)
+"""Columns that each hold the hashes of one algorithm; `url` may hold addresses, which are hashed when they are read."""
+IMPLYING: Final = ("tier", "incident_level")
+"""Columns of other organisations' codes, which set fields."""
+OURS: Final = (*FIELDS, "algorithm", "hash", *HASHES, *IMPLYING)
 """All that a column may hold."""
 _SHOWN: Final = 20
 _MOST: Final = 1_000
@@ -39,6 +41,9 @@ _SPELLINGS: Final = {
     "context": "contexts",
     "duration": "duration_seconds",
     "pdq": "image_pdq",
+    "tier": "tcap_tier alert_tier",
+    "incident_level": "activation activation_type incident_type",
+    "url": "address link uri web_address",
     "vpdq": "video_vpdq hash_video_vpdq",
 }
 _WEAK: Final = {"type": "algorithm", "value": "hash"}
@@ -55,6 +60,8 @@ _SPELLED: Final = {name: target for target in OURS for name in (target, *_SPELLI
 }
 """All names that are understood, each with what it holds."""
 _TARGETS: Final = {squashed(name): target for name, target in _SPELLED.items()}
+_HINTS: Final = tuple(name for name, target in _SPELLED.items() if target not in IMPLYING)
+"""Names that are offered for a misspelled one; `tier` is near too many others."""
 _ALGORITHM_NAMES: Final = {name: target for name, target in _TARGETS.items() if target in HASHES}
 
 
@@ -120,7 +127,7 @@ class Columns:
         return Fault("", f"{what} not used: {listed}; {how}")
 
     def _with_nearest(self, name: str) -> str:
-        near = nearest(name, _SPELLED)
+        near = nearest(name, _HINTS)
         if near is None or _SPELLED[near] in self.used.values():
             return shown(name)
         return f"{shown(name)} (is it `{_SPELLED[near]}`?)"

@@ -9,15 +9,16 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from hashdb.cli.help import BASES, CONTEXTS, GROUNDS, LABELS, PROFILES, REASONS, Choice, Code, Command
 from hashdb.cli.home import open_home
+from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
 from hashdb.cli.matching.pictures import (
     Outcome,
-    StateFile,
+    check_known,
     check_quality,
     fast_option,
     find_pictures,
@@ -25,10 +26,10 @@ from hashdb.cli.matching.pictures import (
     jobs_option,
     print_failures,
     send_in_batches,
-    state_option,
 )
+from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import TEXT, Id, Instant
-from hashdb.cli.output import as_json, escape_controls, print_json_array, print_result, progress_bar
+from hashdb.cli.output import as_json, escape_controls, print_json_array, print_result, progress_bar, progress_counter
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Draft, Media, Recorded
@@ -36,7 +37,7 @@ from hashdb.domain.meanings import explain_all
 from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Profile
 from hashdb.domain.signatures import WHOLE
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, InvalidInput, ServiceTooOld
 from hashdb.hashing import Mode
 from hashdb.member_settings import MemberSettings
 from hashdb.wire.contributions import ContributionOut
@@ -53,9 +54,11 @@ _MEDIA = explain_all("media")
     examples=(
         "hashdb contribute removed.jpg --label glorification --removed-at now",
         "hashdb contribute removed/ --label recruitment --severity 3 --removed-at now --state done.jsonl",
+        "hashdb contribute --urls links.txt --label recruitment --removed-at now",
     ),
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@urls_option
 @click.option(
     "--label", "labels", multiple=True, type=Code(LABELS), required=True, help="What the content does; may be repeated."
 )
@@ -85,7 +88,7 @@ _MEDIA = explain_all("media")
     "--media",
     type=Choice(_MEDIA),
     default="image",
-    show_default=True,
+    show_default="what the file is, or document for an address",
     help="The kind of content that you removed.",
 )
 @click.option(
@@ -97,41 +100,52 @@ _MEDIA = explain_all("media")
 @jobs_option
 @fast_option
 @as_json
-def contribute_command(
-    paths: tuple[Path, ...],
-    as_json: bool,
-    media: str,
-    profile: str | None,
-    state: Path | None,
-    jobs: int | None,
-    fast: bool,
-    **fields: Any,
-) -> int:
-    """Contribute the hashes of pictures and videos that you removed.
+def contribute_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool, **given: Any) -> int:
+    """Contribute the hashes of files and addresses that you removed.
 
-    PATHS are files or folders. The command hashes them on this machine, and sends only the hashes.
+    PATHS are pictures, videos, documents and texts, or folders of them; `-` is a document or a text on standard input.
+    The command hashes them on this machine, and sends only the hashes.
     Safe to repeat: the service returns the existing contribution for a file that you contributed before.
     """
-    settings = MemberSettings.read()
-    done = StateFile(state)
-    files, already_done = done.split(find_pictures(paths))
+    options = _Options(*[given.pop(name) for name in _Options._fields])
+    check_sources(paths, urls, {f"--{name}": value for name, value in options._asdict().items()})
     template = Draft(
         signals=(),
-        labels=fields.pop("labels"),
-        context=fields.pop("contexts"),
-        media=Media(media),
-        **fields,
+        labels=given.pop("labels"),
+        context=given.pop("contexts"),
+        media=Media(given.pop("media")),
+        **given,
     )
-    mode = Mode(profile or Profile.of_severity(template.severity))
+    if urls is not None:
+        return _contribute_addresses(urls, template, as_json)
+    return _contribute_files(paths, template, options, as_json)
+
+
+class _Options(NamedTuple):
+    """The options about files, by the names of the parameters."""
+
+    profile: str | None
+    state: Path | None
+    jobs: int | None
+    fast: bool
+
+
+def _contribute_files(paths: Sequence[Path], template: Draft, options: _Options, as_json: bool) -> int:
+    """Contribute files and folders, and print a line for each file. Returns the exit status."""
+    settings = MemberSettings.read()
+    done = StateFile(options.state)
+    files, already_done = done.split(find_pictures(paths))
+    mode = Mode(options.profile or Profile.of_severity(template.severity))
     bar, advance = progress_bar("contributing", len(files))
     failed = []
     with done, Client.from_environment() as client, bar, print_json_array(as_json) as add, ExitStack() as stack:
         me = client.me()
         _require_codes(template, me.rules().vocabulary)
         done.report(already_done, add if as_json else None)
-        hashing = hash_all(files, tuple(me.algorithms), settings, mode, jobs, seeds=me.seeds, fast=fast)
-        hashed = stack.enter_context(closing(hashing))
-        outcomes = map(check_quality, hashed)
+        hashing = partial(hash_all, seeds=me.seeds, fast=options.fast)
+        hashed = stack.enter_context(closing(hashing(files, tuple(me.algorithms), settings, mode, options.jobs)))
+        too_old = None if me.takes_texts else me.version
+        outcomes = (check_quality(check_known(outcome, too_old)) for outcome in hashed)
         for outcome, recorded in send_in_batches(
             list(files), outcomes, partial(_send, client, template, signed=bool(me.signatures))
         ):
@@ -144,6 +158,29 @@ def contribute_command(
                 add(_to_json(outcome, recorded))
             elif recorded is not None:
                 _print_recorded(outcome.path, recorded)
+    return print_failures(failed)
+
+
+def _contribute_addresses(urls: Path, template: Draft, as_json: bool) -> int:
+    """Contribute the addresses of a list, and print a line for each. Returns the exit status."""
+    if template.media is Media.IMAGE:
+        template = replace(template, media=Media.DOCUMENT)
+    bar, advance = progress_counter("contributing")
+    failed: list[Outcome] = []
+    with Client.from_environment() as client, bar, print_json_array(as_json) as add:
+        me = client.me()
+        _require_codes(template, me.rules().vocabulary)
+        if not me.takes_addresses:
+            raise ServiceTooOld(me.version, "takes no addresses")
+        for batch in read_addresses(urls, asking=False):
+            for outcome, recorded in zip(batch, _send(client, template, batch, signed=True), strict=True):
+                if recorded is None:
+                    failed.append(outcome)
+                if as_json:
+                    add(_to_json(outcome, recorded))
+                elif recorded is not None:
+                    _print_recorded(outcome.path, recorded)
+            advance(len(batch))
     return print_failures(failed)
 
 
@@ -199,9 +236,9 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
     hashed = outcome.hashed
     own = dict(hashed.signatures).get(WHOLE, ())
     draft = replace(template, signals=hashed.signals, quality=hashed.quality, signatures=own)
-    if not outcome.frames:
+    if not outcome.has_parts:
         return draft
-    media = Media.VIDEO if draft.media is Media.IMAGE else draft.media
+    media = outcome.media if draft.media is Media.IMAGE else draft.media
     return replace(draft, media=media, frames=outcome.domain_frames(), duration=outcome.duration)
 
 
@@ -213,9 +250,9 @@ def _print_recorded(path: Path, recorded: Recorded) -> None:
 
 def _to_json(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
     if recorded is None:
-        return {"path": str(outcome.path), "error": outcome.error}
+        return outcome.source | {"error": outcome.error}
     contribution = ContributionOut.from_recorded(recorded)
-    return {"path": str(outcome.path), **json.loads(contribution.json_text())}
+    return {**outcome.source, **json.loads(contribution.json_text())}
 
 
 @click.command("withdraw", cls=Command, examples=("hashdb withdraw 17 --reason removal_reversed",))

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 import click
 
 from hashdb.cli.contributions.columns import FIELDS
-from hashdb.cli.help import Choice, Command
+from hashdb.cli.help import TIERS, Choice, Command
 from hashdb.cli.output import as_json, progress_counter
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution, Draft, Filter, Status
+from hashdb.domain.tiers import Tier
 from hashdb.wire.cells import line
-from hashdb.wire.contributions import DraftIn
+from hashdb.wire.drafts import DraftIn
 from hashdb.wire.sharing.exports import bundle, event
 
 Fields = Mapping[str, object]
@@ -29,35 +30,39 @@ _EXPORTS = {
 
 
 @click.command(
-    "export", cls=Command, examples=("hashdb export > contributions.csv", "hashdb export --format stix > bundle.json")
+    "export",
+    cls=Command,
+    examples=("hashdb export > contributions.csv", "hashdb export --tier crisis --format stix > bundle.json"),
 )
 @click.option("--format", "form", type=Choice(_EXPORTS), default="csv", show_default=True, help="Format.")
+@click.option("--tier", type=Choice(TIERS), help="Only contributions whose codes imply this tier.")
 @as_json
-def export_command(form: str, as_json: bool) -> None:
+def export_command(form: str, tier: str | None, as_json: bool) -> None:
     """Export your active contributions as a list.
 
     The command prints one row for each contribution. `hashdb import` reads the formats `csv` and `jsonl`. The formats
     `misp` and `stix` also contain contributions that no longer match, marked as deleted or revoked.
     """
+    chosen = None if tier is None else Tier(tier)
     if form in ("misp", "stix"):
-        _print_bundle(form)
+        _print_bundle(form, chosen)
         return
     bar, advance = progress_counter("exporting")
     with Client.from_environment() as client, bar:
-        contributions = client.contributions(Filter(member=client.me().member.id, status=Status.ACTIVE))
+        contributions = client.contributions(Filter(member=client.me().member.id, status=Status.ACTIVE, tier=chosen))
         write = _print_array if as_json else _print_lines if form == "jsonl" else _print_csv
         write(_to_rows(client, contributions, advance))
 
 
-def _print_bundle(form: str) -> None:
+def _print_bundle(form: str, tier: Tier | None) -> None:
     """Print the contributions for MISP or STIX.
 
-    Erased ones, and videos without a digest of their file, have nothing to be identified by, and are left out.
+    Erased ones, and items with frames and without a digest, have nothing to be identified by, and are left out.
     """
     bar, advance = progress_counter("exporting")
     with Client.from_environment() as client, bar:
         url, me = client.url, client.me().member
-        contributions = _identified(client.contributions(Filter(member=me.id)), advance)
+        contributions = _identified(client.contributions(Filter(member=me.id, tier=tier)), advance)
         for part in (
             bundle(url, contributions) if form == "stix" else event(url, me.name, datetime.now(UTC), contributions)
         ):
@@ -65,15 +70,16 @@ def _print_bundle(form: str) -> None:
 
 
 def _identified(contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Contribution]:
-    videos = 0
+    unidentified = 0
     for contribution in contributions:
         advance(1)
         if contribution.frame_count and not contribution.signals:
-            videos += 1
+            unidentified += 1
         elif not contribution.erased:
             yield contribution
-    if videos:
-        click.echo(f"hashdb: videos without a digest of their file, which are left out: {videos}", err=True)
+    if unidentified:
+        told = "videos, documents and texts without a digest of their file, which are left out"
+        click.echo(f"hashdb: {told}: {unidentified}", err=True)
 
 
 def _to_rows(client: Client, contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Fields]:
@@ -88,8 +94,9 @@ def _to_rows(client: Client, contributions: Iterable[Contribution], advance: Cal
 
 def to_row(draft: Draft) -> Fields:
     """The fields of a draft as a list has them."""
-    fields: Fields = json.loads(DraftIn.from_domain(draft).model_dump_json())
-    return fields
+    sent = DraftIn.from_domain(draft)
+    frames = [frame.model_dump(mode="json", exclude_unset=True) for frame in sent.frames]
+    return {**json.loads(sent.model_dump_json(exclude={"frames"})), "frames": frames}
 
 
 def _print_csv(rows: Iterable[Fields]) -> None:

@@ -53,17 +53,17 @@ class Encoding(click.ParamType[str]):
 
 
 @contextmanager
-def open_list(file: Path, encoding: str | None = None) -> Iterator[TextIO]:
+def open_list(file: Path, encoding: str | None = None, hint: str = "") -> Iterator[TextIO]:
     """The lines of a file, or of a copy of standard input: a list is read twice.
 
     The encoding is that of the file's byte order mark, else `encoding`, else UTF-8. Raises UsageError for what cannot
-    be read, and for what is not text.
+    be read, and for what is not text; there, `hint` says what to do.
     """
     try:
         octets = _copy_of_input() if str(file) == "-" else file.open("rb")
     except OSError as error:
         raise click.UsageError(f"{file} cannot be read: {(error.strerror or '').lower()}") from None
-    with octets, _decoded(file, octets, encoding) as lines:
+    with octets, _decoded(file, octets, encoding, hint) as lines:
         yield lines
 
 
@@ -74,7 +74,7 @@ def _copy_of_input() -> IO[bytes]:
     return copy
 
 
-def _decoded(file: Path, octets: IO[bytes], encoding: str | None) -> TextIOWrapper:
+def _decoded(file: Path, octets: IO[bytes], encoding: str | None, hint: str) -> TextIOWrapper:
     beginning = octets.read(BEGINNING)
     octets.seek(0)
     for mark, reason in _OTHERS.items():
@@ -82,7 +82,5 @@ def _decoded(file: Path, octets: IO[bytes], encoding: str | None) -> TextIOWrapp
             raise click.UsageError(f"{file} {reason}")
     marked = next((name for mark, name in _MARKS.items() if beginning.startswith(mark)), None)
     if marked is None and encoding is None and b"\0" in beginning:
-        raise click.UsageError(
-            f"{file} is not text in UTF-8: if it is text, pass --encoding, like --encoding utf-16-le"
-        )
+        raise click.UsageError(f"{file} is not text in UTF-8{hint}")
     return TextIOWrapper(octets, marked or encoding or "utf-8", _ERRORS, newline="")

@@ -28,10 +28,11 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.spelling import did_you_mean
 from hashdb.errors import Fault, InvalidInput, MalformedRequest
 from hashdb.wire import ValidationContext, to_json
-from hashdb.wire.contributions import read_draft
-from hashdb.wire.videos import drafts_in_requests
+from hashdb.wire.drafts import read_draft
+from hashdb.wire.frames import drafts_in_requests
 
 _POSITION = re.compile(r"contributions\[(\d+)\]\.?")
+_ENCODING = ": if it is text, pass --encoding, like --encoding utf-16-le"
 _NO_LABELS = Fault("labels", "is required")
 _UNLABELLED = Fault("labels", "is required: pass --label for rows without labels")
 _FORMATS = {
@@ -118,7 +119,7 @@ def import_command(
     """
     columns = Columns(pairs(mapped), ignored, ignore_rest)
     report = Report(str(file), as_json, dry_run, columns)
-    with Client.from_environment() as client, open_list(file, encoding) as lines:
+    with Client.from_environment() as client, open_list(file, encoding, _ENCODING) as lines:
         format = Format(form) if form else Format.of(file.suffix, lines.read(BEGINNING))
         if format in (Format.TEXT, Format.VPDQ) and (mapped or ignored):
             raise click.UsageError(f"{file} is read as {format}, which has no columns: pass --format csv if it has")

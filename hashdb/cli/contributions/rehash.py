@@ -17,16 +17,15 @@ from hashdb import __version__
 from hashdb.cli.help import PROFILES, Choice, Command
 from hashdb.cli.matching.pictures import (
     Outcome,
-    StateFile,
     check_quality,
     find_pictures,
     hash_all,
     jobs_option,
+    only_pictures,
     print_failures,
     send_in_batches,
-    state_option,
-    without_videos,
 )
+from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar
 from hashdb.client import Client
 from hashdb.domain.contributions import Addition, Contribution
@@ -35,7 +34,7 @@ from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM, WHOLE
-from hashdb.errors import Fault, InvalidInput
+from hashdb.errors import Fault, InvalidInput, ServiceTooOld
 from hashdb.hashing import Hashed, Mode
 from hashdb.member_settings import MemberSettings
 
@@ -80,19 +79,16 @@ def rehash_command(
 
     PATHS are files or folders with pictures that you contributed. Run it after an upgrade that hashes more of a
     picture: the command finds your active contributions by the hashes of the whole picture, and adds the hashes that
-    they do not have. They keep their ids and all else. Safe to repeat. Videos are left out.
+    they do not have. They keep their ids and all else. Safe to repeat. Videos and documents are left out.
     """
     settings = MemberSettings.read()
-    found = without_videos(find_pictures(paths), "nothing can be added to a video")
+    found = only_pictures(find_pictures(paths), "nothing can be added to a video or a document")
     failed: list[Outcome] = []
     counts = Counter[str]()
     with Client.from_environment() as client, ExitStack() as stack:
         me = client.me()
         if not me.signatures:
-            click.echo(
-                f"hashdb: the service has version {escape_controls(me.version)}, which adds no signals", err=True
-            )
-            return 1
+            raise ServiceTooOld(me.version, "adds no signals")
         one_profile = None if profile is None else Profile(profile)
         run = _Run(client, settings, tuple(me.algorithms), me.seeds, one_profile, jobs, dry_run)
         done = stack.enter_context(StateFile(state, run.task))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, NamedTuple
 
-from hashdb.cli.contributions.columns import FIELDS, HASHES, VIDEO, VPDQ, algorithm_named, shown, squashed
+from hashdb.cli.contributions.columns import FIELDS, HASHES, IMPLYING, VIDEO, VPDQ, algorithm_named, shown, squashed
 from hashdb.cli.contributions.dates import Dates
 from hashdb.domain.contributions import Media
-from hashdb.domain.rules import Vocabulary
+from hashdb.domain.rules import Vocabulary, incident_fault
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.tiers import TIERS, incident_label, read_level, read_tier
 from hashdb.errors import Fault
+from hashdb.hashing.addresses import url_signals
 from hashdb.wire.sharing.vpdq import read_vpdq
 
 _EMPTY: Final = frozenset({"", "null", "none", "nan", "n/a", "#n/a", "\\n"})
@@ -29,13 +31,17 @@ _SIGNAL = re.compile(rf"(?:{'|'.join(Algorithm)}):[0-9a-f]+", re.ASCII)
 _SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?[Ee]\+\d+", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
 _WHOLE = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
+_ARE_HASHES = re.compile(r"[0-9a-fA-F\s,;|]+", re.ASCII)
 _SEPARATORS = re.compile(r"[\s,;|]+")
 _COMMAS = re.compile(r"[,;|\n]+")
 _BRACKETS: Final = " \t\r\n'\"[]{}"
 _REMEMBERED: Final = 4_096
 _PICTURES: Final = frozenset({"photo", "picture"})
 _VIDEOS: Final = frozenset(name for name in HASHES if name.startswith(VIDEO))
+_HASHES: Final = frozenset({"signals", "hash", *HASHES})
 _PLAIN: Final = frozenset(FIELDS) - {"signals"}
+_NAMED: Final = tuple(algorithm for algorithm in Algorithm if not algorithm.of_text)
+"""Those of whole items: the hash of a window of words is in `frames`."""
 _DIGITS: Final = {str(algorithm): algorithm.bits // 4 for algorithm in Algorithm}
 
 
@@ -64,6 +70,7 @@ class Values:
         given = {name: value for name, value in cells if not _is_empty(name, value)}
         fields, faults, signals = dict[str, object](), list[Fault](), list[str]()
         is_hashed = False
+        implied = _implied(given, faults)
         named = given.pop("algorithm", None)
         cells = list(given.items())
         if named is not None and "hash" in given:
@@ -93,9 +100,9 @@ class Values:
                 faults.append(Fault(name, str(error)))
         if is_hashed or "frames" in fields:
             fields.setdefault("signals", list(dict.fromkeys(signals)))
-        if "frames" in fields or not _VIDEOS.isdisjoint(name for name, _ in cells):
-            fields.setdefault("media", str(Media.VIDEO))
-        return Row(line, {} if faults else fields, tuple(faults))
+        if media := _media_of({name for name, _ in cells}, fields.get("frames")):
+            fields.setdefault("media", str(media))
+        return Row(line, {} if faults else _with(fields, implied), tuple(faults))
 
     def _value(self, name: str, value: object) -> object:
         if name in _CODES:
@@ -139,7 +146,7 @@ class Values:
             elif colon:
                 yield _signal(_algorithm(name), digits)
             elif self.algorithm is not None:
-                yield _signal(self.algorithm, text)
+                yield from _of_one(self.algorithm, text)
             else:
                 raise ValueError("has no algorithm: name it in a column `algorithm`, or pass --algorithm")
 
@@ -159,6 +166,38 @@ class Values:
         return codes
 
 
+def _implied(given: dict[str, object], faults: list[Fault]) -> tuple[str, int | None] | None:
+    """Take the columns `tier` and `incident_level` of a row; the label and the severity of its tier."""
+    tier, level = (str(given.pop(name, "") or "") for name in IMPLYING)
+    if level:
+        try:
+            read = read_level(level)
+            incident = str(given.get("incident", ""))
+            if not incident:
+                raise ValueError("needs the name of the incident: a column `incident`")
+            if incident_fault(incident):
+                given["incident"] = incident_label(read, incident)
+        except ValueError as error:
+            faults.append(Fault("incident_level", str(error)))
+    try:
+        return TIERS[read_tier(tier)] if tier else None
+    except ValueError as error:
+        faults.append(Fault("tier", str(error)))
+        return None
+
+
+def _with(fields: dict[str, object], implied: tuple[str, int | None] | None) -> dict[str, object]:
+    """The fields of a row with those that its tier implies: one more label, and a severity if the row has none."""
+    if implied is not None:
+        label, severity = implied
+        labels = fields.get("labels") or []
+        if isinstance(labels, list):
+            fields["labels"] = [*labels, *([] if label in labels else [label])]
+        if severity is not None:
+            fields.setdefault("severity", severity)
+    return fields
+
+
 @cache
 def _known(vocabulary: Vocabulary, kind: str) -> Mapping[str, str]:
     """The codes of this kind by their squashed form, without those whose form is not theirs alone."""
@@ -167,9 +206,25 @@ def _known(vocabulary: Vocabulary, kind: str) -> Mapping[str, str]:
     return {form: code for form, code in zip(forms, codes, strict=True) if forms.count(form) == 1}
 
 
+def _media_of(names: Collection[str], frames: object) -> Media | None:
+    """The kind of content that columns of these names, and frames, are of; None if they do not tell it."""
+    if frames:
+        listed = frames if isinstance(frames, list) else []
+        places = {name for frame in listed if isinstance(frame, dict) for name in frame}
+        return Media.DOCUMENT if "page" in places else Media.TEXT if "words" in places else Media.VIDEO
+    if not _VIDEOS.isdisjoint(names):
+        return Media.VIDEO
+    return Media.DOCUMENT if _HASHES.intersection(names) == {Algorithm.URL} else None
+
+
 def _of_one(name: str, value: object) -> Iterator[str]:
-    """The signals of a cell with the hashes of one algorithm, one or several."""
+    """The signals of a cell with the hashes of one algorithm, one or several. Addresses are hashed here."""
     algorithm = name.removeprefix(VIDEO)
+    if algorithm == Algorithm.URL and not _ARE_HASHES.fullmatch(str(value)):
+        # Commas and semicolons are of the address.
+        for text in map(str, value) if isinstance(value, list) else str(value).split():
+            yield _signal(algorithm, text) if _HEX.fullmatch(text.lower()) else str(url_signals(text, asking=False)[0])
+        return
     texts = _texts(value, _SEPARATORS) if isinstance(value, str | list) else [str(value)]
     digits = _DIGITS.get(algorithm, 0)
     # A hash may be written in groups, which together have its length.
@@ -200,7 +255,7 @@ def _algorithm(name: str) -> str:
     """Which of HASHES another system's name of an algorithm is. Raises ValueError."""
     if found := algorithm_named(name):
         return found
-    raise ValueError(f"{shown(name)} is not an algorithm of hashdb: {', '.join(Algorithm)}")
+    raise ValueError(f"{shown(name)} is not an algorithm of hashdb: {', '.join(_NAMED)}")
 
 
 def _texts(value: str | list[object], separators: re.Pattern[str]) -> list[str]:
@@ -235,4 +290,4 @@ def _media(text: str) -> str:
     name = text.strip().lower()
     kind, slash, _ = name.partition("/")
     kind = kind if slash else name.replace(" ", "_").replace("-", "_")
-    return str(Media.IMAGE) if kind in _PICTURES else kind
+    return str(Media.IMAGE) if kind in _PICTURES else str(Media.DOCUMENT) if kind == "application" else kind

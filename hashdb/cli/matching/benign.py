@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 import click
 
 from hashdb.cli.help import PROFILES, Choice, Group
 from hashdb.cli.home import list_all, open_home
+from hashdb.cli.matching.pictures import hash_all
 from hashdb.cli.options import TEXT, Id, Radius
 from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft
 from hashdb.domain.review.incidents import Proposal
-from hashdb.domain.signals import Algorithm, Profile
-from hashdb.hashing import Limits, Mode, hash_file
+from hashdb.domain.signals import PERCEPTUAL, Algorithm, Profile, Signal
+from hashdb.errors import UnreadablePicture
+from hashdb.hashing import Mode
+from hashdb.hashing.documents import QUERY_STEP
+from hashdb.hashing.texts import WINDOW
 from hashdb.service.matching import benign
 from hashdb.settings import Settings
 from hashdb.wire import read
@@ -35,17 +40,19 @@ def benign_command() -> None:
     examples=(
         "hashdb benign add test-card.png --note 'Test card of a channel'",
         "hashdb benign add logo.png --radius pdq=20",
+        "hashdb benign add licence.txt --note 'A licence that many texts end with'",
     ),
 )
-@click.argument("picture", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--radius",
     "radii",
-    type=Radius(),
+    type=Radius(PERCEPTUAL),
     multiple=True,
-    help="Radius of the entry in bits, like `pdq=20`; may be repeated. By default half the algorithm's radius.",
+    help="Radius of the entry in bits, like `pdq=20`; may be repeated. By default half the algorithm's radius, "
+    "and all of it for texts.",
 )
-@click.option("--note", type=TEXT, default="", help="What the picture is. By default the name of the file.")
+@click.option("--note", type=TEXT, default="", help="What the file is. By default its name.")
 @click.option(
     "--profile",
     default=str(Profile.BALANCED),
@@ -54,17 +61,17 @@ def benign_command() -> None:
     help="Variants to add. Use the profile of the contributions that the entry must cover.",
 )
 @as_json
-def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, profile: str, as_json: bool) -> None:
-    """Add a picture to the benign list, like a splash screen or a test card.
+def add(file: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, profile: str, as_json: bool) -> None:
+    """Add a picture or a text to the benign list, like a test card, or a licence that many texts end with.
 
-    From now on the service accepts and matches nothing that is close to PICTURE. If the service needs two persons, the
-    command proposes it and prints the proposal: nothing changes until another person adds the same entry within 72
-    hours, for example with the console.
+    From now on the service accepts and matches nothing that is close to FILE: a picture, a document or a text. Of a
+    listed document, only the pages and the passages that are close to it match no more. If the service needs two
+    persons, the command proposes it and prints the proposal: nothing changes until another person adds the same entry
+    within 72 hours, for example with the console.
     """
     settings = Settings.read()
-    limits = Limits(settings.media_max_bytes, settings.media_max_pixels)
-    signals = hash_file(picture, settings.algorithms, limits, Mode(profile)).signals
-    draft = validate_benign(BenignDraft(signals, dict(radii), note or picture.name))
+    signals = _signals(file, settings, Mode(profile))
+    draft = validate_benign(BenignDraft(signals, dict(radii), note or file.name))
     with open_home(settings) as db:
         added = benign.add(db, COMMAND_LINE, draft)
     if isinstance(added, Proposal):
@@ -73,6 +80,22 @@ def add(picture: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, prof
         print_json(BenignOut.from_domain(added))
     else:
         click.echo(f"benign entry {added.id} added: it hides {added.masked} signals of contributions")
+
+
+def _signals(file: Path, settings: Settings, mode: Mode) -> tuple[Signal, ...]:
+    """The hashes of a picture, or of the pages and words of a document. Raises UnreadablePicture."""
+    (outcome,) = hash_all({file: None}, settings.algorithms, settings, mode, step=QUERY_STEP)
+    if outcome.hashed is None:
+        raise UnreadablePicture(outcome.error or "")
+    if outcome.frames:
+        raise UnreadablePicture("the benign list has pictures and texts: add a picture of the video")
+    if outcome.document is None:
+        return outcome.hashed.signals
+    signals = tuple(dict.fromkeys(chain.from_iterable(frame.signals for frame in outcome.document.frames)))
+    if len(signals) > SIGNALS_AN_ENTRY:
+        most = (SIGNALS_AN_ENTRY - 1) * QUERY_STEP + WINDOW
+        raise UnreadablePicture(f"the document has {outcome.document.words} words: add it in parts of at most {most}")
+    return signals
 
 
 @benign_command.command("list", examples=("hashdb benign list",))

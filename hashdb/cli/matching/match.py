@@ -1,39 +1,44 @@
-"""hashdb match: hash pictures on this machine and match them. hashdb hash: print the hashes."""
+"""hashdb match: hash files and addresses on this machine, and match them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hashdb.cli.help import ALGORITHMS, Choice, Command
+from hashdb.cli.help import Command
+from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
 from hashdb.cli.matching.pictures import (
     Outcome,
-    StateFile,
+    check_known,
     fast_option,
     find_pictures,
     hash_all,
     jobs_option,
     print_failures,
-    remember_pictures,
+    query_of,
+    remember_uploads,
     send_in_batches,
-    state_option,
 )
+from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import Radius
-from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar
+from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar, progress_counter
+from hashdb.domain.frames import Unit
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import ServiceTooOld
 from hashdb.hashing import Mode
+from hashdb.hashing.documents import QUERY_STEP
 from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.member_settings import MemberSettings
 
@@ -45,13 +50,15 @@ if TYPE_CHECKING:
     "match",
     cls=Command,
     examples=(
-        "hashdb match upload.jpg clip.mp4",
+        "hashdb match upload.jpg clip.mp4 upload.pdf",
         "hashdb match --transforms --state done.jsonl --json uploads/ > matches.json",
         "hashdb match --local --radius pdq=20 upload.jpg",
         "hashdb match --remember --transforms uploads/",
+        "hashdb match --urls links.txt",
     ),
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@urls_option
 @click.option(
     "--radius",
     "radii",
@@ -67,46 +74,66 @@ if TYPE_CHECKING:
 @click.option(
     "--remember",
     is_flag=True,
-    help="Also remember the pictures under their paths, to be told if they are listed later.",
+    help="Also remember files under their paths, and addresses, to be told if they are listed later.",
 )
 @click.option("--local", is_flag=True, help="Match in the local copy that `hashdb sync` keeps, without the service.")
 @state_option
 @jobs_option
 @fast_option
 @as_json
-def match_command(
-    paths: tuple[Path, ...],
-    radii: tuple[tuple[Algorithm, int], ...],
-    transforms: bool,
-    remember: bool,
-    local: bool,
-    state: Path | None,
-    jobs: int | None,
-    fast: bool,
-    as_json: bool,
-) -> int:
-    """Check whether pictures and videos match contributions.
+def match_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool, **given: Any) -> int:
+    """Check whether files and addresses match contributions.
 
-    PATHS are files or folders. The command hashes them on this machine, and sends only the hashes.
+    PATHS are pictures, videos, documents and texts, or folders of them; `-` is a document or a text on standard input.
+    The command hashes them on this machine, and sends only the hashes.
     It prints `review` with the contributions that match, or `no match`. A match is advice to review.
     """
+    options = _Options(**given)
+    files_only = {
+        f"--{name}": value for name, value in options._asdict().items() if name not in ("local", "radii", "remember")
+    }
+    check_sources(paths, urls, {"--radius": options.radii, **files_only})
     settings = MemberSettings.of_member()
-    done = StateFile(state, "match and remember" if remember else "match")
+    opened = _open_copy(settings) if options.local else _connect()
+    if urls is not None:
+        return _match_addresses(urls, options, settings, opened, as_json)
+    return _match_files(paths, options, settings, opened, as_json)
+
+
+class _Options(NamedTuple):
+    """The options of `hashdb match`, by the names of its parameters."""
+
+    radii: tuple[tuple[Algorithm, int], ...]
+    transforms: bool
+    remember: bool
+    local: bool
+    state: Path | None
+    jobs: int | None
+    fast: bool
+
+
+def _match_files(
+    paths: Sequence[Path],
+    options: _Options,
+    settings: MemberSettings,
+    opened: AbstractContextManager[Matcher],
+    as_json: bool,
+) -> int:
+    """Match files and folders, and print a line for each file. Returns the exit status."""
+    done = StateFile(options.state, "match and remember" if options.remember else "match")
     files, already_done = done.split(find_pictures(paths))
     bar, advance = progress_bar("matching", len(files))
     failed = []
     with ExitStack() as stack:
-        algorithms, seeds, match = stack.enter_context(_open_copy(settings) if local else _connect())
+        matcher = stack.enter_context(opened)
         stack.enter_context(done)
         stack.enter_context(bar)
         add = stack.enter_context(print_json_array(as_json))
         done.report(already_done, add if as_json else None)
-        mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
-        outcomes = stack.enter_context(
-            closing(hash_all(files, algorithms, settings, mode, jobs, seeds=seeds, interval=QUERY_INTERVAL, fast=fast))
-        )
-        send = partial(_match_batch, match, dict(radii))
-        if remember:
+        hashed = stack.enter_context(closing(_hash_queries(files, matcher, settings, options)))
+        outcomes = (check_known(outcome, matcher.too_old) for outcome in hashed)
+        send = partial(_match_batch, matcher.match, dict(options.radii))
+        if options.remember:
             send = partial(_remember_and_match, stack.enter_context(_open_index(settings)), send)
         for outcome, result in send_in_batches(list(files), outcomes, send):
             advance()
@@ -121,10 +148,52 @@ def match_command(
     return print_failures(failed)
 
 
+def _hash_queries(
+    files: Mapping[Path, str | None], matcher: Matcher, settings: MemberSettings, options: _Options
+) -> Generator[Outcome, None, None]:
+    mode = Mode.TRANSFORMS if options.transforms else Mode.PLAIN
+    hashing = partial(hash_all, seeds=matcher.seeds, interval=QUERY_INTERVAL, step=QUERY_STEP, fast=options.fast)
+    return hashing(files, matcher.algorithms, settings, mode, options.jobs)
+
+
+def _match_addresses(
+    urls: Path, options: _Options, settings: MemberSettings, opened: AbstractContextManager[Matcher], as_json: bool
+) -> int:
+    """Match the addresses of a list, and print a line for each. Returns the exit status."""
+    bar, advance = progress_counter("matching")
+    failed: list[Outcome] = []
+    with ExitStack() as stack:
+        matcher = stack.enter_context(opened)
+        stack.enter_context(bar)
+        add = stack.enter_context(print_json_array(as_json))
+        if matcher.too_old is not None:
+            raise ServiceTooOld(matcher.too_old, "knows no addresses")
+        send = partial(_match_batch, matcher.match, {})
+        if options.remember:
+            send = partial(_remember_and_match, stack.enter_context(_open_index(settings)), send)
+        for batch in read_addresses(urls, asking=True):
+            for outcome, result in zip(batch, send(batch), strict=True):
+                if as_json:
+                    add(_to_json(outcome, result))
+                elif result is not None:
+                    _print_result(outcome.path, result)
+                if result is None:
+                    failed.append(outcome)
+            advance(len(batch))
+    return print_failures(failed)
+
+
 _TIMES = 5
 
-Matcher = tuple[tuple[Algorithm, ...], tuple[Seed, ...], Callable[[Sequence[Query]], Answer]]
-"""The algorithms and the seeds in use, and the function that answers queries."""
+
+class Matcher(NamedTuple):
+    """The algorithms and the seeds in use, and the function that answers queries."""
+
+    algorithms: tuple[Algorithm, ...]
+    seeds: tuple[Seed, ...]
+    match: Callable[[Sequence[Query]], Answer]
+    too_old: str | None = None
+    """The version of a service that does not know texts and addresses."""
 
 
 @contextmanager
@@ -135,7 +204,8 @@ def _connect() -> Iterator[Matcher]:
     with Client.from_environment() as client:
         me = client.me()
         match = client.match if me.signatures else lambda queries: client.match(list(map(for_version_0_1_0, queries)))
-        yield tuple(me.algorithms), me.seeds, match
+        too_old = None if me.takes_texts and me.takes_addresses else me.version
+        yield Matcher(tuple(me.algorithms), me.seeds, match, too_old)
 
 
 def for_version_0_1_0(query: Query) -> Query:
@@ -152,7 +222,7 @@ def for_version_0_1_0(query: Query) -> Query:
 @contextmanager
 def _open_copy(settings: MemberSettings) -> Iterator[Matcher]:
     with _open_index(settings) as index:
-        yield index.rules.algorithms, index.seeds, index.match
+        yield Matcher(index.rules.algorithms, index.seeds, index.match)
         click.echo(f"hashdb: the local copy is {format_age(index.age)} old (event {index.checkpoint})", err=True)
 
 
@@ -169,18 +239,7 @@ def format_age(age: timedelta) -> str:
 def _match_batch(
     match: Callable[[Sequence[Query]], Answer], radii: Mapping[Algorithm, int], batch: Sequence[Outcome]
 ) -> list[Result | None]:
-    queries = [
-        Query(
-            outcome.hashed.signals,
-            radius=radii,
-            transforms=dict(outcome.hashed.transforms),
-            signatures=dict(outcome.hashed.signatures),
-            frames=outcome.domain_frames(),
-            duration=outcome.duration,
-        )
-        for outcome in batch
-        if outcome.hashed is not None
-    ]
+    queries = [query_of(outcome, outcome.hashed, radii) for outcome in batch if outcome.hashed is not None]
     results = iter(match(queries).results if queries else ())
     return [None if outcome.hashed is None else next(results) for outcome in batch]
 
@@ -195,10 +254,7 @@ def _remember_and_match(
     index: LocalIndex, match: Callable[[Sequence[Outcome]], list[Result | None]], batch: list[Outcome]
 ) -> list[Result | None]:
     # In this order: a contribution that comes after the match is looked back for, and finds the upload.
-    remember_pictures(index.remembered.remember, batch, datetime.now(UTC))
-    for outcome in batch:
-        if outcome.frames:
-            click.echo(f"hashdb: {escape_controls(outcome.path)}: not remembered: only pictures are", err=True)
+    remember_uploads(index.remembered.remember, batch, datetime.now(UTC))
     return match(batch)
 
 
@@ -211,7 +267,7 @@ def format_action(result: Result) -> str:
     """The action of a result in words, like `review (2 members)`."""
     if result.action == "none":
         return "no match"
-    members = "1 member" if result.members == 1 else f"{result.members} members"
+    members = counted(result.members, "member")
     details = [members] * bool(result.matches) + ["not all shown"] * result.truncated
     return f"review ({', '.join(details)})"
 
@@ -229,22 +285,58 @@ def format_match(match: Match) -> str:
 
 def _how(match: Match) -> Iterator[str]:
     if match.digest is not None:
-        yield f"the same file ({match.digest})"
+        yield "the same address" if match.digest is Algorithm.URL else f"the same file ({match.digest})"
     yield from map(_format_segment, match.segments)
     if match.distance and not match.segments:
         distances = ", ".join(
             f"{algorithm} {bits}" if bits is not None else algorithm for algorithm, bits in match.distance.items()
         )
-        times = match.at or [frame.at for frame in match.frames]
-        place = f" at {', '.join(map(format_time, times[:_TIMES]))}{', …' * (len(times) > _TIMES)}" if times else ""
-        yield distances + place + (" of this file" if match.frames else " of the video" if match.at else "")
+        yield distances + _place(match)
+
+
+def _place(match: Match) -> str:
+    """Where the listed item is near what was asked for, or where that is near the listed picture."""
+    if match.pages:
+        return f" on {_several('page', match.pages)} of the document"
+    if match.words:
+        return f" at words {', '.join(f'{first}-{end}' for first, end in match.words[:_TIMES])} of the text"
+    if match.at:
+        return f" at {', '.join(map(format_time, match.at[:_TIMES]))}{_more(match.at)} of the video"
+    if not match.frames:
+        return ""
+    if match.frames[0].unit is Unit.PAGES:
+        return f" on {_several('page', [int(frame.at) for frame in match.frames])} of this file"
+    times = [format_time(frame.at) for frame in match.frames]
+    return f" at {', '.join(times[:_TIMES])}{_more(times)} of this file"
+
+
+def _several(noun: str, numbers: Sequence[int]) -> str:
+    """Numbered things, like `pages 3, 4`."""
+    shown = ", ".join(map(str, numbers[:_TIMES]))
+    return f"{noun}{'' if len(numbers) == 1 else 's'} {shown}{_more(numbers)}"
+
+
+def _more(items: Sequence[object]) -> str:
+    return ", …" * (len(items) > _TIMES)
 
 
 def _format_segment(segment: Segment) -> str:
-    start, end = map(format_time, segment.listed)
+    """A segment in words, like `0:10–0:48 at 0:00 of this file`, `pages 3-5 at page 1 of this file`."""
     transform = "" if segment.transform is None else f", {segment.transform}"
-    frames = "1 frame" if segment.frames == 1 else f"{segment.frames} frames"
-    return f"{start}–{end} at {format_time(segment.query[0])} of this file, {frames}, {segment.speed:.1f}×{transform}"
+    if segment.unit is Unit.SECONDS:
+        start, end = map(format_time, segment.listed)
+        frames = f"{counted(segment.frames, 'frame')}, {segment.speed:.1f}×"
+        return f"{start}–{end} at {format_time(segment.query[0])} of this file, {frames}{transform}"
+    first, last, begin = int(segment.listed[0]), int(segment.listed[1]), int(segment.query[0])
+    if segment.unit is Unit.PAGES:
+        pages = f"page {first}" if first == last else f"pages {first}-{last}"
+        return f"{pages} at page {begin} of this file, {counted(segment.frames, 'page')}{transform}"
+    return f"words {first}-{last} at word {begin} of this file, {counted(segment.frames, 'window')}{transform}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, like `1 page` or `3 pages`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def format_time(seconds: float) -> str:
@@ -256,123 +348,7 @@ def format_time(seconds: float) -> str:
 
 def _to_json(outcome: Outcome, result: Result | None) -> dict[str, object]:
     if result is None:
-        return {"path": str(outcome.path), "error": outcome.error}
+        return outcome.source | {"error": outcome.error}
     from hashdb.wire.matching import ResultOut
 
-    return {"path": str(outcome.path), **json.loads(ResultOut.from_domain(result).json_text())}
-
-
-_FORMS = {"signals": "a line for each file, with its hashes", "vpdq": "the lines of a video as vPDQ writes them"}
-
-
-@click.command(
-    "hash",
-    cls=Command,
-    examples=(
-        "hashdb hash photo.jpg",
-        "hashdb hash --algorithm pdq --json photos/",
-        "hashdb hash --transforms --json upload.jpg",
-        "hashdb hash --format vpdq clip.mp4 > clip.txt",
-    ),
-)
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--algorithm",
-    "names",
-    multiple=True,
-    type=Choice(ALGORITHMS),
-    help="Compute only this algorithm; may be repeated. By default, those of HASHDB_ALGORITHMS.",
-)
-@click.option("--format", "form", type=Choice(_FORMS), default="signals", show_default=True, help="Format.")
-@click.option(
-    "--transforms",
-    is_flag=True,
-    help="With --json: also print the hashes of altered forms of each picture, and signatures, for a query.",
-)
-@state_option
-@jobs_option
-@fast_option
-@as_json
-def hash_command(
-    paths: tuple[Path, ...],
-    names: tuple[str, ...],
-    form: str,
-    transforms: bool,
-    state: Path | None,
-    jobs: int | None,
-    fast: bool,
-    as_json: bool,
-) -> int:
-    """Print the hashes of pictures and videos.
-
-    PATHS are files or folders. The command prints one line for each file, and needs no service.
-    """
-    settings = MemberSettings.read()
-    if form == "vpdq":
-        if as_json or names or fast or transforms or state is not None or len(files := find_pictures(paths)) != 1:
-            raise click.UsageError("--format vpdq takes one video, and no other option but --jobs")
-        return _print_vpdq(files, settings)
-    if transforms and not as_json:
-        raise click.UsageError("--transforms needs --json")
-    algorithms = tuple(map(Algorithm, names)) or settings.algorithms
-    done = StateFile(state, "hash transforms" if transforms else "hash")
-    files, already_done = done.split(find_pictures(paths))
-    bar, advance = progress_bar("hashing", len(files))
-    failed = []
-    mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
-    hashed = hash_all(files, algorithms, settings, mode, jobs, fast=fast)
-    with done, bar, print_json_array(as_json) as add, closing(hashed) as outcomes:
-        done.report(already_done, add if as_json else None)
-        for outcome in outcomes:
-            advance()
-            if as_json:
-                add(_hashes_to_json(outcome))
-            else:
-                _print_hashes(outcome)
-            if outcome.hashed is None:
-                failed.append(outcome)
-            else:
-                done.record(outcome.path)
-    return print_failures(failed)
-
-
-def _print_vpdq(files: Mapping[Path, str | None], settings: MemberSettings) -> int:
-    """Print the frames of the grid of one video, of every quality, as vPDQ does. Returns the exit status."""
-    from hashdb.wire.sharing.vpdq import text_line
-
-    (outcome,) = hash_all(files, (Algorithm.PDQ,), settings)
-    if outcome.hashed is not None and not outcome.frames:
-        outcome = outcome.failed("is not a video")
-    for number, at, on_grid, hashed in outcome.frames:
-        if on_grid and hashed.signals:
-            click.echo(text_line(number, at, hashed.quality or 0, hashed.signals[0]))
-    return print_failures([outcome])
-
-
-def _print_hashes(outcome: Outcome) -> None:
-    if outcome.hashed is not None:
-        columns = [escape_controls(outcome.path), *map(str, outcome.hashed.signals)]
-        if outcome.frames:
-            columns.insert(1, f"{len(outcome.frames)} frames, {format_time(outcome.duration or 0)}")
-        if outcome.hashed.quality is not None:
-            columns.append(f"quality {outcome.hashed.quality}")
-        click.echo("  ".join(columns))
-
-
-def _hashes_to_json(outcome: Outcome) -> dict[str, object]:
-    if outcome.hashed is None:
-        return {"path": str(outcome.path), "error": outcome.error}
-    signals = [str(signal) for signal in outcome.hashed.signals]
-    item: dict[str, object] = {"path": str(outcome.path), "signals": signals, "quality": outcome.hashed.quality}
-    if outcome.frames:
-        item["duration"] = outcome.duration
-        item["frames"] = [
-            {"at": at, "quality": hashed.quality, "signals": list(map(str, hashed.signals))}
-            for _, at, _, hashed in outcome.frames
-        ]
-    if outcome.incomplete is not None:
-        item["incomplete"] = outcome.incomplete
-    for name in ("transforms", "signatures"):
-        if by_view := getattr(outcome.hashed, name):
-            item[name] = {view: list(map(str, values)) for view, values in by_view}
-    return item
+    return {**outcome.source, **json.loads(ResultOut.from_domain(result).json_text())}

@@ -1,24 +1,28 @@
-"""Pictures on the command line: find files in folders, hash them on all cores, record which are done."""
+"""Files on the command line: find pictures, videos and documents in folders, and hash them on all cores."""
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from itertools import tee
 from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryFile
 from threading import Event
-from typing import NamedTuple, Self, TypeVar
+from typing import IO, BinaryIO, NamedTuple, TypeVar
 
 import click
 
 from hashdb.cli.output import describe, escape_controls
+from hashdb.domain.contributions import Media
 from hashdb.domain.frames import MAX_SECONDS, Frame
 from hashdb.domain.matching.lookback import Upload
 from hashdb.domain.matching.matches import Query
@@ -29,19 +33,22 @@ from hashdb.errors import HashDBError, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, Mode, hash_file, open_regular, read_file
 from hashdb.hashing.algorithms import require_installed
 from hashdb.hashing.crew import hash_in_order
+from hashdb.hashing.documents import DOCUMENT_LIMITS, LISTED_STEP, HashedDocument, is_document
 from hashdb.hashing.videos import INTERVAL, HashedFrame, VideoLimits, digests, is_video, to_frames
 from hashdb.hashing.workers import Worker
-from hashdb.index.folder import opener, restrict_access
 from hashdb.member_settings import MemberSettings
 
 _EXTENSIONS = "avif bmp gif j2k jfif jp2 jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
 _VIDEO_EXTENSIONS = "3g2 3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts webm wmv"
-SUFFIXES = frozenset(f".{name}" for name in f"{_EXTENSIONS} {_VIDEO_EXTENSIONS}".split(" "))
-"""The file name suffixes of pictures and videos in a folder. A file named on the command line is always tried."""
+_DOCUMENT_EXTENSIONS = "docx epub htm html odt pdf txt xhtml"
+SUFFIXES = frozenset(f".{name}" for name in f"{_EXTENSIONS} {_VIDEO_EXTENSIONS} {_DOCUMENT_EXTENSIONS}".split(" "))
+"""The file name suffixes of what is hashed in a folder. A file named on the command line is always tried."""
+PICTURE_SUFFIXES = frozenset(f".{name}" for name in _EXTENSIONS.split(" "))
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_EXTENSIONS.split(" "))
 _PICTURES_A_REQUEST = 100
 _FRAMES_A_REQUEST = 60
 """Frames with which a request is sent, however few its files: a film takes as long to hash as hundreds of pictures."""
+STANDARD_INPUT = Path("-")
 _WORKERS_FROM = 200
 """Pictures from which on worker processes are used: fewer are hashed before the processes have started."""
 _Answer = TypeVar("_Answer")
@@ -50,7 +57,7 @@ _Item = tuple[Path, str | None]
 
 
 class Outcome(NamedTuple):
-    """The result for a path: the hashes or an error."""
+    """The result for a path, or for a line of a list of addresses: the hashes or an error."""
 
     path: Path
     hashed: Hashed | None
@@ -60,18 +67,44 @@ class Outcome(NamedTuple):
     duration: float | None = None
     incomplete: str | None = None
     """A sentence that says how much of a video could be read, if that is not all."""
+    document: HashedDocument | None = None
+    """Of a document or a text; then `hashed` has the digests of the file."""
+    line: int | None = None
+    """The number of the line; then `path` names it."""
+
+    @property
+    def source(self) -> dict[str, object]:
+        """What it is of, as the output for programs says it."""
+        return {"path": str(self.path)} if self.line is None else {"line": self.line}
 
     def domain_frames(self) -> tuple[Frame, ...]:
         """The frames as the service takes them; a frame without a usable hash is left out."""
-        return to_frames(self.frames)
+        return to_frames(self.frames) if self.document is None else self.document.frames
+
+    @property
+    def media(self) -> Media:
+        """The kind of content that the file is."""
+        if self.document is not None:
+            return Media.TEXT if self.document.pages is None else Media.DOCUMENT
+        return Media.VIDEO if self.frames else Media.IMAGE
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames a video, a document or a text has."""
+        return len(self.frames if self.document is None else self.document.frames)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether it is of a video, a document or a text, and no picture."""
+        return bool(self.frames) or self.document is not None
 
     def failed(self, error: str) -> Outcome:
         """The same path with this error, or with its earlier error if it has one."""
-        return Outcome(self.path, None, self.error or error)
+        return Outcome(self.path, None, self.error or error, line=self.line)
 
 
 def find_pictures(paths: Sequence[Path]) -> dict[Path, str | None]:
-    """The named files, and the pictures and videos in the named folders and below, in order, each once,
+    """The named files, and the pictures, videos and documents in the named folders and below, in order, each once,
     with its error or None.
 
     A folder that cannot be read is included with its error. A folder without any is reported on standard error.
@@ -81,14 +114,14 @@ def find_pictures(paths: Sequence[Path]) -> dict[Path, str | None]:
         # Path.is_dir raises if the name is too long; this returns False.
         pictures = _list_below(path) if os.path.isdir(path) else {path: None}
         if not pictures:
-            click.echo(f"hashdb: {escape_controls(path)}: no pictures or videos in this folder", err=True)
+            click.echo(f"hashdb: {escape_controls(path)}: no pictures, videos or documents in this folder", err=True)
         files.update(pictures)
     return files
 
 
-def without_videos(files: dict[Path, str | None], reason: str) -> dict[Path, str | None]:
-    """The files without the videos, each of which is named on standard error with the reason."""
-    pictures = {path: error for path, error in files.items() if error is not None or not is_video_file(path)}
+def only_pictures(files: dict[Path, str | None], reason: str) -> dict[Path, str | None]:
+    """The files without videos and documents, each of which is named on standard error with the reason."""
+    pictures = {path: error for path, error in files.items() if error is not None or not has_parts(path)}
     for path in sorted(files.keys() - pictures.keys()):
         click.echo(f"hashdb: {escape_controls(path)}: left out: {reason}", err=True)
     return pictures
@@ -97,7 +130,7 @@ def without_videos(files: dict[Path, str | None], reason: str) -> dict[Path, str
 jobs_option = click.option(
     "--jobs",
     type=click.IntRange(1, 256),
-    help="How many pictures or videos to hash at a time.  [default: one per processor core]",
+    help="How many files to hash at a time.  [default: one per processor core]",
 )
 
 fast_option = click.option(
@@ -116,50 +149,97 @@ def hash_all(
     *,
     seeds: Sequence[Seed] = (),
     interval: float = INTERVAL,
+    step: int = LISTED_STEP,
     fast: bool = False,
 ) -> Generator[Outcome, None, None]:
-    """The outcome of each path, in order: of pictures, and of videos with a frame every `interval` seconds.
+    """The outcome of each path, in order: of pictures, of videos with a frame every `interval` seconds, and of
+    documents and texts with a window every `step` words.
 
-    `jobs` pictures and as many videos are hashed at a time, by default one a core. With `fast`, only the key frames of
+    `jobs` pictures and as many others are hashed at a time, by default one a core. With `fast`, only the key frames of
     videos are decoded. Close what is returned: that stops the processes, also in the middle of a video.
     Raises ExtraMissing.
     """
     require_installed(algorithms)
     threads = min(jobs or os.cpu_count() or 1, max(1, len(paths)))
-    # A file's head is read only when its turn comes: it says whether the file is a picture or a video.
-    order, some, others = tee(((item, item[1] is None and is_video_file(item[0])) for item in paths.items()), 3)
-    videos = (item for item, is_video in some if is_video)
-    pictures = (item for item, is_video in others if not is_video)
+    # A file's head is read only when its turn comes: it says what the file is.
+    order, some, others = tee(((item, item[1] is None and has_parts(item[0])) for item in paths.items()), 3)
+    with_parts = (item for item, is_of_parts in some if is_of_parts)
+    pictures = (item for item, is_of_parts in others if not is_of_parts)
     in_processes = len(paths) >= _WORKERS_FROM
+    hash_one = partial(_hash_parts, algorithms, mode, interval, step, fast, settings.media_max_pixels)
     with (
-        closing(_hash_videos(videos, algorithms, settings, mode, threads, interval=interval, fast=fast)) as of_videos,
+        closing(_hash_confined(with_parts, settings, threads, hash_one)) as of_parts,
         closing(_hash_pictures(pictures, algorithms, settings, mode, threads, in_processes, seeds)) as of_pictures,
     ):
-        for _, is_video in order:
-            yield next(of_videos if is_video else of_pictures)
+        for _, is_of_parts in order:
+            yield next(of_parts if is_of_parts else of_pictures)
 
 
-def is_video_file(path: Path) -> bool:
-    """Whether the file begins as a video does; False if it cannot be read."""
+def has_parts(path: Path) -> bool:
+    """Whether the file begins as a video, a document or a text does; False if it cannot be read.
+
+    True for standard input, which has no pictures.
+    """
     try:
-        with open_regular(path) as file:
-            return is_video(file)
+        with open_path(path) as file:
+            return path == STANDARD_INPUT or is_video(file) or is_document(file)
     except (OSError, UnreadablePicture):
         return False
 
 
-def _hash_videos(
-    items: Iterable[_Item],
+def open_path(path: Path) -> BinaryIO:
+    """Open a regular file, or a copy of standard input for `-`. Raises OSError, and UnreadablePicture."""
+    if path != STANDARD_INPUT:
+        return open_regular(path)
+    file = os.fdopen(os.dup(_copy_of_input().fileno()), "rb")
+    file.seek(0)
+    return file
+
+
+@cache
+def _copy_of_input() -> IO[bytes]:
+    """A file: what is hashed is read several times, and passed to another process."""
+    copy: IO[bytes] = TemporaryFile()  # noqa: SIM115
+    shutil.copyfileobj(sys.stdin.buffer, copy)
+    copy.flush()
+    return copy
+
+
+def _hash_parts(
     algorithms: Sequence[Algorithm],
-    settings: MemberSettings,
     mode: Mode,
-    threads: int,
-    *,
     interval: float,
+    step: int,
     fast: bool,
+    max_pixels: int,
+    path: Path,
+    worker: Worker,
+    check: Callable[[float], None],
+) -> Outcome:
+    """The outcome of a video, a document or a text. `check` is called now and then, and may raise."""
+    with open_path(path) as file:
+        own = Hashed(digests(file))
+        check(0.0)
+        if not is_video(file):
+            if path == STANDARD_INPUT and not is_document(file):
+                raise UnreadablePicture("is no document, text or video: name a picture by its path")
+            limits = replace(DOCUMENT_LIMITS, processing_seconds=MAX_SECONDS)
+            document = worker.hash_document(file, algorithms, mode, limits, step=step, advance=check)
+            return Outcome(path, own, None, incomplete=document.incomplete, document=document)
+        of_videos = VideoLimits(max_seconds=MAX_SECONDS, max_pixels=max_pixels, processing_seconds=MAX_SECONDS)
+        video = worker.hash_video(file, algorithms, mode, of_videos, interval=interval, fast=fast, advance=check)
+    return Outcome(path, own, None, video.frames, video.duration, video.incomplete)
+
+
+def _hash_confined(
+    items: Iterable[_Item],
+    settings: MemberSettings,
+    threads: int,
+    hash_parts: Callable[[Path, Worker, Callable[[float], None]], Outcome],
 ) -> Generator[Outcome, None, None]:
-    """The outcome of each video, in order, each hashed in a sandboxed process. A damaged one is reported."""
-    limits = VideoLimits(max_seconds=MAX_SECONDS, max_pixels=settings.media_max_pixels, processing_seconds=MAX_SECONDS)
+    """The outcome of each video and document, in order, each hashed in a sandboxed process. A damaged one is
+    reported.
+    """
     workers = [Worker(settings.media_seconds, settings.media_memory, Limits()) for _ in range(threads)]
     idle, stopped = SimpleQueue[Worker](), Event()
     for worker in workers:
@@ -172,17 +252,13 @@ def _hash_videos(
     def hash_one(path: Path, _: str | None) -> Outcome:
         worker = idle.get()
         try:
-            with open_regular(path) as file:
-                own = digests(file)
-                check()
-                video = worker.hash_video(file, algorithms, mode, limits, interval=interval, fast=fast, advance=check)
+            return hash_parts(path, worker, check)
         except UnreadablePicture as error:
             return Outcome(path, None, error.reason)
         except OSError as error:
             return Outcome(path, None, f"the file cannot be read: {(error.strerror or 'unknown error').lower()}")
         finally:
             idle.put(worker)
-        return Outcome(path, Hashed(own), None, video.frames, video.duration, video.incomplete)
 
     try:
         for outcome in _hash_in_threads(items, threads, hash_one):
@@ -271,26 +347,38 @@ def _batches(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
     batch: list[Outcome] = []
     for outcome in outcomes:
         batch.append(outcome)
-        if len(batch) == _PICTURES_A_REQUEST or sum(len(each.frames) for each in batch) >= _FRAMES_A_REQUEST:
+        if len(batch) == _PICTURES_A_REQUEST or sum(each.frame_count for each in batch) >= _FRAMES_A_REQUEST:
             yield batch
             batch = []
     if batch:
         yield batch
 
 
-def remember_pictures(
+def query_of(outcome: Outcome, hashed: Hashed, radius: Mapping[Algorithm, int] | None = None) -> Query:
+    """What a match asks of a file or an address that was hashed."""
+    return Query(
+        hashed.signals,
+        radius=radius or {},
+        transforms=dict(hashed.transforms),
+        signatures=dict(hashed.signatures),
+        frames=outcome.domain_frames(),
+        duration=outcome.duration,
+    )
+
+
+def remember_uploads(
     remember: Callable[[Sequence[Upload]], None], batch: list[Outcome], at: datetime, own_id: str | None = None
 ) -> list[Upload | None]:
-    """Remember the pictures that were hashed, under their paths or the id, and return them.
+    """Remember what was hashed: files under their paths or the id, addresses under their digests; return all of it.
 
-    A picture that cannot be remembered is replaced in `batch` by a failed outcome. Videos are left alone.
+    What cannot be remembered is replaced in `batch` by a failed outcome.
     """
     uploads: list[Upload | None] = [None] * len(batch)
     for place, outcome in enumerate(batch):
-        if (hashed := outcome.hashed) is None or outcome.frames:
+        if (hashed := outcome.hashed) is None:
             continue
-        query = Query(hashed.signals, transforms=dict(hashed.transforms), signatures=dict(hashed.signatures))
-        upload = Upload(str(outcome.path) if own_id is None else own_id, at, query)
+        usual = str(outcome.path if outcome.line is None else hashed.signals[0])
+        upload = Upload(usual if own_id is None else own_id, at, query_of(outcome, hashed))
         if fault := next(upload.faults(datetime.now(UTC)), None):
             batch[place] = outcome.failed(f"cannot be remembered: {fault}")
         else:
@@ -302,11 +390,18 @@ def remember_pictures(
 
 def check_quality(outcome: Outcome) -> Outcome:
     """The outcome, or an error if the service would refuse the picture: too little detail, or a flat hash."""
-    if outcome.hashed is None or outcome.frames:
+    if outcome.hashed is None or outcome.has_parts:
         return outcome
     faults = [quality_fault(outcome.hashed.quality), *(signal.fault() for signal in outcome.hashed.signals)]
     error = next((fault for fault in faults if fault), None)
     return outcome if error is None else outcome.failed(error)
+
+
+def check_known(outcome: Outcome, too_old: str | None) -> Outcome:
+    """The outcome, or an error if it is of a document, and the service has a version that is too old for it."""
+    if outcome.document is None or too_old is None:
+        return outcome
+    return outcome.failed(f"the service has version {escape_controls(too_old)}, which takes no documents and texts")
 
 
 def print_failures(outcomes: Sequence[Outcome]) -> int:
@@ -338,87 +433,3 @@ def _hash_one(hash_path: Callable[[Path], Hashed], path: Path, error: str | None
         return Outcome(path, hash_path(path), None)
     except UnreadablePicture as unreadable:
         return Outcome(path, None, str(unreadable))
-
-
-DoneLine = dict[str, object]
-
-state_option = click.option(
-    "--state",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File that records which pictures are done. If you run the command again, it skips them.",
-)
-
-
-class StateFile:
-    """The file of `--state`: a JSON line for each picture that is done, so that a repeated command skips it.
-
-    A line holds the path, size and modification time, and the contribution's id or the task. A picture that has
-    changed since counts as not done. Without a path, nothing is recorded.
-    """
-
-    def __init__(self, path: Path | None, task: str | None = None) -> None:
-        """Read the recorded lines; a truncated line is ignored. Raises UsageError if the file cannot be read.
-
-        `task` names what is done with a picture if that gives no contribution id; lines of other tasks do not count.
-        """
-        self._file, self._path, self._task = None, path, task
-        self._lines: dict[str, DoneLine] = {}
-        if path is None:
-            return
-        try:
-            self._file = open(path, "a+", encoding="utf-8", opener=opener)  # noqa: SIM115
-            restrict_access(path)
-            self._file.seek(0)
-            text = self._file.read()
-        except (OSError, UnicodeDecodeError) as error:
-            raise click.UsageError(f"the state file {path} cannot be used: {error}") from None
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-                self._lines[str(entry["path"])] = entry
-            except (ValueError, LookupError, TypeError):
-                continue
-        if text and not text.endswith("\n"):
-            self._file.write("\n")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def split(self, files: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[DoneLine]]:
-        """The files that are left to do, with their errors, and the recorded lines of the others."""
-        left: dict[Path, str | None] = {}
-        already_done: list[DoneLine] = []
-        for path, error in files.items():
-            entry = self._lines.get(str(path))
-            if entry is not None and error is None and entry == self._line(path, entry.get("id")):
-                already_done.append({"path": str(path)} | ({} if self._task else {"id": entry["id"]}) | {"known": True})
-            else:
-                left[path] = error
-        return left, already_done
-
-    def report(self, already_done: Sequence[DoneLine], add: Callable[[DoneLine], None] | None) -> None:
-        """Print on standard error how many were done before, and pass each of their lines to `add`."""
-        if already_done:
-            files = "1 file" if len(already_done) == 1 else f"{len(already_done)} files"
-            click.echo(f"hashdb: {files} skipped: already in {escape_controls(self._path)}", err=True)
-        if add is not None:
-            for entry in already_done:
-                add(entry)
-
-    def record(self, path: Path, id: int | None = None) -> None:
-        """Record that a file is done; the line is in the state file when this returns."""
-        if self._file is not None:
-            self._file.write(f"{json.dumps(self._line(path, id))}\n")
-            self._file.flush()
-
-    def _line(self, path: Path, id: object) -> DoneLine:
-        try:
-            status = path.stat()
-        except OSError:
-            return {}
-        entry: DoneLine = {"path": str(path), "size": status.st_size, "changed": status.st_mtime_ns}
-        return entry | ({"did": self._task} if self._task else {"id": id})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -17,19 +17,19 @@ import click
 
 from hashdb.cli.contributions.files import open_list
 from hashdb.cli.help import Group
+from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
 from hashdb.cli.matching.match import format_age, format_match
 from hashdb.cli.matching.pictures import (
     Outcome,
-    StateFile,
+    fast_option,
     find_pictures,
     hash_all,
     jobs_option,
     print_failures,
-    remember_pictures,
+    remember_uploads,
     send_in_batches,
-    state_option,
-    without_videos,
 )
+from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import TEXT, Instant
 from hashdb.cli.output import as_json, escape_controls, print_json, print_json_array, print_result, progress_bar
 from hashdb.domain.matching.lookback import Upload
@@ -38,6 +38,8 @@ from hashdb.domain.rules import Rules
 from hashdb.domain.spelling import nearest
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, NoCopy, TooLarge, reject
 from hashdb.hashing import Mode
+from hashdb.hashing.documents import QUERY_STEP
+from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.member_settings import MemberSettings
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class _Remember(Group):
     cls=_Remember,
     examples=(
         "hashdb remember upload.jpg",
+        "hashdb remember manifesto.pdf",
         "hashdb remember --jsonl uploads.jsonl",
         "hashdb remember matches --follow",
     ),
@@ -94,6 +97,7 @@ def remember_command() -> None:
     examples=(
         "hashdb remember add uploads/ --transforms",
         "hashdb remember add upload.jpg --id post-81 --at 2026-11-20T10:00:00Z",
+        "hashdb remember add --urls urls.txt",
         "hashdb remember add --jsonl uploads.jsonl",
     ),
 )
@@ -106,8 +110,10 @@ def remember_command() -> None:
 @click.option("--id", "id", type=TEXT, help="Your own id of the upload, for one file. By default its path.")
 @click.option("--at", type=Instant(), help="When the files were uploaded: a time, or `now`, which is the default.")
 @click.option("--transforms", is_flag=True, help="Remember each picture as `hashdb match --transforms` asks for it.")
+@urls_option
 @state_option
 @jobs_option
+@fast_option
 @as_json
 def add(
     paths: tuple[Path, ...],
@@ -115,45 +121,72 @@ def add(
     id: str | None,
     at: datetime | None,
     transforms: bool,
+    urls: Path | None,
     state: Path | None,
     jobs: int | None,
+    fast: bool,
     as_json: bool,
 ) -> int:
     """Remember uploads; an id that is remembered already is replaced.
 
-    PATHS are files or folders with pictures. A line of JSON has `id`, `at` and `signals`, and may have `transforms` and
-    `signatures`. Nothing is matched: match the uploads afterwards, or use `hashdb match --remember`, which does both.
+    PATHS are pictures, videos, documents and texts, or folders of them. A line of JSON has `id`, `at` and `signals`,
+    and may have `transforms`, `signatures`, `frames` and `duration`. The id of an address is its digest, as `hashdb
+    hash --urls` prints it. Nothing is matched: `hashdb match --remember` does both.
     """
-    if bool(paths) == (jsonl is not None):
-        raise click.UsageError("name files or folders, or a file of JSON Lines with --jsonl")
+    given = {"--id": id, "--transforms": transforms, "--state": state, "--jobs": jobs, "--fast": fast}
+    _require_one_source(paths, jsonl, urls, given, at)
     settings = MemberSettings.of_member()
     with _open_index(settings) as index:
         rules = _rules(index)
         if jsonl is not None:
-            if id is not None or at is not None or transforms or state is not None or jobs is not None:
-                raise click.UsageError("--jsonl takes no other option but --json")
             return _add_lines(jsonl, rules, index.remembered, as_json)
-        files = without_videos(find_pictures(paths), "only pictures are remembered")
+        if urls is not None:
+            return _add_addresses(urls, index.remembered, at or datetime.now(UTC), as_json)
+        files = find_pictures(paths)
         if id is not None and len(files) != 1:
             raise click.UsageError("--id is for one file")
         mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
-        done = StateFile(state, "remember transforms" if transforms else "remember")
-        files, already_done = done.split(files)
         seeds = () if rules is None else index.seeds
+        hashing = partial(hash_all, seeds=seeds, interval=QUERY_INTERVAL, step=QUERY_STEP, fast=fast)
         algorithms = settings.algorithms if rules is None else rules.algorithms
-        hashed = hash_all(files, algorithms, settings, mode, jobs, seeds=seeds)
-        send = partial(remember_pictures, index.remembered.remember, at=at or datetime.now(UTC), own_id=id)
-        bar, advance = progress_bar("remembering", len(files))
-        failed = []
-        with done, bar, print_json_array(as_json) as write, closing(hashed) as outcomes:
-            done.report(already_done, write if as_json else None)
-            for outcome, upload in send_in_batches(list(files), outcomes, send):
-                advance()
-                _print_remembered(outcome, upload, write if as_json else None)
-                if upload is None:
-                    failed.append(outcome)
-                else:
-                    done.record(outcome.path)
+        hash_files = partial(hashing, algorithms=algorithms, settings=settings, mode=mode, jobs=jobs)
+        send = partial(remember_uploads, index.remembered.remember, at=at or datetime.now(UTC), own_id=id)
+        done = StateFile(state, "remember transforms" if transforms else "remember")
+        return _add_files(files, done, hash_files, send, as_json)
+
+
+def _require_one_source(
+    paths: tuple[Path, ...], jsonl: Path | None, urls: Path | None, given: Mapping[str, object], at: datetime | None
+) -> None:
+    """Raise UsageError unless there is one source of uploads, and no option that it does not take."""
+    if [bool(paths), jsonl is not None, urls is not None].count(True) != 1:
+        raise click.UsageError("name files or folders, a list of addresses with --urls, or JSON Lines with --jsonl")
+    if jsonl is not None and any(value is not None and value is not False for value in (*given.values(), at)):
+        raise click.UsageError("--jsonl takes no other option but --json")
+    if urls is not None:
+        check_sources(paths, urls, given)
+
+
+def _add_files(
+    files: Mapping[Path, str | None],
+    done: StateFile,
+    hash_files: Callable[[Mapping[Path, str | None]], Generator[Outcome, None, None]],
+    send: Callable[[list[Outcome]], Sequence[Upload | None]],
+    as_json: bool,
+) -> int:
+    """Remember the files that are not done, and print a line for each. Returns the exit status."""
+    left, already_done = done.split(files)
+    bar, advance = progress_bar("remembering", len(left))
+    failed = []
+    with done, bar, print_json_array(as_json) as write, closing(hash_files(left)) as outcomes:
+        done.report(already_done, write if as_json else None)
+        for outcome, upload in send_in_batches(list(left), outcomes, send):
+            advance()
+            _print_remembered(outcome, upload, write if as_json else None)
+            if upload is None:
+                failed.append(outcome)
+            else:
+                done.record(outcome.path)
     return print_failures(failed)
 
 
@@ -161,9 +194,21 @@ def _print_remembered(
     outcome: Outcome, upload: Upload | None, write: Callable[[Mapping[str, object]], None] | None
 ) -> None:
     if write is not None:
-        write({"path": str(outcome.path), **({"error": outcome.error} if upload is None else {"id": upload.id})})
+        write({**outcome.source, **({"error": outcome.error} if upload is None else {"id": upload.id})})
     elif upload is not None:
         click.echo(f"{escape_controls(outcome.path)}  remembered")
+
+
+def _add_addresses(urls: Path, remembered: Remembered, at: datetime, as_json: bool) -> int:
+    """Remember the addresses of a list. Returns the exit status."""
+    failed: list[Outcome] = []
+    with print_json_array(as_json) as write:
+        for batch in read_addresses(urls, asking=True):
+            uploads = remember_uploads(remembered.remember, batch, at)
+            for outcome, upload in zip(batch, uploads, strict=True):
+                _print_remembered(outcome, upload, write if as_json else None)
+            failed += [outcome for outcome, upload in zip(batch, uploads, strict=True) if upload is None]
+    return print_failures(failed)
 
 
 def _add_lines(file: Path, rules: Rules | None, remembered: Remembered, as_json: bool) -> int:

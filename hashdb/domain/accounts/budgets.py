@@ -103,8 +103,8 @@ def query_cost(queries: Sequence[Query]) -> Cost:
     """The cost of a request with these queries.
 
     A random 64-bit signal finds a stored one by chance, a random 256-bit one does not. So the 64-bit signals of a
-    query beyond its number of 256-bit ones have their own budget. Each frame of a video counts as an item does, and
-    the video is one query.
+    query beyond its number of 256-bit ones have their own budget. Each frame of a video, page and window of words
+    counts as an item does, and all of them are one query.
     """
     total = short = 0
     for query in queries:

@@ -1,8 +1,10 @@
-"""Align the frames of a video with those of a listed one: which seconds of the one are which seconds of the other.
+"""Align the frames of an item with those of a listed one: which stretches of the one are which of the other.
+
+Places are counted in steps: the seconds of a video, the pages of a document, fifty words of a text.
 
 A hit is a query frame that is near a listed shot. The hits of a copied stretch lie on a line: listed = speed x query +
 offset. The line that most hits support is found by counting at each speed, then fitted; its hits are cut into segments.
-The work for one pair of videos is bounded: at most `MOST_HITS` hits, `MOST_SEGMENTS` lines.
+The work for one pair of items is bounded: at most `MOST_HITS` hits, `MOST_SEGMENTS` lines.
 """
 
 from __future__ import annotations
@@ -20,19 +22,21 @@ from numpy.typing import NDArray
 from hashdb.domain.matching.segments import Segment
 
 SLOWEST, FASTEST = 0.5, 2.0
-"""The speeds that are found, in listed seconds a query second."""
+"""The speeds that are found, in listed steps a query step."""
 MOST_HITS: Final = 4_000
-"""Hits that are looked at in one pair of videos; of more, those of frames that are near the fewest shots."""
+"""Hits that are looked at in one pair of items; of more, those of frames that are near the fewest shots."""
 MOST_SEGMENTS: Final = 32
-"""Lines that are looked for in one pair of videos."""
+"""Lines that are looked for in one pair of items."""
 _STEPS: Final = 20
 _SPEEDS: Final = 2 ** (np.arange(-_STEPS, _STEPS + 1) / _STEPS)
 _TOLERANCE: Final = 1.0
-"""Seconds by which a hit may be beside the line: the listed frames are a second apart."""
+"""Steps by which a hit may be beside the line: the listed frames are a step apart."""
+_TOLERANCE_OF_COPIES: Final = 0.75
+"""The same where the speed is 1: a query frame is half a step from the nearest listed one at most."""
 _LONGEST_GAP: Final = 8.0
-"""Seconds of the query without a hit that end a segment."""
+"""Steps of the query without a hit that end a segment."""
 _LAPSE_COST: Final = 0.15
-"""What a second without a hit costs a segment, as a share of what a second with hits gains."""
+"""What a step without a hit costs a segment, as a share of what a step with hits gains."""
 _CLOSE_LOOKS: Final = 6
 """Speeds that are fitted: those with the most hits."""
 _ROUNDS: Final = 5
@@ -41,14 +45,14 @@ _AS_GOOD: Final = 0.94
 _LEAST_GAIN: Final = 0.1
 """What a hit at the radius is worth; one of equal hashes is worth 1 more."""
 _LONGEST_LAPSE: Final = 1.0
-"""Seconds without a frame that resembles the listed one that end a segment, where this is looked at."""
+"""Steps without a frame that resembles the listed one that end a segment, where this is looked at."""
 
 _Floats = NDArray[np.float64]
 _Item = TypeVar("_Item")
 
 
 class Hit(NamedTuple):
-    """A query frame at `at` is near the listed shot from `start` to `end` (seconds)."""
+    """A query frame at `at` is near the listed shot from `start` to `end` (steps)."""
 
     at: float
     start: float
@@ -59,7 +63,7 @@ class Hit(NamedTuple):
     """1 for equal hashes, 0 at the radius."""
     transform: str | None = None
     weight: float = 1.0
-    """How much it tells, 0 to 1: less, if many listed videos have such a frame."""
+    """How much it tells, 0 to 1: less, if many listed items have such a frame."""
 
     @property
     def gain(self) -> float:
@@ -72,15 +76,18 @@ class _Line(NamedTuple):
     offset: float
 
     def place(self, at: float) -> float:
-        """The listed second of a query second."""
+        """The listed place of a query place."""
         return self.speed * at + self.offset
 
 
 class _Hits:
     """Hits in the order of their times, as columns."""
 
-    def __init__(self, hits: Sequence[Hit]) -> None:
+    def __init__(self, hits: Sequence[Hit], keeps_speed: bool) -> None:
         self.hits = hits
+        self.tolerance = _TOLERANCE_OF_COPIES if keeps_speed else _TOLERANCE
+        self.speeds = np.ones(1) if keeps_speed else _SPEEDS
+        """Those that a copy may have."""
         self.at, self.start, self.end, gain = np.array(
             [(hit.at, hit.start, hit.end, hit.gain) for hit in hits], np.float64
         ).T
@@ -93,44 +100,48 @@ class _Hits:
         self.vote = gain / np.repeat(counts, counts)
 
     def misses(self, speeds: _Floats, offsets: _Floats) -> _Floats:
-        """The seconds from the shot of each hit to each line (lines x hits), 0 within the shot."""
+        """The steps from the shot of each hit to each line (lines x hits), 0 within the shot."""
         places = speeds[:, None] * self.at + offsets[:, None]
         misses: _Floats = places - np.clip(places, self.start, self.end)
         return misses
 
 
 class Aligned(NamedTuple):
-    """A segment, and the line on which it lies."""
+    """A segment, the line on which it lies, and its hits."""
 
     segment: Segment
     line: _Line
+    hits: Sequence[Hit]
+    """Of its frames, in their order."""
 
 
 Resembles = Callable[[int, float], bool]
-"""Whether the query frame at a position resembles the listed video at a time (seconds)."""
+"""Whether the query frame at a position resembles the listed item at a place (steps)."""
 
 
-def align(hits: Collection[Hit], frames: Sequence[float], interval: float, least: int) -> list[Aligned]:
-    """The segments of one pair of videos, longest first; each has at least `least` distinct frames of both.
+def align(
+    hits: Collection[Hit], frames: Sequence[float], interval: float, least: int, *, keeps_speed: bool = False
+) -> list[Aligned]:
+    """The segments of one pair of items, longest first; each has at least `least` distinct frames of both.
 
-    `frames` are the times of all query frames, ascending; `interval` is the seconds that the last frame of a segment
-    stands for.
+    `frames` are the places of all query frames, ascending; `interval` is the steps that the last frame of a segment
+    stands for. The stretches of the segments are in steps. `keeps_speed` says that all copies have speed 1.
     """
     left = _most_telling(_nearest(hits))
     found: list[Aligned] = []
     ats, starts = set[float](), set[float]()
     for _ in range(MOST_SEGMENTS):
-        if could_support(left) < least or (line := _best_line(_Hits(left), least)) is None:
+        if could_support(left) < least or (line := _best_line(columns := _Hits(left, keeps_speed), least)) is None:
             break
-        chain = _chain(line, left)
+        chain = _chain(line, columns)
         for part in _parts(chain):
             if could_support(part) >= least:
-                found.append(Aligned(_segment(part, line, frames, interval), line))
+                found.append(Aligned(_segment(part, line, frames, interval), line, part))
         # Of a slide show that repeats itself, one line through each frame tells enough.
         ats.update(hit.at for hit in chain)
         starts.update(hit.start for hit in chain)
         left = [hit for hit in left if hit.at not in ats or hit.start not in starts]
-    return sorted(found, key=lambda each: (-each.segment.seconds, each.segment.query))
+    return sorted(found, key=lambda each: (-each.segment.length, each.segment.query))
 
 
 def extend(aligned: Aligned, frames: Sequence[float], interval: float, resembles: Resembles) -> Segment:
@@ -138,7 +149,7 @@ def extend(aligned: Aligned, frames: Sequence[float], interval: float, resembles
 
     `frames` and `interval` are those of `align`.
     """
-    segment, line = aligned
+    segment, line, _ = aligned
 
     def last_alike(places: Iterable[int], end: int) -> int:
         at = frames[end]
@@ -163,7 +174,7 @@ def extend(aligned: Aligned, frames: Sequence[float], interval: float, resembles
 
 
 def could_support(hits: Collection[Hit]) -> int:
-    """How many distinct frames agree at most: repeats of a still, in either video, count once."""
+    """How many distinct frames agree at most: repeats of a still, in either item, count once."""
     return min(len({hit.at for hit in hits}), len({hit.start for hit in hits}))
 
 
@@ -199,12 +210,14 @@ def evenly(items: Sequence[_Item], most: int) -> Sequence[_Item]:
 def _best_line(hits: _Hits, least: int) -> _Line | None:
     """The line with the highest score among those with `least` distinct frames, or None."""
     speeds, offsets = _candidates(hits)
-    fitted = [_fit(speeds, offsets, hits), _fit(np.ones(1), offsets[speeds == 1.0][:1], hits, keeps_speed=True)]
+    fitted = [_fit(np.ones(1), offsets[speeds == 1.0][:1], hits, keeps_speed=True)]
+    if len(hits.speeds) > 1:
+        fitted.insert(0, _fit(speeds, offsets, hits))
     speeds, offsets = (np.concatenate(each) for each in zip(*fitted, strict=True))
     scores = _scores(speeds, offsets, hits) / np.where(speeds == 1.0, _AS_GOOD, 1.0)
     for place in np.argsort(-scores, kind="stable"):
         line = _Line(float(speeds[place]), float(offsets[place]))
-        if could_support(_chain(line, hits.hits)) >= least:
+        if could_support(_chain(line, hits)) >= least:
             return line
     return None
 
@@ -214,17 +227,17 @@ def _candidates(hits: _Hits) -> tuple[_Floats, _Floats]:
 
     At a speed, a hit allows the offsets that lead into its shot: the best offset is allowed by the most hits.
     """
-    shifts = _SPEEDS[:, None] * hits.at
-    edges = np.concatenate((hits.start - shifts - _TOLERANCE, hits.end - shifts + _TOLERANCE), axis=1)
+    shifts = hits.speeds[:, None] * hits.at
+    edges = np.concatenate((hits.start - shifts - hits.tolerance, hits.end - shifts + hits.tolerance), axis=1)
     order = np.argsort(edges, axis=1, kind="stable")
     weights = np.concatenate((hits.vote, -hits.vote))[order].cumsum(axis=1)
     best = weights.argmax(axis=1)
-    rows = np.arange(len(_SPEEDS))
+    rows = np.arange(len(hits.speeds))
     most = weights[rows, best]
     begin, end = (edges[rows, order[rows, place]] for place in (best, best + 1))
-    ranked = np.lexsort((np.abs(_SPEEDS - 1), -most))
-    chosen = np.unique(np.concatenate((ranked[:_CLOSE_LOOKS], [_STEPS])))
-    return _SPEEDS[chosen], (begin + end)[chosen] / 2
+    ranked = np.lexsort((np.abs(hits.speeds - 1), -most))
+    chosen = np.unique(np.concatenate((ranked[:_CLOSE_LOOKS], np.flatnonzero(hits.speeds == 1.0))))
+    return hits.speeds[chosen], (begin + end)[chosen] / 2
 
 
 def _fit(speeds: _Floats, offsets: _Floats, hits: _Hits, *, keeps_speed: bool = False) -> tuple[_Floats, _Floats]:
@@ -232,7 +245,7 @@ def _fit(speeds: _Floats, offsets: _Floats, hits: _Hits, *, keeps_speed: bool = 
     usual = hits.vote * hits.gain + 0.001
     for _ in range(_ROUNDS):
         misses = hits.misses(speeds, offsets)
-        weights = np.where(np.abs(misses) <= _TOLERANCE, usual, 0.0)
+        weights = np.where(np.abs(misses) <= hits.tolerance, usual, 0.0)
         total = weights.sum(axis=1) + 1e-12
         middle, shift = (weights * hits.at).sum(axis=1) / total, (weights * misses).sum(axis=1) / total
         beside = hits.at - middle[:, None]
@@ -245,18 +258,18 @@ def _fit(speeds: _Floats, offsets: _Floats, hits: _Hits, *, keeps_speed: bool = 
 
 def _scores(speeds: _Floats, offsets: _Floats, hits: _Hits) -> _Floats:
     """For each line the sum over the query frames of how near their best hit is, in bits and to the line."""
-    beside = np.abs(hits.misses(speeds, offsets)) / _TOLERANCE
+    beside = np.abs(hits.misses(speeds, offsets)) / hits.tolerance
     values = np.where(beside <= 1, hits.vote * (1 - 0.5 * beside**2), 0.0)
     scores: _Floats = np.maximum.reduceat(values, hits.firsts, axis=1).sum(axis=1)
     return scores
 
 
-def _chain(line: _Line, hits: Iterable[Hit]) -> list[Hit]:
+def _chain(line: _Line, hits: _Hits) -> list[Hit]:
     """The hits beside the line, in the order of their times: of each query frame the nearest one in bits."""
     chain: dict[float, Hit] = {}
-    for hit in hits:
+    for hit in hits.hits:
         place = line.place(hit.at)
-        if hit.start - _TOLERANCE <= place <= hit.end + _TOLERANCE:
+        if hit.start - hits.tolerance <= place <= hit.end + hits.tolerance:
             other = chain.get(hit.at)
             if other is None or hit.nearness > other.nearness:
                 chain[hit.at] = hit

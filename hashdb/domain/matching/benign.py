@@ -16,7 +16,7 @@ REFUSAL = "is close to an entry of the benign list, so the service does not acce
 
 @dataclass(frozen=True, slots=True)
 class BenignDraft:
-    """What a client sends to add a benign entry; `radius` (bits) overrides half of the algorithm's radius."""
+    """What a client sends to add a benign entry; `radius` (bits) overrides the default radius."""
 
     signals: tuple[Signal, ...]
     radius: Mapping[Algorithm, int] = field(default_factory=dict)
@@ -73,8 +73,12 @@ class BenignImpact:
 
 
 def default_radius(algorithm: Algorithm) -> int:
-    """The radius of a benign signal by default, in bits: half of the algorithm's."""
-    return algorithm.radius // 2
+    """The radius of a benign signal by default, in bits: half of the algorithm's; all of it for texts.
+
+    Windows of words overlap. Those of two texts that share a benign passage match at its edges, too, where they are
+    beyond half of the radius of its own windows.
+    """
+    return algorithm.radius if algorithm.of_text else algorithm.radius // 2
 
 
 def can_be_contributed_near(signal: Signal) -> bool:

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from hashdb.domain.matching.aligners import firsts
 from hashdb.domain.matching.details import Laid, coefficients_of, lay_over
 from hashdb.domain.matching.matches import view_radius
-from hashdb.domain.matching.videos import firsts
 from hashdb.domain.signals import Algorithm, Signal, match_radius
 from hashdb.domain.signatures import WHOLE, Kind, Signature
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from hashdb.domain.matching.frames import OverrulingAlgorithms
 from hashdb.domain.matching.matches import Holder, Order, Query, Stored, Verdict
 from hashdb.domain.matching.suggestions import Distances, Verified, group_by_contribution
 from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
 from hashdb.domain.matching.verification import Asked, distance_score, verify
-from hashdb.domain.matching.videos import OverrulingAlgorithms
 from hashdb.domain.signals import Signal
 from hashdb.domain.signatures import WHOLE
 
@@ -51,8 +51,8 @@ def verify_candidates(
     nearest = {
         place: _nearest(found[place].groups, suggested[place], most) for place in places if queries[place].is_verified
     }
-    # A video has frames, whose signals are not of the item: it matches by those that were found.
-    ids = {group[0].contribution for of_query in nearest.values() for group in of_query if group[0].duration is None}
+    # A video or document has frames, whose signals are not of the item: it matches by those that were found.
+    ids = {group[0].contribution for of_query in nearest.values() for group in of_query if group[0].extent is None}
     kept = _TEST | dict(stored(ids - {TEST_ID})) if ids else {}
     numbers = dict(zip(kept, _number(kept.values()), strict=True))
     return {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
+from hashdb.domain.frames import FRAMES_AN_ITEM
 from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.rules import past_fault
 from hashdb.domain.times import EPOCH
@@ -21,7 +22,8 @@ UPLOADS_A_REQUEST: Final = 1_000
 class Upload:
     """An upload of a member: its own id, when it was uploaded, and what a match of it would ask.
 
-    Of the query, the signals are remembered, with the transforms and the signatures. The same id again replaces.
+    Of the query, the signals are remembered, with the transforms, the signatures, the frames and their duration. The
+    same id again replaces.
     """
 
     id: str
@@ -39,9 +41,9 @@ class Upload:
             yield Fault("at", "must not be before 1970")
         elif reason := past_fault(self.at, now):
             yield Fault("at", reason)
-        if self.query.frames:
-            yield Fault("frames", "frames of a video are not remembered")
-        if not self.query.signals and not self.query.transforms:
+        if len(self.query.frames) > FRAMES_AN_ITEM:
+            yield Fault("frames", f"must be at most {FRAMES_AN_ITEM} frames")
+        if not self.query.signals and not self.query.transforms and not any(one.matches for one in self.query.frames):
             yield Fault("signals", "must have at least one signal")
 
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from hashdb.domain import signals
 from hashdb.domain.contributions import Contribution, Standing
-from hashdb.domain.frames import Frame
+from hashdb.domain.frames import Extent, Frame, Unit
 from hashdb.domain.matching.segments import Covered, Segment
 from hashdb.domain.origins import Origin
 from hashdb.domain.signals import Algorithm, Signal
@@ -71,6 +71,8 @@ class Query:
     signatures: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
     min_score: float | None = None
     order: Order = Order.DISTANCE
+    min_words: int | None = None
+    """The words that a segment of a text must have; None: the default."""
 
     @property
     def is_verified(self) -> bool:
@@ -106,20 +108,31 @@ class Neighbor(NamedTuple):
 
 
 class FrameMatch(NamedTuple):
-    """A frame of the query, at `at` seconds, that is near a listed picture: the distance in bits by algorithm."""
+    """A frame of the query that is near a listed picture: its place in `unit`, and the distance in bits by algorithm.
+
+    A window of words is near no picture.
+    """
 
     at: float
     distance: Mapping[Algorithm, int | None]
+    unit: Unit = Unit.SECONDS
 
 
-class VideoDetails(NamedTuple):
-    """How a video matches: the segments of a listed video, longest first; or the frames that are a listed picture."""
+class FrameDetails(NamedTuple):
+    """How a video, a document or a text matches.
+
+    By segments of a listed one, longest first, or by the frames that are a listed picture.
+    """
 
     segments: tuple[Segment, ...] = ()
     covered: Covered | None = None
     at: tuple[float, ...] = ()
     """Where a listed video shows the picture that was asked for, in seconds from its start."""
     frames: tuple[FrameMatch, ...] = ()
+    pages: tuple[int, ...] = ()
+    """Which pages of a listed document show the picture that was asked for."""
+    words: tuple[tuple[int, int], ...] = ()
+    """Which words of a listed text are near the window that was asked for: the first one, and that after the last."""
 
 
 class Verdict(NamedTuple):
@@ -170,12 +183,14 @@ class Match(NamedTuple):
     digest: Algorithm | None = None
     """The strongest digest that is equal; it is not in `distance`."""
     segments: tuple[Segment, ...] = ()
-    """In the order of `VideoDetails`, which has this and the following fields."""
+    """In the order of `FrameDetails`, which has this and the following fields."""
     covered: Covered | None = None
     at: tuple[float, ...] = ()
     frames: tuple[FrameMatch, ...] = ()
+    pages: tuple[int, ...] = ()
+    words: tuple[tuple[int, int], ...] = ()
     score: float | None = None
-    """How certain: -log10 of the rate of false matches a pair of the worst kind; None: hidden, or of a video."""
+    """How certain: -log10 of the rate of false matches a pair of the worst kind; None: hidden, or by frames."""
     evidence: Evidence | None = None
     """Only if the query was verified."""
     origin: Origin | None = None
@@ -262,8 +277,8 @@ class Holder(NamedTuple):
     severity: int | None
     standing: Standing
     about: MatchDetails | None
-    duration: float | None = None
-    """Of a video whose frames are listed, in seconds; else None."""
+    extent: Extent | None = None
+    """How long it is, if its frames are listed; else None."""
     source: int | None = None
     """As which member it counts, if it came from another hashdb. What is returned is shared out by `member`."""
 
@@ -290,6 +305,8 @@ class NearContribution:
     overruled: bool = False
     verdict: Verdict | None = None
     """On a contribution within the default radius, if there is more to compare than signals."""
+    places: FrameDetails | None = None
+    """Where a contribution with frames has the nearest signals; only in the answer to a search for signals."""
 
     @property
     def rank(self) -> tuple[float, int, int]:
@@ -344,8 +361,11 @@ class NearBenign:
 
 
 def neighbor_radius(algorithm: Algorithm) -> int:
-    """The radius in bits of a search for neighbors: twice the default, to show what a wider radius would add."""
-    return 2 * algorithm.radius
+    """The radius in bits of a search for neighbors: twice the default, to show what a wider radius would add.
+
+    It is at most 36 % of the bits: values of items that have nothing in common differ in half of theirs.
+    """
+    return min(2 * algorithm.radius, algorithm.bits * 36 // 100)
 
 
 FLOOD_WINDOW = timedelta(hours=1)

@@ -1,4 +1,4 @@
-"""Segments: which seconds of a query are which seconds of a listed video."""
+"""Segments: which seconds, pages or words of a query are those of a listed item."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from hashdb.domain.frames import STEP, Unit
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of the query, and the stretch of the listed video that it shows. Times are seconds from the start.
+    """A stretch of the query, and the stretch of the listed item that it shows.
 
-    `frames` of the query are near the listed frames at their place, of `possible` that the stretch has. `speed` is
-    listed seconds a query second. `distance` is the smallest one, in bits; None if the key
-    hides distances. `transform` is the one that most frames
-    were found through.
+    Both are in `unit`: seconds from the start; the first and the last page, counted from 1; the first word, counted
+    from 0, and the one after the last. `frames` of the query are near the listed frames at their place, of `possible`
+    that the stretch has. `speed` is listed seconds a query second, or pages a page, or words a word. `distance` is the
+    smallest one, in bits; None if the key hides distances. `transform` is the one that most frames were found through.
     """
 
     query: tuple[float, float]
@@ -24,14 +26,20 @@ class Segment:
     possible: int
     distance: int | None
     transform: str | None = None
+    unit: Unit = Unit.SECONDS
 
     @property
-    def seconds(self) -> float:
-        """The length of the stretch of the query."""
-        return self.query[1] - self.query[0]
+    def length(self) -> float:
+        """The length of the stretch of the query, in `unit`."""
+        return self.query[1] - self.query[0] + (self.unit is Unit.PAGES)
+
+    @property
+    def steps(self) -> float:
+        """The same, in what is from one frame of a listed item to the next."""
+        return self.length / STEP[self.unit]
 
     def within(self, query: float, listed: float) -> Segment:
-        """The segment, cut at the ends of the two videos (seconds)."""
+        """The segment, cut at the ends of the two items (in `unit`)."""
         (begin, end), (start, stop) = self.query, self.listed
         return replace(
             self,
@@ -40,27 +48,28 @@ class Segment:
         )
 
     def rounded(self) -> Segment:
-        """The segment with times to the millisecond, and the speed to a thousandth."""
+        """The segment with times to the millisecond, whole pages and words, and the speed to a thousandth."""
+        digits = 3 if self.unit is Unit.SECONDS else None
         (begin, end), (start, stop) = self.query, self.listed
         return replace(
             self,
-            query=(round(begin, 3), round(end, 3)),
-            listed=(round(start, 3), round(stop, 3)),
+            query=(round(begin, digits), round(end, digits)),
+            listed=(round(start, digits), round(stop, digits)),
             speed=round(self.speed, 3),
         )
 
 
 class Covered(NamedTuple):
-    """The shares of the query and of the listed video that segments cover, 0 to 1."""
+    """The shares of the query and of the listed item that segments cover, 0 to 1."""
 
     query: float
     listed: float
 
 
-def share(stretches: Iterable[tuple[float, float]], duration: float) -> float:
-    """The share of a duration (seconds) that the stretches cover together, 0 to 1."""
+def share(stretches: Iterable[tuple[float, float]], length: float) -> float:
+    """The share of a length that the stretches cover together, 0 to 1."""
     covered, end = 0.0, 0.0
     for start, stop in sorted(stretches):
         covered += max(0.0, stop - max(start, end))
         end = max(end, stop)
-    return round(min(1.0, covered / duration), 4) if duration > 0 else 0.0
+    return round(min(1.0, covered / length), 4) if length > 0 else 0.0

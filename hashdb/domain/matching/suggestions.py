@@ -9,11 +9,13 @@ from typing import NamedTuple
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.alignment import evenly
+from hashdb.domain.matching.frames import Expanded, FramesMatched, OverrulingAlgorithms, Shots, places_of
 from hashdb.domain.matching.matches import (
     CERTAIN,
     MATCHES_A_QUERY,
     MATCHES_A_REQUEST,
     Evidence,
+    FrameDetails,
     Holder,
     Match,
     MatchDetails,
@@ -21,12 +23,10 @@ from hashdb.domain.matching.matches import (
     Query,
     Result,
     Verdict,
-    VideoDetails,
 )
 from hashdb.domain.matching.testing import TEST_HOLDERS, TEST_ID, near_test_item
 from hashdb.domain.matching.verification import distance_score
-from hashdb.domain.matching.videos import Expanded, FramesMatched, OverrulingAlgorithms, Shots, times_of
-from hashdb.domain.signals import DIGESTS, Algorithm, Signal, is_within_match_radius
+from hashdb.domain.signals import DIGESTS, TELLS_A_PAGE, Algorithm, Signal, is_within_match_radius
 
 Distances = Mapping[Signal, int]
 """For one query: stored signal → distance in bits to the nearest signal of the query."""
@@ -141,7 +141,7 @@ class Selection(NamedTuple):
     judged: Sequence[int]
     """The contributions on which there is an opinion or a decision."""
     truncated: bool
-    videos: Mapping[int, VideoDetails] = {}
+    by_frames: Mapping[int, FrameDetails] = {}
     """How the frames of the query match, by contribution."""
     verdicts: Mapping[int, Verdict] = {}
     """By contribution, if the query is not plain."""
@@ -171,7 +171,7 @@ def decide(
         matched = by_frames.get(position)
         if matched is not None and (matched or matched.truncated):
             groups = group_by_contribution(decisive, distances, held, having)
-            decided.append(_decide_video(matched, groups, distances, transforms, limit))
+            decided.append(_decide_by_frames(matched, groups, distances, transforms, limit))
             remaining -= len(decided[-1].chosen)
             continue
         if not distances:
@@ -183,7 +183,7 @@ def decide(
             continue
         key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
         if key not in reused:
-            shared_key = frozenset(distances), decisive
+            shared_key = frozenset(zip(distances, map(TELLS_A_PAGE.__lt__, distances.values()), strict=True)), decisive
             if shared_key not in candidates:
                 candidates[shared_key] = _Candidates(group_by_contribution(decisive, distances, held, having))
             reused[key] = candidates[shared_key].decide(distances, transforms, limit)
@@ -202,10 +202,10 @@ def _decide_verified(verified: Verified, distances: Distances, transforms: Throu
     return selection._replace(verdicts=verdicts)
 
 
-def _decide_video(
+def _decide_by_frames(
     matched: FramesMatched, groups: Sequence[Sequence[Holder]], distances: Distances, transforms: Through, limit: int
 ) -> Selection:
-    """The contributions that a video matches: by its frames, and as a whole (`groups`), longest segment first."""
+    """The contributions that an item matches: by its frames, and as a whole (`groups`), longest segment first."""
     found, through = dict(distances), dict(transforms)
     held = {group[0].contribution: list(group) for group in groups}
     for id, of_frames in matched.items():
@@ -220,12 +220,14 @@ def _decide_video(
     details = {id: of_frames.details for id, of_frames in matched.items()}
 
     def rank(id: int) -> tuple[bool, float, int]:
-        seconds = sum(segment.seconds for segment in details[id].segments) if id in details else 0.0
-        return id in details, -seconds, id
+        steps = sum(segment.steps for segment in details[id].segments) if id in details else 0.0
+        return id in details, -steps, id
 
     ordered = [held[id] for id in sorted(held, key=rank)]
     every = _Candidates(ordered).decide(found, through, len(ordered))
-    return every._replace(chosen=ordered[:limit], truncated=matched.truncated or len(ordered) > limit, videos=details)
+    return every._replace(
+        chosen=ordered[:limit], truncated=matched.truncated or len(ordered) > limit, by_frames=details
+    )
 
 
 def build_results(
@@ -238,7 +240,7 @@ def build_results(
     """The results of the queries, each with its nearest match first.
 
     `about` has the details of contributions whose holders have none. `confirming` has the members that confirmed them.
-    `shots` says when listed videos show the signals that were found.
+    `shots` says where listed items show the signals that were found.
     """
     answers: list[Result] = []
     reused: dict[int, Result] = {}
@@ -272,8 +274,8 @@ def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDeta
         for algorithm in reversed(DIGESTS):
             if distance.pop(algorithm, None) is not None:
                 digest = algorithm
-    # What a video shows is not scored.
-    score = None if first.contribution in decided.videos else distance_score(tuple(distance.items()))
+    # What frames show is not scored.
+    score = None if first.contribution in decided.by_frames else distance_score(tuple(distance.items()))
     if digest is not None:
         score = CERTAIN
     evidence = None
@@ -292,23 +294,21 @@ def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDeta
         about.received_at,
         through.get(nearest) if through and all(holder.signal in through for holder in holders) else None,
         digest,
-        *(_details(holders, decided, shots) if decided.videos or shots else _NO_VIDEO),
+        *(_details(holders, decided, shots) if decided.by_frames or shots else _NO_DETAILS_OF_FRAMES),
         score,
         evidence,
     )
 
 
-_NO_VIDEO = VideoDetails()
+_NO_DETAILS_OF_FRAMES = FrameDetails()
 
 
-def _details(holders: Sequence[Holder], decided: Selection, shots: Shots) -> VideoDetails:
-    """How a video matches, or when a listed video shows the picture that was asked for."""
+def _details(holders: Sequence[Holder], decided: Selection, shots: Shots) -> FrameDetails:
+    """How an item with frames matches, or where a listed one shows what was asked for."""
     id = holders[0].contribution
-    if id in decided.videos:
-        return decided.videos[id]
-    if shots and (times := times_of(id, [holder.signal for holder in holders], shots)):
-        return VideoDetails(at=times)
-    return _NO_VIDEO
+    if id in decided.by_frames:
+        return decided.by_frames[id]
+    return places_of(holders, shots) if shots else _NO_DETAILS_OF_FRAMES
 
 
 class _Candidates:
@@ -349,13 +349,18 @@ def group_by_contribution(
     held: Mapping[Signal, Sequence[Holder]],
     having: OverrulingAlgorithms,
 ) -> list[list[Holder]]:
-    """The holders of each contribution that matches, grouped by contribution."""
+    """The holders of each contribution that matches, grouped by contribution.
+
+    Pages of plain text resemble each other: by phash256, a page is near within 28 bits only.
+    """
     grouped: dict[int, list[Holder]] = defaultdict(list)
     for signal in TEST_HOLDERS.keys() & signals.keys():
         grouped[TEST_ID].append(TEST_HOLDERS[signal])
-    for signal in signals:
+    for signal, distance in signals.items():
+        is_far = distance > TELLS_A_PAGE and signal.algorithm is Algorithm.PHASH256
         for holder in held.get(signal, ()):
-            grouped[holder.contribution].append(holder)
+            if not is_far or holder.extent is None or holder.extent.duration is not None:
+                grouped[holder.contribution].append(holder)
     if decisive and Algorithm.PHASH in [signal.algorithm for signal in signals]:
         phash_only = {
             id for id, group in grouped.items() if all(holder.signal.algorithm is Algorithm.PHASH for holder in group)

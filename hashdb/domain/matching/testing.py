@@ -35,8 +35,13 @@ TEST_HOLDERS = {
 
 
 def near_test_item(signal: Signal, radius: int) -> tuple[int, Signal] | None:
-    """The test item's signal of the algorithm and its distance in bits (first); None beyond the radius."""
-    value = _TEST_VALUES[signal.algorithm]
+    """The test item's signal of the algorithm and its distance in bits (first); None beyond the radius.
+
+    It is a picture, so it has none of a text.
+    """
+    value = _TEST_VALUES.get(signal.algorithm)
+    if value is None:
+        return None
     distance = (signal.value ^ value).bit_count()
     return (distance, Signal(signal.algorithm, value)) if distance <= radius else None
 

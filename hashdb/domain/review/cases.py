@@ -10,7 +10,7 @@ from typing import Final
 
 from hashdb.domain import signals
 from hashdb.domain.contributions import Standing
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import OF_TEXTS, Algorithm, Signal
 
 
 class Stance(StrEnum):
@@ -233,10 +233,12 @@ class StandingChange:
 SignalsByPlace = Mapping[int, Signal]
 """The signals of a contribution by place, counted from 0 in the order of the draft.
 
-Those of a video's frames have one place, `OF_FRAMES`, with the first PDQ signal of them.
+Those of frames have one place, `OF_FRAMES`, with the first signal of them by one of `BY_FRAMES`.
 """
 OF_FRAMES: Final = 64
-"""The place that stands for the PDQ signals of all frames: an item's own signals have those before it."""
+"""The place that stands for the signals of all frames: an item's own signals have those before it."""
+BY_FRAMES: Final = frozenset({Algorithm.PDQ, *OF_TEXTS})
+"""The algorithms by which frames cast a shadow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +254,8 @@ def usual(placed: SignalsByPlace) -> tuple[int, ...]:
     """The places that cast a shadow where the reviewer names none, in order.
 
     These are the first signal of each algorithm, which is the picture's own, and the signals within the default radius
-    of it. A value farther away may belong to any picture, since the contributor chose it. The frames of a video always
-    cast one: it takes several of them.
+    of it. A value farther away may belong to any picture, since the contributor chose it. The frames always cast one:
+    it takes several of them, or one page.
     """
     first_signals: dict[Algorithm, Signal] = {}
     for place in sorted(placed):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Member
 from hashdb.domain.contributions import Contribution, Media, Standing
-from hashdb.domain.frames import Frame
+from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.ledger.events import Action, ContributionState
 from hashdb.domain.matching.matches import Match
 from hashdb.domain.review.cases import Opinion
@@ -68,14 +68,19 @@ class CopiedContribution(NamedTuple):
     """Of a video whose frames it has, in seconds."""
     shots: tuple[CopiedShot, ...] = ()
     signatures: tuple[tuple[Kind, bytes], ...] = ()
+    pages: int | None = None
+    """Of a document whose pages it has."""
+    words: int | None = None
+    """Of a text whose windows it has."""
 
 
 class CopiedShot(NamedTuple):
-    """The values of a shot of a video, and its times in seconds."""
+    """The values of a shot of a video, of a page or of a window of words, and its place, as of `Shot`."""
 
     start: float
     end: float
     signals: tuple[tuple[Algorithm, bytes], ...]
+    unit: Unit = Unit.SECONDS
 
 
 class FeedStep(NamedTuple):

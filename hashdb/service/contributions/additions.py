@@ -29,7 +29,7 @@ from hashdb.service.views import Close, IntakeRules
 from hashdb.store import Transaction
 
 UNLIKE = "must have one of 256 bits that the contribution has, which shows that the same picture was hashed"
-OF_VIDEO = "cannot be added to a video: contribute it again"
+WITH_FRAMES = "cannot be added to an item with frames: contribute it again"
 TWICE = "is there twice"
 
 
@@ -166,7 +166,7 @@ def _refusal(
     if any(case.state is CaseState.OPEN for case in cases):
         return UnderReview(contribution.id)
     if contribution.frame_count:
-        return _invalid("signals", OF_VIDEO)
+        return _invalid("signals", WITH_FRAMES)
     if not addition.shows(set(stored.values())):
         return _invalid("signals", UNLIKE)
     added = benign & set(new.values())

@@ -20,7 +20,8 @@ from hashdb.service.contributions.intake import append_all
 from hashdb.service.contributions.reuploads import hold_reuploads
 from hashdb.service.views import Close, IntakeRules
 from hashdb.store import Transaction
-from hashdb.store.contributions.contributions import Answer, SignalSet
+from hashdb.store.contributions.contributions import SignalSet
+from hashdb.store.contributions.requests import Answer
 
 REMEMBERED = timedelta(hours=24)
 """For how long the answer to a request with an idempotency key is kept."""

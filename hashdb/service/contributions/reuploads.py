@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 
 from hashdb.domain.contributions import Contribution, Recorded, Standing
 from hashdb.domain.frames import searched
 from hashdb.domain.ledger.events import Details, LogEntry
-from hashdb.domain.matching.videos import LEAST_FRAMES
+from hashdb.domain.matching.aligners import LEAST_FRAMES
 from hashdb.domain.review.cases import Case, Cause
 from hashdb.domain.signals import Signal
 from hashdb.service import HashDB
@@ -51,15 +53,16 @@ def hold_reuploads(
 
 
 def _near_ids(contribution: Contribution, near: Close, holders: Mapping[Signal, Sequence[int]]) -> set[int]:
-    """The holders that a contribution is near: by a signal of its own, or by several of its shots."""
+    """The holders that a contribution is near: by a signal of its own, by a page, or by several of its shots."""
     if not holders:
         return set()
-    counts = Counter[int]()
-    frames = searched(contribution.frames)
-    for frame in frames:
-        counts.update(_holding(frame.signals, near, holders))
-    least = min(LEAST_FRAMES, len(frames))
-    return _holding(contribution.signals, near, holders) | {id for id, count in counts.items() if count >= least}
+    ids = _holding(contribution.signals, near, holders)
+    for unit, group in groupby(searched(contribution.frames), key=attrgetter("unit")):
+        frames = list(group)
+        counts = Counter(id for frame in frames for id in _holding(frame.signals, near, holders))
+        least = min(LEAST_FRAMES[unit], len(frames))
+        ids |= {id for id, count in counts.items() if count >= least}
+    return ids
 
 
 def _holding(signals: Sequence[Signal], near: Close, holders: Mapping[Signal, Sequence[int]]) -> set[int]:

@@ -1,4 +1,4 @@
-"""Alignments: which seconds of a video are which seconds of contributions, for the pages that show both."""
+"""Alignments: which seconds, pages or words of an item are those of contributions, for the pages that show both."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution
-from hashdb.domain.frames import FRAMES_A_REQUEST, Shot
-from hashdb.domain.matching.matches import OVERRULING, Holder, Neighbor, Query, VideoDetails
+from hashdb.domain.frames import FRAMES_A_REQUEST, STEP, Extent, Frame, Shot, Unit
+from hashdb.domain.matching.aligners import ListedShot, ShotTimes, firsts
+from hashdb.domain.matching.frames import Shots, expand, match_frames, places_of, unit_of
+from hashdb.domain.matching.matches import OVERRULING, FrameDetails, Holder, Neighbor, Query
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.matching.suggestions import Distances, Through, decide, suggest_expanded
-from hashdb.domain.matching.videos import ListedShot, Shots, ShotTimes, expand, firsts, match_videos, times_of
 from hashdb.domain.signals import DIGESTS, PERCEPTUAL, Algorithm, Signal
 from hashdb.errors import reject
 from hashdb.index.tiered import TieredIndex
@@ -26,28 +27,28 @@ _EACH = 50
 MOST_NEAR = 100_000
 """Signals that may be near the frames of a page: a person waits for it."""
 _BESIDE = 1.0
-"""Seconds beside its shot at which the place of a frame in a segment may be."""
+"""Steps beside its shot at which the place of a frame in a segment may be."""
 
 
 class Alignment(NamedTuple):
-    """How an item and a contribution show the same, and the shots of the contribution if it is a video."""
+    """How an item and a contribution show the same, and the shots of the contribution if it has frames."""
 
-    details: VideoDetails
+    details: FrameDetails
     shots: Sequence[Shot]
 
 
 class Aligned(NamedTuple):
-    """The shots of a contribution, if it is a video, and by id the contributions that show the same."""
+    """The shots of a contribution, if it has frames, and by id the contributions that show the same."""
 
     shots: Sequence[Shot]
     others: Mapping[int, Alignment]
 
 
 class FrameHit(NamedTuple):
-    """A frame of a query, at `at` seconds, that is near a contribution, and the nearest signal of it.
+    """A frame of a query, from `at` to `end` in `unit`, that is near a contribution, and the nearest signal of it.
 
-    `listed` is the shot that has the signal, None for a picture. `segment` is the number of the segment in which the
-    frame is near the shot at its place, counted from 1.
+    `listed` is the shot that has the signal, in `listed_unit`; None for a picture. `segment` is the number of the
+    segment in which the frame is near the shot at its place, counted from 1.
     """
 
     at: float
@@ -56,9 +57,12 @@ class FrameHit(NamedTuple):
     distance: int
     transform: str | None
     segment: int | None
+    unit: Unit = Unit.SECONDS
+    end: float = 0.0
+    listed_unit: Unit = Unit.SECONDS
 
 
-class NearVideo(NamedTuple):
+class NearByFrames(NamedTuple):
     """A contribution that frames of a query are near, or that has its digest.
 
     `matches` says whether a member gets it as a match. `hits` are in the order of the query.
@@ -66,7 +70,7 @@ class NearVideo(NamedTuple):
 
     contribution: Contribution
     matches: bool
-    details: VideoDetails
+    details: FrameDetails
     digest: Algorithm | None
     hits: Sequence[FrameHit]
     shots: Sequence[Shot]
@@ -75,7 +79,7 @@ class NearVideo(NamedTuple):
 def align_listed(db: HashDB, actor: Actor, contribution: Contribution, others: Sequence[Contribution]) -> Aligned:
     """How a contribution and each of these others show the same; those that do not are left out.
 
-    One of both is a video. Reads at most 20,000 frames of the others: what follows is left out.
+    One of both has frames. Reads at most 20,000 frames of the others: what follows is left out.
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     if not contribution.frame_count and not any(other.frame_count for other in others):
@@ -95,34 +99,35 @@ def align_listed(db: HashDB, actor: Actor, contribution: Contribution, others: S
         duration=contribution.duration,
     )
     # Only these are searched for in a match.
-    searched = {id: [shot for shot in of_video if shot.frames[0].matches] for id, of_video in shots.items()}
+    searched = {id: [shot for shot in of_item if shot.frames[0].matches] for id, of_item in shots.items()}
     held, times = defaultdict[Signal, list[Holder]](list), dict[tuple[int, Signal], list[ShotTimes]]()
     for other in others:
         listed = searched.get(other.id, ())
         every = [*signals.get(other.id, ()), *(signal for shot in listed for signal in shot.frames[0].signals)]
         for signal in dict.fromkeys(every):
-            held[signal].append(_holder(signal, other))
+            held[signal].append(holder_of(signal, other))
         for shot in listed:
             for signal in shot.frames[0].signals:
                 times.setdefault((other.id, signal), []).append(ShotTimes(shot.start, shot.end))
     expanded = expand([query])
     suggested, through, _ = suggest_expanded(expanded, Values(held).search, MOST_NEAR)
     read = {
-        id: [ListedShot(shot.start, shot.end, shot.frames[0].signals) for shot in of_video]
-        for id, of_video in searched.items()
+        id: [ListedShot(shot.start, shot.end, shot.frames[0].signals, shot.unit) for shot in of_item]
+        for id, of_item in searched.items()
     }
 
     def having(ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         return {id: OVERRULING.intersection([one.algorithm for one in signals.get(id, ())]) for id in ids}
 
     if query.frames:
-        matched = match_videos([query], expanded, suggested, through, held, times, read.__getitem__, having)[0]
+        matched = match_frames([query], expanded, suggested, through, held, times, read.__getitem__, having)[0]
         return Aligned(own, {id: Alignment(found.details, shots.get(id, ())) for id, found in matched.items()})
-    at = {id: times_of(id, suggested[0], times) for id in shots}
-    return Aligned((), {id: Alignment(VideoDetails(at=seen), shots[id]) for id, seen in at.items() if seen})
+    found = [holder for signal in suggested[0] for holder in held.get(signal, ())]
+    seen = {id: places_of([holder for holder in found if holder.contribution == id], times) for id in shots}
+    return Aligned((), {id: Alignment(at, shots[id]) for id, at in seen.items() if at != FrameDetails()})
 
 
-def list_near_video(db: HashDB, actor: Actor, query: Query, limit: int) -> tuple[NearVideo, ...]:
+def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tuple[NearByFrames, ...]:
     """The contributions near frames of a query or with its digest: matches first, then those with more frames near.
 
     Nothing of the query is kept. A radius above the default one finds more frames, and the same segments.
@@ -142,21 +147,21 @@ def list_near_video(db: HashDB, actor: Actor, query: Query, limit: int) -> tuple
             held = defaultdict[Signal, list[Holder]](list)
             for id, contribution in contributions.items():
                 for signal in holding[id]:
-                    held[signal].append(_holder(signal, contribution))
+                    held[signal].append(holder_of(signal, contribution))
             times = tx.matches.times({id: holding[id] for id, one in contributions.items() if one.frame_count})
-            matched = match_videos([query], expanded, usual, through, held, times, tx.matches.shots, tx.matches.having)
+            matched = match_frames([query], expanded, usual, through, held, times, tx.matches.shots, tx.matches.having)
             (decided,) = decide([query], usual, through, held, tx.matches.having, matched)
             chosen = {group[0].contribution for group in decided.chosen}
-            details = {id: decided.videos.get(id, VideoDetails()) for id in contributions}
+            details = {id: decided.by_frames.get(id, FrameDetails()) for id in contributions}
             shots = {id: tx.frames.shots(id) if details[id].segments else () for id in contributions}
         frames = [frame for frame in query.frames if frame.matches]
         near = [
-            (frame.at, suggested[place], through[place])
+            (frame, suggested[place], through[place])
             for frame, place in zip(frames, expanded.frames.get(0, ()), strict=True)
         ]
         hits = hits_by_contribution(near, held, times, details)
     found = (
-        NearVideo(
+        NearByFrames(
             visible_fields(actor, one),
             id in chosen and one.hindrance is None,
             details[id],
@@ -170,23 +175,34 @@ def list_near_video(db: HashDB, actor: Actor, query: Query, limit: int) -> tuple
 
 
 def hits_by_contribution(
-    frames: Iterable[tuple[float, Distances, Through]],
+    frames: Iterable[tuple[Frame, Distances, Through]],
     held: Mapping[Signal, Sequence[Holder]],
     times: Shots,
-    details: Mapping[int, VideoDetails],
+    details: Mapping[int, FrameDetails],
 ) -> dict[int, list[FrameHit]]:
     """By contribution, the frames that are near it, each with the nearest signal.
 
     A signal of the shot that is at the frame's place in a segment comes before nearer ones.
     """
     found: dict[int, list[FrameHit]] = defaultdict(list)
-    for at, near, through in frames:
+    for frame, near, through in frames:
         best: dict[int, FrameHit] = {}
         for signal, bits in near.items():
-            for id in [holder.contribution for holder in held.get(signal, ())]:
+            for holder in held.get(signal, ()):
+                id, unit = holder.contribution, unit_of(holder)
                 for shot in times.get((id, signal), ()) or (None,):
-                    segment = _segment(at, shot, details[id].segments)
-                    hit = FrameHit(at, shot, signal.algorithm, bits, through.get(signal), segment)
+                    segment = _segment(frame, shot, details[id].segments)
+                    hit = FrameHit(
+                        frame.at,
+                        shot,
+                        signal.algorithm,
+                        bits,
+                        through.get(signal),
+                        segment,
+                        frame.unit,
+                        frame.end,
+                        unit,
+                    )
                     best[id] = min(best.get(id, hit), hit, key=_rank)
         for id, hit in best.items():
             found[id].append(hit)
@@ -197,12 +213,20 @@ def _rank(hit: FrameHit) -> tuple[bool, float, Sequence[float]]:
     return hit.segment is None, hit.distance / (hit.algorithm.radius or 1), hit.listed or ()
 
 
-def _segment(at: float, shot: ShotTimes | None, segments: Sequence[Segment]) -> int | None:
+def _segment(frame: Frame, shot: ShotTimes | None, segments: Sequence[Segment]) -> int | None:
     """The number of the segment in which a frame of the query is at the place of a shot."""
+    beside = _BESIDE * STEP[frame.unit]
     for number, segment in enumerate(segments, 1):
-        if shot is not None and segment.query[0] <= at < segment.query[1]:
-            place = segment.listed[0] + segment.speed * (at - segment.query[0])
-            if shot.start - _BESIDE <= place <= shot.end + _BESIDE:
+        begin, end = segment.query
+        if frame.unit is Unit.PAGES:
+            end += 1
+        elif frame.unit is Unit.WORDS:
+            # The first window begins before the words that agree.
+            begin -= frame.length
+        if shot is not None and segment.unit is frame.unit and begin <= frame.at < end:
+            place = segment.listed[0] + segment.speed * (frame.at - segment.query[0])
+            last = shot.start if frame.unit is Unit.WORDS else shot.end
+            if shot.start - beside <= place <= last + beside:
                 return number
     return None
 
@@ -217,7 +241,8 @@ def _few_frames(others: Sequence[Contribution]) -> Iterator[Contribution]:
         yield other
 
 
-def _holder(signal: Signal, contribution: Contribution) -> Holder:
+def holder_of(signal: Signal, contribution: Contribution) -> Holder:
+    """A contribution as the holder of a signal, as far as an alignment asks for it."""
     return Holder(
         signal,
         contribution.id,
@@ -225,7 +250,7 @@ def _holder(signal: Signal, contribution: Contribution) -> Holder:
         contribution.severity,
         contribution.standing,
         None,
-        contribution.duration,
+        Extent(contribution.duration, contribution.pages, contribution.words) if contribution.frame_count else None,
     )
 
 

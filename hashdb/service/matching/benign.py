@@ -242,7 +242,7 @@ def within_reach(db: HashDB, tx: Transaction, balls: Collection[BenignBall]) -> 
     by_kind = sorted(balls, key=_algorithm_and_radius)
     for (algorithm, radius), group in groupby(by_kind, key=_algorithm_and_radius):
         values = [ball.signal.value for ball in group]
-        if algorithm in db.rules.algorithms:
+        if algorithm in db.rules.searched:
             results = db.index.search(algorithm, values, radius)
             touched.update(Signal(algorithm, neighbor.value) for neighbors in results for neighbor in neighbors)
         else:

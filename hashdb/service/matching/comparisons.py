@@ -10,22 +10,14 @@ from typing import Final, NamedTuple
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Draft, Standing
 from hashdb.domain.frames import MOST_TIMES, Shot, split_shots
+from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.matching.benign import REFUSAL
 from hashdb.domain.matching.comparisons import Overlay, SignalPair, nearest_pairs, overlay, own_pairs
 from hashdb.domain.matching.evidence import verify_candidates
-from hashdb.domain.matching.matches import OVERRULING, Holder, Query, Stored, Verdict, VideoDetails
+from hashdb.domain.matching.frames import Expanded, FramesMatched, Shots, expand, match_frames, places_of
+from hashdb.domain.matching.matches import OVERRULING, FrameDetails, Holder, Query, Stored, Verdict
 from hashdb.domain.matching.suggestions import Distances, Selection, Through, decide, suggest_expanded
 from hashdb.domain.matching.verification import Asked, verify
-from hashdb.domain.matching.videos import (
-    Expanded,
-    FramesMatched,
-    ListedShot,
-    Shots,
-    ShotTimes,
-    expand,
-    match_videos,
-    times_of,
-)
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE
 from hashdb.service import HashDB
@@ -54,11 +46,11 @@ class Comparison(NamedTuple):
     overlay: Overlay | None
     digest: Algorithm | None
     """The digest by which both are the same file."""
-    details: VideoDetails
+    details: FrameDetails
     hits: Sequence[FrameHit]
     """The frames of the first that are near the second."""
     shots: Sequence[Shot]
-    """Of the second, if it is a video."""
+    """Of the second, if it has frames."""
 
 
 def compare(db: HashDB, actor: Actor, asked: Query, listed: Draft) -> Comparison:
@@ -83,14 +75,14 @@ def _compare(db: HashDB, asked: Query, listed: Draft) -> Comparison:
     suggested, through, _ = suggest_expanded(expanded, Values(held).search, MOST_NEAR)
     decided = _decide(asked, listed, shots, expanded, suggested, through, held, times)
     found = {signal: bits for signal, bits in suggested[0].items() if signal in held}
-    details = decided.videos.get(_LISTED, VideoDetails(at=times_of(_LISTED, found, times)))
+    details = decided.by_frames.get(_LISTED, places_of([held[signal][0] for signal in found], times))
     frames = [frame for frame in asked.frames if frame.matches]
     near = [
-        (frame.at, suggested[place], through[place])
+        (frame, suggested[place], through[place])
         for frame, place in zip(frames, expanded.frames.get(0, ()), strict=True)
     ]
     views, verdict = {WHOLE: asked.signals, **asked.transforms}, None
-    if found and asked.duration is None and listed.duration is None:
+    if found and not asked.frames and not listed.frames:
         verdict = verify(Asked(views, asked.signatures), listed.signals, listed.signatures, found)
     return Comparison(
         matches=any(group[0].contribution == _LISTED for group in decided.chosen),
@@ -107,7 +99,9 @@ def _compare(db: HashDB, asked: Query, listed: Draft) -> Comparison:
 
 
 def _searched(shots: Sequence[Shot]) -> list[ListedShot]:
-    return [ListedShot(shot.start, shot.end, shot.frames[0].signals) for shot in shots if shot.frames[0].matches]
+    return [
+        ListedShot(shot.start, shot.end, shot.frames[0].signals, shot.unit) for shot in shots if shot.frames[0].matches
+    ]
 
 
 def _held(listed: Draft, shots: Sequence[Shot]) -> tuple[dict[Signal, list[Holder]], Shots]:
@@ -119,7 +113,7 @@ def _held(listed: Draft, shots: Sequence[Shot]) -> tuple[dict[Signal, list[Holde
                 seen.append(ShotTimes(shot.start, shot.end))
     signals = (*listed.signals, *(signal for _, signal in times))
     return {
-        signal: [Holder(signal, _LISTED, 1, None, Standing.UNREVIEWED, None, listed.duration)] for signal in signals
+        signal: [Holder(signal, _LISTED, 1, None, Standing.UNREVIEWED, None, listed.extent)] for signal in signals
     }, times
 
 
@@ -144,7 +138,7 @@ def _decide(
     by_frames: Mapping[int, FramesMatched] = {}
     if asked.frames:
         read = _searched(shots)
-        by_frames = match_videos([asked], expanded, suggested, through, held, times, lambda _: read, having)
+        by_frames = match_frames([asked], expanded, suggested, through, held, times, lambda _: read, having)
     verified = verify_candidates([asked], suggested, held, having, stored)
     (decided,) = decide([asked], suggested, through, held, having, by_frames, verified)
     return decided

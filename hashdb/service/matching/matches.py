@@ -14,6 +14,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.evidence import verify_candidates
+from hashdb.domain.matching.frames import MOST_FRAMES, Expanded, FramesMatched, Shots, expand, match_frames, with_frames
 from hashdb.domain.matching.matches import MATCHES_A_REQUEST, Answer, Holder, Order, Query, Result
 from hashdb.domain.matching.suggestions import (
     Distances,
@@ -24,7 +25,6 @@ from hashdb.domain.matching.suggestions import (
     suggest,
     suggest_expanded,
 )
-from hashdb.domain.matching.videos import MOST_FRAMES, Expanded, FramesMatched, Shots, expand, match_videos, of_videos
 from hashdb.domain.origins import Origin
 from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, reject
@@ -117,9 +117,10 @@ def _results(
         shots: Shots = {}
         by_frames: Mapping[int, FramesMatched] = {}
         if expanded.frames:
-            shots = stored.times(of_videos(by_signal))
-            by_frames = match_videos(
-                queries, expanded, suggested, through, by_signal, shots, stored.shots, stored.having, thinned
+            shots = stored.times(with_frames(by_signal))
+            asked = queries, expanded, suggested, through
+            by_frames = match_frames(
+                *asked, by_signal, shots, stored.shots, stored.having, thinned, told=actor.told_distances
             )
         verified: Mapping[int, Verified] = {}
         for query in queries:
@@ -130,12 +131,12 @@ def _results(
         decided = decide(queries, suggested, through, by_signal, stored.having, by_frames, verified)
         if not expanded.frames:
             # Of very many holders few are returned.
-            videos = defaultdict[int, set[Signal]](set)
+            framed = defaultdict[int, set[Signal]](set)
             for choice in decided:
                 for group in choice.chosen:
-                    if group[0].duration is not None:
-                        videos[group[0].contribution].update([holder.signal for holder in group])
-            shots = stored.times(videos, MOST_FRAMES) if videos else {}
+                    if group[0].extent is not None:
+                        framed[group[0].contribution].update([holder.signal for holder in group])
+            shots = stored.times(framed, MOST_FRAMES) if framed else {}
         confirming = stored.confirming({id for choice in decided for id in choice.judged})
         # Few holders are read with all fields of a match.
         unread = {group[0].contribution for choice in decided for group in choice.chosen if group[0].about is None}

@@ -12,6 +12,7 @@ from hashdb.domain.contributions import Contribution
 from hashdb.domain.frames import searched
 from hashdb.domain.ledger.events import Details
 from hashdb.domain.matching.benign import BenignEntry, default_radius
+from hashdb.domain.matching.frames import places_of
 from hashdb.domain.matching.matches import (
     FLOOD_WINDOW,
     NearBenign,
@@ -27,13 +28,14 @@ from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
+from hashdb.service.matching.alignments import holder_of
 from hashdb.service.review.cases import hold
 from hashdb.store import Transaction
 
 VALUES = 200
 """The nearest values of one signal that are examined."""
 FRAMES = 500
-"""The frames of a video whose neighbors are listed."""
+"""The frames of an item whose neighbors are listed."""
 _EACH = 50
 """Contributions of one value that are read; a popular value has thousands."""
 
@@ -45,7 +47,7 @@ Sides = Mapping[str, Sequence[Signal]]
 def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[NearContribution, ...]:
     """The other contributions within the default radius of a contribution, nearest first. Raises NotFound.
 
-    Of a video, the frames that are searched for count: at most `FRAMES` of them, spread over it.
+    Of an item with frames, those that are searched for count: at most `FRAMES` of them, spread over it.
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     db.index.catch_up()
@@ -67,7 +69,7 @@ def list_near_signals(
     limit: int,
     signatures: Mapping[str, Sequence[Signature]] = _UNSIGNED,
 ) -> tuple[NearContribution, ...]:
-    """The contributions within twice the default radius of signals or of any of their transforms, nearest first.
+    """The contributions within the widest radius of signals or of any of their transforms, nearest first.
 
     With transforms or signatures, those within the default radius are verified. Nothing is kept. Raises InvalidInput.
     """
@@ -80,9 +82,26 @@ def list_near_signals(
     db.index.catch_up()
     with db.store.read() as tx:
         near = _near(db, tx, sides, {algorithm: neighbor_radius(algorithm) for algorithm in PERCEPTUAL}, limit)
+        near = _with_places(tx, near)
     views = {name or WHOLE: side for name, side in sides.items()}
     asked = Asked(views, signatures) if signatures or views.keys() != {WHOLE} else None
     return tuple(_shown(actor, _verified(asked, each)) for each in near)
+
+
+def _with_places(tx: Transaction, near: Sequence[NearContribution]) -> list[NearContribution]:
+    """The same with where those with frames have the nearest signals."""
+    stored = {
+        each.contribution.id: [signal for _, signal in each.pairs.values()]
+        for each in near
+        if each.contribution.frame_count
+    }
+    times = tx.matches.times(stored)
+    return [
+        replace(each, places=places_of([holder_of(one, each.contribution) for _, one in each.pairs.values()], times))
+        if each.contribution.frame_count
+        else each
+        for each in near
+    ]
 
 
 def nearest_benign(db: HashDB, actor: Actor, signals: Sequence[Signal]) -> tuple[NearBenign, ...]:

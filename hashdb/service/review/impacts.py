@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.frames import Frame, searched
-from hashdb.domain.matching.videos import LEAST_FRAMES
+from hashdb.domain.matching.aligners import LEAST_FRAMES
 from hashdb.domain.review.cases import Impact
 from hashdb.domain.signals import Signal
 from hashdb.service import HashDB
@@ -42,8 +44,11 @@ def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
 
 def _holding_frames(tx: Transaction, frames: Sequence[Frame], now: datetime) -> set[int]:
     """The contributions that match and have the signals of several of these frames, to the bit."""
-    own = [frame.signals[:1] for frame in searched(frames) if frame.signals]
-    held: dict[int, set[Signal]] = defaultdict(set)
-    for holder in tx.matches.holders([signal for group in own for signal in group], now, _MATCHING, 10_000):
-        held[holder.contribution].add(holder.signal)
-    return {id for id, signals in held.items() if len(signals) >= min(LEAST_FRAMES, len(own))}
+    ids = set[int]()
+    for unit, group in groupby((frame for frame in searched(frames) if frame.signals), key=attrgetter("unit")):
+        own = [frame.signals[0] for frame in group]
+        held: dict[int, set[Signal]] = defaultdict(set)
+        for holder in tx.matches.holders(own, now, _MATCHING, 10_000):
+            held[holder.contribution].add(holder.signal)
+        ids |= {id for id, signals in held.items() if len(signals) >= min(LEAST_FRAMES[unit], len(own))}
+    return ids

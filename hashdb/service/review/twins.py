@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import NamedTuple
 
 from hashdb.domain.review.cases import OF_FRAMES, is_twin, shadow_radius
@@ -15,7 +16,7 @@ from hashdb.store.contributions.frames import position_of
 
 
 class NearSignals(NamedTuple):
-    """The stored signals near some signals, and near the PDQ of frames, as of a seq of the log."""
+    """The stored signals near some signals, and near those of frames, as of a seq of the log."""
 
     signals: tuple[Signal, ...]
     frames: tuple[Signal, ...]
@@ -24,7 +25,7 @@ class NearSignals(NamedTuple):
 
 
 def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal] = ()) -> NearSignals:
-    """Search the index for stored signals near these, and near the PDQ of frames. Raises IndexNotReady.
+    """Search the index for stored signals near these, and near those of frames. Raises IndexNotReady.
 
     The search may take a second: call it before the transaction that decides. Frames are searched within the default
     radius, which is much faster: a video has thousands.
@@ -37,7 +38,8 @@ def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal] 
 def list_twins(tx: Transaction, near: NearSignals, member: int, now: datetime) -> tuple[int, ...]:
     """The ids of the contributions of a locked member that match and are near the signals, in order.
 
-    Of a video, several shots must be near. What the member contributed since the search is compared one by one.
+    Of an item with frames, several shots must be near, or a page. What the member contributed since the search is
+    compared one by one.
     """
     ids = {*tx.retired.holding(member, near.stored, now)}
     added = tx.retired.added(member, near.seq)
@@ -56,10 +58,9 @@ def _is_near(near: NearSignals, signal: Signal) -> bool:
 
 
 def _search_frames(db: HashDB, frames: Sequence[Signal]) -> Iterator[Signal]:
-    if frames:
-        values = [signal.value for signal in frames]
-        for neighbors in db.index.search(Algorithm.PDQ, values, Algorithm.PDQ.radius):
-            yield from (Signal(Algorithm.PDQ, neighbor.value) for neighbor in neighbors)
+    for algorithm, group in groupby(sorted(frames), key=lambda signal: signal.algorithm):
+        for neighbors in db.index.search(algorithm, [signal.value for signal in group], algorithm.radius):
+            yield from (Signal(algorithm, neighbor.value) for neighbor in neighbors)
 
 
 def _search(db: HashDB, signals: Collection[Signal]) -> Iterator[Signal]:

@@ -301,7 +301,9 @@ def _holders_of_video(
 ) -> set[int]:
     for part in chunks(list(dict.fromkeys(frame.signals[0] for frame in video if frame.matches)), _FRAMES_A_STEP):
         holders = tx.matches.holders(part, now, matches.MATCHING, detailed=False)
-        ids = {one.contribution for one in holders if one.duration is not None and one.duration >= video[-1].at}
+        ids = {
+            one.contribution for one in holders if one.extent is not None and (one.extent.duration or 0) >= video[-1].at
+        }
         near = tx.contributions.get(ids - place_of.keys(), now)
         counts = {id: one.frame_count for id, one in near.items() if one.frame_count >= len(video)}
         while counts:

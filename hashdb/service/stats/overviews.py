@@ -154,7 +154,7 @@ def _figures(
 
 def _health(db: HashDB, tx: Transaction) -> Health:
     head, signed, index_head = tx.audit.head(), tx.checkpoints.last(), db.index.head
-    values = {str(algorithm): len(db.index.index(algorithm)) for algorithm in db.rules.algorithms}
+    values = {str(algorithm): len(db.index.index(algorithm)) for algorithm in db.rules.searched}
     return Health(
         seq=head.seq,
         at=head.at,

@@ -15,10 +15,10 @@ from hashdb.store.contributions.contributions import SIGNATURE_COLUMNS
 from hashdb.store.contributions.frames import SIGNAL_COLUMNS, SignalRow
 from hashdb.store.contributions.statuses import active
 from hashdb.store.repositories import Repository, chunks, insert_values
-from hashdb.store.tables import contributions, digests, fingerprints, members, signals, signatures
+from hashdb.store.tables import HOLDING, contributions, digests, fingerprints, holding, members, signals, signatures
 
-_HOLDING = tuple(
-    select(contributions.c.id)
+_HOLDING = {
+    table: select(contributions.c.id)
     .distinct()
     .join(table, table.c.contribution_id == contributions.c.id)
     .join(members, members.c.id == contributions.c.member_id)
@@ -33,9 +33,8 @@ _HOLDING = tuple(
     )
     .order_by(contributions.c.id)
     .limit(bindparam("limit"))
-    for table in (signals, digests)
-)
-"""The query for perceptual hashes, and the one for digests."""
+    for table in HOLDING
+}
 
 
 class Additions(Repository):
@@ -53,7 +52,7 @@ class Additions(Repository):
             for octets in chunks([signal.to_bytes() for signal in group]):
                 bound = {"algorithm": str(algorithm), "octets": octets, "member": member}
                 bound |= {"after": after, "limit": limit, "now": now}
-                ids.update(self._connection.scalars(_HOLDING[algorithm.is_digest], bound))
+                ids.update(self._connection.scalars(_HOLDING[holding(algorithm)], bound))
         return tuple(sorted(ids)[:limit])
 
     def add(
@@ -67,7 +66,7 @@ class Additions(Repository):
         digest_rows: list[SignalRow] = []
         for id, placed in added.items():
             for position, signal in placed.items():
-                rows_of = digest_rows if signal.algorithm.is_digest else signal_rows
+                rows_of = signal_rows if holding(signal.algorithm) is signals else digest_rows
                 rows_of.append((id, position, str(signal.algorithm), signal.to_bytes()))
         insert_values(self._connection, signals.name, SIGNAL_COLUMNS, signal_rows)
         insert_values(self._connection, digests.name, SIGNAL_COLUMNS, digest_rows)

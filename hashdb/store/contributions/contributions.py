@@ -36,44 +36,46 @@ from hashdb.domain.contributions import (
     Contribution,
     Draft,
     Filter,
-    IdempotencyKey,
     Media,
     Standing,
     Status,
     Unset,
 )
-from hashdb.domain.frames import FRAMES_A_REQUEST
+from hashdb.domain.frames import FRAMES_A_REQUEST, Extent
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
-from hashdb.errors import IdempotencyKeyReused, NotFound
+from hashdb.errors import NotFound
 from hashdb.store.contributions.frames import SIGNAL_COLUMNS, Frames, SignalRow
-from hashdb.store.contributions.statuses import filter_conditions, status_at, unended
+from hashdb.store.contributions.statuses import filter_conditions, status_at, stored_media, unended
 from hashdb.store.repositories import CHUNK, Repository, chunks, insert_rows, insert_values, same
 from hashdb.store.tables import (
+    HOLDING,
+    MASKING,
     amendments,
     contributions,
     digests,
     erasures,
     fingerprints,
-    masks,
+    holding,
     members,
-    requests,
     shots,
     signals,
     signatures,
+    text_masks,
 )
 
 SignalSet = tuple[int, bytes]
 """A member, and the fingerprint of a set of signals."""
-Answer = tuple[int, IdempotencyKey, Mapping[str, object]]
-"""A member, the idempotency key of its request, and what was answered."""
 _COPIED = tuple(field.name for field in fields_of(Draft) if field.name not in ("signals", "signatures", "frames"))
 """Fields that have one name in the draft, the contribution and the table."""
 
 _ONES = tuple(name for name in _COPIED if name != "media")
 _FIRST, _PLACE = itemgetter(0), itemgetter(0, 1)
 _ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
+_APART = frozenset(str(algorithm) for algorithm in Algorithm if holding(algorithm) is digests)
+"""The algorithms whose signals are not in the table of signals."""
+_NO_PARTS: Mapping[str, object] = {"pages": None, "words": None}
 _KINDS = {str(kind): kind for kind in Kind}
 _SEQUENCES = TableClause("sqlite_sequence", column("name", String), column("seq", Integer))
 _LAST_ID = select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == contributions.name)
@@ -105,7 +107,9 @@ _SIGNALS = (
     .order_by(signals.c.contribution_id, signals.c.position)
 )
 _FRAME_COUNTS = select(contributions.c.id, func.coalesce(contributions.c.frame_count, 0))
-_DIGESTS = select(digests).where(digests.c.contribution_id.in_(bindparam("ids", expanding=True)))
+_DIGESTS = select(digests).where(
+    digests.c.contribution_id.in_(bindparam("ids", expanding=True)), digests.c.position < SIGNALS_AN_ITEM
+)
 _SIGNATURES = (
     select(signatures.c.contribution_id, signatures.c.kind, signatures.c.value)
     .where(signatures.c.contribution_id.in_(bindparam("ids", expanding=True)))
@@ -115,6 +119,8 @@ SIGNATURE_COLUMNS = ("contribution_id", "position", "kind", "value")
 _NONE: Mapping[Signal, int] = {}
 _AT_ONCE = (signatures, fingerprints)
 """The tables of a contribution whose rows an erasure deletes at once."""
+_UNKNOWN = (shots, digests, text_masks)
+"""The tables of a contribution whose rows version 0.1.0 does not delete at the end of an erasure."""
 
 
 class Contributions(Repository):
@@ -154,12 +160,13 @@ class Contributions(Repository):
         signature_rows: list[SignalRow] = []
         for id, draft in zip(ids, drafts, strict=True):
             for i, signal in enumerate(draft.signals):
-                rows_of = digest_rows if signal.algorithm.is_digest else signal_rows
+                rows_of = digest_rows if signal.algorithm in _APART else signal_rows
                 rows_of.append((id, i, str(signal.algorithm), signal.to_bytes()))
             for i, signature in enumerate(draft.signatures):
                 signature_rows.append((id, i, str(signature.kind), signature.octets))
         if frames := {id: draft.frames for id, draft in zip(ids, drafts, strict=True) if draft.frames}:
-            signal_rows += Frames(self._connection).add(frames, suppressed)
+            for of_frame in Frames(self._connection).add(frames, suppressed):
+                (digest_rows if of_frame[2] in _APART else signal_rows).append(of_frame)
         insert_values(self._connection, signals.name, SIGNAL_COLUMNS, signal_rows)
         if digest_rows:
             insert_values(self._connection, digests.name, SIGNAL_COLUMNS, digest_rows)
@@ -276,7 +283,7 @@ class Contributions(Repository):
         for chunk in chunks(list(ids)):
             query = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
             purged += self._connection.scalars(query)
-            for table in (signals, digests, *_AT_ONCE, masks, shots):
+            for table in (*HOLDING, *_AT_ONCE, *MASKING, shots):
                 self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
         return tuple(sorted(purged))
 
@@ -293,14 +300,14 @@ class Contributions(Repository):
                 self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
 
     def left_behind(self) -> tuple[int, ...]:
-        """The erased contributions of which version 0.1.0 deleted the signals, and not their shots and digests."""
+        """The erased contributions of which version 0.1.0 deleted the signals, and not what it does not know."""
         query = (
             select(contributions.c.id)
             .outerjoin(erasures, erasures.c.contribution_id == contributions.c.id)
             .where(
                 contributions.c.erased_at.is_not(None),
                 erasures.c.contribution_id.is_(None),
-                or_(*(exists().where(table.c.contribution_id == contributions.c.id) for table in (shots, digests))),
+                or_(*(exists().where(table.c.contribution_id == contributions.c.id) for table in _UNKNOWN)),
             )
         )
         return tuple(self._connection.scalars(query.order_by(contributions.c.id)))
@@ -337,7 +344,9 @@ class Contributions(Repository):
 
 def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
     """The columns that `_contribution` reads, in its order."""
-    masked = select(func.count()).where(masks.c.contribution_id == contributions.c.id).scalar_subquery()
+    masked, of_texts = (
+        select(func.count()).where(table.c.contribution_id == contributions.c.id).scalar_subquery() for table in MASKING
+    )
     return select(
         contributions.c.id,
         contributions.c.member_id,
@@ -349,14 +358,18 @@ def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
         contributions.c.withdrawn_at,
         contributions.c.withdrawal_reason,
         contributions.c.erased_at,
-        masked,
+        masked + of_texts,
         contributions.c.frame_count,
+        contributions.c.pages,
+        contributions.c.words,
         *(contributions.c[name] for name in _ONES),
     ).join(members, members.c.id == contributions.c.member_id)
 
 
 def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
+    parts = _row_of_parts(draft) if draft.frames or draft.media is Media.TEXT else _NO_PARTS
     return same(draft, *_COPIED) | {
+        **parts,
         "member_id": member.id,
         "received_at": now,
         "own_expiry": draft.expires_at,
@@ -366,7 +379,14 @@ def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
     }
 
 
+def _row_of_parts(draft: Draft) -> dict[str, object]:
+    extent = draft.extent or Extent()
+    media, pages, words = stored_media(draft.media, extent.pages, extent.words)
+    return {"media": media, "pages": pages, "words": words}
+
+
 def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribution:
+    extent = (draft.extent if draft.frames else None) or Extent()
     return Contribution(
         id=id,
         member=member.id,
@@ -380,6 +400,8 @@ def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribut
         withdrawal_reason=None,
         erased=False,
         frame_count=len(draft.frames),
+        pages=extent.pages,
+        words=extent.words,
         frames=draft.frames,
         **same(draft, *_COPIED),
     )
@@ -389,6 +411,7 @@ def _contribution(
     row: Sequence[Any], signals: tuple[Signal, ...], signatures: tuple[Signature, ...], hidden: frozenset[str]
 ) -> Contribution:
     id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, frames, *fields = row
+    pages, words, *fields = fields
     copied: dict[str, Any] = dict(zip(_ONES, fields, strict=True))
     if "reference" in hidden:
         copied["reference"] = None
@@ -401,19 +424,22 @@ def _contribution(
         received_at=received,
         signals=() if erased else signals,
         signatures=() if erased else signatures,
-        media=_MEDIA[media],
+        media=Media.TEXT if words is not None and pages is None and media == _DOCUMENT else _MEDIA[media],
         withdrawn_at=withdrawn,
         withdrawal_reason=reason,
         erased=erased is not None,
         masked=masked,
         hidden=hidden,
         frame_count=0 if erased else frames or 0,
+        pages=None if erased else pages or None,
+        words=None if erased else words or None,
         **copied,
     )
 
 
 # A feed reads a million rows: calling an enum or reading a row by name would take as long as the query.
 _MEDIA = {str(media): media for media in Media}
+_DOCUMENT = str(Media.DOCUMENT)
 _STATUSES = {str(status): status for status in Status}
 _STANDINGS = {str(standing): standing for standing in Standing}
 
@@ -422,29 +448,3 @@ def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     return list(value) if isinstance(value, tuple) else value
-
-
-class Requests(Repository):
-    """Remembered requests within one transaction."""
-
-    def answered(self, member: int, once: IdempotencyKey, since: datetime) -> Mapping[str, object] | None:
-        """The answer to the same request after `since`, if there is one. Raises IdempotencyKeyReused."""
-        query = select(requests).where(
-            requests.c.member_id == member, requests.c.key == once.key, requests.c.at > since
-        )
-        row = self._connection.execute(query).one_or_none()
-        if row is None:
-            return None
-        if row.digest != once.digest:
-            raise IdempotencyKeyReused()
-        answer: Mapping[str, object] = row.answer
-        return answer
-
-    def remember(self, answers: Sequence[Answer], now: datetime, since: datetime) -> None:
-        """Store the answers to requests, and delete those from before `since`."""
-        self._connection.execute(delete(requests).where(requests.c.at <= since))
-        rows = [
-            {"member_id": member, "key": once.key, "digest": once.digest, "at": now, "answer": answer}
-            for member, once, answer in answers
-        ]
-        insert_rows(self._connection, requests, rows)

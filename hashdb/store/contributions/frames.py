@@ -1,4 +1,4 @@
-"""Frames of videos in SQL: a row for each shot, with its times; its signals are with those of all contributions."""
+"""Frames in SQL: a row for each shot, page and window, with its place; its signals are with those of all items."""
 
 from __future__ import annotations
 
@@ -9,66 +9,81 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, literal_column, select
+from sqlalchemy import CompoundSelect, Select, Table, bindparam, func, literal_column, select, union_all
 
-from hashdb.domain.frames import Frame, Shot, split_shots
-from hashdb.domain.matching.videos import ListedShot, ShotTimes
+from hashdb.domain.frames import Frame, Shot, Unit, split_shots
+from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.store.repositories import CHUNK, Repository, chunks, insert_values
-from hashdb.store.tables import masks, shots, signals
+from hashdb.store.tables import HOLDING, MASKING, holding, masking, shots
 
 SignalRow = tuple[int, int, str, bytes]
 """Contribution, position, algorithm, value."""
 SIGNAL_COLUMNS = ("contribution_id", "position", "algorithm", "value")
 """The columns of a row of signals."""
-_COLUMNS = ("contribution_id", "number", "start", "end", "quality", "more")
+Run = Callable[[Select[Any] | CompoundSelect[Any], Mapping[str, Any]], Iterable[Any]]
+"""Executes a statement with its parameters."""
+_COLUMNS = ("contribution_id", "number", "start", "end", "quality", "more", "unit")
 _FIRST = itemgetter(0)
 _ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
-_SIGNALS = (
-    select(signals.c.contribution_id, signals.c.position, signals.c.algorithm, signals.c.value)
-    .where(signals.c.contribution_id.in_(bindparam("ids", expanding=True)), signals.c.position >= SIGNALS_AN_ITEM)
-    .order_by(signals.c.contribution_id, signals.c.position)
-)
-_SUPPRESSED = select(masks.c.contribution_id, masks.c.position, masks.c.algorithm, masks.c.value).where(
-    masks.c.contribution_id.in_(bindparam("ids", expanding=True)), masks.c.position >= SIGNALS_AN_ITEM
-)
-_MASKED = select(masks.c.position).where(
-    masks.c.contribution_id == bindparam("id"), masks.c.position >= SIGNALS_AN_ITEM
-)
-_PLACES = (
-    select(
-        signals.c.contribution_id,
-        signals.c.value,
-        signals.c.position,
-        func.row_number()
-        .over(partition_by=(signals.c.contribution_id, signals.c.value), order_by=signals.c.position)
-        .label("place"),
+
+
+def _of_frames(*tables: Table) -> CompoundSelect[Any]:
+    """The signals of frames in several tables, in order."""
+    return union_all(
+        *(
+            select(*(table.c[name] for name in SIGNAL_COLUMNS)).where(
+                table.c.contribution_id.in_(bindparam("ids", expanding=True)), table.c.position >= SIGNALS_AN_ITEM
+            )
+            for table in tables
+        )
+    ).order_by("contribution_id", "position")
+
+
+_SIGNALS = _of_frames(*HOLDING)
+_WITH_SUPPRESSED = _of_frames(*HOLDING, *MASKING)
+_SUPPRESSED = _of_frames(*MASKING)
+
+
+def _held_places(held: Table) -> Select[Any]:
+    """The query for where contributions show values that are in a table."""
+    places = (
+        select(
+            held.c.contribution_id,
+            held.c.value,
+            held.c.position,
+            func.row_number()
+            .over(partition_by=(held.c.contribution_id, held.c.value), order_by=held.c.position)
+            .label("place"),
+        )
+        .where(
+            # The sum keeps SQLite from a look-up for each pair of a contribution and a value.
+            (held.c.contribution_id + literal_column("0")).in_(bindparam("ids", expanding=True)),
+            held.c.algorithm == bindparam("algorithm"),
+            held.c.value.in_(bindparam("octets", expanding=True)),
+            held.c.position >= SIGNALS_AN_ITEM,
+        )
+        .subquery()
     )
-    .where(
-        # The sum keeps SQLite from a look-up for each pair of a contribution and a value.
-        (signals.c.contribution_id + literal_column("0")).in_(bindparam("ids", expanding=True)),
-        signals.c.algorithm == bindparam("algorithm"),
-        signals.c.value.in_(bindparam("octets", expanding=True)),
-        signals.c.position >= SIGNALS_AN_ITEM,
+    return (
+        select(places.c.contribution_id, places.c.value, shots.c.start, shots.c.end)
+        .join(
+            shots,
+            (shots.c.contribution_id == places.c.contribution_id)
+            & (shots.c.number == places.c.position // SIGNALS_AN_ITEM - 1),
+        )
+        .where(places.c.place <= bindparam("most"))
     )
-    .subquery()
-)
-_HELD = (
-    select(_PLACES.c.contribution_id, _PLACES.c.value, shots.c.start, shots.c.end)
-    .join(
-        shots,
-        (shots.c.contribution_id == _PLACES.c.contribution_id)
-        & (shots.c.number == _PLACES.c.position // SIGNALS_AN_ITEM - 1),
-    )
-    .where(_PLACES.c.place <= bindparam("most"))
-)
+
+
+_HELD = {table: _held_places(table) for table in HOLDING}
 _SHOTS = (
     select(shots)
     .where(shots.c.contribution_id.in_(bindparam("ids", expanding=True)))
     .order_by(shots.c.contribution_id, shots.c.number)
 )
-_TIMES = select(shots.c.contribution_id, shots.c.number, shots.c.start, shots.c.end).where(
+_TIMES = select(shots.c.contribution_id, shots.c.number, shots.c.start, shots.c.end, shots.c.unit).where(
     shots.c.contribution_id.in_(bindparam("ids", expanding=True))
 )
 
@@ -77,31 +92,33 @@ class Frames(Repository):
     """Frames within one transaction."""
 
     def add(self, frames_by_id: Mapping[int, Sequence[Frame]], suppressed: Mapping[Signal, int]) -> list[SignalRow]:
-        """Record the shots of contributions; return the rows of their signals, which the caller inserts.
+        """Record the shots of contributions; return the rows of their signals, which the caller inserts by algorithm.
 
         Signals that a benign entry suppresses, by entry, are recorded as such.
         """
         rows: list[tuple[object, ...]] = []
         signal_rows: list[SignalRow] = []
-        masked: list[tuple[int, int, str, bytes, int]] = []
+        masked: dict[Table, list[tuple[int, int, str, bytes, int]]] = defaultdict(list)
         for id, frames in frames_by_id.items():
             for number, shot in enumerate(split_shots(frames)):
                 first, *others = shot.frames
                 kept = others if first.matches else shot.frames
                 more = json.dumps([_packed(frame) for frame in kept], separators=(",", ":")) if kept else None
-                rows.append((id, number, _milliseconds(shot.start), _milliseconds(shot.end), first.quality, more))
+                unit = None if first.unit is Unit.SECONDS else str(first.unit)
+                rows.append((id, number, _milliseconds(shot.start), _milliseconds(shot.end), first.quality, more, unit))
                 for place, signal in enumerate(first.signals if first.matches else (), position_of(number)):
                     row = (id, place, str(signal.algorithm), signal.to_bytes())
                     if signal in suppressed:
-                        masked.append((*row, suppressed[signal]))
+                        masked[masking(signal.algorithm)].append((*row, suppressed[signal]))
                     else:
                         signal_rows.append(row)
         insert_values(self._connection, shots.name, _COLUMNS, rows)
-        insert_values(self._connection, masks.name, (*SIGNAL_COLUMNS, "benign_id"), masked)
+        for table, masked_rows in masked.items():
+            insert_values(self._connection, table.name, (*SIGNAL_COLUMNS, "benign_id"), masked_rows)
         return signal_rows
 
     def of(self, ids: Collection[int], *, suppressed: bool = False) -> dict[int, tuple[Frame, ...]]:
-        """The frames of contributions, in ascending time. Suppressed signals are left out, unless `suppressed`."""
+        """The frames of contributions, in ascending order. Suppressed signals are left out, unless `suppressed`."""
         frames: dict[int, tuple[Frame, ...]] = {}
         for chunk in chunks(sorted(ids)):
             for id, rows in groupby(self._shots(chunk, suppressed=suppressed), key=_FIRST):
@@ -109,17 +126,14 @@ class Frames(Repository):
         return frames
 
     def shots(self, id: int) -> tuple[Shot, ...]:
-        """The shots of a contribution, in ascending time. Suppressed signals are left out, and counted."""
-        masked = Counter(number_of(position) for (position,) in self._run(_MASKED, {"id": id}))
+        """The shots of a contribution, in ascending order. Suppressed signals are left out, and counted."""
+        masked = Counter(number_of(position) for _, position, *_ in self._run(_SUPPRESSED, {"ids": [id]}))
         return tuple(Shot(frames, masked[number]) for _, number, frames in self._shots([id]))
 
     def _shots(self, ids: Sequence[int], *, suppressed: bool = False) -> Iterator[tuple[int, int, tuple[Frame, ...]]]:
         """Each shot of contributions: the contribution, its number, its frames."""
         held: dict[tuple[int, int], dict[int, Signal]] = defaultdict(dict)
-        rows = [tuple(row) for row in self._run(_SIGNALS, {"ids": ids})]
-        if suppressed:
-            rows = sorted([*rows, *(tuple(row) for row in self._run(_SUPPRESSED, {"ids": ids}))])
-        for id, position, name, value in rows:
+        for id, position, name, value in self._run(_WITH_SUPPRESSED if suppressed else _SIGNALS, {"ids": ids}):
             held[id, number_of(position)][position % SIGNALS_AN_ITEM] = Signal.from_bytes(_ALGORITHMS[name], value)
         for row in self._run(_SHOTS, {"ids": ids}):
             id, number = row[:2]
@@ -127,11 +141,11 @@ class Frames(Repository):
 
 
 def shot_times(
-    run: Callable[[Select[Any], Mapping[str, Any]], Iterable[Any]],
+    run: Run,
     found: Mapping[int, Collection[Signal]],
     most: int,
 ) -> dict[tuple[int, Signal], tuple[ShotTimes, ...]]:
-    """For contributions and signals of them, the times of the first `most` shots that have the signal.
+    """For contributions and signals of them, the places of the first `most` shots that have the signal.
 
     `run` executes a statement with its parameters.
     """
@@ -139,7 +153,7 @@ def shot_times(
     for ids, algorithm, octets in _pieces(found):
         for values in chunks(sorted(octets)):
             parameters = {"ids": ids, "algorithm": str(algorithm), "octets": values, "most": most}
-            for id, value, start, end in run(_HELD, parameters):
+            for id, value, start, end in run(_HELD[holding(algorithm)], parameters):
                 signal = Signal.from_bytes(algorithm, value)
                 if signal in found[id]:
                     times[id, signal].append(ShotTimes(start, end))
@@ -162,14 +176,16 @@ def _pieces(found: Mapping[int, Collection[Signal]]) -> Iterator[tuple[Sequence[
             yield ids, algorithm, octets
 
 
-def listed_shots(run: Callable[[Select[Any], Mapping[str, Any]], Iterable[Any]], id: int) -> list[ListedShot]:
+def listed_shots(run: Run, id: int) -> list[ListedShot]:
     """The shots of a contribution that are searched for. `run` executes a statement with its parameters."""
     held: dict[int, list[Signal]] = defaultdict(list)
     for _, position, name, value in run(_SIGNALS, {"ids": [id]}):
         held[number_of(position)].append(Signal.from_bytes(_ALGORITHMS[name], value))
-    times = sorted((number, start, end) for _, number, start, end in run(_TIMES, {"ids": [id]}))
-    return [ListedShot(start, end, held[number]) for number, start, end in times if number in held]
+    times = sorted((number, start, end, unit) for _, number, start, end, unit in run(_TIMES, {"ids": [id]}))
+    return [ListedShot(start, end, held[number], UNITS[unit]) for number, start, end, unit in times if number in held]
 
+
+UNITS: Mapping[str | None, Unit] = {None: Unit.SECONDS, str(Unit.PAGES): Unit.PAGES, str(Unit.WORDS): Unit.WORDS}
 
 ITEM: Final = -1
 """The number that stands for the item itself, which is no shot."""
@@ -187,14 +203,15 @@ def number_of(position: int) -> int:
 
 def _frames(row: Any, held: Mapping[int, Signal]) -> Iterator[Frame]:
     """The frames of a shot, of which these signals are not suppressed, by place."""
-    _, _, start, _, quality, more = row
-    first = Frame(start, tuple(held.values()), quality)
+    _, _, start, end, quality, more, name = row
+    unit = UNITS[name]
+    first = Frame(start, tuple(held.values()), quality, unit=unit, length=int(end - start) if unit is Unit.WORDS else 0)
     # The others are near its first signal, and suppressed with it.
     is_suppressed = first.matches and 0 not in held
     if first.matches:
         yield first
     for milliseconds, quality, texts in json.loads(more or "[]"):
-        yield Frame(milliseconds / 1000, () if is_suppressed else tuple(map(Signal.parse, texts)), quality)
+        yield Frame(milliseconds / 1000, () if is_suppressed else tuple(map(Signal.parse, texts)), quality, unit=unit)
 
 
 def _packed(frame: Frame) -> tuple[int, int | None, list[str]]:

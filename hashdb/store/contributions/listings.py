@@ -28,7 +28,7 @@ from hashdb.domain.contributions import Contribution, Filter, Media, Standing, S
 from hashdb.domain.listings import ContributionPage, Listing, Paged, Place, Position, Sort, Total
 from hashdb.store import keysets
 from hashdb.store.contributions.contributions import Contributions
-from hashdb.store.contributions.statuses import filter_conditions
+from hashdb.store.contributions.statuses import filter_conditions, of_media
 from hashdb.store.keysets import Order
 from hashdb.store.repositories import Repository
 from hashdb.store.tables import contributions, holding, members
@@ -114,7 +114,7 @@ class Listings(Repository):
         if filter.media not in (None, Media.IMAGE, Media.VIDEO_FRAME):
             # The index has the other media only; in this form, SQLite uses it.
             other = text("contributions.media <> 'image' AND contributions.media <> 'video_frame'")
-            yield _Part(("media",), and_(table.media == str(filter.media), other))
+            yield _Part(("media",), and_(of_media(filter.media), other))
         if filter.algorithm is not None:
             held = holding(filter.algorithm).c
             holders = select(held.contribution_id).where(held.algorithm == str(filter.algorithm))

@@ -8,22 +8,22 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, func, not_, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, exists, func, not_, or_, select
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Action
-from hashdb.domain.matching.videos import LEAST_FRAMES
-from hashdb.domain.review.cases import OF_FRAMES, Decision, SignalsByPlace, usual
+from hashdb.domain.matching.aligners import LEAST_FRAMES
+from hashdb.domain.review.cases import BY_FRAMES, OF_FRAMES, Decision, SignalsByPlace, usual
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
-from hashdb.store.contributions.frames import ITEM, number_of
+from hashdb.store.contributions.frames import ITEM, UNITS, number_of
 from hashdb.store.contributions.statuses import unended
 from hashdb.store.repositories import Repository, chunks
-from hashdb.store.tables import cases, contributions, digests, events, masks, shots, signals
+from hashdb.store.tables import HOLDING, MASKING, cases, contributions, events, holding, shots
 
 _MOST = 100
 """Contributions of a signal, at most."""
-_Holders = Sequence[Select[Any]]
-"""A query for the contributions that hold signals, and the same for digests."""
+_Holders = Mapping[Table, Select[Any]]
+"""A query for the contributions that hold signals, for each table of signals."""
 
 
 class Retired(Repository):
@@ -59,7 +59,7 @@ class Retired(Repository):
     def holding(self, member: int, wanted: Collection[Signal], now: datetime) -> tuple[int, ...]:
         """The member's contributions with any of these signals that match, or would match without its suspension.
 
-        Of a video, several shots must have one of the signals.
+        Of an item with frames, several shots must have one of the signals.
         """
         places: dict[int, set[int]] = defaultdict(set)
         for id, place, _ in self._rows(_HOLDING, wanted, {"member": member, "now": now}):
@@ -69,9 +69,14 @@ class Retired(Repository):
     def enough(self, places: Mapping[int, Collection[int]]) -> tuple[int, ...]:
         """The contributions of which the signals at these places suffice: one of its own, or those of several shots."""
         numbers = {id: {number_of(place) for place in held} for id, held in places.items()}
-        of_shots = [id for id, held in numbers.items() if ITEM not in held]
-        least = {id: min(LEAST_FRAMES, count) for id, count in self._among(_SHOTS, shots.c.contribution_id, of_shots)}
-        return tuple(sorted(id for id, held in numbers.items() if held and len(held) >= least.get(id, 1)))
+        enough = {id for id, held in numbers.items() if ITEM in held}
+        of_shots = [id for id, held in numbers.items() if held and id not in enough]
+        for id, name, first, last, count in self._among(_SHOTS, shots.c.contribution_id, of_shots):
+            # Pages come before words.
+            held = [number for number in numbers[id] if first <= number <= last]
+            if held and len(held) >= min(LEAST_FRAMES[UNITS[name]], count):
+                enough.add(id)
+        return tuple(sorted(enough))
 
     def added(self, member: int, after: int) -> tuple[int, ...]:
         """The member's contributions that match, or would match without its suspension, and have signals since `after`.
@@ -84,7 +89,7 @@ class Retired(Repository):
         """The positions of the signals that cast a shadow once these contributions are retired, by contribution.
 
         They come from the last decision to retire. Without one, or if version 0.1.0 made it, they are the usual ones.
-        All frames of a video have one place, `OF_FRAMES`.
+        All frames of an item have one place, `OF_FRAMES`.
         """
         named: dict[int, frozenset[int]] = {}
         for chunk in chunks(sorted(ids)):
@@ -94,9 +99,9 @@ class Retired(Repository):
         return {id: frozenset(usual(signals)) for id, signals in placed.items()} | named
 
     def placed(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
-        """The signals of each contribution by their place, suppressed ones too. The frames of a video have one."""
+        """The signals of each contribution by their place, suppressed ones too. The frames have one."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
-        for table in (signals, digests, masks):
+        for table in (*HOLDING, *MASKING):
             query = select(table.c.contribution_id, table.c.position, table.c.algorithm, table.c.value)
             of_items = query.where(table.c.position < OF_FRAMES)
             for id, place, algorithm, value in self._among(of_items, table.c.contribution_id, ids):
@@ -106,17 +111,17 @@ class Retired(Repository):
         return dict(signals_by_id)
 
     def of_shots(self, ids: Collection[int]) -> dict[int, dict[int, Signal]]:
-        """The first PDQ signal of each shot of videos, suppressed ones too, by the number of the shot."""
-        firsts: dict[int, dict[int, tuple[int, bytes]]] = defaultdict(dict)
-        for table in (signals, masks):
-            query = select(table.c.contribution_id, table.c.position, table.c.value).where(
-                table.c.position >= OF_FRAMES, table.c.algorithm == str(Algorithm.PDQ)
+        """The first signal by PDQ, or of a text, of each shot, suppressed ones too, by the number of the shot."""
+        firsts: dict[int, dict[int, tuple[int, str, bytes]]] = defaultdict(dict)
+        for table in (*HOLDING, *MASKING):
+            query = select(table.c.contribution_id, table.c.position, table.c.algorithm, table.c.value).where(
+                table.c.position >= OF_FRAMES, table.c.algorithm.in_(sorted(map(str, BY_FRAMES)))
             )
-            for id, place, value in self._among(query, table.c.contribution_id, ids):
-                number, this = number_of(place), (place, value)
+            for id, place, algorithm, value in self._among(query, table.c.contribution_id, ids):
+                number, this = number_of(place), (place, algorithm, value)
                 firsts[id][number] = min(firsts[id].get(number, this), this)
         return {
-            id: {number: Signal.from_bytes(Algorithm.PDQ, value) for number, (_, value) in of_shots.items()}
+            id: {number: Signal.from_bytes(Algorithm(name), value) for number, (_, name, value) in of_shots.items()}
             for id, of_shots in firsts.items()
         }
 
@@ -133,14 +138,14 @@ class Retired(Repository):
         for algorithm, group in groupby(sorted(wanted), key=lambda signal: signal.algorithm):
             for octets in chunks([signal.to_bytes() for signal in group]):
                 bound = {"algorithm": str(algorithm), "octets": octets, **parameters}
-                rows: Sequence[Any] = self._connection.execute(query[algorithm.is_digest], bound).all()
+                rows: Sequence[Any] = self._connection.execute(query[holding(algorithm)], bound).all()
                 for id, place, value in rows:
                     yield id, place, Signal.from_bytes(algorithm, value)
 
     def _values(self, query: Select[Any], parameters: dict[str, int]) -> dict[Algorithm, list[bytes]]:
         """The distinct values of the contributions that a query selects, suppressed ones too."""
         values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
-        for table in (signals, digests, masks):
+        for table in (*HOLDING, *MASKING):
             distinct = select(table.c.algorithm, table.c.value).where(table.c.contribution_id.in_(query)).distinct()
             for algorithm, value in self._connection.execute(distinct, parameters):
                 values_by_algorithm[algorithm].append(value)
@@ -148,14 +153,14 @@ class Retired(Repository):
 
 
 def _casts(place: int, signal: Signal, shadow: Collection[int]) -> bool:
-    """Whether the signal at a position casts a shadow; the frames of a video do by PDQ."""
-    return place in shadow if place < OF_FRAMES else signal.algorithm is Algorithm.PDQ and OF_FRAMES in shadow
+    """Whether the signal at a position casts a shadow; frames do by `BY_FRAMES`."""
+    return place in shadow if place < OF_FRAMES else signal.algorithm in BY_FRAMES and OF_FRAMES in shadow
 
 
 _SHOTS = (
-    select(shots.c.contribution_id, func.count())
+    select(shots.c.contribution_id, shots.c.unit, func.min(shots.c.number), func.max(shots.c.number), func.count())
     .where(or_(shots.c.quality.is_(None), shots.c.quality >= MINIMUM_QUALITY))
-    .group_by(shots.c.contribution_id)
+    .group_by(shots.c.contribution_id, shots.c.unit)
 )
 _EVERY = select(cases.c.contribution_id)
 _SINCE = (
@@ -170,29 +175,29 @@ _SINCE = (
 
 
 def _holders(*conditions: ColumnElement[bool]) -> _Holders:
-    return tuple(
-        select(contributions.c.id, table.c.position, table.c.value)
+    return {
+        table: select(contributions.c.id, table.c.position, table.c.value)
         .join(contributions, contributions.c.id == table.c.contribution_id)
         .where(
             table.c.algorithm == bindparam("algorithm"),
             table.c.value.in_(bindparam("octets", expanding=True)),
             *conditions,
         )
-        for table in (signals, digests)
-    )
+        for table in HOLDING
+    }
 
 
 _RETIRED = _holders(contributions.c.standing == str(Standing.RETIRED))
 _NOW = bindparam("now", type_=contributions.c.expires_at.type)
 _WAITS = exists().where(cases.c.contribution_id == contributions.c.id, cases.c.decision.is_(None))
-_SHED = tuple(
-    query.order_by(contributions.c.id.desc()).limit(_MOST)
-    for query in _holders(
+_SHED = {
+    table: query.order_by(contributions.c.id.desc()).limit(_MOST)
+    for table, query in _holders(
         contributions.c.member_id == bindparam("member"),
         not_(unended(_NOW)),
         or_(contributions.c.standing == str(Standing.QUARANTINED), _WAITS),
-    )
-)
+    ).items()
+}
 _MATCHING = contributions.c.standing.in_([str(one) for one in Standing if one.matches])
 _HOLDING = _holders(contributions.c.member_id == bindparam("member"), unended(_NOW), _MATCHING)
 _ADDED = (

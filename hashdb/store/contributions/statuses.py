@@ -17,14 +17,16 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    not_,
     or_,
     select,
     update,
 )
 
 from hashdb.domain.accounts.members import MemberStatus
-from hashdb.domain.contributions import Filter, Standing, Status
+from hashdb.domain.contributions import Filter, Media, Standing, Status
 from hashdb.domain.review.incidents import Retention
+from hashdb.domain.tiers import Rule, rules_of
 from hashdb.store.repositories import Repository, chunks
 from hashdb.store.tables import contributions, holding, members, retention
 
@@ -178,6 +180,36 @@ class Retentions(Repository):
             self._connection.execute(update(contributions).where(contributions.c.id == id).values(expires_at=at))
 
 
+def stored_media(media: Media, pages: int | None, words: int | None) -> tuple[str, int | None, int | None]:
+    """What is stored of the medium, the pages and the words of an item.
+
+    Version 0.1.0 does not know texts. A text is stored as a document that has words and no pages; so a document without
+    pages has 0 of them, and a text without windows has 0 words.
+    """
+    if media is Media.TEXT:
+        return str(Media.DOCUMENT), pages, words or 0
+    if media is Media.DOCUMENT and words is not None:
+        return str(media), pages or 0, words
+    return str(media), pages, words
+
+
+def of_media(media: Media, *, aside: bool = False) -> ColumnElement[bool]:
+    """The condition that a contribution is of a medium. With `aside` no index is used for it."""
+    stored, *_ = stored_media(media, None, None)
+    column = contributions.c.media
+    same: ColumnElement[bool] = (func.coalesce(column, column) if aside else column) == stored
+    if media is Media.TEXT:
+        return and_(same, _IS_TEXT)
+    return and_(same, ~_IS_TEXT) if media is Media.DOCUMENT else same
+
+
+_IS_TEXT = and_(contributions.c.pages.is_(None), contributions.c.words.is_not(None))
+MEDIA = case(
+    (and_(contributions.c.media == str(Media.DOCUMENT), _IS_TEXT), str(Media.TEXT)), else_=contributions.c.media
+)
+"""The medium of a contribution."""
+
+
 def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> Iterator[ColumnElement[bool]]:
     """The conditions of a filter; if it has a status, the query must join the members.
 
@@ -189,10 +221,11 @@ def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> 
         (table.standing, filter.standing),
         (table.severity, filter.severity),
         (table.incident, filter.incident),
-        (table.media, filter.media),
     ):
         if wanted is not None:
             yield (func.coalesce(column, column) if aside else column) == wanted
+    if filter.media is not None:
+        yield of_media(filter.media, aside=aside)
     for column, start, end in (
         (table.received_at, filter.since, filter.until),
         (table.removed_at, filter.removed_since, filter.removed_until),
@@ -206,10 +239,34 @@ def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> 
     if filter.status is not None:
         yield status_at(now) == str(filter.status)
     if filter.label is not None:
-        yield table.labels.cast(Text).contains(f" {filter.label} ", autoescape=True)
+        yield _has_label(filter.label)
     if filter.algorithm is not None:
         held = holding(filter.algorithm)
         yield exists().where(held.c.contribution_id == table.id, held.c.algorithm == str(filter.algorithm))
     if filter.reference is not None:
         # Not LIKE, which ignores case on one database only.
         yield func.substr(table.reference, 1, len(filter.reference)) == filter.reference
+    if filter.tier is not None:
+        yield or_(
+            *(
+                and_(_implied_by(rule), *(not_(_implied_by(earlier)) for earlier in before))
+                for rule, before in rules_of(filter.tier)
+            )
+        )
+
+
+def _implied_by(rule: Rule) -> ColumnElement[bool]:
+    """Whether a rule of the tiers holds; never NULL, so that it can be negated."""
+    table = contributions.c
+    conditions = []
+    if rule.labels:
+        conditions.append(or_(*(_has_label(label) for label in rule.labels)))
+    if rule.severities:
+        conditions.append(and_(table.severity.is_not(None), table.severity.in_(rule.severities)))
+    conditions += [table.entity.is_not(None)] if rule.entity else []
+    conditions += [table.incident.is_not(None)] if rule.incident else []
+    return and_(*conditions)
+
+
+def _has_label(label: str) -> ColumnElement[bool]:
+    return contributions.c.labels.cast(Text).contains(f" {label} ", autoescape=True)

@@ -17,15 +17,18 @@ from sqlalchemy import (
     func,
     select,
     type_coerce,
+    union_all,
 )
 from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger.events import secret_tag
 from hashdb.domain.times import format_instant, from_microseconds
+from hashdb.store.contributions.statuses import MEDIA
 from hashdb.store.repositories import Repository
 from hashdb.store.tables import (
     benign,
     benign_signals,
+    benign_text_signals,
     cases,
     contributions,
     incidents,
@@ -127,11 +130,14 @@ def _raw(*columns: Column[object]) -> list[ColumnElement[object]]:
     return [type_coerce(column, NullType()) for column in columns]
 
 
-_HELD = (
-    select(benign_signals.c.benign_id, benign_signals.c.algorithm, func.count().label("signals"))
-    .group_by(benign_signals.c.benign_id, benign_signals.c.algorithm)
-    .subquery()
-)
+_HELD = union_all(
+    *(
+        select(table.c.benign_id, table.c.algorithm, func.count().label("signals")).group_by(
+            table.c.benign_id, table.c.algorithm
+        )
+        for table in (benign_signals, benign_text_signals)
+    )
+).subquery()
 _IN_ENTRIES = (
     select(
         _HELD.c.benign_id,
@@ -161,7 +167,8 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
         *_raw(contributions.c.standing),
         contributions.c.erased_at.is_not(None),
         *_raw(contributions.c.member_id, contributions.c.labels, contributions.c.severity),
-        *_raw(contributions.c.basis, contributions.c.media),
+        *_raw(contributions.c.basis),
+        MEDIA,
     ),
     "opinion": select(
         opinions.c.id,

@@ -1,10 +1,12 @@
-"""The benign list in SQL."""
+"""The benign list in SQL. Version 0.1.0 knows no texts, so their benign and suppressed signals are in tables apart."""
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import reduce
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    union_all,
     update,
 )
 
@@ -30,7 +33,16 @@ from hashdb.errors import NotFound
 from hashdb.store import keysets
 from hashdb.store.contributions.contributions import Contributions
 from hashdb.store.repositories import CHUNK, Repository, chunks, insert_rows
-from hashdb.store.tables import benign, benign_signals, contributions, digests, masks, signals
+from hashdb.store.tables import (
+    HOLDING,
+    MASKING,
+    benign,
+    benign_signals,
+    benign_text_signals,
+    contributions,
+    holding,
+    masking,
+)
 
 
 class BenignBall(NamedTuple):
@@ -55,17 +67,21 @@ class BenignList(Repository):
         """Record an entry, which is not applied to contributions yet."""
         row = {"built_in": draft.built_in, "note": draft.note, "created_at": now, "settled": False}
         id = self._connection.execute(insert(benign).returning(benign.c.id), row).scalar_one()
-        rows = [
-            {
+        rows: dict[Table, list[dict[str, object]]] = {benign_signals: [], benign_text_signals: []}
+        for position, signal in enumerate(draft.signals):
+            of_signal: dict[str, object] = {
                 "benign_id": id,
                 "position": position,
                 "algorithm": signal.algorithm,
                 "value": signal.to_bytes(),
                 "radius": draft.radius_of(signal.algorithm),
             }
-            for position, signal in enumerate(draft.signals)
-        ]
-        insert_rows(self._connection, benign_signals, rows)
+            if signal.algorithm.of_text:
+                rows[benign_text_signals].append({**of_signal, "settled": False})
+            else:
+                rows[benign_signals].append(of_signal)
+        for table, of_table in rows.items():
+            insert_rows(self._connection, table, of_table)
         return self.one(id)
 
     def delete(self, id: int, now: datetime) -> None:
@@ -104,11 +120,10 @@ class BenignList(Repository):
 
     def every(self) -> tuple[BenignBall, ...]:
         """Every benign signal of all entries, in the order of the entries' ids."""
-        query = select(benign_signals).join(benign, benign.c.id == benign_signals.c.benign_id)
-        rows = self._connection.execute(query.where(benign.c.deleted_at.is_(None)).order_by(benign_signals.c.benign_id))
+        query = select(*_EVERY.c).join(benign, benign.c.id == _EVERY.c.benign_id).where(benign.c.deleted_at.is_(None))
         return tuple(
             BenignBall(row.benign_id, Signal.from_bytes(Algorithm(row.algorithm), row.value), row.radius)
-            for row in rows
+            for row in self._connection.execute(query.order_by(_EVERY.c.benign_id))
         )
 
     def signals(self, id: int) -> tuple[BenignBall, ...]:
@@ -122,15 +137,28 @@ class BenignList(Repository):
         return {row.built_in: (row.id, row.deleted_at is not None) for row in rows}
 
     def unsettled(self) -> tuple[UnappliedEntry, ...]:
-        """The entries that are not applied to contributions yet, in order."""
-        query = select(benign.c.id, benign.c.deleted_at).where(benign.c.settled.is_(False)).order_by(benign.c.id)
+        """The entries that are not applied to contributions yet, in order.
+
+        Version 0.1.0 may have settled an entry, without what it does not know.
+        """
+        texts = benign_text_signals.c
+        left = or_(texts.settled.is_(False), benign.c.deleted_at.is_not(None))
+        of_texts = select(texts.position).where(texts.benign_id == benign.c.id, left).exists()
+        query = select(benign.c.id, benign.c.deleted_at).where(or_(benign.c.settled.is_(False), of_texts))
+        query = query.order_by(benign.c.id)
         return tuple(UnappliedEntry(row.id, row.deleted_at is not None) for row in self._connection.execute(query))
 
     def settle(self, entry: UnappliedEntry) -> None:
         """Record that an entry is applied, unless it was deleted in between; a deleted entry loses its signals."""
         query = update(benign).where(benign.c.id == entry.id, benign.c.deleted_at.is_not(None) == entry.deleted)
-        if self._connection.execute(query.values(settled=True)).rowcount and entry.deleted:
-            self._connection.execute(delete(benign_signals).where(benign_signals.c.benign_id == entry.id))
+        if not self._connection.execute(query.values(settled=True)).rowcount:
+            return
+        if entry.deleted:
+            for table in (benign_signals, benign_text_signals):
+                self._connection.execute(delete(table).where(table.c.benign_id == entry.id))
+        else:
+            of_texts = update(benign_text_signals).where(benign_text_signals.c.benign_id == entry.id)
+            self._connection.execute(of_texts.values(settled=True))
 
     def _read(self, query: Select[Any]) -> tuple[BenignEntry, ...]:
         return self._entries(self._connection.execute(query).all())
@@ -153,14 +181,27 @@ class BenignList(Repository):
     def _held(self, ids: Collection[int]) -> Mapping[int, tuple[tuple[int, ...], tuple[Signal, ...]]]:
         """The radii and the signals of entries."""
         held: dict[int, list[tuple[int, Signal]]] = defaultdict(list)
-        query = select(benign_signals).order_by(benign_signals.c.benign_id, benign_signals.c.position)
-        for row in self._among(query, benign_signals.c.benign_id, ids):
+        query = select(*_EVERY.c).order_by(_EVERY.c.benign_id, _EVERY.c.position)
+        for row in self._among(query, _EVERY.c.benign_id, ids):
             held[row.benign_id].append((row.radius, Signal.from_bytes(Algorithm(row.algorithm), row.value)))
         return {id: (tuple(r for r, _ in held[id]), tuple(s for _, s in held[id])) for id in ids}
 
 
-_MASKED = select(func.count()).where(masks.c.benign_id == benign.c.id).scalar_subquery()
-_SIGNALS = select(func.count()).where(benign_signals.c.benign_id == benign.c.id).scalar_subquery()
+def _counted(*tables: Table) -> ColumnElement[int]:
+    """How many rows of an entry tables have."""
+    counts = [select(func.count()).where(table.c.benign_id == benign.c.id).scalar_subquery() for table in tables]
+    return reduce(operator.add, counts)
+
+
+_MASKED = _counted(*MASKING)
+_SIGNALS = _counted(benign_signals, benign_text_signals)
+_EVERY = union_all(
+    *(
+        select(*(table.c[name] for name in ("benign_id", "position", "algorithm", "value", "radius")))
+        for table in (benign_signals, benign_text_signals)
+    )
+).subquery()
+"""All benign signals."""
 _ENTRIES: Select[Any] = select(benign, _MASKED.label("masked")).where(benign.c.deleted_at.is_(None))
 _ORDERS: Mapping[BenignSort, ColumnElement[int]] = {
     BenignSort.ADDED: benign.c.id,
@@ -176,7 +217,7 @@ def _chosen(filter: BenignFilter) -> Select[Any]:
         named = (column.icontains(filter.text, autoescape=True) for column in (benign.c.note, benign.c.built_in))
         query = query.where(or_(*named))
     if filter.algorithm is not None:
-        of_algorithm = select(benign_signals.c.benign_id).where(benign_signals.c.algorithm == str(filter.algorithm))
+        of_algorithm = select(_EVERY.c.benign_id).where(_EVERY.c.algorithm == str(filter.algorithm))
         query = query.where(benign.c.id.in_(of_algorithm))
     if filter.built_in is not None:
         query = query.where(benign.c.built_in.is_not(None) == filter.built_in)
@@ -199,9 +240,8 @@ class Suppressions(Repository):
         ids: set[int] = set()
         for algorithm, group in groupby(sorted(values), key=lambda signal: signal.algorithm):
             for chunk in chunks([signal.to_bytes() for signal in group]):
-                query = select(signals.c.contribution_id).where(
-                    signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk)
-                )
+                held = holding(algorithm).c
+                query = select(held.contribution_id).where(held.algorithm == str(algorithm), held.value.in_(chunk))
                 ids.update(self._connection.scalars(query))
         return sorted(ids)
 
@@ -214,10 +254,11 @@ class Suppressions(Repository):
         wanted = set(ids)
         for algorithm, group in groupby(sorted(values), key=lambda signal: signal.algorithm):
             for chunk in chunks([signal.to_bytes() for signal in group]):
-                query = select(signals).where(signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk))
+                table = holding(algorithm)
+                query = select(table).where(table.c.algorithm == str(algorithm), table.c.value.in_(chunk))
                 if len(wanted) <= CHUNK:
                     # The sum keeps SQLite from a look-up for each pair of a contribution and a value.
-                    query = query.where((signals.c.contribution_id + literal_column("0")).in_(wanted))
+                    query = query.where((table.c.contribution_id + literal_column("0")).in_(wanted))
                 rows = self._connection.execute(query)
                 found += [_held(row) for row in rows if row.contribution_id in wanted]
         return iter(sorted(found, key=lambda each: each[:2]))
@@ -225,7 +266,7 @@ class Suppressions(Repository):
     def numbers(self, ids: Collection[int]) -> dict[int, int]:
         """How many signals each of these contributions has that are not suppressed, digests included."""
         numbers = dict.fromkeys(ids, 0)
-        for table in (signals, digests):
+        for table in HOLDING:
             query = select(table.c.contribution_id, func.count()).group_by(table.c.contribution_id)
             for id, count in self._among(query, table.c.contribution_id, ids):
                 numbers[id] += count
@@ -239,19 +280,19 @@ class Suppressions(Repository):
         """How many signals, of how many contributions, by how many members, an entry suppresses."""
         query = select(
             func.count(),
-            func.count(masks.c.contribution_id.distinct()),
+            func.count(_MASKS.c.contribution_id.distinct()),
             func.count(contributions.c.member_id.distinct()),
-        ).join_from(masks, contributions, contributions.c.id == masks.c.contribution_id)
-        row = self._connection.execute(query.where(masks.c.benign_id == entry)).one()
+        ).join_from(_MASKS, contributions, contributions.c.id == _MASKS.c.contribution_id)
+        row = self._connection.execute(query.where(_MASKS.c.benign_id == entry)).one()
         return int(row[0]), int(row[1]), int(row[2])
 
     def silenced(self, entry: int) -> int:
         """How many contributions of which an entry suppresses signals have no other signal left."""
-        query = select(func.count(masks.c.contribution_id.distinct())).where(
-            masks.c.benign_id == entry,
+        query = select(func.count(_MASKS.c.contribution_id.distinct())).where(
+            _MASKS.c.benign_id == entry,
             *(
-                ~select(table.c.position).where(table.c.contribution_id == masks.c.contribution_id).exists()
-                for table in (signals, digests)
+                ~select(table.c.position).where(table.c.contribution_id == _MASKS.c.contribution_id).exists()
+                for table in HOLDING
             ),
         )
         return self._connection.execute(query).scalar_one()
@@ -263,27 +304,31 @@ class Suppressions(Repository):
 
     def suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
-        query = select(masks.c.contribution_id).distinct().where(masks.c.benign_id == entry)
-        ids = list(self._connection.scalars(query.order_by(masks.c.contribution_id).limit(limit)))
+        query = select(_MASKS.c.contribution_id).distinct().where(_MASKS.c.benign_id == entry)
+        ids = list(self._connection.scalars(query.order_by(_MASKS.c.contribution_id).limit(limit)))
         Contributions(self._connection).hold(ids)
-        return tuple(_held(row) for row in self._of(masks, ids) if row.benign_id == entry)
+        held = (_held(row) for table in MASKING for row in self._of(table, ids) if row.benign_id == entry)
+        return tuple(sorted(held, key=lambda each: each[:2]))
 
     def suppress(self, held: Iterable[HeldSignal], entry: int) -> None:
         """Suppress signals because of an entry: they no longer match."""
-        held = tuple(held)
-        self._remove(signals, held)
-        insert_rows(self._connection, masks, [{**_row(signal), "benign_id": entry} for signal in held])
+        for algorithm, group in _by_algorithm(held):
+            self._remove(holding(algorithm), group)
+            rows = [{**_row(signal), "benign_id": entry} for signal in group]
+            insert_rows(self._connection, masking(algorithm), rows)
 
     def restore(self, held: Iterable[HeldSignal]) -> None:
         """Restore suppressed signals: they match again."""
-        held = tuple(held)
-        self._remove(masks, held)
-        insert_rows(self._connection, signals, [_row(signal) for signal in held])
+        for algorithm, group in _by_algorithm(held):
+            self._remove(masking(algorithm), group)
+            insert_rows(self._connection, holding(algorithm), [_row(signal) for signal in group])
 
     def assign(self, held: Iterable[HeldSignal], entry: int) -> None:
         """Record that another entry suppresses these now."""
-        for chunk in chunks(tuple(held)):
-            self._connection.execute(update(masks).where(_places(masks, chunk)).values(benign_id=entry))
+        for algorithm, group in _by_algorithm(held):
+            table = masking(algorithm)
+            for chunk in chunks(group):
+                self._connection.execute(update(table).where(_places(table, chunk)).values(benign_id=entry))
 
     def _of(self, table: Table, ids: Collection[int]) -> Sequence[Row[Any]]:
         query = select(table).order_by(table.c.contribution_id, table.c.position)
@@ -292,6 +337,17 @@ class Suppressions(Repository):
     def _remove(self, table: Table, held: Sequence[HeldSignal]) -> None:
         for chunk in chunks(held):
             self._connection.execute(delete(table).where(_places(table, chunk)))
+
+
+_MASKS = union_all(*(select(table.c.contribution_id, table.c.benign_id) for table in MASKING)).subquery()
+"""All suppressed signals, each by its contribution."""
+
+
+def _by_algorithm(held: Iterable[HeldSignal]) -> Iterator[tuple[Algorithm, tuple[HeldSignal, ...]]]:
+    """The signals of each algorithm, in the order of their contributions."""
+    ordered = sorted(held, key=lambda each: (each.signal.algorithm, each.contribution, each.position))
+    for algorithm, group in groupby(ordered, key=lambda each: each.signal.algorithm):
+        yield algorithm, tuple(group)
 
 
 def _places(table: Table, held: Iterable[HeldSignal]) -> Any:

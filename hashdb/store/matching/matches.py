@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
+    Integer,
     Select,
     Table,
     and_,
@@ -21,24 +22,26 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    type_coerce,
     union_all,
 )
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.frames import MOST_TIMES
+from hashdb.domain.frames import MOST_TIMES, Extent
 from hashdb.domain.ledger.events import ENDING_ACTIONS, Action
+from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails, Stored
-from hashdb.domain.matching.videos import ListedShot, ShotTimes
 from hashdb.domain.origins import Origin
 from hashdb.domain.review.cases import Stance
 from hashdb.domain.rules import SIGNALS_AN_ITEM
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import OF_TEXTS, Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
 from hashdb.store.contributions.frames import listed_shots, shot_times
 from hashdb.store.contributions.statuses import active
 from hashdb.store.repositories import CHUNK, Repository, chunks
 from hashdb.store.tables import (
+    HOLDING,
     contributions,
     digests,
     events,
@@ -77,7 +80,7 @@ class Holders:
         """The active contributions that hold any of the signals: a holder for each contribution and signal, unordered.
 
         At most `limit` of them, an arbitrary part. Unless `detailed`, they are without `about`; unless
-        `of_frames`, also without the videos that hold a signal as one of a frame.
+        `of_frames`, also without the items that hold a signal as one of a frame.
         """
         by_algorithm: dict[Algorithm, dict[bytes, Signal]] = defaultdict(dict)
         for signal in wanted:
@@ -91,24 +94,27 @@ class Holders:
             for start in range(0, len(values) if left else 0, CHUNK):
                 parameters |= {"algorithm": str(algorithm), "octets": values[start : start + CHUNK], "limit": left}
                 before = len(holders)
-                for value, id, member, severity, standing, duration, *about in self._select(
-                    statements[algorithm.is_digest], parameters
+                for value, id, member, severity, standing, milliseconds, pages, words, *about in self._select(
+                    statements[holding(algorithm)], parameters
                 ):
                     details = MatchDetails(*about) if detailed else None
-                    holders.append(
-                        Holder(by_value[value], id, member, severity, _STANDINGS[standing], details, duration)
-                    )
+                    extent = None
+                    if milliseconds is not None:
+                        extent = Extent(milliseconds / 1_000)
+                    elif pages or words:
+                        extent = Extent(None, pages, words)
+                    holders.append(Holder(by_value[value], id, member, severity, _STANDINGS[standing], details, extent))
                 left -= len(holders) - before
         return holders
 
     def times(
         self, found: Mapping[int, Collection[Signal]], most: int = MOST_TIMES
     ) -> Mapping[tuple[int, Signal], Sequence[ShotTimes]]:
-        """For listed videos and signals of them, the times of the first `most` shots that have the signal."""
+        """For listed items and signals of them, the places of the first `most` shots that have the signal."""
         return shot_times(self._select, found, most)
 
     def shots(self, id: int) -> Sequence[ListedShot]:
-        """The shots of a listed video, in ascending time."""
+        """The shots of a listed item, in ascending order."""
         if id not in self._shots:
             self._shots[id] = listed_shots(self._select, id)
         return self._shots[id]
@@ -177,23 +183,26 @@ class Matches(Repository, Holders):
         Events after which a contribution no longer matches are left out.
         """
         values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
-        for algorithm, value in self._connection.execute(_ADDED, {"after": after, "upto": upto}):
-            values_by_algorithm[algorithm].append(value)
+        for query in _ADDED:
+            for algorithm, value in self._connection.execute(query, {"after": after, "upto": upto}):
+                values_by_algorithm[algorithm].append(value)
         return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
 
     def every(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
         """Every distinct value of an algorithm (or only those of `lasting`), sorted and big-endian, in joined parts."""
-        value = signals.c.value
-        query = select(value).distinct().where(signals.c.algorithm == str(algorithm)).order_by(value)
+        held = holding(algorithm)
+        value = held.c.value
+        query = select(value).distinct().where(held.c.algorithm == str(algorithm)).order_by(value)
         if lasting:
-            query = query.join(contributions, contributions.c.id == signals.c.contribution_id).where(_lasting())
+            query = query.join(contributions, contributions.c.id == held.c.contribution_id).where(_lasting())
         rows = self._connection.scalars(query, execution_options={"yield_per": _MANY})
         for part in rows.partitions():
             yield b"".join(part)
 
     def count(self) -> int:
-        """How many signals there are."""
-        return self._connection.execute(select(func.count()).select_from(signals)).scalar_one()
+        """How many signals there are, digests left out."""
+        of_texts = select(func.count()).where(digests.c.algorithm.in_(_OF_TEXTS)).scalar_subquery()
+        return self._connection.execute(select(func.count() + of_texts).select_from(signals)).scalar_one()
 
     def ended(self) -> bool:
         """Whether any contribution has ended, so that some values may no longer match."""
@@ -202,12 +211,13 @@ class Matches(Repository, Holders):
     def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
         """The values that belong to a contribution that matches, or may match again (as a suspended one may)."""
         lasting_values: set[bytes] = set()
+        held = holding(algorithm)
         for chunk in chunks(values):
             query = (
-                select(signals.c.value)
+                select(held.c.value)
                 .distinct()
-                .join(contributions, contributions.c.id == signals.c.contribution_id)
-                .where(signals.c.algorithm == str(algorithm), signals.c.value.in_(chunk), _lasting())
+                .join(contributions, contributions.c.id == held.c.contribution_id)
+                .where(held.c.algorithm == str(algorithm), held.c.value.in_(chunk), _lasting())
             )
             lasting_values.update(self._connection.scalars(query))
         return lasting_values
@@ -218,19 +228,28 @@ _ORIGINS = select(origins.c.contribution_id, origins.c.log, origins.c.number, or
 )
 _ENDING = [str(action) for action in (*ENDING_ACTIONS, Action.CONTRIBUTION_ERASED)]
 _HEAD_AT = select(log.c.at).scalar_subquery()
-_ADDED = (
-    select(signals.c.algorithm, signals.c.value)
-    .distinct()
-    .join(
-        events,
-        and_(
-            # Without the concatenation, SQLite would use the index on the kind and read every event of the log.
-            events.c.subject_kind.concat("") == "contribution",
-            events.c.subject_id == signals.c.contribution_id,
-        ),
+_OF_TEXTS = [str(algorithm) for algorithm in OF_TEXTS]
+
+
+def _added(held: Table) -> Select[Any]:
+    """The query for the distinct perceptual values in a table of contributions that events added or changed."""
+    query = (
+        select(held.c.algorithm, held.c.value)
+        .distinct()
+        .join(
+            events,
+            and_(
+                # Without the concatenation, SQLite would use the index on the kind and read every event of the log.
+                events.c.subject_kind.concat("") == "contribution",
+                events.c.subject_id == held.c.contribution_id,
+            ),
+        )
+        .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action.not_in(_ENDING))
     )
-    .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action.not_in(_ENDING))
-)
+    return query if held is signals else query.where(held.c.algorithm.in_(_OF_TEXTS))
+
+
+_ADDED = tuple(_added(table) for table in HOLDING)
 
 # In the order of the fields of Holder, after the value, and of MatchDetails.
 _HOLDER_COLUMNS = (
@@ -238,7 +257,10 @@ _HOLDER_COLUMNS = (
     contributions.c.member_id,
     contributions.c.severity,
     contributions.c.standing,
-    contributions.c.duration,
+    # As it is stored: almost all are empty, and a conversion would be a call for each.
+    type_coerce(contributions.c.duration, Integer),
+    contributions.c.pages,
+    contributions.c.words,
 )
 _ABOUT_COLUMNS = (
     contributions.c.labels,
@@ -278,12 +300,10 @@ def _held(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
     )
 
 
-# Built once: building a query takes longer than executing it. The second one is for digests.
-_HOLDERS = [_held(table, *_HOLDER_COLUMNS, *_ABOUT_COLUMNS) for table in (signals, digests)]
-_ALL_HOLDERS = [_held(table, *_HOLDER_COLUMNS) for table in (signals, digests)]
-_HOLDERS_OF_ITEMS = [
-    _held(table, *_HOLDER_COLUMNS).where(table.c.position < SIGNALS_AN_ITEM) for table in (signals, digests)
-]
+# Built once: building a query takes longer than executing it.
+_HOLDERS = {table: _held(table, *_HOLDER_COLUMNS, *_ABOUT_COLUMNS) for table in HOLDING}
+_ALL_HOLDERS = {table: _held(table, *_HOLDER_COLUMNS) for table in HOLDING}
+_HOLDERS_OF_ITEMS = {table: query.where(table.c.position < SIGNALS_AN_ITEM) for table, query in _ALL_HOLDERS.items()}
 _ABOUT = select(contributions.c.id, *_ABOUT_COLUMNS).where(contributions.c.id.in_(bindparam("ids", expanding=True)))
 _HAVING = (
     select(signals.c.contribution_id, signals.c.algorithm)

@@ -28,21 +28,12 @@ from hashdb.web.context import (
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import ValidationContext, read
 from hashdb.wire.additions import AdditionsIn, LookupIn, SignalsIn
-from hashdb.wire.contributions import (
-    AmendmentIn,
-    ContributionOut,
-    ContributionsIn,
-    ContributionsOut,
-    MetadataIn,
-    ReceiptOut,
-    WithdrawalIn,
-    read_drafts,
-    read_metadata,
-)
+from hashdb.wire.contributions import ContributionOut, ContributionsOut, ReceiptOut
+from hashdb.wire.drafts import AmendmentIn, ContributionsIn, MetadataIn, WithdrawalIn, read_drafts, read_metadata
 from hashdb.wire.files import ContributedMediaIn
+from hashdb.wire.frames import FramesOut
 from hashdb.wire.jobs import JobOut
 from hashdb.wire.pages import ContributeQuery, ContributionsQuery, EraseQuery, MediaQuery, PageQuery
-from hashdb.wire.videos import FramesOut
 from hashdb.wsgi.media import HashedFile
 
 blueprint = ApiBlueprint(
@@ -96,12 +87,13 @@ def contribute(
     refuses=[409, 429],
 )
 def contribute_pictures() -> Response:
-    """Contribute pictures and videos.
+    """Contribute pictures, videos and documents.
 
-    Send 1 to 32 files. The service hashes each one in a sandbox, and never stores it: pictures are in memory only, and
-    videos in a temporary file without a name. A video is contributed with its frames, its duration and the digests of
-    its file; a picture without a digest. If it takes long, the response is 202 with a job. If the operator does not
-    accept files, the response is 403.
+    Send 1 to 32 files. The service hashes each one in a sandbox, and never stores it: pictures and documents are in
+    memory only, and videos in a temporary file without a name. A video is contributed with its frames, its duration
+    and the digests of its file, a document or a text with its frames and these digests, a picture without a digest. If
+    it takes long, the response is 202 with a job. If the operator does not accept files, or no documents and texts,
+    the response is 403.
     """
     profile = query(MediaQuery).profile
     form = media.read_form()
@@ -153,9 +145,10 @@ def get_contribution(contribution_id: int) -> Response:
 @blueprint.get("/<id:contribution_id>/frames")
 @operation({200: FramesOut}, takes=PageQuery, refuses=[404])
 def list_frames(contribution_id: int) -> Response:
-    """List the frames of a contributed video.
+    """List the frames of a contribution.
 
-    For those who may see the signals of the contribution. A contribution that is no video has no frames.
+    For those who may see its signals. A video has frames; those of a document and a text are its pages, then windows of
+    its words. Other contributions have none.
     """
     params = query(PageQuery)
     frames = contributions.frames(hashdb(), actor(), contribution_id)

@@ -54,11 +54,11 @@ def match_signals() -> Response:
 @matches_api.post("/media")
 @operation({200: AnswerOut, 202: JobOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MediaMatchesQuery)
 def match_pictures() -> Response:
-    """Find contributions that match pictures and videos.
+    """Find contributions that match pictures, videos and documents.
 
-    Send 1 to 32 files. The service hashes each one in a sandbox, and never stores it: pictures are in memory only, and
-    videos in a temporary file without a name. If it takes long, the response is 202 with a job. If the operator does
-    not accept files, the response is 403. A match is advice to review.
+    Send 1 to 32 files. The service hashes each one in a sandbox, and never stores it: pictures and documents are in
+    memory only, and videos in a temporary file without a name. If it takes long, the response is 202 with a job. If
+    the operator does not accept files, or no documents and texts, the response is 403. A match is advice to review.
     """
     params, db = query(MediaMatchesQuery), hashdb()
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
@@ -77,22 +77,23 @@ signals_api = ApiBlueprint(
     __name__,
     url_prefix="/v1/signals",
     tag="Hash",
-    about="For members: compute the hashes of pictures and videos.",
+    about="For members: compute the hashes of pictures, videos and documents.",
 )
 
 
 @signals_api.post("")
 @operation({200: PicturesOut, 202: JobOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn, takes=SignalsQuery)
 def hash_pictures() -> Response:
-    """Hash pictures and videos.
+    """Hash pictures, videos and documents.
 
-    Send 1 to 32 files. Returns the signals and the quality of each picture, and the frames, the duration and the
-    digests of each video, in order. The service hashes them in a sandbox, and stores nothing. If it takes long, the
-    response is 202 with a job.
+    Send 1 to 32 files. Returns the signals and the quality of each picture, the frames, the duration and the digests
+    of each video, and the frames and the digests of each document and text, in order. If the operator accepts no
+    documents and texts, the response to one is 403. The service hashes them in a sandbox, and stores nothing. If it
+    takes long, the response is 202 with a job.
     """
     mode = Mode.TRANSFORMS if query(SignalsQuery).transforms else Mode.PLAIN
     files = media.read_form(metadata=False).files
-    return media.answer_files(files, _hashes, [Mode.PLAIN if file.is_video else mode for file in files])
+    return media.answer_files(files, _hashes, [Mode.PLAIN if file.has_parts else mode for file in files])
 
 
 def _hashes(_: Actor, hashed: Sequence[HashedFile]) -> str:

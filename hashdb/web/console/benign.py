@@ -109,7 +109,7 @@ def _ask_page(form: Form, effect: BenignImpact | None = None, seen: str = "", st
         form=form,
         effect=effect,
         seen=seen,
-        radii={algorithm: default_radius(algorithm) for algorithm in hashdb().rules.algorithms},
+        radii={algorithm: default_radius(algorithm) for algorithm in hashdb().rules.searched},
         accept_media=app_state().settings.accept_media,
     )
 

@@ -19,7 +19,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
 from hashdb.service.review import cases, claims, impacts, notes, proposals, queues
-from hashdb.web.console import filters, lists, pages, videos
+from hashdb.web.console import filters, frames, lists, pages
 from hashdb.web.console.lists import Column, Shown
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
@@ -299,13 +299,13 @@ def case_page(case_id: int, form: Form, status: int = 200) -> Response:
         status=status,
         case=case,
         contribution=contribution,
-        film=videos.film_of(contribution),
+        film=frames.film_of(contribution),
         effect=impacts.impact(hashdb(), actor(), case.contribution),
         outcomes=cases.preview_decisions(hashdb(), actor(), case.id) if open_ else {},
         choices=cases.list_shadow_choices(hashdb(), actor(), case.id) if open_ else (),
         ticked=form.many("signals") if form.text("boxes") else None,
         near=near,
-        joined=videos.join(contribution, near or ()),
+        joined=frames.join(contribution, near or ()),
         names=events.names(hashdb(), actor(), actors),
         proposals=pending,
         claim=claim,

@@ -1,4 +1,4 @@
-"""/console/compare: two pictures or videos of the reviewer's own, side by side. Nothing is stored."""
+"""/console/compare: two files of the reviewer's own, side by side. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from flask import Response, request
 from hashdb.domain.contributions import Draft
 from hashdb.domain.frames import split_shots
 from hashdb.domain.matching.matches import Query
-from hashdb.errors import Fault, InvalidInput, MediaRefused, TooLarge, UnreadablePicture, reject
+from hashdb.errors import Fault, InvalidInput, MediaRefused, TextRefused, TooLarge, UnreadablePicture, reject
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
 from hashdb.service.matching import comparisons
 from hashdb.service.matching.comparisons import Comparison
-from hashdb.web.console import pages, videos
+from hashdb.web.console import frames, pages
 from hashdb.web.console.filters import counted
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import ToHash, grid, hash_uploads
+from hashdb.web.console.signals import ToHash, grid, hash_uploads, takes_text
 from hashdb.web.context import actor, app_state, hashdb
 from hashdb.wsgi.media import HashedFile, check_size
 from hashdb.wsgi.uploads import Upload
@@ -30,17 +30,22 @@ _POLICY = f"{pages.POLICY}; media-src blob:"
 
 
 class Compared(NamedTuple):
-    """What the page shows of two items; `joined` has both time lines if both are videos."""
+    """What the page shows of two items; `joined` has the lines of both if both are videos, or documents and texts."""
 
     comparison: Comparison
     first: HashedFile
     second: HashedFile
-    joined: videos.Joined
+    joined: frames.Joined
 
     @property
     def are_pictures(self) -> bool:
-        """Whether neither is a video."""
-        return self.first.duration is None and self.second.duration is None
+        """Whether both are pictures."""
+        return not self.first.has_parts and not self.second.has_parts
+
+    @property
+    def noun(self) -> str:
+        """What a frame of the first is called: frame, page, window or part."""
+        return frames.frame_noun(self.first.frames)
 
     @property
     def verdict(self) -> str:
@@ -52,7 +57,7 @@ class Compared(NamedTuple):
         if found.verdict is not None and found.verdict.contradicted:
             return "no, contradicted by the evidence"
         if not found.matches and found.hits:
-            return "no, too few frames are near in a row"
+            return f"no, too few {self.noun}s are near in a row"
         if not found.matches:
             return f"no, by {by[0]} alone" if by else "no, too far"
         if found.digest is not None:
@@ -60,9 +65,11 @@ class Compared(NamedTuple):
         if details.segments:
             return f"yes, by {counted(len(details.segments), 'segment')}"
         if details.frames:
-            return f"yes, by {counted(len(details.frames), 'frame')}"
+            return f"yes, by {counted(len(details.frames), 'frame' if self.noun == 'frame' else 'page')}"
         if details.at:
             return f"yes, the second shows it {counted(len(details.at), 'time')}"
+        if details.pages:
+            return f"yes, {counted(len(details.pages), 'page')} of the second show it"
         return f"yes, by {' and '.join(by)}"
 
 
@@ -96,22 +103,24 @@ def _read() -> list[ToHash]:
         if not settings.accept_media:
             faults.append(Fault(field, str(MediaRefused())))
         elif not isinstance(upload, Upload) or not upload.size:
-            faults.append(Fault(field, "is required: choose a picture or a video"))
+            faults.append(Fault(field, "is required: choose a file"))
         else:
             try:
                 if not upload.is_film:
                     check_size(upload, settings.media_max_bytes)
             except (TooLarge, UnreadablePicture) as error:
                 faults.append(Fault(field, str(error)))
+            if upload.is_document and not takes_text():
+                faults.append(Fault(field, str(TextRefused())))
             files.append(ToHash(field, upload, mode, interval))
     reject(faults)
     return files
 
 
-def _joined(asked: Query, listed: Draft, comparison: Comparison) -> videos.Joined:
+def _joined(asked: Query, listed: Draft, comparison: Comparison) -> frames.Joined:
     shots, details = list(split_shots(asked.frames)), comparison.details
-    line = videos.joined(shots, asked.duration, comparison.shots, listed.duration, details.segments)
-    return videos.Joined(line, details)
+    line = frames.joined(shots, asked.duration, comparison.shots, listed.duration, details.segments)
+    return frames.Joined(line, details)
 
 
 def _page(form: Form, compared: Compared | None = None, status: int = 200) -> Response:

@@ -14,13 +14,14 @@ from hashdb.domain.contributions import Contribution, Media, Standing, Status
 from hashdb.domain.listings import ContributionPage, Paged, Sort, Total
 from hashdb.domain.review.cases import Case, CaseState
 from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.tiers import Tier
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput, reject
 from hashdb.service.contributions import contributions, listings
 from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
 from hashdb.service.review import bulk, cases, impacts
-from hashdb.web.console import lists, pages, videos
+from hashdb.web.console import frames, lists, pages
 from hashdb.web.console.lists import Column, Shown
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import grid
@@ -91,7 +92,7 @@ def near(contribution_id: int) -> Response:
         "neighbors_part.html",
         contribution=contribution,
         near=neighborhood,
-        joined=videos.join(contribution, neighborhood or ()),
+        joined=frames.join(contribution, neighborhood or ()),
         grid=grid,
     )
 
@@ -101,7 +102,7 @@ def list_shots(contribution_id: int) -> Response:
     """List the shots of a video with their hashes, page by page."""
     contribution, form = contributions.get(hashdb(), actor(), contribution_id), Form()
     params = pages.read_query(PageQuery, form=form)
-    film = None if params is None else videos.film_of(contribution, params.after, params.limit)
+    film = None if params is None else frames.film_of(contribution, params.after, params.limit)
     status, limit = (422, None) if params is None else (200, params.limit)
     return pages.page(
         "shots.html", status=status, form=form, contribution=contribution, film=film, limit=limit, grid=grid
@@ -179,6 +180,7 @@ def _choices() -> dict[str, Any]:
         "standings": Standing,
         "sorts": Sort,
         "media": Media,
+        "tiers": Tier,
     }
 
 
@@ -204,7 +206,7 @@ def _contribution_page(contribution: Contribution) -> Response:
         contribution=contribution,
         open_case=_open_case(contribution.id),
         timeline=events.timeline(hashdb(), actor(), contribution.id),
-        film=videos.film_of(contribution),
+        film=frames.film_of(contribution),
         grid=grid,
         radii={algorithm: algorithm.radius for algorithm in PERCEPTUAL},
     )

@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 
 from markupsafe import Markup, escape
 
-from hashdb.domain.matching.matches import NearContribution
+from hashdb.domain.contributions import Contribution
+from hashdb.domain.frames import Unit
+from hashdb.domain.matching.matches import FrameDetails, FrameMatch, NearContribution
+from hashdb.domain.matching.segments import Segment
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant
 from hashdb.web.reports import group_digits
@@ -69,6 +72,21 @@ def clock(seconds: float) -> str:
     return (f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}") + part
 
 
+def extent(start: float, end: float, unit: Unit) -> str:
+    """A stretch of a video, or of the pages or the words of a text. Of pages, `end` is the last one.
+
+    >>> extent(48, 62.25, Unit.SECONDS), extent(150, 450, Unit.WORDS)
+    ('0:48–1:02.2', 'words 150 to 450')
+    >>> extent(3, 5, Unit.PAGES), extent(3, 3, Unit.PAGES)
+    ('pages 3 to 5', 'page 3')
+    """
+    if unit is Unit.SECONDS:
+        return clock(start) + (f"–{clock(end)}" if end > start else "")
+    if unit is Unit.PAGES and end <= start:
+        return f"page {start:.0f}"
+    return f"{unit} {start:.0f} to {end:.0f}"
+
+
 def stretches(times: Sequence[float], most: int = 4) -> str:
     """Times of a video in ascending order, with those at most a second apart as one stretch.
 
@@ -83,6 +101,53 @@ def stretches(times: Sequence[float], most: int = 4) -> str:
             found.append((at, at))
     shown = [clock(start) + (f"–{clock(end)}" if end > start else "") for start, end in found[:most]]
     return ", ".join(shown) + (f" and {len(found) - most} more" if len(found) > most else "")
+
+
+def length_of(segment: Segment) -> str:
+    """How much of a query a segment is.
+
+    >>> length_of(Segment((3, 5), (1, 3), 1.0, 3, 3, 0, unit=Unit.PAGES))
+    '3 pages'
+    """
+    if segment.unit is Unit.SECONDS:
+        return clock(segment.length)
+    return counted(round(segment.length), str(segment.unit).removesuffix("s"))
+
+
+def shown_at(details: FrameDetails) -> str:
+    """Where a listed item shows the picture, or has the window of words, that was asked for.
+
+    >>> shown_at(FrameDetails(pages=(3, 4, 9))), shown_at(FrameDetails(words=((100, 300), (200, 400))))
+    ('on pages 3, 4, 9', 'at words 100 to 300, 200 to 400')
+    """
+    parts = [f"at {stretches(details.at)}"] if details.at else []
+    parts += [_some("on page", details.pages)] if details.pages else []
+    words = [f"{first} to {end}" for first, end in details.words]
+    return ", ".join([*parts, f"at words {_listed(words)}"] if words else parts)
+
+
+def frames_at(frames: Sequence[FrameMatch]) -> str:
+    """Where a query shows a listed picture.
+
+    >>> frames_at([FrameMatch(3, {}, Unit.PAGES)]), frames_at([FrameMatch(38.0, {}), FrameMatch(39.0, {})])
+    ('on page 3', 'at 0:38–0:39')
+    """
+    pages = [round(frame.at) for frame in frames if frame.unit is Unit.PAGES]
+    return _some("on page", pages) if pages else f"at {stretches([frame.at for frame in frames])}"
+
+
+def _some(noun: str, places: Sequence[int]) -> str:
+    return f"{noun}{'' if len(places) == 1 else 's'} {_listed(list(map(str, places)))}"
+
+
+def _listed(texts: Sequence[str], most: int = 4) -> str:
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def nouns(item: Contribution, of_video: str = "frames") -> str:
+    """What the frames of a contribution are called; those of a video have the given name."""
+    found = ("pages",) * bool(item.pages) + ("windows of words",) * bool(item.words)
+    return " and ".join(found) or of_video
 
 
 def counted(number: int, noun: str) -> str:
@@ -150,6 +215,11 @@ FILTERS: dict[str, Callable[..., object]] = {
     "seconds": seconds,
     "about": about,
     "clock": clock,
+    "extent": extent,
+    "frames_at": frames_at,
+    "length_of": length_of,
+    "nouns": nouns,
+    "shown_at": shown_at,
     "stretches": stretches,
     "counted": counted_on_page,
     "number": group_digits,

@@ -1,10 +1,11 @@
-"""/console/find: what a text, a hash, a picture or a video names.
+"""/console/find: what a name, a hash, an address or a file names.
 
-A search is a POST: no address contains a hash or a reference. Nothing of a search is stored.
+A search is a POST: no address of the console contains a hash, a reference or what was pasted. Nothing is stored.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.spelling import fit
 from hashdb.domain.subjects import read_id
-from hashdb.errors import Fault, InvalidInput, NotFound, ScopeMissing
+from hashdb.errors import Fault, InvalidInput, NotFound, ScopeMissing, TextRefused
+from hashdb.hashing.addresses import begins_as_address
 from hashdb.service import HashDB, finding
 from hashdb.service.accounts import members, users
 from hashdb.service.contributions import contributions
@@ -31,12 +33,15 @@ from hashdb.service.sharing import webhooks
 from hashdb.service.stats import reports
 from hashdb.web.console import neighbors, pages
 from hashdb.web.console.pages import Form
+from hashdb.web.console.signals import takes_text
 from hashdb.web.context import actor, app_state, hashdb
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.pasted import spell_hashes
 from hashdb.wsgi.uploads import Upload
 
 blueprint = pages.blueprint_of("find", __name__)
+_PAGE = re.compile(r"https?://[^/?#]+/console/", re.IGNORECASE)
+"""How the address of a page of a console begins: it is looked up by its number."""
 _SHOWN = 10
 """How many results of a kind a page shows until it is asked for all."""
 
@@ -82,28 +87,34 @@ def look_up() -> Response:
     sent = Form.sent()
     text, file = sent.text("text"), request.files.get("file")
     hashes = spell_hashes(text, [each for each in Algorithm if hashdb().rules.algorithm_fault(each) is None])
+    address = text if hashes is None and begins_as_address(text) and not _PAGE.match(text) else None
     if (file is not None and isinstance(file.stream, Upload) and file.stream.size) or sent.text("as") == "hash":
-        return _debug(sent, hashes)
+        return _debug(sent, hashes, address)
     is_name = text.isprintable() and len(text) <= finding.LONGEST
-    groups, similar = _groups(text) if text and is_name else ((), None)
+    groups, similar = _groups(text, is_address=address is not None) if text and is_name else ((), None)
     exact = [result for group in groups for result in group.exact]
-    if len(exact) == 1 and hashes is None:
+    if len(exact) == 1 and hashes is None and address is None:
         return pages.redirect(exact[0].address)
-    if hashes is not None and not groups:
-        return _debug(sent, hashes)
+    if not groups and (hashes is not None or address is not None):
+        return _debug(sent, hashes, address)
+    if not is_name and takes_text():
+        return _debug(sent, None, None, text)
     if not is_name:
         reason = f"must be one line of at most {finding.LONGEST} characters, or hashes, each on a line of its own"
+        if len(text) > finding.LONGEST:
+            reason += f"; {TextRefused()}"
         return _page(sent.refused(InvalidInput((Fault("text", reason),))), status=422)
-    return _page(sent, groups, similar, hashes=hashes is not None)
+    searched = "hash" if hashes is not None else "address" if address is not None else None
+    return _page(sent, groups, similar, searched=searched)
 
 
-def _debug(sent: Form, hashes: str | None) -> Response:
-    """What is near hashes, or near the picture or the video that was sent."""
-    sent.values |= {"signals": hashes or "", "transforms": "1"}
+def _debug(sent: Form, hashes: str | None, address: str | None, text: str = "") -> Response:
+    """What is near hashes, a text or the file that was sent, or has the address."""
+    sent.values |= {"signals": hashes or "", "address": address or "", "text": text, "transforms": "1"}
     return neighbors.search(sent)
 
 
-def _groups(text: str) -> tuple[tuple[Group, ...], str | None]:
+def _groups(text: str, *, is_address: bool) -> tuple[tuple[Group, ...], str | None]:
     """What the text may name, kinds with an exact result first; and the most similar name if it names nothing."""
     kind, id = read_id(text) or (None, 0)
     found = finding.find(hashdb(), actor(), text)
@@ -117,7 +128,8 @@ def _groups(text: str) -> tuple[tuple[Group, ...], str | None]:
             "Contributions whose reference begins with it",
             tuple(_contribution(one.thing, one.exact) for one in found.contributions),
             found.referring,
-            url_for("console.contributions.browse", reference=text),
+            # No URL of the console contains the address that somebody looks for.
+            None if is_address else url_for("console.contributions.browse", reference=text),
         ),
         Group("Pages", tuple(_pages(text))),
     )
@@ -170,7 +182,12 @@ def _pages(text: str) -> Iterable[Result]:
 
 
 def _page(
-    form: Form, groups: tuple[Group, ...] = (), similar: str | None = None, *, hashes: bool = False, status: int = 200
+    form: Form,
+    groups: tuple[Group, ...] = (),
+    similar: str | None = None,
+    *,
+    searched: str | None = None,
+    status: int = 200,
 ) -> Response:
     text = form.text("text")
     return pages.page(
@@ -180,10 +197,10 @@ def _page(
         sought=text,
         groups=groups,
         similar=similar,
-        hashes=hashes,
+        searched=searched,
         shown=None if form.text("as") == "all" else _SHOWN,
         kind=(read_id(text) or (None, 0))[0],
-        algorithms=hashdb().rules.algorithms,
+        algorithms=[each for each in Algorithm if hashdb().rules.algorithm_fault(each) is None],
         accept_media=app_state().settings.accept_media,
     )
 

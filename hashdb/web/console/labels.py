@@ -20,6 +20,7 @@ _LISTS = {
     "standing": ("console.contributions.browse", "standing"),
     "media": ("console.contributions.browse", "media"),
     "algorithm": ("console.contributions.browse", "algorithm"),
+    "tier": ("console.contributions.browse", "tier"),
     "action": ("console.events.browse", "action"),
 }
 """Where what has a code of a kind is listed, and by which field of the filter."""

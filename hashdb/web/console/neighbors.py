@@ -1,4 +1,4 @@
-"""/console/debugger: what would match signals, a picture or a video, and why. Nothing is stored."""
+"""/console/debugger: what would match signals, a file, a text or an address, and why. Nothing is stored."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from flask import Response
 
 from hashdb.domain.matching.matches import NearContribution, neighbor_radius
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import Fault, InvalidInput, MalformedRequest, reject
+from hashdb.errors import ExtraMissing, Fault, InvalidInput, MalformedRequest, reject
 from hashdb.hashing import Mode
 from hashdb.service.matching import alignments, neighbors
-from hashdb.web.console import pages, videos
+from hashdb.web.console import frames, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import Sides, grid, merge_faults, read_item
 from hashdb.web.context import actor, app_state, hashdb
@@ -23,13 +23,13 @@ _NEAR = 200
 
 @blueprint.get("")
 def ask() -> Response:
-    """Show the form for signals, a picture or a video."""
+    """Show the form for what is searched for."""
     return _page(Form(), {})
 
 
 @blueprint.post("")
 def find() -> Response:
-    """Show the contributions near signals, a picture or a video, and the radius at which each would match."""
+    """Show the contributions near what was sent, and the radius at which each would match."""
     return search(Form.sent())
 
 
@@ -41,11 +41,11 @@ def search(sent: Form) -> Response:
         reject(faults)
         if item.frames:
             named = {algorithm: bits for algorithm, bits in radii.items() if bits != algorithm.radius}
-            near_video = alignments.list_near_video(hashdb(), actor(), replace(item, radius=named), _NEAR)
-            return _page(sent, radii, video=videos.asked(item, near_video, incomplete))
+            near_frames = alignments.list_near_frames(hashdb(), actor(), replace(item, radius=named), _NEAR)
+            return _page(sent, radii, framed=frames.asked(item, near_frames, incomplete))
         signals = {"": item.signals, **item.transforms}
         near = neighbors.list_near_signals(hashdb(), actor(), signals, _NEAR, item.signatures)
-    except (InvalidInput, MalformedRequest) as error:
+    except (InvalidInput, MalformedRequest, ExtraMissing) as error:
         refused = merge_faults(error) if isinstance(error, InvalidInput) else error
         return _page(sent.refused(refused), radii, status=422)
     return _page(sent, radii, near, signals)
@@ -53,7 +53,7 @@ def search(sent: Form) -> Response:
 
 def _radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
     radii, faults = {}, []
-    for algorithm in hashdb().rules.algorithms:
+    for algorithm in hashdb().rules.searched:
         chosen = sent.number(f"radius.{algorithm}")
         radii[algorithm] = chosen if isinstance(chosen, int) else algorithm.radius
         if isinstance(chosen, str) or radii[algorithm] > neighbor_radius(algorithm):
@@ -67,23 +67,23 @@ def _page(
     radii: Mapping[Algorithm, int],
     near: tuple[NearContribution, ...] | None = None,
     signals: Sides | None = None,
-    video: videos.Asked | None = None,
+    framed: frames.Asked | None = None,
     status: int = 200,
 ) -> Response:
     rules, unaltered = hashdb().rules, (signals or {}).get("", ())
-    chosen = {algorithm: radii.get(algorithm, algorithm.radius) for algorithm in rules.algorithms}
+    chosen = {algorithm: radii.get(algorithm, algorithm.radius) for algorithm in rules.searched}
     return pages.page(
         "neighbors.html",
         status=status,
         form=form,
-        algorithms=rules.algorithms,
+        algorithms=rules.searched,
         radii=chosen,
         reach=neighbor_radius,
         near=near,
         matching=sum(neighbor.matches(chosen) for neighbor in near or ()),
         benign=neighbors.nearest_benign(hashdb(), actor(), unaltered) if unaltered else (),
         sides=signals or {},
-        video=video,
+        framed=framed,
         accept_media=app_state().settings.accept_media,
         grid=grid,
         counts=_counts(near or ()),
@@ -93,7 +93,7 @@ def _page(
 def _counts(near: tuple[NearContribution, ...]) -> dict[Algorithm, list[tuple[int, int]]]:
     """For each algorithm, (distance, how many contributions that can match are within it) for each distance found."""
     counts: dict[Algorithm, list[tuple[int, int]]] = {}
-    for algorithm in hashdb().rules.algorithms:
+    for algorithm in hashdb().rules.searched:
         distances = sorted(
             neighbor.distance[algorithm]
             for neighbor in near

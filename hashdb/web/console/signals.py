@@ -1,4 +1,4 @@
-"""Signals on a page: drawn as a grid of bits, and read from pasted text or a picture that is hashed in memory."""
+"""Signals on a page: drawn as a grid of bits, and read from what is pasted, or from a file that is hashed here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hashdb.errors import (
     Fault,
     InvalidInput,
     MediaRefused,
+    TextRefused,
     TooLarge,
     TooManyAtOnce,
     UnreadablePicture,
@@ -21,15 +22,17 @@ from hashdb.errors import (
     reject_field,
 )
 from hashdb.hashing import Mode
-from hashdb.hashing.videos import HEAD, QUERY_INTERVAL, begins_as_video
+from hashdb.hashing.addresses import url_signals
+from hashdb.hashing.documents import DOCUMENT_HEAD, begins_as_document
+from hashdb.hashing.videos import HEAD, INTERVAL, QUERY_INTERVAL, begins_as_video
 from hashdb.service.later import Advance
 from hashdb.web import media
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, app_state, hashdb, validation_context
 from hashdb.wire.matching import QueriesIn
-from hashdb.wire.pasted import format_query, parse_query, parse_video
+from hashdb.wire.pasted import format_query, parse_framed, parse_query
 from hashdb.wsgi.media import HashedFile
-from hashdb.wsgi.uploads import Upload
+from hashdb.wsgi.uploads import Room, Upload
 
 
 def grid(signal: Signal, other: Signal | None = None) -> Markup:
@@ -83,9 +86,56 @@ WAIT: Final = 30.0
 
 
 def read_signals(sent: Form, mode: Mode) -> Sides:
-    """The signals of the uploaded picture, or the pasted ones. Raises InvalidInput at `file` or `signals`."""
+    """The signals of the uploaded picture, those of the parts of a document or a text, or the pasted ones.
+
+    A text is not in the form any more. Raises InvalidInput at a field, TooManyAtOnce, Unavailable.
+    """
+    text, file = sent.secret("text").strip(), request.files.get("file")
+    content = b"" if file is None else file.stream.read()
+    if parts := _document_of(content, text):
+        (hashed,) = hash_uploads([ToHash(*parts, mode, INTERVAL)])
+        return {"": tuple(dict.fromkeys(signal for frame in hashed.frames for signal in frame.signals))}
     query = _read_picture(sent, mode)
     return {"": query.signals, **query.transforms}
+
+
+def _document_of(content: bytes, text: str) -> tuple[str, Upload] | None:
+    """The document or the text in these bytes, else the pasted text, and its field; None if there is neither.
+
+    Raises InvalidInput at the field if the service accepts none.
+    """
+    found = None
+    if begins_as_document(content[:DOCUMENT_HEAD]):
+        found = "file", upload_of(content)
+    elif text and not content:
+        found = "text", text_upload(text)
+    if found is not None:
+        require_text(*found)
+    return found
+
+
+def upload_of(octets: bytes) -> Upload:
+    """A document as a file of a form."""
+    upload = Upload(Room(len(octets), 0))
+    upload.write(octets)
+    return upload
+
+
+def text_upload(text: str) -> Upload:
+    """A pasted text as a file. It begins as a text does, whatever its first characters are."""
+    return upload_of(text.encode("utf-8-sig", "replace"))
+
+
+def takes_text() -> bool:
+    """Whether the pages take documents and texts."""
+    settings = app_state().settings
+    return settings.accept_media and settings.accept_text
+
+
+def require_text(field: str, upload: Upload) -> None:
+    """Raise InvalidInput at a field if its file is a document or a text, and the service accepts none."""
+    if upload.is_document and not takes_text():
+        reject_field(field, str(TextRefused()))
 
 
 def _read_picture(sent: Form, mode: Mode) -> Query:
@@ -104,30 +154,47 @@ def _read_picture(sent: Form, mode: Mode) -> Query:
 
 
 class Item(NamedTuple):
-    """What the match debugger is asked about; `incomplete` is a sentence if not all of a video could be read."""
+    """What the match debugger is asked about; `incomplete` is a sentence if not all of a file could be read."""
 
     query: Query
     incomplete: str | None = None
 
 
 def read_item(sent: Form, mode: Mode) -> Item:
-    """The uploaded picture or video, or the pasted one. The field `signals` of the form then has its hashes.
+    """The uploaded file, the address, or what was pasted. The field `signals` then has the hashes of it.
 
-    Raises InvalidInput at `file` or `signals`, MalformedRequest, TooLarge.
+    An address and a text are not in the form any more.
+    Raises InvalidInput at a field, MalformedRequest, TooLarge, ExtraMissing.
     """
+    address, text = sent.secret("address").strip(), sent.secret("text").strip()
     file = request.files.get("file")
-    upload = None if file is None else file.stream
-    if isinstance(upload, Upload) and upload.size and upload.is_video:
-        (hashed,) = hash_uploads([ToHash("file", upload, mode)])
+    stream: object = None if file is None else file.stream
+    upload, field = stream if isinstance(stream, Upload) else None, "file"
+    if text and not (upload and upload.size):
+        upload, field = text_upload(text), "text"
+    if upload and upload.size and upload.has_parts:
+        require_text(field, upload)
+        (hashed,) = hash_uploads([ToHash(field, upload, mode)])
         sent.values["signals"] = QueriesIn.from_domain([hashed.to_query()]).model_dump_json(exclude_unset=True)
         return Item(hashed.to_query(), hashed.incomplete)
-    has_file = isinstance(upload, Upload) and upload.size > 0
-    pasted = None if has_file else parse_video(sent.text("signals"), validation_context())
+    has_file = upload is not None and upload.size > 0
+    if address and not has_file:
+        return Item(_read_address(sent, address))
+    pasted = None if has_file else parse_framed(sent.text("signals"), validation_context())
     if pasted is not None and pasted.frames:
         return Item(pasted)
     query = _read_picture(sent, mode) if pasted is None else pasted
     sent.values["signals"] = format_query(query)
     return Item(query)
+
+
+def _read_address(sent: Form, address: str) -> Query:
+    try:
+        query = Query(url_signals(address, asking=True))
+    except ValueError as error:
+        reject_field("address", str(error))
+    sent.values["signals"] = format_query(query)
+    return query
 
 
 class ToHash(NamedTuple):
@@ -169,7 +236,7 @@ def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
             _release(files)
             raise
         except TimeoutError:
-            reason = str(VideoTooLarge(f"the video is not hashed after {WAIT:.0f} seconds", ()))
+            reason = str(VideoTooLarge(f"the file is not hashed after {WAIT:.0f} seconds", ()))
         except (UnreadablePicture, TooLarge) as error:
             reason = _of_one(error)
     raise InvalidInput((Fault(at, reason),))

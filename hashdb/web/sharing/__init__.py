@@ -14,7 +14,7 @@ from hashdb.domain.contributions import Recorded
 from hashdb.errors import NoLabel
 from hashdb.service.contributions import contributions
 from hashdb.web.context import app_state, hashdb, validation_context
-from hashdb.wire.contributions import read_drafts
+from hashdb.wire.drafts import read_drafts
 from hashdb.wsgi.bodies import read_fields
 
 MOUNTS = ("/stopncii/", "/graph/", "/tat/", "/hma/")

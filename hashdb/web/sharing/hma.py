@@ -50,6 +50,7 @@ from hashdb.wire.sharing import hma as wire
 from hashdb.wire.sharing import parse_fields
 from hashdb.wsgi.bodies import reading_body
 from hashdb.wsgi.media import HashedFile, picture_of
+from hashdb.wsgi.texts import hashed, hashed_all, hashed_pairs
 from hashdb.wsgi.uploads import Upload
 
 blueprint = Blueprint("hma", __name__, url_prefix="/hma")
@@ -134,7 +135,7 @@ def look_up() -> Response:
     def look_up_file(caller: Actor, file: HashedFile) -> object:
         hashes = _hashes(file, types)
         query = file.to_query()
-        if file.duration is None:
+        if not file.has_parts:
             query = Query(tuple([signal for signal in query.signals if hashes.get(signal.algorithm)]))
         hits = _hits(caller, query, only, db) if query.signals else ()
         by_type = {
@@ -158,7 +159,8 @@ def look_up_raw() -> Response:
 def compare() -> Response:
     """Compare two signals of one type."""
     _caller(*_EITHER)
-    return json_response(wire.compared_out(read(wire.CompareIn, body()).pairs(_enabled())))
+    pairs = hashed_pairs(read(wire.CompareIn, body()).root)
+    return json_response(wire.compared_out(wire.CompareIn(pairs).pairs(_enabled())))
 
 
 @blueprint.get("/m/index/status")
@@ -184,7 +186,7 @@ def list_types() -> Response:
 def list_content_types() -> Response:
     """List the types of content."""
     _caller(*_EITHER)
-    return json_response([{"name": name, "enabled": True} for name in ("photo", "video")])
+    return json_response([{"name": name, "enabled": True} for name in wire.CONTENT_TYPES])
 
 
 @blueprint.get("/c/exchanges")
@@ -255,7 +257,9 @@ def add_signal(name: str) -> Response:
     """Contribute the signals of one item to the caller's bank, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
     _own(caller, name)
-    (recorded,) = contribute(caller, [read(wire.SignalsIn, body()).fields(_enabled())])
+    given = read(wire.SignalsIn, body()).root
+    texts = hashed_all(given, accept_text=app_state().settings.accept_text)
+    (recorded,) = contribute(caller, [wire.SignalsIn(texts).fields(_enabled())])
     return json_response(wire.added_out(recorded.contribution, _frames(caller, recorded.contribution)))
 
 
@@ -353,24 +357,28 @@ def _requested(params: wire.LookupQuery) -> tuple[str, Query]:
     missing = [name for name in ("signal", "signal_type") if getattr(params, name) is None]
     if params.signal is None or params.signal_type is None:
         raise MalformedRequest(f"{' and '.join(missing)} must be given, or a url or a file")
-    fields = wire.fields_of(params.signal_type, params.signal, _enabled())
-    return _type(params.signal_type), read(QueryIn, json.dumps(fields), validation_context()).to_domain()
+    accept_text = app_state().settings.accept_text
+    name, value = hashed(params.signal_type, params.signal, asking=True, accept_text=accept_text)
+    fields = wire.fields_of(name, value, _enabled())
+    return _type(name), read(QueryIn, json.dumps(fields), validation_context()).to_domain()
 
 
 def _file(params: wire.HashQuery) -> Upload | bytes:
-    """The video in this request, or the bytes of the picture in it or at its `url`."""
+    """The video or the document in this request, or the bytes of the picture in it or at its `url`."""
     settings = app_state().settings
     if params.url is None:
-        field, upload = media.read_file("photo", "video")
+        field, upload = media.read_file(*wire.UPLOADED)
         if field == "photo":
             if upload.is_film:
                 raise MalformedRequest("the form field of a video must be named video")
-            return picture_of(upload, app_state().settings)
-        if not upload.is_video:
+            return picture_of(upload, settings)
+        if field == "video" and not upload.is_video:
             raise MalformedRequest("the form field of a picture must be named photo")
-        return upload
+        if field in ("text", "pdf") and not upload.is_document:
+            raise MalformedRequest(f"the file in the form field {field} must be a document or a text")
+        return upload if upload.has_parts else picture_of(upload, settings)
     if params.content_type != "photo":
-        raise MalformedRequest("content_type must be photo: send a video in a form")
+        raise MalformedRequest("content_type must be photo: send a video or a document in a form")
     return fetch(params.url, settings.fetch_hosts, settings.media_max_bytes)
 
 
@@ -388,7 +396,9 @@ def _answer(
 
 
 def _hashes(file: HashedFile, types: Collection[str]) -> dict[str, str]:
-    """The hashes of a picture or a video, by type."""
+    """The hashes of a picture, a video or a document, by type."""
+    if file.words is not None:
+        return wire.text_hashes_out(file.hashed.signals, file.frames, types)
     if file.duration is None:
         return wire.hashes_out(file.hashed.signals, file.hashed.quality, types)
     return wire.video_hashes_out(file.hashed.signals, file.frames, types)

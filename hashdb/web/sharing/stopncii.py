@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flask import Blueprint, Response, request
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.errors import NotAuthenticated
 from hashdb.service.sharing import feed
-from hashdb.web.context import actor, admit, authenticate_request, body, hashdb, validation_context
+from hashdb.web.context import actor, admit, app_state, authenticate_request, body, hashdb, validation_context
 from hashdb.web.sharing import contribute, fields, json_response, start_of_second, this_second
 from hashdb.wire import read
 from hashdb.wire.sharing import parse_fields
@@ -21,6 +23,7 @@ from hashdb.wire.sharing.stopncii import (
     list_out,
     page_out,
 )
+from hashdb.wsgi.texts import hashed
 
 blueprint = Blueprint("stopncii", __name__, url_prefix="/stopncii/v1")
 
@@ -47,7 +50,8 @@ def fetch() -> Response:
 def submit() -> Response:
     """Contribute hashes, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
-    items = read(HashesIn, body(), validation_context()).items()
+    hash_value = partial(hashed, asking=False, accept_text=app_state().settings.accept_text)
+    items = read(HashesIn, body(), validation_context()).items(hash_value)
     return json_response({"count": len(contribute(caller, items))})
 
 

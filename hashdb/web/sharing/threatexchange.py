@@ -21,6 +21,7 @@ from hashdb.web.context import admit, app_state, authenticate_request, hashdb
 from hashdb.web.sharing import contribute, fields, json_response, start_of_second, this_second
 from hashdb.wire.sharing import parse_fields
 from hashdb.wire.sharing import threatexchange as wire
+from hashdb.wsgi.texts import ADDRESS, TEXT, hashed
 
 blueprint = Blueprint("threatexchange", __name__, url_prefix="/graph")
 
@@ -54,7 +55,7 @@ def updates(group: int) -> Response:
 def describe() -> Response:
     """Contribute a value, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
-    (recorded,) = contribute(caller, [parse_fields(wire.DescriptorIn, fields()).fields()])
+    (recorded,) = contribute(caller, [_hashed(parse_fields(wire.DescriptorIn, fields())).fields()])
     return json_response({"success": True, "id": str(recorded.contribution.id)})
 
 
@@ -89,6 +90,16 @@ def groups(app: int) -> Response:
     """List the one privacy group, of which every caller is a member and nobody the owner."""
     listed = [wire.group_out(_GROUP, _member_since(_caller()))]
     return json_response({"data": listed if request.path.rstrip("/").endswith("member") else []})
+
+
+def _hashed(descriptor: wire.DescriptorIn) -> wire.DescriptorIn:
+    """The descriptor with the hashes of its address or its text in its place. Raises TextRefused, MalformedRequest."""
+    kind = ADDRESS if descriptor.type in wire.ADDRESSES else TEXT if descriptor.type == wire.TEXT else None
+    if kind is None:
+        return descriptor
+    accept_text = app_state().settings.accept_text
+    _, value = hashed(kind, descriptor.indicator, asking=False, accept_text=accept_text)
+    return descriptor.model_copy(update={"indicator": value})
 
 
 def _caller(*scopes: Scope) -> Actor:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.tiers import Tier, tier_of
 from hashdb.domain.times import format_instant
 from hashdb.wire.sharing import changed_at, digits_of, is_gone
 
@@ -51,6 +52,7 @@ def _object(service: str, contribution: Contribution) -> dict[str, object]:
     gone, at = is_gone(contribution), str(int(changed_at(contribution).timestamp()))
     values = [(str(signal.algorithm), digits_of(signal), _kind(signal)) for signal in contribution.signals]
     values += [("label", label, _TEXT) for label in contribution.labels]
+    values += [("tier", tier, _TEXT) for tier in _tiers(contribution)]
     values += [("hashdb-id", str(contribution.id), _TEXT)]
     attributes = [
         {
@@ -71,12 +73,21 @@ def _object(service: str, contribution: Contribution) -> dict[str, object]:
     return {**TEMPLATE, **fields, "Attribute": attributes}
 
 
+def _tiers(contribution: Contribution) -> tuple[Tier, ...]:
+    """The tier that the codes imply, if any."""
+    found = tier_of(contribution.labels, contribution.severity, contribution.entity, contribution.incident)
+    return () if found is None else (found,)
+
+
 _TEXT = ("text", "Other")
 
 
 def _kind(signal: Signal) -> tuple[str, str]:
-    """The type and the category of an attribute: MISP has types for digests, and none for perceptual hashes."""
-    return (str(signal.algorithm), "Payload delivery") if signal.algorithm.is_digest else ("other", "Other")
+    """The type and the category of an attribute: MISP has types for digests of files, and none for other hashes."""
+    if signal.algorithm in (Algorithm.MD5, Algorithm.SHA256):
+        return str(signal.algorithm), "Payload delivery"
+    # The type `url` of MISP has the address itself, which no service knows.
+    return "other", "Other"
 
 
 def _uuid(service: str, *parts: object) -> str:
@@ -135,7 +146,7 @@ def _indicator(service: str, contribution: Contribution) -> dict[str, object]:
         "name": f"hashdb contribution {contribution.id}",
         "description": "Perceptual hashes of content removed as terrorist content: near values match too.",
         "indicator_types": ["malicious-activity"],
-        "labels": list(contribution.labels),
+        "labels": [*contribution.labels, *(f"tcap:{tier}" for tier in _tiers(contribution))],
         "pattern": " OR ".join(map(_comparison, contribution.signals)) or _NOTHING,
         "pattern_type": "stix",
         "valid_from": format_instant(valid_from),
@@ -147,6 +158,9 @@ def _indicator(service: str, contribution: Contribution) -> dict[str, object]:
 
 
 def _comparison(signal: Signal) -> str:
+    """The pattern of one hash. That of an address is not of `url:value`, which is compared with addresses."""
+    if signal.algorithm is Algorithm.URL:
+        return f"[x-hashdb-url:hashes.'SHA-256' = '{digits_of(signal)}']"
     return f"[file:hashes.'{_NAMES.get(signal.algorithm, signal.algorithm)}' = '{digits_of(signal)}']"
 
 

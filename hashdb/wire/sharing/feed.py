@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.contributions import Standing
-from hashdb.domain.frames import Frame, split_shots
+from hashdb.domain.frames import Frame, Unit, split_shots
 from hashdb.domain.origins import Origin
 from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, CopiedShot, FeedPage, FeedStep, Gone
 from hashdb.domain.sharing.webhooks import (
@@ -110,7 +110,7 @@ def parse_lines(text: bytes) -> FeedPage:
         if end is None:
             return FeedPage(steps, steps[-1].seq if steps else 0)
         return FeedPage(steps, int(end["checkpoint"]), bool(end["more"]), str(end["epoch"]))
-    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError("a line is neither a change nor the end") from error
 
 
@@ -133,6 +133,8 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
         fields.get("duration"),
         _parse_shots(fields["frames"]) if fields.get("frames") else (),
         tuple([signed for text in fields.get("signatures", ()) if (signed := _signature_octets(text))]),
+        fields.get("pages"),
+        fields.get("words"),
     )
 
 
@@ -145,24 +147,27 @@ def _source(fields: Any) -> int:
 
 
 def _parse_shots(frames: Any) -> tuple[CopiedShot, ...]:
-    """The shots of a video that are searched for."""
-    parsed = [
-        Frame(
-            float(frame["at"]),
-            tuple([Signal.from_bytes(*octets) for text in frame["signals"] if (octets := _octets(text))]),
-            frame["quality"],
-        )
-        for frame in frames
-    ]
+    """The shots of a video, the pages and the windows of words that are searched for."""
     return tuple(
         CopiedShot(
             shot.start,
             shot.end,
             tuple([(signal.algorithm, signal.to_bytes()) for signal in shot.frames[0].signals]),
+            shot.unit,
         )
-        for shot in split_shots(parsed)
+        for shot in split_shots(map(_parse_frame, frames))
         if shot.frames[0].matches
     )
+
+
+def _parse_frame(frame: Any) -> Frame:
+    signals = tuple([Signal.from_bytes(*octets) for text in frame["signals"] if (octets := _octets(text))])
+    if "at" in frame:
+        return Frame(float(frame["at"]), signals, frame["quality"])
+    if "page" in frame:
+        return Frame(int(frame["page"]), signals, frame["quality"], unit=Unit.PAGES)
+    first, end = map(int, frame["words"])
+    return Frame(first, signals, unit=Unit.WORDS, length=end - first)
 
 
 def _octets(text: str) -> tuple[Algorithm, bytes] | None:

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, RootModel, StringConstraints
 
 from hashdb.domain.contributions import Contribution, Media, Status
-from hashdb.domain.frames import Frame
+from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import InvalidInput, MalformedRequest
 from hashdb.wire.sharing import Foreign, digits_of
+from hashdb.wire.sharing.passages import PASSAGES, passages_text, read_passages
 from hashdb.wire.sharing.vpdq import json_text, read_vpdq
 
 VPDQ: Final = "vpdq"
 _VPDQ_NAMES: Final = (VPDQ, "video_vpdq")
 _DIGESTS: Final = {"video_md5": Algorithm.MD5, "video_sha256": Algorithm.SHA256}
 _DIGEST_NAMES: Final = {algorithm: name for name, algorithm in _DIGESTS.items()}
+_FILES: Final = {str(Algorithm.MD5): Algorithm.MD5, str(Algorithm.SHA256): Algorithm.SHA256}
+"""Digests of files that are not videos, such as documents."""
+_ADDRESS: Final = str(Algorithm.URL)
+_ALL_EXACT: Final = {**_DIGESTS, **_FILES, _ADDRESS: Algorithm.URL}
+_TEXT: Final = "raw_text"
+_PDQ_OCR: Final = "pdq_ocr"
+_UNMAPPED: Final = {
+    "url_md5": "it is the MD5 of another form of the address: send `url`",
+    "text_tlsh": "it cannot be computed from a SimHash, nor the other way round: send `raw_text` or `simhash256`",
+    "trend_query": "it is an expression over words, and hashdb stores none: keep it at your side",
+}
+"""Signal types of HMA and its extensions that have no counterpart, each with the reason."""
+CONTENT_TYPES: Final = ("photo", "video", "text", "url", "file", "pdf")
+UPLOADED: Final = ("photo", "video", "text", "pdf", "file")
+"""The form fields of files. `file` has any."""
 _EXACT: Final = "-"
 """What HMA gives as the distance of types that match only equal values."""
 
@@ -87,10 +104,11 @@ class SignalsIn(RootModel[dict[str, str]]):
         fields: dict[str, Any] = {"signals": []}
         for name, text in texts.items():
             asked = fields_of(name, text, enabled)
+            frames = [*fields.get("frames", ()), *asked.get("frames", ())]
             fields |= asked | {"signals": [*fields["signals"], *asked["signals"]]}
-        if fields.get("frames") or not texts.keys().isdisjoint(_DIGESTS):
-            fields["media"] = str(Media.VIDEO)
-        return fields
+            if frames:
+                fields["frames"] = frames
+        return fields | _media_of(texts.keys())
 
 
 class CompareIn(RootModel[dict[str, tuple[str, str]]]):
@@ -100,6 +118,8 @@ class CompareIn(RootModel[dict[str, tuple[str, str]]]):
         """The pairs by type. Raises MalformedRequest."""
         if not self.root:
             raise MalformedRequest("two signals of a type are needed to compare")
+        if _TEXT in self.root:
+            raise MalformedRequest(f"{_TEXT} does not support hash comparison: look the text up")
         if video := next((name for name in self.root if name in _VPDQ_NAMES), None):
             raise MalformedRequest(f"{video} does not support hash comparison: look the video up")
         return {
@@ -108,14 +128,29 @@ class CompareIn(RootModel[dict[str, tuple[str, str]]]):
         }
 
 
+def _media_of(names: Collection[str]) -> dict[str, str]:
+    """The field `media` of a content with these signal types."""
+    if not {*_DIGESTS, *_VPDQ_NAMES}.isdisjoint(names):
+        return {"media": str(Media.VIDEO)}
+    if PASSAGES in names:
+        return {"media": str(Media.TEXT)}
+    if {*_FILES, _ADDRESS}.issuperset(names):
+        return {"media": str(Media.DOCUMENT)}
+    return {}
+
+
 def type_names(enabled: Iterable[Algorithm]) -> tuple[str, ...]:
-    """The names of the signal types: the algorithms of the service, and the types of videos."""
-    return (*map(str, enabled), *_DIGESTS, VPDQ)
+    """The names of the signal types: the algorithms of the service, and the types of videos, files and texts."""
+    return (*map(str, enabled), *_DIGESTS, VPDQ, *_FILES, _ADDRESS, PASSAGES, _TEXT)
 
 
 def type_of(name: str, enabled: Collection[Algorithm]) -> str:
     """The signal type of a name, which may be a second one. Raises MalformedRequest."""
     names = type_names(enabled)
+    if name in _UNMAPPED:
+        raise MalformedRequest(f"No such SignalType: {name} has no counterpart here, because {_UNMAPPED[name]}")
+    if name == _PDQ_OCR and Algorithm.PDQ in enabled:
+        return str(Algorithm.PDQ)
     if name not in names and name not in _VPDQ_NAMES:
         raise MalformedRequest(f"No such SignalType: there are {', '.join(names)}")
     return VPDQ if name in _VPDQ_NAMES else name
@@ -124,14 +159,19 @@ def type_of(name: str, enabled: Collection[Algorithm]) -> str:
 def indexed(name: str, enabled: Collection[Algorithm]) -> Algorithm:
     """The algorithm whose index has the values of a type. Raises MalformedRequest."""
     found = type_of(name, enabled)
-    if found in _DIGESTS:
+    if found in _ALL_EXACT:
         raise MalformedRequest(f"{found} has no index: the database finds equal values")
+    if found in (PASSAGES, _TEXT):
+        return Algorithm.SIMHASH256
     return Algorithm.PDQ if found == VPDQ else Algorithm(found)
 
 
 def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
     """The signal of a type that is not vPDQ. Raises MalformedRequest."""
     found = type_of(name, enabled)
+    if name == _PDQ_OCR:
+        # The text that was read in the picture is behind the hash.
+        text = text.partition(",")[0]
     try:
         return Signal.parse(f"{_DIGESTS.get(found, found)}:{text.lower()}")
     except ValueError as error:
@@ -139,10 +179,19 @@ def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
 
 
 def fields_of(name: str, text: str, enabled: Collection[Algorithm]) -> dict[str, Any]:
-    """The fields of a draft or a query that a signal of a type is. Raises MalformedRequest."""
-    if type_of(name, enabled) != VPDQ:
-        return {"signals": [str(signal_of(name, text, enabled))]}
+    """The fields of a draft or a query that a signal of a type is. Raises MalformedRequest.
+
+    The value of `url` is one digest or two, and that of `simhash256` a window or a list; addresses and texts are
+    hashed before.
+    """
+    found = type_of(name, enabled)
     try:
+        if found == PASSAGES and text.lstrip().startswith("["):
+            return {"signals": [], "frames": read_passages(text)}
+        if found == _ADDRESS:
+            return {"signals": [str(signal_of(name, digits, enabled)) for digits in re.split("[ ,]", text)]}
+        if found != VPDQ:
+            return {"signals": [str(signal_of(name, text, enabled))]}
         return {"signals": [], **read_vpdq(text)}
     except ValueError as error:
         raise MalformedRequest(f"invalid signal: {error}") from None
@@ -164,14 +213,22 @@ def video_hashes_out(signals: Iterable[Signal], frames: Sequence[Frame], types: 
     return {name: text for name, text in {**hashes, VPDQ: json_text(frames)}.items() if not types or name in types}
 
 
+def text_hashes_out(signals: Iterable[Signal], frames: Sequence[Frame], types: Collection[str]) -> dict[str, str]:
+    """The digests of a document or a text, and the windows of its words, by type; its pages have no type."""
+    hashes = {str(signal.algorithm): digits_of(signal) for signal in signals}
+    if any(frame.unit is Unit.WORDS for frame in frames):
+        hashes[PASSAGES] = passages_text(frames)
+    return {name: text for name, text in hashes.items() if not types or name in types}
+
+
 def hits_out(
     hits: Iterable[BankHit], name: str, query: Query, banks: Collection[str]
 ) -> dict[str, list[dict[str, object]]]:
     """The matches of a type by bank, nearest first; the distance is a string, as HMA's clients expect."""
     by_bank: dict[str, list[dict[str, object]]] = {}
     near = [hit for hit in hits if _is_near(hit.match, name)]
-    if name not in (VPDQ, *_DIGESTS):
-        near.sort(key=lambda hit: hit.match.distance[Algorithm(name)] or 0)
+    if name not in (VPDQ, *_ALL_EXACT):
+        near.sort(key=lambda hit: hit.match.distance.get(Algorithm(name)) or 0)
     for bank, match in near:
         if not banks or bank in banks:
             by_bank.setdefault(bank, []).append(_hit(match, name, query))
@@ -190,19 +247,23 @@ def _is_near(match: Match, name: str) -> bool:
     """Whether a type found the match. A file with the same SHA-256 has the same MD5."""
     if name == VPDQ:
         return bool(match.segments or match.frames)
-    if name in _DIGESTS:
-        return match.digest in (Algorithm.SHA256, _DIGESTS[name])
+    if name == PASSAGES:
+        return bool(match.segments) or Algorithm.SIMHASH256 in match.distance
+    if name in _ALL_EXACT:
+        wanted = _ALL_EXACT[name]
+        return match.digest is wanted or (wanted is Algorithm.MD5 and match.digest is Algorithm.SHA256)
     return Algorithm(name) in match.distance
 
 
 def _hit(match: Match, name: str, query: Query) -> dict[str, object]:
     hit: dict[str, object] = {"bank_content_id": match.contribution}
-    if name in _DIGESTS:
+    if name in _ALL_EXACT:
         return hit | {"distance": _EXACT}
     # A key that hides distances gets no such field: a client would take any number for the distance.
     if None in match.distance.values():
         return hit
-    return hit | {"distance": _shares(match, query) if name == VPDQ else str(match.distance[Algorithm(name)])}
+    in_parts = name == VPDQ or (name == PASSAGES and bool(query.frames))
+    return hit | {"distance": _shares(match, query) if in_parts else str(match.distance[Algorithm(name)])}
 
 
 def _shares(match: Match, query: Query) -> str:
@@ -217,7 +278,7 @@ def compared_out(pairs: Mapping[str, tuple[Signal, Signal]]) -> dict[str, object
     compared: dict[str, object] = {}
     for name, (one, other) in pairs.items():
         distance = one.distance(other)
-        compared[name] = [distance <= one.algorithm.radius, {} if name in _DIGESTS else {"distance": distance}]
+        compared[name] = [distance <= one.algorithm.radius, {} if name in _ALL_EXACT else {"distance": distance}]
     return compared
 
 
@@ -286,7 +347,12 @@ def _signals(contribution: Contribution, frames: Sequence[Frame]) -> dict[str, s
         names.get(signal.algorithm, str(signal.algorithm)): digits_of(signal)
         for signal in reversed(contribution.signals)
     }
-    return signals | ({VPDQ: json_text(frames)} if frames else {})
+    units = {frame.unit for frame in frames}
+    return (
+        signals
+        | ({VPDQ: json_text(frames)} if Unit.SECONDS in units else {})
+        | ({PASSAGES: passages_text(frames)} if Unit.WORDS in units else {})
+    )
 
 
 def faults_out(error: InvalidInput) -> list[dict[str, object]]:

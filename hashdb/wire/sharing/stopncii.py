@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 from annotated_types import Ge, Le, Len
@@ -15,14 +15,18 @@ from hashdb.domain.rules import DRAFTS_A_REQUEST
 from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
-from hashdb.errors import Fault, reject
+from hashdb.errors import Fault, MalformedRequest, reject
 from hashdb.wire.pages import Count
 from hashdb.wire.sharing import Foreign, digits_of, signal_of
+from hashdb.wire.sharing.passages import PASSAGES, read_passages
 
 _BLOCKED, _NOT_BLOCKED = "Blocked", "NotBlocked"
 _IGNORED = ("Unknown", "None", "QualityUnknown", "PendingReview", "Withdrawn", "Deleted")
 _ALGORITHMS = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
 """By StopNCII's type of signal."""
+_PLAIN = {"URL": "url", "Text": "raw_text"}
+"""Types whose value is no hash, with those of HMA that mean the same."""
+HashValue = Callable[[str, str], tuple[str, str]]
 _TYPES = {algorithm: name for name, algorithm in _ALGORITHMS.items()}
 ALGORITHMS = tuple(_TYPES)
 """The algorithms that StopNCII and Tech Against Terrorism know."""
@@ -84,18 +88,27 @@ class HashesIn(_Camel):
 
     hash_records: Annotated[list[_HashIn], Len(1, DRAFTS_A_REQUEST)]
 
-    def items(self) -> list[dict[str, object]]:
-        """The fields of a draft for each hash, in order. Raises InvalidInput: only blocked content is accepted."""
+    def items(self, hash_value: HashValue) -> list[dict[str, object]]:
+        """The fields of a draft for each hash, in order. Raises InvalidInput: only blocked content is accepted.
+
+        The client sends an address, or a text, as it is: `hash_value` makes the value of a type of HMA of it.
+        """
         items: list[dict[str, object]] = []
         faults: list[Fault] = []
         for i, record in enumerate(self.hash_records):
             at = f"hashRecords[{i}]"
             algorithm = _ALGORITHMS.get(record.signal_type)
-            if algorithm is None:
-                faults.append(Fault(f"{at}.signalType", f"must be {' or '.join(_ALGORITHMS)}"))
+            if algorithm is None and record.signal_type not in _PLAIN:
+                faults.append(Fault(f"{at}.signalType", f"must be {' or '.join((*_ALGORITHMS, *_PLAIN))}"))
                 continue
             if any(feedback.feedback_value != _BLOCKED for feedback in record.csp_feedbacks):
                 faults.append(Fault(f"{at}.CSPFeedbacks", "must be Blocked: send other opinions as feedback"))
+            if algorithm is None:
+                try:
+                    items.append(_of_plain(*hash_value(_PLAIN[record.signal_type], record.hash_value)))
+                except MalformedRequest as error:
+                    faults.append(Fault(f"{at}.hashValue", str(error)))
+                continue
             try:
                 signal = signal_of(algorithm, record.hash_value)
             except ValueError as error:
@@ -105,6 +118,13 @@ class HashesIn(_Camel):
                 items.append({"signals": [str(signal)], "media": str(media)})
         reject(faults)
         return items
+
+
+def _of_plain(name: str, value: str) -> dict[str, object]:
+    """The fields of a draft with the hashes of an address or of a text."""
+    if name == PASSAGES:
+        return {"signals": [], "media": str(Media.TEXT), "frames": read_passages(value)}
+    return {"signals": [str(signal_of(Algorithm.URL, value))], "media": str(Media.DOCUMENT)}
 
 
 class FeedbacksIn(_Camel):
@@ -196,6 +216,8 @@ def list_out(records: Iterable[ExchangeRecord], following: str | None, second: i
 
 def _entry(record: ExchangeRecord, signal: Signal) -> dict[str, object]:
     # Exactly these fields: the client fails on any other.
+    of_document = any(contribution.media is Media.DOCUMENT for contribution in record.contributions)
+    of_video = signal.algorithm is Algorithm.MD5 and (record.of_video or record.gone)
     created = min((contribution.received_at for contribution in record.contributions), default=record.at)
     return {
         "id": record.number,
@@ -203,7 +225,7 @@ def _entry(record: ExchangeRecord, signal: Signal) -> dict[str, object]:
         "algorithm": str(signal.algorithm).upper(),
         "ideology": "all",
         # The client reads MD5 of videos only, and deletes only what it reads.
-        "file_type": "mp4" if signal.algorithm is Algorithm.MD5 and (record.of_video or record.gone) else "jpg",
+        "file_type": "mp4" if of_video else "pdf" if of_document else "jpg",
         "deleted": record.gone,
         "updated_on": record.at.timestamp(),
         "created_on": format_instant(created),

@@ -17,6 +17,7 @@ from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
 from hashdb.wire.pages import Count
 from hashdb.wire.sharing import Foreign, digits_of, signal_of
+from hashdb.wire.sharing.passages import read_passages
 from hashdb.wire.sharing.stopncii import Seconds
 from hashdb.wire.sharing.vpdq import json_text, read_vpdq
 
@@ -28,6 +29,11 @@ _TYPES = {Algorithm.PDQ: (PDQ, PDQ)} | {
 }
 """By algorithm, the type of an indicator, and that of one of a video."""
 _ALGORITHMS = {name: algorithm for algorithm, names in _TYPES.items() for name in names}
+ADDRESSES = ("URI", "RAW_URI", "UNCLICKABLE_URL")
+"""Types whose indicator is an address."""
+TEXT = "TEXT_STRING"
+_MEDIA = {"media_type_photo": Media.IMAGE, "media_type_video": Media.VIDEO, "media_type_document": Media.DOCUMENT}
+"""Tags that say what a digest is of."""
 _STANCES = {"HELPFUL": Stance.CONFIRMS, "NOT_HELPFUL": Stance.DISPUTES, "DISAGREE_WITH_TAGS": Stance.DISPUTES}
 _IGNORED = ("INGESTED", "IN_REVIEW", "NON_MALICIOUS", "SAW_THIS_TOO", "WANTS_INFO")
 
@@ -64,14 +70,31 @@ class ReactionIn(Foreign):
 class DescriptorIn(Foreign):
     """A new descriptor: a value of removed content."""
 
-    type: Literal["HASH_PDQ", "HASH_MD5", "HASH_SHA256", "HASH_VIDEO_MD5", "HASH_VIDEO_SHA256", "HASH_VIDEO_VPDQ"]
+    type: Literal[
+        "HASH_PDQ",
+        "HASH_MD5",
+        "HASH_SHA256",
+        "HASH_VIDEO_MD5",
+        "HASH_VIDEO_SHA256",
+        "HASH_VIDEO_VPDQ",
+        "URI",
+        "RAW_URI",
+        "UNCLICKABLE_URL",
+        "TEXT_STRING",
+    ]
     status: Literal["MALICIOUS"]
     indicator: str
+    tags: str = ""
 
     def fields(self) -> dict[str, object]:
-        """The fields of a draft. Raises InvalidInput."""
+        """The fields of a draft; addresses and texts are hashed before. Raises InvalidInput."""
         media = Media.VIDEO if self.type.startswith("HASH_VIDEO_") else Media.IMAGE
+        media = next((kind for tag, kind in _MEDIA.items() if tag in self.tags.split(",")), media)
         try:
+            if self.type in ADDRESSES:
+                return {"signals": [str(signal_of(Algorithm.URL, self.indicator))], "media": str(Media.DOCUMENT)}
+            if self.type == TEXT:
+                return {"signals": [], "media": str(Media.TEXT), "frames": read_passages(self.indicator)}
             if self.type == _VPDQ:
                 return {"signals": [], "media": str(media), **read_vpdq(self.indicator)}
             return {"signals": [str(signal_of(_ALGORITHMS[self.type], self.indicator))], "media": str(media)}

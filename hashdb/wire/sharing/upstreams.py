@@ -15,8 +15,8 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.signatures import Kind
 from hashdb.domain.times import parse_instant
 from hashdb.wire import LARGEST_ID, Moment, ResponseModel, ValidationContext
-from hashdb.wire.contributions import DraftIn
 from hashdb.wire.conversions import FromDomain
+from hashdb.wire.drafts import DraftIn
 from hashdb.wire.origins import OriginOut
 
 _TAKEN = tuple(name for name in DraftIn.model_fields if name != "reference")

@@ -25,10 +25,11 @@ from hashdb_threatexchange.records import (
 _PAGE = 1000
 _SECONDS = 60
 _GONE = 410
-_ALGORITHMS = {"pdq": "pdq", "video_md5": "md5", "video_sha256": "sha256"}
+_ALGORITHMS = {"pdq": "pdq", "video_md5": "md5", "video_sha256": "sha256", "hashdb_url": "url"}
 """By signal type, the algorithm of hashdb."""
 _DIGESTS = ("md5:", "sha256:")
 _VPDQ = "vpdq"
+_PASSAGES = "simhash256"
 
 _Delta = FetchDelta[str, HashdbMetadata, HashdbCheckpoint]
 
@@ -122,6 +123,8 @@ class HashdbSignalExchangeAPI(
         dispute has the first tag as its reason, or `other`.
         """
         algorithm = _ALGORITHMS.get(s_type.get_name())
+        # Of an address, a query has a second digest.
+        signal = signal.partition(" ")[0]
         if algorithm is None:
             raise NotImplementedError(f"this exchange accepts opinions on {', '.join(_ALGORITHMS)} only")
         if opinion.category is SignalOpinionCategory.INVESTIGATION_SEED:
@@ -133,7 +136,7 @@ class HashdbSignalExchangeAPI(
         for id in others:
             self._ask("POST", f"/v1/contributions/{id}/opinions", json=body)
         if positive and not (mine or others):
-            media = "image" if algorithm == "pdq" else "video"
+            media = {"pdq": "image", "url": "document"}.get(algorithm, "video")
             item = {"signals": [f"{algorithm}:{signal}"], "labels": tags, "removed_at": None, "media": media}
             self._ask("POST", "/v1/contributions", params={"imported": 1}, json={"contributions": [item]})
 
@@ -162,6 +165,8 @@ def _values(contribution: HashdbContribution, name: str) -> set[str]:
     """The values of a contribution that are of a signal type."""
     if name == _VPDQ:
         return {contribution.vpdq} if contribution.vpdq else set()
+    if name == _PASSAGES:
+        return {contribution.passages} if contribution.passages else set()
     prefix = f"{_ALGORITHMS.get(name, name)}:"
     return {text.removeprefix(prefix) for text in contribution.signals if text.startswith(prefix)}
 
@@ -169,10 +174,21 @@ def _values(contribution: HashdbContribution, name: str) -> set[str]:
 def _vpdq(frames: Sequence[dict[str, Any]]) -> str:
     """The JSON of vPDQ for the frames of a video; empty without PDQ. The first PDQ of a frame is its own."""
     listed: list[str] = []
-    for frame in frames:
+    for frame in (frame for frame in frames if "at" in frame):
         own = next((text for text in frame["signals"] if text.startswith("pdq:")), None)
         if own is not None:
             listed.append(f"{own.removeprefix('pdq:')},{frame['quality'] or 0},{frame['at']:.3f}")
+    return json.dumps(listed) if listed else ""
+
+
+def _passages(frames: Sequence[dict[str, Any]]) -> str:
+    """The JSON of the windows of words among the frames; empty without any."""
+    listed = [
+        f"{text.partition(':')[2]},{frame['words'][0]},{frame['words'][1]}"
+        for frame in frames
+        if "words" in frame
+        for text in frame["signals"]
+    ]
     return json.dumps(listed) if listed else ""
 
 
@@ -190,5 +206,6 @@ def _update(change: dict[str, Any], me: int) -> tuple[str, HashdbMetadata | None
         labels=contribution["labels"],
         standing=contribution["standing"],
         vpdq=_vpdq(contribution.get("frames", ())),
+        passages=_passages(contribution.get("frames", ())),
     )
     return str(record.id), HashdbMetadata([record])

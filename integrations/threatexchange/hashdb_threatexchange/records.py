@@ -82,6 +82,7 @@ class HashdbContribution:
     labels: list[str]
     standing: str
     vpdq: str = ""
+    passages: str = ""
 
 
 @dataclass

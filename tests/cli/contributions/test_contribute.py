@@ -58,7 +58,7 @@ def test_a_flat_or_broken_picture_is_named_and_the_others_are_contributed(member
 
 def test_what_the_service_refuses_is_named_for_each_picture(member: Commands) -> None:
     said = member.json("contribute", PHOTOS[0], *SAID, "--incident", "unheard_of", status=1)
-    assert said[0]["error"].startswith("incident: must be CIP: or CI: and a slug")
+    assert said[0]["error"].startswith("incident: must be PCI:, CIP: or CI: and a slug")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_a_bundle_is_stix_2_1_with_withdrawals_revoked(member: Commands, two: tu
     assert [one.external_references[0].external_id for one in indicators] == [str(id) for id in two]
     assert [one.revoked for one in indicators] == [False, True]
     assert {one.created_by_ref for one in indicators} == {identity.id}
-    assert indicators[0].labels == ["glorification", "manifesto"]
+    assert indicators[0].labels == ["glorification", "manifesto", "tcap:promotional.inspirational"]
     assert "[file:hashes.'PDQ' = '" in indicators[0].pattern
     assert indicators[1].modified > indicators[1].created
     again: Any = stix2.parse(member("export", "--format", "stix").stdout, version="2.1")
@@ -112,7 +112,7 @@ def test_a_later_export_replaces_an_earlier_one(member: Commands, two: tuple[int
     with Client(member.environment["HASHDB_URL"], member.environment["HASHDB_KEY"]) as client:
         client.amend(two[0], Amendment(labels=("incitement",)))
     kept.add(exported())
-    assert kept.get(first.objects[1].id).labels == ["incitement"]
+    assert kept.get(first.objects[1].id).labels == ["incitement", "tcap:promotional.inspirational"]
 
 
 def _disputed(db: HashDB, id: int) -> None:

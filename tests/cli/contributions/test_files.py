@@ -14,9 +14,9 @@ from hashdb.cli.contributions.files import Encoding, open_list
 TEXT = "pdq,reference\r\naa,Café ✓\r\n"
 
 
-def read(folder: Path, octets: bytes, encoding: str | None = None) -> str:
+def read(folder: Path, octets: bytes, encoding: str | None = None, hint: str = "") -> str:
     (file := folder / "list.csv").write_bytes(octets)
-    with open_list(file, encoding) as lines:
+    with open_list(file, encoding, hint) as lines:
         return "".join(lines).removeprefix("\ufeff")
 
 
@@ -29,8 +29,8 @@ def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, encoding: str) -> 
 def test_an_encoding_without_a_mark_is_named(tmp_path: Path) -> None:
     assert read(tmp_path, TEXT.replace("✓", "").encode("cp1252"), "cp1252") == TEXT.replace("✓", "")
     assert read(tmp_path, TEXT.encode("utf-16-le"), "utf-16-le") == TEXT
-    with pytest.raises(click.UsageError, match="pass --encoding"):
-        read(tmp_path, TEXT.encode("utf-16-le"))
+    with pytest.raises(click.UsageError, match=r"is not text in UTF-8: say which$"):
+        read(tmp_path, TEXT.encode("utf-16-le"), hint=": say which")
     assert Encoding().convert("Windows-1252", None, None) == "cp1252"
     for name in ("utf-88", "rot13", "undefined", "idna", "punycode", "\0"):
         with pytest.raises(click.BadParameter, match="is not a text encoding"):

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
-from threading import Thread
 
-import httpx
 import pytest
 
 from hashdb.cli.contributions.columns import Columns
@@ -24,10 +20,12 @@ from hashdb.cli.contributions.reports import Report
 from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.cli.contributions.values import Values
 from hashdb.client import Client
-from hashdb.domain.contributions import Contribution, Draft
+from hashdb.domain.contributions import Contribution, Draft, Media
+from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.wire import ValidationContext
-from tests.builders import RULES, draft, signal, signature, video
+from tests.builders import RULES, draft, signal, signature, text, video, words
+from tests.cli.between import of_version_0_1_0
 from tests.cli.conftest import PHOTOS, Commands
 from tests.films import film
 
@@ -43,39 +41,6 @@ def own(member: Commands) -> list[Contribution]:
         return [one for one in listed if one.member == client.me().member.id]
 
 
-@contextmanager
-def of_version_0_1_0(url: str) -> Iterator[str]:
-    """The address of a service that takes and tells of signatures as that version does: not at all."""
-
-    class Older(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._answer(b"")
-
-        def do_POST(self) -> None:
-            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-        def _answer(self, body: bytes) -> None:
-            kept = {name: self.headers[name] for name in ("Authorization", "Content-Type") if name in self.headers}
-            answer = httpx.request(self.command, url + self.path, content=body, headers=kept)
-            status, content = (422, b"{}") if b"signatures" in body else (answer.status_code, answer.content)
-            if self.path == "/v1/me":
-                content = json.dumps(answer.json() | {"signatures": [], "version": "0.1.0"}).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Older) as server:
-        Thread(target=server.serve_forever).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-
-
 def test_a_service_of_version_0_1_0_is_sent_no_signatures(member: Commands, tmp_path: Path) -> None:
     file = tmp_path / "list.jsonl"
     row = {"signals": [str(signal(95))], "labels": ["glorification"], "signatures": [str(signature(1))]}
@@ -86,7 +51,10 @@ def test_a_service_of_version_0_1_0_is_sent_no_signatures(member: Commands, tmp_
         (contributed,) = member.json("contribute", PHOTOS[0], *said, HASHDB_URL=url)
         assert contributed["id"]
         refused = member("rehash", PHOTOS[0], HASHDB_URL=url)
-    assert (refused.returncode, refused.stderr) == (1, "hashdb: the service has version 0.1.0, which adds no signals\n")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "hashdb: the service has version 0.1.0, which adds no signals: its operator can upgrade it\n",
+    )
     assert not any(one.signatures for one in own(member))
 
 
@@ -103,7 +71,12 @@ def test_what_is_exported_is_imported_as_it_was(member: Commands, served: str, h
             draft(seed, signal(seed + 1), severity=3, context=("synthetic",), reference='=a, "b" ü ') for seed in (7, 9)
         ]
         digests = (Signal(Algorithm.SHA256, 7), Signal(Algorithm.MD5, 5))
-        client.contribute([*drafts, draft(11), video(20, 21, 22, signals=digests), video(30, 31, 32)])
+        address = draft(Signal(Algorithm.URL, 5 << 128), media=Media.DOCUMENT, quality=None)
+        of_words = text(words(1, 400))
+        pages = tuple(Frame(page, (signal(40 + page),), 90, unit=Unit.PAGES) for page in (1, 2))
+        document = draft(*digests, media=Media.DOCUMENT, quality=None, frames=(*pages, *of_words.frames))
+        videos = [video(20, 21, 22, signals=digests), video(30, 31, 32)]
+        client.contribute([*drafts, draft(11), *videos, of_words, document, address])
         gone = client.contribute([draft(13)]).recorded[0].contribution
         client.withdraw(gone.id, "other")
     added = Commands({"HASHDB_HOME": str(home)}).json(
@@ -114,11 +87,16 @@ def test_what_is_exported_is_imported_as_it_was(member: Commands, served: str, h
         file = tmp_path / f"export.{form}"
         file.write_text(member("export", "--format", form).stdout)
         said = other.json("import", file)
-        assert (said["rows"], said["contributed"] + said["known"], said["faulty"]) == (5, 5, 0)
+        assert (said["rows"], said["contributed"] + said["known"], said["faulty"]) == (8, 8, 0)
         assert other("export", "--format", form).stdout == file.read_text()
-    assert said["known"] == 5
+    assert said["known"] == 8
     exported = member.json("export")
-    assert [len(one.get("frames", ())) for one in exported] == [0, 0, 0, 3, 3]
+    windows = len(of_words.frames)
+    assert [len(one.get("frames", ())) for one in exported] == [0, 0, 0, 3, 3, windows, windows + 2, 0]
+    assert exported[5]["frames"][0] == {"words": [0, 150], "signals": [str(of_words.frames[0].signals[0])]}
+    assert exported[6]["frames"][1] == {"page": 2, "quality": 90, "signals": [str(signal(42))]}
+    assert [one["media"] for one in exported[5:]] == ["text", "document", "document"]
+    assert exported[7]["signals"] == [f"url:{5 << 128:064x}"]
     assert exported[3]["frames"][1] == {"at": 1.0, "quality": 90, "signals": [str(signal(21))]}
     assert (exported[3]["duration"], exported[3]["media"]) == (3.0, "video")
 

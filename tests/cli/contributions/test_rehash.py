@@ -39,7 +39,7 @@ def test_what_version_0_1_0_contributed_gets_the_hashes_of_this_one(member: Comm
     for photo in PHOTOS[:4]:
         shutil.copy(photo, folder)
     (folder / "film.mp4").write_bytes(film())
-    (folder / "broken.jpg").write_bytes(b"no picture")
+    (folder / "broken.jpg").write_bytes(b"\0no picture")
     (whole, all_of_it, severe), other = [PHOTOS[i].name for i in range(3)], PHOTOS[3].name
     with client_of(member) as client:
         # Three hashes of the whole picture; all that it sent; and all for a severity whose profile has more by now.
@@ -68,7 +68,7 @@ def test_what_version_0_1_0_contributed_gets_the_hashes_of_this_one(member: Comm
         assert contributed(client, whole, OLD[whole][:3]).id == ids[whole]
     again = member("rehash", folder, "--state", state)
     assert f"hashdb: 4 files skipped: already in {state}\n" in again.stderr
-    assert f"{folder / 'film.mp4'}: left out: nothing can be added to a video\n" in again.stderr
+    assert f"{folder / 'film.mp4'}: left out: nothing can be added to a video or a document\n" in again.stderr
     assert member("rehash", folder).stderr.count("3 up to date") == 1
 
 

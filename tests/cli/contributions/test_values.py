@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from hashdb.cli.contributions.dates import Dates
 from hashdb.cli.contributions.values import Row, Values
 from hashdb.domain.signals import Algorithm
+from hashdb.hashing.addresses import url_signals
 from tests.builders import RULES
 
 HASH = "f8f8f0cee0f4a84f" * 4
@@ -83,6 +85,8 @@ def test_what_is_not_understood_is_named(cells: dict[str, object], at: str, reas
         ("quality", "x", "x"),
         ("media", "image/jpeg", "image"),
         ("media", "Photo", "image"),
+        ("media", "application/pdf", "document"),
+        ("media", "text/plain", "text"),
         ("media", "Video frame", "video_frame"),
         ("duration", "2.5", 2.5),
         ("reference", " 007 ", " 007 "),
@@ -103,6 +107,48 @@ def test_a_hash_with_its_algorithm_is_read_beside_the_column_of_that_algorithm()
     assert row(algorithm="video_md5", hash="AA").fields == {"signals": ["md5:aa"], "media": "video"}
 
 
+ADDRESS = "https://example.org/a,b;c?v=1&w=2"
+OF_ADDRESS = str(url_signals(ADDRESS, asking=False)[0])
+
+
+@pytest.mark.parametrize(
+    ("cells", "signals"),
+    [
+        ({"url": ADDRESS}, [OF_ADDRESS]),
+        ({"url": f" hxxps://example[.]org/a,b;c?w=2&v=1&utm_source=x  {'A' * 64}"}, [OF_ADDRESS, f"url:{'a' * 64}"]),
+        ({"url": [ADDRESS]}, [OF_ADDRESS]),
+        ({"url": "A" * 64}, [f"url:{'a' * 64}"]),
+        ({"url": f"{'A' * 64};{'b' * 64}"}, [f"url:{'a' * 64}", f"url:{'b' * 64}"]),
+        ({"algorithm": "URI", "hash": ADDRESS}, [OF_ADDRESS]),
+    ],
+)
+def test_addresses_are_hashed_as_they_are_read_and_their_hashes_are_taken(
+    cells: dict[str, object], signals: list[str]
+) -> None:
+    assert row(**cells).fields == {"signals": signals, "media": "document"}
+    assert row(**cells, pdq=HASH).fields == {"signals": [*signals, f"pdq:{HASH}"]}
+
+
+@pytest.mark.parametrize("no_address", ["example.org/secret-page", "ftp://example.org/secret-page", "https://", "x y"])
+def test_what_is_no_address_is_not_repeated(no_address: str) -> None:
+    (fault,) = row(url=no_address).faults
+    assert fault.at == "url" and "https://example.org/page" in fault.reason and "secret" not in fault.reason
+
+
+@pytest.mark.parametrize(
+    ("frames", "media"),
+    [
+        ([{"page": 1}, {"words": [0, 200]}], "document"),
+        ([{"words": [0, 200]}], "text"),
+        ([{"at": 0.0}], "video"),
+        ([7], "video"),
+        (7, "video"),
+    ],
+)
+def test_frames_tell_the_kind_of_content(frames: object, media: str) -> None:
+    assert row(frames=json.dumps(frames)).fields["media"] == media
+
+
 @pytest.mark.parametrize("empty", ["", " ", "NULL", "null", "NaN", "N/A", "\\N", None])
 def test_a_cell_without_a_value_is_no_field(empty: object) -> None:
     assert row(labels=empty, quality=empty, sha256=empty, removed_at=empty).fields == {}
@@ -112,3 +158,19 @@ def test_hashes_that_name_no_algorithm_have_that_of_the_command_line() -> None:
     values = Values(algorithm=Algorithm.PDQ)
     assert values.row(1, [("hash", HASH)]).fields == {"signals": [f"pdq:{HASH}"]}
     assert values.row(1, [("signals", f"{HASH} md5:aa")]).fields == {"signals": [f"pdq:{HASH}", "md5:aa"]}
+
+
+def test_a_tier_adds_its_label_and_sets_the_severity_that_the_row_has_not() -> None:
+    fields = row(pdq=HASH, tier="Tier 1: high specific", labels="manifesto").fields
+    assert (fields["labels"], fields["severity"]) == (["manifesto", "imminent_threat"], 4)
+    assert row(pdq=HASH, tier="2", labels="perpetrator_produced", severity="1").fields["severity"] == 1
+    assert row(pdq=HASH, tier="4").fields["labels"] == ["glorification"]
+    assert row(pdq=HASH, tier="").fields == {"signals": [f"pdq:{HASH}"]}
+    assert [fault.at for fault in row(pdq=HASH, tier="5").faults] == ["tier"]
+
+
+def test_an_incident_level_and_a_name_are_the_label_of_an_incident() -> None:
+    assert row(incident_level="Content Incident", incident="Example City").fields["incident"] == "CI:example-city"
+    assert row(incident_level="CIP", incident="PCI:example").fields["incident"] == "PCI:example"
+    assert [str(fault.at) for fault in row(incident_level="CIP").faults] == ["incident_level"]
+    assert row(incident_level="Incident", incident="x").faults[0].reason.startswith("no hashes are exchanged")

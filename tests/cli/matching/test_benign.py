@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cli.conftest import PHOTOS, Commands
+from tests.cli.matching.test_documents import words
 
 
 def test_a_picture_is_added_listed_and_deleted(run: Commands) -> None:
@@ -47,3 +48,22 @@ def test_the_service_goes_by_what_the_command_line_adds(member: Commands, tmp_pa
     member("benign", "delete", str(added["id"]))
     (taken,) = member.json("contribute", photo, *sent)
     assert "error" not in taken
+
+
+def test_a_text_is_added_and_hides_its_passage_in_what_is_contributed(member: Commands, tmp_path: Path) -> None:
+    licence, manifesto, long = tmp_path / "licence.txt", tmp_path / "manifesto.txt", tmp_path / "long.txt"
+    licence.write_text(words(300, 81))
+    manifesto.write_text(f"{words(400, 82)} {licence.read_text()}")
+    long.write_text(words(3_000, 83))
+    sent = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z")
+    (made,) = member.json("contribute", manifesto, *sent)
+    assert member.json("match", licence)[0]["action"] == "review"
+    added = member.json("benign", "add", licence, "--radius", "simhash256=25")
+    assert {signal.partition(":")[0] for signal in added["signals"]} == {"simhash256"}
+    assert added["masked"] > 0
+    assert member.json("match", licence)[0]["action"] == "none"
+    (found,) = member.json("match", manifesto)[0]["matches"]
+    assert found["contribution"] == made["id"]
+    refused = member("benign", "add", long)
+    assert refused.stderr == "hashdb: the document has 3000 words: add it in parts of at most 1725\n"
+    member("benign", "delete", str(added["id"]))

@@ -29,7 +29,7 @@ def test_a_folder_gives_its_pictures_and_passes_over_what_is_none(run: Commands,
     folder.mkdir(parents=True)
     (folder / "b.jpg").write_bytes(PHOTOS[1].read_bytes())
     (folder.parent / "a.JPG").write_bytes(PHOTOS[0].read_bytes())
-    (folder.parent / "notes.txt").write_text("not a picture")
+    (folder.parent / "notes.log").write_text("not a picture")
     (folder.parent / ".hidden.jpg").write_text("not a picture")
     said = run.json("hash", folder.parent)
     assert [Path(one["path"]).name for one in said] == ["a.JPG", "b.jpg"]

@@ -18,11 +18,11 @@ SAID = ("--label", "glorification", "--removed-at", "now")
 
 @pytest.fixture
 def oddly_named(tmp_path: Path) -> Path:
-    """A folder with a picture and a text, whose names are Latin-1."""
+    """A folder with a picture and another file, whose names are Latin-1."""
     folder = tmp_path / "odd"
     folder.mkdir()
     (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(PHOTOS[0].read_bytes())
-    (folder / os.fsdecode(b"th\xe9.jpg")).write_text("not a picture")
+    (folder / os.fsdecode(b"th\xe9.jpg")).write_bytes(b"\0not a picture")
     return folder
 
 
@@ -56,13 +56,13 @@ def test_a_name_cannot_begin_a_line_or_reach_the_terminal(
     folder = tmp_path / "a\nhashdb: all is well\x1b[31m"
     folder.mkdir()
     shutil.copy(PHOTOS[0], folder / "b\rc\u202e.jpg")
-    (folder / "none\x9b.jpg").write_text("not a picture")
+    (folder / "none\x9b.jpg").write_bytes(b"\0not a picture")
     (folder / "empty\x07").mkdir()
     done = member(words[0], folder, folder / "empty\x07", *words[1:])
     told = f"{tmp_path}/a\\nhashdb: all is well\\x1b[31m"
     assert done.stdout.startswith(f"{told}/b\\rc\\u202e.jpg")
     first, second = done.stderr.splitlines()
-    assert first == f"hashdb: {told}/empty\\x07: no pictures or videos in this folder"
+    assert first == f"hashdb: {told}/empty\\x07: no pictures, videos or documents in this folder"
     assert second.startswith(f"hashdb: {told}/none\\x9b.jpg: not a picture")
     assert all(one.isprintable() for one in done.stdout.replace("\n", ""))
     said = member.json(words[0], folder, *words[1:], status=1)
@@ -133,12 +133,12 @@ def test_the_array_is_printed_as_it_comes_and_closed_whatever_ends_it(capsys: py
 def test_a_folder_without_pictures_is_said_to_have_none(
     member: Commands, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "notes.log").write_text("not a picture")
     done = member(*words, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (
         0,
         "",
-        f"hashdb: {tmp_path}: no pictures or videos in this folder\n",
+        f"hashdb: {tmp_path}: no pictures, videos or documents in this folder\n",
     )
     assert member.json(*words, tmp_path) == []
 

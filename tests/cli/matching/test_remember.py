@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.times import format_instant
 from hashdb.hashing import hash_file
 from hashdb.webhooks import verify
+from tests import builders
 from tests.cli.conftest import Commands
 from tests.receivers import receiver
 from tests.warm import HASHDB, program
@@ -222,7 +224,7 @@ def test_pictures_that_cannot_be_remembered_are_named_and_the_others_are_remembe
     shutil.copy(picture, folder / "line\nend.png")
     listed = own.json("remember", folder, status=1)
     assert [entry.get("id", entry.get("error", "?")[:20]) for entry in listed] == [
-        "not a picture or vid",
+        "the document has too",
         str(folder / "fine.png"),
         "cannot be remembered",
     ]
@@ -240,8 +242,10 @@ def test_a_state_file_lets_it_go_on(own: Commands, picture: Path, tmp_path: Path
     ("words", "said"),
     [
         (("mathces",), "Did you mean 'matches'?"),
-        (("add",), "name files or folders, or a file of JSON Lines"),
-        (("a.jpg", "--jsonl", "b"), "name files or folders, or a file of JSON Lines"),
+        (("add",), "name files or folders, a list of addresses with --urls, or JSON Lines"),
+        (("a.jpg", "--jsonl", "b"), "name files or folders, a list of addresses with --urls, or JSON Lines"),
+        (("a.jpg", "--urls", "b"), "name files or folders, a list of addresses with --urls, or JSON Lines"),
+        (("--urls", "b", "--id", "x"), "--urls takes no --id"),
         (("--jsonl", "b", "--id", "x"), "--jsonl takes no other option"),
         (("a.jpg", "b.jpg", "--id", "x"), "--id is for one file"),
     ],
@@ -263,9 +267,49 @@ def test_without_a_copy_nothing_can_be_found_which_is_said(run: Commands, pictur
     assert run("remember", "forget", picture).stdout == "1 upload forgotten\n"
 
 
-def test_the_uploads_of_a_film_are_left_out(own: Commands, tmp_path: Path) -> None:
+def test_a_text_that_is_listed_later_is_told_with_its_words(own: Commands, tmp_path: Path) -> None:
+    upload, listed, matched = (tmp_path / f"{name}.txt" for name in ("upload", "listed", "matched"))
+    manifesto = builders.words(int(time.time()), 600)
+    upload.write_text(" ".join([*builders.words(2, 500), *manifesto[100:400]]))
+    matched.write_text(" ".join(manifesto[200:]))
+    listed.write_text(" ".join(manifesto))
+    assert own("remember", upload).stdout == f"{upload}  remembered\n"
+    assert own("match", "--remember", "--local", matched).stdout == f"{matched}  no match\n"
+    assert own("contribute", *SAID, listed).returncode == 0
+    own("sync")
+    told = own("remember", "matches", "--peek")
+    assert told.returncode == REPORTED, told.stderr
+    assert f"  {upload}  matched  contribution " in told.stdout
+    assert re.search(r": words \d+-\d+ at word \d+ of this file, \d+ windows; glorification", told.stdout)
+    segments = {str(one["upload"]): one["match"]["segments"][0] for one in reports(own)}  # type: ignore[index]
+    assert segments[str(upload)]["query"] == pytest.approx([500, 800], abs=50)
+    assert segments[str(matched)]["listed"] == pytest.approx([200, 600], abs=25)
+
+
+def test_an_address_that_is_listed_later_is_told_by_its_digest(own: Commands, tmp_path: Path) -> None:
+    asked, listed = tmp_path / "asked.txt", tmp_path / "listed.txt"
+    stem = f"https://example.org/{time.time_ns()}"
+    asked.write_text(f"{stem}/1?theme=dark\n{stem}/2\nno address\n")
+    listed.write_text(f"{stem}/1\n{stem}/2\n")
+    digests = [line.split()[-1] for line in own("hash", "--urls", asked).stdout.splitlines()]
+    remembered = own.json("remember", "--urls", asked, status=1)
+    assert [one.get("id") for one in remembered] == [*digests, None] and remembered[2]["line"] == 3
+    again = own("match", "--urls", asked, "--remember")
+    assert again.stdout.count("no match") == 2
+    assert own("contribute", *SAID, "--urls", listed).returncode == 0
+    own("sync")
+    found = own("remember", "matches")
+    assert found.returncode == REPORTED
+    # The address with a query is asked for without it, too.
+    assert all(digest in found.stdout for digest in digests) and found.stdout.count("the same address") == 2
+    assert stem not in found.stdout
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "own").rglob("*") if path.is_file())
+    assert stem.encode() not in kept and b"example.org" not in kept
+
+
+def test_a_film_that_cannot_be_read_is_not_remembered(own: Commands, tmp_path: Path) -> None:
     film = tmp_path / "clip.mp4"
     film.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(12))
     done = own("remember", film)
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"hashdb: {film}: left out: only pictures are remembered\n"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert str(film) in done.stderr

@@ -59,7 +59,7 @@ def is_right(segment: Segment, query: tuple[float, float], listed: tuple[float, 
 def test_a_stretch_is_found_with_its_times_its_speed_and_its_frames() -> None:
     (segment,) = segments(planted((20, 30), 48.0, transform="mirror"), grid(60))
     assert segment == Segment((20.0, 30.0), (48.0, 58.0), 1.0, 10, 10, 8, "mirror")
-    assert segment.seconds == 10.0
+    assert segment.length == 10.0
 
 
 @given(
@@ -172,7 +172,7 @@ def test_whatever_hits_there_are_segments_are_in_order_and_within_bounds(
     ]
     frames = grid(41 * interval, interval)
     aligned = align(hits, frames, interval, LEAST)
-    lengths = [one.segment.seconds for one in aligned]
+    lengths = [one.segment.length for one in aligned]
     assert lengths == sorted(lengths, reverse=True)
     found = [extend(one, frames, interval, lambda position, place: alike) for one in aligned]
     for segment in found:

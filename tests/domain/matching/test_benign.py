@@ -11,9 +11,9 @@ from tests.builders import signal
 
 @pytest.mark.parametrize(
     ("algorithm", "radius"),
-    [("pdq", 15), ("phash256", 23), ("phash", 3), ("dhash", 2), ("whash", 2), ("ahash", 2)],
+    [("pdq", 15), ("phash256", 23), ("phash", 3), ("dhash", 2), ("whash", 2), ("ahash", 2), ("simhash256", 72)],
 )
-def test_the_usual_radius_is_half_the_algorithms(algorithm: str, radius: int) -> None:
+def test_the_usual_radius_is_half_the_algorithms_and_all_of_that_of_texts(algorithm: str, radius: int) -> None:
     assert default_radius(Algorithm(algorithm)) == radius
     assert BenignDraft((signal(1),)).radius_of(Algorithm(algorithm)) == radius
     assert BenignDraft((signal(1),), {Algorithm(algorithm): 1}).radius_of(Algorithm(algorithm)) == 1

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from hashdb.domain.frames import Frame
+from hashdb.domain.frames import FRAMES_AN_ITEM, Frame
 from hashdb.domain.matching.lookback import Upload, uploads_faults
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
@@ -35,9 +35,13 @@ def test_the_time_has_a_zone_and_is_not_in_the_future() -> None:
     assert _faults(late, bare, east) == ["uploads[0].at", "uploads[1].at", "uploads[2].at"]
 
 
-def test_an_upload_without_signals_and_one_with_frames_are_not_remembered() -> None:
-    video = Query(_QUERY.signals, frames=(Frame(0.0, _QUERY.signals),))
-    assert _faults(Upload("1", _NOW, Query(())), Upload("2", _NOW, video)) == [
+def test_an_upload_without_anything_to_search_for_is_not_remembered() -> None:
+    frames = (Frame(0.0, _QUERY.signals),)
+    flat = (Frame(0.0, _QUERY.signals, quality=49),)
+    many = frames * (FRAMES_AN_ITEM + 1)
+    queries = [Query(()), Query((), frames=frames), Query((), frames=flat), Query((), frames=many)]
+    assert _faults(*(Upload("1", _NOW, query) for query in queries)) == [
         "uploads[0].signals",
-        "uploads[1].frames",
+        "uploads[2].signals",
+        "uploads[3].frames",
     ]

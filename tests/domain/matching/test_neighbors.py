@@ -59,6 +59,7 @@ def test_the_nearest_against_its_radius_comes_first() -> None:
         {PHASH: 1}, {PDQ: 10, PHASH: 3}, {PDQ: 10}, {PDQ: 31},
     ]  # fmt: skip
     assert neighbor_radius(PDQ) == 62
+    assert neighbor_radius(Algorithm.SIMHASH256) == 92
 
 
 def test_a_pair_that_tells_little_is_within_less_unless_another_radius_is_chosen() -> None:

@@ -6,7 +6,7 @@ from hashdb.domain.matching.segments import Segment, share
 
 
 def test_a_segment_is_as_long_as_its_stretch_of_the_query() -> None:
-    assert Segment((20.0, 30.0), (48.0, 56.0), 0.8, 10, 10, 8).seconds == 10.0
+    assert Segment((20.0, 30.0), (48.0, 56.0), 0.8, 10, 10, 8).length == 10.0
 
 
 def test_shares_count_what_overlaps_once() -> None:

@@ -8,20 +8,20 @@ from itertools import pairwise
 import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.frames import Frame
+from hashdb.domain.frames import Extent, Frame
 from hashdb.domain.matching import suggestions
+from hashdb.domain.matching.frames import ContributionMatched, FramesMatched, expand
 from hashdb.domain.matching.matches import (
     MATCHES_A_QUERY,
+    FrameDetails,
     Holder,
     MatchDetails,
     Neighbor,
     Query,
     Result,
-    VideoDetails,
 )
 from hashdb.domain.matching.suggestions import Distances, build_results, decide, suggest, suggest_expanded
 from hashdb.domain.matching.testing import TEST_SIGNALS
-from hashdb.domain.matching.videos import ContributionMatched, FramesMatched, expand
 from hashdb.domain.signals import SPARSE_MARGIN, Algorithm, Signal
 from tests.builders import NOON, near, signal, sparse
 
@@ -114,7 +114,7 @@ def test_a_video_of_which_nothing_was_aligned_is_truncated() -> None:
 def test_the_transform_of_a_video_as_a_whole_is_told() -> None:
     one, two = signal(1), signal(2)
     held = {one: [holder(one, 1)], two: [holder(two, 2)]}
-    matched = FramesMatched({2: ContributionMatched(VideoDetails(), [(held[two][0], 3, None)])})
+    matched = FramesMatched({2: ContributionMatched(FrameDetails(), [(held[two][0], 3, None)])})
     query, through = _frames(2), {one: "mirror", two: "mirror"}
     decided = decide([query], [{one: 5, two: 5}], [through], held, lambda ids: {}, {0: matched})
     (told,) = build_results([query], decided)
@@ -242,3 +242,29 @@ def test_of_sparse_hashes_only_those_that_are_nearer_are_found_unless_a_radius_i
     assert wide == found
     (through,), (names,) = suggest([Query((signal(1),), transforms={"mirror": (asked,)})], all_of_them)
     assert stored[0] in through and stored[0] in names and stored[1] not in through
+
+
+def test_by_phash256_a_page_is_near_within_28_bits_and_a_frame_of_a_video_within_46() -> None:
+    asked, page, frame = (signal(seed, Algorithm.PHASH256) for seed in (1, 2, 3))
+    held = [
+        holder(page, 1)._replace(extent=Extent(None, 3, 500)),
+        holder(frame, 2)._replace(extent=Extent(60.0)),
+        holder(page, 3),
+    ]
+
+    def ids(distance: int) -> list[int]:
+        (result,) = answered(Query((asked,)), {page: distance, frame: distance}, held)
+        return sorted(match.contribution for match in result.matches)
+
+    assert ids(28) == [1, 2, 3]
+    assert ids(29) == [2, 3]
+
+
+def test_queries_that_are_near_and_far_from_a_page_share_no_choice() -> None:
+    asked, page = signal(1, Algorithm.PHASH256), signal(2, Algorithm.PHASH256)
+    held = {page: [holder(page, 1)._replace(extent=Extent(None, 3, None))]}
+    near_page, far_page = build_results(
+        [Query((asked,))] * 2, decide([Query((asked,))] * 2, [{page: 10}, {page: 40}], [{}, {}], held, lambda _: {})
+    )
+    assert near_page.matches
+    assert not far_page.matches

@@ -14,7 +14,7 @@ from hashdb.domain.matching.testing import (
     contribution_of_test_item,
     near_test_item,
 )
-from hashdb.domain.signals import PERCEPTUAL, Signal
+from hashdb.domain.signals import OF_PICTURES, Signal
 from hashdb.hashing import hash_file
 from scripts.test_picture import PICTURE, drawn
 
@@ -22,9 +22,9 @@ FOLDER = Path(hashdb.__file__).parent
 
 
 def test_the_published_signals_are_those_of_the_picture() -> None:
-    hashed = hash_file(PICTURE, PERCEPTUAL)
+    hashed = hash_file(PICTURE, OF_PICTURES)
     assert hashed.signals == TEST_SIGNALS
-    assert hashed.quality == contribution_of_test_item(PERCEPTUAL).quality
+    assert hashed.quality == contribution_of_test_item(OF_PICTURES).quality
     assert not [signal for signal in TEST_SIGNALS if signal.fault()]
 
 
@@ -47,7 +47,7 @@ def test_no_photograph_is_near_it() -> None:
     photos = list((FOLDER / "photos").glob("*.jpg"))
     assert len(photos) == 18
     for photo in photos:
-        for signal in hash_file(photo, PERCEPTUAL).signals:
+        for signal in hash_file(photo, OF_PICTURES).signals:
             assert near_test_item(signal, signal.algorithm.radius) is None
 
 

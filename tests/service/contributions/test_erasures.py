@@ -21,7 +21,20 @@ from hashdb.service.review import opinions
 from hashdb.store.contributions import contributions as contributions_in_sql
 from hashdb.store.tables import contributions as rows
 from hashdb.store.tables import erasures, signals
-from tests.builders import Clock, contributed, draft, film, hashdb, member_with, near, signal, signature, video
+from tests.builders import (
+    Clock,
+    contributed,
+    document,
+    draft,
+    film,
+    hashdb,
+    member_with,
+    near,
+    signal,
+    signature,
+    video,
+    words,
+)
 
 
 def test_what_is_erased_leaves_the_files_of_sqlite_at_once(tmp_path: Path) -> None:
@@ -41,6 +54,24 @@ def test_what_is_erased_leaves_the_files_of_sqlite_at_once(tmp_path: Path) -> No
     contributions.erase(db, COMMAND_LINE, made[7].id, at_once=True)
     assert held() == [False, False, False, True]
     elsewhere.close()
+    db.close()
+
+
+def test_of_an_erased_document_no_page_and_no_window_is_left_in_the_files(tmp_path: Path) -> None:
+    db = hashdb(f"sqlite:///{tmp_path}/hashdb.sqlite", Clock())
+    actor, made = member_with(db), document((1, 2), words(1, 300))
+    benign.add(db, COMMAND_LINE, BenignDraft(made.frames[-1].signals, {Algorithm.SIMHASH256: 1}))
+    (one,) = contributed(db, actor, made)
+    assert contributions.get(db, actor, one.id).masked == 1
+    secrets = [signal.to_bytes() for frame in made.frames[:-1] for signal in frame.signals]
+
+    def held() -> set[bool]:
+        octets = b"".join(path.read_bytes() for path in tmp_path.glob("hashdb.sqlite*"))
+        return {secret in octets for secret in secrets}
+
+    assert held() == {True}
+    contributions.erase(db, COMMAND_LINE, one.id, at_once=True)
+    assert held() == {False}
     db.close()
 
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
-from hashdb.domain.frames import Frame
+from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import alignments
-from tests.builders import clip, contributed, draft, near, signal, video
+from tests.builders import clip, contributed, document, draft, excerpt, near, pages, signal, text, video, words
 
 
 def test_a_video_is_aligned_with_videos_and_pictures_whatever_became_of_them(
@@ -68,7 +68,7 @@ def test_a_frame_with_a_digest_is_ranked(db: HashDB, actor: Actor) -> None:
     md5 = signal(1, Algorithm.MD5)
     (listed,) = contributed(db, actor, draft(md5, quality=None))
     query = Query((), frames=(Frame(0.0, (signal(2), md5), 90),), duration=1.0)
-    (found,) = alignments.list_near_video(db, COMMAND_LINE, query, 10)
+    (found,) = alignments.list_near_frames(db, COMMAND_LINE, query, 10)
     assert (found.contribution.id, found.digest, found.hits[0].distance) == (listed.id, Algorithm.MD5, 0)
 
 
@@ -94,7 +94,7 @@ def test_what_frames_of_a_query_are_near_is_told_with_the_segments_and_why_not(
     )
     contributions.withdraw(db, actor, gone.id, "other")
     asked = clip(*range(300, 310), *range(120, 130), away=4)
-    found = alignments.list_near_video(db, COMMAND_LINE, replace(asked, signals=(md5,)), 10)
+    found = alignments.list_near_frames(db, COMMAND_LINE, replace(asked, signals=(md5,)), 10)
     assert [(one.contribution.id, one.matches, one.digest, len(one.hits)) for one in found] == [
         (film.id, True, None, 10),
         (still.id, True, None, 1),
@@ -105,25 +105,25 @@ def test_what_frames_of_a_query_are_near_is_told_with_the_segments_and_why_not(
     of_film, of_still, _, of_gone, of_few = found
     (segment,) = of_film.details.segments
     assert (segment.query, segment.frames) == ((10.0, 20.0), 10)
-    assert of_film.hits[0] == (10.0, (20.0, 20.0), Algorithm.PDQ, 4, None, 1)
+    assert of_film.hits[0][:6] == (10.0, (20.0, 20.0), Algorithm.PDQ, 4, None, 1)
     assert len(of_film.shots) == 40
     assert [(hit.at, hit.listed, hit.segment) for hit in of_still.hits] == [(12.0, None, None)]
     assert of_gone.contribution.hindrance == "withdrawn" and of_gone.details.segments
-    assert of_few.hits == ((11.0, (0.0, 0.0), Algorithm.PDQ, 4, None, None),)
+    assert [hit[:6] for hit in of_few.hits] == [(11.0, (0.0, 0.0), Algorithm.PDQ, 4, None, None)]
 
 
 def test_a_wider_radius_lists_more_frames_and_a_transform_is_named(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, video(1, 2, 3, 4))
     far = Query((), frames=(Frame(0.0, (near(signal(1), 40),), 90),), duration=4.0)
-    assert alignments.list_near_video(db, COMMAND_LINE, far, 10) == ()
-    (found,) = alignments.list_near_video(db, COMMAND_LINE, replace(far, radius={Algorithm.PDQ: 40}), 10)
+    assert alignments.list_near_frames(db, COMMAND_LINE, far, 10) == ()
+    (found,) = alignments.list_near_frames(db, COMMAND_LINE, replace(far, radius={Algorithm.PDQ: 40}), 10)
     assert [(hit.distance, hit.segment) for hit in found.hits] == [(40, None)]
     assert not found.matches
     frames = tuple(
         Frame(float(at), (signal(at + 50),), 90, {"mirror": (near(signal(seed), 2),)})
         for at, seed in enumerate((1, 2, 3, 4))
     )
-    (found,) = alignments.list_near_video(db, COMMAND_LINE, Query((), frames=frames, duration=4.0), 10)
+    (found,) = alignments.list_near_frames(db, COMMAND_LINE, Query((), frames=frames, duration=4.0), 10)
     assert found.matches
     assert {(hit.transform, hit.segment) for hit in found.hits} == {("mirror", 1)}
 
@@ -131,6 +131,33 @@ def test_a_wider_radius_lists_more_frames_and_a_transform_is_named(db: HashDB, a
 def test_a_query_of_an_algorithm_that_is_off_is_refused(db: HashDB, actor: Actor) -> None:
     asked = Query((signal(1, Algorithm.AHASH),), frames=clip(1, 2, 3).frames, duration=3.0)
     with pytest.raises(InvalidInput):
-        alignments.list_near_video(db, COMMAND_LINE, asked, 10)
+        alignments.list_near_frames(db, COMMAND_LINE, asked, 10)
     with pytest.raises(ScopeMissing):
-        alignments.list_near_video(db, actor, clip(1, 2, 3), 10)
+        alignments.list_near_frames(db, actor, clip(1, 2, 3), 10)
+
+
+def test_texts_and_documents_are_aligned_by_words_and_pages(db: HashDB, actor: Actor) -> None:
+    listed = words(1, 800)
+    whole, part, pictured, unlike = contributed(
+        db, actor, document((1, 2, 3), listed), text(words(2, 200), listed[200:600]), draft(2), text(words(3, 400))
+    )
+    aligned = alignments.align_listed(db, COMMAND_LINE, whole, [part, pictured, unlike]).others
+    assert aligned.keys() == {part.id, pictured.id}
+    (segment,) = aligned[part.id].details.segments
+    assert segment.unit is Unit.WORDS
+    assert (*segment.query, *segment.listed) == pytest.approx((200, 600, 200, 600), abs=60)
+    assert [(frame.at, frame.unit) for frame in aligned[pictured.id].details.frames] == [(2, Unit.PAGES)]
+    back = alignments.align_listed(db, COMMAND_LINE, pictured, [whole]).others
+    assert back[whole.id].details.pages == (2,)
+
+
+def test_windows_and_pages_of_a_query_are_told_with_their_segments(db: HashDB, actor: Actor) -> None:
+    listed = words(1, 800)
+    (one,) = contributed(db, actor, document((1, 2, 3), listed))
+    asked = Query((), frames=(*pages(8, 2, 3), *excerpt(words(2, 300), listed[200:600]).frames))
+    (near,) = alignments.list_near_frames(db, COMMAND_LINE, asked, 10)
+    assert (near.contribution.id, near.matches) == (one.id, True)
+    of_pages = [(hit.at, hit.segment) for hit in near.hits if hit.unit is Unit.PAGES]
+    of_words = [hit.segment for hit in near.hits if hit.unit is Unit.WORDS]
+    assert of_pages == [(2, 2), (3, 2)]
+    assert len(of_words) > 10 and set(of_words) == {1}

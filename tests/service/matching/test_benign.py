@@ -13,7 +13,7 @@ from hashdb.domain.contributions import Contribution
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.benign import REFUSAL, BenignDraft, BenignEntry, BenignFilter, BenignImpact
 from hashdb.domain.sharing.feed import Gone
-from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
+from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.errors import InvalidInput, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
@@ -65,11 +65,11 @@ def test_what_is_close_to_a_benign_signal_is_refused_at_that_signal(db: HashDB, 
     assert contributed(db, actor, draft(outside))[0].signals == (outside,)
 
 
-@pytest.mark.parametrize("algorithm", PERCEPTUAL)
+@pytest.mark.parametrize("algorithm", OF_PICTURES)
 def test_the_radius_is_half_the_algorithms_where_none_is_named(
     database_url: str, algorithm: Algorithm, clock: Clock
 ) -> None:
-    db = hashdb(database_url, clock, replace(RULES, algorithms=PERCEPTUAL))
+    db = hashdb(database_url, clock, replace(RULES, algorithms=OF_PICTURES))
     actor, radius = member_with(db), algorithm.radius // 2
     entry = listed(db, signal(1, algorithm))
     assert entry.radius == {algorithm: radius}

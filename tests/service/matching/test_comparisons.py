@@ -8,13 +8,27 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.domain.contributions import Draft
+from hashdb.domain.frames import Unit
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.matching import benign, comparisons, matches
-from tests.builders import clip, contributed, draft, near, query, signal, signature, sparse, video
+from tests.builders import (
+    clip,
+    contributed,
+    document,
+    draft,
+    excerpt,
+    near,
+    query,
+    signal,
+    signature,
+    sparse,
+    video,
+    words,
+)
 
 MD5 = signal(7, Algorithm.MD5)
 MATCHING: dict[str, tuple[Query, Draft]] = {
@@ -93,3 +107,14 @@ def test_what_could_not_be_contributed_is_told(db: HashDB) -> None:
 def test_only_reviewers_and_auditors_compare(db: HashDB, actor: Actor) -> None:
     with pytest.raises(ScopeMissing):
         comparisons.compare(db, actor, *MATCHING["near"])
+
+
+def test_a_text_is_compared_with_a_document(db: HashDB) -> None:
+    listed = words(1, 800)
+    compared = comparisons.compare(db, COMMAND_LINE, excerpt(words(2, 300), listed[200:600]), document((1, 2), listed))
+    (segment,) = compared.details.segments
+    assert compared.matches and segment.unit is Unit.WORDS and compared.verdict is None
+    assert {hit.segment for hit in compared.hits} == {1}
+    of_page = comparisons.compare(db, COMMAND_LINE, query(near(signal(2), 3)), document((1, 2), listed))
+    assert of_page.matches and of_page.details.pages == (2,)
+    assert not comparisons.compare(db, COMMAND_LINE, excerpt(words(2, 300)), document((1, 2), listed)).matches

@@ -9,7 +9,7 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
-from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
+from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
@@ -18,7 +18,7 @@ from hashdb.store import Transaction
 from tests.builders import RULES, Clock, contributed, draft, hashdb, member_with, near, signal
 from tests.service.concurrently import at_once
 
-EVERY = replace(RULES, algorithms=PERCEPTUAL)
+EVERY = replace(RULES, algorithms=OF_PICTURES)
 
 
 def test_what_was_stored_before_an_entry_came_with_hashdb_is_masked_when_it_is_settled(
@@ -63,7 +63,7 @@ def test_interrupted_it_goes_on_where_it_was(db: HashDB, actor: Actor, monkeypat
     assert all(contributions.get(db, actor, item.id).signals == item.signals for item in items)
 
 
-@pytest.mark.parametrize("algorithm", PERCEPTUAL)
+@pytest.mark.parametrize("algorithm", OF_PICTURES)
 def test_signals_of_an_algorithm_that_is_no_longer_enabled_are_masked_too(
     database_url: str, clock: Clock, algorithm: Algorithm
 ) -> None:
@@ -74,7 +74,7 @@ def test_signals_of_an_algorithm_that_is_no_longer_enabled_are_masked_too(
         near(signal(1, algorithm), algorithm.radius // 2 + 1),
     )
     item, another = contributed(before, actor, draft(close), draft(far))
-    others = tuple(one for one in PERCEPTUAL if one is not algorithm)
+    others = tuple(one for one in OF_PICTURES if one is not algorithm)
     after = hashdb(database_url, clock, replace(EVERY, algorithms=others))
     benign.start(after, (BenignDraft((signal(1, algorithm),), built_in="one"),))
     benign.settle(after)

@@ -9,16 +9,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event
+from sqlalchemy import text as sql
 
 from hashdb.cli.remotes import HTTPRemote
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
-from hashdb.domain.contributions import Addition, Amendment, Filter, Standing, Status
+from hashdb.domain.contributions import Addition, Amendment, Filter, Media, Standing, Status
+from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.matching.benign import BenignDraft
+from hashdb.domain.matching.matches import Query
 from hashdb.domain.origins import Origin
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.sharing.upstreams import UpstreamChange, UpstreamPage
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.service.accounts import members
 from hashdb.service.contributions import additions, contributions
@@ -26,7 +29,7 @@ from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import benign, matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.sharing import following, upstreams
-from tests.builders import NOON, Clock, draft, member_with, query, signal, signature, video
+from tests.builders import NOON, Clock, draft, excerpt, member_with, query, signal, signature, text, video, words
 from tests.service.lists import List, Lists, lists_in
 from tests.service.pages import followed
 
@@ -79,6 +82,34 @@ def test_a_chain_of_three_shows_where_it_began_and_withdraws_what_is_withdrawn_t
     gone = c.one(1)
     assert (gone.withdrawal_reason, gone.erased, gone.origin) == ("removal_reversed", True, origin)
     verified(b, c)
+
+
+def test_documents_texts_and_addresses_are_followed_matched_and_withdrawn(chain: list[List]) -> None:
+    a, b, _ = chain
+    listed, address = words(1, 600), Signal(Algorithm.URL, 5 << 128)
+    pages = tuple(Frame(page, (signal(40 + page),), 90, unit=Unit.PAGES) for page in range(1, 4))
+    document = draft(media=Media.DOCUMENT, quality=None, frames=(*pages, *text(listed).frames))
+    of_text, of_document, _ = a.contribute(text(listed), document, draft(address, media=Media.DOCUMENT, quality=None))
+    look(b)
+    for there, here in ((of_text, 1), (of_document, 2)):
+        assert contributions.frames(b.db, COMMAND_LINE, here) == contributions.frames(a.db, COMMAND_LINE, there.id)
+    assert [(one.media, one.pages, one.words) for one in map(b.one, (1, 2, 3))] == [
+        (Media.TEXT, None, 600),
+        (Media.DOCUMENT, 3, 600),
+        (Media.DOCUMENT, None, None),
+    ]
+    asked = [excerpt(listed[100:500]), Query((signal(42),)), Query((address,))]
+
+    def found() -> list[list[int]]:
+        return [
+            [match.contribution for match in result.matches] for result in matches.match(b.db, b.member, asked).results
+        ]
+
+    assert found() == [[1, 2], [2], [3]]
+    contributions.withdraw(a.db, a.member, of_document.id, "removal_reversed")
+    look(b)
+    assert found() == [[1], [], [3]]
+    verified(b)
 
 
 def test_a_dispute_goes_back_step_by_step_and_the_standing_comes_forward(chain: list[List]) -> None:
@@ -229,9 +260,9 @@ def test_a_list_that_was_restored_is_read_again_and_only_what_is_gone_ends(pair:
             "DELETE FROM events WHERE subject_kind = 'contribution' AND subject_id = 4",
             "UPDATE signals SET value = zeroblob(32) WHERE contribution_id = 3",
         ):
-            tx.connection.execute(text(statement))
+            tx.connection.execute(sql(statement))
         tx.connection.execute(
-            text("UPDATE signals SET value = :value WHERE contribution_id = 3"), {"value": signal(30).to_bytes()}
+            sql("UPDATE signals SET value = :value WHERE contribution_id = 3"), {"value": signal(30).to_bytes()}
         )
     look(b)
     assert [len(b.found(number)) for number in (1, 2, 3, 4, 30)] == [1, 1, 0, 0, 1]

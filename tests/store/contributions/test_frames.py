@@ -9,13 +9,14 @@ from sqlalchemy import func, select
 
 from hashdb.domain.accounts.members import Member
 from hashdb.domain.contributions import Draft
-from hashdb.domain.frames import Frame
+from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.matching.videos import ListedShot, ShotTimes
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store import Store
+from hashdb.store.contributions.frames import position_of
 from hashdb.store.tables import masks, shots, signals
-from tests.builders import NOON, film, near, signal, video
+from tests.builders import NOON, document, film, near, signal, text, video, words
 
 SLOW = tuple(Frame(at / 2, (near(signal(1), at),), 90 - at) for at in range(4))
 """Four frames of one shot."""
@@ -104,3 +105,39 @@ def test_a_contribution_without_frames_has_none(store: Store, member: Member) ->
     with store.read() as tx:
         assert tx.frames.of([id]) == {}
         assert tx.contributions.one(id, NOON).frame_count == 0
+
+
+def test_pages_and_windows_come_back_in_order_each_with_its_place(store: Store, member: Member) -> None:
+    made = document((1, 2), words(1, 220))
+    faint = replace(made.frames[1], at=3, signals=(signal(3),), quality=10)
+    made = replace(made, frames=(*made.frames[:2], faint, *made.frames[2:]))
+    (id, other) = add(store, member, made, text(words(1, 220)))
+    window = made.frames[4].signals[0]
+    with store.read() as tx:
+        assert tx.frames.of([id]) == {id: made.frames}
+        assert [(shot.unit, shot.start, shot.end) for shot in tx.frames.shots(id)][2:4] == [
+            (Unit.PAGES, 3.0, 3.0),
+            (Unit.WORDS, 0.0, 150.0),
+        ]
+        assert tx.matches.times({id: {signal(2), window}, other: {window}}) == {
+            (id, signal(2)): (ShotTimes(2.0, 2.0),),
+            (id, window): (ShotTimes(50.0, 200.0),),
+            (other, window): (ShotTimes(50.0, 200.0),),
+        }
+        # The faint page is not searched for.
+        assert [(shot.unit, shot.start) for shot in tx.matches.shots(id)][:3] == [
+            (Unit.PAGES, 1.0),
+            (Unit.PAGES, 2.0),
+            (Unit.WORDS, 0.0),
+        ]
+        assert (tx.contributions.one(id, NOON).pages, tx.contributions.one(id, NOON).words) == (3, 220)
+
+
+def test_of_a_document_one_page_or_two_windows_are_enough_to_be_a_re_upload(store: Store, member: Member) -> None:
+    (id, other) = add(store, member, document((1, 2), words(1, 400)), text(words(1, 30)))
+    first = position_of(2)
+    with store.read() as tx:
+        assert tx.retired.enough({id: {position_of(1)}, other: {position_of(0)}}) == (id, other)
+        assert tx.retired.enough({id: {first}}) == ()
+        assert tx.retired.enough({id: {first, position_of(3)}}) == (id,)
+        assert tx.retired.enough({id: set()}) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,12 +13,17 @@ from hashdb.domain.accounts.members import Member, MemberDraft, MemberKind
 from hashdb.domain.contributions import Contribution, Filter, Standing, Status
 from hashdb.domain.listings import Listing, Place, Position, Sort, Total
 from hashdb.domain.signals import Algorithm
+from hashdb.domain.tiers import Tier, tier_of
 from hashdb.store import Store
 from hashdb.store.contributions import listings
 from tests.builders import NOON, draft, signal
 
 HOUR = timedelta(hours=1)
 LATER = NOON + 100 * HOUR
+LABELS: dict[int, tuple[str, ...]] = defaultdict(
+    tuple,
+    {1: ("branded_propaganda",), 2: ("imminent_threat",), 6: ("imminent_threat",), 7: ("instruction",)},
+)
 
 
 @pytest.fixture(autouse=True, params=[10_000, -1], ids=["few", "many"])
@@ -39,7 +45,8 @@ def all_of_them(store: Store, member: Member, other: Member) -> list[Contributio
         for place in range(12):
             one = draft(
                 signal(place, Algorithm.PHASH if place % 4 == 3 else Algorithm.PDQ),
-                labels=("manifesto",) if place % 5 == 0 else ("glorification", "incitement"),
+                labels=("manifesto",) if place % 5 == 0 else ("glorification", "incitement", *LABELS[place]),
+                entity="UN:example" if place in (1, 6, 10) else None,
                 severity=(None, 2, 4, 0)[place % 4],
                 removed_at=None if place % 6 == 5 else NOON - (place * 7 % 12) * HOUR,
                 incident="CIP:one" if place in (3, 4) else None,
@@ -101,6 +108,13 @@ CHOICES: list[tuple[Filter, Callable[[Contribution], bool]]] = [
     (Filter(severity=0), lambda one: one.severity == 0),
     (Filter(algorithm=Algorithm.PHASH), lambda one: one.signals[0].algorithm is Algorithm.PHASH),
     (Filter(incident="CIP:one"), lambda one: one.incident == "CIP:one"),
+    *(
+        (
+            Filter(tier=tier),
+            lambda one, tier=tier: tier_of(one.labels, one.severity, one.entity, one.incident) in tier.within(),
+        )
+        for tier in Tier
+    ),
     (Filter(reference="Ticket"), lambda one: (one.reference or "").startswith("Ticket")),
     (Filter(reference="100%"), lambda one: one.reference == "100%"),
     (Filter(reference="_"), lambda one: False),

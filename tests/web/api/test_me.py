@@ -21,8 +21,11 @@ def test_any_key_may_ask_who_it_is(service: Service) -> None:
 
 def test_what_the_service_takes_is_told(service: Service) -> None:
     me = body(service.caller(Scope.MATCH, a_day=7).get("/v1/me"))
-    assert set(me) == {"member", "key", "limits", "algorithms", "labels", "version", "signatures"}
+    assert set(me) == {"member", "key", "limits", "algorithms", "labels", "version", "signatures", "texts", "digests"}
     assert me["signatures"] == ["detail", "colour"]
+    assert me["texts"].keys() == {"simhash256"} and me["texts"]["simhash256"].keys() == {"bits", "radius", "max_radius"}
+    assert me["digests"] == ["sha256", "md5", "url"]
+    assert me["algorithms"].keys().isdisjoint({*me["texts"], *me["digests"]}), "a client of 0.1.0 knows none of these"
     assert me["limits"].pop("budgets").keys() == set(Budget)
     assert me["limits"] == {"contributions_per_day": 7}
     assert list(me["algorithms"]) == ["pdq", "phash256", "phash"]

@@ -226,7 +226,7 @@ def test_the_radius_is_moved_and_the_verdicts_follow(debugging: Watched) -> None
     assert debugging.violations() == []
     page.get_by_label("Or a picture").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": photo()})
     page.get_by_role("button", name="Search", exact=True).click()
-    page.get_by_text("Nothing is within twice the default radius.").wait_for()
+    page.get_by_text("Nothing is within the widest radius.").wait_for()
     assert page.get_by_label("Signals").input_value().startswith("pdq:")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from hashdb.domain.accounts.users import Role
 from hashdb.domain.signals import Algorithm
+from hashdb.hashing.addresses import url_signals
 from tests.builders import near, signal
 from tests.web.callers import Service, item
 from tests.web.console.test_neighbors import upload, verdicts
@@ -17,6 +18,7 @@ from tests.web.console.visitors import Visitor, added, faults, heading
 from tests.web.pictures import form, photo
 
 PAGE = "/console/find"
+ADDRESS = "https://riverbank.org/a"
 
 
 @pytest.fixture
@@ -155,3 +157,43 @@ def test_nothing_of_a_search_is_kept(filled: Service, otto: Visitor) -> None:
     for text in ("post/1", str(signal(1)), "alpha video", "nothing like it"):
         otto.post(PAGE, {"text": text})
     assert filled.rows() == before
+
+
+@pytest.fixture
+def addressed(service: Service) -> Service:
+    """A service with the hash of an address."""
+    (own,) = url_signals(ADDRESS, asking=False)
+    service.caller(name="Alpha").contribute({**item(signals=[str(own)]), "media": "document", "quality": None})
+    return service
+
+
+@pytest.mark.parametrize("text", [ADDRESS, "hxxps://Riverbank[.]org/a?utm_source=x", f"{ADDRESS}?mail=2"])
+def test_an_address_leads_to_what_has_its_hash_and_is_nowhere_else(
+    addressed: Service, otto: Visitor, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    otto.get("/console/account")
+    before = addressed.rows()
+    caplog.set_level("DEBUG")
+    for address, field in ((PAGE, "text"), ("/console/debugger", "address")):
+        page = otto.post(address, {field: text})
+        assert verdicts(page.text) == ["yes, by url"]
+        assert heading(page) == "Match debugger"
+        assert "iverbank" not in page.text
+    assert "iverbank" not in caplog.text
+    assert addressed.rows() == before
+
+
+def test_an_address_that_is_a_reference_too_may_be_either(addressed: Service, otto: Visitor) -> None:
+    addressed.caller(name="Beta").contribute(*(item(seed, reference=f"{ADDRESS}#{seed}") for seed in range(11)))
+    page = otto.post(PAGE, {"text": ADDRESS})
+    assert len(links(page.text)) == 10
+    assert "reference=http" not in page.text
+    assert "Search it as an address" in page.text
+    assert verdicts(otto.post(PAGE, {"text": ADDRESS, "as": "hash"}).text) == ["yes, by url"]
+
+
+def test_what_is_no_address_is_told_without_it(otto: Visitor) -> None:
+    told = faults(otto.post(PAGE, {"text": "https://exa%mple/secret"}))
+    assert set(told) == {"address"}
+    assert "secret" not in told["address"]
+    assert "No contribution has it" in otto.post(PAGE, {"text": ADDRESS}).text

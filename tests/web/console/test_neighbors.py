@@ -50,7 +50,7 @@ def test_it_tells_what_would_match_at_a_radius_and_why_not(service: Service, ott
     assert ">1</span> would match, of 3" in page.text
     assert verdicts(otto.post(PAGE, {"signals": str(signal(1)), "radius.pdq": "40"}).text)[2] == "yes, by pdq"
     assert verdicts(otto.post(PAGE, {"signals": str(signal(1)), "radius.pdq": "7"}).text)[0] == "no, too far"
-    assert "Nothing is within twice the default radius." in otto.post(PAGE, {"signals": str(signal(9))}).text
+    assert "Nothing is within the widest radius." in otto.post(PAGE, {"signals": str(signal(9))}).text
 
 
 def test_of_a_small_thing_on_a_plain_ground_it_says_that_members_are_answered_less(

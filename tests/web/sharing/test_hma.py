@@ -291,13 +291,12 @@ def test_the_index_is_told_of_and_never_behind(platform: Caller) -> None:
     assert set(body(platform.get("/hma/m/index/status?signal_type=pdq"))) == {"pdq"}
     assert body(platform.get("/hma/c/signal_type/index"))["pdq"]["index_out_of_date"] is False
     types = [one["name"] for one in body(platform.get("/hma/c/signal_type"))]
-    assert types == ["pdq", "phash256", "phash", "video_md5", "video_sha256", "vpdq"]
+    assert types[:6] == ["pdq", "phash256", "phash", "video_md5", "video_sha256", "vpdq"]
+    assert types[6:] == ["md5", "sha256", "url", "simhash256", "raw_text"]
     assert body(platform.get("/hma/m/index/status?signal_type=vpdq"))["vpdq"]["size"] == 2
     assert "no index" in message(platform.get("/hma/m/index/status?signal_type=video_md5"), 400)
-    assert body(platform.get("/hma/c/content_type")) == [
-        {"name": "photo", "enabled": True},
-        {"name": "video", "enabled": True},
-    ]
+    kinds = ("photo", "video", "text", "url", "file", "pdf")
+    assert body(platform.get("/hma/c/content_type")) == [{"name": name, "enabled": True} for name in kinds]
     assert body(platform.get("/hma/c/exchanges")) == []
 
 

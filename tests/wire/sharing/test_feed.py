@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
-from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, Gone
+from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, CopiedShot, Gone
 from hashdb.domain.sharing.webhooks import (
     Delivery,
     DeliveryOutcome,
@@ -23,7 +24,7 @@ from hashdb.domain.sharing.webhooks import (
     WebhookChange,
     WebhookDraft,
 )
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.wire import read
 from hashdb.wire.sharing.feed import (
@@ -114,6 +115,23 @@ def test_lines_are_read_as_a_copy_takes_them_in() -> None:
         ONE.expires_at,
     )
     assert parse_lines("".join(map(line, PAGE.changes)).encode())[1:] == (7, True, "")
+
+
+def test_pages_and_windows_of_words_are_read_as_a_copy_takes_them_in() -> None:
+    page, flat = (
+        Frame(3, (signal(1),), 90, unit=Unit.PAGES),
+        Frame(4, (signal(2),), 20, unit=Unit.PAGES),
+    )
+    window = Frame(100, (Signal(Algorithm.SIMHASH256, (1 << 128) - 1),), unit=Unit.WORDS, length=150)
+    sent = replace(ONE, pages=4, words=250, frame_count=3, frames=(page, flat, window))
+    what = parse_lines(line(Change(5, sent)).encode()).steps[0].what
+    assert isinstance(what, CopiedContribution)
+    assert (what.duration, what.pages, what.words) == (None, 4, 250)
+    (of_page, of_words) = ((one.algorithm, one.to_bytes()) for frame in (page, window) for one in frame.signals)
+    assert what.shots == (
+        CopiedShot(3, 3, (of_page,), Unit.PAGES),
+        CopiedShot(100, 250, (of_words,), Unit.WORDS),
+    )
 
 
 def test_a_signal_that_this_version_does_not_know_is_left_out() -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from hashdb.domain.frames import Unit
 from hashdb.domain.origins import Origin
 from hashdb.domain.sharing.upstreams import UpstreamChange
-from hashdb.domain.signals import Algorithm
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.wire import ValidationContext
 from hashdb.wire.sharing.upstreams import read_page
@@ -46,6 +47,26 @@ def test_what_this_service_does_not_know_is_left_out_where_something_remains() -
     assert (change.draft.labels, change.draft.reference) == (("glorification",), None)
     assert change.origin == Origin("eu.example/log+a1b2c3d4", 17, 3)
     assert (change.contribution, change.member, change.standing) == (7, 2, "disputed")
+
+
+WINDOW = f"simhash256:{'0f' * 32}"
+
+
+def test_pages_words_and_addresses_are_followed() -> None:
+    frames: list[dict[str, Any]] = [
+        {"page": 1, "quality": 90, "signals": [str(signal(1)), str(signal(1, Algorithm.PHASH)), "later:00ff"]},
+        {"page": 2, "quality": 90, "signals": ["later:00ff"]},
+        {"words": [0, 150], "signals": [WINDOW]},
+    ]
+    address = f"url:{'0f' * 32}"
+    fields = {"signals": [address], "signatures": [], "media": "document", "frames": frames}
+    draft = read(**fields, pages=2, words=150, frame_count=3).draft
+    assert draft is not None
+    assert [(frame.unit, frame.at, frame.length, len(frame.signals)) for frame in draft.frames] == [
+        (Unit.PAGES, 1, 0, 1),
+        (Unit.WORDS, 0, 150, 1),
+    ]
+    assert (draft.signals, draft.media, draft.duration) == ((Signal.parse(address),), "document", None)
 
 
 @pytest.mark.parametrize(

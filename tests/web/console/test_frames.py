@@ -7,11 +7,12 @@ import re
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.frames import Frame, Shot
+from hashdb.domain.frames import Frame, Shot, Unit
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.matching.segments import Segment
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service.matching import benign
-from hashdb.web.console.videos import joined, time_line
+from hashdb.web.console.frames import joined, lines_of, time_line
 from tests.builders import signal
 from tests.web.api.test_videos import video
 from tests.web.callers import Service, item
@@ -50,6 +51,62 @@ def test_an_axis_has_few_times_and_a_line_few_bars(seconds: int, last: str) -> N
     assert (times[0], times[-1]) == ("0:00", last)
     assert len(times) <= 7
     assert 0 < len(bars(line, "usable")) <= 1_100
+
+
+def page(at: int, quality: int = 80) -> Shot:
+    return Shot((Frame(float(at), (signal(at),), quality, unit=Unit.PAGES),))
+
+
+def window(at: int, *, suppressed: bool = False) -> Shot:
+    signals = () if suppressed else (window_signal(at),)
+    return Shot((Frame(float(at), signals, unit=Unit.WORDS, length=200),))
+
+
+def window_signal(number: int) -> Signal:
+    return Signal(Algorithm.SIMHASH256, signal(number).value)
+
+
+def test_pages_stand_beside_each_other_and_windows_up_to_the_next_one() -> None:
+    pages, words = lines_of([page(1), page(2, quality=20), page(4), window(0), window(100, suppressed=True)], None)
+    assert (pages.unit, words.unit) == (Unit.PAGES, Unit.WORDS)
+    assert bars(pages.drawn, "usable") == [(0.0, 25.0, 38), (75.0, 25.0, 38)]
+    assert bars(pages.drawn, "low") == [(25.0, 25.0, 10)]
+    assert "<title>page 4: quality 80, can match</title>" in pages.drawn
+    assert 'aria-label="Line of 4 pages: 3 pages, 2 can match, 1 below quality 50"' in pages.drawn
+    assert re.findall(r'film-time" x="([^"]*)"[^>]*>([^<]*)<', pages.drawn) == [
+        ("12.50%", "1"),
+        ("37.50%", "2"),
+        ("62.50%", "3"),
+        ("87.50%", "4"),
+    ]
+    # The second window begins at word 100, and the first one ends at word 200.
+    assert bars(words.drawn, "usable") == [(0.0, 33.33, 48)]
+    assert bars(words.drawn, "suppressed") == [(33.33, 66.67, 48)]
+    assert "<title>words 0 to 200: can match</title>" in words.drawn
+    assert 'aria-label="Line of 300 words: 2 windows, 1 can match, 1 suppressed"' in words.drawn
+    assert re.findall(r'film-time"[^>]*>([^<]*)<', words.drawn) == ["0", "50", "100", "150", "200", "250", "300"]
+
+
+@pytest.mark.parametrize(("last", "marks"), [(1, ["1"]), (30, ["1", "5", "10", "15", "20", "25", "30"])])
+def test_the_first_page_and_round_ones_are_marked(last: int, marks: list[str]) -> None:
+    line = time_line([page(at) for at in range(1, last + 1)], None)
+    assert re.findall(r'film-time"[^>]*>([^<]*)<', line) == marks
+
+
+def test_a_segment_of_pages_or_words_joins_the_line_of_its_unit() -> None:
+    mine = [page(1), page(2), window(0), window(100), window(200)]
+    theirs = [*(page(at) for at in range(1, 5)), window(0), window(100)]
+    segments = [
+        Segment((100, 400), (0, 300), 1.0, 2, 2, 9, unit=Unit.WORDS),
+        Segment((1, 2), (3, 4), 1.0, 2, 2, 4, unit=Unit.PAGES),
+    ]
+    line = joined(mine, None, theirs, None, segments)
+    assert "Two lines, of 2 pages and 4 pages, joined by 1 segment" in line
+    assert "<title>Segment 2: pages 1 to 2 and pages 3 to 4</title>" in line
+    assert '<path d="M0.0 0H1000.0V18L1000.0 74V92H500.0V74L0.0 18z">' in line
+    assert "Two lines, of 400 words and 300 words, joined by 1 segment" in line
+    assert '<path d="M250.0 0H1000.0V18L1000.0 74V92H0.0V74L250.0 18z">' in line
+    assert joined(mine, None, theirs[:4], None, segments[:1]) == ""
 
 
 def test_the_page_of_a_video_shows_what_is_kept_of_it(service: Service, otto: Visitor) -> None:

@@ -1,4 +1,4 @@
-"""Frames of videos on the wire."""
+"""Frames of videos, documents and texts on the wire."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.frames import Frame
+from hashdb.domain.contributions import Media
+from hashdb.domain.frames import MAX_PAGES, MAX_WINDOW, MAX_WORDS, Frame, Unit
+from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.testing import contribution_of_test_item
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput, MalformedRequest, TooLarge
-from hashdb.wire.contributions import ContributionsIn, read_drafts, visible_fields
+from hashdb.wire.contributions import visible_fields
+from hashdb.wire.drafts import ContributionsIn, read_drafts
+from hashdb.wire.frames import FrameOut, FramesOut
 from hashdb.wire.matching import QueriesIn, read_queries
-from hashdb.wire.videos import FrameOut, FramesOut
 from tests.builders import clip, film, signal, video
 from tests.wire.strategies import TERMS, usual_signals
 
@@ -165,3 +168,111 @@ def test_a_page_of_frames_names_the_next_one() -> None:
     assert [len(page.frames) for page in pages] == [2, 2, 1]
     assert [page.next for page in pages] == [2, 4, None]
     assert FramesOut.of_frames((), 0, 2).next is None
+
+
+WINDOW = str(Signal(Algorithm.SIMHASH256, (1 << 128) - 1))
+
+
+def _page(number: int, **fields: Any) -> dict[str, Any]:
+    return {"page": number, "quality": 90, "signals": [str(signal(1))], **fields}
+
+
+def _words(first: int, end: int | None = None, **fields: Any) -> dict[str, Any]:
+    return {"words": [first, first + 200 if end is None else end], "signals": [WINDOW], **fields}
+
+
+def _said_of_document(frames: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
+    return {**_said(frames), "media": "document", "duration": None, **fields}
+
+
+@st.composite
+def _of_documents(draw: st.DrawFn) -> tuple[Frame, ...]:
+    """The pages of a document, then windows of its words, at least one of both."""
+    pages = sorted(draw(st.sets(st.integers(1, MAX_PAGES), max_size=5)))
+    firsts = sorted(draw(st.sets(st.integers(0, MAX_WORDS - MAX_WINDOW), min_size=0 if pages else 1, max_size=5)))
+    lengths = [draw(st.integers(1, MAX_WINDOW)) for _ in firsts]
+    qualities = [draw(st.integers(50, 100)) for _ in pages]
+    windows = [
+        Frame(first, (Signal.parse(WINDOW),), unit=Unit.WORDS, length=length)
+        for first, length in zip(firsts, lengths, strict=True)
+    ]
+    shown = [
+        Frame(page, (signal(page),), quality, unit=Unit.PAGES) for page, quality in zip(pages, qualities, strict=True)
+    ]
+    return (*shown, *windows)
+
+
+@given(_of_documents())
+def test_pages_and_words_are_read_as_they_are_written(sent: tuple[Frame, ...]) -> None:
+    draft = replace(video(1), frames=sent, duration=None, media=Media.DOCUMENT)
+    written = ContributionsIn.from_domain([draft]).model_dump_json(exclude_unset=True).encode()
+    assert [each.frames for each in read_drafts(written, TERMS)] == [sent]
+    assert [FrameOut.model_validate_json(FrameOut.from_domain(one).json_text()).to_domain() for one in sent] == [*sent]
+    query = Query((), frames=sent, min_words=150)
+    assert read_queries(QueriesIn.from_domain([query]).model_dump_json(exclude_unset=True).encode(), TERMS) == (query,)
+
+
+def test_a_frame_has_its_place_alone_and_no_field_of_another_place() -> None:
+    page, words = Frame(3, (signal(1),), 90, unit=Unit.PAGES), Frame(0, (signal(2),), unit=Unit.WORDS, length=150)
+    assert json.loads(FrameOut.from_domain(page).json_text()) == {"page": 3, "quality": 90, "signals": [str(signal(1))]}
+    assert json.loads(FrameOut.from_domain(words).json_text()) == {"words": [0, 150], "signals": [str(signal(2))]}
+    assert json.loads(FrameOut.from_domain(film(1)[0]).json_text()).keys() == {"at", "quality", "signals"}
+
+
+def test_each_fault_of_a_page_and_of_words_is_told_at_its_place() -> None:
+    at = "contributions[0].frames"
+    said = _said_of_document([_page(1), _page(1), _words(0), _page(2), _words(0), _words(100), _frame(1.0)])
+    assert _faults(read_drafts, "contributions", said) == {
+        f"{at}[1].page": "must be greater than that of the frame before",
+        f"{at}[3].page": "must come before the words",
+        f"{at}[4].words": "must begin later than those of the frame before",
+        f"{at}[6].at": "must not be beside frames of another kind: a video has seconds, a document pages and words",
+    }
+    others = [
+        _page(0), _page(MAX_PAGES + 1), _page(1, quality=None), _page(1, signals=[WINDOW]), _page(1, words=[0, 200]),
+        _words(5, 5), _words(0, MAX_WINDOW + 1), _words(-1, 10), _words(MAX_WORDS, MAX_WORDS + 1),
+        _words(0, quality=90),
+        _words(0, signals=[str(signal(1))]), _words(0, signals=[MD5]), {"quality": 90, "signals": [str(signal(1))]},
+        {"words": [0], "signals": [WINDOW]},
+    ]  # fmt: skip
+    places = (
+        ".page", ".page", ".quality", ".signals[0]", "", ".words", ".words", ".words", ".words", ".quality",
+        ".signals[0]", ".signals[0]", "", ".words[1]",
+    )  # fmt: skip
+    assert _faults(read_drafts, "contributions", _said_of_document(others)).keys() == {
+        f"{at}[{number}]{place}" for number, place in enumerate(places)
+    }
+
+
+def test_only_the_frames_of_a_video_have_a_duration() -> None:
+    fault = {"contributions[0].frames": "must be of a video, since there is a `duration`: pages and words have none"}
+    assert _faults(read_drafts, "contributions", _said_of_document([_page(1)], duration=3.0)) == fault
+
+
+def test_a_page_to_match_may_have_transforms_and_words_have_none() -> None:
+    page = {"page": 1, "signals": [str(signal(1))], "transforms": {"mirror": [str(signal(2))]}}
+    asked = {"signals": [], "frames": [page, {"words": [0, 200], "signals": [WINDOW]}]}
+    (query,) = read_queries(json.dumps({"queries": [asked]}).encode(), TERMS)
+    assert [(frame.unit, frame.length, len(frame.transforms)) for frame in query.frames] == [
+        ("pages", 0, 1),
+        ("words", 200, 0),
+    ]
+    faulty = {"words": [0, 200], "signals": [WINDOW], "transforms": {"mirror": [str(signal(2))]}}
+    assert _faults(read_queries, "queries", {**asked, "frames": [faulty]}).keys() == {
+        "queries[0].frames[0].transforms.mirror[0]"
+    }
+
+
+def test_a_window_of_words_is_no_signal_of_a_whole_item() -> None:
+    said = _said([], duration=None, signals=[WINDOW])
+    assert _faults(read_drafts, "contributions", said) == {
+        "contributions[0].signals[0]": "simhash256 is of a window of words: send it in `frames`"
+    }
+    (query,) = read_queries(json.dumps({"queries": [{"signals": [WINDOW]}]}).encode(), TERMS)
+    assert query.signals == (Signal.parse(WINDOW),)
+
+
+def test_pages_of_low_quality_alone_want_a_digest() -> None:
+    flat = [_page(1, quality=49, signals=[FLAT])]
+    assert _faults(read_drafts, "contributions", _said_of_document(flat)).keys() == {"contributions[0].signals"}
+    assert read_drafts(json.dumps({"contributions": [_said_of_document([*flat, _words(0)])]}).encode(), TERMS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.matching.pictures import StateFile
+from hashdb.cli.matching.state import StateFile
 from tests.cli.conftest import PHOTOS, Commands
 
 SAID = ("--label", "glorification", "--removed-at", "2026-11-20T10:00:00Z")
@@ -19,7 +19,7 @@ def test_a_run_goes_on_where_the_one_before_ended(member: Commands, tmp_path: Pa
     folder.mkdir()
     for photo in PHOTOS[:12]:
         shutil.copy(photo, folder)
-    (folder / "broken.jpg").write_text("not a picture")
+    (folder / "broken.jpg").write_bytes(b"\0not a picture")
     first = member.json("contribute", folder, *SAID, "--state", state, status=1)
     ids = {one["path"]: one["id"] for one in first if "id" in one}
     assert len(ids) == 12
@@ -51,7 +51,7 @@ def test_the_state_is_its_owners_only_also_one_that_others_could_read(tmp_path: 
 def test_hashing_and_matching_go_on_too(member: Commands, tmp_path: Path, verb: str) -> None:
     folder, state = tmp_path / "pictures", tmp_path / "state.jsonl"
     folder.mkdir()
-    (folder / "broken.jpg").write_text("not a picture")
+    (folder / "broken.jpg").write_bytes(b"\0not a picture")
     for photo in PHOTOS[:4]:
         shutil.copy(photo, folder)
     paths = sorted(map(str, folder.iterdir()))

@@ -10,19 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.frames import Frame
-from hashdb.domain.matching import videos
-from hashdb.domain.matching.matches import Holder, Neighbor, Query
+from hashdb.domain.frames import Extent, Frame
+from hashdb.domain.matching import frames as matching_frames
+from hashdb.domain.matching.aligners import ListedShot, ShotTimes
+from hashdb.domain.matching.frames import FramesMatched, expand, match_frames, places_of, with_frames
+from hashdb.domain.matching.matches import FrameMatch, Holder, Neighbor, Query
 from hashdb.domain.matching.suggestions import suggest
-from hashdb.domain.matching.videos import (
-    FramesMatched,
-    ListedShot,
-    ShotTimes,
-    expand,
-    match_videos,
-    of_videos,
-    times_of,
-)
 from hashdb.domain.signals import Algorithm, Signal
 from tests.builders import near, signal
 
@@ -55,8 +48,8 @@ def matched_each(
     shots: dict[tuple[int, Signal], tuple[ShotTimes, ...]] = {}
     for id, signals in listed.items():
         for at, one in enumerate(signals):
-            duration = len(signals) - 1 + last if id > 0 else None
-            holder = Holder(one, id, 1, None, Standing.UNREVIEWED, None, duration)
+            extent = Extent(len(signals) - 1 + last) if id > 0 else None
+            holder = Holder(one, id, 1, None, Standing.UNREVIEWED, None, extent)
             held.setdefault(one, [])
             if holder not in held[one]:
                 held[one].append(holder)
@@ -78,7 +71,7 @@ def matched_each(
 
     expanded = expand(queries)
     suggested, through = suggest(expanded.queries, search)
-    return match_videos(
+    return match_frames(
         queries, expanded, suggested, through, held, shots, read, lambda ids: dict.fromkeys(ids, has), frozenset()
     )
 
@@ -130,8 +123,8 @@ def test_frames_that_are_listed_pictures_are_told_each_and_make_no_segment() -> 
     pictures = {-1: [FILM[4]], -2: [FILM[8]]}
     found = matched(asked(*video(*range(100, 120), away=2)), pictures)
     assert {id: one.details.frames for id, one in found.items()} == {
-        -1: ((4.0, {Algorithm.PDQ: 2}),),
-        -2: ((8.0, {Algorithm.PDQ: 2}),),
+        -1: (FrameMatch(4.0, {Algorithm.PDQ: 2}),),
+        -2: (FrameMatch(8.0, {Algorithm.PDQ: 2}),),
     }
     assert not any(one.details.segments for one in found.values())
 
@@ -175,9 +168,10 @@ def test_each_listed_video_is_aligned_by_itself() -> None:
 def test_signals_of_pictures_have_no_times() -> None:
     one = signal(1)
     of_picture = Holder(one, 1, 1, None, Standing.UNREVIEWED, None)
-    assert of_videos({one: [of_picture, of_picture._replace(contribution=2, duration=9.0)]}) == {2: {one}}
+    of_video = of_picture._replace(contribution=2, extent=Extent(9.0))
+    assert with_frames({one: [of_picture, of_video]}) == {2: {one}}
     shots = {(2, one): (ShotTimes(5.0, 6.0), ShotTimes(1.0, 1.0))}
-    assert times_of(2, [one, signal(2)], shots) == (1.0, 5.0)
+    assert places_of([of_video, of_video._replace(signal=signal(2))], shots).at == (1.0, 5.0)
 
 
 @given(
@@ -206,7 +200,7 @@ def test_what_is_not_aligned_makes_the_answer_truncated(monkeypatch: pytest.Monk
     listed = dict.fromkeys(range(1, 5), FILM)
     clip = asked(*video(*range(110, 130)))
     assert not matched(clip, listed).truncated
-    monkeypatch.setattr(videos, "MOST_ALIGNED", 3)
+    monkeypatch.setattr(matching_frames, "MOST_ALIGNED", 3)
     found = matched(clip, listed)
     assert found.truncated
     assert set(found) == {1, 2, 3}
@@ -215,7 +209,7 @@ def test_what_is_not_aligned_makes_the_answer_truncated(monkeypatch: pytest.Monk
 def test_the_queries_of_a_request_share_one_bound_of_work_and_small_ones_come_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(videos, "MOST_WORK", 5_000)
+    monkeypatch.setattr(matching_frames, "MOST_WORK", 5_000)
     listed = {7: FILM, 8: [signal(place % 2) for place in range(400)]}
     loops = [asked(*video(*[0, 1] * 10))] * 30
     found = matched_each([*loops, asked(*video(*range(110, 120)))], listed)
@@ -237,19 +231,22 @@ class Counted(list[Signal]):
 
 
 def test_frames_a_millisecond_apart_are_compared_with_bounded_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(videos, "MOST_WORK", 10_000)
+    monkeypatch.setattr(matching_frames, "MOST_WORK", 10_000)
     common = video(1, 2, 3)
     unlike = [tuple(signal(1_000 + 8 * place + each) for each in range(8)) for place in range(300)]
     after = [Frame(2 + place / 1_000, signals) for place, signals in enumerate(unlike, 1)]
     listed = [ListedShot(frame.at, frame.at, frame.signals) for frame in common]
     listed += [ListedShot(frame.at, frame.at, Counted(map(inverted, frame.signals))) for frame in after]
     query = asked(*common, *after, min_seconds=2.0)
-    held = {frame.signals[0]: [Holder(frame.signals[0], 7, 1, None, Standing.UNREVIEWED, None, 60)] for frame in common}
+    held = {
+        frame.signals[0]: [Holder(frame.signals[0], 7, 1, None, Standing.UNREVIEWED, None, Extent(60))]
+        for frame in common
+    }
     shots = {(7, frame.signals[0]): (ShotTimes(frame.at, frame.at),) for frame in common}
     expanded = expand([query])
     suggested = [{one: 0 for one in each.signals if one in held} for each in expanded.queries]
     Counted.read = 0
-    found = match_videos(
+    found = match_frames(
         [query], expanded, suggested, [{} for _ in suggested], held, shots, lambda id: listed, lambda ids: {}
     )[0]
     assert found[7].details.segments[0].frames == 3
@@ -264,7 +261,7 @@ def test_a_query_of_which_frames_were_not_searched_for_is_truncated() -> None:
     queries = [asked(*video(1, 2)), asked(*video(3, 4))]
     expanded = expand(queries)
     nothing: list[dict[Signal, int]] = [{} for _ in expanded.queries]
-    found = match_videos(queries, expanded, nothing, [{}] * 6, {}, {}, lambda id: [], lambda ids: {}, {1})
+    found = match_frames(queries, expanded, nothing, [{}] * 6, {}, {}, lambda id: [], lambda ids: {}, {1})
     assert [found[position].truncated for position in range(2)] == [False, True]
 
 

@@ -1,0 +1,96 @@
+"""A film in the demonstration: a part of it is found within another film, and a still of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hashdb.cli.demo_texts import Contribute, MatchAll
+from hashdb.cli.matching.match import format_time
+from hashdb.cli.output import print_table
+from hashdb.evaluation.copies import MIRRORED_AND_CAPTIONED, make
+from hashdb.evaluation.films import PannedFilm, can_encode, encode, times
+from hashdb.hashing.decoding import NO_EXTRA
+
+_FILM_SECONDS, _CLIP_AT, _STILL_AT = 24.0, 9.0, 5.0
+_FILM_SIZE = (320, 180)
+_TOLERANCE = 1.0
+
+
+class FilmTrial(NamedTuple):
+    """A file that shows a part of the listed film, and what was found."""
+
+    file: str
+    shows: str
+    expected: int
+    """The film's contribution."""
+    query: tuple[float, float] | None
+    """The seconds of the file that show the film; None for a picture."""
+    listed: tuple[float, float]
+    """The seconds of the film that it shows."""
+    found: Mapping[str, Any] | None
+    """The nearest match, or None."""
+
+    @property
+    def held(self) -> bool:
+        """Whether the film is found, with the right seconds to a second."""
+        if self.found is None or self.found["contribution"] != self.expected:
+            return False
+        if self.query is None:
+            return any(abs(at - self.listed[0]) <= _TOLERANCE for at in self.found.get("at", ()))
+        segment, *_ = self.found.get("segments") or [None]
+        return segment is not None and all(
+            abs(told - right) <= _TOLERANCE
+            for told, right in zip((*segment["query"], *segment["listed"]), (*self.query, *self.listed), strict=True)
+        )
+
+
+def try_film(
+    home: Path, photos: Sequence[Path], contribute: Contribute, match: MatchAll, echo: Callable[[str], object]
+) -> list[FilmTrial]:
+    """Contribute a film over some photographs, and match a part of it within another film, and a still of it.
+
+    Nothing is tried where the extra for videos is not installed.
+    """
+    if not can_encode():
+        echo(f"No film is tried: {NO_EXTRA}")
+        return []
+    half = len(photos) // 2
+    film = PannedFilm("film", tuple(photos[:half]), _FILM_SECONDS, "demo", _FILM_SIZE)
+    other = PannedFilm("another", tuple(photos[half:]), _FILM_SECONDS, "demo", _FILM_SIZE)
+    listed, upload, still = (home / name for name in ("film.mp4", "upload.mp4", "still.jpg"))
+    listed.write_bytes(encode(film.play(times(0, film.seconds))))
+    (id,) = contribute([listed])
+    echo(f"contributed   a film of {film.seconds:.0f} seconds by `hashdb contribute film.mp4`")
+    made = make(MIRRORED_AND_CAPTIONED, film, _CLIP_AT, other, 0.0)
+    upload.write_bytes(made.octets)
+    next(film.play([_STILL_AT])).save(still, quality=85)
+    results = match("--transforms", str(upload), str(still))
+    found = [result["matches"][0] if result["matches"] else None for result in results]
+    ((query, place),) = made.truth
+    shows = "10 s of it, mirrored and captioned, inside another film"
+    return [
+        FilmTrial(upload.name, shows, id, query, place, found[0]),
+        FilmTrial(still.name, "a still of it", id, None, (_STILL_AT, _STILL_AT), found[1]),
+    ]
+
+
+def print_film_trials(trials: Sequence[FilmTrial]) -> None:
+    """Print what was found of the film, with the seconds."""
+    rows = [
+        [trial.file, trial.shows, _describe_found(trial.found), "✓" if trial.held else "✗ not as expected"]
+        for trial in trials
+    ]
+    if rows:
+        print_table(["file", "shows", "found", ""], rows)
+
+
+def _describe_found(match: Mapping[str, Any] | None) -> str:
+    if match is None:
+        return "no match"
+    for segment in match.get("segments", ()):
+        (start, end), (begin, stop) = segment["query"], segment["listed"]
+        return f"{format_time(start)}–{format_time(end)} is {format_time(begin)}–{format_time(stop)} of the film"
+    times = [format_time(at) for at in match.get("at", ())]
+    return f"the film at {', '.join(times)}" if times else "no time"

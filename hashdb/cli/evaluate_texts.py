@@ -1,0 +1,67 @@
+"""hashdb evaluate --texts: measure on a folder of texts which copies and passages are found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from hashdb.cli.output import print_json, print_table, progress_bar
+from hashdb.errors import UnreadablePicture
+from hashdb.evaluation import text_figures
+from hashdb.evaluation.pages import text_curves, text_page
+from hashdb.evaluation.passages import TextForm
+from hashdb.evaluation.texts import TRIALS, Text, TextEvaluation, TextScheme, deal, evaluate_texts, steps
+
+
+def find_texts(folder: Path) -> list[Path]:
+    """The files of plain text in a folder and below it, in order."""
+    return [path for path in sorted(folder.rglob("*.txt")) if path.is_file()]
+
+
+def measure_texts(
+    folder: Path, paths: Sequence[Path], seed: int, processes: int, output: Path | None, as_json: bool
+) -> dict[str, str]:
+    """Measure these files of a folder, print what was found, and write it. Returns what was not measured, and why."""
+    texts, failures = read_texts(folder, paths)
+    listed, around = deal(texts, seed)
+    if not around:
+        return failures | {str(folder): "an evaluation needs at least 2 texts in one script"}
+    scheme = TextScheme(listed, around, trials=min(len(listed), TRIALS), seed=seed)
+    bar, advance = progress_bar("evaluating", steps(scheme))
+    with bar:
+        evaluation = evaluate_texts(scheme, processes, advance)
+    _print_evaluation(evaluation, as_json)
+    if output is not None:
+        (output / "evaluation.json").write_text(json.dumps(text_figures.as_document(evaluation)), "utf-8")
+        (output / "curves.svg").write_text(text_curves(evaluation), "utf-8")
+        (output / "index.html").write_text(text_page(evaluation, failures), "utf-8", errors="backslashreplace")
+    return failures
+
+
+def read_texts(folder: Path, paths: Sequence[Path]) -> tuple[list[Text], dict[str, str]]:
+    """The texts in these files of a folder, and what cannot be measured, with the reasons."""
+    texts: list[Text] = []
+    failures: dict[str, str] = {}
+    for path in paths:
+        try:
+            texts.append(Text.read(path, folder))
+        except UnreadablePicture as error:
+            failures[str(path)] = str(error)
+        except OSError:
+            failures[str(path)] = "the file cannot be read"
+    return texts, failures
+
+
+def _print_evaluation(evaluation: TextEvaluation, as_json: bool) -> None:
+    if as_json:
+        print_json(text_figures.as_document(evaluation))
+        return
+    for form in TextForm:
+        click.echo(f"Percent found: {form}")
+        print_table(*text_figures.recall(evaluation, form))
+        click.echo()
+    for sentence in text_figures.mistakes(evaluation):
+        click.echo(sentence)

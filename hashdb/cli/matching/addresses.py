@@ -1,0 +1,72 @@
+"""Addresses on the command line: the lists of `--urls`, and what a line is hashed to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from hashdb.cli.contributions.files import open_list
+from hashdb.cli.matching.pictures import Outcome
+from hashdb.hashing import Hashed
+from hashdb.hashing.addresses import url_signals
+
+LINES_A_REQUEST = 1_000
+_COMMENT = "#"
+_ADDRESS = re.compile(r"h(tt|xx)ps?\W", re.IGNORECASE)
+_NO_TEXT = "\udcff"
+"""What `open_list` reads for bytes that are no text."""
+
+urls_option = click.option(
+    "--urls",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Instead of PATHS: a list of addresses, one on each line; `-` is standard input. Their text is not sent.",
+)
+
+
+def check_sources(paths: tuple[Path, ...], urls: Path | None, options: Mapping[str, object]) -> None:
+    """Raise UsageError unless there are either paths or a list of addresses, and no path is an address.
+
+    `options` are those that a list does not take, by their names.
+    """
+    if urls is None and not paths:
+        raise click.UsageError("Missing argument 'PATHS...', or --urls FILE")
+    if any(_ADDRESS.match(str(path)) and not os.path.exists(path) for path in paths):
+        raise click.UsageError("PATHS are files: write addresses into a list, and pass it with --urls")
+    if urls is None:
+        return
+    if paths:
+        raise click.UsageError("--urls takes the place of PATHS: run the command once for each")
+    if given := [name for name, value in options.items() if value]:
+        raise click.UsageError(f"--urls takes no {given[0]}: an address is not a file")
+
+
+def read_addresses(file: Path, *, asking: bool) -> Iterator[list[Outcome]]:
+    """What the addresses of a list are hashed to, up to a thousand at a time; `asking` as for `url_signals`.
+
+    Empty lines, and lines that begin with `#`, are left out. A line that is no address is an outcome with an error,
+    which does not have the line's text. Raises UsageError for what is no list, and ExtraMissing.
+    """
+    with open_list(file) as lines:
+        found = (
+            _outcome(number, line, asking)
+            for number, line in enumerate(lines, 1)
+            if line.strip() and not line.lstrip().startswith(_COMMENT)
+        )
+        while batch := list(islice(found, LINES_A_REQUEST)):
+            yield batch
+
+
+def _outcome(number: int, line: str, asking: bool) -> Outcome:
+    name = Path(f"line {number}")
+    if _NO_TEXT in line:
+        return Outcome(name, None, "is not text in UTF-8", line=number)
+    try:
+        signals = url_signals(line, asking=asking)
+    except ValueError as error:
+        return Outcome(name, None, str(error), line=number)
+    return Outcome(name, Hashed(signals, None), None, line=number)

@@ -1,0 +1,180 @@
+"""hashdb hash: print the hashes of files and addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from hashdb.cli.help import ALGORITHMS, Choice, Command
+from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
+from hashdb.cli.matching.match import counted, format_time
+from hashdb.cli.matching.pictures import Outcome, fast_option, find_pictures, hash_all, jobs_option, print_failures
+from hashdb.cli.matching.state import StateFile, state_option
+from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar
+from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.signals import Algorithm
+from hashdb.hashing import Mode
+from hashdb.hashing.documents import LISTED_STEP, QUERY_STEP, HashedDocument
+from hashdb.member_settings import MemberSettings
+
+_FORMS = {"signals": "a line for each file, with its hashes", "vpdq": "the lines of a video as vPDQ writes them"}
+
+
+@click.command(
+    "hash",
+    cls=Command,
+    examples=(
+        "hashdb hash photo.jpg",
+        "hashdb hash --algorithm pdq --json photos/",
+        "hashdb hash --transforms --json upload.jpg",
+        "hashdb hash --format vpdq clip.mp4 > clip.txt",
+        "hashdb hash --json manifesto.pdf",
+        "hashdb hash --urls links.txt",
+    ),
+)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@urls_option
+@click.option(
+    "--algorithm",
+    "names",
+    multiple=True,
+    type=Choice(ALGORITHMS),
+    help="Compute only this algorithm; may be repeated. By default, those of HASHDB_ALGORITHMS.",
+)
+@click.option("--format", "form", type=Choice(_FORMS), default="signals", show_default=True, help="Format.")
+@click.option(
+    "--transforms",
+    is_flag=True,
+    help="With --json: also print the hashes of altered forms of each picture, and signatures, for a query.",
+)
+@state_option
+@jobs_option
+@fast_option
+@as_json
+def hash_command(
+    paths: tuple[Path, ...],
+    urls: Path | None,
+    names: tuple[str, ...],
+    form: str,
+    transforms: bool,
+    state: Path | None,
+    jobs: int | None,
+    fast: bool,
+    as_json: bool,
+) -> int:
+    """Print the hashes of files and addresses.
+
+    PATHS are pictures, videos, documents and texts, or folders of them; `-` is a document or a text on standard input.
+    The command prints one line for each file, and needs no service.
+    """
+    other = {"--algorithm": names, "--format": form == "vpdq", "--state": state, "--jobs": jobs, "--fast": fast}
+    check_sources(paths, urls, other)
+    if transforms and not as_json and form != "vpdq":
+        raise click.UsageError("--transforms needs --json")
+    if urls is not None:
+        return _hash_addresses(urls, as_json, asking=transforms)
+    settings = MemberSettings.read()
+    if form == "vpdq":
+        if as_json or names or fast or transforms or state is not None or len(files := find_pictures(paths)) != 1:
+            raise click.UsageError("--format vpdq takes one video, and no other option but --jobs")
+        return _print_vpdq(files, settings)
+    algorithms = tuple(map(Algorithm, names)) or settings.algorithms
+    done = StateFile(state, "hash transforms" if transforms else "hash")
+    files, already_done = done.split(find_pictures(paths))
+    bar, advance = progress_bar("hashing", len(files))
+    failed = []
+    mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
+    hashed = hash_all(
+        files, algorithms, settings, mode, jobs, step=QUERY_STEP if transforms else LISTED_STEP, fast=fast
+    )
+    with done, bar, print_json_array(as_json) as add, closing(hashed) as outcomes:
+        done.report(already_done, add if as_json else None)
+        for outcome in outcomes:
+            advance()
+            if as_json:
+                add(_hashes_to_json(outcome))
+            else:
+                _print_hashes(outcome)
+            if outcome.hashed is None:
+                failed.append(outcome)
+            else:
+                done.record(outcome.path)
+    return print_failures(failed)
+
+
+def _hash_addresses(urls: Path, as_json: bool, *, asking: bool) -> int:
+    """Print the signals of the addresses of a list, a line for each. Returns the exit status."""
+    failed: list[Outcome] = []
+    with print_json_array(as_json) as add:
+        for batch in read_addresses(urls, asking=asking):
+            for outcome in batch:
+                if as_json:
+                    add(_hashes_to_json(outcome))
+                else:
+                    _print_hashes(outcome)
+            failed += [outcome for outcome in batch if outcome.hashed is None]
+    return print_failures(failed)
+
+
+def _print_vpdq(files: Mapping[Path, str | None], settings: MemberSettings) -> int:
+    """Print the frames of the grid of one video, of every quality, as vPDQ does. Returns the exit status."""
+    from hashdb.wire.sharing.vpdq import text_line
+
+    (outcome,) = hash_all(files, (Algorithm.PDQ,), settings)
+    if outcome.hashed is not None and not outcome.frames:
+        outcome = outcome.failed("is not a video")
+    for number, at, on_grid, hashed in outcome.frames:
+        if on_grid and hashed.signals:
+            click.echo(text_line(number, at, hashed.quality or 0, hashed.signals[0]))
+    return print_failures([outcome])
+
+
+def _print_hashes(outcome: Outcome) -> None:
+    if outcome.hashed is not None:
+        columns = [escape_controls(outcome.path), *map(str, outcome.hashed.signals)]
+        if outcome.document is not None:
+            columns.insert(1, _format_document(outcome.document))
+        elif outcome.frames:
+            columns.insert(1, f"{len(outcome.frames)} frames, {format_time(outcome.duration or 0)}")
+        if outcome.hashed.quality is not None:
+            columns.append(f"quality {outcome.hashed.quality}")
+        click.echo("  ".join(columns))
+
+
+def _format_document(document: HashedDocument) -> str:
+    """How much a document or a text has, like `3 pages, 1200 words, 14 hashed parts`."""
+    counts = [] if document.pages is None else [counted(document.pages, "page")]
+    return ", ".join([*counts, counted(document.words, "word"), counted(len(document.frames), "hashed part")])
+
+
+def _frame_to_json(frame: Frame) -> dict[str, object]:
+    """A page or a window of words, as the API takes it in a draft."""
+    signals = list(map(str, frame.signals))
+    if frame.unit is Unit.PAGES:
+        return {"page": int(frame.at), "quality": frame.quality, "signals": signals}
+    return {"words": [int(frame.at), int(frame.at) + frame.length], "signals": signals}
+
+
+def _hashes_to_json(outcome: Outcome) -> dict[str, object]:
+    if outcome.hashed is None:
+        return outcome.source | {"error": outcome.error}
+    signals = [str(signal) for signal in outcome.hashed.signals]
+    item = outcome.source | {"signals": signals, "quality": outcome.hashed.quality}
+    if outcome.document is not None:
+        item |= {"pages": outcome.document.pages, "words": outcome.document.words}
+        item["frames"] = list(map(_frame_to_json, outcome.document.frames))
+    elif outcome.frames:
+        item["duration"] = outcome.duration
+        item["frames"] = [
+            {"at": at, "quality": hashed.quality, "signals": list(map(str, hashed.signals))}
+            for _, at, _, hashed in outcome.frames
+        ]
+    if outcome.incomplete is not None:
+        item["incomplete"] = outcome.incomplete
+    for name in ("transforms", "signatures"):
+        if by_view := getattr(outcome.hashed, name):
+            item[name] = {view: list(map(str, values)) for view, values in by_view}
+    return item

@@ -1,0 +1,96 @@
+"""The file of `--state`: which files a command has done, so that a repeated one skips them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import click
+
+from hashdb.cli.output import escape_controls
+from hashdb.index.folder import opener, restrict_access
+
+DoneLine = dict[str, object]
+
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File that records which files are done. If you run the command again, it skips them.",
+)
+
+
+class StateFile:
+    """The file of `--state`: a JSON line for each file that is done, so that a repeated command skips it.
+
+    A line holds the path, size and modification time, and the contribution's id or the task. A file that has
+    changed since counts as not done. Without a path, nothing is recorded.
+    """
+
+    def __init__(self, path: Path | None, task: str | None = None) -> None:
+        """Read the recorded lines; a truncated line is ignored. Raises UsageError if the file cannot be read.
+
+        `task` names what is done with a file if that gives no contribution id; lines of other tasks do not count.
+        """
+        self._file, self._path, self._task = None, path, task
+        self._lines: dict[str, DoneLine] = {}
+        if path is None:
+            return
+        try:
+            self._file = open(path, "a+", encoding="utf-8", opener=opener)  # noqa: SIM115
+            restrict_access(path)
+            self._file.seek(0)
+            text = self._file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.UsageError(f"the state file {path} cannot be used: {error}") from None
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+                self._lines[str(entry["path"])] = entry
+            except (ValueError, LookupError, TypeError):
+                continue
+        if text and not text.endswith("\n"):
+            self._file.write("\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def split(self, files: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[DoneLine]]:
+        """The files that are left to do, with their errors, and the recorded lines of the others."""
+        left: dict[Path, str | None] = {}
+        already_done: list[DoneLine] = []
+        for path, error in files.items():
+            entry = self._lines.get(str(path))
+            if entry is not None and error is None and entry == self._line(path, entry.get("id")):
+                already_done.append({"path": str(path)} | ({} if self._task else {"id": entry["id"]}) | {"known": True})
+            else:
+                left[path] = error
+        return left, already_done
+
+    def report(self, already_done: Sequence[DoneLine], add: Callable[[DoneLine], None] | None) -> None:
+        """Print on standard error how many were done before, and pass each of their lines to `add`."""
+        if already_done:
+            files = "1 file" if len(already_done) == 1 else f"{len(already_done)} files"
+            click.echo(f"hashdb: {files} skipped: already in {escape_controls(self._path)}", err=True)
+        if add is not None:
+            for entry in already_done:
+                add(entry)
+
+    def record(self, path: Path, id: int | None = None) -> None:
+        """Record that a file is done; the line is in the state file when this returns."""
+        if self._file is not None:
+            self._file.write(f"{json.dumps(self._line(path, id))}\n")
+            self._file.flush()
+
+    def _line(self, path: Path, id: object) -> DoneLine:
+        try:
+            status = path.stat()
+        except OSError:
+            return {}
+        entry: DoneLine = {"path": str(path), "size": status.st_size, "changed": status.st_mtime_ns}
+        return entry | ({"did": self._task} if self._task else {"id": id})

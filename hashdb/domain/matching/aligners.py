@@ -1,0 +1,287 @@
+"""Align the frames of one query with listed items, unit by unit, within the budget of its request."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import cos, pi
+from typing import Final, NamedTuple
+
+from hashdb.domain.frames import STEP, Frame, Unit
+from hashdb.domain.matching.alignment import MOST_HITS, Aligned, Hit, align, could_support, evenly, extend
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.matching.segments import Segment, share
+from hashdb.domain.signals import TELLS_A_PAGE, Algorithm, Signal
+
+LEAST_FRAMES: Final[Mapping[Unit, int]] = {Unit.SECONDS: 3, Unit.PAGES: 1, Unit.WORDS: 2}
+"""Distinct frames of both items that a segment takes."""
+MIN_LENGTH: Final[Mapping[Unit, float]] = {Unit.SECONDS: 3.0, Unit.PAGES: 1.0, Unit.WORDS: 150.0}
+"""What a segment takes of the query, in its unit, where the query names no length."""
+NEARLY_ALL: Final = 0.8
+"""The share of a listed item from which one frame is enough: a still, a short animation, a short text."""
+SHORT_TEXT: Final = 250
+"""Words of the longest text that is asked for of which one window is enough: a post, a quotation."""
+WIDE: Final = {Algorithm.PDQ: 76, Algorithm.PHASH256: 80}
+"""Bits within which a frame resembles the listed one at its place; frames of different pictures are about 128 apart."""
+_BESIDE: Final = 0.75
+"""Seconds beside its place on the line within which a frame is compared."""
+_TELLING: Final = {Algorithm.PDQ: Algorithm.PDQ.radius, Algorithm.PHASH256: TELLS_A_PAGE}
+"""Bits within which a hash tells that a page is the listed one. Pages of plain text resemble each other."""
+_BITS: Final = Algorithm.SIMHASH256.bits
+
+
+class ShotTimes(NamedTuple):
+    """From where to where a listed item shows a value: seconds, the page twice, or the first word and the next one."""
+
+    start: float
+    end: float
+
+
+class ListedShot(NamedTuple):
+    """A shot of a listed item, with the signals that are searched for."""
+
+    start: float
+    end: float
+    signals: Sequence[Signal]
+    unit: Unit = Unit.SECONDS
+
+
+ReadShots = Callable[[int], Sequence[ListedShot]]
+"""Returns the shots of a listed item, in ascending order."""
+
+
+class Budget:
+    """The steps that are left for a request."""
+
+    def __init__(self, steps: int) -> None:
+        self._left = steps
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether none are left."""
+        return self._left <= 0
+
+    def spend(self, steps: int) -> None:
+        """Use that many."""
+        self._left -= steps
+
+
+class Near(NamedTuple):
+    """A frame of the query that is near a stored signal, and the transform that found it."""
+
+    at: float
+    distance: int
+    transform: str | None
+
+
+NearBySignal = Mapping[Signal, Sequence[Near]]
+"""By stored signal, the frames of the query that are near it, in ascending time."""
+
+
+def one_is_enough(unit: Unit, asked: float) -> bool:
+    """Whether one frame of a query of this length (in the unit) makes a segment, of however long a listed item."""
+    return LEAST_FRAMES[unit] == 1 or (unit is Unit.WORDS and asked <= SHORT_TEXT)
+
+
+class Aligner:
+    """Aligns the frames of one unit of a query with listed items, within the budget of its request.
+
+    Places are counted in steps. A window of words is at its first word. A segment of words is cut where
+    distances say only if the asker is `told` them.
+    """
+
+    def __init__(
+        self,
+        query: Query,
+        unit: Unit,
+        frames: Sequence[Frame],
+        near: NearBySignal,
+        weights: Mapping[Signal, float],
+        read: ReadShots,
+        budget: Budget,
+        *,
+        told: bool = True,
+    ) -> None:
+        self._frames, self._near, self._weights = frames, near, weights
+        self._read, self._budget, self._told = read, budget, told
+        self._unit, self._step = unit, STEP[unit]
+        self._ats = [frame.at / self._step for frame in frames]
+        self._interval = 1.0 if unit is Unit.PAGES else _interval(self._ats)
+        self._least_length = (
+            query.min_seconds if unit is Unit.SECONDS else query.min_words if unit is Unit.WORDS else None
+        )
+
+    def segments(
+        self, id: int, times: Mapping[Signal, Sequence[ShotTimes]], asked: float, listed: float
+    ) -> tuple[Segment, ...]:
+        """The segments of a listed item that are long enough, longest first.
+
+        `times` are those of the signals that the query is near; `asked` and `listed` are the lengths of both items.
+        """
+        hits = self._hits(times)
+        self._budget.spend(len(hits))
+        # If it shows hardly anything else, it has no further frames that could agree. A short text has few windows, so
+        # one is near another text's as rarely as two of a longer text are.
+        is_enough = one_is_enough(self._unit, asked) or self._is_shown(hits, times, listed)
+        least = 1 if is_enough else LEAST_FRAMES[self._unit]
+        if could_support(hits) < least:
+            return ()
+        # Who copies words keeps them. Where some were added or left out, another segment begins.
+        found = align(hits, self._ats, self._interval, least, keeps_speed=self._unit is Unit.WORDS)
+        self._budget.spend(len(found) * len(hits))
+        least_length = self._least_length
+        if least_length is None:
+            least_length = min(MIN_LENGTH[self._unit], NEARLY_ALL * listed)
+            if self._unit is Unit.WORDS:
+                least_length = min(least_length, asked)
+        if self._unit is Unit.PAGES:
+            telling = self._telling(times)
+            found = [each for each in found if not telling.isdisjoint((hit.at, hit.start) for hit in each.hits)]
+        segments, is_text = [self._in_unit(id, each, listed) for each in found], self._unit is Unit.WORDS
+        kept: list[Segment] = []
+        # A window is near the listed ones beside its own place, too: the line with the most frames is the right one.
+        for segment in sorted(segments, key=lambda one: (-one.frames if is_text else 0, -one.length, one.query)):
+            beside = self._frames[0].length if is_text else 0
+            if segment.length >= least_length and not any(_is_within(segment, other, beside) for other in kept):
+                kept.append(segment)
+        # The last frame stands for a whole interval, which may go on past the end.
+        ends = asked or math.inf, listed or math.inf
+        return tuple(segment.within(*ends).rounded() for segment in kept)
+
+    def _is_shown(self, hits: Sequence[Hit], times: Mapping[Signal, Sequence[ShotTimes]], listed: float) -> bool:
+        """Whether the listed item shows hardly anything but the hits; a text, hardly anything but one window."""
+        if self._unit is Unit.WORDS:
+            longest = max(shot.end - shot.start for stretches in times.values() for shot in stretches)
+            return longest >= NEARLY_ALL * listed
+        return share([(hit.start, hit.end + 1) for hit in hits], listed) >= NEARLY_ALL
+
+    def _telling(self, times: Mapping[Signal, Sequence[ShotTimes]]) -> set[tuple[float, float]]:
+        """The pages of the query, each with a listed page, of which a hash tells by itself that they are the same."""
+        return {
+            (near.at, shot.start)
+            for signal, stretches in times.items()
+            for near in self._near[signal]
+            if near.distance <= _TELLING.get(signal.algorithm, -1)
+            for shot in stretches
+        }
+
+    def _in_unit(self, id: int, aligned: Aligned, listed: float) -> Segment:
+        """The segment with its stretches in the unit, from the first frame that agrees to the last one."""
+        if self._unit is Unit.SECONDS:
+            return self._extend(id, aligned)
+        segment, (speed, offset), hits = aligned
+        first, last = (self._frames[bisect_left(self._ats, hit.at)] for hit in (hits[0], hits[-1]))
+        begin, end, lowest = first.at, max(first.end, last.end), float(self._unit is Unit.PAGES)
+        if self._unit is Unit.WORDS and self._told:
+            # At its ends, windows are partly of other words.
+            before, after = _outside(hits, hits[0]) * first.length, _outside(hits, hits[-1]) * last.length
+            if begin + before < end - after - 1:
+                begin, end = begin + before, end - after
+            # No word of the query is before the first listed one, or after the last.
+            inside = max(begin, -offset * self._step), min(end, listed - offset * self._step)
+            if inside[0] < inside[1] - 1:
+                begin, end = inside
+        start, stop = (max(lowest, speed * place + offset * self._step) for place in (begin, end))
+        return replace(segment, query=(begin, end), listed=(start, stop), unit=self._unit)
+
+    def _hits(self, times: Mapping[Signal, Sequence[ShotTimes]]) -> list[Hit]:
+        """The hits on a listed item; of very many those of the signals that tell the most, and some of the others."""
+        hits: list[Hit] = []
+        step, is_text = self._step, self._unit is Unit.WORDS
+        signals = sorted(times, key=lambda signal: len(self._near[signal]) * len(times[signal]))
+        for place, signal in enumerate(signals):
+            near, stretches = self._near[signal], times[signal]
+            room = max(1, (MOST_HITS - len(hits)) // (len(signals) - place))
+            radius, weight = signal.algorithm.radius, self._weights[signal]
+            for at, distance, transform in evenly(near, room):
+                nearness = max(0.0, 1 - distance / max(radius, 1))
+                beside = _beside(at, stretches, max(1, room // len(near)), step)
+                hits += [
+                    Hit(
+                        at / step,
+                        start / step,
+                        (start if is_text else end) / step,
+                        distance,
+                        nearness,
+                        transform,
+                        weight,
+                    )
+                    for start, end in beside
+                ]
+        return hits
+
+    def _extend(self, id: int, aligned: Aligned) -> Segment:
+        """The segment of a video, with the frames before and after it that resemble the listed ones at their place."""
+        if self._budget.is_spent:
+            return aligned.segment
+        shots = self._read(id)
+        starts = [shot.start for shot in shots]
+        longest = max((shot.end - shot.start for shot in shots), default=0.0)
+        self._budget.spend(len(shots))
+
+        def resembles(position: int, place: float) -> bool:
+            frame, transform = self._frames[position], aligned.segment.transform
+            own = firsts(frame.signals if transform is None else frame.transforms.get(transform, ()))
+            first = bisect_left(starts, place - _BESIDE - longest)
+            last = bisect_right(starts, place + _BESIDE)
+            for number in range(first, last):
+                if self._budget.is_spent:
+                    return False
+                shot = shots[number]
+                is_beside = shot.end >= place - _BESIDE
+                self._budget.spend(len(shot.signals) if is_beside else 1)
+                if is_beside and any(_resemble(own.get(listed.algorithm), listed) for listed in shot.signals):
+                    return True
+            return False
+
+        return extend(aligned, self._ats, self._interval, resembles)
+
+
+def firsts(signals: Iterable[Signal]) -> dict[Algorithm, Signal]:
+    """The hashes of a frame itself: the first of each algorithm; the others are of its variants."""
+    found: dict[Algorithm, Signal] = {}
+    for signal in signals:
+        found.setdefault(signal.algorithm, signal)
+    return found
+
+
+def _resemble(own: Signal | None, listed: Signal) -> bool:
+    return own is not None and own.distance(listed) <= WIDE.get(own.algorithm, 0)
+
+
+def _beside(at: float, stretches: Sequence[ShotTimes], most: int, step: float) -> Sequence[ShotTimes]:
+    """At most so many of the shots that show the same; those at about the place of the query's frame.
+
+    So the shots of frames that follow each other follow each other. A longer query shows the listed item repeatedly.
+    """
+    if len(stretches) <= most:
+        return stretches
+    place = bisect_left(stretches, (at % (stretches[-1].end + step),))
+    first = min(max(0, place - most // 2), len(stretches) - most)
+    return stretches[first : first + most]
+
+
+def _is_within(segment: Segment, other: Segment, beside: float) -> bool:
+    """Whether another segment shows the same: both of its stretches contain those of this one, but for `beside`."""
+    return all(
+        outer[0] - beside <= inner[0] and inner[1] <= outer[1] + beside
+        for inner, outer in ((segment.query, other.query), (segment.listed, other.listed))
+    )
+
+
+def _outside(hits: Sequence[Hit], hit: Hit) -> float:
+    """The share of the window of a hit that is of other words than the listed ones, where the usual window has none.
+
+    The shingles that two windows share are the cosine of the share of the bits in which they differ, times pi.
+    """
+    shares = sorted(cos(pi * each.distance / _BITS) for each in hits)
+    return max(0.0, shares[len(shares) // 2] - cos(pi * hit.distance / _BITS))
+
+
+def _interval(times: Sequence[float]) -> float:
+    """The usual distance from one frame to the next; 1 for a single frame."""
+    steps = sorted(after - before for before, after in pairwise(times))
+    return steps[len(steps) // 2] if steps else 1.0

@@ -1,0 +1,301 @@
+"""Which contributions an item with frames matches: by aligned segments, or by frames that are listed pictures.
+
+The frames of a video are pictures in time; those of a document are pages, and windows of its words; those of a text
+are windows of its words. Listed and asked frames of one unit are aligned; a page that is a frame of a video, or the
+reverse, is a picture."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from itertools import chain
+from typing import Final, NamedTuple
+
+from hashdb.domain.frames import Extent, Frame, Unit, extent_of
+from hashdb.domain.matching.aligners import Aligner, Budget, Near, NearBySignal, ReadShots, ShotTimes
+from hashdb.domain.matching.matches import OVERRULING, FrameDetails, FrameMatch, Holder, Query
+from hashdb.domain.matching.segments import Covered, Segment, share
+from hashdb.domain.signals import Algorithm, Signal
+
+MOST_ALIGNED: Final = 1_000
+"""Listed items that are aligned with one query: as many as are returned."""
+MOST_WORK: Final = 600_000
+"""Hits that are looked at, and shots that are read or compared for a request, about four seconds.
+
+To compare a shot counts as many steps as it has signals.
+"""
+MOST_FRAMES: Final = 100
+"""Frames that are near one listed picture, and places of one listed item: the first ones are returned."""
+
+
+Shots = Mapping[tuple[int, Signal], Sequence[ShotTimes]]
+"""By contribution and signal, the shots that have it; empty for a signal of the whole item."""
+
+
+OverrulingAlgorithms = Callable[[Collection[int]], Mapping[int, frozenset[Algorithm]]]
+"""Returns, for each contribution, the algorithms of its matchable signals that overrule phash."""
+
+
+class ContributionMatched(NamedTuple):
+    """How frames of a query match a contribution, and its signals that they are near.
+
+    Each signal has its distance in bits to the nearest frame, and the transform that found it.
+    """
+
+    details: FrameDetails
+    holders: Sequence[tuple[Holder, int, str | None]]
+
+
+class FramesMatched(dict[int, ContributionMatched]):
+    """By contribution, how the frames of one query match it.
+
+    `truncated` says that there may be more: listed items near the query were not aligned, or some of its frames were
+    not searched for.
+    """
+
+    truncated = False
+
+
+class Expanded(NamedTuple):
+    """The queries that are searched for: those that were asked, then one for each frame of theirs."""
+
+    queries: Sequence[Query]
+    frames: Mapping[int, range]
+    """By the position of a query with frames, the positions of those of its frames."""
+
+
+def expand(queries: Sequence[Query]) -> Expanded:
+    """The queries with a further one for each frame that is searched for."""
+    every, frames = list(queries), dict[int, range]()
+    for position, query in enumerate(queries):
+        if query.frames:
+            start = len(every)
+            every += [
+                Query(frame.signals, radius=query.radius, transforms=frame.transforms)
+                for frame in query.frames
+                if frame.matches
+            ]
+            frames[position] = range(start, len(every))
+    return Expanded(every if frames else queries, frames)
+
+
+def match_frames(
+    queries: Sequence[Query],
+    expanded: Expanded,
+    suggested: Sequence[Mapping[Signal, int]],
+    through: Sequence[Mapping[Signal, str]],
+    held: Mapping[Signal, Sequence[Holder]],
+    shots: Shots,
+    read: ReadShots,
+    having: OverrulingAlgorithms,
+    thinned: Set[int] = frozenset(),
+    shared: Mapping[Signal, int] | None = None,
+    *,
+    told: bool = True,
+) -> dict[int, FramesMatched]:
+    """What the frames of each query match, by the position of the query.
+
+    At most `MOST_ALIGNED` listed items are aligned with a query, those with the most hits first. The work on all
+    queries is bounded: those with the fewest hits come first. `thinned` has the positions of the queries of which some
+    frames were not searched for. `shared` says how many items hold each signal, where `held` has only some of them:
+    what many hold tells little. `told`: whether the asker is told distances, so that segments may show them.
+    """
+    counts = {signal: len(of_signal) for signal, of_signal in held.items()} if shared is None else shared
+    shown = {signal: sum(len(shots.get((one.contribution, signal), ())) for one in of) for signal, of in held.items()}
+
+    def hits(position: int) -> int:
+        return sum(shown.get(signal, 0) for place in expanded.frames[position] for signal in suggested[place])
+
+    matched: dict[int, FramesMatched] = {}
+    budget = Budget(MOST_WORK)
+    for position in sorted(expanded.frames, key=hits):
+        query = queries[position]
+        frames = [frame for frame in query.frames if frame.matches]
+        near: dict[Signal, list[Near]] = defaultdict(list)
+        for frame, place in zip(frames, expanded.frames[position], strict=True):
+            for signal, distance in suggested[place].items():
+                near[signal].append(Near(frame.at, distance, through[place].get(signal)))
+        matched[position] = _match_query(query, frames, near, held, counts, shots, read, having, budget, told)
+        matched[position].truncated |= position in thinned
+    return matched
+
+
+def _match_query(
+    query: Query,
+    frames: Sequence[Frame],
+    near: NearBySignal,
+    held: Mapping[Signal, Sequence[Holder]],
+    counts: Mapping[Signal, int],
+    shots: Shots,
+    read: ReadShots,
+    having: OverrulingAlgorithms,
+    budget: Budget,
+    told: bool,
+) -> FramesMatched:
+    """The contributions that frames match. `frames` are in ascending order, also those that are near nothing."""
+    groups: dict[int, list[Holder]] = defaultdict(list)
+    for signal in near:
+        for holder in held.get(signal, ()):
+            groups[holder.contribution].append(holder)
+    by_unit: dict[Unit, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        by_unit[frame.unit].append(frame)
+    listed, pictures = _sorted_out(groups, shots, by_unit.keys())
+    details = _match_pictures(by_unit, near, pictures, having)
+    ranked = sorted(listed, key=lambda id: (-_most_hits(near, listed[id]), id))
+    weights = {signal: counts[signal] ** -0.5 for signal in near if held.get(signal)}
+    aligners = {
+        unit: Aligner(query, unit, of_unit, near, weights, read, budget, told=told) for unit, of_unit in by_unit.items()
+    }
+    asked = extent_of(query.frames, query.duration) or Extent()
+    matched = FramesMatched()
+    for place, id in enumerate(ranked):
+        if place == MOST_ALIGNED or budget.is_spent:
+            matched.truncated = True
+            break
+        extent = groups[id][0].extent or Extent()
+        found = [
+            aligners[unit].segments(id, times, asked.of(unit), extent.of(unit)) for unit, times in listed[id].items()
+        ]
+        if segments := sorted(chain(*found), key=lambda segment: -segment.steps):
+            covered = _covered(segments, asked, extent)
+            details[id] = details.get(id, FrameDetails())._replace(segments=tuple(segments), covered=covered)
+    nearest = {signal: min(group, key=_by_distance) for signal, group in near.items()}
+    for id, of_id in details.items():
+        holders = [(each, nearest[each.signal].distance, nearest[each.signal].transform) for each in groups[id]]
+        matched[id] = ContributionMatched(of_id, holders)
+    return matched
+
+
+def _match_pictures(
+    by_unit: Mapping[Unit, Sequence[Frame]],
+    near: NearBySignal,
+    pictures: Mapping[int, Sequence[Signal]],
+    having: OverrulingAlgorithms,
+) -> dict[int, FrameDetails]:
+    """The contributions that frames or pages match as pictures; windows of words match none."""
+    by_phash = [id for id, signals in pictures.items() if any(_is_phash(signal) for signal in signals)]
+    overruling = having(by_phash) if by_phash else {}
+    unit = next((unit for unit in by_unit if unit is not Unit.WORDS), Unit.SECONDS)
+    of_pictures = _Pictures(by_unit.get(unit, ()), unit, near)
+    found = {id: of_pictures.matches(signals, overruling.get(id, frozenset())) for id, signals in pictures.items()}
+    return {id: FrameDetails(frames=seen) for id, seen in found.items() if seen}
+
+
+def _sorted_out(
+    groups: Mapping[int, Sequence[Holder]], shots: Shots, units: Collection[Unit]
+) -> tuple[dict[int, _TimesByUnit], dict[int, list[Signal]]]:
+    """By contribution, where it shows what can be aligned with frames of these units, and the signals of pictures.
+
+    What a listed item shows in another unit is a picture.
+    """
+    listed: dict[int, _TimesByUnit] = {}
+    pictures: dict[int, list[Signal]] = {}
+    for id, group in groups.items():
+        times: dict[Unit, dict[Signal, Sequence[ShotTimes]]] = defaultdict(dict)
+        of_picture = list[Signal]()
+        for holder in group:
+            stretches = shots.get((id, holder.signal), ())
+            if stretches and (unit := unit_of(holder)) in units:
+                times[unit][holder.signal] = stretches
+            elif not holder.signal.algorithm.of_text:
+                of_picture.append(holder.signal)
+        if times:
+            listed[id] = times
+        if of_picture:
+            pictures[id] = of_picture
+    return listed, pictures
+
+
+_TimesByUnit = Mapping[Unit, Mapping[Signal, Sequence[ShotTimes]]]
+"""By unit and signal, where a listed item shows what the query is near."""
+
+
+def unit_of(holder: Holder) -> Unit:
+    """What the places of a signal of a listed item with frames are counted in."""
+    if holder.signal.algorithm.of_text:
+        return Unit.WORDS
+    return Unit.PAGES if holder.extent is None or holder.extent.duration is None else Unit.SECONDS
+
+
+def _covered(segments: Sequence[Segment], asked: Extent, listed: Extent) -> Covered:
+    """The shares of both items that segments cover: of the words, if words agree."""
+    units = {segment.unit for segment in segments}
+    unit = Unit.WORDS if Unit.WORDS in units else segments[0].unit
+    # The last page is covered, too.
+    after = int(unit is Unit.PAGES)
+    of_unit = [segment for segment in segments if segment.unit is unit]
+    return Covered(
+        share([(segment.query[0], segment.query[1] + after) for segment in of_unit], asked.of(unit)),
+        share([(segment.listed[0], segment.listed[1] + after) for segment in of_unit], listed.of(unit)),
+    )
+
+
+def _by_distance(near: Near) -> int:
+    return near.distance
+
+
+def _most_hits(near: NearBySignal, times: _TimesByUnit) -> int:
+    """How many frames of the query, or of the listed item if those are fewer, may be near one of the other."""
+    return sum(
+        min(sum(len(near[signal]) for signal in of_unit), sum(len(stretches) for stretches in of_unit.values()))
+        for of_unit in times.values()
+    )
+
+
+class _Pictures:
+    """The frames of a query that are near listed pictures; pictures often share signals."""
+
+    def __init__(self, frames: Sequence[Frame], unit: Unit, near: NearBySignal) -> None:
+        self._near, self._unit = near, unit
+        self._decisive = {
+            frame.at: OVERRULING.intersection([signal.algorithm for signal in frame.signals]) for frame in frames
+        }
+        self._known: dict[tuple[object, ...], tuple[FrameMatch, ...]] = {}
+
+    def matches(self, signals: Sequence[Signal], overruling: frozenset[Algorithm]) -> tuple[FrameMatch, ...]:
+        """The first `MOST_FRAMES` of the frames that are near one of these signals.
+
+        `overruling` are the algorithms of the picture that overrule phash in frames that have them too.
+        """
+        key = tuple(signals), overruling
+        if key not in self._known:
+            distances: dict[float, dict[Algorithm, int]] = defaultdict(dict)
+            for signal in signals:
+                for at, distance, _ in self._near[signal][:MOST_FRAMES]:
+                    known = distances[at].get(signal.algorithm, distance)
+                    distances[at][signal.algorithm] = min(distance, known)
+            told = [
+                at
+                for at in sorted(distances)
+                if distances[at].keys() != {Algorithm.PHASH} or overruling.isdisjoint(self._decisive[at])
+            ]
+            self._known[key] = tuple(FrameMatch(at, distances[at], self._unit) for at in told[:MOST_FRAMES])
+        return self._known[key]
+
+
+def _is_phash(signal: Signal) -> bool:
+    return signal.algorithm is Algorithm.PHASH
+
+
+def with_frames(held: Mapping[Signal, Sequence[Holder]]) -> dict[int, set[Signal]]:
+    """The signals that listed items with frames hold, by contribution."""
+    signals_by_id: dict[int, set[Signal]] = defaultdict(set)
+    for signal, holders in held.items():
+        for holder in holders:
+            if holder.extent is not None:
+                signals_by_id[holder.contribution].add(signal)
+    return signals_by_id
+
+
+def places_of(holders: Iterable[Holder], shots: Shots) -> FrameDetails:
+    """Where a listed item shows any of the signals, in ascending order."""
+    places: dict[Unit, set[ShotTimes]] = defaultdict(set)
+    for holder in holders:
+        places[unit_of(holder)].update(shots.get((holder.contribution, holder.signal), ()))
+    first = {unit: sorted(of_unit)[:MOST_FRAMES] for unit, of_unit in places.items()}
+    return FrameDetails(
+        at=tuple(dict.fromkeys(shot.start for shot in first.get(Unit.SECONDS, ()))),
+        pages=tuple(dict.fromkeys(int(shot.start) for shot in first.get(Unit.PAGES, ()))),
+        words=tuple((int(shot.start), int(shot.end)) for shot in first.get(Unit.WORDS, ())),
+    )

@@ -1,0 +1,313 @@
+"""Addresses: the one form that all spellings of an address of the web share, and the signals of it.
+
+The algorithm `url` is SHA-256 of the normal form of an address, in UTF-8. The normal form is made in these steps:
+
+1. White space around the address is dropped, and a defanged address is made whole.
+   `hxxp://`, `h**p://` and `[h]ttp://` are `http://`; `[://]`, `[:]//` and `:[//]` are `://`.
+   In the host `[.]`, `(.)`, `{.}`, `[dot]`, `(dot)` and `{dot}` are dots.
+   If anything of this was found, `[.]` behind the host is a dot, too.
+2. It is parsed as browsers do (the URL standard of WHATWG): the host in lower case, as ASCII (IDNA), numbers of IPv4
+   and IPv6 in their shortest form, `.` and `..` in the path resolved, what may not stand there percent-encoded.
+   Only `http` and `https` are accepted, and they count as one: the normal form begins with `https://`.
+3. User and password, the ports 80 and 443 and dots at the end of the host are dropped.
+4. The fragment is dropped, unless it begins with `!` or `/`: then the page is named in it (`#!/user`, `#/#room`).
+5. In path, query and fragment, an escape of a letter, a digit or one of `-._~` is written as the character, other
+   escapes in upper case, and `%` without two hexadecimal digits as `%25` (RFC 3986, 6.2.2).
+6. The query is cut at each `&`. Empty parts are dropped, and the parameters that tell how somebody came to the page:
+   TRACKING, and those of OF_HOSTS on their hosts and the hosts below. Names are compared without regard to case.
+   The rest is sorted by name, those of one name stay in order. An empty query is dropped with its `?`.
+
+Nothing else is changed: `www.`, a slash at the end, the case of a path and `+` may all make a difference at a server.
+Both lists are a part of the algorithm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+from urllib.parse import unquote
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.errors import needing
+
+MAX_LENGTH: Final = 8_192
+"""The most characters of an address."""
+
+TRACKING: Final = frozenset(
+    {
+        "__hsfp",
+        "__hssc",
+        "__hstc",
+        "__s",
+        "__twitter_impression",
+        "_branch_match_id",
+        "_ga",
+        "_gl",
+        "_hsenc",
+        "_hsmi",
+        "_openstat",
+        "dclid",
+        "epik",
+        "fb_action_ids",
+        "fb_action_types",
+        "fb_ref",
+        "fb_source",
+        "fbclid",
+        "gad_campaignid",
+        "gad_source",
+        "gbraid",
+        "gclid",
+        "gclsrc",
+        "hsctatracking",
+        "igsh",
+        "igshid",
+        "irclickid",
+        "li_fat_id",
+        "mc_cid",
+        "mc_eid",
+        "mibextid",
+        "mkt_tok",
+        "ml_subscriber",
+        "ml_subscriber_hash",
+        "msclkid",
+        "oly_anon_id",
+        "oly_enc_id",
+        "rb_clickid",
+        "rdt_cid",
+        "ref_src",
+        "ref_url",
+        "s_cid",
+        "sccid",
+        "srsltid",
+        "tblci",
+        "ttclid",
+        "twclid",
+        "vero_conv",
+        "vero_id",
+        "wbraid",
+        "wickedid",
+        "yclid",
+        "ysclid",
+    }
+)
+"""Names of parameters, in lower case, that tell how somebody came to a page, on every host. So does every `utm_…`."""
+_TRACKING_PREFIX: Final = "utm_"
+
+_VIDEOS: Final = frozenset({"si", "feature", "pp", "t", "start"})
+_POSTS: Final = frozenset({"s", "t"})
+OF_HOSTS: Final = {
+    "youtube.com": _VIDEOS,
+    "youtu.be": _VIDEOS,
+    "open.spotify.com": frozenset({"si"}),
+    "twitter.com": _POSTS,
+    "x.com": _POSTS,
+    "tiktok.com": frozenset({"_r", "_t", "is_from_webapp", "sender_device"}),
+    "t.me": frozenset({"single"}),
+}
+"""The same for one host and the hosts below it; also where in a video to begin."""
+
+NAMING: Final = frozenset(
+    {
+        "aid",
+        "article",
+        "article_id",
+        "cid",
+        "code",
+        "doc",
+        "document",
+        "f",
+        "fbid",
+        "fid",
+        "file",
+        "file_id",
+        "forum",
+        "id",
+        "item",
+        "item_id",
+        "k",
+        "key",
+        "list",
+        "mid",
+        "n",
+        "name",
+        "news",
+        "node",
+        "p",
+        "page",
+        "page_id",
+        "path",
+        "permalink",
+        "photo",
+        "pid",
+        "playlist",
+        "post",
+        "post_id",
+        "q",
+        "query",
+        "s",
+        "search",
+        "sid",
+        "slug",
+        "story_fbid",
+        "t",
+        "thread",
+        "tid",
+        "title",
+        "topic",
+        "u",
+        "uid",
+        "url",
+        "user",
+        "username",
+        "v",
+        "vid",
+        "video",
+        "video_id",
+        "viewkey",
+        "w",
+        "watch",
+    }
+)
+"""Names of parameters that often tell which page it is, on any host. No part of the algorithm."""
+
+_SCHEME = re.compile(r"(h(?:tt|xx|\*\*)p|\[h\]ttp)(s?)(\[?:\]?\[?//\]?)", re.IGNORECASE)
+_DOT = re.compile(r"\[(?:\.|dot)\]|\((?:\.|dot)\)|\{(?:\.|dot)\}", re.IGNORECASE)
+_HOST_END = re.compile(r"[/?#\\]")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_PORTS = frozenset({"80", "443"})
+_SHAPE = "is no address of the web: write it as https://example.org/page"
+_NAMED_IN_FRAGMENT = ("#!", "#/")
+
+
+def begins_as_address(text: str) -> bool:
+    """Whether `text` is meant as one address: it has its scheme, and no white space."""
+    return _SCHEME.match(text.strip()) is not None and len(text.split()) == 1
+
+
+def normalise(text: str) -> str:
+    """The normal form of an address, ASCII; itself if it is one already.
+
+    Raises ValueError with a sentence that never has the address in it.
+    Raises ExtraMissing without the extra [addresses].
+
+    >>> normalise("hxxp://Example[.]org:80/a/../b?utm_source=mail&v=1#top")
+    'https://example.org/b?v=1'
+    """
+    host, path, query, fragment = _parts(text)
+    return f"https://{host}{path}{query}{fragment}"
+
+
+def url_signals(text: str, *, asking: bool) -> tuple[Signal, ...]:
+    """The signal of an address; if `asking`, also that of the address without its query, if that may be the same page.
+
+    It is not, if a parameter is one of NAMING: whoever lists a path of a platform, as `/watch`, would match all of it.
+    Raises what `normalise` raises.
+    """
+    host, path, query, fragment = _parts(text)
+    forms = [f"https://{host}{path}{query}{fragment}"]
+    if asking and query and NAMING.isdisjoint(map(_name, query[1:].split("&"))):
+        forms.append(f"https://{host}{path}{fragment}")
+    return tuple(Signal.from_bytes(Algorithm.URL, hashlib.sha256(form.encode()).digest()) for form in forms)
+
+
+def _parts(text: str) -> tuple[str, str, str, str]:
+    """Host with port, path, query with `?` and fragment with `#` of the normal form."""
+    with needing("addresses", "an address"):
+        from ada_url import URL
+
+    text = text.strip()
+    if not text:
+        raise ValueError("is empty")
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"has more than {MAX_LENGTH} characters")
+    if not _encodes(text):
+        raise ValueError("has characters that are not of Unicode")
+    whole = _refang(text)
+    try:
+        parsed = URL(whole)
+    except ValueError:
+        parsed = None
+    if parsed is None or not parsed.hostname:
+        raise ValueError(_SHAPE)
+    host = _host(parsed.hostname)
+    port = "" if not parsed.port or parsed.port in _PORTS else f":{parsed.port}"
+    named = parsed.hash.startswith(_NAMED_IN_FRAGMENT)
+    fragment = _escapes(parsed.hash) if named else ""
+    return host + port, _escapes(parsed.pathname), _query(parsed.search, host), fragment
+
+
+def _encodes(text: str) -> bool:
+    """Whether `text` has no surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refang(text: str) -> str:
+    """`text` as an address that a browser reads. Raises ValueError if its scheme is none of the web."""
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        raise ValueError(_SHAPE)
+    rest = text[scheme.end() :]
+    end = _HOST_END.search(rest)
+    cut = end.start() if end else len(rest)
+    host, dots = _DOT.subn(".", rest[:cut])
+    behind = rest[cut:]
+    if dots or scheme[1].lower() != "http" or scheme[3] != "://":
+        behind = behind.replace("[.]", ".")
+    return f"http{scheme[2]}://{host}{behind}"
+
+
+def _host(name: str) -> str:
+    """A host as the parser wrote it, without dots at its end. Raises ValueError if it is none without them."""
+    from ada_url import URL
+
+    if not name.endswith("."):
+        return name
+    try:
+        return str(URL(f"https://{name.rstrip('.')}/").hostname)
+    except ValueError:
+        pass
+    raise ValueError(_SHAPE)
+
+
+def _escapes(text: str) -> str:
+    """`text` with one spelling for each percent-encoded character."""
+    return _ESCAPE.sub(_escape, text) if "%" in text else text
+
+
+def _escape(found: re.Match[str]) -> str:
+    if found[1] is None:
+        return "%25"
+    code = int(found[1], 16)
+    return chr(code) if code in _UNRESERVED else found[0].upper()
+
+
+def _query(search: str, host: str) -> str:
+    """The query that tells what is shown, with its `?`, or nothing."""
+    dropped = _dropped(host)
+    kept = []
+    for part in _escapes(search.removeprefix("?")).split("&"):
+        name, plain = part.partition("=")[0], _name(part)
+        if part and not plain.startswith(_TRACKING_PREFIX) and plain not in TRACKING and plain not in dropped:
+            kept.append((name, part))
+    kept.sort(key=lambda pair: pair[0])
+    return "?" + "&".join(part for _, part in kept) if kept else ""
+
+
+def _name(part: str) -> str:
+    """The name of a parameter, as names are compared."""
+    return unquote(part.partition("=")[0]).lower()
+
+
+def _dropped(host: str) -> frozenset[str]:
+    """The names of OF_HOSTS for a host."""
+    labels = host.split(".")
+    for first in range(len(labels)):
+        if names := OF_HOSTS.get(".".join(labels[first:])):
+            return names
+    return frozenset()

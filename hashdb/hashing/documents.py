@@ -1,0 +1,168 @@
+"""Hash documents: each page of a PDF as a picture, and the words of documents and texts in windows.
+
+Only a confined process calls `hash_document`: what it reads may be hostile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO, Final
+
+from hashdb.domain.frames import FRAMES_AN_ITEM, Frame
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import UnreadablePicture
+from hashdb.hashing import Mode
+from hashdb.hashing.encodings import begins_as_text, decode, load_encodings
+from hashdb.hashing.markup import is_html, load_html_reader, read_html
+from hashdb.hashing.offices import ARCHIVE, load_archives, read_office
+from hashdb.hashing.pdf import is_pdf, load_pdfium, read_pdf
+from hashdb.hashing.reading import DOCUMENT_LIMITS, DocumentLimits, Read
+from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP, hash_words, split_words, window_starts
+from hashdb.hashing.videos import PICTURE, begins_as_video
+
+__all__ = [
+    "DOCUMENT_HEAD",
+    "DOCUMENT_LIMITS",
+    "LISTED_STEP",
+    "QUERY_STEP",
+    "DocumentLimits",
+    "HashedDocument",
+    "begins_as_document",
+    "hash_document",
+    "is_document",
+    "load_readers",
+]
+
+_LETTERS: Final = re.compile(rb"(?!GIF8)(?:BM|P[1-6f]\s+(?!#|[0-9])|ID3|OggS|G)")
+"""How a text may begin that also begins as a bitmap, a picture of Netpbm (but for what follows), sound or a video.
+
+Beginnings with other octets than letters are of no text.
+"""
+DOCUMENT_HEAD: Final = 4_096
+"""Bytes by which a document is recognised."""
+_NOTHING: Final = "the document has too little text to be hashed"
+_OLD: Final = {
+    b"{\\rtf": "RTF is not read: save the document as PDF, DOCX or plain text",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "old files of Office (DOC, XLS, PPT) and encrypted ones are not read: "
+    "save the document as PDF or DOCX, without a password",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HashedDocument:
+    """The hashes of a document: its pages in order, then the windows of its words.
+
+    `pages` is None for a document without pages, as plain text. `incomplete` says what was not read, if something was
+    not.
+    """
+
+    frames: tuple[Frame, ...]
+    pages: int | None
+    words: int
+    incomplete: str | None = None
+
+
+def is_document(file: IO[bytes]) -> bool:
+    """Whether a file begins as a document or a text does. Leaves the file at its start."""
+    head = file.read(DOCUMENT_HEAD)
+    file.seek(0)
+    return begins_as_document(head)
+
+
+def begins_as_document(head: bytes) -> bool:
+    """Whether the first 4,096 bytes of a file are those of a document or a text.
+
+    What begins as a picture or as a video is one, also if a text, a PDF or an archive follows: a long comment must not
+    keep a picture from being hashed.
+    """
+    if PICTURE.match(head) or begins_as_video(head):
+        return bool(_LETTERS.match(head)) and begins_as_text(head)
+    return begins_as_text(head) or head.startswith((ARCHIVE, *_OLD)) or is_pdf(head)
+
+
+def hash_document(
+    file: IO[bytes],
+    algorithms: Sequence[Algorithm],
+    mode: Mode = Mode.PLAIN,
+    limits: DocumentLimits = DOCUMENT_LIMITS,
+    *,
+    step: int = LISTED_STEP,
+    advance: Callable[[float], None] = lambda share: None,
+) -> HashedDocument:
+    """The hashes of a document, with a window of words every `step` words.
+
+    `algorithms` are those of pages; words always have theirs. Pages have the variants or the transforms of `mode`.
+    `advance` is called with the share that is done, 0 to 1. Raises UnreadablePicture, VideoTooLarge, and MemoryError.
+    """
+    octets = _read(file, limits)
+    if is_pdf(octets) and not octets.startswith(ARCHIVE):
+        read = read_pdf(octets, algorithms, mode, limits, advance)
+    else:
+        read = read_words(octets, limits)
+    return _with_windows(read, limits, step)
+
+
+def load_readers() -> None:
+    """Load what reads documents, as far as it is installed, for a process that can open no file later."""
+    load_encodings()
+    load_pdfium()
+    load_html_reader()
+    load_archives()
+
+
+def read_words(octets: bytes, limits: DocumentLimits) -> Read:
+    """The text of a document without pages. Raises UnreadablePicture."""
+    for head, reason in _OLD.items():
+        if octets.startswith(head):
+            raise UnreadablePicture(reason)
+    if octets.startswith(ARCHIVE):
+        return read_office(octets, limits)
+    if is_html(octets):
+        return read_html(octets)
+    return Read(decode(octets))
+
+
+def _with_windows(read: Read, limits: DocumentLimits, step: int) -> HashedDocument:
+    words, incomplete = split_words(read.text), list(read.incomplete)
+    if len(words) > limits.max_words:
+        incomplete.append(f"of its {len(words)} words, only the first {limits.max_words} were hashed")
+        words = words[: limits.max_words]
+    taken = _step(len(words), step, FRAMES_AN_ITEM - len(read.frames))
+    windows = hash_words(words, step=taken)
+    if taken > step:
+        incomplete.append(f"one window begins every {taken} words, not every {step}, so short passages may be missed")
+    if not read.frames and not windows:
+        raise UnreadablePicture(f"{_NOTHING}: {_count(words)}, and {_kinds(read)}")
+    if read.pictures:
+        incomplete.append(f"its pictures were not hashed ({read.pictures}): save it as PDF to hash them, too")
+    if read.pages is not None and not words:
+        incomplete.append("it has no text, only pictures of its pages")
+    elif not windows:
+        incomplete.append(f"its text is too short to be hashed: {_count(words)}")
+    sentence = f"the document was read in part: {'; '.join(incomplete)}" if incomplete else None
+    return HashedDocument((*read.frames, *windows), read.pages, len(words), sentence)
+
+
+def _count(words: Sequence[str]) -> str:
+    return "1 word" if len(words) == 1 else f"{len(words)} words"
+
+
+def _kinds(read: Read) -> str:
+    if read.pages is not None:
+        return "no page that is not plain"
+    return "pictures, which are not read: save it as PDF" if read.pictures else "no pictures"
+
+
+def _step(count: int, step: int, most: int) -> int:
+    """The step with which `count` words have at most so many windows: the given one, or twice, four times … as much."""
+    while len(window_starts(count, step)) > most:
+        step *= 2
+    return step
+
+
+def _read(file: IO[bytes], limits: DocumentLimits) -> bytes:
+    octets = file.read(limits.max_bytes + 1)
+    limits.check_bytes(len(octets))
+    return octets

@@ -1,0 +1,173 @@
+"""Tell plain text from other files by its bytes, and decode it.
+
+An encoding is named by a byte order mark, or is UTF-8 or UTF-16 if the bytes are valid in it. An older one is only
+accepted if the text has the frequent words of its languages in this encoding, and in no other.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import Counter
+from typing import Final, NamedTuple
+
+from hashdb.errors import UnreadablePicture
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""Byte order marks, and the encodings that they say; those of UTF-32 begin as those of UTF-16."""
+_UTF_16: Final = ("utf-16-le", "utf-16-be")
+_UTF_16_NULS: Final = 0.2
+"""The least share of half of the bytes that are 0 in UTF-16 without a mark: those of spaces and of Latin letters."""
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+"""Bytes that no text has, but in UTF-16 and UTF-32."""
+_NO_TEXT: Final = re.compile(rb"P[1-3]\s+[0-9#]")
+"""How pictures begin that are written in digits."""
+_UNKNOWN: Final = "a text whose encoding is not known: save it as UTF-8"
+_DAMAGED_SHARE: Final = 0.01
+"""The share of the letters of a text that may be damaged, at most."""
+_LOOKED_AT: Final = 65_536
+"""Bytes of a text by which an older encoding is told."""
+_LEAST_SHARE: Final = 0.05
+"""The share of the words of a text that are frequent ones, at least."""
+_FOREIGN: Final = re.compile(
+    "[\xa2-\xa6\xa8\xa9\xac-\xaf\xb1-\xb6\xb8\xb9\xbc-\xbe](?=\\w)|[\xaa\xba](?=[^\\W\\d_])"
+    "|[\xd0\xd7\xdd\xde\xf0\xf7\xfd\xfe\u0161\u017e\u0178\xa5\xa6\xac\xb9\xb3]|[\xc0-\xff]{3}"
+)
+"""What other encodings have where that of Western Europe has no usual letter."""
+
+
+class _Legacy(NamedTuple):
+    """An older encoding, and frequent words, or letters, of the languages that are written in it."""
+
+    encoding: str
+    words: frozenset[str]
+    by_letter: bool = False
+
+
+def _legacy(encoding: str, words: str) -> _Legacy:
+    return _Legacy(encoding, frozenset(words.split()))
+
+
+_LEGACY: Final = (
+    _legacy(
+        "cp1252",
+        "the of and that with der die das und ist nicht mit den le les des est une dans pour que el los las una por "
+        "con del gli che di della per não uma para os dos het een van och att det som på og til af ikke ja että on ei "
+        "ned amb els les unha",
+    ),
+    _legacy(
+        "cp1250",
+        "się może być także które który można więcej nie jest není také může ještě jsou při však která který když než "
+        "aby pokud však ktorý môže byť ešte ktoré že ďalšie će što može biti također više još če še lahko tudi več și "
+        "în să din pentru este când poate această și între după către până és egy az hogy nem több közül között előtt",
+    ),
+    _legacy("cp1251", "не на что это как по для или из от то все за но можно если та що до це як од"),
+    _legacy("koi8-r", "не на что это как по для или из от то все за но можно если"),
+    _legacy("cp1253", "και το να την του της τα με για από που σε είναι στο στην των θα δεν"),  # noqa: RUF001
+    _legacy("cp1255", "את של על לא עם או זה הוא כי אל אם גם יש כל היא אני"),
+    _legacy("cp1256", "في من على إلى أن لا ما هذا هذه التي الذي عن مع أو كان به از در که را این است با"),
+    _Legacy("gb18030", frozenset("的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你"), True),
+    _Legacy("big5", frozenset("的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你"), True),
+    _Legacy("shift_jis", frozenset("のにはをたがでてとしれさいるすまなもらりこ"), True),
+    _Legacy("euc-jp", frozenset("のにはをたがでてとしれさいるすまなもらりこ"), True),
+    _Legacy("euc-kr", frozenset("이다는을의가에고하지로기도한를은서어"), True),
+)
+
+
+def load_encodings() -> None:
+    """Load the encodings that are read, for a process that can open no file later."""
+    marks = (encoding for _, encoding in _MARKS)
+    older = (legacy.encoding for legacy in _LEGACY)
+    for encoding in (*marks, *_UTF_16, "utf-32-le", "utf-32-be", *older):
+        b"text".decode(encoding, "ignore")
+
+
+def begins_as_text(head: bytes) -> bool:
+    """Whether these first bytes of a file are those of a text, in any encoding that is read."""
+    if head.startswith(tuple(mark for mark, _ in _MARKS)):
+        return True
+    if _CONTROLS.search(head) is None:
+        return bool(head.strip()) and not _NO_TEXT.match(head)
+    return _utf_16(head) is not None
+
+
+def decode(octets: bytes, stated: str | None = None) -> str:
+    """The text, in the encoding that its bytes say, else in the `stated` one.
+
+    Raises UnreadablePicture if its encoding cannot be told.
+    """
+    for mark, encoding in _MARKS:
+        if octets.startswith(mark):
+            return octets.decode(encoding, "replace")
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        told = _utf_16(octets) or _known(stated) or _guess(octets)
+    text = octets.decode(told or "utf-8", "replace")
+    if told is None and text.count("\ufffd") > _DAMAGED_SHARE * len(text):
+        raise UnreadablePicture(_UNKNOWN)
+    return text
+
+
+def _utf_16(octets: bytes) -> str | None:
+    """The encoding of a text in UTF-16 without a mark: one of two bytes is often 0, the other never."""
+    head = octets[: _LOOKED_AT & ~1]
+    for encoding, high in zip(_UTF_16, (1, 0), strict=True):
+        nuls, others = head[high::2].count(0), head[1 - high :: 2].count(0)
+        if nuls >= max(1, _UTF_16_NULS * len(head) / 2) and not others:
+            text = head[: len(head) & ~1].decode(encoding, "replace")
+            if _CONTROLS.search(text.encode("latin-1", "replace")) is None:
+                return encoding
+    return None
+
+
+def _known(stated: str | None) -> str | None:
+    """The stated encoding, if it is one of those that are read."""
+    names = {_plain(legacy.encoding): legacy.encoding for legacy in _LEGACY} | _ALIASES
+    return None if stated is None else names.get(_plain(stated))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+_ALIASES: Final = {
+    "iso88591": "cp1252", "latin1": "cp1252", "windows1252": "cp1252", "iso885915": "cp1252", "usascii": "cp1252",
+    "windows1250": "cp1250", "windows1251": "cp1251", "ibm866": "cp866", "koi8u": "koi8-r", "windows1253": "cp1253",
+    "iso88597": "cp1253", "windows1255": "cp1255", "iso88598": "cp1255", "windows1256": "cp1256", "gb2312": "gb18030",
+    "gbk": "gb18030", "xsjis": "shift_jis", "sjis": "shift_jis", "ksc56011987": "euc-kr", "big5hkscs": "big5",
+}  # fmt: skip
+"""Other names, without punctuation, as files state them."""
+
+
+def _guess(octets: bytes) -> str | None:
+    """The older encoding in which a text has the frequent words of a language, if it is one only."""
+    head = octets[:_LOOKED_AT]
+    if len(octets) > len(head):
+        # Not within a character.
+        head = head[: max(head.rfind(b"\n"), head.rfind(b" "), _LOOKED_AT // 2)]
+    shares = {legacy.encoding: share for legacy in _LEGACY if (share := _share(head, legacy))}
+    if not shares:
+        return None
+    best, *others = sorted(shares.items(), key=lambda item: -item[1])
+    return best[0] if not others or best[1] >= 2 * others[0][1] else None
+
+
+def _share(octets: bytes, legacy: _Legacy) -> float:
+    """Which share of the words, or of the letters that are not ASCII's, are frequent ones; 0 if too few are."""
+    try:
+        text = octets.decode(legacy.encoding).lower()
+    except UnicodeDecodeError:
+        return 0.0
+    if re.search("[\x80-\x9f\ue000-\uf8ff]", text) or (legacy.encoding == "cp1252" and _FOREIGN.search(text)):
+        return 0.0
+    parts = [letter for letter in text if letter > "\x7f"] if legacy.by_letter else re.findall(r"[^\W\d_]+", text)
+    counts = Counter(parts)
+    share = sum(counts[word] for word in legacy.words) / max(1, len(parts))
+    return share if share >= _LEAST_SHARE else 0.0

@@ -1,0 +1,285 @@
+"""Read the text of DOCX, ODT and EPUB: archives of XML. No macro is run, no entity expanded, no reference followed."""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any, Final
+from urllib.parse import unquote
+from xml.parsers import expat
+
+from hashdb.errors import UnreadablePicture, VideoTooLarge
+from hashdb.hashing.markup import read_html
+from hashdb.hashing.reading import DocumentLimits, Read
+
+ARCHIVE: Final = b"PK\x03\x04"
+"""How an archive begins."""
+_DAMAGED: Final = "not a document that can be read: it is damaged or cut short"
+_LOCKED: Final = "the document is encrypted: save it without a password or protection"
+_OTHER: Final = "an archive that is not a document that is read (DOCX, ODT, EPUB)"
+_ENTITIES: Final = "the document declares entities of XML, which are not expanded: save it as PDF or plain text"
+_DEEPEST: Final = 1_000
+_PICTURES: Final = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".emf", ".wmf", ".svg", ".avif")
+_CHUNK: Final = 2**20
+"""Bytes that are parsed at a time: after each, Expat begins a tag that has not ended anew."""
+_HTML: Final = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
+
+Attributes = dict[str, str]
+
+
+def load_archives() -> None:
+    """Load what reads archives and XML, for a process that can open no file later."""
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        # A name is read in this encoding unless it says otherwise.
+        archive.writestr(b"content.xml".decode("cp437"), "<text>text</text>")
+    read_office(file.getvalue(), DocumentLimits())
+
+
+def read_office(octets: bytes, limits: DocumentLimits) -> Read:
+    """The text of a document in an archive, in reading order. Raises UnreadablePicture, VideoTooLarge."""
+    try:
+        parts = _Parts(octets, limits)
+        if "[Content_Types].xml" in parts.names:
+            text = _docx(parts)
+        elif "META-INF/container.xml" in parts.names:
+            text = _epub(parts)
+        elif "content.xml" in parts.names:
+            text = _odt(parts)
+        else:
+            raise UnreadablePicture(_OTHER)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        KeyError,
+        NotImplementedError,
+        ValueError,
+        OSError,
+        expat.ExpatError,
+    ):
+        raise UnreadablePicture(_DAMAGED) from None
+    pictures = sum(name.lower().endswith(_PICTURES) and not name.startswith("Thumbnails/") for name in parts.names)
+    return Read(text, pictures=pictures)
+
+
+class _Parts:
+    """The files of an archive, of which so many bytes may be read in all."""
+
+    def __init__(self, octets: bytes, limits: DocumentLimits) -> None:
+        self._archive = zipfile.ZipFile(BytesIO(octets))
+        self._left = self._most = limits.max_unpacked
+        self.names = frozenset(self._archive.namelist())
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of a file, in pieces."""
+        entry = self._archive.getinfo(name)
+        if entry.flag_bits & 1:
+            raise UnreadablePicture(_LOCKED)
+        # Other methods take as much memory as the archive says.
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise UnreadablePicture(_DAMAGED)
+        with self._archive.open(entry) as file:
+            while chunk := file.read(_CHUNK):
+                self._left -= len(chunk)
+                if self._left < 0:
+                    raise VideoTooLarge(f"the document unpacks to more than {self._most} bytes")
+                yield chunk
+
+    def parse(
+        self,
+        name: str,
+        start: Callable[[str, Attributes], None],
+        end: Callable[[str], None] | None = None,
+        text: Callable[[str], None] | None = None,
+    ) -> None:
+        """Read a file of XML. Names are without their namespaces' prefixes."""
+        depth = 0
+
+        def enter(name: str, attributes: Attributes) -> None:
+            nonlocal depth
+            depth += 1
+            if depth > _DEEPEST:
+                raise UnreadablePicture(f"the document has more than {_DEEPEST} elements within one another")
+            start(_local(name), {_local(key): value for key, value in attributes.items()})
+
+        def leave(name: str) -> None:
+            nonlocal depth
+            depth -= 1
+            if end is not None:
+                end(_local(name))
+
+        def refuse(*_: object) -> Any:
+            raise UnreadablePicture(_ENTITIES)
+
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler, parser.EndElementHandler = enter, leave
+        parser.EntityDeclHandler, parser.ExternalEntityRefHandler = refuse, refuse
+        if text is not None:
+            parser.CharacterDataHandler = text
+        for chunk in self.chunks(name):
+            parser.Parse(chunk)
+        parser.Parse(b"", True)
+
+
+def _local(name: str) -> str:
+    return name.rpartition(":")[2]
+
+
+class _Collected:
+    """The text of the elements of a file, as its rules say; notes are collected apart, and follow the text."""
+
+    def __init__(
+        self,
+        of_text: frozenset[str] | None,
+        lines: frozenset[str],
+        unseen: frozenset[str],
+        signs: dict[str, str],
+        apart: frozenset[str] = frozenset(),
+    ) -> None:
+        """Text is only that within an element of `of_text`, if given; each of `lines` ends a line."""
+        self._of_text, self._lines, self._unseen, self._signs, self._apart = of_text, lines, unseen, signs, apart
+        self._skipped = self._in_text = self._in_note = 0
+        self._hidden = False
+        self._text: list[str] = []
+        self._notes: list[str] = []
+
+    def start(self, name: str, attributes: Attributes) -> None:
+        """An element begins."""
+        if self._skipped or name in self._unseen:
+            self._skipped += 1
+            return
+        self._in_note += name in self._apart
+        if self._of_text is not None:
+            self._in_text += name in self._of_text
+            if name == "vanish" and attributes.get("val", "1") not in ("0", "false", "off"):
+                self._hidden = True
+        if name in self._signs:
+            self._add(self._signs[name])
+
+    def end(self, name: str) -> None:
+        """An element ends."""
+        if self._skipped:
+            self._skipped -= 1
+            return
+        if self._of_text is not None:
+            self._in_text -= name in self._of_text
+            if name == "r":
+                self._hidden = False
+        if name in self._lines:
+            self._add("\n")
+        if name in self._apart:
+            self._add("\n")
+            self._in_note -= 1
+
+    def text(self, data: str) -> None:
+        """A piece of text."""
+        if not self._skipped and not self._hidden and (self._of_text is None or self._in_text):
+            self._add(data)
+
+    def _add(self, data: str) -> None:
+        (self._notes if self._in_note else self._text).append(data)
+
+    def __str__(self) -> str:
+        return "".join((*self._text, "\n", *self._notes))
+
+
+_WORD_TEXT: Final = frozenset(("t",))
+_WORD_LINES: Final = frozenset(("p", "tr"))
+_WORD_UNSEEN: Final = frozenset(("Fallback", "del", "moveFrom", "instrText", "delText"))
+"""What is shown another way, was deleted or moved away, or is an instruction."""
+_WORD_SIGNS: Final = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": "\u00ad"}
+_WORD_FURTHER: Final = ("footnotes", "endnotes", "header", "footer")
+"""The files that follow the text, by their relationships."""
+
+
+def _docx(parts: _Parts) -> str:
+    (main, *_) = [target for kind, target in _relationships(parts, "") if kind == "officeDocument"] or [""]
+    if not posixpath.basename(main).startswith("document"):
+        raise UnreadablePicture("a file of Office that is not a text: save it as PDF")
+    further = _relationships(parts, main)
+    names = [target for wanted in _WORD_FURTHER for kind, target in further if kind == wanted and target in parts.names]
+    return "\n".join(str(_word(parts, name)) for name in (main, *dict.fromkeys(names)))
+
+
+def _word(parts: _Parts, name: str) -> _Collected:
+    collected = _Collected(_WORD_TEXT, _WORD_LINES, _WORD_UNSEEN, _WORD_SIGNS)
+    parts.parse(name, collected.start, collected.end, collected.text)
+    return collected
+
+
+def _relationships(parts: _Parts, of: str) -> list[tuple[str, str]]:
+    """The kind and the file of each relationship of a file within the archive, in order."""
+    folder, name = posixpath.split(of)
+    found: list[tuple[str, str]] = []
+
+    def start(tag: str, attributes: Attributes) -> None:
+        if tag == "Relationship" and attributes.get("TargetMode") != "External":
+            target = attributes.get("Target", "")
+            path = target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
+            found.append((attributes.get("Type", "").rpartition("/")[2], path))
+
+    path = posixpath.join(folder, "_rels", f"{name}.rels")
+    if path in parts.names:
+        parts.parse(path, start)
+    return found
+
+
+_ODT_LINES: Final = frozenset(("p", "h", "table-row"))
+_ODT_UNSEEN: Final = frozenset(
+    ("annotation", "tracked-changes", "note-citation", "hidden-text", "hidden-paragraph", "script", "scripts", "forms",
+     "automatic-styles", "font-face-decls", "meta", "settings", "object-ole", "binary-data", "desc", "title")
+)  # fmt: skip
+_ODT_SIGNS: Final = {"s": " ", "tab": " ", "line-break": "\n", "soft-page-break": " "}
+_ODT_NOTES: Final = frozenset(("note",))
+
+
+def _odt(parts: _Parts) -> str:
+    if "META-INF/manifest.xml" in parts.names:
+        encrypted: list[str] = []
+        parts.parse(
+            "META-INF/manifest.xml", lambda name, _: encrypted.append(name) if name == "encryption-data" else None
+        )
+        if encrypted:
+            raise UnreadablePicture(_LOCKED)
+    texts = []
+    for name in ("content.xml", "styles.xml"):
+        if name in parts.names:
+            collected = _Collected(None, _ODT_LINES, _ODT_UNSEEN, _ODT_SIGNS, _ODT_NOTES)
+            parts.parse(name, collected.start, collected.end, collected.text)
+            texts.append(str(collected))
+    return "\n".join(texts)
+
+
+def _epub(parts: _Parts) -> str:
+    packages: list[str] = []
+    parts.parse(
+        "META-INF/container.xml",
+        lambda name, attributes: packages.append(attributes.get("full-path", "")) if name == "rootfile" else None,
+    )
+    if not packages:
+        raise UnreadablePicture(_DAMAGED)
+    if "META-INF/rights.xml" in parts.names or "META-INF/sinf.xml" in parts.names:
+        raise UnreadablePicture(_LOCKED)
+    items: dict[str, tuple[str, str]] = {}
+    spine: list[str] = []
+
+    def start(name: str, attributes: Attributes) -> None:
+        if name == "item":
+            items[attributes.get("id", "")] = attributes.get("href", ""), attributes.get("media-type", "")
+        elif name == "itemref" and attributes.get("linear") != "no":
+            spine.append(attributes.get("idref", ""))
+
+    parts.parse(packages[0], start)
+    folder = posixpath.dirname(packages[0])
+    chapters: dict[str, None] = {}
+    for reference in spine:
+        href, kind = items.get(reference, ("", ""))
+        name = posixpath.normpath(posixpath.join(folder, unquote(href)))
+        if kind in _HTML and name in parts.names:
+            chapters[name] = None
+    return "\n".join([read_html(b"".join(parts.chunks(name))).text for name in chapters])

@@ -1,0 +1,75 @@
+"""What of a page of a document is hashed beside the whole: the area that is printed, since screenshots cut margins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from hashdb.domain.signals import Signal
+from hashdb.hashing.pictures import Picture
+from hashdb.hashing.reductions import Floats
+from hashdb.hashing.variants import fitness
+from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture
+
+_INK: Final = 24
+"""Greys by which ink differs from the paper, at least."""
+_SHARES: Final = (0.0, 0.03, 0.08)
+"""The share of a line that is ink, above which it is printed: with the last short line and the page number, or without.
+
+Whoever looks for borders in a screenshot (`hashing/borders.py`) may find either.
+"""
+_MARGINS: Final = (0.02, 0.045)
+"""What may be left of the margins, as a share of the page."""
+_DIFFER: Final = 0.004
+_SMALLEST: Final = 16
+"""Pixels of a side below which nothing is looked for."""
+
+
+def printed(picture: Picture) -> Iterator[Signal]:
+    """The phash256 signals of the printed area of a page: as it is, with a little margin, and in the dark."""
+    if min(picture.colour.size) < _SMALLEST:
+        return
+    grey, is_fit = reduce_picture(picture), fitness(picture)
+    areas = printed_areas(grey)
+    wider = [_widen(area, margin) for area in areas[:1] for margin in _MARGINS]
+    for window in (*areas, *wider):
+        if is_fit(window):
+            yield from _signals(coefficients(grey, window), dark=window in areas)
+
+
+def _signals(of_area: Floats, *, dark: bool) -> Iterator[Signal]:
+    for values in (of_area, -of_area) if dark else (of_area,):
+        signal = phash256_signal(values)
+        if signal.fault() is None:
+            yield signal
+
+
+def printed_areas(grey: Floats) -> tuple[Window, ...]:
+    """The areas that differ from the paper, at most three, the largest one first. The paper is what is at the edges."""
+    height, width = grey.shape
+    edges = np.concatenate((grey[0], grey[-1], grey[:, 0], grey[:, -1]))
+    ink = np.abs(grey - np.median(edges)) > _INK
+    areas: list[Window] = []
+    for share in _SHARES:
+        rows = np.flatnonzero(ink.mean(axis=1) > share)
+        if not len(rows):
+            continue
+        columns = np.flatnonzero(ink[rows[0] : rows[-1] + 1].mean(axis=0) > share)
+        if not len(columns):
+            continue
+        area = Window(
+            float(columns[0] / width),
+            float(rows[0] / height),
+            float((columns[-1] + 1) / width),
+            float((rows[-1] + 1) / height),
+        )
+        if all(max(abs(one - other) for one, other in zip(area, known, strict=True)) > _DIFFER for known in areas):
+            areas.append(area)
+    return tuple(areas)
+
+
+def _widen(area: Window, margin: float) -> Window:
+    left, top, right, bottom = area
+    return Window(max(0.0, left - margin), max(0.0, top - margin), min(1.0, right + margin), min(1.0, bottom + margin))

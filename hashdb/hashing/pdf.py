@@ -1,0 +1,126 @@
+"""Read PDF by PDFium (the extra `[documents]`): each page as a picture, and the text of all pages.
+
+Only a confined process calls this. PDFium runs no script, follows no link, and here finds no font of the machine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import UnreadablePicture
+from hashdb.hashing import Mode, hash_page
+from hashdb.hashing.pictures import Picture
+from hashdb.hashing.reading import NO_EXTRA, DocumentLimits, Read
+
+if TYPE_CHECKING:
+    import pypdfium2
+
+_PDF: Final = re.compile(rb"^\W*%PDF-\d", re.MULTILINE)
+_HEAD: Final = 1_024
+LONGEST: Final = 1_000
+"""Longest side in pixels of the picture of a page."""
+_SHORTEST: Final = 16
+"""Shortest side in pixels of a page that is hashed."""
+_NO_PDF: Final = "not a PDF that can be read: it is damaged or cut short"
+_LOCKED: Final = "the PDF is encrypted and needs a password: save it without one"
+_HYPHENS: Final = {0x02: "-", 0xFFFE: "-"}
+"""What PDFium has for a hyphen at the end of a line, within a word."""
+
+
+def is_pdf(octets: bytes) -> bool:
+    """Whether one of the first lines of a file is that of a PDF; readers skip what is before."""
+    return _PDF.search(octets[:_HEAD]) is not None
+
+
+def load_pdfium() -> None:
+    """Load PDFium where it is installed, for a process that can open no file later."""
+    with suppress(ImportError, OSError):
+        _pdfium()
+
+
+def _pdfium() -> Any:
+    """The module, with PDFium set not to look for fonts: what is hashed must not depend on the machine's fonts."""
+    import pypdfium2
+
+    if not _FONTS:
+        _FONTS.append(pypdfium2.raw.FPDF_SYSFONTINFO(version=1))
+        pypdfium2.raw.FPDF_SetSystemFontInfo(_FONTS[0])
+    return pypdfium2
+
+
+_FONTS: Final[list[Any]] = []
+"""What PDFium asks for fonts of the system, once it is loaded: nothing."""
+
+
+def read_pdf(
+    octets: bytes, algorithms: Sequence[Algorithm], mode: Mode, limits: DocumentLimits, advance: Callable[[float], None]
+) -> Read:
+    """The pages, hashed as `mode` says, and the text of a PDF. Raises UnreadablePicture."""
+    with closing(_open(octets)) as document:
+        count = len(document)
+        incomplete: list[str] = []
+        if count > limits.max_pages:
+            incomplete.append(f"of its {count} pages, only the first {limits.max_pages} were hashed")
+        frames: list[Frame] = []
+        texts: list[str] = []
+        damaged = 0
+        for number in range(min(count, limits.max_pages)):
+            frame, text = _read_page(document, number, algorithms, mode)
+            damaged += text is None
+            texts.append(text or "")
+            if frame is not None:
+                frames.append(frame)
+            advance((number + 1) / count)
+        if damaged:
+            incomplete.append(f"{damaged} pages could not be read")
+        if damaged == count:
+            raise UnreadablePicture(_NO_PDF)
+    return Read("\n".join(texts).translate(_HYPHENS), tuple(frames), count, tuple(incomplete))
+
+
+def _open(octets: bytes) -> pypdfium2.PdfDocument:
+    try:
+        pdfium = _pdfium()
+    except (ImportError, OSError):
+        # A confined process can open no module.
+        raise UnreadablePicture(NO_EXTRA) from None
+    try:
+        return pdfium.PdfDocument(octets)
+    except pdfium.PdfiumError as error:
+        locked = error.err_code == pdfium.raw.FPDF_ERR_PASSWORD
+    raise UnreadablePicture(_LOCKED if locked else _NO_PDF)
+
+
+def _read_page(
+    document: pypdfium2.PdfDocument, number: int, algorithms: Sequence[Algorithm], mode: Mode
+) -> tuple[Frame | None, str | None]:
+    """The frame of a page, if it has one, and its text; None for a page that cannot be read."""
+    pdfium = _pdfium()
+    try:
+        with closing(document[number]) as page:
+            return _hash_page(page, number + 1, algorithms, mode), _text(page)
+    except pdfium.PdfiumError:
+        return None, None
+
+
+def _hash_page(page: Any, number: int, algorithms: Sequence[Algorithm], mode: Mode) -> Frame | None:
+    width, height = page.get_size()
+    scale = LONGEST / max(width, height, 1)
+    if min(width, height) * scale < _SHORTEST:
+        return None
+    with closing(page.render(scale=scale, may_draw_forms=False, rev_byteorder=True)) as bitmap:
+        picture = Picture(bitmap.to_pil().convert("RGB"))
+    hashed = hash_page(picture, algorithms, mode)
+    if not hashed.signals:
+        return None
+    return Frame(number, hashed.signals, hashed.quality, dict(hashed.transforms), Unit.PAGES)
+
+
+def _text(page: Any) -> str:
+    with closing(page.get_textpage()) as text:
+        return str(text.get_text_bounded(errors="replace"))

@@ -1,0 +1,209 @@
+"""What a block of a log of uploads has in columns: values by algorithm, and the places and forms of frames."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hashdb.domain.frames import Extent, Frame, Unit, extent_of
+from hashdb.domain.matching.aligners import one_is_enough
+from hashdb.domain.signals import Algorithm, Signal
+
+_UNITS: Final = (Unit.SECONDS, Unit.PAGES, Unit.WORDS)
+"""A unit is stored as its position here: new ones come last."""
+_MILLISECONDS: Final = 1_000
+_WITHOUT_QUALITY: Final = -1
+_LEVEL: Final = 1
+"""Of zlib: places ascend evenly and forms repeat, so more effort saves next to nothing."""
+_FIELDS: Final = ("<i8", "<u4", "<i1", "<u1", "<u4", "<u1")
+"""Of each frame: by how many thousandths its place is beyond that of the one before, words, quality, unit, form, and
+whether it is alone."""
+encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+_Places = tuple[int, ...]
+_Form = tuple[_Places, tuple[tuple[str, _Places], ...]]
+"""The columns of a frame's signals, and of those of each of its transforms."""
+
+
+class Column(NamedTuple):
+    """The values of an algorithm in a block, big-endian, and for each the number of the record that has it."""
+
+    owners: NDArray[np.uint32]
+    octets: bytes
+
+    def of(self, algorithm: Algorithm, number: int) -> Iterator[bytes]:
+        """The values of one record, in order."""
+        first, last = np.searchsorted(self.owners, [number, number + 1]).tolist()
+        size = algorithm.bits // 8
+        return (self.octets[place * size : (place + 1) * size] for place in range(first, last))
+
+
+Columns = Mapping[Algorithm, Column]
+
+
+class ColumnsWriter:
+    """The values of records, as they are added in order."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.values: dict[Algorithm, list[bytes]] = {}
+        self.owners: dict[Algorithm, list[int]] = {}
+        self._places: dict[Algorithm, int] = {}
+
+    def add(self, signals: Sequence[Signal], number: int) -> list[int]:
+        """Add signals of a record, and return the position of the column of each."""
+        places, values, owners, columns = self._places, self.values, self.owners, []
+        for signal in signals:
+            algorithm = signal.algorithm
+            if algorithm not in places:
+                places[algorithm], values[algorithm], owners[algorithm] = len(places), [], []
+            values[algorithm].append(signal.value.to_bytes(algorithm.bits // 8))
+            owners[algorithm].append(number)
+            columns.append(places[algorithm])
+        return columns
+
+    @property
+    def counts(self) -> list[tuple[Algorithm, int]]:
+        """How many values each column has, in their order."""
+        return [(algorithm, len(values)) for algorithm, values in self.values.items()]
+
+    @property
+    def octets(self) -> list[bytes]:
+        """The owners and the values of each column, to be joined."""
+        parts: list[bytes] = []
+        for algorithm, values in self.values.items():
+            parts += [np.array(self.owners[algorithm], "<u4").tobytes(), *values]
+        return parts
+
+
+def alone(frames: Sequence[Frame]) -> Set[Unit]:
+    """The units of which one frame of an upload is enough for a match."""
+    extent = extent_of(frames) or Extent()
+    return {unit for unit in _UNITS if one_is_enough(unit, extent.of(unit))}
+
+
+class FramesWriter:
+    """The frames of records, as they are added in order. Of one that is not searched for, only its place is kept."""
+
+    def __init__(self) -> None:
+        """No frames yet."""
+        self._columns = ColumnsWriter(), ColumnsWriter()
+        self._forms: dict[_Form, int] = {}
+        self._counts: list[tuple[int, int]] = []
+        self._rows: list[tuple[int, int, int, int, int, int]] = []
+
+    def add(self, frames: Sequence[Frame], number: int) -> None:
+        """Add the frames of a record."""
+        forms, before, matching = self._forms, 0, alone(frames)
+        for frame in frames:
+            is_alone = frame.unit in matching
+            add = self._columns[is_alone].add
+            form: _Form = ((), ())
+            if frame.matches:
+                altered = [(name, tuple(add(signals, number))) for name, signals in frame.transforms.items()]
+                form = tuple(add(frame.signals, number)), tuple(altered)
+            place = round(frame.at * _MILLISECONDS)
+            quality = _WITHOUT_QUALITY if frame.quality is None else frame.quality
+            unit, number_of_form = _UNITS.index(frame.unit), forms.setdefault(form, len(forms))
+            self._rows.append((place - before, frame.length, quality, unit, number_of_form, is_alone))
+            before = place
+        self._counts.append((number, len(frames)))
+
+    def __len__(self) -> int:
+        """How many records with frames there are."""
+        return len(self._counts)
+
+    def encoded(self) -> tuple[dict[str, object], list[bytes]]:
+        """What the description of the block says of the frames, and the octets, to be joined."""
+        fields = zip(*self._rows, strict=True)
+        table = [np.array(self._counts, "<u4").tobytes()]
+        table += [np.array(values, kind).tobytes() for kind, values in zip(_FIELDS, fields, strict=True)]
+        packed = [zlib.compress(b"".join(table), _LEVEL)]
+        parts: list[bytes] = []
+        for columns in self._columns:
+            owners = b"".join(np.array(of_column, "<u4").tobytes() for of_column in columns.owners.values())
+            packed.append(zlib.compress(owners, _LEVEL))
+            parts += [value for values in columns.values.values() for value in values]
+        description = {
+            "records": len(self._counts),
+            "frames": len(self._rows),
+            "columns": [columns.counts for columns in self._columns],
+            "forms": [[own, dict(altered)] for own, altered in self._forms],
+            "packed": list(map(len, packed)),
+        }
+        return description, [*packed, *parts]
+
+
+class Frames:
+    """The frames of the records of a block. The columns of those of which one is enough are apart from the others."""
+
+    def __init__(self, description: Mapping[str, Any], octets: bytes) -> None:
+        """`octets` are those of the block, from where the frames begin."""
+        self._records, self._count = int(description["records"]), int(description["frames"])
+        self._forms: list[tuple[list[int], dict[str, list[int]]]] = description["forms"]
+        packed: list[bytes] = []
+        self.length = 0
+        for size in description["packed"]:
+            packed.append(octets[self.length : self.length + size])
+            self.length += size
+        self._packed, *owners = packed
+        self.columns, self.alone = (
+            self._take(counts, octets, of_columns)
+            for counts, of_columns in zip(description["columns"], owners, strict=True)
+        )
+
+    def _take(self, counts: Sequence[tuple[str, int]], octets: bytes, packed: bytes) -> dict[Algorithm, Column]:
+        """The next columns."""
+        owners, taken, columns = np.frombuffer(zlib.decompress(packed), "<u4"), 0, dict[Algorithm, Column]()
+        for name, many in counts:
+            size = many * Algorithm(name).bits // 8
+            values = octets[self.length : self.length + size]
+            columns[Algorithm(name)] = Column(owners[taken : taken + many], values)
+            taken, self.length = taken + many, self.length + size
+        return columns
+
+    def of(self, number: int) -> tuple[Frame, ...]:
+        """The frames of a record, in their order."""
+        counts, ats, *fields = self._table
+        if not (at := np.flatnonzero(counts[:, 0] == number)).size:
+            return ()
+        first = int(counts[: at[0], 1].sum())
+        rows = slice(first, first + int(counts[at[0], 1]))
+        readers = _Reader(self.columns, number), _Reader(self.alone, number)
+        frames: list[Frame] = []
+        for thousandths, length, quality, unit, form, is_alone in zip(
+            ats[rows].cumsum().tolist(), *(field[rows].tolist() for field in fields), strict=True
+        ):
+            own, altered = self._forms[form]
+            signals = readers[is_alone].signals
+            transforms = {name: signals(places) for name, places in altered.items()}
+            known = None if quality == _WITHOUT_QUALITY else quality
+            frames.append(Frame(thousandths / _MILLISECONDS, signals(own), known, transforms, _UNITS[unit], length))
+        return tuple(frames)
+
+    @cached_property
+    def _table(self) -> list[NDArray[Any]]:
+        octets, position = zlib.decompress(self._packed), 8 * self._records
+        table: list[NDArray[Any]] = [np.frombuffer(octets, "<u4", 2 * self._records).reshape(-1, 2)]
+        for kind in _FIELDS:
+            table.append(np.frombuffer(octets, kind, self._count, position))
+            position += table[-1].nbytes
+        return table
+
+
+class _Reader:
+    """Reads the signals of one record, one after the other."""
+
+    def __init__(self, columns: Mapping[Algorithm, Column], number: int) -> None:
+        self._names = tuple(columns)
+        self._left = {algorithm: column.of(algorithm, number) for algorithm, column in columns.items()}
+
+    def signals(self, places: Sequence[int]) -> tuple[Signal, ...]:
+        """The next ones, of the columns at these places."""
+        return tuple([Signal.from_bytes(self._names[place], next(self._left[self._names[place]])) for place in places])

@@ -1,0 +1,42 @@
+"""Remembered requests in SQL: what was answered to a request with an idempotency key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select
+
+from hashdb.domain.contributions import IdempotencyKey
+from hashdb.errors import IdempotencyKeyReused
+from hashdb.store.repositories import Repository, insert_rows
+from hashdb.store.tables import requests
+
+Answer = tuple[int, IdempotencyKey, Mapping[str, object]]
+"""A member, the idempotency key of its request, and what was answered."""
+
+
+class Requests(Repository):
+    """Remembered requests within one transaction."""
+
+    def answered(self, member: int, once: IdempotencyKey, since: datetime) -> Mapping[str, object] | None:
+        """The answer to the same request after `since`, if there is one. Raises IdempotencyKeyReused."""
+        query = select(requests).where(
+            requests.c.member_id == member, requests.c.key == once.key, requests.c.at > since
+        )
+        row = self._connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        if row.digest != once.digest:
+            raise IdempotencyKeyReused()
+        answer: Mapping[str, object] = row.answer
+        return answer
+
+    def remember(self, answers: Sequence[Answer], now: datetime, since: datetime) -> None:
+        """Store the answers to requests, and delete those from before `since`."""
+        self._connection.execute(delete(requests).where(requests.c.at <= since))
+        rows = [
+            {"member_id": member, "key": once.key, "digest": once.digest, "at": now, "answer": answer}
+            for member, once, answer in answers
+        ]
+        insert_rows(self._connection, requests, rows)

@@ -1,0 +1,408 @@
+"""Models of frames: the pictures of a video, the pages of a document, and the windows of words of a text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, NamedTuple, Protocol, Self, TypeVar
+
+from annotated_types import Ge, Le, Len
+from pydantic import (
+    AfterValidator,
+    FailFast,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
+
+from hashdb.domain.contributions import Draft
+from hashdb.domain.frames import (
+    FRAMES_A_REQUEST,
+    FRAMES_AN_ITEM,
+    MAX_PAGES,
+    MAX_SECONDS,
+    MAX_WINDOW,
+    MAX_WORDS,
+    Frame,
+    Unit,
+)
+from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_AN_ITEM
+from hashdb.domain.signals import MINIMUM_QUALITY, OF_PICTURES, Signal
+from hashdb.errors import Fault, InvalidInput
+from hashdb.wire import (
+    Next,
+    PageModel,
+    RequestModel,
+    ResponseModel,
+    SignalText,
+    ValidationContext,
+    error_from_validation,
+)
+from hashdb.wire.conversions import Mirror
+
+
+def _round(seconds: float) -> float:
+    return round(seconds, 3)
+
+
+Seconds = Annotated[float, Ge(0), Le(MAX_SECONDS), AfterValidator(_round)]
+"""A time of a video, rounded to milliseconds."""
+WordCount = Annotated[int, Ge(1), Le(MAX_WORDS)]
+"""How many words of a text."""
+
+
+def _check_window(words: tuple[int, int] | None) -> tuple[int, int] | None:
+    if words is None:
+        return None
+    first, end = words
+    if not 0 <= first < end <= MAX_WORDS:
+        raise ValueError(f"must be the first word, from 0, and a greater number, at most {MAX_WORDS}")
+    if end - first > MAX_WINDOW:
+        raise ValueError(f"must be at most {MAX_WINDOW} words")
+    return words
+
+
+_WINDOW_SCHEMA = {
+    "type": "array",
+    "items": {"type": "integer", "minimum": 0, "maximum": MAX_WORDS},
+    "minItems": 2,
+    "maxItems": 2,
+    "examples": [[0, 200]],
+}
+_Page = Annotated[int, Ge(1), Le(MAX_PAGES)]
+_Window = Annotated[
+    Annotated[tuple[int, int], WithJsonSchema(_WINDOW_SCHEMA)] | None,
+    AfterValidator(_check_window),
+]
+OF_DURATION: Final = "The duration of the video, in seconds. Required with the frames of a video."
+OF_FRAMES: Final = (
+    "The frames of a video, or the pages of a document and then windows of the words of a text, "
+    "each in ascending order."
+)
+"""Descriptions of the fields `duration` and `frames` of an item."""
+_AT = "The time of a frame of a video from its start, in seconds."
+_PAGE = "The number of a page of a document, from 1."
+_WORDS = "A window of the words of a text: the number of its first word, from 0, and that after its last."
+
+
+class _HasFrames(Protocol):
+    frames: Any
+
+
+_Item = TypeVar("_Item", bound=_HasFrames)
+
+
+class Place(NamedTuple):
+    """Where a frame is, as fields of a request or a response have it."""
+
+    unit: Unit
+    at: float
+    length: int
+
+    @classmethod
+    def of(cls, at: float | None, page: int | None, words: tuple[int, int] | None) -> Self:
+        """The place in the fields of a model, which has exactly one of them."""
+        if at is not None:
+            return cls(Unit.SECONDS, at, 0)
+        if page is not None or words is None:
+            return cls(Unit.PAGES, page or 0, 0)
+        first, end = words
+        return cls(Unit.WORDS, first, end - first)
+
+
+def place_fields(frame: Frame) -> dict[str, Any]:
+    """The field with the place of a frame: `at`, `page` or `words`."""
+    if frame.unit is Unit.SECONDS:
+        return {"at": frame.at}
+    first = int(frame.at)
+    return {"page": first} if frame.unit is Unit.PAGES else {"words": (first, first + frame.length)}
+
+
+_FIELDS: Final = {Unit.SECONDS: "at", Unit.PAGES: "page", Unit.WORDS: "words"}
+_ORDER: Final = {Unit.SECONDS: 0, Unit.PAGES: 1, Unit.WORDS: 2}
+_ASCENDING: Final = {
+    Unit.SECONDS: "must be later than that of the frame before",
+    Unit.PAGES: "must be greater than that of the frame before",
+    Unit.WORDS: "must begin later than those of the frame before",
+}
+
+
+def check_frames(frames: list[Any], info: ValidationInfo) -> list[Any]:
+    """The frames of one item, in order. A validator; each fault is at its place.
+
+    Those of a video ascend up to its duration. Those of a document are its pages, then windows of its words; both
+    ascend.
+    """
+    if not frames or "duration" not in info.data:
+        # The duration has a fault itself.
+        return frames
+    duration = info.data["duration"]
+    is_video = frames[0].at is not None
+    if is_video and duration is None:
+        raise ValueError("need the duration of the video, in `duration`")
+    if not is_video and duration is not None:
+        raise ValueError("must be of a video, since there is a `duration`: pages and words have none")
+    errors: list[InitErrorDetails] = []
+    before = Place(Unit.SECONDS, -1.0, 0)
+    for number, frame in enumerate(frames):
+        place = Place.of(frame.at, frame.page, frame.words)
+        reason = None
+        if (place.unit is Unit.SECONDS) is not is_video:
+            reason = "must not be beside frames of another kind: a video has seconds, a document pages and words"
+        elif _ORDER[place.unit] < _ORDER[before.unit]:
+            reason = "must come before the words"
+        elif place.unit is before.unit and place.at <= before.at:
+            reason = _ASCENDING[place.unit]
+        elif duration is not None and place.at > duration:
+            reason = "must be at most the duration"
+        if reason:
+            location = (number, _FIELDS[place.unit])
+            errors.append({"type": "value_error", "loc": location, "input": None, "ctx": {"error": ValueError(reason)}})
+        # A page behind words does not hide that further words do not ascend.
+        before = before if _ORDER[place.unit] < _ORDER[before.unit] else place
+    if errors:
+        raise ValidationError.from_exception_data("frames", errors)
+    return frames
+
+
+def _unit(info: ValidationInfo) -> Unit | None:
+    """What the place of a frame is in; None if it has a fault itself."""
+    given = [unit for unit, name in _FIELDS.items() if info.data.get(name) is not None]
+    return given[0] if len(given) == 1 and all(name in info.data for name in _FIELDS.values()) else None
+
+
+def _of_frame(signal: Signal, info: ValidationInfo) -> Signal:
+    """The signal, if a frame at this place may have it."""
+    # The common case first: a request may have a million signals.
+    if signal.algorithm in OF_PICTURES and info.data.get("words") is None:
+        return signal
+    if signal.algorithm.is_digest:
+        raise ValueError("a digest is of a whole file: send it in `signals` of the item")
+    unit = _unit(info)
+    if signal.algorithm.of_text and unit in (Unit.SECONDS, Unit.PAGES):
+        raise ValueError(f"{signal.algorithm} is of a window of words: send it with `words`")
+    if not signal.algorithm.of_text and unit is Unit.WORDS:
+        raise ValueError(f"{signal.algorithm} is of a picture: a window of words has simhash256")
+    return signal
+
+
+def _usable(signal: Signal, info: ValidationInfo) -> Signal:
+    if isinstance(info.context, ValidationContext):
+        # The hash of a flat frame has a fault; such a frame is taken and not searched for.
+        quality = info.data.get("quality")
+        is_flat = quality is not None and quality < MINIMUM_QUALITY
+        rules = info.context.rules
+        if fault := rules.algorithm_fault(signal.algorithm) if is_flat else rules.signal_fault(signal):
+            raise ValueError(fault)
+    return _of_frame(signal, info)
+
+
+def _no_quality_of_words(quality: int | None, info: ValidationInfo) -> int | None:
+    if quality is not None and info.data.get("words") is not None and _unit(info) is Unit.WORDS:
+        raise ValueError("must be absent: a window of words has no quality")
+    return quality
+
+
+def _require_quality(quality: int | None, info: ValidationInfo) -> int | None:
+    if quality is None and _unit(info) in (Unit.SECONDS, Unit.PAGES):
+        raise ValueError("is required")
+    return _no_quality_of_words(quality, info)
+
+
+def few_frames(items: list[_Item]) -> list[_Item]:
+    """The drafts or queries of a request, with 20,000 frames together at most. A validator."""
+    if sum([len(item.frames) for item in items]) > FRAMES_A_REQUEST:
+        raise ValueError(f"must be at most {FRAMES_A_REQUEST} frames in all")
+    return items
+
+
+class _PlacedIn(RequestModel):
+    """A frame with its place."""
+
+    at: Seconds | None = Field(None, description=_AT)
+    page: _Page | None = Field(None, description=_PAGE)
+    words: _Window = Field(None, description=_WORDS)
+
+    @model_validator(mode="after")
+    def _check_place(self) -> Self:
+        if (self.at is None) + (self.page is None) + (self.words is None) != len(Unit) - 1:
+            raise ValueError("must have one of `at`, `page` and `words`")
+        return self
+
+
+class FrameIn(_PlacedIn, Mirror[Frame]):
+    """A hashed frame of a video, page of a document, or window of the words of a text."""
+
+    quality: Annotated[Annotated[int, Ge(0), Le(100)] | None, AfterValidator(_require_quality)] = Field(
+        None,
+        validate_default=True,
+        description="The PDQ quality of the frame or page, 0 to 100. One below 50 is kept, and not searched for. "
+        "Required, but absent with `words`.",
+    )
+    signals: Annotated[list[Annotated[SignalText, AfterValidator(_usable)]], Len(1, SIGNALS_AN_ITEM)] = Field(
+        description="The hashes of the frame or page: of several algorithms, and of variants of it. With `words`: "
+        "`simhash256`."
+    )
+
+    def to_domain(self) -> Frame:
+        """The frame."""
+        unit, at, length = Place.of(self.at, self.page, self.words)
+        return Frame(at, tuple(dict.fromkeys(self.signals)), self.quality, unit=unit, length=length)
+
+    @classmethod
+    def fields_from(cls, value: Frame) -> dict[str, Any]:
+        """The fields of the model, by name."""
+        return frame_fields(value)
+
+
+FramesIn = Annotated[list[FrameIn], Len(0, FRAMES_AN_ITEM), FailFast(), AfterValidator(check_frames)]
+"""The frames of an item. Validation stops at the first faulty one; `further_faults` has the others."""
+
+
+def require_signals(signals: list[Signal], info: ValidationInfo) -> list[Signal]:
+    """The signals of an item beside its frames: there are some, or a frame is searched for. A validator."""
+    frames = info.data.get("frames")
+    if signals or frames is None:
+        return signals
+    if not frames:
+        raise ValueError("must have at least 1 entry, unless there are frames")
+    if all(frame.quality is not None and frame.quality < MINIMUM_QUALITY for frame in frames):
+        raise ValueError("must have a digest, since no frame has a quality of 50 or more")
+    return signals
+
+
+class FrameOut(ResponseModel, Mirror[Frame]):
+    """A frame of a video, a page of a document, or a window of the words of a text. It has one of these places."""
+
+    at: float | None = Field(None, description=_AT)
+    page: int | None = Field(None, description=_PAGE)
+    words: Annotated[tuple[int, int], WithJsonSchema(_WINDOW_SCHEMA)] | None = Field(None, description=_WORDS)
+    quality: int | None = Field(None, description="The PDQ quality of the frame or page, 0 to 100.")
+    signals: list[SignalText] = Field(description="The hashes of the frame, without those that are suppressed.")
+
+    @classmethod
+    def fields_from(cls, value: Frame) -> dict[str, Any]:
+        """The fields of the model, by name."""
+        return frame_fields(value)
+
+    def to_domain(self) -> Frame:
+        """The inverse of `from_domain`."""
+        unit, at, length = Place.of(self.at, self.page, self.words)
+        return Frame(at, tuple(self.signals), self.quality, unit=unit, length=length)
+
+
+def frame_fields(frame: Frame) -> dict[str, Any]:
+    """The fields of `FrameOut`, for lists and feeds."""
+    quality = {} if frame.unit is Unit.WORDS else {"quality": frame.quality}
+    return {**place_fields(frame), **quality, "signals": list(frame.signals)}
+
+
+class FramesOut(PageModel):
+    """A page of the frames of a contribution."""
+
+    frames: list[FrameOut] = Field(
+        description="The frames of this page, in ascending time; of a document its pages, then windows of its words."
+    )
+    next: Next
+
+    @classmethod
+    def of_frames(cls, frames: Sequence[Frame], after: int, limit: int) -> Self:
+        """The page of at most `limit` frames past the first `after`."""
+        page, last = frames[after : after + limit], after + limit
+        return cls.build(frames=list(map(FrameOut.from_domain, page)), next=last if last < len(frames) else None)
+
+
+def few_signals(transforms: dict[str, Sequence[Any]], *, most: int = SIGNALS_AN_ITEM) -> dict[str, Sequence[Any]]:
+    """The hashes of altered forms of an item, `most` at most together. A validator."""
+    if sum(map(len, transforms.values())) > most:
+        raise ValueError(f"must be at most {most} signals in all")
+    return transforms
+
+
+def _check_enabled(signal: Signal, info: ValidationInfo) -> Signal:
+    if isinstance(info.context, ValidationContext):
+        if fault := info.context.rules.algorithm_fault(signal.algorithm):
+            raise ValueError(fault)
+    return signal
+
+
+TransformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
+EnabledSignal = Annotated[SignalText, AfterValidator(_check_enabled)]
+_FrameSignal = Annotated[EnabledSignal, AfterValidator(_of_frame)]
+
+# A default comes from a factory: pydantic would copy it for each query. This adds it to the schema.
+EMPTY: dict[str, Any] = {"default": {}}
+
+
+class QueryFrameIn(_PlacedIn):
+    """A frame of a video, a page of a document, or a window of the words of a text, to match."""
+
+    signals: Annotated[list[_FrameSignal], Len(1, SIGNALS_AN_ITEM)] = Field(
+        description="The hashes of the frame or page. With `words`: `simhash256`."
+    )
+    quality: Annotated[Annotated[int, Ge(0), Le(100)] | None, AfterValidator(_no_quality_of_words)] = Field(
+        None, description="The PDQ quality of the frame or page. One below 50 is not searched for."
+    )
+    transforms: Annotated[
+        dict[TransformName, Annotated[list[_FrameSignal], FailFast()]], AfterValidator(few_signals)
+    ] = Field(
+        default_factory=dict,
+        description="Hashes of altered forms of the frame, such as mirrored, by the name of the transform.",
+        json_schema_extra=EMPTY,
+    )
+
+    def to_domain(self) -> Frame:
+        """The frame."""
+        transforms = {name: tuple(signals) for name, signals in self.transforms.items()}
+        unit, at, length = Place.of(self.at, self.page, self.words)
+        return Frame(at, tuple(dict.fromkeys(self.signals)), self.quality, transforms, unit, length)
+
+    @classmethod
+    def of(cls, frame: Frame) -> Self:
+        """The frame as it is sent."""
+        fields = frame_fields(frame)
+        if frame.transforms:
+            fields["transforms"] = {name: list(signals) for name, signals in frame.transforms.items()}
+        return cls.build(**fields)
+
+
+QueryFramesIn = Annotated[list[QueryFrameIn], Len(0, FRAMES_AN_ITEM), FailFast(), AfterValidator(check_frames)]
+
+
+def drafts_in_requests(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
+    """The drafts in parts, each within the limits of one request; there is at least one part."""
+    part: list[Draft] = []
+    frames = 0
+    for draft in drafts:
+        if part and (len(part) == DRAFTS_A_REQUEST or frames + len(draft.frames) > FRAMES_A_REQUEST):
+            yield part
+            part, frames = [], 0
+        part.append(draft)
+        frames += len(draft.frames)
+    yield part
+
+
+_FRAMES: Mapping[str, type[RequestModel]] = {"contributions": FrameIn, "queries": QueryFrameIn, "uploads": QueryFrameIn}
+
+
+def further_faults(error: ValidationError, text: bytes, context: ValidationContext) -> Iterator[Fault]:
+    """The faults of the frames behind the first faulty one of each item, at which its validation stopped."""
+    first: dict[tuple[str, int], int] = {}
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        if len(item["loc"]) > 3 and item["loc"][2] == "frames":
+            items, position, _, place, *_ = item["loc"]
+            first.setdefault((str(items), int(position)), int(place))
+    given = json.loads(text) if first else {}
+    for (items, position), place in first.items():
+        for behind, frame in enumerate(given[items][position]["frames"][place + 1 :], place + 1):
+            # Objects are few, by `check_size`; of other values there may be a million.
+            if isinstance(frame, dict):
+                try:
+                    _FRAMES[items].model_validate_json(json.dumps(frame), context=context)
+                except ValidationError as faulty:
+                    refused = error_from_validation(faulty, within=(items, position, "frames", behind))
+                    yield from refused.faults if isinstance(refused, InvalidInput) else ()

@@ -1,0 +1,46 @@
+"""Windows of the words of a text, as other systems can carry them: a JSON list of `hash,first,end`, as vPDQ's is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from hashdb.domain.frames import FRAMES_AN_ITEM, Frame, Unit
+from hashdb.domain.signals import Algorithm
+from hashdb.wire.sharing import digits_of
+
+PASSAGES: Final = str(Algorithm.SIMHASH256)
+"""The name of the type."""
+_WINDOW = re.compile(r"([0-9a-fA-F]{64}),([0-9]{1,7}),([0-9]{1,7})", re.ASCII)
+_NOT_PASSAGES: Final = "is not a list of `hash,first,end`: a hash of 64 digits, the first word, the word after the last"
+
+
+def passages_text(frames: Iterable[Frame]) -> str:
+    """The windows of words among some frames, as JSON; `[]` if there are none."""
+    return json.dumps(
+        [
+            f"{digits_of(frame.signals[0])},{frame.at:.0f},{frame.at + frame.length:.0f}"
+            for frame in frames
+            if frame.unit is Unit.WORDS and frame.signals
+        ]
+    )
+
+
+def read_passages(text: str) -> list[dict[str, Any]]:
+    """The field `frames` of a draft or a query. Raises ValueError with a sentence."""
+    try:
+        listed = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(_NOT_PASSAGES) from None
+    if not isinstance(listed, list) or not 0 < len(listed) <= FRAMES_AN_ITEM:
+        raise ValueError(_NOT_PASSAGES)
+    windows = [_WINDOW.fullmatch(each) if isinstance(each, str) else None for each in listed]
+    if not all(windows):
+        raise ValueError(_NOT_PASSAGES)
+    return [
+        {"words": [int(window[2]), int(window[3])], "signals": [f"{PASSAGES}:{window[1].lower()}"]}
+        for window in windows
+        if window
+    ]

@@ -1,0 +1,163 @@
+"""What is recognised as a document, what is read of each type, and that hostile ones cost a sentence."""
+
+from __future__ import annotations
+
+import codecs
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from hashdb.domain.frames import Unit
+from hashdb.domain.signals import OF_PICTURES, Algorithm
+from hashdb.errors import UnreadablePicture, VideoTooLarge
+from hashdb.hashing import Mode
+from hashdb.hashing.documents import (
+    DocumentLimits,
+    HashedDocument,
+    begins_as_document,
+    hash_document,
+    is_document,
+)
+from hashdb.hashing.texts import hash_text
+from tests import films
+from tests.documents import archive, docx, epub, odt, page, paragraph, pdf, prose
+from tests.hashing.samples import drawn, encoded
+
+TEXT = prose(1, 400)
+SMALL = DocumentLimits(max_bytes=500_000, max_unpacked=1_000_000, max_pages=3, max_words=1_000)
+
+
+def hashed(octets: bytes, limits: DocumentLimits = SMALL, mode: Mode = Mode.PLAIN) -> HashedDocument:
+    return hash_document(BytesIO(octets), OF_PICTURES, mode, limits)
+
+
+def refusal(octets: bytes, limits: DocumentLimits = SMALL) -> str:
+    with pytest.raises(UnreadablePicture) as raised:
+        hashed(octets, limits)
+    return raised.value.reason
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        TEXT.encode(),
+        codecs.BOM_UTF8 + TEXT.encode(),
+        TEXT.encode("utf-16"),
+        TEXT.encode("utf-16-le"),
+        TEXT.encode("utf-16-be"),
+        TEXT.encode("utf-32"),
+        b"<!DOCTYPE html><p>" + TEXT.encode(),
+        f"<html><body><p>{TEXT}</body></html>".encode("utf-16"),
+        docx(paragraph(TEXT)),
+        odt(f"<text:p>{TEXT}</text:p>"),
+        epub([f"<p>{TEXT}</p>"]),
+        pdf([TEXT]),
+    ],
+    ids=["utf8", "bom", "utf16", "le", "be", "utf32", "html", "html16", "docx", "odt", "epub", "pdf"],
+)
+def test_each_type_has_the_windows_of_the_same_text(octets: bytes) -> None:
+    assert begins_as_document(octets[:4_096])
+    document = hashed(octets)
+    windows = [(frame.at, frame.length, frame.signals) for frame in document.frames if frame.unit is Unit.WORDS]
+    assert windows == [(frame.at, frame.length, frame.signals) for frame in hash_text(TEXT)]
+    assert document.words == 400
+    assert document.incomplete is None
+
+
+def test_pages_come_before_words_and_have_the_hashes_of_pictures() -> None:
+    document = hashed(pdf([TEXT, prose(2)]), mode=Mode.BALANCED)
+    first, second, *windows = document.frames
+    assert [(frame.unit, frame.at) for frame in (first, second)] == [(Unit.PAGES, 1), (Unit.PAGES, 2)]
+    assert first.signals[0].algorithm is Algorithm.PDQ
+    assert first.quality is not None
+    assert len(first.signals) > 10
+    assert {frame.unit for frame in windows} == {Unit.WORDS}
+    assert document.pages == 2
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        *(
+            encoded(drawn()),
+            films.film(),
+            b"",
+            b"  \n",
+            bytes(500),
+            b"P2 2 2 255 0 1 2 3",
+            encoded(drawn()) + pdf([TEXT]),
+        ),
+        b"P6\n# " + TEXT.encode()[:3_000] + b"\n64000 64000\n255\n",
+        # A comment longer than what is looked at.
+        b"\xff\xd8\xff\xfe\xd2\xf2" + b"and the other words of the same text\r\n" * 200,
+    ],
+    ids=["picture", "video", "empty", "blank", "zeros", "pgm", "polyglot", "ppm", "comment"],
+)
+def test_pictures_videos_and_nothing_are_no_documents(octets: bytes) -> None:
+    assert not is_document(BytesIO(octets))
+
+
+@pytest.mark.parametrize("start", ["BM is not a bitmap", "ID3 and OggS are words", "G\n"])
+def test_a_text_may_begin_as_other_files_do(start: str) -> None:
+    assert is_document(BytesIO(f"{start} {TEXT}".encode()))
+
+
+def test_a_pdf_that_is_an_archive_too_is_read_as_what_it_begins_with() -> None:
+    assert hashed(pdf([TEXT]) + docx(paragraph(prose(2)))).pages == 1
+    assert hashed(docx(paragraph(TEXT)) + pdf([prose(2)])).pages is None
+
+
+def test_what_is_not_read_is_said() -> None:
+    assert hashed(pdf([TEXT] * 5)).incomplete == (
+        "the document was read in part: of its 5 pages, only the first 3 were hashed; "
+        "of its 1200 words, only the first 1000 were hashed"
+    )
+    scanned = hashed(pdf(pictures=[page(1)]))
+    assert scanned.incomplete == "the document was read in part: it has no text, only pictures of its pages"
+    assert [frame.unit for frame in scanned.frames] == [Unit.PAGES]
+    illustrated = hashed(docx(paragraph(TEXT), further={"word/media/image1.png": b"x"}))
+    assert "its pictures were not hashed (1): save it as PDF to hash them, too" in str(illustrated.incomplete)
+    assert "its text is too short to be hashed: 5 words" in str(hashed(pdf(["only five words of text"])).incomplete)
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        (b"{\\rtf1 text}", "RTF is not read: save the document as PDF, DOCX or plain text"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old files of Office (DOC, XLS, PPT) and encrypted ones"),
+        (archive({"a.txt": TEXT}), "an archive that is not a document that is read (DOCX, ODT, EPUB)"),
+        (b"one", "the document has too little text to be hashed: 1 word, and no pictures"),
+        (b"five words are too few", "the document has too little text to be hashed: 5 words, and no pictures"),
+        (docx("", further={"word/media/a.png": b"x"}), "pictures, which are not read: save it as PDF"),
+        (pdf([TEXT])[:300], "not a PDF that can be read: it is damaged or cut short"),
+        (pdf([TEXT]).replace(b"Kids [", b"Kids [] %"), "not a PDF that can be read: it is damaged or cut short"),
+        (docx(paragraph(TEXT))[:400], "not a document that can be read: it is damaged or cut short"),
+        (b"\xe9\x80 \xff\xfe\xfd" * 50, "a text whose encoding is not known: save it as UTF-8"),
+    ],
+)
+def test_what_cannot_be_read_is_a_sentence(octets: bytes, reason: str) -> None:
+    assert reason in refusal(octets)
+
+
+def test_a_document_that_is_too_large_says_where_to_hash_it() -> None:
+    with pytest.raises(VideoTooLarge, match="the document has more than 500000 bytes: hash it on your machine"):
+        hashed(bytes(500_001))
+    with pytest.raises(VideoTooLarge, match="the document unpacks to more than 1000000 bytes"):
+        hashed(docx(paragraph("a " * 600_000)))
+
+
+def test_of_a_very_long_text_the_windows_are_further_apart_and_this_is_said() -> None:
+    limits = DocumentLimits(max_words=400_000)
+    document = hashed(("some words " * 199_000 + TEXT).encode(), limits)
+    assert len(document.frames) <= 7_200
+    assert document.incomplete == (
+        "the document was read in part: one window begins every 100 words, not every 50, "
+        "so short passages may be missed"
+    )
+
+
+def test_a_blank_page_is_not_searched_for() -> None:
+    blank, printed = hashed(pdf(pictures=[Image.new("L", (70, 100), "white"), page(1)]), mode=Mode.BALANCED).frames
+    assert (blank.at, blank.matches, len(blank.signals)) == (1, False, 1)
+    assert printed.matches

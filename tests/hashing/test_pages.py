@@ -1,0 +1,63 @@
+"""A page is listed with its printed area, whatever a screenshot leaves of its margins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.hashing import Mode, hash_page, hash_transforms
+from hashdb.hashing.pages import printed, printed_areas
+from hashdb.hashing.pictures import Picture
+from tests.documents import page
+from tests.hashing.samples import encoded
+
+BOTH = (Algorithm.PDQ, Algorithm.PHASH256)
+
+
+def test_the_printed_area_is_found_on_any_paper() -> None:
+    grey = np.full((100, 80), 240, np.float32)
+    grey[20:70, 16:64] = 10
+    (area,) = printed_areas(grey)
+    assert area == (0.2, 0.2, 0.8, 0.7)
+    assert printed_areas(255 - grey) == (area,)
+
+
+def test_an_area_without_its_last_short_line_is_one_too() -> None:
+    grey = np.full((200, 160), 255, np.float32)
+    grey[20:150, 16:144] = 10
+    grey[180:184, 78:82] = 10
+    assert [round(area.bottom, 2) for area in printed_areas(grey)] == [0.92, 0.75]
+
+
+def test_an_empty_page_has_none() -> None:
+    assert list(printed(Picture(Image.new("RGB", (500, 700), "white")))) == []
+    assert list(printed(Picture(Image.new("RGB", (500, 3), "white")))) == []
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_screenshot_without_margins_is_near_the_listed_page(dark: bool) -> None:
+    image = page(1)
+    listed = hash_page(Picture(image), BOTH, Mode.BALANCED).signals
+    shown = image.crop((70, 60, image.width - 75, image.height - 80)).resize((500, 700))
+    hashed = hash_transforms(encoded(ImageOps.invert(shown) if dark else shown), BOTH)
+    asked = [*hashed.signals, *(signal for _, signals in hashed.transforms for signal in signals)]
+    assert _nearest(listed, asked) <= 28
+    other = hash_page(Picture(page(2)), BOTH, Mode.BALANCED).signals
+    assert _nearest(other, asked) > 46
+
+
+def test_a_page_of_a_query_has_its_own_hashes_only() -> None:
+    assert len(hash_page(Picture(page(1)), BOTH, Mode.TRANSFORMS).signals) == 2
+
+
+def _nearest(listed: Iterable[Signal], asked: Sequence[Signal]) -> int:
+    return min(
+        one.distance(other)
+        for one in listed
+        for other in asked
+        if one.algorithm is other.algorithm is Algorithm.PHASH256
+    )

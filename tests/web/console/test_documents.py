@@ -1,0 +1,263 @@
+"""Documents, texts and addresses on the pages of the console."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+
+from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.accounts.users import Role
+from hashdb.domain.matching.benign import BenignDraft
+from hashdb.hashing.texts import hash_text
+from hashdb.service.matching import benign
+from tests.web.callers import Service, item, service_at
+from tests.web.console.documents import address, document, pages, window, windows
+from tests.web.console.visitors import Visitor, faults, signed_in, text_of
+
+LIST = "/console/contributions"
+DEBUGGER = "/console/debugger"
+
+
+def rows(page: str, label: str) -> list[list[str]]:
+    """The cells of the table of that label."""
+    (table,) = re.findall(rf'aria-label="{label}">(.*?)</table>', page, re.DOTALL)
+    return [
+        [
+            html.unescape(re.sub(r"<[^>]*>", "", cell)).strip()
+            for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)
+        ]
+        for row in re.findall(r"<tr[^>]*>(.*?)</tr>", table.partition("</thead>")[2], re.DOTALL)
+    ]
+
+
+def test_the_page_of_a_document_shows_its_pages_and_words_and_says_that_there_is_no_text(
+    service: Service, otto: Visitor
+) -> None:
+    benign.add(service.db, COMMAND_LINE, BenignDraft((window(32),), note="A licence"))
+    of_pages = pages(1, 2, 3)
+    of_pages[1]["quality"] = 30
+    service.caller(name="Alpha").contribute(document(*of_pages, *windows(*range(30, 34)), reference="ticket-1"))
+    page = otto.get(f"{LIST}/1")
+    assert "Line of 3 pages: 3 pages, 2 can match, 1 below quality 50" in page.text
+    assert "Line of 500 words: 4 windows, 3 can match, 1 suppressed" in page.text
+    assert "Pages and windows of words" in page.text
+    facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>(.*?)</dd>", page.text))
+    assert (facts["Pages"], facts["Words"]) == ("3", "500")
+    assert facts["Text"] == "hashdb has no text of it: open it at Alpha by its reference."
+    assert "Frames" not in facts and "Duration" not in facts
+    assert [row[1:] for row in rows(page.text, "Parts")] == [
+        ["page 1", "90", "can match"],
+        ["page 2", "30", "below quality 50"],
+        ["page 3", "90", "can match"],
+        ["words 0 to 200", "–", "can match"],
+        ["words 100 to 300", "–", "can match"],
+        ["words 200 to 400", "–", "suppressed"],
+        ["words 300 to 500", "–", "can match"],
+    ]
+    shots = otto.get(f"{LIST}/1/shots?after=3&limit=2").text
+    assert "<h1>Pages and windows of words of contribution 1</h1>" in shots
+    assert "Parts 4 to 5 of 7" in shots
+    assert (f"{window(31).value:064x}" in shots, f"{window(32).value:064x}" in shots) == (True, False)
+
+
+def test_a_text_has_windows_only(service: Service, otto: Visitor) -> None:
+    service.caller(name="Alpha").contribute(document(*windows(30, 31)))
+    page = otto.get(f"{LIST}/1").text
+    assert [row[1:] for row in rows(page, "Windows")] == [
+        ["words 0 to 200", "can match"],
+        ["words 100 to 300", "can match"],
+    ]
+    assert "below quality 50" not in page
+    assert "by its reference, if it has one there." in page
+    assert "The windows of words have the hashes." in page
+
+
+def test_documents_texts_and_addresses_are_listed_with_their_length_and_chosen(service: Service, otto: Visitor) -> None:
+    service.caller(name="Alpha").contribute(
+        document(*pages(1, 2), *windows(30, 31)), document(*windows(40)), address("https://riverbank.org/a"), item(1)
+    )
+    document_cell, text_cell, address_cell = (
+        "document, 2 pages, 300 words of pages and windows of words only",
+        "text, 200 words of windows of words only",
+        "document url",
+    )
+    for query, cells in {
+        "media=document": [document_cell, address_cell],
+        "media=text": [text_cell],
+        "algorithm=simhash256": [document_cell, text_cell],
+        "algorithm=url": [address_cell],
+    }.items():
+        page = text_of(otto.get(f"{LIST}?{query}&order=up")).replace(" ,", ",")
+        shown = [cell for cell in (document_cell, text_cell, address_cell) if cell in page]
+        assert shown == cells, query
+
+
+def test_an_address_is_shown_as_its_hash(service: Service, otto: Visitor) -> None:
+    service.caller(name="Alpha").contribute(address("https://riverbank.org/a", reference="link-1"))
+    page = otto.get(f"{LIST}/1").text
+    assert "The hash of an address" in page
+    assert "hashdb has only the hash of the address: look it up at Alpha by the reference." in page
+    assert "Quality" not in page and "iverbank" not in page
+
+
+def test_the_parts_that_two_documents_share_are_joined_on_both_lines(service: Service, rosa: Visitor) -> None:
+    alpha, beta = service.caller(name="Alpha"), service.caller(name="Beta")
+    alpha.contribute(document(*pages(*range(1, 9)), *windows(*range(100, 140))))
+    beta.contribute(document(*pages(50, 3, 4, 5), *windows(*range(200, 208), *range(110, 120))), item(6))
+    said = {"opinion": "disputes", "reason": "edsa_context"}
+    assert beta.post("/v1/contributions/1/opinions", said).status_code == 201
+    for path in (f"{LIST}/1/neighbors", "/console/cases/1"):
+        page = rosa.get(path).text
+        assert "Two lines, of 8 pages and 4 pages, joined by 1 segment" in page
+        assert "Two lines, of 4100 words and 1900 words, joined by 1 segment" in page
+        found = [row[1:4] for row in rows(page, "Segments of contribution 2")]
+        assert sorted(found) == [
+            ["pages 3 to 5", "pages 2 to 4", "3 of 3"],
+            ["words 1000 to 2100", "words 800 to 1900", "10 of 10"],
+        ]
+        assert "on page 6 of this one" in page
+    assert "on page 6 of the other" in rosa.get(f"{LIST}/3/neighbors").text
+
+
+@pytest.fixture
+def listed(service: Service) -> Service:
+    """A service with a document, a text that shares words with it, and a picture of a page."""
+    alpha = service.caller(name="Alpha")
+    alpha.contribute(
+        document(*pages(*range(1, 9)), *windows(*range(100, 140))),
+        document(*windows(*range(120, 126))),
+        item(3),
+        document(*windows(125, 600, 601)),
+    )
+    return service
+
+
+def test_a_document_is_pasted_and_what_its_pages_and_windows_match_is_shown(listed: Service, otto: Visitor) -> None:
+    before = listed.rows()
+    asked = {"frames": [*pages(70, 2, 3, away=4), *windows(*range(300, 310), *range(120, 130), away=9)]}
+    # As `hashdb hash --json` prints it.
+    printed: dict[str, Any] = {"path": "a.pdf", "signals": [], "pages": 3, "words": 2100, **asked}
+    for pasted in (asked, [printed]):
+        page = otto.post(DEBUGGER, {"signals": json.dumps(pasted)})
+        assert page.status_code == 200, text_of(page)
+        assert "The document" in page.text
+        assert "3 pages and 20 windows" in page.text
+        assert "3 would match, of 4 that are near the document" in page.text
+        found = [row[0] for row in rows(page.text, "Contributions near the document")]
+        assert sorted(found) == [
+            "no, too few parts are near in a row",
+            "yes, by 1 page",
+            "yes, by 1 segment",
+            "yes, by 2 segments",
+        ]
+        hits = rows(page.text, "Parts near contribution 1")
+        assert ["page 2", "page 2", "pdq 4", "none", "2"] in hits
+        assert ["words 1000 to 1200", "words 2000 to 2200", "simhash256 9", "none", "1"] in hits
+    assert listed.rows() == before
+
+
+def test_a_window_alone_finds_the_words_that_have_it(listed: Service, otto: Visitor) -> None:
+    page = otto.post(DEBUGGER, {"signals": str(window(121, 8))})
+    assert "2</span> would match, of 2" in page.text
+    assert "words 2100 to 2300" in page.text
+    assert "words 100 to 300" in page.text
+
+
+def prose(*seeds: int) -> str:
+    """Words that are drawn, a thousand for each seed."""
+    drawn = [Random(seed) for seed in seeds]
+    return " ".join(f"w{random.randrange(10**6)}" for random in drawn for _ in range(1_000))
+
+
+@pytest.fixture
+def accepting() -> Iterator[Service]:
+    """A service that accepts texts, and has one."""
+    with service_at(None, accept_text=True) as service:
+        frames = [
+            {"words": [int(one.at), int(one.end)], "signals": list(map(str, one.signals))}
+            for one in hash_text(prose(1))
+        ]
+        service.caller(name="Alpha").contribute(document(*frames))
+        yield service
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        (DEBUGGER, {"text": prose(2, 1)}),
+        (DEBUGGER, {"file": prose(2, 1)}),
+        ("/console/find", {"text": prose(2, 1)}),
+        ("/console/find", {"text": "", "file": prose(2, 1)}),
+    ],
+)
+def test_a_text_is_hashed_where_texts_are_accepted_and_is_neither_kept_nor_shown_nor_logged(
+    accepting: Service, path: str, fields: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    otto = signed_in(accepting, "otto", Role.AUDITOR)
+    otto.get("/console/account")
+    before = accepting.rows()
+    caplog.set_level("DEBUG")
+    page = otto.post(path, sent(fields), content_type="multipart/form-data")
+    assert "1 would match, of 1 that are near the text" in page.text, text_of(page)[-800:]
+    assert "Two lines, of 2000 words and 1000 words, joined by 1 segment" in page.text
+    word = prose(1).split()[500]
+    assert word not in page.text and word not in caplog.text
+    assert accepting.rows() == before
+
+
+def sent(fields: dict[str, str]) -> dict[str, Any]:
+    """The fields of a form; those that begin with `file`, `first` or `second` are files."""
+    files = ("file", "first", "second")
+    return {name: (io.BytesIO(text.encode()), "a.txt") if name in files else text for name, text in fields.items()}
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "at"),
+    [
+        (DEBUGGER, {"text": prose(1)}, "text"),
+        (DEBUGGER, {"file": prose(1)}, "file"),
+        ("/console/find", {"text": prose(1)}, "text"),
+        ("/console/find", {"text": "", "file": prose(1)}, "file"),
+        ("/console/compare", {"first": prose(1), "second": prose(1)}, "first"),
+        ("/console/benign/new", {"text": prose(1), "note": "x", "signals": ""}, "text"),
+    ],
+)
+def test_elsewhere_a_text_is_refused_and_the_command_line_is_named(
+    service: Service, ada: Visitor, path: str, fields: dict[str, str], at: str
+) -> None:
+    told = faults(ada.post(path, sent(fields), content_type="multipart/form-data"))
+    assert "hash it on your machine" in told[at]
+    if path == DEBUGGER:
+        assert "This service takes no documents and texts" in ada.get(path).text
+
+
+def test_two_texts_are_compared_by_their_words(accepting: Service) -> None:
+    otto = signed_in(accepting, "otto", Role.AUDITOR)
+    fields = {"first": prose(3, 1), "second": prose(1)}
+    page = otto.post("/console/compare", sent(fields), content_type="multipart/form-data")
+    assert "Would match: yes, by 1 segment" in page.text
+    assert "Two lines, of 2000 words and 1000 words, joined by 1 segment" in page.text
+    ((_, _, words, *_),) = rows(page.text, "Segments of the second")
+    assert [int(word) for word in re.findall(r"\d+", words)] == pytest.approx([0, 1_000], abs=10)
+
+
+def test_the_windows_of_a_text_go_on_the_benign_list(accepting: Service) -> None:
+    ada = signed_in(accepting, "ada", Role.ADMIN)
+    page = ada.post("/console/benign/new", {"text": prose(1), "note": "A licence", "signals": ""})
+    assert "would be affected" in page.text, text_of(page)[-800:]
+    pasted = html.unescape(re.findall(r'<textarea[^>]*name="signals"[^>]*>([^<]*)<', page.text)[0])
+    assert pasted.startswith("simhash256:")
+    (seen,) = re.findall(r'name="seen" value="([^"]+)"', page.text)
+    added = ada.post("/console/benign/new", {"signals": pasted, "note": "A licence", "seen": seen})
+    entry = ada.follow(added).text
+    assert "simhash256" in entry
+    assert "A licence" in ada.get("/console/benign?algorithm=simhash256").text
+    assert "suppressed by the benign list" in ada.get(f"{LIST}/1").text
+    assert "0 can match" not in ada.get(f"{LIST}/1").text

@@ -1,0 +1,249 @@
+"""Addresses, texts and documents by the protocols of other systems, spoken by their clients."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hashdb.hashing.addresses import url_signals
+from hashdb.hashing.texts import hash_text
+from hashdb.wire.sharing.hma import CONTENT_TYPES
+from tests.documents import docx, paragraph, pdf
+from tests.web.callers import Caller, Service, body, item, pdq, service_at
+from tests.web.pictures import photo
+from tests.web.sharing.served import digits, listening
+from tests.web.sharing.test_hma import message, upload
+from tests.web.test_logs import lines
+
+__all__ = ["lines"]
+
+ADDRESS = "https://Example.org/watch?v=1&utm_source=mail"
+WORDS = " ".join(f"{word}{place}" for place in range(60) for word in ("attack", "city", "wall", "bread", "river"))
+LOOKUP = "/hma/m/lookup"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """On SQLite, with a label for what comes, and taking texts."""
+    url = f"sqlite:///{tmp_path}/hashdb.sqlite"
+    with service_at(url, interop_label="glorification", accept_text=True) as made:
+        yield made
+
+
+@pytest.fixture
+def url(service: Service) -> Iterator[str]:
+    with listening(service) as address:
+        yield address
+
+
+def listed(text: str = WORDS) -> dict[str, Any]:
+    """The fields of a draft of a text."""
+    frames = [
+        {"words": [int(one.at), int(one.at) + one.length], "signals": list(map(str, one.signals))}
+        for one in hash_text(text)
+    ]
+    return item(signals=[], frames=frames, media="text", quality=None)
+
+
+def asked(caller: Caller, kind: str, value: str) -> Any:
+    """A lookup by POST, which no proxy logs."""
+    return body(caller.post(LOOKUP, data={"signal_type": kind, "signal": value}))
+
+
+def test_an_address_is_hashed_at_once_and_found_in_every_spelling(
+    platform: Caller, other: Caller, lines: list[dict[str, Any]]
+) -> None:
+    made = body(platform.post("/hma/c/bank/PLATFORM/signal", {"url": ADDRESS}))
+    digest = digits(str(url_signals(ADDRESS, asking=False)[0]))
+    assert made["signals"] == {"url": digest}
+    hit = {"PLATFORM": [{"bank_content_id": made["id"], "distance": "-"}]}
+    for value in (ADDRESS, "hxxp://example[.]org/watch?v=1", f"{ADDRESS}&utm_medium=x", digest):
+        assert asked(platform, "url", value) == hit
+        assert body(platform.get(LOOKUP, query_string={"signal_type": "url", "signal": value})) == hit
+    assert asked(platform, "url", "https://example.org/watch?v=2") == {}
+    assert message(platform.post(LOOKUP, data={"signal_type": "url", "signal": "mailto:a@b"}), 400).startswith(
+        "invalid"
+    )
+    whole = body(platform.post("/hma/c/bank/PLATFORM/signal", {"url": "https://example.org/leaflet"}))
+    assert asked(platform, "url", "https://example.org/leaflet?mail=3")["PLATFORM"][0]["bank_content_id"] == whole["id"]
+    pair = [ADDRESS, "http://example.org/watch?v=1"]
+    assert body(platform.post("/hma/m/compare", {"url": pair})) == {"url": [True, {}]}
+    assert body(platform.get(f"/v1/contributions/{made['id']}"))["media"] == "document"
+    assert "example" not in json.dumps(lines, default=str).replace("test.example", "").lower()
+
+
+def test_a_text_is_hashed_at_once_and_a_passage_of_it_found(platform: Caller) -> None:
+    made = body(platform.post("/hma/c/bank/PLATFORM/signal", {"raw_text": WORDS}))
+    windows = json.loads(made["signals"]["simhash256"])
+    assert [window.split(",")[1:] for window in windows] == [
+        ["0", "150"],
+        ["50", "200"],
+        ["100", "250"],
+        ["150", "300"],
+    ]
+    content = body(platform.get(f"/hma/c/bank/PLATFORM/content/{made['id']}?include_signals=true"))
+    assert content["signals"] == made["signals"]
+    around = " ".join(f"filler{place}" for place in range(400))
+    (hit,) = asked(platform, "raw_text", f"{around} {WORDS} {around}")["PLATFORM"]
+    assert hit["bank_content_id"] == made["id"]
+    assert hit["distance"].endswith("[100%]")
+    assert asked(platform, "simhash256", made["signals"]["simhash256"])["PLATFORM"] == [
+        hit | {"distance": "100%[100%]"}
+    ]
+    (one,) = asked(platform, "simhash256", windows[0].partition(",")[0])["PLATFORM"]
+    assert one == {"bank_content_id": made["id"], "distance": "0"}
+    assert asked(platform, "raw_text", around) == {}
+    assert "too short" in message(platform.post(LOOKUP, data={"signal_type": "raw_text", "signal": "two words"}), 400)
+    raw = platform.get("/hma/m/raw_lookup", query_string={"signal_type": "raw_text", "signal": WORDS})
+    assert body(raw) == {"matches": [made["id"]]}
+    assert "look the text up" in message(platform.post("/hma/m/compare", {"raw_text": ["a", "b"]}), 400)
+
+
+def test_texts_are_refused_without_the_setting_and_their_hashes_are_not(tmp_path: Path) -> None:
+    with service_at(f"sqlite:///{tmp_path}/other.sqlite", interop_label="glorification") as service:
+        caller = service.caller(name="Platform")
+        for refused in (
+            caller.post(LOOKUP, data={"signal_type": "raw_text", "signal": WORDS}),
+            caller.post("/hma/c/bank/PLATFORM/signal", {"raw_text": WORDS}),
+        ):
+            assert "hashdb hash" in message(refused, 403)
+        caller.contribute(listed())
+        windows = json.dumps(
+            [f"{digits(str(one.signals[0]))},{one.at:.0f},{one.at + one.length:.0f}" for one in hash_text(WORDS)]
+        )
+        assert asked(caller, "simhash256", windows)["PLATFORM"][0]["bank_content_id"] == 1
+
+
+@pytest.mark.parametrize("field", ["photo", "video", "text", "pdf", "file"])
+@pytest.mark.parametrize("path", ["/hma/h/hash", LOOKUP, "/hma/c/bank/PLATFORM/content"])
+def test_files_with_words_are_refused_without_the_setting_in_every_field(
+    tmp_path_factory: pytest.TempPathFactory, path: str, field: str
+) -> None:
+    url = f"sqlite:///{tmp_path_factory.mktemp('refusing')}/hashdb.sqlite"
+    with service_at(url, interop_label="glorification") as service:
+        caller = service.caller(name="Platform")
+        before = service.rows()
+        for octets in (WORDS.encode(), b"<p>" + WORDS.encode(), pdf([WORDS]), docx(paragraph(WORDS))):
+            refused = caller.post(path, **upload(octets, field))
+            assert "hashdb hash" in message(refused, 403)
+            assert "attack7" not in refused.text
+        # What begins as a picture is one, and the words in it are not read.
+        polyglot = caller.post("/hma/h/hash", **upload(photo() + pdf([WORDS]), "file"))
+        assert "pdq" in body(polyglot)
+        assert service.rows() == before
+
+
+def test_documents_are_found_by_the_digest_of_their_file(platform: Caller) -> None:
+    sha256 = hashlib.sha256(b"%PDF-").hexdigest()
+    made = body(platform.post("/hma/c/bank/PLATFORM/signal", {"sha256": sha256}))
+    assert body(platform.get(f"/v1/contributions/{made['id']}"))["media"] == "document"
+    assert asked(platform, "sha256", sha256) == {"PLATFORM": [{"bank_content_id": made["id"], "distance": "-"}]}
+
+
+def test_a_file_of_text_is_hashed_contributed_and_looked_up(platform: Caller) -> None:
+    file = upload(WORDS.encode(), "text")
+    hashed = body(platform.post("/hma/h/hash", **file))
+    assert set(hashed) == {"md5", "sha256", "simhash256"}
+    assert hashed["sha256"] == hashlib.sha256(WORDS.encode()).hexdigest()
+    made = body(platform.post("/hma/c/bank/PLATFORM/content", **upload(WORDS.encode(), "file")))
+    assert body(platform.get(f"/v1/contributions/{made['id']}"))["media"] == "text"
+    found = body(platform.post(LOOKUP, **file))
+    assert {kind: list(banks) for kind, banks in found.items()} == {kind: ["PLATFORM"] for kind in hashed}
+    assert body(platform.post(f"{LOOKUP}?signal_type=simhash256", **file)) == found["simhash256"]
+    assert "must be a document" in message(platform.post("/hma/h/hash", **upload(photo(), "pdf")), 400)
+    assert set(body(platform.post("/hma/h/hash?types=pdq", **upload(photo(), "file")))) == {"pdq"}
+
+
+def test_types_without_a_counterpart_say_why(platform: Caller) -> None:
+    for kind in ("url_md5", "text_tlsh", "trend_query"):
+        assert "has no counterpart here, because" in message(
+            platform.post(LOOKUP, data={"signal_type": kind, "signal": "x"}), 400
+        )
+    (one,) = platform.contribute(item(1))
+    assert (
+        asked(platform, "pdq_ocr", f"{digits(pdq(1))},words of the picture")["PLATFORM"][0]["bank_content_id"]
+        == one["id"]
+    )
+    names = [each["name"] for each in body(platform.get("/hma/c/signal_type"))]
+    assert {"url", "raw_text", "simhash256", "md5", "sha256"} <= set(names)
+    assert [each["name"] for each in body(platform.get("/hma/c/content_type"))] == list(CONTENT_TYPES)
+
+
+@pytest.mark.parametrize("value", ["[]", "[1]", "{}", "[", '["aa,1,2"]', json.dumps(["0" * 64 + ",9,3"])])
+def test_a_list_of_windows_that_is_none_is_refused(platform: Caller, value: str) -> None:
+    refused = platform.post(LOOKUP, data={"signal_type": "simhash256", "signal": value})
+    assert refused.status_code in (400, 422)
+
+
+def test_threatexchange_sends_addresses_texts_and_digests(service: Service, platform: Caller, url: str) -> None:
+    pytest.importorskip("threatexchange")
+    from tests.web.sharing.test_threatexchange import client_of, descriptor
+
+    client = client_of(url, platform)
+    digest, found = str(url_signals(ADDRESS, asking=False)[0]), []
+    for kind, value, tags in (
+        ("URI", ADDRESS, ""),
+        ("RAW_URI", "http://example.org/watch?v=1", ""),
+        ("UNCLICKABLE_URL", "[h]ttp://example.org/watch?v=1", ""),
+        ("TEXT_STRING", WORDS, ""),
+        ("HASH_SHA256", "ab" * 32, "media_type_document"),
+    ):
+        sent = descriptor(value, kind) | ({"tags": tags} if tags else {})
+        found.append(client.upload_threat_descriptor(sent, False, False)[2]["id"])
+    assert len(set(found[:3])) == 1
+    made = [body(platform.get(f"/v1/contributions/{id}")) for id in found[2:]]
+    assert [(one["media"], one["signals"]) for one in made] == [
+        ("document", [digest]),
+        ("text", []),
+        ("document", ["sha256:" + "ab" * 32]),
+    ]
+    assert made[1]["words"] == 300
+    wrong = client.upload_threat_descriptor(descriptor("not an address", "URI"), False, False)[2]
+    assert wrong["status"] == 400
+    for refused in ("HASH_URL_MD5", "HASH_TEXT_TLSH", "TREND_QUERY"):
+        assert client.upload_threat_descriptor(descriptor("a" * 32, refused), False, False)[2]["status"] == 422
+    # The updates of a reader have no address and no page as a frame of a video.
+    service.clock.go(seconds=1)
+    types = {update["type"] for page in client.get_threat_updates(1) for update in page if not update["should_delete"]}
+    assert types == {"HASH_SHA256"}
+
+
+def test_stopncii_sends_addresses_and_texts(platform: Caller, url: str) -> None:
+    pytest.importorskip("threatexchange")
+    from threatexchange.exchanges.clients.stopncii.api import StopNCIISignalType
+
+    from tests.web.sharing.test_stopncii import client_of
+
+    client = client_of(url, platform)
+    client.submit_hash(StopNCIISignalType.URL, ADDRESS)
+    client.submit_hash(StopNCIISignalType.Text, WORDS)
+    made = body(platform.get("/v1/contributions"))["contributions"]
+    assert [(one["media"], one["signals"]) for one in made] == [
+        ("document", [str(url_signals(ADDRESS, asking=False)[0])]),
+        ("text", []),
+    ]
+    sent = {"hashRecords": [{"signalType": "URL", "hashValue": "secret words"}]}
+    headers = {"x-functions-key": str(platform.secret)}
+    refused = platform.post("/stopncii/v1/SubmitHashes", sent, headers=headers)
+    assert refused.status_code == 422
+    assert "secret words" not in refused.text
+
+
+def test_pages_of_a_document_are_not_given_as_frames_of_a_video(service: Service, platform: Caller) -> None:
+    pages = [{"page": page, "quality": 90, "signals": [pdq(page)]} for page in (1, 2)]
+    (one,) = platform.contribute(item(signals=["sha256:" + "ab" * 32], frames=pages, media="document", quality=None))
+    content = body(platform.get(f"/hma/c/bank/PLATFORM/content/{one['id']}?include_signals=true"))
+    assert content["signals"] == {"sha256": "ab" * 32}
+    page = body(platform.get("/hma/m/lookup", query_string={"signal_type": "pdq", "signal": digits(pdq(1))}))
+    assert page["PLATFORM"][0]["bank_content_id"] == one["id"]
+
+
+def test_tech_against_terrorisms_list_says_that_a_digest_is_of_a_document(platform: Caller) -> None:
+    platform.contribute(item(signals=[f"md5:{5:032x}"], media="document", quality=None))
+    (entry,) = body(platform.get("/tat/api/hash-list/v2/all"))["results"]
+    assert (entry["algorithm"], entry["file_type"]) == ("MD5", "pdf")

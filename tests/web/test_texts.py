@@ -1,0 +1,96 @@
+"""Documents and texts over HTTP: refused unless the operator accepts them; nothing of them is logged."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hashdb.hashing.texts import LISTED_STEP, WINDOW
+from tests.web.callers import Caller, Service, body, problem, service_at
+from tests.web.pictures import SAID, form, photo
+from tests.web.test_deferring import deferred, ended
+
+PATHS = ("/v1/signals", "/v1/matches/media", "/v1/contributions/media")
+
+
+def text(count: int, seed: int) -> bytes:
+    """A text of so many words that no other text has."""
+    draw = random.Random(seed)
+    return " ".join("".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=7)) for _ in range(count)).encode()
+
+
+def _said(path: str) -> Any:
+    return SAID if path.startswith("/v1/contributions") else None
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One that accepts texts."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('texts')}/hashdb.sqlite"
+    with service_at(url, accept_text=True, media_max_bytes=100_000) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def caller(service: Service) -> Caller:
+    """A key of all scopes."""
+    return service.caller()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_by_default_a_service_takes_the_hashes_of_a_text_and_not_its_words(path: str) -> None:
+    with service_at(None) as service:
+        member = service.caller()
+        before = service.rows()
+        told = problem(member.post(path, **form(photo(), text(300, 1), said=_said(path))), 403, "text-refused")
+        assert told["errors"] == [{"at": "file[1]", "reason": "is a document or a text"}]
+        assert "`hashdb hash`" in told["detail"]
+        pdf = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
+        problem(member.post(path, **form(pdf, said=_said(path))), 403, "text-refused")
+        assert service.rows() == before
+
+
+def test_a_text_is_hashed_by_windows_of_words(caller: Caller) -> None:
+    (hashed,) = body(caller.post("/v1/signals", **form(text(400, 2))))["pictures"]
+    assert hashed["words"] == 400
+    assert [frame["words"] for frame in hashed["frames"]][:2] == [[0, WINDOW], [LISTED_STEP, LISTED_STEP + WINDOW]]
+    assert hashed["frames"][-1]["words"][1] == 400
+    assert [signal.partition(":")[0] for signal in hashed["signals"]] == ["sha256", "md5"]
+    assert not {"pages", "duration", "incomplete"} & hashed.keys()
+
+
+def test_a_text_is_contributed_and_found_in_another(caller: Caller) -> None:
+    listed = text(600, 3)
+    (made,) = body(caller.post("/v1/contributions/media", **form(listed, said=SAID)))["contributions"]
+    assert (made["media"], made["words"]) == ("text", 600)
+    asked = text(500, 4) + b" " + b" ".join(listed.split()[100:500]) + b" " + text(500, 5)
+    (result,) = body(caller.post("/v1/matches/media", **form(asked)))["results"]
+    (match,) = result["matches"]
+    assert match["contribution"] == made["id"]
+    assert match["segments"][0]["unit"] == "words"
+    location = deferred(caller, "/v1/matches/media", asked)
+    assert ended(caller, location)["result"]["results"][0]["matches"] == [match]
+
+
+def test_a_text_that_is_too_large_or_too_short_is_named(caller: Caller) -> None:
+    told = problem(caller.post("/v1/signals", **form(text(20_000, 6))), 413, "video-too-large")
+    assert told["detail"].startswith("the document has more than 100000 bytes: hash it on your machine")
+    told = problem(caller.post("/v1/signals", **form(photo(), b"a few words")), 415, "unreadable-picture")
+    assert told["errors"] == [
+        {"at": "file[1]", "reason": "the document has too little text to be hashed: 3 words, and no pictures"}
+    ]
+
+
+def test_nothing_of_a_text_is_logged(caller: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    sent = text(300, 7)
+    with caplog.at_level(logging.DEBUG):
+        for path in PATHS:
+            caller.post(path, **form(sent, said=_said(path)))
+        problem(caller.post("/v1/signals", **form(b"secretword " * 3)), 415)
+    logged = caplog.text + str([vars(record) for record in caplog.records])
+    assert not [word for word in sent.decode().split() if word in logged]
+    assert "secretword" not in logged
