@@ -104,7 +104,7 @@ class Service:
         hashed = hash_transforms(octets, self.algorithms, seeds=self.seeds)
         query = Query(hashed.signals, transforms=dict(hashed.transforms), signatures=dict(hashed.signatures))
         suggested, through = suggest([query], self._search)
-        verified = verify_candidates([query], suggested, self._held, self._having, lambda _: {1: self._stored})
+        verified = verify_candidates([query], suggested, through, self._held, self._having, lambda _: {1: self._stored})
         decided = decide([query], suggested, through, self._held, self._having, verified=verified)
         (result,) = build_results([query], decided)
         return next((match for match in result.matches if match.contribution == 1), None)

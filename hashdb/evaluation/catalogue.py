@@ -55,7 +55,7 @@ class Catalogue:
         suggested, through = suggest([query], self._search)
         if not suggested[0]:
             return {}
-        verified = verify_candidates([query], suggested, self._held, self._having, self._stored)
+        verified = verify_candidates([query], suggested, through, self._held, self._having, self._stored)
         decided = decide([query], suggested, through, self._held, self._having, verified=verified)
         (result,) = build_results([query], decided)
         return {match.contribution - 1: match for match in result.matches if match.contribution}

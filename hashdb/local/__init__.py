@@ -69,7 +69,7 @@ class Copy(NamedTuple):
         shots = self.tables.times(with_frames(by_signal))
         read, having = cache(self.tables.shots), self.tables.having
         by_frames = match_frames(queries, expanded, suggested, through, by_signal, shots, read, having, thinned, shared)
-        verified = verify_candidates(queries, suggested, by_signal, having, self.tables.stored)
+        verified = verify_candidates(queries, suggested, through, by_signal, having, self.tables.stored)
         decided = decide(queries, suggested, through, by_signal, having, by_frames, verified)
         return build_results(queries, decided, shots=shots)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hashdb.domain.matching.frames import OverrulingAlgorithms
 from hashdb.domain.matching.matches import Holder, Order, Query, Stored, Verdict
-from hashdb.domain.matching.suggestions import Distances, Verified, group_by_contribution
+from hashdb.domain.matching.suggestions import Distances, Through, Verified, far_of_pages, group_by_contribution
 from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
 from hashdb.domain.matching.verification import Asked, distance_score, verify
 from hashdb.domain.signals import Signal
@@ -26,6 +26,7 @@ _TEST = {TEST_ID: Stored(TEST_SIGNALS)}
 def verify_candidates(
     queries: Sequence[Query],
     suggested: Sequence[Distances],
+    through: Sequence[Through],
     held: Mapping[Signal, Sequence[Holder]],
     having: OverrulingAlgorithms,
     stored: ReadStored,
@@ -41,9 +42,10 @@ def verify_candidates(
     found: dict[int, _Found] = {}
     for place in places:
         distances, decisive = suggested[place], queries[place].decisive
-        key = frozenset(distances), decisive
+        far = far_of_pages(distances, through[place])
+        key = frozenset(distances), far, decisive
         if key not in found_by_key:
-            groups = group_by_contribution(decisive, distances, held, having)
+            groups = group_by_contribution(decisive, distances, far, held, having)
             by = _number([frozenset([holder.signal for holder in group]) for group in groups])
             found_by_key[key] = _Found(groups, by)
         found[place] = found_by_key[key]

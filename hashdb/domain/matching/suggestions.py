@@ -34,6 +34,9 @@ Distances = Mapping[Signal, int]
 MOST_NEAR = 1_000_000
 """Signals that may be near the frames of a request, each frame's counted by itself."""
 _SAMPLED = 128
+_NONE: frozenset[Signal] = frozenset()
+_STRIP = "tile-"
+"""How the names of transforms begin that ask for a strip of a picture."""
 """Frames that are searched for first, and one of each query, to tell how many signals are near all of them."""
 
 Through = Mapping[Signal, str]
@@ -170,7 +173,7 @@ def decide(
         limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
         matched = by_frames.get(position)
         if matched is not None and (matched or matched.truncated):
-            groups = group_by_contribution(decisive, distances, held, having)
+            groups = group_by_contribution(decisive, distances, far_of_pages(distances, transforms), held, having)
             decided.append(_decide_by_frames(matched, groups, distances, transforms, limit))
             remaining -= len(decided[-1].chosen)
             continue
@@ -183,9 +186,12 @@ def decide(
             continue
         key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
         if key not in reused:
-            shared_key = frozenset(zip(distances, map(TELLS_A_PAGE.__lt__, distances.values()), strict=True)), decisive
+            # Most queries find what is near: they take the short way.
+            is_far = transforms or max(distances.values()) > TELLS_A_PAGE
+            far = far_of_pages(distances, transforms) if is_far else _NONE
+            shared_key = frozenset(distances), far, decisive
             if shared_key not in candidates:
-                candidates[shared_key] = _Candidates(group_by_contribution(decisive, distances, held, having))
+                candidates[shared_key] = _Candidates(group_by_contribution(decisive, distances, far, held, having))
             reused[key] = candidates[shared_key].decide(distances, transforms, limit)
         decided.append(reused[key])
         remaining -= len(reused[key].chosen)
@@ -343,23 +349,36 @@ class _Candidates:
         return Selection(found, through, self._chosen[key], self._members, self._severity, self._judged, is_cut)
 
 
+def far_of_pages(distances: Distances, through: Through) -> frozenset[Signal]:
+    """The signals of phash256 that tell no page of a document, of those that were found.
+
+    Pages of plain text resemble each other: a page is near within 28 bits only, and not by a strip of the query, which
+    is a few lines of text.
+    """
+    return frozenset(
+        [
+            signal
+            for signal, distance in distances.items()
+            if signal.algorithm is Algorithm.PHASH256
+            and (distance > TELLS_A_PAGE or through.get(signal, "").startswith(_STRIP))
+        ]
+    )
+
+
 def group_by_contribution(
     decisive: Collection[Algorithm],
     signals: Distances,
+    far: Set[Signal],
     held: Mapping[Signal, Sequence[Holder]],
     having: OverrulingAlgorithms,
 ) -> list[list[Holder]]:
-    """The holders of each contribution that matches, grouped by contribution.
-
-    Pages of plain text resemble each other: by phash256, a page is near within 28 bits only.
-    """
+    """The holders of each contribution that matches, grouped by contribution. By `far` signals no page matches."""
     grouped: dict[int, list[Holder]] = defaultdict(list)
     for signal in TEST_HOLDERS.keys() & signals.keys():
         grouped[TEST_ID].append(TEST_HOLDERS[signal])
-    for signal, distance in signals.items():
-        is_far = distance > TELLS_A_PAGE and signal.algorithm is Algorithm.PHASH256
+    for signal in signals:
         for holder in held.get(signal, ()):
-            if not is_far or holder.extent is None or holder.extent.duration is not None:
+            if signal not in far or holder.extent is None or holder.extent.duration is not None:
                 grouped[holder.contribution].append(holder)
     if decisive and Algorithm.PHASH in [signal.algorithm for signal in signals]:
         phash_only = {

@@ -139,7 +139,7 @@ def _decide(
     if asked.frames:
         read = _searched(shots)
         by_frames = match_frames([asked], expanded, suggested, through, held, times, lambda _: read, having)
-    verified = verify_candidates([asked], suggested, held, having, stored)
+    verified = verify_candidates([asked], suggested, through, held, having, stored)
     (decided,) = decide([asked], suggested, through, held, having, by_frames, verified)
     return decided
 

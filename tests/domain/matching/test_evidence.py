@@ -36,7 +36,7 @@ def answered(
     by_signal: dict[Signal, list[Holder]] = {}
     for one in held:
         by_signal.setdefault(one.signal, []).append(one)
-    verified = verify_candidates(queries, found, by_signal, lambda ids: {}, kept)
+    verified = verify_candidates(queries, found, [{}] * len(found), by_signal, lambda ids: {}, kept)
     through: list[Mapping[Signal, str]] = [{} for _ in queries]
     return build_results(queries, decide(queries, found, through, by_signal, lambda ids: {}, {}, verified))
 

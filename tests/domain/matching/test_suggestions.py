@@ -260,6 +260,19 @@ def test_by_phash256_a_page_is_near_within_28_bits_and_a_frame_of_a_video_within
     assert ids(29) == [2, 3]
 
 
+def test_a_strip_of_a_picture_tells_no_page_but_a_frame_of_a_video() -> None:
+    asked, page, frame = (signal(seed, Algorithm.PHASH256) for seed in (1, 2, 3))
+    held = {
+        page: [holder(page, 1)._replace(extent=Extent(None, 3, None))],
+        frame: [holder(frame, 2)._replace(extent=Extent(60.0))],
+    }
+    for name, found in (("tile-top", [2]), ("mirror", [1, 2])):
+        query = Query((asked,), transforms={name: (signal(4, Algorithm.PHASH256),)})
+        selected = decide([query], [{page: 8, frame: 8}], [{page: name, frame: name}], held, lambda _: {})
+        (result,) = build_results([query], selected)
+        assert sorted(match.contribution for match in result.matches) == found
+
+
 def test_queries_that_are_near_and_far_from_a_page_share_no_choice() -> None:
     asked, page = signal(1, Algorithm.PHASH256), signal(2, Algorithm.PHASH256)
     held = {page: [holder(page, 1)._replace(extent=Extent(None, 3, None))]}
