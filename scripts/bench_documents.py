@@ -28,6 +28,7 @@ from hashdb.domain.contributions import Draft, Media
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.aligners import firsts
 from hashdb.domain.matching.matches import Match, Query
+from hashdb.domain.matching.suggestions import STRIP
 from hashdb.domain.signals import TELLS_A_PAGE, Algorithm, Signal
 from hashdb.evaluation.pages import RARE
 from hashdb.evaluation.passages import COPIES, pieces
@@ -236,9 +237,15 @@ def _has_words(found: Match, stretch: tuple[int, int]) -> bool:
 
 
 def of_screenshots(listed: Sequence[Document], drawn: Sequence[Page], asked: Sequence[Hashed]) -> dict[str, Any]:
-    """Pairs of the drawn pages: a screenshot with all of its transforms, and a listed page."""
-    queries = [[*hashed.signals, *(signal for _, more in hashed.transforms for signal in more)] for hashed in asked]
-    return _pairs("a screenshot, with all transforms", listed, drawn, queries)
+    """Pairs of the drawn pages: a screenshot with the transforms that may tell a page, and a listed page."""
+    queries = [
+        [
+            *hashed.signals,
+            *(signal for name, more in hashed.transforms if not name.startswith(STRIP) for signal in more),
+        ]
+        for hashed in asked
+    ]
+    return _pairs("a screenshot, with its transforms but strips", listed, drawn, queries)
 
 
 def of_documents(listed: Sequence[Document]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ MOST_NEAR = 1_000_000
 """Signals that may be near the frames of a request, each frame's counted by itself."""
 _SAMPLED = 128
 _NONE: frozenset[Signal] = frozenset()
-_STRIP = "tile-"
+STRIP = "tile-"
 """How the names of transforms begin that ask for a strip of a picture."""
 """Frames that are searched for first, and one of each query, to tell how many signals are near all of them."""
 
@@ -360,7 +360,7 @@ def far_of_pages(distances: Distances, through: Through) -> frozenset[Signal]:
             signal
             for signal, distance in distances.items()
             if signal.algorithm is Algorithm.PHASH256
-            and (distance > TELLS_A_PAGE or through.get(signal, "").startswith(_STRIP))
+            and (distance > TELLS_A_PAGE or through.get(signal, "").startswith(STRIP))
         ]
     )
 
