@@ -186,9 +186,8 @@ def decide(
             continue
         key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
         if key not in reused:
-            # Most queries find what is near: they take the short way.
-            is_far = transforms or max(distances.values()) > TELLS_A_PAGE
-            far = far_of_pages(distances, transforms) if is_far else _NONE
+            is_near = not transforms and max(distances.values()) <= TELLS_A_PAGE
+            far = _NONE if is_near else far_of_pages(distances, transforms)
             shared_key = frozenset(distances), far, decisive
             if shared_key not in candidates:
                 candidates[shared_key] = _Candidates(group_by_contribution(decisive, distances, far, held, having))
@@ -355,13 +354,9 @@ def far_of_pages(distances: Distances, through: Through) -> frozenset[Signal]:
     Pages of plain text resemble each other: a page is near within 28 bits only, and not by a strip of the query, which
     is a few lines of text.
     """
+    of_phash256 = [signal for signal in distances if signal.algorithm is Algorithm.PHASH256]
     return frozenset(
-        [
-            signal
-            for signal, distance in distances.items()
-            if signal.algorithm is Algorithm.PHASH256
-            and (distance > TELLS_A_PAGE or through.get(signal, "").startswith(STRIP))
-        ]
+        [one for one in of_phash256 if distances[one] > TELLS_A_PAGE or through.get(one, "").startswith(STRIP)]
     )
 
 
