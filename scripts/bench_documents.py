@@ -202,13 +202,13 @@ def judge_pages(listed: Sequence[Document], place: int, number: int, found: Mapp
 
 
 def words(bench: Bench, place: int, number: int, counts: dict[tuple[str, str], Counter[str]]) -> None:
-    """Count what is found of the words of a page, set anew, alone and among others, as they are and changed."""
+    """Count what is found of the words of a page, typeset again, alone and among others, unchanged and changed."""
     random, document = Random(f"{place} {number}"), bench.listed[place]
     around, own = bench.around(place, random), pieces(document.texts[number - 1])
     others = pieces("\n".join(around)) or own
     middle = len(around) // 2
     is_short = len(document.words[number - 1]) < WINDOW
-    for changed, text in (("as they are", "".join(own)), ("10 % replaced", _REPLACE(own, random, others))):
+    for changed, text in (("unchanged", "".join(own)), ("10 % replaced", _REPLACE(own, random, others))):
         lines = [_WRAP(pieces(each), random, ()) for each in (*around[:middle], text, *around[middle:])]
         forms = {
             "a PDF of this page alone": documents.typeset(lines[middle].split("\n")),
@@ -328,7 +328,7 @@ def targets(results: Mapping[str, Any]) -> Iterator[Target]:
     for row in results["words"]:
         asked = 0.95 if "10 %" in row["words"] else 0.99
         share = row["found"] / row["asked"]
-        what = f"one page set anew, {row['form']}, words {row['words']}"
+        what = f"one page typeset again, {row['form']}, words {row['words']}"
         yield Target(what, f"≥ {100 * asked:.0f} %", f"{100 * share:.1f} %", share >= asked)
     for pairs in results["pairs"]:
         counted = sum(each["counted"] for each in pairs["algorithms"])
@@ -381,7 +381,7 @@ def page(results: Mapping[str, Any]) -> list[str]:
         ),
         "## The words of one page",
         "",
-        "The words of a page are set anew, in lines of about 40 letters with hyphens, in another size of type and "
+        "The words of a page are typeset again, in lines of about 40 letters with hyphens, in another size of type and "
         f"other pages, or sent as plain text; {AROUND} pages of manuals that are not listed surround them in the last "
         "form.",
         f"A page is found if a segment has words of it. *Short*: pages with fewer than {WINDOW} words.",

@@ -1,4 +1,4 @@
-"""Documents for the benchmark: their pages as pictures, altered; pages set anew as PDF; and pairs of pages."""
+"""Documents for the benchmark: their pages as pictures, altered; pages typeset again as PDF; and pairs of pages."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ PLAIN: Final = tuple(ALTERATIONS)[:2]
 """What is to be found in 99 %."""
 
 
-# Pages set anew.
+# Pages typeset again.
 
 
 def typeset(lines: Sequence[str], size: int = 12, on_a_page: int = 45) -> bytes:

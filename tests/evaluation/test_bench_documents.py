@@ -1,4 +1,4 @@
-"""What the benchmark of documents is made of: pages set anew, altered pages, and pairs of pages."""
+"""What the benchmark of documents is made of: pages typeset again, altered pages, and pairs of pages."""
 
 from __future__ import annotations
 
