@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -183,11 +184,12 @@ class _Filling:
         who = callers[random.choice([place for place in (1, 2, 3, 4, 6) if place != owner])]
         disputes = stance is Stance.DISPUTES
         reason = random.choice(_REASONS) if disputes else None
-        try:
-            opinions.give(self._db, who, id, OpinionDraft(stance, reason, random.choice(_NOTES) if disputes else None))
-        except (NotActive, NotFound):
-            # A decision has retired it meanwhile.
-            return
+        self._give(who, id, OpinionDraft(stance, reason, random.choice(_NOTES) if disputes else None))
+
+    def _give(self, who: Actor, id: int, opinion: OpinionDraft) -> None:
+        """Give an opinion, unless the contribution does not match: a decision has retired it, or one near to it."""
+        with suppress(NotActive, NotFound):
+            opinions.give(self._db, who, id, opinion)
 
     def _decide(self, people: Sequence[User], most: int) -> None:
         """Let the reviewers decide the oldest cases."""
@@ -210,7 +212,7 @@ class _Filling:
         self._add(callers, 0, _video(film, self._at, "clip-0711", 4))
         id = self._add(callers, 2, _video(upload, self._at, "up-88213", 3))
         note = "The part stands in a documentary that we keep up."
-        opinions.give(self._db, callers[3], id, OpinionDraft(Stance.DISPUTES, "edsa_context", note))
+        self._give(callers[3], id, OpinionDraft(Stance.DISPUTES, "edsa_context", note))
 
     def _document(self, callers: Sequence[Actor]) -> None:
         """Members contribute a magazine, a text that has a part of it, and the address under which it was found."""
@@ -229,7 +231,7 @@ class _Filling:
         self._add(callers, 1, document_draft(scanned, (), removed, "scan-77", 3))
         id = self._add(callers, 6, document_draft((), excerpt, removed, "post-5150", 2))
         note = "The part stands in a court's ruling that we keep up."
-        opinions.give(self._db, callers[3], id, OpinionDraft(Stance.DISPUTES, "edsa_context", note))
+        self._give(callers[3], id, OpinionDraft(Stance.DISPUTES, "edsa_context", note))
         digest = hashlib.sha256(b"https://archive.example/mag-0042").digest()
         address = Draft(
             (Signal.from_bytes(Algorithm.URL, digest),),
@@ -251,7 +253,7 @@ class _Filling:
         self._at = self._before(0.1)
         for _ in range(28):
             id = self._add(callers, 7, replace(self._draft(1), labels=("recruitment",), severity=1))
-            opinions.give(db, callers[2], id, OpinionDraft(Stance.DISPUTES, "wrong_label", _NOTES[3]))
+            self._give(callers[2], id, OpinionDraft(Stance.DISPUTES, "wrong_label", _NOTES[3]))
         admin, reviewer = people[0].actor, people[1].actor
         self._at = self._before(0.01)
         db.rules = replace(db.rules, two_persons=True)

@@ -74,9 +74,12 @@ def test_who_uses_a_page_keeps_the_case_and_sees_when_another_takes_it_over(brow
     assert lin.page.locator("form[data-decide]").count() == 0
     lin.page.get_by_role("button", name="Take over").click()
     lin.page.get_by_text("You have this case").wait_for()
+    # The text is there before the scripts listen.
+    lin.page.wait_for_load_state("load")
     with lin.page.expect_response("**/claim/renewal") as renewed:
         lin.page.keyboard.press("Shift")
     assert renewed.value.status == 204
+    rosa.page.wait_for_load_state("load")
     rosa.page.mouse.click(5, 5)
     rosa.page.get_by_role("alert").get_by_text("lin has taken this case").wait_for()
     rosa.close()
