@@ -1,6 +1,6 @@
 """Documents: prints what was found, and writes docs/benchmarks/documents.md and documents.json.
 
-    scripts/bench documents --pdfs FOLDER [--pages N] [--minutes N] [--source SENTENCE] [--quick]
+    scripts/bench documents --pdfs FOLDER [--pages N] [--seed N] [--minutes N] [--source SENTENCE] [--quick]
 
 FOLDER has manuals as PDF, each with a text; `manual.de.pdf` and `manual.fr.pdf` are translations of each other. The
 first 100 pages of each are contributed to a service in a temporary folder, whose own search and rules answer. No word
@@ -28,8 +28,8 @@ from hashdb.domain.contributions import Draft, Media
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.aligners import firsts
 from hashdb.domain.matching.matches import Match, Query
-from hashdb.domain.matching.suggestions import STRIP
-from hashdb.domain.signals import TELLS_A_PAGE, Algorithm, Signal
+from hashdb.domain.matching.pages import RADII, SPARSE_RADIUS, TELL_NO_PAGE
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.evaluation.pages import RARE
 from hashdb.evaluation.passages import COPIES, pieces
 from hashdb.evaluation.tails import fit
@@ -55,7 +55,6 @@ AROUND = 6
 """Pages around one page."""
 _COPIES = {copy.name: copy.alter for copy in COPIES}
 _WRAP, _REPLACE = _COPIES["wrapped anew, with hyphens"], _COPIES["10 % of the words replaced"]
-_RADII = {Algorithm.PDQ: Algorithm.PDQ.radius, Algorithm.PHASH256: TELLS_A_PAGE}
 _COUNTED = ("asked", "document", "page", "same", "wrong")
 _COUNTED_OF_WORDS = ("asked", "found", "short", "short found", "same", "wrong")
 Page = tuple[int, int]
@@ -83,9 +82,9 @@ class Bench:
         [result] = match(self._db, self._actor, [query]).results
         return {self._places[found.contribution]: found for found in result.matches}
 
-    def draw(self, count: int) -> list[Page]:
-        """So many pages with enough words, evenly over the documents, in turns; the same at each run."""
-        random = Random(0)
+    def draw(self, count: int, seed: int) -> list[Page]:
+        """So many pages with enough words, evenly over the documents, in turns; the same for a seed."""
+        random = Random(seed)
         left = []
         for place, document in enumerate(self.listed):
             numbers = [number for number in document.frames if len(document.words[number - 1]) >= FEWEST]
@@ -122,6 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench documents", description=__doc__.partition("\n")[0])
     parser.add_argument("--pdfs", type=Path, required=True, metavar="FOLDER", help="manuals as PDF")
     parser.add_argument("--pages", type=int, help=f"pages that are drawn, {PAGES} by default")
+    parser.add_argument("--seed", type=int, default=0, help="another number draws other pages")
     parser.add_argument("--minutes", type=float, help="draw no further page after so many minutes")
     parser.add_argument("--source", help="a sentence for the page that says what the documents are")
     parser.add_argument("--quick", action="store_true", help="few pages; writes no page")
@@ -136,7 +136,7 @@ def main() -> None:
     _say("pairs")
     with service() as db:
         bench = Bench(listed, db)
-        drawn = bench.draw(given.pages or (QUICK_PAGES if given.quick else PAGES))
+        drawn = bench.draw(given.pages or (QUICK_PAGES if given.quick else PAGES), given.seed)
         of_pictures: dict[str, Counter[str]] = defaultdict(Counter)
         of_words: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         random, asked = np.random.default_rng(0), list[Hashed]()
@@ -208,7 +208,8 @@ def words(bench: Bench, place: int, number: int, counts: dict[tuple[str, str], C
     others = pieces("\n".join(around)) or own
     middle = len(around) // 2
     is_short = len(document.words[number - 1]) < WINDOW
-    for changed, text in (("unchanged", "".join(own)), ("10 % replaced", _REPLACE(own, random, others))):
+    unchanged = "".join(own)
+    for changed, text in (("unchanged", unchanged), ("10 % replaced", _REPLACE(own, random, others))):
         lines = [_WRAP(pieces(each), random, ()) for each in (*around[:middle], text, *around[middle:])]
         forms = {
             "a PDF of this page alone": documents.typeset(lines[middle].split("\n")),
@@ -222,7 +223,8 @@ def words(bench: Bench, place: int, number: int, counts: dict[tuple[str, str], C
             matched = place in found and _has_words(found[place], stretch)
             tally.update(["asked", *["found"] * matched])
             tally.update(["short", *["short found"] * matched] if is_short else ())
-            asked = split_words("\n".join((*around, text)) if form.endswith("others") else text)
+            # Replaced words break a passage that another document shares.
+            asked = split_words("\n".join((*around, unchanged)) if form.endswith("others") else unchanged)
             tally.update(
                 "same" if documents.shares(asked, bench.listed[other]) else "wrong" for other in found if other != place
             )
@@ -241,11 +243,11 @@ def of_screenshots(listed: Sequence[Document], drawn: Sequence[Page], asked: Seq
     queries = [
         [
             *hashed.signals,
-            *(signal for name, more in hashed.transforms if not name.startswith(STRIP) for signal in more),
+            *(signal for name, more in hashed.transforms if not name.startswith(TELL_NO_PAGE) for signal in more),
         ]
         for hashed in asked
     ]
-    return _pairs("a screenshot, with its transforms but strips", listed, drawn, queries)
+    return _pairs("a screenshot, with the transforms that tell a page", listed, drawn, queries)
 
 
 def of_documents(listed: Sequence[Document]) -> dict[str, Any]:
@@ -264,7 +266,7 @@ def _pairs(
     stored = [listed[place].frames[number].signals for place, number in pages]
     found: dict[str, Any] = {"asked": what, "algorithms": []}
     by_algorithm = []
-    for algorithm in _RADII:
+    for algorithm in RADII:
         of_asked, of_stored = (
             [[signal for signal in signals if signal.algorithm is algorithm] for signals in side]
             for side in (asked, stored)
@@ -277,7 +279,7 @@ def _pairs(
         by_algorithm.append((algorithm, of_asked, of_stored))
     for algorithm, of_asked, of_stored in by_algorithm:
         apart = documents.pairs(of_asked, of_stored, skip)
-        radius, tail = _RADII[algorithm], fit(apart)
+        radius, tail = RADII[algorithm], fit(apart)
         is_told = tail is not None and radius <= tail.threshold
         found["algorithms"].append(
             {
@@ -384,6 +386,7 @@ def page(results: Mapping[str, Any]) -> list[str]:
         "The words of a page are typeset again, in lines of about 40 letters with hyphens, in another size of type and "
         f"other pages, or sent as plain text; {AROUND} pages of manuals that are not listed surround them in the last "
         "form.",
+        "Words are replaced by words of these pages; dots between words are no words.",
         f"A page is found if a segment has words of it. *Short*: pages with fewer than {WINDOW} words.",
         *report.table(
             ("form", "words", "pages", "found, %", "of short pages", "the same elsewhere", "wrong documents"),
@@ -405,6 +408,8 @@ def page(results: Mapping[str, Any]) -> list[str]:
         "Ordered pairs of pages of different files. Left out are pages at about the same place of translations "
         f"(within {100 * documents.NEAR_PLACE:.0f} % of the length), and, of the nearest pairs, those with a passage "
         f"of {SHARED} words in common.",
+        f"Where the hash of a listed page is sparse, the radius of phash256 is {SPARSE_RADIUS}; "
+        f"so these pairs count as {RADII[Algorithm.PHASH256] - SPARSE_RADIUS} bits further apart.",
         "The estimates are those of [the evaluation](../evaluation.md): a straight tail, which is cautious, "
         "with the upper end of its 95 % interval, and one that bends as a normal one does, where the counts bend.",
         *report.table(

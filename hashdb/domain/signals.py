@@ -161,12 +161,9 @@ class Profile(StrEnum):
 
 SPARSE_MARGIN: Final = 18
 """The bits by which the default radius is smaller where one of two hashes is sparse."""
-TELLS_A_PAGE: Final = Algorithm.PHASH256.radius - SPARSE_MARGIN
-"""Bits of phash256 within which two pages of documents are the same: pages of plain text resemble each other."""
 SPARSE: Final = 0.6
 """The largest singular value, relative to that of a product, from which a hash is sparse."""
 _SIDE = 16
-_SPARSE_EIGENVALUE = (SPARSE * _SIDE) ** 4
 _ROUNDS = 32
 
 
@@ -184,20 +181,24 @@ def is_within_match_radius(algorithm: Algorithm, distance: int, asked: int, stor
 
 
 @lru_cache(65_536)
-def is_sparse(value: int) -> bool:
-    """Whether the bits of a phash256 value, as a matrix, are nearly a product of a row and a column."""
+def is_sparse(value: int, least: float = SPARSE) -> bool:
+    """Whether the bits of a phash256 value, as a matrix, are nearly a product of a row and a column.
+
+    `least` is the largest singular value, relative to that of a product, from which they are.
+    """
+    eigenvalue_of_sparse = (least * _SIDE) ** 4
     rows = [value >> _SIDE * row & 0xFFFF for row in range(_SIDE)]
     # The square of the largest singular value is the largest eigenvalue of the row products; its square is that of
     # their products. The sum of all fourth powers is an upper bound, which decides most hashes.
     products = _square([[_SIDE - 2 * (row ^ other).bit_count() for other in rows] for row in rows])
-    if sum(entry * entry for row in products for entry in row) < _SPARSE_EIGENVALUE**2:
+    if sum(entry * entry for row in products for entry in row) < eigenvalue_of_sparse**2:
         return False
     # Power iteration approaches the eigenvalue from below; it starts at the row most correlated with the others.
     vector, eigenvalue = max(products, key=lambda row: sum(map(abs, row))), 0.0
     for _ in range(_ROUNDS):
         product = [sum(map(mul, row, vector)) for row in products]
         eigenvalue = sum(map(mul, vector, product)) / sum(map(mul, vector, vector))
-        if eigenvalue >= _SPARSE_EIGENVALUE:
+        if eigenvalue >= eigenvalue_of_sparse:
             return True
         largest = max(map(abs, product))
         vector = [component / largest for component in product]

@@ -139,8 +139,15 @@ def _shuffled(words: Pieces, random: Random, others: Pieces) -> str:
 def _changed(
     words: Pieces, random: Random, others: Pieces, *, share: float, change: Callable[[str, Random, Pieces], str]
 ) -> str:
-    """A share of the words is changed, each by itself."""
-    return "".join(change(word, random, others) if random.random() < share else word for word in words)
+    """A share of the words is changed, each by itself. Rows of dots and the like are no words."""
+    others = list(filter(_is_word, others))
+    return "".join(
+        change(word, random, others) if _is_word(word) and random.random() < share else word for word in words
+    )
+
+
+def _is_word(piece: str) -> bool:
+    return any(map(str.isalnum, piece))
 
 
 def _replace(word: str, random: Random, others: Pieces) -> str:

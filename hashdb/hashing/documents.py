@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Final
 
 from hashdb.domain.frames import FRAMES_AN_ITEM, Frame
@@ -19,7 +20,7 @@ from hashdb.hashing.markup import is_html, load_html_reader, read_html
 from hashdb.hashing.offices import ARCHIVE, load_archives, read_office
 from hashdb.hashing.pdf import is_pdf, load_pdfium, read_pdf
 from hashdb.hashing.reading import DOCUMENT_LIMITS, DocumentLimits, Read
-from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP, hash_words, split_words, window_starts
+from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP, WINDOW, split_words, window_starts, windows_at
 from hashdb.hashing.videos import PICTURE, begins_as_video
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "DOCUMENT_LIMITS",
     "LISTED_STEP",
     "QUERY_STEP",
+    "SHORTEST_PAGE",
     "DocumentLimits",
     "HashedDocument",
     "begins_as_document",
@@ -40,6 +42,8 @@ _LETTERS: Final = re.compile(rb"(?!GIF8)(?:BM|P[1-6f]\s+(?!#|[0-9])|ID3|OggS|G)"
 
 Beginnings with other octets than letters are of no text.
 """
+SHORTEST_PAGE: Final = 100
+"""Words of a page of a listed document that has windows of its own: one that begins with it, one that ends with it."""
 DOCUMENT_HEAD: Final = 4_096
 """Bytes by which a document is recognised."""
 _NOTHING: Final = "the document has too little text to be hashed"
@@ -121,16 +125,21 @@ def read_words(octets: bytes, limits: DocumentLimits) -> Read:
         return read_office(octets, limits)
     if is_html(octets):
         return read_html(octets)
-    return Read(decode(octets))
+    return Read((decode(octets),))
 
 
 def _with_windows(read: Read, limits: DocumentLimits, step: int) -> HashedDocument:
-    words, incomplete = split_words(read.text), list(read.incomplete)
+    texts, incomplete = [split_words(text) for text in read.texts], list(read.incomplete)
+    words = list(chain(*texts))
     if len(words) > limits.max_words:
         incomplete.append(f"of its {len(words)} words, only the first {limits.max_words} were hashed")
         words = words[: limits.max_words]
-    taken = _step(len(words), step, FRAMES_AN_ITEM - len(read.frames))
-    windows = hash_words(words, step=taken)
+    most = FRAMES_AN_ITEM - len(read.frames)
+    taken = _step(len(words), step, most)
+    starts: Sequence[int] = window_starts(len(words), taken)
+    if read.pages is not None and step >= LISTED_STEP:
+        starts = _with_pages(starts, [*map(len, texts)], most)
+    windows = windows_at(words, starts)
     if taken > step:
         incomplete.append(f"one window begins every {taken} words, not every {step}, so short passages may be missed")
     if not read.frames and not windows:
@@ -160,6 +169,19 @@ def _step(count: int, step: int, most: int) -> int:
     while len(window_starts(count, step)) > most:
         step *= 2
     return step
+
+
+def _with_pages(starts: Sequence[int], lengths: Sequence[int], most: int) -> Sequence[int]:
+    """The starts of windows, and of those that begin or end with a page, unless that makes more than `most`.
+
+    `lengths` are the words of each page.
+    """
+    every, first, last = set(starts), 0, starts[-1]
+    for length in lengths:
+        if length >= SHORTEST_PAGE:
+            every.update((min(first, last), min(max(0, first + length - WINDOW), last)))
+        first += length
+    return sorted(every) if len(every) <= most else starts
 
 
 def _read(file: IO[bytes], limits: DocumentLimits) -> bytes:

@@ -76,7 +76,7 @@ def read_html(octets: bytes) -> Read:
     except (ImportError, OSError):
         # A confined process can open no module.
         raise UnreadablePicture(NO_EXTRA) from None
-    return Read(read, pictures=pictures)
+    return Read((read,), pictures=pictures)
 
 
 def _stated(octets: bytes) -> str | None:

@@ -63,7 +63,7 @@ def read_office(octets: bytes, limits: DocumentLimits) -> Read:
     ):
         raise UnreadablePicture(_DAMAGED) from None
     pictures = sum(name.lower().endswith(_PICTURES) and not name.startswith("Thumbnails/") for name in parts.names)
-    return Read(text, pictures=pictures)
+    return Read((text,), pictures=pictures)
 
 
 class _Parts:
@@ -282,4 +282,4 @@ def _epub(parts: _Parts) -> str:
         name = posixpath.normpath(posixpath.join(folder, unquote(href)))
         if kind in _HTML and name in parts.names:
             chapters[name] = None
-    return "\n".join([read_html(b"".join(parts.chunks(name))).text for name in chapters])
+    return "\n".join([read_html(b"".join(parts.chunks(name))).texts[0] for name in chapters])

@@ -80,7 +80,7 @@ def read_pdf(
             incomplete.append(f"{damaged} pages could not be read")
         if damaged == count:
             raise UnreadablePicture(_NO_PDF)
-    return Read("\n".join(texts).translate(_HYPHENS), tuple(frames), count, tuple(incomplete))
+    return Read(tuple(texts), tuple(frames), count, tuple(incomplete))
 
 
 def _open(octets: bytes) -> pypdfium2.PdfDocument:
@@ -123,4 +123,4 @@ def _hash_page(page: Any, number: int, algorithms: Sequence[Algorithm], mode: Mo
 
 def _text(page: Any) -> str:
     with closing(page.get_textpage()) as text:
-        return str(text.get_text_bounded(errors="replace"))
+        return str(text.get_text_bounded(errors="replace")).translate(_HYPHENS)

@@ -38,12 +38,12 @@ DOCUMENT_LIMITS: Final = DocumentLimits()
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What was read of a document: its text in reading order, and its pages if it has some.
+    """What was read of a document: the text of each page in reading order, or of the whole, and its hashed pages.
 
     Each of `incomplete` says what was not read, without the words "the document".
     """
 
-    text: str
+    texts: tuple[str, ...]
     frames: tuple[Frame, ...] = ()
     pages: int | None = None
     incomplete: tuple[str, ...] = ()

@@ -151,7 +151,11 @@ def hash_text(text: str, *, step: int = LISTED_STEP) -> tuple[Frame, ...]:
 
 def hash_words(words: Sequence[str], *, step: int = LISTED_STEP) -> tuple[Frame, ...]:
     """The windows of a text that is split into words already; see `hash_text`."""
-    starts = window_starts(len(words), step)
+    return windows_at(words, window_starts(len(words), step))
+
+
+def windows_at(words: Sequence[str], starts: Sequence[int]) -> tuple[Frame, ...]:
+    """The windows that begin at these words, ascending; those that have a hash."""
     signals = hash_windows(words, starts)
     return tuple(
         Frame(float(start), (signal,), unit=Unit.WORDS, length=min(WINDOW, len(words) - start))

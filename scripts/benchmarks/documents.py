@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.matching.pages import RADII, SPARSE_PAGE, SPARSE_RADIUS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.evaluation.pairs import Pairs
+from hashdb.evaluation.samples import singular_values
 from hashdb.evaluation.texts import SHARED, longest_run
 from hashdb.hashing import Mode
 from hashdb.hashing.documents import DOCUMENT_LIMITS, HashedDocument, hash_document
@@ -274,17 +276,19 @@ def _to_unicode() -> str:
 def pairs(asked: Sequence[Sequence[Signal]], listed: Sequence[Sequence[Signal]], skip: NDArray[np.bool_]) -> Pairs:
     """The least distance of each page as it is asked to each page as it is listed, without the pairs of `skip`.
 
-    All signals are of one algorithm. A narrower radius of sparse hashes is not counted: that of pages is as narrow.
+    All signals are of one algorithm. A sparse listed hash counts as further by what its radius is smaller.
     """
     algorithm = next(signal.algorithm for signals in listed for signal in signals)
     filled = np.array([place for place, signals in enumerate(listed) if signals])
     counts = np.array([len(listed[place]) for place in filled])
     values = pack([signal.value for place in filled for signal in listed[place]], algorithm.bits)
-    columns = np.ascontiguousarray(values.T)
+    columns, penalties = np.ascontiguousarray(values.T), np.zeros(len(values), np.uint16)
+    if algorithm is Algorithm.PHASH256:
+        penalties[singular_values(values) >= SPARSE_PAGE] = RADII[algorithm] - SPARSE_RADIUS
     least = np.full((len(asked), len(listed)), _FAR, np.uint16)
     for row, signals in enumerate(asked):
         for query in pack([signal.value for signal in signals], algorithm.bits) if signals else ():
-            apart = np.zeros(len(values), np.uint16)
+            apart = penalties.copy()
             for column, word in zip(columns, query, strict=True):
                 apart += np.bitwise_count(column ^ word)
             nearest = np.minimum.reduceat(apart, np.cumsum(counts) - counts)

@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
+from hashdb.domain.matching.pages import RADII, SPARSE_RADIUS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.evaluation.passages import pieces
 from hashdb.hashing.documents import HashedDocument
@@ -14,6 +15,7 @@ from hashdb.hashing.texts import split_words
 from scripts import bench_documents
 from scripts.benchmarks import documents
 from scripts.benchmarks.documents import ALTERATIONS, Document
+from tests.builders import near, signal, sparse
 from tests.documents import page, prose
 
 TEXT = f"{prose(3, 120)} Это написано по-русски. 日本語の文章です。 Tiếng Việt"
@@ -30,13 +32,20 @@ def test_pairs_have_the_least_distance_and_leave_out_what_is_skipped() -> None:
     def of(*values: int) -> list[Signal]:
         return [Signal(Algorithm.PHASH256, value) for value in values]
 
-    listed = [of(0), of(0b1111 << 60, 0b1), [], of(2**256 - 1)]
+    one = signal(1, Algorithm.PHASH256).value
+    listed = [of(one), of(one ^ 0b1111 << 60, one ^ 0b1), [], of(one ^ 2**256 - 1)]
     skip = np.eye(4, dtype=bool)
-    found = documents.pairs([of(0), of(0), of(0b11), []], listed, skip)
+    found = documents.pairs([of(one), of(one), of(one ^ 0b11), []], listed, skip)
     assert (found.total, found.nearest) == (7, 0)
     assert found.nearest_pairs(1) == [(0, 1, 0)]
     assert found.within(1) == 3
     assert next(documents.nearest(found, 1.0)) == (1, 0)
+
+
+def test_a_sparse_listed_page_counts_as_further_away() -> None:
+    listed = [[sparse(1)], [signal(1, Algorithm.PHASH256)]]
+    found = documents.pairs([listed[1], [near(sparse(1), 4)]], listed, np.array([[True, True], [False, True]]))
+    assert found.nearest == 4 + RADII[Algorithm.PHASH256] - SPARSE_RADIUS
 
 
 def test_pages_of_translations_at_about_the_same_place_are_the_same() -> None:

@@ -57,6 +57,16 @@ def test_a_copy_is_the_same_for_the_same_seed(copy: TextCopy) -> None:
         assert altered[0] != TEXT
 
 
+def test_rows_of_dots_are_no_words_that_are_changed() -> None:
+    """A table of contents has more dots than words."""
+    text = " . . . . . . . . . . . . . . . . . . . . ".join(WORDS[:200])
+    for copy in COPIES:
+        if copy.name == "10 % of the words replaced":
+            altered = copy.alter(pieces(text), Random(1), [*OTHERS, ". "])
+            assert len(split_words(altered)) == 200
+            assert altered.count(".") == text.count(".")
+
+
 @pytest.mark.parametrize(
     ("name", "least", "most"),
     [

@@ -13,13 +13,17 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Mode
 from hashdb.hashing.documents import (
+    DOCUMENT_LIMITS,
+    LISTED_STEP,
+    QUERY_STEP,
+    SHORTEST_PAGE,
     DocumentLimits,
     HashedDocument,
     begins_as_document,
     hash_document,
     is_document,
 )
-from hashdb.hashing.texts import hash_text
+from hashdb.hashing.texts import WINDOW, hash_text, window_starts
 from tests import films
 from tests.documents import archive, docx, epub, odt, page, paragraph, pdf, prose
 from tests.hashing.samples import drawn, encoded
@@ -74,6 +78,31 @@ def test_pages_come_before_words_and_have_the_hashes_of_pictures() -> None:
     assert len(first.signals) > 10
     assert {frame.unit for frame in windows} == {Unit.WORDS}
     assert document.pages == 2
+
+
+def test_of_a_listed_document_a_window_begins_and_one_ends_with_each_page_that_is_no_heading() -> None:
+    """A page that comes back alone agrees with windows that have no words of other pages."""
+    lengths = (130, 99, 230, 100)
+    octets = pdf([prose(seed, count) for seed, count in enumerate(lengths)])
+    every, first = set(window_starts(sum(lengths), LISTED_STEP)), 0
+    for length in lengths:
+        if length >= SHORTEST_PAGE:
+            every |= {min(first, sum(lengths) - WINDOW), max(0, first + length - WINDOW)}
+        first += length
+    for step, expected in (
+        (LISTED_STEP, sorted(every)),
+        (2 * LISTED_STEP, sorted(every - set(range(50, 400, 100)) | {229})),
+        (QUERY_STEP, window_starts(sum(lengths), QUERY_STEP)),
+    ):
+        document = hash_document(BytesIO(octets), OF_PICTURES, Mode.PLAIN, DOCUMENT_LIMITS, step=step)
+        windows = [frame for frame in document.frames if frame.unit is Unit.WORDS]
+        assert [frame.at for frame in windows] == expected
+        assert {frame.length for frame in windows} == {WINDOW}
+
+
+def test_words_are_split_at_the_end_of_a_page() -> None:
+    """What follows a hyphen at the end of a page is the number of the page, or a heading of the next one."""
+    assert hashed(pdf([f"{prose(1, 40)} ex-", f"7 {prose(2, 40)}"])).words == 82
 
 
 @pytest.mark.parametrize(

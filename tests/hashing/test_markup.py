@@ -9,7 +9,7 @@ from hashdb.hashing.markup import is_html, read_html
 
 
 def words(html: str) -> list[str]:
-    return read_html(html.encode()).text.split()
+    return read_html(html.encode()).texts[0].split()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_pictures_are_counted() -> None:
 
 def test_the_stated_encoding_is_used() -> None:
     html = '<html><meta http-equiv="Content-Type" content="text/html; charset=windows-1250"><p>žluťoučký'
-    assert read_html(html.encode("cp1250")).text.strip() == "žluťoučký"
+    assert read_html(html.encode("cp1250")).texts[0].strip() == "žluťoučký"
 
 
 @pytest.mark.parametrize("start", ["<!DOCTYPE html>", "\n <html lang=a>", "<!-- a -->", "<P>", "<meta charset=utf-8>"])

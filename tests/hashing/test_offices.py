@@ -10,7 +10,7 @@ from tests.documents import docx, epub, odt, paragraph
 
 
 def words(octets: bytes) -> list[str]:
-    return read_office(octets, DOCUMENT_LIMITS).text.split()
+    return read_office(octets, DOCUMENT_LIMITS).texts[0].split()
 
 
 @pytest.mark.parametrize(

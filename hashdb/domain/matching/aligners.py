@@ -13,8 +13,9 @@ from typing import Final, NamedTuple
 from hashdb.domain.frames import STEP, Frame, Unit
 from hashdb.domain.matching.alignment import MOST_HITS, Aligned, Hit, align, could_support, evenly, extend
 from hashdb.domain.matching.matches import Query
+from hashdb.domain.matching.pages import tells_a_page
 from hashdb.domain.matching.segments import Segment, share
-from hashdb.domain.signals import TELLS_A_PAGE, Algorithm, Signal
+from hashdb.domain.signals import Algorithm, Signal
 
 LEAST_FRAMES: Final[Mapping[Unit, int]] = {Unit.SECONDS: 3, Unit.PAGES: 1, Unit.WORDS: 2}
 """Distinct frames of both items that a segment takes."""
@@ -28,8 +29,6 @@ WIDE: Final = {Algorithm.PDQ: 76, Algorithm.PHASH256: 80}
 """Bits within which a frame resembles the listed one at its place; frames of different pictures are about 128 apart."""
 _BESIDE: Final = 0.75
 """Seconds beside its place on the line within which a frame is compared."""
-_TELLING: Final = {Algorithm.PDQ: Algorithm.PDQ.radius, Algorithm.PHASH256: TELLS_A_PAGE}
-"""Bits within which a hash tells that a page is the listed one. Pages of plain text resemble each other."""
 _BITS: Final = Algorithm.SIMHASH256.bits
 
 
@@ -164,7 +163,7 @@ class Aligner:
             (near.at, shot.start)
             for signal, stretches in times.items()
             for near in self._near[signal]
-            if near.distance <= _TELLING.get(signal.algorithm, -1)
+            if tells_a_page(signal, near.distance)
             for shot in stretches
         }
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from hashdb.domain.matching.frames import OverrulingAlgorithms
 from hashdb.domain.matching.matches import Holder, Order, Query, Stored, Verdict
-from hashdb.domain.matching.suggestions import Distances, Through, Verified, far_of_pages, group_by_contribution
+from hashdb.domain.matching.pages import far_of_pages
+from hashdb.domain.matching.suggestions import Distances, Through, Verified, group_by_contribution
 from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
 from hashdb.domain.matching.verification import Asked, distance_score, verify
 from hashdb.domain.signals import Signal
@@ -40,9 +41,10 @@ def verify_candidates(
         return {}
     found_by_key: dict[tuple[object, ...], _Found] = {}
     found: dict[int, _Found] = {}
+    of_pages: dict[Signal, bool] = {}
     for place in places:
         distances, decisive = suggested[place], queries[place].decisive
-        far = far_of_pages(distances, through[place])
+        far = far_of_pages(distances, through[place], held, of_pages)
         key = frozenset(distances), far, decisive
         if key not in found_by_key:
             groups = group_by_contribution(decisive, distances, far, held, having)

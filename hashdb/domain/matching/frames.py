@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from hashdb.domain.frames import Extent, Frame, Unit, extent_of
 from hashdb.domain.matching.aligners import Aligner, Budget, Near, NearBySignal, ReadShots, ShotTimes
 from hashdb.domain.matching.matches import OVERRULING, FrameDetails, FrameMatch, Holder, Query
+from hashdb.domain.matching.pages import is_of_document, tells_a_page
 from hashdb.domain.matching.segments import Covered, Segment, share
 from hashdb.domain.signals import Algorithm, Signal
 
@@ -170,11 +171,11 @@ def _match_query(
 def _match_pictures(
     by_unit: Mapping[Unit, Sequence[Frame]],
     near: NearBySignal,
-    pictures: Mapping[int, Sequence[Signal]],
+    pictures: Mapping[int, Sequence[_Listed]],
     having: OverrulingAlgorithms,
 ) -> dict[int, FrameDetails]:
     """The contributions that frames or pages match as pictures; windows of words match none."""
-    by_phash = [id for id, signals in pictures.items() if any(_is_phash(signal) for signal in signals)]
+    by_phash = [id for id, signals in pictures.items() if any(_is_phash(signal) for signal, _ in signals)]
     overruling = having(by_phash) if by_phash else {}
     unit = next((unit for unit in by_unit if unit is not Unit.WORDS), Unit.SECONDS)
     of_pictures = _Pictures(by_unit.get(unit, ()), unit, near)
@@ -184,27 +185,34 @@ def _match_pictures(
 
 def _sorted_out(
     groups: Mapping[int, Sequence[Holder]], shots: Shots, units: Collection[Unit]
-) -> tuple[dict[int, _TimesByUnit], dict[int, list[Signal]]]:
+) -> tuple[dict[int, _TimesByUnit], dict[int, list[_Listed]]]:
     """By contribution, where it shows what can be aligned with frames of these units, and the signals of pictures.
 
     What a listed item shows in another unit is a picture.
     """
     listed: dict[int, _TimesByUnit] = {}
-    pictures: dict[int, list[Signal]] = {}
+    pictures: dict[int, list[_Listed]] = {}
     for id, group in groups.items():
         times: dict[Unit, dict[Signal, Sequence[ShotTimes]]] = defaultdict(dict)
-        of_picture = list[Signal]()
+        of_picture = list[_Listed]()
         for holder in group:
             stretches = shots.get((id, holder.signal), ())
             if stretches and (unit := unit_of(holder)) in units:
                 times[unit][holder.signal] = stretches
             elif not holder.signal.algorithm.of_text:
-                of_picture.append(holder.signal)
+                of_picture.append(_Listed(holder.signal, bool(stretches) and is_of_document(holder)))
         if times:
             listed[id] = times
         if of_picture:
             pictures[id] = of_picture
     return listed, pictures
+
+
+class _Listed(NamedTuple):
+    """A signal that frames are near as they are near a picture, and whether it is of a page."""
+
+    signal: Signal
+    is_page: bool
 
 
 _TimesByUnit = Mapping[Unit, Mapping[Signal, Sequence[ShotTimes]]]
@@ -253,7 +261,7 @@ class _Pictures:
         }
         self._known: dict[tuple[object, ...], tuple[FrameMatch, ...]] = {}
 
-    def matches(self, signals: Sequence[Signal], overruling: frozenset[Algorithm]) -> tuple[FrameMatch, ...]:
+    def matches(self, signals: Sequence[_Listed], overruling: frozenset[Algorithm]) -> tuple[FrameMatch, ...]:
         """The first `MOST_FRAMES` of the frames that are near one of these signals.
 
         `overruling` are the algorithms of the picture that overrule phash in frames that have them too.
@@ -261,8 +269,11 @@ class _Pictures:
         key = tuple(signals), overruling
         if key not in self._known:
             distances: dict[float, dict[Algorithm, int]] = defaultdict(dict)
-            for signal in signals:
-                for at, distance, _ in self._near[signal][:MOST_FRAMES]:
+            for signal, is_page in signals:
+                near = self._near[signal]
+                if is_page:
+                    near = [each for each in near if tells_a_page(signal, each.distance)]
+                for at, distance, _ in near[:MOST_FRAMES]:
                     known = distances[at].get(signal.algorithm, distance)
                     distances[at][signal.algorithm] = min(distance, known)
             told = [

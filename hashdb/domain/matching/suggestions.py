@@ -24,9 +24,10 @@ from hashdb.domain.matching.matches import (
     Result,
     Verdict,
 )
+from hashdb.domain.matching.pages import SPARSE_RADIUS, far_of_pages, is_of_document
 from hashdb.domain.matching.testing import TEST_HOLDERS, TEST_ID, near_test_item
 from hashdb.domain.matching.verification import distance_score
-from hashdb.domain.signals import DIGESTS, TELLS_A_PAGE, Algorithm, Signal, is_within_match_radius
+from hashdb.domain.signals import DIGESTS, Algorithm, Signal, is_within_match_radius
 
 Distances = Mapping[Signal, int]
 """For one query: stored signal → distance in bits to the nearest signal of the query."""
@@ -34,10 +35,8 @@ Distances = Mapping[Signal, int]
 MOST_NEAR = 1_000_000
 """Signals that may be near the frames of a request, each frame's counted by itself."""
 _SAMPLED = 128
-_NONE: frozenset[Signal] = frozenset()
-STRIP = "tile-"
-"""How the names of transforms begin that ask for a strip of a picture."""
 """Frames that are searched for first, and one of each query, to tell how many signals are near all of them."""
+_NONE: frozenset[Signal] = frozenset()
 
 Through = Mapping[Signal, str]
 """For one query: stored signal that only a transform found → name of the nearest transform."""
@@ -169,11 +168,14 @@ def decide(
     remaining = MATCHES_A_REQUEST
     reused: dict[tuple[object, ...], Selection] = {}
     candidates: dict[tuple[object, ...], _Candidates] = {}
+    of_pages: dict[Signal, bool] = {}
     for position, (query, distances, transforms) in enumerate(zip(queries, suggested, through, strict=False)):
         limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
         matched = by_frames.get(position)
         if matched is not None and (matched or matched.truncated):
-            groups = group_by_contribution(decisive, distances, far_of_pages(distances, transforms), held, having)
+            groups = group_by_contribution(
+                decisive, distances, far_of_pages(distances, transforms, held, of_pages), held, having
+            )
             decided.append(_decide_by_frames(matched, groups, distances, transforms, limit))
             remaining -= len(decided[-1].chosen)
             continue
@@ -186,8 +188,8 @@ def decide(
             continue
         key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
         if key not in reused:
-            is_near = not transforms and max(distances.values()) <= TELLS_A_PAGE
-            far = _NONE if is_near else far_of_pages(distances, transforms)
+            is_near = not transforms and max(distances.values()) <= SPARSE_RADIUS
+            far = _NONE if is_near else far_of_pages(distances, transforms, held, of_pages)
             shared_key = frozenset(distances), far, decisive
             if shared_key not in candidates:
                 candidates[shared_key] = _Candidates(group_by_contribution(decisive, distances, far, held, having))
@@ -348,18 +350,6 @@ class _Candidates:
         return Selection(found, through, self._chosen[key], self._members, self._severity, self._judged, is_cut)
 
 
-def far_of_pages(distances: Distances, through: Through) -> frozenset[Signal]:
-    """The signals of phash256 that tell no page of a document, of those that were found.
-
-    Pages of plain text resemble each other: a page is near within 28 bits only, and not by a strip of the query, which
-    is a few lines of text.
-    """
-    of_phash256 = [signal for signal in distances if signal.algorithm is Algorithm.PHASH256]
-    return frozenset(
-        [one for one in of_phash256 if distances[one] > TELLS_A_PAGE or through.get(one, "").startswith(STRIP)]
-    )
-
-
 def group_by_contribution(
     decisive: Collection[Algorithm],
     signals: Distances,
@@ -373,7 +363,7 @@ def group_by_contribution(
         grouped[TEST_ID].append(TEST_HOLDERS[signal])
     for signal in signals:
         for holder in held.get(signal, ()):
-            if signal not in far or holder.extent is None or holder.extent.duration is not None:
+            if signal not in far or not is_of_document(holder):
                 grouped[holder.contribution].append(holder)
     if decisive and Algorithm.PHASH in [signal.algorithm for signal in signals]:
         phash_only = {

@@ -128,7 +128,8 @@ def test_a_page_is_told_by_pdq_or_by_a_near_phash256_and_others_only_beside_it()
             for signals in (asked, listed)
         )  # type: ignore[return-value]
 
-    assert aligned(*by(Algorithm.PDQ, 31), Unit.PAGES)
+    assert aligned(*by(Algorithm.PDQ, 16), Unit.PAGES)
+    assert not aligned(*by(Algorithm.PDQ, 18), Unit.PAGES)
     assert aligned(*by(Algorithm.PHASH256, 28), Unit.PAGES)
     assert not aligned(*by(Algorithm.PHASH256, 29), Unit.PAGES)
     assert not aligned(*by(Algorithm.PHASH, 0), Unit.PAGES)

@@ -138,6 +138,22 @@ def test_a_frame_is_no_listed_picture_by_phash_alone_where_its_pdq_could_have_ag
     assert matched(asked(both.frames[0]), {-1: [phash]}, wide) == {}
 
 
+@pytest.mark.parametrize(("extent", "ats"), [(Extent(None, 3), [0.0]), (None, [0.0, 1.0])], ids=["page", "picture"])
+def test_frames_of_a_video_that_are_near_a_page_are_told_within_the_radius_of_pages(
+    extent: Extent | None, ats: list[float]
+) -> None:
+    one = signal(4, Algorithm.PHASH256)
+    query = asked(*(Frame(at, (near(one, away),), 90) for at, away in enumerate((28, 29))))
+    holder = Holder(one, 7, 1, None, Standing.UNREVIEWED, None, extent)
+    shots = {(7, one): [ShotTimes(2.0, 2.0)]} if extent else {}
+    expanded = expand([query])
+    suggested = [{}, *({one: away} for away in (28, 29))]
+    found = match_frames(
+        [query], expanded, suggested, [{}] * 3, {one: [holder]}, shots, lambda _: [], lambda ids: {}, frozenset()
+    )
+    assert [each.at for each in found[0][7].details.frames] == ats
+
+
 def test_segments_end_where_the_videos_end() -> None:
     seeds = range(100, 110)
     query = replace(asked(*video(*seeds)), duration=9.4)

@@ -1,0 +1,73 @@
+"""Which hashes tell that a page is the listed one."""
+
+from __future__ import annotations
+
+import pytest
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.frames import Extent
+from hashdb.domain.matching.matches import Holder
+from hashdb.domain.matching.pages import RADII, SPARSE_PAGE, SPARSE_RADIUS, far_of_pages, tells_a_page
+from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal, is_sparse
+from tests.builders import signal, sparse
+
+DOCUMENT, VIDEO = Extent(None, 3, 500), Extent(60.0)
+ONE = signal(2, Algorithm.PHASH256)
+"""A hash that is not sparse."""
+
+
+@pytest.mark.parametrize("algorithm", PERCEPTUAL)
+def test_only_hashes_of_256_bits_tell_a_page_within_a_smaller_radius(algorithm: Algorithm) -> None:
+    radius = RADII.get(algorithm, -1)
+    assert radius < algorithm.radius
+    assert [bits for bits in range(algorithm.radius + 1) if tells_a_page(signal(2, algorithm), bits)] == [
+        *range(radius + 1)
+    ]
+
+
+def test_a_sparse_hash_tells_a_page_only_if_it_is_nearer() -> None:
+    assert tells_a_page(sparse(1), SPARSE_RADIUS)
+    assert not tells_a_page(sparse(1), SPARSE_RADIUS + 1)
+    assert RADII[Algorithm.PHASH256] > SPARSE_RADIUS
+
+
+def test_the_hash_of_a_page_is_sparse_before_that_of_a_picture_is() -> None:
+    between = next(
+        value for seed in range(200) if is_sparse(value := _blend(seed), SPARSE_PAGE) and not is_sparse(value)
+    )
+    assert not tells_a_page(Signal(Algorithm.PHASH256, between), SPARSE_RADIUS + 1)
+
+
+@pytest.mark.parametrize(
+    ("found", "distance", "transform", "is_far"),
+    [
+        (ONE, 28, None, False),
+        (ONE, 29, None, True),
+        (ONE, 28, "border", False),
+        (ONE, 2, "tile-left", True),
+        (ONE, 2, "tilt-right", True),
+        (sparse(1), 14, None, False),
+        (sparse(1), 15, None, True),
+        (signal(2), 16, None, False),
+        (signal(2), 17, None, True),
+        (signal(2, Algorithm.SHA256), 0, None, False),
+        (signal(2, Algorithm.PHASH), 6, None, False),
+    ],
+)
+def test_what_tells_no_page_is_far_of_documents_and_of_nothing_else(
+    found: Signal, distance: int, transform: str | None, is_far: bool
+) -> None:
+    through = {} if transform is None else {found: transform}
+    for extent in (DOCUMENT, VIDEO, None):
+        picture = Holder(found, 1, 1, None, Standing.UNREVIEWED, None)
+        held = {found: [picture, picture._replace(contribution=2, extent=extent)]}
+        known: dict[Signal, bool] = {}
+        expected = {found} if is_far and extent is DOCUMENT else set()
+        assert far_of_pages({found: distance}, through, held, known) == expected
+        assert far_of_pages({found: distance}, through, held, known) == expected
+
+
+def _blend(seed: int) -> int:
+    """A value between a sparse one and a random one."""
+    kept = signal(seed, Algorithm.PHASH256).value & signal(seed + 1_000, Algorithm.PHASH256).value
+    return sparse(seed).value ^ kept
