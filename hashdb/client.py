@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 import httpx
 
 from hashdb import wire
+from hashdb.auditing import Auditing
 from hashdb.configuration import Configuration
 from hashdb.connection import ClientRequest, Connection, form
 from hashdb.domain.contributions import Addition, Amendment, Contribution, Draft, Filter, Receipt, Recorded
@@ -18,7 +19,7 @@ from hashdb.domain.matching.matches import Answer, Query, Result
 from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_A_LOOKUP
 from hashdb.domain.signals import Signal
 from hashdb.domain.times import format_instant
-from hashdb.errors import BadNote, LogRewritten, ServiceError
+from hashdb.errors import ServiceError
 from hashdb.remembering import Remembering
 from hashdb.wire.frames import FramesOut, drafts_in_requests
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
@@ -26,14 +27,6 @@ from hashdb.wire.problems import checking_version, positions_from
 
 if TYPE_CHECKING:
     from hashdb.domain.frames import Frame
-    from hashdb.domain.ledger.checkpoints import (
-        Checkpoint,
-        CheckpointComparison,
-        Consistency,
-        Inclusion,
-        Log,
-        Verifier,
-    )
     from hashdb.domain.matching.benign import BenignDraft, BenignEntry
     from hashdb.domain.review.cases import Case, CaseState, Decision, Opinion, OpinionDraft
     from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft, Proposal
@@ -49,7 +42,7 @@ if TYPE_CHECKING:
     from hashdb.domain.stats.counts import Reversal
 
 
-class Client(Remembering):
+class Client(Remembering, Auditing):
     """A member's connection to a service. It is thread-safe. Close it, or use it in a `with` block.
 
     Every method raises the errors of the service (`hashdb.errors`), ServiceUnreachable if there is no answer, and
@@ -200,10 +193,10 @@ class Client(Remembering):
             wire.contributions.ContributionOut, ClientRequest("GET", f"/v1/contributions/{id}")
         ).to_domain()
 
-    def contributions(self, filter: Filter | None = None) -> Iterator[Contribution]:
-        """Every contribution that passes the filter, page by page."""
+    def contributions(self, filter: Filter | None = None, *, after: int = 0) -> Iterator[Contribution]:
+        """Every contribution that passes the filter, with an id above `after`, page by page."""
         params = _filter_params(filter or Filter()) | {"limit": 1000}
-        return self._list(wire.contributions.ContributionsOut, "/v1/contributions", params)
+        return self._list(wire.contributions.ContributionsOut, "/v1/contributions", params, after)
 
     def frames(self, id: int) -> Iterator[Frame]:
         """The frames of a video, or pages and windows of words, in ascending order, without suppressed signals."""
@@ -382,60 +375,6 @@ class Client(Remembering):
         """Send a delivery again, at once."""
         path = f"/v1/webhooks/{webhook}/deliveries/{id}/redelivery"
         return self._ask(wire.feed.DeliveryOut, ClientRequest("POST", path)).to_domain()
-
-    def log(self) -> Log:
-        """The name of the log, and the keys that sign its checkpoints."""
-        return self._ask(wire.ledger.LogOut, ClientRequest("GET", "/v1/log")).to_domain()
-
-    def checkpoint(self) -> str:
-        """The signed checkpoint of the log: the number of events, and the root of the tree over them."""
-        return self._connection.send(ClientRequest("GET", "/v1/checkpoint")).text
-
-    def inclusion(self, seq: int, size: int) -> Inclusion:
-        """The proof that event `seq` is among the first `size` events."""
-        request = ClientRequest("GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size})
-        return self._ask(wire.ledger.InclusionOut, request).to_domain()
-
-    def consistency(self, first: int, second: int) -> Consistency:
-        """The proof that the log of `second` events begins with the log of `first` events."""
-        params = {"first": first, "second": second}
-        return self._ask(
-            wire.ledger.ConsistencyOut, ClientRequest("GET", "/v1/proofs/consistency", params=params)
-        ).to_domain()
-
-    def check(self, kept: str | None = None) -> CheckpointComparison:
-        """Check the log against a checkpoint that was kept. With None, only verify the signature of its checkpoint.
-
-        Raises LogRewritten if the log did not only grow since then, BadNote if a checkpoint is malformed or not signed,
-        and ScopeMissing if it has grown and this key may not read proofs (scope `audit`).
-        """
-        from hashdb.domain.ledger.checkpoints import CheckpointComparison
-
-        note, log = self.checkpoint(), self.log()
-        current, verifier = _read_signed("the log's checkpoint", note, log)
-        if kept is None:
-            return CheckpointComparison(None, current, verifier, False, note)
-        earlier, earlier_verifier = _read_signed("the checkpoint that was kept", kept, log)
-        if current.size < earlier.size:
-            raise LogRewritten(f"it has {current.size} events, and had {earlier.size}")
-        if current.origin != earlier.origin or not self._only_grew(earlier, current):
-            raise LogRewritten(f"its first {earlier.size} events are not what they were")
-        return CheckpointComparison(earlier, current, verifier, verifier != earlier_verifier, note)
-
-    def _only_grew(self, earlier: Checkpoint, current: Checkpoint) -> bool:
-        # There is no proof between logs of the same size.
-        if earlier.size == current.size:
-            return earlier.root == current.root
-        return self.consistency(earlier.size, current.size).proves(earlier, current)
-
-
-def _read_signed(name: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:
-    from hashdb.domain.ledger.checkpoints import read_checkpoint
-
-    try:
-        return read_checkpoint(note, log.verifiers)
-    except BadNote as error:
-        raise BadNote(f"{name}: {error}") from None
 
 
 def _feed_params(after: int, epoch: str | None, wait: int) -> dict[str, str | int]:

@@ -163,7 +163,7 @@ class Connection:
         return error
 
     def _build(self, request: ClientRequest) -> httpx.Request:
-        headers = {**request.headers, **({} if request.text is None else {"Content-Type": "application/json"})}
+        headers = {**({} if request.text is None else {"Content-Type": "application/json"}), **request.headers}
         files = [("file", file) for file in request.files] or None
         built = self._http.build_request(
             request.method,
@@ -185,12 +185,14 @@ class Connection:
 class Poster:
     """Posts to an address of the member's own: through no proxy, and following no redirect."""
 
-    def __init__(self, url: str, timeout: float) -> None:
-        """Does not connect yet; `timeout` is in seconds. Raises BadSetting."""
+    def __init__(self, url: str, timeout: float, setting: str = "HASHDB_REMEMBER_WEBHOOK") -> None:
+        """Does not connect yet; `timeout` is in seconds, `setting` is where the address is from. Raises BadSetting."""
         try:
             self._url = httpx.URL(url)
         except httpx.InvalidURL:
-            raise BadSetting("HASHDB_REMEMBER_WEBHOOK", "is not an address") from None
+            raise BadSetting(setting, "is not an address") from None
+        if self._url.scheme not in ("http", "https") or not self._url.host:
+            raise BadSetting(setting, "must be an address like https://alerts.example/hashdb")
         self._http = httpx.Client(timeout=timeout, trust_env=False)
 
     def close(self) -> None:
@@ -204,6 +206,21 @@ class Poster:
                 return None if response.is_success else f"it answered {response.status_code}"
         except httpx.HTTPError as error:
             return _reason(error)
+
+
+def read_text(url: str, timeout: float, most: int = 100_000) -> str | None:
+    """The text at an address that the member's own policy names; None if there is none, or it is longer than `most`."""
+    until = time.monotonic() + timeout
+    try:
+        with httpx.stream("GET", url, timeout=timeout) as response:
+            octets = b""
+            for part in response.iter_bytes():
+                octets += part
+                if len(octets) > most or time.monotonic() > until:
+                    return None
+            return octets.decode() if response.is_success else None
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeDecodeError):
+        return None
 
 
 class Asking:

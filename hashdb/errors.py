@@ -12,6 +12,7 @@
     │   ├── OwnContribution       only other members may give opinions on it
     │   ├── NoLabel               the operator set no label for contributions by other systems' protocols
     │   ├── BankOfMember          (HMA's API) banks are members, which only the operator adds
+    │   ├── CheckpointNotSigned   (witness) no valid signature by a key of the log is on the checkpoint
     │   ├── FetchRefused          this service fetches nothing from that address
     │   ├── MediaRefused          this service accepts hashes, not pictures
     │   ├── TextRefused           this service accepts the hashes of documents and texts, not their words
@@ -32,6 +33,7 @@
     │   ├── AlreadyRevoked
     │   ├── NameTaken             a member or a user with that name, or one that looks like it, exists
     │   ├── IncidentExists        an incident with that label exists
+    │   ├── WrongOldSize          (witness) the log does not know the last checkpoint that was cosigned
     │   ├── TooManyWebhooks       the member has as many webhooks as it may
     │   └── IdempotencyKeyReused  the same Idempotency-Key was sent with another body
     ├── FeedRestarted             the cursor is of another epoch, or beyond the head of the log
@@ -50,9 +52,20 @@
     │   ├── NoRoom                there is no room for the temporary file of a video
     │   ├── CopyNotReady          (sidecar) the first sync of the local copy has not finished
     │   ├── CopyTooOld            (sidecar) the local copy was last up to date too long ago
+    │   ├── CopyNotApproved       (sidecar, client) the organisations of the policy did not sign what the copy has
     │   ├── NotRemembered         (sidecar, client) the disk does not take the uploads, as when it is full
     │   └── JobLost               the process of a job ended, or the job took too long
+    ├── InconsistentLog           (witness) the checkpoint does not continue the one that was cosigned
     ├── BadNote                   (client) the signed checkpoint is malformed, or not signed by the log's key
+    ├── BadPolicy                 a policy of witnesses or organisations is malformed
+    ├── BadReceipt                (client) a receipt is malformed, or does not prove its event
+    ├── NotWitnessed              (client) too few witnesses cosigned the checkpoint
+    ├── RootNotSigned             (client) too few organisations signed the root of the active set
+    ├── NotAsLogged               (client) a contribution is not as the log of the service has it
+    ├── NotCosigned               no stored checkpoint has the cosignatures of the quorum yet
+    ├── WitnessesBehind           (client) the log grew, and the quorum of witnesses did not cosign it since
+    ├── CheckTooEarly             (client) the checkpoint does not reach the newest root of the active set yet
+    │   └── CopyBehind            (client) the local copy does not reach it, or is of an earlier version
     ├── LogRewritten              (client) the log is not the one of the checkpoint that was kept
     ├── NotSigned                 (client) the webhook's delivery is not signed by its secret, or is old
     ├── NoCopy                    (client) there is no local copy, or its first sync has not finished
@@ -188,6 +201,12 @@ class BankOfMember(NotAllowed):
     message = "a bank is the contributions of one member: the operator adds members"
 
 
+class CheckpointNotSigned(NotAllowed):
+    origin: str
+    reason: str
+    message = "the checkpoint is not signed by a key of the log {origin}: {reason}"
+
+
 class FetchRefused(NotAllowed):
     title = "Nothing is fetched from there"
     message = "this service does not fetch from that address: send the picture itself"
@@ -305,6 +324,11 @@ class IncidentExists(Conflict):
     message = "an incident labelled {label} already exists"
 
 
+class WrongOldSize(Conflict):
+    size: int
+    message = "the last checkpoint that was cosigned has the size {size}"
+
+
 class TooManyWebhooks(Conflict):
     most: int
     message = "a member may have {most} webhooks: delete one first"
@@ -401,6 +425,11 @@ class CopyTooOld(Unavailable):
     message = "the local copy was last up to date {age} seconds ago: the limit is {max_age} seconds"
 
 
+class CopyNotApproved(Unavailable):
+    reason: str
+    message = "the local copy may not be used with this policy: {reason}"
+
+
 class NotRemembered(Unavailable):
     reason: str
     message = "the uploads cannot be remembered: {reason}; remember them again once that is mended"
@@ -410,9 +439,76 @@ class JobLost(Unavailable):
     message = "the process of this job has ended, or had no time for it: send the request again"
 
 
+class InconsistentLog(HashDBError):
+    reason: str
+    message = "{reason}"
+
+
 class BadNote(HashDBError):
     reason: str
     message = "{reason}"
+
+
+class BadPolicy(HashDBError):
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"line {self.line} of the policy: {self.reason}" if self.line else f"the policy {self.reason}"
+
+
+class BadReceipt(HashDBError):
+    reason: str
+    message = "this is no receipt: {reason}"
+
+
+class NotWitnessed(HashDBError):
+    signed: int
+    known: int
+    least: int
+    message = "{signed} of the {known} witnesses of the policy cosigned it: its quorum needs {least} or more"
+
+
+class RootNotSigned(HashDBError):
+    seq: int
+    signed: int
+    known: int
+    least: int
+    message = (
+        "{signed} of the {known} organisations of the policy signed the root of the active set of event {seq}:"
+        " its quorum needs {least} or more"
+    )
+
+
+class NotAsLogged(HashDBError):
+    contribution: int
+    reason: str
+    message = "contribution {contribution} is not as the log of the service has it: {reason}"
+
+
+class NotCosigned(HashDBError):
+    reason: str
+    retry_after: int
+    message = "{reason}"
+
+
+class WitnessesBehind(HashDBError):
+    size: int
+    now: int
+    since: str
+    message = (
+        "the witnesses cosigned {size} events, the log has {now} and has grown since {since}: ask the operator and the"
+        " witnesses why"
+    )
+
+
+class CheckTooEarly(HashDBError):
+    reason: str
+    message = "{reason}; check again in a minute"
+
+
+class CopyBehind(CheckTooEarly):
+    message = "{reason}: run `hashdb sync`, and check again"
 
 
 class LogRewritten(HashDBError):

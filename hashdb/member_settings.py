@@ -9,13 +9,17 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from hashdb.configuration import Configuration
 from hashdb.domain.signals import OF_PICTURES, Algorithm
-from hashdb.errors import BadSetting
+from hashdb.errors import BadPolicy, BadSetting
+
+if TYPE_CHECKING:
+    # At run time, only those who require witnesses load it.
+    from hashdb.domain.ledger.policies import Policy
 
 MEGABYTE = 1024 * 1024
 MOST_DAYS = 36_500
@@ -71,6 +75,25 @@ class MemberSettings(BaseModel):
         default=None,
         description="(member's side) File of the secret that signs these reports. By default it is made in the home.",
     )
+
+    witnesses: Path | None = Field(
+        default=None,
+        description="File of the policy of witnesses (C2SP tlog-policy). The service asks those that have a URL to"
+        " cosign each checkpoint; a member's side requires the quorum.",
+    )
+    quorum: Path | None = Field(
+        default=None,
+        description="File of the policy of organisations (C2SP tlog-policy) that sign the root of the active set. The"
+        " service takes their signatures; a member's side matches only what the quorum signed.",
+    )
+
+    def witness_policy(self) -> Policy | None:
+        """The policy of HASHDB_WITNESSES; None if it is not set. Raises BadSetting."""
+        return None if self.witnesses is None else read_policy("HASHDB_WITNESSES", self.witnesses)
+
+    def quorum_policy(self) -> Policy | None:
+        """The policy of HASHDB_QUORUM; None if it is not set. Raises BadSetting."""
+        return None if self.quorum is None else read_policy("HASHDB_QUORUM", self.quorum)
 
     @classmethod
     def of_member(cls) -> Self:
@@ -130,6 +153,24 @@ def _reason(name: str, error: Any, pattern_reasons: Mapping[str, str]) -> str:
         return str(context["error"]) if "error" in context else pattern_reasons[name]
     sentence = _REASONS.get(kind) or _REASONS.get(kind.partition("_")[0])
     return sentence.format(**context) if sentence else str(error["msg"])
+
+
+def read_policy(setting: str, path: Path, *, quorum: str | None = None) -> Policy:
+    """The policy of a file that a setting, or an option, names. Raises BadSetting with the number of the line.
+
+    A file without a line `quorum` has this one.
+    """
+    from hashdb.domain.ledger.policies import Policy
+
+    try:
+        return Policy.parse(path.read_text("utf-8"), quorum)
+    except OSError as error:
+        reason = f"{path} cannot be read: {(error.strerror or 'unknown error').lower()}"
+    except UnicodeDecodeError:
+        reason = f"{path} is not UTF-8"
+    except BadPolicy as error:
+        reason = f"{path}: {error}"
+    raise BadSetting(setting, reason)
 
 
 def items_of(text: str) -> list[str]:

@@ -18,9 +18,11 @@ from hashdb.domain.accounts.users import SessionLifetime
 from hashdb.domain.addresses import EgressPolicy, Network
 from hashdb.domain.frames import MAX_SECONDS
 from hashdb.domain.ledger.checkpoints import is_key_name
+from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.review.due import address_fault
 from hashdb.domain.review.incidents import Retention
 from hashdb.domain.rules import Rules, Vocabulary
+from hashdb.domain.sharing.webhooks import url_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.errors import BadSetting
@@ -475,4 +477,14 @@ class Settings(MemberSettings):
             budgets=dict(self.budgets),
             reach=egress if self.webhooks else None,
             egress=egress,
+            witnesses=self._asked_witnesses(egress),
+            quorum=self.quorum_policy(),
         )
+
+    def _asked_witnesses(self, egress: EgressPolicy) -> Policy | None:
+        policy = self.witness_policy()
+        for witness in () if policy is None else policy.witnesses:
+            if witness.url is not None and (fault := url_fault(witness.url, egress)):
+                more = "see also HASHDB_WEBHOOK_NETWORKS and HASHDB_WEBHOOK_HTTP"
+                raise BadSetting("HASHDB_WITNESSES", f"{self.witnesses}: the URL of {witness.name}: {fault} ({more})")
+        return policy

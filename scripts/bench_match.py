@@ -132,7 +132,7 @@ def answer() -> None:
         app = create_app(db, settings)
         for start in range(0, _STORED, _BATCH):
             sent = [_contribution(one) for one in stored[start : start + _BATCH]]
-            _seconds(app, secret, "/v1/contributions", {"contributions": sent})
+            timed_request(app, secret, "/v1/contributions", {"contributions": sent})
         requests = {
             "a miss": [_queries(unknown[:1])] * 200,
             "a hit": [_queries(stored[:1])] * 200,
@@ -149,7 +149,7 @@ def answer() -> None:
             noted = vars(db).get("stats") or vars(db)["tallies"]
             noted.take()
             noted.written()
-            took = {what: _fast([_seconds(app, secret, "/v1/matches", one) for one in bodies])
+            took = {what: _fast([timed_request(app, secret, "/v1/matches", one) for one in bodies])
                     for what, bodies in requests.items()}  # fmt: skip
             print(json.dumps(took), flush=True)
 
@@ -170,7 +170,7 @@ def _fast(times: list[float]) -> float:
     return sorted(times)[len(times) // 20]
 
 
-def _seconds(app: Any, secret: str, path: str, sent: dict[str, Any]) -> float:
+def timed_request(app: Any, secret: str, path: str, sent: dict[str, Any]) -> float:
     """What the application takes to answer one request."""
     body, said = json.dumps(sent).encode(), []
     environ: dict[str, Any] = {

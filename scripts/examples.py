@@ -7,7 +7,8 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
@@ -19,10 +20,14 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.ledger.checkpoints import split_note
+from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.policies import Policy
+from hashdb.domain.ledger.submissions import Submission
 from hashdb.domain.sharing.webhooks import Attempt
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
-from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger import active_set, checkpoints, witnesses
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.sharing import deliveries
 from hashdb.settings import Settings
@@ -37,7 +42,9 @@ _SHOWN = 3
 _FOLDED = 12
 """From how many lines an answer is folded."""
 # Random, or of what is random: shown as `…`.
-_CHANGING = {"epoch", "leaf", "secret", "digest", "vkey", "hashes", "message", "version"}
+_CHANGING = {"epoch", "leaf", "secret", "digest", "vkey", "hashes", "message", "version", "salt", "commitment"}
+_SIGNED = re.compile(r"(?<=\n)— .*|(?<=\.example )[A-Za-z0-9+/]{60,}=*|[A-Za-z0-9+/]{43}=")
+"""Lines of signatures, and hashes."""
 SECTIONS: Final[Mapping[str, Sequence[str]]] = {
     "contribute": ("/v1/contributions",),
     "match": ("/v1/matches", "/v1/reversals", "/v1/me"),
@@ -45,7 +52,7 @@ SECTIONS: Final[Mapping[str, Sequence[str]]] = {
     "opinions": ("/v1/contributions/{contribution_id}/opinions", "/v1/cases"),
     "feed": ("/v1/changes",),
     "log": ("/v1/events", "/v1/counts", "/v1/reports"),
-    "proofs": ("/v1/log", "/v1/checkpoint", "/v1/proofs"),
+    "proofs": ("/v1/log", "/v1/checkpoint", "/v1/proofs", "/v1/receipts", "/v1/set"),
     "benign": ("/v1/benign",),
     "incidents": ("/v1/incidents",),
     "webhooks": ("/v1/webhooks",),
@@ -73,7 +80,16 @@ class _Caller:
         self._headers = {"Authorization": f"Bearer {secret}"}
         self._noted = noted
 
-    def call(self, operation: str, body: object = None, *, file: bool = False, form: object = None, **ids: int) -> Any:
+    def call(
+        self,
+        operation: str,
+        body: object = None,
+        *,
+        file: bool = False,
+        form: object = None,
+        text: str | None = None,
+        **ids: int,
+    ) -> Any:
         """Call an operation, like `GET /v1/cases/{case_id}?limit=2`, and note it; the answer's JSON, or its text.
 
         The first call of an operation is its example. One that was answered 202 gives way to one that was carried out.
@@ -87,6 +103,9 @@ class _Caller:
                 answer = self._open(method, address, data={"file": (picture, PHOTO.name), **fields})
             request += f"\nContent-Type: multipart/form-data\n\nfile: {PHOTO.name}"
             request += "" if form is None else f"\nmetadata: {_shown(form)}"
+        elif text is not None:
+            answer = self._open(method, address, data=text, content_type="text/plain")
+            request += f"\nContent-Type: text/plain\n\n{_SIGNED.sub('…', text).rstrip()}"
         else:
             answer = self._open(method, address, **({} if body is None else {"json": body}))
             request += "" if body is None else f"\n\n{_shown(body)}"
@@ -271,12 +290,36 @@ class _Story:
         self.admin.call("GET /v1/events?subject=contribution:2&limit=1")
         self.admin.call("GET /v1/counts?day=2026-11-20")
         self.admin.call("GET /v1/reports/transparency?from=2026-11-20&to=2026-11-20")
+        self._cosign()
         self.admin.call("GET /v1/log")
         size = int(self.admin.call("GET /v1/checkpoint").splitlines()[1])
+        self.admin.call("GET /v1/checkpoint/cosigned")
         self.admin.call("GET /v1/proofs/inclusion?seq=17&size={size}", size=size)
         self.admin.call("GET /v1/proofs/consistency?first=17&second={size}", size=size)
+        self.admin.call("GET /v1/receipts?subject=contribution:2")
+        self._sign_set()
         for address in ("/healthz", "/readyz", "/metrics"):
             self.admin.call(f"GET {address}")
+
+    def _sign_set(self) -> None:
+        signer = Cosigner.new("archive.example")
+        self.db.rules = replace(self.db.rules, quorum=Policy.parse(f"witness archive {signer.key}\nquorum archive"))
+        active_set.keep(self.db, at_once=True)
+        note = self.beta.call("GET /v1/set")["note"]
+        self.beta.call("GET /v1/set/blocks/{level}/{number}", level=4, number=0)
+        body = note.partition("\n\n")[0] + "\n"
+        self.beta.call("POST /v1/set/signatures", text=signer.cosign(body, int(self.clock().timestamp())))
+
+    def _cosign(self) -> None:
+        signer = Cosigner.new("witness.example")
+        policy = Policy.parse(f"witness w {signer.key} https://witness.example\nquorum w\n")
+        self.db.rules = replace(self.db.rules, witnesses=policy)
+        checkpoints.keep(self.db, at_once=True)
+
+        def cosign(submission: Submission) -> witnesses.Reply:
+            return witnesses.Reply(200, signer.cosign(split_note(submission.note)[0], 1_763_632_800))
+
+        witnesses.ask(self.db, lambda witness: nullcontext(cosign))
 
 
 @cache
@@ -324,7 +367,7 @@ def _section_of(path: str) -> str:
 def _answer(answer: TestResponse) -> str:
     if answer.is_json:
         return _shown(_calm(answer.get_json()))
-    text = re.sub(r"(?<=\n)— .*|[A-Za-z0-9+/]{43}=|\b[0-9a-f]{40,}\b", "…", answer.text)
+    text = re.sub(r"\b[0-9a-f]{40,}\b", "…", _SIGNED.sub("…", answer.text))
     lines = text.rstrip("\n").splitlines()
     return "\n".join(lines if len(lines) <= 8 else [*lines[:2], "…"])
 
@@ -335,6 +378,8 @@ def _calm(value: Any, name: str = "") -> Any:
         return ["…"] if isinstance(value, list) else "…"
     if isinstance(value, dict):
         return {key: _calm(one, key) for key, one in value.items()}
+    if isinstance(value, str):
+        return _SIGNED.sub("…", value)
     if isinstance(value, list):
         shown = [_calm(one) for one in value[:_SHOWN]]
         return [*shown, "…"] if len(value) > _SHOWN else shown

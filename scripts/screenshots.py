@@ -39,6 +39,7 @@ from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.wire.matching import QueriesIn
 from scripts.benchmarks import lived, year
+from tests import published
 from tests.web.console.browsers import Watched, chromium
 from tests.web.console.visitors import PASSWORD
 
@@ -163,7 +164,7 @@ def _service(home: Path, count: int) -> Iterator[tuple[HashDB, str]]:
     checkpoints.start(db)
     db.index.catch_up()
     lived.through(db, PASSWORD)
-    checkpoints.keep(db, at_once=True)
+    published.sign(db)
     app = create_app(db, settings)
     lived.answer(app.extensions["hashdb"].metrics)
     server = make_server("127.0.0.1", 0, app.wsgi_app, server_class=_Threaded, handler_class=_Quiet)

@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Pages of the repository that have their place in the navigation.
 PAGES = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "integrations/threatexchange/README.md")
 EXAMPLES = "examples/index.md"
-# The mark of snippets that the tests run; no highlighter knows it.
-_RUN = re.compile(r"^(```\w+) run$", re.MULTILINE)
+# The mark of snippets that the tests run or save; no highlighter knows it.
+_RUN = re.compile(r"^(```\w+) (?:run|save \S+)$", re.MULTILINE)
 # The contents at the top of a long page: the site shows them beside it.
 _CONTENTS = re.compile(r"(?:^- \[[^\]]+\]\(#[\w-]+\)\n){3,}", re.MULTILINE)
 _LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)\s#]+)")

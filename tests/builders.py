@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import chain, count
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
-from hashdb.domain.contributions import Contribution, Draft, Media
-from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.contributions import Contribution, Draft, Media, Standing
+from hashdb.domain.frames import Frame, Unit, split_shots
+from hashdb.domain.ledger.commitments import commit_lines, item_lines
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import Rules
+from hashdb.domain.sharing.feed import CopiedContribution, CopiedShot
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
 from hashdb.hashing.texts import QUERY_STEP, hash_text
@@ -163,3 +166,35 @@ def document(seeds: tuple[int, ...], *parts: list[str], **fields: object) -> Dra
     """A draft of a document with a page for each seed, and these words."""
     frames = (*pages(*seeds), *hash_text(" ".join(chain(*parts))))
     return draft(**{"media": Media.DOCUMENT, "frames": frames, "quality": None, **fields})
+
+
+def copied(
+    id: int, signals: Sequence[Signal], frames: Sequence[Frame] = (), signatures: Sequence[Signature] = ()
+) -> CopiedContribution:
+    """A contribution as it comes from the feed, with a commitment to its signals and signatures."""
+
+    def octets(of: Signal) -> tuple[Algorithm, bytes]:
+        return of.algorithm, of.to_bytes()
+
+    salt = random.Random(id).randbytes(16)
+    shots = [
+        CopiedShot(shot.start, shot.end, tuple(map(octets, shot.frames[0].signals)), shot.unit)
+        for shot in split_shots(frames)
+        if shot.frames[0].matches
+    ]
+    return CopiedContribution(
+        id,
+        1,
+        tuple(map(octets, signals)),
+        ("incitement",),
+        None,
+        Standing.UNREVIEWED,
+        (),
+        NOON,
+        NOON,
+        None,
+        shots=tuple(shots),
+        signatures=tuple((one.kind, one.octets) for one in signatures),
+        salt=salt,
+        commitment=commit_lines(salt, item_lines(signals, split_shots(frames), signatures)),
+    )

@@ -17,7 +17,12 @@ from hashdb.cli.contributions.dates import Dates
 from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.cli.contributions.values import Values
 from hashdb.domain.frames import Frame, Unit
-from hashdb.domain.ledger.checkpoints import Signer, Verifier, read_checkpoint
+from hashdb.domain.ledger.checkpoints import Checkpoint, Signer, Verifier, read_checkpoint
+from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.events import event_text, leaf_of_event
+from hashdb.domain.ledger.policies import Policy
+from hashdb.domain.ledger.receipts import Receipt
+from hashdb.domain.ledger.submissions import Submission
 from hashdb.domain.matching.testing import contribution_of_test_item
 from hashdb.domain.sharing.feed import Change
 from hashdb.domain.sharing.webhooks import sign
@@ -76,6 +81,10 @@ LISTED = replace(
 ADDRESSES = {**SAID, "url": "https://example.org/a?b=1"}
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=250_000)
 SIGNER = Signer.new("log.example/1")
+COSIGNER = Cosigner.new("w.example/1")
+_POLICY = Policy.parse("quorum none")
+_EVENT = event_text(1, NOON, "key:1", "contribution.added", "contribution:1", "{}")
+_RECEIPT = Receipt(_EVENT, 0, (), Checkpoint(SIGNER.name, 1, leaf_of_event(_EVENT)).signed(SIGNER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +291,11 @@ DECODERS: dict[str, Decoder] = {
     "the feed's cursor": _query(pages.ChangesQuery, b"after=4&limit=1&epoch=9f3c&wait=0"),
     "reports": _query(pages.ReportQuery, b"from=2026-11-01&to=2026-11-20"),
     "proofs of events": _query(pages.InclusionQuery, b"seq=1&size=2"),
+    "receipts of events": _query(
+        pages.ReceiptsQuery, b"seq=1&witnessed=1", b"subject=contribution:17&action=contribution.added"
+    ),
     "proofs": _query(pages.ConsistencyQuery, b"first=1&second=2"),
+    "the root of the set": _query(pages.SetQuery, b"signed=1"),
     "days": _query(pages.DayQuery, b"day=2026-11-20"),
     "StopNCII's cursor": _foreign(stopncii.FetchQuery, b"startTimestamp=5&pageSize=3&nextPageToken=1-2"),
     "StopNCII's hashes": Decoder(
@@ -371,6 +384,17 @@ DECODERS: dict[str, Decoder] = {
         (ValueError,),
     ),
     "checkpoints": Decoder(lambda octets: read_checkpoint(_text(octets), [SIGNER.verifier]), (_NOTE,)),
+    "submissions to a witness": Decoder(
+        lambda octets: Submission.parse(_text(octets)), (str(Submission(1, (bytes(32),), _NOTE.decode())).encode(),)
+    ),
+    "receipts": Decoder(
+        lambda octets: Receipt.parse(_text(octets)).verify(_POLICY, [SIGNER.verifier]), (str(_RECEIPT).encode(),)
+    ),
+    "files of cosigners": Decoder(Cosigner.of_file, (COSIGNER.file,)),
+    "policies": Decoder(
+        lambda octets: Policy.parse(_text(octets)),
+        (f"log {SIGNER.verifier}\nwitness w {COSIGNER.key} https://w.example\ngroup g 1 w\nquorum g\n".encode(),),
+    ),
     "verifier keys": Decoder(lambda octets: Verifier.parse(_text(octets)), (str(SIGNER.verifier).encode(),)),
     "times": Decoder(
         lambda octets: parse_instant(_text(octets)), (b"2026-11-20T10:00:00.000001+01:00",), (ValueError,)

@@ -15,7 +15,7 @@ from tests.warm import HASHDB, THREATEXCHANGE, program
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTENSION = ROOT / "integrations" / "threatexchange"
-_FENCE = re.compile(r"^```(\S+)( run)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^```(\S+)( run| save \S+)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _MARK = "\x1e"
 
 
@@ -31,7 +31,8 @@ class Step:
 def steps(page: str) -> Iterator[Step]:
     """What is to be run: each command of a `console run`, and each `bash run` or `python run` as a whole.
 
-    What a `text` block directly after a `python run` or `bash run` holds is what that prints.
+    What a `text` block directly after a `python run` or `bash run` holds is what that prints. A `python save NAME` is
+    saved under that name.
     """
     found = list(_FENCE.finditer(page))
     for block, after in zip(found, [*found[1:], None], strict=True):
@@ -41,6 +42,9 @@ def steps(page: str) -> Iterator[Step]:
             continue
         if language == "console":
             yield from _commands(text, line)
+            continue
+        if save := run.partition(" save ")[2]:
+            yield Step(line, f"cat > {save} <<'END_OF_SNIPPET'\n{text}END_OF_SNIPPET\n", None)
             continue
         follows = after is not None and after[1] == "text" and not page[block.end() : after.start()].strip()
         command = text if language == "bash" else f"python - <<'END_OF_SNIPPET'\n{text}END_OF_SNIPPET\n"

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -20,6 +20,8 @@ from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Addition, Amendment, Draft, Filter, Media, Status
 from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
+from hashdb.domain.ledger.cosignatures import Cosigner, SetRoot, WitnessKey
+from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.review.cases import CaseState, Decision, OpinionDraft, Stance
@@ -30,12 +32,13 @@ from hashdb.domain.stats.counts import SETTLED
 from hashdb.service import HashDB, open_hashdb, system_clock
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
-from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger import active_set, checkpoints
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.matching import benign, matches
 from hashdb.service.review import cases, opinions
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
+from hashdb.store.ledger.tree import StoredCheckpoint
 from hashdb.web import create_app, deferring
 from hashdb.wire.problems import problem
 from tests.builders import excerpt, words
@@ -77,6 +80,12 @@ def client(service: Service) -> Iterator[Client]:
         yield client
 
 
+def put_cosignature(db: HashDB, size: int, key: WitnessKey, line: str) -> None:
+    """Store the cosignature of a stored checkpoint."""
+    with db.store.begin() as tx:
+        tx.cosignatures.put(size, key.named_id, line, db.now())
+
+
 def draft(seed: int, **more: object) -> Draft:
     chance = random.Random(seed)
     value = sum(1 << bit for bit in chance.sample(range(256), 128))
@@ -108,6 +117,8 @@ def test_the_client_and_the_service_match_alike(service: Service, client: Client
 
 def test_a_page_of_contributions_follows_the_other(client: Client) -> None:
     client.contribute([draft(seed) for seed in range(250)])
+    every = list(client.contributions())
+    assert list(client.contributions(after=every[99].id)) == every[100:]
     assert [one.id for one in client.contributions(Filter(status=Status.ACTIVE))] == list(range(1, 251))
     assert list(client.contributions(Filter(since=datetime(2030, 1, 1, tzinfo=UTC)))) == []
 
@@ -341,6 +352,92 @@ def test_a_checkpoint_of_another_log_is_told(client: Client) -> None:
         client.check("")
 
 
+def test_the_log_is_checked_against_what_witnesses_cosigned(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    witness = Cosigner.new("w.example")
+    policy = Policy.parse(f"witness w {witness.key}\nquorum w")
+    with pytest.raises(errors.NotCosigned, match="this log has no witnesses"):
+        client.check(None, policy)
+    service.db.rules = replace(service.db.rules, witnesses=policy)
+    with pytest.raises(errors.NotCosigned, match="no checkpoint has the cosignatures of the quorum yet"):
+        client.check(None, policy)
+    checkpoints.keep(service.db, at_once=True)
+    signed = client.check()
+    put_cosignature(service.db, signed.now.size, witness.key, witness.cosign(signed.now.body, 1_800_000_000))
+    found = client.check(None, policy)
+    assert found.cosigned is not None
+    assert (found.cosigned.checkpoint, dict(found.cosigned.signed)) == (signed.now, {witness.key: 1_800_000_000})
+    assert found.cosigned.note == client.cosigned_checkpoint()
+    # A member has a policy of its own.
+    other = Policy.parse(f"witness other {Cosigner.new('other.example').key}\nquorum other")
+    with pytest.raises(errors.NotWitnessed):
+        client.check(None, other)
+    contributions.contribute(service.db, service.actor, [draft(1)])
+    later = client.check(signed.note, policy)
+    assert later.cosigned is not None
+    assert later.cosigned.checkpoint.size == later.now.size - 1
+    # The witnesses do not sign any more, and the service answers all the same.
+    monkeypatch.setattr("hashdb.auditing._COSIGNED_WITHIN", timedelta(0))
+    with pytest.raises(errors.WitnessesBehind) as caught:
+        client.check(signed.note, policy)
+    assert (caught.value.size, caught.value.now) == (signed.now.size, later.now.size)
+
+
+def test_when_a_log_grew_is_not_believed_without_a_proof(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the service could say at each check that the first event without a cosignature is of now."""
+    witness = Cosigner.new("w.example")
+    policy = Policy.parse(f"witness w {witness.key}\nquorum w")
+    service.db.rules = replace(service.db.rules, witnesses=policy)
+    checkpoints.keep(service.db, at_once=True)
+    now = client.check().now
+    put_cosignature(service.db, now.size, witness.key, witness.cosign(now.body, 1_800_000_000))
+    contributions.contribute(service.db, service.actor, [draft(1)])
+    (event,) = client.events(now.size, 1)
+    forged = replace(event, at=event.at + timedelta(seconds=1))
+    for answer, reason in (((forged,), "is not in the tree"), ((), "does not answer event")):
+        monkeypatch.setattr(client, "events", lambda after, limit, answer=answer: answer)
+        with pytest.raises(errors.LogRewritten, match=reason):
+            client.check(None, policy)
+
+
+def test_a_log_that_is_not_the_one_of_the_witnesses_is_told(service: Service, client: Client) -> None:
+    witness = Cosigner.new("w.example")
+    policy = Policy.parse(f"witness w {witness.key}\nquorum w")
+    service.db.rules = replace(service.db.rules, witnesses=policy)
+    assert service.db.signing is not None
+    private = service.db.signing.signer(client.log().verifiers[0])
+    now = client.check().now
+    for size, reason in (
+        (now.size, "are not those that the witnesses cosigned"),
+        (now.size + 1, "the witnesses cosig"),
+    ):
+        other = Checkpoint(now.origin, size, bytes(32))
+        with service.db.store.begin() as tx:
+            tx.checkpoints.keep(StoredCheckpoint(size, service.db.now(), other.signed(private)))
+        put_cosignature(service.db, size, witness.key, witness.cosign(other.body, 1_800_000_000))
+        with pytest.raises(errors.LogRewritten, match=reason):
+            client.check(None, policy)
+
+
+def test_the_root_of_the_set_is_read_and_signed(service: Service, client: Client) -> None:
+    signer = Cosigner.new("a.example")
+    service.db.rules = replace(service.db.rules, quorum=Policy.parse(f"witness a {signer.key}\nquorum a"))
+    contributions.contribute(service.db, service.actor, [draft(1)])
+    active_set.keep(service.db)
+    root = client.set_root()
+    assert root == active_set.get(service.db, service.actor)
+    assert client.set_blocks(4, 0) == active_set.get_block(service.db, service.actor, 4, 0)
+    with pytest.raises(errors.NotFound):
+        client.set_root(signed=True)
+    line = signer.cosign(SetRoot.parse(root.note.partition("\n\n")[0] + "\n").body, 1_800_000_000)
+    assert client.sign_set(line) == root.note + line == client.set_root(signed=True).note
+    with pytest.raises(errors.InvalidInput):
+        client.sign_set("no signature")
+
+
 def test_more_than_a_request_takes_goes_in_several(client: Client) -> None:
     drafts = [draft(seed) for seed in range(2_100)]
     receipt = client.contribute(drafts, idempotency_key="many")
@@ -458,6 +555,20 @@ def test_of_an_older_service_is_told_in_a_sentence_what_it_does_not_take(
             client.contribute([replace(draft(1), signals=query.signals, frames=query.frames)])
         with pytest.raises(errors.InvalidInput):
             client.match([Query(draft(1).signals)])
+
+
+def test_events_are_read_from_a_seq_on_and_what_is_none_is_refused(client: Client) -> None:
+    client.contribute([draft(1), draft(2)])
+    events = client.events(0)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    assert all(event.computed_leaf == event.leaf for event in events)
+    assert client.events(events[-2].seq) == client.events(0, 1000)[-1:]
+    event = {"seq": 1, "at": "2026-11-20T10:00:00Z", "actor": "key:1", "action": "a.b", "details": {}, "leaf": "00"}
+    for fault in ({"subject": "contribution:x"}, {"subject": "contribution:1", "leaf": "no hex"}):
+        content = json.dumps({"events": [{**event, **fault}], "next": None})
+        transport = httpx.MockTransport(lambda _, content=content: httpx.Response(200, text=content))
+        with Client("http://hashdb.test", transport=transport) as other, pytest.raises(errors.ServiceError):
+            other.events(0)
 
 
 def test_reversals_come_page_by_page(service: Service, client: Client) -> None:

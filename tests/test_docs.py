@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 import pytest
@@ -22,6 +22,7 @@ from hashdb.web.sharing import MOUNTS
 from hashdb.wsgi.problems import STATUS, status_of
 from scripts import docs, examples
 from tests import builders, usages
+from tests.published import publish
 from tests.serving import serving
 from tests.snippets import ROOT, fits, run, steps
 
@@ -84,10 +85,10 @@ def test_every_command_and_option_is_documented() -> None:
                 assert f"`{option.opts[0]}`" in section
 
 
-def test_every_command_takes_json_but_the_two_that_are_named() -> None:
+def test_every_command_takes_json_but_the_servers() -> None:
     without = [words for words, command in docs.walk() if all("--json" not in one.opts for one in command.params)]
-    assert without == [("hashdb", "local", "serve"), ("hashdb", "serve")]
-    assert "Every command takes it but `serve` and `local serve`," in _page("cli.md")
+    assert without == [("hashdb", "local", "serve"), ("hashdb", "serve"), ("hashdb", "witness", "serve")]
+    assert "Every command takes it but `serve`, `local serve` and `witness serve`," in _page("cli.md")
 
 
 def test_every_route_is_documented_with_its_scope(tmp_path: Path) -> None:
@@ -302,7 +303,9 @@ def test_the_snippets_print_what_the_page_says(name: str, tmp_path: Path) -> Non
         pytest.importorskip("threatexchange")
     folder = tmp_path / "clone"
     folder.mkdir()
-    with serving(folder / "hashdb-data", HASHDB_INTEROP_LABEL="glorification") as url:
+    home = folder / "hashdb-data"
+    settings: dict[str, Any] = publish(home, folder) if name == "docs/audit.md" else {}
+    with serving(home, HASHDB_INTEROP_LABEL="glorification", **settings) as url:
         given = {"HASHDB_URL": url}
         wrong = run(ROOT / name, folder, given, {"http://127.0.0.1:8000": url})
     assert not wrong, "\n\n".join(wrong)
@@ -313,5 +316,7 @@ def test_a_snippet_is_told_from_what_it_prints() -> None:
     found = [(step.line, step.command, step.output) for step in steps(page)]
     assert found[:2] == [(1, "one \\\n  two\n", "this\n"), (1, "three\n", "")]
     assert found[2][2] == "that\n"
+    (saved,) = steps("```python save x.py\nprint(1)\n```\n")
+    assert saved.command == "cat > x.py <<'END_OF_SNIPPET'\nprint(1)\nEND_OF_SNIPPET\n"
     assert fits("hdb_abc.\n", "hdb_….\n")
     assert not fits("hdb_a\nbc.\n", "hdb_….\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import BadSetting
 from hashdb.settings import DEFAULT_LABELS, Settings
@@ -55,6 +56,49 @@ def test_a_taken_case_is_idle_after_minutes(monkeypatch: pytest.MonkeyPatch) -> 
     for wrong in ("0", "1441", "x"):
         with pytest.raises(BadSetting):
             with_environment(monkeypatch, case_idle=wrong)
+
+
+def test_policies_of_witnesses_and_organisations_are_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rules = Settings.read().rules()
+    assert (rules.witnesses, rules.quorum, rules.asks_witnesses) == (None, None, False)
+    key, file = Cosigner.new("w.example").key, tmp_path / "policy.txt"
+    file.write_text(f"# ours\nwitness w {key} https://w.example/log\nquorum w\n")
+    rules = with_environment(monkeypatch, witnesses=str(file), quorum=str(file)).rules()
+    assert rules.witnesses is not None
+    assert rules.witnesses == rules.quorum
+    assert [witness.url for witness in rules.witnesses.asked] == ["https://w.example/log"]
+    assert rules.asks_witnesses
+    for url, fault in (
+        ("http://w.example", "must be a URL that begins with https://"),
+        ("https://127.0.0.1:8", "this is not a public address"),
+        ("https://user@w.example", "must be a URL without a user and without a fragment"),
+    ):
+        file.write_text(f"witness w {key} {url}\nquorum w\n")
+        with pytest.raises(BadSetting, match=rf"^HASHDB_WITNESSES: {file}: the URL of w: {fault} \(see also HASHDB_"):
+            Settings.read().rules()
+    here = with_environment(monkeypatch, webhook_networks="127.0.0.0/8", webhook_http="true")
+    file.write_text(f"witness w {key} http://127.0.0.1:8/log\nquorum w\n")
+    assert here.rules().asks_witnesses
+    # A member's side asks no witness.
+    file.write_text(f"witness w {key}\nquorum w\n")
+    assert not here.rules().asks_witnesses
+
+
+@pytest.mark.parametrize("name", ["witnesses", "quorum"])
+def test_a_wrong_policy_is_told_with_its_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    setting, file = f"HASHDB_{name.upper()}", tmp_path / "policy.txt"
+    settings = with_environment(monkeypatch, **{name: str(file)})
+    for octets, reason in (
+        (None, "cannot be read: no such file or directory"),
+        (b"\xff", "is not UTF-8"),
+        (b"# x\nquorum w\n", "line 2 of the policy: no earlier line defines w"),
+        (b"", "the policy has no line `quorum NAME`"),
+    ):
+        if octets is not None:
+            file.write_bytes(octets)
+        with pytest.raises(BadSetting) as caught:
+            settings.rules()
+        assert str(caught.value).replace(f"{file}: ", "").replace(f"{file} ", "") == f"{setting}: {reason}"
 
 
 def test_the_time_to_decide_is_in_hours(monkeypatch: pytest.MonkeyPatch) -> None:

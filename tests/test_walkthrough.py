@@ -24,8 +24,8 @@ from tests.builders import near, signal
 from tests.cli.conftest import PHOTOS, Commands
 from tests.serving import serving
 
-TAGS = {"epoch", "kept", "password_tag", "second_factor_tag", "secret_tag", "session"}
-"""Fields of an event's details that hold random bits, or the tag of a secret."""
+TAGS = {"commitment", "epoch", "kept", "password_tag", "root", "second_factor_tag", "secret_tag", "session"}
+"""Fields of an event's details that hold random bits, the tag of a secret, or a hash with a salt in it."""
 SAID = {"labels": ["glorification"], "removed_at": "2026-11-20T10:00:00Z", "quality": 97}
 
 

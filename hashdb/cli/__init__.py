@@ -26,6 +26,7 @@ _SECTIONS = {
         "import": ("contributions.imports", "Import a list of hashes."),
         "local": ("local", "Answer matches from the local copy, for programs on this machine."),
         "match": ("matching.match", "Check whether files and addresses match contributions."),
+        "monitor": ("monitor", "Watch the service's log, feed and witnesses, and raise an alarm."),
         "opinion": ("review", "Confirm or dispute another member's contribution."),
         "rehash": ("contributions.rehash", "Add what this version hashes to your contributions."),
         "remember": ("matching.remember", "Remember uploads, and tell which of them are listed later."),
@@ -33,6 +34,7 @@ _SECTIONS = {
         "status": ("status", "Show the service, key and home in use, and whether they work."),
         "sync": ("sharing", "Update the local copy of the contributions."),
         "webhook": ("sharing", "Manage webhooks and their deliveries."),
+        "witness": ("witness", "Cosign the checkpoints of other logs, as long as they only grow."),
         "withdraw": ("contributions.contribute", "Withdraw one of your contributions."),
     },
     "Commands for operators (HASHDB_HOME, HASHDB_DATABASE_URL)": {

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import base64
-import os
-import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hashdb.cli.copy_checks import check_signals, copy_to_json, print_copy
 from hashdb.cli.help import Group
 from hashdb.cli.home import empty_log, open_home
-from hashdb.cli.output import as_json, print_json, progress_bar
+from hashdb.cli.options import witness_policy, witnesses_option
+from hashdb.cli.output import as_json, print_json, progress_bar, write_text
+from hashdb.cli.receipts import cosigned_at, receipt_command, verify_receipt_command
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.ledger.checkpoints import CheckpointComparison
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote
+from hashdb.member_settings import MemberSettings
 from hashdb.settings import Settings
 
 if TYPE_CHECKING:
+    from hashdb.domain.ledger.policies import Cosigned
     from hashdb.service.ledger.verification import Finding, Verdict
 
 _FAILED = 1
@@ -32,8 +36,12 @@ def audit_command() -> None:
     """Verify the audit log.
 
     The operator runs `verify` on the service's machine. An auditor runs `check` on another machine, with a key of scope
-    `audit`.
+    `audit`. Everyone who has a receipt verifies it with `verify-receipt`.
     """
+
+
+audit_command.add_command(receipt_command)
+audit_command.add_command(verify_receipt_command)
 
 
 @audit_command.command("verify", examples=("hashdb audit verify", "hashdb audit verify --checkpoint kept.txt"))
@@ -43,8 +51,9 @@ def audit_command() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="File of a checkpoint that was kept on another machine.",
 )
+@click.option("--signals", is_flag=True, help="Also compare all signals with their commitments; this takes longer.")
 @as_json
-def verify_log(file: Path | None, as_json: bool) -> int:
+def verify_log(file: Path | None, signals: bool, as_json: bool) -> int:
     """Verify the whole audit log in the database.
 
     The command computes the log's tree again from every row, and compares it with the stored tree and the signed
@@ -61,7 +70,7 @@ def verify_log(file: Path | None, as_json: bool) -> int:
         with db.store.read() as tx:
             bar, advance = progress_bar("verifying the log", tx.audit.head().seq)
         with bar:
-            verdict = verify(db, COMMAND_LINE, advance, outside)
+            verdict = verify(db, COMMAND_LINE, advance, outside, signals=signals)
     if not (verdict.size or verdict.checkpoints or verdict.findings):
         raise empty_log()
     if as_json:
@@ -71,12 +80,20 @@ def verify_log(file: Path | None, as_json: bool) -> int:
             click.echo(str(finding))
     else:
         verified = f"{verdict.size} events and {verdict.checkpoints} signed checkpoints"
-        click.echo(f"{verified}: nothing was rewritten, and the tables agree")
+        agrees = "the tables and all signals agree" if signals else "the tables agree"
+        click.echo(f"{verified}: nothing was rewritten, and {agrees}")
         click.echo(_format_reach(verdict))
     return _FAILED if verdict.findings else 0
 
 
-@audit_command.command("check", examples=("hashdb audit check --checkpoint kept.txt --save",))
+@audit_command.command(
+    "check",
+    examples=(
+        "hashdb audit check --checkpoint kept.txt --save",
+        "hashdb audit check --checkpoint kept.txt --save --witnesses policy.txt",
+        "hashdb audit check --checkpoint kept.txt --save --signals",
+    ),
+)
 @click.option(
     "--checkpoint",
     "file",
@@ -85,25 +102,49 @@ def verify_log(file: Path | None, as_json: bool) -> int:
     help="File of the checkpoint that you kept. With --save it may not exist yet.",
 )
 @click.option("--save", is_flag=True, help="Write the new checkpoint to that file if the log only grew.")
+@witnesses_option
+@click.option("--signals", is_flag=True, help="Also check that the local copy is what the log has.")
 @as_json
-def check(file: Path, save: bool, as_json: bool) -> None:
+def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as_json: bool) -> int:
     """Check from another machine that the audit log only grew.
 
     The command reads the current checkpoint from the service, and verifies by a consistency proof that the log still
     contains the checkpoint that you kept. It exits 1 if not.
+
+    With a policy of witnesses, it also verifies that its quorum cosigned the log, but for events of the last ten
+    minutes: then whoever requires these witnesses sees the same events as you.
+
+    With --signals, it also checks the local copy of `hashdb sync`, for which the key needs the scope `feed`, too: the
+    hashes in the copy are those that the log has committed to, and the copy has all contributions that match by the
+    log, and no other. It names each contribution that differs, and exits 1.
     """
     kept = _read_checkpoint(file, save)
+    policy = witness_policy(witnesses_file, MemberSettings.of_member())
+    copy = None
     with Client.from_environment() as client:
-        checked = client.check(kept)
+        if signals:
+            checked, copy = check_signals(client, partial(client.check, kept, policy))
+        else:
+            checked = client.check(kept, policy)
     if save:
-        _write_checkpoint(file, checked.note)
+        write_text(file, checked.note)
     if as_json:
-        print_json(_check_to_json(checked, save))
-        return
+        print_json(_check_to_json(checked, save) | ({} if copy is None else {"signals": copy_to_json(copy)}))
+    else:
+        _print_check(checked)
+        if copy is not None:
+            print_copy(copy)
+    return _FAILED if copy is not None and copy.findings else 0
+
+
+def _print_check(checked: CheckpointComparison) -> None:
     if checked.before is None:
         click.echo(f"the first checkpoint: {checked.now.size} events of {checked.now.origin}")
     else:
         click.echo(f"the log of {checked.now.origin} only grew: {checked.before.size} events, now {checked.now.size}")
+    if checked.cosigned is not None:
+        names = ", ".join(f"{key.name} at {cosigned_at(time)}" for key, time in checked.cosigned.signed.items())
+        click.echo(f"the first {checked.cosigned.checkpoint.size} events are cosigned by {names or 'no witness'}")
     if checked.new_key:
         click.echo(
             f"the key that signs the log has changed since the kept checkpoint: it is now {checked.key}", err=True
@@ -156,7 +197,13 @@ def _check_to_json(checked: CheckpointComparison, saved: bool) -> dict[str, obje
         "key": str(checked.key),
         "new_key": checked.new_key,
         "saved": saved,
+        "cosigned": None if checked.cosigned is None else _cosigned_to_json(checked.cosigned),
     }
+
+
+def _cosigned_to_json(cosigned: Cosigned) -> dict[str, object]:
+    witnesses = [{"name": key.name, "at": cosigned_at(time)} for key, time in cosigned.signed.items()]
+    return {"size": cosigned.checkpoint.size, "witnesses": witnesses}
 
 
 def _read_checkpoint(file: Path, may_be_missing: bool) -> str | None:
@@ -170,14 +217,3 @@ def _read_checkpoint(file: Path, may_be_missing: bool) -> str | None:
         ) from None
     except (OSError, UnicodeDecodeError):
         raise BadNote(f"{file} is not a readable checkpoint") from None
-
-
-def _write_checkpoint(file: Path, note: str) -> None:
-    """Replace the file of the checkpoint atomically: after a crash, it holds the old one or the new one."""
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as temporary:
-            temporary.write(note)
-        Path(name).replace(file)
-    except OSError as error:
-        raise BadNote(f"{file} cannot be written: {(error.strerror or 'unknown error').lower()}") from None

@@ -6,6 +6,7 @@ import errno
 import gc
 import ipaddress
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -89,6 +90,17 @@ def bind_error(error: Exception, host: str, port: int, settings: tuple[str, str]
 def bracket_ipv6(host: str) -> str:
     """The host as it is written before a port: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+):([0-9]{1,5})")
+
+
+def read_address(text: str, example: str) -> tuple[str, int]:
+    """The host and the port of the value of --bind. Raises BadSetting."""
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found[2]) > 65_535:
+        raise BadSetting("--bind", f"must be an address and a port, like {example}")
+    return found[1].strip("[]"), int(found[2])
 
 
 def is_loopback(host: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import click
@@ -11,20 +10,21 @@ import click
 from hashdb import __version__
 from hashdb.cli.help import Group
 from hashdb.cli.home import prepare_home
-from hashdb.cli.listening import bracket_ipv6, check_port, is_loopback, unknown_settings
-from hashdb.cli.options import TEXT
+from hashdb.cli.listening import bracket_ipv6, check_port, is_loopback, read_address, unknown_settings
+from hashdb.cli.options import TEXT, policy_option, quorum_policy
 from hashdb.cli.output import as_json, escape_controls, print_result
 from hashdb.cli.sockets import listen
 from hashdb.client import Client
-from hashdb.errors import BadSetting, HomeInUse, UnsafeStart, needing
+from hashdb.domain.times import format_instant
+from hashdb.errors import HomeInUse, UnsafeStart, needing
 from hashdb.index.folder import lock_folder
 from hashdb.local import LocalIndex
+from hashdb.local.approvals import Approval
 from hashdb.local.remembered import FOLDER
 from hashdb.local.reports import Reports
 from hashdb.settings import Settings
 
 _BIND = "127.0.0.1:8765"
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+):([0-9]{1,5})")
 
 
 @click.group(
@@ -58,11 +58,16 @@ def local_command() -> None:
 @click.option(
     "--workers", default=2, show_default=True, type=click.IntRange(1, 256), help="Number of processes that answer."
 )
-def serve(path: Path | None, group: str | None, bind: str | None, max_age: int, workers: int) -> None:
+@policy_option
+def serve(
+    path: Path | None, group: str | None, bind: str | None, max_age: int, workers: int, policy_file: Path | None
+) -> None:
     """Answer matches from the local copy, and keep the copy up to date.
 
     It needs a key with the scopes `feed` and `match`, as `hashdb sync` does. Programs that ask it need no key: whoever
     may use the socket may ask. It only listens on a Unix socket or on a loopback address.
+
+    With a policy of organisations, it matches only what their quorum signed, and answers 503 without that.
     """
     if path is not None and bind is not None:
         raise click.UsageError("--socket and --bind exclude each other")
@@ -73,6 +78,7 @@ def serve(path: Path | None, group: str | None, bind: str | None, max_age: int, 
     settings = Settings.of_member()
     for sentence in unknown_settings(os.environ):
         click.echo(f"hashdb: {escape_controls(sentence)}", err=True)
+    policy = quorum_policy(policy_file, settings)
     prepare_home(settings.home)
     # A missing key or a wrong address is an error at the start.
     Client.from_environment().close()
@@ -87,7 +93,7 @@ def serve(path: Path | None, group: str | None, bind: str | None, max_age: int, 
             listener, place = listen(path, group), ""
             shown = f"unix:{path}"
         click.echo(f"hashdb {__version__} answers on {shown} from the local copy", err=True)
-        sidecar.run(settings, max_age, workers, place, listener)
+        sidecar.run(settings, max_age, workers, place, listener, policy)
 
 
 @local_command.command("status", examples=("hashdb local status", "hashdb local status --json"))
@@ -100,6 +106,8 @@ def status(as_json: bool) -> None:
     folder = Settings.of_member().home / "local"
     with LocalIndex(folder) as index:
         copy, count, age = index.state, len(index), max(0, int(index.age.total_seconds()))
+        text = index.opened().tables.approval()
+    approval = None if text is None else Approval.parse(text)
     with lock_folder(folder) as is_free:
         pass
     reports = Reports(folder / FOLDER).state()
@@ -113,25 +121,24 @@ def status(as_json: bool) -> None:
         "lookback_lag": max(0, lag),
         "reports": reports.last,
         "unacknowledged": reports.waiting,
+        "approved": None if approval is None else {"covers": approval.covers, "at": format_instant(approval.at)},
     }
     follows = "no process follows the feed" if is_free else "a process follows the feed"
     print_result(
         document,
         f"event {copy.seq}, {count} contributions, up to date {age} seconds ago; {follows};"
-        f" look-back is {max(0, lag)} events behind; reports not acknowledged: {reports.waiting}",
+        f" look-back is {max(0, lag)} events behind; reports not acknowledged: {reports.waiting}"
+        + ("" if approval is None else f"; organisations signed it up to event {approval.covers}"),
         as_json,
     )
 
 
 def loopback_address(text: str) -> tuple[str, int]:
     """The host and the port of an address. Raises BadSetting, and UnsafeStart if other machines could reach it."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found[2]) > 65_535:
-        raise BadSetting("--bind", f"must be an address and a port, like {_BIND}")
-    host = found[1].strip("[]")
+    host, port = read_address(text, _BIND)
     if not is_loopback(host):
         raise UnsafeStart(
             f"--bind {text} is open to other machines, and the sidecar asks for no key",
             f"listen on {_BIND}, or on a Unix socket with --socket",
         )
-    return host, int(found[2])
+    return host, port

@@ -1,10 +1,12 @@
-"""Types of command-line parameters: text, time, radius, id."""
+"""Parameters of the command line: types (text, time, radius, id), and options for files of policies and keys."""
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +14,12 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.domain.spelling import did_you_mean
 from hashdb.domain.subjects import read_id
 from hashdb.domain.times import parse_instant
+from hashdb.errors import BadNote, BadSetting
+
+if TYPE_CHECKING:
+    from hashdb.domain.ledger.cosignatures import Cosigner
+    from hashdb.domain.ledger.policies import Policy
+    from hashdb.member_settings import MemberSettings
 
 
 class Text(click.ParamType[str]):
@@ -120,3 +128,47 @@ def _width(words: list[str]) -> int:
         if found is not None and found[0] is not None:
             return width
     return 1
+
+
+_POLICY, _WITNESSES = "--policy", "--witnesses"
+policy_option = click.option(
+    _POLICY,
+    "policy_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of a policy of organisations, which must have signed the active set.  [default: HASHDB_QUORUM]",
+)
+witnesses_option = click.option(
+    _WITNESSES,
+    "witnesses_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File of a policy of witnesses, which must have cosigned the log.  [default: HASHDB_WITNESSES]",
+)
+
+
+def quorum_policy(file: Path | None, settings: MemberSettings) -> Policy | None:
+    """The policy of the option --policy, or that of HASHDB_QUORUM; None without both. Raises BadSetting."""
+    from hashdb.member_settings import read_policy
+
+    return settings.quorum_policy() if file is None else read_policy(_POLICY, file)
+
+
+def witness_policy(file: Path | None, settings: MemberSettings) -> Policy | None:
+    """The policy of the option --witnesses, or that of HASHDB_WITNESSES; None without both. Raises BadSetting."""
+    from hashdb.member_settings import read_policy
+
+    return settings.witness_policy() if file is None else read_policy(_WITNESSES, file)
+
+
+def read_cosigner(setting: str, file: Path) -> Cosigner:
+    """The cosigner of a key file that nobody else can read. Raises BadSetting."""
+    from hashdb.domain.ledger.cosignatures import Cosigner
+
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & 0o077:
+            raise BadSetting(setting, f"others can read {file} (mode {mode:04o}): run chmod 600 {file}")
+        return Cosigner.of_file(file.read_bytes())
+    except OSError as error:
+        raise BadSetting(setting, f"{file} cannot be read: {(error.strerror or 'unknown error').lower()}") from None
+    except BadNote as error:
+        raise BadSetting(setting, f"{file}: {error}") from None

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import TextIOWrapper
 from itertools import repeat, zip_longest
+from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from hashdb.errors import BadNote
 
 if TYPE_CHECKING:
     # At run time, these imports would take a third of the start of a command that does not use them.
@@ -55,6 +60,17 @@ def print_result(document: ResponseModel | Mapping[str, Any], sentence: str, as_
         print_json(document)
     else:
         click.echo(sentence)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Replace a file atomically: after a crash, it holds the old text or the new one. Raises BadNote."""
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as temporary:
+            temporary.write(text)
+        Path(name).replace(file)
+    except OSError as error:
+        raise BadNote(f"{file} cannot be written: {(error.strerror or 'unknown error').lower()}") from None
 
 
 @contextmanager
@@ -193,3 +209,8 @@ def _progress(what: str, total: int | None) -> tuple[AbstractContextManager[obje
         file=sys.stderr,
     )
     return bar, advance
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, like `1 page` or `3 pages`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

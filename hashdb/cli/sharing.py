@@ -12,7 +12,7 @@ import click
 
 from hashdb.cli.help import Choice, Command, Group
 from hashdb.cli.home import prepare_home
-from hashdb.cli.options import TEXT, Id
+from hashdb.cli.options import TEXT, Id, policy_option, quorum_policy
 from hashdb.cli.output import as_json, print_json, print_list, print_result, progress_counter
 from hashdb.client import Client
 from hashdb.domain.meanings import explain_all
@@ -25,7 +25,7 @@ from hashdb.domain.sharing.webhooks import (
     WebhookChange,
     WebhookDraft,
 )
-from hashdb.errors import ServiceError, ServiceUnreachable, Unavailable
+from hashdb.errors import CheckTooEarly, RootNotSigned, ServiceError, ServiceUnreachable, Unavailable
 from hashdb.local import LocalIndex, Sync, syncing
 from hashdb.local.courier import delivering
 from hashdb.local.lookback import LookBack
@@ -233,17 +233,22 @@ def _format_time(at: datetime | None) -> str:
 _WAIT = 20
 """Seconds that each request of `--follow` waits for a change."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+_PATIENCE_FOR_SIGNATURES = 90
+"""Seconds for the organisations of a policy to sign the newest root: a new one is made each minute, at most."""
 _SAID_EVERY = 30.0
 """Seconds between two lines about a look-back that takes long."""
 
 
-@click.command("sync", cls=Command, examples=("hashdb sync", "hashdb sync --follow"))
+@click.command("sync", cls=Command, examples=("hashdb sync", "hashdb sync --follow", "hashdb sync --policy quorum.txt"))
 @click.option("--follow", is_flag=True, help="Keep running, and apply each change within a second.")
+@policy_option
 @as_json
-def sync_command(follow: bool, as_json: bool) -> None:
+def sync_command(follow: bool, policy_file: Path | None, as_json: bool) -> None:
     """Update the local copy of the contributions.
 
     The command reads the changes since the last run. `hashdb match --local` uses the copy, also during a run.
+
+    With a policy of organisations, it stores only what their quorum signed. They sign within a minute or two.
 
     If uploads are remembered, it looks back after each batch of changes: it reports which of them match now.
     """
@@ -256,12 +261,13 @@ def sync_command(follow: bool, as_json: bool) -> None:
         click.echo(f"hashdb: {message}", err=True)
 
     settings = MemberSettings.of_member()
+    policy = quorum_policy(policy_file, settings)
     prepare_home(settings.home)
     folder = settings.home / "local"
-    with Client.from_environment() as client, syncing(folder, client, say=say) as sync:
+    with Client.from_environment() as client, syncing(folder, client, say=say, policy=policy) as sync:
         bar, advance = progress_counter("syncing")
         with bar:
-            changes = sync.catch_up(progress=advance)
+            changes = sync.catch_up(progress=advance, patience=_PATIENCE_FOR_SIGNATURES)
         state, count = sync.state, sync.count()
         if as_json:
             message = {"checkpoint": state.seq, "epoch": state.epoch, "contributions": count, "changes": changes}
@@ -315,7 +321,7 @@ def _follow_feed(sync: Sync, look_back: _LookBack) -> NoReturn:
                 begun = time.monotonic()
                 _print_progress(sync, sync.catch_up(0 if has_more else _WAIT), quiet=True)
                 pause = _PAUSE
-        except (ServiceUnreachable, ServiceError, Unavailable) as error:
+        except (CheckTooEarly, RootNotSigned, ServiceUnreachable, ServiceError, Unavailable) as error:
             click.echo(
                 f"hashdb: {error}; the local copy stays at event {sync.state.seq}; trying again",
                 err=True,

@@ -187,6 +187,12 @@ class Contribution:
     """The time of its last event; None where it was not requested, or the reader may not know it."""
     origin: Origin | None = None
     """Where it was first contributed, if another hashdb told this one of it."""
+    salt: bytes | None = field(default=None, compare=False)
+    """The salt of its commitment, for those who may see its signals; None before there is one, and once erased."""
+    commitment: bytes | None = field(default=None, compare=False)
+    """What the log says of its signals (`domain.ledger.commitments`)."""
+    undisclosed: tuple[bytes, ...] = field(default=(), compare=False)
+    """The seals of its suppressed signals, where `signals` and `frames` leave these out. Only where it is asked for."""
 
     @property
     def hindrance(self) -> str | None:
@@ -210,6 +216,8 @@ class Contribution:
             signals=self.signals if signals else (),
             frames=self.frames if signals else (),
             signatures=self.signatures if signals else (),
+            salt=self.salt if signals else None,
+            undisclosed=self.undisclosed if signals else (),
             reference=self.reference if reference else None,
             hidden=frozenset(name for name, may in shown.items() if not may),
         )

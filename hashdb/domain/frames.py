@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -69,6 +69,8 @@ class Frame:
     transforms: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict, hash=False)
     unit: Unit = Unit.SECONDS
     length: int = 0
+    begins_shot: bool | None = field(default=None, compare=False)
+    """Whether a shot begins with it, if its suppressed signals say otherwise than those that are left."""
 
     @property
     def matches(self) -> bool:
@@ -137,7 +139,7 @@ def split_shots(frames: Iterable[Frame]) -> Iterator[Shot]:
     """The frames of an item, in ascending order, as shots. A page and a window of words is a shot by itself."""
     shot: list[Frame] = []
     for frame in frames:
-        if shot and not _continues(shot[0], frame):
+        if shot and _begins(shot[0], frame):
             yield Shot(tuple(shot))
             shot = []
         shot.append(frame)
@@ -145,9 +147,25 @@ def split_shots(frames: Iterable[Frame]) -> Iterator[Shot]:
         yield Shot(tuple(shot))
 
 
+def mark_shots(shots: Iterable[Sequence[Frame]]) -> Iterator[Frame]:
+    """The frames of shots without their suppressed signals, marked so that `split_shots` gives these shots again."""
+    first: Frame | None = None
+    for shot in shots:
+        for place, frame in enumerate(shot):
+            begins = place == 0
+            marked = first is not None and _begins(first, frame) is not begins
+            yield replace(frame, begins_shot=begins) if marked else frame
+            first = frame if begins else first
+
+
 def searched(frames: Iterable[Frame]) -> list[Frame]:
     """The frames of an item that are searched for: the first one of each shot, unless its quality is below 50."""
     return [shot.frames[0] for shot in split_shots(frames) if shot.frames[0].matches]
+
+
+def _begins(first: Frame, frame: Frame) -> bool:
+    """Whether a frame begins a shot, behind the shot that begins with `first`."""
+    return not _continues(first, frame) if frame.begins_shot is None else frame.begins_shot
 
 
 def _continues(first: Frame, frame: Frame) -> bool:

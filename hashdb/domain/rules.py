@@ -19,6 +19,7 @@ from hashdb.errors import Fault
 if TYPE_CHECKING:
     # At run time, hashing needs the limits alone.
     from hashdb.domain.contributions import Amendment, Draft
+    from hashdb.domain.ledger.policies import Policy
     from hashdb.domain.matching.benign import BenignDraft
     from hashdb.domain.matching.matches import Query
     from hashdb.domain.review.cases import OpinionDraft
@@ -54,9 +55,18 @@ class Rules:
     reach: EgressPolicy | None = field(default_factory=EgressPolicy)
     """The addresses that webhooks may have; None: webhooks are disabled."""
     egress: EgressPolicy = field(default_factory=EgressPolicy)
-    """The addresses that other services may have whose lists this one follows."""
+    """The addresses that witnesses may have, and other services whose lists this one follows."""
     budgets: Mapping[Budget, int] = field(default_factory=dict)
     """The amounts of budgets that the operator set."""
+    witnesses: Policy | None = None
+    """The witnesses of the log's checkpoints; those that have a URL are asked."""
+    quorum: Policy | None = None
+    """The organisations that sign the root of the active set."""
+
+    @property
+    def asks_witnesses(self) -> bool:
+        """Whether the service asks any witness."""
+        return self.witnesses is not None and bool(self.witnesses.asked)
 
     @property
     def searched(self) -> tuple[Algorithm, ...]:

@@ -66,6 +66,8 @@ for _algorithm, _bits, _radius, _set_bits in (
     _algorithm.bits, _algorithm.radius, _algorithm.set_bits = _bits, _radius, _set_bits
     _algorithm.is_digest, _algorithm.of_text = not _radius, _algorithm is Algorithm.SIMHASH256
 _NAMES = {str(a): a for a in Algorithm}
+_TEXTS = {a: f"{a}:%0{a.bits // 4}x" for a in Algorithm}
+"""How a signal is text: an f-string that asks for the algorithm's bits takes ten times as long."""
 PERCEPTUAL: Final = tuple(algorithm for algorithm in Algorithm if not algorithm.is_digest)
 """The algorithms whose values are compared by distance."""
 OF_PICTURES: Final = tuple(algorithm for algorithm in PERCEPTUAL if not algorithm.of_text)
@@ -108,7 +110,7 @@ class Signal:
         return cls(algorithm, int(digits, 16))
 
     def __str__(self) -> str:
-        return f"{self.algorithm}:{self.value:0{self.algorithm.bits // 4}x}"
+        return _TEXTS[self.algorithm] % self.value
 
     @classmethod
     def from_bytes(cls, algorithm: Algorithm, octets: bytes) -> Self:

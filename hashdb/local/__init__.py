@@ -33,6 +33,8 @@ from hashdb.local.tiers import CopyIndex
 if TYPE_CHECKING:
     # At run time, a match in the copy needs no client.
     from hashdb.client import Client
+    from hashdb.domain.ledger.policies import Policy
+    from hashdb.local.approvals import Approval
 
 __all__ = ["LocalIndex", "Sync", "syncing"]
 
@@ -80,11 +82,17 @@ class LocalIndex:
     Every method raises NoCopy if no copy was ever complete.
     """
 
-    def __init__(self, folder: str | Path, clock: Callable[[], datetime] = system_clock) -> None:
-        """`hashdb sync` keeps its copy in the folder `local` of HASHDB_HOME. Opens nothing yet."""
-        self._folder, self._now = Path(folder), clock
+    def __init__(
+        self, folder: str | Path, clock: Callable[[], datetime] = system_clock, policy: Policy | None = None
+    ) -> None:
+        """`hashdb sync` keeps its copy in the folder `local` of HASHDB_HOME. Opens nothing yet.
+
+        With a `policy`, nothing is matched in a copy that its organisations did not sign.
+        """
+        self._folder, self._now, self._policy = Path(folder), clock, policy
         self._link = os.path.join(folder, CURRENT)
         self.remembered = Remembered(self._folder / REMEMBERED, clock=clock)
+        self._approval: tuple[str | None, Approval | None] | None = None
         self._open: Copy | None = None
         self._past: list[CopyTables] = []
         self._lock = Lock()
@@ -151,7 +159,7 @@ class LocalIndex:
 
     def sync(self, client: Client) -> int:
         """Read the new changes from the service; return how many. Raises CopyInUse, and what the client raises."""
-        with syncing(self._folder, client, clock=self._now) as sync:
+        with syncing(self._folder, client, clock=self._now, policy=self._policy) as sync:
             return sync.catch_up()
 
     def remember(self, uploads: Sequence[Upload]) -> None:
@@ -165,12 +173,23 @@ class LocalIndex:
         """A result for each query, as the service returned it at `checkpoint`. Raises InvalidInput.
 
         `rules` are the current ones, for a program that runs for long; by default those when the copy was opened.
-        `members` counts contributors only: confirmations are not in the feed.
+        `members` counts contributors only: confirmations are not in the feed. Raises CopyNotApproved.
         """
         copy = self.opened()
+        self.require_approval()
         reject((rules or copy.rules).queries_faults(queries))
         seq = copy.tiers.catch_up().seq
         return Answer(copy.match(queries, self._now()), seq)
+
+    def require_approval(self) -> None:
+        """Raise CopyNotApproved if there is a policy, and its organisations did not sign what the copy has now."""
+        if self._policy is not None:
+            from hashdb.local.approvals import find_approval, require_recent
+
+            text = self.opened().tables.approval()
+            if self._approval is None or self._approval[0] != text:
+                self._approval = text, find_approval(text, self._policy)
+            require_recent(self._approval[1], self._now())
 
     def opened(self) -> Copy:
         """The current copy, opened if it is not yet."""

@@ -10,26 +10,40 @@ import os
 import secrets
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashdb.domain.sharing.feed import FeedStep
-from hashdb.errors import CopyInUse, FeedRestarted, ServiceUnreachable
+from hashdb.domain.sharing.feed import CopiedContribution, FeedStep
+from hashdb.errors import (
+    CheckTooEarly,
+    CopyInUse,
+    FeedRestarted,
+    NotAsLogged,
+    RootNotSigned,
+    ServiceUnreachable,
+    Unavailable,
+)
 from hashdb.index.folder import lock_folder, restrict_access
-from hashdb.local.tables import CopyState, CopyTables
+from hashdb.local.committed import FeedRead
+from hashdb.local.tables import LARGEST_SEQ, CopyState, CopyTables
 from hashdb.local.tiers import CopyIndex
 
 if TYPE_CHECKING:
     # At run time, a match in the copy needs no client.
     from hashdb.client import Client
+    from hashdb.domain.ledger.policies import Policy
+    from hashdb.local.approvals import Approver
 
 CURRENT, FILE, INDEX = "current", "copy.sqlite", "index"
 _NEXT = "next"
 _BATCH = 5_000
 """Changes that are stored in one transaction."""
+_POLL = 2.0
+"""Seconds until the newest root of the active set is asked for again."""
 _RULES_KEPT = timedelta(minutes=5)
 """How old the rules and the seeds of a copy become while it is kept up to date."""
 
@@ -45,17 +59,22 @@ def ignore(_: object) -> None:
 
 @contextmanager
 def syncing(
-    folder: Path, client: Client, *, say: Callable[[str], None] = ignore, clock: Callable[[], datetime] = system_clock
+    folder: Path,
+    client: Client,
+    *,
+    say: Callable[[str], None] = ignore,
+    clock: Callable[[], datetime] = system_clock,
+    policy: Policy | None = None,
 ) -> Iterator[Sync]:
     """Lock the copy in a folder for this process and yield its Sync; `say` is called when the copy starts over.
 
-    Raises CopyInUse.
+    With a `policy`, the copy takes only what its organisations signed. Raises CopyInUse.
     """
     with lock_folder(folder) as may:
         if not may:
             raise CopyInUse(str(folder))
         restrict_access(folder)
-        sync = Sync(folder, client, say, clock)
+        sync = Sync(folder, client, say, clock, policy)
         try:
             yield sync
         finally:
@@ -65,9 +84,21 @@ def syncing(
 class Sync:
     """Reads the feed into a copy; created by `syncing`."""
 
-    def __init__(self, folder: Path, client: Client, say: Callable[[str], None], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        client: Client,
+        say: Callable[[str], None],
+        clock: Callable[[], datetime],
+        policy: Policy | None,
+    ) -> None:
         """Opens nothing yet."""
         self._folder, self._client, self._say, self._now = folder, client, say, clock
+        self._approver: Approver | None = None
+        if policy is not None:
+            from hashdb.local.approvals import Approver
+
+            self._approver = Approver(client, policy)
         self._tables: CopyTables | None = None
         self._told_at = clock()
 
@@ -80,22 +111,25 @@ class Sync:
         """How many contributions the copy has."""
         return self._opened().count()
 
-    def catch_up(self, wait: int = 0, progress: Callable[[int], None] = ignore) -> int:
+    def catch_up(self, wait: int = 0, progress: Callable[[int], None] = ignore, *, patience: int = 0) -> int:
         """Store the new changes, and return how many; at the head, wait up to `wait` seconds for one.
 
-        `progress` is called with the number of changes that arrived. Raises what the client raises; the changes that
-        arrived before stay.
+        `progress` is called with the number of changes that arrived. Raises what the client raises, and NotAsLogged for
+        a contribution that is not what the log has committed to; the changes that arrived before stay.
+
+        With a policy, it stores the changes up to the newest root of the active set, for whose signatures it waits up
+        to `patience` seconds: otherwise it raises RootNotSigned, or CheckTooEarly.
         """
         tables = self._opened()
         # Also when the clock was set back.
         if not timedelta() <= self._now() - self._told_at < _RULES_KEPT:
             self._store_rules(tables)
         try:
-            count = self._read(tables, wait, progress)
+            count = self._store_new(tables, wait, patience, progress)
         except FeedRestarted:
             self._say("the service has another log than this copy, perhaps after a restore: building a new copy")
             tables = self._create()
-            count = self._read(tables, 0, progress)
+            count = self._store_new(tables, 0, patience, progress)
         self._tiers.write()
         if (self._folder / _NEXT).is_symlink():
             os.replace(self._folder / _NEXT, self._folder / CURRENT)
@@ -108,28 +142,74 @@ class Sync:
             self._tables.close()
             self._tables = None
 
-    def _read(self, tables: CopyTables, wait: int, progress: Callable[[int], None]) -> int:
-        count, epoch = 0, tables.state().epoch
+    def _store_new(self, tables: CopyTables, wait: int, patience: int, progress: Callable[[int], None]) -> int:
+        if self._approver is None:
+            read = FeedRead()
+            self._read(tables, wait, progress, read)
+            return read.count
+        begun = time.monotonic()
+        while True:
+            try:
+                count = self._store_signed(self._approver, tables, progress)
+                if count is not None or time.monotonic() + _POLL > begun + wait:
+                    return count or 0
+            except (CheckTooEarly, RootNotSigned, Unavailable):
+                if time.monotonic() + _POLL > begun + max(wait, patience):
+                    raise
+            time.sleep(_POLL)
+
+    def _store_signed(self, approver: Approver, tables: CopyTables, progress: Callable[[int], None]) -> int | None:
+        """Store what the newest signed root has, if the copy has this root then; None if there is nothing new."""
+        committed, before = approver.newest(tables)
+        # Nobody uses a copy that was never complete, so it may have some changes that are not approved yet.
+        is_new = (self._folder / _NEXT).is_symlink()
+        before = None if is_new else before
+        try:
+            with nullcontext() if is_new else tables.transaction():
+                read = FeedRead(before.pending if before is not None else ())
+                self._read(tables, 0, progress, read, committed.covers)
+                approver.approve(tables, committed, before, read, self._now())
+        except BaseException as error:
+            approver.forget()
+            if is_new and isinstance(error, NotAsLogged):
+                # It is read again from the start the next time.
+                self.close()
+                (self._folder / _NEXT).unlink()
+            raise
+        return None if before is not None and before.is_by(committed) and not read.count else read.count
+
+    def _read(
+        self,
+        tables: CopyTables,
+        wait: int,
+        progress: Callable[[int], None],
+        read: FeedRead,
+        upto: int = LARGEST_SEQ,
+    ) -> None:
+        """Store the changes up to a seq, and of those after it what changes nothing in the active set."""
+        epoch = tables.state().epoch
         while True:
             before, pending = tables.head().seq, list[FeedStep]()
             seq = before
             try:
                 for page in self._client.stream(before, epoch=epoch, wait=wait):
-                    pending += page.steps
-                    seq = page.checkpoint
+                    late = [] if upto == LARGEST_SEQ else [step for step in page.steps if step.seq > upto]
+                    pending += [step for step in page.steps if step.seq <= upto] if late else page.steps
+                    if late:
+                        _store(tables, read, pending, seq, None)
+                        pending += [step for step in late if not read.skips(tables, step)]
+                    seq = read.complete_to(page.checkpoint)
                     progress(len(page.steps))
                     if page.epoch or len(pending) >= _BATCH:
-                        tables.store(pending, seq, self._now() if page.epoch and not page.more else None)
-                        count += len(pending)
-                        pending.clear()
+                        at_head = page.epoch and not page.more and upto == LARGEST_SEQ
+                        _store(tables, read, pending, seq, self._now() if at_head else None)
                     if page.epoch and not page.more:
-                        return count
+                        return
             except ServiceUnreachable:
                 if seq == before:
                     raise
             if pending:
-                tables.store(pending, seq, None)
-                count += len(pending)
+                _store(tables, read, pending, seq, None)
             elif seq == before:
                 raise ServiceUnreachable(self._client.url, "the stream has no end")
 
@@ -187,3 +267,17 @@ class Sync:
         for path in self._folder.glob("copy-*"):
             if path.name not in named:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _store(tables: CopyTables, read: FeedRead, steps: list[FeedStep], seq: int, head_at: datetime | None) -> None:
+    """Store changes and empty the list; raises NotAsLogged if one does not fit its commitment, before any is stored."""
+    for _, what in steps:
+        if isinstance(what, CopiedContribution) and not what.fits_commitment:
+            raise NotAsLogged(
+                what.id,
+                "its hashes in the feed are not those that the log has committed to, so this batch of changes was not"
+                " stored; report it to the operator and to the other members",
+            )
+    tables.store(steps, seq, head_at)
+    read.note(steps)
+    steps.clear()

@@ -6,20 +6,18 @@ import os
 import sqlite3
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, Final
 
-from hashdb.domain.contributions import Standing
-from hashdb.domain.frames import MOST_TIMES, Extent, Unit
+from hashdb.domain.frames import MOST_TIMES, Unit
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes
-from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails, Stored
-from hashdb.domain.origins import split
+from hashdb.domain.matching.matches import OVERRULING, Holder, Stored
 from hashdb.domain.rules import SIGNALS_AN_ITEM, Rules
 from hashdb.domain.seeds import Seed
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
@@ -27,26 +25,27 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
 from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.index.folder import opener
+from hashdb.local.rows import contribution_row, gone_row, holder_from_row
 from hashdb.wire.accounts import MeOut
 
-_VERSION = 4
+_VERSION = 5
 """The version of the tables: the next sync creates a copy with another one again."""
-_WITHOUT_VIDEOS, _WITHOUT_SIGNATURES, _WITHOUT_TEXTS = 1, 2, 3
+_WITHOUT_VIDEOS, _WITHOUT_SIGNATURES, _WITHOUT_TEXTS, _WITHOUT_COMMITMENTS = 1, 2, 3, 4
 """The versions before, which can be read until then."""
-_OF_FRAMES = SIGNALS_AN_ITEM
+OF_FRAMES: Final = SIGNALS_AN_ITEM
 """The place of signals of frames; those of the item itself have lower ones, in order."""
-_NO_EXTENT = (None, None, None)
 _MANY = 500
-_LARGEST_SEQ = 2**63 - 1
+LARGEST_SEQ: Final = 2**63 - 1
 _BUSY_SECONDS = 30.0
 _OF_PARENTS: list[sqlite3.Connection] = []
 _TABLES = """
 CREATE TABLE state (
-    epoch TEXT NOT NULL, cursor INTEGER NOT NULL, at INTEGER NOT NULL, me TEXT NOT NULL);
+    epoch TEXT NOT NULL, cursor INTEGER NOT NULL, at INTEGER NOT NULL, me TEXT NOT NULL, approval TEXT);
 CREATE TABLE contributions (
     id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, member INTEGER NOT NULL, labels TEXT NOT NULL, severity INTEGER,
     standing TEXT NOT NULL, context TEXT NOT NULL, removed_at INTEGER, received_at INTEGER NOT NULL,
-    expires_at INTEGER, duration REAL, pages INTEGER, words INTEGER);
+    expires_at INTEGER, duration REAL, pages INTEGER, words INTEGER,
+    salt BLOB, commitment BLOB, undisclosed BLOB);
 CREATE INDEX contributions_seq ON contributions (seq);
 CREATE TABLE signals (
     algorithm TEXT NOT NULL, value BLOB NOT NULL, contribution INTEGER NOT NULL, place INTEGER NOT NULL,
@@ -58,23 +57,29 @@ CREATE TABLE shots (
 CREATE TABLE signatures (
     contribution INTEGER NOT NULL, place INTEGER NOT NULL, kind TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (contribution, place)) WITHOUT ROWID;
+CREATE TABLE gone (
+    contribution INTEGER PRIMARY KEY, seq INTEGER NOT NULL, reason TEXT NOT NULL, standing TEXT, commitment BLOB);
+CREATE INDEX gone_seq ON gone (seq);
 """
-_GONE = """
-CREATE TABLE IF NOT EXISTS gone (contribution INTEGER PRIMARY KEY, seq INTEGER NOT NULL, reason TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS gone_seq ON gone (seq);
-"""
-"""What is gone, for look-back. A copy that an earlier version wrote gets the table at its next change."""
 _CHANGED = """
 SELECT c.seq, c.id, (SELECT count(*) FROM signals s WHERE s.contribution = c.id) FROM contributions c
 WHERE c.seq > ? ORDER BY c.seq LIMIT ?
 """
 _SHARE = f"""
-CASE WHEN s.place < {_OF_FRAMES} OR (c.duration IS NULL AND s.algorithm <> 'simhash256') THEN 1.0 ELSE coalesce(
+CASE WHEN s.place < {OF_FRAMES} OR (c.duration IS NULL AND s.algorithm <> 'simhash256') THEN 1.0 ELSE coalesce(
     (SELECT sum(h.end - h.start + (h.unit <> 'words')) FROM shots h
      WHERE h.contribution = s.contribution AND h.algorithm = s.algorithm AND h.value = s.value)
     / nullif(CASE s.algorithm WHEN 'simhash256' THEN c.words ELSE c.duration END, 0), 1.0) END
 """
-_WRITTEN = f"INSERT INTO contributions VALUES ({', '.join('?' * 13)})"
+KEYS: Final = {
+    "contributions": "id",
+    "signals": "contribution",
+    "shots": "contribution",
+    "signatures": "contribution",
+    "gone": "contribution",
+}
+"""The tables, and their columns with the id of a contribution."""
+_WRITTEN = f"INSERT INTO contributions VALUES ({', '.join('?' * 16)})"
 _HOLDERS = """
 SELECT s.value, c.id, c.member, c.labels, c.severity, c.standing, c.context, c.removed_at, c.received_at, {extent}
 FROM signals s JOIN contributions c ON c.id = s.contribution
@@ -84,13 +89,14 @@ _EXTENTS = {
     _WITHOUT_VIDEOS: "NULL, NULL, NULL",
     _WITHOUT_SIGNATURES: "c.duration, NULL, NULL",
     _WITHOUT_TEXTS: "c.duration, NULL, NULL",
+    _WITHOUT_COMMITMENTS: "c.duration, c.pages, c.words",
     _VERSION: "c.duration, c.pages, c.words",
 }
 _TIMES = f"""
 SELECT start, end FROM shots WHERE contribution = ? AND algorithm = ? AND value = ? ORDER BY start LIMIT {MOST_TIMES}
 """
 _OWN = f"""
-SELECT contribution, algorithm, value FROM signals WHERE contribution IN {{}} AND place < {_OF_FRAMES}
+SELECT contribution, algorithm, value FROM signals WHERE contribution IN {{}} AND place < {OF_FRAMES}
 ORDER BY contribution, place
 """
 _OWN_WITHOUT_PLACES = "SELECT contribution, algorithm, value FROM signals WHERE contribution IN {}"
@@ -131,7 +137,7 @@ class CopyTables:
 
     def __init__(self, path: Path) -> None:
         """Opens the file, or creates it. Raises sqlite3.DatabaseError if it is damaged."""
-        self._path, self._lock, self._version = path, RLock(), 0
+        self.path, self._lock, self._version = path, RLock(), 0
         if not path.exists():
             # SQLite gives the files beside it the same mode. Closing a file that exists would release the locks that
             # other connections of this process hold: another process would take itself for the last one.
@@ -143,7 +149,7 @@ class CopyTables:
         self._process = os.getpid()
         # The lock lets one thread at a time use the connection.
         self._connection = sqlite3.connect(
-            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         for setting in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -262144"):
             self._connection.execute(f"PRAGMA {setting}")
@@ -167,7 +173,7 @@ class CopyTables:
     def version(self) -> int:
         """The version of the tables; 0: there are none yet."""
         if not self._version:
-            with self._reading() as connection:
+            with self.reading() as connection:
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
                 self._version = int(version)
         return self._version
@@ -178,19 +184,19 @@ class CopyTables:
             for statement in _TABLES.split(";"):
                 connection.execute(statement)
             row = (epoch, 0, to_microseconds(now), me.json_text())
-            connection.execute("INSERT INTO state VALUES (?, ?, ?, ?)", row)
+            connection.execute("INSERT INTO state VALUES (?, ?, ?, ?, NULL)", row)
             connection.execute(f"PRAGMA user_version = {_VERSION}")
 
     def state(self) -> CopyState:
         """The state of the copy."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             epoch, seq, at, me = connection.execute("SELECT epoch, cursor, at, me FROM state").fetchone()
         service = MeOut.model_validate_json(me)
         return CopyState(epoch, seq, from_microseconds(at), service.rules(), service.seeds, service)
 
     def head(self) -> Head:
         """The seq up to which the copy is complete, and when it was last up to date."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             seq, at, epoch = connection.execute("SELECT cursor, at, epoch FROM state").fetchone()
         return Head(seq, from_microseconds(at), epoch)
 
@@ -205,20 +211,13 @@ class CopyTables:
         with self._writing() as connection:
             (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM contributions").fetchone()
             old = [(id,) for id in last if id <= newest]
-            for table in ("signals", "shots", "signatures"):
-                connection.executemany(f"DELETE FROM {table} WHERE contribution = ?", old)
-            connection.executemany("DELETE FROM contributions WHERE id = ?", old)
-            for statement in _GONE.split(";"):
-                connection.execute(statement)
-            connection.executemany("DELETE FROM gone WHERE contribution = ?", [(id,) for id in last])
-            gone = [
-                (step.what.contribution, step.seq, step.what.reason)
-                for step in last.values()
-                if isinstance(step.what, Gone)
-            ]
-            connection.executemany("INSERT INTO gone VALUES (?, ?, ?)", gone)
+            for table, key in KEYS.items():
+                ids = [(id,) for id in last] if table == "gone" else old
+                connection.executemany(f"DELETE FROM {table} WHERE {key} = ?", ids)
+            gone = [gone_row(step, step.what) for step in last.values() if isinstance(step.what, Gone)]
+            connection.executemany("INSERT INTO gone VALUES (?, ?, ?, ?, ?)", gone)
             kept = [(step.seq, step.what) for step in last.values() if isinstance(step.what, CopiedContribution)]
-            connection.executemany(_WRITTEN, [_row(seq_of, copied) for seq_of, copied in kept])
+            connection.executemany(_WRITTEN, [contribution_row(seq_of, copied) for seq_of, copied in kept])
             signals = [
                 (algorithm, octets, copied.id, place)
                 for _, copied in kept
@@ -231,7 +230,7 @@ class CopyTables:
                 for algorithm, octets in shot.signals
             ]
             connection.executemany("INSERT OR IGNORE INTO shots VALUES (?, ?, ?, ?, ?, ?)", shots)
-            signals += [(algorithm, octets, id, _OF_FRAMES) for id, algorithm, octets, *_ in shots]
+            signals += [(algorithm, octets, id, OF_FRAMES) for id, algorithm, octets, *_ in shots]
             connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?, ?)", sorted(signals))
             signatures = [
                 (copied.id, place, kind, octets)
@@ -240,33 +239,62 @@ class CopyTables:
             ]
             connection.executemany("INSERT INTO signatures VALUES (?, ?, ?, ?)", signatures)
             at = None if head_at is None else to_microseconds(head_at)
-            connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at)", (seq, at))
+            connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at), approval = NULL", (seq, at))
+
+    def approval(self) -> str | None:
+        """What is stored of the approval of the copy as it is; None without one, and in a copy of an older version."""
+        with self.reading() as connection:
+            if not self.current:
+                return None
+            (text,) = connection.execute("SELECT approval FROM state").fetchone()
+            return None if text is None else str(text)
+
+    def approve(self, text: str, at: datetime) -> None:
+        """Store the approval of the copy as it is."""
+        with self._writing() as connection:
+            connection.execute("UPDATE state SET approval = ?, at = ?", (text, to_microseconds(at)))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that the block reads is of one moment."""
+        with self.reading() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                connection.execute("COMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One transaction for all that the block stores."""
+        with self._writing():
+            yield
 
     def count(self) -> int:
         """How many contributions there are."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             (count,) = connection.execute("SELECT count(*) FROM contributions").fetchone()
             return int(count)
 
     def members(self, ids: Collection[int]) -> dict[int, int]:
         """The members that contributed contributions, by contribution."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return dict(_of_ids(connection, "SELECT id, member FROM contributions WHERE id IN", ids))
 
     def every(self, algorithm: Algorithm) -> bytes:
         """Every distinct value of an algorithm, sorted, big-endian, joined."""
         query = "SELECT DISTINCT value FROM signals WHERE algorithm = ? ORDER BY value"
-        with self._reading() as connection:
+        with self.reading() as connection:
             return b"".join(value for (value,) in connection.execute(query, (str(algorithm),)))
 
-    def added(self, after: int, upto: int = _LARGEST_SEQ) -> dict[Algorithm, list[bytes]]:
+    def added(self, after: int, upto: int = LARGEST_SEQ) -> dict[Algorithm, list[bytes]]:
         """The values of the contributions that changed after a seq, up to another one."""
         query = (
             "SELECT s.algorithm, s.value FROM contributions c JOIN signals s ON s.contribution = c.id "
             "WHERE c.seq > ? AND c.seq <= ?"
         )
         values: dict[Algorithm, list[bytes]] = defaultdict(list)
-        with self._reading() as connection:
+        with self.reading() as connection:
             for algorithm, value in connection.execute(query, (after, upto)):
                 values[Algorithm(algorithm)].append(value)
         return values
@@ -276,13 +304,13 @@ class CopyTables:
 
         1 is a whole contribution: of a hash that is of a picture or of a page, and of a copy of an older version.
         """
-        share = _SHARE if self.current else "1.0"
+        share = _SHARE if self.version > _WITHOUT_TEXTS else "1.0"
         query = (
             f"SELECT s.algorithm, s.value, {share} FROM contributions c JOIN signals s ON s.contribution = c.id "
             "WHERE c.seq > ? AND c.seq <= ?"
         )
         shares: dict[Algorithm, dict[bytes, float]] = defaultdict(dict)
-        with self._reading() as connection:
+        with self.reading() as connection:
             for name, value, of_one in connection.execute(query, (after, upto)):
                 of_algorithm = shares[Algorithm(name)]
                 of_algorithm[value] = max(of_one, of_algorithm.get(value, 0.0))
@@ -290,36 +318,36 @@ class CopyTables:
 
     def changed(self, after: int, limit: int) -> list[tuple[int, int, int]]:
         """The first contributions that changed after a seq: the seq, the id, and how many values it has, in order."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return connection.execute(_CHANGED, (after, limit)).fetchall()
 
     def count_changed(self, after: int) -> int:
         """How many contributions changed after a seq."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             (count,) = connection.execute("SELECT count(*) FROM contributions WHERE seq > ?", (after,)).fetchone()
             return int(count)
 
     def changed_ids(self, after: int, upto: int) -> list[int]:
         """The contributions that changed after a seq, up to another one."""
         query = "SELECT id FROM contributions WHERE seq > ? AND seq <= ?"
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [id for (id,) in connection.execute(query, (after, upto))]
 
     def gone_after(self, after: int) -> Set[int]:
         """The contributions that are gone by a change after a seq."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute("SELECT contribution FROM gone WHERE seq > ?", (after,)) if self._has_gone else ()
             return frozenset(id for (id,) in rows)
 
     def gone(self, ids: Collection[int]) -> dict[int, str]:
         """Why contributions are gone, of those of which it is known."""
         query = "SELECT contribution, reason FROM gone WHERE contribution IN"
-        with self._reading() as connection:
+        with self.reading() as connection:
             return dict(_of_ids(connection, query, ids)) if self._has_gone else {}
 
     def expiring(self, ids: Collection[int]) -> dict[int, datetime | None]:
         """When each of these contributions expires (None: never), of those that are not gone."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = _of_ids(connection, "SELECT id, expires_at FROM contributions WHERE id IN", ids)
             return {id: None if at is None else from_microseconds(at) for id, at in rows}
 
@@ -330,20 +358,20 @@ class CopyTables:
         for signal in wanted:
             by_algorithm[signal.algorithm].append(signal.to_bytes())
         statement = _HOLDERS.format(extent=_EXTENTS[self.version])
-        with self._reading() as connection:
+        with self.reading() as connection:
             for algorithm, values in by_algorithm.items():
                 for start in range(0, len(values), _MANY):
                     chunk = values[start : start + _MANY]
                     parameters = (str(algorithm), to_microseconds(now), *chunk)
                     places = ", ".join("?" * len(chunk))
                     rows = connection.execute(f"{statement} ({places})", parameters)
-                    holders += [_holder(algorithm, row) for row in rows]
+                    holders += [holder_from_row(algorithm, row) for row in rows]
         return holders
 
     def times(self, found: Mapping[int, Collection[Signal]]) -> dict[tuple[int, Signal], tuple[ShotTimes, ...]]:
         """For listed items with frames and signals of them, the places of the first shots that have the signal."""
         times: dict[tuple[int, Signal], tuple[ShotTimes, ...]] = {}
-        with self._reading() as connection:
+        with self.reading() as connection:
             for id, signals in found.items():
                 for signal in signals:
                     rows = connection.execute(_TIMES, (id, str(signal.algorithm), signal.to_bytes()))
@@ -352,8 +380,8 @@ class CopyTables:
 
     def shots(self, id: int) -> list[ListedShot]:
         """The shots of a listed item, in ascending order; pages come before words."""
-        query = _SHOTS.format(unit="unit" if self.current else f"'{Unit.SECONDS}'")
-        with self._reading() as connection:
+        query = _SHOTS.format(unit="unit" if self.version > _WITHOUT_TEXTS else f"'{Unit.SECONDS}'")
+        with self.reading() as connection:
             rows = connection.execute(query, (id,)).fetchall()
         return [
             ListedShot(start, end, [Signal.from_bytes(Algorithm(name), value) for *_, name, value in group], Unit(unit))
@@ -363,7 +391,7 @@ class CopyTables:
     def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
         algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
-        with self._reading() as connection:
+        with self.reading() as connection:
             for id, algorithm in _of_ids(connection, _HAVING, ids, *sorted(map(str, OVERRULING))):
                 algorithms_by_id[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
@@ -373,7 +401,7 @@ class CopyTables:
         signals: dict[int, list[Signal]] = defaultdict(list)
         signatures: dict[int, list[Signature]] = defaultdict(list)
         ordered, has_signatures = sorted(ids), self.version > _WITHOUT_SIGNATURES
-        with self._reading() as connection:
+        with self.reading() as connection:
             for start in range(0, len(ordered), _MANY):
                 chunk = ordered[start : start + _MANY]
                 places = f"({', '.join('?' * len(chunk))})"
@@ -386,11 +414,12 @@ class CopyTables:
 
     @property
     def _has_gone(self) -> bool:
-        with self._reading() as connection:
+        with self.reading() as connection:
             return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'gone'").fetchone() is not None
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, which no other thread uses meanwhile."""
         if self._process != os.getpid():
             # A connection must not be used after a fork: the parent's stays open, and its lock is replaced.
             _OF_PARENTS.append(self._connection)
@@ -401,7 +430,7 @@ class CopyTables:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection, transaction(connection):
+        with self.reading() as connection, nullcontext() if connection.in_transaction else transaction(connection):
             yield connection
 
 
@@ -411,40 +440,3 @@ def _of_ids(connection: sqlite3.Connection, query: str, ids: Collection[int], *f
     for start in range(0, len(ordered), _MANY):
         chunk = ordered[start : start + _MANY]
         yield from connection.execute(f"{query} ({', '.join('?' * len(chunk))})", (*first, *chunk))
-
-
-def _row(seq: int, contribution: CopiedContribution) -> tuple[object, ...]:
-    removed_at, expires_at = contribution.removed_at, contribution.expires_at
-    return (
-        contribution.id,
-        seq,
-        contribution.member,
-        " ".join(contribution.labels),
-        contribution.severity,
-        contribution.standing,
-        " ".join(contribution.context),
-        None if removed_at is None else to_microseconds(removed_at),
-        to_microseconds(contribution.received_at),
-        None if expires_at is None else to_microseconds(expires_at),
-        *((contribution.duration, contribution.pages, contribution.words) if contribution.shots else _NO_EXTENT),
-    )
-
-
-def _holder(algorithm: Algorithm, row: Any) -> Holder:
-    value, id, stored, labels, severity, standing, context, removed, received, *extent = row
-    member, source = split(stored)
-    return Holder(
-        signal=Signal.from_bytes(algorithm, value),
-        contribution=id,
-        member=member,
-        severity=severity,
-        standing=Standing(standing),
-        about=MatchDetails(
-            tuple(labels.split()),
-            tuple(context.split()),
-            None if removed is None else from_microseconds(removed),
-            from_microseconds(received),
-        ),
-        extent=None if extent == [*_NO_EXTENT] else Extent(*extent),
-        source=source,
-    )

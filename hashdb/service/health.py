@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, Detail, Details, LogEntry
+from hashdb.domain.ledger.policies import Witness
 from hashdb.domain.sharing.upstreams import Upstream
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.errors import Unavailable
 from hashdb.service import HashDB
 from hashdb.service.index_view import Size
+from hashdb.service.ledger import witnesses
 from hashdb.store import Transaction
 from hashdb.store.connections import Server
+from hashdb.store.ledger.witnesses import WitnessState
 from hashdb.store.stats.counts import Total
 
 _RETRY_AFTER = 5
@@ -27,7 +30,8 @@ class Vitals:
 
     `signed` is how many events the last signed checkpoint covers; `level` is the seq of the index; `readers` are the
     valid keys that have read the feed, each with the seq up to which it has; `backed_up` is when a backup was last
-    verified; `server` is for PostgreSQL only; `upstreams` are those that are not paused.
+    verified; `server` is for PostgreSQL only; `upstreams` are those that are not paused; `witnesses` are those that are
+    asked; `uncosigned` is how long the oldest checkpoint has waited for their quorum.
     """
 
     head: int
@@ -42,6 +46,8 @@ class Vitals:
     backed_up: datetime | None
     server: Server | None
     upstreams: tuple[Upstream, ...]
+    witnesses: tuple[tuple[Witness, WitnessState], ...]
+    uncosigned: timedelta
 
 
 def ready(db: HashDB) -> int:
@@ -63,8 +69,9 @@ def vitals(db: HashDB, actor: Actor) -> Vitals:
         last, retrying, readers = tx.checkpoints.last(), tx.deliveries.retrying(), tx.uses.readers(db.now())
         upstreams = tuple(upstream for upstream in tx.upstreams.every() if not upstream.paused)
         backed_up, server = tx.audit.last("backup", Action.BACKUP_VERIFIED), tx.server()
+        asked, uncosigned = witnesses.asked(db, tx), witnesses.waiting(db, tx)
     signed, seq = 0 if last is None else last.size, 0 if index_head is None else index_head.seq
-    sizes, further = db.index.sizes(), (readers, backed_up, server, upstreams)
+    sizes, further = db.index.sizes(), (readers, backed_up, server, upstreams, asked, uncosigned)
     return Vitals(head.seq, signed, seq, sizes, totals, waiting, late, retrying, *further)
 
 

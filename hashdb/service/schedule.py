@@ -17,8 +17,8 @@ from hashdb.index.segment_store import low_priority
 from hashdb.service import HashDB, later
 from hashdb.service.accounts import members
 from hashdb.service.background import Task
-from hashdb.service.contributions import contributions, expiry
-from hashdb.service.ledger import checkpoints
+from hashdb.service.contributions import commitments, contributions, expiry
+from hashdb.service.ledger import active_set, checkpoints, witnesses
 from hashdb.service.matching import benign, neighbors
 from hashdb.service.review import batches, due, opinions, proposals
 from hashdb.service.sharing import deliveries
@@ -27,6 +27,8 @@ from hashdb.store.jobs import TaskError
 
 Act = Callable[[HashDB], object]
 _BATCH = 500
+_COMMIT_SECONDS = 2.0
+"""How long contributions are committed to before the other tasks of the thread have their turn."""
 _TRY_AGAIN = 2.0
 """Seconds until a worker tries again to become the one that sends deliveries on its machine."""
 
@@ -47,6 +49,8 @@ class Lane(StrEnum):
     """Sends mail, and waits for the operator's server."""
     UPSTREAMS = "upstreams"
     """Reads the lists of other services, and waits for them."""
+    WITNESSES = "witnesses"
+    """Asks the witnesses of the log, and waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,12 @@ def _log_changes(db: HashDB) -> None:
             pass
 
 
+def _commit(db: HashDB) -> None:
+    until = monotonic() + _COMMIT_SECONDS
+    while commitments.commit(db, _BATCH) and monotonic() < until:
+        pass
+
+
 def _follow(db: HashDB) -> None:
     while overviews.follow(db) == overviews.BLOCK:
         pass
@@ -98,9 +108,19 @@ TABLE = (
     Plan(Task.EXPIRY, "updates expiry times after incidents or retention changed", 5, Lane.LOG, expiry.settle),
     Plan(Task.PROPOSALS, "expires proposals", 5, Lane.LOG, proposals.expire),
     Plan(Task.CHANGES, "logs expiries and suspensions, recounts opinions, erases", 5, Lane.LOG, _log_changes),
+    Plan(Task.COMMITMENTS, "commits to contributions of older versions", 5, Lane.LOG, _commit),
     Plan(Task.OVERVIEWS, "counts new events for the console", 5, Lane.LOG, _follow),
     Plan(Task.JOBS, "removes answers to jobs after an hour", 60, Lane.LOG, later.prune),
+    Plan(Task.SET, "records the root of the active set when the last one is 50 s old", 5, Lane.LOG, active_set.keep),
     Plan(Task.CHECKPOINTS, "signs the log when the last checkpoint is 50 s old", 5, Lane.LOG, checkpoints.keep),
+    Plan(
+        Task.WITNESSES,
+        "asks witnesses to cosign the newest checkpoint",
+        1,
+        Lane.WITNESSES,
+        witnesses.ask,
+        place="one worker a witness",
+    ),
     Plan(Task.BATCHES, "carries out batches of the console", 1, Lane.BATCHES, batches.carry_out),
     Plan(Task.BATCH_RECORDS, "removes batches after 90 days", 600, Lane.BATCHES, batches.prune),
     Plan(Task.FILL, "builds the index", None, Lane.INDEX, demand="at the start of a worker"),
@@ -126,9 +146,10 @@ TABLE = (
 
 
 def repeated(db: HashDB) -> tuple[Task, ...]:
-    """The tasks that this service runs periodically, without those of webhooks, or of mail, if it sends none."""
+    """The tasks that this service runs periodically, without those of webhooks, mail and witnesses if it has none."""
     off = {Lane.WEBHOOKS} if db.rules.reach is None else set[Lane]()
     off |= set() if db.rules.mails else {Lane.MAILS}
+    off |= set() if db.rules.asks_witnesses else {Lane.WITNESSES}
     lanes = [lane for lane in Lane if lane not in off]
     return tuple(plan.task for plan in TABLE if plan.every is not None and plan.lane in lanes)
 
@@ -142,12 +163,11 @@ def last_errors(db: HashDB, actor: Actor) -> Mapping[str, TaskError]:
 
 def start(db: HashDB, stop: Event, serving: Mapping[Task, Act]) -> None:
     """Start the threads of a worker; `serving` has the functions of `metrics`, `suspicions` and `fill`."""
-    for lane, run in (
-        (Lane.FLUSH, work),
-        (Lane.LOG, _work_low),
-        (Lane.BATCHES, _work_low),
-        (Lane.INDEX, _fill_and_work),
-    ):
+    lanes: list[tuple[Lane, Callable[..., None]]]
+    lanes = [(Lane.FLUSH, work), (Lane.LOG, _work_low), (Lane.BATCHES, _work_low), (Lane.INDEX, _fill_and_work)]
+    if db.rules.asks_witnesses:
+        lanes.append((Lane.WITNESSES, work))
+    for lane, run in lanes:
         Thread(target=run, args=(db, lane, stop, serving), name=lane, daemon=True).start()
 
 

@@ -11,7 +11,6 @@ from hashdb.errors import MethodNotAllowed, NotFound
 from hashdb.sidecar import hma, lookback, matching
 from hashdb.sidecar.guard import HEADERS, require_program
 from hashdb.sidecar.metrics import CONTENT_TYPE, Metrics
-from hashdb.sidecar.replies import JSON, Reply, of_error, of_model
 from hashdb.sidecar.state import SidecarState
 from hashdb.wire.problems import HealthOut
 from hashdb.wire.sidecar import SidecarReadyOut
@@ -19,6 +18,7 @@ from hashdb.wsgi import request_id
 from hashdb.wsgi.bodies import discard_rest, is_plain, read_plain
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.log_lines import write_line
+from hashdb.wsgi.replies import JSON, Reply, of_model
 
 AGE = "Hashdb-Copy-Age"
 """The header of every answer from the copy: how many seconds ago it was last up to date with the service."""
@@ -94,7 +94,7 @@ class Sidecar:
                     reply = self._view(method, route)(self._state, request)
                 headers = [] if route in _WITHOUT_COPY else [(AGE, str(self._state.age()))]
             except Exception as error:
-                reply, headers = of_error(error, path, request), []
+                reply, headers = hma.of_error(error, path, request), []
         discard_rest(environ, self._largest)
         seconds = time.perf_counter() - started
         logged = method if route != _NO_ROUTE else "(any)"

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from hashdb.client import Client
+from hashdb.domain.ledger.policies import Policy
 from hashdb.errors import CopyInUse, HashDBError, NoCopy, NotAuthenticated, place
 from hashdb.local import LocalIndex, Sync, syncing
 from hashdb.local.courier import delivering
@@ -29,10 +30,18 @@ class Follower:
     """Keeps the copy in a folder up to date, and says in the log when that changes."""
 
     def __init__(
-        self, folder: Path, connect: Callable[[], Client], webhook: str | None = None, secret: Path | None = None
+        self,
+        folder: Path,
+        connect: Callable[[], Client],
+        webhook: str | None = None,
+        secret: Path | None = None,
+        policy: Policy | None = None,
     ) -> None:
-        """Opens nothing yet. The reports of look-back are sent to `webhook`, if there is one, signed by `secret`."""
-        self._folder, self._connect = folder, connect
+        """Opens nothing yet. The reports of look-back are sent to `webhook`, if there is one, signed by `secret`.
+
+        With a `policy`, the copy takes only what its organisations signed.
+        """
+        self._folder, self._connect, self._policy = folder, connect, policy
         self._webhook, self._secret = webhook, secret
         self._last = ""
         self.count_uploads: Callable[[int], None] = ignore
@@ -44,7 +53,7 @@ class Follower:
             try:
                 with (
                     self._connect() as client,
-                    syncing(self._folder, client, say=self._say) as sync,
+                    syncing(self._folder, client, say=self._say, policy=self._policy) as sync,
                     delivering(self._folder / FOLDER, self._webhook, self._secret, log.warning),
                     LocalIndex(self._folder) as index,
                 ):

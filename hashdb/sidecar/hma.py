@@ -14,11 +14,10 @@ from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.sharing.feed import BankHit, bank_name
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import BankOfMember, FetchRefused, MalformedRequest, NotFound
+from hashdb.errors import BankOfMember, FetchRefused, InvalidInput, MalformedRequest, NotFound
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
 from hashdb.sidecar.matching import hash_uploads
-from hashdb.sidecar.replies import TEXT, Reply, of_json
 from hashdb.sidecar.state import SidecarState
 from hashdb.wire import read
 from hashdb.wire.matching import QueryIn
@@ -27,14 +26,26 @@ from hashdb.wire.sharing import parse_fields
 from hashdb.wsgi.bodies import read_fields, read_json
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.media import HashedFile, picture_of, read_file
+from hashdb.wsgi.replies import JSON, TEXT, Reply, of_json, of_problem
 from hashdb.wsgi.texts import hashed, hashed_pairs
 
 BANK = "/hma/c/bank/"
 ONLY = "hashdb.only_bank"
 """Where the environment of a request has the name of its one bank."""
 _ONE_BANK = re.compile(r"/hma/as/([A-Z0-9_]{1,100})(/.*)", re.DOTALL)
+_PREFIX = "/hma/"
 _TEST_BANK = "HASHDB_TEST"
 _ALIVE = Reply(b"I-AM-ALIVE", TEXT)
+
+
+def of_error(error: Exception, path: str, request: InMemoryRequest | None) -> Reply:
+    """The reply to an error at a path of the sidecar: problem details, or HMA's form below `/hma`."""
+    reply = of_problem(error, request)
+    if not f"{path}/".startswith(_PREFIX):
+        return reply
+    message = {"message": json.loads(reply.body)["detail"]}
+    content = wire.faults_out(error) if isinstance(error, InvalidInput) else message
+    return reply._replace(body=json.dumps(content, ensure_ascii=False).encode(), content_type=JSON)
 
 
 def status(state: SidecarState, request: InMemoryRequest) -> Reply:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from threading import BoundedSemaphore
 
-from hashdb.sidecar.replies import Reply, of_model
 from hashdb.sidecar.state import SidecarState
 from hashdb.wire import read
 from hashdb.wire.lookback import AcknowledgedIn, AcknowledgedOut, RememberedOut, ReportsOut, ReportsQuery, read_uploads
 from hashdb.wsgi.bodies import read_json, read_query
 from hashdb.wsgi.forms import InMemoryRequest
+from hashdb.wsgi.replies import Reply, of_model
 
 _WAITING = BoundedSemaphore(4)
 """Readers of a process that wait at the same time; the other threads stay free for matches."""

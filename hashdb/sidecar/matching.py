@@ -9,7 +9,6 @@ from threading import BoundedSemaphore
 from hashdb.errors import HashingBusy, reject_field
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
-from hashdb.sidecar.replies import Reply, of_model
 from hashdb.sidecar.state import SidecarState
 from hashdb.wire.accounts import MeOut
 from hashdb.wire.matching import answer_text
@@ -18,6 +17,7 @@ from hashdb.wire.sidecar import read_remembering
 from hashdb.wsgi.bodies import read_json, read_query
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.media import HashedFile, Hashing, hash_files, pictures_text, read_form, with_hashes
+from hashdb.wsgi.replies import Reply, of_model
 from hashdb.wsgi.uploads import Upload
 
 LARGE = 16 * 1024

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from threading import Lock
 
+from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.matching.matches import Answer, Query
 from hashdb.domain.turns import Turns
 from hashdb.errors import CopyNotReady, CopyTooOld, NoCopy
@@ -39,14 +40,16 @@ class SidecarState:
         clock: Callable[[], datetime] = system_clock,
         *,
         on_socket: bool = False,
+        policy: Policy | None = None,
     ) -> None:
         """`max_age` is the age of the copy, in seconds, beyond which the sidecar is not ready.
 
-        `on_socket`: it listens on a Unix socket, which only its users can reach, and no browser.
+        `on_socket`: it listens on a Unix socket, which only its users can reach, and no browser. `policy`: it only
+        matches what the organisations of this policy signed.
         """
         self.settings, self.max_age, self.now, self.on_socket = settings, max_age, clock, on_socket
         self.folder = settings.home / "local"
-        self.index = LocalIndex(self.folder, clock)
+        self.index = LocalIndex(self.folder, clock, policy)
         self.hashers = Hashers(settings)
         self._batches = Turns()
         self._lock = Lock()
@@ -77,7 +80,9 @@ class SidecarState:
         return max(0, int((self.now() - self.copy().at).total_seconds()))
 
     def ready(self) -> CopyState:
-        """The state of the copy. Raises CopyNotReady, and CopyTooOld if it is older than the limit."""
+        """The state of the copy. Raises CopyNotReady, CopyNotApproved, and CopyTooOld if it is older than the limit."""
+        with no_copy_is_not_ready():
+            self.index.require_approval()
         copy, age = self.copy(), self.age()
         if age > self.max_age:
             raise CopyTooOld(_RETRY_AFTER, age, self.max_age)
@@ -88,7 +93,7 @@ class SidecarState:
         return ValidationContext(self.copy().rules, self.now())
 
     def match(self, queries: Sequence[Query]) -> Answer:
-        """A result for each query. Raises CopyNotReady, InvalidInput."""
+        """A result for each query. Raises CopyNotReady, CopyNotApproved, InvalidInput."""
         with no_copy_is_not_ready():
             return self.index.match(queries, self.copy().rules)
 

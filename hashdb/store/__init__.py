@@ -19,17 +19,21 @@ from hashdb.store.accounts.users import Sessions, Users
 from hashdb.store.backups import read_copy, scratch, write_copy
 from hashdb.store.connections import RETRY_AFTER
 from hashdb.store.contributions.additions import Additions
+from hashdb.store.contributions.commitments import Commitments
 from hashdb.store.contributions.contributions import Contributions
+from hashdb.store.contributions.erasures import Erasures
 from hashdb.store.contributions.frames import Frames
 from hashdb.store.contributions.listings import Listings
 from hashdb.store.contributions.requests import Requests
 from hashdb.store.contributions.reuploads import Retired
 from hashdb.store.contributions.statuses import Retentions, Statuses
 from hashdb.store.jobs import AnswerJobs, ReportJobs, TaskErrors, Verifications
+from hashdb.store.ledger.active_set import ActiveSet
 from hashdb.store.ledger.events import Audit, Timelines
 from hashdb.store.ledger.head_reader import HeadReader
 from hashdb.store.ledger.records import StoredRecords
 from hashdb.store.ledger.tree import Checkpoints, Tree
+from hashdb.store.ledger.witnesses import Cosignatures, WitnessStates
 from hashdb.store.matching.benign import BenignList, Suppressions
 from hashdb.store.matching.matches import Holders, Matches, Neighbors
 from hashdb.store.matching.seeds import Seeds
@@ -73,9 +77,14 @@ class Transaction:
     audit = repository(Audit)
     tree = repository(Tree)
     checkpoints = repository(Checkpoints)
+    cosignatures = repository(Cosignatures)
+    witness_states = repository(WitnessStates)
+    active_set = repository(ActiveSet)
     members = repository(Members)
     contributions = repository(Contributions)
     additions = repository(Additions)
+    erasures = repository(Erasures)
+    commitments = repository(Commitments)
     frames = repository(Frames)
     listings = repository(Listings)
     statuses = repository(Statuses)

@@ -133,17 +133,19 @@ def upsert(
     adds: Sequence[str] = (),
     least: Sequence[str] = (),
     most: Sequence[str] = (),
+    sets: Sequence[str] = (),
 ) -> None:
     """Insert rows; in a row that exists, add to the columns `adds`, and keep the `least` or the `most` value of others.
 
-    Its remaining columns stay. Rows must be in the order of their keys, so that two transactions cannot deadlock.
+    The columns `sets` get the new values, and its remaining columns stay. Rows must be in the order of their keys, so
+    that two transactions cannot deadlock.
     """
     if not rows:
         return
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     query: Any = insert(table)
     new = query.excluded
-    updated = {name: table.c[name] + new[name] for name in adds}
+    updated = {name: new[name] for name in sets} | {name: table.c[name] + new[name] for name in adds}
     updated |= {name: case((new[name] < table.c[name], new[name]), else_=table.c[name]) for name in least}
     updated |= {name: case((new[name] > table.c[name], new[name]), else_=table.c[name]) for name in most}
     connection.execute(query.on_conflict_do_update(index_elements=list(table.primary_key), set_=updated), rows)

@@ -100,6 +100,53 @@ checkpoints = _table(
     Column("note", Text, nullable=False, comment="Signed"),
 )
 
+cosignatures = _table(
+    "cosignatures",
+    Column("size", ForeignKey("checkpoints.size"), primary_key=True, autoincrement=False),
+    Column("witness", String(300), primary_key=True, comment="The name and the id of its key"),
+    Column("line", Text, nullable=False, comment="The line of its signature in the note"),
+    Column("at", InstantColumn, nullable=False),
+    comment="Of the stored checkpoints, by witnesses.",
+)
+
+witness_states = _table(
+    "witness_states",
+    Column("witness", String(300), primary_key=True, comment="As in cosignatures"),
+    Column("size", BigInteger, nullable=False, comment="Of the last checkpoint that it cosigned"),
+    Column("at", InstantColumn, comment="When it did"),
+    Column("next_at", InstantColumn, nullable=False, comment="Until then, no process asks it"),
+    Column("failing_since", InstantColumn),
+    Column("trouble", String(LONGEST_TEXT), comment="Why the last attempt failed"),
+    Column("refused", Boolean, nullable=False, comment="It says that the log does not only grow"),
+    comment="What the service knows of each witness.",
+)
+
+set_blocks = _table(
+    "set_blocks",
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False, comment="256 nodes of the tree"),
+    comment="The tree over all contributions that match, as of the last event that records its root.",
+)
+
+set_states = _table(
+    "set_states",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False, comment="The last event that the blocks have"),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("count", BigInteger, nullable=False, comment="Contributions that match"),
+    comment="One row: of the tree in set_blocks.",
+)
+
+set_signatures = _table(
+    "set_signatures",
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="The event of the root"),
+    Column("organisation", String(300), primary_key=True, comment="The name and the id of its key"),
+    Column("line", Text, nullable=False, comment="The line of its signature in the note"),
+    Column("at", InstantColumn, nullable=False),
+    comment="Of the roots of the set, by organisations.",
+)
+
 members = _table(
     "members",
     Column("id", Identity, primary_key=True),
@@ -177,6 +224,8 @@ contributions = _table(
     Column("duration", SecondsColumn, comment="Milliseconds of the video"),
     Column("pages", Integer, comment="Of a document whose pages were sent"),
     Column("words", Integer, comment="Of a text whose windows were sent"),
+    Column("salt", LargeBinary(16), comment="Of its commitment; empty once it is erased"),
+    Column("commitment", LargeBinary(32), comment="To its signals, as the log has it; empty until the log has it"),
     Index(None, "member_id", "fingerprint"),
     Index(None, "member_id", "received_at"),
     Index("ix_contributions_announced_expires_at", "announced", "expires_at"),
@@ -188,6 +237,7 @@ contributions = _table(
     _partial("incident IS NOT NULL", "incident"),
     _partial("media <> 'image' AND media <> 'video_frame'", "media"),
     _partial("reference IS NOT NULL", "reference", ops={"reference": "text_pattern_ops"}),
+    _partial("commitment IS NULL AND withdrawn_at IS NULL", "id"),
     sqlite_autoincrement=True,
 )
 

@@ -328,7 +328,7 @@ class _VitalsCollector:
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of these figures."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from prometheus_client.core import CounterMetricFamily
 
         figures = self._figures
         counted = CounterMetricFamily(
@@ -344,36 +344,35 @@ class _VitalsCollector:
         for labels, times in numbers.items():
             counted.add_metric(labels, times)
         yield counted
-        values = GaugeMetricFamily(
-            "hashdb_index_values", "Values in the index of the worker that responds.", labels=("algorithm", "tier")
-        )
-        for algorithm, size in figures.sizes.items():
-            values.add_metric((str(algorithm), "memory"), size.in_memory)
-            values.add_metric((str(algorithm), "files"), size.in_files)
-        yield values
-        feed = GaugeMetricFamily(
-            "hashdb_feed_events", "The seq up to which a valid key has read the feed.", labels=("key",)
-        )
-        for key, seq in figures.readers:
-            feed.add_metric((str(key),), seq)
-        yield feed
-        followed = GaugeMetricFamily(
-            "hashdb_upstream_caught_up_timestamp_seconds", "When a list was last read to its end.", labels=("upstream",)
-        )
-        for upstream in figures.upstreams:
-            followed.add_metric((str(upstream.id),), upstream.caught_up_at.timestamp() if upstream.caught_up_at else 0)
-        yield followed
-        periods = GaugeMetricFamily(
-            "hashdb_background_period_seconds", "Seconds between two runs of a background task.", labels=("task",)
-        )
-        for plan in TABLE:
-            if plan.every is not None:
-                periods.add_metric((str(plan.task),), plan.every)
-        yield periods
+        yield from _labelled(figures)
         yield from _figures(figures)
-        build = GaugeMetricFamily("hashdb_build_info", "The version of the worker that responds.", labels=("version",))
-        build.add_metric((__version__,), 1)
-        yield build
+
+
+def _labelled(figures: Vitals) -> Iterator[Metric]:
+    """The metrics that have a number for each value of a label."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    sizes, asked, read = figures.sizes.items(), figures.witnesses, figures.upstreams
+    tiers = [((str(name), "memory"), size.in_memory) for name, size in sizes]
+    tiers += [((str(name), "files"), size.in_files) for name, size in sizes]
+    for name, help, labels, rows in (
+        ("hashdb_index_values", "Values in the index of the worker that responds.", ("algorithm", "tier"), tiers),
+        ("hashdb_feed_events", "The seq up to which a valid key has read the feed.", ("key",),
+         [((str(key),), seq) for key, seq in figures.readers]),
+        ("hashdb_upstream_caught_up_timestamp_seconds", "When a list was last read to its end.", ("upstream",),
+         [((str(one.id),), one.caught_up_at.timestamp() if one.caught_up_at else 0) for one in read]),
+        ("hashdb_witness_events", "Events of the last checkpoint that a witness cosigned.", ("witness",),
+         [((witness.name,), state.size) for witness, state in asked]),
+        ("hashdb_witness_refused", "1 if a witness says that the log does not only grow.", ("witness",),
+         [((witness.name,), state.refused) for witness, state in asked]),
+        ("hashdb_background_period_seconds", "Seconds between two runs of a background task.", ("task",),
+         [((str(plan.task),), plan.every) for plan in TABLE if plan.every is not None]),
+        ("hashdb_build_info", "The version of the worker that responds.", ("version",), [((__version__,), 1)]),
+    ):  # fmt: skip
+        gauge = GaugeMetricFamily(name, help, labels=labels)
+        for values, number in rows:
+            gauge.add_metric(values, number)
+        yield gauge
 
 
 def _figures(figures: Vitals) -> Iterator[Metric]:
@@ -383,6 +382,9 @@ def _figures(figures: Vitals) -> Iterator[Metric]:
     for name, help, value in (
         ("hashdb_log_events", "Events in the log.", figures.head),
         ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", figures.signed),
+        ("hashdb_log_uncosigned_seconds",
+         "Age of the oldest checkpoint that waits for the quorum of witnesses; 0 without witnesses.",
+         figures.uncosigned.total_seconds()),
         ("hashdb_index_lag_events", "Events that the index of the worker that responds has not read yet.",
          max(0, figures.head - figures.level)),
         ("hashdb_cases_open", "Open cases.", figures.open_cases),

@@ -118,7 +118,7 @@ class _Operation:
     description: str
     answers: Answers
     scopes: Sequence[Scope] | None
-    body: type[BaseModel] | None
+    body: type[BaseModel] | type[str] | None
     body_type: str
     query: type[BaseModel] | None
     streams: Sequence[str]
@@ -133,7 +133,7 @@ def operation(
     answers: Answers,
     *,
     scopes: Sequence[Scope] | None = (),
-    reads: type[BaseModel] | None = None,
+    reads: type[BaseModel] | type[str] | None = None,
     form: type[BaseModel] | None = None,
     takes: type[BaseModel] | None = None,
     streams: Sequence[str] = (),
@@ -145,8 +145,9 @@ def operation(
     The name of the view is the id of the operation, and its docstring is the summary and the description.
 
     `answers` maps a status to the model of its JSON, or to `str` for plain text. `streams` are other media types of the
-    first status. `reads` is the model of the JSON body, `form` of the multipart body, `takes` of the query string:
-    without `takes`, a query string is rejected. `refuses` are error statuses beside those that the others imply.
+    first status. `reads` is the model of the JSON body, or `str` for plain text; `form` is that of the multipart body,
+    `takes` that of the query string: without `takes`, a query string is rejected. `refuses` are error statuses beside
+    those that the others imply.
     """
 
     def decorate(view: View) -> View:
@@ -168,7 +169,7 @@ def operation(
             answers=answers,
             scopes=scopes,
             body=reads or form,
-            body_type=JSON if reads else FORM,
+            body_type=FORM if form else TEXT if reads is str else JSON,
             query=takes,
             streams=streams,
             idempotent=idempotent,
@@ -246,9 +247,12 @@ class _Document:
         if documented.scopes is not None:
             operation["security"] = [{"key": []}]
         if documented.body is not None:
-            content = {documented.body_type: {"schema": self._schema(documented.body, "validation")}}
+            content = {documented.body_type: {"schema": self._body(documented.body)}}
             operation["requestBody"] = {"content": content, "required": True}
         return operation
+
+    def _body(self, model: type[BaseModel] | type[str]) -> dict[str, str]:
+        return {"type": "string"} if issubclass(model, str) else self._schema(model, "validation")
 
     def _schema(self, model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, str]:
         self._models[model] = mode
@@ -293,12 +297,17 @@ class _Document:
         return response
 
 
+_PLACES = {"level": "The level of the block, 0 to 4.", "number": "The number of the block in its level, from 0."}
+"""What is in an address and is no id."""
+
+
 def _path_parameter(name: str) -> dict[str, Any]:
+    of_thing = f"The id of the {name.removesuffix('_id').replace('benign', 'benign entry')}."
     return {
         "in": "path",
         "name": name,
         "required": True,
-        "description": f"The id of the {name.removesuffix('_id').replace('benign', 'benign entry')}.",
+        "description": _PLACES.get(name, of_thing),
         "schema": {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
     }
 

@@ -342,6 +342,9 @@ _SIGNATURE_SCHEMA = {
 SignatureText = Annotated[
     Signature, _parse(Signature.parse), PlainSerializer(str, return_type=str), WithJsonSchema(_SIGNATURE_SCHEMA)
 ]
+SaltText = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+HashText = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+"""SHA-256 in hex."""
 Moment = Annotated[
     datetime,
     _parse(parse_instant),

@@ -10,15 +10,17 @@ from pydantic import BaseModel, BeforeValidator, Field
 from hashdb.domain.contributions import Contribution, Media, Receipt, Recorded, Standing, Status
 from hashdb.domain.review.cases import Case, Opinion
 from hashdb.wire import (
+    HashText,
     Moment,
     Next,
     PageModel,
     ResponseModel,
+    SaltText,
     SignalText,
     SignatureText,
 )
 from hashdb.wire.conversions import SPARSE, Mirror, construct
-from hashdb.wire.frames import FrameOut, frame_fields
+from hashdb.wire.frames import FrameOut, shown_frame_fields
 from hashdb.wire.origins import OriginOut
 from hashdb.wire.signatures import known_ones
 
@@ -108,6 +110,15 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
     frames: Annotated[list[FrameOut], SPARSE] = Field(
         [], description="In the feed: the frames of a video, or pages and windows of words."
     )
+    salt: Annotated[SaltText | None, SPARSE] = Field(
+        None, description="The salt of its commitment, for those who may see its signals."
+    )
+    commitment: Annotated[HashText | None, SPARSE] = Field(
+        None, description="The commitment to its signals, as its event has it."
+    )
+    undisclosed: Annotated[list[HashText], SPARSE] = Field(
+        [], description="The seals of its suppressed signals, for those who may see its other signals."
+    )
     changed_at: Moment | None = Field(None, description="In lists: the time of its last event.")
     incomplete: Annotated[str | None, SPARSE] = Field(None, description="How much of a damaged video could be read.")
     origin: Annotated[OriginOut | None, SPARSE] = Field(None, description="If it came from another hashdb.")
@@ -146,13 +157,19 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
             if (length := getattr(contribution, name)) is not None:
                 fields[name] = length
     if contribution.frames:
-        fields["frames"] = list(map(frame_fields, contribution.frames))
+        fields["frames"] = list(map(shown_frame_fields, contribution.frames))
     if contribution.changed_at is not None:
         fields["changed_at"] = contribution.changed_at
     if contribution.signatures:
         fields["signatures"] = list(contribution.signatures)
     if contribution.origin is not None:
         fields["origin"] = contribution.origin._asdict()
+    if contribution.commitment is not None:
+        fields["commitment"] = contribution.commitment.hex()
+    if contribution.salt is not None:
+        fields["salt"] = contribution.salt.hex()
+    if contribution.undisclosed:
+        fields["undisclosed"] = [seal.hex() for seal in contribution.undisclosed]
     for name in contribution.hidden:
         del fields[name]
     return fields
@@ -160,6 +177,7 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
 
 _SPARSE = (
     "known", "changed_at", "frame_count", "duration", "pages", "words", "frames", "signatures", "incomplete", "origin",
+    "salt", "commitment", "undisclosed",
 )  # fmt: skip
 _FIELDS = tuple(name for name in ContributionOut.model_fields if name not in _SPARSE)
 _get_fields = attrgetter(*_FIELDS)

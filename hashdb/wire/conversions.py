@@ -5,8 +5,9 @@
     IncidentOut.from_domain(incident).to_domain() == incident
 
 A field takes the attribute of the same name, or the one that `MappedTo` gives. The types of both decide the conversion:
-a nested model converts itself, a tuple or a set becomes a list, a mapping becomes a dict, and a number or a day becomes
-a string if the field is one. Everything else is unchanged: pydantic serializes times, signals and enums.
+a nested model converts itself, a tuple or a set becomes a list, a mapping becomes a dict, octets become hex, and a
+number or a day becomes a string if the field is one. Everything else is unchanged: pydantic serializes times, signals
+and enums.
 If these rules do not fit, a model overrides `from_domain` or `fields_from`, and `to_domain` or `arguments`.
 """
 
@@ -222,6 +223,8 @@ def _converters(field: Any, value: Any) -> tuple[_Convert | None, _Convert | Non
     if kind is dict:
         pairs = [_converters(one, other) for one, other in zip(parts, others or (Any, Any), strict=True)]
         return _items(pairs[0][0], pairs[1][0], dict), _items(pairs[0][1], pairs[1][1], None)
+    if field is str and value is bytes:
+        return _unless_none(bytes.hex), _unless_none(bytes.fromhex)
     if field is str and (parse := getattr(value, "parse", None) or _PARSERS.get(value)):
         return str, parse
     return None, None

@@ -42,7 +42,7 @@ from hashdb.wire import (
     ValidationContext,
     error_from_validation,
 )
-from hashdb.wire.conversions import Mirror
+from hashdb.wire.conversions import SPARSE, Mirror
 
 
 def _round(seconds: float) -> float:
@@ -283,22 +283,35 @@ class FrameOut(ResponseModel, Mirror[Frame]):
     words: Annotated[tuple[int, int], WithJsonSchema(_WINDOW_SCHEMA)] | None = Field(None, description=_WORDS)
     quality: int | None = Field(None, description="The PDQ quality of the frame or page, 0 to 100.")
     signals: list[SignalText] = Field(description="The hashes of the frame, without those that are suppressed.")
+    begins_shot: Annotated[bool | None, SPARSE] = Field(
+        None,
+        description="Whether a shot begins with it, if its suppressed signals say otherwise than those that are left.",
+    )
 
     @classmethod
     def fields_from(cls, value: Frame) -> dict[str, Any]:
         """The fields of the model, by name."""
-        return frame_fields(value)
+        return shown_frame_fields(value)
 
     def to_domain(self) -> Frame:
         """The inverse of `from_domain`."""
         unit, at, length = Place.of(self.at, self.page, self.words)
-        return Frame(at, tuple(self.signals), self.quality, unit=unit, length=length)
+        signals = tuple(self.signals)
+        return Frame(at, signals, self.quality, unit=unit, length=length, begins_shot=self.begins_shot)
 
 
 def frame_fields(frame: Frame) -> dict[str, Any]:
-    """The fields of `FrameOut`, for lists and feeds."""
+    """The fields of a frame as it is sent."""
     quality = {} if frame.unit is Unit.WORDS else {"quality": frame.quality}
     return {**place_fields(frame), **quality, "signals": list(frame.signals)}
+
+
+def shown_frame_fields(frame: Frame) -> dict[str, Any]:
+    """The fields of `FrameOut`, for lists and feeds."""
+    fields = frame_fields(frame)
+    if frame.begins_shot is not None:
+        fields["begins_shot"] = frame.begins_shot
+    return fields
 
 
 class FramesOut(PageModel):

@@ -211,6 +211,14 @@ class ReportQuery(QueryString):
     last: Day | None = Field(None, alias="to", description="The last day, in UTC, included. The default is today.")
 
 
+class SetQuery(QueryString):
+    """Which root of the active set to get."""
+
+    signed: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = Field(
+        0, description="1: get the newest root that the quorum of organisations signed."
+    )
+
+
 class InclusionQuery(QueryString):
     """Which event to prove to be in the log."""
 
@@ -218,18 +226,31 @@ class InclusionQuery(QueryString):
     size: Count = Field(description="The size of a checkpoint; the proof leads to its root.")
 
 
-class ConsistencyQuery(QueryString):
-    """Which two sizes of the log to prove consistent."""
-
-    first: Count = Field(description="The size of a checkpoint that you stored.")
-    second: Count = Field(description="The size of a later checkpoint.")
-
-
 _Subject = Annotated[
     tuple[str, int],
     BeforeValidator(_subject),
     WithJsonSchema({"type": "string", "pattern": "^[a-z]{1,32}:[0-9]{1,16}$"}),
 ]
+
+
+class ReceiptsQuery(QueryString):
+    """Of which event the receipt is: give either `seq` or `subject`."""
+
+    seq: Count | None = Field(None, description="The seq of the event.")
+    subject: _Subject | None = Field(
+        None, description="The last event of this subject, as `kind:id`, for example `contribution:17`."
+    )
+    action: Action | None = Field(None, description="With `subject`: the last event of this action.")
+    witnessed: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = Field(
+        0, description="1: only over a checkpoint that the quorum of witnesses cosigned. While there is none, 404."
+    )
+
+
+class ConsistencyQuery(QueryString):
+    """Which two sizes of the log to prove consistent."""
+
+    first: Count = Field(description="The size of a checkpoint that you stored.")
+    second: Count = Field(description="The size of a later checkpoint.")
 
 
 class EventsQuery(PageQuery):

@@ -132,6 +132,8 @@ def test_what_needs_an_extra_says_which_one(member: Commands, tmp_path: Path) ->
         ("serve",): "this command needs the extra [server]",
         ("demo",): "this command needs the extra [server]",
         ("local", "serve"): "this command needs the extra [sidecar]",
+        ("witness", "serve", "--logs", "logs.txt"): "this command needs the extra [sidecar]",
+        ("witness", "key", "w.example"): "a key of a witness needs the extra [audit]",
         ("evaluate", "--help"): "this command needs the extra [server]",
         ("member", "list"): "this command needs the extra [server]",
         ("views", "list"): "this command needs the extra [server]",

@@ -59,7 +59,7 @@ def test_bash_completes_commands_options_codes_values_and_files(tmp_path: Path) 
             _hashdb_completion hashdb "${@: -1}"
             echo "${COMPREPLY[@]}"
         }
-        offer hashdb wi
+        offer hashdb withd
         offer hashdb withdraw --re
         offer hashdb withdraw 17 --reason wrong
         offer hashdb case decide 5 re

@@ -6,11 +6,13 @@ import re
 import shutil
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from hashdb.domain.ledger.checkpoints import Signer
+from tests.builders import Clock, contributed, draft, hashdb, member_with
 from tests.cli.conftest import Commands
 from tests.service.independent import opened
 from tests.serving import serving
@@ -74,6 +76,18 @@ def test_what_is_left_of_a_service_is_signed_to_the_end(run: Commands, stopped: 
     assert (done.returncode, done.stderr) == (0, "")
     assert "use --checkpoint with one that was kept elsewhere" in done.stdout
     assert re.match(r"15 events and \d signed checkpoints: nothing was rewritten, and the tables agree\n", done.stdout)
+
+
+def test_signals_that_were_changed_are_found_where_they_are_compared(run: Commands, stopped: Path) -> None:
+    with closing(hashdb(f"sqlite:///{stopped / 'hashdb.sqlite'}", Clock())) as db:
+        contributed(db, member_with(db), draft(1))
+    done = run("audit", "verify", "--signals")
+    assert done.returncode == 0 and ": nothing was rewritten, and the tables and all signals agree\n" in done.stdout
+    edit(stopped, "UPDATE signals SET value = randomblob(32) WHERE contribution_id = 1")
+    assert run("audit", "verify").returncode == 0
+    done = run("audit", "verify", "--signals")
+    assert done.returncode == 1
+    assert done.stdout.startswith("contribution 1, signals: they are not those that the log commits to\n")
 
 
 def test_of_an_empty_log_nothing_is_said_to_be_proved(run: Commands) -> None:
@@ -168,6 +182,21 @@ def test_a_member_checks_the_log_from_outside(member: Commands, tmp_path: Path) 
     assert second["before"] == first["size"] < second["size"]
     assert opened(file.read_text(), second["key"])[1] == second["size"]
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_what_witnesses_cosigned_is_checked_too(member: Commands, tmp_path: Path) -> None:
+    file, policy = tmp_path / "checkpoint", tmp_path / "policy.txt"
+    words = ("audit", "check", "--checkpoint", str(file), "--save")
+    assert member.json(*words)["cosigned"] is None
+    policy.write_text("quorum none\n")
+    done = member(*words, "--witnesses", policy)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "hashdb: this log has no witnesses: its operator set no HASHDB_WITNESSES\n"
+    assert member(*words, HASHDB_WITNESSES=str(policy)).stderr == done.stderr
+    policy.write_text("quorum w1\n")
+    done = member(*words, "--witnesses", policy)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"--witnesses: {policy}: line 1 of the policy: no earlier line defines w1\n")
 
 
 def test_without_the_scope_for_proofs_the_check_says_so(member: Commands, tmp_path: Path) -> None:

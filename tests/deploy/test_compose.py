@@ -25,7 +25,13 @@ COMPOSE: Any = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: one for name, one in SERVICES.items() if one["image"].startswith("hashdb:")}
 SETTINGS = {f"HASHDB_{name.upper()}" for name in Settings.model_fields}
-UNITS = ("hashdb.service", "hashdb-backup.service", "hashdb-sidecar.service")
+UNITS = (
+    "hashdb.service",
+    "hashdb-backup.service",
+    "hashdb-sidecar.service",
+    "hashdb-monitor.service",
+    "hashdb-witness.service",
+)
 
 
 def options(words: list[str]) -> set[str]:

@@ -15,6 +15,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from hashdb.domain.accounts.members import Scope
+from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.service.accounts import members
 from hashdb.service.background import Task
 from hashdb.service.schedule import TABLE
@@ -29,8 +30,13 @@ ALERTS = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text("utf-8
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboards" / "hashdb.json").read_text("utf-8"))
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 OF_PROMETHEUS = {"up": {"job", "instance"}}
-BEGINNING_LATER = {"hashdb_feed_events", "hashdb_upstream_caught_up_timestamp_seconds"}
-"""The metrics that begin with an event: the first key that reads the feed, the first list that is followed."""
+BEGINNING_LATER = {
+    "hashdb_feed_events",
+    "hashdb_upstream_caught_up_timestamp_seconds",
+    "hashdb_witness_events",
+    "hashdb_witness_refused",
+}
+"""The metrics that begin with the first key that reads the feed, list that is followed, or witness that is asked."""
 Found = dict[str, set[str]]
 
 
@@ -42,9 +48,11 @@ def database(postgres: PostgresServer, postgres_template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def found(database: str) -> Found:
+def found(database: str, tmp_path_factory: pytest.TempPathFactory) -> Found:
     """The metrics that a service tells that has seen a little of everything, and their labels."""
-    with service_at(database, home=ROOT, certificate=ROOT / "none") as service:
+    policy = tmp_path_factory.mktemp("policy") / "policy.txt"
+    policy.write_text(f"witness w1 {Cosigner.new('w1.example').key} https://w1.example\nquorum w1\n")
+    with service_at(database, home=ROOT, certificate=ROOT / "none", witnesses=policy) as service:
         platform, admin = service.caller(), service.caller(Scope.ADMIN)
         platform.contribute(item(1))
         platform.matched(pdq(1))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.frames import NEAR, Frame, Shot, split_shots
+from hashdb.domain.frames import NEAR, Frame, Shot, mark_shots, split_shots
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from tests.builders import near, signal
 
@@ -61,3 +63,26 @@ def test_shots_hold_every_frame_once_in_order_and_only_near_ones(
         first = shot.frames[0]
         assert all(first.signals[0].distance(frame.signals[0]) <= NEAR for frame in shot.frames)
         assert {frame.matches for frame in shot.frames} == {first.matches}
+
+
+_SIGNALS = st.lists(st.tuples(st.integers(1, 2), st.integers(0, NEAR)), min_size=1, max_size=3)
+
+
+@given(st.lists(st.tuples(_SIGNALS, st.sampled_from([None, 20, 90])), max_size=20), st.integers(0, 2**60))
+def test_marked_frames_give_the_same_shots_without_their_suppressed_signals(
+    described: list[tuple[list[tuple[int, int]], int | None]], hidden: int
+) -> None:
+    made = [
+        Frame(float(at), tuple(near(signal(seed), bits, at) for seed, bits in signals), quality)
+        for at, (signals, quality) in enumerate(described)
+    ]
+    whole = list(split_shots(made))
+    left: list[tuple[Frame, ...]] = []
+    for number, shot in enumerate(whole):
+        first, *others = shot.frames
+        kept = tuple(one for place, one in enumerate(first.signals) if not hidden >> (3 * number + place) & 1)
+        gone = first.signals[0] not in kept
+        left.append((replace(first, signals=kept), *(replace(each, signals=()) if gone else each for each in others)))
+    marked = list(mark_shots(left))
+    assert [tuple(shot.frames) for shot in split_shots(marked)] == left
+    assert all(frame.begins_shot is None for frame in mark_shots(shot.frames for shot in whole))

@@ -17,14 +17,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event
 
-from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberDraft, MemberKind, MemberStatus
+from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, MemberDraft, MemberKind, MemberStatus
+from hashdb.domain.contributions import Contribution
+from hashdb.domain.frames import split_shots
+from hashdb.domain.ledger.commitments import commit_lines, item_lines
 from hashdb.domain.matching.matches import Query
+from hashdb.domain.sharing.feed import Changes
 from hashdb.errors import SchemaOutdated, StoreBusy
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.accounts import members
+from hashdb.service.contributions import commitments, contributions
 from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import matches
-from hashdb.service.sharing import webhooks
+from hashdb.service.sharing import feed, webhooks
 from hashdb.store import Store
 from hashdb.store.tables import metadata
 from tests.builders import RULES, USUAL, contributed, draft, key_of
@@ -84,6 +89,27 @@ def test_what_matched_before_matches_and_the_log_is_the_same(db: HashDB, schema:
         added.id
     ]
     assert verify(db, COMMAND_LINE).findings == ()
+
+
+def test_the_log_commits_to_what_there_was_and_a_reader_of_the_feed_compares_it(db: HashDB) -> None:
+    contributed(db, platform(db), draft(99))
+    older = db.store.head().seq
+    while commitments.commit(db, 3):
+        pass
+    found = {change.what.id: change.what for change in read(db).changes if isinstance(change.what, Contribution)}
+    committed = [change.what for change in read(db, older).changes]
+    assert found and committed
+    for seen in found.values():
+        assert seen.salt is not None
+        lines = item_lines(seen.signals, split_shots(seen.frames), seen.signatures)
+        assert seen.commitment == commit_lines(seen.salt, lines, seen.undisclosed)
+    contributions.start(db)
+    assert verify(db, COMMAND_LINE, signals=True).findings == ()
+
+
+def read(db: HashDB, after: int = 0) -> Changes:
+    """What a reader of the feed gets."""
+    return feed.read(db, SYSTEM, after, 1_000)
 
 
 def test_webhooks_their_deliveries_and_keys_are_as_they_were(db: HashDB, schema: str) -> None:

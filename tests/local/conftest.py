@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,14 +14,29 @@ from sqlalchemy import create_engine
 
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.ledger.active_set import CommittedSet
+from hashdb.domain.ledger.cosignatures import Cosigner, SetRoot
 from hashdb.domain.signals import Algorithm
 from hashdb.local import LocalIndex
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.accounts import members
+from hashdb.service.ledger import active_set, checkpoints
+from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from tests import schemas
 from tests.builders import Clock
+
+ORGANISATIONS = tuple([Cosigner.new(f"{name}.example") for name in ("north", "south", "west")])
+NAMES = tuple(each.name.partition(".")[0] for each in ORGANISATIONS)
+QUORUM = "\n".join(
+    (
+        *(f"witness {name} {each.key}" for name, each in zip(NAMES, ORGANISATIONS, strict=True)),
+        f"group organisations 2 {' '.join(NAMES)}",
+        "quorum organisations",
+    )
+)
+"""Two of three organisations sign the root of the active set."""
 
 
 class Cut(httpx.SyncByteStream):
@@ -46,11 +63,21 @@ class Wire(httpx.BaseTransport):
     app: httpx.WSGITransport
     away: bool = False
     cut: list[int] = field(default_factory=list)
+    late: dict[int, int] = field(default_factory=dict)
+    """Contributions whose last change is said to have another seq."""
+    _seen: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self.away:
             raise httpx.ConnectError("away", request=request)
         response = self.app.handle_request(request)
+        if self.late and "ndjson" in request.headers["Accept"]:
+            *lines, end = map(json.loads, response.read().splitlines())
+            self._seen |= {line["contribution"]["id"]: line for line in lines if "contribution" in line}
+            late = [{**self._seen[id], "seq": seq} for id, seq in self.late.items() if id in self._seen]
+            others = [line for line in lines if line.get("contribution", {}).get("id") not in self.late]
+            changes = sorted((*others, *late), key=lambda line: line["seq"])
+            return httpx.Response(200, text="".join(f"{json.dumps(line)}\n" for line in (*changes, end)))
         if self.cut and "ndjson" in request.headers["Accept"]:
             return httpx.Response(response.status_code, headers=response.headers, stream=Cut(response, self.cut.pop(0)))
         return response
@@ -68,21 +95,38 @@ class Service:
     wire: Wire
     client: Client
 
-    def restore(self) -> None:
-        """Let the log be another one."""
+    def root(self, *organisations: Cosigner) -> CommittedSet:
+        """Record the root of the active set, which these organisations sign; return it."""
+        active_set.keep(self.db, at_once=True)
+        committed = self.client.set_root()
+        body = SetRoot("log.example/1", committed.seq, committed.root).body
+        if organisations:
+            seconds = int(self.clock().timestamp())
+            self.client.sign_set("".join(each.cosign(body, seconds) for each in organisations))
+        return committed
+
+    def write(self, statement: str) -> None:
+        """Write in the database beside the log, as its operator may."""
         engine = create_engine(self.url)
         with engine.begin() as connection:
-            connection.exec_driver_sql("UPDATE log SET epoch = lower(hex(randomblob(16)))")
+            connection.exec_driver_sql(statement)
         engine.dispose()
+
+    def restore(self) -> None:
+        """Let the log be another one."""
+        self.write("UPDATE log SET epoch = lower(hex(randomblob(16)))")
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     clock = Clock()
-    settings = Settings(home=tmp_path / "home", max_radius={Algorithm.PDQ: 40})
+    settings = Settings(home=tmp_path / "home", max_radius={Algorithm.PDQ: 40}, quorum=tmp_path / "quorum.txt")
     settings.home.mkdir()
+    (tmp_path / "quorum.txt").write_text(QUORUM)
     schemas.make(settings.database)
-    db = open_hashdb(settings.database, settings.rules(), clock=clock)
+    signing = Signing(settings.home / "signing.key", settings.home / "checkpoints.txt", "log.example/1")
+    db = open_hashdb(settings.database, settings.rules(), clock=clock, signing=signing)
+    checkpoints.start(db)
     member = members.add(db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
     secret = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset(Scope))).secret
     wire = Wire(httpx.WSGITransport(app=create_app(db, settings)))

@@ -15,12 +15,13 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus
 from hashdb.domain.contributions import Amendment, Draft, Media
 from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.matching.matches import Order, Query
 from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind
-from hashdb.errors import InvalidInput, NoCopy
+from hashdb.errors import CopyNotApproved, InvalidInput, NoCopy
 from hashdb.local import LocalIndex
 from hashdb.local.syncing import FILE
 from hashdb.service.accounts import members
@@ -172,6 +173,30 @@ def test_a_copy_answers_for_texts_and_documents_as_the_service_does(service: Ser
     assert index.match(asked) == service.client.match(asked)
     assert index.match([inside, alone]).results[0].matches == ()
     assert index.opened().tables.every(Algorithm.SIMHASH256) == b""
+
+
+def test_a_copy_without_commitments_goes_on_until_it_is_made_anew(
+    service: Service, index: LocalIndex, folder: Path
+) -> None:
+    contributed(service.db, service.actor, draft(1), video(2, 3), text(words(1, 600)))
+    index.sync(service.client)
+    with closing(sqlite3.connect(next(folder.glob("copy-*")) / FILE)) as tables:
+        for column in ("salt", "commitment", "undisclosed"):
+            tables.execute(f"ALTER TABLE contributions DROP COLUMN {column}")
+        for column in ("standing", "commitment"):
+            tables.execute(f"ALTER TABLE gone DROP COLUMN {column}")
+        tables.execute("ALTER TABLE state DROP COLUMN approval")
+        tables.execute("PRAGMA user_version = 4")
+        tables.commit()
+    asked = [query(1), clip(2, 3), excerpt(words(1, 600)[100:500])]
+    policy = Policy.parse("quorum none\n")
+    with LocalIndex(folder, service.clock) as old, LocalIndex(folder, service.clock, policy) as strict:
+        assert old.match(asked) == service.client.match(asked)
+        with pytest.raises(CopyNotApproved):
+            strict.match(asked)
+        old.sync(service.client)
+        assert old.match(asked) == service.client.match(asked)
+        assert old.opened().tables.current
 
 
 def test_a_copy_without_texts_goes_on_until_it_is_made_anew(service: Service, index: LocalIndex, folder: Path) -> None:

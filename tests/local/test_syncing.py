@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.errors import CopyInUse, NoCopy, ServiceUnreachable
+from hashdb.errors import CopyInUse, NoCopy, NotAsLogged, ServiceUnreachable
 from hashdb.index.folder import lock_folder
 from hashdb.index.tiered import ARRAY
 from hashdb.local import LocalIndex, syncing
@@ -164,3 +164,21 @@ def test_who_follows_learns_of_a_new_seed_within_minutes(service: Service, folde
         service.clock.go(hours=-1)
         sync.catch_up()
         assert [seed.id for seed in sync.state.seeds] == [2, 1]
+
+
+def test_a_contribution_that_does_not_fit_its_commitment_is_named_and_not_stored(
+    service: Service, index: LocalIndex
+) -> None:
+    fill(service, 0, 3)
+    index.sync(service.client)
+    before = index.checkpoint
+    fill(service, 3, 3)
+    service.write("UPDATE signals SET value = zeroblob(32) WHERE contribution_id = 5")
+    with pytest.raises(NotAsLogged, match=r"^contribution 5 is not as the log .* its hashes in the feed are not those"):
+        index.sync(service.client)
+    assert (len(index), index.checkpoint) == (3, before)
+    # Also if the service leaves its salt out.
+    service.write("UPDATE contributions SET salt = NULL WHERE id = 5")
+    with pytest.raises(NotAsLogged, match=r"^contribution 5 "):
+        index.sync(service.client)
+    assert (len(index), index.checkpoint) == (3, before)

@@ -121,7 +121,7 @@ def findings(db: HashDB, engine: Engine, table: Table, before: Row | None, forge
             connection.execute(text("SET session_replication_role = replica"))
         _replace(connection, table, before, forged)
         try:
-            return list(map(str, verify(db, COMMAND_LINE).findings))
+            return list(map(str, verify(db, COMMAND_LINE, signals=True).findings))
         finally:
             _replace(connection, table, forged, before)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pyotp
@@ -17,7 +18,11 @@ from hashdb.domain.accounts.saved_views import ViewDraft
 from hashdb.domain.accounts.users import ProviderIdentity, Role, UserChange, UserDraft, UserStatus
 from hashdb.domain.contributions import Addition, Amendment, IdempotencyKey
 from hashdb.domain.jobs import JobStatus
+from hashdb.domain.ledger.checkpoints import split_note
+from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.ledger.records import ExpectedRecords
+from hashdb.domain.ledger.submissions import Submission
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.bulk import BatchAction, BatchChoices, Picks
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
@@ -30,7 +35,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members, saved_views, sessions, users
 from hashdb.service.background import Task
 from hashdb.service.contributions import additions, contributions, expiry
-from hashdb.service.ledger import checkpoints, verification
+from hashdb.service.ledger import active_set, checkpoints, verification, witnesses
 from hashdb.service.ledger.records import unlike_log
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.matching import benign, matches, seeds
@@ -138,7 +143,11 @@ class FullScene(Scene):
         self._match()
         self._ask()
         self._decide_many()
+        # One checkpoint without cosignatures, and one with.
         checkpoints.keep(self.db)
+        self._sign_set()
+        checkpoints.keep(self.db, at_once=True)
+        witnesses.ask(self.db, lambda witness: nullcontext(partial(_cosigned, self.signer)))
 
     def _contribute(self) -> None:
         db = self.db
@@ -220,12 +229,24 @@ class FullScene(Scene):
         bulk.start(self.db, lin, batch.id, BatchChoices("other", "an example"))
         batches.carry_out(self.db)
 
+    def _sign_set(self) -> None:
+        signer = self.signer = Cosigner.new("a.example")
+        policy = Policy.parse(f"witness a {signer.key} https://a.example\nquorum a")
+        self.db.rules = replace(self.db.rules, quorum=policy, witnesses=policy)
+        active_set.keep(self.db)
+        body = active_set.get(self.db, COMMAND_LINE).note.partition("\n\n")[0] + "\n"
+        active_set.sign(self.db, COMMAND_LINE, signer.cosign(body, 1_800_000_000))
+
     def _asking(self) -> bool:
         (verified,), (report,) = (
             verification.latest(self.db, COMMAND_LINE),
             reports.latest(self.db, COMMAND_LINE),
         )
         return verified.outcome is None or report.outcome is None
+
+
+def _cosigned(signer: Cosigner, submission: Submission) -> witnesses.Reply:
+    return witnesses.Reply(200, signer.cosign(split_note(submission.note)[0], 1_800_000_000))
 
 
 def beta_of(db: HashDB) -> Actor:

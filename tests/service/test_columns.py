@@ -56,7 +56,7 @@ def test_every_table_of_the_scene_has_a_row_and_nothing_is_found(scene: FullScen
     with scene.engine.connect() as connection:
         empty = [table.name for table in metadata.sorted_tables if not rows(connection, table)]
     assert not empty, f"let tests/service/scenes.py add a row to {', '.join(empty)}"
-    assert verify(scene.db, COMMAND_LINE).findings == ()
+    assert verify(scene.db, COMMAND_LINE, signals=True).findings == ()
 
 
 def test_the_page_lists_what_there_is() -> None:

@@ -107,4 +107,12 @@ def test_a_task_that_fails_holds_up_no_other(db: HashDB) -> None:
         raise ValueError
 
     schedule.work(db, Lane.LOG, stop, {Task.EXPIRY: fail}, lambda seconds: stop.set())
-    assert done == [Task.PROPOSALS, Task.CHANGES, Task.OVERVIEWS, Task.JOBS, Task.CHECKPOINTS]
+    assert done == [
+        Task.PROPOSALS,
+        Task.CHANGES,
+        Task.COMMITMENTS,
+        Task.OVERVIEWS,
+        Task.JOBS,
+        Task.SET,
+        Task.CHECKPOINTS,
+    ]

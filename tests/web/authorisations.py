@@ -87,6 +87,7 @@ OPEN = {
     "GET /readyz",
     "GET /static/<path:filename>",
     "GET /v1/checkpoint",
+    "GET /v1/checkpoint/cosigned",
     "GET /v1/log",
 }
 """What needs no key."""
@@ -141,8 +142,13 @@ RIGHTS = {
     "GET /v1/changes": Rights(FEED),
     "GET /v1/events": Rights(AUDIT),
     "GET /v1/counts": Rights(AUDIT, asks="day=2026-11-20"),
+    # Event 1 is neither on a contribution of the member nor on its opinions.
+    "GET /v1/receipts": Rights(ALL, asks="seq=1", own=AUDIT),
     "GET /v1/proofs/inclusion": Rights(AUDIT, asks="seq=1&size=1"),
     "GET /v1/proofs/consistency": Rights(AUDIT, asks="first=1&second=1"),
+    "GET /v1/set": Rights(FEED | AUDIT),
+    "GET /v1/set/blocks/<id>/<id>": Rights(FEED | AUDIT, of="block"),
+    "POST /v1/set/signatures": Rights(ALL, 422, lambda: {"data": "none", "content_type": "text/plain"}),
     "GET /v1/reports/transparency": Rights(AUDIT, asks="from=2026-11-01&to=2026-11-20"),
     # Administration
     "GET /v1/members": Rights(ADMIN),

@@ -17,7 +17,7 @@ from hashdb.domain.sharing.feed import bank_name
 from hashdb.domain.sharing.webhooks import Topic, WebhookDraft
 from hashdb.domain.stats.counts import Hit
 from hashdb.service.accounts import members
-from hashdb.service.ledger import checkpoints
+from hashdb.service.ledger import active_set, checkpoints
 from hashdb.service.review import cases
 from hashdb.service.stats import counts
 from tests.web.authorisations import ALL, OPEN, RIGHTS, Rights
@@ -49,6 +49,8 @@ class World:
         match kind:
             case None:
                 return (1,)
+            case "block":
+                return 0, 0
             case "member":
                 return (member,)
             case "bank":
@@ -122,7 +124,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     url = f"sqlite:///{tmp_path_factory.mktemp('authorisation')}/hashdb.sqlite"
     with service_at(url, interop_label="glorification") as service:
         checkpoints.start(service.db)
-        yield World(service)
+        world = World(service)
+        active_set.keep(service.db)
+        yield world
 
 
 def spelled(rule: str) -> str:

@@ -39,7 +39,8 @@ def _kind(route: str) -> str | None:
         return None
     if not callable(sends):
         return JSON
-    return FORM if str(sends().get("content_type", "")).startswith("multipart") else FIELDS
+    sent = str(sends().get("content_type", ""))
+    return FORM if sent.startswith("multipart") else sent or FIELDS
 
 
 KINDS = {route: kind for route in RIGHTS if (kind := _kind(route))}

@@ -41,7 +41,7 @@ CHECKS = (
     response_headers_conformance,
     response_schema_conformance,
 )
-PUBLIC = {"/healthz", "/readyz", "/v1/log", "/v1/checkpoint"}
+PUBLIC = {"/healthz", "/readyz", "/v1/log", "/v1/checkpoint", "/v1/checkpoint/cosigned"}
 WITHOUT_BODY = ("/secret", "/test", "/redelivery")
 EXAMPLES = 10
 

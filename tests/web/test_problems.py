@@ -16,13 +16,19 @@ from tests.web.callers import Service, problem
 
 CLIENT_SIDE = (
     errors.BadNote,
+    errors.BadPolicy,
+    errors.BadReceipt,
     errors.CopyInUse,
     errors.LogRewritten,
     errors.NoCopy,
+    errors.NotAsLogged,
     errors.NotSigned,
+    errors.NotWitnessed,
+    errors.RootNotSigned,
     errors.ServiceError,
     errors.ServiceTooOld,
     errors.ServiceUnreachable,
+    errors.WitnessesBehind,
     errors.CannotStart,
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 import rfc8785
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, Verifier
+from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, LogWitness, Verifier
 from hashdb.domain.ledger.events import Action, Event, leaf
 from hashdb.errors import BadNote
 from hashdb.wire.ledger import ConsistencyOut, EventOut, InclusionOut, LogOut
@@ -39,6 +40,13 @@ def test_without_its_leaf_an_event_is_what_the_leaf_is_the_hash_of(event: Event)
     assert hashlib.sha256(b"\x00" + rfc8785.dumps(said)).hexdigest() == told
 
 
+@given(_events())
+def test_an_event_comes_back_with_its_leaf(event: Event) -> None:
+    back = EventOut.model_validate_json(EventOut.from_domain(event).json_text()).to_domain()
+    assert back == event
+    assert back.computed_leaf == back.leaf
+
+
 hashes = st.binary(min_size=32, max_size=32)
 proofs = st.lists(hashes, max_size=4).map(tuple)
 verifiers = st.builds(Verifier, st.sampled_from(["log.example/1", "ü"]), hashes)
@@ -58,6 +66,19 @@ def test_a_consistency_proof_comes_back(proof: Consistency) -> None:
 @given(st.builds(Log, st.just("log.example/1"), keys))
 def test_the_keys_come_back(log: Log) -> None:
     assert LogOut.model_validate_json(LogOut.from_domain(log).json_text()).to_domain() == log
+
+
+def test_witnesses_come_back_and_are_left_out_where_there_are_none() -> None:
+    key = LogKey(Verifier("log.example/1", bytes(range(32))), NOON, None)
+    witnesses = (LogWitness("w1", "w1.example+1+A", 7, NOON), LogWitness("w2", "w2.example+2+B", 0, None))
+    log = Log("log.example/1", (key,), witnesses)
+    text = LogOut.from_domain(log).json_text()
+    assert LogOut.model_validate_json(text).to_domain() == log
+    assert json.loads(text)["witnesses"][1] == {"name": "w2", "vkey": "w2.example+2+B", "size": 0, "at": None}
+    # A service of version 0.1.0 has none.
+    text = LogOut.from_domain(replace(log, witnesses=())).json_text()
+    assert "witnesses" not in json.loads(text)
+    assert LogOut.model_validate_json(text).to_domain().witnesses == ()
 
 
 def test_hashes_are_base64_a_leaf_is_hex_and_a_key_is_a_vkey() -> None:

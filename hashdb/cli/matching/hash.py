@@ -10,10 +10,10 @@ import click
 
 from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
-from hashdb.cli.matching.match import counted, format_time
+from hashdb.cli.matching.match import format_time
 from hashdb.cli.matching.pictures import Outcome, fast_option, find_pictures, hash_all, jobs_option, print_failures
 from hashdb.cli.matching.state import StateFile, state_option
-from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar
+from hashdb.cli.output import as_json, counted, escape_controls, print_json_array, progress_bar
 from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Mode

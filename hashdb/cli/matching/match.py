@@ -28,8 +28,8 @@ from hashdb.cli.matching.pictures import (
     send_in_batches,
 )
 from hashdb.cli.matching.state import StateFile, state_option
-from hashdb.cli.options import Radius
-from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar, progress_counter
+from hashdb.cli.options import Radius, policy_option, quorum_policy
+from hashdb.cli.output import as_json, counted, escape_controls, print_json_array, progress_bar, progress_counter
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.matching.segments import Segment
@@ -43,6 +43,7 @@ from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.member_settings import MemberSettings
 
 if TYPE_CHECKING:
+    from hashdb.domain.ledger.policies import Policy
     from hashdb.local import LocalIndex
 
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         "hashdb match upload.jpg clip.mp4 upload.pdf",
         "hashdb match --transforms --state done.jsonl --json uploads/ > matches.json",
         "hashdb match --local --radius pdq=20 upload.jpg",
+        "hashdb match --local --policy quorum.txt upload.jpg",
         "hashdb match --remember --transforms uploads/",
         "hashdb match --urls links.txt",
     ),
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     help="Also remember files under their paths, and addresses, to be told if they are listed later.",
 )
 @click.option("--local", is_flag=True, help="Match in the local copy that `hashdb sync` keeps, without the service.")
+@policy_option
 @state_option
 @jobs_option
 @fast_option
@@ -89,12 +92,13 @@ def match_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool, **g
     It prints `review` with the contributions that match, or `no match`. A match is advice to review.
     """
     options = _Options(**given)
-    files_only = {
-        f"--{name}": value for name, value in options._asdict().items() if name not in ("local", "radii", "remember")
-    }
+    everywhere = ("local", "radii", "remember", "policy_file")
+    files_only = {f"--{name}": value for name, value in options._asdict().items() if name not in everywhere}
+    if options.policy_file is not None and not options.local:
+        raise click.UsageError("--policy needs --local")
     check_sources(paths, urls, {"--radius": options.radii, **files_only})
     settings = MemberSettings.of_member()
-    opened = _open_copy(settings) if options.local else _connect()
+    opened = _open_copy(settings, quorum_policy(options.policy_file, settings)) if options.local else _connect()
     if urls is not None:
         return _match_addresses(urls, options, settings, opened, as_json)
     return _match_files(paths, options, settings, opened, as_json)
@@ -107,6 +111,7 @@ class _Options(NamedTuple):
     transforms: bool
     remember: bool
     local: bool
+    policy_file: Path | None
     state: Path | None
     jobs: int | None
     fast: bool
@@ -220,8 +225,9 @@ def for_version_0_1_0(query: Query) -> Query:
 
 
 @contextmanager
-def _open_copy(settings: MemberSettings) -> Iterator[Matcher]:
-    with _open_index(settings) as index:
+def _open_copy(settings: MemberSettings, policy: Policy | None) -> Iterator[Matcher]:
+    with _open_index(settings, policy) as index:
+        index.require_approval()
         yield Matcher(index.rules.algorithms, index.seeds, index.match)
         click.echo(f"hashdb: the local copy is {format_age(index.age)} old (event {index.checkpoint})", err=True)
 
@@ -244,10 +250,10 @@ def _match_batch(
     return [None if outcome.hashed is None else next(results) for outcome in batch]
 
 
-def _open_index(settings: MemberSettings) -> LocalIndex:
+def _open_index(settings: MemberSettings, policy: Policy | None = None) -> LocalIndex:
     from hashdb.local import LocalIndex
 
-    return LocalIndex(settings.home / "local")
+    return LocalIndex(settings.home / "local", policy=policy)
 
 
 def _remember_and_match(
@@ -332,11 +338,6 @@ def _format_segment(segment: Segment) -> str:
         pages = f"page {first}" if first == last else f"pages {first}-{last}"
         return f"{pages} at page {begin} of this file, {counted(segment.frames, 'page')}{transform}"
     return f"words {first}-{last} at word {begin} of this file, {counted(segment.frames, 'window')}{transform}"
-
-
-def counted(count: int, noun: str) -> str:
-    """A number of things, like `1 page` or `3 pages`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def format_time(seconds: float) -> str:

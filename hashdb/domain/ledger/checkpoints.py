@@ -17,9 +17,12 @@ from hashdb.errors import BadNote, needing
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from hashdb.domain.ledger.policies import Cosigned
+
 _ED25519 = b"\x01"
-_KEY_ID, _PUBLIC = 4, 32
-_DASH = "\u2014"
+KEY_ID, _PUBLIC = 4, 32
+DASH = "\u2014"
+"""The first character of a line of a signature."""
 _MOST = 100_000
 """The highest number of characters in a note."""
 
@@ -34,7 +37,7 @@ class Verifier:
     @property
     def id(self) -> bytes:
         """The first four octets of SHA-256(name ‖ newline ‖ 0x01 ‖ public key)."""
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:_KEY_ID]
+        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:KEY_ID]
 
     def __str__(self) -> str:
         """The vkey: `name+hash+base64(0x01 ‖ public key)`."""
@@ -107,7 +110,7 @@ class Signer:
     def sign(self, text: str) -> str:
         """The signed note of a text that ends with a newline."""
         octets = self.verifier.id + self.private.sign(text.encode())
-        return f"{text}\n{_DASH} {self.name} {base64.b64encode(octets).decode()}\n"
+        return f"{text}\n{DASH} {self.name} {base64.b64encode(octets).decode()}\n"
 
 
 def is_key_name(text: str) -> bool:
@@ -117,12 +120,12 @@ def is_key_name(text: str) -> bool:
 
 def read_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, Verifier]:
     """The text of a note and the first of the keys that signed it. Raises BadNote for a bad signature, or none."""
-    text, signatures = _split(note)
+    text, signatures = split_note(note)
     known = {(verifier.name, verifier.id): verifier for verifier in verifiers}
     claims = [
-        (verifier, octets[_KEY_ID:])
+        (verifier, octets[KEY_ID:])
         for name, octets in signatures
-        if (verifier := known.get((name, octets[:_KEY_ID]))) is not None
+        if (verifier := known.get((name, octets[:KEY_ID]))) is not None
     ]
     if not claims:
         raise BadNote("the note is not signed by a key of this log")
@@ -131,7 +134,8 @@ def read_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, Verifier]:
     return text, claims[0][0]
 
 
-def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """The body of a note, and the name and the octets of each signature. Raises BadNote."""
     text, blank, lines = note.rpartition("\n\n")
     if not blank or not lines.endswith("\n") or len(note) > _MOST:
         raise BadNote("this is not a signed note")
@@ -142,7 +146,7 @@ def _split(note: str) -> tuple[str, list[tuple[str, bytes]]]:
         dash, _, rest = line.partition(" ")
         name, _, signature = rest.partition(" ")
         octets = decode_base64(signature)
-        if dash != _DASH or not is_key_name(name) or len(octets) <= _KEY_ID:
+        if dash != DASH or not is_key_name(name) or len(octets) <= KEY_ID:
             raise BadNote("a signature line of the note is malformed")
         signatures.append((name, octets))
     return f"{text}\n", signatures
@@ -172,7 +176,12 @@ class Checkpoint:
 
     def signed(self, signer: Signer) -> str:
         """The checkpoint as a signed note."""
-        return signer.sign(f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n")
+        return signer.sign(self.body)
+
+    @property
+    def body(self) -> str:
+        """The text that is signed."""
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +194,23 @@ class LogKey:
 
 
 @dataclass(frozen=True, slots=True)
+class LogWitness:
+    """A witness that the service asks: its name, its key as a vkey, and the last checkpoint that it cosigned."""
+
+    name: str
+    vkey: str
+    size: int
+    at: datetime | None
+    """When it did; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
-    """The name of a log and its keys, the newest last."""
+    """The name of a log and its keys, the newest last, and the witnesses that the service asks."""
 
     origin: str
     keys: tuple[LogKey, ...]
+    witnesses: tuple[LogWitness, ...] = ()
 
     @property
     def verifiers(self) -> tuple[Verifier, ...]:
@@ -235,14 +256,22 @@ class CheckpointComparison:
     key: Verifier
     new_key: bool
     note: str
+    cosigned: Cosigned | None = None
+    """What the witnesses of a policy cosigned, if one was given."""
 
 
 def read_checkpoint(note: str, verifiers: Iterable[Verifier]) -> tuple[Checkpoint, Verifier]:
     """The checkpoint of a signed note and the key that signed it. Raises BadNote."""
-    text, verifier = read_note(note, verifiers)
-    body = _TEXT.fullmatch(text)
-    if not body:
-        raise BadNote("this is not a checkpoint")
-    if body[1] != verifier.name:
+    body, verifier = read_note(note, verifiers)
+    checkpoint = parse_checkpoint(body)
+    if checkpoint.origin != verifier.name:
         raise BadNote("the checkpoint and its signature name different logs")
-    return Checkpoint(body[1], int(body[2]), decode_base64(body[3])), verifier
+    return checkpoint, verifier
+
+
+def parse_checkpoint(body: str) -> Checkpoint:
+    """The checkpoint of the body of a note, whoever signed it. Raises BadNote."""
+    lines = _TEXT.fullmatch(body)
+    if not lines:
+        raise BadNote("this is not a checkpoint")
+    return Checkpoint(lines[1], int(lines[2]), decode_base64(lines[3]))

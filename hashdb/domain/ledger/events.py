@@ -45,6 +45,7 @@ class Action(StrEnum):
     CONTRIBUTION_QUARANTINED = "contribution.quarantined"
     CONTRIBUTION_RETIRED = "contribution.retired"
     CONTRIBUTION_CLEARED = "contribution.cleared"
+    CONTRIBUTION_COMMITTED = "contribution.committed"
     OPINION_GIVEN = "opinion.given"
     CASE_OPENED = "case.opened"
     CASE_HELD = "case.held"
@@ -89,6 +90,7 @@ class Action(StrEnum):
     SIGNER_ADDED = "signer.added"
     SEED_ADDED = "seed.added"
     SEED_RETIRED = "seed.retired"
+    SET_COMMITTED = "set.committed"
     LOG_BEGUN = "log.begun"
     LOG_RESTORED = "log.restored"
     VERIFICATION_ENDED = "verification.ended"
@@ -226,7 +228,12 @@ def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details:
 
 def leaf_of_text(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> bytes:
     """The leaf of an event, from the canonical JSON of its details."""
-    return hashlib.sha256(b"\x00" + event_text(seq, at, actor, action, subject, details).encode()).digest()
+    return leaf_of_event(event_text(seq, at, actor, action, subject, details))
+
+
+def leaf_of_event(text: str) -> bytes:
+    """The leaf of an event, from its canonical JSON."""
+    return hashlib.sha256(b"\x00" + text.encode()).digest()
 
 
 def event_text(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> str:

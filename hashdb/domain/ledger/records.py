@@ -11,6 +11,7 @@ from enum import Enum
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.accounts.users import LONGEST_SESSION, UserStatus
 from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.ledger.commitments import OCTETS, logged_commitment, may_commit
 from hashdb.domain.ledger.events import STANDING_AFTER, STATUS_AFTER, Action
 
 
@@ -43,6 +44,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
         "severity",
         "basis",
         "media",
+        "commitment",
     ),
     "opinion": ("contribution", "member", "opinion", "reason", "case", "replaced", "silent"),
     "case": ("contribution", "reason", "follows", "holds", "decision", "decided_by", "shadow"),
@@ -70,6 +72,7 @@ class ExpectedRecords:
         self._records: list[Record] = [()]
         self._numbers: dict[Record, int] = {(): 0}
         self._numbers_by_kind = {kind: _NumberById() for kind in FIELDS}
+        self._commitments = _HashById()
         self._last_opinions: dict[Record, int] = {}
         self._suspended: set[int] = set()
         self.sessions = ExpectedSessions()
@@ -100,22 +103,37 @@ class ExpectedRecords:
                 self._replace_opinion(id)
         elif action in _DELETES:
             self._numbers_by_kind[kind].put(id, 0)
-        elif change and (before := self.of(kind, id)):
+        elif change and (before := self._shared(kind, id)):
             changed = change(logged, actor)
-            values = (changed.get(name, value) for name, value in zip(FIELDS[kind], before, strict=True))
+            values = (changed.get(name, value) for name, value in zip(FIELDS[kind], before, strict=False))
             self._store(kind, id, tuple(values))
+        if kind == "contribution" and (commitment := logged_commitment(logged)):
+            if not may_commit(action, logged, committed=self.commitment(id) is not None):
+                raise ValueError("an event commits to signals again, and none were added")
+            self._commitments.put(id, commitment)
 
     def of(self, kind: str, id: int) -> Record:
         """The values that a row must hold; empty if there must be no row."""
-        record = self._records[self._numbers_by_kind[kind].at(id)]
+        record = self._shared(kind, id)
+        if kind == "contribution" and record:
+            commitment = self.commitment(id)
+            return (*record, None if commitment is None else commitment.hex())
         if kind == "opinion" and record and record[1] in self._suspended:
             # The service changes `silent` some time after the suspension or the reinstatement.
             return (*record[:-1], NOT_LOGGED)
         return record
 
+    def commitment(self, id: int) -> bytes | None:
+        """The commitment to the signals of a contribution; None if no event has one."""
+        return self._commitments.at(id)
+
     def ids(self, kind: str) -> Iterator[int]:
         """The ids of the rows that must exist, in order."""
         return self._numbers_by_kind[kind].ids()
+
+    def _shared(self, kind: str, id: int) -> Record:
+        """The values that a row must hold, without the commitment, which no two contributions share."""
+        return self._records[self._numbers_by_kind[kind].at(id)]
 
     def _store(self, kind: str, id: int, record: Record) -> None:
         number = self._numbers.setdefault(record, len(self._records))
@@ -193,6 +211,28 @@ class _NumberById:
             yield from ((page << _PAGE_BITS) + offset for offset, number in enumerate(self._pages[page]) if number)
 
 
+class _HashById:
+    """A hash for each id, in pages as numbers."""
+
+    def __init__(self) -> None:
+        self._pages: dict[int, bytearray] = {}
+
+    def put(self, id: int, hash: bytes) -> None:
+        if len(hash) != OCTETS:
+            raise ValueError(f"a hash has {OCTETS} octets")
+        page = self._pages.get(id >> _PAGE_BITS)
+        if page is None:
+            page = self._pages[id >> _PAGE_BITS] = bytearray(OCTETS << _PAGE_BITS)
+        begin = (id & (1 << _PAGE_BITS) - 1) * OCTETS
+        page[begin : begin + OCTETS] = hash
+
+    def at(self, id: int) -> bytes | None:
+        page = self._pages.get(id >> _PAGE_BITS)
+        begin = (id & (1 << _PAGE_BITS) - 1) * OCTETS
+        hash = b"" if page is None else bytes(page[begin : begin + OCTETS])
+        return hash if any(hash) else None
+
+
 def _value(details: Details, name: str) -> Value:
     value = details.get(name, NOT_LOGGED)
     if isinstance(value, list):
@@ -208,7 +248,7 @@ def _record(*names: str, **constants: Value) -> Callable[[Details, str, Value], 
 
 def _new_contribution(details: Details, actor: str, member: Value) -> Record:
     initial = (str(Status.ACTIVE), False, None, NOT_LOGGED, str(Standing.UNREVIEWED), False)
-    return (*initial, *[_value(details, name) for name in FIELDS["contribution"][len(initial) :]])
+    return (*initial, *[_value(details, name) for name in FIELDS["contribution"][len(initial) : -1]])
 
 
 def _new_key(details: Details, actor: str, member: Value) -> Record:
@@ -312,6 +352,7 @@ _CHANGES: Mapping[str, Callable[[Details, str], Mapping[str, Value]]] = {
     **{action: _ends_with(status) for action, status in STATUS_AFTER.items()},
     Action.CONTRIBUTION_WITHDRAWN: _withdrawn,
     Action.CONTRIBUTION_ERASED: _sets(erased=True),
+    Action.CONTRIBUTION_COMMITTED: _sets(),
     **{action: _sets(standing=str(standing)) for action, standing in STANDING_AFTER.items()},
     Action.CASE_HELD: _sets(holds="yes"),
     Action.CASE_DECIDED: _decided,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from hashdb.domain.accounts.members import Member
 from hashdb.domain.contributions import Contribution, Media, Standing
 from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.ledger.commitments import commit_lines, placed_line
 from hashdb.domain.ledger.events import Action, ContributionState
 from hashdb.domain.matching.matches import Match
 from hashdb.domain.review.cases import Opinion
@@ -28,6 +29,10 @@ class Gone:
     reason: str
     withdrawal_reason: str | None = None
     """Of one that was withdrawn."""
+    standing: Standing | None = None
+    """Of one that is masked: it is in the active set still."""
+    commitment: bytes | None = None
+    """Of one that is masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,27 @@ class CopiedContribution(NamedTuple):
     """Of a document whose pages it has."""
     words: int | None = None
     """Of a text whose windows it has."""
+    salt: bytes | None = None
+    commitment: bytes | None = None
+    undisclosed: tuple[bytes, ...] = ()
+    """As of `Contribution`."""
+
+    def lines(self) -> Iterator[str]:
+        """The lines of its commitment that the reader has, as `item_lines` of the contribution."""
+        for algorithm, octets in self.signals:
+            yield f"{algorithm}:{octets.hex()}"
+        for shot in self.shots:
+            for algorithm, octets in shot.signals:
+                yield placed_line(shot.unit, shot.start, shot.end, f"{algorithm}:{octets.hex()}")
+        for kind, octets in self.signatures:
+            yield f"{kind}:{octets.hex()}"
+
+    @property
+    def fits_commitment(self) -> bool:
+        """Whether its commitment is to its signals and signatures, or it has none yet."""
+        if self.commitment is None:
+            return True
+        return self.salt is not None and commit_lines(self.salt, self.lines(), self.undisclosed) == self.commitment
 
 
 class CopiedShot(NamedTuple):

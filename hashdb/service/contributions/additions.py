@@ -14,6 +14,7 @@ from typing import NamedTuple
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Addition, Contribution, Draft, Receipt, Recorded, new_ones
+from hashdb.domain.ledger.commitments import Commitment
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.matching.benign import REFUSAL
 from hashdb.domain.review.cases import Case, CaseState
@@ -22,6 +23,7 @@ from hashdb.domain.signals import Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM, Signature
 from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, NotFound, NotYours, UnderReview, reject
 from hashdb.service import HashDB
+from hashdb.service.contributions.commitments import recommit
 from hashdb.service.contributions.intake import append, with_intake
 from hashdb.service.contributions.reuploads import hold_reuploads
 from hashdb.service.contributions.sight import owns
@@ -194,12 +196,13 @@ def _record(
     fresh = [Recorded(replace(each.contribution, signals=(*each.new.values(),)), known=False) for each in changed]
     after, held = hold_reuploads(db, tx, fresh, near, now)
     standings = {item.contribution.id: item.contribution.standing for item in after}
-    entries = [_entry(each) for each in changed]
+    commitments = recommit(tx, [each.contribution for each in changed])
+    entries = [added_signals_entry(each.contribution.id, each.new, each.signed, commitments) for each in changed]
     checkpoint = append(tx, now, actor, [*entries, *held], seq)
     recorded = [
         Recorded(
             replace(
-                each.contribution,
+                _recommitted(each.contribution, commitments),
                 signals=(*each.contribution.signals, *each.new.values()),
                 signatures=(*each.contribution.signatures, *each.signed.values()),
                 standing=standings.get(each.contribution.id, each.contribution.standing),
@@ -211,8 +214,18 @@ def _record(
     return Receipt(tuple(recorded), checkpoint)
 
 
-def _entry(checked: _Checked) -> LogEntry:
+def added_signals_entry(
+    id: int, new: Collection[int], signed: Collection[int], commitments: Mapping[int, Commitment]
+) -> LogEntry:
     """The event of an addition: an amendment, which every version knows, says how many signals are new."""
-    fields = [name for name, new in (("signals", checked.new), ("signatures", checked.signed)) if new]
-    details: Details = {"fields": fields, "added": len(checked.new)}
-    return LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", checked.contribution.id, details)
+    fields = [name for name, added in (("signals", new), ("signatures", signed)) if added]
+    details: Details = {"fields": fields, "added": len(new), "commitment": commitments[id].hash.hex()}
+    return LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)
+
+
+def _recommitted(contribution: Contribution, commitments: Mapping[int, Commitment]) -> Contribution:
+    """The contribution with its new commitment, if there is one."""
+    if contribution.id not in commitments:
+        return contribution
+    salt, hash = commitments[contribution.id]
+    return replace(contribution, salt=salt, commitment=hash)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
@@ -21,7 +21,7 @@ from hashdb.domain.contributions import (
     Receipt,
     Status,
 )
-from hashdb.domain.frames import Frame, Shot
+from hashdb.domain.frames import Frame, Shot, mark_shots
 from hashdb.domain.ledger.events import STATUS_EVENTS, Action, Details, LogEntry
 from hashdb.domain.matching.testing import TEST_ID, contribution_of_test_item
 from hashdb.domain.review.cases import CaseState
@@ -118,7 +118,9 @@ def get(db: HashDB, actor: Actor, id: int) -> Contribution:
 
 def frames(db: HashDB, actor: Actor, id: int) -> tuple[Frame, ...]:
     """The frames of a contribution, for those who may see its signals. Raises NotFound, ScopeMissing, and as `get`."""
-    return tuple(frame for shot in shots(db, actor, id) for frame in shot.frames)
+    own = shots(db, actor, id)
+    parts = (shot.frames for shot in own)
+    return tuple(mark_shots(parts) if any(shot.masked for shot in own) else chain.from_iterable(parts))
 
 
 def shots(db: HashDB, actor: Actor, id: int) -> tuple[Shot, ...]:
@@ -256,7 +258,7 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
                 raise RetiredKept(id)
         entries = [] if contribution.erased else [erase_held(tx, actor, contribution, reason, now)]
         due = now if at_once else (contribution.withdrawn_at or now) + TOMBSTONES_KEPT
-        if due <= now and tx.contributions.purge([id]):
+        if due <= now and tx.erasures.purge([id]):
             entries = [_erasure_entry(id)]
         tx.audit.append(now, actor, entries)
     db.store.scrub()
@@ -269,11 +271,11 @@ def purge(db: HashDB, limit: int = 500) -> int:
     writers have their turn; the next calls remove the rest.
     """
     with db.store.read() as tx:
-        if not tx.contributions.due(db.now(), 1):
+        if not tx.erasures.due(db.now(), 1):
             return 0
     with db.store.begin() as tx:
         now = db.now()
-        purged = tx.contributions.purge(tx.contributions.few(tx.contributions.due(now, limit)))
+        purged = tx.erasures.purge(tx.erasures.few(tx.erasures.due(now, limit)))
         tx.audit.append(now, SYSTEM, [_erasure_entry(id) for id in purged])
     db.store.scrub()
     return len(purged)
@@ -282,15 +284,15 @@ def purge(db: HashDB, limit: int = 500) -> int:
 def start(db: HashDB) -> None:
     """Remove what version 0.1.0 left of contributions that it erased: it does not know newer tables."""
     with db.store.read() as tx:
-        left, signed = tx.contributions.left_behind(), tx.contributions.left_signed()
+        left, signed = tx.erasures.left_behind(), tx.erasures.left_signed()
     if signed:
         with db.store.begin() as tx:
-            tx.contributions.unsign(signed)
+            tx.erasures.unsign(signed)
         db.store.scrub()
     while left:
         with db.store.begin() as tx:
-            few = tx.contributions.few(left)
-            tx.contributions.purge(few)
+            few = tx.erasures.few(left)
+            tx.erasures.purge(few)
         db.store.scrub()
         left = left[len(few) :]
 
@@ -310,7 +312,7 @@ def erase_held(tx: Transaction, actor: Actor, contribution: Contribution, reason
     if contribution.status is not Status.WITHDRAWN:
         record_withdrawal(tx, actor, contribution, reason, now)
     kept_until = (contribution.withdrawn_at or now) + TOMBSTONES_KEPT
-    tx.contributions.erase(contribution.id, now, kept_until)
+    tx.erasures.erase(contribution.id, now, kept_until)
     tx.opinions.erase(contribution.id)
     tx.cases.erase(contribution.id)
     return _erasure_entry(contribution.id, format_instant(kept_until))

@@ -20,7 +20,7 @@ from hashdb.service.contributions.intake import append_all
 from hashdb.service.contributions.reuploads import hold_reuploads
 from hashdb.service.views import Close, IntakeRules
 from hashdb.store import Transaction
-from hashdb.store.contributions.contributions import SignalSet
+from hashdb.store.contributions.contributions import PreparedDraft, SignalSet
 from hashdb.store.contributions.requests import Answer
 
 REMEMBERED = timedelta(hours=24)
@@ -40,8 +40,8 @@ class Request(NamedTuple):
     """The drafts were checked against the rules of this seq."""
     near: Close
     """The stored signals of retired contributions that the drafts are near to."""
-    fingerprints: Sequence[bytes]
-    """Those of the drafts."""
+    prepared: Sequence[PreparedDraft]
+    """What was computed of the drafts."""
     suppressed: Mapping[Signal, int]
     """The signals of frames that are close to a benign one, each with its entry. Those of items are refused."""
 
@@ -49,6 +49,9 @@ class Request(NamedTuple):
     def size(self) -> int:
         """The number of drafts."""
         return len(self.drafts)
+
+
+_Fresh = tuple[Request, Draft, PreparedDraft]
 
 
 def prepare(
@@ -61,10 +64,10 @@ def prepare(
     near: Close,
 ) -> Request:
     """A request, with what takes long to compute of many frames: while it is recorded, all other writers wait."""
-    fingerprints = list(map(Draft.fingerprint, drafts))
+    prepared = list(map(PreparedDraft.of, drafts))
     frames = list(chain.from_iterable(map(attrgetter("frames"), drafts)))
     suppressed = rules.touched(signal for frame in frames for signal in frame.signals) if frames else {}
-    return Request(actor, member, drafts, key, rules, seq, near, fingerprints, suppressed)
+    return Request(actor, member, drafts, key, rules, seq, near, prepared, suppressed)
 
 
 def record(db: HashDB, requests: Sequence[Request]) -> list[Receipt | Exception]:
@@ -147,18 +150,18 @@ def _add_new(
     refuses has this outcome, and adds nothing.
     """
     sets = {
-        place: [(request.member.id, fingerprint) for fingerprint in request.fingerprints]
+        place: [(request.member.id, each.fingerprint) for each in request.prepared]
         for place, request in enumerate(requests)
         if place not in outcomes
     }
     known = tx.contributions.known({each for own in sets.values() for each in own}, now)
     allowances = {member.id: Allowance(tx, member, now) for member in members}
-    fresh: dict[SignalSet, tuple[Request, Draft]] = {}
+    fresh: dict[SignalSet, _Fresh] = {}
     for place, own in sets.items():
-        request, new = requests[place], dict[SignalSet, tuple[Request, Draft]]()
-        for each, draft in zip(own, request.drafts, strict=True):
+        request, new = requests[place], dict[SignalSet, _Fresh]()
+        for each, draft, prepared in zip(own, request.drafts, request.prepared, strict=True):
             if each not in known and each not in fresh:
-                new.setdefault(each, (request, draft))
+                new.setdefault(each, (request, draft, prepared))
         try:
             allowances[request.member.id].take(len(new))
         except LimitReached as error:
@@ -180,18 +183,18 @@ def _add_new(
 
 
 def _add(
-    db: HashDB, tx: Transaction, fresh: Mapping[SignalSet, tuple[Request, Draft]], now: datetime
+    db: HashDB, tx: Transaction, fresh: Mapping[SignalSet, _Fresh], now: datetime
 ) -> dict[SignalSet, Contribution]:
     """Add the drafts of requests, each by its set of signals."""
     suppressed = dict[Signal, int]()
-    for request, _ in fresh.values():
+    for request, _, _ in fresh.values():
         suppressed.update(request.suppressed)
     added = tx.contributions.add(
-        [request.member for request, _ in fresh.values()],
-        [draft for _, draft in fresh.values()],
+        [request.member for request, _, _ in fresh.values()],
+        [draft for _, draft, _ in fresh.values()],
         now,
-        [expiry_of(db, draft, now, request.rules) for request, draft in fresh.values()],
-        [fingerprint for _, fingerprint in fresh],
+        [expiry_of(db, draft, now, request.rules) for request, draft, _ in fresh.values()],
+        [prepared for _, _, prepared in fresh.values()],
         suppressed,
     )
     return dict(zip(fresh, added, strict=True))
@@ -231,6 +234,8 @@ def added_entry(member: Member, contribution: Contribution) -> LogEntry:
         "severity": contribution.severity,
         "seconds_to_share": _seconds(contribution.removed_at, contribution.received_at),
         "seconds_to_remove": _seconds(contribution.notified_at, contribution.removed_at),
+        **({"masked": contribution.masked} if contribution.masked else {}),
+        "commitment": None if contribution.commitment is None else contribution.commitment.hex(),
     }
     return LogEntry(Action.CONTRIBUTION_ADDED, "contribution", contribution.id, details)
 

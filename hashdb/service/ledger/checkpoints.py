@@ -7,18 +7,20 @@ from datetime import timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, Verifier
+from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, Signer, Verifier
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.errors import BadSetting, CannotStart, Unavailable, reject_field
 from hashdb.service import HashDB
 from hashdb.service.background import is_due
+from hashdb.service.ledger import witnesses
 from hashdb.service.ledger.signing import Signing
 from hashdb.store import Transaction
 from hashdb.store.ledger.tree import StoredCheckpoint
 
 KEPT_EVERY = timedelta(seconds=50)
 """With the period of the task, a checkpoint is at most a minute old."""
-_RETRY_AFTER = 60
+RETRY_AFTER = 60
+"""Seconds after which a client asks again for what is not signed yet."""
 
 
 def start(db: HashDB) -> Verifier:
@@ -60,12 +62,12 @@ def rotate(db: HashDB, actor: Actor) -> Verifier:
 
 
 def log(db: HashDB) -> Log:
-    """The log's name and keys. Raises Unavailable before its first start."""
+    """The log's name, keys and witnesses. Raises Unavailable before its first start."""
     with db.store.read() as tx:
-        keys = tx.checkpoints.keys()
+        keys, named = tx.checkpoints.keys(), witnesses.named(db, tx)
     if not keys:
-        raise Unavailable(_RETRY_AFTER)
-    return Log(keys[-1].verifier.name, keys)
+        raise Unavailable(RETRY_AFTER)
+    return Log(keys[-1].verifier.name, keys, named)
 
 
 def find_log(db: HashDB) -> Log | None:
@@ -80,9 +82,9 @@ def latest(db: HashDB) -> str:
     """A signed checkpoint over every event that was written before. Raises Unavailable if the key is not here."""
     try:
         with db.store.read() as tx:
-            return _signed(_signing(db), tx)[1]
+            return _signed(db, tx)[1]
     except CannotStart:
-        raise Unavailable(_RETRY_AFTER) from None
+        raise Unavailable(RETRY_AFTER) from None
 
 
 def keep(db: HashDB, *, at_once: bool = False) -> bool:
@@ -97,7 +99,7 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
         tx.audit.hold()
         if not _is_due(db, tx, at_once):
             return False
-        size, note = _signed(_signing(db), tx)
+        size, note = _signed(db, tx)
         tx.checkpoints.keep(StoredCheckpoint(size, db.now(), note))
     _signing(db).write_down(note)
     return True
@@ -105,17 +107,27 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
 
 def _is_due(db: HashDB, tx: Transaction, at_once: bool) -> bool:
     last, head = tx.checkpoints.last(), tx.audit.head()
-    if last is None:
-        return head.seq > 0
-    return head.seq > last.size and (at_once or is_due(last.at, db.now(), KEPT_EVERY))
+    if head.seq <= (0 if last is None else last.size):
+        return False
+    if last is None or at_once or is_due(last.at, db.now(), KEPT_EVERY):
+        return True
+    # A root of the active set is signed at once: who reads it verifies it by a checkpoint.
+    root = tx.audit.newest("set", 1)
+    return root is not None and root.seq > last.size
 
 
-def _signed(signing: Signing, tx: Transaction) -> tuple[int, str]:
-    size, peaks = tx.tree.edge()
+def current_signer(db: HashDB, tx: Transaction) -> Signer:
+    """The key that signs now. Raises Unavailable before the first start, WrongSigningKey, BadSetting."""
     verifier = tx.checkpoints.signer()
     if verifier is None:
-        raise Unavailable(_RETRY_AFTER)
-    return size, Checkpoint(verifier.name, size, merkle.fold(peaks)).signed(signing.signer(verifier))
+        raise Unavailable(RETRY_AFTER)
+    return _signing(db).signer(verifier)
+
+
+def _signed(db: HashDB, tx: Transaction) -> tuple[int, str]:
+    size, peaks = tx.tree.edge()
+    key = current_signer(db, tx)
+    return size, Checkpoint(key.name, size, merkle.fold(peaks)).signed(key)
 
 
 def _add(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verifier:
@@ -134,7 +146,7 @@ def _has_epoch(tx: Transaction) -> bool:
 
 def _signing(db: HashDB) -> Signing:
     if db.signing is None:
-        raise Unavailable(_RETRY_AFTER)
+        raise Unavailable(RETRY_AFTER)
     return db.signing
 
 

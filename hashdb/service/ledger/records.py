@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from hashdb.domain.ledger.commitments import commit_lines
 from hashdb.domain.ledger.events import secret_tag
 from hashdb.domain.ledger.records import FIELDS, NOT_LOGGED, ExpectedRecords
 from hashdb.store import Transaction
@@ -27,6 +28,37 @@ def unlike_log(
         yield from _summarised(_differences(tx, records, kind, max(now, tx.audit.head().at), advance))
     yield from _summarised(_unlike_sessions(tx, records))
     yield from _summarised(_unlike_answers(tx, records))
+
+
+def unlike_committed(tx: Transaction, advance: Callable[[int], object]) -> Iterator[str]:
+    """The contributions whose signals are not those of their commitments, as `unlike_log` reports differences."""
+    yield from _summarised(_unlike_commitments(tx, advance))
+
+
+def _unlike_commitments(tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[str, str]]:
+    for page in tx.commitments.every():
+        advance(0)
+        salted = [held.id for held in page if isinstance(held.salt, bytes) and not held.erased]
+        lines = _lines(tx, salted)
+        for id, salt, commitment, erased in page:
+            which = f"contribution {id}"
+            if erased:
+                if salt is not None:
+                    yield "kept salt", f"{which}, salt: it is erased, and its salt is not: restart the service"
+            elif not isinstance(salt, bytes):
+                yield "salt", f"{which}, salt: there is none, so that nobody can compare its signals with the log"
+            elif id not in lines or commit_lines(salt, lines[id]) != commitment:
+                yield "signals", f"{which}, signals: they are not those that the log commits to"
+
+
+def _lines(tx: Transaction, ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
+    """The lines of contributions, without those whose rows have values that the service never writes."""
+    try:
+        return tx.commitments.lines(ids)
+    except (LookupError, TypeError, ValueError):
+        if len(ids) == 1:
+            return {}
+        return {id: own for each in ids for id, own in _lines(tx, [each]).items()}
 
 
 def _summarised(differences: Iterator[tuple[str, str]]) -> Iterator[str]:

@@ -21,7 +21,8 @@ from hashdb.errors import BadNote, HashDBError
 from hashdb.service import HashDB, jobs
 from hashdb.service.background import Task
 from hashdb.service.jobs import Progress, TooLongError
-from hashdb.service.ledger.records import unlike_log
+from hashdb.service.ledger import active_set, witnesses
+from hashdb.service.ledger.records import unlike_committed, unlike_log
 from hashdb.service.stats.counts import unlike_sealed
 from hashdb.store import Transaction
 
@@ -79,11 +80,14 @@ def verify(
     actor: Actor,
     advance: Callable[[int], object] = lambda count: None,
     outside: str | None = None,
+    *,
+    signals: bool = False,
 ) -> Verdict:
     """Recompute each leaf and the whole tree from the rows, and compare them with the stored tree and checkpoints.
 
     If they agree, compare the tables with the records that the events give, all as of one moment.
     `outside` is a signed checkpoint that was kept elsewhere; it is compared with the log like those of the service.
+    With `signals`, also compare the signals of each contribution with its commitment.
     `advance` is called with the number of events read since the last call. Raises StoreBusy, BadSetting.
     """
     actor.require(Scope.AUDIT)
@@ -105,7 +109,11 @@ def verify(
             findings += walk.unlike_head()
             findings += _unlike_keys(db, keys, walk.records.signers)
             findings += [Finding(seq, seq, reason) for seq, reason in unlike_sealed(tx)]
-            findings += [Finding(None, None, reason) for reason in unlike_log(tx, walk.records, db.now(), advance)]
+            findings += [Finding(seq, seq, reason) for seq, reason in active_set.unlike_events(db, tx, advance)]
+            unlike = [*unlike_log(tx, walk.records, db.now(), advance)]
+            unlike += unlike_committed(tx, advance) if signals else ()
+            unlike += witnesses.wrong_cosignatures(db, tx)
+            findings += [Finding(None, None, reason) for reason in unlike]
         agreed = sum(len(checkpoints) for size, checkpoints in signed.items() if size <= walk.agreed)
         every = (*([walk.finding] if walk.finding else []), *findings)
         agrees = None if kept is None or every else Outside(kept, tx.audit.one(kept).at if kept else tx.audit.head().at)

@@ -66,7 +66,9 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         page = events[:limit]
         ids = [id for _, id in page]
         logged = tx.statuses.logged(ids)
-        frames = tx.frames.of([id for id in ids if contributions[id].frame_count])
+        with_frames = [id for id in ids if contributions[id].frame_count]
+        masked = {id for id in with_frames if contributions[id].masked}
+        frames = tx.frames.of(with_frames, masked=masked)
         changes = tuple(Change(seq, _state(_with_frames(contributions[id], frames), logged[id])) for seq, id in page)
     more = len(events) > limit
     checkpoint = page[-1][0] if more else head.seq
@@ -131,7 +133,7 @@ def _state(contribution: Contribution, logged: Status) -> Contribution | Gone:
     """
     if logged is Status.ACTIVE and contribution.standing.matches:
         if contribution.masked and not any(contribution.every_signal()):
-            return Gone(contribution.id, "masked")
+            return Gone(contribution.id, "masked", None, contribution.standing, contribution.commitment)
         return contribution if contribution.status is logged else replace(contribution, status=logged)
     reason = contribution.withdrawal_reason if logged is Status.WITHDRAWN else None
     return Gone(contribution.id, str(contribution.standing if logged is Status.ACTIVE else logged), reason)

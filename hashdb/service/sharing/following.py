@@ -29,6 +29,8 @@ from hashdb.domain.signals import Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.errors import FeedRestarted, NotFound
 from hashdb.service import HashDB
+from hashdb.service.contributions.additions import added_signals_entry
+from hashdb.service.contributions.commitments import recommit
 from hashdb.service.contributions.contributions import amendment_details
 from hashdb.service.contributions.expiry import amend_with_expiry, expiry_of
 from hashdb.service.contributions.intake import append, with_intake
@@ -329,9 +331,8 @@ class _Step:
         self._tx.additions.add({contribution.id: new}, {contribution.id: signed}, sets)
         fresh = Recorded(replace(contribution, signals=tuple(new.values())), known=False)
         _, held = hold_reuploads(self._db, self._tx, [fresh], self._near, self.now)
-        fields = [name for name, added in (("signals", new), ("signatures", signed)) if added]
-        details: Details = {"fields": fields, "added": len(new)}
-        self._entries += [LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", contribution.id, details), *held]
+        commitments = recommit(self._tx, [contribution])
+        self._entries += [added_signals_entry(contribution.id, new, signed, commitments), *held]
 
     def _settle(self, held: Mapping[int, Contribution], before: Mapping[int, Standing]) -> None:
         """Store what the upstream sets now, and give the contributions for which that changed their standing."""

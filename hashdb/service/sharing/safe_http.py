@@ -51,6 +51,8 @@ def connect(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTPCo
     with closing(HTTPConnection(host, port, timeout=seconds)) as connection:
         # For the usual port of either scheme, the Host header names none.
         connection.default_port = PORTS[parts.scheme]
+        # A connection that the host closed must not be opened again by its name, which nobody would check.
+        connection.auto_open = 0
         connection.sock = socket.create_connection((address, port), timeout=seconds)
         # A timeout for each read is not enough: a host that sends one byte at a time would hold this thread for ever.
         late, held = Event(), [connection.sock]

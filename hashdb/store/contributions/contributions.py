@@ -7,9 +7,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import fields as fields_of
 from dataclasses import replace
 from datetime import datetime
-from itertools import accumulate, groupby
+from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import (
     BindParameter,
@@ -19,11 +19,8 @@ from sqlalchemy import (
     TableClause,
     bindparam,
     column,
-    delete,
-    exists,
     func,
     insert,
-    or_,
     select,
     union_all,
     update,
@@ -41,28 +38,26 @@ from hashdb.domain.contributions import (
     Status,
     Unset,
 )
-from hashdb.domain.frames import FRAMES_A_REQUEST, Extent
+from hashdb.domain.frames import Extent, Shot, split_shots
+from hashdb.domain.ledger.commitments import Commitment, item_lines
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
 from hashdb.errors import NotFound
+from hashdb.store.contributions.commitments import Commitments
 from hashdb.store.contributions.frames import SIGNAL_COLUMNS, Frames, SignalRow
 from hashdb.store.contributions.statuses import filter_conditions, status_at, stored_media, unended
-from hashdb.store.repositories import CHUNK, Repository, chunks, insert_rows, insert_values, same
+from hashdb.store.repositories import Repository, chunks, insert_rows, insert_values, same
 from hashdb.store.tables import (
-    HOLDING,
     MASKING,
     amendments,
     contributions,
     digests,
-    erasures,
     fingerprints,
     holding,
     members,
-    shots,
     signals,
     signatures,
-    text_masks,
 )
 
 SignalSet = tuple[int, bytes]
@@ -106,7 +101,6 @@ _SIGNALS = (
     )
     .order_by(signals.c.contribution_id, signals.c.position)
 )
-_FRAME_COUNTS = select(contributions.c.id, func.coalesce(contributions.c.frame_count, 0))
 _DIGESTS = select(digests).where(
     digests.c.contribution_id.in_(bindparam("ids", expanding=True)), digests.c.position < SIGNALS_AN_ITEM
 )
@@ -117,10 +111,21 @@ _SIGNATURES = (
 )
 SIGNATURE_COLUMNS = ("contribution_id", "position", "kind", "value")
 _NONE: Mapping[Signal, int] = {}
-_AT_ONCE = (signatures, fingerprints)
-"""The tables of a contribution whose rows an erasure deletes at once."""
-_UNKNOWN = (shots, digests, text_masks)
-"""The tables of a contribution whose rows version 0.1.0 does not delete at the end of an erasure."""
+
+
+class PreparedDraft(NamedTuple):
+    """What is computed of a draft before it is recorded, when no other writer waits for it."""
+
+    fingerprint: bytes
+    commitment: Commitment
+    """To all that the draft has, with a new salt."""
+    shots: Sequence[Shot]
+
+    @classmethod
+    def of(cls, draft: Draft) -> Self:
+        """The prepared draft."""
+        shots = list(split_shots(draft.frames)) if draft.frames else ()
+        return cls(draft.fingerprint(), Commitment.to(item_lines(draft.signals, shots, draft.signatures)), shots)
 
 
 class Contributions(Repository):
@@ -132,22 +137,22 @@ class Contributions(Repository):
         drafts: Sequence[Draft],
         now: datetime,
         expiries: Sequence[datetime | None] | None = None,
-        fingerprints: Sequence[bytes] | None = None,
+        prepared: Sequence[PreparedDraft] | None = None,
         suppressed: Mapping[Signal, int] = _NONE,
     ) -> tuple[Contribution, ...]:
         """Record drafts of a member, or of a member each, in order.
 
-        `expiries` override the expiry that each draft asks for. `fingerprints` are those of the drafts, if the caller
-        has them. `suppressed` are signals of frames that a benign entry suppresses, with the entry.
+        `expiries` override the expiry that each draft asks for. `prepared` are the drafts, if the caller has prepared
+        them. `suppressed` are signals of frames that a benign entry suppresses, by entry.
         """
         if not drafts:
             return ()
         owners = [member] * len(drafts) if isinstance(member, Member) else member
         ids = self._ids(len(drafts))
-        prints = [draft.fingerprint() for draft in drafts] if fingerprints is None else fingerprints
+        made = list(map(PreparedDraft.of, drafts)) if prepared is None else prepared
         rows = [
-            {"id": id, "fingerprint": fingerprint, **_row(owner, draft, now)}
-            for id, owner, draft, fingerprint in zip(ids, owners, drafts, prints, strict=True)
+            {"id": id, "fingerprint": fingerprint, "salt": salt, "commitment": hash, **_row(owner, draft, now)}
+            for id, owner, draft, (fingerprint, (salt, hash), _) in zip(ids, owners, drafts, made, strict=True)
         ]
         if expiries is not None:
             pairs = zip(drafts, expiries, strict=True)
@@ -164,15 +169,16 @@ class Contributions(Repository):
                 rows_of.append((id, i, str(signal.algorithm), signal.to_bytes()))
             for i, signature in enumerate(draft.signatures):
                 signature_rows.append((id, i, str(signature.kind), signature.octets))
-        if frames := {id: draft.frames for id, draft in zip(ids, drafts, strict=True) if draft.frames}:
-            for of_frame in Frames(self._connection).add(frames, suppressed):
+        if shots_by_id := {id: each.shots for id, each in zip(ids, made, strict=True) if each.shots}:
+            for of_frame in Frames(self._connection).add(shots_by_id, suppressed):
                 (digest_rows if of_frame[2] in _APART else signal_rows).append(of_frame)
         insert_values(self._connection, signals.name, SIGNAL_COLUMNS, signal_rows)
         if digest_rows:
             insert_values(self._connection, digests.name, SIGNAL_COLUMNS, digest_rows)
         if signature_rows:
             insert_values(self._connection, signatures.name, SIGNATURE_COLUMNS, signature_rows)
-        return tuple(_recorded(id, owner, draft, now) for id, owner, draft in zip(ids, owners, drafts, strict=True))
+        each = zip(ids, owners, drafts, made, strict=True)
+        return tuple([_recorded(id, owner, draft, now, own, suppressed) for id, owner, draft, own in each])
 
     def known(self, sets: AbstractSet[SignalSet], now: datetime) -> dict[SignalSet, int]:
         """The active contributions with these sets of signals of a member: the lowest id of each."""
@@ -261,64 +267,6 @@ class Contributions(Repository):
         values = {"withdrawn_at": now, "withdrawal_reason": reason, "announced": Status.WITHDRAWN}
         self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
 
-    def erase(self, id: int, now: datetime, due_at: datetime) -> None:
-        """Delete reference, signatures, old values and fingerprints; the signals follow from `due_at` (`purge`).
-
-        The row stays, empty. Signals that are still stored are shown to nobody.
-        """
-        self._connection.execute(insert(erasures), {"contribution_id": id, "due_at": due_at})
-        self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
-        self.unsign([id])
-        values = {"reference": None, "fingerprint": None, "erased_at": now}
-        self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
-
-    def due(self, now: datetime, limit: int) -> tuple[int, ...]:
-        """At most `limit` erased contributions whose signals are due for deletion at `now`."""
-        query = select(erasures.c.contribution_id).where(erasures.c.due_at <= now)
-        return tuple(self._connection.scalars(query.order_by(erasures.c.due_at).limit(limit)))
-
-    def purge(self, ids: Collection[int]) -> tuple[int, ...]:
-        """Delete the signals of erased contributions; return the contributions whose deletion was due."""
-        purged: list[int] = []
-        for chunk in chunks(list(ids)):
-            query = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
-            purged += self._connection.scalars(query)
-            for table in (*HOLDING, *_AT_ONCE, *MASKING, shots):
-                self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
-        return tuple(sorted(purged))
-
-    def left_signed(self) -> tuple[int, ...]:
-        """The erased contributions of which version 0.1.0 left signatures and fingerprints: it does not know them."""
-        has = or_(*(exists().where(table.c.contribution_id == contributions.c.id) for table in _AT_ONCE))
-        query = select(contributions.c.id).where(contributions.c.erased_at.is_not(None), has)
-        return tuple(self._connection.scalars(query.order_by(contributions.c.id)))
-
-    def unsign(self, ids: Collection[int]) -> None:
-        """Delete signatures and further fingerprints."""
-        for chunk in chunks(list(ids)):
-            for table in _AT_ONCE:
-                self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
-
-    def left_behind(self) -> tuple[int, ...]:
-        """The erased contributions of which version 0.1.0 deleted the signals, and not what it does not know."""
-        query = (
-            select(contributions.c.id)
-            .outerjoin(erasures, erasures.c.contribution_id == contributions.c.id)
-            .where(
-                contributions.c.erased_at.is_not(None),
-                erasures.c.contribution_id.is_(None),
-                or_(*(exists().where(table.c.contribution_id == contributions.c.id) for table in _UNKNOWN)),
-            )
-        )
-        return tuple(self._connection.scalars(query.order_by(contributions.c.id)))
-
-    def few(self, ids: Sequence[int]) -> Sequence[int]:
-        """The first of these erased contributions, which had `FRAMES_A_REQUEST` frames at most; at least one."""
-        part = ids[:CHUNK]
-        counts = dict(self._among(_FRAME_COUNTS, contributions.c.id, part))
-        totals = accumulate(counts[id] for id in part)
-        return part[: max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))]
-
     def received_since(self, member: int, since: datetime) -> int:
         """How many contributions of a member were received from `since` on."""
         received = contributions.c.member_id == member, contributions.c.received_at >= since
@@ -336,10 +284,14 @@ class Contributions(Repository):
     def _read(self, rows: Sequence[Any], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
         ids = [row[0] for row in rows]
         signals_by_id, signatures_by_id = self.signals(ids), self.signatures(ids)
-        return {
+        found = {
             row[0]: _contribution(row, signals_by_id.get(row[0], ()), signatures_by_id.get(row[0], ()), hidden)
             for row in rows
         }
+        if salts := {id: each.salt for id, each in found.items() if each.masked and each.salt is not None}:
+            for id, seals in Commitments(self._connection).undisclosed(salts).items():
+                found[id] = replace(found[id], undisclosed=seals)
+        return found
 
 
 def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
@@ -362,6 +314,8 @@ def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
         contributions.c.frame_count,
         contributions.c.pages,
         contributions.c.words,
+        contributions.c.salt,
+        contributions.c.commitment,
         *(contributions.c[name] for name in _ONES),
     ).join(members, members.c.id == contributions.c.member_id)
 
@@ -385,8 +339,11 @@ def _row_of_parts(draft: Draft) -> dict[str, object]:
     return {"media": media, "pages": pages, "words": words}
 
 
-def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribution:
+def _recorded(
+    id: int, member: Member, draft: Draft, now: datetime, prepared: PreparedDraft, suppressed: Mapping[Signal, int]
+) -> Contribution:
     extent = (draft.extent if draft.frames else None) or Extent()
+    searched = [shot.frames[0].signals for shot in prepared.shots if shot.frames[0].matches] if suppressed else ()
     return Contribution(
         id=id,
         member=member.id,
@@ -403,6 +360,9 @@ def _recorded(id: int, member: Member, draft: Draft, now: datetime) -> Contribut
         pages=extent.pages,
         words=extent.words,
         frames=draft.frames,
+        masked=sum(signal in suppressed for signal in chain.from_iterable(searched)),
+        salt=prepared.commitment.salt,
+        commitment=prepared.commitment.hash,
         **same(draft, *_COPIED),
     )
 
@@ -411,7 +371,7 @@ def _contribution(
     row: Sequence[Any], signals: tuple[Signal, ...], signatures: tuple[Signature, ...], hidden: frozenset[str]
 ) -> Contribution:
     id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, frames, *fields = row
-    pages, words, *fields = fields
+    pages, words, salt, commitment, *fields = fields
     copied: dict[str, Any] = dict(zip(_ONES, fields, strict=True))
     if "reference" in hidden:
         copied["reference"] = None
@@ -433,6 +393,8 @@ def _contribution(
         frame_count=0 if erased else frames or 0,
         pages=None if erased else pages or None,
         words=None if erased else words or None,
+        salt=None if erased else salt,
+        commitment=commitment,
         **copied,
     )
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import CompoundSelect, Select, Table, bindparam, func, literal_column, select, union_all
 
-from hashdb.domain.frames import Frame, Shot, Unit, split_shots
+from hashdb.domain.frames import Frame, Shot, Unit, mark_shots
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
@@ -91,7 +91,7 @@ _TIMES = select(shots.c.contribution_id, shots.c.number, shots.c.start, shots.c.
 class Frames(Repository):
     """Frames within one transaction."""
 
-    def add(self, frames_by_id: Mapping[int, Sequence[Frame]], suppressed: Mapping[Signal, int]) -> list[SignalRow]:
+    def add(self, shots_by_id: Mapping[int, Sequence[Shot]], suppressed: Mapping[Signal, int]) -> list[SignalRow]:
         """Record the shots of contributions; return the rows of their signals, which the caller inserts by algorithm.
 
         Signals that a benign entry suppresses, by entry, are recorded as such.
@@ -99,8 +99,8 @@ class Frames(Repository):
         rows: list[tuple[object, ...]] = []
         signal_rows: list[SignalRow] = []
         masked: dict[Table, list[tuple[int, int, str, bytes, int]]] = defaultdict(list)
-        for id, frames in frames_by_id.items():
-            for number, shot in enumerate(split_shots(frames)):
+        for id, shots_of_item in shots_by_id.items():
+            for number, shot in enumerate(shots_of_item):
                 first, *others = shot.frames
                 kept = others if first.matches else shot.frames
                 more = json.dumps([_packed(frame) for frame in kept], separators=(",", ":")) if kept else None
@@ -117,12 +117,18 @@ class Frames(Repository):
             insert_values(self._connection, table.name, (*SIGNAL_COLUMNS, "benign_id"), masked_rows)
         return signal_rows
 
-    def of(self, ids: Collection[int], *, suppressed: bool = False) -> dict[int, tuple[Frame, ...]]:
-        """The frames of contributions, in ascending order. Suppressed signals are left out, unless `suppressed`."""
+    def of(
+        self, ids: Collection[int], *, suppressed: bool = False, masked: Collection[int] = ()
+    ) -> dict[int, tuple[Frame, ...]]:
+        """The frames of contributions, in ascending order. Suppressed signals are left out, unless `suppressed`.
+
+        Those of the `masked` ones, of which some are, are marked so that they give the same shots again.
+        """
         frames: dict[int, tuple[Frame, ...]] = {}
         for chunk in chunks(sorted(ids)):
             for id, rows in groupby(self._shots(chunk, suppressed=suppressed), key=_FIRST):
-                frames[id] = tuple(frame for _, _, frames_of_shot in rows for frame in frames_of_shot)
+                shots_of_item = (frames_of_shot for _, _, frames_of_shot in rows)
+                frames[id] = tuple(mark_shots(shots_of_item) if id in masked else chain.from_iterable(shots_of_item))
         return frames
 
     def shots(self, id: int) -> tuple[Shot, ...]:

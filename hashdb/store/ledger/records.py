@@ -98,6 +98,10 @@ def _instant(value: object) -> object:
         return value
 
 
+def _hex(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else value
+
+
 def _flag(value: object) -> object:
     return bool(value) if value in (0, 1) else value
 
@@ -115,7 +119,7 @@ def _tag(value: object) -> object:
 _DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {
     "key": ((1, _sorted), (2, _instant), (3, _flag), (4, _tag)),
     "user": ((2, _tag), (3, _tag)),
-    "contribution": ((7, _words),),
+    "contribution": ((7, _words), (11, _hex)),
     "opinion": ((5, _flag), (6, _flag)),
     "case": ((3, _yes), (6, _words)),
     "benign": ((1, _sorted),),
@@ -169,6 +173,7 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
         *_raw(contributions.c.member_id, contributions.c.labels, contributions.c.severity),
         *_raw(contributions.c.basis),
         MEDIA,
+        *_raw(contributions.c.commitment),
     ),
     "opinion": select(
         opinions.c.id,

@@ -98,7 +98,8 @@ class Checkpoints(Repository):
     def signer(self) -> Verifier | None:
         """The key that signs now; None before the first start."""
         query = select(signers.c.name, signers.c.public).where(signers.c.until.is_(None))
-        row = self._connection.execute(query).one_or_none()
+        # Somebody may have added one by hand.
+        row = self._connection.execute(query.order_by(signers.c.id.desc()).limit(1)).one_or_none()
         return None if row is None else Verifier(row.name, row.public)
 
     def sign_with(self, verifier: Verifier, now: datetime) -> int:
@@ -115,6 +116,17 @@ class Checkpoints(Repository):
     def keep(self, kept: StoredCheckpoint) -> None:
         """Store a checkpoint; there must be none of this size yet."""
         self._connection.execute(insert(checkpoints), kept._asdict())
+
+    def of(self, size: int) -> StoredCheckpoint | None:
+        """The stored checkpoint of this size."""
+        row = self._connection.execute(select(checkpoints).where(checkpoints.c.size == size)).one_or_none()
+        return None if row is None else StoredCheckpoint(row.size, row.at, row.note)
+
+    def signed_after(self, size: int) -> datetime | None:
+        """When the first stored checkpoint of more than `size` events was signed; None if there is none."""
+        query = select(checkpoints.c.at).where(checkpoints.c.size > size).order_by(checkpoints.c.size).limit(1)
+        signed_at: datetime | None = self._connection.scalar(query)
+        return signed_at
 
     def all(self) -> Iterator[tuple[int, str]]:
         """The size and the note of every stored checkpoint, in order."""

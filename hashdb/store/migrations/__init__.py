@@ -14,7 +14,7 @@ from hashdb.store.tables import followed, log, metadata
 OLDEST = "0015"
 """The schema of version 0.1.0, the oldest that can be upgraded."""
 
-NEWEST = "0028"
+NEWEST = "0029"
 """The newest of versions/. It is here so that checking a current schema needs no import of Alembic (0.2 s)."""
 
 COPYING = "copying "

@@ -1,15 +1,16 @@
-"""The ledger: /v1/events, and what proves the log: /v1/log, /v1/checkpoint, /v1/proofs."""
+"""The ledger: /v1/events, and what proves the log: /v1/log, /v1/checkpoint, /v1/proofs, /v1/set."""
 
 from __future__ import annotations
 
-from flask import Response
+from flask import Response, request
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.service.ledger import checkpoints, events
-from hashdb.web.context import actor, answer, hashdb, query
-from hashdb.web.openapi import ApiBlueprint, operation
-from hashdb.wire.ledger import ConsistencyOut, EventsOut, InclusionOut, LogOut
-from hashdb.wire.pages import ConsistencyQuery, EventsQuery, InclusionQuery
+from hashdb.errors import MalformedRequest, WrongContentType
+from hashdb.service.ledger import active_set, checkpoints, events, receipts, witnesses
+from hashdb.web.context import actor, answer, hashdb, query, raw_body
+from hashdb.web.openapi import TEXT, ApiBlueprint, operation
+from hashdb.wire.ledger import ConsistencyOut, EventsOut, InclusionOut, LogOut, SetBlockOut, SetOut
+from hashdb.wire.pages import ConsistencyQuery, EventsQuery, InclusionQuery, ReceiptsQuery, SetQuery
 
 events_api = ApiBlueprint(
     "events", __name__, url_prefix="/v1/events", tag="Audit log", about="For auditors: every change, in order."
@@ -41,9 +42,10 @@ proofs_api = ApiBlueprint(
 @proofs_api.get("/log")
 @operation({200: LogOut}, scopes=None)
 def get_log() -> Response:
-    """Get the name and keys of the log.
+    """Get the log's name, keys and witnesses.
 
-    The keys verify the signed checkpoints; earlier keys are included.
+    The keys verify the signed checkpoints; earlier keys are included. `witnesses` are those that the service asks to
+    cosign its checkpoints, with the last one that each cosigned. It is left out if there are none.
     """
     return answer(LogOut.from_domain(checkpoints.log(hashdb())))
 
@@ -57,6 +59,18 @@ def get_checkpoint() -> Response:
     the responses before this one.
     """
     return Response(checkpoints.latest(hashdb()), mimetype="text/plain")
+
+
+@proofs_api.get("/checkpoint/cosigned")
+@operation({200: str}, scopes=None, refuses=[404])
+def get_cosigned_checkpoint() -> Response:
+    """Get the newest checkpoint that the witnesses cosigned.
+
+    The signed note has a line of each witness that cosigned it (C2SP tlog-cosignature). It is the newest one that the
+    quorum of the operator's policy cosigned: usually a minute old at most. Without witnesses, and as long as no
+    checkpoint has the quorum, the answer is 404.
+    """
+    return Response(witnesses.cosigned(hashdb()), mimetype="text/plain")
 
 
 @proofs_api.get("/proofs/inclusion")
@@ -79,3 +93,58 @@ def prove_consistency() -> Response:
     """
     params = query(ConsistencyQuery)
     return answer(ConsistencyOut.from_domain(checkpoints.consistency(hashdb(), actor(), params.first, params.second)))
+
+
+@proofs_api.get("/receipts")
+@operation({200: str}, takes=ReceiptsQuery, refuses=[404])
+def get_receipt() -> Response:
+    """Get the receipt of an event.
+
+    The file (C2SP tlog-proof) has the event, the proof that it is in the log, and a signed checkpoint: it verifies
+    offline. The checkpoint is the newest one that the quorum of witnesses cosigned, if that has the event. With the
+    scope `audit`, you get the receipt of any event; else of the events on your contributions, of your opinions, and of
+    the cases on your contributions.
+    """
+    params = query(ReceiptsQuery)
+    chosen = receipts.ChosenEvent(params.seq, params.subject, params.action)
+    made = receipts.receipt(hashdb(), actor(), chosen, witnessed=bool(params.witnessed))
+    return Response(str(made), mimetype=TEXT)
+
+
+@proofs_api.get("/set")
+@operation({200: SetOut}, scopes=[Scope.FEED, Scope.AUDIT], takes=SetQuery, refuses=[404])
+def get_set() -> Response:
+    """Get the root of the active set.
+
+    The active set is all contributions that match. The log records the root of the tree over it at most a minute after
+    a change; a copy of the feed, as of the event that it covers, has the same root. With `signed=1` the newest root
+    that the quorum of organisations signed.
+    """
+    return answer(SetOut.from_domain(active_set.get(hashdb(), actor(), signed=bool(query(SetQuery).signed))))
+
+
+@proofs_api.get("/set/blocks/<id:level>/<id:number>")
+@operation({200: SetBlockOut}, scopes=[Scope.FEED, Scope.AUDIT], refuses=[404])
+def get_set_block(level: int, number: int) -> Response:
+    """Get a block of the active set's tree.
+
+    Compare blocks with your own from level 4 downwards: those that differ lead to the contributions that differ.
+    """
+    return answer(SetBlockOut.from_domain(active_set.get_block(hashdb(), actor(), level, number)))
+
+
+@proofs_api.post("/set/signatures")
+@operation({200: str}, reads=str, refuses=[404])
+def sign_set() -> Response:
+    """Sign the root of the active set.
+
+    The body has the lines of cosignatures (C2SP tlog-cosignature) of organisations on the `note` of one of the newest
+    roots. Returns that note with all of its signatures.
+    """
+    if request.mimetype != TEXT:
+        raise WrongContentType(TEXT)
+    try:
+        lines = raw_body().decode()
+    except UnicodeDecodeError:
+        raise MalformedRequest("the body is not UTF-8") from None
+    return Response(active_set.sign(hashdb(), actor(), lines).note, mimetype=TEXT)

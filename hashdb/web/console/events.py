@@ -13,7 +13,7 @@ from flask import Response, request, url_for
 from hashdb.domain.ledger.checkpoints import Checkpoint, Inclusion, read_checkpoint
 from hashdb.domain.ledger.events import Action, Event
 from hashdb.errors import Fault, InvalidInput, Unavailable
-from hashdb.service.ledger import checkpoints, searches
+from hashdb.service.ledger import checkpoints, publications, searches
 from hashdb.service.ledger import events as audit
 from hashdb.service.ledger import verification as jobs
 from hashdb.web.console import lists, pages
@@ -60,6 +60,7 @@ def browse() -> Response:
         address=_address_with,
         names=_names(listing.events),
         excluding=excluding,
+        published=publications.published(hashdb(), actor()),
         older=older,
         newer=newer,
         sizes=[(size, _address_with("browse", limit=size)) for size in lists.SIZES],

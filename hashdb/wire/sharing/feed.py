@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import filterfalse
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -11,6 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Frame, Unit, split_shots
+from hashdb.domain.ledger.commitments import OCTETS, SALT, placed_line, seal
 from hashdb.domain.origins import Origin
 from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, CopiedShot, FeedPage, FeedStep, Gone
 from hashdb.domain.sharing.webhooks import (
@@ -28,9 +31,9 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind
 from hashdb.domain.times import format_instant, parse_instant
-from hashdb.wire import UNSENT, Line, Moment, Next, PageModel, RequestModel, ResponseModel, checked_by
+from hashdb.wire import UNSENT, HashText, Line, Moment, Next, PageModel, RequestModel, ResponseModel, checked_by
 from hashdb.wire.contributions import ContributionOut, visible_fields
-from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
+from hashdb.wire.conversions import SPARSE, ChangeMirror, MappedTo, Mirror
 
 
 class ChangeOut(ResponseModel, Mirror[Change]):
@@ -47,6 +50,12 @@ class ChangeOut(ResponseModel, Mirror[Change]):
     withdrawal_reason: str | None = Field(
         None, description="Why it was withdrawn: a reason of the vocabulary. Absent from a service of version 0.1.0."
     )
+    standing: Annotated[Standing | None, SPARSE] = Field(
+        None, description="If it is gone and `masked`: its standing, with which it is in the active set still."
+    )
+    commitment: Annotated[HashText | None, SPARSE] = Field(
+        None, description="If it is gone and `masked`: the commitment to its signals."
+    )
 
     @classmethod
     def from_domain(cls, value: Change) -> Self:
@@ -59,7 +68,9 @@ class ChangeOut(ResponseModel, Mirror[Change]):
         """The change."""
         if self.contribution is not None:
             return Change(self.seq, self.contribution.to_domain())
-        return Change(self.seq, Gone(self.gone or 0, self.reason or "", self.withdrawal_reason))
+        commitment = None if self.commitment is None else bytes.fromhex(self.commitment)
+        gone = Gone(self.gone or 0, self.reason or "", self.withdrawal_reason, self.standing, commitment)
+        return Change(self.seq, gone)
 
 
 class ChangesOut(ResponseModel, Mirror[Changes]):
@@ -87,8 +98,14 @@ def line(change: Change) -> str:
 
 
 def _gone(seq: int, gone: Gone) -> dict[str, object]:
-    why = {} if gone.withdrawal_reason is None else {"withdrawal_reason": gone.withdrawal_reason}
-    return {"seq": seq, "gone": gone.contribution, "reason": gone.reason, **why}
+    fields: dict[str, object] = {"seq": seq, "gone": gone.contribution, "reason": gone.reason}
+    if gone.withdrawal_reason is not None:
+        fields["withdrawal_reason"] = gone.withdrawal_reason
+    if gone.standing is not None:
+        fields["standing"] = gone.standing
+    if gone.commitment is not None:
+        fields["commitment"] = gone.commitment.hex()
+    return fields
 
 
 def _text(value: object) -> str:
@@ -117,12 +134,20 @@ def parse_lines(text: bytes) -> FeedPage:
 def _parse_change(line: Any) -> CopiedContribution | Gone:
     fields = line.get("contribution")
     if fields is None:
-        return Gone(int(line["gone"]), str(line["reason"]))
+        standing = None if line.get("standing") is None else _STANDINGS[line["standing"]]
+        commitment = _fixed_octets(line.get("commitment"), OCTETS)
+        return Gone(int(line["gone"]), str(line["reason"]), None, standing, commitment)
     removed, expires, severity = fields["removed_at"], fields["expires_at"], fields["severity"]
+    salt, texts, signed = _fixed_octets(fields.get("salt"), SALT), fields["signals"], fields.get("signatures", ())
+    signals = tuple([octets for text in texts if (octets := _octets(text))])
+    signatures = tuple([own for text in signed if (own := _signature_octets(text))])
+    shots, unknown = _parse_shots(fields["frames"]) if fields.get("frames") else ((), [])
+    if len(signals) < len(texts) or len(signatures) < len(signed):
+        unknown = [*unknown, *filterfalse(_octets, texts), *filterfalse(_signature_octets, signed)]
     return CopiedContribution(
         int(fields["id"]),
         _source(fields),
-        tuple([octets for text in fields["signals"] if (octets := _octets(text))]),
+        signals,
         tuple(map(str, fields["labels"])),
         None if severity is None else int(severity),
         _STANDINGS[fields["standing"]],
@@ -131,11 +156,32 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
         parse_instant(fields["received_at"]),
         None if expires is None else parse_instant(expires),
         fields.get("duration"),
-        _parse_shots(fields["frames"]) if fields.get("frames") else (),
-        tuple([signed for text in fields.get("signatures", ()) if (signed := _signature_octets(text))]),
+        shots,
+        signatures,
         fields.get("pages"),
         fields.get("words"),
+        salt,
+        _fixed_octets(fields.get("commitment"), OCTETS),
+        _undisclosed(fields.get("undisclosed"), salt, unknown) if unknown or "undisclosed" in fields else (),
     )
+
+
+def _undisclosed(seals: Any, salt: bytes | None, unknown: Iterable[str]) -> tuple[bytes, ...]:
+    """The seals of lines that the copy does not have: suppressed ones, and those that this version does not know."""
+    sealed = {octets for text in seals or () if (octets := _fixed_octets(text, OCTETS))}
+    if salt is not None:
+        sealed.update(seal(salt, line) for line in unknown)
+    return tuple(sorted(sealed))
+
+
+def _fixed_octets(text: Any, size: int) -> bytes | None:
+    """Octets in hex; None if there are none. Raises ValueError if they are not `size`."""
+    if text is None:
+        return None
+    octets = bytes.fromhex(text)
+    if len(octets) != size:
+        raise ValueError(f"a salt or a hash has {size} octets")
+    return octets
 
 
 def _source(fields: Any) -> int:
@@ -146,24 +192,32 @@ def _source(fields: Any) -> int:
     return Origin(str(origin["log"]), int(origin["contribution"]), int(origin["member"])).counted_as(member)
 
 
-def _parse_shots(frames: Any) -> tuple[CopiedShot, ...]:
-    """The shots of a video, the pages and the windows of words that are searched for."""
-    return tuple(
-        CopiedShot(
-            shot.start,
-            shot.end,
-            tuple([(signal.algorithm, signal.to_bytes()) for signal in shot.frames[0].signals]),
-            shot.unit,
-        )
-        for shot in split_shots(map(_parse_frame, frames))
-        if shot.frames[0].matches
-    )
+def _parse_shots(frames: Any) -> tuple[tuple[CopiedShot, ...], list[str]]:
+    """The shots, pages and windows of words that are searched for, and their lines that this version does not know."""
+    shots: list[CopiedShot] = []
+    lines: list[str] = []
+    place = 0
+    for shot in split_shots(map(_parse_frame, frames)):
+        first, texts = shot.frames[0], frames[place]["signals"]
+        place += len(shot.frames)
+        if not first.matches:
+            continue
+        signals = tuple([(signal.algorithm, signal.to_bytes()) for signal in first.signals])
+        shots.append(CopiedShot(shot.start, shot.end, signals, shot.unit))
+        if len(signals) < len(texts):
+            lines += [placed_line(shot.unit, shot.start, shot.end, text) for text in filterfalse(_octets, texts)]
+    return tuple(shots), lines
 
 
 def _parse_frame(frame: Any) -> Frame:
-    signals = tuple([Signal.from_bytes(*octets) for text in frame["signals"] if (octets := _octets(text))])
+    texts = frame["signals"]
+    signals = tuple([Signal.from_bytes(*octets) for text in texts if (octets := _octets(text))])
+    begins = frame.get("begins_shot")
+    if begins is None and len(signals) < len(texts):
+        # Only a frame with one PDQ may belong to the shot of the frame before it.
+        begins = True
     if "at" in frame:
-        return Frame(float(frame["at"]), signals, frame["quality"])
+        return Frame(float(frame["at"]), signals, frame["quality"], begins_shot=begins)
     if "page" in frame:
         return Frame(int(frame["page"]), signals, frame["quality"], unit=Unit.PAGES)
     first, end = map(int, frame["words"])

@@ -17,6 +17,7 @@ from hashdb.domain.times import parse_instant
 from hashdb.wire import LARGEST_ID, Moment, ResponseModel, ValidationContext
 from hashdb.wire.conversions import FromDomain
 from hashdb.wire.drafts import DraftIn
+from hashdb.wire.frames import FrameIn
 from hashdb.wire.origins import OriginOut
 
 _TAKEN = tuple(name for name in DraftIn.model_fields if name != "reference")
@@ -73,7 +74,9 @@ def _draft(fields: Mapping[str, Any], context: ValidationContext) -> Draft:
     if "labels" in taken:
         taken["labels"] = _known_labels(taken["labels"], rules.vocabulary)
     if frames := taken.pop("frames", ()):
-        kept = [{**frame, "signals": _of(enabled, frame["signals"])} for frame in frames]
+        # Without what only a reader of the feed needs.
+        known = [{name: frame[name] for name in FrameIn.model_fields if name in frame} for frame in frames]
+        kept = [{**frame, "signals": _of(enabled, frame["signals"])} for frame in known]
         taken["frames"] = [frame for frame in kept if frame["signals"]]
     return DraftIn.model_validate_json(json.dumps(taken), context=context).to_domain()
 

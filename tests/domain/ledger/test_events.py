@@ -99,6 +99,7 @@ def test_only_what_changes_the_active_contributions_is_in_the_feed() -> None:
         "contribution.quarantined",
         "contribution.retired",
         "contribution.cleared",
+        "contribution.committed",
     }
 
 

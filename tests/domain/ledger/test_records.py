@@ -39,6 +39,7 @@ def test_a_contribution_begins_active_and_unreviewed_with_what_its_event_says() 
         "severity": 2,
         "basis": None,
         "media": "image",
+        "commitment": None,
     }
     assert [list(records.ids(kind)) for kind in FIELDS] == [[7] if kind == "contribution" else [] for kind in FIELDS]
 

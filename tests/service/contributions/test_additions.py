@@ -10,6 +10,7 @@ import pytest
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.contributions import Addition, Amendment, Contribution, Recorded, Standing
+from hashdb.domain.ledger.commitments import commit_lines
 from hashdb.domain.ledger.events import Event
 from hashdb.domain.matching.benign import REFUSAL, BenignDraft
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
@@ -71,7 +72,10 @@ def test_what_is_added_matches_and_is_fed_and_logged_without_a_hash(
     assert found(db, near(signal(2), 20)) == found(db, signal(3, SHA256)) == found(db, 1) == [own.id]
     (event,) = log(db)[head:]
     assert (event.action, event.subject) == ("contribution.amended", f"contribution:{own.id}")
-    assert event.details == {"fields": ["signals"], "added": 2}
+    assert recorded.contribution.salt == own.salt and own.salt is not None
+    commitment = commit_lines(own.salt, map(str, recorded.contribution.signals))
+    assert recorded.contribution.commitment == commitment != own.commitment
+    assert event.details == {"fields": ["signals"], "added": 2, "commitment": commitment.hex()}
     (change,) = feed.read(db, actor, head, 10).changes
     assert change.what == recorded.contribution.shown(signals=True, reference=False, member=True)
     assert verify(db, COMMAND_LINE).findings == ()
@@ -111,7 +115,10 @@ def test_signatures_are_added_alone_or_with_signals(db: HashDB, actor: Actor, ow
         head = db.store.head().seq
         recorded = additions.add_one(db, actor, Addition(own.id, (signal(1),), sent))
         assert (recorded.known, recorded.contribution) == (False, contributions.get(db, actor, own.id))
-        assert [event.details for event in log(db)[head:]] == [{"fields": ["signatures"], "added": 0}]
+        (event,) = log(db)[head:]
+        assert recorded.contribution.commitment is not None
+        commitment = recorded.contribution.commitment.hex()
+        assert event.details == {"fields": ["signatures"], "added": 0, "commitment": commitment}
     assert recorded.contribution.signatures == (first, second)
     more = tuple(Signature(Kind.COLOUR, bytes([i] * 32)) for i in range(3, 12))
     full = additions.add_one(db, actor, Addition(own.id, (signal(1), signal(2)), more)).contribution

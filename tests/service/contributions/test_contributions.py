@@ -80,10 +80,11 @@ class TestContribute:
             f"contribution:{one.id}",
             str(actor),
         )
-        assert actor.member is not None
+        assert actor.member is not None and one.commitment is not None
         assert first.details == {
             "algorithms": ["pdq", "phash"],
             "basis": "terms",
+            "commitment": one.commitment.hex(),
             "kind": "platform",
             "labels": ["glorification"],
             "media": "image",

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
 from hashdb.domain.contributions import Standing
@@ -16,9 +17,11 @@ from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.ledger.records import FIELDS
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
+from hashdb.service.ledger.records import unlike_committed
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.ledger.verification import verify
 from hashdb.service.review import opinions
+from hashdb.store import Transaction
 from tests import schemas
 from tests.builders import NOON, contributed, draft
 from tests.conftest import BOTH
@@ -139,7 +142,67 @@ def test_every_field_is_tampered_with_here() -> None:
     # tests/service/test_columns.py has those.
     elsewhere |= {("user", name) for name in ("password", "second_factor")}
     elsewhere |= {("verification", name) for name in FIELDS["verification"]}
+    elsewhere.add(("contribution", "commitment"))
     assert fields - tried == elsewhere
+
+
+@pytest.mark.parametrize(
+    ("value", "held"), [("NULL", None), ("(SELECT c.commitment FROM contributions AS c WHERE c.id = 2)", 2)]
+)
+def test_a_commitment_that_was_changed_is_named_with_what_the_log_says(
+    scene: Scene, value: str, held: int | None
+) -> None:
+    logged, other = (scene.records.of("contribution", id)[-1] for id in (1, 2))
+    assert isinstance(logged, str) and len(logged) == 64 and logged != other
+    (found,) = scene.found(f"UPDATE contributions SET commitment = {value} WHERE id = 1")
+    stored = "none" if held is None else other
+    assert found == f"contribution 1, commitment: the log says {logged}, the table {stored}"
+
+
+UNLIKE = "signals: they are not those that the log commits to"
+SWAPPED = [
+    ("UPDATE signals SET value = (SELECT s.value FROM signals AS s WHERE s.contribution_id = 2) WHERE", 1, UNLIKE),
+    ("DELETE FROM signatures WHERE", 12, UNLIKE),
+    ("UPDATE shots SET start = start + 1 WHERE", 13, UNLIKE),
+    ("UPDATE shots SET unit = 'x' WHERE", 13, UNLIKE),
+    ("DELETE FROM shots WHERE", 13, UNLIKE),
+    ("UPDATE contributions SET salt = NULL WHERE", 1, "salt: there is none, so that nobody can compare its signals"),
+    ("UPDATE contributions SET salt = commitment WHERE", 3, "salt: it is erased, and its salt is not: restart the"),
+]
+
+
+@pytest.mark.parametrize(("statement", "id", "what"), SWAPPED, ids=[statement for statement, *_ in SWAPPED])
+def test_signals_that_are_not_those_of_the_commitment_are_found(
+    scene: Scene, statement: str, id: int, what: str
+) -> None:
+    key = "id" if " contributions " in statement else "contribution_id"
+    with scene.engine.connect() as connection, connection.begin() as undone:
+        connection.execute(text(f"{statement} {key} = {id}"))
+        (found,) = unlike_committed(Transaction(connection), lambda count: None)
+        undone.rollback()
+    assert found.startswith(f"contribution {id}, {what}")
+    with scene.db.store.read() as tx:
+        assert list(unlike_committed(tx, lambda count: None)) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "id"),
+    [
+        ("UPDATE contributions SET salt = 'x' WHERE id = 1", 1),
+        ("UPDATE contributions SET commitment = 7 WHERE id = 1", 1),
+        ("UPDATE contributions SET frame_count = 'x', salt = 7 WHERE id = 13", 13),
+        ("UPDATE signals SET value = 7 WHERE contribution_id = 1 AND position = 0", 1),
+        ("UPDATE signals SET position = 'x' WHERE contribution_id = 1 AND position = 0", 1),
+        ("UPDATE shots SET start = 'x' WHERE contribution_id = 13", 13),
+    ],
+)
+def test_values_of_other_types_are_found_and_stop_nothing(scene: Scene, statement: str, id: int) -> None:
+    if scene.db.store.embedded:
+        with scene.engine.connect() as connection, connection.begin() as undone:
+            connection.execute(text(statement))
+            (found,) = unlike_committed(Transaction(connection), lambda count: None)
+            undone.rollback()
+        assert found.startswith(f"contribution {id}, ")
 
 
 REMOVED = {

@@ -89,7 +89,7 @@ def test_a_contribution_that_does_not_exist_is_told(store: Store, member: Member
 def test_an_id_is_never_used_again(store: Store, member: Member) -> None:
     (one,) = add(store, member, draft(1))
     with store.begin() as tx:
-        tx.contributions.erase(one.id, NOON, NOON)
+        tx.erasures.erase(one.id, NOON, NOON)
     (other,) = add(store, member, draft(1))
     assert other.id > one.id
 
@@ -128,7 +128,7 @@ def test_known_is_the_lowest_active_one_of_the_same_member_and_set(store: Store,
     assert known(NOON + MICROSECOND).keys() == {sets[0].fingerprint(), sets[2].fingerprint()}
     with store.begin() as tx:
         tx.contributions.withdraw(ids[0], "other", NOON)
-        tx.contributions.erase(ids[2], NOON, NOON)
+        tx.erasures.erase(ids[2], NOON, NOON)
     assert known(NOON + MICROSECOND) == {sets[0].fingerprint(): ids[1]}
 
 
@@ -146,29 +146,6 @@ def test_amending_changes_what_differs_and_names_it(store: Store, member: Member
     assert amended == replace(
         one, labels=("incitement",), severity=None, context=(), incident=None, expires_at=NOON + MICROSECOND
     )
-
-
-def test_erasing_leaves_neither_signals_nor_reference(store: Store, member: Member) -> None:
-    (one, other) = add(store, member, WHOLE, draft(1, reference="kept"))
-    with store.begin() as tx:
-        tx.contributions.amend(one, Amendment(severity=1), NOON)
-        tx.contributions.erase(one.id, NOON, NOON)
-    erased = stored(store, one.id)
-    assert (erased.signals, erased.reference, erased.erased) == ((), None, True)
-    assert stored(store, other.id) == other
-
-
-def test_signals_of_what_is_erased_are_kept_unseen_until_they_are_purged(store: Store, member: Member) -> None:
-    one, other = add(store, member, draft(1), draft(2))
-    with store.begin() as tx:
-        tx.contributions.erase(one.id, NOON, NOON + MICROSECOND)
-    with store.begin() as tx:
-        assert tx.contributions.signals([one.id]) == {one.id: one.signals}
-        assert tx.contributions.due(NOON, 10) == ()
-        assert tx.contributions.due(NOON + MICROSECOND, 10) == (one.id,)
-        assert tx.contributions.purge([one.id, one.id]) == (one.id,)
-        assert tx.contributions.purge([one.id]) == tx.contributions.purge([]) == ()
-        assert tx.contributions.signals([one.id, other.id]) == {other.id: other.signals}
 
 
 def test_contributions_are_counted_from_an_instant_on(store: Store, member: Member) -> None:

@@ -41,7 +41,8 @@ def test_every_kind_has_as_many_fields_as_it_is_to_have(store: Store) -> None:
     with store.begin() as tx:
         member = tx.members.add(MemberDraft("Member", MemberKind.PLATFORM), NOON)
         ends = draft(1, labels=("b", "a"), severity=3, expires_at=NOON + timedelta(hours=1))
-        tx.contributions.add(member, [ends], NOON)
+        (added,) = tx.contributions.add(member, [ends], NOON)
+    assert added.commitment is not None
     with store.read() as tx:
         (row,) = next(tx.records.pages("contribution", NOON))
         assert dict(zip(FIELDS["contribution"], row[1], strict=True)) == {
@@ -56,6 +57,7 @@ def test_every_kind_has_as_many_fields_as_it_is_to_have(store: Store) -> None:
             "severity": 3,
             "basis": None,
             "media": "image",
+            "commitment": added.commitment.hex(),
         }
         ((_, fields),) = next(tx.records.pages("contribution", NOON + timedelta(hours=1)))
         assert dict(zip(FIELDS["contribution"], fields, strict=True))["expired"] is True

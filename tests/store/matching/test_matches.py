@@ -176,7 +176,7 @@ def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(
         tx.audit.append(NOON, SYSTEM, [LogEntry(Action.CONTRIBUTION_EXPIRED, "contribution", ids[2], {})])
         tx.statuses.mark_logged(ids[4:5], Status.SUSPENDED)
         tx.contributions.withdraw(ids[7], "other", NOON)
-        tx.contributions.erase(ids[7], NOON, NOON)
+        tx.erasures.erase(ids[7], NOON, NOON)
         # 1 and 3 have another contribution, 4 is only suspended.
         lasting = {everything[seed] for seed in (1, 3, 4, 5, 6)}
         assert tx.matches.lasting(Algorithm.PDQ, everything) == lasting

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hashdb.domain.accounts.members import Scope
+from hashdb.domain.ledger.commitments import commit_lines
 from hashdb.domain.signals import Algorithm
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem, service_at
@@ -29,8 +30,11 @@ def test_a_contribution_is_answered_whole(platform: Caller) -> None:
     response = platform.post(URL, {"contributions": [item(signals=[pdq(), phash], **said, **times)]})
     assert response.status_code == 201
     answer = body(response)
+    salt = bytes.fromhex(answer["contributions"][0]["salt"])
     assert answer["contributions"] == [
         {
+            "salt": salt.hex(),
+            "commitment": commit_lines(salt, [pdq(), phash]).hex(),
             "id": 1,
             "known": False,
             "status": "active",
@@ -345,7 +349,8 @@ def test_signals_are_added_to_one_contribution_or_to_many(platform: Caller) -> N
     one, two = platform.contribute(item(1), item(2))
     added = platform.post(f"{URL}/{one['id']}/signals", {"signals": [pdq(1), pdq(11)]})
     assert added.status_code == 200
-    assert body(added) == {**one, "signals": [pdq(1), pdq(11)]}
+    commitment = commit_lines(bytes.fromhex(one["salt"]), [pdq(1), pdq(11)]).hex()
+    assert body(added) == {**one, "signals": [pdq(1), pdq(11)], "commitment": commitment}
     assert '"contributions";r=' in added.headers["RateLimit"]
     request = {
         "contributions": [{"id": one["id"], "signals": [pdq(11)]}, {"id": two["id"], "signals": [pdq(2), pdq(21)]}]

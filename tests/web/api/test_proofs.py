@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import base64
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.service.ledger import checkpoints
-from tests.service.independent import leaf_of, opened, root_by_inclusion, root_of, roots_by_consistency
+from hashdb.domain.ledger.checkpoints import split_note
+from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.policies import Policy
+from hashdb.domain.ledger.submissions import Submission
+from hashdb.service.ledger import checkpoints, witnesses
+from tests.service.independent import leaf_of, opened, root_by_inclusion, root_of, roots_by_consistency, sha256
 from tests.web.callers import Caller, Service, body, faults, item, problem
 
 
@@ -57,6 +63,33 @@ def test_an_outsider_verifies_all_of_it(log: Service, platform: Caller) -> None:
         assert root_by_inclusion(event["seq"] - 1, second, leaf_of(event), hashes(said)) == new
 
 
+def test_the_cosigned_checkpoint_has_the_lines_of_the_witnesses(log: Service, platform: Caller) -> None:
+    answer = log.anyone.get("/v1/checkpoint/cosigned")
+    assert answer.headers["Retry-After"] == "60"
+    said = problem(answer, 404, "not-cosigned")
+    assert said["detail"] == "this log has no witnesses: its operator set no HASHDB_WITNESSES"
+    witness = Cosigner.new("w.example")
+    policy = Policy.parse(f"witness w {witness.key} https://w.example\nquorum w\n")
+    log.db.rules = replace(log.db.rules, witnesses=policy)
+    said = problem(log.anyone.get("/v1/checkpoint/cosigned"), 404, "not-cosigned")
+    assert said["detail"] == "no checkpoint has the cosignatures of the quorum yet: try again"
+    assert body(log.anyone.get("/v1/log"))["witnesses"] == [
+        {"name": "w", "vkey": str(witness.key), "size": 0, "at": None}
+    ]
+
+    def cosign(submission: Submission) -> witnesses.Reply:
+        return witnesses.Reply(200, witness.cosign(split_note(submission.note)[0], 1_763_640_000))
+
+    checkpoints.keep(log.db, at_once=True)
+    assert witnesses.ask(log.db, lambda witness: nullcontext(cosign)) == 1
+    answer = log.anyone.get("/v1/checkpoint/cosigned")
+    assert (answer.status_code, answer.mimetype) == (200, "text/plain")
+    found, signed = policy.check(answer.text, checkpoints.log(log.db).verifiers)
+    assert signed == {witness.key: 1_763_640_000}
+    (named,) = body(log.anyone.get("/v1/log"))["witnesses"]
+    assert (named["size"], named["at"]) == (found.size, "2026-11-20T12:00:00.000000Z")
+
+
 def test_a_checkpoint_covers_what_was_answered_before(log: Service, platform: Caller) -> None:
     for seed in range(30, 35):
         answer = body(platform.post("/v1/contributions", {"contributions": [item(seed)]}))
@@ -90,3 +123,34 @@ def test_a_log_that_was_never_started_answers_that_it_cannot(service: Service) -
         answer = service.anyone.get(path)
         problem(answer, 503, "unavailable")
         assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_member_takes_the_receipts_of_its_own_events(log: Service, platform: Caller) -> None:
+    checkpoint(log)
+    (vkey,) = [key["vkey"] for key in body(log.anyone.get("/v1/log"))["keys"]]
+    answer = platform.get("/v1/receipts?subject=contribution:1")
+    assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
+    head, _, note = answer.text.partition("\n\n")
+    first, extra, index, *path = head.split("\n")
+    _, size, root = opened(note, vkey)
+    event = base64.b64decode(extra.removeprefix("extra "))
+    seq = int(index.removeprefix("index ")) + 1
+    assert first == "c2sp.org/tlog-proof@v1"
+    leaf = sha256(b"\0" + event)
+    assert root_by_inclusion(seq - 1, size, leaf, [base64.b64decode(hash) for hash in path]) == root
+    assert platform.get(f"/v1/receipts?seq={seq}").text.partition("\n\n")[0] == head
+    stranger = log.caller(Scope.MATCH, Scope.FEED, Scope.REVIEW)
+    for query in (f"seq={seq}", "subject=contribution:1", "seq=999999", "subject=nothing:1"):
+        problem(stranger.get(f"/v1/receipts?{query}"), 404, "not-found")
+    answer = platform.get(f"/v1/receipts?seq={seq}&witnessed=1")
+    assert problem(answer, 404, "not-cosigned")["detail"].startswith("this log has no witnesses")
+    problem(log.anyone.get("/v1/receipts?seq=1"), 401)
+
+
+def test_a_receipt_is_asked_for_by_one_event(log: Service, platform: Caller) -> None:
+    assert set(faults(platform.get("/v1/receipts"))) == {"seq"}
+    assert set(faults(platform.get("/v1/receipts?seq=1&subject=contribution:1"))) == {"seq"}
+    assert set(faults(platform.get("/v1/receipts?seq=1&action=contribution.added"))) == {"action"}
+    assert set(faults(platform.get("/v1/receipts?seq=x&subject=y&action=z&witnessed=2&more=1"))) == {
+        *("seq", "subject", "action", "witnessed", "more")
+    }

@@ -12,6 +12,8 @@ import pytest
 from hashdb.domain.accounts.users import Role
 from hashdb.domain.sharing.webhooks import ATTEMPT_LEASE, Attempt, DeliveryOutcome, Trouble
 from hashdb.service.ledger import checkpoints
+from hashdb.store.ledger.witnesses import WitnessState
+from tests import published
 from tests.web.callers import Service, item, service_at
 from tests.web.console.browsers import Watched, faults, listening
 from tests.web.console.visitors import PASSWORD, added
@@ -77,6 +79,16 @@ def fill(service: Service) -> None:
         assert tx.deliveries.note(claimed, Attempt(None, 10_000, Trouble.TOO_SLOW), DeliveryOutcome.FAILED, now, None)
     alpha.post("/v1/webhooks/1/test")
     service.caller(name="Beta")
+    published.sign(service.db)
+    _refuse(service)
+
+
+def _refuse(service: Service) -> None:
+    """Let the witness of the log have refused it."""
+    policy, now = service.db.rules.witnesses, service.clock()
+    assert policy
+    with service.db.store.begin() as tx:
+        tx.witness_states.set(policy.keys[0].named_id, WitnessState(1, now, now, now, "it was set back", True))
 
 
 def test_every_page_is_for_everybody(browser: Browser, address: str) -> None:

@@ -7,12 +7,16 @@ import io
 import re
 import time
 import zipfile
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import create_engine, text
 from werkzeug.test import TestResponse
 
+from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.policies import Policy
 from hashdb.service.ledger import checkpoints
+from hashdb.store.ledger.witnesses import WitnessState
 from tests.web.callers import Service
 from tests.web.console.visitors import Visitor, faults, heading
 
@@ -45,6 +49,28 @@ def test_the_last_come_first_page_by_page(logged: Service, ada: Visitor) -> None
     assert 'rel="prev"' not in newer.text and f"?before={head - 49}" in newer.text
     assert numbers(ada.get("/console/events?newer=3&limit=2&action=key.issued"))[-1] > 3
     assert "No newer event fits." in ada.get(f"/console/events?newer={head}").text
+
+
+def test_the_page_says_what_is_published_and_who_signed_it(logged: Service, ada: Visitor) -> None:
+    page = ada.get("/console/events")
+    assert "none yet" in page.text and "HASHDB_WITNESSES" in page.text and "Who signs" not in page.text
+    checkpoints.keep(logged.db, at_once=True)
+    witness, away = Cosigner.new("witness.example"), Cosigner.new("away.example")
+    lines = (f"witness {one.key.name} {one.key} https://{one.key.name}/\n" for one in (witness, away))
+    policy = Policy.parse(f"{''.join(lines)}group two all witness.example away.example\nquorum two\n")
+    logged.db.rules = replace(logged.db.rules, witnesses=policy)
+    now = logged.db.now()
+    with logged.db.store.begin() as tx:
+        tx.witness_states.claim(witness.key.named_id, now, now, now)
+        tx.witness_states.set(witness.key.named_id, WitnessState(logged.db.store.head().seq, now, now))
+    page = ada.get("/console/events")
+    assert "1 of 2 signed; 2 needed" in page.text and "quorum missing" in page.text
+    assert witness.key.named_id in page.text and "nothing yet" in page.text and "refuses" not in page.text
+    with logged.db.store.begin() as tx:
+        tx.witness_states.claim(away.key.named_id, now, now, now)
+        tx.witness_states.set(away.key.named_id, WitnessState(1, now, now, now, "it was set back", True))
+    assert "A witness refuses the log." in ada.get("/console/events").text
+    assert "published" not in ada.get("/console/events?before=5").text
 
 
 def test_events_are_chosen_by_actor_action_subject_and_day(logged: Service, ada: Visitor) -> None:

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
-from hashdb.domain.frames import Frame, Unit
+from hashdb.domain.frames import Frame, Unit, split_shots
+from hashdb.domain.ledger.commitments import Commitment, commit_lines, item_lines, placed_line
 from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, CopiedShot, Gone
 from hashdb.domain.sharing.webhooks import (
     Delivery,
@@ -38,7 +39,7 @@ from hashdb.wire.sharing.feed import (
     line,
     parse_lines,
 )
-from tests.builders import NOON, signal
+from tests.builders import NOON, signal, signature
 from tests.wire.strategies import TERMS, changes, ids, moments, texts
 
 ONE = Contribution(
@@ -141,6 +142,66 @@ def test_a_signal_that_this_version_does_not_know_is_left_out() -> None:
     assert what.signals == ()
 
 
+COMMITMENT = Commitment.to(["pdq:1"])
+SEALS = (bytes(31) + b"\1", bytes(31) + b"\2")
+COMMITTED = replace(ONE, salt=COMMITMENT.salt, commitment=COMMITMENT.hash, undisclosed=SEALS)
+
+
+def test_a_commitment_is_told_with_its_salt_and_the_seals_of_what_is_suppressed() -> None:
+    sent = json.loads(line(Change(5, COMMITTED)))["contribution"]
+    assert sent["salt"] == COMMITMENT.salt.hex() and sent["commitment"] == COMMITMENT.hash.hex()
+    assert sent["undisclosed"] == [each.hex() for each in SEALS]
+    for what in (ChangeOut.model_validate_json(line(Change(5, COMMITTED))).to_domain().what, parsed(COMMITTED)):
+        assert not isinstance(what, Gone)
+        assert (what.salt, what.commitment, what.undisclosed) == (*COMMITMENT, SEALS)
+    hidden = COMMITTED.shown(signals=False, reference=False)
+    fields = ChangeOut.from_domain(Change(5, hidden)).to_domain().what
+    assert isinstance(fields, Contribution)
+    assert (fields.salt, fields.commitment, fields.undisclosed) == (None, COMMITMENT.hash, ())
+    assert {"salt", "commitment", "undisclosed"}.isdisjoint(json.loads(line(Change(5, ONE)))["contribution"])
+
+
+def test_of_what_is_masked_standing_and_commitment_are_told() -> None:
+    gone = Gone(17, "masked", None, Standing.CONFIRMED, COMMITMENT.hash)
+    assert json.loads(line(Change(5, gone))) == {
+        "seq": 5,
+        "gone": 17,
+        "reason": "masked",
+        "standing": "confirmed",
+        "commitment": COMMITMENT.hash.hex(),
+    }
+    assert parse_lines(line(Change(5, gone)).encode()).steps[0].what == gone
+    assert ChangeOut.from_domain(Change(5, gone)).to_domain().what == gone
+
+
+def parsed(contribution: Contribution) -> CopiedContribution:
+    what = parse_lines(line(Change(5, contribution)).encode()).steps[0].what
+    assert isinstance(what, CopiedContribution)
+    return what
+
+
+def test_what_this_version_does_not_know_is_sealed_so_that_the_commitment_can_be_computed() -> None:
+    frames = (Frame(0.0, (signal(1), signal(2, Algorithm.PHASH256)), 90), Frame(1.0, (signal(1),), 90))
+    whole = replace(
+        ONE, frames=frames, frame_count=2, duration=2.0, salt=COMMITMENT.salt, signatures=(signature(1), signature(2))
+    )
+    lines = [
+        str(one).replace("phash", "new") for one in item_lines(whole.signals, split_shots(frames), whole.signatures)
+    ]
+    text = line(Change(5, whole)).replace("phash", "new").replace("detail:", "newer:").encode()
+    what = parse_lines(text).steps[0].what
+    assert isinstance(what, CopiedContribution)
+    known = [f"{name}:{value.hex()}" for name, value in what.signals]
+    known += [
+        placed_line(shot.unit, shot.start, shot.end, f"{name}:{value.hex()}")
+        for shot in what.shots
+        for name, value in shot.signals
+    ]
+    expected = [each.replace("detail:", "newer:") for each in lines]
+    assert commit_lines(COMMITMENT.salt, known, what.undisclosed) == commit_lines(COMMITMENT.salt, expected)
+    assert len(known) == 2 and len(what.undisclosed) == 4
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -157,6 +218,9 @@ def test_a_signal_that_this_version_does_not_know_is_left_out() -> None:
         line(PAGE.changes[0]).replace("pdq:", "pdq:0").encode(),
         line(PAGE.changes[0]).replace('"confirmed"', '"unheard of"').encode(),
         line(PAGE.changes[0]).replace('"2026-', '"x').encode(),
+        line(Change(5, COMMITTED)).replace('"salt":"', '"salt":"00').encode(),
+        line(Change(5, COMMITTED)).replace('"commitment":"', '"commitment":"x').encode(),
+        line(Change(5, COMMITTED)).replace('"undisclosed":[', '"undisclosed":[7,').encode(),
     ],
 )
 def test_what_is_no_line_is_refused(text: bytes) -> None:

@@ -16,7 +16,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.wire import ValidationContext
 from hashdb.wire.sharing.upstreams import read_page
-from tests.builders import NOON, RULES, signal, signature
+from tests.builders import NOON, RULES, near, signal, signature
 
 HERE = ValidationContext(replace(RULES, algorithms=(Algorithm.PDQ,)), NOON, imported=True)
 SENT: dict[str, Any] = {
@@ -47,6 +47,15 @@ def test_what_this_service_does_not_know_is_left_out_where_something_remains() -
     assert (change.draft.labels, change.draft.reference) == (("glorification",), None)
     assert change.origin == Origin("eu.example/log+a1b2c3d4", 17, 3)
     assert (change.contribution, change.member, change.standing) == (7, 2, "disputed")
+
+
+def test_a_video_whose_frames_are_marked_as_shots_is_followed() -> None:
+    frames = [
+        {"at": 0.0, "quality": 90, "signals": [str(signal(1))]},
+        {"at": 1.0, "quality": 90, "signals": [str(near(signal(1), 4))], "begins_shot": True},
+    ]
+    change = read(signals=[], signatures=[], media="video", duration=2.0, frames=frames)
+    assert change.draft is not None and len(change.draft.frames) == 2
 
 
 WINDOW = f"simhash256:{'0f' * 32}"

@@ -1,4 +1,4 @@
-"""What the sidecar answers: a status, a text, and headers; and errors in the same form."""
+"""What a small server answers: a status, a text, and headers."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request
 
-from hashdb.errors import InvalidInput
 from hashdb.wire import ResponseModel
-from hashdb.wire.sharing import hma
-from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.problems import problem_answer, refusal_of
 
 JSON, TEXT = "application/json", "text/plain"
-HMA = "/hma/"
-"""The prefix of HMA's API, whose errors have its form."""
 
 
 class Reply(NamedTuple):
-    """An answer of the sidecar."""
+    """An answer of the sidecar or of a witness."""
 
     body: bytes
     content_type: str = JSON
@@ -43,14 +39,9 @@ def of_json(content: object, status: int = 200) -> Reply:
     return Reply(json.dumps(content, ensure_ascii=False).encode(), status=status)
 
 
-def of_error(error: Exception, path: str, request: InMemoryRequest | None) -> Reply:
-    """The reply to an error at a path: problem details, or HMA's form below `/hma`."""
+def of_problem(error: Exception, request: Request | None = None) -> Reply:
+    """The reply to an error, also to one of Werkzeug at this request: problem details."""
     if isinstance(error, HTTPException) and request is not None:
         error = refusal_of(error, request) or error
     status, headers, text = problem_answer(error)
-    content_type, more = headers[0][1], tuple(headers[1:])
-    if f"{path}/".startswith(HMA):
-        message = {"message": json.loads(text)["detail"]}
-        content = hma.faults_out(error) if isinstance(error, InvalidInput) else message
-        text, content_type = json.dumps(content, ensure_ascii=False), JSON
-    return Reply(text.encode(), content_type, status, more)
+    return Reply(text.encode(), headers[0][1], status, tuple(headers[1:]))

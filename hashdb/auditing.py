@@ -1,0 +1,173 @@
+"""What a client asks of the log: its keys, checkpoints, proofs and receipts, and whether it only grew."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from hashdb import wire
+from hashdb.connection import Asking, ClientRequest
+from hashdb.domain.times import format_instant
+from hashdb.errors import BadNote, LogRewritten, ServiceError, WitnessesBehind
+from hashdb.wire.problems import NOT_HASHDB
+
+if TYPE_CHECKING:
+    from hashdb.domain.ledger.active_set import CommittedSet, SetBlock
+    from hashdb.domain.ledger.checkpoints import (
+        Checkpoint,
+        CheckpointComparison,
+        Consistency,
+        Inclusion,
+        Log,
+        Verifier,
+    )
+    from hashdb.domain.ledger.events import Event
+    from hashdb.domain.ledger.policies import Cosigned, Policy
+
+_COSIGNED_WITHIN = timedelta(minutes=10)
+"""An event that the quorum did not cosign after this time is an alarm. The service signs each minute."""
+
+
+class Auditing(Asking):
+    """The routes by which everyone verifies the log."""
+
+    def log(self) -> Log:
+        """The name of the log, the keys that sign its checkpoints, and the witnesses that cosign them."""
+        return self._ask(wire.ledger.LogOut, ClientRequest("GET", "/v1/log")).to_domain()
+
+    def checkpoint(self) -> str:
+        """The signed checkpoint of the log: the number of events, and the root of the tree over them."""
+        return self._connection.send(ClientRequest("GET", "/v1/checkpoint")).text
+
+    def cosigned_checkpoint(self) -> str:
+        """The newest checkpoint that the quorum of the operator's witnesses cosigned, with their lines.
+
+        `Policy.check` says whether it meets a policy of your own. Raises NotCosigned.
+        """
+        return self._connection.send(ClientRequest("GET", "/v1/checkpoint/cosigned")).text
+
+    def events(self, after: int, limit: int = 1000) -> tuple[Event, ...]:
+        """At most `limit` events with seqs above `after`, in order. Raises ServiceError for what is no event."""
+        request = ClientRequest("GET", "/v1/events", params={"after": after, "limit": limit})
+        try:
+            return tuple([event.to_domain() for event in self._ask(wire.ledger.EventsOut, request).events])
+        except ValueError:
+            raise ServiceError(200, NOT_HASHDB) from None
+
+    def inclusion(self, seq: int, size: int) -> Inclusion:
+        """The proof that event `seq` is among the first `size` events."""
+        request = ClientRequest("GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size})
+        return self._ask(wire.ledger.InclusionOut, request).to_domain()
+
+    def consistency(self, first: int, second: int) -> Consistency:
+        """The proof that the log of `second` events begins with the log of `first` events."""
+        params = {"first": first, "second": second}
+        return self._ask(
+            wire.ledger.ConsistencyOut, ClientRequest("GET", "/v1/proofs/consistency", params=params)
+        ).to_domain()
+
+    def proven_event(self, seq: int, checkpoint: Checkpoint) -> Event:
+        """An event of the log, which is proven to be in the tree of a checkpoint. Raises LogRewritten."""
+        events = self.events(seq - 1, 1)
+        if not events or events[0].seq != seq:
+            raise LogRewritten(f"the service does not answer event {seq}")
+        proof = self.inclusion(seq, checkpoint.size)
+        same_leaf = proof.leaf == events[0].computed_leaf and proof.seq == seq
+        if not same_leaf or not proof.proves(checkpoint):
+            raise LogRewritten(f"event {seq} is not in the tree of the checkpoint")
+        return events[0]
+
+    def receipt(
+        self,
+        seq: int | None = None,
+        *,
+        subject: tuple[str, int] | None = None,
+        action: str | None = None,
+        witnessed: bool = False,
+    ) -> str:
+        """The receipt of event `seq`, or of the last one on a subject like ("contribution", 17): the text of a file.
+
+        `hashdb.domain.ledger.receipts.Receipt` reads and verifies it. With `witnessed`, NotCosigned is raised while no
+        checkpoint with this event has the cosignatures of the service's quorum.
+        """
+        params = {} if seq is None else {"seq": str(seq)}
+        params |= {} if subject is None else {"subject": f"{subject[0]}:{subject[1]}"}
+        params |= {} if action is None else {"action": action}
+        params |= {"witnessed": "1"} if witnessed else {}
+        return self._connection.send(ClientRequest("GET", "/v1/receipts", params=params)).text
+
+    def set_root(self, *, signed: bool = False) -> CommittedSet:
+        """The newest root of the active set, or with `signed` the newest that the service's quorum signed."""
+        request = ClientRequest("GET", "/v1/set", params={"signed": int(signed)} if signed else {})
+        return self._ask(wire.ledger.SetOut, request).to_domain()
+
+    def set_blocks(self, level: int, number: int) -> SetBlock:
+        """A block of the tree whose root is the newest one."""
+        return self._ask(wire.ledger.SetBlockOut, ClientRequest("GET", f"/v1/set/blocks/{level}/{number}")).to_domain()
+
+    def sign_set(self, lines: str) -> str:
+        """Send lines of cosignatures of a root's note; return that note with all of its signatures."""
+        headers = {"Content-Type": "text/plain"}
+        request = ClientRequest("POST", "/v1/set/signatures", text=lines, headers=headers, safe=True)
+        return self._connection.send(request).text
+
+    def check(self, kept: str | None = None, witnesses: Policy | None = None) -> CheckpointComparison:
+        """Check the log against a checkpoint that was kept. With None, only verify the signature of its checkpoint.
+
+        With a policy of `witnesses`, also check that its quorum cosigned a checkpoint with which the log begins, and
+        all events that are older than ten minutes.
+
+        Raises LogRewritten if the log did not only grow since then, BadNote if a checkpoint is malformed or not signed,
+        and ScopeMissing if it has grown and this key may not read proofs (scope `audit`). With a policy also
+        NotCosigned, NotWitnessed, WitnessesBehind.
+        """
+        from hashdb.domain.ledger.checkpoints import CheckpointComparison
+
+        # It is asked for first, so that the other one covers it.
+        cosigned_note = None if witnesses is None else self.cosigned_checkpoint()
+        note, log = self.checkpoint(), self.log()
+        current, verifier = _read_signed("the log's checkpoint", note, log)
+        cosigned = None
+        if witnesses is not None and cosigned_note is not None:
+            cosigned = self._check_cosigned(cosigned_note, witnesses, current, log)
+        if kept is None:
+            return CheckpointComparison(None, current, verifier, False, note, cosigned)
+        earlier, earlier_verifier = _read_signed("the checkpoint that was kept", kept, log)
+        if current.size < earlier.size:
+            raise LogRewritten(f"it has {current.size} events, and had {earlier.size}")
+        if current.origin != earlier.origin or not self._only_grew(earlier, current):
+            raise LogRewritten(f"its first {earlier.size} events are not what they were")
+        return CheckpointComparison(earlier, current, verifier, verifier != earlier_verifier, note, cosigned)
+
+    def _check_cosigned(self, note: str, witnesses: Policy, current: Checkpoint, log: Log) -> Cosigned:
+        from hashdb.domain.ledger.policies import Cosigned
+
+        try:
+            checkpoint, signed = witnesses.check(note, log.verifiers)
+        except BadNote as error:
+            raise BadNote(f"the cosigned checkpoint: {error}") from None
+        if checkpoint.size > current.size:
+            raise LogRewritten(f"it has {current.size} events, and the witnesses cosigned {checkpoint.size}")
+        if checkpoint.origin != current.origin or not self._only_grew(checkpoint, current):
+            raise LogRewritten(f"its first {checkpoint.size} events are not those that the witnesses cosigned")
+        if checkpoint.size < current.size:
+            first = self.proven_event(checkpoint.size + 1, current)
+            # An event with a time to come would never be late.
+            if abs(datetime.now(UTC) - first.at) > _COSIGNED_WITHIN:
+                raise WitnessesBehind(checkpoint.size, current.size, format_instant(first.at))
+        return Cosigned(checkpoint, note, signed)
+
+    def _only_grew(self, earlier: Checkpoint, current: Checkpoint) -> bool:
+        # There is no proof between logs of the same size.
+        if earlier.size == current.size:
+            return earlier.root == current.root
+        return self.consistency(earlier.size, current.size).proves(earlier, current)
+
+
+def _read_signed(name: str, note: str, log: Log) -> tuple[Checkpoint, Verifier]:
+    from hashdb.domain.ledger.checkpoints import read_checkpoint
+
+    try:
+        return read_checkpoint(note, log.verifiers)
+    except BadNote as error:
+        raise BadNote(f"{name}: {error}") from None

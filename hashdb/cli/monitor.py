@@ -1,0 +1,234 @@
+"""hashdb monitor: what a member leaves running, so that the operator cannot change the list unseen."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from hashdb.cli.help import Command
+from hashdb.cli.home import prepare_home
+from hashdb.cli.options import TEXT, policy_option, quorum_policy, read_cosigner, witness_policy, witnesses_option
+from hashdb.cli.output import as_json, escape_controls, print_json
+from hashdb.client import Client
+from hashdb.domain.times import format_instant
+from hashdb.errors import (
+    BadSetting,
+    HashDBError,
+    HomeInUse,
+    LimitReached,
+    ServiceError,
+    ServiceUnreachable,
+    Unavailable,
+)
+from hashdb.index.folder import lock_folder, restrict_access
+from hashdb.member_settings import MemberSettings
+from hashdb.monitoring.alarms import Alarm, AlarmKind, Reporter
+from hashdb.monitoring.monitor import CheckTooLongError, Monitor, MonitorPlan, MonitorState
+
+if TYPE_CHECKING:
+    from hashdb.domain.ledger.cosignatures import Cosigner
+    from hashdb.domain.ledger.policies import Policy
+
+_FAILED = 1
+_NO_ANSWER_AFTER = timedelta(minutes=5)
+_FIRST_CHECK, _LATER_CHECK = timedelta(hours=12), timedelta(minutes=5)
+"""After so long a check is cut off. The first one of a process may read the whole log."""
+_TRANSIENT = (ServiceUnreachable, ServiceError, Unavailable, LimitReached, CheckTooLongError)
+"""Errors after which a monitor goes on from its start; others say then that it is set up wrongly."""
+_JUDGED_AFTER, _CHECKS = 2.0, 40
+"""Seconds between the checks of `--once`, and how many there are at most: later events explain what differs."""
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(
+    "monitor",
+    cls=Command,
+    examples=(
+        "hashdb monitor --witnesses witnesses.txt",
+        "hashdb monitor --once",
+        "hashdb monitor --webhook https://alerts.example/hashdb --policy organisations.txt --sign ours.key",
+    ),
+)
+@witnesses_option
+@policy_option
+@click.option("--sign", type=_FILE, help="Key file with which your organisation signs the active set, if all holds.")
+@click.option("--webhook", type=TEXT, help="Address to post alarms to, instead of exiting.")
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the state and evidence are kept."
+)
+@click.option(
+    "--every", default=10, show_default=True, type=click.IntRange(1, 3_600), help="Seconds from one check to the next."
+)
+@click.option(
+    "--late",
+    default=90,
+    show_default=True,
+    type=click.IntRange(10, 86_400),
+    help="Seconds after which an event must be cosigned and in a signed root.",
+)
+@click.option("--once", is_flag=True, help="Check everything once, all contributions included, and end.")
+@as_json
+def monitor_command(
+    witnesses_file: Path | None,
+    policy_file: Path | None,
+    sign: Path | None,
+    webhook: str | None,
+    folder: Path | None,
+    every: int,
+    late: int,
+    once: bool,
+    as_json: bool,
+) -> int:
+    """Watch the service's log, feed and witnesses, and raise an alarm.
+
+    It needs a key with the scopes `audit` and `feed`. It replays the events of the log, and compares with them the
+    signed and cosigned checkpoints, the feed, the roots of the active set and, in rounds, every contribution.
+
+    If something does not hold, it keeps the evidence, says what to do, and exits with 1. With --webhook, it posts each
+    alarm as JSON instead, once a day while it lasts, and goes on.
+    """
+    if as_json and not once:
+        raise click.UsageError("--json prints one document: it needs --once")
+    if once and webhook is not None:
+        raise click.UsageError("--once and --webhook exclude each other: --once exits with 1 at an alarm")
+    settings = MemberSettings.of_member()
+    organisations = quorum_policy(policy_file, settings)
+    plan = MonitorPlan(
+        witness_policy(witnesses_file, settings),
+        organisations,
+        None if sign is None else _signer(sign, organisations),
+        timedelta(seconds=late),
+        timedelta(seconds=2 * every),
+        every / 4,
+    )
+    folder = folder or settings.home / "monitor"
+    prepare_home(settings.home)
+    with _monitoring(folder, plan) as monitor, closing(Reporter(folder / "evidence", webhook)) as reporter:
+        if once:
+            return _check_once(monitor, reporter, as_json)
+        return _watch(monitor, reporter, every, webhook is not None)
+
+
+@contextmanager
+def _monitoring(folder: Path, plan: MonitorPlan) -> Iterator[Monitor]:
+    with lock_folder(folder) as may:
+        if not may:
+            raise HomeInUse(str(folder))
+        restrict_access(folder)
+        with Client.from_environment() as client, closing(Monitor(folder, client, plan, _now)) as monitor:
+            yield monitor
+
+
+def _check_once(monitor: Monitor, reporter: Reporter, as_json: bool) -> int:
+    alarms = monitor.check(whole=True)
+    for _ in range(_CHECKS):
+        if alarms or monitor.is_settled:
+            break
+        time.sleep(_JUDGED_AFTER)
+        alarms = monitor.check()
+    if not alarms and not monitor.is_settled:
+        what = "contributions differed from the log at every check, and changed before they could be judged"
+        alarms = [Alarm(AlarmKind.CONTRIBUTION_ALTERED, what)]
+    evidence = [str(folder) for _, folder, _ in reporter.report(alarms, _now())]
+    if as_json:
+        found = [alarm.to_json(_now()) | {"evidence": place} for alarm, place in zip(alarms, evidence, strict=True)]
+        print_json({"held": not alarms, "alarms": found} | _state_fields(monitor.state))
+    else:
+        for alarm, place in zip(alarms, evidence, strict=True):
+            _say_alarm(alarm, place)
+        if not alarms:
+            click.echo(_state_text(monitor.state))
+    return _FAILED if alarms else 0
+
+
+def _watch(monitor: Monitor, reporter: Reporter, every: int, goes_on: bool) -> int:
+    """Check again and again; return at the first alarm, unless it goes on."""
+    answered, said, limit = _now(), 0, _FIRST_CHECK
+    if not monitor.state.size:
+        click.echo("hashdb: the first check reads the whole log and the whole feed", err=True)
+    while True:
+        begun = time.monotonic()
+        try:
+            with _cut_after(limit):
+                alarms = monitor.check()
+            answered, limit = _now(), _LATER_CHECK
+        except (HashDBError, CheckTooLongError) as error:
+            # A service must not end the monitor by an answer.
+            if isinstance(error, BadSetting) or (limit is _FIRST_CHECK and not isinstance(error, _TRANSIENT)):
+                raise
+            click.echo(f"hashdb: {escape_controls(str(error))}; trying again", err=True)
+            silent = _now() - answered > _NO_ANSWER_AFTER
+            alarms = [Alarm(AlarmKind.NO_ANSWER, f"no check was possible: {error}", "", answered)] if silent else []
+        else:
+            state = monitor.state
+            if not alarms and state.size != said:
+                said = state.size
+                click.echo(_state_text(state))
+        for alarm, place, trouble in reporter.report(alarms, _now()):
+            _say_alarm(alarm, str(place))
+            if trouble is not None:
+                click.echo(f"hashdb: {trouble}", err=True)
+        if alarms and not goes_on:
+            return _FAILED
+        time.sleep(max(0.0, every - (time.monotonic() - begun)))
+
+
+@contextmanager
+def _cut_after(limit: timedelta) -> Iterator[None]:
+    """Raise CheckTooLongError in a block that lasts longer, whatever it waits for."""
+
+    def cut(_: int, __: FrameType | None) -> None:
+        raise CheckTooLongError(limit)
+
+    before = signal.signal(signal.SIGALRM, cut)
+    signal.setitimer(signal.ITIMER_REAL, limit.total_seconds())
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _say_alarm(alarm: Alarm, place: str) -> None:
+    click.echo(f"ALARM: {escape_controls(str(alarm))}")
+    click.echo(f"evidence: {place}")
+
+
+def _state_text(state: MonitorState) -> str:
+    root = f"root of event {state.root_seq}" if state.root_seq else "no root yet"
+    held = (
+        f"all contributions held at {format_instant(state.round_held)}"
+        if state.round_held
+        else "the first round over all contributions is not complete"
+    )
+    without = f", {state.uncommitted} without a commitment" if state.uncommitted else ""
+    return f"event {state.size} holds: {state.count} contributions in the active set{without} ({root}); {held}"
+
+
+def _state_fields(state: MonitorState) -> dict[str, object]:
+    return {
+        "size": state.size,
+        "contributions": state.count,
+        "uncommitted": state.uncommitted,
+        "root_seq": state.root_seq,
+        "round_held": None if state.round_held is None else format_instant(state.round_held),
+    }
+
+
+def _signer(file: Path, policy: Policy | None) -> Cosigner:
+    signer = read_cosigner("--sign", file)
+    if policy is not None and signer.key not in policy.keys:
+        raise BadSetting("--sign", f"{file}: the policy of organisations does not have this key")
+    return signer
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,199 @@
+"""hashdb audit receipt and verify-receipt: a proof that the log has an event, which verifies without the service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashdb.cli.help import Command
+from hashdb.cli.options import TEXT, Id, witness_policy, witnesses_option
+from hashdb.cli.output import as_json, escape_controls, print_json, write_text
+from hashdb.client import Client
+from hashdb.domain.times import format_instant
+from hashdb.errors import BadNote, BadReceipt, BadSetting
+from hashdb.member_settings import MemberSettings
+
+if TYPE_CHECKING:
+    from hashdb.domain.ledger.checkpoints import Verifier
+    from hashdb.domain.ledger.policies import Policy
+    from hashdb.domain.ledger.receipts import ProvedEvent
+
+_MOST = 1_000_000
+"""The most octets that are read of a file."""
+
+
+@click.command(
+    "receipt",
+    cls=Command,
+    examples=(
+        "hashdb audit receipt 17 --out 17.tlog-proof",
+        "hashdb audit receipt 17 --action contribution.withdrawn --out withdrawn.tlog-proof",
+        "hashdb audit receipt --case 5 --action case.decided",
+    ),
+)
+@click.argument("contribution", required=False, type=Id("contribution"))
+@click.option("--case", "case", type=Id("case"), help="Receipt of an event on a case.")
+@click.option("--opinion", "opinion", type=Id("opinion"), help="Receipt of an opinion that you gave.")
+@click.option("--seq", type=click.IntRange(min=1), help="Receipt of the event with this seq.")
+@click.option("--action", type=TEXT, help="Action of the event. By default the last event on the contribution.")
+@witnesses_option
+@click.option("--out", "out", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [default: stdout]")
+@as_json
+def receipt_command(
+    contribution: int | None,
+    case: int | None,
+    opinion: int | None,
+    seq: int | None,
+    action: str | None,
+    witnesses_file: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Get the receipt of an event: a file that proves that the log has it.
+
+    The file has the event, the proof that it is in the log, and a signed checkpoint, as C2SP's tlog-proof. Keep it: it
+    verifies without the service (`hashdb audit verify-receipt`). With the scope `audit` you get the receipt of any
+    event; else of those on your contributions, of your opinions, and of the cases on your contributions.
+
+    It has the ids of those who acted, as the log has them, and no hash of content.
+    """
+    from hashdb.domain.ledger.receipts import Receipt
+
+    given = {"contribution": contribution, "case": case, "opinion": opinion}
+    subjects = [(kind, id) for kind, id in given.items() if id is not None]
+    if len(subjects) + (seq is not None) != 1:
+        raise click.UsageError("give one of CONTRIBUTION, --case, --opinion and --seq")
+    if action is not None and seq is not None:
+        raise click.UsageError("--seq and --action exclude each other")
+    policy, subject = witness_policy(witnesses_file, MemberSettings.of_member()), subjects[0] if subjects else None
+    with Client.from_environment() as client:
+        text = client.receipt(seq, subject=subject, action=action, witnessed=bool(policy and policy.least))
+        logs = client.log().verifiers
+    used = policy or _no_witnesses()
+    proved = Receipt.parse(text).verify(used, logs)
+    _require_asked(json.loads(proved.event), seq, subject, action)
+    if out is not None:
+        write_text(out, text)
+    if as_json:
+        print_json(_to_json(proved, used) | {"receipt": text})
+    elif out is None:
+        click.echo(text, nl=False)
+    else:
+        click.echo(f"{out}: {_sentence(json.loads(proved.event))}")
+
+
+def _require_asked(
+    event: Mapping[str, object], seq: int | None, subject: tuple[str, int] | None, action: str | None
+) -> None:
+    """Raise BadReceipt for the receipt of another event than the one that was asked for."""
+    asked = {"seq": seq, "subject": subject and f"{subject[0]}:{subject[1]}", "action": action}
+    if any(value not in (None, event.get(name)) for name, value in asked.items()):
+        raise BadReceipt("the service answered with the receipt of another event")
+
+
+@click.command(
+    "verify-receipt",
+    cls=Command,
+    examples=(
+        "hashdb audit verify-receipt 17.tlog-proof --witnesses policy.txt",
+        "hashdb audit verify-receipt 17.tlog-proof --log hashes.example/log+1b9e…",
+    ),
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@witnesses_option
+@click.option("--log", "keys", multiple=True, type=TEXT, help="Key of the log (vkey). By default those of the policy.")
+@as_json
+def verify_receipt_command(file: Path, witnesses_file: Path | None, keys: tuple[str, ...], as_json: bool) -> None:
+    """Verify a receipt, without the service and without a network.
+
+    It needs a key of the log that you got from elsewhere: the operator publishes it, and `GET /v1/log` answers it.
+    The command exits 1 if the receipt does not prove its event, or too few witnesses of the policy cosigned it.
+    """
+    from hashdb.domain.ledger.receipts import Receipt
+
+    policy, logs = witness_policy(witnesses_file, MemberSettings.of_member()), list(map(_log_key, keys))
+    if not logs and (policy is None or not policy.logs):
+        raise BadSetting("--log", "give the key of the log: neither this option nor a policy names one")
+    used = policy or _no_witnesses()
+    proved = Receipt.parse(_read(file)).verify(replace(used, logs=()) if logs else used, logs)
+    if as_json:
+        print_json(_to_json(proved, used))
+        return
+    click.echo(f"{_sentence(json.loads(proved.event))}")
+    click.echo(_proof(proved))
+    click.echo(_limits(proved, policy))
+
+
+def _log_key(vkey: str) -> Verifier:
+    from hashdb.domain.ledger.checkpoints import Verifier
+
+    try:
+        return Verifier.parse(vkey)
+    except BadNote:
+        raise BadSetting("--log", "must be the key of a log (vkey), as GET /v1/log answers it") from None
+
+
+def _no_witnesses() -> Policy:
+    from hashdb.domain.ledger.policies import Policy
+
+    return Policy((), (), {}, "none")
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MOST).decode()
+    except OSError as error:
+        raise BadSetting("FILE", f"{file} cannot be read: {(error.strerror or 'unknown error').lower()}") from None
+    except UnicodeDecodeError:
+        raise BadReceipt(f"{file} is not UTF-8") from None
+
+
+def _sentence(event: dict[str, Any]) -> str:
+    """What happened, in one line."""
+    subject, actor = str(event.get("subject")).replace(":", " "), str(event.get("actor")).replace(":", " ")
+    said = f"event {event['seq']}: {event.get('action')} on {subject}, by {actor}, at {event.get('at')}"
+    return escape_controls(said)
+
+
+def _proof(proved: ProvedEvent) -> str:
+    checkpoint = proved.checkpoint
+    return f"it is in the log of {checkpoint.origin}, which signed it in a checkpoint of {checkpoint.size} events"
+
+
+def _limits(proved: ProvedEvent, policy: Policy | None) -> str:
+    """What the receipt proves, and what it does not."""
+    later = "Later events may have changed what it says."
+    if not proved.signed:
+        return (
+            "no cosignature of a witness was verified: this proves what the operator signed, and not that others see"
+            f" the same log. {later}"
+        )
+    names = ", ".join(f"{key.name} at {cosigned_at(time)}" for key, time in proved.signed.items())
+    assert policy is not None
+    return (
+        f"cosigned by {names}: these witnesses saw a log that only grew, and everyone whom the quorum convinces sees"
+        f" the same one. {later}"
+    )
+
+
+def cosigned_at(time: int) -> str:
+    """When a witness cosigned, from the seconds that it signed."""
+    return format_instant(datetime.fromtimestamp(min(time, 253_402_300_799), UTC))
+
+
+def _to_json(proved: ProvedEvent, policy: Policy) -> dict[str, object]:
+    return {
+        "verified": True,
+        "event": json.loads(proved.event),
+        "origin": proved.checkpoint.origin,
+        "size": proved.checkpoint.size,
+        "least": policy.least,
+        "witnesses": [{"name": key.name, "at": cosigned_at(time)} for key, time in proved.signed.items()],
+    }

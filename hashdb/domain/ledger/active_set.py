@@ -1,0 +1,174 @@
+"""The active set: a sparse Merkle tree over all contributions that match, whose root the log records.
+
+The leaf of a contribution is at the place of its id, in a binary tree of 40 levels. A place without a contribution
+that matches, and a subtree of such places, is 32 zero octets. So the same contributions have the same root, in
+whatever order they came, and a change of one contribution changes 40 nodes.
+
+What is stored is every eighth level, in blocks of 256 nodes: those of level 0 are leaves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from hashdb.domain.ledger.events import ContributionState
+from hashdb.errors import BadNote
+
+WIDTH: Final = 256
+"""Nodes of a block."""
+LEVELS: Final = 5
+"""Levels of blocks: ids are below 256⁵."""
+HASH: Final = 32
+EMPTY: Final = bytes(HASH)
+"""The hash of a place, or of a subtree, without a contribution that matches."""
+EMPTY_BLOCK: Final = bytes(WIDTH * HASH)
+Place = tuple[int, int]
+"""The level of a block, from 0, and its number: the block holds the nodes number·256 to number·256 + 255."""
+TOP: Final = (LEVELS - 1, 0)
+"""The place of the block over which the root is."""
+ReadBlock = Callable[[int, int], bytes]
+"""Returns the hashes of a block, joined; `EMPTY_BLOCK` where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedSet:
+    """The root of the active set as the event `seq` has it: of the state after the event `covers`.
+
+    `note` is signed by the log, and by organisations (`cosignatures.SetRoot`).
+    """
+
+    seq: int
+    covers: int
+    root: bytes
+    count: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetBlock:
+    """A block of the tree whose root the event `seq` has: the hashes of its nodes, joined."""
+
+    seq: int
+    level: int
+    number: int
+    hashes: bytes
+
+
+def leaf(id: int, standing: str, commitment: bytes | None) -> bytes:
+    """SHA-256(0x00 ‖ "id active standing commitment"), the commitment in hex, or `-` where there is none yet."""
+    text = f"{id} active {standing} {'-' if commitment is None else commitment.hex()}"
+    return hashlib.sha256(b"\x00" + text.encode()).digest()
+
+
+def leaf_after(id: int, events: Iterable[tuple[str, Mapping[str, object]]]) -> bytes:
+    """The leaf of a contribution after all events on it so far, in order: of each its action and its details.
+
+    `EMPTY` if it does not match. Raises ValueError for a commitment that the service never logs.
+    """
+    state, commitment = ContributionState(), None
+    for action, details in events:
+        state = state.after(action)
+        if isinstance(logged := details.get("commitment"), str):
+            commitment = bytes.fromhex(logged)
+    return leaf(id, state.standing, commitment) if state.matches else EMPTY
+
+
+def interior(left: bytes, right: bytes) -> bytes:
+    """The hash of an inner node: SHA-256(0x01 ‖ left ‖ right), or `EMPTY` over two empty ones."""
+    return EMPTY if left == right == EMPTY else hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def fold(block: bytes) -> bytes:
+    """The hash over a block: eight levels of inner nodes."""
+    nodes = [block[i : i + HASH] for i in range(0, len(block), HASH)]
+    while len(nodes) > 1:
+        nodes = [interior(nodes[i], nodes[i + 1]) for i in range(0, len(nodes), 2)]
+    return nodes[0]
+
+
+def update(read: ReadBlock, leaves: Mapping[int, bytes]) -> tuple[dict[Place, bytes], bytes]:
+    """Set leaves by id (`EMPTY` removes one); return the blocks that change, and the root after it."""
+    changed: dict[Place, bytes] = {}
+    nodes: Mapping[int, bytes] = leaves
+    root = EMPTY
+    for level in range(LEVELS):
+        by_block: dict[int, dict[int, bytes]] = defaultdict(dict)
+        for place, hash in nodes.items():
+            by_block[place // WIDTH][place % WIDTH] = hash
+        if not by_block and level == LEVELS - 1:
+            by_block[0] = {}
+        above: dict[int, bytes] = {}
+        for number, hashes in by_block.items():
+            block = bytearray(read(level, number))
+            for offset, hash in hashes.items():
+                block[offset * HASH : (offset + 1) * HASH] = hash
+            above[number] = fold(bytes(block))
+            if hashes:
+                changed[level, number] = bytes(block)
+        nodes = above
+        root = above.get(0, EMPTY)
+    return changed, root
+
+
+class ServedTree:
+    """Reads the blocks of a tree from elsewhere, and checks that each is part of the tree with a root."""
+
+    def __init__(self, root: bytes, read: ReadBlock) -> None:
+        """Reads nothing yet."""
+        self._read, self._hashes = read, {TOP: root}
+
+    def __call__(self, level: int, number: int) -> bytes:
+        """The hashes of a block. Raises BadNote if it is not part of the tree."""
+        if level < LEVELS - 1 and (level, number) not in self._hashes:
+            above = self(level + 1, number // WIDTH)
+            first = number - number % WIDTH
+            self._hashes |= {
+                (level, first + offset): above[offset * HASH : (offset + 1) * HASH] for offset in range(WIDTH)
+            }
+        hash = self._hashes[level, number]
+        block = EMPTY_BLOCK if hash == EMPTY else self._read(level, number)
+        if len(block) != len(EMPTY_BLOCK) or fold(block) != hash:
+            raise BadNote(f"block {number} of level {level} is not part of the tree with this root of the active set")
+        return block
+
+
+def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Place, bytes]]:
+    """All blocks of the tree with these leaves, which come in ascending order of their ids; the last one is `TOP`.
+
+    Blocks come in ascending order of their places, and only those with a leaf that is not `EMPTY`: those of leaves as
+    soon as their leaves are known. An empty tree has none.
+    """
+    nodes: Iterable[tuple[int, bytes]] = leaves
+    for level in range(LEVELS):
+        above: list[tuple[int, bytes]] = []
+        full = ((place, hash) for place, hash in nodes if hash != EMPTY)
+        for number, in_block in groupby(full, key=lambda node: node[0] // WIDTH):
+            block = bytearray(EMPTY_BLOCK)
+            for place, hash in in_block:
+                offset = place % WIDTH * HASH
+                block[offset : offset + HASH] = hash
+            yield (level, number), bytes(block)
+            above.append((number, fold(bytes(block))))
+        nodes = above
+
+
+def differences(mine: ReadBlock, theirs: ReadBlock) -> Iterator[int]:
+    """The ids whose leaves differ in two trees, in ascending order. Only blocks that differ are read."""
+    yield from _differences(mine, theirs, LEVELS - 1, 0)
+
+
+def _differences(mine: ReadBlock, theirs: ReadBlock, level: int, number: int) -> Iterator[int]:
+    one, other = mine(level, number), theirs(level, number)
+    for offset in range(WIDTH):
+        begin, end = offset * HASH, (offset + 1) * HASH
+        if one[begin:end] != other[begin:end]:
+            place = number * WIDTH + offset
+            if level:
+                yield from _differences(mine, theirs, level - 1, place)
+            else:
+                yield place

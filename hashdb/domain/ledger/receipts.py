@@ -1,0 +1,83 @@
+"""Receipts: proofs of C2SP (c2sp.org/tlog-proof) that an event is in a log, which verify offline."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from hashdb.domain.ledger import merkle
+from hashdb.domain.ledger.checkpoints import Checkpoint, Verifier, decode_base64
+from hashdb.domain.ledger.cosignatures import WitnessKey
+from hashdb.domain.ledger.events import leaf_of_event
+from hashdb.domain.ledger.policies import Policy
+from hashdb.errors import BadNote, BadReceipt
+
+_HEAD: Final = "c2sp.org/tlog-proof@v1"
+_INDEX = re.compile(r"index (0|[1-9][0-9]{0,15})", re.ASCII)
+_MOST: Final = 200_000
+"""The most characters of a receipt."""
+_MOST_HASHES: Final = 63
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedEvent:
+    """What a receipt proves: an event (its canonical JSON) of a log, and who cosigned its checkpoint when."""
+
+    event: str
+    checkpoint: Checkpoint
+    signed: dict[WitnessKey, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An event as canonical JSON, its number from 0, the inclusion proof from the leaf up, and a checkpoint's note."""
+
+    event: str
+    index: int
+    hashes: tuple[bytes, ...]
+    note: str
+
+    def __str__(self) -> str:
+        """The file: the event is its extra data."""
+        hashes = "".join(f"{base64.b64encode(hash).decode()}\n" for hash in self.hashes)
+        extra = base64.b64encode(self.event.encode()).decode()
+        return f"{_HEAD}\nextra {extra}\nindex {self.index}\n{hashes}\n{self.note}"
+
+    @classmethod
+    def parse(cls, text: str) -> Receipt:
+        """The inverse of `str()`. Raises BadReceipt."""
+        head, _, note = text.partition("\n\n")
+        lines = head.split("\n")
+        if lines[0] != _HEAD or not note or len(text) > _MOST:
+            raise BadReceipt(f"its first line must be {_HEAD}, and an empty line must be before the checkpoint")
+        if len(lines) < 3 or not lines[1].startswith("extra "):
+            raise BadReceipt("its second line must be `extra` and the event in base64")
+        index = _INDEX.fullmatch(lines[2])
+        if not index or len(lines) > 3 + _MOST_HASHES:
+            raise BadReceipt("its third line must be `index` and a number, and at most 63 hashes follow")
+        try:
+            event = decode_base64(lines[1].removeprefix("extra ")).decode()
+            hashes = tuple(map(decode_base64, lines[3:]))
+        except (BadNote, UnicodeDecodeError):
+            raise BadReceipt("the event or a hash is not base64") from None
+        if any(len(hash) != 32 for hash in hashes):
+            raise BadReceipt("a hash has 32 octets")
+        return cls(event, int(index[1]), hashes, note)
+
+    def verify(self, policy: Policy, logs: Collection[Verifier] = ()) -> ProvedEvent:
+        """What the receipt proves. Raises BadReceipt, BadNote, NotWitnessed."""
+        checkpoint, signed = policy.check(self.note, logs)
+        try:
+            event = json.loads(self.event)
+        except (ValueError, RecursionError):
+            event = None
+        if not isinstance(event, dict) or event.get("seq") != self.index + 1:
+            raise BadReceipt("its event is no JSON object with this number")
+        leaf = leaf_of_event(self.event)
+        if not merkle.includes(self.index, checkpoint.size, leaf, self.hashes, checkpoint.root):
+            raise BadReceipt("the event is not in the tree of the checkpoint")
+        return ProvedEvent(self.event, checkpoint, dict(signed))

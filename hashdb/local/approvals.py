@@ -1,0 +1,195 @@
+"""Approvals: a copy holds only what organisations signed, by the root of the active set that they signed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from hashdb.domain.ledger.active_set import WIDTH, ServedTree, differences
+from hashdb.domain.ledger.checkpoints import Verifier, split_note
+from hashdb.domain.ledger.cosignatures import SetRoot
+from hashdb.domain.ledger.policies import Policy
+from hashdb.domain.times import from_microseconds, to_microseconds
+from hashdb.errors import (
+    BadNote,
+    CheckTooEarly,
+    CopyNotApproved,
+    LogRewritten,
+    NotAsLogged,
+    NotFound,
+    RootNotSigned,
+    Unavailable,
+)
+from hashdb.local.committed import CopyTree, FeedRead, describe_difference, leaf_at, put_back, seq_of
+from hashdb.local.tables import CopyTables
+
+if TYPE_CHECKING:
+    from hashdb.client import Client
+    from hashdb.domain.ledger.active_set import CommittedSet
+
+APPROVED_FOR: Final = timedelta(hours=24)
+"""How long a copy is used after its last approval."""
+_MOST_ROOTS: Final = 10
+"""Roots in a row from which a contribution may differ because it is said to have changed after each of them."""
+_RETRY_AFTER: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """The signed root that a copy has, and when the copy was last held against the service's."""
+
+    note: str
+    covers: int
+    at: datetime
+    logs: tuple[str, ...]
+    """The keys of the log, of which one signed the note."""
+    pending: Mapping[int, int] = field(default_factory=dict)
+    """The contributions that changed after the root, of which the copy has an earlier state: by id, at how many roots
+    in a row."""
+
+    @property
+    def text(self) -> str:
+        """As the copy stores it."""
+        pending = {str(id): roots for id, roots in self.pending.items()}
+        fields = {"note": self.note, "covers": self.covers, "at": to_microseconds(self.at), "logs": self.logs}
+        return json.dumps(fields | {"pending": pending})
+
+    @classmethod
+    def parse(cls, text: str) -> Approval:
+        """The inverse of `text`."""
+        fields = json.loads(text)
+        pending = {int(id): int(roots) for id, roots in fields["pending"].items()}
+        at = from_microseconds(fields["at"])
+        return cls(fields["note"], fields["covers"], at, tuple(fields["logs"]), pending)
+
+    @property
+    def seq(self) -> int:
+        """The event of the root, as it is signed."""
+        return SetRoot.parse(split_note(self.note)[0]).seq
+
+    def is_by(self, committed: CommittedSet) -> bool:
+        """Whether it is by this root."""
+        return self.seq == committed.seq
+
+    def meets(self, policy: Policy) -> bool:
+        """Whether the organisations of a policy signed the root. Raises ExtraMissing."""
+        try:
+            policy.check_root(self.note, [Verifier.parse(vkey) for vkey in self.logs])
+        except (BadNote, RootNotSigned):
+            return False
+        return True
+
+
+def find_approval(text: str | None, policy: Policy) -> Approval | None:
+    """The approval that a copy has stored, if it meets the policy."""
+    approval = None if text is None else Approval.parse(text)
+    return approval if approval is not None and approval.meets(policy) else None
+
+
+def require_recent(approval: Approval | None, now: datetime) -> None:
+    """Raise CopyNotApproved without an approval, or if it is too old."""
+    if approval is None:
+        reason = "no root of the active set that its organisations signed was found to be that of the copy"
+        raise CopyNotApproved(_RETRY_AFTER, f"{reason}; sync it with this policy")
+    if now - approval.at > APPROVED_FOR:
+        hours = int((now - approval.at).total_seconds() / 3_600)
+        raise CopyNotApproved(_RETRY_AFTER, f"it was last approved {hours} hours ago; sync it")
+
+
+class Approver:
+    """Holds a copy against the newest root of the active set that the organisations of a policy signed."""
+
+    def __init__(self, client: Client, policy: Policy) -> None:
+        """Asks nothing yet."""
+        self._client, self._policy = client, policy
+        self._tree: CopyTree | None = None
+        self._tables: CopyTables | None = None
+
+    def newest(self, tables: CopyTables) -> tuple[CommittedSet, Approval | None]:
+        """The newest root, which is signed, and the approval of the copy so far.
+
+        Raises RootNotSigned, BadNote, CheckTooEarly while there is no root, and LogRewritten if the root is older than
+        the one that the copy has.
+        """
+        try:
+            committed = self._client.set_root()
+        except NotFound:
+            raise CheckTooEarly("the log has no root of the active set yet") from None
+        root, _ = self._policy.check_root(committed.note, self._logs())
+        if (root.seq, root.root) != (committed.seq, committed.root):
+            raise BadNote("the root of the active set is not the one that is signed")
+        before = find_approval(tables.approval(), self._policy)
+        # Nobody signs what it covers, so an old root could be said to cover more.
+        if before is not None and (root.seq < before.seq or committed.covers < before.covers):
+            raise LogRewritten(
+                f"its newest root of the active set is of event {root.seq} and covers {committed.covers} events, and"
+                f" was of event {before.seq} and covered {before.covers}"
+            )
+        return committed, before
+
+    def approve(
+        self, tables: CopyTables, committed: CommittedSet, before: Approval | None, read: FeedRead, now: datetime
+    ) -> None:
+        """Store the approval of a copy by a root that was `newest`, after the feed was read up to that root.
+
+        The feed has the present state of what changed after the root. Such a contribution gets the state back that it
+        had in the copy, which an earlier root approved, or is removed. Raises NotAsLogged for anything else that
+        differs, and Unavailable if there is a newer root by now.
+        """
+        if self._tree is None or self._tables is not tables:
+            self._tree, self._tables = CopyTree(tables), tables
+        self._tree.changed(read.blocks)
+        at = now
+        if before is not None and before.is_by(committed) and (read.held or before.pending):
+            # Something waits for the next root.
+            at = before.at
+        if before is not None and before.is_by(committed) and not read.blocks:
+            pending = dict(before.pending)
+        else:
+            pending = self._differing(self._tree, tables, committed, before, read)
+            if pending:
+                put_back(tables, pending, committed.covers, remove=before is None)
+                self._tree.changed({id // WIDTH for id in pending})
+        logs = tuple(str(verifier) for verifier in self._logs())
+        approval = Approval(committed.note, committed.covers, at, logs, pending)
+        tables.approve(approval.text, at)
+
+    def _differing(
+        self,
+        tree: CopyTree,
+        tables: CopyTables,
+        committed: CommittedSet,
+        before: Approval | None,
+        read: FeedRead,
+    ) -> dict[int, int]:
+        """The contributions that differ, as they may, and at how many roots in a row they do."""
+        if tree.root == committed.root:
+            return {}
+        pending: dict[int, int] = {}
+        served = ServedTree(committed.root, lambda level, number: self._block(committed.seq, level, number))
+        for id in differences(tree.block, served):
+            pending[id] = 1 if before is None else before.pending.get(id, 0) + (not before.is_by(committed))
+            if id not in read.held and (seq_of(tables, id) or 0) <= committed.covers:
+                reason = describe_difference(leaf_at(tree.block, id), leaf_at(served, id))
+                raise NotAsLogged(id, f"{reason} (event {committed.seq})")
+            if pending[id] > _MOST_ROOTS:
+                raise NotAsLogged(
+                    id, f"at {_MOST_ROOTS} roots in a row, the feed said that it had changed after the root"
+                )
+        return pending
+
+    def forget(self) -> None:
+        """Compute everything again: what was stored since was rolled back."""
+        self._tree = None
+
+    def _logs(self) -> tuple[Verifier, ...]:
+        return self._policy.logs or self._client.log().verifiers
+
+    def _block(self, seq: int, level: int, number: int) -> bytes:
+        block = self._client.set_blocks(level, number)
+        if block.seq != seq:
+            raise Unavailable(_RETRY_AFTER)
+        return block.hashes

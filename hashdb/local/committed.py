@@ -1,0 +1,201 @@
+"""What a copy has, held against what the log says of it: commitments, and the tree over the active set."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Final
+
+from hashdb.domain.frames import Unit
+from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, HASH, LEVELS, WIDTH, Place, ReadBlock, fold, leaf
+from hashdb.domain.ledger.commitments import OCTETS, commit_lines, placed_line
+from hashdb.domain.sharing.feed import FeedStep, Gone
+from hashdb.local.tables import KEYS, OF_FRAMES, CopyTables
+
+_AT_ONCE: Final = 100
+"""Contributions whose rows are read together."""
+_BLOCKS = f"""
+SELECT id / {WIDTH} FROM contributions UNION SELECT contribution / {WIDTH} FROM gone WHERE reason = 'masked'
+"""
+_ACTIVE = """
+SELECT id, standing, commitment FROM contributions WHERE id >= :first AND id < :until
+UNION ALL SELECT contribution, standing, commitment FROM gone
+WHERE contribution >= :first AND contribution < :until AND reason = 'masked' AND standing IS NOT NULL
+"""
+_CONTRIBUTIONS = """
+SELECT id, salt, commitment, coalesce(undisclosed, x'') FROM contributions WHERE id > ? ORDER BY id LIMIT ?
+"""
+_SEQ = "SELECT seq FROM contributions WHERE id = :id UNION ALL SELECT seq FROM gone WHERE contribution = :id"
+_SIGNALS = "SELECT contribution, algorithm, value, place FROM signals WHERE contribution BETWEEN ? AND ?"
+_SHOTS = "SELECT contribution, unit, start, end, algorithm, value FROM shots WHERE contribution BETWEEN ? AND ?"
+_SIGNATURES = "SELECT contribution, kind, value FROM signatures WHERE contribution BETWEEN ? AND ?"
+
+
+class CopyTree:
+    """The tree over the contributions of a copy, made from its rows; what did not change is computed once."""
+
+    def __init__(self, tables: CopyTables) -> None:
+        """Computes nothing yet."""
+        self._tables = tables
+        self._hashes: dict[Place, bytes | None] = {}
+        with tables.reading() as connection:
+            self.changed(number for (number,) in connection.execute(_BLOCKS))
+
+    @property
+    def root(self) -> bytes:
+        """The root of the tree."""
+        return self._hash(LEVELS - 1, 0)
+
+    def changed(self, numbers: Iterable[int]) -> None:
+        """Compute the hashes over these blocks of leaves, and over those above them, when they are asked for."""
+        for number in numbers:
+            for level in range(LEVELS):
+                self._hashes[level, number] = None
+                number //= WIDTH
+
+    def block(self, level: int, number: int) -> bytes:
+        """The hashes of a block, joined."""
+        if level:
+            return b"".join([self._hash(level - 1, number * WIDTH + offset) for offset in range(WIDTH)])
+        block = bytearray(EMPTY_BLOCK)
+        for id, hash in _leaves(self._tables, number * WIDTH, (number + 1) * WIDTH):
+            offset = id % WIDTH * HASH
+            block[offset : offset + HASH] = hash
+        return bytes(block)
+
+    def _hash(self, level: int, number: int) -> bytes:
+        """The hash over a block."""
+        hash = self._hashes.get((level, number), EMPTY)
+        if hash is None:
+            hash = self._hashes[level, number] = fold(self.block(level, number))
+        return hash
+
+
+def _leaves(tables: CopyTables, first: int, until: int) -> list[tuple[int, bytes]]:
+    """The leaves of the contributions of the copy with ids from `first` up to `until`."""
+    with tables.reading() as connection:
+        rows = connection.execute(_ACTIVE, {"first": first, "until": until})
+        return [(id, leaf(id, standing, commitment)) for id, standing, commitment in rows]
+
+
+@dataclass(slots=True)
+class FeedRead:
+    """What was read of the feed."""
+
+    pending: Collection[int] = ()
+    """The contributions of which the copy has an earlier state than the root: no later one is stored."""
+    count: int = 0
+    """How many changes were stored."""
+    blocks: set[int] = field(default_factory=set)
+    """The blocks of leaves of the active set's tree in which something changed."""
+    held: dict[int, int] = field(default_factory=dict)
+    """The contributions that changed in the set after the root, by id the seq: these changes are not stored."""
+
+    def note(self, steps: Iterable[FeedStep]) -> None:
+        """Note that changes were stored."""
+        ids = [step.what.contribution if isinstance(step.what, Gone) else step.what.id for step in steps]
+        self.count += len(ids)
+        self.blocks.update([id // WIDTH for id in ids])
+
+    def skips(self, tables: CopyTables, step: FeedStep) -> bool:
+        """Whether a change after the root is not stored: it changes the set, which is noted, or is stored already."""
+        seq, what = step
+        if isinstance(what, Gone):
+            id, standing, is_active = what.contribution, what.standing, what.reason == "masked"
+        else:
+            id, standing, is_active = what.id, what.standing, True
+        new = EMPTY if standing is None or not is_active else leaf(id, standing, what.commitment)
+        is_free = id not in self.held and id not in self.pending
+        if is_free and new == dict(_leaves(tables, id, id + 1)).get(id, EMPTY):
+            return seq_of(tables, id) == seq
+        self.held.setdefault(id, seq)
+        return True
+
+    def complete_to(self, checkpoint: int) -> int:
+        """The seq up to which everything is stored, after all was read up to `checkpoint`."""
+        return min(checkpoint, next(iter(self.held.values()), checkpoint + 1) - 1)
+
+
+def put_back(tables: CopyTables, ids: Iterable[int], seq: int, *, remove: bool) -> None:
+    """Give contributions the rows that they had before the transaction, or `remove` them; then go on from a seq."""
+    with closing(sqlite3.connect(tables.path)) as before, tables.transaction(), tables.reading() as connection:
+        for table, key in KEYS.items():
+            for id in ids:
+                connection.execute(f"DELETE FROM {table} WHERE {key} = ?", (id,))
+                rows = () if remove else before.execute(f"SELECT * FROM {table} WHERE {key} = ?", (id,))
+                for row in rows:
+                    connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        connection.execute("UPDATE state SET cursor = ?", (seq,))
+
+
+def count_committed(tables: CopyTables) -> tuple[int, int]:
+    """How many contributions there are, and how many of them have a commitment."""
+    with tables.reading() as connection:
+        every, committed = connection.execute("SELECT count(*), count(commitment) FROM contributions").fetchone()
+        return int(every), int(committed)
+
+
+def altered(tables: CopyTables, progress: Callable[[int], None]) -> Iterator[int]:
+    """The contributions whose rows are not those that were committed to, in ascending order of their ids.
+
+    `progress` is called with the number of contributions that were read. Those without a commitment are left out.
+    """
+    last = 0
+    while True:
+        with tables.reading() as connection:
+            rows = connection.execute(_CONTRIBUTIONS, (last, _AT_ONCE)).fetchall()
+        if not rows:
+            return
+        first, last = rows[0][0], rows[-1][0]
+        lines, unplaced = _lines(tables, first, last)
+        for id, salt, commitment, undisclosed in rows:
+            seals = [undisclosed[start : start + OCTETS] for start in range(0, len(undisclosed), OCTETS)]
+            if commitment is not None and (
+                id in unplaced or salt is None or commit_lines(salt, lines[id], seals) != commitment
+            ):
+                yield id
+        progress(len(rows))
+
+
+def _lines(tables: CopyTables, first: int, last: int) -> tuple[dict[int, list[str]], set[int]]:
+    """The lines of contributions by id, and those with a signal of frames that no shot has: they would match by it."""
+    lines: dict[int, list[str]] = defaultdict(list)
+    of_frames: dict[int, set[tuple[str, bytes]]] = defaultdict(set)
+    of_shots: dict[int, set[tuple[str, bytes]]] = defaultdict(set)
+    with tables.reading() as connection:
+        for id, algorithm, value, place in connection.execute(_SIGNALS, (first, last)):
+            if place < OF_FRAMES:
+                lines[id].append(f"{algorithm}:{value.hex()}")
+            else:
+                of_frames[id].add((algorithm, value))
+        for id, unit, start, end, algorithm, value in connection.execute(_SHOTS, (first, last)):
+            lines[id].append(placed_line(Unit(unit), start, end, f"{algorithm}:{value.hex()}"))
+            of_shots[id].add((algorithm, value))
+        for id, kind, value in connection.execute(_SIGNATURES, (first, last)):
+            lines[id].append(f"{kind}:{value.hex()}")
+    return lines, {id for id, values in of_frames.items() if not values <= of_shots[id]}
+
+
+def seq_of(tables: CopyTables, id: int) -> int | None:
+    """The seq of the last change of a contribution; None if the copy does not know it."""
+    with tables.reading() as connection:
+        row = connection.execute(_SEQ, {"id": id}).fetchone()
+        return None if row is None else int(row[0])
+
+
+def describe_difference(mine: bytes, theirs: bytes) -> str:
+    """How a contribution differs, from its leaf in the tree of the copy and in that of the log."""
+    if theirs == EMPTY:
+        return "the copy has it, and the active set of the log has it not"
+    if mine == EMPTY:
+        return "the active set of the log has it, and the copy has it not"
+    return "its standing or its commitment is another one in the active set of the log"
+
+
+def leaf_at(read: ReadBlock, id: int) -> bytes:
+    """The leaf of a contribution in a tree."""
+    offset = id % WIDTH * HASH
+    return read(0, id // WIDTH)[offset : offset + HASH]

@@ -1,0 +1,62 @@
+"""Rows of the tables of a copy: from what the feed has, and to what a match needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hashdb.domain.contributions import Standing
+from hashdb.domain.frames import Extent
+from hashdb.domain.matching.matches import Holder, MatchDetails
+from hashdb.domain.origins import split
+from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
+from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.times import from_microseconds, to_microseconds
+
+_NO_EXTENT = (None, None, None)
+
+
+def contribution_row(seq: int, contribution: CopiedContribution) -> tuple[object, ...]:
+    """A row of `contributions`, which changed at a seq."""
+    removed_at, expires_at = contribution.removed_at, contribution.expires_at
+    return (
+        contribution.id,
+        seq,
+        contribution.member,
+        " ".join(contribution.labels),
+        contribution.severity,
+        contribution.standing,
+        " ".join(contribution.context),
+        None if removed_at is None else to_microseconds(removed_at),
+        to_microseconds(contribution.received_at),
+        None if expires_at is None else to_microseconds(expires_at),
+        *((contribution.duration, contribution.pages, contribution.words) if contribution.shots else _NO_EXTENT),
+        contribution.salt,
+        contribution.commitment,
+        b"".join(contribution.undisclosed) if contribution.undisclosed else None,
+    )
+
+
+def gone_row(step: FeedStep, gone: Gone) -> tuple[object, ...]:
+    """A row of `gone`."""
+    return gone.contribution, step.seq, gone.reason, gone.standing, gone.commitment
+
+
+def holder_from_row(algorithm: Algorithm, row: Any) -> Holder:
+    """What a match needs of a row that holds a value."""
+    value, id, stored, labels, severity, standing, context, removed, received, *extent = row
+    member, source = split(stored)
+    return Holder(
+        signal=Signal.from_bytes(algorithm, value),
+        contribution=id,
+        member=member,
+        severity=severity,
+        standing=Standing(standing),
+        about=MatchDetails(
+            tuple(labels.split()),
+            tuple(context.split()),
+            None if removed is None else from_microseconds(removed),
+            from_microseconds(received),
+        ),
+        extent=None if extent == [*_NO_EXTENT] else Extent(*extent),
+        source=source,
+    )

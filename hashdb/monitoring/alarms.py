@@ -1,0 +1,184 @@
+"""Alarms of a monitor: what does not hold, since when, and what to do; and the evidence that is kept of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from hashdb.connection import Poster
+from hashdb.domain.times import format_instant, parse_instant
+from hashdb.index.folder import opener
+
+_TIMEOUT = 10.0
+_HEADERS = {"Content-Type": "application/json", "User-Agent": "hashdb-monitor"}
+REPEATED_AFTER = timedelta(days=1)
+"""An alarm that lasts is reported again after so long."""
+_AGAIN_AFTER = timedelta(hours=1)
+"""One that had ended is reported again after so long."""
+
+
+class AlarmKind(StrEnum):
+    """What does not hold."""
+
+    LOG_REWRITTEN = "log-rewritten"
+    LOG_SHORTENED = "log-shortened"
+    UNKNOWN_KEY = "unknown-key"
+    WITNESS_DIFFERS = "witness-differs"
+    NOT_WITNESSED = "not-witnessed"
+    SIGNALS_ALTERED = "signals-altered"
+    SIGNALS_HIDDEN = "signals-hidden"
+    CONTRIBUTION_PLANTED = "contribution-planted"
+    CONTRIBUTION_REMOVED = "contribution-removed"
+    CONTRIBUTION_ALTERED = "contribution-altered"
+    FEED_DIFFERS = "feed-differs"
+    SET_DIFFERS = "set-differs"
+    SET_LATE = "set-late"
+    SET_UNSIGNED = "set-unsigned"
+    NO_ANSWER = "no-answer"
+
+
+_STOP = "Stop matching with this service"
+_OTHERS = "tell the other members and the authority that audits the service"
+TODO: Mapping[AlarmKind, str] = {
+    AlarmKind.LOG_REWRITTEN: f"{_STOP}; keep the evidence, and {_OTHERS}: the service signed both logs.",
+    AlarmKind.LOG_SHORTENED: "Ask the operator whether a backup was restored. Contribute and withdraw again what the "
+    f"log has lost. If nobody announced it, keep the evidence and {_OTHERS}.",
+    AlarmKind.UNKNOWN_KEY: f"{_STOP}: another person may have its signing key or its address. Ask the operator by "
+    "another way than this address.",
+    AlarmKind.WITNESS_DIFFERS: f"{_STOP}; keep the evidence, and {_OTHERS}: compare your checkpoint with theirs.",
+    AlarmKind.NOT_WITNESSED: "Ask the operator and the witnesses why. Until they cosign again, do not rely on later "
+    "events: others may be shown another log.",
+    AlarmKind.SIGNALS_ALTERED: "Do not act on matches of this contribution. Ask its member for the signals, and the "
+    "operator who wrote to the database.",
+    AlarmKind.SIGNALS_HIDDEN: "The contribution matches less than its member meant. Ask the operator which benign "
+    "entry suppresses its signals, and who wrote to the database.",
+    AlarmKind.CONTRIBUTION_PLANTED: "Do not act on matches of this contribution. Ask the operator who wrote to the "
+    "database.",
+    AlarmKind.CONTRIBUTION_REMOVED: "Ask the operator who wrote to the database. If it is yours, contribute it again.",
+    AlarmKind.CONTRIBUTION_ALTERED: "Do not act on matches of this contribution. Ask the operator who wrote to the "
+    "database.",
+    AlarmKind.FEED_DIFFERS: f"Your copy lacks it, or has it alone: ask the operator, and {_OTHERS}.",
+    AlarmKind.SET_DIFFERS: "Ask the operator to run `hashdb audit verify --signals`. Until the roots agree, compare "
+    "your list with that of another member.",
+    AlarmKind.SET_LATE: "Ask the operator why the service records no root: later changes are in no root yet.",
+    AlarmKind.SET_UNSIGNED: "Ask the organisations of your policy whether their monitors raised an alarm, or stopped.",
+    AlarmKind.NO_ANSWER: "Nothing was checked since then. Look at the address, the key and the network, then ask the "
+    "operator.",
+}
+"""What to do, by the kind of an alarm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that does not hold. `since` is the last time at which it was seen to hold, if ever."""
+
+    kind: AlarmKind
+    what: str
+    subject: str = ""
+    """What it is about, as `contribution 17`; empty: the log, or the service."""
+    since: datetime | None = None
+    evidence: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Texts by the name of their files."""
+
+    @property
+    def key(self) -> str:
+        """Alarms with the same key are the same alarm."""
+        return f"{self.kind} {self.subject}".strip()
+
+    def __str__(self) -> str:
+        """What does not hold, since when, and what to do."""
+        before = "" if self.since is None else f" It last held at {format_instant(self.since)}."
+        return f"{self.kind}: {self.what}.{before} {TODO[self.kind]}"
+
+    def to_json(self, at: datetime) -> dict[str, object]:
+        """The alarm as a webhook and the evidence have it."""
+        return {
+            "type": "monitor.alarm",
+            "at": format_instant(at),
+            "kind": str(self.kind),
+            "subject": self.subject,
+            "what": self.what,
+            "since": None if self.since is None else format_instant(self.since),
+            "todo": TODO[self.kind],
+        }
+
+
+class Reporter:
+    """Keeps the evidence of each alarm in a folder of its own, and posts it. Only the owner can read the folders."""
+
+    def __init__(self, folder: Path, webhook: str | None) -> None:
+        """Creates the folder. Posts to `webhook`, if there is one. Raises BadSetting."""
+        self._folder, self._waiting = folder, dict[str, tuple[Alarm, Path]]()
+        self._lasting: frozenset[str] | None = None
+        self._poster = None if webhook is None else Poster(webhook, _TIMEOUT, "--webhook")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._poster is not None:
+            self._poster.close()
+
+    def report(self, alarms: Iterable[Alarm], at: datetime) -> Iterator[tuple[Alarm, Path, str | None]]:
+        """Keep and post each alarm that was not posted within a day: with its folder, and what failed.
+
+        One that ended and comes again is posted again after an hour. One that did not arrive is tried again at the next
+        call, with its first evidence, also if it ended.
+        """
+        now = list(alarms)
+        before, self._lasting = self._lasting, frozenset(alarm.key for alarm in now)
+        for alarm in [*[alarm for alarm, _ in self._waiting.values()], *now]:
+            waiting = self._waiting.get(alarm.key)
+            if waiting is not None and alarm is not waiting[0]:
+                continue
+            lasts = before is None or alarm.key in before
+            within = REPEATED_AFTER if lasts else _AGAIN_AFTER
+            if self._poster is not None and self._was_posted(alarm, at, within):
+                continue
+            folder = waiting[1] if waiting is not None else self._folder / _folder_name(alarm, at)
+            text = json.dumps(alarm.to_json(at), indent=2) + "\n"
+            reason = None if self._poster is None else self._poster.post(text.encode(), _HEADERS)
+            trouble = reason and f"the alarm did not arrive at the webhook: {reason}; trying again"
+            try:
+                folder.mkdir(mode=0o700, exist_ok=True)
+                # The alarm's own file marks that it arrived.
+                files = {**alarm.evidence, **({} if reason else {_ALARM: text})}
+                for name, content in files.items():
+                    _write(folder / name, content)
+            except OSError as error:
+                trouble = f"the evidence cannot be kept: {(error.strerror or 'unknown error').lower()}"
+            if reason is None:
+                self._waiting.pop(alarm.key, None)
+            else:
+                self._waiting[alarm.key] = alarm, folder
+            yield alarm, folder, trouble
+
+    def _was_posted(self, alarm: Alarm, at: datetime, within: timedelta) -> bool:
+        for file in self._folder.glob(f"*/{_ALARM}"):
+            try:
+                kept = json.loads(file.read_text("utf-8"))
+                same = (kept["kind"], kept["subject"]) == (alarm.kind, alarm.subject)
+                if same and at - parse_instant(kept["at"]) < within:
+                    return True
+            except (OSError, ValueError, LookupError, TypeError):
+                continue
+        return False
+
+
+_ALARM = "alarm.json"
+
+
+def _folder_name(alarm: Alarm, at: datetime) -> str:
+    return re.sub(r"[^0-9a-z]+", "-", f"{format_instant(at)[:19]}-{alarm.key}".lower())
+
+
+def _write(path: Path, text: str) -> None:
+    with open(path, "w", encoding="utf-8", opener=opener) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

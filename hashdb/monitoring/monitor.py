@@ -1,0 +1,373 @@
+"""The monitor: checks again and again that the log, the feed, the active set and the contributions are of one piece."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hashdb.domain.ledger import active_set
+from hashdb.domain.ledger.active_set import EMPTY, ServedTree, differences
+from hashdb.domain.ledger.checkpoints import Checkpoint, Verifier, read_checkpoint
+from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.events import Event
+from hashdb.domain.ledger.policies import Policy
+from hashdb.domain.sharing.feed import CopiedContribution, FeedStep
+from hashdb.domain.times import format_instant, parse_instant
+from hashdb.errors import BadNote, BadSetting, FeedRestarted, HashDBError, ServiceError
+from hashdb.monitoring.alarms import Alarm, AlarmKind
+from hashdb.monitoring.organisations import Organisations
+from hashdb.monitoring.replay import NotTheLogError, Replay, Replayed, event_line
+from hashdb.monitoring.rereading import Rereading, altered
+from hashdb.monitoring.tables import ALL, MonitorTables
+from hashdb.monitoring.witnessing import Seen, Witnessing
+
+if TYPE_CHECKING:
+    from hashdb.client import Client
+
+FILE = "monitor.sqlite"
+_MOST = 20
+"""The most alarms of a kind in a check."""
+_NAMED = 10
+"""The most contributions that an alarm names."""
+_FORGIVEN_EVERY = timedelta(hours=1)
+"""How often the time in which a service did not answer does not count."""
+_FED_WITHIN = timedelta(seconds=30)
+"""Until when the feed must have an event that is in the log."""
+
+
+class CheckTooLongError(Exception):
+    """A check was cut off: the service may answer without an end, or an octet at a time."""
+
+    def __init__(self, limit: timedelta) -> None:
+        """`limit` is how long it lasted."""
+        minutes = int(limit.total_seconds()) // 60
+        super().__init__(f"a check had no end within {minutes} minutes: the service answers slowly, or without an end")
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorPlan:
+    """What a monitor requires: policies, and how long the log and the signatures may take."""
+
+    witnesses: Policy | None = None
+    organisations: Policy | None = None
+    signer: Cosigner | None = None
+    late: timedelta = timedelta(seconds=90)
+    """Until when an event must be in a cosigned checkpoint, its change in a root, and the root signed."""
+    round: timedelta = timedelta(seconds=20)
+    """How often a round of all contributions begins at most."""
+    look: float = 2.5
+    """Seconds of a check in which contributions are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorState:
+    """Up to where all is checked."""
+
+    size: int
+    count: int
+    root_seq: int
+    uncommitted: int
+    round_held: datetime | None
+
+
+class Monitor:
+    """Checks one service, with its tables in a folder."""
+
+    def __init__(self, folder: Path, client: Client, plan: MonitorPlan, now: Callable[[], datetime]) -> None:
+        """Continues where the folder's tables are. Raises BadSetting."""
+        try:
+            self._tables = MonitorTables(folder / FILE)
+        except sqlite3.DatabaseError as error:
+            reason = f"{folder} has no state of this version ({error}): move the folder away to begin again"
+            raise BadSetting("--folder", reason) from None
+        self._folder, self._client, self._plan, self._now = folder, client, plan, now
+        self._replay = Replay(self._tables)
+        self._rereading = Rereading(self._tables, client, now)
+        self._fed, self._recording = Seen(self._tables, "fed"), Seen(self._tables, "recording")
+        self._witnessing: Witnessing | None = None
+        if plan.witnesses is not None:
+            self._witnessing = Witnessing(plan.witnesses, self._tables, client, self._replay, plan.late)
+        self._organisations = Organisations(
+            plan.organisations, plan.signer, self._tables, client, self._replay, plan.late
+        )
+
+    def close(self) -> None:
+        """Close the tables."""
+        self._tables.close()
+
+    @property
+    def state(self) -> MonitorState:
+        """Up to where all is checked."""
+        tables = self._tables
+        count, uncommitted = tables.number("count"), tables.uncommitted()
+        return MonitorState(self._replay.size, count, self._replay.set_seq, uncommitted, self._rereading.held_at)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no contribution that was read waits for later events."""
+        return self._rereading.is_settled
+
+    def check(self, *, whole: bool = False) -> list[Alarm]:
+        """Read what is new, compare all of it, and return what does not hold; sign the active set's root if all does.
+
+        `whole`: read all contributions. There are 20 alarms of a kind at most. Raises the errors of the client, and
+        BadSetting if the tables cannot be used.
+        """
+        try:
+            return self._check(whole)
+        except HashDBError:
+            with self._tables.writing():
+                self._tables.put(unanswered=1)
+            raise
+        except OverflowError:
+            raise ServiceError(200, "an answer has a number that no service has") from None
+        except sqlite3.Error as error:
+            raise BadSetting("--folder", f"the state in {self._folder} cannot be used: {error}") from None
+
+    def _check(self, whole: bool) -> list[Alarm]:
+        altered_ones = self._read_feed()
+        log, origin = self._client.log(), self._tables.text("origin")
+        notes = self._witnessing.read(origin or log.origin) if self._witnessing else None
+        note = self._client.checkpoint()
+        verifiers = self._known_logs(log.verifiers)
+        try:
+            checkpoint, verifier = read_checkpoint(note, verifiers)
+        except BadNote as error:
+            what = f"the checkpoint of the service does not verify: {error}"
+            return [Alarm(AlarmKind.UNKNOWN_KEY, what, "", self._held_at, {"checkpoint.txt": note})]
+        if not origin:
+            with self._tables.writing():
+                self._tables.put(origin=checkpoint.origin)
+        wrong = self._follow(checkpoint, note)
+        if isinstance(wrong, Alarm):
+            return [wrong]
+        self._note_answer()
+        alarms = [*altered_ones, *self._unknown_key(verifier, note), *self._recommitted(wrong)]
+        alarms += [*self._unlike_feed(note), *self._late_feed(note), *self._unlike_roots(wrong)]
+        try:
+            if self._witnessing and notes:
+                alarms += self._witnessing.judge(notes, note, verifiers, self._now())
+            alarms += [*self._late_root(), *self._rereading.judge()]
+            if whole:
+                self._rereading.look(None)
+            else:
+                self._rereading.look(self._plan.look, self._plan.round)
+            alarms += self._organisations.judge(verifiers, self._now(), sign=not alarms and self.is_settled)
+        except (HashDBError, OverflowError, CheckTooLongError):
+            # What was found is not lost because the service no longer answers, or answers anything.
+            if not alarms:
+                raise
+        if not alarms:
+            with self._tables.writing():
+                self._tables.put(held_at=format_instant(self._now()))
+        return _most(alarms)
+
+    def _note_answer(self) -> None:
+        """Note that the service answers. If it did not for long, what waits for it is late only from now on."""
+        now, answered, since = self._now(), self._tables.text("answered_at"), self._tables.text("answers_since")
+        with self._tables.writing():
+            if self._tables.number("unanswered") and answered and now - parse_instant(answered) > self._plan.late:
+                # Seldom: else a service could be late for ever by not answering now and then.
+                if not since or now - parse_instant(since) > _FORGIVEN_EVERY:
+                    self._tables.put(answers_since=format_instant(now))
+            self._tables.put(answered_at=format_instant(now), unanswered=0)
+
+    def _known_logs(self, verifiers: Collection[Verifier]) -> Collection[Verifier]:
+        """The keys that may sign: those of a policy, else those that the service names."""
+        for policy in (self._plan.witnesses, self._plan.organisations):
+            if policy is not None and policy.logs:
+                return policy.logs
+        return verifiers
+
+    @property
+    def _held_at(self) -> datetime | None:
+        text = self._tables.text("held_at")
+        return parse_instant(text) if text else None
+
+    def _follow(self, checkpoint: Checkpoint, note: str) -> Replayed | Alarm:
+        """Replay the events up to a checkpoint; the alarm if they are not of the log that was replayed before."""
+        size, kept = self._replay.size, self._tables.text("note")
+        evidence = {"checkpoint.txt": note, "kept.txt": kept}
+        if checkpoint.origin != self._tables.text("origin"):
+            what = f"the service signs the log {checkpoint.origin}, and signed {self._tables.text('origin')} before"
+            return Alarm(AlarmKind.LOG_REWRITTEN, what, "", self._held_at, evidence)
+        if checkpoint.size < size:
+            what = f"the log has {checkpoint.size} events, and had {size}: it was set back"
+            return Alarm(AlarmKind.LOG_SHORTENED, what, "", self._held_at, evidence)
+        try:
+            wrong = self._replay.take(self._pages(size), checkpoint.size, checkpoint.root)
+        except NotTheLogError as error:
+            what = f"the log of {checkpoint.size} events does not continue the {size} that were checked: {error}"
+            texts = {"event.json": event_line(error.event)} if error.event else {}
+            return Alarm(AlarmKind.LOG_REWRITTEN, what, "", self._held_at, evidence | texts)
+        with self._tables.writing():
+            self._tables.put(note=note)
+        return wrong
+
+    def _pages(self, after: int) -> Iterator[Sequence[Event]]:
+        while page := self._client.events(after):
+            yield page
+            after = page[-1].seq
+
+    def _unknown_key(self, verifier: Verifier, note: str) -> list[Alarm]:
+        if str(verifier) in self._replay.signers:
+            return []
+        what = f"the checkpoint is signed by the key {verifier}, of which no event of the log says that it signs"
+        return [Alarm(AlarmKind.UNKNOWN_KEY, what, "", self._held_at, {"checkpoint.txt": note})]
+
+    def _read_feed(self) -> list[Alarm]:
+        """Read the feed's new changes; the alarms of those that are not what they are committed to."""
+        seq, epoch = self._tables.number("feed_seq"), self._tables.text("feed_epoch") or None
+        try:
+            return self._read_feed_after(seq, epoch)
+        except FeedRestarted:
+            with self._tables.writing():
+                self._tables.forget_shown()
+                self._tables.put(feed_seq=0)
+            return self._read_feed_after(0, None)
+
+    def _read_feed_after(self, seq: int, epoch: str | None) -> list[Alarm]:
+        alarms: list[Alarm] = []
+        for page in self._client.stream(seq, epoch=epoch):
+            with self._tables.writing():
+                self._tables.show(dict(map(_shown_leaf, page.steps)))
+                self._tables.put(feed_seq=page.checkpoint)
+                if page.epoch:
+                    self._tables.put(feed_epoch=page.epoch)
+            for step in page.steps:
+                if len(alarms) > _MOST:
+                    break
+                if isinstance(step.what, CopiedContribution) and not step.what.fits_commitment:
+                    subject = f"contribution {step.what.id}"
+                    evidence = {"feed.txt": f"{step.what}\n"}
+                    alarms.append(
+                        Alarm(AlarmKind.SIGNALS_ALTERED, altered(step.what.id), subject, self._held_at, evidence)
+                    )
+        return alarms
+
+    def _recommitted(self, wrong: Replayed) -> list[Alarm]:
+        """The alarms of events that commit to other signals than a member contributed."""
+        return [
+            Alarm(
+                AlarmKind.SIGNALS_ALTERED,
+                f"event {event.seq} commits to other signals of contribution {event.id}, and no member added any",
+                f"contribution {event.id}",
+                self._held_at,
+                {"event.json": event_line(event)},
+            )
+            for event in wrong.recommitted[:_NAMED]
+        ]
+
+    def _unlike_feed(self, note: str) -> list[Alarm]:
+        """The alarms of contributions that the feed does not show as the log has them."""
+        alarms: list[Alarm] = []
+        for id, by_log, by_feed in self._tables.unlike(min(self._tables.number("feed_seq"), self._replay.size)):
+            name = f"contribution {id}"
+            if not by_feed:
+                what = f"{name} matches by the log, and the feed does not show it to you"
+            elif not by_log:
+                what = f"the feed shows {name}, which does not match by the log"
+            else:
+                what = f"the feed shows {name} with other signals or another standing than the log has"
+            alarms.append(Alarm(AlarmKind.FEED_DIFFERS, what, name, self._held_at, {"checkpoint.txt": note}))
+        for id in self._tables.oversealed(min(self._tables.number("feed_seq"), self._replay.size)):
+            what = f"the feed suppresses more signals of contribution {id} than events say"
+            alarms.append(Alarm(AlarmKind.SIGNALS_HIDDEN, what, f"contribution {id}", self._held_at))
+        return alarms
+
+    def _unlike_roots(self, wrong: Replayed) -> list[Alarm]:
+        """The alarms of recorded roots of the active set that the events before them do not give."""
+        since = self._tables.number("set_wrong")
+        if since:
+            evidence = {"event.json": self._tables.text("set_text")}
+            first = (
+                f"event {since} and all roots after it record"
+                if since != self._replay.set_seq
+                else (f"event {since} records")
+            )
+            what = f"{first} another root of the active set than the events before give{self._differing()}"
+            return [Alarm(AlarmKind.SET_DIFFERS, what, "", self._held_at, evidence)]
+        return [
+            Alarm(
+                AlarmKind.SET_DIFFERS,
+                f"event {recorded.event.seq} recorded another root of the active set than the events before give; the"
+                " newest root is right again",
+                f"event {recorded.event.seq}",
+                self._held_at,
+                {"event.json": event_line(recorded.event)},
+            )
+            for recorded in wrong.roots[:_NAMED]
+        ]
+
+    def _differing(self) -> str:
+        """Which contributions are not in the service's tree as they are by the log."""
+        try:
+            served = self._client.set_root()
+            if served.seq != self._replay.set_seq:
+                return ""
+            theirs = ServedTree(served.root, lambda level, number: self._client.set_blocks(level, number).hashes)
+            ids = [id for id, _ in zip(differences(self._tables.block, theirs), range(_NAMED + 1), strict=False)]
+        except HashDBError as error:
+            return f"; which contributions differ is not known: {error}"
+        more = " and more" if len(ids) > _NAMED else ""
+        return f": contributions {', '.join(map(str, ids[:_NAMED]))}{more} differ" if ids else ""
+
+    def _late_feed(self, note: str) -> list[Alarm]:
+        """The alarm if the feed ends before the log does: what matches since then is not in it."""
+        size, end, now = self._replay.size, self._tables.number("feed_seq"), self._now()
+        self._fed.note(size, now)
+        waiting = self._fed.first_above(end)
+        if waiting is None or self._tables.waited(waiting, now) <= _FED_WITHIN:
+            return []
+        what = f"the feed ends at event {end}, and the log has {size}, of which a later one was seen at"
+        return [
+            Alarm(
+                AlarmKind.FEED_DIFFERS,
+                f"{what} {format_instant(waiting)}",
+                "",
+                self._held_at,
+                {"checkpoint.txt": note},
+            )
+        ]
+
+    def _late_root(self) -> list[Alarm]:
+        """The alarm if no recorded root covers a change of the active set for long, also if there are newer roots."""
+        size, now, pending = self._replay.size, self._now(), self._tables.first_pending()
+        self._recording.note(size, now)
+        if pending is None or not self._tables.is_unrecorded():
+            # Changes up to here that were undone need no root.
+            with self._tables.writing():
+                self._tables.put(recorded_to=size)
+            return []
+        since = self._recording.first_above(max(pending - 1, self._tables.number("recorded_to")))
+        if since is None or self._tables.waited(since, now) <= self._plan.late:
+            return []
+        what = f"the active set has changed with event {pending}, and the log records no root of it since"
+        return [Alarm(AlarmKind.SET_LATE, f"{what} {format_instant(since)}", "", self._held_at)]
+
+
+def _most(alarms: Sequence[Alarm]) -> list[Alarm]:
+    """The first alarms of each kind: many of one kind do not hide another."""
+    counts, kept = Counter[AlarmKind](), list[Alarm]()
+    for alarm in alarms:
+        counts[alarm.kind] += 1
+        if counts[alarm.kind] <= _MOST:
+            kept.append(alarm)
+    return kept
+
+
+def _shown_leaf(step: FeedStep) -> tuple[int, tuple[bytes | None, int]]:
+    """A contribution, and by the feed its leaf (None if it is gone) and how many of its signals are suppressed."""
+    what = step.what
+    if isinstance(what, CopiedContribution):
+        # What does not open is unlike every leaf, until it is shown again.
+        leaf = active_set.leaf(what.id, what.standing, what.commitment) if what.fits_commitment else EMPTY
+        return what.id, (leaf, len(what.undisclosed))
+    if what.standing is None:
+        return what.contribution, (None, 0)
+    return what.contribution, (active_set.leaf(what.contribution, what.standing, what.commitment), ALL)

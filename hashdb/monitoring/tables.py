@@ -1,0 +1,234 @@
+"""The tables of a monitor, in SQLite: what the events of the log say of each contribution, and what was shown of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.ledger import active_set
+from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, HASH, WIDTH
+from hashdb.domain.ledger.events import ContributionState
+from hashdb.domain.times import parse_instant
+from hashdb.index.folder import opener
+from hashdb.local.tables import transaction
+
+_VERSION = 1
+_MANY = 500
+_LEAVES = 50_000
+"""Leaves that are set in the tree at a time."""
+_TABLES = """
+CREATE TABLE state (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE contributions (
+    id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, status TEXT, standing TEXT NOT NULL, commitment BLOB, leaf BLOB,
+    shown BLOB, masked INTEGER NOT NULL DEFAULT 0, sealed INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX contributions_sealed ON contributions (seq) WHERE sealed > masked;
+CREATE INDEX contributions_unlike ON contributions (seq) WHERE leaf IS NOT shown;
+CREATE INDEX contributions_uncommitted ON contributions (id) WHERE leaf IS NOT NULL AND commitment IS NULL;
+CREATE TABLE blocks (level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL,
+    PRIMARY KEY (level, number));
+CREATE TABLE pending (seq INTEGER NOT NULL, id INTEGER NOT NULL, leaf BLOB NOT NULL, PRIMARY KEY (seq, id))
+    WITHOUT ROWID;
+"""
+"""`leaf` is the contribution's leaf in the active set by the log, `shown` by the feed; NULL where it is not in it.
+
+`masked` is how many of its signals are suppressed by the log, `sealed` by the feed.
+"""
+ALL = -1
+"""In the place of a number of suppressed signals: all that the contribution has."""
+_ROWS = "SELECT id, seq, status, standing, commitment, masked, sealed FROM contributions"
+_WRITTEN = """
+INSERT INTO contributions (id, seq, status, standing, commitment, leaf, masked) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, status = excluded.status, standing = excluded.standing,
+    commitment = excluded.commitment, leaf = excluded.leaf, masked = excluded.masked
+"""
+_SHOWN = """
+INSERT INTO contributions (id, seq, standing, shown, sealed) VALUES (?, 0, 'unreviewed', ?, ?)
+ON CONFLICT (id) DO UPDATE SET shown = excluded.shown, sealed = excluded.sealed
+"""
+
+
+Leaf = tuple[int, int, bytes]
+"""The seq of an event, and the leaf that a contribution has since, `EMPTY` if it no longer matches."""
+
+
+class Row(NamedTuple):
+    """A contribution by the log: the last event that changed what readers see of it (0: none), and its state."""
+
+    id: int
+    seq: int
+    state: ContributionState
+    commitment: bytes | None
+    masked: int = 0
+    """How many of its signals are suppressed."""
+    sealed: int = 0
+    """How many the feed shows only the seals of; `ALL` if it shows the contribution as masked."""
+
+    @property
+    def leaf(self) -> bytes | None:
+        """Its leaf in the active set; None where it does not match."""
+        return active_set.leaf(self.id, self.state.standing, self.commitment) if self.state.matches else None
+
+
+class MonitorTables:
+    """One file, for one process and thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file, or creates it. Raises sqlite3.DatabaseError if it is damaged."""
+        with open(path, "ab", opener=opener):
+            pass
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -65536"):
+            self._connection.execute(f"PRAGMA {setting}")
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if not version:
+            with self.writing():
+                for statement in _TABLES.split(";"):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+        elif version != _VERSION:
+            raise sqlite3.DatabaseError("the file is of another version")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """A transaction: committed at the end, rolled back on any error."""
+        with transaction(self._connection):
+            yield
+
+    def number(self, key: str) -> int:
+        """A number of the state; 0 if it has none."""
+        value = self._value(key)
+        return value if isinstance(value, int) else 0
+
+    def text(self, key: str) -> str:
+        """A text of the state; empty if it has none."""
+        value = self._value(key)
+        return value if isinstance(value, str) else ""
+
+    def octets(self, key: str) -> bytes:
+        """Octets of the state; empty if it has none."""
+        value = self._value(key)
+        return value if isinstance(value, bytes) else b""
+
+    def put(self, **values: int | str | bytes) -> None:
+        """Set values of the state."""
+        self._connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", list(values.items()))
+
+    def waited(self, since: datetime, now: datetime) -> timedelta:
+        """For how long something has waited for the service, without the time before it answered again."""
+        answers = self.text("answers_since")
+        return now - (max(since, parse_instant(answers)) if answers else since)
+
+    def rows(self, ids: Iterable[int]) -> dict[int, Row]:
+        """The rows of contributions by id; those that the log does not have are left out."""
+        wanted, found = list(ids), dict[int, Row]()
+        for start in range(0, len(wanted), _MANY):
+            part = wanted[start : start + _MANY]
+            marks = ", ".join("?" * len(part))
+            found |= self._found(f"{_ROWS} WHERE status IS NOT NULL AND id IN ({marks})", part)
+        return found
+
+    def between(self, after: int, last: int | None) -> dict[int, Row]:
+        """The rows with ids above `after`, up to `last` (None: all)."""
+        query = f"{_ROWS} WHERE status IS NOT NULL AND id > ? AND id <= ?"
+        return self._found(query, [after, last if last is not None else 2**62])
+
+    def store(self, rows: Iterable[Row]) -> None:
+        """Store the states of contributions."""
+        self._connection.executemany(
+            _WRITTEN,
+            [
+                (row.id, row.seq, row.state.status, row.state.standing, row.commitment, row.leaf, row.masked)
+                for row in rows
+            ],
+        )
+
+    def postpone(self, leaves: Sequence[Leaf]) -> None:
+        """Set leaves of events aside until the tree advances to these events."""
+        self._connection.executemany("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)", leaves)
+
+    def show(self, leaves: Mapping[int, tuple[bytes | None, int]]) -> None:
+        """Store what the feed showed of contributions: a leaf, or None for one that is gone; and how many seals."""
+        self._connection.executemany(_SHOWN, [(id, leaf, sealed) for id, (leaf, sealed) in leaves.items()])
+
+    def forget_shown(self) -> None:
+        """Forget all that the feed showed."""
+        self._connection.execute("UPDATE contributions SET shown = NULL, sealed = 0 WHERE shown IS NOT NULL")
+
+    def unlike(self, seq: int, most: int = 20) -> list[tuple[int, bool, bool]]:
+        """The contributions of which the feed up to `seq` does not show what the log says.
+
+        Each with whether it matches by the log, and by the feed.
+        """
+        query = """SELECT id, leaf IS NOT NULL, shown IS NOT NULL FROM contributions
+            WHERE leaf IS NOT shown AND seq <= ? ORDER BY seq LIMIT ?"""
+        return [(id, bool(log), bool(feed)) for id, log, feed in self._connection.execute(query, (seq, most))]
+
+    def oversealed(self, seq: int, most: int = 20) -> list[int]:
+        """The contributions of which the feed up to `seq` shows more signals as suppressed than are by the log."""
+        query = "SELECT id FROM contributions WHERE sealed > masked AND seq <= ? ORDER BY seq LIMIT ?"
+        return [id for (id,) in self._connection.execute(query, (seq, most))]
+
+    def uncommitted(self) -> int:
+        """How many contributions match and have no commitment."""
+        query = "SELECT count(*) FROM contributions WHERE leaf IS NOT NULL AND commitment IS NULL"
+        return int(self._connection.execute(query).fetchone()[0])
+
+    def first_pending(self) -> int | None:
+        """The first event whose change is not in the tree; None if all are."""
+        first = self._connection.execute("SELECT min(seq) FROM pending").fetchone()[0]
+        return None if first is None else int(first)
+
+    def is_unrecorded(self) -> bool:
+        """Whether the active set differs from the tree after the last event."""
+        query = "SELECT id, leaf, max(seq) FROM pending GROUP BY id"
+        return any(leaf != self._leaf(id) for id, leaf, _ in self._connection.execute(query))
+
+    def root(self, seq: int) -> tuple[bytes, int]:
+        """The root of the active set, and the number of its leaves, after event `seq`: advance the tree to it."""
+        count = self.number("count")
+        while True:
+            query = "SELECT id, leaf, seq FROM pending WHERE seq <= ? ORDER BY seq, id LIMIT ?"
+            found = self._connection.execute(query, (seq, _LEAVES)).fetchall()
+            if not found:
+                break
+            leaves = {id: leaf for id, leaf, _ in found}
+            count += self._growth(leaves)
+            changed, root = active_set.update(self.block, leaves)
+            rows = [(*place, hashes) for place, hashes in changed.items()]
+            self._connection.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", rows)
+            last = found[-1]
+            self._connection.execute("DELETE FROM pending WHERE (seq, id) <= (?, ?)", (last[2], last[0]))
+            self.put(root=root, count=count)
+        return self.octets("root") or EMPTY, count
+
+    def block(self, level: int, number: int) -> bytes:
+        """The hashes of a block of the tree."""
+        query = "SELECT hashes FROM blocks WHERE level = ? AND number = ?"
+        found = self._connection.execute(query, (level, number)).fetchone()
+        return bytes(found[0]) if found else EMPTY_BLOCK
+
+    def _growth(self, leaves: Mapping[int, bytes]) -> int:
+        return sum((leaf != EMPTY) - (self._leaf(id) != EMPTY) for id, leaf in leaves.items())
+
+    def _leaf(self, id: int) -> bytes:
+        begin = id % WIDTH * HASH
+        return self.block(0, id // WIDTH)[begin : begin + HASH]
+
+    def _found(self, query: str, values: Sequence[int]) -> dict[int, Row]:
+        return {
+            id: Row(id, seq, ContributionState(Status(status), Standing(standing)), commitment, masked, sealed)
+            for id, seq, status, standing, commitment, masked, sealed in self._connection.execute(query, values)
+        }
+
+    def _value(self, key: str) -> object:
+        found = self._connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        return None if found is None else found[0]

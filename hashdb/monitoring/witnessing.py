@@ -1,0 +1,162 @@
+"""Witnessing: what witnesses cosigned of the log, and what organisations signed of the active set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from hashdb.connection import read_text
+from hashdb.domain.ledger.checkpoints import Checkpoint, Verifier, read_checkpoint
+from hashdb.domain.ledger.cosignatures import WitnessKey, cosigners
+from hashdb.domain.ledger.policies import Policy
+from hashdb.domain.times import format_instant, parse_instant
+from hashdb.errors import BadNote, NotCosigned, NotFound, NotWitnessed
+from hashdb.monitoring.alarms import Alarm, AlarmKind
+from hashdb.monitoring.replay import Replay
+from hashdb.monitoring.tables import MonitorTables
+
+if TYPE_CHECKING:
+    from hashdb.client import Client
+
+_TIMEOUT = 5.0
+_MOST_SEEN = 1_000
+_LAST = 253_402_300_799
+"""The last second of the calendar."""
+_FRESH = timedelta(hours=26)
+"""The log grows each day: one event says that the monitor's key read the feed."""
+
+
+class Seen:
+    """When which event was first seen to be in the log, of the last checks."""
+
+    def __init__(self, tables: MonitorTables, key: str) -> None:
+        """Reads what earlier checks saw."""
+        self._tables, self._key = tables, key
+        self._seen = [(size, parse_instant(at)) for size, at in json.loads(tables.text(key) or "[]")]
+
+    def note(self, size: int, at: datetime) -> None:
+        """Note that the log has so many events at a time."""
+        if not self._seen or size > self._seen[-1][0]:
+            self._seen = [*self._seen, (size, at)][-_MOST_SEEN:]
+            with self._tables.writing():
+                text = json.dumps([(size, format_instant(at)) for size, at in self._seen])
+                self._tables.put(**{self._key: text})
+
+    def first_above(self, size: int) -> datetime | None:
+        """When an event after the first `size` was first seen; None if none was. Forgets what was seen before."""
+        self._seen = [one for one in self._seen if one[0] > size] or self._seen[-1:]
+        return next((at for seen, at in self._seen if seen > size), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What the service and the witnesses said before the service was asked for its checkpoint."""
+
+    cosigned: str | None
+    by_witness: dict[str, str] = field(default_factory=dict)
+
+
+class Witnessing:
+    """Compares the cosigned checkpoints with the log that was replayed."""
+
+    def __init__(self, policy: Policy, tables: MonitorTables, client: Client, replay: Replay, late: timedelta) -> None:
+        """`late` is how long the quorum may take to cosign an event."""
+        self._policy, self._tables, self._client, self._replay, self._late = policy, tables, client, replay, late
+        self._seen = Seen(tables, "witnessing")
+
+    def read(self, origin: str) -> Notes:
+        """The newest cosigned checkpoint of the service, and what the witnesses serve themselves of the log."""
+        try:
+            cosigned = self._client.cosigned_checkpoint()
+        except (NotCosigned, NotFound):
+            cosigned = None
+        path = f"/{hashlib.sha256(origin.encode()).hexdigest()}/checkpoint"
+        urls = {witness.name: witness.url.rstrip("/") + path for witness in self._policy.witnesses if witness.url}
+        texts = {name: read_text(url, _TIMEOUT) for name, url in urls.items()}
+        return Notes(cosigned, {name: text for name, text in texts.items() if text})
+
+    def judge(self, notes: Notes, note: str, verifiers: Collection[Verifier], now: datetime) -> list[Alarm]:
+        """The alarms of these notes, after the log was replayed up to the checkpoint in `note`."""
+        size, since = self._replay.size, self._held_at
+        alarms: list[Alarm] = []
+        cosigned = 0
+        if notes.cosigned is not None:
+            try:
+                checkpoint, signed = self._policy.check(notes.cosigned, verifiers)
+                if what := self._unlike(checkpoint):
+                    what = f"the cosigned checkpoint of the service {what}"
+                    evidence = {"checkpoint.txt": note, "cosigned.txt": notes.cosigned}
+                    alarms.append(Alarm(AlarmKind.WITNESS_DIFFERS, what, "", since, evidence))
+                else:
+                    cosigned = checkpoint.size
+                    alarms += self._old(signed, notes, now)
+                    with self._tables.writing():
+                        self._tables.put(witnessed_at=format_instant(now))
+            except (BadNote, NotWitnessed):
+                pass
+        alarms += self._unlike_witnesses(notes, note, verifiers)
+        self._seen.note(size, now)
+        waiting = self._seen.first_above(cosigned)
+        if not alarms and waiting is not None and self._tables.waited(waiting, now) > self._late:
+            what = (
+                f"the quorum of witnesses cosigned {cosigned} of {size} events, and none of the later ones, the first"
+                f" of which was seen at {format_instant(waiting)}"
+            )
+            evidence = {"checkpoint.txt": note, "cosigned.txt": notes.cosigned or ""}
+            alarms.append(Alarm(AlarmKind.NOT_WITNESSED, what, "", since, evidence))
+        return alarms
+
+    def _old(self, signed: Mapping[WitnessKey, int], notes: Notes, now: datetime) -> list[Alarm]:
+        """The alarm if the quorum cosigned nothing for a day: a service that is frozen may hide all later events."""
+        keys = sorted(signed, key=lambda key: -signed[key])
+        quorum = next((keys[: count + 1] for count in range(len(keys)) if self._policy.holds(keys[: count + 1])), None)
+        if not quorum:
+            return []
+        at = datetime.fromtimestamp(min(signed[quorum[-1]], _LAST), UTC)
+        if now - at <= _FRESH:
+            return []
+        what = f"the newest checkpoint that the quorum cosigned is of {format_instant(at)}: you may be shown an old log"
+        return [Alarm(AlarmKind.NOT_WITNESSED, what, "", self._held_at, {"cosigned.txt": notes.cosigned or ""})]
+
+    def _unlike_witnesses(self, notes: Notes, note: str, verifiers: Collection[Verifier]) -> list[Alarm]:
+        """The alarms of what the witnesses serve themselves; what is no checkpoint that they cosigned is ignored."""
+        alarms: list[Alarm] = []
+        for witness in self._policy.witnesses:
+            theirs = notes.by_witness.get(witness.name)
+            if theirs is None:
+                continue
+            try:
+                checkpoint, _ = read_checkpoint(theirs, self._policy.logs or verifiers)
+                signed = cosigners(theirs, [witness.key])
+            except BadNote:
+                continue
+            if signed and (what := self._unlike(checkpoint)):
+                what = f"witness {witness.name} was shown another log than you: its checkpoint {what}"
+                evidence = {"checkpoint.txt": note, "witness.txt": theirs}
+                alarms.append(
+                    Alarm(AlarmKind.WITNESS_DIFFERS, what, f"witness {witness.name}", self._held_at, evidence)
+                )
+        return alarms
+
+    def _unlike(self, checkpoint: Checkpoint) -> str | None:
+        """What contradicts the replayed log in a checkpoint; None if it is of the same log."""
+        size, root = self._replay.size, self._replay.root
+        if checkpoint.origin != self._tables.text("origin"):
+            return f"is of the log {checkpoint.origin}"
+        if checkpoint.size > size:
+            return f"has {checkpoint.size} events, and the log that the service shows you has {size}"
+        if checkpoint.size == size:
+            fits = checkpoint.root == root
+        else:
+            proof = self._client.consistency(checkpoint.size, size)
+            fits = proof.proves(checkpoint, Checkpoint(checkpoint.origin, size, root))
+        return None if fits else f"of {checkpoint.size} events is not of the log that the service shows you"
+
+    @property
+    def _held_at(self) -> datetime | None:
+        text = self._tables.text("witnessed_at")
+        return parse_instant(text) if text else None

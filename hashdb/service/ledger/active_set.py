@@ -1,0 +1,354 @@
+"""The active set: keeps the tree over all contributions that match, and records its root in the log.
+
+The tree is made from the events alone: so each root is that of the state after the event that it covers, whatever
+has been written since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import NoReturn
+
+from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
+from hashdb.domain.ledger.active_set import (
+    EMPTY,
+    EMPTY_BLOCK,
+    HASH,
+    LEVELS,
+    TOP,
+    WIDTH,
+    CommittedSet,
+    Place,
+    SetBlock,
+    build,
+    fold,
+    update,
+)
+from hashdb.domain.ledger.checkpoints import KEY_ID, Signer, split_note
+from hashdb.domain.ledger.cosignatures import SetRoot, WitnessKey, cosigners, signature_line
+from hashdb.domain.ledger.events import Action, Details, Event, LogEntry
+from hashdb.errors import BadNote, CannotStart, Fault, InvalidInput, NotFound, Unavailable, reject_field
+from hashdb.service import HashDB
+from hashdb.service.background import is_due
+from hashdb.service.ledger import checkpoints
+from hashdb.store import Transaction
+from hashdb.store.ledger.active_set import SetState
+
+_READ = tuple(action for action in Action if action.changes_feed)
+_BLOCKS = 256
+"""Blocks of leaves that a step changes, at most: so its transaction is short."""
+_EVENTS = 65_536
+"""Events that a step reads, at most."""
+_SECONDS = 3.0
+"""After so long a task leaves the rest to its next run."""
+_IDLE = 1_000
+"""Events that change nothing are noted as read once there are more of them."""
+_SIGNED_LATER = 20
+"""The newest roots that organisations may still sign: another may be recorded while one of them signs."""
+SIGNATURES = 1_000
+"""The newest signatures among which a quorum is looked for."""
+_SUBJECT = ("set", 1)
+_READ_AT_ONCE = 8_192
+_MENDED = "delete all rows of set_blocks and set_states, and the service builds it anew"
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The tree before and after some more events; `logs` says whether the root is recorded."""
+
+    before: SetState
+    after: SetState
+    blocks: Mapping[Place, bytes]
+    logs: bool
+    last: bool
+    """Whether it reaches the head of the log."""
+
+
+def keep(db: HashDB, *, at_once: bool = False) -> bool:
+    """Record the root of the active set if it changed and the last root is old enough (or `at_once`).
+
+    Returns whether it recorded one. Any number of processes may call it; each step is stored by one of them.
+    """
+    with db.store.read() as tx:
+        last = newest(tx)
+    if not at_once and last is not None and not is_due(last.at, db.now(), checkpoints.KEPT_EVERY):
+        return False
+    recorded = False
+    until = monotonic() + _SECONDS
+    while monotonic() < until:
+        with db.store.read() as tx:
+            step = _next_step(tx)
+        if step is None or not _store(db, step):
+            break
+        recorded |= step.logs
+        if step.last:
+            break
+    return recorded
+
+
+def newest(tx: Transaction) -> Event | None:
+    """The last event that has a root of the active set."""
+    return tx.audit.newest(*_SUBJECT, Action.SET_COMMITTED)
+
+
+def _next_step(tx: Transaction) -> _Step | None:
+    before, head = tx.active_set.state(), tx.audit.head().seq
+    changed = tx.audit.subjects(before.seq, _EVENTS + 1, _READ) if before.seq < head else ()
+    if not changed and head - before.seq <= _IDLE:
+        return None
+    ids, blocks, upto = set[int](), set[int](), head
+    for position, (seq, id) in enumerate(changed):
+        blocks.add(id // WIDTH)
+        if position == _EVENTS or len(blocks) > _BLOCKS:
+            upto = seq - 1
+            break
+        ids.add(id)
+    stored = tx.active_set.blocks(_places(ids))
+
+    def read(level: int, number: int) -> bytes:
+        return stored.get((level, number), EMPTY_BLOCK)
+
+    leaves, count = dict[int, bytes](), before.count
+    for id, hash in tx.active_set.leaves(ids, upto):
+        old = _node(read(0, id // WIDTH), id % WIDTH)
+        if hash != old:
+            leaves[id] = hash
+            count += (hash != EMPTY) - (old != EMPTY)
+    new_blocks, root = update(read, leaves) if leaves else ({}, before.root)
+    last = newest(tx)
+    logged = EMPTY if last is None else root_of(last)
+    # While a tree is built, also anew, the log gets one root, at the end: each root covers more than the one before.
+    logs = root != logged and (upto == head or (last is not None and before.seq >= _number(last, "covers")))
+    return _Step(before, SetState(upto, root, count), new_blocks, logs, upto == head)
+
+
+def _places(ids: Collection[int]) -> set[Place]:
+    return {(level, id // WIDTH ** (level + 1)) for id in ids for level in range(LEVELS)}
+
+
+def _store(db: HashDB, step: _Step) -> bool:
+    """Store a step; False where another process stored it."""
+    with db.store.begin() as tx:
+        if not tx.active_set.advance(step.before, step.after):
+            return False
+        tx.active_set.put(step.blocks)
+        if step.logs:
+            after = step.after
+            details: Details = {"root": after.root.hex(), "count": after.count, "covers": after.seq}
+            tx.audit.append(db.now(), SYSTEM, [LogEntry(Action.SET_COMMITTED, *_SUBJECT, details)])
+    return True
+
+
+def root_of(event: Event) -> bytes:
+    """The root that an event records."""
+    return bytes.fromhex(str(event.details["root"]))
+
+
+def _number(event: Event, name: str) -> int:
+    return int(str(event.details[name]))
+
+
+def unlike_events(db: HashDB, tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[int | None, str]]:
+    """What is wrong with the last root, the stored tree and the signatures, and the event concerned, if it is one.
+
+    `advance` is called with 0 repeatedly: no events are counted, but the work goes on.
+    """
+    states, head, event = tx.active_set.states(), tx.audit.head().seq, newest(tx)
+    if [id for id, _ in states] not in ([], [1]) or any(state.seq > head for _, state in states):
+        yield None, "the state of the tree over the active set is not one row, or is beyond the head of the log"
+        return
+    state = states[0][1] if states else SetState()
+    tree = _rebuild(tx, state.seq, advance)
+    if tree.differs is not None:
+        yield None, f"the tree over the active set is not that of the events: {tree.differs}; {_MENDED}"
+    if (state.root, state.count) != (tree.root, tree.count):
+        yield None, f"the root of the tree over the active set, or its count, is not that of the events; {_MENDED}"
+    if event is None:
+        return
+    try:
+        root, covers, count = root_of(event), _number(event, "covers"), _number(event, "count")
+    except (KeyError, ValueError):
+        yield event.seq, "has details that the service never writes"
+        return
+    first, last = sorted((covers, state.seq))
+    if tx.audit.count(first, last, _READ):
+        tree = _rebuild(tx, covers, advance)
+    if (root, count) != (tree.root, tree.count) or covers >= event.seq:
+        yield event.seq, "the root of the active set that it records, or its count, is not that of the events"
+    yield from ((None, reason) for reason in _wrong_signatures(db, tx))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rebuilt:
+    """The tree as the events have it, and what is wrong first in the stored blocks."""
+
+    root: bytes
+    count: int
+    differs: str | None
+
+
+def _rebuild(tx: Transaction, upto: int, advance: Callable[[int], object]) -> _Rebuilt:
+    """Make the whole tree of the state after an event, and compare it with the stored blocks on the way."""
+    count, root, differs = 0, EMPTY, None
+
+    def counted() -> Iterator[tuple[int, bytes]]:
+        nonlocal count
+        for number, (id, hash) in enumerate(tx.active_set.every_leaf(upto)):
+            if number % _READ_AT_ONCE == 0:
+                advance(0)
+            count += hash != EMPTY
+            yield id, hash
+
+    stored = tx.active_set.every_block()
+    theirs = next(stored, None)
+    for place, block in build(counted()):
+        if place == TOP:
+            root = fold(block)
+        while theirs is not None and theirs[0] < place:
+            differs, theirs = differs or _at(theirs[0], EMPTY_BLOCK, theirs[1]), next(stored, None)
+        if theirs is None or theirs[0] != place:
+            differs = differs or _at(place, block, EMPTY_BLOCK)
+        else:
+            differs, theirs = differs or _at(place, block, theirs[1]), next(stored, None)
+    if theirs is not None:
+        differs = differs or _at(theirs[0], EMPTY_BLOCK, theirs[1])
+    return _Rebuilt(root, count, differs)
+
+
+def _at(place: Place, ours: bytes, theirs: object) -> str | None:
+    """Where a stored block differs first; None where it is the same."""
+    if ours == theirs:
+        return None
+    level, number = place
+    if level or not isinstance(theirs, bytes):
+        return f"block {number} of level {level} differs"
+    first = next(offset for offset in range(WIDTH) if _node(ours, offset) != _node(theirs, offset))
+    return f"contribution {number * WIDTH + first} differs"
+
+
+def _node(block: bytes, offset: int) -> bytes:
+    return block[offset * HASH : (offset + 1) * HASH]
+
+
+def _wrong_signatures(db: HashDB, tx: Transaction) -> Iterator[str]:
+    """A sentence on each stored signature of an organisation of the policy that does not fit the root of its event."""
+    keys = {_identity(key): key for key in (() if db.rules.quorum is None else db.rules.quorum.keys)}
+    signer = tx.checkpoints.signer()
+    for seq, organisation, line in tx.active_set.every_signature():
+        if (key := keys.get(organisation)) is None or signer is None:
+            continue
+        try:
+            note = SetRoot(signer.name, seq, root_of(tx.audit.one(seq))).body
+            fits = key in cosigners(f"{note}\n{line}", [key])
+        except (BadNote, NotFound, KeyError, ValueError):
+            fits = False
+        if not fits:
+            yield f"the signature of {key.name} does not fit the root of event {seq}: delete its row in set_signatures"
+
+
+def get(db: HashDB, actor: Actor, *, signed: bool = False) -> CommittedSet:
+    """The newest root, or with `signed` the newest one that the quorum of organisations signed.
+
+    Raises NotFound, and Unavailable if the log's key is not here.
+    """
+    actor.require(Scope.FEED, Scope.AUDIT)
+    with db.store.read() as tx:
+        event = newest_signed(db, tx) if signed else newest(tx)
+        if event is None:
+            raise NotFound("a root of the active set that the quorum signed" if signed else "a root of the active set")
+        return _committed(db, tx, event)
+
+
+def get_block(db: HashDB, actor: Actor, level: int, number: int) -> SetBlock:
+    """A block of the tree whose root is the newest one.
+
+    Raises NotFound, InvalidInput, and Unavailable while the tree is built.
+    """
+    actor.require(Scope.FEED, Scope.AUDIT)
+    if level >= LEVELS:
+        reject_field("level", f"must be 0 to {LEVELS - 1}")
+    highest = WIDTH ** (LEVELS - 1 - level) - 1
+    if number > highest:
+        reject_field("number", f"must be 0 to {highest} at level {level}")
+    with db.store.read() as tx:
+        event = newest(tx)
+        if event is None:
+            raise NotFound("a root of the active set")
+        if tx.active_set.state().root != root_of(event):
+            raise Unavailable(checkpoints.RETRY_AFTER)
+        return SetBlock(event.seq, level, number, tx.active_set.block(level, number))
+
+
+def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
+    """Store signatures of organisations of one of the newest roots; return that root with all of its signatures.
+
+    Raises InvalidInput for lines that are not signatures, of unknown organisations, or of no such root.
+    """
+    actor.require()
+    keys = {(key.name, key.id): key for key in (() if db.rules.quorum is None else db.rules.quorum.keys)}
+    try:
+        _, signatures = split_note(f"\n\n{lines}")
+    except BadNote:
+        _refuse("must be the lines of signatures, as of a signed note")
+    with db.store.read() as tx:
+        origin = _signer(db, tx).name
+        roots = tx.audit.between(0, tx.audit.head().seq + 1, _SIGNED_LATER, None, Action.SET_COMMITTED, _SUBJECT)
+    if len({(name, octets[:KEY_ID]) for name, octets in signatures}) < len(signatures):
+        _refuse("must have one signature of each organisation")
+    signed: list[tuple[Event, WitnessKey, str]] = []
+    for name, octets in signatures:
+        key = keys.get((name, octets[:KEY_ID]))
+        if key is None:
+            _refuse(f"{name} with this key is not an organisation of this service")
+        event = _signed_root(origin, roots, key, octets[KEY_ID:])
+        if event is None:
+            _refuse(f"the signature of {name} fits none of the newest {len(roots)} roots")
+        signed.append((event, key, signature_line(key, octets[KEY_ID:])))
+    with db.store.begin() as tx:
+        for event, key, line in signed:
+            tx.active_set.sign(event.seq, _identity(key), line, db.now())
+        return _committed(db, tx, max((event for event, *_ in signed), key=lambda event: event.seq))
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise InvalidInput((Fault("", reason),))
+
+
+def _signed_root(origin: str, roots: Sequence[Event], key: WitnessKey, signature: bytes) -> Event | None:
+    """The event whose root a key signed."""
+    for event in roots:
+        if key.signed_at(SetRoot(origin, event.seq, root_of(event)).body, signature) is not None:
+            return event
+    return None
+
+
+def newest_signed(db: HashDB, tx: Transaction) -> Event | None:
+    """The newest event whose root the quorum of organisations signed; None without one."""
+    policy = db.rules.quorum
+    if policy is None:
+        return None
+    for seq, organisations in tx.active_set.signers(SIGNATURES).items():
+        if policy.holds([key for key in policy.keys if _identity(key) in organisations]):
+            return tx.audit.one(seq)
+    return None
+
+
+def _committed(db: HashDB, tx: Transaction, event: Event) -> CommittedSet:
+    signer, root = _signer(db, tx), root_of(event)
+    note = signer.sign(SetRoot(signer.name, event.seq, root).body) + "".join(tx.active_set.signatures(event.seq))
+    return CommittedSet(event.seq, _number(event, "covers"), root, _number(event, "count"), note)
+
+
+def _signer(db: HashDB, tx: Transaction) -> Signer:
+    """The key of the log. Raises Unavailable if it is not here."""
+    try:
+        return checkpoints.current_signer(db, tx)
+    except CannotStart:
+        raise Unavailable(checkpoints.RETRY_AFTER) from None
+
+
+def _identity(key: WitnessKey) -> str:
+    """What the table calls an organisation: the name and the id of its key."""
+    return f"{key.name}+{key.id.hex()}"

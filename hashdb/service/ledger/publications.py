@@ -1,0 +1,106 @@
+"""What the service publishes of its log: the newest checkpoint and the root of the active set, and who signed them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.ledger.cosignatures import WitnessKey
+from hashdb.domain.ledger.events import Event
+from hashdb.domain.ledger.policies import Policy
+from hashdb.service import HashDB
+from hashdb.service.ledger import active_set, witnesses
+from hashdb.store import Transaction
+from hashdb.store.ledger.tree import StoredCheckpoint
+from hashdb.store.ledger.witnesses import WitnessState
+
+
+@dataclass(frozen=True, slots=True)
+class SignerStatus:
+    """A witness or an organisation of a policy, and what it signed last.
+
+    `seq` is the size of a checkpoint, or the event of a root; 0 if it signed nothing. A root has the time of its event.
+    """
+
+    name: str
+    key: WitnessKey
+    asked: bool
+    """Whether the service asks it, which takes a URL in the policy."""
+    seq: int = 0
+    at: datetime | None = None
+    trouble: str | None = None
+    failing_since: datetime | None = None
+    refused: bool = False
+    """Whether it refuses the log, as it does not only grow."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumStatus:
+    """The signers of a policy, the least number that makes the quorum, and what that signed last (None: nothing)."""
+
+    least: int
+    signers: tuple[SignerStatus, ...]
+    seq: int | None
+
+    @property
+    def refused(self) -> bool:
+        """Whether any refuses the log."""
+        return any(signer.refused for signer in self.signers)
+
+    def signed(self, seq: int) -> int:
+        """How many signed this, or something newer."""
+        return sum(signer.seq >= seq for signer in self.signers)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The newest stored checkpoint and root; of their signers, None where the service has no policy of them."""
+
+    checkpoint: StoredCheckpoint | None
+    witnesses: QuorumStatus | None
+    root: Event | None
+    organisations: QuorumStatus | None
+
+
+def published(db: HashDB, actor: Actor) -> Publication:
+    """What is published now."""
+    actor.require(Scope.AUDIT)
+    rules = db.rules
+    with db.store.read() as tx:
+        return Publication(
+            tx.checkpoints.last(),
+            None if rules.witnesses is None else _witnesses(tx, rules.witnesses),
+            active_set.newest(tx),
+            None if rules.quorum is None else _organisations(db, tx, rules.quorum),
+        )
+
+
+def _witnesses(tx: Transaction, policy: Policy) -> QuorumStatus:
+    states, cosigned = tx.witness_states.all(), witnesses.newest(tx, policy)
+    signers = []
+    for witness in policy.witnesses:
+        state = states.get(witness.key.named_id, WitnessState())
+        signers.append(
+            SignerStatus(
+                witness.name,
+                witness.key,
+                witness.url is not None,
+                state.size,
+                state.at,
+                state.trouble,
+                state.failing_since,
+                state.refused,
+            )
+        )
+    return QuorumStatus(policy.least, tuple(signers), None if cosigned is None else cosigned.size)
+
+
+def _organisations(db: HashDB, tx: Transaction, policy: Policy) -> QuorumStatus:
+    last = dict[str, int]()
+    for seq, names in tx.active_set.signers(active_set.SIGNATURES).items():
+        for name in names:
+            last.setdefault(name, seq)
+    signers = (SignerStatus(one.name, one.key, False, last.get(one.key.named_id, 0)) for one in policy.witnesses)
+    signed = active_set.newest_signed(db, tx)
+    return QuorumStatus(policy.least, tuple(signers), None if signed is None else signed.seq)

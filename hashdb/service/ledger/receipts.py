@@ -1,0 +1,98 @@
+"""Receipts: an event with the proof that it is in the log, which its reader keeps and verifies offline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from hashdb.domain.accounts.members import Actor, Scope
+from hashdb.domain.ledger import merkle
+from hashdb.domain.ledger.checkpoints import parse_checkpoint, split_note
+from hashdb.domain.ledger.events import Action, Event
+from hashdb.domain.ledger.receipts import Receipt
+from hashdb.errors import NotCosigned, NotFound, reject_field
+from hashdb.service import HashDB
+from hashdb.service.ledger import checkpoints, witnesses
+from hashdb.store import Transaction
+
+_TOLD_OF_CASES: Final = (Action.CASE_OPENED, Action.CASE_HELD, Action.CASE_DECIDED)
+"""The events on cases that parties know; the others are between reviewers."""
+_RETRY_AFTER: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenEvent:
+    """One event: that with a seq, or the last one on a subject (a kind and an id), of an action if one is given."""
+
+    seq: int | None = None
+    subject: tuple[str, int] | None = None
+    action: Action | None = None
+
+
+def receipt(db: HashDB, actor: Actor, chosen: ChosenEvent, *, witnessed: bool = False) -> Receipt:
+    """The receipt of an event, over the newest checkpoint that the quorum of witnesses cosigned, if it has the event.
+
+    Otherwise it is over a checkpoint of now; with `witnessed`, NotCosigned is raised then.
+    With the scope `audit` of any event; else of those on the member's contributions, its opinions, and the cases on its
+    contributions. Raises InvalidInput, NotFound, Unavailable if the signing key is not here.
+    """
+    actor.require()
+    if (chosen.seq is None) == (chosen.subject is None):
+        reject_field("seq", "give either seq or subject")
+    if chosen.action is not None and chosen.subject is None:
+        reject_field("action", "needs subject")
+    with db.store.read() as tx:
+        event = _find(tx, actor, chosen)
+    note = _cosigned(db, event.seq, witnessed) or checkpoints.latest(db)
+    index, size = event.seq - 1, parse_checkpoint(split_note(note)[0]).size
+    with db.store.read() as tx:
+        hashes = tx.tree.proof(merkle.inclusion(index, size))
+    return Receipt(event.text, index, hashes, note)
+
+
+def _cosigned(db: HashDB, seq: int, witnessed: bool) -> str | None:
+    """The cosigned checkpoint that has an event; None if there is none yet, or NotCosigned if there must be one."""
+    try:
+        with db.store.read() as tx:
+            stored = witnesses.cosigned_in(db, tx)
+        if stored.size >= seq:
+            return stored.note
+        raise NotCosigned(f"no checkpoint that has event {seq} has the cosignatures of the quorum yet", _RETRY_AFTER)
+    except NotCosigned:
+        if witnessed:
+            raise
+    return None
+
+
+def _find(tx: Transaction, actor: Actor, chosen: ChosenEvent) -> Event:
+    """The chosen event. Raises NotFound, also for one that the actor may not know."""
+    if chosen.seq is not None:
+        what, event = f"event {chosen.seq}", _with_seq(tx, chosen.seq)
+    else:
+        assert chosen.subject is not None
+        kind, id = chosen.subject
+        of_action = f" {chosen.action}" if chosen.action else ""
+        what, event = f"an event{of_action} of {kind} {id}", tx.audit.newest(kind, id, chosen.action)
+    if event is None or not _may_know(tx, actor, event):
+        raise NotFound(what)
+    return event
+
+
+def _with_seq(tx: Transaction, seq: int) -> Event | None:
+    return tx.audit.one(seq) if 0 < seq <= tx.audit.head().seq else None
+
+
+def _may_know(tx: Transaction, actor: Actor, event: Event) -> bool:
+    """Whether the actor may have the receipt of an event."""
+    if actor.has(Scope.AUDIT):
+        return True
+    if actor.member is None:
+        return False
+    contribution = event.id if event.kind == "contribution" else None
+    if event.kind == "opinion":
+        return tx.opinions.one(event.id).member == actor.member.id
+    if event.kind == "case" and event.action in _TOLD_OF_CASES:
+        contribution = tx.cases.one(event.id).contribution
+    if contribution is None:
+        return False
+    return tx.hits.contributors([contribution]).get(contribution) == actor.member.id

@@ -1,0 +1,310 @@
+"""Witnesses: ask them to cosign each stored checkpoint (c2sp.org/tlog-witness), and keep their cosignatures."""
+
+from __future__ import annotations
+
+import logging
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from threading import Thread
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from hashdb.domain.addresses import EgressPolicy
+from hashdb.domain.ledger import merkle
+from hashdb.domain.ledger.checkpoints import KEY_ID, LogWitness, parse_checkpoint, split_note
+from hashdb.domain.ledger.cosignatures import WitnessKey, signature_line
+from hashdb.domain.ledger.policies import Policy, Witness
+from hashdb.domain.ledger.submissions import PATH, Submission
+from hashdb.errors import BadNote, NotCosigned, Unavailable
+from hashdb.service import HashDB
+from hashdb.service.background import Task
+from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError, connect, resolve, target
+from hashdb.store import Transaction
+from hashdb.store.ledger.tree import StoredCheckpoint
+from hashdb.store.ledger.witnesses import WitnessState
+
+LEASE = timedelta(minutes=2)
+"""After this time, an attempt is taken for lost, and another process may ask the witness."""
+_SECONDS: Final = 10.0
+"""For the requests of one connection, whatever is sent by then."""
+_BYTES: Final = 65_536
+"""Of an answer. A cosignature with ML-DSA-44 has 3,300."""
+_ATTEMPTS: Final = 3
+_SHORTEST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
+_RECENT: Final = 10
+"""Checkpoints whose cosignatures are kept, beside the newest one that has the quorum."""
+_RETRY_AFTER: Final = 60
+_SIZE = re.compile(r"(0|[1-9][0-9]{0,15})\n?", re.ASCII)
+log = logging.getLogger("hashdb.witnesses")
+
+
+class Reply(NamedTuple):
+    """The status and the text of a witness's answer."""
+
+    status: int
+    text: str
+
+
+Send = Callable[[Submission], Reply]
+"""Sends a checkpoint to a witness. Raises OSError, HTTPException, ValueError."""
+Connect = Callable[[Witness], AbstractContextManager[Send]]
+
+
+class _NotSignedError(Exception):
+    """Why a witness did not cosign; `refused`: because the log does not only grow."""
+
+    def __init__(self, trouble: str, *, refused: bool = False) -> None:
+        super().__init__(trouble)
+        self.trouble, self.refused = trouble, refused
+
+
+def ask(db: HashDB, connect: Connect | None = None) -> int:
+    """Ask each witness that is due to cosign the newest stored checkpoint; return how many were due.
+
+    Any number of processes may call it: one asks a witness at a time. A slow witness does not delay another one.
+    """
+    policy = db.rules.witnesses
+    if policy is None:
+        return 0
+    with db.store.read() as tx:
+        last, states = tx.checkpoints.last(), tx.witness_states.all()
+    if last is None:
+        return 0
+    now, size = db.now(), last.size
+    due = [witness for witness in policy.asked if _is_due(states.get(witness.key.named_id), size, now)]
+    ask_one = partial(_run, db, policy, connect or partial(connection_to, egress=db.rules.egress))
+    # Daemons: they do not delay the end of the process, and what is cut off is asked again.
+    threads = [Thread(target=ask_one, args=(witness,), name="witness", daemon=True) for witness in due]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(due)
+
+
+def _is_due(state: WitnessState | None, size: int, now: datetime) -> bool:
+    # A clock that was set back delays nothing.
+    return state is None or (state.size < size and not now < (state.next_at or now) <= now + _LONGEST_PAUSE)
+
+
+def _run(db: HashDB, policy: Policy, connect: Connect, witness: Witness) -> None:
+    try:
+        _ask(db, policy, witness, connect)
+    except Unavailable as error:
+        log.warning("the witness %s was not asked: %s", witness.name, error)
+    except Exception as error:
+        db.background.failed(Task.WITNESSES, error)
+
+
+def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None:
+    name = witness.key.named_id
+    with db.store.begin() as tx:
+        now = db.now()
+        state = tx.witness_states.claim(name, now, now + LEASE, now + _LONGEST_PAUSE)
+    if state is None:
+        return
+    try:
+        with _naming_troubles(), connect(witness) as send:
+            size, line = _submit(db, witness.key, state.size, send)
+    except _NotSignedError as error:
+        _store_trouble(db, witness, state, error)
+        return
+    if state.trouble is not None:
+        log.warning("the witness %s cosigns again", witness.name)
+    with db.store.begin() as tx:
+        now = db.now()
+        tx.cosignatures.put(size, name, line, now)
+        tx.witness_states.set(name, WitnessState(size, now, now))
+        cosigned = newest(tx, policy)
+        # Witnesses are asked about the newest checkpoint only, so that an older one does not get the quorum any more.
+        kept = [*tx.cosignatures.all()][:_RECENT]
+        tx.cosignatures.keep([*kept, cosigned.size] if cosigned else kept)
+
+
+def _store_trouble(db: HashDB, witness: Witness, state: WitnessState, error: _NotSignedError) -> None:
+    now = db.now()
+    since = state.failing_since or now
+    refused = error.refused or state.refused
+    pause = min(max((now - since) / 4, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+    failed = WitnessState(state.size, state.at, now + pause, since, error.trouble, refused)
+    with db.store.begin() as tx:
+        tx.witness_states.set(witness.key.named_id, failed)
+    if error.refused:
+        log.error("the witness %s refuses the log: %s", witness.name, error.trouble)
+    elif error.trouble != state.trouble:
+        log.warning("the witness %s does not cosign: %s", witness.name, error.trouble)
+
+
+def _submit(db: HashDB, key: WitnessKey, old: int, send: Send) -> tuple[int, str]:
+    """Submit the newest stored checkpoint; return its size, and the line of the witness's cosignature."""
+    for _ in range(_ATTEMPTS):
+        submission = _submission(db, old)
+        reply = send(submission)
+        checkpoint = parse_checkpoint(split_note(submission.note)[0])
+        if reply.status == 200:
+            return checkpoint.size, _verified_line(key, submission.note, reply.text)
+        if reply.status != 409:
+            raise _refusal(reply.status, checkpoint.origin)
+        size = _SIZE.fullmatch(reply.text)
+        if not size or (int(size[1]) == old and old != checkpoint.size):
+            raise _NotSignedError("its answer 409 does not have the size of another checkpoint")
+        if int(size[1]) == old:
+            # As the specification had it until version 1.0.0.
+            raise _refusal(422, checkpoint.origin)
+        old = int(size[1])
+        if old > checkpoint.size:
+            raise _ahead(db, old)
+    raise _NotSignedError("another program submits checkpoints of this log at the same time")
+
+
+def _submission(db: HashDB, old: int) -> Submission:
+    with db.store.read() as tx:
+        last = tx.checkpoints.last()
+        assert last is not None
+        hashes = tx.tree.proof(merkle.consistency(old, last.size)) if 0 < old < last.size else ()
+    return Submission(old, hashes, last.note)
+
+
+def _verified_line(key: WitnessKey, note: str, text: str) -> str:
+    """The line of the witness's cosignature in its answer, which fits the note."""
+    try:
+        body, signatures = split_note(note + text)
+    except BadNote:
+        raise _NotSignedError("its answer has no lines of signatures") from None
+    for name, octets in signatures:
+        if (name, octets[:KEY_ID]) == (key.name, key.id):
+            if key.signed_at(body, octets[KEY_ID:]) is None:
+                raise _NotSignedError("its cosignature does not fit the checkpoint")
+            return signature_line(key, octets[KEY_ID:])
+    raise _NotSignedError("its answer has no cosignature by the key of the policy")
+
+
+def _refusal(status: int, origin: str) -> _NotSignedError:
+    if status == 422:
+        return _NotSignedError("the log does not begin with the checkpoint that it cosigned last", refused=True)
+    troubles = {403: f"it does not know the key that signs {origin}", 404: f"it does not know the log {origin}"}
+    return _NotSignedError(troubles.get(status, f"it answered {status}"))
+
+
+def _ahead(db: HashDB, size: int) -> _NotSignedError:
+    """The error for a witness that has cosigned more events than the newest stored checkpoint has."""
+    with db.store.read() as tx:
+        head = tx.audit.head().seq
+    if size <= head:
+        # Somebody submitted what GET /v1/checkpoint signed; the next stored checkpoint has more events.
+        return _NotSignedError("it has cosigned a newer checkpoint, and is asked again with the next one")
+    return _NotSignedError(f"it cosigned {size} events, and the log has only {head}: it was set back", refused=True)
+
+
+@contextmanager
+def connection_to(witness: Witness, egress: EgressPolicy) -> Iterator[Send]:
+    """Requests to a witness over one connection, for as long as the witness keeps it open."""
+    parts = urlsplit(f"{(witness.url or '').rstrip('/')}/{PATH}")
+    headers = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "hashdb-log"}
+    connection: HTTPConnection | None = None
+    with ExitStack() as stack:
+
+        def send(submission: Submission) -> Reply:
+            nonlocal connection
+            if connection is None or connection.sock is None:
+                connection = stack.enter_context(connect(parts, resolve(parts, egress.permits), _SECONDS))
+            connection.request("POST", target(parts), str(submission).encode(), headers)
+            with connection.getresponse() as response:
+                octets = response.read(_BYTES)
+                return Reply(response.status, octets.decode())
+
+        yield send
+
+
+@contextmanager
+def _naming_troubles() -> Iterator[None]:
+    try:
+        yield
+    except NotPermittedError:
+        trouble = "this service may not connect to its address, see HASHDB_WEBHOOK_NETWORKS"
+    except UnknownNameError:
+        trouble = "its host name has no address"
+    except ssl.SSLCertVerificationError:
+        trouble = "its certificate is not valid for its host"
+    except TimeoutError:
+        trouble = "it took too long to answer"
+    except UnicodeDecodeError:
+        trouble = "its answer is not text"
+    except (OSError, HTTPException, ValueError):
+        trouble = "it does not answer"
+    else:
+        return
+    raise _NotSignedError(trouble)
+
+
+def newest(tx: Transaction, policy: Policy) -> StoredCheckpoint | None:
+    """The newest stored checkpoint that the quorum cosigned, whose note has all its cosignatures."""
+    lines = tx.cosignatures.all()
+    if policy.holds(()) and (last := tx.checkpoints.last()) is not None:
+        lines = {last.size: {}} | lines if last.size not in lines else lines
+    keys = {key.named_id: key for key in policy.keys}
+    for size in sorted(lines, reverse=True):
+        stored = tx.checkpoints.of(size)
+        if stored is not None and policy.holds([keys[name] for name in lines[size] if name in keys]):
+            return stored._replace(note=stored.note + "".join(lines[size].values()))
+    return None
+
+
+def wrong_cosignatures(db: HashDB, tx: Transaction) -> Iterator[str]:
+    """A sentence on each stored cosignature by a witness of the policy that does not fit its checkpoint."""
+    keys = {key.named_id: key for key in (() if db.rules.witnesses is None else db.rules.witnesses.keys)}
+    for size, lines in tx.cosignatures.all().items():
+        stored = tx.checkpoints.of(size)
+        for name in lines.keys() & keys.keys():
+            try:
+                fits = stored is not None and _verified_line(keys[name], stored.note, lines[name]) == lines[name]
+            except _NotSignedError:
+                fits = False
+            if not fits:
+                yield f"the cosignature of {name} does not fit the checkpoint of {size}: delete its row in cosignatures"
+
+
+def cosigned(db: HashDB) -> str:
+    """The newest stored checkpoint that the quorum of witnesses cosigned, with their lines. Raises NotCosigned."""
+    with db.store.read() as tx:
+        return cosigned_in(db, tx).note
+
+
+def cosigned_in(db: HashDB, tx: Transaction) -> StoredCheckpoint:
+    """As `cosigned`, in a transaction."""
+    policy = db.rules.witnesses
+    if policy is None:
+        raise NotCosigned("this log has no witnesses: its operator set no HASHDB_WITNESSES", _RETRY_AFTER)
+    found = newest(tx, policy)
+    if found is None:
+        raise NotCosigned("no checkpoint has the cosignatures of the quorum yet: try again", _RETRY_AFTER)
+    return found
+
+
+def asked(db: HashDB, tx: Transaction) -> tuple[tuple[Witness, WitnessState], ...]:
+    """The witnesses that this service asks, with what it knows of each."""
+    policy = db.rules.witnesses
+    if policy is None:
+        return ()
+    states = tx.witness_states.all()
+    return tuple((witness, states.get(witness.key.named_id, WitnessState())) for witness in policy.asked)
+
+
+def named(db: HashDB, tx: Transaction) -> tuple[LogWitness, ...]:
+    """The same witnesses, as everyone may know them."""
+    return tuple(LogWitness(witness.name, str(witness.key), state.size, state.at) for witness, state in asked(db, tx))
+
+
+def waiting(db: HashDB, tx: Transaction) -> timedelta:
+    """For how long the oldest checkpoint after the newest cosigned one has been without the quorum; 0 without one."""
+    policy = db.rules.witnesses
+    if policy is None:
+        return timedelta(0)
+    found = newest(tx, policy)
+    since = tx.checkpoints.signed_after(0 if found is None else found.size)
+    return timedelta(0) if since is None else max(db.now() - since, timedelta(0))

@@ -1,0 +1,166 @@
+"""Commitments in SQL: the lines of contributions, of which a commitment is made, and which contributions have none."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BindParameter,
+    CompoundSelect,
+    Integer,
+    Select,
+    Table,
+    bindparam,
+    cast,
+    func,
+    select,
+    type_coerce,
+    union_all,
+    update,
+)
+from sqlalchemy.types import NullType
+
+from hashdb.domain.frames import FRAMES_A_REQUEST
+from hashdb.domain.ledger.commitments import Commitment, placed_line, seal
+from hashdb.store.contributions.frames import ITEM, SIGNAL_COLUMNS, UNITS, number_of
+from hashdb.store.repositories import CHUNK, Repository, chunks
+from hashdb.store.tables import HOLDING, MASKING, contributions, shots, signatures
+
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_LACKING = contributions.c.commitment.is_(None) & contributions.c.withdrawn_at.is_(None)
+
+
+def _signals_of(*tables: Table) -> CompoundSelect[Any]:
+    return union_all(
+        *(
+            select(*(table.c[name] for name in SIGNAL_COLUMNS)).where(table.c.contribution_id.in_(_IDS))
+            for table in tables
+        )
+    )
+
+
+_EVERY_SIGNAL = _signals_of(*HOLDING, *MASKING)
+_SUPPRESSED = _signals_of(*MASKING)
+_SIGNATURES = select(signatures.c.contribution_id, signatures.c.kind, signatures.c.value).where(
+    signatures.c.contribution_id.in_(_IDS)
+)
+_SHOTS: Select[Any] = select(shots.c.contribution_id, shots.c.number, shots.c.start, shots.c.end, shots.c.unit).where(
+    shots.c.contribution_id.in_(_IDS)
+)
+_LACK = (
+    select(contributions.c.id, func.coalesce(contributions.c.frame_count, 0))
+    .where(_LACKING)
+    .order_by(contributions.c.id)
+    .limit(bindparam("limit"))
+)
+_HELD = (
+    # As they are stored: somebody may have edited the database, so a value may have any type.
+    select(
+        contributions.c.id,
+        type_coerce(contributions.c.salt, NullType()),
+        type_coerce(contributions.c.commitment, NullType()),
+        contributions.c.erased_at.is_not(None),
+        cast(func.coalesce(contributions.c.frame_count, 0), Integer),
+    )
+    .where(contributions.c.id > bindparam("after"), contributions.c.commitment.is_not(None))
+    .order_by(contributions.c.id)
+    .limit(CHUNK)
+)
+_STORE = (
+    update(contributions)
+    .where(contributions.c.id == bindparam("of"))
+    .values(salt=bindparam("new_salt"), commitment=bindparam("new_commitment"))
+)
+
+
+class HeldCommitment(NamedTuple):
+    """The commitment of a contribution as it is stored."""
+
+    id: int
+    salt: object
+    commitment: object
+    erased: bool
+
+
+class Commitments(Repository):
+    """Commitments within one transaction."""
+
+    def lines(self, ids: Collection[int]) -> dict[int, list[str]]:
+        """The lines of contributions: of all their signals, suppressed ones too, and of their signatures."""
+        lines: dict[int, list[str]] = {id: [] for id in ids}
+        for chunk in chunks(sorted(ids)):
+            self._add_signals(lines, _EVERY_SIGNAL, chunk)
+            for id, kind, value in self._run(_SIGNATURES, {"ids": chunk}):
+                lines[id].append(_text(kind, value))
+        return lines
+
+    def undisclosed(self, salts: Mapping[int, bytes]) -> dict[int, tuple[bytes, ...]]:
+        """The seals of the suppressed signals of contributions, in order; `salts` are theirs."""
+        lines: dict[int, list[str]] = {id: [] for id in salts}
+        for chunk in chunks(sorted(salts)):
+            self._add_signals(lines, _SUPPRESSED, chunk)
+        return {id: tuple(sorted({seal(salts[id], line) for line in own})) for id, own in lines.items()}
+
+    def masked(self, ids: Collection[int]) -> dict[int, int]:
+        """How many signals of contributions are suppressed, of those of which some are."""
+        counted: Counter[int] = Counter()
+        for chunk in chunks(sorted(ids)):
+            counted.update(row[0] for row in self._run(_SUPPRESSED, {"ids": chunk}))
+        return dict(counted)
+
+    def lacking(self, limit: int) -> tuple[int, ...]:
+        """At most `limit` contributions that are not withdrawn and have no commitment, in order.
+
+        They have `FRAMES_A_REQUEST` frames together at most, unless the first one has more.
+        """
+        return tuple(row[0] for row in _few(self._run(_LACK, {"limit": limit})))
+
+    def lacking_of(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """Those of these contributions that still lack one, in order; they are locked until the transaction ends."""
+        query = select(contributions.c.id).where(_LACKING).order_by(contributions.c.id)
+        return tuple(row.id for row in self._among(query.with_for_update(), contributions.c.id, ids))
+
+    def every(self) -> Iterator[list[HeldCommitment]]:
+        """All commitments that are stored, some at a time, in the order of their contributions."""
+        after = 0
+        while rows := _few(self._run(_HELD, {"after": after})):
+            yield [HeldCommitment(*row[:-1]) for row in rows]
+            after = rows[-1][0]
+
+    def store(self, commitments: Mapping[int, Commitment]) -> None:
+        """Store the commitments of contributions, with their salts."""
+        rows = [
+            {"of": id, "new_salt": commitment.salt, "new_commitment": commitment.hash}
+            for id, commitment in sorted(commitments.items())
+        ]
+        if rows:
+            self._connection.execute(_STORE, rows)
+
+    def _add_signals(self, lines: Mapping[int, list[str]], query: CompoundSelect[Any], ids: Sequence[int]) -> None:
+        of_shots: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for id, position, algorithm, value in self._run(query, {"ids": ids}):
+            number = number_of(position)
+            of_item = lines[id] if number == ITEM else of_shots[id, number]
+            of_item.append(_text(algorithm, value))
+        if of_shots:
+            with_shots = sorted({id for id, _ in of_shots})
+            for id, number, start, end, unit in self._run(_SHOTS, {"ids": with_shots}):
+                texts = of_shots.pop((id, number), ())
+                lines[id] += [placed_line(UNITS[unit], start, end, text) for text in texts]
+        for (id, number), texts in of_shots.items():
+            # Somebody added signals of a shot that there is not: no commitment is to them.
+            lines[id] += [f"shot {number}:{text}" for text in texts]
+
+
+def _few(rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    """The first rows, which end with a number of frames, with `FRAMES_A_REQUEST` together at most; at least one."""
+    totals = accumulate(row[-1] for row in rows)
+    return rows[: max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))]
+
+
+def _text(name: str, value: object) -> str:
+    """A signal or a signature as text. Somebody may have edited the database: the value may have any type."""
+    return f"{name}:{value.hex() if isinstance(value, bytes) else value}"

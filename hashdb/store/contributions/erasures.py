@@ -1,0 +1,94 @@
+"""Erasures in SQL: what is deleted of a contribution at once, and its signals when they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from itertools import accumulate
+
+from sqlalchemy import delete, exists, func, insert, or_, select, update
+
+from hashdb.domain.frames import FRAMES_A_REQUEST
+from hashdb.store.repositories import CHUNK, Repository, chunks
+from hashdb.store.tables import (
+    HOLDING,
+    MASKING,
+    amendments,
+    contributions,
+    digests,
+    erasures,
+    fingerprints,
+    shots,
+    signatures,
+    text_masks,
+)
+
+_FRAME_COUNTS = select(contributions.c.id, func.coalesce(contributions.c.frame_count, 0))
+_AT_ONCE = (signatures, fingerprints)
+"""The tables of a contribution whose rows an erasure deletes at once."""
+_UNKNOWN = (shots, digests, text_masks)
+"""The tables of a contribution whose rows version 0.1.0 does not delete at the end of an erasure."""
+
+
+class Erasures(Repository):
+    """Erasures within one transaction."""
+
+    def erase(self, id: int, now: datetime, due_at: datetime) -> None:
+        """Delete reference, salt, signatures, old values and fingerprints; the signals follow from `due_at` (`purge`).
+
+        The row stays, empty. Signals that are still stored are shown to nobody.
+        """
+        self._connection.execute(insert(erasures), {"contribution_id": id, "due_at": due_at})
+        self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
+        self.unsign([id])
+        values = {"reference": None, "fingerprint": None, "erased_at": now}
+        self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
+
+    def due(self, now: datetime, limit: int) -> tuple[int, ...]:
+        """At most `limit` erased contributions whose signals are due for deletion at `now`."""
+        query = select(erasures.c.contribution_id).where(erasures.c.due_at <= now)
+        return tuple(self._connection.scalars(query.order_by(erasures.c.due_at).limit(limit)))
+
+    def purge(self, ids: Collection[int]) -> tuple[int, ...]:
+        """Delete the signals of erased contributions; return the contributions whose deletion was due."""
+        purged: list[int] = []
+        for chunk in chunks(list(ids)):
+            query = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
+            purged += self._connection.scalars(query)
+            for table in (*HOLDING, *_AT_ONCE, *MASKING, shots):
+                self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
+        return tuple(sorted(purged))
+
+    def left_signed(self) -> tuple[int, ...]:
+        """The erased contributions of which version 0.1.0 left what an erasure deletes at once: it does not know it."""
+        rows = (exists().where(table.c.contribution_id == contributions.c.id) for table in _AT_ONCE)
+        has = or_(contributions.c.salt.is_not(None), *rows)
+        query = select(contributions.c.id).where(contributions.c.erased_at.is_not(None), has)
+        return tuple(self._connection.scalars(query.order_by(contributions.c.id)))
+
+    def unsign(self, ids: Collection[int]) -> None:
+        """Delete signatures, further fingerprints and salts."""
+        for chunk in chunks(list(ids)):
+            self._connection.execute(update(contributions).where(contributions.c.id.in_(chunk)).values(salt=None))
+            for table in _AT_ONCE:
+                self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
+
+    def left_behind(self) -> tuple[int, ...]:
+        """The erased contributions of which version 0.1.0 deleted the signals, and not what it does not know."""
+        query = (
+            select(contributions.c.id)
+            .outerjoin(erasures, erasures.c.contribution_id == contributions.c.id)
+            .where(
+                contributions.c.erased_at.is_not(None),
+                erasures.c.contribution_id.is_(None),
+                or_(*(exists().where(table.c.contribution_id == contributions.c.id) for table in _UNKNOWN)),
+            )
+        )
+        return tuple(self._connection.scalars(query.order_by(contributions.c.id)))
+
+    def few(self, ids: Sequence[int]) -> Sequence[int]:
+        """The first of these erased contributions, which had `FRAMES_A_REQUEST` frames at most; at least one."""
+        part = ids[:CHUNK]
+        counts = dict(self._among(_FRAME_COUNTS, contributions.c.id, part))
+        totals = accumulate(counts[id] for id in part)
+        return part[: max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))]

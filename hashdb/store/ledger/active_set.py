@@ -1,0 +1,152 @@
+"""The tree over the active set in SQL: its blocks, how far they are, and what organisations signed of its roots."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Select, Text, bindparam, delete, func, literal, select, tuple_, type_coerce, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, Place, leaf_after
+from hashdb.store.repositories import Repository, chunks, insert_values, upsert
+from hashdb.store.tables import events, set_blocks, set_signatures, set_states
+
+_AT_ONCE = 256
+"""Blocks that are read at a time."""
+_IDS = 8_192
+"""Contributions whose events are read at a time."""
+_COMMITMENT = '"commitment"'
+
+
+@dataclass(frozen=True, slots=True)
+class SetState:
+    """The last event that the stored blocks have, and their root, over `count` contributions."""
+
+    seq: int = 0
+    root: bytes = EMPTY
+    count: int = 0
+
+
+class ActiveSet(Repository):
+    """The tree within one transaction."""
+
+    def state(self) -> SetState:
+        """Up to which event the blocks are; 0 before the first."""
+        return next((state for id, state in self.states() if id == 1), SetState())
+
+    def states(self) -> list[tuple[int, SetState]]:
+        """The rows of the state with their ids, at most two: there must be one with the id 1, or none."""
+        rows = self._connection.execute(_STATES).all()
+        return [(id, SetState(seq, root, count)) for id, seq, root, count in rows]
+
+    def advance(self, before: SetState, after: SetState) -> bool:
+        """Replace one state by another; return False where it is another one by now, and then change nothing."""
+        values = {"id": 1, **asdict(after)}
+        if before.seq:
+            query: Any = update(set_states).where(set_states.c.id == 1, set_states.c.seq == before.seq).values(values)
+        else:
+            insert_new: Any = sqlite.insert if self._connection.dialect.name == "sqlite" else postgresql.insert
+            query = insert_new(set_states).values(values).on_conflict_do_nothing()
+        return self._connection.execute(query.returning(set_states.c.id)).one_or_none() is not None
+
+    def block(self, level: int, number: int) -> bytes:
+        """The hashes of a block."""
+        return self.blocks([(level, number)]).get((level, number), EMPTY_BLOCK)
+
+    def blocks(self, places: Iterable[Place]) -> dict[Place, bytes]:
+        """The hashes of blocks, without those that are empty."""
+        found: dict[Place, bytes] = {}
+        for level, numbers in _by_level(places).items():
+            for chunk in chunks(numbers):
+                rows = self._connection.execute(_BLOCKS, {"of": level, "numbers": chunk})
+                found.update(((level, number), hashes) for number, hashes in rows)
+        return found
+
+    def every_block(self) -> Iterator[tuple[Place, bytes]]:
+        """All blocks as they are stored, by level and number."""
+        rows = self._connection.execute(_EVERY).all()
+        while rows:
+            yield from (((level, number), hashes) for level, number, hashes in rows)
+            last = tuple_(*map(literal, rows[-1][:2]))
+            rows = self._connection.execute(_EVERY.where(tuple_(set_blocks.c.level, set_blocks.c.number) > last)).all()
+
+    def put(self, blocks: Mapping[Place, bytes]) -> None:
+        """Store these blocks. Empty ones are left out."""
+        for level, numbers in _by_level(blocks).items():
+            for chunk in chunks(numbers):
+                self._connection.execute(_DELETE, {"of": level, "numbers": chunk})
+        rows = [(*place, hashes) for place, hashes in blocks.items() if hashes != EMPTY_BLOCK]
+        insert_values(self._connection, set_blocks.name, ("level", "number", "hashes"), rows)
+
+    def leaves(self, contributions: Collection[int], upto: int) -> Iterator[tuple[int, bytes]]:
+        """The leaves of contributions after the events up to a seq, as the log has them, in ascending order of ids."""
+        for chunk in chunks(sorted(contributions)):
+            yield from self._leaves(_OF_SOME, {"ids": chunk, "upto": upto})
+
+    def every_leaf(self, upto: int) -> Iterator[tuple[int, bytes]]:
+        """The leaves of all contributions after the events up to a seq, as `leaves`."""
+        first = self._connection.execute(_FIRST, {"after": 0}).scalar_one()
+        while first is not None:
+            last = first + _IDS - 1
+            yield from self._leaves(_OF_RANGE, {"first": first, "last": last, "upto": upto})
+            first = self._connection.execute(_FIRST, {"after": last}).scalar_one()
+
+    def _leaves(self, query: Select[Any], parameters: Mapping[str, object]) -> Iterator[tuple[int, bytes]]:
+        rows = self._connection.execute(query, parameters)
+        for id, on_one in groupby(rows, key=lambda row: row[0]):
+            # Most details have no commitment, and are not read.
+            logged = ((action, json.loads(text) if _COMMITMENT in text else {}) for _, action, text in on_one)
+            yield id, leaf_after(id, logged)
+
+    def signatures(self, seq: int) -> tuple[str, ...]:
+        """The lines of the signatures of the root that an event has, in order of the organisations."""
+        query = _SIGNED.where(set_signatures.c.seq == seq).order_by(set_signatures.c.organisation)
+        return tuple(row.line for row in self._connection.execute(query))
+
+    def signers(self, limit: int) -> dict[int, set[str]]:
+        """By event, who signed its root: of the newest signatures, at most `limit`, the newest roots first."""
+        organisations: dict[int, set[str]] = defaultdict(set)
+        for row in self._connection.execute(_SIGNED.order_by(set_signatures.c.seq.desc()).limit(limit)):
+            organisations[row.seq].add(row.organisation)
+        return organisations
+
+    def every_signature(self) -> Iterator[tuple[int, str, str]]:
+        """All signatures: the event with the root, the organisation, the line."""
+        for row in self._connection.execute(_SIGNED.order_by(set_signatures.c.seq)):
+            yield row.seq, row.organisation, row.line
+
+    def sign(self, seq: int, organisation: str, line: str, now: datetime) -> None:
+        """Store the signature of an organisation, in the place of an earlier one of the same root."""
+        row = {"seq": seq, "organisation": organisation, "line": line, "at": now}
+        upsert(self._connection, set_signatures, [row], sets=("line", "at"))
+
+
+def _by_level(places: Iterable[Place]) -> Mapping[int, list[int]]:
+    numbers: dict[int, list[int]] = defaultdict(list)
+    for level, number in sorted(places):
+        numbers[level].append(number)
+    return numbers
+
+
+_STATES = select(*set_states.c["id", "seq", "root", "count"]).order_by(set_states.c.id).limit(2)
+_NUMBERS = set_blocks.c.number.in_(bindparam("numbers", expanding=True))
+_BLOCKS = select(set_blocks.c.number, set_blocks.c.hashes).where(set_blocks.c.level == bindparam("of"), _NUMBERS)
+_DELETE = delete(set_blocks).where(set_blocks.c.level == bindparam("of"), _NUMBERS)
+_EVERY = select(set_blocks).order_by(set_blocks.c.level, set_blocks.c.number).limit(_AT_ONCE)
+_OF_ALL = (
+    select(events.c.subject_id, events.c.action, type_coerce(events.c.details, Text))
+    .where(events.c.subject_kind == "contribution", events.c.seq <= bindparam("upto"))
+    .order_by(events.c.subject_id, events.c.seq)
+)
+_OF_SOME = _OF_ALL.where(events.c.subject_id.in_(bindparam("ids", expanding=True)))
+_OF_RANGE = _OF_ALL.where(events.c.subject_id >= bindparam("first"), events.c.subject_id <= bindparam("last"))
+_FIRST = select(func.min(events.c.subject_id)).where(
+    events.c.subject_kind == "contribution", events.c.subject_id > bindparam("after")
+)
+_SIGNED = select(set_signatures.c.seq, set_signatures.c.organisation, set_signatures.c.line)

@@ -1,0 +1,73 @@
+"""Witnesses in SQL: their cosignatures of the newest checkpoints, and what the service knows of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from hashdb.store.repositories import Repository, upsert
+from hashdb.store.tables import cosignatures, witness_states
+
+
+class Cosignatures(Repository):
+    """Cosignatures of stored checkpoints within one transaction. Witnesses are named as by `WitnessKey.named_id`."""
+
+    def all(self) -> dict[int, dict[str, str]]:
+        """The lines of each checkpoint by its witnesses, the newest checkpoint first."""
+        found: dict[int, dict[str, str]] = {}
+        query = select(cosignatures).order_by(cosignatures.c.size.desc(), cosignatures.c.witness)
+        for row in self._connection.execute(query):
+            found.setdefault(row.size, {})[row.witness] = row.line
+        return found
+
+    def put(self, size: int, witness: str, line: str, at: datetime) -> None:
+        """Store the cosignature of a stored checkpoint by a witness, instead of an earlier one."""
+        row = {"size": size, "witness": witness, "line": line, "at": at}
+        upsert(self._connection, cosignatures, [row], sets=("line", "at"))
+
+    def keep(self, sizes: Collection[int]) -> None:
+        """Delete the cosignatures of all checkpoints but these."""
+        self._connection.execute(delete(cosignatures).where(cosignatures.c.size.not_in(sorted(sizes))))
+
+
+class WitnessState(NamedTuple):
+    """What the service knows of a witness; the columns of its table explain the fields."""
+
+    size: int = 0
+    at: datetime | None = None
+    next_at: datetime | None = None
+    failing_since: datetime | None = None
+    trouble: str | None = None
+    refused: bool = False
+
+
+class WitnessStates(Repository):
+    """The states of witnesses within one transaction, named as in `Cosignatures`."""
+
+    def all(self) -> Mapping[str, WitnessState]:
+        """The state of each witness that was ever asked."""
+        rows = self._connection.execute(select(witness_states))
+        return {row.witness: WitnessState(*(getattr(row, name) for name in WitnessState._fields)) for row in rows}
+
+    def claim(self, witness: str, now: datetime, until: datetime, latest: datetime) -> WitnessState | None:
+        """Claim a witness that is due, so that no other process asks it before `until`; None if one does.
+
+        One that would be due after `latest` is due: the clock was set back.
+        """
+        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
+        new = {"witness": witness, "size": 0, "next_at": now, "refused": False}
+        self._connection.execute(dialect.insert(witness_states).on_conflict_do_nothing(), new)
+        next_at = witness_states.c.next_at
+        query = update(witness_states).where(witness_states.c.witness == witness, (next_at <= now) | (next_at > latest))
+        if self._connection.execute(query.values(next_at=until)).rowcount != 1:
+            return None
+        return self.all()[witness]
+
+    def set(self, witness: str, state: WitnessState) -> None:
+        """Store the state of a witness."""
+        query = update(witness_states).where(witness_states.c.witness == witness)
+        self._connection.execute(query.values(state._asdict()))

@@ -1,0 +1,69 @@
+"""The WSGI application of a witness: add-checkpoint for logs, and the last checkpoint of each log for monitors."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Final
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from hashdb.domain.ledger.submissions import PATH, SIZE_TYPE
+from hashdb.errors import MalformedRequest, MethodNotAllowed, NotFound, WrongOldSize
+from hashdb.witness.witnessing import Witness
+from hashdb.wsgi import request_id
+from hashdb.wsgi.bodies import discard_rest, read_all
+from hashdb.wsgi.forms import InMemoryRequest
+from hashdb.wsgi.log_lines import write_line
+from hashdb.wsgi.replies import TEXT, Reply, of_problem
+
+LARGEST_BODY: Final = 128 * 1024
+"""Octets of a request: a checkpoint may have dozens of signatures, some of 3,300 octets."""
+_ADD, _CHECKPOINT, _HEALTH, _NO_ROUTE = f"/{PATH}", "/{origin}/checkpoint", "/healthz", "(none)"
+_ADDRESS = re.compile(r"/([0-9a-f]{64})/checkpoint")
+_METHODS = {_ADD: ("POST",), _CHECKPOINT: ("GET", "HEAD"), _HEALTH: ("GET", "HEAD")}
+_HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
+
+
+class WitnessServer:
+    """The application; one for each process."""
+
+    def __init__(self, witness: Witness) -> None:
+        """Answer for a witness."""
+        self._witness = witness
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        started, id = time.perf_counter(), request_id.begin(environ, believed=False)
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        found = _ADDRESS.fullmatch(path)
+        route = _CHECKPOINT if found else path if path in _METHODS else _NO_ROUTE
+        request = InMemoryRequest(environ)
+        request.max_content_length = LARGEST_BODY
+        try:
+            reply = self._reply(request, method, route, found[1] if found else "")
+        except WrongOldSize as error:
+            reply = Reply(f"{error.size}\n".encode(), SIZE_TYPE, 409)
+        except Exception as error:
+            reply = of_problem(error, request)
+        discard_rest(environ, LARGEST_BODY)
+        logged = method if method in _METHODS.get(route, ()) else "(any)"
+        write_line(logged, route, reply.status, time.perf_counter() - started, None)
+        headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers]
+        start_response(reply.line, [*headers, *_HEADERS, (request_id.HEADER, id)])
+        return [reply.body] if method != "HEAD" else []
+
+    def _reply(self, request: InMemoryRequest, method: str, route: str, hash: str) -> Reply:
+        if route == _NO_ROUTE:
+            raise NotFound("this address of the witness")
+        if method not in _METHODS[route]:
+            raise MethodNotAllowed(", ".join(_METHODS[route]))
+        if route == _HEALTH:
+            return Reply(b"alive\n", TEXT)
+        if route == _CHECKPOINT:
+            return Reply(self._witness.checkpoint(hash).encode(), f"{TEXT}; charset=utf-8")
+        try:
+            text = read_all(request).decode()
+        except UnicodeDecodeError:
+            raise MalformedRequest("the body is not UTF-8") from None
+        return Reply(self._witness.add_checkpoint(text).encode(), f"{TEXT}; charset=utf-8")

@@ -1,0 +1,60 @@
+"""What the proofs of the log and the list cost: prints a table, and writes docs/benchmarks/proofs.md and proofs.json.
+
+    scripts/bench proofs [PART ...] [--quick]
+
+Without a part, all are measured. The figures of parts that are not measured stay. `--quick` takes small databases, and
+writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from scripts.benchmarks import proofs_commitments, proofs_receipts, proofs_set, report
+from scripts.benchmarks.proofs import Part
+from scripts.benchmarks.report import Target
+
+NAME = "proofs"
+PARTS: Mapping[str, Part] = {
+    "commitments": proofs_commitments.PART,
+    "set": proofs_set.PART,
+    "receipts": proofs_receipts.PART,
+}
+_PACKAGES = ("sqlalchemy", "cryptography")
+
+
+def main() -> None:
+    """Measure the parts of the command line, and write the page."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("parts", nargs="*", choices=(*PARTS, []), metavar="PART")
+    arguments.add_argument("--quick", action="store_true")
+    options = arguments.parse_args()
+    measured = {}
+    for name in options.parts or PARTS:
+        figures = PARTS[name].measure(options.quick)
+        print(json.dumps(figures), file=sys.stderr)
+        measured[name] = {"machine": report.machine(*_PACKAGES), "figures": figures}
+    if options.quick:
+        print(json.dumps(measured, indent=1))
+    else:
+        # Read only now: another part may have been measured meanwhile.
+        results = json.loads((report.FOLDER / f"{NAME}.json").read_text("utf-8")) | measured
+        report.write(NAME, _lines(results), results)
+
+
+def _lines(results: Mapping[str, Any]) -> list[str]:
+    measured = [(part, results[name]) for name, part in PARTS.items() if name in results]
+    targets: list[Target] = [target for part, result in measured for target in part.targets(result["figures"])]
+    lines = ["# Proofs, measured", "", "Written by `./scripts/bench proofs`; do not edit.", "", "## Targets"]
+    lines += report.targets(targets)
+    for part, result in measured:
+        lines += ["", f"## {part.title}", "", report.told(result["machine"]), *part.lines(result["figures"])]
+    return lines
+
+
+if __name__ == "__main__":
+    main()

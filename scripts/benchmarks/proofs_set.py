@@ -1,0 +1,194 @@
+"""The tree over the active set: how long an event takes, how long the first tree, and how large it is."""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import func, select, text
+
+from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM
+from hashdb.domain.ledger.events import Action, LogEntry
+from hashdb.domain.times import to_microseconds
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.ledger import active_set
+from hashdb.settings import Settings
+from hashdb.store.tables import set_blocks
+from scripts.benchmarks import report
+from scripts.benchmarks.proofs import Figures, Part
+from scripts.benchmarks.report import Target
+from tests import schemas
+
+_CONTRIBUTIONS, _QUICK = 10_000_000, 200_000
+_LEAST_MS = 10
+_TIMES = 30
+_AT_ONCE = 500_000
+_MADE = text(
+    "WITH RECURSIVE ids(id) AS (SELECT :first UNION ALL SELECT id + 1 FROM ids WHERE id < :last)"
+    " INSERT INTO events (seq, at, actor, action, subject_kind, subject_id, details, leaf)"
+    " SELECT id, :at, 'key\\:1', 'contribution.added', 'contribution', id,"
+    " :front || lower(hex(randomblob(32))) || :back, randomblob(32) FROM ids"
+)
+"""Events of contributions, as the service writes them, but for their leaves in the log's tree, which nothing reads."""
+_FRONT = '{"basis":null,"commitment":"'
+_BACK = '","labels":["glorification"],"media":"image","member":1,"severity":null}'
+
+
+def _measure(quick: bool) -> Figures:
+    many = _QUICK if quick else _CONTRIBUTIONS
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "hashdb.sqlite")
+        schemas.make(f"sqlite:///{path}")
+        db = open_hashdb(f"sqlite:///{path}", Settings().rules())
+        _fill(db, many)
+        before = path.stat().st_size
+        steps, seconds = _build(db)
+        db.store.scrub()
+        figures = {
+            "contributions": many,
+            "load": os.getloadavg()[0],
+            "build_seconds": seconds,
+            "longest_step_seconds": max(steps),
+            "tree_mb": _tree_mb(db),
+            "file_mb": (path.stat().st_size - before) / 1e6,
+            "one": _each(db, many, 1),
+            "ten": _each(db, many, 10),
+            "thousand": _each(db, many, 1_000),
+            "in_order": _each(db, many, 1_000, in_order=True),
+            "nothing_ms": _nothing(db),
+            "block_ms": _median(lambda: active_set.get_block(db, COMMAND_LINE, 0, random.randrange(many // 256))),
+            "verify_seconds": _verify(db),
+        }
+        db.close()
+    return figures
+
+
+def _fill(db: HashDB, many: int) -> None:
+    """A log of so many contributions."""
+    at = to_microseconds(datetime.now(UTC))
+    for first in range(1, many + 1, _AT_ONCE):
+        last = min(many, first + _AT_ONCE - 1)
+        with db.store.begin() as tx:
+            values = {"first": first, "last": last, "at": at, "front": _FRONT, "back": _BACK}
+            tx.connection.execute(_MADE, values)
+            peaks = bytes(32 * last.bit_count())
+            tx.connection.execute(text("UPDATE log SET seq = :last, peaks = :peaks"), {"last": last, "peaks": peaks})
+        print(f"{last:,} contributions", file=sys.stderr)
+
+
+def _build(db: HashDB) -> tuple[list[float], float]:
+    """The seconds of each step by which the first tree is built, and of all of them."""
+    steps, begun = list[float](), time.perf_counter()
+    while True:
+        step_begun = time.perf_counter()
+        with db.store.read() as tx:
+            step = active_set._next_step(tx)
+        assert step is not None and active_set._store(db, step)
+        steps.append(time.perf_counter() - step_begun)
+        if step.last:
+            return steps, time.perf_counter() - begun
+
+
+def _each(db: HashDB, many: int, count: int, *, in_order: bool = False) -> Figures:
+    """The milliseconds an event where so many change the set between two roots, and of the write.
+
+    The fastest run counts: work of others on the machine makes a run slower and never faster.
+    """
+    rng, elapsed, processor, writes = random.Random(count), list[float](), list[float](), list[float]()
+    for _ in range(_TIMES if count < 100 else 5):
+        ids = rng.sample(range(1, many), count)
+        if in_order:
+            first = rng.randrange(1, many - count)
+            ids = list(range(first, first + count))
+        actions = rng.choices((Action.CONTRIBUTION_DISPUTED, Action.CONTRIBUTION_WITHDRAWN), k=count)
+        entries = [LogEntry(action, "contribution", id, {}) for action, id in zip(actions, ids, strict=True)]
+        with db.store.begin() as tx:
+            tx.audit.append(db.now(), SYSTEM, entries)
+        begun, begun_work = time.perf_counter(), time.process_time()
+        last, write = False, 0.0
+        while not last:
+            with db.store.read() as tx:
+                step = active_set._next_step(tx)
+            if step is None:
+                break
+            store_begun = time.perf_counter()
+            active_set._store(db, step)
+            write = max(write, time.perf_counter() - store_begun)
+            last = step.last
+        elapsed.append((time.perf_counter() - begun) * 1e3 / count)
+        processor.append((time.process_time() - begun_work) * 1e3 / count)
+        writes.append(write * 1e3)
+    return {"events": count, "ms": min(elapsed), "processor_ms": min(processor), "write_ms": min(writes)}
+
+
+def _nothing(db: HashDB) -> float:
+    """The milliseconds in which the task finds that there is nothing to do."""
+    return _median(lambda: active_set.keep(db, at_once=True))
+
+
+def _median(act: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(_TIMES):
+        begun = time.perf_counter()
+        act()
+        taken.append((time.perf_counter() - begun) * 1e3)
+    return statistics.median(taken)
+
+
+def _tree_mb(db: HashDB) -> float:
+    with db.store.read() as tx:
+        return float(tx.connection.execute(select(func.sum(func.length(set_blocks.c.hashes)))).scalar_one()) / 1e6
+
+
+def _verify(db: HashDB) -> float:
+    """The seconds in which a verification makes the whole tree anew from the events, and compares it."""
+    begun = time.perf_counter()
+    with db.store.read() as tx:
+        assert list(active_set.unlike_events(db, tx, lambda count: None)) == []
+    return time.perf_counter() - begun
+
+
+def _targets(figures: Figures) -> Sequence[Target]:
+    ms = figures["one"]["ms"]
+    what = f"root of {figures['contributions'] / 1e6:g} M contributions after one event"
+    return [Target(what, f"≤ {_LEAST_MS} ms", f"{report.number(ms)} ms", ms <= _LEAST_MS)]
+
+
+def _lines(figures: Figures) -> Sequence[str]:
+    each = [(figures[name], "anywhere") for name in ("one", "ten", "thousand")]
+    each.append((figures["in_order"], "with ids in a row"))
+    rows = [
+        (f"{one['events']:,}, {where}", *(report.number(one[name]) for name in ("ms", "processor_ms", "write_ms")))
+        for one, where in each
+    ]
+    load = report.number(figures["load"])
+    return [
+        "",
+        f"The tree over {figures['contributions']:,} contributions, in SQLite.",
+        "The time of an event is that of the task that records a root, by the number of events since the last root.",
+        "The fastest of 30 runs counts, of 5 with 1,000 events. While the task writes, no other process does.",
+        f"The load of the machine was {load}: above the number of cores, all times are longer.",
+        *report.table(("events between two roots", "ms an event", "processor ms", "ms of the write"), rows),
+        *report.table(
+            ("", ""),
+            [
+                ("first tree of a database, all", f"{report.number(figures['build_seconds'])} s"),
+                ("its longest step", f"{report.number(figures['longest_step_seconds'])} s"),
+                ("blocks of the tree", f"{report.number(figures['tree_mb'])} MB"),
+                ("growth of the file", f"{report.number(figures['file_mb'])} MB"),
+                ("nothing to do", f"{report.number(figures['nothing_ms'])} ms"),
+                ("a block for a reader", f"{report.number(figures['block_ms'])} ms"),
+                ("the tree in a verification of the log", f"{report.number(figures['verify_seconds'])} s"),
+            ],
+        ),
+    ]
+
+
+PART = Part("The tree over the active set", _measure, _targets, _lines)

@@ -1,0 +1,106 @@
+"""Cosignatures: the octets that C2SP describes, with both kinds of keys."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
+from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
+from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, SetRoot, WitnessKey, cosigners, signature_line
+from hashdb.errors import BadNote
+
+BOTH = pytest.mark.parametrize("type", KeyType)
+CHECKPOINT = Checkpoint("log.example/1", 7, hashlib.sha256(b"root").digest())
+TIME = 1_790_000_000
+
+
+def test_an_ed25519_cosignature_signs_the_time_and_the_body() -> None:
+    private = Ed25519PrivateKey.generate()
+    line = Cosigner("witness.example/w1", private).cosign(CHECKPOINT.body, TIME)
+    dash, name, text = line.rstrip("\n").split(" ")
+    octets, public = base64.b64decode(text), private.public_key().public_bytes_raw()
+    assert (dash, name) == ("\u2014", "witness.example/w1")
+    assert octets[:4] == hashlib.sha256(b"witness.example/w1\n\x04" + public).digest()[:4]
+    assert octets[4:12] == TIME.to_bytes(8)
+    private.public_key().verify(octets[12:], f"cosignature/v1\ntime {TIME}\n{CHECKPOINT.body}".encode())
+
+
+def test_an_ml_dsa_cosignature_signs_the_names_and_the_tree() -> None:
+    private = MLDSA44PrivateKey.generate()
+    line = Cosigner("w2", private).cosign(CHECKPOINT.body, TIME)
+    octets, public = base64.b64decode(line.split(" ")[2]), private.public_key().public_bytes_raw()
+    assert octets[:4] == hashlib.sha256(b"w2\n\x06" + public).digest()[:4]
+    message = b"subtree/v1\n\0" + b"\x02w2" + TIME.to_bytes(8) + b"\x0dlog.example/1"
+    message += (0).to_bytes(8) + (7).to_bytes(8) + CHECKPOINT.root
+    private.public_key().verify(octets[12:], message)
+
+
+@BOTH
+def test_a_note_tells_who_cosigned_it_and_when(type: KeyType) -> None:
+    log, one, other = Signer.new("log.example/1"), Cosigner.new("w1", type), Cosigner.new("w1", type)
+    note = CHECKPOINT.signed(log) + one.cosign(CHECKPOINT.body, TIME)
+    assert cosigners(note, [other.key, one.key]) == {one.key: TIME}
+    assert cosigners(CHECKPOINT.signed(log), [one.key]) == {}
+
+
+@BOTH
+def test_a_cosignature_of_another_body_or_time_spoils_the_note(type: KeyType) -> None:
+    log, one = Signer.new("log.example/1"), Cosigner.new("w1", type)
+    other = Checkpoint("log.example/1", 8, CHECKPOINT.root).body
+    with pytest.raises(BadNote, match="cosignature of w1 does not fit"):
+        cosigners(CHECKPOINT.signed(log) + one.cosign(other, TIME), [one.key])
+    octets = base64.b64decode(one.cosign(CHECKPOINT.body, TIME).split(" ")[2])[4:]
+    later = signature_line(one.key, (TIME + 1).to_bytes(8) + octets[8:])
+    with pytest.raises(BadNote, match="does not fit"):
+        cosigners(CHECKPOINT.signed(log) + later, [one.key])
+    with pytest.raises(BadNote, match="does not fit"):
+        cosigners(CHECKPOINT.signed(log) + one.cosign(CHECKPOINT.body, 0), [one.key])
+    with pytest.raises(BadNote, match="does not fit"):
+        cosigners(CHECKPOINT.signed(log) + signature_line(one.key, b"short"), [one.key])
+
+
+@BOTH
+def test_keys_survive_their_texts(type: KeyType) -> None:
+    cosigner = Cosigner.new("witness.example/w1", type)
+    assert WitnessKey.parse(str(cosigner.key)) == cosigner.key
+    assert Cosigner.read("witness.example/w1", cosigner.pem()).key == cosigner.key
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a+b"])
+def test_a_name_is_one_word(name: str) -> None:
+    with pytest.raises(BadNote, match="name of a key"):
+        Cosigner.new(name)
+
+
+def test_what_is_no_key_of_a_witness_is_refused() -> None:
+    log = Signer.new("log.example/1").verifier
+    key = str(Cosigner.new("w1").key)
+    name, id, text = key.split("+", 2)
+    short = base64.b64encode(base64.b64decode(text)[:-1]).decode()
+    for vkey in (
+        str(log),
+        "w1",
+        "",
+        f"other+{id}+{text}",
+        f"{name}+00000000+{text}",
+        f"{name}+{id}+{short}",
+        f"{key}=",
+    ):
+        with pytest.raises(BadNote):
+            WitnessKey.parse(vkey)
+    for pem in (b"", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"):
+        with pytest.raises(BadNote, match="private key in PEM"):
+            Cosigner.read("w1", pem)
+
+
+def test_the_root_of_a_set_is_signed_under_a_name_of_its_own() -> None:
+    root = SetRoot("log.example/1", 41, CHECKPOINT.root)
+    assert root.body.splitlines() == ["log.example/1/set", "41", base64.b64encode(CHECKPOINT.root).decode()]
+    assert SetRoot.parse(root.body) == root
+    for body in (CHECKPOINT.body, "log.example/set\n", "set\n1\n" + root.body.splitlines()[2] + "\n"):
+        with pytest.raises(BadNote):
+            SetRoot.parse(body)

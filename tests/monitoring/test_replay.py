@@ -1,0 +1,151 @@
+"""Replay: the events of a log give its root and the state of each contribution; events of no log are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.ledger import active_set, merkle
+from hashdb.domain.ledger.active_set import EMPTY_BLOCK
+from hashdb.domain.ledger.events import Details, Event, leaf
+from hashdb.errors import ServiceError
+from hashdb.monitoring.replay import NotTheLogError, Replay, Replayed, event_line
+from hashdb.monitoring.tables import MonitorTables
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
+COMMITMENT = bytes(range(32))
+
+
+def event(seq: int, action: str, id: int, **details: object) -> Event:
+    said: Details = details  # type: ignore[assignment]
+    kind = "contribution" if action.startswith("contribution.") else action.partition(".")[0]
+    computed = leaf(seq, AT, "key:1", action, f"{kind}:{id}", said)
+    return Event(seq, AT, "key:1", action, kind, id, said, computed)
+
+
+def log(*actions: tuple[str, int, dict[str, object]]) -> list[Event]:
+    return [event(seq, action, id, **details) for seq, (action, id, details) in enumerate(actions, 1)]
+
+
+def root_of(*leaves: tuple[int, str, bytes | None]) -> bytes:
+    return active_set.update(lambda *_: EMPTY_BLOCK, {each[0]: active_set.leaf(*each) for each in leaves})[1]
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Iterator[MonitorTables]:
+    tables = MonitorTables(tmp_path / "monitor.sqlite")
+    yield tables
+    tables.close()
+
+
+def pages(events: Sequence[Event], size: int = 3) -> Iterator[Sequence[Event]]:
+    return (events[start : start + size] for start in range(0, len(events), size))
+
+
+EVENTS = log(
+    ("signer.added", 1, {"key": "log+1+a"}),
+    ("contribution.added", 1, {"commitment": COMMITMENT.hex()}),
+    ("contribution.added", 2, {}),
+    ("contribution.withdrawn", 1, {}),
+    (
+        "set.committed",
+        1,
+        {"root": root_of((1, "unreviewed", COMMITMENT), (2, "unreviewed", None)).hex(), "count": 2, "covers": 3},
+    ),
+    ("contribution.committed", 2, {"commitment": COMMITMENT.hex()}),
+    ("contribution.confirmed", 2, {}),
+    ("contribution.erased", 1, {}),
+    ("set.committed", 1, {"root": root_of((2, "confirmed", COMMITMENT)).hex(), "count": 1, "covers": 7}),
+)
+
+
+def test_the_events_give_root_keys_states_and_roots_of_the_set(tables: MonitorTables) -> None:
+    replay = Replay(tables)
+    leaves = [each.leaf for each in EVENTS]
+    assert replay.take(pages(EVENTS), 4, merkle.root(leaves[:4])) == Replayed()
+    assert replay.take(pages(EVENTS[4:], 2), 9, merkle.root(leaves)) == Replayed()
+    assert (replay.size, replay.root, replay.signers) == (9, merkle.root(leaves), ("log+1+a",))
+    assert (replay.set_seq, replay.set_root) == (9, root_of((2, "confirmed", COMMITMENT)))
+    one, two = tables.rows([1, 2]).values()
+    assert (one.seq, one.state.status, one.leaf) == (4, Status.WITHDRAWN, None)
+    assert (two.seq, two.state.standing, two.commitment) == (7, Standing.CONFIRMED, COMMITMENT)
+    assert tables.number("set_wrong") == 0
+
+
+@pytest.mark.parametrize("detail", [{"root": "00" * 32}, {"count": 3}, {"covers": 99}, {"root": None}])
+def test_a_root_that_the_events_do_not_give_is_returned(tables: MonitorTables, detail: dict[str, object]) -> None:
+    events = list(EVENTS)
+    events[4] = event(5, "set.committed", 1, **{**EVENTS[4].details, **detail})
+    leaves = [each.leaf for each in events]
+    replay = Replay(tables)
+    (wrong,) = replay.take(pages(events[:8]), 8, merkle.root(leaves[:8])).roots
+    assert wrong.event.seq == tables.number("set_wrong") == 5
+    # The next root is right again.
+    assert replay.take(pages(events[8:]), 9, merkle.root(leaves)) == Replayed()
+    assert tables.number("set_wrong") == 0
+
+
+def test_what_was_wrong_is_not_lost_because_the_service_stops_to_answer(
+    tables: MonitorTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hashdb.monitoring.replay._COMMITTED", 2)
+    events = list(EVENTS)
+    events[4] = event(5, "set.committed", 1, **{**EVENTS[4].details, "count": 3})
+    root = merkle.root([each.leaf for each in events])
+
+    def broken() -> Iterator[Sequence[Event]]:
+        yield from pages(events[:6], 2)
+        raise ServiceError(500, "")
+
+    replay = Replay(tables)
+    with pytest.raises(ServiceError):
+        replay.take(broken(), 9, root)
+    assert replay.size == 6
+    assert [each.event.seq for each in replay.take(pages(events[6:]), 9, root).roots] == [5]
+    assert replay.take(pages([]), 9, root) == Replayed()
+
+
+def test_what_is_no_log_is_refused_and_not_stored(tables: MonitorTables) -> None:
+    replay, root = Replay(tables), merkle.root([each.leaf for each in EVENTS])
+    changed = [*EVENTS[:3], replace(EVENTS[3], action="contribution.expired"), *EVENTS[4:]]
+    beyond = [*EVENTS[:3], event(4, "contribution.added", 256**5), *EVENTS[4:]]
+    for events, size, reason in (
+        (changed, 9, r"^event 4 was changed: its leaf is of other content$"),
+        ([*EVENTS[:3], *EVENTS[4:]], 9, r"^event 4 is missing$"),
+        (EVENTS[:7], 9, r"^events 8 to 9 are missing$"),
+        (beyond, 9, r"^event 4 is of a contribution that no service has$"),
+        (EVENTS, 8, r"^its 8 events do not give the root of its signed checkpoint$"),
+    ):
+        with pytest.raises(NotTheLogError, match=reason):
+            replay.take(pages(events), size, root)
+        assert replay.size == 0
+    assert '"action": "contribution.added"' in event_line(EVENTS[1])
+
+
+@pytest.mark.parametrize(
+    ("action", "details", "may"),
+    [
+        ("contribution.committed", {}, False),
+        ("contribution.added", {}, False),
+        ("contribution.withdrawn", {}, False),
+        ("contribution.amended", {"fields": ["labels"]}, False),
+        ("contribution.amended", {}, False),
+        ("contribution.amended", {"fields": ["signals"]}, True),
+        ("contribution.amended", {"fields": ["labels", "signatures"]}, True),
+    ],
+)
+def test_only_signals_that_a_member_added_change_a_commitment(
+    tables: MonitorTables, action: str, details: dict[str, object], may: bool
+) -> None:
+    other = bytes(32).hex()
+    events = log(
+        ("contribution.added", 1, {"commitment": COMMITMENT.hex()}), (action, 1, {**details, "commitment": other})
+    )
+    wrong = Replay(tables).take(pages(events), 2, merkle.root([each.leaf for each in events]))
+    assert [each.seq for each in wrong.recommitted] == ([] if may else [2])
+    assert tables.rows([1])[1].commitment == (bytes(32) if may else COMMITMENT)

@@ -1,0 +1,107 @@
+"""Rereading: a difference is judged once later events are known, so what is only not logged yet is none."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hashdb.domain.contributions import Amendment
+from hashdb.errors import HashDBError
+from hashdb.monitoring.alarms import Alarm, AlarmKind
+from hashdb.service.contributions import contributions
+from tests.builders import draft
+from tests.monitoring.conftest import World, kinds
+
+
+def test_an_expiry_may_be_logged_a_minute_later(world: World) -> None:
+    monitor = world.monitor()
+    world.contribute(draft(1, expires_at=world.clock() + timedelta(seconds=130)))
+    assert world.watch(monitor)[0] == []
+    world.logs_changes = False
+    assert world.watch(monitor, 50)[0] == []
+    world.logs_changes = True
+    assert world.watch(monitor)[0] == []
+    assert monitor.state.count == 0
+
+
+def test_an_expiry_that_nobody_logs_is_found(world: World) -> None:
+    monitor = world.monitor()
+    world.contribute(draft(1))
+    assert world.watch(monitor)[0] == []
+    world.logs_changes = False
+    world.tamper(lambda hand: hand.run("UPDATE contributions SET expires_at = 1"))
+    alarms, seconds = world.watch(monitor, 150)
+    assert kinds(alarms) == ["contribution-altered contribution 1"]
+    assert "contribution 1 is expired at the service, and active by the log" in str(alarms[0])
+    assert 60 < seconds <= 120
+
+
+def test_what_changed_back_before_it_was_logged_is_no_difference_however_late_it_is_read_again(world: World) -> None:
+    monitor = world.monitor()
+    world.contribute(draft(1, expires_at=world.clock() + timedelta(seconds=130)))
+    assert world.watch(monitor)[0] == []
+    world.logs_changes = False
+    world.go(30)
+    assert monitor.check() == [] and not monitor.is_settled
+    # As an incident, which keeps it for longer.
+    world.tamper(lambda hand: hand.run("UPDATE contributions SET expires_at = NULL"))
+    world.go(120)
+    assert monitor.check() == [] and monitor.is_settled
+
+
+def test_what_changes_between_two_looks_is_looked_at_again(world: World) -> None:
+    monitor = world.monitor()
+    (first,) = world.contribute(draft(1))
+    assert world.watch(monitor)[0] == []
+    # It is read after the replay of the events before it was withdrawn.
+    world.go(30)
+    true = world.client.checkpoint()
+    contributions.withdraw(world.db, world.actor, first.id, "other")
+    world.contribute(draft(2))
+    world.wire.forge = lambda path, _: true.encode() if path == "/v1/checkpoint" else None
+    monitor.check()
+    assert not monitor.is_settled
+    world.wire.forge = None
+    assert monitor.check() == []
+    assert monitor.check() == []
+    assert monitor.is_settled
+
+
+def test_a_suspect_waits_while_the_service_does_not_answer(world: World) -> None:
+    monitor = world.monitor()
+    world.contribute(draft(1))
+    assert world.watch(monitor)[0] == []
+    world.tamper(lambda hand: hand.run("UPDATE contributions SET expires_at = 1"))
+    world.logs_changes = False
+    world.go(30)
+    assert monitor.check() == []
+    world.wire.forge = lambda path, _: b"{}" if path == "/v1/contributions/1" else None
+    assert monitor.check() == []
+    assert not monitor.is_settled
+    assert issubclass(HashDBError, Exception)
+
+
+def test_an_event_at_each_check_does_not_excuse_what_was_altered(world: World) -> None:
+    monitor = world.monitor()
+    world.contribute(draft(1), draft(2))
+    assert world.watch(monitor)[0] == []
+    world.tamper(lambda hand: hand.run("UPDATE signals SET value = randomblob(32) WHERE contribution_id = 1"))
+    alarms: list[Alarm] = []
+    seconds = 0
+    while not alarms and seconds < 120:
+        contributions.amend(world.db, world.actor, 1, Amendment(severity=1 + seconds // 10 % 2))
+        alarms = [alarm for alarm in world.watch(monitor, 10)[0] if alarm.kind is AlarmKind.SIGNALS_ALTERED]
+        # Only the list of contributions is looked at here: the feed shows it at once.
+        alarms = [alarm for alarm in alarms if "log.json" in alarm.evidence]
+        seconds += 10
+    assert kinds(alarms) == ["signals-altered contribution 1"]
+    assert seconds <= 70
+
+
+def test_a_round_continues_where_it_stopped(world: World) -> None:
+    world.contribute(*(draft(seed) for seed in range(1_000)))
+    world.contribute(*(draft(seed) for seed in range(1_000, 1_300)))
+    monitor = world.monitor(look=0.0, round=timedelta(seconds=10))
+    assert monitor.check() == []
+    assert monitor.state.round_held is None
+    world.tamper(lambda hand: hand.run("UPDATE contributions SET standing = 'retired' WHERE id = 1200"))
+    assert world.watch(monitor)[0][0].subject == "contribution 1200"

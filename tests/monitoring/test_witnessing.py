@@ -1,0 +1,68 @@
+"""Witnessing: whatever a service or a witness answers as a checkpoint raises an alarm or is ignored; nothing fails."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from hashdb.connection import read_text
+from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.monitoring.tables import MonitorTables
+from hashdb.monitoring.witnessing import Seen
+from tests.builders import NOON, draft
+from tests.monitoring.conftest import World, kinds
+
+
+def test_when_an_event_was_first_seen_is_kept(tmp_path: Path) -> None:
+    tables = MonitorTables(tmp_path / "monitor.sqlite")
+    seen = Seen(tables, "seen")
+    for minute, size in enumerate((3, 3, 7, 9)):
+        seen.note(size, NOON + timedelta(minutes=minute))
+    again = Seen(tables, "seen")
+    assert again.first_above(9) is None
+    assert [Seen(tables, "seen").first_above(size) for size in (0, 2, 3, 6, 7)] == [
+        NOON + timedelta(minutes=minute) for minute in (0, 0, 2, 2, 3)
+    ]
+    tables.close()
+
+
+@pytest.mark.parametrize("note", ["", "no note", "log.example/1\n3\nAAAA\n", "\n\n", "a\n\n\u2014 b c\n"])
+def test_what_is_no_checkpoint_of_a_witness_is_ignored(world: World, note: str) -> None:
+    monitor = world.monitor()
+    world.contribute(draft(1))
+    assert world.watch(monitor)[0] == []
+    world.witness.note = note
+    assert world.watch(monitor)[0] == []
+
+
+def test_a_checkpoint_that_the_witness_did_not_cosign_is_ignored(world: World) -> None:
+    monitor = world.monitor()
+    world.contribute(draft(1))
+    assert world.watch(monitor)[0] == []
+    other = Cosigner.new("witness.example")
+    body = f"log.example/1\n{world.witness.size + 9}\n{'A' * 43}=\n"
+    world.witness.note = f"{body}\n{other.cosign(body, 1)}"
+    assert monitor.check() == []
+
+
+@pytest.mark.parametrize("note", [b"", b"no note", b"log.example/1\n3\nAAAA\n\n\xe2\x80\x94 w AAAA\n"])
+def test_what_the_service_answers_as_cosigned_is_no_cosignature(world: World, note: bytes) -> None:
+    monitor = world.monitor()
+    world.contribute(draft(1))
+    assert world.watch(monitor)[0] == []
+    world.wire.forge = lambda path, _: note if path == "/v1/checkpoint/cosigned" else None
+    world.contribute(draft(2))
+    alarms, seconds = world.watch(monitor, 240)
+    assert kinds(alarms) == ["not-witnessed"]
+    assert seconds <= 120
+
+
+def test_a_witness_that_is_not_there_is_ignored(world: World) -> None:
+    assert read_text("http://127.0.0.1:1/none", 1.0) is None
+    assert read_text("no address", 1.0) is None
+    monitor = world.monitor()
+    world.contribute(draft(1))
+    world.witness.serves = False
+    assert world.watch(monitor)[0] == []
