@@ -18,6 +18,7 @@ CLIENT_SIDE = (
     errors.BadNote,
     errors.BadPolicy,
     errors.BadReceipt,
+    errors.CheckTooEarly,
     errors.CopyInUse,
     errors.LogRewritten,
     errors.NoCopy,
