@@ -50,6 +50,9 @@ def test_a_list_is_followed_shown_paused_resumed_and_removed(tmp_path: Path) -> 
             assert time.monotonic() < until, here("follow", "status").stdout
             time.sleep(0.1)
         assert (found[0]["signals"], found[0]["origin"]["contribution"]) == (row["signals"], 1)
+        # What was read is there before the service notes that it has read all.
+        while "up to date as of" not in here("follow", "status").stdout:
+            assert time.monotonic() < until + 20
     status = here("follow", "status")
     assert (status.returncode, "\n  following\n  up to date as of " in status.stdout) == (0, True)
     assert [row["state"] for row in here.json("follow", "list")] == ["following"]
