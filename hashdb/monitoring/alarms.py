@@ -45,7 +45,7 @@ class AlarmKind(StrEnum):
 
 _STOP = "Stop matching with this service"
 _OTHERS = "tell the other members and the authority that audits the service"
-TODO: Mapping[AlarmKind, str] = {
+ADVICE: Mapping[AlarmKind, str] = {
     AlarmKind.LOG_REWRITTEN: f"{_STOP}; keep the evidence, and {_OTHERS}: the service signed both logs.",
     AlarmKind.LOG_SHORTENED: "Ask the operator whether a backup was restored. Contribute and withdraw again what the "
     f"log has lost. If nobody announced it, keep the evidence and {_OTHERS}.",
@@ -94,7 +94,7 @@ class Alarm:
     def __str__(self) -> str:
         """What does not hold, since when, and what to do."""
         before = "" if self.since is None else f" It last held at {format_instant(self.since)}."
-        return f"{self.kind}: {self.what}.{before} {TODO[self.kind]}"
+        return f"{self.kind}: {self.what}.{before} {ADVICE[self.kind]}"
 
     def to_json(self, at: datetime) -> dict[str, object]:
         """The alarm as a webhook and the evidence have it."""
@@ -105,7 +105,7 @@ class Alarm:
             "subject": self.subject,
             "what": self.what,
             "since": None if self.since is None else format_instant(self.since),
-            "todo": TODO[self.kind],
+            "todo": ADVICE[self.kind],
         }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.errors import BadSetting
-from hashdb.monitoring.alarms import TODO, Alarm, AlarmKind, Reporter
+from hashdb.monitoring.alarms import ADVICE, Alarm, AlarmKind, Reporter
 from tests.receivers import receiver
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ ALARM = Alarm(
 
 
 def test_an_alarm_says_what_since_when_and_what_to_do() -> None:
-    assert TODO.keys() == set(AlarmKind)
+    assert ADVICE.keys() == set(AlarmKind)
     assert str(ALARM) == (
         "signals-altered: the signals of contribution 7 are others. It last held at 2026-11-20T11:59:00.000000Z. Do not"
         " act on matches of this contribution. Ask its member for the signals, and the operator who wrote to the"
@@ -65,7 +65,7 @@ def test_an_alarm_is_posted_until_it_arrives_and_again_after_a_day(tmp_path: Pat
         posted = [each.said for each in there.wait(4)]
     assert [each["subject"] for each in posted] == [f"contribution {id}" for id in (7, 7, 8, 7)]
     assert posted[0]["type"] == "monitor.alarm"
-    assert posted[0]["todo"] == TODO[AlarmKind.SIGNALS_ALTERED]
+    assert posted[0]["todo"] == ADVICE[AlarmKind.SIGNALS_ALTERED]
 
 
 def test_an_alarm_that_is_raised_once_waits_for_its_receiver(tmp_path: Path) -> None:
