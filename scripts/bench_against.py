@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.bench_match import built
+from scripts.bench_match import built, python_of
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.engines import ROOT
 from scripts.benchmarks.load import Load, Told, client, send
@@ -75,7 +75,7 @@ def compare(revision: str, quick: bool, values: int) -> None:
     ]
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
         folder = Path(name)
-        codes = {"this": ROOT, "before": built(revision, folder / "code", "scripts", "tests")}
+        codes = {"this": ROOT, "before": built(revision, folder / "code")}
         for where, databases in (("SQLite", _sqlite), ("PostgreSQL", _postgresql)):
             try:
                 with databases(codes, folder, values) as running:
@@ -164,15 +164,17 @@ def _served(code: Path, home: Path, database: str, values: int) -> Iterator[Runn
     home.mkdir(mode=0o700)
     used = {"PYTHONPATH": str(code), "PYTHONSAFEPATH": "1", "HASHDB_HOME": str(home), "HASHDB_DATABASE_URL": database}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")} | used
-    run = [sys.executable, "-m", "hashdb", "upgrade"]
+    python = python_of(code)
+    run = [python, "-m", "hashdb", "upgrade"]
     subprocess.run(run, check=True, env=environment, stdout=subprocess.DEVNULL, cwd=code)
-    fill = [sys.executable, "-c", _FILL, database, str(values)]
+    fill = [python, "-c", _FILL, database, str(values)]
     key = subprocess.check_output(fill, text=True, env=environment, cwd=code).strip()
     before = set(_children())
     with serving(
         home,
         workers=WORKERS,
         within=120,
+        python=python,
         PYTHONPATH=str(code),
         PYTHONSAFEPATH="1",
         HASHDB_DATABASE_URL=database,

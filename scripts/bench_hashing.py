@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +29,7 @@ from hashdb.hashing import Limits, warm
 from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture, read_picture
-from scripts.bench_match import built
+from scripts.bench_match import built, python_of
 from scripts.benchmarks import report
 from scripts.benchmarks.report import Target
 
@@ -120,7 +119,7 @@ def _measure(versions: Mapping[str, Path], pictures: list[Path], rounds: int) ->
 @contextmanager
 def _running(code: Path, pictures: list[Path]) -> Iterator[Callable[[], list[float]]]:
     """A process with the code of a folder; the function has it hash every picture in every mode."""
-    command = [sys.executable, "-P", "-c", _ROUND, " ".join(MODES), *map(str, pictures)]
+    command = [python_of(code), "-P", "-c", _ROUND, " ".join(MODES), *map(str, pictures)]
     environment = os.environ | _AS_IN_THE_SANDBOX | {"PYTHONPATH": str(code)}
     with subprocess.Popen(
         command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -46,7 +46,6 @@ except ImportError:
 
 ROOT = Path(__file__).parents[1]
 _STORED, _BATCH = 2_000, 1_000
-_BUILT = ("hashdb", "setup.py", "setup.cfg", "pyproject.toml", "README.md")
 Times = dict[str, float]
 """Seconds of an answer, by what was asked."""
 
@@ -74,16 +73,19 @@ def main() -> None:
     _print({what: {one: min(times[one] for times in some) for one in some[0]} for what, some in found.items()})
 
 
-def built(revision: str, folder: Path, *more: str) -> Path:
-    """Export the code of a revision, and `more` folders beside `hashdb`; compile its extensions; return the folder."""
+def built(revision: str, folder: Path) -> Path:
+    """Export a revision and set it up with the packages that it asks for; return its folder."""
     folder.mkdir()
-    archive = subprocess.run(
-        ["git", "archive", revision, "--", *_BUILT, *more], cwd=ROOT, check=True, stdout=subprocess.PIPE
-    )
+    archive = subprocess.run(["git", "archive", revision], cwd=ROOT, check=True, stdout=subprocess.PIPE)
     subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-    build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
-    subprocess.run(build, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run(["scripts/setup", "dev"], cwd=folder, env=environment, check=True)
     return folder
+
+
+def python_of(code: Path) -> str:
+    """The Python that runs the code of a folder: this one for this checkout, else that of the folder's environment."""
+    return sys.executable if code == ROOT else str(code / ".venv" / "bin" / "python")
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def _running(code: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that runs `answer` with the code of a folder."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     environment |= {"PYTHONPATH": str(code), "HASHDB_HOME": str(home)}
-    command = [sys.executable, "-P", __file__, "--answer"]
+    command = [python_of(code), "-P", __file__, "--answer"]
     with subprocess.Popen(
         command, env=environment, cwd=home.parent, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from hashdb.cli.home import open_home
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.service.accounts import members
 from hashdb.settings import Settings
-from scripts.bench_match import built
+from scripts.bench_match import built, python_of
 from scripts.benchmarks import report
 from scripts.benchmarks.report import Target
 from tests.serving import serving
@@ -114,7 +113,7 @@ def _measure(versions: Mapping[str, Path], settings: Mapping[str, str], rounds: 
 def _run(code: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) -> Run:
     """Run a command, or without words only `import hashdb`, with the code of a folder. Raises CalledProcessError."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-    command = [sys.executable, "-P", *(("-m", "hashdb", *arguments) if arguments else ("-c", IMPORT))]
+    command = [python_of(code), "-P", *(("-m", "hashdb", *arguments) if arguments else ("-c", IMPORT))]
     begun, before = time.monotonic(), os.times()
     subprocess.run(command, env=kept | {"PYTHONPATH": str(code)} | dict(settings), check=True, capture_output=True)
     after, elapsed = os.times(), time.monotonic() - begun

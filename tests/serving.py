@@ -21,7 +21,13 @@ _ENDS_WITHIN = 20.0
 
 @contextmanager
 def serving(
-    home: Path, *, workers: int = 2, log: Path | None = None, within: float = _STARTS_WITHIN, **settings: str
+    home: Path,
+    *,
+    workers: int = 2,
+    log: Path | None = None,
+    within: float = _STARTS_WITHIN,
+    python: str = sys.executable,
+    **settings: str,
 ) -> Iterator[str]:
     """The address of `hashdb serve` from a home, on a free port, when it is ready (`within` seconds).
 
@@ -29,8 +35,8 @@ def serving(
     """
     out = log or home.parent / f"{home.name}.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-    # A script measures a service that is started as an operator starts it, and may name the folder of another version.
-    start = program(HASHDB) if "PYTEST_VERSION" in os.environ else [sys.executable, "-m", "hashdb"]
+    # A script measures a service that is started as an operator starts it, and may name the Python of another version.
+    start = program(HASHDB) if "PYTEST_VERSION" in os.environ else [python, "-m", "hashdb"]
     words = [*start, "serve", "--port", "0", "--workers", str(workers)]
     with out.open("wb") as file:
         process = subprocess.Popen(words, env=kept | {"HASHDB_HOME": str(home)} | settings, stdout=file, stderr=file)
