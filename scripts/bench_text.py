@@ -138,7 +138,7 @@ def recall_targets(evaluation: TextEvaluation) -> Iterable[Target]:
     mistakes = figures.false_matches(evaluation)
     counted = f"{mistakes.counted} of {mistakes.pairs:,}"
     yield Target("pairs of texts without a common passage that match", "0", counted, mistakes.counted == 0)
-    upper = mistakes.upper
+    upper = mistakes.rate.upper
     told = "too few pairs" if upper is None else f"{upper:.0e}"
     yield Target("the same, estimated for a pair", f"≤ {RARE:.0e}", told, upper is not None and upper <= RARE)
 

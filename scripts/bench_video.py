@@ -146,7 +146,7 @@ def recall_targets(evaluation: VideoEvaluation) -> Iterable[Target]:
     mistakes = false_matches(evaluation)
     counted = f"{mistakes.counted} of {mistakes.uploads:,}"
     yield Target("false matches counted", "0", counted, mistakes.counted == 0)
-    upper = mistakes.upper
+    upper = mistakes.rate.upper
     measured = "too few pairs" if upper is None else f"{upper:.0e}"
     yield Target("false matches for a pair of videos, upper end of the estimate", "≤ 1e-9", measured,
                  upper is not None and upper <= 1e-9)  # fmt: skip

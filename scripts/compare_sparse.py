@@ -17,7 +17,7 @@ from hashdb.domain.signals import Algorithm, Profile
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.catalogue import listed, query_of
 from hashdb.evaluation.pairs import Pairs
-from hashdb.evaluation.samples import asked, singular_values, stored_hashes
+from hashdb.evaluation.samples import query_values, singular_values, stored_hashes
 from hashdb.evaluation.tails import fit
 from hashdb.hashing import hash_transforms, hash_variants
 from hashdb.index.vectors import Words
@@ -69,7 +69,7 @@ def _hashed(path: Path, profile: str) -> tuple[Words, Words] | None:
         query = query_of(hash_transforms(octets, (_USED,)), {})
     except UnreadablePicture:
         return None
-    return stored_hashes(stored, [_USED])[_USED], asked(query, [_USED])[_USED].values
+    return stored_hashes(stored, [_USED])[_USED], query_values(query, [_USED])[_USED].values
 
 
 def _nearest(hashed: list[tuple[Words, Words]], threshold: float) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:

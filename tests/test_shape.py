@@ -135,8 +135,6 @@ TESTED_IN = {
     "domain/matching/reports.py": "local/test_reports.py",
     "domain/origins.py": "domain/sharing/test_upstreams.py",
     "domain/jobs.py": "service/test_jobs.py",
-    "evaluation/edits.py": "evaluation/test_alterations.py",
-    "evaluation/screens.py": "evaluation/test_copies.py",
     "evaluation/processes.py": "evaluation/test_videos.py",
     "evaluation/text_figures.py": "evaluation/test_texts.py",
     "index/bktree.py": "index/test_index.py",

@@ -28,7 +28,6 @@ from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.evaluation.attacks import (
     Attacked,
     AttackScheme,
-    Unfit,
     attack_all,
     attack_table,
     attacks_document,
@@ -41,7 +40,7 @@ from hashdb.evaluation.figures import as_document
 from hashdb.evaluation.films import PannedFilm, RecordedFilm, can_encode
 from hashdb.evaluation.pages import everything, page, video_curves, video_page
 from hashdb.evaluation.runs import Evaluation, evaluate
-from hashdb.evaluation.samples import PROFILES, Scheme
+from hashdb.evaluation.samples import PROFILES, Scheme, Unfit
 from hashdb.evaluation.videos import VideoEvaluation, VideoScheme, evaluate_videos, steps
 from hashdb.hashing import Limits
 from hashdb.hashing.videos import QUERY_INTERVAL

@@ -18,7 +18,7 @@ from typing import Final
 
 from PIL import Image, ImageEnhance
 
-from hashdb.evaluation import covers, cuts, edits, surroundings
+from hashdb.evaluation import covers, edits, surroundings
 from hashdb.evaluation.edits import Draw, Enhancer, Scene, decoded, encoded
 
 
@@ -104,7 +104,7 @@ def _in_place() -> tuple[Alteration, ...]:
         "saturation × 0.4": _enhanced(ImageEnhance.Color, 0.4),
         "warmer": edits.warmed,
         "grey": edits.grey,
-        "inverted": covers.inverted,
+        "inverted": edits.inverted,
     }
     details: dict[str, Draw] = {
         "sharpened": _enhanced(ImageEnhance.Sharpness, 3),
@@ -114,13 +114,13 @@ def _in_place() -> tuple[Alteration, ...]:
         "noise 25": partial(edits.noisy, deviation=25),
     }
     laid_over: dict[str, Draw] = {
-        "watermark": edits.watermarked,
-        "tiled watermark": edits.tiled,
-        "logo": edits.branded,
-        "sticker": edits.stickered,
-        "emoji": partial(edits.faced, many=1),
-        "three emoji": partial(edits.faced, many=3),
-        "blurred region": edits.hidden,
+        "watermark": covers.watermarked,
+        "tiled watermark": covers.tiled,
+        "logo": covers.branded,
+        "sticker": covers.stickered,
+        "emoji": partial(covers.faced, many=1),
+        "three emoji": partial(covers.faced, many=3),
+        "blurred region": covers.hidden,
     }
     return (
         *jpegs,
@@ -137,7 +137,7 @@ def _covered() -> tuple[Alteration, ...]:
     covered: dict[str, Draw] = {
         **{f"black box over {share} %": partial(covers.boxed, share=share / 100) for share in (10, 20, 35)},
         **{f"heavy text over {share} %": partial(covers.written_heavily, share=share / 100) for share in (20, 35)},
-        "eight emoji": partial(edits.faced, many=8),
+        "eight emoji": partial(covers.faced, many=8),
     }
     return _of(Family.COVERS, covered)
 
@@ -166,13 +166,13 @@ def _outlines() -> tuple[Alteration, ...]:
     cut: dict[str, Draw] = {
         f"tilted {d}°, cropped": partial(edits.straightened, degrees=d) for d in (1, 2, 3, 5, 10, 20)
     }
-    whole: dict[str, Draw] = {f"tilted {d}°, whole": partial(cuts.tilted_whole, degrees=d) for d in (10, 20, 45)}
-    half = partial(cuts.cropped_anywhere, share=0.5)
+    whole: dict[str, Draw] = {f"tilted {d}°, whole": partial(edits.tilted_whole, degrees=d) for d in (10, 20, 45)}
+    half = partial(edits.cropped_anywhere, share=0.5)
     shapes: dict[str, Draw] = {
-        "to a square": partial(cuts.cropped_to_shape, shape=1),
-        "to 4:5": partial(cuts.cropped_to_shape, shape=4 / 5),
-        "to 16:9": partial(cuts.cropped_to_shape, shape=16 / 9),
-        "to 40 % of the area": partial(cuts.cropped_to_area, share=0.4),
+        "to a square": partial(edits.cropped_to_shape, shape=1),
+        "to 4:5": partial(edits.cropped_to_shape, shape=4 / 5),
+        "to 16:9": partial(edits.cropped_to_shape, shape=16 / 9),
+        "to 40 % of the area": partial(edits.cropped_to_area, share=0.4),
         "half the area, anywhere": half,
         "half the area, anywhere, another shape": partial(half, reshaped=True),
     }
@@ -187,27 +187,29 @@ def _outlines() -> tuple[Alteration, ...]:
 
 
 def _framed() -> tuple[Alteration, ...]:
-    borders: dict[str, Draw] = {f"border {share} %": partial(edits.bordered, share=share / 100) for share in (2, 5, 10)}
+    borders: dict[str, Draw] = {
+        f"border {share} %": partial(surroundings.bordered, share=share / 100) for share in (2, 5, 10)
+    }
     bars: dict[str, Draw] = {
-        "letterbox": edits.letterboxed,
-        "pillarbox": edits.pillarboxed,
-        "on its blur": edits.on_its_blur,
+        "letterbox": surroundings.letterboxed,
+        "pillarbox": surroundings.pillarboxed,
+        "on its blur": surroundings.squared_on_its_blur,
         "on its blur, 9:16": partial(surroundings.on_its_blur, shape=9 / 16),
         "on its blur, 16:9": partial(surroundings.on_its_blur, shape=16 / 9),
     }
     captions: dict[str, Draw] = {
-        "caption above": partial(edits.captioned, above=True),
-        "caption below": partial(edits.captioned, above=False),
-        "captions over": edits.written_over,
+        "caption above": partial(surroundings.captioned, above=True),
+        "caption below": partial(surroundings.captioned, above=False),
+        "captions over": covers.written_over,
     }
     panels: dict[str, Draw] = {
-        "collage of two": edits.in_a_collage,
+        "collage of two": surroundings.in_a_collage_of_two,
         "collage of three": partial(surroundings.in_a_collage, many=3),
         "collage of four": partial(surroundings.in_a_collage, many=4),
         **{f"picture in picture, {share} %": partial(surroundings.in_picture, share=share / 100) for share in _INSETS},
     }
     screens: dict[str, Draw] = {
-        "screenshot": edits.on_a_phone,
+        "screenshot": surroundings.on_a_phone,
         "dark post": surroundings.in_a_dark_app,
         "chat": surroundings.in_a_chat,
         "desktop": surroundings.on_a_desktop,
@@ -227,24 +229,27 @@ _INSETS = (60, 40, 25)
 def _chains() -> tuple[Alteration, ...]:
     mirror = partial(edits.turned, how=Image.Transpose.FLIP_LEFT_RIGHT)
     crop = partial(edits.cropped, share=0.05)
-    meme = (partial(edits.captioned, above=True), partial(edits.scaled, share=0.5))
+    meme = (partial(surroundings.captioned, above=True), partial(edits.scaled, share=0.5))
     chains: dict[str, tuple[int, tuple[Draw, ...]]] = {
         "saved twice": (60, (partial(edits.passed_on, times=1),)),
         "saved five times": (50, (partial(edits.passed_on, times=4),)),
-        "letterbox, crop 5 %, JPEG 30": (30, (edits.letterboxed, crop)),
+        "letterbox, crop 5 %, JPEG 30": (30, (surroundings.letterboxed, crop)),
         "mirrored, crop 5 %, JPEG 50": (50, (mirror, crop)),
-        "border, watermark, JPEG 50": (50, (edits.watermarked, partial(edits.bordered, share=0.05))),
+        "border, watermark, JPEG 50": (50, (covers.watermarked, partial(surroundings.bordered, share=0.05))),
         "meme (caption, half size, JPEG 40)": (40, meme),
-        "crop 5 %, caption, screenshot": (60, (crop, partial(edits.captioned, above=True), edits.on_a_phone)),
-        "mirrored, logo, chat": (60, (mirror, edits.branded, surroundings.in_a_chat)),
+        "crop 5 %, caption, screenshot": (
+            60,
+            (crop, partial(surroundings.captioned, above=True), surroundings.on_a_phone),
+        ),
+        "mirrored, logo, chat": (60, (mirror, covers.branded, surroundings.in_a_chat)),
         "sticker, on its blur 9:16, JPEG 40": (
             40,
-            (edits.stickered, partial(surroundings.on_its_blur, shape=9 / 16)),
+            (covers.stickered, partial(surroundings.on_its_blur, shape=9 / 16)),
         ),
         "dark post, tilted 3°, JPEG 50": (50, (surroundings.in_a_dark_app, partial(edits.tilted, degrees=3))),
         "collage of four, screenshot, JPEG 40": (
             40,
-            (partial(surroundings.in_a_collage, many=4), edits.on_a_phone),
+            (partial(surroundings.in_a_collage, many=4), surroundings.on_a_phone),
         ),
     }
     return tuple(

@@ -6,13 +6,10 @@ The domain decides whether a changed picture matches, as in the service: after i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
@@ -20,14 +17,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from PIL import Image
 
-from hashdb.domain.contributions import Standing
-from hashdb.domain.matching.evidence import verify_candidates
-from hashdb.domain.matching.matches import Holder, Match, MatchDetails, Neighbor, Query, Stored, view_radius
-from hashdb.domain.matching.suggestions import build_results, decide, suggest
+from hashdb.domain.matching.matches import Match, view_radius
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Profile, Signal, match_radius
-from hashdb.domain.signatures import WHOLE as WHOLE_VIEW
 from hashdb.domain.signatures import Kind, Signature
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.bending import (
@@ -41,8 +34,10 @@ from hashdb.evaluation.bending import (
     signs_of_quarter,
     turned,
 )
+from hashdb.evaluation.catalogue import Catalogue, listed, query_of
 from hashdb.evaluation.figures import Table
-from hashdb.evaluation.samples import leave_interrupts, one_thread_each
+from hashdb.evaluation.processes import run
+from hashdb.evaluation.samples import Unfit
 from hashdb.hashing import DEFAULTS, Limits, hash_transforms, hash_variants, read_file
 from hashdb.hashing.borders import find_borders
 from hashdb.hashing.cuts import cut_windows
@@ -55,7 +50,7 @@ from hashdb.hashing.windows import WHOLE, phash256_signal, reduce_picture
 BUDGETS: Final = (48, 44, 40, 38, 36, 34, 33, 32, 31, 30, 28)
 """Decibels that an attacker tries, least change first."""
 QUALITIES: Final = (40, 36, 32, 30)
-"""Decibels at which shares are told: a change of 40 is invisible, one of 30 is plain to see."""
+"""Decibels at which shares are reported: a change of 40 is invisible, one of 30 is plain to see."""
 _LONGEST_SIDE = 640
 _STEPS, _SLACK = 60, 4
 _SHARES: Final = (0.3, 0.4)
@@ -68,7 +63,6 @@ _OWN_SEEDS = 20
 """Seeds that an attacker draws, who knows how secret views are made: a change that escapes all may escape others."""
 _TOLERANCE = 0.1
 """Decibels by which rounding to 8 bits may exceed a budget."""
-_ABOUT = MatchDetails((), (), None, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 class Attack(StrEnum):
@@ -93,38 +87,24 @@ class Service:
     def __init__(
         self, octets: bytes, algorithms: Sequence[Algorithm], profile: Profile, seeds: Sequence[Seed] = ()
     ) -> None:
-        self.algorithms, self.seeds = algorithms, seeds
-        hashed = hash_variants(octets, algorithms, profile, seeds=seeds)
-        self.signals = tuple(signal for signal in hashed.signals if signal.fault() is None)
-        self._stored = Stored(self.signals, dict(hashed.signatures).get(WHOLE_VIEW, ()))
-        self._held = {signal: [Holder(signal, 1, 1, None, Standing.UNREVIEWED, _ABOUT)] for signal in self.signals}
+        self.algorithms, self._seeds = algorithms, seeds
+        self.stored = listed(hash_variants(octets, algorithms, profile, seeds=seeds))
+        self._catalogue = Catalogue({0: self.stored})
 
     def match(self, octets: bytes) -> Match | None:
         """How an uploaded file matches the listed picture; None if it does not."""
-        hashed = hash_transforms(octets, self.algorithms, seeds=self.seeds)
-        query = Query(hashed.signals, transforms=dict(hashed.transforms), signatures=dict(hashed.signatures))
-        suggested, through = suggest([query], self._search)
-        verified = verify_candidates([query], suggested, through, self._held, self._having, lambda _: {1: self._stored})
-        decided = decide([query], suggested, through, self._held, self._having, verified=verified)
-        (result,) = build_results([query], decided)
-        return next((match for match in result.matches if match.contribution == 1), None)
+        query = query_of(hash_transforms(octets, self.algorithms, seeds=self._seeds), {})
+        return self._catalogue.matches(query).get(0)
 
     @property
     def detail(self) -> Signature | None:
         """The stored detail of the whole picture, if there is one."""
-        return next((each for each in self._stored.signatures if each.kind is Kind.DETAIL), None)
+        details = (signature for signature in self.stored.signatures if signature.kind is Kind.DETAIL)
+        return next(details, None)
 
     def values(self, algorithm: Algorithm) -> list[Signal]:
         """The stored signals of an algorithm; first that of the whole picture."""
-        return [signal for signal in self.signals if signal.algorithm is algorithm]
-
-    def _search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-        stored = [signal.value for signal in self.values(algorithm)]
-        distances = ([Neighbor((asked ^ value).bit_count(), value) for value in stored] for asked in values)
-        return [[neighbor for neighbor in each if neighbor.distance <= radius] for each in distances]
-
-    def _having(self, contributions: Iterable[int]) -> Mapping[int, frozenset[Algorithm]]:
-        return dict.fromkeys(contributions, frozenset(signal.algorithm for signal in self.signals))
+        return [signal for signal in self.stored.signals if signal.algorithm is algorithm]
 
 
 class Attacked(NamedTuple):
@@ -132,13 +112,6 @@ class Attacked(NamedTuple):
 
     place: int
     decibels: Mapping[Attack, float | None]
-
-
-class Unfit(NamedTuple):
-    """A picture that is not attacked, and why."""
-
-    place: int
-    reason: str
 
 
 class AttackJob(NamedTuple):
@@ -167,27 +140,28 @@ def jobs_of(paths: Sequence[Path]) -> list[AttackJob]:
 def attack(job: AttackJob, scheme: AttackScheme) -> Attacked | Unfit:
     """Attack one picture in every way of the scheme."""
     try:
-        listed, harmless = (_read(path, scheme.limits) for path in (job.listed, job.harmless))
+        original, harmless = (_read(path, scheme.limits) for path in (job.listed, job.harmless))
     except UnreadablePicture as refusal:
         return Unfit(job.place, str(refusal))
-    octets = saved(listed, "PNG")
+    octets = saved(original, "PNG")
     if reason := quality_fault(hash_variants(octets, (Algorithm.PDQ,), Profile.PLAIN).quality):
         return Unfit(job.place, reason)
     secret = [_seed(f"secret {job.place}")]
-    by_pdq, by_phash256 = (Service(octets, (each,), Profile.PLAIN) for each in (Algorithm.PDQ, Algorithm.PHASH256))
-    if not by_pdq.signals or not by_phash256.signals:
+    by_pdq = Service(octets, (Algorithm.PDQ,), Profile.PLAIN)
+    by_phash256 = Service(octets, (Algorithm.PHASH256,), Profile.PLAIN)
+    if not by_pdq.stored.signals or not by_phash256.stored.signals:
         return Unfit(job.place, "its hashes are not those of an ordinary picture")
     without = Service(octets, scheme.algorithms, scheme.profile)
     service = Service(octets, scheme.algorithms, scheme.profile, secret)
     own = [_seed(f"own {job.place} {number}") for number in range(_OWN_SEEDS)]
     attempts = {
-        Attack.EVADE_PDQ: lambda: evade(listed, by_pdq, by_pdq),
-        Attack.EVADE_BLIND: lambda: evade(listed, by_pdq, service),
-        Attack.EVADE_OPEN: lambda: evade(listed, without, without),
-        Attack.EVADE_CODE: lambda: evade(listed, without, service),
-        Attack.EVADE_AVERAGE: lambda: evade(listed, without, service, own),
-        Attack.EVADE_SECRET: lambda: evade(listed, without, service, secret),
-        Attack.EVADE_SIGNATURES: lambda: evade_by_detail(listed, service),
+        Attack.EVADE_PDQ: lambda: evade(original, by_pdq, by_pdq),
+        Attack.EVADE_BLIND: lambda: evade(original, by_pdq, service),
+        Attack.EVADE_OPEN: lambda: evade(original, without, without),
+        Attack.EVADE_CODE: lambda: evade(original, without, service),
+        Attack.EVADE_AVERAGE: lambda: evade(original, without, service, own),
+        Attack.EVADE_SECRET: lambda: evade(original, without, service, secret),
+        Attack.EVADE_SIGNATURES: lambda: evade_by_detail(original, service),
         Attack.BEND_PDQ: lambda: collide(harmless, (by_pdq,)),
         Attack.BEND_PHASH256: lambda: collide(harmless, (by_phash256,)),
         Attack.BEND_BOTH: lambda: collide(harmless, (by_pdq, by_phash256)),
@@ -255,7 +229,7 @@ def collide_anywhere(image: Image.Image, judge: Service) -> float | None:
 
 
 def _best(decibels: Iterable[float | None]) -> float | None:
-    return max((each for each in decibels if each is not None), default=None)
+    return max((reached for reached in decibels if reached is not None), default=None)
 
 
 def _detail(detail: Signature, sign: int, share: float) -> list[_Wanted]:
@@ -277,24 +251,24 @@ class _Wanted(NamedTuple):
 def _grow(image: Image.Image, wanted: Sequence[_Wanted], succeeds: Callable[[bytes], bool]) -> float | None:
     """The decibels of the first change that succeeds as PNG and as JPEG; the budgets grow."""
     bender, places = _bender(image, wanted)
-    each = _demands(wanted, places)
-    judged = None
+    needed = _demands(wanted, places)
+    previous = None
     for budget in BUDGETS:
-        bent = bender.bend(each, budget, _STEPS)
-        if bent != judged and all(succeeds(saved(bent, format)) for format in ("PNG", "JPEG")):
+        bent = bender.bend(needed, budget, _STEPS)
+        if bent != previous and all(succeeds(saved(bent, format)) for format in ("PNG", "JPEG")):
             return decibels_between(bent, image)
-        judged = bent
+        previous = bent
     return None
 
 
 def _bender(image: Image.Image, wanted: Sequence[_Wanted]) -> tuple[Bender, Mapping[View, int]]:
     """What bends the picture, and the number of each view."""
-    places = {view: place for place, view in enumerate(dict.fromkeys(one.view for one in wanted))}
+    places = {view: place for place, view in enumerate(dict.fromkeys(wish.view for wish in wanted))}
     return Bender(image, list(places)), places
 
 
 def _demands(wanted: Sequence[_Wanted], places: Mapping[View, int]) -> Demands:
-    return demands([(places[one.view], one.signs, min(one.bits + _SLACK, 256)) for one in wanted])
+    return demands([(places[wish.view], wish.signs, min(wish.bits + _SLACK, 256)) for wish in wanted])
 
 
 def _known_views(image: Image.Image, algorithms: Sequence[Algorithm]) -> Iterator[tuple[str, View]]:
@@ -341,57 +315,53 @@ class Outcome(NamedTuple):
     @property
     def median(self) -> float | None:
         """The median of the decibels of those that succeeded."""
-        return median(found) if (found := self._found) else None
+        return median(self._reached) if self._reached else None
 
     def share(self, decibels: float) -> float:
         """The share of pictures with which it succeeds and stays as near to the picture before as this."""
-        return sum(one >= decibels - _TOLERANCE for one in self._found) / max(1, len(self.decibels))
+        return sum(reached >= decibels - _TOLERANCE for reached in self._reached) / max(1, len(self.decibels))
 
     @property
-    def _found(self) -> list[float]:
-        return [one for one in self.decibels if one is not None]
+    def _reached(self) -> list[float]:
+        return [reached for reached in self.decibels if reached is not None]
 
 
 def outcomes(results: Sequence[Attacked]) -> list[Outcome]:
     """The outcome of each attack over all pictures."""
     names = results[0].decibels if results else ()
-    return [Outcome(name, tuple(one.decibels[name] for one in results)) for name in names]
+    return [Outcome(name, tuple(result.decibels[name] for result in results)) for name in names]
 
 
 def attack_all(jobs: Sequence[AttackJob], scheme: AttackScheme, processes: int) -> Iterator[Attacked | Unfit]:
     """What the attacks on each picture reached, in order. One process means this process."""
-    if processes == 1:
-        yield from map(partial(attack, scheme=scheme), jobs)
-        return
-    with one_thread_each(), ProcessPoolExecutor(processes, get_context("spawn"), leave_interrupts) as pool:
-        try:
-            yield from pool.map(partial(attack, scheme=scheme), jobs)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    return run(partial(attack, scheme=scheme), jobs, processes)
 
 
-def attack_table(found: Sequence[Outcome]) -> Table:
+def attack_table(outcomes: Sequence[Outcome]) -> Table:
     """The outcomes as a table: of each attack the median of the decibels, and the percentages that succeed."""
     columns = ("attack", ">pictures", ">median, dB", *(f">≥ {decibels} dB" for decibels in QUALITIES))
-    return Table(columns, [(str(one.attack), *_figures(one)) for one in found])
+    rows = [
+        (
+            str(outcome.attack),
+            f"{len(outcome.decibels)}",
+            "–" if outcome.median is None else f"{outcome.median:.1f}",
+            *(f"{outcome.share(decibels) * 100:.1f}" for decibels in QUALITIES),
+        )
+        for outcome in outcomes
+    ]
+    return Table(columns, rows)
 
 
-def _figures(one: Outcome) -> Iterator[str]:
-    yield f"{len(one.decibels)}"
-    yield "–" if one.median is None else f"{one.median:.1f}"
-    yield from (f"{one.share(decibels) * 100:.1f}" for decibels in QUALITIES)
-
-
-def attacks_document(found: Sequence[Outcome], seed: int) -> dict[str, object]:
+def attacks_document(outcomes: Sequence[Outcome], seed: int) -> dict[str, object]:
     """The outcomes as a JSON document."""
     attacks = [
         {
-            "attack": one.attack.name.lower().replace("_", "-"),
-            "says": str(one.attack),
-            "median": one.median,
-            "shares": {str(decibels): one.share(decibels) for decibels in QUALITIES},
-            "decibels": one.decibels,
+            "attack": outcome.attack.name.lower().replace("_", "-"),
+            "says": str(outcome.attack),
+            "median": outcome.median,
+            "shares": {str(decibels): outcome.share(decibels) for decibels in QUALITIES},
+            "decibels": outcome.decibels,
         }
-        for one in found
+        for outcome in outcomes
     ]
-    return {"seed": seed, "pictures": len(found[0].decibels) if found else 0, "attacks": attacks}
+    return {"seed": seed, "pictures": len(outcomes[0].decibels) if outcomes else 0, "attacks": attacks}

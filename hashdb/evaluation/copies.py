@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 
 from PIL import Image, ImageOps
 
-from hashdb.evaluation import edits, screens
+from hashdb.evaluation import covers, edits, surroundings
 from hashdb.evaluation.alterations import in_sequence
 from hashdb.evaluation.edits import Draw, Scene
 from hashdb.evaluation.films import RATE, Film, encode, times
+from hashdb.evaluation.library import Stretch
 
 MARGIN: Final = 3.0
 """Seconds of the surrounding upload that are encoded with the clip, on each side."""
@@ -51,9 +52,6 @@ class Copy:
     def length(self) -> float:
         """The seconds that a clip plays."""
         return self.seconds / self.speed
-
-
-Stretch = tuple[float, float]
 
 
 class Truth(NamedTuple):
@@ -104,9 +102,9 @@ def _frames(
 ) -> Iterator[Image.Image]:
     """The frames of the upload, all of one size."""
     size: tuple[int, int] | None = None
-    held: list[Image.Image] = []
+    before: list[Image.Image] = []
     if margin:
-        held = list(around.play(times(at, at + margin, copy.rate)))
+        before = list(around.play(times(at, at + margin, copy.rate)))
     for stretch in truth:
         moments = times(*stretch.query, copy.rate)
         shown = [stretch.listed[0] + (moment - stretch.query[0]) * copy.speed for moment in moments]
@@ -118,23 +116,23 @@ def _frames(
             altered = copy.draw(Scene(picture, Random(seed), other))
             if size is None:
                 size = altered.size
-                yield from (ImageOps.fit(each, size) for each in held)
+                yield from (ImageOps.fit(frame, size) for frame in before)
             yield altered if altered.size == size else altered.resize(size)
     if margin and size is not None:
-        for each in around.play(times(at + margin, at + 2 * margin, copy.rate)):
-            yield ImageOps.fit(each, size)
+        for frame in around.play(times(at + margin, at + 2 * margin, copy.rate)):
+            yield ImageOps.fit(frame, size)
 
 
 _MIRROR: Final = partial(edits.turned, how=Image.Transpose.FLIP_LEFT_RIGHT)
 _CROP: Final = partial(edits.cropped, share=0.1)
-_CAPTION: Final = partial(edits.captioned, above=True)
+_CAPTION: Final = partial(surroundings.captioned, above=True)
 _DRAWS: Final[dict[str, Draw]] = {
     "crop 10 %": _CROP,
     "mirrored": _MIRROR,
-    "letterbox": edits.letterboxed,
-    "9:16 on its blur": screens.upright_on_its_blur,
+    "letterbox": surroundings.letterboxed,
+    "9:16 on its blur": surroundings.upright_on_its_blur,
     "caption": _CAPTION,
-    "logo": edits.branded,
+    "logo": covers.branded,
     "grey": edits.grey,
 }
 
@@ -150,7 +148,7 @@ def _all() -> tuple[Copy, ...]:
     for form in (whole, inside):
         made += [
             Copy("plain", form),
-            Copy("240p", form, partial(screens.to_height, pixels=240), crf=32),
+            Copy("240p", form, partial(edits.to_height, pixels=240), crf=32),
             Copy("CRF 40", form, crf=40),
             *(Copy(name, form, draw) for name, draw in _DRAWS.items()),
             Copy("0.8 ×", form, speed=0.8),
@@ -158,9 +156,9 @@ def _all() -> tuple[Copy, ...]:
             Copy("10 frames/s", form, rate=10),
         ]
     made += [
-        Copy("picture in picture, 50 %", inside, partial(screens.in_a_corner, share=0.5)),
-        Copy("picture in picture, 33 %", inside, partial(screens.in_a_corner, share=0.33)),
-        Copy("filmed from a screen", inside, screens.filmed_from_a_screen),
+        Copy("picture in picture, 50 %", inside, partial(surroundings.in_a_corner, share=0.5)),
+        Copy("picture in picture, 33 %", inside, partial(surroundings.in_a_corner, share=0.33)),
+        Copy("filmed from a screen", inside, surroundings.filmed_from_a_screen),
         MIRRORED_AND_CAPTIONED,
         Copy("5 s", inside, seconds=5),
         Copy("20 s", inside, seconds=20),

@@ -1,4 +1,7 @@
-"""Edits of the pixels of a picture, as people make them before they upload it again: functions of a scene."""
+"""Edits of a picture, as people make them before they upload it again: functions of a scene.
+
+These change its size, colours and outline. `covers` hides parts of it, and `surroundings` adds something around it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from random import Random
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 Colour: TypeAlias = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
+_GROUNDS: tuple[Colour, ...] = (WHITE, BLACK, (128, 128, 128), (24, 32, 44), (236, 229, 214))
 
 
 class Scene(NamedTuple):
@@ -60,7 +64,7 @@ def resized(picture: Image.Image, width: float, height: float) -> Image.Image:
     return picture.resize((max(1, round(width)), max(1, round(height))), Image.Resampling.BICUBIC)
 
 
-# Edits that move no part of the picture: size, colour, sharpness, noise, encoding
+# Size, colour, sharpness, noise and encoding: no part of the picture moves
 
 
 def unaltered(scene: Scene) -> Image.Image:
@@ -78,6 +82,11 @@ def reduced(scene: Scene, *, pixels: int) -> Image.Image:
     return scaled(scene, share=pixels / max(scene.picture.size))
 
 
+def to_height(scene: Scene, *, pixels: int) -> Image.Image:
+    """The picture at most that high."""
+    return scaled(scene, share=min(1.0, pixels / scene.picture.height))
+
+
 def enhanced(scene: Scene, *, by: Enhancer, factor: float) -> Image.Image:
     """Brightness, contrast, colour or sharpness times a factor, as Pillow defines it."""
     return by(scene.picture).enhance(factor)
@@ -92,6 +101,11 @@ def gamma(scene: Scene, *, power: float) -> Image.Image:
 def grey(scene: Scene) -> Image.Image:
     """The luminance alone."""
     return scene.picture.convert("L").convert("RGB")
+
+
+def inverted(scene: Scene) -> Image.Image:
+    """The negative."""
+    return ImageOps.invert(scene.picture)
 
 
 def warmed(scene: Scene) -> Image.Image:
@@ -145,6 +159,30 @@ def cropped_at_a_corner(scene: Scene, *, more: float, less: float) -> Image.Imag
     return _without(scene.picture, across * left, down * top, across * (not left), down * (not top))
 
 
+def cropped_to_shape(scene: Scene, *, shape: float) -> Image.Image:
+    """The middle of the picture, as large as fits, with this width divided by height, as apps crop."""
+    width, height = scene.picture.size
+    return _placed(scene.picture, min(width, height * shape), min(height, width / shape), 0.5, 0.5)
+
+
+def cropped_to_area(scene: Scene, *, share: float) -> Image.Image:
+    """The middle of the picture with this share of its area, in its own shape."""
+    width, height = scene.picture.size
+    return _placed(scene.picture, width * math.sqrt(share), height * math.sqrt(share), 0.5, 0.5)
+
+
+def cropped_anywhere(scene: Scene, *, share: float, reshaped: bool = False) -> Image.Image:
+    """A part with this share of the area, at any place.
+
+    `reshaped`: its width divided by its height is up to 1.6 times larger or smaller than that of the picture.
+    """
+    factor = math.sqrt(scene.random.uniform(1.2, 1.6)) ** scene.random.choice((-1, 1)) if reshaped else 1.0
+    across, down = math.sqrt(share) * factor, math.sqrt(share) / factor
+    width, height = scene.picture.size
+    place = scene.random.random(), scene.random.random()
+    return _placed(scene.picture, width * min(1.0, across), height * min(1.0, down), *place)
+
+
 def stretched(scene: Scene, *, factor: float) -> Image.Image:
     """As high as before, and that many times as wide."""
     return resized(scene.picture, scene.picture.width * factor, scene.picture.height)
@@ -159,6 +197,12 @@ def tilted(scene: Scene, *, degrees: float) -> Image.Image:
     """Rotated about its centre at the same size: the corners are lost, and the gaps are black or white."""
     fill = scene.random.choice((BLACK, WHITE))
     return _rotated(scene, degrees, fill)
+
+
+def tilted_whole(scene: Scene, *, degrees: float) -> Image.Image:
+    """Rotated about its centre and not cut, on a ground of one colour."""
+    sign, ground = scene.random.choice((-1, 1)), scene.random.choice(_GROUNDS)
+    return scene.picture.rotate(sign * degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=ground)
 
 
 def straightened(scene: Scene, *, degrees: float) -> Image.Image:
@@ -198,239 +242,8 @@ def _without(picture: Image.Image, left: float, top: float, right: float, bottom
     )
 
 
-# Edits that cover a part of the picture
-
-
-_STICKERS = ((230, 57, 70), (255, 183, 3), (58, 134, 255), (56, 176, 0))
-_YELLOW = (255, 204, 77)
-
-
-def watermarked(scene: Scene) -> Image.Image:
-    """A line of half-transparent white text across the lower part."""
-    picture = scene.picture
-    shine = Image.new("L", picture.size)
-    place = (picture.width * 0.08, picture.height * 0.8)
-    text = "uploaded again by somebody"
-    ImageDraw.Draw(shine).text(place, text, fill=160, font_size=max(4, picture.width // 18))
-    return _whitened(picture, shine)
-
-
-def tiled(scene: Scene) -> Image.Image:
-    """A faint line of text repeated over the picture at an angle, as agencies do."""
-    picture = scene.picture
-    size = max(4, picture.width // 20)
-    side = math.ceil(math.hypot(*picture.size))
-    shine = Image.new("L", (side, side))
-    draw = ImageDraw.Draw(shine)
-    for row, top in enumerate(range(0, side, size * 4)):
-        for left in range(-(row % 2) * size * 5, side, size * 10):
-            draw.text((left, top), "copy · preview", fill=90, font_size=size)
-    shine = shine.rotate(30, Image.Resampling.BICUBIC)
-    left, top = (side - picture.width) // 2, (side - picture.height) // 2
-    return _whitened(picture, shine.crop((left, top, left + picture.width, top + picture.height)))
-
-
-def branded(scene: Scene) -> Image.Image:
-    """An opaque box with a name in it, 22 % of the width, in one of the corners."""
-    picture = scene.picture
-    width = max(8, round(picture.width * 0.22))
-    height = max(4, round(width * 0.4))
-    margin = round(shorter_side(picture) * 0.03)
-    left = scene.random.choice((margin, picture.width - width - margin))
-    top = scene.random.choice((margin, picture.height - height - margin))
-    box = Image.new("RGB", (width, height), scene.random.choice(_STICKERS))
-    font = ImageFont.load_default(max(4, height * 0.45))
-    ImageDraw.Draw(box).text((width / 2, height / 2), "NEWS 24", WHITE, font, anchor="mm")
-    altered = picture.copy()
-    altered.paste(box, (left, top))
-    return altered
-
-
-def stickered(scene: Scene) -> Image.Image:
-    """One opaque star, 25 % of the shorter side wide, anywhere."""
-    altered = scene.picture.copy()
-    side = shorter_side(altered) * 0.25
-    left, top = _place(altered, side, scene.random)
-    centre, turn = (left + side / 2, top + side / 2), scene.random.uniform(0, math.tau)
-    points = []
-    for corner in range(20):
-        radius = side / 2 if corner % 2 else side / 2 * 0.75
-        angle = turn + corner * math.tau / 20
-        points.append((centre[0] + radius * math.cos(angle), centre[1] + radius * math.sin(angle)))
-    draw = ImageDraw.Draw(altered)
-    draw.polygon(points, scene.random.choice(_STICKERS), WHITE, max(1, round(side / 40)))
-    font = ImageFont.load_default(max(4, side * 0.22))
-    draw.text(centre, "WOW!", WHITE, font, anchor="mm")
-    return altered
-
-
-def faced(scene: Scene, *, many: int) -> Image.Image:
-    """That many yellow faces, each 15 % of the shorter side wide, anywhere."""
-    altered = scene.picture.copy()
-    side = shorter_side(altered) * 0.15
-    for _ in range(many):
-        left, top = _place(altered, side, scene.random)
-        _draw_face(ImageDraw.Draw(altered), left, top, side)
-    return altered
-
-
-def hidden(scene: Scene) -> Image.Image:
-    """A region of 25 % of each side, blurred as a face is hidden."""
-    picture = scene.picture
-    width, height = max(1, round(picture.width * 0.25)), max(1, round(picture.height * 0.25))
-    left = scene.random.randint(0, picture.width - width)
-    top = scene.random.randint(0, picture.height - height)
-    region = picture.crop((left, top, left + width, top + height))
-    altered = picture.copy()
-    altered.paste(region.filter(ImageFilter.GaussianBlur(max(width, height) / 6)), (left, top))
-    return altered
-
-
-def _place(picture: Image.Image, side: float, random: Random) -> tuple[float, float]:
-    return random.uniform(0, picture.width - side), random.uniform(0, picture.height - side)
-
-
-def _draw_face(draw: ImageDraw.ImageDraw, left: float, top: float, side: float) -> None:
-    def box(x: float, y: float, width: float, height: float) -> tuple[float, float, float, float]:
-        return left + x * side, top + y * side, left + (x + width) * side, top + (y + height) * side
-
-    draw.ellipse(box(0, 0, 1, 1), _YELLOW)
-    for x in (0.25, 0.62):
-        draw.ellipse(box(x, 0.28, 0.13, 0.2), BLACK)
-    draw.arc(box(0.22, 0.3, 0.56, 0.5), 20, 160, BLACK, max(1, round(side / 16)))
-
-
-def _whitened(picture: Image.Image, shine: Image.Image) -> Image.Image:
-    """The picture with white over it; `shine` (8-bit grey) is its opacity."""
-    altered = picture.copy()
-    altered.paste(WHITE, mask=shine)
-    return altered
-
-
-# Edits that add something around the picture
-
-
-_SENTENCES = (
-    "When nobody told you about it",
-    "They do not want you to see this",
-    "Share before it is gone again",
-    "Me on a Monday",
-    "Remember this one?",
-    "You will not believe what happened next to these people",
-)
-_BORDERS: tuple[Colour, ...] = (WHITE, BLACK, (128, 128, 128), (200, 30, 45), (250, 240, 220))
-
-
-def bordered(scene: Scene, *, share: float) -> Image.Image:
-    """A border of one colour all around, that share of the shorter side wide."""
-    width = max(1, round(shorter_side(scene.picture) * share))
-    return ImageOps.expand(scene.picture, width, scene.random.choice(_BORDERS))
-
-
-def letterboxed(scene: Scene) -> Image.Image:
-    """Black bars above and below, each 8 to 25 % of the picture's height."""
-    height = round(scene.picture.height * scene.random.uniform(0.08, 0.25))
-    return ImageOps.expand(scene.picture, (0, height), BLACK)
-
-
-def pillarboxed(scene: Scene) -> Image.Image:
-    """Black bars at the left and right, each 8 to 25 % of the picture's width."""
-    width = round(scene.picture.width * scene.random.uniform(0.08, 0.25))
-    return ImageOps.expand(scene.picture, (width, 0), BLACK)
-
-
-def on_its_blur(scene: Scene) -> Image.Image:
-    """Made square, on a ground of the picture itself, enlarged and blurred."""
-    picture = scene.picture
-    side = max(picture.size)
-    ground = ImageOps.fit(picture, (side, side)).filter(ImageFilter.GaussianBlur(side / 25))
-    ground.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
-    return ground
-
-
-def captioned(scene: Scene, *, above: bool) -> Image.Image:
-    """A bar with one or two lines of text above or below: black on white, or white on black."""
-    picture = scene.picture
-    lines = scene.random.choice((1, 2))
-    paper, ink = scene.random.choice(((WHITE, BLACK), (BLACK, WHITE)))
-    bar = max(8, round(picture.height * (0.12 if lines == 1 else 0.2)))
-    framed = Image.new("RGB", (picture.width, picture.height + bar), paper)
-    framed.paste(picture, (0, bar if above else 0))
-    middle = (picture.width / 2, bar / 2 if above else picture.height + bar / 2)
-    _write(ImageDraw.Draw(framed), middle, _text(scene.random, lines), ink, picture.width * 0.94, bar * 0.8)
-    return framed
-
-
-def written_over(scene: Scene) -> Image.Image:
-    """White text with a black edge over the top and the bottom of the picture."""
-    altered = scene.picture.copy()
-    draw = ImageDraw.Draw(altered)
-    for height in (0.09, 0.91):
-        place = (altered.width / 2, altered.height * height)
-        text = scene.random.choice(_SENTENCES).upper()
-        _write(draw, place, text, WHITE, altered.width * 0.94, altered.height * 0.12, edge=True)
-    return altered
-
-
-def on_a_phone(scene: Scene) -> Image.Image:
-    """A screenshot of an app that shows the picture: status bar, author, buttons and comments."""
-    paper, ink = scene.random.choice(((WHITE, (30, 30, 30)), (BLACK, (225, 225, 225))))
-    width = 540
-    picture = resized(scene.picture, width, scene.picture.height * width / scene.picture.width)
-    screen = Image.new("RGB", (width, max(1170, picture.height + 260)), paper)
-    draw = ImageDraw.Draw(screen)
-    top = scene.random.randint(130, screen.height - picture.height - 130)
-    _draw_status(draw, width, ink, scene.random)
-    draw.ellipse((18, top - 62, 66, top - 14), (120, 140, 190))
-    draw.text((80, top - 38), "somebody", ink, ImageFont.load_default(22), anchor="lm")
-    screen.paste(picture, (0, top))
-    below = top + picture.height
-    for place in (24, 84, 144):
-        draw.ellipse((place, below + 18, place + 34, below + 52), outline=ink, width=3)
-    for line, height in enumerate(range(below + 84, screen.height - 30, 34)):
-        text = _SENTENCES[line % len(_SENTENCES)]
-        draw.text((24, height), text, ink, ImageFont.load_default(19), anchor="lm")
-    return screen
-
-
-def in_a_collage(scene: Scene) -> Image.Image:
-    """The picture and another one side by side, or one above the other, in halves of equal size."""
-    pictures = [scene.picture, scene.beside]
-    scene.random.shuffle(pictures)
-    width, height = scene.picture.size
-    across = scene.random.random() < 0.5
-    board = Image.new("RGB", (2 * width, height) if across else (width, 2 * height))
-    for place, picture in enumerate(pictures):
-        board.paste(ImageOps.fit(picture, (width, height)), (place * width, 0) if across else (0, place * height))
-    return board
-
-
-def _draw_status(draw: ImageDraw.ImageDraw, width: int, ink: Colour, random: Random) -> None:
-    clock = f"{random.randint(0, 23)}:{random.randint(0, 59):02}"
-    draw.text((30, 26), clock, ink, ImageFont.load_default(24), anchor="lm")
-    draw.rectangle((width - 70, 16, width - 30, 36), outline=ink, width=2)
-    draw.rectangle((width - 67, 19, width - random.randint(40, 60), 33), fill=ink)
-    for bar in range(4):
-        draw.rectangle((width - 130 + 10 * bar, 32 - 5 * bar, width - 124 + 10 * bar, 36), fill=ink)
-
-
-def _text(random: Random, lines: int) -> str:
-    return "\n".join(random.sample(_SENTENCES, lines))
-
-
-def _write(
-    draw: ImageDraw.ImageDraw,
-    middle: tuple[float, float],
-    text: str,
-    ink: Colour,
-    width: float,
-    height: float,
-    edge: bool = False,
-) -> None:
-    """Draw text centred on a point, as large as fits."""
-    size = height / (1 + text.count("\n")) * 0.8
-    left, _, right, _ = draw.multiline_textbbox((0, 0), text, ImageFont.load_default(max(4, size)))
-    size = max(4, size * min(1, width / max(1, right - left)))
-    font = ImageFont.load_default(size)
-    stroke = max(1, round(size / 14)) if edge else 0
-    draw.multiline_text(middle, text, ink, font, anchor="mm", align="center", stroke_width=stroke, stroke_fill=BLACK)
+def _placed(picture: Image.Image, width: float, height: float, across: float, down: float) -> Image.Image:
+    """A part of that size; `across` and `down` share out what is cut: 0 cuts nothing at the left and at the top."""
+    size = max(1, round(width)), max(1, round(height))
+    left, top = round((picture.width - size[0]) * across), round((picture.height - size[1]) * down)
+    return picture.crop((left, top, left + size[0], top + size[1]))

@@ -9,9 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.evaluation.runs import ChoiceResult, Cost, Evaluation
+from hashdb.evaluation.runs import ChoiceResult, Evaluation
 from hashdb.evaluation.samples import Mistake
-from hashdb.evaluation.tails import Tail
 
 Row: TypeAlias = tuple[str, ...]
 
@@ -120,19 +119,20 @@ def matches(evaluation: Evaluation) -> Table:
 
 def mistakes(evaluation: Evaluation, many: int) -> Iterator[str]:
     """The false matches, by name, each two pictures once."""
-    for one in distinct_mistakes(evaluation)[:many]:
-        how = "as it is" if one.alteration is None else one.alteration
-        bits = ", ".join(f"{algorithm} {distance}" for algorithm, distance in one.distance.items())
-        via = "" if one.transform is None else f", through {one.transform}"
-        yield f"{evaluation.names[one.query]} ({how}) – {evaluation.names[one.listed]}: {bits}{via}"
+    names = evaluation.names
+    for mistake in distinct_mistakes(evaluation)[:many]:
+        bits = ", ".join(f"{algorithm} {distance}" for algorithm, distance in mistake.distance.items())
+        via = "" if mistake.transform is None else f", through {mistake.transform}"
+        yield f"{names[mistake.query]} ({mistake.alteration or 'as it is'}) – {names[mistake.listed]}: {bits}{via}"
 
 
 def distinct_mistakes(evaluation: Evaluation) -> list[Mistake]:
     """One false match of each two pictures and profile; of the query as it is, if there is one."""
-    kept: dict[tuple[str, int, int], Mistake] = {}
-    for one in sorted(evaluation.mistakes, key=lambda one: one.alteration is not None):
-        kept.setdefault((one.profile, min(one.query, one.listed), max(one.query, one.listed)), one)
-    return list(kept.values())
+    distinct: dict[tuple[str, int, int], Mistake] = {}
+    for mistake in sorted(evaluation.mistakes, key=lambda mistake: mistake.alteration is not None):
+        pair = min(mistake.query, mistake.listed), max(mistake.query, mistake.listed)
+        distinct.setdefault((mistake.profile, *pair), mistake)
+    return list(distinct.values())
 
 
 def checks(evaluation: Evaluation) -> Iterator[str]:
@@ -149,14 +149,14 @@ def nearest(evaluation: Evaluation, many: int) -> Iterator[str]:
     """The nearest pairs of different pictures, by name, for every algorithm with all of its variants."""
     for outcome in evaluation.outcomes:
         if outcome.choice.transforms and outcome.choice.profile == evaluation.scheme.profiles[-1]:
-            for one, other, distance in outcome.pairs.nearest_pairs(many):
+            for first, second, distance in outcome.pairs.nearest_pairs(many):
                 names = evaluation.names
-                yield f"{outcome.choice.algorithm} {distance}: {names[one]} – {names[other]}"
+                yield f"{outcome.choice.algorithm} {distance}: {names[first]} – {names[second]}"
 
 
 def same(evaluation: Evaluation) -> Iterator[str]:
     """The pairs that show the same thing, by name."""
-    return (f"{evaluation.names[one]} – {evaluation.names[other]}" for one, other in evaluation.same)
+    return (f"{evaluation.names[first]} – {evaluation.names[second]}" for first, second in evaluation.same)
 
 
 def rare(rate: float | None) -> str:
@@ -219,7 +219,7 @@ def as_document(evaluation: Evaluation) -> Document:
         "rate": evaluation.rate,
         "items": evaluation.items,
         "unfit": [{"path": path, "error": reason} for path, reason in evaluation.unfit.items()],
-        "same": [[evaluation.names[one], evaluation.names[other]] for one, other in evaluation.same],
+        "same": [[evaluation.names[first], evaluation.names[second]] for first, second in evaluation.same],
         "alterations": [
             {"name": name, "family": str(ALTERATIONS[name].family), "copies": copies}
             for name, copies in zip(scheme.alterations, evaluation.copies, strict=True)
@@ -236,7 +236,7 @@ def as_document(evaluation: Evaluation) -> Document:
             }
             for profile, shares in evaluation.matched.items()
         ],
-        "mistakes": [_mistake_document(evaluation, one) for one in evaluation.mistakes],
+        "mistakes": [_mistake_document(evaluation, mistake) for mistake in evaluation.mistakes],
         "choices": [_choice_document(evaluation, outcome) for outcome in evaluation.outcomes],
         "together": [
             {
@@ -269,16 +269,16 @@ def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
         "found": _counts_within(outcome),
         "values_an_item": outcome.values_an_item,
         "values_a_query": outcome.values_a_query,
-        "costs": [_cost_document(radius, cost) for radius, cost in outcome.costs.items()],
+        "costs": [{"radius": radius, **asdict(cost)} for radius, cost in outcome.costs.items()],
         "pairs": outcome.pairs.total,
         "pairs_within": np.cumsum(outcome.pairs.counts)[: algorithm.bits // 2].tolist(),
         "altered_pairs_within": np.cumsum(outcome.altered_pairs.counts)[: algorithm.bits // 2].tolist(),
         "nearest": [
-            {"pair": [evaluation.names[one], evaluation.names[other]], "distance": distance}
-            for one, other, distance in outcome.pairs.nearest_pairs(NEAREST)
+            {"pair": [evaluation.names[first], evaluation.names[second]], "distance": distance}
+            for first, second, distance in outcome.pairs.nearest_pairs(NEAREST)
         ],
-        "kept": outcome.kept._asdict(),
-        "tail": None if outcome.tail is None else _tail_document(outcome.tail),
+        "kept": outcome.remaining._asdict(),
+        "tail": None if outcome.tail is None else outcome.tail.as_document(),
         "check": None if outcome.check is None else asdict(outcome.check),
     }
 
@@ -288,24 +288,3 @@ def _counts_within(outcome: ChoiceResult) -> list[list[int]]:
     radii = np.arange(outcome.choice.algorithm.bits // 2)
     counts: list[list[int]] = [np.searchsorted(np.sort(row), radii, "right").tolist() for row in outcome.distances.T]
     return counts
-
-
-def _cost_document(radius: int, cost: Cost) -> Document:
-    return {
-        "radius": radius,
-        "bytes_an_item": cost.bytes_an_item,
-        "microseconds_a_query": cost.microseconds_a_query,
-        "measured_values": cost.measured,
-        "scanned": cost.scanned,
-    }
-
-
-def _tail_document(tail: Tail) -> Document:
-    return {
-        "threshold": tail.threshold,
-        "fitted_pairs": tail.fitted,
-        "cautious": tail.cautious.tolist(),
-        "low": tail.low.tolist(),
-        "high": tail.high.tolist(),
-        "curved": tail.curved.tolist(),
-    }

@@ -28,7 +28,8 @@ SIZE: Final = (480, 270)
 """In pixels."""
 _PHOTO_WIDTH: Final = 800
 _ATTEMPTS: Final = 20
-_LIMITS: Final = VideoLimits(max_seconds=86_400)
+LIMITS: Final = VideoLimits(max_seconds=86_400)
+"""Files of a day are read: an evaluation takes the time that it takes."""
 
 
 class Film(Protocol):
@@ -152,7 +153,7 @@ class RecordedFilm:
     def open(cls, path: Path) -> RecordedFilm:
         """The film in a file, of which the first picture can be read. Raises UnreadablePicture and OSError."""
         with path.open("rb") as file:
-            video = Video(file, _LIMITS)
+            video = Video(file, LIMITS)
             frames = video.frames()
             next(frames)
             if not video.duration:
@@ -175,7 +176,7 @@ class RecordedFilm:
     def play(self, times: Sequence[float]) -> Iterator[Image.Image]:
         """The picture at each of these seconds, which ascend: the last one that is shown by then."""
         with self.path.open("rb") as file:
-            frames = iter(Video(file, _LIMITS, interval=1 / RATE).frames())
+            frames = iter(Video(file, LIMITS, interval=1 / RATE).frames())
             frame = next(frames)
             coming = next(frames, None)
             for time in times:

@@ -76,11 +76,14 @@ def video_curves(evaluation: VideoEvaluation) -> str:
 
 def _video_lines(evaluation: VideoEvaluation) -> list[Line]:
     """A line for each form; none if there are too few videos for an estimate."""
-    tail = video_figures.false_matches(evaluation).tail
-    if tail is None:
-        return []
-    classes = dict(zip(Form, ("pdq", "phash256", "phash"), strict=True))
-    return [Line(classes[form], str(form), video_figures.curve(evaluation, form, tail)) for form in Form]
+    tail = video_figures.false_matches(evaluation).rate.tail
+    return [] if tail is None else _lines({str(form): video_figures.curve(evaluation, form, tail) for form in Form})
+
+
+def _lines(curves: Mapping[str, Sequence[tuple[float, float]]]) -> list[Line]:
+    """The three lines of videos or of texts, in the colours of three algorithms."""
+    classes = ("pdq", "phash256", "phash")
+    return [Line(class_, name, points) for class_, (name, points) in zip(classes, curves.items(), strict=True)]
 
 
 def text_page(evaluation: TextEvaluation, unfit: Mapping[str, str]) -> str:
@@ -110,13 +113,10 @@ _OF_TEXTS: Final = {
 
 def _text_lines(evaluation: TextEvaluation) -> list[Line]:
     """A line for each kind of change; none if there are too few texts for an estimate."""
-    tail = text_figures.false_matches(evaluation).tail
+    tail = text_figures.false_matches(evaluation).rate.tail
     if tail is None:
         return []
-    return [
-        Line(classes, name, text_figures.curve(evaluation, copies, tail))
-        for classes, (name, copies) in zip(("pdq", "phash256", "phash"), _OF_TEXTS.items(), strict=True)
-    ]
+    return _lines({name: text_figures.curve(evaluation, copies, tail) for name, copies in _OF_TEXTS.items()})
 
 
 def _page_of_parts(template: str, unfit: Mapping[str, str], **values: object) -> str:

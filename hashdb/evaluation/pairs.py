@@ -54,8 +54,8 @@ class Pairs:
     def nearest_pairs(self, count: int) -> list[tuple[int, int, int]]:
         """The `count` nearest pairs as (picture, picture, distance), each two pictures once."""
         pairs: dict[tuple[int, int], int] = {}
-        for one, other, distance in self.near[np.argsort(self.near[:, 2], kind="stable")].tolist():
-            pairs.setdefault((min(one, other), max(one, other)), distance)
+        for query, stored, distance in self.near[np.argsort(self.near[:, 2], kind="stable")].tolist():
+            pairs.setdefault((min(query, stored), max(query, stored)), distance)
         return [(*pair, distance) for pair, distance in list(pairs.items())[:count]]
 
 
@@ -71,8 +71,8 @@ def compare(
     store = _Store(stored, algorithm)
     tallies = (_Tally(algorithm.bits), _Tally(algorithm.bits))
     skipped = {place: [place] for place in range(len(queries))}
-    for one, other in left_out:
-        skipped[one].append(other)
+    for query, other in left_out:
+        skipped[query].append(other)
 
     def distances_from(start: int) -> Distances:
         distances = np.stack([store.distances(values) for values in queries[start : start + _BLOCK]])
@@ -109,9 +109,9 @@ class _Store:
         least = np.full((self._pictures, 2), FAR, np.uint16)
         if not len(self._filled):
             return least
-        further = np.maximum(sparse_penalty(self._algorithm, queries.values), queries.further)
-        for row, (query, more) in enumerate(zip(queries.values, further, strict=True)):
-            apart = np.maximum(self._penalties, more)
+        penalties = np.maximum(sparse_penalty(self._algorithm, queries.values), queries.narrower)
+        for row, (query, penalty) in enumerate(zip(queries.values, penalties, strict=True)):
+            apart = np.maximum(self._penalties, penalty)
             for column, word in zip(self._columns, query, strict=True):
                 apart += np.bitwise_count(column ^ word)
             nearest = np.minimum.reduceat(apart, self._starts)
@@ -139,8 +139,8 @@ class _Tally:
         self._counts += np.bincount(distances.ravel(), minlength=FAR + 1)[: self._bits + 1]
         if self._near_limit < 0:
             self._near_limit = self._limit(2 * NEAR_SHARE)
-        one, other = np.nonzero(distances <= self._near_limit)
-        self._near.append(np.stack([one + start, other, distances[one, other]], axis=1).astype(np.int64))
+        query, other = np.nonzero(distances <= self._near_limit)
+        self._near.append(np.stack([query + start, other, distances[query, other]], axis=1).astype(np.int64))
 
     def pairs(self, pictures: int) -> Pairs:
         """The pairs that were added."""

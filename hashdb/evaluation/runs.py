@@ -19,8 +19,8 @@ from hashdb.domain.matching.matches import OVERRULING
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS, Family
 from hashdb.evaluation.duplicates import duplicates
-from hashdb.evaluation.kept import ALL, Kept, remains
 from hashdb.evaluation.pairs import Pairs, compare
+from hashdb.evaluation.remaining import ALL, Remaining, remains
 from hashdb.evaluation.samples import UNMEASURED, Mistake, Sample, SampleJob, Scheme, Unfit, measure_all
 from hashdb.evaluation.tails import Check, Tail, check, fit
 from hashdb.hashing import Limits
@@ -41,7 +41,7 @@ class Cost:
     bytes_an_item: float
     microseconds_a_query: float
     """For one picture with all of its transforms."""
-    measured: int
+    measured_values: int
     """Values in the segment that was measured."""
     scanned: bool
     """Whether every value is compared, because tables do not help at this radius."""
@@ -63,7 +63,7 @@ def cost(algorithm: Algorithm, radius: int, items: int, values_an_item: float, v
     return Cost(
         bytes_an_item=octets / measured * values_an_item,
         microseconds_a_query=seconds * 1e6 * values_a_query,
-        measured=measured,
+        measured_values=measured,
         scanned=scanned,
     )
 
@@ -142,8 +142,8 @@ class ChoiceResult:
     values_a_query: float
     costs: Mapping[int, Cost]
     """By radius: that in force and `radius`."""
-    kept: Kept = ALL
-    """Of the pairs that were fitted, how many the verification leaves."""
+    remaining: Remaining = ALL
+    """Of the pairs that were fitted, how many remain after the verification."""
 
     @property
     def upper(self) -> float | None:
@@ -159,8 +159,8 @@ class ChoiceResult:
 
     @property
     def verified_upper(self) -> float | None:
-        """The same of what the verification leaves: times the upper end of the share of the pairs that it leaves."""
-        return None if self.upper is None else self.upper * self.kept.upper
+        """The same after the verification: times the upper end of the share of the pairs that remain."""
+        return None if self.upper is None else self.upper * self.remaining.upper
 
     def recalls(self, radius: int | None) -> NDArray[np.float64]:
         """The share of each alteration's copies within the radius (None: no copy is)."""
@@ -220,7 +220,9 @@ class Evaluation:
 
     def mistaken(self, profile: str, *, altered: bool) -> int:
         """How many pairs of different pictures match, with the query as it is, or with all altered copies."""
-        return sum(one.profile == profile and (one.alteration is not None) is altered for one in self.mistakes)
+        return sum(
+            mistake.profile == profile and (mistake.alteration is not None) is altered for mistake in self.mistakes
+        )
 
     def upper_rate(self, profile: str) -> float | None:
         """False matches for a pair in all: the sum of the upper ends of the algorithms that make a match.
@@ -274,7 +276,7 @@ def evaluate(
     if len(samples) < 2:
         return Evaluation(scheme, rate, items, measured.names, measured.unfit, (), ())
     at = {sample.place: position for position, sample in enumerate(samples)}
-    same = tuple(sorted((at[one], at[other]) for one, other in alike if one in at and other in at))
+    same = tuple(sorted((at[first], at[second]) for first, second in alike if first in at and second in at))
     outcomes = tuple(
         outcome
         for algorithm, profile in product(scheme.algorithms, scheme.profiles)
@@ -282,10 +284,12 @@ def evaluate(
     )
     made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED
     copies = made.sum(axis=1).tolist()
-    altered_same = sum(copies[one] + copies[other] for one, other in same)
+    altered_same = sum(copies[first] + copies[second] for first, second in same)
     found = np.stack([sample.matched for sample in samples])
     mistakes = [
-        one._replace(query=at[one.query], listed=at[one.listed]) for sample in samples for one in sample.mistakes
+        mistake._replace(query=at[mistake.query], listed=at[mistake.listed])
+        for sample in samples
+        for mistake in sample.mistakes
     ]
     return Evaluation(
         scheme,
@@ -297,7 +301,7 @@ def evaluate(
         outcomes,
         tuple(made.sum(axis=0).tolist()),
         {profile: share(found[:, :, place], made) for place, profile in enumerate(scheme.profiles)},
-        tuple(one for one in mistakes if (min(one[:2]), max(one[:2])) not in same),
+        tuple(mistake for mistake in mistakes if (min(mistake[:2]), max(mistake[:2])) not in same),
         (len(samples) * (len(samples) - 1) - 2 * len(same), sum(copies) * (len(samples) - 1) - altered_same),
         tuple(at),
     )
@@ -333,7 +337,7 @@ def _outcomes(
 ) -> Iterator[ChoiceResult]:
     """The results of one algorithm and profile: without transforms, then with them."""
     samples = measured.samples
-    both_ways = {pair for one, other in same for pair in ((one, other), (other, one))}
+    both_ways = {pair for first, second in same for pair in ((first, second), (second, first))}
     pairs = _compare(samples, algorithm, profile, both_ways)
     # A collage shows the picture beside it, too: that match is right.
     shown = [_shows_beside(scheme, sample.place) for sample in samples]
@@ -342,7 +346,7 @@ def _outcomes(
     column, row = scheme.algorithms.index(algorithm), scheme.profiles.index(profile)
     distances = np.stack([sample.distances[:, column, row] for sample in samples])
     values = float(np.mean([len(sample.stored[profile][algorithm]) for sample in samples]))
-    queries = float(np.mean([len(sample.asked[algorithm].values) for sample in samples]))
+    queries = float(np.mean([len(sample.views[algorithm].values) for sample in samples]))
     for transforms in (False, True):
         tail = fit(pairs[transforms], scheme.seed)
         part = rate / len(scheme.algorithms)
@@ -362,7 +366,7 @@ def _outcomes(
             curved_radius=None if tail is None else tail.curved_radius(part),
             values_an_item=values,
             values_a_query=values_a_query,
-            kept=_kept(samples, pairs[1], tail, algorithm, profile) if transforms else ALL,
+            remaining=_remaining(samples, pairs[1], tail, algorithm, profile) if transforms else ALL,
             costs={bits: cost(algorithm, bits, items, values, values_a_query) for bits in sorted(radii)},
         )
 
@@ -373,12 +377,14 @@ def _shows_beside(scheme: Scheme, place: int) -> bool:
     return row is not None and ALTERATIONS[scheme.alterations[row]].shows_beside
 
 
-def _kept(samples: Sequence[Sample], pairs: Pairs, tail: Tail | None, algorithm: Algorithm, profile: str) -> Kept:
+def _remaining(
+    samples: Sequence[Sample], pairs: Pairs, tail: Tail | None, algorithm: Algorithm, profile: str
+) -> Remaining:
     if tail is None:
         return ALL
     fitted = pairs.near[pairs.near[:, 2] <= tail.threshold].tolist()
     left = [remains(samples[query].query, samples[other].listed[profile], algorithm) for query, other, _ in fitted]
-    return Kept(sum(left), len(left))
+    return Remaining(sum(left), len(left))
 
 
 def _compare(
@@ -389,6 +395,6 @@ def _compare(
     *,
     altered: bool = False,
 ) -> tuple[Pairs, Pairs]:
-    queries = [(sample.altered if altered else sample.asked)[algorithm] for sample in samples]
+    queries = [(sample.altered if altered else sample.views)[algorithm] for sample in samples]
     stored: list[Words] = [sample.stored[profile][algorithm] for sample in samples]
     return compare(queries, stored, algorithm, left_out)

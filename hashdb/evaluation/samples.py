@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +19,8 @@ from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import SPARSE, SPARSE_MARGIN, Algorithm, Profile, Signal
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation.alterations import ALTERATIONS
-from hashdb.evaluation.catalogue import Catalogue, listed, query_of
+from hashdb.evaluation.catalogue import Catalogue, listed, query_of, words_by_algorithm
+from hashdb.evaluation.processes import run, with_state
 from hashdb.hashing import Limits, hash_transforms, hash_variants, read_file
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture, read_picture
@@ -75,41 +69,36 @@ class Views(NamedTuple):
     """The values of a query by one algorithm: those of the picture itself first, then those of its transforms."""
 
     values: Words
-    further: NDArray[np.uint16]
+    narrower: NDArray[np.uint16]
     """The bits by which the radius of each value is smaller than that of the picture itself."""
-
-    @classmethod
-    def as_near(cls, values: Words) -> Self:
-        """Values that are all asked within the same radius."""
-        return cls(values, np.zeros(len(values), np.uint16))
 
 
 def stored_hashes(picture: Stored, algorithms: Sequence[Algorithm]) -> Hashes:
     """The values that a contribution stores, by algorithm."""
-    return _by_algorithm(picture.signals, algorithms)
+    return _words(picture.signals, algorithms)
 
 
-def asked(query: Query, algorithms: Sequence[Algorithm]) -> dict[Algorithm, Views]:
+def query_values(query: Query, algorithms: Sequence[Algorithm]) -> dict[Algorithm, Views]:
     """The values of a query by algorithm."""
-    further: dict[Signal, int] = dict.fromkeys(query.signals, 0)
+    narrower: dict[Signal, int] = dict.fromkeys(query.signals, 0)
     for name, signals in query.transforms.items():
-        for one in signals:
-            bits = query.radius_of(one.algorithm) - query.radius_of_transform(name, one.algorithm)
-            further[one] = min(bits, further.get(one, bits))
-    values = _by_algorithm(list(further), algorithms)
+        for signal in signals:
+            bits = query.radius_of(signal.algorithm) - query.radius_of_transform(name, signal.algorithm)
+            narrower[signal] = min(bits, narrower.get(signal, bits))
+    values = _words(narrower, algorithms)
     return {
         algorithm: Views(
             values[algorithm],
-            np.array([bits for one, bits in further.items() if one.algorithm is algorithm], np.uint16),
+            np.array([bits for signal, bits in narrower.items() if signal.algorithm is algorithm], np.uint16),
         )
         for algorithm in algorithms
     }
 
 
-def _by_algorithm(signals: Sequence[Signal], algorithms: Sequence[Algorithm]) -> Hashes:
-    """The values by algorithm, in order, without duplicates."""
-    values = {a: dict.fromkeys(signal.value for signal in signals if signal.algorithm is a) for a in algorithms}
-    return {algorithm: pack(list(each), algorithm.bits) for algorithm, each in values.items()}
+def _words(signals: Iterable[Signal], algorithms: Sequence[Algorithm]) -> Hashes:
+    """The distinct values of signals, with an empty array for an algorithm without any."""
+    words = words_by_algorithm(signals)
+    return {algorithm: words.get(algorithm, pack([], algorithm.bits)) for algorithm in algorithms}
 
 
 def singular_values(values: Words) -> NDArray[np.float64]:
@@ -147,8 +136,8 @@ class SampleJob(NamedTuple):
     beside_place: int = -1
 
 
-class Enlisted(NamedTuple):
-    """A picture as it is contributed, by profile, and as it is asked for."""
+class HashedPicture(NamedTuple):
+    """A picture as it is contributed, by profile, and as it is queried."""
 
     place: int
     stored: Mapping[str, Stored]
@@ -178,7 +167,8 @@ class Sample(NamedTuple):
     """By profile."""
     stored: Mapping[str, Hashes]
     query: Query
-    asked: Mapping[Algorithm, Views]
+    views: Mapping[Algorithm, Views]
+    """The values of `query`."""
     altered: Mapping[Algorithm, Views]
     """The values of a query with one altered copy; the alterations are used in turn."""
     distances: NDArray[np.uint16]
@@ -198,7 +188,7 @@ class Unfit(NamedTuple):
     reason: str
 
 
-def enlist(job: SampleJob, scheme: Scheme) -> Enlisted | Unfit:
+def hash_picture(job: SampleJob, scheme: Scheme) -> HashedPicture | Unfit:
     """Hash a picture as a contribution and as a query, as a service does."""
     try:
         octets = read_file(job.path, job.limits)
@@ -212,10 +202,10 @@ def enlist(job: SampleJob, scheme: Scheme) -> Enlisted | Unfit:
         query = query_of(hash_transforms(octets, scheme.algorithms, job.limits, scheme.seeds), scheme.radii)
     except UnreadablePicture as refusal:
         return Unfit(job.place, str(refusal))
-    return Enlisted(job.place, stored, query)
+    return HashedPicture(job.place, stored, query)
 
 
-def measure(job: SampleJob, scheme: Scheme, own: Enlisted, catalogues: Mapping[str, Catalogue]) -> Sample:
+def measure(job: SampleJob, scheme: Scheme, own: HashedPicture, catalogues: Mapping[str, Catalogue]) -> Sample:
     """Match a picture and its altered copies with all that are listed, by profile."""
     picture = reduced(read_file(job.path, job.limits), job.limits)
     stored = {profile: stored_hashes(own.stored[profile], scheme.algorithms) for profile in scheme.profiles}
@@ -224,7 +214,7 @@ def measure(job: SampleJob, scheme: Scheme, own: Enlisted, catalogues: Mapping[s
     distances = np.full((*shape, 2), UNMEASURED, np.uint16)
     matched = np.zeros((shape[0], shape[2]), np.bool_)
     mistakes = list(_match(own.query, None, job, catalogues)[1])
-    own_views = asked(own.query, scheme.algorithms)
+    own_views = query_values(own.query, scheme.algorithms)
     altered = own_views
     rows = [row for row in range(len(scheme.alterations)) if scheme.measures(job.place, row)]
     in_turn = scheme.in_turn(job.place)
@@ -232,7 +222,7 @@ def measure(job: SampleJob, scheme: Scheme, own: Enlisted, catalogues: Mapping[s
         name = scheme.alterations[row]
         upload = ALTERATIONS[name].upload(picture, f"{scheme.seed} {job.place}", beside)
         query = query_of(hash_transforms(upload, scheme.algorithms, job.limits, scheme.seeds), scheme.radii)
-        views = asked(query, scheme.algorithms)
+        views = query_values(query, scheme.algorithms)
         if row == in_turn:
             altered = views
         for column, algorithm in enumerate(scheme.algorithms):
@@ -268,7 +258,7 @@ def nearest(queries: Views, values: Words, algorithm: Algorithm) -> tuple[int, i
         return FAR, FAR
     apart = np.bitwise_count(queries.values[:, None] ^ values[None]).sum(axis=2, dtype=np.uint16)
     sparse = np.maximum(sparse_penalty(algorithm, queries.values)[:, None], sparse_penalty(algorithm, values))
-    apart = (apart + np.maximum(sparse, queries.further[:, None])).min(axis=1)
+    apart = (apart + np.maximum(sparse, queries.narrower[:, None])).min(axis=1)
     return int(apart[0]), int(apart.min())
 
 
@@ -289,97 +279,26 @@ def put_beside(path: Path, limits: Limits) -> Image.Image | None:
         return None
 
 
-_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-
-
 def measure_all(jobs: Sequence[SampleJob], scheme: Scheme, processes: int) -> Iterator[Sample | Unfit]:
-    """The sample of each picture, in order. Only a few are in progress at once, so memory stays constant.
-
-    All pictures are listed first. One process means this process. Others are spawned, because a fork would copy held
-    locks of threads.
-    """
-    own = {found.place: found for found in _each(enlist, jobs, scheme, processes)}
-    fit = {place: found for place, found in own.items() if isinstance(found, Enlisted)}
-    pictures = {profile: {place: found.stored[profile] for place, found in fit.items()} for profile in scheme.profiles}
-    measured = _each(
-        _measure, [job for job in jobs if job.place in fit], scheme, processes, _keep_catalogues, (fit, pictures)
-    )
+    """The sample of each picture, in order. All pictures are hashed first, because each is matched with all others."""
+    hashed = {result.place: result for result in run(partial(hash_picture, scheme=scheme), jobs, processes)}
+    fit = {place: result for place, result in hashed.items() if isinstance(result, HashedPicture)}
+    fit_jobs = [job for job in jobs if job.place in fit]
+    measured = run(partial(with_state, _Bench.measure), fit_jobs, processes, partial(_Bench, scheme, fit))
     for job in jobs:
-        found = own[job.place]
-        yield found if isinstance(found, Unfit) else next(measured)
+        result = hashed[job.place]
+        yield result if isinstance(result, Unfit) else next(measured)
 
 
-_kept: tuple[Mapping[int, Enlisted], Mapping[str, Catalogue]] = {}, {}
+class _Bench:
+    """Measures pictures; each process has one."""
 
+    def __init__(self, scheme: Scheme, pictures: Mapping[int, HashedPicture]) -> None:
+        self._scheme, self._pictures = scheme, pictures
+        self._catalogues = {
+            profile: Catalogue({place: picture.stored[profile] for place, picture in pictures.items()})
+            for profile in scheme.profiles
+        }
 
-def _keep_catalogues(fit: Mapping[int, Enlisted], pictures: Mapping[str, Mapping[int, Stored]]) -> None:
-    """Keep what all samples of this process are matched with."""
-    global _kept
-    _kept = fit, {profile: Catalogue(of_profile) for profile, of_profile in pictures.items()}
-
-
-def _measure(job: SampleJob, scheme: Scheme) -> Sample:
-    fit, catalogues = _kept
-    return measure(job, scheme, fit[job.place], catalogues)
-
-
-Found = TypeVar("Found")
-
-
-def _each(
-    function: Callable[[SampleJob, Scheme], Found],
-    jobs: Sequence[SampleJob],
-    scheme: Scheme,
-    processes: int,
-    prepare: Callable[..., None] | None = None,
-    prepared: tuple[Any, ...] = (),
-) -> Iterator[Found]:
-    """The result for each job, in order; `prepare` is called first, in each process."""
-    if processes == 1:
-        if prepare is not None:
-            prepare(*prepared)
-        for job in jobs:
-            yield function(job, scheme)
-        return
-    start = partial(_start, prepare, prepared)
-    with ProcessPoolExecutor(processes, get_context("spawn"), start) as pool:
-        rest = iter(jobs)
-        running: deque[Future[Found]] = deque()
-        with one_thread_each():
-            running.extend(pool.submit(function, job, scheme) for job in islice(rest, 3 * processes))
-        try:
-            while running:
-                yield running.popleft().result()
-                running.extend(pool.submit(function, job, scheme) for job in islice(rest, 1))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start(prepare: Callable[..., None] | None, prepared: tuple[Any, ...]) -> None:
-    leave_interrupts()
-    if prepare is not None:
-        prepare(*prepared)
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Within the block, started processes use one thread for matrix products.
-
-    By default, BLAS uses a thread for each core in each process, and the threads mostly wait for each other: with
-    transforms, on two busy cores, that took three times the time of one thread.
-    """
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def leave_interrupts() -> None:
-    """Ignore Ctrl-C, which reaches every process of a terminal: the parent handles it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    def measure(self, job: SampleJob) -> Sample:
+        return measure(job, self._scheme, self._pictures[job.place], self._catalogues)

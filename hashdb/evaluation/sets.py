@@ -73,27 +73,28 @@ def write_mistakes(evaluation: Evaluation, paths: Sequence[Path], folder: Path, 
     `paths` are all that were to be measured, within `limits`. At most `MOST_SHOWN` are written: first those of queries
     that are not altered.
     """
-    shown = [one for one in distinct_mistakes(evaluation) if one.profile == evaluation.scheme.profiles[-1]]
+    last = evaluation.scheme.profiles[-1]
+    shown = [mistake for mistake in distinct_mistakes(evaluation) if mistake.profile == last]
     written = []
-    for number, one in enumerate(shown[:MOST_SHOWN]):
-        place = evaluation.places[one.query]
+    for number, mistake in enumerate(shown[:MOST_SHOWN]):
+        place = evaluation.places[mistake.query]
         query, listed = (
-            reduced(read_file(path, limits), limits) for path in (paths[place], evaluation.names[one.listed])
+            reduced(read_file(path, limits), limits) for path in (paths[place], evaluation.names[mistake.listed])
         )
-        if one.alteration is not None:
+        if mistake.alteration is not None:
             beside = put_beside(paths[(place + 1) % len(paths)], limits)
-            query = ALTERATIONS[one.alteration].apply(query, f"{evaluation.scheme.seed} {place}", beside)
+            query = ALTERATIONS[mistake.alteration].apply(query, f"{evaluation.scheme.seed} {place}", beside)
         folder.mkdir(parents=True, exist_ok=True)
         written.append(f"{number:02}.jpg")
         side_by_side(query, listed).save(folder / written[-1], quality=80)
     return written
 
 
-def side_by_side(one: Image.Image, other: Image.Image) -> Image.Image:
+def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     """Two pictures beside each other, each within 320 pixels."""
     board = Image.new("RGB", (2 * _SIDE + 8, _SIDE), (255, 255, 255))
-    for place, picture in enumerate((one, other)):
+    for place, picture in enumerate((left, right)):
         fitted = ImageOps.contain(picture, (_SIDE, _SIDE))
-        left = place * (_SIDE + 8) + (_SIDE - fitted.width) // 2
-        board.paste(fitted, (left, (_SIDE - fitted.height) // 2))
+        start = place * (_SIDE + 8) + (_SIDE - fitted.width) // 2
+        board.paste(fitted, (start, (_SIDE - fitted.height) // 2))
     return board

@@ -1,4 +1,4 @@
-"""Edits that make a picture a part of something else: a collage, a post, a chat, a desktop, a photographed screen."""
+"""Edits that make a picture a part of something else: a frame, a caption, a collage, a post, a photographed screen."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
-from hashdb.evaluation import edits
-from hashdb.evaluation.edits import WHITE, Colour, Scene
+from hashdb.evaluation.covers import SENTENCES, write
+from hashdb.evaluation.edits import BLACK, WHITE, Colour, Scene, resized, shorter_side
 
-_SAID = (
+_BORDERS: tuple[Colour, ...] = (WHITE, BLACK, (128, 128, 128), (200, 30, 45), (250, 240, 220))
+_MESSAGES = (
     "did you see this one",
     "no way",
     "ask him, he was there",
@@ -24,6 +25,95 @@ _SAID = (
 )
 _NIGHT: Colour = (21, 32, 43)
 _INK: Colour = (231, 233, 234)
+
+
+def bordered(scene: Scene, *, share: float) -> Image.Image:
+    """A border of one colour all around, that share of the shorter side wide."""
+    width = max(1, round(shorter_side(scene.picture) * share))
+    return ImageOps.expand(scene.picture, width, scene.random.choice(_BORDERS))
+
+
+def letterboxed(scene: Scene) -> Image.Image:
+    """Black bars above and below, each 8 to 25 % of the picture's height."""
+    height = round(scene.picture.height * scene.random.uniform(0.08, 0.25))
+    return ImageOps.expand(scene.picture, (0, height), BLACK)
+
+
+def pillarboxed(scene: Scene) -> Image.Image:
+    """Black bars at the left and right, each 8 to 25 % of the picture's width."""
+    width = round(scene.picture.width * scene.random.uniform(0.08, 0.25))
+    return ImageOps.expand(scene.picture, (width, 0), BLACK)
+
+
+def squared_on_its_blur(scene: Scene) -> Image.Image:
+    """Made square, on a ground of the picture itself, enlarged and blurred."""
+    side = max(scene.picture.size)
+    return _on_its_blur(scene.picture, (side, side))
+
+
+def upright_on_its_blur(scene: Scene) -> Image.Image:
+    """In the middle of an upright frame, 9:16, as wide as the picture, likewise."""
+    width = scene.picture.width
+    return _on_its_blur(scene.picture, (width, round(width * 16 / 9)))
+
+
+def _on_its_blur(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    ground = ImageOps.fit(picture, size).filter(ImageFilter.GaussianBlur(size[0] / 25))
+    ground.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2))
+    return ground
+
+
+def captioned(scene: Scene, *, above: bool) -> Image.Image:
+    """A bar with one or two lines of text above or below: black on white, or white on black."""
+    picture = scene.picture
+    lines = scene.random.choice((1, 2))
+    paper, ink = scene.random.choice(((WHITE, BLACK), (BLACK, WHITE)))
+    bar = max(8, round(picture.height * (0.12 if lines == 1 else 0.2)))
+    framed = Image.new("RGB", (picture.width, picture.height + bar), paper)
+    framed.paste(picture, (0, bar if above else 0))
+    middle = (picture.width / 2, bar / 2 if above else picture.height + bar / 2)
+    write(
+        ImageDraw.Draw(framed),
+        middle,
+        "\n".join(scene.random.sample(SENTENCES, lines)),
+        ink,
+        picture.width * 0.94,
+        bar * 0.8,
+    )
+    return framed
+
+
+def on_a_phone(scene: Scene) -> Image.Image:
+    """A screenshot of an app that shows the picture: status bar, author, buttons and comments."""
+    paper, ink = scene.random.choice(((WHITE, (30, 30, 30)), (BLACK, (225, 225, 225))))
+    width = 540
+    picture = resized(scene.picture, width, scene.picture.height * width / scene.picture.width)
+    screen = Image.new("RGB", (width, max(1170, picture.height + 260)), paper)
+    draw = ImageDraw.Draw(screen)
+    top = scene.random.randint(130, screen.height - picture.height - 130)
+    _draw_status(draw, width, ink, scene.random)
+    draw.ellipse((18, top - 62, 66, top - 14), (120, 140, 190))
+    draw.text((80, top - 38), "somebody", ink, ImageFont.load_default(22), anchor="lm")
+    screen.paste(picture, (0, top))
+    below = top + picture.height
+    for place in (24, 84, 144):
+        draw.ellipse((place, below + 18, place + 34, below + 52), outline=ink, width=3)
+    for line, height in enumerate(range(below + 84, screen.height - 30, 34)):
+        text = SENTENCES[line % len(SENTENCES)]
+        draw.text((24, height), text, ink, ImageFont.load_default(19), anchor="lm")
+    return screen
+
+
+def in_a_collage_of_two(scene: Scene) -> Image.Image:
+    """The picture and another one side by side, or one above the other, in halves of equal size."""
+    pictures = [scene.picture, scene.beside]
+    scene.random.shuffle(pictures)
+    width, height = scene.picture.size
+    across = scene.random.random() < 0.5
+    board = Image.new("RGB", (2 * width, height) if across else (width, 2 * height))
+    for place, picture in enumerate(pictures):
+        board.paste(ImageOps.fit(picture, (width, height)), (place * width, 0) if across else (0, place * height))
+    return board
 
 
 def in_a_collage(scene: Scene, *, many: int) -> Image.Image:
@@ -61,7 +151,7 @@ def in_picture(scene: Scene, *, share: float) -> Image.Image:
     height = width * scene.picture.height / scene.picture.width
     if height > ground.height * 0.95:
         width, height = width * ground.height * 0.95 / height, ground.height * 0.95
-    picture = edits.resized(scene.picture, width, height)
+    picture = resized(scene.picture, width, height)
     _paste(ground, picture, scene.random.random(), scene.random.random())
     return ground
 
@@ -81,7 +171,7 @@ def in_a_dark_app(scene: Scene) -> Image.Image:
     """A post of a dark app: author, some words, the picture with round corners, and the buttons below."""
     width, margin = 540, scene.random.choice((14, 76))
     inner = width - margin - 14
-    picture = edits.resized(scene.picture, inner, min(900, inner * scene.picture.height / scene.picture.width))
+    picture = resized(scene.picture, inner, min(900, inner * scene.picture.height / scene.picture.width))
     lines = scene.random.randint(1, 4)
     top = 84 + 30 * lines
     screen = Image.new("RGB", (width, top + picture.height + scene.random.choice((70, 260))), _NIGHT)
@@ -113,7 +203,7 @@ def in_a_chat(scene: Scene) -> Image.Image:
     draw.ellipse((16, 18, 58, 60), (150, 150, 160))
     draw.text((74, 40), "Family", WHITE, ImageFont.load_default(24), anchor="lm")
     inner = round(width * scene.random.uniform(0.55, 0.75))
-    picture = edits.resized(scene.picture, inner, min(700, inner * scene.picture.height / scene.picture.width))
+    picture = resized(scene.picture, inner, min(700, inner * scene.picture.height / scene.picture.width))
     top, shown = 100 - scene.random.randint(0, 40), False
     while top < height - 40:
         own = scene.random.random() < 0.5
@@ -125,7 +215,7 @@ def in_a_chat(scene: Scene) -> Image.Image:
             draw.text((box[2] - 10, box[3] - 12), "20:14", ink, ImageFont.load_default(13), anchor="rm")
             top, shown = box[3] + 14, True
             continue
-        text = scene.random.choice(_SAID)
+        text = scene.random.choice(_MESSAGES)
         across = draw.textlength(text, ImageFont.load_default(19)) + 28
         left = round(width - across - 14) if own else 14
         draw.rounded_rectangle((left, top, left + across, top + 42), 12, mine if own else theirs)
@@ -146,7 +236,7 @@ def on_a_desktop(scene: Scene) -> Image.Image:
     share = scene.random.uniform(0.35, 0.55)
     across, down = width * share, width * share * scene.picture.height / scene.picture.width
     scale = min(1.0, (height - 90) / down)
-    picture = edits.resized(scene.picture, across * scale, down * scale)
+    picture = resized(scene.picture, across * scale, down * scale)
     left = scene.random.randint(0, width - picture.width)
     top = scene.random.randint(30, height - 44 - picture.height)
     _window(draw, (left, top - 30, left + picture.width, top + picture.height))
@@ -164,7 +254,7 @@ def photographed(scene: Scene) -> Image.Image:
     """On a screen, as a camera held by hand sees it: from the side, tilted, with glare, stripes and noise."""
     picture = scene.picture
     width, height = picture.size
-    screen = ImageOps.expand(picture, round(edits.shorter_side(picture) * 0.03), (16, 16, 18))
+    screen = ImageOps.expand(picture, round(shorter_side(picture) * 0.03), (16, 16, 18))
     room = ImageOps.expand(screen, round(max(screen.size) * 0.18), (58, 54, 50)).filter(
         ImageFilter.GaussianBlur(max(width, height) / 500)
     )
@@ -182,6 +272,51 @@ def photographed(scene: Scene) -> Image.Image:
     noise = np.random.default_rng(scene.random.getrandbits(64)).normal(0, 6, (height, width, 3))
     samples = np.asarray(dull, np.float32) * stripes[..., None] + glare[..., None] + noise
     return Image.fromarray(np.clip(samples, 0, 255).astype(np.uint8))
+
+
+def in_a_corner(scene: Scene, *, share: float) -> Image.Image:
+    """In a corner of the other picture, that share of its width wide: picture in picture."""
+    ground = scene.beside.copy()
+    width = ground.width * share
+    picture = resized(scene.picture, width, width * scene.picture.height / scene.picture.width)
+    margin = round(shorter_side(ground) * 0.04)
+    left = scene.random.choice((margin, ground.width - picture.width - margin))
+    top = scene.random.choice((margin, ground.height - picture.height - margin))
+    ground.paste(picture, (left, top))
+    return ground
+
+
+def filmed_from_a_screen(scene: Scene) -> Image.Image:
+    """As a camera sees it on a screen, slightly from the side: its edge, duller colours, blur, stripes and noise."""
+    width, height = scene.picture.size
+    screen = ImageOps.expand(scene.picture, round(shorter_side(scene.picture) * 0.04), (18, 18, 20))
+    x, y = (0.05 * scene.random.uniform(0.4, 1) for _ in range(2))
+    # Corners of the part that is seen: upper left, lower left, lower right, upper right.
+    corners = (
+        0,
+        0,
+        0,
+        screen.height,
+        screen.width * (1 + x),
+        screen.height * (1 + y),
+        screen.width,
+        -screen.height * y,
+    )
+    seen = screen.transform((width, height), Image.Transform.QUAD, corners, Image.Resampling.BICUBIC)
+    dull = ImageEnhance.Contrast(seen.filter(ImageFilter.GaussianBlur(width / 500))).enhance(0.8)
+    stripes = 1 + 0.04 * np.sin(np.arange(height) * scene.random.uniform(1.3, 2.2))
+    noise = np.random.default_rng(scene.random.getrandbits(64)).normal(0, 4, (height, width, 1))
+    samples = np.asarray(dull, np.float32) * stripes[:, None, None] + noise
+    return Image.fromarray(np.clip(samples, 0, 255).astype(np.uint8))
+
+
+def _draw_status(draw: ImageDraw.ImageDraw, width: int, ink: Colour, random: Random) -> None:
+    clock = f"{random.randint(0, 23)}:{random.randint(0, 59):02}"
+    draw.text((30, 26), clock, ink, ImageFont.load_default(24), anchor="lm")
+    draw.rectangle((width - 70, 16, width - 30, 36), outline=ink, width=2)
+    draw.rectangle((width - 67, 19, width - random.randint(40, 60), 33), fill=ink)
+    for bar in range(4):
+        draw.rectangle((width - 130 + 10 * bar, 32 - 5 * bar, width - 124 + 10 * bar, 36), fill=ink)
 
 
 def _moved(scene: Scene, side: int) -> float:
@@ -212,4 +347,4 @@ def _lines(
 ) -> None:
     for line in range(many):
         at = place[0], place[1] + step * line
-        draw.text(at, random.choice(_SAID), ink, ImageFont.load_default(size))
+        draw.text(at, random.choice(_MESSAGES), ink, ImageFont.load_default(size))

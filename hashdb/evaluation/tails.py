@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.pairs import Pairs
 
 SHARE: Final = 1e-3
@@ -39,7 +40,7 @@ _Floats: TypeAlias = NDArray[np.float64]
 class Tail:
     """False matches per pair of pictures, at the radii from 0 to the threshold."""
 
-    fitted: int
+    fitted_pairs: int
     """The number of fitted pairs: those up to the threshold."""
     cautious: _Floats
     low: _Floats
@@ -68,6 +69,11 @@ class Tail:
         """The upper end of the 95 % interval of `estimate`."""
         return float(self.high[radius]) if radius <= self.threshold else None
 
+    def as_document(self) -> dict[str, object]:
+        """As a part of a JSON document."""
+        rates = {name: getattr(self, name).tolist() for name in ("cautious", "low", "high", "curved")}
+        return {"threshold": self.threshold, "fitted_pairs": self.fitted_pairs, **rates}
+
     def curve(self, least: Sequence[int | None]) -> list[tuple[float, float]]:
         """(False matches per pair, share of copies that match) for each radius; none without copies.
 
@@ -78,6 +84,47 @@ class Tail:
             (float(rate), int((radii <= radius).sum()) / len(least))
             for radius, rate in enumerate(self.cautious if least else ())
         ]
+
+
+class FalseRate(NamedTuple):
+    """What the nearest pairs of different videos or texts let expect of the radius in force."""
+
+    radius: int
+    """The radius in force, in bits."""
+    nearest: int | None
+    """The least radius at which any pair matches."""
+    tail: Tail | None
+    """False matches for a pair by radius; None if there were too few pairs."""
+
+    @property
+    def estimate(self) -> float | None:
+        """False matches for a pair at the radius in force, by the cautious estimate; None if there is none."""
+        return None if self.tail is None else self.tail.estimate(self.radius)
+
+    @property
+    def upper(self) -> float | None:
+        """The upper end of the 95 % interval of `estimate`."""
+        return None if self.tail is None else self.tail.upper(self.radius)
+
+    def as_document(self) -> dict[str, float | None]:
+        """As a part of a JSON document."""
+        return {"nearest": self.nearest, "estimate": self.estimate, "upper": self.upper}
+
+
+def false_rate(
+    near: Sequence[tuple[int, int, int]], items: int, total: int, algorithm: Algorithm, widest: int, seed: int
+) -> FalseRate:
+    """Estimate from the pairs of `items` videos or texts that match at any radius up to `widest` bits.
+
+    `near` has for each of them the positions of the query and of the listed item, and the least radius at which they
+    match; the other ones of `total` pairs are counted as half of the bits apart.
+    """
+    beyond = algorithm.bits // 2
+    rows = np.array(near, np.int64).reshape(-1, 3)
+    counts = np.bincount(rows[:, 2], minlength=beyond + 1).astype(np.int64)
+    counts[beyond] += total - len(near)
+    tail = fit(Pairs(items, counts, widest, rows), seed) if near else None
+    return FalseRate(algorithm.radius, int(rows[:, 2].min()) if near else None, tail)
 
 
 @dataclass(frozen=True, slots=True)

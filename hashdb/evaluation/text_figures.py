@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation.figures import Row, Table
+from hashdb.evaluation.figures import Table
 from hashdb.evaluation.library import WIDEST_OF_TEXTS
-from hashdb.evaluation.pairs import Pairs
 from hashdb.evaluation.passages import TextCopy, TextForm
-from hashdb.evaluation.tails import Tail, fit
+from hashdb.evaluation.tails import FalseRate, Tail, false_rate
 from hashdb.evaluation.texts import SHARED, TOLERANCE, TextEvaluation, TextOutcome
 from hashdb.evaluation.video_figures import percent
 
-RADIUS: Final = Algorithm.SIMHASH256.radius
-_BEYOND = Algorithm.SIMHASH256.bits // 2
-"""The distance under which pairs are counted that match at no radius that is looked at."""
 _FEWEST = 4
 """Passages of a script from which it has a row of its own."""
 
@@ -60,26 +54,23 @@ def _recall(copy: TextCopy, outcomes: Sequence[TextOutcome]) -> TextRecall:
     )
 
 
-COLUMNS: Row = ("copy", ">texts", ">found", f">to ± {TOLERANCE}", ">SHA-256", ">whole SimHash", ">mistaken")
-"""The headings of `recall`; a heading that begins with `>` is of a column of numbers."""
-
-
 def recall(evaluation: TextEvaluation, form: TextForm) -> Table:
     """The percentage that is found of each kind of copy of one form, and by one hash of the whole text."""
+    columns = ("copy", ">texts", ">found", f">to ± {TOLERANCE}", ">SHA-256", ">whole SimHash", ">mistaken")
     rows = [
         (
-            each.copy.name,
-            str(each.passages),
-            percent(each.found),
-            percent(each.exact),
-            percent(each.digest),
-            percent(each.whole),
-            str(each.mistaken),
+            kind.copy.name,
+            str(kind.passages),
+            percent(kind.found),
+            percent(kind.exact),
+            percent(kind.digest),
+            percent(kind.whole),
+            str(kind.mistaken),
         )
-        for each in recalls(evaluation)
-        if each.copy.form is form
+        for kind in recalls(evaluation)
+        if kind.copy.form is form
     ]
-    return Table(COLUMNS, rows)
+    return Table(columns, rows)
 
 
 def scripts(evaluation: TextEvaluation) -> Table:
@@ -90,24 +81,24 @@ def scripts(evaluation: TextEvaluation) -> Table:
         if copy.form is TextForm.INSIDE and copy.expected
     ]
     counts = Counter(outcome.script for outcome in evaluation.outcomes if outcome.copy == shown[0]) if shown else {}
-    named = [name for name, count in sorted(counts.items(), key=lambda each: -each[1]) if count >= _FEWEST]
-    groups = [(name, [name]) for name in named] + [("others", [name for name in counts if name not in named])]
-    of_listed = Counter(text.script for text in evaluation.scheme.listed)
+    frequent = [name for name, count in sorted(counts.items(), key=lambda item: -item[1]) if count >= _FEWEST]
+    groups = [(name, [name]) for name in frequent] + [("others", [name for name in counts if name not in frequent])]
+    listed = Counter(text.script for text in evaluation.scheme.listed)
     rows = [
         (
             name,
-            str(sum(of_listed[one] for one in members)),
-            str(sum(counts[one] for one in members)),
-            *(_found(evaluation.outcomes, position, members) for position in shown),
+            str(sum(listed[member] for member in members)),
+            str(sum(counts[member] for member in members)),
+            *(_percent_found(evaluation.outcomes, position, members) for position in shown),
         )
         for name, members in groups
         if members
     ]
-    heads = ("script", ">listed", ">passages", *(f">{evaluation.scheme.copies[position].name}" for position in shown))
-    return Table(heads, rows)
+    columns = ("script", ">listed", ">passages", *(f">{evaluation.scheme.copies[position].name}" for position in shown))
+    return Table(columns, rows)
 
 
-def _found(outcomes: Iterable[TextOutcome], position: int, scripts: Sequence[str]) -> str:
+def _percent_found(outcomes: Iterable[TextOutcome], position: int, scripts: Sequence[str]) -> str:
     found = [outcome.found for outcome in outcomes if outcome.copy == position and outcome.script in scripts]
     return percent(sum(found) / len(found)) if found else "–"
 
@@ -127,60 +118,48 @@ class FalseTexts(NamedTuple):
     """Pairs of different texts that match and share a passage."""
     rewritten: int
     """Of these, those that have no `SHARED` words in a row in common."""
-    nearest: int | None
-    """The least radius in bits at which any pair that shares no passage matches."""
-    tail: Tail | None
-    """False matches for a pair by radius; None if there were too few pairs."""
-
-    @property
-    def estimate(self) -> float | None:
-        """False matches for a pair at the radius in force, by the cautious estimate; None if there is none."""
-        return None if self.tail is None else self.tail.estimate(RADIUS)
-
-    @property
-    def upper(self) -> float | None:
-        """The upper end of the 95 % interval of `estimate`."""
-        return None if self.tail is None else self.tail.upper(RADIUS)
+    rate: FalseRate
+    """By the pairs that share no passage."""
 
 
 def false_matches(evaluation: TextEvaluation) -> FalseTexts:
     """The false matches of an evaluation, counted and estimated as those of pictures are."""
-    count = len(evaluation.scheme.listed)
+    count, algorithm = len(evaluation.scheme.listed), Algorithm.SIMHASH256
     shared = [pair for pair in evaluation.pairs if pair.shares]
-    near = [pair for pair in evaluation.pairs if not pair.shares]
+    near = [(pair.query, pair.listed, pair.radius) for pair in evaluation.pairs if not pair.shares]
     total = count * (count - 1) - len(shared)
-    counts = np.bincount([pair.radius for pair in near], minlength=_BEYOND + 1).astype(np.int64)
-    counts[_BEYOND] += total - len(near)
-    rows = np.array([(pair.query, pair.listed, pair.radius) for pair in near], np.int64).reshape(-1, 3)
+    matching = [pair for pair in shared if pair.radius <= algorithm.radius]
     return FalseTexts(
         uploads=len(evaluation.outcomes) * (count - 1),
         mistaken=sum(outcome.others for outcome in evaluation.outcomes),
         pairs=total,
-        counted=sum(pair.radius <= RADIUS for pair in near),
-        shared=sum(pair.radius <= RADIUS for pair in shared),
-        rewritten=sum(pair.radius <= RADIUS and pair.run < SHARED for pair in shared),
-        nearest=min((pair.radius for pair in near), default=None),
-        tail=fit(Pairs(count, counts, WIDEST_OF_TEXTS, rows), evaluation.scheme.seed) if near else None,
+        counted=sum(radius <= algorithm.radius for *_, radius in near),
+        shared=len(matching),
+        rewritten=sum(pair.run < SHARED for pair in matching),
+        rate=false_rate(near, count, total, algorithm, WIDEST_OF_TEXTS, evaluation.scheme.seed),
     )
 
 
 def mistakes(evaluation: TextEvaluation) -> list[str]:
     """The false matches in sentences."""
-    found = false_matches(evaluation)
+    counts = false_matches(evaluation)
+    rate = counts.rate
     sentences = [
-        f"{found.uploads} pairs of an upload and a listed text that it is no copy of: {found.mistaken} match and share "
-        "no passage.",
-        f"{found.pairs} pairs of different texts that share no passage: {found.counted} match.",
-        f"{found.shared} further pairs match and share a passage, which is right: {found.rewritten} of them "
+        f"{counts.uploads} pairs of an upload and a listed text that it is no copy of: {counts.mistaken} match and "
+        "share no passage.",
+        f"{counts.pairs} pairs of different texts that share no passage: {counts.counted} match.",
+        f"{counts.shared} further pairs match and share a passage, which is right: {counts.rewritten} of them "
         f"have no {SHARED} words in a row in common, as translations into sister languages and tables of one form.",
     ]
-    if found.nearest is not None:
-        sentences.append(f"The nearest pair without one matches from {found.nearest} bits on; the radius is {RADIUS}.")
-    if found.estimate is None:
+    if rate.nearest is not None:
+        sentences.append(
+            f"The nearest pair without one matches from {rate.nearest} bits on; the radius is {rate.radius}."
+        )
+    if rate.estimate is None:
         sentences.append("These pairs are too few for an estimate.")
     else:
         sentences.append(
-            f"At the radius, {found.estimate:.0e} false matches for a pair are expected, {found.upper:.0e} at most."
+            f"At the radius, {rate.estimate:.0e} false matches for a pair are expected, {rate.upper:.0e} at most."
         )
     return sentences
 
@@ -201,7 +180,7 @@ def curve(evaluation: TextEvaluation, copies: Sequence[str], tail: Tail) -> list
 
 def as_document(evaluation: TextEvaluation) -> dict[str, Any]:
     """The results as JSON, without a word of the texts."""
-    mistakes, scheme = false_matches(evaluation), evaluation.scheme
+    counts, scheme = false_matches(evaluation), evaluation.scheme
     return {
         "texts": len(scheme.listed),
         "around": len(scheme.around),
@@ -209,13 +188,13 @@ def as_document(evaluation: TextEvaluation) -> dict[str, Any]:
         "windows": evaluation.windows,
         "seed": scheme.seed,
         "trials": scheme.trials,
-        "radius": RADIUS,
+        "radius": counts.rate.radius,
         "copies": [
-            {"name": each.copy.name, "form": str(each.copy.form)}
-            | {key: value for key, value in each._asdict().items() if key != "copy"}
-            for each in recalls(evaluation)
+            {"name": kind.copy.name, "form": str(kind.copy.form)}
+            | {key: value for key, value in kind._asdict().items() if key != "copy"}
+            for kind in recalls(evaluation)
         ],
         "by_script": scripts(evaluation)._asdict(),
-        "false_matches": {key: value for key, value in mistakes._asdict().items() if key != "tail"}
-        | {"estimate": mistakes.estimate, "upper": mistakes.upper},
+        "false_matches": {key: value for key, value in counts._asdict().items() if key != "rate"}
+        | counts.rate.as_document(),
     }

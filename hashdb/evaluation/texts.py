@@ -19,9 +19,9 @@ from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.matching.matches import FrameDetails
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import UnreadablePicture
-from hashdb.evaluation.library import WIDEST_OF_TEXTS, Library
+from hashdb.evaluation.library import WIDEST_OF_TEXTS, Library, Stretch, worst_ends
 from hashdb.evaluation.passages import COPIES, Pieces, TextCopy, TextForm, pieces, take
-from hashdb.evaluation.processes import run
+from hashdb.evaluation.processes import run, with_state
 from hashdb.hashing.encodings import decode
 from hashdb.hashing.texts import QUERY_STEP, WINDOW, hash_words, shingles, simhash, split_words
 from hashdb.index.vectors import Words, pack
@@ -269,23 +269,15 @@ def _place_of(counts: Sequence[int], words: int) -> int:
     return int(np.searchsorted(np.cumsum(counts), words))
 
 
-def judge(details: FrameDetails | None, query: tuple[float, float], listed: tuple[float, float]) -> tuple[bool, bool]:
+def judge(details: FrameDetails | None, query: Stretch, listed: Stretch) -> tuple[bool, bool]:
     """Whether a segment overlaps the passage in both texts, and whether its ends are right to `TOLERANCE` words."""
     segments = [] if details is None else [segment for segment in details.segments if segment.unit is Unit.WORDS]
-    near = [
-        max(abs(a - b) for a, b in zip((*segment.query, *segment.listed), (*query, *listed), strict=True))
-        for segment in segments
-        if _overlap(segment.query, query) and _overlap(segment.listed, listed)
-    ]
-    return bool(near), bool(near) and min(near) <= TOLERANCE
+    off = worst_ends(segments, query, listed)
+    return bool(off), bool(off) and min(off) <= TOLERANCE
 
 
-def _cut(stretch: tuple[float, float]) -> slice:
+def _cut(stretch: Stretch) -> slice:
     return slice(*map(int, stretch))
-
-
-def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return min(one[1], other[1]) > max(one[0], other[0])
 
 
 def resemblance(one: Sequence[str], other: Sequence[str]) -> float:
@@ -314,24 +306,6 @@ def _runs(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
     return (tuple(words[place : place + length]) for place in range(len(words) - length + 1))
 
 
-_bench: _Bench
-"""Of this process."""
-
-
-def _prepare(scheme: TextScheme) -> None:
-    """Set up this process for trials."""
-    global _bench
-    _bench = _Bench(scheme)
-
-
-def _try(number: int) -> list[TextOutcome]:
-    return _bench.trial(number)
-
-
-def _pair(place: int) -> list[TextPair]:
-    return _bench.pairs(place)
-
-
 def deal(texts: Sequence[Text], seed: int) -> tuple[list[Text], list[Text]]:
     """The texts that are listed, and every fourth one of each script, which surrounds passages; drawn by the seed."""
     listed: list[Text] = []
@@ -345,12 +319,12 @@ def deal(texts: Sequence[Text], seed: int) -> tuple[list[Text], list[Text]]:
 
 def evaluate_texts(scheme: TextScheme, processes: int, advance: Callable[[], object] = lambda: None) -> TextEvaluation:
     """Measure these texts. `advance` is called `steps` times."""
-    each = partial(run, processes=processes, advance=advance, prepare=partial(_prepare, scheme))
-    pairs = each(_pair, range(len(scheme.listed)))
-    tried = each(_try, range(scheme.trials))
+    each = partial(run, processes=processes, advance=advance, build=partial(_Bench, scheme))
+    pairs = list(each(partial(with_state, _Bench.pairs), range(len(scheme.listed))))
+    outcomes = list(each(partial(with_state, _Bench.trial), range(scheme.trials)))
     return TextEvaluation(
         scheme,
-        outcomes=[outcome for outcomes in tried for outcome in outcomes],
+        outcomes=[outcome for of_trial in outcomes for outcome in of_trial],
         pairs=[pair for of_text in pairs for pair in of_text],
         windows=sum(len(hash_words(text.words)) for text in scheme.listed),
     )

@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.copies import Copy, Form
-from hashdb.evaluation.figures import Row, Table
+from hashdb.evaluation.figures import Table
 from hashdb.evaluation.library import WIDEST
-from hashdb.evaluation.pairs import Pairs
-from hashdb.evaluation.tails import Tail, fit
+from hashdb.evaluation.tails import FalseRate, Tail, false_rate
 from hashdb.evaluation.videos import Outcome, VideoEvaluation
-
-RADIUS = Algorithm.PDQ.radius
-_BEYOND = Algorithm.PDQ.bits // 2
-"""The distance under which pairs are counted that match at no radius that is looked at."""
 
 
 class Recall(NamedTuple):
@@ -61,27 +54,24 @@ def _recall(copy: Copy, outcomes: Sequence[Outcome]) -> Recall:
     )
 
 
-COLUMNS: Row = ("copy", ">clips", ">found", ">to ± 1 s", ">off, s", ">vPDQ, listed", ">vPDQ, upload", ">mistaken")
-"""The headings of `recall`; a heading that begins with `>` is of a column of numbers."""
-
-
 def recall(evaluation: VideoEvaluation, form: Form) -> Table:
     """The percentage that is found of each kind of copy of one form, by hashdb and by the two rules of vPDQ."""
+    columns = ("copy", ">clips", ">found", ">to ± 1 s", ">off, s", ">vPDQ, listed", ">vPDQ, upload", ">mistaken")
     rows = [
         (
-            each.copy.name,
-            str(each.clips),
-            percent(each.found),
-            "–" if each.copy.reverse else percent(each.exact),
-            "–" if each.off is None or each.copy.reverse else f"{each.off:.1f}",
-            percent(each.by_listed),
-            percent(each.by_query),
-            str(each.mistaken),
+            kind.copy.name,
+            str(kind.clips),
+            percent(kind.found),
+            "–" if kind.copy.reverse else percent(kind.exact),
+            "–" if kind.off is None or kind.copy.reverse else f"{kind.off:.1f}",
+            percent(kind.by_listed),
+            percent(kind.by_query),
+            str(kind.mistaken),
         )
-        for each in recalls(evaluation)
-        if each.copy.form is form
+        for kind in recalls(evaluation)
+        if kind.copy.form is form
     ]
-    return Table(COLUMNS, rows)
+    return Table(columns, rows)
 
 
 def percent(share: float) -> str:
@@ -98,20 +88,7 @@ class FalseMatches(NamedTuple):
     """Of these, the pairs that match."""
     pairs: int
     """Pairs of different films that were compared at every radius."""
-    nearest: int | None
-    """The least radius of PDQ, in bits, at which any of them matches."""
-    tail: Tail | None
-    """False matches for a pair by radius; None if there were too few pairs."""
-
-    @property
-    def estimate(self) -> float | None:
-        """False matches for a pair at the radius in force, by the cautious estimate; None if there is none."""
-        return None if self.tail is None else self.tail.estimate(RADIUS)
-
-    @property
-    def upper(self) -> float | None:
-        """The upper end of the 95 % interval of `estimate`."""
-        return None if self.tail is None else self.tail.upper(RADIUS)
+    rate: FalseRate
 
 
 def false_matches(evaluation: VideoEvaluation) -> FalseMatches:
@@ -120,35 +97,32 @@ def false_matches(evaluation: VideoEvaluation) -> FalseMatches:
     others = [sum(other.group != film.group for other in films) for film in films]
     uploads = sum(others[outcome.trial % len(films)] for outcome in evaluation.outcomes) + len(films)
     near = [(pair.query, pair.listed, pair.radius) for pair in evaluation.pairs if pair.radius is not None]
-    counts = np.bincount([radius for *_, radius in near], minlength=_BEYOND + 1).astype(np.int64)
-    counts[_BEYOND] += len(evaluation.pairs) - len(near)
-    rows = np.array(near, np.int64).reshape(-1, 3)
     return FalseMatches(
         uploads,
         counted=evaluation.surrounding + sum(outcome.others for outcome in evaluation.outcomes),
         pairs=len(evaluation.pairs),
-        nearest=min((radius for *_, radius in near), default=None),
-        tail=fit(Pairs(len(films), counts, WIDEST, rows), evaluation.scheme.seed) if near else None,
+        rate=false_rate(near, len(films), len(evaluation.pairs), Algorithm.PDQ, WIDEST, evaluation.scheme.seed),
     )
 
 
 def mistakes(evaluation: VideoEvaluation) -> list[str]:
     """The false matches in sentences."""
-    found = false_matches(evaluation)
+    counts = false_matches(evaluation)
+    rate = counts.rate
     sentences = [
-        f"{found.uploads} pairs of an upload and a video that shows other things: {found.counted} match.",
-        f"{found.pairs} pairs of different videos were compared at every radius; "
+        f"{counts.uploads} pairs of an upload and a video that shows other things: {counts.counted} match.",
+        f"{counts.pairs} pairs of different videos were compared at every radius; "
         "that of phash256 moves with that of PDQ.",
     ]
-    if found.nearest is not None:
+    if rate.nearest is not None:
         sentences.append(
-            f"The nearest pair matches from a radius of {found.nearest} bits of PDQ on; the default is {RADIUS}."
+            f"The nearest pair matches from a radius of {rate.nearest} bits of PDQ on; the default is {rate.radius}."
         )
-    if found.estimate is None:
+    if rate.estimate is None:
         sentences.append("These pairs are too few for an estimate.")
     else:
         sentences.append(
-            f"At the default, {found.estimate:.0e} false matches for a pair are expected, {found.upper:.0e} at most."
+            f"At the default, {rate.estimate:.0e} false matches for a pair are expected, {rate.upper:.0e} at most."
         )
     return sentences
 
@@ -161,7 +135,7 @@ def curve(evaluation: VideoEvaluation, form: Form, tail: Tail) -> list[tuple[flo
 
 def as_document(evaluation: VideoEvaluation) -> dict[str, Any]:
     """The results as JSON."""
-    mistakes, scheme = false_matches(evaluation), evaluation.scheme
+    counts, scheme = false_matches(evaluation), evaluation.scheme
     return {
         "films": [film.name for film in scheme.films],
         "seconds": evaluation.seconds,
@@ -170,18 +144,12 @@ def as_document(evaluation: VideoEvaluation) -> dict[str, Any]:
         "upload_seconds": scheme.around.seconds,
         "interval": scheme.interval,
         "copies": [
-            {"name": each.copy.name, "form": str(each.copy.form)}
-            | {key: value for key, value in each._asdict().items() if key != "copy"}
-            for each in recalls(evaluation)
+            {"name": kind.copy.name, "form": str(kind.copy.form)}
+            | {key: value for key, value in kind._asdict().items() if key != "copy"}
+            for kind in recalls(evaluation)
         ],
         "outcomes": [outcome._asdict() | {"rules": outcome.rules._asdict()} for outcome in evaluation.outcomes],
         "pairs": [pair._asdict() for pair in evaluation.pairs],
-        "false_matches": {
-            "uploads": mistakes.uploads,
-            "counted": mistakes.counted,
-            "pairs": mistakes.pairs,
-            "nearest": mistakes.nearest,
-            "estimate": mistakes.estimate,
-            "upper": mistakes.upper,
-        },
+        "false_matches": {key: value for key, value in counts._asdict().items() if key != "rate"}
+        | counts.rate.as_document(),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -14,18 +14,17 @@ from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import FrameDetails
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Truth, Upload, make
-from hashdb.evaluation.films import Film, HeldFilm, RecordedFilm, encode, times
-from hashdb.evaluation.library import Library
-from hashdb.evaluation.processes import run
+from hashdb.evaluation.films import LIMITS, Film, HeldFilm, RecordedFilm, encode, times
+from hashdb.evaluation.library import Library, worst_ends
+from hashdb.evaluation.processes import run, with_state
 from hashdb.evaluation.rules import Agreement, bag, compare
 from hashdb.hashing import Mode
-from hashdb.hashing.videos import INTERVAL, Video, VideoLimits, hash_frames, to_frames
+from hashdb.hashing.videos import INTERVAL, Video, hash_frames, to_frames
 
 ALGORITHMS: Final = (Algorithm.PDQ, Algorithm.PHASH256)
 """The algorithms by which frames are searched."""
 TOLERANCE: Final = 1.0
 """Seconds by which each end of a segment may be off."""
-_LIMITS: Final = VideoLimits(max_seconds=86_400)
 _PIECE: Final = 30.0
 """Seconds of the surrounding upload that are hashed at a time."""
 _LONGEST: Final = 60.0
@@ -52,8 +51,8 @@ class VideoScheme:
     seed: int = 0
 
 
-class Hashes(NamedTuple):
-    """The frames of a video, and its duration in seconds."""
+class VideoFrames(NamedTuple):
+    """The hashed frames of a video, and its duration in seconds."""
 
     frames: Sequence[Frame]
     duration: float
@@ -102,47 +101,39 @@ class VideoEvaluation:
     """Distinct values of the listed films."""
     seconds: float
     """Of the listed films together."""
-    around: Hashes
+    around: VideoFrames
     """The surrounding upload as a query."""
-    first: tuple[Hashes, Hashes]
+    first: tuple[VideoFrames, VideoFrames]
     """The first film as it is listed, and as a query."""
 
 
-def hash_upload(octets: bytes, mode: Mode, interval: float) -> Hashes:
+def hash_upload(octets: bytes, mode: Mode, interval: float) -> VideoFrames:
     """The frames of a video file, as a contribution or a query has them. Raises UnreadablePicture."""
-    video = Video(BytesIO(octets), _LIMITS, interval=interval)
+    video = Video(BytesIO(octets), LIMITS, interval=interval)
     frames = list(hash_frames(video, ALGORITHMS, mode))
-    return Hashes(to_frames(frames), video.duration)
+    return VideoFrames(to_frames(frames), video.duration)
 
 
-class _Listed(NamedTuple):
+class _ListedFilm(NamedTuple):
     """A film as it is contributed, and as a query."""
 
-    stored: Hashes
-    asked: Hashes
-
-
-class _State(NamedTuple):
-    """What every process has."""
-
-    scheme: VideoScheme
-    films: Sequence[_Listed]
-    around: Hashes
+    stored: VideoFrames
+    query: VideoFrames
 
 
 class _Bench:
-    """Makes copies, and matches them with the listed films."""
+    """Makes copies, and matches them with the listed films; each process has one."""
 
-    def __init__(self, state: _State) -> None:
-        self.scheme, self._films, self._around = state
-        self._library = Library([film.stored for film in state.films])
-        self._bags = [bag(film.stored.frames) for film in state.films]
+    def __init__(self, scheme: VideoScheme, films: Sequence[_ListedFilm], around: VideoFrames) -> None:
+        self.scheme, self._films, self._around = scheme, films, around
+        self._library = Library([film.stored for film in films])
+        self._bags = [bag(film.stored.frames) for film in films]
 
     def pairs(self, place: int) -> list[VideoPair]:
         """A film as a query, with each listed film that shows other things."""
-        films, asked = self.scheme.films, self._films[place].asked
+        films, query = self.scheme.films, self._films[place].query
         return [
-            VideoPair(place, other, self._library.least_radius(*asked, other + 1))
+            VideoPair(place, other, self._library.least_radius(*query, other + 1))
             for other, film in enumerate(films)
             if film.group != films[place].group
         ]
@@ -170,7 +161,7 @@ class _Bench:
         return outcomes
 
     def _outcome(
-        self, trial: int, position: int, place: int, copy: Copy, upload: Upload, hashed: Hashes, at: float
+        self, trial: int, position: int, place: int, copy: Copy, upload: Upload, hashed: VideoFrames, at: float
     ) -> Outcome:
         truth, whole = upload.truth, hashed
         if copy.form is Form.INSIDE:
@@ -184,46 +175,24 @@ class _Bench:
         rules = compare(bag(whole.frames), self._bags[place])
         return Outcome(trial, position, len(truth), found, exact, off, least, others, rules)
 
-    def _inside(self, clip: Hashes, seconds: float, at: float) -> tuple[Hashes, float]:
+    def _inside(self, clip: VideoFrames, seconds: float, at: float) -> tuple[VideoFrames, float]:
         """The frames of the clip and of the upload around it, and by how much the clip's times are moved."""
         # The clip has MARGIN seconds of the upload on both sides; the upload goes on where they end.
         return put_inside(self._around, clip._replace(duration=seconds), at, at + 2 * MARGIN), at
 
 
-_bench: _Bench
-"""Of this process."""
-
-
-def _prepare(state: _State) -> None:
-    """Set up this process for trials."""
-    global _bench
-    _bench = _Bench(state)
-
-
-def _nothing() -> None:
-    """What a process does before it hashes."""
-
-
-def _list(scheme: VideoScheme, film: Film) -> _Listed:
-    """The hashes of a film as it is contributed, and those of its beginning as it is asked for."""
+def _list(scheme: VideoScheme, film: Film) -> _ListedFilm:
+    """The hashes of a film as it is contributed, and those of its beginning as a query."""
     octets = encode(film.play(times(0, min(film.seconds, _LONGEST))), crf=23)
-    asked = hash_upload(octets, Mode.TRANSFORMS, scheme.interval)
+    query = hash_upload(octets, Mode.TRANSFORMS, scheme.interval)
     whole = film.path.read_bytes() if isinstance(film, RecordedFilm) else octets
-    return _Listed(hash_upload(whole, scheme.mode, INTERVAL), asked)
+    return _ListedFilm(hash_upload(whole, scheme.mode, INTERVAL), query)
 
 
-def _hash_piece(scheme: VideoScheme, start: float) -> Hashes:
+def _hash_piece(scheme: VideoScheme, start: float) -> VideoFrames:
     """The hashes of a piece of the surrounding upload."""
     end = min(scheme.around.seconds, start + _PIECE)
     return hash_upload(encode(scheme.around.play(times(start, end)), crf=28), Mode.TRANSFORMS, scheme.interval)
-
-
-def _try(number: int) -> list[Outcome]:
-    return _bench.trial(number)
-
-
-def _pair(place: int) -> list[VideoPair]:
-    return _bench.pairs(place)
 
 
 def evaluate_videos(
@@ -232,21 +201,20 @@ def evaluate_videos(
     """Measure these films. `advance` is called `steps` times. Raises UnreadablePicture."""
     starts = [_PIECE * number for number in range(ceil(scheme.around.seconds / _PIECE))]
     each = partial(run, processes=processes, advance=advance)
-    films = each(partial(_list, scheme), scheme.films, prepare=_nothing)
-    pieces = each(partial(_hash_piece, scheme), starts, prepare=_nothing)
-    state = _State(scheme, films, _joined(pieces, starts, scheme.around.seconds))
-    prepare = partial(_prepare, state)
-    pairs = each(_pair, range(len(films)), prepare=prepare)
-    tried = each(_try, range(scheme.trials), prepare=prepare)
+    films = list(each(partial(_list, scheme), scheme.films))
+    around = _joined(each(partial(_hash_piece, scheme), starts), starts, scheme.around.seconds)
+    build = partial(_Bench, scheme, films, around)
+    pairs = list(each(partial(with_state, _Bench.pairs), range(len(films)), build=build))
+    outcomes = list(each(partial(with_state, _Bench.trial), range(scheme.trials), build=build))
     library = Library([film.stored for film in films])
     return VideoEvaluation(
         scheme,
-        outcomes=[outcome for outcomes in tried for outcome in outcomes],
+        outcomes=[outcome for of_trial in outcomes for outcome in of_trial],
         pairs=[pair for of_film in pairs for pair in of_film],
-        surrounding=len(library.match(*state.around)),
+        surrounding=len(library.match(*around)),
         values=library.values,
         seconds=sum(film.stored.duration for film in films),
-        around=state.around,
+        around=around,
         first=films[0],
     )
 
@@ -256,16 +224,16 @@ def steps(scheme: VideoScheme) -> int:
     return 2 * len(scheme.films) + ceil(scheme.around.seconds / _PIECE) + scheme.trials
 
 
-def _joined(pieces: Sequence[Hashes], starts: Sequence[float], duration: float) -> Hashes:
+def _joined(pieces: Iterable[VideoFrames], starts: Sequence[float], duration: float) -> VideoFrames:
     frames = [
         replace(frame, at=round(frame.at + start, 3))
         for (part, _), start in zip(pieces, starts, strict=True)
         for frame in part
     ]
-    return Hashes(frames, duration)
+    return VideoFrames(frames, duration)
 
 
-def put_inside(around: Hashes, clip: Hashes, start: float, end: float) -> Hashes:
+def put_inside(around: VideoFrames, clip: VideoFrames, start: float, end: float) -> VideoFrames:
     """The frames of a clip in the place of those of an upload from one second to another."""
     later = start + clip.duration - end
     frames = [
@@ -273,7 +241,7 @@ def put_inside(around: Hashes, clip: Hashes, start: float, end: float) -> Hashes
         *(replace(frame, at=round(frame.at + start, 3)) for frame in clip.frames if frame.at < clip.duration - 1e-3),
         *(replace(frame, at=round(frame.at + later, 3)) for frame in around.frames if frame.at >= end),
     ]
-    return Hashes(frames, around.duration + later)
+    return VideoFrames(frames, around.duration + later)
 
 
 def judge(truth: Sequence[Truth], details: FrameDetails | None, copy: Copy) -> tuple[int, int, float | None]:
@@ -282,17 +250,8 @@ def judge(truth: Sequence[Truth], details: FrameDetails | None, copy: Copy) -> t
     found = exact = 0
     worst: float | None = None
     for query, listed in truth:
-        near = [
-            max(abs(a - b) for a, b in zip((*segment.query, *segment.listed), (*query, *listed), strict=True))
-            for segment in segments
-            if _overlap(segment.query, query) and _overlap(segment.listed, listed)
-        ]
-        if near:
+        if off := worst_ends(segments, query, listed):
             found += 1
-            exact += min(near) <= TOLERANCE and not copy.reverse
-            worst = max(worst or 0.0, min(near))
+            exact += min(off) <= TOLERANCE and not copy.reverse
+            worst = max(worst or 0.0, min(off))
     return found, exact, worst
-
-
-def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return min(one[1], other[1]) > max(one[0], other[0])

@@ -22,8 +22,8 @@ from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.evaluation.films import PannedFilm, encode, times
 from hashdb.evaluation.library import Library
-from hashdb.evaluation.samples import one_thread_each
-from hashdb.evaluation.videos import ALGORITHMS, Hashes, put_inside
+from hashdb.evaluation.processes import one_thread_each
+from hashdb.evaluation.videos import ALGORITHMS, VideoFrames, put_inside
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import Video, VideoLimits, hash_frames
 from hashdb.index.segment import build_segment, open_segment, write_segment
@@ -133,7 +133,9 @@ def _distances(text: Path, film: Path) -> list[int]:
     return apart
 
 
-def search(videos: int, around: Hashes, film: tuple[Hashes, Hashes], folder: Path | None) -> dict[str, Any]:
+def search(
+    videos: int, around: VideoFrames, film: tuple[VideoFrames, VideoFrames], folder: Path | None
+) -> dict[str, Any]:
     """Find a clip of one film in an upload, among so many listed videos of random frames.
 
     `film` is listed with its first hashes, and asked for with the second.
@@ -162,7 +164,7 @@ def search(videos: int, around: Hashes, film: tuple[Hashes, Hashes], folder: Pat
             return found
 
         start, end = _CLIP
-        clip = Hashes([frame for frame in asked.frames if frame.at < end - start], end - start)
+        clip = VideoFrames([frame for frame in asked.frames if frame.at < end - start], end - start)
         middle = float(int(around.duration / 2))
         upload = put_inside(around, clip, middle, middle)
         library.match(*upload, near)

@@ -14,7 +14,6 @@ from hashdb.evaluation.attacks import (
     Attacked,
     AttackScheme,
     Service,
-    Unfit,
     attack_all,
     attack_table,
     attacks_document,
@@ -23,6 +22,7 @@ from hashdb.evaluation.attacks import (
     outcomes,
     saved,
 )
+from hashdb.evaluation.samples import Unfit
 from tests.evaluation.photos import PHOTOS
 
 ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
@@ -54,7 +54,7 @@ def test_who_knows_the_code_escapes_but_not_the_secret_views(image: Image.Image)
     octets = saved(image, "PNG")
     known = Service(octets, ALGORITHMS, Profile.BALANCED)
     secret = Service(octets, ALGORITHMS, Profile.BALANCED, [Seed(1, bytes(32))])
-    assert len(secret.signals) > len(known.signals)
+    assert len(secret.stored.signals) > len(known.stored.signals)
     escaped = evade(image, known, known)
     assert escaped is not None
     assert (evade(image, known, secret) or 0) < escaped

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
-from random import Random
 
 import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from hashdb.evaluation import screens
 from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Upload, make
-from hashdb.evaluation.edits import Scene
 from hashdb.evaluation.films import PannedFilm
 from hashdb.hashing.videos import Video, VideoLimits
 from tests.evaluation.photos import PHOTOS
@@ -97,21 +94,3 @@ def test_parts_are_joined_in_another_order() -> None:
     assert [round(truth.query[0], 6) for truth in upload.truth] == [0.0, 2.0, 4.0]
     begins = [truth.listed[0] for truth in upload.truth]
     assert begins[2] < begins[0] < begins[1]
-
-
-def test_screens_within_screens() -> None:
-    picture, other = Image.new("RGB", (160, 90), (200, 40, 40)), Image.new("RGB", (160, 90), (20, 20, 220))
-    scene = Scene(picture, Random(1), other)
-    inset = np.asarray(screens.in_a_corner(scene, share=0.5)).astype(int)
-    assert inset.shape == (90, 160, 3)
-    assert (inset[:, :, 0] > inset[:, :, 2]).mean() == pytest.approx(0.25, abs=0.02)
-    upright = screens.upright_on_its_blur(scene)
-    assert upright.size == (160, 284)
-    assert screens.to_height(scene, pixels=45).size == (80, 45)
-    assert screens.to_height(scene, pixels=240).size == (160, 90)
-    # Seen from the side, with the dark edge of the screen on some side, and duller.
-    filmed = np.asarray(screens.filmed_from_a_screen(scene)).astype(int)
-    assert filmed.shape == (90, 160, 3)
-    assert filmed[45, 80, 0] < 200
-    edges = np.concatenate([filmed[0], filmed[-1], filmed[:, 0], filmed[:, -1]])
-    assert (edges.max(axis=1) < 90).any()

@@ -11,8 +11,8 @@ import pytest
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import Family
 from hashdb.evaluation.duplicates import FILE, BadList
-from hashdb.evaluation.kept import Kept
 from hashdb.evaluation.pairs import Pairs
+from hashdb.evaluation.remaining import Remaining
 from hashdb.evaluation.runs import MOST, AlgorithmChoice, ChoiceResult, Evaluation, cost, evaluate
 from hashdb.evaluation.samples import UNMEASURED, Scheme
 from hashdb.evaluation.tails import Tail
@@ -25,7 +25,7 @@ from tests.evaluation.photos import PHOTOS
 def test_a_scan_takes_the_bytes_of_the_values_alone() -> None:
     found = cost(Algorithm.PHASH256, 60, 20_000, 2.5, 3)
     assert found.scanned
-    assert found.measured == 50_000
+    assert found.measured_values == 50_000
     assert found.bytes_an_item == pytest.approx(2.5 * 32)
 
 
@@ -54,7 +54,7 @@ def test_time_grows_with_what_is_asked_and_with_what_is_stored() -> None:
 
 
 def test_only_so_many_values_are_measured() -> None:
-    assert cost(Algorithm.PHASH, 4, 50_000_000, 1, 1).measured == MOST
+    assert cost(Algorithm.PHASH, 4, 50_000_000, 1, 1).measured_values == MOST
 
 
 def test_the_time_of_more_values_is_foretold_from_how_it_grew() -> None:
@@ -183,8 +183,8 @@ def test_the_rate_in_all_is_the_sum_of_the_algorithms_that_make_a_match() -> Non
     with_phash = _evaluation(*both.outcomes, _outcome(Algorithm.PHASH, [[0, 0]], 44, tail))
     assert with_phash.upper_rate("plain") == pytest.approx(2e-8)
     assert _evaluation(PDQ, *both.outcomes).upper_rate("plain") is None
-    verified = _evaluation(*(replace(one, kept=Kept(0, 60)) for one in both.outcomes))
-    assert verified.upper_rate("plain") == pytest.approx(2e-8 * Kept(0, 60).upper)
+    verified = _evaluation(*(replace(outcome, remaining=Remaining(0, 60)) for outcome in both.outcomes))
+    assert verified.upper_rate("plain") == pytest.approx(2e-8 * Remaining(0, 60).upper)
 
 
 def test_costs_are_of_the_radius_in_force(small: Evaluation) -> None:

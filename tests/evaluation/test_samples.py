@@ -18,17 +18,17 @@ from hashdb.evaluation.samples import (
     LONGEST_SIDE,
     PROFILES,
     UNMEASURED,
-    Enlisted,
+    HashedPicture,
     Sample,
     SampleJob,
     Scheme,
     Unfit,
     Views,
-    asked,
-    enlist,
+    hash_picture,
     measure,
     measure_all,
     nearest,
+    query_values,
     sparse_penalty,
     stored_hashes,
 )
@@ -36,15 +36,16 @@ from hashdb.hashing import Limits
 from hashdb.index.vectors import Words, pack, unpack
 from tests.builders import near, signal, sparse
 from tests.evaluation.photos import PHOTOS
+from tests.evaluation.test_pairs import as_views
 
 BOTH = (Algorithm.PDQ, Algorithm.PHASH)
 
 
 def test_the_first_of_what_is_asked_is_the_picture_itself_and_each_value_is_once() -> None:
     own, turned, more = signal(1), signal(2), signal(3)
-    views = asked(Query((own,), transforms={"mirror": (turned,), "letterbox": (more, turned, own)}), BOTH)
+    views = query_values(Query((own,), transforms={"mirror": (turned,), "letterbox": (more, turned, own)}), BOTH)
     assert unpack(views[Algorithm.PDQ].values) == [own.value, turned.value, more.value]
-    assert views[Algorithm.PDQ].further.tolist() == [0, 0, 0]
+    assert views[Algorithm.PDQ].narrower.tolist() == [0, 0, 0]
     assert not len(views[Algorithm.PHASH].values)
 
 
@@ -53,7 +54,7 @@ def test_what_is_asked_within_less_counts_as_further_away_by_as_much() -> None:
     query = Query((own,), transforms={"panel": (panel, own), "mirror": (signal(3, Algorithm.PHASH256),)})
     further = Algorithm.PHASH256.radius - query.radius_of_transform("panel", Algorithm.PHASH256)
     assert further > 0
-    assert asked(query, (Algorithm.PHASH256,))[Algorithm.PHASH256].further.tolist() == [0, further, 0]
+    assert query_values(query, (Algorithm.PHASH256,))[Algorithm.PHASH256].narrower.tolist() == [0, further, 0]
 
 
 def test_what_is_stored_is_told_by_algorithm() -> None:
@@ -91,7 +92,7 @@ def _measured(
     path: Path, *, beside: Path = PHOTOS[1], place: int = 0, limits: Limits | None = None, scheme: Scheme = SCHEME
 ) -> Sample | Unfit:
     job = SampleJob(place, path, beside, limits or Limits())
-    own = enlist(job, scheme)
+    own = hash_picture(job, scheme)
     if isinstance(own, Unfit):
         return own
     return measure(job, scheme, own, {"plain": Catalogue({place: own.stored["plain"]})})
@@ -115,8 +116,8 @@ def test_a_copy_is_found_or_not_as_the_service_answers() -> None:
 
 def test_another_picture_that_matches_is_a_mistake_but_not_the_one_that_a_collage_shows() -> None:
     job = SampleJob(0, PHOTOS[0], PHOTOS[1], Limits(), 1)
-    own, other = (enlist(SampleJob(place, PHOTOS[place], PHOTOS[1], Limits()), SCHEME) for place in (0, 1))
-    assert isinstance(own, Enlisted) and isinstance(other, Enlisted)
+    own, other = (hash_picture(SampleJob(place, PHOTOS[place], PHOTOS[1], Limits()), SCHEME) for place in (0, 1))
+    assert isinstance(own, HashedPicture) and isinstance(other, HashedPicture)
     # What shows the picture itself is listed under other places too: as the one beside, and as a third.
     listed = dict.fromkeys((0, 1, 2), own.stored["plain"])
     sample = measure(job, SCHEME, own, {"plain": Catalogue(listed)})
@@ -153,7 +154,7 @@ def test_a_large_picture_is_reduced_first(tmp_path: Path) -> None:
         photo.resize((LONGEST_SIDE, 2 * LONGEST_SIDE // 3)).save(tmp_path / "reduced.jpg")
     large, reduced = (_measured(tmp_path / f"{name}.jpg") for name in ("large", "reduced"))
     assert isinstance(large, Sample) and isinstance(reduced, Sample)
-    apart = nearest(large.asked[Algorithm.PDQ], reduced.asked[Algorithm.PDQ].values, Algorithm.PDQ)
+    apart = nearest(large.views[Algorithm.PDQ], reduced.views[Algorithm.PDQ].values, Algorithm.PDQ)
     assert apart[0] <= 6
 
 
@@ -184,8 +185,8 @@ def test_the_nearest_value(queries: list[int], values: list[int], expected: tupl
     assert nearest(_views(pack(queries, 64)), pack(values, 64), Algorithm.PHASH) == expected
 
 
-def _views(values: Words, further: Sequence[int] = ()) -> Views:
-    return Views(values, np.array(further, np.uint16)) if further else Views.as_near(values)
+def _views(values: Words, narrower: Sequence[int] = ()) -> Views:
+    return Views(values, np.array(narrower, np.uint16)) if narrower else as_views(values)
 
 
 def test_a_value_that_is_asked_within_less_is_further_away() -> None:
@@ -215,6 +216,6 @@ def test_two_processes_find_what_one_does_in_the_same_order() -> None:
         else:
             assert isinstance(other, Sample)
             np.testing.assert_array_equal(one.distances, other.distances)
-            np.testing.assert_array_equal(one.asked[Algorithm.PDQ].values, other.asked[Algorithm.PDQ].values)
+            np.testing.assert_array_equal(one.views[Algorithm.PDQ].values, other.views[Algorithm.PDQ].values)
             np.testing.assert_array_equal(one.matched, other.matched)
     assert isinstance(together[8], Unfit)

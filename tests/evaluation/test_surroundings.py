@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from hashdb.evaluation import surroundings
 from hashdb.evaluation.alterations import ALTERATIONS
+from hashdb.evaluation.edits import Scene
 
 RED = Image.new("RGB", (400, 300), (201, 3, 7))
 BESIDE = Image.new("RGB", (640, 480), (9, 140, 60))
@@ -57,3 +61,21 @@ def test_a_camera_sees_the_screen_and_the_room_around_it() -> None:
         reddish = seen[..., 0] - seen[..., 1] > 60
         assert 0.3 < reddish.mean() < 0.9
         assert not reddish[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+
+
+SMALL = Scene(Image.new("RGB", (160, 90), (200, 40, 40)), Random(1), Image.new("RGB", (160, 90), (20, 20, 220)))
+
+
+def test_a_frame_is_laid_into_a_corner_or_on_its_blur() -> None:
+    inset = np.asarray(surroundings.in_a_corner(SMALL, share=0.5)).astype(int)
+    assert inset.shape == (90, 160, 3)
+    assert (inset[:, :, 0] > inset[:, :, 2]).mean() == pytest.approx(0.25, abs=0.02)
+    assert surroundings.upright_on_its_blur(SMALL).size == (160, 284)
+
+
+def test_a_filmed_screen_is_seen_from_the_side_with_its_dark_edge_and_duller() -> None:
+    filmed = np.asarray(surroundings.filmed_from_a_screen(SMALL)).astype(int)
+    assert filmed.shape == (90, 160, 3)
+    assert filmed[45, 80, 0] < 200
+    edges = np.concatenate([filmed[0], filmed[-1], filmed[:, 0], filmed[:, -1]])
+    assert (edges.max(axis=1) < 90).any()

@@ -63,7 +63,7 @@ def test_what_was_counted_often_enough_is_believed() -> None:
     pairs = _exponential(400, 3)
     tail = _fitted(pairs)
     assert tail.cautious[-1] == pairs.within(tail.threshold) / pairs.total
-    assert tail.fitted == pairs.within(tail.threshold)
+    assert tail.fitted_pairs == pairs.within(tail.threshold)
 
 
 def test_a_rate_grows_with_the_radius_and_lies_within_its_interval() -> None:

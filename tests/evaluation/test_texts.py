@@ -57,7 +57,7 @@ def test_texts_with_a_common_passage_match_rightly_and_others_do_not(evaluation:
     assert (found.shared, found.counted, found.mistaken) == (2, 0, 0)
     assert found.pairs == 8 * 7 - 2
     assert {(pair.query, pair.listed) for pair in evaluation.pairs if pair.shares} == {(0, 1), (1, 0)}
-    assert found.nearest is None or found.nearest > Algorithm.SIMHASH256.radius
+    assert found.rate.nearest is None or found.rate.nearest > Algorithm.SIMHASH256.radius
 
 
 def test_the_page_and_the_document_have_the_results_and_no_word(evaluation: TextEvaluation) -> None:

@@ -13,12 +13,12 @@ from hashdb.evaluation.copies import COPIES, Copy, Form
 from hashdb.evaluation.films import PannedFilm
 from hashdb.evaluation.library import WIDEST
 from hashdb.evaluation.rules import Agreement
-from hashdb.evaluation.videos import Hashes, Outcome, VideoEvaluation, VideoPair, VideoScheme
+from hashdb.evaluation.videos import Outcome, VideoEvaluation, VideoFrames, VideoPair, VideoScheme
 
 PLAIN = Copy("plain", Form.WHOLE)
 JOINED = Copy("joined", Form.ALONE, parts=2)
 BACKWARDS = Copy("reversed", Form.ALONE, reverse=True)
-NONE = Hashes((), 0.0)
+NONE = VideoFrames((), 0.0)
 FILMS = 40
 
 
@@ -68,20 +68,22 @@ def test_false_matches_are_counted_and_estimated() -> None:
     # One upload with the films of the other group, and the surrounding one with all.
     assert (found.uploads, found.counted) == (FILMS // 2 + FILMS, 3)
     assert found.pairs == len(pairs) == FILMS**2 // 2
-    assert found.nearest is not None and 65 < found.nearest < 80
-    assert found.estimate is not None and found.upper is not None
-    assert 0 < found.estimate <= found.upper < 1e-9
-    assert found.tail is not None
+    rate = found.rate
+    assert rate.nearest is not None and 65 < rate.nearest < 80
+    assert rate.estimate is not None and rate.upper is not None
+    assert 0 < rate.estimate <= rate.upper < 1e-9
+    assert rate.tail is not None
     points = figures.curve(evaluation([outcome(0, 0, 1, 1, 0.2), outcome(1, 0, 1, 0, None, radius=40)], pairs),
-                           Form.WHOLE, found.tail)  # fmt: skip
+                           Form.WHOLE, rate.tail)  # fmt: skip
     assert [recall for _, recall in points[19:41]] == [0.0, *[0.5] * 20, 1.0]
     assert [rate for rate, _ in points] == sorted(rate for rate, _ in points)
 
 
 def test_few_pairs_give_no_estimate() -> None:
     found = figures.false_matches(evaluation([], [VideoPair(0, 1, 80), VideoPair(1, 0, None)]))
-    assert (found.pairs, found.nearest, found.tail, found.estimate, found.upper) == (2, 80, None, None, None)
-    assert figures.false_matches(evaluation([], [])).nearest is None
+    rate = found.rate
+    assert (found.pairs, rate.nearest, rate.tail, rate.estimate, rate.upper) == (2, 80, None, None, None)
+    assert figures.false_matches(evaluation([], [])).rate.nearest is None
 
 
 def test_the_document_is_json() -> None:

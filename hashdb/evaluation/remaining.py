@@ -1,7 +1,7 @@
-"""How many of the nearest pairs of different pictures the verification would leave, if they were within the radius.
+"""How many of the nearest pairs of different pictures would remain after the verification, if they were in the radius.
 
 The rate of false matches is estimated from distances, far beyond what can be counted. The verification looks at more
-than distances, so it can be asked about the nearest pairs as they are, as if each were just within the radius.
+than distances, so it is applied to the nearest pairs as they are, as if each were just within the radius.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _DEVIATIONS = 1.96
 """Standard deviations of a 95 % interval."""
 
 
-class Kept(NamedTuple):
-    """Of so many pairs, how many remain."""
+class Remaining(NamedTuple):
+    """How many of some pairs remain after the verification."""
 
     remaining: int
     pairs: int
@@ -35,8 +35,8 @@ class Kept(NamedTuple):
         return min(1.0, (share + square / (2 * self.pairs) + spread) / (1 + square / self.pairs))
 
 
-ALL = Kept(0, 0)
-"""No pair was asked about, so all may remain."""
+ALL = Remaining(0, 0)
+"""No pair was examined, so all may remain."""
 
 
 class _AtTheLimit(Asked):
@@ -53,12 +53,12 @@ class _AtTheLimit(Asked):
 
 
 def remains(query: Query, stored: Stored, algorithm: Algorithm) -> bool:
-    """Whether the verification leaves this pair, if the nearest view by the algorithm were just within the radius."""
+    """Whether this pair remains, if the nearest view by the algorithm were just within the radius."""
     view = nearest_view(query, stored, algorithm)
     if view is None:
         return False
-    asked = _AtTheLimit(query, view, algorithm)
-    return not verify(asked, stored.signals, stored.signatures, {}).contradicted
+    at_limit = _AtTheLimit(query, view, algorithm)
+    return not verify(at_limit, stored.signals, stored.signatures, {}).contradicted
 
 
 def nearest_view(query: Query, stored: Stored, algorithm: Algorithm) -> str | None:

@@ -1,11 +1,14 @@
-"""Edits that show less of a picture."""
+"""Edits of the size and the outline of a picture."""
 
 from __future__ import annotations
+
+from random import Random
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from hashdb.evaluation import edits
 from hashdb.evaluation.alterations import ALTERATIONS
 
 
@@ -47,3 +50,9 @@ def test_a_tilt_of_the_whole_cuts_nothing() -> None:
     tilted = ALTERATIONS["tilted 45°, whole"].draw_on(Image.new("RGB", (400, 300), (200, 10, 90)))
     assert min(tilted.size) > 490
     assert (np.asarray(tilted) == (200, 10, 90)).all(axis=2).sum() == pytest.approx(400 * 300, rel=0.01)
+
+
+def test_a_picture_is_reduced_to_a_height_and_never_enlarged() -> None:
+    scene = edits.Scene(_ramp(), Random(1), _ramp())
+    assert edits.to_height(scene, pixels=150).size == (200, 150)
+    assert edits.to_height(scene, pixels=600).size == (400, 300)
