@@ -73,7 +73,7 @@ class Alteration:
 def in_sequence(scene: Scene, *, draws: tuple[Draw, ...]) -> Image.Image:
     """The picture altered in several ways, one after the other."""
     for draw in draws:
-        scene = scene.with_picture(draw(scene))
+        scene = scene._replace(picture=draw(scene))
     return scene.picture
 
 

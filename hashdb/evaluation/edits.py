@@ -27,10 +27,6 @@ class Scene(NamedTuple):
     random: Random
     beside: Image.Image
 
-    def with_picture(self, picture: Image.Image) -> Scene:
-        """The same scene with another picture in it."""
-        return self._replace(picture=picture)
-
 
 Draw: TypeAlias = Callable[[Scene], Image.Image]
 """An alteration: RGB pixels to RGB pixels, the same for the same scene."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,11 @@ class Table(NamedTuple):
 
     columns: Row
     rows: Sequence[Row]
+
+    @classmethod
+    def from_cells(cls, rows: Sequence[Mapping[str, str]]) -> Self:
+        """From the cells of each row by their headings, which are the same in every row."""
+        return cls(tuple(rows[0]) if rows else (), [tuple(row.values()) for row in rows])
 
 
 def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
@@ -56,65 +61,68 @@ def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
 
 def choices(evaluation: Evaluation) -> Table:
     """For each choice: the radius that the rate of false matches allows, its recall and its cost."""
-    columns = (
-        "algorithm",
-        "profile",
-        "transforms",
-        ">values per item",
-        ">values per query",
-        ">nearest pair",
-        ">radius",
-        ">(curved)",
-        ">recall %",
-        ">bytes per item",
-        ">µs per query",
-        "search",
-    )
-    return Table(columns, [_choice_row(outcome) for outcome in evaluation.outcomes])
+    return Table.from_cells([_choice_row(outcome) for outcome in evaluation.outcomes])
+
+
+def _choice_row(outcome: ChoiceResult) -> Mapping[str, str]:
+    radius = outcome.radius
+    cost = None if radius is None else outcome.costs.get(radius)
+    return _choice_cells(outcome) | {
+        ">values per item": f"{outcome.values_an_item:.1f}",
+        ">values per query": f"{outcome.values_a_query:.1f}",
+        ">nearest pair": _number(outcome.pairs.nearest),
+        ">radius": _number(radius),
+        ">(curved)": _number(outcome.curved_radius),
+        ">recall %": f"{outcome.recalls(radius).mean() * 100:.1f}",
+        ">bytes per item": "–" if cost is None else f"{cost.bytes_an_item:.0f}",
+        ">µs per query": "–" if cost is None else f"{cost.microseconds_a_query:.0f}",
+        "search": "–" if cost is None else "scan" if cost.scanned else "tables",
+    }
 
 
 def in_force(evaluation: Evaluation) -> Table:
     """The recall, the false matches and the cost of each choice at the radius in force."""
-    columns = (
-        "algorithm",
-        "profile",
-        "transforms",
-        ">radius",
-        ">recall %",
-        ">false pairs",
-        ">false pairs, altered",
-        ">false rate, at most",
-        ">bytes per item",
-        ">µs per query",
-    )
-    return Table(columns, [_in_force_row(outcome) for outcome in evaluation.outcomes])
+    rows = [
+        _choice_cells(outcome)
+        | {
+            ">radius": str(outcome.in_force),
+            ">recall %": f"{outcome.recalls(outcome.in_force).mean() * 100:.1f}",
+            ">false pairs": f"{outcome.pairs.within(outcome.in_force)}",
+            ">false pairs, altered": f"{outcome.altered_pairs.within(outcome.in_force)}",
+            ">false rate, at most": rare(outcome.upper),
+            ">bytes per item": f"{outcome.costs[outcome.in_force].bytes_an_item:.0f}",
+            ">µs per query": f"{outcome.costs[outcome.in_force].microseconds_a_query:.0f}",
+        }
+        for outcome in evaluation.outcomes
+    ]
+    return Table.from_cells(rows)
+
+
+def _choice_cells(outcome: ChoiceResult) -> dict[str, str]:
+    algorithm, profile, transforms = outcome.choice
+    return {"algorithm": str(algorithm), "profile": profile, "transforms": "yes" if transforms else "no"}
+
+
+def _number(value: int | None) -> str:
+    return "–" if value is None else str(value)
 
 
 def matches(evaluation: Evaluation) -> Table:
     """For each profile, what a service matches: the mean recall, and the matches of different pictures."""
-    columns = (
-        "profile",
-        ">recall %",
-        ">false matches",
-        ">of pairs",
-        ">false matches, altered",
-        ">of pairs, altered",
-        ">false rate, at most",
-    )
     pairs, altered_pairs = evaluation.compared
     rows = [
-        (
-            profile,
-            f"{shares.mean() * 100:.1f}",
-            f"{evaluation.mistaken(profile, altered=False)}",
-            f"{pairs}",
-            f"{evaluation.mistaken(profile, altered=True)}",
-            f"{altered_pairs}",
-            rare(evaluation.upper_rate(profile)),
-        )
+        {
+            "profile": profile,
+            ">recall %": f"{shares.mean() * 100:.1f}",
+            ">false matches": f"{evaluation.mistaken(profile, altered=False)}",
+            ">of pairs": f"{pairs}",
+            ">false matches, altered": f"{evaluation.mistaken(profile, altered=True)}",
+            ">of pairs, altered": f"{altered_pairs}",
+            ">false rate, at most": rare(evaluation.upper_rate(profile)),
+        }
         for profile, shares in evaluation.matched.items()
     ]
-    return Table(columns, rows)
+    return Table.from_cells(rows)
 
 
 def mistakes(evaluation: Evaluation, many: int) -> Iterator[str]:
@@ -162,46 +170,6 @@ def same(evaluation: Evaluation) -> Iterator[str]:
 def rare(rate: float | None) -> str:
     """A rate as 1.2e-11."""
     return "–" if rate is None else f"{rate:.1e}"
-
-
-def _choice_row(outcome: ChoiceResult) -> Row:
-    radius = outcome.radius
-    cost = outcome.costs.get(-1 if radius is None else radius)
-    return (
-        *_choice_cells(outcome),
-        f"{outcome.values_an_item:.1f}",
-        f"{outcome.values_a_query:.1f}",
-        _number(outcome.pairs.nearest),
-        _number(radius),
-        _number(outcome.curved_radius),
-        f"{outcome.recalls(radius).mean() * 100:.1f}",
-        "–" if cost is None else f"{cost.bytes_an_item:.0f}",
-        "–" if cost is None else f"{cost.microseconds_a_query:.0f}",
-        "–" if cost is None else "scan" if cost.scanned else "tables",
-    )
-
-
-def _in_force_row(outcome: ChoiceResult) -> Row:
-    radius = outcome.in_force
-    cost = outcome.costs[radius]
-    return (
-        *_choice_cells(outcome),
-        str(radius),
-        f"{outcome.recalls(radius).mean() * 100:.1f}",
-        f"{outcome.pairs.within(radius)}",
-        f"{outcome.altered_pairs.within(radius)}",
-        rare(outcome.upper),
-        f"{cost.bytes_an_item:.0f}",
-        f"{cost.microseconds_a_query:.0f}",
-    )
-
-
-def _choice_cells(outcome: ChoiceResult) -> Row:
-    return str(outcome.choice.algorithm), outcome.choice.profile, "yes" if outcome.choice.transforms else "no"
-
-
-def _number(value: int | None) -> str:
-    return "–" if value is None else str(value)
 
 
 Document: TypeAlias = dict[str, Any]

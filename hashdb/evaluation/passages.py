@@ -166,12 +166,11 @@ def _misspell(word: str, random: Random, others: Pieces) -> str:
     """A letter left out, doubled, swapped with the next, or replaced."""
     letters = len(word.rstrip())
     place = random.randrange(max(1, letters))
-    head, one, tail = word[:place], word[place : place + 1], word[place + 1 :]
+    head, letter, tail = word[:place], word[place : place + 1], word[place + 1 :]
     other = random.choice(others)[:1]
-    swapped = head + tail[:1] + one + tail[1:] if place + 1 < letters else head + other + tail
-    return random.choice(
-        (head + tail if letters > 1 else other + tail, head + one + one + tail, swapped, head + other + tail)
-    )
+    swapped = head + tail[:1] + letter + tail[1:] if place + 1 < letters else head + other + tail
+    left_out = head + tail if letters > 1 else other + tail
+    return random.choice((left_out, head + letter + letter + tail, swapped, head + other + tail))
 
 
 _MISREAD: Final = {
@@ -226,7 +225,7 @@ def _romanised(words: Pieces, random: Random, others: Pieces) -> str:
     return "".join(words).lower().translate(_ROMAN)
 
 
-_ONES: Final[Sequence[tuple[str, Alter, bool]]] = (
+_CHANGES: Final[Sequence[tuple[str, Alter, bool]]] = (
     ("as it is", _as_it_is, True),
     ("upper case", _upper, True),
     ("fullwidth letters", _full_width, True),
@@ -252,21 +251,15 @@ _ONES: Final[Sequence[tuple[str, Alter, bool]]] = (
 
 
 def _copies() -> Iterator[TextCopy]:
-    for name, alter, expected in _ONES:
+    for name, alter, expected in _CHANGES:
         yield TextCopy(name, TextForm.INSIDE, alter, expected=expected)
     yield TextCopy("first half", TextForm.WHOLE, _first_half, 0)
-    for name, alter, expected in _ONES:
+    for name, alter, expected in _CHANGES:
         yield TextCopy(name, TextForm.WHOLE, alter, 0, expected)
+    replace = partial(_changed, share=0.1, change=_replace)
     for words, expected in ((200, True), (150, True), (100, False), (75, False), (50, False)):
         yield TextCopy(f"{words} words", TextForm.ALONE, _as_it_is, words, expected)
-        replaced = TextCopy(
-            f"{words} words, 10 % replaced",
-            TextForm.ALONE,
-            partial(_changed, share=0.1, change=_replace),
-            words,
-            expected,
-        )
-        yield replaced
+        yield TextCopy(f"{words} words, 10 % replaced", TextForm.ALONE, replace, words, expected)
 
 
 COPIES: Final = tuple(_copies())

@@ -148,14 +148,14 @@ class _Bench:
         start = random.uniform(0, max(0.0, whole - longest))
         # A whole number: the frames of the surrounding upload keep their places.
         at = float(random.randint(1, max(1, int(self._around.duration - 2 * MARGIN) - 1)))
-        held = HeldFilm(film, 0.0, whole)
-        held.seconds = whole
+        clip = HeldFilm(film, 0.0, whole)
+        clip.seconds = whole
         around = HeldFilm(scheme.around, at, min(scheme.around.seconds, at + 2 * MARGIN + longest))
         outcomes = []
         for position, copy in enumerate(scheme.copies):
             if number >= scheme.wholes if copy.form is Form.WHOLE else copy.seconds > whole:
                 continue
-            upload = make(copy, held, start, around, at, f"{scheme.seed} {number}")
+            upload = make(copy, clip, start, around, at, f"{scheme.seed} {number}")
             hashed = hash_upload(upload.octets, Mode.TRANSFORMS, scheme.interval)
             outcomes.append(self._outcome(number, position, place, copy, upload, hashed, at))
         return outcomes
@@ -165,8 +165,10 @@ class _Bench:
     ) -> Outcome:
         truth, whole = upload.truth, hashed
         if copy.form is Form.INSIDE:
-            whole, moved = self._inside(hashed, upload.seconds, at)
-            truth = tuple(Truth((query[0] + moved, query[1] + moved), listed) for query, listed in upload.truth)
+            # The clip has MARGIN seconds of the upload on both sides; the upload goes on where they end.
+            clip = hashed._replace(duration=upload.seconds)
+            whole = put_inside(self._around, clip, at, at + 2 * MARGIN)
+            truth = tuple(Truth((query[0] + at, query[1] + at), listed) for query, listed in upload.truth)
         matched = self._library.match(whole.frames, whole.duration)
         found, exact, off = judge(truth, matched.get(place + 1), copy)
         films = self.scheme.films
@@ -174,11 +176,6 @@ class _Bench:
         least = self._library.least_radius(hashed.frames, hashed.duration, place + 1)
         rules = compare(bag(whole.frames), self._bags[place])
         return Outcome(trial, position, len(truth), found, exact, off, least, others, rules)
-
-    def _inside(self, clip: VideoFrames, seconds: float, at: float) -> tuple[VideoFrames, float]:
-        """The frames of the clip and of the upload around it, and by how much the clip's times are moved."""
-        # The clip has MARGIN seconds of the upload on both sides; the upload goes on where they end.
-        return put_inside(self._around, clip._replace(duration=seconds), at, at + 2 * MARGIN), at
 
 
 def _list(scheme: VideoScheme, film: Film) -> _ListedFilm:

@@ -43,6 +43,7 @@ from hashdb.web.console import (
     views,
     webhooks,
 )
+from hashdb.web.console.signals import grid
 from hashdb.web.context import hashdb
 from hashdb.wsgi.problems import refusal_of
 
@@ -88,7 +89,7 @@ def register(app: Flask) -> None:
     console.before_request(guard.enter)
     console.after_request(_protect)
     console.context_processor(pages.context)
-    console.context_processor(lambda: {"view_row": views.row, "view_address": views.view_address})
+    console.context_processor(lambda: {"grid": grid, "view_row": views.row, "view_address": views.view_address})
     for kind in (HashDBError, HTTPException, Exception):
         console.register_error_handler(kind, respond_with_page)
     app.register_blueprint(console)

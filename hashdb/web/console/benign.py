@@ -14,8 +14,8 @@ from hashdb.service.matching import benign
 from hashdb.web.console import filters, lists, pages
 from hashdb.web.console.lists import Column
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import grid, merge_faults, read_signals
-from hashdb.web.context import actor, app_state, hashdb, validation_context
+from hashdb.web.console.signals import merge_faults, read_signals
+from hashdb.web.context import actor, hashdb, validation_context
 from hashdb.wire import read
 from hashdb.wire.matching import BenignIn
 from hashdb.wire.pages import BenignPageQuery
@@ -110,13 +110,12 @@ def _ask_page(form: Form, effect: BenignImpact | None = None, seen: str = "", st
         effect=effect,
         seen=seen,
         radii={algorithm: default_radius(algorithm) for algorithm in hashdb().rules.searched},
-        accept_media=app_state().settings.accept_media,
     )
 
 
 def _entry_page(template: str, id: int) -> Response:
     entry, effect = benign.get(hashdb(), actor(), id), benign.suppressed_by(hashdb(), actor(), id)
-    return pages.page(template, entry=entry, effect=effect, grid=grid)
+    return pages.page(template, entry=entry, effect=effect)
 
 
 def _address(id: int) -> str:

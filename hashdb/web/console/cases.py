@@ -22,7 +22,6 @@ from hashdb.service.review import cases, claims, impacts, notes, proposals, queu
 from hashdb.web.console import filters, frames, lists, pages
 from hashdb.web.console.lists import Column, Shown
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb
 from hashdb.wire import read
 from hashdb.wire.pages import CasesPageQuery, DecidedCasesQuery
@@ -305,7 +304,7 @@ def case_page(case_id: int, form: Form, status: int = 200) -> Response:
         choices=cases.list_shadow_choices(hashdb(), actor(), case.id) if open_ else (),
         ticked=form.many("signals") if form.text("boxes") else None,
         near=near,
-        joined=frames.join(contribution, near or ()),
+        joined=frames.join_near(contribution, near or ()),
         names=events.names(hashdb(), actor(), actors),
         proposals=pending,
         claim=claim,
@@ -314,7 +313,6 @@ def case_page(case_id: int, form: Form, status: int = 200) -> Response:
         notes=noted,
         timeline=events.timeline(hashdb(), actor(), case.contribution),
         form=form,
-        grid=grid,
         before=before,
         after=after,
         kept=fields,

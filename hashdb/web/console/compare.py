@@ -8,7 +8,6 @@ from flask import Response, request
 
 from hashdb.domain.contributions import Draft
 from hashdb.domain.frames import split_shots
-from hashdb.domain.matching.matches import Query
 from hashdb.errors import Fault, InvalidInput, MediaRefused, TextRefused, TooLarge, UnreadablePicture, reject
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
@@ -17,7 +16,7 @@ from hashdb.service.matching.comparisons import Comparison
 from hashdb.web.console import frames, pages
 from hashdb.web.console.filters import counted
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import ToHash, grid, hash_uploads, takes_text
+from hashdb.web.console.signals import ToHash, hash_uploads, takes_text
 from hashdb.web.context import actor, app_state, hashdb
 from hashdb.wsgi.media import HashedFile, check_size
 from hashdb.wsgi.uploads import Upload
@@ -50,22 +49,18 @@ class Compared(NamedTuple):
     @property
     def verdict(self) -> str:
         """Whether the first would match the second, and why."""
-        found, details = self.comparison, self.comparison.details
-        by = list(dict.fromkeys(pair.asked.algorithm for pair in found.views if pair.agrees))
-        if found.refused:
+        comparison, details = self.comparison, self.comparison.details
+        by = list(dict.fromkeys(pair.asked.algorithm for pair in comparison.views if pair.agrees))
+        if comparison.refused:
             return "no, the second cannot be contributed"
-        if found.verdict is not None and found.verdict.contradicted:
+        if comparison.verdict is not None and comparison.verdict.contradicted:
             return "no, contradicted by the evidence"
-        if not found.matches and found.hits:
+        if not comparison.matches and comparison.hits:
             return f"no, too few {self.noun}s are near in a row"
-        if not found.matches:
+        if not comparison.matches:
             return f"no, by {by[0]} alone" if by else "no, too far"
-        if found.digest is not None:
-            return f"yes, the same file by {found.digest}"
-        if details.segments:
-            return f"yes, by {counted(len(details.segments), 'segment')}"
-        if details.frames:
-            return f"yes, by {counted(len(details.frames), 'frame' if self.noun == 'frame' else 'page')}"
+        if reason := frames.describe_match(comparison.digest, details, self.noun):
+            return reason
         if details.at:
             return f"yes, the second shows it {counted(len(details.at), 'time')}"
         if details.pages:
@@ -87,13 +82,15 @@ def compare() -> Response:
         first, second = hash_uploads(_read())
     except InvalidInput as error:
         return _page(form.refused(error), status=422)
-    asked, listed = first.to_query(), second.in_draft(Draft(second.hashed.signals, (), None, second.hashed.quality))
-    comparison = comparisons.compare(hashdb(), actor(), asked, listed)
-    return _page(form, Compared(comparison, first, second, _joined(asked, listed, comparison)))
+    query, listed = first.to_query(), second.in_draft(Draft(second.hashed.signals, (), None, second.hashed.quality))
+    comparison = comparisons.compare(hashdb(), actor(), query, listed)
+    shots = list(split_shots(query.frames))
+    joined = frames.join(shots, query.duration, comparison.shots, listed.duration, comparison.details)
+    return _page(form, Compared(comparison, first, second, joined))
 
 
 def _read() -> list[ToHash]:
-    """The two files: the first as it is asked for, the second as it is listed. Raises InvalidInput at each field."""
+    """The two files: the first as a query, the second as it is listed. Raises InvalidInput at each field."""
     settings = app_state().settings
     faults: list[Fault] = []
     files: list[ToHash] = []
@@ -117,20 +114,7 @@ def _read() -> list[ToHash]:
     return files
 
 
-def _joined(asked: Query, listed: Draft, comparison: Comparison) -> frames.Joined:
-    shots, details = list(split_shots(asked.frames)), comparison.details
-    line = frames.joined(shots, asked.duration, comparison.shots, listed.duration, details.segments)
-    return frames.Joined(line, details)
-
-
 def _page(form: Form, compared: Compared | None = None, status: int = 200) -> Response:
-    response = pages.page(
-        "compare.html",
-        status=status,
-        form=form,
-        compared=compared,
-        accept_media=app_state().settings.accept_media,
-        grid=grid,
-    )
+    response = pages.page("compare.html", status=status, form=form, compared=compared)
     response.headers["Content-Security-Policy"] = _POLICY
     return response

@@ -13,7 +13,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
 from hashdb.domain.listings import ContributionPage, Paged, Sort, Total
 from hashdb.domain.review.cases import Case, CaseState
-from hashdb.domain.signals import PERCEPTUAL, Algorithm
+from hashdb.domain.signals import Algorithm
 from hashdb.domain.tiers import Tier
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput, reject
@@ -24,7 +24,6 @@ from hashdb.service.review import bulk, cases, impacts
 from hashdb.web.console import frames, lists, pages
 from hashdb.web.console.lists import Column, Shown
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb
 from hashdb.wire.cells import line
 from hashdb.wire.contributions import ContributionOut
@@ -92,8 +91,7 @@ def near(contribution_id: int) -> Response:
         "neighbors_part.html",
         contribution=contribution,
         near=neighborhood,
-        joined=frames.join(contribution, neighborhood or ()),
-        grid=grid,
+        joined=frames.join_near(contribution, neighborhood or ()),
     )
 
 
@@ -104,9 +102,7 @@ def list_shots(contribution_id: int) -> Response:
     params = pages.read_query(PageQuery, form=form)
     film = None if params is None else frames.film_of(contribution, params.after, params.limit)
     status, limit = (422, None) if params is None else (200, params.limit)
-    return pages.page(
-        "shots.html", status=status, form=form, contribution=contribution, film=film, limit=limit, grid=grid
-    )
+    return pages.page("shots.html", status=status, form=form, contribution=contribution, film=film, limit=limit)
 
 
 @blueprint.get("/<id:contribution_id>/case")
@@ -178,7 +174,6 @@ def _choices() -> dict[str, Any]:
         "algorithms": Algorithm,
         "statuses": Status,
         "standings": Standing,
-        "sorts": Sort,
         "media": Media,
         "tiers": Tier,
     }
@@ -207,8 +202,6 @@ def _contribution_page(contribution: Contribution) -> Response:
         open_case=_open_case(contribution.id),
         timeline=events.timeline(hashdb(), actor(), contribution.id),
         film=frames.film_of(contribution),
-        grid=grid,
-        radii={algorithm: algorithm.radius for algorithm in PERCEPTUAL},
     )
 
 

@@ -34,7 +34,7 @@ from hashdb.service.stats import reports
 from hashdb.web.console import neighbors, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import takes_text
-from hashdb.web.context import actor, app_state, hashdb
+from hashdb.web.context import actor, hashdb
 from hashdb.wire import LARGEST_ID
 from hashdb.wire.pasted import spell_hashes
 from hashdb.wsgi.uploads import Upload
@@ -201,7 +201,6 @@ def _page(
         shown=None if form.text("as") == "all" else _SHOWN,
         kind=(read_id(text) or (None, 0))[0],
         algorithms=[each for each in Algorithm if hashdb().rules.algorithm_fault(each) is None],
-        accept_media=app_state().settings.accept_media,
     )
 
 

@@ -13,6 +13,7 @@ from hashdb.domain.contributions import Contribution
 from hashdb.domain.frames import Frame, Shot, Unit, split_shots
 from hashdb.domain.matching.matches import FrameDetails, NearContribution, Query
 from hashdb.domain.matching.segments import Segment
+from hashdb.domain.signals import Algorithm
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import alignments
 from hashdb.service.matching.alignments import NearByFrames
@@ -122,26 +123,34 @@ def _words(shot: Shot) -> str:
 
 
 class Joined(NamedTuple):
-    """A contribution beside another: both time lines with the segments that join them, and how they show the same."""
+    """An item beside a listed one: both time lines with the segments that join them, and how they show the same."""
 
     line: Markup
     details: FrameDetails
 
 
-def join(contribution: Contribution, near: Sequence[NearContribution]) -> dict[int, Joined]:
+def join(
+    shots: Sequence[Shot],
+    duration: float | None,
+    listed_shots: Sequence[Shot],
+    listed_duration: float | None,
+    details: FrameDetails,
+) -> Joined:
+    """An item and a listed one with these shots and seconds, beside each other."""
+    return Joined(joined_lines(shots, duration, listed_shots, listed_duration, details.segments), details)
+
+
+def join_near(contribution: Contribution, near: Sequence[NearContribution]) -> dict[int, Joined]:
     """How a contribution and those near to it show the same, by id, where one of both is a video."""
-    others = {one.contribution.id: one.contribution for one in near}
+    others = {neighbor.contribution.id: neighbor.contribution for neighbor in near}
     aligned = alignments.align_listed(hashdb(), actor(), contribution, list(others.values()))
     return {
-        id: Joined(
-            joined(aligned.shots, contribution.duration, other.shots, others[id].duration, other.details.segments),
-            other.details,
-        )
+        id: join(aligned.shots, contribution.duration, other.shots, others[id].duration, other.details)
         for id, other in aligned.others.items()
     }
 
 
-class AskedMatch(NamedTuple):
+class FramedMatch(NamedTuple):
     """A contribution in the debugger: whether the video would match it and why, and what frames are near to it."""
 
     near: NearByFrames
@@ -149,7 +158,7 @@ class AskedMatch(NamedTuple):
     joined: Joined
 
 
-class Asked(NamedTuple):
+class FramedQuery(NamedTuple):
     """A video, a document or a text in the debugger, and what frames of it are near."""
 
     query: Query
@@ -160,32 +169,29 @@ class Asked(NamedTuple):
     """How many shots, pages and windows it has, in words."""
     near_noun: str
     """What of it is near a contribution: frame, page, window; part if there are pages and windows."""
-    near: Sequence[AskedMatch]
+    near: Sequence[FramedMatch]
     incomplete: str | None
 
     @property
     def matching(self) -> int:
         """How many contributions a member would get as matches."""
-        return sum(one.near.matches for one in self.near)
+        return sum(match.near.matches for match in self.near)
 
 
-def asked(query: Query, near: Sequence[NearByFrames], incomplete: str | None = None) -> Asked:
+def framed_query(query: Query, near: Sequence[NearByFrames], incomplete: str | None = None) -> FramedQuery:
     """What the debugger shows of a video, a document or a text."""
-    shots = list(split_shots(query.frames))
-    parts, lines = _by_unit(shots), lines_of(shots, query.duration)
-    noun = frame_noun(query.frames)
-    found = [
-        AskedMatch(
-            one,
-            _verdict(one, noun),
-            Joined(
-                joined(shots, query.duration, one.shots, one.contribution.duration, one.details.segments), one.details
-            ),
+    shots, noun = list(split_shots(query.frames)), frame_noun(query.frames)
+    parts = _by_unit(shots)
+    matches = [
+        FramedMatch(
+            other,
+            _verdict(other, noun),
+            join(shots, query.duration, other.shots, other.contribution.duration, other.details),
         )
-        for one in near
+        for other in near
     ]
     counts = [counted(len(of_unit), _NOUNS[unit]) for unit, of_unit in parts.items()]
-    return Asked(query, name_of(parts), lines, counts, noun, found, incomplete)
+    return FramedQuery(query, name_of(parts), lines_of(shots, query.duration), counts, noun, matches, incomplete)
 
 
 def frame_noun(frames: Sequence[Frame]) -> str:
@@ -207,13 +213,18 @@ def _verdict(near: NearByFrames, noun: str) -> str:
         return f"no, {near.contribution.hindrance}"
     if not near.matches:
         return f"no, too few {noun}s are near in a row"
-    if near.digest is not None:
-        return f"yes, the same file by {near.digest}"
-    if near.details.segments:
-        return f"yes, by {counted(len(near.details.segments), 'segment')}"
-    if near.details.frames:
-        return f"yes, by {counted(len(near.details.frames), 'page' if noun != 'frame' else noun)}"
-    return "yes, by the signals of the item"
+    return describe_match(near.digest, near.details, noun) or "yes, by the signals of the item"
+
+
+def describe_match(digest: Algorithm | None, details: FrameDetails, noun: str) -> str | None:
+    """By what an item, whose frame has this noun, matches: a digest, segments or frames. None: by none of these."""
+    if digest is not None:
+        return f"yes, the same file by {digest}"
+    if details.segments:
+        return f"yes, by {counted(len(details.segments), 'segment')}"
+    if details.frames:
+        return f"yes, by {counted(len(details.frames), noun if noun == 'frame' else 'page')}"
+    return None
 
 
 def state_of(shot: Shot) -> str:
@@ -241,7 +252,7 @@ def time_line(shots: Sequence[Shot], duration: float | None) -> Markup:
     parts = [
         # Windows of words have no quality.
         *([] if unit is Unit.WORDS else [_line("film-half", base - _HEIGHT // 2)]),
-        *(_bar(bar, unit, base, length, is_told=len(drawn) <= _MANY) for bar in drawn),
+        *(_bar(bar, unit, base, length, has_title=len(drawn) <= _MANY) for bar in drawn),
         _line("film-base", base),
     ]
     parts += _axis(unit, length, base, base + 4, base + 15)
@@ -250,14 +261,14 @@ def time_line(shots: Sequence[Shot], duration: float | None) -> Markup:
         parts.append(f'<text class="film-lane" x="0" y="{top + 12}">{counts[state]} {STATES[state]}</text>')
         parts += (_rect(f"film-mark film-{state}", bar, top + 17, 8, length) for bar in marked)
     height = base + 22 + len(lanes) * _LANE
-    said = ", ".join(f"{counts[state]} {STATES[state]}" for state in STATES if counts[state])
-    name = f"{_named(unit)} of {_total(unit, length)}: {counted(len(shots), _NOUNS[unit])}, {said}"
+    states = ", ".join(f"{counts[state]} {STATES[state]}" for state in STATES if counts[state])
+    name = f"{_named(unit)} of {_total(unit, length)}: {counted(len(shots), _NOUNS[unit])}, {states}"
     return Markup('<svg class="film{}" height="{}" role="img" aria-label="{}">{}</svg>').format(
         " film-many" if len(drawn) > _MANY else "", height, name, Markup("".join(parts))
     )
 
 
-def joined(
+def joined_lines(
     mine: Sequence[Shot],
     duration: float | None,
     theirs: Sequence[Shot],
@@ -270,9 +281,9 @@ def joined(
     """
     numbered, upper, lower = list(enumerate(segments, 1)), _by_unit(mine), _by_unit(theirs)
     return Markup().join(
-        _joined(unit, of_unit, duration, lower[unit], their_duration, those)
+        _joined(unit, of_unit, duration, lower[unit], their_duration, of_both)
         for unit, of_unit in upper.items()
-        if unit in lower and (those := [(number, each) for number, each in numbered if each.unit is unit])
+        if unit in lower and (of_both := [(number, segment) for number, segment in numbered if segment.unit is unit])
     )
 
 
@@ -350,11 +361,11 @@ def _bars(shots: Sequence[Shot]) -> Iterator[Bar]:
     steps = sorted(after - before for before, after in pairwise(places))
     interval = steps[len(steps) // 2] if steps and unit is Unit.SECONDS else 1.0
     following = [*(shot.start for shot in shots[1:]), None]
-    for shot, then in zip(shots, following, strict=True):
+    for shot, next_start in zip(shots, following, strict=True):
         first = shot.frames[0]
         start = _places(unit, shot.start, shot.start)[0]
         reach = shot.end + (interval if unit is Unit.SECONDS else 0)
-        end = reach if then is None else min(_places(unit, then, then)[0], reach)
+        end = reach if next_start is None else min(_places(unit, next_start, next_start)[0], reach)
         quality = 100 if first.quality is None else first.quality
         # Two shots of a video do not overlap.
         yield Bar(start, end, quality, state_of(shot), end if unit is Unit.SECONDS else reach)
@@ -365,7 +376,7 @@ def _merge(bars: Sequence[Bar], column: float) -> Iterator[Bar]:
     last: Bar | None = None
     for bar in bars:
         if last is not None and last.state == bar.state and bar.end - last.start < column:
-            last = Bar(last.start, bar.end, max(last.quality, bar.quality), bar.state, bar.reach)
+            last = bar._replace(start=last.start, quality=max(last.quality, bar.quality))
             continue
         if last is not None:
             yield last
@@ -374,18 +385,18 @@ def _merge(bars: Sequence[Bar], column: float) -> Iterator[Bar]:
         yield last
 
 
-def _bar(bar: Bar, unit: Unit, base: int, length: float, *, is_told: bool) -> str:
+def _bar(bar: Bar, unit: Unit, base: int, length: float, *, has_title: bool) -> str:
     height = max(3, round(_HEIGHT * bar.quality / 100))
     start = bar.start + 1 if unit is Unit.PAGES else bar.start
     quality = "" if unit is Unit.WORDS else f"quality {bar.quality}, "
-    said = f"{extent(start, bar.reach, unit)}: {quality}{STATES[bar.state]}" if is_told else ""
-    return _rect(f"film-shot film-{bar.state}", bar, base - height, height, length, said)
+    title = f"{extent(start, bar.reach, unit)}: {quality}{STATES[bar.state]}" if has_title else ""
+    return _rect(f"film-shot film-{bar.state}", bar, base - height, height, length, title)
 
 
-def _rect(name: str, bar: Bar, y: int, height: int, length: float, said: str = "") -> str:
+def _rect(name: str, bar: Bar, y: int, height: int, length: float, title: str = "") -> str:
     x, width = 100 * bar.start / length, 100 * (bar.end - bar.start) / length
-    title = f"<title>{said}</title>" if said else ""
-    return f'<rect class="{name}" x="{x:.2f}%" y="{y}" width="{width:.2f}%" height="{height}">{title}</rect>'
+    content = f"<title>{title}</title>" if title else ""
+    return f'<rect class="{name}" x="{x:.2f}%" y="{y}" width="{width:.2f}%" height="{height}">{content}</rect>'
 
 
 def _line(name: str, y: int) -> str:

@@ -14,8 +14,8 @@ from hashdb.hashing import Mode
 from hashdb.service.matching import alignments, neighbors
 from hashdb.web.console import frames, pages
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import Sides, grid, merge_faults, read_item
-from hashdb.web.context import actor, app_state, hashdb
+from hashdb.web.console.signals import Sides, merge_faults, read_item
+from hashdb.web.context import actor, hashdb
 
 blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
 _NEAR = 200
@@ -42,7 +42,7 @@ def search(sent: Form) -> Response:
         if item.frames:
             named = {algorithm: bits for algorithm, bits in radii.items() if bits != algorithm.radius}
             near_frames = alignments.list_near_frames(hashdb(), actor(), replace(item, radius=named), _NEAR)
-            return _page(sent, radii, framed=frames.asked(item, near_frames, incomplete))
+            return _page(sent, radii, framed=frames.framed_query(item, near_frames, incomplete))
         signals = {"": item.signals, **item.transforms}
         near = neighbors.list_near_signals(hashdb(), actor(), signals, _NEAR, item.signatures)
     except (InvalidInput, MalformedRequest, ExtraMissing) as error:
@@ -67,7 +67,7 @@ def _page(
     radii: Mapping[Algorithm, int],
     near: tuple[NearContribution, ...] | None = None,
     signals: Sides | None = None,
-    framed: frames.Asked | None = None,
+    framed: frames.FramedQuery | None = None,
     status: int = 200,
 ) -> Response:
     rules, unaltered = hashdb().rules, (signals or {}).get("", ())
@@ -84,8 +84,6 @@ def _page(
         benign=neighbors.nearest_benign(hashdb(), actor(), unaltered) if unaltered else (),
         sides=signals or {},
         framed=framed,
-        accept_media=app_state().settings.accept_media,
-        grid=grid,
         counts=_counts(near or ()),
     )
 

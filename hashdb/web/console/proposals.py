@@ -17,7 +17,6 @@ from hashdb.service.review import cases, impacts, notes, proposals
 from hashdb.web.console import pages
 from hashdb.web.console.lists import Column, page_of
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import grid
 from hashdb.web.context import actor, hashdb, query, validation_context
 from hashdb.wire import read
 from hashdb.wire.accounts import MemberChangeIn
@@ -127,7 +126,6 @@ def _proposal_page(proposal: Proposal, form: Form, status: int = 200) -> Respons
         names=events.names(hashdb(), actor(), [proposal.actor]),
         by_me=proposal.actor == str(actor()),
         mine=actor().has(_scope(proposal)),
-        grid=grid,
         **values,
     )
 

@@ -81,6 +81,5 @@ def _page(form: Form, changed: int | None = None, status: int = 200) -> Response
         form=form,
         changed=changed,
         views=saved_views.visible(hashdb(), guard.session()),
-        view_address=view_address,
         fields=parse_qsl,
     )

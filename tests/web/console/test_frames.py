@@ -12,7 +12,7 @@ from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service.matching import benign
-from hashdb.web.console.frames import joined, lines_of, time_line
+from hashdb.web.console.frames import joined_lines, lines_of, time_line
 from tests.builders import signal
 from tests.web.api.test_videos import video
 from tests.web.callers import Service, item
@@ -100,13 +100,13 @@ def test_a_segment_of_pages_or_words_joins_the_line_of_its_unit() -> None:
         Segment((100, 400), (0, 300), 1.0, 2, 2, 9, unit=Unit.WORDS),
         Segment((1, 2), (3, 4), 1.0, 2, 2, 4, unit=Unit.PAGES),
     ]
-    line = joined(mine, None, theirs, None, segments)
+    line = joined_lines(mine, None, theirs, None, segments)
     assert "Two lines, of 2 pages and 4 pages, joined by 1 segment" in line
     assert "<title>Segment 2: pages 1 to 2 and pages 3 to 4</title>" in line
     assert '<path d="M0.0 0H1000.0V18L1000.0 74V92H500.0V74L0.0 18z">' in line
     assert "Two lines, of 400 words and 300 words, joined by 1 segment" in line
     assert '<path d="M250.0 0H1000.0V18L1000.0 74V92H0.0V74L250.0 18z">' in line
-    assert joined(mine, None, theirs[:4], None, segments[:1]) == ""
+    assert joined_lines(mine, None, theirs[:4], None, segments[:1]) == ""
 
 
 def test_the_page_of_a_video_shows_what_is_kept_of_it(service: Service, otto: Visitor) -> None:
@@ -167,10 +167,10 @@ def test_the_segments_of_two_videos_are_joined_on_the_page_and_on_that_of_a_case
 
 def test_a_segment_joins_its_seconds_of_both_lines() -> None:
     segment = Segment((5.0, 10.0), (0.0, 5.0), 1.0, 5, 5, 0)
-    line = joined([shot(0, 19)], 20.0, [shot(0, 9)], 10.0, [segment])
+    line = joined_lines([shot(0, 19)], 20.0, [shot(0, 9)], 10.0, [segment])
     assert '<path d="M250.0 0H500.0V18L500.0 74V92H0.0V74L250.0 18z">' in line
     assert "<title>Segment 1: 0:05–0:10 is 0:00–0:05</title>" in line
-    assert joined([shot(0, 19)], 20.0, [shot(0, 9)], 10.0, []) == ""
+    assert joined_lines([shot(0, 19)], 20.0, [shot(0, 9)], 10.0, []) == ""
 
 
 def test_a_video_is_retired_with_the_hashes_of_its_frames(service: Service, ada: Visitor) -> None:
