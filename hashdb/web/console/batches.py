@@ -182,16 +182,16 @@ def _choices(sent: Form) -> BatchChoices:
     """The choices in a form. Raises InvalidInput."""
     how = sent.text("how")
     if how == "set" and not sent.text("expires_at"):
-        raise InvalidInput((Fault("expires_at", "is required: choose the day"),))
+        reject_field("expires_at", "is required: choose the day")
     if how == "extend" and not sent.text("days"):
-        raise InvalidInput((Fault("days", "is required: say how many"),))
+        reject_field("days", "is required: say how many")
     fields = {
         "note": sent.text("note") or None,
         "reason": sent.text("reason") or None,
         "days": sent.number("days") if how == "extend" else None,
         "expires_at": f"{sent.text('expires_at')}T00:00:00Z" if how == "set" else None,
     }
-    return read(BatchIn, pages.query_text(fields)).to_domain()
+    return read(BatchIn, pages.json_text(fields)).to_domain()
 
 
 def _fields(batch: Batch) -> frozenset[str]:
@@ -208,8 +208,8 @@ def _list_page(form: Form, status: int) -> Response:
         Column("Begun", "begun", lambda batch: (batch.begun_at, batch.id)),
     )
     rows = pages.read_all(partial(bulk.page, hashdb(), actor()))
-    asked = ListQuery() if request.method == "POST" else query(ListQuery)
-    batches, list = lists.page_of(rows, heads, asked, "console.batches.browse", first="batch")
+    params = ListQuery() if request.method == "POST" else query(ListQuery)
+    batches, list = lists.page_of(rows, heads, params, "console.batches.browse", first="batch")
     names = events.names(hashdb(), actor(), {batch.actor for batch in batches})
     return pages.page("batches.html", status=status, form=form, batches=batches, list=list, acts=ACTS, names=names)
 

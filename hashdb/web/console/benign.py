@@ -99,7 +99,7 @@ def _draft(sent: Form) -> BenignDraft:
     radii = {str(algorithm): sent.number(f"radius.{algorithm}") for algorithm in PERCEPTUAL}
     radius = {name: bits for name, bits in radii.items() if bits is not None}
     fields = {"signals": [str(signal) for signal in signals], "radius": radius, "note": sent.text("note")}
-    return read(BenignIn, pages.query_text(fields), validation_context()).to_domain()
+    return read(BenignIn, pages.json_text(fields), validation_context()).to_domain()
 
 
 def _ask_page(form: Form, effect: BenignImpact | None = None, seen: str = "", status: int = 200) -> Response:

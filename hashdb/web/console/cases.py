@@ -20,7 +20,7 @@ from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
 from hashdb.service.review import cases, claims, impacts, notes, proposals, queues
 from hashdb.web.console import filters, frames, lists, pages
-from hashdb.web.console.lists import Column, Shown
+from hashdb.web.console.lists import Column, ListPage
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
 from hashdb.wire import read
@@ -79,7 +79,7 @@ def uphold(member_id: int) -> Response:
         return _list_page(of_address, CasesPageQuery(pile=member_id), status=422)
     params = params.model_copy(update={"pile": member_id})
     try:
-        upheld = read(UpholdIn, pages.query_text({"note": sent.text("note"), "upto": sent.number("upto")}))
+        upheld = read(UpholdIn, pages.json_text({"note": sent.text("note"), "upto": sent.number("upto")}))
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), params, status=422)
     count = queues.uphold_pile(hashdb(), actor(), member_id, upheld.upto, upheld.note, params.to_domain())
@@ -98,7 +98,7 @@ def decide(case_id: int) -> Response:
     actor().require(Scope.REVIEW)
     case, sent = cases.get(hashdb(), actor(), case_id), Form.sent()
     try:
-        requested = read(DecisionIn, pages.query_text(_decision_fields(sent)))
+        requested = read(DecisionIn, pages.json_text(_decision_fields(sent)))
         if requested.note is None:
             raise InvalidInput((Fault("note", "is required: the contributor and the disputers read it"),))
         decided = cases.decide(
@@ -112,13 +112,13 @@ def decide(case_id: int) -> Response:
 def go_on(after: int | None, notice: str) -> Response:
     """Take the next case of the queue of this request, and redirect to it; else to the queue, if no case is free."""
     fields = queue_fields()
-    asked = _asked(fields)
-    if asked.state == "open":
-        id = claims.take_next(hashdb(), actor(), asked.to_domain(), after)
+    queue = _read_queue(fields)
+    if queue.state == "open":
+        id = claims.take_next(hashdb(), actor(), queue.to_domain(), after)
         if id is not None:
             address = url_for("console.cases.show", case_id=id, **fields)
             return pages.redirect_with_notice(address, notice) if notice else pages.redirect(address)
-        left = queues.count(hashdb(), actor(), asked.to_domain()).total
+        left = queues.count(hashdb(), actor(), queue.to_domain()).total
         notice = f"{notice} {'No other case of this queue is free.' if left else 'No other case is open.'}".strip()
         fields.pop("pile", None)
     return pages.redirect_with_notice(url_for("console.cases.browse", **fields), notice)
@@ -129,7 +129,7 @@ def queue_fields() -> dict[str, Any]:
     return {name: request.args[name] for name in _QUEUE if request.args.get(name, "").strip()}
 
 
-def _asked(fields: Mapping[str, Any]) -> CasesPageQuery:
+def _read_queue(fields: Mapping[str, Any]) -> CasesPageQuery:
     """The queue that fields of an address name; the whole queue, if somebody changed them to what is none."""
     try:
         return CasesPageQuery.model_validate(fields)
@@ -157,36 +157,36 @@ def _outcome_text(case: Case, decided: Case | Proposal) -> str:
 def _list_page(
     form: Form, params: CasesPageQuery, status: int = 200, decided: DecidedCasesQuery | None = None
 ) -> Response:
-    found: dict[str, object]
+    values: dict[str, object]
     if decided is not None:
-        found, actors = _decided_page(decided)
+        values, actors = _decided_page(decided)
     elif params.state == "proposed":
         rows = queues.list_proposed(hashdb(), actor())
-        found = {"proposed": rows}
+        values = {"proposed": rows}
         taken = {row.waiting.claim.actor for row in rows if row.waiting.claim}
         actors = taken | {row.proposal.actor for row in rows}
     else:
-        found, actors = _queue_page(params)
+        values, actors = _queue_page(params)
     return pages.page(
         "cases.html",
         status=status,
         form=form,
         params=params,
         yours=claims.list_own(hashdb(), actor()),
-        kept=queue_fields(),
+        of_queue=queue_fields(),
         proposals=queues.count_proposed(hashdb(), actor()),
         names=events.names(hashdb(), actor(), actors),
-        **found,
+        **values,
     )
 
 
 def _queue_page(params: CasesPageQuery) -> tuple[dict[str, object], set[str]]:
-    asked = params.to_domain()
-    queue = queues.queue(hashdb(), actor(), asked, after=params.after, before=params.before, limit=params.limit)
-    counts = queues.count(hashdb(), actor(), asked)
-    descending = asked.reverse is not (params.sort is QueueOrder.SEVERITY)
+    query = params.to_domain()
+    queue = queues.queue(hashdb(), actor(), query, after=params.after, before=params.before, limit=params.limit)
+    counts = queues.count(hashdb(), actor(), query)
+    descending = query.reverse is not (params.sort is QueueOrder.SEVERITY)
     count, row = len(queue.waiting), params.row
-    shown = Shown(
+    shown = ListPage(
         endpoint="console.cases.browse",
         columns=_WAITING,
         sort=params.sort,
@@ -197,11 +197,11 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, object], set[str]]:
         total=Total(counts.total, counts.more),
         before=None if queue.before is None else {"before": queue.before, "row": max(1, row - params.limit)},
         after=None if queue.after is None else {"after": queue.after, "row": row + count},
-        kept={name: getattr(params, name) for name in (*_FIELDS, "pile")},
+        fields={name: getattr(params, name) for name in (*_FIELDS, "pile")},
         picks="case" if actor().has(Scope.REVIEW) else "",
         upto=counts.newest,
     )
-    found = {
+    values = {
         "queue": queue,
         "list": shown,
         "counts": counts,
@@ -209,7 +209,7 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, object], set[str]]:
         "piled": _pile_name(params, queue),
         "newest": counts.newest,
     }
-    return found, {entry.claim.actor for entry in queue.waiting if entry.claim}
+    return values, {entry.claim.actor for entry in queue.waiting if entry.claim}
 
 
 def _decided_page(query: DecidedCasesQuery) -> tuple[dict[str, object], set[str]]:
@@ -235,7 +235,7 @@ class Facet:
 def _facets(params: CasesPageQuery, counts: QueueCounts) -> Sequence[Facet]:
     """The queues into which the listed cases divide."""
     fields = queue_fields()
-    of_members = dict(sorted(counts.member.items(), key=lambda each: -each[1])[: 4 * _MOST_LINKS])
+    of_members = dict(sorted(counts.member.items(), key=lambda item: -item[1])[: 4 * _MOST_LINKS])
     wanted = {*of_members} if params.member is None else {params.member}
     names = events.names(hashdb(), actor(), [f"member:{id}" for id in wanted])
     by_severity = sorted(counts.severity.items(), reverse=True)
@@ -244,9 +244,9 @@ def _facets(params: CasesPageQuery, counts: QueueCounts) -> Sequence[Facet]:
         chosen = {name: text for name, text in {**fields, field: value}.items() if text is not None}
         return url_for("console.cases.browse", **chosen)
 
-    def facet(field: str, name: str, found: Iterable[tuple[object, str, int]]) -> Facet:
+    def facet(field: str, name: str, values: Iterable[tuple[object, str, int]]) -> Facet:
         chosen = getattr(params, field)
-        rows = [(str(value), text, number) for value, text, number in found]
+        rows = [(str(value), text, number) for value, text, number in values]
         if chosen is not None:
             text = next((text for value, text, _ in rows if value == str(chosen)), str(chosen))
             return Facet(name, (), text, address(field, None))
@@ -268,7 +268,7 @@ def _facets(params: CasesPageQuery, counts: QueueCounts) -> Sequence[Facet]:
 
 
 def _most(counted: Mapping[str, int]) -> Sequence[tuple[str, int]]:
-    return sorted(counted.items(), key=lambda each: (-each[1], each[0]))
+    return sorted(counted.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _severity(level: int) -> str:
@@ -287,7 +287,7 @@ def case_page(case_id: int, form: Form, status: int = 200) -> Response:
     fields = queue_fields()
     contribution = contributions.get(hashdb(), actor(), case.contribution)
     near = pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), case.contribution, _NEAR))
-    before, after = queues.neighbors_in_queue(hashdb(), actor(), case.id, _asked(fields).to_domain())
+    before, after = queues.neighbors_in_queue(hashdb(), actor(), case.id, _read_queue(fields).to_domain())
     open_ = case.state is CaseState.OPEN
     noted = notes.list_on(hashdb(), actor(), case.id)
     actors = {case.decided_by or "", claim.actor if claim else "", *(note.actor for note in noted)}
@@ -315,7 +315,7 @@ def case_page(case_id: int, form: Form, status: int = 200) -> Response:
         form=form,
         before=before,
         after=after,
-        kept=fields,
+        of_queue=fields,
         meaning=_MEANING,
         of_frames=OF_FRAMES,
     )

@@ -62,7 +62,7 @@ def note(case_id: int) -> Response:
     actor().require(Scope.REVIEW)
     sent = Form.sent()
     try:
-        noted = read(CaseNoteIn, pages.query_text({"text": sent.text("text")}))
+        noted = read(CaseNoteIn, pages.json_text({"text": sent.text("text")}))
         notes.add(hashdb(), actor(), case_id, noted.text)
     except InvalidInput as error:
         return case_page(case_id, sent.refused(error), status=422)

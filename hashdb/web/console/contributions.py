@@ -22,7 +22,7 @@ from hashdb.service.ledger import events
 from hashdb.service.matching import neighbors
 from hashdb.service.review import bulk, cases, impacts
 from hashdb.web.console import frames, lists, pages
-from hashdb.web.console.lists import Column, Shown
+from hashdb.web.console.lists import Column, ListPage
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
 from hashdb.wire.cells import line
@@ -51,12 +51,10 @@ def browse() -> Response:
     form = Form()
     params = _read_query(form)
     if params is None:
-        return pages.page(
-            "contributions.html", status=422, form=form, listing=None, params=ListingQuery(), **_choices()
-        )
+        return _refused_page(form)
     listing = listings.page(hashdb(), actor(), params.to_domain(), params.place, params.limit)
     return pages.page(
-        "contributions.html", form=form, listing=listing, params=params, list=_shown(listing, params), **_choices()
+        "contributions.html", form=form, listing=listing, params=params, list=_list_page(listing, params), **_choices()
     )
 
 
@@ -67,9 +65,7 @@ def export() -> Response:
     params = _read_query(form)
     if params is None or kind not in FORMS:
         form.faults.setdefault("form", "must be csv or jsonl") if params else None
-        return pages.page(
-            "contributions.html", status=422, form=form, listing=None, params=ListingQuery(), **_choices()
-        )
+        return _refused_page(form)
     exported = listings.export(hashdb(), actor(), params.to_domain(), kind)
     response = Response(stream_with_context(lines(exported, kind)), mimetype=FORMS[kind])
     response.headers["Content-Disposition"] = f'attachment; filename="contributions.{kind}"'
@@ -117,7 +113,7 @@ def open_case(contribution_id: int) -> Response:
     actor().require(Scope.REVIEW)
     sent = Form.sent()
     try:
-        _require_confirmation(sent, reason=True)
+        _require_confirmation(sent)
         holds = sent.text("holds") == "yes"
         case = cases.open_case(hashdb(), actor(), contribution_id, sent.text("reason"), holds=holds)
     except pages.REFUSALS as error:
@@ -138,7 +134,7 @@ def erase(contribution_id: int) -> Response:
     actor().require(Scope.ADMIN)
     sent = Form.sent()
     try:
-        _require_confirmation(sent, reason=True, number=contribution_id)
+        _require_confirmation(sent, contribution_id)
         contributions.erase(hashdb(), actor(), contribution_id, sent.text("reason"))
     except pages.REFUSALS as error:
         return _confirmation_page("contribution_erasure.html", contribution_id, sent.refused(error), status=422)
@@ -147,9 +143,9 @@ def erase(contribution_id: int) -> Response:
     )
 
 
-def _require_confirmation(sent: Form, *, reason: bool, number: int | None = None) -> None:
-    """Raise InvalidInput unless the form has a reason if `reason`, and the number `number` if it is not None."""
-    faults = [Fault("reason", "is required: choose one")] if reason and not sent.text("reason") else []
+def _require_confirmation(sent: Form, number: int | None = None) -> None:
+    """Raise InvalidInput unless the form has a reason, and the number `number` if it is not None."""
+    faults = [] if sent.text("reason") else [Fault("reason", "is required: choose one")]
     if number is not None and sent.text("number") != str(number):
         faults.append(Fault("number", f"must be {number}, to confirm the erasure"))
     reject(faults)
@@ -167,6 +163,11 @@ def _read_query(form: Form) -> ListingQuery | None:
     return params
 
 
+def _refused_page(form: Form) -> Response:
+    """The page of a filter that is not valid."""
+    return pages.page("contributions.html", status=422, form=form, listing=None, params=ListingQuery(), **_choices())
+
+
 def _choices() -> dict[str, Any]:
     return {
         "members": pages.member_choices(),
@@ -179,7 +180,7 @@ def _choices() -> dict[str, Any]:
     }
 
 
-def _shown(listing: ContributionPage, params: ListingQuery) -> Shown:
+def _list_page(listing: ContributionPage, params: ListingQuery) -> ListPage:
     total = listing.total
     if params.exact and total and total.more:
         total = Total(listings.count(hashdb(), actor(), params.to_domain().chosen))

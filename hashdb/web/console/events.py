@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from flask import Response, request, url_for
 
+from hashdb.domain.accounts.members import Actor
 from hashdb.domain.ledger.checkpoints import Checkpoint, Inclusion, read_checkpoint
 from hashdb.domain.ledger.events import Action, Event
 from hashdb.errors import Fault, InvalidInput, Unavailable
+from hashdb.service import HashDB
 from hashdb.service.ledger import checkpoints, publications, searches
 from hashdb.service.ledger import events as audit
 from hashdb.service.ledger import verification as jobs
@@ -22,8 +24,9 @@ from hashdb.web.context import actor, hashdb
 from hashdb.wire.pages import EventsPageQuery
 
 blueprint = pages.blueprint_of("events", __name__)
+_Named = TypeVar("_Named")
 _NOTHING = EventsPageQuery()
-_NAMED = ("actor", "subject")
+_NAMES = ("actor", "subject")
 _PLACE = ("before", "newer", "after", "follow")
 
 
@@ -32,9 +35,9 @@ def browse() -> Response:
     """List the events that match a filter, newest first."""
     form = Form()
     params = pages.read_query(EventsPageQuery, form=form)
-    asked = None if params is None else _asked(params, form)
-    if params is None or asked is None:
-        choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMED}
+    search = None if params is None else _search(params, form)
+    if params is None or search is None:
+        choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMES}
         return pages.page(
             "events.html",
             status=422,
@@ -44,12 +47,12 @@ def browse() -> Response:
             choices=choices,
             address=_address_with,
         )
-    chosen, seqs = asked
+    chosen, seqs = search
     back = params.newer is not None
     listing = searches.latest(hashdb(), actor(), chosen, seqs, params.limit, oldest=back)
     # A search that reads on may still find some.
-    found = back or listing.events or listing.before
-    excluding = () if found else searches.excluding(hashdb(), actor(), chosen, seqs)
+    may_have_more = back or listing.events or listing.before
+    excluding = () if may_have_more else searches.excluding(hashdb(), actor(), chosen, seqs)
     older, newer = _beside(listing, params)
     return pages.page(
         "events.html",
@@ -72,7 +75,7 @@ def follow() -> Response:
     """The events after a seq, as rows for the table that follows the log."""
     form = Form()
     params = pages.read_query(EventsPageQuery, form=form) or _NOTHING
-    chosen, seqs = _asked(params, form) or (searches.LogSearch(), _range(_NOTHING))
+    chosen, seqs = _search(params, form) or (searches.LogSearch(), _range(_NOTHING))
     listing = searches.latest(hashdb(), actor(), chosen, seqs, params.limit)
     return pages.page(
         "events_new.html", params=params, listing=listing, address=_address_with, names=_names(listing.events)
@@ -135,24 +138,26 @@ def _names(events: Iterable[Event]) -> Mapping[str, str]:
     return audit.names(hashdb(), actor(), {who for event in events for who in (event.actor, event.subject)})
 
 
-def _asked(params: EventsPageQuery, form: Form) -> tuple[searches.LogSearch, audit.SeqRange] | None:
+def _search(params: EventsPageQuery, form: Form) -> tuple[searches.LogSearch, audit.SeqRange] | None:
     """What the form searches, and where; None, with the faults in the form, if a field of it means nothing."""
-    db, who, faults = hashdb(), actor(), list[Fault]()
-    actors = subjects = None
-    try:
-        actors = None if params.actor is None else searches.read_actors(db, who, params.actor)
-    except InvalidInput as error:
-        faults += error.faults
-    try:
-        subjects = None if params.subject is None else searches.read_subjects(db, who, params.subject)
-    except InvalidInput as error:
-        faults += error.faults
+    faults: list[Fault] = []
+    actors = _read(searches.read_actors, params.actor, faults)
+    subjects = _read(searches.read_subjects, params.subject, faults)
     if params.since and params.until and params.until < params.since:
         faults.append(Fault("until", "must not be before the first day"))
     if faults:
         form.refused(InvalidInput(tuple(faults)))
         return None
     return searches.LogSearch(actors, params.action, subjects), _range(params)
+
+
+def _read(read: Callable[[HashDB, Actor, str], _Named], text: str | None, faults: list[Fault]) -> _Named | None:
+    """What a text of the form names; None, with what is wrong in `faults`, if it names nothing."""
+    try:
+        return None if text is None else read(hashdb(), actor(), text)
+    except InvalidInput as error:
+        faults += error.faults
+    return None
 
 
 def _range(params: EventsPageQuery) -> audit.SeqRange:
@@ -172,8 +177,8 @@ def _beside(listing: searches.LogPage, params: EventsPageQuery) -> tuple[int | N
 
 def _address_with(endpoint: str, **more: Any) -> str:
     """The URL of a page with the filter of this page."""
-    kept = {name: value for name, value in request.args.items() if value and name not in _PLACE}
-    return url_for(f"console.events.{endpoint}", **{**kept, **more})
+    fields = {name: value for name, value in request.args.items() if value and name not in _PLACE}
+    return url_for(f"console.events.{endpoint}", **{**fields, **more})
 
 
 def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:

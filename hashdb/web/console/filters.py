@@ -93,14 +93,13 @@ def stretches(times: Sequence[float], most: int = 4) -> str:
     >>> stretches([38, 39, 40, 70.5]), stretches([0, 2, 4], most=2)
     ('0:38–0:40, 1:10.5', '0:00, 0:02 and 1 more')
     """
-    found: list[tuple[float, float]] = []
+    joined: list[tuple[float, float]] = []
     for at in times:
-        if found and at - found[-1][1] <= 1:
-            found[-1] = found[-1][0], at
+        if joined and at - joined[-1][1] <= 1:
+            joined[-1] = joined[-1][0], at
         else:
-            found.append((at, at))
-    shown = [clock(start) + (f"–{clock(end)}" if end > start else "") for start, end in found[:most]]
-    return ", ".join(shown) + (f" and {len(found) - most} more" if len(found) > most else "")
+            joined.append((at, at))
+    return _enumerate([extent(start, end, Unit.SECONDS) for start, end in joined], most)
 
 
 def length_of(segment: Segment) -> str:
@@ -121,9 +120,11 @@ def shown_at(details: FrameDetails) -> str:
     ('on pages 3, 4, 9', 'at words 100 to 300, 200 to 400')
     """
     parts = [f"at {stretches(details.at)}"] if details.at else []
-    parts += [_some("on page", details.pages)] if details.pages else []
-    words = [f"{first} to {end}" for first, end in details.words]
-    return ", ".join([*parts, f"at words {_listed(words)}"] if words else parts)
+    if details.pages:
+        parts.append(_places("on page", details.pages))
+    if details.words:
+        parts.append(f"at words {_enumerate([f'{first} to {end}' for first, end in details.words])}")
+    return ", ".join(parts)
 
 
 def frames_at(frames: Sequence[FrameMatch]) -> str:
@@ -133,21 +134,21 @@ def frames_at(frames: Sequence[FrameMatch]) -> str:
     ('on page 3', 'at 0:38–0:39')
     """
     pages = [round(frame.at) for frame in frames if frame.unit is Unit.PAGES]
-    return _some("on page", pages) if pages else f"at {stretches([frame.at for frame in frames])}"
+    return _places("on page", pages) if pages else f"at {stretches([frame.at for frame in frames])}"
 
 
-def _some(noun: str, places: Sequence[int]) -> str:
-    return f"{noun}{'' if len(places) == 1 else 's'} {_listed(list(map(str, places)))}"
+def _places(noun: str, places: Sequence[int]) -> str:
+    return f"{noun}{'' if len(places) == 1 else 's'} {_enumerate(list(map(str, places)))}"
 
 
-def _listed(texts: Sequence[str], most: int = 4) -> str:
+def _enumerate(texts: Sequence[str], most: int = 4) -> str:
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
 def nouns(item: Contribution, of_video: str = "frames") -> str:
     """What the frames of a contribution are called; those of a video have the given name."""
-    found = ("pages",) * bool(item.pages) + ("windows of words",) * bool(item.words)
-    return " and ".join(found) or of_video
+    parts = ("pages",) * bool(item.pages) + ("windows of words",) * bool(item.words)
+    return " and ".join(parts) or of_video
 
 
 def counted(number: int, noun: str) -> str:
@@ -210,22 +211,9 @@ def verdict(near: NearContribution, radii: Mapping[Algorithm, int]) -> str:
     return f"yes, by {' and '.join(within)}"
 
 
-FILTERS: dict[str, Callable[..., object]] = {
-    "span": span,
-    "seconds": seconds,
-    "about": about,
-    "clock": clock,
-    "extent": extent,
-    "frames_at": frames_at,
-    "length_of": length_of,
-    "nouns": nouns,
-    "shown_at": shown_at,
-    "stretches": stretches,
-    "counted": counted_on_page,
-    "number": group_digits,
-    "instant": instant,
-    "day": day,
-    "said": past_tense,
-    "marked": marked,
-    "verdict": verdict,
-}
+_FUNCTIONS: tuple[Callable[..., object], ...] = (
+    about, clock, day, extent, frames_at, instant, length_of,
+    marked, nouns, past_tense, seconds, shown_at, span, verdict,
+)  # fmt: skip
+FILTERS = {function.__name__: function for function in _FUNCTIONS}
+FILTERS |= {"counted": counted_on_page, "number": group_digits}

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from flask import Response, request, url_for
 
@@ -40,6 +40,7 @@ from hashdb.wire.pasted import spell_hashes
 from hashdb.wsgi.uploads import Upload
 
 blueprint = pages.blueprint_of("find", __name__)
+_Thing = TypeVar("_Thing")
 _PAGE = re.compile(r"https?://[^/?#]+/console/", re.IGNORECASE)
 """How the address of a page of a console begins: it is looked up by its number."""
 _SHOWN = 10
@@ -86,7 +87,7 @@ def look_up() -> Response:
     """Go to what the text or the file names, or list what it may name."""
     sent = Form.sent()
     text, file = sent.text("text"), request.files.get("file")
-    hashes = spell_hashes(text, [each for each in Algorithm if hashdb().rules.algorithm_fault(each) is None])
+    hashes = spell_hashes(text, _algorithms())
     address = text if hashes is None and begins_as_address(text) and not _PAGE.match(text) else None
     if (file is not None and isinstance(file.stream, Upload) and file.stream.size) or sent.text("as") == "hash":
         return _debug(sent, hashes, address)
@@ -117,24 +118,24 @@ def _debug(sent: Form, hashes: str | None, address: str | None, text: str = "") 
 def _groups(text: str, *, is_address: bool) -> tuple[tuple[Group, ...], str | None]:
     """What the text may name, kinds with an exact result first; and the most similar name if it names nothing."""
     kind, id = read_id(text) or (None, 0)
-    found = finding.find(hashdb(), actor(), text)
+    matches = finding.find(hashdb(), actor(), text)
     groups = (
         Group(f"Number {id}", tuple(_numbered(kind, id))),
-        Group("Members", tuple(_member(one.thing, one.exact) for one in found.members)),
-        Group("Users", tuple(_user(one.thing, one.exact) for one in found.users)),
-        Group("Incidents", tuple(_incident(one.thing, one.exact) for one in found.incidents)),
-        Group("Labels", tuple(_label(one.thing, one.exact) for one in found.labels)),
+        Group("Members", _results(_member, matches.members)),
+        Group("Users", _results(_user, matches.users)),
+        Group("Incidents", _results(_incident, matches.incidents)),
+        Group("Labels", _results(_label, matches.labels)),
         Group(
             "Contributions whose reference begins with it",
-            tuple(_contribution(one.thing, one.exact) for one in found.contributions),
-            found.referring,
+            _results(_contribution, matches.contributions),
+            matches.referring,
             # No URL of the console contains the address that somebody looks for.
             None if is_address else url_for("console.contributions.browse", reference=text),
         ),
         Group("Pages", tuple(_pages(text))),
     )
     filled = tuple(group for group in groups if group.results)
-    return tuple(sorted(filled, key=lambda group: not group.exact)), None if filled else found.similar
+    return tuple(sorted(filled, key=lambda group: not group.exact)), None if filled else matches.similar
 
 
 def _numbered(kind: str | None, id: int) -> Iterable[Result]:
@@ -153,25 +154,30 @@ def _about(contribution: Contribution) -> str:
     return " · ".join(str(part) for part in parts if part)
 
 
-def _contribution(one: Contribution, exact: bool) -> Result:
-    address = url_for("console.contributions.show", contribution_id=one.id)
-    return Result(f"Contribution {one.id}", address, _about(one), exact)
+def _results(make: Callable[[_Thing, bool], Result], matches: Iterable[tuple[_Thing, bool]]) -> tuple[Result, ...]:
+    return tuple(make(thing, exact) for thing, exact in matches)
 
 
-def _member(one: Member, exact: bool) -> Result:
-    return Result(one.name, url_for("console.members.show", member_id=one.id), f"{one.kind} · {one.status}", exact)
+def _contribution(contribution: Contribution, exact: bool) -> Result:
+    address = url_for("console.contributions.show", contribution_id=contribution.id)
+    return Result(f"Contribution {contribution.id}", address, _about(contribution), exact)
 
 
-def _user(one: User, exact: bool) -> Result:
-    return Result(one.name, url_for("console.users.show", user_id=one.id), f"{one.role} · {one.status}", exact)
+def _member(member: Member, exact: bool) -> Result:
+    address = url_for("console.members.show", member_id=member.id)
+    return Result(member.name, address, f"{member.kind} · {member.status}", exact)
 
 
-def _incident(one: Incident, exact: bool) -> Result:
-    return Result(one.label, url_for("console.incidents.show", incident_id=one.id), "", exact)
+def _user(user: User, exact: bool) -> Result:
+    return Result(user.name, url_for("console.users.show", user_id=user.id), f"{user.role} · {user.status}", exact)
 
 
-def _label(one: str, exact: bool) -> Result:
-    return Result(one, url_for("console.contributions.browse", label=one), "contributions with this label", exact)
+def _incident(incident: Incident, exact: bool) -> Result:
+    return Result(incident.label, url_for("console.incidents.show", incident_id=incident.id), "", exact)
+
+
+def _label(label: str, exact: bool) -> Result:
+    return Result(label, url_for("console.contributions.browse", label=label), "contributions with this label", exact)
 
 
 def _pages(text: str) -> Iterable[Result]:
@@ -179,6 +185,11 @@ def _pages(text: str) -> Iterable[Result]:
         rank = fit(text, entry.label) if actor().has(entry.scope) else None
         if rank is not None:
             yield Result(entry.label, url_for(entry.endpoint), "", exact=rank == 0)
+
+
+def _algorithms() -> list[Algorithm]:
+    """The algorithms whose hashes this service takes."""
+    return [algorithm for algorithm in Algorithm if hashdb().rules.algorithm_fault(algorithm) is None]
 
 
 def _page(
@@ -200,7 +211,7 @@ def _page(
         searched=searched,
         shown=None if form.text("as") == "all" else _SHOWN,
         kind=(read_id(text) or (None, 0))[0],
-        algorithms=[each for each in Algorithm if hashdb().rules.algorithm_fault(each) is None],
+        algorithms=_algorithms(),
     )
 
 

@@ -25,12 +25,13 @@ FIRST_THINGS = {
     "password": {"console.account.password", "console.account.choose_password"},
     "factor": {"console.account.factor", "console.account.add_factor"},
 }
-_WRITES_NOTHING = {"console.neighbors.find", "console.find.look_up", "console.compare.compare"}
-"""POST views that write nothing, and so use no budget of changes. The hashing queue limits their pictures."""
-_LARGE = {"console.neighbors.find", "console.find.look_up", "console.compare.compare"}
-"""Views that take videos, and their hashes in a field as large as the body of a request. Others take 500 kB a field."""
-FORM = "form"
-POLL = "poll"
+_SEARCHES = {"console.neighbors.find", "console.find.look_up", "console.compare.compare"}
+"""POST views that write nothing, and so use no budget of changes. The hashing queue limits their files.
+
+They take videos, and hashes in a field as large as the body of a request. Other views take 500 kB a field.
+"""
+_FORM = "form"
+_POLL = "poll"
 """The prefix of the ids of elements that htmx polls without the user."""
 
 
@@ -41,19 +42,19 @@ def enter() -> Response | None:
     """
     endpoint = request.endpoint or ""
     if request.method not in ("GET", "HEAD", "OPTIONS"):
-        if endpoint in _LARGE and _is_signed_in():
-            _make_room()
+        if endpoint in _SEARCHES and _is_signed_in():
+            _accept_large_form()
         _require_own_form()
     if endpoint in OPEN:
         return None
     # A page that polls does not show that the user is still there.
-    by_itself = request.headers.get("HX-Trigger", "").startswith(POLL)
+    by_itself = request.headers.get("HX-Trigger", "").startswith(_POLL)
     token, lifetime = get(SESSION), app_state().settings.lifetime
     g.session = sessions.find_session(hashdb(), token, lifetime, in_use=not by_itself)
     if not session().complete:
         return None if endpoint in BEFORE_SECOND_FACTOR else _go("console.sessions.code")
     g.actor = session().user.actor
-    if request.method not in ("GET", "HEAD", "OPTIONS") and endpoint not in _WRITES_NOTHING:
+    if request.method not in ("GET", "HEAD", "OPTIONS") and endpoint not in _SEARCHES:
         spend_change(g.actor)
     return None if endpoint in ALWAYS else _first_things(endpoint)
 
@@ -65,7 +66,7 @@ def _is_signed_in() -> bool:
     return False
 
 
-def _make_room() -> None:
+def _accept_large_form() -> None:
     """Let the form of this request be large. Raises VideoTooLarge."""
     settings = app_state().settings
     request.max_form_memory_size = settings.max_body
@@ -82,14 +83,14 @@ def session() -> Session:
 
 def form_secret() -> str:
     """The CSRF token of the forms of this visit."""
-    return derive_secret(FORM)
+    return derive_secret(_FORM)
 
 
 def _require_own_form() -> None:
     """Raise FormRefused unless a page of this visit made the form."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         raise FormRefused()
-    if not verify_secret(FORM, request.form.get("csrf", "")):
+    if not verify_secret(_FORM, request.form.get("csrf", "")):
         raise FormRefused()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime
 from functools import partial
@@ -36,7 +37,7 @@ def add() -> Response:
     sent = Form.sent()
     fields = {"label": sent.text("label"), "start": _read_instant(sent, "start"), "end": _read_instant(sent, "end")}
     try:
-        draft = read(IncidentIn, pages.query_text({**fields, "expires": bool(sent.text("expires"))})).to_domain()
+        draft = read(IncidentIn, pages.json_text({**fields, "expires": bool(sent.text("expires"))})).to_domain()
         wanted = Incident(0, draft.label, draft.start, draft.end, draft.expires)
         if effect := _unseen_effect(sent, wanted, None):
             return _list_page(sent, effect=effect, seen=pages.digest_of(wanted))
@@ -60,10 +61,10 @@ def change(incident_id: int) -> Response:
     incident, sent = incidents.get(hashdb(), actor(), incident_id), Form.sent()
     try:
         # An empty end means an open end, which the model reads from null.
-        fields = {"start": _read_instant(sent, "start"), "expires": bool(sent.text("expires"))}
-        end = _read_instant(sent, "end")
-        text = pages.query_text({**fields, "end": end}) if end else pages.query_text(fields)[:-1] + ', "end": null}'
-        change = read(IncidentChangeIn, text).to_domain()
+        fields: dict[str, object] = {"end": _read_instant(sent, "end"), "expires": bool(sent.text("expires"))}
+        if start := _read_instant(sent, "start"):
+            fields["start"] = start
+        change = read(IncidentChangeIn, json.dumps(fields)).to_domain()
         wanted = change.of(incident)
         if effect := _unseen_effect(sent, wanted, incident):
             return _incident_page(incident, sent, effect=effect, seen=pages.digest_of(wanted))

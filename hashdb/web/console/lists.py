@@ -1,7 +1,7 @@
 """What every list of the console has: heads that sort, pages in both directions, totals and selected rows.
 
-A view makes a `Shown` (`page_of` if it has all rows, else from the positions of its page) and gives it to the macros of
-templates/console/lists.html. A list whose `picks` is set is a form: `read_selection` reads what the user selected.
+A view makes a `ListPage` (`page_of` if it has all rows, else from the positions of its page) and gives it to the macros
+of templates/console/lists.html. A list whose `picks` is set is a form: `read_selection` reads what the user selected.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Column(Generic[Row]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ListPage:
     """A page of a list, at a `place`. `before` and `after` are where the pages beside it begin (None: there is none).
 
-    `row` is the number of its first row, if it is known; `kept` are the fields of the filter. With `picks` (the kind of
+    `row` is the number of its first row, if it is known; `fields` are those of the filter. With `picks` (the kind of
     its rows), rows can be selected; `upto` is then the newest id of the whole list.
     """
 
@@ -57,16 +57,14 @@ class Shown:
     before: Mapping[str, object] | None = None
     after: Mapping[str, object] | None = None
     place: Mapping[str, object] = field(default_factory=dict)
-    kept: Mapping[str, object] = field(default_factory=dict)
+    fields: Mapping[str, object] = field(default_factory=dict)
     picks: str = ""
     upto: int = 0
 
     def address(self, **changed: object) -> str:
         """The URL of the list with its filter and order, on the first page, with these changes."""
         order = {"sort": self.sort, "order": "down" if self.descending else "up", "limit": self.limit}
-        fields: dict[str, object] = {**self.kept, **order, **changed}
-        texts: dict[str, Any] = {name: str(value) for name, value in fields.items() if value not in (None, "")}
-        return url_for(self.endpoint, **texts)
+        return url_for(self.endpoint, **_texts({**self.fields, **order, **changed}))
 
     def sorted_by(self, column: Column[Any]) -> str:
         """The URL of the list in the order of a column; the other way round if it has that order already."""
@@ -84,7 +82,12 @@ class Shown:
     @property
     def query(self) -> str:
         """The fields of the filter as a query string, for a selection of all rows."""
-        return urlencode({name: str(value) for name, value in self.kept.items() if value not in (None, "")})
+        return urlencode(_texts(self.fields))
+
+
+def _texts(fields: Mapping[str, object]) -> dict[str, Any]:
+    """The fields that have a value, as text."""
+    return {name: str(value) for name, value in fields.items() if value not in (None, "")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def placed(
     sort: str,
     picks: str = "",
     upto: int = 0,
-) -> Shown:
+) -> ListPage:
     """The page of a list that was read at a place; the filter is the rest of the address."""
     row = query.row
     if (paged.previous is None and query.before is not None) or query.place == Place():
@@ -116,7 +119,7 @@ def placed(
         total = Total(max(total.count, row - 1 + len(paged.rows)), more=True)
     onward = None if row is None else row + len(paged.rows)
     back = None if row is None else max(1, row - query.limit)
-    return Shown(
+    return ListPage(
         endpoint=endpoint,
         columns=columns,
         sort=sort,
@@ -128,7 +131,7 @@ def placed(
         before=None if before is None else {"before": before, "row": back},
         after=None if after is None else {"after": after, "row": onward},
         place={name: request.args[name] for name in ("after", "before", "row") if name in request.args},
-        kept=kept_fields(),
+        fields=filter_fields(),
         picks=picks,
         upto=upto,
     )
@@ -141,10 +144,10 @@ def page_of(
     endpoint: str,
     *,
     first: str,
-    kept: Mapping[str, object] | None = None,
+    fields: Mapping[str, object] | None = None,
     picks: str = "",
     upto: int = 0,
-) -> tuple[tuple[Row, ...], Shown]:
+) -> tuple[tuple[Row, ...], ListPage]:
     """The rows of a page of a list that is held as a whole, and the page. `first` is the order without a request.
 
     Raises InvalidInput if no column has the order.
@@ -158,7 +161,7 @@ def page_of(
     start = min(query.row, len(ordered) or 1) - 1
     page = tuple(ordered[start : start + query.limit])
     end = start + len(page)
-    return page, Shown(
+    return page, ListPage(
         endpoint=endpoint,
         columns=columns,
         sort=sort,
@@ -169,7 +172,7 @@ def page_of(
         total=Total(len(ordered)),
         before={"row": max(1, start + 1 - query.limit)} if start else None,
         after={"row": end + 1} if end < len(ordered) else None,
-        kept=kept or {},
+        fields=fields or {},
         picks=picks,
         upto=upto,
     )
@@ -179,12 +182,12 @@ def _ordered(rows: Iterable[Row], key: Callable[[Row], Any] | None, descending: 
     """The rows by their key; rows without a value come last either way."""
     if key is None:
         return list(rows)
-    keyed = [(key(row), row) for row in rows]
-    known = sorted((each for each in keyed if each[0] is not None), key=lambda each: each[0], reverse=descending)
-    return [row for _, row in known] + [row for value, row in keyed if value is None]
+    rows = list(rows)
+    known = [row for row in rows if key(row) is not None]
+    return sorted(known, key=key, reverse=descending) + [row for row in rows if key(row) is None]
 
 
-def kept_fields() -> dict[str, str]:
+def filter_fields() -> dict[str, str]:
     """The fields of the filter in the address of this request: all but the order and the place."""
     apart = ("sort", "order", "limit", *_PLACE)
     return {name: value for name, value in request.args.items() if value.strip() and name not in apart}

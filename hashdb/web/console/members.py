@@ -116,7 +116,7 @@ def issue_key(member_id: int) -> Response:
         "hides_distances": bool(sent.text("hides_distances")),
     }
     try:
-        issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.query_text(fields)).to_domain())
+        issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.json_text(fields)).to_domain())
     except pages.REFUSALS as error:
         return _member_page(member, _form_of(member), sent.refused(error), status=422)
     return pages.page("key.html", member=member, key=issued.key, secret=issued.secret)
@@ -214,8 +214,8 @@ def _uses() -> dict[int, KeyUse]:
     latest: dict[int, KeyUse] = {}
     for key_use in members.key_uses(hashdb(), actor()).values():
         before = latest.setdefault(key_use.member, key_use)
-        use = max(before.use, key_use.use, key=lambda each: each.used_at)
-        lag = max((each.lag for each in (before, key_use) if each.lag), key=lambda lag: lag.changes, default=None)
+        use = max(before.use, key_use.use, key=lambda use: use.used_at)
+        lag = max((use.lag for use in (before, key_use) if use.lag), key=lambda lag: lag.changes, default=None)
         latest[key_use.member] = KeyUse(use, key_use.member, lag)
     return latest
 
@@ -242,7 +242,7 @@ def _sent_fields(sent: Form) -> str:
         "contributions_per_day": sent.number("limits.contributions_per_day"),
         "budget_factor": 1 if factor is None else factor,
     }
-    return pages.query_text({**{name: sent.text(name) for name in ("name", "kind", "contact")}, "limits": limits})
+    return pages.json_text({**{name: sent.text(name) for name in ("name", "kind", "contact")}, "limits": limits})
 
 
 def _address(member: int) -> str:

@@ -208,7 +208,7 @@ def redirect_with_notice(address: str, what: str) -> Response:
     return response
 
 
-def query_text(fields: Mapping[str, object]) -> str:
+def json_text(fields: Mapping[str, object]) -> str:
     """Fields as JSON for a model of the wire, without those that are None."""
     return json.dumps({name: value for name, value in fields.items() if value is not None})
 

@@ -92,12 +92,12 @@ _NAMES = {
 def _repeat(proposal: Proposal, sent: Form) -> object:
     """Make the request again as the signed-in user. Returns a Proposal if that user made it first."""
     request = proposal.request
-    content = pages.query_text(request.content)
+    content = pages.json_text(request.content)
     if request.act is TwoPersonAction.SUSPEND:
         return members.change(hashdb(), actor(), request.id, read(MemberChangeIn, content).to_domain())
     if request.act is TwoPersonAction.BENIGN:
         return benign.add(hashdb(), actor(), read(BenignIn, content, validation_context()).to_domain())
-    decision = read(DecisionIn, pages.query_text({**request.content, "note": sent.text("note") or None}))
+    decision = read(DecisionIn, pages.json_text({**request.content, "note": sent.text("note") or None}))
     if decision.note is None:
         raise InvalidInput((Fault("note", "is required: the contributor and the disputers read it"),))
     return cases.decide(hashdb(), actor(), request.id, Decision.RETIRE, decision.note, decision.signals)
@@ -110,7 +110,7 @@ def _proposal_page(proposal: Proposal, form: Form, status: int = 200) -> Respons
         values = {"member": members.get(hashdb(), actor(), request.id)}
         values["effect"] = members.effect(hashdb(), actor(), request.id)
     elif request.act is TwoPersonAction.BENIGN:
-        draft = read(BenignIn, pages.query_text(request.content), validation_context()).to_domain()
+        draft = read(BenignIn, pages.json_text(request.content), validation_context()).to_domain()
         values = {"draft": draft, "effect": pages.if_index_ready(lambda: benign.effect(hashdb(), actor(), draft))}
     else:
         case = cases.get(hashdb(), actor(), request.id)

@@ -90,13 +90,21 @@ def read_signals(sent: Form, mode: Mode) -> Sides:
 
     A text is not in the form any more. Raises InvalidInput at a field, TooManyAtOnce, Unavailable.
     """
-    text, file = sent.secret("text").strip(), request.files.get("file")
-    content = b"" if file is None else file.stream.read()
-    if parts := _document_of(content, text):
-        (hashed,) = hash_uploads([ToHash(*parts, mode, INTERVAL)])
+    text, content = sent.secret("text").strip(), _file_content()
+    if document := _document_of(content, text):
+        (hashed,) = hash_uploads([ToHash(*document, mode, INTERVAL)])
         return {"": tuple(dict.fromkeys(signal for frame in hashed.frames for signal in frame.signals))}
-    query = _read_picture(sent, mode)
+    query = _read_picture(sent, content, mode)
     return {"": query.signals, **query.transforms}
+
+
+def _file_content() -> bytes:
+    """The file of the form; empty if there is none."""
+    file = request.files.get("file")
+    if file is None:
+        return b""
+    file.stream.seek(0)
+    return file.stream.read()
 
 
 def _document_of(content: bytes, text: str) -> tuple[str, Upload] | None:
@@ -104,14 +112,14 @@ def _document_of(content: bytes, text: str) -> tuple[str, Upload] | None:
 
     Raises InvalidInput at the field if the service accepts none.
     """
-    found = None
+    document = None
     if begins_as_document(content[:DOCUMENT_HEAD]):
-        found = "file", upload_of(content)
+        document = "file", upload_of(content)
     elif text and not content:
-        found = "text", text_upload(text)
-    if found is not None:
-        require_text(*found)
-    return found
+        document = "text", text_upload(text)
+    if document is not None:
+        require_text(*document)
+    return document
 
 
 def upload_of(octets: bytes) -> Upload:
@@ -138,11 +146,8 @@ def require_text(field: str, upload: Upload) -> None:
         reject_field(field, str(TextRefused()))
 
 
-def _read_picture(sent: Form, mode: Mode) -> Query:
-    picture = request.files.get("file")
-    if picture is not None:
-        picture.stream.seek(0)
-    content = b"" if picture is None else picture.stream.read()
+def _read_picture(sent: Form, content: bytes, mode: Mode) -> Query:
+    """The query with the picture in these bytes, else with the hashes that were pasted."""
     if begins_as_video(content[:HEAD]):
         reject_field("file", "is a video: this form takes pictures")
     try:
@@ -154,7 +159,7 @@ def _read_picture(sent: Form, mode: Mode) -> Query:
 
 
 class Item(NamedTuple):
-    """What the match debugger is asked about; `incomplete` is a sentence if not all of a file could be read."""
+    """What the match debugger searches for; `incomplete` is a sentence if not all of a file could be read."""
 
     query: Query
     incomplete: str | None = None
@@ -183,7 +188,7 @@ def read_item(sent: Form, mode: Mode) -> Item:
     pasted = None if has_file else parse_framed(sent.text("signals"), validation_context())
     if pasted is not None and pasted.frames:
         return Item(pasted)
-    query = _read_picture(sent, mode) if pasted is None else pasted
+    query = _read_picture(sent, _file_content(), mode) if pasted is None else pasted
     sent.values["signals"] = format_query(query)
     return Item(query)
 

@@ -43,7 +43,7 @@ def add() -> Response:
     """Add a user, with a password that is shown once, or with sign-in with the provider."""
     sent = Form.sent()
     try:
-        draft = read(UserIn, pages.query_text({"name": sent.text("name"), "role": sent.text("role")})).to_domain()
+        draft = read(UserIn, pages.json_text({"name": sent.text("name"), "role": sent.text("role")})).to_domain()
         added = users.add(hashdb(), actor(), draft, local=sent.text("by") != "provider")
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), status=422)
@@ -64,7 +64,7 @@ def change(user_id: int) -> Response:
     """Change the role of a user."""
     user, sent = users.get(hashdb(), actor(), user_id), Form.sent()
     try:
-        requested = read(UserChangeIn, pages.query_text({"role": sent.text("role")})).to_domain()
+        requested = read(UserChangeIn, pages.json_text({"role": sent.text("role")})).to_domain()
         changed = users.change(hashdb(), actor(), user_id, requested)
     except pages.REFUSALS as error:
         return _user_page(user, sent.refused(error), status=422)

@@ -30,7 +30,7 @@ def save() -> Response:
     sent = Form.sent()
     try:
         draft = read(
-            ViewIn, pages.query_text({**_changeable(sent), "page": sent.text("page"), "query": sent.text("query")})
+            ViewIn, pages.json_text({**_changeable(sent), "page": sent.text("page"), "query": sent.text("query")})
         )
         view = saved_views.add(hashdb(), guard.session(), draft.to_domain())
     except pages.REFUSALS as error:
@@ -43,7 +43,7 @@ def change(view_id: int) -> Response:
     """Rename a view, share it, or no longer."""
     sent = Form.sent()
     try:
-        requested = read(ViewChangeIn, pages.query_text(_changeable(sent)))
+        requested = read(ViewChangeIn, pages.json_text(_changeable(sent)))
         view = saved_views.change(hashdb(), guard.session(), view_id, requested.name, shared=requested.shared)
     except pages.REFUSALS as error:
         return _page(sent.refused(error), view_id, status=422)

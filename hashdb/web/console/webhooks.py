@@ -92,9 +92,14 @@ def state(webhook: Webhook) -> str:
 
 def _webhook_page(webhook_id: int, form: Form, status: int = 200) -> Response:
     webhook = webhooks.get(hashdb(), actor(), webhook_id)
-    kept = webhooks.deliveries(hashdb(), actor(), webhook_id, None, 0, MAX_KEPT_DELIVERIES)
+    latest = webhooks.deliveries(hashdb(), actor(), webhook_id, None, 0, MAX_KEPT_DELIVERIES)
     deliveries, list = page_of(
-        kept, _DELIVERIES, query(ListQuery), "console.webhooks.show", first="delivery", kept={"webhook_id": webhook_id}
+        latest,
+        _DELIVERIES,
+        query(ListQuery),
+        "console.webhooks.show",
+        first="delivery",
+        fields={"webhook_id": webhook_id},
     )
     return pages.page(
         "webhook.html",

@@ -15,13 +15,13 @@ const short = (value) => Intl.NumberFormat("en", { notation: "compact" }).format
 
 const read = (figure) => {
   const rows = [...figure.querySelectorAll("tbody tr")];
-  const names = [...figure.querySelectorAll("th.number")].map((one) => one.textContent);
+  const names = [...figure.querySelectorAll("th.number")].map((head) => head.textContent);
   const days = rows.map((row) => Date.parse(row.querySelector("[data-day]").dataset.day) / 1000);
   const columns = names.map((_, place) => rows.map((row) => {
     const text = row.querySelectorAll("td.number")[place].dataset.value;
     return text === undefined ? undefined : text === "" ? null : Number(text);
   }));
-  return { days, series: names.map((name, place) => ({ name, values: columns[place] })).filter((one) => one.values[0] !== undefined) };
+  return { days, series: names.map((name, place) => ({ name, values: columns[place] })).filter((line) => line.values[0] !== undefined) };
 };
 
 const options = (figure, kind, data, width) => {
@@ -30,14 +30,14 @@ const options = (figure, kind, data, width) => {
   const strokes = [colour("--chart-1"), colour("--chart-2")];
   const format = kind === "times" ? length : (value) => (value === null ? "–" : String(value));
   const axis = { stroke: colour("--ink-soft"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
-  const largest = Math.max(1, ...data.series.flatMap((one) => one.values.map((value) => value ?? 0)));
+  const largest = Math.max(1, ...data.series.flatMap((line) => line.values.map((value) => value ?? 0)));
   return {
     width, height: 220, tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
     cursor: { points: { size: 7 }, drag: { x: false, y: false } },
     legend: { live: true },
     scales: kind === "times" ? { y: { distr: 3, range: [60, Math.max(2 * HOUR, largest * 1.5)] } }
       // Half a day on each side: the first and the last bar are whole.
-      : Object.fromEntries([...(kind === "bars" ? [["x", { range: (_, first, last) => [first - 43200, last + 43200] }]] : []), ...data.series.map((one, place) => [scale(place), { range: [0, 1.1 * Math.max(1, ...(kind === "lines" ? one.values : [largest]))] }])]),
+      : Object.fromEntries([...(kind === "bars" ? [["x", { range: (_, first, last) => [first - 43200, last + 43200] }]] : []), ...data.series.map((line, place) => [scale(place), { range: [0, 1.1 * Math.max(1, ...(kind === "lines" ? line.values : [largest]))] }])]),
     axes: [
       { ...axis, size: 34, values: (_, splits) => splits.map((at) => new Date(at * 1000).toISOString().slice(5, 10)), space: 60 },
       kind === "times"
@@ -47,8 +47,8 @@ const options = (figure, kind, data, width) => {
     ],
     series: [
       { label: "day", value: (_, at) => (at === null ? "–" : new Date(at * 1000).toISOString().slice(0, 10)) },
-      ...data.series.map((one, place) => ({
-        label: one.name, scale: scale(place), stroke: strokes[place], width: 2, value: (_, value) => format(value), points: { show: data.days.length < 2 },
+      ...data.series.map((line, place) => ({
+        label: line.name, scale: scale(place), stroke: strokes[place], width: 2, value: (_, value) => format(value), points: { show: data.days.length < 2 },
         ...(kind === "bars" && place === 0 ? { fill: `${strokes[0]}40`, width: 1, paths: uPlot.paths.bars({ size: [0.7, 24] }) } : {}),
       })),
     ],
@@ -74,7 +74,7 @@ const draw = (figure) => {
   const plot = figure.querySelector(".plot");
   if (!data.days.length) return;
   charts.get(figure)?.destroy();
-  const chart = new uPlot(options(figure, figure.dataset.chart, data, plot.clientWidth), [data.days, ...data.series.map((one) => one.values)], plot);
+  const chart = new uPlot(options(figure, figure.dataset.chart, data, plot.clientWidth), [data.days, ...data.series.map((line) => line.values)], plot);
   chart.setLegend({ idx: data.days.length - 1 }, false);
   charts.set(figure, chart);
   plot.setAttribute("aria-hidden", "true");

@@ -111,7 +111,7 @@
   const begin = () => {
     const overlay = document.querySelector("[data-overlay]");
     if (!overlay || !NAMES.every((name) => shown[name])) return;
-    result().querySelectorAll("button[data-times]").forEach((one) => { one.disabled = false; });
+    result().querySelectorAll("button[data-times]").forEach((button) => { button.disabled = false; });
     if (overlay.dataset.times) seek(overlay.dataset.times);
     draw();
   };
@@ -127,8 +127,8 @@
       const answer = await fetch(form.action, { method: "POST", body: new FormData(form), signal });
       if (answer.redirected) return location.assign(answer.url);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const found = page.querySelector("[data-result]");
-      if (found) where.replaceWith(found);
+      const answered = page.querySelector("[data-result]");
+      if (answered) where.replaceWith(answered);
       else say(where, page.querySelector("main .lead")?.textContent ?? "The service refused the files.");
       begin();
     } catch {
@@ -153,7 +153,7 @@
     inputs[name].addEventListener("change", () => choose({ [name]: inputs[name].files[0] }));
     if (inputs[name].files.length) show(name);
   }
-  form.querySelectorAll("[data-swap], [data-dim], .drop-note").forEach((one) => { one.hidden = false; });
+  form.querySelectorAll("[data-swap], [data-dim], .drop-note").forEach((element) => { element.hidden = false; });
   form.querySelector("[data-swap]").addEventListener("click", () => choose({ first: inputs.second.files[0], second: inputs.first.files[0] }));
   form.querySelector("[data-dim]").addEventListener("change", (event) => document.body.classList.toggle("is-dim", event.target.checked));
   document.addEventListener("input", (event) => { if (event.target.closest("[data-overlay]")) draw(); });
@@ -168,7 +168,7 @@
       if (!event.dataTransfer.types.includes("Files")) return;
       event.preventDefault();
       const over = event.target.closest?.(".card")?.querySelector("[data-drop]");
-      form.querySelectorAll("[data-drop]").forEach((one) => one.classList.toggle("is-over", kind === "dragover" && one === over));
+      form.querySelectorAll("[data-drop]").forEach((place) => place.classList.toggle("is-over", kind === "dragover" && place === over));
       const files = kind === "drop" ? [...event.dataTransfer.files] : [];
       const at = NAMES.find((name) => (over ? over.contains(inputs[name]) : !inputs[name].files.length)) ?? "first";
       if (files.length > 1) choose({ first: files[0], second: files[1] });

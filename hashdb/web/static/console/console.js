@@ -1,14 +1,19 @@
 // Additions for browsers with scripts. Every page works without them.
 "use strict";
 
-// On a small screen the menu opens and closes; on a large screen it is always visible.
-for (const menu of document.querySelectorAll("[data-menu]")) {
-  menu.addEventListener("toggle", () => document.body.classList.toggle("menu-open", menu.open));
-}
+// A choice that this browser stores; null if there is none. If it refuses local storage, a choice lasts for its page.
+const stored = (name, value) => {
+  try {
+    if (value !== undefined) localStorage.setItem(name, value);
+    return localStorage.getItem(name);
+  } catch {
+    return value ?? null;
+  }
+};
 
 // On a small screen, long forms start folded.
 const small = matchMedia("(max-width: 61.99rem)");
-const fold = () => document.querySelectorAll("[data-fold]").forEach((one) => { one.open = !small.matches; });
+const fold = () => document.querySelectorAll("[data-fold]").forEach((part) => { part.open = !small.matches; });
 small.addEventListener("change", fold);
 fold();
 
@@ -23,7 +28,7 @@ document.addEventListener("click", async (event) => {
 });
 
 const showCopyButtons = () => {
-  if (navigator.clipboard) document.querySelectorAll("[data-copy][hidden]").forEach((one) => { one.hidden = false; });
+  if (navigator.clipboard) document.querySelectorAll("[data-copy][hidden]").forEach((button) => { button.hidden = false; });
 };
 showCopyButtons();
 document.addEventListener("htmx:afterSwap", showCopyButtons);
@@ -35,4 +40,4 @@ document.addEventListener("submit", (event) => {
   if (form.dataset.sent) event.preventDefault();
   form.dataset.sent = "yes";
 });
-addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((one) => delete one.dataset.sent));
+addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));

@@ -4,16 +4,7 @@
 const root = document.documentElement;
 const help = document.querySelector(".keys-help");
 const writes = (target) => target.matches?.("input:not([type=radio], [type=checkbox], [type=range]), textarea, select");
-// If the browser refuses local storage, the shortcuts are on.
-const kept = (value) => {
-  try {
-    if (value !== undefined) localStorage.setItem("hashdb-keys", value);
-    return localStorage.getItem("hashdb-keys");
-  } catch {
-    return value ?? null;
-  }
-};
-if (kept() === "off") root.dataset.keys = "off";
+if (stored("hashdb-keys") === "off") root.dataset.keys = "off";
 
 for (const button of document.querySelectorAll("[data-keys]")) {
   button.hidden = false;
@@ -24,7 +15,7 @@ if (box) {
   box.checked = root.dataset.keys !== "off";
   box.addEventListener("change", () => {
     root.dataset.keys = box.checked ? "on" : "off";
-    kept(root.dataset.keys);
+    stored("hashdb-keys", root.dataset.keys);
   });
 }
 
@@ -63,7 +54,7 @@ const meaning = (event) => {
   const here = document.activeElement;
   const codes = [...document.querySelectorAll("main a[href*='/vocabulary#']")].filter((code) => code.checkVisibility());
   const side = event.shiftKey ? Node.DOCUMENT_POSITION_PRECEDING : Node.DOCUMENT_POSITION_FOLLOWING;
-  const code = (event.shiftKey ? codes.reverse() : codes).find((one) => here.compareDocumentPosition(one) & side);
+  const code = (event.shiftKey ? codes.reverse() : codes).find((other) => here.compareDocumentPosition(other) & side);
   code?.focus();
   return Boolean(code);
 };

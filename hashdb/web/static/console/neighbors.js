@@ -6,17 +6,18 @@ const rows = [...document.querySelectorAll("[data-near]")];
 const count = document.querySelector("[data-count]");
 
 const judge = () => {
-  const radii = Object.fromEntries(sliders.map((one) => [one.dataset.radius, Number(one.value)]));
-  const usual = Object.fromEntries(sliders.map((one) => [one.dataset.radius, Number(one.dataset.usual)]));
+  const radii = Object.fromEntries(sliders.map((slider) => [slider.dataset.radius, Number(slider.value)]));
+  const usual = Object.fromEntries(sliders.map((slider) => [slider.dataset.radius, Number(slider.dataset.usual)]));
   let matching = 0;
   for (const row of rows) {
     const within = [];
-    for (const one of row.querySelectorAll("[data-distance]")) {
+    for (const element of row.querySelectorAll("[data-distance]")) {
       // At the default radius, sparse hashes have a smaller one (match_radius in hashdb/domain/signals.py).
-      const radius = radii[one.dataset.distance];
-      const near = Number(one.dataset.bits) <= (radius === usual[one.dataset.distance] ? Number(one.dataset.usual) : radius);
-      one.classList.toggle("is-near", near);
-      if (near) within.push(one.dataset.distance);
+      const algorithm = element.dataset.distance;
+      const radius = radii[algorithm] === usual[algorithm] ? Number(element.dataset.usual) : radii[algorithm];
+      const near = Number(element.dataset.bits) <= radius;
+      element.classList.toggle("is-near", near);
+      if (near) within.push(algorithm);
     }
     const alone = "overruled" in row.dataset && within.length === 1 && within[0] === "phash";
     const matches = !row.dataset.hindrance && within.length > 0 && !alone;

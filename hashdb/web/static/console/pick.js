@@ -22,8 +22,8 @@ for (const form of document.querySelectorAll("[data-pick]")) {
   for (const box of boxes) {
     box.addEventListener("click", (event) => {
       if (event.shiftKey && last) {
-        const [from, to] = [boxes.indexOf(last), boxes.indexOf(box)].sort((one, other) => one - other);
-        boxes.slice(from, to + 1).forEach((each) => { each.checked = box.checked; });
+        const [from, to] = [boxes.indexOf(last), boxes.indexOf(box)].sort((first, second) => first - second);
+        boxes.slice(from, to + 1).forEach((between) => { between.checked = box.checked; });
       }
       last = box;
       show();

@@ -5,20 +5,12 @@
   const ZONES = ["en-GB", "en-US", "en-AU"].map((place) => new Intl.DateTimeFormat(place, { timeZoneName: "short" }));
   // Each English knows the short names of its own zones; the others say GMT+9.
   const zone = (at) => {
-    const names = ZONES.map((one) => one.formatToParts(at).find((part) => part.type === "timeZoneName").value);
+    const names = ZONES.map((format) => format.formatToParts(at).find((part) => part.type === "timeZoneName").value);
     return names.find((name) => !/^(GMT|UTC)[+-]/.test(name)) ?? names[0];
   };
   const local = (at) => new Date(at.getTime() - at.getTimezoneOffset() * 60000).toISOString().slice(0, 19).replace("T", " ");
-  const kept = (value) => {
-    try {
-      if (value) localStorage.setItem("hashdb-times", value);
-      return localStorage.getItem("hashdb-times");
-    } catch {
-      return value ?? null;
-    }
-  };
   const show = (place) => {
-    const mine = kept() !== "utc";
+    const mine = stored("hashdb-times") !== "utc";
     for (const time of place.querySelectorAll("time[datetime]")) {
       const at = new Date(time.dateTime);
       const utc = at.toISOString().slice(0, 19).replace("T", " ");
@@ -41,7 +33,7 @@
     // A reader whose zone is UTC has nothing to choose.
     button.hidden = new Date().getTimezoneOffset() === 0 && new Date(2000, 6).getTimezoneOffset() === 0;
     button.addEventListener("click", () => {
-      kept(kept() === "utc" ? "own" : "utc");
+      stored("hashdb-times", stored("hashdb-times") === "utc" ? "own" : "utc");
       show(document);
     });
   }

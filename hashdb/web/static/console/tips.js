@@ -18,15 +18,15 @@
   const showTip = (event) => {
     if (event.target === tip || shown?.contains(event.target)) return;
     hideTip();
-    const found = event.target.closest?.("main :is(a, abbr, span, small, time, th)[title]");
-    if (!found?.title) return;
-    shown = found;
-    tip.textContent = found.title;
+    const element = event.target.closest?.("main :is(a, abbr, span, small, time, th)[title]");
+    if (!element?.title) return;
+    shown = element;
+    tip.textContent = element.title;
     // Else the browser shows the title, too.
-    found.removeAttribute("title");
-    found.setAttribute("aria-describedby", tip.id);
+    element.removeAttribute("title");
+    element.setAttribute("aria-describedby", tip.id);
     tip.hidden = false;
-    const at = found.getBoundingClientRect(), size = tip.getBoundingClientRect();
+    const at = element.getBoundingClientRect(), size = tip.getBoundingClientRect();
     const below = at.bottom + size.height < innerHeight;
     tip.style.left = `${Math.max(8, Math.min(at.left, document.documentElement.clientWidth - size.width - 8))}px`;
     tip.style.top = `${below ? at.bottom : at.top - size.height}px`;
