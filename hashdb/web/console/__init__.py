@@ -14,7 +14,7 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, g, request, url_for
 from werkzeug.exceptions import HTTPException
 
-from hashdb.errors import Fault, HashDBError, InvalidInput, MethodNotAllowed, NotAuthenticated, NotFound, ScopeMissing
+from hashdb.errors import HashDBError, MethodNotAllowed, NotAuthenticated, NotFound, ScopeMissing, reject_field
 from hashdb.service.stats import refusals
 from hashdb.web import problems
 from hashdb.web.console import (
@@ -105,7 +105,7 @@ def theme() -> Response:
     """Store the theme in a cookie, and return to the page that the user came from."""
     chosen = request.form.get("theme", "")
     if chosen not in _THEMES:
-        raise InvalidInput((Fault("theme", f"must be one of {', '.join(_THEMES)}"),))
+        reject_field("theme", f"must be one of {', '.join(_THEMES)}")
     response = pages.redirect(pages.local_address(request.form.get("next", "")))
     guard.put(response, guard.THEME, chosen, guard.A_YEAR)
     return response
@@ -145,15 +145,13 @@ def respond_with_page(error: Exception) -> Response:
 
 
 def _sign_in() -> Response:
-    here = request.full_path.rstrip("?") if request.method == "GET" else ""
-    incomplete = bool(guard.get(guard.SESSION))
-    back = here if here and here != url_for("console.landing") else None
-    address = url_for("console.sessions.sign_in", next=back)
+    here = request.full_path.rstrip("?") if request.method == "GET" else None
+    back = None if here == url_for("console.landing") else here
     if request.headers.get("HX-Request"):
         # htmx would put the sign-in form into part of the page: make it load the sign-in page instead.
         return Response(status=204, headers={"HX-Redirect": url_for("console.sessions.sign_in")})
-    response = pages.redirect(address)
-    if incomplete:
+    response = pages.redirect(url_for("console.sessions.sign_in", next=back))
+    if guard.get(guard.SESSION):
         guard.drop(response, guard.SESSION)
     return response
 
