@@ -80,9 +80,9 @@ class Demands(NamedTuple):
         return Demands(self.views[places], self.signs[places], self.counts[places])
 
 
-def demands(each: Sequence[tuple[int, Floats, int]]) -> Demands:
+def demands(rows: Sequence[tuple[int, Floats, int]]) -> Demands:
     """Demands from the number of the view, the signs and the least count of each."""
-    views, signs, counts = zip(*each, strict=True) if each else ((), (), ())
+    views, signs, counts = zip(*rows, strict=True) if rows else ((), (), ())
     return Demands(
         np.array(views, np.intp), np.array(signs, np.float32).reshape(-1, _SIDE * _SIDE), np.array(counts, np.intp)
     )
@@ -134,8 +134,8 @@ class Bender:
         """The coefficients of a picture by all views, in greys."""
         picture = Picture(image)
         grey = reduce_picture(picture)
-        found = np.array([view.coefficients(picture, grey) for view in self._views], np.float32)
-        return np.asarray(found / self._norms, np.float32)
+        measured = np.array([view.coefficients(picture, grey) for view in self._views], np.float32)
+        return np.asarray(measured / self._norms, np.float32)
 
     def _moved(self, change: Floats) -> Floats:
         """By how much a change moves each coefficient of each view, in greys."""
@@ -198,9 +198,9 @@ class Bender:
         return Image.fromarray(np.rint(self._pixels + added[..., None]).clip(0, 255).astype(np.uint8))
 
 
-def decibels_between(one: Image.Image, other: Image.Image) -> float:
+def decibels_between(first: Image.Image, second: Image.Image) -> float:
     """The peak signal-to-noise ratio of two pictures of one size, over all colours; 100 at most, as of equal ones."""
-    error = float(np.mean((np.asarray(one, np.float32) - np.asarray(other, np.float32)) ** 2))
+    error = float(np.mean((np.asarray(first, np.float32) - np.asarray(second, np.float32)) ** 2))
     return min(_EQUAL, 10 * math.log10(255**2 / error)) if error else _EQUAL
 
 
@@ -250,12 +250,12 @@ def _separable(view: View) -> tuple[Floats, Floats]:
     """The effect of each cosine on the coefficients of an upright view: downwards, and across (16 x FREQUENCIES)."""
     left, top, right, bottom = view.window
     first = 1 if view.algorithm is Algorithm.PDQ else 0
-    rows, columns = (_transform(each) for each in view.quarter or (first, first))
+    rows, columns = (_transform(lowest) for lowest in view.quarter or (first, first))
     down = rows @ _cosines(top + _middles(_SAMPLES) * (bottom - top))
     across = columns @ _cosines(left + _middles(_SAMPLES) * (right - left))
     if view.quarter is not None:
         # As in signatures, where the transform is orthonormal.
-        down, across = (each * math.sqrt(2 / _SAMPLES) for each in (down, across))
+        down, across = (effect * math.sqrt(2 / _SAMPLES) for effect in (down, across))
     return down.astype(np.float32), across.astype(np.float32)
 
 

@@ -150,5 +150,5 @@ def worst_ends(segments: Iterable[Segment], query: Stretch, listed: Stretch) -> 
     ]
 
 
-def _overlap(one: Stretch, other: Stretch) -> bool:
-    return min(one[1], other[1]) > max(one[0], other[0])
+def _overlap(first: Stretch, second: Stretch) -> bool:
+    return min(first[1], second[1]) > max(first[0], second[0])

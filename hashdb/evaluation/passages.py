@@ -101,7 +101,7 @@ def _struck_through(words: Pieces, random: Random, others: Pieces) -> str:
 
 _TWINS: Final = (("aceopxyABEHKMOPTX", "асеорхуАВЕНКМОРТХ"), ("oABEHIKMNOPTYXZ", "οΑΒΕΗΙΚΜΝΟΡΤΥΧΖ"))  # noqa: RUF001
 _LOOKALIKES: Final = str.maketrans(
-    {to: one for latin, twin in _TWINS for one, to in zip(latin, twin, strict=True)}
+    {twin: letter for latin, twins in _TWINS for letter, twin in zip(latin, twins, strict=True)}
     | dict(zip(*_TWINS[0], strict=True))
 )
 

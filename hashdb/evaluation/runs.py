@@ -103,9 +103,9 @@ def _random(random: np.random.Generator, count: int, algorithm: Algorithm) -> Wo
     return words
 
 
-def share(found: NDArray[np.bool_], measured: NDArray[np.bool_]) -> NDArray[np.float64]:
+def share(matched: NDArray[np.bool_], measured: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The share of each alteration's copies that are found; 0 if there are none."""
-    shares: NDArray[np.float64] = (found & measured).sum(axis=0) / np.maximum(1, measured.sum(axis=0))
+    shares: NDArray[np.float64] = (matched & measured).sum(axis=0) / np.maximum(1, measured.sum(axis=0))
     return shares
 
 
@@ -211,12 +211,12 @@ class Evaluation:
 
     def at_the_rate(self, profile: str, transforms: bool) -> NDArray[np.float64]:
         """The share of each alteration's copies that any algorithm finds within the radius that the rate allows."""
-        found, measured = [], np.zeros((len(self.names), len(self.scheme.alterations)), np.bool_)
+        matched, measured = [], np.zeros((len(self.names), len(self.scheme.alterations)), np.bool_)
         for outcome in self.outcomes:
             if outcome.choice.profile == profile and outcome.choice.transforms == transforms:
-                found.append(outcome.distances <= (-1 if outcome.radius is None else outcome.radius))
+                matched.append(outcome.distances <= (-1 if outcome.radius is None else outcome.radius))
                 measured = outcome.distances != UNMEASURED
-        return share(np.logical_or.reduce(found), measured)
+        return share(np.logical_or.reduce(matched), measured)
 
     def mistaken(self, profile: str, *, altered: bool) -> int:
         """How many pairs of different pictures match, with the query as it is, or with all altered copies."""
@@ -285,7 +285,7 @@ def evaluate(
     made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED
     copies = made.sum(axis=1).tolist()
     altered_same = sum(copies[first] + copies[second] for first, second in same)
-    found = np.stack([sample.matched for sample in samples])
+    matched = np.stack([sample.matched for sample in samples])
     mistakes = [
         mistake._replace(query=at[mistake.query], listed=at[mistake.listed])
         for sample in samples
@@ -300,7 +300,7 @@ def evaluate(
         same,
         outcomes,
         tuple(made.sum(axis=0).tolist()),
-        {profile: share(found[:, :, place], made) for place, profile in enumerate(scheme.profiles)},
+        {profile: share(matched[:, :, place], made) for place, profile in enumerate(scheme.profiles)},
         tuple(mistake for mistake in mistakes if (min(mistake[:2]), max(mistake[:2])) not in same),
         (len(samples) * (len(samples) - 1) - 2 * len(same), sum(copies) * (len(samples) - 1) - altered_same),
         tuple(at),

@@ -236,17 +236,17 @@ def measure(job: SampleJob, scheme: Scheme, own: HashedPicture, catalogues: Mapp
 def _match(
     query: Query, alteration: str | None, job: SampleJob, catalogues: Mapping[str, Catalogue]
 ) -> tuple[list[bool], Sequence[Mistake]]:
-    """Whether the picture itself is found, by profile, and what else is."""
-    found, mistakes = [], []
+    """Whether the picture itself matches, by profile, and what else does by mistake."""
+    own_matches, mistakes = [], []
     for profile, catalogue in catalogues.items():
         matches = catalogue.matches(query)
-        found.append(job.place in matches)
+        own_matches.append(job.place in matches)
         for place, match in matches.items():
             is_shown = place == job.beside_place and alteration is not None and ALTERATIONS[alteration].shows_beside
             if place != job.place and not is_shown:
                 distance = {str(algorithm): bits for algorithm, bits in match.distance.items()}
                 mistakes.append(Mistake(job.place, place, profile, alteration, distance, match.transform, match.score))
-    return found, mistakes
+    return own_matches, mistakes
 
 
 def nearest(queries: Views, values: Words, algorithm: Algorithm) -> tuple[int, int]:

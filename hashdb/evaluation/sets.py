@@ -37,8 +37,8 @@ def summary(sets: Sets, profile: str) -> Table:
     columns = ("set", ">pictures", *figures.matches(first).columns[1:])
     rows = []
     for name, evaluation in sets.items():
-        found = next(row for row in figures.matches(evaluation).rows if row[0] == profile)
-        rows.append((name, f"{len(evaluation.names)}", *found[1:]))
+        cells = next(row for row in figures.matches(evaluation).rows if row[0] == profile)
+        rows.append((name, f"{len(evaluation.names)}", *cells[1:]))
     return Table(columns, rows)
 
 

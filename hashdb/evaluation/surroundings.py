@@ -129,10 +129,10 @@ def in_a_collage(scene: Scene, *, many: int) -> Image.Image:
         boxes += [(width + gap, y * (small[1] + gap), small[0], small[1]) for y in (0, 1)]
         size = width + gap + small[0], height
     board = Image.new("RGB", size, scene.random.choice((WHITE, (0, 0, 0), (200, 200, 200))))
-    mine = scene.random.randrange(many)
+    own = scene.random.randrange(many)
     others = _others(scene.beside)
     for place, (left, top, across, down) in enumerate(boxes):
-        picture = scene.picture if place == mine else next(others)
+        picture = scene.picture if place == own else next(others)
         board.paste(ImageOps.fit(picture, (across, down)), (left, top))
     return board
 
@@ -196,7 +196,7 @@ def in_a_chat(scene: Scene) -> Image.Image:
     width, height = 540, 1170
     dark = scene.random.random() < 0.5
     paper, ink = ((11, 20, 26), _INK) if dark else ((229, 221, 213), (20, 20, 20))
-    theirs, mine = ((32, 44, 51), (0, 92, 75)) if dark else (WHITE, (217, 253, 211))
+    their_colour, own_colour = ((32, 44, 51), (0, 92, 75)) if dark else (WHITE, (217, 253, 211))
     screen = Image.new("RGB", (width, height), paper)
     draw = ImageDraw.Draw(screen)
     draw.rectangle((0, 0, width, 78), (32, 44, 51) if dark else (0, 128, 105))
@@ -210,7 +210,7 @@ def in_a_chat(scene: Scene) -> Image.Image:
         if not shown and (top > 200 or scene.random.random() < 0.3):
             left = width - picture.width - 22 if own else 14
             box = (left, top, left + picture.width + 8, top + picture.height + 30)
-            draw.rounded_rectangle(box, 12, mine if own else theirs)
+            draw.rounded_rectangle(box, 12, own_colour if own else their_colour)
             _rounded(screen, picture, (left + 4, top + 4), 10)
             draw.text((box[2] - 10, box[3] - 12), "20:14", ink, ImageFont.load_default(13), anchor="rm")
             top, shown = box[3] + 14, True
@@ -218,7 +218,7 @@ def in_a_chat(scene: Scene) -> Image.Image:
         text = scene.random.choice(_MESSAGES)
         across = draw.textlength(text, ImageFont.load_default(19)) + 28
         left = round(width - across - 14) if own else 14
-        draw.rounded_rectangle((left, top, left + across, top + 42), 12, mine if own else theirs)
+        draw.rounded_rectangle((left, top, left + across, top + 42), 12, own_colour if own else their_colour)
         draw.text((left + 14, top + 21), text, ink, ImageFont.load_default(19), anchor="lm")
         top += 56
     return screen

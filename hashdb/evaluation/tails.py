@@ -190,11 +190,11 @@ def _among(pairs: Pairs, chosen: NDArray[np.bool_]) -> Pairs:
 
 def _draws(pairs: Pairs, threshold: int, seed: int) -> Iterator[_Floats]:
     """The counts of the pigeonhole bootstrap."""
-    one, other, distance = pairs.near[pairs.near[:, 2] <= threshold].T
+    query, stored, distance = pairs.near[pairs.near[:, 2] <= threshold].T
     random = np.random.default_rng(seed)
     for _ in range(_DRAWS):
         times = np.bincount(random.integers(pairs.pictures, size=pairs.pictures), minlength=pairs.pictures)
-        counts = np.bincount(distance, times[one] * times[other], threshold + 1)
+        counts = np.bincount(distance, times[query] * times[stored], threshold + 1)
         yield counts.astype(np.float64)
 
 

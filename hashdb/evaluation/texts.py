@@ -158,13 +158,13 @@ class _Bench:
         """A text as a query, with each other listed text that it matches at some radius."""
         words = self.scheme.listed[place].words
         frames = hash_words(words, step=QUERY_STEP)
-        found = []
+        pairs = []
         for other, (at, listed_at) in self._windows.near(frames).items():
             if other != place and (radius := self._library.least_radius(frames, None, other + 1)) is not None:
                 theirs = self.scheme.listed[other].words
                 alike = resemblance(words[at : at + WINDOW], theirs[listed_at : listed_at + WINDOW])
-                found.append(TextPair(place, other, radius, longest_run(words, theirs), alike))
-        return found
+                pairs.append(TextPair(place, other, radius, longest_run(words, theirs), alike))
+        return pairs
 
     def trial(self, number: int) -> list[TextOutcome]:
         """Every copy of one passage."""
@@ -231,7 +231,7 @@ class _Windows:
 
     def near(self, frames: Sequence[Frame]) -> dict[int, tuple[int, int]]:
         """By listed text with two windows that are near two of the query's, the first words of the nearest two."""
-        asked: list[NDArray[np.int64]] = []
+        queries: list[NDArray[np.int64]] = []
         windows: list[NDArray[np.int64]] = []
         distances: list[NDArray[np.uint16]] = []
         for place, query in enumerate(_values(frames)):
@@ -239,17 +239,17 @@ class _Windows:
             for values, word in zip(self._columns, query, strict=True):
                 apart += np.bitwise_count(values ^ word)
             (hits,) = np.nonzero(apart <= WIDEST_OF_TEXTS)
-            asked.append(np.full(len(hits), place))
+            queries.append(np.full(len(hits), place))
             windows.append(hits)
             distances.append(apart[hits])
-        row, column, distance = np.concatenate(asked), np.concatenate(windows), np.concatenate(distances)
-        found: dict[int, tuple[int, int]] = {}
+        row, column, distance = np.concatenate(queries), np.concatenate(windows), np.concatenate(distances)
+        nearest_words: dict[int, tuple[int, int]] = {}
         for text in np.unique(self._text[column]):
             of_text = np.flatnonzero(self._text[column] == text)
             if min(len(np.unique(row[of_text])), len(np.unique(column[of_text]))) >= 2:
                 nearest = of_text[distance[of_text].argmin()]
-                found[int(text)] = int(frames[row[nearest]].at), int(self._at[column[nearest]])
-        return found
+                nearest_words[int(text)] = int(frames[row[nearest]].at), int(self._at[column[nearest]])
+        return nearest_words
 
 
 def _values(frames: Sequence[Frame]) -> Words:
