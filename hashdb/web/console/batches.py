@@ -19,7 +19,7 @@ from hashdb.web.console import lists, pages
 from hashdb.web.console.lists import Column, Selection
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query, validation_context
-from hashdb.wire import error_from_validation, read
+from hashdb.wire import error_from_validation
 from hashdb.wire.pages import BatchItemsQuery, CasesPageQuery, ListingQuery, ListQuery
 from hashdb.wire.review import BatchIn
 
@@ -191,7 +191,7 @@ def _choices(sent: Form) -> BatchChoices:
         "days": sent.number("days") if how == "extend" else None,
         "expires_at": f"{sent.text('expires_at')}T00:00:00Z" if how == "set" else None,
     }
-    return read(BatchIn, pages.json_text(fields)).to_domain()
+    return pages.read_fields(BatchIn, fields).to_domain()
 
 
 def _fields(batch: Batch) -> frozenset[str]:

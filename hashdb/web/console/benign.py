@@ -16,7 +16,6 @@ from hashdb.web.console.lists import Column
 from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import merge_faults, read_signals
 from hashdb.web.context import actor, hashdb, validation_context
-from hashdb.wire import read
 from hashdb.wire.matching import BenignIn
 from hashdb.wire.pages import BenignPageQuery
 from hashdb.wire.pasted import format_lines
@@ -99,7 +98,7 @@ def _draft(sent: Form) -> BenignDraft:
     radii = {str(algorithm): sent.number(f"radius.{algorithm}") for algorithm in PERCEPTUAL}
     radius = {name: bits for name, bits in radii.items() if bits is not None}
     fields = {"signals": [str(signal) for signal in signals], "radius": radius, "note": sent.text("note")}
-    return read(BenignIn, pages.json_text(fields), validation_context()).to_domain()
+    return pages.read_fields(BenignIn, fields, validation_context()).to_domain()
 
 
 def _ask_page(form: Form, effect: BenignImpact | None = None, seen: str = "", status: int = 200) -> Response:

@@ -23,7 +23,6 @@ from hashdb.web.console import filters, frames, lists, pages
 from hashdb.web.console.lists import Column, ListPage
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
-from hashdb.wire import read
 from hashdb.wire.pages import CasesPageQuery, DecidedCasesQuery
 from hashdb.wire.review import DecisionIn, UpholdIn
 
@@ -79,7 +78,7 @@ def uphold(member_id: int) -> Response:
         return _list_page(of_address, CasesPageQuery(pile=member_id), status=422)
     params = params.model_copy(update={"pile": member_id})
     try:
-        upheld = read(UpholdIn, pages.json_text({"note": sent.text("note"), "upto": sent.number("upto")}))
+        upheld = pages.read_fields(UpholdIn, {"note": sent.text("note"), "upto": sent.number("upto")})
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), params, status=422)
     count = queues.uphold_pile(hashdb(), actor(), member_id, upheld.upto, upheld.note, params.to_domain())
@@ -98,7 +97,7 @@ def decide(case_id: int) -> Response:
     actor().require(Scope.REVIEW)
     case, sent = cases.get(hashdb(), actor(), case_id), Form.sent()
     try:
-        requested = read(DecisionIn, pages.json_text(_decision_fields(sent)))
+        requested = pages.read_fields(DecisionIn, _decision_fields(sent))
         if requested.note is None:
             raise InvalidInput((Fault("note", "is required: the contributor and the disputers read it"),))
         decided = cases.decide(

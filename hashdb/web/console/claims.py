@@ -13,7 +13,6 @@ from hashdb.web.console import pages
 from hashdb.web.console.cases import case_page, go_on, queue_fields
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
-from hashdb.wire import read
 from hashdb.wire.review import CaseNoteIn
 
 blueprint = pages.blueprint_of("claims", __name__, "/cases")
@@ -62,7 +61,7 @@ def note(case_id: int) -> Response:
     actor().require(Scope.REVIEW)
     sent = Form.sent()
     try:
-        noted = read(CaseNoteIn, pages.json_text({"text": sent.text("text")}))
+        noted = pages.read_fields(CaseNoteIn, {"text": sent.text("text")})
         notes.add(hashdb(), actor(), case_id, noted.text)
     except InvalidInput as error:
         return case_page(case_id, sent.refused(error), status=422)

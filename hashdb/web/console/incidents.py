@@ -37,7 +37,7 @@ def add() -> Response:
     sent = Form.sent()
     fields = {"label": sent.text("label"), "start": _read_instant(sent, "start"), "end": _read_instant(sent, "end")}
     try:
-        draft = read(IncidentIn, pages.json_text({**fields, "expires": bool(sent.text("expires"))})).to_domain()
+        draft = pages.read_fields(IncidentIn, {**fields, "expires": bool(sent.text("expires"))}).to_domain()
         wanted = Incident(0, draft.label, draft.start, draft.end, draft.expires)
         if effect := _unseen_effect(sent, wanted, None):
             return _list_page(sent, effect=effect, seen=pages.digest_of(wanted))

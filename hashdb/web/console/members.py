@@ -20,7 +20,6 @@ from hashdb.web.console import pages
 from hashdb.web.console.lists import Column, page_of
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query
-from hashdb.wire import read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.pages import ListQuery
 
@@ -49,7 +48,7 @@ def add() -> Response:
     """Add a member."""
     sent = Form.sent()
     try:
-        member = members.add(hashdb(), actor(), read(MemberIn, _sent_fields(sent)).to_domain())
+        member = members.add(hashdb(), actor(), pages.read_fields(MemberIn, _sent_fields(sent)).to_domain())
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), status=422)
     return pages.redirect_with_notice(
@@ -69,7 +68,8 @@ def change(member_id: int) -> Response:
     """Change name, kind, contact or limits of a member."""
     member, sent = members.get(hashdb(), actor(), member_id), Form.sent()
     try:
-        changed = members.change(hashdb(), actor(), member_id, read(MemberChangeIn, _sent_fields(sent)).to_domain())
+        requested = pages.read_fields(MemberChangeIn, _sent_fields(sent)).to_domain()
+        changed = members.change(hashdb(), actor(), member_id, requested)
         assert isinstance(changed, Member)  # Only a suspension needs a second person.
     except pages.REFUSALS as error:
         return _member_page(member, sent.refused(error), status=422)
@@ -116,7 +116,7 @@ def issue_key(member_id: int) -> Response:
         "hides_distances": bool(sent.text("hides_distances")),
     }
     try:
-        issued = members.issue_key(hashdb(), actor(), member_id, read(KeyIn, pages.json_text(fields)).to_domain())
+        issued = members.issue_key(hashdb(), actor(), member_id, pages.read_fields(KeyIn, fields).to_domain())
     except pages.REFUSALS as error:
         return _member_page(member, _form_of(member), sent.refused(error), status=422)
     return pages.page("key.html", member=member, key=issued.key, secret=issued.secret)
@@ -236,13 +236,13 @@ def _form_of(member: Member) -> Form:
     return Form(fields | limits)
 
 
-def _sent_fields(sent: Form) -> str:
+def _sent_fields(sent: Form) -> dict[str, object]:
     factor = sent.number("limits.budget_factor")
     limits = {
         "contributions_per_day": sent.number("limits.contributions_per_day"),
         "budget_factor": 1 if factor is None else factor,
     }
-    return pages.json_text({**{name: sent.text(name) for name in ("name", "kind", "contact")}, "limits": limits})
+    return {**{name: sent.text(name) for name in ("name", "kind", "contact")}, "limits": limits}
 
 
 def _address(member: int) -> str:

@@ -36,7 +36,7 @@ from hashdb.service.accounts import members
 from hashdb.service.stats import refusals
 from hashdb.web.console import filters, guard
 from hashdb.web.context import actor, app_state, hashdb, validation_context
-from hashdb.wire import error_from_validation
+from hashdb.wire import ValidationContext, error_from_validation, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ MENU = (
 )
 
 
-_Query = TypeVar("_Query", bound=BaseModel)
+_Model = TypeVar("_Model", bound=BaseModel)
 _Result = TypeVar("_Result")
 _Row = TypeVar("_Row", bound=Member | Webhook | Incident | User | Proposal | Batch)
 _PAGES = {
@@ -154,7 +154,7 @@ class Form:
         return self
 
 
-def read_query(model: type[_Query], *, form: Form, apart: Collection[str] = ()) -> _Query | None:
+def read_query(model: type[_Model], *, form: Form, apart: Collection[str] = ()) -> _Model | None:
     """The query string as a model, without empty fields. If it is invalid: None, with the faults in the form."""
     arguments = request.args.to_dict().items()
     form.values = {name: value for name, value in arguments if value.strip() and name not in apart}
@@ -182,10 +182,10 @@ def if_index_ready(search: Callable[[], _Result]) -> _Result | None:
     return None
 
 
-def read_all(read: Callable[[int, int], tuple[_Row, ...]], size: int = 1_000) -> list[_Row]:
-    """Every row of a short list. `read` returns at most `size` of those with ids above a number."""
+def read_all(read_page: Callable[[int, int], tuple[_Row, ...]], size: int = 1_000) -> list[_Row]:
+    """Every row of a short list. `read_page` returns at most `size` of those with ids above a number."""
     rows: list[_Row] = []
-    while page := read(rows[-1].id if rows else 0, size):
+    while page := read_page(rows[-1].id if rows else 0, size):
         rows += page
     return rows
 
@@ -208,9 +208,9 @@ def redirect_with_notice(address: str, what: str) -> Response:
     return response
 
 
-def json_text(fields: Mapping[str, object]) -> str:
-    """Fields as JSON for a model of the wire, without those that are None."""
-    return json.dumps({name: value for name, value in fields.items() if value is not None})
+def read_fields(model: type[_Model], fields: Mapping[str, object], context: ValidationContext | None = None) -> _Model:
+    """The model of fields, without those that are None. Raises InvalidInput."""
+    return read(model, json.dumps({name: value for name, value in fields.items() if value is not None}), context)
 
 
 def digest_of(value: object) -> str:

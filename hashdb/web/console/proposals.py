@@ -7,6 +7,7 @@ from functools import partial
 from flask import Response, url_for
 
 from hashdb.domain.accounts.members import Scope
+from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.review.incidents import REVIEWER_ACTIONS, Proposal, TwoPersonAction
 from hashdb.errors import Fault, InvalidInput
@@ -18,7 +19,6 @@ from hashdb.web.console import pages
 from hashdb.web.console.lists import Column, page_of
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query, validation_context
-from hashdb.wire import read
 from hashdb.wire.accounts import MemberChangeIn
 from hashdb.wire.matching import BenignIn
 from hashdb.wire.pages import ListQuery
@@ -92,12 +92,12 @@ _NAMES = {
 def _repeat(proposal: Proposal, sent: Form) -> object:
     """Make the request again as the signed-in user. Returns a Proposal if that user made it first."""
     request = proposal.request
-    content = pages.json_text(request.content)
     if request.act is TwoPersonAction.SUSPEND:
-        return members.change(hashdb(), actor(), request.id, read(MemberChangeIn, content).to_domain())
+        change = pages.read_fields(MemberChangeIn, request.content).to_domain()
+        return members.change(hashdb(), actor(), request.id, change)
     if request.act is TwoPersonAction.BENIGN:
-        return benign.add(hashdb(), actor(), read(BenignIn, content, validation_context()).to_domain())
-    decision = read(DecisionIn, pages.json_text({**request.content, "note": sent.text("note") or None}))
+        return benign.add(hashdb(), actor(), _benign_draft(proposal))
+    decision = pages.read_fields(DecisionIn, {**request.content, "note": sent.text("note") or None})
     if decision.note is None:
         raise InvalidInput((Fault("note", "is required: the contributor and the disputers read it"),))
     return cases.decide(hashdb(), actor(), request.id, Decision.RETIRE, decision.note, decision.signals)
@@ -110,7 +110,7 @@ def _proposal_page(proposal: Proposal, form: Form, status: int = 200) -> Respons
         values = {"member": members.get(hashdb(), actor(), request.id)}
         values["effect"] = members.effect(hashdb(), actor(), request.id)
     elif request.act is TwoPersonAction.BENIGN:
-        draft = read(BenignIn, pages.json_text(request.content), validation_context()).to_domain()
+        draft = _benign_draft(proposal)
         values = {"draft": draft, "effect": pages.if_index_ready(lambda: benign.effect(hashdb(), actor(), draft))}
     else:
         case = cases.get(hashdb(), actor(), request.id)
@@ -128,6 +128,10 @@ def _proposal_page(proposal: Proposal, form: Form, status: int = 200) -> Respons
         mine=actor().has(_scope(proposal)),
         **values,
     )
+
+
+def _benign_draft(proposal: Proposal) -> BenignDraft:
+    return pages.read_fields(BenignIn, proposal.request.content, validation_context()).to_domain()
 
 
 def _scope(proposal: Proposal) -> Scope:

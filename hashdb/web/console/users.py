@@ -12,7 +12,6 @@ from hashdb.web.console import pages
 from hashdb.web.console.lists import Column, page_of
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, app_state, hashdb, query
-from hashdb.wire import read
 from hashdb.wire.pages import ListQuery
 from hashdb.wire.users import UserChangeIn, UserIn
 
@@ -43,7 +42,7 @@ def add() -> Response:
     """Add a user, with a password that is shown once, or with sign-in with the provider."""
     sent = Form.sent()
     try:
-        draft = read(UserIn, pages.json_text({"name": sent.text("name"), "role": sent.text("role")})).to_domain()
+        draft = pages.read_fields(UserIn, {"name": sent.text("name"), "role": sent.text("role")}).to_domain()
         added = users.add(hashdb(), actor(), draft, local=sent.text("by") != "provider")
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), status=422)
@@ -64,7 +63,7 @@ def change(user_id: int) -> Response:
     """Change the role of a user."""
     user, sent = users.get(hashdb(), actor(), user_id), Form.sent()
     try:
-        requested = read(UserChangeIn, pages.json_text({"role": sent.text("role")})).to_domain()
+        requested = pages.read_fields(UserChangeIn, {"role": sent.text("role")}).to_domain()
         changed = users.change(hashdb(), actor(), user_id, requested)
     except pages.REFUSALS as error:
         return _user_page(user, sent.refused(error), status=422)

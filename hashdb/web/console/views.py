@@ -12,7 +12,6 @@ from hashdb.service.accounts import saved_views
 from hashdb.web.console import guard, pages
 from hashdb.web.console.pages import Form
 from hashdb.web.context import hashdb
-from hashdb.wire import read
 from hashdb.wire.users import ViewChangeIn, ViewIn
 
 blueprint = pages.blueprint_of("views", __name__)
@@ -29,9 +28,8 @@ def save() -> Response:
     """Save the filter and the order of a list, and go back to it."""
     sent = Form.sent()
     try:
-        draft = read(
-            ViewIn, pages.json_text({**_changeable(sent), "page": sent.text("page"), "query": sent.text("query")})
-        )
+        fields = {**_changeable(sent), "page": sent.text("page"), "query": sent.text("query")}
+        draft = pages.read_fields(ViewIn, fields)
         view = saved_views.add(hashdb(), guard.session(), draft.to_domain())
     except pages.REFUSALS as error:
         return _page(sent.refused(error), status=422)
@@ -43,7 +41,7 @@ def change(view_id: int) -> Response:
     """Rename a view, share it, or no longer."""
     sent = Form.sent()
     try:
-        requested = read(ViewChangeIn, pages.json_text(_changeable(sent)))
+        requested = pages.read_fields(ViewChangeIn, _changeable(sent))
         view = saved_views.change(hashdb(), guard.session(), view_id, requested.name, shared=requested.shared)
     except pages.REFUSALS as error:
         return _page(sent.refused(error), view_id, status=422)
