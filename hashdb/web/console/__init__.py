@@ -5,7 +5,7 @@ To add a page, add three things of one name: a module here with its blueprint (`
 Every view requires a signed-in user unless `guard.OPEN` names it. The service checks what the user may do; the page
 only hides the rest (`may("review")` in a template). A view that changes something is a POST whose form has
 `{{ csrf() }}`. It reads `Form.sent()` and returns `pages.redirect_with_notice(…)`. On an error of `pages.REFUSALS` it
-returns the same page with `form.refused(error)` and status 422; `members.py` is an example.
+returns the same page with `form.refused(error)`, whose status is then 422; `members.py` is an example.
 docs/console.md lists every page, which a test checks.
 """
 

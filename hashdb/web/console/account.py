@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, url_for
+from flask import Response
 from markupsafe import Markup
 
 from hashdb.errors import reject_field
@@ -29,9 +29,9 @@ def change_mail() -> Response:
     try:
         due.set_address(hashdb(), guard.session(), address)
     except pages.REFUSALS as error:
-        return _account(sent.refused(error), status=422)
+        return _account(sent.refused(error))
     notice = "You get mail on cases that are due soon." if address else "You get no mail."
-    return pages.redirect_with_notice(url_for("console.account.show"), notice)
+    return pages.redirect_with_notice(notice, "account.show")
 
 
 @blueprint.get("/password")
@@ -49,10 +49,8 @@ def choose_password() -> Response:
         reject_field("again", None if chosen == again else "must be the same as the new password")
         users.choose_password(hashdb(), guard.session(), present, chosen)
     except pages.REFUSALS as error:
-        return pages.page("password.html", form=sent.refused(error), status=422)
-    return pages.redirect_with_notice(
-        url_for("console.account.show"), "Your password was changed. Your other sessions were ended."
-    )
+        return pages.page("password.html", form=sent.refused(error))
+    return pages.redirect_with_notice("Your password was changed. Your other sessions were ended.", "account.show")
 
 
 @blueprint.get("/second-factor")
@@ -69,7 +67,7 @@ def add_factor() -> Response:
     try:
         codes = users.add_factor(hashdb(), guard.session(), present, secret, sent.secret("code"))
     except pages.REFUSALS as error:
-        return _factor(sent.refused(error), status=422)
+        return _factor(sent.refused(error))
     return pages.page("recovery.html", codes=codes)
 
 
@@ -80,31 +78,29 @@ def remove_factor() -> Response:
     try:
         users.remove_factor(hashdb(), guard.session(), sent.secret("present"))
     except pages.REFUSALS as error:
-        return _factor(sent.refused(error), status=422)
-    return pages.redirect_with_notice(url_for("console.account.show"), "Your second factor was removed.")
+        return _factor(sent.refused(error))
+    return pages.redirect_with_notice("Your second factor was removed.", "account.show")
 
 
 @blueprint.post("/sessions")
 def end_sessions() -> Response:
     """End every other session of this user."""
     ended = sessions.end_others(hashdb(), guard.session())
-    return pages.redirect_with_notice(
-        url_for("console.account.show"), f"{filters.counted(ended, 'other session')} ended."
-    )
+    return pages.redirect_with_notice(f"{filters.counted(ended, 'other session')} ended.", "account.show")
 
 
-def _account(form: Form, status: int = 200) -> Response:
+def _account(form: Form) -> Response:
     mail = due.address(hashdb(), guard.session())
     if mail is not None:
         form.values.setdefault("address", mail.address)
     own = sessions.list_of_user(hashdb(), guard.session())
-    return pages.page("account.html", form=form, mail=mail, rules=hashdb().rules, sessions=own, status=status)
+    return pages.page("account.html", form=form, mail=mail, rules=hashdb().rules, sessions=own)
 
 
-def _factor(form: Form, status: int = 200) -> Response:
+def _factor(form: Form) -> Response:
     user = guard.session().user
     if user.second_factor or not user.has_password:
-        return pages.page("factor.html", form=form, status=status)
+        return pages.page("factor.html", form=form)
     if not sessions.is_secret(form.text("secret")):
         form.values["secret"] = sessions.new_secret()
     address = sessions.provisioning(form.text("secret"), user.name, "hashdb")
@@ -112,4 +108,4 @@ def _factor(form: Form, status: int = 200) -> Response:
     import segno
 
     drawn = segno.make(address, micro=False).svg_inline(border=3, omitsize=True, svgclass=None, lineclass=None)
-    return pages.page("factor.html", form=form, qr=Markup(drawn), status=status)
+    return pages.page("factor.html", form=form, qr=Markup(drawn))

@@ -68,7 +68,7 @@ INSTEAD = {
 @blueprint.get("")
 def browse() -> Response:
     """List the batches, the newest first."""
-    return _list_page(Form(), 200)
+    return _list_page(Form())
 
 
 @blueprint.post("")
@@ -83,7 +83,7 @@ def select() -> Response:
         ids = selection.ids if selection.filter is None else _everything(picks, selection)
         batch = bulk.select(hashdb(), actor(), action, picks, ids)
     except pages.REFUSALS as error:
-        return _list_page(sent.refused(error), 422)
+        return _list_page(sent.refused(error))
     return pages.redirect(_address(batch.id))
 
 
@@ -109,9 +109,7 @@ def confirm(batch_id: int) -> Response:
         bulk.start(hashdb(), actor(), batch_id, choices)
     except pages.REFUSALS as error:
         sent.refused(error)
-        return (
-            _draft_page(batch, sent, status=422) if batch.state is BatchState.DRAFT else _batch_page(batch, sent, 422)
-        )
+        return _draft_page(batch, sent) if batch.state is BatchState.DRAFT else _batch_page(batch, sent)
     return pages.redirect(_address(batch_id))
 
 
@@ -123,8 +121,8 @@ def stop(batch_id: int) -> Response:
     try:
         bulk.stop(hashdb(), actor(), batch_id)
     except pages.REFUSALS as error:
-        return _batch_page(bulk.get(hashdb(), actor(), batch_id), sent.refused(error), 422)
-    return pages.redirect_with_notice(_address(batch_id), f"Batch {batch_id} was stopped.")
+        return _batch_page(bulk.get(hashdb(), actor(), batch_id), sent.refused(error))
+    return pages.redirect_with_notice(f"Batch {batch_id} was stopped.", "batches.show", batch_id=batch_id)
 
 
 @blueprint.post("/<id:batch_id>/undo")
@@ -145,7 +143,7 @@ def _follow_up(id: int, select: Callable[[], Batch]) -> Response:
     try:
         return pages.redirect(_address(select().id))
     except pages.REFUSALS as error:
-        return _batch_page(bulk.get(hashdb(), actor(), id), Form().refused(error), 422)
+        return _batch_page(bulk.get(hashdb(), actor(), id), Form().refused(error))
 
 
 def _action(sent: Form) -> BatchAction:
@@ -198,7 +196,7 @@ def _fields(batch: Batch) -> frozenset[str]:
     return fields_of(batch.action, batch.picks, bulk.undone_action(hashdb(), batch))
 
 
-def _list_page(form: Form, status: int) -> Response:
+def _list_page(form: Form) -> Response:
     heads: tuple[Column[Batch], ...] = (
         Column("Batch", "batch", lambda batch: batch.id, number=True),
         Column("Act", "act", lambda batch: (batch.action, batch.id), rises=True),
@@ -211,16 +209,15 @@ def _list_page(form: Form, status: int) -> Response:
     params = ListQuery() if request.method == "POST" else query(ListQuery)
     batches, list = lists.page_of(rows, heads, params, "console.batches.browse", first="batch")
     names = events.names(hashdb(), actor(), {batch.actor for batch in batches})
-    return pages.page("batches.html", status=status, form=form, batches=batches, list=list, acts=ACTS, names=names)
+    return pages.page("batches.html", form=form, batches=batches, list=list, acts=ACTS, names=names)
 
 
-def _draft_page(batch: Batch, form: Form, choices: BatchChoices | None = None, status: int = 200) -> Response:
+def _draft_page(batch: Batch, form: Form, choices: BatchChoices | None = None) -> Response:
     """The preview of a batch. A change of expiries is previewed once its choices are known."""
     needed, known = _fields(batch), choices or BatchChoices()
     previewed = "expiry" not in needed or choices is not None
     return pages.page(
         "batch_draft.html",
-        status=status,
         form=form,
         batch=batch,
         undone=bulk.undone_action(hashdb(), batch),
@@ -233,14 +230,13 @@ def _draft_page(batch: Batch, form: Form, choices: BatchChoices | None = None, s
     )
 
 
-def _batch_page(batch: Batch, form: Form, status: int = 200) -> Response:
+def _batch_page(batch: Batch, form: Form) -> Response:
     params = query(BatchItemsQuery) if request.method == "GET" else BatchItemsQuery()
     progress = bulk.progress(hashdb(), actor(), batch.id)
     rows = bulk.items(hashdb(), actor(), batch.id, params.after - 1, params.limit + 1)
     waiting = bulk.waiting_proposals(hashdb(), actor(), batch.id) if progress.proposed else ()
     return pages.page(
         "batch_state.html" if request.headers.get("HX-Request") else "batch.html",
-        status=status,
         form=form,
         batch=batch,
         undone=bulk.undone_action(hashdb(), batch),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, url_for
+from flask import Response
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignImpact, BenignSort, default_radius
@@ -38,7 +38,7 @@ def browse() -> Response:
     form = Form()
     params = pages.read_query(BenignPageQuery, form=form)
     if params is None:
-        return pages.page("benign.html", status=422, form=form, entries=(), list=None, algorithms=PERCEPTUAL)
+        return pages.page("benign.html", form=form, entries=(), list=None, algorithms=PERCEPTUAL)
     descending = params.order == "down"
     paged = benign.listed(
         hashdb(), actor(), params.to_domain(), params.sort, params.place, params.limit, descending=descending
@@ -64,11 +64,11 @@ def add() -> Response:
             return _ask_page(sent, benign.effect(hashdb(), actor(), draft), pages.digest_of(draft))
         added = benign.add(hashdb(), actor(), draft)
     except InvalidInput as error:
-        return _ask_page(sent.refused(merge_faults(error)), status=422)
+        return _ask_page(sent.refused(merge_faults(error)))
     if isinstance(added, Proposal):
-        return pages.redirect_with_notice(url_for("console.proposals.show", proposal_id=added.id), pages.PROPOSED)
-    message = f"Entry {added.id} was added. It suppresses {filters.counted(added.masked, 'signal')} of contributions."
-    return pages.redirect_with_notice(_address(added.id), message)
+        return pages.redirect_with_notice(pages.PROPOSED, "proposals.show", proposal_id=added.id)
+    notice = f"Entry {added.id} was added. It suppresses {filters.counted(added.masked, 'signal')} of contributions."
+    return pages.redirect_with_notice(notice, "benign.show", benign_id=added.id)
 
 
 @blueprint.get("/<id:benign_id>")
@@ -87,7 +87,7 @@ def ask_deletion(benign_id: int) -> Response:
 def delete(benign_id: int) -> Response:
     """Delete an entry."""
     benign.delete(hashdb(), actor(), benign_id)
-    return pages.redirect_with_notice(url_for("console.benign.browse"), f"Entry {benign_id} was deleted.")
+    return pages.redirect_with_notice(f"Entry {benign_id} was deleted.", "benign.browse")
 
 
 def _draft(sent: Form) -> BenignDraft:
@@ -101,10 +101,9 @@ def _draft(sent: Form) -> BenignDraft:
     return pages.read_fields(BenignIn, fields, validation_context()).to_domain()
 
 
-def _ask_page(form: Form, effect: BenignImpact | None = None, seen: str = "", status: int = 200) -> Response:
+def _ask_page(form: Form, effect: BenignImpact | None = None, seen: str = "") -> Response:
     return pages.page(
         "benign_new.html",
-        status=status,
         form=form,
         effect=effect,
         seen=seen,
@@ -115,7 +114,3 @@ def _ask_page(form: Form, effect: BenignImpact | None = None, seen: str = "", st
 def _entry_page(template: str, id: int) -> Response:
     entry, effect = benign.get(hashdb(), actor(), id), benign.suppressed_by(hashdb(), actor(), id)
     return pages.page(template, entry=entry, effect=effect)
-
-
-def _address(id: int) -> str:
-    return url_for("console.benign.show", benign_id=id)

@@ -60,11 +60,10 @@ def browse() -> Response:
     form = Form()
     if request.args.get("state") == CaseState.DECIDED:
         query = pages.read_query(DecidedCasesQuery, form=form)
-        status = 422 if query is None else 200
-        return _list_page(form, CasesPageQuery(state="decided"), status, query or DecidedCasesQuery())
+        return _list_page(form, CasesPageQuery(state="decided"), query or DecidedCasesQuery())
     params = pages.read_query(CasesPageQuery, form=form)
     if params is None:
-        return _list_page(form, CasesPageQuery(), status=422)
+        return _list_page(form, CasesPageQuery())
     return _list_page(form, params)
 
 
@@ -75,14 +74,14 @@ def uphold(member_id: int) -> Response:
     sent, of_address = Form.sent(), Form()
     params = pages.read_query(CasesPageQuery, form=of_address)
     if params is None:
-        return _list_page(of_address, CasesPageQuery(pile=member_id), status=422)
+        return _list_page(of_address, CasesPageQuery(pile=member_id))
     params = params.model_copy(update={"pile": member_id})
     try:
         upheld = pages.read_fields(UpholdIn, {"note": sent.text("note"), "upto": sent.number("upto")})
     except pages.REFUSALS as error:
-        return _list_page(sent.refused(error), params, status=422)
+        return _list_page(sent.refused(error), params)
     count = queues.uphold_pile(hashdb(), actor(), member_id, upheld.upto, upheld.note, params.to_domain())
-    return pages.redirect_with_notice(url_for("console.cases.browse"), f"{filters.counted(count, 'case')} upheld.")
+    return pages.redirect_with_notice(f"{filters.counted(count, 'case')} upheld.", "cases.browse")
 
 
 @blueprint.get("/<id:case_id>")
@@ -104,7 +103,7 @@ def decide(case_id: int) -> Response:
             hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals, taken=True
         )
     except pages.REFUSALS as error:
-        return case_page(case_id, sent.refused(error), status=422)
+        return case_page(case_id, sent.refused(error))
     return go_on(case_id, _outcome_text(case, decided))
 
 
@@ -115,12 +114,11 @@ def go_on(after: int | None, notice: str) -> Response:
     if queue.state == "open":
         id = claims.take_next(hashdb(), actor(), queue.to_domain(), after)
         if id is not None:
-            address = url_for("console.cases.show", case_id=id, **fields)
-            return pages.redirect_with_notice(address, notice) if notice else pages.redirect(address)
+            return pages.redirect_with_notice(notice, "cases.show", case_id=id, **fields)
         left = queues.count(hashdb(), actor(), queue.to_domain()).total
         notice = f"{notice} {'No other case of this queue is free.' if left else 'No other case is open.'}".strip()
         fields.pop("pile", None)
-    return pages.redirect_with_notice(url_for("console.cases.browse", **fields), notice)
+    return pages.redirect_with_notice(notice, "cases.browse", **fields)
 
 
 def queue_fields() -> dict[str, Any]:
@@ -153,9 +151,7 @@ def _outcome_text(case: Case, decided: Case | Proposal) -> str:
     return f"Case {case.id}, on contribution {case.contribution}: {decided.decision}."
 
 
-def _list_page(
-    form: Form, params: CasesPageQuery, status: int = 200, decided: DecidedCasesQuery | None = None
-) -> Response:
+def _list_page(form: Form, params: CasesPageQuery, decided: DecidedCasesQuery | None = None) -> Response:
     values: dict[str, object]
     if decided is not None:
         values, actors = _decided_page(decided)
@@ -168,7 +164,6 @@ def _list_page(
         values, actors = _queue_page(params)
     return pages.page(
         "cases.html",
-        status=status,
         form=form,
         params=params,
         yours=claims.list_own(hashdb(), actor()),
@@ -277,7 +272,7 @@ def _severity(level: int) -> str:
 AGES = {Age.DAY: "up to 1 day", Age.DAYS: "1 to 3 days", Age.WEEK: "3 to 7 days", Age.OLDER: "over 7 days"}
 
 
-def case_page(case_id: int, form: Form, status: int = 200) -> Response:
+def case_page(case_id: int, form: Form) -> Response:
     """The page of a case. If the reviewer has it, this renews the claim."""
     case = cases.get(hashdb(), actor(), case_id)
     claim = claims.find(hashdb(), actor(), case_id)
@@ -294,7 +289,6 @@ def case_page(case_id: int, form: Form, status: int = 200) -> Response:
     actors |= {proposal.actor for proposal in pending}
     return pages.page(
         "case.html",
-        status=status,
         case=case,
         contribution=contribution,
         film=frames.film_of(contribution),

@@ -34,14 +34,13 @@ def change(case_id: int) -> Response:
         try:
             claims.take(hashdb(), actor(), case_id, over=wanted == "over")
         except pages.REFUSALS as error:
-            return case_page(case_id, Form.sent().refused(error), status=422)
+            return case_page(case_id, Form.sent().refused(error))
         return pages.redirect(url_for("console.cases.show", case_id=case_id, **queue_fields()))
     claims.release(hashdb(), actor(), case_id)
+    notice = f"Case {case_id} is free for another reviewer."
     if wanted == "skip":
-        return go_on(case_id, f"Case {case_id} is free for another reviewer.")
-    return pages.redirect_with_notice(
-        url_for("console.cases.browse", **queue_fields()), f"Case {case_id} is free for another reviewer."
-    )
+        return go_on(case_id, notice)
+    return pages.redirect_with_notice(notice, "cases.browse", **queue_fields())
 
 
 @blueprint.post("/<id:case_id>/claim/renewal")
@@ -64,5 +63,5 @@ def note(case_id: int) -> Response:
         noted = pages.read_fields(CaseNoteIn, {"text": sent.text("text")})
         notes.add(hashdb(), actor(), case_id, noted.text)
     except InvalidInput as error:
-        return case_page(case_id, sent.refused(error), status=422)
+        return case_page(case_id, sent.refused(error))
     return pages.redirect(url_for("console.cases.show", case_id=case_id, _anchor="notes", **queue_fields()))

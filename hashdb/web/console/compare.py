@@ -81,7 +81,7 @@ def compare() -> Response:
     try:
         first, second = hash_uploads(_read())
     except InvalidInput as error:
-        return _page(form.refused(error), status=422)
+        return _page(form.refused(error))
     query, listed = first.to_query(), second.in_draft(Draft(second.hashed.signals, (), None, second.hashed.quality))
     comparison = comparisons.compare(hashdb(), actor(), query, listed)
     shots = list(split_shots(query.frames))
@@ -114,7 +114,7 @@ def _read() -> list[ToHash]:
     return files
 
 
-def _page(form: Form, compared: Compared | None = None, status: int = 200) -> Response:
-    response = pages.page("compare.html", status=status, form=form, compared=compared)
+def _page(form: Form, compared: Compared | None = None) -> Response:
+    response = pages.page("compare.html", form=form, compared=compared)
     response.headers["Content-Security-Policy"] = _POLICY
     return response

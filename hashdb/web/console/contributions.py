@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from flask import Response, request, stream_with_context, url_for
+from flask import Response, request, stream_with_context
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
@@ -97,8 +97,8 @@ def list_shots(contribution_id: int) -> Response:
     contribution, form = contributions.get(hashdb(), actor(), contribution_id), Form()
     params = pages.read_query(PageQuery, form=form)
     film = None if params is None else frames.film_of(contribution, params.after, params.limit)
-    status, limit = (422, None) if params is None else (200, params.limit)
-    return pages.page("shots.html", status=status, form=form, contribution=contribution, film=film, limit=limit)
+    limit = None if params is None else params.limit
+    return pages.page("shots.html", form=form, contribution=contribution, film=film, limit=limit)
 
 
 @blueprint.get("/<id:contribution_id>/case")
@@ -117,9 +117,9 @@ def open_case(contribution_id: int) -> Response:
         holds = sent.text("holds") == "yes"
         case = cases.open_case(hashdb(), actor(), contribution_id, sent.text("reason"), holds=holds)
     except pages.REFUSALS as error:
-        return _confirmation_page("contribution_case.html", contribution_id, sent.refused(error), status=422)
-    address = url_for("console.cases.show", case_id=case.id)
-    return pages.redirect_with_notice(address, f"Case {case.id} was opened on contribution {contribution_id}.")
+        return _confirmation_page("contribution_case.html", contribution_id, sent.refused(error))
+    notice = f"Case {case.id} was opened on contribution {contribution_id}."
+    return pages.redirect_with_notice(notice, "cases.show", case_id=case.id)
 
 
 @blueprint.get("/<id:contribution_id>/erasure")
@@ -137,10 +137,9 @@ def erase(contribution_id: int) -> Response:
         _require_confirmation(sent, contribution_id)
         contributions.erase(hashdb(), actor(), contribution_id, sent.text("reason"))
     except pages.REFUSALS as error:
-        return _confirmation_page("contribution_erasure.html", contribution_id, sent.refused(error), status=422)
-    return pages.redirect_with_notice(
-        _address(contribution_id), f"Contribution {contribution_id} was erased. Its events stay."
-    )
+        return _confirmation_page("contribution_erasure.html", contribution_id, sent.refused(error))
+    notice = f"Contribution {contribution_id} was erased. Its events stay."
+    return pages.redirect_with_notice(notice, "contributions.show", contribution_id=contribution_id)
 
 
 def _require_confirmation(sent: Form, number: int | None = None) -> None:
@@ -165,7 +164,7 @@ def _read_query(form: Form) -> ListingQuery | None:
 
 def _refused_page(form: Form) -> Response:
     """The page of a filter that is not valid."""
-    return pages.page("contributions.html", status=422, form=form, listing=None, params=ListingQuery(), **_choices())
+    return pages.page("contributions.html", form=form, listing=None, params=ListingQuery(), **_choices())
 
 
 def _choices() -> dict[str, Any]:
@@ -206,11 +205,10 @@ def _contribution_page(contribution: Contribution) -> Response:
     )
 
 
-def _confirmation_page(template: str, id: int, form: Form, status: int = 200) -> Response:
+def _confirmation_page(template: str, id: int, form: Form) -> Response:
     contribution = contributions.get(hashdb(), actor(), id)
     return pages.page(
         template,
-        status=status,
         contribution=contribution,
         open_case=_open_case(id),
         effect=impacts.impact(hashdb(), actor(), id),
@@ -222,10 +220,6 @@ def _confirmation_page(template: str, id: int, form: Form, status: int = 200) ->
 def _open_case(contribution: int) -> Case | None:
     opened = cases.list_on_contribution(hashdb(), actor(), contribution)
     return next((case for case in opened if case.state is CaseState.OPEN), None)
-
-
-def _address(id: int) -> str:
-    return url_for("console.contributions.show", contribution_id=id)
 
 
 FORMS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}

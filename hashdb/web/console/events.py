@@ -40,7 +40,6 @@ def browse() -> Response:
         choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMES}
         return pages.page(
             "events.html",
-            status=422,
             form=form,
             actions=Action,
             params=_NOTHING,
@@ -123,7 +122,7 @@ def download() -> Response:
     form = Form()
     params = pages.read_query(EventsPageQuery, form=form)
     if params is None:
-        return pages.page("events.html", status=422, form=form, actions=Action, params=_NOTHING, listing=None)
+        return pages.page("events.html", form=form, actions=Action, params=_NOTHING, listing=None)
     period = audit.period(hashdb(), actor(), *params.period)
     note = _note()[0]
     before = hashdb().store.head().seq + 1 if period.before is None else period.before

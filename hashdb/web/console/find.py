@@ -104,7 +104,7 @@ def look_up() -> Response:
         reason = f"must be one line of at most {finding.LONGEST} characters, or hashes, each on a line of its own"
         if len(text) > finding.LONGEST:
             reason += f"; {TextRefused()}"
-        return _page(sent.refused(InvalidInput((Fault("text", reason),))), status=422)
+        return _page(sent.refused(InvalidInput((Fault("text", reason),))))
     searched = "hash" if hashes is not None else "address" if address is not None else None
     return _page(sent, groups, similar, searched=searched)
 
@@ -198,12 +198,10 @@ def _page(
     similar: str | None = None,
     *,
     searched: str | None = None,
-    status: int = 200,
 ) -> Response:
     text = form.text("text")
     return pages.page(
         "find.html",
-        status=status,
         form=form,
         sought=text,
         groups=groups,

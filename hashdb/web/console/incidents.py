@@ -7,7 +7,7 @@ import re
 from datetime import datetime
 from functools import partial
 
-from flask import Response, url_for
+from flask import Response
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.incidents import Incident, IncidentImpact
@@ -43,8 +43,8 @@ def add() -> Response:
             return _list_page(sent, effect=effect, seen=pages.digest_of(wanted))
         added = incidents.add(hashdb(), actor(), draft)
     except pages.REFUSALS as error:
-        return _list_page(sent.refused(error), status=422)
-    return pages.redirect_with_notice(_address(added.id), f"{added.label} was opened.")
+        return _list_page(sent.refused(error))
+    return pages.redirect_with_notice(f"{added.label} was opened.", "incidents.show", incident_id=added.id)
 
 
 @blueprint.get("/<id:incident_id>")
@@ -70,8 +70,8 @@ def change(incident_id: int) -> Response:
             return _incident_page(incident, sent, effect=effect, seen=pages.digest_of(wanted))
         changed = incidents.change(hashdb(), actor(), incident_id, change)
     except pages.REFUSALS as error:
-        return _incident_page(incident, sent.refused(error), status=422)
-    return pages.redirect_with_notice(_address(incident_id), f"{changed.label} was changed.")
+        return _incident_page(incident, sent.refused(error))
+    return pages.redirect_with_notice(f"{changed.label} was changed.", "incidents.show", incident_id=incident_id)
 
 
 def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> IncidentImpact | None:
@@ -82,7 +82,7 @@ def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> Inc
     return effect if effect.sooner or (before is not None and effect.held) else None
 
 
-def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "", status: int = 200) -> Response:
+def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "") -> Response:
     now = hashdb().now()
     rows = pages.read_all(partial(incidents.page, hashdb(), actor()))
     held = incidents.named(hashdb(), actor(), [incident.label for incident in rows])
@@ -101,7 +101,6 @@ def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "",
     shown, list = page_of(rows, heads, query(ListQuery), "console.incidents.browse", first="state")
     return pages.page(
         "incidents.html",
-        status=status,
         form=form,
         incidents=shown,
         list=list,
@@ -112,12 +111,9 @@ def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "",
     )
 
 
-def _incident_page(
-    incident: Incident, form: Form, effect: IncidentImpact | None = None, seen: str = "", status: int = 200
-) -> Response:
+def _incident_page(incident: Incident, form: Form, effect: IncidentImpact | None = None, seen: str = "") -> Response:
     return pages.page(
         "incident.html",
-        status=status,
         incident=incident,
         held=incidents.named(hashdb(), actor(), [incident.label])[incident.label],
         form=form,
@@ -143,7 +139,3 @@ def _read_instant(sent: Form, name: str) -> str | None:
     """The instant in a field, in the format of the API. Other text is unchanged: the model rejects it."""
     text = sent.text(name)
     return f"{text}:00Z" if _MINUTES.fullmatch(text) else text or None
-
-
-def _address(id: int) -> str:
-    return url_for("console.incidents.show", incident_id=id)

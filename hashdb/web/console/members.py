@@ -50,10 +50,9 @@ def add() -> Response:
     try:
         member = members.add(hashdb(), actor(), pages.read_fields(MemberIn, _sent_fields(sent)).to_domain())
     except pages.REFUSALS as error:
-        return _list_page(sent.refused(error), status=422)
-    return pages.redirect_with_notice(
-        _address(member.id), f"{member.name} was added. Issue a key so that its programs can use the service."
-    )
+        return _list_page(sent.refused(error))
+    notice = f"{member.name} was added. Issue a key so that its programs can use the service."
+    return pages.redirect_with_notice(notice, "members.show", member_id=member.id)
 
 
 @blueprint.get("/<id:member_id>")
@@ -72,14 +71,15 @@ def change(member_id: int) -> Response:
         changed = members.change(hashdb(), actor(), member_id, requested)
         assert isinstance(changed, Member)  # Only a suspension needs a second person.
     except pages.REFUSALS as error:
-        return _member_page(member, sent.refused(error), status=422)
-    return pages.redirect_with_notice(_address(member_id), f"{sent.text('name') or changed.id} was changed.")
+        return _member_page(member, sent.refused(error))
+    notice = f"{sent.text('name') or changed.id} was changed."
+    return pages.redirect_with_notice(notice, "members.show", member_id=member_id)
 
 
 @blueprint.get("/keys/<id:key_id>")
 def find_key(key_id: int) -> Response:
     """Redirect to the member that has this key."""
-    return pages.redirect(_address(members.key(hashdb(), actor(), key_id).member))
+    return pages.redirect(url_for("console.members.show", member_id=members.key(hashdb(), actor(), key_id).member))
 
 
 @blueprint.get("/<id:member_id>/status")
@@ -101,8 +101,8 @@ def set_status(member_id: int) -> Response:
     status = MemberStatus.SUSPENDED if suspends else MemberStatus.ACTIVE
     member = members.change(hashdb(), actor(), member_id, MemberChange(status=status))
     if isinstance(member, Proposal):
-        return pages.redirect_with_notice(url_for("console.proposals.show", proposal_id=member.id), pages.PROPOSED)
-    return pages.redirect_with_notice(_address(member_id), f"{member.name} is now {member.status}.")
+        return pages.redirect_with_notice(pages.PROPOSED, "proposals.show", proposal_id=member.id)
+    return pages.redirect_with_notice(f"{member.name} is now {member.status}.", "members.show", member_id=member_id)
 
 
 @blueprint.post("/<id:member_id>/keys")
@@ -118,7 +118,7 @@ def issue_key(member_id: int) -> Response:
     try:
         issued = members.issue_key(hashdb(), actor(), member_id, pages.read_fields(KeyIn, fields).to_domain())
     except pages.REFUSALS as error:
-        return _member_page(member, _form_of(member), sent.refused(error), status=422)
+        return _member_page(member, _form_of(member), sent.refused(error))
     return pages.page("key.html", member=member, key=issued.key, secret=issued.secret)
 
 
@@ -135,10 +135,10 @@ def ask_revocation(member_id: int, key_id: int) -> Response:
 def revoke_key(member_id: int, key_id: int) -> Response:
     """Revoke a key, with effect from the next request."""
     members.revoke_key(hashdb(), actor(), key_id, member_id)
-    return pages.redirect_with_notice(_address(member_id), f"Key {key_id} was revoked.")
+    return pages.redirect_with_notice(f"Key {key_id} was revoked.", "members.show", member_id=member_id)
 
 
-def _list_page(form: Form, status: int = 200) -> Response:
+def _list_page(form: Form) -> Response:
     rows = pages.read_all(partial(members.page, hashdb(), actor()))
     params, figures, uses = query(ListQuery), _figures(), _uses()
     activity: dict[int, Activity] = {}
@@ -149,7 +149,6 @@ def _list_page(form: Form, status: int = 200) -> Response:
     activity |= members.activity(hashdb(), actor(), [member.id for member in shown if member.id not in activity])
     return pages.page(
         "members.html",
-        status=status,
         members=shown,
         list=list,
         activity=activity,
@@ -184,11 +183,10 @@ def _heads(
     )
 
 
-def _member_page(member: Member, form: Form, key_form: Form | None = None, status: int = 200) -> Response:
+def _member_page(member: Member, form: Form, key_form: Form | None = None) -> Response:
     activity = members.activity(hashdb(), actor(), [member.id])[member.id]
     return pages.page(
         "member.html",
-        status=status,
         member=member,
         activity=activity,
         figures=_figures()[member.id],
@@ -243,7 +241,3 @@ def _sent_fields(sent: Form) -> dict[str, object]:
         "budget_factor": 1 if factor is None else factor,
     }
     return {**{name: sent.text(name) for name in ("name", "kind", "contact")}, "limits": limits}
-
-
-def _address(member: int) -> str:
-    return url_for("console.members.show", member_id=member)

@@ -47,7 +47,7 @@ def search(sent: Form) -> Response:
         near = neighbors.list_near_signals(hashdb(), actor(), signals, _NEAR, item.signatures)
     except (InvalidInput, MalformedRequest, ExtraMissing) as error:
         refused = merge_faults(error) if isinstance(error, InvalidInput) else error
-        return _page(sent.refused(refused), radii, status=422)
+        return _page(sent.refused(refused), radii)
     return _page(sent, radii, near, signals)
 
 
@@ -68,13 +68,11 @@ def _page(
     near: tuple[NearContribution, ...] | None = None,
     signals: Sides | None = None,
     framed: frames.FramedQuery | None = None,
-    status: int = 200,
 ) -> Response:
     rules, unaltered = hashdb().rules, (signals or {}).get("", ())
     chosen = {algorithm: radii.get(algorithm, algorithm.radius) for algorithm in rules.searched}
     return pages.page(
         "neighbors.html",
-        status=status,
         form=form,
         algorithms=rules.searched,
         radii=chosen,

@@ -24,10 +24,8 @@ def show() -> Response:
     params = pages.read_query(OverviewQuery, form=form)
     days = OverviewQuery().days if params is None else params.days
     overview = overviews.get(hashdb(), actor(), days)
-    status = 422 if params is None else 200
     return pages.page(
         "overviews.html",
-        status=status,
         form=form,
         overview=overview,
         days=days,

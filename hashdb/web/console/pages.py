@@ -144,6 +144,11 @@ class Form:
         """The values of the boxes that were ticked."""
         return request.form.getlist(name)
 
+    @property
+    def has_faults(self) -> bool:
+        """Whether it was refused."""
+        return bool(self.faults or self.error)
+
     def refused(self, error: HashDBError) -> Self:
         """This form with the faults of an error. Counts the rejection of a POST."""
         if request.method == "POST":
@@ -170,9 +175,10 @@ def blueprint_of(noun: str, module: str, prefix: str | None = None) -> Blueprint
     return Blueprint(noun, module, url_prefix=prefix or f"/{noun}")
 
 
-def page(template: str, *, status: int = 200, **values: object) -> Response:
-    """The page of a template in templates/console/."""
-    return Response(render_template(f"console/{template}", **values), status)
+def page(template: str, *, status: int | None = None, **values: object) -> Response:
+    """The page of a template in templates/console/. By default, its status is 422 if a form of it has faults."""
+    has_faults = any(isinstance(value, Form) and value.has_faults for value in values.values())
+    return Response(render_template(f"console/{template}", **values), status or (422 if has_faults else 200))
 
 
 def if_index_ready(search: Callable[[], _Result]) -> _Result | None:
@@ -201,10 +207,11 @@ def redirect(address: str) -> Response:
     return Response(status=303, headers={"Location": address})
 
 
-def redirect_with_notice(address: str, what: str) -> Response:
-    """Redirect to another page, which shows what was done."""
-    response = redirect(address)
-    guard.put_notice(response, what)
+def redirect_with_notice(notice: str, endpoint: str, **values: Any) -> Response:
+    """Redirect to the page of a view, like `members.show`, which shows a notice unless it is empty."""
+    response = redirect(url_for(f"console.{endpoint}", **values))
+    if notice:
+        guard.put_notice(response, notice)
     return response
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from flask import Response, url_for
+from flask import Response
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.matching.benign import BenignDraft
@@ -68,18 +68,18 @@ def confirm(proposal_id: int) -> Response:
     try:
         done = _repeat(proposal, sent)
     except pages.REFUSALS as error:
-        return _proposal_page(proposal, sent.refused(error), status=422)
+        return _proposal_page(proposal, sent.refused(error))
     if isinstance(done, Proposal):
         sent.error = "you proposed this yourself: another person must confirm it"
-        return _proposal_page(proposal, sent, status=422)
-    return pages.redirect_with_notice(url_for("console.proposals.browse"), f"Done: {_NAMES[proposal.request.act]}.")
+        return _proposal_page(proposal, sent)
+    return pages.redirect_with_notice(f"Done: {_NAMES[proposal.request.act]}.", "proposals.browse")
 
 
 @blueprint.post("/<id:proposal_id>/removal")
 def drop(proposal_id: int) -> Response:
     """Discard a proposal."""
     proposals.drop(hashdb(), actor(), proposal_id)
-    return pages.redirect_with_notice(url_for("console.proposals.browse"), f"Proposal {proposal_id} was dropped.")
+    return pages.redirect_with_notice(f"Proposal {proposal_id} was dropped.", "proposals.browse")
 
 
 _NAMES = {
@@ -103,7 +103,7 @@ def _repeat(proposal: Proposal, sent: Form) -> object:
     return cases.decide(hashdb(), actor(), request.id, Decision.RETIRE, decision.note, decision.signals)
 
 
-def _proposal_page(proposal: Proposal, form: Form, status: int = 200) -> Response:
+def _proposal_page(proposal: Proposal, form: Form) -> Response:
     request = proposal.request
     values: dict[str, object] = {}
     if request.act is TwoPersonAction.SUSPEND:
@@ -119,7 +119,6 @@ def _proposal_page(proposal: Proposal, form: Form, status: int = 200) -> Respons
         values["reasons"] = [note.text for note in noted if note.proposal == proposal.id]
     return pages.page(
         "proposal.html",
-        status=status,
         form=form,
         proposal=proposal,
         name=_NAMES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from flask import Response, request, url_for
+from flask import Response, request
 from markupsafe import Markup
 
 from hashdb.domain.jobs import JobOutcome, ReportJob
@@ -41,14 +41,10 @@ def make() -> Response:
         first, last, member = _read_period(sent)
         job = jobs.start(hashdb(), actor(), first, last, member, _json_text)
     except pages.REFUSALS as error:
-        return _list_page(sent.refused(error), status=422)
-    address = url_for("console.reports.show", report_id=job.id)
+        return _list_page(sent.refused(error))
     wanted = job.asks(Period(first or job.period.first, last or job.period.last), member)
-    return (
-        pages.redirect(address)
-        if wanted
-        else pages.redirect_with_notice(address, "Another report is in progress. Make yours again when it is complete.")
-    )
+    notice = "" if wanted else "Another report is in progress. Make yours again when it is complete."
+    return pages.redirect_with_notice(notice, "reports.show", report_id=job.id)
 
 
 @blueprint.get("/<id:report_id>")
@@ -116,7 +112,7 @@ def _report(id: int, form: str | None = None) -> Report:
     return ReportOut.model_validate_json(jobs.text(hashdb(), actor(), id, form)).to_domain()
 
 
-def _list_page(form: Form, status: int = 200) -> Response:
+def _list_page(form: Form) -> Response:
     now = hashdb().now()
     heads: tuple[Column[ReportJob], ...] = (
         Column("Period", "period", lambda job: (job.period.first, job.period.last, job.id)),
@@ -130,7 +126,6 @@ def _list_page(form: Form, status: int = 200) -> Response:
     made, list = page_of(rows, heads, query(ListQuery), "console.reports.browse", first="requested")
     return pages.page(
         "reports.html",
-        status=status,
         form=form,
         members=pages.member_choices(),
         presets=presets(now.date()),

@@ -67,7 +67,7 @@ def redirect_signed_in(opened: OpenedSession, next_page: str) -> Response:
     return response
 
 
-def sign_in_page(form: Form, status: int = 200) -> Response:
+def sign_in_page(form: Form, status: int | None = None) -> Response:
     """The page with the form for name and password, and its error."""
     response = pages.page("sign_in.html", form=form, provider=app_state().settings.oidc_issuer, status=status)
     if not guard.get(guard.SESSION):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from flask import Response, request, url_for
+from flask import Response, request
 
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserStatus
 from hashdb.service.accounts import users
@@ -45,10 +45,10 @@ def add() -> Response:
         draft = pages.read_fields(UserIn, {"name": sent.text("name"), "role": sent.text("role")}).to_domain()
         added = users.add(hashdb(), actor(), draft, local=sent.text("by") != "provider")
     except pages.REFUSALS as error:
-        return _list_page(sent.refused(error), status=422)
+        return _list_page(sent.refused(error))
     if added.password:
         return _password_page(added)
-    return pages.redirect_with_notice(_address(added.user), f"{added.user.name} was added.")
+    return _redirect(added.user, "was added")
 
 
 @blueprint.get("/<id:user_id>")
@@ -66,8 +66,8 @@ def change(user_id: int) -> Response:
         requested = pages.read_fields(UserChangeIn, {"role": sent.text("role")}).to_domain()
         changed = users.change(hashdb(), actor(), user_id, requested)
     except pages.REFUSALS as error:
-        return _user_page(user, sent.refused(error), status=422)
-    return pages.redirect_with_notice(_address(changed), f"{changed.name} is {changed.role} from the next request.")
+        return _user_page(user, sent.refused(error))
+    return _redirect(changed, f"is {changed.role} from the next request")
 
 
 @blueprint.post("/<id:user_id>/status")
@@ -78,8 +78,8 @@ def set_status(user_id: int) -> Response:
     try:
         changed = users.change(hashdb(), actor(), user_id, UserChange(status=status))
     except pages.REFUSALS as error:
-        return _user_page(users.get(hashdb(), actor(), user_id), Form.sent().refused(error), status=422)
-    return pages.redirect_with_notice(_address(changed), f"{changed.name} is now {changed.status}.")
+        return _user_page(users.get(hashdb(), actor(), user_id), Form.sent().refused(error))
+    return _redirect(changed, f"is now {changed.status}")
 
 
 @blueprint.post("/<id:user_id>/password")
@@ -92,24 +92,25 @@ def reset(user_id: int) -> Response:
 def use_provider(user_id: int) -> Response:
     """Make a user sign in with the provider only."""
     changed = users.use_provider(hashdb(), actor(), user_id)
-    return pages.redirect_with_notice(_address(changed), f"{changed.name} now signs in with the provider.")
+    return _redirect(changed, "now signs in with the provider")
 
 
 def _password_page(added: AddedUser) -> Response:
     return pages.page("user_password.html", user=added.user, password=added.password)
 
 
-def _list_page(form: Form, status: int = 200) -> Response:
+def _list_page(form: Form) -> Response:
     rows = pages.read_all(partial(users.page, hashdb(), actor()))
     shown, list = page_of(rows, _HEADS, query(ListQuery), "console.users.browse", first="name")
     provider = app_state().settings.oidc_issuer
-    return pages.page("users.html", users=shown, list=list, form=form, roles=ROLES, provider=provider, status=status)
+    return pages.page("users.html", users=shown, list=list, form=form, roles=ROLES, provider=provider)
 
 
-def _user_page(user: User, form: Form, status: int = 200) -> Response:
+def _user_page(user: User, form: Form) -> Response:
     provider = app_state().settings.oidc_issuer
-    return pages.page("user.html", user=user, form=form, roles=ROLES, provider=provider, status=status)
+    return pages.page("user.html", user=user, form=form, roles=ROLES, provider=provider)
 
 
-def _address(user: User) -> str:
-    return url_for("console.users.show", user_id=user.id)
+def _redirect(user: User, what: str) -> Response:
+    """Redirect to the page of a user, which shows what was done."""
+    return pages.redirect_with_notice(f"{user.name} {what}.", "users.show", user_id=user.id)

@@ -32,8 +32,10 @@ def save() -> Response:
         draft = pages.read_fields(ViewIn, fields)
         view = saved_views.add(hashdb(), guard.session(), draft.to_domain())
     except pages.REFUSALS as error:
-        return _page(sent.refused(error), status=422)
-    return pages.redirect_with_notice(view_address(view), f"The view {view.name} was saved.")
+        return _page(sent.refused(error))
+    response = pages.redirect(view_address(view))
+    guard.put_notice(response, f"The view {view.name} was saved.")
+    return response
 
 
 @blueprint.post("/<id:view_id>")
@@ -44,16 +46,16 @@ def change(view_id: int) -> Response:
         requested = pages.read_fields(ViewChangeIn, _changeable(sent))
         view = saved_views.change(hashdb(), guard.session(), view_id, requested.name, shared=requested.shared)
     except pages.REFUSALS as error:
-        return _page(sent.refused(error), view_id, status=422)
+        return _page(sent.refused(error), view_id)
     shared = "All users see it." if view.shared else "Only you see it."
-    return pages.redirect_with_notice(url_for("console.views.browse"), f"The view {view.name} was changed. {shared}")
+    return pages.redirect_with_notice(f"The view {view.name} was changed. {shared}", "views.browse")
 
 
 @blueprint.post("/<id:view_id>/removal")
 def remove(view_id: int) -> Response:
     """Remove a view."""
     view = saved_views.remove(hashdb(), guard.session(), view_id)
-    return pages.redirect_with_notice(url_for("console.views.browse"), f"The view {view.name} was removed.")
+    return pages.redirect_with_notice(f"The view {view.name} was removed.", "views.browse")
 
 
 def view_address(view: SavedView) -> str:
@@ -72,10 +74,9 @@ def _changeable(sent: Form) -> dict[str, object]:
     return {"name": sent.text("name"), "shared": sent.text("shared") == "yes"}
 
 
-def _page(form: Form, changed: int | None = None, status: int = 200) -> Response:
+def _page(form: Form, changed: int | None = None) -> Response:
     return pages.page(
         "views.html",
-        status=status,
         form=form,
         changed=changed,
         views=saved_views.visible(hashdb(), guard.session()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from flask import Response, request, url_for
+from flask import Response, request
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.sharing.webhooks import MAX_KEPT_DELIVERIES, Delivery, Webhook, WebhookChange
@@ -58,8 +58,8 @@ def test(webhook_id: int) -> Response:
     try:
         webhooks.test(hashdb(), actor(), webhook_id)
     except (LimitReached, WebhooksOff) as error:
-        return _webhook_page(webhook_id, Form().refused(error), status=422)
-    return pages.redirect_with_notice(_address(webhook_id), "The service sends a test message: see the table below.")
+        return _webhook_page(webhook_id, Form().refused(error))
+    return _redirect(webhook_id, "The service sends a test message: see the table below.")
 
 
 @blueprint.post("/<id:webhook_id>/status")
@@ -69,7 +69,7 @@ def set_status(webhook_id: int) -> Response:
     enabled = request.form.get("enabled") == "yes"
     webhooks.change(hashdb(), actor(), webhook_id, WebhookChange(enabled=enabled))
     state_text = "enabled, and continues where it stopped" if enabled else "disabled"
-    return pages.redirect_with_notice(_address(webhook_id), f"Webhook {webhook_id} is {state_text}.")
+    return _redirect(webhook_id, f"Webhook {webhook_id} is {state_text}.")
 
 
 @blueprint.post("/<id:webhook_id>/deliveries/<id:delivery_id>")
@@ -79,8 +79,8 @@ def redeliver(webhook_id: int, delivery_id: int) -> Response:
     try:
         webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id)
     except WebhooksOff as error:
-        return _webhook_page(webhook_id, Form().refused(error), status=422)
-    return pages.redirect_with_notice(_address(webhook_id), f"Delivery {delivery_id} is sent again.")
+        return _webhook_page(webhook_id, Form().refused(error))
+    return _redirect(webhook_id, f"Delivery {delivery_id} is sent again.")
 
 
 def state(webhook: Webhook) -> str:
@@ -90,7 +90,7 @@ def state(webhook: Webhook) -> str:
     return "active" if webhook.failing_since is None else "failing"
 
 
-def _webhook_page(webhook_id: int, form: Form, status: int = 200) -> Response:
+def _webhook_page(webhook_id: int, form: Form) -> Response:
     webhook = webhooks.get(hashdb(), actor(), webhook_id)
     latest = webhooks.deliveries(hashdb(), actor(), webhook_id, None, 0, MAX_KEPT_DELIVERIES)
     deliveries, list = page_of(
@@ -103,7 +103,6 @@ def _webhook_page(webhook_id: int, form: Form, status: int = 200) -> Response:
     )
     return pages.page(
         "webhook.html",
-        status=status,
         webhook=webhook,
         member=members.get(hashdb(), actor(), webhook.member),
         deliveries=deliveries,
@@ -113,5 +112,5 @@ def _webhook_page(webhook_id: int, form: Form, status: int = 200) -> Response:
     )
 
 
-def _address(id: int) -> str:
-    return url_for("console.webhooks.show", webhook_id=id)
+def _redirect(webhook_id: int, notice: str) -> Response:
+    return pages.redirect_with_notice(notice, "webhooks.show", webhook_id=webhook_id)
