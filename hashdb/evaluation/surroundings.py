@@ -48,16 +48,16 @@ def pillarboxed(scene: Scene) -> Image.Image:
 def squared_on_its_blur(scene: Scene) -> Image.Image:
     """Made square, on a ground of the picture itself, enlarged and blurred."""
     side = max(scene.picture.size)
-    return _on_its_blur(scene.picture, (side, side))
+    return _laid_on_blur(scene.picture, (side, side))
 
 
 def upright_on_its_blur(scene: Scene) -> Image.Image:
     """In the middle of an upright frame, 9:16, as wide as the picture, likewise."""
     width = scene.picture.width
-    return _on_its_blur(scene.picture, (width, round(width * 16 / 9)))
+    return _laid_on_blur(scene.picture, (width, round(width * 16 / 9)))
 
 
-def _on_its_blur(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _laid_on_blur(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     ground = ImageOps.fit(picture, size).filter(ImageFilter.GaussianBlur(size[0] / 25))
     ground.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2))
     return ground
