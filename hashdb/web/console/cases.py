@@ -152,7 +152,7 @@ def _outcome_text(case: Case, decided: Case | Proposal) -> str:
 
 
 def _list_page(form: Form, params: CasesPageQuery, decided: DecidedCasesQuery | None = None) -> Response:
-    values: dict[str, object]
+    values: dict[str, Any]
     if decided is not None:
         values, actors = _decided_page(decided)
     elif params.state == "proposed":
@@ -174,7 +174,7 @@ def _list_page(form: Form, params: CasesPageQuery, decided: DecidedCasesQuery | 
     )
 
 
-def _queue_page(params: CasesPageQuery) -> tuple[dict[str, object], set[str]]:
+def _queue_page(params: CasesPageQuery) -> tuple[dict[str, Any], set[str]]:
     query = params.to_domain()
     queue = queues.queue(hashdb(), actor(), query, after=params.after, before=params.before, limit=params.limit)
     counts = queues.count(hashdb(), actor(), query)
@@ -206,7 +206,7 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, object], set[str]]:
     return values, {entry.claim.actor for entry in queue.waiting if entry.claim}
 
 
-def _decided_page(query: DecidedCasesQuery) -> tuple[dict[str, object], set[str]]:
+def _decided_page(query: DecidedCasesQuery) -> tuple[dict[str, Any], set[str]]:
     descending = query.order == "down"
     paged = cases.decided(hashdb(), actor(), query.sort, query.place, query.limit, descending=descending)
     shown = lists.placed(paged, _DECIDED, query, "console.cases.browse", sort=query.sort)

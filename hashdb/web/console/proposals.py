@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from flask import Response
 
@@ -105,7 +106,7 @@ def _repeat(proposal: Proposal, sent: Form) -> object:
 
 def _proposal_page(proposal: Proposal, form: Form) -> Response:
     request = proposal.request
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     if request.act is TwoPersonAction.SUSPEND:
         values = {"member": members.get(hashdb(), actor(), request.id)}
         values["effect"] = members.effect(hashdb(), actor(), request.id)
