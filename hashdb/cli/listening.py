@@ -7,11 +7,13 @@ import gc
 import ipaddress
 import os
 import re
+import select
 import socket
 import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from hashdb.cli.balance import Balance
 from hashdb.domain.spelling import nearest
 from hashdb.errors import BadSetting, CannotStart, PortInUse
 from hashdb.settings import Settings
@@ -25,19 +27,26 @@ _GC_THRESHOLD = 10_000
 
 def server_options(bind: str, workers: int) -> dict[str, Any]:
     """The settings of gunicorn for so many workers that listen on `bind`."""
+    balance = Balance(workers)
+
+    def release(server: object, worker: Any) -> None:
+        balance.release(worker)
+        prometheus_multiprocess.remove_process(worker.pid)
+
     return {
         "bind": bind,
         "workers": workers,
         "threads": THREADS,
-        # Without it the kernel gives most short connections to one worker.
-        "reuse_port": True,
+        # macOS has no epoll: there gunicorn's own worker serves, and the kernel gives most short connections to one.
+        "reuse_port": not hasattr(select, "epoll"),
         "control_socket_disable": True,
         "keepalive": 30,
         "timeout": 120,
         "graceful_timeout": 30,
         # gunicorn's log lines contain network addresses; hashdb.wsgi.log_lines logs the requests.
         "loglevel": "error",
-        "child_exit": lambda server, worker: prometheus_multiprocess.remove_process(worker.pid),
+        "pre_fork": lambda server, worker: balance.assign(worker),
+        "child_exit": release,
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
         "proc_name": "hashdb",
     }

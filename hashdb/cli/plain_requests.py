@@ -54,9 +54,17 @@ class PlainRequest:
 class Parser(RequestParser):  # type: ignore[misc]
     """Reads the requests of a connection: a plain one itself, all others as gunicorn does."""
 
-    def __init__(self, cfg: Config, sock: Any, client: tuple[Any, ...], server: tuple[Any, ...]) -> None:
-        """Of a connection between two addresses."""
+    def __init__(
+        self,
+        cfg: Config,
+        sock: Any,
+        client: tuple[Any, ...],
+        server: tuple[Any, ...],
+        before_waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Of a connection between two addresses. `before_waiting` is called before the client has to be waited for."""
         super().__init__(cfg, sock, client)
+        self._before_waiting = before_waiting
         self._sock = sock
         # A proxy that gunicorn trusts says by these whether the client used TLS.
         self._schemes = {f"HTTP_{name.replace('-', '_')}": value for name, value in cfg.secure_scheme_headers.items()}
@@ -80,6 +88,7 @@ class Parser(RequestParser):  # type: ignore[misc]
         environ, rest = self._read(data)
         self.unreader.unread(rest)
         if environ is None:
+            self._before_waiting()
             return super().__next__()
         self.mesg = PlainRequest(environ)
         return self.mesg
@@ -111,6 +120,7 @@ class Parser(RequestParser):  # type: ignore[misc]
         ):
             return None, data
         while len(data) < end:
+            self._before_waiting()
             if not (more := self._sock.recv(MOST)):
                 return None, data
             data += more

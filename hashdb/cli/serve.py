@@ -44,7 +44,7 @@ from hashdb.service.sharing import deliveries, following
 from hashdb.service.sharing.mail import PORTS, MailServer
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
-from hashdb.web import check, create_app, metrics
+from hashdb.web import check, create_app, fast_path, metrics
 from hashdb.web.context import AppState
 from hashdb.wsgi import prometheus_multiprocess
 from hashdb.wsgi.log_lines import write_json_lines
@@ -121,6 +121,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
     def __init__(self, settings: Settings, host: str, port: int, workers: int) -> None:
         self._settings = settings
         self.largest_body = settings.largest_body
+        self.is_quick = fast_path.is_quick
         # Shared memory: the master process sets it, all workers read it.
         self._leaving = mmap(-1, 1)
         self._bind = f"{bracket_ipv6(host)}:{port}"

@@ -59,7 +59,6 @@ class SmallServer(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         options = server_options(self._bind, self._workers) | {
             "worker_class": self._worker,
-            "reuse_port": not self.on_socket,
             "proc_name": self._name,
         }
         for name, value in options.items():

@@ -8,12 +8,13 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from threading import Lock, Thread
+from threading import Lock, Thread, get_ident
 from typing import Any
 
 from gunicorn.http.wsgi import Response
 from gunicorn.workers import gthread
 
+from hashdb.cli.balance import Balance
 from hashdb.cli.plain_requests import MOST, Parser, PlainRequest, answer
 
 _NEXT = select.EPOLLIN | select.EPOLLONESHOT
@@ -21,7 +22,56 @@ _NEXT = select.EPOLLIN | select.EPOLLONESHOT
 _NOW = _NEXT | select.EPOLLOUT
 """One event at once: a connection can always be written to."""
 _THIS_MACHINE = ("127.0.0.1", 0)
+_LATE = 0.02
+"""Seconds after which another thread waits for events while the leader answers."""
+_LEFT = 0.002
+"""Seconds for which a new connection is left to workers with fewer."""
 log = logging.getLogger("hashdb.serve")
+
+
+class Leader:
+    """The one thread that waits for events. It answers a quick request itself; before any other it hands over.
+
+    With one thread at work, none waits for the interpreter's lock. Who leads is no matter of safety: an event goes to
+    one thread only, also if two wait for it.
+    """
+
+    def __init__(self) -> None:
+        """Nobody leads."""
+        self._free, self._next = Lock(), Lock()
+        self._thread = 0
+        self._answers_since: float | None = None
+
+    def become(self) -> None:
+        """Wait until this thread leads."""
+        with self._next:
+            while not self._free.acquire(timeout=_LATE):
+                since = self._answers_since
+                if since is not None and time.monotonic() - since > _LATE:
+                    # The leader is late: this thread takes its place.
+                    break
+            self._thread, self._answers_since = get_ident(), None
+
+    def is_this_thread(self) -> bool:
+        """Whether this thread leads."""
+        return self._thread == get_ident()
+
+    def begin_answer(self) -> None:
+        """Note that the leader answers a request; if it takes long, another thread takes its place."""
+        self._answers_since = time.monotonic()
+
+    def end_answer(self) -> bool:
+        """Whether this thread leads after its answer."""
+        if not self.is_this_thread():
+            return False
+        self._answers_since = None
+        return True
+
+    def hand_over(self) -> None:
+        """Let another thread lead, if this one does."""
+        if self.is_this_thread():
+            self._thread, self._answers_since = 0, None
+            self._free.release()
 
 
 class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
@@ -36,6 +86,8 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
     """
 
     alive: bool
+    balance = Balance(1)
+    place: int | None = None
 
     def init_process(self) -> None:
         self._epoll = select.epoll()
@@ -43,6 +95,9 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
         # Those that no thread has: who takes one out of here, a thread or the end of its time, has it alone.
         self._waiting = dict[int, Any]()
         self._accepting = Lock()
+        self._left: tuple[Any, float] | None = None
+        self._leader = Leader()
+        self._is_quick = getattr(self.app, "is_quick", lambda environ: False)
         self._largest_body = getattr(self.app, "largest_body", sys.maxsize)
         super().init_process()
 
@@ -52,6 +107,7 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
         for number, listener in self._listeners.items():
             listener.setblocking(False)
             self._epoll.register(number, _NEXT)
+        self.balance.count(self.place, 0)
         for _ in range(self.cfg.threads):
             Thread(target=self._serve, name="requests", daemon=True).start()
         while self.alive and self.is_parent_alive():
@@ -65,6 +121,7 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def _stop(self) -> None:
         """Accept who has connected, and wait until every connection is closed."""
+        self.balance.leave(self.place)
         with self._accepting:
             for listener in self.sockets:
                 with suppress(OSError):
@@ -82,11 +139,22 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def _serve(self) -> None:
         """What each thread does: take an event, and answer one request or accept one connection."""
+        leader = self._leader
         while True:
-            for number, _ in self._epoll.poll(-1, 1):
+            if not leader.end_answer():
+                leader.become()
+            left = self._left
+            if left is not None and time.monotonic() > left[1]:
+                self._left = None
+                self._accept(left[0])
+            for number, _ in self._epoll.poll(-1 if left is None else _LEFT, 1):
+                leader.begin_answer()
                 try:
                     if (listener := self._listeners.get(number)) is not None:
-                        self._accept(listener)
+                        if self.balance.is_ahead(len(self._open)):
+                            self._left = listener, time.monotonic() + _LEFT
+                        else:
+                            self._accept(listener)
                     elif (connection := self._waiting.pop(number, None)) is not None:
                         self._answer(connection)
                 except Exception as error:
@@ -121,11 +189,12 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
             # The ends of a Unix socket have no address.
             address = server = _THIS_MACHINE
         connection = gthread.TConn(self.cfg, client, address, server)
-        connection.parser = Parser(self.cfg, client, address, connection.server)
+        connection.parser = Parser(self.cfg, client, address, connection.server, self._leader.hand_over)
         connection.init()
         # A thread has it only when the client has sent something.
         connection.data_ready = True
         self._open.add(connection)
+        self.balance.count(self.place, len(self._open))
         connection.set_timeout()
         self._waiting[client.fileno()] = connection
         self._epoll.register(client.fileno(), _NEXT)
@@ -145,6 +214,8 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
         finally:
             if not goes_on:
                 self._open.discard(connection)
+                if self.alive:
+                    self.balance.count(self.place, len(self._open))
                 # gunicorn may have closed it.
                 with suppress(OSError):
                     connection.close(graceful=True)
@@ -163,6 +234,8 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
         if len(self._open) > self.max_keepalived:
             req.force_close()
         if isinstance(req, PlainRequest):
+            if not self._is_quick(req.environ):
+                self._leader.hand_over()
             return self._answer_plain(req, conn)
         # The connection cannot be used after a body that was not read to its end: tell the client that it closes.
         if getattr(req.body.reader, "length", sys.maxsize) > self._largest_body:

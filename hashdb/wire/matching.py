@@ -206,7 +206,7 @@ def _query_fields(query: Query) -> dict[str, Any]:
 def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
     if plain := _read_plain(text, context.rules):
-        return (plain,)
+        return plain
     check_size(text)
     try:
         request = QueriesIn.model_validate_json(text, context=context)
@@ -216,33 +216,53 @@ def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
 
 
 _SIGNAL = rb'"[a-z0-9]{1,16}:[0-9a-f]{1,64}"'
-_PLAIN = re.compile(
-    (
-        rb'\s*{\s*"queries"\s*:\s*\[\s*{\s*(?:"id"\s*:\s*(?:null|"(?P<id>[ !#-\[\]-~]{0,200})")\s*,\s*)?'
-        rb'"signals"\s*:\s*\[\s*(?P<signals>'
-        + _SIGNAL
-        + rb"(?:\s*,\s*"
-        + _SIGNAL
-        + b"){0,%d})" % (SIGNALS_AN_ITEM - 1)
-        + rb"\s*\]\s*"
-        rb'(?:,\s*"radius"\s*:\s*{\s*}\s*)?}\s*\]\s*}\s*'
-    ).replace(rb"\s", rb"[ \t\n\r]")
+_QUERY = (
+    rb'{\s*(?:"id"\s*:\s*(?:null|"([ !#-\[\]-~]{0,200})")\s*,\s*)?"signals"\s*:\s*\[\s*('
+    + _SIGNAL
+    + rb"(?:\s*,\s*"
+    + _SIGNAL
+    + b"){0,%d})" % (SIGNALS_AN_ITEM - 1)
+    + rb'\s*\]\s*(?:,\s*"radius"\s*:\s*{\s*}\s*)?}'
 )
-"""The text of one query that has at most 64 signals, and nothing else but an id without escapes."""
+_WHITESPACE = b" \t\n\r"
 
 
-def _read_plain(text: bytes, rules: Rules) -> Query | None:
-    """The query of the most frequent request, in a third of pydantic's time; None for all others, and for faults."""
-    if (match := _PLAIN.fullmatch(text)) is None:
-        return None
+def _compile(pattern: bytes) -> re.Pattern[bytes]:
+    """A pattern whose spaces are those of JSON. None is tried twice: nothing else begins with a space."""
+    return re.compile(pattern.replace(rb"\s*", b"[" + _WHITESPACE + b"]*+"))
+
+
+_PLAIN_QUERY = _compile(_QUERY)
+"""The text of a query that has at most 64 signals, and nothing else but an id without escapes: its id and signals."""
+_BEGINS_PLAIN = _compile(rb'\s*{\s*"queries"\s*:\s*\[\s*' + _QUERY)
+_ENDS = _compile(rb"\s*\]\s*}\s*")
+
+
+def _read_plain(text: bytes, rules: Rules) -> tuple[Query, ...]:
+    """The queries of the most frequent requests, much faster than by pydantic; none for all others, and for faults."""
+    if _BEGINS_PLAIN.match(text) is None:
+        return ()
+    # Between the queries there are commas; of each query, the parts have the id and the signals.
+    parts = _PLAIN_QUERY.split(text[text.index(b"[") + 1 :])
+    commas = set(parts[3:-1:3])
+    if _ENDS.fullmatch(parts[-1]) is None or any(comma.strip(_WHITESPACE) != b"," for comma in commas):
+        return ()
     try:
-        signals = tuple(map(Signal.parse, match["signals"].decode().split('"')[1::2]))
+        signals = [list(map(Signal.parse, texts.decode().split('"')[1::2])) for texts in parts[2::3]]
     except ValueError:
-        return None
-    if not {signal.algorithm for signal in signals}.issubset(rules.algorithms):
-        return None
-    id = match["id"]
-    return Query(tuple(dict.fromkeys(signals)), None if id is None else id.decode())
+        return ()
+    if len(signals) > QUERIES_A_REQUEST or sum(map(len, signals)) > SIGNALS_A_REQUEST:
+        return ()
+    if not {signal.algorithm for of_query in signals for signal in of_query}.issubset(rules.algorithms):
+        return ()
+    return tuple(
+        [
+            Query(
+                tuple(dict.fromkeys(of_query) if len(of_query) > 1 else of_query), None if id is None else id.decode()
+            )
+            for id, of_query in zip(parts[1::3], signals, strict=True)
+        ]
+    )
 
 
 class MatchOut(ResponseModel, Mirror[Match]):

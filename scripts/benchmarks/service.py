@@ -124,6 +124,9 @@ def _row(id: int, member: int, now: datetime) -> dict[str, object]:
         "standing": Standing.UNREVIEWED,
         "announced": Status.ACTIVE,
         "quality": 90,
+        # Without them, the service would commit to each in the background while it is measured.
+        "salt": bytes(16),
+        "commitment": hashlib.sha256(str(id).encode()).digest(),
     }
 
 
@@ -154,6 +157,9 @@ def _contribution(rng: np.random.Generator) -> dict[str, object]:
         "labels": LABELS,
         "removed_at": "2024-05-01T12:00:00Z",
         "quality": 90,
+        # Without them, the service would commit to each in the background while it is measured.
+        "salt": bytes(16),
+        "commitment": hashlib.sha256(str(id).encode()).digest(),
     }
 
 

@@ -196,6 +196,10 @@ _PLAIN = [
     QueriesIn.from_domain([Query((Signal.parse(_PDQ),))]).model_dump_json(exclude_unset=True),
     json.dumps(_ID_AND_RADIUS),
     json.dumps(_ID_AND_RADIUS, indent=1),
+    json.dumps(
+        {"queries": [{"signals": [_PDQ]}, {"id": "b", "signals": [_PDQ, _PDQ]}, {"id": None, "signals": [_PDQ]}]}
+    ),
+    f'{{"queries":[{{"signals":["{_PDQ}"]}},{{"signals":["{_PDQ}"]}} ]}}',
 ]
 
 
@@ -213,15 +217,15 @@ def _outcome(reads: Callable[[bytes], object], text: bytes) -> object:
 def test_a_query_with_more_signals_than_it_may_have_is_left_to_pydantic_unread() -> None:
     texts = [f'"{signal(seed)}"' for seed in range(65)]
     plain = [f'{{"queries":[{{"signals":[{",".join(texts[:count])}]}}]}}'.encode() for count in (64, 65)]
-    assert _read_plain(plain[0], TERMS.rules) is not None
-    assert _read_plain(plain[1], TERMS.rules) is None
+    assert _read_plain(plain[0], TERMS.rules)
+    assert not _read_plain(plain[1], TERMS.rules)
     assert _outcome(lambda text: read_queries(text, TERMS), plain[1]) == _outcome(_by_pydantic, plain[1])
 
 
 @pytest.mark.parametrize("text", _PLAIN)
 def test_a_plain_query_is_read_as_pydantic_reads_it_whatever_byte_is_wrong(text: str) -> None:
     right = text.encode()
-    assert _read_plain(right, TERMS.rules) == _by_pydantic(right)[0]
+    assert _read_plain(right, TERMS.rules) == _by_pydantic(right)
     # In the digits of a hash, one place is as good as another.
     places = [place for place in range(len(right) + 1) if not right[max(0, place - 4) : place + 4].isalnum()]
     for number, place in enumerate(places):
@@ -233,6 +237,13 @@ def test_a_plain_query_is_read_as_pydantic_reads_it_whatever_byte_is_wrong(text:
 def test_a_plain_query_has_no_more_signals_than_another() -> None:
     for count in (64, 65):
         plain = json.dumps({"queries": [{"signals": [_PDQ] * count}]}).encode()
+        assert _outcome(lambda text: read_queries(text, TERMS), plain) == _outcome(_by_pydantic, plain)
+
+
+def test_plain_queries_are_no_more_than_a_request_may_have() -> None:
+    for count, size in ((1_000, 4), (1_001, 1), (63, 64)):
+        plain = json.dumps({"queries": [{"signals": [_PDQ] * size}] * count}).encode()
+        assert bool(_read_plain(plain, TERMS.rules)) == (count == 1_000)
         assert _outcome(lambda text: read_queries(text, TERMS), plain) == _outcome(_by_pydantic, plain)
 
 

@@ -71,7 +71,8 @@ Cost = tuple[tuple[Budget, int], ...]
 CHANGE_COST: Cost = ((Budget.CHANGES, 1),)
 # Each match looks these up, and an attribute of an Enum takes longer.
 _QUERIES, _SIGNALS = Budget.QUERIES, Budget.SIGNALS
-_LONG = tuple(algorithm for algorithm in PERCEPTUAL if algorithm.bits == 256)
+_EXCESS = {algorithm: 1 if algorithm.bits == 64 else -1 for algorithm in PERCEPTUAL} | dict.fromkeys(DIGESTS, 0)
+"""What a signal adds to the 64-bit ones of an item beyond its 256-bit ones. Digests find nothing by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,7 @@ def query_cost(queries: Sequence[Query]) -> Cost:
             if item.transforms:
                 algorithms += [signal.algorithm for transform in item.transforms.values() for signal in transform]
             total += len(algorithms)
-            # All minus twice the 256-bit ones: the 64-bit ones minus the 256-bit ones. Digests find nothing by chance.
-            excess = len(algorithms) - 2 * sum(map(algorithms.count, _LONG)) - sum(map(algorithms.count, DIGESTS))
-            if excess > 0:
+            if (excess := sum([_EXCESS[algorithm] for algorithm in algorithms])) > 0:
                 short += excess
     cost = (_QUERIES, len(queries)), (_SIGNALS, total)
     return (*cost, (Budget.SHORT_SIGNALS, short)) if short else cost

@@ -170,8 +170,11 @@ def decide(
     candidates: dict[tuple[object, ...], _Candidates] = {}
     of_pages: dict[Signal, bool] = {}
     for position, (query, distances, transforms) in enumerate(zip(queries, suggested, through, strict=False)):
-        limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
         matched = by_frames.get(position)
+        if matched is None and not distances:
+            decided.append(_NO_MATCH)
+            continue
+        limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
         if matched is not None and (matched or matched.truncated):
             groups = group_by_contribution(
                 decisive, distances, far_of_pages(distances, transforms, held, of_pages), held, having

@@ -1,0 +1,47 @@
+"""How many connections each worker of a server has open, in memory that all of them share."""
+
+from __future__ import annotations
+
+from mmap import mmap
+from typing import Any
+
+_NO_WORKER = -1
+
+
+class Balance:
+    """The workers that accept connections from one socket, each of which leaves a new one to those with fewer.
+
+    Without it chance decides: of two workers and eight connections, one often has six.
+    The counts are a hint. A worker that does not accept what is left to it is not waited for.
+    """
+
+    def __init__(self, workers: int) -> None:
+        """For so many workers, and as many that take their place while they end."""
+        # Shared with the processes that are forked after this.
+        self._counts = memoryview(mmap(-1, 8 * workers)).cast("i")
+        self._counts[:] = memoryview(b"\xff" * 8 * workers).cast("i")
+        self._free = list(range(2 * workers))
+
+    def assign(self, worker: Any) -> None:
+        """Give a worker that is about to be forked its place. In the master process."""
+        worker.balance = self
+        worker.place = self._free.pop() if self._free else None
+
+    def release(self, worker: Any) -> None:
+        """Take back the place of a worker that has ended. In the master process."""
+        if worker.place is not None:
+            self._counts[worker.place] = _NO_WORKER
+            self._free.append(worker.place)
+
+    def count(self, place: int | None, connections: int) -> None:
+        """Note how many connections a worker has open."""
+        if place is not None:
+            self._counts[place] = connections
+
+    def leave(self, place: int | None) -> None:
+        """Note that a worker accepts no more connections."""
+        self.count(place, _NO_WORKER)
+
+    def is_ahead(self, connections: int) -> bool:
+        """Whether another worker has fewer connections."""
+        return any(0 <= count < connections for count in self._counts)
