@@ -21,7 +21,7 @@ from hashdb.wsgi import prometheus_multiprocess
 
 THREADS = 8
 """Threads of a worker, each of which answers a request."""
-_GC_THRESHOLD = 10_000
+_GC_THRESHOLD = 50_000
 """New objects between two garbage collections. Python's default of 700 is less than one large request creates."""
 
 

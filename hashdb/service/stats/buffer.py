@@ -27,8 +27,10 @@ class Refusal(NamedTuple):
     scopes: tuple[str, ...] = ()
 
 
-_Matched = tuple[datetime, int, int, list[Algorithm], tuple[Match, ...]]
-"""What is kept of a query: the time, the seq of the answer, the member, the algorithms, the matches.
+_Algorithms = tuple[Algorithm, ...]
+_Matched = tuple[datetime, int, int, dict[_Algorithms, int], list[tuple[_Algorithms, tuple[Match, ...]]]]
+"""What is kept of a request: the time, the seq of the answer, the member, the number of queries without a match by
+their algorithms, and the algorithms and the matches of the others.
 
 It has no signals. It is a plain tuple because every match makes one.
 """
@@ -74,13 +76,16 @@ class Tally:
         return bool(self.queries or self.refused)
 
     def add(self, matched: _Matched) -> None:
-        """Count a query and the contributions in its answer, without the test item."""
-        at, seq, member, algorithms, matches = matched
-        hits = [match for match in matches if match.standing.matches and match.contribution != TEST_ID]
-        near = frozenset(algorithm for match in hits for algorithm in _found_by(match)) if hits else None
-        self.queries[at.date(), member, tuple(dict.fromkeys(algorithms)), near] += 1
-        for match in hits:
-            self._add_hit(at, seq, member, match)
+        """Count the queries of a request and the contributions in its answer, without the test item."""
+        at, seq, member, empty, found = matched
+        for algorithms, times in empty.items():
+            self.queries[at.date(), member, tuple(dict.fromkeys(algorithms)), None] += times
+        for algorithms, matches in found:
+            hits = [match for match in matches if match.standing.matches and match.contribution != TEST_ID]
+            near = frozenset(algorithm for match in hits for algorithm in _found_by(match)) if hits else None
+            self.queries[at.date(), member, tuple(dict.fromkeys(algorithms)), near] += 1
+            for match in hits:
+                self._add_hit(at, seq, member, match)
 
     def numbers(self) -> dict[date, Counter[Cell]]:
         """The numbers of queries and refusals, by day."""
@@ -169,12 +174,18 @@ class StatsBuffer:
 
     def match(self, at: datetime, member: int, queries: Sequence[Query], answer: Answer) -> None:
         """Note the answer to a member."""
-        seq = answer.checkpoint
+        empty: dict[_Algorithms, int] = {}
+        found: list[tuple[_Algorithms, tuple[Match, ...]]] = []
         for query, result in zip(queries, answer.results, strict=True):
-            algorithms = [signal.algorithm for signal in query.signals]
+            algorithms = tuple([signal.algorithm for signal in query.signals])
             if query.frames:
-                algorithms += dict.fromkeys([signal.algorithm for frame in query.frames for signal in frame.signals])
-            self._matched.append((at, seq, member, algorithms, result.matches))
+                of_frames = [signal.algorithm for frame in query.frames for signal in frame.signals]
+                algorithms += tuple(dict.fromkeys(of_frames))
+            if result.matches:
+                found.append((algorithms, result.matches))
+            else:
+                empty[algorithms] = empty.get(algorithms, 0) + 1
+        self._matched.append((at, answer.checkpoint, member, empty, found))
 
     def refuse(self, at: datetime, member: int, code: str) -> None:
         """Note that contributions of a member were refused."""
