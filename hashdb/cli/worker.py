@@ -24,8 +24,6 @@ _NOW = _NEXT | select.EPOLLOUT
 _THIS_MACHINE = ("127.0.0.1", 0)
 _LATE = 0.02
 """Seconds after which another thread waits for events while the leader answers."""
-_LEFT = 0.002
-"""Seconds for which a new connection is left to workers with fewer."""
 log = logging.getLogger("hashdb.serve")
 
 
@@ -88,6 +86,8 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
     alive: bool
     balance = Balance(1)
     place: int | None = None
+    patience = 0.005
+    """Seconds for which a new connection is left to workers with fewer."""
 
     def init_process(self) -> None:
         self._epoll = select.epoll()
@@ -147,12 +147,12 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
             if left is not None and time.monotonic() > left[1]:
                 self._left = None
                 self._accept(left[0])
-            for number, _ in self._epoll.poll(-1 if left is None else _LEFT, 1):
+            for number, _ in self._epoll.poll(-1 if left is None else self.patience, 1):
                 leader.begin_answer()
                 try:
                     if (listener := self._listeners.get(number)) is not None:
                         if self.balance.is_ahead(len(self._open)):
-                            self._left = listener, time.monotonic() + _LEFT
+                            self._left = listener, time.monotonic() + self.patience
                         else:
                             self._accept(listener)
                     elif (connection := self._waiting.pop(number, None)) is not None:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
+from hashdb.cli.listening import check_port
+from hashdb.cli.worker import Leader, ThreadedWorker
 from tests.faults.services import Service
 
 ASKED = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -72,6 +78,125 @@ def test_clients_that_send_nothing_hold_no_thread(lasting: Service) -> None:
         asking.settimeout(5)
         asking.sendall(ASKED)
         assert answer(asking).startswith(b"HTTP/1.1 200 ")
+
+
+def test_clients_that_send_half_of_a_request_do_not_hold_the_others_up(lasting: Service) -> None:
+    half = b"POST /v1/matches HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+    with ExitStack() as stack:
+        for sent in [ASKED[:20], half] * 3:
+            stack.enter_context(connection(lasting)).sendall(sent)
+        for _ in range(3):
+            asking = stack.enter_context(connection(lasting))
+            asking.settimeout(5)
+            asking.sendall(ASKED)
+            assert answer(asking).startswith(b"HTTP/1.1 200 ")
+
+
+_SERVER = """
+import os, sys
+from hashdb.cli.servers import SmallServer
+from hashdb.cli.worker import ThreadedWorker
+
+class Server(SmallServer):
+    def load(self):
+        def answer(environ, start):
+            body = str(os.getpid()).encode()
+            start("200 OK", [("Content-Length", str(len(body)))])
+            return [body]
+        return answer
+
+ThreadedWorker.patience = float(sys.argv[2])
+Server("test", ThreadedWorker, 2, f"127.0.0.1:{sys.argv[1]}", None, 1000).run()
+"""
+
+
+class _Asking:
+    """Clients of two workers that answer with the ids of their processes; each keeps its connection."""
+
+    def __init__(self, stack: ExitStack, patience: float) -> None:
+        self._stack, self._port = stack, check_port("127.0.0.1", 0)
+        command = [sys.executable, "-P", "-c", _SERVER, str(self._port), str(patience)]
+        process = stack.enter_context(subprocess.Popen(command))
+        stack.callback(process.terminate)
+        self.answers = Counter[int]()
+        while len(self.answers) < 2:
+            with suppress(ConnectionRefusedError):
+                self.ask()
+            time.sleep(0.05)
+
+    def ask(self) -> None:
+        """Let one more client ask."""
+        opened = self._stack.enter_context(socket.create_connection(("127.0.0.1", self._port), timeout=20))
+        opened.sendall(ASKED)
+        self.answers[int(opened.recv(1_000).rpartition(b"\r\n\r\n")[2])] += 1
+
+
+def test_connections_are_spread_evenly_over_the_workers() -> None:
+    with ExitStack() as stack:
+        asking = _Asking(stack, patience=10.0)
+        while len(set(asking.answers.values())) > 1:
+            asking.ask()
+        for _ in range(12):
+            asking.ask()
+        first, second = asking.answers.values()
+        assert first == second
+
+
+def test_a_worker_that_hangs_gets_no_connection_that_another_one_can_take() -> None:
+    with ExitStack() as stack:
+        asking = _Asking(stack, ThreadedWorker.patience)
+        hanging, other = asking.answers
+        os.kill(hanging, signal.SIGSTOP)
+        stack.callback(os.kill, hanging, signal.SIGCONT)
+        before = asking.answers[other]
+        for _ in range(6):
+            asking.ask()
+        assert asking.answers[other] == before + 6
+
+
+class _Turns:
+    """A thread that leads, and then does what it is told."""
+
+    def __init__(self, leader: Leader) -> None:
+        self.leads, self.goes_on = Event(), Event()
+        self._leader = leader
+        Thread(target=self._lead, daemon=True).start()
+
+    def _lead(self) -> None:
+        self._leader.become()
+        self.leads.set()
+        self._leader.begin_answer()
+        self.goes_on.wait(20)
+        self.still_leads = self._leader.end_answer()
+        self.leads.clear()
+
+
+def test_one_thread_leads_until_it_hands_over() -> None:
+    leader = Leader()
+    leader.become()
+    assert leader.is_this_thread()
+    other = _Turns(leader)
+    assert not other.leads.wait(0.1)
+    leader.hand_over()
+    assert other.leads.wait(20)
+    assert not leader.is_this_thread()
+    other.goes_on.set()
+
+
+def test_a_leader_that_answers_for_long_is_replaced() -> None:
+    leader = Leader()
+    first = _Turns(leader)
+    assert first.leads.wait(20)
+    second = _Turns(leader)
+    assert second.leads.wait(20)
+    first.goes_on.set()
+    while first.leads.is_set():
+        time.sleep(0.01)
+    assert not first.still_leads
+    # What the first one does now is no matter of the second one's.
+    leader.hand_over()
+    assert not leader.is_this_thread()
+    second.goes_on.set()
 
 
 def test_requests_that_are_sent_at_once_are_answered_one_after_the_other(lasting: Service) -> None:

@@ -1,0 +1,52 @@
+"""How connections are spread over the workers of a server."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from hashdb.cli.balance import Balance
+
+
+def _worker(balance: Balance, connections: int) -> SimpleNamespace:
+    """A worker that has so many connections open."""
+    worker = SimpleNamespace()
+    balance.assign(worker)
+    balance.count(worker.place, connections)
+    return worker
+
+
+def test_a_worker_is_ahead_while_another_one_has_fewer_connections() -> None:
+    balance = Balance(2)
+    _worker(balance, 3)
+    assert balance.is_ahead(4)
+    assert not balance.is_ahead(3)
+    assert not balance.is_ahead(0)
+
+
+def test_workers_that_start_stop_or_have_ended_count_for_nothing() -> None:
+    balance = Balance(2)
+    balance.assign(SimpleNamespace())
+    stopping, ended = _worker(balance, 1), _worker(balance, 1)
+    assert balance.is_ahead(2)
+    balance.leave(stopping.place)
+    balance.release(ended)
+    assert not balance.is_ahead(2)
+
+
+def test_a_worker_that_takes_the_place_of_another_counts_for_itself() -> None:
+    balance = Balance(1)
+    first, second = _worker(balance, 9), _worker(balance, 0)
+    balance.release(first)
+    third = _worker(balance, 5)
+    assert third.place == first.place != second.place
+    balance.leave(second.place)
+    assert balance.is_ahead(6)
+    assert not balance.is_ahead(5)
+
+
+def test_more_workers_than_places_are_not_counted() -> None:
+    balance = Balance(1)
+    _worker(balance, 3), _worker(balance, 3)
+    third = _worker(balance, 0)
+    assert third.place is None
+    assert not balance.is_ahead(3)
