@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
@@ -19,7 +18,7 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft, BenignEntry
 from hashdb.domain.matching.matches import CERTAIN, Answer, Match, Order, Query, Result
-from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS, Rules
+from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.domain.times import format_instant
@@ -53,6 +52,7 @@ from hashdb.wire.frames import (
     further_faults,
 )
 from hashdb.wire.origins import OriginOut
+from hashdb.wire.plain_queries import read_plain
 from hashdb.wire.segments import CoveredOut, FrameMatchOut, SegmentOut
 from hashdb.wire.signatures import EvidenceOut, of_scored, of_views
 
@@ -205,7 +205,7 @@ def _query_fields(query: Query) -> dict[str, Any]:
 
 def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
-    if plain := _read_plain(text, context.rules):
+    if plain := read_plain(text, context.rules):
         return plain
     check_size(text)
     try:
@@ -213,54 +213,6 @@ def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     except ValidationError as error:
         raise error_from_validation(error, text, more=further_faults(error, text, context)) from None
     return tuple(map(QueryIn.to_domain, request.queries))
-
-
-_SIGNAL = r'"[a-z0-9]{1,16}:[0-9a-f]{1,64}"'
-_QUERY = (
-    r'{\s*(?:"id"\s*:\s*(?:null|"([ !#-\[\]-~]{0,200})")\s*,\s*)?'
-    rf'"signals"\s*:\s*\[\s*({_SIGNAL}(?:\s*,\s*{_SIGNAL}){{0,{SIGNALS_AN_ITEM - 1}}})\s*\]\s*'
-    r'(?:,\s*"radius"\s*:\s*{\s*}\s*)?}'
-)
-_WHITESPACE = " \t\n\r"
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    """A pattern of JSON's whitespace. None of it is tried twice, since nothing else begins with whitespace."""
-    return re.compile(pattern.replace(r"\s*", f"[{_WHITESPACE}]*+"))
-
-
-_PLAIN_QUERY = _compile(_QUERY)
-"""The text of a query that has at most 64 signals, and nothing else but an id without escapes: its id and signals."""
-_BEGINS_PLAIN = _compile(r'\s*{\s*"queries"\s*:\s*\[\s*' + _QUERY)
-_ENDS = _compile(r"\s*\]\s*}\s*")
-
-
-def _read_plain(octets: bytes, rules: Rules) -> tuple[Query, ...]:
-    """The queries of the most frequent requests, much faster than by pydantic; none for all others, and for faults."""
-    try:
-        text = octets.decode("ascii")
-    except ValueError:
-        return ()
-    if _BEGINS_PLAIN.match(text) is None:
-        return ()
-    # Between the queries there are commas. Each query is two parts: its id, and its signals.
-    parts = _PLAIN_QUERY.split(text[text.index("[") + 1 :])
-    if _ENDS.fullmatch(parts[-1]) is None or any(comma.strip(_WHITESPACE) != "," for comma in set(parts[3:-1:3])):
-        return ()
-    try:
-        signals = [tuple(map(Signal.parse, texts.split('"')[1::2])) for texts in parts[2::3]]
-    except ValueError:
-        return ()
-    if len(signals) > QUERIES_A_REQUEST or sum(map(len, signals)) > SIGNALS_A_REQUEST:
-        return ()
-    if not {signal.algorithm for of_query in signals for signal in of_query}.issubset(rules.algorithms):
-        return ()
-    return tuple(
-        [
-            Query(of_query if len(of_query) == 1 else tuple(dict.fromkeys(of_query)), id)
-            for id, of_query in zip(parts[1::3], signals, strict=True)
-        ]
-    )
 
 
 class MatchOut(ResponseModel, Mirror[Match]):

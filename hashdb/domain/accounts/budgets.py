@@ -115,7 +115,7 @@ def query_cost(queries: Sequence[Query]) -> Cost:
             if item.transforms:
                 algorithms += [signal.algorithm for transform in item.transforms.values() for signal in transform]
             total += len(algorithms)
-            if (excess := sum([_EXCESS[algorithm] for algorithm in algorithms])) > 0:
+            if (excess := sum(map(_EXCESS.__getitem__, algorithms))) > 0:
                 short += excess
     cost = (_QUERIES, len(queries)), (_SIGNALS, total)
     return (*cost, (Budget.SHORT_SIGNALS, short)) if short else cost
