@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from hashdb.configuration import Configuration
 from hashdb.domain.signals import OF_PICTURES, Algorithm
@@ -24,6 +24,30 @@ if TYPE_CHECKING:
 MEGABYTE = 1024 * 1024
 MOST_DAYS = 36_500
 """Maximum days of a retention."""
+
+
+def from_text(parse: Callable[[str], object]) -> BeforeValidator:
+    """A validator that parses the text of an environment variable; other values are what is given in Python."""
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+
+
+def items_of(text: str) -> list[str]:
+    """The items of a list that is separated by commas, without white space and empty items."""
+    return [item for item in map(str.strip, text.split(",")) if item]
+
+
+def parse_algorithm(name: str) -> Algorithm:
+    """The algorithm of a name. Raises ValueError for a digest, and an unknown name."""
+    if name not in OF_PICTURES:
+        raise ValueError(f"{name!r} is not an algorithm: {', '.join(OF_PICTURES)}")
+    return Algorithm(name)
+
+
+def _parse_algorithms(text: str) -> tuple[Algorithm, ...]:
+    names = items_of(text)
+    if not names:
+        raise ValueError("must have at least one algorithm")
+    return tuple(dict.fromkeys(map(parse_algorithm, names)))
 
 
 class MemberSettings(BaseModel):
@@ -39,7 +63,7 @@ class MemberSettings(BaseModel):
         default=Path("hashdb-data"),
         description="Folder of the SQLite database, the index, the signing key, the checkpoints and the locks.",
     )
-    algorithms: tuple[Algorithm, ...] = Field(
+    algorithms: Annotated[tuple[Algorithm, ...], from_text(_parse_algorithms)] = Field(
         default=(Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH),
         description="Algorithms of pictures that the service accepts and computes, separated by commas.",
     )
@@ -121,16 +145,6 @@ class MemberSettings(BaseModel):
         }
         return set_there | given
 
-    @field_validator("algorithms", mode="before")
-    @classmethod
-    def _parse_algorithms(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        names = items_of(value)
-        if not names:
-            raise ValueError("must have at least one algorithm")
-        return tuple(dict.fromkeys(parse_algorithm(name) for name in names))
-
 
 _REASONS = {
     "int": "must be a whole number",
@@ -171,15 +185,3 @@ def read_policy(setting: str, path: Path, *, quorum: str | None = None) -> Polic
     except BadPolicy as error:
         reason = f"{path}: {error}"
     raise BadSetting(setting, reason)
-
-
-def items_of(text: str) -> list[str]:
-    """The items of a list that is separated by commas, without white space and empty items."""
-    return [item for item in map(str.strip, text.split(",")) if item]
-
-
-def parse_algorithm(name: str) -> Algorithm:
-    """The algorithm of a name. Raises ValueError for a digest, and an unknown name."""
-    if name not in OF_PICTURES:
-        raise ValueError(f"{name!r} is not an algorithm: {', '.join(OF_PICTURES)}")
-    return Algorithm(name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -26,10 +26,73 @@ from hashdb.domain.sharing.webhooks import url_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.errors import BadSetting
-from hashdb.member_settings import MEGABYTE, MOST_DAYS, MemberSettings, items_of, parse_algorithm
+from hashdb.member_settings import MEGABYTE, MOST_DAYS, MemberSettings, from_text, items_of, parse_algorithm
 
 _RATE_PATTERN = r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$"
 DEFAULT_LABELS = Path(__file__).with_name("labels.toml")
+
+
+def _parse_index(text: str) -> str:
+    return "tiered" if text == "files" else text
+
+
+def _parse_hosts(text: str) -> frozenset[str]:
+    hosts = frozenset(items_of(text.lower()))
+    if any("/" in host or "*" in host or not host.isprintable() or " " in host for host in hosts):
+        raise ValueError("must be host names, each with its port if it is not the usual one")
+    return hosts
+
+
+def _parse_networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(network) for network in items_of(text))
+    except ValueError:
+        raise ValueError("must be networks, like 10.2.0.0/16, separated by commas") from None
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """The name and the value of each item like `name=value`; the value is empty where an item has no `=`."""
+    for item in items_of(text):
+        name, _, value = item.partition("=")
+        yield name.strip(), value.strip()
+
+
+def _parse_radii(text: str) -> dict[Algorithm, int]:
+    radii: dict[Algorithm, int] = {}
+    for name, bits in _pairs(text):
+        algorithm = parse_algorithm(name)
+        if not bits.isdecimal() or int(bits) > algorithm.bits:
+            raise ValueError(f"must be written as {algorithm}=<bits>, at most {algorithm.bits}")
+        radii[algorithm] = int(bits)
+    return radii
+
+
+def _parse_rates(text: str) -> dict[Scope | None, str]:
+    rates: dict[Scope | None, str] = {}
+    for first, second in _pairs(text):
+        name, rate = (first, second) if second else ("", first)
+        if name not in ("", *Scope) or not re.fullmatch(_RATE_PATTERN, rate):
+            raise ValueError(f"must be like 1000/second or <scope>=50/minute, with a scope of {', '.join(Scope)}")
+        rates[Scope(name) if name else None] = rate
+    return rates
+
+
+def _parse_budgets(text: str) -> dict[Budget, int]:
+    budgets: dict[Budget, int] = {}
+    for name, amount in _pairs(text):
+        if name not in set(Budget) or not re.fullmatch("[1-9][0-9]{0,14}", amount):
+            raise ValueError(f"must be written as <budget>=<number>, with a budget of {', '.join(Budget)}")
+        budgets[Budget(name)] = int(amount)
+    return budgets
+
+
+def _parse_days(text: str) -> dict[str, int]:
+    days: dict[str, int] = {}
+    for label, count in _pairs(text):
+        if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= MOST_DAYS:
+            raise ValueError(f"must be written as label=<days>, with days from 1 to {MOST_DAYS}")
+        days[label] = int(count)
+    return days
 
 
 class Settings(MemberSettings):
@@ -63,19 +126,19 @@ class Settings(MemberSettings):
         description="Name of the log in its checkpoints, like `hashes.example/log`. It is fixed at the first start.",
     )
     labels: Path = Field(default=DEFAULT_LABELS, description="File of the label vocabulary (TOML).")
-    index: Literal["tiered", "bktree", "milvus"] = Field(
+    index: Annotated[Literal["tiered", "bktree", "milvus"], from_text(_parse_index)] = Field(
         default="tiered",
         description="Engine of the index: `tiered` (files in the home; `files` is the same), `bktree` (in memory, for"
         " few values), or `milvus` (for more values than one machine's memory holds).",
     )
     milvus_uri: str | None = Field(default=None, description="Address of Milvus, like `http://milvus.example:19530`.")
     milvus_token: SecretStr | None = Field(default=None, description="Token for Milvus, like `user:password`.")
-    max_radius: dict[Algorithm, int] = Field(
+    max_radius: Annotated[dict[Algorithm, int], from_text(_parse_radii)] = Field(
         default={},
         description="Largest radius that a query may ask for, like `pdq=60,phash=10`. The default is the usual"
         " radius of the algorithm.",
     )
-    retention: dict[str, int] = Field(
+    retention: Annotated[dict[str, int], from_text(_parse_days)] = Field(
         default={},
         description="Days after which contributions expire, by label, like `graphic_violence=365,manifesto=730`.",
     )
@@ -162,7 +225,7 @@ class Settings(MemberSettings):
         description="Whether the service also accepts documents and texts, whose words are personal data. If not,"
         " members must hash them. `hashdb local serve` always accepts them.",
     )
-    rate_limit: dict[Scope | None, str] = Field(
+    rate_limit: Annotated[dict[Scope | None, str], from_text(_parse_rates)] = Field(
         default={},
         description="Requests that a key may make, in all or that need a scope, like"
         " `1000/second,contribute=50/minute`. By default no limit.",
@@ -177,7 +240,7 @@ class Settings(MemberSettings):
         default="memory://",
         description="Where requests are counted: in each worker (`memory://`), or for all workers in `redis://…`.",
     )
-    budgets: dict[Budget, int] = Field(
+    budgets: Annotated[dict[Budget, int], from_text(_parse_budgets)] = Field(
         default={},
         description="How much of each budget a key may use, like `queries=20000000,disputes=200`. The others keep their"
         " defaults. The larger they are, the more one stolen key can read and write.",
@@ -265,7 +328,7 @@ class Settings(MemberSettings):
         default=None,
         description="Label for contributions by other systems' protocols, which send none. Without it, they only read.",
     )
-    fetch_hosts: frozenset[str] = Field(
+    fetch_hosts: Annotated[frozenset[str], from_text(_parse_hosts)] = Field(
         default=frozenset(),
         description="Hosts from which the HMA API may fetch pictures, like `cdn.example,img.example:8443`. By default"
         " none.",
@@ -280,7 +343,7 @@ class Settings(MemberSettings):
     webhook_http: bool = Field(
         default=False, description="Whether webhooks may use `http://` addresses, which anyone on the way can read."
     )
-    webhook_networks: tuple[Network, ...] = Field(
+    webhook_networks: Annotated[tuple[Network, ...], from_text(_parse_networks)] = Field(
         default=(),
         description="Private networks to which webhooks may send, like `10.2.0.0/16,fd00:1::/64`.",
     )
@@ -289,31 +352,6 @@ class Settings(MemberSettings):
         pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$",
         description="URL at which members reach the service, if it is behind a proxy.",
     )
-
-    @field_validator("index", mode="before")
-    @classmethod
-    def _rename_files(cls, value: object) -> object:
-        return "tiered" if value == "files" else value
-
-    @field_validator("fetch_hosts", mode="before")
-    @classmethod
-    def _parse_hosts(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        hosts = frozenset(items_of(value.lower()))
-        if any("/" in host or "*" in host or not host.isprintable() or " " in host for host in hosts):
-            raise ValueError("must be host names, each with its port if it is not the usual one")
-        return hosts
-
-    @field_validator("webhook_networks", mode="before")
-    @classmethod
-    def _parse_networks(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return tuple(ip_network(network) for network in items_of(value))
-        except ValueError:
-            raise ValueError("must be networks, like 10.2.0.0/16, separated by commas") from None
 
     @field_validator("database_url", "copy_to")
     @classmethod
@@ -335,59 +373,6 @@ class Settings(MemberSettings):
         if value is not None and not is_key_name(value):
             raise ValueError("must be a name without spaces and plus signs")
         return value
-
-    @field_validator("max_radius", mode="before")
-    @classmethod
-    def _parse_radii(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        radii: dict[Algorithm, int] = {}
-        for pair in items_of(value):
-            name, equals, bits = pair.partition("=")
-            algorithm = parse_algorithm(name.strip())
-            if not equals or not bits.strip().isdecimal() or int(bits) > algorithm.bits:
-                raise ValueError(f"must be written as {algorithm}=<bits>, at most {algorithm.bits}")
-            radii[algorithm] = int(bits)
-        return radii
-
-    @field_validator("rate_limit", mode="before")
-    @classmethod
-    def _parse_rates(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        rates: dict[Scope | None, str] = {}
-        for pair in items_of(value):
-            name, _, rate = (part.strip() for part in pair.rpartition("="))
-            if name not in ("", *Scope) or not re.fullmatch(_RATE_PATTERN, rate):
-                raise ValueError(f"must be like 1000/second or <scope>=50/minute, with a scope of {', '.join(Scope)}")
-            rates[Scope(name) if name else None] = rate
-        return rates
-
-    @field_validator("budgets", mode="before")
-    @classmethod
-    def _parse_budgets(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        budgets: dict[str, int] = {}
-        for pair in items_of(value):
-            name, _, amount = (part.strip() for part in pair.partition("="))
-            if name not in set(Budget) or not re.fullmatch("[1-9][0-9]{0,14}", amount):
-                raise ValueError(f"must be written as <budget>=<number>, with a budget of {', '.join(Budget)}")
-            budgets[name] = int(amount)
-        return {Budget(name): amount for name, amount in budgets.items()}
-
-    @field_validator("retention", mode="before")
-    @classmethod
-    def _parse_days(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        days: dict[str, int] = {}
-        for pair in items_of(value):
-            label, _, count = (part.strip() for part in pair.partition("="))
-            if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= MOST_DAYS:
-                raise ValueError(f"must be written as label=<days>, with days from 1 to {MOST_DAYS}")
-            days[label] = int(count)
-        return days
 
     @model_validator(mode="after")
     def _require_all_of_oidc(self) -> Self:
@@ -466,15 +451,15 @@ class Settings(MemberSettings):
         return Rules(
             self.algorithms,
             vocabulary,
-            dict(self.max_radius),
+            self.max_radius,
             time_to_decide=timedelta(hours=self.hours_to_decide),
             case_idle=timedelta(minutes=self.case_idle),
             due_soon=timedelta(hours=self.due_soon),
             mails=self.smtp_host is not None,
-            retention=Retention(dict(self.retention)),
+            retention=Retention(self.retention),
             two_persons=self.two_persons,
             flood_cap=self.flood_cap,
-            budgets=dict(self.budgets),
+            budgets=self.budgets,
             reach=egress if self.webhooks else None,
             egress=egress,
             witnesses=self._asked_witnesses(egress),
