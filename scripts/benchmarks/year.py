@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, select, text, update
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, Member, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Media, Standing, Status
-from hashdb.domain.ledger.events import Action, Details, LogEntry, leaf
+from hashdb.domain.ledger.events import Action, Details, LogEntry, canonical, leaf
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm
@@ -236,7 +236,7 @@ def _event(seq: int, at: datetime, actor: Actor, entry: LogEntry) -> dict[str, A
         "subject_kind": entry.kind,
         "subject_id": entry.id,
         "details": entry.details,
-        "leaf": leaf(seq, at, str(actor), entry.action, entry.subject, entry.details),
+        "leaf": leaf(seq, at, str(actor), entry.action, entry.subject, canonical(entry.details)),
     }
 
 

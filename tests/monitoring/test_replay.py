@@ -12,7 +12,7 @@ import pytest
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger import active_set, merkle
 from hashdb.domain.ledger.active_set import EMPTY_BLOCK
-from hashdb.domain.ledger.events import Details, Event, leaf
+from hashdb.domain.ledger.events import Details, Event, canonical, leaf
 from hashdb.errors import ServiceError
 from hashdb.monitoring.replay import NotTheLogError, Replay, Replayed, event_line
 from hashdb.monitoring.tables import MonitorTables
@@ -24,7 +24,7 @@ COMMITMENT = bytes(range(32))
 def event(seq: int, action: str, id: int, **details: object) -> Event:
     said: Details = details  # type: ignore[assignment]
     kind = "contribution" if action.startswith("contribution.") else action.partition(".")[0]
-    computed = leaf(seq, AT, "key:1", action, f"{kind}:{id}", said)
+    computed = leaf(seq, AT, "key:1", action, f"{kind}:{id}", canonical(said))
     return Event(seq, AT, "key:1", action, kind, id, said, computed)
 
 

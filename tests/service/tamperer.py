@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, text
 
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.events import leaf_of_text
+from hashdb.domain.ledger.events import leaf as leaf_of
 from hashdb.domain.times import from_microseconds
 
 
@@ -52,7 +52,7 @@ class Tamperer:
         leaves = []
         for row in self.run("SELECT * FROM events ORDER BY seq"):
             at, subject = from_microseconds(row.at), f"{row.subject_kind}:{row.subject_id}"
-            leaf = leaf_of_text(row.seq, at, row.actor, row.action, subject, row.details)
+            leaf = leaf_of(row.seq, at, row.actor, row.action, subject, row.details)
             self.run("UPDATE events SET leaf = :leaf WHERE seq = :seq", leaf=leaf, seq=row.seq)
             leaves.append(leaf)
         return leaves

@@ -10,7 +10,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Member
-from hashdb.domain.ledger.events import Action, Event, LogEntry, leaf
+from hashdb.domain.ledger.events import Action, Event, LogEntry
 from hashdb.store import Store
 from tests.builders import NOON, draft
 from tests.processes import processes
@@ -121,4 +121,4 @@ def _times_never_decrease(events: Sequence[Event]) -> None:
 
 def _leaves_verify(events: Sequence[Event]) -> None:
     for event in events:
-        assert event.leaf == leaf(event.seq, event.at, event.actor, event.action, event.subject, event.details)
+        assert event.leaf == event.computed_leaf

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, LogWitness, Verifier
-from hashdb.domain.ledger.events import Action, Event, leaf
+from hashdb.domain.ledger.events import Action, Event, canonical, leaf
 from hashdb.errors import BadNote
 from hashdb.wire.ledger import ConsistencyOut, EventOut, InclusionOut, LogOut
 from tests.builders import NOON
@@ -29,7 +29,7 @@ _details = st.dictionaries(
 @st.composite
 def _events(draw: st.DrawFn) -> Event:
     seq, id, at, details, action = draw(ids), draw(ids), draw(moments), draw(_details), draw(st.sampled_from(Action))
-    told = leaf(seq, at, "key:9", action, f"contribution:{id}", details)
+    told = leaf(seq, at, "key:9", action, f"contribution:{id}", canonical(details))
     return Event(seq, at, "key:9", action, "contribution", id, details, told)
 
 

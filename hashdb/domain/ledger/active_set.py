@@ -147,9 +147,9 @@ def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Place, bytes]]:
     for level in range(LEVELS):
         above: list[tuple[int, bytes]] = []
         full = ((place, hash) for place, hash in nodes if hash != EMPTY)
-        for number, in_block in groupby(full, key=lambda node: node[0] // WIDTH):
+        for number, nodes_of_block in groupby(full, key=lambda node: node[0] // WIDTH):
             block = bytearray(EMPTY_BLOCK)
-            for place, hash in in_block:
+            for place, hash in nodes_of_block:
                 offset = place % WIDTH * HASH
                 block[offset : offset + HASH] = hash
             yield (level, number), bytes(block)
@@ -157,18 +157,17 @@ def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Place, bytes]]:
         nodes = above
 
 
-def differences(mine: ReadBlock, theirs: ReadBlock) -> Iterator[int]:
-    """The ids whose leaves differ in two trees, in ascending order. Only blocks that differ are read."""
-    yield from _differences(mine, theirs, LEVELS - 1, 0)
+def differences(mine: ReadBlock, theirs: ReadBlock, level: int = LEVELS - 1, number: int = 0) -> Iterator[int]:
+    """The ids whose leaves differ in two trees, in ascending order, below one block of both (by default `TOP`).
 
-
-def _differences(mine: ReadBlock, theirs: ReadBlock, level: int, number: int) -> Iterator[int]:
-    one, other = mine(level, number), theirs(level, number)
+    Only blocks that differ are read.
+    """
+    my_block, their_block = mine(level, number), theirs(level, number)
     for offset in range(WIDTH):
         begin, end = offset * HASH, (offset + 1) * HASH
-        if one[begin:end] != other[begin:end]:
+        if my_block[begin:end] != their_block[begin:end]:
             place = number * WIDTH + offset
             if level:
-                yield from _differences(mine, theirs, level - 1, place)
+                yield from differences(mine, theirs, level - 1, place)
             else:
                 yield place

@@ -16,12 +16,14 @@ from hashdb.errors import BadNote, needing
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
+    from hashdb.domain.ledger.cosignatures import WitnessKey
     from hashdb.domain.ledger.policies import Cosigned
 
 _ED25519 = b"\x01"
 KEY_ID, _PUBLIC = 4, 32
-DASH = "\u2014"
+_DASH = "\u2014"
 """The first character of a line of a signature."""
 _MOST = 100_000
 """The highest number of characters in a note."""
@@ -89,28 +91,43 @@ class Signer:
     @classmethod
     def read(cls, name: str, pem: bytes) -> Signer:
         """The signer with a private key in PEM, without a password. Raises BadNote."""
-        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-        try:
-            key = load_pem_private_key(pem, None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            key = None
+        key = load_private_key(pem)
         if not isinstance(key, Ed25519PrivateKey):
             raise BadNote("the file must hold an Ed25519 private key in PEM, without a password")
         return cls(name, key)
 
     def pem(self) -> bytes:
         """The private key as PKCS 8 in PEM, as openssl writes it."""
-        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return private_pem(self.private)
 
     def sign(self, text: str) -> str:
         """The signed note of a text that ends with a newline."""
-        octets = self.verifier.id + self.private.sign(text.encode())
-        return f"{text}\n{DASH} {self.name} {base64.b64encode(octets).decode()}\n"
+        return f"{text}\n{signature_line(self.verifier, self.private.sign(text.encode()))}"
+
+
+def load_private_key(pem: bytes) -> object:
+    """The private key of a PEM without a password; None if it holds no key that can be read."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        return load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+
+
+def private_pem(key: Ed25519PrivateKey | MLDSA44PrivateKey) -> bytes:
+    """A private key as PKCS 8 in PEM, as openssl writes it."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def signature_line(key: Verifier | WitnessKey, signature: bytes) -> str:
+    """The line of a signature in a note, with its newline."""
+    return f"{_DASH} {key.name} {base64.b64encode(key.id + signature).decode()}\n"
 
 
 def is_key_name(text: str) -> bool:
@@ -146,7 +163,7 @@ def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
         dash, _, rest = line.partition(" ")
         name, _, signature = rest.partition(" ")
         octets = decode_base64(signature)
-        if dash != DASH or not is_key_name(name) or len(octets) <= KEY_ID:
+        if dash != _DASH or not is_key_name(name) or len(octets) <= KEY_ID:
             raise BadNote("a signature line of the note is malformed")
         signatures.append((name, octets))
     return f"{text}\n", signatures

@@ -13,13 +13,14 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from hashdb.domain.ledger.checkpoints import (
-    DASH,
     KEY_ID,
     Checkpoint,
-    Verifier,
     decode_base64,
     is_key_name,
+    load_private_key,
     parse_checkpoint,
+    private_pem,
+    signature_line,
     split_note,
 )
 from hashdb.errors import BadNote, needing
@@ -94,7 +95,7 @@ class WitnessKey:
 
         time = int.from_bytes(signature[:_TIME])
         try:
-            message = self._message(body, time)
+            message = signed_message(self.type, self.name, body, time)
             if self.type is KeyType.ED25519:
                 Ed25519PublicKey.from_public_bytes(self.public).verify(signature[_TIME:], message)
             else:
@@ -105,9 +106,6 @@ class WitnessKey:
             return None
         return time if 0 < time < 1 << 63 else None
 
-    def _message(self, body: str, time: int) -> bytes:
-        return signed_message(self.type, self.name, body, time)
-
 
 def signed_message(type: KeyType, name: str, body: str, time: int) -> bytes:
     """What a cosigner signs of the body of a checkpoint. Raises BadNote."""
@@ -117,18 +115,9 @@ def signed_message(type: KeyType, name: str, body: str, time: int) -> bytes:
     cosigner, origin = name.encode(), checkpoint.origin.encode()
     if not 0 < len(cosigner) <= LONGEST_NAME or not 0 < len(origin) <= LONGEST_NAME:
         raise BadNote(f"the name of a cosigner and of a log has 1 to {LONGEST_NAME} octets")
-    sizes = time.to_bytes(8), (0).to_bytes(8), checkpoint.size.to_bytes(8)
-    return (
-        b"subtree/v1\n\0"
-        + bytes([len(cosigner)])
-        + cosigner
-        + sizes[0]
-        + bytes([len(origin)])
-        + origin
-        + sizes[1]
-        + sizes[2]
-        + checkpoint.root
-    )
+    signer = bytes([len(cosigner)]) + cosigner + time.to_bytes(8)
+    subtree = bytes([len(origin)]) + origin + (0).to_bytes(8) + checkpoint.size.to_bytes(8) + checkpoint.root
+    return b"subtree/v1\n\0" + signer + subtree
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +146,10 @@ class Cosigner:
     def read(cls, name: str, pem: bytes) -> Cosigner:
         """The cosigner with a private key in PEM, without a password. Raises BadNote, ExtraMissing."""
         with needing("audit", "a key of a witness"):
-            from cryptography.exceptions import UnsupportedAlgorithm
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
             from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-            from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-        try:
-            key = load_pem_private_key(pem, None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            key = None
+        key = load_private_key(pem)
         if not isinstance(key, Ed25519PrivateKey | MLDSA44PrivateKey):
             raise BadNote("the file must hold an Ed25519 or ML-DSA-44 private key in PEM, without a password")
         return cls(name, key)
@@ -190,8 +174,8 @@ class Cosigner:
 
     @property
     def file(self) -> bytes:
-        """What `of_file` reads."""
-        return f"{self.key}\n".encode() + self.pem()
+        """What `of_file` reads, with the key as PKCS 8."""
+        return f"{self.key}\n".encode() + private_pem(self.private)
 
     @property
     def key(self) -> WitnessKey:
@@ -201,12 +185,6 @@ class Cosigner:
         type = KeyType.ED25519 if isinstance(self.private, Ed25519PrivateKey) else KeyType.ML_DSA_44
         return WitnessKey(self.name, self.private.public_key().public_bytes_raw(), type)
 
-    def pem(self) -> bytes:
-        """The private key as PKCS 8 in PEM, as openssl writes it."""
-        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
     def cosign(self, body: str, time: int) -> str:
         """The line of a cosignature of the body of a note, at a time in seconds since 1970. Raises BadNote."""
         key = self.key
@@ -214,23 +192,18 @@ class Cosigner:
         return signature_line(key, time.to_bytes(_TIME) + signature)
 
 
-def signature_line(key: WitnessKey | Verifier, signature: bytes) -> str:
-    """The line of a signature in a note, with its newline."""
-    return f"{DASH} {key.name} {base64.b64encode(key.id + signature).decode()}\n"
-
-
 def cosigners(note: str, keys: Iterable[WitnessKey]) -> Mapping[WitnessKey, int]:
     """Which of the keys cosigned a note, and when (seconds since 1970). Raises BadNote for one that did not."""
     body, signatures = split_note(note)
     known = {(key.name, key.id): key for key in keys}
-    found: dict[WitnessKey, int] = {}
+    times: dict[WitnessKey, int] = {}
     for name, octets in signatures:
         if (key := known.get((name, octets[:KEY_ID]))) is not None:
             time = key.signed_at(body, octets[KEY_ID:])
             if time is None:
                 raise BadNote(f"the cosignature of {key.name} does not fit the text")
-            found[key] = time
-    return found
+            times[key] = time
+    return times
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +217,12 @@ class SetRoot:
     @property
     def body(self) -> str:
         """What is signed: a checkpoint whose origin ends with `/set`."""
-        return f"{self.origin}/set\n{self.seq}\n{base64.b64encode(self.root).decode()}\n"
+        return Checkpoint(f"{self.origin}/set", self.seq, self.root).body
 
     @classmethod
     def parse(cls, body: str) -> SetRoot:
         """The inverse of `body`. Raises BadNote."""
-        checkpoint: Checkpoint = parse_checkpoint(body)
+        checkpoint = parse_checkpoint(body)
         origin, slash, rest = checkpoint.origin.rpartition("/")
         if not slash or rest != "set":
             raise BadNote("this is not the root of a set: its first line must end with /set")

@@ -214,25 +214,20 @@ class Event:
     @property
     def computed_leaf(self) -> bytes:
         """The leaf computed from the text; `leaf` is the stored one."""
-        return leaf(self.seq, self.at, self.actor, self.action, self.subject, self.details)
+        return leaf_of_event(self.text)
 
 
-def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details: Details) -> bytes:
-    """SHA-256(0x00 ‖ the event as RFC 8785 canonical JSON): the event's leaf in the tree of RFC 9162.
-
-    Details hold ASCII keys, strings, integers below 2⁵³ and lists of strings, for which sorted compact JSON is
-    RFC 8785's form (a test compares them).
-    """
-    return leaf_of_text(seq, at, actor, action, subject, canonical(details))
-
-
-def leaf_of_text(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> bytes:
+def leaf(seq: int, at: datetime, actor: str, action: str, subject: str, details: str) -> bytes:
     """The leaf of an event, from the canonical JSON of its details."""
     return leaf_of_event(event_text(seq, at, actor, action, subject, details))
 
 
 def leaf_of_event(text: str) -> bytes:
-    """The leaf of an event, from its canonical JSON."""
+    """SHA-256(0x00 ‖ the event as RFC 8785 canonical JSON): the event's leaf in the tree of RFC 9162.
+
+    Details hold ASCII keys, strings, integers below 2⁵³ and lists of strings, for which sorted compact JSON is
+    RFC 8785's form (a test compares them).
+    """
     return hashlib.sha256(b"\x00" + text.encode()).digest()
 
 

@@ -147,8 +147,8 @@ def subtrees_of_span(span: Span) -> tuple[Subtree, ...]:
 
 
 def proof(spans: Iterable[Span], hashes: Mapping[Subtree, bytes]) -> tuple[bytes, ...]:
-    """The hashes of a proof, from the hashes of the subtrees (`parts`) of its spans."""
-    return tuple(fold([hashes[place] for place in subtrees_of_span(span)]) for span in spans)
+    """The hashes of a proof, from the hashes of the subtrees of its spans (`subtrees_of_span`)."""
+    return tuple(fold([hashes[subtree] for subtree in subtrees_of_span(span)]) for span in spans)
 
 
 def includes(index: int, size: int, leaf: bytes, hashes: Sequence[bytes], root: bytes) -> bool:

@@ -212,25 +212,20 @@ class _NumberById:
 
 
 class _HashById:
-    """A hash for each id, in pages as numbers."""
+    """A hash of 32 octets for each id; all are in one array, in the order in which their ids came."""
 
     def __init__(self) -> None:
-        self._pages: dict[int, bytearray] = {}
+        self._ends = _NumberById()
+        self._hashes = bytearray()
 
     def put(self, id: int, hash: bytes) -> None:
-        if len(hash) != OCTETS:
-            raise ValueError(f"a hash has {OCTETS} octets")
-        page = self._pages.get(id >> _PAGE_BITS)
-        if page is None:
-            page = self._pages[id >> _PAGE_BITS] = bytearray(OCTETS << _PAGE_BITS)
-        begin = (id & (1 << _PAGE_BITS) - 1) * OCTETS
-        page[begin : begin + OCTETS] = hash
+        end = self._ends.at(id) or len(self._hashes) // OCTETS + 1
+        self._ends.put(id, end)
+        self._hashes[(end - 1) * OCTETS : end * OCTETS] = hash
 
     def at(self, id: int) -> bytes | None:
-        page = self._pages.get(id >> _PAGE_BITS)
-        begin = (id & (1 << _PAGE_BITS) - 1) * OCTETS
-        hash = b"" if page is None else bytes(page[begin : begin + OCTETS])
-        return hash if any(hash) else None
+        end = self._ends.at(id)
+        return bytes(self._hashes[(end - 1) * OCTETS : end * OCTETS]) if end else None
 
 
 def _value(details: Details, name: str) -> Value:

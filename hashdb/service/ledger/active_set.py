@@ -26,8 +26,8 @@ from hashdb.domain.ledger.active_set import (
     fold,
     update,
 )
-from hashdb.domain.ledger.checkpoints import KEY_ID, Signer, split_note
-from hashdb.domain.ledger.cosignatures import SetRoot, WitnessKey, cosigners, signature_line
+from hashdb.domain.ledger.checkpoints import KEY_ID, Signer, signature_line, split_note
+from hashdb.domain.ledger.cosignatures import SetRoot, WitnessKey, cosigners
 from hashdb.domain.ledger.events import Action, Details, Event, LogEntry
 from hashdb.errors import BadNote, CannotStart, Fault, InvalidInput, NotFound, Unavailable, reject_field
 from hashdb.service import HashDB

@@ -13,7 +13,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.jobs import JobOutcome, Verification
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import LogKey, read_checkpoint
-from hashdb.domain.ledger.events import Action, Details, LogEntry, canonical, leaf_of_text, secret_tag
+from hashdb.domain.ledger.events import Action, Details, LogEntry, canonical, leaf, secret_tag
 from hashdb.domain.ledger.merkle import InnerNode, Subtree
 from hashdb.domain.ledger.records import NOT_LOGGED, ExpectedRecords
 from hashdb.domain.times import from_microseconds
@@ -285,7 +285,7 @@ def _leaf(row: Any) -> bytes | None:
     try:
         at = from_microseconds(row.at)
         subject = f"{row.subject_kind}:{row.subject_id}"
-        return leaf_of_text(row.seq, at, row.actor, row.action, subject, row.details)
+        return leaf(row.seq, at, row.actor, row.action, subject, row.details)
     except (TypeError, ValueError, OverflowError):
         # SQLite stores any type in a column.
         return None

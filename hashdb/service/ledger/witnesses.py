@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import KEY_ID, LogWitness, parse_checkpoint, split_note
-from hashdb.domain.ledger.cosignatures import WitnessKey, signature_line
+from hashdb.domain.ledger.checkpoints import KEY_ID, LogWitness, parse_checkpoint, signature_line, split_note
+from hashdb.domain.ledger.cosignatures import WitnessKey
 from hashdb.domain.ledger.policies import Policy, Witness
 from hashdb.domain.ledger.submissions import PATH, Submission
 from hashdb.errors import BadNote, NotCosigned, Unavailable

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Row, Select, Text, bindparam, case, func, sel
 from sqlalchemy.types import NullType
 
 from hashdb.domain.accounts.members import Actor
-from hashdb.domain.ledger.events import Action, Event, Head, LogEntry, canonical, leaf_of_text
+from hashdb.domain.ledger.events import Action, Event, Head, LogEntry, canonical, leaf
 from hashdb.domain.stats.counts import Hit
 from hashdb.domain.times import to_microseconds
 from hashdb.store.ledger.tree import grow
@@ -271,7 +271,7 @@ _COLUMNS = ("seq", "at", "actor", "action", "subject_kind", "subject_id", "detai
 def _row(seq: int, at: datetime, actor: str, entry: LogEntry) -> tuple[Any, ...]:
     """The values of `_COLUMNS` for the driver; the details are encoded once for their column and the leaf."""
     action, details = str(entry.action), canonical(entry.details)
-    leaf_hash = leaf_of_text(seq, at, actor, action, entry.subject, details)
+    leaf_hash = leaf(seq, at, actor, action, entry.subject, details)
     return seq, to_microseconds(at), actor, action, entry.kind, entry.id, details, leaf_hash
 
 

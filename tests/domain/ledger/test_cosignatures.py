@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
-from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, SetRoot, WitnessKey, cosigners, signature_line
+from hashdb.domain.ledger.checkpoints import Checkpoint, Signer, private_pem, signature_line
+from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, SetRoot, WitnessKey, cosigners
 from hashdb.errors import BadNote
 
 BOTH = pytest.mark.parametrize("type", KeyType)
@@ -67,7 +67,7 @@ def test_a_cosignature_of_another_body_or_time_spoils_the_note(type: KeyType) ->
 def test_keys_survive_their_texts(type: KeyType) -> None:
     cosigner = Cosigner.new("witness.example/w1", type)
     assert WitnessKey.parse(str(cosigner.key)) == cosigner.key
-    assert Cosigner.read("witness.example/w1", cosigner.pem()).key == cosigner.key
+    assert Cosigner.read("witness.example/w1", private_pem(cosigner.private)).key == cosigner.key
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a+b"])

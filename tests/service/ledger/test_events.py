@@ -6,7 +6,6 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.contributions import Amendment
-from hashdb.domain.ledger.events import leaf
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.errors import NotFound, ScopeMissing
 from hashdb.service import HashDB
@@ -26,7 +25,7 @@ def test_an_auditor_reads_every_event_and_can_verify_it(db: HashDB, actor: Actor
         found = events.page(db, reader, EventFilter(), 0, 100)
         assert [event.seq for event in found] == list(range(1, len(found) + 1))
         for event in found:
-            assert event.leaf == leaf(event.seq, event.at, event.actor, event.action, event.subject, event.details)
+            assert event.leaf == event.computed_leaf
 
 
 def test_events_are_chosen_and_come_in_pages(db: HashDB, actor: Actor) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hashdb import store as store_layer
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, KeyDraft, Member, Scope
 from hashdb.domain.contributions import Amendment
-from hashdb.domain.ledger.events import Action, Details, LogEntry, leaf
+from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.errors import NotFound
 from hashdb.store import Store, Transaction
 from tests.builders import NOON, draft
@@ -58,7 +58,7 @@ def test_events_are_numbered_from_1_and_come_back_to_the_letter(store: Store) ->
     ]
     assert events[1].details == details
     for event in events:
-        assert event.leaf == leaf(event.seq, event.at, event.actor, event.action, event.subject, event.details)
+        assert event.leaf == event.computed_leaf
 
 
 def test_nothing_appended_answers_the_last_number(store: Store) -> None:
