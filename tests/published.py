@@ -11,9 +11,8 @@ from hashdb.cli.home import configured_signing
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Addition
 from hashdb.domain.ledger.checkpoints import split_note
-from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.cosignatures import Cosigner, Submission
 from hashdb.domain.ledger.policies import Policy, Witness
-from hashdb.domain.ledger.submissions import Submission
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signatures import Kind
 from hashdb.service import HashDB, open_hashdb

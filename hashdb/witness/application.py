@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from hashdb.domain.ledger.submissions import PATH, SIZE_TYPE
+from hashdb.domain.ledger.cosignatures import SIZE_TYPE, SUBMISSION_PATH
 from hashdb.errors import MalformedRequest, MethodNotAllowed, NotFound, WrongOldSize
 from hashdb.witness.witnessing import Witness
 from hashdb.wsgi import request_id
@@ -19,7 +19,7 @@ from hashdb.wsgi.replies import TEXT, Reply, of_problem
 
 LARGEST_BODY: Final = 128 * 1024
 """Octets of a request: a checkpoint may have dozens of signatures, some of 3,300 octets."""
-_ADD, _CHECKPOINT, _HEALTH, _NO_ROUTE = f"/{PATH}", "/{origin}/checkpoint", "/healthz", "(none)"
+_ADD, _CHECKPOINT, _HEALTH, _NO_ROUTE = f"/{SUBMISSION_PATH}", "/{origin}/checkpoint", "/healthz", "(none)"
 _ADDRESS = re.compile(r"/([0-9a-f]{64})/checkpoint")
 _METHODS = {_ADD: ("POST",), _CHECKPOINT: ("GET", "HEAD"), _HEALTH: ("GET", "HEAD")}
 _HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import KEY_ID, Checkpoint, Verifier, read_checkpoint, signature_line, split_note
-from hashdb.domain.ledger.cosignatures import Cosigner
-from hashdb.domain.ledger.submissions import Submission
+from hashdb.domain.ledger.cosignatures import Cosigner, Submission
 from hashdb.errors import (
     BadNote,
     CheckpointNotSigned,

@@ -22,9 +22,8 @@ from hashdb.domain.contributions import Contribution, Draft
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import parse_checkpoint, split_note
 from hashdb.domain.ledger.commitments import seal
-from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.cosignatures import Cosigner, Submission
 from hashdb.domain.ledger.policies import Policy
-from hashdb.domain.ledger.submissions import Submission
 from hashdb.monitoring.alarms import Alarm
 from hashdb.monitoring.monitor import Monitor, MonitorPlan
 from hashdb.service import open_hashdb

@@ -19,10 +19,9 @@ from hashdb.domain.accounts.users import ProviderIdentity, Role, UserChange, Use
 from hashdb.domain.contributions import Addition, Amendment, IdempotencyKey
 from hashdb.domain.jobs import JobStatus
 from hashdb.domain.ledger.checkpoints import split_note
-from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.cosignatures import Cosigner, Submission
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.ledger.records import ExpectedRecords
-from hashdb.domain.ledger.submissions import Submission
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.review.bulk import BatchAction, BatchChoices, Picks
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance

@@ -10,8 +10,7 @@ import pytest
 
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
-from hashdb.domain.ledger.cosignatures import Cosigner, KeyType
-from hashdb.domain.ledger.submissions import Submission
+from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, Submission
 from hashdb.witness.state import WitnessState
 from hashdb.witness.witnessing import Witness
 

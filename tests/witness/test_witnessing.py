@@ -10,8 +10,7 @@ import pytest
 
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import Checkpoint, Signer, read_checkpoint
-from hashdb.domain.ledger.cosignatures import cosigners
-from hashdb.domain.ledger.submissions import Submission
+from hashdb.domain.ledger.cosignatures import Submission, cosigners
 from hashdb.errors import (
     CheckpointNotSigned,
     HashDBError,

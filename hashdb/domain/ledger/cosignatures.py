@@ -1,12 +1,14 @@
 """Cosignatures of C2SP (c2sp.org/tlog-cosignature): a witness states that a checkpoint's tree only grew.
 
-The same form serves organisations that sign the root of the active set (`SetRoot`).
+A log asks a witness for one by a `Submission` (c2sp.org/tlog-witness). The same form serves organisations that sign
+the root of the active set (`SetRoot`).
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -34,6 +36,12 @@ LONGEST_NAME: Final = 255
 _NO_ML_DSA: Final = "the OpenSSL of this machine has no ML-DSA-44"
 _TIME: Final = 8
 """Octets of the time before a signature."""
+SUBMISSION_PATH: Final = "add-checkpoint"
+"""The path of the request below the prefix of a witness."""
+SIZE_TYPE: Final = "text/x.tlog.size"
+"""The content type of an answer 409, whose text is the size of the last checkpoint that the witness cosigned."""
+_OLD = re.compile(r"old (0|[1-9][0-9]{0,15})", re.ASCII)
+_MOST_HASHES: Final = 63
 
 
 class KeyType(IntEnum):
@@ -204,6 +212,38 @@ def cosigners(note: str, keys: Iterable[WitnessKey]) -> Mapping[WitnessKey, int]
                 raise BadNote(f"the cosignature of {key.name} does not fit the text")
             times[key] = time
     return times
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A signed checkpoint, with the proof that its tree begins with the one of size `old`, from which it grew."""
+
+    old: int
+    hashes: tuple[bytes, ...]
+    note: str
+
+    def __str__(self) -> str:
+        """The body of the request."""
+        hashes = "".join(f"{base64.b64encode(hash).decode()}\n" for hash in self.hashes)
+        return f"old {self.old}\n{hashes}\n{self.note}"
+
+    @classmethod
+    def parse(cls, text: str) -> Submission:
+        """The inverse of `str()`; the note has the form of a signed checkpoint. Raises BadNote."""
+        head, blank, note = text.partition("\n\n")
+        first, *lines = head.split("\n")
+        old = _OLD.fullmatch(first)
+        if not old:
+            raise BadNote("the first line must be `old` and the size of the checkpoint that was cosigned last")
+        if not blank:
+            raise BadNote("an empty line must be between the hashes and the checkpoint")
+        if len(lines) > _MOST_HASHES:
+            raise BadNote(f"there are more than {_MOST_HASHES} hashes")
+        hashes = tuple(map(decode_base64, lines))
+        if any(len(hash) != 32 for hash in hashes):
+            raise BadNote("a hash has 32 octets")
+        parse_checkpoint(split_note(note)[0])
+        return cls(int(old[1]), hashes, note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import KEY_ID, LogWitness, parse_checkpoint, signature_line, split_note
-from hashdb.domain.ledger.cosignatures import WitnessKey
+from hashdb.domain.ledger.cosignatures import SUBMISSION_PATH, Submission, WitnessKey
 from hashdb.domain.ledger.policies import Policy, Witness
-from hashdb.domain.ledger.submissions import PATH, Submission
 from hashdb.errors import BadNote, NotCosigned, Unavailable
 from hashdb.service import HashDB
 from hashdb.service.background import Task
@@ -204,7 +203,7 @@ def _ahead(db: HashDB, size: int) -> _NotSignedError:
 @contextmanager
 def connection_to(witness: Witness, egress: EgressPolicy) -> Iterator[Send]:
     """Requests to a witness over one connection, for as long as the witness keeps it open."""
-    parts = urlsplit(f"{(witness.url or '').rstrip('/')}/{PATH}")
+    parts = urlsplit(f"{(witness.url or '').rstrip('/')}/{SUBMISSION_PATH}")
     headers = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "hashdb-log"}
     connection: HTTPConnection | None = None
     with ExitStack() as stack:

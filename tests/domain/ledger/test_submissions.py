@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
-from hashdb.domain.ledger.submissions import Submission
+from hashdb.domain.ledger.cosignatures import Submission
 from hashdb.errors import BadNote
 
 NOTE = Checkpoint("log.example/1", 7, bytes(32)).signed(Signer.new("log.example/1"))

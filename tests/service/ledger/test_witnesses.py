@@ -19,9 +19,8 @@ from hashdb.domain.accounts.members import COMMAND_LINE, MemberDraft, MemberKind
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import Verifier, read_checkpoint
-from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, cosigners
+from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, Submission, cosigners
 from hashdb.domain.ledger.policies import Policy, Witness
-from hashdb.domain.ledger.submissions import Submission
 from hashdb.errors import NotCosigned
 from hashdb.service import HashDB
 from hashdb.service.accounts import members

@@ -11,9 +11,8 @@ import pytest
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.ledger.checkpoints import split_note
-from hashdb.domain.ledger.cosignatures import Cosigner
+from hashdb.domain.ledger.cosignatures import Cosigner, Submission
 from hashdb.domain.ledger.policies import Policy
-from hashdb.domain.ledger.submissions import Submission
 from hashdb.service.ledger import checkpoints, witnesses
 from tests.service.independent import leaf_of, opened, root_by_inclusion, root_of, roots_by_consistency, sha256
 from tests.web.callers import Caller, Service, body, faults, item, problem
