@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from hashdb import wire
 from hashdb.connection import Asking, ClientRequest
-from hashdb.domain.matching.lookback import Upload
-from hashdb.domain.matching.reports import REPORTS_A_REQUEST, Report
+from hashdb.domain.matching.lookback import REPORTS_A_REQUEST, Report, Upload
 from hashdb.wire.problems import positions_from
 
 

@@ -112,7 +112,6 @@ LONG_MODULES = {
 }
 SHORT_MODULES = {
     "__main__.py": "Python runs the module of this name",
-    "domain/subjects.py": "the console and the commands read ids alike, and share no other module for it",
     "wire/origins.py": "the models of contributions and of matches have one, and it imports neither",
     "store/matching/seeds.py": "the SQL of one noun, like its neighbours",
     "web/console/overviews.py": "one page of the console, like its neighbours",
@@ -132,7 +131,6 @@ TESTED_IN = {
     "cli/witness_server.py": "cli/test_witness.py",
     "cli/database.py": "cli/test_serve.py",
     "domain/accounts/saved_views.py": "web/console/test_views.py",
-    "domain/matching/reports.py": "local/test_reports.py",
     "domain/origins.py": "domain/sharing/test_upstreams.py",
     "domain/jobs.py": "service/test_jobs.py",
     "evaluation/processes.py": "evaluation/test_videos.py",

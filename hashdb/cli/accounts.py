@@ -24,8 +24,7 @@ from hashdb.domain.accounts.members import (
 )
 from hashdb.domain.meanings import explain_all
 from hashdb.domain.review.incidents import Proposal
-from hashdb.domain.spelling import did_you_mean
-from hashdb.domain.subjects import read_id
+from hashdb.domain.spelling import did_you_mean, read_id
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.accounts import members

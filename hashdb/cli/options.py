@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashdb.domain.signals import OF_PICTURES, Algorithm
-from hashdb.domain.spelling import did_you_mean
-from hashdb.domain.subjects import read_id
+from hashdb.domain.spelling import did_you_mean, read_id
 from hashdb.domain.times import parse_instant
 from hashdb.errors import BadNote, BadSetting
 

@@ -13,8 +13,7 @@ from hashdb.cli.output import as_json, print_json, print_result, print_table
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserDraft, UserStatus
 from hashdb.domain.meanings import explain_all
-from hashdb.domain.spelling import did_you_mean
-from hashdb.domain.subjects import read_id
+from hashdb.domain.spelling import did_you_mean, read_id
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.accounts import users

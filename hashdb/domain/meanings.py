@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hashdb.domain.ledger.meanings import ACTIONS
-
 TITLES: Mapping[str, str] = {
     "behaviour": "Labels: what the content does",
     "tco_ground": "Grounds of Regulation (EU) 2021/784, Article 2(7)",
@@ -37,6 +35,73 @@ TITLES: Mapping[str, str] = {
     "action": "Actions of the log",
 }
 """What the codes of each kind are for. The first six are the vocabulary, of which an operator may have another."""
+_ACTIONS: Mapping[str, tuple[str, str]] = {
+    "contribution.added": ("a member contributed", "a platform contributes a picture that it removed"),
+    "contribution.amended": ("a contribution was changed", "its member gives it another label"),
+    "contribution.withdrawn": ("its member withdrew it; it no longer matches", "the removal was reversed on appeal"),
+    "contribution.expired": ("its time is over; it no longer matches", "its incident ended"),
+    "contribution.suspended": ("it no longer matches, because its member is suspended", "a key was stolen"),
+    "contribution.reinstated": ("it matches again", "its member was reinstated"),
+    "contribution.erased": ("its signals and texts were removed for good", "a court orders it"),
+    "contribution.confirmed": ("its standing is confirmed now", "another member removed the same picture"),
+    "contribution.disputed": ("its standing is disputed now", "another member found it in a news report"),
+    "contribution.quarantined": ("it no longer matches until a later decision", "it is near a retired contribution"),
+    "contribution.retired": ("it no longer matches, because a reviewer found it wrong", "it is a news photograph"),
+    "contribution.cleared": ("its standing is unreviewed again", "the only dispute was upheld"),
+    "contribution.committed": ("the log commits to its signals from now on", "an upgrade from version 0.1.0"),
+    "opinion.given": ("a member confirmed or disputed a contribution", "a member disputes contribution 17"),
+    "case.opened": ("a reviewer has to decide about a contribution", "a member disputed it"),
+    "case.held": ("an open case quarantines its contribution from now on", "a flood of hits during a dispute"),
+    "case.decided": ("a reviewer decided a case", "the contribution was upheld"),
+    "case.noted": ("a reviewer noted something for other reviewers", "the case is like an earlier one"),
+    "case.taken-over": ("a reviewer took a case from another reviewer", "the other one is away"),
+    "member.added": ("a member was added", "an admin adds a platform"),
+    "member.amended": ("a member was changed", "an admin sets a limit a day"),
+    "member.suspended": ("a member was suspended; its keys are refused", "its key was stolen"),
+    "member.reinstated": ("a suspended member may take part again", "the key was replaced"),
+    "key.issued": ("a key was issued to a member", "a key with the scopes contribute and match"),
+    "key.revoked": ("a key stopped working for good", "it was found in a public repository"),
+    "key.suspected": ("many different queries of a key had the same match", "the key may be reading hashes"),
+    "user.added": ("a user of the console was added", "an admin adds a reviewer"),
+    "user.amended": ("a user was changed", "a new password or another role"),
+    "user.disabled": ("a user can no longer sign in", "a reviewer left the team"),
+    "user.enabled": ("a disabled user can sign in again", "a reviewer came back"),
+    "user.signed-in": ("a user signed in", "with a password and a code"),
+    "user.signed-out": ("sessions of a user ended", "the user signed out"),
+    "user.refused": ("a sign-in of a user failed", "the password was wrong"),
+    "listing.exported": ("a user exported contributions from the console", "all of one member as CSV"),
+    "listing.read": ("a key listed contributions of others that day", "an auditor's script"),
+    "backup.made": ("a backup or a copy was begun", "hashdb backup at night"),
+    "backup.verified": ("a backup was restored for a test and its log verified", "hashdb backup --verify"),
+    "benign.added": ("an entry of the benign list was added", "an admin adds a test card"),
+    "benign.deleted": ("an entry of the benign list was deleted", "a logo that a group uses now"),
+    "incident.added": ("an incident was opened", "an attack with a label of its own"),
+    "incident.amended": ("an incident was changed", "an admin sets its end"),
+    "proposal.made": ("a person asked for what needs two persons; nothing changed", "to suspend a member"),
+    "proposal.approved": ("a second person confirmed a proposal, and it was done", "the member is suspended"),
+    "proposal.dropped": ("a proposal was given up; nothing changed", "the first person was wrong"),
+    "proposal.expired": ("no second person confirmed a proposal in time; nothing changed", "72 hours passed"),
+    "webhook.added": ("a member added a webhook", "for the topic case.opened"),
+    "webhook.amended": ("a webhook was changed", "another address"),
+    "webhook.deleted": ("a webhook was deleted", "its server is gone"),
+    "webhook.renewed": ("a webhook has a new secret", "the old one was shown in a log"),
+    "webhook.disabled": ("the service disabled a webhook", "no delivery succeeded for days"),
+    "upstream.added": ("the service follows the list of another service", "the list of another hashdb"),
+    "upstream.amended": ("how it follows another service was changed", "it is paused"),
+    "upstream.removed": ("the service no longer follows another service", "what came from it was withdrawn"),
+    "settings.changed": ("the service runs with other safeguards or retention", "two persons are needed from now on"),
+    "signer.added": ("another key signs the log from now on", "the first start of a service"),
+    "seed.added": ("secret views are drawn from a new seed", "the operator renews the seed"),
+    "seed.retired": ("a seed of secret views is no longer used", "after all members have the new one"),
+    "set.committed": ("the log records the root over all contributions that match", "a minute after a contribution"),
+    "log.begun": ("the log got the name of its epoch", "the first start after version 0.1.0"),
+    "log.restored": ("the service was restored from a backup; later events are lost", "after a disk failed"),
+    "verification.ended": ("a verification of the log in the console ended", "all events are as they were written"),
+    "feed.read": ("a key read the feed that day", "a member's local copy"),
+    "auth.refused": ("requests without a valid key, or without the scope, were refused", "3 with an expired key"),
+    "counts.sealed": ("the digest of a day's counts was stored", "the counts of yesterday"),
+    "report.exported": ("a report was made or downloaded", "a report on a quarter"),
+}
 _CODES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "behaviour": {
         "imminent_threat": ("announces an attack that may still happen", "a post that names a place and an hour"),
@@ -309,16 +374,15 @@ _CODES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "form-refused": ("a form of the console was made elsewhere", "a form of a session that has ended"),
         "unknown-user": ("no user has this name", "a misspelled name at the sign-in"),
     },
-    "action": ACTIONS,
+    "action": _ACTIONS,
 }
+"""By kind and code, the meaning and an example; lower case and without a full stop."""
 MEANINGS: Mapping[str, Mapping[str, str]] = {
     kind: {code: meaning for code, (meaning, _) in codes.items()} for kind, codes in _CODES.items()
 }
-"""By kind and code. Lower case and without a full stop."""
 EXAMPLES: Mapping[str, Mapping[str, str]] = {
     kind: {code: example for code, (_, example) in codes.items()} for kind, codes in _CODES.items()
 }
-"""By kind and code, of the same form."""
 
 
 def explain(kind: str, code: str) -> str | None:

@@ -1,7 +1,8 @@
-"""Spelling: the known word that was probably meant."""
+"""Spelling: the ids that people write, and the known word that was probably meant."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -10,6 +11,24 @@ _LONGEST = 100
 
 _BEGINNING = 0.8
 """How like the beginning of a known word a shorter word must be; 1 is equal."""
+_KINDS = {"case", "contribution", "delivery", "entry", "event", "incident", "key", "member", "opinion", "proposal"}
+_KINDS |= {"batch", "report", "seed", "upstream", "user", "webhook"}
+"""What has an id, in the words that `hashdb` prints: `contribution 17`; the log has `contribution:17`."""
+_PLURALS = {"batches": "batch", "benign": "entry", "deliveries": "delivery"}
+_SHOWN = re.compile(r"(?:(?:benign )?(?P<kind>[a-z]+)[ :/]? ?)?#?(?P<id>[0-9]{1,16})[:,;.]?")
+_ADDRESS = re.compile(r"(?:https?://[^?#]+)?/(?:[a-z]+/)*(?P<kind>[a-z]+)/(?P<id>[0-9]{1,16})/?(?:[?#].*)?")
+
+
+def read_id(text: str) -> tuple[str | None, int] | None:
+    """The kind and the number of an id as it is shown anywhere; None for any other text.
+
+    `17` and `#17` have no kind; `contribution 17`, `contribution:17` and the address of its page do.
+    """
+    match = _ADDRESS.fullmatch(text.strip()) or _SHOWN.fullmatch(text.strip().lower())
+    if match is None:
+        return None
+    kind = match["kind"] and _PLURALS.get(match["kind"], match["kind"].removesuffix("s"))
+    return (kind, int(match["id"])) if kind is None or kind in _KINDS else None
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from hashdb.connection import Poster
-from hashdb.domain.matching.reports import Report
+from hashdb.domain.matching.lookback import Report
 from hashdb.domain.sharing.webhooks import Message, encode_message, pause_after, secret_text, sign
 from hashdb.errors import BadSetting, StoreBusy
 from hashdb.index.folder import lock_folder, opener

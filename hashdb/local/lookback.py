@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from hashdb.domain.matching.lookback import Cursor, Findings, Found, TakenBack, Upload
+from hashdb.domain.matching.lookback import Cursor, Found, TakenBack, Upload
 from hashdb.domain.matching.matches import Match, Neighbor, Result
 from hashdb.domain.matching.suggestions import Search
 from hashdb.domain.matching.testing import TEST_ID
@@ -31,6 +31,7 @@ from hashdb.index.folder import opener
 from hashdb.index.tiered import TieredIndex
 from hashdb.index.vectors import from_octets
 from hashdb.local import Copy, LocalIndex
+from hashdb.local.reports import Reports
 from hashdb.local.syncing import ignore, system_clock
 from hashdb.local.upload_parts import Asked
 from hashdb.local.upload_scans import Scan
@@ -104,9 +105,9 @@ class _Walk:
 class LookBack:
     """Looks back over the remembered uploads of a copy; one process does it, the one that syncs."""
 
-    def __init__(self, index: LocalIndex, findings: Findings, clock: Callable[[], datetime] = system_clock) -> None:
+    def __init__(self, index: LocalIndex, reports: Reports, clock: Callable[[], datetime] = system_clock) -> None:
         """Opens nothing yet."""
-        self._index, self._findings, self._now = index, findings, clock
+        self._index, self._reports, self._now = index, reports, clock
         self._remembered = index.remembered
         self._remembered.owns = True
         self._copy: Copy | None = None
@@ -164,13 +165,13 @@ class LookBack:
             return True, added + self._scan(copy, self._stretches[-1], progress)
         if self._walk is not None:
             return True, added + self._walk_on(copy, self._walk, progress)
-        if self._findings.cursor() != (self._epoch, self._seq):
+        if self._reports.cursor() != (self._epoch, self._seq):
             self._record((), ())
         return self._remembered.pack(PACKED_FROM), added
 
     def _begin(self, copy: Copy) -> None:
         """Start with another copy, perhaps of another log."""
-        cursor, self._epoch = self._findings.cursor(), copy.tables.head().epoch
+        cursor, self._epoch = self._reports.cursor(), copy.tables.head().epoch
         self._seq = cursor.seq if cursor is not None and cursor.epoch == self._epoch else 0
         self._copy, self._walk, self._stretches, self._gone_seq = copy, None, [], None
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -182,14 +183,14 @@ class LookBack:
     def _begin_walk(self, copy: Copy, after: int, upto: int, day: date | None) -> None:
         """Walk through the uploads of the days after one."""
         wanted, standing = frozenset(copy.tables.changed_ids(after, upto)), defaultdict[str, set[int]](set)
-        for upload, id in self._findings.standing(wanted):
+        for upload, id in self._reports.standing(wanted):
             standing[upload].add(id)
         self._walk, self._stretches = _Walk(after, upto, wanted, standing, self._remembered.walk(day), day), []
         self._seq = upto
 
     def _record(self, found: Sequence[Found], taken_back: Sequence[TakenBack]) -> int:
         oldest = self._walk or (self._stretches[0] if self._stretches else None)
-        return self._findings.record(
+        return self._reports.record(
             Cursor(self._epoch, self._seq if oldest is None else oldest.after), found, taken_back
         )
 
@@ -240,7 +241,7 @@ class LookBack:
             for algorithm, shares in copy.tables.shares(stretch.after, upto).items()
         }
         standing = defaultdict[str, list[int]](list)
-        for upload, id in self._findings.standing([id for _, id, _ in changed]):
+        for upload, id in self._reports.standing([id for _, id, _ in changed]):
             standing[upload].append(id)
         return _Part(upto, _search_among(asked), standing, self._remembered.scan(asked), list(standing))
 
@@ -275,10 +276,10 @@ class LookBack:
         """Take back the pairs of contributions that are gone or expired."""
         now = self._now()
         if self._gone_seq is None:
-            suspects = self._findings.contributions()
+            suspects = self._reports.contributions()
         else:
-            suspects = self._findings.expired(now) | copy.tables.gone_after(self._gone_seq)
-        standing = self._findings.standing(suspects) if suspects else ()
+            suspects = self._reports.expired(now) | copy.tables.gone_after(self._gone_seq)
+        standing = self._reports.standing(suspects) if suspects else ()
         self._gone_seq = head
         if not standing:
             return 0

@@ -10,8 +10,15 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hashdb.domain.matching.lookback import Cursor, Found, TakenBack
-from hashdb.domain.matching.reports import REPORTS_A_REQUEST, Report, ReportKind, ReportsState
+from hashdb.domain.matching.lookback import (
+    REPORTS_A_REQUEST,
+    Cursor,
+    Found,
+    Report,
+    ReportKind,
+    ReportsState,
+    TakenBack,
+)
 from hashdb.domain.times import from_microseconds, to_microseconds
 from hashdb.errors import StoreBusy, reject_field
 from hashdb.index.folder import opener
@@ -55,6 +62,7 @@ SELECT number, kind, upload, uploaded_at, found_at, match, reason FROM reports W
 class Reports:
     """The reports in a folder; safe to use from many threads and processes at once.
 
+    A pair of upload and contribution *stands* from when it was found until it is taken back.
     Every method raises StoreBusy while the file cannot be written, as on a full disk, or is locked for long.
     """
 

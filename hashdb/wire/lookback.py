@@ -10,9 +10,8 @@ from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, StringConstraints, ValidationError
 
 from hashdb.domain.frames import FRAMES_A_REQUEST
-from hashdb.domain.matching.lookback import LONGEST_ID, UPLOADS_A_REQUEST, Upload
+from hashdb.domain.matching.lookback import LONGEST_ID, LONGEST_WAIT, UPLOADS_A_REQUEST, Report, ReportKind, Upload
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.matching.reports import LONGEST_WAIT, Report, ReportKind
 from hashdb.domain.rules import SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS, past_fault
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.wire import (

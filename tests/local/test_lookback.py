@@ -18,9 +18,8 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Amendment, Draft
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.matching.lookback import Cursor, Found, TakenBack, Upload
+from hashdb.domain.matching.lookback import Cursor, Found, Report, ReportKind, TakenBack, Upload
 from hashdb.domain.matching.matches import Match, Query
-from hashdb.domain.matching.reports import Report, ReportKind
 from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind

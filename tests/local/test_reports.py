@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matching.lookback import Cursor, Found, TakenBack
+from hashdb.domain.matching.lookback import Cursor, Found, Report, ReportKind, TakenBack
 from hashdb.domain.matching.matches import Match
-from hashdb.domain.matching.reports import Report, ReportKind
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput
 from hashdb.local.reports import FILE, Reports

@@ -9,9 +9,8 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matching.lookback import Upload
+from hashdb.domain.matching.lookback import Report, ReportKind, Upload
 from hashdb.domain.matching.matches import Match, Query
-from hashdb.domain.matching.reports import Report, ReportKind
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, MalformedRequest
 from hashdb.wire import ValidationContext

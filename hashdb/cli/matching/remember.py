@@ -32,8 +32,7 @@ from hashdb.cli.matching.pictures import (
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import TEXT, Instant
 from hashdb.cli.output import as_json, escape_controls, print_json, print_json_array, print_result, progress_bar
-from hashdb.domain.matching.lookback import Upload
-from hashdb.domain.matching.reports import Report, ReportKind
+from hashdb.domain.matching.lookback import Report, ReportKind, Upload
 from hashdb.domain.rules import Rules
 from hashdb.domain.spelling import nearest
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, NoCopy, TooLarge, reject

@@ -1,11 +1,12 @@
-"""Look-back: what a member remembers of its uploads, and what it finds when contributions change later."""
+"""Look-back: what a member remembers of its uploads, and the reports of what it finds when contributions change."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 from hashdb.domain.frames import FRAMES_AN_ITEM
 from hashdb.domain.matching.matches import Match, Query
@@ -16,6 +17,9 @@ from hashdb.errors import Fault
 LONGEST_ID: Final = 256
 """The most characters of the id of an upload."""
 UPLOADS_A_REQUEST: Final = 1_000
+REPORTS_A_REQUEST: Final = 1_000
+LONGEST_WAIT: Final = 30
+"""Seconds that a reader may wait for a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,11 @@ class Upload:
             yield Fault("at", reason)
         if len(self.query.frames) > FRAMES_AN_ITEM:
             yield Fault("frames", f"must be at most {FRAMES_AN_ITEM} frames")
-        if not self.query.signals and not self.query.transforms and not any(one.matches for one in self.query.frames):
+        if (
+            not self.query.signals
+            and not self.query.transforms
+            and not any(frame.matches for frame in self.query.frames)
+        ):
             yield Fault("signals", "must have at least one signal")
 
 
@@ -85,25 +93,33 @@ class TakenBack(NamedTuple):
     reason: str
 
 
-class Findings(Protocol):
-    """Keeps what look-back found, and its cursor, in one file. A pair of upload and contribution *stands* from when it
-    was found until it is taken back."""
+class ReportKind(StrEnum):
+    """`matched`: a contribution matches a remembered upload. `taken-back`: it does so no more."""
 
-    def cursor(self) -> Cursor | None:
-        """The cursor that `record` was last given; None at first."""
+    MATCHED = "matched"
+    TAKEN_BACK = "taken-back"
 
-    def standing(self, contributions: Collection[int]) -> Sequence[tuple[str, int]]:
-        """The pairs of upload and contribution that stand, of these contributions."""
 
-    def contributions(self) -> Set[int]:
-        """All contributions of which a pair stands."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What look-back found, or took back. It is advice to review."""
 
-    def expired(self, now: datetime) -> Set[int]:
-        """The contributions of which a pair stands whose latest `expires_at` is at or before `now`."""
+    number: int
+    kind: ReportKind
+    upload: str
+    uploaded_at: datetime
+    found_at: datetime
+    match: Match
+    """As it was found; on a report that takes it back, the match that was reported before."""
+    reason: str | None = None
+    """Why a match is taken back."""
 
-    def record(self, cursor: Cursor, found: Sequence[Found], taken_back: Sequence[TakenBack]) -> int:
-        """Store all of it in one transaction, and return how many reports were added.
 
-        A pair that stands is not told again, but its `expires_at` is updated. A pair that does not stand is not taken
-        back.
-        """
+@dataclass(frozen=True, slots=True)
+class ReportsState:
+    """How far look-back is (None: it has not begun), the last number, and how many are not acknowledged."""
+
+    cursor: Cursor | None
+    last: int
+    acknowledged: int
+    waiting: int

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Event
-from hashdb.domain.spelling import did_you_mean, fit
-from hashdb.domain.subjects import read_id
+from hashdb.domain.spelling import did_you_mean, fit, read_id
 from hashdb.errors import Fault, InvalidInput, NotFound
 from hashdb.service import HashDB
 from hashdb.service.accounts.members import all_members

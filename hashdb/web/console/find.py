@@ -19,8 +19,7 @@ from hashdb.domain.contributions import Contribution
 from hashdb.domain.listings import Total
 from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.spelling import fit
-from hashdb.domain.subjects import read_id
+from hashdb.domain.spelling import fit, read_id
 from hashdb.errors import Fault, InvalidInput, NotFound, ScopeMissing, TextRefused
 from hashdb.hashing.addresses import begins_as_address
 from hashdb.service import HashDB, finding

@@ -11,9 +11,8 @@ from PIL import Image
 
 from hashdb.client import Client
 from hashdb.domain.contributions import Draft
-from hashdb.domain.matching.lookback import Upload
+from hashdb.domain.matching.lookback import Report, Upload
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.matching.reports import Report
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import hash_file
 from tests.cli.conftest import PHOTOS, Commands
