@@ -21,16 +21,16 @@ class Algorithm(StrEnum):
     only it.
     """
 
-    PDQ = "pdq"
-    PHASH256 = "phash256"
-    PHASH = "phash"
-    DHASH = "dhash"
-    WHASH = "whash"
-    AHASH = "ahash"
-    SIMHASH256 = "simhash256"
-    SHA256 = "sha256"
-    MD5 = "md5"
-    URL = "url"
+    PDQ = "pdq", 256, 31, range(120, 137)
+    PHASH256 = "phash256", 256, 46, range(120, 137)
+    PHASH = "phash", 64, 6, range(24, 41)
+    DHASH = "dhash", 64, 4, range(8, 57)
+    WHASH = "whash", 64, 4, range(8, 57)
+    AHASH = "ahash", 64, 4, range(8, 57)
+    SIMHASH256 = "simhash256", 256, 72, range(64, 193)
+    SHA256 = "sha256", 256, 0, range(1, 256)
+    MD5 = "md5", 128, 0, range(1, 128)
+    URL = "url", 256, 0, range(1, 256)
 
     # A batch looks up a thousand signals, and the hash of an Enum is Python code.
     __hash__ = str.__hash__
@@ -50,21 +50,14 @@ class Algorithm(StrEnum):
     of_text: bool
     """Whether it is of a window of words: a picture has no such hash."""
 
+    def __new__(cls, value: str, bits: int = 0, radius: int = 0, set_bits: range = range(0)) -> Self:
+        """An algorithm with its attributes; one without a radius is a digest."""
+        member = str.__new__(cls, value)
+        member._value_, member.bits, member.radius, member.set_bits = value, bits, radius, set_bits
+        member.is_digest, member.of_text = not radius, value == "simhash256"
+        return member
 
-for _algorithm, _bits, _radius, _set_bits in (
-    (Algorithm.PDQ, 256, 31, range(120, 137)),
-    (Algorithm.PHASH256, 256, 46, range(120, 137)),
-    (Algorithm.PHASH, 64, 6, range(24, 41)),
-    (Algorithm.DHASH, 64, 4, range(8, 57)),
-    (Algorithm.WHASH, 64, 4, range(8, 57)),
-    (Algorithm.AHASH, 64, 4, range(8, 57)),
-    (Algorithm.SIMHASH256, 256, 72, range(64, 193)),
-    (Algorithm.SHA256, 256, 0, range(1, 256)),
-    (Algorithm.MD5, 128, 0, range(1, 128)),
-    (Algorithm.URL, 256, 0, range(1, 256)),
-):
-    _algorithm.bits, _algorithm.radius, _algorithm.set_bits = _bits, _radius, _set_bits
-    _algorithm.is_digest, _algorithm.of_text = not _radius, _algorithm is Algorithm.SIMHASH256
+
 _NAMES = {str(a): a for a in Algorithm}
 _TEXTS = {a: f"{a}:%0{a.bits // 4}x" for a in Algorithm}
 """How a signal is text: an f-string that asks for the algorithm's bits takes ten times as long."""

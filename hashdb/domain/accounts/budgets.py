@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
@@ -23,47 +23,34 @@ class Budget(StrEnum):
     `disputes`: opinions that dispute. `changes`: other requests that may change something.
     """
 
-    QUERIES = "queries"
-    SIGNALS = "signals"
-    SHORT_SIGNALS = "short_signals"
-    CONTRIBUTIONS = "contributions"
-    OPINIONS = "opinions"
-    DISPUTES = "disputes"
-    CHANGES = "changes"
+    QUERIES = "queries", 10_000_000, _DAY, "queries a day"
+    SIGNALS = "signals", 1_000_000_000, _DAY, "signals of queries a day"
+    SHORT_SIGNALS = "short_signals", 100_000, _DAY, "64-bit signals a day beyond the 256-bit ones of the same query"
+    CONTRIBUTIONS = "contributions", 10_000_000, _DAY, "contributions sent a day"
+    OPINIONS = "opinions", 600, _HOUR, "opinions an hour"
+    DISPUTES = "disputes", 100, _HOUR, "disputes an hour"
+    CHANGES = "changes", 60, 6, "changes in six seconds"
 
     # Each match looks budgets up, and the hash of an Enum is Python code.
     __hash__ = str.__hash__
 
-    @property
-    def amount(self) -> int:
-        """What a key may use within `seconds`, unless the operator sets another amount."""
-        return _BUDGETS[self][0]
+    amount: int
+    """What a key may use within `seconds`, unless the operator sets another amount; decision 29 has the reasons."""
+    seconds: int
+    """The time in seconds after which the budget renews; days and hours are those of UTC."""
+    counted: str
+    """What is counted, in words for people."""
 
-    @property
-    def seconds(self) -> int:
-        """The time in seconds after which the budget renews; days and hours are those of UTC."""
-        return _BUDGETS[self][1]
-
-    @property
-    def counted(self) -> str:
-        """What is counted, in words for people."""
-        return _BUDGETS[self][2]
+    def __new__(cls, value: str, amount: int = 0, seconds: int = 0, counted: str = "") -> Self:
+        """A budget with its amount, its period and its words."""
+        member = str.__new__(cls, value)
+        member._value_, member.amount, member.seconds, member.counted = value, amount, seconds, counted
+        return member
 
     def renewal(self, now: datetime) -> datetime:
         """When the budget in use at `now` renews."""
         return datetime.fromtimestamp((int(now.timestamp()) // self.seconds + 1) * self.seconds, UTC)
 
-
-_BUDGETS = {
-    Budget.QUERIES: (10_000_000, _DAY, "queries a day"),
-    Budget.SIGNALS: (1_000_000_000, _DAY, "signals of queries a day"),
-    Budget.SHORT_SIGNALS: (100_000, _DAY, "64-bit signals a day beyond the 256-bit ones of the same query"),
-    Budget.CONTRIBUTIONS: (10_000_000, _DAY, "contributions sent a day"),
-    Budget.OPINIONS: (600, _HOUR, "opinions an hour"),
-    Budget.DISPUTES: (100, _HOUR, "disputes an hour"),
-    Budget.CHANGES: (60, 6, "changes in six seconds"),
-}
-"""The amount, the seconds, and what is counted. Decision 29 has the reasons."""
 
 MATCH_BUDGETS = (Budget.QUERIES, Budget.SIGNALS, Budget.SHORT_SIGNALS)
 """The budgets that a match uses."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from hashdb.domain.times import format_instant
 
@@ -35,31 +35,26 @@ class DueCase(NamedTuple):
 class MailTrouble(StrEnum):
     """Why a mail was not sent."""
 
-    NOT_CONNECTED = "not_connected"
-    CERTIFICATE = "certificate"
-    NOT_OFFERED = "not_offered"
-    PASSWORD_FILE = "password_file"
-    SIGN_IN = "sign_in"
-    TOO_SLOW = "too_slow"
-    ADDRESS = "address"
-    REFUSED = "refused"
+    NOT_CONNECTED = "not_connected", "The mail server could not be reached."
+    CERTIFICATE = "certificate", "The certificate of the mail server is not valid."
+    NOT_OFFERED = (
+        "not_offered",
+        "The mail server does not offer the encryption or the sign-in that the service needs.",
+    )
+    PASSWORD_FILE = "password_file", "The service cannot read the file of its password for the mail server."
+    SIGN_IN = "sign_in", "The mail server refused the service's user or password."
+    TOO_SLOW = "too_slow", "The mail server took too long."
+    ADDRESS = "address", "The mail server refused your address."
+    REFUSED = "refused", "The mail server did not accept the mail."
 
-    @property
-    def sentence(self) -> str:
-        """What is wrong, for the person who waits for the mail."""
-        return _SENTENCES[self]
+    sentence: str
+    """What is wrong, for the person who waits for the mail."""
 
-
-_SENTENCES = {
-    MailTrouble.NOT_CONNECTED: "The mail server could not be reached.",
-    MailTrouble.CERTIFICATE: "The certificate of the mail server is not valid.",
-    MailTrouble.NOT_OFFERED: "The mail server does not offer the encryption or the sign-in that the service needs.",
-    MailTrouble.PASSWORD_FILE: "The service cannot read the file of its password for the mail server.",
-    MailTrouble.SIGN_IN: "The mail server refused the service's user or password.",
-    MailTrouble.TOO_SLOW: "The mail server took too long.",
-    MailTrouble.ADDRESS: "The mail server refused your address.",
-    MailTrouble.REFUSED: "The mail server did not accept the mail.",
-}
+    def __new__(cls, value: str, sentence: str = "") -> Self:
+        """A member with its sentence."""
+        member = str.__new__(cls, value)
+        member._value_, member.sentence = value, sentence
+        return member
 
 
 @dataclass(frozen=True, slots=True)

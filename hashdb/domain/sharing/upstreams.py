@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from hashdb.domain.contributions import Draft, Standing
 from hashdb.domain.origins import Origin
@@ -23,41 +23,26 @@ _LONGEST_PAUSE = 600.0
 
 
 class UpstreamTrouble(StrEnum):
-    """Why an upstream cannot be followed now.
+    """Why an upstream cannot be followed now."""
 
-    `unreachable`: it does not answer. `address_refused`: this service may not connect to its address. `key_refused`:
-    it does not know the key. `scope_missing`: the key does not have the scope `feed`. `suspended`: it suspended this
-    service's member. `busy`: it asks to wait. `not_hashdb`: its answer is not one of hashdb. `other_log`: its address
-    leads to another log. `day_limit`: the member of the upstream has contributed its limit of today.
-    """
+    UNREACHABLE = "unreachable", "it does not answer"
+    ADDRESS_REFUSED = "address_refused", "this service may not connect there, see HASHDB_WEBHOOK_NETWORKS"
+    KEY_REFUSED = "key_refused", "it does not know the key, or the key has expired"
+    SCOPE_MISSING = "scope_missing", "the key has not the scope feed there"
+    SUSPENDED = "suspended", "the member of the key is suspended there"
+    BUSY = "busy", "it asks to wait"
+    NOT_HASHDB = "not_hashdb", "its answer is not one of hashdb"
+    OTHER_LOG = "other_log", "the address leads to another log: remove it, and follow that one as a new list"
+    DAY_LIMIT = "day_limit", "its member has contributed its limit of today"
 
-    UNREACHABLE = "unreachable"
-    ADDRESS_REFUSED = "address_refused"
-    KEY_REFUSED = "key_refused"
-    SCOPE_MISSING = "scope_missing"
-    SUSPENDED = "suspended"
-    BUSY = "busy"
-    NOT_HASHDB = "not_hashdb"
-    OTHER_LOG = "other_log"
-    DAY_LIMIT = "day_limit"
+    sentence: str
+    """What is wrong, for the operator."""
 
-    @property
-    def sentence(self) -> str:
-        """What is wrong, for the operator."""
-        return _SENTENCES[self]
-
-
-_SENTENCES = {
-    UpstreamTrouble.UNREACHABLE: "it does not answer",
-    UpstreamTrouble.ADDRESS_REFUSED: "this service may not connect there, see HASHDB_WEBHOOK_NETWORKS",
-    UpstreamTrouble.KEY_REFUSED: "it does not know the key, or the key has expired",
-    UpstreamTrouble.SCOPE_MISSING: "the key has not the scope feed there",
-    UpstreamTrouble.SUSPENDED: "the member of the key is suspended there",
-    UpstreamTrouble.BUSY: "it asks to wait",
-    UpstreamTrouble.NOT_HASHDB: "its answer is not one of hashdb",
-    UpstreamTrouble.OTHER_LOG: "the address leads to another log: remove it, and follow that one as a new list",
-    UpstreamTrouble.DAY_LIMIT: "its member has contributed its limit of today",
-}
+    def __new__(cls, value: str, sentence: str = "") -> Self:
+        """A member with its sentence."""
+        member = str.__new__(cls, value)
+        member._value_, member.sentence = value, sentence
+        return member
 
 
 @dataclass(frozen=True, slots=True)
