@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, NamedTuple, Self, TypeVar
 
-from hashdb.domain.contributions import Contribution, Filter
+from hashdb.domain.contributions import Filter
 
 _Row = TypeVar("_Row")
 
@@ -58,12 +58,17 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Paged(Generic[_Row]):
-    """A page of a list: its rows, and the positions of the pages before and after it (None: there is none)."""
+    """A page of a list: its rows, and where the next page starts and the previous one ends (None: there is none).
+
+    `unfinished` means that the search stopped before the page was full, to not read millions of rows. `total` is exact
+    where few rows have to be read for it.
+    """
 
     rows: tuple[_Row, ...]
     previous: Position | None = None
     next: Position | None = None
     total: Total | None = None
+    unfinished: bool = False
 
 
 class Sort(StrEnum):
@@ -82,21 +87,6 @@ class Listing:
     chosen: Filter = field(default_factory=Filter)
     sort: Sort = Sort.RECEIVED
     descending: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ContributionPage:
-    """A page of contributions. The next page starts after `next`, the previous one ends before `previous`.
-
-    `unfinished` means that the search stopped before the page was full, to not read millions of rows. `total` is exact
-    where few rows have to be read for it.
-    """
-
-    contributions: tuple[Contribution, ...]
-    previous: Position | None = None
-    next: Position | None = None
-    unfinished: bool = False
-    total: Total | None = None
 
 
 def _is_number(text: str) -> bool:

@@ -59,7 +59,7 @@ def find(db: HashDB, actor: Actor, text: str) -> Findings:
     labels = db.rules.vocabulary.behaviour
     listed = listings.page(db, actor, Listing(Filter(reference=text)), Place(), REFERENCES)
     known = {each.id for each in exact}
-    others = [each for each in listed.contributions if each.id not in known]
+    others = [each for each in listed.rows if each.id not in known]
     referring = [Found(each, each.id in known) for each in (*exact, *others)][:REFERENCES]
     found = Findings(
         _fitting(text, members, lambda member: member.name),

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Filter
 from hashdb.domain.ledger.events import Action, Details, LogEntry
-from hashdb.domain.listings import ContributionPage, Listing, Place
+from hashdb.domain.listings import Listing, Paged, Place
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
@@ -17,7 +17,7 @@ BLOCK = 500
 """Contributions that one statement of an export reads."""
 
 
-def page(db: HashDB, actor: Actor, listing: Listing, place: Place, limit: int) -> ContributionPage:
+def page(db: HashDB, actor: Actor, listing: Listing, place: Place, limit: int) -> Paged[Contribution]:
     """At most `limit` contributions at a place of the listing, in its order, with the total.
 
     Each call examines a limited number of rows, so it is quick. If the page is `unfinished`, request the next one.
@@ -25,7 +25,7 @@ def page(db: HashDB, actor: Actor, listing: Listing, place: Place, limit: int) -
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         listed = tx.listings.page(listing, place, limit, db.now())
-    return replace(listed, contributions=tuple(visible_fields(actor, each) for each in listed.contributions))
+    return replace(listed, rows=tuple(visible_fields(actor, contribution) for contribution in listed.rows))
 
 
 def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Contribution]:
@@ -63,7 +63,7 @@ def _read_all(db: HashDB, actor: Actor, listing: Listing) -> Iterator[Contributi
     while True:
         with db.store.read() as tx:
             listed = tx.listings.page(listing, place, BLOCK, db.now(), ahead=None)
-        yield from (visible_fields(actor, each) for each in listed.contributions)
+        yield from (visible_fields(actor, contribution) for contribution in listed.rows)
         if listed.next is None:
             return
         place = Place(listed.next)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Contribution, Filter, Media, Standing, Status
-from hashdb.domain.listings import ContributionPage, Listing, Paged, Place, Position, Sort, Total
+from hashdb.domain.listings import Listing, Paged, Place, Position, Sort, Total
 from hashdb.store import keysets
 from hashdb.store.contributions.contributions import Contributions
 from hashdb.store.contributions.statuses import filter_conditions, of_media
@@ -48,7 +48,7 @@ class Listings(Repository):
 
     def page(
         self, listing: Listing, place: Place, limit: int, now: datetime, ahead: int | None = AHEAD
-    ) -> ContributionPage:
+    ) -> Paged[Contribution]:
         """At most `limit` contributions at a place, with the total.
 
         The search reads `ahead` contributions and then stops (None: it reads on until it has a page, without a total).
@@ -137,12 +137,10 @@ class Listings(Repository):
             return column.startswith(prefix, autoescape=True)
         return column.between(prefix, f"{prefix}\U0010ffff")
 
-    def _listed(self, paged: Paged[Position], now: datetime, *, unfinished: bool = False) -> ContributionPage:
+    def _listed(self, paged: Paged[Position], now: datetime, *, unfinished: bool = False) -> Paged[Contribution]:
         ids = [position.id for position in paged.rows]
         by_id = Contributions(self._connection).get(ids, now)
-        return ContributionPage(
-            tuple(by_id[id] for id in ids), paged.previous, paged.next, unfinished=unfinished, total=paged.total
-        )
+        return Paged(tuple(by_id[id] for id in ids), paged.previous, paged.next, paged.total, unfinished)
 
     def _total(
         self, listing: Listing, parts: list[_Part], few: ColumnElement[bool] | None, ahead: int, now: datetime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from flask import Response, request, stream_with_context
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Contribution, Media, Standing, Status
-from hashdb.domain.listings import ContributionPage, Paged, Sort, Total
+from hashdb.domain.listings import Paged, Sort, Total
 from hashdb.domain.review.cases import Case, CaseState
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.tiers import Tier
@@ -179,13 +179,11 @@ def _choices() -> dict[str, Any]:
     }
 
 
-def _list_page(listing: ContributionPage, params: ListingQuery) -> ListPage:
-    total = listing.total
-    if params.exact and total and total.more:
-        total = Total(listings.count(hashdb(), actor(), params.to_domain().chosen))
-    paged = Paged(listing.contributions, listing.previous, listing.next, total)
+def _list_page(listing: Paged[Contribution], params: ListingQuery) -> ListPage:
+    if params.exact and listing.total and listing.total.more:
+        listing = replace(listing, total=Total(listings.count(hashdb(), actor(), params.to_domain().chosen)))
     return lists.placed(
-        paged,
+        listing,
         _HEADS,
         params,
         "console.contributions.browse",

@@ -20,12 +20,12 @@ def test_an_auditor_sees_all_of_it_page_by_page(db: HashDB, actor: Actor, other:
     contributed(db, other, draft(3))
     first = listings.page(db, AUDITOR, Listing(), Place(), 2)
     rest = listings.page(db, AUDITOR, Listing(), Place(first.next), 2)
-    assert [one.id for one in (*first.contributions, *rest.contributions)] == [3, 2, 1]
+    assert [one.id for one in (*first.rows, *rest.rows)] == [3, 2, 1]
     assert rest.next is None
-    assert rest.contributions[0].reference == "ours"
-    assert rest.contributions[0].signals
+    assert rest.rows[0].reference == "ours"
+    assert rest.rows[0].signals
     chosen = Listing(Filter(member=other.member.id if other.member else 0))
-    assert [one.id for one in listings.page(db, AUDITOR, chosen, Place(), 9).contributions] == [3]
+    assert [one.id for one in listings.page(db, AUDITOR, chosen, Place(), 9).rows] == [3]
 
 
 def test_an_export_has_every_one_and_is_in_the_log_before_it_begins(

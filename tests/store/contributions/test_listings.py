@@ -81,13 +81,13 @@ def pages(store: Store, asked: Listing, limit: int, ahead: int | None = listings
     with store.read() as tx:
         for _ in range(100):
             page = tx.listings.page(asked, place, limit, LATER, ahead)
-            forward.append([one.id for one in page.contributions])
+            forward.append([one.id for one in page.rows])
             if page.next is None:
                 break
             place = Place(Position.parse(str(page.next)))
         while page.previous is not None:
             page = tx.listings.page(asked, Place(page.previous, back=True), limit, LATER, ahead)
-            backward.append([one.id for one in page.contributions])
+            backward.append([one.id for one in page.rows])
             assert len(backward) < 100, "the list has no start"
     assert page.next is not None or len(forward) == 1
     assert [id for found in reversed(backward) for id in found] == [id for found in forward[:-1] for id in found]
@@ -184,7 +184,7 @@ def test_a_page_that_is_full_was_finished(store: Store, all_of_them: list[Contri
         whole = tx.listings.page(replace(Listing(), descending=False), Place(), 12, LATER)
     assert not page.unfinished
     assert page.next is not None
-    assert (whole.next, whole.unfinished, len(whole.contributions)) == (None, False, 12)
+    assert (whole.next, whole.unfinished, len(whole.rows)) == (None, False, 12)
 
 
 @pytest.mark.parametrize(
@@ -195,4 +195,4 @@ def test_a_page_that_an_index_answers_whole_does_not_stop_early(
 ) -> None:
     with store.read() as tx:
         page = tx.listings.page(Listing(chosen), Place(), 3, LATER, 1)
-    assert (len(page.contributions), page.unfinished) == (3, False)
+    assert (len(page.rows), page.unfinished) == (3, False)
