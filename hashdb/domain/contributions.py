@@ -17,7 +17,6 @@ from hashdb.domain.signatures import Signature
 from hashdb.domain.tiers import Tier
 
 _Hash = TypeVar("_Hash", Signal, Signature)
-_SHOWING_BITS = 256
 TOMBSTONES_KEPT = timedelta(days=90)
 """How long readers of protocols without ids can read a withdrawal; ThreatExchange keeps it as long."""
 
@@ -126,17 +125,17 @@ class Addition:
 
     def shows(self, stored: Collection[Signal]) -> bool:
         """Whether one of its signals of 256 bits is among those that are stored."""
-        return any(signal.algorithm.bits == _SHOWING_BITS and signal in stored for signal in self.signals)
+        return any(signal.algorithm.bits == 256 and signal in stored for signal in self.signals)
 
 
-def new_ones(sent: Sequence[_Hash], stored: Mapping[int, _Hash], most: int) -> dict[int, _Hash]:
-    """Those that are not stored, each once, by the positions that they get behind the stored ones.
+def new_hashes(sent: Sequence[_Hash], stored: Mapping[int, _Hash], most: int) -> dict[int, _Hash]:
+    """The sent hashes that are not stored, each once, by the positions that they get behind the stored ones.
 
-    `stored` has those that are, by position. There are at most `most` in all: further ones are left out.
+    `stored` has the stored hashes by position. An item has at most `most` hashes: further ones are left out.
     """
     known, first = set(stored.values()), max(stored, default=-1) + 1
-    fresh = [each for each in dict.fromkeys(sent) if each not in known]
-    return dict(zip(range(first, most), fresh, strict=False))
+    new = [hash for hash in dict.fromkeys(sent) if hash not in known]
+    return dict(zip(range(first, most), new, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +153,21 @@ class Contribution:
     received_at: datetime
     signals: tuple[Signal, ...]
     labels: tuple[str, ...]
-    removed_at: datetime | None
-    quality: int | None
-    media: Media
-    severity: int | None
-    basis: str | None
-    tco_ground: str | None
-    entity: str | None
-    incident: str | None
-    context: tuple[str, ...]
-    notified_at: datetime | None
-    reference: str | None
-    expires_at: datetime | None
-    withdrawn_at: datetime | None
-    withdrawal_reason: str | None
-    erased: bool
+    removed_at: datetime | None = None
+    quality: int | None = None
+    media: Media = Media.IMAGE
+    severity: int | None = None
+    basis: str | None = None
+    tco_ground: str | None = None
+    entity: str | None = None
+    incident: str | None = None
+    context: tuple[str, ...] = ()
+    notified_at: datetime | None = None
+    reference: str | None = None
+    expires_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+    withdrawal_reason: str | None = None
+    erased: bool = False
     masked: int = 0
     """How many signals are suppressed, because they are near a benign entry; `signals` does not have them."""
     hidden: frozenset[str] = frozenset()
@@ -207,7 +206,7 @@ class Contribution:
 
     def shown(self, *, signals: bool, reference: bool, member: bool = True) -> Contribution:
         """The contribution as a reader with these rights sees it; a hidden member is 0, without an origin."""
-        shown = {"signals": signals, "reference": reference}
+        rights = {"signals": signals, "reference": reference}
         return replace(
             self,
             member=self.member if member else 0,
@@ -219,7 +218,7 @@ class Contribution:
             salt=self.salt if signals else None,
             undisclosed=self.undisclosed if signals else (),
             reference=self.reference if reference else None,
-            hidden=frozenset(name for name, may in shown.items() if not may),
+            hidden=frozenset(name for name, may in rights.items() if not may),
         )
 
 

@@ -121,15 +121,6 @@ def rules_of(tier: Tier) -> Iterator[tuple[Rule, tuple[Rule, ...]]]:
             yield rule, tuple(earlier for earlier in RULES[:position] if earlier.tier not in wanted)
 
 
-def level_of(incident: str | None) -> IncidentLevel | None:
-    """GIFCT's level of an incident's label; None without an incident.
-
-    >>> level_of("CIP:example-2026")
-    <IncidentLevel.CIP: 'CIP'>
-    """
-    return None if incident is None else IncidentLevel(incident.partition(":")[0])
-
-
 _PARTS: Final = re.compile(
     r"(?:tcap)?(?:tier)?(?P<number>[1-4])?(?P<name>threattolife|ttl|crisis|designat(?:ion|ed)|promotional)?"
     r"(?P<detail>low|medium|highunspecific|highspecific|(?:unofficialmedia|inspirational|instructional)(?:outlets?|material)?"

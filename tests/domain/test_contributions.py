@@ -25,18 +25,7 @@ def a_contribution() -> Contribution:
         removed_at=sent.removed_at,
         quality=sent.quality,
         media=sent.media,
-        severity=None,
-        basis=None,
-        tco_ground=None,
-        entity=None,
-        incident=None,
-        context=(),
-        notified_at=None,
         reference=sent.reference,
-        expires_at=None,
-        withdrawn_at=None,
-        withdrawal_reason=None,
-        erased=False,
     )
 
 

@@ -11,7 +11,6 @@ from hashdb.domain.tiers import (
     IncidentLevel,
     Tier,
     incident_label,
-    level_of,
     read_level,
     read_tier,
     tier_of,
@@ -83,9 +82,7 @@ def test_what_is_no_tier_is_refused_with_all_tiers(text: str) -> None:
         read_tier(text)
 
 
-def test_a_level_is_what_an_incident_begins_with() -> None:
-    assert [level_of(f"{level}:example") for level in IncidentLevel] == list(IncidentLevel)
-    assert level_of(None) is None
+def test_a_level_is_read_as_people_write_it() -> None:
     assert read_level("perpetrator content incident") is read_level("pci") is IncidentLevel.PCI
     assert read_level("Content Incident") is IncidentLevel.CI
     assert incident_fault(incident_label(IncidentLevel.CIP, "  Example: City (2026) ")) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from hashdb.domain.contributions import Contribution, Media, Standing, Status
+from hashdb.domain.contributions import Contribution, Standing, Status
 from hashdb.domain.matching.matches import Holder, MatchDetails
 from hashdb.domain.signals import Algorithm, Signal
 
@@ -13,21 +13,16 @@ TEST_ID = 0
 """The id of the test item as a contribution and as a member: stored ids begin with 1."""
 TEST_LABEL = "test"
 _PUBLISHED = datetime(2026, 11, 1, tzinfo=UTC)
-TEST_SIGNALS = tuple(
-    map(
-        Signal.parse,
-        (
-            "pdq:640ff64e9c0d70ce7b179b33c8e10fd11387ce448f610a320e7e2c99e63ef487",
-            "phash256:e633f0973e334c9abf38262843ea1131f0e4c4f8438be64cf46f3987d81c3937",
-            "phash:e6f03e4cbf264311",
-            "dhash:3c948c8fd3c5ef6e",
-            "whash:02c6e4fffff00103",
-            "ahash:82c660ffff702102",
-        ),
-    )
+TEST_SIGNALS = (
+    Signal.parse("pdq:640ff64e9c0d70ce7b179b33c8e10fd11387ce448f610a320e7e2c99e63ef487"),
+    Signal.parse("phash256:e633f0973e334c9abf38262843ea1131f0e4c4f8438be64cf46f3987d81c3937"),
+    Signal.parse("phash:e6f03e4cbf264311"),
+    Signal.parse("dhash:3c948c8fd3c5ef6e"),
+    Signal.parse("whash:02c6e4fffff00103"),
+    Signal.parse("ahash:82c660ffff702102"),
 )
 _TEST_DETAILS = MatchDetails((TEST_LABEL,), (), None, _PUBLISHED)
-_TEST_VALUES = {signal.algorithm: signal.value for signal in TEST_SIGNALS}
+_SIGNALS_BY_ALGORITHM = {signal.algorithm: signal for signal in TEST_SIGNALS}
 TEST_HOLDERS = {
     signal: Holder(signal, TEST_ID, TEST_ID, None, Standing.UNREVIEWED, _TEST_DETAILS) for signal in TEST_SIGNALS
 }
@@ -39,11 +34,11 @@ def near_test_item(signal: Signal, radius: int) -> tuple[int, Signal] | None:
 
     It is a picture, so it has none of a text.
     """
-    value = _TEST_VALUES.get(signal.algorithm)
-    if value is None:
+    test_signal = _SIGNALS_BY_ALGORITHM.get(signal.algorithm)
+    if test_signal is None:
         return None
-    distance = (signal.value ^ value).bit_count()
-    return (distance, Signal(signal.algorithm, value)) if distance <= radius else None
+    distance = (signal.value ^ test_signal.value).bit_count()
+    return (distance, test_signal) if distance <= radius else None
 
 
 def contribution_of_test_item(algorithms: Collection[Algorithm]) -> Contribution:
@@ -57,19 +52,5 @@ def contribution_of_test_item(algorithms: Collection[Algorithm]) -> Contribution
         received_at=_PUBLISHED,
         signals=tuple(signal for signal in TEST_SIGNALS if signal.algorithm in algorithms),
         labels=(TEST_LABEL,),
-        removed_at=None,
         quality=100,
-        media=Media.IMAGE,
-        severity=None,
-        basis=None,
-        tco_ground=None,
-        entity=None,
-        incident=None,
-        context=(),
-        notified_at=None,
-        reference=None,
-        expires_at=None,
-        withdrawn_at=None,
-        withdrawal_reason=None,
-        erased=False,
     )

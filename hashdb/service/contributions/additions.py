@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.contributions import Addition, Contribution, Draft, Receipt, Recorded, new_ones
+from hashdb.domain.contributions import Addition, Contribution, Draft, Receipt, Recorded, new_hashes
 from hashdb.domain.ledger.commitments import Commitment
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.matching.benign import REFUSAL
@@ -142,11 +142,11 @@ def _check(
             refusals.append(_Refusal(position, NotFound(f"contribution {addition.id}")))
             continue
         stored = placed[addition.id]
-        new = new_ones(addition.signals, stored, SIGNALS_AN_ITEM)
+        new = new_hashes(addition.signals, stored, SIGNALS_AN_ITEM)
         if error := _refusal(actor, contribution, cases.get(addition.id, ()), addition, stored, new, benign):
             refusals.append(_Refusal(position, error))
         signatures = dict(enumerate(contribution.signatures))
-        signed = new_ones(addition.signatures, signatures, SIGNATURES_AN_ITEM)
+        signed = new_hashes(addition.signatures, signatures, SIGNATURES_AN_ITEM)
         checked.append(_Checked(contribution, stored, new, addition.signals, signed))
     return checked, refusals
 

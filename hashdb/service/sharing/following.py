@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 
 from hashdb.domain.accounts.members import SYSTEM, Member, MemberStatus
-from hashdb.domain.contributions import Amendment, Contribution, Draft, Recorded, Standing, Status, new_ones
+from hashdb.domain.contributions import Amendment, Contribution, Draft, Recorded, Standing, Status, new_hashes
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.origins import Origin
 from hashdb.domain.rules import SIGNALS_AN_ITEM
@@ -323,8 +323,8 @@ class _Step:
         """Add what was added there, as a member adds signals to its own contribution."""
         if contribution.frame_count:
             return
-        new = new_ones(draft.signals, stored, SIGNALS_AN_ITEM)
-        signed = new_ones(draft.signatures, dict(enumerate(contribution.signatures)), SIGNATURES_AN_ITEM)
+        new = new_hashes(draft.signals, stored, SIGNALS_AN_ITEM)
+        signed = new_hashes(draft.signatures, dict(enumerate(contribution.signatures)), SIGNATURES_AN_ITEM)
         if not new and not signed:
             return
         sets = {(contribution.id, draft.fingerprint())} if new else set()

@@ -6,16 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from hashdb.domain.contributions import Contribution, Media, Standing, Status
+from hashdb.domain.contributions import Contribution, Standing, Status
 from hashdb.domain.matching.matches import NearContribution, neighbor_radius
 from hashdb.domain.signals import SPARSE_MARGIN, Algorithm
 from tests.builders import NOON, sparse
 from tests.builders import near as near_to
 
-ONE = Contribution(
-    1, 1, "Example", Status.ACTIVE, Standing.UNREVIEWED, NOON, (), (), None, None, Media.IMAGE, None, None, None, None,
-    None, (), None, None, None, None, None, False,
-)  # fmt: skip
+ONE = Contribution(1, 1, "Example", Status.ACTIVE, Standing.UNREVIEWED, NOON, (), ())
 PDQ, PHASH = Algorithm.PDQ, Algorithm.PHASH
 
 
