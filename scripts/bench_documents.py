@@ -26,7 +26,7 @@ from hashdb.cli.home import open_home
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
 from hashdb.domain.contributions import Draft, Media
 from hashdb.domain.frames import Unit
-from hashdb.domain.matching.aligners import firsts
+from hashdb.domain.matching.aligners import first_signals
 from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.matching.pages import RADII, SPARSE_RADIUS, TELL_NO_PAGE
 from hashdb.domain.signals import Algorithm, Signal
@@ -254,7 +254,7 @@ def of_documents(listed: Sequence[Document]) -> dict[str, Any]:
     """Pairs of all listed pages: as a page of a document that is asked for, and as a listed one."""
     every = [(place, number) for place, document in enumerate(listed) for number in document.frames]
     # The first hash of each algorithm is of the page itself, and a query has no other.
-    own = [list(firsts(listed[place].frames[number].signals).values()) for place, number in every]
+    own = [list(first_signals(listed[place].frames[number].signals).values()) for place, number in every]
     return _pairs("a page of a document", listed, every, own)
 
 

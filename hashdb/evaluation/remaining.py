@@ -11,7 +11,7 @@ from math import sqrt
 from typing import NamedTuple
 
 from hashdb.domain.matching.matches import Query, Stored
-from hashdb.domain.matching.verification import Agreement, Asked, verify
+from hashdb.domain.matching.verification import Agreement, PreparedQuery, verify
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE
 
@@ -39,7 +39,7 @@ ALL = Remaining(0, 0)
 """No pair was examined, so all may remain."""
 
 
-class _AtTheLimit(Asked):
+class _AtTheLimit(PreparedQuery):
     """A query of which one view is exactly at the radius of a contribution, and no other is within it."""
 
     def __init__(self, query: Query, view: str, algorithm: Algorithm) -> None:

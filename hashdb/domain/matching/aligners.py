@@ -52,7 +52,7 @@ ReadShots = Callable[[int], Sequence[ListedShot]]
 """Returns the shots of a listed item, in ascending order."""
 
 
-class Budget:
+class WorkBudget:
     """The steps that are left for a request."""
 
     def __init__(self, steps: int) -> None:
@@ -100,7 +100,7 @@ class Aligner:
         near: NearBySignal,
         weights: Mapping[Signal, float],
         read: ReadShots,
-        budget: Budget,
+        budget: WorkBudget,
         *,
         told: bool = True,
     ) -> None:
@@ -129,8 +129,8 @@ class Aligner:
         if could_support(hits) < least:
             return ()
         # Who copies words keeps them. Where some were added or left out, another segment begins.
-        found = align(hits, self._ats, self._interval, least, keeps_speed=self._unit is Unit.WORDS)
-        self._budget.spend(len(found) * len(hits))
+        aligned = align(hits, self._ats, self._interval, least, keeps_speed=self._unit is Unit.WORDS)
+        self._budget.spend(len(aligned) * len(hits))
         least_length = self._least_length
         if least_length is None:
             least_length = min(MIN_LENGTH[self._unit], NEARLY_ALL * listed)
@@ -138,17 +138,19 @@ class Aligner:
                 least_length = min(least_length, asked)
         if self._unit is Unit.PAGES:
             telling = self._telling(times)
-            found = [each for each in found if not telling.isdisjoint((hit.at, hit.start) for hit in each.hits)]
-        segments, is_text = [self._in_unit(id, each, listed) for each in found], self._unit is Unit.WORDS
-        kept: list[Segment] = []
+            aligned = [part for part in aligned if not telling.isdisjoint((hit.at, hit.start) for hit in part.hits)]
+        segments, is_text = [self._in_unit(id, part, listed) for part in aligned], self._unit is Unit.WORDS
+        distinct: list[Segment] = []
         # A window is near the listed ones beside its own place, too: the line with the most frames is the right one.
-        for segment in sorted(segments, key=lambda one: (-one.frames if is_text else 0, -one.length, one.query)):
+        for segment in sorted(
+            segments, key=lambda segment: (-segment.frames if is_text else 0, -segment.length, segment.query)
+        ):
             beside = self._frames[0].length if is_text else 0
-            if segment.length >= least_length and not any(_is_within(segment, other, beside) for other in kept):
-                kept.append(segment)
+            if segment.length >= least_length and not any(_is_within(segment, other, beside) for other in distinct):
+                distinct.append(segment)
         # The last frame stands for a whole interval, which may go on past the end.
         ends = asked or math.inf, listed or math.inf
-        return tuple(segment.within(*ends).rounded() for segment in kept)
+        return tuple(segment.within(*ends).rounded() for segment in distinct)
 
     def _is_shown(self, hits: Sequence[Hit], times: Mapping[Signal, Sequence[ShotTimes]], listed: float) -> bool:
         """Whether the listed item shows hardly anything but the hits; a text, hardly anything but one window."""
@@ -223,7 +225,7 @@ class Aligner:
 
         def resembles(position: int, place: float) -> bool:
             frame, transform = self._frames[position], aligned.segment.transform
-            own = firsts(frame.signals if transform is None else frame.transforms.get(transform, ()))
+            own = first_signals(frame.signals if transform is None else frame.transforms.get(transform, ()))
             first = bisect_left(starts, place - _BESIDE - longest)
             last = bisect_right(starts, place + _BESIDE)
             for number in range(first, last):
@@ -239,12 +241,12 @@ class Aligner:
         return extend(aligned, self._ats, self._interval, resembles)
 
 
-def firsts(signals: Iterable[Signal]) -> dict[Algorithm, Signal]:
+def first_signals(signals: Iterable[Signal]) -> dict[Algorithm, Signal]:
     """The hashes of a frame itself: the first of each algorithm; the others are of its variants."""
-    found: dict[Algorithm, Signal] = {}
+    first: dict[Algorithm, Signal] = {}
     for signal in signals:
-        found.setdefault(signal.algorithm, signal)
-    return found
+        first.setdefault(signal.algorithm, signal)
+    return first
 
 
 def _resemble(own: Signal | None, listed: Signal) -> bool:

@@ -88,16 +88,14 @@ class _Hits:
         self.tolerance = _TOLERANCE_OF_COPIES if keeps_speed else _TOLERANCE
         self.speeds = np.ones(1) if keeps_speed else _SPEEDS
         """Those that a copy may have."""
-        self.at, self.start, self.end, gain = np.array(
+        self.at, self.start, self.end, self.gain = np.array(
             [(hit.at, hit.start, hit.end, hit.gain) for hit in hits], np.float64
         ).T
-        firsts = np.flatnonzero(np.diff(self.at, prepend=-np.inf))
-        self.firsts = firsts
+        self.firsts = np.flatnonzero(np.diff(self.at, prepend=-np.inf))
         """The first hit of each query frame."""
-        counts = np.diff(firsts, append=len(hits))
-        self.gain = gain
+        counts = np.diff(self.firsts, append=len(hits))
         # A frame that is near many shots says as much as one that is near a single one.
-        self.vote = gain / np.repeat(counts, counts)
+        self.vote = self.gain / np.repeat(counts, counts)
 
     def misses(self, speeds: _Floats, offsets: _Floats) -> _Floats:
         """The steps from the shot of each hit to each line (lines x hits), 0 within the shot."""
@@ -128,7 +126,7 @@ def align(
     stands for. The stretches of the segments are in steps. `keeps_speed` says that all copies have speed 1.
     """
     left = _most_telling(_nearest(hits))
-    found: list[Aligned] = []
+    aligned: list[Aligned] = []
     ats, starts = set[float](), set[float]()
     for _ in range(MOST_SEGMENTS):
         if could_support(left) < least or (line := _best_line(columns := _Hits(left, keeps_speed), least)) is None:
@@ -136,12 +134,12 @@ def align(
         chain = _chain(line, columns)
         for part in _parts(chain):
             if could_support(part) >= least:
-                found.append(Aligned(_segment(part, line, frames, interval), line, part))
+                aligned.append(Aligned(_segment(part, line, frames, interval), line, part))
         # Of a slide show that repeats itself, one line through each frame tells enough.
         ats.update(hit.at for hit in chain)
         starts.update(hit.start for hit in chain)
         left = [hit for hit in left if hit.at not in ats or hit.start not in starts]
-    return sorted(found, key=lambda each: (-each.segment.length, each.segment.query))
+    return sorted(aligned, key=lambda part: (-part.segment.length, part.segment.query))
 
 
 def extend(aligned: Aligned, frames: Sequence[float], interval: float, resembles: Resembles) -> Segment:
@@ -213,7 +211,7 @@ def _best_line(hits: _Hits, least: int) -> _Line | None:
     fitted = [_fit(np.ones(1), offsets[speeds == 1.0][:1], hits, keeps_speed=True)]
     if len(hits.speeds) > 1:
         fitted.insert(0, _fit(speeds, offsets, hits))
-    speeds, offsets = (np.concatenate(each) for each in zip(*fitted, strict=True))
+    speeds, offsets = (np.concatenate(columns) for columns in zip(*fitted, strict=True))
     scores = _scores(speeds, offsets, hits) / np.where(speeds == 1.0, _AS_GOOD, 1.0)
     for place in np.argsort(-scores, kind="stable"):
         line = _Line(float(speeds[place]), float(offsets[place]))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, NamedTuple
 
-from hashdb.domain.matching.aligners import firsts
-from hashdb.domain.matching.details import Laid, coefficients_of, lay_over
+from hashdb.domain.matching.aligners import first_signals
+from hashdb.domain.matching.details import Placement, coefficients_of, lay_over
 from hashdb.domain.matching.matches import view_radius
 from hashdb.domain.signals import Algorithm, Signal, match_radius
 from hashdb.domain.signatures import WHOLE, Kind, Signature
@@ -55,16 +56,16 @@ class Overlay(NamedTuple):
     """How the first picture is turned and laid over the second so that both show the same at the same place."""
 
     view: str
-    laid: Laid
+    placement: Placement
 
 
 def own_pairs(asked: Iterable[Signal], listed: Iterable[Signal]) -> list[SignalPair]:
     """The hashes of both items themselves, by each algorithm that both have. Digests are left out."""
-    theirs = firsts(listed)
+    by_algorithm = first_signals(listed)
     return [
-        _pair(WHOLE, one, theirs[algorithm], 0)
-        for algorithm, one in firsts(asked).items()
-        if algorithm in theirs and not algorithm.is_digest
+        _pair(WHOLE, signal, by_algorithm[algorithm], 0)
+        for algorithm, signal in first_signals(asked).items()
+        if algorithm in by_algorithm and not algorithm.is_digest
     ]
 
 
@@ -76,33 +77,29 @@ def nearest_pairs(views: Mapping[str, Iterable[Signal]], listed: Iterable[Signal
             numbered[signal.algorithm].append(signal)
     nearest: dict[tuple[str, Algorithm], SignalPair] = {}
     for view, signals in views.items():
-        for one in signals:
-            for part, other in enumerate(numbered[one.algorithm]):
-                pair, key = _pair(view, one, other, part), (view, one.algorithm)
-                nearest[key] = min(nearest.get(key, pair), pair, key=_rank)
-    return sorted(nearest.values(), key=_rank)
+        for signal in signals:
+            for part, other in enumerate(numbered[signal.algorithm]):
+                pair, key = _pair(view, signal, other, part), (view, signal.algorithm)
+                nearest[key] = min(nearest.get(key, pair), pair, key=attrgetter("rank"))
+    return sorted(nearest.values(), key=attrgetter("rank"))
 
 
 def overlay(asked: Mapping[str, Sequence[Signature]], listed: Iterable[Signature]) -> Overlay | None:
     """The orientation and the place at which two pictures show the same best; None if they do not."""
-    theirs = next((coefficients_of(one) for one in listed if one.kind is Kind.DETAIL), None)
-    if theirs is None:
+    listed_detail = next((coefficients_of(signature) for signature in listed if signature.kind is Kind.DETAIL), None)
+    if listed_detail is None:
         return None
-    found = [
-        Overlay(view, lay_over(own, theirs))
+    overlays = [
+        Overlay(view, lay_over(detail, listed_detail))
         for view in ORIENTATIONS
-        for one in asked.get(view, ())
-        if one.kind is Kind.DETAIL and (own := coefficients_of(one)) is not None
+        for signature in asked.get(view, ())
+        if signature.kind is Kind.DETAIL and (detail := coefficients_of(signature)) is not None
     ]
-    best = max(found, key=lambda each: each.laid.likeness, default=None)
-    return best if best is not None and best.laid.likeness >= LEAST_ALIKE else None
+    best = max(overlays, key=lambda overlay: overlay.placement.likeness, default=None)
+    return best if best is not None and best.placement.likeness >= LEAST_ALIKE else None
 
 
-def _rank(pair: SignalPair) -> tuple[bool, float, int]:
-    return pair.rank
-
-
-def _pair(view: str, one: Signal, other: Signal, part: int) -> SignalPair:
-    radius = match_radius(one.algorithm, one.value, other.value)
-    narrow = view_radius("" if view == WHOLE else view, one.algorithm)
-    return SignalPair(view, one, other, part, one.distance(other), min(radius, narrow))
+def _pair(view: str, asked: Signal, listed: Signal, part: int) -> SignalPair:
+    radius = match_radius(asked.algorithm, asked.value, listed.value)
+    narrow = view_radius("" if view == WHOLE else view, asked.algorithm)
+    return SignalPair(view, asked, listed, part, asked.distance(listed), min(radius, narrow))

@@ -40,7 +40,7 @@ _Floats = NDArray[np.float32]
 _Places = NDArray[np.int64]
 
 
-class Laid(NamedTuple):
+class Placement(NamedTuple):
     """One detail laid over another at the best place."""
 
     likeness: float
@@ -141,12 +141,12 @@ def likeness(one: _Floats, other: _Floats) -> float:
     return round(_best_place(one, other)[0], 2)
 
 
-def lay_over(one: _Floats, other: _Floats) -> Laid:
+def lay_over(one: _Floats, other: _Floats) -> Placement:
     """The same, with the best place."""
     alike, row, column, side = _best_place(one, other)
     cuts, _ = _cuts()
     (top, bottom), (left, right) = (cuts[number] / _STEPS for number in (row, column))
-    return Laid(round(alike, 2), (float(left), float(top), float(1 - right), float(1 - bottom)), side == 0)
+    return Placement(round(alike, 2), (float(left), float(top), float(1 - right), float(1 - bottom)), side == 0)
 
 
 def _best_place(one: _Floats, other: _Floats) -> tuple[float, int, int, int]:

@@ -10,7 +10,7 @@ from hashdb.domain.matching.matches import Holder, Order, Query, Stored, Verdict
 from hashdb.domain.matching.pages import far_of_pages
 from hashdb.domain.matching.suggestions import Distances, Through, Verified, group_by_contribution
 from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
-from hashdb.domain.matching.verification import Asked, distance_score, verify
+from hashdb.domain.matching.verification import PreparedQuery, distance_score, verify
 from hashdb.domain.signals import Signal
 from hashdb.domain.signatures import WHOLE
 
@@ -93,7 +93,7 @@ def _verify_query(
 
     The nearest are compared, until so many details (`most`) were laid over others.
     """
-    asked = Asked({WHOLE: query.signals, **query.transforms}, query.signatures)
+    prepared = PreparedQuery({WHOLE: query.signals, **query.transforms}, query.signatures)
     by = {group[0].contribution: number for group, number in zip(found.groups, found.by, strict=True)}
     # A popular picture has thousands of contributions, all with the same signals.
     reused: dict[tuple[int, int | None], Verdict] = {}
@@ -102,8 +102,8 @@ def _verify_query(
         id = group[0].contribution
         key = by[id], numbers.get(id, -1) if is_near else None
         if (verdict := reused.get(key)) is None:
-            own = stored.get(id, _NOTHING) if is_near and asked.laid < most else None
-            verdict = _verdict(asked, own, {holder.signal: distances[holder.signal] for holder in group})
+            own = stored.get(id, _NOTHING) if is_near and prepared.overlays < most else None
+            verdict = _verdict(prepared, own, {holder.signal: distances[holder.signal] for holder in group})
             reused[key] = verdict
         return verdict
 
@@ -119,12 +119,12 @@ def _verify_query(
     return Verified(remaining, verdicts, query.order is Order.SCORE)
 
 
-def _verdict(asked: Asked, own: Stored | None, found: Mapping[Signal, int]) -> Verdict:
+def _verdict(query: PreparedQuery, own: Stored | None, found: Mapping[Signal, int]) -> Verdict:
     """The verdict on a contribution; without what is stored, by its distances."""
     if own is None:
         distances = tuple(sorted((signal.algorithm, bits) for signal, bits in found.items()))
-        return Verdict(distance_score(distances), (), None, None, False)
-    return verify(asked, dict.fromkeys((*own.signals, *found)), own.signatures, found)
+        return Verdict(distance_score(distances))
+    return verify(query, dict.fromkeys((*own.signals, *found)), own.signatures, found)
 
 
 def _nearest(groups: Sequence[_Group], distances: Distances, limit: int) -> Sequence[_Group]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from itertools import chain
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from hashdb.domain.frames import Extent, Frame, Unit, extent_of
-from hashdb.domain.matching.aligners import Aligner, Budget, Near, NearBySignal, ReadShots, ShotTimes
+from hashdb.domain.matching.aligners import Aligner, Near, NearBySignal, ReadShots, ShotTimes, WorkBudget
 from hashdb.domain.matching.matches import OVERRULING, FrameDetails, FrameMatch, Holder, Query
 from hashdb.domain.matching.pages import is_of_document, tells_a_page
 from hashdb.domain.matching.segments import Covered, Segment, share
@@ -102,13 +103,16 @@ def match_frames(
     what many hold tells little. `told`: whether the asker is told distances, so that segments may show them.
     """
     counts = {signal: len(of_signal) for signal, of_signal in held.items()} if shared is None else shared
-    shown = {signal: sum(len(shots.get((one.contribution, signal), ())) for one in of) for signal, of in held.items()}
+    shown = {
+        signal: sum(len(shots.get((holder.contribution, signal), ())) for holder in holders)
+        for signal, holders in held.items()
+    }
 
     def hits(position: int) -> int:
         return sum(shown.get(signal, 0) for place in expanded.frames[position] for signal in suggested[place])
 
     matched: dict[int, FramesMatched] = {}
-    budget = Budget(MOST_WORK)
+    budget = WorkBudget(MOST_WORK)
     for position in sorted(expanded.frames, key=hits):
         query = queries[position]
         frames = [frame for frame in query.frames if frame.matches]
@@ -130,7 +134,7 @@ def _match_query(
     shots: Shots,
     read: ReadShots,
     having: OverrulingAlgorithms,
-    budget: Budget,
+    budget: WorkBudget,
     told: bool,
 ) -> FramesMatched:
     """The contributions that frames match. `frames` are in ascending order, also those that are near nothing."""
@@ -141,7 +145,7 @@ def _match_query(
     by_unit: dict[Unit, list[Frame]] = defaultdict(list)
     for frame in frames:
         by_unit[frame.unit].append(frame)
-    listed, pictures = _sorted_out(groups, shots, by_unit.keys())
+    listed, pictures = _split_by_kind(groups, shots, by_unit.keys())
     details = _match_pictures(by_unit, near, pictures, having)
     ranked = sorted(listed, key=lambda id: (-_most_hits(near, listed[id]), id))
     weights = {signal: counts[signal] ** -0.5 for signal in near if held.get(signal)}
@@ -155,15 +159,15 @@ def _match_query(
             matched.truncated = True
             break
         extent = groups[id][0].extent or Extent()
-        found = [
+        of_units = [
             aligners[unit].segments(id, times, asked.of(unit), extent.of(unit)) for unit, times in listed[id].items()
         ]
-        if segments := sorted(chain(*found), key=lambda segment: -segment.steps):
+        if segments := sorted(chain(*of_units), key=lambda segment: -segment.steps):
             covered = _covered(segments, asked, extent)
             details[id] = details.get(id, FrameDetails())._replace(segments=tuple(segments), covered=covered)
-    nearest = {signal: min(group, key=_by_distance) for signal, group in near.items()}
+    nearest = {signal: min(group, key=attrgetter("distance")) for signal, group in near.items()}
     for id, of_id in details.items():
-        holders = [(each, nearest[each.signal].distance, nearest[each.signal].transform) for each in groups[id]]
+        holders = [(holder, nearest[holder.signal].distance, nearest[holder.signal].transform) for holder in groups[id]]
         matched[id] = ContributionMatched(of_id, holders)
     return matched
 
@@ -175,15 +179,17 @@ def _match_pictures(
     having: OverrulingAlgorithms,
 ) -> dict[int, FrameDetails]:
     """The contributions that frames or pages match as pictures; windows of words match none."""
-    by_phash = [id for id, signals in pictures.items() if any(_is_phash(signal) for signal, _ in signals)]
+    by_phash = [
+        id for id, signals in pictures.items() if any(signal.algorithm is Algorithm.PHASH for signal, _ in signals)
+    ]
     overruling = having(by_phash) if by_phash else {}
     unit = next((unit for unit in by_unit if unit is not Unit.WORDS), Unit.SECONDS)
     of_pictures = _Pictures(by_unit.get(unit, ()), unit, near)
-    found = {id: of_pictures.matches(signals, overruling.get(id, frozenset())) for id, signals in pictures.items()}
-    return {id: FrameDetails(frames=seen) for id, seen in found.items() if seen}
+    matches = {id: of_pictures.matches(signals, overruling.get(id, frozenset())) for id, signals in pictures.items()}
+    return {id: FrameDetails(frames=frames) for id, frames in matches.items() if frames}
 
 
-def _sorted_out(
+def _split_by_kind(
     groups: Mapping[int, Sequence[Holder]], shots: Shots, units: Collection[Unit]
 ) -> tuple[dict[int, _TimesByUnit], dict[int, list[_Listed]]]:
     """By contribution, where it shows what can be aligned with frames of these units, and the signals of pictures.
@@ -239,10 +245,6 @@ def _covered(segments: Sequence[Segment], asked: Extent, listed: Extent) -> Cove
     )
 
 
-def _by_distance(near: Near) -> int:
-    return near.distance
-
-
 def _most_hits(near: NearBySignal, times: _TimesByUnit) -> int:
     """How many frames of the query, or of the listed item if those are fewer, may be near one of the other."""
     return sum(
@@ -272,21 +274,17 @@ class _Pictures:
             for signal, is_page in signals:
                 near = self._near[signal]
                 if is_page:
-                    near = [each for each in near if tells_a_page(signal, each.distance)]
+                    near = [frame for frame in near if tells_a_page(signal, frame.distance)]
                 for at, distance, _ in near[:MOST_FRAMES]:
                     known = distances[at].get(signal.algorithm, distance)
                     distances[at][signal.algorithm] = min(distance, known)
-            told = [
+            matching = [
                 at
                 for at in sorted(distances)
                 if distances[at].keys() != {Algorithm.PHASH} or overruling.isdisjoint(self._decisive[at])
             ]
-            self._known[key] = tuple(FrameMatch(at, distances[at], self._unit) for at in told[:MOST_FRAMES])
+            self._known[key] = tuple(FrameMatch(at, distances[at], self._unit) for at in matching[:MOST_FRAMES])
         return self._known[key]
-
-
-def _is_phash(signal: Signal) -> bool:
-    return signal.algorithm is Algorithm.PHASH
 
 
 def with_frames(held: Mapping[Signal, Sequence[Holder]]) -> dict[int, set[Signal]]:

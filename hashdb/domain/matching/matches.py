@@ -136,32 +136,30 @@ class FrameDetails(NamedTuple):
     """Which words of a listed text are near the window that was asked for: the first one, and that after the last."""
 
 
-class Verdict(NamedTuple):
-    """What speaks for a match and what against it."""
+class Evidence(NamedTuple):
+    """What speaks for a match beside its distances."""
 
-    score: float
-    """-log10 of the rate of false matches a pair of pictures of the worst kind, one decimal, 0 to `CERTAIN`."""
     views: tuple[str, ...]
-    """The views of the query with a signal within the radius of one of the contribution, `WHOLE` first."""
+    """The views of the query with a signal within the radius: `WHOLE` first, then names of transforms."""
     detail: float | None
     """How much the details differ once one is laid over the other: 0 if equal, about 0.5 for different pictures.
 
     None if either side has none, or tells nothing."""
     colour: float | None
     """The difference of the colours in grey levels; None if either side has none, or tells nothing."""
-    contradicted: bool
+
+
+class Verdict(NamedTuple):
+    """What speaks for a match and what against it."""
+
+    score: float
+    """-log10 of the rate of false matches a pair of pictures of the worst kind, one decimal, 0 to `CERTAIN`."""
+    views: tuple[str, ...] = ()
+    """As those of `Evidence`, like the following two."""
+    detail: float | None = None
+    colour: float | None = None
+    contradicted: bool = False
     """Whether it is no match, by default, although a signal is within the radius."""
-
-
-class Evidence(NamedTuple):
-    """What speaks for a match beside its distances."""
-
-    views: tuple[str, ...]
-    """The views of the query that agree: `whole` and names of transforms."""
-    detail: float | None
-    """How much the details differ: 0 if equal, about 0.5 for different pictures; None if there is none to compare."""
-    colour: float | None
-    """The difference of the colours in grey levels; None if one side has none, or it tells nothing."""
 
 
 class Match(NamedTuple):

@@ -291,8 +291,7 @@ def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDeta
     evidence = None
     if (verdict := decided.verdicts.get(first.contribution)) is not None:
         score = verdict.score
-        detail, colour = (None if each is None else round(each, 3) for each in (verdict.detail, verdict.colour))
-        evidence = Evidence(verdict.views, detail, colour) if verdict.views else None
+        evidence = Evidence(verdict.views, verdict.detail, verdict.colour) if verdict.views else None
     return Match(
         first.contribution,
         distance,

@@ -9,6 +9,7 @@ the service and a member's copy call the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -54,7 +55,6 @@ _STRIP: Final = "tile"
 _TILTED: Final = ("tilt-left", "tilt-right")
 _ALWAYS: Final = ("mirror", *_TILTED)
 """Views that are looked at although no hash of theirs is near: the hashes of flags say little."""
-_NEVER: Final = 9.0
 
 
 class Agreement(NamedTuple):
@@ -75,7 +75,7 @@ class Agreement(NamedTuple):
         return self.bits <= view_radius("" if self.view == WHOLE else self.view, self.signal.algorithm)
 
 
-class Asked:
+class PreparedQuery:
     """A query as it is verified: prepared once, compared with each suggested contribution."""
 
     def __init__(self, views: Mapping[str, Iterable[Signal]], signatures: Mapping[str, Iterable[Signature]]) -> None:
@@ -85,7 +85,7 @@ class Asked:
         """
         self.names = tuple(sorted(views, key=lambda name: name != WHOLE))
         self.signatures = {name: tuple(of_view) for name, of_view in signatures.items()}
-        self.laid = 0
+        self.overlays = 0
         """How many details were laid over others for this query."""
         self._signals: dict[Algorithm, list[tuple[str, Signal]]] = {}
         for name in self.names:
@@ -113,7 +113,7 @@ class Asked:
 
 
 def verify(
-    asked: Asked, signals: Iterable[Signal], signatures: Iterable[Signature], found: Mapping[Signal, int]
+    query: PreparedQuery, signals: Iterable[Signal], signatures: Iterable[Signature], found: Mapping[Signal, int]
 ) -> Verdict:
     """The verdict on one contribution, with all its signals and signatures, both in the order in which they came.
 
@@ -121,17 +121,17 @@ def verify(
     match if either side has no signatures.
     """
     if any(signal.algorithm.is_digest for signal in found):
-        return Verdict(CERTAIN, (WHOLE,), None, None, False)
-    agreements = asked.agreements(signals)
+        return Verdict(CERTAIN, (WHOLE,))
+    agreements = query.agreements(signals)
     nearness: dict[str, float] = {}
     for agreement in agreements:
-        nearness[agreement.view] = min(nearness.get(agreement.view, _NEVER), agreement.nearness)
-    views = tuple(name for name in asked.names if name in nearness)
+        nearness[agreement.view] = min(nearness.get(agreement.view, math.inf), agreement.nearness)
+    views = tuple(name for name in query.names if name in nearness)
     score = distance_score(tuple((signal.algorithm, bits) for signal, bits in found.items()))
     listed = tuple(signatures)
-    compared = _compare(asked, nearness, listed)
+    compared = _compare(query, nearness, listed)
     if compared is None:
-        return Verdict(score, views, None, None, False)
+        return Verdict(score, views)
     verified = round(min(CERTAIN, max(0.0, _AT_THE_LIMIT + compared.spare / _A_POINT)), 1)
     hashes_suffice = is_photograph(listed) and (compared.correlation >= _NEEDED_ALONE or _agree_twice(agreements))
     score = max(score, verified) if hashes_suffice else verified
@@ -205,7 +205,7 @@ class _Compared(NamedTuple):
         return min(most, self.correlation - needed) - (self.colour or 0) / _GREYS
 
 
-def _compare(asked: Asked, views: Mapping[str, float], listed: Sequence[Signature]) -> _Compared | None:
+def _compare(query: PreparedQuery, views: Mapping[str, float], listed: Sequence[Signature]) -> _Compared | None:
     """How the signatures agree with those of a contribution at best, with the nearness of the views that agree.
 
     None if one side has none, or tells nothing."""
@@ -215,8 +215,8 @@ def _compare(asked: Asked, views: Mapping[str, float], listed: Sequence[Signatur
         return None
     by_tiles = sum(name.startswith(_STRIP) for name in views) > 1
     best: _Compared | None = None
-    for own, colour, nearness in _likely(asked.signatures, views, listed, theirs):
-        asked.laid += 1
+    for own, colour, nearness in _likely(query.signatures, views, listed, theirs):
+        query.overlays += 1
         values = coefficients_of(own)
         if values is not None:
             telling = min(_set(own), _set(stored))
@@ -254,18 +254,18 @@ def _likely(
     colours = {name: _colour(signatures[name], listed) for name in {name for name, *_ in details}}
     farthest = max(near.values())
     resembling = max(
-        (each for each in details if each[0] in near or each[0] in _ALWAYS),
-        key=lambda each: resemblance(theirs, each[2]) - (colours[each[0]] or 0) / _GREYS,
+        (detail for detail in details if detail[0] in near or detail[0] in _ALWAYS),
+        key=lambda detail: resemblance(theirs, detail[2]) - (colours[detail[0]] or 0) / _GREYS,
         default=None,
     )
-    nearest = next((each for each in details if each[0] in near), None)
-    whole = next((each for each in details if each[0] == WHOLE), None)
+    nearest = next((detail for detail in details if detail[0] in near), None)
+    whole = next((detail for detail in details if detail[0] == WHOLE), None)
     # A tilted copy that was cropped does not resemble before it is laid over. Where a strip agrees, nothing is tilted.
     is_strip = all(name.startswith(_STRIP) for name in views)
-    likely = [nearest, whole, resembling, *(each for each in details if each[0] in _TILTED and not is_strip)]
-    for place, each in enumerate(likely):
-        if each is not None and each not in likely[:place]:
-            name, signature, _ = each
+    likely = [nearest, whole, resembling, *(detail for detail in details if detail[0] in _TILTED and not is_strip)]
+    for place, detail in enumerate(likely):
+        if detail is not None and detail not in likely[:place]:
+            name, signature, _ = detail
             yield signature, colours[name], near.get(name, farthest)
 
 
@@ -277,13 +277,15 @@ def _colour(own: Iterable[Signature], listed: Iterable[Signature]) -> float | No
     """The least difference of two colours, in grey levels; None if either side has none that tells something."""
     theirs = [signature for signature in listed if signature.kind is Kind.COLOUR and not is_grey(signature)]
     ours = [signature for signature in own if signature.kind is Kind.COLOUR and not is_grey(signature)]
-    return min((colour_difference(one, other) for one in ours for other in theirs), default=None)
+    return min(
+        (colour_difference(own_colour, listed_colour) for own_colour in ours for listed_colour in theirs), default=None
+    )
 
 
 @lru_cache(4_096)
-def colour_difference(one: Signature, other: Signature) -> float:
+def colour_difference(first: Signature, second: Signature) -> float:
     """The mean difference of the parts in grey levels, one decimal, without what a filter does to all colours alike."""
-    strong, faint = sorted((_planes(one), _planes(other)), key=lambda planes: -float(np.vdot(planes, planes)))
+    strong, faint = sorted((_planes(first), _planes(second)), key=lambda planes: -float(np.vdot(planes, planes)))
     scale = min(1.0, max(_FAINTEST, float(np.vdot(strong, faint)) / float(np.vdot(strong, strong))))
     steps = faint - scale * strong
     shift = steps.mean(axis=0)

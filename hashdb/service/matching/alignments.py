@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.frames import FRAMES_A_REQUEST, STEP, Extent, Frame, Shot, Unit
-from hashdb.domain.matching.aligners import ListedShot, ShotTimes, firsts
+from hashdb.domain.matching.aligners import ListedShot, ShotTimes, first_signals
 from hashdb.domain.matching.frames import Shots, expand, match_frames, places_of, unit_of
 from hashdb.domain.matching.matches import OVERRULING, FrameDetails, Holder, Neighbor, Query
 from hashdb.domain.matching.segments import Segment
@@ -91,7 +91,7 @@ def align_listed(db: HashDB, actor: Actor, contribution: Contribution, others: S
     query = Query(
         tuple(signal for signal in signals.get(contribution.id, ()) if not signal.algorithm.is_digest),
         frames=tuple(
-            replace(frame, signals=tuple(firsts(frame.signals).values()))
+            replace(frame, signals=tuple(first_signals(frame.signals).values()))
             for shot in own
             for frame in shot.frames
             if frame.signals

@@ -17,7 +17,7 @@ from hashdb.domain.matching.evidence import verify_candidates
 from hashdb.domain.matching.frames import Expanded, FramesMatched, Shots, expand, match_frames, places_of
 from hashdb.domain.matching.matches import OVERRULING, FrameDetails, Holder, Query, Stored, Verdict
 from hashdb.domain.matching.suggestions import Distances, Selection, Through, decide, suggest_expanded
-from hashdb.domain.matching.verification import Asked, verify
+from hashdb.domain.matching.verification import PreparedQuery, verify
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE
 from hashdb.service import HashDB
@@ -83,7 +83,7 @@ def _compare(db: HashDB, asked: Query, listed: Draft) -> Comparison:
     ]
     views, verdict = {WHOLE: asked.signals, **asked.transforms}, None
     if found and not asked.frames and not listed.frames:
-        verdict = verify(Asked(views, asked.signatures), listed.signals, listed.signatures, found)
+        verdict = verify(PreparedQuery(views, asked.signatures), listed.signals, listed.signatures, found)
     return Comparison(
         matches=any(group[0].contribution == _LISTED for group in decided.chosen),
         refused=refused,

@@ -21,7 +21,7 @@ from hashdb.domain.matching.matches import (
     neighbor_radius,
     view_radius,
 )
-from hashdb.domain.matching.verification import Asked, verify
+from hashdb.domain.matching.verification import PreparedQuery, verify
 from hashdb.domain.review.cases import Cause
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.domain.signatures import WHOLE, Signature
@@ -57,7 +57,7 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
         of_frames = (signal for frame in frames[:: len(frames) // FRAMES + 1] for signal in frame.signals)
         enabled = [signal for signal in (*item.signals, *of_frames) if db.rules.accepts(signal)]
         near = _near(db, tx, {"": enabled}, {algorithm: algorithm.radius for algorithm in PERCEPTUAL}, limit + 1)
-    asked = Asked({WHOLE: item.signals}, {WHOLE: item.signatures}) if item.signatures else None
+    asked = PreparedQuery({WHOLE: item.signals}, {WHOLE: item.signatures}) if item.signatures else None
     others = (each for each in near if each.contribution.id != contribution)
     return tuple(_shown(actor, _verified(asked, each)) for each in others)[:limit]
 
@@ -84,7 +84,7 @@ def list_near_signals(
         near = _near(db, tx, sides, {algorithm: neighbor_radius(algorithm) for algorithm in PERCEPTUAL}, limit)
         near = _with_places(tx, near)
     views = {name or WHOLE: side for name, side in sides.items()}
-    asked = Asked(views, signatures) if signatures or views.keys() != {WHOLE} else None
+    asked = PreparedQuery(views, signatures) if signatures or views.keys() != {WHOLE} else None
     return tuple(_shown(actor, _verified(asked, each)) for each in near)
 
 
@@ -128,7 +128,7 @@ def _entries(db: HashDB) -> Iterator[BenignEntry]:
             after = page[-1].id
 
 
-def _verified(asked: Asked | None, near: NearContribution) -> NearContribution:
+def _verified(asked: PreparedQuery | None, near: NearContribution) -> NearContribution:
     """The contribution with the verdict on it, if there is something to compare and it is within the default radius."""
     found = {near.pairs[algorithm][1]: near.distance[algorithm] for algorithm in near.within({})}
     if asked is None or not found:

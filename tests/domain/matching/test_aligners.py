@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hashdb.domain.frames import Frame, Unit
-from hashdb.domain.matching.aligners import Aligner, Budget, ListedShot, Near, ShotTimes
+from hashdb.domain.matching.aligners import Aligner, ListedShot, Near, ShotTimes, WorkBudget
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.signals import Algorithm, Signal
@@ -37,7 +37,7 @@ def aligned(
                 near.setdefault(held, []).append(Near(frame.at, distance, None))
     query = Query((), frames=asked, **fields)  # type: ignore[arg-type]
     weights = dict.fromkeys(near, 1.0)
-    aligner = Aligner(query, unit, asked, near, weights, read, Budget(steps))
+    aligner = Aligner(query, unit, asked, near, weights, read, WorkBudget(steps))
     found = {signal: stretches for signal, stretches in times.items() if signal in near}
     return aligner.segments(7, found, asked[-1].end, listed[-1].end) if found else ()
 
@@ -139,7 +139,7 @@ def test_a_page_is_told_by_pdq_or_by_a_near_phash256_and_others_only_beside_it()
 
 
 def test_the_budget_of_a_request_is_spent() -> None:
-    budget = Budget(5)
+    budget = WorkBudget(5)
     assert not budget.is_spent
     budget.spend(5)
     assert budget.is_spent

@@ -76,8 +76,8 @@ def test_a_turned_part_is_laid_where_it_was_cut(view: str) -> None:
     part = whole.crop((left, top, right, bottom))
     found = overlay(asked(), listed(part))
     assert found is not None
-    assert (found.view, found.laid.is_first_larger) == (view, True)
-    assert found.laid.window == pytest.approx(window, abs=0.03)
+    assert (found.view, found.placement.is_first_larger) == (view, True)
+    assert found.placement.window == pytest.approx(window, abs=0.03)
 
 
 def test_every_orientation_of_a_query_is_tried() -> None:

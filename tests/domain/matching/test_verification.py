@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from hashdb.domain.matching.matches import CERTAIN, Verdict
-from hashdb.domain.matching.verification import Asked, colour_difference, is_grey, is_photograph, verify
+from hashdb.domain.matching.verification import PreparedQuery, colour_difference, is_grey, is_photograph, verify
 from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.domain.signatures import WHOLE, Kind, Signature
 from hashdb.evaluation.alterations import ALTERATIONS
@@ -55,11 +55,11 @@ def _verdict(listed: Image.Image, asked: Image.Image) -> Verdict:
     # The hashes are made to agree, so that signatures alone decide.
     views = {**views, WHOLE: (*query.signals, stored.signals[0])}
     signatures = dict(stored.signatures).get(WHOLE, ())
-    return verify(Asked(views, dict(query.signatures)), stored.signals, signatures, {stored.signals[0]: 0})
+    return verify(PreparedQuery(views, dict(query.signatures)), stored.signals, signatures, {stored.signals[0]: 0})
 
 
 def test_the_views_that_agree_are_named() -> None:
-    asked = Asked({"border": [PDQ], "mirror": [near(PDQ, 60)], WHOLE: [near(PDQ, 12)]}, {})
+    asked = PreparedQuery({"border": [PDQ], "mirror": [near(PDQ, 60)], WHOLE: [near(PDQ, 12)]}, {})
     verdict = verify(asked, [signal(2), PDQ], [], {PDQ: 0})
     assert verdict.views == (WHOLE, "border")
     assert (verdict.detail, verdict.colour, verdict.contradicted) == (None, None, False)
@@ -67,13 +67,14 @@ def test_the_views_that_agree_are_named() -> None:
 
 def test_sparse_hashes_agree_only_if_they_are_nearer() -> None:
     one = sparse(1)
-    asked = Asked({WHOLE: [near(one, 26)], "middle": [near(one, 34)]}, {})
+    asked = PreparedQuery({WHOLE: [near(one, 26)], "middle": [near(one, 34)]}, {})
     assert verify(asked, [one], [], {one: 26}).views == (WHOLE,)
 
 
 def test_signals_alone_remain_a_match_and_score_by_distance_but_little() -> None:
     verdicts = [
-        verify(Asked({WHOLE: [PDQ]}, {}), [near(PDQ, bits)], [], {near(PDQ, bits): bits}) for bits in (0, 10, 20, 31)
+        verify(PreparedQuery({WHOLE: [PDQ]}, {}), [near(PDQ, bits)], [], {near(PDQ, bits): bits})
+        for bits in (0, 10, 20, 31)
     ]
     scores = [verdict.score for verdict in verdicts]
     assert scores == sorted(set(scores), reverse=True)
@@ -83,7 +84,7 @@ def test_signals_alone_remain_a_match_and_score_by_distance_but_little() -> None
 
 def test_an_equal_digest_is_certain() -> None:
     digest = signal(1, Algorithm.SHA256)
-    assert verify(Asked({WHOLE: [digest]}, {}), [digest], [], {digest: 0}).score == CERTAIN
+    assert verify(PreparedQuery({WHOLE: [digest]}, {}), [digest], [], {digest: 0}).score == CERTAIN
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def _changed(picture: Image.Image, names: Sequence[str]) -> Verdict:
     )
     every: Mapping[str, Sequence[Signal]] = {WHOLE: query.signals, **dict(query.transforms)}
     signatures = {name: [_flipped(signature) for signature in of_view] for name, of_view in query.signatures}
-    asked = Asked({name: every[name] for name in names}, signatures)
+    asked = PreparedQuery({name: every[name] for name in names}, signatures)
     return verify(asked, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
 
 
@@ -147,7 +148,7 @@ def test_what_was_covered_or_cut_off_of_a_photograph_does_not_contradict_its_has
     stored = hash_variants(encoded(PHOTO), ALGORITHMS, Profile.BALANCED)
     for number in range(4):
         query = hash_transforms(encoded(ALTERATIONS[name].apply(PHOTO, number)), ALGORITHMS)
-        asked = Asked({WHOLE: query.signals, **dict(query.transforms)}, dict(query.signatures))
+        asked = PreparedQuery({WHOLE: query.signals, **dict(query.transforms)}, dict(query.signatures))
         verdict = verify(asked, stored.signals, dict(stored.signatures)[WHOLE], {stored.signals[0]: 0})
         assert verdict.views
         assert not verdict.contradicted, number
