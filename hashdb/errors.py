@@ -656,7 +656,7 @@ def reject_field(at: str, reason: str | None) -> None:
     reject([Fault(at, reason)] if reason else ())
 
 
-def place(error: Exception) -> str:
+def where_raised(error: Exception) -> str:
     """Where an error was raised: modules, functions and lines, the innermost first."""
     frames = list(walk_tb(error.__traceback__))[-_FRAMES:]
     return " < ".join(

@@ -1,4 +1,4 @@
-"""Frames and shots: what is kept of a video, of a document and of a text."""
+"""Frames and shots: what is stored of a video, of a document and of a text."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FRAMES_AN_ITEM: Final = 7_200
 """Two hours with a frame a second."""
 FRAMES_A_REQUEST: Final = 20_000
 MAX_SECONDS: Final = 86_400
-"""A day: the longest video whose frames are taken."""
+"""A day: the longest video whose frames are accepted."""
 MAX_PAGES: Final = 100_000
 MAX_WORDS: Final = 2_000_000
-"""The longest text whose windows are taken: a shelf of books."""
+"""The longest text whose windows are accepted: a shelf of books."""
 MAX_WINDOW: Final = 2_000
 """The most words of a window."""
 MOST_TIMES: Final = 500
@@ -127,12 +127,12 @@ class Shot:
 
 def with_pdq(frames: Iterable[Frame]) -> tuple[Frame, ...]:
     """The frames of a video that have PDQ, each with its own alone, which is the first: others are of its variants."""
-    found: list[Frame] = []
+    reduced: list[Frame] = []
     for frame in frames:
-        own = next((signal for signal in frame.signals if signal.algorithm is Algorithm.PDQ), None)
-        if own is not None and frame.unit is Unit.SECONDS:
-            found.append(Frame(frame.at, (own,), frame.quality))
-    return tuple(found)
+        pdq = next((signal for signal in frame.signals if signal.algorithm is Algorithm.PDQ), None)
+        if pdq is not None and frame.unit is Unit.SECONDS:
+            reduced.append(Frame(frame.at, (pdq,), frame.quality))
+    return tuple(reduced)
 
 
 def split_shots(frames: Iterable[Frame]) -> Iterator[Shot]:
@@ -174,5 +174,5 @@ def _continues(first: Frame, frame: Frame) -> bool:
         return False
     if not frame.signals or not first.signals:
         return not frame.signals and not first.signals
-    one, other = first.signals[0], frame.signals[0]
-    return one.algorithm is other.algorithm is Algorithm.PDQ and one.distance(other) <= NEAR
+    begun, signal = first.signals[0], frame.signals[0]
+    return begun.algorithm is signal.algorithm is Algorithm.PDQ and begun.distance(signal) <= NEAR

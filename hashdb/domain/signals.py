@@ -202,4 +202,4 @@ def is_sparse(value: int, least: float = SPARSE) -> bool:
 
 def _square(rows: list[list[int]]) -> list[list[int]]:
     """A symmetric matrix multiplied by itself."""
-    return [[sum(map(mul, one, other)) for other in rows] for one in rows]
+    return [[sum(map(mul, row, column)) for column in rows] for row in rows]

@@ -78,5 +78,5 @@ class Signature:
         if self.kind is Kind.DETAIL:
             differing = int.from_bytes(self.octets) ^ int.from_bytes(other.octets)
             return differing.bit_count() / (8 * self.kind.octets)
-        steps = [one - another for one, another in zip(self.octets, other.octets, strict=True)]
+        steps = [octet - other_octet for octet, other_octet in zip(self.octets, other.octets, strict=True)]
         return sum(map(math.hypot, steps[::2], steps[1::2])) / (len(steps) // 2)

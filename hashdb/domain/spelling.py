@@ -8,7 +8,6 @@ from functools import lru_cache
 
 _LONGEST = 100
 """Characters of the longest word that is compared: the work grows with its square."""
-
 _BEGINNING = 0.8
 """How like the beginning of a known word a shorter word must be; 1 is equal."""
 _KINDS = {"case", "contribution", "delivery", "entry", "event", "incident", "key", "member", "opinion", "proposal"}
@@ -38,8 +37,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'graphic_violence'?`, the end of an error about an unknown word; empty if none is near."""
-    found = nearest(word, known)
-    return "" if found is None else f"; did you mean {found!r}?"
+    suggestion = nearest(word, known)
+    return "" if suggestion is None else f"; did you mean {suggestion!r}?"
 
 
 def fit(text: str, name: str) -> int | None:
@@ -63,14 +62,14 @@ def fit(text: str, name: str) -> int | None:
 def _nearest(word: str, known: tuple[str, ...]) -> str | None:
     from difflib import get_close_matches
 
-    words = {_plain(each): each for each in reversed(known)}
+    words = {_plain(name): name for name in reversed(known)}
     plain = _plain(word)
-    found = get_close_matches(plain, words, 1)
-    if not found and len(plain) > 2:
+    close = get_close_matches(plain, words, 1)
+    if not close and len(plain) > 2:
         # The beginning of a longer word, like that of a member's name.
-        words = {each[: len(plain) + 1]: meant for each, meant in words.items()}
-        found = get_close_matches(plain, words, 1, _BEGINNING)
-    return words[found[0]] if found else None
+        words = {name[: len(plain) + 1]: meant for name, meant in words.items()}
+        close = get_close_matches(plain, words, 1, _BEGINNING)
+    return words[close[0]] if close else None
 
 
 def _plain(word: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from time import monotonic
 
-from hashdb.errors import CannotStart, Unavailable, place
+from hashdb.errors import CannotStart, Unavailable, where_raised
 from hashdb.store import Store
 
 _KEEP_EVERY = 60.0
@@ -78,7 +78,7 @@ class Background:
         """Log a failure with its frames, count it, and store it for the console."""
         # The text of any other error may contain signals or personal data.
         reason = str(error) if isinstance(error, CannotStart) else type(error).__name__
-        where = place(error)
+        where = where_raised(error)
         log.error("background task %s failed: %s at %s", task, reason, where)
         self.on_failure(task)
         self._store_failure(task, f"{type(error).__name__} at {where.partition(' < ')[0]}")

@@ -10,7 +10,7 @@ from threading import Event
 
 from hashdb.client import Client
 from hashdb.domain.ledger.policies import Policy
-from hashdb.errors import CopyInUse, HashDBError, NoCopy, NotAuthenticated, place
+from hashdb.errors import CopyInUse, HashDBError, NoCopy, NotAuthenticated, where_raised
 from hashdb.local import LocalIndex, Sync, syncing
 from hashdb.local.courier import delivering
 from hashdb.local.lookback import LookBack
@@ -64,7 +64,7 @@ class Follower:
                 self._say(f"{error}; trying again")
             except Exception as error:
                 # Such as a full disk. The text may hold content, so only the class and the place are logged.
-                log.error("unexpected %s at %s; trying again", type(error).__name__, place(error))
+                log.error("unexpected %s at %s; trying again", type(error).__name__, where_raised(error))
             stop.wait(RETRY)
 
     def _follow(self, sync: Sync, index: LocalIndex, stop: Event) -> None:

@@ -57,7 +57,7 @@ def problem_answer(error: Exception) -> tuple[int, list[tuple[str, str]], str]:
 
 def _internal_error(error: Exception) -> str:
     # The text of an unexpected error may hold content, so only its class and place are logged.
-    log.error("unexpected %s at %s", type(error).__name__, errors.place(error))
+    log.error("unexpected %s at %s", type(error).__name__, errors.where_raised(error))
     body = {
         "type": "/problems/internal",
         "title": "Internal error",

@@ -72,7 +72,7 @@ def stance_fault(stance: Stance, reason: str | None) -> str | None:
     return None
 
 
-def counts(stance: Stance, *, replaced: bool, suspended: bool, answered: bool) -> bool:
+def opinion_counts(stance: Stance, *, replaced: bool, suspended: bool, answered: bool) -> bool:
     """Whether a standing depends on an opinion; `answered` is whether its case is decided."""
     return not (replaced or suspended or (stance is Stance.DISPUTES and answered))
 
@@ -250,7 +250,7 @@ class ShadowChoice:
     usual: bool
 
 
-def usual(placed: SignalsByPlace) -> tuple[int, ...]:
+def default_shadow(placed: SignalsByPlace) -> tuple[int, ...]:
     """The places that cast a shadow where the reviewer names none, in order.
 
     These are the first signal of each algorithm, which is the picture's own, and the signals within the default radius

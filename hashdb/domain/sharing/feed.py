@@ -151,7 +151,11 @@ class ExchangeRecord:
     def number(self) -> int:
         """A stable number of the value, for systems that require one: 56 bits of a digest."""
         value = self.value
-        text = str(value) if isinstance(value, Signal) else " ".join(f"{one.at:.3f}:{one.signals[0]}" for one in value)
+        text = (
+            str(value)
+            if isinstance(value, Signal)
+            else " ".join(f"{frame.at:.3f}:{frame.signals[0]}" for frame in value)
+        )
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
     @property

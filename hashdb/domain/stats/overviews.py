@@ -13,7 +13,7 @@ from typing import NamedTuple
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.events import STANDING_AFTER, STATUS_AFTER, Action, Event
 from hashdb.domain.stats.counts import ANY_ALGORITHM, Count, CountKind, day_of
-from hashdb.domain.stats.reports import Precision
+from hashdb.domain.stats.reports import DAY, HOUR, Precision
 
 EVERYONE = 0
 """The member of a figure over all members."""
@@ -21,7 +21,6 @@ _MINUTES = (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 21, *range(25, 61, 5), 75,
 _HOURS = (6, 8, 10, 12, 16, 20, 24, 36, 48, 72, 120, 168)
 BOUNDS = (*(int(60 * minutes) for minutes in _MINUTES), *(3_600 * hours for hours in _HOURS))
 """The upper bounds, in seconds, of the classes of times to share."""
-HOUR, DAY = 3_600, 86_400
 _NO_COUNTS: Mapping[int, Iterable[Count]] = MappingProxyType({})
 
 
@@ -92,8 +91,7 @@ def query_figures(day: date, counts: Iterable[Count]) -> Counter[DayCount]:
     for cell, times in counts:
         figure = _FIGURE_OF_COUNT.get(cell.kind)
         if figure is not None and cell.algorithm == ANY_ALGORITHM:
-            figures[DayCount(day, figure, EVERYONE)] += times
-            figures[DayCount(day, figure, cell.member)] += times if cell.member != EVERYONE else 0
+            _count(figures, day, figure, cell.member, times)
     return figures
 
 
@@ -112,12 +110,12 @@ def share_figure(bound: int | None) -> str:
     return f"share:{'later' if bound is None else bound}"
 
 
-def status_figure(value: Status) -> str:
+def status_figure(value: str) -> str:
     """The name of the figure of contributions with a status."""
     return f"status:{value}"
 
 
-def standing_figure(value: Standing) -> str:
+def standing_figure(value: str) -> str:
     """The name of the figure of contributions with a standing."""
     return f"standing:{value}"
 
@@ -129,17 +127,14 @@ _FIGURE_OF_COUNT = {str(CountKind.QUERY): str(Figure.QUERIES), str(CountKind.HIT
 def _add(event: Event, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
     logged_member, seconds = event.details.get("member"), event.details.get("seconds_to_share")
     contributor, day = logged_member if isinstance(logged_member, int) else EVERYONE, event.at.date()
-    figures = [str(Figure.ADDED)]
+    _count(by_day, day, Figure.ADDED, contributor)
     if isinstance(seconds, int):
-        figures += [
-            Figure.TIMED,
-            *([Figure.IN_HOUR] if seconds <= HOUR else []),
-            *([Figure.IN_DAY] if seconds <= DAY else []),
-        ]
+        _count(by_day, day, Figure.TIMED, contributor)
+        if seconds <= HOUR:
+            _count(by_day, day, Figure.IN_HOUR, contributor)
+        if seconds <= DAY:
+            _count(by_day, day, Figure.IN_DAY, contributor)
         by_day[DayCount(day, share_figure(next((bound for bound in BOUNDS if seconds <= bound), None)), EVERYONE)] += 1
-    for figure in figures:
-        by_day[DayCount(day, str(figure), EVERYONE)] += 1
-        by_day[DayCount(day, str(figure), contributor)] += contributor != EVERYONE
     in_all[TotalCount(status_figure(Status.ACTIVE), contributor)] += 1
     in_all[TotalCount(standing_figure(Standing.UNREVIEWED), contributor)] += 1
 
@@ -147,14 +142,20 @@ def _add(event: Event, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -
 def _change(event: Event, contributor: int, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
     before = str(event.details.get("before"))
     if event.action in STATUS_AFTER:
-        in_all[TotalCount(f"status:{before}", contributor)] -= 1
+        in_all[TotalCount(status_figure(before), contributor)] -= 1
         in_all[TotalCount(status_figure(STATUS_AFTER[event.action]), contributor)] += 1
     elif event.action in STANDING_AFTER:
-        in_all[TotalCount(f"standing:{before}", contributor)] -= 1
+        in_all[TotalCount(standing_figure(before), contributor)] -= 1
         in_all[TotalCount(standing_figure(STANDING_AFTER[event.action]), contributor)] += 1
     if event.action == Action.CONTRIBUTION_WITHDRAWN:
-        by_day[DayCount(event.at.date(), str(Figure.WITHDRAWN), EVERYONE)] += 1
-        by_day[DayCount(event.at.date(), str(Figure.WITHDRAWN), contributor)] += contributor != EVERYONE
+        _count(by_day, event.at.date(), Figure.WITHDRAWN, contributor)
+
+
+def _count(figures: Counter[DayCount], day: date, figure: str, member: int, times: int = 1) -> None:
+    """Add to a figure of a day, of all members and of the one that is known."""
+    figures[DayCount(day, str(figure), EVERYONE)] += times
+    if member != EVERYONE:
+        figures[DayCount(day, str(figure), member)] += times
 
 
 @dataclass(frozen=True, slots=True)

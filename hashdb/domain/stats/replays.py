@@ -60,7 +60,7 @@ class Replay:
         self.reviews = Reviews(period, self.contributor, only)
         self.added: dict[int, datetime] = {}
         self.days: Counter[tuple[date, str]] = Counter()
-        self.of: dict[int, int] = {}
+        self._profile_of: dict[int, int] = {}
         """Contribution → number of its profile."""
         self._period, self._watched, self._only = period, frozenset(watched), only
         self._profiles: list[ContributionProfile] = []
@@ -82,13 +82,13 @@ class Replay:
 
     def contributor(self, id: int) -> int | None:
         """The member of a contribution, or None if unknown."""
-        number = self.of.get(id)
+        number = self._profile_of.get(id)
         return None if number is None else self._profiles[number].member
 
     def contributed(self) -> Contributed:
         """The figures of contributions."""
         not_matching = {id for id, state in self._states.items() if not state.matches}
-        active = Counter(number for id, number in self.of.items() if id not in not_matching)
+        active = Counter(number for id, number in self._profile_of.items() if id not in not_matching)
         profile_counts = Counter(self._profile_counts)
         profile_counts.update({(number, "active"): count for number, count in active.items()})
         sums: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in GROUPS}
@@ -132,7 +132,7 @@ class Replay:
     def _replay_contribution(self, event: Event, verb: str) -> None:
         if verb == "added":
             self._add_contribution(event)
-        if event.id not in self.of:
+        if event.id not in self._profile_of:
             return
         inside = event.at in self._period
         if verb == "amended":
@@ -142,7 +142,7 @@ class Replay:
         if inside:
             self._verb_counts[verb] += 1
         if inside and verb in ("added", "withdrawn"):
-            self._profile_counts[self.of[event.id], verb] += 1
+            self._profile_counts[self._profile_of[event.id], verb] += 1
             self.days[event.at.date(), verb] += 1
         if inside and verb == "withdrawn":
             self._reasons[str(event.details.get("reason"))] += 1
@@ -159,7 +159,7 @@ class Replay:
             str(details.get("basis") or "unknown"),
             str(details.get("media")),
         )
-        self.of[event.id] = self._profile_number(profile)
+        self._profile_of[event.id] = self._profile_number(profile)
         if event.id in self._watched:
             self.added[event.id] = event.at
         if event.at in self._period:
@@ -170,12 +170,12 @@ class Replay:
                     seconds[group].append(duration)
 
     def _amend_contribution(self, event: Event) -> None:
-        profile = self._profiles[self.of[event.id]]
+        profile = self._profiles[self._profile_of[event.id]]
         if "labels" in event.details:
             profile = profile._replace(labels=_as_texts(event.details["labels"]))
         if "basis" in event.details:
             profile = profile._replace(basis=str(event.details["basis"] or "unknown"))
-        self.of[event.id] = self._profile_number(profile)
+        self._profile_of[event.id] = self._profile_number(profile)
 
     def _profile_number(self, profile: ContributionProfile) -> int:
         number = self._profile_numbers.setdefault(profile, len(self._profiles))

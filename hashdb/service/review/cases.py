@@ -24,9 +24,9 @@ from hashdb.domain.review.cases import (
     ShadowChoice,
     Stance,
     StandingChange,
+    default_shadow,
     ruling,
     standing,
-    usual,
 )
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import Rules
@@ -81,7 +81,7 @@ def list_shadow_choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice
     with db.store.read() as tx:
         contribution = tx.contributions.one(tx.cases.one(id).contribution, db.now())
         placed = {} if contribution.erased else tx.retired.placed([contribution.id])[contribution.id]
-    standard = usual(placed)
+    standard = default_shadow(placed)
     return tuple(ShadowChoice(place, placed[place], place in standard) for place in sorted(placed))
 
 
@@ -336,7 +336,7 @@ def _shadow(tx: Transaction, contribution: int, decision: Decision, signals: Col
         for position, place in enumerate(signals or ())
         if place not in placed
     )
-    standard = usual(placed)
+    standard = default_shadow(placed)
     places = standard if signals is None else tuple(sorted(set(signals)))
     return _Shadow(places, {} if places == standard else {"signals": list(places)})
 

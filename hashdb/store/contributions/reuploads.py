@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, exists, fu
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.matching.aligners import LEAST_FRAMES
-from hashdb.domain.review.cases import BY_FRAMES, OF_FRAMES, Decision, SignalsByPlace, usual
+from hashdb.domain.review.cases import BY_FRAMES, OF_FRAMES, Decision, SignalsByPlace, default_shadow
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.store.contributions.frames import ITEM, UNITS, number_of
 from hashdb.store.contributions.statuses import unended
@@ -96,7 +96,7 @@ class Retired(Repository):
             for id, places in self._connection.execute(_SHADOWS, {"ids": chunk}):
                 named[id] = frozenset(map(int, places))
         placed = self.placed(set(ids) - named.keys())
-        return {id: frozenset(usual(signals)) for id, signals in placed.items()} | named
+        return {id: frozenset(default_shadow(signals)) for id, signals in placed.items()} | named
 
     def placed(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
         """The signals of each contribution by their place, suppressed ones too. The frames have one."""

@@ -9,7 +9,7 @@ from itertools import groupby
 from sqlalchemy import Row, Select, and_, func, insert, select, union_all, update
 
 from hashdb.domain.accounts.members import MemberStatus
-from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance, counts
+from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance, opinion_counts
 from hashdb.errors import NotFound
 from hashdb.store.repositories import Repository, chunks, same
 from hashdb.store.tables import cases, contributions, members, opinions
@@ -129,5 +129,5 @@ def _opinion(row: Row[tuple[object, ...]]) -> Opinion:
         member=row.member_id,
         stance=stance,
         case=row.case_id,
-        counts=counts(stance, replaced=row.replaced, suspended=suspended, answered=bool(row.answered)),
+        counts=opinion_counts(stance, replaced=row.replaced, suspended=suspended, answered=bool(row.answered)),
     )

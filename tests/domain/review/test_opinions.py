@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance, counts, stance_fault, standing
+from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance, opinion_counts, stance_fault, standing
 from tests.builders import NOON
 
 CONFIRMS = Opinion(1, 17, 3, "Member", Stance.CONFIRMS, None, "a note", NOON, None, counts=True)
@@ -61,7 +61,7 @@ def test_neither_order_nor_what_does_not_count_changes_a_standing(said: list[Opi
     ],
 )
 def test_what_counts(stance: Stance, replaced: bool, suspended: bool, answered: bool, expected: bool) -> None:
-    assert counts(stance, replaced=replaced, suspended=suspended, answered=answered) is expected
+    assert opinion_counts(stance, replaced=replaced, suspended=suspended, answered=answered) is expected
 
 
 def test_a_dispute_needs_a_reason_and_a_confirmation_takes_none() -> None:
