@@ -12,6 +12,7 @@ from itertools import chain, count
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, MemberLimits, Scope
 from hashdb.domain.contributions import Contribution, Draft, Media, Standing
 from hashdb.domain.frames import Frame, Unit, split_shots
+from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.commitments import commit_lines, item_lines
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import Rules
@@ -58,6 +59,11 @@ def signal(seed: int, algorithm: Algorithm = Algorithm.PDQ) -> Signal:
 def signature(seed: int, kind: Kind = Kind.DETAIL) -> Signature:
     """A random signature, always the same for a seed."""
     return Signature(kind, random.Random(f"{kind}:{seed}").randbytes(kind.octets))
+
+
+def tree_root(leaves: Sequence[bytes]) -> bytes:
+    """The root of the Merkle tree over these leaves."""
+    return merkle.fold(merkle.grow(0, (), leaves)[1])
 
 
 def sparse(seed: int) -> Signal:

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.ledger import active_set, merkle
+from hashdb.domain.ledger import active_set
 from hashdb.domain.ledger.active_set import EMPTY_BLOCK
 from hashdb.domain.ledger.events import Details, Event, canonical, leaf
 from hashdb.errors import ServiceError
 from hashdb.monitoring.replay import NotTheLogError, Replay, Replayed, event_line
 from hashdb.monitoring.tables import MonitorTables
+from tests.builders import tree_root
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 COMMITMENT = bytes(range(32))
@@ -67,9 +68,9 @@ EVENTS = log(
 def test_the_events_give_root_keys_states_and_roots_of_the_set(tables: MonitorTables) -> None:
     replay = Replay(tables)
     leaves = [each.leaf for each in EVENTS]
-    assert replay.take(pages(EVENTS), 4, merkle.root(leaves[:4])) == Replayed()
-    assert replay.take(pages(EVENTS[4:], 2), 9, merkle.root(leaves)) == Replayed()
-    assert (replay.size, replay.root, replay.signers) == (9, merkle.root(leaves), ("log+1+a",))
+    assert replay.take(pages(EVENTS), 4, tree_root(leaves[:4])) == Replayed()
+    assert replay.take(pages(EVENTS[4:], 2), 9, tree_root(leaves)) == Replayed()
+    assert (replay.size, replay.root, replay.signers) == (9, tree_root(leaves), ("log+1+a",))
     assert (replay.set_seq, replay.set_root) == (9, root_of((2, "confirmed", COMMITMENT)))
     one, two = tables.rows([1, 2]).values()
     assert (one.seq, one.state.status, one.leaf) == (4, Status.WITHDRAWN, None)
@@ -83,10 +84,10 @@ def test_a_root_that_the_events_do_not_give_is_returned(tables: MonitorTables, d
     events[4] = event(5, "set.committed", 1, **{**EVENTS[4].details, **detail})
     leaves = [each.leaf for each in events]
     replay = Replay(tables)
-    (wrong,) = replay.take(pages(events[:8]), 8, merkle.root(leaves[:8])).roots
+    (wrong,) = replay.take(pages(events[:8]), 8, tree_root(leaves[:8])).roots
     assert wrong.event.seq == tables.number("set_wrong") == 5
     # The next root is right again.
-    assert replay.take(pages(events[8:]), 9, merkle.root(leaves)) == Replayed()
+    assert replay.take(pages(events[8:]), 9, tree_root(leaves)) == Replayed()
     assert tables.number("set_wrong") == 0
 
 
@@ -96,7 +97,7 @@ def test_what_was_wrong_is_not_lost_because_the_service_stops_to_answer(
     monkeypatch.setattr("hashdb.monitoring.replay._COMMITTED", 2)
     events = list(EVENTS)
     events[4] = event(5, "set.committed", 1, **{**EVENTS[4].details, "count": 3})
-    root = merkle.root([each.leaf for each in events])
+    root = tree_root([each.leaf for each in events])
 
     def broken() -> Iterator[Sequence[Event]]:
         yield from pages(events[:6], 2)
@@ -111,7 +112,7 @@ def test_what_was_wrong_is_not_lost_because_the_service_stops_to_answer(
 
 
 def test_what_is_no_log_is_refused_and_not_stored(tables: MonitorTables) -> None:
-    replay, root = Replay(tables), merkle.root([each.leaf for each in EVENTS])
+    replay, root = Replay(tables), tree_root([each.leaf for each in EVENTS])
     changed = [*EVENTS[:3], replace(EVENTS[3], action="contribution.expired"), *EVENTS[4:]]
     beyond = [*EVENTS[:3], event(4, "contribution.added", 256**5), *EVENTS[4:]]
     for events, size, reason in (
@@ -146,6 +147,6 @@ def test_only_signals_that_a_member_added_change_a_commitment(
     events = log(
         ("contribution.added", 1, {"commitment": COMMITMENT.hex()}), (action, 1, {**details, "commitment": other})
     )
-    wrong = Replay(tables).take(pages(events), 2, merkle.root([each.leaf for each in events]))
+    wrong = Replay(tables).take(pages(events), 2, tree_root([each.leaf for each in events]))
     assert [each.seq for each in wrong.recommitted] == ([] if may else [2])
     assert tables.rows([1])[1].commitment == (bytes(32) if may else COMMITMENT)

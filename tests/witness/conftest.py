@@ -13,6 +13,7 @@ from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
 from hashdb.domain.ledger.cosignatures import Cosigner, KeyType, Submission
 from hashdb.witness.state import WitnessState
 from hashdb.witness.witnessing import Witness
+from tests.builders import tree_root
 
 ORIGIN = "log.example/1"
 
@@ -34,10 +35,10 @@ class GrowingLog:
 
     def checkpoint(self, size: int | None = None) -> Checkpoint:
         size = len(self.leaves) if size is None else size
-        return Checkpoint(self.signer.name, size, merkle.root(self.leaves[:size]))
+        return Checkpoint(self.signer.name, size, tree_root(self.leaves[:size]))
 
     def proof(self, first: int, second: int) -> tuple[bytes, ...]:
-        return tuple(merkle.root(self.leaves[begin:end]) for begin, end in merkle.consistency(first, second))
+        return tuple(tree_root(self.leaves[begin:end]) for begin, end in merkle.consistency(first, second))
 
     def submission(self, old: int, size: int | None = None, *, hashes: Sequence[bytes] | None = None) -> str:
         """The body of add-checkpoint for a size (None: all leaves)."""

@@ -101,11 +101,6 @@ def grow(size: int, edge: Sequence[bytes], leaves: Iterable[bytes]) -> tuple[lis
     return inner, edge
 
 
-def root(leaves: Sequence[bytes]) -> bytes:
-    """The root over all leaves."""
-    return fold(grow(0, (), leaves)[1])
-
-
 def inclusion(index: int, size: int) -> tuple[Span, ...]:
     """The spans of the proof that leaf `index` (from 0) is in a tree of `size`, from the leaf up."""
     spans: list[Span] = []

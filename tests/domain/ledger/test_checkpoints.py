@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import Checkpoint, Consistency, Inclusion, Log, LogKey, Signer, read_checkpoint
 from hashdb.errors import BadNote
-from tests.builders import NOON
+from tests.builders import NOON, tree_root
 from tests.domain.ledger.test_merkle import LEAVES, made
 
 SIGNER = Signer("log.example", Ed25519PrivateKey.generate())
@@ -18,7 +18,7 @@ KEYS = Log("log.example", (LogKey(SIGNER.verifier, NOON, None),)).verifiers
 
 
 def checkpoint(size: int) -> Checkpoint:
-    return Checkpoint("log.example", size, merkle.root(LEAVES[:size]))
+    return Checkpoint("log.example", size, tree_root(LEAVES[:size]))
 
 
 def test_a_checkpoint_is_origin_size_and_root_signed() -> None:

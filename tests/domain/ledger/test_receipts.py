@@ -17,7 +17,7 @@ from hashdb.domain.ledger.events import event_text, leaf_of_event
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.ledger.receipts import Receipt
 from hashdb.errors import BadNote, BadReceipt, NotWitnessed
-from tests.builders import NOON
+from tests.builders import NOON, tree_root
 from tests.service.independent import opened, root_by_inclusion, sha256
 
 LOG = Signer.new("log.example/1")
@@ -29,14 +29,14 @@ POLICY = Policy.parse(
 )
 NO_WITNESSES = Policy.parse("quorum none\n")
 EVENTS = [event_text(i, NOON, "key:1", "contribution.added", f"contribution:{i}", "{}") for i in range(1, 24)]
-ROOT = merkle.root(list(map(leaf_of_event, EVENTS)))
+ROOT = tree_root(list(map(leaf_of_event, EVENTS)))
 
 
 def receipt(seq: int, *witnesses: Cosigner, time: int = 1_700_000_000) -> Receipt:
     """The receipt of an event of the log, cosigned by these witnesses."""
     checkpoint, leaves = Checkpoint(LOG.name, len(EVENTS), ROOT), list(map(leaf_of_event, EVENTS))
     spans = merkle.inclusion(seq - 1, len(EVENTS))
-    hashes = tuple(merkle.root(leaves[begin:end]) for begin, end in spans)
+    hashes = tuple(tree_root(leaves[begin:end]) for begin, end in spans)
     lines = "".join(witness.cosign(checkpoint.body, time) for witness in witnesses)
     return Receipt(EVENTS[seq - 1], seq - 1, hashes, checkpoint.signed(LOG) + lines)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberDraft, MemberKind, Scope
-from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import Signer, read_checkpoint
 from hashdb.errors import BadSetting, ScopeMissing, Unavailable, WrongSigningKey
 from hashdb.service import HashDB
@@ -15,7 +14,7 @@ from hashdb.service.accounts import members
 from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.signing import Signing
 from hashdb.store import Store
-from tests.builders import RULES, Clock, member_with
+from tests.builders import RULES, Clock, member_with, tree_root
 from tests.processes import processes
 
 
@@ -88,7 +87,7 @@ def test_a_checkpoint_covers_all_that_was_answered(db: HashDB) -> None:
         with db.store.read() as tx:
             leaves = [event.leaf for event in tx.audit.since(0, 100)]
         assert (checkpoint.origin, checkpoint.size, key) == ("log.example/1", number + 2, verifier)
-        assert checkpoint.root == merkle.root(leaves)
+        assert checkpoint.root == tree_root(leaves)
 
 
 def test_one_is_kept_a_minute_in_which_something_happened(db: HashDB, signing: Signing, clock: Clock) -> None:

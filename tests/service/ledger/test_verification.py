@@ -18,7 +18,7 @@ from hashdb.service import HashDB
 from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.verification import Finding, Outside, Verdict, verify
 from hashdb.store.tables import metadata
-from tests.builders import Clock, contributed, draft, member_with
+from tests.builders import Clock, contributed, draft, member_with, tree_root
 from tests.service.tamperer import Tamperer, tampered
 
 EVENTS, SIGNED = 22, (1, 12, 22)
@@ -52,7 +52,7 @@ def test_a_log_that_nobody_touched_verifies(log: HashDB) -> None:
     verdict = verify(log, COMMAND_LINE, told.append)
     with log.store.read() as tx:
         leaves = [event.leaf for event in tx.audit.since(0, 100)]
-    assert verdict == Verdict(EVENTS, merkle.root(leaves), len(SIGNED), ())
+    assert verdict == Verdict(EVENTS, tree_root(leaves), len(SIGNED), ())
     assert sum(told) == EVENTS
 
 
