@@ -28,7 +28,7 @@ from hashdb.domain.contributions import Draft, Media
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.aligners import first_signals
 from hashdb.domain.matching.matches import Match, Query
-from hashdb.domain.matching.pages import RADII, SPARSE_RADIUS, TELL_NO_PAGE
+from hashdb.domain.matching.pages import RADII, SPARSE_RADIUS, UNRELIABLE_FOR_PAGES
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.evaluation.pages import RARE
 from hashdb.evaluation.passages import COPIES, pieces
@@ -243,7 +243,12 @@ def of_screenshots(listed: Sequence[Document], drawn: Sequence[Page], asked: Seq
     queries = [
         [
             *hashed.signals,
-            *(signal for name, more in hashed.transforms if not name.startswith(TELL_NO_PAGE) for signal in more),
+            *(
+                signal
+                for name, more in hashed.transforms
+                if not name.startswith(UNRELIABLE_FOR_PAGES)
+                for signal in more
+            ),
         ]
         for hashed in asked
     ]

@@ -147,6 +147,7 @@ _FREE_TRIES = {"user": 5, "address": 20}
 _FIRST_DELAY = timedelta(seconds=30)
 _LONGEST_DELAY = timedelta(minutes=15)
 FORGOTTEN_AFTER = timedelta(days=1)
+"""How long failed tries count."""
 
 
 @dataclass(frozen=True, slots=True)

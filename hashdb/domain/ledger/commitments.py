@@ -1,8 +1,8 @@
-"""Commitments: what the log says of the signals of a contribution, which tells nobody anything about them.
+"""Commitments: what the log states of the signals of a contribution without revealing them.
 
 Each of the contribution's *lines* is a signal with its place, or a signature, as text. A line with the contribution's
-random salt has a *seal*, and the commitment is SHA-256 over the sorted seals. Who has salt and signals computes it
-again; a seal without its line stands for a signal that its reader may not see.
+random salt has a *seal*, and the commitment is SHA-256 over the sorted seals. Everyone who has the salt and the signals
+can compute it; a seal without its line stands for a signal that its reader may not see.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from hashdb.domain.frames import STEP, Frame, Unit
 from hashdb.domain.matching.alignment import MOST_HITS, Aligned, Hit, align, could_support, evenly, extend
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.matching.pages import tells_a_page
+from hashdb.domain.matching.pages import identifies_page
 from hashdb.domain.matching.segments import Segment, share
 from hashdb.domain.signals import Algorithm, Signal
 
@@ -165,7 +165,7 @@ class Aligner:
             (near.at, shot.start)
             for signal, stretches in times.items()
             for near in self._near[signal]
-            if tells_a_page(signal, near.distance)
+            if identifies_page(signal, near.distance)
             for shot in stretches
         }
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hashdb.domain.matching.frames import OverrulingAlgorithms
 from hashdb.domain.matching.matches import Holder, Order, Query, Stored, Verdict
-from hashdb.domain.matching.pages import far_of_pages
+from hashdb.domain.matching.pages import too_far_for_pages
 from hashdb.domain.matching.suggestions import Distances, Through, Verified, group_by_contribution
 from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
 from hashdb.domain.matching.verification import PreparedQuery, distance_score, verify
@@ -44,7 +44,7 @@ def verify_candidates(
     of_pages: dict[Signal, bool] = {}
     for place in places:
         distances, decisive = suggested[place], queries[place].decisive
-        far = far_of_pages(distances, through[place], held, of_pages)
+        far = too_far_for_pages(distances, through[place], held, of_pages)
         key = frozenset(distances), far, decisive
         if key not in found_by_key:
             groups = group_by_contribution(decisive, distances, far, held, having)

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from hashdb.domain.frames import Extent, Frame, Unit, extent_of
 from hashdb.domain.matching.aligners import Aligner, Near, NearBySignal, ReadShots, ShotTimes, WorkBudget
 from hashdb.domain.matching.matches import OVERRULING, FrameDetails, FrameMatch, Holder, Query
-from hashdb.domain.matching.pages import is_of_document, tells_a_page
+from hashdb.domain.matching.pages import identifies_page, is_of_document
 from hashdb.domain.matching.segments import Covered, Segment, share
 from hashdb.domain.signals import Algorithm, Signal
 
@@ -274,7 +274,7 @@ class _Pictures:
             for signal, is_page in signals:
                 near = self._near[signal]
                 if is_page:
-                    near = [frame for frame in near if tells_a_page(signal, frame.distance)]
+                    near = [frame for frame in near if identifies_page(signal, frame.distance)]
                 for at, distance, _ in near[:MOST_FRAMES]:
                     known = distances[at].get(signal.algorithm, distance)
                     distances[at][signal.algorithm] = min(distance, known)

@@ -1,4 +1,4 @@
-"""Which hashes tell that a page of a document is the listed one. Pages of plain text resemble each other."""
+"""Which hashes identify a page of a document: pages of plain text resemble each other."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from hashdb.domain.matching.matches import Holder
 from hashdb.domain.signals import Algorithm, Signal, is_sparse
 
 RADII: Final[Mapping[Algorithm, int]] = {Algorithm.PDQ: 16, Algorithm.PHASH256: 28}
-"""Bits within which a hash tells a page."""
+"""Bits within which a hash identifies a page."""
 SPARSE_RADIUS: Final = 14
-"""Bits within which a sparse phash256 tells a page, as that of a page with a few lines."""
+"""Bits within which a sparse phash256 identifies a page, as that of a page with a few lines."""
 SPARSE_PAGE: Final = 0.58
-"""From where the stored phash256 of a page is sparse, as `SPARSE` is for pictures."""
-TELL_NO_PAGE: Final = ("tile-", "tilt-")
-"""How the names of transforms begin that tell no page.
+"""The singular value from which the stored phash256 of a page is sparse; `SPARSE` is that of pictures."""
+UNRELIABLE_FOR_PAGES: Final = ("tile-", "tilt-")
+"""How the names of the transforms begin that identify no page.
 
 A strip of a page is a few lines of text, and two tilted blocks of text have the same outline.
 """
 
 
-def tells_a_page(stored: Signal, distance: int) -> bool:
-    """Whether a hash at this distance in bits from a stored one tells that both are of the same page."""
+def identifies_page(stored: Signal, distance: int) -> bool:
+    """Whether a hash at this distance in bits from a stored one shows that both are of the same page."""
     if distance > RADII.get(stored.algorithm, -1):
         return False
     is_near = stored.algorithm is not Algorithm.PHASH256 or distance <= SPARSE_RADIUS
@@ -34,16 +34,16 @@ def is_of_document(holder: Holder) -> bool:
     return holder.extent is not None and holder.extent.duration is None
 
 
-def far_of_pages(
+def too_far_for_pages(
     distances: Mapping[Signal, int],
     through: Mapping[Signal, str],
     held: Mapping[Signal, Sequence[Holder]],
     are_held: dict[Signal, bool],
 ) -> frozenset[Signal]:
-    """The signals that a query found at these distances, and that tell none of the pages that hold them.
+    """The signals that a query found at these distances, and that identify none of the pages that hold them.
 
-    `through` names the transforms of the query that found them. `are_held` has the signals of which is known whether
-    documents hold them: a request has one for all of its queries.
+    `through` names the transforms of the query that found them. `are_held` caches for each signal whether a document
+    holds it: the queries of a request share it.
     """
     far = []
     for signal, distance in distances.items():
@@ -52,7 +52,7 @@ def far_of_pages(
         if signal not in are_held:
             are_held[signal] = any(map(is_of_document, held.get(signal, ())))
         if are_held[signal] and (
-            through.get(signal, "").startswith(TELL_NO_PAGE) or not tells_a_page(signal, distance)
+            through.get(signal, "").startswith(UNRELIABLE_FOR_PAGES) or not identifies_page(signal, distance)
         ):
             far.append(signal)
     return frozenset(far)

@@ -24,7 +24,7 @@ from hashdb.domain.matching.matches import (
     Result,
     Verdict,
 )
-from hashdb.domain.matching.pages import SPARSE_RADIUS, far_of_pages, is_of_document
+from hashdb.domain.matching.pages import SPARSE_RADIUS, is_of_document, too_far_for_pages
 from hashdb.domain.matching.testing import TEST_HOLDERS, TEST_ID, near_test_item
 from hashdb.domain.matching.verification import distance_score
 from hashdb.domain.signals import DIGESTS, Algorithm, Signal, is_within_match_radius
@@ -177,7 +177,7 @@ def decide(
         limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
         if matched is not None and (matched or matched.truncated):
             groups = group_by_contribution(
-                decisive, distances, far_of_pages(distances, transforms, held, of_pages), held, having
+                decisive, distances, too_far_for_pages(distances, transforms, held, of_pages), held, having
             )
             decided.append(_decide_by_frames(matched, groups, distances, transforms, limit))
             remaining -= len(decided[-1].chosen)
@@ -192,7 +192,7 @@ def decide(
         key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
         if key not in reused:
             is_near = not transforms and max(distances.values()) <= SPARSE_RADIUS
-            far = _NONE if is_near else far_of_pages(distances, transforms, held, of_pages)
+            far = _NONE if is_near else too_far_for_pages(distances, transforms, held, of_pages)
             shared_key = frozenset(distances), far, decisive
             if shared_key not in candidates:
                 candidates[shared_key] = _Candidates(group_by_contribution(decisive, distances, far, held, having))

@@ -13,11 +13,11 @@ from hashdb.domain.contributions import Draft, Standing
 from hashdb.domain.origins import Origin
 
 PERIOD = timedelta(seconds=5)
-"""Between two looks at an upstream that answers."""
+"""The time between two requests to an upstream that answers."""
 LEASE = timedelta(minutes=2)
-"""After this time without a page, a look is taken for lost, and another process may begin one."""
+"""The time without a page after which another process may read the upstream: the first one is taken for lost."""
 PAGE = 200
-"""Changes that are asked for, and stored in one transaction."""
+"""The most changes of a request; they are stored in one transaction."""
 _LONGEST_PAUSE = 600.0
 """Seconds."""
 

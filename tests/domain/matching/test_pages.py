@@ -7,7 +7,7 @@ import pytest
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Extent
 from hashdb.domain.matching.matches import Holder
-from hashdb.domain.matching.pages import RADII, SPARSE_PAGE, SPARSE_RADIUS, far_of_pages, tells_a_page
+from hashdb.domain.matching.pages import RADII, SPARSE_PAGE, SPARSE_RADIUS, identifies_page, too_far_for_pages
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal, is_sparse
 from tests.builders import signal, sparse
 
@@ -20,14 +20,14 @@ ONE = signal(2, Algorithm.PHASH256)
 def test_only_hashes_of_256_bits_tell_a_page_within_a_smaller_radius(algorithm: Algorithm) -> None:
     radius = RADII.get(algorithm, -1)
     assert radius < algorithm.radius
-    assert [bits for bits in range(algorithm.radius + 1) if tells_a_page(signal(2, algorithm), bits)] == [
+    assert [bits for bits in range(algorithm.radius + 1) if identifies_page(signal(2, algorithm), bits)] == [
         *range(radius + 1)
     ]
 
 
 def test_a_sparse_hash_tells_a_page_only_if_it_is_nearer() -> None:
-    assert tells_a_page(sparse(1), SPARSE_RADIUS)
-    assert not tells_a_page(sparse(1), SPARSE_RADIUS + 1)
+    assert identifies_page(sparse(1), SPARSE_RADIUS)
+    assert not identifies_page(sparse(1), SPARSE_RADIUS + 1)
     assert RADII[Algorithm.PHASH256] > SPARSE_RADIUS
 
 
@@ -35,7 +35,7 @@ def test_the_hash_of_a_page_is_sparse_before_that_of_a_picture_is() -> None:
     between = next(
         value for seed in range(200) if is_sparse(value := _blend(seed), SPARSE_PAGE) and not is_sparse(value)
     )
-    assert not tells_a_page(Signal(Algorithm.PHASH256, between), SPARSE_RADIUS + 1)
+    assert not identifies_page(Signal(Algorithm.PHASH256, between), SPARSE_RADIUS + 1)
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_what_tells_no_page_is_far_of_documents_and_of_nothing_else(
         held = {found: [picture, picture._replace(contribution=2, extent=extent)]}
         known: dict[Signal, bool] = {}
         expected = {found} if is_far and extent is DOCUMENT else set()
-        assert far_of_pages({found: distance}, through, held, known) == expected
-        assert far_of_pages({found: distance}, through, held, known) == expected
+        assert too_far_for_pages({found: distance}, through, held, known) == expected
+        assert too_far_for_pages({found: distance}, through, held, known) == expected
 
 
 def _blend(seed: int) -> int:
