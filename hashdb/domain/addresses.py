@@ -60,12 +60,9 @@ class EgressPolicy:
 
     def fault(self, scheme: str, host: str) -> str | None:
         """Why the service may not connect to a host by this scheme, without a look-up of its name; or None."""
-        if scheme != "https" and not (self.plain and scheme == "http"):
-            return (
-                "must be a URL that begins with http:// or https://"
-                if self.plain
-                else "must be a URL that begins with https://"
-            )
+        schemes = ("http", "https") if self.plain else ("https",)
+        if scheme not in schemes:
+            return f"must be a URL that begins with {' or '.join(f'{name}://' for name in schemes)}"
         try:
             address = ip_address(host)
         except ValueError:

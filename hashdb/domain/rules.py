@@ -114,17 +114,15 @@ class Rules:
     def benign_faults(self, draft: BenignDraft) -> Iterator[Fault]:
         """Every fault of a benign entry, at its field."""
         for position, signal in enumerate(draft.signals):
-            if reason := self.algorithm_fault(signal.algorithm) or _digest_fault(signal.algorithm):
+            reason = self.algorithm_fault(signal.algorithm)
+            if signal.algorithm.is_digest:
+                reason = f"{signal.algorithm} is a digest: it is near no other content"
+            if reason:
                 yield Fault(f"signals[{position}]", reason)
         for algorithm, radius in draft.radius.items():
-            if reason := self.benign_radius_fault(algorithm, radius):
-                yield Fault(f"radius.{algorithm}", reason)
-
-    def benign_radius_fault(self, algorithm: Algorithm, radius: int) -> str | None:
-        """Why a benign signal may not have this radius (bits), or None: a larger one would suppress unlike signals."""
-        if 0 <= radius <= algorithm.radius:
-            return None
-        return f"the radius of {algorithm} must be 0 to {algorithm.radius} bits"
+            # A larger radius would suppress signals of other content.
+            if not 0 <= radius <= algorithm.radius:
+                yield Fault(f"radius.{algorithm}", f"the radius of {algorithm} must be 0 to {algorithm.radius} bits")
 
     def amendment_faults(self, change: Amendment, now: datetime) -> Iterator[Fault]:
         """Every fault of a change to a contribution, at its field."""
@@ -196,11 +194,6 @@ def quality_fault(quality: int | None) -> str | None:
 def item_signal_fault(signal: Signal) -> str | None:
     """Why `signal` may not be contributed as one of a whole item, or None."""
     return f"{signal.algorithm} is of a window of words: send it in `frames`" if signal.algorithm.of_text else None
-
-
-def _digest_fault(algorithm: Algorithm) -> str | None:
-    """Why a digest is no benign signal, or None."""
-    return f"{algorithm} is a digest: it is near no other content" if algorithm.is_digest else None
 
 
 def past_fault(at: datetime, now: datetime) -> str | None:

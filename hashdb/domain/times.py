@@ -52,9 +52,6 @@ def from_microseconds(count: int) -> datetime:
     return EPOCH + timedelta(microseconds=count)
 
 
-_DAY = timedelta(days=1)
-
-
 @dataclass(frozen=True, slots=True)
 class Period:
     """The days from the first to the last, both included."""
@@ -72,7 +69,7 @@ class Period:
         """The first instant after the period."""
         if self.last == date.max:
             return datetime.max.replace(tzinfo=UTC)
-        return datetime.combine(self.last, time.min, UTC) + _DAY
+        return datetime.combine(self.last, time.min, UTC) + timedelta(days=1)
 
     def __contains__(self, at: datetime) -> bool:
         """Whether the period contains an instant."""

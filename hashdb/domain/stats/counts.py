@@ -61,7 +61,7 @@ class Count(NamedTuple):
 
 def count_faults(counts: Iterable[Count]) -> Iterator[str]:
     """What is inconsistent in the counts of a day that is not sealed yet, as sentences."""
-    times: Counter[tuple[str, int, str, str]] = Counter()
+    times: Counter[Cell] = Counter()
     for cell, number in counts:
         if (
             number < 1
@@ -70,16 +70,18 @@ def count_faults(counts: Iterable[Count]) -> Iterator[str]:
         ):
             yield f"no service counts “{cell.kind} {cell.member} {cell.algorithm} {cell.outcome}”"
             return
-        times[cell.kind, cell.member, cell.algorithm, cell.outcome] += number
-        times[cell.kind, cell.member, cell.algorithm, ""] += number
-    for (kind, member, algorithm, outcome), number in times.items():
+        times[cell] += number
+        times[cell._replace(outcome="")] += number
+    for cell, number in times.items():
         # The counts of an algorithm are part of the counts of all algorithms.
-        if kind in _OUTCOMES and outcome != QueryOutcome.NONE and number > times[kind, member, ANY_ALGORITHM, outcome]:
-            yield f"member {member} has more of {kind} {algorithm} {outcome or 'in all'} than of any algorithm"
-    for (kind, member, algorithm, outcome), number in times.items():
-        hit_queries = (kind, algorithm, outcome) == (CountKind.QUERY, ANY_ALGORITHM, QueryOutcome.HIT)
-        if hit_queries and number > times[CountKind.HIT, member, ANY_ALGORITHM, ""]:
-            yield f"member {member} has more queries that hit than hits"
+        of_all = times[cell._replace(algorithm=ANY_ALGORITHM)]
+        if cell.kind in _OUTCOMES and cell.outcome != QueryOutcome.NONE and number > of_all:
+            what = f"{cell.kind} {cell.algorithm} {cell.outcome or 'in all'}"
+            yield f"member {cell.member} has more of {what} than of any algorithm"
+    for cell, number in times.items():
+        is_of_hits = cell == Cell(CountKind.QUERY, cell.member, ANY_ALGORITHM, QueryOutcome.HIT)
+        if is_of_hits and number > times[Cell(CountKind.HIT, cell.member, ANY_ALGORITHM, "")]:
+            yield f"member {cell.member} has more queries that hit than hits"
 
 
 def lines(counts: Iterable[Count]) -> tuple[str, ...]:
