@@ -35,7 +35,7 @@ from hashdb.store.ledger.records import StoredRecords
 from hashdb.store.ledger.tree import Checkpoints, Tree
 from hashdb.store.ledger.witnesses import Cosignatures, WitnessStates
 from hashdb.store.matching.benign import BenignList, Suppressions
-from hashdb.store.matching.matches import Holders, Matches, Neighbors
+from hashdb.store.matching.matches import Holders, Matches
 from hashdb.store.matching.seeds import Seeds
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.repositories import repository
@@ -97,7 +97,6 @@ class Transaction:
     due = repository(DueNotices)
     mail_addresses = repository(MailAddresses)
     matches = repository(Matches)
-    neighbors = repository(Neighbors)
     timelines = repository(Timelines)
     overviews = repository(Overviews)
     requests = repository(Requests)
@@ -237,14 +236,9 @@ class Store:
         """Restore such a copy into this database, which must be empty. Raises BackupFailed."""
         read_copy(self.engine, path)
 
-    @contextmanager
-    def scratch(self, folder: Path) -> Iterator[str]:
-        """The URL of an empty database for the block: on the PostgreSQL server, or in the folder.
-
-        Raises BackupFailed.
-        """
-        with scratch(self.engine, folder) as url:
-            yield url
+    def scratch(self, folder: Path) -> AbstractContextManager[str]:
+        """The URL of an empty database for the block: on the PostgreSQL server, or in the folder. Raises BackupFailed."""
+        return scratch(self.engine, folder)
 
     def rows(self) -> int:
         """The number of rows of all tables. Raises StoreBusy."""

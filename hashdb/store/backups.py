@@ -40,21 +40,21 @@ def write_copy(engine: Engine, path: Path) -> None:
 
 def read_copy(engine: Engine, path: Path) -> None:
     """Restore such a file into an empty database, or leave it empty. Raises BackupFailed."""
-    if not is_empty(engine):
-        raise BackupFailed("the database has tables already: restore into an empty one")
+    with _connected(engine) as connection:
+        if inspect(connection).get_table_names():
+            raise BackupFailed("the database has tables already: restore into an empty one")
+    assert engine.url.database is not None
     if engine.dialect.name == "sqlite":
-        assert engine.url.database is not None
         target = Path(engine.url.database)
         engine.dispose()
         try:
-            for rest in ("", "-wal", "-shm"):
-                target.with_name(target.name + rest).unlink(missing_ok=True)
+            for suffix in ("", "-wal", "-shm"):
+                target.with_name(target.name + suffix).unlink(missing_ok=True)
             shutil.copyfile(path, target)
         except OSError as error:
             target.unlink(missing_ok=True)
             raise BackupFailed(f"the database cannot be written: {(error.strerror or '').lower()}") from None
     else:
-        assert engine.url.database is not None
         _require(_RESTORE[0], engine)
         _run([*_RESTORE, "--dbname", engine.url.database, str(path)], engine.url)
 
@@ -94,21 +94,19 @@ def _administering(engine: Engine) -> Iterator[Connection]:
         raise BackupFailed(f"no scratch database can be made: {str(error.orig).strip().lower()}") from None
 
 
-def is_empty(engine: Engine) -> bool:
-    """Whether the database has no tables. Raises BackupFailed if it does not answer."""
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
     try:
-        return not inspect(engine).get_table_names()
+        with engine.connect() as connection:
+            yield connection
     except DBAPIError as error:
         raise BackupFailed(f"the database does not answer: {str(error.orig).strip().lower()}") from None
 
 
 def _require(program: str, engine: Engine) -> None:
     """Check that a PostgreSQL program is installed, and not older than the server. Raises BackupFailed."""
-    try:
-        with engine.connect() as connection:
-            server = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
-    except DBAPIError as error:
-        raise BackupFailed(f"the database does not answer: {str(error.orig).strip().lower()}") from None
+    with _connected(engine) as connection:
+        server = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
     install = f"install PostgreSQL's client programs of version {server} (on Debian: postgresql-client-{server})"
     try:
         result = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)

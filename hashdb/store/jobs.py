@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Row, Table, delete, insert, select, update
+from sqlalchemy import Column, Row, Table, delete, select, update
 
 from hashdb.domain.jobs import AnswerJob, Job, JobOutcome, JobStatus, ReportJob, Verification
 from hashdb.domain.times import Period
@@ -25,8 +25,7 @@ class Jobs(Repository, ABC, Generic[_Job]):
 
     def advance(self, id: int, done: int, now: datetime) -> None:
         """Record how many events the job has read."""
-        query = update(self._table).where(self._table.c.id == id)
-        self._connection.execute(query.values(done=done, touched_at=now))
+        self._update(self._table, id, done=done, touched_at=now)
 
     def latest(self, limit: int) -> tuple[_Job, ...]:
         """The last jobs, the newest first."""
@@ -35,11 +34,10 @@ class Jobs(Repository, ABC, Generic[_Job]):
 
     def _add(self, actor: str, size: int, now: datetime, **more: object) -> _Job:
         row = {"actor": actor, "begun_at": now, "touched_at": now, "size": size, "done": 0, **more}
-        return self._read(self._connection.execute(insert(self._table).returning(*self._columns), row).one())
+        return self._read(self._insert(self._table, row))
 
     def _end(self, id: int, outcome: JobOutcome, done: int, now: datetime, **more: object) -> None:
-        values = {"outcome": str(outcome), "done": done, "touched_at": now, **more}
-        self._connection.execute(update(self._table).where(self._table.c.id == id).values(values))
+        self._update(self._table, id, outcome=str(outcome), done=done, touched_at=now, **more)
 
     @abstractmethod
     def _read(self, row: Row[Any]) -> _Job:
@@ -104,12 +102,11 @@ class AnswerJobs(Repository):
     def add(self, actor: str, now: datetime) -> int:
         """Record a new job, and return its id."""
         row = {"actor": actor, "touched_at": now, "status": str(JobStatus.WAITING), "percent": 0}
-        return int(self._connection.execute(insert(answer_jobs).returning(answer_jobs.c.id), row).scalar_one())
+        return int(self._insert(answer_jobs, row).id)
 
     def change(self, id: int, status: JobStatus, percent: int, now: datetime, text: str | None = None) -> None:
         """Record how far the job is, and its answer or error."""
-        values = {"status": str(status), "percent": percent, "touched_at": now, "text": text}
-        self._connection.execute(update(answer_jobs).where(answer_jobs.c.id == id).values(values))
+        self._update(answer_jobs, id, status=str(status), percent=percent, touched_at=now, text=text)
 
     def one(self, id: int, actor: str) -> AnswerJob:
         """A job of this actor. Raises NotFound."""

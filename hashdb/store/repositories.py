@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
 from functools import cache
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Connection, Dialect, Select, Table, case
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Select,
+    Table,
+    bindparam,
+    case,
+    insert,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
+from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
+from hashdb.store.columns import InstantColumn
 from hashdb.store.thread_connections import Snapshot
 
 _T = TypeVar("_T")
+Row = Mapping[str, Any]
+"""The values of a row by column."""
 CHUNK = 500
 """Values of a statement, at most."""
+IDS: BindParameter[int] = bindparam("ids", expanding=True)
+NOW: BindParameter[datetime] = bindparam("now", type_=InstantColumn())
+"""Parameters of statements that are built once."""
 
 
 def chunks(whole: Sequence[_T], size: int = CHUNK) -> Iterator[Sequence[_T]]:
@@ -27,6 +47,13 @@ def chunks(whole: Sequence[_T], size: int = CHUNK) -> Iterator[Sequence[_T]]:
     """
     for start in range(0, len(whole), size):
         yield whole[start : start + size]
+
+
+def values_by_algorithm(signals: Iterable[Signal], size: int = CHUNK) -> Iterator[tuple[Algorithm, Sequence[bytes]]]:
+    """The values of signals, sorted and big-endian: at most `size` of one algorithm at a time."""
+    for algorithm, group in groupby(sorted(signals), key=lambda signal: signal.algorithm):
+        for values in chunks([signal.to_bytes() for signal in group], size):
+            yield algorithm, values
 
 
 class Repository:
@@ -55,6 +82,18 @@ class Repository:
             rows += self._connection.execute(query.where(column.in_(ordered[start : start + CHUNK])))
         return rows
 
+    def _after(self, query: Select[Any], id: ColumnElement[int], after: int, limit: int) -> Sequence[Any]:
+        """At most `limit` rows of a query with ids above `after`, in the order of the ids."""
+        return self._connection.execute(query.where(id > after).order_by(id).limit(limit)).all()
+
+    def _insert(self, table: Table, row: Row) -> Any:
+        """Insert a row; return it as it is stored."""
+        return self._connection.execute(insert(table).returning(table), row).one()
+
+    def _update(self, table: Table, id: int, **values: object) -> None:
+        """Set columns of the row with this id."""
+        self._connection.execute(update(table).where(table.c.id == id).values(values))
+
 
 _R = TypeVar("_R", bound=Repository)
 
@@ -81,7 +120,6 @@ def same(source: object, *names: str) -> dict[str, Any]:
     return {name: getattr(source, name) for name in names}
 
 
-Row = Mapping[str, Any]
 _Process = Callable[[Any], Any]
 
 
@@ -125,6 +163,11 @@ def insert_values(
                     copy.write_row(row)
 
 
+def insert_into(connection: Connection, table: Table) -> Any:
+    """An INSERT of the database's dialect, which has `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
 def upsert(
     connection: Connection,
     table: Table,
@@ -142,8 +185,7 @@ def upsert(
     """
     if not rows:
         return
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    query: Any = insert(table)
+    query = insert_into(connection, table)
     new = query.excluded
     updated = {name: new[name] for name in sets} | {name: table.c[name] + new[name] for name in adds}
     updated |= {name: case((new[name] < table.c[name], new[name]), else_=table.c[name]) for name in least}

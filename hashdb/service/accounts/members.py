@@ -343,6 +343,6 @@ def key_uses(db: HashDB, actor: Actor, member: int | None = None) -> dict[int, K
     """By key, when it was last used and how far it has read the feed; of one member's keys, or of all."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        uses = tx.uses.of(None if member is None else [member])
+        uses = tx.uses.by_members(None if member is None else [member])
         lags = {seq: tx.uses.lag(seq) for seq in {use.fed_seq for use, _ in uses} if seq is not None}
         return {use.key: KeyUse(use, of, None if use.fed_seq is None else lags[use.fed_seq]) for use, of in uses}

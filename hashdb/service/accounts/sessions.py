@@ -164,7 +164,7 @@ def sign_out(db: HashDB, session: Session) -> None:
 def list_of_user(db: HashDB, session: Session) -> tuple[Session, ...]:
     """The sessions of the same user, the most recently used first."""
     with db.store.read() as tx:
-        return tx.sessions.of(session.user.id)
+        return tx.sessions.complete(session.user.id)
 
 
 def end_others(db: HashDB, session: Session) -> int:

@@ -133,7 +133,7 @@ def _check(
 ) -> tuple[list[_Checked], list[_Refusal]]:
     """What additions to locked contributions change, and why some of them are refused."""
     ids = [addition.id for addition in additions]
-    found, placed, cases = tx.contributions.get(ids, now), tx.retired.placed(ids), tx.cases.of(ids)
+    found, placed, cases = tx.contributions.get(ids, now), tx.retired.placed(ids), tx.cases.on(ids)
     checked: list[_Checked] = []
     refusals: list[_Refusal] = []
     for position, addition in enumerate(additions):

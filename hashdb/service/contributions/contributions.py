@@ -298,7 +298,7 @@ def start(db: HashDB) -> None:
 
 
 def _must_be_kept(tx: Transaction, contribution: Contribution) -> bool:
-    cases = tx.cases.of([contribution.id]).get(contribution.id, ())
+    cases = tx.cases.on([contribution.id]).get(contribution.id, ())
     return not contribution.standing.matches or any(case.state is CaseState.OPEN for case in cases)
 
 

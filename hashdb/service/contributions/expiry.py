@@ -97,7 +97,7 @@ def _retain(db: HashDB, rules: IntakeRules, seq: int) -> bool:
             return False
         page = tx.retention.page(after, BATCH)
         more = len(page) == BATCH
-        tx.retention.went(page[-1].id if more else None)
+        tx.retention.mark_applied(page[-1].id if more else None)
         now = db.now()
         append(tx, now, SYSTEM, _move(db, tx, page, rules, now), seq)
     return more
@@ -114,7 +114,7 @@ def _move(
         if at == item.expires_at:
             continue
         moved.append((item.id, at))
-        if item.told is Status.EXPIRED and (at is None or at > now):
+        if item.logged is Status.EXPIRED and (at is None or at > now):
             reinstated.append(item.id)
             entries.append(LogEntry(Action.CONTRIBUTION_REINSTATED, "contribution", item.id, {"before": "expired"}))
         else:

@@ -64,7 +64,7 @@ def prepare(
     near: Close,
 ) -> Request:
     """A request, with what takes long to compute of many frames: while it is recorded, all other writers wait."""
-    prepared = list(map(PreparedDraft.of, drafts))
+    prepared = list(map(PreparedDraft.from_draft, drafts))
     frames = list(chain.from_iterable(map(attrgetter("frames"), drafts)))
     suppressed = rules.touched(signal for frame in frames for signal in frame.signals) if frames else {}
     return Request(actor, member, drafts, key, rules, seq, near, prepared, suppressed)

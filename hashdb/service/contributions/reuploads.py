@@ -77,10 +77,10 @@ def _continued_cases(
 
     A continued case holds if the standing of its old contribution matches no longer.
     """
-    ended_with = tx.retired.shed(fresh[0].member, values, now) if fresh else {}
+    ended_with = tx.retired.among_ended(fresh[0].member, values, now) if fresh else {}
     ids = {id for group in ended_with.values() for id in group}
     ended = tx.contributions.get(ids, now)
-    last = {id: replace(cases[-1], holds=not ended[id].standing.matches) for id, cases in tx.cases.of(ids).items()}
+    last = {id: replace(cases[-1], holds=not ended[id].standing.matches) for id, cases in tx.cases.on(ids).items()}
     continued: dict[int, Case] = {}
     for contribution in fresh:
         if candidates := _near_ids(contribution, near, ended_with) & last.keys():

@@ -43,8 +43,8 @@ def period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | N
     """The range of the events from one time to before another."""
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
-        after = 0 if since is None else tx.audit.first_since(since) - 1
-        return SeqRange(after, None if until is None else tx.audit.first_since(until))
+        after = 0 if since is None else tx.audit.before(since)
+        return SeqRange(after, None if until is None else tx.audit.before(until) + 1)
 
 
 def get(db: HashDB, actor: Actor, seq: int) -> Event:
@@ -111,7 +111,7 @@ def _moments(tx: Transaction, contribution: int) -> Iterator[HistoryEntry]:
         distance = [f"{algorithm} {bits}" for algorithm, bits in hit.distance.items()]
         details: Details = {"times": hit.times, "distance": distance}
         yield HistoryEntry(hit.first_at, HIT, f"member:{hit.member}", None, details)
-    case_notes = {case.id: case.note for case in tx.cases.of([contribution]).get(contribution, ())}
+    case_notes = {case.id: case.note for case in tx.cases.on([contribution]).get(contribution, ())}
     for event in tx.timelines.events("case", case_notes):
         yield _moment(event, note=case_notes[event.id] if event.action == Action.CASE_DECIDED else None)
 

@@ -248,7 +248,7 @@ def newest(tx: Transaction, policy: Policy) -> StoredCheckpoint | None:
         lines = {last.size: {}} | lines if last.size not in lines else lines
     keys = {key.named_id: key for key in policy.keys}
     for size in sorted(lines, reverse=True):
-        stored = tx.checkpoints.of(size)
+        stored = tx.checkpoints.get(size)
         if stored is not None and policy.holds([keys[name] for name in lines[size] if name in keys]):
             return stored._replace(note=stored.note + "".join(lines[size].values()))
     return None
@@ -258,7 +258,7 @@ def wrong_cosignatures(db: HashDB, tx: Transaction) -> Iterator[str]:
     """A sentence on each stored cosignature by a witness of the policy that does not fit its checkpoint."""
     keys = {key.named_id: key for key in (() if db.rules.witnesses is None else db.rules.witnesses.keys)}
     for size, lines in tx.cosignatures.all().items():
-        stored = tx.checkpoints.of(size)
+        stored = tx.checkpoints.get(size)
         for name in lines.keys() & keys.keys():
             try:
                 fits = stored is not None and _verified_line(keys[name], stored.note, lines[name]) == lines[name]

@@ -141,7 +141,7 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
         suggested, through, _ = suggest_expanded(expanded, db.index.search, MOST_NEAR)
         usual = [{one: bits for one, bits in near.items() if bits <= one.algorithm.radius} for near in suggested]
         with db.store.read() as tx:
-            holding = tx.neighbors.holding({signal for near in suggested for signal in near}, _EACH)
+            holding = tx.matches.holding({signal for near in suggested for signal in near}, _EACH)
             ids = sorted(holding, key=lambda id: (-len(holding[id]), id))[:limit]
             contributions = tx.contributions.get(ids, db.now())
             held = defaultdict[Signal, list[Holder]](list)

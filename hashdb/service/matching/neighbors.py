@@ -53,7 +53,7 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
     db.index.catch_up()
     with db.store.read() as tx:
         item = tx.contributions.one(contribution, db.now())
-        frames = searched(tx.frames.of([contribution]).get(contribution, ()) if item.frame_count else ())
+        frames = searched(tx.frames.get([contribution]).get(contribution, ()) if item.frame_count else ())
         of_frames = (signal for frame in frames[:: len(frames) // FRAMES + 1] for signal in frame.signals)
         enabled = [signal for signal in (*item.signals, *of_frames) if db.rules.accepts(signal)]
         near = _near(db, tx, {"": enabled}, {algorithm: algorithm.radius for algorithm in PERCEPTUAL}, limit + 1)
@@ -146,7 +146,7 @@ def _near(
 ) -> list[NearContribution]:
     queries = [(name, signal) for name, signals in sides.items() for signal in signals]
     nearest = _nearest(db, queries, radii)
-    held = tx.neighbors.holding(nearest, _EACH)
+    held = tx.matches.holding(nearest, _EACH)
     closeness = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
     ids = sorted(held, key=lambda id: (min(closeness[stored] for stored in held[id]), id))
     contributions = tx.contributions.get(ids[:limit], db.now())

@@ -60,7 +60,7 @@ def list_on_contribution(db: HashDB, actor: Actor, contribution: int) -> tuple[C
     """The cases on a contribution, oldest first, without the opinions under them."""
     actor.require(Scope.REVIEW, Scope.AUDIT)
     with db.store.read() as tx:
-        return tx.cases.of([contribution]).get(contribution, ())
+        return tx.cases.on([contribution]).get(contribution, ())
 
 
 def decided(
@@ -195,7 +195,7 @@ def open_within(db: HashDB, tx: Transaction, actor: Actor, contribution: int, re
     item = tx.contributions.one(contribution, now, lock=True)
     if item.status is not Status.ACTIVE:
         raise NotActive(contribution, item.status)
-    if any(case.state is CaseState.OPEN for case in tx.cases.of([contribution]).get(contribution, ())):
+    if any(case.state is CaseState.OPEN for case in tx.cases.on([contribution]).get(contribution, ())):
         raise AlreadyOpen(contribution)
     case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
     tx.audit.append(now, actor, [opened_entry(case), *settle(tx, [item], reason)])
@@ -216,7 +216,7 @@ def hold(
     case that is already open holds the contribution from now on.
     """
     owners = {contribution.id: contribution.member for contribution in contributions}
-    known = tx.cases.of(owners)
+    known = tx.cases.on(owners)
     openings: list[Opening] = []
     entries: list[LogEntry] = []
     for id in owners:
@@ -265,8 +265,8 @@ def settle(
     their details.
     """
     ids = [contribution.id for contribution in contributions]
-    tx.opinions.tell(ids)
-    opinions, cases, theirs = tx.opinions.of(ids), tx.cases.of(ids), tx.origins.standings(ids)
+    tx.opinions.mark_logged(ids)
+    opinions, cases, theirs = tx.opinions.current(ids), tx.cases.on(ids), tx.origins.standings(ids)
     changed: dict[Standing, list[Contribution]] = defaultdict(list)
     for contribution in contributions:
         id = contribution.id
@@ -374,11 +374,11 @@ def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing
     contribution = case.contribution
     cases = [
         replace(each, decision=decision) if each.id == case.id else each
-        for each in tx.cases.of([contribution]).get(contribution, ())
+        for each in tx.cases.on([contribution]).get(contribution, ())
     ]
     opinions = [
         replace(each, counts=each.counts and not (each.stance is Stance.DISPUTES and each.case == case.id))
-        for each in tx.opinions.of([contribution]).get(contribution, ())
+        for each in tx.opinions.current([contribution]).get(contribution, ())
     ]
     return _add_up(opinions, cases, tx.origins.standings([contribution]).get(contribution))
 

@@ -46,7 +46,7 @@ def take(db: HashDB, actor: Actor, id: int, *, over: bool = False) -> None:
         now = db.now()
         stale = now - db.rules.case_idle
         case = tx.cases.one(id)
-        holder = tx.claims.of([id], stale).get(id)
+        holder = tx.claims.on([id], stale).get(id)
         if not tx.claims.take(id, str(actor), now, stale, over=over):
             raise AlreadyDecided(id) if tx.cases.one(id).state is CaseState.DECIDED else CaseTaken(id)
         if holder is not None and holder.actor != str(actor):
@@ -88,7 +88,7 @@ def list_own(db: HashDB, actor: Actor) -> tuple[Claim, ...]:
 
 def current(tx: Transaction, rules: Rules, ids: Collection[int], now: datetime) -> Mapping[int, Claim]:
     """The claims on cases that count now, by case."""
-    return tx.claims.of(ids, now - rules.case_idle)
+    return tx.claims.on(ids, now - rules.case_idle)
 
 
 def require_free(tx: Transaction, rules: Rules, actor: Actor, id: int, now: datetime) -> None:

@@ -34,7 +34,7 @@ Send = Callable[[DueMail, datetime], MailTrouble | None]
 def address(db: HashDB, session: Session) -> MailAddress | None:
     """The mail address of the signed-in user, if there is one."""
     with db.store.read() as tx:
-        return tx.mail_addresses.of(session.user.id)
+        return tx.mail_addresses.get(session.user.id)
 
 
 def set_address(db: HashDB, session: Session, text: str) -> None:
@@ -47,7 +47,7 @@ def set_address(db: HashDB, session: Session, text: str) -> None:
     if text:
         reject_field("address", address_fault(text) if db.rules.mails else "this service sends no mail")
     with db.store.begin() as tx:
-        before = tx.mail_addresses.of(session.user.id)
+        before = tx.mail_addresses.get(session.user.id)
         if (before.address if before else "") == text:
             return
         if text:

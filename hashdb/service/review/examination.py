@@ -109,8 +109,8 @@ class Examiner:
     def _contributions(self, ids: Sequence[int]) -> dict[int, Examined]:
         action = self.batch.action
         about = self.tx.contributions.get(ids, self.now)
-        cases = self.tx.cases.of(ids)
-        own = self.tx.batches.own_expiries(ids) if action is BatchAction.EXPIRY else {}
+        cases = self.tx.cases.on(ids)
+        own = self.tx.retention.own_expiries(ids) if action is BatchAction.EXPIRY else {}
         decides = action.decision is not None
         waiting = [case.id for of in cases.values() for case in of if case.state is CaseState.OPEN] if decides else []
         taken = self._taken(waiting)
@@ -272,10 +272,10 @@ class Examiner:
         pending = {each.proposal.id: each for each in tx.proposals.pending(now, proposals)}
         requests = [each.proposal.request for each in pending.values()]
         by_id = tx.cases.get({*cases, *(each.id for each in requests if each.act is TwoPersonAction.RETIRE)})
-        on = tx.cases.of({case.contribution for case in by_id.values()})
+        on = tx.cases.on({case.contribution for case in by_id.values()})
         about = tx.contributions.get({*on, *contributions}, now)
         taken = self._taken([each.id for of in on.values() for each in of if each.state is CaseState.OPEN])
-        own, listed = tx.batches.own_expiries(contributions), tx.benign.present(entries)
+        own, listed = tx.retention.own_expiries(contributions), tx.benign.present(entries)
         return _Known(pending, by_id, on, about, taken, own, listed)
 
 

@@ -30,9 +30,9 @@ def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
         now = db.now()
         item = tx.contributions.one(contribution, now)
         holders = tx.matches.holders(item.signals, now, _MATCHING, 1_000)
-        frames = tx.frames.of([contribution]).get(contribution, ()) if item.frame_count else ()
+        frames = tx.frames.get([contribution]).get(contribution, ()) if item.frame_count else ()
         of_frames = _holding_frames(tx, frames, now)
-        members, times = tx.hits.answered_since(contribution, (now - LATELY).date())
+        members, times = tx.hits.answered_since([contribution], (now - LATELY).date())
         return Impact(
             matches=item.status is Status.ACTIVE and item.standing.matches,
             members=members,

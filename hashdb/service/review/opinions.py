@@ -107,7 +107,7 @@ def _record(
     tx: Transaction, rules: Rules, actor: Actor, member: Member, item: Contribution, draft: OpinionDraft, now: datetime
 ) -> Opinion:
     """Record an opinion under the case that it opens, else under the open one; return it, or the same earlier one."""
-    cases = tx.cases.of([item.id]).get(item.id, ())
+    cases = tx.cases.on([item.id]).get(item.id, ())
     opening = None
     if opens_case(draft.stance, cases):
         reason, due = draft.reason or Cause.CONTESTED, now + rules.time_to_decide
@@ -125,7 +125,7 @@ def _record(
 
 def _same_opinion(tx: Transaction, member: Member, item: Contribution, draft: OpinionDraft) -> Opinion | None:
     """The same opinion of the member, if it counts."""
-    opinions = tx.opinions.of([item.id]).get(item.id, ())
+    opinions = tx.opinions.current([item.id]).get(item.id, ())
     return next((each for each in opinions if each.member == member.id and each.counts and each.says(draft)), None)
 
 

@@ -48,7 +48,7 @@ def list_twins(tx: Transaction, near: NearSignals, member: int, now: datetime) -
         places[id] |= {place for place, signal in placed.items() if place != OF_FRAMES and _is_near(near, signal)}
     for id, of_shots in tx.retired.of_shots(added).items():
         places[id] |= {position_of(number) for number, signal in of_shots.items() if _is_near(near, signal)}
-    return tuple(sorted(ids | {*tx.retired.enough(places)}))
+    return tuple(sorted(ids | {*tx.retired.sufficient(places)}))
 
 
 def _is_near(near: NearSignals, signal: Signal) -> bool:

@@ -68,7 +68,7 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         logged = tx.statuses.logged(ids)
         with_frames = [id for id in ids if contributions[id].frame_count]
         masked = {id for id in with_frames if contributions[id].masked}
-        frames = tx.frames.of(with_frames, masked=masked)
+        frames = tx.frames.get(with_frames, masked=masked)
         changes = tuple(Change(seq, _state(_with_frames(contributions[id], frames), logged[id])) for seq, id in page)
     more = len(events) > limit
     checkpoint = page[-1][0] if more else head.seq
@@ -242,7 +242,7 @@ def _held(
         for id, group in tx.contributions.signals(ids).items()
     }
     if videos:
-        for id, frames in tx.frames.of(ids, suppressed=True).items():
+        for id, frames in tx.frames.get(ids, suppressed=True).items():
             if value := with_pdq(frames):
                 held.setdefault(id, []).append(value)
     return held
@@ -268,7 +268,7 @@ def _records(
         by_value[holder.signal].add(holder.contribution)
     by_value |= _holders_of_videos(tx, [value for value in latest if not isinstance(value, Signal)], held, now)
     ids = {id for group in by_value.values() for id in group}
-    contributions, opinions = tx.contributions.get(ids, now, hidden=_HIDDEN), tx.opinions.of(ids)
+    contributions, opinions = tx.contributions.get(ids, now, hidden=_HIDDEN), tx.opinions.current(ids)
     return [
         ExchangeRecord(
             event.seq,
@@ -310,7 +310,7 @@ def _holders_of_video(
         counts = {id: one.frame_count for id, one in near.items() if one.frame_count >= len(video)}
         while counts:
             few = list(counts)[: _few_enough(list(counts.values()))]
-            frames = tx.frames.of(few, suppressed=True)
+            frames = tx.frames.get(few, suppressed=True)
             place_of |= {id: places.get(with_pdq(frames.get(id, ()))) for id in few}
             counts = {id: count for id, count in counts.items() if id not in place_of}
         # A benign entry suppresses a value in all contributions: those that are this video are found together.

@@ -93,7 +93,7 @@ def seal(db: HashDB) -> bool:
         tx.counts.hold()
         now, entries = db.now(), []
         for day in _unsealed(tx, today):
-            counts = tx.counts.of(day)
+            counts = tx.counts.on(day)
             details: Details = {"digest": digest(day, counts), "lines": len(counts)}
             entries.append(LogEntry(Action.COUNTS_SEALED, "day", number_of_day(day), details))
         tx.audit.append(now, SYSTEM, entries)
@@ -105,7 +105,7 @@ def get(db: HashDB, actor: Actor, day: date) -> DayCounts:
     actor.require(Scope.AUDIT)
     with db.store.read() as tx:
         sealed = next((each for each in tx.counts.seals() if each.day == day), None)
-        return DayCounts(day, tx.counts.of(day), sealed)
+        return DayCounts(day, tx.counts.on(day), sealed)
 
 
 def unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
@@ -120,7 +120,7 @@ def unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
 def _unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
     seals = tx.counts.seals()
     for seal in seals:
-        if digest(seal.day, tx.counts.of(seal.day)) != seal.digest:
+        if digest(seal.day, tx.counts.on(seal.day)) != seal.digest:
             yield seal.seq, f"the counts of {seal.day} are not those that it sealed"
     last, sealed = tx.counts.last_sealed(), {seal.day for seal in seals}
     for day in tx.counts.days(last) if last is not None else ():
@@ -128,7 +128,7 @@ def _unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
             yield None, f"there are counts of {day}, which no event sealed, though a later day is sealed"
     if (newest := tx.counts.newest()) is not None:
         for day in (day for day in (*tx.counts.days(newest), newest) if last is None or day > last):
-            yield from ((None, f"the counts of {day}: {reason}") for reason in count_faults(tx.counts.of(day)))
+            yield from ((None, f"the counts of {day}: {reason}") for reason in count_faults(tx.counts.on(day)))
     yield from _unlike_counted(tx)
 
 
@@ -179,7 +179,7 @@ def reversals(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Reversa
     # Also count what this process has answered and not yet stored.
     flush(db)
     with db.store.read() as tx:
-        return tx.reversals.of(member.id, after, settled(db, tx), limit)
+        return tx.reversals.between(member.id, after, settled(db, tx))[:limit]
 
 
 def settled(db: HashDB, tx: Transaction) -> int:

@@ -96,7 +96,7 @@ def members(db: HashDB, actor: Actor, days: int) -> tuple[MemberFigures, ...]:
 def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
     """What the next events past `after` change, and how many events these are."""
     events = tx.audit.since(after, BLOCK)
-    counts = {number: tx.counts.of(day_of(number)) for number in sealed(events)}
+    counts = {number: tx.counts.on(day_of(number)) for number in sealed(events)}
     return deltas(events, tx.hits.contributors(changed_contributions(events)), after, counts), len(events)
 
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import cast
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.accounts.budgets import Budget, BudgetUse
@@ -43,8 +43,7 @@ class Members(Repository):
             "created_at": now,
         }
         with unique_name(draft.name):
-            added = self._connection.execute(insert(members).returning(members), row).one()
-        return _member(added)
+            return _member(self._insert(members, row))
 
     def get(self, member: int) -> Member:
         """One member. Raises NotFound."""
@@ -64,8 +63,7 @@ class Members(Repository):
 
     def page(self, after: int, limit: int) -> tuple[Member, ...]:
         """At most `limit` members with ids above `after`, in order."""
-        query = select(members).where(members.c.id > after).order_by(members.c.id).limit(limit)
-        return tuple(map(_member, self._connection.execute(query)))
+        return tuple(map(_member, self._after(select(members), members.c.id, after, limit)))
 
     def names(self, besides: int) -> tuple[str, ...]:
         """The names of all members but one."""
@@ -82,7 +80,7 @@ class Members(Repository):
             values["contributions_per_day"] = change.limits.contributions_per_day
         if values:
             with unique_name(change.name or ""):
-                self._connection.execute(update(members).where(members.c.id == member).values(values))
+                self._update(members, member, **values)
         return self.get(member)
 
     def add_key(self, member: int, digest: bytes, draft: KeyDraft, now: datetime) -> Key:
@@ -94,7 +92,7 @@ class Members(Repository):
             "scopes": tuple(sorted(draft.scopes)),
             "created_at": now,
         }
-        return _key(self._connection.execute(insert(keys).returning(keys), row).one())
+        return _key(self._insert(keys, row))
 
     def key(self, key: int, *, lock: bool = False) -> Key:
         """One key; `lock` locks it until the transaction ends. Raises NotFound."""
@@ -107,12 +105,12 @@ class Members(Repository):
 
     def keys(self, member: int, after: int, limit: int) -> tuple[Key, ...]:
         """At most `limit` keys of a member with ids above `after`, in order."""
-        query = select(keys).where(keys.c.member_id == member, keys.c.id > after).order_by(keys.c.id).limit(limit)
-        return tuple(map(_key, self._connection.execute(query)))
+        query = select(keys).where(keys.c.member_id == member)
+        return tuple(map(_key, self._after(query, keys.c.id, after, limit)))
 
     def revoke(self, key: int, now: datetime) -> Key:
         """Mark a key as revoked."""
-        self._connection.execute(update(keys).where(keys.c.id == key).values(revoked_at=now))
+        self._update(keys, key, revoked_at=now)
         return self.key(key)
 
     def activity(self, member: int, since: datetime) -> Activity:
@@ -128,11 +126,7 @@ class Members(Repository):
             unended(now),
             contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches]),
         )
-        valid = select(func.count()).where(
-            keys.c.member_id == member,
-            keys.c.revoked_at.is_(None),
-            keys.c.expires_at.is_(None) | (keys.c.expires_at > now),
-        )
+        valid = select(func.count()).where(keys.c.member_id == member, valid_key(now))
         current = select(func.count()).where(opinions.c.member_id == member, opinions.c.replaced.is_(False))
         return SuspensionImpact(*(self._connection.execute(query).scalar_one() for query in (active, valid, current)))
 
@@ -149,6 +143,11 @@ def unique_name(name: str, what: str = "member") -> Iterator[None]:
         yield
     except IntegrityError:
         raise NameTaken(name, what) from None
+
+
+def valid_key(now: datetime) -> ColumnElement[bool]:
+    """The condition that a key is neither revoked nor expired."""
+    return keys.c.revoked_at.is_(None) & (keys.c.expires_at.is_(None) | (keys.c.expires_at > now))
 
 
 _MEMBER = select(members).where(members.c.id == bindparam("member"))
@@ -189,13 +188,13 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
 class BudgetsUsed(Repository):
     """Used budgets within one transaction."""
 
-    def add(self, amounts: Sequence[BudgetUse], now: datetime) -> None:
+    def add(self, uses: Sequence[BudgetUse], now: datetime) -> None:
         """Add what was used, and delete what is past its renewal."""
         self._connection.execute(delete(spent).where(spent.c.renews_at <= now))
         rows = [
-            {"actor": each.actor, "budget": str(each.budget), "renews_at": each.renews_at, "amount": each.amount}
-            for each in sorted(amounts, key=lambda each: (each.actor, each.budget))
-            if each.renews_at > now
+            {**same(use, "actor", "renews_at", "amount"), "budget": str(use.budget)}
+            for use in sorted(uses, key=lambda use: (use.actor, use.budget))
+            if use.renews_at > now
         ]
         upsert(self._connection, spent, rows, adds=("amount",))
 

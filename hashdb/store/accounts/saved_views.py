@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy import delete, func, or_, select
 
 from hashdb.domain.accounts.saved_views import SavedView, ViewDraft
 from hashdb.store.accounts.members import unique_name
@@ -20,8 +20,7 @@ class SavedViews(Repository):
         """Record a view of a user, and return its id. Raises NameTaken."""
         row = {**same(draft, "page", "name", "query", "shared"), "user_id": user, "created_at": now}
         with unique_name(draft.name, "view"):
-            added = self._connection.execute(insert(saved_views).returning(saved_views.c.id), row)
-        return int(added.scalar_one())
+            return int(self._insert(saved_views, row).id)
 
     def one(self, id: int) -> SavedView:
         """One view, whoever has it. Raises NotFound."""
@@ -43,7 +42,7 @@ class SavedViews(Repository):
     def change(self, id: int, name: str, *, shared: bool) -> None:
         """Rename a view, share it or keep it to its owner. Raises NameTaken."""
         with unique_name(name, "view"):
-            self._connection.execute(update(saved_views).where(saved_views.c.id == id).values(name=name, shared=shared))
+            self._update(saved_views, id, name=name, shared=shared)
 
     def remove(self, id: int) -> None:
         """Delete a view."""

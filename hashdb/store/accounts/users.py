@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Row, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Row, delete, select, update
 
 from hashdb.domain.accounts.users import (
     FORGOTTEN_AFTER,
@@ -22,7 +21,7 @@ from hashdb.domain.accounts.users import (
 )
 from hashdb.domain.ledger.events import secret_tag
 from hashdb.store.accounts.members import unique_name
-from hashdb.store.repositories import Repository, same
+from hashdb.store.repositories import Repository, insert_into, same
 from hashdb.store.tables import sessions, tries, users
 
 
@@ -32,8 +31,7 @@ class Users(Repository):
     def add(self, draft: UserDraft, password: str | None, now: datetime, *, provisional: bool) -> User:
         """Record a user, with the Argon2 hash of the password. Raises NameTaken."""
         row = {
-            "name": draft.name,
-            "role": draft.role,
+            **same(draft, "name", "role"),
             "status": UserStatus.ACTIVE,
             "password": password,
             "provisional": provisional,
@@ -42,8 +40,7 @@ class Users(Repository):
             "created_at": now,
         }
         with unique_name(draft.name, "user"):
-            added = self._connection.execute(insert(users).returning(users), row).one()
-        return user_from_row(added)
+            return user_from_row(self._insert(users, row))
 
     def get(self, user: int, *, lock: bool = False) -> User:
         """One user; `lock` locks it until the transaction ends. Raises NotFound."""
@@ -55,8 +52,7 @@ class Users(Repository):
 
     def page(self, after: int, limit: int) -> tuple[User, ...]:
         """At most `limit` users with ids above `after`, in order."""
-        query = select(users).where(users.c.id > after).order_by(users.c.id).limit(limit)
-        return tuple(map(user_from_row, self._connection.execute(query)))
+        return tuple(map(user_from_row, self._after(select(users), users.c.id, after, limit)))
 
     def names(self, besides: int) -> tuple[str, ...]:
         """The names of all users but one."""
@@ -72,15 +68,15 @@ class Users(Repository):
     def change(self, user: int, change: UserChange) -> User:
         """Change what is set in `change`."""
         values = {name: value for name in ("role", "status") if (value := getattr(change, name)) is not None}
-        return self._update(user, values) if values else self.get(user)
+        return self._change(user, **values) if values else self.get(user)
 
     def set_password(self, user: int, password: str, *, provisional: bool) -> User:
         """Store the Argon2 hash of a new password."""
-        return self._update(user, {"password": password, "provisional": provisional})
+        return self._change(user, password=password, provisional=provisional)
 
     def set_factor(self, user: int, secret: str | None, step: int, recovery: tuple[str, ...]) -> User:
         """Store the secret of the second factor (None: remove it) and its recovery codes."""
-        return self._update(user, {"secret": secret, "step": step, "recovery": recovery})
+        return self._change(user, secret=secret, step=step, recovery=recovery)
 
     def identity(self, user: int) -> ProviderIdentity | None:
         """The user's identity at the identity provider; None before the first sign-in."""
@@ -89,14 +85,15 @@ class Users(Repository):
 
     def set_identity(self, user: int, identity: ProviderIdentity) -> User:
         """Bind the user to that identity at the provider."""
-        return self._update(user, {"issuer": identity.issuer, "subject": identity.subject})
+        return self._change(user, issuer=identity.issuer, subject=identity.subject)
 
     def clear_credentials(self, user: int) -> User:
         """Delete the password, the second factor and the identity at the provider."""
-        credentials = {"password": None, "provisional": False, "secret": None, "step": 0, "recovery": ()}
-        return self._update(user, {**credentials, "issuer": None, "subject": None})
+        return self._change(
+            user, password=None, provisional=False, secret=None, step=0, recovery=(), issuer=None, subject=None
+        )
 
-    def _update(self, user: int, values: dict[str, object]) -> User:
+    def _change(self, user: int, **values: object) -> User:
         query = update(users).where(users.c.id == user).values(values).returning(users)
         return user_from_row(self._connection.execute(query).one())
 
@@ -112,13 +109,12 @@ def user_from_row(row: Row[tuple[object, ...]]) -> User:
     )
 
 
-_SESSION = (
+_SESSIONS = select(
+    users,
     sessions.c.id.label("session"),
     sessions.c.created_at.label("begun_at"),
-    sessions.c.seen_at,
-    sessions.c.complete,
-    sessions.c.digest,
-)
+    *sessions.c["seen_at", "complete", "digest"],
+).join_from(sessions, users)
 
 
 class Sessions(Repository):
@@ -127,24 +123,21 @@ class Sessions(Repository):
     def add(self, user: User, digest: bytes, now: datetime, *, complete: bool) -> Session:
         """Record a session by the digest of its secret."""
         row = {"user_id": user.id, "digest": digest, "complete": complete, "created_at": now, "seen_at": now}
-        id = self._connection.execute(insert(sessions).returning(sessions.c.id), row).scalar_one()
-        return Session(id, user, now, now, complete, secret_tag(digest))
+        return Session(self._insert(sessions, row).id, user, now, now, complete, secret_tag(digest))
 
     def with_digest(self, digest: bytes) -> Session | None:
         """The session whose secret has this digest, if there is one."""
-        query = select(users, *_SESSION).join_from(sessions, users).where(sessions.c.digest == digest)
-        row = self._connection.execute(query).one_or_none()
+        row = self._connection.execute(_SESSIONS.where(sessions.c.digest == digest)).one_or_none()
         return None if row is None else _session(row)
 
-    def of(self, user: int) -> tuple[Session, ...]:
+    def complete(self, user: int) -> tuple[Session, ...]:
         """The complete sessions of a user, the most recently used first."""
-        query = select(users, *_SESSION).join_from(sessions, users)
-        query = query.where(sessions.c.user_id == user, sessions.c.complete)
+        query = _SESSIONS.where(sessions.c.user_id == user, sessions.c.complete)
         return tuple(map(_session, self._connection.execute(query.order_by(sessions.c.seen_at.desc()))))
 
     def see(self, session: int, now: datetime) -> None:
         """Record that a session is in use."""
-        self._connection.execute(update(sessions).where(sessions.c.id == session).values(seen_at=now))
+        self._update(sessions, session, seen_at=now)
 
     def end(self, session: int) -> bool:
         """End one session; return whether there was one."""
@@ -167,10 +160,8 @@ class Sessions(Repository):
     def hold_tries(self, digests: Mapping[str, bytes], now: datetime) -> None:
         """Lock the counts under these digests until the transaction ends; delete counts that are a day old."""
         self._connection.execute(delete(tries).where(tries.c.last < now - FORGOTTEN_AFTER))
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
-        query = dialect.insert(tries).on_conflict_do_update(
-            index_elements=[tries.c.digest], set_={"count": tries.c.count}
-        )
+        query = insert_into(self._connection, tries)
+        query = query.on_conflict_do_update(index_elements=[tries.c.digest], set_={"count": tries.c.count})
         # In one order, so that two transactions cannot deadlock.
         for kind, digest in sorted(digests.items()):
             self._connection.execute(query, {"digest": digest, "kind": kind, "count": 0, "last": now})

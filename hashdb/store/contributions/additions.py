@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from itertools import groupby
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Table, bindparam, select
 
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Signal
 from hashdb.domain.signatures import Signature
 from hashdb.store.contributions.contributions import SIGNATURE_COLUMNS
-from hashdb.store.contributions.frames import SIGNAL_COLUMNS, SignalRow
+from hashdb.store.contributions.frames import SIGNAL_COLUMNS, SignalRow, holds
 from hashdb.store.contributions.statuses import active
-from hashdb.store.repositories import Repository, chunks, insert_values
-from hashdb.store.tables import HOLDING, contributions, digests, fingerprints, holding, members, signals, signatures
+from hashdb.store.repositories import NOW, Repository, insert_values, values_by_algorithm
+from hashdb.store.tables import HOLDING, contributions, fingerprints, holding, members, signatures
 
 _HOLDING = {
     table: select(contributions.c.id)
@@ -23,13 +22,12 @@ _HOLDING = {
     .join(table, table.c.contribution_id == contributions.c.id)
     .join(members, members.c.id == contributions.c.member_id)
     .where(
-        table.c.algorithm == bindparam("algorithm"),
-        table.c.value.in_(bindparam("octets", expanding=True)),
+        *holds(table),
         # Those of frames are behind.
         table.c.position < SIGNALS_AN_ITEM,
         contributions.c.member_id == bindparam("member"),
         contributions.c.id > bindparam("after"),
-        active(bindparam("now", type_=contributions.c.expires_at.type)),
+        active(NOW),
     )
     .order_by(contributions.c.id)
     .limit(bindparam("limit"))
@@ -48,11 +46,10 @@ class Additions(Repository):
         Signals of frames and suppressed ones are left out.
         """
         ids: set[int] = set()
-        for algorithm, group in groupby(sorted(wanted), key=lambda signal: signal.algorithm):
-            for octets in chunks([signal.to_bytes() for signal in group]):
-                bound = {"algorithm": str(algorithm), "octets": octets, "member": member}
-                bound |= {"after": after, "limit": limit, "now": now}
-                ids.update(self._connection.scalars(_HOLDING[holding(algorithm)], bound))
+        parameters = {"member": member, "after": after, "limit": limit, "now": now}
+        for algorithm, values in values_by_algorithm(wanted):
+            of_values = {"algorithm": str(algorithm), "octets": values}
+            ids.update(self._connection.scalars(_HOLDING[holding(algorithm)], parameters | of_values))
         return tuple(sorted(ids)[:limit])
 
     def add(
@@ -62,19 +59,17 @@ class Additions(Repository):
         sets: Collection[tuple[int, bytes]],
     ) -> None:
         """Add signals and signatures to locked contributions, by contribution and position, and fingerprints."""
-        signal_rows: list[SignalRow] = []
-        digest_rows: list[SignalRow] = []
+        signal_rows: dict[Table, list[SignalRow]] = {table: [] for table in HOLDING}
         for id, placed in added.items():
             for position, signal in placed.items():
-                rows_of = signal_rows if holding(signal.algorithm) is signals else digest_rows
-                rows_of.append((id, position, str(signal.algorithm), signal.to_bytes()))
-        insert_values(self._connection, signals.name, SIGNAL_COLUMNS, signal_rows)
-        insert_values(self._connection, digests.name, SIGNAL_COLUMNS, digest_rows)
+                row = (id, position, str(signal.algorithm), signal.to_bytes())
+                signal_rows[holding(signal.algorithm)].append(row)
+        for table, rows in signal_rows.items():
+            insert_values(self._connection, table.name, SIGNAL_COLUMNS, rows)
         signature_rows: list[SignalRow] = [
             (id, position, str(signature.kind), signature.octets)
             for id, own in signed.items()
             for position, signature in own.items()
         ]
         insert_values(self._connection, signatures.name, SIGNATURE_COLUMNS, signature_rows)
-        rows: Sequence[tuple[bytes, int]] = [(fingerprint, id) for id, fingerprint in sets]
-        insert_values(self._connection, fingerprints.name, ("fingerprint", "contribution_id"), rows)
+        insert_values(self._connection, fingerprints.name, ("contribution_id", "fingerprint"), list(sets))

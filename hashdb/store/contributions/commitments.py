@@ -4,51 +4,23 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import accumulate
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BindParameter,
-    CompoundSelect,
-    Integer,
-    Select,
-    Table,
-    bindparam,
-    cast,
-    func,
-    select,
-    type_coerce,
-    union_all,
-    update,
-)
+from sqlalchemy import CompoundSelect, Integer, Select, bindparam, cast, func, select, type_coerce, union_all, update
 from sqlalchemy.types import NullType
 
-from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.ledger.commitments import Commitment, placed_line, seal
-from hashdb.store.contributions.frames import ITEM, SIGNAL_COLUMNS, UNITS, number_of
-from hashdb.store.repositories import CHUNK, Repository, chunks
-from hashdb.store.tables import HOLDING, MASKING, contributions, shots, signatures
+from hashdb.store.contributions.frames import ITEM, SHOT_PLACES, UNITS, few_frames, number_of, signals_in
+from hashdb.store.repositories import CHUNK, IDS, Repository, chunks
+from hashdb.store.tables import HOLDING, MASKING, contributions, signatures
 
-_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_FRAME_COUNT = itemgetter(-1)
 _LACKING = contributions.c.commitment.is_(None) & contributions.c.withdrawn_at.is_(None)
-
-
-def _signals_of(*tables: Table) -> CompoundSelect[Any]:
-    return union_all(
-        *(
-            select(*(table.c[name] for name in SIGNAL_COLUMNS)).where(table.c.contribution_id.in_(_IDS))
-            for table in tables
-        )
-    )
-
-
-_EVERY_SIGNAL = _signals_of(*HOLDING, *MASKING)
-_SUPPRESSED = _signals_of(*MASKING)
-_SIGNATURES = select(signatures.c.contribution_id, signatures.c.kind, signatures.c.value).where(
-    signatures.c.contribution_id.in_(_IDS)
-)
-_SHOTS: Select[Any] = select(shots.c.contribution_id, shots.c.number, shots.c.start, shots.c.end, shots.c.unit).where(
-    shots.c.contribution_id.in_(_IDS)
+_EVERY_SIGNAL = union_all(*map(signals_in, (*HOLDING, *MASKING)))
+_SUPPRESSED = union_all(*map(signals_in, MASKING))
+_SIGNATURES: Select[Any] = select(*signatures.c["contribution_id", "kind", "value"]).where(
+    signatures.c.contribution_id.in_(IDS)
 )
 _LACK = (
     select(contributions.c.id, func.coalesce(contributions.c.frame_count, 0))
@@ -116,7 +88,7 @@ class Commitments(Repository):
 
         They have `FRAMES_A_REQUEST` frames together at most, unless the first one has more.
         """
-        return tuple(row[0] for row in _few(self._run(_LACK, {"limit": limit})))
+        return tuple(row[0] for row in few_frames(self._run(_LACK, {"limit": limit}), _FRAME_COUNT))
 
     def lacking_of(self, ids: Sequence[int]) -> tuple[int, ...]:
         """Those of these contributions that still lack one, in order; they are locked until the transaction ends."""
@@ -126,7 +98,7 @@ class Commitments(Repository):
     def every(self) -> Iterator[list[HeldCommitment]]:
         """All commitments that are stored, some at a time, in the order of their contributions."""
         after = 0
-        while rows := _few(self._run(_HELD, {"after": after})):
+        while rows := few_frames(self._run(_HELD, {"after": after}), _FRAME_COUNT):
             yield [HeldCommitment(*row[:-1]) for row in rows]
             after = rows[-1][0]
 
@@ -147,18 +119,12 @@ class Commitments(Repository):
             of_item.append(_text(algorithm, value))
         if of_shots:
             with_shots = sorted({id for id, _ in of_shots})
-            for id, number, start, end, unit in self._run(_SHOTS, {"ids": with_shots}):
+            for id, number, start, end, unit in self._run(SHOT_PLACES, {"ids": with_shots}):
                 texts = of_shots.pop((id, number), ())
                 lines[id] += [placed_line(UNITS[unit], start, end, text) for text in texts]
         for (id, number), texts in of_shots.items():
             # Somebody added signals of a shot that there is not: no commitment is to them.
             lines[id] += [f"shot {number}:{text}" for text in texts]
-
-
-def _few(rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
-    """The first rows, which end with a number of frames, with `FRAMES_A_REQUEST` together at most; at least one."""
-    totals = accumulate(row[-1] for row in rows)
-    return rows[: max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))]
 
 
 def _text(name: str, value: object) -> str:

@@ -23,7 +23,6 @@ from sqlalchemy import (
     insert,
     select,
     union_all,
-    update,
 )
 
 from hashdb.domain.accounts.members import Member
@@ -45,9 +44,9 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
 from hashdb.errors import NotFound
 from hashdb.store.contributions.commitments import Commitments
-from hashdb.store.contributions.frames import SIGNAL_COLUMNS, Frames, SignalRow
+from hashdb.store.contributions.frames import ALGORITHMS, SIGNAL_COLUMNS, Frames, SignalRow, signals_in
 from hashdb.store.contributions.statuses import filter_conditions, status_at, stored_media, unended
-from hashdb.store.repositories import Repository, chunks, insert_rows, insert_values, same
+from hashdb.store.repositories import IDS, NOW, Repository, chunks, insert_rows, insert_values, same
 from hashdb.store.tables import (
     MASKING,
     amendments,
@@ -64,14 +63,14 @@ SignalSet = tuple[int, bytes]
 """A member, and the fingerprint of a set of signals."""
 _COPIED = tuple(field.name for field in fields_of(Draft) if field.name not in ("signals", "signatures", "frames"))
 """Fields that have one name in the draft, the contribution and the table."""
-
-_ONES = tuple(name for name in _COPIED if name != "media")
+_COLUMNS = tuple(name for name in _COPIED if name != "media")
+"""Those that are read as they are stored."""
 _FIRST, _PLACE = itemgetter(0), itemgetter(0, 1)
-_ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
 _APART = frozenset(str(algorithm) for algorithm in Algorithm if holding(algorithm) is digests)
 """The algorithms whose signals are not in the table of signals."""
 _NO_PARTS: Mapping[str, object] = {"pages": None, "words": None}
-_KINDS = {str(kind): kind for kind in Kind}
+KINDS = {str(kind): kind for kind in Kind}
+"""The kinds of signatures by their code in the database."""
 _SEQUENCES = TableClause("sqlite_sequence", column("name", String), column("seq", Integer))
 _LAST_ID = select(_SEQUENCES.c.seq).where(_SEQUENCES.c.name == contributions.name)
 _NEXT_IDS = select(func.nextval(func.pg_get_serial_sequence(contributions.name, "id"))).select_from(
@@ -80,7 +79,7 @@ _NEXT_IDS = select(func.nextval(func.pg_get_serial_sequence(contributions.name, 
 # SQLite would read all contributions of a member if these were pairs, or if the sum below did not hide an index.
 _MEMBERS: BindParameter[int] = bindparam("members", expanding=True)
 _PRINTS: BindParameter[bytes] = bindparam("fingerprints", expanding=True)
-_UNENDED = unended(bindparam("now", type_=contributions.c.expires_at.type))
+_UNENDED = unended(NOW)
 _HELD = union_all(
     select(contributions.c.member_id, contributions.c.fingerprint, contributions.c.id).where(
         contributions.c.member_id.in_(_MEMBERS), contributions.c.fingerprint.in_(_PRINTS), _UNENDED
@@ -92,21 +91,12 @@ _HELD = union_all(
 _KNOWN = select(_HELD.c.member_id, _HELD.c.fingerprint, func.min(_HELD.c.id)).group_by(
     _HELD.c.member_id, _HELD.c.fingerprint
 )
-_SIGNALS = (
-    select(signals.c.contribution_id, signals.c.position, signals.c.algorithm, signals.c.value)
-    .where(
-        signals.c.contribution_id.in_(bindparam("ids", expanding=True)),
-        # Those of frames are behind, and are read apart.
-        signals.c.position < SIGNALS_AN_ITEM,
-    )
-    .order_by(signals.c.contribution_id, signals.c.position)
-)
-_DIGESTS = select(digests).where(
-    digests.c.contribution_id.in_(bindparam("ids", expanding=True)), digests.c.position < SIGNALS_AN_ITEM
-)
-_SIGNATURES = (
-    select(signatures.c.contribution_id, signatures.c.kind, signatures.c.value)
-    .where(signatures.c.contribution_id.in_(bindparam("ids", expanding=True)))
+# Signals of frames have higher positions, and are read apart.
+_SIGNALS = signals_in(signals, signals.c.position < SIGNALS_AN_ITEM).order_by("contribution_id", "position")
+_DIGESTS = signals_in(digests, digests.c.position < SIGNALS_AN_ITEM)
+_SIGNATURES: Select[Any] = (
+    select(*signatures.c["contribution_id", "kind", "value"])
+    .where(signatures.c.contribution_id.in_(IDS))
     .order_by(signatures.c.contribution_id, signatures.c.position)
 )
 SIGNATURE_COLUMNS = ("contribution_id", "position", "kind", "value")
@@ -122,7 +112,7 @@ class PreparedDraft(NamedTuple):
     shots: Sequence[Shot]
 
     @classmethod
-    def of(cls, draft: Draft) -> Self:
+    def from_draft(cls, draft: Draft) -> Self:
         """The prepared draft."""
         shots = list(split_shots(draft.frames)) if draft.frames else ()
         return cls(draft.fingerprint(), Commitment.to(item_lines(draft.signals, shots, draft.signatures)), shots)
@@ -149,7 +139,7 @@ class Contributions(Repository):
             return ()
         owners = [member] * len(drafts) if isinstance(member, Member) else member
         ids = self._ids(len(drafts))
-        made = list(map(PreparedDraft.of, drafts)) if prepared is None else prepared
+        made = list(map(PreparedDraft.from_draft, drafts)) if prepared is None else prepared
         rows = [
             {"id": id, "fingerprint": fingerprint, "salt": salt, "commitment": hash, **_row(owner, draft, now)}
             for id, owner, draft, (fingerprint, (salt, hash), _) in zip(ids, owners, drafts, made, strict=True)
@@ -169,16 +159,16 @@ class Contributions(Repository):
                 rows_of.append((id, i, str(signal.algorithm), signal.to_bytes()))
             for i, signature in enumerate(draft.signatures):
                 signature_rows.append((id, i, str(signature.kind), signature.octets))
-        if shots_by_id := {id: each.shots for id, each in zip(ids, made, strict=True) if each.shots}:
-            for of_frame in Frames(self._connection).add(shots_by_id, suppressed):
-                (digest_rows if of_frame[2] in _APART else signal_rows).append(of_frame)
+        if shots_by_id := {id: own.shots for id, own in zip(ids, made, strict=True) if own.shots}:
+            for row_of_frame in Frames(self._connection).add(shots_by_id, suppressed):
+                (digest_rows if row_of_frame[2] in _APART else signal_rows).append(row_of_frame)
         insert_values(self._connection, signals.name, SIGNAL_COLUMNS, signal_rows)
         if digest_rows:
             insert_values(self._connection, digests.name, SIGNAL_COLUMNS, digest_rows)
         if signature_rows:
             insert_values(self._connection, signatures.name, SIGNATURE_COLUMNS, signature_rows)
-        each = zip(ids, owners, drafts, made, strict=True)
-        return tuple([_recorded(id, owner, draft, now, own, suppressed) for id, owner, draft, own in each])
+        added = zip(ids, owners, drafts, made, strict=True)
+        return tuple([_recorded(id, owner, draft, now, own, suppressed) for id, owner, draft, own in added])
 
     def known(self, sets: AbstractSet[SignalSet], now: datetime) -> dict[SignalSet, int]:
         """The active contributions with these sets of signals of a member: the lowest id of each."""
@@ -214,10 +204,8 @@ class Contributions(Repository):
 
     def page(self, filter: Filter, after: int, limit: int, now: datetime) -> tuple[Contribution, ...]:
         """At most `limit` contributions that the filter selects, with ids above `after`, in order."""
-        query = _contributions(now).where(contributions.c.id > after, *filter_conditions(filter, now))
-        return tuple(
-            self._read(self._connection.execute(query.order_by(contributions.c.id).limit(limit)).all()).values()
-        )
+        query = _contributions(now).where(*filter_conditions(filter, now))
+        return tuple(self._read(self._after(query, contributions.c.id, after, limit)).values())
 
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
         """The signals of contributions that are not suppressed, by id, in the order they were sent."""
@@ -228,7 +216,7 @@ class Contributions(Repository):
                 rows = sorted([*rows, *further], key=_PLACE)
             for id, group in groupby(rows, key=_FIRST):
                 signals_by_id[id] = tuple(
-                    Signal(_ALGORITHMS[name], int.from_bytes(value)) for _, _, name, value in group
+                    Signal(ALGORITHMS[name], int.from_bytes(value)) for _, _, name, value in group
                 )
         return signals_by_id
 
@@ -238,7 +226,7 @@ class Contributions(Repository):
         for chunk in chunks(sorted(set(ids))):
             rows = self._connection.execute(_SIGNATURES, {"ids": chunk}).all()
             for id, group in groupby(rows, key=_FIRST):
-                signatures_by_id[id] = tuple(Signature(_KINDS[kind], value) for _, kind, value in group)
+                signatures_by_id[id] = tuple(Signature(KINDS[kind], value) for _, kind, value in group)
         return signatures_by_id
 
     def amend(
@@ -259,18 +247,17 @@ class Contributions(Repository):
         expiry = change.expires_at if own is UNSET else own
         columns = values | ({} if expiry is UNSET else {"own_expiry": expiry})
         if columns:
-            self._connection.execute(update(contributions).where(contributions.c.id == contribution.id).values(columns))
+            self._update(contributions, contribution.id, **columns)
         return tuple(sorted(values))
 
     def withdraw(self, id: int, reason: str, now: datetime) -> None:
         """Mark a contribution as withdrawn, and as logged so."""
-        values = {"withdrawn_at": now, "withdrawal_reason": reason, "announced": Status.WITHDRAWN}
-        self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
+        self._update(contributions, id, withdrawn_at=now, withdrawal_reason=reason, announced=Status.WITHDRAWN)
 
     def received_since(self, member: int, since: datetime) -> int:
         """How many contributions of a member were received from `since` on."""
-        received = contributions.c.member_id == member, contributions.c.received_at >= since
-        return self._connection.execute(select(func.count()).select_from(contributions).where(*received)).scalar_one()
+        query = select(func.count()).where(contributions.c.member_id == member, contributions.c.received_at >= since)
+        return self._connection.execute(query).scalar_one()
 
     def _ids(self, count: int) -> list[int]:
         """That many new ids, in order."""
@@ -284,14 +271,14 @@ class Contributions(Repository):
     def _read(self, rows: Sequence[Any], hidden: frozenset[str] = frozenset()) -> dict[int, Contribution]:
         ids = [row[0] for row in rows]
         signals_by_id, signatures_by_id = self.signals(ids), self.signatures(ids)
-        found = {
+        by_id = {
             row[0]: _contribution(row, signals_by_id.get(row[0], ()), signatures_by_id.get(row[0], ()), hidden)
             for row in rows
         }
-        if salts := {id: each.salt for id, each in found.items() if each.masked and each.salt is not None}:
+        if salts := {id: read.salt for id, read in by_id.items() if read.masked and read.salt is not None}:
             for id, seals in Commitments(self._connection).undisclosed(salts).items():
-                found[id] = replace(found[id], undisclosed=seals)
-        return found
+                by_id[id] = replace(by_id[id], undisclosed=seals)
+        return by_id
 
 
 def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
@@ -300,23 +287,12 @@ def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
         select(func.count()).where(table.c.contribution_id == contributions.c.id).scalar_subquery() for table in MASKING
     )
     return select(
-        contributions.c.id,
-        contributions.c.member_id,
+        *contributions.c["id", "member_id"],
         members.c.name,
         status_at(now),
-        contributions.c.standing,
-        contributions.c.received_at,
-        contributions.c.media,
-        contributions.c.withdrawn_at,
-        contributions.c.withdrawal_reason,
-        contributions.c.erased_at,
+        *contributions.c["standing", "received_at", "media", "withdrawn_at", "withdrawal_reason", "erased_at"],
         masked + of_texts,
-        contributions.c.frame_count,
-        contributions.c.pages,
-        contributions.c.words,
-        contributions.c.salt,
-        contributions.c.commitment,
-        *(contributions.c[name] for name in _ONES),
+        *contributions.c["frame_count", "pages", "words", "salt", "commitment", *_COLUMNS],
     ).join(members, members.c.id == contributions.c.member_id)
 
 
@@ -369,7 +345,7 @@ def _contribution(
 ) -> Contribution:
     id, member, name, status, standing, received, media, withdrawn, reason, erased, masked, frames, *fields = row
     pages, words, salt, commitment, *fields = fields
-    copied: dict[str, Any] = dict(zip(_ONES, fields, strict=True))
+    copied: dict[str, Any] = dict(zip(_COLUMNS, fields, strict=True))
     if "reference" in hidden:
         copied["reference"] = None
     return Contribution(
@@ -377,7 +353,7 @@ def _contribution(
         member=member,
         member_name=name,
         status=_STATUSES[status],
-        standing=_STANDINGS[standing],
+        standing=STANDINGS[standing],
         received_at=received,
         signals=() if erased else signals,
         signatures=() if erased else signatures,
@@ -400,7 +376,7 @@ def _contribution(
 _MEDIA = {str(media): media for media in Media}
 _DOCUMENT = str(Media.DOCUMENT)
 _STATUSES = {str(status): status for status in Status}
-_STANDINGS = {str(standing): standing for standing in Standing}
+STANDINGS = {str(standing): standing for standing in Standing}
 
 
 def _plain(value: object) -> object:

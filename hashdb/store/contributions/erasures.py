@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from itertools import accumulate
 
-from sqlalchemy import delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Table, delete, exists, func, insert, or_, select, update
 
-from hashdb.domain.frames import FRAMES_A_REQUEST
+from hashdb.store.contributions.frames import few_frames
 from hashdb.store.repositories import CHUNK, Repository, chunks
 from hashdb.store.tables import (
     HOLDING,
@@ -24,10 +23,16 @@ from hashdb.store.tables import (
 )
 
 _FRAME_COUNTS = select(contributions.c.id, func.coalesce(contributions.c.frame_count, 0))
+_ERASED = select(contributions.c.id).where(contributions.c.erased_at.is_not(None)).order_by(contributions.c.id)
 _AT_ONCE = (signatures, fingerprints)
 """The tables of a contribution whose rows an erasure deletes at once."""
 _UNKNOWN = (shots, digests, text_masks)
 """The tables of a contribution whose rows version 0.1.0 does not delete at the end of an erasure."""
+
+
+def _has_rows(tables: Iterable[Table]) -> ColumnElement[bool]:
+    """Whether one of these tables has a row of the contribution."""
+    return or_(*(exists().where(table.c.contribution_id == contributions.c.id) for table in tables))
 
 
 class Erasures(Repository):
@@ -41,8 +46,7 @@ class Erasures(Repository):
         self._connection.execute(insert(erasures), {"contribution_id": id, "due_at": due_at})
         self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
         self.unsign([id])
-        values = {"reference": None, "fingerprint": None, "erased_at": now}
-        self._connection.execute(update(contributions).where(contributions.c.id == id).values(values))
+        self._update(contributions, id, reference=None, fingerprint=None, erased_at=now)
 
     def due(self, now: datetime, limit: int) -> tuple[int, ...]:
         """At most `limit` erased contributions whose signals are due for deletion at `now`."""
@@ -61,10 +65,8 @@ class Erasures(Repository):
 
     def left_signed(self) -> tuple[int, ...]:
         """The erased contributions of which version 0.1.0 left what an erasure deletes at once: it does not know it."""
-        rows = (exists().where(table.c.contribution_id == contributions.c.id) for table in _AT_ONCE)
-        has = or_(contributions.c.salt.is_not(None), *rows)
-        query = select(contributions.c.id).where(contributions.c.erased_at.is_not(None), has)
-        return tuple(self._connection.scalars(query.order_by(contributions.c.id)))
+        left = or_(contributions.c.salt.is_not(None), _has_rows(_AT_ONCE))
+        return tuple(self._connection.scalars(_ERASED.where(left)))
 
     def unsign(self, ids: Collection[int]) -> None:
         """Delete signatures, further fingerprints and salts."""
@@ -75,20 +77,10 @@ class Erasures(Repository):
 
     def left_behind(self) -> tuple[int, ...]:
         """The erased contributions of which version 0.1.0 deleted the signals, and not what it does not know."""
-        query = (
-            select(contributions.c.id)
-            .outerjoin(erasures, erasures.c.contribution_id == contributions.c.id)
-            .where(
-                contributions.c.erased_at.is_not(None),
-                erasures.c.contribution_id.is_(None),
-                or_(*(exists().where(table.c.contribution_id == contributions.c.id) for table in _UNKNOWN)),
-            )
-        )
-        return tuple(self._connection.scalars(query.order_by(contributions.c.id)))
+        query = _ERASED.outerjoin(erasures, erasures.c.contribution_id == contributions.c.id)
+        return tuple(self._connection.scalars(query.where(erasures.c.contribution_id.is_(None), _has_rows(_UNKNOWN))))
 
     def few(self, ids: Sequence[int]) -> Sequence[int]:
         """The first of these erased contributions, which had `FRAMES_A_REQUEST` frames at most; at least one."""
-        part = ids[:CHUNK]
-        counts = dict(self._among(_FRAME_COUNTS, contributions.c.id, part))
-        totals = accumulate(counts[id] for id in part)
-        return part[: max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))]
+        counts = dict(self._among(_FRAME_COUNTS, contributions.c.id, ids[:CHUNK]))
+        return few_frames(ids[:CHUNK], counts.__getitem__)

@@ -5,19 +5,30 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, groupby
+from itertools import accumulate, chain, groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import CompoundSelect, Select, Table, bindparam, func, literal_column, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Table,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    union_all,
+)
 
-from hashdb.domain.frames import Frame, Shot, Unit, mark_shots
+from hashdb.domain.frames import FRAMES_A_REQUEST, Frame, Shot, Unit, mark_shots
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
-from hashdb.store.repositories import CHUNK, Repository, chunks, insert_values
+from hashdb.store.repositories import CHUNK, IDS, Repository, chunks, insert_values
 from hashdb.store.tables import HOLDING, MASKING, holding, masking, shots
 
+_T = TypeVar("_T")
 SignalRow = tuple[int, int, str, bytes]
 """Contribution, position, algorithm, value."""
 SIGNAL_COLUMNS = ("contribution_id", "position", "algorithm", "value")
@@ -26,24 +37,29 @@ Run = Callable[[Select[Any] | CompoundSelect[Any], Mapping[str, Any]], Iterable[
 """Executes a statement with its parameters."""
 _COLUMNS = ("contribution_id", "number", "start", "end", "quality", "more", "unit")
 _FIRST = itemgetter(0)
-_ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
+ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
+"""The algorithms by their code in the database."""
+
+
+def signals_in(table: Table, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """The query for the signals of contributions, the parameter `ids`, in a table: rows as `SignalRow`."""
+    return select(*table.c[SIGNAL_COLUMNS]).where(table.c.contribution_id.in_(IDS), *conditions)
 
 
 def _of_frames(*tables: Table) -> CompoundSelect[Any]:
-    """The signals of frames in several tables, in order."""
-    return union_all(
-        *(
-            select(*(table.c[name] for name in SIGNAL_COLUMNS)).where(
-                table.c.contribution_id.in_(bindparam("ids", expanding=True)), table.c.position >= SIGNALS_AN_ITEM
-            )
-            for table in tables
-        )
-    ).order_by("contribution_id", "position")
+    """The query for the signals of frames in several tables, in order."""
+    queries = (signals_in(table, table.c.position >= SIGNALS_AN_ITEM) for table in tables)
+    return union_all(*queries).order_by("contribution_id", "position")
 
 
 _SIGNALS = _of_frames(*HOLDING)
 _WITH_SUPPRESSED = _of_frames(*HOLDING, *MASKING)
 _SUPPRESSED = _of_frames(*MASKING)
+
+
+def holds(table: Table) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of a query for signals by the parameter `algorithm` with one of the values `octets`."""
+    return table.c.algorithm == bindparam("algorithm"), table.c.value.in_(bindparam("octets", expanding=True))
 
 
 def _held_places(held: Table) -> Select[Any]:
@@ -59,9 +75,8 @@ def _held_places(held: Table) -> Select[Any]:
         )
         .where(
             # The sum keeps SQLite from a look-up for each pair of a contribution and a value.
-            (held.c.contribution_id + literal_column("0")).in_(bindparam("ids", expanding=True)),
-            held.c.algorithm == bindparam("algorithm"),
-            held.c.value.in_(bindparam("octets", expanding=True)),
+            (held.c.contribution_id + literal_column("0")).in_(IDS),
+            *holds(held),
             held.c.position >= SIGNALS_AN_ITEM,
         )
         .subquery()
@@ -78,14 +93,11 @@ def _held_places(held: Table) -> Select[Any]:
 
 
 _HELD = {table: _held_places(table) for table in HOLDING}
-_SHOTS = (
-    select(shots)
-    .where(shots.c.contribution_id.in_(bindparam("ids", expanding=True)))
-    .order_by(shots.c.contribution_id, shots.c.number)
+_SHOTS = select(shots).where(shots.c.contribution_id.in_(IDS)).order_by(shots.c.contribution_id, shots.c.number)
+SHOT_PLACES: Select[Any] = select(*shots.c["contribution_id", "number", "start", "end", "unit"]).where(
+    shots.c.contribution_id.in_(IDS)
 )
-_TIMES = select(shots.c.contribution_id, shots.c.number, shots.c.start, shots.c.end, shots.c.unit).where(
-    shots.c.contribution_id.in_(bindparam("ids", expanding=True))
-)
+"""The query for the places of the shots of contributions, the parameter `ids`."""
 
 
 class Frames(Repository):
@@ -117,7 +129,7 @@ class Frames(Repository):
             insert_values(self._connection, table.name, (*SIGNAL_COLUMNS, "benign_id"), masked_rows)
         return signal_rows
 
-    def of(
+    def get(
         self, ids: Collection[int], *, suppressed: bool = False, masked: Collection[int] = ()
     ) -> dict[int, tuple[Frame, ...]]:
         """The frames of contributions, in ascending order. Suppressed signals are left out, unless `suppressed`.
@@ -140,38 +152,44 @@ class Frames(Repository):
         """Each shot of contributions: the contribution, its number, its frames."""
         held: dict[tuple[int, int], dict[int, Signal]] = defaultdict(dict)
         for id, position, name, value in self._run(_WITH_SUPPRESSED if suppressed else _SIGNALS, {"ids": ids}):
-            held[id, number_of(position)][position % SIGNALS_AN_ITEM] = Signal.from_bytes(_ALGORITHMS[name], value)
+            held[id, number_of(position)][position % SIGNALS_AN_ITEM] = Signal.from_bytes(ALGORITHMS[name], value)
         for row in self._run(_SHOTS, {"ids": ids}):
             id, number = row[:2]
             yield id, number, tuple(_frames(row, held.get((id, number), {})))
 
 
+def few_frames(items: Sequence[_T], count: Callable[[_T], int]) -> Sequence[_T]:
+    """The first items that have `FRAMES_A_REQUEST` frames together at most, but at least one; `count` counts them."""
+    totals = accumulate(map(count, items))
+    return items[: max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))]
+
+
 def shot_times(
-    run: Run,
-    found: Mapping[int, Collection[Signal]],
-    most: int,
+    run: Run, signals_by_id: Mapping[int, Collection[Signal]], most: int
 ) -> dict[tuple[int, Signal], tuple[ShotTimes, ...]]:
     """For contributions and signals of them, the places of the first `most` shots that have the signal.
 
     `run` executes a statement with its parameters.
     """
     times: dict[tuple[int, Signal], list[ShotTimes]] = defaultdict(list)
-    for ids, algorithm, octets in _pieces(found):
+    for ids, algorithm, octets in _pieces(signals_by_id):
         for values in chunks(sorted(octets)):
             parameters = {"ids": ids, "algorithm": str(algorithm), "octets": values, "most": most}
             for id, value, start, end in run(_HELD[holding(algorithm)], parameters):
                 signal = Signal.from_bytes(algorithm, value)
-                if signal in found[id]:
+                if signal in signals_by_id[id]:
                     times[id, signal].append(ShotTimes(start, end))
     return {key: tuple(sorted(stretches)) for key, stretches in times.items()}
 
 
-def _pieces(found: Mapping[int, Collection[Signal]]) -> Iterator[tuple[Sequence[int], Algorithm, Collection[bytes]]]:
+def _pieces(
+    signals_by_id: Mapping[int, Collection[Signal]],
+) -> Iterator[tuple[Sequence[int], Algorithm, Collection[bytes]]]:
     """Contributions, and values of them by one algorithm: as many as a statement takes, unless one has more."""
     for algorithm in PERCEPTUAL:
         ids, octets = list[int](), set[bytes]()
-        for id in sorted(found):
-            own = {signal.to_bytes() for signal in found[id] if signal.algorithm is algorithm}
+        for id in sorted(signals_by_id):
+            own = {signal.to_bytes() for signal in signals_by_id[id] if signal.algorithm is algorithm}
             if ids and own and (len(ids) == CHUNK or len(octets | own) > CHUNK):
                 yield ids, algorithm, octets
                 ids, octets = [], set()
@@ -186,8 +204,8 @@ def listed_shots(run: Run, id: int) -> list[ListedShot]:
     """The shots of a contribution that are searched for. `run` executes a statement with its parameters."""
     held: dict[int, list[Signal]] = defaultdict(list)
     for _, position, name, value in run(_SIGNALS, {"ids": [id]}):
-        held[number_of(position)].append(Signal.from_bytes(_ALGORITHMS[name], value))
-    times = sorted((number, start, end, unit) for _, number, start, end, unit in run(_TIMES, {"ids": [id]}))
+        held[number_of(position)].append(Signal.from_bytes(ALGORITHMS[name], value))
+    times = sorted((number, start, end, unit) for _, number, start, end, unit in run(SHOT_PLACES, {"ids": [id]}))
     return [ListedShot(start, end, held[number], UNITS[unit]) for number, start, end, unit in times if number in held]
 
 

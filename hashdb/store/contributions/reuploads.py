@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, exists, func, not_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    union_all,
+)
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.matching.aligners import LEAST_FRAMES
 from hashdb.domain.review.cases import BY_FRAMES, OF_FRAMES, Decision, SignalsByPlace, default_shadow
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
-from hashdb.store.contributions.frames import ITEM, UNITS, number_of
+from hashdb.store.contributions.frames import ITEM, UNITS, SignalRow, holds, number_of, signals_in
 from hashdb.store.contributions.statuses import unended
-from hashdb.store.repositories import Repository, chunks
+from hashdb.store.repositories import IDS, NOW, Repository, chunks, values_by_algorithm
 from hashdb.store.tables import HOLDING, MASKING, cases, contributions, events, holding, shots
 
 _MOST = 100
@@ -43,16 +55,16 @@ class Retired(Repository):
         for id, signal in self._casting(_RETIRED, wanted):
             if len(ids[signal]) < _MOST:
                 ids[signal][id] = None
-        return {signal: tuple(found) for signal, found in ids.items()}
+        return {signal: tuple(holders) for signal, holders in ids.items()}
 
-    def shed(self, member: int, wanted: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
+    def among_ended(self, member: int, wanted: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
         """The signals that ended contributions of the member hold, with these contributions, in order.
 
         These were withdrawn or have expired, and are quarantined or have an open case. Only signals that would cast a
         shadow count, and at most the last hundred contributions of each.
         """
         ids: dict[Signal, tuple[int, ...]] = defaultdict(tuple)
-        for id, signal in self._casting(_SHED, wanted, member=member, now=now):
+        for id, signal in self._casting(_ENDED, wanted, member=member, now=now):
             ids[signal] += (id,)
         return dict(ids)
 
@@ -64,19 +76,19 @@ class Retired(Repository):
         places: dict[int, set[int]] = defaultdict(set)
         for id, place, _ in self._rows(_HOLDING, wanted, {"member": member, "now": now}):
             places[id].add(place)
-        return self.enough(places)
+        return self.sufficient(places)
 
-    def enough(self, places: Mapping[int, Collection[int]]) -> tuple[int, ...]:
+    def sufficient(self, places: Mapping[int, Collection[int]]) -> tuple[int, ...]:
         """The contributions of which the signals at these places suffice: one of its own, or those of several shots."""
-        numbers = {id: {number_of(place) for place in held} for id, held in places.items()}
-        enough = {id for id, held in numbers.items() if ITEM in held}
-        of_shots = [id for id, held in numbers.items() if held and id not in enough]
+        numbers = {id: set(map(number_of, held)) for id, held in places.items()}
+        sufficient = {id for id, held in numbers.items() if ITEM in held}
+        of_shots = [id for id, held in numbers.items() if held and id not in sufficient]
         for id, name, first, last, count in self._among(_SHOTS, shots.c.contribution_id, of_shots):
             # Pages come before words.
             held = [number for number in numbers[id] if first <= number <= last]
             if held and len(held) >= min(LEAST_FRAMES[UNITS[name]], count):
-                enough.add(id)
-        return tuple(sorted(enough))
+                sufficient.add(id)
+        return tuple(sorted(sufficient))
 
     def added(self, member: int, after: int) -> tuple[int, ...]:
         """The member's contributions that match, or would match without its suspension, and have signals since `after`.
@@ -101,11 +113,8 @@ class Retired(Repository):
     def placed(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
         """The signals of each contribution by their place, suppressed ones too. The frames have one."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
-        for table in (*HOLDING, *MASKING):
-            query = select(table.c.contribution_id, table.c.position, table.c.algorithm, table.c.value)
-            of_items = query.where(table.c.position < OF_FRAMES)
-            for id, place, algorithm, value in self._among(of_items, table.c.contribution_id, ids):
-                signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
+        for id, place, algorithm, value in self._signals(_OF_ITEMS, ids):
+            signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
         for id, of_shots in self.of_shots(ids).items():
             signals_by_id[id][OF_FRAMES] = of_shots[min(of_shots)]
         return dict(signals_by_id)
@@ -113,17 +122,18 @@ class Retired(Repository):
     def of_shots(self, ids: Collection[int]) -> dict[int, dict[int, Signal]]:
         """The first signal by PDQ, or of a text, of each shot, suppressed ones too, by the number of the shot."""
         firsts: dict[int, dict[int, tuple[int, str, bytes]]] = defaultdict(dict)
-        for table in (*HOLDING, *MASKING):
-            query = select(table.c.contribution_id, table.c.position, table.c.algorithm, table.c.value).where(
-                table.c.position >= OF_FRAMES, table.c.algorithm.in_(sorted(map(str, BY_FRAMES)))
-            )
-            for id, place, algorithm, value in self._among(query, table.c.contribution_id, ids):
-                number, this = number_of(place), (place, algorithm, value)
-                firsts[id][number] = min(firsts[id].get(number, this), this)
+        for id, place, algorithm, value in self._signals(_OF_SHOTS, ids):
+            number, placed = number_of(place), (place, algorithm, value)
+            firsts[id][number] = min(firsts[id].get(number, placed), placed)
         return {
             id: {number: Signal.from_bytes(Algorithm(name), value) for number, (_, name, value) in of_shots.items()}
             for id, of_shots in firsts.items()
         }
+
+    def _signals(self, query: CompoundSelect[Any], ids: Collection[int]) -> Iterator[SignalRow]:
+        """The signals of contributions that a query selects."""
+        for chunk in chunks(sorted(set(ids))):
+            yield from self._run(query, {"ids": chunk})
 
     def _casting(self, query: _Holders, wanted: Collection[Signal], **parameters: object) -> list[tuple[int, Signal]]:
         """The contributions of a query with the signals by which each casts a shadow, in order."""
@@ -135,12 +145,10 @@ class Retired(Repository):
         self, query: _Holders, wanted: Collection[Signal], parameters: Mapping[str, object]
     ) -> Iterator[tuple[int, int, Signal]]:
         """The contributions that hold any of the signals: (id, position, signal)."""
-        for algorithm, group in groupby(sorted(wanted), key=lambda signal: signal.algorithm):
-            for octets in chunks([signal.to_bytes() for signal in group]):
-                bound = {"algorithm": str(algorithm), "octets": octets, **parameters}
-                rows: Sequence[Any] = self._connection.execute(query[holding(algorithm)], bound).all()
-                for id, place, value in rows:
-                    yield id, place, Signal.from_bytes(algorithm, value)
+        for algorithm, values in values_by_algorithm(wanted):
+            of_values = {"algorithm": str(algorithm), "octets": values, **parameters}
+            for id, place, value in self._run(query[holding(algorithm)], of_values):
+                yield id, place, Signal.from_bytes(algorithm, value)
 
     def _values(self, query: Select[Any], parameters: dict[str, int]) -> dict[Algorithm, list[bytes]]:
         """The distinct values of the contributions that a query selects, suppressed ones too."""
@@ -162,6 +170,13 @@ _SHOTS = (
     .where(or_(shots.c.quality.is_(None), shots.c.quality >= MINIMUM_QUALITY))
     .group_by(shots.c.contribution_id, shots.c.unit)
 )
+_OF_ITEMS = union_all(*(signals_in(table, table.c.position < OF_FRAMES) for table in (*HOLDING, *MASKING)))
+_OF_SHOTS = union_all(
+    *(
+        signals_in(table, table.c.position >= OF_FRAMES, table.c.algorithm.in_(sorted(map(str, BY_FRAMES))))
+        for table in (*HOLDING, *MASKING)
+    )
+)
 _EVERY = select(cases.c.contribution_id)
 _SINCE = (
     select(cases.c.contribution_id)
@@ -178,28 +193,23 @@ def _holders(*conditions: ColumnElement[bool]) -> _Holders:
     return {
         table: select(contributions.c.id, table.c.position, table.c.value)
         .join(contributions, contributions.c.id == table.c.contribution_id)
-        .where(
-            table.c.algorithm == bindparam("algorithm"),
-            table.c.value.in_(bindparam("octets", expanding=True)),
-            *conditions,
-        )
+        .where(*holds(table), *conditions)
         for table in HOLDING
     }
 
 
 _RETIRED = _holders(contributions.c.standing == str(Standing.RETIRED))
-_NOW = bindparam("now", type_=contributions.c.expires_at.type)
 _WAITS = exists().where(cases.c.contribution_id == contributions.c.id, cases.c.decision.is_(None))
-_SHED = {
+_ENDED = {
     table: query.order_by(contributions.c.id.desc()).limit(_MOST)
     for table, query in _holders(
         contributions.c.member_id == bindparam("member"),
-        not_(unended(_NOW)),
+        not_(unended(NOW)),
         or_(contributions.c.standing == str(Standing.QUARANTINED), _WAITS),
     ).items()
 }
-_MATCHING = contributions.c.standing.in_([str(one) for one in Standing if one.matches])
-_HOLDING = _holders(contributions.c.member_id == bindparam("member"), unended(_NOW), _MATCHING)
+_MATCHING = contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches])
+_HOLDING = _holders(contributions.c.member_id == bindparam("member"), unended(NOW), _MATCHING)
 _ADDED = (
     select(contributions.c.id)
     .distinct()
@@ -214,7 +224,7 @@ _ADDED = (
 )
 _LATEST = (
     select(func.max(cases.c.id))
-    .where(cases.c.contribution_id.in_(bindparam("ids", expanding=True)), cases.c.decision == str(Decision.RETIRE))
+    .where(cases.c.contribution_id.in_(IDS), cases.c.decision == str(Decision.RETIRE))
     .group_by(cases.c.contribution_id)
 )
 _SHADOWS = select(cases.c.contribution_id, cases.c.shadow).where(cases.c.id.in_(_LATEST), cases.c.shadow.is_not(None))

@@ -64,7 +64,7 @@ class Statuses(Repository):
             and_(logged == suspended, members.c.status == str(MemberStatus.ACTIVE)),
         )
         query = (
-            select(contributions.c.id, logged, status_at(now).label("status"))
+            select(contributions.c.id, logged, status_at(now))
             .join(members, members.c.id == contributions.c.member_id)
             .where(logged.in_([active, suspended]), differs)
             .order_by(contributions.c.id)
@@ -72,23 +72,20 @@ class Statuses(Repository):
         )
         if hold:
             query = query.with_for_update(of=contributions, skip_locked=True)
-        return tuple(
-            PendingStatus(row.id, Status(row.announced), Status(row.status)) for row in self._connection.execute(query)
-        )
+        rows = self._connection.execute(query)
+        return tuple(PendingStatus(id, Status(in_log), Status(current)) for id, in_log, current in rows)
 
     def mark_logged(self, ids: Collection[int], status: Status) -> None:
         """Record that the log has this status of these contributions."""
-        for chunk in chunks(list(ids)):
-            self._connection.execute(
-                update(contributions).where(contributions.c.id.in_(chunk)).values(announced=str(status))
-            )
+        self._set(ids, announced=str(status))
 
     def judge(self, ids: Collection[int], standing: Standing) -> None:
         """Give contributions a standing."""
+        self._set(ids, standing=str(standing))
+
+    def _set(self, ids: Collection[int], **values: object) -> None:
         for chunk in chunks(list(ids)):
-            self._connection.execute(
-                update(contributions).where(contributions.c.id.in_(chunk)).values(standing=str(standing))
-            )
+            self._connection.execute(update(contributions).where(contributions.c.id.in_(chunk)).values(values))
 
 
 def unended(now: Instant) -> ColumnElement[bool]:
@@ -121,7 +118,7 @@ class ExpiryFields(NamedTuple):
     incident: str | None
     received_at: datetime
     expires_at: datetime | None
-    told: Status
+    logged: Status
 
 
 class Retentions(Repository):
@@ -142,7 +139,7 @@ class Retentions(Repository):
         self._connection.execute(delete(retention))
         self._connection.execute(insert(retention), {"id": 1, "days": dict(new.days), "after": 0})
 
-    def went(self, after: int | None) -> None:
+    def mark_applied(self, after: int | None) -> None:
         """Record the last contribution to which it is applied; None if it is applied to all."""
         self._connection.execute(update(retention).values(after=after))
 
@@ -151,33 +148,30 @@ class Retentions(Repository):
 
         They are locked until the transaction ends.
         """
-        query = select(contributions).where(contributions.c.id > after, contributions.c.withdrawn_at.is_(None))
+        query = _EXPIRY_FIELDS.where(contributions.c.withdrawn_at.is_(None))
         if incident is not None:
             query = query.where(contributions.c.incident == incident)
-        rows = self._connection.execute(query.order_by(contributions.c.id).limit(limit).with_for_update())
-        return tuple(
-            ExpiryFields(
-                row.id,
-                row.own_expiry,
-                row.labels,
-                row.incident,
-                row.received_at,
-                row.expires_at,
-                Status(row.announced),
-            )
-            for row in rows
-        )
+        rows = self._after(query.with_for_update(), contributions.c.id, after, limit)
+        return tuple(ExpiryFields(*fields, Status(logged)) for *fields, logged in rows)
 
     def own(self, id: int) -> datetime | None:
         """The expiry that the member asked for."""
-        return self._connection.execute(
-            select(contributions.c.own_expiry).where(contributions.c.id == id)
-        ).scalar_one_or_none()
+        return self.own_expiries([id]).get(id)
+
+    def own_expiries(self, ids: Collection[int]) -> dict[int, datetime | None]:
+        """The expiry that the member asked for, by contribution."""
+        query = select(contributions.c.id, contributions.c.own_expiry)
+        return dict(map(tuple, self._among(query, contributions.c.id, ids)))
 
     def expire(self, expiries: Iterable[tuple[int, datetime | None]]) -> None:
         """Set the expiry of contributions."""
         for id, at in expiries:
-            self._connection.execute(update(contributions).where(contributions.c.id == id).values(expires_at=at))
+            self._update(contributions, id, expires_at=at)
+
+
+_EXPIRY_FIELDS = select(
+    *contributions.c["id", "own_expiry", "labels", "incident", "received_at", "expires_at", "announced"]
+)
 
 
 def stored_media(media: Media, pages: int | None, words: int | None) -> tuple[str, int | None, int | None]:
@@ -239,7 +233,7 @@ def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> 
     if filter.status is not None:
         yield status_at(now) == str(filter.status)
     if filter.label is not None:
-        yield _has_label(filter.label)
+        yield has_label(filter.label)
     if filter.algorithm is not None:
         held = holding(filter.algorithm)
         yield exists().where(held.c.contribution_id == table.id, held.c.algorithm == str(filter.algorithm))
@@ -247,12 +241,8 @@ def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> 
         # Not LIKE, which ignores case on one database only.
         yield func.substr(table.reference, 1, len(filter.reference)) == filter.reference
     if filter.tier is not None:
-        yield or_(
-            *(
-                and_(_implied_by(rule), *(not_(_implied_by(earlier)) for earlier in before))
-                for rule, before in rules_of(filter.tier)
-            )
-        )
+        rules = rules_of(filter.tier)
+        yield or_(*(and_(_implied_by(rule), *(not_(_implied_by(other)) for other in before)) for rule, before in rules))
 
 
 def _implied_by(rule: Rule) -> ColumnElement[bool]:
@@ -260,7 +250,7 @@ def _implied_by(rule: Rule) -> ColumnElement[bool]:
     table = contributions.c
     conditions = []
     if rule.labels:
-        conditions.append(or_(*(_has_label(label) for label in rule.labels)))
+        conditions.append(or_(*(has_label(label) for label in rule.labels)))
     if rule.severities:
         conditions.append(and_(table.severity.is_not(None), table.severity.in_(rule.severities)))
     conditions += [table.entity.is_not(None)] if rule.entity else []
@@ -268,5 +258,6 @@ def _implied_by(rule: Rule) -> ColumnElement[bool]:
     return and_(*conditions)
 
 
-def _has_label(label: str) -> ColumnElement[bool]:
+def has_label(label: str) -> ColumnElement[bool]:
+    """The condition that a contribution has a label."""
     return contributions.c.labels.cast(Text).contains(f" {label} ", autoescape=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Select, Text, bindparam, delete, func, literal, select, tuple_, type_coerce, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, Place, leaf_after
-from hashdb.store.repositories import Repository, chunks, insert_values, upsert
+from hashdb.store.repositories import IDS, Repository, chunks, insert_into, insert_values, upsert
 from hashdb.store.tables import events, set_blocks, set_signatures, set_states
 
 _AT_ONCE = 256
@@ -51,8 +51,7 @@ class ActiveSet(Repository):
         if before.seq:
             query: Any = update(set_states).where(set_states.c.id == 1, set_states.c.seq == before.seq).values(values)
         else:
-            insert_new: Any = sqlite.insert if self._connection.dialect.name == "sqlite" else postgresql.insert
-            query = insert_new(set_states).values(values).on_conflict_do_nothing()
+            query = insert_into(self._connection, set_states).values(values).on_conflict_do_nothing()
         return self._connection.execute(query.returning(set_states.c.id)).one_or_none() is not None
 
     def block(self, level: int, number: int) -> bytes:
@@ -61,12 +60,11 @@ class ActiveSet(Repository):
 
     def blocks(self, places: Iterable[Place]) -> dict[Place, bytes]:
         """The hashes of blocks, without those that are empty."""
-        found: dict[Place, bytes] = {}
-        for level, numbers in _by_level(places).items():
-            for chunk in chunks(numbers):
-                rows = self._connection.execute(_BLOCKS, {"of": level, "numbers": chunk})
-                found.update(((level, number), hashes) for number, hashes in rows)
-        return found
+        hashes_by_place: dict[Place, bytes] = {}
+        for level, numbers in _by_level(places):
+            rows = self._connection.execute(_BLOCKS, {"of": level, "numbers": numbers})
+            hashes_by_place.update(((level, number), hashes) for number, hashes in rows)
+        return hashes_by_place
 
     def every_block(self) -> Iterator[tuple[Place, bytes]]:
         """All blocks as they are stored, by level and number."""
@@ -78,9 +76,8 @@ class ActiveSet(Repository):
 
     def put(self, blocks: Mapping[Place, bytes]) -> None:
         """Store these blocks. Empty ones are left out."""
-        for level, numbers in _by_level(blocks).items():
-            for chunk in chunks(numbers):
-                self._connection.execute(_DELETE, {"of": level, "numbers": chunk})
+        for level, numbers in _by_level(blocks):
+            self._connection.execute(_DELETE, {"of": level, "numbers": numbers})
         rows = [(*place, hashes) for place, hashes in blocks.items() if hashes != EMPTY_BLOCK]
         insert_values(self._connection, set_blocks.name, ("level", "number", "hashes"), rows)
 
@@ -99,9 +96,9 @@ class ActiveSet(Repository):
 
     def _leaves(self, query: Select[Any], parameters: Mapping[str, object]) -> Iterator[tuple[int, bytes]]:
         rows = self._connection.execute(query, parameters)
-        for id, on_one in groupby(rows, key=lambda row: row[0]):
+        for id, group in groupby(rows, key=itemgetter(0)):
             # Most details have no commitment, and are not read.
-            logged = ((action, json.loads(text) if _COMMITMENT in text else {}) for _, action, text in on_one)
+            logged = ((action, json.loads(text) if _COMMITMENT in text else {}) for _, action, text in group)
             yield id, leaf_after(id, logged)
 
     def signatures(self, seq: int) -> tuple[str, ...]:
@@ -118,8 +115,7 @@ class ActiveSet(Repository):
 
     def every_signature(self) -> Iterator[tuple[int, str, str]]:
         """All signatures: the event with the root, the organisation, the line."""
-        for row in self._connection.execute(_SIGNED.order_by(set_signatures.c.seq)):
-            yield row.seq, row.organisation, row.line
+        yield from map(tuple, self._connection.execute(_SIGNED.order_by(set_signatures.c.seq)))
 
     def sign(self, seq: int, organisation: str, line: str, now: datetime) -> None:
         """Store the signature of an organisation, in the place of an earlier one of the same root."""
@@ -127,11 +123,11 @@ class ActiveSet(Repository):
         upsert(self._connection, set_signatures, [row], sets=("line", "at"))
 
 
-def _by_level(places: Iterable[Place]) -> Mapping[int, list[int]]:
-    numbers: dict[int, list[int]] = defaultdict(list)
-    for level, number in sorted(places):
-        numbers[level].append(number)
-    return numbers
+def _by_level(places: Iterable[Place]) -> Iterator[tuple[int, Sequence[int]]]:
+    """The numbers of blocks by level, in order, as many as a statement takes."""
+    for level, group in groupby(sorted(places), key=itemgetter(0)):
+        for numbers in chunks([number for _, number in group]):
+            yield level, numbers
 
 
 _STATES = select(*set_states.c["id", "seq", "root", "count"]).order_by(set_states.c.id).limit(2)
@@ -144,9 +140,9 @@ _OF_ALL = (
     .where(events.c.subject_kind == "contribution", events.c.seq <= bindparam("upto"))
     .order_by(events.c.subject_id, events.c.seq)
 )
-_OF_SOME = _OF_ALL.where(events.c.subject_id.in_(bindparam("ids", expanding=True)))
+_OF_SOME = _OF_ALL.where(events.c.subject_id.in_(IDS))
 _OF_RANGE = _OF_ALL.where(events.c.subject_id >= bindparam("first"), events.c.subject_id <= bindparam("last"))
 _FIRST = select(func.min(events.c.subject_id)).where(
     events.c.subject_kind == "contribution", events.c.subject_id > bindparam("after")
 )
-_SIGNED = select(set_signatures.c.seq, set_signatures.c.organisation, set_signatures.c.line)
+_SIGNED = select(*set_signatures.c["seq", "organisation", "line"])

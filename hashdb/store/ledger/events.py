@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,7 @@ from hashdb.domain.ledger.events import Action, Event, Head, LogEntry, canonical
 from hashdb.domain.stats.counts import Hit
 from hashdb.domain.times import to_microseconds
 from hashdb.store.ledger.tree import grow
-from hashdb.store.repositories import Repository, chunks, insert_values
+from hashdb.store.repositories import IDS, Repository, chunks, insert_values
 from hashdb.store.tables import amendments, events, hits, keys, log, members, users
 
 
@@ -48,7 +49,7 @@ class Audit(Repository):
         return "" if leaf_hash is None else leaf_hash.hex()
 
     def before(self, at: datetime) -> int:
-        """The seq of the last event before an instant (0: there is none).
+        """The seq of the last event before a time (0: there is none).
 
         A binary search: seqs have no gaps, and the times of events never decrease.
         """
@@ -113,10 +114,10 @@ class Audit(Repository):
 
     def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:
         """At most `limit` events with a seq above `after`, in order."""
-        query = select(events).where(events.c.seq > after).order_by(events.c.seq).limit(limit)
+        query = select(events)
         if actions is not None:
-            query = query.where(events.c.action.in_([str(action) for action in actions]))
-        return tuple(map(_event, self._connection.execute(query)))
+            query = query.where(events.c.action.in_(list(map(str, actions))))
+        return tuple(map(_event, self._after(query, events.c.seq, after, limit)))
 
     def subjects(self, after: int, limit: int, actions: Collection[Action]) -> tuple[tuple[int, int], ...]:
         """The seq and the subject's id of at most `limit` events of these actions above `after`, in order."""
@@ -133,8 +134,7 @@ class Audit(Repository):
         self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
     ) -> tuple[Event, ...]:
         """At most `limit` events with a seq above `after`, by an actor, of an action, on a subject (None: any)."""
-        query = _chosen(actor, action, subject).where(events.c.seq > after).order_by(events.c.seq)
-        return tuple(map(_event, self._connection.execute(query.limit(limit))))
+        return tuple(map(_event, self._after(_chosen(actor, action, subject), events.c.seq, after, limit)))
 
     def between(
         self,
@@ -160,24 +160,12 @@ class Audit(Repository):
 
     def newest(self, kind: str, id: int, action: Action | None = None) -> Event | None:
         """The last event on a subject, of an action (None: any); None if there is none."""
-        found = self.between(0, self.head().seq + 1, 1, None, action, (kind, id))
-        return found[0] if found else None
+        newest = self.between(0, self.head().seq + 1, 1, None, action, (kind, id))
+        return newest[0] if newest else None
 
     def one(self, seq: int) -> Event:
         """The event with that seq. Raises NotFound."""
         return _event(self._one(select(events).where(events.c.seq == seq), f"event {seq}"))
-
-    def first_since(self, at: datetime) -> int:
-        """The seq of the first event at this time or later; if there is none, one past the last."""
-        # The times of events never decrease.
-        low, high = 1, self.head().seq + 1
-        while low < high:
-            middle = (low + high) // 2
-            if self.one(middle).at < at:
-                low = middle + 1
-            else:
-                high = middle
-        return low
 
     def rows(self, after: int | None, limit: int) -> Sequence[Row[tuple[object, ...]]]:
         """At most `limit` events after a number (None: from the first row there is), as they are stored.
@@ -203,10 +191,7 @@ _MOVE = update(log).values(seq=bindparam("last"), at=bindparam("time"), peaks=bi
 _ROWS = select(
     events.c.seq,
     type_coerce(events.c.at, BigInteger).label("at"),
-    events.c.actor,
-    events.c.action,
-    events.c.subject_kind,
-    events.c.subject_id,
+    *events.c["actor", "action", "subject_kind", "subject_id"],
     type_coerce(events.c.details, Text).label("details"),
     type_coerce(events.c.leaf, NullType()).label("leaf"),
 ).order_by(events.c.seq)
@@ -218,39 +203,26 @@ _LAST = (
 )
 _LEAF = select(events.c.leaf).where(events.c.seq == bindparam("number"))
 _AT = select(events.c.at).where(events.c.seq == bindparam("number"))
+_ON_CONTRIBUTIONS = (events.c.subject_kind == "contribution", events.c.subject_id.in_(IDS))
 _ACTIONS = (
     select(events.c.subject_id, events.c.action)
-    .where(
-        events.c.subject_kind == "contribution",
-        events.c.subject_id.in_(bindparam("ids", expanding=True)),
-        events.c.seq <= bindparam("upto"),
-    )
+    .where(*_ON_CONTRIBUTIONS, events.c.seq <= bindparam("upto"))
     .order_by(events.c.subject_id, events.c.seq)
 )
-_CHANGED = (
-    select(events.c.subject_id, func.max(events.c.at))
-    .where(events.c.subject_kind == "contribution", events.c.subject_id.in_(bindparam("ids", expanding=True)))
-    .group_by(events.c.subject_id)
-)
+_CHANGED = select(events.c.subject_id, func.max(events.c.at)).where(*_ON_CONTRIBUTIONS).group_by(events.c.subject_id)
+_BETWEEN = (events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
+_OF_ACTIONS = events.c.action.in_(bindparam("actions", expanding=True))
 _SUBJECTS = (
     select(events.c.seq, events.c.subject_id)
-    .where(events.c.seq > bindparam("after"), events.c.action.in_(bindparam("actions", expanding=True)))
+    .where(events.c.seq > bindparam("after"), _OF_ACTIONS)
     .order_by(events.c.seq)
     .limit(bindparam("limit"))
 )
-_COUNT = (
-    select(func.count())
-    .select_from(events)
-    .where(
-        events.c.seq > bindparam("after"),
-        events.c.seq <= bindparam("upto"),
-        events.c.action.in_(bindparam("actions", expanding=True)),
-    )
-)
+_COUNT = select(func.count()).where(*_BETWEEN, _OF_ACTIONS)
 _KINDS = (
     select(case((events.c.action == str(Action.CONTRIBUTION_RETIRED), "retired"), else_=events.c.subject_kind))
     .distinct()
-    .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"))
+    .where(*_BETWEEN)
 )
 
 
@@ -275,20 +247,12 @@ def _row(seq: int, at: datetime, actor: str, entry: LogEntry) -> tuple[Any, ...]
     return seq, to_microseconds(at), actor, action, entry.kind, entry.id, details, leaf_hash
 
 
-def _event(row: Row[tuple[object, ...]]) -> Event:
-    return Event(
-        seq=row.seq,
-        at=row.at,
-        actor=row.actor,
-        action=row.action,
-        kind=row.subject_kind,
-        id=row.subject_id,
-        details=row.details,
-        leaf=row.leaf,
-    )
+def _event(row: Row[Any]) -> Event:
+    """The event of a row of the table, whose columns have the order of its fields."""
+    return Event(*row)
 
 
-MOST_OF_ONE = 1_000
+_MOST_OF_ONE = 1_000
 """Events of a subject that are returned, the first ones."""
 
 
@@ -297,8 +261,8 @@ class Timelines(Repository):
 
     def events(self, kind: str, ids: Collection[int]) -> list[Event]:
         """The events on these subjects, in order."""
-        log = Audit(self._connection)
-        events_on_subjects = [event for id in ids for event in log.events(0, MOST_OF_ONE, None, None, (kind, id))]
+        audit = Audit(self._connection)
+        events_on_subjects = [event for id in ids for event in audit.events(0, _MOST_OF_ONE, None, None, (kind, id))]
         return sorted(events_on_subjects, key=lambda event: event.seq)
 
     def amended(self, contribution: int) -> list[tuple[datetime, Mapping[str, object]]]:
@@ -318,9 +282,12 @@ class Timelines(Repository):
             "member": select(members.c.id, members.c.name),
             "key": select(keys.c.id, members.c.name).join(members, members.c.id == keys.c.member_id),
         }
-        columns = {"user": users.c.id, "member": members.c.id, "key": keys.c.id}
+        ids_by_kind: dict[str, set[int]] = defaultdict(set)
+        for kind, _, id in (actor.partition(":") for actor in actors):
+            if id.isdecimal():
+                ids_by_kind[kind].add(int(id))
         names: dict[str, str] = {}
         for kind, query in by_kind.items():
-            ids = {int(id) for of, _, id in (actor.partition(":") for actor in actors) if of == kind and id.isdecimal()}
-            names.update((f"{kind}:{row[0]}", row[1]) for row in self._among(query, columns[kind], ids))
+            rows = self._among(query, query.selected_columns.id, ids_by_kind[kind])
+            names.update((f"{kind}:{id}", name) for id, name in rows)
         return names

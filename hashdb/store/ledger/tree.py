@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, insert, select, type_coerce, update
+from sqlalchemy import Column, ColumnElement, Connection, Select, insert, select, type_coerce, update
 from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger import merkle
@@ -106,21 +106,23 @@ class Checkpoints(Repository):
         """Make another key the signing key; return its id."""
         self._connection.execute(update(signers).where(signers.c.until.is_(None)).values(until=now))
         row = {"name": verifier.name, "public": verifier.public, "since": now}
-        return int(self._connection.execute(insert(signers).returning(signers.c.id), row).scalar_one())
+        return int(self._insert(signers, row).id)
 
     def last(self) -> StoredCheckpoint | None:
         """The newest stored checkpoint."""
-        row = self._connection.execute(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1)).one_or_none()
-        return None if row is None else StoredCheckpoint(row.size, row.at, row.note)
+        return self._stored(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1))
 
-    def keep(self, kept: StoredCheckpoint) -> None:
+    def keep(self, checkpoint: StoredCheckpoint) -> None:
         """Store a checkpoint; there must be none of this size yet."""
-        self._connection.execute(insert(checkpoints), kept._asdict())
+        self._connection.execute(insert(checkpoints), checkpoint._asdict())
 
-    def of(self, size: int) -> StoredCheckpoint | None:
+    def get(self, size: int) -> StoredCheckpoint | None:
         """The stored checkpoint of this size."""
-        row = self._connection.execute(select(checkpoints).where(checkpoints.c.size == size)).one_or_none()
-        return None if row is None else StoredCheckpoint(row.size, row.at, row.note)
+        return self._stored(select(checkpoints).where(checkpoints.c.size == size))
+
+    def _stored(self, query: Select[Any]) -> StoredCheckpoint | None:
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else StoredCheckpoint(*row)
 
     def signed_after(self, size: int) -> datetime | None:
         """When the first stored checkpoint of more than `size` events was signed; None if there is none."""

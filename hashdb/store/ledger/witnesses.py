@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from hashdb.store.repositories import Repository, upsert
+from hashdb.store.repositories import Repository, insert_into, same, upsert
 from hashdb.store.tables import cosignatures, witness_states
 
 
@@ -18,11 +18,11 @@ class Cosignatures(Repository):
 
     def all(self) -> dict[int, dict[str, str]]:
         """The lines of each checkpoint by its witnesses, the newest checkpoint first."""
-        found: dict[int, dict[str, str]] = {}
+        lines: dict[int, dict[str, str]] = defaultdict(dict)
         query = select(cosignatures).order_by(cosignatures.c.size.desc(), cosignatures.c.witness)
         for row in self._connection.execute(query):
-            found.setdefault(row.size, {})[row.witness] = row.line
-        return found
+            lines[row.size][row.witness] = row.line
+        return dict(lines)
 
     def put(self, size: int, witness: str, line: str, at: datetime) -> None:
         """Store the cosignature of a stored checkpoint by a witness, instead of an earlier one."""
@@ -51,16 +51,15 @@ class WitnessStates(Repository):
     def all(self) -> Mapping[str, WitnessState]:
         """The state of each witness that was ever asked."""
         rows = self._connection.execute(select(witness_states))
-        return {row.witness: WitnessState(*(getattr(row, name) for name in WitnessState._fields)) for row in rows}
+        return {row.witness: WitnessState(**same(row, *WitnessState._fields)) for row in rows}
 
     def claim(self, witness: str, now: datetime, until: datetime, latest: datetime) -> WitnessState | None:
         """Claim a witness that is due, so that no other process asks it before `until`; None if one does.
 
         One that would be due after `latest` is due: the clock was set back.
         """
-        dialect = sqlite if self._connection.dialect.name == "sqlite" else postgresql
         new = {"witness": witness, "size": 0, "next_at": now, "refused": False}
-        self._connection.execute(dialect.insert(witness_states).on_conflict_do_nothing(), new)
+        self._connection.execute(insert_into(self._connection, witness_states).on_conflict_do_nothing(), new)
         next_at = witness_states.c.next_at
         query = update(witness_states).where(witness_states.c.witness == witness, (next_at <= now) | (next_at > latest))
         if self._connection.execute(query.values(next_at=until)).rowcount != 1:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import reduce
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -18,7 +17,6 @@ from sqlalchemy import (
     and_,
     delete,
     func,
-    insert,
     literal_column,
     or_,
     select,
@@ -32,7 +30,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store import keysets
 from hashdb.store.contributions.contributions import Contributions
-from hashdb.store.repositories import CHUNK, Repository, chunks, insert_rows
+from hashdb.store.repositories import CHUNK, Repository, chunks, insert_rows, same, values_by_algorithm
 from hashdb.store.tables import (
     HOLDING,
     MASKING,
@@ -42,6 +40,8 @@ from hashdb.store.tables import (
     contributions,
     holding,
     masking,
+    masks,
+    text_masks,
 )
 
 
@@ -66,7 +66,7 @@ class BenignList(Repository):
     def add(self, draft: BenignDraft, now: datetime) -> BenignEntry:
         """Record an entry, which is not applied to contributions yet."""
         row = {"built_in": draft.built_in, "note": draft.note, "created_at": now, "settled": False}
-        id = self._connection.execute(insert(benign).returning(benign.c.id), row).scalar_one()
+        id = self._insert(benign, row).id
         rows: dict[Table, list[dict[str, object]]] = {benign_signals: [], benign_text_signals: []}
         for position, signal in enumerate(draft.signals):
             of_signal: dict[str, object] = {
@@ -92,16 +92,11 @@ class BenignList(Repository):
 
     def one(self, id: int) -> BenignEntry:
         """One entry. Raises NotFound."""
-        entries = self._read(_ENTRIES.where(benign.c.id == id))
-        if not entries:
-            raise NotFound(f"benign entry {id}")
-        return entries[0]
+        return self._entries([self._one(_ENTRIES.where(benign.c.id == id), f"benign entry {id}")])[0]
 
     def page(self, after: int, limit: int, filter: BenignFilter | None = None) -> tuple[BenignEntry, ...]:
         """At most `limit` entries with ids above `after` that the filter selects, in order."""
-        return self._read(
-            _chosen(filter or BenignFilter()).where(benign.c.id > after).order_by(benign.c.id).limit(limit)
-        )
+        return self._entries(self._after(_chosen(filter or BenignFilter()), benign.c.id, after, limit))
 
     def listed(
         self, filter: BenignFilter, sort: BenignSort, place: Place, limit: int, *, descending: bool
@@ -121,14 +116,11 @@ class BenignList(Repository):
     def every(self) -> tuple[BenignBall, ...]:
         """Every benign signal of all entries, in the order of the entries' ids."""
         query = select(*_EVERY.c).join(benign, benign.c.id == _EVERY.c.benign_id).where(benign.c.deleted_at.is_(None))
-        return tuple(
-            BenignBall(row.benign_id, Signal.from_bytes(Algorithm(row.algorithm), row.value), row.radius)
-            for row in self._connection.execute(query.order_by(_EVERY.c.benign_id))
-        )
+        return tuple(map(_ball, self._connection.execute(query.order_by(_EVERY.c.benign_id))))
 
     def signals(self, id: int) -> tuple[BenignBall, ...]:
         """The signals of one entry."""
-        return tuple(BenignBall(id, signal, radius) for radius, signal in zip(*self._held([id])[id], strict=True))
+        return tuple(self._balls([id])[id])
 
     def built_in(self) -> dict[str, tuple[int, bool]]:
         """The newest entry of each recorded name of the built-in list, and whether it is deleted."""
@@ -160,44 +152,36 @@ class BenignList(Repository):
             of_texts = update(benign_text_signals).where(benign_text_signals.c.benign_id == entry.id)
             self._connection.execute(of_texts.values(settled=True))
 
-    def _read(self, query: Select[Any]) -> tuple[BenignEntry, ...]:
-        return self._entries(self._connection.execute(query).all())
-
     def _entries(self, rows: Sequence[Row[Any]]) -> tuple[BenignEntry, ...]:
-        held = self._held([row.id for row in rows])
+        balls_by_id = self._balls([row.id for row in rows])
         return tuple(
             BenignEntry(
-                id=row.id,
-                signals=held[row.id][1],
-                radius={one.algorithm: bits for bits, one in zip(*held[row.id], strict=True)},
-                note=row.note,
-                built_in=row.built_in,
-                created_at=row.created_at,
-                masked=row.masked,
+                **same(row, "id", "note", "built_in", "created_at", "masked"),
+                signals=tuple(ball.signal for ball in balls_by_id[row.id]),
+                radius={ball.signal.algorithm: ball.radius for ball in balls_by_id[row.id]},
             )
             for row in rows
         )
 
-    def _held(self, ids: Collection[int]) -> Mapping[int, tuple[tuple[int, ...], tuple[Signal, ...]]]:
-        """The radii and the signals of entries."""
-        held: dict[int, list[tuple[int, Signal]]] = defaultdict(list)
+    def _balls(self, ids: Collection[int]) -> Mapping[int, Sequence[BenignBall]]:
+        """The signals of entries, by entry."""
+        balls_by_id: dict[int, list[BenignBall]] = {id: [] for id in ids}
         query = select(*_EVERY.c).order_by(_EVERY.c.benign_id, _EVERY.c.position)
         for row in self._among(query, _EVERY.c.benign_id, ids):
-            held[row.benign_id].append((row.radius, Signal.from_bytes(Algorithm(row.algorithm), row.value)))
-        return {id: (tuple(r for r, _ in held[id]), tuple(s for _, s in held[id])) for id in ids}
+            balls_by_id[row.benign_id].append(_ball(row))
+        return balls_by_id
 
 
-def _counted(*tables: Table) -> ColumnElement[int]:
-    """How many rows of an entry tables have."""
-    counts = [select(func.count()).where(table.c.benign_id == benign.c.id).scalar_subquery() for table in tables]
-    return reduce(operator.add, counts)
+def _counted(table: Table) -> ColumnElement[int]:
+    """How many rows of an entry a table has."""
+    return select(func.count()).where(table.c.benign_id == benign.c.id).scalar_subquery()
 
 
-_MASKED = _counted(*MASKING)
-_SIGNALS = _counted(benign_signals, benign_text_signals)
+_MASKED = _counted(masks) + _counted(text_masks)
+_SIGNALS = _counted(benign_signals) + _counted(benign_text_signals)
 _EVERY = union_all(
     *(
-        select(*(table.c[name] for name in ("benign_id", "position", "algorithm", "value", "radius")))
+        select(*table.c["benign_id", "position", "algorithm", "value", "radius"])
         for table in (benign_signals, benign_text_signals)
     )
 ).subquery()
@@ -224,6 +208,10 @@ def _chosen(filter: BenignFilter) -> Select[Any]:
     return query
 
 
+def _ball(row: Row[Any]) -> BenignBall:
+    return BenignBall(row.benign_id, Signal.from_bytes(Algorithm(row.algorithm), row.value), row.radius)
+
+
 class HeldSignal(NamedTuple):
     """A signal of a contribution, and its position there."""
 
@@ -232,36 +220,37 @@ class HeldSignal(NamedTuple):
     signal: Signal
 
 
+_PLACE = itemgetter(0, 1)
+"""The contribution and the position of a signal, by which they are sorted."""
+
+
 class Suppressions(Repository):
     """Suppressed signals within one transaction."""
 
     def holders(self, values: Collection[Signal]) -> list[int]:
         """The ids of contributions, whatever their status, that hold any of these signals unsuppressed, in order."""
         ids: set[int] = set()
-        for algorithm, group in groupby(sorted(values), key=lambda signal: signal.algorithm):
-            for chunk in chunks([signal.to_bytes() for signal in group]):
-                held = holding(algorithm).c
-                query = select(held.contribution_id).where(held.algorithm == str(algorithm), held.value.in_(chunk))
-                ids.update(self._connection.scalars(query))
+        for algorithm, octets in values_by_algorithm(values):
+            held = holding(algorithm).c
+            query = select(held.contribution_id).where(held.algorithm == str(algorithm), held.value.in_(octets))
+            ids.update(self._connection.scalars(query))
         return sorted(ids)
 
-    def held(self, ids: Collection[int], values: Collection[Signal]) -> Iterator[HeldSignal]:
+    def held(self, ids: Collection[int], values: Collection[Signal]) -> tuple[HeldSignal, ...]:
         """Those of the values that these contributions hold unsuppressed, in order; nothing is locked.
 
         A video has thousands of signals, of which an entry touches a few.
         """
-        found: list[HeldSignal] = []
+        held: list[HeldSignal] = []
         wanted = set(ids)
-        for algorithm, group in groupby(sorted(values), key=lambda signal: signal.algorithm):
-            for chunk in chunks([signal.to_bytes() for signal in group]):
-                table = holding(algorithm)
-                query = select(table).where(table.c.algorithm == str(algorithm), table.c.value.in_(chunk))
-                if len(wanted) <= CHUNK:
-                    # The sum keeps SQLite from a look-up for each pair of a contribution and a value.
-                    query = query.where((table.c.contribution_id + literal_column("0")).in_(wanted))
-                rows = self._connection.execute(query)
-                found += [_held(row) for row in rows if row.contribution_id in wanted]
-        return iter(sorted(found, key=lambda each: each[:2]))
+        for algorithm, octets in values_by_algorithm(values):
+            table = holding(algorithm)
+            query = select(table).where(table.c.algorithm == str(algorithm), table.c.value.in_(octets))
+            if len(wanted) <= CHUNK:
+                # The sum keeps SQLite from a look-up for each pair of a contribution and a value.
+                query = query.where((table.c.contribution_id + literal_column("0")).in_(wanted))
+            held += [_held(row) for row in self._connection.execute(query) if row.contribution_id in wanted]
+        return tuple(sorted(held, key=_PLACE))
 
     def numbers(self, ids: Collection[int]) -> dict[int, int]:
         """How many signals each of these contributions has that are not suppressed, digests included."""
@@ -300,15 +289,15 @@ class Suppressions(Repository):
     def matching(self, ids: Sequence[int], values: Collection[Signal]) -> tuple[HeldSignal, ...]:
         """As `held`; locks these contributions until the transaction ends."""
         Contributions(self._connection).hold(ids)
-        return tuple(self.held(ids, values))
+        return self.held(ids, values)
 
     def suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
         query = select(_MASKS.c.contribution_id).distinct().where(_MASKS.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(_MASKS.c.contribution_id).limit(limit)))
         Contributions(self._connection).hold(ids)
-        held = (_held(row) for table in MASKING for row in self._of(table, ids) if row.benign_id == entry)
-        return tuple(sorted(held, key=lambda each: each[:2]))
+        rows = (row for table in MASKING for row in self._among(select(table), table.c.contribution_id, ids))
+        return tuple(sorted((_held(row) for row in rows if row.benign_id == entry), key=_PLACE))
 
     def suppress(self, held: Iterable[HeldSignal], entry: int) -> None:
         """Suppress signals because of an entry: they no longer match."""
@@ -330,10 +319,6 @@ class Suppressions(Repository):
             for chunk in chunks(group):
                 self._connection.execute(update(table).where(_places(table, chunk)).values(benign_id=entry))
 
-    def _of(self, table: Table, ids: Collection[int]) -> Sequence[Row[Any]]:
-        query = select(table).order_by(table.c.contribution_id, table.c.position)
-        return self._among(query, table.c.contribution_id, ids)
-
     def _remove(self, table: Table, held: Sequence[HeldSignal]) -> None:
         for chunk in chunks(held):
             self._connection.execute(delete(table).where(_places(table, chunk)))
@@ -345,17 +330,17 @@ _MASKS = union_all(*(select(table.c.contribution_id, table.c.benign_id) for tabl
 
 def _by_algorithm(held: Iterable[HeldSignal]) -> Iterator[tuple[Algorithm, tuple[HeldSignal, ...]]]:
     """The signals of each algorithm, in the order of their contributions."""
-    ordered = sorted(held, key=lambda each: (each.signal.algorithm, each.contribution, each.position))
-    for algorithm, group in groupby(ordered, key=lambda each: each.signal.algorithm):
+    ordered = sorted(held, key=lambda stored: (stored.signal.algorithm, stored.contribution, stored.position))
+    for algorithm, group in groupby(ordered, key=lambda stored: stored.signal.algorithm):
         yield algorithm, tuple(group)
 
 
 def _places(table: Table, held: Iterable[HeldSignal]) -> Any:
-    each = groupby(held, key=lambda signal: signal.contribution)
+    """The conditions for the rows of these signals, which are in the order of their contributions."""
     return or_(
         *(
             and_(table.c.contribution_id == id, table.c.position.in_([signal.position for signal in group]))
-            for id, group in each
+            for id, group in groupby(held, key=lambda signal: signal.contribution)
         )
     )
 

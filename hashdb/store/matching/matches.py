@@ -36,10 +36,11 @@ from hashdb.domain.origins import Origin
 from hashdb.domain.review.cases import Stance
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import OF_TEXTS, Algorithm, Signal
-from hashdb.domain.signatures import Kind, Signature
-from hashdb.store.contributions.frames import listed_shots, shot_times
+from hashdb.domain.signatures import Signature
+from hashdb.store.contributions.contributions import KINDS, STANDINGS
+from hashdb.store.contributions.frames import ALGORITHMS, holds, listed_shots, shot_times, signals_in
 from hashdb.store.contributions.statuses import active
-from hashdb.store.repositories import CHUNK, Repository, chunks
+from hashdb.store.repositories import CHUNK, IDS, NOW, Repository, chunks, values_by_algorithm
 from hashdb.store.tables import (
     HOLDING,
     contributions,
@@ -103,15 +104,15 @@ class Holders:
                         extent = Extent(milliseconds / 1_000)
                     elif pages or words:
                         extent = Extent(None, pages, words)
-                    holders.append(Holder(by_value[value], id, member, severity, _STANDINGS[standing], details, extent))
+                    holders.append(Holder(by_value[value], id, member, severity, STANDINGS[standing], details, extent))
                 left -= len(holders) - before
         return holders
 
     def times(
-        self, found: Mapping[int, Collection[Signal]], most: int = MOST_TIMES
+        self, signals_by_id: Mapping[int, Collection[Signal]], most: int = MOST_TIMES
     ) -> Mapping[tuple[int, Signal], Sequence[ShotTimes]]:
         """For listed items and signals of them, the places of the first `most` shots that have the signal."""
-        return shot_times(self._select, found, most)
+        return shot_times(self._select, signals_by_id, most)
 
     def shots(self, id: int) -> Sequence[ListedShot]:
         """The shots of a listed item, in ascending order."""
@@ -144,29 +145,29 @@ class Holders:
             for id, group in groupby(rows, key=itemgetter(0)):
                 own, signed = list[Signal](), list[Signature]()
                 for _, _, name, value in group:
-                    if name in _KINDS:
-                        signed.append(Signature(_KINDS[name], value))
+                    if name in KINDS:
+                        signed.append(Signature(KINDS[name], value))
                     else:
-                        own.append(Signal.from_bytes(_ALGORITHMS[name], value))
+                        own.append(Signal.from_bytes(ALGORITHMS[name], value))
                 stored[id] = Stored(tuple(own), tuple(signed))
         return stored
 
     def confirming(self, ids: Collection[int]) -> dict[int, set[int]]:
         """The active members that confirm these contributions, by contribution."""
-        members: dict[int, set[int]] = defaultdict(set)
+        members_by_id: dict[int, set[int]] = defaultdict(set)
         if not ids:
-            return members
+            return members_by_id
         for chunk in chunks(list(ids)):
-            for contribution, member in self._select(_CONFIRMING, {"ids": chunk}):
-                members[contribution].add(member)
-        return members
+            for id, member in self._select(_CONFIRMING, {"ids": chunk}):
+                members_by_id[id].add(member)
+        return members_by_id
 
     def origins(self, ids: Collection[int]) -> dict[int, Origin]:
         """The origins of those contributions that came from an upstream."""
-        found: dict[int, Origin] = {}
+        origins_by_id: dict[int, Origin] = {}
         for chunk in chunks(sorted(ids)):
-            found.update((id, Origin(*origin)) for id, *origin in self._select(_ORIGINS, {"ids": chunk}))
-        return found
+            origins_by_id.update((id, Origin(*origin)) for id, *origin in self._select(_ORIGINS, {"ids": chunk}))
+        return origins_by_id
 
 
 class Matches(Repository, Holders):
@@ -222,13 +223,27 @@ class Matches(Repository, Holders):
             lasting_values.update(self._connection.scalars(query))
         return lasting_values
 
+    def holding(self, values: Collection[Signal], most: int) -> Mapping[int, list[Signal]]:
+        """Contributions of any status, at most `most` a signal, that hold any of the signals; those that each holds."""
+        signals_by_id: dict[int, list[Signal]] = defaultdict(list)
+        for algorithm, octets in values_by_algorithm(values, 50):
+            table = holding(algorithm)
+            query = (
+                select(table.c.contribution_id, table.c.value)
+                .where(table.c.algorithm == str(algorithm), table.c.value.in_(octets))
+                .limit(most * len(octets))
+            )
+            for id, value in self._connection.execute(query):
+                signals_by_id[id].append(Signal.from_bytes(algorithm, value))
+        return signals_by_id
 
-_ORIGINS = select(origins.c.contribution_id, origins.c.log, origins.c.number, origins.c.member).where(
-    origins.c.contribution_id.in_(bindparam("ids", expanding=True))
+
+_ORIGINS: Select[Any] = select(*origins.c["contribution_id", "log", "number", "member"]).where(
+    origins.c.contribution_id.in_(IDS)
 )
 _ENDING = [str(action) for action in (*ENDING_ACTIONS, Action.CONTRIBUTION_ERASED)]
 _HEAD_AT = select(log.c.at).scalar_subquery()
-_OF_TEXTS = [str(algorithm) for algorithm in OF_TEXTS]
+_OF_TEXTS = list(map(str, OF_TEXTS))
 
 
 def _added(held: Table) -> Select[Any]:
@@ -253,21 +268,12 @@ _ADDED = tuple(_added(table) for table in HOLDING)
 
 # In the order of the fields of Holder, after the value, and of MatchDetails.
 _HOLDER_COLUMNS = (
-    contributions.c.id,
-    contributions.c.member_id,
-    contributions.c.severity,
-    contributions.c.standing,
+    *contributions.c["id", "member_id", "severity", "standing"],
     # As it is stored: almost all are empty, and a conversion would be a call for each.
     type_coerce(contributions.c.duration, Integer),
-    contributions.c.pages,
-    contributions.c.words,
+    *contributions.c["pages", "words"],
 )
-_ABOUT_COLUMNS = (
-    contributions.c.labels,
-    contributions.c.context,
-    contributions.c.removed_at,
-    contributions.c.received_at,
-)
+_ABOUT_COLUMNS = tuple(contributions.c["labels", "context", "removed_at", "received_at"])
 
 
 def _lasting() -> ColumnElement[bool]:
@@ -284,16 +290,14 @@ def _held(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
 
     Its parameters are algorithm, octets, now, standings and limit.
     """
-    now = bindparam("now", type_=contributions.c.expires_at.type)
     return (
         select(held.c.value, *columns)
         .select_from(held)
         .join(contributions, contributions.c.id == held.c.contribution_id)
         .join(members, members.c.id == contributions.c.member_id)
         .where(
-            held.c.algorithm == bindparam("algorithm"),
-            held.c.value.in_(bindparam("octets", expanding=True)),
-            active(now),
+            *holds(held),
+            active(NOW),
             contributions.c.standing.in_(bindparam("standings", expanding=True)),
         )
         .limit(bindparam("limit"))
@@ -304,55 +308,28 @@ def _held(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
 _HOLDERS = {table: _held(table, *_HOLDER_COLUMNS, *_ABOUT_COLUMNS) for table in HOLDING}
 _ALL_HOLDERS = {table: _held(table, *_HOLDER_COLUMNS) for table in HOLDING}
 _HOLDERS_OF_ITEMS = {table: query.where(table.c.position < SIGNALS_AN_ITEM) for table, query in _ALL_HOLDERS.items()}
-_ABOUT = select(contributions.c.id, *_ABOUT_COLUMNS).where(contributions.c.id.in_(bindparam("ids", expanding=True)))
+_ABOUT = select(contributions.c.id, *_ABOUT_COLUMNS).where(contributions.c.id.in_(IDS))
 _HAVING = (
     select(signals.c.contribution_id, signals.c.algorithm)
     .distinct()
-    .where(
-        signals.c.contribution_id.in_(bindparam("ids", expanding=True)),
-        signals.c.algorithm.in_(sorted(map(str, OVERRULING))),
-    )
+    .where(signals.c.contribution_id.in_(IDS), signals.c.algorithm.in_(sorted(map(str, OVERRULING))))
 )
-_OWN = select(signals.c.contribution_id, signals.c.position, signals.c.algorithm, signals.c.value).where(
-    signals.c.contribution_id.in_(bindparam("ids", expanding=True)), signals.c.position < SIGNALS_AN_ITEM
-)
+_OWN = signals_in(signals, signals.c.position < SIGNALS_AN_ITEM)
 _SIGNED = select(
     signatures.c.contribution_id,
     signatures.c.position + literal(SIGNALS_AN_ITEM),
     signatures.c.kind,
     signatures.c.value,
-).where(signatures.c.contribution_id.in_(bindparam("ids", expanding=True)))
+).where(signatures.c.contribution_id.in_(IDS))
 _STORED = union_all(_OWN, _SIGNED).order_by("contribution_id", "position")
-_ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
-_KINDS = {str(kind): kind for kind in Kind}
 _CONFIRMING = (
     select(opinions.c.contribution_id, opinions.c.member_id)
     .join(members, members.c.id == opinions.c.member_id)
     .where(
-        opinions.c.contribution_id.in_(bindparam("ids", expanding=True)),
+        opinions.c.contribution_id.in_(IDS),
         opinions.c.opinion == str(Stance.CONFIRMS),
         ~opinions.c.replaced,
         members.c.status == str(MemberStatus.ACTIVE),
     )
 )
 _ALL = 2**63 - 1
-_STANDINGS = {str(standing): standing for standing in Standing}
-
-
-class Neighbors(Repository):
-    """Neighbors within one transaction."""
-
-    def holding(self, values: Collection[Signal], each: int) -> Mapping[int, list[Signal]]:
-        """The contributions that hold any of the signals, at most `each` a signal: id → the signals that it holds."""
-        signals_by_id: dict[int, list[Signal]] = defaultdict(list)
-        for algorithm, group in groupby(sorted(values), key=lambda signal: signal.algorithm):
-            table = holding(algorithm)
-            for chunk in chunks([signal.to_bytes() for signal in group], 50):
-                query = (
-                    select(table.c.contribution_id, table.c.value)
-                    .where(table.c.algorithm == str(algorithm), table.c.value.in_(chunk))
-                    .limit(each * len(chunk))
-                )
-                for row in self._connection.execute(query):
-                    signals_by_id[row.contribution_id].append(Signal.from_bytes(algorithm, row.value))
-        return signals_by_id

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, func, insert, select, update
+from sqlalchemy import Row, Select, and_, delete, exists, func, or_, select, update
 
 from hashdb.domain.contributions import Filter
 from hashdb.domain.review.bulk import (
@@ -22,7 +23,7 @@ from hashdb.domain.review.bulk import (
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.store.contributions.statuses import filter_conditions
 from hashdb.store.repositories import Repository, chunks, insert_rows, same
-from hashdb.store.tables import batch_items, batches, contributions, hits, members
+from hashdb.store.tables import batch_items, batches, contributions, members
 
 
 class Batches(Repository):
@@ -43,8 +44,8 @@ class Batches(Repository):
             "made_at": now,
             "undoes": undoes,
         }
-        id = int(self._connection.execute(insert(batches).returning(batches.c.id), row).scalar_one())
-        rows = [{"batch_id": id, "position": position, "subject": each} for position, each in enumerate(ids)]
+        id = int(self._insert(batches, row).id)
+        rows = [{"batch_id": id, "position": position, "subject": subject} for position, subject in enumerate(ids)]
         insert_rows(self._connection, batch_items, rows)
         return id
 
@@ -54,17 +55,17 @@ class Batches(Repository):
 
     def page(self, after: int, limit: int) -> tuple[Batch, ...]:
         """At most `limit` batches that are no drafts, with ids above `after`, in order."""
-        query = select(batches).where(batches.c.state != str(BatchState.DRAFT), batches.c.id > after)
-        return tuple(map(_batch, self._connection.execute(query.order_by(batches.c.id).limit(limit))))
+        query = select(batches).where(batches.c.state != str(BatchState.DRAFT))
+        return tuple(map(_batch, self._after(query, batches.c.id, after, limit)))
 
     def begin(self, id: int, choices: BatchChoices, now: datetime) -> bool:
         """Let a draft be carried out with these choices; return whether it was one."""
-        kept = {"reason": choices.reason, "days": choices.days}
+        chosen = {"reason": choices.reason, "days": choices.days}
         if choices.expires_at is not None:
-            kept["expires_at"] = format_instant(choices.expires_at)
+            chosen["expires_at"] = format_instant(choices.expires_at)
         values = {
             "state": str(BatchState.RUNNING),
-            "choices": {name: value for name, value in kept.items() if value is not None},
+            "choices": {name: value for name, value in chosen.items() if value is not None},
             "note": choices.note,
             "begun_at": now,
         }
@@ -88,10 +89,8 @@ class Batches(Repository):
 
     def waiting(self, id: int, after: int, limit: int) -> tuple[BatchItem, ...]:
         """At most `limit` items of a batch without an outcome, at positions above `after`, in order."""
-        query = select(batch_items).where(
-            batch_items.c.batch_id == id, batch_items.c.position > after, batch_items.c.outcome.is_(None)
-        )
-        return tuple(map(_item, self._connection.execute(query.order_by(batch_items.c.position).limit(limit))))
+        query = _items(id).where(batch_items.c.outcome.is_(None))
+        return tuple(map(_item, self._after(query, batch_items.c.position, after, limit)))
 
     def take(self, id: int, position: int) -> BatchItem | None:
         """Lock an item of a batch that is carried out until the transaction ends.
@@ -99,9 +98,7 @@ class Batches(Repository):
         None if it has an outcome, another process has it, or the batch was stopped.
         """
         running = exists().where(batches.c.id == id, batches.c.state == str(BatchState.RUNNING))
-        query = select(batch_items).where(
-            batch_items.c.batch_id == id, batch_items.c.position == position, batch_items.c.outcome.is_(None), running
-        )
+        query = _items(id).where(batch_items.c.position == position, batch_items.c.outcome.is_(None), running)
         row = self._connection.execute(query.with_for_update(of=batch_items, skip_locked=True)).one_or_none()
         return None if row is None else _item(row)
 
@@ -125,36 +122,31 @@ class Batches(Repository):
         self, id: int, after: int, limit: int, outcomes: Collection[ItemOutcome] | None = None
     ) -> tuple[BatchItem, ...]:
         """At most `limit` items of a batch at positions above `after`, in order, with one of these outcomes."""
-        query = select(batch_items).where(batch_items.c.batch_id == id, batch_items.c.position > after)
+        query = _items(id)
         if outcomes is not None:
             query = query.where(batch_items.c.outcome.in_([str(outcome) for outcome in outcomes]))
-        return tuple(map(_item, self._connection.execute(query.order_by(batch_items.c.position).limit(limit))))
+        return tuple(map(_item, self._after(query, batch_items.c.position, after, limit)))
 
     def at(self, id: int, positions: Collection[int]) -> dict[int, BatchItem]:
         """The items of a batch at these positions."""
-        query = select(batch_items).where(batch_items.c.batch_id == id)
-        return {row.position: _item(row) for row in self._among(query, batch_items.c.position, positions)}
+        return {row.position: _item(row) for row in self._among(_items(id), batch_items.c.position, positions)}
 
     def progress(self, id: int) -> BatchProgress:
         """How far a batch is."""
         columns = batch_items.c.outcome, batch_items.c.why
         query = select(*columns, func.count()).where(batch_items.c.batch_id == id).group_by(*columns)
-        counts: dict[str, int] = {}
-        why: dict[str, int] = {}
+        counts, why = Counter[str](), Counter[str]()
         for outcome, reason, count in self._connection.execute(query):
-            counts[outcome or "waiting"] = counts.get(outcome or "waiting", 0) + count
+            counts[outcome or "waiting"] += count
             if reason is not None:
-                why[reason] = why.get(reason, 0) + count
+                why[reason] += count
         return BatchProgress(**counts, why=why)
 
     def prune(self, drafts_before: datetime, ended_before: datetime) -> int:
         """Delete the drafts that were made, and the batches that ended, before these times; return how many."""
-        old = [
-            *self._connection.scalars(
-                select(batches.c.id).where(batches.c.state == str(BatchState.DRAFT), batches.c.made_at < drafts_before)
-            ),
-            *self._connection.scalars(select(batches.c.id).where(batches.c.ended_at < ended_before)),
-        ]
+        old_draft = and_(batches.c.state == str(BatchState.DRAFT), batches.c.made_at < drafts_before)
+        query = select(batches.c.id).where(or_(old_draft, batches.c.ended_at < ended_before))
+        old = self._connection.scalars(query).all()
         for table, column in ((batch_items, batch_items.c.batch_id), (batches, batches.c.id)):
             for chunk in chunks(old):
                 self._connection.execute(delete(table).where(column.in_(chunk)))
@@ -170,25 +162,19 @@ class Batches(Repository):
         """The id of the newest contribution; 0 if there is none."""
         return self._connection.execute(select(func.max(contributions.c.id))).scalar_one() or 0
 
-    def own_expiries(self, ids: Collection[int]) -> dict[int, datetime | None]:
-        """The expiry that the member asked for, by contribution."""
-        query = select(contributions.c.id, contributions.c.own_expiry)
-        return {row.id: row.own_expiry for row in self._among(query, contributions.c.id, ids)}
-
-    def answered_since(self, ids: Collection[int], since: date) -> tuple[int, int]:
-        """How many members received any of these contributions as a match since a day, and how often in all."""
-        query = select(hits.c.member, func.sum(hits.c.times)).where(hits.c.day >= since).group_by(hits.c.member)
-        rows = self._among(query, hits.c.contribution, ids)
-        return len({member for member, _ in rows}), int(sum(times for _, times in rows))
-
     def _move(self, id: int, state: BatchState, values: Mapping[str, object]) -> bool:
         query = update(batches).where(batches.c.id == id, batches.c.state == str(state))
         return bool(self._connection.execute(query.values(values)).rowcount)
 
 
+def _items(batch: int) -> Select[Any]:
+    return select(batch_items).where(batch_items.c.batch_id == batch)
+
+
 def _batch(row: Any) -> Batch:
-    kept, at = row.choices, row.choices.get("expires_at")
-    choices = BatchChoices(kept.get("reason"), row.note, kept.get("days"), None if at is None else parse_instant(at))
+    stored, at = row.choices, row.choices.get("expires_at")
+    expires_at = None if at is None else parse_instant(at)
+    choices = BatchChoices(stored.get("reason"), row.note, stored.get("days"), expires_at)
     return Batch(
         **same(row, "id", "actor", "size", "made_at", "begun_at", "ended_at", "undoes"),
         action=BatchAction(row.action),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -75,14 +76,11 @@ class Cases(Repository):
 
         A member is a party to the cases on its contributions, and to those in which it disputed another's.
         """
-        query = CASES.where(cases.c.id > after).order_by(cases.c.id).limit(limit)
+        query = CASES if party is None else CASES.where(_concerns(party))
         if state is not None:
-            query = query.where(
-                cases.c.decision.is_(None) if state is CaseState.OPEN else cases.c.decision.is_not(None)
-            )
-        if party is not None:
-            query = query.where(_concerns(party))
-        return self._with_opinions(self._connection.execute(query).all())
+            decision = cases.c.decision
+            query = query.where(decision.is_(None) if state is CaseState.OPEN else decision.is_not(None))
+        return self._with_opinions(self._after(query, cases.c.id, after, limit))
 
     def get(self, ids: Collection[int]) -> dict[int, Case]:
         """The cases with these ids, by id."""
@@ -101,7 +99,7 @@ class Cases(Repository):
         total = keysets.count(self._connection, select(cases.c.id).where(decided))
         return Paged(self._with_opinions(rows), links.previous, links.next, total)
 
-    def of(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
+    def on(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
         """The cases on contributions, by contribution, in the order of their opening and without opinions."""
         rows = self._among(CASES.order_by(cases.c.contribution_id, cases.c.id), cases.c.contribution_id, ids)
         return {
@@ -113,7 +111,7 @@ class Cases(Repository):
 
         They are the contributor, and the members that disputed in the case or in the case that it follows.
         """
-        members_by_case: dict[int, set[int]] = {}
+        members_by_case: dict[int, set[int]] = defaultdict(set)
         contributed = select(cases.c.id, contributions.c.member_id).join(
             contributions, contributions.c.id == cases.c.contribution_id
         )
@@ -123,12 +121,12 @@ class Cases(Repository):
         )
         for query in (contributed, disputed):
             for id, member in self._among(query, cases.c.id, ids):
-                members_by_case.setdefault(id, set()).add(member)
+                members_by_case[id].add(member)
         return {id: frozenset(members) for id, members in members_by_case.items()}
 
     def hold(self, id: int) -> None:
         """Quarantine the contribution while this case is open."""
-        self._connection.execute(update(cases).where(cases.c.id == id).values(holds=True))
+        self._update(cases, id, holds=True)
 
     def decide(
         self,
@@ -140,14 +138,8 @@ class Cases(Repository):
         shadow: Sequence[int] | None = None,
     ) -> None:
         """Close a case; `shadow` are the positions of the signals that quarantine similar contributions from now on."""
-        values = {
-            "decision": decision,
-            "note": note,
-            "decided_at": now,
-            "decided_by": by,
-            "shadow": None if shadow is None else tuple(map(str, shadow)),
-        }
-        self._connection.execute(update(cases).where(cases.c.id == id).values(values))
+        places = None if shadow is None else tuple(map(str, shadow))
+        self._update(cases, id, decision=decision, note=note, decided_at=now, decided_by=by, shadow=places)
         for table in (case_claims, due_notices):
             self._connection.execute(delete(table).where(table.c.case_id == id))
 
@@ -159,10 +151,10 @@ class Cases(Repository):
         self._connection.execute(delete(case_notes).where(case_notes.c.case_id.in_(ids)))
 
     def _with_opinions(self, rows: Collection[Row[tuple[object, ...]]]) -> tuple[Case, ...]:
-        bare = [case_from_row(row) for row in rows]
-        ids = [id for each in bare for id in (each.follows, each.id) if id is not None]
+        bare = list(map(case_from_row, rows))
+        ids = [id for case in bare for id in (case.follows, case.id) if id is not None]
         given = Opinions(self._connection).under(ids)
-        return tuple(replace(each, opinions=given.get(each.follows, ()) + given.get(each.id, ())) for each in bare)
+        return tuple(replace(case, opinions=given.get(case.follows, ()) + given.get(case.id, ())) for case in bare)
 
 
 CASES = (

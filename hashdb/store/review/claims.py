@@ -6,12 +6,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, case, delete, insert, literal, or_, select, true
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Select, and_, case, delete, literal, or_, select, true
 
 from hashdb.domain.review.queues import CaseNote, Claim, QueueQuery
 from hashdb.store.columns import InstantColumn
-from hashdb.store.repositories import Repository, same
+from hashdb.store.repositories import Repository, insert_into, same
 from hashdb.store.review.queues import beyond, in_order, outside
 from hashdb.store.tables import case_claims, case_notes, cases
 
@@ -22,7 +21,7 @@ class Claims(Repository):
     def take_next(
         self,
         actor: str,
-        asked: QueueQuery,
+        queue: QueueQuery,
         now: datetime,
         stale: datetime,
         *,
@@ -36,17 +35,17 @@ class Claims(Repository):
         each gets another case.
         """
         free = cases.c.id.not_in(select(case_claims.c.case_id).where(case_claims.c.seen_at > stale))
-        query = in_order(asked, now, *_claim_columns(actor, now)).where(free).limit(1)
+        query = in_order(queue, now, *_claim_columns(actor, now)).where(free).limit(1)
         if without:
             query = query.where(outside(without))
         if place is not None:
-            query = query.where(beyond(asked, place))
+            query = query.where(beyond(queue, place))
         if besides is not None:
             query = query.where(cases.c.id != besides)
         skips = True
         while True:
             locked = query.with_for_update(of=cases, skip_locked=skips, key_share=True)
-            id: int | None = self._connection.execute(self._insert(locked, stale)).scalar_one_or_none()
+            id: int | None = self._connection.execute(self._taking(locked, stale)).scalar_one_or_none()
             # Another may have taken the case after this statement began to read, and the next statement sees that. Or
             # others are about to take or decide each case that is left: the next one waits for them.
             if id is not None or self._connection.execute(query).first() is None:
@@ -56,7 +55,7 @@ class Claims(Repository):
     def take(self, id: int, actor: str, now: datetime, stale: datetime, *, over: bool = False) -> bool:
         """Take an open case; return whether it was free, or the actor's own. `over`: take it whoever has it."""
         query = select(*_claim_columns(actor, now)).where(cases.c.id == id, cases.c.decision.is_(None))
-        statement = self._insert(query.with_for_update(of=cases, key_share=True), stale, over=over)
+        statement = self._taking(query.with_for_update(of=cases, key_share=True), stale, over=over)
         return self._connection.execute(statement).first() is not None
 
     def release(self, id: int, actor: str | None = None) -> None:
@@ -68,7 +67,7 @@ class Claims(Repository):
         """Release every case that an actor has."""
         self._connection.execute(delete(case_claims).where(case_claims.c.actor == actor))
 
-    def of(self, ids: Collection[int], stale: datetime) -> dict[int, Claim]:
+    def on(self, ids: Collection[int], stale: datetime) -> dict[int, Claim]:
         """The claims on these cases that count, by case."""
         query = select(case_claims).where(case_claims.c.seen_at > stale)
         return {row.case_id: _claim(row) for row in self._among(query, case_claims.c.case_id, ids)}
@@ -76,14 +75,13 @@ class Claims(Repository):
     def by(self, actor: str, stale: datetime) -> tuple[Claim, ...]:
         """The claims of an actor that count, the first one first."""
         query = select(case_claims).where(case_claims.c.actor == actor, case_claims.c.seen_at > stale)
-        return tuple(
-            map(_claim, self._connection.execute(query.order_by(case_claims.c.taken_at, case_claims.c.case_id)))
-        )
+        query = query.order_by(case_claims.c.taken_at, case_claims.c.case_id)
+        return tuple(map(_claim, self._connection.execute(query)))
 
-    def _insert(self, query: Select[Any], stale: datetime, *, over: bool = False) -> Any:
+    def _taking(self, query: Select[Any], stale: datetime, *, over: bool = False) -> Any:
         """The statement that takes the cases of a query that are free or the actor's own; `over`: whoever has them."""
-        made = sqlite.insert if self._connection.dialect.name == "sqlite" else postgresql.insert
-        statement: Any = made(case_claims).from_select(["case_id", "actor", "taken_at", "seen_at"], query)
+        statement = insert_into(self._connection, case_claims)
+        statement = statement.from_select(["case_id", "actor", "taken_at", "seen_at"], query)
         new, idle = statement.excluded, case_claims.c.seen_at <= stale
         own = case_claims.c.actor == new.actor
         since = case((and_(own, ~idle), case_claims.c.taken_at), else_=new.taken_at)
@@ -100,7 +98,7 @@ class CaseNotes(Repository):
     def add(self, case: int, actor: str, text: str, now: datetime, proposal: int | None = None) -> CaseNote:
         """Record a note on a case."""
         row = {"case_id": case, "actor": actor, "at": now, "text": text, "proposal": proposal}
-        return _note(self._connection.execute(insert(case_notes).returning(case_notes), row).one())
+        return _note(self._insert(case_notes, row))
 
     def on(self, ids: Collection[int]) -> tuple[CaseNote, ...]:
         """The notes on these cases, the oldest first."""

@@ -7,12 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, literal, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.accounts.users import Role, UserStatus
 from hashdb.domain.review.due import DueCase, MailAddress, MailTrouble
-from hashdb.store.repositories import Repository, chunks, same
+from hashdb.store.repositories import Repository, chunks, insert_into, same
 from hashdb.store.tables import cases, due_notices, mail_addresses, users
 
 WEBHOOK, USER = "webhook", "user"
@@ -38,13 +37,13 @@ class DueNotices(Repository):
     def add(self, ids: Collection[int], kind: str, recipient: int, now: datetime) -> frozenset[int]:
         """Record that cases were reported; return those that are open and were not reported before."""
         added: set[int] = set()
-        insert = sqlite.insert if self._connection.dialect.name == "sqlite" else postgresql.insert
-        columns = [due_notices.c.case_id, due_notices.c.kind, due_notices.c.recipient, due_notices.c.at]
+        columns = list(due_notices.c["case_id", "kind", "recipient", "at"])
         for chunk in chunks(sorted(ids)):
             values = select(cases.c.id, literal(kind), literal(recipient), literal(now, due_notices.c.at.type))
             still_open = values.where(cases.c.id.in_(chunk), cases.c.decision.is_(None)).order_by(cases.c.id)
-            query = insert(due_notices).from_select(columns, still_open).on_conflict_do_nothing()
-            added.update(self._connection.scalars(query.returning(due_notices.c.case_id)))
+            query = insert_into(self._connection, due_notices).from_select(columns, still_open)
+            query = query.on_conflict_do_nothing().returning(due_notices.c.case_id)
+            added.update(self._connection.scalars(query))
         return frozenset(added)
 
     def forget(self, kind: str, recipient: int) -> None:
@@ -55,7 +54,7 @@ class DueNotices(Repository):
 class MailAddresses(Repository):
     """Mail addresses of users within one transaction."""
 
-    def of(self, user: int) -> MailAddress | None:
+    def get(self, user: int) -> MailAddress | None:
         """The address of a user, if it gave one."""
         query = select(mail_addresses).where(mail_addresses.c.user_id == user)
         row = self._connection.execute(query).one_or_none()
@@ -82,11 +81,11 @@ class MailAddresses(Repository):
         query = update(mail_addresses).where(*_same(address), _ready(now))
         return self._connection.execute(query.values(next_at=now + lease)).rowcount == 1
 
-    def note(self, address: MailAddress, trouble: MailTrouble | None, now: datetime, then: datetime | None) -> None:
-        """Record the result of an attempt; the next one is not before `then`. None: the mail was sent or given up."""
+    def note(self, address: MailAddress, trouble: MailTrouble | None, now: datetime, next_at: datetime | None) -> None:
+        """Record the result of an attempt; the next one is not before `next_at` (None: it was sent or given up)."""
         sent = {"sent_at": now} if trouble is None else {}
-        attempts = 0 if then is None else address.attempts + 1
-        values = {"attempts": attempts, "next_at": then, "trouble": trouble, **sent}
+        attempts = 0 if next_at is None else address.attempts + 1
+        values = {"attempts": attempts, "next_at": next_at, "trouble": trouble, **sent}
         self._connection.execute(update(mail_addresses).where(*_same(address)).values(values))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.review.incidents import Incident, IncidentDraft, Proposal, ProposedChange, TwoPersonAction
@@ -23,7 +23,7 @@ class Incidents(Repository):
         """Record an incident, which is not applied to contributions yet. Raises IncidentExists."""
         row = {**same(draft, "label", "start", "end", "expires"), "settled": False}
         try:
-            return _incident(self._connection.execute(insert(incidents).returning(incidents), row).one())
+            return _incident(self._insert(incidents, row))
         except IntegrityError:
             raise IncidentExists(draft.label) from None
 
@@ -33,13 +33,11 @@ class Incidents(Repository):
 
     def change(self, changed: Incident) -> None:
         """Store a changed incident, which is not applied to contributions yet."""
-        values = {**same(changed, "start", "end", "expires"), "settled": False}
-        self._connection.execute(update(incidents).where(incidents.c.id == changed.id).values(values))
+        self._update(incidents, changed.id, **same(changed, "start", "end", "expires"), settled=False)
 
     def page(self, after: int, limit: int) -> tuple[Incident, ...]:
         """At most `limit` incidents with ids above `after`, in order."""
-        query = select(incidents).where(incidents.c.id > after).order_by(incidents.c.id).limit(limit)
-        return tuple(map(_incident, self._connection.execute(query)))
+        return tuple(map(_incident, self._after(select(incidents), incidents.c.id, after, limit)))
 
     def held(self, labels: Collection[str], now: datetime) -> dict[str, int]:
         """How many contributions have each of these labels and have not ended."""
@@ -48,8 +46,7 @@ class Incidents(Repository):
             .where(contributions.c.incident.in_(labels), unended(now))
             .group_by(contributions.c.incident)
         )
-        counts = {row[0]: row[1] for row in self._connection.execute(query)}
-        return {label: counts.get(label, 0) for label in labels}
+        return dict.fromkeys(labels, 0) | {label: count for label, count in self._connection.execute(query)}
 
     def lasting(self, label: str, now: datetime, until: datetime) -> int:
         """How many contributions with this label have not ended and would last longer than `until`."""
@@ -113,7 +110,7 @@ class Proposals(Repository):
             "proposed_at": now,
             "expires_at": until,
         }
-        return _proposal(self._connection.execute(insert(proposals).returning(proposals), row).one())
+        return _proposal(self._insert(proposals, row))
 
     def one(self, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> Proposal:
         """A pending proposal of one of these actions. Raises NotFound."""
@@ -127,8 +124,7 @@ class Proposals(Repository):
 
     def page(self, after: int, limit: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
         """At most `limit` pending proposals of these actions with ids above `after`, in order."""
-        query = _open(now, acts).where(proposals.c.id > after).order_by(proposals.c.id).limit(limit)
-        return tuple(map(_proposal, self._connection.execute(query)))
+        return tuple(map(_proposal, self._after(_open(now, acts), proposals.c.id, after, limit)))
 
     def on(self, kind: str, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
         """The pending proposals of these actions on a subject."""

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from datetime import datetime
 from itertools import groupby
 
-from sqlalchemy import Row, Select, and_, func, insert, select, union_all, update
+from sqlalchemy import Row, Select, and_, func, select, union_all, update
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance, opinion_counts
-from hashdb.errors import NotFound
 from hashdb.store.repositories import Repository, chunks, same
 from hashdb.store.tables import cases, contributions, members, opinions
 
@@ -33,25 +32,22 @@ class Opinions(Repository):
             "replaced": False,
             "silent": False,
         }
-        return self.one(self._connection.execute(insert(opinions).returning(opinions.c.id), row).scalar_one())
+        return self.one(self._insert(opinions, row).id)
 
     def one(self, id: int) -> Opinion:
         """One opinion. Raises NotFound."""
-        read = self._read(_OPINIONS.where(opinions.c.id == id))
-        if not read:
-            raise NotFound(f"opinion {id}")
-        return read[0]
+        return _opinion(self._one(_OPINIONS.where(opinions.c.id == id), f"opinion {id}"))
 
     def page(self, contribution: int, after: int, limit: int) -> tuple[Opinion, ...]:
         """At most `limit` opinions on a contribution with ids above `after`, in the order in which they were given."""
-        query = _OPINIONS.where(opinions.c.contribution_id == contribution, opinions.c.id > after)
-        return self._read(query.order_by(opinions.c.id).limit(limit))
+        query = _OPINIONS.where(opinions.c.contribution_id == contribution)
+        return tuple(map(_opinion, self._after(query, opinions.c.id, after, limit)))
 
-    def of(self, ids: Collection[int]) -> dict[int, tuple[Opinion, ...]]:
+    def current(self, ids: Collection[int]) -> dict[int, tuple[Opinion, ...]]:
         """The last opinion of each member on contributions, by contribution."""
         query = _OPINIONS.where(~opinions.c.replaced).order_by(opinions.c.contribution_id, opinions.c.id)
-        read = map(_opinion, self._among(query, opinions.c.contribution_id, ids))
-        return {id: tuple(group) for id, group in groupby(read, key=lambda opinion: opinion.contribution)}
+        last = map(_opinion, self._among(query, opinions.c.contribution_id, ids))
+        return {id: tuple(group) for id, group in groupby(last, key=lambda opinion: opinion.contribution)}
 
     def under(self, ids: Collection[int]) -> dict[int | None, tuple[Opinion, ...]]:
         """The opinions given in cases, the last of each member in each case, by case."""
@@ -62,8 +58,9 @@ class Opinions(Repository):
                 .where(opinions.c.case_id.in_(chunk))
                 .group_by(opinions.c.case_id, opinions.c.member_id)
             )
-            read = self._read(_OPINIONS.where(opinions.c.id.in_(lasts)).order_by(opinions.c.case_id, opinions.c.id))
-            grouped.update((id, tuple(group)) for id, group in groupby(read, key=lambda opinion: opinion.case))
+            query = _OPINIONS.where(opinions.c.id.in_(lasts)).order_by(opinions.c.case_id, opinions.c.id)
+            last = map(_opinion, self._connection.execute(query))
+            grouped.update((id, tuple(group)) for id, group in groupby(last, key=lambda opinion: opinion.case))
         return grouped
 
     def erase(self, contribution: int) -> None:
@@ -81,7 +78,7 @@ class Opinions(Repository):
             query = query.with_for_update(skip_locked=True)
         return tuple(self._connection.scalars(query))
 
-    def tell(self, ids: Collection[int]) -> None:
+    def mark_logged(self, ids: Collection[int]) -> None:
         """Record that the log now has the standing that the opinions on contributions give, by their members' status.
 
         Call it before reading the opinions: if a member's status changes in between, the contribution is pending again.
@@ -89,12 +86,8 @@ class Opinions(Repository):
         suspended = select(_SUSPENDED).where(members.c.id == opinions.c.member_id).scalar_subquery()
         for chunk in chunks(sorted(set(ids))):
             current = and_(opinions.c.contribution_id.in_(chunk), ~opinions.c.replaced)
-            self._connection.execute(
-                update(opinions).where(current, opinions.c.silent != suspended).values(silent=suspended)
-            )
-
-    def _read(self, query: Select[tuple[object, ...]]) -> tuple[Opinion, ...]:
-        return tuple(map(_opinion, self._connection.execute(query)))
+            query = update(opinions).where(current, opinions.c.silent != suspended)
+            self._connection.execute(query.values(silent=suspended))
 
 
 _SUSPENDED = members.c.status == str(MemberStatus.SUSPENDED)

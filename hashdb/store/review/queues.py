@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from sqlalchemy import (
 from hashdb.domain.review.incidents import TwoPersonAction
 from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, Pile, QueueCounts, QueueOrder, QueueQuery
 from hashdb.domain.times import to_microseconds
+from hashdb.store.contributions.statuses import has_label
 from hashdb.store.repositories import Repository, chunks
 from hashdb.store.tables import cases, contributions, members, proposals
 
@@ -34,29 +35,29 @@ from hashdb.store.tables import cases, contributions, members, proposals
 class Queues(Repository):
     """Queues within one transaction. No queue has a case that waits for a second person."""
 
-    def crowded(self, asked: QueueQuery, now: datetime, above: int) -> tuple[int, ...]:
+    def crowded(self, queue: QueueQuery, now: datetime, above: int) -> tuple[int, ...]:
         """The members for which more than `above` cases of a queue count."""
-        query = waiting_cases(asked, now, cases.c.opener).group_by(cases.c.opener).having(func.count() > above)
+        query = waiting_cases(queue, now, cases.c.opener).group_by(cases.c.opener).having(func.count() > above)
         return tuple(self._connection.scalars(query.where(cases.c.opener.is_not(None))))
 
-    def piles(self, asked: QueueQuery, now: datetime, of: Collection[int]) -> tuple[Pile, ...]:
+    def piles(self, queue: QueueQuery, now: datetime, openers: Collection[int]) -> tuple[Pile, ...]:
         """The cases of a queue that count for these members, as piles, the earliest deadline first."""
         held, first = func.sum(case((cases.c.holds, 1), else_=0)), func.min(cases.c.due_at)
         columns = (func.count(), cast(held, Integer), first, func.max(contributions.c.severity))
-        found: list[Pile] = []
-        for ids in chunks(sorted(of)):
+        piles: list[Pile] = []
+        for ids in chunks(sorted(openers)):
             query = (
-                waiting_cases(asked, now, cases.c.opener, members.c.name, *columns, joined=True)
+                waiting_cases(queue, now, cases.c.opener, members.c.name, *columns, joined=True)
                 .join(members, members.c.id == cases.c.opener)
                 .where(cases.c.opener.in_(ids))
                 .group_by(cases.c.opener, members.c.name)
             )
-            found += [Pile(*row) for row in self._connection.execute(query)]
-        return tuple(sorted(found, key=lambda pile: (pile.due_at, pile.member)))
+            piles += [Pile(*row) for row in self._connection.execute(query)]
+        return tuple(sorted(piles, key=lambda pile: (pile.due_at, pile.member)))
 
     def page(
         self,
-        asked: QueueQuery,
+        queue: QueueQuery,
         now: datetime,
         limit: int,
         *,
@@ -69,16 +70,16 @@ class Queues(Repository):
         Backwards, those before it, the nearest first. Cases that count for the members `without` are left out. A case
         that is decided meanwhile still has its place.
         """
-        query = in_order(asked, now, cases.c.id, backwards=backwards).limit(limit)
+        query = in_order(queue, now, cases.c.id, backwards=backwards).limit(limit)
         if without:
             query = query.where(outside(without))
-        if start is not None and (place := self.place(asked.order, start)):
-            query = query.where(beyond(asked, place, backwards=backwards))
+        if start is not None and (place := self.place(queue.order, start)):
+            query = query.where(beyond(queue, place, backwards=backwards))
         return tuple(self._connection.scalars(query))
 
-    def has(self, asked: QueueQuery, now: datetime, id: int) -> bool:
+    def has(self, queue: QueueQuery, now: datetime, id: int) -> bool:
         """Whether a queue has this case."""
-        query = waiting_cases(asked, now, cases.c.id).where(cases.c.id == id)
+        query = waiting_cases(queue, now, cases.c.id).where(cases.c.id == id)
         return self._connection.execute(query).first() is not None
 
     def place(self, order: QueueOrder, id: int) -> Sequence[Any] | None:
@@ -88,12 +89,10 @@ class Queues(Repository):
 
     def count_proposed(self, now: datetime) -> int:
         """How many open cases wait for a second person."""
-        query = (
-            select(func.count()).select_from(cases).where(cases.c.decision.is_(None), cases.c.id.in_(_proposed(now)))
-        )
+        query = select(func.count()).where(cases.c.decision.is_(None), cases.c.id.in_(_proposed(now)))
         return self._connection.execute(query).scalar_one()
 
-    def count(self, asked: QueueQuery, now: datetime, limit: int) -> QueueCounts:
+    def count(self, queue: QueueQuery, now: datetime, limit: int) -> QueueCounts:
         """How many cases a queue has, in all and by field; at most `limit` are counted."""
         # As they are stored: to make values of each row takes several times as long.
         columns = (
@@ -104,7 +103,7 @@ class Queues(Repository):
             cases.c.reason,
             type_coerce(cases.c.opened_at, BigInteger),
         )
-        rows = self._connection.execute(waiting_cases(asked, now, *columns, joined=True).limit(limit + 1)).all()
+        rows = self._connection.execute(waiting_cases(queue, now, *columns, joined=True).limit(limit + 1)).all()
         if not rows:
             return QueueCounts()
         ids, labels, severities, contributors, reasons, opened = zip(*rows[:limit], strict=True)
@@ -127,41 +126,41 @@ class Queues(Repository):
 
 
 def _count_ages(opened: Sequence[int], now: datetime) -> dict[Age, int]:
-    """How many of these times, in microseconds and ascending, are of each age; without those of which none is."""
-    found = {}
+    """How many cases are of each age, without the ages of none; `opened` are microseconds in ascending order."""
+    counts = {}
     for age in Age:
         least, below = age.bounds
         first = 0 if below is None else bisect_right(opened, to_microseconds(now - below))
         if number := bisect_right(opened, to_microseconds(now - least)) - first:
-            found[age] = number
-    return found
+            counts[age] = number
+    return counts
 
 
-def in_order(asked: QueueQuery, now: datetime, *columns: Any, backwards: bool = False) -> Select[Any]:
+def in_order(queue: QueueQuery, now: datetime, *columns: Any, backwards: bool = False) -> Select[Any]:
     """The cases of a queue in an order."""
-    query = waiting_cases(asked, now, *columns, joined=asked.order is QueueOrder.SEVERITY)
-    return query.order_by(*(key.desc() if backwards is not asked.reverse else key for key in _KEYS[asked.order]))
+    query = waiting_cases(queue, now, *columns, joined=queue.order is QueueOrder.SEVERITY)
+    return query.order_by(*(key.desc() if backwards is not queue.reverse else key for key in _KEYS[queue.order]))
 
 
-def beyond(asked: QueueQuery, place: Sequence[Any], *, backwards: bool = False) -> ColumnElement[bool]:
+def beyond(queue: QueueQuery, place: Sequence[Any], *, backwards: bool = False) -> ColumnElement[bool]:
     """Whether a case comes after a place in an order; backwards, before it."""
-    keys = _KEYS[asked.order]
+    keys = _KEYS[queue.order]
     here = tuple_(*(literal(value, key.type) for key, value in zip(keys, place, strict=True)))
-    return tuple_(*keys) < here if backwards is not asked.reverse else tuple_(*keys) > here
+    return tuple_(*keys) < here if backwards is not queue.reverse else tuple_(*keys) > here
 
 
-def outside(crowded: Collection[int]) -> ColumnElement[bool]:
+def outside(openers: Collection[int]) -> ColumnElement[bool]:
     """Whether a case counts for none of these members."""
-    return or_(cases.c.opener.is_(None), cases.c.opener.not_in(sorted(crowded)))
+    return or_(cases.c.opener.is_(None), cases.c.opener.not_in(sorted(openers)))
 
 
-def waiting_cases(asked: QueueQuery, now: datetime, *columns: Any, joined: bool = False) -> Select[Any]:
+def waiting_cases(queue: QueueQuery, now: datetime, *columns: Any, joined: bool = False) -> Select[Any]:
     """The open cases that fit a filter and wait for no second person; `joined` with their contributions."""
-    fits = cases.c.decision.is_(None), cases.c.id.not_in(_proposed(now))
-    query = select(*columns).select_from(cases).where(*fits)
-    if joined or not (asked.label is None and asked.severity is None and asked.member is None):
+    waits = cases.c.decision.is_(None), cases.c.id.not_in(_proposed(now))
+    query = select(*columns).select_from(cases).where(*waits)
+    if joined or not (queue.label is None and queue.severity is None and queue.member is None):
         query = query.join(contributions, contributions.c.id == cases.c.contribution_id)
-    return query.where(*_conditions(asked, now))
+    return query.where(*_conditions(queue, now))
 
 
 def _proposed(now: datetime) -> Select[tuple[int]]:
@@ -172,26 +171,24 @@ def _proposed(now: datetime) -> Select[tuple[int]]:
     )
 
 
-def _conditions(asked: QueueQuery, now: datetime) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
-    if asked.label is not None:
-        found.append(contributions.c.labels.cast(Text).contains(f" {asked.label} ", autoescape=True))
-    if asked.severity is not None:
-        known = asked.severity != UNKNOWN_SEVERITY
+def _conditions(queue: QueueQuery, now: datetime) -> Iterator[ColumnElement[bool]]:
+    if queue.label is not None:
+        yield has_label(queue.label)
+    if queue.severity is not None:
+        known = queue.severity != UNKNOWN_SEVERITY
         severity = contributions.c.severity
-        found.append(severity == asked.severity if known else severity.is_(None))
-    if asked.member is not None:
-        found.append(contributions.c.member_id == asked.member)
-    if asked.reason is not None:
-        found.append(cases.c.reason == asked.reason)
-    if asked.age is not None:
-        least, below = asked.age.bounds
-        found.append(cases.c.opened_at <= now - least)
+        yield severity == queue.severity if known else severity.is_(None)
+    if queue.member is not None:
+        yield contributions.c.member_id == queue.member
+    if queue.reason is not None:
+        yield cases.c.reason == queue.reason
+    if queue.age is not None:
+        least, below = queue.age.bounds
+        yield cases.c.opened_at <= now - least
         if below is not None:
-            found.append(cases.c.opened_at > now - below)
-    if asked.pile is not None:
-        found.append(cases.c.opener == asked.pile)
-    return found
+            yield cases.c.opened_at > now - below
+    if queue.pile is not None:
+        yield cases.c.opener == queue.pile
 
 
 # The two databases sort NULL differently. Ascending in all, so that one comparison of tuples reads on.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, select, update
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing
@@ -29,7 +29,7 @@ class Claim(NamedTuple):
 
 
 class Path(NamedTuple):
-    """By which number an upstream knows a contribution, and what it sets here."""
+    """By which number an upstream knows a contribution, and what it sets here: the columns of `_PATHS`."""
 
     contribution: int
     upstream: int
@@ -61,10 +61,10 @@ class Upstreams(Repository):
             "failures": 0,
             "refused": {},
         }
-        return self.one(self._connection.execute(insert(upstreams).returning(upstreams.c.id), row).scalar_one())
+        return self.one(self._insert(upstreams, row).id)
 
     def one(self, id: int, *, lock: bool = False) -> Upstream:
-        """One upstream, held to the end of the transaction with `lock`. Raises NotFound."""
+        """One upstream; `lock` locks it until the transaction ends. Raises NotFound."""
         if lock:
             self._connection.execute(select(upstreams.c.id).where(upstreams.c.id == id).with_for_update())
         return _upstream(self._one(_UPSTREAMS.where(upstreams.c.id == id), f"upstream {id}"))
@@ -75,12 +75,12 @@ class Upstreams(Repository):
 
     def members(self) -> frozenset[int]:
         """The members whose contributions came from an upstream, also one that is no longer followed."""
-        found, id = set(self._connection.scalars(select(upstreams.c.member_id))), 0
+        member_ids, id = set(self._connection.scalars(select(upstreams.c.member_id))), 0
         # One step an upstream in the index, however many origins there are.
         while row := self._connection.execute(_NEXT, {"id": id}).one_or_none():
             id = row.upstream_id
-            found.add(row.member_id)
-        return frozenset(found)
+            member_ids.add(row.member_id)
+        return frozenset(member_ids)
 
     def key(self, id: int) -> str:
         """The key of an upstream."""
@@ -109,7 +109,7 @@ class Upstreams(Repository):
 
     def set(self, id: int, **values: object) -> None:
         """Set columns of an upstream."""
-        self._connection.execute(update(upstreams).where(upstreams.c.id == id).values(values))
+        self._update(upstreams, id, **values)
 
     def delete(self, id: int) -> None:
         """Remove an upstream and its key; what came from it no longer has a number there."""
@@ -124,10 +124,10 @@ class Origins(Repository):
         """Record the origins of new contributions, by column."""
         insert_rows(self._connection, origins, rows)
 
-    def of(self, ids: Collection[int]) -> dict[int, Origin]:
+    def get(self, ids: Collection[int]) -> dict[int, Origin]:
         """The origins of those contributions that came from an upstream."""
-        columns = origins.c.contribution_id, origins.c.log, origins.c.number, origins.c.member
-        return {id: Origin(*origin) for id, *origin in self._among(select(*columns), origins.c.contribution_id, ids)}
+        query = select(*origins.c["contribution_id", "log", "number", "member"])
+        return {id: Origin(*origin) for id, *origin in self._among(query, origins.c.contribution_id, ids)}
 
     def standings(self, ids: Collection[int]) -> dict[int, Standing]:
         """What upstreams set for these contributions."""
@@ -179,12 +179,7 @@ _NEXT = (
 )
 _UPSTREAMS = select(upstreams, members.c.name).join(members, members.c.id == upstreams.c.member_id)
 _PATHS = select(
-    origins.c.contribution_id,
-    origins.c.upstream_id,
-    origins.c.remote_id,
-    origins.c.standing,
-    origins.c.round,
-    contributions.c.fingerprint,
+    *origins.c["contribution_id", "upstream_id", "remote_id", "standing", "round"], contributions.c.fingerprint
 ).join(contributions, contributions.c.id == origins.c.contribution_id)
 
 
@@ -194,4 +189,4 @@ def _upstream(row: Row[Any]) -> Upstream:
 
 
 def _path(row: Any) -> Path:
-    return Path(row.contribution_id, row.upstream_id, row.remote_id, Standing(row.standing), row.round, row.fingerprint)
+    return Path(*row)._replace(standing=Standing(row.standing))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, delete, func, insert, or_, select, update
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.sharing.webhooks import (
@@ -45,32 +45,30 @@ class Webhooks(Repository):
         """Record a webhook, which receives the events after `seq`."""
         row = {"member_id": member, **same(draft, "url", "note"), "enabled": True, "secret": secret, "created_at": now}
         row["reports_due"] = Topic.CASE_DUE in draft.topics
-        id = self._connection.execute(insert(webhooks).returning(webhooks.c.id), row).scalar_one()
+        id = self._insert(webhooks, row).id
         self._follow(id, draft.topics, seq)
         return self.one(id)
 
     def one(self, id: int, *, lock: bool = False) -> Webhook:
-        """One webhook, held to the end of the transaction with `lock`. Raises NotFound."""
+        """One webhook; `lock` locks it until the transaction ends. Raises NotFound."""
         return self._webhooks([self._one(select(webhooks).where(webhooks.c.id == id), f"webhook {id}", lock=lock)])[0]
 
     def page(self, member: int | None, after: int, limit: int) -> tuple[Webhook, ...]:
         """At most `limit` of a member's webhooks (None: of everybody's) with ids above `after`, in order."""
-        query = select(webhooks).where(webhooks.c.id > after).order_by(webhooks.c.id).limit(limit)
-        return self._webhooks(
-            self._connection.execute(query if member is None else query.where(webhooks.c.member_id == member)).all()
-        )
+        query = select(webhooks) if member is None else select(webhooks).where(webhooks.c.member_id == member)
+        return self._webhooks(self._after(query, webhooks.c.id, after, limit))
 
     def count(self, member: int) -> int:
         """How many webhooks a member has; locks the member, so that nobody else adds one until the transaction ends."""
         self._connection.execute(select(members.c.id).where(members.c.id == member).with_for_update())
-        query = select(func.count()).select_from(webhooks).where(webhooks.c.member_id == member)
+        query = select(func.count()).where(webhooks.c.member_id == member)
         return self._connection.execute(query).scalar_one()
 
     def change(self, changed: Webhook, before: Webhook, seq: int) -> None:
         """Store a changed webhook; it receives a topic that it did not have before from `seq` on."""
         values = same(changed, "url", "note", "enabled", "failing_since")
         values["reports_due"] = Topic.CASE_DUE in changed.topics
-        self._connection.execute(update(webhooks).where(webhooks.c.id == changed.id).values(values))
+        self._update(webhooks, changed.id, **values)
         gone = [str(topic) for topic in before.topics if topic not in changed.topics]
         self._connection.execute(
             delete(webhook_topics).where(webhook_topics.c.webhook_id == changed.id, webhook_topics.c.topic.in_(gone))
@@ -86,8 +84,7 @@ class Webhooks(Repository):
 
     def renew(self, id: int, secret: str, until: datetime) -> None:
         """Give a webhook a new secret; the present one signs beside it until then."""
-        values = {"before": webhooks.c.secret, "secret": secret, "overlap_until": until}
-        self._connection.execute(update(webhooks).where(webhooks.c.id == id).values(values))
+        self._update(webhooks, id, before=webhooks.c.secret, secret=secret, overlap_until=until)
 
     def arrived(self, id: int) -> None:
         """Record that a delivery has arrived."""
@@ -155,46 +152,36 @@ class Webhooks(Repository):
         return tuple(_webhook(row, topics[cast(int, row.id)]) for row in rows)
 
 
-def _waiting() -> Select[int]:
-    return (
-        select(func.count())
-        .select_from(deliveries)
-        .where(deliveries.c.webhook_id == webhooks.c.id, deliveries.c.outcome == str(DeliveryOutcome.WAITING))
-    )
+_WAITS = deliveries.c.outcome == str(DeliveryOutcome.WAITING)
+_IN_USE = and_(webhooks.c.enabled.is_(True), members.c.status == str(MemberStatus.ACTIVE))
+
+
+def _waiting(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    """How many deliveries of a webhook wait."""
+    query = select(func.count()).where(deliveries.c.webhook_id == webhooks.c.id, _WAITS, *conditions)
+    return query.correlate(webhooks, webhook_topics).scalar_subquery()
 
 
 _BEHIND = (
     select(
         webhook_topics,
         webhooks.c.member_id,
-        _waiting().correlate(webhooks).scalar_subquery().label("waiting"),
-        _waiting()
-        .where(deliveries.c.topic == webhook_topics.c.topic)
-        .correlate(webhooks, webhook_topics)
-        .scalar_subquery()
-        .label("alike"),
+        _waiting().label("waiting"),
+        _waiting(deliveries.c.topic == webhook_topics.c.topic).label("alike"),
     )
     .join(webhooks, webhooks.c.id == webhook_topics.c.webhook_id)
     .join(members, members.c.id == webhooks.c.member_id)
-    .where(webhooks.c.enabled.is_(True), members.c.status == str(MemberStatus.ACTIVE))
+    .where(_IN_USE)
     .order_by(webhook_topics.c.webhook_id, webhook_topics.c.topic)
 )
 _OF_DUE_CASES = (
     select(
         webhooks.c.id,
-        _waiting().correlate(webhooks).scalar_subquery().label("waiting"),
-        _waiting()
-        .where(deliveries.c.topic == str(Topic.CASE_DUE))
-        .correlate(webhooks)
-        .scalar_subquery()
-        .label("alike"),
+        _waiting().label("waiting"),
+        _waiting(deliveries.c.topic == str(Topic.CASE_DUE)).label("alike"),
     )
     .join(members, members.c.id == webhooks.c.member_id)
-    .where(
-        webhooks.c.reports_due.is_(True),
-        webhooks.c.enabled.is_(True),
-        members.c.status == str(MemberStatus.ACTIVE),
-    )
+    .where(webhooks.c.reports_due.is_(True), _IN_USE)
     .order_by(webhooks.c.id)
 )
 
@@ -205,9 +192,6 @@ def _webhook(row: Row[tuple[object, ...]], topics: Collection[Topic]) -> Webhook
         member=row.member_id,
         topics=tuple(topic for topic in Topic if topic in topics),
     )
-
-
-_WAITS = deliveries.c.outcome == str(DeliveryOutcome.WAITING)
 
 
 class Deliveries(Repository):
@@ -225,29 +209,28 @@ class Deliveries(Repository):
             "attempts": 0,
             "next_at": message.at,
         }
-        return _delivery(self._connection.execute(insert(deliveries).returning(deliveries), row).one())
+        return _delivery(self._insert(deliveries, row))
 
     def one(self, webhook: int, id: int, *, lock: bool = False) -> Delivery:
-        """One delivery to a webhook, held to the end of the transaction with `lock`. Raises NotFound."""
+        """One delivery to a webhook; `lock` locks it until the transaction ends. Raises NotFound."""
         query = select(deliveries).where(deliveries.c.id == id, deliveries.c.webhook_id == webhook)
         return _delivery(self._one(query, f"delivery {id} of webhook {webhook}", lock=lock))
 
     def page(self, webhook: int, outcome: DeliveryOutcome | None, after: int, limit: int) -> tuple[Delivery, ...]:
         """At most `limit` deliveries to a webhook with ids above `after`, in order, of an outcome (None: any)."""
-        query = select(deliveries).where(deliveries.c.webhook_id == webhook, deliveries.c.id > after)
+        query = select(deliveries).where(deliveries.c.webhook_id == webhook)
         if outcome is not None:
             query = query.where(deliveries.c.outcome == str(outcome))
-        return tuple(map(_delivery, self._connection.execute(query.order_by(deliveries.c.id).limit(limit))))
+        return tuple(map(_delivery, self._after(query, deliveries.c.id, after, limit)))
 
     def waiting(self, webhook: int) -> int:
         """How many deliveries of a webhook wait."""
-        query = select(func.count()).select_from(deliveries).where(deliveries.c.webhook_id == webhook, _WAITS)
+        query = select(func.count()).where(deliveries.c.webhook_id == webhook, _WAITS)
         return self._connection.execute(query).scalar_one()
 
     def again(self, id: int, now: datetime) -> None:
         """Send a delivery at once, as if for the first time."""
-        values = {"outcome": str(DeliveryOutcome.WAITING), "attempts": 0, "next_at": now}
-        self._connection.execute(update(deliveries).where(deliveries.c.id == id).values(values))
+        self._update(deliveries, id, outcome=str(DeliveryOutcome.WAITING), attempts=0, next_at=now)
 
     def due(self, now: datetime, busy: Collection[int]) -> tuple[int, ...]:
         """The first delivery that is due of every webhook that is not `busy`."""
@@ -279,7 +262,12 @@ class Deliveries(Repository):
         return tuple(_claimed(row, now) for row in self._connection.execute(query_claimed))
 
     def note(
-        self, claimed: ClaimedDelivery, attempt: Attempt, outcome: DeliveryOutcome, now: datetime, then: datetime | None
+        self,
+        claimed: ClaimedDelivery,
+        attempt: Attempt,
+        outcome: DeliveryOutcome,
+        now: datetime,
+        next_at: datetime | None,
     ) -> bool:
         """Record the result of an attempt and when the next one is; return whether the delivery was still claimed."""
         query = update(deliveries).where(deliveries.c.id == claimed.id)
@@ -288,11 +276,9 @@ class Deliveries(Repository):
         values = {
             "outcome": str(outcome),
             "attempts": claimed.attempts + 1,
-            "next_at": then,
+            "next_at": next_at,
             "tried_at": now,
-            "status": attempt.status,
-            "ms": attempt.ms,
-            "trouble": attempt.trouble,
+            **same(attempt, "status", "ms", "trouble"),
         }
         return self._connection.execute(query.where(still).values(values)).rowcount == 1
 
@@ -310,7 +296,7 @@ class Deliveries(Repository):
 
     def retrying(self) -> int:
         """How many deliveries have failed and will be retried."""
-        query = select(func.count()).select_from(deliveries).where(_WAITS, deliveries.c.attempts > 0)
+        query = select(func.count()).where(_WAITS, deliveries.c.attempts > 0)
         return self._connection.execute(query).scalar_one()
 
 

@@ -28,8 +28,9 @@ from hashdb.domain.ledger.events import REVERSING_ACTIONS, Action
 from hashdb.domain.matching.matches import FLOOD_MEMBERS, FLOOD_REST, FLOOD_WINDOW, Flood, hits_counted_of_member
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.counts import ANY_ALGORITHM, MAX_LAG, Cell, Count, CountKind, Hit, Lag, Reversal, Use, day_of
+from hashdb.store.accounts.members import valid_key
 from hashdb.store.contributions.statuses import active
-from hashdb.store.repositories import Repository, chunks, same, upsert
+from hashdb.store.repositories import IDS, Repository, chunks, same, upsert
 from hashdb.store.tables import (
     cases,
     contributions,
@@ -79,7 +80,7 @@ class Counts(Repository):
         rows = [{"day": day, **cell._asdict(), "times": times} for cell, times in sorted(counts_by_cell.items())]
         upsert(self._connection, counts, rows, adds=("times",))
 
-    def of(self, day: date) -> tuple[Count, ...]:
+    def on(self, day: date) -> tuple[Count, ...]:
         """The counts of a day, in no order."""
         return tuple(count for _, count in self.between(day, day))
 
@@ -207,44 +208,34 @@ class Hits(Repository):
         query = select(hits.c.contribution).distinct().where(hits.c.member == member)
         return {row.contribution for row in self._among(query, hits.c.contribution, ids)}
 
-    def answered_since(self, contribution: int, since: date) -> tuple[int, int]:
-        """How many members received a contribution as a match from the day `since` on, and how often in all."""
-        query = select(func.count(hits.c.member.distinct()), func.coalesce(func.sum(hits.c.times), 0))
-        row = self._connection.execute(query.where(hits.c.contribution == contribution, hits.c.day >= since)).one()
-        return int(row[0]), int(row[1])
+    def answered_since(self, ids: Collection[int], since: date) -> tuple[int, int]:
+        """How many members received any of these contributions as a match since a day, and how often in all."""
+        query = select(hits.c.member, func.sum(hits.c.times)).where(hits.c.day >= since).group_by(hits.c.member)
+        rows = self._among(query, hits.c.contribution, ids)
+        return len({member for member, _ in rows}), int(sum(times for _, times in rows))
 
     def firsts(self, before: datetime) -> Iterator[tuple[int, int, datetime]]:
-        """(contribution, member, instant of the first hit), if that is before an instant."""
-        query = select(hits.c.contribution, hits.c.member, func.min(hits.c.first_at)).group_by(
-            hits.c.contribution, hits.c.member
-        )
-        for row in self._connection.execute(query.where(hits.c.first_at < before)):
-            yield row[0], row[1], row[2]
+        """The contribution, the member and the time of each first hit before a time."""
+        query = select(hits.c.contribution, hits.c.member, func.min(hits.c.first_at)).where(hits.c.first_at < before)
+        yield from map(tuple, self._connection.execute(query.group_by(hits.c.contribution, hits.c.member)))
 
 
 class Reversals(Repository):
     """Reversals within one transaction."""
 
-    def of(self, member: int, after: int, upto: int, limit: int) -> tuple[Reversal, ...]:
-        """At most `limit` events with `after` < seq ≤ `upto`, in order, that ended a match of the member.
+    def between(self, member: int, after: int, upto: int) -> tuple[Reversal, ...]:
+        """The events with `after` < seq ≤ `upto`, in order, that ended a match of the member.
 
         Events whose contribution matches again are left out.
         """
-        return self._found(member, after, upto)[:limit]
-
-    def count(self, member: int, after: int, upto: int) -> int:
-        """How many such events there are with `after` < seq ≤ `upto`."""
-        return len(self._found(member, after, upto))
-
-    def _found(self, member: int, after: int, upto: int) -> tuple[Reversal, ...]:
         ended = {row.id: row for row in self._connection.execute(_ENDED, {"of": member})}
         reversals = []
         # Joined with `_ENDED` in one query, SQLite would read every event on a contribution.
         for ids in chunks(sorted(ended)):
             for row in self._connection.execute(_EVENTS, {"ids": ids, "after": after, "upto": upto}):
                 if row.seq > ended[row.subject_id].seq:
-                    now, reason = ended[row.subject_id].now, row.details.get("reason")
-                    reversals.append(Reversal(row.seq, row.subject_id, now, reason, row.at))
+                    status, reason = ended[row.subject_id].status, row.details.get("reason")
+                    reversals.append(Reversal(row.seq, row.subject_id, status, reason, row.at))
         return tuple(sorted(reversals, key=lambda reversal: reversal.seq))
 
 
@@ -254,7 +245,7 @@ _ENDED = (
         contributions.c.id,
         func.min(hits.c.seq).label("seq"),
         case((contributions.c.withdrawn_at.is_not(None), str(Status.WITHDRAWN)), else_=contributions.c.standing).label(
-            "now"
+            "status"
         ),
     )
     .join(hits, hits.c.contribution == contributions.c.id)
@@ -264,9 +255,9 @@ _ENDED = (
     )
     .group_by(contributions.c.id)
 )
-_EVENTS = select(events.c.seq, events.c.subject_id, events.c.at, events.c.details).where(
+_EVENTS = select(*events.c["seq", "subject_id", "at", "details"]).where(
     events.c.subject_kind == "contribution",
-    events.c.subject_id.in_(bindparam("ids", expanding=True)),
+    events.c.subject_id.in_(IDS),
     events.c.action.in_([str(action) for action in REVERSING_ACTIONS]),
     events.c.seq > bindparam("after"),
     events.c.seq <= bindparam("upto"),
@@ -279,32 +270,29 @@ class Uses(Repository):
     def write(self, new: Sequence[Use]) -> None:
         """Record the latest use of each key. If a use has no `fed_at`, the stored position in the feed stays."""
         uses = sorted(new, key=lambda use: use.key)
-        upsert(
-            self._connection, key_uses, [{"key_id": use.key, "used_at": use.used_at} for use in uses], most=("used_at",)
-        )
-        feed_reads = [use for use in uses if use.fed_at is not None]
-        for use in feed_reads:
-            later = key_uses.c.fed_at.is_(None) | (key_uses.c.fed_at <= use.fed_at)
-            query = key_uses.update().where(key_uses.c.key_id == use.key, later)
-            self._connection.execute(query.values(fed_at=use.fed_at, fed_seq=use.fed_seq))
+        rows = [{"key_id": use.key, "used_at": use.used_at} for use in uses]
+        upsert(self._connection, key_uses, rows, most=("used_at",))
+        for use in uses:
+            if use.fed_at is not None:
+                later = key_uses.c.fed_at.is_(None) | (key_uses.c.fed_at <= use.fed_at)
+                query = key_uses.update().where(key_uses.c.key_id == use.key, later)
+                self._connection.execute(query.values(fed_at=use.fed_at, fed_seq=use.fed_seq))
 
-    def of(self, members: Collection[int] | None = None) -> tuple[tuple[Use, int], ...]:
+    def by_members(self, members: Collection[int] | None = None) -> tuple[tuple[Use, int], ...]:
         """The uses of members' keys (None: of all), each with its member."""
         query = select(key_uses, keys.c.member_id).join(keys, keys.c.id == key_uses.c.key_id).order_by(keys.c.id)
         if members is not None:
             query = query.where(keys.c.member_id.in_(members))
-        rows = self._connection.execute(query)
-        return tuple((Use(row.key_id, row.used_at, row.fed_at, row.fed_seq), row.member_id) for row in rows)
+        return tuple((Use(*use), member) for *use, member in self._connection.execute(query))
 
     def readers(self, now: datetime) -> tuple[tuple[int, int], ...]:
         """The valid keys that have read the feed, each with the seq up to which it has read.
 
-        Other than `keys.feed_read_on`, which the event `feed.read` sets, this is stored within a second of the request.
+        It is stored within a second of the request, unlike `keys.feed_read_on`, which the event `feed.read` sets.
         """
-        valid = keys.c.revoked_at.is_(None) & (keys.c.expires_at.is_(None) | (keys.c.expires_at > now))
         query = select(key_uses.c.key_id, key_uses.c.fed_seq).join(keys, keys.c.id == key_uses.c.key_id)
-        rows = self._connection.execute(query.where(valid, key_uses.c.fed_seq.is_not(None)).order_by(keys.c.id))
-        return tuple((int(row.key_id), int(row.fed_seq)) for row in rows)
+        query = query.where(valid_key(now), key_uses.c.fed_seq.is_not(None)).order_by(keys.c.id)
+        return tuple((int(key), int(seq)) for key, seq in self._connection.execute(query))
 
     def readers_since(self, since: date) -> int:
         """How many members read the feed from the day `since` on."""
@@ -330,9 +318,7 @@ class Uses(Repository):
 
 
 _FEED = [str(action) for action in Action if action.changes_feed]
-
-
-_AT_ONCE = 100
+_MOST_FLOODS = 100
 
 
 class Floods(Repository):
@@ -357,16 +343,15 @@ class Floods(Repository):
         The contributor's own hits do not count, and of each other member at most `hits_counted_of_member(cap)`. A
         contribution that a reviewer upheld within FLOOD_REST is left out.
         """
-        times = func.sum(recent_hits.c.times)
-        each = (
-            select(recent_hits.c.contribution, times.label("times"))
+        by_member = (
+            select(recent_hits.c.contribution, func.sum(recent_hits.c.times).label("times"))
             .join(contributions, contributions.c.id == recent_hits.c.contribution)
             .where(recent_hits.c.since > now - FLOOD_WINDOW, recent_hits.c.member != contributions.c.member_id)
             .group_by(recent_hits.c.contribution, recent_hits.c.member)
             .subquery()
         )
         share = hits_counted_of_member(cap)
-        counted = func.sum(case((each.c.times > share, share), else_=each.c.times))
+        counted = func.sum(case((by_member.c.times > share, share), else_=by_member.c.times))
         upheld = exists().where(
             cases.c.contribution_id == contributions.c.id,
             cases.c.decision == str(Decision.UPHOLD),
@@ -374,13 +359,13 @@ class Floods(Repository):
         )
         matching = [str(standing) for standing in Standing if standing.matches]
         query = (
-            select(contributions.c.id, func.sum(each.c.times), func.count())
-            .join(each, each.c.contribution == contributions.c.id)
+            select(contributions.c.id, func.sum(by_member.c.times), func.count())
+            .join(by_member, by_member.c.contribution == contributions.c.id)
             .join(members, members.c.id == contributions.c.member_id)
             .where(active(now), contributions.c.standing.in_(matching), ~upheld)
             .group_by(contributions.c.id)
             .having(and_(counted > cap, func.count() >= FLOOD_MEMBERS))
             .order_by(contributions.c.id)
-            .limit(_AT_ONCE)
+            .limit(_MOST_FLOODS)
         )
         return tuple(Flood(row[0], int(row[1]), row[2]) for row in self._connection.execute(query))

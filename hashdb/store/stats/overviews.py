@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
 
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.events import Action
@@ -57,8 +57,8 @@ class Overviews(Repository):
 
     def in_all(self) -> Counter[TotalCount]:
         """How many contributions of each member are of each status and standing."""
-        rows = self._connection.execute(select(figures_in_all))
-        return Counter({TotalCount(row.what, row.member): row.times for row in rows})
+        rows = self._connection.execute(select(*figures_in_all.c["what", "member", "times"]))
+        return Counter({TotalCount(what, member): times for what, member, times in rows})
 
     def received(self, since: datetime) -> int:
         """How many contributions were received from an instant on."""
@@ -77,25 +77,22 @@ class Overviews(Repository):
             .where(cases.c.decision == str(Decision.UPHOLD), contributions.c.standing == str(Standing.UNREVIEWED))
             .group_by(contributions.c.member_id)
         )
-        return Counter({row[0]: row[1] for row in self._connection.execute(query)})
+        return Counter({member: count for member, count in self._connection.execute(query)})
 
     def held(self) -> Counter[int]:
         """How many contributions of each member wait in quarantine, under a case under which nobody disputed."""
-        disputed = select(opinions.c.id).where(
-            opinions.c.case_id == cases.c.id,
-            opinions.c.opinion == str(Stance.DISPUTES),
-        )
+        disputed = exists().where(opinions.c.case_id == cases.c.id, opinions.c.opinion == str(Stance.DISPUTES))
         query = (
             select(contributions.c.member_id, func.count())
             .join(cases, cases.c.contribution_id == contributions.c.id)
             .where(
                 cases.c.decision.is_(None),
                 contributions.c.standing == str(Standing.QUARANTINED),
-                ~disputed.exists(),
+                ~disputed,
             )
             .group_by(contributions.c.member_id)
         )
-        return Counter({row[0]: row[1] for row in self._connection.execute(query)})
+        return Counter({member: count for member, count in self._connection.execute(query)})
 
     def suspected(self, since: datetime) -> int:
         """How many keys the events since then name as possibly reading hashes."""
@@ -107,11 +104,11 @@ class Overviews(Repository):
     def waiting(self, now: datetime, soon: datetime) -> ReviewBacklog:
         """The open cases, and when they are due."""
         opened = select(cases.c.due_at).where(cases.c.decision.is_(None))
-        due = [row[0] for row in self._connection.execute(opened)]
+        due = self._connection.scalars(opened).all()
         return ReviewBacklog(
             len(due), sum(at < now for at in due), sum(now <= at < soon for at in due), min(due, default=None)
         )
 
     def _count(self, *conditions: ColumnElement[bool]) -> int:
-        query = select(func.count()).select_from(contributions).where(*conditions)
+        query = select(func.count()).where(*conditions)
         return self._connection.execute(query).scalar_one()

@@ -149,4 +149,4 @@ def test_what_version_0_1_0_left_of_what_it_erased_is_removed_at_the_next_start(
     contributions.start(db)
     with db.store.read() as tx:
         assert tx.contributions.signals([erased.id]) == {}
-        assert list(tx.frames.of([erased.id, kept.id])) == [kept.id]
+        assert list(tx.frames.get([erased.id, kept.id])) == [kept.id]

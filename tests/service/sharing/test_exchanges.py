@@ -97,7 +97,9 @@ def test_an_opinion_on_a_value_is_one_on_all_that_others_contribute_with_it(
     contributed(db, other, draft(1))
     assert feed.judge(db, other, [(signal(1), CONFIRMS)], "said") == 2
     with db.store.read() as tx:
-        assert {id: [one.member_name for one in said] for id, said in tx.opinions.of(ids).items()}.keys() == set(ids)
+        assert {id: [one.member_name for one in said] for id, said in tx.opinions.current(ids).items()}.keys() == set(
+            ids
+        )
     with pytest.raises(InvalidInput) as caught:
         feed.judge(db, other, [(signal(2), CONFIRMS), (signal(3), CONFIRMS)], "said")
     assert [fault.at for fault in caught.value.faults] == ["said[1]"]

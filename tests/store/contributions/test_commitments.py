@@ -60,7 +60,7 @@ def test_suppressed_signals_are_lines_still_and_undisclosed(store: Store, member
         assert read.undisclosed == (seal(one.salt, gone[one.id]),)
         with store.read() as tx:
             assert sorted(tx.commitments.lines([one.id])[one.id]) == lines_of(sent)
-            frames = tx.frames.of([one.id], masked=[one.id]).get(one.id, ())
+            frames = tx.frames.get([one.id], masked=[one.id]).get(one.id, ())
         shown = item_lines(read.signals, split_shots(frames), read.signatures)
         assert commit_lines(one.salt, shown, read.undisclosed) == one.commitment
 
@@ -72,7 +72,7 @@ def test_a_shot_ends_where_it_did_though_its_first_signal_is_suppressed(store: S
     suppress(store, one.id, (64, signal(1)), (129, signal(3)))
     read = stored(store, one.id)
     with store.read() as tx:
-        plain, marked = tx.frames.of([one.id])[one.id], tx.frames.of([one.id], masked=[one.id])[one.id]
+        plain, marked = tx.frames.get([one.id])[one.id], tx.frames.get([one.id], masked=[one.id])[one.id]
     assert [frame.begins_shot for frame in marked] == [None, False, None]
     assert one.salt is not None
     assert commit_lines(one.salt, item_lines((), split_shots(marked), ()), read.undisclosed) == one.commitment

@@ -246,4 +246,4 @@ def test_digests_are_apart_from_what_version_0_1_0_reads_and_come_back_in_their_
         for algorithm, ids in ((Algorithm.MD5, [one.id, other.id]), (Algorithm.PDQ, [one.id])):
             chosen = tx.contributions.page(Filter(algorithm=algorithm), 0, 10, NOON)
             assert [contribution.id for contribution in chosen] == ids
-        assert tx.neighbors.holding(mixed[:2], 10) == {one.id: mixed[:2], other.id: mixed[:1]}
+        assert tx.matches.holding(mixed[:2], 10) == {one.id: mixed[:2], other.id: mixed[:1]}

@@ -34,7 +34,7 @@ def add(store: Store, member: Member, *drafts: Draft, suppressed: dict[Signal, i
 def test_every_frame_comes_back_in_time(store: Store, member: Member) -> None:
     ids = add(store, member, FILM, video(5, 6, 7))
     with store.read() as tx:
-        assert tx.frames.of(ids) == {ids[0]: FRAMES, ids[1]: film(5, 6, 7)}
+        assert tx.frames.get(ids) == {ids[0]: FRAMES, ids[1]: film(5, 6, 7)}
         (one, _) = (tx.contributions.one(id, NOON) for id in ids)
     assert (one.frame_count, one.duration, one.signals) == (6, 3.0, ())
 
@@ -96,14 +96,14 @@ def test_a_suppressed_frame_is_kept_and_neither_searched_for_nor_shown(store: St
         entry = tx.benign.add(BenignDraft(SLOW[0].signals), NOON).id
     (id,) = add(store, member, FILM, suppressed={SLOW[0].signals[0]: entry})
     with store.read() as tx:
-        assert tx.frames.of([id])[id] == (*(replace(frame, signals=()) for frame in SLOW), FLAT, CUT)
+        assert tx.frames.get([id])[id] == (*(replace(frame, signals=()) for frame in SLOW), FLAT, CUT)
         assert tx.connection.scalars(select(masks.c.value)).all() == [SLOW[0].signals[0].to_bytes()]
 
 
 def test_a_contribution_without_frames_has_none(store: Store, member: Member) -> None:
     (id,) = add(store, member, Draft((signal(1),), ("glorification",), NOON))
     with store.read() as tx:
-        assert tx.frames.of([id]) == {}
+        assert tx.frames.get([id]) == {}
         assert tx.contributions.one(id, NOON).frame_count == 0
 
 
@@ -114,7 +114,7 @@ def test_pages_and_windows_come_back_in_order_each_with_its_place(store: Store, 
     (id, other) = add(store, member, made, text(words(1, 220)))
     window = made.frames[4].signals[0]
     with store.read() as tx:
-        assert tx.frames.of([id]) == {id: made.frames}
+        assert tx.frames.get([id]) == {id: made.frames}
         assert [(shot.unit, shot.start, shot.end) for shot in tx.frames.shots(id)][2:4] == [
             (Unit.PAGES, 3.0, 3.0),
             (Unit.WORDS, 0.0, 150.0),
@@ -137,7 +137,7 @@ def test_of_a_document_one_page_or_two_windows_are_enough_to_be_a_re_upload(stor
     (id, other) = add(store, member, document((1, 2), words(1, 400)), text(words(1, 30)))
     first = position_of(2)
     with store.read() as tx:
-        assert tx.retired.enough({id: {position_of(1)}, other: {position_of(0)}}) == (id, other)
-        assert tx.retired.enough({id: {first}}) == ()
-        assert tx.retired.enough({id: {first, position_of(3)}}) == (id,)
-        assert tx.retired.enough({id: set()}) == ()
+        assert tx.retired.sufficient({id: {position_of(1)}, other: {position_of(0)}}) == (id, other)
+        assert tx.retired.sufficient({id: {first}}) == ()
+        assert tx.retired.sufficient({id: {first, position_of(3)}}) == (id,)
+        assert tx.retired.sufficient({id: set()}) == ()

@@ -18,9 +18,9 @@ def test_the_retention_in_force_and_how_far_it_has_come_are_kept(store: Store) -
         assert (tx.retention.in_force(), tx.retention.after()) == (Retention({}), None)
         tx.retention.begin(Retention({"manifesto": 7}))
         assert (tx.retention.in_force(), tx.retention.after(lock=True)) == (Retention({"manifesto": 7}), 0)
-        tx.retention.went(5)
+        tx.retention.mark_applied(5)
         assert tx.retention.after() == 5
-        tx.retention.went(None)
+        tx.retention.mark_applied(None)
         assert tx.retention.after() is None
         tx.retention.begin(Retention({}))
         assert (tx.retention.in_force(), tx.retention.after()) == (Retention({}), 0)
@@ -43,7 +43,7 @@ def test_what_a_member_asked_is_kept_beside_what_is_in_force(store: Store, membe
         assert tx.contributions.one(one.id, NOON) == one
         first, second = tx.retention.page(0, 9)
         assert (first.own, first.expires_at, first.incident) == (NOON + 9 * DAY, NOON + DAY, "CI:x")
-        assert (first.labels, first.received_at, first.told) == (one.labels, NOON, Status.ACTIVE)
+        assert (first.labels, first.received_at, first.logged) == (one.labels, NOON, Status.ACTIVE)
         assert tx.retention.page(0, 9, "CI:x") == (first,)
         assert tx.retention.page(one.id, 9) == (second,)
         tx.retention.expire([(one.id, None), (two.id, NOON + DAY)])

@@ -66,5 +66,5 @@ def test_what_a_member_ended_while_it_was_in_question_is_found(store: Store, mem
         for id in (ids[0], ids[2], ids[3]):
             tx.contributions.withdraw(id, "other", NOON)
         # The second signal of the first would cast no shadow, the next ones are active, or nothing was said of them.
-        assert tx.retired.shed(member.id, [signal(1), signal(2)], NOON) == {signal(1): (ids[0], ids[2])}
-        assert tx.retired.shed(member.id + 1, [signal(1)], NOON) == {}
+        assert tx.retired.among_ended(member.id, [signal(1), signal(2)], NOON) == {signal(1): (ids[0], ids[2])}
+        assert tx.retired.among_ended(member.id + 1, [signal(1)], NOON) == {}

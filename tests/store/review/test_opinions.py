@@ -58,8 +58,8 @@ def test_the_last_of_a_member_counts_and_all_are_listed(store: Store, ids: list[
             (others[0], Stance.CONFIRMS, True),
         ]
         assert tx.opinions.page(ids[0], listed[0].id, 1) == listed[1:2]
-        assert tx.opinions.of(ids)[ids[0]] == listed[1:]
-        assert len(tx.opinions.of(ids)[ids[1]]) == 1
+        assert tx.opinions.current(ids)[ids[0]] == listed[1:]
+        assert len(tx.opinions.current(ids)[ids[1]]) == 1
 
 
 def test_a_dispute_counts_until_its_case_is_decided(store: Store, ids: list[int], others: list[int]) -> None:
@@ -106,12 +106,12 @@ def test_a_suspension_is_pending_until_it_is_told_and_then_its_end(
     for status, count in ((MemberStatus.SUSPENDED, False), (MemberStatus.ACTIVE, True)):
         set_status(store, others[0], status)
         with store.begin() as tx:
-            assert [one.counts for said in tx.opinions.of(ids).values() for one in said] == [count] * 2
+            assert [one.counts for said in tx.opinions.current(ids).values() for one in said] == [count] * 2
             assert sorted(tx.opinions.pending(10)) == ids
             assert len(tx.opinions.pending(1)) == len(tx.opinions.pending(1, hold=False)) == 1
-            tx.opinions.tell(ids[:1])
+            tx.opinions.mark_logged(ids[:1])
             assert tx.opinions.pending(10) == (ids[1],)
-            tx.opinions.tell(ids)
+            tx.opinions.mark_logged(ids)
             assert tx.opinions.pending(10) == ()
 
 

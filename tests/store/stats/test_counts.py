@@ -31,14 +31,14 @@ def test_numbers_add_up(store: Store) -> None:
             tx.counts.add(NEXT, {ONE: 5})
             tx.counts.add(NEXT, {})
     with store.read() as tx:
-        assert sorted(tx.counts.of(DAY)) == [Count(ONE, 3), Count(OTHER, 6)]
+        assert sorted(tx.counts.on(DAY)) == [Count(ONE, 3), Count(OTHER, 6)]
         assert sorted(tx.counts.between(DAY, NEXT)) == [
             (DAY, Count(ONE, 3)),
             (DAY, Count(OTHER, 6)),
             (NEXT, Count(ONE, 15)),
         ]
         assert tx.counts.days(NEXT) == (DAY,)
-        assert tx.counts.of(date(2026, 11, 22)) == ()
+        assert tx.counts.on(date(2026, 11, 22)) == ()
 
 
 def test_numbers_of_several_processes_add_up(database_url: str) -> None:
@@ -47,7 +47,7 @@ def test_numbers_of_several_processes_add_up(database_url: str) -> None:
     with processes(3) as pool:
         list(pool.map(_add, [database_url] * 3))
     with store.read() as tx:
-        assert sorted(tx.counts.of(DAY)) == [Count(ONE, 60), Count(OTHER, 120)]
+        assert sorted(tx.counts.on(DAY)) == [Count(ONE, 60), Count(OTHER, 120)]
     store.close()
 
 

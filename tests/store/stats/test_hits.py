@@ -59,14 +59,13 @@ def test_what_was_answered_before_the_event_is_told_to_whom_it_was_answered(stor
         tx.hits.add([_hit(3, before, 0), _hit(3, after, 2), _hit(4, others, 0)])
         tx.hits.add([_hit(3, again, 9), replace(_hit(3, again, 3), day=NOON.replace(day=21).date())])
     with store.read() as tx:
-        assert tx.reversals.of(3, 0, 99, 10) == (
+        assert tx.reversals.between(3, 0, 99) == (
             Reversal(1, before, "withdrawn", "other", NOON),
             Reversal(4, again, "withdrawn", "other", NOON),
         )
-        assert [one.seq for one in tx.reversals.of(3, 0, 99, 1)] == [1]
-        assert [one.seq for one in tx.reversals.of(3, 1, 99, 10)] == [4]
-        assert [one.seq for one in tx.reversals.of(3, 0, 3, 10)] == [1]
-        assert tx.reversals.of(5, 0, 99, 10) == ()
+        assert [one.seq for one in tx.reversals.between(3, 1, 99)] == [4]
+        assert [one.seq for one in tx.reversals.between(3, 0, 3)] == [1]
+        assert tx.reversals.between(5, 0, 99) == ()
 
 
 def test_what_matches_again_is_not_told(store: Store, member: Member) -> None:
@@ -74,9 +73,9 @@ def test_what_matches_again_is_not_told(store: Store, member: Member) -> None:
     with store.begin() as tx:
         tx.hits.add([_hit(3, one, 0)])
         tx.reversals._connection.execute(update(contributions).values(withdrawn_at=None))
-        assert tx.reversals.of(3, 0, 99, 10) == ()
+        assert tx.reversals.between(3, 0, 99) == ()
         tx.reversals._connection.execute(update(contributions).values(standing="retired"))
-        assert [one.now for one in tx.reversals.of(3, 0, 99, 10)] == ["retired"]
+        assert [one.now for one in tx.reversals.between(3, 0, 99)] == ["retired"]
 
 
 TODAY = NOON.date()
