@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Row, Table, delete, select, update
+from sqlalchemy import Column, Row, Table, delete, select
 
 from hashdb.domain.jobs import AnswerJob, Job, JobOutcome, JobStatus, ReportJob, Verification
 from hashdb.domain.times import Period
@@ -137,9 +137,8 @@ class TaskErrors(Repository):
 
     def put(self, task: str, text: str, now: datetime) -> None:
         """Store the last failure of a task in place of the previous one."""
-        values = {"at": now, "text": text[:LONGEST_TEXT]}
-        if not self._connection.execute(update(task_errors).where(task_errors.c.task == task).values(values)).rowcount:
-            upsert(self._connection, task_errors, [{"task": task, **values}], most=("at",))
+        row = {"task": task, "at": now, "text": text[:LONGEST_TEXT]}
+        upsert(self._connection, task_errors, [row], sets=("at", "text"))
 
     def all(self) -> Mapping[str, TaskError]:
         """The last failure of each task that ever failed."""

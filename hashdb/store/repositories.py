@@ -27,7 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store.columns import InstantColumn
-from hashdb.store.thread_connections import Snapshot
+from hashdb.store.thread_connections import Query, Snapshot
 
 _T = TypeVar("_T")
 Row = Mapping[str, Any]
@@ -74,6 +74,11 @@ class Repository:
             raise NotFound(what)
         return row
 
+    def _first(self, query: Select[Any], made: Callable[[Any], _T]) -> _T | None:
+        """What is made of the only row of a query; None without a row."""
+        row = self._connection.execute(query).one_or_none()
+        return None if row is None else made(row)
+
     def _among(self, query: Select[Any], column: ColumnElement[Any], values: Collection[Any]) -> list[Any]:
         """The rows of a query whose column has one of the values; many values take several statements."""
         rows: list[Any] = []
@@ -81,6 +86,11 @@ class Repository:
         for start in range(0, len(ordered), CHUNK):
             rows += self._connection.execute(query.where(column.in_(ordered[start : start + CHUNK])))
         return rows
+
+    def _by_ids(self, query: Query, ids: Iterable[int], **parameters: object) -> Iterator[Any]:
+        """The rows of a statement with the parameter `ids`; many ids take several statements."""
+        for chunk in chunks(sorted(set(ids))):
+            yield from self._run(query, {"ids": chunk, **parameters})
 
     def _after(self, query: Select[Any], id: ColumnElement[int], after: int, limit: int) -> Sequence[Any]:
         """At most `limit` rows of a query with ids above `after`, in the order of the ids."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.schema import SchemaItem
+from sqlalchemy.types import TypeEngine
 
 from hashdb.domain.signals import Algorithm
 from hashdb.store.columns import DayColumn, Identity, InstantColumn, Json, SecondsColumn, Words
@@ -241,23 +243,25 @@ contributions = _table(
     sqlite_autoincrement=True,
 )
 
+
+def _signal_columns(position: TypeEngine[int], comment: str | None = None) -> Iterator[Column[Any]]:
+    """The columns of a signal at a position of its owner."""
+    yield Column("position", position, primary_key=True, comment=comment)
+    yield Column("algorithm", String(16), nullable=False)
+    yield Column("value", LargeBinary(32), nullable=False)
+
+
 signals = _table(
     "signals",
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
-    Column(
-        "position", _POSITION, primary_key=True, comment="Of a frame's signal: 64 x (1 + number of its shot) + place"
-    ),
-    Column("algorithm", String(16), nullable=False),
-    Column("value", LargeBinary(32), nullable=False),
+    *_signal_columns(_POSITION, "Of a frame's signal: 64 x (1 + number of its shot) + place"),
     Index(None, "algorithm", "value", "contribution_id"),
 )
 
 digests = _table(
     "digests",
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
-    Column("position", _POSITION, primary_key=True, comment="As in signals"),
-    Column("algorithm", String(16), nullable=False),
-    Column("value", LargeBinary(32), nullable=False),
+    *_signal_columns(_POSITION, "As in signals"),
     Index(None, "algorithm", "value", "contribution_id"),
     comment="Signals of texts, of addresses and of files: version 0.1.0 fails on an algorithm that it does not know.",
 )
@@ -508,18 +512,14 @@ benign = _table(
 benign_signals = _table(
     "benign_signals",
     Column("benign_id", ForeignKey("benign.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("algorithm", String(16), nullable=False),
-    Column("value", LargeBinary(32), nullable=False),
+    *_signal_columns(Integer()),
     Column("radius", SmallInteger, nullable=False),
 )
 
 masks = _table(
     "masks",
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
-    Column("position", _POSITION, primary_key=True),
-    Column("algorithm", String(16), nullable=False),
-    Column("value", LargeBinary(32), nullable=False),
+    *_signal_columns(_POSITION),
     Column("benign_id", ForeignKey("benign.id"), nullable=False),
     Index(None, "benign_id", "contribution_id"),
     comment="Signals that match nothing because they are close to a benign one: out of the table of signals.",
@@ -528,9 +528,7 @@ masks = _table(
 benign_text_signals = _table(
     "benign_text_signals",
     Column("benign_id", ForeignKey("benign.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("algorithm", String(16), nullable=False),
-    Column("value", LargeBinary(32), nullable=False),
+    *_signal_columns(Integer()),
     Column("radius", SmallInteger, nullable=False),
     Column("settled", Boolean, nullable=False, comment="Whether all texts that it touches are masked"),
     comment="The benign signals of texts, which version 0.1.0 does not know.",
@@ -539,9 +537,7 @@ benign_text_signals = _table(
 text_masks = _table(
     "text_masks",
     Column("contribution_id", ForeignKey("contributions.id"), primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("algorithm", String(16), nullable=False),
-    Column("value", LargeBinary(32), nullable=False),
+    *_signal_columns(Integer()),
     Column("benign_id", ForeignKey("benign.id"), nullable=False),
     Index(None, "benign_id", "contribution_id"),
     comment="As masks, of the signals of texts: out of the table of digests.",

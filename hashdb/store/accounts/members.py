@@ -100,8 +100,7 @@ class Members(Repository):
 
     def key_with(self, digest: bytes) -> Key | None:
         """The key whose secret has this digest, if there is one."""
-        row = self._connection.execute(select(keys).where(keys.c.digest == digest)).one_or_none()
-        return None if row is None else _key(row)
+        return self._first(select(keys).where(keys.c.digest == digest), _key)
 
     def keys(self, member: int, after: int, limit: int) -> tuple[Key, ...]:
         """At most `limit` keys of a member with ids above `after`, in order."""

@@ -127,8 +127,7 @@ class Sessions(Repository):
 
     def with_digest(self, digest: bytes) -> Session | None:
         """The session whose secret has this digest, if there is one."""
-        row = self._connection.execute(_SESSIONS.where(sessions.c.digest == digest)).one_or_none()
-        return None if row is None else _session(row)
+        return self._first(_SESSIONS.where(sessions.c.digest == digest), _session)
 
     def complete(self, user: int) -> tuple[Session, ...]:
         """The complete sessions of a user, the most recently used first."""

@@ -12,7 +12,7 @@ from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger.commitments import Commitment, placed_line, seal
 from hashdb.store.contributions.frames import ITEM, SHOT_PLACES, UNITS, few_frames, number_of, signals_in
-from hashdb.store.repositories import CHUNK, IDS, Repository, chunks
+from hashdb.store.repositories import CHUNK, IDS, Repository
 from hashdb.store.tables import HOLDING, MASKING, contributions, signatures
 
 _FRAME_COUNT = itemgetter(-1)
@@ -63,25 +63,20 @@ class Commitments(Repository):
     def lines(self, ids: Collection[int]) -> dict[int, list[str]]:
         """The lines of contributions: of all their signals, suppressed ones too, and of their signatures."""
         lines: dict[int, list[str]] = {id: [] for id in ids}
-        for chunk in chunks(sorted(ids)):
-            self._add_signals(lines, _EVERY_SIGNAL, chunk)
-            for id, kind, value in self._run(_SIGNATURES, {"ids": chunk}):
-                lines[id].append(_text(kind, value))
+        self._add_signals(lines, _EVERY_SIGNAL)
+        for id, kind, value in self._by_ids(_SIGNATURES, ids):
+            lines[id].append(_text(kind, value))
         return lines
 
     def undisclosed(self, salts: Mapping[int, bytes]) -> dict[int, tuple[bytes, ...]]:
         """The seals of the suppressed signals of contributions, in order; `salts` are theirs."""
         lines: dict[int, list[str]] = {id: [] for id in salts}
-        for chunk in chunks(sorted(salts)):
-            self._add_signals(lines, _SUPPRESSED, chunk)
+        self._add_signals(lines, _SUPPRESSED)
         return {id: tuple(sorted({seal(salts[id], line) for line in own})) for id, own in lines.items()}
 
     def masked(self, ids: Collection[int]) -> dict[int, int]:
         """How many signals of contributions are suppressed, of those of which some are."""
-        counted: Counter[int] = Counter()
-        for chunk in chunks(sorted(ids)):
-            counted.update(row[0] for row in self._run(_SUPPRESSED, {"ids": chunk}))
-        return dict(counted)
+        return dict(Counter(id for id, *_ in self._by_ids(_SUPPRESSED, ids)))
 
     def lacking(self, limit: int) -> tuple[int, ...]:
         """At most `limit` contributions that are not withdrawn and have no commitment, in order.
@@ -111,17 +106,17 @@ class Commitments(Repository):
         if rows:
             self._connection.execute(_STORE, rows)
 
-    def _add_signals(self, lines: Mapping[int, list[str]], query: CompoundSelect[Any], ids: Sequence[int]) -> None:
+    def _add_signals(self, lines: Mapping[int, list[str]], query: CompoundSelect[Any]) -> None:
+        """Add the lines of the signals that a query selects to those of their contributions."""
         of_shots: dict[tuple[int, int], list[str]] = defaultdict(list)
-        for id, position, algorithm, value in self._run(query, {"ids": ids}):
+        for id, position, algorithm, value in self._by_ids(query, lines):
             number = number_of(position)
             of_item = lines[id] if number == ITEM else of_shots[id, number]
             of_item.append(_text(algorithm, value))
-        if of_shots:
-            with_shots = sorted({id for id, _ in of_shots})
-            for id, number, start, end, unit in self._run(SHOT_PLACES, {"ids": with_shots}):
-                texts = of_shots.pop((id, number), ())
-                lines[id] += [placed_line(UNITS[unit], start, end, text) for text in texts]
+        with_shots = {id for id, _ in of_shots}
+        for id, number, start, end, unit in self._by_ids(SHOT_PLACES, with_shots):
+            texts = of_shots.pop((id, number), ())
+            lines[id] += [placed_line(UNITS[unit], start, end, text) for text in texts]
         for (id, number), texts in of_shots.items():
             # Somebody added signals of a shot that there is not: no commitment is to them.
             lines[id] += [f"shot {number}:{text}" for text in texts]

@@ -223,10 +223,8 @@ class Contributions(Repository):
     def signatures(self, ids: Collection[int]) -> dict[int, tuple[Signature, ...]]:
         """The signatures of contributions, by id, in the order they were sent."""
         signatures_by_id: dict[int, tuple[Signature, ...]] = {}
-        for chunk in chunks(sorted(set(ids))):
-            rows = self._connection.execute(_SIGNATURES, {"ids": chunk}).all()
-            for id, group in groupby(rows, key=_FIRST):
-                signatures_by_id[id] = tuple(Signature(KINDS[kind], value) for _, kind, value in group)
+        for id, group in groupby(self._by_ids(_SIGNATURES, ids), key=_FIRST):
+            signatures_by_id[id] = tuple(Signature(KINDS[kind], value) for _, kind, value in group)
         return signatures_by_id
 
     def amend(

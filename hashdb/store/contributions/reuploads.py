@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Select,
     Table,
     and_,
@@ -27,9 +26,9 @@ from hashdb.domain.ledger.events import Action
 from hashdb.domain.matching.aligners import LEAST_FRAMES
 from hashdb.domain.review.cases import BY_FRAMES, OF_FRAMES, Decision, SignalsByPlace, default_shadow
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
-from hashdb.store.contributions.frames import ITEM, UNITS, SignalRow, holds, number_of, signals_in
+from hashdb.store.contributions.frames import ITEM, UNITS, holds, number_of, signals_in
 from hashdb.store.contributions.statuses import unended
-from hashdb.store.repositories import IDS, NOW, Repository, chunks, values_by_algorithm
+from hashdb.store.repositories import IDS, NOW, Repository, values_by_algorithm
 from hashdb.store.tables import HOLDING, MASKING, cases, contributions, events, holding, shots
 
 _MOST = 100
@@ -104,16 +103,15 @@ class Retired(Repository):
         All frames of an item have one place, `OF_FRAMES`.
         """
         named: dict[int, frozenset[int]] = {}
-        for chunk in chunks(sorted(ids)):
-            for id, places in self._connection.execute(_SHADOWS, {"ids": chunk}):
-                named[id] = frozenset(map(int, places))
+        for id, places in self._by_ids(_SHADOWS, ids):
+            named[id] = frozenset(map(int, places))
         placed = self.placed(set(ids) - named.keys())
         return {id: frozenset(default_shadow(signals)) for id, signals in placed.items()} | named
 
     def placed(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
         """The signals of each contribution by their place, suppressed ones too. The frames have one."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
-        for id, place, algorithm, value in self._signals(_OF_ITEMS, ids):
+        for id, place, algorithm, value in self._by_ids(_OF_ITEMS, ids):
             signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
         for id, of_shots in self.of_shots(ids).items():
             signals_by_id[id][OF_FRAMES] = of_shots[min(of_shots)]
@@ -122,18 +120,13 @@ class Retired(Repository):
     def of_shots(self, ids: Collection[int]) -> dict[int, dict[int, Signal]]:
         """The first signal by PDQ, or of a text, of each shot, suppressed ones too, by the number of the shot."""
         firsts: dict[int, dict[int, tuple[int, str, bytes]]] = defaultdict(dict)
-        for id, place, algorithm, value in self._signals(_OF_SHOTS, ids):
+        for id, place, algorithm, value in self._by_ids(_OF_SHOTS, ids):
             number, placed = number_of(place), (place, algorithm, value)
             firsts[id][number] = min(firsts[id].get(number, placed), placed)
         return {
             id: {number: Signal.from_bytes(Algorithm(name), value) for number, (_, name, value) in of_shots.items()}
             for id, of_shots in firsts.items()
         }
-
-    def _signals(self, query: CompoundSelect[Any], ids: Collection[int]) -> Iterator[SignalRow]:
-        """The signals of contributions that a query selects."""
-        for chunk in chunks(sorted(set(ids))):
-            yield from self._run(query, {"ids": chunk})
 
     def _casting(self, query: _Holders, wanted: Collection[Signal], **parameters: object) -> list[tuple[int, Signal]]:
         """The contributions of a query with the signals by which each casts a shadow, in order."""

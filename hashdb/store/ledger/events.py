@@ -16,7 +16,7 @@ from hashdb.domain.ledger.events import Action, Event, Head, LogEntry, canonical
 from hashdb.domain.stats.counts import Hit
 from hashdb.domain.times import to_microseconds
 from hashdb.store.ledger.tree import grow
-from hashdb.store.repositories import IDS, Repository, chunks, insert_values
+from hashdb.store.repositories import IDS, Repository, insert_values
 from hashdb.store.tables import amendments, events, hits, keys, log, members, users
 
 
@@ -69,18 +69,14 @@ class Audit(Repository):
 
     def actions(self, contributions: Collection[int], upto: int) -> dict[int, list[Action]]:
         """The actions on contributions up to a seq, in order, by contribution."""
-        actions_by_id: dict[int, list[Action]] = {}
-        for chunk in chunks(sorted(set(contributions))):
-            for id, action in self._connection.execute(_ACTIONS, {"ids": chunk, "upto": upto}):
-                actions_by_id.setdefault(id, []).append(Action(action))
+        actions_by_id: dict[int, list[Action]] = defaultdict(list)
+        for id, action in self._by_ids(_ACTIONS, contributions, upto=upto):
+            actions_by_id[id].append(Action(action))
         return actions_by_id
 
     def changed(self, contributions: Collection[int]) -> dict[int, datetime]:
         """The time of the last event on each contribution."""
-        instants: dict[int, datetime] = {}
-        for chunk in chunks(sorted(set(contributions))):
-            instants.update((id, at) for id, at in self._connection.execute(_CHANGED, {"ids": chunk}))
-        return instants
+        return dict(self._by_ids(_CHANGED, contributions))
 
     def append(self, now: datetime, actor: Actor, entries: Sequence[LogEntry]) -> int:
         """Append an event of the actor for each entry and return the last seq, as `append_all` does."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, insert, select, type_coerce, update
+from sqlalchemy import Column, ColumnElement, Connection, insert, select, type_coerce, update
 from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger import merkle
@@ -99,8 +99,7 @@ class Checkpoints(Repository):
         """The key that signs now; None before the first start."""
         query = select(signers.c.name, signers.c.public).where(signers.c.until.is_(None))
         # Somebody may have added one by hand.
-        row = self._connection.execute(query.order_by(signers.c.id.desc()).limit(1)).one_or_none()
-        return None if row is None else Verifier(row.name, row.public)
+        return self._first(query.order_by(signers.c.id.desc()).limit(1), lambda row: Verifier(*row))
 
     def sign_with(self, verifier: Verifier, now: datetime) -> int:
         """Make another key the signing key; return its id."""
@@ -110,7 +109,7 @@ class Checkpoints(Repository):
 
     def last(self) -> StoredCheckpoint | None:
         """The newest stored checkpoint."""
-        return self._stored(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1))
+        return self._first(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1), StoredCheckpoint._make)
 
     def keep(self, checkpoint: StoredCheckpoint) -> None:
         """Store a checkpoint; there must be none of this size yet."""
@@ -118,11 +117,7 @@ class Checkpoints(Repository):
 
     def get(self, size: int) -> StoredCheckpoint | None:
         """The stored checkpoint of this size."""
-        return self._stored(select(checkpoints).where(checkpoints.c.size == size))
-
-    def _stored(self, query: Select[Any]) -> StoredCheckpoint | None:
-        row = self._connection.execute(query).one_or_none()
-        return None if row is None else StoredCheckpoint(*row)
+        return self._first(select(checkpoints).where(checkpoints.c.size == size), StoredCheckpoint._make)
 
     def signed_after(self, size: int) -> datetime | None:
         """When the first stored checkpoint of more than `size` events was signed; None if there is none."""

@@ -99,8 +99,7 @@ class Batches(Repository):
         """
         running = exists().where(batches.c.id == id, batches.c.state == str(BatchState.RUNNING))
         query = _items(id).where(batch_items.c.position == position, batch_items.c.outcome.is_(None), running)
-        row = self._connection.execute(query.with_for_update(of=batch_items, skip_locked=True)).one_or_none()
-        return None if row is None else _item(row)
+        return self._first(query.with_for_update(of=batch_items, skip_locked=True), _item)
 
     def finish(
         self,

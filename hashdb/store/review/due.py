@@ -56,9 +56,7 @@ class MailAddresses(Repository):
 
     def get(self, user: int) -> MailAddress | None:
         """The address of a user, if it gave one."""
-        query = select(mail_addresses).where(mail_addresses.c.user_id == user)
-        row = self._connection.execute(query).one_or_none()
-        return None if row is None else _address(row)
+        return self._first(select(mail_addresses).where(mail_addresses.c.user_id == user), _address)
 
     def put(self, user: int, address: str) -> None:
         """Store the address of a user, whose attempts begin anew."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -46,7 +46,7 @@ class Incidents(Repository):
             .where(contributions.c.incident.in_(labels), unended(now))
             .group_by(contributions.c.incident)
         )
-        return dict.fromkeys(labels, 0) | {label: count for label, count in self._connection.execute(query)}
+        return dict.fromkeys(labels, 0) | dict(map(tuple, self._connection.execute(query)))
 
     def lasting(self, label: str, now: datetime, until: datetime) -> int:
         """How many contributions with this label have not ended and would last longer than `until`."""
@@ -95,8 +95,7 @@ class Proposals(Repository):
             proposals.c.subject_id == request.id,
             proposals.c.content == dict(request.content),
         )
-        row = self._connection.execute(query.limit(1)).one_or_none()
-        return None if row is None else PendingProposal(_proposal(row), row.person)
+        return self._first(query.limit(1), _pending)
 
     def add(self, request: ProposedChange, actor: str, person: str, now: datetime, until: datetime) -> Proposal:
         """Record a proposal."""
@@ -120,7 +119,7 @@ class Proposals(Repository):
         """The pending proposals (None: all), in order, each with its person."""
         query = _open(now, tuple(TwoPersonAction)).order_by(proposals.c.id)
         rows = self._connection.execute(query).all() if ids is None else self._among(query, proposals.c.id, ids)
-        return tuple(PendingProposal(_proposal(row), row.person) for row in rows)
+        return tuple(map(_pending, rows))
 
     def page(self, after: int, limit: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
         """At most `limit` pending proposals of these actions with ids above `after`, in order."""
@@ -148,3 +147,7 @@ def _open(now: datetime, acts: Collection[TwoPersonAction]) -> Select[tuple[obje
 def _proposal(row: Row[tuple[object, ...]]) -> Proposal:
     request = ProposedChange(TwoPersonAction(row.act), row.subject_kind, row.subject_id, row.content)
     return Proposal(row.id, request, row.actor, row.proposed_at, row.expires_at)
+
+
+def _pending(row: Any) -> PendingProposal:
+    return PendingProposal(_proposal(row), row.person)

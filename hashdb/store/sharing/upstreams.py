@@ -142,8 +142,7 @@ class Origins(Repository):
     def path(self, contribution: int) -> Path | None:
         """By which number an upstream knows a contribution; None if none stands for it."""
         query = _PATHS.where(origins.c.contribution_id == contribution, origins.c.remote_id.is_not(None))
-        row = self._connection.execute(query).one_or_none()
-        return None if row is None else _path(row)
+        return self._first(query, _path)
 
     def left(self, upstream: int, before: int, limit: int) -> tuple[Path, ...]:
         """At most `limit` contributions that an upstream stands for, and that were last read before this round."""

@@ -30,7 +30,7 @@ from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.counts import ANY_ALGORITHM, MAX_LAG, Cell, Count, CountKind, Hit, Lag, Reversal, Use, day_of
 from hashdb.store.accounts.members import valid_key
 from hashdb.store.contributions.statuses import active
-from hashdb.store.repositories import IDS, Repository, chunks, same, upsert
+from hashdb.store.repositories import IDS, Repository, same, upsert
 from hashdb.store.tables import (
     cases,
     contributions,
@@ -231,11 +231,9 @@ class Reversals(Repository):
         ended = {row.id: row for row in self._connection.execute(_ENDED, {"of": member})}
         reversals = []
         # Joined with `_ENDED` in one query, SQLite would read every event on a contribution.
-        for ids in chunks(sorted(ended)):
-            for row in self._connection.execute(_EVENTS, {"ids": ids, "after": after, "upto": upto}):
-                if row.seq > ended[row.subject_id].seq:
-                    status, reason = ended[row.subject_id].status, row.details.get("reason")
-                    reversals.append(Reversal(row.seq, row.subject_id, status, reason, row.at))
+        for seq, id, at, details in self._by_ids(_EVENTS, ended, after=after, upto=upto):
+            if seq > ended[id].seq:
+                reversals.append(Reversal(seq, id, ended[id].status, details.get("reason"), at))
         return tuple(sorted(reversals, key=lambda reversal: reversal.seq))
 
 

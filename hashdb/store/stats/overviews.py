@@ -77,7 +77,7 @@ class Overviews(Repository):
             .where(cases.c.decision == str(Decision.UPHOLD), contributions.c.standing == str(Standing.UNREVIEWED))
             .group_by(contributions.c.member_id)
         )
-        return Counter({member: count for member, count in self._connection.execute(query)})
+        return Counter(dict(map(tuple, self._connection.execute(query))))
 
     def held(self) -> Counter[int]:
         """How many contributions of each member wait in quarantine, under a case under which nobody disputed."""
@@ -92,7 +92,7 @@ class Overviews(Repository):
             )
             .group_by(contributions.c.member_id)
         )
-        return Counter({member: count for member, count in self._connection.execute(query)})
+        return Counter(dict(map(tuple, self._connection.execute(query))))
 
     def suspected(self, since: datetime) -> int:
         """How many keys the events since then name as possibly reading hashes."""
