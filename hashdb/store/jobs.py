@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Column, Row, Table, delete, select
+from sqlalchemy import Column, Row, Table, select
 
 from hashdb.domain.jobs import AnswerJob, Job, JobOutcome, JobStatus, ReportJob, Verification
 from hashdb.domain.times import Period
@@ -61,7 +61,7 @@ class ReportJobs(Jobs[ReportJob]):
     def keep(self, newest: int) -> None:
         """Delete all but the newest ones."""
         kept = select(report_jobs.c.id).order_by(report_jobs.c.id.desc()).limit(newest)
-        self._connection.execute(delete(report_jobs).where(report_jobs.c.id.not_in(kept)))
+        self._delete(report_jobs, report_jobs.c.id.not_in(kept))
 
     def one(self, id: int) -> ReportJob:
         """One report job. Raises NotFound."""
@@ -118,11 +118,11 @@ class AnswerJobs(Repository):
         """Delete all but the newest ones of this actor."""
         of_actor = answer_jobs.c.actor == actor
         kept = select(answer_jobs.c.id).where(of_actor).order_by(answer_jobs.c.id.desc()).limit(newest)
-        self._connection.execute(delete(answer_jobs).where(of_actor, answer_jobs.c.id.not_in(kept)))
+        self._delete(answer_jobs, of_actor, answer_jobs.c.id.not_in(kept))
 
     def prune(self, before: datetime) -> int:
         """Delete those that were last touched before that time; return how many."""
-        return self._connection.execute(delete(answer_jobs).where(answer_jobs.c.touched_at < before)).rowcount
+        return self._delete(answer_jobs, answer_jobs.c.touched_at < before)
 
 
 class TaskError(NamedTuple):

@@ -19,7 +19,10 @@ from sqlalchemy import (
     Table,
     bindparam,
     case,
+    delete,
+    func,
     insert,
+    select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -96,6 +99,10 @@ class Repository:
         """At most `limit` rows of a query with ids above `after`, in the order of the ids."""
         return self._connection.execute(query.where(id > after).order_by(id).limit(limit)).all()
 
+    def _count(self, *conditions: ColumnElement[bool]) -> int:
+        """How many rows of their table meet conditions."""
+        return self._connection.execute(select(func.count()).where(*conditions)).scalar_one()
+
     def _insert(self, table: Table, row: Row) -> Any:
         """Insert a row; return it as it is stored."""
         return self._connection.execute(insert(table).returning(table), row).one()
@@ -103,6 +110,10 @@ class Repository:
     def _update(self, table: Table, id: int, **values: object) -> None:
         """Set columns of the row with this id."""
         self._connection.execute(update(table).where(table.c.id == id).values(values))
+
+    def _delete(self, table: Table, *conditions: ColumnElement[bool]) -> int:
+        """Delete the rows of a table that meet conditions; return how many."""
+        return self._connection.execute(delete(table).where(*conditions)).rowcount
 
 
 _R = TypeVar("_R", bound=Repository)

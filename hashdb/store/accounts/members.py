@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import cast
 
-from sqlalchemy import ColumnElement, Row, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.accounts.budgets import Budget, BudgetUse
@@ -120,14 +120,12 @@ class Members(Repository):
 
     def effect(self, member: int, now: datetime) -> SuspensionImpact:
         """How many contributions, keys and opinions of the member are in force."""
-        active = select(func.count()).where(
-            contributions.c.member_id == member,
-            unended(now),
-            contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches]),
+        matching = contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches])
+        return SuspensionImpact(
+            self._count(contributions.c.member_id == member, unended(now), matching),
+            self._count(keys.c.member_id == member, valid_key(now)),
+            self._count(opinions.c.member_id == member, opinions.c.replaced.is_(False)),
         )
-        valid = select(func.count()).where(keys.c.member_id == member, valid_key(now))
-        current = select(func.count()).where(opinions.c.member_id == member, opinions.c.replaced.is_(False))
-        return SuspensionImpact(*(self._connection.execute(query).scalar_one() for query in (active, valid, current)))
 
     def first_feed_read(self, key: int, day: str) -> bool:
         """Record that the key reads the feed on `day`; return whether this is the first time on that day."""
@@ -189,7 +187,7 @@ class BudgetsUsed(Repository):
 
     def add(self, uses: Sequence[BudgetUse], now: datetime) -> None:
         """Add what was used, and delete what is past its renewal."""
-        self._connection.execute(delete(spent).where(spent.c.renews_at <= now))
+        self._delete(spent, spent.c.renews_at <= now)
         rows = [
             {**same(use, "actor", "renews_at", "amount"), "budget": str(use.budget)}
             for use in sorted(uses, key=lambda use: (use.actor, use.budget))

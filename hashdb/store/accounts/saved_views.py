@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import or_, select
 
 from hashdb.domain.accounts.saved_views import SavedView, ViewDraft
 from hashdb.store.accounts.members import unique_name
@@ -36,8 +36,7 @@ class SavedViews(Repository):
 
     def count(self, user: int) -> int:
         """How many views a user has."""
-        query = select(func.count()).where(saved_views.c.user_id == user)
-        return int(self._connection.execute(query).scalar_one())
+        return self._count(saved_views.c.user_id == user)
 
     def change(self, id: int, name: str, *, shared: bool) -> None:
         """Rename a view, share it or keep it to its owner. Raises NameTaken."""
@@ -46,7 +45,7 @@ class SavedViews(Repository):
 
     def remove(self, id: int) -> None:
         """Delete a view."""
-        self._connection.execute(delete(saved_views).where(saved_views.c.id == id))
+        self._delete(saved_views, saved_views.c.id == id)
 
 
 _VIEWS = select(saved_views, users.c.name.label("user_name")).join_from(saved_views, users)

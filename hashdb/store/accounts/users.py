@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, select, update
 
 from hashdb.domain.accounts.users import (
     FORGOTTEN_AFTER,
@@ -140,16 +140,16 @@ class Sessions(Repository):
 
     def end(self, session: int) -> bool:
         """End one session; return whether there was one."""
-        return self._connection.execute(delete(sessions).where(sessions.c.id == session)).rowcount == 1
+        return self._delete(sessions, sessions.c.id == session) == 1
 
     def end_all(self, user: int, besides: int | None = None) -> int:
         """End every session of a user besides one; return how many there were."""
-        query = delete(sessions).where(sessions.c.user_id == user)
-        return self._connection.execute(query.where(sessions.c.id != besides) if besides else query).rowcount
+        others = [sessions.c.id != besides] if besides else []
+        return self._delete(sessions, sessions.c.user_id == user, *others)
 
     def end_old(self, seen_before: datetime) -> None:
         """Delete sessions that nobody has used since an instant."""
-        self._connection.execute(delete(sessions).where(sessions.c.seen_at < seen_before))
+        self._delete(sessions, sessions.c.seen_at < seen_before)
 
     def tries(self, digests: Mapping[str, bytes]) -> tuple[FailedTries, ...]:
         """The recent failures under these digests."""
@@ -158,7 +158,7 @@ class Sessions(Repository):
 
     def hold_tries(self, digests: Mapping[str, bytes], now: datetime) -> None:
         """Lock the counts under these digests until the transaction ends; delete counts that are a day old."""
-        self._connection.execute(delete(tries).where(tries.c.last < now - FORGOTTEN_AFTER))
+        self._delete(tries, tries.c.last < now - FORGOTTEN_AFTER)
         query = insert_into(self._connection, tries)
         query = query.on_conflict_do_update(index_elements=[tries.c.digest], set_={"count": tries.c.count})
         # In one order, so that two transactions cannot deadlock.
@@ -176,7 +176,7 @@ class Sessions(Repository):
 
     def forget_tries(self, digest: bytes) -> None:
         """Delete the count of failures under this digest."""
-        self._connection.execute(delete(tries).where(tries.c.digest == digest))
+        self._delete(tries, tries.c.digest == digest)
 
 
 def _session(row: Row[tuple[object, ...]]) -> Session:

@@ -254,8 +254,7 @@ class Contributions(Repository):
 
     def received_since(self, member: int, since: datetime) -> int:
         """How many contributions of a member were received from `since` on."""
-        query = select(func.count()).where(contributions.c.member_id == member, contributions.c.received_at >= since)
-        return self._connection.execute(query).scalar_one()
+        return self._count(contributions.c.member_id == member, contributions.c.received_at >= since)
 
     def _ids(self, count: int) -> list[int]:
         """That many new ids, in order."""

@@ -44,7 +44,7 @@ class Erasures(Repository):
         The row stays, empty. Signals that are still stored are shown to nobody.
         """
         self._connection.execute(insert(erasures), {"contribution_id": id, "due_at": due_at})
-        self._connection.execute(delete(amendments).where(amendments.c.contribution_id == id))
+        self._delete(amendments, amendments.c.contribution_id == id)
         self.unsign([id])
         self._update(contributions, id, reference=None, fingerprint=None, erased_at=now)
 
@@ -60,7 +60,7 @@ class Erasures(Repository):
             query = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
             purged += self._connection.scalars(query)
             for table in (*HOLDING, *_AT_ONCE, *MASKING, shots):
-                self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
+                self._delete(table, table.c.contribution_id.in_(chunk))
         return tuple(sorted(purged))
 
     def left_signed(self) -> tuple[int, ...]:
@@ -73,7 +73,7 @@ class Erasures(Repository):
         for chunk in chunks(list(ids)):
             self._connection.execute(update(contributions).where(contributions.c.id.in_(chunk)).values(salt=None))
             for table in _AT_ONCE:
-                self._connection.execute(delete(table).where(table.c.contribution_id.in_(chunk)))
+                self._delete(table, table.c.contribution_id.in_(chunk))
 
     def left_behind(self) -> tuple[int, ...]:
         """The erased contributions of which version 0.1.0 deleted the signals, and not what it does not know."""

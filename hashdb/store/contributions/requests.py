@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from hashdb.domain.contributions import IdempotencyKey
 from hashdb.errors import IdempotencyKeyReused
@@ -34,7 +34,7 @@ class Requests(Repository):
 
     def remember(self, answers: Sequence[Answer], now: datetime, since: datetime) -> None:
         """Store the answers to requests, and delete those from before `since`."""
-        self._connection.execute(delete(requests).where(requests.c.at <= since))
+        self._delete(requests, requests.c.at <= since)
         rows = [
             {"member_id": member, "key": once.key, "digest": once.digest, "at": now, "answer": answer}
             for member, once, answer in answers

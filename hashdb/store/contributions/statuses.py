@@ -12,7 +12,6 @@ from sqlalchemy import (
     Text,
     and_,
     case,
-    delete,
     exists,
     func,
     insert,
@@ -136,7 +135,7 @@ class Retentions(Repository):
 
     def begin(self, new: Retention) -> None:
         """Put another retention in force, which is applied to no contribution yet."""
-        self._connection.execute(delete(retention))
+        self._delete(retention)
         self._connection.execute(insert(retention), {"id": 1, "days": dict(new.days), "after": 0})
 
     def mark_applied(self, after: int | None) -> None:

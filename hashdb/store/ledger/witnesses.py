@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from hashdb.store.repositories import Repository, insert_into, same, upsert
 from hashdb.store.tables import cosignatures, witness_states
@@ -31,7 +31,7 @@ class Cosignatures(Repository):
 
     def keep(self, sizes: Collection[int]) -> None:
         """Delete the cosignatures of all checkpoints but these."""
-        self._connection.execute(delete(cosignatures).where(cosignatures.c.size.not_in(sorted(sizes))))
+        self._delete(cosignatures, cosignatures.c.size.not_in(sorted(sizes)))
 
 
 class WitnessState(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -15,7 +14,6 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
-    delete,
     func,
     literal_column,
     or_,
@@ -147,7 +145,7 @@ class BenignList(Repository):
             return
         if entry.deleted:
             for table in (benign_signals, benign_text_signals):
-                self._connection.execute(delete(table).where(table.c.benign_id == entry.id))
+                self._delete(table, table.c.benign_id == entry.id)
         else:
             of_texts = update(benign_text_signals).where(benign_text_signals.c.benign_id == entry.id)
             self._connection.execute(of_texts.values(settled=True))
@@ -321,7 +319,7 @@ class Suppressions(Repository):
 
     def _remove(self, table: Table, held: Sequence[HeldSignal]) -> None:
         for chunk in chunks(held):
-            self._connection.execute(delete(table).where(_places(table, chunk)))
+            self._delete(table, _places(table, chunk))
 
 
 _MASKS = union_all(*(select(table.c.contribution_id, table.c.benign_id) for table in MASKING)).subquery()

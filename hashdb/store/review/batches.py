@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import Row, Select, and_, exists, func, or_, select, update
 
 from hashdb.domain.contributions import Filter
 from hashdb.domain.review.bulk import (
@@ -148,7 +148,7 @@ class Batches(Repository):
         old = self._connection.scalars(query).all()
         for table, column in ((batch_items, batch_items.c.batch_id), (batches, batches.c.id)):
             for chunk in chunks(old):
-                self._connection.execute(delete(table).where(column.in_(chunk)))
+                self._delete(table, column.in_(chunk))
         return len(old)
 
     def selected(self, chosen: Filter, upto: int, now: datetime, limit: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Row, and_, delete, func, insert, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, Row, and_, func, insert, or_, select, type_coerce, update
 
 from hashdb.domain.listings import Paged, Place
 from hashdb.domain.review.cases import Case, CaseSort, CaseState, Decision, Stance
@@ -141,14 +141,14 @@ class Cases(Repository):
         places = None if shadow is None else tuple(map(str, shadow))
         self._update(cases, id, decision=decision, note=note, decided_at=now, decided_by=by, shadow=places)
         for table in (case_claims, due_notices):
-            self._connection.execute(delete(table).where(table.c.case_id == id))
+            self._delete(table, table.c.case_id == id)
 
     def erase(self, contribution: int) -> None:
         """Delete the reviewers' notes on a contribution, and those between reviewers; the decisions stay."""
         notes = update(cases).where(cases.c.contribution_id == contribution, cases.c.note.is_not(None))
         self._connection.execute(notes.values(note=None))
         ids = select(cases.c.id).where(cases.c.contribution_id == contribution)
-        self._connection.execute(delete(case_notes).where(case_notes.c.case_id.in_(ids)))
+        self._delete(case_notes, case_notes.c.case_id.in_(ids))
 
     def _with_opinions(self, rows: Collection[Row[tuple[object, ...]]]) -> tuple[Case, ...]:
         bare = list(map(case_from_row, rows))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, case, delete, literal, or_, select, true
+from sqlalchemy import Select, and_, case, literal, or_, select, true
 
 from hashdb.domain.review.queues import CaseNote, Claim, QueueQuery
 from hashdb.store.columns import InstantColumn
@@ -60,12 +60,12 @@ class Claims(Repository):
 
     def release(self, id: int, actor: str | None = None) -> None:
         """Release a case: the claim of this actor, or whoever has it."""
-        query = delete(case_claims).where(case_claims.c.case_id == id)
-        self._connection.execute(query if actor is None else query.where(case_claims.c.actor == actor))
+        own = [] if actor is None else [case_claims.c.actor == actor]
+        self._delete(case_claims, case_claims.c.case_id == id, *own)
 
     def release_all(self, actor: str) -> None:
         """Release every case that an actor has."""
-        self._connection.execute(delete(case_claims).where(case_claims.c.actor == actor))
+        self._delete(case_claims, case_claims.c.actor == actor)
 
     def on(self, ids: Collection[int], stale: datetime) -> dict[int, Claim]:
         """The claims on these cases that count, by case."""

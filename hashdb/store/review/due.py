@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, exists, literal, or_, select, update
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.accounts.users import Role, UserStatus
@@ -48,7 +48,7 @@ class DueNotices(Repository):
 
     def forget(self, kind: str, recipient: int) -> None:
         """Delete what was reported to a recipient that is gone."""
-        self._connection.execute(delete(due_notices).where(_is(kind, recipient)))
+        self._delete(due_notices, _is(kind, recipient))
 
 
 class MailAddresses(Repository):
@@ -66,7 +66,7 @@ class MailAddresses(Repository):
 
     def remove(self, user: int) -> None:
         """Delete the address of a user."""
-        self._connection.execute(delete(mail_addresses).where(mail_addresses.c.user_id == user))
+        self._delete(mail_addresses, mail_addresses.c.user_id == user)
 
     def ready(self, now: datetime) -> tuple[MailAddress, ...]:
         """The addresses of active users that may decide cases, without those whose next attempt is later."""

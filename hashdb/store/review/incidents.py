@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, delete, func, or_, select, update
+from sqlalchemy import Row, Select, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hashdb.domain.review.incidents import Incident, IncidentDraft, Proposal, ProposedChange, TwoPersonAction
@@ -52,8 +52,7 @@ class Incidents(Repository):
         """How many contributions with this label have not ended and would last longer than `until`."""
         expires = contributions.c.expires_at
         longer = or_(expires.is_(None), expires > until)
-        query = select(func.count()).where(contributions.c.incident == label, unended(now), longer)
-        return self._connection.execute(query).scalar_one()
+        return self._count(contributions.c.incident == label, unended(now), longer)
 
     def every(self) -> tuple[Incident, ...]:
         """All incidents."""
@@ -132,7 +131,7 @@ class Proposals(Repository):
 
     def remove(self, id: int) -> None:
         """Delete a proposal."""
-        self._connection.execute(delete(proposals).where(proposals.c.id == id))
+        self._delete(proposals, proposals.c.id == id)
 
     def expired(self, now: datetime) -> tuple[int, ...]:
         """The ids of the proposals that expired."""

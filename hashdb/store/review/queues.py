@@ -89,8 +89,7 @@ class Queues(Repository):
 
     def count_proposed(self, now: datetime) -> int:
         """How many open cases wait for a second person."""
-        query = select(func.count()).where(cases.c.decision.is_(None), cases.c.id.in_(_proposed(now)))
-        return self._connection.execute(query).scalar_one()
+        return self._count(cases.c.decision.is_(None), cases.c.id.in_(_proposed(now)))
 
     def count(self, queue: QueueQuery, now: datetime, limit: int) -> QueueCounts:
         """How many cases a queue has, in all and by field; at most `limit` are counted."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing
@@ -114,7 +114,7 @@ class Upstreams(Repository):
     def delete(self, id: int) -> None:
         """Remove an upstream and its key; what came from it no longer has a number there."""
         self._connection.execute(update(origins).where(origins.c.upstream_id == id).values(remote_id=None))
-        self._connection.execute(delete(upstreams).where(upstreams.c.id == id))
+        self._delete(upstreams, upstreams.c.id == id)
 
 
 class Origins(Repository):

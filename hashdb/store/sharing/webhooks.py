@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, func, insert, or_, select, update
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.sharing.webhooks import (
@@ -61,8 +61,7 @@ class Webhooks(Repository):
     def count(self, member: int) -> int:
         """How many webhooks a member has; locks the member, so that nobody else adds one until the transaction ends."""
         self._connection.execute(select(members.c.id).where(members.c.id == member).with_for_update())
-        query = select(func.count()).where(webhooks.c.member_id == member)
-        return self._connection.execute(query).scalar_one()
+        return self._count(webhooks.c.member_id == member)
 
     def change(self, changed: Webhook, before: Webhook, seq: int) -> None:
         """Store a changed webhook; it receives a topic that it did not have before from `seq` on."""
@@ -70,17 +69,15 @@ class Webhooks(Repository):
         values["reports_due"] = Topic.CASE_DUE in changed.topics
         self._update(webhooks, changed.id, **values)
         gone = [str(topic) for topic in before.topics if topic not in changed.topics]
-        self._connection.execute(
-            delete(webhook_topics).where(webhook_topics.c.webhook_id == changed.id, webhook_topics.c.topic.in_(gone))
-        )
+        self._delete(webhook_topics, webhook_topics.c.webhook_id == changed.id, webhook_topics.c.topic.in_(gone))
         self._follow(changed.id, [topic for topic in changed.topics if topic not in before.topics], seq)
 
     def delete(self, id: int) -> None:
         """Remove a webhook and its deliveries."""
         for table in (deliveries, webhook_topics):
-            self._connection.execute(delete(table).where(table.c.webhook_id == id))
+            self._delete(table, table.c.webhook_id == id)
         DueNotices(self._connection).forget(WEBHOOK, id)
-        self._connection.execute(delete(webhooks).where(webhooks.c.id == id))
+        self._delete(webhooks, webhooks.c.id == id)
 
     def renew(self, id: int, secret: str, until: datetime) -> None:
         """Give a webhook a new secret; the present one signs beside it until then."""
@@ -225,8 +222,7 @@ class Deliveries(Repository):
 
     def waiting(self, webhook: int) -> int:
         """How many deliveries of a webhook wait."""
-        query = select(func.count()).where(deliveries.c.webhook_id == webhook, _WAITS)
-        return self._connection.execute(query).scalar_one()
+        return self._count(deliveries.c.webhook_id == webhook, _WAITS)
 
     def again(self, id: int, now: datetime) -> None:
         """Send a delivery at once, as if for the first time."""
@@ -285,19 +281,18 @@ class Deliveries(Repository):
     def prune(self, before: datetime, keep: int = MAX_KEPT_DELIVERIES) -> int:
         """Delete deliveries that do not wait: those made before then, and all but the last `keep` of each webhook."""
         done = deliveries.c.outcome != str(DeliveryOutcome.WAITING)
-        deleted = self._connection.execute(delete(deliveries).where(done, deliveries.c.made_at < before)).rowcount
+        deleted = self._delete(deliveries, done, deliveries.c.made_at < before)
         many = select(deliveries.c.webhook_id).group_by(deliveries.c.webhook_id).having(func.count() > keep)
         for webhook in self._connection.scalars(many).all():
             ours = deliveries.c.webhook_id == webhook
             last = select(deliveries.c.id).where(ours).order_by(deliveries.c.id.desc()).offset(keep).limit(1)
             first = self._connection.execute(last).scalar_one()
-            deleted += self._connection.execute(delete(deliveries).where(ours, done, deliveries.c.id <= first)).rowcount
+            deleted += self._delete(deliveries, ours, done, deliveries.c.id <= first)
         return deleted
 
     def retrying(self) -> int:
         """How many deliveries have failed and will be retried."""
-        query = select(func.count()).where(_WAITS, deliveries.c.attempts > 0)
-        return self._connection.execute(query).scalar_one()
+        return self._count(_WAITS, deliveries.c.attempts > 0)
 
 
 def _message(row: Row[tuple[object, ...]]) -> Message:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    delete,
     exists,
     func,
     or_,
@@ -181,7 +180,7 @@ class Refusals(Repository):
 
     def delete_logged(self) -> None:
         """Delete the counts: they are in the log."""
-        self._connection.execute(delete(refusals))
+        self._delete(refusals)
 
 
 class Hits(Repository):
@@ -327,7 +326,7 @@ class Floods(Repository):
 
         Counts older than an hour are deleted.
         """
-        self._connection.execute(delete(recent_hits).where(recent_hits.c.since <= now - FLOOD_WINDOW))
+        self._delete(recent_hits, recent_hits.c.since <= now - FLOOD_WINDOW)
         rows = [
             {"contribution": contribution, "member": member, "since": since, "times": times}
             for (contribution, member, since), times in sorted(counted.items())

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import exists, func, select, update
 
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger.events import Action
@@ -108,7 +108,3 @@ class Overviews(Repository):
         return ReviewBacklog(
             len(due), sum(at < now for at in due), sum(now <= at < soon for at in due), min(due, default=None)
         )
-
-    def _count(self, *conditions: ColumnElement[bool]) -> int:
-        query = select(func.count()).where(*conditions)
-        return self._connection.execute(query).scalar_one()
