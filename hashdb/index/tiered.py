@@ -136,18 +136,18 @@ class TieredIndex(Index):
 
     def _find(self, state: _State, value: int, radius: int) -> list[tuple[int, int]]:
         """Distance and value of all within `radius` bits of one value, some twice."""
-        found: list[tuple[int, int]] = []
+        pairs: list[tuple[int, int]] = []
         if state.few:
-            found.extend(
+            pairs.extend(
                 (distance, other) for other in state.few if (distance := (other ^ value).bit_count()) <= radius
             )
         elif len(state.memory):
-            found.extend(state.memory.near(value, radius))
+            pairs.extend(state.memory.near(value, radius))
         for loaded in state.loaded:
-            found.extend(loaded.segment.near(value, radius))
+            pairs.extend(loaded.segment.near(value, radius))
         for segment in state.segments:
-            found.extend(segment.near(value, radius))
-        return found
+            pairs.extend(segment.near(value, radius))
+        return pairs
 
     def __len__(self) -> int:
         """How many values the tiers hold; a value in several tiers counts several times."""
@@ -177,7 +177,7 @@ class TieredIndex(Index):
             self._lanes, self._seqs = _empty(self.bits, max(1024, len(remaining))), {}
             self._append(list(remaining))
             self._seqs = remaining
-            loaded = tuple(one for one in self._state.loaded if one.seq > last_seq)
+            loaded = tuple(newer for newer in self._state.loaded if newer.seq > last_seq)
             before, memory = self._state, self._memory_segment(len(remaining))
             self._state = _State(self._plain_values(), memory, loaded, tuple(segments), {})
         if not {*before.loaded, *before.segments} <= {*loaded, *segments}:

@@ -237,7 +237,7 @@ class Store:
         read_copy(self.engine, path)
 
     def scratch(self, folder: Path) -> AbstractContextManager[str]:
-        """The URL of an empty database for the block: on the PostgreSQL server, or in the folder. Raises BackupFailed."""
+        """The URL of an empty database for the block: on PostgreSQL's server, or in the folder. Raises BackupFailed."""
         return scratch(self.engine, folder)
 
     def rows(self) -> int:

@@ -60,8 +60,8 @@ class ReportJobs(Jobs[ReportJob]):
 
     def keep(self, newest: int) -> None:
         """Delete all but the newest ones."""
-        kept = select(report_jobs.c.id).order_by(report_jobs.c.id.desc()).limit(newest)
-        self._delete(report_jobs, report_jobs.c.id.not_in(kept))
+        newest_ids = select(report_jobs.c.id).order_by(report_jobs.c.id.desc()).limit(newest)
+        self._delete(report_jobs, report_jobs.c.id.not_in(newest_ids))
 
     def one(self, id: int) -> ReportJob:
         """One report job. Raises NotFound."""
@@ -117,8 +117,8 @@ class AnswerJobs(Repository):
     def keep(self, actor: str, newest: int) -> None:
         """Delete all but the newest ones of this actor."""
         of_actor = answer_jobs.c.actor == actor
-        kept = select(answer_jobs.c.id).where(of_actor).order_by(answer_jobs.c.id.desc()).limit(newest)
-        self._delete(answer_jobs, of_actor, answer_jobs.c.id.not_in(kept))
+        newest_ids = select(answer_jobs.c.id).where(of_actor).order_by(answer_jobs.c.id.desc()).limit(newest)
+        self._delete(answer_jobs, of_actor, answer_jobs.c.id.not_in(newest_ids))
 
     def prune(self, before: datetime) -> int:
         """Delete those that were last touched before that time; return how many."""

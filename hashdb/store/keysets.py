@@ -65,5 +65,5 @@ def beyond(order: Order, position: Position) -> ColumnElement[bool]:
 
 def count(connection: Connection, query: Select[Any], most: int = MOST) -> Total:
     """How many rows a query has; it reads at most one more than `most`."""
-    found = connection.execute(select(func.count()).select_from(query.limit(most + 1).subquery())).scalar_one()
-    return Total(min(found, most), more=found > most)
+    rows = connection.execute(select(func.count()).select_from(query.limit(most + 1).subquery())).scalar_one()
+    return Total(min(rows, most), more=rows > most)

@@ -19,8 +19,8 @@ from hashdb.errors import StoreBusy
 from hashdb.store.connections import RETRY_AFTER, use_long_queries, use_short_queries
 
 Parameters = Mapping[str, Any]
-Query = Select[Any] | CompoundSelect[Any] | Update
 """The values of a statement by name; those of a list are rendered one by one."""
+Query = Select[Any] | CompoundSelect[Any] | Update
 _BEGIN = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 _Process = Callable[[Any], Any] | None
 _T = TypeVar("_T")
@@ -58,9 +58,9 @@ class ThreadConnections:
         def rows(connection: PoolProxiedConnection) -> list[Any]:
             cursor = connection.cursor()
             cursor.execute(text, values)
-            found = list(cursor.fetchall()) if cursor.description else []
+            fetched = list(cursor.fetchall()) if cursor.description else []
             cursor.close()
-            return found
+            return fetched
 
         return self.use(rows)
 
@@ -134,12 +134,12 @@ class Snapshot:
         compiled = _compile(query, self._dialect, sizes)
         values = dict(compiled.constants)
         for name, process in compiled.binds.items():
-            given = parameters[name]
+            value = parameters[name]
             if name in compiled.names:
-                typed = given if process is None else map(process, given)
+                typed = value if process is None else map(process, value)
                 values.update(zip(compiled.names[name], typed, strict=True))
             else:
-                values[name] = given if process is None else process(given)
+                values[name] = value if process is None else process(value)
         order = compiled.order
         cursor = self._connection.cursor()
         cursor.execute(compiled.text, values if order is None else list(map(values.__getitem__, order)))
@@ -177,11 +177,13 @@ class _Compiled(NamedTuple):
 def _compile(query: Query, dialect: Dialect, sizes: tuple[tuple[str, int], ...]) -> _Compiled:
     """The text of a query for lists of these lengths."""
     compiled = query.compile(dialect=dialect)
-    given = [name for name, bind in compiled.binds.items() if bind.required]
-    expanded = compiled.construct_expanded_state(dict.fromkeys(given) | {name: [None] * size for name, size in sizes})
-    varying = {*given, *chain.from_iterable(expanded.parameter_expansion[name] for name, _ in sizes)}
+    required = [name for name, bind in compiled.binds.items() if bind.required]
+    expanded = compiled.construct_expanded_state(
+        dict.fromkeys(required) | {name: [None] * size for name, size in sizes}
+    )
+    varying = {*required, *chain.from_iterable(expanded.parameter_expansion[name] for name, _ in sizes)}
     constants = {name: value for name, value in expanded.parameters.items() if name not in varying}
-    binds = {name: compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in given}
+    binds = {name: compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in required}
     columns = () if isinstance(query, Update) else query.selected_columns
     processes = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
     results = [(place, process) for place, process in enumerate(processes) if process is not None]

@@ -114,8 +114,8 @@ class Frames(Repository):
         for id, shots_of_item in shots_by_id.items():
             for number, shot in enumerate(shots_of_item):
                 first, *others = shot.frames
-                kept = others if first.matches else shot.frames
-                more = json.dumps([_packed(frame) for frame in kept], separators=(",", ":")) if kept else None
+                unsearched = others if first.matches else shot.frames
+                more = json.dumps(list(map(_packed, unsearched)), separators=(",", ":")) if unsearched else None
                 unit = None if first.unit is Unit.SECONDS else str(first.unit)
                 rows.append((id, number, _milliseconds(shot.start), _milliseconds(shot.end), first.quality, more, unit))
                 for place, signal in enumerate(first.signals if first.matches else (), position_of(number)):

@@ -55,14 +55,14 @@ class Listings(Repository):
         """
         parts = list(self._parts_of(listing.chosen, now))
         few = self._few(parts)
-        found, stopped = list[Position](), None
+        positions, stopped = list[Position](), None
         for run in _runs(listing, place, few, now):
             bounded = ahead is not None and few is None and not _names(listing.chosen) <= run.names
             stopped = self._end(run, ahead) if bounded and ahead is not None else None
-            found += self._walk(listing, run, stopped, limit + 1 - len(found), now)
-            if stopped is not None or len(found) > limit:
+            positions += self._walk(listing, run, stopped, limit + 1 - len(positions), now)
+            if stopped is not None or len(positions) > limit:
                 break
-        more, positions = len(found) > limit, found[:limit]
+        more, positions = len(positions) > limit, positions[:limit]
         if place.back:
             positions.reverse()
         paged = keysets.links(tuple(positions), place, descending=listing.descending, more=more or stopped is not None)
@@ -81,17 +81,17 @@ class Listings(Repository):
 
     def count(self, chosen: Filter, now: datetime) -> int:
         """How many contributions a filter selects; it may read all of them."""
-        query = select(func.count(contributions.c.id)).select_from(_JOINED)
-        return self._connection.execute(query.where(*filter_conditions(chosen, now))).scalar_one()
+        return self._connection.execute(_COUNT.where(*filter_conditions(chosen, now))).scalar_one()
 
     def _few(self, parts: list[_Part]) -> ColumnElement[bool] | None:
-        """The part of a filter that selects the fewest contributions; None if each selects many."""
-        few = None
+        """The condition of the part that selects the fewest contributions; None if each part selects many."""
+        fewest = FEW + 1
+        condition: ColumnElement[bool] | None = None
         for part in parts or (_Part((), true()),):
-            found = keysets.count(self._connection, part.probe(), FEW if few is None else few[0])
-            if not found.more and (few is None or found.count < few[0]):
-                few = found.count, part.condition
-        return None if few is None else few[1]
+            total = keysets.count(self._connection, part.probe(), min(FEW, fewest))
+            if not total.more and total.count < fewest:
+                fewest, condition = total.count, part.condition
+        return condition
 
     def _parts_of(self, filter: Filter, now: datetime) -> Iterator[_Part]:
         """The parts of a filter that have an index."""
@@ -148,27 +148,27 @@ class Listings(Repository):
         """How many contributions the filter selects, or at least so many if each part of it selects many."""
         chosen = _names(listing.chosen)
         if few is not None:
-            return Total(self._count(few, listing.chosen, now))
+            return Total(self._selected(few, listing.chosen, now))
         if not chosen or any(chosen.issubset(part.names) for part in parts):
             return Total(FEW, more=True)
-        found = 0
+        count = 0
         for run in _runs(listing, Place(), None, now):
             end = self._end(run, min(ahead, COUNTED))
-            found += self._count(and_(*_within(run, end)), listing.chosen, now)
+            count += self._selected(and_(*_within(run, end)), listing.chosen, now)
             if end is not None:
-                return Total(found, more=True)
-        return Total(found)
+                return Total(count, more=True)
+        return Total(count)
 
-    def _count(self, among: ColumnElement[bool], chosen: Filter, now: datetime) -> int:
+    def _selected(self, among: ColumnElement[bool], chosen: Filter, now: datetime) -> int:
         """How many of some contributions a filter selects."""
-        query = select(func.count(contributions.c.id)).select_from(_JOINED).where(among)
-        return self._connection.execute(query.where(*filter_conditions(chosen, now, aside=True))).scalar_one()
+        query = _COUNT.where(among, *filter_conditions(chosen, now, aside=True))
+        return self._connection.execute(query).scalar_one()
 
     def _end(self, run: _Run, ahead: int) -> Position | None:
         """The last contribution that is read; None if fewer than `ahead` are left."""
         key, id, descending = run.order
         query = select(key, id) if run.has_id else select(key)
-        query = query.order_by(*(each.desc() if descending else each for each in query.selected_columns))
+        query = query.order_by(*(column.desc() if descending else column for column in query.selected_columns))
         row = self._connection.execute(query.where(*run.within).offset(ahead - 1).limit(1)).first()
         if row is None:
             return None
@@ -273,6 +273,7 @@ def _judged(standing: str) -> ColumnElement[bool]:
 
 # With an inner join, SQLite would start with the members and sort the rows of each.
 _JOINED = contributions.outerjoin(members, members.c.id == contributions.c.member_id)
+_COUNT = select(func.count(contributions.c.id)).select_from(_JOINED)
 _BOUNDS: dict[Sort, tuple[str, ...]] = {
     Sort.ID: (),
     Sort.RECEIVED: ("since", "until"),

@@ -30,7 +30,7 @@ from hashdb.store.repositories import Repository, chunks
 from hashdb.store.tables import contributions, holding, members, retention
 
 Instant = datetime | BindParameter[datetime]
-"""An instant, or the parameter for one in a statement that is built once."""
+"""A time, or the parameter for a time in a statement that is built once."""
 
 
 class PendingStatus(NamedTuple):

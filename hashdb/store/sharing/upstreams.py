@@ -156,9 +156,9 @@ class Origins(Repository):
         query = (
             update(origins)
             .where(origins.c.contribution_id == bindparam("id"))
-            .values(standing=bindparam("theirs"), round=bindparam("now"))
+            .values(standing=bindparam("new_standing"), round=round)
         )
-        rows = [{"id": id, "theirs": str(theirs), "now": round} for id, theirs in changed.items()]
+        rows = [{"id": id, "new_standing": str(standing)} for id, standing in changed.items()]
         if rows:
             self._connection.execute(query, rows)
 

@@ -284,10 +284,10 @@ class Deliveries(Repository):
         deleted = self._delete(deliveries, done, deliveries.c.made_at < before)
         many = select(deliveries.c.webhook_id).group_by(deliveries.c.webhook_id).having(func.count() > keep)
         for webhook in self._connection.scalars(many).all():
-            ours = deliveries.c.webhook_id == webhook
-            last = select(deliveries.c.id).where(ours).order_by(deliveries.c.id.desc()).offset(keep).limit(1)
-            first = self._connection.execute(last).scalar_one()
-            deleted += self._delete(deliveries, ours, done, deliveries.c.id <= first)
+            to_webhook = deliveries.c.webhook_id == webhook
+            query = select(deliveries.c.id).where(to_webhook).order_by(deliveries.c.id.desc()).offset(keep).limit(1)
+            last_deleted = self._connection.execute(query).scalar_one()
+            deleted += self._delete(deliveries, to_webhook, done, deliveries.c.id <= last_deleted)
         return deleted
 
     def retrying(self) -> int:
