@@ -7,12 +7,11 @@ from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
-    Column,
     ColumnElement,
     Select,
+    Table,
     Text,
     and_,
-    bindparam,
     cast,
     func,
     select,
@@ -24,7 +23,7 @@ from sqlalchemy.types import NullType
 from hashdb.domain.ledger.events import secret_tag
 from hashdb.domain.times import format_instant, from_microseconds
 from hashdb.store.contributions.statuses import MEDIA
-from hashdb.store.repositories import Repository
+from hashdb.store.repositories import NOW, Repository
 from hashdb.store.tables import (
     benign,
     benign_signals,
@@ -46,14 +45,14 @@ from hashdb.store.tables import (
 )
 
 _AT_ONCE = 1_000
-Found = tuple[int, tuple[object, ...]]
+Record = tuple[int, tuple[object, ...]]
 """An id, and the fields of its kind."""
 
 
 class StoredRecords(Repository):
     """Rows within one transaction."""
 
-    def pages(self, kind: str, now: datetime, size: int = 8_192) -> Iterator[list[Found]]:
+    def pages(self, kind: str, now: datetime, size: int = 8_192) -> Iterator[list[Record]]:
         """All rows of a kind by id, `size` at a time, with the fields that `domain.ledger.records` names.
 
         Someone may have edited the database, so a value may have any type.
@@ -63,7 +62,7 @@ class StoredRecords(Repository):
         query = query.order_by(id).limit(size)
         rows = self._connection.execute(query, {"now": now}).all()
         while rows:
-            yield [_found(kind, row) for row in rows]
+            yield [_record(kind, row) for row in rows]
             rows = self._connection.execute(query.where(id > rows[-1][0]), {"now": now}).all()
 
     def sessions(self) -> Iterator[tuple[object, ...]]:
@@ -75,7 +74,7 @@ class StoredRecords(Repository):
         yield from map(tuple, self._connection.execute(_ANSWERS.execution_options(yield_per=_AT_ONCE)))
 
 
-def _found(kind: str, row: Sequence[object]) -> Found:
+def _record(kind: str, row: Sequence[object]) -> Record:
     id, *fields = row
     for place, decode in _DECODED.get(kind, ()):
         fields[place] = decode(fields[place])
@@ -130,11 +129,12 @@ _DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {
 """For a kind, the positions of fields that are decoded, and how."""
 
 
-def _raw(*columns: Column[object]) -> list[ColumnElement[object]]:
-    return [type_coerce(column, NullType()) for column in columns]
+def _raw(table: Table, *names: str) -> list[ColumnElement[object]]:
+    """Columns as they are stored, without conversion."""
+    return [type_coerce(column, NullType()) for column in table.c[names]]
 
 
-_HELD = union_all(
+_BENIGN_COUNTS = union_all(
     *(
         select(table.c.benign_id, table.c.algorithm, func.count().label("signals")).group_by(
             table.c.benign_id, table.c.algorithm
@@ -144,73 +144,64 @@ _HELD = union_all(
 ).subquery()
 _IN_ENTRIES = (
     select(
-        _HELD.c.benign_id,
-        func.aggregate_strings(_HELD.c.algorithm, " ").label("algorithms"),
-        cast(func.sum(_HELD.c.signals), BigInteger).label("signals"),
+        _BENIGN_COUNTS.c.benign_id,
+        func.aggregate_strings(_BENIGN_COUNTS.c.algorithm, " ").label("algorithms"),
+        cast(func.sum(_BENIGN_COUNTS.c.signals), BigInteger).label("signals"),
     )
-    .group_by(_HELD.c.benign_id)
+    .group_by(_BENIGN_COUNTS.c.benign_id)
     .subquery()
 )
-_NOW = bindparam("now", type_=contributions.c.expires_at.type)
-_EXPIRED = and_(contributions.c.expires_at.is_not(None), contributions.c.expires_at <= _NOW)
+_EXPIRED = and_(contributions.c.expires_at.is_not(None), contributions.c.expires_at <= NOW)
 
 _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
-    "member": select(members.c.id, *_raw(members.c.kind, members.c.status)),
+    "member": select(members.c.id, *_raw(members, "kind", "status")),
     "key": select(
         keys.c.id,
-        *_raw(keys.c.member_id, keys.c.scopes, keys.c.expires_at, keys.c.hides_distances, keys.c.digest),
+        *_raw(keys, "member_id", "scopes", "expires_at", "hides_distances", "digest"),
         keys.c.revoked_at.is_not(None),
     ),
-    "user": select(users.c.id, *_raw(users.c.role, users.c.status, users.c.password, users.c.secret)),
+    "user": select(users.c.id, *_raw(users, "role", "status", "password", "secret")),
     "contribution": select(
         contributions.c.id,
-        *_raw(contributions.c.announced),
+        *_raw(contributions, "announced"),
         contributions.c.withdrawn_at.is_not(None),
-        *_raw(contributions.c.withdrawal_reason),
+        *_raw(contributions, "withdrawal_reason"),
         _EXPIRED,
-        *_raw(contributions.c.standing),
+        *_raw(contributions, "standing"),
         contributions.c.erased_at.is_not(None),
-        *_raw(contributions.c.member_id, contributions.c.labels, contributions.c.severity),
-        *_raw(contributions.c.basis),
+        *_raw(contributions, "member_id", "labels", "severity", "basis"),
         MEDIA,
-        *_raw(contributions.c.commitment),
+        *_raw(contributions, "commitment"),
     ),
     "opinion": select(
         opinions.c.id,
-        *_raw(opinions.c.contribution_id, opinions.c.member_id, opinions.c.opinion),
-        *_raw(opinions.c.reason, opinions.c.case_id, opinions.c.replaced, opinions.c.silent),
+        *_raw(opinions, "contribution_id", "member_id", "opinion", "reason", "case_id", "replaced", "silent"),
     ),
     "case": select(
         cases.c.id,
-        *_raw(cases.c.contribution_id, cases.c.reason, cases.c.follows, cases.c.holds),
-        *_raw(cases.c.decision, cases.c.decided_by, cases.c.shadow),
+        *_raw(cases, "contribution_id", "reason", "follows", "holds", "decision", "decided_by", "shadow"),
     ),
     "benign": select(
         benign.c.id,
-        *_raw(benign.c.built_in),
+        *_raw(benign, "built_in"),
         func.coalesce(_IN_ENTRIES.c.algorithms, ""),
         func.coalesce(_IN_ENTRIES.c.signals, 0),
         benign.c.deleted_at.is_not(None),
     ).outerjoin(_IN_ENTRIES, _IN_ENTRIES.c.benign_id == benign.c.id),
-    "incident": select(
-        incidents.c.id, *_raw(incidents.c.label, incidents.c.start, incidents.c.end, incidents.c.expires)
-    ),
+    "incident": select(incidents.c.id, *_raw(incidents, "label", "start", "end", "expires")),
     "proposal": select(
         proposals.c.id,
-        *_raw(proposals.c.act),
+        *_raw(proposals, "act"),
         proposals.c.subject_kind + ":" + cast(proposals.c.subject_id, Text),
-        *_raw(proposals.c.actor, proposals.c.person),
+        *_raw(proposals, "actor", "person"),
     ),
-    "webhook": select(webhooks.c.id, *_raw(webhooks.c.member_id)),
-    "upstream": select(upstreams.c.id, *_raw(upstreams.c.member_id)),
-    "seed": select(seeds.c.id, *_raw(seeds.c.octets), seeds.c.retired_at.is_not(None)),
+    "webhook": select(webhooks.c.id, *_raw(webhooks, "member_id")),
+    "upstream": select(upstreams.c.id, *_raw(upstreams, "member_id")),
+    "seed": select(seeds.c.id, *_raw(seeds, "octets"), seeds.c.retired_at.is_not(None)),
     "verification": select(
         verifications.c.id,
-        *_raw(verifications.c.actor, verifications.c.size, verifications.c.done, verifications.c.outcome),
-        *_raw(verifications.c.checkpoints, verifications.c.findings),
+        *_raw(verifications, "actor", "size", "done", "outcome", "checkpoints", "findings"),
     ).where(verifications.c.outcome.is_not(None)),
 }
-_SESSIONS = select(
-    *_raw(sessions.c.id, sessions.c.user_id, sessions.c.digest, sessions.c.complete, sessions.c.created_at)
-).order_by(sessions.c.id)
-_ANSWERS = select(*_raw(requests.c.member_id, requests.c.answer)).order_by(requests.c.member_id, requests.c.key)
+_SESSIONS = select(*_raw(sessions, "id", "user_id", "digest", "complete", "created_at")).order_by(sessions.c.id)
+_ANSWERS = select(*_raw(requests, "member_id", "answer")).order_by(requests.c.member_id, requests.c.key)

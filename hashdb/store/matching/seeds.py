@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select
 
 from hashdb.domain.seeds import Seed, SeedState
 from hashdb.store.repositories import Repository
@@ -27,12 +27,11 @@ class Seeds(Repository):
     def add(self, octets: bytes, now: datetime) -> SeedState:
         """Record a new seed."""
         row = {"octets": octets, "made_at": now}
-        id = self._connection.execute(insert(seeds).returning(seeds.c.id), row).scalar_one()
-        return SeedState(id, now, None)
+        return SeedState(self._insert(seeds, row).id, now, None)
 
     def retire(self, id: int, now: datetime) -> SeedState:
         """End the use of a seed, and delete its secret. Raises NotFound unless it is in use."""
         query = select(seeds.c.made_at).where(seeds.c.id == id, seeds.c.octets.is_not(None))
         made_at = self._one(query, f"a seed in use with the id {id}", lock=True).made_at
-        self._connection.execute(update(seeds).where(seeds.c.id == id).values(octets=None, retired_at=now))
+        self._update(seeds, id, octets=None, retired_at=now)
         return SeedState(id, made_at, now)
