@@ -55,7 +55,7 @@ def visible_fields(actor: Actor, contribution: Contribution) -> Contribution:
 def with_origins(db: HashDB, tx: Transaction, contributions: Sequence[Contribution]) -> tuple[Contribution, ...]:
     """The contributions, each that came from another service with its origin."""
     upstreams = db.upstreams.members()
-    origins = tx.origins.get([each.id for each in contributions if each.member in upstreams]) if upstreams else {}
+    origins = tx.matches.origins([each.id for each in contributions if each.member in upstreams]) if upstreams else {}
     return tuple([replace(each, origin=origins[each.id]) if each.id in origins else each for each in contributions])
 
 

@@ -61,7 +61,8 @@ def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
         ids = tx.suppressions.holders(touched)
         lost = Counter(held.contribution for held in tx.suppressions.held(ids, touched))
         silenced = sum(1 for id, number in tx.suppressions.numbers(ids).items() if number == lost[id])
-        return BenignImpact(lost.total(), len(ids), tx.suppressions.members(ids), silenced)
+        contributors = set(tx.hits.contributors(ids).values())
+        return BenignImpact(lost.total(), len(ids), len(contributors), silenced)
 
 
 def suppressed_by(db: HashDB, actor: Actor, id: int) -> BenignImpact:

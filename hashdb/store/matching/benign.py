@@ -259,10 +259,6 @@ class Suppressions(Repository):
                 numbers[id] += count
         return numbers
 
-    def members(self, ids: Collection[int]) -> int:
-        """How many members contributed these."""
-        return len({row.member_id for row in self._among(select(contributions.c.member_id), contributions.c.id, ids)})
-
     def of_entry(self, entry: int) -> tuple[int, int, int]:
         """How many signals, of how many contributions, by how many members, an entry suppresses."""
         query = select(

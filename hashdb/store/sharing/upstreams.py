@@ -10,7 +10,6 @@ from sqlalchemy import Row, bindparam, select, update
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing
-from hashdb.domain.origins import Origin
 from hashdb.domain.sharing.upstreams import Upstream, UpstreamTrouble
 from hashdb.store.repositories import Repository, chunks, insert_rows, same
 from hashdb.store.tables import contributions, members, origins, upstreams
@@ -123,11 +122,6 @@ class Origins(Repository):
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Record the origins of new contributions, by column."""
         insert_rows(self._connection, origins, rows)
-
-    def get(self, ids: Collection[int]) -> dict[int, Origin]:
-        """The origins of those contributions that came from an upstream."""
-        query = select(*origins.c["contribution_id", "log", "number", "member"])
-        return {id: Origin(*origin) for id, *origin in self._among(query, origins.c.contribution_id, ids)}
 
     def standings(self, ids: Collection[int]) -> dict[int, Standing]:
         """What upstreams set for these contributions."""
