@@ -151,7 +151,7 @@ class Retentions(Repository):
         if incident is not None:
             query = query.where(contributions.c.incident == incident)
         rows = self._after(query.with_for_update(), contributions.c.id, after, limit)
-        return tuple(ExpiryFields(*fields, Status(logged)) for *fields, logged in rows)
+        return tuple(ExpiryFields(*row)._replace(logged=Status(row.announced)) for row in rows)
 
     def own(self, id: int) -> datetime | None:
         """The expiry that the member asked for."""

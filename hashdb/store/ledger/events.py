@@ -243,7 +243,7 @@ def _row(seq: int, at: datetime, actor: str, entry: LogEntry) -> tuple[Any, ...]
     return seq, to_microseconds(at), actor, action, entry.kind, entry.id, details, leaf_hash
 
 
-def _event(row: Row[Any]) -> Event:
+def _event(row: Any) -> Event:
     """The event of a row of the table, whose columns have the order of its fields."""
     return Event(*row)
 

@@ -315,7 +315,7 @@ _HAVING = (
     .where(signals.c.contribution_id.in_(IDS), signals.c.algorithm.in_(sorted(map(str, OVERRULING))))
 )
 _OWN = signals_in(signals, signals.c.position < SIGNALS_AN_ITEM)
-_SIGNED = select(
+_SIGNED: Select[Any] = select(
     signatures.c.contribution_id,
     signatures.c.position + literal(SIGNALS_AN_ITEM),
     signatures.c.kind,

@@ -18,7 +18,7 @@ from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
 from hashdb.service.review import opinions
-from hashdb.store.contributions import erasures as erasures_in_sql
+from hashdb.store.contributions import frames as frames_in_sql
 from hashdb.store.tables import contributions as rows
 from hashdb.store.tables import erasures, signals
 from tests.builders import (
@@ -118,7 +118,7 @@ def test_of_an_erased_picture_no_signature_is_left_while_its_signals_are_kept(tm
 def test_a_transaction_removes_few_frames(
     db: HashDB, actor: Actor, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasures_in_sql, "FRAMES_A_REQUEST", 5)
+    monkeypatch.setattr(frames_in_sql, "FRAMES_A_REQUEST", 5)
     for made in contributed(db, actor, video(*range(6)), video(1, 2), video(3, 4, 5), draft(1), video(6)):
         contributions.erase(db, COMMAND_LINE, made.id)
         clock.go(seconds=1)

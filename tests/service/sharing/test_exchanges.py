@@ -125,13 +125,13 @@ def test_of_other_videos_that_begin_the_same_the_frames_are_read_once_for_a_page
     for id in (same.id, long.id):
         opinions.give(db, actor, id, CONFIRMS)
     read: list[list[int]] = []
-    of = Frames.of
+    of = Frames.get
 
     def noted(frames: Frames, ids: Collection[int], *, suppressed: bool = False) -> dict[int, tuple[Frame, ...]]:
         read.append(sorted(ids))
         return of(frames, ids, suppressed=suppressed)
 
-    monkeypatch.setattr(Frames, "of", noted)
+    monkeypatch.setattr(Frames, "get", noted)
     monkeypatch.setattr(feed, "FRAMES_A_REQUEST", 8)
     page = feed.exchange(db, actor, had, had, feed.head(db, actor), 9, PDQ, videos=True)
     assert told([page]) == {film(1, 2, 3): [same.id, twin.id], film(1, 2): [long.id, again.id]}

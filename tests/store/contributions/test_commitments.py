@@ -16,6 +16,7 @@ from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store import Store
 from hashdb.store.contributions import commitments
+from hashdb.store.contributions import frames as frames_in_sql
 from hashdb.store.matching.benign import HeldSignal
 from hashdb.store.tables import contributions
 from tests.builders import NOON, document, draft, film, near, signal, signature, video, words
@@ -98,9 +99,9 @@ def test_those_that_are_not_withdrawn_and_have_none_lack_one(
     with store.begin() as tx:
         assert (tx.commitments.lacking(10), tx.commitments.lacking(2)) == (ids, ids[:2])
         assert tx.commitments.lacking_of([one.id for one in lacking]) == ids
-        monkeypatch.setattr(commitments, "FRAMES_A_REQUEST", 3)
+        monkeypatch.setattr(frames_in_sql, "FRAMES_A_REQUEST", 3)
         assert tx.commitments.lacking(10) == ids[:1]
-        monkeypatch.setattr(commitments, "FRAMES_A_REQUEST", 1)
+        monkeypatch.setattr(frames_in_sql, "FRAMES_A_REQUEST", 1)
         assert tx.commitments.lacking(10) == ids[:1]
         tx.commitments.store({})
         tx.commitments.store({ids[0]: made})
