@@ -22,7 +22,7 @@ from hashdb.domain.times import format_instant
 from hashdb.errors import ServiceError
 from hashdb.remembering import Remembering
 from hashdb.wire.frames import FramesOut, drafts_in_requests
-from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, in_requests
+from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, queries_in_requests
 from hashdb.wire.problems import checking_version, positions_from
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Client(Remembering, Auditing):
         """A result for each query, in order, in as many requests as needed; up to date with `checkpoint` at least."""
         results: list[Result] = []
         checkpoints: list[int] = []
-        for part in in_requests(queries):
+        for part in queries_in_requests(queries):
             text = QueriesIn.from_domain(part).model_dump_json(exclude_unset=True)
             with positions_from(len(results)), checking_version(self.me, part):
                 answer = self._ask(AnswerOut, ClientRequest("POST", "/v1/matches", text)).to_domain()

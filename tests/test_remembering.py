@@ -44,7 +44,7 @@ class Sidecar:
             self.reports.acknowledge(number)
             return json.dumps({"acknowledged": number})
         asked = {name: int(value) for name, value in request.url.params.items()}
-        return ReportsOut.of(self.reports.after(asked.get("after"), asked["limit"], asked["wait"])).json_text()
+        return ReportsOut.from_domain(self.reports.after(asked.get("after"), asked["limit"], asked["wait"])).json_text()
 
 
 @pytest.fixture

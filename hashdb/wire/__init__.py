@@ -29,6 +29,7 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
 )
+from pydantic_core import InitErrorDetails
 
 from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.rules import DRAFTS_A_REQUEST, Rules
@@ -223,6 +224,11 @@ def error_from_validation(
     faults += more
     omitted = len(errors) - len(listed) + max(0, len(faults) - MAX_FAULTS)
     return InvalidInput(tuple(faults[:MAX_FAULTS]), omitted)
+
+
+def value_error(place: tuple[int | str, ...], reason: str) -> InitErrorDetails:
+    """A fault of a value at a place within it, for `ValidationError.from_exception_data`."""
+    return {"type": "value_error", "loc": place, "input": None, "ctx": {"error": ValueError(reason)}}
 
 
 def path(parts: Iterable[int | str]) -> str:

@@ -22,7 +22,7 @@ from hashdb.wire import (
 from hashdb.wire.conversions import SPARSE, Mirror, construct
 from hashdb.wire.frames import FrameOut, shown_frame_fields
 from hashdb.wire.origins import OriginOut
-from hashdb.wire.signatures import known_ones
+from hashdb.wire.signatures import known_signatures
 
 
 class Contributor(ResponseModel):
@@ -97,7 +97,7 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
     withdrawn_at: Moment | None = Field(description="When it was withdrawn; null if it was not.")
     withdrawal_reason: str | None = Field(description="Why it was withdrawn: a reason of the vocabulary.")
     erased: bool = Field(description="Whether its content was erased.")
-    signatures: Annotated[list[SignatureText], BeforeValidator(known_ones), SPARSE] = Field(
+    signatures: Annotated[list[SignatureText], BeforeValidator(known_signatures), SPARSE] = Field(
         [], description="Signatures of the picture, for those who may see its signals."
     )
     masked: int = Field(0, description="How many of its signals are suppressed, because they are near a benign entry.")

@@ -54,11 +54,11 @@ from hashdb.wire.frames import (
     FrameIn,
     FramesIn,
     Seconds,
-    few_frames,
     further_faults,
+    limit_frames,
     require_signals,
 )
-from hashdb.wire.signatures import of_picture
+from hashdb.wire.signatures import check_picture_signatures
 
 CODES_A_LIST = 32
 QUALITY_NEEDED = "is required with pdq: send the quality that PDQ computed, 0 to 100"
@@ -163,10 +163,7 @@ class DraftIn(MetadataIn, Mirror[Draft]):
     """A removed item with its signals."""
 
     duration: Annotated[Seconds | None, SPARSE] = Field(None, description=OF_DURATION)
-    frames: Annotated[FramesIn, SPARSE] = Field(
-        [],
-        description=OF_FRAMES,
-    )
+    frames: Annotated[FramesIn, SPARSE] = Field([], description=OF_FRAMES)
     signals: Annotated[list[SignalOfItem], Len(0, SIGNALS_AN_ITEM), AfterValidator(require_signals)] = Field(
         description="The hashes of the item: of several algorithms, and of variants of the item, and digests of its "
         "file and its address. May be empty with `frames`."
@@ -176,7 +173,9 @@ class DraftIn(MetadataIn, Mirror[Draft]):
         validate_default=True,
         description="The PDQ quality of the picture, at least 50. Required with a `pdq` signal.",
     )
-    signatures: Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM), AfterValidator(of_picture), SPARSE] = Field(
+    signatures: Annotated[
+        list[SignatureText], Len(0, SIGNATURES_AN_ITEM), AfterValidator(check_picture_signatures), SPARSE
+    ] = Field(
         [], description="Signatures of the picture, at most 8: they are compared with those of a query, never searched."
     )
 
@@ -191,7 +190,7 @@ class DraftIn(MetadataIn, Mirror[Draft]):
 class ContributionsIn(RequestModel):
     """A request to contribute."""
 
-    contributions: Annotated[list[DraftIn], Len(1, DRAFTS_A_REQUEST), AfterValidator(few_frames)] = Field(
+    contributions: Annotated[list[DraftIn], Len(1, DRAFTS_A_REQUEST), AfterValidator(limit_frames)] = Field(
         description="The drafts: 1 to 1,000 removed items, with at most 20,000 frames in all."
     )
 

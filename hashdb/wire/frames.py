@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import add, gt
 from typing import Annotated, Any, Final, NamedTuple, Protocol, Self, TypeVar
 
 from annotated_types import Ge, Le, Len
@@ -17,7 +18,6 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import InitErrorDetails
 
 from hashdb.domain.contributions import Draft
 from hashdb.domain.frames import (
@@ -40,7 +40,9 @@ from hashdb.wire import (
     ResponseModel,
     SignalText,
     ValidationContext,
+    check_size,
     error_from_validation,
+    value_error,
 )
 from hashdb.wire.conversions import SPARSE, Mirror
 
@@ -93,7 +95,9 @@ class _HasFrames(Protocol):
     frames: Any
 
 
-_Item = TypeVar("_Item", bound=_HasFrames)
+_Framed = TypeVar("_Framed", bound=_HasFrames)
+_Item = TypeVar("_Item")
+_Request = TypeVar("_Request", bound=RequestModel)
 
 
 class Place(NamedTuple):
@@ -104,13 +108,13 @@ class Place(NamedTuple):
     length: int
 
     @classmethod
-    def of(cls, at: float | None, page: int | None, words: tuple[int, int] | None) -> Self:
-        """The place in the fields of a model, which has exactly one of them."""
-        if at is not None:
-            return cls(Unit.SECONDS, at, 0)
-        if page is not None or words is None:
-            return cls(Unit.PAGES, page or 0, 0)
-        first, end = words
+    def from_fields(cls, model: _PlacedIn | FrameOut) -> Self:
+        """The place in a model, which has exactly one of the fields."""
+        if model.at is not None:
+            return cls(Unit.SECONDS, model.at, 0)
+        if model.page is not None or model.words is None:
+            return cls(Unit.PAGES, model.page or 0, 0)
+        first, end = model.words
         return cls(Unit.WORDS, first, end - first)
 
 
@@ -146,10 +150,10 @@ def check_frames(frames: list[Any], info: ValidationInfo) -> list[Any]:
         raise ValueError("need the duration of the video, in `duration`")
     if not is_video and duration is not None:
         raise ValueError("must be of a video, since there is a `duration`: pages and words have none")
-    errors: list[InitErrorDetails] = []
+    errors = []
     before = Place(Unit.SECONDS, -1.0, 0)
     for number, frame in enumerate(frames):
-        place = Place.of(frame.at, frame.page, frame.words)
+        place = Place.from_fields(frame)
         reason = None
         if (place.unit is Unit.SECONDS) is not is_video:
             reason = "must not be beside frames of another kind: a video has seconds, a document pages and words"
@@ -160,8 +164,7 @@ def check_frames(frames: list[Any], info: ValidationInfo) -> list[Any]:
         elif duration is not None and place.at > duration:
             reason = "must be at most the duration"
         if reason:
-            location = (number, _FIELDS[place.unit])
-            errors.append({"type": "value_error", "loc": location, "input": None, "ctx": {"error": ValueError(reason)}})
+            errors.append(value_error((number, _FIELDS[place.unit]), reason))
         # A page behind words does not hide that further words do not ascend.
         before = before if _ORDER[place.unit] < _ORDER[before.unit] else place
     if errors:
@@ -213,7 +216,7 @@ def _require_quality(quality: int | None, info: ValidationInfo) -> int | None:
     return _no_quality_of_words(quality, info)
 
 
-def few_frames(items: list[_Item]) -> list[_Item]:
+def limit_frames(items: list[_Framed]) -> list[_Framed]:
     """The drafts or queries of a request, with 20,000 frames together at most. A validator."""
     if sum([len(item.frames) for item in items]) > FRAMES_A_REQUEST:
         raise ValueError(f"must be at most {FRAMES_A_REQUEST} frames in all")
@@ -250,7 +253,7 @@ class FrameIn(_PlacedIn, Mirror[Frame]):
 
     def to_domain(self) -> Frame:
         """The frame."""
-        unit, at, length = Place.of(self.at, self.page, self.words)
+        unit, at, length = Place.from_fields(self)
         return Frame(at, tuple(dict.fromkeys(self.signals)), self.quality, unit=unit, length=length)
 
     @classmethod
@@ -295,7 +298,7 @@ class FrameOut(ResponseModel, Mirror[Frame]):
 
     def to_domain(self) -> Frame:
         """The inverse of `from_domain`."""
-        unit, at, length = Place.of(self.at, self.page, self.words)
+        unit, at, length = Place.from_fields(self)
         signals = tuple(self.signals)
         return Frame(at, signals, self.quality, unit=unit, length=length, begins_shot=self.begins_shot)
 
@@ -329,7 +332,7 @@ class FramesOut(PageModel):
         return cls.build(frames=list(map(FrameOut.from_domain, page)), next=last if last < len(frames) else None)
 
 
-def few_signals(transforms: dict[str, Sequence[Any]], *, most: int = SIGNALS_AN_ITEM) -> dict[str, Sequence[Any]]:
+def limit_signals(transforms: dict[str, Sequence[Any]], *, most: int = SIGNALS_AN_ITEM) -> dict[str, Sequence[Any]]:
     """The hashes of altered forms of an item, `most` at most together. A validator."""
     if sum(map(len, transforms.values())) > most:
         raise ValueError(f"must be at most {most} signals in all")
@@ -361,7 +364,7 @@ class QueryFrameIn(_PlacedIn):
         None, description="The PDQ quality of the frame or page. One below 50 is not searched for."
     )
     transforms: Annotated[
-        dict[TransformName, Annotated[list[_FrameSignal], FailFast()]], AfterValidator(few_signals)
+        dict[TransformName, Annotated[list[_FrameSignal], FailFast()]], AfterValidator(limit_signals)
     ] = Field(
         default_factory=dict,
         description="Hashes of altered forms of the frame, such as mirrored, by the name of the transform.",
@@ -371,11 +374,11 @@ class QueryFrameIn(_PlacedIn):
     def to_domain(self) -> Frame:
         """The frame."""
         transforms = {name: tuple(signals) for name, signals in self.transforms.items()}
-        unit, at, length = Place.of(self.at, self.page, self.words)
+        unit, at, length = Place.from_fields(self)
         return Frame(at, tuple(dict.fromkeys(self.signals)), self.quality, transforms, unit, length)
 
     @classmethod
-    def of(cls, frame: Frame) -> Self:
+    def from_domain(cls, frame: Frame) -> Self:
         """The frame as it is sent."""
         fields = frame_fields(frame)
         if frame.transforms:
@@ -388,15 +391,38 @@ QueryFramesIn = Annotated[list[QueryFrameIn], Len(0, FRAMES_AN_ITEM), FailFast()
 
 def drafts_in_requests(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
     """The drafts in parts, each within the limits of one request; there is at least one part."""
-    part: list[Draft] = []
-    frames = 0
-    for draft in drafts:
-        if part and (len(part) == DRAFTS_A_REQUEST or frames + len(draft.frames) > FRAMES_A_REQUEST):
+    return in_parts(drafts, lambda draft: (1, len(draft.frames)), (DRAFTS_A_REQUEST, FRAMES_A_REQUEST))
+
+
+def in_parts(
+    items: Iterable[_Item], count: Callable[[_Item], Sequence[int]], limits: Sequence[int]
+) -> Iterator[list[_Item]]:
+    """The items in parts, in each of which the sums of what `count` returns are within `limits`; at least one part.
+
+    An item that exceeds a limit by itself is a part by itself.
+    """
+    part: list[_Item] = []
+    sums: Sequence[int] = [0] * len(limits)
+    for item in items:
+        counts = count(item)
+        sums = tuple(map(add, sums, counts))
+        if part and any(map(gt, sums, limits)):
             yield part
-            part, frames = [], 0
-        part.append(draft)
-        frames += len(draft.frames)
+            part, sums = [], counts
+        part.append(item)
     yield part
+
+
+def read_framed(model: type[_Request], text: bytes, context: ValidationContext) -> _Request:
+    """The model of a JSON text whose items may have frames.
+
+    Raises MalformedRequest, TooLarge, or InvalidInput with every fault.
+    """
+    check_size(text)
+    try:
+        return model.model_validate_json(text, context=context)
+    except ValidationError as error:
+        raise error_from_validation(error, text, more=further_faults(error, text, context)) from None
 
 
 _FRAMES: Mapping[str, type[RequestModel]] = {"contributions": FrameIn, "queries": QueryFrameIn, "uploads": QueryFrameIn}

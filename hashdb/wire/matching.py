@@ -1,4 +1,4 @@
-"""Models of queries, matches and the benign list, and the text form of signals in the match debugger."""
+"""Models of queries, matches and the benign list."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from datetime import datetime
 from functools import lru_cache, partial
 from itertools import repeat
 from json import JSONEncoder
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, FailFast, Field, ValidationError, ValidationInfo
-from pydantic_core import InitErrorDetails
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import FRAMES_A_REQUEST
@@ -33,8 +32,7 @@ from hashdb.wire import (
     SignalText,
     SignatureText,
     ValidationContext,
-    check_size,
-    error_from_validation,
+    value_error,
 )
 from hashdb.wire.conversions import DISTINCT, SPARSE, Mirror
 from hashdb.wire.frames import (
@@ -47,14 +45,15 @@ from hashdb.wire.frames import (
     Seconds,
     TransformName,
     WordCount,
-    few_frames,
-    few_signals,
-    further_faults,
+    in_parts,
+    limit_frames,
+    limit_signals,
+    read_framed,
 )
 from hashdb.wire.origins import OriginOut
 from hashdb.wire.plain_queries import read_plain
 from hashdb.wire.segments import CoveredOut, FrameMatchOut, SegmentOut
-from hashdb.wire.signatures import EvidenceOut, of_scored, of_views
+from hashdb.wire.signatures import EvidenceOut, check_scored, check_view_signatures
 
 
 def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
@@ -62,144 +61,147 @@ def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Alg
         return radii
     rules = info.context.rules
     faults = {algorithm: rules.radius_fault(algorithm, radius) for algorithm, radius in radii.items()}
-    if errors := [_error_details(str(algorithm), fault) for algorithm, fault in faults.items() if fault]:
+    if errors := [value_error((str(algorithm),), fault) for algorithm, fault in faults.items() if fault]:
         raise ValidationError.from_exception_data("radius", errors)
     return radii
 
 
-def _error_details(name: str, reason: str) -> InitErrorDetails:
-    return {"type": "value_error", "loc": (name,), "input": None, "ctx": {"error": ValueError(reason)}}
-
-
-def need_something(signals: list[Signal], info: ValidationInfo) -> list[Signal]:
-    """The signals of an item to match or to remember beside its frames. A validator."""
+def _require_signals(signals: list[Signal], info: ValidationInfo) -> list[Signal]:
+    """The signals of an item beside its frames. A validator."""
     if not signals and info.data.get("frames", True) == []:
         raise ValueError("must have at least 1 entry, unless there are frames")
     return signals
 
 
-class QueryIn(RequestModel):
-    """One item to match."""
+class ItemIn(RequestModel):
+    """The hashes of an item to match, or to remember and match later."""
 
-    id: Opaque | None = Field(None, description="Your own id of the query; the result has it too.")
     duration: Seconds | None = Field(None, description=OF_DURATION)
     frames: QueryFramesIn = Field(
         default_factory=list,
         description=OF_FRAMES,
         json_schema_extra={"default": []},
     )
-    min_seconds: Seconds | None = Field(
-        None, description="How many seconds of a video must align with a listed video, instead of the default."
-    )
-    min_words: WordCount | None = Field(
-        None, description="How many words of a text must align with a listed text, instead of the default."
-    )
-    signals: Annotated[list[EnabledSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(need_something)] = Field(
+    signals: Annotated[list[EnabledSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(_require_signals)] = Field(
         description="The hashes of the item, and digests of its file. May be empty with `frames`."
     )
     transforms: Annotated[
         dict[TransformName, Annotated[list[EnabledSignal], FailFast()]],
-        AfterValidator(partial(few_signals, most=SIGNALS_OF_TRANSFORMS)),
+        AfterValidator(partial(limit_signals, most=SIGNALS_OF_TRANSFORMS)),
     ] = Field(
         default_factory=dict,
         description="Hashes of altered forms of the item, such as mirrored, by the name of the transform.",
         json_schema_extra=EMPTY,
     )
-    radius: Annotated[dict[Algorithm, int], AfterValidator(_within_rules)] = Field(
-        default_factory=dict,
-        description="How many bits may differ, by algorithm, instead of the default radius.",
-        json_schema_extra=EMPTY,
-    )
     signatures: Annotated[
-        dict[TransformName, Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM)]], AfterValidator(of_views)
+        dict[TransformName, Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM)]],
+        AfterValidator(check_view_signatures),
     ] = Field(
         default_factory=dict,
         description="Signatures of the item, by the name `whole`, and of its altered forms, by the name of the "
         "transform: with them, the service tells a copy from what only resembles it.",
         json_schema_extra=EMPTY,
     )
-    min_score: Annotated[Annotated[float, Ge(0), Le(CERTAIN)] | None, AfterValidator(of_scored)] = Field(
+
+    def to_query(self, **options: Any) -> Query:
+        """The query for the item, with these further options."""
+        return Query(
+            tuple(dict.fromkeys(self.signals)),
+            transforms={name: tuple(signals) for name, signals in self.transforms.items()},
+            frames=tuple([frame.to_domain() for frame in self.frames]),
+            duration=self.duration,
+            signatures={name: tuple(dict.fromkeys(of_view)) for name, of_view in self.signatures.items()},
+            **options,
+        )
+
+
+class QueryIn(ItemIn):
+    """One item to match."""
+
+    id: Opaque | None = Field(None, description="Your own id of the query; the result has it too.")
+    min_seconds: Seconds | None = Field(
+        None, description="How many seconds of a video must align with a listed video, instead of the default."
+    )
+    min_words: WordCount | None = Field(
+        None, description="How many words of a text must align with a listed text, instead of the default."
+    )
+    radius: Annotated[dict[Algorithm, int], AfterValidator(_within_rules)] = Field(
+        default_factory=dict,
+        description="How many bits may differ, by algorithm, instead of the default radius.",
+        json_schema_extra=EMPTY,
+    )
+    min_score: Annotated[Annotated[float, Ge(0), Le(CERTAIN)] | None, AfterValidator(check_scored)] = Field(
         None, description="The least score of a match, 0 to 20; what scores less is no match."
     )
-    order: Annotated[Order, AfterValidator(of_scored)] = Field(
+    order: Annotated[Order, AfterValidator(check_scored)] = Field(
         Order.DISTANCE, description="The order of the matches: nearest or most certain first."
     )
 
     def to_domain(self) -> Query:
         """The query."""
-        transforms = {name: tuple(signals) for name, signals in self.transforms.items()}
-        return Query(
-            tuple(dict.fromkeys(self.signals)),
-            self.id,
-            self.radius,
-            transforms,
-            tuple([frame.to_domain() for frame in self.frames]),
-            self.duration,
-            self.min_seconds,
-            {name: tuple(dict.fromkeys(of_view)) for name, of_view in self.signatures.items()},
-            self.min_score,
-            self.order,
-            self.min_words,
+        return self.to_query(
+            id=self.id,
+            radius=self.radius,
+            min_seconds=self.min_seconds,
+            min_score=self.min_score,
+            order=self.order,
+            min_words=self.min_words,
         )
 
 
-def few_enough(queries: list[QueryIn]) -> list[QueryIn]:
+def limit_queries(queries: list[QueryIn]) -> list[QueryIn]:
     """The queries, which are not too many signals for one request. A validator."""
     if sum([len(query.signals) + sum(map(len, query.transforms.values())) for query in queries]) > SIGNALS_A_REQUEST:
         raise ValueError(f"must be at most {SIGNALS_A_REQUEST} signals in all, without those of frames")
     if sum([sum(map(len, query.signatures.values())) for query in queries if query.signatures]) > SIGNALS_A_REQUEST:
         raise ValueError(f"must be at most {SIGNALS_A_REQUEST} signatures in all")
-    return few_frames(queries)
+    return limit_frames(queries)
 
 
 class QueriesIn(RequestModel):
     """A request to match."""
 
-    queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(few_enough)] = Field(
+    queries: Annotated[list[QueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(limit_queries)] = Field(
         description="The queries: 1 to 1,000 items, with at most 4,000 signals in all."
     )
 
     @classmethod
-    def from_domain(cls, queries: Sequence[Query]) -> QueriesIn:
+    def from_domain(cls, queries: Sequence[Query]) -> Self:
         """The request with these queries; `read_queries` is the inverse."""
-        return cls.model_construct(queries=[QueryIn.model_construct(**_query_fields(query)) for query in queries])
+        return cls.build(queries=[QueryIn.build(**_query_fields(query)) for query in queries])
 
 
-def in_requests(queries: Sequence[Query]) -> Iterator[Sequence[Query]]:
+def queries_in_requests(queries: Iterable[Query]) -> Iterator[list[Query]]:
     """The queries in parts, each within the limits of one request; there is at least one part."""
-    start = signals = signatures = frames = 0
-    for position, query in enumerate(queries):
-        more = len(query.signals) + sum(map(len, query.transforms.values()))
-        signed = sum(map(len, query.signatures.values()))
-        is_full = (
-            position - start == QUERIES_A_REQUEST
-            or signals + more > SIGNALS_A_REQUEST
-            or signatures + signed > SIGNALS_A_REQUEST
-            or frames + len(query.frames) > FRAMES_A_REQUEST
-        )
-        if position > start and is_full:
-            yield queries[start:position]
-            start, signals, signatures, frames = position, 0, 0, 0
-        signals, signatures, frames = signals + more, signatures + signed, frames + len(query.frames)
-    yield queries[start:]
+
+    def count(query: Query) -> tuple[int, int, int, int]:
+        signals = len(query.signals) + sum(map(len, query.transforms.values()))
+        return 1, signals, sum(map(len, query.signatures.values())), len(query.frames)
+
+    return in_parts(queries, count, (QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_A_REQUEST, FRAMES_A_REQUEST))
 
 
 def _query_fields(query: Query) -> dict[str, Any]:
-    fields: dict[str, Any] = {"id": query.id, "signals": list(query.signals), "radius": dict(query.radius)}
+    fields = item_fields(query) | {"id": query.id, "radius": dict(query.radius)}
     # An older service refuses these fields.
-    if query.transforms:
-        fields["transforms"] = {name: list(signals) for name, signals in query.transforms.items()}
-    if query.frames:
-        fields["frames"] = [QueryFrameIn.of(frame) for frame in query.frames]
-    for name in ("duration", "min_seconds", "min_words"):
+    for name in ("min_seconds", "min_words", "min_score"):
         if (value := getattr(query, name)) is not None:
             fields[name] = value
-    if query.signatures:
-        fields["signatures"] = {name: list(of_view) for name, of_view in query.signatures.items()}
-    if query.min_score is not None:
-        fields["min_score"] = query.min_score
     if query.order is not Order.DISTANCE:
         fields["order"] = query.order
+    return fields
+
+
+def item_fields(query: Query) -> dict[str, Any]:
+    """The fields of `ItemIn` that are not empty."""
+    fields: dict[str, Any] = {"signals": list(query.signals)}
+    if query.duration is not None:
+        fields["duration"] = query.duration
+    if query.frames:
+        fields["frames"] = list(map(QueryFrameIn.from_domain, query.frames))
+    for name in ("transforms", "signatures"):
+        if by_view := getattr(query, name):
+            fields[name] = {view: list(values) for view, values in by_view.items()}
     return fields
 
 
@@ -207,12 +209,7 @@ def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
     if plain := read_plain(text, context.rules):
         return plain
-    check_size(text)
-    try:
-        request = QueriesIn.model_validate_json(text, context=context)
-    except ValidationError as error:
-        raise error_from_validation(error, text, more=further_faults(error, text, context)) from None
-    return tuple(map(QueryIn.to_domain, request.queries))
+    return tuple(map(QueryIn.to_domain, read_framed(QueriesIn, text, context).queries))
 
 
 class MatchOut(ResponseModel, Mirror[Match]):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from annotated_types import Len
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from hashdb.domain.matching.lookback import Upload
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import QUERIES_A_REQUEST
 from hashdb.errors import Fault, reject
-from hashdb.wire import RequestModel, ResponseModel, ValidationContext, check_size, error_from_validation
-from hashdb.wire.frames import further_faults
+from hashdb.wire import RequestModel, ResponseModel, ValidationContext
+from hashdb.wire.frames import read_framed
 from hashdb.wire.lookback import UploadId
-from hashdb.wire.matching import QueryIn, few_enough, read_queries
+from hashdb.wire.matching import QueryIn, limit_queries, read_queries
 
 
 class RememberingQueryIn(QueryIn):
@@ -29,7 +28,7 @@ class RememberingQueryIn(QueryIn):
 class RememberingQueriesIn(RequestModel):
     """A request to match, with items to remember."""
 
-    queries: Annotated[list[RememberingQueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(few_enough)]
+    queries: Annotated[list[RememberingQueryIn], Len(1, QUERIES_A_REQUEST), AfterValidator(limit_queries)]
 
 
 class SidecarReadyOut(ResponseModel):
@@ -45,36 +44,15 @@ def read_remembering(text: bytes, context: ValidationContext) -> tuple[tuple[Que
     """The queries of a request, in order, and the uploads to remember before. Raises MalformedRequest, InvalidInput."""
     if b'"remember"' not in text:
         return read_queries(text, context), ()
-    check_size(text)
-    try:
-        request = RememberingQueriesIn.model_validate_json(text, context=context)
-    except ValidationError as error:
-        raise error_from_validation(error, text, more=further_faults(error, text, context)) from None
-    queries = tuple(map(QueryIn.to_domain, request.queries))
-    return queries, _uploads(request.queries, queries, context)
-
-
-def _uploads(
-    asked: Sequence[RememberingQueryIn], queries: Sequence[Query], context: ValidationContext
-) -> tuple[Upload, ...]:
+    queries = read_framed(RememberingQueriesIn, text, context).queries
     uploads = {
-        place: Upload(
-            one.remember,
-            context.now,
-            Query(
-                query.signals,
-                transforms=query.transforms,
-                frames=query.frames,
-                duration=query.duration,
-                signatures=query.signatures,
-            ),
-        )
-        for place, (one, query) in enumerate(zip(asked, queries, strict=True))
-        if one.remember is not None
+        place: Upload(query.remember, context.now, query.to_query())
+        for place, query in enumerate(queries)
+        if query.remember is not None
     }
     reject(
         Fault(f"queries[{place}].{'remember' if fault.at == 'id' else fault.at}", fault.reason)
         for place, upload in uploads.items()
         for fault in upload.faults(context.now)
     )
-    return tuple(uploads.values())
+    return tuple(map(QueryIn.to_domain, queries)), tuple(uploads.values())

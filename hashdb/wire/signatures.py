@@ -1,54 +1,49 @@
-"""Models of signatures: as they are sent, and what they tell of a match."""
+"""Signatures: validators of those that are sent, and the model of the evidence of a match."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, ValidationInfo
-from pydantic_core import InitErrorDetails
 
 from hashdb.domain.matching.matches import Evidence, Order
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signatures import WHOLE, Kind
-from hashdb.wire import ResponseModel
+from hashdb.wire import ResponseModel, value_error
 from hashdb.wire.conversions import Mirror
 
-_Given = TypeVar("_Given")
+_Signatures = TypeVar("_Signatures")
 _Scored = TypeVar("_Scored", float, Order, None)
 _NO_VIEW = f"must be `{WHOLE}`, or the name of one of the transforms"
 _KINDS = frozenset(map(str, Kind))
 
 
-def of_picture(signatures: _Given, info: ValidationInfo) -> _Given:
-    """Signatures of an item that is a picture. A validator."""
+def check_picture_signatures(signatures: _Signatures, info: ValidationInfo) -> _Signatures:
+    """The signatures, if the item is a picture. A validator."""
     if signatures and info.data.get("frames"):
         raise ValueError("are of a picture: an item with frames has none")
     return signatures
 
 
-def of_views(signatures: dict[str, list[Any]], info: ValidationInfo) -> dict[str, list[Any]]:
+def check_view_signatures(signatures: dict[str, list[Any]], info: ValidationInfo) -> dict[str, list[Any]]:
     """The signatures of a query by view, 64 at most together. A validator; each fault is at its view."""
     views = info.data.get("transforms")
     if views is not None and (unknown := signatures.keys() - {WHOLE, *views}):
-        errors = [_error_details(name) for name in sorted(unknown)]
+        errors = [value_error((name,), _NO_VIEW) for name in sorted(unknown)]
         raise ValidationError.from_exception_data("signatures", errors)
     if sum(map(len, signatures.values())) > SIGNALS_AN_ITEM:
         raise ValueError(f"must be at most {SIGNALS_AN_ITEM} signatures in all")
-    return of_picture(signatures, info)
+    return check_picture_signatures(signatures, info)
 
 
-def _error_details(name: str) -> InitErrorDetails:
-    return {"type": "value_error", "loc": (name,), "input": None, "ctx": {"error": ValueError(_NO_VIEW)}}
-
-
-def of_scored(value: _Scored, info: ValidationInfo) -> _Scored:
-    """What a query may ask of scores: a video has none. A validator."""
+def check_scored(value: _Scored, info: ValidationInfo) -> _Scored:
+    """The least score or the order of a query, if its matches have scores: those of a video have none. A validator."""
     if value not in (None, Order.DISTANCE) and info.data.get("frames"):
         raise ValueError("is of pictures: the match of a video has no score")
     return value
 
 
-def known_ones(signatures: object) -> object:
+def known_signatures(signatures: object) -> object:
     """The signatures of kinds that this version knows: a later version may have more."""
     if not isinstance(signatures, list):
         return signatures

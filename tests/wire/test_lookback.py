@@ -83,7 +83,7 @@ def test_a_report_is_read_as_it_was_written() -> None:
     match = Match(17, {Algorithm.PDQ: 4}, ("manifesto",), 3, Standing.DISPUTED, (), None, NOON)
     matched = Report(7, ReportKind.MATCHED, "u-1", NOON, NOON, match)
     back = Report(8, ReportKind.TAKEN_BACK, "u-1", NOON, NOON, match, "withdrawn")
-    written = json.loads(ReportsOut.of([matched, back]).json_text())["reports"]
+    written = json.loads(ReportsOut.from_domain([matched, back]).json_text())["reports"]
     assert [one.get("reason") for one in written] == [None, "withdrawn"]
     assert written[0]["match"]["contribution"] == 17
     assert [ReportOut.model_validate_json(json.dumps(one)).to_domain() for one in written] == [matched, back]

@@ -21,7 +21,7 @@ from hashdb.wire.matching import (
     BenignOut,
     QueriesIn,
     answer_text,
-    in_requests,
+    queries_in_requests,
     read_queries,
 )
 from tests.builders import signal, signature
@@ -121,7 +121,7 @@ def test_queries_with_many_signatures_are_sent_in_several_requests() -> None:
     many = tuple(signature(seed) for seed in range(8))
     views = {f"view-{number}": (signal(number),) for number in range(7)}
     asked = Query((signal(9),), transforms=views, signatures=dict.fromkeys(("whole", *views), many))
-    assert [len(part) for part in in_requests([asked] * 100)] == [62, 38]
+    assert [len(part) for part in queries_in_requests([asked] * 100)] == [62, 38]
 
 
 def test_faults_of_transforms_are_told() -> None:
