@@ -58,7 +58,7 @@ from hashdb.wire.sharing.upstreams import read_page
 from hashdb.wire.sharing.vpdq import read_vpdq
 from hashdb.wire.sidecar import RememberingQueriesIn, read_remembering
 from hashdb.wire.users import UserChangeIn, UserIn, ViewChangeIn, ViewIn
-from hashdb.wsgi.texts import hashed
+from hashdb.wsgi.texts import hash_value
 from tests import films
 from tests.builders import NOON, RULES, signal
 from tests.hashing.samples import drawn, encoded
@@ -298,7 +298,9 @@ DECODERS: dict[str, Decoder] = {
     "days": _query(pages.DayQuery, b"day=2026-11-20"),
     "StopNCII's cursor": _foreign(stopncii.FetchQuery, b"startTimestamp=5&pageSize=3&nextPageToken=1-2"),
     "StopNCII's hashes": Decoder(
-        lambda octets: read(stopncii.HashesIn, octets, TERMS).items(partial(hashed, asking=False, accept_text=True)),
+        lambda octets: read(stopncii.HashesIn, octets, TERMS).items(
+            partial(hash_value, asking=False, accept_text=True)
+        ),
         (
             _json({"hashRecords": [{"signalType": "ImagePDQ", "hashValue": pdq(1)[4:]}]}),
             _json({"hashRecords": [{"signalType": "VideoMD5", "hashValue": "1" * 32}]}),

@@ -166,6 +166,7 @@ TESTED_IN = {
     "wire/sidecar.py": "sidecar/test_matching.py",
     "wsgi/bodies.py": "web/test_bodies.py",
     "wsgi/forms.py": "web/test_context.py",
+    "wsgi/hma.py": "web/sharing/test_hma.py",
     "wsgi/log_lines.py": "web/test_logs.py",
     "wsgi/media.py": "web/test_media.py",
     "wsgi/problems.py": "web/test_problems.py",

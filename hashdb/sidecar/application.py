@@ -17,6 +17,7 @@ from hashdb.wire.sidecar import SidecarReadyOut
 from hashdb.wsgi import request_id
 from hashdb.wsgi.bodies import discard_rest, is_plain, read_plain
 from hashdb.wsgi.forms import InMemoryRequest
+from hashdb.wsgi.hma import ONE_BANK, split_bank
 from hashdb.wsgi.log_lines import write_line
 from hashdb.wsgi.replies import JSON, Reply, of_model
 
@@ -79,9 +80,9 @@ class Sidecar:
         """Answer one request."""
         started = time.perf_counter()
         id = request_id.begin(environ, believed=False)
-        method, (path, bank) = environ["REQUEST_METHOD"], hma.split_bank(environ["PATH_INFO"])
+        method, (path, bank) = environ["REQUEST_METHOD"], split_bank(environ["PATH_INFO"])
         if bank is not None:
-            environ |= {"PATH_INFO": path, hma.ONLY: bank}
+            environ |= {"PATH_INFO": path, ONE_BANK: bank}
         route = hma.BANK if path.startswith(hma.BANK) else path if path in self._routes else _NO_ROUTE
         with ExitStack() as stack:
             request: InMemoryRequest | None = None

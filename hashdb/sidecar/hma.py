@@ -7,32 +7,29 @@ copy's key has its name, as at the service. Under /hma/as/{bank}/ everything is 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
+from functools import partial
 
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.sharing.feed import BankHit, bank_name
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import BankOfMember, FetchRefused, InvalidInput, MalformedRequest, NotFound
+from hashdb.errors import BankOfMember, FetchRefused, InvalidInput, NotFound
 from hashdb.hashing import Mode
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
 from hashdb.sidecar.matching import hash_uploads
 from hashdb.sidecar.state import SidecarState
 from hashdb.wire import read
-from hashdb.wire.matching import QueryIn
 from hashdb.wire.sharing import hma as wire
 from hashdb.wire.sharing import parse_fields
 from hashdb.wsgi.bodies import read_fields, read_json
 from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.media import HashedFile, picture_of, read_file
+from hashdb.wsgi.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload
+from hashdb.wsgi.media import HashedFile, picture_of
 from hashdb.wsgi.replies import JSON, TEXT, Reply, of_json, of_problem
-from hashdb.wsgi.texts import hashed, hashed_pairs
+from hashdb.wsgi.texts import hash_pairs
 
 BANK = "/hma/c/bank/"
-ONLY = "hashdb.only_bank"
-"""Where the environment of a request has the name of its one bank."""
-_ONE_BANK = re.compile(r"/hma/as/([A-Z0-9_]{1,100})(/.*)", re.DOTALL)
 _PREFIX = "/hma/"
 _TEST_BANK = "HASHDB_TEST"
 _ALIVE = Reply(b"I-AM-ALIVE", TEXT)
@@ -63,30 +60,23 @@ def hash_file(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Hash a picture or a video, without storing it."""
     params = parse_fields(wire.HashQuery, request.args.to_dict())
     types = _types(state, params)
-    return of_json(_hashes(_file(state, request, params, INTERVAL), types))
+    return of_json(hashes_of(_file(state, request, params, INTERVAL), types))
 
 
 def look_up(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Look up a signal, or the signals of a picture or a video."""
-    params = parse_fields(wire.LookupQuery, request.args.to_dict())
-    if request.mimetype == "application/x-www-form-urlencoded":
-        # A vPDQ may be too long for an address.
-        params = parse_fields(wire.LookupQuery, read_fields(request))
+    # A vPDQ may be too long for an address: then the fields are a form.
+    params = parse_fields(wire.LookupQuery, read_fields(request))
     if params.url is None and (request.method == "GET" or params.signal is not None):
         if params.signal_type == Algorithm.PDQ and not params.signal:
             # The empty hash of a picture that PDQ does not fit, which some clients leave out.
             return of_json({})
         name, query = _requested(state, params)
         return of_json(wire.hits_out(_hits(state, request, query), name, query, params.banks))
-    asked = None if params.signal_type is None else wire.type_of(params.signal_type, _enabled(state))
+    signal_type = None if params.signal_type is None else wire.type_of(params.signal_type, _enabled(state))
     types = _types(state, params)
     file = _file(state, request, params, QUERY_INTERVAL)
-    hashes, query = _hashes(file, types), file.to_query()
-    if not file.has_parts:
-        query = Query(tuple([signal for signal in query.signals if hashes.get(signal.algorithm)]))
-    hits = _hits(state, request, query) if query.signals else ()
-    by_type = {name: wire.hits_out(hits, name, query, params.banks) if text else {} for name, text in hashes.items()}
-    return of_json(by_type if asked is None else by_type.get(asked, {}))
+    return of_json(look_up_file(file, types, signal_type, params.banks, partial(_hits, state, request)))
 
 
 def look_up_raw(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -98,7 +88,7 @@ def look_up_raw(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 def compare(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Compare two signals of one type."""
-    pairs = hashed_pairs(read(wire.CompareIn, read_json(request, state.settings)).root)
+    pairs = hash_pairs(read(wire.CompareIn, read_json(request, state.settings)).root)
     return of_json(wire.compared_out(wire.CompareIn(pairs).pairs(_enabled(state))))
 
 
@@ -114,12 +104,12 @@ def show_database(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 def list_types(state: SidecarState, request: InMemoryRequest) -> Reply:
     """List the types of signal."""
-    return of_json([{"name": name, "enabled_ratio": 1.0} for name in wire.type_names(_enabled(state))])
+    return of_json(wire.types_out(_enabled(state)))
 
 
 def list_content_types(state: SidecarState, request: InMemoryRequest) -> Reply:
     """List the types of content."""
-    return of_json([{"name": name, "enabled": True} for name in wire.CONTENT_TYPES])
+    return of_json(wire.content_types_out())
 
 
 def list_exchanges(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -135,7 +125,7 @@ def list_banks(state: SidecarState, request: InMemoryRequest) -> Reply:
 def add_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Reject the request: a bank comes with its member. The only bank of an address is there already."""
     name = read(wire.BankIn, read_json(request, state.settings)).name
-    if name != request.environ.get(ONLY):
+    if name != request.environ.get(ONE_BANK):
         raise BankOfMember()
     return of_json(wire.bank_out(name), 201)
 
@@ -145,14 +135,8 @@ def show_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
     # WSGI gives a path as latin-1.
     name = request.environ["PATH_INFO"].removeprefix(BANK).encode("latin-1", "replace").decode("utf-8", "replace")
     if name not in _known(state, request):
-        raise NotFound("a bank of this name at this address" if ONLY in request.environ else "a bank of this name")
+        raise NotFound("a bank of this name at this address" if ONE_BANK in request.environ else "a bank of this name")
     return of_json(wire.bank_out(name))
-
-
-def split_bank(path: str) -> tuple[str, str | None]:
-    """The path of a request without the name of the one bank that it has, and the name."""
-    found = _ONE_BANK.fullmatch(path)
-    return (path, None) if found is None else (f"/hma{found[2]}", found[1])
 
 
 def _enabled(state: SidecarState) -> tuple[Algorithm, ...]:
@@ -164,7 +148,7 @@ def _types(state: SidecarState, params: wire.HashQuery) -> tuple[str, ...]:
 
 
 def _known(state: SidecarState, request: InMemoryRequest) -> Collection[str]:
-    only = request.environ.get(ONLY)
+    only = request.environ.get(ONE_BANK)
     return _banks(state).values() if only is None else [only]
 
 
@@ -176,7 +160,7 @@ def _banks(state: SidecarState) -> Mapping[int, str]:
 def _hits(state: SidecarState, request: InMemoryRequest, query: Query) -> tuple[BankHit, ...]:
     """What matches a query, nearest first, each with its bank."""
     (result,) = state.match([query]).results
-    if only := request.environ.get(ONLY):
+    if only := request.environ.get(ONE_BANK):
         return tuple([BankHit(only, match) for match in result.matches])
     banks = _banks(state)
     members = state.index.contributors([match.contribution for match in result.matches])
@@ -186,46 +170,22 @@ def _hits(state: SidecarState, request: InMemoryRequest, query: Query) -> tuple[
 
 def _requested(state: SidecarState, params: wire.LookupQuery) -> tuple[str, Query]:
     """The type that is asked for, and the query."""
-    missing = [name for name in ("signal", "signal_type") if getattr(params, name) is None]
-    if params.signal is None or params.signal_type is None:
-        raise MalformedRequest(f"{' and '.join(missing)} must be given, or a file")
-    enabled = _enabled(state)
     # A sidecar is on the member's own machine, where texts are hashed.
-    name, value = hashed(params.signal_type, params.signal, asking=True, accept_text=True)
-    query = read(QueryIn, json.dumps(wire.fields_of(name, value, enabled)), state.context()).to_domain()
-    return wire.type_of(name, enabled), query
+    return query_of_signal(params, _enabled(state), state.context(), accept_text=True, else_="a file")
 
 
 def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery, interval: float) -> HashedFile:
     """The hashes of the file in a request. A sidecar fetches none from an address."""
     if params.url is not None:
         raise FetchRefused()
-    field, upload = read_file(request, state.settings, *wire.UPLOADED, accept_text=True)
-    if field == "photo" and upload.is_film:
-        raise MalformedRequest("the form field of a video must be named video")
-    if field == "video" and not upload.is_video:
-        raise MalformedRequest("the form field of a picture must be named photo")
-    if field in ("text", "pdf") and not upload.is_document:
-        raise MalformedRequest(f"the file in the form field {field} must be a document or a text")
+    _, upload = read_upload(request, state.settings, accept_text=True)
     if not upload.has_parts:
         picture_of(upload, state.settings)
     (hashed,) = hash_uploads(state, [upload], [Mode.PLAIN], interval)
     return hashed
 
 
-def _hashes(file: HashedFile, types: Collection[str]) -> dict[str, str]:
-    """The hashes of a picture, a video or a document, by type."""
-    if file.words is not None:
-        return wire.text_hashes_out(file.hashed.signals, file.frames, types)
-    if file.duration is None:
-        return wire.hashes_out(file.hashed.signals, file.hashed.quality, types)
-    return wire.video_hashes_out(file.hashed.signals, file.frames, types)
-
-
 def _index_sizes(state: SidecarState, request: InMemoryRequest) -> tuple[dict[str, int], int]:
-    params, enabled = parse_fields(wire.StatusQuery, request.args.to_dict()), _enabled(state)
-    asked = params.signal_type
-    names = list(map(str, enabled)) if asked is None else [wire.type_of(asked, enabled)]
-    sizes = state.index.sizes()
-    by_name = {name: sizes[wire.indexed(name, enabled)] for name in names}
-    return by_name, int(state.copy().at.timestamp())
+    signal_type = parse_fields(wire.StatusQuery, request.args.to_dict()).signal_type
+    by_name, sizes = wire.indexed(signal_type, _enabled(state)), state.index.sizes()
+    return {name: sizes[algorithm] for name, algorithm in by_name.items()}, int(state.copy().at.timestamp())

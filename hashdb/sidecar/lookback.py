@@ -27,7 +27,9 @@ def matches(state: SidecarState, request: InMemoryRequest) -> Reply:
     params = read_query(request, ReportsQuery, None)
     waits = params.wait > 0 and _WAITING.acquire(blocking=False)
     try:
-        return of_model(ReportsOut.from_domain(state.reports.after(params.after, params.limit, params.wait if waits else 0)))
+        return of_model(
+            ReportsOut.from_domain(state.reports.after(params.after, params.limit, params.wait if waits else 0))
+        )
     finally:
         if waits:
             _WAITING.release()

@@ -34,14 +34,6 @@ def read_form(*, metadata: bool = True) -> MediaForm:
     return media.read_form(cast(InMemoryRequest, request), app_state().settings, metadata=metadata)
 
 
-def read_file(*fields: str) -> tuple[str, Upload]:
-    """The one file of this request, and its form field, which has one of these names.
-
-    Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest.
-    """
-    return media.read_file(cast(InMemoryRequest, request), app_state().settings, *fields)
-
-
 def hash_pictures(
     files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN), seeds: Sequence[Seed] = ()
 ) -> list[Hashed]:

@@ -9,44 +9,44 @@ import pytest
 from hashdb.errors import MalformedRequest, TextRefused
 from hashdb.hashing.addresses import url_signals
 from hashdb.wire.sharing import digits_of
-from hashdb.wsgi.texts import hashed, hashed_all, hashed_pairs
+from hashdb.wsgi.texts import hash_pairs, hash_value
 
 ADDRESS = "https://example.org/page?a=1"
 TEXT = " ".join(f"word{number}" for number in range(300))
 
 
 def test_an_address_becomes_its_digests_the_asked_one_with_and_without_its_query() -> None:
-    listed = hashed("url", ADDRESS, asking=False, accept_text=False)
-    asked = hashed("url", ADDRESS, asking=True, accept_text=False)
+    listed = hash_value("url", ADDRESS, asking=False, accept_text=False)
+    asked = hash_value("url", ADDRESS, asking=True, accept_text=False)
     assert listed == ("url", digits_of(url_signals(ADDRESS, asking=False)[0]))
     assert asked[1].split(" ") == [digits_of(signal) for signal in url_signals(ADDRESS, asking=True)]
     assert len(asked[1].split(" ")) == 2
 
 
 def test_a_digest_of_an_address_stays_what_it_is() -> None:
-    assert hashed("url", "ab" * 32, asking=True, accept_text=False) == ("url", "ab" * 32)
+    assert hash_value("url", "ab" * 32, asking=True, accept_text=False) == ("url", "ab" * 32)
 
 
 def test_a_text_becomes_its_windows_where_texts_are_accepted() -> None:
-    name, value = hashed("raw_text", TEXT, asking=False, accept_text=True)
+    name, value = hash_value("raw_text", TEXT, asking=False, accept_text=True)
     assert name == "simhash256"
     assert next(window.split(",")[1:] for window in json.loads(value)) == ["0", "150"]
-    assert len(json.loads(hashed("raw_text", TEXT, asking=True, accept_text=True)[1])) > len(json.loads(value))
+    assert len(json.loads(hash_value("raw_text", TEXT, asking=True, accept_text=True)[1])) > len(json.loads(value))
 
 
 def test_a_text_is_refused_without_a_word_of_it() -> None:
     with pytest.raises(TextRefused) as refused:
-        hashed_all({"raw_text": TEXT}, accept_text=False)
+        hash_value("raw_text", TEXT, asking=False, accept_text=False)
     with pytest.raises(MalformedRequest) as short:
-        hashed("raw_text", "word7 only", asking=True, accept_text=True)
+        hash_value("raw_text", "word7 only", asking=True, accept_text=True)
     with pytest.raises(MalformedRequest) as no_address:
-        hashed("url", "ftp://word7.example/", asking=True, accept_text=True)
+        hash_value("url", "ftp://word7.example/", asking=True, accept_text=True)
     assert not any("word7" in str(each.value) for each in (refused, short, no_address))
 
 
 def test_pairs_of_addresses_are_compared_by_their_digests() -> None:
     pairs = {"pdq": ("00", "01"), "url": (ADDRESS, "HTTPS://EXAMPLE.ORG/page?a=1#part")}
-    compared = hashed_pairs(pairs)
+    compared = hash_pairs(pairs)
     assert compared["pdq"] == pairs["pdq"]
     assert compared["url"][0] == compared["url"][1] != ADDRESS
-    assert hashed_pairs({"pdq": pairs["pdq"]}) == {"pdq": pairs["pdq"]}
+    assert hash_pairs({"pdq": pairs["pdq"]}) == {"pdq": pairs["pdq"]}

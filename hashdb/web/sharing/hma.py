@@ -7,8 +7,7 @@ Under /hma/as/{bank}/ the same routes show everything as one bank of that name, 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -34,6 +33,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.sharing import feed
 from hashdb.web import media, problems
 from hashdb.web.context import (
+    InMemoryRequest,
     actor,
     admit,
     app_state,
@@ -45,27 +45,26 @@ from hashdb.web.context import (
 from hashdb.web.sharing import contribute, dumps, fields, json_response, required_label
 from hashdb.web.sharing.fetching import fetch
 from hashdb.wire import read
-from hashdb.wire.matching import QueryIn
 from hashdb.wire.sharing import hma as wire
 from hashdb.wire.sharing import parse_fields
 from hashdb.wsgi.bodies import reading_body
+from hashdb.wsgi.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload, split_bank
 from hashdb.wsgi.media import HashedFile, picture_of
-from hashdb.wsgi.texts import hashed, hashed_all, hashed_pairs
+from hashdb.wsgi.texts import hash_pairs, hash_value
 from hashdb.wsgi.uploads import Upload
 
 blueprint = Blueprint("hma", __name__, url_prefix="/hma")
 
 _EITHER = (Scope.CONTRIBUTE, Scope.MATCH)
-_ONE_BANK = re.compile(r"/hma/as/([A-Z0-9_]{1,100})(/.*)", re.DOTALL)
-_ONLY = "hashdb.only_bank"
 
 
 def one_bank(application: WSGIApplication) -> WSGIApplication:
     """The application, in which /hma/as/{bank}/… is /hma/… with all matches in one bank of this name."""
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if found := _ONE_BANK.fullmatch(environ.get("PATH_INFO", "")):
-            environ |= {"PATH_INFO": f"/hma{found[2]}", _ONLY: found[1]}
+        path, bank = split_bank(environ.get("PATH_INFO", ""))
+        if bank is not None:
+            environ |= {"PATH_INFO": path, ONE_BANK: bank}
         return application(environ, start_response)
 
     return serve
@@ -73,20 +72,19 @@ def one_bank(application: WSGIApplication) -> WSGIApplication:
 
 @blueprint.errorhandler(HashDBError)
 def refused(error: HashDBError) -> Response:
-    """An error in HMA's format: a message, or a list of the faults of each field."""
+    """An error in HMA's format: a list of the faults of each field; `rewrite_problem` makes a message of all others."""
     response = problems.respond(error)
-    body = wire.faults_out(error) if isinstance(error, InvalidInput) else {"message": str(error)}
-    if response.status_code < 500 or response.status_code == 503:
-        response.set_data(json.dumps(body, ensure_ascii=False))
+    if isinstance(error, InvalidInput):
+        response.set_data(dumps(wire.faults_out(error)))
         response.mimetype = "application/json"
     return response
 
 
 @blueprint.after_app_request
 def rewrite_problem(response: Response) -> Response:
-    """Convert a problem response under /hma that no view of this blueprint made, such as a 404, to HMA's format."""
+    """Convert a problem response under /hma to HMA's format, also one that no view of this blueprint made."""
     if response.mimetype == "application/problem+json" and f"{request.path}/".startswith("/hma/"):
-        response.set_data(json.dumps({"message": json.loads(response.get_data())["detail"]}, ensure_ascii=False))
+        response.set_data(dumps({"message": json.loads(response.get_data())["detail"]}))
         response.mimetype = "application/json"
     return response
 
@@ -111,7 +109,7 @@ def hash_media() -> Response:
     _caller(*_EITHER)
     params = parse_fields(wire.HashQuery, request.args.to_dict())
     types = _types(params)
-    return _answer(_file(params), lambda _, file: _hashes(file, types))
+    return _answer(_file(params), lambda _, file: hashes_of(file, types))
 
 
 @blueprint.get("/m/lookup")
@@ -119,31 +117,21 @@ def hash_media() -> Response:
 def look_up() -> Response:
     """Look up a signal, or the signals of a picture or a video. Returns the matches by bank."""
     caller = _caller(Scope.MATCH)
-    params = parse_fields(wire.LookupQuery, request.args.to_dict())
-    if request.mimetype == "application/x-www-form-urlencoded":
-        # A vPDQ may be too long for an address.
-        params = parse_fields(wire.LookupQuery, fields())
+    # A vPDQ may be too long for an address: then the fields are a form.
+    params = parse_fields(wire.LookupQuery, fields())
     if params.url is None and (request.method == "GET" or params.signal is not None):
         if params.signal_type == Algorithm.PDQ and not params.signal:
             # The empty hash of a picture that PDQ does not fit, which some clients leave out.
             return json_response({})
         name, query = _requested(params)
         return json_response(wire.hits_out(_hits(caller, query, _only()), name, query, params.banks))
-    asked = None if params.signal_type is None else _type(params.signal_type)
+    signal_type = None if params.signal_type is None else wire.type_of(params.signal_type, _enabled())
     types, only, db = _types(params), _only(), hashdb()
 
-    def look_up_file(caller: Actor, file: HashedFile) -> object:
-        hashes = _hashes(file, types)
-        query = file.to_query()
-        if not file.has_parts:
-            query = Query(tuple([signal for signal in query.signals if hashes.get(signal.algorithm)]))
-        hits = _hits(caller, query, only, db) if query.signals else ()
-        by_type = {
-            name: wire.hits_out(hits, name, query, params.banks) if text else {} for name, text in hashes.items()
-        }
-        return by_type if asked is None else by_type.get(asked, {})
+    def finish(caller: Actor, file: HashedFile) -> object:
+        return look_up_file(file, types, signal_type, params.banks, lambda query: _hits(caller, query, only, db))
 
-    return _answer(_file(params), look_up_file, interval=QUERY_INTERVAL)
+    return _answer(_file(params), finish, interval=QUERY_INTERVAL)
 
 
 @blueprint.get("/m/raw_lookup")
@@ -159,7 +147,7 @@ def look_up_raw() -> Response:
 def compare() -> Response:
     """Compare two signals of one type."""
     _caller(*_EITHER)
-    pairs = hashed_pairs(read(wire.CompareIn, body()).root)
+    pairs = hash_pairs(read(wire.CompareIn, body()).root)
     return json_response(wire.compared_out(wire.CompareIn(pairs).pairs(_enabled())))
 
 
@@ -179,14 +167,14 @@ def show_database() -> Response:
 def list_types() -> Response:
     """List the types of signal."""
     _caller(*_EITHER)
-    return json_response([{"name": name, "enabled_ratio": 1.0} for name in wire.type_names(_enabled())])
+    return json_response(wire.types_out(_enabled()))
 
 
 @blueprint.get("/c/content_type")
 def list_content_types() -> Response:
     """List the types of content."""
     _caller(*_EITHER)
-    return json_response([{"name": name, "enabled": True} for name in wire.CONTENT_TYPES])
+    return json_response(wire.content_types_out())
 
 
 @blueprint.get("/c/exchanges")
@@ -257,9 +245,9 @@ def add_signal(name: str) -> Response:
     """Contribute the signals of one item to the caller's bank, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
     _own(caller, name)
-    given = read(wire.SignalsIn, body()).root
-    texts = hashed_all(given, accept_text=app_state().settings.accept_text)
-    (recorded,) = contribute(caller, [wire.SignalsIn(texts).fields(_enabled())])
+    given, accept_text = read(wire.SignalsIn, body()).root, app_state().settings.accept_text
+    values = dict(hash_value(name, value, asking=False, accept_text=accept_text) for name, value in given.items())
+    (recorded,) = contribute(caller, [wire.SignalsIn(values).fields(_enabled())])
     return json_response(wire.added_out(recorded.contribution, _frames(caller, recorded.contribution)))
 
 
@@ -296,7 +284,7 @@ def remove_content(name: str, content: int) -> Response:
 
 def _only() -> str | None:
     """The name of the one bank that the address has, if it has one."""
-    return request.environ.get(_ONLY)
+    return request.environ.get(ONE_BANK)
 
 
 def _find(caller: Actor, name: str) -> None:
@@ -344,39 +332,23 @@ def _enabled() -> tuple[Algorithm, ...]:
     return hashdb().rules.algorithms
 
 
-def _type(name: str) -> str:
-    return wire.type_of(name, _enabled())
-
-
 def _types(params: wire.HashQuery) -> tuple[str, ...]:
-    return tuple(map(_type, params.types))
+    return tuple([wire.type_of(name, _enabled()) for name in params.types])
 
 
 def _requested(params: wire.LookupQuery) -> tuple[str, Query]:
     """The type that is asked for, and the query."""
-    missing = [name for name in ("signal", "signal_type") if getattr(params, name) is None]
-    if params.signal is None or params.signal_type is None:
-        raise MalformedRequest(f"{' and '.join(missing)} must be given, or a url or a file")
     accept_text = app_state().settings.accept_text
-    name, value = hashed(params.signal_type, params.signal, asking=True, accept_text=accept_text)
-    fields = wire.fields_of(name, value, _enabled())
-    return _type(name), read(QueryIn, json.dumps(fields), validation_context()).to_domain()
+    context = validation_context()
+    return query_of_signal(params, _enabled(), context, accept_text=accept_text, else_="a url or a file")
 
 
 def _file(params: wire.HashQuery) -> Upload | bytes:
     """The video or the document in this request, or the bytes of the picture in it or at its `url`."""
     settings = app_state().settings
     if params.url is None:
-        field, upload = media.read_file(*wire.UPLOADED)
-        if field == "photo":
-            if upload.is_film:
-                raise MalformedRequest("the form field of a video must be named video")
-            return picture_of(upload, settings)
-        if field == "video" and not upload.is_video:
-            raise MalformedRequest("the form field of a picture must be named photo")
-        if field in ("text", "pdf") and not upload.is_document:
-            raise MalformedRequest(f"the file in the form field {field} must be a document or a text")
-        return upload if upload.has_parts else picture_of(upload, settings)
+        field, upload = read_upload(cast(InMemoryRequest, request), settings)
+        return upload if field != "photo" and upload.has_parts else picture_of(upload, settings)
     if params.content_type != "photo":
         raise MalformedRequest("content_type must be photo: send a video or a document in a form")
     return fetch(params.url, settings.fetch_hosts, settings.media_max_bytes)
@@ -393,15 +365,6 @@ def _answer(
         return media.answer_files([file], lambda caller, files: dumps(finish(caller, files[0])), interval=interval)
     (hashed,) = media.hash_pictures([file])
     return json_response(finish(cast(Actor, g.actor), HashedFile(hashed)))
-
-
-def _hashes(file: HashedFile, types: Collection[str]) -> dict[str, str]:
-    """The hashes of a picture, a video or a document, by type."""
-    if file.words is not None:
-        return wire.text_hashes_out(file.hashed.signals, file.frames, types)
-    if file.duration is None:
-        return wire.hashes_out(file.hashed.signals, file.hashed.quality, types)
-    return wire.video_hashes_out(file.hashed.signals, file.frames, types)
 
 
 def _reference() -> str | None:
@@ -423,7 +386,6 @@ def _frames(caller: Actor, contribution: Contribution) -> tuple[Frame, ...]:
 def _index_sizes() -> tuple[dict[str, int], int]:
     _caller(*_EITHER)
     params = parse_fields(wire.StatusQuery, request.args.to_dict())
-    names = list(map(str, _enabled())) if params.signal_type is None else [_type(params.signal_type)]
-    by_name = {name: wire.indexed(name, _enabled()) for name in names}
+    by_name = wire.indexed(params.signal_type, _enabled())
     sizes, built_to = health.sizes(hashdb(), set(by_name.values()))
     return {name: sizes[algorithm] for name, algorithm in by_name.items()}, built_to

@@ -23,7 +23,7 @@ from hashdb.wire.sharing.stopncii import (
     list_out,
     page_out,
 )
-from hashdb.wsgi.texts import hashed
+from hashdb.wsgi.texts import hash_value
 
 blueprint = Blueprint("stopncii", __name__, url_prefix="/stopncii/v1")
 
@@ -50,8 +50,8 @@ def fetch() -> Response:
 def submit() -> Response:
     """Contribute hashes, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
-    hash_value = partial(hashed, asking=False, accept_text=app_state().settings.accept_text)
-    items = read(HashesIn, body(), validation_context()).items(hash_value)
+    make_value = partial(hash_value, asking=False, accept_text=app_state().settings.accept_text)
+    items = read(HashesIn, body(), validation_context()).items(make_value)
     return json_response({"count": len(contribute(caller, items))})
 
 

@@ -21,7 +21,7 @@ from hashdb.web.context import admit, app_state, authenticate_request, hashdb
 from hashdb.web.sharing import contribute, fields, json_response, start_of_second, this_second
 from hashdb.wire.sharing import parse_fields
 from hashdb.wire.sharing import threatexchange as wire
-from hashdb.wsgi.texts import ADDRESS, TEXT, hashed
+from hashdb.wsgi.texts import ADDRESS, TEXT, hash_value
 
 blueprint = Blueprint("threatexchange", __name__, url_prefix="/graph")
 
@@ -98,7 +98,7 @@ def _hashed(descriptor: wire.DescriptorIn) -> wire.DescriptorIn:
     if kind is None:
         return descriptor
     accept_text = app_state().settings.accept_text
-    _, value = hashed(kind, descriptor.indicator, asking=False, accept_text=accept_text)
+    _, value = hash_value(kind, descriptor.indicator, asking=False, accept_text=accept_text)
     return descriptor.model_copy(update={"indicator": value})
 
 

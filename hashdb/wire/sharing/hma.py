@@ -34,7 +34,6 @@ _UNMAPPED: Final = {
     "trend_query": "it is an expression over words, and hashdb stores none: keep it at your side",
 }
 """Signal types of HMA and its extensions that have no counterpart, each with the reason."""
-CONTENT_TYPES: Final = ("photo", "video", "text", "url", "file", "pdf")
 UPLOADED: Final = ("photo", "video", "text", "pdf", "file")
 """The form fields of files. `file` has any."""
 _EXACT: Final = "-"
@@ -156,14 +155,29 @@ def type_of(name: str, enabled: Collection[Algorithm]) -> str:
     return VPDQ if name in _VPDQ_NAMES else name
 
 
-def indexed(name: str, enabled: Collection[Algorithm]) -> Algorithm:
-    """The algorithm whose index has the values of a type. Raises MalformedRequest."""
-    found = type_of(name, enabled)
-    if found in _ALL_EXACT:
-        raise MalformedRequest(f"{found} has no index: the database finds equal values")
-    if found in (PASSAGES, _TEXT):
-        return Algorithm.SIMHASH256
-    return Algorithm.PDQ if found == VPDQ else Algorithm(found)
+def types_out(enabled: Iterable[Algorithm]) -> list[dict[str, object]]:
+    """The signal types."""
+    return [{"name": name, "enabled_ratio": 1.0} for name in type_names(enabled)]
+
+
+def content_types_out() -> list[dict[str, object]]:
+    """The types of content."""
+    return [{"name": name, "enabled": True} for name in ("photo", "video", "text", "url", "file", "pdf")]
+
+
+def indexed(signal_type: str | None, enabled: Collection[Algorithm]) -> dict[str, Algorithm]:
+    """The algorithm whose index has the values of a type, by the name of the type. Raises MalformedRequest.
+
+    Without `signal_type`: all that are enabled.
+    """
+    if signal_type is None:
+        return {str(algorithm): algorithm for algorithm in enabled}
+    name = type_of(signal_type, enabled)
+    if name in _ALL_EXACT:
+        raise MalformedRequest(f"{name} has no index: the database finds equal values")
+    if name in (PASSAGES, _TEXT):
+        return {name: Algorithm.SIMHASH256}
+    return {name: Algorithm.PDQ if name == VPDQ else Algorithm(name)}
 
 
 def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:

@@ -1,0 +1,85 @@
+"""What the service and the sidecar share of HMA's API: the one bank of an address, look-ups, and hashes of files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Sequence
+
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.sharing.feed import BankHit
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import MalformedRequest
+from hashdb.settings import Settings
+from hashdb.wire import ValidationContext, read
+from hashdb.wire.matching import QueryIn
+from hashdb.wire.sharing import hma as wire
+from hashdb.wsgi.forms import InMemoryRequest
+from hashdb.wsgi.media import HashedFile, read_file
+from hashdb.wsgi.texts import hash_value
+from hashdb.wsgi.uploads import Upload
+
+ONE_BANK = "hashdb.only_bank"
+"""Where the environment of a request has the name of its one bank."""
+_ONE_BANK_PATH = re.compile(r"/hma/as/([A-Z0-9_]{1,100})(/.*)", re.DOTALL)
+Find = Callable[[Query], Sequence[BankHit]]
+"""Returns what matches a query, nearest first, each with its bank."""
+
+
+def split_bank(path: str) -> tuple[str, str | None]:
+    """The path of a request without the name of the one bank that it has, and the name."""
+    found = _ONE_BANK_PATH.fullmatch(path)
+    return (path, None) if found is None else (f"/hma{found[2]}", found[1])
+
+
+def query_of_signal(
+    params: wire.LookupQuery,
+    enabled: Collection[Algorithm],
+    context: ValidationContext,
+    *,
+    accept_text: bool,
+    else_: str,
+) -> tuple[str, Query]:
+    """The type of the signal that is asked for, and the query. `else_` names what may be sent instead of a signal.
+
+    Raises MalformedRequest, InvalidInput, TextRefused.
+    """
+    missing = [name for name in ("signal", "signal_type") if getattr(params, name) is None]
+    if params.signal is None or params.signal_type is None:
+        raise MalformedRequest(f"{' and '.join(missing)} must be given, or {else_}")
+    name, value = hash_value(params.signal_type, params.signal, asking=True, accept_text=accept_text)
+    fields = json.dumps(wire.fields_of(name, value, enabled))
+    return wire.type_of(name, enabled), read(QueryIn, fields, context).to_domain()
+
+
+def look_up_file(
+    file: HashedFile, types: Collection[str], signal_type: str | None, banks: Collection[str], find: Find
+) -> object:
+    """The matches of a file by type and bank, or by bank if they are asked for of one type."""
+    hashes, query = hashes_of(file, types), file.to_query()
+    if not file.has_parts:
+        query = Query(tuple([signal for signal in query.signals if hashes.get(signal.algorithm)]))
+    hits = find(query) if query.signals else ()
+    by_type = {name: wire.hits_out(hits, name, query, banks) if text else {} for name, text in hashes.items()}
+    return by_type if signal_type is None else by_type.get(signal_type, {})
+
+
+def read_upload(request: InMemoryRequest, settings: Settings, *, accept_text: bool | None = None) -> tuple[str, Upload]:
+    """The file of a request and its form field, in which such a file may be. Raises what `read_file` raises."""
+    field, upload = read_file(request, settings, *wire.UPLOADED, accept_text=accept_text)
+    if field == "photo" and upload.is_film:
+        raise MalformedRequest("the form field of a video must be named video")
+    if field == "video" and not upload.is_video:
+        raise MalformedRequest("the form field of a picture must be named photo")
+    if field in ("text", "pdf") and not upload.is_document:
+        raise MalformedRequest(f"the file in the form field {field} must be a document or a text")
+    return field, upload
+
+
+def hashes_of(file: HashedFile, types: Collection[str]) -> dict[str, str]:
+    """The hashes of a picture, a video, a document or a text, by type."""
+    if file.words is not None:
+        return wire.text_hashes_out(file.hashed.signals, file.frames, types)
+    if file.duration is None:
+        return wire.hashes_out(file.hashed.signals, file.hashed.quality, types)
+    return wire.video_hashes_out(file.hashed.signals, file.frames, types)
