@@ -49,7 +49,7 @@ def print_list(
 ) -> None:
     """Print all items of a list: with `--json` as one page of the API, else as a table. An empty cell is None."""
     if as_json:
-        print_json(model.of(items, len(items)))
+        print_json(model.from_rows(items, len(items)))
     else:
         print_table(columns, (["" if cell is None else str(cell) for cell in cells(item)] for item in items))
 

@@ -19,7 +19,7 @@ from hashdb.wsgi.bodies import discard_rest, is_plain, read_plain
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.hma import ONE_BANK, split_bank
 from hashdb.wsgi.log_lines import write_line
-from hashdb.wsgi.replies import JSON, Reply, of_model
+from hashdb.wsgi.replies import JSON, Reply, model_reply
 
 AGE = "Hashdb-Copy-Age"
 """The header of every answer from the copy: how many seconds ago it was last up to date with the service."""
@@ -29,13 +29,13 @@ View = Callable[[SidecarState, InMemoryRequest], Reply]
 
 
 def _healthy(state: SidecarState, request: InMemoryRequest) -> Reply:
-    return of_model(HealthOut.build(status="alive"))
+    return model_reply(HealthOut.build(status="alive"))
 
 
 def _ready(state: SidecarState, request: InMemoryRequest) -> Reply:
     copy = state.ready()
     count = len(state.index)
-    return of_model(SidecarReadyOut.build(status="ready", checkpoint=copy.seq, age=state.age(), contributions=count))
+    return model_reply(SidecarReadyOut.build(status="ready", checkpoint=copy.seq, age=state.age(), contributions=count))
 
 
 ROUTES: Mapping[str, Mapping[str, View]] = {
@@ -95,7 +95,7 @@ class Sidecar:
                     reply = self._view(method, route)(self._state, request)
                 headers = [] if route in _WITHOUT_COPY else [(AGE, str(self._state.age()))]
             except Exception as error:
-                reply, headers = hma.of_error(error, path, request), []
+                reply, headers = hma.error_reply(error, path, request), []
         discard_rest(environ, self._largest)
         seconds = time.perf_counter() - started
         logged = method if route != _NO_ROUTE else "(any)"

@@ -26,7 +26,7 @@ from hashdb.wsgi.bodies import read_fields, read_json
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.hma import ONE_BANK, hashes_of, look_up_file, query_of_signal, read_upload
 from hashdb.wsgi.media import HashedFile, picture_of
-from hashdb.wsgi.replies import JSON, TEXT, Reply, of_json, of_problem
+from hashdb.wsgi.replies import JSON, TEXT, Reply, json_reply, problem_reply
 from hashdb.wsgi.texts import hash_pairs
 
 BANK = "/hma/c/bank/"
@@ -35,9 +35,9 @@ _TEST_BANK = "HASHDB_TEST"
 _ALIVE = Reply(b"I-AM-ALIVE", TEXT)
 
 
-def of_error(error: Exception, path: str, request: InMemoryRequest | None) -> Reply:
+def error_reply(error: Exception, path: str, request: InMemoryRequest | None) -> Reply:
     """The reply to an error at a path of the sidecar: problem details, or HMA's form below `/hma`."""
-    reply = of_problem(error, request)
+    reply = problem_reply(error, request)
     if not f"{path}/".startswith(_PREFIX):
         return reply
     message = {"message": json.loads(reply.body)["detail"]}
@@ -60,7 +60,7 @@ def hash_file(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Hash a picture or a video, without storing it."""
     params = parse_fields(wire.HashQuery, request.args.to_dict())
     types = _types(state, params)
-    return of_json(hashes_of(_file(state, request, params, INTERVAL), types))
+    return json_reply(hashes_of(_file(state, request, params, INTERVAL), types))
 
 
 def look_up(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -70,56 +70,56 @@ def look_up(state: SidecarState, request: InMemoryRequest) -> Reply:
     if params.url is None and (request.method == "GET" or params.signal is not None):
         if params.signal_type == Algorithm.PDQ and not params.signal:
             # The empty hash of a picture that PDQ does not fit, which some clients leave out.
-            return of_json({})
+            return json_reply({})
         name, query = _requested(state, params)
-        return of_json(wire.hits_out(_hits(state, request, query), name, query, params.banks))
+        return json_reply(wire.hits_out(_hits(state, request, query), name, query, params.banks))
     signal_type = None if params.signal_type is None else wire.type_of(params.signal_type, _enabled(state))
     types = _types(state, params)
     file = _file(state, request, params, QUERY_INTERVAL)
-    return of_json(look_up_file(file, types, signal_type, params.banks, partial(_hits, state, request)))
+    return json_reply(look_up_file(file, types, signal_type, params.banks, partial(_hits, state, request)))
 
 
 def look_up_raw(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Look up a signal; the matches in one list, nearest first."""
     params = parse_fields(wire.LookupQuery, request.args.to_dict())
     name, query = _requested(state, params)
-    return of_json(wire.raw_out(_hits(state, request, query), name, query, params))
+    return json_reply(wire.raw_out(_hits(state, request, query), name, query, params))
 
 
 def compare(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Compare two signals of one type."""
     pairs = hash_pairs(read(wire.CompareIn, read_json(request, state.settings)).root)
-    return of_json(wire.compared_out(wire.CompareIn(pairs).pairs(_enabled(state))))
+    return json_reply(wire.compared_out(wire.CompareIn(pairs).pairs(_enabled(state))))
 
 
 def show_index(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Show how many values of each type the index holds."""
-    return of_json(wire.index_out(*_index_sizes(state, request)))
+    return json_reply(wire.index_out(*_index_sizes(state, request)))
 
 
 def show_database(state: SidecarState, request: InMemoryRequest) -> Reply:
     """The same in the form of HMA's curator."""
-    return of_json(wire.database_out(*_index_sizes(state, request)))
+    return json_reply(wire.database_out(*_index_sizes(state, request)))
 
 
 def list_types(state: SidecarState, request: InMemoryRequest) -> Reply:
     """List the types of signal."""
-    return of_json(wire.types_out(_enabled(state)))
+    return json_reply(wire.types_out(_enabled(state)))
 
 
 def list_content_types(state: SidecarState, request: InMemoryRequest) -> Reply:
     """List the types of content."""
-    return of_json(wire.content_types_out())
+    return json_reply(wire.content_types_out())
 
 
 def list_exchanges(state: SidecarState, request: InMemoryRequest) -> Reply:
     """List the exchanges that the sidecar fetches: none."""
-    return of_json([])
+    return json_reply([])
 
 
 def list_banks(state: SidecarState, request: InMemoryRequest) -> Reply:
     """List the banks whose names are known: that of the test item, and the member's own."""
-    return of_json([wire.bank_out(name) for name in _known(state, request)])
+    return json_reply([wire.bank_out(name) for name in _known(state, request)])
 
 
 def add_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -127,7 +127,7 @@ def add_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
     name = read(wire.BankIn, read_json(request, state.settings)).name
     if name != request.environ.get(ONE_BANK):
         raise BankOfMember()
-    return of_json(wire.bank_out(name), 201)
+    return json_reply(wire.bank_out(name), 201)
 
 
 def show_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -136,7 +136,7 @@ def show_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
     name = request.environ["PATH_INFO"].removeprefix(BANK).encode("latin-1", "replace").decode("utf-8", "replace")
     if name not in _known(state, request):
         raise NotFound("a bank of this name at this address" if ONE_BANK in request.environ else "a bank of this name")
-    return of_json(wire.bank_out(name))
+    return json_reply(wire.bank_out(name))
 
 
 def _enabled(state: SidecarState) -> tuple[Algorithm, ...]:

@@ -9,7 +9,7 @@ from hashdb.wire import read
 from hashdb.wire.lookback import AcknowledgedIn, AcknowledgedOut, RememberedOut, ReportsOut, ReportsQuery, read_uploads
 from hashdb.wsgi.bodies import read_json, read_query
 from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.replies import Reply, of_model
+from hashdb.wsgi.replies import Reply, model_reply
 
 _WAITING = BoundedSemaphore(4)
 """Readers of a process that wait at the same time; the other threads stay free for matches."""
@@ -19,7 +19,7 @@ def remember(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Remember uploads durably."""
     uploads = read_uploads(read_json(request, state.settings, frames=True), state.context())
     state.index.remember(uploads)
-    return of_model(RememberedOut.build(remembered=len(uploads)))
+    return model_reply(RememberedOut.build(remembered=len(uploads)))
 
 
 def matches(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -27,7 +27,7 @@ def matches(state: SidecarState, request: InMemoryRequest) -> Reply:
     params = read_query(request, ReportsQuery, None)
     waits = params.wait > 0 and _WAITING.acquire(blocking=False)
     try:
-        return of_model(
+        return model_reply(
             ReportsOut.from_domain(state.reports.after(params.after, params.limit, params.wait if waits else 0))
         )
     finally:
@@ -39,4 +39,4 @@ def acknowledge(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Tell no report up to a number again."""
     number = read(AcknowledgedIn, read_json(request, state.settings)).number
     state.reports.acknowledge(number)
-    return of_model(AcknowledgedOut.build(acknowledged=state.reports.state().acknowledged))
+    return model_reply(AcknowledgedOut.build(acknowledged=state.reports.state().acknowledged))

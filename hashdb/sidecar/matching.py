@@ -17,7 +17,7 @@ from hashdb.wire.sidecar import read_remembering
 from hashdb.wsgi.bodies import read_json, read_query
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.media import HashedFile, Hashing, hash_files, pictures_text, read_form, with_hashes
-from hashdb.wsgi.replies import Reply, of_model
+from hashdb.wsgi.replies import Reply, model_reply
 from hashdb.wsgi.uploads import Upload
 
 LARGE = 16 * 1024
@@ -72,7 +72,7 @@ def show_me(state: SidecarState, request: InMemoryRequest) -> Reply:
     me = state.copy().me
     if not state.on_socket:
         me = MeOut.build(**{name: getattr(me, name) for name in me.model_fields_set - {"secret_views"}})
-    return of_model(me)
+    return model_reply(me)
 
 
 def hash_uploads(

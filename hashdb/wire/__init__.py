@@ -142,7 +142,7 @@ class PageModel(ResponseModel):
         next: int | None
 
     @classmethod
-    def of(cls, rows: Sequence[Any], limit: int) -> Self:
+    def from_rows(cls, rows: Sequence[Any], limit: int) -> Self:
         """The page of the first `limit` rows; `rows` has one more if there is a next page."""
         name, (item,) = cls._list(), get_args(cls.model_fields[cls._list()].annotation)
         page = rows[:limit]

@@ -326,7 +326,7 @@ class FramesOut(PageModel):
     next: Next
 
     @classmethod
-    def of_frames(cls, frames: Sequence[Frame], after: int, limit: int) -> Self:
+    def from_frames(cls, frames: Sequence[Frame], after: int, limit: int) -> Self:
         """The page of at most `limit` frames past the first `after`."""
         page, last = frames[after : after + limit], after + limit
         return cls.build(frames=list(map(FrameOut.from_domain, page)), next=last if last < len(frames) else None)

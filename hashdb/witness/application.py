@@ -15,7 +15,7 @@ from hashdb.wsgi import request_id
 from hashdb.wsgi.bodies import discard_rest, read_all
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.log_lines import write_line
-from hashdb.wsgi.replies import TEXT, Reply, of_problem
+from hashdb.wsgi.replies import TEXT, Reply, problem_reply
 
 LARGEST_BODY: Final = 128 * 1024
 """Octets of a request: a checkpoint may have dozens of signatures, some of 3,300 octets."""
@@ -45,7 +45,7 @@ class WitnessServer:
         except WrongOldSize as error:
             reply = Reply(f"{error.size}\n".encode(), SIZE_TYPE, 409)
         except Exception as error:
-            reply = of_problem(error, request)
+            reply = problem_reply(error, request)
         discard_rest(environ, LARGEST_BODY)
         logged = method if method in _METHODS.get(route, ()) else "(any)"
         write_line(logged, route, reply.status, time.perf_counter() - started, None)

@@ -29,17 +29,17 @@ class Reply(NamedTuple):
         return f"{self.status} {HTTPStatus(self.status).phrase}"
 
 
-def of_model(model: ResponseModel) -> Reply:
+def model_reply(model: ResponseModel) -> Reply:
     """The reply with a model."""
     return Reply(model.json_text().encode())
 
 
-def of_json(content: object, status: int = 200) -> Reply:
+def json_reply(content: object, status: int = 200) -> Reply:
     """The reply with any JSON."""
     return Reply(json.dumps(content, ensure_ascii=False).encode(), status=status)
 
 
-def of_problem(error: Exception, request: Request | None = None) -> Reply:
+def problem_reply(error: Exception, request: Request | None = None) -> Reply:
     """The reply to an error, also to one of Werkzeug at this request: problem details."""
     if isinstance(error, HTTPException) and request is not None:
         error = refusal_of(error, request) or error

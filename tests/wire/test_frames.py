@@ -164,10 +164,10 @@ def test_the_duration_of_a_video_without_frames_is_shown_until_it_is_erased() ->
 
 def test_a_page_of_frames_names_the_next_one() -> None:
     every = film(*range(5))
-    pages = [FramesOut.of_frames(every, after, 2) for after in (0, 2, 4)]
+    pages = [FramesOut.from_frames(every, after, 2) for after in (0, 2, 4)]
     assert [len(page.frames) for page in pages] == [2, 2, 1]
     assert [page.next for page in pages] == [2, 4, None]
-    assert FramesOut.of_frames((), 0, 2).next is None
+    assert FramesOut.from_frames((), 0, 2).next is None
 
 
 WINDOW = str(Signal(Algorithm.SIMHASH256, (1 << 128) - 1))

@@ -43,7 +43,7 @@ def list_members() -> Response:
     """
     params = query(PageQuery)
     rows = members.page(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(MembersOut.of(rows, params.limit))
+    return answer(MembersOut.from_rows(rows, params.limit))
 
 
 @members_api.post("")
@@ -93,7 +93,7 @@ def list_keys(member_id: int) -> Response:
     """
     params = query(PageQuery)
     rows = members.keys(hashdb(), actor(), member_id, params.after, params.limit + 1)
-    return answer(KeysOut.of(rows, params.limit))
+    return answer(KeysOut.from_rows(rows, params.limit))
 
 
 @members_api.post("/<id:member_id>/keys")

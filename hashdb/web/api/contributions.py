@@ -125,7 +125,7 @@ def list_contributions() -> Response:
     """
     params = query(ContributionsQuery)
     rows = contributions.page(hashdb(), actor(), params.to_domain(), params.after, params.limit + 1)
-    return answer(ContributionsOut.of(rows, params.limit))
+    return answer(ContributionsOut.from_rows(rows, params.limit))
 
 
 @blueprint.get("/<id:contribution_id>")
@@ -152,7 +152,7 @@ def list_frames(contribution_id: int) -> Response:
     """
     params = query(PageQuery)
     frames = contributions.frames(hashdb(), actor(), contribution_id)
-    return answer(FramesOut.of_frames(frames, params.after, params.limit))
+    return answer(FramesOut.from_frames(frames, params.after, params.limit))
 
 
 @blueprint.patch("/<id:contribution_id>")
@@ -201,7 +201,7 @@ def look_up_contributions() -> Response:
     """
     params, signals = query(PageQuery), read(LookupIn, body(), validation_context()).signals
     rows = additions.held(hashdb(), actor(), set(signals), params.after, params.limit + 1)
-    return answer(ContributionsOut.of(rows, params.limit))
+    return answer(ContributionsOut.from_rows(rows, params.limit))
 
 
 @blueprint.post("/<id:contribution_id>/withdrawal")

@@ -27,7 +27,7 @@ def list_events() -> Response:
     params = query(EventsQuery)
     chosen = events.EventFilter(params.actor, params.action, params.subject)
     rows = events.page(hashdb(), actor(), chosen, params.after, params.limit + 1)
-    return answer(EventsOut.of(rows, params.limit))
+    return answer(EventsOut.from_rows(rows, params.limit))
 
 
 proofs_api = ApiBlueprint(

@@ -120,7 +120,7 @@ def list_benign_entries() -> Response:
     """
     params = query(PageQuery)
     rows = benign.page(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(BenignsOut.of(rows, params.limit))
+    return answer(BenignsOut.from_rows(rows, params.limit))
 
 
 @benign_api.post("")

@@ -57,7 +57,7 @@ def list_opinions(contribution_id: int) -> Response:
     """
     params = query(PageQuery)
     rows = opinions.page(hashdb(), actor(), contribution_id, params.after, params.limit + 1)
-    return answer(review.OpinionsOut.of(rows, params.limit))
+    return answer(review.OpinionsOut.from_rows(rows, params.limit))
 
 
 cases_api = ApiBlueprint(
@@ -79,7 +79,7 @@ def list_cases() -> Response:
     """
     params = query(CasesQuery)
     rows = cases.page(hashdb(), actor(), params.state, params.after, params.limit + 1)
-    return answer(review.CasesOut.of(rows, params.limit))
+    return answer(review.CasesOut.from_rows(rows, params.limit))
 
 
 @cases_api.get("/<id:case_id>")
@@ -132,7 +132,7 @@ def list_proposals() -> Response:
     """
     params = query(PageQuery)
     rows = proposals.page(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(review.ProposalsOut.of(rows, params.limit))
+    return answer(review.ProposalsOut.from_rows(rows, params.limit))
 
 
 @proposals_api.delete("/<id:proposal_id>")
@@ -166,7 +166,7 @@ def list_incidents() -> Response:
     """
     params = query(PageQuery)
     rows = incidents.page(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(review.IncidentsOut.of(rows, params.limit))
+    return answer(review.IncidentsOut.from_rows(rows, params.limit))
 
 
 @incidents_api.post("")

@@ -93,7 +93,7 @@ def list_webhooks() -> Response:
     """
     params = query(PageQuery)
     rows = webhooks.page(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(WebhooksOut.of(rows, params.limit))
+    return answer(WebhooksOut.from_rows(rows, params.limit))
 
 
 @webhooks_api.post("")
@@ -171,7 +171,7 @@ def list_deliveries(webhook_id: int) -> Response:
     """
     params = query(DeliveriesQuery)
     rows = webhooks.deliveries(hashdb(), actor(), webhook_id, params.outcome, params.after, params.limit + 1)
-    return answer(DeliveriesOut.of(rows, params.limit))
+    return answer(DeliveriesOut.from_rows(rows, params.limit))
 
 
 @webhooks_api.get("/<id:webhook_id>/deliveries/<id:delivery_id>")
@@ -214,4 +214,4 @@ def list_reversals() -> Response:
     """
     params = query(PageQuery)
     rows = counts.reversals(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(ReversalsOut.of(rows, params.limit))
+    return answer(ReversalsOut.from_rows(rows, params.limit))
