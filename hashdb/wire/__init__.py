@@ -236,12 +236,12 @@ def path(parts: Iterable[int | str]) -> str:
 
     Names come from the client: long names are cut, and a hash in a name is not repeated.
     """
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_name(part)}" for part in parts if part != "[key]")
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_shorten(part)}" for part in parts if part != "[key]")
     return text.removeprefix(".")
 
 
-def _name(part: str) -> str:
-    name = _without_hashes(part)
+def _shorten(name: str) -> str:
+    name = _without_hashes(name)
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
@@ -253,13 +253,14 @@ def _without_hashes(text: str) -> str:
 def _is_json(text: str | bytes) -> bool:
     """Whether a text that pydantic parsed is JSON by RFC 8259, which has no NaN and no Infinity."""
     try:
-        json.loads(text, parse_constant=_reject)
+        json.loads(text, parse_constant=reject_constant)
     except (ValueError, RecursionError):
         return False
     return True
 
 
-def _reject(constant: str) -> None:
+def reject_constant(constant: str) -> None:
+    """Raise ValueError: JSON has no NaN and no Infinity. For `json.loads`."""
     raise ValueError(constant)
 
 
@@ -285,12 +286,10 @@ def _reason(error: Any) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
         return str(context["error"])
-    if kind in ("too_long", "too_short"):
+    if kind in ("too_long", "too_short", "string_too_long", "string_too_short"):
         limit = context.get("max_length", context.get("min_length"))
-        return f"must have at {'most' if kind == 'too_long' else 'least'} {limit} entries"
-    if kind in ("string_too_long", "string_too_short"):
-        limit = context.get("max_length", context.get("min_length"))
-        return f"must have at {'most' if kind == 'string_too_long' else 'least'} {limit} characters"
+        unit = "characters" if kind.startswith("string") else "entries"
+        return f"must have at {'most' if kind.endswith('long') else 'least'} {limit} {unit}"
     if kind in ("less_than_equal", "greater_than_equal"):
         return f"must be at most {context['le']}" if "le" in context else f"must be at least {context['ge']}"
     if kind == "enum":

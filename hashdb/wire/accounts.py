@@ -207,22 +207,13 @@ class AlgorithmOut(ResponseModel):
     max_radius: int = Field(description="The largest radius that a query may name.")
 
 
-class SeedOut(ResponseModel):
+class SeedOut(ResponseModel, Mirror[Seed]):
     """A seed of secret views. Keep it secret."""
 
     id: int = Field(description="The id of the seed, which is in the names of its transforms.")
-    seed: Annotated[str, StringConstraints(pattern=f"^[0-9a-f]{{{2 * SEED_BYTES}}}$")] = Field(
+    seed: Annotated[str, StringConstraints(pattern=f"^[0-9a-f]{{{2 * SEED_BYTES}}}$"), MappedTo("octets")] = Field(
         repr=False, description="The seed, 64 hex digits."
     )
-
-    @classmethod
-    def from_domain(cls, seed: Seed) -> Self:
-        """The seed with its secret."""
-        return cls.build(id=seed.id, seed=seed.octets.hex())
-
-    def to_domain(self) -> Seed:
-        """The seed."""
-        return Seed(self.id, bytes.fromhex(self.seed))
 
 
 class MeOut(ResponseModel):

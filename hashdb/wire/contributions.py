@@ -175,11 +175,11 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
     return fields
 
 
-_SPARSE = (
-    "known", "changed_at", "frame_count", "duration", "pages", "words", "frames", "signatures", "incomplete", "origin",
-    "salt", "commitment", "undisclosed",
-)  # fmt: skip
-_FIELDS = tuple(name for name in ContributionOut.model_fields if name not in _SPARSE)
+_FIELDS = tuple(
+    name
+    for name, field in ContributionOut.model_fields.items()
+    if SPARSE not in field.metadata and name not in ("known", "changed_at")
+)
 _get_fields = attrgetter(*_FIELDS)
 
 

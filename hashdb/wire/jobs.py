@@ -14,7 +14,7 @@ from hashdb.wire.contributions import ReceiptOut
 from hashdb.wire.conversions import SPARSE
 from hashdb.wire.files import PicturesOut
 from hashdb.wire.matching import AnswerOut
-from hashdb.wire.problems import Problem, error_from_problem
+from hashdb.wire.problems import NOT_HASHDB, Problem, error_from_problem
 
 _Body = TypeVar("_Body", bound=ResponseModel)
 
@@ -48,11 +48,11 @@ def read_job(text: bytes, model: type[_Body]) -> _Body | None:
     try:
         job = JobOut.model_validate_json(text)
     except ValidationError:
-        raise ServiceError(200, "not an answer of hashdb") from None
+        raise ServiceError(200, NOT_HASHDB) from None
     if job.error is not None:
         raise error_from_problem(job.error.status, json.dumps(json.loads(text)["error"]).encode())
     if job.result is None and job.status in (JobStatus.WAITING, JobStatus.RUNNING):
         return None
     if not isinstance(job.result, model):
-        raise ServiceError(200, "not an answer of hashdb")
+        raise ServiceError(200, NOT_HASHDB)
     return job.result

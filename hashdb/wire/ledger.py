@@ -12,7 +12,7 @@ from annotated_types import Len
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from hashdb.domain.ledger.active_set import EMPTY_BLOCK, CommittedSet, SetBlock
-from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, LogWitness, Verifier
+from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, LogWitness
 from hashdb.domain.ledger.events import Event
 from hashdb.wire import Moment, Next, PageModel, ResponseModel
 from hashdb.wire.conversions import SPARSE, MappedTo, Mirror
@@ -32,11 +32,6 @@ class EventOut(ResponseModel, Mirror[Event]):
     leaf: str = Field(
         description="The SHA-256 of a zero byte and the other fields as canonical JSON (RFC 8785), in hex."
     )
-
-    @classmethod
-    def fields_from(cls, value: Event) -> dict[str, Any]:
-        """The fields of the model."""
-        return super().fields_from(value) | {"leaf": value.leaf.hex()}
 
     def to_domain(self) -> Event:
         """The event, with the leaf that the service says it has. Raises ValueError."""
@@ -86,15 +81,6 @@ class LogKeyOut(ResponseModel, Mirror[LogKey]):
     )
     since: Moment = Field(description="When it began to sign.")
     until: Moment | None = Field(description="When it stopped; null while it signs.")
-
-    @classmethod
-    def fields_from(cls, value: LogKey) -> dict[str, Any]:
-        """The fields of the model."""
-        return super().fields_from(value) | {"vkey": str(value.verifier)}
-
-    def to_domain(self) -> LogKey:
-        """The key. Raises BadNote."""
-        return LogKey(Verifier.parse(self.vkey), self.since, self.until)
 
 
 class LogWitnessOut(ResponseModel, Mirror[LogWitness]):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Self
 
 from annotated_types import Ge, Le, Len
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.matching.lookback import LONGEST_ID, LONGEST_WAIT, UPLOADS_A_REQUEST, Report, ReportKind, Upload
@@ -24,7 +24,7 @@ from hashdb.wire import (
 from hashdb.wire.conversions import SPARSE, Mirror
 from hashdb.wire.frames import in_parts, limit_frames, read_framed
 from hashdb.wire.matching import ItemIn, MatchOut, item_fields
-from hashdb.wire.pages import Count, Limit, QueryString, whole
+from hashdb.wire.pages import Count, Limit, QueryString
 
 UploadId = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID), AfterValidator(check_printable)]
 
@@ -89,7 +89,7 @@ class ReportsQuery(QueryString):
         None, description="Only reports with higher numbers. The default is the number that is acknowledged."
     )
     limit: Limit = Field(1000, description="The most reports of the response.")
-    wait: Annotated[int, Ge(0), Le(LONGEST_WAIT), BeforeValidator(whole)] = Field(
+    wait: Annotated[Count, Le(LONGEST_WAIT)] = Field(
         0, description="How many seconds to wait for a report, if there is none yet."
     )
 

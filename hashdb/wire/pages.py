@@ -30,31 +30,21 @@ from hashdb.domain.tiers import Tier
 from hashdb.wire import LARGEST_ID, Line, Moment, Token, checked_by
 
 
-def whole(value: Any) -> Any:
+def check_whole(value: Any) -> Any:
     """The text of a whole number, which pydantic then reads. A validator."""
     if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= 16):
         raise ValueError("must be a whole number")
     return value
 
 
-_SUBJECT = re.compile(r"([a-z]{1,32}):([0-9]{1,16})")
-Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(whole)]
-
-
-def _subject(value: Any) -> Any:
+def _parse_subject(value: str) -> tuple[str, int]:
     match = _SUBJECT.fullmatch(value)
     if not match:
         raise ValueError("must be a kind and an id, for example contribution:17")
     return match[1], int(match[2])
 
 
-class QueryString(BaseModel):
-    """The base of query strings; an unknown parameter is refused by name."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _day(value: Any) -> Any:
+def _parse_day(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
         raise ValueError("must be a day, like 2026-11-20")
     try:
@@ -63,12 +53,27 @@ def _day(value: Any) -> Any:
         raise ValueError("is not a day of the calendar") from None
 
 
+_SUBJECT = re.compile(r"([a-z]{1,32}):([0-9]{1,16})")
+_Subject = Annotated[
+    tuple[str, int],
+    BeforeValidator(_parse_subject),
+    WithJsonSchema({"type": "string", "pattern": "^[a-z]{1,32}:[0-9]{1,16}$"}),
+]
 _Position = Annotated[Position, BeforeValidator(lambda text: Position.parse(text) if isinstance(text, str) else text)]
-Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
-Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(whole)]
-
-
 _Label = Annotated[Token, checked_by(lambda context, code: context.rules.vocabulary.fault("behaviour", code))]
+_Flag = Annotated[int, Ge(0), Le(1), BeforeValidator(check_whole)]
+"""1 for yes, 0 for no."""
+Day = Annotated[date, BeforeValidator(_parse_day), WithJsonSchema({"type": "string", "format": "date"})]
+Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(check_whole)]
+Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(check_whole)]
+_Row = Annotated[Count, Ge(1)]
+_Rows = Annotated[Count, Ge(1), Le(200)]
+
+
+class QueryString(BaseModel):
+    """The base of query strings; an unknown parameter is refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PageQuery(QueryString):
@@ -83,8 +88,8 @@ class ListQuery(QueryString):
 
     sort: Token | None = None
     order: Literal["down", "up"] | None = None
-    row: Annotated[Count, Ge(1)] = 1
-    limit: Annotated[Count, Ge(1), Le(200)] = 50
+    row: _Row = 1
+    limit: _Rows = 50
 
 
 class PlacedQuery(QueryString):
@@ -93,8 +98,8 @@ class PlacedQuery(QueryString):
     order: Literal["down", "up"] = "down"
     after: _Position | None = None
     before: _Position | None = None
-    row: Annotated[Count, Ge(1)] | None = None
-    limit: Annotated[Count, Ge(1), Le(200)] = 50
+    row: _Row | None = None
+    limit: _Rows = 50
 
     @property
     def place(self) -> Place:
@@ -106,7 +111,7 @@ class BatchItemsQuery(QueryString):
     """Which items of a batch to list: from the one at the position `after`."""
 
     after: Count = 0
-    limit: Annotated[Count, Ge(1), Le(200)] = 100
+    limit: _Rows = 100
 
 
 class ContributionsQuery(PageQuery):
@@ -142,7 +147,7 @@ class MatchesQuery(QueryString):
 class SignalsQuery(QueryString):
     """Options of hashing pictures."""
 
-    transforms: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = Field(
+    transforms: _Flag = Field(
         0,
         description="1: also hash each picture mirrored, rotated, straightened, inverted, unframed, and its panels, "
         "and compute signatures.",
@@ -156,7 +161,7 @@ class MediaMatchesQuery(MatchesQuery, SignalsQuery):
 class ContributeQuery(QueryString):
     """Whether the drafts come from a list."""
 
-    imported: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = Field(
+    imported: _Flag = Field(
         0, description="1: the items come from a list. `removed_at`, and `quality` with `pdq`, may be null."
     )
 
@@ -164,7 +169,7 @@ class ContributeQuery(QueryString):
 class EraseQuery(QueryString):
     """Whether the signals are erased at once."""
 
-    now: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = Field(
+    now: _Flag = Field(
         0,
         description="1: delete the signals at once. Readers of other protocols do not learn then what to remove.",
     )
@@ -189,7 +194,7 @@ class ChangesQuery(QueryString):
     epoch: Token | None = Field(
         None, description="The epoch of your copy. If the log has another one, the response is 410."
     )
-    wait: Annotated[int, Ge(0), Le(30), BeforeValidator(whole)] = Field(
+    wait: Annotated[Count, Le(30)] = Field(
         0, description="How many seconds to wait for a change, if there is none yet."
     )
 
@@ -203,7 +208,7 @@ class DayQuery(QueryString):
 class ReportQuery(QueryString):
     """Which days; both are included."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     first: Day | None = Field(
         None, alias="from", description="The first day, in UTC. The default is the first day of the log."
@@ -214,9 +219,7 @@ class ReportQuery(QueryString):
 class SetQuery(QueryString):
     """Which root of the active set to get."""
 
-    signed: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = Field(
-        0, description="1: get the newest root that the quorum of organisations signed."
-    )
+    signed: _Flag = Field(0, description="1: get the newest root that the quorum of organisations signed.")
 
 
 class InclusionQuery(QueryString):
@@ -224,13 +227,6 @@ class InclusionQuery(QueryString):
 
     seq: Count = Field(description="The seq of the event.")
     size: Count = Field(description="The size of a checkpoint; the proof leads to its root.")
-
-
-_Subject = Annotated[
-    tuple[str, int],
-    BeforeValidator(_subject),
-    WithJsonSchema({"type": "string", "pattern": "^[a-z]{1,32}:[0-9]{1,16}$"}),
-]
 
 
 class ReceiptsQuery(QueryString):
@@ -241,7 +237,7 @@ class ReceiptsQuery(QueryString):
         None, description="The last event of this subject, as `kind:id`, for example `contribution:17`."
     )
     action: Action | None = Field(None, description="With `subject`: the last event of this action.")
-    witnessed: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = Field(
+    witnessed: _Flag = Field(
         0, description="1: only over a checkpoint that the quorum of witnesses cosigned. While there is none, 404."
     )
 
@@ -277,8 +273,8 @@ class EventsPageQuery(QueryString):
     before: Count | None = None
     newer: Count | None = None
     after: Count | None = None
-    limit: Annotated[Count, Ge(1), Le(200)] = 50
-    follow: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = 0
+    limit: _Rows = 50
+    follow: _Flag = 0
 
     @property
     def period(self) -> tuple[datetime | None, datetime | None]:
@@ -331,8 +327,8 @@ class CasesPageQuery(QueryString):
     pile: Count | None = None
     after: Count | None = None
     before: Count | None = None
-    row: Annotated[Count, Ge(1)] = 1
-    limit: Annotated[Count, Ge(1), Le(200)] = 50
+    row: _Row = 1
+    limit: _Rows = 50
 
     @model_validator(mode="before")
     @classmethod
@@ -379,7 +375,7 @@ class ListingQuery(PlacedQuery):
     removed_until: date | None = None
     expires_until: date | None = None
     sort: Sort = Sort.RECEIVED
-    exact: Annotated[int, Ge(0), Le(1), BeforeValidator(whole)] = 0
+    exact: _Flag = 0
 
     def to_domain(self) -> Listing:
         """The listing; days are whole days in UTC."""

@@ -13,7 +13,7 @@ from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE, Kind, Signature
 from hashdb.errors import Fault, InvalidInput, reject
-from hashdb.wire import ValidationContext, check_size, read
+from hashdb.wire import ValidationContext, check_size, read, reject_constant
 from hashdb.wire.matching import QueriesIn
 from hashdb.wire.sharing.vpdq import read_vpdq
 
@@ -49,7 +49,7 @@ def parse_framed(text: str, context: ValidationContext) -> Query | None:
 def _fields(text: str) -> dict[str, Any]:
     """The fields of the query in a JSON text."""
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=reject_constant)
     except (ValueError, RecursionError):
         raise InvalidInput((Fault(AT, "are no JSON: the text is damaged or cut short"),)) from None
     if isinstance(value, dict) and "queries" in value:
@@ -59,10 +59,6 @@ def _fields(text: str) -> dict[str, Any]:
     if isinstance(value, dict) and ("frames" in value or "signals" in value):
         return {name: field for name, field in value.items() if name not in _OF_HASH_COMMAND}
     return _vpdq(value)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _vpdq(value: object) -> dict[str, Any]:

@@ -75,8 +75,8 @@ def _object(service: str, contribution: Contribution) -> dict[str, object]:
 
 def _tiers(contribution: Contribution) -> tuple[Tier, ...]:
     """The tier that the codes imply, if any."""
-    found = tier_of(contribution.labels, contribution.severity, contribution.entity, contribution.incident)
-    return () if found is None else (found,)
+    tier = tier_of(contribution.labels, contribution.severity, contribution.entity, contribution.incident)
+    return () if tier is None else (tier,)
 
 
 _TEXT = ("text", "Other")
@@ -103,21 +103,16 @@ _NOTHING = "[x-hashdb:signals = 0]"
 def bundle(service: str, contributions: Iterable[Contribution]) -> Iterator[str]:
     """The text of a STIX bundle, piece by piece: an indicator for each contribution, an identity for each member."""
     yield f'{{"type": "bundle", "id": "bundle--{uuid.uuid4()}"'
-    known: set[int] = set()
+    members: set[int] = set()
     # STIX does not allow an empty list.
     between = ', "objects": [\n'
     for contribution in contributions:
-        for stix_object in _objects(service, contribution, known):
-            yield between + json.dumps(stix_object, ensure_ascii=False)
+        if contribution.member not in members:
+            members.add(contribution.member)
+            yield between + json.dumps(_identity(service, contribution), ensure_ascii=False)
             between = ",\n"
-    yield "\n]}\n" if known else "}\n"
-
-
-def _objects(service: str, contribution: Contribution, known: set[int]) -> Iterator[dict[str, object]]:
-    if contribution.member not in known:
-        known.add(contribution.member)
-        yield _identity(service, contribution)
-    yield _indicator(service, contribution)
+        yield between + json.dumps(_indicator(service, contribution), ensure_ascii=False)
+    yield "\n]}\n" if members else "}\n"
 
 
 def _identity(service: str, contribution: Contribution) -> dict[str, object]:
@@ -165,5 +160,4 @@ def _comparison(signal: Signal) -> str:
 
 
 def _id(kind: str, service: str, number: int) -> str:
-    name = f"{service.rstrip('/')}#{kind}-{number}"
-    return f"{kind}--{uuid.uuid5(uuid.NAMESPACE_URL, name)}"
+    return f"{kind}--{_uuid(service, f'{kind}-{number}')}"
