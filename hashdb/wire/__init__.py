@@ -17,9 +17,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, get_args
 
 import pydantic_core
+from annotated_types import Ge, Le
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -320,6 +322,13 @@ def check_printable(text: str) -> str:
     return text
 
 
+def check_whole(value: Any) -> Any:
+    """The text of a whole number in a query string or a form, which pydantic then reads. A validator."""
+    if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= 16):
+        raise ValueError("must be a whole number")
+    return value
+
+
 def _check_lines(text: str) -> str:
     _check_line(text.replace("\n", "").replace("\r", "").replace("\t", ""))
     return text
@@ -356,6 +365,7 @@ Moment = Annotated[
     PlainSerializer(format_instant, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(check_whole)]
 Next = Annotated[
     int | None, Field(description="Where the next page begins: send it as `after`. Null on the last page.")
 ]

@@ -12,20 +12,17 @@ from hashdb.domain.contributions import Addition
 from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_A_LOOKUP, SIGNALS_AN_ITEM
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.wire import LARGEST_ID, RequestModel, SignalText, SignatureText
-from hashdb.wire.conversions import SPARSE
+from hashdb.wire.conversions import DISTINCT, SPARSE, Mirror
 from hashdb.wire.drafts import SignalOfItem
-
-_Signals = Annotated[list[SignalOfItem], Len(1, SIGNALS_AN_ITEM)]
 
 
 class SignalsIn(RequestModel):
     """Further signals of a picture that was contributed."""
 
-    signals: _Signals = Field(
+    signals: Annotated[list[SignalOfItem], Len(1, SIGNALS_AN_ITEM), DISTINCT] = Field(
         description="Hashes of the same picture, 1 to 64. One of 256 bits must be a hash that the contribution has."
     )
-
-    signatures: Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM), SPARSE] = Field(
+    signatures: Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM), DISTINCT, SPARSE] = Field(
         [], description="Signatures of the same picture, at most 8."
     )
 
@@ -34,7 +31,7 @@ class SignalsIn(RequestModel):
         return Addition(id, tuple(dict.fromkeys(self.signals)), tuple(dict.fromkeys(self.signatures)))
 
 
-class AdditionIn(SignalsIn):
+class AdditionIn(SignalsIn, Mirror[Addition]):
     """The same, with the contribution."""
 
     id: Annotated[int, Ge(1), Le(LARGEST_ID)] = Field(description="The id of your contribution.")
@@ -50,16 +47,11 @@ class AdditionsIn(RequestModel):
     @classmethod
     def from_domain(cls, additions: Sequence[Addition]) -> Self:
         """The request for these additions."""
-        return cls.build(
-            contributions=[
-                AdditionIn.build(id=each.id, signals=list(each.signals), signatures=list(each.signatures))
-                for each in additions
-            ]
-        )
+        return cls.build(contributions=list(map(AdditionIn.from_domain, additions)))
 
     def to_domain(self) -> tuple[Addition, ...]:
         """The additions."""
-        return tuple(each.to_addition(each.id) for each in self.contributions)
+        return tuple(map(AdditionIn.to_domain, self.contributions))
 
 
 class LookupIn(RequestModel):

@@ -13,6 +13,7 @@ from hashdb.domain.matching.lookback import LONGEST_ID, LONGEST_WAIT, UPLOADS_A_
 from hashdb.domain.rules import past_fault
 from hashdb.wire import (
     LARGEST_ID,
+    Count,
     Moment,
     RequestModel,
     ResponseModel,
@@ -24,7 +25,7 @@ from hashdb.wire import (
 from hashdb.wire.conversions import SPARSE, Mirror
 from hashdb.wire.frames import in_parts, limit_frames, read_framed
 from hashdb.wire.matching import ItemIn, MatchOut, item_fields
-from hashdb.wire.pages import Count, Limit, QueryString
+from hashdb.wire.pages import Limit, QueryString
 
 UploadId = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID), AfterValidator(check_printable)]
 

@@ -27,14 +27,7 @@ from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, QueueOrder, Queue
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.domain.tiers import Tier
-from hashdb.wire import LARGEST_ID, Line, Moment, Token, checked_by
-
-
-def check_whole(value: Any) -> Any:
-    """The text of a whole number, which pydantic then reads. A validator."""
-    if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= 16):
-        raise ValueError("must be a whole number")
-    return value
+from hashdb.wire import Count, Line, Moment, Token, check_whole, checked_by
 
 
 def _parse_subject(value: str) -> tuple[str, int]:
@@ -64,7 +57,6 @@ _Label = Annotated[Token, checked_by(lambda context, code: context.rules.vocabul
 _Flag = Annotated[int, Ge(0), Le(1), BeforeValidator(check_whole)]
 """1 for yes, 0 for no."""
 Day = Annotated[date, BeforeValidator(_parse_day), WithJsonSchema({"type": "string", "format": "date"})]
-Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(check_whole)]
 Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(check_whole)]
 _Row = Annotated[Count, Ge(1)]
 _Rows = Annotated[Count, Ge(1), Le(200)]

@@ -65,9 +65,6 @@ class OpinionsOut(PageModel):
     next: Next
 
 
-Place = Annotated[int, Field(ge=0, le=OF_FRAMES)]
-
-
 class DecisionIn(RequestModel):
     """The decision of a reviewer."""
 
@@ -75,7 +72,7 @@ class DecisionIn(RequestModel):
     note: Note | None = Field(
         None, description="The reason, for the contributor and the disputers. Do not name people."
     )
-    signals: Annotated[list[Place], Field(max_length=OF_FRAMES + 1)] | None = Field(
+    signals: Annotated[list[Annotated[int, Field(ge=0, le=OF_FRAMES)]], Field(max_length=OF_FRAMES + 1)] | None = Field(
         None,
         description="With `retire`: the places of the signals, from 0. A later contribution near one of them "
         "starts quarantined. By default, the first signal of each algorithm, and those within the "
@@ -96,17 +93,13 @@ class CaseNoteIn(RequestModel):
     text: Annotated[Note, Field(min_length=1)]
 
 
-class BatchIn(RequestModel):
+class BatchIn(RequestModel, Mirror[BatchChoices]):
     """What a user chose for all items of a batch."""
 
     note: Note = ""
     reason: Token | None = None
     days: Annotated[int, Field(ge=1, le=3_650)] | None = None
     expires_at: Moment | None = None
-
-    def to_domain(self) -> BatchChoices:
-        """The choices."""
-        return BatchChoices(self.reason, self.note, self.days, self.expires_at)
 
 
 class CaseOut(ResponseModel, Shown[Case]):

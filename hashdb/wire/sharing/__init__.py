@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from annotated_types import Ge, Le
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.wire import error_from_validation
+from hashdb.wire import Count, error_from_validation
 
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda text: tuple(filter(None, str(text).split(","))))]
+"""Names that are separated by commas."""
+PageSize = Annotated[Count, Ge(1), AfterValidator(lambda size: min(size, 1000))]
+"""How many entries a client wants on a page; 1000 are the most that it gets."""
+UnixSeconds = Annotated[Count, Le(253_402_300_799)]
+"""Since 1970, to the end of the year 9999."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 

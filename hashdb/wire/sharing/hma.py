@@ -14,7 +14,7 @@ from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import InvalidInput, MalformedRequest
-from hashdb.wire.sharing import Foreign, digits_of
+from hashdb.wire.sharing import Foreign, Names, digits_of
 from hashdb.wire.sharing.passages import PASSAGES, passages_text, read_passages
 from hashdb.wire.sharing.vpdq import json_text, read_vpdq
 
@@ -39,7 +39,6 @@ UPLOADED: Final = ("photo", "video", "text", "pdf", "file")
 _EXACT: Final = "-"
 """What HMA gives as the distance of types that match only equal values."""
 
-_Names = Annotated[tuple[str, ...], BeforeValidator(lambda text: tuple(filter(None, str(text).split(","))))]
 _Flag = Annotated[bool, BeforeValidator(lambda text: str(text).lower() in ("1", "true", "yes", "on"))]
 _Reference = Annotated[str, StringConstraints(max_length=200)]
 
@@ -49,7 +48,7 @@ class HashQuery(Foreign):
 
     url: str | None = None
     content_type: str = "photo"
-    types: _Names = ()
+    types: Names = ()
 
 
 class LookupQuery(HashQuery):
@@ -57,7 +56,7 @@ class LookupQuery(HashQuery):
 
     signal: str | None = None
     signal_type: str | None = None
-    banks: _Names = ()
+    banks: Names = ()
     include_distance: _Flag = False
 
 
@@ -102,9 +101,9 @@ class SignalsIn(RootModel[dict[str, str]]):
             raise MalformedRequest("No signals given")
         fields: dict[str, Any] = {"signals": []}
         for name, text in texts.items():
-            asked = fields_of(name, text, enabled)
-            frames = [*fields.get("frames", ()), *asked.get("frames", ())]
-            fields |= asked | {"signals": [*fields["signals"], *asked["signals"]]}
+            of_type = fields_of(name, text, enabled)
+            frames = [*fields.get("frames", ()), *of_type.get("frames", ())]
+            fields |= of_type | {"signals": [*fields["signals"], *of_type["signals"]]}
             if frames:
                 fields["frames"] = frames
         return fields | _media_of(texts.keys())
@@ -122,8 +121,8 @@ class CompareIn(RootModel[dict[str, tuple[str, str]]]):
         if video := next((name for name in self.root if name in _VPDQ_NAMES), None):
             raise MalformedRequest(f"{video} does not support hash comparison: look the video up")
         return {
-            name: (signal_of(name, one, enabled), signal_of(name, other, enabled))
-            for name, (one, other) in self.root.items()
+            name: (signal_of(name, first, enabled), signal_of(name, second, enabled))
+            for name, (first, second) in self.root.items()
         }
 
 
@@ -182,12 +181,12 @@ def indexed(signal_type: str | None, enabled: Collection[Algorithm]) -> dict[str
 
 def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
     """The signal of a type that is not vPDQ. Raises MalformedRequest."""
-    found = type_of(name, enabled)
+    signal_type = type_of(name, enabled)
     if name == _PDQ_OCR:
         # The text that was read in the picture is behind the hash.
         text = text.partition(",")[0]
     try:
-        return Signal.parse(f"{_DIGESTS.get(found, found)}:{text.lower()}")
+        return Signal.parse(f"{_DIGESTS.get(signal_type, signal_type)}:{text.lower()}")
     except ValueError as error:
         raise MalformedRequest(f"invalid signal: {error}") from None
 
@@ -198,13 +197,13 @@ def fields_of(name: str, text: str, enabled: Collection[Algorithm]) -> dict[str,
     The value of `url` is one digest or two, and that of `simhash256` a window or a list; addresses and texts are
     hashed before.
     """
-    found = type_of(name, enabled)
+    signal_type = type_of(name, enabled)
     try:
-        if found == PASSAGES and text.lstrip().startswith("["):
+        if signal_type == PASSAGES and text.lstrip().startswith("["):
             return {"signals": [], "frames": read_passages(text)}
-        if found == _ADDRESS:
+        if signal_type == _ADDRESS:
             return {"signals": [str(signal_of(name, digits, enabled)) for digits in re.split("[ ,]", text)]}
-        if found != VPDQ:
+        if signal_type != VPDQ:
             return {"signals": [str(signal_of(name, text, enabled))]}
         return {"signals": [], **read_vpdq(text)}
     except ValueError as error:
@@ -213,9 +212,9 @@ def fields_of(name: str, text: str, enabled: Collection[Algorithm]) -> dict[str,
 
 def hashes_out(signals: Iterable[Signal], quality: int | None, types: Collection[str]) -> dict[str, str]:
     """The signals of a picture by type; PDQ is empty if the quality is too low for it, as in HMA."""
-    unfit = quality is not None and quality < MINIMUM_QUALITY
+    is_flat = quality is not None and quality < MINIMUM_QUALITY
     return {
-        str(signal.algorithm): "" if unfit and signal.algorithm is Algorithm.PDQ else digits_of(signal)
+        str(signal.algorithm): "" if is_flat and signal.algorithm is Algorithm.PDQ else digits_of(signal)
         for signal in signals
         if not types or signal.algorithm in types
     }
@@ -290,9 +289,9 @@ def _shares(match: Match, query: Query) -> str:
 def compared_out(pairs: Mapping[str, tuple[Signal, Signal]]) -> dict[str, object]:
     """Whether the signals of each pair match, and their distance, here as a number; digests have none."""
     compared: dict[str, object] = {}
-    for name, (one, other) in pairs.items():
-        distance = one.distance(other)
-        compared[name] = [distance <= one.algorithm.radius, {} if name in _ALL_EXACT else {"distance": distance}]
+    for name, (first, second) in pairs.items():
+        distance = first.distance(second)
+        compared[name] = [distance <= first.algorithm.radius, {} if name in _ALL_EXACT else {"distance": distance}]
     return compared
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Annotated
 
-from annotated_types import Ge, Le, Len
+from annotated_types import Len
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic.alias_generators import to_camel
 
@@ -16,8 +16,8 @@ from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, MalformedRequest, reject
-from hashdb.wire.pages import Count
-from hashdb.wire.sharing import Foreign, digits_of, signal_of
+from hashdb.wire import Count
+from hashdb.wire.sharing import Foreign, PageSize, UnixSeconds, digits_of, signal_of
 from hashdb.wire.sharing.passages import PASSAGES, read_passages
 
 _BLOCKED, _NOT_BLOCKED = "Blocked", "NotBlocked"
@@ -30,8 +30,6 @@ HashValue = Callable[[str, str], tuple[str, str]]
 _TYPES = {algorithm: name for name, algorithm in _ALGORITHMS.items()}
 ALGORITHMS = tuple(_TYPES)
 """The algorithms that StopNCII and Tech Against Terrorism know."""
-Seconds = Annotated[Count, Le(253_402_300_799)]
-"""Since 1970, to the end of the year 9999."""
 
 
 class _Camel(Foreign):
@@ -41,8 +39,8 @@ class _Camel(Foreign):
 class FetchQuery(_Camel):
     """Which hashes to fetch: those changed after a time, page by page."""
 
-    start_timestamp: Seconds = 0
-    page_size: Annotated[Count, Ge(1), AfterValidator(lambda size: min(size, 1000))] = 800
+    start_timestamp: UnixSeconds = 0
+    page_size: PageSize = 800
     next_page_token: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,11})?$")] = ""
 
 
@@ -199,7 +197,7 @@ class ListQuery(Foreign):
 
     after: Annotated[Count, BeforeValidator(_number)] = 0
     page: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,15})?$")] = ""
-    limit: Annotated[Count, Ge(1), AfterValidator(lambda size: min(size, 1000))] = 1000
+    limit: PageSize = 1000
 
 
 def list_out(records: Iterable[ExchangeRecord], following: str | None, second: int, number: int) -> dict[str, object]:

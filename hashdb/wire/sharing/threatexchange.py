@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Annotated, Literal
 
-from annotated_types import Ge
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from hashdb.domain.contributions import Contribution, Media
 from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance
@@ -15,10 +14,8 @@ from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
-from hashdb.wire.pages import Count
-from hashdb.wire.sharing import Foreign, digits_of, signal_of
+from hashdb.wire.sharing import Foreign, Names, PageSize, UnixSeconds, digits_of, signal_of
 from hashdb.wire.sharing.passages import read_passages
-from hashdb.wire.sharing.stopncii import Seconds
 from hashdb.wire.sharing.vpdq import json_text, read_vpdq
 
 PDQ = "HASH_PDQ"
@@ -41,10 +38,10 @@ _IGNORED = ("INGESTED", "IN_REVIEW", "NON_MALICIOUS", "SAW_THIS_TOO", "WANTS_INF
 class UpdatesQuery(Foreign):
     """Which updates to read: from one second (Unix time) on, before another, page by page."""
 
-    start_time: Seconds = 0
-    stop_time: Seconds | None = None
-    limit: Annotated[Count, Ge(1), AfterValidator(lambda size: min(size, 1000))] = 100
-    types: Annotated[tuple[str, ...], BeforeValidator(lambda text: tuple(filter(None, str(text).split(","))))] = ()
+    start_time: UnixSeconds = 0
+    stop_time: UnixSeconds | None = None
+    limit: PageSize = 100
+    types: Names = ()
     after: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,11})?$")] = ""
 
 

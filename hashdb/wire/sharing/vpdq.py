@@ -16,8 +16,6 @@ from hashdb.domain.frames import Frame, with_pdq
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.wire.sharing import digits_of
 
-NAMES: Final = frozenset({"vpdq", "video_vpdq", "hash_video_vpdq"})
-"""What other systems call it, in lower case."""
 _INTERVAL: Final = 1.0
 """Seconds from a frame to the next where the list does not tell them."""
 _NOT_VPDQ: Final = "is not vPDQ: it takes a list of `hash,quality,seconds`, or lines of `number,quality,hash,seconds`"
