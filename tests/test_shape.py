@@ -163,6 +163,7 @@ TESTED_IN = {
     "web/api/review.py": "web/api/test_cases.py",
     "web/api/sharing.py": "web/api/test_webhooks.py",
     "web/api/stats.py": "web/api/test_reports.py",
+    "web/vitals.py": "web/test_metrics.py",
     "wire/sidecar.py": "sidecar/test_matching.py",
     "wsgi/bodies.py": "web/test_bodies.py",
     "wsgi/forms.py": "web/test_context.py",

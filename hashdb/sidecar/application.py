@@ -10,7 +10,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from hashdb.errors import MethodNotAllowed, NotFound
 from hashdb.sidecar import hma, lookback, matching
 from hashdb.sidecar.guard import HEADERS, require_program
-from hashdb.sidecar.metrics import CONTENT_TYPE, Metrics
+from hashdb.sidecar.metrics import Metrics
 from hashdb.sidecar.state import SidecarState
 from hashdb.wire.problems import HealthOut
 from hashdb.wire.sidecar import SidecarReadyOut
@@ -19,6 +19,7 @@ from hashdb.wsgi.bodies import discard_rest, is_plain, read_plain
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.hma import ONE_BANK, split_bank
 from hashdb.wsgi.log_lines import write_line
+from hashdb.wsgi.prometheus_multiprocess import CONTENT_TYPE
 from hashdb.wsgi.replies import JSON, Reply, model_reply
 
 AGE = "Hashdb-Copy-Age"

@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
-from threading import Lock, Thread
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from hashdb import __version__
 from hashdb.errors import CopyNotReady
 from hashdb.sidecar.state import SidecarState
-from hashdb.wsgi.prometheus_multiprocess import FOLDER, observe, reserve_space
+from hashdb.wsgi.prometheus_multiprocess import RequestMetrics
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
-CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
-_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _EVERY = 1.0
 """Seconds."""
-_MOST = 100_000
-"""The most requests that wait to be counted."""
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "(any)"})
 
 
-class Metrics:
+class Metrics(RequestMetrics):
     """The metrics of this process."""
 
     def __init__(self) -> None:
         """Counts nothing yet."""
-        # Imported here: the library reads PROMETHEUS_MULTIPROC_DIR at import.
-        from prometheus_client import CollectorRegistry, Gauge, Histogram
-        from prometheus_client import Counter as Counting
+        from prometheus_client import Gauge
 
-        reserve_space()
-        # A request only appends what it was: to count it takes a tenth of the time of a match.
-        self._answers: deque[tuple[str, str, int, float]] = deque(maxlen=_MOST)
-        self._recording = Lock()
-        self._registry = CollectorRegistry()
-        self._requests = Counting(
-            "hashdb_sidecar_requests",
-            "Requests answered, by method, route and status.",
-            ("method", "route", "status"),
-            registry=self._registry,
-        )
-        self._seconds = Histogram(
-            "hashdb_sidecar_request_seconds",
-            "Time from a request to its response, by route.",
-            ("route",),
-            buckets=_BUCKETS,
-            registry=self._registry,
-        )
+        super().__init__("hashdb_sidecar")
         self._uploads = Gauge(
             "hashdb_sidecar_remembered_uploads",
             "Uploads that are remembered; those that were replaced or forgotten count until they are packed.",
@@ -68,18 +42,7 @@ class Metrics:
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request at the next `record`; `seconds` is the time to its response."""
-        self._answers.append((method, route, status, seconds))
-
-    def record(self) -> None:
-        """Record the requests since the last time."""
-        with self._recording:
-            answers = [self._answers.popleft() for _ in range(len(self._answers))]
-            for (method, route, status), times in Counter([answer[:3] for answer in answers]).items():
-                known = method if method in _METHODS else "(other)"
-                self._requests.labels(known, route, str(status)).inc(times)
-            for route in {answer[1] for answer in answers}:
-                seconds = [answer[3] for answer in answers if answer[1] == route]
-                observe(self._seconds.labels(route), _BUCKETS, seconds)
+        self._answers.append((method if method in _METHODS else "(other)", route, status, seconds))
 
     def start(self) -> None:
         """Record once a second, in the background."""
@@ -96,23 +59,8 @@ class Metrics:
 
     def text(self, state: SidecarState) -> bytes:
         """All metrics of all processes, in Prometheus's text format; without those of the copy if there is none."""
-        from prometheus_client import CollectorRegistry, generate_latest
-
         self.record()
-        current = CollectorRegistry(auto_describe=False)
-        current.register(_Figures(state))
-        return generate_latest(self._all()) + generate_latest(current)
-
-    def _all(self) -> CollectorRegistry:
-        """The registry with the counts of all processes."""
-        from prometheus_client import CollectorRegistry
-        from prometheus_client.multiprocess import MultiProcessCollector
-
-        if FOLDER not in os.environ:
-            return self._registry
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)
-        return registry
+        return self.format_text(_Figures(state))
 
 
 class _Figures:

@@ -1,4 +1,4 @@
-"""The multiprocess mode of prometheus_client: the files in which the processes of a server share their counts."""
+"""Metrics of requests, which the processes of a server share in files (the multiprocess mode of prometheus_client)."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import os
 import shutil
 import tempfile
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prometheus_client import Histogram
+    from prometheus_client import CollectorRegistry, Histogram
+    from prometheus_client.registry import Collector
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The environment variable from which prometheus_client reads the folder of the files."""
@@ -23,6 +25,11 @@ _KINDS = ("counter", "histogram", "gauge_livemin", "gauge_livemax")
 """The kinds of metric; each process has one file for each kind."""
 _FILE_BYTES = 1024 * 1024
 """The size of each file in bytes: enough for some thousands of series."""
+CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""The bounds of the histogram of requests, in seconds."""
+MAX_WAITING = 100_000
+"""The most requests that wait to be recorded."""
 log = logging.getLogger("hashdb.web")
 
 
@@ -84,3 +91,68 @@ def observe(histogram: Histogram, bounds: Sequence[float], seconds: Sequence[flo
         histogram._buckets[bucket].inc(times)
     if seconds:
         histogram._sum.inc(sum(seconds))
+
+
+class RequestMetrics:
+    """The requests of this process, and the registry of all its metrics."""
+
+    def __init__(self, prefix: str) -> None:
+        """Counts nothing yet. `prefix` begins the names of the metrics."""
+        # Imported here: the library reads PROMETHEUS_MULTIPROC_DIR at import.
+        from prometheus_client import CollectorRegistry, Histogram
+        from prometheus_client import Counter as Counting
+
+        reserve_space()
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counting(
+            f"{prefix}_requests",
+            "Requests answered, by method, route and status.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            f"{prefix}_request_seconds",
+            "Time from a request to its response, by route.",
+            ("route",),
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        # A request only appends what it was: to count it takes a tenth of the time of a match.
+        self._answers: deque[tuple[str, str, int, float]] = deque(maxlen=MAX_WAITING)
+        self._recording = Lock()
+
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request at the next `record`; `seconds` is the time to its response."""
+        self._answers.append((method, route, status, seconds))
+
+    def record(self) -> None:
+        """Record the requests since the last time."""
+        with self._recording:
+            answers = [self._answers.popleft() for _ in range(len(self._answers))]
+            seconds_by_route: dict[str, list[float]] = defaultdict(list)
+            for _, route, _, seconds in answers:
+                seconds_by_route[route].append(seconds)
+            for route, of_route in seconds_by_route.items():
+                observe(self._seconds.labels(route), BUCKETS, of_route)
+            for (method, route, status), count in Counter([answer[:3] for answer in answers]).items():
+                self._requests.labels(method, route, str(status)).inc(count)
+
+    def format_text(self, *collectors: Collector) -> bytes:
+        """The metrics of all processes, and those of the collectors, in Prometheus's text format."""
+        from prometheus_client import CollectorRegistry, generate_latest
+
+        current = CollectorRegistry(auto_describe=False)
+        for collector in collectors:
+            current.register(collector)
+        return generate_latest(self.of_all_processes()) + generate_latest(current)
+
+    def of_all_processes(self) -> CollectorRegistry:
+        """The registry with the counts of all processes."""
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        if FOLDER not in os.environ:
+            return self._registry
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+        return registry

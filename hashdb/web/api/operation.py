@@ -8,9 +8,9 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.errors import NotFound
 from hashdb.service import health
 from hashdb.web.context import answer, app_state, hashdb
-from hashdb.web.metrics import CONTENT_TYPE
 from hashdb.web.openapi import ApiBlueprint, document, operation
 from hashdb.wire.problems import HealthOut, ReadyOut
+from hashdb.wsgi.prometheus_multiprocess import CONTENT_TYPE
 
 blueprint = ApiBlueprint("operation", __name__, tag="Operation", about="For operators: health and metrics.")
 
@@ -22,7 +22,7 @@ def check_liveness() -> Response:
 
     Use it to decide whether to restart the process. It does not use the database.
     """
-    return answer(HealthOut.model_construct(status="alive"))
+    return answer(HealthOut.build(status="alive"))
 
 
 @blueprint.get("/readyz")
@@ -32,7 +32,7 @@ def check_readiness() -> Response:
 
     It is ready if the database answers and the index has caught up with the log; else the response is 503.
     """
-    return answer(ReadyOut.model_construct(status="ready", checkpoint=health.ready(hashdb())))
+    return answer(ReadyOut.build(status="ready", checkpoint=health.ready(hashdb())))
 
 
 @blueprint.get("/metrics")

@@ -71,7 +71,7 @@ def _stream(db: HashDB, reader: Actor, page: Changes, onwards: bool) -> Iterator
         if not (page.more and onwards):
             break
         page = feed.read(db, reader, page.checkpoint, _PAGE, page.epoch)
-    end = ChangesEnd.model_construct(checkpoint=page.checkpoint, more=page.more, epoch=page.epoch)
+    end = ChangesEnd.build(checkpoint=page.checkpoint, more=page.more, epoch=page.epoch)
     yield f"{end.json_text()}\n"
 
 
