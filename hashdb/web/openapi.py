@@ -302,12 +302,12 @@ _PLACES = {"level": "The level of the block, 0 to 4.", "number": "The number of 
 
 
 def _path_parameter(name: str) -> dict[str, Any]:
-    of_thing = f"The id of the {name.removesuffix('_id').replace('benign', 'benign entry')}."
+    of_id = f"The id of the {name.removesuffix('_id').replace('benign', 'benign entry')}."
     return {
         "in": "path",
         "name": name,
         "required": True,
-        "description": _PLACES.get(name, of_thing),
+        "description": _PLACES.get(name, of_id),
         "schema": {"type": "integer", "minimum": 0, "maximum": LARGEST_ID},
     }
 
@@ -348,7 +348,7 @@ def _explain(name: str, schema: dict[str, Any]) -> None:
 
 
 def _list_codes(codes: Mapping[str, str | None]) -> str:
-    return "\n".join(f"- `{code}`: {said or 'a code of this service alone'}." for code, said in codes.items())
+    return "\n".join(f"- `{code}`: {meaning or 'a code of this service alone'}." for code, meaning in codes.items())
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:

@@ -260,7 +260,7 @@ class MeOut(ResponseModel):
     ) -> Self:
         """The answer for a member's key under these rules, with what is left of its budgets."""
         left = {budget.budget: BudgetOut.from_domain(budget) for budget in budgets}
-        known = list(map(SeedOut.from_domain, seeds))
+        secret_views = list(map(SeedOut.from_domain, seeds))
         vocabulary = rules.vocabulary
         return cls.build(
             member=MemberOut.from_domain(member),
@@ -272,7 +272,7 @@ class MeOut(ResponseModel):
             signatures=list(map(str, Kind)),
             texts={str(algorithm): _algorithm(algorithm, rules) for algorithm in OF_TEXTS},
             digests=list(map(str, DIGESTS)),
-            **({"secret_views": known} if known else {}),
+            **({"secret_views": secret_views} if secret_views else {}),
         )
 
     @property

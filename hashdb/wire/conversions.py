@@ -55,11 +55,17 @@ class _Plan(NamedTuple):
     """How to compute the fields of a model, and the arguments of the domain class."""
 
     names: Sequence[str]
+    """The fields."""
     get: Callable[[Any], Iterable[Any]]
+    """Returns the attributes of the domain value for these fields."""
     reads: Mapping[str, _Convert]
+    """The conversions to fields."""
     sparse: Mapping[str, Any]
+    """The defaults of the fields that are left out if they have them."""
     writes: Mapping[str, str]
+    """The field of each argument."""
     backs: Mapping[str, _Convert]
+    """The conversions to arguments."""
 
 
 class FromDomain(Generic[_Domain]):
@@ -114,8 +120,8 @@ class ChangeMirror(Mirror[_Domain]):
     @classmethod
     def fields_from(cls, value: _Domain) -> dict[str, Any]:
         unsent = {field.name: field.default for field in dataclasses.fields(cls.__domain__)}
-        kept = {name for path, name in cls.__plan__.writes.items() if getattr(value, path) is unsent[path]}
-        return {name: field for name, field in super().fields_from(value).items() if name not in kept}
+        unchanged = {name for path, name in cls.__plan__.writes.items() if getattr(value, path) is unsent[path]}
+        return {name: field for name, field in super().fields_from(value).items() if name not in unchanged}
 
     def arguments(self) -> dict[str, Any]:
         plan, sent = type(self).__plan__, cast(BaseModel, self).model_fields_set
@@ -172,8 +178,9 @@ def _missing(model: type[Any], domain: type) -> list[str]:
         required = [name for name, field in model.model_fields.items() if field.is_required()]
         missing += [name for name in required if name not in plan.names]
     if issubclass(model, Mirror) and _is_derived(model, "to_domain") and _is_derived(model, "arguments"):
-        parameters = signature(domain).parameters.values()
-        missing += [each.name for each in parameters if each.default is each.empty and each.name not in plan.writes]
+        for name, parameter in signature(domain).parameters.items():
+            if parameter.default is parameter.empty and name not in plan.writes:
+                missing.append(name)
     return missing
 
 
@@ -221,8 +228,8 @@ def _converters(field: Any, value: Any) -> tuple[_Convert | None, _Convert | Non
         order: _Convert = sorted if gather is frozenset else list
         return _unless_none(_each(order, into)), _unless_none(_each(gather, back))
     if kind is dict:
-        pairs = [_converters(one, other) for one, other in zip(parts, others or (Any, Any), strict=True)]
-        return _items(pairs[0][0], pairs[1][0], dict), _items(pairs[0][1], pairs[1][1], None)
+        keys, values = map(_converters, parts, others or (Any, Any))
+        return _items(keys[0], values[0], dict), _items(keys[1], values[1], None)
     if field is str and value is bytes:
         return _unless_none(bytes.hex), _unless_none(bytes.fromhex)
     if field is str and (parse := getattr(value, "parse", None) or _PARSERS.get(value)):

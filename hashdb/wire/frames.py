@@ -174,8 +174,8 @@ def check_frames(frames: list[Any], info: ValidationInfo) -> list[Any]:
 
 def _unit(info: ValidationInfo) -> Unit | None:
     """What the place of a frame is in; None if it has a fault itself."""
-    given = [unit for unit, name in _FIELDS.items() if info.data.get(name) is not None]
-    return given[0] if len(given) == 1 and all(name in info.data for name in _FIELDS.values()) else None
+    units = [unit for unit, name in _FIELDS.items() if info.data.get(name) is not None]
+    return units[0] if len(units) == 1 and all(name in info.data for name in _FIELDS.values()) else None
 
 
 def _of_frame(signal: Signal, info: ValidationInfo) -> Signal:
@@ -435,13 +435,13 @@ def further_faults(error: ValidationError, text: bytes, context: ValidationConte
         if len(item["loc"]) > 3 and item["loc"][2] == "frames":
             items, position, _, place, *_ = item["loc"]
             first.setdefault((str(items), int(position)), int(place))
-    given = json.loads(text) if first else {}
+    request = json.loads(text) if first else {}
     for (items, position), place in first.items():
-        for behind, frame in enumerate(given[items][position]["frames"][place + 1 :], place + 1):
+        for behind, frame in enumerate(request[items][position]["frames"][place + 1 :], place + 1):
             # Objects are few, by `check_size`; of other values there may be a million.
             if isinstance(frame, dict):
                 try:
                     _FRAMES[items].model_validate_json(json.dumps(frame), context=context)
-                except ValidationError as faulty:
-                    refused = error_from_validation(faulty, within=(items, position, "frames", behind))
-                    yield from refused.faults if isinstance(refused, InvalidInput) else ()
+                except ValidationError as frame_error:
+                    invalid = error_from_validation(frame_error, within=(items, position, "frames", behind))
+                    yield from invalid.faults if isinstance(invalid, InvalidInput) else ()

@@ -11,11 +11,12 @@ from typing import Any, Final
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.domain.signatures import WHOLE, Kind, Signature
+from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import Fault, InvalidInput, reject
 from hashdb.wire import ValidationContext, check_size, read, reject_constant
 from hashdb.wire.matching import QueriesIn
 from hashdb.wire.sharing.vpdq import read_vpdq
+from hashdb.wire.signatures import KINDS
 
 AT: Final = "signals"
 """The field of the form that has the text."""
@@ -97,7 +98,7 @@ def parse_query(text: str) -> Query:
     lines, signed, faults = _lines(text), defaultdict[str, list[Signature]](list), list[Fault]()
     for place, line in enumerate(lines):
         name, _, signature = line.rpartition(" ")
-        if signature.lower().partition(":")[0] not in _KINDS:
+        if signature.lower().partition(":")[0] not in KINDS:
             continue
         lines[place] = ""
         try:
@@ -122,8 +123,7 @@ def format_query(query: Query) -> str:
 
 
 _HEX = re.compile(r"[0-9a-f]+")
-_KINDS = frozenset(map(str, Kind))
-_NAMED = _KINDS | frozenset(map(str, Algorithm))
+_NAMED = KINDS | frozenset(map(str, Algorithm))
 LINES = 500
 """The most lines that may be pasted into the match debugger."""
 _NAME_LENGTH = 40

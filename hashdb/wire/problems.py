@@ -81,8 +81,13 @@ def error_from_problem(status: int, text: bytes) -> HashDBError:
     }
     try:
         # An earlier version of the service does not send the fields that have a default.
-        fields = [each for each in dataclasses.fields(kind) if each.name in data or each.default is dataclasses.MISSING]
-        return kind(**{field.name: data[field.name] for field in fields})
+        return kind(
+            **{
+                field.name: data[field.name]
+                for field in dataclasses.fields(kind)
+                if field.name in data or field.default is dataclasses.MISSING
+            }
+        )
     except KeyError:
         return ServiceError(status, details.detail)
 
@@ -101,16 +106,16 @@ def positions_from(start: int) -> Iterator[None]:
 
 
 @contextmanager
-def checking_version(ask: Callable[[], MeOut], items: Collection[Draft | Query]) -> Iterator[None]:
+def checking_version(get_me: Callable[[], MeOut], items: Collection[Draft | Query]) -> Iterator[None]:
     """Within the block, raise ServiceTooOld instead of InvalidInput for what an older service does not take.
 
-    `ask` returns what the service accepts; it is asked only then.
+    `get_me` returns what the service accepts; it is called only then.
     """
     try:
         yield
     except InvalidInput:
         has_texts, has_addresses = _has_texts(items), _has_addresses(items)
-        me = ask() if has_texts or has_addresses else None
+        me = get_me() if has_texts or has_addresses else None
         if me is not None and has_texts and not me.takes_texts:
             raise ServiceTooOld(me.version, "takes no pages and no words of documents and texts") from None
         if me is not None and has_addresses and not me.takes_addresses:

@@ -15,7 +15,8 @@ from hashdb.wire.conversions import Mirror
 _Signatures = TypeVar("_Signatures")
 _Scored = TypeVar("_Scored", float, Order, None)
 _NO_VIEW = f"must be `{WHOLE}`, or the name of one of the transforms"
-_KINDS = frozenset(map(str, Kind))
+KINDS = frozenset(map(str, Kind))
+"""The names of the kinds that this version knows."""
 
 
 def check_picture_signatures(signatures: _Signatures, info: ValidationInfo) -> _Signatures:
@@ -47,7 +48,7 @@ def known_signatures(signatures: object) -> object:
     """The signatures of kinds that this version knows: a later version may have more."""
     if not isinstance(signatures, list):
         return signatures
-    return [text for text in signatures if not isinstance(text, str) or text.partition(":")[0] in _KINDS]
+    return [text for text in signatures if not isinstance(text, str) or text.partition(":")[0] in KINDS]
 
 
 class EvidenceOut(ResponseModel, Mirror[Evidence]):

@@ -106,11 +106,11 @@ def contribute_pictures() -> Response:
     def finish(caller: Actor, hashed: Sequence[HashedFile]) -> str:
         recorded = contributions.contribute(db, caller, _drafts(db, metadata, hashed), key, checked=True)
         receipt = ReceiptOut.from_domain(recorded)
-        told = [
-            made if file.incomplete is None else made.model_copy(update={"incomplete": file.incomplete})
-            for made, file in zip(receipt.contributions, hashed, strict=True)
+        items = [
+            item if file.incomplete is None else item.model_copy(update={"incomplete": file.incomplete})
+            for item, file in zip(receipt.contributions, hashed, strict=True)
         ]
-        return receipt.model_copy(update={"contributions": told}).json_text()
+        return receipt.model_copy(update={"contributions": items}).json_text()
 
     modes = [Mode(profile or Profile.of_severity(item.severity)) for item in metadata]
     return media.answer_files(form.files, finish, modes, status=201)

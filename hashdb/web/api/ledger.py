@@ -25,8 +25,8 @@ def list_events() -> Response:
     Returns them in the order of their seqs; filter them by actor, action or subject.
     """
     params = query(EventsQuery)
-    chosen = events.EventFilter(params.actor, params.action, params.subject)
-    rows = events.page(hashdb(), actor(), chosen, params.after, params.limit + 1)
+    event_filter = events.EventFilter(params.actor, params.action, params.subject)
+    rows = events.page(hashdb(), actor(), event_filter, params.after, params.limit + 1)
     return answer(EventsOut.from_rows(rows, params.limit))
 
 
@@ -58,7 +58,7 @@ def get_checkpoint() -> Response:
     The signed note (C2SP tlog-checkpoint) has the size of the log and the root of its tree. It covers every event of
     the responses before this one.
     """
-    return Response(checkpoints.latest(hashdb()), mimetype="text/plain")
+    return Response(checkpoints.latest(hashdb()), mimetype=TEXT)
 
 
 @proofs_api.get("/checkpoint/cosigned")
@@ -70,7 +70,7 @@ def get_cosigned_checkpoint() -> Response:
     quorum of the operator's policy cosigned: usually a minute old at most. Without witnesses, and as long as no
     checkpoint has the quorum, the answer is 404.
     """
-    return Response(witnesses.cosigned(hashdb()), mimetype="text/plain")
+    return Response(witnesses.cosigned(hashdb()), mimetype=TEXT)
 
 
 @proofs_api.get("/proofs/inclusion")
@@ -106,9 +106,9 @@ def get_receipt() -> Response:
     the cases on your contributions.
     """
     params = query(ReceiptsQuery)
-    chosen = receipts.ChosenEvent(params.seq, params.subject, params.action)
-    made = receipts.receipt(hashdb(), actor(), chosen, witnessed=bool(params.witnessed))
-    return Response(str(made), mimetype=TEXT)
+    event = receipts.ChosenEvent(params.seq, params.subject, params.action)
+    receipt = receipts.receipt(hashdb(), actor(), event, witnessed=bool(params.witnessed))
+    return Response(str(receipt), mimetype=TEXT)
 
 
 @proofs_api.get("/set")

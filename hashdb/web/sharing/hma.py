@@ -233,9 +233,9 @@ def add_content(name: str) -> Response:
 
     def add(caller: Actor, file: HashedFile) -> object:
         draft = Draft(file.hashed.signals, (label,), None, file.hashed.quality, reference=reference)
-        made = file.in_draft(draft)
-        (recorded,) = contributions.contribute(db, caller, [made]).recorded
-        return wire.added_out(recorded.contribution, made.frames)
+        draft = file.in_draft(draft)
+        (recorded,) = contributions.contribute(db, caller, [draft]).recorded
+        return wire.added_out(recorded.contribution, draft.frames)
 
     return _answer(file, add)
 
@@ -245,8 +245,8 @@ def add_signal(name: str) -> Response:
     """Contribute the signals of one item to the caller's bank, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
     _own(caller, name)
-    given, accept_text = read(wire.SignalsIn, body()).root, app_state().settings.accept_text
-    values = dict(hash_value(name, value, asking=False, accept_text=accept_text) for name, value in given.items())
+    values, accept_text = read(wire.SignalsIn, body()).root, app_state().settings.accept_text
+    values = dict(hash_value(name, value, asking=False, accept_text=accept_text) for name, value in values.items())
     (recorded,) = contribute(caller, [wire.SignalsIn(values).fields(_enabled())])
     return json_response(wire.added_out(recorded.contribution, _frames(caller, recorded.contribution)))
 
@@ -256,18 +256,18 @@ def show_content(name: str, content: int) -> Response:
     """Show one content of a bank."""
     caller = _caller(*_EITHER)
     params = parse_fields(wire.ContentQuery, request.args.to_dict())
-    found = _content(caller, name, content)
-    frames = _frames(caller, found) if params.include_signals else ()
-    return json_response(wire.content_out(found, name, params, frames))
+    contribution = _content(caller, name, content)
+    frames = _frames(caller, contribution) if params.include_signals else ()
+    return json_response(wire.content_out(contribution, name, params, frames))
 
 
 @blueprint.put("/c/bank/<name>/content/<id:content>")
 def change_content(name: str, content: int) -> Response:
     """Accept a change that keeps a content enabled, and reject one that would disable it."""
-    bank_content = _content(_caller(*_EITHER), name, content)
+    contribution = _content(_caller(*_EITHER), name, content)
     if read(wire.ContentChange, body()).disable_until_ts != 1:
         raise MalformedRequest("content cannot be disabled for a time: withdraw it with DELETE")
-    return json_response(wire.content_out(bank_content, name, wire.ContentQuery()))
+    return json_response(wire.content_out(contribution, name, wire.ContentQuery()))
 
 
 @blueprint.delete("/c/bank/<name>/content/<id:content>")
@@ -320,9 +320,9 @@ def _caller(*scopes: Scope) -> Actor:
 
     Clients of HMA that take no key, but an address with a user and a password, send the key as the password.
     """
-    lent, given = app_state().settings.hma_key, request.authorization
-    if given is not None and given.type == "basic":
-        return admit(authenticate_request(given.password or ""), *scopes)
+    lent, authorization = app_state().settings.hma_key, request.authorization
+    if authorization is not None and authorization.type == "basic":
+        return admit(authenticate_request(authorization.password or ""), *scopes)
     if lent is None or "Authorization" in request.headers:
         return admit(actor(), *scopes)
     return admit(authenticate_request(lent.get_secret_value()), *scopes)
@@ -370,10 +370,10 @@ def _answer(
 def _reference() -> str | None:
     """The member's own id of the content: the field `content_id`, or that of `metadata`, in the form or the query."""
     with reading_body("the form does not match its headers"):
-        given = {**request.args.to_dict(), **request.form.to_dict()}
-    if "content_id" in given:
-        return parse_fields(wire.MetadataIn, {"content_id": given["content_id"]}).content_id
-    return None if "metadata" not in given else read(wire.MetadataIn, given["metadata"]).content_id
+        values = {**request.args.to_dict(), **request.form.to_dict()}
+    if "content_id" in values:
+        return parse_fields(wire.MetadataIn, {"content_id": values["content_id"]}).content_id
+    return None if "metadata" not in values else read(wire.MetadataIn, values["metadata"]).content_id
 
 
 def _frames(caller: Actor, contribution: Contribution) -> tuple[Frame, ...]:

@@ -40,15 +40,15 @@ def updates(group: int) -> Response:
     algorithms, videos = wire.values_of(params.types)
     exchange = partial(feed.exchange, hashdb(), caller, since, algorithms=algorithms, videos=videos)
     page = exchange(since if after is None else after, last, params.limit)
-    listed = _updates(page, params)
+    entries = _updates(page, params)
     # The client fails on an empty page.
-    while page.more and not listed:
+    while page.more and not entries:
         page = exchange(page.checkpoint, last, params.limit)
-        listed = _updates(page, params)
-    if page.more and listed:
-        return json_response(wire.updates_out(listed, _next_page(group, params, f"{page.checkpoint}-{end}")))
-    listed.append(wire.last_update_out(max(params.start_time, end)))
-    return json_response(wire.updates_out(listed, None))
+        entries = _updates(page, params)
+    if page.more:
+        return json_response(wire.updates_out(entries, _next_page(group, params, f"{page.checkpoint}-{end}")))
+    entries.append(wire.last_update_out(max(params.start_time, end)))
+    return json_response(wire.updates_out(entries, None))
 
 
 @blueprint.post("/threat_descriptors/", strict_slashes=False)
@@ -88,8 +88,8 @@ def show_group(group: int) -> Response:
 @blueprint.get("/<id:app>/threat_privacy_groups_owner", strict_slashes=False, endpoint="owned")
 def groups(app: int) -> Response:
     """List the one privacy group, of which every caller is a member and nobody the owner."""
-    listed = [wire.group_out(_GROUP, _member_since(_caller()))]
-    return json_response({"data": listed if request.path.rstrip("/").endswith("member") else []})
+    group = wire.group_out(_GROUP, _member_since(_caller()))
+    return json_response({"data": [group] if request.path.rstrip("/").endswith("member") else []})
 
 
 def _hashed(descriptor: wire.DescriptorIn) -> wire.DescriptorIn:

@@ -31,16 +31,16 @@ def passages_text(frames: Iterable[Frame]) -> str:
 def read_passages(text: str) -> list[dict[str, Any]]:
     """The field `frames` of a draft or a query. Raises ValueError with a sentence."""
     try:
-        listed = json.loads(text)
+        windows = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError(_NOT_PASSAGES) from None
-    if not isinstance(listed, list) or not 0 < len(listed) <= FRAMES_AN_ITEM:
+    if not isinstance(windows, list) or not 0 < len(windows) <= FRAMES_AN_ITEM:
         raise ValueError(_NOT_PASSAGES)
-    windows = [_WINDOW.fullmatch(each) if isinstance(each, str) else None for each in listed]
-    if not all(windows):
+    return [_read_window(window) for window in windows]
+
+
+def _read_window(text: object) -> dict[str, Any]:
+    match = _WINDOW.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
         raise ValueError(_NOT_PASSAGES)
-    return [
-        {"words": [int(window[2]), int(window[3])], "signals": [f"{PASSAGES}:{window[1].lower()}"]}
-        for window in windows
-        if window
-    ]
+    return {"words": [int(match[2]), int(match[3])], "signals": [f"{PASSAGES}:{match[1].lower()}"]}

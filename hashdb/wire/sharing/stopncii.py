@@ -141,18 +141,18 @@ def page_out(records: Iterable[ExchangeRecord], token: str | None, second: int) 
 
     StopNCII has no type for the MD5 of a picture.
     """
-    listed = [
+    entries = [
         _record(record, record.value)
         for record in records
         if isinstance(record.value, Signal)
         and (record.value.algorithm is Algorithm.PDQ or record.of_video or record.gone)
     ]
     return {
-        "count": len(listed),
+        "count": len(entries),
         "nextPageToken": token,
         "nextSetTimestamp": second,
         "hasMoreRecords": token is not None,
-        "hashRecords": listed,
+        "hashRecords": entries,
     }
 
 
@@ -202,13 +202,13 @@ class ListQuery(Foreign):
 
 def list_out(records: Iterable[ExchangeRecord], following: str | None, second: int, number: int) -> dict[str, object]:
     """A page of the list, with the checkpoint after it."""
-    listed = [_entry(record, record.value) for record in records if isinstance(record.value, Signal)]
+    entries = [_entry(record, record.value) for record in records if isinstance(record.value, Signal)]
     return {
-        "count": len(listed),
+        "count": len(entries),
         "next": following,
         "previous": None,
         "checkpoint": f"{second},{number}",
-        "results": listed,
+        "results": entries,
     }
 
 

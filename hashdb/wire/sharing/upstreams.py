@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -12,17 +12,16 @@ from hashdb.domain.contributions import Draft, Standing
 from hashdb.domain.rules import Vocabulary
 from hashdb.domain.sharing.upstreams import Upstream, UpstreamChange, UpstreamPage, UpstreamTrouble
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.signatures import Kind
 from hashdb.domain.times import parse_instant
 from hashdb.wire import LARGEST_ID, Moment, ResponseModel, ValidationContext
 from hashdb.wire.conversions import FromDomain
 from hashdb.wire.drafts import DraftIn
 from hashdb.wire.frames import FrameIn
 from hashdb.wire.origins import OriginOut
+from hashdb.wire.signatures import KINDS
 
-_TAKEN = tuple(name for name in DraftIn.model_fields if name != "reference")
+_FOLLOWED = tuple(name for name in DraftIn.model_fields if name != "reference")
 """The fields of a contribution that are followed: a reference is its member's own."""
-_KINDS = frozenset(map(str, Kind))
 _STANDINGS = frozenset(map(str, Standing))
 _MOST_TOKEN = 64
 
@@ -36,7 +35,7 @@ def read_page(text: bytes, context: ValidationContext) -> UpstreamPage:
     """
     try:
         page = json.loads(text)
-        changes = tuple([_change(each, context) for each in page["changes"]])
+        changes = tuple([_change(change, context) for change in page["changes"]])
         return UpstreamPage(changes, _number(page["checkpoint"]), page["more"] is True, _token(page["epoch"]))
     except (LookupError, TypeError, AttributeError, RecursionError, UnicodeDecodeError) as error:
         raise ValueError("this is not a page of a feed") from error
@@ -46,17 +45,16 @@ def _change(change: Any, context: ValidationContext) -> UpstreamChange:
     seq = _number(change["seq"])
     fields = change.get("contribution")
     if fields is None:
-        why = change.get("withdrawal_reason")
-        return UpstreamChange(
-            seq, _number(change["gone"]), gone=_token(change["reason"]), withdrawal_reason=why and _token(why)
-        )
+        reason = change.get("withdrawal_reason")
+        id, gone = _number(change["gone"]), _token(change["reason"])
+        return UpstreamChange(seq, id, gone=gone, withdrawal_reason=reason and _token(reason))
     id, member = _number(fields["id"]), _number(fields["member"]["id"])
     expires = fields.get("expires_at")
     if expires is not None and parse_instant(expires) <= context.now:
         return UpstreamChange(seq, id, gone="expired")
     try:
-        given = fields.get("origin")
-        origin = None if given is None else OriginOut.model_validate(given).to_domain()
+        origin = fields.get("origin")
+        origin = None if origin is None else OriginOut.model_validate(origin).to_domain()
         draft = _draft(fields, context)
     except ValidationError as error:
         return UpstreamChange(seq, id, member=member, faults=_fields_of(error))
@@ -67,22 +65,22 @@ def _change(change: Any, context: ValidationContext) -> UpstreamChange:
 def _draft(fields: Mapping[str, Any], context: ValidationContext) -> Draft:
     rules = context.rules
     enabled = {str(algorithm) for algorithm in Algorithm if rules.algorithm_fault(algorithm) is None}
-    taken = {name: fields[name] for name in _TAKEN if fields.get(name) is not None}
-    taken["signals"] = _of(enabled, fields.get("signals", ()))
-    if "signatures" in taken:
-        taken["signatures"] = _of(_KINDS, taken["signatures"])
-    if "labels" in taken:
-        taken["labels"] = _known_labels(taken["labels"], rules.vocabulary)
-    if frames := taken.pop("frames", ()):
+    draft = {name: fields[name] for name in _FOLLOWED if fields.get(name) is not None}
+    draft["signals"] = _with_names(enabled, fields.get("signals", ()))
+    if "signatures" in draft:
+        draft["signatures"] = _with_names(KINDS, draft["signatures"])
+    if "labels" in draft:
+        draft["labels"] = _known_labels(draft["labels"], rules.vocabulary)
+    if frames := draft.pop("frames", ()):
         # Without what only a reader of the feed needs.
-        known = [{name: frame[name] for name in FrameIn.model_fields if name in frame} for frame in frames]
-        kept = [{**frame, "signals": _of(enabled, frame["signals"])} for frame in known]
-        taken["frames"] = [frame for frame in kept if frame["signals"]]
-    return DraftIn.model_validate_json(json.dumps(taken), context=context).to_domain()
+        frames = [{name: frame[name] for name in FrameIn.model_fields if name in frame} for frame in frames]
+        frames = [{**frame, "signals": _with_names(enabled, frame["signals"])} for frame in frames]
+        draft["frames"] = [frame for frame in frames if frame["signals"]]
+    return DraftIn.model_validate_json(json.dumps(draft), context=context).to_domain()
 
 
-def _of(names: frozenset[str] | set[str], texts: Sequence[str]) -> list[str]:
-    """The signals or signatures whose name before the colon is one of these."""
+def _with_names(names: Collection[str], texts: Sequence[str]) -> list[str]:
+    """The signals or signatures whose algorithm or kind is one of these."""
     return [text for text in texts if text.partition(":")[0] in names]
 
 
@@ -93,7 +91,7 @@ def _known_labels(labels: list[str], vocabulary: Vocabulary) -> list[str]:
 def _fields_of(error: ValidationError) -> tuple[str, ...]:
     """The names of the fields that are refused, or `origin`."""
     names = {str(item["loc"][0]) if item["loc"] else "origin" for item in error.errors(include_url=False)}
-    return tuple(sorted(name if name in _TAKEN else "origin" for name in names))
+    return tuple(sorted(name if name in _FOLLOWED else "origin" for name in names))
 
 
 def _number(value: object) -> int:
