@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.rules import SIGNALS_AN_ITEM
@@ -20,11 +20,17 @@ from hashdb.wire.signatures import KINDS
 
 AT: Final = "signals"
 """The field of the form that has the text."""
-_ONE = "queries[0]."
+LINES = 500
+"""The most lines that may be pasted into the match debugger."""
+_NAME_LENGTH = 40
+_HEX = re.compile(r"[0-9a-f]+")
+_NAMES = KINDS | frozenset(map(str, Algorithm))
+_FIRST_QUERY = "queries[0]."
 _JSON = re.compile(r'\{\s*"|\[\s*[{"]')
 _VPDQ_LINE = re.compile(r"\s*\d+,\s*\d+,\s*[0-9a-fA-F]{64},", re.ASCII)
 _OF_HASH_COMMAND = ("path", "line", "quality", "incomplete", "pages", "words")
 """What `hashdb hash --json` prints of an item that is no part of a query."""
+_Value = TypeVar("_Value", Signal, Signature)
 
 
 def parse_framed(text: str, context: ValidationContext) -> Query | None:
@@ -42,7 +48,7 @@ def parse_framed(text: str, context: ValidationContext) -> Query | None:
     try:
         (query,) = read(QueriesIn, json.dumps({"queries": [{"signals": [], **fields}]}), context).queries
     except InvalidInput as error:
-        faults = tuple(Fault(AT, f"{fault.at.removeprefix(_ONE)} {fault.reason}") for fault in error.faults)
+        faults = tuple(Fault(AT, f"{fault.at.removeprefix(_FIRST_QUERY)} {fault.reason}") for fault in error.faults)
         raise InvalidInput(faults, error.omitted) from None
     return query.to_domain()
 
@@ -69,7 +75,7 @@ def _vpdq(value: object) -> dict[str, Any]:
         raise InvalidInput((Fault(AT, f"have no `frames`, and what was pasted {error}"),)) from None
 
 
-def spell_hashes(text: str, algorithms: Collection[Algorithm]) -> str | None:
+def with_algorithms(text: str, algorithms: Collection[Algorithm]) -> str | None:
     """The text for the match debugger, if all of it is hashes, or an item with frames; else None.
 
     A hash without an algorithm becomes one for each of `algorithms` that has its length.
@@ -78,14 +84,16 @@ def spell_hashes(text: str, algorithms: Collection[Algorithm]) -> str | None:
         return text
     lines = list[str]()
     for line in filter(None, _lines(text)):
-        name, _, last = line.rpartition(" ")
-        algorithm, colon, _ = last.lower().partition(":")
-        digits = last.lower().removeprefix("0x")
-        named = [algorithm] if colon and algorithm in _NAMED else []
-        bare = [str(each) for each in algorithms if len(digits) == each.bits // 4 and _HEX.fullmatch(digits)]
-        if not named and not bare:
+        view, _, value = line.rpartition(" ")
+        name, colon, _ = value.lower().partition(":")
+        digits = value.lower().removeprefix("0x")
+        if colon and name in _NAMES:
+            lines.append(line)
+            continue
+        possible = [algorithm for algorithm in algorithms if len(digits) == algorithm.bits // 4]
+        if not possible or not _HEX.fullmatch(digits):
             return None
-        lines += [line] if named else [f"{name} {each}:{digits}".strip() for each in bare]
+        lines += [f"{view} {algorithm}:{digits}".strip() for algorithm in possible]
     return "\n".join(lines) or None
 
 
@@ -95,71 +103,58 @@ def parse_query(text: str) -> Query:
     The name of the item itself is empty, or `whole`. Raises InvalidInput with every fault of the signals, or the
     signatures.
     """
-    lines, signed, faults = _lines(text), defaultdict[str, list[Signature]](list), list[Fault]()
-    for place, line in enumerate(lines):
-        name, _, signature = line.rpartition(" ")
-        if signature.lower().partition(":")[0] not in KINDS:
-            continue
-        lines[place] = ""
-        try:
-            signed[_name(name.strip()) or WHOLE].append(Signature.parse(signature.lower()))
-        except ValueError as error:
-            faults.append(Fault(AT, f"line {place + 1}: {error}"))
-    if sum(map(len, signed.values())) > SIGNALS_AN_ITEM:
+    lines, faults = list(enumerate(_lines(text), 1)), list[Fault]()
+    signatures = _by_view(filter(_has_signature, lines), Signature.parse, faults)
+    if sum(map(len, signatures.values())) > SIGNALS_AN_ITEM:
         faults.append(Fault(AT, f"must be at most {SIGNALS_AN_ITEM} signatures"))
     reject(faults)
-    sides = parse_lines("\n".join(lines))
+    signals = _by_view([line for line in lines if line[1] and not _has_signature(line)], Signal.parse, faults)
+    if not signals and not faults:
+        faults.append(Fault(AT, "are required: write one per line, like phash:d1c4b2a09f8e7d6c"))
+    if len(lines) > LINES:
+        faults.append(Fault(AT, f"must be at most {LINES} lines"))
+    reject(faults)
     return Query(
-        tuple(dict.fromkeys((*sides.pop("", ()), *sides.pop(WHOLE, ())))),
-        transforms=sides,
-        signatures={name: tuple(dict.fromkeys(of_view)) for name, of_view in signed.items()},
+        tuple(dict.fromkeys((*signals.pop("", ()), *signals.pop(WHOLE, ())))),
+        transforms={view: tuple(dict.fromkeys(of_view)) for view, of_view in signals.items()},
+        signatures={view or WHOLE: tuple(dict.fromkeys(of_view)) for view, of_view in signatures.items()},
     )
 
 
-def format_query(query: Query) -> str:
-    """The inverse of `parse_query`."""
-    signed = [f"{name} {signature}" for name, of_view in query.signatures.items() for signature in of_view]
-    return "\n".join([format_lines({"": query.signals, **query.transforms}), *signed])
+def _has_signature(line: tuple[int, str]) -> bool:
+    return line[1].rpartition(" ")[2].lower().partition(":")[0] in KINDS
 
 
-_HEX = re.compile(r"[0-9a-f]+")
-_NAMED = KINDS | frozenset(map(str, Algorithm))
-LINES = 500
-"""The most lines that may be pasted into the match debugger."""
-_NAME_LENGTH = 40
-
-
-def parse_lines(text: str) -> dict[str, tuple[Signal, ...]]:
-    """Signals by the name of their transform, empty for the item itself. Raises InvalidInput with every fault."""
-    lines = _lines(text)
-    sides: dict[str, list[Signal]] = defaultdict(list)
-    faults = []
-    for place, line in enumerate(lines, 1):
-        name, _, signal = line.rpartition(" ")
-        if not line:
-            continue
+def _by_view(
+    lines: Iterable[tuple[int, str]], parse: Callable[[str], _Value], faults: list[Fault]
+) -> dict[str, list[_Value]]:
+    """The values of numbered lines by the names before them; what is wrong with a line is added to `faults`."""
+    by_view = defaultdict[str, list[_Value]](list)
+    for number, line in lines:
+        view, _, value = line.rpartition(" ")
         try:
-            sides[_name(name.strip())].append(Signal.parse(signal.lower()))
+            by_view[_check_view(view.strip())].append(parse(value.lower()))
         except ValueError as error:
-            faults.append(Fault("signals", f"line {place}: {error}"))
-    if not any(sides.values()) and not faults:
-        faults.append(Fault("signals", "are required: write one per line, like phash:d1c4b2a09f8e7d6c"))
-    if len(lines) > LINES:
-        faults.append(Fault("signals", f"must be at most {LINES} lines"))
-    reject(faults)
-    return {name: tuple(dict.fromkeys(signals)) for name, signals in sides.items()}
+            faults.append(Fault(AT, f"line {number}: {error}"))
+    return by_view
+
+
+def _check_view(name: str) -> str:
+    if len(name) > _NAME_LENGTH or not name.isprintable():
+        raise ValueError("the word before the signal is not the name of a transform")
+    return name
 
 
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.replace(",", "\n").splitlines()]
 
 
-def format_lines(sides: Mapping[str, tuple[Signal, ...]]) -> str:
-    """The inverse of `parse_lines`."""
-    return "\n".join(f"{name} {signal}".strip() for name, signals in sides.items() for signal in signals)
+def format_query(query: Query) -> str:
+    """The inverse of `parse_query`."""
+    signatures = [f"{view} {signature}" for view, of_view in query.signatures.items() for signature in of_view]
+    return "\n".join([format_lines({"": query.signals, **query.transforms}), *signatures])
 
 
-def _name(text: str) -> str:
-    if len(text) > _NAME_LENGTH or not text.isprintable():
-        raise ValueError("the word before the signal is not the name of a transform")
-    return text
+def format_lines(signals: Mapping[str, tuple[Signal, ...]]) -> str:
+    """The lines of signals, each behind the name of its transform."""
+    return "\n".join(f"{view} {signal}".strip() for view, of_view in signals.items() for signal in of_view)

@@ -14,7 +14,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import InvalidInput
 from hashdb.wire import ValidationContext
 from hashdb.wire.pasted import LINES as MOST_LINES
-from hashdb.wire.pasted import format_lines, format_query, parse_framed, parse_lines, parse_query, spell_hashes
+from hashdb.wire.pasted import format_query, parse_framed, parse_query, with_algorithms
 from tests.builders import NOON, RULES, signal, signature
 
 RULED = ValidationContext(RULES, NOON)
@@ -78,14 +78,15 @@ def test_what_is_wrong_with_a_video_is_told_at_the_field(pasted: str, wrong: str
 
 
 SIGNALS = st.builds(Signal, st.just(Algorithm.PHASH), st.integers(0, 2**64 - 1))
-SIDES = st.dictionaries(
+VIEWS = st.dictionaries(
     st.sampled_from(["", "mirror", "turned left"]), st.lists(SIGNALS, min_size=1, unique=True).map(tuple), min_size=1
 )
 
 
-@given(SIDES)
-def test_what_was_spelled_is_read_again(sides: dict[str, tuple[Signal, ...]]) -> None:
-    assert parse_lines(format_lines(sides)) == sides
+@given(VIEWS)
+def test_a_query_that_was_formatted_is_read_again(views: dict[str, tuple[Signal, ...]]) -> None:
+    query = Query(views.pop("", ()), transforms=views)
+    assert parse_query(format_query(query)) == query
 
 
 def test_signatures_are_pasted_as_signals_are() -> None:
@@ -106,7 +107,7 @@ def test_signatures_are_pasted_as_signals_are() -> None:
 def test_people_paste_as_they_like() -> None:
     one, other = signal(1), signal(2)
     text = f"  {str(one).upper()}\r\n\n{other}, mirror {one}\n{one}"
-    assert parse_lines(text) == {"": (one, other), "mirror": (one,)}
+    assert parse_query(text) == Query((one, other), transforms={"mirror": (one,)})
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_people_paste_as_they_like() -> None:
 )
 def test_what_is_wrong_is_told_with_its_line(text: str, told: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        parse_lines(text)
+        parse_query(text)
     assert any(fault.at == "signals" and told in fault.reason for fault in caught.value.faults)
 
 
@@ -144,4 +145,4 @@ HEX = f"{signal(1).value:064x}"
     ],
 )
 def test_hashes_are_told_from_other_texts(text: str, spelled: str | None) -> None:
-    assert spell_hashes(text, (Algorithm.PDQ, Algorithm.PHASH, Algorithm.SHA256)) == spelled
+    assert with_algorithms(text, (Algorithm.PDQ, Algorithm.PHASH, Algorithm.SHA256)) == spelled

@@ -35,7 +35,7 @@ from hashdb.web.console.pages import Form
 from hashdb.web.console.signals import takes_text
 from hashdb.web.context import actor, hashdb
 from hashdb.wire import LARGEST_ID
-from hashdb.wire.pasted import spell_hashes
+from hashdb.wire.pasted import with_algorithms
 from hashdb.wsgi.uploads import Upload
 
 blueprint = pages.blueprint_of("find", __name__)
@@ -86,7 +86,7 @@ def look_up() -> Response:
     """Go to what the text or the file names, or list what it may name."""
     sent = Form.sent()
     text, file = sent.text("text"), request.files.get("file")
-    hashes = spell_hashes(text, _algorithms())
+    hashes = with_algorithms(text, _algorithms())
     address = text if hashes is None and begins_as_address(text) and not _PAGE.match(text) else None
     if (file is not None and isinstance(file.stream, Upload) and file.stream.size) or sent.text("as") == "hash":
         return _debug(sent, hashes, address)
