@@ -115,9 +115,9 @@ def parse_query(text: str) -> Query:
         faults.append(Fault(AT, f"must be at most {LINES} lines"))
     reject(faults)
     return Query(
-        tuple(dict.fromkeys((*signals.pop("", ()), *signals.pop(WHOLE, ())))),
+        tuple(dict.fromkeys(signals.pop(WHOLE, ()))),
         transforms={view: tuple(dict.fromkeys(of_view)) for view, of_view in signals.items()},
-        signatures={view or WHOLE: tuple(dict.fromkeys(of_view)) for view, of_view in signatures.items()},
+        signatures={view: tuple(dict.fromkeys(of_view)) for view, of_view in signatures.items()},
     )
 
 
@@ -128,12 +128,15 @@ def _has_signature(line: tuple[int, str]) -> bool:
 def _by_view(
     lines: Iterable[tuple[int, str]], parse: Callable[[str], _Value], faults: list[Fault]
 ) -> dict[str, list[_Value]]:
-    """The values of numbered lines by the names before them; what is wrong with a line is added to `faults`."""
+    """The values of numbered lines by the names before them, `whole` without one.
+
+    What is wrong with a line is added to `faults`.
+    """
     by_view = defaultdict[str, list[_Value]](list)
     for number, line in lines:
         view, _, value = line.rpartition(" ")
         try:
-            by_view[_check_view(view.strip())].append(parse(value.lower()))
+            by_view[_check_view(view.strip()) or WHOLE].append(parse(value.lower()))
         except ValueError as error:
             faults.append(Fault(AT, f"line {number}: {error}"))
     return by_view

@@ -97,7 +97,7 @@ def test_signatures_are_pasted_as_signals_are() -> None:
     )
     assert parse_query(format_query(query)) == query
     assert parse_query(f"{signature(1)}, {signal(1)}") == Query((signal(1),), signatures={"whole": (signature(1),)})
-    assert parse_query(f"whole {signal(1)}, {signal(2)}, {signal(1)}") == Query((signal(2), signal(1)))
+    assert parse_query(f"whole {signal(1)}, {signal(2)}, {signal(1)}") == Query((signal(1), signal(2)))
     with pytest.raises(InvalidInput, match="line 2: detail needs 256 hex digits, got 2"):
         parse_query(f"{signal(1)}\ndetail:00")
     with pytest.raises(InvalidInput, match="must be at most 64 signatures"):
