@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import TypeVar, cast
 
@@ -15,10 +15,7 @@ from werkzeug.routing import IntegerConverter
 from hashdb.domain.accounts.budgets import CHANGE_COST, Budget
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import IdempotencyKey
-from hashdb.errors import (
-    NotAuthenticated,
-    reject_field,
-)
+from hashdb.errors import NotAuthenticated, reject_field
 from hashdb.service import HashDB
 from hashdb.service.accounts.members import authenticate
 from hashdb.service.later import Later
@@ -26,12 +23,14 @@ from hashdb.settings import Settings
 from hashdb.web.limits import RateLimits, budget_headers, budgets_of
 from hashdb.web.metrics import Metrics
 from hashdb.web.traces import Traces
-from hashdb.wire import ResponseModel, ValidationContext
+from hashdb.wire import PageModel, ResponseModel, ValidationContext
+from hashdb.wire.pages import PageQuery
 from hashdb.wsgi import bodies, forms
 from hashdb.wsgi.media import Hashers
 from hashdb.wsgi.uploads import Upload
 
 _Query = TypeVar("_Query", bound=BaseModel)
+_Page = TypeVar("_Page", bound=PageModel)
 _KEY_LENGTH = 200
 _HEALTH = ("/healthz", "/readyz")
 LARGE = 16 * 1024
@@ -202,8 +201,6 @@ def answer(model: ResponseModel, status: int = 200) -> Response:
     return Response(model.json_text(), status, mimetype="application/json")
 
 
-def no_content() -> Response:
-    """A response without content."""
-    response = Response(status=204)
-    del response.headers["Content-Type"]
-    return response
+def list_page(model: type[_Page], params: PageQuery, select: Callable[[int, int], Sequence[object]]) -> _Page:
+    """The page of a list that a query string asks for; `select` returns the rows after a cursor, up to a number."""
+    return model.from_rows(select(params.after, params.limit + 1), params.limit)

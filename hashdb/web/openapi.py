@@ -17,13 +17,13 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from hashdb import __version__
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.meanings import explain, explain_all
-from hashdb.web.context import actor, admit, hashdb, query
-from hashdb.wire import LARGEST_ID
+from hashdb.web.context import actor, admit, answer, hashdb, query
+from hashdb.wire import LARGEST_ID, ResponseModel
 from hashdb.wire.pages import QueryString
 from hashdb.wire.problems import Problem
 
-View = Callable[..., Response]
-Answers = Mapping[int, type[BaseModel] | type[str] | None]
+View = Callable[..., Response | ResponseModel | str | None]
+_Class = type[ResponseModel] | type[str] | None
 JSON = "application/json"
 FORM = "multipart/form-data"
 TEXT = "text/plain"
@@ -103,9 +103,9 @@ class Idempotent(BaseModel):
 class ApiBlueprint(Blueprint):
     """A blueprint whose views the document lists under one tag."""
 
-    def __init__(self, name: str, import_name: str, *, tag: str, about: str, url_prefix: str | None = None) -> None:
-        """A Flask blueprint with a tag, and a sentence about it that names the readers."""
-        super().__init__(name, import_name, url_prefix=url_prefix)
+    def __init__(self, name: str, *, tag: str, about: str, url_prefix: str | None = None) -> None:
+        """A Flask blueprint at `/v1/<name>` with a tag, and a sentence about it that names the readers."""
+        super().__init__(name, __name__, url_prefix=f"/v1/{name}" if url_prefix is None else url_prefix)
         self.tag: Final = tag
         self.about: Final = about
 
@@ -116,7 +116,7 @@ class _Operation:
 
     summary: str
     description: str
-    answers: Answers
+    answers: Mapping[int, _Class]
     scopes: Sequence[Scope] | None
     body: type[BaseModel] | type[str] | None
     body_type: str
@@ -130,7 +130,7 @@ _OPERATIONS: dict[Callable[..., Any], _Operation] = {}
 
 
 def operation(
-    answers: Answers,
+    answers: Mapping[int, _Class],
     *,
     scopes: Sequence[Scope] | None = (),
     reads: type[BaseModel] | type[str] | None = None,
@@ -139,25 +139,27 @@ def operation(
     streams: Sequence[str] = (),
     idempotent: bool = False,
     refuses: Sequence[int] = (),
-) -> Callable[[View], View]:
+) -> Callable[[View], Callable[..., Response]]:
     """Document a view, and require a key with one of `scopes` before anything is read (None: no key is needed).
 
     The name of the view is the id of the operation, and its docstring is the summary and the description.
 
-    `answers` maps a status to the model of its JSON, or to `str` for plain text. `streams` are other media types of the
-    first status. `reads` is the model of the JSON body, or `str` for plain text; `form` is that of the multipart body,
-    `takes` that of the query string: without `takes`, a query string is rejected. `refuses` are error statuses beside
-    those that the others imply.
+    `answers` maps a status to the model of its JSON, to `str` for plain text, or to None for no content. The view
+    returns one of these, or makes the response itself. `streams` are other media types of the first status. `reads` is
+    the model of the JSON body, or `str` for plain text; `form` is that of the multipart body, `takes` that of the query
+    string: without `takes`, a query string is rejected. `refuses` are error statuses beside those that are implied.
     """
+    statuses = {model: status for status, model in answers.items()}
 
-    def decorate(view: View) -> View:
+    def decorate(view: View) -> Callable[..., Response]:
         @wraps(view)
         def guarded(**values: Any) -> Response:
             if scopes is not None:
                 admit(actor(), *scopes)
                 if takes is None and request.args:
                     query(QueryString)
-            return view(**values)
+            content = view(**values)
+            return content if isinstance(content, Response) else _respond(content, statuses)
 
         implied = {503} | ({401, 403, 422, 429} if scopes is not None else set())
         implied |= {400, 413, 415} if reads or form else set()
@@ -178,6 +180,17 @@ def operation(
         return guarded
 
     return decorate
+
+
+def _respond(content: ResponseModel | str | None, statuses: Mapping[_Class, int]) -> Response:
+    """The response with what a view returned; its class has the status."""
+    if content is None:
+        response = Response(status=statuses[None])
+        del response.headers["Content-Type"]
+        return response
+    if isinstance(content, str):
+        return Response(content, statuses[str], mimetype=TEXT)
+    return answer(content, statuses[type(content)])
 
 
 def document() -> str:
@@ -273,7 +286,7 @@ class _Document:
             for name, definition in schema.get("properties", {}).items()
         ]
 
-    def _answer(self, model: type[BaseModel] | type[str] | None) -> dict[str, Any]:
+    def _answer(self, model: _Class) -> dict[str, Any]:
         if model is None:
             return {"description": "Success, without content.", "content": {}}
         if issubclass(model, str):

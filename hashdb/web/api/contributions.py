@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from flask import Response
 
@@ -15,16 +16,7 @@ from hashdb.service import HashDB
 from hashdb.service.contributions import additions, contributions
 from hashdb.service.matching import benign
 from hashdb.web import media
-from hashdb.web.context import (
-    actor,
-    answer,
-    body,
-    hashdb,
-    no_content,
-    query,
-    read_idempotency_key,
-    validation_context,
-)
+from hashdb.web.context import actor, answer, body, hashdb, list_page, query, read_idempotency_key, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import ValidationContext, read
 from hashdb.wire.additions import AdditionsIn, LookupIn, SignalsIn
@@ -38,8 +30,6 @@ from hashdb.wsgi.media import HashedFile
 
 blueprint = ApiBlueprint(
     "contributions",
-    __name__,
-    url_prefix="/v1/contributions",
     tag="Contribute",
     about="For members: contribute hashes of removed items; read, change, withdraw and erase them.",
 )
@@ -54,7 +44,7 @@ blueprint = ApiBlueprint(
     idempotent=True,
     refuses=[409, 429],
 )
-def create_contributions() -> Response:
+def create_contributions() -> ReceiptOut:
     """Contribute hashes of removed items.
 
     Send 1 to 1,000 drafts: the service stores all of them or none. When it responds, they are durable, and the next
@@ -64,7 +54,7 @@ def create_contributions() -> Response:
     imported = bool(query(ContributeQuery).imported)
     text = body(frames=True)
     key = read_idempotency_key(text, *([b"imported"] if imported else ()))
-    return answer(contribute(hashdb(), actor(), text, key, replace(validation_context(), imported=imported)), 201)
+    return contribute(hashdb(), actor(), text, key, replace(validation_context(), imported=imported))
 
 
 def contribute(
@@ -118,19 +108,18 @@ def contribute_pictures() -> Response:
 
 @blueprint.get("")
 @operation({200: ContributionsOut}, takes=ContributionsQuery)
-def list_contributions() -> Response:
+def list_contributions() -> ContributionsOut:
     """List contributions.
 
     Returns your own contributions in the order of their ids. With scope `audit`, returns those of all members.
     """
     params = query(ContributionsQuery)
-    rows = contributions.page(hashdb(), actor(), params.to_domain(), params.after, params.limit + 1)
-    return answer(ContributionsOut.from_rows(rows, params.limit))
+    return list_page(ContributionsOut, params, partial(contributions.page, hashdb(), actor(), params.to_domain()))
 
 
 @blueprint.get("/<id:contribution_id>")
 @operation({200: ContributionOut}, refuses=[404])
-def get_contribution(contribution_id: int) -> Response:
+def get_contribution(contribution_id: int) -> ContributionOut:
     """Get one contribution.
 
     You see your own contributions, and those that were returned to your member as matches. With scope `feed` you see
@@ -139,12 +128,12 @@ def get_contribution(contribution_id: int) -> Response:
     empty.
     """
     contribution = contributions.get(hashdb(), actor(), contribution_id)
-    return answer(ContributionOut.from_domain(contribution))
+    return ContributionOut.from_domain(contribution)
 
 
 @blueprint.get("/<id:contribution_id>/frames")
 @operation({200: FramesOut}, takes=PageQuery, refuses=[404])
-def list_frames(contribution_id: int) -> Response:
+def list_frames(contribution_id: int) -> FramesOut:
     """List the frames of a contribution.
 
     For those who may see its signals. A video has frames; those of a document and a text are its pages, then windows of
@@ -152,23 +141,23 @@ def list_frames(contribution_id: int) -> Response:
     """
     params = query(PageQuery)
     frames = contributions.frames(hashdb(), actor(), contribution_id)
-    return answer(FramesOut.from_frames(frames, params.after, params.limit))
+    return FramesOut.from_frames(frames, params.after, params.limit)
 
 
 @blueprint.patch("/<id:contribution_id>")
 @operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=AmendmentIn, refuses=[404, 409])
-def amend_contribution(contribution_id: int) -> Response:
+def amend_contribution(contribution_id: int) -> ContributionOut:
     """Change your contribution.
 
     Changes labels, severity, basis, context, incident or expiry. Only the fields in the body change.
     """
     change = read(AmendmentIn, body(), validation_context()).to_domain()
-    return answer(ContributionOut.from_domain(contributions.amend(hashdb(), actor(), contribution_id, change)))
+    return ContributionOut.from_domain(contributions.amend(hashdb(), actor(), contribution_id, change))
 
 
 @blueprint.post("/<id:contribution_id>/signals")
 @operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=SignalsIn, refuses=[404, 409, 429])
-def add_signals(contribution_id: int) -> Response:
+def add_signals(contribution_id: int) -> ContributionOut:
     """Add signals to your contribution.
 
     For hashes of the same picture that your contribution does not have, as after an upgrade that hashes more of a
@@ -177,47 +166,46 @@ def add_signals(contribution_id: int) -> Response:
     retired contributions, as those of a new contribution.
     """
     addition = read(SignalsIn, body(), validation_context()).to_addition(contribution_id)
-    return answer(ContributionOut.from_recorded(additions.add_one(hashdb(), actor(), addition)))
+    return ContributionOut.from_recorded(additions.add_one(hashdb(), actor(), addition))
 
 
 @blueprint.post("/signals")
 @operation({200: ReceiptOut}, scopes=[Scope.CONTRIBUTE], reads=AdditionsIn, refuses=[429])
-def add_signals_to_many() -> Response:
+def add_signals_to_many() -> ReceiptOut:
     """Add signals to your contributions.
 
     As for one contribution, for 1 to 1,000: the service adds to all of them or to none.
     """
     request = read(AdditionsIn, body(), validation_context())
-    return answer(ReceiptOut.from_domain(additions.add(hashdb(), actor(), request.to_domain())))
+    return ReceiptOut.from_domain(additions.add(hashdb(), actor(), request.to_domain()))
 
 
 @blueprint.post("/lookups")
 @operation({200: ContributionsOut}, scopes=[Scope.CONTRIBUTE], reads=LookupIn, takes=PageQuery)
-def look_up_contributions() -> Response:
+def look_up_contributions() -> ContributionsOut:
     """Find your contributions by their signals.
 
     Returns your active contributions that have a signal equal to one of these, in the order of their ids. Suppressed
     signals and those of frames do not count.
     """
     params, signals = query(PageQuery), read(LookupIn, body(), validation_context()).signals
-    rows = additions.held(hashdb(), actor(), set(signals), params.after, params.limit + 1)
-    return answer(ContributionsOut.from_rows(rows, params.limit))
+    return list_page(ContributionsOut, params, partial(additions.held, hashdb(), actor(), set(signals)))
 
 
 @blueprint.post("/<id:contribution_id>/withdrawal")
 @operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=WithdrawalIn, refuses=[404, 409])
-def withdraw_contribution(contribution_id: int) -> Response:
+def withdraw_contribution(contribution_id: int) -> ContributionOut:
     """Withdraw your contribution.
 
     It is no longer found from the next match on. It stays on record, and cannot become active again.
     """
     reason = read(WithdrawalIn, body(), validation_context()).reason
-    return answer(ContributionOut.from_domain(contributions.withdraw(hashdb(), actor(), contribution_id, reason)))
+    return ContributionOut.from_domain(contributions.withdraw(hashdb(), actor(), contribution_id, reason))
 
 
 @blueprint.delete("/<id:contribution_id>/content")
 @operation({204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], takes=EraseQuery, refuses=[404, 409])
-def erase_contribution(contribution_id: int) -> Response:
+def erase_contribution(contribution_id: int) -> None:
     """Erase the content of a contribution.
 
     Withdraws the contribution, and removes its signals, reference and notes for good. Its events stay in the log. The
@@ -227,7 +215,6 @@ def erase_contribution(contribution_id: int) -> Response:
     """
     at_once = bool(query(EraseQuery).now)
     contributions.erase(hashdb(), actor(), contribution_id, at_once=at_once)
-    return no_content()
 
 
 def _drafts(db: HashDB, metadata: Sequence[MetadataIn], hashed: Sequence[HashedFile]) -> list[Draft]:

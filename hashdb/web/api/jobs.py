@@ -13,9 +13,7 @@ from hashdb.web.deferring import ASK_AGAIN, cipher, secret
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.jobs import JobOut
 
-jobs_api = ApiBlueprint(
-    "jobs", __name__, url_prefix="/v1/jobs", tag="Jobs", about="For members: follow requests that are answered later."
-)
+jobs_api = ApiBlueprint("jobs", tag="Jobs", about="For members: follow requests that are answered later.")
 
 
 @jobs_api.get("/<id:job_id>")

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from functools import partial
+
+from flask import request
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.errors import MalformedRequest, WrongContentType
 from hashdb.service.ledger import active_set, checkpoints, events, receipts, witnesses
-from hashdb.web.context import actor, answer, hashdb, query, raw_body
+from hashdb.web.context import actor, hashdb, list_page, query, raw_body
 from hashdb.web.openapi import TEXT, ApiBlueprint, operation
 from hashdb.wire.ledger import ConsistencyOut, EventsOut, InclusionOut, LogOut, SetBlockOut, SetOut
 from hashdb.wire.pages import ConsistencyQuery, EventsQuery, InclusionQuery, ReceiptsQuery, SetQuery
 
-events_api = ApiBlueprint(
-    "events", __name__, url_prefix="/v1/events", tag="Audit log", about="For auditors: every change, in order."
-)
+events_api = ApiBlueprint("events", tag="Audit log", about="For auditors: every change, in order.")
 
 
 @events_api.get("")
 @operation({200: EventsOut}, scopes=[Scope.AUDIT], takes=EventsQuery)
-def list_events() -> Response:
+def list_events() -> EventsOut:
     """List the events of the audit log.
 
     Returns them in the order of their seqs; filter them by actor, action or subject.
     """
     params = query(EventsQuery)
     event_filter = events.EventFilter(params.actor, params.action, params.subject)
-    rows = events.page(hashdb(), actor(), event_filter, params.after, params.limit + 1)
-    return answer(EventsOut.from_rows(rows, params.limit))
+    return list_page(EventsOut, params, partial(events.page, hashdb(), actor(), event_filter))
 
 
 proofs_api = ApiBlueprint(
     "proofs",
-    __name__,
     url_prefix="/v1",
     tag="Proofs",
     about="For auditors: verify that nothing in the log was changed or removed.",
@@ -41,63 +39,63 @@ proofs_api = ApiBlueprint(
 
 @proofs_api.get("/log")
 @operation({200: LogOut}, scopes=None)
-def get_log() -> Response:
+def get_log() -> LogOut:
     """Get the log's name, keys and witnesses.
 
     The keys verify the signed checkpoints; earlier keys are included. `witnesses` are those that the service asks to
     cosign its checkpoints, with the last one that each cosigned. It is left out if there are none.
     """
-    return answer(LogOut.from_domain(checkpoints.log(hashdb())))
+    return LogOut.from_domain(checkpoints.log(hashdb()))
 
 
 @proofs_api.get("/checkpoint")
 @operation({200: str}, scopes=None)
-def get_checkpoint() -> Response:
+def get_checkpoint() -> str:
     """Get the newest signed checkpoint.
 
     The signed note (C2SP tlog-checkpoint) has the size of the log and the root of its tree. It covers every event of
     the responses before this one.
     """
-    return Response(checkpoints.latest(hashdb()), mimetype=TEXT)
+    return checkpoints.latest(hashdb())
 
 
 @proofs_api.get("/checkpoint/cosigned")
 @operation({200: str}, scopes=None, refuses=[404])
-def get_cosigned_checkpoint() -> Response:
+def get_cosigned_checkpoint() -> str:
     """Get the newest checkpoint that the witnesses cosigned.
 
     The signed note has a line of each witness that cosigned it (C2SP tlog-cosignature). It is the newest one that the
     quorum of the operator's policy cosigned: usually a minute old at most. Without witnesses, and as long as no
     checkpoint has the quorum, the answer is 404.
     """
-    return Response(witnesses.cosigned(hashdb()), mimetype=TEXT)
+    return witnesses.cosigned(hashdb())
 
 
 @proofs_api.get("/proofs/inclusion")
 @operation({200: InclusionOut}, scopes=[Scope.AUDIT], takes=InclusionQuery)
-def prove_inclusion() -> Response:
+def prove_inclusion() -> InclusionOut:
     """Prove that an event is in the log.
 
     Returns the inclusion proof of RFC 9162, from the leaf up.
     """
     params = query(InclusionQuery)
-    return answer(InclusionOut.from_domain(checkpoints.inclusion(hashdb(), actor(), params.seq, params.size)))
+    return InclusionOut.from_domain(checkpoints.inclusion(hashdb(), actor(), params.seq, params.size))
 
 
 @proofs_api.get("/proofs/consistency")
 @operation({200: ConsistencyOut}, scopes=[Scope.AUDIT], takes=ConsistencyQuery)
-def prove_consistency() -> Response:
+def prove_consistency() -> ConsistencyOut:
     """Prove that the log only grew.
 
     Returns the consistency proof of RFC 9162 between two sizes of the log.
     """
     params = query(ConsistencyQuery)
-    return answer(ConsistencyOut.from_domain(checkpoints.consistency(hashdb(), actor(), params.first, params.second)))
+    return ConsistencyOut.from_domain(checkpoints.consistency(hashdb(), actor(), params.first, params.second))
 
 
 @proofs_api.get("/receipts")
 @operation({200: str}, takes=ReceiptsQuery, refuses=[404])
-def get_receipt() -> Response:
+def get_receipt() -> str:
     """Get the receipt of an event.
 
     The file (C2SP tlog-proof) has the event, the proof that it is in the log, and a signed checkpoint: it verifies
@@ -107,35 +105,34 @@ def get_receipt() -> Response:
     """
     params = query(ReceiptsQuery)
     event = receipts.ChosenEvent(params.seq, params.subject, params.action)
-    receipt = receipts.receipt(hashdb(), actor(), event, witnessed=bool(params.witnessed))
-    return Response(str(receipt), mimetype=TEXT)
+    return str(receipts.receipt(hashdb(), actor(), event, witnessed=bool(params.witnessed)))
 
 
 @proofs_api.get("/set")
 @operation({200: SetOut}, scopes=[Scope.FEED, Scope.AUDIT], takes=SetQuery, refuses=[404])
-def get_set() -> Response:
+def get_set() -> SetOut:
     """Get the root of the active set.
 
     The active set is all contributions that match. The log records the root of the tree over it at most a minute after
     a change; a copy of the feed, as of the event that it covers, has the same root. With `signed=1` the newest root
     that the quorum of organisations signed.
     """
-    return answer(SetOut.from_domain(active_set.get(hashdb(), actor(), signed=bool(query(SetQuery).signed))))
+    return SetOut.from_domain(active_set.get(hashdb(), actor(), signed=bool(query(SetQuery).signed)))
 
 
 @proofs_api.get("/set/blocks/<id:level>/<id:number>")
 @operation({200: SetBlockOut}, scopes=[Scope.FEED, Scope.AUDIT], refuses=[404])
-def get_set_block(level: int, number: int) -> Response:
+def get_set_block(level: int, number: int) -> SetBlockOut:
     """Get a block of the active set's tree.
 
     Compare blocks with your own from level 4 downwards: those that differ lead to the contributions that differ.
     """
-    return answer(SetBlockOut.from_domain(active_set.get_block(hashdb(), actor(), level, number)))
+    return SetBlockOut.from_domain(active_set.get_block(hashdb(), actor(), level, number))
 
 
 @proofs_api.post("/set/signatures")
 @operation({200: str}, reads=str, refuses=[404])
-def sign_set() -> Response:
+def sign_set() -> str:
     """Sign the root of the active set.
 
     The body has the lines of cosignatures (C2SP tlog-cosignature) of organisations on the `note` of one of the newest
@@ -147,4 +144,4 @@ def sign_set() -> Response:
         lines = raw_body().decode()
     except UnicodeDecodeError:
         raise MalformedRequest("the body is not UTF-8") from None
-    return Response(active_set.sign(hashdb(), actor(), lines).note, mimetype=TEXT)
+    return active_set.sign(hashdb(), actor(), lines).note

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from itertools import repeat
 
 from flask import Response
@@ -14,7 +15,7 @@ from hashdb.hashing import Mode
 from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.service.matching import benign, matches
 from hashdb.web import media
-from hashdb.web.context import LARGE, actor, answer, body, hashdb, no_content, query, validation_context
+from hashdb.web.context import LARGE, actor, body, hashdb, list_page, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.files import MediaIn, PicturesOut
@@ -24,13 +25,7 @@ from hashdb.wire.pages import MatchesQuery, MediaMatchesQuery, PageQuery, Signal
 from hashdb.wire.review import ProposalOut
 from hashdb.wsgi.media import HashedFile, pictures_text, with_hashes
 
-matches_api = ApiBlueprint(
-    "matches",
-    __name__,
-    url_prefix="/v1/matches",
-    tag="Match",
-    about="For members: ask whether others have removed an item.",
-)
+matches_api = ApiBlueprint("matches", tag="Match", about="For members: ask whether others have removed an item.")
 
 
 @matches_api.post("")
@@ -73,11 +68,7 @@ def match_pictures() -> Response:
 
 
 signals_api = ApiBlueprint(
-    "signals",
-    __name__,
-    url_prefix="/v1/signals",
-    tag="Hash",
-    about="For members: compute the hashes of pictures, videos and documents.",
+    "signals", tag="Hash", about="For members: compute the hashes of pictures, videos and documents."
 )
 
 
@@ -101,11 +92,7 @@ def _hashes(_: Actor, hashed: Sequence[HashedFile]) -> str:
 
 
 benign_api = ApiBlueprint(
-    "benign",
-    __name__,
-    url_prefix="/v1/benign",
-    tag="Benign list",
-    about="For administrators: content that the service never accepts or matches.",
+    "benign", tag="Benign list", about="For administrators: content that the service never accepts or matches."
 )
 
 _ADMIN = [Scope.ADMIN]
@@ -113,19 +100,17 @@ _ADMIN = [Scope.ADMIN]
 
 @benign_api.get("")
 @operation({200: BenignsOut}, scopes=_ADMIN, takes=PageQuery)
-def list_benign_entries() -> Response:
+def list_benign_entries() -> BenignsOut:
     """List the benign entries.
 
     The service accepts and matches nothing near the signals of an entry.
     """
-    params = query(PageQuery)
-    rows = benign.page(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(BenignsOut.from_rows(rows, params.limit))
+    return list_page(BenignsOut, query(PageQuery), partial(benign.page, hashdb(), actor()))
 
 
 @benign_api.post("")
 @operation({201: BenignOut, 202: ProposalOut}, scopes=_ADMIN, reads=BenignIn)
-def create_benign_entry() -> Response:
+def create_benign_entry() -> BenignOut | ProposalOut:
     """Add a benign entry.
 
     From now on, the service accepts and matches nothing near its signals. Signals of existing contributions that are
@@ -134,16 +119,15 @@ def create_benign_entry() -> Response:
     """
     added = benign.add(hashdb(), actor(), read(BenignIn, body(), validation_context()).to_domain())
     if isinstance(added, Proposal):
-        return answer(ProposalOut.from_domain(added), 202)
-    return answer(BenignOut.from_domain(added), 201)
+        return ProposalOut.from_domain(added)
+    return BenignOut.from_domain(added)
 
 
 @benign_api.delete("/<id:benign_id>")
 @operation({204: None}, scopes=_ADMIN, refuses=[404])
-def delete_benign_entry(benign_id: int) -> Response:
+def delete_benign_entry(benign_id: int) -> None:
     """Delete a benign entry.
 
     Signals that only this entry suppressed match again.
     """
     benign.delete(hashdb(), actor(), benign_id)
-    return no_content()

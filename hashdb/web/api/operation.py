@@ -7,32 +7,32 @@ from flask import Response, render_template, request, url_for
 from hashdb.domain.accounts.members import Scope
 from hashdb.errors import NotFound
 from hashdb.service import health
-from hashdb.web.context import answer, app_state, hashdb
+from hashdb.web.context import app_state, hashdb
 from hashdb.web.openapi import ApiBlueprint, document, operation
 from hashdb.wire.problems import HealthOut, ReadyOut
 from hashdb.wsgi.prometheus_multiprocess import CONTENT_TYPE
 
-blueprint = ApiBlueprint("operation", __name__, tag="Operation", about="For operators: health and metrics.")
+blueprint = ApiBlueprint("operation", tag="Operation", about="For operators: health and metrics.", url_prefix="")
 
 
 @blueprint.get("/healthz")
 @operation({200: HealthOut}, scopes=None)
-def check_liveness() -> Response:
+def check_liveness() -> HealthOut:
     """Check that the process is alive.
 
     Use it to decide whether to restart the process. It does not use the database.
     """
-    return answer(HealthOut.build(status="alive"))
+    return HealthOut.build(status="alive")
 
 
 @blueprint.get("/readyz")
 @operation({200: ReadyOut}, scopes=None)
-def check_readiness() -> Response:
+def check_readiness() -> ReadyOut:
     """Check that the service is ready.
 
     It is ready if the database answers and the index has caught up with the log; else the response is 503.
     """
-    return answer(ReadyOut.build(status="ready", checkpoint=health.ready(hashdb())))
+    return ReadyOut.build(status="ready", checkpoint=health.ready(hashdb()))
 
 
 @blueprint.get("/metrics")

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from flask import Response
+from functools import partial
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.incidents import Proposal
 from hashdb.service.review import cases, incidents, opinions, proposals
-from hashdb.web.context import (
-    actor,
-    answer,
-    body,
-    hashdb,
-    no_content,
-    query,
-    read_idempotency_key,
-    validation_context,
-)
+from hashdb.web.context import actor, body, hashdb, list_page, query, read_idempotency_key, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read, review
 from hashdb.wire.pages import CasesQuery, PageQuery
 
 opinions_api = ApiBlueprint(
     "opinions",
-    __name__,
     url_prefix="/v1/contributions",
     tag="Opinions",
     about="For members: confirm or dispute the contributions of others.",
@@ -32,7 +22,7 @@ opinions_api = ApiBlueprint(
 
 @opinions_api.post("/<id:contribution_id>/opinions")
 @operation({201: review.OpinionOut}, scopes=[Scope.MATCH], reads=review.OpinionIn, idempotent=True, refuses=[404, 409])
-def give_opinion(contribution_id: int) -> Response:
+def give_opinion(contribution_id: int) -> review.OpinionOut:
     """Confirm or dispute a contribution.
 
     The contribution must be active, and another member's. Your last opinion counts. A dispute needs a reason. It opens
@@ -40,64 +30,51 @@ def give_opinion(contribution_id: int) -> Response:
     """
     text = body()
     draft = read(review.OpinionIn, text, validation_context()).to_domain()
-    return answer(
-        review.OpinionOut.from_domain(
-            opinions.give(hashdb(), actor(), contribution_id, draft, read_idempotency_key(text))
-        ),
-        201,
-    )
+    opinion = opinions.give(hashdb(), actor(), contribution_id, draft, read_idempotency_key(text))
+    return review.OpinionOut.from_domain(opinion)
 
 
 @opinions_api.get("/<id:contribution_id>/opinions")
 @operation({200: review.OpinionsOut}, takes=PageQuery, refuses=[404])
-def list_opinions(contribution_id: int) -> Response:
+def list_opinions(contribution_id: int) -> review.OpinionsOut:
     """List the opinions on a contribution.
 
     Returns those that you may see, including those that no longer count.
     """
-    params = query(PageQuery)
-    rows = opinions.page(hashdb(), actor(), contribution_id, params.after, params.limit + 1)
-    return answer(review.OpinionsOut.from_rows(rows, params.limit))
+    return list_page(review.OpinionsOut, query(PageQuery), partial(opinions.page, hashdb(), actor(), contribution_id))
 
 
-cases_api = ApiBlueprint(
-    "cases",
-    __name__,
-    url_prefix="/v1/cases",
-    tag="Cases",
-    about="For reviewers and parties: contributions that need a decision.",
-)
+cases_api = ApiBlueprint("cases", tag="Cases", about="For reviewers and parties: contributions that need a decision.")
 
 
 @cases_api.get("")
 @operation({200: review.CasesOut}, takes=CasesQuery)
-def list_cases() -> Response:
+def list_cases() -> review.CasesOut:
     """List cases.
 
     Returns the cases on your contributions, and those in which you disputed. With scope `review` or `audit`, returns
     all cases.
     """
     params = query(CasesQuery)
-    rows = cases.page(hashdb(), actor(), params.state, params.after, params.limit + 1)
-    return answer(review.CasesOut.from_rows(rows, params.limit))
+    return list_page(review.CasesOut, params, partial(cases.page, hashdb(), actor(), params.state))
 
 
 @cases_api.get("/<id:case_id>")
 @operation({200: review.CaseOut}, refuses=[404])
-def get_case(case_id: int) -> Response:
+def get_case(case_id: int) -> review.CaseOut:
     """Get one case.
 
     You see the cases on your contributions, and those in which you disputed. With scope `review` or `audit` you see
     any case. For other ids the response is 404.
     """
-    return answer(review.CaseOut.from_domain(cases.get(hashdb(), actor(), case_id)))
+    return review.CaseOut.from_domain(cases.get(hashdb(), actor(), case_id))
 
 
 @cases_api.post("/<id:case_id>/decision")
 @operation(
     {200: review.CaseOut, 202: review.ProposalOut}, scopes=[Scope.REVIEW], reads=review.DecisionIn, refuses=[404, 409]
 )
-def decide_case(case_id: int) -> Response:
+def decide_case(case_id: int) -> review.CaseOut | review.ProposalOut:
     """Decide a case.
 
     A case is decided once; later requests get 409. The next match of any worker follows the decision. If retiring needs
@@ -107,16 +84,12 @@ def decide_case(case_id: int) -> Response:
     requested = read(review.DecisionIn, body())
     decided = cases.decide(hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals)
     if isinstance(decided, Proposal):
-        return answer(review.ProposalOut.from_domain(decided), 202)
-    return answer(review.CaseOut.from_domain(decided))
+        return review.ProposalOut.from_domain(decided)
+    return review.CaseOut.from_domain(decided)
 
 
 proposals_api = ApiBlueprint(
-    "proposals",
-    __name__,
-    url_prefix="/v1/proposals",
-    tag="Proposals",
-    about="For administrators and reviewers: changes that need a second person.",
+    "proposals", tag="Proposals", about="For administrators and reviewers: changes that need a second person."
 )
 
 _WHO = [Scope.ADMIN, Scope.REVIEW]
@@ -124,34 +97,27 @@ _WHO = [Scope.ADMIN, Scope.REVIEW]
 
 @proposals_api.get("")
 @operation({200: review.ProposalsOut}, scopes=_WHO, takes=PageQuery)
-def list_proposals() -> Response:
+def list_proposals() -> review.ProposalsOut:
     """List the open proposals.
 
     A proposal is a request that needs a second person. The second person approves it by sending the same request within
     72 hours. With scope `review` alone, returns only the proposals on cases.
     """
-    params = query(PageQuery)
-    rows = proposals.page(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(review.ProposalsOut.from_rows(rows, params.limit))
+    return list_page(review.ProposalsOut, query(PageQuery), partial(proposals.page, hashdb(), actor()))
 
 
 @proposals_api.delete("/<id:proposal_id>")
 @operation({204: None}, scopes=_WHO, refuses=[404])
-def drop_proposal(proposal_id: int) -> Response:
+def drop_proposal(proposal_id: int) -> None:
     """Drop a proposal.
 
     What it proposed is not done. With scope `review` alone, only proposals on cases can be dropped.
     """
     proposals.drop(hashdb(), actor(), proposal_id)
-    return no_content()
 
 
 incidents_api = ApiBlueprint(
-    "incidents",
-    __name__,
-    url_prefix="/v1/incidents",
-    tag="Incidents",
-    about="For administrators: crises, and when their contributions expire.",
+    "incidents", tag="Incidents", about="For administrators: crises, and when their contributions expire."
 )
 
 _ADMIN = [Scope.ADMIN]
@@ -159,45 +125,43 @@ _ADMIN = [Scope.ADMIN]
 
 @incidents_api.get("")
 @operation({200: review.IncidentsOut}, scopes=_ADMIN, takes=PageQuery)
-def list_incidents() -> Response:
+def list_incidents() -> review.IncidentsOut:
     """List the incidents.
 
     Returns current and past incidents in the order of their ids.
     """
-    params = query(PageQuery)
-    rows = incidents.page(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(review.IncidentsOut.from_rows(rows, params.limit))
+    return list_page(review.IncidentsOut, query(PageQuery), partial(incidents.page, hashdb(), actor()))
 
 
 @incidents_api.post("")
 @operation({201: review.IncidentOut}, scopes=_ADMIN, reads=review.IncidentIn, refuses=[409])
-def create_incident() -> Response:
+def create_incident() -> review.IncidentOut:
     """Open an incident.
 
     Members contribute under its label. With `expires`, these contributions expire when the incident ends. If an
     incident has the label already, the response is 409.
     """
     draft = read(review.IncidentIn, body()).to_domain()
-    return answer(review.IncidentOut.from_domain(incidents.add(hashdb(), actor(), draft)), 201)
+    return review.IncidentOut.from_domain(incidents.add(hashdb(), actor(), draft))
 
 
 @incidents_api.get("/<id:incident_id>")
 @operation({200: review.IncidentOut}, scopes=_ADMIN, refuses=[404])
-def get_incident(incident_id: int) -> Response:
+def get_incident(incident_id: int) -> review.IncidentOut:
     """Get one incident.
 
     Has its label, start and end, and whether its contributions expire with it.
     """
-    return answer(review.IncidentOut.from_domain(incidents.get(hashdb(), actor(), incident_id)))
+    return review.IncidentOut.from_domain(incidents.get(hashdb(), actor(), incident_id))
 
 
 @incidents_api.patch("/<id:incident_id>")
 @operation({200: review.IncidentOut}, scopes=_ADMIN, reads=review.IncidentChangeIn, refuses=[404])
-def update_incident(incident_id: int) -> Response:
+def update_incident(incident_id: int) -> review.IncidentOut:
     """Change an incident.
 
     Changes its start or end, or whether its contributions expire with it. Only the fields in the body change. The
     expiry of the contributions follows at once.
     """
     requested = read(review.IncidentChangeIn, body()).to_domain()
-    return answer(review.IncidentOut.from_domain(incidents.change(hashdb(), actor(), incident_id, requested)))
+    return review.IncidentOut.from_domain(incidents.change(hashdb(), actor(), incident_id, requested))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from flask import Response, request
 
@@ -11,7 +12,7 @@ from hashdb.domain.sharing.feed import Changes
 from hashdb.service import HashDB
 from hashdb.service.sharing import feed, webhooks
 from hashdb.service.stats import counts
-from hashdb.web.context import actor, answer, body, hashdb, no_content, query, validation_context
+from hashdb.web.context import actor, answer, body, hashdb, list_page, query, validation_context
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.pages import ChangesQuery, DeliveriesQuery, PageQuery
@@ -28,9 +29,7 @@ from hashdb.wire.sharing.feed import (
     line,
 )
 
-changes_api = ApiBlueprint(
-    "changes", __name__, url_prefix="/v1/changes", tag="Feed", about="For members: keep a local copy, and match in it."
-)
+changes_api = ApiBlueprint("changes", tag="Feed", about="For members: keep a local copy, and match in it.")
 
 _PAGE = 1000
 _AGAIN = 5
@@ -75,30 +74,22 @@ def _stream(db: HashDB, reader: Actor, page: Changes, onwards: bool) -> Iterator
     yield f"{end.json_text()}\n"
 
 
-webhooks_api = ApiBlueprint(
-    "webhooks",
-    __name__,
-    url_prefix="/v1/webhooks",
-    tag="Webhooks",
-    about="For members: receive a message when something changes.",
-)
+webhooks_api = ApiBlueprint("webhooks", tag="Webhooks", about="For members: receive a message when something changes.")
 
 
 @webhooks_api.get("")
 @operation({200: WebhooksOut}, takes=PageQuery)
-def list_webhooks() -> Response:
+def list_webhooks() -> WebhooksOut:
     """List webhooks.
 
     Returns the webhooks of your member. With scope `audit`, returns those of all members.
     """
-    params = query(PageQuery)
-    rows = webhooks.page(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(WebhooksOut.from_rows(rows, params.limit))
+    return list_page(WebhooksOut, query(PageQuery), partial(webhooks.page, hashdb(), actor()))
 
 
 @webhooks_api.post("")
 @operation({201: WebhookOut}, reads=WebhookIn, refuses=[409])
-def create_webhook() -> Response:
+def create_webhook() -> WebhookOut:
     """Create a webhook.
 
     It reports what happens from now on. The topic `feed.changed` needs a key with scope `feed`, `match.reversed` one
@@ -106,112 +97,102 @@ def create_webhook() -> Response:
     10 webhooks; more get 409.
     """
     draft = read(WebhookIn, body(), validation_context()).to_domain()
-    return answer(WebhookOut.from_issued(webhooks.add(hashdb(), actor(), draft)), 201)
+    return WebhookOut.from_issued(webhooks.add(hashdb(), actor(), draft))
 
 
 @webhooks_api.get("/<id:webhook_id>")
 @operation({200: WebhookOut}, refuses=[404])
-def get_webhook(webhook_id: int) -> Response:
+def get_webhook(webhook_id: int) -> WebhookOut:
     """Get one webhook.
 
     Has its address, topics and state, and no secret.
     """
-    return answer(WebhookOut.from_domain(webhooks.get(hashdb(), actor(), webhook_id)))
+    return WebhookOut.from_domain(webhooks.get(hashdb(), actor(), webhook_id))
 
 
 @webhooks_api.patch("/<id:webhook_id>")
 @operation({200: WebhookOut}, reads=WebhookChangeIn, refuses=[404])
-def update_webhook(webhook_id: int) -> Response:
+def update_webhook(webhook_id: int) -> WebhookOut:
     """Change, enable or disable a webhook.
 
     Only the fields in the body change. A webhook that you enable again continues where it stopped. With scope `admin`,
     you can enable or disable the webhook of any member.
     """
     requested = read(WebhookChangeIn, body(), validation_context()).to_domain()
-    return answer(WebhookOut.from_domain(webhooks.change(hashdb(), actor(), webhook_id, requested)))
+    return WebhookOut.from_domain(webhooks.change(hashdb(), actor(), webhook_id, requested))
 
 
 @webhooks_api.delete("/<id:webhook_id>")
 @operation({204: None}, refuses=[404])
-def delete_webhook(webhook_id: int) -> Response:
+def delete_webhook(webhook_id: int) -> None:
     """Delete a webhook.
 
     Also deletes the list of its deliveries. With scope `admin`, you can delete the webhook of any member.
     """
     webhooks.delete(hashdb(), actor(), webhook_id)
-    return no_content()
 
 
 @webhooks_api.post("/<id:webhook_id>/secret")
 @operation({201: WebhookOut}, refuses=[404])
-def renew_webhook_secret(webhook_id: int) -> Response:
+def renew_webhook_secret(webhook_id: int) -> WebhookOut:
     """Renew the secret of a webhook.
 
     Messages are signed with both secrets for 24 hours. Only this response has the new secret.
     """
-    return answer(WebhookOut.from_issued(webhooks.renew(hashdb(), actor(), webhook_id)), 201)
+    return WebhookOut.from_issued(webhooks.renew(hashdb(), actor(), webhook_id))
 
 
 @webhooks_api.post("/<id:webhook_id>/test")
 @operation({202: DeliveryOut}, refuses=[404])
-def test_webhook(webhook_id: int) -> Response:
+def test_webhook(webhook_id: int) -> DeliveryOut:
     """Send a test message.
 
     Sends `webhook.tested` once. Get the delivery some seconds later to see its outcome.
     """
-    return answer(DeliveryOut.from_domain(webhooks.test(hashdb(), actor(), webhook_id)), 202)
+    return DeliveryOut.from_domain(webhooks.test(hashdb(), actor(), webhook_id))
 
 
 @webhooks_api.get("/<id:webhook_id>/deliveries")
 @operation({200: DeliveriesOut}, takes=DeliveriesQuery, refuses=[404])
-def list_deliveries(webhook_id: int) -> Response:
+def list_deliveries(webhook_id: int) -> DeliveriesOut:
     """List the deliveries of a webhook.
 
     Includes those that wait. The service keeps the last 1,000 of a webhook, for 30 days.
     """
     params = query(DeliveriesQuery)
-    rows = webhooks.deliveries(hashdb(), actor(), webhook_id, params.outcome, params.after, params.limit + 1)
-    return answer(DeliveriesOut.from_rows(rows, params.limit))
+    return list_page(DeliveriesOut, params, partial(webhooks.deliveries, hashdb(), actor(), webhook_id, params.outcome))
 
 
 @webhooks_api.get("/<id:webhook_id>/deliveries/<id:delivery_id>")
 @operation({200: DeliveryOut}, refuses=[404])
-def get_delivery(webhook_id: int, delivery_id: int) -> Response:
+def get_delivery(webhook_id: int, delivery_id: int) -> DeliveryOut:
     """Get one delivery.
 
     Has its message, its outcome, and the result of the last attempt.
     """
-    return answer(DeliveryOut.from_domain(webhooks.delivery(hashdb(), actor(), webhook_id, delivery_id)))
+    return DeliveryOut.from_domain(webhooks.delivery(hashdb(), actor(), webhook_id, delivery_id))
 
 
 @webhooks_api.post("/<id:webhook_id>/deliveries/<id:delivery_id>/redelivery")
 @operation({202: DeliveryOut}, refuses=[404])
-def resend_delivery(webhook_id: int, delivery_id: int) -> Response:
+def resend_delivery(webhook_id: int, delivery_id: int) -> DeliveryOut:
     """Send a delivery again.
 
     The service sends the same message at once, with the same id.
     """
-    return answer(DeliveryOut.from_domain(webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id)), 202)
+    return DeliveryOut.from_domain(webhooks.redeliver(hashdb(), actor(), webhook_id, delivery_id))
 
 
-reversals_api = ApiBlueprint(
-    "reversals",
-    __name__,
-    url_prefix="/v1/reversals",
-    tag="Reversals",
-    about="For members: learn which matches were wrong.",
-)
+reversals_api = ApiBlueprint("reversals", tag="Reversals", about="For members: learn which matches were wrong.")
 
 
 @reversals_api.get("")
 @operation({200: ReversalsOut}, scopes=[Scope.MATCH], takes=PageQuery)
-def list_reversals() -> Response:
+def list_reversals() -> ReversalsOut:
     """List matches that were reversed later.
 
     Returns contributions that were returned to you as matches, and that have been withdrawn, retired or quarantined
     since, so that you can restore what you removed. At the end, `next` is null: continue later after the last `seq`. An
     event is listed three seconds after it happened.
     """
-    params = query(PageQuery)
-    rows = counts.reversals(hashdb(), actor(), params.after, params.limit + 1)
-    return answer(ReversalsOut.from_rows(rows, params.limit))
+    return list_page(ReversalsOut, query(PageQuery), partial(counts.reversals, hashdb(), actor()))

@@ -12,26 +12,22 @@ from hashdb.web.reports import page
 from hashdb.wire.pages import DayQuery, ReportQuery
 from hashdb.wire.stats import CountsOut, ReportOut, csv_text
 
-counts_api = ApiBlueprint(
-    "counts", __name__, url_prefix="/v1/counts", tag="Counts", about="For auditors: what the service counted on a day."
-)
+counts_api = ApiBlueprint("counts", tag="Counts", about="For auditors: what the service counted on a day.")
 
 
 @counts_api.get("")
 @operation({200: CountsOut}, scopes=[Scope.AUDIT], takes=DayQuery)
-def get_counts() -> Response:
+def get_counts() -> CountsOut:
     """Get the counts of a day.
 
     Returns every line as it is sealed, so that you can compute the digest again.
     """
     day = counts.get(hashdb(), actor(), query(DayQuery).day)
     sealed = None if day.seal is None else (day.seal.seq, day.seal.digest)
-    return answer(CountsOut.from_domain(day.day, day.counts, sealed))
+    return CountsOut.from_domain(day.day, day.counts, sealed)
 
 
-reports_api = ApiBlueprint(
-    "reports", __name__, url_prefix="/v1/reports", tag="Reports", about="For auditors: the figures of a period."
-)
+reports_api = ApiBlueprint("reports", tag="Reports", about="For auditors: the figures of a period.")
 
 _JSON, _CSV, _HTML = "application/json", "text/csv", "text/html"
 _NAMES = {_JSON: "json", _CSV: "csv", _HTML: "html"}
