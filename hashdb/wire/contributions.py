@@ -9,16 +9,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from hashdb.domain.contributions import Contribution, Media, Receipt, Recorded, Standing, Status
 from hashdb.domain.review.cases import Case, Opinion
-from hashdb.wire import (
-    HashText,
-    Moment,
-    Next,
-    PageModel,
-    ResponseModel,
-    SaltText,
-    SignalText,
-    SignatureText,
-)
+from hashdb.wire import HashText, Moment, Next, PageModel, ResponseModel, SaltText, SignalText, SignatureText
 from hashdb.wire.conversions import SPARSE, Mirror, construct
 from hashdb.wire.frames import FrameOut, shown_frame_fields
 from hashdb.wire.origins import OriginOut

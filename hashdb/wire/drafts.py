@@ -8,14 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 
 from annotated_types import Ge, Le, Len
-from pydantic import (
-    AfterValidator,
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-)
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo
 
 from hashdb.domain.contributions import Amendment, Draft, Media
 from hashdb.domain.frames import Frame

@@ -19,14 +19,7 @@ from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import (
-    AlreadyWithdrawn,
-    BankOfMember,
-    HashDBError,
-    InvalidInput,
-    MalformedRequest,
-    NotFound,
-)
+from hashdb.errors import AlreadyWithdrawn, BankOfMember, HashDBError, InvalidInput, MalformedRequest, NotFound
 from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
 from hashdb.service import HashDB, health
 from hashdb.service.contributions import contributions
