@@ -165,11 +165,6 @@ def body(*, frames: bool = False) -> bytes:
     return bodies.read_json(flask.request, app_state().settings, frames=frames)
 
 
-def raw_body(*, keep: bool = False) -> bytes:
-    """The body of this request; with `keep`, a form can still be read from it. Raises MalformedRequest, TooLarge."""
-    return bodies.read_all(flask.request, keep=keep)
-
-
 def query(model: type[_Query]) -> _Query:
     """The query string of this request, validated as `model`. Raises InvalidInput."""
     return bodies.read_query(flask.request, model, validation_context())

@@ -13,7 +13,7 @@ from hashdb.domain.accounts.members import Actor
 from hashdb.domain.seeds import Seed
 from hashdb.errors import TooManyAtOnce
 from hashdb.hashing import Hashed, Mode
-from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL
+from hashdb.hashing.videos import INTERVAL
 from hashdb.service.accounts.members import authenticate
 from hashdb.service.later import Advance, patiently
 from hashdb.web.context import AppState, InMemoryRequest, app_state, hashdb
@@ -34,18 +34,13 @@ def read_form(*, metadata: bool = True) -> MediaForm:
     return media.read_form(cast(InMemoryRequest, request), app_state().settings, metadata=metadata)
 
 
-def hash_pictures(
-    files: Sequence[bytes], modes: Iterable[Mode] = repeat(Mode.PLAIN), seeds: Sequence[Seed] = ()
-) -> list[Hashed]:
-    """The hashes of each picture, in its mode, and with the views of the seeds.
-
-    Raises TooManyAtOnce, UnreadablePicture with a fault for each file.
-    """
+def hash_picture(picture: bytes, mode: Mode = Mode.PLAIN, seeds: Sequence[Seed] = ()) -> Hashed:
+    """The hashes of a picture, with the views of the seeds. Raises TooManyAtOnce, UnreadablePicture with a fault."""
     caller: Actor = g.actor
     with hashdb().places.place(caller):
-        outcomes = app_state().hashers.pool.hash(files, hashdb().rules.algorithms, modes, caller.name, seeds)
-    require_readable(outcomes)
-    return [outcome for outcome in outcomes if isinstance(outcome, Hashed)]
+        (outcome,) = app_state().hashers.pool.hash([picture], hashdb().rules.algorithms, [mode], caller.name, seeds)
+    require_readable([outcome])
+    return cast(Hashed, outcome)
 
 
 def answer_files(
@@ -64,7 +59,7 @@ def answer_files(
     hash_all = partial(hash_files, _hashing(state, caller.name, interval), files, list(islice(modes, len(files))))
     if not prefers_async() and not any(file.has_parts for file in files):
         with state.db.places.place(caller):
-            hashed = hash_all(_ignore)
+            hashed = hash_all(lambda share: None)
         return Response(finish(caller, hashed), status, mimetype="application/json")
 
     def work(advance: Advance) -> str:
@@ -89,10 +84,8 @@ def answer_files(
         raise
 
 
-def hash_later(
-    state: AppState, key: str, upload: Upload, mode: Mode, advance: Advance, interval: float = QUERY_INTERVAL
-) -> HashedFile:
-    """The hashes of one file, by default to match it, made outside of its request.
+def hash_later(state: AppState, key: str, upload: Upload, mode: Mode, advance: Advance, interval: float) -> HashedFile:
+    """The hashes of one file, made outside of its request.
 
     An error that `advance` raises ends that. `interval`: seconds of a video between two frames.
 
@@ -104,7 +97,3 @@ def hash_later(
 
 def _hashing(state: AppState, key: str, interval: float) -> Hashing:
     return Hashing(state.hashers, key, state.db.rules.algorithms, state.db.seeds.in_use(), interval)
-
-
-def _ignore(_: float) -> None:
-    pass

@@ -129,10 +129,6 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
         """The contribution, and whether it was known."""
         return construct(cls, {**cls.fields_from(recorded.contribution), "known": recorded.known})
 
-    def to_recorded(self) -> Recorded:
-        """The inverse of `from_recorded`."""
-        return Recorded(self.to_domain(), self.known)
-
 
 def visible_fields(contribution: Contribution) -> dict[str, Any]:
     """The fields of `ContributionOut` that the reader may see, by name, for lists and feeds."""
@@ -188,7 +184,8 @@ class ReceiptOut(ResponseModel):
 
     def to_domain(self) -> Receipt:
         """The receipt."""
-        return Receipt(tuple(contribution.to_recorded() for contribution in self.contributions), self.checkpoint)
+        recorded = tuple(Recorded(contribution.to_domain(), contribution.known) for contribution in self.contributions)
+        return Receipt(recorded, self.checkpoint)
 
 
 class ContributionsOut(PageModel):

@@ -37,7 +37,6 @@ from hashdb.wire import (
     checked_by,
     error_from_validation,
     path,
-    read,
 )
 from hashdb.wire.conversions import DISTINCT, SPARSE, ChangeMirror, Mirror
 from hashdb.wire.files import FILES_A_REQUEST
@@ -239,11 +238,6 @@ def _parse(text: object) -> Signal | None:
         return Signal.parse(text) if isinstance(text, str) else None
     except ValueError:
         return None
-
-
-def read_draft(text: str | bytes, context: ValidationContext) -> Draft:
-    """The draft of a JSON object. Raises MalformedRequest or InvalidInput with every fault."""
-    return read(DraftIn, text, context).to_domain()
 
 
 def read_metadata(text: str, count: int, context: ValidationContext) -> tuple[MetadataIn, ...]:

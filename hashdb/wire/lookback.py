@@ -20,7 +20,6 @@ from hashdb.wire import (
     ValidationContext,
     check_printable,
     checked_by,
-    read,
 )
 from hashdb.wire.conversions import SPARSE, Mirror
 from hashdb.wire.frames import in_parts, limit_frames, read_framed
@@ -46,11 +45,6 @@ class UploadIn(ItemIn):
     def to_domain(self) -> Upload:
         """The upload."""
         return Upload(self.id, self.at, self.to_query())
-
-
-def read_upload(text: bytes, context: ValidationContext) -> Upload:
-    """The upload of a JSON object. Raises MalformedRequest, TooLarge, or InvalidInput with every fault."""
-    return read(UploadIn, text, context).to_domain()
 
 
 class UploadsIn(RequestModel):

@@ -9,10 +9,10 @@ from typing import Final
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from hashdb.domain.ledger.cosignatures import SIZE_TYPE, SUBMISSION_PATH
-from hashdb.errors import MalformedRequest, MethodNotAllowed, NotFound, WrongOldSize
+from hashdb.errors import MethodNotAllowed, NotFound, WrongOldSize
 from hashdb.witness.witnessing import Witness
 from hashdb.wsgi import request_id
-from hashdb.wsgi.bodies import discard_rest, read_all
+from hashdb.wsgi.bodies import discard_rest, read_text
 from hashdb.wsgi.forms import InMemoryRequest
 from hashdb.wsgi.log_lines import write_line
 from hashdb.wsgi.replies import TEXT, Reply, problem_reply
@@ -62,8 +62,4 @@ class WitnessServer:
             return Reply(b"alive\n", TEXT)
         if route == _CHECKPOINT:
             return Reply(self._witness.checkpoint(hash).encode(), f"{TEXT}; charset=utf-8")
-        try:
-            text = read_all(request).decode()
-        except UnicodeDecodeError:
-            raise MalformedRequest("the body is not UTF-8") from None
-        return Reply(self._witness.add_checkpoint(text).encode(), f"{TEXT}; charset=utf-8")
+        return Reply(self._witness.add_checkpoint(read_text(request)).encode(), f"{TEXT}; charset=utf-8")

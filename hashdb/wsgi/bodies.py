@@ -47,6 +47,14 @@ def read_all(request: Request, *, keep: bool = False) -> bytes:
     return data
 
 
+def read_text(request: Request) -> str:
+    """The body of a request as text. Raises MalformedRequest, TooLarge."""
+    try:
+        return read_all(request).decode()
+    except UnicodeDecodeError:
+        raise MalformedRequest("the body is not UTF-8") from None
+
+
 @contextmanager
 def reading_body(otherwise: str) -> Iterator[None]:
     """Raise MalformedRequest with this text for any error of the server while it reads a body (length, chunks)."""

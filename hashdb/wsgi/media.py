@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 from hashdb.domain.contributions import Draft, Media
 from hashdb.domain.frames import FRAMES_A_REQUEST, Frame
@@ -40,7 +40,7 @@ from hashdb.wsgi.uploads import Room, Upload
 METADATA_BYTES = 1024 * 1024
 _PARTS = 64
 _MALFORMED = "the body is not multipart/form-data, or is cut short"
-_Answer = TypeVar("_Answer")
+_Outcomes = list[Hashed | UnreadablePicture]
 Advance = Callable[[float], None]
 """Called with the share that is done, 0 to 1."""
 
@@ -242,17 +242,12 @@ class Hashing(NamedTuple):
         return QUERY_STEP if self.interval < INTERVAL else LISTED_STEP
 
 
-def at_once(act: Callable[[], _Answer]) -> _Answer:
-    """What `act` returns, without a second attempt."""
-    return act()
-
-
 def hash_files(
     hashing: Hashing,
     files: Sequence[Upload],
     modes: Sequence[Mode],
     advance: Advance,
-    attempt: Callable[[Callable[[], list[Hashed | UnreadablePicture]]], list[Hashed | UnreadablePicture]] = at_once,
+    attempt: Callable[[Callable[[], _Outcomes]], _Outcomes] | None = None,
 ) -> list[HashedFile]:
     """The hashes of each file, in order: of the pictures first, then of one video or document after the other.
 
@@ -266,9 +261,10 @@ def hash_files(
     if pictures:
         octets = [files[place].stream.read() for place in pictures]
         picture_modes = [modes[place] for place in pictures]
-        hashed = attempt(
-            partial(hashing.hashers.pool.hash, octets, hashing.algorithms, picture_modes, hashing.key, hashing.seeds)
+        hash_pictures = partial(
+            hashing.hashers.pool.hash, octets, hashing.algorithms, picture_modes, hashing.key, hashing.seeds
         )
+        hashed = hash_pictures() if attempt is None else attempt(hash_pictures)
         for place, picture in zip(pictures, hashed, strict=True):
             outcomes[place] = HashedFile(picture) if isinstance(picture, Hashed) else picture
     frames = 0

@@ -27,8 +27,8 @@ from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.spelling import did_you_mean
 from hashdb.errors import Fault, InvalidInput, MalformedRequest
-from hashdb.wire import ValidationContext, to_json
-from hashdb.wire.drafts import read_draft
+from hashdb.wire import ValidationContext, read, to_json
+from hashdb.wire.drafts import DraftIn
 from hashdb.wire.frames import drafts_in_requests
 
 _POSITION = re.compile(r"contributions\[(\d+)\]\.?")
@@ -196,7 +196,7 @@ def read_drafts(
                 if report:
                     report.labelled += 1
             try:
-                yield row.line, read_draft(to_json(fields), context)
+                yield row.line, read(DraftIn, to_json(fields), context).to_domain()
                 continue
             except InvalidInput as error:
                 faults = tuple(_UNLABELLED if fault == _NO_LABELS else fault for fault in error.faults)

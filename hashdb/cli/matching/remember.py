@@ -238,13 +238,14 @@ def _read_lines(
     lines: Iterable[str], context: ValidationContext, remembered: Remembered, faults: list[tuple[int, Fault]]
 ) -> Iterator[Upload]:
     """The uploads of lines of JSON. The faults are added to a list; after a thousand, no more is read."""
-    from hashdb.wire.lookback import read_upload
+    from hashdb.wire import read
+    from hashdb.wire.lookback import UploadIn
 
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            upload = read_upload(line.encode(errors="surrogateescape"), context)
+            upload = read(UploadIn, line.encode(errors="surrogateescape"), context).to_domain()
             reject(remembered.faults([upload]))
         except InvalidInput as error:
             faults += [(number, Fault(fault.at.removeprefix("uploads[0]."), fault.reason)) for fault in error.faults]

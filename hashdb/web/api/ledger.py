@@ -7,12 +7,13 @@ from functools import partial
 from flask import request
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.errors import MalformedRequest, WrongContentType
+from hashdb.errors import WrongContentType
 from hashdb.service.ledger import active_set, checkpoints, events, receipts, witnesses
-from hashdb.web.context import actor, hashdb, list_page, query, raw_body
+from hashdb.web.context import actor, hashdb, list_page, query
 from hashdb.web.openapi import TEXT, ApiBlueprint, operation
 from hashdb.wire.ledger import ConsistencyOut, EventsOut, InclusionOut, LogOut, SetBlockOut, SetOut
 from hashdb.wire.pages import ConsistencyQuery, EventsQuery, InclusionQuery, ReceiptsQuery, SetQuery
+from hashdb.wsgi.bodies import read_text
 
 events_api = ApiBlueprint("events", tag="Audit log", about="For auditors: every change, in order.")
 
@@ -140,8 +141,4 @@ def sign_set() -> str:
     """
     if request.mimetype != TEXT:
         raise WrongContentType(TEXT)
-    try:
-        lines = raw_body().decode()
-    except UnicodeDecodeError:
-        raise MalformedRequest("the body is not UTF-8") from None
-    return active_set.sign(hashdb(), actor(), lines).note
+    return active_set.sign(hashdb(), actor(), read_text(request)).note

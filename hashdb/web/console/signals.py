@@ -274,5 +274,4 @@ def _hashed(picture: bytes, mode: Mode) -> Query:
         raise TooLarge("the bytes of a picture", settings.media_max_bytes)
     # A benign entry has no secret views: it would cost the seed, and cover nothing that its other views do not.
     seeds = app_state().db.seeds.in_use() if mode is Mode.TRANSFORMS else ()
-    [hashed] = media.hash_pictures([picture], [mode], seeds)
-    return HashedFile(hashed).to_query()
+    return HashedFile(media.hash_picture(picture, mode, seeds)).to_query()

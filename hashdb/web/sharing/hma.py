@@ -356,8 +356,7 @@ def _answer(
     """
     if isinstance(file, Upload):
         return media.answer_files([file], lambda caller, files: dumps(finish(caller, files[0])), interval=interval)
-    (hashed,) = media.hash_pictures([file])
-    return json_response(finish(cast(Actor, g.actor), HashedFile(hashed)))
+    return json_response(finish(cast(Actor, g.actor), HashedFile(media.hash_picture(file))))
 
 
 def _reference() -> str | None:

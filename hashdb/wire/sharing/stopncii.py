@@ -27,6 +27,7 @@ _ALGORITHMS = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
 _PLAIN = {"URL": "url", "Text": "raw_text"}
 """Types whose value is no hash, with those of HMA that mean the same."""
 HashValue = Callable[[str, str], tuple[str, str]]
+"""Makes a type of HMA and its value of an address or a text, with that type."""
 _TYPES = {algorithm: name for name, algorithm in _ALGORITHMS.items()}
 ALGORITHMS = tuple(_TYPES)
 """The algorithms that StopNCII and Tech Against Terrorism know."""
@@ -69,6 +70,17 @@ class _HashIn(_Camel):
     hash_value: str
     csp_feedbacks: tuple[_Feedback, ...] = Field((), alias="CSPFeedbacks")
 
+    def item(self, hash_value: HashValue) -> dict[str, object]:
+        """The fields of a draft. Raises ValueError, MalformedRequest, TextRefused."""
+        algorithm = _ALGORITHMS.get(self.signal_type)
+        if algorithm is not None:
+            media = Media.VIDEO if algorithm is Algorithm.MD5 else Media.IMAGE
+            return {"signals": [str(signal_of(algorithm, self.hash_value))], "media": str(media)}
+        name, value = hash_value(_PLAIN[self.signal_type], self.hash_value)
+        if name == PASSAGES:
+            return {"signals": [], "media": str(Media.TEXT), "frames": read_passages(value)}
+        return {"signals": [str(signal_of(Algorithm.URL, value))], "media": str(Media.DOCUMENT)}
+
 
 def _parse(digits: object) -> Signal:
     if not isinstance(digits, str):
@@ -95,34 +107,17 @@ class HashesIn(_Camel):
         faults: list[Fault] = []
         for i, record in enumerate(self.hash_records):
             at = f"hashRecords[{i}]"
-            algorithm = _ALGORITHMS.get(record.signal_type)
-            if algorithm is None and record.signal_type not in _PLAIN:
+            if record.signal_type not in (*_ALGORITHMS, *_PLAIN):
                 faults.append(Fault(f"{at}.signalType", f"must be {' or '.join((*_ALGORITHMS, *_PLAIN))}"))
                 continue
             if any(feedback.feedback_value != _BLOCKED for feedback in record.csp_feedbacks):
                 faults.append(Fault(f"{at}.CSPFeedbacks", "must be Blocked: send other opinions as feedback"))
-            if algorithm is None:
-                try:
-                    items.append(_of_plain(*hash_value(_PLAIN[record.signal_type], record.hash_value)))
-                except MalformedRequest as error:
-                    faults.append(Fault(f"{at}.hashValue", str(error)))
-                continue
             try:
-                signal = signal_of(algorithm, record.hash_value)
-            except ValueError as error:
+                items.append(record.item(hash_value))
+            except (ValueError, MalformedRequest) as error:
                 faults.append(Fault(f"{at}.hashValue", str(error)))
-            else:
-                media = Media.VIDEO if algorithm is Algorithm.MD5 else Media.IMAGE
-                items.append({"signals": [str(signal)], "media": str(media)})
         reject(faults)
         return items
-
-
-def _of_plain(name: str, value: str) -> dict[str, object]:
-    """The fields of a draft with the hashes of an address or of a text."""
-    if name == PASSAGES:
-        return {"signals": [], "media": str(Media.TEXT), "frames": read_passages(value)}
-    return {"signals": [str(signal_of(Algorithm.URL, value))], "media": str(Media.DOCUMENT)}
 
 
 class FeedbacksIn(_Camel):
@@ -163,16 +158,15 @@ def _record(record: ExchangeRecord, signal: Signal) -> dict[str, object]:
         "hashValue": digits_of(signal),
         "hashStatus": "Withdrawn" if record.gone else "Active",
         "caseNumbers": {str(contribution.id): "Active" for contribution in record.contributions},
-        "CSPFeedbacks": [_withdrawn()] if record.gone else list(_feedbacks(record)),
+        "CSPFeedbacks": list(_feedbacks(record)),
     }
 
 
-def _withdrawn() -> dict[str, object]:
-    """Feedback that tells a reader which keeps withdrawn hashes not to trust this one."""
-    return {"source": "hashdb", "feedbackValue": _NOT_BLOCKED, "tags": ["withdrawn"]}
-
-
 def _feedbacks(record: ExchangeRecord) -> Iterable[dict[str, object]]:
+    if record.gone:
+        # For readers that keep withdrawn hashes.
+        yield {"source": "hashdb", "feedbackValue": _NOT_BLOCKED, "tags": ["withdrawn"]}
+        return
     for contribution in record.contributions:
         yield {"source": contribution.member_name, "feedbackValue": _BLOCKED, "tags": list(contribution.labels)}
     for opinion in record.opinions:
