@@ -151,10 +151,9 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
         fields["signatures"] = list(contribution.signatures)
     if contribution.origin is not None:
         fields["origin"] = contribution.origin._asdict()
-    if contribution.commitment is not None:
-        fields["commitment"] = contribution.commitment.hex()
-    if contribution.salt is not None:
-        fields["salt"] = contribution.salt.hex()
+    for name in ("commitment", "salt"):
+        if (octets := getattr(contribution, name)) is not None:
+            fields[name] = octets.hex()
     if contribution.undisclosed:
         fields["undisclosed"] = [seal.hex() for seal in contribution.undisclosed]
     for name in contribution.hidden:

@@ -118,14 +118,6 @@ class Place(NamedTuple):
         return cls(Unit.WORDS, first, end - first)
 
 
-def place_fields(frame: Frame) -> dict[str, Any]:
-    """The field with the place of a frame: `at`, `page` or `words`."""
-    if frame.unit is Unit.SECONDS:
-        return {"at": frame.at}
-    first = int(frame.at)
-    return {"page": first} if frame.unit is Unit.PAGES else {"words": (first, first + frame.length)}
-
-
 _FIELDS: Final = {Unit.SECONDS: "at", Unit.PAGES: "page", Unit.WORDS: "words"}
 _ORDER: Final = {Unit.SECONDS: 0, Unit.PAGES: 1, Unit.WORDS: 2}
 _ASCENDING: Final = {
@@ -305,8 +297,11 @@ class FrameOut(ResponseModel, Mirror[Frame]):
 
 def frame_fields(frame: Frame) -> dict[str, Any]:
     """The fields of a frame as it is sent."""
-    quality = {} if frame.unit is Unit.WORDS else {"quality": frame.quality}
-    return {**place_fields(frame), **quality, "signals": list(frame.signals)}
+    signals, first = list(frame.signals), int(frame.at)
+    if frame.unit is Unit.WORDS:
+        return {"words": (first, first + frame.length), "signals": signals}
+    place = {"at": frame.at} if frame.unit is Unit.SECONDS else {"page": first}
+    return {**place, "quality": frame.quality, "signals": signals}
 
 
 def shown_frame_fields(frame: Frame) -> dict[str, Any]:

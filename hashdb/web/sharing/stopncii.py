@@ -50,8 +50,8 @@ def fetch() -> Response:
 def submit() -> Response:
     """Contribute hashes, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
-    make_value = partial(hash_value, asking=False, accept_text=app_state().settings.accept_text)
-    items = read(HashesIn, body(), validation_context()).items(make_value)
+    hash_plain = partial(hash_value, asking=False, accept_text=app_state().settings.accept_text)
+    items = read(HashesIn, body(), validation_context()).items(hash_plain)
     return json_response({"count": len(contribute(caller, items))})
 
 

@@ -26,7 +26,7 @@ _ALGORITHMS = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
 """By StopNCII's type of signal."""
 _PLAIN = {"URL": "url", "Text": "raw_text"}
 """Types whose value is no hash, with those of HMA that mean the same."""
-HashValue = Callable[[str, str], tuple[str, str]]
+HashPlain = Callable[[str, str], tuple[str, str]]
 """Makes a type of HMA and its value of an address or a text, with that type."""
 _TYPES = {algorithm: name for name, algorithm in _ALGORITHMS.items()}
 ALGORITHMS = tuple(_TYPES)
@@ -70,13 +70,13 @@ class _HashIn(_Camel):
     hash_value: str
     csp_feedbacks: tuple[_Feedback, ...] = Field((), alias="CSPFeedbacks")
 
-    def item(self, hash_value: HashValue) -> dict[str, object]:
+    def item(self, hash_plain: HashPlain) -> dict[str, object]:
         """The fields of a draft. Raises ValueError, MalformedRequest, TextRefused."""
         algorithm = _ALGORITHMS.get(self.signal_type)
         if algorithm is not None:
             media = Media.VIDEO if algorithm is Algorithm.MD5 else Media.IMAGE
             return {"signals": [str(signal_of(algorithm, self.hash_value))], "media": str(media)}
-        name, value = hash_value(_PLAIN[self.signal_type], self.hash_value)
+        name, value = hash_plain(_PLAIN[self.signal_type], self.hash_value)
         if name == PASSAGES:
             return {"signals": [], "media": str(Media.TEXT), "frames": read_passages(value)}
         return {"signals": [str(signal_of(Algorithm.URL, value))], "media": str(Media.DOCUMENT)}
@@ -98,10 +98,10 @@ class HashesIn(_Camel):
 
     hash_records: Annotated[list[_HashIn], Len(1, DRAFTS_A_REQUEST)]
 
-    def items(self, hash_value: HashValue) -> list[dict[str, object]]:
+    def items(self, hash_plain: HashPlain) -> list[dict[str, object]]:
         """The fields of a draft for each hash, in order. Raises InvalidInput: only blocked content is accepted.
 
-        The client sends an address, or a text, as it is: `hash_value` makes the value of a type of HMA of it.
+        The client sends an address, or a text, as it is: `hash_plain` makes the value of a type of HMA of it.
         """
         items: list[dict[str, object]] = []
         faults: list[Fault] = []
@@ -113,7 +113,7 @@ class HashesIn(_Camel):
             if any(feedback.feedback_value != _BLOCKED for feedback in record.csp_feedbacks):
                 faults.append(Fault(f"{at}.CSPFeedbacks", "must be Blocked: send other opinions as feedback"))
             try:
-                items.append(record.item(hash_value))
+                items.append(record.item(hash_plain))
             except (ValueError, MalformedRequest) as error:
                 faults.append(Fault(f"{at}.hashValue", str(error)))
         reject(faults)
