@@ -332,17 +332,17 @@ class Client(Remembering, Auditing):
 
     def webhooks(self) -> Iterator[Webhook]:
         """Every webhook of this member (with scope `admin`, of all members), page by page."""
-        return self._list(wire.feed.WebhooksOut, "/v1/webhooks")
+        return self._list(wire.webhooks.WebhooksOut, "/v1/webhooks")
 
     def add_webhook(self, draft: WebhookDraft) -> IssuedWebhook:
         """Add a webhook. Its secret is only in this answer."""
-        text = wire.feed.WebhookIn.from_domain(draft).model_dump_json()
-        return self._ask(wire.feed.WebhookOut, ClientRequest("POST", "/v1/webhooks", text, safe=False)).to_issued()
+        text = wire.webhooks.WebhookIn.from_domain(draft).model_dump_json()
+        return self._ask(wire.webhooks.WebhookOut, ClientRequest("POST", "/v1/webhooks", text, safe=False)).to_issued()
 
     def change_webhook(self, id: int, change: WebhookChange) -> Webhook:
         """Change a webhook. A webhook that is enabled again continues where it stopped."""
-        text = wire.feed.WebhookChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
-        return self._ask(wire.feed.WebhookOut, ClientRequest("PATCH", f"/v1/webhooks/{id}", text)).to_domain()
+        text = wire.webhooks.WebhookChangeIn.from_domain(change).model_dump_json(exclude_unset=True)
+        return self._ask(wire.webhooks.WebhookOut, ClientRequest("PATCH", f"/v1/webhooks/{id}", text)).to_domain()
 
     def delete_webhook(self, id: int) -> None:
         """Delete a webhook."""
@@ -351,30 +351,30 @@ class Client(Remembering, Auditing):
     def renew_webhook(self, id: int) -> IssuedWebhook:
         """Give a webhook a new secret, which is only in this answer. The old one also signs for 24 hours."""
         return self._ask(
-            wire.feed.WebhookOut, ClientRequest("POST", f"/v1/webhooks/{id}/secret", safe=False)
+            wire.webhooks.WebhookOut, ClientRequest("POST", f"/v1/webhooks/{id}/secret", safe=False)
         ).to_issued()
 
     def test_webhook(self, id: int) -> Delivery:
         """Have a test message sent. Poll `delivery` for its outcome, which is known within seconds."""
         return self._ask(
-            wire.feed.DeliveryOut, ClientRequest("POST", f"/v1/webhooks/{id}/test", safe=False)
+            wire.webhooks.DeliveryOut, ClientRequest("POST", f"/v1/webhooks/{id}/test", safe=False)
         ).to_domain()
 
     def deliveries(self, webhook: int, outcome: DeliveryOutcome | None = None) -> Iterator[Delivery]:
         """Every delivery to a webhook, also waiting ones, page by page, the oldest first."""
         params = {} if outcome is None else {"outcome": str(outcome)}
-        return self._list(wire.feed.DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", params)
+        return self._list(wire.webhooks.DeliveriesOut, f"/v1/webhooks/{webhook}/deliveries", params)
 
     def delivery(self, webhook: int, id: int) -> Delivery:
         """One delivery."""
         return self._ask(
-            wire.feed.DeliveryOut, ClientRequest("GET", f"/v1/webhooks/{webhook}/deliveries/{id}")
+            wire.webhooks.DeliveryOut, ClientRequest("GET", f"/v1/webhooks/{webhook}/deliveries/{id}")
         ).to_domain()
 
     def redeliver(self, webhook: int, id: int) -> Delivery:
         """Send a delivery again, at once."""
         path = f"/v1/webhooks/{webhook}/deliveries/{id}/redelivery"
-        return self._ask(wire.feed.DeliveryOut, ClientRequest("POST", path)).to_domain()
+        return self._ask(wire.webhooks.DeliveryOut, ClientRequest("POST", path)).to_domain()
 
 
 def _feed_params(after: int, epoch: str | None, wait: int) -> dict[str, str | int]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from hashdb.domain.sharing.webhooks import Message, Topic, sign
 from hashdb.errors import BadSetting, NotSigned
-from hashdb.wire.sharing.feed import MessageOut
+from hashdb.wire.sharing.webhooks import MessageOut
 
 __all__ = ["Message", "Topic", "verify"]
 

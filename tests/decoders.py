@@ -53,9 +53,10 @@ from hashdb.wire.pages import (
 from hashdb.wire.pasted import parse_framed, parse_query
 from hashdb.wire.review import BatchIn, CaseNoteIn, DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
 from hashdb.wire.sharing import hma, parse_fields, stopncii, threatexchange
-from hashdb.wire.sharing.feed import WebhookChangeIn, WebhookIn, line, parse_lines
+from hashdb.wire.sharing.feed import line, parse_lines
 from hashdb.wire.sharing.upstreams import read_page
 from hashdb.wire.sharing.vpdq import read_vpdq
+from hashdb.wire.sharing.webhooks import WebhookChangeIn, WebhookIn
 from hashdb.wire.sidecar import RememberingQueriesIn, read_remembering
 from hashdb.wire.users import UserChangeIn, UserIn, ViewChangeIn, ViewIn
 from hashdb.wsgi.texts import hash_value

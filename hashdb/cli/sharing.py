@@ -32,7 +32,7 @@ from hashdb.local.lookback import LookBack
 from hashdb.local.remembered import FOLDER as REMEMBERED
 from hashdb.local.reports import Reports
 from hashdb.member_settings import MemberSettings
-from hashdb.wire.sharing.feed import DeliveriesOut, DeliveryOut, WebhookOut, WebhooksOut
+from hashdb.wire.sharing.webhooks import DeliveriesOut, DeliveryOut, WebhookOut, WebhooksOut
 
 _FAILED = 1
 _PATIENCE = 30.0

@@ -52,25 +52,18 @@ if TYPE_CHECKING:
     from hashdb.wire import lookback as lookback
     from hashdb.wire import review as review
     from hashdb.wire.sharing import feed as feed
+    from hashdb.wire.sharing import webhooks as webhooks
 else:
-    _LAZY = (
-        "accounts",
-        "additions",
-        "contributions",
-        "drafts",
-        "files",
-        "jobs",
-        "ledger",
-        "lookback",
-        "review",
-        "feed",
-    )
+    _LAZY = {"accounts", "additions", "contributions", "drafts", "files", "jobs", "ledger", "lookback", "review"}
+    _LAZY_OF_SHARING = {"feed", "webhooks"}
 
     def __getattr__(name: str) -> ModuleType:
         """One of these modules, imported on first use: a command needs the models of few areas."""
-        if name not in _LAZY:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return import_module(f"{__name__}.sharing.feed" if name == "feed" else f"{__name__}.{name}")
+        if name in _LAZY:
+            return import_module(f"{__name__}.{name}")
+        if name in _LAZY_OF_SHARING:
+            return import_module(f"{__name__}.sharing.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 LARGEST_ID = 2**53 - 1

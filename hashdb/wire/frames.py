@@ -300,7 +300,7 @@ def frame_fields(frame: Frame) -> dict[str, Any]:
     signals, first = list(frame.signals), int(frame.at)
     if frame.unit is Unit.WORDS:
         return {"words": (first, first + frame.length), "signals": signals}
-    place = {"at": frame.at} if frame.unit is Unit.SECONDS else {"page": first}
+    place: dict[str, Any] = {"at": frame.at} if frame.unit is Unit.SECONDS else {"page": first}
     return {**place, "quality": frame.quality, "signals": signals}
 
 

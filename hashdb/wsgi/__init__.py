@@ -1,4 +1,4 @@
-"""What both servers are made of, the service and the sidecar: forms, bodies, files, problems, request ids, log lines.
+"""What the service, the sidecar and a witness share: forms, bodies, problems, replies, request ids, log lines, metrics.
 
 Nothing here imports Flask or the database.
 """

@@ -17,16 +17,14 @@ from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.pages import ChangesQuery, DeliveriesQuery, PageQuery
 from hashdb.wire.review import ReversalsOut
-from hashdb.wire.sharing.feed import (
-    ChangesEnd,
-    ChangesOut,
+from hashdb.wire.sharing.feed import ChangesEnd, ChangesOut, line
+from hashdb.wire.sharing.webhooks import (
     DeliveriesOut,
     DeliveryOut,
     WebhookChangeIn,
     WebhookIn,
     WebhookOut,
     WebhooksOut,
-    line,
 )
 
 changes_api = ApiBlueprint("changes", tag="Feed", about="For members: keep a local copy, and match in it.")
