@@ -53,7 +53,7 @@ from hashdb.wire.pages import (
 from hashdb.wire.pasted import parse_framed, parse_query
 from hashdb.wire.review import BatchIn, CaseNoteIn, DecisionIn, IncidentChangeIn, IncidentIn, OpinionIn, UpholdIn
 from hashdb.wire.sharing import hma, parse_fields, stopncii, threatexchange
-from hashdb.wire.sharing.feed import line, parse_lines
+from hashdb.wire.sharing.feed import change_line, parse_lines
 from hashdb.wire.sharing.upstreams import read_page
 from hashdb.wire.sharing.vpdq import read_vpdq
 from hashdb.wire.sharing.webhooks import WebhookChangeIn, WebhookIn
@@ -381,7 +381,7 @@ DECODERS: dict[str, Decoder] = {
         parse_lines,
         (
             b'{"seq": 1, "gone": 17, "reason": "withdrawn"}\n{"checkpoint": 1, "more": false, "epoch": "x"}\n',
-            line(Change(5, LISTED)).encode(),
+            change_line(Change(5, LISTED)).encode(),
         ),
         (ValueError,),
     ),

@@ -65,14 +65,14 @@ def respond(work: Work, status: int) -> Response:
     return response
 
 
-def _seal(state: AppState, actor: Actor, own: str, rule: str, outcome: str | Exception) -> str:
+def _seal(state: AppState, actor: Actor, key_secret: str, rule: str, outcome: str | Exception) -> str:
     """The outcome of a job, encrypted by the secret of the key that asked: it may hold hashes of what was asked for."""
     if isinstance(outcome, Exception):
         outcome = problems.refuse(state.db, actor, outcome, rule).get_data(as_text=True)
-    return cipher(own).encrypt(outcome.encode()).decode()
+    return cipher(key_secret).encrypt(outcome.encode()).decode()
 
 
-def cipher(own: str) -> Fernet:
+def cipher(key_secret: str) -> Fernet:
     """What encrypts outcomes of jobs of the key with this secret."""
     # The service keeps only a digest of the secret, which is another one.
-    return Fernet(urlsafe_b64encode(hashlib.sha256(b"hashdb job " + own.encode()).digest()))
+    return Fernet(urlsafe_b64encode(hashlib.sha256(b"hashdb job " + key_secret.encode()).digest()))

@@ -55,7 +55,7 @@ def answer_files(
 
     Raises TooManyAtOnce, UnreadablePicture and VideoTooLarge with a fault for each file, TooLarge.
     """
-    state, caller, own = app_state(), cast(Actor, g.actor), secret()
+    state, caller, key_secret = app_state(), cast(Actor, g.actor), secret()
     hash_all = partial(hash_files, _hashing(state, caller.name, interval), files, list(islice(modes, len(files))))
     if not prefers_async() and not any(file.has_parts for file in files):
         with state.db.places.place(caller):
@@ -70,7 +70,7 @@ def answer_files(
                 file.release()
         advance(1.0)
         # It may have taken minutes: the key may have been revoked since.
-        now_caller = authenticate(state.db, own)
+        now_caller = authenticate(state.db, key_secret)
         return patiently(lambda: finish(now_caller, hashed))
 
     for file in files:

@@ -18,7 +18,7 @@ _GUARDED_PART = re.compile(rf"(?<=[\t\n\r;])'({_FORMULA})")
 _SEPARATED = re.compile(r"[\t\n\r;]")
 
 
-def line(cells: Iterable[object], end: str = "\n") -> str:
+def csv_line(cells: Iterable[object], end: str = "\n") -> str:
     """A line of CSV. Texts are guarded, numbers are not, and None is an empty cell."""
     text = io.StringIO()
     # The writer quotes a cell that has a character of the line terminator, so both characters are quoted.

@@ -24,7 +24,7 @@ from hashdb.domain.stats.reports import (
 )
 from hashdb.domain.times import Period
 from hashdb.wire import ResponseModel
-from hashdb.wire.cells import line
+from hashdb.wire.cells import csv_line
 from hashdb.wire.conversions import FromDomain, MappedTo, Mirror
 
 
@@ -248,7 +248,7 @@ def csv_text(report: Report) -> str:
     """The same figures as CSV: the name of each figure, joined by dots, and its number; null is an empty cell."""
     figures = ReportOut.from_domain(report).model_dump(mode="json", by_alias=True)
     rows = (row for row in _figures(figures, ()) if not row[0].startswith("members."))
-    return "".join(map(line, [("figure", "value"), *rows]))
+    return "".join(map(csv_line, [("figure", "value"), *rows]))
 
 
 def _figures(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

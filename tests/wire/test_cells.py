@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hashdb.wire.cells import guarded, line, unguarded
+from hashdb.wire.cells import csv_line, guarded, unguarded
 
 SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
 TEXTS = st.text() | st.text(alphabet=f"'a; \t\r\n\u3000\u00a0\ufeff\u200b{SIGNS}", max_size=12)
@@ -54,7 +54,7 @@ def test_no_part_of_a_guarded_cell_begins_like_a_formula(text: str) -> None:
 
 @given(st.lists(TEXTS.filter(lambda text: "\x00" not in text), min_size=2))
 def test_a_line_is_read_back_and_numbers_stay_numbers(cells: list[str]) -> None:
-    text = line([*cells, -1, None])
+    text = csv_line([*cells, -1, None])
     (read,) = csv.reader(StringIO(text, newline=""), strict=True)
     assert [*map(unguarded, read)] == [*cells, "-1", ""]
     assert read[-2:] == ["-1", ""]

@@ -13,7 +13,7 @@ from hashdb.domain.matching.testing import contribution_of_test_item
 from hashdb.domain.sharing.feed import Change
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.wire.contributions import ContributionOut, ReceiptOut, visible_fields
-from hashdb.wire.sharing.feed import line
+from hashdb.wire.sharing.feed import change_line
 from tests.wire.strategies import contributions, receipts
 
 
@@ -44,4 +44,4 @@ def test_pages_and_windows_of_words_of_a_contribution_come_back() -> None:
     sent = replace(contribution_of_test_item([]), pages=1, words=300, frame_count=2, frames=frames)
     text = ContributionOut.from_domain(sent).json_text()
     assert ContributionOut.model_validate_json(text).to_domain() == sent
-    assert json.loads(line(Change(7, sent)))["contribution"] == json.loads(text)
+    assert json.loads(change_line(Change(7, sent)))["contribution"] == json.loads(text)

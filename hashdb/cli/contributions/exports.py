@@ -15,9 +15,9 @@ from hashdb.cli.output import as_json, progress_counter
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution, Draft, Filter, Status
 from hashdb.domain.tiers import Tier
-from hashdb.wire.cells import line
+from hashdb.wire.cells import csv_line
 from hashdb.wire.drafts import DraftIn
-from hashdb.wire.sharing.exports import bundle, event
+from hashdb.wire.sharing.exports import misp_event, stix_bundle
 
 Fields = Mapping[str, object]
 LISTS = frozenset({"signals", "signatures", "labels", "context"})
@@ -63,9 +63,8 @@ def _print_bundle(form: str, tier: Tier | None) -> None:
     with Client.from_environment() as client, bar:
         url, me = client.url, client.me().member
         contributions = _identified(client.contributions(Filter(member=me.id, tier=tier)), advance)
-        for part in (
-            bundle(url, contributions) if form == "stix" else event(url, me.name, datetime.now(UTC), contributions)
-        ):
+        is_stix, now = form == "stix", datetime.now(UTC)
+        for part in stix_bundle(url, contributions) if is_stix else misp_event(url, me.name, now, contributions):
             click.echo(part, nl=False)
 
 
@@ -100,9 +99,9 @@ def to_row(draft: Draft) -> Fields:
 
 
 def _print_csv(rows: Iterable[Fields]) -> None:
-    click.echo(line(FIELDS), nl=False)
+    click.echo(csv_line(FIELDS), nl=False)
     for row in rows:
-        click.echo(line(_cell(name, row[name]) for name in FIELDS), nl=False)
+        click.echo(csv_line(_cell(name, row[name]) for name in FIELDS), nl=False)
 
 
 def _print_lines(rows: Iterable[Fields]) -> None:

@@ -17,7 +17,7 @@ from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire import read
 from hashdb.wire.pages import ChangesQuery, DeliveriesQuery, PageQuery
 from hashdb.wire.review import ReversalsOut
-from hashdb.wire.sharing.feed import ChangesEnd, ChangesOut, line
+from hashdb.wire.sharing.feed import ChangesEnd, ChangesOut, change_line
 from hashdb.wire.sharing.webhooks import (
     DeliveriesOut,
     DeliveryOut,
@@ -64,7 +64,7 @@ def list_changes() -> Response:
 
 def _stream(db: HashDB, reader: Actor, page: Changes, onwards: bool) -> Iterator[str]:
     while True:
-        yield "".join(map(line, page.changes))
+        yield "".join(map(change_line, page.changes))
         if not (page.more and onwards):
             break
         page = feed.read(db, reader, page.checkpoint, _PAGE, page.epoch)

@@ -25,7 +25,7 @@ from hashdb.web.console import frames, lists, pages
 from hashdb.web.console.lists import Column, ListPage
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
-from hashdb.wire.cells import line
+from hashdb.wire.cells import csv_line
 from hashdb.wire.contributions import ContributionOut
 from hashdb.wire.pages import ListingQuery, PageQuery
 
@@ -231,9 +231,9 @@ def lines(contributions: Iterable[Contribution], form: str) -> Iterator[str]:
     if form == "jsonl":
         yield from (f"{ContributionOut.from_domain(contribution).json_text()}\n" for contribution in contributions)
         return
-    yield line(_COLUMNS, _END)
+    yield csv_line(_COLUMNS, _END)
     for contribution in contributions:
-        yield line((_cell(getattr(contribution, name)) for name in _COLUMNS), _END)
+        yield csv_line((_cell(getattr(contribution, name)) for name in _COLUMNS), _END)
 
 
 def _cell(value: Any) -> str:

@@ -27,7 +27,7 @@ TEMPLATE = {
 """The template of the object; MISP has none for it."""
 
 
-def event(service: str, member: str, now: datetime, contributions: Iterable[Contribution]) -> Iterator[str]:
+def misp_event(service: str, member: str, now: datetime, contributions: Iterable[Contribution]) -> Iterator[str]:
     """The text of a MISP event, piece by piece, with an object for each contribution."""
     header: dict[str, object] = {
         "uuid": _uuid(service, "event", member),
@@ -100,7 +100,7 @@ _NOTHING = "[x-hashdb:signals = 0]"
 """The pattern of a contribution without signals: an indicator must have a pattern, and this one matches nothing."""
 
 
-def bundle(service: str, contributions: Iterable[Contribution]) -> Iterator[str]:
+def stix_bundle(service: str, contributions: Iterable[Contribution]) -> Iterator[str]:
     """The text of a STIX bundle, piece by piece: an indicator for each contribution, an identity for each member."""
     yield f'{{"type": "bundle", "id": "bundle--{uuid.uuid4()}"'
     members: set[int] = set()

@@ -77,7 +77,7 @@ class ChangesEnd(ResponseModel):
     epoch: str
 
 
-def line(change: Change) -> str:
+def change_line(change: Change) -> str:
     """A line of a stream: the JSON text of a `ChangeOut`, in two thirds of the time."""
     if isinstance(change.what, Gone):
         return _encode(_gone(change.seq, change.what)) + "\n"

@@ -22,7 +22,7 @@ from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import benign
 from hashdb.service.review import cases, opinions
-from hashdb.wire.sharing.exports import bundle, event
+from hashdb.wire.sharing.exports import misp_event, stix_bundle
 from tests.builders import Clock, contributed, draft, hashdb, member_with, signal, video
 from tests.cli.conftest import PHOTOS, Commands
 
@@ -163,10 +163,10 @@ def _follow(db: HashDB, clock: Clock) -> None:
 
     def exported() -> tuple[Any, Any]:
         found = contributions.page(db, COMMAND_LINE, Filter(), 0, 9)
-        text = "".join(event("http://x", "Alpha", clock.at, found))
+        text = "".join(misp_event("http://x", "Alpha", clock.at, found))
         read = pymisp.MISPEvent()
         read.load(text)
-        return stix2.parse("".join(bundle("http://x", found)), version="2.1"), read.objects[0]
+        return stix2.parse("".join(stix_bundle("http://x", found)), version="2.1"), read.objects[0]
 
     bundled, object = exported()
     kept, id = stix2.MemoryStore(bundled), bundled.objects[1].id

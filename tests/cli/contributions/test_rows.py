@@ -14,7 +14,7 @@ from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.cli.contributions.values import Row, Values
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import Fault
-from hashdb.wire.cells import line
+from hashdb.wire.cells import csv_line
 
 HASH = "f8f8f0cee0f4a84f" * 4
 NOT_TEXT = Fault("", "is not UTF-8: save the file as UTF-8, or pass --encoding")
@@ -140,7 +140,7 @@ VIDEO = {"frames": FRAMES, "duration": 2.0, "media": "video"}
     ],
 )  # fmt: skip
 def test_videos_have_columns_of_their_own(names: str, cells: str | list[str], fields: dict[str, object]) -> None:
-    csv = line(names.split(",")) + line(cells.split(",") if isinstance(cells, str) else cells)
+    csv = csv_line(names.split(",")) + csv_line(cells.split(",") if isinstance(cells, str) else cells)
     (row,) = rows(csv, Format.CSV)
     assert (row.fields, row.faults) == (fields, ())
 
@@ -173,7 +173,7 @@ def test_of_any_table_a_row_is_read_or_has_a_fault_and_no_label_comes_from_nowhe
     columns: list[tuple[str, str, str]],
 ) -> None:
     names, first, second = zip(*columns, strict=True)
-    found = rows("".join(map(line, (names, first, second))), Format.CSV)
+    found = rows("".join(map(csv_line, (names, first, second))), Format.CSV)
     for row in found:
         assert not (row.faults and row.fields)
         assert "labels" not in row.fields or "Label" in names
@@ -184,7 +184,7 @@ def test_of_any_table_a_row_is_read_or_has_a_fault_and_no_label_comes_from_nowhe
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from("=+-@'; "), min_size=1, max_size=200))
 def test_a_reference_is_read_as_it_was_written(reference: str) -> None:
-    text = line(FIELDS) + line(reference if name == "reference" else None for name in FIELDS)
+    text = csv_line(FIELDS) + csv_line(reference if name == "reference" else None for name in FIELDS)
     (row,) = read_rows(StringIO(text, newline=""), Format.CSV, None)
     assert row.fields == {"reference": reference}
 

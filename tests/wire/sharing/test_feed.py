@@ -14,7 +14,7 @@ from hashdb.domain.frames import Frame, Unit, split_shots
 from hashdb.domain.ledger.commitments import Commitment, commit_lines, item_lines, placed_line
 from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, CopiedShot, Gone
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.wire.sharing.feed import ChangeOut, ChangesOut, line, parse_lines
+from hashdb.wire.sharing.feed import ChangeOut, ChangesOut, change_line, parse_lines
 from tests.builders import NOON, signal, signature
 from tests.wire.strategies import changes
 
@@ -57,10 +57,10 @@ def test_a_page_comes_back(page: Changes) -> None:
 @example(PAGE)
 def test_a_line_says_what_the_page_does(page: Changes) -> None:
     for change in page.changes:
-        assert json.loads(line(change)) == json.loads(ChangeOut.from_domain(change).json_text())
-        assert line(change).count("\n") == 1
+        assert json.loads(change_line(change)) == json.loads(ChangeOut.from_domain(change).json_text())
+        assert change_line(change).count("\n") == 1
         if isinstance(change.what, Gone) or "signals" not in change.what.hidden:
-            assert parse_lines(line(change).encode()).checkpoint == change.seq
+            assert parse_lines(change_line(change).encode()).checkpoint == change.seq
 
 
 def test_what_is_gone_is_an_id_and_a_reason() -> None:
@@ -75,7 +75,7 @@ def test_what_is_gone_is_an_id_and_a_reason() -> None:
 
 def test_lines_are_read_as_a_copy_takes_them_in() -> None:
     end = '{"checkpoint": 9, "more": true, "epoch": "9f3c"}'
-    read = parse_lines(("".join(map(line, PAGE.changes)) + end).encode())
+    read = parse_lines(("".join(map(change_line, PAGE.changes)) + end).encode())
     assert (read.checkpoint, read.more, read.epoch) == (9, True, "9f3c")
     (first, second) = read.steps
     assert (second.seq, second.what) == (7, Gone(4, "withdrawn"))
@@ -91,7 +91,7 @@ def test_lines_are_read_as_a_copy_takes_them_in() -> None:
         NOON,
         ONE.expires_at,
     )
-    assert parse_lines("".join(map(line, PAGE.changes)).encode())[1:] == (7, True, "")
+    assert parse_lines("".join(map(change_line, PAGE.changes)).encode())[1:] == (7, True, "")
 
 
 def test_pages_and_windows_of_words_are_read_as_a_copy_takes_them_in() -> None:
@@ -101,7 +101,7 @@ def test_pages_and_windows_of_words_are_read_as_a_copy_takes_them_in() -> None:
     )
     window = Frame(100, (Signal(Algorithm.SIMHASH256, (1 << 128) - 1),), unit=Unit.WORDS, length=150)
     sent = replace(ONE, pages=4, words=250, frame_count=3, frames=(page, flat, window))
-    what = parse_lines(line(Change(5, sent)).encode()).steps[0].what
+    what = parse_lines(change_line(Change(5, sent)).encode()).steps[0].what
     assert isinstance(what, CopiedContribution)
     assert (what.duration, what.pages, what.words) == (None, 4, 250)
     (of_page, of_words) = ((one.algorithm, one.to_bytes()) for frame in (page, window) for one in frame.signals)
@@ -112,7 +112,7 @@ def test_pages_and_windows_of_words_are_read_as_a_copy_takes_them_in() -> None:
 
 
 def test_a_signal_that_this_version_does_not_know_is_left_out() -> None:
-    text = line(Change(5, replace(ONE, signals=ONE.signals[:1]))).replace("pdq:", "pdq3:").encode()
+    text = change_line(Change(5, replace(ONE, signals=ONE.signals[:1]))).replace("pdq:", "pdq3:").encode()
     what = parse_lines(text).steps[0].what
     assert isinstance(what, CopiedContribution)
     assert what.signals == ()
@@ -124,34 +124,34 @@ COMMITTED = replace(ONE, salt=COMMITMENT.salt, commitment=COMMITMENT.hash, undis
 
 
 def test_a_commitment_is_told_with_its_salt_and_the_seals_of_what_is_suppressed() -> None:
-    sent = json.loads(line(Change(5, COMMITTED)))["contribution"]
+    sent = json.loads(change_line(Change(5, COMMITTED)))["contribution"]
     assert sent["salt"] == COMMITMENT.salt.hex() and sent["commitment"] == COMMITMENT.hash.hex()
     assert sent["undisclosed"] == [each.hex() for each in SEALS]
-    for what in (ChangeOut.model_validate_json(line(Change(5, COMMITTED))).to_domain().what, parsed(COMMITTED)):
+    for what in (ChangeOut.model_validate_json(change_line(Change(5, COMMITTED))).to_domain().what, parsed(COMMITTED)):
         assert not isinstance(what, Gone)
         assert (what.salt, what.commitment, what.undisclosed) == (*COMMITMENT, SEALS)
     hidden = COMMITTED.shown(signals=False, reference=False)
     fields = ChangeOut.from_domain(Change(5, hidden)).to_domain().what
     assert isinstance(fields, Contribution)
     assert (fields.salt, fields.commitment, fields.undisclosed) == (None, COMMITMENT.hash, ())
-    assert {"salt", "commitment", "undisclosed"}.isdisjoint(json.loads(line(Change(5, ONE)))["contribution"])
+    assert {"salt", "commitment", "undisclosed"}.isdisjoint(json.loads(change_line(Change(5, ONE)))["contribution"])
 
 
 def test_of_what_is_masked_standing_and_commitment_are_told() -> None:
     gone = Gone(17, "masked", None, Standing.CONFIRMED, COMMITMENT.hash)
-    assert json.loads(line(Change(5, gone))) == {
+    assert json.loads(change_line(Change(5, gone))) == {
         "seq": 5,
         "gone": 17,
         "reason": "masked",
         "standing": "confirmed",
         "commitment": COMMITMENT.hash.hex(),
     }
-    assert parse_lines(line(Change(5, gone)).encode()).steps[0].what == gone
+    assert parse_lines(change_line(Change(5, gone)).encode()).steps[0].what == gone
     assert ChangeOut.from_domain(Change(5, gone)).to_domain().what == gone
 
 
 def parsed(contribution: Contribution) -> CopiedContribution:
-    what = parse_lines(line(Change(5, contribution)).encode()).steps[0].what
+    what = parse_lines(change_line(Change(5, contribution)).encode()).steps[0].what
     assert isinstance(what, CopiedContribution)
     return what
 
@@ -164,7 +164,7 @@ def test_what_this_version_does_not_know_is_sealed_so_that_the_commitment_can_be
     lines = [
         str(one).replace("phash", "new") for one in item_lines(whole.signals, split_shots(frames), whole.signatures)
     ]
-    text = line(Change(5, whole)).replace("phash", "new").replace("detail:", "newer:").encode()
+    text = change_line(Change(5, whole)).replace("phash", "new").replace("detail:", "newer:").encode()
     what = parse_lines(text).steps[0].what
     assert isinstance(what, CopiedContribution)
     known = [f"{name}:{value.hex()}" for name, value in what.signals]
@@ -191,12 +191,12 @@ def test_what_this_version_does_not_know_is_sealed_so_that_the_commitment_can_be
         b'{"seq": 5, "contribution": {}}',
         b'{"seq": "x", "gone": 4, "reason": ""}',
         b'{"checkpoint": 7}',
-        line(PAGE.changes[0]).replace("pdq:", "pdq:0").encode(),
-        line(PAGE.changes[0]).replace('"confirmed"', '"unheard of"').encode(),
-        line(PAGE.changes[0]).replace('"2026-', '"x').encode(),
-        line(Change(5, COMMITTED)).replace('"salt":"', '"salt":"00').encode(),
-        line(Change(5, COMMITTED)).replace('"commitment":"', '"commitment":"x').encode(),
-        line(Change(5, COMMITTED)).replace('"undisclosed":[', '"undisclosed":[7,').encode(),
+        change_line(PAGE.changes[0]).replace("pdq:", "pdq:0").encode(),
+        change_line(PAGE.changes[0]).replace('"confirmed"', '"unheard of"').encode(),
+        change_line(PAGE.changes[0]).replace('"2026-', '"x').encode(),
+        change_line(Change(5, COMMITTED)).replace('"salt":"', '"salt":"00').encode(),
+        change_line(Change(5, COMMITTED)).replace('"commitment":"', '"commitment":"x').encode(),
+        change_line(Change(5, COMMITTED)).replace('"undisclosed":[', '"undisclosed":[7,').encode(),
     ],
 )
 def test_what_is_no_line_is_refused(text: bytes) -> None:
