@@ -171,7 +171,7 @@ def _hits(state: SidecarState, request: InMemoryRequest, query: Query) -> tuple[
 def _requested(state: SidecarState, params: wire.LookupQuery) -> tuple[str, Query]:
     """The type that is asked for, and the query."""
     # A sidecar is on the member's own machine, where texts are hashed.
-    return query_of_signal(params, _enabled(state), state.context(), accept_text=True, else_="a file")
+    return query_of_signal(params, _enabled(state), state.context(), accept_text=True, alternative="a file")
 
 
 def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery, interval: float) -> HashedFile:

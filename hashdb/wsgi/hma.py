@@ -38,15 +38,15 @@ def query_of_signal(
     context: ValidationContext,
     *,
     accept_text: bool,
-    else_: str,
+    alternative: str,
 ) -> tuple[str, Query]:
-    """The type of the signal that is asked for, and the query. `else_` names what may be sent instead of a signal.
+    """The type of the signal that is asked for, and the query. `alternative` names what may be sent instead of a signal.
 
     Raises MalformedRequest, InvalidInput, TextRefused.
     """
     missing = [name for name in ("signal", "signal_type") if getattr(params, name) is None]
     if params.signal is None or params.signal_type is None:
-        raise MalformedRequest(f"{' and '.join(missing)} must be given, or {else_}")
+        raise MalformedRequest(f"{' and '.join(missing)} must be given, or {alternative}")
     name, value = hash_value(params.signal_type, params.signal, asking=True, accept_text=accept_text)
     fields = json.dumps(wire.fields_of(name, value, enabled))
     return wire.type_of(name, enabled), read(QueryIn, fields, context).to_domain()

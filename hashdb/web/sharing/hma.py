@@ -333,7 +333,7 @@ def _requested(params: wire.LookupQuery) -> tuple[str, Query]:
     """The type that is asked for, and the query."""
     accept_text = app_state().settings.accept_text
     context = validation_context()
-    return query_of_signal(params, _enabled(), context, accept_text=accept_text, else_="a url or a file")
+    return query_of_signal(params, _enabled(), context, accept_text=accept_text, alternative="a url or a file")
 
 
 def _file(params: wire.HashQuery) -> Upload | bytes:
