@@ -40,7 +40,7 @@ def query_of_signal(
     accept_text: bool,
     alternative: str,
 ) -> tuple[str, Query]:
-    """The type of the signal that is asked for, and the query. `alternative` names what may be sent instead of a signal.
+    """The type of the signal that is asked for, and the query. `alternative` names what else may be sent.
 
     Raises MalformedRequest, InvalidInput, TextRefused.
     """
