@@ -161,8 +161,6 @@ def operation(
             content = view(**values)
             return content if isinstance(content, Response) else _respond(content, statuses)
 
-        implied = {503} | ({401, 403, 422, 429} if scopes is not None else set())
-        implied |= {400, 413, 415} if reads or form else set()
         summary, _, description = cleandoc(view.__doc__ or "").partition("\n\n")
         description = " ".join(description.split())
         _OPERATIONS[guarded] = _Operation(
@@ -175,11 +173,16 @@ def operation(
             query=takes,
             streams=streams,
             idempotent=idempotent,
-            refuses=sorted(implied.union(refuses)),
+            refuses=_refusals(scopes is not None, reads is not None or form is not None, refuses),
         )
         return guarded
 
     return decorate
+
+
+def _refusals(has_key: bool, has_body: bool, further: Sequence[int]) -> list[int]:
+    """The statuses of the errors of an operation."""
+    return sorted({503, *((401, 403, 422, 429) if has_key else ()), *((400, 413, 415) if has_body else ()), *further})
 
 
 def _respond(content: ResponseModel | str | None, statuses: Mapping[_Class, int]) -> Response:

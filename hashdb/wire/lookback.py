@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Self
 
 from annotated_types import Ge, Le, Len
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.matching.lookback import LONGEST_ID, LONGEST_WAIT, UPLOADS_A_REQUEST, Report, ReportKind, Upload
@@ -19,6 +19,7 @@ from hashdb.wire import (
     ResponseModel,
     ValidationContext,
     check_printable,
+    check_whole,
     checked_by,
 )
 from hashdb.wire.conversions import SPARSE, Mirror
@@ -84,7 +85,7 @@ class ReportsQuery(QueryString):
         None, description="Only reports with higher numbers. The default is the number that is acknowledged."
     )
     limit: Limit = Field(1000, description="The most reports of the response.")
-    wait: Annotated[Count, Le(LONGEST_WAIT)] = Field(
+    wait: Annotated[int, Ge(0), Le(LONGEST_WAIT), BeforeValidator(check_whole)] = Field(
         0, description="How many seconds to wait for a report, if there is none yet."
     )
 

@@ -76,6 +76,8 @@ def _require_signals(signals: list[Signal], info: ValidationInfo) -> list[Signal
 class ItemIn(RequestModel):
     """The hashes of an item to match, or to remember and match later."""
 
+    # First, and `signals` before what few queries have: `_read_plain` knows this order.
+    id: Opaque | None = Field(None, description="Your own id of the query; the result has it too.")
     duration: Seconds | None = Field(None, description=OF_DURATION)
     frames: QueryFramesIn = Field(
         default_factory=list,
@@ -118,7 +120,6 @@ class ItemIn(RequestModel):
 class QueryIn(ItemIn):
     """One item to match."""
 
-    id: Opaque | None = Field(None, description="Your own id of the query; the result has it too.")
     min_seconds: Seconds | None = Field(
         None, description="How many seconds of a video must align with a listed video, instead of the default."
     )

@@ -178,7 +178,7 @@ class ChangesQuery(QueryString):
     epoch: Token | None = Field(
         None, description="The epoch of your copy. If the log has another one, the response is 410."
     )
-    wait: Annotated[Count, Le(30)] = Field(
+    wait: Annotated[int, Ge(0), Le(30), BeforeValidator(check_whole)] = Field(
         0, description="How many seconds to wait for a change, if there is none yet."
     )
 
