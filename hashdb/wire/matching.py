@@ -76,7 +76,7 @@ def _require_signals(signals: list[Signal], info: ValidationInfo) -> list[Signal
 class ItemIn(RequestModel):
     """The hashes of an item to match, or to remember and match later."""
 
-    # First, and `signals` before what few queries have: `_read_plain` knows this order.
+    # First, and `signals` before what few queries have: `plain_queries` knows this order.
     id: Opaque | None = Field(None, description="Your own id of the query; the result has it too.")
     duration: Seconds | None = Field(None, description=OF_DURATION)
     frames: QueryFramesIn = Field(
