@@ -140,26 +140,32 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
     def _serve(self) -> None:
         """What each thread does: take an event, and answer one request or accept one connection."""
         leader = self._leader
-        while True:
-            if not leader.end_answer():
-                leader.become()
-            left = self._left
-            if left is not None and time.monotonic() > left[1]:
-                self._left = None
-                self._accept(left[0])
-            for number, _ in self._epoll.poll(-1 if left is None else self.patience, 1):
-                leader.begin_answer()
+        try:
+            while True:
+                if not leader.end_answer():
+                    leader.become()
                 try:
-                    if (listener := self._listeners.get(number)) is not None:
-                        if self.balance.is_ahead(len(self._open)):
-                            self._left = listener, time.monotonic() + self.patience
-                        else:
-                            self._accept(listener)
-                    elif (connection := self._waiting.pop(number, None)) is not None:
-                        self._answer(connection)
+                    self._take_event()
                 except Exception as error:
                     # The thread goes on: without it, the worker would answer fewer requests at once.
                     log.error("unexpected %s at a connection", type(error).__name__)
+        finally:
+            leader.hand_over()
+
+    def _take_event(self) -> None:
+        left = self._left
+        if left is not None and time.monotonic() > left[1]:
+            self._left = None
+            self._accept(left[0])
+        for number, _ in self._epoll.poll(-1 if self._left is None else self.patience, 1):
+            self._leader.begin_answer()
+            if (listener := self._listeners.get(number)) is not None:
+                if self.balance.is_ahead(len(self._open)):
+                    self._left = listener, time.monotonic() + self.patience
+                else:
+                    self._accept(listener)
+            elif (connection := self._waiting.pop(number, None)) is not None:
+                self._answer(connection)
 
     def _accept(self, listener: Any) -> None:
         with self._accepting:
