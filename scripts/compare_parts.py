@@ -24,7 +24,7 @@ from hashdb.hashing.algorithms import imagehash_signal
 from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.transforms import look_inside, transforms
 from hashdb.hashing.variants import variants
-from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture
+from hashdb.hashing.windows import Window, coefficients, phash256_signal
 
 PICTURES = 40
 NAMES = (
@@ -79,7 +79,7 @@ def _segments(picture: Picture) -> Values:
 
 
 def _grid(picture: Picture) -> Values:
-    grey = reduce_picture(picture)
+    grey = picture.reduced
     return _words([phash256_signal(coefficients(grey, window)) for window in GRID])
 
 

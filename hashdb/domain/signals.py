@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -136,6 +137,11 @@ class Signal:
 
 
 _THOROUGH_FROM = 3
+
+
+def without_faults(signals: Iterable[Signal]) -> tuple[Signal, ...]:
+    """The signals that have no fault."""
+    return tuple(signal for signal in signals if signal.fault() is None)
 
 
 class Profile(StrEnum):

@@ -45,7 +45,7 @@ from hashdb.hashing.pictures import Picture, read_picture
 from hashdb.hashing.reductions import Floats
 from hashdb.hashing.secret_views import secret_windows
 from hashdb.hashing.transforms import MIDDLE, TILT_DEGREES
-from hashdb.hashing.windows import WHOLE, phash256_signal, reduce_picture
+from hashdb.hashing.windows import WHOLE, phash256_signal
 
 BUDGETS: Final = (48, 44, 40, 38, 36, 34, 33, 32, 31, 30, 28)
 """Decibels that an attacker tries, least change first."""
@@ -182,7 +182,7 @@ def evade(image: Image.Image, known: Service, judge: Service, seeds: Sequence[Se
         for stored in known.values(view.algorithm)
     ]
     picture = Picture(image)
-    grey = reduce_picture(picture)
+    grey = picture.reduced
     for seed in seeds:
         for window in secret_windows(seed.octets):
             view = View(Algorithm.PHASH256, window)
@@ -276,7 +276,7 @@ def _known_views(image: Image.Image, algorithms: Sequence[Algorithm]) -> Iterato
 
     Panels, corners and the larger turns are left out: they show other parts than those that are stored of it.
     """
-    grey = reduce_picture(Picture(image))
+    grey = Picture(image).reduced
     named = [("", WHOLE), *find_borders(grey)]
     if Algorithm.PDQ in algorithms:
         yield from ((name, View(Algorithm.PDQ, window)) for name, window in named)

@@ -23,7 +23,7 @@ from hashdb.hashing.pdq import pdq_coefficients
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats, sample
 from hashdb.hashing.signatures import LEAST, SCALE
-from hashdb.hashing.windows import WHOLE, Window, coefficients, crop, reduce_picture, rotate, whole_coefficients
+from hashdb.hashing.windows import WHOLE, Window, coefficients, crop, rotate, whole_coefficients
 
 FREQUENCIES: Final = 40
 """Cosines downwards and across that make a change: a part of half the side hashes up to the 32nd."""
@@ -133,7 +133,7 @@ class Bender:
     def _measure(self, image: Image.Image) -> Floats:
         """The coefficients of a picture by all views, in greys."""
         picture = Picture(image)
-        grey = reduce_picture(picture)
+        grey = picture.reduced
         measured = np.array([view.coefficients(picture, grey) for view in self._views], np.float32)
         return np.asarray(measured / self._norms, np.float32)
 

@@ -12,7 +12,7 @@ from hashdb.domain.frames import Extent
 from hashdb.domain.matching.evidence import verify_candidates
 from hashdb.domain.matching.matches import Holder, Match, MatchDetails, Neighbor, Query, Stored
 from hashdb.domain.matching.suggestions import build_results, decide, suggest
-from hashdb.domain.signals import Algorithm, Signal
+from hashdb.domain.signals import Algorithm, Signal, without_faults
 from hashdb.domain.signatures import WHOLE
 from hashdb.hashing import Hashed
 from hashdb.index.segment import build_segment
@@ -24,7 +24,7 @@ _DETAILS: Final = MatchDetails((), (), None, datetime(2026, 1, 1, tzinfo=UTC))
 def listed(hashed: Hashed) -> Stored:
     """What a service stores of these hashes: it refuses signals with a fault."""
     signatures = dict(hashed.signatures).get(WHOLE, ())
-    return Stored(tuple(signal for signal in hashed.signals if signal.fault() is None), signatures)
+    return Stored(without_faults(hashed.signals), signatures)
 
 
 def query_of(hashed: Hashed, radius: Mapping[Algorithm, int]) -> Query:

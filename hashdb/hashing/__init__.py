@@ -16,7 +16,7 @@ from PIL import Image
 
 from hashdb.domain.rules import SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS
 from hashdb.domain.seeds import Seed
-from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Profile, Signal
+from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Profile, Signal, without_faults
 from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign, is_installed
@@ -129,7 +129,7 @@ def _fewer(transforms: Iterable[tuple[str, tuple[Signal, ...]]]) -> Iterator[tup
 def hash_further_frame(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
     """The hashes of a frame of a query between those that have all transforms: its own, and those of its mirror."""
     hashed = _hash(picture, algorithms)
-    mirror = tuple(signal for signal in mirrored(picture, algorithms) if signal.fault() is None)
+    mirror = without_faults(mirrored(picture, algorithms))
     return replace(hashed, transforms=((MIRROR, mirror),)) if mirror else hashed
 
 
@@ -140,7 +140,7 @@ def hash_page(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode) -> 
     query is asked for as it is: copies of a document have the same pages.
     """
     hashed = _hash(picture, [algorithm for algorithm in algorithms if algorithm.bits == 256])
-    own = replace(hashed, signals=tuple(signal for signal in hashed.signals if signal.fault() is None))
+    own = replace(hashed, signals=without_faults(hashed.signals))
     if own.quality is not None and own.quality < MINIMUM_QUALITY:
         return replace(own, signals=tuple(signal for signal in own.signals if signal.algorithm is Algorithm.PDQ))
     if mode in (Mode.PLAIN, Mode.TRANSFORMS):

@@ -62,13 +62,9 @@ def find_borders(grey: Floats) -> tuple[tuple[str, Window], ...]:
     parts: list[tuple[str, Window]] = []
     for name, box in (("border", outer), ("border", inner), ("caption", captioned), ("caption", surrounded)):
         window = Window(box.left / width, box.top / height, box.right / width, box.bottom / height)
-        if all(_differ(window, known) for known in (WHOLE, *(other for _, other in parts))):
+        if all(window.distance(earlier) > LEAST for earlier in (WHOLE, *(part for _, part in parts))):
             parts.append((name, window))
     return tuple(parts)
-
-
-def _differ(one: Window, other: Window) -> bool:
-    return max(abs(a - b) for a, b in zip(one, other, strict=True)) > LEAST
 
 
 def _trim(grey: Floats, box: _Box, text: bool, rounds: int) -> _Box:

@@ -13,8 +13,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from hashdb.domain.signals import Signal
-from hashdb.hashing.pdq import SHORTEST_SIDE
+from hashdb.domain.signals import Signal, without_faults
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
 from hashdb.hashing.variants import DEEP, MIDDLE, STRIPS, fitness
@@ -25,7 +24,6 @@ from hashdb.hashing.windows import (
     half_size,
     phash256_signal,
     proportioned,
-    reduce_picture,
     sampled_coefficients,
 )
 
@@ -43,9 +41,9 @@ def cuts(picture: Picture) -> Iterator[tuple[str, tuple[Signal, ...]]]:
     `cut-left` and its like: something is off that side. `cut-all`: off all sides. `shape`: off two opposite sides.
     `tile-left` and its like: the rest is covered. `turn-left`, `turn-right`: it was turned so, and cropped.
     """
-    if min(picture.colour.size) < SHORTEST_SIDE:
+    if picture.is_tiny:
         return
-    grey, is_fit = reduce_picture(picture), fitness(picture)
+    grey, is_fit = picture.reduced, fitness(picture)
     for name, windows in cut_windows(*picture.colour.size).items():
         yield from _signals(name, [coefficients(grey, window) for window in windows if is_fit(window)])
     if is_fit(MIDDLE):
@@ -83,7 +81,7 @@ def _within(part: Window, rest: Window) -> Window:
 
 
 def _signals(name: str, parts: list[Floats]) -> Iterator[tuple[str, tuple[Signal, ...]]]:
-    if signals := tuple(signal for signal in dict.fromkeys(map(phash256_signal, parts)) if signal.fault() is None):
+    if signals := without_faults(dict.fromkeys(map(phash256_signal, parts))):
         yield name, signals
 
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hashdb.domain.signals import MINIMUM_QUALITY, Signal
+from hashdb.domain.signals import MINIMUM_QUALITY, without_faults
 from hashdb.hashing.borders import LEAST
 from hashdb.hashing.pdq import changes
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
-from hashdb.hashing.transforms import MIRROR, orientations
+from hashdb.hashing.transforms import mirror
 from hashdb.hashing.variants import quality_of
-from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture
+from hashdb.hashing.windows import Window, coefficients, distinct, phash256_signal
 
 if TYPE_CHECKING:
     from hashdb.hashing.videos import HashedFrame
@@ -80,7 +80,7 @@ def with_insets(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[Hashe
     """
     before: Sequence[Window] = ()
     for stretch, following in pairwise(chain(_stretches(frames), (_Stretch((), ()),))):
-        tried = _distinct((*stretch.insets, *before, *following.insets))
+        tried = distinct((*stretch.insets, *before, *following.insets), LEAST)
         yield from (_with(frame, look, tried) for frame, look in stretch.frames)
         before = stretch.insets
 
@@ -88,7 +88,7 @@ def with_insets(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[Hashe
 def _stretches(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[_Stretch]:
     stretch: list[tuple[HashedFrame, _Look]] = []
     for frame, picture in frames:
-        look = _Look(reduce_picture(picture), *changes(picture.sampled))
+        look = _Look(picture.reduced, *changes(picture.sampled))
         is_long = len(stretch) >= _FEWEST and frame.at - stretch[0][0].at >= STRETCH
         if stretch and (is_long or look.grey.shape != stretch[0][1].grey.shape):
             yield _Stretch(stretch, find_insets([look.grey for _, look in stretch]))
@@ -101,27 +101,14 @@ def _stretches(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[_Stret
 def _with(frame: HashedFrame, look: _Look, insets: Sequence[Window]) -> HashedFrame:
     if not insets or not frame.hashed.signals:
         return frame
-    plain: list[Signal] = []
-    mirrored: list[Signal] = []
-    for inset in insets:
-        if quality_of(look.down, look.across, inset) >= MINIMUM_QUALITY:
-            original = coefficients(look.grey, inset)
-            plain.append(phash256_signal(original))
-            mirrored += [phash256_signal(each) for name, each in orientations(original, 0) if name == MIRROR]
-    found = [
-        (name, tuple(signal for signal in signals if signal.fault() is None))
-        for name, signals in (("inset", plain), ("inset-mirror", mirrored))
-    ]
-    hashed = replace(frame.hashed, transforms=(*frame.hashed.transforms, *(each for each in found if each[1])))
-    return frame._replace(hashed=hashed)
-
-
-def _distinct(insets: Iterable[Window]) -> list[Window]:
-    kept: list[Window] = []
-    for inset in insets:
-        if all(max(abs(one - other) for one, other in zip(inset, known, strict=True)) > LEAST for known in kept):
-            kept.append(inset)
-    return kept
+    fit = (inset for inset in insets if quality_of(look.down, look.across, inset) >= MINIMUM_QUALITY)
+    originals = [coefficients(look.grey, inset) for inset in fit]
+    mirrored = [mirror(original, 0) for original in originals]
+    transforms = list(frame.hashed.transforms)
+    for name, parts in (("inset", originals), ("inset-mirror", mirrored)):
+        if signals := without_faults(map(phash256_signal, parts)):
+            transforms.append((name, signals))
+    return frame._replace(hashed=replace(frame.hashed, transforms=tuple(transforms)))
 
 
 def find_insets(greys: Sequence[Floats]) -> tuple[Window, ...]:

@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from hashdb.domain.signals import Signal
+from hashdb.domain.signals import Signal, without_faults
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
 from hashdb.hashing.variants import fitness
-from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture
+from hashdb.hashing.windows import Window, coefficients, distinct, phash256_signal
 
 _INK: Final = 24
 """Greys by which ink differs from the paper, at least."""
@@ -31,19 +31,13 @@ def printed(picture: Picture) -> Iterator[Signal]:
     """The phash256 signals of the printed area of a page: as it is, with a little margin, and in the dark."""
     if min(picture.colour.size) < _SMALLEST:
         return
-    grey, is_fit = reduce_picture(picture), fitness(picture)
+    grey, is_fit = picture.reduced, fitness(picture)
     areas = printed_areas(grey)
     wider = [_widen(area, margin) for area in areas[:1] for margin in _MARGINS]
     for window in (*areas, *wider):
         if is_fit(window):
-            yield from _signals(coefficients(grey, window), dark=window in areas)
-
-
-def _signals(of_area: Floats, *, dark: bool) -> Iterator[Signal]:
-    for values in (of_area, -of_area) if dark else (of_area,):
-        signal = phash256_signal(values)
-        if signal.fault() is None:
-            yield signal
+            of_area = coefficients(grey, window)
+            yield from without_faults(map(phash256_signal, (of_area, -of_area) if window in areas else (of_area,)))
 
 
 def printed_areas(grey: Floats) -> tuple[Window, ...]:
@@ -59,15 +53,10 @@ def printed_areas(grey: Floats) -> tuple[Window, ...]:
         columns = np.flatnonzero(ink[rows[0] : rows[-1] + 1].mean(axis=0) > share)
         if not len(columns):
             continue
-        area = Window(
-            float(columns[0] / width),
-            float(rows[0] / height),
-            float((columns[-1] + 1) / width),
-            float((rows[-1] + 1) / height),
-        )
-        if all(max(abs(one - other) for one, other in zip(area, known, strict=True)) > _DIFFER for known in areas):
-            areas.append(area)
-    return tuple(areas)
+        left, right = (float(column / width) for column in (columns[0], columns[-1] + 1))
+        top, bottom = (float(row / height) for row in (rows[0], rows[-1] + 1))
+        areas.append(Window(left, top, right, bottom))
+    return distinct(areas, _DIFFER)
 
 
 def _widen(area: Window, margin: float) -> Window:

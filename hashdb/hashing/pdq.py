@@ -12,7 +12,6 @@ from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
 
 _SAMPLES = 64
-SHORTEST_SIDE = 5
 _FREQUENCIES = np.arange(1, 17)[:, None] * (2 * np.arange(_SAMPLES) + 1)
 _COSINES = np.cos(np.pi / (2 * _SAMPLES) * _FREQUENCIES).astype(np.float32)
 
@@ -23,9 +22,14 @@ def pdq(picture: Picture) -> tuple[Signal, int]:
     If a side is shorter than 5 pixels, both are 0, as in the reference. If the picture has no detail in one direction
     (flat, plain stripes), the bits are rounding noise and differ between implementations.
     """
-    if min(picture.colour.size) < SHORTEST_SIDE:
+    if picture.is_tiny:
         return Signal(Algorithm.PDQ, 0), 0
     return pdq_signal(pdq_coefficients(picture.sampled)), quality(picture.sampled)
+
+
+def has_detail(picture: Picture) -> bool:
+    """Whether the picture is neither tiny nor flat, so that its parts and orientations have hashes."""
+    return not picture.is_tiny and quality(picture.sampled) > 0
 
 
 def pdq_signal(coefficients: Floats) -> Signal:

@@ -29,6 +29,8 @@ from hashdb.hashing.reductions import Floats, Octets, reduce_greys, sample
 
 LONGEST_SIDE: Final = 65_535
 """In pixels: the limit of JPEG, the format of nearly all photographs."""
+SHORTEST_SIDE: Final = 5
+"""Pixels of a side that PDQ needs; a picture with a shorter side has no parts that are hashed."""
 REDUCED: Final = 320
 """Longest side of a reduced picture, in pixels."""
 
@@ -79,6 +81,11 @@ class Picture:
 
     colour: Image.Image
 
+    @property
+    def is_tiny(self) -> bool:
+        """Whether a side has less than 5 pixels."""
+        return min(self.colour.size) < SHORTEST_SIDE
+
     @cached_property
     def grey(self) -> Image.Image:
         """Pillow's 8-bit luminance, from which the algorithms of imagehash start."""
@@ -86,7 +93,7 @@ class Picture:
 
     @cached_property
     def reduced(self) -> Floats:
-        """The luminance (h x w, 0 to 255) of the picture, its longer side reduced to at most 320 pixels."""
+        """The luminance (h x w, 0 to 255) of the picture, its longer side reduced to 320 pixels at most by box filter."""
         return np.asarray(self.at_most(REDUCED), np.float32)
 
     def at_most(self, longest: int) -> Image.Image:

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from hashdb.domain.seeds import Seed
-from hashdb.domain.signals import MINIMUM_QUALITY, Signal
-from hashdb.hashing.pdq import SHORTEST_SIDE, changes, quality
+from hashdb.domain.signals import MINIMUM_QUALITY, Signal, without_faults
+from hashdb.hashing.pdq import changes, has_detail
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.variants import quality_of
-from hashdb.hashing.windows import Window, coefficients, phash256_signal, reduce_picture
+from hashdb.hashing.windows import Window, coefficients, phash256_signal
 
 LONG: Final = (0.75, 1.0)
 """The length of a strip is between these fractions of the side of the picture that it runs along."""
@@ -45,22 +45,18 @@ def _draw(seed: bytes, place: int, is_level: bool) -> Window:
 
 def secret_variants(picture: Picture, seed: Seed) -> Iterator[Signal]:
     """The phash256 signals of a seed's parts that a contribution stores, without parts that are too plain to match."""
-    if min(picture.colour.size) < SHORTEST_SIDE:
+    if picture.is_tiny:
         return
-    grey, (down, across) = reduce_picture(picture), changes(picture.sampled)
-    for window in secret_windows(seed.octets):
-        signal = phash256_signal(coefficients(grey, window))
-        if quality_of(down, across, window) >= MINIMUM_QUALITY and signal.fault() is None:
-            yield signal
+    down, across = changes(picture.sampled)
+    windows = (window for window in secret_windows(seed.octets) if quality_of(down, across, window) >= MINIMUM_QUALITY)
+    yield from without_faults(phash256_signal(coefficients(picture.reduced, window)) for window in windows)
 
 
 def secret_transforms(picture: Picture, seeds: Sequence[Seed]) -> Iterator[tuple[str, tuple[Signal, ...]]]:
     """The names, like `secret-2-1`, and the phash256 signals of the parts of each seed that a query asks for."""
-    if min(picture.colour.size) < SHORTEST_SIDE or not quality(picture.sampled):
+    if not has_detail(picture):
         return
-    grey = reduce_picture(picture)
     for seed in seeds:
         for place, window in enumerate(secret_windows(seed.octets), 1):
-            signal = phash256_signal(coefficients(grey, window))
-            if signal.fault() is None:
-                yield f"secret-{seed.id}-{place}", (signal,)
+            if signals := without_faults([phash256_signal(coefficients(picture.reduced, window))]):
+                yield f"secret-{seed.id}-{place}", signals

@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from hashdb.domain.signatures import WHOLE, Kind, Signature
-from hashdb.hashing.pdq import SHORTEST_SIDE, quality
+from hashdb.hashing.pdq import has_detail
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats, Octets
-from hashdb.hashing.transforms import DETAILED, MIRROR, TILTS, Inside, orientations
-from hashdb.hashing.windows import SAMPLES, Window, coefficients, reduce_picture, rotate
+from hashdb.hashing.transforms import DETAILED, MIRROR, TILTS, Inside, mirror, orientations
+from hashdb.hashing.windows import SAMPLES, Window, coefficients, rotate
 from hashdb.hashing.windows import WHOLE as WHOLE_WINDOW
 
 LEAST: Final = 6
@@ -38,10 +38,7 @@ def signatures(picture: Picture) -> tuple[Signature, ...]:
 
     There are none of a flat picture, and none if a side has less than 5 pixels.
     """
-    signer = _signer(picture)
-    if signer is None:
-        return ()
-    return signer.upright(WHOLE_WINDOW)
+    return _Signer(picture).upright(WHOLE_WINDOW) if has_detail(picture) else ()
 
 
 def signatures_by_view(
@@ -51,29 +48,23 @@ def signatures_by_view(
 
     `inside` is that of `look_inside`. At most 64 signatures, those of the least likely panels left out.
     """
-    signer = _signer(picture)
-    if signer is None or inside is None:
+    if inside is None:
         return
-    found: dict[str, list[Signature]] = {}
+    by_view: dict[str, list[Signature]] = {}
     known, left = {WHOLE, *names}, MOST_SIGNATURES
-    for name, of_view in signer.views(inside):
+    for name, of_view in _Signer(picture).views(inside):
         if name in known:
-            kept = [signature for signature in of_view if signature not in found.get(name, ())][:left]
-            found.setdefault(name, []).extend(kept)
-            left -= len(kept)
-    yield from ((name, tuple(of_view)) for name, of_view in found.items() if of_view)
-
-
-def _signer(picture: Picture) -> _Signer | None:
-    is_fit = min(picture.colour.size) >= SHORTEST_SIDE and quality(picture.sampled)
-    return _Signer(picture) if is_fit else None
+            new = [signature for signature in of_view if signature not in by_view.get(name, ())][:left]
+            by_view.setdefault(name, []).extend(new)
+            left -= len(new)
+    yield from ((name, tuple(of_view)) for name, of_view in by_view.items() if of_view)
 
 
 class _Signer:
     """Computes the signatures of any part of one picture from its reduced pixels."""
 
     def __init__(self, picture: Picture) -> None:
-        self._grey = reduce_picture(picture)
+        self._grey = picture.reduced
         side = (_SMALL, _SMALL)
         self._colour = picture.colour.resize(side, Image.Resampling.BOX, reducing_gap=1.0).convert("YCbCr")
 
@@ -86,7 +77,7 @@ class _Signer:
         whole, colours = self._coefficients(WHOLE_WINDOW), self._colours(WHOLE_WINDOW)
         yield WHOLE, _signatures(whole, colours)
         oriented = zip(orientations(whole, 0), _turns(colours), strict=True)
-        turned = {name: _signatures(one, colour) for (name, one), colour in oriented}
+        turned = {name: _signatures(detail, colour) for (name, detail), colour in oriented}
         yield MIRROR, turned.pop(MIRROR)
         parts = [(name, self._coefficients(window)) for name, window in inside.parts]
         for (name, part), (_, window) in zip(parts, inside.parts, strict=True):
@@ -102,17 +93,15 @@ class _Signer:
         yield "invert", _detail(-whole)
         panels = [(f"panel-{number}", panel) for number, (_, panel) in enumerate(inside.panels, 1)]
         for name, part in (*parts, *panels):
-            yield f"{name}-{MIRROR}", _detail(dict(orientations(part, 0))[MIRROR])
+            yield f"{name}-{MIRROR}", _detail(mirror(part, 0))
 
     def _coefficients(self, window: Window) -> Floats:
         return coefficients(self._grey, window, DETAILED)
 
     def _colours(self, window: Window) -> Octets:
         """The mean Cb and Cr of the parts of a window (4 x 4 x 2)."""
-        edges = tuple(edge * _SMALL for edge in window)
-        parts = self._colour.resize(
-            (_PARTS, _PARTS), Image.Resampling.BOX, box=(edges[0], edges[1], edges[2], edges[3])
-        )
+        left, top, right, bottom = (edge * _SMALL for edge in window)
+        parts = self._colour.resize((_PARTS, _PARTS), Image.Resampling.BOX, box=(left, top, right, bottom))
         return np.asarray(parts)[:, :, 1:]
 
 

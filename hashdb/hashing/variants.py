@@ -11,12 +11,12 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal
+from hashdb.domain.signals import MINIMUM_QUALITY, Profile, Signal, without_faults
 from hashdb.hashing.borders import find_borders
-from hashdb.hashing.pdq import SHORTEST_SIDE, changes, quality_from
-from hashdb.hashing.pictures import Picture
+from hashdb.hashing.pdq import changes, quality_from
+from hashdb.hashing.pictures import SHORTEST_SIDE, Picture
 from hashdb.hashing.reductions import Floats
-from hashdb.hashing.windows import Window, coefficients, phash256_signal, proportioned, reduce_picture, rotate
+from hashdb.hashing.windows import Window, coefficients, phash256_signal, proportioned, rotate
 
 
 def _centred(*shares: float) -> tuple[Window, ...]:
@@ -100,18 +100,13 @@ def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Si
 
 
 def _variants(picture: Picture, windows: Sequence[Window], tilts: Sequence[float]) -> Iterator[Signal]:
-    if min(picture.colour.size) < SHORTEST_SIDE:
+    if picture.is_tiny:
         return
-    grey, is_fit = reduce_picture(picture), fitness(picture)
+    grey, is_fit = picture.reduced, fitness(picture)
     parts = [(grey, window) for window in (*windows, *(window for _, window in find_borders(grey)))]
     parts += [rotate(grey, degrees) for degrees in tilts]
-    known: set[Signal] = set()
-    for pixels, window in parts:
-        if is_fit(window):
-            signal = phash256_signal(coefficients(pixels, window))
-            if signal.fault() is None and signal not in known:
-                known.add(signal)
-                yield signal
+    signals = (phash256_signal(coefficients(pixels, window)) for pixels, window in parts if is_fit(window))
+    yield from without_faults(dict.fromkeys(signals))
 
 
 def fitness(picture: Picture) -> Callable[[Window], bool]:

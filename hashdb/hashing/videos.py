@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashdb.domain.frames import FRAMES_AN_ITEM, Frame
-from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
+from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal, without_faults
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Hashed, Mode, hash_frame, hash_further_frame
 from hashdb.hashing.animations import is_animation
@@ -292,18 +292,17 @@ def _hash_each(video: Video, algorithms: Sequence[Algorithm], mode: Mode) -> Ite
         is_whole = frame.at - last >= INTERVAL * 0.9 if is_query else is_new
         if quality >= MINIMUM_QUALITY and is_whole:
             before, last = own, frame.at
-            hashed = _usable(replace(hash_frame(picture, long, mode, shots), quality=quality))
+            hashed = _usable(hash_frame(picture, long, mode, shots), quality)
             shots += 1
         elif quality >= MINIMUM_QUALITY and is_query:
             algorithms = long if is_new else [algorithm for algorithm in long if algorithm is Algorithm.PDQ]
             before = own if is_new else before
-            hashed = _usable(replace(hash_further_frame(picture, algorithms), quality=quality))
+            hashed = _usable(hash_further_frame(picture, algorithms), quality)
         else:
             hashed = Hashed((own,) if Algorithm.PDQ in long else (), quality)
         yield HashedFrame(frame.number, frame.at, frame.on_grid, hashed), picture
 
 
-def _usable(hashed: Hashed) -> Hashed:
-    """The hashes without those that have a fault; without PDQ, its quality is that of a flat frame."""
-    signals = tuple(signal for signal in hashed.signals if signal.fault() is None)
-    return hashed if len(signals) == len(hashed.signals) else replace(hashed, signals=signals)
+def _usable(hashed: Hashed, quality: int) -> Hashed:
+    """The hashes with this quality, without those that have a fault."""
+    return replace(hashed, signals=without_faults(hashed.signals), quality=quality)

@@ -8,6 +8,7 @@ R (rows) and C (columns) depend only on the part and the size, and are cached.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -42,6 +43,10 @@ class Window(NamedTuple):
     right: float
     bottom: float
 
+    def distance(self, other: Window) -> float:
+        """The greatest distance between an edge and the same edge of another part."""
+        return max(abs(edge - others) for edge, others in zip(self, other, strict=True))
+
 
 WHOLE: Final = Window(0, 0, 1, 1)
 _PROPORTIONS = (9 / 16, 16 / 9)
@@ -61,9 +66,13 @@ def proportioned(width: int, height: int) -> tuple[Window, ...]:
     return tuple(windows)
 
 
-def reduce_picture(picture: Picture) -> Floats:
-    """The luminance (h x w, 0 to 255) of the picture, its longer side reduced to at most 320 pixels by box filter."""
-    return picture.reduced
+def distinct(windows: Iterable[Window], least: float) -> tuple[Window, ...]:
+    """The parts without those that are at most `least` from an earlier one."""
+    kept: list[Window] = []
+    for window in windows:
+        if all(window.distance(earlier) > least for earlier in kept):
+            kept.append(window)
+    return tuple(kept)
 
 
 def rotate(grey: Floats, degrees: float) -> tuple[Floats, Window]:

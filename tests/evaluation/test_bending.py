@@ -11,7 +11,7 @@ from hashdb.evaluation.bending import Bender, View, decibels_between, demands, s
 from hashdb.hashing.pdq import pdq, pdq_signal
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
-from hashdb.hashing.windows import Window, phash256_signal, reduce_picture
+from hashdb.hashing.windows import Window, phash256_signal
 from tests.evaluation.photos import PHOTOS
 
 DEMANDED = 80
@@ -27,14 +27,14 @@ def image() -> Image.Image:
 def signs(view: View, image: Image.Image) -> Floats:
     """The bits of the view's hash of a picture, as signs."""
     picture = Picture(image)
-    found = view.coefficients(picture, reduce_picture(picture)).reshape(16, 16)
+    found = view.coefficients(picture, picture.reduced).reshape(16, 16)
     return signs_of(pdq_signal(found) if view.algorithm is Algorithm.PDQ else phash256_signal(found))
 
 
 def test_all_views_are_bent_away_at_once_within_the_budget(image: Image.Image) -> None:
     views = [
         View(Algorithm.PDQ),
-        turned(3.5, reduce_picture(Picture(image))),
+        turned(3.5, Picture(image).reduced),
         View(Algorithm.PHASH256),
         View(Algorithm.PHASH256, Window(0.2, 0.1, 0.9, 0.7)),
     ]

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageOps
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing.borders import find_borders
 from hashdb.hashing.pictures import Picture
-from hashdb.hashing.windows import Window, reduce_picture
+from hashdb.hashing.windows import Window
 from tests.hashing.samples import PHOTOS, drawn
 
 CLOSE = 0.02
@@ -19,7 +19,7 @@ on_photos = pytest.mark.parametrize("photo", PHOTOS[:8], ids=lambda photo: photo
 
 
 def _found(image: Image.Image) -> list[Window]:
-    return [window for _, window in find_borders(reduce_picture(Picture(image)))]
+    return [window for _, window in find_borders(Picture(image).reduced)]
 
 
 def _near(one: Window, other: Window) -> bool:

@@ -15,7 +15,6 @@ from hashdb.hashing.insets import find_insets, with_insets
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.videos import HashedFrame
-from hashdb.hashing.windows import reduce_picture
 from tests.hashing.samples import PHOTOS
 
 FRAMES = 8
@@ -55,7 +54,7 @@ def on_blur() -> list[Image.Image]:
 def found(frames: list[Image.Image]) -> list[tuple[int, ...]]:
     """The places of the insets, in pixels."""
     width, height = frames[0].size
-    windows = find_insets([reduce_picture(Picture(frame)) for frame in frames])
+    windows = find_insets([Picture(frame).reduced for frame in frames])
     return [tuple(round(edge * side) for edge, side in zip(one, (width, height) * 2, strict=True)) for one in windows]
 
 

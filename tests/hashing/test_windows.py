@@ -18,7 +18,6 @@ from hashdb.hashing.windows import (
     coefficients,
     crop,
     phash256_signal,
-    reduce_picture,
     rotate,
     whole_coefficients,
 )
@@ -44,13 +43,13 @@ def test_a_part_hashes_as_the_part_cut_out(photo: Path, window: Window) -> None:
     width, height = picture.colour.size
     box = (round(window.left * width), round(window.top * height), round(window.right * width))
     cut = picture.colour.crop((*box, round(window.bottom * height)))
-    signal = phash256_signal(coefficients(reduce_picture(picture), window))
+    signal = phash256_signal(coefficients(picture.reduced, window))
     assert signal.distance(imagehash_signal(Picture(cut), Algorithm.PHASH256)) <= FEW_BITS
 
 
 @pytest.mark.parametrize("size", [(1000, 500), (320, 320), (40, 30), (2000, 3)], ids=str)
 def test_a_reduced_picture_keeps_its_proportions(size: tuple[int, int]) -> None:
-    height, width = reduce_picture(Picture(drawn(*size))).shape
+    height, width = Picture(drawn(*size)).reduced.shape
     assert max(width, height) == min(REDUCED, max(size))
     assert abs(width / size[0] - height / size[1]) * min(size) <= 1
 
