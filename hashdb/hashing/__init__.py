@@ -180,7 +180,7 @@ def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
 def warm(algorithms: Sequence[Algorithm]) -> None:
     """Load what would be loaded on first use: the libraries of these algorithms that are installed, the benign list."""
     _hash(Picture(Image.new("RGB", (512, 512))), tuple(filter(is_installed, algorithms)))
-    # NumPy loads these when they are used, and a confined process can open no file then.
+    # NumPy loads these when they are used, and a sandboxed process can open no file then.
     for name in ("numpy.linalg", "numpy.ma"):
         import_module(name)
     built_in_benign()

@@ -31,7 +31,7 @@ _Numbers = NDArray[np.float64]
 def _by_imagehash() -> dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]]:
     """The hashes that imagehash computes; empty where it is not installed.
 
-    What was found is kept: a confined process can look for no package.
+    What was found is kept: a sandboxed process can look for no package.
     """
     try:
         import imagehash

@@ -1,4 +1,4 @@
-"""Decode videos by PyAV (the extra `[video]`), and animations by Pillow. Only a confined process calls this.
+"""Decode videos by PyAV (the extra `[video]`), and animations by Pillow. Only a sandboxed process calls this.
 
 `hashdb evaluate --videos` is the exception: it decodes films of the user's own in its own processes.
 
@@ -290,7 +290,7 @@ def _open(file: IO[bytes], limits: VideoLimits) -> InputContainer:
     try:
         import av
     except (ImportError, OSError):
-        # A confined process can open no module.
+        # A sandboxed process can open no module.
         raise UnreadablePicture(NO_EXTRA) from None
     av.logging.set_level(None)
     options = {

@@ -1,6 +1,6 @@
 """Hash documents: each page of a PDF as a picture, and the words of documents and texts in windows.
 
-Only a confined process calls `hash_document`: what it reads may be hostile.
+Only a sandboxed process calls `hash_document`: what it reads may be hostile.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def read_html(octets: bytes) -> Read:
     try:
         read, pictures = _text(_EMPTY.sub(_with_end, _LONG_TAG.sub(r"<\1>", text)))
     except (ImportError, OSError):
-        # A confined process can open no module.
+        # A sandboxed process can open no module.
         raise UnreadablePicture(NO_EXTRA) from None
     return Read((read,), pictures=pictures)
 

@@ -1,6 +1,6 @@
 """Read PDF by PDFium (the extra `[documents]`): each page as a picture, and the text of all pages.
 
-Only a confined process calls this. PDFium runs no script, follows no link, and here finds no font of the machine.
+Only a sandboxed process calls this. PDFium runs no script, follows no link, and here finds no font of the machine.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _open(octets: bytes) -> pypdfium2.PdfDocument:
     try:
         pdfium = _pdfium()
     except (ImportError, OSError):
-        # A confined process can open no module.
+        # A sandboxed process can open no module.
         raise UnreadablePicture(NO_EXTRA) from None
     try:
         return pdfium.PdfDocument(octets)

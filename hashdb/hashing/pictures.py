@@ -93,7 +93,7 @@ class Picture:
 
     @cached_property
     def reduced(self) -> Floats:
-        """The luminance (h x w, 0 to 255) of the picture, its longer side reduced to 320 pixels at most by box filter."""
+        """The luminance (h x w, 0 to 255) of the picture, by box filter at most 320 pixels on its longer side."""
         return np.asarray(self.at_most(REDUCED), np.float32)
 
     def at_most(self, longest: int) -> Image.Image:

@@ -143,15 +143,9 @@ def _answer_document(connection: socket, words: Sequence[str]) -> dict[str, obje
 
 
 def encode_frame(frame: Frame) -> dict[str, object]:
-    """A frame of a document as an object of JSON; the worker decodes it."""
-    return {
-        "at": int(frame.at),
-        "unit": frame.unit,
-        "length": frame.length,
-        "quality": frame.quality,
-        "signals": list(map(str, frame.signals)),
-        "transforms": {name: list(map(str, signals)) for name, signals in frame.transforms.items()},
-    }
+    """A frame of a document as an object of JSON; `decode_frame` of the worker is the inverse."""
+    hashed = Hashed(frame.signals, frame.quality, tuple(frame.transforms.items()))
+    return {"at": int(frame.at), "unit": frame.unit, "length": frame.length, **encode(hashed)}
 
 
 def encode(hashed: Hashed) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Hash files in sandboxed processes: one worker, many pictures in order, and the pool of the service."""
+"""Hash files in a sandboxed process: many pictures in order, or one video or document at a time."""
 
 from __future__ import annotations
 
@@ -8,22 +8,17 @@ import subprocess
 import sys
 import time
 import weakref
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import chain, repeat
-from queue import LifoQueue
+from itertools import chain
 from socket import send_fds, socket, socketpair
-from threading import Condition
-from typing import Any, BinaryIO, Final, Self, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Signature
-from hashdb.domain.turns import Turns
-from hashdb.errors import HashingBusy, Unavailable, UnreadablePicture, VideoTooLarge
+from hashdb.errors import Unavailable, UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.decoding import OUT_OF_MEMORY as VIDEO_OUT_OF_MEMORY
 from hashdb.hashing.documents import DOCUMENT_LIMITS, LISTED_STEP, DocumentLimits, HashedDocument
@@ -93,7 +88,7 @@ class Worker:
                     assert result is not None
                     yield result
                 if octets is not None and not busy:
-                    if self._process is None or self._process.poll() is not None:
+                    if not self._is_running:
                         self._start()
                     self._deadline = time.monotonic() + self._seconds
                     error = self._guarded(partial(self._send, header, octets))
@@ -120,34 +115,19 @@ class Worker:
 
         Raises UnreadablePicture, VideoTooLarge, and Unavailable if no process can be started.
         """
-        self._require(VIDEO)
-        words = (interval, "fast" if fast else "all", limits.max_seconds, limits.max_pixels, mode, *algorithms)
-        header = f"{VIDEO} {' '.join(map(str, words))}".encode()
-        self._deadline = time.monotonic() + limits.processing_seconds
         frames: list[HashedFrame] = []
-        result = self._guarded(partial(self._exchange_video, header, file, frames, advance, limits), "video")
-        if isinstance(result, UnreadablePicture):
-            raise result
-        return result
 
-    def _exchange_video(
-        self,
-        header: bytes,
-        file: BinaryIO,
-        frames: list[HashedFrame],
-        advance: Callable[[float], None],
-        limits: VideoLimits,
-    ) -> HashedVideo:
-        self._send(header)
-        send_fds(self._connection, [b"f"], [file.fileno()])
-        while True:
-            answer = self._receive_progress(VIDEO, limits.processing_seconds)
-            if "duration" in answer:
-                return HashedVideo(tuple(frames), float(answer["duration"]), answer["incomplete"])
-            at = float(answer["at"])
-            if "signals" in answer:
-                frames.append(HashedFrame(int(answer["number"]), at, answer["on_grid"], _decode(answer)))
-            advance(min(1.0, at / answer["of"]) if answer["of"] else 0.0)
+        def take(message: Any) -> HashedVideo | None:
+            if "duration" in message:
+                return HashedVideo(tuple(frames), float(message["duration"]), message["incomplete"])
+            at = float(message["at"])
+            if "signals" in message:
+                frames.append(HashedFrame(int(message["number"]), at, message["on_grid"], decode(message)))
+            advance(min(1.0, at / message["of"]) if message["of"] else 0.0)
+            return None
+
+        words = (interval, "fast" if fast else "all", limits.max_seconds, limits.max_pixels, mode, *algorithms)
+        return self._hash_parts((VIDEO, *words), file, limits.processing_seconds, take)
 
     def hash_document(
         self,
@@ -163,31 +143,45 @@ class Worker:
 
         Raises UnreadablePicture, VideoTooLarge, and Unavailable if no process can be started.
         """
-        self._require(DOCUMENT)
+        frames: list[Frame] = []
+
+        def take(message: Any) -> HashedDocument | None:
+            if "words" in message:
+                return HashedDocument(tuple(frames), message["pages"], int(message["words"]), message["incomplete"])
+            if "signals" in message:
+                frames.append(decode_frame(message))
+            else:
+                advance(float(message["share"]))
+            return None
+
         sizes = (limits.max_bytes, limits.max_unpacked, limits.max_pages, limits.max_words)
-        header = f"{DOCUMENT} {' '.join(map(str, (step, *sizes, mode, *algorithms)))}".encode()
-        self._deadline = time.monotonic() + limits.processing_seconds
-        result = self._guarded(
-            partial(self._exchange_document, header, file, advance, limits.processing_seconds), DOCUMENT
-        )
+        words = (DOCUMENT, step, *sizes, mode, *algorithms)
+        return self._hash_parts(words, file, limits.processing_seconds, take)
+
+    def _hash_parts(
+        self, words: Sequence[object], file: BinaryIO, seconds: float, take: Callable[[Any], _Answer | None]
+    ) -> _Answer:
+        """Have the process hash a video or a document, by a header of these words, within so many seconds.
+
+        `take` is called with each message of the process, and returns the result with the last one.
+        """
+        kind = str(words[0])
+        if not self._is_running or kind not in self._kinds:
+            self._kinds.add(kind)
+            self._start()
+        self._deadline = time.monotonic() + seconds
+
+        def exchange() -> _Answer:
+            self._send(" ".join(map(str, words)).encode())
+            send_fds(self._connection, [b"f"], [file.fileno()])
+            while (result := take(self._receive_progress(kind, seconds))) is None:
+                pass
+            return result
+
+        result = self._guarded(exchange, kind)
         if isinstance(result, UnreadablePicture):
             raise result
         return result
-
-    def _exchange_document(
-        self, header: bytes, file: BinaryIO, advance: Callable[[float], None], seconds: float
-    ) -> HashedDocument:
-        self._send(header)
-        send_fds(self._connection, [b"f"], [file.fileno()])
-        frames: list[Frame] = []
-        while True:
-            answer = self._receive_progress(DOCUMENT, seconds)
-            if "words" in answer:
-                return HashedDocument(tuple(frames), answer["pages"], int(answer["words"]), answer["incomplete"])
-            if "signals" in answer:
-                frames.append(decode_frame(answer))
-            else:
-                advance(float(answer["share"]))
 
     def _receive_progress(self, what: str, seconds: float) -> Any:
         """The next message about a video or a document, which may take so many seconds.
@@ -197,13 +191,13 @@ class Worker:
         left = self._deadline - time.monotonic()
         self._connection.settimeout(max(min(left, _STALL_SECONDS), 0.001))
         try:
-            answer = json.loads(receive(self._connection, _ANSWER_BYTES))
+            message = json.loads(receive(self._connection, _ANSWER_BYTES))
         except TimeoutError:
             self.stop()
         else:
-            if "reason" in answer:
-                raise (VideoTooLarge if answer.get("too_large") else UnreadablePicture)(str(answer["reason"]))
-            return answer
+            if "reason" in message:
+                raise (VideoTooLarge if message.get("too_large") else UnreadablePicture)(str(message["reason"]))
+            return message
         if left > _STALL_SECONDS:
             raise UnreadablePicture(f"the {what} is damaged: it takes longer than {_STALL_SECONDS} seconds to read on")
         raise VideoTooLarge(f"the {what} takes longer than {seconds:g} seconds to hash")
@@ -245,13 +239,11 @@ class Worker:
         answer = json.loads(receive(self._connection, _ANSWER_BYTES))
         if "reason" in answer:
             raise UnreadablePicture(str(answer["reason"]))
-        return _decode(answer)
+        return decode(answer)
 
-    def _require(self, kind: str) -> None:
-        """Have a process that reads this kind of file, too."""
-        if self._process is None or self._process.poll() is not None or kind not in self._kinds:
-            self._kinds.add(kind)
-            self._start()
+    @property
+    def _is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def _start(self) -> None:
         """Start a process, which loads what reads videos and documents only if needed: that takes time and memory."""
@@ -271,26 +263,20 @@ class Worker:
             raise Unavailable(retry_after=10) from None
 
 
-def _decode(answer: Mapping[str, Any]) -> Hashed:
+def decode(message: Mapping[str, Any]) -> Hashed:
     """The hashes that the process encoded."""
-    quality = answer["quality"]
-    transforms = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in answer["transforms"])
-    signatures = tuple((str(name), tuple(map(Signature.parse, texts))) for name, texts in answer["signatures"])
-    signals = tuple(map(Signal.parse, answer["signals"]))
+    quality = message["quality"]
+    transforms = tuple((str(name), tuple(map(Signal.parse, signals))) for name, signals in message["transforms"])
+    signatures = tuple((str(name), tuple(map(Signature.parse, texts))) for name, texts in message["signatures"])
+    signals = tuple(map(Signal.parse, message["signals"]))
     return Hashed(signals, None if quality is None else int(quality), transforms, signatures)
 
 
-def decode_frame(answer: Mapping[str, Any]) -> Frame:
+def decode_frame(message: Mapping[str, Any]) -> Frame:
     """The frame of a document that the process encoded."""
-    quality = answer["quality"]
-    return Frame(
-        int(answer["at"]),
-        tuple(map(Signal.parse, answer["signals"])),
-        None if quality is None else int(quality),
-        {str(name): tuple(map(Signal.parse, signals)) for name, signals in answer["transforms"].items()},
-        Unit(answer["unit"]),
-        int(answer["length"]),
-    )
+    hashed, unit = decode(message), Unit(message["unit"])
+    transforms = dict(hashed.transforms)
+    return Frame(int(message["at"]), hashed.signals, hashed.quality, transforms, unit, int(message["length"]))
 
 
 def _spawn(connection: socket, kinds: Iterable[str], limits: tuple[int, ...]) -> subprocess.Popen[bytes]:
@@ -322,120 +308,3 @@ def _kill_process(owner: int, process: subprocess.Popen[bytes], connection: sock
         process.wait()
     else:
         process.returncode = 0  # Not this process's child: Popen would warn that it still runs.
-
-
-_SLOW_A_REQUEST = 2
-"""Pictures of a request that may time out; after these, the rest of the request is not hashed."""
-
-
-class HashingPool:
-    """Hashes pictures in `workers` processes, each of which is replaced when a picture breaks it.
-
-    `queue` pictures may wait beside those that are being hashed, half as many of one key. Keys take turns, picture by
-    picture. Once a worker has a picture, it may take `seconds`, and `memory_bytes` of address space beyond those of an
-    idle process. Processes start on first use. They end with `close()`, or with this process, however it ends. The
-    pool is thread-safe; after a fork, parent and child have separate processes.
-    """
-
-    def __init__(self, workers: int, queue: int, seconds: float, memory_bytes: int, limits: Limits) -> None:
-        self._workers = workers
-        self._capacity = workers + queue
-        self._share = workers + (queue + 1) // 2
-        self._seconds = seconds
-        self._memory_bytes = memory_bytes
-        self._limits = limits
-        self._changed = Condition()
-        self._owner = 0
-
-    def hash(
-        self,
-        pictures: Sequence[bytes],
-        algorithms: Sequence[Algorithm],
-        modes: Iterable[Mode] = repeat(Mode.PLAIN),
-        key: str = "",
-        seeds: Sequence[Seed] = (),
-    ) -> list[Hashed | UnreadablePicture]:
-        """The signals or the error of each picture, in order; `modes` has one for each.
-
-        After two pictures have timed out, the others are not tried. Raises HashingBusy if the queue has no room for
-        all of them; an idle pool takes any number from a key that has none waiting. Raises Unavailable if no process
-        can be started.
-        """
-        turns, slow_pictures = self._enqueue(key, len(pictures)), list[Mode]()
-
-        def hash_one(octets: bytes, mode: Mode) -> Hashed | UnreadablePicture:
-            with turns.turn(key):
-                return self._hash_picture(octets, algorithms, mode, slow_pictures, seeds)
-
-        try:
-            concurrency = min(self._workers, len(pictures))
-            if concurrency <= 1:
-                # In this thread: another one would cost two context switches, and gain nothing.
-                return list(map(hash_one, pictures, modes))
-            with ThreadPoolExecutor(concurrency, "hashing") as threads:
-                return list(threads.map(hash_one, pictures, modes))
-        finally:
-            self._release(key, len(pictures))
-
-    def close(self) -> None:
-        """Wait until the queued pictures are hashed, then end the processes."""
-        with self._changed:
-            if self._owner != os.getpid():
-                return
-            self._changed.wait_for(lambda: not self.pending)
-            self._owner = 0
-            while not self._idle.empty():
-                self._idle.get().stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _enqueue(self, key: str, count: int) -> Turns:
-        with self._changed:
-            if self._owner != os.getpid():
-                self._start()
-            own, all_keys = self.pending[key], self.pending.total()
-            if (own and own + count > self._share) or (all_keys and all_keys + count > self._capacity):
-                raise HashingBusy(f"{self._share} of a key, {self._capacity} in all", retry_after=1)
-            self.pending[key] += count
-            return self._turns
-
-    def _start(self) -> None:
-        self._owner = os.getpid()
-        self.pending = Counter[str]()
-        self._turns = Turns(self._workers)
-        self._idle = LifoQueue[Worker]()
-        for _ in range(self._workers):
-            self._idle.put(Worker(self._seconds, self._memory_bytes, self._limits))
-
-    def _release(self, key: str, count: int) -> None:
-        with self._changed:
-            self.pending[key] -= count
-            if not self.pending[key]:
-                del self.pending[key]
-            self._changed.notify_all()
-
-    def _hash_picture(
-        self,
-        octets: bytes,
-        algorithms: Sequence[Algorithm],
-        mode: Mode,
-        slow_pictures: list[Mode],
-        seeds: Sequence[Seed],
-    ) -> Hashed | UnreadablePicture:
-        worker, started = self._idle.get(), time.monotonic()
-        try:
-            if len(slow_pictures) >= _SLOW_A_REQUEST:
-                raise UnreadablePicture("the picture was not hashed: other pictures of the request took too long")
-            self._limits.check_bytes(len(octets))
-            return worker.hash(octets, algorithms, mode, seeds)
-        except UnreadablePicture as error:
-            if time.monotonic() - started > self._seconds:
-                slow_pictures.append(mode)
-            # A new exception: the traceback of this one would keep the picture in memory.
-            return UnreadablePicture(error.reason)
-        finally:
-            self._idle.put(worker)

@@ -26,9 +26,8 @@ from hashdb.errors import (
 )
 from hashdb.hashing import Hashed, Limits, Mode
 from hashdb.hashing.documents import LISTED_STEP, QUERY_STEP, DocumentLimits
-from hashdb.hashing.video_queue import VideoQueue
+from hashdb.hashing.pool import HashingPool, VideoQueue
 from hashdb.hashing.videos import INTERVAL, VideoLimits, digests, to_frames
-from hashdb.hashing.workers import HashingPool
 from hashdb.settings import Settings
 from hashdb.wire import path
 from hashdb.wire.files import FILES_A_REQUEST, PictureOut, PicturesOut
@@ -211,13 +210,17 @@ class Hashers:
     @cached_property
     def videos(self) -> VideoQueue:
         """That of videos and documents."""
+        return VideoQueue(self._settings.video_processing_seconds, self._settings.media_memory)
+
+    @cached_property
+    def video_limits(self) -> VideoLimits:
+        """How large a video may be."""
         s = self._settings
-        limits = VideoLimits(
+        return VideoLimits(
             max_seconds=s.video_max_seconds,
             max_pixels=s.media_max_pixels,
             processing_seconds=s.video_processing_seconds,
         )
-        return VideoQueue(s.media_memory, limits)
 
     @cached_property
     def document_limits(self) -> DocumentLimits:
@@ -315,15 +318,17 @@ def _advance_part(advance: Advance, done: int, count: int, share: float) -> None
 
 def _hash_parts(hashing: Hashing, upload: Upload, mode: Mode, advance: Advance) -> HashedFile | UnreadablePicture:
     """The hashes of a video, a document or a text, or why there are none."""
-    queue, algorithms = hashing.hashers.videos, hashing.algorithms
+    hashers, algorithms = hashing.hashers, hashing.algorithms
     try:
         with upload.open() as file:
             own = Hashed(digests(file))
-            if upload.is_document:
-                limits, step = hashing.hashers.document_limits, hashing.step
-                document = queue.hash_document(file, algorithms, mode, hashing.key, limits, step=step, advance=advance)
-                return HashedFile(own, document.frames, None, document.incomplete, document.pages, document.words)
-            video = queue.hash(file, algorithms, mode, hashing.key, interval=hashing.interval, advance=advance)
+            with hashers.videos.turn(hashing.key, advance) as worker:
+                if upload.is_document:
+                    limits, step = hashers.document_limits, hashing.step
+                    document = worker.hash_document(file, algorithms, mode, limits, step=step, advance=advance)
+                    return HashedFile(own, document.frames, None, document.incomplete, document.pages, document.words)
+                of_videos, interval = hashers.video_limits, hashing.interval
+                video = worker.hash_video(file, algorithms, mode, of_videos, interval=interval, advance=advance)
     except UnreadablePicture as error:
         return error.with_traceback(None)
     return HashedFile(own, to_frames(video.frames), video.duration, video.incomplete)

@@ -1,4 +1,4 @@
-"""The pool: many pictures, few processes, and none of them spoils another's."""
+"""Many pictures in few processes, none of which spoils another's; and one video after the other."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 from PIL import Image
 
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import HashingBusy, UnreadablePicture
+from hashdb.errors import HashingBusy, JobLost, UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Limits, Mode, hash_as, hash_picture
-from hashdb.hashing.workers import HashingPool
+from hashdb.hashing.pool import HashingPool, VideoQueue
+from hashdb.hashing.videos import VIDEO_LIMITS, HashedVideo, VideoLimits
+from tests.films import film
 from tests.hashing.processes import eventually, workers
 from tests.hashing.samples import drawn, encoded
 
@@ -174,7 +178,7 @@ PROGRAM = f"""
 import os, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 print("main runs")
-from hashdb.hashing.workers import *
+from hashdb.hashing.pool import *
 from tests.hashing.test_pool import *
 pool = HashingPool(1, 1, 30, MEMORY, LIMITS)
 print(reasons(pool.hash([SMALL], QUICK)), flush=True)
@@ -205,3 +209,89 @@ def test_after_a_fork_each_side_has_its_own_processes() -> None:
     ran = subprocess.run([sys.executable, "-c", FORKING], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[2:] == ["child [None] True", "parent [None] True"]
     assert ran.stderr == ""
+
+
+@pytest.fixture(scope="module")
+def queue() -> Iterator[VideoQueue]:
+    """One for all, for its process takes its time to start."""
+    made = VideoQueue(120, MEMORY)
+    yield made
+    made.close()
+
+
+def hashed(
+    queue: VideoQueue,
+    octets: bytes,
+    key: str = "key:1",
+    advance: Callable[[float], None] = lambda share: None,
+    limits: VideoLimits = VIDEO_LIMITS,
+) -> HashedVideo:
+    with TemporaryFile() as file, queue.turn(key, advance) as worker:
+        file.write(octets)
+        file.seek(0)
+        return worker.hash_video(file, (Algorithm.PDQ,), Mode.PLAIN, limits, interval=1.0, advance=advance)
+
+
+def test_the_share_that_is_done_grows_to_the_end(queue: VideoQueue) -> None:
+    shares: list[float] = []
+    video = hashed(queue, film(), advance=shares.append)
+    assert len(video.frames) >= 6
+    assert shares == sorted(shares) and shares[0] == 0 and 0.5 < shares[-1] <= 1
+
+
+def test_what_is_given_up_or_refused_leaves_nothing_to_the_next(queue: VideoQueue) -> None:
+    usual = hashed(queue, film())
+
+    def give_up(share: float) -> None:
+        if share > 0:
+            raise JobLost(1)
+
+    with pytest.raises(JobLost):
+        hashed(queue, film(2), advance=give_up)
+    assert hashed(queue, film()) == usual
+    with pytest.raises(UnreadablePicture):
+        hashed(queue, film()[:40] + bytes(500))
+    assert hashed(queue, film()) == usual
+
+
+def test_a_video_waits_for_the_one_before_it(queue: VideoQueue) -> None:
+    order: list[tuple[str, float]] = []
+    with ThreadPoolExecutor(3) as threads:
+        videos = [
+            threads.submit(hashed, queue, film(), key, lambda share, key=key: order.append((key, share)))
+            for key in ("key:1", "key:2", "key:3")
+        ]
+        assert len({video.result() for video in videos}) == 1
+    # All of one, then all of the next: each begins with the share 0.
+    keys = [key for key, _ in order]
+    assert sorted(keys, key=keys.index) == keys
+    assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        (VideoLimits(max_seconds=2), "the video plays for more than 2 seconds"),
+        (VideoLimits(processing_seconds=0.001), "the video takes longer than 0.001 seconds to hash"),
+    ],
+)
+def test_a_video_that_is_too_long_is_too_large(queue: VideoQueue, limits: VideoLimits, reason: str) -> None:
+    with pytest.raises(VideoTooLarge) as refused:
+        hashed(queue, film(), limits=limits)
+    assert refused.value.reason == reason
+
+
+def test_one_that_is_given_up_before_its_turn_costs_no_process(queue: VideoQueue) -> None:
+    def give_up(_: float) -> None:
+        raise JobLost(1)
+
+    hashed(queue, film())
+    before = _children()
+    with pytest.raises(JobLost):
+        hashed(queue, film(2), advance=give_up)
+    assert before and _children() == before
+
+
+def _children() -> set[str]:
+    """The ids of the processes that this one has started."""
+    return {id for each in Path("/proc/self/task").iterdir() for id in (each / "children").read_text().split()}

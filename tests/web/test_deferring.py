@@ -7,9 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 from threading import Event
 from typing import Any
 
@@ -18,8 +16,6 @@ from sqlalchemy import select
 
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
 from hashdb.domain.jobs import STALE_AFTER
-from hashdb.domain.signals import Algorithm
-from hashdb.hashing import Mode
 from hashdb.service.accounts import members
 from hashdb.service.accounts.limits import Places
 from hashdb.service.later import EACH
@@ -120,17 +116,18 @@ def busy(service: Service) -> Iterator[None]:
         begun.set()
         over.wait(60)
 
-    with TemporaryFile() as file, ThreadPoolExecutor(1) as thread:
-        file.write(film())
-        file.seek(0)
-        hash_it = partial(state.hashers.videos.hash, interval=1.0, advance=advance)
-        hashing = thread.submit(hash_it, file, (Algorithm.PDQ,), Mode.PLAIN, "key:0")
+    def hold_the_turn() -> None:
+        with state.hashers.videos.turn("key:0", advance):
+            pass
+
+    with ThreadPoolExecutor(1) as thread:
+        holding = thread.submit(hold_the_turn)
         assert begun.wait(60)
         try:
             yield
         finally:
             over.set()
-            hashing.result()
+            holding.result()
 
 
 def test_a_request_that_takes_long_is_answered_by_202_and_pictures_do_not_wait(

@@ -1,0 +1,169 @@
+"""The sandboxed processes that hash for a service: a pool for pictures, and one process for videos and documents."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import repeat
+from queue import LifoQueue
+from threading import Condition
+from typing import Final, Self
+
+from hashdb.domain.seeds import Seed
+from hashdb.domain.signals import Algorithm
+from hashdb.domain.turns import Turns
+from hashdb.errors import HashingBusy, UnreadablePicture
+from hashdb.hashing import Hashed, Mode
+from hashdb.hashing.pictures import Limits
+from hashdb.hashing.workers import Worker
+
+_SLOW_A_REQUEST: Final = 2
+"""Pictures of a request that may time out; after these, the rest of the request is not hashed."""
+
+
+class HashingPool:
+    """Hashes pictures in `workers` processes, each of which is replaced when a picture breaks it.
+
+    `queue` pictures may wait beside those that are being hashed, half as many of one key. Keys take turns, picture by
+    picture. Once a worker has a picture, it may take `seconds`, and `memory_bytes` of address space beyond those of an
+    idle process. Processes start on first use. They end with `close()`, or with this process, however it ends. The
+    pool is thread-safe; after a fork, parent and child have separate processes.
+    """
+
+    def __init__(self, workers: int, queue: int, seconds: float, memory_bytes: int, limits: Limits) -> None:
+        self._workers = workers
+        self._capacity = workers + queue
+        self._share = workers + (queue + 1) // 2
+        self._seconds = seconds
+        self._memory_bytes = memory_bytes
+        self._limits = limits
+        self._changed = Condition()
+        self._owner = 0
+
+    def hash(
+        self,
+        pictures: Sequence[bytes],
+        algorithms: Sequence[Algorithm],
+        modes: Iterable[Mode] = repeat(Mode.PLAIN),
+        key: str = "",
+        seeds: Sequence[Seed] = (),
+    ) -> list[Hashed | UnreadablePicture]:
+        """The signals or the error of each picture, in order; `modes` has one for each.
+
+        After two pictures have timed out, the others are not tried. Raises HashingBusy if the queue has no room for
+        all of them; an idle pool takes any number from a key that has none waiting. Raises Unavailable if no process
+        can be started.
+        """
+        turns, slow_pictures = self._enqueue(key, len(pictures)), list[Mode]()
+
+        def hash_one(octets: bytes, mode: Mode) -> Hashed | UnreadablePicture:
+            with turns.turn(key):
+                return self._hash_picture(octets, algorithms, mode, slow_pictures, seeds)
+
+        try:
+            concurrency = min(self._workers, len(pictures))
+            if concurrency <= 1:
+                # In this thread: another one would cost two context switches, and gain nothing.
+                return list(map(hash_one, pictures, modes))
+            with ThreadPoolExecutor(concurrency, "hashing") as threads:
+                return list(threads.map(hash_one, pictures, modes))
+        finally:
+            self._release(key, len(pictures))
+
+    def close(self) -> None:
+        """Wait until the queued pictures are hashed, then end the processes."""
+        with self._changed:
+            if self._owner != os.getpid():
+                return
+            self._changed.wait_for(lambda: not self.pending)
+            self._owner = 0
+            while not self._idle.empty():
+                self._idle.get().stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _enqueue(self, key: str, count: int) -> Turns:
+        with self._changed:
+            if self._owner != os.getpid():
+                self._start()
+            own, all_keys = self.pending[key], self.pending.total()
+            if (own and own + count > self._share) or (all_keys and all_keys + count > self._capacity):
+                raise HashingBusy(f"{self._share} of a key, {self._capacity} in all", retry_after=1)
+            self.pending[key] += count
+            return self._turns
+
+    def _start(self) -> None:
+        self._owner = os.getpid()
+        self.pending = Counter[str]()
+        self._turns = Turns(self._workers)
+        self._idle = LifoQueue[Worker]()
+        for _ in range(self._workers):
+            self._idle.put(Worker(self._seconds, self._memory_bytes, self._limits))
+
+    def _release(self, key: str, count: int) -> None:
+        with self._changed:
+            self.pending[key] -= count
+            if not self.pending[key]:
+                del self.pending[key]
+            self._changed.notify_all()
+
+    def _hash_picture(
+        self,
+        octets: bytes,
+        algorithms: Sequence[Algorithm],
+        mode: Mode,
+        slow_pictures: list[Mode],
+        seeds: Sequence[Seed],
+    ) -> Hashed | UnreadablePicture:
+        worker, started = self._idle.get(), time.monotonic()
+        try:
+            if len(slow_pictures) >= _SLOW_A_REQUEST:
+                raise UnreadablePicture("the picture was not hashed: other pictures of the request took too long")
+            self._limits.check_bytes(len(octets))
+            return worker.hash(octets, algorithms, mode, seeds)
+        except UnreadablePicture as error:
+            if time.monotonic() - started > self._seconds:
+                slow_pictures.append(mode)
+            # A new exception: the traceback of this one would keep the picture in memory.
+            return UnreadablePicture(error.reason)
+        finally:
+            self._idle.put(worker)
+
+
+class VideoQueue:
+    """Hashes videos and documents one at a time, in a process that starts with the first. Keys take turns."""
+
+    def __init__(self, seconds: float, memory_bytes: int) -> None:
+        """Starts no process yet. It may take `memory_bytes` of address space beyond those of an idle process."""
+        self._turns = Turns()
+        self._worker = Worker(seconds, memory_bytes, Limits())
+
+    @contextmanager
+    def turn(self, key: str, advance: Callable[[float], None]) -> Iterator[Worker]:
+        """The worker, once it is the turn of this key; then `advance` is called with 0.
+
+        An exception in the block ends the hashing, but for UnreadablePicture, with which it has ended.
+        """
+        with self._turns.turn(key):
+            advance(0.0)
+            try:
+                yield self._worker
+            except UnreadablePicture:
+                raise
+            except BaseException:
+                # The process is still at work on this file.
+                self._worker.stop()
+                raise
+
+    def close(self) -> None:
+        """Wait until the queued videos are hashed, then end the process."""
+        with self._turns.turn(""):
+            self._worker.stop()
