@@ -34,140 +34,38 @@ from hashdb.errors import needing
 MAX_LENGTH: Final = 8_192
 """The most characters of an address."""
 
-TRACKING: Final = frozenset(
-    {
-        "__hsfp",
-        "__hssc",
-        "__hstc",
-        "__s",
-        "__twitter_impression",
-        "_branch_match_id",
-        "_ga",
-        "_gl",
-        "_hsenc",
-        "_hsmi",
-        "_openstat",
-        "dclid",
-        "epik",
-        "fb_action_ids",
-        "fb_action_types",
-        "fb_ref",
-        "fb_source",
-        "fbclid",
-        "gad_campaignid",
-        "gad_source",
-        "gbraid",
-        "gclid",
-        "gclsrc",
-        "hsctatracking",
-        "igsh",
-        "igshid",
-        "irclickid",
-        "li_fat_id",
-        "mc_cid",
-        "mc_eid",
-        "mibextid",
-        "mkt_tok",
-        "ml_subscriber",
-        "ml_subscriber_hash",
-        "msclkid",
-        "oly_anon_id",
-        "oly_enc_id",
-        "rb_clickid",
-        "rdt_cid",
-        "ref_src",
-        "ref_url",
-        "s_cid",
-        "sccid",
-        "srsltid",
-        "tblci",
-        "ttclid",
-        "twclid",
-        "vero_conv",
-        "vero_id",
-        "wbraid",
-        "wickedid",
-        "yclid",
-        "ysclid",
-    }
+
+def _names(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+TRACKING: Final = _names(
+    "__hsfp __hssc __hstc __s __twitter_impression _branch_match_id _ga _gl _hsenc _hsmi _openstat dclid epik "
+    "fb_action_ids fb_action_types fb_ref fb_source fbclid gad_campaignid gad_source gbraid gclid gclsrc "
+    "hsctatracking igsh igshid irclickid li_fat_id mc_cid mc_eid mibextid mkt_tok ml_subscriber ml_subscriber_hash "
+    "msclkid oly_anon_id oly_enc_id rb_clickid rdt_cid ref_src ref_url s_cid sccid srsltid tblci ttclid twclid "
+    "vero_conv vero_id wbraid wickedid yclid ysclid"
 )
 """Names of parameters, in lower case, that tell how somebody came to a page, on every host. So does every `utm_…`."""
 _TRACKING_PREFIX: Final = "utm_"
 
-_VIDEOS: Final = frozenset({"si", "feature", "pp", "t", "start"})
-_POSTS: Final = frozenset({"s", "t"})
+_VIDEOS: Final = _names("si feature pp t start")
+_POSTS: Final = _names("s t")
 OF_HOSTS: Final = {
     "youtube.com": _VIDEOS,
     "youtu.be": _VIDEOS,
-    "open.spotify.com": frozenset({"si"}),
+    "open.spotify.com": _names("si"),
     "twitter.com": _POSTS,
     "x.com": _POSTS,
-    "tiktok.com": frozenset({"_r", "_t", "is_from_webapp", "sender_device"}),
-    "t.me": frozenset({"single"}),
+    "tiktok.com": _names("_r _t is_from_webapp sender_device"),
+    "t.me": _names("single"),
 }
 """The same for one host and the hosts below it; also where in a video to begin."""
 
-NAMING: Final = frozenset(
-    {
-        "aid",
-        "article",
-        "article_id",
-        "cid",
-        "code",
-        "doc",
-        "document",
-        "f",
-        "fbid",
-        "fid",
-        "file",
-        "file_id",
-        "forum",
-        "id",
-        "item",
-        "item_id",
-        "k",
-        "key",
-        "list",
-        "mid",
-        "n",
-        "name",
-        "news",
-        "node",
-        "p",
-        "page",
-        "page_id",
-        "path",
-        "permalink",
-        "photo",
-        "pid",
-        "playlist",
-        "post",
-        "post_id",
-        "q",
-        "query",
-        "s",
-        "search",
-        "sid",
-        "slug",
-        "story_fbid",
-        "t",
-        "thread",
-        "tid",
-        "title",
-        "topic",
-        "u",
-        "uid",
-        "url",
-        "user",
-        "username",
-        "v",
-        "vid",
-        "video",
-        "video_id",
-        "viewkey",
-        "w",
-        "watch",
-    }
+NAMING: Final = _names(
+    "aid article article_id cid code doc document f fbid fid file file_id forum id item item_id k key list mid n name "
+    "news node p page page_id path permalink photo pid playlist post post_id q query s search sid slug story_fbid t "
+    "thread tid title topic u uid url user username v vid video video_id viewkey w watch"
 )
 """Names of parameters that often tell which page it is, on any host. No part of the algorithm."""
 
@@ -280,11 +178,11 @@ def _escapes(text: str) -> str:
     return _ESCAPE.sub(_escape, text) if "%" in text else text
 
 
-def _escape(found: re.Match[str]) -> str:
-    if found[1] is None:
+def _escape(escape: re.Match[str]) -> str:
+    if escape[1] is None:
         return "%25"
-    code = int(found[1], 16)
-    return chr(code) if code in _UNRESERVED else found[0].upper()
+    code = int(escape[1], 16)
+    return chr(code) if code in _UNRESERVED else escape[0].upper()
 
 
 def _query(search: str, host: str) -> str:
