@@ -17,12 +17,12 @@ from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.domain.ledger.events import Event
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep
-from hashdb.domain.times import format_instant, parse_instant
+from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, BadSetting, FeedRestarted, HashDBError, ServiceError
 from hashdb.monitoring.alarms import Alarm, AlarmKind
 from hashdb.monitoring.organisations import Organisations
 from hashdb.monitoring.replay import NotTheLogError, Replay, Replayed, event_line
-from hashdb.monitoring.rereading import Rereading, altered
+from hashdb.monitoring.rereading import Rereading, describe_altered
 from hashdb.monitoring.tables import ALL, MonitorTables
 from hashdb.monitoring.witnessing import Seen, Witnessing
 
@@ -121,8 +121,7 @@ class Monitor:
         try:
             return self._check(whole)
         except HashDBError:
-            with self._tables.writing():
-                self._tables.put(unanswered=1)
+            self._tables.put(unanswered=1)
             raise
         except OverflowError:
             raise ServiceError(200, "an answer has a number that no service has") from None
@@ -130,7 +129,7 @@ class Monitor:
             raise BadSetting("--folder", f"the state in {self._folder} cannot be used: {error}") from None
 
     def _check(self, whole: bool) -> list[Alarm]:
-        altered_ones = self._read_feed()
+        altered = self._read_feed()
         log, origin = self._client.log(), self._tables.text("origin")
         notes = self._witnessing.read(origin or log.origin) if self._witnessing else None
         note = self._client.checkpoint()
@@ -141,13 +140,12 @@ class Monitor:
             what = f"the checkpoint of the service does not verify: {error}"
             return [Alarm(AlarmKind.UNKNOWN_KEY, what, "", self._held_at, {"checkpoint.txt": note})]
         if not origin:
-            with self._tables.writing():
-                self._tables.put(origin=checkpoint.origin)
+            self._tables.put(origin=checkpoint.origin)
         wrong = self._follow(checkpoint, note)
         if isinstance(wrong, Alarm):
             return [wrong]
         self._note_answer()
-        alarms = [*altered_ones, *self._unknown_key(verifier, note), *self._recommitted(wrong)]
+        alarms = [*altered, *self._unknown_key(verifier, note), *self._recommitted(wrong)]
         alarms += [*self._unlike_feed(note), *self._late_feed(note), *self._unlike_roots(wrong)]
         try:
             if self._witnessing and notes:
@@ -163,19 +161,18 @@ class Monitor:
             if not alarms:
                 raise
         if not alarms:
-            with self._tables.writing():
-                self._tables.put(held_at=format_instant(self._now()))
+            self._tables.put(held_at=self._now())
         return _most(alarms)
 
     def _note_answer(self) -> None:
         """Note that the service answers. If it did not for long, what waits for it is late only from now on."""
-        now, answered, since = self._now(), self._tables.text("answered_at"), self._tables.text("answers_since")
+        now, answered, since = self._now(), self._tables.time("answered_at"), self._tables.time("answers_since")
         with self._tables.writing():
-            if self._tables.number("unanswered") and answered and now - parse_instant(answered) > self._plan.late:
+            if self._tables.number("unanswered") and answered and now - answered > self._plan.late:
                 # Seldom: else a service could be late for ever by not answering now and then.
-                if not since or now - parse_instant(since) > _FORGIVEN_EVERY:
-                    self._tables.put(answers_since=format_instant(now))
-            self._tables.put(answered_at=format_instant(now), unanswered=0)
+                if not since or now - since > _FORGIVEN_EVERY:
+                    self._tables.put(answers_since=now)
+            self._tables.put(answered_at=now, unanswered=0)
 
     def _known_logs(self, verifiers: Collection[Verifier]) -> Collection[Verifier]:
         """The keys that may sign: those of a policy, else those that the service names."""
@@ -186,8 +183,7 @@ class Monitor:
 
     @property
     def _held_at(self) -> datetime | None:
-        text = self._tables.text("held_at")
-        return parse_instant(text) if text else None
+        return self._tables.time("held_at")
 
     def _follow(self, checkpoint: Checkpoint, note: str) -> Replayed | Alarm:
         """Replay the events up to a checkpoint; the alarm if they are not of the log that was replayed before."""
@@ -205,8 +201,7 @@ class Monitor:
             what = f"the log of {checkpoint.size} events does not continue the {size} that were checked: {error}"
             texts = {"event.json": event_line(error.event)} if error.event else {}
             return Alarm(AlarmKind.LOG_REWRITTEN, what, "", self._held_at, evidence | texts)
-        with self._tables.writing():
-            self._tables.put(note=note)
+        self._tables.put(note=note)
         return wrong
 
     def _pages(self, after: int) -> Iterator[Sequence[Event]]:
@@ -243,11 +238,9 @@ class Monitor:
                 if len(alarms) > _MOST:
                     break
                 if isinstance(step.what, CopiedContribution) and not step.what.fits_commitment:
-                    subject = f"contribution {step.what.id}"
-                    evidence = {"feed.txt": f"{step.what}\n"}
-                    alarms.append(
-                        Alarm(AlarmKind.SIGNALS_ALTERED, altered(step.what.id), subject, self._held_at, evidence)
-                    )
+                    name, evidence = f"contribution {step.what.id}", {"feed.txt": f"{step.what}\n"}
+                    what = describe_altered(step.what.id)
+                    alarms.append(Alarm(AlarmKind.SIGNALS_ALTERED, what, name, self._held_at, evidence))
         return alarms
 
     def _recommitted(self, wrong: Replayed) -> list[Alarm]:
@@ -285,11 +278,8 @@ class Monitor:
         since = self._tables.number("set_wrong")
         if since:
             evidence = {"event.json": self._tables.text("set_text")}
-            first = (
-                f"event {since} and all roots after it record"
-                if since != self._replay.set_seq
-                else (f"event {since} records")
-            )
+            is_last = since == self._replay.set_seq
+            first = f"event {since} records" if is_last else f"event {since} and all roots after it record"
             what = f"{first} another root of the active set than the events before give{self._differing()}"
             return [Alarm(AlarmKind.SET_DIFFERS, what, "", self._held_at, evidence)]
         return [
@@ -324,16 +314,9 @@ class Monitor:
         waiting = self._fed.first_above(end)
         if waiting is None or self._tables.waited(waiting, now) <= _FED_WITHIN:
             return []
-        what = f"the feed ends at event {end}, and the log has {size}, of which a later one was seen at"
-        return [
-            Alarm(
-                AlarmKind.FEED_DIFFERS,
-                f"{what} {format_instant(waiting)}",
-                "",
-                self._held_at,
-                {"checkpoint.txt": note},
-            )
-        ]
+        seen = format_instant(waiting)
+        what = f"the feed ends at event {end}, and the log has {size}, of which a later one was seen at {seen}"
+        return [Alarm(AlarmKind.FEED_DIFFERS, what, "", self._held_at, {"checkpoint.txt": note})]
 
     def _late_root(self) -> list[Alarm]:
         """The alarm if no recorded root covers a change of the active set for long, also if there are newer roots."""
@@ -341,8 +324,7 @@ class Monitor:
         self._recording.note(size, now)
         if pending is None or not self._tables.is_unrecorded():
             # Changes up to here that were undone need no root.
-            with self._tables.writing():
-                self._tables.put(recorded_to=size)
+            self._tables.put(recorded_to=size)
             return []
         since = self._recording.first_above(max(pending - 1, self._tables.number("recorded_to")))
         if since is None or self._tables.waited(since, now) <= self._plan.late:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from hashdb.domain.ledger.checkpoints import Verifier, read_note
 from hashdb.domain.ledger.cosignatures import Cosigner, SetRoot
 from hashdb.domain.ledger.policies import Policy
-from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import BadNote, NotFound, RootNotSigned
 from hashdb.monitoring.alarms import Alarm, AlarmKind
 from hashdb.monitoring.replay import Replay
@@ -60,8 +59,7 @@ class Organisations:
             return [Alarm(AlarmKind.SET_DIFFERS, what, "the active set", since, {"set.txt": note})]
         if sign and self._signer is not None and served.seq > self._tables.number("own_seq"):
             note = self._client.sign_set(self._signer.cosign(served.body, int(now.timestamp())))
-            with self._tables.writing():
-                self._tables.put(own_seq=served.seq)
+            self._tables.put(own_seq=served.seq)
         return self._unsigned(note, served, verifiers, now)
 
     def _unsigned(self, note: str, served: SetRoot, verifiers: Collection[Verifier], now: datetime) -> list[Alarm]:
@@ -69,8 +67,7 @@ class Organisations:
             return []
         try:
             self._policy.check_root(note, verifiers)
-            with self._tables.writing():
-                self._tables.put(signed_seq=served.seq, signed_at=format_instant(now))
+            self._tables.put(signed_seq=served.seq, signed_at=now)
         except (BadNote, RootNotSigned):
             pass
         self._seen.note(served.seq, now)
@@ -85,5 +82,4 @@ class Organisations:
 
     @property
     def _signed_at(self) -> datetime | None:
-        text = self._tables.text("signed_at")
-        return parse_instant(text) if text else None
+        return self._tables.time("signed_at")

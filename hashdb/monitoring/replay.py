@@ -60,7 +60,7 @@ class Replay:
     def __init__(self, tables: MonitorTables) -> None:
         """The events that the tables have are replayed."""
         self._tables = tables
-        self._found = Replayed()
+        self._wrong = Replayed()
 
     @property
     def size(self) -> int:
@@ -105,9 +105,9 @@ class Replay:
                     wrong += self._page(page[: size - self.size])
                 if done and self.root != root:
                     raise NotTheLogError(f"its {size} events do not give the root of its signed checkpoint")
-            self._found += wrong
-        found, self._found = self._found, Replayed()
-        return found
+            self._wrong += wrong
+        wrong, self._wrong = self._wrong, Replayed()
+        return wrong
 
     def _page(self, events: Sequence[Event]) -> Replayed:
         first, leaves = self.size + 1, list[bytes]()

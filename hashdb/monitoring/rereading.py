@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
 from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.frames import split_shots
 from hashdb.domain.ledger.commitments import commit_lines, item_lines
-from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import HashDBError, NotFound, ServiceError
 from hashdb.monitoring.alarms import Alarm, AlarmKind
 from hashdb.monitoring.tables import ALL, MonitorTables, Row
@@ -63,8 +62,7 @@ class Rereading:
     @property
     def held_at(self) -> datetime | None:
         """The beginning of the last complete round: what is found now was right then."""
-        text = self._tables.text("round_held")
-        return parse_instant(text) if text else None
+        return self._tables.time("round_held")
 
     @property
     def is_settled(self) -> bool:
@@ -78,15 +76,15 @@ class Rereading:
         """
         until = time.monotonic() + (seconds or 0.0)
         after = 0 if seconds is None else self._tables.number("round_after")
-        began = self._tables.text("round_began")
-        if not after:
-            if began and self._now() - parse_instant(began) < every:
-                return True
-            began = format_instant(self._now())
-        rows = self._client.contributions(after=after)
+        now = self._now()
+        began = self._tables.time("round_began")
+        if not after and began and now - began < every:
+            return True
+        began = began if after and began else now
+        contributions = self._client.contributions(after=after)
         while True:
-            page = list(islice(rows, _PAGE))
-            if any(one.id <= before for before, one in zip([after, *(one.id for one in page)], page, strict=False)):
+            page = list(islice(contributions, _PAGE))
+            if any(second <= first for first, second in pairwise([after, *(shown.id for shown in page)])):
                 # A list that turns back has no end, and may never come to what it hides.
                 raise ServiceError(200, "the list of contributions is not in the order of their ids")
             last = page[-1].id if len(page) == _PAGE else None
@@ -113,14 +111,13 @@ class Rereading:
             fault, now_holds = suspect.fault, True
             # Without an answer, it is read again after the next check.
             with suppress(HashDBError):
-                self._suspect(id, row, self._one(id))
+                self._suspect(id, row, self._read(id))
                 now_holds = id not in self._suspects
             # What changes with time may have changed back before it was logged.
             if not changed and (not fault.by_time or (late and not now_holds)):
                 alarms.append(Alarm(fault.kind, fault.what, f"contribution {id}", self.held_at, suspect.evidence))
         if had_suspects and not self._suspects:
-            with self._tables.writing():
-                self._tables.put(round_wrong=0)
+            self._tables.put(round_wrong=0)
         return alarms
 
     def _compare(self, page: Sequence[Contribution], rows: dict[int, Row]) -> None:
@@ -138,7 +135,7 @@ class Rereading:
             checks = before.checks + 1 if before else 0
             self._suspects[id] = _Suspect(row.seq if row else 0, fault, first_at, evidence, checks)
 
-    def _one(self, id: int) -> Contribution | None:
+    def _read(self, id: int) -> Contribution | None:
         try:
             return self._client.contribution(id)
         except NotFound:
@@ -166,7 +163,7 @@ class Rereading:
         if row.sealed == ALL and any(shown.signals):
             what = f"the feed shows {name} as if all its signals were suppressed, and they are not"
             return _Fault(AlarmKind.SIGNALS_HIDDEN, what)
-        return None if self._opens(row, shown) else _Fault(AlarmKind.SIGNALS_ALTERED, altered(id))
+        return None if self._opens(row, shown) else _Fault(AlarmKind.SIGNALS_ALTERED, describe_altered(id))
 
     def _opens(self, row: Row, shown: Contribution) -> bool:
         """Whether the commitment of the log is to the signals that the service shows."""
@@ -183,8 +180,8 @@ class Rereading:
         return commit_lines(shown.salt, lines, shown.undisclosed) == row.commitment
 
 
-def altered(id: int) -> str:
-    """That the signals of a contribution are not those of its commitment."""
+def describe_altered(id: int) -> str:
+    """The sentence that the signals of a contribution are not those of its commitment."""
     return (
         f"the signals of contribution {id} are not those to which the log is committed: some were altered, removed"
         " or added beside the log"

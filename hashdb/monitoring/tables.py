@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger import active_set
 from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, HASH, WIDTH
 from hashdb.domain.ledger.events import ContributionState
-from hashdb.domain.times import parse_instant
+from hashdb.domain.times import format_instant, parse_instant
 from hashdb.index.folder import opener
 from hashdb.local.tables import transaction
 
@@ -118,28 +119,34 @@ class MonitorTables:
         value = self._value(key)
         return value if isinstance(value, bytes) else b""
 
-    def put(self, **values: int | str | bytes) -> None:
-        """Set values of the state."""
-        self._connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", list(values.items()))
+    def time(self, key: str) -> datetime | None:
+        """A time of the state; None if it has none."""
+        text = self.text(key)
+        return parse_instant(text) if text else None
+
+    def put(self, **values: int | str | bytes | datetime) -> None:
+        """Set values of the state, all of them or none."""
+        stored = {key: format_instant(value) if isinstance(value, datetime) else value for key, value in values.items()}
+        statement = f"INSERT OR REPLACE INTO state VALUES {', '.join(['(?, ?)'] * len(stored))}"
+        self._connection.execute(statement, list(chain.from_iterable(stored.items())))
 
     def waited(self, since: datetime, now: datetime) -> timedelta:
         """For how long something has waited for the service, without the time before it answered again."""
-        answers = self.text("answers_since")
-        return now - (max(since, parse_instant(answers)) if answers else since)
+        return now - max(since, self.time("answers_since") or since)
 
     def rows(self, ids: Iterable[int]) -> dict[int, Row]:
         """The rows of contributions by id; those that the log does not have are left out."""
-        wanted, found = list(ids), dict[int, Row]()
+        wanted, rows = list(ids), dict[int, Row]()
         for start in range(0, len(wanted), _MANY):
             part = wanted[start : start + _MANY]
             marks = ", ".join("?" * len(part))
-            found |= self._found(f"{_ROWS} WHERE status IS NOT NULL AND id IN ({marks})", part)
-        return found
+            rows |= self._select(f"{_ROWS} WHERE status IS NOT NULL AND id IN ({marks})", part)
+        return rows
 
     def between(self, after: int, last: int | None) -> dict[int, Row]:
         """The rows with ids above `after`, up to `last` (None: all)."""
         query = f"{_ROWS} WHERE status IS NOT NULL AND id > ? AND id <= ?"
-        return self._found(query, [after, last if last is not None else 2**62])
+        return self._select(query, [after, last if last is not None else 2**62])
 
     def store(self, rows: Iterable[Row]) -> None:
         """Store the states of contributions."""
@@ -197,24 +204,24 @@ class MonitorTables:
         count = self.number("count")
         while True:
             query = "SELECT id, leaf, seq FROM pending WHERE seq <= ? ORDER BY seq, id LIMIT ?"
-            found = self._connection.execute(query, (seq, _LEAVES)).fetchall()
-            if not found:
+            pending = self._connection.execute(query, (seq, _LEAVES)).fetchall()
+            if not pending:
                 break
-            leaves = {id: leaf for id, leaf, _ in found}
+            leaves = {id: leaf for id, leaf, _ in pending}
             count += self._growth(leaves)
             changed, root = active_set.update(self.block, leaves)
             rows = [(*place, hashes) for place, hashes in changed.items()]
             self._connection.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", rows)
-            last = found[-1]
-            self._connection.execute("DELETE FROM pending WHERE (seq, id) <= (?, ?)", (last[2], last[0]))
+            last_id, _, last_seq = pending[-1]
+            self._connection.execute("DELETE FROM pending WHERE (seq, id) <= (?, ?)", (last_seq, last_id))
             self.put(root=root, count=count)
         return self.octets("root") or EMPTY, count
 
     def block(self, level: int, number: int) -> bytes:
         """The hashes of a block of the tree."""
         query = "SELECT hashes FROM blocks WHERE level = ? AND number = ?"
-        found = self._connection.execute(query, (level, number)).fetchone()
-        return bytes(found[0]) if found else EMPTY_BLOCK
+        row = self._connection.execute(query, (level, number)).fetchone()
+        return bytes(row[0]) if row else EMPTY_BLOCK
 
     def _growth(self, leaves: Mapping[int, bytes]) -> int:
         return sum((leaf != EMPTY) - (self._leaf(id) != EMPTY) for id, leaf in leaves.items())
@@ -223,12 +230,12 @@ class MonitorTables:
         begin = id % WIDTH * HASH
         return self.block(0, id // WIDTH)[begin : begin + HASH]
 
-    def _found(self, query: str, values: Sequence[int]) -> dict[int, Row]:
+    def _select(self, query: str, values: Sequence[int]) -> dict[int, Row]:
         return {
             id: Row(id, seq, ContributionState(Status(status), Standing(standing)), commitment, masked, sealed)
             for id, seq, status, standing, commitment, masked, sealed in self._connection.execute(query, values)
         }
 
     def _value(self, key: str) -> object:
-        found = self._connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
-        return None if found is None else found[0]
+        row = self._connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        return None if row is None else row[0]

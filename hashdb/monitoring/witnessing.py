@@ -42,13 +42,12 @@ class Seen:
         """Note that the log has so many events at a time."""
         if not self._seen or size > self._seen[-1][0]:
             self._seen = [*self._seen, (size, at)][-_MOST_SEEN:]
-            with self._tables.writing():
-                text = json.dumps([(size, format_instant(at)) for size, at in self._seen])
-                self._tables.put(**{self._key: text})
+            text = json.dumps([(size, format_instant(at)) for size, at in self._seen])
+            self._tables.put(**{self._key: text})
 
     def first_above(self, size: int) -> datetime | None:
         """When an event after the first `size` was first seen; None if none was. Forgets what was seen before."""
-        self._seen = [one for one in self._seen if one[0] > size] or self._seen[-1:]
+        self._seen = [(seen, at) for seen, at in self._seen if seen > size] or self._seen[-1:]
         return next((at for seen, at in self._seen if seen > size), None)
 
 
@@ -94,8 +93,7 @@ class Witnessing:
                 else:
                     cosigned = checkpoint.size
                     alarms += self._old(signed, notes, now)
-                    with self._tables.writing():
-                        self._tables.put(witnessed_at=format_instant(now))
+                    self._tables.put(witnessed_at=now)
             except (BadNote, NotWitnessed):
                 pass
         alarms += self._unlike_witnesses(notes, note, verifiers)
@@ -137,9 +135,8 @@ class Witnessing:
             if signed and (what := self._unlike(checkpoint)):
                 what = f"witness {witness.name} was shown another log than you: its checkpoint {what}"
                 evidence = {"checkpoint.txt": note, "witness.txt": theirs}
-                alarms.append(
-                    Alarm(AlarmKind.WITNESS_DIFFERS, what, f"witness {witness.name}", self._held_at, evidence)
-                )
+                subject = f"witness {witness.name}"
+                alarms.append(Alarm(AlarmKind.WITNESS_DIFFERS, what, subject, self._held_at, evidence))
         return alarms
 
     def _unlike(self, checkpoint: Checkpoint) -> str | None:
@@ -158,5 +155,4 @@ class Witnessing:
 
     @property
     def _held_at(self) -> datetime | None:
-        text = self._tables.text("witnessed_at")
-        return parse_instant(text) if text else None
+        return self._tables.time("witnessed_at")
