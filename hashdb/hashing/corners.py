@@ -44,7 +44,7 @@ def flatten(grey: Floats) -> Floats | None:
     corners = _find_corners(grey)
     if corners is None:
         return None
-    sides = [float(np.hypot(*(one - other))) for one, other in pairwise((*corners, corners[0]))]
+    sides = [float(np.hypot(*(end - start))) for start, end in pairwise((*corners, corners[0]))]
     width, height = max(sides[0], sides[2]), max(sides[1], sides[3])
     scale = min(1.0, _LONGEST / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -89,8 +89,8 @@ def _outlines(grey: Floats) -> Iterator[_Points]:
             continue
         left, right = kept[rows].argmax(axis=1), width - kept[rows, ::-1].argmax(axis=1)
         top, bottom = kept[:, columns].argmax(axis=0), height - kept[::-1, columns].argmax(axis=0)
-        sides = [np.stack((each, rows + 0.5), axis=1) for each in (left, right)]
-        yield np.concatenate((*sides, *(np.stack((columns + 0.5, each), axis=1) for each in (top, bottom))))
+        sides = [np.stack((side, rows + 0.5), axis=1) for side in (left, right)]
+        yield np.concatenate((*sides, *(np.stack((columns + 0.5, side), axis=1) for side in (top, bottom))))
 
 
 def _guesses(outline: _Points) -> Iterator[_Points]:
@@ -102,36 +102,33 @@ def _guesses(outline: _Points) -> Iterator[_Points]:
     widths, heights = np.ptp(across, axis=0), np.ptp(down, axis=0)
     best = int((widths * heights).argmin())
     x, y, cosine, sine = across[:, best], down[:, best], cosines[best], sines[best]
-    box = np.array(
-        [(a, b) for a, b in ((x.min(), y.min()), (x.max(), y.min()), (x.max(), y.max()), (x.min(), y.max()))]
-    )
+    box = np.array([(x.min(), y.min()), (x.max(), y.min()), (x.max(), y.max()), (x.min(), y.max())])
     yield np.stack((box[:, 0] * cosine - box[:, 1] * sine, box[:, 0] * sine + box[:, 1] * cosine), axis=1)
     x, y = x / max(widths[best], 1), y / max(heights[best], 1)
-    yield outline[[int(each.argmin()) for each in (x + y, y - x, -x - y, x - y)]]
+    yield outline[[int(distances.argmin()) for distances in (x + y, y - x, -x - y, x - y)]]
 
 
 def _fit_sides(outline: _Points, corners: _Points, near: float) -> _Points | None:
     """The corners where the lines cross that fit the outline near each side; None if a side is not straight."""
     lines = []
-    for one, other in pairwise((*corners, corners[0])):
-        length = float(np.hypot(*(other - one)))
+    for corner, next_corner in pairwise((*corners, corners[0])):
+        length = float(np.hypot(*(next_corner - corner)))
         if length < 1:
             return None
-        along = (other - one) / length
+        along = (next_corner - corner) / length
         normal = np.array((-along[1], along[0]))
-        places, off = (outline - one) @ along, (outline - one) @ normal
+        places, off = (outline - corner) @ along, (outline - corner) @ normal
         chosen = (np.abs(off) < near) & (places > 0.05 * length) & (places < 0.95 * length)
         if len(np.unique(np.round(places[chosen]))) < max(3, _ON_SIDE * length):
             return None
         slope, start = np.polyfit(places[chosen], off[chosen], 1)
-        direction = along + slope * normal
-        lines.append((one + start * normal, direction))
+        lines.append((corner + start * normal, along + slope * normal))
     crossings = []
-    for (one, along), (other, beside) in zip((lines[3], *lines[:3]), lines, strict=True):
+    for (before, along), (after, beside) in zip((lines[3], *lines[:3]), lines, strict=True):
         matrix = np.stack((along, -beside), axis=1)
         if abs(np.linalg.det(matrix)) < 0.1:
             return None
-        crossings.append(one + np.linalg.solve(matrix, other - one)[0] * along)
+        crossings.append(before + np.linalg.solve(matrix, after - before)[0] * along)
     return np.array(crossings)
 
 

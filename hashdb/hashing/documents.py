@@ -176,12 +176,12 @@ def _with_pages(starts: Sequence[int], lengths: Sequence[int], most: int) -> Seq
 
     `lengths` are the words of each page.
     """
-    every, first, last = set(starts), 0, starts[-1]
+    with_pages, first, last = set(starts), 0, starts[-1]
     for length in lengths:
         if length >= SHORTEST_PAGE:
-            every.update((min(first, last), min(max(0, first + length - WINDOW), last)))
+            with_pages.update((min(first, last), min(max(0, first + length - WINDOW), last)))
         first += length
-    return sorted(every) if len(every) <= most else starts
+    return sorted(with_pages) if len(with_pages) <= most else starts
 
 
 def _read(file: IO[bytes], limits: DocumentLimits) -> bytes:

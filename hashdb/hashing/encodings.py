@@ -43,40 +43,45 @@ _FOREIGN: Final = re.compile(
 
 
 class _Legacy(NamedTuple):
-    """An older encoding, and frequent words, or letters, of the languages that are written in it."""
+    """An older encoding, and frequent words (with spaces) or letters of the languages that are written in it."""
 
     encoding: str
-    words: frozenset[str]
-    by_letter: bool = False
+    frequent: str
 
+    @property
+    def by_letter(self) -> bool:
+        """Whether letters are counted: in scripts without spaces."""
+        return " " not in self.frequent
 
-def _legacy(encoding: str, words: str) -> _Legacy:
-    return _Legacy(encoding, frozenset(words.split()))
+    @property
+    def parts(self) -> frozenset[str]:
+        """The frequent words or letters."""
+        return frozenset(self.frequent if self.by_letter else self.frequent.split())
 
 
 _LEGACY: Final = (
-    _legacy(
+    _Legacy(
         "cp1252",
         "the of and that with der die das und ist nicht mit den le les des est une dans pour que el los las una por "
         "con del gli che di della per não uma para os dos het een van och att det som på og til af ikke ja että on ei "
         "ned amb els les unha",
     ),
-    _legacy(
+    _Legacy(
         "cp1250",
         "się może być także które który można więcej nie jest není také může ještě jsou při však která který když než "
         "aby pokud však ktorý môže byť ešte ktoré že ďalšie će što može biti također više još če še lahko tudi več și "
         "în să din pentru este când poate această și între după către până és egy az hogy nem több közül között előtt",
     ),
-    _legacy("cp1251", "не на что это как по для или из от то все за но можно если та що до це як од"),
-    _legacy("koi8-r", "не на что это как по для или из от то все за но можно если"),
-    _legacy("cp1253", "και το να την του της τα με για από που σε είναι στο στην των θα δεν"),  # noqa: RUF001
-    _legacy("cp1255", "את של על לא עם או זה הוא כי אל אם גם יש כל היא אני"),
-    _legacy("cp1256", "في من على إلى أن لا ما هذا هذه التي الذي عن مع أو كان به از در که را این است با"),
-    _Legacy("gb18030", frozenset("的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你"), True),
-    _Legacy("big5", frozenset("的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你"), True),
-    _Legacy("shift_jis", frozenset("のにはをたがでてとしれさいるすまなもらりこ"), True),
-    _Legacy("euc-jp", frozenset("のにはをたがでてとしれさいるすまなもらりこ"), True),
-    _Legacy("euc-kr", frozenset("이다는을의가에고하지로기도한를은서어"), True),
+    _Legacy("cp1251", "не на что это как по для или из от то все за но можно если та що до це як од"),
+    _Legacy("koi8-r", "не на что это как по для или из от то все за но можно если"),
+    _Legacy("cp1253", "και το να την του της τα με για από που σε είναι στο στην των θα δεν"),  # noqa: RUF001
+    _Legacy("cp1255", "את של על לא עם או זה הוא כי אל אם גם יש כל היא אני"),
+    _Legacy("cp1256", "في من على إلى أن لا ما هذا هذه التي الذي عن مع أو كان به از در که را این است با"),
+    _Legacy("gb18030", "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你"),
+    _Legacy("big5", "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你"),
+    _Legacy("shift_jis", "のにはをたがでてとしれさいるすまなもらりこ"),
+    _Legacy("euc-jp", "のにはをたがでてとしれさいるすまなもらりこ"),
+    _Legacy("euc-kr", "이다는을의가에고하지로기도한를은서어"),
 )
 
 
@@ -108,9 +113,9 @@ def decode(octets: bytes, stated: str | None = None) -> str:
     try:
         return octets.decode()
     except UnicodeDecodeError:
-        told = _utf_16(octets) or _known(stated) or _guess(octets)
-    text = octets.decode(told or "utf-8", "replace")
-    if told is None and text.count("\ufffd") > _DAMAGED_SHARE * len(text):
+        likely = _utf_16(octets) or _known(stated) or _guess(octets)
+    text = octets.decode(likely or "utf-8", "replace")
+    if likely is None and text.count("\ufffd") > _DAMAGED_SHARE * len(text):
         raise UnreadablePicture(_UNKNOWN)
     return text
 
@@ -169,5 +174,5 @@ def _share(octets: bytes, legacy: _Legacy) -> float:
         return 0.0
     parts = [letter for letter in text if letter > "\x7f"] if legacy.by_letter else re.findall(r"[^\W\d_]+", text)
     counts = Counter(parts)
-    share = sum(counts[word] for word in legacy.words) / max(1, len(parts))
+    share = sum(counts[part] for part in legacy.parts) / max(1, len(parts))
     return share if share >= _LEAST_SHARE else 0.0

@@ -165,7 +165,7 @@ def _edges(ridges: Floats) -> _Ints:
 
 def _boxes(rows: _Ints, columns: _Ints, height: int, width: int) -> _Ints:
     """Top, bottom, left and right of all boxes between such lines that are neither too small nor nearly the frame."""
-    top, bottom, left, right = (each.ravel() for each in np.meshgrid(rows, rows, columns, columns, indexing="ij"))
+    top, bottom, left, right = (edges.ravel() for edges in np.meshgrid(rows, rows, columns, columns, indexing="ij"))
     is_large = (bottom - top >= _LEAST * height) & (right - left >= _LEAST * width)
     is_part = (bottom - top <= _MOST * height) | (right - left <= _MOST * width)
     return np.stack((top, bottom, left, right))[:, is_large & is_part]
@@ -201,8 +201,8 @@ def _clarity(boxes: _Ints, down: _Sums, across: _Sums, sharpness: _Sums) -> _Sum
     is_frames = (top == 0, bottom == height, left == 0, right == width)
     return np.stack(
         [
-            np.where(none, np.nan, np.maximum(ridge / 3, np.log(contrast)))
-            for none, ridge, contrast in zip(is_frames, ridges, contrasts, strict=True)
+            np.where(is_frame, np.nan, np.maximum(ridge / 3, np.log(contrast)))
+            for is_frame, ridge, contrast in zip(is_frames, ridges, contrasts, strict=True)
         ]
     )
 

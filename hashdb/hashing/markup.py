@@ -80,8 +80,8 @@ def read_html(octets: bytes) -> Read:
 
 
 def _stated(octets: bytes) -> str | None:
-    found = _STATED.search(octets, 0, _HEAD)
-    return None if found is None else found[1].decode("ascii", "replace")
+    encoding = _STATED.search(octets, 0, _HEAD)
+    return None if encoding is None else encoding[1].decode("ascii", "replace")
 
 
 def _depth(text: str) -> int:
@@ -94,9 +94,9 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _with_end(found: re.Match[str]) -> str:
-    name = found[1]
-    return found[0] if name.lower() in _VOID else f"<{name}{found[2]}></{name}>"
+def _with_end(element: re.Match[str]) -> str:
+    name = element[1]
+    return element[0] if name.lower() in _VOID else f"<{name}{element[2]}></{name}>"
 
 
 def _text(html: str) -> tuple[str, int]:

@@ -215,18 +215,18 @@ def _word(parts: _Parts, name: str) -> _Collected:
 def _relationships(parts: _Parts, of: str) -> list[tuple[str, str]]:
     """The kind and the file of each relationship of a file within the archive, in order."""
     folder, name = posixpath.split(of)
-    found: list[tuple[str, str]] = []
+    relationships: list[tuple[str, str]] = []
 
     def start(tag: str, attributes: Attributes) -> None:
         if tag == "Relationship" and attributes.get("TargetMode") != "External":
             target = attributes.get("Target", "")
             path = target.lstrip("/") if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
-            found.append((attributes.get("Type", "").rpartition("/")[2], path))
+            relationships.append((attributes.get("Type", "").rpartition("/")[2], path))
 
     path = posixpath.join(folder, "_rels", f"{name}.rels")
     if path in parts.names:
         parts.parse(path, start)
-    return found
+    return relationships
 
 
 _ODT_LINES: Final = frozenset(("p", "h", "table-row"))

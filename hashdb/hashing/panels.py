@@ -118,17 +118,17 @@ def find_panels(grey: Octets) -> list[Box]:
     down, across = _score(rows.clearness(columns)), _score(columns.clearness(rows))
     # A row for each pair of rows, a column for each pair of columns.
     scores = down[rows.first] + down[rows.last] + across[columns.first].T + across[columns.last].T
-    which, of_columns = np.nonzero(scores > _LEAST_SCORE)
+    of_rows, of_columns = np.nonzero(scores > _LEAST_SCORE)
     boxes = np.stack(
         (
             columns.places[columns.first[of_columns]],
-            rows.places[rows.first[which]],
+            rows.places[rows.first[of_rows]],
             columns.places[columns.last[of_columns]],
-            rows.places[rows.last[which]],
+            rows.places[rows.last[of_rows]],
         )
     )
     shares = _areas(boxes) / (height * width)
-    ranks = scores[which, of_columns] + _BUSY * _busy_shares(grey, boxes) + _LARGE * np.log(shares)
+    ranks = scores[of_rows, of_columns] + _BUSY * _busy_shares(grey, boxes) + _LARGE * np.log(shares)
     ranks[shares > _MOST] = -np.inf
     order = np.argsort(-ranks, kind="stable")
     boxes = boxes[:, order[ranks[order] > -np.inf]]
@@ -208,10 +208,9 @@ def _areas(boxes: _Ints) -> _Ints:
 def _distinct(boxes: _Ints) -> list[Box]:
     """The first boxes, at most 16, that are not nearly the same as an earlier one."""
     chosen: list[Box] = []
-    left = boxes
-    while left.shape[1] and len(chosen) < MOST:
-        best = left[:, :1]
+    while boxes.shape[1] and len(chosen) < MOST:
+        best = boxes[:, :1]
         chosen.append(Box(*map(int, best[:, 0])))
-        common = _areas(np.concatenate((np.maximum(left[:2], best[:2]), np.minimum(left[2:], best[2:]))))
-        left = left[:, common < _OVERLAP * (_areas(left) + _areas(best) - common)]
+        common = _areas(np.concatenate((np.maximum(boxes[:2], best[:2]), np.minimum(boxes[2:], best[2:]))))
+        boxes = boxes[:, common < _OVERLAP * (_areas(boxes) + _areas(best) - common)]
     return chosen

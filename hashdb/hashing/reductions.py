@@ -160,9 +160,8 @@ def _reduce(library: ctypes.CDLL, colour: Image.Image, sides: Sequence[int]) -> 
 
 def _weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
     """The weights (`side` x n) of a side of `length` pixels, cached: computing them takes longer than the reduction."""
-    return (
-        _cached_weights(library, length, side) if length <= _LONGEST_CACHED else _compute_weights(library, length, side)
-    )
+    compute = _cached_weights if length <= _LONGEST_CACHED else _compute_weights
+    return compute(library, length, side)
 
 
 def _compute_weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:

@@ -111,13 +111,13 @@ ALIKE: Final = {
 }
 """A letter or digit, and those that look like it or that one writes for it, in lower case (after Unicode's
 confusables.txt). The package with that table is of the service only, and whole it would fold Arabic into Latin."""
-_FOLDS: Final = str.maketrans({one: to for to, alike in ALIKE.items() for one in alike})
+_FOLDS: Final = str.maketrans({character: to for to, alike in ALIKE.items() for character in alike})
 
 
 def normalise(text: str) -> str:
     """The words of a text in lower case, without punctuation, invisible characters and accents, between white space."""
     if not text.isascii():
-        text = _long_run().sub(lambda found: found[0][:MOST_MARKS], text)
+        text = _long_run().sub(lambda run: run[0][:MOST_MARKS], text)
     text = unicodedata.normalize("NFKD", text).casefold()
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
@@ -125,7 +125,7 @@ def normalise(text: str) -> str:
     if not text.isascii():
         text = _SEPARATORS.sub(" ", _INVISIBLE.sub("", text))
     text = _SILENT.sub("", text).translate(_FOLDS)
-    return _LETTERSPACED.sub(lambda found: found[0].replace(" ", ""), text)
+    return _LETTERSPACED.sub(lambda letters: letters[0].replace(" ", ""), text)
 
 
 @cache
@@ -190,7 +190,8 @@ def shingles(words: Sequence[str]) -> _U64:
     """A value of 64 bits for the shingle that begins at each word, up to the first that the end of the text cuts."""
     # Not cached for longer: the words of a text are not kept.
     different = set(words)
-    hash_of, length_of = ({word: of(word) for word in different} for of in (_hash_word, shingle_length))
+    hash_of = {word: _hash_word(word) for word in different}
+    length_of = {word: shingle_length(word) for word in different}
     hashes = np.fromiter(map(hash_of.__getitem__, words), np.uint64, len(words))
     lengths = np.fromiter(map(length_of.__getitem__, words), np.int64, len(words))
     result = np.zeros(len(words), np.uint64)

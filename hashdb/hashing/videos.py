@@ -108,12 +108,12 @@ def begins_as_video(head: bytes) -> bool:
 
 def digests(file: IO[bytes]) -> tuple[Signal, ...]:
     """SHA-256 and MD5 of a file, which is left at its start."""
-    made = {Algorithm.SHA256: hashlib.sha256(), Algorithm.MD5: hashlib.md5(usedforsecurity=False)}
+    hashers = {Algorithm.SHA256: hashlib.sha256(), Algorithm.MD5: hashlib.md5(usedforsecurity=False)}
     while octets := file.read(1 << 20):
-        for each in made.values():
-            each.update(octets)
+        for hasher in hashers.values():
+            hasher.update(octets)
     file.seek(0)
-    return tuple(Signal.from_bytes(algorithm, each.digest()) for algorithm, each in made.items())
+    return tuple(Signal.from_bytes(algorithm, hasher.digest()) for algorithm, hasher in hashers.items())
 
 
 def thin_out(frames: Sequence[HashedFrame], most: int) -> list[HashedFrame]:
@@ -121,10 +121,8 @@ def thin_out(frames: Sequence[HashedFrame], most: int) -> list[HashedFrame]:
     kept = list(frames)
     for fewest in (1, math.inf):
         spare = [place for place, frame in enumerate(kept) if len(frame.hashed.signals) <= fewest]
-        excess = len(kept) - most
-        if excess <= 0:
-            break
-        dropped = {spare[i * len(spare) // min(excess, len(spare))] for i in range(min(excess, len(spare)))}
+        excess = min(len(kept) - most, len(spare))
+        dropped = {spare[number * len(spare) // excess] for number in range(excess)}
         kept = [frame for place, frame in enumerate(kept) if place not in dropped]
     return kept
 
@@ -224,10 +222,10 @@ class _Grid:
         """Whether a frame is on the grid; to be asked of each frame, in order."""
         # A video may state a wrong rate: it has at most eight frames an interval.
         nearest = self._interval if self._by_time else self._interval / 8
-        found = (self._by_time or number % self._step == 0) and at - self._last >= nearest - _ROUNDING
-        if found:
+        is_on_grid = (self._by_time or number % self._step == 0) and at - self._last >= nearest - _ROUNDING
+        if is_on_grid:
             self._last = at
-        return found
+        return is_on_grid
 
 
 class _Cuts:
