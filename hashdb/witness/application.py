@@ -36,12 +36,12 @@ class WitnessServer:
         """Answer one request."""
         started, id = time.perf_counter(), request_id.begin(environ, believed=False)
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        found = _ADDRESS.fullmatch(path)
-        route = _CHECKPOINT if found else path if path in _METHODS else _NO_ROUTE
+        address = _ADDRESS.fullmatch(path)
+        route = _CHECKPOINT if address else path if path in _METHODS else _NO_ROUTE
         request = InMemoryRequest(environ)
         request.max_content_length = LARGEST_BODY
         try:
-            reply = self._reply(request, method, route, found[1] if found else "")
+            reply = self._reply(request, method, route, address[1] if address else "")
         except WrongOldSize as error:
             reply = Reply(f"{error.size}\n".encode(), SIZE_TYPE, 409)
         except Exception as error:

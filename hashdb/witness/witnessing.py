@@ -11,14 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import KEY_ID, Checkpoint, Verifier, read_checkpoint, signature_line, split_note
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
-from hashdb.errors import (
-    BadNote,
-    CheckpointNotSigned,
-    InconsistentLog,
-    MalformedRequest,
-    NotFound,
-    WrongOldSize,
-)
+from hashdb.errors import BadNote, CheckpointNotSigned, InconsistentLog, MalformedRequest, NotFound, WrongOldSize
 from hashdb.witness.state import Cosigned, Refused, WitnessState
 
 log = logging.getLogger("hashdb.witness")
@@ -68,20 +61,18 @@ class Witness:
         if submission.old > checkpoint.size:
             raise MalformedRequest(f"the old size {submission.old} is above the size of the checkpoint")
         known = {(verifier.name, verifier.id): verifier for verifier in verifiers}
-        signed = (
-            body
-            + "\n"
-            + "".join(
-                signature_line(verifier, octets[KEY_ID:])
-                for name, octets in signatures
-                if (verifier := known.get((name, octets[:KEY_ID]))) is not None
-            )
+        own_signatures = "".join(
+            signature_line(verifier, octets[KEY_ID:])
+            for name, octets in signatures
+            if (verifier := known.get((name, octets[:KEY_ID]))) is not None
         )
+        signed = f"{body}\n{own_signatures}"
         with self._state.writing():
             last = self._state.cosigned(origin)
-            if submission.old != (0 if last is None else last.checkpoint.size):
-                raise WrongOldSize(0 if last is None else last.checkpoint.size)
-            now = max(int(self._clock()), 0 if last is None else last.at)
+            size, at = (0, 0) if last is None else (last.checkpoint.size, last.at)
+            if submission.old != size:
+                raise WrongOldSize(size)
+            now = max(int(self._clock()), at)
             fault = _fault(submission, checkpoint, last)
             if fault is None:
                 lines = "".join(cosigner.cosign(body, now) for cosigner in self._cosigners)
