@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import import_module
@@ -26,7 +26,7 @@ from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
 from hashdb.hashing.secret_views import secret_transforms, secret_variants
 from hashdb.hashing.signatures import signatures, signatures_by_view
-from hashdb.hashing.transforms import MIRROR, NAMES, look_inside, mirrored, transforms
+from hashdb.hashing.transforms import MIRROR, NAMES, Transform, look_inside, mirrored, transforms
 from hashdb.hashing.variants import frame_variants, variants
 
 __all__ = [
@@ -64,7 +64,7 @@ class Hashed:
 
     signals: tuple[Signal, ...]
     quality: int | None = None
-    transforms: tuple[tuple[str, tuple[Signal, ...]], ...] = ()
+    transforms: tuple[Transform, ...] = ()
     """The name of each transform, like `mirror`, and the signals of the transformed picture, if requested."""
     signatures: tuple[tuple[str, tuple[Signature, ...]], ...] = ()
     """The signatures of the picture, by the name `whole`, and of transforms, by their names."""
@@ -72,7 +72,7 @@ class Hashed:
 
 def hash_picture(octets: bytes, algorithms: Sequence[Algorithm], limits: Limits = DEFAULTS) -> Hashed:
     """The signals of the picture in these bytes. Raises UnreadablePicture."""
-    return hash_variants(octets, algorithms, Profile.PLAIN, limits)
+    return hash_as(octets, algorithms, limits, Mode.PLAIN)
 
 
 def hash_variants(
@@ -87,9 +87,7 @@ def hash_variants(
     The first variants are the secret views of the first seed, the newest. Variants are hashed by phash256 only; there
     are none if it was not requested. The plain profile has neither variants nor signatures. Raises UnreadablePicture.
     """
-    return _with_picture(
-        octets, limits, lambda picture: _with_variants(_hash(picture, algorithms), picture, profile, seeds)
-    )
+    return hash_as(octets, algorithms, limits, Mode(profile), seeds)
 
 
 def hash_transforms(
@@ -99,9 +97,24 @@ def hash_transforms(
 
     Raises UnreadablePicture.
     """
-    return _with_picture(
-        octets, limits, lambda picture: _with_transforms(_hash(picture, algorithms), picture, algorithms, seeds)
-    )
+    return hash_as(octets, algorithms, limits, Mode.TRANSFORMS, seeds)
+
+
+def hash_as(
+    octets: bytes, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode, seeds: Sequence[Seed] = ()
+) -> Hashed:
+    """The result of `hash_picture`, `hash_variants` or `hash_transforms`, as `mode` says. Raises UnreadablePicture."""
+    picture = read_picture(octets, limits)
+    try:
+        hashed = _hash(picture, algorithms)
+        if mode is Mode.PLAIN:
+            return hashed
+        if mode is Mode.TRANSFORMS:
+            return _with_transforms(hashed, picture, algorithms, seeds)
+        return _with_variants(hashed, picture, Profile(mode), seeds)
+    except MemoryError:
+        reason = OUT_OF_MEMORY
+    raise UnreadablePicture(reason)
 
 
 def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, shot: int) -> Hashed:
@@ -112,13 +125,12 @@ def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, sh
     hashed = _hash(picture, algorithms)
     if mode is Mode.TRANSFORMS:
         # Insets are found in several frames together, more surely than panels in one.
-        return replace(
-            hashed, transforms=tuple(_fewer(transforms(picture, algorithms, look_inside(picture, is_frame=True))))
-        )
+        inside = look_inside(picture, is_frame=True)
+        return replace(hashed, transforms=tuple(_fewer(transforms(picture, algorithms, inside))))
     return _with(hashed, frame_variants(picture, Profile(mode), shot))
 
 
-def _fewer(transforms: Iterable[tuple[str, tuple[Signal, ...]]]) -> Iterator[tuple[str, tuple[Signal, ...]]]:
+def _fewer(transforms: Iterable[Transform]) -> Iterator[Transform]:
     for name, signals in transforms:
         is_turned = name in NAMES and name != MIRROR
         kept = tuple(signal for signal in signals if not is_turned or signal.algorithm is Algorithm.PDQ)
@@ -146,15 +158,6 @@ def hash_page(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode) -> 
     if mode in (Mode.PLAIN, Mode.TRANSFORMS):
         return own
     return _with(own, chain(printed(picture), variants(picture, Profile(mode))))
-
-
-def hash_as(
-    octets: bytes, algorithms: Sequence[Algorithm], limits: Limits, mode: Mode, seeds: Sequence[Seed] = ()
-) -> Hashed:
-    """The result of `hash_transforms` or `hash_variants`, as `mode` says. Raises UnreadablePicture."""
-    if mode is Mode.TRANSFORMS:
-        return hash_transforms(octets, algorithms, limits, seeds)
-    return hash_variants(octets, algorithms, Profile(mode), limits, seeds)
 
 
 def hash_file(
@@ -186,18 +189,7 @@ def warm(algorithms: Sequence[Algorithm]) -> None:
     built_in_benign()
 
 
-def _with_picture(octets: bytes, limits: Limits, make: Callable[[Picture], Hashed]) -> Hashed:
-    picture = read_picture(octets, limits)
-    try:
-        return make(picture)
-    except MemoryError:
-        reason = OUT_OF_MEMORY
-    raise UnreadablePicture(reason)
-
-
 def _with_variants(hashed: Hashed, picture: Picture, profile: Profile, seeds: Sequence[Seed]) -> Hashed:
-    if profile is Profile.PLAIN:
-        return hashed
     secret = (signal for seed in seeds[:1] for signal in secret_variants(picture, seed))
     own = signatures(picture)
     further = _with(hashed, chain(secret, variants(picture, profile)))
@@ -226,7 +218,7 @@ def _with_transforms(
     return replace(hashed, transforms=(*of_transforms, *secret), signatures=tuple(by_view))
 
 
-def _first(transforms: Iterable[tuple[str, tuple[Signal, ...]]], most: int) -> Iterator[tuple[str, tuple[Signal, ...]]]:
+def _first(transforms: Iterable[Transform], most: int) -> Iterator[Transform]:
     """The transforms that have so many signals together, without further ones."""
     for name, signals in transforms:
         if kept := signals[: max(0, most)]:

@@ -13,9 +13,10 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from hashdb.domain.signals import Signal, without_faults
+from hashdb.domain.signals import without_faults
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
+from hashdb.hashing.transforms import Transform
 from hashdb.hashing.variants import DEEP, MIDDLE, STRIPS, fitness
 from hashdb.hashing.windows import (
     SAMPLES,
@@ -35,7 +36,7 @@ _TILTS: Final = (5.8, 7.2, 8.6, 10.0, 11.7, 13.4, 15.1, 16.8, 18.4, 20.0)
 _SIDES = ("left", "top", "right", "bottom")
 
 
-def cuts(picture: Picture) -> Iterator[tuple[str, tuple[Signal, ...]]]:
+def cuts(picture: Picture) -> Iterator[Transform]:
     """The name and the phash256 signals of each kind of cut, without parts that are too plain to match reliably.
 
     `cut-left` and its like: something is off that side. `cut-all`: off all sides. `shape`: off two opposite sides.
@@ -80,7 +81,7 @@ def _within(part: Window, rest: Window) -> Window:
     )
 
 
-def _signals(name: str, parts: list[Floats]) -> Iterator[tuple[str, tuple[Signal, ...]]]:
+def _signals(name: str, parts: list[Floats]) -> Iterator[Transform]:
     if signals := without_faults(dict.fromkeys(map(phash256_signal, parts))):
         yield name, signals
 

@@ -18,6 +18,7 @@ from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import MINIMUM_QUALITY, Signal, without_faults
 from hashdb.hashing.pdq import changes, has_detail
 from hashdb.hashing.pictures import Picture
+from hashdb.hashing.transforms import Transform
 from hashdb.hashing.variants import quality_of
 from hashdb.hashing.windows import Window, coefficients, phash256_signal
 
@@ -52,7 +53,7 @@ def secret_variants(picture: Picture, seed: Seed) -> Iterator[Signal]:
     yield from without_faults(phash256_signal(coefficients(picture.reduced, window)) for window in windows)
 
 
-def secret_transforms(picture: Picture, seeds: Sequence[Seed]) -> Iterator[tuple[str, tuple[Signal, ...]]]:
+def secret_transforms(picture: Picture, seeds: Sequence[Seed]) -> Iterator[Transform]:
     """The names, like `secret-2-1`, and the phash256 signals of the parts of each seed that a query asks for."""
     if not has_detail(picture):
         return

@@ -34,6 +34,8 @@ DETAILED: Final = 32
 """The lowest frequencies that are computed of what has signatures."""
 
 Parts: TypeAlias = Sequence[tuple[str, Window]]
+Transform: TypeAlias = tuple[str, tuple[Signal, ...]]
+"""The name of a transform, like `mirror`, and the signals of the transformed picture."""
 
 
 class Inside(NamedTuple):
@@ -55,9 +57,7 @@ def look_inside(picture: Picture, *, is_frame: bool = False) -> Inside | None:
     return Inside(parts) if is_frame else Inside(parts, _panels(picture, parts), _flat(picture.reduced))
 
 
-def transforms(
-    picture: Picture, algorithms: Sequence[Algorithm], inside: Inside | None
-) -> Iterator[tuple[str, tuple[Signal, ...]]]:
+def transforms(picture: Picture, algorithms: Sequence[Algorithm], inside: Inside | None) -> Iterator[Transform]:
     """The name and the signals of each transform, by PDQ and phash256 only. `inside` is that of `look_inside`.
 
     64 bits are too few for so many queries. A signal with a fault is left out. A flat picture has no transforms,
