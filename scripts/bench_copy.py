@@ -32,6 +32,7 @@ from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store import Store
+from scripts.benchmarks.homes import environment
 from tests.postgres import OwnServer, own_server
 
 _BATCH = 2_000
@@ -88,11 +89,10 @@ def fill(home: Path, count: int) -> None:
 
 def copy(what: str, home: Path, settings: dict[str, str], url: str, server: OwnServer) -> None:
     """Copy, compare, verify and finish, in one run; what that took of the clock, and of processors."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     words = [sys.executable, "-m", "hashdb", "copy-to", "--json"]
     start, worked, served = time.perf_counter(), processor(), processor(server)
-    environment = kept | settings | {"HASHDB_HOME": str(home), "HASHDB_COPY_TO": url}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    given = environment(home, HASHDB_COPY_TO=url, **settings)
+    done = subprocess.run(words, env=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     took, worked, served = time.perf_counter() - start, processor() - worked, processor(server) - served

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from hashdb.cli.home import open_home
-from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Draft, Media
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.aligners import first_signals
@@ -38,12 +38,12 @@ from hashdb.hashing import Hashed, Mode, hash_transforms
 from hashdb.hashing.texts import QUERY_STEP, WINDOW, split_words
 from hashdb.index.kernel import engine
 from hashdb.service import HashDB
-from hashdb.service.accounts import members
 from hashdb.service.contributions.contributions import contribute
 from hashdb.service.matching.matches import match
 from hashdb.settings import Settings
 from scripts.benchmarks import documents, report
 from scripts.benchmarks.documents import ALTERATIONS, PLAIN, Document
+from scripts.benchmarks.homes import new_actor
 from scripts.benchmarks.report import Target
 
 PAGES, QUICK_PAGES = 150, 8
@@ -66,11 +66,7 @@ class Bench:
 
     def __init__(self, listed: Sequence[Document], db: HashDB) -> None:
         self.listed, self._db = listed, db
-        member = members.add(db, COMMAND_LINE, MemberDraft("benchmark", MemberKind.PLATFORM)).id
-        scopes = frozenset({Scope.CONTRIBUTE, Scope.MATCH})
-        self._actor: Actor = members.authenticate(
-            db, members.issue_key(db, COMMAND_LINE, member, KeyDraft(scopes)).secret
-        )
+        self._actor = new_actor(db, Scope.CONTRIBUTE, Scope.MATCH)
         self._places: dict[int, int] = {}
         for place, document in enumerate(listed):
             draft = Draft((), ("glorification",), None, media=Media.DOCUMENT, frames=document.listed.frames)

@@ -11,14 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.signals import Algorithm
-from hashdb.service import open_hashdb
-from hashdb.service.accounts import members
-from hashdb.settings import Settings
-from scripts.bench_sync import halves
 from scripts.benchmarks import report
-from scripts.benchmarks.data import SEED
+from scripts.benchmarks.data import SEED, balanced
+from scripts.benchmarks.homes import new_home
 from tests.serving import serving
 
 THOUSANDS = (10, 100, 1_000)
@@ -33,8 +30,7 @@ def main(sizes: tuple[int, ...]) -> None:
         with tempfile.TemporaryDirectory() as place:
             file, home = Path(place, "list.csv"), Path(place, "service")
             write(file, thousands)
-            home.mkdir()
-            secret = key(Settings(home=home))
+            secret = new_home(home, Scope.CONTRIBUTE)
             with serving(home) as url:
                 environment = os.environ | {"HASHDB_URL": url, "HASHDB_KEY": secret}
                 runs = [run(file, environment, *words) for words in (("--dry-run",), (), ())]
@@ -48,17 +44,8 @@ def write(file: Path, thousands: int) -> None:
     with file.open("w") as out:
         out.write("signals,labels,quality,removed_at\n")
         for _ in range(thousands):
-            rows = halves(rng, 1_000, Algorithm.PDQ.bits)
+            rows = balanced(rng, 1_000, Algorithm.PDQ.bits)
             out.writelines(f"pdq:{value:064x},glorification,90,2026-11-01T10:00:00Z\n" for value in rows)
-
-
-def key(settings: Settings) -> str:
-    """The secret of a key of a new member."""
-    db = open_hashdb(settings.database, settings.rules())
-    member = members.add(db, COMMAND_LINE, MemberDraft("benchmark", MemberKind.PLATFORM))
-    secret = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset({Scope.CONTRIBUTE}))).secret
-    db.close()
-    return secret
 
 
 def run(file: Path, environment: dict[str, str], *words: str) -> tuple[float, int]:

@@ -12,11 +12,12 @@ import statistics
 import time
 from tempfile import TemporaryDirectory
 
-from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.errors import NotAuthenticated
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.accounts import members
 from hashdb.settings import Settings
+from scripts.benchmarks.homes import new_key
 
 SHARED = (0, 8, 46)
 
@@ -28,8 +29,7 @@ def main() -> None:
     times = parser.parse_args().times
     with TemporaryDirectory() as home:
         db = open_hashdb(f"sqlite:///{home}/hashdb.sqlite", Settings().rules())
-        added = members.add(db, COMMAND_LINE, MemberDraft("Alpha", MemberKind.PLATFORM))
-        secret = members.issue_key(db, COMMAND_LINE, added.id, KeyDraft(frozenset({Scope.MATCH}))).secret
+        secret = new_key(db, Scope.MATCH)
         members.authenticate(db, secret)
         measured = _measured(db, secret, times)
         db.close()
@@ -54,14 +54,13 @@ def _measured(db: HashDB, secret: str, times: int) -> dict[int, list[int]]:
     return found
 
 
-def _chance(one: list[int], other: list[int], rounds: int = 500) -> float:
+def _chance(first: list[int], second: list[int], rounds: int = 500) -> float:
     """How often medians differ as much where the same times are divided at random."""
-    seen, rng = abs(statistics.median(one) - statistics.median(other)), random.Random(2)
-    together, larger = [*one, *other], 0
+    difference, rng = abs(statistics.median(first) - statistics.median(second)), random.Random(2)
+    together, larger, half = [*first, *second], 0, len(first)
     for _ in range(rounds):
         rng.shuffle(together)
-        half = len(one)
-        larger += abs(statistics.median(together[:half]) - statistics.median(together[half:])) >= seen
+        larger += abs(statistics.median(together[:half]) - statistics.median(together[half:])) >= difference
     return larger / rounds
 
 

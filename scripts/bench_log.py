@@ -17,7 +17,8 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -38,6 +39,7 @@ from hashdb.store import Store
 from hashdb.store.ledger import events
 from hashdb.store.repositories import insert_rows
 from hashdb.store.tables import contributions
+from scripts.benchmarks.homes import seconds
 
 _BATCH, _ROUNDS = 1_000, 40
 _A_RUN = 4_000_000
@@ -58,12 +60,9 @@ RNG = random.Random(1)
 
 def main(count: int, kept: Path | None = None) -> None:
     """Everything, on the database of the environment or on SQLite in a folder of its own, or in one that is kept."""
-    if kept is not None:
-        kept.mkdir(parents=True, exist_ok=True)
-        measure(count, kept)
-        return
-    with tempfile.TemporaryDirectory() as name:
-        measure(count, Path(name))
+    with nullcontext(kept) if kept else tempfile.TemporaryDirectory() as folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        measure(count, Path(folder))
 
 
 def measure(count: int, folder: Path) -> None:
@@ -204,12 +203,6 @@ def append(store: Store, ids: Sequence[int]) -> None:
             LogEntry(Action.CONTRIBUTION_ADDED, "contribution", id, told) for id, told in zip(ids, details, strict=True)
         ]
         tx.audit.append(datetime.now(UTC), SYSTEM, entries)
-
-
-def seconds(do: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    do()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ Every case has a dispute, and half of them are in piles. Each step is repeated; 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from hashdb.domain.accounts.members import COMMAND_LINE
@@ -22,6 +21,7 @@ from hashdb.settings import Settings
 from hashdb.store import Store
 from hashdb.store.repositories import insert_rows
 from hashdb.store.tables import cases, contributions, members
+from scripts.benchmarks.homes import median_seconds
 from tests.postgres import postgres_server
 
 SIZES = (100, 1_000, 10_000)
@@ -67,15 +67,9 @@ def _measured(url: str, size: int) -> dict[str, float]:
     store.migrate()
     _fill(store, size)
     db = HashDB(store, Settings().rules())
-    found = {step: statistics.median(_time(act, db) for _ in range(_TIMES)) for step, act in _STEPS.items()}
+    milliseconds = {step: median_seconds(partial(act, db), _TIMES) * 1e3 for step, act in _STEPS.items()}
     db.close()
-    return found
-
-
-def _time(act: Callable[[HashDB], object], db: HashDB) -> float:
-    begun = time.perf_counter()
-    act(db)
-    return (time.perf_counter() - begun) * 1e3
+    return milliseconds
 
 
 def _fill(store: Store, size: int) -> None:

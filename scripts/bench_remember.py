@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from hashdb.client import Client
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Draft, Media, Standing
 from hashdb.domain.frames import FRAMES_AN_ITEM, Frame, Unit
 from hashdb.domain.matching.lookback import Upload
@@ -44,9 +45,9 @@ from hashdb.local.reports import Reports
 from hashdb.local.upload_log import FRAMED_LOG, LOG, MOST_RECORDS, append, draft_block, hash_id
 from hashdb.local.upload_log import Draft as BlockDraft
 from hashdb.local.upload_parts import Asked
-from scripts.bench_sync import fill, halves
 from scripts.benchmarks import report
-from scripts.benchmarks.data import SEED
+from scripts.benchmarks.data import SEED, balanced
+from scripts.benchmarks.homes import environment, new_home
 from scripts.benchmarks.report import Target, number
 from tests.serving import serving
 
@@ -73,7 +74,7 @@ def main() -> None:
         place = Path(name)
         results["rates"] = rates(place / "rates", 20_000 if arguments.quick else 100_000)
         service = place / "service"
-        key = fill(service, 0, np.random.default_rng(SEED))
+        key = new_home(service, *Scope)
         results["sizes"], own, made = [], place / "own", 0
         with serving(service) as url, Client(url, key) as client:
             for size in sizes:
@@ -206,7 +207,7 @@ def near_upload(rng: np.random.Generator, count: int) -> Draft:
         near = int.from_bytes(octets[place : place + 32]) ^ 0b1011
         if near.bit_count() in PDQ.set_bits:
             break
-    others = halves(rng, _SIGNALS - 1, 256)
+    others = balanced(rng, _SIGNALS - 1, 256)
     signals = [Signal(PDQ if n < _SIGNALS // 2 else PHASH256, value) for n, value in enumerate((near, *others))]
     return Draft(tuple(signals), ("glorification",), datetime.now(UTC), 90, basis="terms")
 
@@ -214,11 +215,10 @@ def near_upload(rng: np.random.Generator, count: int) -> Draft:
 @contextmanager
 def following(own: Path, url: str, key: str) -> Iterator[float]:
     """Run `hashdb sync --follow`; yield the seconds until it had looked back for all that was there."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
     begun = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "hashdb", "sync", "--follow"],
-        env=kept | {"HASHDB_HOME": str(own), "HASHDB_URL": url, "HASHDB_KEY": key},
+        env=environment(own, HASHDB_URL=url, HASHDB_KEY=key),
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -253,7 +253,7 @@ def texts_and_a_film(own: Path, client: Client, url: str, key: str, count: int) 
             took.append(time.perf_counter() - begun)
         found |= {"median": float(np.median(took)), "most": max(took)}
         # A film is compared with the windows of no text; with each picture and film it is.
-        frames = [Frame(float(at), (Signal(PDQ, halves(rng, 1, 256)[0]),), 90) for at in range(FRAMES_AN_ITEM)]
+        frames = [Frame(float(at), (Signal(PDQ, balanced(rng, 1, 256)[0]),), 90) for at in range(FRAMES_AN_ITEM)]
         film = Draft((), ("glorification",), datetime.now(UTC), None, basis="terms", media=Media.VIDEO)
         done = reports.cursor()
         client.contribute([replace(film, frames=tuple(frames), duration=float(FRAMES_AN_ITEM))])

@@ -15,20 +15,19 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import create_engine, make_url, text
 
-from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Draft
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service import open_hashdb
-from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.settings import Settings
-from scripts.bench_sync import halves
 from scripts.benchmarks import report
-from scripts.benchmarks.data import SEED
+from scripts.benchmarks.data import SEED, balanced
+from scripts.benchmarks.homes import new_actor
 from tests import schemas
 from tests.postgres import own_server
 
-FILE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks" / "rows.json"
+FILE = report.FOLDER / "rows.json"
 MANY = 100_000
 _AT_ONCE = 1_000
 
@@ -53,14 +52,12 @@ def _each(url: str, many: int, size: Callable[[], int]) -> float:
     """Bytes by which the database grows for each of so many."""
     schemas.make(url)
     db, rng = open_hashdb(url, Settings().rules()), np.random.default_rng(SEED)
-    member = members.add(db, COMMAND_LINE, MemberDraft("benchmark", MemberKind.PLATFORM))
-    issued = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset({Scope.CONTRIBUTE})))
-    actor, empty = members.authenticate(db, issued.secret), size()
+    actor, empty = new_actor(db, Scope.CONTRIBUTE), size()
     for _ in range(many // _AT_ONCE):
         now = datetime.now(UTC)
         drafts = [
             Draft((Signal(Algorithm.PDQ, value),), ("glorification",), now, quality=90)
-            for value in halves(rng, _AT_ONCE, Algorithm.PDQ.bits)
+            for value in balanced(rng, _AT_ONCE, Algorithm.PDQ.bits)
         ]
         contributions.contribute(db, actor, drafts)
     db.store.scrub()

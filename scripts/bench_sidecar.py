@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -18,16 +16,14 @@ import httpx
 import numpy as np
 
 from hashdb.client import Client
-from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Draft
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.vectors import from_octets
-from hashdb.service import open_hashdb
-from hashdb.service.accounts import members
-from hashdb.settings import Settings
 from scripts.benchmarks import data, report
+from scripts.benchmarks.homes import environment, new_home
 from scripts.benchmarks.load import Load, Told, send
-from scripts.benchmarks.service import LABELS, balanced, match_bodies
+from scripts.benchmarks.service import LABELS, match_bodies
 
 WORKERS = 2
 _KINDS = ((1, 1), (1, 8), (1, 32), (1_000, 2))
@@ -42,46 +38,39 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each round (default: 3)")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median is printed (default: 3)")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="hashdb-bench-"))
-    chance = np.random.default_rng(data.SEED)
-    values = sorted({balanced(chance) for _ in range(arguments.values)})
+    values = sorted(set(data.balanced(np.random.default_rng(data.SEED), arguments.values, 256)))
     words = from_octets(b"".join(value.to_bytes(32) for value in values), 256)
     print(report.told(report.machine("gunicorn", "pydantic", "numpy")))
     print(f"{WORKERS} processes that answer, {arguments.values:,} values; one query in ten finds something.")
-    try:
-        with ExitStack() as stack:
-            loads = _loads(stack, folder, values)
-            for queries, clients in _KINDS:
-                bodies = match_bodies(words, 500 if queries == 1 else 20, queries)
-                rounds: dict[str, list[Told]] = {name: [] for name in loads}
-                for _ in range(arguments.rounds):
-                    for name, load in loads.items():
-                        rounds[name].append(send(load._replace(bodies=bodies), clients, arguments.seconds))
-                for name, told in rounds.items():
-                    rate, p50, p99, work = (statistics.median(column) for column in zip(*told, strict=True))
-                    print(
-                        f"{queries:>5} queries by {clients:>2} clients, {name:<8} {rate:>7,.0f} requests/s"
-                        f"   p50 {p50:6.2f} ms   p99 {p99:6.2f} ms   {work:7,.0f} µs of processor time"
-                    )
-    finally:
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder, ExitStack() as stack:
+        loads = _loads(stack, Path(folder), values)
+        for queries, clients in _KINDS:
+            bodies = match_bodies(words, 500 if queries == 1 else 20, queries)
+            rounds: dict[str, list[Told]] = {name: [] for name in loads}
+            for _ in range(arguments.rounds):
+                for name, load in loads.items():
+                    rounds[name].append(send(load._replace(bodies=bodies), clients, arguments.seconds))
+            for name, figures in rounds.items():
+                rate, p50, p99, work = (statistics.median(column) for column in zip(*figures, strict=True))
+                print(
+                    f"{queries:>5} queries by {clients:>2} clients, {name:<8} {rate:>7,.0f} requests/s"
+                    f"   p50 {p50:6.2f} ms   p99 {p99:6.2f} ms   {work:7,.0f} µs of processor time"
+                )
 
 
 def _loads(stack: ExitStack, folder: Path, values: Sequence[int]) -> dict[str, Load]:
     """The service and the sidecar, which run and have the same contributions."""
     home, own, path = folder / "service", folder / "member", folder / "sidecar.sock"
-    key, port = _key(home), "8127"
+    key, port = new_home(home, *Scope), "8127"
     url = f"http://127.0.0.1:{port}"
-    settings = {"HASHDB_URL": url, "HASHDB_KEY": key}
-    service = stack.enter_context(_running(home, {}, "serve", "--port", port, "--workers", str(WORKERS)))
+    given = environment(own, HASHDB_URL=url, HASHDB_KEY=key)
+    service = stack.enter_context(_running(environment(home), "serve", "--port", port, "--workers", str(WORKERS)))
     _await(httpx.HTTPTransport(), url)
     with Client(url, key, timeout=120) as client:
         client.contribute(
             [Draft((Signal(Algorithm.PDQ, value),), LABELS, None, 100) for value in values], imported=True
         )
-    sidecar = stack.enter_context(
-        _running(own, settings, "local", "serve", "--socket", str(path), "--workers", str(WORKERS))
-    )
+    sidecar = stack.enter_context(_running(given, "local", "serve", "--socket", str(path), "--workers", str(WORKERS)))
     _await(httpx.HTTPTransport(uds=str(path)), "http://sidecar", len(values))
     address = f"{url}/v1/matches"
     return {
@@ -90,22 +79,9 @@ def _loads(stack: ExitStack, folder: Path, values: Sequence[int]) -> dict[str, L
     }
 
 
-def _key(home: Path) -> str:
-    """The secret of a key of every scope, in a new home."""
-    home.mkdir()
-    settings = Settings(home=home)
-    db = open_hashdb(settings.database, settings.rules())
-    member = members.add(db, COMMAND_LINE, MemberDraft("benchmark", MemberKind.PLATFORM))
-    key = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset(Scope))).secret
-    db.close()
-    return key
-
-
 @contextmanager
-def _running(home: Path, settings: dict[str, str], *words: str) -> Iterator[int]:
+def _running(given: dict[str, str], *words: str) -> Iterator[int]:
     """The process id of a command that runs for the block."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-    given = kept | {"HASHDB_HOME": str(home)} | settings
     process = subprocess.Popen([sys.executable, "-m", "hashdb", *words], env=given, stderr=subprocess.DEVNULL)
     try:
         yield process.pid

@@ -6,7 +6,6 @@ So many thousand are made; in a HOME they are kept, for the next time.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,17 +16,18 @@ from pathlib import Path
 import numpy as np
 
 from hashdb.client import Client
-from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Draft
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.local import LocalIndex
-from hashdb.service import HashDB, open_hashdb
+from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.settings import Settings
 from scripts.benchmarks import report
-from scripts.benchmarks.data import SEED
+from scripts.benchmarks.data import SEED, balanced
+from scripts.benchmarks.homes import environment, new_home
 from tests.serving import serving
 
 THOUSANDS = 1_000
@@ -46,21 +46,17 @@ def main(thousands: int, kept: Path | None) -> None:
             print(f"{thousands:,} thousand contributions made in {time.perf_counter() - begun:.0f} s, seed {SEED}\n")
         secret = (home / "secret").read_text()
         with serving(home) as url, Client(url, secret) as client:
-            inherited = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-            environment = inherited | {"HASHDB_HOME": f"{place}/own", "HASHDB_URL": url, "HASHDB_KEY": secret}
-            sync([sys.executable, "-m", "hashdb", "sync"], environment, Path(place, "own", "local"))
-            follow([sys.executable, "-m", "hashdb", "sync", "--follow"], environment, client, rng)
+            given = environment(Path(place, "own"), HASHDB_URL=url, HASHDB_KEY=secret)
+            sync([sys.executable, "-m", "hashdb", "sync"], given, Path(place, "own", "local"))
+            follow([sys.executable, "-m", "hashdb", "sync", "--follow"], given, client, rng)
         match(Path(place, "own", "local"), rng)
 
 
 def fill(home: Path, thousands: int, rng: np.random.Generator) -> str:
     """Contribute so many thousands as a member does; return a key of it."""
-    settings = Settings(home=home)
-    home.mkdir()
-    db: HashDB = open_hashdb(settings.database, settings.rules())
-    member = members.add(db, COMMAND_LINE, MemberDraft("benchmark", MemberKind.PLATFORM))
-    secret = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset(Scope))).secret
-    actor: Actor = members.authenticate(db, secret)
+    secret, settings = new_home(home, *Scope), Settings(home=home)
+    db = open_hashdb(settings.database, settings.rules())
+    actor = members.authenticate(db, secret)
     for _ in range(thousands):
         contributions.contribute(db, actor, drafts(rng, 1_000))
     db.close()
@@ -70,40 +66,34 @@ def fill(home: Path, thousands: int, rng: np.random.Generator) -> str:
 def drafts(rng: np.random.Generator, count: int) -> list[Draft]:
     """Drafts of random values with half of their bits set."""
     now = datetime.now(UTC)
-    values = zip(halves(rng, count, 256), halves(rng, count, 64), strict=True)
+    values = zip(balanced(rng, count, 256), balanced(rng, count, 64), strict=True)
     return [
         Draft((Signal(Algorithm.PDQ, pdq), Signal(Algorithm.PHASH, phash)), ("glorification",), now, 90, basis="terms")
         for pdq, phash in values
     ]
 
 
-def halves(rng: np.random.Generator, count: int, bits: int) -> list[int]:
-    """Values of so many bits, half of them set."""
-    places = np.argsort(rng.random((count, bits), np.float32), axis=1)
-    return [int.from_bytes(row.tobytes()) for row in np.packbits(places < bits // 2, axis=1)]
-
-
-def sync(words: list[str], environment: dict[str, str], folder: Path) -> None:
+def sync(words: list[str], given: dict[str, str], folder: Path) -> None:
     """Fill an empty copy."""
     begun = time.perf_counter()
-    said = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(words, env=given, capture_output=True, text=True, check=True).stdout
     taken = time.perf_counter() - begun
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     print(f"from nothing: {taken:.1f} s, {size / 1e6:,.0f} MB on disk ({said.strip()})")
     begun = time.perf_counter()
-    subprocess.run(words, env=environment, capture_output=True, check=True)
+    subprocess.run(words, env=given, capture_output=True, check=True)
     print(f"with nothing new: {time.perf_counter() - begun:.1f} s, most of which the program takes to start")
 
 
-def follow(words: list[str], environment: dict[str, str], client: Client, rng: np.random.Generator) -> None:
+def follow(words: list[str], given: dict[str, str], client: Client, rng: np.random.Generator) -> None:
     """Measure from the answer to a contribution to the line that tells that it is in the copy."""
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, env=given, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
         took = []
-        for one in drafts(rng, _CHANGES):
+        for draft in drafts(rng, _CHANGES):
             time.sleep(float(rng.uniform(0, 0.3)))
-            client.contribute([one])
+            client.contribute([draft])
             begun = time.perf_counter()
             process.stdout.readline()
             took.append(time.perf_counter() - begun)
@@ -120,9 +110,9 @@ def match(folder: Path, rng: np.random.Generator) -> None:
         index.match([Query(drafts(rng, 1)[0].signals)])
         opened = time.perf_counter() - begun
         took = []
-        for one in drafts(rng, _QUERIES):
+        for draft in drafts(rng, _QUERIES):
             begun = time.perf_counter()
-            index.match([Query(one.signals)])
+            index.match([Query(draft.signals)])
             took.append(time.perf_counter() - begun)
     p50, p99 = np.percentile(took, (50, 99)) * 1e3
     print(f"the first match in the copy: {opened * 1e3:.0f} ms; then {p50:.2f} ms (p50), {p99:.2f} ms (p99)")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -322,14 +321,14 @@ def told(scene: Scene) -> str:
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
     """A file system of so many megabytes at a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "hashdb-faults", str(folder))
+    replicas.run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "hashdb-faults", str(folder))
     try:
         # PostgreSQL runs as another user.
         for one in (folder.parent, folder):
             one.chmod(0o755)
         yield folder
     finally:
-        _run("umount", "--lazy", str(folder))
+        replicas.run("umount", "--lazy", str(folder))
 
 
 @contextmanager
@@ -347,12 +346,6 @@ def full(disk: Path) -> Iterator[None]:
             yield
         finally:
             ballast.unlink()
-
-
-def _run(*words: str) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"hashdb: {' '.join(words)}: {done.stderr.strip()}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import platform
 import random
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import make_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,16 +19,7 @@ from pydantic import ValidationError
 from sqlalchemy import Column, Integer, MetaData, Table
 from sqlalchemy.orm import registry
 
-from hashdb.domain.accounts.members import (
-    COMMAND_LINE,
-    Actor,
-    KeyDraft,
-    MemberChange,
-    MemberDraft,
-    MemberKind,
-    MemberStatus,
-    Scope,
-)
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
 from hashdb.domain.contributions import Addition, Draft
 from hashdb.domain.ledger.events import Details, canonical, leaf
 from hashdb.domain.matching.matches import Query
@@ -45,6 +35,7 @@ from hashdb.settings import Settings
 from hashdb.store import Store
 from hashdb.wire import ValidationContext
 from hashdb.wire.drafts import ContributionsIn
+from scripts.benchmarks.homes import median_seconds, new_actor, seconds
 
 RNG = random.Random(1)
 NOW = datetime.now(UTC)
@@ -87,8 +78,10 @@ def leaves() -> None:
     details: Details = {"member": 3, "labels": ["glorification"], "algorithms": ["pdq", "phash"], "basis": "terms"}
     event: Any = {"seq": 7, "at": format_instant(NOW), "actor": "key:9", "action": "contribution.added"}
     event |= {"subject": "contribution:17", "details": details}
-    ours = each(lambda: leaf(7, NOW, "key:9", "contribution.added", "contribution:17", canonical(details)), 2_000)
-    theirs = each(lambda: rfc8785.dumps(event), 2_000)
+    ours = median_seconds(
+        lambda: leaf(7, NOW, "key:9", "contribution.added", "contribution:17", canonical(details)), 2_000
+    )
+    theirs = median_seconds(lambda: rfc8785.dumps(event), 2_000)
     print(f"a leaf: {ours * 1e6:.0f} µs; RFC 8785 by a library in Python: {theirs * 1e6:.0f} µs, before hashing")
 
 
@@ -96,8 +89,8 @@ def parsing(rules: Rules) -> None:
     """0008: a request of 100 drafts by pydantic's JSON mode, and as a framework does it, JSON first."""
     terms = ValidationContext(rules, NOW)
     text = ContributionsIn.from_domain([draft() for _ in range(100)]).model_dump_json().encode()
-    one = each(lambda: ContributionsIn.model_validate_json(text, context=terms), 100)
-    loads = each(lambda: json.loads(text), 100)
+    one = median_seconds(lambda: ContributionsIn.model_validate_json(text, context=terms), 100)
+    loads = median_seconds(lambda: json.loads(text), 100)
     print(f"100 drafts: {one * 1e3:.2f} ms in JSON mode; json.loads alone before another mode: {loads * 1e3:.2f} ms")
     try:
         ContributionsIn.model_validate(json.loads(text), context=terms)
@@ -112,16 +105,16 @@ def levelling(db: HashDB) -> None:
     alpha = member(db)
     contributions.contribute(db, alpha, [draft()])
     db.index.catch_up()
-    nothing_new = each(lambda: db.index.catch_up(), 500)
+    nothing_new = median_seconds(db.index.catch_up, 500)
     lagging = HashDB(db.store, db.rules)
     lagging.index.catch_up()
     waits = []
     for _ in range(100):
         sent = draft()
         contributions.contribute(db, alpha, [sent])
-        start = time.perf_counter()
+        begun = time.perf_counter()
         answer = matches.match(lagging, alpha, [Query(sent.signals)])
-        waits.append(time.perf_counter() - start)
+        waits.append(time.perf_counter() - begun)
         assert len(answer.results[0].matches) == 1
     print(
         f"looking at the head: {nothing_new * 1e6:.0f} µs; catching up with one contribution and matching it:"
@@ -134,7 +127,7 @@ def sets_of_signals(db: HashDB) -> None:
     alpha = member(db)
     fill(db, alpha, 20_000)
     new = [draft() for _ in range(1_000)]
-    first, again = timed(db, alpha, new), timed(db, alpha, new)
+    first, again = (seconds(lambda: contributions.contribute(db, alpha, new)) for _ in range(2))
     print(f"1,000 in one request beside 20,000 of the member's: {first:.2f} s new, {again:.2f} s known")
 
 
@@ -154,10 +147,11 @@ def added_signals(db: HashDB) -> None:
         begun = time.perf_counter()
         additions.add(db, alpha, wanted)
         adding += time.perf_counter() - begun
-    single = each(lambda: additions.add_one(db, alpha, Addition(ids.pop(), wanted[len(ids)].signals[:-1])), 200)
-    begun = time.perf_counter()
-    additions.held(db, alpha, [signal for one, _ in items[-500:] for signal in one.signals[:2]], 0, 1_000)
-    finding = time.perf_counter() - begun
+    single = median_seconds(
+        lambda: additions.add_one(db, alpha, Addition(ids.pop(), wanted[len(ids)].signals[:-1])), 200
+    )
+    sought = [signal for draft, _ in items[-500:] for signal in draft.signals[:2]]
+    finding = seconds(lambda: additions.held(db, alpha, sought, 0, 1_000))
     print(
         f"3,000 contributions with 25 signals: {3_000 / contributing:,.0f} a second; 13 signals added to each:"
         f" {3_000 / adding:,.0f} a second, or {1 / single:,.0f} that are known, one by one;"
@@ -170,9 +164,8 @@ def suspension(db: HashDB) -> None:
     alpha = member(db)
     fill(db, alpha, 10_000)
     assert alpha.member is not None
-    start = time.perf_counter()
-    members.change(db, COMMAND_LINE, alpha.member.id, MemberChange(status=MemberStatus.SUSPENDED))
-    acted = time.perf_counter() - start
+    id, suspended = alpha.member.id, MemberChange(status=MemberStatus.SUSPENDED)
+    acted = seconds(lambda: members.change(db, COMMAND_LINE, id, suspended))
     batches = []
     while True:
         start = time.perf_counter()
@@ -188,24 +181,8 @@ def suspension(db: HashDB) -> None:
 def looking_for_test() -> None:
     """0021: what it costs a match to compare a signal with the test item's."""
     signals = [signal(Algorithm.PDQ) for _ in range(10_000)]
-    taken = each(lambda: [near_test_item(one, 31) for one in signals], 30)
+    taken = median_seconds(lambda: [near_test_item(one, 31) for one in signals], 30)
     print(f"comparing a signal with the test item's: {taken * 1e2:.2f} µs")
-
-
-def each(do: Callable[[], object], times: int) -> float:
-    """Seconds that one call takes: the median."""
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
-        do()
-        taken.append(time.perf_counter() - start)
-    return median(taken)
-
-
-def timed(db: HashDB, actor: Actor, drafts: Sequence[Draft]) -> float:
-    start = time.perf_counter()
-    contributions.contribute(db, actor, drafts)
-    return time.perf_counter() - start
 
 
 def fill(db: HashDB, actor: Actor, count: int) -> None:
@@ -224,10 +201,8 @@ def signal(algorithm: Algorithm) -> Signal:
 
 
 def member(db: HashDB) -> Actor:
-    """Who holds a key of a new member."""
-    added = members.add(db, COMMAND_LINE, MemberDraft(f"member {RNG.random()}", MemberKind.PLATFORM))
-    scopes = frozenset({Scope.CONTRIBUTE, Scope.MATCH})
-    return members.authenticate(db, members.issue_key(db, COMMAND_LINE, added.id, KeyDraft(scopes)).secret)
+    """The actor of a key of a new member."""
+    return new_actor(db, Scope.CONTRIBUTE, Scope.MATCH, name=f"member {RNG.random()}")
 
 
 if __name__ == "__main__":

@@ -165,24 +165,25 @@ def network(hosts: int) -> Iterator[str]:
     """So many hosts of a network of their own, by its bridge; yields the address of that."""
     bridge = f"{_NETWORK}.1"
     with ExitStack() as stack:
-        _run("ip", "link", "add", "hashdb0", "type", "bridge")
-        stack.callback(_run, "ip", "link", "del", "hashdb0")
-        _run("ip", "address", "add", f"{bridge}/24", "dev", "hashdb0")
-        _run("ip", "link", "set", "hashdb0", "up")
+        run("ip", "link", "add", "hashdb0", "type", "bridge")
+        stack.callback(run, "ip", "link", "del", "hashdb0")
+        run("ip", "address", "add", f"{bridge}/24", "dev", "hashdb0")
+        run("ip", "link", "set", "hashdb0", "up")
         for number in range(1, hosts + 1):
             name, here = _named(number), f"hashdb0-{number}"
-            _run("ip", "netns", "add", name)
-            stack.callback(_run, "ip", "netns", "del", name)
-            _run("ip", "link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", name)
-            _run("ip", "link", "set", here, "master", "hashdb0", "up")
+            run("ip", "netns", "add", name)
+            stack.callback(run, "ip", "netns", "del", name)
+            run("ip", "link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", name)
+            run("ip", "link", "set", here, "master", "hashdb0", "up")
             inside = ("ip", "-n", name)
-            _run(*inside, "address", "add", f"{_NETWORK}.{number + 1}/24", "dev", "eth0")
+            run(*inside, "address", "add", f"{_NETWORK}.{number + 1}/24", "dev", "eth0")
             for device in ("lo", "eth0"):
-                _run(*inside, "link", "set", device, "up")
+                run(*inside, "link", "set", device, "up")
         yield bridge
 
 
-def _run(*words: str) -> None:
+def run(*words: str) -> None:
+    """Run a command. Raises SystemExit with what it says where it fails."""
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"hashdb: {' '.join(words)}: {done.stderr.strip()}")

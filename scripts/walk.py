@@ -10,7 +10,6 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from io import BytesIO, StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -20,11 +19,11 @@ from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
 import hashdb
-from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.service import HashDB, open_hashdb
-from hashdb.service.accounts import members
 from hashdb.settings import Settings
 from hashdb.web import create_app
+from scripts.benchmarks.homes import new_key, post_environ
 
 _OURS = f"{Path(hashdb.__file__).parent}/"
 _CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "PRAGMA")
@@ -81,15 +80,13 @@ def walks() -> dict[str, Walk]:
 
 def _walks(db: HashDB, settings: Settings, statements: list[str]) -> dict[str, Walk]:
     app = create_app(db, settings)
-    member = members.add(db, COMMAND_LINE, MemberDraft("walker", MemberKind.PLATFORM))
-    key = KeyDraft(frozenset({Scope.MATCH, Scope.CONTRIBUTE}))
-    secret = members.issue_key(db, COMMAND_LINE, member.id, key).secret
-    found: dict[str, Walk] = {}
+    key = new_key(db, Scope.MATCH, Scope.CONTRIBUTE)
+    last: dict[str, Walk] = {}
     for value in _VALUES:
-        found["contribution"] = _walk(app, secret, "/v1/contributions", _contribution(value), statements)
+        last["contribution"] = _walk(app, key, "/v1/contributions", _contribution(value), statements)
     for value in _VALUES:
-        found["match"] = _walk(app, secret, "/v1/matches", {"queries": [{"signals": [f"pdq:{value}"]}]}, statements)
-    return found
+        last["match"] = _walk(app, key, "/v1/matches", {"queries": [{"signals": [f"pdq:{value}"]}]}, statements)
+    return last
 
 
 def _contribution(value: str) -> dict[str, Any]:
@@ -97,32 +94,11 @@ def _contribution(value: str) -> dict[str, Any]:
     return {"contributions": [content | {"media": "image", "removed_at": "2026-11-20T10:00:00Z"}]}
 
 
-def _walk(app: Callable[..., Any], secret: str, path: str, content: object, statements: list[str]) -> Walk:
-    body, told, walk = json.dumps(content).encode(), list[str](), Walk()
-    around = {
-        "REQUEST_METHOD": "POST",
-        "PATH_INFO": path,
-        "SCRIPT_NAME": "",
-        "QUERY_STRING": "",
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "8000",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": str(len(body)),
-        "HTTP_HOST": "127.0.0.1:8000",
-        "HTTP_AUTHORIZATION": f"Bearer {secret}",
-        "wsgi.input": BytesIO(body),
-        "wsgi.errors": StringIO(),
-        "wsgi.url_scheme": "http",
-        "wsgi.version": (1, 0),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
+def _walk(app: Callable[..., Any], key: str, path: str, content: object, statements: list[str]) -> Walk:
+    environ, statuses, walk = post_environ(path, json.dumps(content).encode(), key), list[str](), Walk()
 
     def start(status: str, headers: object, error: object = None) -> None:
-        told.append(status)
+        statuses.append(status)
 
     statements.clear()
     depth = 0
@@ -142,11 +118,11 @@ def _walk(app: Callable[..., Any], secret: str, path: str, content: object, stat
 
     sys.setprofile(note)
     try:
-        answer = b"".join(app(around, start))
+        answer = b"".join(app(environ, start))
     finally:
         sys.setprofile(None)
     walk.statements = sum(not text.startswith(_CONTROL) for text in statements)
-    assert told[0] in ("200 OK", "201 CREATED"), answer.decode()
+    assert statuses[0] in ("200 OK", "201 CREATED"), answer.decode()
     if path == "/v1/matches":
         assert json.loads(answer)["results"][0]["matches"], "no match"
     return walk

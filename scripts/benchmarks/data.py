@@ -43,6 +43,12 @@ def flips(rng: np.random.Generator, changes: NDArray[np.int64], bits: int) -> Wo
     return mask
 
 
+def balanced(rng: np.random.Generator, count: int, bits: int) -> list[int]:
+    """Values of so many bits of which half are set, as those of perceptual hashes are."""
+    places = np.argsort(rng.random((count, bits), np.float32), axis=1)
+    return [int.from_bytes(row.tobytes()) for row in np.packbits(places < bits // 2, axis=1)]
+
+
 def truth(words: Words, query: Words, radius: int) -> list[int]:
     """The stored values within the radius of one query, sorted: every one compared, nothing shared with an engine."""
     distances = np.zeros(len(words), np.uint16)

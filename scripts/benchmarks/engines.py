@@ -250,6 +250,13 @@ def _octets(words: Words) -> Any:
     return np.ascontiguousarray(words).astype(">u8").view(np.uint8)
 
 
+def memory() -> dict[str, int]:
+    """Bytes of this process: its share of all that is mapped, of mapped files, and what is private to it."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    return {"pss": kib["Pss"] * 1024, "files": kib["Pss_File"] * 1024, "own": kib["Pss_Anon"] * 1024}
+
+
 class Served:
     """What a process with one engine answers."""
 
@@ -315,11 +322,7 @@ class Served:
             thread.join()
         return {"rate": sum(done) / (time.perf_counter() - begun)}
 
-    def memory(self) -> dict[str, int]:
-        """Bytes of this process: its share of what is mapped, and in all."""
-        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
-        kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-        return {"pss": kib["Pss"] * 1024, "files": kib["Pss_File"] * 1024, "own": kib["Pss_Anon"] * 1024}
+    memory = staticmethod(memory)
 
     def _asked(self, radius: int) -> Sequence[Any]:
         if radius not in self._kinds:

@@ -13,7 +13,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from hashdb.settings import Settings
 from hashdb.web import access_log as web_logs
 from hashdb.web import create_app, fast_path
 from hashdb.wsgi.log_lines import write_json_lines
+from scripts.benchmarks.homes import post_environ
 
 PARTS = ("parse", "freshness", "search", "store", "answer", "log", "the rest")
 _WARM = 200
@@ -42,9 +42,7 @@ def measure(home: Path, key: str, bodies: Sequence[bytes]) -> dict[str, float]:
                 _call(app, key, body)
             taken.clear()
             for body in bodies[warm:]:
-                begun = time.thread_time()
-                _call(app, key, body)
-                taken["all"].append(time.thread_time() - begun)
+                taken["all"].append(_call(app, key, body))
     db.close()
     # The store is asked only where something is found.
     many = len(taken["all"])
@@ -56,32 +54,16 @@ def measure(home: Path, key: str, bodies: Sequence[bytes]) -> dict[str, float]:
     return found | {"all": means["all"], "all, median": statistics.median(taken["all"]) * 1e6}
 
 
-def _call(app: Callable[..., Any], key: str, body: bytes) -> None:
-    told: list[str] = []
-    around = {
-        "REQUEST_METHOD": "POST",
-        "PATH_INFO": "/v1/matches",
-        "SCRIPT_NAME": "",
-        "QUERY_STRING": "",
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "8000",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": str(len(body)),
-        "HTTP_HOST": "127.0.0.1:8000",
-        "HTTP_AUTHORIZATION": f"Bearer {key}",
-        "wsgi.input": BytesIO(body),
-        "wsgi.errors": StringIO(),
-        "wsgi.url_scheme": "http",
-        "wsgi.version": (1, 0),
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-    }
-    parts = app(around, lambda status, headers, info=None: told.append(status))
-    b"".join(parts)
-    if not told[0].startswith("200"):
-        raise SystemExit(f"a request failed: {told[0]}")
+def _call(app: Callable[..., Any], key: str, body: bytes) -> float:
+    """Seconds of this thread's processor time for one request."""
+    statuses: list[str] = []
+    environ = post_environ("/v1/matches", body, key)
+    begun = time.thread_time()
+    b"".join(app(environ, lambda status, headers, info=None: statuses.append(status)))
+    taken = time.thread_time() - begun
+    if not statuses[0].startswith("200"):
+        raise SystemExit(f"a request failed: {statuses[0]}")
+    return taken
 
 
 @contextmanager

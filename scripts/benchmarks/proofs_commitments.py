@@ -16,15 +16,15 @@ from unittest.mock import patch
 
 from sqlalchemy import text
 
-from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.service import HashDB, open_hashdb
-from hashdb.service.accounts import members
 from hashdb.service.contributions import commitments
 from hashdb.service.ledger.verification import verify
 from hashdb.settings import Settings
 from hashdb.web import create_app
 from scripts.bench_match import timed_request
 from scripts.benchmarks import report
+from scripts.benchmarks.homes import new_key, seconds
 from scripts.benchmarks.proofs import Figures, Part
 from scripts.benchmarks.report import Target
 from tests import schemas
@@ -79,9 +79,7 @@ def _service(folder: str, name: str) -> Iterator[_Service]:
     schemas.make(url)
     settings = Settings(home=Path(folder))
     with closing(open_hashdb(url, settings.rules())) as db:
-        member = members.add(db, COMMAND_LINE, MemberDraft("Example", MemberKind.PLATFORM))
-        key = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset({Scope.CONTRIBUTE})))
-        yield _Service(db, create_app(db, settings), key.secret)
+        yield _Service(db, create_app(db, settings), new_key(db, Scope.CONTRIBUTE))
 
 
 def _rates(own: _Service, other: _Service, kind: tuple[int, int, int, int], rounds: int) -> Figures:
@@ -131,27 +129,23 @@ def _upgrade(folder: str, many: int) -> Figures:
         db = old.db
         for _ in range(0, many, 1_000):
             _seconds_without(old, [[_item(rng, 4, 0) for _ in range(1_000)]])
-        steps, begun = list[float](), time.perf_counter()
-        done = 1
+        steps, done = list[float](), 1
         while done:
-            step_begun = time.perf_counter()
+            begun = time.perf_counter()
             done = commitments.commit(db)
-            steps.append(time.perf_counter() - step_begun)
-        seconds = time.perf_counter() - begun
-        plain, whole = (_seconds_of_verification(db, signals=signals) for signals in (False, True))
+            steps.append(time.perf_counter() - begun)
+        plain, whole = (seconds(lambda signals=signals: _verify(db, signals=signals)) for signals in (False, True))  # type: ignore[misc]
     return {
         "older": many,
-        "commit_rate": many / seconds,
+        "commit_rate": many / sum(steps),
         "batch_ms": statistics.median(steps) * 1e3,
         "verify_seconds": plain,
         "verify_signals_seconds": whole,
     }
 
 
-def _seconds_of_verification(db: HashDB, *, signals: bool) -> float:
-    begun = time.perf_counter()
+def _verify(db: HashDB, *, signals: bool) -> None:
     assert verify(db, COMMAND_LINE, signals=signals).findings == ()
-    return time.perf_counter() - begun
 
 
 def _targets(figures: Figures) -> Sequence[Target]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import statistics
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from hashdb.service.ledger import active_set
 from hashdb.settings import Settings
 from hashdb.store.tables import set_blocks
 from scripts.benchmarks import report
+from scripts.benchmarks.homes import median_seconds, seconds
 from scripts.benchmarks.proofs import Figures, Part
 from scripts.benchmarks.report import Target
 from tests import schemas
@@ -49,12 +49,12 @@ def _measure(quick: bool) -> Figures:
         db = open_hashdb(f"sqlite:///{path}", Settings().rules())
         _fill(db, many)
         before = path.stat().st_size
-        steps, seconds = _build(db)
+        steps = _build(db)
         db.store.scrub()
         figures = {
             "contributions": many,
             "load": os.getloadavg()[0],
-            "build_seconds": seconds,
+            "build_seconds": sum(steps),
             "longest_step_seconds": max(steps),
             "tree_mb": _tree_mb(db),
             "file_mb": (path.stat().st_size - before) / 1e6,
@@ -62,9 +62,9 @@ def _measure(quick: bool) -> Figures:
             "ten": _each(db, many, 10),
             "thousand": _each(db, many, 1_000),
             "in_order": _each(db, many, 1_000, in_order=True),
-            "nothing_ms": _nothing(db),
-            "block_ms": _median(lambda: active_set.get_block(db, COMMAND_LINE, 0, random.randrange(many // 256))),
-            "verify_seconds": _verify(db),
+            "nothing_ms": _milliseconds(lambda: active_set.keep(db, at_once=True)),
+            "block_ms": _milliseconds(lambda: active_set.get_block(db, COMMAND_LINE, 0, random.randrange(many // 256))),
+            "verify_seconds": seconds(lambda: _verify(db)),
         }
         db.close()
     return figures
@@ -83,17 +83,17 @@ def _fill(db: HashDB, many: int) -> None:
         print(f"{last:,} contributions", file=sys.stderr)
 
 
-def _build(db: HashDB) -> tuple[list[float], float]:
-    """The seconds of each step by which the first tree is built, and of all of them."""
-    steps, begun = list[float](), time.perf_counter()
+def _build(db: HashDB) -> list[float]:
+    """The seconds of each step by which the first tree is built."""
+    steps = list[float]()
     while True:
-        step_begun = time.perf_counter()
+        begun = time.perf_counter()
         with db.store.read() as tx:
             step = active_set._next_step(tx)
         assert step is not None and active_set._store(db, step)
-        steps.append(time.perf_counter() - step_begun)
+        steps.append(time.perf_counter() - begun)
         if step.last:
-            return steps, time.perf_counter() - begun
+            return steps
 
 
 def _each(db: HashDB, many: int, count: int, *, in_order: bool = False) -> Figures:
@@ -128,18 +128,8 @@ def _each(db: HashDB, many: int, count: int, *, in_order: bool = False) -> Figur
     return {"events": count, "ms": min(elapsed), "processor_ms": min(processor), "write_ms": min(writes)}
 
 
-def _nothing(db: HashDB) -> float:
-    """The milliseconds in which the task finds that there is nothing to do."""
-    return _median(lambda: active_set.keep(db, at_once=True))
-
-
-def _median(act: Callable[[], object]) -> float:
-    taken = []
-    for _ in range(_TIMES):
-        begun = time.perf_counter()
-        act()
-        taken.append((time.perf_counter() - begun) * 1e3)
-    return statistics.median(taken)
+def _milliseconds(act: Callable[[], object]) -> float:
+    return median_seconds(act, _TIMES) * 1e3
 
 
 def _tree_mb(db: HashDB) -> float:
@@ -147,12 +137,10 @@ def _tree_mb(db: HashDB) -> float:
         return float(tx.connection.execute(select(func.sum(func.length(set_blocks.c.hashes)))).scalar_one()) / 1e6
 
 
-def _verify(db: HashDB) -> float:
-    """The seconds in which a verification makes the whole tree anew from the events, and compares it."""
-    begun = time.perf_counter()
+def _verify(db: HashDB) -> None:
+    """As a verification: make the whole tree anew from the events, and compare it."""
     with db.store.read() as tx:
         assert list(active_set.unlike_events(db, tx, lambda count: None)) == []
-    return time.perf_counter() - begun
 
 
 def _targets(figures: Figures) -> Sequence[Target]:

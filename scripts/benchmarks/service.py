@@ -11,21 +11,23 @@ from itertools import product
 import numpy as np
 from sqlalchemy import Connection, Engine, create_engine, text
 
-from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.domain.contributions import Media, Standing, Status
 from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.rules import Rules
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.vectors import Words, to_octets, unpack
 from hashdb.service import HashDB
-from hashdb.service.accounts import members
 from hashdb.store import Store
 from hashdb.store.repositories import insert_rows
 from hashdb.store.tables import contributions, signals
 from scripts.benchmarks import data
+from scripts.benchmarks.homes import new_key
 
 LABELS = ("glorification",)
 _BATCH = 20_000
+_MEMBER = 1
+"""The number of the first member of a database."""
 _HITS = 10
 """One query in so many finds something."""
 
@@ -36,19 +38,17 @@ def fill(url: str, rules: Rules, words: Words) -> str:
     if store.embedded:
         store.migrate()
     db = HashDB(store, rules)
-    member = members.add(db, COMMAND_LINE, MemberDraft("benchmark", MemberKind.PLATFORM))
-    scopes = frozenset({Scope.CONTRIBUTE, Scope.MATCH})
-    key = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(scopes)).secret
+    key = new_key(db, Scope.CONTRIBUTE, Scope.MATCH)
     engine, now = create_engine(url), datetime.now(UTC)
     # In the order of the index of values: a million entries in no order would take minutes.
     values = sorted(to_octets(words))
     if store.embedded:
-        _fill_embedded(engine, _row(1, member.id, now), values)
+        _fill_embedded(engine, _row(1, now), values)
     else:
         for start in range(0, len(values), _BATCH):
             ids = range(start + 1, min(start + _BATCH, len(values)) + 1)
             with engine.begin() as connection:
-                insert_rows(connection, contributions, [_row(id, member.id, now) for id in ids])
+                insert_rows(connection, contributions, [_row(id, now) for id in ids])
                 insert_rows(connection, signals, [_signal(id, values[id - 1]) for id in ids])
     # One event for all: each contribution's own would take longer to write than all else.
     with store.begin() as tx:
@@ -111,10 +111,10 @@ def fill_items(url: str, rules: Rules, items: int, many: int) -> str:
     return key
 
 
-def _row(id: int, member: int, now: datetime) -> dict[str, object]:
+def _row(id: int, now: datetime) -> dict[str, object]:
     return {
         "id": id,
-        "member_id": member,
+        "member_id": _MEMBER,
         "received_at": now,
         "removed_at": now,
         "labels": LABELS,
@@ -148,26 +148,11 @@ def match_bodies(words: Words, many: int, queries: int) -> list[bytes]:
 def contribute_bodies(rng: np.random.Generator, many: int, size: int) -> Iterator[bytes]:
     """Requests that contribute so many new hashes each, with what a hash must look like."""
     for _ in range(many):
-        yield json.dumps({"contributions": [_contribution(rng) for _ in range(size)]}).encode()
+        items = [{**_ITEM, "signals": [f"pdq:{value:064x}"]} for value in data.balanced(rng, size, 256)]
+        yield json.dumps({"contributions": items}).encode()
 
 
-def _contribution(rng: np.random.Generator) -> dict[str, object]:
-    return {
-        "signals": [f"pdq:{balanced(rng):064x}"],
-        "labels": LABELS,
-        "removed_at": "2024-05-01T12:00:00Z",
-        "quality": 90,
-        # Without them, the service would commit to each in the background while it is measured.
-        "salt": bytes(16),
-        "commitment": hashlib.sha256(str(id).encode()).digest(),
-    }
-
-
-def balanced(rng: np.random.Generator) -> int:
-    """A value of 256 bits of which 128 are set, as PDQ's are."""
-    bits = np.zeros(256, np.uint8)
-    bits[rng.permutation(256)[:128]] = 1
-    return int.from_bytes(np.packbits(bits).tobytes())
+_ITEM = {"labels": LABELS, "removed_at": "2024-05-01T12:00:00Z", "quality": 90}
 
 
 def form(picture: bytes) -> tuple[bytes, str]:

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from PIL import Image
 
-from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import Draft, Media
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import Neighbor
@@ -29,10 +29,12 @@ from hashdb.hashing.videos import Video, VideoLimits, hash_frames
 from hashdb.index.segment import build_segment, open_segment, write_segment
 from hashdb.index.tiered import TieredIndex
 from hashdb.service import HashDB
-from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.settings import Settings
 from hashdb.store import Store
+from scripts.benchmarks.data import balanced
+from scripts.benchmarks.engines import memory
+from scripts.benchmarks.homes import new_actor
 
 SHOTS, SECONDS = 60, 60.0
 """Of a listed video whose frames are random: each of them is a shot of its own, which takes the most values."""
@@ -175,6 +177,7 @@ def search(
             elapsed.append(time.perf_counter() - wall)
             processor.append(time.process_time() - own)
             in_index.append(searching)
+        used = memory()
         return {
             "videos": videos,
             "values": sum(map(len, indexes.values())),
@@ -187,15 +190,9 @@ def search(
             "in_index": median(in_index),
             "found": [segment.query for segment in matched[1].segments] if 1 in matched else [],
             "bytes": octets,
-            **_memory(),
+            "resident": used["pss"],
+            "own": used["own"],
         }
-
-
-def _memory() -> dict[str, int]:
-    """Bytes of this process: its share of what is mapped, and its own."""
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
-    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    return {"resident": kib["Pss"] * 1024, "own": kib["Pss_Anon"] * 1024}
 
 
 def stored_bytes(videos: int) -> float:
@@ -209,9 +206,7 @@ def _database_bytes(videos: int) -> int:
         store = Store(f"sqlite:///{Path(name, 'hashdb.sqlite')}")
         store.migrate()
         db = HashDB(store, Settings().rules())
-        member = members.add(db, COMMAND_LINE, MemberDraft("Member", MemberKind.PLATFORM))
-        key = members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset({Scope.CONTRIBUTE})))
-        actor = members.authenticate(db, key.secret)
+        actor = new_actor(db, Scope.CONTRIBUTE)
         for _ in range(videos):
             contributions.contribute(db, actor, [_random_video(rng, db)])
         store.close()
@@ -220,13 +215,7 @@ def _database_bytes(videos: int) -> int:
 
 def _random_video(rng: np.random.Generator, db: HashDB) -> Draft:
     frames = [
-        Frame(float(number), tuple(_balanced(rng, algorithm) for algorithm in _SHOT), 90) for number in range(SHOTS)
+        Frame(float(number), tuple(Signal(algorithm, *balanced(rng, 1, algorithm.bits)) for algorithm in _SHOT), 90)
+        for number in range(SHOTS)
     ]
     return Draft((), ("glorification",), db.now(), media=Media.VIDEO, frames=tuple(frames), duration=SECONDS)
-
-
-def _balanced(rng: np.random.Generator, algorithm: Algorithm) -> Signal:
-    """A random signal with half of its bits set, as those of pictures have."""
-    bits = np.zeros(algorithm.bits, np.uint8)
-    bits[rng.permutation(algorithm.bits)[: algorithm.bits // 2]] = 1
-    return Signal(algorithm, int.from_bytes(np.packbits(bits).tobytes()))

@@ -1,0 +1,70 @@
+"""What benchmarks share of services: keys of new members, environments of commands, requests, and clocks."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from wsgiref.types import WSGIEnvironment
+
+from werkzeug.test import create_environ
+
+from hashdb.domain.accounts.members import COMMAND_LINE, Actor, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.service import HashDB, open_hashdb
+from hashdb.service.accounts import members
+from hashdb.settings import Settings
+
+
+def new_key(db: HashDB, *scopes: Scope, name: str = "benchmark") -> str:
+    """The secret of a key of a new member, with these scopes."""
+    member = members.add(db, COMMAND_LINE, MemberDraft(name, MemberKind.PLATFORM))
+    return members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(frozenset(scopes))).secret
+
+
+def new_actor(db: HashDB, *scopes: Scope, name: str = "benchmark") -> Actor:
+    """The actor of such a key."""
+    return members.authenticate(db, new_key(db, *scopes, name=name))
+
+
+def new_home(home: Path, *scopes: Scope) -> str:
+    """Make the home of a service with one member; return the secret of its key."""
+    home.mkdir()
+    settings = Settings(home=home)
+    db = open_hashdb(settings.database, settings.rules())
+    secret = new_key(db, *scopes)
+    db.close()
+    return secret
+
+
+def environment(home: Path, **settings: str) -> dict[str, str]:
+    """The environment of a command with this home and these settings (`HASHDB_…`), and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+    return kept | {"HASHDB_HOME": str(home)} | settings
+
+
+def post_environ(path: str, body: bytes, key: str) -> WSGIEnvironment:
+    """The WSGI environment of a POST of JSON, as a worker's server makes it."""
+    return create_environ(
+        path,
+        "http://127.0.0.1:8000/",
+        method="POST",
+        data=body,
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {key}"},
+        environ_base={"REMOTE_ADDR": "127.0.0.1"},
+        multithread=True,
+    )
+
+
+def seconds(act: Callable[[], object]) -> float:
+    """Seconds that one call takes."""
+    begun = time.perf_counter()
+    act()
+    return time.perf_counter() - begun
+
+
+def median_seconds(act: Callable[[], object], times: int) -> float:
+    """Seconds that a call takes, the median of so many."""
+    return median(seconds(act) for _ in range(times))
