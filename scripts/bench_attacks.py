@@ -11,8 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmarks.report import Target, machine, table, targets, told, write
+from scripts.benchmarks.report import Target, machine, opening, table, targets, write
 
+_READERS = (
+    "For engineers and auditors: how little a picture must change to escape, or to match a picture that it is not."
+)
 ASKED = (
     ("escapes, knows the code and not the secret, 32 dB and above", ("evade-code", "evade-average"), "32", 0.05),
     ("escapes by its signatures, 32 dB and above", ("evade-signatures",), "32", 0.05),
@@ -31,12 +34,7 @@ def main() -> None:
     attacks = found["attacks"]
     measured = machine("numpy", "pillow", "imagehash")
     lines = [
-        "# Attacks, measured",
-        "",
-        "For engineers and auditors: how little a picture must change to escape, or to match a picture that it is not.",
-        "",
-        "Written by `./scripts/bench attacks`; do not edit.",
-        told(measured),
+        *opening("Attacks", _READERS, "bench attacks", measured),
         f"{found['pictures']:,} pictures, drawn by seed {found['seed']}: {arguments.pictures}.",
         "[The evaluation](../evaluation.md#attacks) describes the method, "
         "and [the threats](../threats.md#evasion-by-a-computed-change) what follows from it.",

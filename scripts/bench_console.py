@@ -11,11 +11,10 @@ from __future__ import annotations
 import argparse
 import html
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +39,7 @@ from scripts.benchmarks.report import Target, number
 from tests.postgres import server_in
 from tests.web.console.visitors import PASSWORD
 
+_READERS = "For operators and contributors: how long each page of the console takes with a large database."
 CONTRIBUTIONS = 2_000_000
 LONGEST = 100.0
 """Milliseconds that a page may take, in the median."""
@@ -97,13 +97,9 @@ def main() -> None:
 
 @contextmanager
 def _folder(given: Path | None) -> Iterator[Path]:
-    folder = given or Path(tempfile.mkdtemp(prefix="hashdb-bench-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield folder
-    finally:
-        if given is None:
-            shutil.rmtree(folder)
+    with nullcontext(given) if given else tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        yield Path(folder)
 
 
 @contextmanager
@@ -347,12 +343,7 @@ def _write(count: int, rows: Mapping[str, Sequence[Row]], lists: Mapping[str, Se
                    f"{slowest.median:.0f} ms", slowest.median <= LONGEST)
         )  # fmt: skip
     lines = [
-        "# The console, measured",
-        "",
-        "For operators and contributors: how long each page of the console takes with a large database.",
-        "",
-        "Written by `./scripts/bench console`; do not edit.",
-        report.told(machine),
+        *report.opening("The console", _READERS, "bench console", machine),
         f"The databases have a year of generated data: {count} contributions with one event each, and 24 members.",
         f"A signed-in user requests each page {_TIMES} times over WSGI; the first request is in its own column.",
         "",

@@ -51,6 +51,9 @@ EVERY = 3
 """Of the drawn pages, every third one is altered in the ways that are no plain screenshot."""
 FEWEST = 100
 """Words of a page that is drawn."""
+_READERS = (
+    "For engineers who decide whether hashdb finds the pages of documents that come back to them, and what that costs."
+)
 AROUND = 6
 """Pages around one page."""
 _COPIES = {copy.name: copy.alter for copy in COPIES}
@@ -351,13 +354,7 @@ def page(results: Mapping[str, Any]) -> list[str]:
     """The page."""
     listed, speeds = results["listed"], results["speed"]
     return [
-        "# Documents, measured",
-        "",
-        "For engineers who decide whether hashdb finds the pages of documents that come back to them, "
-        "and what that costs.",
-        "",
-        "Written by `./scripts/bench documents`; do not edit.",
-        report.told(results["machine"]),
+        *report.opening("Documents", _READERS, "bench documents", results["machine"]),
         f"The index uses: {results['engine']}.",
         f"The load of the machine at the start: {results['machine']['load']:.1f}.",
         "All times are of a processor, not elapsed.",

@@ -29,6 +29,7 @@ from scripts.benchmarks import report
 ENGINES = ("tiered", "bktree", "milvus")
 COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 RADII = {Algorithm.PDQ: (4, 10, 31), Algorithm.PHASH: (4, 10)}
+_READERS = "For operators: which engine to choose with `HASHDB_INDEX`, and what each costs."
 _SEED = 15
 _QUERIES = 200
 _SECONDS = 10.0
@@ -65,8 +66,7 @@ def main() -> None:
         cells = [one for one in kept if one["engine"] not in given.engine] + cells
         cells.sort(key=lambda one: ENGINES.index(one["engine"]))
     machine = report.machine("numpy", "pybktree", "milvus-lite")
-    path.write_text(json.dumps({"machine": machine, "cells": cells}, indent=1) + "\n", "utf-8")
-    (report.FOLDER / "engines.md").write_text("\n".join(_page(machine, cells)) + "\n", "utf-8")
+    report.write("engines", list(_page(machine, cells)), {"machine": machine, "cells": cells})
 
 
 def _cell(engine: str, algorithm: Algorithm, count: int) -> dict[str, Any]:
@@ -165,12 +165,7 @@ def _line(cell: Mapping[str, Any]) -> str:
 
 
 def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield "# Engines of the index, measured"
-    yield ""
-    yield "For operators: which engine to choose with `HASHDB_INDEX`, and what each costs."
-    yield ""
-    yield "Written by `./scripts/bench engines`; do not edit."
-    yield report.told(machine)
+    yield from report.opening("Engines of the index", _READERS, "bench engines", machine)
     kernels = {one["kernel"] for one in cells if one["kernel"]}
     yield f"*tiered* runs on: {', '.join(sorted(kernels))}. *milvus* is milvus-lite, in one process on this machine."
     yield f"Other work ran on the machine; its load was {machine['load']:.1f} at the end."

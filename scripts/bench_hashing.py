@@ -41,6 +41,7 @@ MODES = {
     "transforms": "a query with transforms",
     "balanced": "a contribution with the variants of the balanced profile",
 }
+_READERS = "For engineers who hash pictures: how long each algorithm takes, beside pdqhash and an earlier version."
 RATIO = 1.5
 """How many times the pictures a second of an earlier version are asked for."""
 _ROUND = """
@@ -79,12 +80,7 @@ def main() -> None:
     machine = report.machine("numpy", "pillow", "imagehash", "pdqhash")
     called = f" --against {arguments.against}" if arguments.against else ""
     lines = [
-        "# Hashing, measured",
-        "",
-        "For engineers who hash pictures: how long each algorithm takes, beside pdqhash and an earlier version.",
-        "",
-        f"Written by `./scripts/bench hashing{called}`; do not edit.",
-        report.told(machine),
+        *report.opening("Hashing", _READERS, f"bench hashing{called}", machine),
         "Each figure is processor time in milliseconds, of the fastest run.",
     ]
     with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:

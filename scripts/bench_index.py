@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import statistics
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from scripts.benchmarks.report import Line, Target, number
 MILLION = 1_000_000
 RADII_64 = (4, 6, 8, 10)
 WIDE = (8, 16, 24, 31, 40, 44, 50, 60)
+_READERS = "For contributors and operators: how fast the index is beside comparable software, and what it needs."
 _PICTURES = ("index-by-values", "index-by-radius", "index-memory")
 
 
@@ -60,11 +60,8 @@ def main() -> None:
     quick = parser.parse_args().quick
     if kernel() is None:
         _say("the kernel was not built here: only NumPy is measured")
-    folder = Path(tempfile.mkdtemp(prefix="hashdb-bench-"))
-    try:
-        _Run(folder, quick).report()
-    finally:
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
+        _Run(Path(folder), quick).report()
 
 
 class _Run:
@@ -82,12 +79,7 @@ class _Run:
         machine = report.machine("numpy", "faiss-cpu", "threatexchange", "pybktree")
         self.results["machine"] = machine
         lines = [
-            "# The index, measured",
-            "",
-            "For contributors and operators: how fast the index is beside comparable software, and what it needs.",
-            "",
-            f"Written by `./scripts/bench index{' --quick' if self.quick else ''}`; do not edit.",
-            report.told(machine),
+            *report.opening("The index", _READERS, f"bench index{' --quick' if self.quick else ''}", machine),
             f"The seed is {data.SEED}.",
             f"Each figure is the median of {self.rounds} rounds, which all engines ran in turn.",
             "Each engine ran in a separate process that loaded an index made by another process.",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,6 +26,9 @@ from scripts.benchmarks.load import Load, Sending
 from scripts.benchmarks.report import Target, number
 from tests.serving import serving
 
+_READERS = (
+    "For operators of a large service: how it answers with ten million values, and pictures among a million items."
+)
 WORKERS = 2
 VALUES, ITEMS = 10_000_000, 1_000_000
 SIGNALS_AN_ITEM = 24
@@ -53,12 +55,7 @@ def main() -> None:
     ]
     results["targets"] = [one._asdict() for one in targets]
     lines = [
-        "# The service at size, measured",
-        "",
-        "For operators of a large service: how it answers with ten million values, and pictures among a million items.",
-        "",
-        "Written by `./scripts/bench large`; do not edit.",
-        report.told(machine),
+        *report.opening("The service at size", _READERS, "bench large", machine),
         f"The service is `hashdb serve --workers {WORKERS}` on loopback with SQLite; the seed is {data.SEED}.",
         f"The index uses: {engine()}.",
         "",
@@ -70,13 +67,10 @@ def main() -> None:
 
 
 def _in_a_home(measure: Callable[[Path], list[str]]) -> list[str]:
-    folder = Path(tempfile.mkdtemp(prefix="hashdb-bench-"))
-    try:
-        home = folder / "home"
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
+        home = Path(folder) / "home"
         home.mkdir(mode=0o700)
         return measure(home)
-    finally:
-        shutil.rmtree(folder)
 
 
 def _contributing(home: Path, count: int, results: dict[str, Any], targets: list[Target]) -> list[str]:

@@ -14,9 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from scripts.benchmarks.report import FOLDER, Target, machine, table, targets, told, write
+from scripts.benchmarks.report import FOLDER, Target, machine, opening, table, targets, write
 
 Set: TypeAlias = Mapping[str, Any]
+_READERS = (
+    "For engineers who choose a profile: which altered pictures a service matches, and how often it matches "
+    "different pictures, by kind of picture."
+)
 PROFILE = "balanced"
 PHOTOGRAPHS = "photographs"
 GRAPHICS = ("flags", "logos", "cards", "memes")
@@ -77,13 +81,7 @@ def main() -> None:
     measured = machine("numpy", "pillow", "imagehash")
     kinds = list(dict.fromkeys(map(_kind, found)))
     lines = [
-        "# What is recognised, measured",
-        "",
-        "For engineers who choose a profile: which altered pictures a service matches, and how often it matches "
-        "different pictures, by kind of picture.",
-        "",
-        "Written by `./scripts/bench recall`; do not edit.",
-        told(measured),
+        *opening("What is recognised", _READERS, "bench recall", measured),
         f"{sum(one['pictures'] for one in found):,} pictures in {len(found)} sets, altered with seed "
         f"{found[0]['seed']}: {arguments.pictures}.",
         "[The evaluation](../evaluation.md) describes the method.",

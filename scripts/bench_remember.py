@@ -55,6 +55,7 @@ MILLIONS = (10, 20, 40)
 PDQ, PHASH256, SIMHASH256 = Algorithm.PDQ, Algorithm.PHASH256, Algorithm.SIMHASH256
 _DAYS, _BATCH, _PROCESSES = 90, 1_000, 2
 _SIGNALS, _CONTRIBUTIONS = 24, 20
+_READERS = "For members that remember uploads: how many a second, and how soon a match is reported."
 _BOTH = 64
 """Bytes of a PDQ and a phash256."""
 
@@ -364,12 +365,7 @@ def page(results: dict[str, Any]) -> list[str]:
     texts = results["texts"]
     a_second = many["matched"] / many["seconds"]
     return [
-        "# Look-back, measured",
-        "",
-        "For members that remember uploads: how many a second, and how soon a match is reported.",
-        "",
-        "Written by `./scripts/bench remember`; do not edit.",
-        report.told(results["machine"]),
+        *report.opening("Look-back", _READERS, "bench remember", results["machine"]),
         f"Values are compared by: {results['engine']}. The seed is {results['seed']}.",
         f"The load of the machine was {results['machine']['load']:.0f} at the start: above the number of cores, "
         "all elapsed times are longer.",

@@ -43,8 +43,8 @@ def main() -> None:
     parser.add_argument("--values", type=int, default=1_000_000, help="how many are stored (default: 1 M)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each round (default: 4)")
     arguments = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="hashdb-bench-"))
-    try:
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
+        home = Path(folder)
         words = data.stored(arguments.values, 256)
         key = service.fill(f"sqlite:///{home / 'hashdb.sqlite'}", Settings().rules(), words)
         bodies = {queries: service.match_bodies(words, 20_000 // max(10, queries), queries) for queries, _ in _ASKED}
@@ -60,8 +60,6 @@ def main() -> None:
             rows.append(row)
         heads = ("server", *(f"{queries:,} by {clients} clients" for queries, clients in _ASKED))
         print("\n".join(["Queries/s (processor µs each; p99 ms of a request):", *report.table(heads, rows)]))
-    finally:
-        shutil.rmtree(home)
 
 
 def _url(path: str) -> str:

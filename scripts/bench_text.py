@@ -31,6 +31,7 @@ from scripts.benchmarks.report import FOLDER, Target, number
 PARTS = ("recall", "curves", "hashing", "search")
 LIMIT, QUICK_LIMIT = 900, 24
 TRIALS, QUICK_TRIALS = 200, 4
+_READERS = "For engineers who decide whether hashdb finds the texts that come back to them, and what that costs."
 LISTED = (1_000_000, 3_000_000)
 MUCH_CHANGED = (
     "10 % of the words replaced",
@@ -108,12 +109,7 @@ def page(kept: Mapping[str, Any]) -> list[str]:
     done = [measured[part] for part in PARTS if part in measured]
     loads = ", ".join(f"{measured[part]['machine']['load']:.1f} ({part})" for part in PARTS if part in measured)
     return [
-        "# Texts, measured",
-        "",
-        "For engineers who decide whether hashdb finds the texts that come back to them, and what that costs.",
-        "",
-        "Written by `./scripts/bench text`; do not edit.",
-        report.told(done[-1]["machine"]),
+        *report.opening("Texts", _READERS, "bench text", done[-1]["machine"]),
         f"The index uses: {done[-1]['engine']}.",
         f"The load of the machine at the start of each part: {loads}; "
         f"above the number of cores, all elapsed times are longer.",

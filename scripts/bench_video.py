@@ -33,6 +33,7 @@ GROUPS = 3
 """The photographs are dealt to so many groups: films show those of two, the upload around a clip those of the third."""
 PARTS = ("samples", "recall", "hashing", "search", "size")
 FILMS, FILM_SECONDS, UPLOAD_SECONDS, TRIALS, WHOLES = 24, 30.0, 600.0, 20, 8
+_READERS = "For engineers who decide whether hashdb finds the videos that come back to them, and what that costs."
 QUICK_COPIES = ("plain", "mirrored", "9:16 on its blur", "caption", "1.25 ×", "picture in picture, 50 %", "10 s")
 LISTED, QUICK_LISTED = 90_000, 300
 EASY = ("plain", "crop 10 %", "mirrored", "letterbox", "9:16 on its blur", "caption", "0.8 ×", "1.25 ×")
@@ -114,12 +115,7 @@ def page(measured: Mapping[str, Any]) -> list[str]:
     done = [measured[part] for part in PARTS if part in measured]
     loads = ", ".join(f"{measured[part]['machine']['load']:.1f} ({part})" for part in PARTS if part in measured)
     return [
-        "# Videos, measured",
-        "",
-        "For engineers who decide whether hashdb finds the videos that come back to them, and what that costs.",
-        "",
-        "Written by `./scripts/bench video`; do not edit.",
-        report.told(done[-1]["machine"]),
+        *report.opening("Videos", _READERS, "bench video", done[-1]["machine"]),
         f"The index uses: {done[-1]['engine']}.",
         f"The load of the machine at the start of each part: {loads}; "
         f"above the number of cores, all elapsed times are longer.",

@@ -27,6 +27,7 @@ from tests.faults.services import Service
 from tests.faults.traffic import client_of, contribute
 from tests.postgres import own_server
 
+_READERS = "For operators of several machines: that every machine matches what another one accepted, and at what rate."
 HOSTS = (1, 2, 4)
 _NETWORK = "10.119.53"
 """Of addresses that are nobody's on this machine; the bridge, where PostgreSQL listens, is .1."""
@@ -192,12 +193,7 @@ def run(*words: str) -> None:
 def _write(table: list[str], values: int) -> None:
     machine = report.machine("flask", "gunicorn", "sqlalchemy", "psycopg")
     lines = [
-        "# Replicas, measured",
-        "",
-        "For operators of several machines: that every machine matches what another one accepted, and at what rate.",
-        "",
-        "Written by `./scripts/replicas`; do not edit.",
-        report.told(machine),
+        *report.opening("Replicas", _READERS, "replicas", machine),
         f"One PostgreSQL has {values:,} hashes; each service has one worker and its own host.",
         "A host is a network namespace on a bridge, with its own address, home and index.",
         f"The load is {client()} with {_CLIENTS} connections to each host, and one query in each request.",

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import io
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -139,17 +138,13 @@ def main() -> None:
 
 @contextmanager
 def _home(given: Path | None) -> Iterator[Path]:
-    folder = given or Path(tempfile.mkdtemp(prefix="hashdb-screens-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
+    with nullcontext(given) if given else tempfile.TemporaryDirectory(prefix="hashdb-screens-") as folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
         # The page of settings tells where the home is: what is shown is the default.
         with chdir(folder):
             home = Path("hashdb-data")
             home.mkdir(exist_ok=True)
             yield home
-    finally:
-        if given is None:
-            shutil.rmtree(folder)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from tests.faults.scene import Scene
 from tests.postgres import OwnServer, own_server
 from tests.processes import children
 
+_READERS = "For operators: what members notice while services and databases fail."
 _SETTINGS = {"HASHDB_BUSY_SECONDS": "3"}
 _EVERY = 4.0
 """Seconds from one fault to the next, on average."""
@@ -134,12 +135,7 @@ def _write(told: list[dict[str, int | str]], seconds: float, seed: int) -> None:
     names = list(dict.fromkeys(name for one in told for name in one if name != "database"))
     rows = [(name, *(f"{one.get(name, 0):,}" for one in told)) for name in names]
     lines = [
-        "# Faults under load, measured",
-        "",
-        "For operators: what members notice while services and databases fail.",
-        "",
-        f"Written by `./scripts/soak --seconds {seconds:.0f} --seed {seed} --write`; do not edit.",
-        report.told(machine),
+        *report.opening("Faults under load", _READERS, f"soak --seconds {seconds:.0f} --seed {seed} --write", machine),
         "",
         "Two members write and two read, one request after the other, while something breaks every few seconds.",
         "The test runs on both databases at once: one service with two workers on SQLite, and two services with one "

@@ -58,6 +58,11 @@ def told(machine: Mapping[str, Any]) -> str:
     )
 
 
+def opening(title: str, readers: str, command: str, machine: Mapping[str, Any]) -> list[str]:
+    """The first lines of a page: whom it is for, what writes it, and on which machine."""
+    return [f"# {title}, measured", "", readers, "", f"Written by `./scripts/{command}`; do not edit.", told(machine)]
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """The lines of a Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
