@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import httpx
 
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind, Scope
+from hashdb.domain.signals import Signal
+from hashdb.domain.times import format_instant
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.accounts import members
 from hashdb.settings import Settings
@@ -39,6 +43,22 @@ class Target:
     def client(self, secret: str) -> httpx.Client:
         """A client with a key, which sends nothing twice."""
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {secret}"}, timeout=60)
+
+
+def item(*signals: Signal, **more: object) -> dict[str, object]:
+    """A draft of a picture with these signals that was removed an hour ago, as JSON."""
+    removed = format_instant(datetime.now(UTC) - timedelta(hours=1))
+    usual = {"signals": list(map(str, signals)), "labels": ["glorification"], "removed_at": removed, "quality": 90}
+    return usual | more
+
+
+def contribute(client: httpx.Client, items: Sequence[Mapping[str, object]]) -> list[Any]:
+    """Contribute items, 500 in a request; the contributions of the answers."""
+    made: list[Any] = []
+    for start in range(0, len(items), 500):
+        answer = client.post("/v1/contributions", json={"contributions": items[start : start + 500]})
+        made += answer.raise_for_status().json()["contributions"]
+    return made
 
 
 @contextmanager
@@ -70,8 +90,8 @@ def two_replicas(*, workers: int = 2, **settings: str) -> Iterator[Target]:
 
 
 def _started(stack: ExitStack, replicas: list[Service], url: str) -> Target:
-    for one in replicas:
-        stack.enter_context(one).start()
+    for replica in replicas:
+        stack.enter_context(replica).start()
     given = {name.removeprefix("HASHDB_").lower(): value for name, value in replicas[0].environment.items()
              if name.startswith("HASHDB_")}  # fmt: skip
     settings = Settings.model_validate(given)

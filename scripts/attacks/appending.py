@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 
 import httpx
 
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import Scope
 from scripts.attacks import Finding
-from scripts.attacks._service import Target, service
+from scripts.attacks._service import Target, contribute, item, service
 from tests.builders import signal
 
 SECONDS = 240
@@ -29,16 +28,10 @@ def run() -> Iterator[Finding]:
     with service() as target:
         usual = (Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED)
         victim = target.client(target.key(target.member("Victim"), *usual))
-        removed = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        usual_item = {"labels": ["glorification"], "removed_at": removed, "quality": 90}
-        sent = [{**usual_item, "signals": [str(signal(seed))]} for seed in range(ITEMS)]
-        made = victim.post("/v1/contributions", json={"contributions": sent}).raise_for_status().json()
-        ids = [one["id"] for one in made["contributions"]]
+        ids = [made["id"] for made in contribute(victim, [item(signal(seed)) for seed in range(ITEMS)])]
         attacker = target.client(target.key(target.member("Attacker"), *usual))
-        own = attacker.post(
-            "/v1/contributions", json={"contributions": [{**usual_item, "signals": [str(signal(ITEMS))]}]}
-        ).raise_for_status()
-        path = f"/v1/contributions/{own.json()['contributions'][0]['id']}"
+        (own,) = contribute(attacker, [item(signal(ITEMS))])
+        path = f"/v1/contributions/{own['id']}"
 
         def amend(number: int) -> httpx.Response:
             return attacker.patch(path, json={"severity": number % 5})

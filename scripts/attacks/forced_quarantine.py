@@ -9,7 +9,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.service.contributions import contributions
 from scripts.attacks import Finding
 from scripts.attacks._service import service
-from scripts.attacks.popular_hash import contribute
+from scripts.attacks.popular_hash import contribute_often
 from tests.builders import signal
 
 SECONDS = 120
@@ -24,7 +24,7 @@ def run() -> Iterator[Finding]:
     body = {"queries": [{"signals": [value]}] * 100}
     with service(HASHDB_FLOOD_CAP=str(_CAP)) as target:
         victim, attacker = target.member("Victim"), target.member("Attacker")
-        contribute(target, target.key(victim, Scope.CONTRIBUTE), signal(1), 1)
+        contribute_often(target, target.key(victim, Scope.CONTRIBUTE), signal(1), 1)
         keys = [target.key(member, Scope.MATCH) for member in (attacker, attacker, victim)]
         for key in keys:
             with target.client(key) as client:

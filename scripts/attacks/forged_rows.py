@@ -17,8 +17,8 @@ from hashdb.service.ledger import verification
 from hashdb.service.ledger.verification import verify
 from hashdb.store.tables import metadata
 from scripts.attacks import Finding
-from scripts.attacks._service import Target, service
-from tests.faults.ledger import spelled
+from scripts.attacks._service import Target, item, service
+from tests.builders import signal
 from tests.service.forgeries import ADDED, COLUMNS, LISTED, NOT_LISTED, SET, findings, forgeries, rows, telling
 
 SECONDS = 300
@@ -39,12 +39,10 @@ def run() -> Iterator[Finding]:
 def _use(target: Target) -> None:
     scopes = (Scope.CONTRIBUTE, Scope.MATCH, Scope.FEED)
     one, other = (target.client(target.key(target.member(name), *scopes)) for name in ("Alpha", "Beta"))
-    item = {"labels": ["glorification"], "removed_at": "2026-05-01T12:00:00Z", "quality": 90}
-    drafts = [{"signals": [spelled(seed)], **item} for seed in range(3)]
-    asked = {"contributions": drafts}
-    one.post("/v1/contributions", json=asked, headers={"Idempotency-Key": "first"}).raise_for_status()
+    sent = {"contributions": [item(signal(seed)) for seed in range(3)]}
+    one.post("/v1/contributions", json=sent, headers={"Idempotency-Key": "first"}).raise_for_status()
     other.post("/v1/contributions/1/opinions", json={"opinion": "disputes", "reason": "other"}).raise_for_status()
-    other.post("/v1/matches", json={"queries": [{"signals": [spelled(1)]}]}).raise_for_status()
+    other.post("/v1/matches", json={"queries": [{"signals": [str(signal(1))]}]}).raise_for_status()
     users.add(target.db, COMMAND_LINE, UserDraft("ada", Role.ADMIN), _PASSWORD)
     sessions.sign_in(target.db, "ada", _PASSWORD, "127.0.0.1")
     verification.start(target.db, COMMAND_LINE)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.signals import Algorithm, Signal
 from scripts.attacks import Finding
-from scripts.attacks._service import Target, service
+from scripts.attacks._service import Target, contribute, item, service
 from tests.builders import near, signal
 
 SECONDS = 180
@@ -21,7 +21,7 @@ def run() -> Iterator[Finding]:
     """Time batches of equal and of different queries."""
     popular = signal(1)
     with service() as target:
-        contribute(target, target.key(target.member("Popular"), Scope.CONTRIBUTE), popular, _HOLDERS)
+        contribute_often(target, target.key(target.member("Popular"), Scope.CONTRIBUTE), popular, _HOLDERS)
         key = target.key(target.member("Attacker"), Scope.MATCH)
         for name, spread in (("equal", 1), ("different", 25)):
             asked = [near(popular, bits % spread, bits) for bits in range(1_000)]
@@ -34,21 +34,11 @@ def run() -> Iterator[Finding]:
             )
 
 
-def contribute(target: Target, key: str, value: Signal, count: int, severity: int = 0) -> None:
+def contribute_often(target: Target, key: str, value: Signal, count: int, severity: int = 0) -> None:
     """Contribute the value in `count` contributions, each with a signal of its own beside it."""
+    others = (signal(10_000 + number, Algorithm.PHASH256) for number in range(count))
     with target.client(key) as client:
-        for start in range(0, count, 500):
-            items = [
-                {
-                    "signals": [str(value), str(signal(10_000 + number, Algorithm.PHASH256))],
-                    "quality": 90,
-                    "labels": ["glorification"],
-                    "removed_at": "2026-11-01T00:00:00Z",
-                    "severity": severity,
-                }
-                for number in range(start, min(start + 500, count))
-            ]
-            client.post("/v1/contributions", json={"contributions": items}).raise_for_status()
+        contribute(client, [item(value, other, severity=severity) for other in others])
 
 
 def _spent(target: Target, key: str, asked: Sequence[Signal]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from hashdb.domain.accounts.members import Scope
 from scripts.attacks import Finding
 from scripts.attacks._service import service
-from scripts.attacks.popular_hash import contribute
+from scripts.attacks.popular_hash import contribute_often
 from tests.builders import near, signal
 
 SECONDS = 120
@@ -19,8 +19,8 @@ def run() -> Iterator[Finding]:
     asked = signal(1)
     with service() as target:
         victim, attacker = target.member("Victim"), target.member("Attacker")
-        contribute(target, target.key(victim, Scope.CONTRIBUTE), near(asked, 20), 1, severity=4)
-        contribute(target, target.key(attacker, Scope.CONTRIBUTE), asked, _AROUND)
+        contribute_often(target, target.key(victim, Scope.CONTRIBUTE), near(asked, 20), 1, severity=4)
+        contribute_often(target, target.key(attacker, Scope.CONTRIBUTE), asked, _AROUND)
         with target.client(target.key(target.member("Platform"), Scope.MATCH)) as client:
             response = client.post("/v1/matches", json={"queries": [{"signals": [str(asked)]}]})
         (result,) = response.json()["results"]

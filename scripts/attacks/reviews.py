@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 
 import httpx
 
@@ -12,7 +11,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Scope
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.service.review import queues
 from scripts.attacks import Finding
-from scripts.attacks._service import Target, service
+from scripts.attacks._service import Target, contribute, item, service
 from tests.builders import near, signal
 
 SECONDS = 240
@@ -43,11 +42,8 @@ class Caller:
 
     def contribute(self, signals: Sequence[Signal]) -> tuple[int, str]:
         """One item of these signals: the id of the contribution, and its standing."""
-        removed = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        item = {"signals": [str(one) for one in signals], "labels": ["glorification"], "removed_at": removed}
-        answer = self.post("/v1/contributions", contributions=[{**item, "quality": 90}])
-        (one,) = answer["contributions"]
-        return one["id"], one["standing"]
+        (made,) = contribute(self._client, [item(*signals)])
+        return made["id"], made["standing"]
 
     def dispute(self, contribution: int) -> int:
         """Dispute a contribution: the case."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 
 import httpx
 
@@ -14,7 +13,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.ledger.events import Action
 from hashdb.domain.signals import Algorithm, Signal
 from scripts.attacks import Finding
-from scripts.attacks._service import Target, service
+from scripts.attacks._service import Target, contribute, item, service
 from tests.builders import near, signal
 
 SECONDS = 300
@@ -51,27 +50,26 @@ def run() -> Iterator[Finding]:
     """Walk with distances, walk without, and guess."""
     with service() as target:
         owner = target.client(target.key(target.member("Owner"), Scope.CONTRIBUTE))
-        item = tuple(signal(1, algorithm) for algorithm in ALGORITHMS)
-        _contribute(owner, [item])
+        stored = tuple(signal(1, algorithm) for algorithm in ALGORITHMS)
+        contribute(owner, [item(*stored)])
         for hides, walk in ((False, _told), (True, _blind)):
             secret = target.key(target.member(f"Reader {hides}"), Scope.MATCH, hides_distances=hides)
-            yield _walked(target, Reader(target.client(secret)), item, hides, walk)
-        for first in range(0, STORED, 1_000):
-            _contribute(owner, [(signal(10_000 + seed, Algorithm.PHASH),) for seed in range(first, first + 1_000)])
+            yield _walked(target, Reader(target.client(secret)), stored, hides, walk)
+        contribute(owner, [item(signal(10_000 + seed, Algorithm.PHASH)) for seed in range(STORED)])
         yield _guessed(Reader(target.client(target.key(target.member("Guesser"), Scope.MATCH))))
 
 
-def _walked(target: Target, reader: Reader, item: Sequence[Signal], hides: bool, walk: Walk) -> Finding:
+def _walked(target: Target, reader: Reader, stored: Sequence[Signal], hides: bool, walk: Walk) -> Finding:
     told, began = _alarms(target), time.monotonic()
-    found = [walk(reader, near(one, one.algorithm.radius // 2, seed=7)) for one in item]
+    found = [walk(reader, near(one, one.algorithm.radius // 2, seed=7)) for one in stored]
     took = time.monotonic() - began
     while _alarms(target) == told and time.monotonic() - began < ALARM_WITHIN:
         time.sleep(0.2)
     alarmed = _alarms(target) > told
     days = LIST * reader.queries / Budget.QUERIES.amount
-    right = sum(one == other for one, other in zip(found, item, strict=True))
+    right = sum(one == other for one, other in zip(found, stored, strict=True))
     measured = (
-        f"{right} of {len(item)} signals recovered in {reader.queries:,} queries, {reader.requests} requests,"
+        f"{right} of {len(stored)} signals recovered in {reader.queries:,} queries, {reader.requests} requests,"
         f" {took:.2f} s;"
         f" {f'alarm after {time.monotonic() - began:.1f} s' if alarmed else 'no alarm'};"
         f" {LIST:,} contributions take {days:,.0f} days of one key's budget"
@@ -135,10 +133,3 @@ def _distance(matches: list[dict], algorithm: Algorithm) -> int:  # type: ignore
 def _alarms(target: Target) -> int:
     with target.db.store.read() as tx:
         return len(tx.audit.events(0, 1_000, None, Action.KEY_SUSPECTED, None))
-
-
-def _contribute(client: httpx.Client, items: Sequence[Sequence[Signal]]) -> None:
-    removed = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    usual = {"labels": ["glorification"], "removed_at": removed, "quality": 90}
-    sent = [{**usual, "signals": [str(one) for one in signals]} for signals in items]
-    client.post("/v1/contributions", json={"contributions": sent}).raise_for_status()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from hashdb.domain.accounts.members import Scope
 from scripts.attacks import Finding
 from scripts.attacks._service import service
-from scripts.attacks.popular_hash import contribute
+from scripts.attacks.popular_hash import contribute_often
 from tests.builders import signal
 
 SECONDS = 120
@@ -19,7 +19,7 @@ _NAME = "Zebra Video"
 def run() -> Iterator[Finding]:
     """Walk the numbers, then look for the contributor of what was answered."""
     with service() as target:
-        contribute(target, target.key(target.member(_NAME), Scope.CONTRIBUTE), signal(1), _STORED)
+        contribute_often(target, target.key(target.member(_NAME), Scope.CONTRIBUTE), signal(1), _STORED)
         with target.client(target.key(target.member("Attacker"), Scope.MATCH)) as client:
             started, statuses, told = time.perf_counter(), dict[int, int](), ""
             for id in range(1, _STORED + 1):
