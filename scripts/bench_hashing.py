@@ -31,7 +31,7 @@ from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture, read_picture
 from scripts.bench_match import built, python_of
 from scripts.benchmarks import report
-from scripts.benchmarks.report import Target
+from scripts.benchmarks.report import at_least
 
 PHOTO = report.ROOT / "hashdb" / "photos" / "casa-mila.jpg"
 SIZES = ((500, 375), (1024, 768), (4000, 3000))
@@ -140,7 +140,7 @@ def _targets(found: Mapping[str, list[float]]) -> list[str]:
         for place, (side, _) in enumerate(SIZES[:2]):
             ratio = before[place * len(MODES)] / ours[place * len(MODES)]
             what = f"pictures a second a core at {side} pixels, against {revision}"
-            met.append(Target(what, f"≥ {RATIO} ×", f"{ratio:.2f} ×", ratio >= RATIO))
+            met.append(at_least(what, RATIO, ratio, "×"))
     return ["", "## Targets", *report.targets(met)] if met else []
 
 

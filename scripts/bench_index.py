@@ -20,7 +20,7 @@ from hashdb.index.tiered import ARRAY
 from hashdb.index.vectors import Words
 from scripts.benchmarks import data, own, report
 from scripts.benchmarks.engines import Process, installed, make
-from scripts.benchmarks.report import Line, Target, number
+from scripts.benchmarks.report import Line, Target, at_least, at_most, number
 
 MILLION = 1_000_000
 RADII_64 = (4, 6, 8, 10)
@@ -128,12 +128,10 @@ class _Run:
         found = self.compare("64", MILLION, 64, RADII_64, chosen)
         for radius in RADII_64:
             for name, least in ((KERNEL, 15), (PLAIN, 5)):
-                self.ratio(
-                    f"64 bits, radius {radius}, {name}, against MultiHash", found[radius], MULTIHASH, name, "p50", least
-                )
-            self.ratio(
-                f"64 bits, radius {radius}, {PLAIN}, against pybktree", found[radius], PYBKTREE, PLAIN, "p50", 1_000
-            )
+                what = f"64 bits, radius {radius}, {name}, against MultiHash"
+                self.ratio(what, found[radius], MULTIHASH, name, "p50", least)
+            what = f"64 bits, radius {radius}, {PLAIN}, against pybktree"
+            self.ratio(what, found[radius], PYBKTREE, PLAIN, "p50", 1_000)
         rows = [(name, *(number(found[radius][name]["p50"]) for radius in RADII_64)) for name in found[RADII_64[0]]]
         return [
             "## 1 M values of 64 bits",
@@ -203,8 +201,7 @@ class _Run:
     ) -> None:
         """Whether one figure is at least so many times another."""
         if above in found and below in found:
-            times = found[above][key] / found[below][key]
-            self.targets.append(Target(what, f"≥ {least:,} ×", f"{number(times)} ×", times >= least))
+            self.targets.append(at_least(what, least, found[above][key] / found[below][key], "×"))
 
     def sizes(self) -> list[str]:
         """What hashdb alone shows at 1 M values."""
@@ -217,12 +214,7 @@ class _Run:
         found = self.compare("10M", 10 * MILLION, 256, (31,), OURS)[31]
         for name, most in ((KERNEL, 200.0), (PLAIN, 1_200.0)):
             if name in found:
-                measured = found[name]["p50"]
-                self.targets.append(
-                    Target(
-                        f"10 M, single, {name}", f"≤ {most / 1000:g} ms", f"{measured / 1000:.3f} ms", measured <= most
-                    )
-                )
+                self.targets.append(at_most(f"10 M, single, {name}", most / 1000, found[name]["p50"] / 1000, "ms"))
         rows = [
             (name, number(one["p50"]), number(one["p99"]), number(one["wall_p50"]), f"{one['rate']:,.0f}")
             for name, one in found.items()
@@ -240,30 +232,19 @@ class _Run:
         built = {on: own.measure("build", folder, 31, kernel=on)["seconds"] for on in kernels}
         for on, limit in ((True, "kernel"), (False, "plain")):
             if on in built and limit in most:
-                seconds = built[on]
-                self.targets.append(
-                    Target(
-                        f"build {name}, {_engine(on)}",
-                        f"≤ {most[limit]} s",
-                        f"{seconds:.2f} s",
-                        seconds <= most[limit],
-                    )
-                )
+                self.targets.append(at_most(f"build {name}, {_engine(on)}", most[limit], built[on], "s"))
         kept = own.measure("keep", folder, 31)
         size = (folder / "hashdb.segment").stat().st_size / len(np.load(folder / "values.npy", mmap_mode="r"))
-        self.targets.append(
-            Target(f"bytes a value at {name}", f"≤ {most['bytes']:g}", f"{size:.1f}", size <= most["bytes"])
-        )
+        self.targets.append(at_most(f"a value at {name}", most["bytes"], size, "bytes"))
         opened = [own.measure("open", folder, 31) for _ in range(5)]
         assert all(one["right"] for one in opened)
         took = statistics.median(one["milliseconds"] for one in opened)
-        self.targets.append(Target(f"open {name} to the first right answer", "≤ 50 ms", f"{took:.1f} ms", took <= 50))
+        self.targets.append(at_most(f"open {name} to the first right answer", 50, took, "ms"))
         shares, threads = self.shared(folder), {on: self.threads(folder, on) for on in kernels}
         pauses = {on: own_pauses(folder, on) for on in kernels[: 1 if self.quick else 2]}
         for on, phases in pauses.items():
-            slow = phases["all of these"]["wait"]
             what = f"queries while {name} are written and merged, {_engine(on)}, p99 at a random moment"
-            self.targets.append(Target(what, "≤ 20 ms", f"{slow:.1f} ms", slow <= 20))
+            self.targets.append(at_most(what, 20, phases["all of these"]["wait"], "ms"))
         by_kernel = {"build": built, "threads": threads, "pauses": pauses}
         self.results[f"hashdb alone, {name}"] = {
             "keep": kept,

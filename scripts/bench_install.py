@@ -115,11 +115,9 @@ def _size(top: Path) -> tuple[int, int]:
 
 def _targets(version: str, base: Installed) -> list[Target]:
     return [
-        Target(f"packages of the base, hashdb among them, with Python {version}", f"≤ {MOST_PACKAGES}",
-               str(len(base.packages)), len(base.packages) <= MOST_PACKAGES),
-        Target(f"MB of the base, without .pyc, with Python {version}", f"≤ {MOST_MEGABYTES}",
-               f"{base.megabytes:.0f}", base.megabytes <= MOST_MEGABYTES),
-    ]  # fmt: skip
+        report.at_most(f"the base and hashdb, with Python {version}", MOST_PACKAGES, len(base.packages), "packages"),
+        report.at_most(f"the base, without .pyc, with Python {version}", MOST_MEGABYTES, base.megabytes, "MB"),
+    ]
 
 
 def _tables(version: str, by_extra: Mapping[str, Installed]) -> list[str]:

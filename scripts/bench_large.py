@@ -23,7 +23,7 @@ from hashdb.settings import Settings
 from scripts.bench_http import process
 from scripts.benchmarks import data, report, service
 from scripts.benchmarks.load import Load, Sending
-from scripts.benchmarks.report import Target, number
+from scripts.benchmarks.report import Target, at_most, number
 from tests.serving import serving
 
 _READERS = (
@@ -103,7 +103,7 @@ def _contributing(home: Path, count: int, results: dict[str, Any], targets: list
         f"single queries of one client among {count:,} values, while contributions arrive and segments are written "
         "and merged: p99"
     )
-    targets.append(Target(asked, f"≤ {_LONGEST_PAUSE:g} ms", f"{busy.p99:.1f} ms", bool(busy.p99 <= _LONGEST_PAUSE)))
+    targets.append(at_most(asked, _LONGEST_PAUSE, busy.p99, "ms"))
     return [
         f"## Contributions while {count:,} values are served",
         "",
@@ -177,8 +177,8 @@ def _pictures(home: Path, items: int, folder: Path | None, results: dict[str, An
         rows.append((how, len(times) - 1, f"{p50:.1f}", f"{p90:.1f}", f"{p99:.1f}"))
         if how != "plain":
             asked = f"a picture with transforms among {items:,} items, over HTTP: p50"
-            targets.append(Target(asked, f"≤ {_LONGEST_PICTURE:g} ms", f"{p50:.1f} ms", bool(p50 <= _LONGEST_PICTURE)))
-    targets.append(Target(f"index of {items:,} items", "≤ 3 GB", f"{size / 1e9:.2f} GB", size <= 3e9))
+            targets.append(at_most(asked, _LONGEST_PICTURE, p50, "ms"))
+    targets.append(at_most(f"index of {items:,} items", 3, size / 1e9, "GB"))
     results["pictures"] = {"items": items, "built": built, "bytes": size, "rows": rows}
     return [
         f"## Pictures among {items:,} items",

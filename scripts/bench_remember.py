@@ -422,16 +422,15 @@ def page(results: dict[str, Any]) -> list[str]:
 
 
 def _targets(sizes: list[dict[str, Any]], rate: float) -> Iterator[Target]:
-    yield Target("uploads/s, 2 processes, batches of 1,000", "≥ 20,000", f"{rate:,.0f}", rate >= 20_000)
+    yield report.at_least("2 processes, batches of 1,000", 20_000, rate, "uploads/s")
     for one in sizes:
         if one["uploads"] == 10_000_000:
-            met = one["median"] <= 1
-            yield Target("10 M uploads, a contribution is reported", "≤ 1 s", f"{number(one['median'])} s", met)
+            yield report.at_most("10 M uploads, a contribution is reported", 1, one["median"], "s")
     last = sizes[-1]
     # All but the search takes the same time whatever the number is.
-    at_most = last["median"] + last["search"] * max(0.0, 100_000_000 / last["uploads"] - 1)
+    seconds = last["median"] + last["search"] * max(0.0, 100_000_000 / last["uploads"] - 1)
     what = "100 M uploads, the same" + ("" if last["uploads"] >= 100_000_000 else ", by the growth")
-    yield Target(what, "≤ 10 s", f"{number(at_most)} s", at_most <= 10)
+    yield report.at_most(what, 10, seconds, "s")
 
 
 if __name__ == "__main__":

@@ -139,59 +139,29 @@ def _encoded(picture: Image.Image, kind: str = "JPEG") -> bytes:
     return file.getvalue()
 
 
-def _png(picture: Image.Image, random: np.random.Generator) -> bytes:
-    return _encoded(picture, "PNG")
-
-
-def _jpeg(picture: Image.Image, random: np.random.Generator) -> bytes:
-    return _encoded(picture)
-
-
-def _small(picture: Image.Image, random: np.random.Generator) -> bytes:
-    return _encoded(picture.resize((picture.width * 3 // 7, picture.height * 3 // 7), Image.Resampling.LANCZOS))
+def _small(picture: Image.Image) -> Image.Image:
+    return picture.resize((picture.width * 3 // 7, picture.height * 3 // 7), Image.Resampling.LANCZOS)
 
 
 def _cut(picture: Image.Image, kept: float) -> Image.Image:
     """A page without its margins, but for a share of each."""
     box = ImageOps.invert(picture.convert("L")).point(lambda grey: 255 * (grey > 55)).getbbox()
     left, top, right, bottom = box or (0, 0, *picture.size)
-    return picture.crop(
-        (
-            round(left * (1 - kept)),
-            round(top * (1 - kept)),
-            round(right + (picture.width - right) * kept),
-            round(bottom + (picture.height - bottom) * kept),
-        )
-    )
+    right, bottom = right + (picture.width - right) * kept, bottom + (picture.height - bottom) * kept
+    return picture.crop((round(left * (1 - kept)), round(top * (1 - kept)), round(right), round(bottom)))
 
 
-def _without_margins(picture: Image.Image, random: np.random.Generator) -> bytes:
-    return _encoded(_cut(picture, 0.05))
-
-
-def _half_margins(picture: Image.Image, random: np.random.Generator) -> bytes:
-    return _encoded(_cut(picture, 0.5))
-
-
-def _dark(picture: Image.Image, random: np.random.Generator) -> bytes:
-    return _encoded(ImageOps.invert(picture))
-
-
-def _dark_without_margins(picture: Image.Image, random: np.random.Generator) -> bytes:
-    return _encoded(ImageOps.invert(_cut(picture, 0.05)))
-
-
-def _on_a_telephone(picture: Image.Image, random: np.random.Generator) -> bytes:
+def _on_a_telephone(picture: Image.Image) -> Image.Image:
     shown = picture.resize((1080, 1080 * picture.height // picture.width))
     screen = Image.new("RGB", (1080, 2340), (255, 255, 255))
     draw = ImageDraw.Draw(screen)
     draw.rectangle((0, 0, 1080, 210), fill=(30, 60, 110))
     draw.rectangle((0, 2200, 1080, 2340), fill=(20, 20, 20))
     screen.paste(shown, (0, (2340 - shown.height) // 2))
-    return _encoded(screen)
+    return screen
 
 
-def _photograph(picture: Image.Image, random: np.random.Generator) -> bytes:
+def _photograph(picture: Image.Image, random: np.random.Generator) -> Image.Image:
     """Turned by up to 2°, in uneven, warm light, a little out of focus."""
     turned = picture.rotate(random.uniform(-2, 2), Image.Resampling.BICUBIC, fillcolor=(255, 255, 255))
     values = np.asarray(turned, np.float32)
@@ -200,19 +170,19 @@ def _photograph(picture: Image.Image, random: np.random.Generator) -> bytes:
     angle = random.uniform(0, 2 * np.pi)
     light = 0.82 + 0.3 * ((across / width - 0.5) * np.cos(angle) + (down / height - 0.5) * np.sin(angle))
     lit = values * light[..., None] * np.array([1, 0.97, 0.88]) + random.normal(0, 4, (height, width, 1))
-    return _encoded(Image.fromarray(lit.clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.8)))
+    return Image.fromarray(lit.clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.8))
 
 
 ALTERATIONS: Final[Mapping[str, Alter]] = {
-    "screenshot, PNG": _png,
-    "screenshot, JPEG of quality 70": _jpeg,
-    "the same, 600 pixels high": _small,
-    "half of each margin cut": _half_margins,
-    "margins cut": _without_margins,
-    "dark": _dark,
-    "dark, margins cut": _dark_without_margins,
-    "on a telephone, with bars": _on_a_telephone,
-    "photographed, turned by up to 2°": _photograph,
+    "screenshot, PNG": lambda picture, random: _encoded(picture, "PNG"),
+    "screenshot, JPEG of quality 70": lambda picture, random: _encoded(picture),
+    "the same, 600 pixels high": lambda picture, random: _encoded(_small(picture)),
+    "half of each margin cut": lambda picture, random: _encoded(_cut(picture, 0.5)),
+    "margins cut": lambda picture, random: _encoded(_cut(picture, 0.05)),
+    "dark": lambda picture, random: _encoded(ImageOps.invert(picture)),
+    "dark, margins cut": lambda picture, random: _encoded(ImageOps.invert(_cut(picture, 0.05))),
+    "on a telephone, with bars": lambda picture, random: _encoded(_on_a_telephone(picture)),
+    "photographed, turned by up to 2°": lambda picture, random: _encoded(_photograph(picture, random)),
 }
 PLAIN: Final = tuple(ALTERATIONS)[:2]
 """What is to be found in 99 %."""

@@ -28,6 +28,16 @@ class Target(NamedTuple):
     met: bool
 
 
+def at_most(what: str, most: float, measured: float, unit: str) -> Target:
+    """The target that a figure is at most so much."""
+    return Target(what, f"≤ {most:,g} {unit}", f"{number(measured)} {unit}", bool(measured <= most))
+
+
+def at_least(what: str, least: float, measured: float, unit: str) -> Target:
+    """The target that a figure is at least so much."""
+    return Target(what, f"≥ {least:,g} {unit}", f"{number(measured)} {unit}", bool(measured >= least))
+
+
 class Line(NamedTuple):
     """A line of a plot."""
 
