@@ -9,14 +9,10 @@ takes half an hour on two cores.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from hashdb.cli.evaluate_texts import find_texts, read_texts
 from hashdb.evaluation import text_figures as figures
@@ -24,8 +20,8 @@ from hashdb.evaluation.figures import Table
 from hashdb.evaluation.pages import RARE, text_curves
 from hashdb.evaluation.passages import TextForm
 from hashdb.evaluation.texts import Text, TextEvaluation, TextScheme, deal, evaluate_texts
-from hashdb.index.kernel import engine
 from scripts.benchmarks import report, texts
+from scripts.benchmarks.parted import Measured, PartedPage
 from scripts.benchmarks.report import FOLDER, Target, number
 
 PARTS = ("recall", "curves", "hashing", "search")
@@ -55,44 +51,28 @@ def main() -> None:
         "--part", action="append", choices=PARTS, help="measure only this, and keep the rest of the page"
     )
     given = parser.parse_args()
-    parts = [part for part in PARTS if part in (given.part or PARTS)]
-    saved = FOLDER / "text.json"
-    # What earlier runs have measured of the other parts stays on the page.
-    kept: dict[str, Any] = (
-        json.loads(saved.read_text("utf-8")) if given.part and not given.quick and saved.exists() else {"parts": {}}
-    )
-    measured: dict[str, Any] = kept["parts"]
+    page = PartedPage("text", PARTS, "numpy", keep=bool(given.part), quick=given.quick)
     if given.source:
-        kept["source"] = given.source
-    limit = given.limit or (QUICK_LIMIT if given.quick else LIMIT)
+        page.results["source"] = given.source
+    corpus = sample(given.texts, given.limit or (QUICK_LIMIT if given.quick else LIMIT))
     trials = given.trials or (QUICK_TRIALS if given.quick else TRIALS)
-    corpus = sample(given.texts, limit)
-    for part in parts:
-        machine, begun = report.machine("numpy"), time.monotonic()
-        if part == "recall":
-            listed, around = deal(corpus, 0)
-            evaluation = evaluate_texts(TextScheme(listed, around, trials), os.cpu_count() or 1)
-            found: Any = figures.as_document(evaluation)
-            targets, lines = [*recall_targets(evaluation)], recall_lines(evaluation)
-            if not given.quick:
-                (FOLDER / "text-recall.svg").write_text(text_curves(evaluation), "utf-8")
-        elif part == "curves":
-            found = texts.curves(corpus)
-            targets, lines = [], curve_lines(found)
-        elif part == "hashing":
-            found = texts.hashing(corpus)
-            targets, lines = [hashing_target(found)], hashing_lines(found)
-        else:
-            found = [texts.search(count) for count in ((100_000,) if given.quick else LISTED)]
-            targets, lines = [search_target(found)], search_lines(found)
-        measured[part] = {"machine": machine, "engine": engine(), "figures": found, "targets": targets, "lines": lines}
-        print(f"hashdb: {part}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
-        if not given.quick:
-            saved.write_text(json.dumps(kept, ensure_ascii=False), "utf-8")
-    if given.quick:
-        print("\n".join(page(kept)))
-    else:
-        report.write("text", page(kept), kept)
+    measures: dict[str, Callable[[], Measured]] = {
+        "recall": lambda: recall(corpus, trials, plot=not given.quick),
+        "curves": lambda: curves(corpus),
+        "hashing": lambda: hashing(corpus),
+        "search": lambda: search((100_000,) if given.quick else LISTED),
+    }
+    for part in PARTS:
+        if part in (given.part or PARTS):
+            page.measure(part, measures[part])
+    source = page.results.get("source")
+    page.write(
+        "Texts",
+        _READERS,
+        *([f"The texts: {source}"] if source else []),
+        "[The evaluation](../evaluation.md#texts) describes the method, "
+        "and [decision 74](../decisions/0074-the-hash-of-a-window-of-words.md) the choice of the hash.",
+    )
 
 
 def sample(folder: Path, limit: int) -> list[Text]:
@@ -103,24 +83,13 @@ def sample(folder: Path, limit: int) -> list[Text]:
     return found[:limit]
 
 
-def page(kept: Mapping[str, Any]) -> list[str]:
-    """The page of all parts that have been measured."""
-    measured = kept["parts"]
-    done = [measured[part] for part in PARTS if part in measured]
-    loads = ", ".join(f"{measured[part]['machine']['load']:.1f} ({part})" for part in PARTS if part in measured)
-    return [
-        *report.opening("Texts", _READERS, "bench text", done[-1]["machine"]),
-        f"The index uses: {done[-1]['engine']}.",
-        f"The load of the machine at the start of each part: {loads}; "
-        f"above the number of cores, all elapsed times are longer.",
-        *([f"The texts: {kept['source']}"] if "source" in kept else []),
-        "[The evaluation](../evaluation.md#texts) describes the method, "
-        "and [decision 74](../decisions/0074-the-hash-of-a-window-of-words.md) the choice of the hash.",
-        "",
-        "## Targets",
-        *report.targets([Target(*row) for part in done for row in part["targets"]]),
-        *[line for part in done for line in part["lines"]],
-    ]
+def recall(corpus: Sequence[Text], trials: int, *, plot: bool) -> Measured:
+    """What is found of copies, and what matches by mistake."""
+    listed, around = deal(corpus, 0)
+    evaluation = evaluate_texts(TextScheme(listed, around, trials), os.cpu_count() or 1)
+    if plot:
+        (FOLDER / "text-recall.svg").write_text(text_curves(evaluation), "utf-8")
+    return figures.as_document(evaluation), [*recall_targets(evaluation)], recall_lines(evaluation)
 
 
 def recall_targets(evaluation: TextEvaluation) -> Iterable[Target]:
@@ -160,9 +129,10 @@ def _table(table: Table) -> list[str]:
     return report.table([head.removeprefix(">") for head in table.columns], table.rows)
 
 
-def curve_lines(found: Mapping[str, Any]) -> list[str]:
+def curves(corpus: Sequence[Text]) -> Measured:
     """The distances by hash, and what is found by window and step."""
-    return [
+    found = texts.curves(corpus)
+    lines = [
         "## The choice of the hash",
         "",
         f"Distances in bits of windows of 150 words, from {found['windows']} texts: "
@@ -181,36 +151,31 @@ def curve_lines(found: Mapping[str, Any]) -> list[str]:
             found["steps"],
         ),
     ]  # fmt: skip
+    return found, [], lines
 
 
-def hashing_target(found: Mapping[str, Any]) -> Target:
-    """Milliseconds of 1,000 words."""
+def hashing(corpus: Sequence[Text]) -> Measured:
+    """Milliseconds of 1,000 words by script."""
+    found = texts.hashing(corpus)
     slowest = max(row[1] for row in found["scripts"])
-    return report.at_most("1,000 words hashed, in the slowest script", 10, slowest, "ms")
-
-
-def hashing_lines(found: Mapping[str, Any]) -> list[str]:
-    """Milliseconds by script."""
     rows = [(name, f"{listed:.1f}", f"{asked:.1f}") for name, listed, asked in found["scripts"]]
-    return [
+    lines = [
         "## Hashing",
         "",
         "Milliseconds of one processor for 1,000 words, from the text to the windows, the best of several rounds.",
         *report.table(("script", "as a listed text", "as a query"), rows),
     ]
+    return found, [report.at_most("1,000 words hashed, in the slowest script", 10, slowest, "ms")], lines
 
 
-def search_target(found: Sequence[Mapping[str, Any]]) -> Target:
-    """Seconds of a query of 3,000 words."""
+def search(counts: Sequence[int]) -> Measured:
+    """What a query of 3,000 words costs, by the number of listed windows."""
+    found = [texts.search(count) for count in counts]
     most = found[-1]
-    seconds = f"{number(most['processor'])} s of a processor"
-    return Target(
-        f"3,000 words among {most['values']:,} listed windows", "about 1 s", seconds, most["processor"] <= 1.5
+    what, seconds = (
+        f"3,000 words among {most['values']:,} listed windows",
+        f"{number(most['processor'])} s of a processor",
     )
-
-
-def search_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a query costs."""
     rows = [
         (
             f"{one['values']:,}",
@@ -222,12 +187,13 @@ def search_lines(found: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         for one in found
     ]
-    return [
+    lines = [
         "## Search",
         "",
         "A query of 3,000 words, all of its windows, among random windows, by the service's index.",
         *report.table(("listed windows", "asked", "elapsed, s", "processor, s", "near", "built in, s"), rows),
     ]
+    return found, [Target(what, "about 1 s", seconds, most["processor"] <= 1.5)], lines
 
 
 if __name__ == "__main__":

@@ -9,13 +9,10 @@ upload around a clip shows others. The whole takes a quarter of an hour on two c
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import hashdb
 from hashdb.evaluation import video_figures as figures
@@ -24,9 +21,9 @@ from hashdb.evaluation.films import PannedFilm
 from hashdb.evaluation.video_figures import Recall, false_matches, recalls
 from hashdb.evaluation.videos import VideoEvaluation, VideoScheme, evaluate_videos
 from hashdb.hashing.videos import QUERY_INTERVAL
-from hashdb.index.kernel import engine
 from scripts.benchmarks import report, videos
-from scripts.benchmarks.report import FOLDER, Target, at_least, at_most, number
+from scripts.benchmarks.parted import Measured, PartedPage
+from scripts.benchmarks.report import Target, at_least, at_most, number
 
 PHOTOS = tuple(sorted((Path(hashdb.__file__).parent / "photos").glob("*.jpg")))
 GROUPS = 3
@@ -71,60 +68,25 @@ def main() -> None:
     )
     given = parser.parse_args()
     parts = [part for part in PARTS if part in (given.part or PARTS) and (part != "samples" or given.samples)]
-    trials = given.trials or (2 if given.quick else TRIALS)
+    trials = (given.trials or (2 if given.quick else TRIALS)) if "recall" in parts else 0
     listed = given.videos or (QUICK_LISTED if given.quick else LISTED)
-    saved = FOLDER / "video.json"
-    # What earlier runs have measured of the other parts stays on the page.
-    kept: dict[str, Any] = (
-        json.loads(saved.read_text("utf-8")) if given.part and not given.quick and saved.exists() else {"parts": {}}
-    )
-    measured: dict[str, Any] = kept["parts"]
-    evaluation: VideoEvaluation | None = None
-    if {"recall", "search"} & {*parts}:
-        planned = scheme(quick=given.quick, trials=trials if "recall" in parts else 0)
-        evaluation = evaluate_videos(planned, os.cpu_count() or 1)
+    page = PartedPage("video", PARTS, "av", "numpy", "pillow", keep=bool(given.part), quick=given.quick)
+    evaluation = cache(lambda: evaluate_videos(scheme(quick=given.quick, trials=trials), os.cpu_count() or 1))
+    measures: dict[str, Callable[[], Measured]] = {
+        "samples": lambda: samples(given.samples),
+        "recall": lambda: recall(evaluation()),
+        "hashing": lambda: hashing(6.0 if given.quick else 20.0),
+        "search": lambda: search(evaluation(), listed, given.folder),
+        "size": lambda: size(20 if given.quick else 200, listed),
+    }
     for part in parts:
-        machine, begun = report.machine("av", "numpy", "pillow"), time.monotonic()
-        if part == "recall" and evaluation is not None:
-            found: Any = figures.as_document(evaluation)
-            targets, lines = [*recall_targets(evaluation)], recall_lines(evaluation)
-        elif part == "samples":
-            found = videos.samples(given.samples)
-            targets, lines = [sample_target(found)], sample_lines(found)
-        elif part == "hashing":
-            found = videos.in_a_process(videos.hashing, PHOTOS, 6.0 if given.quick else 20.0)
-            targets, lines = hashing_targets(found), hashing_lines(found)
-        elif part == "search" and evaluation is not None:
-            found = videos.in_a_process(videos.search, listed, evaluation.around, evaluation.first, given.folder)
-            targets, lines = search_targets(found), search_lines(found)
-        else:
-            found = videos.in_a_process(videos.stored_bytes, 20 if given.quick else 200)
-            targets, lines = [], size_lines(found, listed)
-        measured[part] = {"machine": machine, "engine": engine(), "figures": found, "targets": targets, "lines": lines}
-        print(f"hashdb: {part}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
-        if not given.quick:
-            saved.write_text(json.dumps(kept, ensure_ascii=False), "utf-8")
-    if given.quick:
-        print("\n".join(page(measured)))
-    else:
-        report.write("video", page(measured), kept)
+        page.measure(part, measures[part])
+    page.write("Videos", _READERS, "[The evaluation](../evaluation.md#videos) describes the method.")
 
 
-def page(measured: Mapping[str, Any]) -> list[str]:
-    """The page of all parts that have been measured."""
-    done = [measured[part] for part in PARTS if part in measured]
-    loads = ", ".join(f"{measured[part]['machine']['load']:.1f} ({part})" for part in PARTS if part in measured)
-    return [
-        *report.opening("Videos", _READERS, "bench video", done[-1]["machine"]),
-        f"The index uses: {done[-1]['engine']}.",
-        f"The load of the machine at the start of each part: {loads}; "
-        f"above the number of cores, all elapsed times are longer.",
-        "[The evaluation](../evaluation.md#videos) describes the method.",
-        "",
-        "## Targets",
-        *report.targets([Target(*row) for part in done for row in part["targets"]]),
-        *[line for part in done for line in part["lines"]],
-    ]
+def recall(evaluation: VideoEvaluation) -> Measured:
+    """What is found of copies, and what matches by mistake."""
+    return figures.as_document(evaluation), [*recall_targets(evaluation)], recall_lines(evaluation)
 
 
 def recall_targets(evaluation: VideoEvaluation) -> Iterable[Target]:
@@ -181,37 +143,32 @@ def recall_lines(evaluation: VideoEvaluation) -> list[str]:
     return [*lines, "The films show few photographs, so these pairs are not independent of each other.", ""]
 
 
-def sample_target(found: Mapping[str, Any]) -> Target:
-    """What is asked of the frames of the reference's films."""
+def samples(folder: Path) -> Measured:
+    """The frames of the reference's films beside its hashes."""
+    found = videos.samples(folder)
     part = found["within"] / max(1, found["frames"])
     measured = f"{100 * part:.2f} % of {found['frames']:,}"
-    return Target("frames within 10 bits of vPDQ's sample hashes", "≥ 99 %", measured, part >= 0.99)
-
-
-def sample_lines(found: Mapping[str, Any]) -> list[str]:
-    """The frames of the reference's films beside its hashes."""
+    target = Target("frames within 10 bits of vPDQ's sample hashes", "≥ 99 %", measured, part >= 0.99)
     rows = [(name, f"{frames:,}", f"{within:,}", most) for name, (frames, within, most) in found["each"].items()]
-    return [
+    lines = [
         "## The reference's sample films",
         "",
         "All frames with a quality of 50 or more, compared with the hashes that the reference publishes.",
         *report.table(("film", "frames", "within 10 bits", "most bits"), rows),
     ]
+    return found, [target], lines
 
 
-def hashing_targets(found: Mapping[str, Any]) -> list[Target]:
-    """What is asked of hashing."""
+def hashing(seconds: float) -> Measured:
+    """The speed of hashing a film of so many seconds."""
+    found = videos.in_a_process(videos.hashing, PHOTOS, seconds)
     speeds = found["speeds"]
-    return [
+    targets = [
         at_least(f"hashing 720p on one core: {SPEEDS[how]}", least, speeds[how], "× real time")
         for how, least in (("contribution", 10), ("fast", 100))
     ]
-
-
-def hashing_lines(found: Mapping[str, Any]) -> list[str]:
-    """The speed of hashing."""
-    rows = [(what, number(found["speeds"][how])) for how, what in SPEEDS.items()]
-    return [
+    rows = [(what, number(speeds[how])) for how, what in SPEEDS.items()]
+    lines = [
         "## Hashing",
         "",
         f"A film of {found['seconds']:g} s, 1280 × 720, H.264 with the noise of a camera, {found['frames_a_second']} "
@@ -219,22 +176,20 @@ def hashing_lines(found: Mapping[str, Any]) -> list[str]:
         "Seconds of the film for a second of one processor; decoding is in each.",
         *report.table(("hashed", "× real time"), rows),
     ]
+    return found, targets, lines
 
 
-def search_targets(found: Mapping[str, Any]) -> list[Target]:
-    """What is asked of search."""
+def search(evaluation: VideoEvaluation, listed: int, folder: Path | None) -> Measured:
+    """The search of an upload among so many listed videos, whose files are in a folder."""
+    found = videos.in_a_process(videos.search, listed, evaluation.around, evaluation.first, folder)
     among, minutes = f"{found['videos']:,} videos of a minute", length(found["upload_seconds"] // 60 * 60)
-    return [
+    targets = [
         at_most(f"an upload of {minutes} with transforms among {among}", 1, found["elapsed"], "s"),
         at_most(f"mapped files of the index for {among}", 5, found["bytes"] / 1e9, "GB"),
         at_most(f"memory for {among}", 5, found["resident"] / 1e9, "GB"),
     ]
-
-
-def search_lines(found: Mapping[str, Any]) -> list[str]:
-    """The search of an upload."""
     segments = ", ".join(f"{start:.1f} to {end:.1f} s" for start, end in found["found"]) or "none"
-    return [
+    lines = [
         "## Search",
         "",
         f"{found['videos']:,} videos of a minute, each with {videos.SHOTS} shots of {videos.VALUES_A_SHOT + 1} random "
@@ -260,17 +215,20 @@ def search_lines(found: Mapping[str, Any]) -> list[str]:
         "Resident memory is nearly all of mapped files, which processes share.",
         "",
     ]
+    return found, targets, lines
 
 
-def size_lines(each: float, listed: int) -> list[str]:
-    """The size of the database."""
-    return [
+def size(stored: int, listed: int) -> Measured:
+    """The size of the database for a listed video, measured with so many."""
+    each = videos.in_a_process(videos.stored_bytes, stored)
+    lines = [
         "## Database",
         "",
         f"SQLite takes {each / 1e3:.0f} kB for a video of a minute, with {videos.SHOTS} shots: "
         f"{each * listed / 1e9:.1f} GB for {listed:,}.",
         "",
     ]
+    return each, [], lines
 
 
 if __name__ == "__main__":
