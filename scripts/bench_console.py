@@ -11,10 +11,9 @@ from __future__ import annotations
 import argparse
 import html
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +34,7 @@ from hashdb.settings import Settings
 from hashdb.store import Store
 from hashdb.web import create_app
 from scripts.benchmarks import lived, report, year
+from scripts.benchmarks.homes import kept_or_temporary
 from scripts.benchmarks.report import at_most, number
 from tests.postgres import server_in
 from tests.web.console.visitors import PASSWORD
@@ -85,7 +85,7 @@ def main() -> None:
     count = 20_000 if arguments.quick else arguments.contributions
     rows: dict[str, list[Row]] = {}
     lists: dict[str, list[Listed]] = {}
-    with _folder(arguments.home) as home, _folder(arguments.postgres) as data:
+    with kept_or_temporary(arguments.home) as home, kept_or_temporary(arguments.postgres) as data:
         for name, database in (("sqlite", _sqlite), ("postgresql", _postgresql)):
             if arguments.only in (None, name):
                 with database(home, data, count) as settings:
@@ -93,13 +93,6 @@ def main() -> None:
     _print(lists)
     if arguments.only is None and not arguments.quick:
         _write(count, rows, lists)
-
-
-@contextmanager
-def _folder(given: Path | None) -> Iterator[Path]:
-    with nullcontext(given) if given else tempfile.TemporaryDirectory(prefix="hashdb-bench-") as folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        yield Path(folder)
 
 
 @contextmanager

@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -39,7 +38,7 @@ from hashdb.store import Store
 from hashdb.store.ledger import events
 from hashdb.store.repositories import insert_rows
 from hashdb.store.tables import contributions
-from scripts.benchmarks.homes import seconds
+from scripts.benchmarks.homes import kept_or_temporary, seconds
 
 _BATCH, _ROUNDS = 1_000, 40
 _A_RUN = 4_000_000
@@ -60,9 +59,8 @@ RNG = random.Random(1)
 
 def main(count: int, kept: Path | None = None) -> None:
     """Everything, on the database of the environment or on SQLite in a folder of its own, or in one that is kept."""
-    with nullcontext(kept) if kept else tempfile.TemporaryDirectory() as folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        measure(count, Path(folder))
+    with kept_or_temporary(kept) as folder:
+        measure(count, folder)
 
 
 def measure(count: int, folder: Path) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 import io
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, nullcontext
+from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -38,6 +37,7 @@ from hashdb.settings import Settings
 from hashdb.web import create_app
 from hashdb.wire.matching import QueriesIn
 from scripts.benchmarks import lived, year
+from scripts.benchmarks.homes import kept_or_temporary
 from tests import published
 from tests.web.console.browsers import Watched, chromium
 from tests.web.console.visitors import PASSWORD
@@ -138,13 +138,11 @@ def main() -> None:
 
 @contextmanager
 def _home(given: Path | None) -> Iterator[Path]:
-    with nullcontext(given) if given else tempfile.TemporaryDirectory(prefix="hashdb-screens-") as folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        # The page of settings tells where the home is: what is shown is the default.
-        with chdir(folder):
-            home = Path("hashdb-data")
-            home.mkdir(exist_ok=True)
-            yield home
+    # The page of settings tells where the home is: what is shown is the default.
+    with kept_or_temporary(given) as folder, chdir(folder):
+        home = Path("hashdb-data")
+        home.mkdir(exist_ok=True)
+        yield home
 
 
 @contextmanager

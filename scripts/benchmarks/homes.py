@@ -1,10 +1,12 @@
-"""What benchmarks share of services: keys of new members, environments of commands, requests, and clocks."""
+"""What benchmarks share of services: keys of new members, folders and environments of commands, requests, clocks."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from wsgiref.types import WSGIEnvironment
@@ -36,6 +38,17 @@ def new_home(home: Path, *scopes: Scope) -> str:
     secret = new_key(db, *scopes)
     db.close()
     return secret
+
+
+@contextmanager
+def kept_or_temporary(folder: Path | None) -> Iterator[Path]:
+    """A folder for the length of the block: this one, which is kept, or else a temporary one."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="hashdb-bench-") as name:
+        yield Path(name)
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
