@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scripts.benchmarks import proofs_commitments, proofs_receipts, proofs_set, report
-from scripts.benchmarks.proofs import Part
-from scripts.benchmarks.report import Target
+from scripts.benchmarks.report import Part, Target
 
 NAME = "proofs"
 PARTS: Mapping[str, Part] = {

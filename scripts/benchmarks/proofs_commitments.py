@@ -25,8 +25,7 @@ from hashdb.web import create_app
 from scripts.bench_match import timed_request
 from scripts.benchmarks import report
 from scripts.benchmarks.homes import new_key, seconds
-from scripts.benchmarks.proofs import Figures, Part
-from scripts.benchmarks.report import Target
+from scripts.benchmarks.report import Figures, Part, Target
 from tests import schemas
 
 _LEAST = 0.9

@@ -24,8 +24,7 @@ from hashdb.service.ledger.signing import Signing
 from hashdb.settings import Settings
 from hashdb.store import Store
 from scripts.benchmarks import report
-from scripts.benchmarks.proofs import Figures, Part
-from scripts.benchmarks.report import Target
+from scripts.benchmarks.report import Figures, Part, Target
 
 _EVENTS, _QUICK, _BATCH, _TIMES = 1_000_000, 20_000, 10_000, 300
 _MOST_OCTETS, _MOST_MS = 4_096, 10

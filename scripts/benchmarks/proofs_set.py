@@ -22,8 +22,7 @@ from hashdb.settings import Settings
 from hashdb.store.tables import set_blocks
 from scripts.benchmarks import report
 from scripts.benchmarks.homes import median_seconds, seconds
-from scripts.benchmarks.proofs import Figures, Part
-from scripts.benchmarks.report import Target
+from scripts.benchmarks.report import Figures, Part, Target
 from tests import schemas
 
 _CONTRIBUTIONS, _QUICK = 10_000_000, 200_000

@@ -7,12 +7,12 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "benchmarks"
@@ -43,6 +43,19 @@ class Line(NamedTuple):
 
     name: str
     points: Sequence[tuple[float, float]]
+
+
+Figures: TypeAlias = Mapping[str, Any]
+"""What was measured, as JSON has it."""
+
+
+class Part(NamedTuple):
+    """A part of a page: its title, what measures it (`quick` or not), its targets and its lines."""
+
+    title: str
+    measure: Callable[[bool], Figures]
+    targets: Callable[[Figures], Sequence[Target]]
+    lines: Callable[[Figures], Sequence[str]]
 
 
 def machine(*packages: str) -> dict[str, Any]:
