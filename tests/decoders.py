@@ -29,9 +29,9 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.domain.times import parse_instant
 from hashdb.errors import HashDBError
 from hashdb.hashing import Limits, Mode, hash_picture
-from hashdb.hashing.decoding import ANIMATED
+from hashdb.hashing.decoding import ANIMATED, VideoLimits
 from hashdb.hashing.pictures import FORMATS
-from hashdb.hashing.videos import Video, VideoLimits, hash_frames, is_video
+from hashdb.hashing.videos import Video, hash_frames, is_video
 from hashdb.wire import ValidationContext, pages, read
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
 from hashdb.wire.additions import AdditionsIn, LookupIn, SignalsIn

@@ -18,9 +18,10 @@ from PIL import Image
 
 from hashdb.domain.signals import MINIMUM_QUALITY
 from hashdb.errors import UnreadablePicture
+from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture
-from hashdb.hashing.videos import Video, VideoLimits
+from hashdb.hashing.videos import Video
 
 RATE: Final = 12
 """Frames a second of the films that are made: half of a cinema's, which halves the time and moves pictures as far."""

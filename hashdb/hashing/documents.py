@@ -20,22 +20,8 @@ from hashdb.hashing.markup import is_html, load_html_reader, read_html
 from hashdb.hashing.offices import ARCHIVE, load_archives, read_office
 from hashdb.hashing.pdf import is_pdf, load_pdfium, read_pdf
 from hashdb.hashing.reading import DOCUMENT_LIMITS, DocumentLimits, Read
-from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP, WINDOW, split_words, window_starts, windows_at
+from hashdb.hashing.texts import LISTED_STEP, WINDOW, split_words, window_starts, windows_at
 from hashdb.hashing.videos import PICTURE, begins_as_video
-
-__all__ = [
-    "DOCUMENT_HEAD",
-    "DOCUMENT_LIMITS",
-    "LISTED_STEP",
-    "QUERY_STEP",
-    "SHORTEST_PAGE",
-    "DocumentLimits",
-    "HashedDocument",
-    "begins_as_document",
-    "hash_document",
-    "is_document",
-    "load_readers",
-]
 
 _LETTERS: Final = re.compile(rb"(?!GIF8)(?:BM|P[1-6f]\s+(?!#|[0-9])|ID3|OggS|G)")
 """How a text may begin that also begins as a bitmap, a picture of Netpbm (but for what follows), sound or a video.

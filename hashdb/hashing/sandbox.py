@@ -23,10 +23,12 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Mode, hash_as, warm
 from hashdb.hashing.decoding import OUT_OF_MEMORY as VIDEO_OUT_OF_MEMORY
-from hashdb.hashing.documents import DocumentLimits, hash_document, load_readers
+from hashdb.hashing.decoding import VideoLimits, load_decoder
+from hashdb.hashing.documents import hash_document, load_readers
 from hashdb.hashing.pictures import IGNORING_WARNINGS, OUT_OF_MEMORY, Limits
 from hashdb.hashing.reading import OUT_OF_MEMORY as DOCUMENT_OUT_OF_MEMORY
-from hashdb.hashing.videos import Video, VideoLimits, hash_frames, load_decoder
+from hashdb.hashing.reading import DocumentLimits
+from hashdb.hashing.videos import Video, hash_frames
 
 VIDEO, DOCUMENT = "video", "document"
 """The first word of the header of a video, and of a document."""

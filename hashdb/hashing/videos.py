@@ -18,28 +18,10 @@ from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal, without_fa
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Hashed, Mode, hash_frame, hash_further_frame
 from hashdb.hashing.animations import is_animation
-from hashdb.hashing.decoding import NOTHING_READ, Decoded, VideoLimits, is_sound, load_decoder, open_source
+from hashdb.hashing.decoding import NOTHING_READ, Decoded, VideoLimits, is_sound, open_source
 from hashdb.hashing.insets import with_insets
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import Picture
-
-__all__ = [
-    "HEAD",
-    "INTERVAL",
-    "QUERY_INTERVAL",
-    "VIDEO_LIMITS",
-    "HashedFrame",
-    "HashedVideo",
-    "Video",
-    "VideoLimits",
-    "begins_as_video",
-    "digests",
-    "hash_frames",
-    "is_video",
-    "load_decoder",
-    "thin_out",
-    "to_frames",
-]
 
 INTERVAL: Final = 1.0
 """Seconds between two frames of the grid, as in vPDQ."""

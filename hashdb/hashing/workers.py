@@ -21,11 +21,14 @@ from hashdb.domain.signatures import Signature
 from hashdb.errors import Unavailable, UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.decoding import OUT_OF_MEMORY as VIDEO_OUT_OF_MEMORY
-from hashdb.hashing.documents import DOCUMENT_LIMITS, LISTED_STEP, DocumentLimits, HashedDocument
+from hashdb.hashing.decoding import VideoLimits
+from hashdb.hashing.documents import HashedDocument
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits
+from hashdb.hashing.reading import DOCUMENT_LIMITS, DocumentLimits
 from hashdb.hashing.reading import OUT_OF_MEMORY as DOCUMENT_OUT_OF_MEMORY
 from hashdb.hashing.sandbox import DOCUMENT, VIDEO, receive, send
-from hashdb.hashing.videos import INTERVAL, VIDEO_LIMITS, HashedFrame, HashedVideo, VideoLimits
+from hashdb.hashing.texts import LISTED_STEP
+from hashdb.hashing.videos import INTERVAL, VIDEO_LIMITS, HashedFrame, HashedVideo
 
 _START_SECONDS: Final = 60
 _STALL_SECONDS: Final = 60

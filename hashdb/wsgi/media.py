@@ -25,9 +25,11 @@ from hashdb.errors import (
     reject,
 )
 from hashdb.hashing import Hashed, Limits, Mode
-from hashdb.hashing.documents import LISTED_STEP, QUERY_STEP, DocumentLimits
+from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.pool import HashingPool, VideoQueue
-from hashdb.hashing.videos import INTERVAL, VideoLimits, digests, to_frames
+from hashdb.hashing.reading import DocumentLimits
+from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP
+from hashdb.hashing.videos import INTERVAL, digests, to_frames
 from hashdb.settings import Settings
 from hashdb.wire import path
 from hashdb.wire.files import FILES_A_REQUEST, PictureOut, PicturesOut

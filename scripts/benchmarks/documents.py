@@ -23,7 +23,8 @@ from hashdb.evaluation.pairs import Pairs
 from hashdb.evaluation.samples import singular_values
 from hashdb.evaluation.texts import SHARED, longest_run
 from hashdb.hashing import Mode
-from hashdb.hashing.documents import DOCUMENT_LIMITS, HashedDocument, hash_document
+from hashdb.hashing.documents import HashedDocument, hash_document
+from hashdb.hashing.reading import DOCUMENT_LIMITS
 from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP, split_words
 from hashdb.index.vectors import pack
 

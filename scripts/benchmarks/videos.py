@@ -25,7 +25,8 @@ from hashdb.evaluation.library import Library
 from hashdb.evaluation.processes import one_thread_each
 from hashdb.evaluation.videos import ALGORITHMS, VideoFrames, put_inside
 from hashdb.hashing import Mode
-from hashdb.hashing.videos import Video, VideoLimits, hash_frames
+from hashdb.hashing.decoding import VideoLimits
+from hashdb.hashing.videos import Video, hash_frames
 from hashdb.index.segment import build_segment, open_segment, write_segment
 from hashdb.index.tiered import TieredIndex
 from hashdb.service import HashDB

@@ -12,7 +12,8 @@ from PIL import Image, ImageChops
 
 from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Upload, make
 from hashdb.evaluation.films import PannedFilm
-from hashdb.hashing.videos import Video, VideoLimits
+from hashdb.hashing.decoding import VideoLimits
+from hashdb.hashing.videos import Video
 from tests.evaluation.photos import PHOTOS
 
 SIZE = (96, 54)

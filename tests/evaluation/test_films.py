@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, ImageChops
 
 from hashdb.evaluation.films import RATE, HeldFilm, PannedFilm, RecordedFilm, can_encode, encode, times
-from hashdb.hashing.videos import Video, VideoLimits
+from hashdb.hashing.decoding import VideoLimits
+from hashdb.hashing.videos import Video
 from tests.evaluation.photos import PHOTOS
 
 FILM = PannedFilm("film", tuple(PHOTOS[:2]), 8.0, 1, (64, 36))

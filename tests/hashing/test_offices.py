@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hashdb.hashing.documents import DOCUMENT_LIMITS
 from hashdb.hashing.offices import read_office
+from hashdb.hashing.reading import DOCUMENT_LIMITS
 from tests.documents import docx, epub, odt, paragraph
 
 

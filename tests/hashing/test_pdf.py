@@ -11,8 +11,9 @@ import pytest
 from hashdb.domain.signals import OF_PICTURES
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Limits, Mode
-from hashdb.hashing.documents import DocumentLimits, HashedDocument, hash_document
+from hashdb.hashing.documents import HashedDocument, hash_document
 from hashdb.hashing.pdf import is_pdf
+from hashdb.hashing.reading import DocumentLimits
 from hashdb.hashing.workers import Worker
 from tests import hostile_documents as hostile
 from tests.documents import docx, epub, odt, page, paragraph, pdf, prose

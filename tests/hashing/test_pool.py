@@ -18,8 +18,9 @@ from PIL import Image
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashingBusy, JobLost, UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Hashed, Limits, Mode, hash_as, hash_picture
+from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.pool import HashingPool, VideoQueue
-from hashdb.hashing.videos import VIDEO_LIMITS, HashedVideo, VideoLimits
+from hashdb.hashing.videos import VIDEO_LIMITS, HashedVideo
 from tests.films import film
 from tests.hashing.processes import eventually, workers
 from tests.hashing.samples import drawn, encoded

@@ -18,8 +18,7 @@ from hashdb.domain.review.incidents import Proposal
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Profile, Signal
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Mode
-from hashdb.hashing.documents import QUERY_STEP
-from hashdb.hashing.texts import WINDOW
+from hashdb.hashing.texts import QUERY_STEP, WINDOW
 from hashdb.service.matching import benign
 from hashdb.settings import Settings
 from hashdb.wire import read

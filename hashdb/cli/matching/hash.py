@@ -17,7 +17,8 @@ from hashdb.cli.output import as_json, counted, escape_controls, print_json_arra
 from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import Mode
-from hashdb.hashing.documents import LISTED_STEP, QUERY_STEP, HashedDocument
+from hashdb.hashing.documents import HashedDocument
+from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP
 from hashdb.member_settings import MemberSettings
 
 _FORMS = {"signals": "a line for each file, with its hashes", "vpdq": "the lines of a video as vPDQ writes them"}

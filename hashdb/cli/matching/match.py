@@ -38,7 +38,7 @@ from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import ServiceTooOld
 from hashdb.hashing import Mode
-from hashdb.hashing.documents import QUERY_STEP
+from hashdb.hashing.texts import QUERY_STEP
 from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.member_settings import MemberSettings
 

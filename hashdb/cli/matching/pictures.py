@@ -32,9 +32,12 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import HashDBError, UnreadablePicture
 from hashdb.hashing import Hashed, Limits, Mode, hash_file, open_regular, read_file
 from hashdb.hashing.algorithms import require_installed
-from hashdb.hashing.documents import DOCUMENT_LIMITS, LISTED_STEP, HashedDocument, is_document
+from hashdb.hashing.decoding import VideoLimits
+from hashdb.hashing.documents import HashedDocument, is_document
 from hashdb.hashing.parallel import hash_in_order
-from hashdb.hashing.videos import INTERVAL, HashedFrame, VideoLimits, digests, is_video, to_frames
+from hashdb.hashing.reading import DOCUMENT_LIMITS
+from hashdb.hashing.texts import LISTED_STEP
+from hashdb.hashing.videos import INTERVAL, HashedFrame, digests, is_video, to_frames
 from hashdb.hashing.workers import Worker
 from hashdb.member_settings import MemberSettings
 

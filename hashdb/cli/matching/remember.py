@@ -37,7 +37,7 @@ from hashdb.domain.rules import Rules
 from hashdb.domain.spelling import nearest
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, NoCopy, TooLarge, reject
 from hashdb.hashing import Mode
-from hashdb.hashing.documents import QUERY_STEP
+from hashdb.hashing.texts import QUERY_STEP
 from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.member_settings import MemberSettings
 
