@@ -19,7 +19,7 @@ from hashdb.hashing.encodings import begins_as_text, decode, load_encodings
 from hashdb.hashing.markup import is_html, load_html_reader, read_html
 from hashdb.hashing.offices import ARCHIVE, load_archives, read_office
 from hashdb.hashing.pdf import is_pdf, load_pdfium, read_pdf
-from hashdb.hashing.reading import DOCUMENT_LIMITS, DocumentLimits, Read
+from hashdb.hashing.reading import DOCUMENT_LIMITS, Content, DocumentLimits
 from hashdb.hashing.texts import LISTED_STEP, WINDOW, split_words, window_starts, windows_at
 from hashdb.hashing.videos import PICTURE, begins_as_video
 
@@ -88,10 +88,10 @@ def hash_document(
     """
     octets = _read(file, limits)
     if is_pdf(octets) and not octets.startswith(ARCHIVE):
-        read = read_pdf(octets, algorithms, mode, limits, advance)
+        content = read_pdf(octets, algorithms, mode, limits, advance)
     else:
-        read = read_words(octets, limits)
-    return _with_windows(read, limits, step)
+        content = read_words(octets, limits)
+    return _with_windows(content, limits, step)
 
 
 def load_readers() -> None:
@@ -102,7 +102,7 @@ def load_readers() -> None:
     load_archives()
 
 
-def read_words(octets: bytes, limits: DocumentLimits) -> Read:
+def read_words(octets: bytes, limits: DocumentLimits) -> Content:
     """The text of a document without pages. Raises UnreadablePicture."""
     for head, reason in _OLD.items():
         if octets.startswith(head):
@@ -111,43 +111,43 @@ def read_words(octets: bytes, limits: DocumentLimits) -> Read:
         return read_office(octets, limits)
     if is_html(octets):
         return read_html(octets)
-    return Read((decode(octets),))
+    return Content((decode(octets),))
 
 
-def _with_windows(read: Read, limits: DocumentLimits, step: int) -> HashedDocument:
-    texts, incomplete = [split_words(text) for text in read.texts], list(read.incomplete)
+def _with_windows(content: Content, limits: DocumentLimits, step: int) -> HashedDocument:
+    texts, incomplete = [split_words(text) for text in content.texts], list(content.incomplete)
     words = list(chain(*texts))
     if len(words) > limits.max_words:
         incomplete.append(f"of its {len(words)} words, only the first {limits.max_words} were hashed")
         words = words[: limits.max_words]
-    most = FRAMES_AN_ITEM - len(read.frames)
+    most = FRAMES_AN_ITEM - len(content.frames)
     taken = _step(len(words), step, most)
     starts: Sequence[int] = window_starts(len(words), taken)
-    if read.pages is not None and step >= LISTED_STEP:
+    if content.pages is not None and step >= LISTED_STEP:
         starts = _with_pages(starts, [*map(len, texts)], most)
     windows = windows_at(words, starts)
     if taken > step:
         incomplete.append(f"one window begins every {taken} words, not every {step}, so short passages may be missed")
-    if not read.frames and not windows:
-        raise UnreadablePicture(f"{_NOTHING}: {_count(words)}, and {_kinds(read)}")
-    if read.pictures:
-        incomplete.append(f"its pictures were not hashed ({read.pictures}): save it as PDF to hash them, too")
-    if read.pages is not None and not words:
+    if not content.frames and not windows:
+        raise UnreadablePicture(f"{_NOTHING}: {_count(words)}, and {_kinds(content)}")
+    if content.pictures:
+        incomplete.append(f"its pictures were not hashed ({content.pictures}): save it as PDF to hash them, too")
+    if content.pages is not None and not words:
         incomplete.append("it has no text, only pictures of its pages")
     elif not windows:
         incomplete.append(f"its text is too short to be hashed: {_count(words)}")
     sentence = f"the document was read in part: {'; '.join(incomplete)}" if incomplete else None
-    return HashedDocument((*read.frames, *windows), read.pages, len(words), sentence)
+    return HashedDocument((*content.frames, *windows), content.pages, len(words), sentence)
 
 
 def _count(words: Sequence[str]) -> str:
     return "1 word" if len(words) == 1 else f"{len(words)} words"
 
 
-def _kinds(read: Read) -> str:
-    if read.pages is not None:
+def _kinds(content: Content) -> str:
+    if content.pages is not None:
         return "no page that is not plain"
-    return "pictures, which are not read: save it as PDF" if read.pictures else "no pictures"
+    return "pictures, which are not read: save it as PDF" if content.pictures else "no pictures"
 
 
 def _step(count: int, step: int, most: int) -> int:

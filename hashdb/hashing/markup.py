@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing.encodings import decode
-from hashdb.hashing.reading import NO_EXTRA, Read
+from hashdb.hashing.reading import NO_EXTRA, Content
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -66,7 +66,7 @@ def is_html(octets: bytes) -> bool:
     return any(_HTML.match(head.decode(encoding, "ignore").lstrip("\ufeff")) for encoding in ("utf-8", "utf-16"))
 
 
-def read_html(octets: bytes) -> Read:
+def read_html(octets: bytes) -> Content:
     """The text of HTML or XHTML, in order. Raises UnreadablePicture."""
     text = decode(octets, _stated(octets))
     if _depth(text) > _DEEPEST:
@@ -76,7 +76,7 @@ def read_html(octets: bytes) -> Read:
     except (ImportError, OSError):
         # A sandboxed process can open no module.
         raise UnreadablePicture(NO_EXTRA) from None
-    return Read((read,), pictures=pictures)
+    return Content((read,), pictures=pictures)
 
 
 def _stated(octets: bytes) -> str | None:

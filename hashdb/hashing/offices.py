@@ -13,7 +13,7 @@ from xml.parsers import expat
 
 from hashdb.errors import UnreadablePicture, VideoTooLarge
 from hashdb.hashing.markup import read_html
-from hashdb.hashing.reading import DocumentLimits, Read
+from hashdb.hashing.reading import Content, DocumentLimits
 
 ARCHIVE: Final = b"PK\x03\x04"
 """How an archive begins."""
@@ -39,7 +39,7 @@ def load_archives() -> None:
     read_office(file.getvalue(), DocumentLimits())
 
 
-def read_office(octets: bytes, limits: DocumentLimits) -> Read:
+def read_office(octets: bytes, limits: DocumentLimits) -> Content:
     """The text of a document in an archive, in reading order. Raises UnreadablePicture, VideoTooLarge."""
     try:
         parts = _Parts(octets, limits)
@@ -63,7 +63,7 @@ def read_office(octets: bytes, limits: DocumentLimits) -> Read:
     ):
         raise UnreadablePicture(_DAMAGED) from None
     pictures = sum(name.lower().endswith(_PICTURES) and not name.startswith("Thumbnails/") for name in parts.names)
-    return Read((text,), pictures=pictures)
+    return Content((text,), pictures=pictures)
 
 
 class _Parts:

@@ -15,7 +15,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.errors import UnreadablePicture
 from hashdb.hashing import Mode, hash_page
 from hashdb.hashing.pictures import Picture
-from hashdb.hashing.reading import NO_EXTRA, DocumentLimits, Read
+from hashdb.hashing.reading import NO_EXTRA, Content, DocumentLimits
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -59,7 +59,7 @@ _FONTS: Final[list[Any]] = []
 
 def read_pdf(
     octets: bytes, algorithms: Sequence[Algorithm], mode: Mode, limits: DocumentLimits, advance: Callable[[float], None]
-) -> Read:
+) -> Content:
     """The pages, hashed as `mode` says, and the text of a PDF. Raises UnreadablePicture."""
     with closing(_open(octets)) as document:
         count = len(document)
@@ -80,7 +80,7 @@ def read_pdf(
             incomplete.append(f"{damaged} pages could not be read")
         if damaged == count:
             raise UnreadablePicture(_NO_PDF)
-    return Read(tuple(texts), tuple(frames), count, tuple(incomplete))
+    return Content(tuple(texts), tuple(frames), count, tuple(incomplete))
 
 
 def _open(octets: bytes) -> pypdfium2.PdfDocument:

@@ -1,4 +1,4 @@
-"""What is read of a document, and how much of one may be read."""
+"""The content that is read of a document, and how large a document may be."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ DOCUMENT_LIMITS: Final = DocumentLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """What was read of a document: the text of each page in reading order, or of the whole, and its hashed pages.
+class Content:
+    """The content of a document: the text of each page in reading order, or of the whole, and its hashed pages.
 
     Each of `incomplete` says what was not read, without the words "the document".
     """

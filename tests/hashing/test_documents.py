@@ -13,17 +13,14 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import UnreadablePicture, VideoTooLarge
 from hashdb.hashing import Mode
 from hashdb.hashing.documents import (
-    DOCUMENT_LIMITS,
-    LISTED_STEP,
-    QUERY_STEP,
     SHORTEST_PAGE,
-    DocumentLimits,
     HashedDocument,
     begins_as_document,
     hash_document,
     is_document,
 )
-from hashdb.hashing.texts import WINDOW, hash_text, window_starts
+from hashdb.hashing.reading import DOCUMENT_LIMITS, DocumentLimits
+from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP, WINDOW, hash_text, window_starts
 from tests import films
 from tests.documents import archive, docx, epub, odt, page, paragraph, pdf, prose
 from tests.hashing.samples import drawn, encoded

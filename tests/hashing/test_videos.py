@@ -13,12 +13,12 @@ from av.video.stream import VideoStream
 
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm
 from hashdb.hashing import Mode, hash_picture
+from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.variants import FRAME_TURNS, FRAME_WINDOWS
 from hashdb.hashing.videos import (
     HEAD,
     HashedFrame,
     Video,
-    VideoLimits,
     begins_as_video,
     digests,
     hash_frames,
