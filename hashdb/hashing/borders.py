@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.hashing.reductions import Floats
-from hashdb.hashing.windows import WHOLE, Window
+from hashdb.hashing.windows import WHOLE, Box, Window
 
 LEAST: Final = 0.012
 """The least difference, as a fraction of a side, for a part to have its own hash: below, both hashes are alike."""
@@ -36,15 +36,6 @@ class _Finish(NamedTuple):
 _BORDER, _CAPTION = _Finish(10, 0.92), _Finish(12, 0.85)
 
 
-class _Box(NamedTuple):
-    """A part of a picture, in pixels."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-
 def find_borders(grey: Floats) -> tuple[tuple[str, Window], ...]:
     """The parts of a reduced picture that may be inside a frame, at most four, each named `border` or `caption`.
 
@@ -53,7 +44,7 @@ def find_borders(grey: Floats) -> tuple[tuple[str, Window], ...]:
     picture may lose a plain sky, which costs only a query, since the whole picture is matched too.
     """
     height, width = grey.shape
-    whole = _Box(0, 0, width, height)
+    whole = Box(0, 0, width, height)
     outer = _trim(grey, whole, False, 1)
     inner = _trim(grey, outer, False, _ROUNDS)
     above, below = _band_thicknesses(grey, True)
@@ -61,13 +52,13 @@ def find_borders(grey: Floats) -> tuple[tuple[str, Window], ...]:
     surrounded = _trim(grey, whole, True, _ROUNDS)
     parts: list[tuple[str, Window]] = []
     for name, box in (("border", outer), ("border", inner), ("caption", captioned), ("caption", surrounded)):
-        window = Window(box.left / width, box.top / height, box.right / width, box.bottom / height)
+        window = box.window(width, height)
         if all(window.distance(earlier) > LEAST for earlier in (WHOLE, *(part for _, part in parts))):
             parts.append((name, window))
     return tuple(parts)
 
 
-def _trim(grey: Floats, box: _Box, text: bool, rounds: int) -> _Box:
+def _trim(grey: Floats, box: Box, text: bool, rounds: int) -> Box:
     """The box without the bands at its edges, at most `rounds` times; stops where too little would be left."""
     for _ in range(rounds):
         left, top, right, bottom = box
@@ -78,7 +69,7 @@ def _trim(grey: Floats, box: _Box, text: bool, rounds: int) -> _Box:
         before, after = _band_thicknesses(grey[top:bottom, left:right].T, text)
         if before + after > (1 - _MIN_REMAINDER) * (right - left):
             return box
-        trimmed = _Box(left + before, top, right - after, bottom)
+        trimmed = Box(left + before, top, right - after, bottom)
         if trimmed == box:
             break
         box = trimmed

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from hashdb.errors import ExtraMissing, UnreadablePicture, VideoTooLarge
-from hashdb.hashing.pictures import LONGEST_SIDE, on_white
+from hashdb.hashing.pictures import LONGEST_SIDE, on_white, scaled
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -342,8 +342,7 @@ def _image(reformatter: VideoReformatter, frame: VideoFrame, longest: int) -> Im
 
     A longer side than `longest` is reduced to it.
     """
-    scale = min(1, longest / max(frame.width, frame.height))
-    size = (max(1, round(frame.width * scale)), max(1, round(frame.height * scale)))
+    size = scaled((frame.width, frame.height), min(1, longest / max(frame.width, frame.height)))
     plane = reformatter.reformat(frame, *size, "rgba", interpolation="AREA").planes[0]
     image = Image.frombytes("RGB", size, _octets(plane), "raw", "RGBX", plane.line_size, 1)
     turn = _TURNS.get(frame.rotation % 360)

@@ -22,7 +22,7 @@ from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats
 from hashdb.hashing.transforms import mirror
 from hashdb.hashing.variants import quality_of
-from hashdb.hashing.windows import Window, coefficients, distinct, phash256_signal
+from hashdb.hashing.windows import Box, Window, coefficients, distinct, phash256_signal
 
 if TYPE_CHECKING:
     from hashdb.hashing.videos import HashedFrame
@@ -132,9 +132,7 @@ def find_insets(greys: Sequence[Floats]) -> tuple[Window, ...]:
             chosen.append(box)
             if len(chosen) == MOST:
                 break
-    return tuple(
-        Window(left / width, top / height, right / width, bottom / height) for top, bottom, left, right in chosen
-    )
+    return tuple(Box(left, top, right, bottom).window(width, height) for top, bottom, left, right in chosen)
 
 
 def _ridges(greys: Sequence[Floats]) -> Floats:

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 from xml.parsers import expat
 
@@ -130,19 +130,27 @@ def _local(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-class _Collected:
-    """The text of the elements of a file, as its rules say; notes are collected apart, and follow the text."""
+class _Format(NamedTuple):
+    """How the text stands in a file of XML, by the names of elements."""
 
-    def __init__(
-        self,
-        of_text: frozenset[str] | None,
-        lines: frozenset[str],
-        unseen: frozenset[str],
-        signs: dict[str, str],
-        apart: frozenset[str] = frozenset(),
-    ) -> None:
-        """Text is only that within an element of `of_text`, if given; each of `lines` ends a line."""
-        self._of_text, self._lines, self._unseen, self._signs, self._apart = of_text, lines, unseen, signs, apart
+    lines: frozenset[str]
+    """Those that end a line."""
+    unseen: frozenset[str]
+    """Those that are not read."""
+    signs: dict[str, str]
+    """What stands for a character."""
+    texts: frozenset[str] | None = None
+    """Those in which text stands; None: all."""
+    notes: frozenset[str] = frozenset()
+    """Notes, whose text follows that of the file."""
+
+
+class _Collected:
+    """The text of the elements of a file; notes are collected apart, and follow the text."""
+
+    def __init__(self, format: _Format) -> None:
+        """No text yet."""
+        self._format = format
         self._skipped = self._in_text = self._in_note = 0
         self._hidden = False
         self._text: list[str] = []
@@ -150,35 +158,35 @@ class _Collected:
 
     def start(self, name: str, attributes: Attributes) -> None:
         """An element begins."""
-        if self._skipped or name in self._unseen:
+        if self._skipped or name in self._format.unseen:
             self._skipped += 1
             return
-        self._in_note += name in self._apart
-        if self._of_text is not None:
-            self._in_text += name in self._of_text
+        self._in_note += name in self._format.notes
+        if self._format.texts is not None:
+            self._in_text += name in self._format.texts
             if name == "vanish" and attributes.get("val", "1") not in ("0", "false", "off"):
                 self._hidden = True
-        if name in self._signs:
-            self._add(self._signs[name])
+        if name in self._format.signs:
+            self._add(self._format.signs[name])
 
     def end(self, name: str) -> None:
         """An element ends."""
         if self._skipped:
             self._skipped -= 1
             return
-        if self._of_text is not None:
-            self._in_text -= name in self._of_text
+        if self._format.texts is not None:
+            self._in_text -= name in self._format.texts
             if name == "r":
                 self._hidden = False
-        if name in self._lines:
+        if name in self._format.lines:
             self._add("\n")
-        if name in self._apart:
+        if name in self._format.notes:
             self._add("\n")
             self._in_note -= 1
 
     def text(self, data: str) -> None:
         """A piece of text."""
-        if not self._skipped and not self._hidden and (self._of_text is None or self._in_text):
+        if not self._skipped and not self._hidden and (self._format.texts is None or self._in_text):
             self._add(data)
 
     def _add(self, data: str) -> None:
@@ -188,11 +196,20 @@ class _Collected:
         return "".join((*self._text, "\n", *self._notes))
 
 
-_WORD_TEXT: Final = frozenset(("t",))
-_WORD_LINES: Final = frozenset(("p", "tr"))
-_WORD_UNSEEN: Final = frozenset(("Fallback", "del", "moveFrom", "instrText", "delText"))
-"""What is shown another way, was deleted or moved away, or is an instruction."""
-_WORD_SIGNS: Final = {"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": "\u00ad"}
+def _collect(parts: _Parts, name: str, format: _Format) -> str:
+    """The text of a file of the archive."""
+    collected = _Collected(format)
+    parts.parse(name, collected.start, collected.end, collected.text)
+    return str(collected)
+
+
+_WORD: Final = _Format(
+    lines=frozenset(("p", "tr")),
+    # What is shown another way, was deleted or moved away, or is an instruction.
+    unseen=frozenset(("Fallback", "del", "moveFrom", "instrText", "delText")),
+    signs={"tab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": "\u00ad"},
+    texts=frozenset(("t",)),
+)
 _WORD_FURTHER: Final = ("footnotes", "endnotes", "header", "footer")
 """The files that follow the text, by their relationships."""
 
@@ -203,13 +220,7 @@ def _docx(parts: _Parts) -> str:
         raise UnreadablePicture("a file of Office that is not a text: save it as PDF")
     further = _relationships(parts, main)
     names = [target for wanted in _WORD_FURTHER for kind, target in further if kind == wanted and target in parts.names]
-    return "\n".join(str(_word(parts, name)) for name in (main, *dict.fromkeys(names)))
-
-
-def _word(parts: _Parts, name: str) -> _Collected:
-    collected = _Collected(_WORD_TEXT, _WORD_LINES, _WORD_UNSEEN, _WORD_SIGNS)
-    parts.parse(name, collected.start, collected.end, collected.text)
-    return collected
+    return "\n".join(_collect(parts, name, _WORD) for name in (main, *dict.fromkeys(names)))
 
 
 def _relationships(parts: _Parts, of: str) -> list[tuple[str, str]]:
@@ -229,13 +240,16 @@ def _relationships(parts: _Parts, of: str) -> list[tuple[str, str]]:
     return relationships
 
 
-_ODT_LINES: Final = frozenset(("p", "h", "table-row"))
-_ODT_UNSEEN: Final = frozenset(
-    ("annotation", "tracked-changes", "note-citation", "hidden-text", "hidden-paragraph", "script", "scripts", "forms",
-     "automatic-styles", "font-face-decls", "meta", "settings", "object-ole", "binary-data", "desc", "title")
+_ODT: Final = _Format(
+    lines=frozenset(("p", "h", "table-row")),
+    unseen=frozenset(
+        ("annotation", "tracked-changes", "note-citation", "hidden-text", "hidden-paragraph", "script", "scripts",
+         "forms", "automatic-styles", "font-face-decls", "meta", "settings", "object-ole", "binary-data", "desc",
+         "title")
+    ),
+    signs={"s": " ", "tab": " ", "line-break": "\n", "soft-page-break": " "},
+    notes=frozenset(("note",)),
 )  # fmt: skip
-_ODT_SIGNS: Final = {"s": " ", "tab": " ", "line-break": "\n", "soft-page-break": " "}
-_ODT_NOTES: Final = frozenset(("note",))
 
 
 def _odt(parts: _Parts) -> str:
@@ -246,13 +260,8 @@ def _odt(parts: _Parts) -> str:
         )
         if encrypted:
             raise UnreadablePicture(_LOCKED)
-    texts = []
-    for name in ("content.xml", "styles.xml"):
-        if name in parts.names:
-            collected = _Collected(None, _ODT_LINES, _ODT_UNSEEN, _ODT_SIGNS, _ODT_NOTES)
-            parts.parse(name, collected.start, collected.end, collected.text)
-            texts.append(str(collected))
-    return "\n".join(texts)
+    names = [name for name in ("content.xml", "styles.xml") if name in parts.names]
+    return "\n".join(_collect(parts, name, _ODT) for name in names)
 
 
 def _epub(parts: _Parts) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.reductions import Floats, Octets
-from hashdb.hashing.windows import Window
+from hashdb.hashing.windows import Box
 
 _PIXELS: Final = 480 * 360
 """Of the picture that is looked at. A tall screen keeps more of its width than by a longest side."""
@@ -61,19 +61,6 @@ _MEANS = np.round(_UNIT * np.log(np.arange(len(_BESIDE) * _GREYS + 1) / len(_BES
 
 _Ints = NDArray[np.int64]
 _Sums = NDArray[np.int32]
-
-
-class Box(NamedTuple):
-    """A part of a picture, in pixels."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    def window(self, width: int, height: int) -> Window:
-        """The same as fractions of a picture of this size."""
-        return Window(self.left / width, self.top / height, self.right / width, self.bottom / height)
 
 
 class _Lines(NamedTuple):

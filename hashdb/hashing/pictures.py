@@ -102,8 +102,7 @@ class Picture:
         scale = longest / max(grey.size)
         if scale >= 1:
             return grey
-        size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
-        return grey.resize(size, Image.Resampling.BOX)
+        return grey.resize(scaled(grey.size, scale), Image.Resampling.BOX)
 
     @cached_property
     def small_greys(self) -> tuple[Octets, Octets]:
@@ -115,6 +114,12 @@ class Picture:
     def sampled(self) -> Floats:
         """The blurred luminance at 64 x 64 places, from which PDQ starts; each side must have 5 pixels or more."""
         return sample(self.colour)
+
+
+def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """The width and the height of a picture of this size, scaled, in whole pixels."""
+    width, height = size
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def read_picture(octets: bytes, limits: Limits) -> Picture:

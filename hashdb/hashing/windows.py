@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.hashing.pictures import Picture
+from hashdb.hashing.pictures import Picture, scaled
 from hashdb.hashing.reductions import Floats, Octets
 
 _LONGEST_CROPPED_SIDE = 1024
@@ -46,6 +46,19 @@ class Window(NamedTuple):
     def distance(self, other: Window) -> float:
         """The greatest distance between an edge and the same edge of another part."""
         return max(abs(edge - others) for edge, others in zip(self, other, strict=True))
+
+
+class Box(NamedTuple):
+    """A part of a picture, in pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def window(self, width: int, height: int) -> Window:
+        """The same as fractions of a picture of this size."""
+        return Window(self.left / width, self.top / height, self.right / width, self.bottom / height)
 
 
 WHOLE: Final = Window(0, 0, 1, 1)
@@ -101,9 +114,7 @@ def crop(colour: Image.Image, window: Window) -> Image.Image:
     scale = _LONGEST_CROPPED_SIDE / max(cropped.size)
     if scale >= 1:
         return cropped
-    return cropped.resize(
-        (max(1, round(cropped.width * scale)), max(1, round(cropped.height * scale))), Image.Resampling.BOX
-    )
+    return cropped.resize(scaled(cropped.size, scale), Image.Resampling.BOX)
 
 
 def whole_coefficients(picture: Picture) -> Floats:

@@ -10,8 +10,9 @@ from PIL import Image, ImageFilter, ImageOps
 from hashdb.domain.rules import SIGNALS_OF_TRANSFORMS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import hash_picture, hash_transforms
-from hashdb.hashing.panels import MOST, Box, find_panels, reduced
+from hashdb.hashing.panels import MOST, find_panels, reduced
 from hashdb.hashing.pictures import Picture
+from hashdb.hashing.windows import Box
 from tests.hashing.samples import PHOTOS, drawn, encoded
 
 SIZE = (480, 360)
