@@ -9,6 +9,7 @@ import warnings
 import zlib
 from functools import cache
 from io import BytesIO
+from threading import Barrier, Thread
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from hashdb.errors import UnreadablePicture
-from hashdb.hashing.pictures import FORMATS, LONGEST_SIDE, Limits, Picture, read_picture
+from hashdb.hashing.pictures import FORMATS, IGNORING_WARNINGS, LONGEST_SIDE, Limits, Picture, read_picture
 from tests.hashing.samples import drawn, encoded
 
 LIMITS = Limits(max_bytes=2_000_000, max_pixels=1_000_000)
@@ -193,3 +194,25 @@ def test_a_picture_with_a_piece_missing_is_read_or_refused(format: str, one: flo
     octets = _sample(format)
     start, stop = (int(place * len(octets)) for place in sorted((one, other)))
     _read(octets[:start] + octets[stop:])
+
+
+def test_other_warnings_are_still_heard() -> None:
+    with IGNORING_WARNINGS, pytest.warns(UserWarning, match="mine"):
+        warnings.warn("mine", stacklevel=1)
+
+
+def test_the_filters_are_as_before_when_the_last_thread_has_left() -> None:
+    before = list(warnings.filters)
+    together = Barrier(4)
+
+    def read(last: int) -> None:
+        with IGNORING_WARNINGS:
+            together.wait()
+            warnings.warn_explicit("a warning of Pillow's", UserWarning, "Image.py", last, "PIL.Image")
+
+    threads = [Thread(target=read, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(warnings.filters) == before
