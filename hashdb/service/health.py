@@ -99,7 +99,7 @@ def start(db: HashDB) -> None:
         if _logged(tx) == settings:
             return
     with db.store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         logged = _logged(tx)
         if logged != settings:
             before = [f"{name}={_text(logged[name])}" for name in sorted(settings) if logged[name] != settings[name]]

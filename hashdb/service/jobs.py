@@ -64,7 +64,7 @@ def start(
     `jobs` is the repository of the kind; `add` records the job; `act` does it and stores the outcome.
     """
     with db.store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         newest = jobs(tx).latest(1)
         if newest and newest[0].running(db.now()):
             return newest[0]

@@ -241,7 +241,7 @@ class Suspicions:
             return 0
         with store.begin() as tx:
             # Other processes may log the same keys.
-            tx.counts.hold()
+            tx.counts.lock()
             last = {key: tx.audit.last("key", Action.KEY_SUSPECTED, key) for key in sorted(suspects)}
             due = [key for key, at in last.items() if is_due(at, now, WINDOW)]
             entries = [LogEntry(Action.KEY_SUSPECTED, "key", key, _details(suspects[key])) for key in due]

@@ -181,7 +181,7 @@ _NO_LIFETIME = SessionLifetime(timedelta(0), timedelta(0))
 
 def _count_attempt(tx: Transaction, counted: Counted, now: datetime) -> None:
     """Count an attempt as failed until `uncount_try`. Raises LimitReached while there must be none."""
-    tx.sessions.hold_tries(counted, now)
+    tx.sessions.lock_tries(counted, now)
     if wait := _remaining_wait(tx, counted, now):
         raise LimitReached("failed sign-ins", math.ceil(wait.total_seconds()))
     tx.sessions.count_try(counted, now)
@@ -234,7 +234,7 @@ def _refuse(db: HashDB, tx: Transaction, user: User | None, now: datetime, what:
     if user is None:
         db.stats.turn_away(now, 0, Refusal(None, RefusalReason.UNKNOWN_USER))
         # This writes too, so that the response takes as long as for a name that exists.
-        tx.sessions.hold_tries(counted, now)
+        tx.sessions.lock_tries(counted, now)
         return
     reason = "disabled" if user.status is UserStatus.DISABLED else what
     tx.audit.append(now, SYSTEM, [LogEntry(Action.USER_REFUSED, "user", user.id, {"reason": reason})])

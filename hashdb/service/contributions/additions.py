@@ -119,7 +119,7 @@ def _add(db: HashDB, actor: Actor, additions: Sequence[Addition], refuse: _Refus
         with db.store.begin() as tx:
             # As a new contribution: its member first, so that two transactions cannot deadlock.
             tx.members.lock([member.id])
-            tx.contributions.hold(ids)
+            tx.contributions.lock(ids)
             now = db.now()
             checked, refusals = _check(tx, actor, additions, benign, now)
             refuse(refusals)

@@ -199,7 +199,7 @@ def emit_pending(db: HashDB, limit: int = 500) -> int:
     """
     now = db.now()
     with db.store.read() as tx:
-        if not tx.statuses.pending(now, 1, hold=False):
+        if not tx.statuses.pending(now, 1, lock=False):
             return 0
     with db.store.begin() as tx:
         pending = sorted(tx.statuses.pending(now, limit), key=lambda change: change.now)

@@ -52,7 +52,7 @@ def start(db: HashDB) -> None:
     with db.store.begin() as tx:
         # In the lock order of `_retain`: this row, then the head of the log.
         tx.retention.after(lock=True)
-        tx.audit.hold()
+        tx.audit.lock()
         if tx.retention.in_force() != chosen:
             tx.retention.begin(chosen)
             details: Details = {"days": [f"{label}={days}" for label, days in sorted(chosen.days.items())]}

@@ -34,13 +34,13 @@ def start(db: HashDB) -> Verifier:
     if signer is not None and not epoch_logged:
         # Version 0.1.0 began this log.
         with db.store.begin() as tx:
-            tx.audit.hold()
+            tx.audit.lock()
             if not _has_epoch(tx):
                 epoch: Details = {"epoch": tx.audit.head().epoch}
                 tx.audit.append(db.now(), SYSTEM, [LogEntry(Action.LOG_BEGUN, "log", 1, epoch)])
     if signer is None:
         with db.store.begin() as tx:
-            tx.audit.hold()
+            tx.audit.lock()
             signer = tx.checkpoints.signer() or _add(db, tx, SYSTEM, signing.first(signing.origin or _unnamed()))
     if signing.origin not in (None, signer.name):
         raise BadSetting("HASHDB_ORIGIN", f"this log is named {signer.name} since its first start")
@@ -52,7 +52,7 @@ def rotate(db: HashDB, actor: Actor) -> Verifier:
     actor.require(Scope.ADMIN)
     signing = _signing(db)
     with db.store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         before = tx.checkpoints.signer()
         added = _add(db, tx, actor, signing.prepare(before.name if before else signing.origin or _unnamed()))
     # The new key is in force from here on; `Signing.signer` finds it under either file name.
@@ -96,7 +96,7 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
         if not _is_due(db, tx, at_once):
             return False
     with db.store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         if not _is_due(db, tx, at_once):
             return False
         size, note = _signed(db, tx)

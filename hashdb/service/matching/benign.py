@@ -133,7 +133,7 @@ def start(db: HashDB, drafts: Sequence[BenignDraft]) -> None:
         if not _changed_drafts(tx, drafts):
             return
     with db.store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         now = db.now()
         for draft, old in _changed_drafts(tx, drafts):
             if old is not None:

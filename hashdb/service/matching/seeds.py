@@ -21,7 +21,7 @@ def start(db: HashDB) -> None:
             return
     with db.store.begin() as tx:
         # Several services may start at once, and one makes the seed.
-        tx.audit.hold()
+        tx.audit.lock()
         if not tx.seeds.every():
             _add(db, tx, SYSTEM)
 
@@ -45,7 +45,7 @@ def rotate(db: HashDB, actor: Actor) -> SeedState:
     """
     actor.require(Scope.ADMIN)
     with db.store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         for seed in tx.seeds.in_use()[SEEDS_IN_USE - 1 :]:
             _retire(db, tx, actor, seed.id)
         added = _add(db, tx, actor)
@@ -60,7 +60,7 @@ def retire(db: HashDB, actor: Actor, id: int) -> SeedState:
     """
     actor.require(Scope.ADMIN)
     with db.store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         in_use = tx.seeds.in_use()
         if in_use and in_use[0].id == id:
             reject_field("seed", "is the newest, which contributions use: rotate first")

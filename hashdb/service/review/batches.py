@@ -275,7 +275,7 @@ class _Act(NamedTuple):
             return Done(ItemOutcome.DONE, made=f"case:{self._open(holds=True).id}", before={"opened": 1})
         assert self.met.contribution is not None
         reason, contribution = self.batch.choices.reason, self.met.contribution
-        self.tx.cases.hold(case.id)
+        self.tx.cases.quarantine(case.id)
         details: Details = {"contribution": contribution.id, "reason": reason}
         entry = LogEntry(Action.CASE_HELD, "case", case.id, details)
         self.tx.audit.append(self.now, self.actor, [entry, *settle(self.tx, [contribution], reason)])

@@ -160,7 +160,7 @@ def lock_with_twins(
     # The member contributes nothing from here on: contributions and disputes lock the member first, too.
     tx.members.lock([member])
     ids = () if near is None else list_twins(tx, near, member, now)
-    tx.contributions.hold({contribution, *ids})
+    tx.contributions.lock({contribution, *ids})
     return ids
 
 
@@ -225,7 +225,7 @@ def hold(
             near = owners[id] if cause is Cause.NEAR_RETIRED else None
             openings.append(Opening(id, cause, now + rules.time_to_decide, holds=True, opener=near))
         elif not case.holds:
-            tx.cases.hold(case.id)
+            tx.cases.quarantine(case.id)
             entries.append(LogEntry(Action.CASE_HELD, "case", case.id, {"contribution": id, "reason": str(cause)}))
     return [*_open_each(tx, openings, now), *entries, *settle(tx, contributions, cause, figures)]
 

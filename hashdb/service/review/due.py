@@ -74,7 +74,7 @@ def report(db: HashDB) -> int:
         return 0
     made = 0
     with db.store.begin() as tx:
-        tx.webhooks.hold(due)
+        tx.webhooks.lock(due)
         still = set(tx.webhooks.of_due_cases())
         # In one order, so that two machines cannot deadlock.
         for webhook in sorted(still & due.keys()):

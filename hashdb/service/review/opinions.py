@@ -80,7 +80,7 @@ def recount(db: HashDB, limit: int = 500) -> int:
     Returns how many were examined; call again while that is `limit`. After an interruption it resumes.
     """
     with db.store.read() as tx:
-        if not tx.opinions.pending(1, hold=False):
+        if not tx.opinions.pending(1, lock=False):
             return 0
     with db.store.begin() as tx:
         now = db.now()

@@ -45,7 +45,7 @@ def drop(db: HashDB, actor: Actor, id: int) -> None:
 def drop_within(db: HashDB, tx: Transaction, actor: Actor, id: int) -> None:
     """Drop a waiting proposal within a transaction, as `drop` does. Raises NotFound."""
     acts = _droppable(actor)
-    tx.audit.hold()
+    tx.audit.lock()
     now = db.now()
     proposal = tx.proposals.one(id, now, acts)
     tx.proposals.remove(id)
@@ -58,7 +58,7 @@ def expire(db: HashDB) -> int:
         if not tx.proposals.expired(db.now()):
             return 0
     with db.store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         now = db.now()
         ids = tx.proposals.expired(now)
         for id in ids:
@@ -77,7 +77,7 @@ def require_second_person(
     """
     if not db.rules.two_persons:
         return None
-    tx.audit.hold()
+    tx.audit.lock()
     person = person_of(actor)
     first = tx.proposals.like(request, now)
     if first is None:

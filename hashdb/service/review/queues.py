@@ -132,7 +132,7 @@ def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, asked
     with db.store.begin() as tx:
         now = db.now()
         ids = tx.queues.page(asked, now, MOST_UPHELD)
-        tx.contributions.hold({case.contribution for case in tx.cases.get(ids).values() if case.id <= upto})
+        tx.contributions.lock({case.contribution for case in tx.cases.get(ids).values() if case.id <= upto})
         # Read again: now that they are locked, nobody else decides on them.
         claims = current(tx, db.rules, ids, now)
         taken = {id for id, claim in claims.items() if claim.actor != str(actor)}

@@ -71,7 +71,7 @@ def make(db: HashDB) -> int:
         return 0
     made = 0
     with db.store.begin() as tx:
-        tx.webhooks.hold([position.webhook for positions, _, _ in due for position in positions])
+        tx.webhooks.lock([position.webhook for positions, _, _ in due for position in positions])
         for positions, upto, news in due:
             moved = tx.webhooks.move(positions, upto)
             for position in positions:

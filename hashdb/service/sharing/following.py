@@ -230,7 +230,7 @@ class _Step:
         kept = self._within_limit(changes, paths)
         self.reached = page.checkpoint if len(kept) == len(changes) else kept[-1].seq if kept else self.reached
         ids = [paths[change.contribution].contribution for change in kept if change.contribution in paths]
-        self._tx.contributions.hold(ids)
+        self._tx.contributions.lock(ids)
         held, stored = self._tx.contributions.get(ids, self.now), self._tx.retired.placed(ids)
         for change in kept:
             path = paths.get(change.contribution)

@@ -38,7 +38,7 @@ def add(db: HashDB, actor: Actor, draft: UpstreamDraft, connect: Connect) -> Ups
     reject_field("url", "this is the service itself" if log == name_of(checkpoints.log(db)) else None)
     now = db.now()
     with db.store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         known = next((each for each in tx.upstreams.every() if each.log == log), None)
         reject_field("url", f"this list is followed as upstream {known.id}" if known else None)
         limits = MemberLimits(draft.a_day)
@@ -148,7 +148,7 @@ def remove(db: HashDB, actor: Actor, id: int) -> tuple[int, bool]:
 
 def end(db: HashDB, tx: Transaction, actor: Actor, ids: Sequence[int], reason: str) -> dict[int, Contribution]:
     """Withdraw and erase contributions for which their upstream no longer stands; return them as they were."""
-    tx.contributions.hold(ids)
+    tx.contributions.lock(ids)
     now = db.now()
     found = tx.contributions.get(ids, now)
     entries = [erase_held(tx, actor, each, reason, now) for each in found.values() if not each.erased]

@@ -62,7 +62,7 @@ def flush(db: HashDB) -> bool:
         with db.store.read() as tx:
             contributors = tx.hits.contributors({contribution for _, _, contribution in tally.hits})
         with db.store.begin() as tx:
-            tx.counts.hold()
+            tx.counts.lock()
             now = db.now()
             closed = _last_closed(tx, now)
             opened = max(now.date(), closed + _DAY)
@@ -90,7 +90,7 @@ def seal(db: HashDB) -> bool:
         if not _unsealed(tx, today):
             return False
     with db.store.begin() as tx:
-        tx.counts.hold()
+        tx.counts.lock()
         now, entries = db.now(), []
         for day in _unsealed(tx, today):
             counts = tx.counts.on(day)

@@ -84,7 +84,7 @@ def log_anonymous(db: HashDB) -> bool:
         if not _pending(tx, now):
             return False
     with db.store.begin() as tx:
-        tx.counts.hold()
+        tx.counts.lock()
         return _log_anonymous(tx, now)
 
 

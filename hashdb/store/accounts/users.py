@@ -156,7 +156,7 @@ class Sessions(Repository):
         query = select(tries.c.kind, tries.c.count, tries.c.last).where(tries.c.digest.in_(list(digests.values())))
         return tuple(FailedTries(*row) for row in self._connection.execute(query))
 
-    def hold_tries(self, digests: Mapping[str, bytes], now: datetime) -> None:
+    def lock_tries(self, digests: Mapping[str, bytes], now: datetime) -> None:
         """Lock the counts under these digests until the transaction ends; delete counts that are a day old."""
         self._delete(tries, tries.c.last < now - FORGOTTEN_AFTER)
         query = insert_into(self._connection, tries)

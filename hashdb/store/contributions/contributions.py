@@ -196,7 +196,7 @@ class Contributions(Repository):
             raise NotFound(f"contribution {id}")
         return contributions_by_id[id]
 
-    def hold(self, ids: Collection[int]) -> None:
+    def lock(self, ids: Collection[int]) -> None:
         """Lock contributions until the transaction ends, in the order in which everybody locks several."""
         for chunk in chunks(sorted(ids)):
             query = select(contributions.c.id).where(contributions.c.id.in_(chunk)).order_by(contributions.c.id)

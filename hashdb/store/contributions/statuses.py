@@ -49,10 +49,10 @@ class Statuses(Repository):
         query = select(contributions.c.id, contributions.c.announced)
         return {id: Status(logged) for id, logged in self._among(query, contributions.c.id, ids)}
 
-    def pending(self, now: datetime, limit: int, *, hold: bool = True) -> tuple[PendingStatus, ...]:
+    def pending(self, now: datetime, limit: int, *, lock: bool = True) -> tuple[PendingStatus, ...]:
         """At most `limit` contributions whose status differs from what the log says.
 
-        With `hold` they are locked until the transaction ends, and those that another transaction locks are left out.
+        With `lock` they are locked until the transaction ends, and those that another transaction locks are left out.
         """
         active, suspended = str(Status.ACTIVE), str(Status.SUSPENDED)
         logged = contributions.c.announced
@@ -69,7 +69,7 @@ class Statuses(Repository):
             .order_by(contributions.c.id)
             .limit(limit)
         )
-        if hold:
+        if lock:
             query = query.with_for_update(of=contributions, skip_locked=True)
         rows = self._connection.execute(query)
         return tuple(PendingStatus(id, Status(in_log), Status(current)) for id, in_log, current in rows)

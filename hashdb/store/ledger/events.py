@@ -32,13 +32,19 @@ class Audit(Repository):
         """The rows of the head (`id`, `at`, `epoch`) as stored, at most two: there must be exactly one."""
         return self._connection.execute(_HEADS).all()
 
-    def hold(self) -> None:
-        """Lock the log until the transaction ends: nobody else can append, sign or propose."""
-        self._lock()
+    def lock(self) -> tuple[int, datetime, bytes]:
+        """Lock the log until the transaction ends, and return the `seq`, `at` and `peaks` of its row.
+
+        Nobody else can append, sign or propose: every writer of the row locks it here first. A process that then hangs
+        would block all others, so PostgreSQL ends its transaction.
+        """
+        lock = _LOCK if self._connection.dialect.name == "sqlite" else _LOCK_IN_TIME
+        ((seq, at, peaks, *_),) = self._run(lock, {})
+        return seq, at, peaks
 
     def renew_epoch(self) -> str:
         """Give the log a new epoch and return it: clients that follow the log start again from its beginning."""
-        self.hold()
+        self.lock()
         epoch = secrets.token_hex(16)
         self._connection.execute(update(log).values(epoch=epoch))
         return epoch
@@ -90,23 +96,13 @@ class Audit(Repository):
         """
         if not entries:
             return self.head().seq
-        size, at, peaks = self._lock()
+        size, at, peaks = self.lock()
         at, last = max(now, at), size + len(entries)
         rows = [_row(size + i, at, str(actor), entry) for i, (actor, entry) in enumerate(entries, 1)]
         insert_values(self._connection, events.name, _COLUMNS, rows)
         peaks = grow(self._connection, size, peaks, [row[-1] for row in rows])
         self._run(_MOVE, {"last": last, "time": at, "edge": peaks})
         return last
-
-    def _lock(self) -> tuple[int, datetime, bytes]:
-        """Lock the log's row until the transaction ends, and return its `seq`, `at` and `peaks`.
-
-        Every writer of the row locks it here first. A process that then hangs would block all others, so PostgreSQL
-        ends its transaction.
-        """
-        lock = _LOCK if self._connection.dialect.name == "sqlite" else _LOCK_IN_TIME
-        ((seq, at, peaks, *_),) = self._run(lock, {})
-        return seq, at, peaks
 
     def since(self, after: int, limit: int, actions: Collection[Action] | None = None) -> tuple[Event, ...]:
         """At most `limit` events with a seq above `after`, in order."""

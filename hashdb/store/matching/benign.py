@@ -282,14 +282,14 @@ class Suppressions(Repository):
 
     def matching(self, ids: Sequence[int], values: Collection[Signal]) -> tuple[HeldSignal, ...]:
         """As `held`; locks these contributions until the transaction ends."""
-        Contributions(self._connection).hold(ids)
+        Contributions(self._connection).lock(ids)
         return self.held(ids, values)
 
     def suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
         query = select(_MASKS.c.contribution_id).distinct().where(_MASKS.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(_MASKS.c.contribution_id).limit(limit)))
-        Contributions(self._connection).hold(ids)
+        Contributions(self._connection).lock(ids)
         rows = (row for table in MASKING for row in self._among(select(table), table.c.contribution_id, ids))
         return tuple(sorted((_held(row) for row in rows if row.benign_id == entry), key=_PLACE))
 

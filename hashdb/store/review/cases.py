@@ -124,7 +124,7 @@ class Cases(Repository):
                 members_by_case[id].add(member)
         return {id: frozenset(members) for id, members in members_by_case.items()}
 
-    def hold(self, id: int) -> None:
+    def quarantine(self, id: int) -> None:
         """Quarantine the contribution while this case is open."""
         self._update(cases, id, holds=True)
 

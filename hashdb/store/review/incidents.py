@@ -28,7 +28,7 @@ class Incidents(Repository):
             raise IncidentExists(draft.label) from None
 
     def one(self, id: int, *, lock: bool = False) -> Incident:
-        """One incident, held to the end of the transaction with `lock`. Raises NotFound."""
+        """One incident; `lock` locks it until the transaction ends. Raises NotFound."""
         return _incident(self._one(select(incidents).where(incidents.c.id == id), f"incident {id}", lock=lock))
 
     def change(self, changed: Incident) -> None:

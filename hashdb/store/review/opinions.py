@@ -68,13 +68,13 @@ class Opinions(Repository):
         notes = update(opinions).where(opinions.c.contribution_id == contribution, opinions.c.note.is_not(None))
         self._connection.execute(notes.values(note=None))
 
-    def pending(self, limit: int, *, hold: bool = True) -> tuple[int, ...]:
+    def pending(self, limit: int, *, lock: bool = True) -> tuple[int, ...]:
         """At most `limit` contributions with an opinion of a member that was suspended or reinstated since.
 
-        With `hold` they are locked until the transaction ends, and those that another transaction locks are left out.
+        With `lock` they are locked until the transaction ends, and those that another transaction locks are left out.
         """
         query = select(contributions.c.id).where(contributions.c.id.in_(_OWED)).limit(limit)
-        if hold:
+        if lock:
             query = query.with_for_update(skip_locked=True)
         return tuple(self._connection.scalars(query))
 

@@ -115,7 +115,7 @@ class Webhooks(Repository):
         rows = self._connection.execute(_OF_DUE_CASES)
         return tuple(row.id for row in rows if row.waiting < MAX_WAITING_DELIVERIES and not row.alike)
 
-    def hold(self, ids: Collection[int]) -> None:
+    def lock(self, ids: Collection[int]) -> None:
         """Lock these webhooks until the transaction ends, so that none is deleted or changed."""
         for chunk in chunks(sorted(set(ids))):
             query = select(webhooks.c.id).where(webhooks.c.id.in_(chunk)).order_by(webhooks.c.id)

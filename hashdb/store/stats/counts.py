@@ -68,7 +68,7 @@ class Total(NamedTuple):
 class Counts(Repository):
     """Counts within one transaction."""
 
-    def hold(self) -> None:
+    def lock(self) -> None:
         """Lock the counts until the transaction ends, against others that write or seal them."""
         # In SQLite, a writing transaction excludes all others from its beginning.
         if self._connection.dialect.name == "postgresql":

@@ -127,7 +127,7 @@ def test_a_busy_database_is_the_outcome_of_each_request(
     requests = [request(db, actor, [draft(1)]), request(db, actor, [draft(2)])]
     impatient, before = hashdb(database_url, clock, busy_seconds=0.05), size(db)
     with db.store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         outcomes = record(impatient, requests)
     impatient.close()
     assert [type(outcome) for outcome in outcomes] == [StoreBusy, StoreBusy]

@@ -49,7 +49,7 @@ def test_all_but_one_end(store: Store, user: User) -> None:
 def test_failures_are_counted_forgotten_and_taken_back(store: Store) -> None:
     with store.begin() as tx:
         for _ in range(3):
-            tx.sessions.hold_tries(DIGESTS, NOON)
+            tx.sessions.lock_tries(DIGESTS, NOON)
             tx.sessions.count_try(DIGESTS, NOON)
         tx.sessions.uncount_try(DIGESTS["address"])
         assert {(one.kind, one.count, one.last) for one in tx.sessions.tries(DIGESTS)} == {
@@ -58,5 +58,5 @@ def test_failures_are_counted_forgotten_and_taken_back(store: Store) -> None:
         }
         tx.sessions.forget_tries(DIGESTS["user"])
         assert [one.kind for one in tx.sessions.tries(DIGESTS)] == ["address"]
-        tx.sessions.hold_tries({"user": b"o" * 32}, NOON + timedelta(days=1, seconds=1))
+        tx.sessions.lock_tries({"user": b"o" * 32}, NOON + timedelta(days=1, seconds=1))
         assert tx.sessions.tries(DIGESTS) == ()

@@ -41,7 +41,7 @@ def test_an_expiry_is_pending_from_its_instant_until_it_is_announced(store: Stor
         pending = tx.statuses.pending(LATER, 10)
         assert pending == (PendingStatus(ids[1], ACTIVE, EXPIRED), PendingStatus(ids[2], ACTIVE, EXPIRED))
         assert tx.statuses.pending(LATER, 1) == pending[:1]
-        assert tx.statuses.pending(LATER, 10, hold=False) == pending
+        assert tx.statuses.pending(LATER, 10, lock=False) == pending
         tx.statuses.mark_logged([ids[1]], EXPIRED)
         assert tx.statuses.pending(LATER, 10) == pending[1:]
         assert tx.statuses.logged(ids) == {ids[0]: ACTIVE, ids[1]: EXPIRED, ids[2]: ACTIVE}

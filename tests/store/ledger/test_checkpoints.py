@@ -30,7 +30,7 @@ def test_one_key_signs_at_a_time_and_the_old_ones_stay(store: Store) -> None:
 def test_checkpoints_come_back_in_order_and_one_of_a_size(store: Store) -> None:
     kept = [StoredCheckpoint(size, NOON, f"note {size}\n") for size in (9, 12)]
     with store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         assert tx.checkpoints.last() is None
         for one in reversed(kept):
             tx.checkpoints.keep(one)

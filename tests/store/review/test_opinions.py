@@ -108,7 +108,7 @@ def test_a_suspension_is_pending_until_it_is_told_and_then_its_end(
         with store.begin() as tx:
             assert [one.counts for said in tx.opinions.current(ids).values() for one in said] == [count] * 2
             assert sorted(tx.opinions.pending(10)) == ids
-            assert len(tx.opinions.pending(1)) == len(tx.opinions.pending(1, hold=False)) == 1
+            assert len(tx.opinions.pending(1)) == len(tx.opinions.pending(1, lock=False)) == 1
             tx.opinions.mark_logged(ids[:1])
             assert tx.opinions.pending(10) == (ids[1],)
             tx.opinions.mark_logged(ids)

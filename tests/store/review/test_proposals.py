@@ -48,7 +48,7 @@ def test_a_proposal_is_found_by_its_request_until_it_expires(store: Store) -> No
 
 def test_one_that_is_removed_is_gone(store: Store) -> None:
     with store.begin() as tx:
-        tx.audit.hold()
+        tx.audit.lock()
         made = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
         tx.proposals.remove(made.id)
         assert tx.proposals.like(REQUEST, NOON) is None

@@ -67,7 +67,7 @@ def test_a_place_is_moved_on_by_one_only(store: Store, member: Member) -> None:
             DeliveryPosition(id, member.id, Topic.CASE_OPENED, 7),
             DeliveryPosition(id, member.id, Topic.FEED_CHANGED, 7),
         )
-        tx.webhooks.hold([id])
+        tx.webhooks.lock([id])
         assert tx.webhooks.move([feed], 8) == {id}
         assert tx.webhooks.move([feed], 8) == frozenset()
         assert tx.webhooks.behind(8) == (case,)

@@ -19,7 +19,7 @@ def _add(url: str) -> None:
     store = Store(url, busy_seconds=30)
     for _ in range(20):
         with store.begin() as tx:
-            tx.counts.hold()
+            tx.counts.lock()
             tx.counts.add(DAY, {ONE: 1, OTHER: 2})
     store.close()
 
