@@ -180,14 +180,14 @@ NEAREST = 10
 
 def as_document(evaluation: Evaluation) -> Document:
     """The whole evaluation as a JSON document, with exact counts and unrounded shares."""
-    scheme = evaluation.scheme
+    scheme, names = evaluation.scheme, evaluation.names
     return {
-        "pictures": len(evaluation.names),
+        "pictures": len(names),
         "seed": scheme.seed,
         "rate": evaluation.rate,
         "items": evaluation.items,
         "unfit": [{"path": path, "error": reason} for path, reason in evaluation.unfit.items()],
-        "same": [[evaluation.names[first], evaluation.names[second]] for first, second in evaluation.same],
+        "same": [[names[first], names[second]] for first, second in evaluation.same],
         "alterations": [
             {"name": name, "family": str(ALTERATIONS[name].family), "copies": copies}
             for name, copies in zip(scheme.alterations, evaluation.copies, strict=True)
@@ -204,7 +204,10 @@ def as_document(evaluation: Evaluation) -> Document:
             }
             for profile, shares in evaluation.matched.items()
         ],
-        "mistakes": [_mistake_document(evaluation, mistake) for mistake in evaluation.mistakes],
+        "mistakes": [
+            mistake._asdict() | {"query": names[mistake.query], "listed": names[mistake.listed]}
+            for mistake in evaluation.mistakes
+        ],
         "choices": [_choice_document(evaluation, outcome) for outcome in evaluation.outcomes],
         "together": [
             {
@@ -216,11 +219,6 @@ def as_document(evaluation: Evaluation) -> Document:
             for transforms in (False, True)
         ],
     }
-
-
-def _mistake_document(evaluation: Evaluation, mistake: Mistake) -> Document:
-    names = evaluation.names
-    return mistake._asdict() | {"query": names[mistake.query], "listed": names[mistake.listed]}
 
 
 def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:

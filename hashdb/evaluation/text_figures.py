@@ -37,21 +37,17 @@ class TextRecall(NamedTuple):
 def recalls(evaluation: TextEvaluation) -> Iterator[TextRecall]:
     """What came of each kind of copy that was made, in order."""
     for position, copy in enumerate(evaluation.scheme.copies):
-        if outcomes := [outcome for outcome in evaluation.outcomes if outcome.copy == position]:
-            yield _recall(copy, outcomes)
-
-
-def _recall(copy: TextCopy, outcomes: Sequence[TextOutcome]) -> TextRecall:
-    count = len(outcomes)
-    return TextRecall(
-        copy,
-        passages=count,
-        found=sum(outcome.found for outcome in outcomes) / count,
-        exact=sum(outcome.exact for outcome in outcomes) / count,
-        digest=sum(outcome.digest for outcome in outcomes) / count,
-        whole=sum(outcome.whole for outcome in outcomes) / count,
-        mistaken=sum(outcome.others for outcome in outcomes),
-    )
+        outcomes = [outcome for outcome in evaluation.outcomes if outcome.copy == position]
+        if count := len(outcomes):
+            yield TextRecall(
+                copy,
+                passages=count,
+                found=sum(outcome.found for outcome in outcomes) / count,
+                exact=sum(outcome.exact for outcome in outcomes) / count,
+                digest=sum(outcome.digest for outcome in outcomes) / count,
+                whole=sum(outcome.whole for outcome in outcomes) / count,
+                mistaken=sum(outcome.others for outcome in outcomes),
+            )
 
 
 def recall(evaluation: TextEvaluation, form: TextForm) -> Table:

@@ -174,8 +174,9 @@ class _Bench:
         similar = [other for other in scheme.around if other.script == text.script] or scheme.around
         around = "\n".join(other.written for other in random.sample(similar, min(len(similar), 12)))
         other_words = pieces(around)
-        latest = _place_of(text.counts, max(0, sum(text.counts) - 300))
-        start = random.randint(0, latest)
+        # The last piece from which 300 words are left.
+        latest = np.searchsorted(np.cumsum(text.counts), max(0, sum(text.counts) - 300))
+        start = random.randint(0, int(latest))
         return [
             self._try(number, position, place, copy, start, other_words) for position, copy in enumerate(scheme.copies)
         ]
@@ -262,11 +263,6 @@ def _are_near(one: Signal | None, other: Signal | None) -> bool:
 
 def _digest(text: str) -> bytes:
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _place_of(counts: Sequence[int], words: int) -> int:
-    """The piece at which so many words are over."""
-    return int(np.searchsorted(np.cumsum(counts), words))
 
 
 def judge(details: FrameDetails | None, query: Stretch, listed: Stretch) -> tuple[bool, bool]:
