@@ -14,7 +14,8 @@ from hashdb.cli.help import Choice, Command
 from hashdb.cli.home import empty_log, open_home
 from hashdb.cli.options import NAME_OR_ID, Id
 from hashdb.domain.accounts.members import COMMAND_LINE
-from hashdb.domain.stats.reports import Report, statement_of_reasons, tco_report
+from hashdb.domain.stats.reports import Report
+from hashdb.domain.stats.statements import statement_of_reasons, tco_report
 from hashdb.errors import BadSetting
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions

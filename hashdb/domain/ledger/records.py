@@ -175,15 +175,15 @@ class ExpectedSessions:
     def take(self, at: int, action: str, user: int, details: Details) -> None:
         """Replay the next event on a user."""
         sessions = self._open_sessions.setdefault(user, {})
-        session, kept = details.get("session"), details.get("kept")
+        session, kept_session = details.get("session"), details.get("kept")
         if action == Action.USER_SIGNED_IN and isinstance(session, str):
             while sessions and sessions[oldest := next(iter(sessions))] < at - _LONGEST_SESSION:
                 del sessions[oldest]
             sessions[session] = at
         elif action == Action.USER_SIGNED_OUT and isinstance(session, str):
             sessions.pop(session, None)
-        elif action == Action.USER_DISABLED or isinstance(kept, str) or "password" in _field_names(details):
-            self._open_sessions[user] = {tag: begun_at for tag, begun_at in sessions.items() if tag == kept}
+        elif action == Action.USER_DISABLED or isinstance(kept_session, str) or "password" in _field_names(details):
+            self._open_sessions[user] = {tag: begun_at for tag, begun_at in sessions.items() if tag == kept_session}
 
     def begun_at(self, user: object, session: str) -> int | None:
         """When a user began the session with this tag, in microseconds; None where there is none, or it ended."""

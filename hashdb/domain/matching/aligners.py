@@ -278,7 +278,7 @@ def _outside(hits: Sequence[Hit], hit: Hit) -> float:
 
     The shingles that two windows share are the cosine of the share of the bits in which they differ, times pi.
     """
-    shares = sorted(cos(pi * each.distance / _BITS) for each in hits)
+    shares = sorted(cos(pi * other.distance / _BITS) for other in hits)
     return max(0.0, shares[len(shares) // 2] - cos(pi * hit.distance / _BITS))
 
 

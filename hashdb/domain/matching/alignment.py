@@ -191,12 +191,12 @@ def _most_telling(hits: list[Hit]) -> list[Hit]:
     if len(hits) <= MOST_HITS:
         return hits
     groups = evenly([list(group) for _, group in groupby(hits, attrgetter("at"))], MOST_HITS)
-    kept: list[Hit] = []
+    chosen: list[Hit] = []
     for place, group in enumerate(sorted(groups, key=len)):
         # What the frames with fewer hits leave is shared evenly by the others.
-        room = (MOST_HITS - len(kept)) // (len(groups) - place)
-        kept += sorted(group, key=attrgetter("distance"))[:room]
-    return sorted(kept, key=attrgetter("at", "start"))
+        room = (MOST_HITS - len(chosen)) // (len(groups) - place)
+        chosen += sorted(group, key=attrgetter("distance"))[:room]
+    return sorted(chosen, key=attrgetter("at", "start"))
 
 
 def evenly(items: Sequence[_Item], most: int) -> Sequence[_Item]:

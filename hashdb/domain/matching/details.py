@@ -125,49 +125,49 @@ def coefficients_of(detail: Signature) -> _Floats | None:
     return values
 
 
-def resemblance(one: _Floats, other: _Floats) -> float:
+def resemblance(first: _Floats, second: _Floats) -> float:
     """The correlation of two details as they are, given as `coefficients_of`, at low frequencies."""
-    one, other = one[:_COARSE_SIDE, :_COARSE_SIDE], other[:_COARSE_SIDE, :_COARSE_SIDE]
-    squares = float(np.vdot(one, one)) * float(np.vdot(other, other))
-    return float(np.vdot(one, other)) / math.sqrt(max(squares, 1e-9))
+    first, second = first[:_COARSE_SIDE, :_COARSE_SIDE], second[:_COARSE_SIDE, :_COARSE_SIDE]
+    squares = float(np.vdot(first, first)) * float(np.vdot(second, second))
+    return float(np.vdot(first, second)) / math.sqrt(max(squares, 1e-9))
 
 
-def likeness(one: _Floats, other: _Floats) -> float:
+def likeness(first: _Floats, second: _Floats) -> float:
     """The correlation of two details, given as `coefficients_of`, at the best place: 1 if equal, two decimals.
 
     One shows a part of the other, of at least 39 % of the area and half of each side; either may be the smaller one.
     Those of different pictures are at 0.1 to 0.2, if they share nothing.
     """
-    return round(_best_place(one, other)[0], 2)
+    return round(_best_place(first, second)[0], 2)
 
 
-def lay_over(one: _Floats, other: _Floats) -> Placement:
+def lay_over(first: _Floats, second: _Floats) -> Placement:
     """The same, with the best place."""
-    alike, row, column, side = _best_place(one, other)
+    alike, row, column, side = _best_place(first, second)
     cuts, _ = _cuts()
     (top, bottom), (left, right) = (cuts[number] / _STEPS for number in (row, column))
     return Placement(round(alike, 2), (float(left), float(top), float(1 - right), float(1 - bottom)), side == 0)
 
 
-def _best_place(one: _Floats, other: _Floats) -> tuple[float, int, int, int]:
+def _best_place(first: _Floats, second: _Floats) -> tuple[float, int, int, int]:
     """The correlation at the best place, the numbers of the parts down and across, and which is larger (0: the first).
 
     The parts are of the larger one.
     """
-    pairs = ((one, other), (other, one))
-    alike, row, column = _closer(one, other, 0, 0, 1)
+    pairs = ((first, second), (second, first))
+    alike, row, column = _closer(first, second, 0, 0, 1)
     if alike >= _ENOUGH:
         return alike, row, column, 0
     numbers, coarse = _coarse_parts()
     low = [(np.ascontiguousarray(u[:_COARSE_SIDE, :_COARSE_SIDE]), v[:_COARSE_SIDE, :_COARSE_SIDE]) for u, v in pairs]
-    found: list[tuple[float, int, int, int]] = []
+    coarse_places: list[tuple[float, int, int, int]] = []
     for side, (larger, smaller) in enumerate(low):
         correlations = _correlations(larger, smaller, coarse, coarse).ravel()
         for place in np.argsort(-correlations, kind="stable")[:_TRIED]:
             row, column = divmod(int(place), len(numbers))
-            found.append((float(correlations[place]), side, int(numbers[row]), int(numbers[column])))
+            coarse_places.append((float(correlations[place]), side, int(numbers[row]), int(numbers[column])))
     # The whole on the whole has the numbers 0 and 0.
-    starts = {(side, row, column) for _, side, row, column in sorted(found)[-_TRIED:]} | {(0, 0, 0)}
+    starts = {(side, row, column) for _, side, row, column in sorted(coarse_places)[-_TRIED:]} | {(0, 0, 0)}
     nearby = [(*_closer(*pairs[side], row, column, _STEPS_CLOSER[0]), side) for side, row, column in sorted(starts)]
     alike, row, column, side = max(nearby)
     for step in _STEPS_CLOSER[1:] if alike >= _HOPELESS else ():

@@ -14,7 +14,7 @@ from hashdb.domain.matching.verification import PreparedQuery, distance_score, v
 from hashdb.domain.signals import Signal
 from hashdb.domain.signatures import WHOLE
 
-MOST_LAID = 150
+MOST_OVERLAYS = 150
 """Details that a request lays over others, about 1.5 ms each; what is farther away is a match by its distance."""
 
 ReadStored = Callable[[Collection[int]], Mapping[int, Stored]]
@@ -39,39 +39,41 @@ def verify_candidates(
     places = [place for place, query in enumerate(queries) if suggested[place] and not query.is_plain]
     if not places:
         return {}
-    found_by_key: dict[tuple[object, ...], _Found] = {}
-    found: dict[int, _Found] = {}
+    candidates_by_key: dict[tuple[object, ...], _Suggested] = {}
+    candidates: dict[int, _Suggested] = {}
     of_pages: dict[Signal, bool] = {}
     for place in places:
         distances, decisive = suggested[place], queries[place].decisive
         far = too_far_for_pages(distances, through[place], held, of_pages)
         key = frozenset(distances), far, decisive
-        if key not in found_by_key:
+        if key not in candidates_by_key:
             groups = group_by_contribution(decisive, distances, far, held, having)
-            by = _number([frozenset([holder.signal for holder in group]) for group in groups])
-            found_by_key[key] = _Found(groups, by)
-        found[place] = found_by_key[key]
-    most = max(1, MOST_LAID // len(places))
+            signal_sets = _number([frozenset([holder.signal for holder in group]) for group in groups])
+            candidates_by_key[key] = _Suggested(groups, signal_sets)
+        candidates[place] = candidates_by_key[key]
+    most = max(1, MOST_OVERLAYS // len(places))
     nearest = {
-        place: _nearest(found[place].groups, suggested[place], most) for place in places if queries[place].is_verified
+        place: _nearest(candidates[place].groups, suggested[place], most)
+        for place in places
+        if queries[place].is_verified
     }
     # A video or document has frames, whose signals are not of the item: it matches by those that were found.
     ids = {group[0].contribution for of_query in nearest.values() for group in of_query if group[0].extent is None}
-    kept = _TEST | dict(stored(ids - {TEST_ID})) if ids else {}
-    numbers = dict(zip(kept, _number(kept.values()), strict=True))
+    stored_by_id = _TEST | dict(stored(ids - {TEST_ID})) if ids else {}
+    numbers = dict(zip(stored_by_id, _number(stored_by_id.values()), strict=True))
     return {
         place: _verify_query(
-            queries[place], suggested[place], found[place], nearest.get(place, ()), kept, numbers, most
+            queries[place], suggested[place], candidates[place], nearest.get(place, ()), stored_by_id, numbers, most
         )
         for place in places
     }
 
 
-class _Found(NamedTuple):
+class _Suggested(NamedTuple):
     """Suggested contributions, each as its holders; and a number, the same for those that have the same signals."""
 
     groups: Sequence[_Group]
-    by: Sequence[int]
+    signal_sets: Sequence[int]
 
 
 def _number(values: Iterable[Hashable]) -> list[int]:
@@ -83,7 +85,7 @@ def _number(values: Iterable[Hashable]) -> list[int]:
 def _verify_query(
     query: Query,
     distances: Distances,
-    found: _Found,
+    candidates: _Suggested,
     nearest: Iterable[_Group],
     stored: Mapping[int, Stored],
     numbers: Mapping[int, int],
@@ -94,13 +96,15 @@ def _verify_query(
     The nearest are compared, until so many details (`most`) were laid over others.
     """
     prepared = PreparedQuery({WHOLE: query.signals, **query.transforms}, query.signatures)
-    by = {group[0].contribution: number for group, number in zip(found.groups, found.by, strict=True)}
+    signal_sets = {
+        group[0].contribution: number for group, number in zip(candidates.groups, candidates.signal_sets, strict=True)
+    }
     # A popular picture has thousands of contributions, all with the same signals.
     reused: dict[tuple[int, int | None], Verdict] = {}
 
     def judge(group: _Group, *, is_near: bool) -> Verdict:
         id = group[0].contribution
-        key = by[id], numbers.get(id, -1) if is_near else None
+        key = signal_sets[id], numbers.get(id, -1) if is_near else None
         if (verdict := reused.get(key)) is None:
             own = stored.get(id, _NOTHING) if is_near and prepared.overlays < most else None
             verdict = _verdict(prepared, own, {holder.signal: distances[holder.signal] for holder in group})
@@ -110,7 +114,7 @@ def _verify_query(
     judged = {group[0].contribution: judge(group, is_near=True) for group in nearest}
     verdicts: dict[int, Verdict] = {}
     remaining: list[_Group] = []
-    for group in found.groups:
+    for group in candidates.groups:
         id = group[0].contribution
         verdict = judged.get(id) or judge(group, is_near=False)
         if not verdict.contradicted and (query.min_score is None or verdict.score >= query.min_score):

@@ -255,7 +255,7 @@ class Result:
 class Answer:
     """The answer to a match request: one result a query, in order, as of the event with seq `checkpoint`."""
 
-    results: tuple[Result, ...] = field(default=())
+    results: tuple[Result, ...] = ()
     checkpoint: int = 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.alignment import evenly
@@ -114,10 +114,7 @@ def suggest_expanded(
 
 
 _NO_TRANSFORM: Through = {}
-_NO_DETAILS: Mapping[int, MatchDetails] = {}
-_NO_CONFIRMATIONS: Mapping[int, Set[int]] = {}
-_NO_FRAMES: Mapping[int, FramesMatched] = {}
-_NO_SHOTS: Shots = {}
+_EMPTY: Mapping[Any, Any] = {}
 
 
 class Verified(NamedTuple):
@@ -126,9 +123,6 @@ class Verified(NamedTuple):
     groups: Sequence[Sequence[Holder]]
     verdicts: Mapping[int, Verdict]
     by_score: bool
-
-
-_NONE_VERIFIED: Mapping[int, Verified] = {}
 
 
 class Selection(NamedTuple):
@@ -155,8 +149,8 @@ def decide(
     through: Sequence[Through],
     held: Mapping[Signal, Sequence[Holder]],
     having: OverrulingAlgorithms,
-    by_frames: Mapping[int, FramesMatched] = _NO_FRAMES,
-    verified: Mapping[int, Verified] = _NONE_VERIFIED,
+    by_frames: Mapping[int, FramesMatched] = _EMPTY,
+    verified: Mapping[int, Verified] = _EMPTY,
 ) -> list[Selection]:
     """For each query the contributions to return, at most `MATCHES_A_REQUEST` together.
 
@@ -243,9 +237,9 @@ def _decide_by_frames(
 def build_results(
     queries: Sequence[Query],
     decided: Sequence[Selection],
-    about: Mapping[int, MatchDetails] = _NO_DETAILS,
-    confirming: Mapping[int, Set[int]] = _NO_CONFIRMATIONS,
-    shots: Shots = _NO_SHOTS,
+    about: Mapping[int, MatchDetails] = _EMPTY,
+    confirming: Mapping[int, Set[int]] = _EMPTY,
+    shots: Shots = _EMPTY,
 ) -> tuple[Result, ...]:
     """The results of the queries, each with its nearest match first.
 

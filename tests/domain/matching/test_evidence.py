@@ -92,7 +92,7 @@ def test_the_test_item_is_verified_by_its_published_signals() -> None:
 
 
 def test_beyond_a_number_of_comparisons_the_nearest_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "MOST_LAID", 4)
+    monkeypatch.setattr(evidence, "MOST_OVERLAYS", 4)
     stored = {id: near(ONE, id, id) for id in range(1, 9)}
     kept = Kept({id: Stored((one,)) for id, one in stored.items()})
     asked = Query((ONE,), transforms={"mirror": (TWO,)})
@@ -106,7 +106,7 @@ def test_beyond_a_number_of_comparisons_the_nearest_are_verified(monkeypatch: py
 
 
 def test_a_request_lays_a_number_of_details_over_others_and_the_nearest_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "MOST_LAID", 4)
+    monkeypatch.setattr(evidence, "MOST_OVERLAYS", 4)
     stored = {id: near(ONE, id, id) for id in range(1, 9)}
     kept = Kept({id: Stored((one,), (signature(id),)) for id, one in stored.items()})
     asked = Query((ONE,), signatures={"whole": (signature(90),), "mirror": (signature(91),)})

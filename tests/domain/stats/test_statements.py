@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashdb.domain.contributions import Media
-from hashdb.domain.stats.reports import statement_of_reasons
+from hashdb.domain.stats.statements import statement_of_reasons
 
 REQUIRED = {
     "decision_facts",

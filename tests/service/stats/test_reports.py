@@ -8,7 +8,8 @@ import pytest
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, MemberKind
 from hashdb.domain.review.cases import CaseState, Cause, Decision, OpinionDraft, Stance
-from hashdb.domain.stats.reports import Precision, QueryFigures, Share, tco_report
+from hashdb.domain.stats.reports import Precision, QueryFigures, Share
+from hashdb.domain.stats.statements import tco_report
 from hashdb.errors import InvalidInput, NotAuthenticated, NotFound, ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
