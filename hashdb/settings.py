@@ -460,7 +460,7 @@ class Settings(MemberSettings):
             two_persons=self.two_persons,
             flood_cap=self.flood_cap,
             budgets=self.budgets,
-            reach=egress if self.webhooks else None,
+            webhook_egress=egress if self.webhooks else None,
             egress=egress,
             witnesses=self._asked_witnesses(egress),
             quorum=self.quorum_policy(),

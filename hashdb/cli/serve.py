@@ -170,8 +170,8 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             Thread(
                 target=schedule.work, args=(db, schedule.Lane.MAILS, Event(), mails), name="mails", daemon=True
             ).start()
-        if rules.reach is not None:
-            post = partial(deliveries.post, reach=rules.reach)
+        if rules.webhook_egress is not None:
+            post = partial(deliveries.post, egress=rules.webhook_egress)
             args = db, settings.home / "webhooks", post, app_metrics.count_delivery, Event()
             Thread(target=schedule.deliver, args=args, name="webhooks", daemon=True).start()
         if settings.metrics_port is not None:

@@ -52,7 +52,7 @@ class Rules:
     retention: Retention = field(default_factory=lambda: Retention({}))
     two_persons: bool = False
     flood_cap: int | None = None
-    reach: EgressPolicy | None = field(default_factory=EgressPolicy)
+    webhook_egress: EgressPolicy | None = field(default_factory=EgressPolicy)
     """The addresses that webhooks may have; None: webhooks are disabled."""
     egress: EgressPolicy = field(default_factory=EgressPolicy)
     """The addresses that witnesses may have, and other services whose lists this one follows."""

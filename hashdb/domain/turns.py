@@ -74,7 +74,7 @@ class _Waiting(Generic[_Request, _Answer]):
         self.answer: list[_Answer | Exception] = []
 
 
-class Together(Generic[_Request, _Answer]):
+class GroupedRequests(Generic[_Request, _Answer]):
     """Handles the requests that wait at the same time in one call: while a thread handles a group, the next one forms.
 
     A request that comes alone is handled at once, by its own thread.

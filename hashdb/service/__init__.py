@@ -12,7 +12,7 @@ from hashdb.domain.accounts.budgets import budget_amounts
 from hashdb.domain.contributions import Receipt
 from hashdb.domain.rules import Rules
 from hashdb.domain.stats.counts import MatchLog
-from hashdb.domain.turns import Together, Turns
+from hashdb.domain.turns import GroupedRequests, Turns
 from hashdb.errors import StoreBusy
 from hashdb.index import OpenEngine
 from hashdb.index.follower import LogFollower, LogSnapshot
@@ -74,7 +74,7 @@ class HashDB:
         # A process answers one large match request at a time, so that single matches overtake it.
         self.batches = Turns()
         # Contributions that arrive together, or while others are written, share a commit.
-        self.recording: Together[Request, Receipt] = Together(most=1_000, turn=store.turn)
+        self.recording: GroupedRequests[Request, Receipt] = GroupedRequests(most=1_000, turn=store.turn)
         self.match_log = match_log
         self.stats = StatsBuffer()
         self.background = Background(store, clock)

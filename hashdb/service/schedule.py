@@ -147,7 +147,7 @@ TABLE = (
 
 def repeated(db: HashDB) -> tuple[Task, ...]:
     """The tasks that this service runs periodically, without those of webhooks, mail and witnesses if it has none."""
-    off = {Lane.WEBHOOKS} if db.rules.reach is None else set[Lane]()
+    off = {Lane.WEBHOOKS} if db.rules.webhook_egress is None else set[Lane]()
     off |= set() if db.rules.mails else {Lane.MAILS}
     off |= set() if db.rules.asks_witnesses else {Lane.WITNESSES}
     lanes = [lane for lane in Lane if lane not in off]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from hashdb.domain.turns import Together, Turns
+from hashdb.domain.turns import GroupedRequests, Turns
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -83,7 +83,7 @@ class Groups:
     def __init__(self) -> None:
         self.handled = list[str]()
         self.arrived, self.go = Event(), Event()
-        self.together = Together[Item, str](most=4)
+        self.together = GroupedRequests[Item, str](most=4)
 
     def handle(self, items: Sequence[Item]) -> list[str | Exception]:
         if not self.handled:
@@ -136,7 +136,7 @@ def test_each_request_gets_its_own_answer_or_exception() -> None:
 def test_what_arrives_while_a_group_waits_for_its_turn_is_in_the_group() -> None:
     turns, groups = Turns(), Groups()
     groups.go.set()
-    together = Together[Item, str](most=4, turn=lambda: turns.turn("a"))
+    together = GroupedRequests[Item, str](most=4, turn=lambda: turns.turn("a"))
     with ThreadPoolExecutor(6) as pool, turns.turn("b"):
         answers = []
         for number, name in enumerate("abcdef", start=1):
@@ -153,7 +153,7 @@ def test_a_turn_that_does_not_come_is_an_error_of_those_that_wait_for_it() -> No
         raise OSError("no turn")
         yield
 
-    together = Together[Item, str](most=4, turn=never)
+    together = GroupedRequests[Item, str](most=4, turn=never)
     for name in "ab":
         with pytest.raises(OSError, match="no turn"):
             together.submit(Item(name), lambda items: [item.name for item in items])
@@ -161,7 +161,7 @@ def test_a_turn_that_does_not_come_is_an_error_of_those_that_wait_for_it() -> No
 
 
 def test_a_handler_that_raises_does_so_for_its_group_and_the_next_one_is_handled() -> None:
-    together = Together[Item, str](most=4)
+    together = GroupedRequests[Item, str](most=4)
 
     def broken(items: Sequence[Item]) -> list[str | Exception]:
         raise OSError("broken")

@@ -133,7 +133,7 @@ def sign(secret: str, id: str, seconds: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-def url_fault(url: str, reach: EgressPolicy) -> str | None:
+def url_fault(url: str, egress: EgressPolicy) -> str | None:
     """Why the service cannot deliver to an address, or None."""
     if not (url.isascii() and url.isprintable()) or " " in url:
         return "must be a URL in ASCII, without spaces"
@@ -148,7 +148,7 @@ def url_fault(url: str, reach: EgressPolicy) -> str | None:
         return "is not an address"
     if "@" in parts.netloc or parts.fragment:
         return "must be a URL without a user and without a fragment"
-    return reach.fault(parts.scheme, host)
+    return egress.fault(parts.scheme, host)
 
 
 RETRY_PAUSES = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)

@@ -129,12 +129,12 @@ def prune(db: HashDB) -> int:
         return tx.deliveries.prune(db.now() - KEEP_DELIVERIES)
 
 
-def post(claimed: ClaimedDelivery, now: datetime, reach: EgressPolicy) -> Attempt:
+def post(claimed: ClaimedDelivery, now: datetime, egress: EgressPolicy) -> Attempt:
     """Send the request once, within ten seconds, to a checked address; only the status of the response counts."""
     begun = time.monotonic()
     status, trouble = None, None
     try:
-        status = _send_request(claimed, now, reach)
+        status = _send_request(claimed, now, egress)
         trouble = None if 200 <= status < 300 else Trouble.STATUS
     except NotPermittedError:
         trouble = Trouble.ADDRESS_REFUSED
@@ -188,9 +188,9 @@ class Dispatcher:
             self._sent.set()
 
 
-def _send_request(claimed: ClaimedDelivery, now: datetime, reach: EgressPolicy) -> int:
+def _send_request(claimed: ClaimedDelivery, now: datetime, egress: EgressPolicy) -> int:
     # The policy may have changed since the webhook was made.
-    if url_fault(claimed.url, reach):
+    if url_fault(claimed.url, egress):
         raise NotPermittedError
     parts, body, seconds = urlsplit(claimed.url), encode_message(claimed.message), int(now.timestamp())
     signatures = [sign(secret, claimed.message.id, seconds, body) for secret in claimed.secrets]
@@ -202,7 +202,7 @@ def _send_request(claimed: ClaimedDelivery, now: datetime, reach: EgressPolicy) 
         "webhook-timestamp": str(seconds),
         "webhook-signature": " ".join(signatures),
     }
-    with connect(parts, resolve(parts, reach.permits), _SECONDS) as connection:
+    with connect(parts, resolve(parts, egress.permits), _SECONDS) as connection:
         connection.request("POST", target(parts), body, headers)
         with connection.getresponse() as response:
             response.read(_RESPONSE_BYTES)

@@ -217,9 +217,9 @@ def _require(actor: Actor, topics: tuple[Topic, ...]) -> None:
 
 
 def _require_on(db: HashDB) -> EgressPolicy:
-    if db.rules.reach is None:
+    if db.rules.webhook_egress is None:
         raise WebhooksOff()
-    return db.rules.reach
+    return db.rules.webhook_egress
 
 
 def _check(db: HashDB, url: str) -> None:

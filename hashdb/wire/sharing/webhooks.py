@@ -26,7 +26,7 @@ _ANYWHERE = EgressPolicy(plain=True)
 _Url = Annotated[
     str,
     StringConstraints(max_length=1000),
-    checked_by(lambda context, url: url_fault(url, context.rules.reach or _ANYWHERE)),
+    checked_by(lambda context, url: url_fault(url, context.rules.webhook_egress or _ANYWHERE)),
     Field(description="An `https://` address of yours."),
 ]
 _Topics = Annotated[

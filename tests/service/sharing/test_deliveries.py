@@ -48,7 +48,7 @@ from tests.builders import Clock, contributed, draft, member_with, query
 from tests.processes import exit_code
 from tests.receivers import LOOPBACK, Receiver, receiver
 
-REACH = EgressPolicy((ip_network(LOOPBACK),), plain=True)
+EGRESS = EgressPolicy((ip_network(LOOPBACK),), plain=True)
 ALL = tuple(topic for topic in Topic if topic is not Topic.CASE_DUE)
 """The topics that report events."""
 
@@ -71,7 +71,7 @@ def hook(server: Receiver) -> Receiver:
 @pytest.fixture
 def db(db: HashDB) -> HashDB:
     """A service that may send to this machine."""
-    db.rules = replace(db.rules, reach=REACH)
+    db.rules = replace(db.rules, webhook_egress=EGRESS)
     return db
 
 
@@ -176,7 +176,7 @@ def test_what_is_delivered_is_signed_and_holds_no_hash(db: HashDB, actor: Actor,
     issued = made(db, actor, hook.url)
     renewed = webhooks.renew(db, actor, issued.webhook.id)
     contributed(db, actor, draft(1))
-    assert sent(db, partial(deliveries.post, reach=REACH)) == [DeliveryOutcome.DELIVERED]
+    assert sent(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.DELIVERED]
     (received,) = hook.received
     for secret in (issued.secret, renewed.secret):
         message = verify(secret, received.headers, received.body, now=db.now().timestamp())
@@ -200,12 +200,12 @@ def test_what_is_not_taken_is_sent_again_and_no_redirect_followed(
     id = made(db, actor, hook.url).webhook.id
     contributed(db, actor, draft(1))
     hook.status = status
-    assert sent(db, partial(deliveries.post, reach=REACH)) == [DeliveryOutcome.WAITING]
+    assert sent(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.WAITING]
     assert sent(db) == []
     assert webhooks.get(db, actor, id).failing_since == clock.at
     clock.go(seconds=RETRY_PAUSES[0] * 1.2)
     hook.status = 200
-    assert sent(db, partial(deliveries.post, reach=REACH)) == [DeliveryOutcome.DELIVERED]
+    assert sent(db, partial(deliveries.post, egress=EGRESS)) == [DeliveryOutcome.DELIVERED]
     first, second = hook.received
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
@@ -250,7 +250,7 @@ def test_a_receiver_that_is_gone_is_disabled_at_once(db: HashDB, actor: Actor) -
 def test_a_delivery_is_sent_again_on_demand_with_its_id(db: HashDB, actor: Actor, hook: Receiver) -> None:
     id = made(db, actor, hook.url).webhook.id
     contributed(db, actor, draft(1))
-    post = partial(deliveries.post, reach=REACH)
+    post = partial(deliveries.post, egress=EGRESS)
     sent(db, post)
     (delivery,) = listed(db, actor, id)
     assert webhooks.redeliver(db, actor, id, delivery.id).outcome is DeliveryOutcome.WAITING
@@ -350,12 +350,12 @@ def test_nothing_is_connected_to_that_is_not_of_the_internet(monkeypatch: pytest
     ],
 )
 def test_why_nothing_arrived_is_told(url: str, trouble: Trouble) -> None:
-    attempt = deliveries.post(to(url), builders.NOON, REACH)
+    attempt = deliveries.post(to(url), builders.NOON, EGRESS)
     assert (attempt.status, attempt.trouble) == (None, trouble)
 
 
 def test_a_receiver_that_speaks_no_tls_gave_no_answer(hook: Receiver) -> None:
-    assert deliveries.post(to(hook.url.replace("http:", "https:")), builders.NOON, REACH).trouble is Trouble.NO_ANSWER
+    assert deliveries.post(to(hook.url.replace("http:", "https:")), builders.NOON, EGRESS).trouble is Trouble.NO_ANSWER
 
 
 def test_old_deliveries_are_forgotten(db: HashDB, clock: Clock, actor: Actor) -> None:
@@ -371,7 +371,7 @@ def test_one_process_delivers_in_the_background(db: HashDB, tmp_path: Path, acto
     made(db, actor, hook.url)
     stop = Event()
     outcomes: list[DeliveryOutcome] = []
-    words = db, tmp_path / "lock", partial(deliveries.post, reach=REACH), outcomes.append, stop
+    words = db, tmp_path / "lock", partial(deliveries.post, egress=EGRESS), outcomes.append, stop
     workers = [Thread(target=deliver, args=words) for _ in range(2)]
     for worker in workers:
         worker.start()

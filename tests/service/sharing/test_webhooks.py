@@ -140,7 +140,7 @@ def test_an_address_inside_is_refused_as_it_is_named(db: HashDB, actor: Actor) -
 
 def test_where_they_are_off_none_is_made(db: HashDB, actor: Actor) -> None:
     mine = webhooks.add(db, actor, DRAFT).webhook
-    db.rules = replace(db.rules, reach=None)
+    db.rules = replace(db.rules, webhook_egress=None)
     for attempt in (
         lambda: webhooks.add(db, actor, DRAFT),
         lambda: webhooks.test(db, actor, mine.id),
