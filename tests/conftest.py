@@ -29,6 +29,10 @@ settings.register_profile("hashdb", deadline=None)
 settings.register_profile("hashdb-ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("hashdb-ci" if REQUIRE_ALL or os.environ.get("CI") else "hashdb")
 
+# While tests are collected, all that is made stays: to search it for garbage takes longer than to collect them. Not by
+# gc.disable, after which some modules enable it again.
+gc.set_threshold(0)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores Ctrl-C in what it starts in the background, and each process that a test starts would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -211,6 +215,8 @@ def pytest_collection_finish() -> None:
     """Keep the collected tests and their modules out of each later garbage collection: they stay to the end."""
     gc.collect()
     gc.freeze()
+    # Python's default of 700 new objects is less than one request makes: searches would take a tenth of the time.
+    gc.set_threshold(20_000)
 
 
 @pytest.hookimpl(wrapper=True)
