@@ -14,7 +14,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from hashdb.domain.spelling import did_you_mean
-from hashdb.errors import BadSetting
+from hashdb.errors import BadSetting, os_reason
 
 FIELDS = ("url", "key", "key_file", "home")
 """What the file may say. HASHDB_<NAME> in the environment goes before each."""
@@ -95,9 +95,9 @@ def _path() -> Path:
 
 def _read_environment() -> dict[str, Given]:
     """The fields that the environment has. One that is empty is not set."""
-    settings = {name: f"HASHDB_{name.upper()}" for name in FIELDS}
-    given = {name: Given(os.environ.get(setting, "").strip(), setting) for name, setting in settings.items()}
-    return {name: each for name, each in given.items() if each.value}
+    variables = {name: f"HASHDB_{name.upper()}" for name in FIELDS}
+    given = {name: Given(os.environ.get(variable, "").strip(), variable) for name, variable in variables.items()}
+    return {name: setting for name, setting in given.items() if setting.value}
 
 
 def _read_file(path: Path) -> dict[str, Given]:
@@ -146,7 +146,7 @@ def _read(path: Path, setting: str) -> tuple[str, str]:
             status = os.fstat(file.fileno())
             octets = file.read(_LARGEST + 1)
     except OSError as error:
-        raise BadSetting(setting, f"cannot be read: {(error.strerror or 'unknown error').lower()}") from None
+        raise BadSetting(setting, f"cannot be read: {os_reason(error)}") from None
     if len(octets) > _LARGEST:
         raise BadSetting(setting, f"is too large: {path} has more than {_LARGEST} bytes")
     try:

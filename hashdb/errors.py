@@ -656,6 +656,11 @@ def reject_field(at: str, reason: str | None) -> None:
     reject([Fault(at, reason)] if reason else ())
 
 
+def os_reason(error: OSError) -> str:
+    """Why the operating system did not do something, like `no space left on device`."""
+    return (error.strerror or "unknown error").lower()
+
+
 def where_raised(error: Exception) -> str:
     """Where an error was raised: modules, functions and lines, the innermost first."""
     frames = list(walk_tb(error.__traceback__))[-_FRAMES:]

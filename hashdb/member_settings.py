@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from hashdb.configuration import Configuration
 from hashdb.domain.signals import OF_PICTURES, Algorithm
-from hashdb.errors import BadPolicy, BadSetting
+from hashdb.errors import BadPolicy, BadSetting, os_reason
 
 if TYPE_CHECKING:
     # At run time, only those who require witnesses load it.
@@ -179,7 +179,7 @@ def read_policy(setting: str, path: Path, *, quorum: str | None = None) -> Polic
     try:
         return Policy.parse(path.read_text("utf-8"), quorum)
     except OSError as error:
-        reason = f"{path} cannot be read: {(error.strerror or 'unknown error').lower()}"
+        reason = f"{path} cannot be read: {os_reason(error)}"
     except UnicodeDecodeError:
         reason = f"{path} is not UTF-8"
     except BadPolicy as error:

@@ -25,7 +25,7 @@ from hashdb.domain.rules import Rules, Vocabulary
 from hashdb.domain.sharing.webhooks import url_fault
 from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import MatchLog
-from hashdb.errors import BadSetting
+from hashdb.errors import BadSetting, os_reason
 from hashdb.member_settings import MEGABYTE, MOST_DAYS, MemberSettings, from_text, items_of, parse_algorithm
 
 _RATE_PATTERN = r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$"
@@ -430,7 +430,7 @@ class Settings(MemberSettings):
         try:
             return Vocabulary.of(tomllib.loads(self.labels.read_text("utf-8")))
         except OSError as error:
-            reason = f"cannot be read: {self.labels}: {(error.strerror or 'unknown error').lower()}"
+            reason = f"cannot be read: {self.labels}: {os_reason(error)}"
         except UnicodeDecodeError:
             reason = f"cannot be read: {self.labels} is not UTF-8"
         except tomllib.TOMLDecodeError as error:

@@ -18,7 +18,7 @@ from hashdb.domain.rules import SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Profile, Signal, without_faults
 from hashdb.domain.signatures import WHOLE, Signature
-from hashdb.errors import UnreadablePicture
+from hashdb.errors import UnreadablePicture, os_reason
 from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign, is_installed
 from hashdb.hashing.cuts import cuts
 from hashdb.hashing.pages import printed
@@ -176,7 +176,7 @@ def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
     try:
         return _read(path, limits)
     except OSError as error:
-        reason = f"the file cannot be read: {(error.strerror or 'unknown error').lower()}"
+        reason = f"the file cannot be read: {os_reason(error)}"
     raise UnreadablePicture(reason)
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import IndexNotReady
+from hashdb.errors import IndexNotReady, os_reason
 from hashdb.index import Alive, Leaf, Manifest, Snapshot
 from hashdb.index.folder import lock_folder
 from hashdb.index.tiered import TieredEngine, TieredIndex
@@ -311,7 +311,7 @@ class MilvusEngine(TieredEngine):
 
     def fail(self, error: OSError) -> None:
         """Log that the folder, which has only the lock, cannot be written."""
-        log.warning("the folder of the index cannot be written: %s", (error.strerror or "").lower())
+        log.warning("the folder of the index cannot be written: %s", os_reason(error))
 
     def writing(self) -> AbstractContextManager[bool]:
         return super().writing() if self._folder is None else lock_folder(self._folder)

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from hashdb.errors import os_reason
 from hashdb.index import vectors
 from hashdb.index.folder import opener, sync_folder
 from hashdb.index.kernel import SearchResults, Table, kernel
@@ -313,7 +314,7 @@ def _not_a_segment(path: Path) -> DamagedSegment:
 
 
 def _unreadable(path: Path, error: OSError) -> DamagedSegment:
-    return DamagedSegment(f"{path.name} cannot be read: {(error.strerror or '').lower()}")
+    return DamagedSegment(f"{path.name} cannot be read: {os_reason(error)}")
 
 
 def _body_start(header_length: int) -> int:

@@ -22,6 +22,7 @@ from threading import Lock, get_native_id
 import numpy as np
 
 from hashdb.domain.signals import Algorithm
+from hashdb.errors import os_reason
 from hashdb.index import Alive, Leaf, Manifest, Snapshot
 from hashdb.index.folder import lock_folder, opener, sync_folder
 from hashdb.index.segment import (
@@ -151,7 +152,7 @@ class SegmentStore(TieredEngine):
 
     def fail(self, error: OSError) -> None:
         if not self.failing:
-            log.warning("the index cannot be written and stays in memory: %s", (error.strerror or "").lower())
+            log.warning("the index cannot be written and stays in memory: %s", os_reason(error))
         self.failing = True
 
     @contextmanager

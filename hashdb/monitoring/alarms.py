@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hashdb.connection import Poster
 from hashdb.domain.times import format_instant, parse_instant
+from hashdb.errors import os_reason
 from hashdb.index.folder import opener
 
 _TIMEOUT = 10.0
@@ -151,7 +152,7 @@ class Reporter:
                 for name, content in files.items():
                     _write(folder / name, content)
             except OSError as error:
-                trouble = f"the evidence cannot be kept: {(error.strerror or 'unknown error').lower()}"
+                trouble = f"the evidence cannot be kept: {os_reason(error)}"
             if reason is None:
                 self._waiting.pop(alarm.key, None)
             else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError
 
-from hashdb.errors import BackupFailed
+from hashdb.errors import BackupFailed, os_reason
 
 _DUMP = ("pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--file")
 _NOT_ALLOWED = "42501"
@@ -53,7 +53,7 @@ def read_copy(engine: Engine, path: Path) -> None:
             shutil.copyfile(path, target)
         except OSError as error:
             target.unlink(missing_ok=True)
-            raise BackupFailed(f"the database cannot be written: {(error.strerror or '').lower()}") from None
+            raise BackupFailed(f"the database cannot be written: {os_reason(error)}") from None
     else:
         _require(_RESTORE[0], engine)
         _run([*_RESTORE, "--dbname", engine.url.database, str(path)], engine.url)

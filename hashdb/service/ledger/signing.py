@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from hashdb.domain.ledger.checkpoints import Signer, Verifier
-from hashdb.errors import BadNote, BadSetting, WrongSigningKey
+from hashdb.errors import BadNote, BadSetting, WrongSigningKey, os_reason
 from hashdb.index.folder import sync_folder
 
 _KEY_SETTING = "HASHDB_SIGNING_KEY_FILE"
@@ -94,7 +94,7 @@ class Signing:
         try:
             self._append(note)
         except OSError as error:
-            log.warning("a checkpoint could not be written to %s: %s", self._record.name, _why(error))
+            log.warning("a checkpoint could not be written to %s: %s", self._record.name, os_reason(error))
 
     def _append(self, note: str) -> None:
         with self._record.open("ab+") as file:
@@ -115,7 +115,7 @@ class Signing:
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise BadSetting("HASHDB_HOME", f"{self._record} cannot be read: {_why(error)}") from None
+            raise BadSetting("HASHDB_HOME", f"{self._record} cannot be read: {os_reason(error)}") from None
         ends = [0, *(end.end() for end in _SIGNED.finditer(octets))]
         return tuple(octets[begin : end - 1].decode("utf-8", "replace") for begin, end in pairwise(ends))
 
@@ -132,8 +132,4 @@ def _read(path: Path, name: str) -> Signer | None:
 
 
 def _unusable(path: Path, error: OSError) -> BadSetting:
-    return BadSetting(_KEY_SETTING, f"{path} cannot be used: {_why(error)}")
-
-
-def _why(error: OSError) -> str:
-    return (error.strerror or "unknown error").lower()
+    return BadSetting(_KEY_SETTING, f"{path} cannot be used: {os_reason(error)}")
