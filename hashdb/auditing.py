@@ -33,7 +33,7 @@ class Auditing(Asking):
 
     def log(self) -> Log:
         """The name of the log, the keys that sign its checkpoints, and the witnesses that cosign them."""
-        return self._ask(wire.ledger.LogOut, ClientRequest("GET", "/v1/log")).to_domain()
+        return self._get(wire.ledger.LogOut, "/v1/log").to_domain()
 
     def checkpoint(self) -> str:
         """The signed checkpoint of the log: the number of events, and the root of the tree over them."""
@@ -48,23 +48,20 @@ class Auditing(Asking):
 
     def events(self, after: int, limit: int = 1000) -> tuple[Event, ...]:
         """At most `limit` events with seqs above `after`, in order. Raises ServiceError for what is no event."""
-        request = ClientRequest("GET", "/v1/events", params={"after": after, "limit": limit})
+        page = self._get(wire.ledger.EventsOut, "/v1/events", {"after": after, "limit": limit})
         try:
-            return tuple([event.to_domain() for event in self._ask(wire.ledger.EventsOut, request).events])
+            return tuple([event.to_domain() for event in page.events])
         except ValueError:
             raise ServiceError(200, NOT_HASHDB) from None
 
     def inclusion(self, seq: int, size: int) -> Inclusion:
         """The proof that event `seq` is among the first `size` events."""
-        request = ClientRequest("GET", "/v1/proofs/inclusion", params={"seq": seq, "size": size})
-        return self._ask(wire.ledger.InclusionOut, request).to_domain()
+        return self._get(wire.ledger.InclusionOut, "/v1/proofs/inclusion", {"seq": seq, "size": size}).to_domain()
 
     def consistency(self, first: int, second: int) -> Consistency:
         """The proof that the log of `second` events begins with the log of `first` events."""
         params = {"first": first, "second": second}
-        return self._ask(
-            wire.ledger.ConsistencyOut, ClientRequest("GET", "/v1/proofs/consistency", params=params)
-        ).to_domain()
+        return self._get(wire.ledger.ConsistencyOut, "/v1/proofs/consistency", params).to_domain()
 
     def proven_event(self, seq: int, checkpoint: Checkpoint) -> Event:
         """An event of the log, which is proven to be in the tree of a checkpoint. Raises LogRewritten."""
@@ -98,12 +95,11 @@ class Auditing(Asking):
 
     def set_root(self, *, signed: bool = False) -> CommittedSet:
         """The newest root of the active set, or with `signed` the newest that the service's quorum signed."""
-        request = ClientRequest("GET", "/v1/set", params={"signed": int(signed)} if signed else {})
-        return self._ask(wire.ledger.SetOut, request).to_domain()
+        return self._get(wire.ledger.SetOut, "/v1/set", {"signed": 1} if signed else {}).to_domain()
 
     def set_blocks(self, level: int, number: int) -> SetBlock:
         """A block of the tree whose root is the newest one."""
-        return self._ask(wire.ledger.SetBlockOut, ClientRequest("GET", f"/v1/set/blocks/{level}/{number}")).to_domain()
+        return self._get(wire.ledger.SetBlockOut, f"/v1/set/blocks/{level}/{number}").to_domain()
 
     def sign_set(self, lines: str) -> str:
         """Send lines of cosignatures of a root's note; return that note with all of its signatures."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 import httpx
@@ -85,9 +84,7 @@ class Client(Remembering, Auditing):
         """Use the client in a `with` block."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the connections."""
         self.close()
 
@@ -97,7 +94,7 @@ class Client(Remembering, Auditing):
 
     def me(self) -> wire.accounts.MeOut:
         """The member and scopes of this key, and the algorithms and rules of the service."""
-        return self._ask(wire.accounts.MeOut, ClientRequest("GET", "/v1/me"))
+        return self._get(wire.accounts.MeOut, "/v1/me")
 
     def contribute(
         self, drafts: Sequence[Draft], *, idempotency_key: str | None = None, imported: bool = False
@@ -165,8 +162,8 @@ class Client(Remembering, Auditing):
 
         Give a video as an open file, which is sent without reading it whole. Prefer to hash here, and use `match`.
         """
-        params = {"transforms": 1} if transforms else {}
-        return self._ask_later(AnswerOut, form("/v1/matches/media", files, params=params)).to_domain()
+        request = form("/v1/matches/media", files, params={"transforms": 1} if transforms else {})
+        return self._ask_later(AnswerOut, request).to_domain()
 
     def contribute_media(
         self, files: Sequence[bytes | BinaryIO], drafts: Sequence[Draft], *, idempotency_key: str | None = None
@@ -184,14 +181,12 @@ class Client(Remembering, Auditing):
 
     def hash_media(self, files: Sequence[bytes | BinaryIO], *, transforms: bool = False) -> wire.files.PicturesOut:
         """The hashes of 1 to 32 pictures and videos. As `match_media`."""
-        params = {"transforms": 1} if transforms else {}
-        return self._ask_later(wire.files.PicturesOut, form("/v1/signals", files, params=params))
+        request = form("/v1/signals", files, params={"transforms": 1} if transforms else {})
+        return self._ask_later(wire.files.PicturesOut, request)
 
     def contribution(self, id: int) -> Contribution:
         """One contribution, with the fields that this key may see."""
-        return self._ask(
-            wire.contributions.ContributionOut, ClientRequest("GET", f"/v1/contributions/{id}")
-        ).to_domain()
+        return self._get(wire.contributions.ContributionOut, f"/v1/contributions/{id}").to_domain()
 
     def contributions(self, filter: Filter | None = None, *, after: int = 0) -> Iterator[Contribution]:
         """Every contribution that passes the filter, with an id above `after`, page by page."""
@@ -205,15 +200,14 @@ class Client(Remembering, Auditing):
     def amend(self, id: int, change: Amendment) -> Contribution:
         """Change the metadata of a contribution."""
         text = wire.drafts.AmendmentIn.from_domain(change).model_dump_json(exclude_unset=True)
-        return self._ask(
-            wire.contributions.ContributionOut, ClientRequest("PATCH", f"/v1/contributions/{id}", text)
-        ).to_domain()
+        request = ClientRequest("PATCH", f"/v1/contributions/{id}", text)
+        return self._ask(wire.contributions.ContributionOut, request).to_domain()
 
     def withdraw(self, id: int, reason: str) -> Contribution:
         """Withdraw a contribution."""
-        text = wire.drafts.WithdrawalIn.model_construct(reason=reason).model_dump_json()
-        request = ClientRequest("POST", f"/v1/contributions/{id}/withdrawal", text, safe=False)
-        return self._ask(wire.contributions.ContributionOut, request).to_domain()
+        text = wire.drafts.WithdrawalIn.build(reason=reason).model_dump_json()
+        path = f"/v1/contributions/{id}/withdrawal"
+        return self._post(wire.contributions.ContributionOut, path, text).to_domain()
 
     def erase(self, id: int, *, at_once: bool = False) -> None:
         """Erase the signals and the reference of a contribution permanently.
@@ -227,12 +221,10 @@ class Client(Remembering, Auditing):
 
         With your own `idempotency_key`, a repetition from another process is recognised too (24 hours).
         """
-        path, text = (
-            f"/v1/contributions/{contribution}/opinions",
-            wire.review.OpinionIn.from_domain(draft).model_dump_json(),
-        )
+        text = wire.review.OpinionIn.from_domain(draft).model_dump_json()
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        return self._ask(wire.review.OpinionOut, ClientRequest("POST", path, text, headers=headers)).to_domain()
+        request = ClientRequest("POST", f"/v1/contributions/{contribution}/opinions", text, headers=headers)
+        return self._ask(wire.review.OpinionOut, request).to_domain()
 
     def opinions(self, contribution: int) -> Iterator[Opinion]:
         """Every opinion on a contribution, page by page, the oldest first."""
@@ -245,7 +237,7 @@ class Client(Remembering, Auditing):
 
     def case(self, id: int) -> Case:
         """One case, with the fields that this key may see."""
-        return self._ask(wire.review.CaseOut, ClientRequest("GET", f"/v1/cases/{id}")).to_domain()
+        return self._get(wire.review.CaseOut, f"/v1/cases/{id}").to_domain()
 
     def decide(
         self, case: int, decision: Decision, note: str | None = None, signals: Sequence[int] | None = None
@@ -255,14 +247,10 @@ class Client(Remembering, Auditing):
         With `retire`, `signals` are the positions of the signals near which later contributions start quarantined.
         None: the first of each algorithm, and the signals near to it.
         """
-        body = wire.review.DecisionIn.model_construct(
-            decision=decision, note=note, signals=None if signals is None else list(signals)
-        )
         # A service of version 0.1.0 refuses the field `signals`.
-        text = body.model_dump_json(exclude={"signals"} if signals is None else None)
-        return self._ask_or_proposal(
-            wire.review.CaseOut, ClientRequest("POST", f"/v1/cases/{case}/decision", text, safe=False)
-        ).to_domain()
+        chosen = {} if signals is None else {"signals": list(signals)}
+        text = wire.review.DecisionIn.build(decision=decision, note=note, **chosen).model_dump_json(exclude_unset=True)
+        return self._post_or_proposal(wire.review.CaseOut, f"/v1/cases/{case}/decision", text).to_domain()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
         """A page of the feed after the event `after`. At the head it waits up to `wait` seconds for a change."""
@@ -302,7 +290,7 @@ class Client(Remembering, Auditing):
     def add_benign(self, draft: BenignDraft) -> BenignEntry | Proposal:
         """Accept and match nothing close to these signals. Returns a proposal if that needs a second person."""
         text = BenignIn.from_domain(draft).model_dump_json()
-        return self._ask_or_proposal(BenignOut, ClientRequest("POST", "/v1/benign", text, safe=False)).to_domain()
+        return self._post_or_proposal(BenignOut, "/v1/benign", text).to_domain()
 
     def delete_benign(self, id: int) -> None:
         """Delete an entry of the benign list."""
@@ -315,7 +303,7 @@ class Client(Remembering, Auditing):
     def add_incident(self, draft: IncidentDraft) -> Incident:
         """Open an incident."""
         text = wire.review.IncidentIn.from_domain(draft).model_dump_json()
-        return self._ask(wire.review.IncidentOut, ClientRequest("POST", "/v1/incidents", text, safe=False)).to_domain()
+        return self._post(wire.review.IncidentOut, "/v1/incidents", text).to_domain()
 
     def change_incident(self, id: int, change: IncidentChange) -> Incident:
         """Change an incident, and with it the contributions under its label."""
@@ -337,7 +325,7 @@ class Client(Remembering, Auditing):
     def add_webhook(self, draft: WebhookDraft) -> IssuedWebhook:
         """Add a webhook. Its secret is only in this answer."""
         text = wire.webhooks.WebhookIn.from_domain(draft).model_dump_json()
-        return self._ask(wire.webhooks.WebhookOut, ClientRequest("POST", "/v1/webhooks", text, safe=False)).to_issued()
+        return self._post(wire.webhooks.WebhookOut, "/v1/webhooks", text).to_issued()
 
     def change_webhook(self, id: int, change: WebhookChange) -> Webhook:
         """Change a webhook. A webhook that is enabled again continues where it stopped."""
@@ -350,15 +338,11 @@ class Client(Remembering, Auditing):
 
     def renew_webhook(self, id: int) -> IssuedWebhook:
         """Give a webhook a new secret, which is only in this answer. The old one also signs for 24 hours."""
-        return self._ask(
-            wire.webhooks.WebhookOut, ClientRequest("POST", f"/v1/webhooks/{id}/secret", safe=False)
-        ).to_issued()
+        return self._post(wire.webhooks.WebhookOut, f"/v1/webhooks/{id}/secret").to_issued()
 
     def test_webhook(self, id: int) -> Delivery:
         """Have a test message sent. Poll `delivery` for its outcome, which is known within seconds."""
-        return self._ask(
-            wire.webhooks.DeliveryOut, ClientRequest("POST", f"/v1/webhooks/{id}/test", safe=False)
-        ).to_domain()
+        return self._post(wire.webhooks.DeliveryOut, f"/v1/webhooks/{id}/test").to_domain()
 
     def deliveries(self, webhook: int, outcome: DeliveryOutcome | None = None) -> Iterator[Delivery]:
         """Every delivery to a webhook, also waiting ones, page by page, the oldest first."""
@@ -367,9 +351,7 @@ class Client(Remembering, Auditing):
 
     def delivery(self, webhook: int, id: int) -> Delivery:
         """One delivery."""
-        return self._ask(
-            wire.webhooks.DeliveryOut, ClientRequest("GET", f"/v1/webhooks/{webhook}/deliveries/{id}")
-        ).to_domain()
+        return self._get(wire.webhooks.DeliveryOut, f"/v1/webhooks/{webhook}/deliveries/{id}").to_domain()
 
     def redeliver(self, webhook: int, id: int) -> Delivery:
         """Send a delivery again, at once."""

@@ -243,9 +243,9 @@ class Asking:
             yield from page.rows()
             after = page.next
 
-    def _ask_or_proposal(self, model: type[_Body], request: ClientRequest) -> _Body | wire.review.ProposalOut:
-        """The answer, or (on 202) the proposal that waits for a second person."""
-        response = self._connection.send(request)
+    def _post_or_proposal(self, model: type[_Body], path: str, text: str) -> _Body | wire.review.ProposalOut:
+        """The answer as of `_post`, or (on 202) the proposal that waits for a second person."""
+        response = self._connection.send(ClientRequest("POST", path, text, safe=False))
         return _read(wire.review.ProposalOut, response) if response.status_code == 202 else _read(model, response)
 
     def _ask_later(self, model: type[_Body], request: ClientRequest) -> _Body:
@@ -262,6 +262,13 @@ class Asking:
 
     def _ask(self, model: type[_Body], request: ClientRequest) -> _Body:
         return _read(model, self._connection.send(request))
+
+    def _get(self, model: type[_Body], path: str, params: Params | None = None) -> _Body:
+        return self._ask(model, ClientRequest("GET", path, params=params or {}))
+
+    def _post(self, model: type[_Body], path: str, text: str | None = None) -> _Body:
+        """The answer to a request that must not be carried out twice."""
+        return self._ask(model, ClientRequest("POST", path, text, safe=False))
 
 
 def _read(model: type[_Body], response: httpx.Response) -> _Body:

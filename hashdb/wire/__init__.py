@@ -39,7 +39,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, TooLarge
-from hashdb.wire.conversions import construct, derive
+from hashdb.wire.conversions import Mirror, construct, derive
 
 if TYPE_CHECKING:
     from hashdb.wire import accounts as accounts
@@ -154,6 +154,7 @@ class PageModel(ResponseModel):
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_Value = TypeVar("_Value")
 
 
 def read(model: type[_Model], text: str | bytes, context: ValidationContext | None = None) -> _Model:
@@ -163,6 +164,13 @@ def read(model: type[_Model], text: str | bytes, context: ValidationContext | No
         return model.model_validate_json(text, context=context)
     except ValidationError as error:
         raise error_from_validation(error, text) from None
+
+
+def check(model: type[Mirror[_Value]], value: _Value) -> _Value:
+    """The value, checked as it is in a request with this body. Raises InvalidInput."""
+    body: Any = model
+    checked: _Value = read(body, body.from_domain(value).model_dump_json()).to_domain()
+    return checked
 
 
 def to_json(fields: Mapping[str, object]) -> str | bytes:

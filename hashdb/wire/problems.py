@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -25,6 +25,8 @@ PREFIX = "/problems/"
 NOT_HASHDB = "not an answer of hashdb"
 """What ServiceError says of an answer that is no problem details."""
 _POSITION = re.compile(r"\[(\d+)\]")
+_CONTRIBUTION = re.compile(r"contributions\[(\d+)\]\.?")
+_Item = TypeVar("_Item")
 _CONVERTED = {"faults", "omitted"}
 
 
@@ -121,6 +123,20 @@ def checking_version(get_me: Callable[[], MeOut], items: Collection[Draft | Quer
         if me is not None and has_addresses and not me.takes_addresses:
             raise ServiceTooOld(me.version, "takes no addresses") from None
         raise
+
+
+def faults_by_item(error: InvalidInput, items: Sequence[_Item]) -> dict[_Item, list[Fault]]:
+    """The faults of the items that a refused request has in `contributions`, each with its place in the item.
+
+    Raises the error if it has another fault.
+    """
+    faults: dict[_Item, list[Fault]] = {}
+    for fault in error.faults:
+        place = _CONTRIBUTION.match(fault.at)
+        if place is None:
+            raise error
+        faults.setdefault(items[int(place[1])], []).append(Fault(fault.at[place.end() :], fault.reason))
+    return faults
 
 
 def _has_texts(items: Collection[Draft | Query]) -> bool:
