@@ -44,7 +44,7 @@ from hashdb.local.remembered import FOLDER, Remembered
 from hashdb.local.reports import Reports
 from hashdb.local.upload_log import FRAMED_LOG, LOG, MOST_RECORDS, append, draft_block, hash_id
 from hashdb.local.upload_log import Draft as BlockDraft
-from hashdb.local.upload_parts import Asked
+from hashdb.local.upload_parts import SearchValues
 from scripts.benchmarks import report
 from scripts.benchmarks.data import SEED, balanced
 from scripts.benchmarks.homes import environment, new_home
@@ -187,11 +187,14 @@ def measure(own: Path, client: Client, url: str, key: str, count: int) -> dict[s
     found |= {"median": float(np.median(took)), "most": max(took)}
     remembered = Remembered(folder)
     remembered.refresh()
-    some = _SIGNALS // 2
-    asked = {algorithm: Asked(from_octets(rng.bytes(32 * some), 256), np.ones(some)) for algorithm in (PDQ, PHASH256)}
+    count = _SIGNALS // 2
+    searched = {
+        algorithm: SearchValues(from_octets(rng.bytes(32 * count), 256), np.ones(count))
+        for algorithm in (PDQ, PHASH256)
+    }
     spent, begun = time.process_time(), time.perf_counter()
     for _ in range(3):
-        remembered.scan(asked).go_on()
+        remembered.scan(searched).go_on()
     found |= {"search": (time.perf_counter() - begun) / 3, "search_processor": (time.process_time() - spent) / 3}
     remembered.close()
     files = [path for path in folder.rglob("*") if path.is_file()]

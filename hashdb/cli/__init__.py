@@ -32,7 +32,7 @@ _SECTIONS = {
         "remember": ("matching.remember", "Remember uploads, and tell which of them are listed later."),
         "selftest": ("selftest", "Test every step from picture to match."),
         "status": ("status", "Show the service, key and home in use, and whether they work."),
-        "sync": ("sharing", "Update the local copy of the contributions."),
+        "sync": ("sync", "Update the local copy of the contributions."),
         "webhook": ("sharing", "Manage webhooks and their deliveries."),
         "witness": ("witness", "Cosign the checkpoints of other logs, as long as they only grow."),
         "withdraw": ("contributions.contribute", "Withdraw one of your contributions."),

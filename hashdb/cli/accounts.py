@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 import click
@@ -12,6 +13,7 @@ from hashdb.cli.options import NAME_OR_ID, TEXT, Id, Instant
 from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result, print_table
 from hashdb.domain.accounts.members import (
     COMMAND_LINE,
+    IssuedKey,
     Key,
     KeyDraft,
     Member,
@@ -31,8 +33,7 @@ from hashdb.service.accounts import members
 from hashdb.service.contributions import contributions
 from hashdb.service.ledger import checkpoints
 from hashdb.service.review import opinions
-from hashdb.settings import Settings
-from hashdb.wire import read
+from hashdb.wire import check
 from hashdb.wire.accounts import (
     IssuedKeyOut,
     KeyOut,
@@ -83,32 +84,25 @@ def add_member(name: str, kind: str, contact: str, a_day: int | None, scopes: tu
 
     The secret of the key is shown only once.
     """
-    draft = validate_member(MemberDraft(name, MemberKind(kind), contact, MemberLimits(a_day)))
-    with open_home(Settings.read()) as db:
+    draft = check(MemberIn, MemberDraft(name, MemberKind(kind), contact, MemberLimits(a_day)))
+    with open_home() as db:
         member = members.add(db, COMMAND_LINE, draft)
         key_draft = KeyDraft(frozenset(map(Scope, scopes)))
         issued = members.issue_key(db, COMMAND_LINE, member.id, key_draft) if scopes else None
-    if as_json:
-        fields = {"member": MemberOut.from_domain(member)} | (
-            {"key": IssuedKeyOut.from_issued(issued)} if issued else {}
-        )
-        print_json(MemberWithKeyOut.model_construct(None, **fields))
-        return
-    click.echo(f"member {member.id}: {member.name} ({member.kind})")
-    if issued is not None:
-        click.echo(f"key {issued.key.id} ({' '.join(sorted(issued.key.scopes))}), its secret, shown only once:")
-        click.echo(issued.secret)
+    key = {"key": IssuedKeyOut.from_issued(issued)} if issued else {}
+    lines = [f"member {member.id}: {member.name} ({member.kind})", *(_format_issued(issued) if issued else ())]
+    print_result(MemberWithKeyOut.build(member=MemberOut.from_domain(member), **key), "\n".join(lines), as_json)
 
 
 @member_command.command("list", examples=("hashdb member list",))
 @as_json
 def list_members(as_json: bool) -> None:
     """List the members."""
-    with open_home(Settings.read()) as db:
-        listed = list_all(db, members.page)
+    with open_home() as db:
+        every = list_all(db, members.page)
     print_list(
         MembersOut,
-        listed,
+        every,
         [">id", "name", "kind", "status", "since"],
         lambda member: [member.id, member.name, member.kind, member.status, f"{member.created_at:%Y-%m-%d}"],
         as_json,
@@ -131,7 +125,7 @@ def limit(member: str, a_day: int | None, unlimited: bool, budget_factor: int | 
     """
     if (a_day is not None and unlimited) or (a_day is None and not unlimited and budget_factor is None):
         raise click.UsageError("give --a-day or --none, or --budget-factor")
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         limits = None if a_day is None and not unlimited else MemberLimits(a_day)
         change = MemberChange(limits=limits, budget_factor=budget_factor)
         changed = members.change(db, COMMAND_LINE, find_member(db, member).id, change)
@@ -170,13 +164,10 @@ def reinstate(member: str, as_json: bool) -> None:
 def find_member(db: HashDB, text: str) -> Member:
     """The member with this id or name. Raises NotFound, with a note of the nearest name."""
     kind, number = read_id(text) or (None, 0)
-    if kind not in (None, "member"):
-        number = 0
+    number = number if kind in (None, "member") else 0
     if number:
-        try:
+        with suppress(NotFound):
             return members.get(db, COMMAND_LINE, number)
-        except NotFound:
-            pass
     try:
         return members.named(db, COMMAND_LINE, text)
     except NotFound as error:
@@ -186,13 +177,8 @@ def find_member(db: HashDB, text: str) -> Member:
         raise
 
 
-def validate_member(draft: MemberDraft) -> MemberDraft:
-    """The draft, checked as the API checks it. Raises InvalidInput."""
-    return read(MemberIn, MemberIn.from_domain(draft).model_dump_json()).to_domain()
-
-
 def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         member = members.change(db, COMMAND_LINE, find_member(db, text).id, MemberChange(status=status))
         if isinstance(member, Proposal):
             print_proposal(member, as_json)
@@ -241,14 +227,15 @@ def add_key(
     """
     if not scopes:
         raise click.UsageError("give at least one --scope")
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         draft = KeyDraft(frozenset(map(Scope, scopes)), expires_at, hide_distances)
         issued = members.issue_key(db, COMMAND_LINE, find_member(db, member).id, draft)
-    if as_json:
-        print_json(IssuedKeyOut.from_issued(issued))
-        return
-    click.echo(f"key {issued.key.id} ({' '.join(sorted(issued.key.scopes))}), its secret, shown only once:")
-    click.echo(issued.secret)
+    print_result(IssuedKeyOut.from_issued(issued), "\n".join(_format_issued(issued)), as_json)
+
+
+def _format_issued(issued: IssuedKey) -> tuple[str, str]:
+    """The lines that show the secret of a new key."""
+    return f"key {issued.key.id} ({' '.join(sorted(issued.key.scopes))}), its secret, shown only once:", issued.secret
 
 
 def _keys_of(db: HashDB, member: Member) -> list[Key]:
@@ -263,13 +250,11 @@ def list_keys(member: str | None, as_json: bool) -> None:
 
     MEMBER is its id or name.
     """
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         owners = list_all(db, members.page) if member is None else [find_member(db, member)]
         keys = sorted(((key, owner) for owner in owners for key in _keys_of(db, owner)), key=lambda pair: pair[0].id)
     if as_json:
-        print_json(
-            OwnedKeysOut.model_construct(keys=[OwnedKeyOut.from_owned(owner, key) for key, owner in keys], next=None)
-        )
+        print_json(OwnedKeysOut.build(keys=[OwnedKeyOut.from_owned(owner, key) for key, owner in keys], next=None))
         return
     rows = [
         [
@@ -294,7 +279,7 @@ def revoke(key: int, as_json: bool) -> None:
 
     KEY is its id, as `hashdb key list` prints it. The key stops working with the next request.
     """
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         revoked = members.revoke_key(db, COMMAND_LINE, key)
     print_result(KeyOut.from_domain(revoked), f"key {key} revoked", as_json)
 
@@ -307,6 +292,6 @@ def rotate_signing(as_json: bool) -> None:
     The new key replaces the file of the old one. The old key still verifies what it signed. A running service uses the
     new key without a restart.
     """
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         verifier = checkpoints.rotate(db, COMMAND_LINE)
     print_result({"vkey": str(verifier)}, f"{verifier} signs the audit log from now on", as_json)

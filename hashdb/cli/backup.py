@@ -18,11 +18,12 @@ import click
 
 import hashdb
 from hashdb.cli.help import Command
-from hashdb.cli.home import configured_signing, lock_home, open_home, prepare_home
+from hashdb.cli.home import empty_log, lock_home, open_configured, open_home, prepare_home
+from hashdb.cli.options import FILE, FOLDER
 from hashdb.cli.output import as_json, escape_controls, print_json
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.times import format_instant
-from hashdb.errors import BackupFailed, BadSetting, HashDBError
+from hashdb.errors import BackupFailed, HashDBError, os_reason
 from hashdb.index.folder import lock_folder
 from hashdb.service import backups, open_hashdb, system_clock
 from hashdb.service.ledger.signing import Signing
@@ -34,13 +35,13 @@ from hashdb.store import Store
 @click.command(
     "backup", cls=Command, examples=("hashdb backup backup.tar", "hashdb backup --into backups --keep 14 --verify")
 )
-@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", required=False, type=FILE)
 @click.option(
     "--with-key", is_flag=True, help="Include the key that signs the log. Without this option, keep the key elsewhere."
 )
 @click.option(
     "--into",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Write into this folder instead, to a file named by the time, like hashdb-20261128T030000Z.tar.",
 )
 @click.option("--keep", type=click.IntRange(1), help="With --into: delete all backups of this log except the newest N.")
@@ -82,10 +83,10 @@ def backup_command(
                     mark_failed(file)
                 raise
             if verify:
-                file = mark_verified(file)
+                file = file.rename(file.with_suffix(_VERIFIED))
             _print_backup(file, about, [] if keep is None else rotate(into, keep, about["log"]), as_json)
     except OSError as error:
-        raise BackupFailed(f"{into} cannot be written: {(error.strerror or '').lower()}") from None
+        raise BackupFailed(f"{into} cannot be written: {os_reason(error)}") from None
 
 
 def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) -> dict[str, Any]:
@@ -95,10 +96,7 @@ def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) 
     with open_home(settings) as db:
         with scratch_folder(file) as folder:
             if not db.store.head().seq:
-                raise BadSetting(
-                    "HASHDB_HOME",
-                    "the audit log there is empty: set HASHDB_HOME and HASHDB_DATABASE_URL as for the service",
-                )
+                raise empty_log()
             parts = {ABOUT: folder / ABOUT, DATABASE: folder / DATABASE}
             # Copied before the database, so that its log has at least the events of these checkpoints.
             for name, path in ((RECORD, settings.home / RECORD), (KEY, settings.signing_key)):
@@ -136,7 +134,6 @@ def _print_backup(file: Path, about: dict[str, Any], deleted: list[str], as_json
 
 
 _LOCKS = frozenset({"serve.lock", "schema.lock", "copy.lock"})
-_FAILED = 1
 
 
 @click.command("restore", cls=Command, examples=("hashdb restore backup.tar",))
@@ -155,12 +152,12 @@ def restore_command(file: Path, as_json: bool) -> int:
             raise BackupFailed(f"{settings.home} is not empty (it has {left[0]}): restore into an empty folder")
         parts = unpack(file, folder)
         events = _restore_into(settings, parts)
-        with closing(open_hashdb(settings.database, settings.rules(), signing=configured_signing(settings))) as db:
+        with closing(open_configured(settings)) as db:
             verdict = verify(db, COMMAND_LINE)
     findings = [str(finding) for finding in verdict.findings]
     if as_json:
         print_json({"events": events, "verified": not findings, "findings": findings, "with_key": KEY in parts})
-        return _FAILED if findings else 0
+        return 1 if findings else 0
     for finding in findings:
         click.echo(finding)
     click.echo(f"{events} events restored" + ("" if findings else "; the log verifies: nothing was rewritten"))
@@ -168,7 +165,7 @@ def restore_command(file: Path, as_json: bool) -> int:
         click.echo(
             f"before you start the service, copy the key that signs the log to {escape_controls(settings.signing_key)}"
         )
-    return _FAILED if findings else 0
+    return 1 if findings else 0
 
 
 def verify_restorable(settings: Settings, live: Store, file: Path, seq: int) -> int:
@@ -179,12 +176,9 @@ def verify_restorable(settings: Settings, live: Store, file: Path, seq: int) -> 
     with scratch_folder(file) as folder:
         parts = unpack(file, folder)
         with live.scratch(folder) as url:
-            store = Store(url, settings.busy_seconds)
-            try:
+            with closing(Store(url, settings.busy_seconds)) as store:
                 store.fill_from(parts[DATABASE])
                 store.migrate()
-            finally:
-                store.close()
             signing = Signing(settings.signing_key, folder / RECORD, settings.origin)
             with closing(open_hashdb(url, settings.rules(), signing=signing)) as db:
                 verdict = verify(db, COMMAND_LINE)
@@ -204,23 +198,20 @@ def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
 
     The database comes first: with the key alone, a service would begin another log.
     """
-    store = Store(settings.database, settings.busy_seconds)
-    try:
+    with closing(Store(settings.database, settings.busy_seconds)) as store:
         if (backup_kind := json.loads(parts[ABOUT].read_bytes()).get("database")) != database_kind(store):
             raise BackupFailed(
                 f"the backup is of {backup_kind}, and HASHDB_DATABASE_URL is of {database_kind(store)}: use the same"
             )
         store.fill_from(parts[DATABASE])
         store.migrate()
-    finally:
-        store.close()
     for name, path in ((RECORD, settings.home / RECORD), (KEY, settings.signing_key)):
         if name in parts:
             if path.exists():
                 raise BackupFailed(f"{path} already exists: move it away first")
             shutil.copyfile(parts[name], path)
             path.chmod(0o600)
-    with closing(open_hashdb(settings.database, settings.rules())) as db:
+    with closing(open_configured(settings)) as db:
         return backups.log_restored(db, COMMAND_LINE)
 
 
@@ -266,7 +257,7 @@ def unpack(file: Path, folder: Path) -> dict[str, Path]:
     except (tarfile.TarError, KeyError, TypeError, ValueError):
         raise BackupFailed(f"{file} is not a backup of hashdb, or it is damaged") from None
     except OSError as error:
-        raise BackupFailed(f"{file} cannot be unpacked: {(error.strerror or '').lower()}") from None
+        raise BackupFailed(f"{file} cannot be unpacked: {os_reason(error)}") from None
     if format != FORMAT or DATABASE not in parts:
         raise BackupFailed(f"{file} was made by another version of hashdb, whose format this version cannot read")
     return parts
@@ -281,7 +272,7 @@ def scratch_folder(file: Path) -> Iterator[Path]:
     except HashDBError:
         raise
     except OSError as error:
-        raise BackupFailed(f"{file} cannot be written: {(error.strerror or '').lower()}") from None
+        raise BackupFailed(f"{file} cannot be written: {os_reason(error)}") from None
 
 
 def dated_path(folder: Path, now: datetime) -> Path:
@@ -291,11 +282,6 @@ def dated_path(folder: Path, now: datetime) -> Path:
         if existing.exists():
             raise BackupFailed(f"{existing} already exists: try again in a second")
     return file
-
-
-def mark_verified(file: Path) -> Path:
-    """Rename a backup that was restored on trial to `.verified.tar`. Its new path."""
-    return file.rename(file.with_suffix(_VERIFIED))
 
 
 def mark_failed(file: Path) -> None:
@@ -320,11 +306,12 @@ def rotate(folder: Path, keep: int, log: str) -> list[str]:
         if _NAME.fullmatch(path.name[1:].rpartition("-")[0]):
             shutil.rmtree(path, ignore_errors=True)
     backups = [
-        path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink()
+        path
+        for path in sorted(folder.iterdir(), reverse=True)
+        if _NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink() and _read_log_name(path) == log
     ]
-    of_log = sorted((path for path in backups if _read_log_name(path) == log), key=lambda path: path.name, reverse=True)
-    kept = {*of_log[:keep], *[path for path in of_log if path.name.endswith(_VERIFIED)][:1]}
-    deleted = [path for path in of_log if path not in kept]
+    newest = {*backups[:keep], *[path for path in backups if path.name.endswith(_VERIFIED)][:1]}
+    deleted = [path for path in backups if path not in newest]
     for path in deleted:
         path.unlink(missing_ok=True)
     return [path.name for path in deleted]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import click
 
@@ -23,29 +23,28 @@ def codes_command(kind: str | None, service: bool, as_json: bool) -> None:
 
     KIND limits the list to codes of one kind. The command needs no service, except with --service.
     """
-    codes_of = {each: tuple(codes) for each, codes in MEANINGS.items()} | (_of_service() if service else {})
-    chosen = {each: codes for each, codes in codes_of.items() if kind in (None, each)}
+    every: dict[str, Collection[str]] = {**MEANINGS, **(_read_service_codes() if service else {})}
+    chosen = {name: codes for name, codes in every.items() if kind in (None, name)}
     if as_json:
-        print_json({each: {code: _meaning(each, code) for code in codes} for each, codes in chosen.items()})
+        print_json({name: {code: _code_to_json(name, code) for code in codes} for name, codes in chosen.items()})
         return
     formatter = click.HelpFormatter(width=100)
-    for each, codes in chosen.items():
-        with formatter.section(f"{TITLES.get(each, each)} ({each})"):
-            formatter.write_dl([(code, explain(each, code) or _UNKNOWN) for code in codes])
+    for name, codes in chosen.items():
+        with formatter.section(f"{TITLES.get(name, name)} ({name})"):
+            formatter.write_dl([(code, explain(name, code) or _UNKNOWN) for code in codes])
     click.echo(formatter.getvalue().strip())
 
 
-def _meaning(kind: str, code: str) -> Mapping[str, str | None]:
+def _code_to_json(kind: str, code: str) -> Mapping[str, str | None]:
     return {
         "meaning": MEANINGS.get(kind, {}).get(code, _UNKNOWN),
         "example": EXAMPLES.get(kind, {}).get(code),
     }
 
 
-def _of_service() -> dict[str, tuple[str, ...]]:
+def _read_service_codes() -> Mapping[str, Collection[str]]:
     """The codes of the service's own vocabulary, by kind."""
     from hashdb.client import Client
 
     with Client.from_environment() as client:
-        labels = client.me().labels
-    return {kind: tuple(codes) for kind, codes in labels.items()}
+        return client.me().labels

@@ -33,13 +33,9 @@ def upgrade_command(with_key: bool, as_json: bool) -> None:
     """
     settings = Settings.read()
     prepare_home(settings.home)
-    store = Store(settings.database, settings.busy_seconds)
-    try:
-        with naming_database(settings):
-            before = store.migrate()
-            store.require_current()
-    finally:
-        store.close()
+    with closing(Store(settings.database, settings.busy_seconds)) as store, naming_database(settings):
+        before = store.migrate()
+        store.require_current()
     if with_key:
         with open_home(settings) as db:
             checkpoints.start(db)
@@ -55,7 +51,6 @@ def upgrade_command(with_key: bool, as_json: bool) -> None:
 
 _PATIENCE = 60.0
 """Minimum lock timeout in seconds: creating an index over millions of rows takes longer than a request may."""
-_FAILED = 1
 
 
 @click.command("copy-to", cls=Command, examples=("hashdb copy-to postgresql://hashdb@db.example/hashdb",))
@@ -86,8 +81,7 @@ def copy_to_command(url: str | None, as_json: bool) -> int:
         except HomeInUse:
             last = False
         db = stack.enter_context(open_home(settings))
-        bar, advance = progress_bar("copying, comparing", 2 * db.store.rows())
-        with bar:
+        with progress_bar("copying, comparing", 2 * db.store.rows()) as advance:
             result = move(db, COMMAND_LINE, target, advance, last=last)
     return _print_move(result, as_json)
 
@@ -124,7 +118,7 @@ def _print_move(move: Move, as_json: bool) -> int:
                 "findings": findings,
             }
         )
-        return _FAILED if findings else 0
+        return 1 if findings else 0
     click.echo(
         f"{rows} rows are the same in both databases, up to event {moved.head.seq}; {moved.written} were written"
     )
@@ -138,4 +132,4 @@ def _print_move(move: Move, as_json: bool) -> int:
     click.echo(
         "the copy is finished: set HASHDB_DATABASE_URL to it, and never start the service on the old database again"
     )
-    return _FAILED if findings else 0
+    return 1 if findings else 0

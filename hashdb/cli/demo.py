@@ -17,7 +17,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn
 
 import click
 import httpx
@@ -25,8 +25,8 @@ from PIL import Image
 
 import hashdb
 from hashdb.cli import demo_console
-from hashdb.cli.demo_films import FilmTrial, print_film_trials, try_film
-from hashdb.cli.demo_texts import TextTrial, print_text_trials, try_texts
+from hashdb.cli.demo_films import FilmTrial, try_film
+from hashdb.cli.demo_texts import TextTrial, try_texts
 from hashdb.cli.help import Command
 from hashdb.cli.output import as_json, print_json, print_table
 from hashdb.client import Client
@@ -99,9 +99,9 @@ def demo_command(once: bool, console: bool, port: int, as_json: bool) -> int:
         if as_json:
             print_json(trials_as_json(trials, films, texts))
         else:
-            print_film_trials(films)
+            _print_found("file", films)
             echo()
-            print_text_trials(texts)
+            _print_found("text or address", texts)
         if not once:
             _invite(url, beta, echo)
     return 0 if _all_held(trials, films, texts) else 1
@@ -136,10 +136,10 @@ def show_console(photos: Sequence[Path], port: int) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    for each in _ENDING[1:]:
+    for number in _ENDING[1:]:
         # Whoever started the command with nohup wants it to outlive the terminal.
-        if signal.getsignal(each) is not signal.SIG_IGN:
-            signal.signal(each, _interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="hashdb-demo-"))
     try:
         yield folder
@@ -175,12 +175,12 @@ _ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Ignore a second signal to end, which would leave the folder or the service."""
-    before = {each: signal.signal(each, signal.SIG_IGN) for each in _ENDING}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
@@ -213,8 +213,8 @@ def _free_port(preferred: int) -> int:
 
 
 def _clean_environment(home: Path, **extra: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
-    return kept | {"HASHDB_HOME": str(home)} | extra
+    others = {name: value for name, value in os.environ.items() if not name.startswith("HASHDB_")}
+    return others | {"HASHDB_HOME": str(home)} | extra
 
 
 def _run_json(home: Path, *arguments: str, **environment: str) -> Any:
@@ -243,11 +243,7 @@ def _contribute_by_command(home: Path, url: str, key: str, words: Sequence[Path 
 
 
 def _contribute_by_api(url: str, key: str, photos: Sequence[Path]) -> list[int]:
-    metadata = {
-        "labels": ["incitement"],
-        "severity": 3,
-        "removed_at": format_instant(system_clock()),
-    }
+    metadata = {"labels": ["incitement"], "severity": 3, "removed_at": format_instant(system_clock())}
     response = httpx.post(
         f"{url}/v1/contributions/media",
         headers={"Authorization": f"Bearer {key}"},
@@ -323,12 +319,18 @@ def print_trials(trials: Sequence[Trial]) -> None:
     click.echo(f"A match took {median(trial.milliseconds for trial in trials):.1f} ms (median, one query a request).")
 
 
-class _Held(Protocol):
-    @property
-    def held(self) -> bool: ...
+def _print_found(heading: str, trials: Sequence[FilmTrial | TextTrial]) -> None:
+    """Print what was found of a film, or of a text, a document and an address."""
+    if trials:
+        rows = [[trial[0], trial.shows, trial.description, _mark(trial)] for trial in trials]
+        print_table([heading, "shows", "found", ""], rows)
 
 
-def _all_held(*trials: Sequence[_Held]) -> bool:
+def _mark(trial: Trial | FilmTrial | TextTrial) -> str:
+    return "✓" if trial.held else "✗ not as expected"
+
+
+def _all_held(*trials: Sequence[Trial | FilmTrial | TextTrial]) -> bool:
     return all(trial.held for trial in chain.from_iterable(trials))
 
 
@@ -346,17 +348,14 @@ def trials_as_json(
 
 def _row(trial: Trial, algorithms: Sequence[Algorithm]) -> list[str]:
     nearest = trial.result.matches[0].distance if trial.result.matches else {}
-    distances = [str(nearest.get(algorithm, "–")) for algorithm in algorithms]
-    agree = f"{len(nearest)} of {len(algorithms)}"
-    answer = "review" if nearest else "no match"
     return [
         trial.photo,
         trial.alteration,
-        *distances,
-        agree,
-        answer,
+        *(str(nearest.get(algorithm, "–")) for algorithm in algorithms),
+        f"{len(nearest)} of {len(algorithms)}",
+        "review" if nearest else "no match",
         f"{trial.milliseconds:.1f}",
-        "✓" if trial.held else "✗ not as expected",
+        _mark(trial),
     ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from random import Random
 
@@ -63,7 +64,7 @@ _NOTES = (
     "Our reviewers do not read the banner as the label says.",
     "The uploader appealed, and we put it back.",
 )
-_SAID = {
+_REASONS_OF_DECISIONS = {
     Decision.UPHOLD: "The label applies; the context does not change that.",
     Decision.RETIRE: "A news broadcast with its own commentary.",
     Decision.QUARANTINE: "Unclear without the original; asked the contributor.",
@@ -141,14 +142,14 @@ class _Filling:
     def _add(self, callers: Sequence[Actor], place: int, *drafts: Draft) -> int:
         """Let a member contribute; return the number of the last contribution."""
         recorded = contributions.contribute(self._db, callers[place], drafts).recorded
-        ids = [one.contribution.id for one in recorded]
+        ids = [item.contribution.id for item in recorded]
         self._known += [(id, draft, place) for id, draft in zip(ids, drafts, strict=True)]
         return ids[-1]
 
     def _draft(self, day: int, signals: tuple[Signal, ...] | None = None) -> Draft:
         random = self._random
         near = random.random() < 0.06 and self._known
-        pdq = _near(random, random.choice(self._known)[1].signals[0].value, 8) if near else _drawn(random)
+        pdq = _near(random, random.choice(self._known)[1].signals[0].value, 8) if near else _random_pdq(random)
         incident = _HARBOUR if 70 <= day <= 79 else _STATION if day <= 11 and random.random() < 0.4 else None
         removed = self._at - timedelta(minutes=random.choice((random.randrange(2, 60), random.randrange(2, 900))))
         return Draft(
@@ -167,19 +168,20 @@ class _Filling:
         random, db = self._random, self._db
         db.index.catch_up()
         for place in (1, 3, 4):
-            listed = [_near(random, one[1].signals[0].value, 6) for one in random.choices(self._known[-400:], k=3)]
-            values = [*listed, *(_drawn(random) for _ in range(5))]
+            recent = random.choices(self._known[-400:], k=3)
+            listed = [_near(random, draft.signals[0].value, 6) for _, draft, _ in recent]
+            values = [*listed, *(_random_pdq(random) for _ in range(5))]
             matches.match(db, callers[place], [Query((Signal(Algorithm.PDQ, value),)) for value in values])
         counts.flush(db)
 
     def _dispute(self, callers: Sequence[Actor], most: int) -> None:
         random = self._random
         for id, _, place in random.sample(self._known[-120:], k=most):
-            self._say(callers, id, place, Stance.DISPUTES)
+            self._judge(callers, id, place, Stance.DISPUTES)
         for id, _, place in random.sample(self._known[-120:], k=2):
-            self._say(callers, id, place, Stance.CONFIRMS)
+            self._judge(callers, id, place, Stance.CONFIRMS)
 
-    def _say(self, callers: Sequence[Actor], id: int, owner: int, stance: Stance) -> None:
+    def _judge(self, callers: Sequence[Actor], id: int, owner: int, stance: Stance) -> None:
         random = self._random
         who = callers[random.choice([place for place in (1, 2, 3, 4, 6) if place != owner])]
         disputes = stance is Stance.DISPUTES
@@ -197,8 +199,8 @@ class _Filling:
         self._at += timedelta(hours=random.randrange(2, 20))
         for case in cases.page(db, COMMAND_LINE, None, 0, 1_000):
             if case.decision is None and most > 0:
-                decision = random.choices(list(_SAID), (6, 2, 1))[0]
-                cases.decide(db, random.choice(people[1:3]).actor, case.id, decision, _SAID[decision])
+                decision = random.choices(list(_REASONS_OF_DECISIONS), (6, 2, 1))[0]
+                cases.decide(db, random.choice(people[1:3]).actor, case.id, decision, _REASONS_OF_DECISIONS[decision])
                 most -= 1
 
     def _film(self, callers: Sequence[Actor]) -> None:
@@ -219,12 +221,12 @@ class _Filling:
         random = self._random
         self._at = self._before(1.2)
         removed = self._at - timedelta(minutes=25)
-        words = [_drawn(random) for _ in range(34)]
+        words = [_random_pdq(random) for _ in range(34)]
         words[30:33] = [_LICENCE] * 3
-        pages = [(_drawn(random), 22 if number in (1, 11) else random.randrange(62, 100)) for number in range(12)]
+        pages = [(_random_pdq(random), 22 if number in (1, 11) else random.randrange(62, 100)) for number in range(12)]
         part = [_near(random, value, 20) for value in words[8:17]]
-        excerpt = [*(_drawn(random) for _ in range(6)), *part, *(_drawn(random) for _ in range(4))]
-        scanned = [(_drawn(random), 88), *((_near(random, value, 6), quality) for value, quality in pages[2:5])]
+        excerpt = [*(_random_pdq(random) for _ in range(6)), *part, *(_random_pdq(random) for _ in range(4))]
+        scanned = [(_random_pdq(random), 88), *((_near(random, value, 6), quality) for value, quality in pages[2:5])]
         licence = Signal(Algorithm.SIMHASH256, _LICENCE)
         benign.add(self._db, COMMAND_LINE, BenignDraft((licence,), note="Text of a licence that many documents have"))
         self._add(callers, 5, document_draft(pages, words, removed, "mag-0042", 3))
@@ -260,8 +262,8 @@ class _Filling:
         waiting = [case for case in cases.page(db, COMMAND_LINE, None, 0, 1_000) if case.decision is None]
         notes.add(db, reviewer, waiting[0].id, "I asked the contributor for the original; answer by Thursday.")
         for case in waiting[1:4]:
-            cases.decide(db, reviewer, case.id, Decision.RETIRE, _SAID[Decision.RETIRE])
-        draft = BenignDraft((Signal(Algorithm.PDQ, _drawn(random)),), note="Countdown before a stream begins")
+            cases.decide(db, reviewer, case.id, Decision.RETIRE, _REASONS_OF_DECISIONS[Decision.RETIRE])
+        draft = BenignDraft((Signal(Algorithm.PDQ, _random_pdq(random)),), note="Countdown before a stream begins")
         benign.add(db, admin, draft)
 
     def _report(self, auditor: User) -> None:
@@ -277,12 +279,12 @@ class _Filling:
 
 def _hashed(photos: Sequence[Path], algorithms: Sequence[Algorithm]) -> list[tuple[tuple[Signal, ...], ...]]:
     """The signals of each photograph, and those of an altered copy."""
-    found = []
-    for photo, alteration in zip(photos, ("JPEG 30", "half size", "watermark") * len(photos), strict=False):
+    pairs = []
+    for photo, alteration in zip(photos, cycle(("JPEG 30", "half size", "watermark")), strict=False):
         with Image.open(photo) as picture:
             copy = ALTERATIONS[alteration].upload(picture)
-        found.append(tuple(hash_picture(octets, algorithms).signals for octets in (photo.read_bytes(), copy)))
-    return found
+        pairs.append(tuple(hash_picture(octets, algorithms).signals for octets in (photo.read_bytes(), copy)))
+    return pairs
 
 
 def _caller(db: HashDB, name: str, kind: MemberKind) -> Actor:
@@ -292,7 +294,7 @@ def _caller(db: HashDB, name: str, kind: MemberKind) -> Actor:
     return members.authenticate(db, members.issue_key(db, COMMAND_LINE, member.id, KeyDraft(scopes)).secret)
 
 
-def _drawn(random: Random) -> int:
+def _random_pdq(random: Random) -> int:
     """A value of PDQ with half of its bits set, as those of pictures are."""
     return sum(1 << bit for bit in random.sample(range(256), 128))
 
@@ -306,7 +308,7 @@ def _near(random: Random, value: int, bits: int) -> int:
 
 def _shot(random: Random) -> list[tuple[int, int]]:
     """The hash and the quality of each frame of a shot of one to six seconds."""
-    first, quality = _drawn(random), random.randrange(62, 100)
+    first, quality = _random_pdq(random), random.randrange(62, 100)
     return [(first if place == 0 else _near(random, first, 2), quality) for place in range(random.randrange(1, 7))]
 
 
@@ -316,16 +318,8 @@ def _video(shots: Sequence[Sequence[tuple[int, int]]], removed_at: datetime, ref
         Frame(float(at), (Signal(Algorithm.PDQ, value),), quality)
         for at, (value, quality) in enumerate(frame for shot in shots for frame in shot)
     )
-    return Draft(
-        (Signal.from_bytes(Algorithm.SHA256, hashlib.sha256(reference.encode()).digest()),),
-        ("branded_propaganda",),
-        removed_at,
-        media=Media.VIDEO,
-        severity=severity,
-        reference=reference,
-        frames=frames,
-        duration=float(len(frames)),
-    )
+    draft = _draft_of_file(Media.VIDEO, frames, removed_at, reference, severity)
+    return replace(draft, duration=float(len(frames)))
 
 
 def document_draft(
@@ -340,12 +334,21 @@ def document_draft(
         Frame(LISTED_STEP * place, (Signal(Algorithm.SIMHASH256, value),), unit=Unit.WORDS, length=WINDOW)
         for place, value in enumerate(words)
     )
+    media = Media.DOCUMENT if pages else Media.TEXT
+    return _draft_of_file(media, (*of_pages, *of_words), removed_at, reference, severity)
+
+
+def _draft_of_file(
+    media: Media, frames: tuple[Frame, ...], removed_at: datetime, reference: str, severity: int
+) -> Draft:
+    """The draft of a file with frames; the reference stands for its bytes."""
+    digest = Signal.from_bytes(Algorithm.SHA256, hashlib.sha256(reference.encode()).digest())
     return Draft(
-        (Signal.from_bytes(Algorithm.SHA256, hashlib.sha256(reference.encode()).digest()),),
+        (digest,),
         ("branded_propaganda",),
         removed_at,
-        media=Media.DOCUMENT if pages else Media.TEXT,
+        media=media,
         severity=severity,
         reference=reference,
-        frames=(*of_pages, *of_words),
+        frames=frames,
     )

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from hashdb.cli.demo_texts import Contribute, MatchAll
 from hashdb.cli.matching.match import format_time
-from hashdb.cli.output import print_table
 from hashdb.evaluation.copies import MIRRORED_AND_CAPTIONED, make
 from hashdb.evaluation.films import PannedFilm, can_encode, encode, times
 from hashdb.hashing.decoding import NO_EXTRA
@@ -41,9 +40,20 @@ class FilmTrial(NamedTuple):
             return any(abs(at - self.listed[0]) <= _TOLERANCE for at in self.found.get("at", ()))
         segment, *_ = self.found.get("segments") or [None]
         return segment is not None and all(
-            abs(told - right) <= _TOLERANCE
-            for told, right in zip((*segment["query"], *segment["listed"]), (*self.query, *self.listed), strict=True)
+            abs(at - right) <= _TOLERANCE
+            for at, right in zip((*segment["query"], *segment["listed"]), (*self.query, *self.listed), strict=True)
         )
+
+    @property
+    def description(self) -> str:
+        """What was found, in words."""
+        if self.found is None:
+            return "no match"
+        for segment in self.found.get("segments", ()):
+            (start, end), (begin, stop) = segment["query"], segment["listed"]
+            return f"{format_time(start)}–{format_time(end)} is {format_time(begin)}–{format_time(stop)} of the film"
+        times = [format_time(at) for at in self.found.get("at", ())]
+        return f"the film at {', '.join(times)}" if times else "no time"
 
 
 def try_film(
@@ -67,30 +77,10 @@ def try_film(
     upload.write_bytes(made.octets)
     next(film.play([_STILL_AT])).save(still, quality=85)
     results = match("--transforms", str(upload), str(still))
-    found = [result["matches"][0] if result["matches"] else None for result in results]
+    nearest = [result["matches"][0] if result["matches"] else None for result in results]
     ((query, place),) = made.truth
     shows = "10 s of it, mirrored and captioned, inside another film"
     return [
-        FilmTrial(upload.name, shows, id, query, place, found[0]),
-        FilmTrial(still.name, "a still of it", id, None, (_STILL_AT, _STILL_AT), found[1]),
+        FilmTrial(upload.name, shows, id, query, place, nearest[0]),
+        FilmTrial(still.name, "a still of it", id, None, (_STILL_AT, _STILL_AT), nearest[1]),
     ]
-
-
-def print_film_trials(trials: Sequence[FilmTrial]) -> None:
-    """Print what was found of the film, with the seconds."""
-    rows = [
-        [trial.file, trial.shows, _describe_found(trial.found), "✓" if trial.held else "✗ not as expected"]
-        for trial in trials
-    ]
-    if rows:
-        print_table(["file", "shows", "found", ""], rows)
-
-
-def _describe_found(match: Mapping[str, Any] | None) -> str:
-    if match is None:
-        return "no match"
-    for segment in match.get("segments", ()):
-        (start, end), (begin, stop) = segment["query"], segment["listed"]
-        return f"{format_time(start)}–{format_time(end)} is {format_time(begin)}–{format_time(stop)} of the film"
-    times = [format_time(at) for at in match.get("at", ())]
-    return f"the film at {', '.join(times)}" if times else "no time"

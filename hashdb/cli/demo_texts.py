@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
-from hashdb.cli.output import print_table
 from hashdb.hashing.texts import split_words
 
 LIGHTHOUSE = """\
@@ -50,7 +49,7 @@ stand twice in the same place within four years.
 """Another text, in which a part of the first one is hidden."""
 
 LISTED_ADDRESS = "https://example.org/lamp?utm_source=mail&page=3"
-ASKED_ADDRESS = "hxxp://Example[.]org:80/lamp?page=3#top"
+UPLOADED_ADDRESS = "hxxp://Example[.]org:80/lamp?page=3#top"
 _FIRST, _COUNT, _EVERY = 120, 260, 10
 """The first of the words that are copied, how many, and of how many one is changed."""
 _SHARE = 0.75
@@ -112,9 +111,8 @@ def try_texts(folder: Path, contribute: Contribute, match: MatchAll, echo: Calla
     upload.write_text(hide())
     (text,) = contribute([listed])
     echo(f"contributed   a text of {len(split_words(LIGHTHOUSE))} words by `hashdb contribute lighthouse.txt`")
-    (found,) = match(str(upload))
     shows = f"{_COUNT} words of it, one in {_EVERY} changed, inside another text"
-    trials = [TextTrial(upload.name, shows, text, _nearest(found), (_FIRST, _FIRST + _COUNT))]
+    trials = [TextTrial(upload.name, shows, text, _nearest(match(str(upload))), (_FIRST, _FIRST + _COUNT))]
     if find_spec("pypdfium2") is None:
         echo("No document is tried: the extra [documents] is not installed")
     else:
@@ -143,30 +141,24 @@ def _try_page(folder: Path, contribute: Contribute, match: MatchAll, echo: Calla
     pages[1].resize((pages[1].width // 2, pages[1].height // 2)).save(screenshot, quality=60)
     (id,) = contribute([document])
     echo("contributed   a document of 2 pages by `hashdb contribute garden.pdf`")
-    (found,) = match(str(screenshot))
-    return TextTrial(screenshot.name, "its page 2 as a picture of half the size", id, _nearest(found))
+    shows = "its page 2 as a picture of half the size"
+    return TextTrial(screenshot.name, shows, id, _nearest(match(str(screenshot))))
 
 
 def _try_address(folder: Path, contribute: Contribute, match: MatchAll, echo: Callable[[str], object]) -> TextTrial:
     """Contribute an address, and match another spelling of it."""
-    listed, asked = folder / "listed-links.txt", folder / "links.txt"
+    listed, upload = folder / "listed-links.txt", folder / "links.txt"
     listed.write_text(LISTED_ADDRESS)
-    asked.write_text(ASKED_ADDRESS)
+    upload.write_text(UPLOADED_ADDRESS)
     (id,) = contribute(["--urls", str(listed)])
     echo("contributed   an address by `hashdb contribute --urls listed-links.txt`")
-    (found,) = match("--urls", str(asked))
-    return TextTrial(f"{asked.name}, line 1", "it, as hxxp, with a port and a fragment", id, _nearest(found))
+    nearest = _nearest(match("--urls", str(upload)))
+    return TextTrial(f"{upload.name}, line 1", "it, as hxxp, with a port and a fragment", id, nearest)
 
 
-def print_text_trials(trials: Sequence[TextTrial]) -> None:
-    """Print what was found of the text, the document and the address."""
-    rows = [
-        [trial.what, trial.shows, trial.description, "✓" if trial.held else "✗ not as expected"] for trial in trials
-    ]
-    print_table(["text or address", "shows", "found", ""], rows)
-
-
-def _nearest(result: Any) -> Any:
+def _nearest(results: list[Any]) -> Any:
+    """The nearest match of the only result, or None."""
+    (result,) = results
     return result["matches"][0] if result["matches"] else None
 
 

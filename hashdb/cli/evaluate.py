@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -14,15 +14,15 @@ import click
 from click.core import ParameterSource
 
 import hashdb
-from hashdb.cli.evaluate_texts import find_texts, measure_texts
+from hashdb.cli.evaluate_texts import find_texts, measure_texts, print_recall, write_files
 from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.help import PROFILES as MEANINGS
 from hashdb.cli.matching.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES, find_pictures
-from hashdb.cli.options import Radius
+from hashdb.cli.options import FOLDER, Radius
 from hashdb.cli.output import as_json, escape_controls, print_json, print_table, progress_bar
 from hashdb.domain.matching.matches import OVERRULING
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import ExtraMissing, UnreadablePicture
+from hashdb.errors import ExtraMissing, UnreadablePicture, os_reason
 from hashdb.evaluation import figures, sets, video_figures
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.evaluation.attacks import (
@@ -41,7 +41,7 @@ from hashdb.evaluation.films import PannedFilm, RecordedFilm, can_encode
 from hashdb.evaluation.pages import everything, page, video_curves, video_page
 from hashdb.evaluation.runs import Evaluation, evaluate
 from hashdb.evaluation.samples import PROFILES, Scheme, Unfit
-from hashdb.evaluation.videos import VideoEvaluation, VideoScheme, evaluate_videos, steps
+from hashdb.evaluation.videos import VideoScheme, evaluate_videos, steps
 from hashdb.hashing import Limits
 from hashdb.hashing.videos import QUERY_INTERVAL
 from hashdb.settings import Settings
@@ -131,11 +131,7 @@ PHOTOS = Path(hashdb.__file__).parent / "photos"
 )
 @click.option("--apart", is_flag=True, help="Measure each folder within FOLDER apart: one for each kind of pictures.")
 @click.option("--quick", is_flag=True, help="Alter each picture in a third of the ways, in turn: a third of the time.")
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write evaluation.json, curves.svg and index.html into this folder.",
-)
+@click.option("--output", type=FOLDER, help="Write evaluation.json, curves.svg and index.html into this folder.")
 @as_json
 @click.pass_context
 def evaluate_command(
@@ -164,26 +160,27 @@ def evaluate_command(
     With --videos it re-encodes and cuts the videos of FOLDER, also into another upload, and reports what is found.
     With --texts it changes the texts of FOLDER, and puts passages of 300 words into 3,000 words of others.
     """
+    processes = processes or os.cpu_count() or 1
     _prepare_output(output)
     _refuse_options_of_others(context, videos, texts, attacks)
     if texts:
         paths = _sample(find_texts(folder), limit, seed)
-        return _print_failures(measure_texts(folder, paths, seed, processes or os.cpu_count() or 1, output, as_json))
+        return _print_failures(measure_texts(folder, paths, seed, processes, output, as_json))
     if attacks:
         return _evaluate_attacks(folder, limit, seed, processes, output, as_json)
     if videos:
         return _evaluate_videos(folder, limit, seed, processes, upload_seconds, output, as_json)
     settings = Settings.read()
     algorithms = tuple(map(Algorithm, dict.fromkeys(names))) or settings.algorithms
-    scheme = Scheme(algorithms, _chosen(profiles), tuple(ALTERATIONS), seed, _check_radii(radii), _EVERY[quick])
-    cores = processes or os.cpu_count() or 1
-    measure = partial(evaluate, scheme=scheme, rate=rate, items=items, limits=_limits(settings), processes=cores)
+    chosen = tuple(profile for profile in PROFILES if not profiles or profile in profiles)
+    scheme = Scheme(algorithms, chosen, tuple(ALTERATIONS), seed, _check_radii(radii), _EVERY[quick])
+    measure = partial(evaluate, scheme=scheme, rate=rate, items=items, limits=_limits(settings), processes=processes)
     paths, failures = _find(folder, None, seed, videos=False)
     every_set = sets.split(paths, folder) if apart else {"": paths}
     by_set = {name: _sample(of_set, limit, seed) for name, of_set in every_set.items()}
-    stopwatch = _Stopwatch(sum(map(len, by_set.values())))
-    if evaluations := _measure_sets(measure, by_set, folder, output, stopwatch, failures):
-        _print_found(evaluations, apart, stopwatch, output, as_json)
+    evaluations, stopwatch = _measure_sets(measure, by_set, folder, output, failures)
+    if evaluations:
+        _print_sets(evaluations, apart, stopwatch, output, as_json)
     return _print_failures(failures)
 
 
@@ -192,30 +189,23 @@ def _measure_sets(
     by_set: Mapping[str, Sequence[Path]],
     folder: Path,
     output: Path | None,
-    stopwatch: _Stopwatch,
     failures: dict[str, str],
-) -> dict[str, Evaluation]:
+) -> tuple[dict[str, Evaluation], _Stopwatch]:
     """Measure each set, and write its files. Adds what was not measured to `failures`."""
     evaluations: dict[str, Evaluation] = {}
-    with stopwatch.bar:
+    total = sum(map(len, by_set.values()))
+    with progress_bar("evaluating", total) as advance:
+        stopwatch = _Stopwatch(total, advance)
         for name, of_set in by_set.items():
-            evaluation = _measure(measure, of_set, stopwatch)
+            try:
+                evaluation = measure(of_set, advance=stopwatch.advance)
+            except BadList as fault:
+                raise click.UsageError(str(fault)) from fault
             failures.update(evaluation.unfit)
             failures.update(_write_output(evaluation, of_set, folder / name, output and output / name))
             if len(evaluation.names) >= _FEWEST:
                 evaluations[name] = evaluation
-    return evaluations
-
-
-def _measure(measure: Callable[..., Evaluation], paths: Sequence[Path], stopwatch: _Stopwatch) -> Evaluation:
-    try:
-        return measure(paths, advance=stopwatch.advance)
-    except BadList as fault:
-        raise click.UsageError(str(fault)) from fault
-
-
-def _chosen(profiles: Collection[str]) -> tuple[str, ...]:
-    return tuple(profile for profile in PROFILES if not profiles or profile in profiles)
+    return evaluations, stopwatch
 
 
 def _limits(settings: Settings) -> Limits:
@@ -231,15 +221,15 @@ _OF_OTHERS = {
 
 
 def _refuse_options_of_others(context: click.Context, videos: bool, texts: bool, attacks: bool) -> None:
-    asked = "--texts" if texts else "--videos" if videos else "--attacks" if attacks else ""
+    measured = "--texts" if texts else "--videos" if videos else "--attacks" if attacks else ""
     for option in context.command.params:
         given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
-        if given and option.name in _OF_OTHERS.get(asked, ()):
-            raise click.UsageError(f"{option.opts[0]} is not for {asked}")
+        if given and option.name in _OF_OTHERS.get(measured, ()):
+            raise click.UsageError(f"{option.opts[0]} is not for {measured}")
 
 
 def _evaluate_attacks(
-    folder: Path, limit: int | None, seed: int, processes: int | None, output: Path | None, as_json: bool
+    folder: Path, limit: int | None, seed: int, processes: int, output: Path | None, as_json: bool
 ) -> int:
     settings = Settings.read()
     if OVERRULING.isdisjoint(settings.algorithms):
@@ -249,20 +239,19 @@ def _evaluate_attacks(
         return _print_failures(failures | {str(folder): f"attacks need at least {_FEWEST} pictures"})
     scheme = AttackScheme(settings.algorithms, limits=_limits(settings))
     results: list[Attacked] = []
-    bar, advance = progress_bar("attacking", len(paths))
-    with bar:
-        for result in attack_all(jobs_of(paths), scheme, processes or os.cpu_count() or 1):
+    with progress_bar("attacking", len(paths)) as advance:
+        for result in attack_all(jobs_of(paths), scheme, processes):
             if isinstance(result, Unfit):
                 failures[str(paths[result.place])] = result.reason
             else:
                 results.append(result)
             advance()
-    found = outcomes(results)
-    document = attacks_document(found, seed)
+    attacked = outcomes(results)
+    document = attacks_document(attacked, seed)
     if as_json:
         print_json(document)
     else:
-        print_table(*attack_table(found))
+        print_table(*attack_table(attacked))
     if output is not None:
         (output / "evaluation.json").write_text(json.dumps(document), "utf-8")
     return _print_failures(failures)
@@ -272,7 +261,7 @@ def _evaluate_videos(
     folder: Path,
     limit: int | None,
     seed: int,
-    processes: int | None,
+    processes: int,
     upload_seconds: int,
     output: Path | None,
     as_json: bool,
@@ -289,39 +278,25 @@ def _evaluate_videos(
     if films:
         around = PannedFilm("around", tuple(sorted(PHOTOS.glob("*.jpg"))), float(upload_seconds), seed)
         scheme = VideoScheme(films, around, trials=len(films), wholes=len(films), interval=QUERY_INTERVAL, seed=seed)
-        bar, advance = progress_bar("evaluating", steps(scheme))
-        with bar:
-            evaluation = evaluate_videos(scheme, processes or os.cpu_count() or 1, advance)
-        _print_video_evaluation(evaluation, as_json)
+        with progress_bar("evaluating", steps(scheme)) as advance:
+            evaluation = evaluate_videos(scheme, processes, advance)
+        tables = {form: video_figures.recall(evaluation, form) for form in Form}
+        document = video_figures.as_document(evaluation)
+        print_recall(document, tables, video_figures.mistakes(evaluation), as_json)
         if output is not None:
-            (output / "evaluation.json").write_text(json.dumps(video_figures.as_document(evaluation)), "utf-8")
-            (output / "curves.svg").write_text(video_curves(evaluation), "utf-8")
-            (output / "index.html").write_text(video_page(evaluation, failures), "utf-8", errors="backslashreplace")
+            write_files(output, document, video_curves(evaluation), video_page(evaluation, failures))
     else:
         failures.setdefault(str(folder), "this folder has no video that can be measured")
     return _print_failures(failures)
-
-
-def _print_video_evaluation(evaluation: VideoEvaluation, as_json: bool) -> None:
-    if as_json:
-        print_json(video_figures.as_document(evaluation))
-        return
-    for form in Form:
-        click.echo(f"Percent found: {form}")
-        print_table(*video_figures.recall(evaluation, form))
-        click.echo()
-    for sentence in video_figures.mistakes(evaluation):
-        click.echo(sentence)
 
 
 def _find(folder: Path, limit: int | None, seed: int, *, videos: bool) -> tuple[list[Path], dict[str, str]]:
     """The videos or the pictures to measure, and what cannot be read, with the reasons."""
     files = find_pictures([folder])
     failures = {str(path): error for path, error in files.items() if error is not None}
-    paths = [path for path, error in files.items() if error is None]
-    return _sample(
-        [path for path in paths if path.suffix.lower() in (VIDEO_SUFFIXES if videos else PICTURE_SUFFIXES)], limit, seed
-    ), failures
+    suffixes = VIDEO_SUFFIXES if videos else PICTURE_SUFFIXES
+    paths = [path for path, error in files.items() if error is None and path.suffix.lower() in suffixes]
+    return _sample(paths, limit, seed), failures
 
 
 def _print_failures(failures: Mapping[str, str]) -> int:
@@ -354,8 +329,7 @@ def _prepare_output(output: Path | None) -> None:
         output.mkdir(parents=True, exist_ok=True)
         (output / "evaluation.json").touch()
     except OSError as error:
-        reason = (error.strerror or "unknown error").lower()
-        raise click.BadParameter(f"the folder cannot be written: {reason}", param_hint="--output") from error
+        raise click.BadParameter(f"the folder cannot be written: {os_reason(error)}", param_hint="--output") from error
 
 
 def _write_output(
@@ -366,9 +340,7 @@ def _write_output(
         return {str(folder): f"an evaluation needs at least {_FEWEST} pictures, and this folder has {usable}"}
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        (output / "evaluation.json").write_text(json.dumps(as_document(evaluation)), "utf-8")
-        (output / "curves.svg").write_text(everything(evaluation), "utf-8")
-        (output / "index.html").write_text(page(evaluation), "utf-8", errors="backslashreplace")
+        write_files(output, as_document(evaluation), everything(evaluation), page(evaluation))
         sets.write_mistakes(evaluation, paths, output / "mistakes", _limits(Settings.read()))
     return {}
 
@@ -376,13 +348,13 @@ def _write_output(
 class _Stopwatch:
     """Measures the time for the pictures, and shows the progress."""
 
-    def __init__(self, total: int) -> None:
-        self.bar, self._move = progress_bar("evaluating", total)
-        self.total, self._start, self._last = total, time.monotonic(), time.monotonic()
+    def __init__(self, total: int, show: Callable[[], None]) -> None:
+        self.total, self._show = total, show
+        self._start = self._last = time.monotonic()
 
     def advance(self) -> None:
         """Count a picture as done."""
-        self._move()
+        self._show()
         self._last = time.monotonic()
 
     def __str__(self) -> str:
@@ -394,9 +366,7 @@ class _Stopwatch:
         )
 
 
-def _print_found(
-    evaluations: sets.Sets, apart: bool, stopwatch: _Stopwatch, output: Path | None, as_json: bool
-) -> None:
+def _print_sets(evaluations: sets.Sets, apart: bool, stopwatch: _Stopwatch, output: Path | None, as_json: bool) -> None:
     if not apart:
         _print_evaluation(evaluations[""], stopwatch, as_json)
         return

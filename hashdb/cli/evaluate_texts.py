@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from hashdb.cli.output import print_json, print_table, progress_bar
 from hashdb.errors import UnreadablePicture
 from hashdb.evaluation import text_figures
+from hashdb.evaluation.figures import Table
 from hashdb.evaluation.pages import text_curves, text_page
 from hashdb.evaluation.passages import TextForm
-from hashdb.evaluation.texts import TRIALS, Text, TextEvaluation, TextScheme, deal, evaluate_texts, steps
+from hashdb.evaluation.texts import TRIALS, Text, TextScheme, deal, evaluate_texts, steps
 
 
 def find_texts(folder: Path) -> list[Path]:
@@ -30,14 +32,13 @@ def measure_texts(
     if not around:
         return failures | {str(folder): "an evaluation needs at least 2 texts in one script"}
     scheme = TextScheme(listed, around, trials=min(len(listed), TRIALS), seed=seed)
-    bar, advance = progress_bar("evaluating", steps(scheme))
-    with bar:
+    with progress_bar("evaluating", steps(scheme)) as advance:
         evaluation = evaluate_texts(scheme, processes, advance)
-    _print_evaluation(evaluation, as_json)
+    tables = {form: text_figures.recall(evaluation, form) for form in TextForm}
+    document = text_figures.as_document(evaluation)
+    print_recall(document, tables, text_figures.mistakes(evaluation), as_json)
     if output is not None:
-        (output / "evaluation.json").write_text(json.dumps(text_figures.as_document(evaluation)), "utf-8")
-        (output / "curves.svg").write_text(text_curves(evaluation), "utf-8")
-        (output / "index.html").write_text(text_page(evaluation, failures), "utf-8", errors="backslashreplace")
+        write_files(output, document, text_curves(evaluation), text_page(evaluation, failures))
     return failures
 
 
@@ -55,13 +56,23 @@ def read_texts(folder: Path, paths: Sequence[Path]) -> tuple[list[Text], dict[st
     return texts, failures
 
 
-def _print_evaluation(evaluation: TextEvaluation, as_json: bool) -> None:
+def print_recall(
+    document: Mapping[str, Any], tables: Mapping[Any, Table], mistakes: Iterable[str], as_json: bool
+) -> None:
+    """Print the document, or the tables by the form of the copies and the sentences on mistakes."""
     if as_json:
-        print_json(text_figures.as_document(evaluation))
+        print_json(document)
         return
-    for form in TextForm:
+    for form, table in tables.items():
         click.echo(f"Percent found: {form}")
-        print_table(*text_figures.recall(evaluation, form))
+        print_table(*table)
         click.echo()
-    for sentence in text_figures.mistakes(evaluation):
+    for sentence in mistakes:
         click.echo(sentence)
+
+
+def write_files(output: Path, document: Mapping[str, Any], curves: str, page: str) -> None:
+    """Write the figures, the curves and the page of an evaluation into a folder."""
+    (output / "evaluation.json").write_text(json.dumps(document), "utf-8")
+    (output / "curves.svg").write_text(curves, "utf-8")
+    (output / "index.html").write_text(page, "utf-8", errors="backslashreplace")

@@ -7,25 +7,23 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from hashdb.cli.accounts import validate_member
 from hashdb.cli.help import Group
 from hashdb.cli.home import open_home
 from hashdb.cli.options import TEXT, Id
-from hashdb.cli.output import as_json, escape_controls, print_json_array, print_result, print_table
+from hashdb.cli.output import as_json, counted, escape_controls, print_json, print_result, print_table
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberDraft, MemberKind
 from hashdb.domain.sharing.upstreams import Upstream, UpstreamDraft
 from hashdb.errors import reject_field
+from hashdb.service.sharing import upstreams
+from hashdb.service.sharing.remotes import Connect
 from hashdb.settings import Settings
+from hashdb.wire import check
+from hashdb.wire.accounts import MemberIn
 from hashdb.wire.sharing.upstreams import UpstreamOut
 
-if TYPE_CHECKING:
-    from hashdb.cli.remotes import HTTPRemote
-
-_TROUBLED = 1
 _LONGEST_KEY = 200
 _id = click.argument("upstream", type=Id("upstream"))
 _key_file = click.option(
@@ -73,12 +71,10 @@ def add(url: str, name: str, key_file: Path | None, a_day: int | None, as_json: 
     The word `add` may be left out. The key is one of the other service with the scope `feed`. With the scope `match`,
     opinions that are given here are sent back.
     """
-    from hashdb.service.sharing import upstreams
-
     settings, key = Settings.read(), _read_key(key_file)
-    name = validate_member(MemberDraft(name, MemberKind.OPERATOR)).name
+    name = check(MemberIn, MemberDraft(name, MemberKind.OPERATOR)).name
     with open_home(settings) as db:
-        added = upstreams.add(db, COMMAND_LINE, UpstreamDraft(url, name, key, a_day), partial(_connect, settings))
+        added = upstreams.add(db, COMMAND_LINE, UpstreamDraft(url, name, key, a_day), _connect(settings))
     back = "opinions are sent back" if added.judges else _NOT_SENT
     text = f"upstream {added.id}: follows {added.name} ({added.log}) as member {added.member}; {back}"
     print_result(UpstreamOut.from_domain(added), text, as_json)
@@ -88,34 +84,30 @@ def add(url: str, name: str, key_file: Path | None, a_day: int | None, as_json: 
 @as_json
 def browse(as_json: bool) -> None:
     """List the services that this one follows."""
-    from hashdb.service.sharing import upstreams
-
-    with open_home(Settings.read()) as db:
-        found = upstreams.every(db, COMMAND_LINE)
+    with open_home() as db:
+        listed = upstreams.every(db, COMMAND_LINE)
     if as_json:
-        _print_array(found)
+        _print_upstreams(listed)
         return
     columns = [">id", "name", ">member", "url", "state", "up to date", ">refused"]
-    print_table(columns, [_row(each) for each in found])
+    print_table(columns, map(_row, listed))
 
 
 @follow_command.command("status", examples=("hashdb follow status", "hashdb follow status 1"))
 @click.argument("upstream", type=Id("upstream"), required=False)
 @as_json
-def status(upstream: int | None, as_json: bool) -> None:
+def status(upstream: int | None, as_json: bool) -> int:
     """Show how each list is followed, or that of UPSTREAM.
 
     Exits 1 if one cannot be followed now.
     """
-    from hashdb.service.sharing import upstreams
-
-    with open_home(Settings.read()) as db:
-        found = upstreams.every(db, COMMAND_LINE) if upstream is None else (upstreams.get(db, COMMAND_LINE, upstream),)
+    with open_home() as db:
+        listed = upstreams.every(db, COMMAND_LINE) if upstream is None else (upstreams.get(db, COMMAND_LINE, upstream),)
     if as_json:
-        _print_array(found)
-    for each in () if as_json else found:
-        click.echo("\n".join(map(escape_controls, _describe(each))))
-    sys.exit(_TROUBLED if any(each.trouble for each in found) else 0)
+        _print_upstreams(listed)
+    for each in () if as_json else listed:
+        click.echo(_describe(each))
+    return 1 if any(each.trouble for each in listed) else 0
 
 
 @follow_command.command("pause", examples=("hashdb follow pause 1",))
@@ -126,9 +118,7 @@ def pause(upstream: int, as_json: bool) -> None:
 
     What came from it stays, and goes on matching.
     """
-    from hashdb.service.sharing import upstreams
-
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         paused = upstreams.pause(db, COMMAND_LINE, upstream)
     print_result(UpstreamOut.from_domain(paused), f"upstream {upstream}: paused", as_json)
 
@@ -146,16 +136,13 @@ def resume(upstream: int, again: bool, new_key: bool, key_file: Path | None, as_
 
     The command also asks whether the key may now send opinions back.
     """
-    from hashdb.service.sharing import upstreams
-
     if key_file is not None and not new_key:
         raise click.UsageError("--key-file is for --new-key")
     settings = Settings.read()
     key = _read_key(key_file) if new_key else None
     with open_home(settings) as db:
-        connect = partial(_connect, settings)
-        resumed = upstreams.resume(db, COMMAND_LINE, upstream, connect, key=key, again=again)
-    print_result(UpstreamOut.from_domain(resumed), "\n".join(map(escape_controls, _describe(resumed))), as_json)
+        resumed = upstreams.resume(db, COMMAND_LINE, upstream, _connect(settings), key=key, again=again)
+    print_result(UpstreamOut.from_domain(resumed), _describe(resumed), as_json)
 
 
 @follow_command.command("remove", examples=("hashdb follow remove 1",))
@@ -166,9 +153,7 @@ def remove(upstream: int, as_json: bool) -> None:
 
     The key is deleted. If the command is interrupted, run it again.
     """
-    from hashdb.service.sharing import upstreams
-
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         name = upstreams.get(db, COMMAND_LINE, upstream).name
         count = 0
         while True:
@@ -179,24 +164,22 @@ def remove(upstream: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"upstream": upstream, "withdrawn": count}))
         return
-    withdrawn = "1 contribution is" if count == 1 else f"{count} contributions are"
-    click.echo(f"upstream {upstream} ({escape_controls(name)}) is removed; {withdrawn} withdrawn")
+    withdrawn = f"{counted(count, 'contribution')} {'is' if count == 1 else 'are'} withdrawn"
+    click.echo(f"upstream {upstream} ({escape_controls(name)}) is removed; {withdrawn}")
 
 
 _NOT_SENT = "opinions are not sent back: the key does not have the scope `match` there"
 
 
-def _print_array(found: Sequence[Upstream]) -> None:
-    with print_json_array(wanted=True) as add_element:
-        for each in found:
-            add_element(json.loads(UpstreamOut.from_domain(each).json_text()))
+def _print_upstreams(listed: Sequence[Upstream]) -> None:
+    print_json([json.loads(UpstreamOut.from_domain(upstream).json_text()) for upstream in listed])
 
 
-def _connect(settings: Settings, url: str, key: str) -> HTTPRemote:
+def _connect(settings: Settings) -> Connect:
     # The other commands need no HTTP.
     from hashdb.cli.remotes import HTTPRemote
 
-    return HTTPRemote(url, key, settings.rules())
+    return partial(HTTPRemote, rules=settings.rules())
 
 
 def _read_key(path: Path | None) -> str:
@@ -226,13 +209,11 @@ def _row(upstream: Upstream) -> list[str]:
     ]
 
 
-def _describe(upstream: Upstream) -> list[str]:
-    """The lines that say how a list is followed."""
+def _describe(upstream: Upstream) -> str:
+    """How a list is followed, in some lines."""
     lines = [f"upstream {upstream.id}: {upstream.name}, member {upstream.member}, {upstream.url} ({upstream.log})"]
     since = "" if upstream.failing_since is None else f", since {upstream.failing_since:%Y-%m-%d %H:%M:%S} UTC"
-    lines.append(
-        f"  {upstream.state}" if upstream.trouble is None else f"  {upstream.state}: {upstream.trouble.sentence}{since}"
-    )
+    lines.append(f"  {upstream.state}" + (f": {upstream.trouble.sentence}{since}" if upstream.trouble else ""))
     caught_up = upstream.caught_up_at
     lines.append(
         "  has not been read to its end yet"
@@ -244,4 +225,4 @@ def _describe(upstream: Upstream) -> list[str]:
     if upstream.refused:
         counts = ", ".join(f"{name} {count}" for name, count in upstream.refused.items())
         lines.append(f"  refused here, by field: {counts}")
-    return lines
+    return "\n".join(map(escape_controls, lines))

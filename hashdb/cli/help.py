@@ -32,9 +32,9 @@ class Choice(click.Choice[str]):
         self.meanings = meanings
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        found = nearest(str(value), self.choices)
+        meant = nearest(str(value), self.choices)
         message = super().get_invalid_choice_message(value, ctx)
-        return f"{message} Did you mean {found!r}?" if found else message
+        return f"{message} Did you mean {meant!r}?" if meant else message
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return _complete(self.meanings, incomplete)
@@ -105,7 +105,7 @@ def values(command: click.Command) -> list[tuple[str, Mapping[str, str]]]:
 
 
 SCOPES, PROFILES = explain_all("scope"), explain_all("profile")
-ALGORITHMS = {code: said for code, said in explain_all("algorithm").items() if code in OF_PICTURES}
+ALGORITHMS = {code: meaning for code, meaning in explain_all("algorithm").items() if code in OF_PICTURES}
 LABELS, GROUNDS, CONTEXTS = explain_all("behaviour"), explain_all("tco_ground"), explain_all("context")
 BASES, REASONS = explain_all("basis"), explain_all("reason")
 TIERS = explain_all("tier")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor
-from hashdb.errors import BadSetting, HomeInUse, MoveFailed, StoreBusy, needing
+from hashdb.errors import BadSetting, CannotStart, HomeInUse, MoveFailed, StoreBusy, needing, os_reason
 from hashdb.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,31 +40,32 @@ def empty_log() -> BadSetting:
 
 
 @contextmanager
-def open_home(settings: Settings, index: Path | None = None, engine: OpenEngine | None = None) -> Iterator[HashDB]:
-    """The HashDB of these settings; closed at the end. An SQLite schema is created or migrated first.
+def open_home(settings: Settings | None = None, index: Path | None = None, **options: Any) -> Iterator[HashDB]:
+    """The HashDB of these settings, by default those of the environment; closed at the end.
 
-    `engine` keeps the index in memory, or in the folder `index`; by default it is the tiered engine.
-    Raises BadSetting, DatabaseAway, SchemaOutdated.
+    An SQLite schema is created or migrated first. The index is in the folder `index`, or in memory. Further options are
+    those of `open_hashdb`. Raises BadSetting, DatabaseAway, SchemaOutdated.
     """
-    from hashdb.index.segment_store import SegmentStore
+    settings = settings or Settings.read()
+    prepare_home(settings.home)
+    with _lock(settings.home / "schema.lock"), naming_database(settings):
+        db = open_configured(settings, index=index, **options)
+    with closing(db):
+        yield db
+
+
+def open_configured(settings: Settings, **options: Any) -> HashDB:
+    """The HashDB of these settings. Further options, and what it raises, are those of `open_hashdb`."""
     from hashdb.service import open_hashdb
 
-    prepare_home(settings.home)
-    with _lock(settings.home / "schema.lock", wait=True), naming_database(settings):
-        rules, signing, busy_seconds = settings.rules(), configured_signing(settings), settings.busy_seconds
-        db = open_hashdb(
-            settings.database,
-            rules,
-            busy_seconds=busy_seconds,
-            index=index,
-            signing=signing,
-            match_log=settings.match_log,
-            engine=engine or SegmentStore,
-        )
-    try:
-        yield db
-    finally:
-        db.close()
+    return open_hashdb(
+        settings.database,
+        settings.rules(),
+        busy_seconds=settings.busy_seconds,
+        signing=configured_signing(settings),
+        match_log=settings.match_log,
+        **options,
+    )
 
 
 @contextmanager
@@ -111,44 +112,39 @@ def prepare_home(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise BadSetting("HASHDB_HOME", f"{home} cannot be made: {(error.strerror or '').lower()}") from None
+        raise BadSetting("HASHDB_HOME", f"{home} cannot be made: {os_reason(error)}") from None
     if not os.access(home, os.W_OK | os.X_OK):
         raise BadSetting("HASHDB_HOME", f"{home} cannot be written to")
     # An existing home keeps its mode.
     os.umask(0o077)
 
 
-@contextmanager
-def lock_home(home: Path) -> Iterator[None]:
+def lock_home(home: Path) -> AbstractContextManager[None]:
     """Lock the home, so that no second service starts from it. Raises HomeInUse."""
-    with _lock(home / "serve.lock", wait=False):
-        yield
+    return _lock(home / "serve.lock", HomeInUse(str(home)))
 
 
-@contextmanager
-def lock_copy(home: Path) -> Iterator[None]:
+def lock_copy(home: Path) -> AbstractContextManager[None]:
     """Lock the home against a second `hashdb copy-to`. Raises MoveFailed."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(_lock(home / "copy.lock", wait=False))
-        except HomeInUse:
-            raise MoveFailed("another `hashdb copy-to` runs from this home: wait until it ends") from None
-        yield
+    in_use = MoveFailed("another `hashdb copy-to` runs from this home: wait until it ends")
+    return _lock(home / "copy.lock", in_use)
 
 
 @contextmanager
-def _lock(path: Path, *, wait: bool) -> Iterator[None]:
+def _lock(path: Path, in_use: CannotStart | None = None) -> Iterator[None]:
+    """Lock a file. If another process has locked it, raise `in_use`, or wait without that."""
     with path.open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if in_use else 0))
         except BlockingIOError:
-            raise HomeInUse(str(path.parent)) from None
+            assert in_use is not None
+            raise in_use from None
         yield
 
 
 def list_all(db: HashDB, page: Callable[[HashDB, Actor, int, int], Sequence[_Item]]) -> list[_Item]:
     """Every item that a service's `page(db, actor, after, limit)` lists, in the order of the ids."""
     items: list[_Item] = []
-    while found := page(db, COMMAND_LINE, items[-1].id if items else 0, _PAGE):
-        items += found
+    while rows := page(db, COMMAND_LINE, items[-1].id if items else 0, _PAGE):
+        items += rows
     return items

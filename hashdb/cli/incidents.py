@@ -14,8 +14,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import UNSET
 from hashdb.domain.review.incidents import Incident, IncidentChange, IncidentDraft
 from hashdb.service.review import incidents, proposals
-from hashdb.settings import Settings
-from hashdb.wire import read
+from hashdb.wire import check
 from hashdb.wire.review import IncidentIn, IncidentOut, IncidentsOut, ProposalsOut
 
 
@@ -31,13 +30,19 @@ def proposal_command() -> None:
 @as_json
 def list_proposals(as_json: bool) -> None:
     """List the proposals that wait for a second person."""
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         pending = list_all(db, proposals.page)
     print_list(
         ProposalsOut,
         pending,
         [">id", "act", "subject", "by", "expires"],
-        lambda each: [each.id, each.request.act, each.request.subject, each.actor, f"{each.expires_at:%Y-%m-%d %H:%M}"],
+        lambda proposal: [
+            proposal.id,
+            proposal.request.act,
+            proposal.request.subject,
+            proposal.actor,
+            f"{proposal.expires_at:%Y-%m-%d %H:%M}",
+        ],
         as_json,
     )
 
@@ -47,7 +52,7 @@ def list_proposals(as_json: bool) -> None:
 @as_json
 def drop(proposal: int, as_json: bool) -> None:
     """Drop a proposal: its request is not carried out."""
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         proposals.drop(db, COMMAND_LINE, proposal)
     print_result({"dropped": proposal}, f"proposal {proposal} dropped", as_json)
 
@@ -81,11 +86,9 @@ def add(label: str, start: datetime, end: datetime | None, expires: bool, as_jso
 
     LABEL is `PCI:`, `CIP:` or `CI:` and a slug.
     """
-    draft = IncidentDraft(label, start, end, expires)
-    with open_home(Settings.read()) as db:
-        added = incidents.add(
-            db, COMMAND_LINE, read(IncidentIn, IncidentIn.from_domain(draft).model_dump_json()).to_domain()
-        )
+    draft = check(IncidentIn, IncidentDraft(label, start, end, expires))
+    with open_home() as db:
+        added = incidents.add(db, COMMAND_LINE, draft)
     _print_incident(added, as_json)
 
 
@@ -93,13 +96,13 @@ def add(label: str, start: datetime, end: datetime | None, expires: bool, as_jso
 @as_json
 def list_incidents(as_json: bool) -> None:
     """List the incidents."""
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         listed = list_all(db, incidents.page)
     print_list(
         IncidentsOut,
         listed,
         [">id", "label", "start", "end", "contributions"],
-        lambda each: [each.id, each.label, _format_time(each.start), _format_time(each.end), _format_expiry(each)],
+        lambda row: [row.id, row.label, _format_time(row.start), _format_time(row.end), _format_expiry(row)],
         as_json,
     )
 
@@ -125,7 +128,7 @@ def change(
         UNSET if end is None and not no_end else end,
         UNSET if expires is None else expires,
     )
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         changed = incidents.change(db, COMMAND_LINE, incident, incident_change)
     _print_incident(changed, as_json)
 

@@ -11,8 +11,6 @@ from hashdb.errors import BadSetting, IndexNotReady
 from hashdb.service import index_check
 from hashdb.settings import Settings
 
-_FAILED = 1
-
 
 @click.group("index", cls=Group, examples=("hashdb index check",))
 def index_command() -> None:
@@ -43,10 +41,9 @@ def check(sample: int, as_json: bool) -> int:
     settings = Settings.read()
     if settings.index == "bktree":
         raise BadSetting("HASHDB_INDEX", "bktree stores no index to check: restart the service instead")
-    with open_home(settings, settings.home / "index", configured_engine(settings)) as db:
-        bar, advance = progress_bar("comparing the index", index_check.backlog(db))
+    with open_home(settings, settings.home / "index", engine=configured_engine(settings)) as db:
         try:
-            with bar:
+            with progress_bar("comparing the index", index_check.backlog(db)) as advance:
                 compared = index_check.check(db, sample, advance)
         except IndexNotReady:
             click.echo(
@@ -54,7 +51,7 @@ def check(sample: int, as_json: bool) -> int:
                 " if it does not, the log of the service says why",
                 err=True,
             )
-            return _FAILED
+            return 1
     same = all(comparison.same for comparison in compared.values())
     if as_json:
         figures = {name: comparison._asdict() | {"same": comparison.same} for name, comparison in compared.items()}
@@ -64,7 +61,7 @@ def check(sample: int, as_json: bool) -> int:
             click.echo(f"{name}: {_format_comparison(comparison)}")
     if not same:
         click.echo(f"the index differs from the database. {_format_repair(settings)}", err=True)
-    return 0 if same else _FAILED
+    return 0 if same else 1
 
 
 def _format_comparison(comparison: index_check.Compared) -> str:

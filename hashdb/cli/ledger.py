@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import base64
+import time
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from hashdb.cli.copy_checks import check_signals, copy_to_json, print_copy
 from hashdb.cli.help import Group
 from hashdb.cli.home import empty_log, open_home
-from hashdb.cli.options import witness_policy, witnesses_option
-from hashdb.cli.output import as_json, print_json, progress_bar, write_text
-from hashdb.cli.receipts import cosigned_at, receipt_command, verify_receipt_command
+from hashdb.cli.options import FILE, witness_policy, witnesses_option
+from hashdb.cli.output import as_json, counted, print_json, progress_bar, write_text
+from hashdb.cli.receipts import format_witnesses, receipt_command, verify_receipt_command, witnesses_to_json
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.ledger.checkpoints import CheckpointComparison
 from hashdb.domain.times import format_instant
-from hashdb.errors import BadNote
+from hashdb.errors import BadNote, CheckTooEarly, CopyBehind
 from hashdb.member_settings import MemberSettings
-from hashdb.settings import Settings
 
 if TYPE_CHECKING:
-    from hashdb.domain.ledger.policies import Cosigned
-    from hashdb.service.ledger.verification import Finding, Verdict
+    from hashdb.local.checking import CopyCheck
+    from hashdb.service.ledger.verification import Verdict
 
-_FAILED = 1
+_PATIENCE: Final = 75.0
+"""Seconds for the checkpoint to reach the newest root, and for whoever syncs the copy."""
+_PAUSE: Final = 3.0
 
 
 @click.group("audit", cls=Group, examples=("hashdb audit verify", "hashdb audit check --checkpoint kept.txt --save"))
@@ -45,12 +48,7 @@ audit_command.add_command(verify_receipt_command)
 
 
 @audit_command.command("verify", examples=("hashdb audit verify", "hashdb audit verify --checkpoint kept.txt"))
-@click.option(
-    "--checkpoint",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File of a checkpoint that was kept on another machine.",
-)
+@click.option("--checkpoint", "file", type=FILE, help="File of a checkpoint that was kept on another machine.")
 @click.option("--signals", is_flag=True, help="Also compare all signals with their commitments; this takes longer.")
 @as_json
 def verify_log(file: Path | None, signals: bool, as_json: bool) -> int:
@@ -66,11 +64,8 @@ def verify_log(file: Path | None, signals: bool, as_json: bool) -> int:
     from hashdb.service.ledger.verification import verify
 
     outside = None if file is None else _read_checkpoint(file, may_be_missing=False)
-    with open_home(Settings.read()) as db:
-        with db.store.read() as tx:
-            bar, advance = progress_bar("verifying the log", tx.audit.head().seq)
-        with bar:
-            verdict = verify(db, COMMAND_LINE, advance, outside, signals=signals)
+    with open_home() as db, progress_bar("verifying the log", db.store.head().seq) as advance:
+        verdict = verify(db, COMMAND_LINE, advance, outside, signals=signals)
     if not (verdict.size or verdict.checkpoints or verdict.findings):
         raise empty_log()
     if as_json:
@@ -83,7 +78,7 @@ def verify_log(file: Path | None, signals: bool, as_json: bool) -> int:
         agrees = "the tables and all signals agree" if signals else "the tables agree"
         click.echo(f"{verified}: nothing was rewritten, and {agrees}")
         click.echo(_format_reach(verdict))
-    return _FAILED if verdict.findings else 0
+    return 1 if verdict.findings else 0
 
 
 @audit_command.command(
@@ -98,7 +93,7 @@ def verify_log(file: Path | None, signals: bool, as_json: bool) -> int:
     "--checkpoint",
     "file",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="File of the checkpoint that you kept. With --save it may not exist yet.",
 )
 @click.option("--save", is_flag=True, help="Write the new checkpoint to that file if the log only grew.")
@@ -123,18 +118,84 @@ def check(file: Path, save: bool, witnesses_file: Path | None, signals: bool, as
     copy = None
     with Client.from_environment() as client:
         if signals:
-            checked, copy = check_signals(client, partial(client.check, kept, policy))
+            checked, copy = _check_signals(client, partial(client.check, kept, policy))
         else:
             checked = client.check(kept, policy)
     if save:
         write_text(file, checked.note)
     if as_json:
-        print_json(_check_to_json(checked, save) | ({} if copy is None else {"signals": copy_to_json(copy)}))
+        print_json(_check_to_json(checked, save) | ({} if copy is None else {"signals": _copy_to_json(copy)}))
     else:
         _print_check(checked)
         if copy is not None:
-            print_copy(copy)
-    return _FAILED if copy is not None and copy.findings else 0
+            _print_copy(copy)
+    return 1 if copy is not None and copy.findings else 0
+
+
+def _check_signals(client: Client, check: Callable[[], CheckpointComparison]) -> tuple[CheckpointComparison, CopyCheck]:
+    """Check the log by `check`, and the local copy against the checkpoint that it returns: the cosigned one, if any.
+
+    Raises NoCopy, CheckTooEarly, CopyBehind, LogRewritten, and what the client raises.
+    """
+    from hashdb.index.folder import lock_folder
+    from hashdb.local import LocalIndex
+    from hashdb.local.checking import check_copy
+
+    folder = MemberSettings.of_member().home / "local"
+    deadline = time.monotonic() + _PATIENCE
+    with LocalIndex(folder) as index:
+        while True:
+            checked, may_wait = check(), time.monotonic() < deadline
+            tables, checkpoint = index.opened().tables, checked.cosigned.checkpoint if checked.cosigned else checked.now
+            try:
+                with progress_bar("checking") as advance:
+                    result = check_copy(tables, client, checkpoint, advance)
+                # A sync that is under way may be in the middle of its changes.
+                if not (result.findings and may_wait and tables.head().seq != result.seq):
+                    return checked, result
+            except CheckTooEarly as error:
+                with lock_folder(folder) as is_free:
+                    is_stale = is_free and isinstance(error, CopyBehind)
+                if is_stale or not may_wait:
+                    raise
+            time.sleep(_PAUSE)
+
+
+def _print_copy(check: CopyCheck) -> None:
+    """Print the result of a check of the copy."""
+    if check.findings:
+        for finding in check.findings:
+            click.echo(f"contribution {finding.contribution}: {finding.reason}")
+        message = "the local copy is not what the log has: report it to the operator and the other members"
+        click.echo(f"hashdb: {message}", err=True)
+        return
+    click.echo(
+        f"the local copy has what the log committed to: {counted(check.contributions, 'contribution')}"
+        f" (event {check.seq}), held against the root of the active set in event {check.committed.seq}"
+    )
+    if without := check.contributions - check.with_commitment:
+        click.echo(f"{counted(without, 'contribution')} without a commitment: the service makes it after an upgrade")
+    if check.changed:
+        click.echo(f"{counted(check.changed, 'contribution')} changed after that root, as the log proves")
+    if check.unproven:
+        click.echo(f"{counted(check.unproven, 'contribution')} changed after the checkpoint: a later check proves it")
+
+
+def _copy_to_json(check: CopyCheck) -> dict[str, object]:
+    """The result of a check of the copy, as JSON."""
+    committed = check.committed
+    return {
+        "verified": not check.findings,
+        "checkpoint": check.seq,
+        "contributions": check.contributions,
+        "without_commitment": check.contributions - check.with_commitment,
+        "seq": committed.seq,
+        "covers": committed.covers,
+        "root": base64.b64encode(committed.root).decode(),
+        "changed": check.changed,
+        "unproven": check.unproven,
+        "findings": list(map(asdict, check.findings)),
+    }
 
 
 def _print_check(checked: CheckpointComparison) -> None:
@@ -143,8 +204,8 @@ def _print_check(checked: CheckpointComparison) -> None:
     else:
         click.echo(f"the log of {checked.now.origin} only grew: {checked.before.size} events, now {checked.now.size}")
     if checked.cosigned is not None:
-        names = ", ".join(f"{key.name} at {cosigned_at(time)}" for key, time in checked.cosigned.signed.items())
-        click.echo(f"the first {checked.cosigned.checkpoint.size} events are cosigned by {names or 'no witness'}")
+        names = format_witnesses(checked.cosigned.signed) or "no witness"
+        click.echo(f"the first {checked.cosigned.checkpoint.size} events are cosigned by {names}")
     if checked.new_key:
         click.echo(
             f"the key that signs the log has changed since the kept checkpoint: it is now {checked.key}", err=True
@@ -167,28 +228,20 @@ def _format_reach(verdict: Verdict) -> str:
 
 
 def _verdict_to_json(verdict: Verdict) -> dict[str, object]:
-    findings = [_finding_to_json(finding) for finding in verdict.findings]
+    kept, findings = verdict.outside, verdict.findings
     return {
         "verified": not findings,
-        "first_bad": verdict.findings[0].first if findings else None,
+        "first_bad": findings[0].first if findings else None,
         "size": verdict.size,
         "root": base64.b64encode(verdict.root).decode(),
         "checkpoints": verdict.checkpoints,
-        "findings": findings,
-        "outside": _outside_to_json(verdict),
+        "findings": list(map(asdict, findings)),
+        "outside": None if kept is None else {"size": kept.size, "at": format_instant(kept.at)},
     }
 
 
-def _outside_to_json(verdict: Verdict) -> dict[str, object] | None:
-    kept = verdict.outside
-    return None if kept is None else {"size": kept.size, "at": format_instant(kept.at)}
-
-
-def _finding_to_json(finding: Finding) -> dict[str, object]:
-    return {"first": finding.first, "last": finding.last, "reason": finding.reason}
-
-
 def _check_to_json(checked: CheckpointComparison, saved: bool) -> dict[str, object]:
+    cosigned = checked.cosigned
     return {
         "origin": checked.now.origin,
         "before": None if checked.before is None else checked.before.size,
@@ -197,13 +250,10 @@ def _check_to_json(checked: CheckpointComparison, saved: bool) -> dict[str, obje
         "key": str(checked.key),
         "new_key": checked.new_key,
         "saved": saved,
-        "cosigned": None if checked.cosigned is None else _cosigned_to_json(checked.cosigned),
+        "cosigned": None
+        if cosigned is None
+        else {"size": cosigned.checkpoint.size, "witnesses": witnesses_to_json(cosigned.signed)},
     }
-
-
-def _cosigned_to_json(cosigned: Cosigned) -> dict[str, object]:
-    witnesses = [{"name": key.name, "at": cosigned_at(time)} for key, time in cosigned.signed.items()]
-    return {"size": cosigned.checkpoint.size, "witnesses": witnesses}
 
 
 def _read_checkpoint(file: Path, may_be_missing: bool) -> str | None:

@@ -10,12 +10,17 @@ import re
 import select
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
 
 from hashdb.cli.balance import Balance
+from hashdb.cli.options import TEXT
+from hashdb.cli.sockets import listen
 from hashdb.domain.spelling import nearest
-from hashdb.errors import BadSetting, CannotStart, PortInUse
+from hashdb.errors import BadSetting, CannotStart, PortInUse, os_reason
 from hashdb.settings import Settings
 from hashdb.wsgi import prometheus_multiprocess
 
@@ -93,7 +98,7 @@ def bind_error(error: Exception, host: str, port: int, settings: tuple[str, str]
         return BadSetting(port_setting, f"{port} needs the rights of the administrator: choose a port above 1023")
     if error.errno == errno.EADDRNOTAVAIL:
         return BadSetting(host_setting, f"{host} is not an address of this machine")
-    return BadSetting(host_setting, f"{host} cannot be listened on: {(error.strerror or 'unknown error').lower()}")
+    return BadSetting(host_setting, f"{host} cannot be listened on: {os_reason(error)}")
 
 
 def bracket_ipv6(host: str) -> str:
@@ -106,10 +111,43 @@ _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+):([0-9]{1,5})")
 
 def read_address(text: str, example: str) -> tuple[str, int]:
     """The host and the port of the value of --bind. Raises BadSetting."""
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found[2]) > 65_535:
+    parts = _ADDRESS.fullmatch(text)
+    if parts is None or int(parts[2]) > 65_535:
         raise BadSetting("--bind", f"must be an address and a port, like {example}")
-    return found[1].strip("[]"), int(found[2])
+    return parts[1].strip("[]"), int(parts[2])
+
+
+socket_option = click.option(
+    "--socket", "path", type=click.Path(path_type=Path), help="Unix socket to listen on, with mode 0600."
+)
+socket_group_option = click.option("--socket-group", "group", type=TEXT, help="Group that may use the socket, too.")
+
+
+class Place(NamedTuple):
+    """Where a server listens: an address, or a Unix socket that is open."""
+
+    address: str
+    """The host and the port; empty with a socket."""
+    listener: socket.socket | None
+    text: str
+    """As it is shown."""
+
+
+def check_place(path: Path | None, group: str | None, bind: str | None) -> None:
+    """Raise UsageError if --socket, --socket-group and --bind do not go together."""
+    if path is not None and bind is not None:
+        raise click.UsageError("--socket and --bind exclude each other")
+    if group is not None and path is None:
+        raise click.UsageError("--socket-group needs --socket")
+
+
+def open_place(path: Path | None, group: str | None, read_bind: Callable[[], tuple[str, int]]) -> Place:
+    """Open the Unix socket at `path`, or else check that the host and port which `read_bind` returns are free."""
+    if path is not None:
+        return Place("", listen(path, group), f"unix:{path}")
+    host, port = read_bind()
+    address = f"{bracket_ipv6(host)}:{check_port(host, port, ('--bind', '--bind'))}"
+    return Place(address, None, f"http://{address}")
 
 
 def is_loopback(host: str) -> bool:
@@ -139,5 +177,5 @@ def unknown_settings(names: Iterable[str]) -> Iterator[str]:
             and not setting.startswith(_NOT_SETTINGS_PREFIXES)
             and setting not in (*known, *_NOT_SETTINGS)
         ):
-            found = nearest(setting, known)
-            yield f"{name} is not a setting and is ignored" + (f": did you mean HASHDB_{found}?" if found else "")
+            meant = nearest(setting, known)
+            yield f"{name} is not a setting and is ignored" + (f": did you mean HASHDB_{meant}?" if meant else "")

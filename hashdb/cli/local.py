@@ -10,10 +10,17 @@ import click
 from hashdb import __version__
 from hashdb.cli.help import Group
 from hashdb.cli.home import prepare_home
-from hashdb.cli.listening import bracket_ipv6, check_port, is_loopback, read_address, unknown_settings
+from hashdb.cli.listening import (
+    check_place,
+    is_loopback,
+    open_place,
+    read_address,
+    socket_group_option,
+    socket_option,
+    unknown_settings,
+)
 from hashdb.cli.options import TEXT, policy_option, quorum_policy
 from hashdb.cli.output import as_json, escape_controls, print_result
-from hashdb.cli.sockets import listen
 from hashdb.client import Client
 from hashdb.domain.times import format_instant
 from hashdb.errors import HomeInUse, UnsafeStart, needing
@@ -45,8 +52,8 @@ def local_command() -> None:
         "hashdb local serve --bind 127.0.0.1:9000 --max-age 120 --workers 4",
     ),
 )
-@click.option("--socket", "path", type=click.Path(path_type=Path), help="Unix socket to listen on, with mode 0600.")
-@click.option("--socket-group", "group", type=TEXT, help="Group that may use the socket, too.")
+@socket_option
+@socket_group_option
 @click.option("--bind", type=TEXT, help=f"Loopback address and port to listen on.  [default: {_BIND}]")
 @click.option(
     "--max-age",
@@ -69,12 +76,9 @@ def serve(
 
     With a policy of organisations, it matches only what their quorum signed, and answers 503 without that.
     """
-    if path is not None and bind is not None:
-        raise click.UsageError("--socket and --bind exclude each other")
-    if group is not None and path is None:
-        raise click.UsageError("--socket-group needs --socket")
+    check_place(path, group, bind)
     with needing("sidecar", "this command"):
-        from hashdb.cli import sidecar
+        from hashdb.cli.sidecar import SidecarServer
     settings = Settings.of_member()
     for sentence in unknown_settings(os.environ):
         click.echo(f"hashdb: {escape_controls(sentence)}", err=True)
@@ -82,18 +86,12 @@ def serve(
     prepare_home(settings.home)
     # A missing key or a wrong address is an error at the start.
     Client.from_environment().close()
-    with lock_folder(settings.home / "sidecar") as may:
-        if not may:
+    with lock_folder(settings.home / "sidecar") as acquired:
+        if not acquired:
             raise HomeInUse(str(settings.home))
-        if path is None:
-            host, port = loopback_address(bind or _BIND)
-            place = f"{bracket_ipv6(host)}:{check_port(host, port, ('--bind', '--bind'))}"
-            listener, shown = None, f"http://{place}"
-        else:
-            listener, place = listen(path, group), ""
-            shown = f"unix:{path}"
-        click.echo(f"hashdb {__version__} answers on {shown} from the local copy", err=True)
-        sidecar.run(settings, max_age, workers, place, listener, policy)
+        place = open_place(path, group, lambda: loopback_address(bind or _BIND))
+        click.echo(f"hashdb {__version__} answers on {place.text} from the local copy", err=True)
+        SidecarServer(settings, max_age, workers, place, policy).run()
 
 
 @local_command.command("status", examples=("hashdb local status", "hashdb local status --json"))

@@ -15,7 +15,16 @@ import click
 
 from hashdb.cli.help import Command
 from hashdb.cli.home import prepare_home
-from hashdb.cli.options import TEXT, policy_option, quorum_policy, read_cosigner, witness_policy, witnesses_option
+from hashdb.cli.options import (
+    FILE,
+    FOLDER,
+    TEXT,
+    policy_option,
+    quorum_policy,
+    read_cosigner,
+    witness_policy,
+    witnesses_option,
+)
 from hashdb.cli.output import as_json, escape_controls, print_json
 from hashdb.client import Client
 from hashdb.domain.times import format_instant
@@ -37,7 +46,6 @@ if TYPE_CHECKING:
     from hashdb.domain.ledger.cosignatures import Cosigner
     from hashdb.domain.ledger.policies import Policy
 
-_FAILED = 1
 _NO_ANSWER_AFTER = timedelta(minutes=5)
 _FIRST_CHECK, _LATER_CHECK = timedelta(hours=12), timedelta(minutes=5)
 """After so long a check is cut off. The first one of a process may read the whole log."""
@@ -45,7 +53,6 @@ _TRANSIENT = (ServiceUnreachable, ServiceError, Unavailable, LimitReached, Check
 """Errors after which a monitor goes on from its start; others say then that it is set up wrongly."""
 _JUDGED_AFTER, _CHECKS = 2.0, 40
 """Seconds between the checks of `--once`, and how many there are at most: later events explain what differs."""
-_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(
@@ -59,11 +66,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @witnesses_option
 @policy_option
-@click.option("--sign", type=_FILE, help="Key file with which your organisation signs the active set, if all holds.")
+@click.option("--sign", type=FILE, help="Key file with which your organisation signs the active set, if all holds.")
 @click.option("--webhook", type=TEXT, help="Address to post alarms to, instead of exiting.")
-@click.option(
-    "--folder", type=click.Path(file_okay=False, path_type=Path), help="Where the state and evidence are kept."
-)
+@click.option("--folder", type=FOLDER, help="Where the state and evidence are kept.")
 @click.option(
     "--every", default=10, show_default=True, type=click.IntRange(1, 3_600), help="Seconds from one check to the next."
 )
@@ -104,7 +109,7 @@ def monitor_command(
     plan = MonitorPlan(
         witness_policy(witnesses_file, settings),
         organisations,
-        None if sign is None else _signer(sign, organisations),
+        None if sign is None else _read_signer(sign, organisations),
         timedelta(seconds=late),
         timedelta(seconds=2 * every),
         every / 4,
@@ -139,19 +144,19 @@ def _check_once(monitor: Monitor, reporter: Reporter, as_json: bool) -> int:
         alarms = [Alarm(AlarmKind.CONTRIBUTION_ALTERED, what)]
     evidence = [str(folder) for _, folder, _ in reporter.report(alarms, _now())]
     if as_json:
-        found = [alarm.to_json(_now()) | {"evidence": place} for alarm, place in zip(alarms, evidence, strict=True)]
-        print_json({"held": not alarms, "alarms": found} | _state_fields(monitor.state))
+        listed = [alarm.to_json(_now()) | {"evidence": place} for alarm, place in zip(alarms, evidence, strict=True)]
+        print_json({"held": not alarms, "alarms": listed} | _state_to_json(monitor.state))
     else:
         for alarm, place in zip(alarms, evidence, strict=True):
-            _say_alarm(alarm, place)
+            _print_alarm(alarm, place)
         if not alarms:
-            click.echo(_state_text(monitor.state))
-    return _FAILED if alarms else 0
+            click.echo(_format_state(monitor.state))
+    return 1 if alarms else 0
 
 
 def _watch(monitor: Monitor, reporter: Reporter, every: int, goes_on: bool) -> int:
     """Check again and again; return at the first alarm, unless it goes on."""
-    answered, said, limit = _now(), 0, _FIRST_CHECK
+    answered, printed_size, limit = _now(), 0, _FIRST_CHECK
     if not monitor.state.size:
         click.echo("hashdb: the first check reads the whole log and the whole feed", err=True)
     while True:
@@ -169,15 +174,15 @@ def _watch(monitor: Monitor, reporter: Reporter, every: int, goes_on: bool) -> i
             alarms = [Alarm(AlarmKind.NO_ANSWER, f"no check was possible: {error}", "", answered)] if silent else []
         else:
             state = monitor.state
-            if not alarms and state.size != said:
-                said = state.size
-                click.echo(_state_text(state))
+            if not alarms and state.size != printed_size:
+                printed_size = state.size
+                click.echo(_format_state(state))
         for alarm, place, trouble in reporter.report(alarms, _now()):
-            _say_alarm(alarm, str(place))
+            _print_alarm(alarm, str(place))
             if trouble is not None:
                 click.echo(f"hashdb: {trouble}", err=True)
         if alarms and not goes_on:
-            return _FAILED
+            return 1
         time.sleep(max(0.0, every - (time.monotonic() - begun)))
 
 
@@ -197,12 +202,12 @@ def _cut_after(limit: timedelta) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _say_alarm(alarm: Alarm, place: str) -> None:
+def _print_alarm(alarm: Alarm, place: str) -> None:
     click.echo(f"ALARM: {escape_controls(str(alarm))}")
     click.echo(f"evidence: {place}")
 
 
-def _state_text(state: MonitorState) -> str:
+def _format_state(state: MonitorState) -> str:
     root = f"root of event {state.root_seq}" if state.root_seq else "no root yet"
     held = (
         f"all contributions held at {format_instant(state.round_held)}"
@@ -213,7 +218,7 @@ def _state_text(state: MonitorState) -> str:
     return f"event {state.size} holds: {state.count} contributions in the active set{without} ({root}); {held}"
 
 
-def _state_fields(state: MonitorState) -> dict[str, object]:
+def _state_to_json(state: MonitorState) -> dict[str, object]:
     return {
         "size": state.size,
         "contributions": state.count,
@@ -223,7 +228,7 @@ def _state_fields(state: MonitorState) -> dict[str, object]:
     }
 
 
-def _signer(file: Path, policy: Policy | None) -> Cosigner:
+def _read_signer(file: Path, policy: Policy | None) -> Cosigner:
     signer = read_cosigner("--sign", file)
     if policy is not None and signer.key not in policy.keys:
         raise BadSetting("--sign", f"{file}: the policy of organisations does not have this key")

@@ -13,7 +13,7 @@ import click
 from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.domain.spelling import did_you_mean, read_id
 from hashdb.domain.times import parse_instant
-from hashdb.errors import BadNote, BadSetting
+from hashdb.errors import BadNote, BadSetting, os_reason
 
 if TYPE_CHECKING:
     from hashdb.domain.ledger.cosignatures import Cosigner
@@ -37,6 +37,8 @@ class Text(click.ParamType[str]):
 
 
 TEXT = Text()
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 class Instant(click.ParamType[datetime]):
@@ -107,13 +109,15 @@ NAME_OR_ID = NameOrId()
 
 def join_ids(command: click.Command, words: list[str]) -> list[str]:
     """The words of a command line, where an id of several words, like `contribution 17`, becomes one."""
-    if not any(isinstance(each.type, Id | NameOrId) for each in command.params):
+    if not any(isinstance(param.type, Id | NameOrId) for param in command.params):
         return words
-    valued = {name: each.type for each in command.params if not getattr(each, "is_flag", False) for name in each.opts}
+    types = {
+        name: param.type for param in command.params if not getattr(param, "is_flag", False) for name in param.opts
+    }
     joined: list[str] = []
     at = 0
     while at < len(words):
-        option = valued.get(joined[-1]) if joined and joined[-1].startswith("-") else None
+        option = types.get(joined[-1]) if joined and joined[-1].startswith("-") else None
         width = 1 if option is not None and not isinstance(option, Id | NameOrId) else _width(words[at:])
         joined.append(" ".join(words[at : at + width]))
         at += width
@@ -123,8 +127,8 @@ def join_ids(command: click.Command, words: list[str]) -> list[str]:
 def _width(words: list[str]) -> int:
     """How many of the first words are one id."""
     for width in (3, 2):
-        found = read_id(" ".join(words[:width])) if len(words) >= width and words[width - 1] else None
-        if found is not None and found[0] is not None:
+        id = read_id(" ".join(words[:width])) if len(words) >= width and words[width - 1] else None
+        if id is not None and id[0] is not None:
             return width
     return 1
 
@@ -133,13 +137,13 @@ _POLICY, _WITNESSES = "--policy", "--witnesses"
 policy_option = click.option(
     _POLICY,
     "policy_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="File of a policy of organisations, which must have signed the active set.  [default: HASHDB_QUORUM]",
 )
 witnesses_option = click.option(
     _WITNESSES,
     "witnesses_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="File of a policy of witnesses, which must have cosigned the log.  [default: HASHDB_WITNESSES]",
 )
 
@@ -168,6 +172,6 @@ def read_cosigner(setting: str, file: Path) -> Cosigner:
             raise BadSetting(setting, f"others can read {file} (mode {mode:04o}): run chmod 600 {file}")
         return Cosigner.of_file(file.read_bytes())
     except OSError as error:
-        raise BadSetting(setting, f"{file} cannot be read: {(error.strerror or 'unknown error').lower()}") from None
+        raise BadSetting(setting, f"{file} cannot be read: {os_reason(error)}") from None
     except BadNote as error:
         raise BadSetting(setting, f"{file}: {error}") from None

@@ -9,7 +9,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from io import TextIOWrapper
 from itertools import repeat, zip_longest
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hashdb.errors import BadNote
+from hashdb.errors import BadNote, os_reason
 
 if TYPE_CHECKING:
     # At run time, these imports would take a third of the start of a command that does not use them.
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _Item = TypeVar("_Item")
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that change the direction of the text around them."""
+
+AddElement = Callable[[Mapping[str, object]], None]
+"""Prints an element of a JSON array."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -70,15 +73,18 @@ def write_text(file: Path, text: str) -> None:
             temporary.write(text)
         Path(name).replace(file)
     except OSError as error:
-        raise BadNote(f"{file} cannot be written: {(error.strerror or 'unknown error').lower()}") from None
+        raise BadNote(f"{file} cannot be written: {os_reason(error)}") from None
 
 
 @contextmanager
-def print_json_array(wanted: bool) -> Iterator[Callable[[Mapping[str, object]], None]]:
-    """A function that prints an element of a JSON array at once; the whole looks as `print_json` prints it.
+def print_json_array(as_json: bool) -> Iterator[AddElement | None]:
+    """A function that prints an element of a JSON array at once, as `print_json` prints it; None without `--json`.
 
     The array is closed even if the work fails. If it fails before the first element, nothing is printed.
     """
+    if not as_json:
+        yield None
+        return
     count = 0
 
     def add(element: Mapping[str, object]) -> None:
@@ -93,8 +99,7 @@ def print_json_array(wanted: bool) -> Iterator[Callable[[Mapping[str, object]], 
         if count:
             click.echo("\n]")
         raise
-    if wanted:
-        click.echo("\n]" if count else "[]")
+    click.echo("\n]" if count else "[]")
 
 
 def print_proposal(proposal: Proposal, as_json: bool) -> None:
@@ -145,7 +150,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     room = (get_terminal_size((_WIDE, 0)).columns if sys.stdout.isatty() else _WIDE) - len(_GAP) * (len(widths) - 1)
     widths[widths.index(widest)] = max(_NARROWEST, min(widest, room - sum(widths) + widest))
     for number, cells in enumerate(lines):
-        for parts in zip_longest(*map(_folded, cells, widths), fillvalue=""):
+        for parts in zip_longest(*map(_wrap, cells, widths), fillvalue=""):
             padding = [" " * (width - _width(part)) for part, width in zip(parts, widths, strict=True)]
             line = _GAP.join(
                 space + part if to_right else part + space
@@ -159,35 +164,28 @@ _WIDE, _NARROWEST, _GAP = 200, 10, "  "
 
 def _width(text: str) -> int:
     """How many columns of a terminal a text takes."""
-    return sum(2 if unicodedata.east_asian_width(one) in "WF" else not unicodedata.combining(one) for one in text)
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else not unicodedata.combining(char) for char in text)
 
 
-def _folded(text: str, width: int) -> list[str]:
+def _wrap(text: str, width: int) -> list[str]:
     """The lines of a text in a column of a width."""
     lines = [""]
-    for one in text:
-        if _width(lines[-1] + one) > width:
+    for character in text:
+        if _width(lines[-1] + character) > width:
             lines.append("")
-        lines[-1] += one
+        lines[-1] += character
     return lines
 
 
-def progress_bar(what: str, total: int) -> tuple[AbstractContextManager[object], Callable[..., None]]:
-    """A progress bar on standard error, shown on a terminal only, and the function that advances it (by 1 or more)."""
-    return _progress(what, total) if total > 1 else _NO_PROGRESS
+@contextmanager
+def progress_bar(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error, shown on a terminal only; yields the function that advances it (by 1 or more).
 
-
-def progress_counter(what: str) -> tuple[AbstractContextManager[object], Callable[..., None]]:
-    """A progress counter for work of unknown size: how much is done, and how fast."""
-    return _progress(what, None)
-
-
-_NO_PROGRESS = nullcontext(), lambda count=1: None
-
-
-def _progress(what: str, total: int | None) -> tuple[AbstractContextManager[object], Callable[..., None]]:
-    if not sys.stderr.isatty():
-        return _NO_PROGRESS
+    Without a `total`, it is a counter: how much is done, and how fast.
+    """
+    if not sys.stderr.isatty() or total in (0, 1):
+        yield lambda count=1: None
+        return
     started, done = time.monotonic(), 0
 
     def advance(count: int = 1) -> None:
@@ -198,7 +196,7 @@ def _progress(what: str, total: int | None) -> tuple[AbstractContextManager[obje
     def rate(done: int | None) -> str | None:
         return f"{done / max(time.monotonic() - started, 0.001):.0f}/s" if done else None
 
-    bar = click.progressbar(
+    with click.progressbar(
         None if total else repeat(0),
         total,
         what,
@@ -207,10 +205,10 @@ def _progress(what: str, total: int | None) -> tuple[AbstractContextManager[obje
         item_show_func=rate,
         update_min_steps=max(1, (total or 0) // 1_000),
         file=sys.stderr,
-    )
-    return bar, advance
+    ) as bar:
+        yield advance
 
 
-def counted(count: int, noun: str) -> str:
-    """A number of things, like `1 page` or `3 pages`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A number of things, like `1 page` or `3 pages`; the `plural` is by default the noun with an s."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashdb.cli.help import Command
-from hashdb.cli.options import TEXT, Id, witness_policy, witnesses_option
+from hashdb.cli.options import FILE, TEXT, Id, witness_policy, witnesses_option
 from hashdb.cli.output import as_json, escape_controls, print_json, write_text
 from hashdb.client import Client
 from hashdb.domain.times import format_instant
-from hashdb.errors import BadNote, BadReceipt, BadSetting
+from hashdb.errors import BadNote, BadReceipt, BadSetting, os_reason
 from hashdb.member_settings import MemberSettings
 
 if TYPE_CHECKING:
     from hashdb.domain.ledger.checkpoints import Verifier
+    from hashdb.domain.ledger.cosignatures import WitnessKey
     from hashdb.domain.ledger.policies import Policy
     from hashdb.domain.ledger.receipts import ProvedEvent
 
@@ -43,7 +44,7 @@ _MOST = 1_000_000
 @click.option("--seq", type=click.IntRange(min=1), help="Receipt of the event with this seq.")
 @click.option("--action", type=TEXT, help="Action of the event. By default the last event on the contribution.")
 @witnesses_option
-@click.option("--out", "out", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [default: stdout]")
+@click.option("--out", "out", type=FILE, help="File to write.  [default: stdout]")
 @as_json
 def receipt_command(
     contribution: int | None,
@@ -77,7 +78,7 @@ def receipt_command(
         logs = client.log().verifiers
     used = policy or _no_witnesses()
     proved = Receipt.parse(text).verify(used, logs)
-    _require_asked(json.loads(proved.event), seq, subject, action)
+    _require_requested(json.loads(proved.event), seq, subject, action)
     if out is not None:
         write_text(out, text)
     if as_json:
@@ -88,12 +89,12 @@ def receipt_command(
         click.echo(f"{out}: {_sentence(json.loads(proved.event))}")
 
 
-def _require_asked(
+def _require_requested(
     event: Mapping[str, object], seq: int | None, subject: tuple[str, int] | None, action: str | None
 ) -> None:
-    """Raise BadReceipt for the receipt of another event than the one that was asked for."""
-    asked = {"seq": seq, "subject": subject and f"{subject[0]}:{subject[1]}", "action": action}
-    if any(value not in (None, event.get(name)) for name, value in asked.items()):
+    """Raise BadReceipt for the receipt of another event than the one that was requested."""
+    requested = {"seq": seq, "subject": subject and f"{subject[0]}:{subject[1]}", "action": action}
+    if any(value not in (None, event.get(name)) for name, value in requested.items()):
         raise BadReceipt("the service answered with the receipt of another event")
 
 
@@ -105,7 +106,7 @@ def _require_asked(
         "hashdb audit verify-receipt 17.tlog-proof --log hashes.example/log+1b9e…",
     ),
 )
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @witnesses_option
 @click.option("--log", "keys", multiple=True, type=TEXT, help="Key of the log (vkey). By default those of the policy.")
 @as_json
@@ -125,8 +126,9 @@ def verify_receipt_command(file: Path, witnesses_file: Path | None, keys: tuple[
     if as_json:
         print_json(_to_json(proved, used))
         return
-    click.echo(f"{_sentence(json.loads(proved.event))}")
-    click.echo(_proof(proved))
+    checkpoint = proved.checkpoint
+    click.echo(_sentence(json.loads(proved.event)))
+    click.echo(f"it is in the log of {checkpoint.origin}, which signed it in a checkpoint of {checkpoint.size} events")
     click.echo(_limits(proved, policy))
 
 
@@ -150,7 +152,7 @@ def _read(file: Path) -> str:
         with file.open("rb") as opened:
             return opened.read(_MOST).decode()
     except OSError as error:
-        raise BadSetting("FILE", f"{file} cannot be read: {(error.strerror or 'unknown error').lower()}") from None
+        raise BadSetting("FILE", f"{file} cannot be read: {os_reason(error)}") from None
     except UnicodeDecodeError:
         raise BadReceipt(f"{file} is not UTF-8") from None
 
@@ -158,13 +160,9 @@ def _read(file: Path) -> str:
 def _sentence(event: dict[str, Any]) -> str:
     """What happened, in one line."""
     subject, actor = str(event.get("subject")).replace(":", " "), str(event.get("actor")).replace(":", " ")
-    said = f"event {event['seq']}: {event.get('action')} on {subject}, by {actor}, at {event.get('at')}"
-    return escape_controls(said)
-
-
-def _proof(proved: ProvedEvent) -> str:
-    checkpoint = proved.checkpoint
-    return f"it is in the log of {checkpoint.origin}, which signed it in a checkpoint of {checkpoint.size} events"
+    return escape_controls(
+        f"event {event['seq']}: {event.get('action')} on {subject}, by {actor}, at {event.get('at')}"
+    )
 
 
 def _limits(proved: ProvedEvent, policy: Policy | None) -> str:
@@ -175,15 +173,24 @@ def _limits(proved: ProvedEvent, policy: Policy | None) -> str:
             "no cosignature of a witness was verified: this proves what the operator signed, and not that others see"
             f" the same log. {later}"
         )
-    names = ", ".join(f"{key.name} at {cosigned_at(time)}" for key, time in proved.signed.items())
     assert policy is not None
     return (
-        f"cosigned by {names}: these witnesses saw a log that only grew, and everyone whom the quorum convinces sees"
-        f" the same one. {later}"
+        f"cosigned by {format_witnesses(proved.signed)}: these witnesses saw a log that only grew, and everyone whom"
+        f" the quorum convinces sees the same one. {later}"
     )
 
 
-def cosigned_at(time: int) -> str:
+def format_witnesses(signed: Mapping[WitnessKey, int]) -> str:
+    """The names of witnesses, each with the time of its cosignature."""
+    return ", ".join(f"{key.name} at {_cosigned_at(time)}" for key, time in signed.items())
+
+
+def witnesses_to_json(signed: Mapping[WitnessKey, int]) -> list[dict[str, str]]:
+    """The same as JSON."""
+    return [{"name": key.name, "at": _cosigned_at(time)} for key, time in signed.items()]
+
+
+def _cosigned_at(time: int) -> str:
     """When a witness cosigned, from the seconds that it signed."""
     return format_instant(datetime.fromtimestamp(min(time, 253_402_300_799), UTC))
 
@@ -195,5 +202,5 @@ def _to_json(proved: ProvedEvent, policy: Policy) -> dict[str, object]:
         "origin": proved.checkpoint.origin,
         "size": proved.checkpoint.size,
         "least": policy.least,
-        "witnesses": [{"name": key.name, "at": cosigned_at(time)} for key, time in proved.signed.items()],
+        "witnesses": witnesses_to_json(proved.signed),
     }

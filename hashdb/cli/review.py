@@ -6,7 +6,7 @@ import click
 
 from hashdb.cli.help import REASONS, Choice, Code, Command, Group
 from hashdb.cli.options import TEXT, Id
-from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result
+from hashdb.cli.output import as_json, print_list, print_proposal, print_result
 from hashdb.domain.meanings import explain_all
 from hashdb.domain.review.cases import OF_FRAMES, CaseState, Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import Proposal
@@ -75,17 +75,15 @@ def decide(case: int, decision: str, note: str | None, signals: tuple[int, ...],
     prints the proposal: nothing changes until a second reviewer makes the same decision within 72 hours.
     """
     from hashdb.client import Client
+    from hashdb.wire.review import CaseOut
 
     with Client.from_environment() as client:
         decided = client.decide(case, Decision(decision), note, signals or None)
     if isinstance(decided, Proposal):
         print_proposal(decided, as_json)
-    elif as_json:
-        from hashdb.wire.review import CaseOut
-
-        print_json(CaseOut.from_domain(decided))
     else:
-        click.echo(f"case {decided.id} on contribution {decided.contribution} decided: {decided.decision}")
+        text = f"case {decided.id} on contribution {decided.contribution} decided: {decided.decision}"
+        print_result(CaseOut.from_domain(decided), text, as_json)
 
 
 @click.command(

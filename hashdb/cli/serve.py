@@ -8,6 +8,7 @@ import signal
 import stat
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from mmap import mmap
@@ -23,7 +24,7 @@ from gunicorn.arbiter import Arbiter
 
 from hashdb import __version__
 from hashdb.cli.help import Command
-from hashdb.cli.home import configured_engine, configured_signing, lock_home, open_home, prepare_home
+from hashdb.cli.home import configured_engine, lock_home, open_configured, open_home, prepare_home
 from hashdb.cli.listening import bracket_ipv6, check_port, is_loopback, keep_objects, server_options, unknown_settings
 from hashdb.cli.options import TEXT
 from hashdb.cli.output import escape_controls, progress_bar
@@ -33,7 +34,7 @@ from hashdb.domain.matching import details
 from hashdb.errors import IndexNotReady, UnsafeStart
 from hashdb.hashing.algorithms import built_in_benign, require_installed
 from hashdb.index.kernel import engine
-from hashdb.service import HashDB, health, open_hashdb, schedule, system_clock
+from hashdb.service import HashDB, health, schedule, system_clock
 from hashdb.service.accounts import members
 from hashdb.service.background import Background, Task
 from hashdb.service.contributions import contributions, expiry
@@ -141,20 +142,10 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
                 self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        settings = self._settings
-        signing, index = configured_signing(settings), settings.home / "index"
-        rules, busy_seconds = settings.rules(), settings.busy_seconds
+        settings, rules = self._settings, self._settings.rules()
         # A replacement worker may start while the database is unreachable. It must not fail, or the service stops.
-        db = open_hashdb(
-            settings.database,
-            rules,
-            busy_seconds=busy_seconds,
-            index=index,
-            signing=signing,
-            match_log=settings.match_log,
-            may_be_away=True,
-            engine=configured_engine(settings),
-        )
+        options = {"engine": configured_engine(settings), "may_be_away": True}
+        db = open_configured(settings, index=settings.home / "index", **options)
         db.store.take_turns(settings.home / "writers")
         db.leaving = lambda: self._leaving[0] == 1
         # Each worker flushes every second (the task `counts`).
@@ -163,17 +154,14 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         app_metrics: metrics.Metrics = app.extensions["hashdb"].metrics
         schedule.start(db, Event(), _serving_tasks(app_metrics))
         follow = partial(following.look, connect=partial(HTTPRemote, rules=rules))
-        args_of_work = db, schedule.Lane.UPSTREAMS, Event(), {Task.FOLLOW: follow}
-        Thread(target=schedule.work, args=args_of_work, name="upstreams", daemon=True).start()
+        _start("upstreams", schedule.work, db, schedule.Lane.UPSTREAMS, Event(), {Task.FOLLOW: follow})
         if (server := _mail_server(settings)) is not None:
             mails = {Task.MAILS: partial(due.mail, send=server.send)}
-            Thread(
-                target=schedule.work, args=(db, schedule.Lane.MAILS, Event(), mails), name="mails", daemon=True
-            ).start()
+            _start("mails", schedule.work, db, schedule.Lane.MAILS, Event(), mails)
         if rules.webhook_egress is not None:
             post = partial(deliveries.post, egress=rules.webhook_egress)
-            args = db, settings.home / "webhooks", post, app_metrics.count_delivery, Event()
-            Thread(target=schedule.deliver, args=args, name="webhooks", daemon=True).start()
+            folder = settings.home / "webhooks"
+            _start("webhooks", schedule.deliver, db, folder, post, app_metrics.count_delivery, Event())
         if settings.metrics_port is not None:
             metrics.serve(app_metrics, settings.metrics_host, settings.metrics_port)
         keep_objects()
@@ -186,6 +174,11 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
 
     def run(self) -> None:
         _Arbiter(self, self._leaving, self._settings.drain_seconds).run()
+
+
+def _start(name: str, target: Callable[..., object], *args: object) -> None:
+    """Run a function in a thread of this name, which does not keep the process alive."""
+    Thread(target=target, args=args, name=name, daemon=True).start()
 
 
 def _start_worker(worker: Any) -> None:
@@ -241,8 +234,7 @@ def _serving_tasks(app_metrics: metrics.Metrics) -> dict[Task, schedule.Act]:
 
 def fill_index(db: HashDB) -> None:
     """Fill the index, and show the progress."""
-    bar, advance = progress_bar("building the index", db.index.backlog())
-    with suppress(IndexNotReady), bar:
+    with suppress(IndexNotReady), progress_bar("building the index", db.index.backlog()) as advance:
         db.index.fill(advance)
 
 

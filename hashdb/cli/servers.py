@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import socket
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gthread
 
-from hashdb.cli.listening import server_options
+from hashdb.cli.listening import Place, server_options
 from hashdb.cli.sockets import remove
 
 # macOS has no epoll: there, gunicorn's own worker serves.
@@ -38,16 +37,14 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 class SmallServer(BaseApplication):  # type: ignore[misc]
     """A server as gunicorn runs it; a subclass has `load`, which makes the WSGI application in each worker."""
 
-    def __init__(
-        self, name: str, worker: Any, workers: int, address: str, listener: socket.socket | None, largest_body: int
-    ) -> None:
+    def __init__(self, name: str, worker: Any, workers: int, place: Place, largest_body: int) -> None:
         self._name, self._worker, self._workers = name, worker, workers
-        self._bind, self._socket = address, None
-        if listener is not None:
-            path = Path(listener.getsockname())
+        self._bind, self._socket = place.address, None
+        if place.listener is not None:
+            path = Path(place.listener.getsockname())
             self._socket = path, path.lstat().st_ino
             # gunicorn closes it.
-            self._bind = f"fd://{listener.detach()}"
+            self._bind = f"fd://{place.listener.detach()}"
         self.largest_body = largest_body
         super().__init__()
 

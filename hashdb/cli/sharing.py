@@ -1,19 +1,15 @@
-"""hashdb webhook: manage the addresses to which the service pushes changes. hashdb sync: keep a local copy."""
+"""hashdb webhook: manage the addresses to which the service pushes changes, and the deliveries to them."""
 
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from datetime import datetime
-from pathlib import Path
-from typing import NoReturn
 
 import click
 
-from hashdb.cli.help import Choice, Command, Group
-from hashdb.cli.home import prepare_home
-from hashdb.cli.options import TEXT, Id, policy_option, quorum_policy
-from hashdb.cli.output import as_json, print_json, print_list, print_result, progress_counter
+from hashdb.cli.help import Choice, Group
+from hashdb.cli.options import TEXT, Id
+from hashdb.cli.output import as_json, print_json, print_list, print_result
 from hashdb.client import Client
 from hashdb.domain.meanings import explain_all
 from hashdb.domain.sharing.webhooks import (
@@ -25,22 +21,12 @@ from hashdb.domain.sharing.webhooks import (
     WebhookChange,
     WebhookDraft,
 )
-from hashdb.errors import CheckTooEarly, RootNotSigned, ServiceError, ServiceUnreachable, Unavailable
-from hashdb.local import LocalIndex, Sync, syncing
-from hashdb.local.courier import delivering
-from hashdb.local.lookback import LookBack
-from hashdb.local.remembered import FOLDER as REMEMBERED
-from hashdb.local.reports import Reports
-from hashdb.member_settings import MemberSettings
 from hashdb.wire.sharing.webhooks import DeliveriesOut, DeliveryOut, WebhookOut, WebhooksOut
 
-_FAILED = 1
 _PATIENCE = 30.0
 _POLL = 0.2
 _id = click.argument("webhook", type=Id("webhook"))
-_delivery = click.argument("delivery", type=Id("delivery"))
 _TOPICS = Choice(explain_all("topic"))
-_OUTCOMES = explain_all("outcome")
 
 
 @click.group(
@@ -153,7 +139,7 @@ def test(webhook: int, as_json: bool) -> int:
 
 @webhook_command.command("deliveries", examples=("hashdb webhook deliveries 1 --outcome failed",))
 @_id
-@click.option("--outcome", type=Choice(_OUTCOMES), help="List only deliveries with this outcome.")
+@click.option("--outcome", type=Choice(explain_all("outcome")), help="List only deliveries with this outcome.")
 @as_json
 def deliveries(webhook: int, outcome: str | None, as_json: bool) -> None:
     """List the deliveries of a webhook, the oldest first."""
@@ -179,7 +165,7 @@ def deliveries(webhook: int, outcome: str | None, as_json: bool) -> None:
 
 @webhook_command.command("redeliver", examples=("hashdb webhook redeliver 1 12",))
 @_id
-@_delivery
+@click.argument("delivery", type=Id("delivery"))
 @as_json
 def redeliver(webhook: int, delivery: int, as_json: bool) -> int:
     """Send a delivery again, and report whether it arrived.
@@ -202,15 +188,12 @@ def _print_delivery(client: Client, delivery: Delivery, as_json: bool) -> int:
         click.echo(f"delivery {delivery.id} arrived: {delivery.status} after {delivery.ms} ms")
     else:
         click.echo(f"delivery {delivery.id} did not arrive: {_format_answer(delivery) or 'still waiting'}", err=True)
-    return 0 if delivery.outcome is DeliveryOutcome.DELIVERED else _FAILED
+    return 0 if delivery.outcome is DeliveryOutcome.DELIVERED else 1
 
 
 def _print_secret(issued: IssuedWebhook, as_json: bool) -> None:
-    if as_json:
-        print_json(WebhookOut.from_issued(issued))
-        return
-    click.echo(f"webhook {issued.webhook.id} reports {' and '.join(issued.webhook.topics)}")
-    click.echo(f"secret (shown only once): {issued.secret}")
+    text = f"webhook {issued.webhook.id} reports {' and '.join(issued.webhook.topics)}"
+    print_result(WebhookOut.from_issued(issued), f"{text}\nsecret (shown only once): {issued.secret}", as_json)
 
 
 def _format_state(webhook: Webhook) -> str:
@@ -228,116 +211,3 @@ def _format_answer(delivery: Delivery) -> str:
 
 def _format_time(at: datetime | None) -> str:
     return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-_WAIT = 20
-"""Seconds that each request of `--follow` waits for a change."""
-_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-_PATIENCE_FOR_SIGNATURES = 90
-"""Seconds for the organisations of a policy to sign the newest root: a new one is made each minute, at most."""
-_SAID_EVERY = 30.0
-"""Seconds between two lines about a look-back that takes long."""
-
-
-@click.command("sync", cls=Command, examples=("hashdb sync", "hashdb sync --follow", "hashdb sync --policy quorum.txt"))
-@click.option("--follow", is_flag=True, help="Keep running, and apply each change within a second.")
-@policy_option
-@as_json
-def sync_command(follow: bool, policy_file: Path | None, as_json: bool) -> None:
-    """Update the local copy of the contributions.
-
-    The command reads the changes since the last run. `hashdb match --local` uses the copy, also during a run.
-
-    With a policy of organisations, it stores only what their quorum signed. They sign within a minute or two.
-
-    If uploads are remembered, it looks back after each batch of changes: it reports which of them match now.
-    """
-    if follow and as_json:
-        raise click.UsageError("--follow never ends, so it cannot print one JSON document: leave out --json")
-    started_over: list[str] = []
-
-    def say(message: str) -> None:
-        started_over.append(message)
-        click.echo(f"hashdb: {message}", err=True)
-
-    settings = MemberSettings.of_member()
-    policy = quorum_policy(policy_file, settings)
-    prepare_home(settings.home)
-    folder = settings.home / "local"
-    with Client.from_environment() as client, syncing(folder, client, say=say, policy=policy) as sync:
-        bar, advance = progress_counter("syncing")
-        with bar:
-            changes = sync.catch_up(progress=advance, patience=_PATIENCE_FOR_SIGNATURES)
-        state, count = sync.state, sync.count()
-        if as_json:
-            message = {"checkpoint": state.seq, "epoch": state.epoch, "contributions": count, "changes": changes}
-            print_json(message | {"started_over": bool(started_over)})
-        else:
-            _print_progress(sync, changes)
-        with closing(LocalIndex(folder)) as index:
-            look_back = _LookBack(index, folder / REMEMBERED, quiet=as_json)
-            if follow:
-                hook, secret = settings.remember_webhook, settings.remember_secret_file
-                with delivering(folder / REMEMBERED, hook, secret, _warn):
-                    _follow_feed(sync, look_back)
-            while look_back.step():
-                pass
-
-
-def _warn(message: str) -> None:
-    click.echo(f"hashdb: {message}", err=True)
-
-
-class _LookBack:
-    """Looks back over the uploads in a folder once there are any."""
-
-    def __init__(self, index: LocalIndex, folder: Path, *, quiet: bool) -> None:
-        self._index, self._folder, self._quiet = index, folder, quiet
-        self._look_back: LookBack | None = None
-        self._said = time.monotonic()
-
-    def step(self) -> bool:
-        """Look back for some seconds; return whether there is more to do."""
-        if self._look_back is None:
-            if not self._folder.is_dir():
-                return False
-            self._look_back = LookBack(self._index, Reports(self._folder))
-        has_more, count = self._look_back.step()
-        if count and not self._quiet:
-            reports = "1 new report" if count == 1 else f"{count} new reports"
-            click.echo(f"look-back: {reports} (hashdb remember matches)")
-        if (walked := self._look_back.walked) and not self._quiet and time.monotonic() - self._said > _SAID_EVERY:
-            self._said = time.monotonic()
-            click.echo(f"look-back: {walked[0]} of {walked[1]} uploads were matched with what is new")
-        return has_more
-
-
-def _follow_feed(sync: Sync, look_back: _LookBack) -> NoReturn:
-    pause, has_more = _PAUSE, look_back.step()
-    again = begun = time.monotonic()
-    while True:
-        try:
-            if not has_more or time.monotonic() >= again:
-                begun = time.monotonic()
-                _print_progress(sync, sync.catch_up(0 if has_more else _WAIT), quiet=True)
-                pause = _PAUSE
-        except (CheckTooEarly, RootNotSigned, ServiceUnreachable, ServiceError, Unavailable) as error:
-            click.echo(
-                f"hashdb: {error}; the local copy stays at event {sync.state.seq}; trying again",
-                err=True,
-            )
-            # If there is more to look back for, that goes on meanwhile, as long as a service that hangs took.
-            again = time.monotonic() + max(pause, time.monotonic() - begun)
-            if not has_more:
-                time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        # Also while the service is away: what expires is taken back.
-        has_more = look_back.step()
-
-
-def _print_progress(sync: Sync, changes: int, *, quiet: bool = False) -> None:
-    if changes or not quiet:
-        count = "1 change" if changes == 1 else f"{changes} changes"
-        held = sync.count()
-        contributions = "1 contribution" if held == 1 else f"{held} contributions"
-        click.echo(f"up to date (event {sync.state.seq}): {count}, {contributions}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import socket
 import tempfile
 from threading import Event, Thread
 from wsgiref.types import WSGIApplication
 
-from hashdb.cli.listening import keep_objects
+from hashdb.cli.listening import Place, keep_objects
 from hashdb.cli.servers import BaseWorker, SmallServer
 from hashdb.client import Client
 from hashdb.domain.ledger.policies import Policy
@@ -19,20 +18,6 @@ from hashdb.sidecar.metrics import Metrics
 from hashdb.sidecar.state import SidecarState
 from hashdb.wsgi import prometheus_multiprocess
 from hashdb.wsgi.log_lines import write_json_lines
-
-
-def run(
-    settings: Settings,
-    max_age: int,
-    workers: int,
-    address: str,
-    listener: socket.socket | None,
-    policy: Policy | None,
-) -> None:
-    """Serve on an address, or on a listening Unix socket, until a signal ends it."""
-    write_json_lines()
-    prometheus_multiprocess.share_folder(settings.home / "sidecar" / "metrics")
-    _Gunicorn(settings, max_age, workers, address, listener, policy).run()
 
 
 class _Worker(BaseWorker):  # type: ignore[misc]
@@ -53,18 +38,12 @@ class _Worker(BaseWorker):  # type: ignore[misc]
         stop.set()
 
 
-class _Gunicorn(SmallServer):
-    """The sidecar as gunicorn runs it: so many workers, and one process more that follows the feed."""
+class SidecarServer(SmallServer):
+    """So many workers, and one process more that follows the feed; `run` serves until a signal ends it."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        max_age: int,
-        workers: int,
-        address: str,
-        listener: socket.socket | None,
-        policy: Policy | None,
-    ) -> None:
+    def __init__(self, settings: Settings, max_age: int, workers: int, place: Place, policy: Policy | None) -> None:
+        write_json_lines()
+        prometheus_multiprocess.share_folder(settings.home / "sidecar" / "metrics")
         self._settings, self._max_age, self._policy = settings, max_age, policy
         # Nobody else can open it, so its lock is that of these processes.
         self._role = tempfile.TemporaryFile(dir=settings.home)  # noqa: SIM115
@@ -75,7 +54,7 @@ class _Gunicorn(SmallServer):
             settings.remember_secret_file,
             policy,
         )
-        super().__init__("hashdb-sidecar", _Worker, workers + 1, address, listener, settings.largest_body)
+        super().__init__("hashdb-sidecar", _Worker, workers + 1, place, settings.largest_body)
 
     def load(self) -> WSGIApplication:
         state = SidecarState(self._settings, self._max_age, on_socket=self.on_socket, policy=self._policy)

@@ -12,15 +12,14 @@ import click
 from hashdb.cli.accounts import find_member
 from hashdb.cli.help import Choice, Command
 from hashdb.cli.home import empty_log, open_home
-from hashdb.cli.options import NAME_OR_ID, Id
+from hashdb.cli.options import FILE, NAME_OR_ID, Id
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.stats.reports import Report
 from hashdb.domain.stats.statements import statement_of_reasons, tco_report
-from hashdb.errors import BadSetting
+from hashdb.errors import BadSetting, os_reason
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.stats import reports
-from hashdb.settings import Settings
 from hashdb.web.reports import page
 from hashdb.wire.stats import ReportOut, csv_text
 
@@ -53,7 +52,7 @@ class _Day(click.ParamType[date]):
         "hashdb report --preset dsa --contribution 17",
     ),
 )
-@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", required=False, type=FILE)
 @click.option("--from", "first", type=_Day(), help="First day (UTC). By default the first day of the log.")
 @click.option("--to", "last", type=_Day(), help="Last day (UTC), included. By default today.")
 @click.option(
@@ -91,7 +90,7 @@ def report_command(
         raise click.UsageError("--preset writes JSON only: leave out --format, or give --format json")
     if (preset == "dsa") != (contribution is not None):
         raise click.UsageError("--preset dsa and --contribution go together: give both or neither")
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         if not db.store.head().seq:
             raise empty_log()
         if contribution is not None:
@@ -125,4 +124,4 @@ def _write(file: Path | None, text: str) -> None:
     try:
         file.write_text(text, "utf-8")
     except OSError as error:
-        raise BadSetting(str(file), f"cannot be written: {(error.strerror or 'unknown error').lower()}") from None
+        raise BadSetting(str(file), f"cannot be written: {os_reason(error)}") from None

@@ -17,8 +17,7 @@ from hashdb.domain.spelling import did_you_mean, read_id
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.accounts import users
-from hashdb.settings import Settings
-from hashdb.wire import read
+from hashdb.wire import check
 from hashdb.wire.users import UserIn, UserOut, UsersOut
 
 _ROLES = Choice(explain_all("role"))
@@ -47,10 +46,9 @@ def add_user(name: str, role: str, prompted: bool, provider: bool, as_json: bool
     """
     if prompted and provider:
         raise click.UsageError("give --password or --provider, not both")
-    draft = UserDraft(name, Role(role))
-    draft = read(UserIn, UserIn.from_domain(draft).model_dump_json()).to_domain()
+    draft = check(UserIn, UserDraft(name, Role(role)))
     password = _read_password() if prompted else None
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         added = users.add(db, COMMAND_LINE, draft, password, local=not provider)
     _print_user(added, as_json)
 
@@ -59,10 +57,10 @@ def add_user(name: str, role: str, prompted: bool, provider: bool, as_json: bool
 @as_json
 def list_users(as_json: bool) -> None:
     """List the users."""
-    with open_home(Settings.read()) as db:
-        listed = list_all(db, users.page)
+    with open_home() as db:
+        every = list_all(db, users.page)
     if as_json:
-        print_json(UsersOut.model_construct(users=[UserOut.from_domain(user) for user in listed]))
+        print_json(UsersOut.build(users=list(map(UserOut.from_domain, every))))
         return
     rows = [
         [
@@ -74,7 +72,7 @@ def list_users(as_json: bool) -> None:
             "on" if user.second_factor else "off",
             f"{user.created_at:%Y-%m-%d}",
         ]
-        for user in listed
+        for user in every
     ]
     print_table([">id", "name", "role", "status", "signs in by", "second factor", "since"], rows)
 
@@ -116,8 +114,8 @@ def reset_password(name: str, as_json: bool) -> None:
     The password is shown only once. The command also deletes the second factor and all sessions of the user, who from
     then on signs in with this password and not with OpenID Connect.
     """
-    with open_home(Settings.read()) as db:
-        added = users.reset(db, COMMAND_LINE, _found(db, name).id)
+    with open_home() as db:
+        added = users.reset(db, COMMAND_LINE, _find_user(db, name).id)
     _print_user(added, as_json)
 
 
@@ -130,39 +128,36 @@ def use_provider(name: str, as_json: bool) -> None:
     The command deletes the password, the second factor and all sessions of the user. The next sign-in with OpenID
     Connect binds the user to the account that has this name at the provider.
     """
-    with open_home(Settings.read()) as db:
-        user = users.use_provider(db, COMMAND_LINE, _found(db, name).id)
+    with open_home() as db:
+        user = users.use_provider(db, COMMAND_LINE, _find_user(db, name).id)
     print_result(UserOut.from_domain(user), f"user {user.id} ({user.name}) signs in with OpenID Connect", as_json)
 
 
 def _change_user(name: str, change: UserChange, as_json: bool) -> None:
-    with open_home(Settings.read()) as db:
-        user = users.change(db, COMMAND_LINE, _found(db, name).id, change)
+    with open_home() as db:
+        user = users.change(db, COMMAND_LINE, _find_user(db, name).id, change)
     print_result(UserOut.from_domain(user), f"user {user.id} ({user.name}) is {user.role}, {user.status}", as_json)
 
 
-def _found(db: HashDB, name: str) -> User:
+def _find_user(db: HashDB, name: str) -> User:
     """The user with this name or id. Raises NotFound, with a note of the nearest name."""
     kind, number = read_id(name) or (None, 0)
     try:
         return users.named(db, COMMAND_LINE, name)
     except NotFound as error:
-        listed = list_all(db, users.page)
-        by_id = {user.id: user for user in listed if kind in (None, "user")}
-        if number in by_id:
-            return by_id[number]
-        error.add_note(did_you_mean(name, (user.name for user in listed)))
+        every = list_all(db, users.page)
+        for user in every if kind in (None, "user") else ():
+            if user.id == number:
+                return user
+        error.add_note(did_you_mean(name, (user.name for user in every)))
         raise
 
 
 def _print_user(added: AddedUser, as_json: bool) -> None:
-    if as_json:
-        print_json(UserOut.from_added(added))
-        return
-    click.echo(f"user {added.user.id}: {added.user.name} ({added.user.role})")
+    lines = [f"user {added.user.id}: {added.user.name} ({added.user.role})"]
     if added.password is not None:
-        click.echo("password, shown only once, to be changed at the first sign-in:")
-        click.echo(added.password)
+        lines += ["password, shown only once, to be changed at the first sign-in:", added.password]
+    print_result(UserOut.from_added(added), "\n".join(lines), as_json)
 
 
 def _read_password() -> str:

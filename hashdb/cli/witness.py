@@ -12,12 +12,11 @@ import click
 from hashdb import __version__
 from hashdb.cli.help import Choice, Group
 from hashdb.cli.home import prepare_home
-from hashdb.cli.listening import bracket_ipv6, check_port, read_address
-from hashdb.cli.options import TEXT, read_cosigner
+from hashdb.cli.listening import check_place, open_place, read_address, socket_group_option, socket_option
+from hashdb.cli.options import FILE, TEXT, read_cosigner
 from hashdb.cli.output import as_json, counted, print_json, print_table
-from hashdb.cli.sockets import listen
 from hashdb.domain.times import format_instant
-from hashdb.errors import BadNote, BadSetting, HomeInUse, needing
+from hashdb.errors import BadNote, BadSetting, HomeInUse, needing, os_reason
 from hashdb.index.folder import lock_folder, opener
 from hashdb.member_settings import MemberSettings, read_policy
 
@@ -32,7 +31,6 @@ _TYPES = {
     "ed25519": "64 octets a cosignature; every log and client knows it",
     "ml-dsa-44": "2,420 octets a cosignature, which quantum computers do not forge",
 }
-_FAILED = 1
 
 
 @click.group(
@@ -59,11 +57,7 @@ def witness_command() -> None:
 )
 @click.argument("name", type=TEXT)
 @click.option("--type", "type", type=Choice(_TYPES), default="ed25519", show_default=True, help="Type of the key.")
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write.  [default: a key of `hashdb witness serve`, in HASHDB_HOME]",
-)
+@click.option("--out", type=FILE, help="File to write.  [default: a key of `hashdb witness serve`, in HASHDB_HOME]")
 @as_json
 def make_key(name: str, type: str, out: Path | None, as_json: bool) -> None:
     """Make a key with which a witness, or an organisation, cosigns, and print its public half (vkey).
@@ -90,7 +84,7 @@ def make_key(name: str, type: str, out: Path | None, as_json: bool) -> None:
     except FileExistsError:
         raise BadSetting(str(out), "exists: move it away first, or name another file by --out") from None
     except OSError as error:
-        raise BadSetting(str(out), f"cannot be written: {(error.strerror or 'unknown error').lower()}") from None
+        raise BadSetting(str(out), f"cannot be written: {os_reason(error)}") from None
     if as_json:
         print_json({"file": str(out), "vkey": str(cosigner.key)})
         return
@@ -109,11 +103,11 @@ def make_key(name: str, type: str, out: Path | None, as_json: bool) -> None:
     "--logs",
     "logs_file",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="File of the logs: lines `log VKEY`, as in a policy of C2SP.",
 )
-@click.option("--socket", "path", type=click.Path(path_type=Path), help="Unix socket to listen on, with mode 0600.")
-@click.option("--socket-group", "group", type=TEXT, help="Group that may use the socket, too.")
+@socket_option
+@socket_group_option
 @click.option("--bind", type=TEXT, help=f"Address and port to listen on.  [default: {_BIND}]")
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Number of processes that answer."
@@ -125,28 +119,19 @@ def serve(logs_file: Path, path: Path | None, group: str | None, bind: str | Non
     folder back to an older state: the witness would cosign a history that it has already seen rewritten. Nothing that
     it takes or answers is secret, so it asks for no key; put a proxy with TLS in front of it.
     """
-    if path is not None and bind is not None:
-        raise click.UsageError("--socket and --bind exclude each other")
-    if group is not None and path is None:
-        raise click.UsageError("--socket-group needs --socket")
+    check_place(path, group, bind)
     with needing("sidecar", "this command"):
-        from hashdb.cli import witness_server
+        from hashdb.cli.witness_server import Server
     home = MemberSettings.of_member().home
     prepare_home(home)
     folder = home / _FOLDER
     logs, cosigners = _read_logs(logs_file), _read_keys(folder)
-    with lock_folder(folder) as may:
-        if not may:
+    with lock_folder(folder) as acquired:
+        if not acquired:
             raise HomeInUse(str(home))
-        if path is None:
-            host, port = read_address(bind or _BIND, _BIND)
-            place = f"{bracket_ipv6(host)}:{check_port(host, port, ('--bind', '--bind'))}"
-            listener, shown = None, f"http://{place}"
-        else:
-            listener, place = listen(path, group), ""
-            shown = f"unix:{path}"
-        click.echo(f"hashdb {__version__} witnesses {counted(len(logs), 'log')} on {shown}", err=True)
-        witness_server.Server(logs, cosigners, folder / _DATABASE, workers, place, listener).run()
+        place = open_place(path, group, lambda: read_address(bind or _BIND, _BIND))
+        click.echo(f"hashdb {__version__} witnesses {counted(len(logs), 'log')} on {place.text}", err=True)
+        Server(logs, cosigners, folder / _DATABASE, workers, place).run()
 
 
 @witness_command.command("status", examples=("hashdb witness status", "hashdb witness status --json"))
@@ -170,13 +155,12 @@ def status(as_json: bool) -> int:
     else:
         print_table(
             ("log", "events", "cosigned"),
-            [(each.checkpoint.origin, str(each.checkpoint.size), _at(each.at)) for each in logs],
+            [(log.checkpoint.origin, str(log.checkpoint.size), _format_time(log.at)) for log in logs],
         )
-        for each in refused:
-            click.echo(
-                f"refused at {_at(each.at)}: {each.checkpoint.size} events of {each.checkpoint.origin}: {each.reason}"
-            )
-    return _FAILED if refused else 0
+        for refusal in refused:
+            events = f"{refusal.checkpoint.size} events of {refusal.checkpoint.origin}"
+            click.echo(f"refused at {_format_time(refusal.at)}: {events}: {refusal.reason}")
+    return 1 if refused else 0
 
 
 def _read_logs(file: Path) -> tuple[Verifier, ...]:
@@ -197,20 +181,21 @@ def _read_keys(folder: Path) -> list[Cosigner]:
 
 
 def _log_to_json(cosigned: Cosigned) -> dict[str, object]:
-    checkpoint = cosigned.checkpoint
-    return {"origin": checkpoint.origin, "size": checkpoint.size, "at": _at(cosigned.at), "note": cosigned.note}
+    checkpoint, at = cosigned.checkpoint, _format_time(cosigned.at)
+    return {"origin": checkpoint.origin, "size": checkpoint.size, "at": at, "note": cosigned.note}
 
 
 def _refused_to_json(refused: Refused) -> dict[str, object]:
     return {
         "origin": refused.checkpoint.origin,
         "size": refused.checkpoint.size,
-        "at": _at(refused.at),
+        "at": _format_time(refused.at),
         "reason": refused.reason,
         "note": refused.note,
         "cosigned": refused.cosigned,
     }
 
 
-def _at(time: int) -> str:
+def _format_time(time: int) -> str:
+    """The RFC 3339 text of seconds since 1970."""
     return format_instant(datetime.fromtimestamp(time, UTC))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from wsgiref.types import WSGIApplication
 
-from hashdb.cli.listening import keep_objects
+from hashdb.cli.listening import Place, keep_objects
 from hashdb.cli.servers import BaseWorker, SmallServer
 from hashdb.domain.ledger.checkpoints import Verifier
 from hashdb.domain.ledger.cosignatures import Cosigner
@@ -18,22 +17,16 @@ from hashdb.wsgi.log_lines import write_json_lines
 
 
 class Server(SmallServer):
-    """Serves on an address, or on a listening Unix socket, until a signal ends it."""
+    """The WSGI application of a witness; `run` serves it until a signal ends it."""
 
     def __init__(
-        self,
-        logs: Sequence[Verifier],
-        cosigners: Sequence[Cosigner],
-        database: Path,
-        workers: int,
-        address: str,
-        listener: socket.socket | None,
+        self, logs: Sequence[Verifier], cosigners: Sequence[Cosigner], database: Path, workers: int, place: Place
     ) -> None:
         """Creates the tables, so that the workers find them. Raises StoreBusy."""
         WitnessState(database).close()
         write_json_lines()
         self._logs, self._cosigners, self._database = logs, cosigners, database
-        super().__init__("hashdb-witness", BaseWorker, workers, address, listener, LARGEST_BODY)
+        super().__init__("hashdb-witness", BaseWorker, workers, place, LARGEST_BODY)
 
     def load(self) -> WSGIApplication:
         server = WitnessServer(Witness(self._logs, self._cosigners, WitnessState(self._database)))

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hashdb.configuration import Configuration
@@ -106,9 +105,7 @@ class LocalIndex:
         """Use the copy in a `with` block."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the copy."""
         self.close()
 
@@ -193,27 +190,27 @@ class LocalIndex:
 
     def opened(self) -> Copy:
         """The current copy, opened if it is not yet."""
-        name = self._named()
+        name = self._current_name()
         known = self._open
         if known is not None and known.name == name:
             return known
         with self._lock:
             while self._open is None or self._open.name != name:
-                made = self._made(name)
-                if made is not None:
+                opened = self._open_sound(name)
+                if opened is not None:
                     self._past += [self._open.tables] if self._open else []
-                    self._open = made
-                elif name == (name := self._named()):
+                    self._open = opened
+                elif name == (name := self._current_name()):
                     raise NoCopy(str(self._folder))
             return self._open
 
-    def _named(self) -> str:
+    def _current_name(self) -> str:
         try:
             return os.readlink(self._link)
         except OSError:
             raise NoCopy(str(self._folder)) from None
 
-    def _made(self, name: str) -> Copy | None:
+    def _open_sound(self, name: str) -> Copy | None:
         """The copy of that name; None if it is damaged, or was replaced by a newer one and removed."""
         file = self._folder / name / FILE
         if not file.exists():

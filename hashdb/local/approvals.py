@@ -1,4 +1,4 @@
-"""Approvals: a copy holds only what organisations signed, by the root of the active set that they signed."""
+"""Approvals: a copy has only what organisations signed, which the root of the active set proves."""
 
 from __future__ import annotations
 
@@ -13,17 +13,8 @@ from hashdb.domain.ledger.checkpoints import Verifier, split_note
 from hashdb.domain.ledger.cosignatures import SetRoot
 from hashdb.domain.ledger.policies import Policy
 from hashdb.domain.times import from_microseconds, to_microseconds
-from hashdb.errors import (
-    BadNote,
-    CheckTooEarly,
-    CopyNotApproved,
-    LogRewritten,
-    NotAsLogged,
-    NotFound,
-    RootNotSigned,
-    Unavailable,
-)
-from hashdb.local.committed import CopyTree, FeedRead, describe_difference, leaf_at, put_back, seq_of
+from hashdb.errors import BadNote, CopyNotApproved, LogRewritten, NotAsLogged, RootNotSigned, Unavailable
+from hashdb.local.committed import CopyTree, FeedRead, describe_difference, newest_root, put_back, seq_of
 from hashdb.local.tables import CopyTables
 
 if TYPE_CHECKING:
@@ -39,7 +30,7 @@ _RETRY_AFTER: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """The signed root that a copy has, and when the copy was last held against the service's."""
+    """The signed root that a copy has, and when the copy was last compared with the service's root."""
 
     note: str
     covers: int
@@ -47,8 +38,8 @@ class Approval:
     logs: tuple[str, ...]
     """The keys of the log, of which one signed the note."""
     pending: Mapping[int, int] = field(default_factory=dict)
-    """The contributions that changed after the root, of which the copy has an earlier state: by id, at how many roots
-    in a row."""
+    """The contributions that changed after the root, and of which the copy has an earlier state. Each has the number of
+    roots in a row at which that was so."""
 
     @property
     def text(self) -> str:
@@ -71,7 +62,7 @@ class Approval:
         return SetRoot.parse(split_note(self.note)[0]).seq
 
     def is_by(self, committed: CommittedSet) -> bool:
-        """Whether it is by this root."""
+        """Whether the copy has this root."""
         return self.seq == committed.seq
 
     def meets(self, policy: Policy) -> bool:
@@ -100,10 +91,10 @@ def require_recent(approval: Approval | None, now: datetime) -> None:
 
 
 class Approver:
-    """Holds a copy against the newest root of the active set that the organisations of a policy signed."""
+    """Compares a copy with the newest root of the active set that the organisations of a policy signed."""
 
     def __init__(self, client: Client, policy: Policy) -> None:
-        """Asks nothing yet."""
+        """Requests nothing yet."""
         self._client, self._policy = client, policy
         self._tree: CopyTree | None = None
         self._tables: CopyTables | None = None
@@ -114,10 +105,7 @@ class Approver:
         Raises RootNotSigned, BadNote, CheckTooEarly while there is no root, and LogRewritten if the root is older than
         the one that the copy has.
         """
-        try:
-            committed = self._client.set_root()
-        except NotFound:
-            raise CheckTooEarly("the log has no root of the active set yet") from None
+        committed = newest_root(self._client)
         root, _ = self._policy.check_root(committed.note, self._logs())
         if (root.seq, root.root) != (committed.seq, committed.root):
             raise BadNote("the root of the active set is not the one that is signed")
@@ -173,8 +161,7 @@ class Approver:
         for id in differences(tree.block, served):
             pending[id] = 1 if before is None else before.pending.get(id, 0) + (not before.is_by(committed))
             if id not in read.held and (seq_of(tables, id) or 0) <= committed.covers:
-                reason = describe_difference(leaf_at(tree.block, id), leaf_at(served, id))
-                raise NotAsLogged(id, f"{reason} (event {committed.seq})")
+                raise NotAsLogged(id, describe_difference(tree.block, served, id, committed))
             if pending[id] > _MOST_ROOTS:
                 raise NotAsLogged(
                     id, f"at {_MOST_ROOTS} roots in a row, the feed said that it had changed after the root"

@@ -1,19 +1,20 @@
-"""Checks a copy against the log: its rows are what was committed to, and all that matches is in the log, and only that.
+"""Checks a copy against the log: its rows are those committed to, and it has exactly what matches by the log.
 
-The root of the active set is proven by its event, and what differs by an event after it: each is in the tree of a
-checkpoint, which the caller has verified.
+An event proves the root of the active set, and a later event each contribution that differs from it. All these events
+are in the tree of a checkpoint, which the caller has verified.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from hashdb.domain.ledger.active_set import CommittedSet, ServedTree, differences
 from hashdb.domain.ledger.events import Action
-from hashdb.errors import CheckTooEarly, CopyBehind, LogRewritten, NotFound
-from hashdb.local.committed import CopyTree, altered, count_committed, describe_difference, leaf_at, seq_of
+from hashdb.errors import CheckTooEarly, CopyBehind, LogRewritten
+from hashdb.local.committed import CopyTree, altered, count_committed, describe_difference, newest_root, seq_of
 from hashdb.local.tables import CopyTables
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class CopyCheck:
     """The result of a check of a copy."""
 
     committed: CommittedSet
-    """The root of the active set that the copy was held against."""
+    """The root of the active set with which the copy was compared."""
     seq: int
     """The seq up to which the copy has everything."""
     contributions: int
@@ -53,17 +54,14 @@ class CopyCheck:
 def check_copy(
     tables: CopyTables, client: Client, checkpoint: Checkpoint, progress: Callable[[int], None]
 ) -> CopyCheck:
-    """Hold a copy against a verified checkpoint. `progress` is called with the number of contributions that were read.
+    """Compare a copy with a verified checkpoint. `progress` is called with the number of contributions that were read.
 
     Raises CheckTooEarly if the checkpoint does not reach the newest root yet, CopyBehind if the copy does not,
     LogRewritten if the root is not that of the log, and what the client raises.
     """
     if not tables.current:
         raise CopyBehind("an earlier version of hashdb made the local copy")
-    try:
-        committed = client.set_root()
-    except NotFound:
-        raise CheckTooEarly("the log has no root of the active set yet") from None
+    committed = newest_root(client)
     if committed.seq > checkpoint.size:
         raise CheckTooEarly(
             f"the checkpoint has {checkpoint.size} events, and event {committed.seq} has the root of the active set"
@@ -76,18 +74,12 @@ def check_copy(
                 f"the local copy has event {seq}, and the root of the active set covers {committed.covers}"
             )
         check = CopyCheck(committed, seq, *count_committed(tables))
-        for id in altered(tables, progress):
-            if _is_full(check, [CopyFinding(id, _ALTERED)]):
-                return check
-        for finding in _differing(tables, client, check, checkpoint):
-            if _is_full(check, [finding]):
-                break
+        findings = chain(
+            (CopyFinding(id, _ALTERED) for id in altered(tables, progress)),
+            _differing(tables, client, check, checkpoint),
+        )
+        check.findings += islice(findings, MOST_FINDINGS)
     return check
-
-
-def _is_full(check: CopyCheck, findings: Iterable[CopyFinding]) -> bool:
-    check.findings += findings
-    return len(check.findings) >= MOST_FINDINGS
 
 
 def _differing(tables: CopyTables, client: Client, check: CopyCheck, checkpoint: Checkpoint) -> Iterator[CopyFinding]:
@@ -116,8 +108,7 @@ def _differing(tables: CopyTables, client: Client, check: CopyCheck, checkpoint:
         elif seq is not None and seq > committed.covers and _changed_at(client, id, seq, checkpoint):
             check.changed += 1
         else:
-            reason = describe_difference(leaf_at(tree.block, id), leaf_at(served, id))
-            yield CopyFinding(id, f"{reason} (event {committed.seq})")
+            yield CopyFinding(id, describe_difference(tree.block, served, id, committed))
 
 
 def _later(client: Client, checkpoint: Checkpoint) -> Checkpoint:

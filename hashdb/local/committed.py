@@ -1,4 +1,4 @@
-"""What a copy has, held against what the log says of it: commitments, and the tree over the active set."""
+"""Compares a copy with what the log says of it: the commitments, and the tree over the active set."""
 
 from __future__ import annotations
 
@@ -7,13 +7,29 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hashdb.domain.frames import Unit
-from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, HASH, LEVELS, WIDTH, Place, ReadBlock, fold, leaf
+from hashdb.domain.ledger.active_set import (
+    EMPTY,
+    EMPTY_BLOCK,
+    HASH,
+    LEVELS,
+    WIDTH,
+    CommittedSet,
+    Place,
+    ReadBlock,
+    fold,
+    leaf,
+)
 from hashdb.domain.ledger.commitments import OCTETS, commit_lines, placed_line
 from hashdb.domain.sharing.feed import FeedStep, Gone
+from hashdb.errors import CheckTooEarly, NotFound
 from hashdb.local.tables import KEYS, OF_FRAMES, CopyTables
+
+if TYPE_CHECKING:
+    # At run time, a match in the copy needs no client.
+    from hashdb.client import Client
 
 _AT_ONCE: Final = 100
 """Contributions whose rows are read together."""
@@ -92,7 +108,7 @@ class FeedRead:
     blocks: set[int] = field(default_factory=set)
     """The blocks of leaves of the active set's tree in which something changed."""
     held: dict[int, int] = field(default_factory=dict)
-    """The contributions that changed in the set after the root, by id the seq: these changes are not stored."""
+    """The contributions that changed in the set after the root, each with its seq: these changes are not stored."""
 
     def note(self, steps: Iterable[FeedStep]) -> None:
         """Note that changes were stored."""
@@ -134,8 +150,9 @@ def put_back(tables: CopyTables, ids: Iterable[int], seq: int, *, remove: bool) 
 def count_committed(tables: CopyTables) -> tuple[int, int]:
     """How many contributions there are, and how many of them have a commitment."""
     with tables.reading() as connection:
-        every, committed = connection.execute("SELECT count(*), count(commitment) FROM contributions").fetchone()
-        return int(every), int(committed)
+        query = "SELECT count(*), count(commitment) FROM contributions"
+        contributions, committed = connection.execute(query).fetchone()
+        return int(contributions), int(committed)
 
 
 def altered(tables: CopyTables, progress: Callable[[int], None]) -> Iterator[int]:
@@ -186,13 +203,23 @@ def seq_of(tables: CopyTables, id: int) -> int | None:
         return None if row is None else int(row[0])
 
 
-def describe_difference(mine: bytes, theirs: bytes) -> str:
-    """How a contribution differs, from its leaf in the tree of the copy and in that of the log."""
-    if theirs == EMPTY:
-        return "the copy has it, and the active set of the log has it not"
-    if mine == EMPTY:
-        return "the active set of the log has it, and the copy has it not"
-    return "its standing or its commitment is another one in the active set of the log"
+def newest_root(client: Client) -> CommittedSet:
+    """The newest root of the active set. Raises CheckTooEarly while the log has none."""
+    try:
+        return client.set_root()
+    except NotFound:
+        raise CheckTooEarly("the log has no root of the active set yet") from None
+
+
+def describe_difference(mine: ReadBlock, theirs: ReadBlock, id: int, committed: CommittedSet) -> str:
+    """How a contribution in the tree of the copy differs from that in the tree of the log with this root."""
+    if leaf_at(theirs, id) == EMPTY:
+        reason = "the copy has it, and the active set of the log has it not"
+    elif leaf_at(mine, id) == EMPTY:
+        reason = "the active set of the log has it, and the copy has it not"
+    else:
+        reason = "its standing or its commitment is another one in the active set of the log"
+    return f"{reason} (event {committed.seq})"
 
 
 def leaf_at(read: ReadBlock, id: int) -> bytes:

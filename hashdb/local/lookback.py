@@ -1,11 +1,10 @@
 """Look-back: contributions that changed are searched among the remembered uploads.
 
-An upload is remembered durably before it is matched. A contribution that is stored in the copy after that match read
-the copy is looked back for after it was stored, and the uploads are read after that: so one of both finds the pair.
+An upload is remembered durably before it is matched. If the match did not see a contribution, then the contribution was
+stored in the copy later, and look-back reads the uploads after that. So one of the two finds each pair.
 
-A few contributions are compared with all values of all uploads. Very many, as after the first sync, are looked for by a
-walk: each upload is matched in the copy, some uploads a step. What changes meanwhile comes first, whatever is left of
-what changed before.
+Few contributions are compared with the values of all uploads. For very many, as after the first sync, a walk matches
+every upload in the copy, some uploads a step. Changes that arrive meanwhile are looked back for first.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from hashdb.index.vectors import from_octets
 from hashdb.local import Copy, LocalIndex
 from hashdb.local.reports import Reports
 from hashdb.local.syncing import ignore, system_clock
-from hashdb.local.upload_parts import Asked
+from hashdb.local.upload_parts import SearchValues
 from hashdb.local.upload_scans import Scan
 
 STEP: Final = 1_000
@@ -57,7 +56,7 @@ NOT_LISTED: Final = "not listed"
 
 @dataclass
 class _Part:
-    """The first contributions of a stretch, a search among their values, and the comparison with all uploads.
+    """The first contributions of some changes, a search among their values, and the comparison with all uploads.
 
     `left` has the uploads for which a pair stands and that the comparison has not named yet.
     """
@@ -77,8 +76,8 @@ class _Part:
 
 
 @dataclass
-class _Stretch:
-    """What changed from one seq to another, and is not looked back for yet."""
+class _Changes:
+    """The changes from one seq to another, which are not looked back for yet."""
 
     after: int
     upto: int
@@ -115,9 +114,9 @@ class LookBack:
         # Up to where it is known what changed; and up to where it is known what is gone.
         self._seq = 0
         self._gone_seq: int | None = None
-        # What of that is left: the walk is the oldest part, and the last stretch the newest.
+        # What of that is left: the walk is the oldest part, and the last of `_left` the newest.
         self._walk: _Walk | None = None
-        self._stretches: list[_Stretch] = []
+        self._left: list[_Changes] = []
         self._note = self._remembered.folder / "walk.json"
 
     @property
@@ -136,9 +135,9 @@ class LookBack:
         """
         added = 0
         while True:
-            more, told = self.step(progress)
-            added += told
-            if not more:
+            has_more, count = self.step(progress)
+            added += count
+            if not has_more:
                 return added
 
     def step(self, progress: Callable[[int], None] = ignore) -> tuple[bool, int]:
@@ -154,15 +153,15 @@ class LookBack:
         self._remembered.refresh()
         added = self._take_back_gone(copy, head)
         if not len(self._remembered):
-            self._stretches.clear()
+            self._left.clear()
         elif changed and self._walk is None and self._are_many(copy, changed):
-            self._begin_walk(copy, self._stretches[0].after if self._stretches else self._seq, head, None)
+            self._begin_walk(copy, self._left[0].after if self._left else self._seq, head, None)
             return True, added
         elif changed:
-            self._stretches.append(_Stretch(self._seq, head))
+            self._left.append(_Changes(self._seq, head))
         self._seq = max(self._seq, head)
-        if self._stretches:
-            return True, added + self._scan(copy, self._stretches[-1], progress)
+        if self._left:
+            return True, added + self._scan(copy, self._left[-1], progress)
         if self._walk is not None:
             return True, added + self._walk_on(copy, self._walk, progress)
         if self._reports.cursor() != (self._epoch, self._seq):
@@ -173,7 +172,7 @@ class LookBack:
         """Start with another copy, perhaps of another log."""
         cursor, self._epoch = self._reports.cursor(), copy.tables.head().epoch
         self._seq = cursor.seq if cursor is not None and cursor.epoch == self._epoch else 0
-        self._copy, self._walk, self._stretches, self._gone_seq = copy, None, [], None
+        self._copy, self._walk, self._left, self._gone_seq = copy, None, [], None
         with suppress(OSError, ValueError, KeyError, TypeError):
             note = json.loads(self._note.read_text("utf-8"))
             if (note["epoch"], note["after"]) == (self._epoch, self._seq):
@@ -185,11 +184,11 @@ class LookBack:
         wanted, standing = frozenset(copy.tables.changed_ids(after, upto)), defaultdict[str, set[int]](set)
         for upload, id in self._reports.standing(wanted):
             standing[upload].add(id)
-        self._walk, self._stretches = _Walk(after, upto, wanted, standing, self._remembered.walk(day), day), []
+        self._walk, self._left = _Walk(after, upto, wanted, standing, self._remembered.walk(day), day), []
         self._seq = upto
 
     def _record(self, found: Sequence[Found], taken_back: Sequence[TakenBack]) -> int:
-        oldest = self._walk or (self._stretches[0] if self._stretches else None)
+        oldest = self._walk or (self._left[0] if self._left else None)
         return self._reports.record(
             Cursor(self._epoch, self._seq if oldest is None else oldest.after), found, taken_back
         )
@@ -210,13 +209,13 @@ class LookBack:
                 return changed[:place]
         return changed
 
-    def _scan(self, copy: Copy, stretch: _Stretch, progress: Callable[[int], None]) -> int:
-        """Compare the first contributions of the newest stretch with all uploads, and match some that are near."""
-        part = stretch.part = stretch.part or self._begin_part(copy, stretch)
+    def _scan(self, copy: Copy, changes: _Changes, progress: Callable[[int], None]) -> int:
+        """Compare the first contributions of the newest changes with all uploads, and match some that are near."""
+        part = changes.part = changes.part or self._begin_part(copy, changes)
         if not part.scan.go_on(PAIRS_A_STEP):
             return 0
-        # Without those that changed again since: they belong to a newer stretch.
-        ids = frozenset(copy.tables.changed_ids(stretch.after, part.upto))
+        # Without those that changed again since: they belong to newer changes.
+        ids = frozenset(copy.tables.changed_ids(changes.after, part.upto))
         found, taken_back, compared, until = list[Found](), list[TakenBack](), 0, time.monotonic() + SLICE
         while near := part.take(AT_ONCE - compared):
             uploads = self._remembered.latest(near)
@@ -225,25 +224,25 @@ class LookBack:
             if compared >= AT_ONCE or time.monotonic() >= until:
                 break
         else:
-            stretch.after, stretch.part = part.upto, None
+            changes.after, changes.part = part.upto, None
             progress(len(ids))
-            if part.upto >= stretch.upto:
-                self._stretches.remove(stretch)
+            if part.upto >= changes.upto:
+                self._left.remove(changes)
         # If it is killed before the last of them, the same is found again, and not told again.
         return self._record(found, taken_back)
 
-    def _begin_part(self, copy: Copy, stretch: _Stretch) -> _Part:
-        every = [one for one in copy.tables.changed(stretch.after, STEP) if one[0] <= stretch.upto]
-        changed = self._bounded(every)
-        upto = changed[-1][0] if len(changed) < len(every) or len(every) == STEP else stretch.upto
-        asked = {
-            algorithm: Asked(from_octets(b"".join(shares), algorithm.bits), np.array(list(shares.values())))
-            for algorithm, shares in copy.tables.shares(stretch.after, upto).items()
+    def _begin_part(self, copy: Copy, changes: _Changes) -> _Part:
+        rows = [row for row in copy.tables.changed(changes.after, STEP) if row[0] <= changes.upto]
+        changed = self._bounded(rows)
+        upto = changed[-1][0] if len(changed) < len(rows) or len(rows) == STEP else changes.upto
+        searched = {
+            algorithm: SearchValues(from_octets(b"".join(shares), algorithm.bits), np.array(list(shares.values())))
+            for algorithm, shares in copy.tables.shares(changes.after, upto).items()
         }
         standing = defaultdict[str, list[int]](list)
         for upload, id in self._reports.standing([id for _, id, _ in changed]):
             standing[upload].append(id)
-        return _Part(upto, _search_among(asked), standing, self._remembered.scan(asked), list(standing))
+        return _Part(upto, _search_among(searched), standing, self._remembered.scan(searched), list(standing))
 
     def _walk_on(self, copy: Copy, walk: _Walk, progress: Callable[[int], None]) -> int:
         """Match some of the uploads that are left with the contributions of the walk."""
@@ -322,10 +321,10 @@ class LookBack:
         for group in groups:
             results = self._results(copy, group, wanted, search)
             for upload, result in zip(group, results, strict=True):
-                every = self._others(copy, upload, result, wanted, search) if result.truncated else result.matches
-                found += [Found(upload.id, upload.at, match) for match in every if match.contribution != TEST_ID]
-        expiring = copy.tables.expiring({one.match.contribution for one in found})
-        return [one._replace(expires_at=expiring.get(one.match.contribution)) for one in found]
+                matches = self._others(copy, upload, result, wanted, search) if result.truncated else result.matches
+                found += [Found(upload.id, upload.at, match) for match in matches if match.contribution != TEST_ID]
+        expiring = copy.tables.expiring({finding.match.contribution for finding in found})
+        return [finding._replace(expires_at=expiring.get(finding.match.contribution)) for finding in found]
 
     def _others(self, copy: Copy, upload: Upload, result: Result, wanted: Set[int], search: Search) -> Sequence[Match]:
         """The matches of an answer that is full, with the others, which are asked for until all are found.
@@ -333,13 +332,13 @@ class LookBack:
         Too many listed videos may be near an upload to align all with it, so that an answer has none of them: then half
         of the contributions are asked for at a time, `MOST_REQUESTS` times at most.
         """
-        every, requests = list(result.matches), 0
-        pending = [wanted - {match.contribution for match in every}]
+        matches, requests = list(result.matches), 0
+        pending = [wanted - {match.contribution for match in matches}]
         while pending and requests < MOST_REQUESTS:
-            some = pending.pop()
-            [result] = self._results(copy, [upload], some, search)
-            every += result.matches
-            left = sorted(some - {match.contribution for match in result.matches})
+            requested = pending.pop()
+            [result] = self._results(copy, [upload], requested, search)
+            matches += result.matches
+            left = sorted(requested - {match.contribution for match in result.matches})
             if result.matches:
                 requests = 0
             else:
@@ -348,19 +347,19 @@ class LookBack:
                 pending.append(frozenset(left))
             elif result.truncated and len(left) > 1:
                 pending += [frozenset(left[: len(left) // 2]), frozenset(left[len(left) // 2 :])]
-        return every
+        return matches
 
     def _results(self, copy: Copy, uploads: Sequence[Upload], wanted: Set[int], search: Search) -> Sequence[Result]:
         return copy.match([upload.query for upload in uploads], self._now(), search, wanted.__contains__)
 
 
-def _search_among(asked: Mapping[Algorithm, Asked]) -> Search:
+def _search_among(searched: Mapping[Algorithm, SearchValues]) -> Search:
     """A search among values, of those algorithms that are compared by distance."""
     indexes = {
-        algorithm: TieredIndex(algorithm.bits, algorithm.radius) for algorithm in asked if not algorithm.is_digest
+        algorithm: TieredIndex(algorithm.bits, algorithm.radius) for algorithm in searched if not algorithm.is_digest
     }
     for algorithm, index in indexes.items():
-        index.load(asked[algorithm].words, 0)
+        index.load(searched[algorithm].words, 0)
 
     def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         return indexes[algorithm].search(values, radius) if algorithm in indexes else [[] for _ in values]

@@ -24,12 +24,12 @@ import numpy as np
 from hashdb.domain.matching.lookback import Upload, id_fault, uploads_faults
 from hashdb.domain.rules import CLOCK_SKEW
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import BadSetting, Fault, NotRemembered, reject
+from hashdb.errors import BadSetting, Fault, NotRemembered, os_reason, reject
 from hashdb.index.folder import restrict_access, sync_folder
 from hashdb.local.syncing import system_clock
 from hashdb.local.upload_days import Day
 from hashdb.local.upload_log import LOG, LOGS, append, draft_blocks, hash_id, log_of
-from hashdb.local.upload_parts import Asked, total
+from hashdb.local.upload_parts import SearchValues, total
 from hashdb.local.upload_scans import Scan
 
 __all__ = ["FOLDER", "Remembered", "Upload", "retention_from_environment"]
@@ -105,7 +105,7 @@ class Remembered:
     def refresh(self) -> None:
         """Read what was remembered before this call, without the days that are over; the one that packs drops these.
 
-        Another one, such as a command that only shows, may have been started with a shorter retention by mistake.
+        A process that only reads, such as a command, may have a shorter retention by mistake.
         """
         if self.owns:
             self.drop_days()
@@ -156,10 +156,10 @@ class Remembered:
                     counts[algorithm] += many
         return counts
 
-    def scan(self, asked: Mapping[Algorithm, Asked]) -> Scan:
+    def scan(self, searched: Mapping[Algorithm, SearchValues]) -> Scan:
         """Begin to compare values with those of all uploads that were read, at the usual radii."""
         with self._searching:
-            return Scan(self._searching, [day for _, day in sorted(self._days.items())], asked)
+            return Scan(self._searching, [day for _, day in sorted(self._days.items())], searched)
 
     def latest(self, ids: Collection[str]) -> dict[str, Upload]:
         """The uploads with these ids, as they were remembered last."""
@@ -245,7 +245,7 @@ class Remembered:
             for file in files:
                 _sync(file)
         except OSError as error:
-            raise NotRemembered(_RETRY_AFTER, (error.strerror or "unknown error").lower()) from None
+            raise NotRemembered(_RETRY_AFTER, os_reason(error)) from None
         finally:
             for file in files:
                 os.close(file)

@@ -1,4 +1,4 @@
-"""The reports of look-back: stored in one transaction with the cursor, and told until they are acknowledged."""
+"""The reports of look-back: stored in one transaction with the cursor, and returned until they are acknowledged."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ from hashdb.errors import StoreBusy, reject_field
 from hashdb.index.folder import opener
 from hashdb.local.remembered import retention_from_environment
 from hashdb.local.syncing import system_clock
-from hashdb.local.tables import transaction
+from hashdb.local.tables import execute_in, transaction
 from hashdb.wire.matching import MatchOut
 
 FILE = "reports.sqlite"
 _BUSY_SECONDS = 30.0
 _POLL = 0.05
 """Seconds between two looks at the file while a reader waits: another process may write it."""
-_MANY = 500
 _RETRY_AFTER = 5
 _TABLES = """
 CREATE TABLE IF NOT EXISTS state (
@@ -94,15 +93,9 @@ class Reports:
 
     def standing(self, contributions: Collection[int]) -> list[tuple[str, int]]:
         """The pairs of upload and contribution that stand, of these contributions."""
-        pairs: list[tuple[str, int]] = []
-        ids = list(contributions)
         with self._connected() as connection:
-            for start in range(0, len(ids), _MANY):
-                chunk = ids[start : start + _MANY]
-                places = ", ".join("?" * len(chunk))
-                query = f"SELECT upload, contribution FROM matches WHERE contribution IN ({places})"
-                pairs += connection.execute(query, chunk)
-        return pairs
+            query = "SELECT upload, contribution FROM matches WHERE contribution IN {}"
+            return list(execute_in(connection, query, contributions))
 
     def contributions(self) -> Set[int]:
         """All contributions of which a pair stands."""
@@ -157,7 +150,7 @@ class Reports:
                 time.sleep(min(_POLL, left))
 
     def acknowledge(self, number: int) -> None:
-        """Tell no report up to this number again. Raises InvalidInput if there is no such number yet."""
+        """Return no report up to this number again. Raises InvalidInput if there is no such number yet."""
         with self._writing() as connection:
             last, _ = _numbers(connection)
             reject_field("number", _number_fault(number, last))
@@ -173,12 +166,9 @@ class Reports:
 
     def forget(self, uploads: Collection[str]) -> None:
         """Delete everything about these uploads: the next look-back takes nothing back that was reported of them."""
-        ids = list(uploads)
         with self._writing() as connection:
-            for start in range(0, len(ids), _MANY):
-                chunk = ids[start : start + _MANY]
-                for table in ("reports", "matches"):
-                    connection.execute(f"DELETE FROM {table} WHERE upload IN ({', '.join('?' * len(chunk))})", chunk)
+            for table in ("reports", "matches"):
+                list(execute_in(connection, f"DELETE FROM {table} WHERE upload IN {{}}", uploads))
 
     def _prune(self, connection: sqlite3.Connection) -> None:
         """Delete what is older than the retention, and about uploads older than it; once a day."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,9 +29,10 @@ from hashdb.local.rows import contribution_row, gone_row, holder_from_row
 from hashdb.wire.accounts import MeOut
 
 _VERSION = 5
-"""The version of the tables: the next sync creates a copy with another one again."""
-_WITHOUT_VIDEOS, _WITHOUT_SIGNATURES, _WITHOUT_TEXTS, _WITHOUT_COMMITMENTS = 1, 2, 3, 4
-"""The versions before, which can be read until then."""
+"""The version of the tables: the next sync makes a copy with another one anew."""
+_OF_0_1_0 = 1
+"""The version of the tables of hashdb 0.1.0, which can be read until then: without frames, signatures and commitments.
+"""
 OF_FRAMES: Final = SIGNALS_AN_ITEM
 """The place of signals of frames; those of the item itself have lower ones, in order."""
 _MANY = 500
@@ -83,15 +84,9 @@ _WRITTEN = f"INSERT INTO contributions VALUES ({', '.join('?' * 16)})"
 _HOLDERS = """
 SELECT s.value, c.id, c.member, c.labels, c.severity, c.standing, c.context, c.removed_at, c.received_at, {extent}
 FROM signals s JOIN contributions c ON c.id = s.contribution
-WHERE s.algorithm = ? AND (c.expires_at IS NULL OR c.expires_at > ?) AND s.value IN
+WHERE s.algorithm = ? AND (c.expires_at IS NULL OR c.expires_at > ?) AND s.value IN {{}}
 """
-_EXTENTS = {
-    _WITHOUT_VIDEOS: "NULL, NULL, NULL",
-    _WITHOUT_SIGNATURES: "c.duration, NULL, NULL",
-    _WITHOUT_TEXTS: "c.duration, NULL, NULL",
-    _WITHOUT_COMMITMENTS: "c.duration, c.pages, c.words",
-    _VERSION: "c.duration, c.pages, c.words",
-}
+_EXTENTS = {_OF_0_1_0: "NULL, NULL, NULL", _VERSION: "c.duration, c.pages, c.words"}
 _TIMES = f"""
 SELECT start, end FROM shots WHERE contribution = ? AND algorithm = ? AND value = ? ORDER BY start LIMIT {MOST_TIMES}
 """
@@ -102,9 +97,9 @@ ORDER BY contribution, place
 _OWN_WITHOUT_PLACES = "SELECT contribution, algorithm, value FROM signals WHERE contribution IN {}"
 _SIGNED = "SELECT contribution, kind, value FROM signatures WHERE contribution IN {} ORDER BY contribution, place"
 _SHOTS = """
-SELECT start, end, {unit}, algorithm, value FROM shots WHERE contribution = ? ORDER BY 3, start, algorithm, value
+SELECT start, end, unit, algorithm, value FROM shots WHERE contribution = ? ORDER BY unit, start, algorithm, value
 """
-_HAVING = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm IN (?, ?) AND contribution IN"
+_HAVING = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm IN (?, ?) AND contribution IN {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +211,16 @@ class CopyTables:
                 connection.executemany(f"DELETE FROM {table} WHERE {key} = ?", ids)
             gone = [gone_row(step, step.what) for step in last.values() if isinstance(step.what, Gone)]
             connection.executemany("INSERT INTO gone VALUES (?, ?, ?, ?, ?)", gone)
-            kept = [(step.seq, step.what) for step in last.values() if isinstance(step.what, CopiedContribution)]
-            connection.executemany(_WRITTEN, [contribution_row(seq_of, copied) for seq_of, copied in kept])
+            changed = [(step.seq, step.what) for step in last.values() if isinstance(step.what, CopiedContribution)]
+            connection.executemany(_WRITTEN, [contribution_row(changed_at, copied) for changed_at, copied in changed])
             signals = [
                 (algorithm, octets, copied.id, place)
-                for _, copied in kept
+                for _, copied in changed
                 for place, (algorithm, octets) in enumerate(copied.signals)
             ]
             shots = [
                 (copied.id, algorithm, octets, shot.start, shot.end, shot.unit)
-                for _, copied in kept
+                for _, copied in changed
                 for shot in copied.shots
                 for algorithm, octets in shot.signals
             ]
@@ -234,7 +229,7 @@ class CopyTables:
             connection.executemany("INSERT OR IGNORE INTO signals VALUES (?, ?, ?, ?)", sorted(signals))
             signatures = [
                 (copied.id, place, kind, octets)
-                for _, copied in kept
+                for _, copied in changed
                 for place, (kind, octets) in enumerate(copied.signatures)
             ]
             connection.executemany("INSERT INTO signatures VALUES (?, ?, ?, ?)", signatures)
@@ -242,7 +237,7 @@ class CopyTables:
             connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at), approval = NULL", (seq, at))
 
     def approval(self) -> str | None:
-        """What is stored of the approval of the copy as it is; None without one, and in a copy of an older version."""
+        """What is stored of the approval of the copy as it is; None without one, and in a copy of version 0.1.0."""
         with self.reading() as connection:
             if not self.current:
                 return None
@@ -279,7 +274,7 @@ class CopyTables:
     def members(self, ids: Collection[int]) -> dict[int, int]:
         """The members that contributed contributions, by contribution."""
         with self.reading() as connection:
-            return dict(_of_ids(connection, "SELECT id, member FROM contributions WHERE id IN", ids))
+            return dict(execute_in(connection, "SELECT id, member FROM contributions WHERE id IN {}", ids))
 
     def every(self, algorithm: Algorithm) -> bytes:
         """Every distinct value of an algorithm, sorted, big-endian, joined."""
@@ -302,9 +297,9 @@ class CopyTables:
     def shares(self, after: int, upto: int) -> dict[Algorithm, dict[bytes, float]]:
         """The values of the contributions that changed after a seq, up to another one, and what share of one has it.
 
-        1 is a whole contribution: of a hash that is of a picture or of a page, and of a copy of an older version.
+        1 is a whole contribution: of a hash that is of a picture or of a page, and in a copy of version 0.1.0.
         """
-        share = _SHARE if self.version > _WITHOUT_TEXTS else "1.0"
+        share = _SHARE if self.current else "1.0"
         query = (
             f"SELECT s.algorithm, s.value, {share} FROM contributions c JOIN signals s ON s.contribution = c.id "
             "WHERE c.seq > ? AND c.seq <= ?"
@@ -336,19 +331,19 @@ class CopyTables:
     def gone_after(self, after: int) -> Set[int]:
         """The contributions that are gone by a change after a seq."""
         with self.reading() as connection:
-            rows = connection.execute("SELECT contribution FROM gone WHERE seq > ?", (after,)) if self._has_gone else ()
+            rows = connection.execute("SELECT contribution FROM gone WHERE seq > ?", (after,)) if self.current else ()
             return frozenset(id for (id,) in rows)
 
     def gone(self, ids: Collection[int]) -> dict[int, str]:
         """Why contributions are gone, of those of which it is known."""
-        query = "SELECT contribution, reason FROM gone WHERE contribution IN"
+        query = "SELECT contribution, reason FROM gone WHERE contribution IN {}"
         with self.reading() as connection:
-            return dict(_of_ids(connection, query, ids)) if self._has_gone else {}
+            return dict(execute_in(connection, query, ids)) if self.current else {}
 
     def expiring(self, ids: Collection[int]) -> dict[int, datetime | None]:
         """When each of these contributions expires (None: never), of those that are not gone."""
         with self.reading() as connection:
-            rows = _of_ids(connection, "SELECT id, expires_at FROM contributions WHERE id IN", ids)
+            rows = execute_in(connection, "SELECT id, expires_at FROM contributions WHERE id IN {}", ids)
             return {id: None if at is None else from_microseconds(at) for id, at in rows}
 
     def holders(self, wanted: Collection[Signal], now: datetime) -> list[Holder]:
@@ -360,12 +355,8 @@ class CopyTables:
         statement = _HOLDERS.format(extent=_EXTENTS[self.version])
         with self.reading() as connection:
             for algorithm, values in by_algorithm.items():
-                for start in range(0, len(values), _MANY):
-                    chunk = values[start : start + _MANY]
-                    parameters = (str(algorithm), to_microseconds(now), *chunk)
-                    places = ", ".join("?" * len(chunk))
-                    rows = connection.execute(f"{statement} ({places})", parameters)
-                    holders += [holder_from_row(algorithm, row) for row in rows]
+                rows = execute_in(connection, statement, values, str(algorithm), to_microseconds(now))
+                holders += [holder_from_row(algorithm, row) for row in rows]
         return holders
 
     def times(self, found: Mapping[int, Collection[Signal]]) -> dict[tuple[int, Signal], tuple[ShotTimes, ...]]:
@@ -380,9 +371,8 @@ class CopyTables:
 
     def shots(self, id: int) -> list[ListedShot]:
         """The shots of a listed item, in ascending order; pages come before words."""
-        query = _SHOTS.format(unit="unit" if self.version > _WITHOUT_TEXTS else f"'{Unit.SECONDS}'")
         with self.reading() as connection:
-            rows = connection.execute(query, (id,)).fetchall()
+            rows = connection.execute(_SHOTS, (id,)).fetchall()
         return [
             ListedShot(start, end, [Signal.from_bytes(Algorithm(name), value) for *_, name, value in group], Unit(unit))
             for (start, end, unit), group in groupby(rows, key=lambda row: row[:3])
@@ -392,30 +382,21 @@ class CopyTables:
         """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
         algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
         with self.reading() as connection:
-            for id, algorithm in _of_ids(connection, _HAVING, ids, *sorted(map(str, OVERRULING))):
+            for id, algorithm in execute_in(connection, _HAVING, ids, *sorted(map(str, OVERRULING))):
                 algorithms_by_id[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
     def stored(self, ids: Collection[int]) -> dict[int, Stored]:
-        """What is stored of contributions, by id. A copy of an older version has no signatures, and no order."""
+        """What is stored of contributions, by id. A copy of version 0.1.0 has no signatures, and no order."""
         signals: dict[int, list[Signal]] = defaultdict(list)
         signatures: dict[int, list[Signature]] = defaultdict(list)
-        ordered, has_signatures = sorted(ids), self.version > _WITHOUT_SIGNATURES
+        ordered = sorted(ids)
         with self.reading() as connection:
-            for start in range(0, len(ordered), _MANY):
-                chunk = ordered[start : start + _MANY]
-                places = f"({', '.join('?' * len(chunk))})"
-                own = _OWN if has_signatures else _OWN_WITHOUT_PLACES
-                for id, name, value in connection.execute(own.format(places), chunk):
-                    signals[id].append(Signal.from_bytes(Algorithm(name), value))
-                for id, name, value in connection.execute(_SIGNED.format(places), chunk) if has_signatures else ():
-                    signatures[id].append(Signature(Kind(name), value))
+            for id, name, value in execute_in(connection, _OWN if self.current else _OWN_WITHOUT_PLACES, ordered):
+                signals[id].append(Signal.from_bytes(Algorithm(name), value))
+            for id, name, value in execute_in(connection, _SIGNED, ordered) if self.current else ():
+                signatures[id].append(Signature(Kind(name), value))
         return {id: Stored(tuple(signals[id]), tuple(signatures[id])) for id in ordered}
-
-    @property
-    def _has_gone(self) -> bool:
-        with self.reading() as connection:
-            return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'gone'").fetchone() is not None
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -434,9 +415,14 @@ class CopyTables:
             yield connection
 
 
-def _of_ids(connection: sqlite3.Connection, query: str, ids: Collection[int], *first: object) -> Iterator[Any]:
-    """The rows of a query that ends before the ids; `first` are its parameters before them."""
-    ordered = list(ids)
-    for start in range(0, len(ordered), _MANY):
-        chunk = ordered[start : start + _MANY]
-        yield from connection.execute(f"{query} ({', '.join('?' * len(chunk))})", (*first, *chunk))
+def execute_in(
+    connection: sqlite3.Connection, statement: str, values: Iterable[object], *first: object
+) -> Iterator[Any]:
+    """The rows of a statement with `IN {}`, executed for some of the values at a time.
+
+    `first` are its parameters before them.
+    """
+    every = list(values)
+    for start in range(0, len(every), _MANY):
+        chunk = every[start : start + _MANY]
+        yield from connection.execute(statement.format(f"({', '.join('?' * len(chunk))})"), (*first, *chunk))

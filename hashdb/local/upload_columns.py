@@ -44,9 +44,6 @@ class Column(NamedTuple):
         return (self.octets[place * size : (place + 1) * size] for place in range(first, last))
 
 
-Columns = Mapping[Algorithm, Column]
-
-
 class ColumnsWriter:
     """The values of records, as they are added in order."""
 
@@ -175,7 +172,7 @@ class Frames:
             return ()
         first = int(counts[: at[0], 1].sum())
         rows = slice(first, first + int(counts[at[0], 1]))
-        readers = _Reader(self.columns, number), _Reader(self.alone, number)
+        readers = SignalReader(self.columns, number), SignalReader(self.alone, number)
         frames: list[Frame] = []
         for thousandths, length, quality, unit, form, is_alone in zip(
             ats[rows].cumsum().tolist(), *(field[rows].tolist() for field in fields), strict=True
@@ -197,10 +194,11 @@ class Frames:
         return table
 
 
-class _Reader:
+class SignalReader:
     """Reads the signals of one record, one after the other."""
 
     def __init__(self, columns: Mapping[Algorithm, Column], number: int) -> None:
+        """Reads nothing yet; `number` is that of the record."""
         self._names = tuple(columns)
         self._left = {algorithm: column.of(algorithm, number) for algorithm, column in columns.items()}
 

@@ -52,16 +52,16 @@ class Day:
         """Up to which place of the log everything was read."""
         return self.parts[-1].end if self.parts else 0
 
-    def refresh(self, sure: Callable[[], bool], *, owns: bool) -> None:
+    def refresh(self, is_quiet: Callable[[], bool], *, owns: bool) -> None:
         """Read what was appended. Raises FileNotFoundError if the day was dropped, or has no log yet.
 
-        Only the process that `owns` the files of parts writes and deletes them. `sure` waits until no process appends,
-        and says whether it could: what is no block then is damaged.
+        Only the process that `owns` the files of parts writes and deletes them. `is_quiet` waits until no process
+        appends, and says whether it could: what is no block then is damaged.
         """
         size = os.stat(self._path).st_size
         if not self._opened:
             self._open_parts(size, owns=owns)
-        while self.end < size and (blocks := self._read(sure)):
+        while self.end < size and (blocks := self._read(is_quiet)):
             part = make_part(blocks)
             self._memory = part if self._memory is None else merge_parts([self._memory, part])
             if len(self._memory) >= MOST_IN_MEMORY or self._memory.size >= _MOST_VALUES_IN_MEMORY:
@@ -129,7 +129,7 @@ class Day:
         finally:
             os.close(file)
 
-    def _read(self, sure: Callable[[], bool]) -> list[Block]:
+    def _read(self, is_quiet: Callable[[], bool]) -> list[Block]:
         """The next blocks; none while the next one is being written, or if a killed process began it."""
         blocks: list[Block] = []
         with self._open() as file:
@@ -139,7 +139,7 @@ class Day:
                 at = block.end
                 if at - blocks[0].start > _BYTES_AT_ONCE:
                     break
-            if not blocks and sure() and (block := next_block(file, at)) is not None:
+            if not blocks and is_quiet() and (block := next_block(file, at)) is not None:
                 blocks.append(block)
                 if lost := block.start - at:
                     log.warning("uploads of %s are lost: %s bytes of the log are damaged", self.date, f"{lost}")

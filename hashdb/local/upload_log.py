@@ -29,7 +29,7 @@ from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Signature
 from hashdb.domain.times import from_microseconds, to_microseconds
-from hashdb.local.upload_columns import Column, ColumnsWriter, Frames, FramesWriter, encode
+from hashdb.local.upload_columns import Column, ColumnsWriter, Frames, FramesWriter, SignalReader, encode
 
 LOG: Final = "log"
 """The name of the file in the folder of a day."""
@@ -81,12 +81,7 @@ class Block:
         transforms: dict[str, list[int]]
         signatures: dict[str, list[str]]
         transforms, signatures = parts[1:3] or ({}, {})
-        left = {algorithm: column.of(algorithm, number) for algorithm, column in self.columns.items()}
-        names = tuple(self.columns)
-
-        def signals(places: Sequence[int]) -> tuple[Signal, ...]:
-            return tuple(Signal.from_bytes(names[place], next(left[names[place]])) for place in places)
-
+        signals = SignalReader(self.columns, number).signals
         query = Query(
             signals(own),
             transforms={name: signals(places) for name, places in transforms.items()},
@@ -140,7 +135,7 @@ def _has_others(signals: Sequence[Signal]) -> bool:
 
 
 def draft_blocks(uploads: Sequence[Upload | str]) -> list[Draft]:
-    """The blocks of uploads of one log, in order."""
+    """The blocks of uploads of one log, in order; a text is the id of an upload that is forgotten."""
     drafts: list[Draft] = []
     start = frames = 0
     for place, upload in enumerate(uploads):

@@ -1,7 +1,7 @@
-"""Parts: the values of a stretch of a log of uploads, packed to be compared one after the other by the kernel.
+"""Parts: the values of some blocks of a log of uploads, packed to be compared one after the other by the kernel.
 
-A few values are asked, and all uploads answer: to compare every value reads 16 bytes of it, from one end of a file to
-the other. Tables, as the index has, take twice the room of the values, and lead to as many places as there are values.
+A few values are compared with those of all uploads, which reads 16 bytes of each, from one end of a file to the other.
+Tables, as the index has, take twice the room of the values, and lead to as many places as there are values.
 A part is in memory, or in a file that is mapped. It has for each algorithm the lanes of the values and the record that
 each is of, for the uploads themselves and apart for their frames, and the place of each record in the log.
 """
@@ -25,7 +25,7 @@ from hashdb.local.upload_columns import Column
 from hashdb.local.upload_log import LOG, MOST_RECORDS, Block
 
 _SUFFIXES: Final = {LOG: ".uploads"}
-"""Those of the files, by the name of the log: the one that has frames is `.framed`."""
+"""The suffixes of the files, by the name of the log: those of the log with frames have `.framed`."""
 _FRAMED: Final = ".framed"
 _LIMIT: Final = 1 << 24
 """The most records of a part."""
@@ -37,11 +37,11 @@ _FEW_DIGESTS: Final = 64
 _WORD = 64
 _OF_FRAMES: Final = "frames-"
 """How the names of the arrays begin that are of frames."""
-_ROWS_AT_ONCE, _ASKED_AT_ONCE = 65_536, 64
+_ROWS_AT_ONCE, _SEARCHED_AT_ONCE = 65_536, 64
 """Values of frames that are compared at once: of a film that hardly moves, all are near each other."""
 
 
-class Asked(NamedTuple):
+class SearchValues(NamedTuple):
     """Values of an algorithm, and for each the share of the longest contribution that has it, 0 to 1.
 
     From `NEARLY_ALL` on, one frame of an upload is enough for a match: so it is for the hash of a picture.
@@ -78,56 +78,56 @@ class Part:
         """How many values there are."""
         return sum(self.values.values()) + sum(self.frames.values())
 
-    def near(self, algorithm: Algorithm, asked: Words, radius: int) -> NDArray[np.int64]:
-        """The places of the records with a value within `radius` bits of one of those asked, each once.
+    def near(self, algorithm: Algorithm, searched: Words, radius: int) -> NDArray[np.int64]:
+        """The places of the records with a value within `radius` bits of one of those searched for, each once.
 
         Of a digest, the first word is compared; the radius is 0. Values of frames are not compared.
         """
         if algorithm not in self.values:
             return np.empty(0, np.int64)
         lanes = self._lanes(str(algorithm))
-        if algorithm.is_digest and len(asked) > _FEW_DIGESTS:
-            wanted = np.unique(asked[:, 0])
+        if algorithm.is_digest and len(searched) > _FEW_DIGESTS:
+            wanted = np.unique(searched[:, 0])
             nearest = wanted[np.searchsorted(wanted, lanes[0][:, 0]).clip(max=len(wanted) - 1)]
             rows: NDArray[np.integer[Any]] = np.flatnonzero(nearest == lanes[0][:, 0])
         else:
             bits = _WORD if algorithm.is_digest else algorithm.bits
             segment = self._segments.setdefault(algorithm, Segment(lanes, Chunks(bits, ())))
-            rows = segment.scan(np.ascontiguousarray(asked[:, : bits // _WORD]), radius).rows
+            rows = segment.scan(np.ascontiguousarray(searched[:, : bits // _WORD]), radius).rows
         owners = np.unique(self.arrays[f"{algorithm}.owners"][rows])
         places: NDArray[np.int64] = self.arrays["places"][owners].astype(np.int64)
         return places
 
-    def near_frames(self, asked: Mapping[Algorithm, Asked], first: int, last: int) -> NDArray[np.int64]:
+    def near_frames(self, searched: Mapping[Algorithm, SearchValues], first: int, last: int) -> NDArray[np.int64]:
         """The places of those of some records whose frames may match, each once: from one number up to another one.
 
-        Of a record, two values are within the usual radius of some that are asked; or one is, if those have nearly all
-        of a contribution. A passage that very many uploads share is therefore no reason to read them.
+        Of a record, two values are within the usual radius of some that are searched for; or one is, if those have
+        nearly all of a contribution. A passage that very many uploads share is therefore no reason to read them.
         """
         near, enough = np.zeros(last - first, np.uint32), np.zeros(last - first, bool)
-        for algorithm in asked.keys() & self.frames.keys():
+        for algorithm in searched.keys() & self.frames.keys():
             owners = self.arrays[f"{_OF_FRAMES}{algorithm}.owners"]
             begin, end = np.searchsorted(owners, [first, last]).tolist()
             for row in range(begin, end, _ROWS_AT_ONCE):
                 rows = slice(row, min(end, row + _ROWS_AT_ONCE))
-                shares = self._shares(algorithm, asked[algorithm], rows)
-                found = np.flatnonzero(shares)
-                records = owners[rows][found].astype(np.intp) - first
+                shares = self._shares(algorithm, searched[algorithm], rows)
+                hits = np.flatnonzero(shares)
+                records = owners[rows][hits].astype(np.intp) - first
                 near += np.bincount(records, minlength=len(near)).astype(np.uint32)
-                enough[records[shares[found] >= NEARLY_ALL]] = True
+                enough[records[shares[hits] >= NEARLY_ALL]] = True
         wanted = np.flatnonzero(enough | (near > 1)) + first
         places: NDArray[np.int64] = self.arrays["places"][wanted].astype(np.int64)
         return places
 
-    def _shares(self, algorithm: Algorithm, asked: Asked, rows: slice) -> NDArray[np.float64]:
-        """For some values of frames, the share that those asked which are near it have together; 0 if none is."""
+    def _shares(self, algorithm: Algorithm, searched: SearchValues, rows: slice) -> NDArray[np.float64]:
+        """For some values of frames, the share of a contribution that the values near each have together; 0 if none."""
         segment = Segment([lane[rows] for lane in self._lanes(f"{_OF_FRAMES}{algorithm}")], Chunks(algorithm.bits, ()))
         shares = np.zeros(len(segment))
-        for start in range(0, len(asked.words), _ASKED_AT_ONCE):
-            some = np.ascontiguousarray(asked.words[start : start + _ASKED_AT_ONCE])
-            hits = segment.scan(some, algorithm.radius)
+        for start in range(0, len(searched.words), _SEARCHED_AT_ONCE):
+            words = np.ascontiguousarray(searched.words[start : start + _SEARCHED_AT_ONCE])
+            hits = segment.scan(words, algorithm.radius)
             if len(hits.rows):
-                weights = asked.shares[start : start + _ASKED_AT_ONCE][hits.queries]
+                weights = searched.shares[start : start + _SEARCHED_AT_ONCE][hits.queries]
                 shares += np.bincount(hits.rows, weights, len(shares))
         return shares
 
@@ -135,10 +135,10 @@ class Part:
         """The places of the records of uploads whose ids have these hashes, in the order of the log."""
         known = self.arrays["hashes"]
         first, last = np.searchsorted(known, hashes), np.searchsorted(known, hashes, "right")
-        found = np.flatnonzero(last > first)
-        if not len(found):
+        known_hashes = np.flatnonzero(last > first)
+        if not len(known_hashes):
             return np.empty(0, np.int64)
-        rows = np.concatenate([np.arange(first[at], last[at]) for at in found])
+        rows = np.concatenate([np.arange(first[at], last[at]) for at in known_hashes])
         places: NDArray[np.int64] = self.arrays["places"][self.arrays["order"][rows]].astype(np.int64)
         places.sort()
         return places
@@ -242,8 +242,8 @@ def list_parts(log: Path) -> tuple[list[Path], list[Path]]:
     """The files of parts that follow each other from the start of a log on, and those that are not needed."""
     ends: dict[int, dict[int, Path]] = {}
     suffix = _suffix(log)
-    every = [path for path in log.parent.iterdir() if path.suffix in (suffix, ".part")]
-    for path in every:
+    files = [path for path in log.parent.iterdir() if path.suffix in (suffix, ".part")]
+    for path in files:
         first, _, last = path.stem.partition("-")
         if path.suffix == suffix and first.isdecimal() and last.isdecimal():
             ends.setdefault(int(first), {})[int(last)] = path
@@ -252,7 +252,7 @@ def list_parts(log: Path) -> tuple[list[Path], list[Path]]:
     while at in ends:
         at, path = max(ends[at].items())
         chain.append(path)
-    return chain, [path for path in every if path not in chain]
+    return chain, [path for path in files if path not in chain]
 
 
 def worth_merging(parts: Sequence[Part]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from hashdb.domain.signals import Algorithm
 from hashdb.index.parallel import has_idle_processor, in_threads
 from hashdb.local.upload_days import Day
-from hashdb.local.upload_parts import Asked, Part
+from hashdb.local.upload_parts import Part, SearchValues
 
 _WORTH_SHARING: Final = 4_000_000
 """Comparisons from which an idle processor takes half of the values."""
@@ -37,37 +38,39 @@ class _Piece(NamedTuple):
 class Scan:
     """A comparison with everything that was read before it began: what is packed or merged meanwhile is the same."""
 
-    def __init__(self, lock: Lock, days: Sequence[Day], asked: Mapping[Algorithm, Asked]) -> None:
+    def __init__(self, lock: Lock, days: Sequence[Day], searched: Mapping[Algorithm, SearchValues]) -> None:
         """Compares nothing yet. Under the `lock`, the days are read."""
         self._lock = lock
-        self._work = deque(piece for day in days for part in day.parts for piece in _pieces(day, part, asked))
+        self._work = deque(piece for day in days for part in day.parts for piece in _pieces(day, part, searched))
         self._found: dict[Day, list[_Places]] = {day: [] for day in sorted(days, key=lambda day: day.has_frames)}
 
     def go_on(self, pairs: float = math.inf) -> bool:
         """Make about so many comparisons; return whether all are made."""
-        some: list[_Piece] = []
-        while self._work and (not some or pairs > 0):
-            some.append(self._work.popleft())
-            pairs -= some[-1].pairs
-        if sum(piece.pairs for piece in some) > _WORTH_SHARING and has_idle_processor():
-            found = [places for half in in_threads(_search, _halves(some)) for places in half]
+        pieces: list[_Piece] = []
+        while self._work and (not pieces or pairs > 0):
+            pieces.append(self._work.popleft())
+            pairs -= pieces[-1].pairs
+        if sum(piece.pairs for piece in pieces) > _WORTH_SHARING and has_idle_processor():
+            near = [places for half in in_threads(_search, _halves(pieces)) for places in half]
         else:
-            found = _search(some)
-        for day, places in found:
+            near = _search(pieces)
+        for day, places in near:
             if len(places):
                 self._found[day].append(places)
         return not self._work
 
     def take(self, most: int) -> list[str]:
-        """At most so many ids of uploads that are near, some perhaps of records that were replaced since; each place
-        once, in the order of the logs. Empty if there is no other."""
+        """At most so many ids of uploads that are near, in the order of the logs. Empty if there is no other.
+
+        Each record is taken once; an upload may have been replaced since it was found.
+        """
         ids: dict[str, None] = {}
         of_frames = _FRAMED_AT_ONCE
         with self._lock:
             while self._found and len(ids) < most and of_frames > 0:
                 day = next(iter(self._found))
-                found = self._found.pop(day)
-                places = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
+                of_day = self._found.pop(day)
+                places = np.unique(np.concatenate(of_day)) if of_day else np.empty(0, np.int64)
                 count = most - len(ids)
                 if day.has_frames:
                     count = min(count, of_frames)
@@ -81,27 +84,23 @@ class Scan:
         return list(ids)
 
 
-def _pieces(day: Day, part: Part, asked: Mapping[Algorithm, Asked]) -> Iterator[_Piece]:
-    for algorithm, (words, _) in asked.items():
+def _pieces(day: Day, part: Part, searched: Mapping[Algorithm, SearchValues]) -> Iterator[_Piece]:
+    for algorithm, (words, _) in searched.items():
         if rows := part.values.get(algorithm, 0):
             step = max(1, _PAIRS_A_PIECE // rows)
             for start in range(0, len(words), step):
-                some = words[start : start + step]
-                yield _Piece(day, rows * len(some), _of_uploads(part, algorithm, some))
-    pairs = sum(rows * len(asked[algorithm].words) for algorithm, rows in part.frames.items() if algorithm in asked)
+                part_of_words = words[start : start + step]
+                search = partial(part.near, algorithm, part_of_words, algorithm.radius)
+                yield _Piece(day, rows * len(part_of_words), search)
+    pairs = sum(
+        rows * len(searched[algorithm].words) for algorithm, rows in part.frames.items() if algorithm in searched
+    )
     if pairs:
         step = max(1, len(part) * _PAIRS_A_PIECE // pairs)
         for first in range(0, len(part), step):
             last = min(first + step, len(part))
-            yield _Piece(day, pairs * (last - first) // len(part), _of_frames(part, asked, first, last))
-
-
-def _of_uploads(part: Part, algorithm: Algorithm, words: NDArray[np.uint64]) -> Callable[[], _Places]:
-    return lambda: part.near(algorithm, words, algorithm.radius)
-
-
-def _of_frames(part: Part, asked: Mapping[Algorithm, Asked], first: int, last: int) -> Callable[[], _Places]:
-    return lambda: part.near_frames(asked, first, last)
+            search = partial(part.near_frames, searched, first, last)
+            yield _Piece(day, pairs * (last - first) // len(part), search)
 
 
 def _search(pieces: Sequence[_Piece]) -> list[tuple[Day, _Places]]:
@@ -112,7 +111,7 @@ def _halves(pieces: Sequence[_Piece]) -> list[Sequence[_Piece]]:
     """The pieces in two lists of about the same size."""
     halves: list[list[_Piece]] = [[], []]
     sizes = [0, 0]
-    for piece in sorted(pieces, key=lambda one: -one.pairs):
+    for piece in sorted(pieces, key=lambda piece: -piece.pairs):
         smaller = sizes.index(min(sizes))
         halves[smaller].append(piece)
         sizes[smaller] += piece.pairs

@@ -12,7 +12,7 @@ from hashdb.client import Client
 from hashdb.domain.ledger.policies import Policy
 from hashdb.errors import CopyInUse, HashDBError, NoCopy, NotAuthenticated, where_raised
 from hashdb.local import LocalIndex, Sync, syncing
-from hashdb.local.courier import delivering
+from hashdb.local.dispatcher import delivering
 from hashdb.local.lookback import LookBack
 from hashdb.local.remembered import FOLDER
 from hashdb.local.reports import Reports

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hashdb.cli.demo_texts import ASKED_ADDRESS, GARDEN, LIGHTHOUSE, LISTED_ADDRESS, TextTrial, hide
+from hashdb.cli.demo_texts import GARDEN, LIGHTHOUSE, LISTED_ADDRESS, UPLOADED_ADDRESS, TextTrial, hide
 from hashdb.hashing.addresses import normalise
 from hashdb.hashing.texts import split_words
 
@@ -45,7 +45,7 @@ def test_other_things_hold_when_they_are_found() -> None:
 
 
 def test_what_is_matched_is_another_spelling_and_has_a_part_of_the_text_only() -> None:
-    assert normalise(ASKED_ADDRESS) == normalise(LISTED_ADDRESS)
+    assert normalise(UPLOADED_ADDRESS) == normalise(LISTED_ADDRESS)
     hidden, listed = split_words(hide()), split_words(LIGHTHOUSE)
     assert len(hidden) == len(split_words(GARDEN)) + 260
     assert listed[121] in hidden

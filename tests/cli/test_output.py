@@ -11,9 +11,9 @@ from hashdb.cli.output import print_table
 print_table(["name", ">n", "note"], [["a", "1", "abcdefghijklmnopqrstuvwxyz"], ["日本", "22", ""]])
 """
 _PROGRESS = """
-from hashdb.cli.output import progress_bar, progress_counter
-for bar, advance in progress_bar("hashing", 3), progress_counter("syncing"):
-    with bar:
+from hashdb.cli.output import progress_bar
+for bar in progress_bar("hashing", 3), progress_bar("syncing"):
+    with bar as advance:
         for _ in range(3):
             advance()
 """

@@ -147,6 +147,6 @@ def test_what_does_not_reach_the_root_yet_is_told(service: Service, index: Local
         check_copy(index.opened().tables, service.client, before, ignore)
     with pytest.raises(CopyBehind, match=r"^the local copy has event \d+, .* run `hashdb sync`, and check again$"):
         checked(service, index)
-    index.opened().tables._connection.execute("PRAGMA user_version = 4")
+    index.opened().tables._connection.execute("PRAGMA user_version = 1")
     with LocalIndex(index.opened().tables.path.parent.parent, service.clock) as old, pytest.raises(CopyBehind):
         checked(service, old)

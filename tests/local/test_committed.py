@@ -8,7 +8,7 @@ import pytest
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Frame, Unit
-from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, WIDTH, differences, leaf, update
+from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, WIDTH, CommittedSet, differences, leaf, update
 from hashdb.domain.ledger.commitments import seal
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
@@ -109,6 +109,11 @@ def test_a_change_is_in_the_tree_once_it_is_told(tables: CopyTables) -> None:
 
 def test_a_difference_is_described() -> None:
     one, other = leaf(1, "unreviewed", None), leaf(1, "confirmed", None)
-    assert describe_difference(one, EMPTY) == "the copy has it, and the active set of the log has it not"
-    assert describe_difference(EMPTY, one) == "the active set of the log has it, and the copy has it not"
-    assert "its standing or its commitment is another one" in describe_difference(one, other)
+
+    def describe(mine: bytes, theirs: bytes) -> str:
+        committed = CommittedSet(7, 6, bytes(32), 1, "")
+        return describe_difference(lambda level, number: mine, lambda level, number: theirs, 0, committed)
+
+    assert describe(one, EMPTY) == "the copy has it, and the active set of the log has it not (event 7)"
+    assert describe(EMPTY, one) == "the active set of the log has it, and the copy has it not (event 7)"
+    assert "its standing or its commitment is another one" in describe(one, other)

@@ -175,73 +175,35 @@ def test_a_copy_answers_for_texts_and_documents_as_the_service_does(service: Ser
     assert index.opened().tables.every(Algorithm.SIMHASH256) == b""
 
 
-def test_a_copy_without_commitments_goes_on_until_it_is_made_anew(
-    service: Service, index: LocalIndex, folder: Path
-) -> None:
-    contributed(service.db, service.actor, draft(1), video(2, 3), text(words(1, 600)))
-    index.sync(service.client)
-    with closing(sqlite3.connect(next(folder.glob("copy-*")) / FILE)) as tables:
-        for column in ("salt", "commitment", "undisclosed"):
-            tables.execute(f"ALTER TABLE contributions DROP COLUMN {column}")
-        for column in ("standing", "commitment"):
-            tables.execute(f"ALTER TABLE gone DROP COLUMN {column}")
-        tables.execute("ALTER TABLE state DROP COLUMN approval")
-        tables.execute("PRAGMA user_version = 4")
-        tables.commit()
-    asked = [query(1), clip(2, 3), excerpt(words(1, 600)[100:500])]
-    policy = Policy.parse("quorum none\n")
-    with LocalIndex(folder, service.clock) as old, LocalIndex(folder, service.clock, policy) as strict:
-        assert old.match(asked) == service.client.match(asked)
-        with pytest.raises(CopyNotApproved):
-            strict.match(asked)
-        old.sync(service.client)
-        assert old.match(asked) == service.client.match(asked)
-        assert old.opened().tables.current
-
-
-def test_a_copy_without_texts_goes_on_until_it_is_made_anew(service: Service, index: LocalIndex, folder: Path) -> None:
-    contributed(service.db, service.actor, text(words(1, 600)), video(2, 3))
-    index.sync(service.client)
-    with closing(sqlite3.connect(next(folder.glob("copy-*")) / FILE)) as tables:
-        # As the version before made them: it left out the signals that it did not know.
-        tables.execute("DELETE FROM signals WHERE algorithm = 'simhash256'")
-        tables.execute("DELETE FROM shots WHERE algorithm = 'simhash256'")
-        tables.execute("ALTER TABLE shots DROP COLUMN unit")
-        tables.execute("ALTER TABLE contributions DROP COLUMN pages")
-        tables.execute("ALTER TABLE contributions DROP COLUMN words")
-        tables.execute("PRAGMA user_version = 3")
-        tables.commit()
-    asked = [excerpt(words(1, 600)[100:500]), clip(2, 3)]
-    with LocalIndex(folder, service.clock) as old:
-        assert [[match.contribution for match in result.matches] for result in old.match(asked).results] == [[], [2]]
-        old.sync(service.client)
-        answer = old.match(asked)
-        assert answer == service.client.match(asked)
-        assert [[match.contribution for match in result.matches] for result in answer.results] == [[1], [2]]
-
-
-def test_a_copy_without_signatures_goes_on_until_it_is_made_anew(
+def test_a_copy_of_version_0_1_0_goes_on_until_it_is_made_anew(
     service: Service, index: LocalIndex, folder: Path
 ) -> None:
     contributed(service.db, service.actor, draft(1, signatures=(signature(1),)), video(2, 3))
     index.sync(service.client)
     with closing(sqlite3.connect(next(folder.glob("copy-*")) / FILE)) as tables:
-        # As the version before made them.
-        tables.execute("DROP TABLE signatures")
-        tables.execute("ALTER TABLE shots DROP COLUMN unit")
-        tables.execute("ALTER TABLE contributions DROP COLUMN pages")
-        tables.execute("ALTER TABLE contributions DROP COLUMN words")
+        # As that version made them: without frames.
+        tables.execute("DELETE FROM signals WHERE place = 64")
+        for table in ("shots", "signatures", "gone"):
+            tables.execute(f"DROP TABLE {table}")
+        for column in ("duration", "pages", "words", "salt", "commitment", "undisclosed"):
+            tables.execute(f"ALTER TABLE contributions DROP COLUMN {column}")
         tables.execute("ALTER TABLE signals DROP COLUMN place")
-        tables.execute("PRAGMA user_version = 2")
+        tables.execute("ALTER TABLE state DROP COLUMN approval")
+        tables.execute("PRAGMA user_version = 1")
         tables.commit()
     asked = [Query((near(signal(1), 2),), signatures={"whole": (signature(1),)}), clip(2, 3), Query((signal(3),))]
-    with LocalIndex(folder, service.clock) as old:
+    policy = Policy.parse("quorum none\n")
+    with LocalIndex(folder, service.clock) as old, LocalIndex(folder, service.clock, policy) as strict:
         results = old.match(asked).results
-        assert [[match.contribution for match in result.matches] for result in results] == [[1], [2], [2]]
+        assert [[match.contribution for match in result.matches] for result in results] == [[1], [], []]
         assert results[0].matches[0].evidence is not None
         assert results[0].matches[0].evidence.detail is None
+        assert old.opened().tables.shares(0, 100) and not old.opened().tables.gone_after(0)
+        with pytest.raises(CopyNotApproved):
+            strict.match(asked)
         old.sync(service.client)
         assert old.match(asked) == service.client.match(asked)
+        assert old.opened().tables.current
 
 
 def test_many_matches_are_cut_as_the_service_cuts_them(service: Service, index: LocalIndex) -> None:

@@ -26,7 +26,7 @@ from hashdb.index.folder import sync_folder
 from hashdb.index.vectors import pack
 from hashdb.local import remembered as module
 from hashdb.local.remembered import Remembered, retention_from_environment
-from hashdb.local.upload_parts import Asked
+from hashdb.local.upload_parts import SearchValues
 from tests.builders import NOON, Clock, near, signal, signature
 
 PDQ, PHASH, MD5 = Algorithm.PDQ, Algorithm.PHASH, Algorithm.MD5
@@ -47,12 +47,12 @@ def upload(id: str, *seeds: int, at: datetime = NOON) -> Upload:
     return Upload(id, at, Query(tuple(map(signal, seeds))))
 
 
-def asked(*signals: Signal, share: float = 1.0) -> Mapping[Algorithm, Asked]:
+def asked(*signals: Signal, share: float = 1.0) -> Mapping[Algorithm, SearchValues]:
     of_algorithm: dict[Algorithm, list[int]] = defaultdict(list)
     for one in signals:
         of_algorithm[one.algorithm].append(one.value)
     return {
-        algorithm: Asked(pack(values, algorithm.bits), np.full(len(values), share))
+        algorithm: SearchValues(pack(values, algorithm.bits), np.full(len(values), share))
         for algorithm, values in of_algorithm.items()
     }
 
@@ -228,7 +228,9 @@ def test_a_scan_finds_what_a_comparison_of_everything_finds(
     for value, share in shares.items():
         of_algorithm[value.algorithm].append((value.value, share))
     wanted = {
-        algorithm: Asked(pack([value for value, _ in values], algorithm.bits), np.array([share for _, share in values]))
+        algorithm: SearchValues(
+            pack([value for value, _ in values], algorithm.bits), np.array([share for _, share in values])
+        )
         for algorithm, values in of_algorithm.items()
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -249,7 +251,7 @@ def test_frames_that_are_packed_merged_and_new_are_found(
     if not kernel:
         monkeypatch.setattr("hashdb.index.segment.kernel", lambda: None)
     monkeypatch.setattr("hashdb.local.upload_parts._ROWS_AT_ONCE", 7)
-    monkeypatch.setattr("hashdb.local.upload_parts._ASKED_AT_ONCE", 5)
+    monkeypatch.setattr("hashdb.local.upload_parts._SEARCHED_AT_ONCE", 5)
     monkeypatch.setattr("hashdb.local.upload_scans._PAIRS_A_PIECE", 1_000)
     monkeypatch.setattr("hashdb.local.upload_log._MOST_FRAMES", 8)
     remembered.owns = True

@@ -108,10 +108,10 @@ class Columns:
 
     def missing(self) -> list[Fault]:
         """A fault for each name that the member gave and that no column has."""
-        found = {squashed(name) for name in (*self.used, *self.unused)}
+        present = {squashed(name) for name in (*self.used, *self.unused)}
         faults = []
         for name in (*self.mapped, *self.ignored):
-            if squashed(name) not in found:
+            if squashed(name) not in present:
                 near = nearest(name, (*self.used, *self.unused))
                 reason = "is named on the command line, but the list has none of this name"
                 faults.append(Fault(shown(name), reason + (f"; did you mean {shown(near)}?" if near else "")))
@@ -149,7 +149,7 @@ class Columns:
         faults = []
         for target, count in Counter(filter(None, targets)).items():
             if count > 1:
-                same = ", ".join(shown(name) for name, held in pairs if held == target)
+                same = ", ".join(shown(name) for name, other in pairs if other == target)
                 faults.append(
                     Fault(target, f"is in more than one column: {same}; leave one out (--ignore-column NAME)")
                 )

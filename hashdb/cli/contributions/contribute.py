@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -15,21 +14,19 @@ import click
 
 from hashdb.cli.help import BASES, CONTEXTS, GROUNDS, LABELS, PROFILES, REASONS, Choice, Code, Command
 from hashdb.cli.home import open_home
-from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
-from hashdb.cli.matching.pictures import (
+from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
+from hashdb.cli.matching.outcomes import (
     Outcome,
-    check_known,
     check_quality,
-    fast_option,
-    find_pictures,
-    hash_all,
-    jobs_option,
+    check_version,
+    print_answers,
     print_failures,
     send_in_batches,
 )
+from hashdb.cli.matching.pictures import fast_option, find_pictures, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import TEXT, Id, Instant
-from hashdb.cli.output import as_json, escape_controls, print_json_array, print_result, progress_bar, progress_counter
+from hashdb.cli.output import as_json, print_json_array, print_result, progress_bar
 from hashdb.client import Client
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Draft, Media, Recorded
@@ -37,13 +34,11 @@ from hashdb.domain.meanings import explain_all
 from hashdb.domain.rules import Vocabulary
 from hashdb.domain.signals import Profile
 from hashdb.domain.signatures import WHOLE
-from hashdb.errors import Fault, InvalidInput, ServiceTooOld
+from hashdb.errors import InvalidInput, ServiceTooOld
 from hashdb.hashing import Mode
 from hashdb.member_settings import MemberSettings
 from hashdb.wire.contributions import ContributionOut
-
-_POSITION = re.compile(r"contributions\[(\d+)\]")
-
+from hashdb.wire.problems import faults_by_item
 
 _MEDIA = explain_all("media")
 
@@ -136,28 +131,28 @@ def _contribute_files(paths: Sequence[Path], template: Draft, options: _Options,
     done = StateFile(options.state)
     files, already_done = done.split(find_pictures(paths))
     mode = Mode(options.profile or Profile.of_severity(template.severity))
-    bar, advance = progress_bar("contributing", len(files))
-    failed = []
-    with done, Client.from_environment() as client, bar, print_json_array(as_json) as add, ExitStack() as stack:
+    with ExitStack() as stack:
+        stack.enter_context(done)
+        client = stack.enter_context(Client.from_environment())
+        advance = stack.enter_context(progress_bar("contributing", len(files)))
+        add = stack.enter_context(print_json_array(as_json))
         me = client.me()
         _require_codes(template, me.rules().vocabulary)
-        done.report(already_done, add if as_json else None)
+        done.report(already_done, add)
         hashing = partial(hash_all, seeds=me.seeds, fast=options.fast)
         hashed = stack.enter_context(closing(hashing(files, tuple(me.algorithms), settings, mode, options.jobs)))
         too_old = None if me.takes_texts else me.version
-        outcomes = (check_quality(check_known(outcome, too_old)) for outcome in hashed)
-        for outcome, recorded in send_in_batches(
-            list(files), outcomes, partial(_send, client, template, signed=bool(me.signatures))
-        ):
-            advance()
-            if recorded is not None:
-                done.record(outcome.path, recorded.contribution.id)
-            else:
-                failed.append(outcome)
-            if as_json:
-                add(_to_json(outcome, recorded))
-            elif recorded is not None:
-                _print_recorded(outcome.path, recorded)
+        outcomes = (check_quality(check_version(outcome, too_old)) for outcome in hashed)
+        send = partial(_send, client, template, signed=bool(me.signatures))
+        answers = send_in_batches(list(files), outcomes, send)
+        failed = print_answers(
+            answers,
+            _to_text,
+            _to_json,
+            add,
+            advance,
+            lambda path, recorded: done.record(path, recorded.contribution.id),
+        )
     return print_failures(failed)
 
 
@@ -165,22 +160,14 @@ def _contribute_addresses(urls: Path, template: Draft, as_json: bool) -> int:
     """Contribute the addresses of a list, and print a line for each. Returns the exit status."""
     if template.media is Media.IMAGE:
         template = replace(template, media=Media.DOCUMENT)
-    bar, advance = progress_counter("contributing")
-    failed: list[Outcome] = []
-    with Client.from_environment() as client, bar, print_json_array(as_json) as add:
+    progress = progress_bar("contributing")
+    with Client.from_environment() as client, progress as advance, print_json_array(as_json) as add:
         me = client.me()
         _require_codes(template, me.rules().vocabulary)
         if not me.takes_addresses:
             raise ServiceTooOld(me.version, "takes no addresses")
-        for batch in read_addresses(urls, asking=False):
-            for outcome, recorded in zip(batch, _send(client, template, batch, signed=True), strict=True):
-                if recorded is None:
-                    failed.append(outcome)
-                if as_json:
-                    add(_to_json(outcome, recorded))
-                elif recorded is not None:
-                    _print_recorded(outcome.path, recorded)
-            advance(len(batch))
+        answers = send_addresses(urls, partial(_send, client, template, signed=True), asking=False)
+        failed = print_answers(answers, _to_text, _to_json, add, advance)
     return print_failures(failed)
 
 
@@ -214,21 +201,10 @@ def _send(client: Client, template: Draft, batch: list[Outcome], *, signed: bool
             recorded = dict(zip(drafts, receipt.recorded, strict=True))
         except InvalidInput as error:
             # The service stored none of the request: mark the faulty drafts, and send the others again.
-            for position, fault in _faults_by_position(error, list(drafts)).items():
-                batch[position] = batch[position].failed(fault)
+            for position, faults in faults_by_item(error, list(drafts)).items():
+                batch[position] = batch[position].failed(str(faults[0]))
                 del drafts[position]
     return [recorded.get(position) for position in range(len(batch))]
-
-
-def _faults_by_position(error: InvalidInput, positions: Sequence[int]) -> dict[int, str]:
-    faulty: dict[int, str] = {}
-    for fault in error.faults:
-        position = _POSITION.match(fault.at)
-        if position is None:
-            raise error
-        field = fault.at[position.end() :].lstrip(".")
-        faulty.setdefault(positions[int(position[1])], str(Fault(field, fault.reason)))
-    return faulty
 
 
 def _draft(template: Draft, outcome: Outcome) -> Draft:
@@ -242,17 +218,15 @@ def _draft(template: Draft, outcome: Outcome) -> Draft:
     return replace(draft, media=media, frames=outcome.domain_frames(), duration=outcome.duration)
 
 
-def _print_recorded(path: Path, recorded: Recorded) -> None:
+def _to_text(recorded: Recorded) -> str:
     contribution, known = recorded.contribution, " (already known)" if recorded.known else ""
     standing = "" if contribution.standing.matches else f", {contribution.standing}"
-    click.echo(f"{escape_controls(path)}  contribution {contribution.id}{known}{standing}")
+    return f"contribution {contribution.id}{known}{standing}"
 
 
-def _to_json(outcome: Outcome, recorded: Recorded | None) -> dict[str, object]:
-    if recorded is None:
-        return outcome.source | {"error": outcome.error}
-    contribution = ContributionOut.from_recorded(recorded)
-    return {**outcome.source, **json.loads(contribution.json_text())}
+def _to_json(recorded: Recorded) -> dict[str, object]:
+    document: dict[str, object] = json.loads(ContributionOut.from_recorded(recorded).json_text())
+    return document
 
 
 @click.command("withdraw", cls=Command, examples=("hashdb withdraw 17 --reason removal_reversed",))
@@ -288,9 +262,8 @@ def erase_command(contribution: int, now: bool, as_json: bool) -> None:
     log. Run this command on the service's machine.
     """
     from hashdb.service.contributions import contributions
-    from hashdb.settings import Settings
 
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         contributions.erase(db, COMMAND_LINE, contribution, at_once=now)
         erased = contributions.get(db, COMMAND_LINE, contribution)
     kept = "" if now else "; the database keeps its signals, hidden, until 90 days after the withdrawal"

@@ -11,7 +11,7 @@ import click
 
 from hashdb.cli.contributions.columns import FIELDS
 from hashdb.cli.help import TIERS, Choice, Command
-from hashdb.cli.output import as_json, progress_counter
+from hashdb.cli.output import as_json, progress_bar
 from hashdb.client import Client
 from hashdb.domain.contributions import Contribution, Draft, Filter, Status
 from hashdb.domain.tiers import Tier
@@ -47,8 +47,7 @@ def export_command(form: str, tier: str | None, as_json: bool) -> None:
     if form in ("misp", "stix"):
         _print_bundle(form, chosen)
         return
-    bar, advance = progress_counter("exporting")
-    with Client.from_environment() as client, bar:
+    with Client.from_environment() as client, progress_bar("exporting") as advance:
         contributions = client.contributions(Filter(member=client.me().member.id, status=Status.ACTIVE, tier=chosen))
         write = _print_array if as_json else _print_lines if form == "jsonl" else _print_csv
         write(_to_rows(client, contributions, advance))
@@ -59,8 +58,7 @@ def _print_bundle(form: str, tier: Tier | None) -> None:
 
     Erased ones, and items with frames and without a digest, have nothing to be identified by, and are left out.
     """
-    bar, advance = progress_counter("exporting")
-    with Client.from_environment() as client, bar:
+    with Client.from_environment() as client, progress_bar("exporting") as advance:
         url, me = client.url, client.me().member
         contributions = _identified(client.contributions(Filter(member=me.id, tier=tier)), advance)
         is_stix, now = form == "stix", datetime.now(UTC)
@@ -77,8 +75,8 @@ def _identified(contributions: Iterable[Contribution], advance: Callable[[int], 
         elif not contribution.erased:
             yield contribution
     if unidentified:
-        told = "videos, documents and texts without a digest of their file, which are left out"
-        click.echo(f"hashdb: {told}: {unidentified}", err=True)
+        what = "videos, documents and texts without a digest of their file, which are left out"
+        click.echo(f"hashdb: {what}: {unidentified}", err=True)
 
 
 def _to_rows(client: Client, contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Fields]:
@@ -106,18 +104,19 @@ def _print_csv(rows: Iterable[Fields]) -> None:
 
 def _print_lines(rows: Iterable[Fields]) -> None:
     for row in rows:
-        click.echo(_to_json_line(row))
+        click.echo(json.dumps(present(row)))
 
 
 def _print_array(rows: Iterable[Fields]) -> None:
     click.echo("[", nl=False)
     for number, row in enumerate(rows):
-        click.echo(f"{',' if number else ''}\n{_to_json_line(row)}", nl=False)
+        click.echo(f"{',' if number else ''}\n{json.dumps(present(row))}", nl=False)
     click.echo("\n]")
 
 
-def _to_json_line(row: Fields) -> str:
-    return json.dumps({name: row[name] for name in FIELDS if row[name] not in (None, [])})
+def present(row: Fields) -> dict[str, object]:
+    """The fields of a row that have a value, in the order of the columns."""
+    return {name: row[name] for name in FIELDS if row[name] not in (None, [])}
 
 
 def _draft(contribution: Contribution) -> Draft:

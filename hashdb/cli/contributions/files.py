@@ -14,6 +14,8 @@ from typing import IO, Any, TextIO
 
 import click
 
+from hashdb.errors import os_reason
+
 BEGINNING = 64 * 1024
 """The bytes of a file that tell its encoding and its format."""
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -60,14 +62,15 @@ def open_list(file: Path, encoding: str | None = None, hint: str = "") -> Iterat
     be read, and for what is not text; there, `hint` says what to do.
     """
     try:
-        octets = _copy_of_input() if str(file) == "-" else file.open("rb")
+        octets = copy_of_input() if str(file) == "-" else file.open("rb")
     except OSError as error:
-        raise click.UsageError(f"{file} cannot be read: {(error.strerror or '').lower()}") from None
+        raise click.UsageError(f"{file} cannot be read: {os_reason(error)}") from None
     with octets, _decoded(file, octets, encoding, hint) as lines:
         yield lines
 
 
-def _copy_of_input() -> IO[bytes]:
+def copy_of_input() -> IO[bytes]:
+    """A temporary file with what is on standard input, at its start."""
     copy: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
     shutil.copyfileobj(sys.stdin.buffer, copy)
     copy.seek(0)

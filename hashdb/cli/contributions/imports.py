@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.cli.contributions.values import Row, Values
 from hashdb.cli.help import ALGORITHMS, LABELS, Choice, Code, Command
 from hashdb.cli.options import TEXT, Text
-from hashdb.cli.output import as_json, progress_bar, progress_counter
+from hashdb.cli.output import as_json, progress_bar
 from hashdb.client import Client
 from hashdb.domain.contributions import Draft
 from hashdb.domain.rules import Rules
@@ -30,8 +29,8 @@ from hashdb.errors import Fault, InvalidInput, MalformedRequest
 from hashdb.wire import ValidationContext, read, to_json
 from hashdb.wire.drafts import DraftIn
 from hashdb.wire.frames import drafts_in_requests
+from hashdb.wire.problems import faults_by_item
 
-_POSITION = re.compile(r"contributions\[(\d+)\]\.?")
 _ENCODING = ": if it is text, pass --encoding, like --encoding utf-16-le"
 _NO_LABELS = Fault("labels", "is required")
 _UNLABELLED = Fault("labels", "is required: pass --label for rows without labels")
@@ -156,13 +155,12 @@ class _Drafts:
 
 
 def _check(drafts: _Drafts, report: Report) -> None:
-    bar, advance = progress_counter("checking")
-    with bar:
+    with progress_bar("checking") as advance:
         for line, draft in drafts.read(report):
             report.accept(line, draft)
             advance(1)
     if not report.is_refused:
-        report.tell_unused()
+        report.print_unused()
 
 
 def pairs(mapped: Sequence[str]) -> dict[str, str]:
@@ -207,7 +205,6 @@ def read_drafts(
 
 
 def _contribute(client: Client, drafts: Iterator[tuple[int, Draft]], report: Report, *, skip_faulty: bool) -> None:
-    bar, advance = progress_bar("importing", report.rows - report.faulty)
     lines: deque[int] = deque()
 
     def remember(drafts: Iterator[tuple[int, Draft]]) -> Iterator[Draft]:
@@ -215,7 +212,7 @@ def _contribute(client: Client, drafts: Iterator[tuple[int, Draft]], report: Rep
             lines.append(line)
             yield draft
 
-    with bar:
+    with progress_bar("importing", report.rows - report.faulty) as advance:
         for part in drafts_in_requests(remember(drafts)):
             batch = {lines.popleft(): draft for draft in part}
             advance(len(batch))
@@ -224,7 +221,7 @@ def _contribute(client: Client, drafts: Iterator[tuple[int, Draft]], report: Rep
                     receipt = client.contribute(list(batch.values()), imported=True)
                 except InvalidInput as error:
                     # Faults that only the service can find, like a signal on the benign list.
-                    for line, faults in _faults_by_line(error, list(batch)).items():
+                    for line, faults in faults_by_item(error, list(batch)).items():
                         report.refuse(line, *faults)
                         del batch[line]
                     if skip_faulty:
@@ -234,13 +231,3 @@ def _contribute(client: Client, drafts: Iterator[tuple[int, Draft]], report: Rep
                 report.known += known
                 report.contributed += len(batch) - known
                 break
-
-
-def _faults_by_line(error: InvalidInput, lines: Sequence[int]) -> dict[int, list[Fault]]:
-    faults: dict[int, list[Fault]] = {}
-    for fault in error.faults:
-        position = _POSITION.match(fault.at)
-        if position is None:
-            raise error
-        faults.setdefault(lines[int(position[1])], []).append(Fault(fault.at[position.end() :], fault.reason))
-    return faults

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -15,18 +14,10 @@ import click
 
 from hashdb import __version__
 from hashdb.cli.help import PROFILES, Choice, Command
-from hashdb.cli.matching.pictures import (
-    Outcome,
-    check_quality,
-    find_pictures,
-    hash_all,
-    jobs_option,
-    only_pictures,
-    print_failures,
-    send_in_batches,
-)
+from hashdb.cli.matching.outcomes import Outcome, check_quality, print_failures, send_in_batches
+from hashdb.cli.matching.pictures import find_pictures, hash_all, jobs_option, only_pictures
 from hashdb.cli.matching.state import StateFile, state_option
-from hashdb.cli.output import as_json, escape_controls, print_json_array, progress_bar
+from hashdb.cli.output import as_json, counted, escape_controls, print_json_array, progress_bar
 from hashdb.client import Client
 from hashdb.domain.contributions import Addition, Contribution
 from hashdb.domain.matching.benign import REFUSAL
@@ -37,10 +28,10 @@ from hashdb.domain.signatures import SIGNATURES_AN_ITEM, WHOLE
 from hashdb.errors import Fault, InvalidInput, ServiceTooOld
 from hashdb.hashing import Hashed, Mode
 from hashdb.member_settings import MemberSettings
+from hashdb.wire.problems import faults_by_item
 
 _LONG = 256
 """The bits of the hashes by which contributions are found: shorter ones coincide."""
-_PLACE = re.compile(r"contributions\[(\d+)\]\.(\w+)(?:\[(\d+)\])?")
 
 
 class _Rehashed(NamedTuple):
@@ -82,7 +73,7 @@ def rehash_command(
     they do not have. They keep their ids and all else. Safe to repeat. Videos and documents are left out.
     """
     settings = MemberSettings.read()
-    found = only_pictures(find_pictures(paths), "nothing can be added to a video or a document")
+    pictures = only_pictures(find_pictures(paths), "nothing can be added to a video or a document")
     failed: list[Outcome] = []
     counts = Counter[str]()
     with Client.from_environment() as client, ExitStack() as stack:
@@ -92,11 +83,10 @@ def rehash_command(
         one_profile = None if profile is None else Profile(profile)
         run = _Run(client, settings, tuple(me.algorithms), me.seeds, one_profile, jobs, dry_run)
         done = stack.enter_context(StateFile(state, run.task))
-        files, already_done = done.split(found)
-        bar, advance = progress_bar("rehashing", len(files))
-        stack.enter_context(bar)
+        files, already_done = done.split(pictures)
+        advance = stack.enter_context(progress_bar("rehashing", len(files)))
         add = stack.enter_context(print_json_array(as_json))
-        done.report(already_done, add if as_json else None)
+        done.report(already_done, add)
         hashed = stack.enter_context(closing(run.hash(files, run.profile or Profile.BALANCED)))
         for outcome, rehashed in send_in_batches(list(files), map(check_quality, hashed), run.send):
             advance()
@@ -106,7 +96,7 @@ def rehash_command(
                 counts[rehashed.outcome] += 1
                 if not dry_run:
                     done.record(outcome.path)
-            if as_json:
+            if add is not None:
                 add(_to_json(outcome, rehashed))
             elif rehashed is not None:
                 _print(outcome.path, rehashed, dry_run)
@@ -142,16 +132,15 @@ class _Run:
         for contribution in self.client.holding(list(dict.fromkeys(chain.from_iterable(wholes)))):
             for signal in _firsts(contribution):
                 by_signal[signal][contribution.id] = contribution
-        found = [{id: each for signal in whole for id, each in by_signal[signal].items()} for whole in wholes]
-        hashes = self._hashes(batch, found)
-        added, refused = self._add({id: each for own in found for id, each in own.items()}, hashes)
+        by_id = [{id: held for signal in whole for id, held in by_signal[signal].items()} for whole in wholes]
+        added, refused = self._add({id: held for own in by_id for id, held in own.items()}, self._hashes(batch, by_id))
         return [
             None
             if outcome.hashed is None
             else _Rehashed(
                 {id: added[id] for id in own if id in added}, {id: refused[id] for id in own if id in refused}
             )
-            for outcome, own in zip(batch, found, strict=True)
+            for outcome, own in zip(batch, by_id, strict=True)
         ]
 
     def _whole(self, outcome: Outcome) -> list[Signal]:
@@ -159,12 +148,12 @@ class _Run:
         own = () if outcome.hashed is None else outcome.hashed.signals[: len(self.algorithms)]
         return [signal for signal in own if signal.algorithm.bits == _LONG]
 
-    def _hashes(self, batch: Sequence[Outcome], found: Sequence[Mapping[int, Contribution]]) -> dict[int, Hashed]:
+    def _hashes(self, batch: Sequence[Outcome], by_id: Sequence[Mapping[int, Contribution]]) -> dict[int, Hashed]:
         """The hashes of the pictures by the ids of their contributions, each by the profile of that."""
         profiles = {
-            (place, id): self.profile or Profile.of_severity(each.severity)
-            for place, own in enumerate(found)
-            for id, each in own.items()
+            (place, id): self.profile or Profile.of_severity(contribution.severity)
+            for place, own in enumerate(by_id)
+            for id, contribution in own.items()
         }
         hashed_as = self.profile or Profile.BALANCED
         others = {batch[place].path: None for (place, _), profile in profiles.items() if profile is not hashed_as}
@@ -223,27 +212,21 @@ def _firsts(contribution: Contribution) -> Iterator[Signal]:
 
 def _leave_out(error: InvalidInput, additions: dict[int, Addition], refused: dict[int, str]) -> None:
     """Remove refused signals that are near a benign one from their additions, and additions that are refused."""
-    ids, near = list(additions), defaultdict[int, set[int]](set)
-    for fault in error.faults:
-        place = _PLACE.match(fault.at)
-        if place is None:
-            raise error
-        id = ids[int(place[1])]
-        if place[3] and fault.reason == REFUSAL:
-            near[id].add(int(place[3]))
-        else:
-            refused[id] = fault.reason if place[2] == "id" else str(Fault(place[2], fault.reason))
-    for id, places in near.items():
-        kept = (signal for i, signal in enumerate(additions[id].signals) if i not in places)
-        additions[id] = replace(additions[id], signals=tuple(kept))
-    for id in refused.keys() & additions.keys():
-        del additions[id]
+    for id, faults in faults_by_item(error, list(additions)).items():
+        benign = {fault.at for fault in faults if "[" in fault.at and fault.reason == REFUSAL}
+        others = [signal for i, signal in enumerate(additions[id].signals) if f"signals[{i}]" not in benign]
+        additions[id] = replace(additions[id], signals=tuple(others))
+        for fault in faults:
+            if fault.at not in benign:
+                field = fault.at.partition("[")[0]
+                refused[id] = fault.reason if field == "id" else str(Fault(field, fault.reason))
+        if id in refused:
+            del additions[id]
 
 
 def _print(path: Path, rehashed: _Rehashed, dry_run: bool) -> None:
     for id, count in rehashed.added.items():
-        hashes = "1 hash" if count == 1 else f"{count} hashes"
-        what = f"{hashes} {'to add' if dry_run else 'added'}" if count else "up to date"
+        what = f"{counted(count, 'hash', 'hashes')} {'to add' if dry_run else 'added'}" if count else "up to date"
         click.echo(f"{escape_controls(path)}  contribution {id}: {what}")
     if not rehashed.added and not rehashed.refused:
         click.echo(f"{escape_controls(path)}  not among your active contributions")

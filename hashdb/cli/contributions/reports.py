@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import click
 
 from hashdb.cli.contributions.columns import FIELDS, Columns, shown
-from hashdb.cli.contributions.exports import to_row
-from hashdb.cli.output import escape_controls, print_json, print_table
+from hashdb.cli.contributions.exports import present, to_row
+from hashdb.cli.output import counted, escape_controls, print_json, print_table
 from hashdb.domain.contributions import Draft
 from hashdb.errors import MAX_FAULTS, Fault
 
@@ -18,7 +17,7 @@ FIRST_ROWS = 5
 """How many rows a dry run shows."""
 _FIRST_LINES = 5
 _KINDS = 50
-"""How many kinds of faults are told apart. A list may have another unknown label in every row."""
+"""How many kinds of faults are distinguished. A list may have another unknown label in every row."""
 _DIGITS_SHOWN = 8
 
 
@@ -59,13 +58,13 @@ class Report:
         for kind in {_kind(fault): fault for fault in faults}.items():
             self._count(line, *kind)
         for fault in faults:
-            self._tell(line, fault, is_told=not self.dry_run)
+            self._add(line, fault, is_printed=not self.dry_run)
 
     def refuse_list(self, line: int, *faults: Fault) -> None:
         """Report faults of the list: nothing of it is imported."""
         self.is_refused = True
         for fault in faults:
-            self._tell(line, fault, is_told=True)
+            self._add(line, fault, is_printed=True)
 
     def accept(self, line: int, draft: Draft) -> None:
         """Keep the first rows that are good."""
@@ -84,23 +83,23 @@ class Report:
             click.echo(f"{escape_controls(self.name)}: no row was read; nothing was stored")
             return
         counts = {"contributed": self.contributed, "known": self.known, "faulty": self.faulty}
-        told = [_counted(self.rows, "row")]
+        parts = [counted(self.rows, "row")]
         if self.dry_run:
-            told.append(f"{self.rows - self.faulty} good")
-        told += [f"{count} {name}" for name, count in counts.items() if count or name == "faulty"]
+            parts.append(f"{self.rows - self.faulty} good")
+        parts += [f"{count} {name}" for name, count in counts.items() if count or name == "faulty"]
         stored = self.contributed or self.known
-        click.echo(f"{escape_controls(self.name)}: {', '.join(told)}{'' if stored else '; nothing was stored'}")
+        click.echo(f"{escape_controls(self.name)}: {', '.join(parts)}{'' if stored else '; nothing was stored'}")
 
-    def tell_unused(self) -> None:
+    def print_unused(self) -> None:
         """Name the columns that are left out, on standard error."""
         if self.columns.unused and not self.as_json:
             listed = ", ".join(map(shown, self.columns.unused))
             click.echo(escape_controls(f"{self.name}: not used: {listed}"), err=True)
 
-    def _tell(self, line: int, fault: Fault, *, is_told: bool) -> None:
+    def _add(self, line: int, fault: Fault, *, is_printed: bool) -> None:
         if self.as_json and len(self.faults) < MAX_FAULTS:
             self.faults.append({"line": line, "at": fault.at, "reason": fault.reason})
-        if is_told and not self.as_json:
+        if is_printed and not self.as_json:
             click.echo(escape_controls(f"{self.name}:{line}: {fault}"), err=True)
 
     def _count(self, line: int, key: tuple[str, str], fault: Fault) -> None:
@@ -113,32 +112,30 @@ class Report:
             kind.lines.append(line)
 
     def _print_rows(self) -> None:
-        held = self.columns.used | dict.fromkeys(self.columns.unused, "not used")
-        if any(name != ours for name, ours in held.items()):
-            print_table(("column", "read as"), [(escape_controls(name), ours) for name, ours in held.items()])
+        read_as = self.columns.used | dict.fromkeys(self.columns.unused, "not used")
+        if any(name != ours for name, ours in read_as.items()):
+            print_table(("column", "read as"), [(escape_controls(name), ours) for name, ours in read_as.items()])
             click.echo()
         if not self.first:
             return
         rows = {line: to_row(draft) for line, draft in self.first.items()}
-        names = [name for name in FIELDS if any(row[name] not in (None, []) for row in rows.values())]
+        names = [name for name in FIELDS if any(name in present(row) for row in rows.values())]
         print_table(
             (">line", *names), ([str(line), *(_cell(row[name]) for name in names)] for line, row in rows.items())
         )
         if len(rows) < self.rows - self.faulty:
             click.echo(f"These are the first {len(rows)} good rows, as they will be stored.")
         if self.labelled:
-            click.echo(f"{_counted(self.labelled, 'row')} without labels will have those of --label.")
+            click.echo(f"{counted(self.labelled, 'row')} without labels will have those of --label.")
         click.echo()
 
     def _print_kinds(self) -> None:
         if not self.kinds:
             return
-        lines = (
-            (_counted(kind.rows, "row"), _lines(kind), escape_controls(kind.first)) for kind in self.kinds.values()
-        )
+        lines = ((counted(kind.rows, "row"), _lines(kind), escape_controls(kind.first)) for kind in self.kinds.values())
         print_table((">faulty", "lines", "fault"), lines)
         if self.others:
-            click.echo(f"{_counted(self.others, 'row')} with faults of other kinds")
+            click.echo(f"{counted(self.others, 'row')} with faults of other kinds")
         click.echo()
 
     def _print_json(self) -> None:
@@ -153,9 +150,8 @@ class Report:
             "faults": self.faults,
         }
         if self.dry_run:
-            rows = ((line, to_row(draft)) for line, draft in self.first.items())
             document["labelled"] = self.labelled
-            document["first"] = [{"line": line, **_present(row)} for line, row in rows]
+            document["first"] = [{"line": line, **present(to_row(draft))} for line, draft in self.first.items()]
             document["kinds"] = [
                 {"at": kind.first.at, "reason": kind.first.reason, "rows": kind.rows, "lines": kind.lines}
                 for kind in self.kinds.values()
@@ -174,18 +170,10 @@ def _lines(kind: Kind) -> str:
     return ", ".join(map(str, kind.lines)) + (", …" if kind.rows > len(kind.lines) else "")
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _present(row: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in row.items() if value not in (None, [])}
-
-
 def _cell(value: object) -> str:
     """A value on a screen: of a hash its first digits, of frames their number."""
     if isinstance(value, list):
         if value and isinstance(value[0], dict):
-            return _counted(len(value), "frame")
+            return counted(len(value), "frame")
         return " ".join(re.sub(rf"(:[0-9a-f]{{{_DIGITS_SHOWN}}})[0-9a-f]+", r"\1…", text) for text in map(str, value))
     return "" if value is None else escape_controls(value)

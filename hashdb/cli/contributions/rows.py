@@ -50,8 +50,8 @@ class Format(StrEnum):
         """The format by the suffix of a file's name, like `.csv`; if it tells none, by the first lines of the file."""
         endings = {".csv": cls.CSV, ".tsv": cls.TSV, ".tab": cls.TSV}
         endings |= dict.fromkeys((".jsonl", ".ndjson", ".json"), cls.JSONL)
-        if found := endings.get(suffix.lower()):
-            return found
+        if form := endings.get(suffix.lower()):
+            return form
         first = next(filter(None, map(str.strip, beginning.splitlines())), "")
         if first.startswith("{"):
             return cls.JSONL
@@ -85,8 +85,8 @@ def _read_csv(
     lines: Iterator[str], delimiter: str | None, values: Values, columns: Columns, is_labelled: bool
 ) -> Iterator[Row]:
     csv.field_size_limit(_CELL)
-    before, first, told = _first_line(lines)
-    reader = csv.reader(chain([first], lines), delimiter=delimiter or told or _delimiter(first), strict=True)
+    before, first, separator = _first_line(lines)
+    reader = csv.reader(chain([first], lines), delimiter=delimiter or separator or _delimiter(first), strict=True)
     line, names, targets = before + 1, list[str](), tuple[str | None, ...]()
     while True:
         try:
@@ -116,14 +116,14 @@ def _read_csv(
 
 
 def _first_line(lines: Iterator[str]) -> tuple[int, str, str | None]:
-    """How many lines are before the first one of the table, that line, and the delimiter that Excel told before it."""
-    told, before = None, 0
+    """How many lines are before the first one of the table, that line, and the delimiter that Excel wrote before it."""
+    separator, before = None, 0
     for before, text in enumerate(lines):
         if sep := _SEP.fullmatch(text.rstrip("\r\n")):
-            told = sep[1]
+            separator = sep[1]
         elif text.strip():
-            return before, text, told
-    return before, "", told
+            return before, text, separator
+    return before, "", separator
 
 
 def _read_heading(
@@ -178,17 +178,17 @@ def _read_json_lines(lines: Iterable[str], values: Values, columns: Columns) -> 
             yield Row(line, {}, (_NOT_TEXT,))
             continue
         try:
-            found = json.loads(text)
+            item = json.loads(text)
         except (ValueError, RecursionError):
             yield Row(line, {}, (Fault("", "is not JSON in UTF-8"),))
             continue
-        if not isinstance(found, dict):
+        if not isinstance(item, dict):
             yield Row(line, {}, (Fault("", "must be an object"),))
             continue
-        targets, unused, faults = columns.plan(list(found))
+        targets, unused, faults = columns.plan(list(item))
         if unused:
             yield Row(line, {}, (columns.unused_fault(unused, "key"),), whole=True)
-        pairs = zip(targets, found.values(), strict=True)
+        pairs = zip(targets, item.values(), strict=True)
         yield Row(line, {}, faults) if faults else values.row(line, [(name, value) for name, value in pairs if name])
     yield from (Row(1, {}, (fault,), whole=True) for fault in columns.missing())
 

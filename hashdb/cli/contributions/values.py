@@ -92,7 +92,7 @@ class Values:
                     signals.append(value)
                     is_hashed = True
                 elif isinstance(value, str | list | dict):
-                    signals += self._signals(value) if name in ("signals", "hash") else _of_one(name, value)
+                    signals += self._signals(value) if name in ("signals", "hash") else _read_hashes(name, value)
                     is_hashed = True
                 else:
                     raise ValueError("must be a text in hexadecimal digits")
@@ -100,9 +100,9 @@ class Values:
                 faults.append(Fault(name, str(error)))
         if is_hashed or "frames" in fields:
             fields.setdefault("signals", list(dict.fromkeys(signals)))
-        if media := _media_of({name for name, _ in cells}, fields.get("frames")):
+        if media := _implied_media({name for name, _ in cells}, fields.get("frames")):
             fields.setdefault("media", str(media))
-        return Row(line, {} if faults else _with(fields, implied), tuple(faults))
+        return Row(line, {} if faults else _add_implied(fields, implied), tuple(faults))
 
     def _value(self, name: str, value: object) -> object:
         if name in _CODES:
@@ -137,7 +137,7 @@ class Values:
         """The signals of a text, a list, or an object that has the hashes by algorithm."""
         if isinstance(value, dict):
             for name, hashes in value.items():
-                yield from _of_one(_algorithm(name), hashes)
+                yield from _read_hashes(_algorithm(name), hashes)
             return
         for text in _texts(value, _SEPARATORS):
             name, colon, digits = text.partition(":")
@@ -146,20 +146,20 @@ class Values:
             elif colon:
                 yield _signal(_algorithm(name), digits)
             elif self.algorithm is not None:
-                yield from _of_one(self.algorithm, text)
+                yield from _read_hashes(self.algorithm, text)
             else:
                 raise ValueError("has no algorithm: name it in a column `algorithm`, or pass --algorithm")
 
     def _codes(self, name: str, value: str | list[object]) -> object:
         """The codes of a cell, of which spaces, case and marks do not count; one code where the field has one."""
-        known = {} if self.vocabulary is None else _known(self.vocabulary, _CODES[name])
+        known = {} if self.vocabulary is None else _codes_by_form(self.vocabulary, _CODES[name])
         if name not in _LISTS:
             return known.get(squashed(value), value.strip()) if isinstance(value, str) else value
         codes = list[str]()
         for text in _texts(value, _COMMAS):
             whole = known.get(squashed(text))
             words = [text] if whole else text.split()
-            # `violent extremism` is told as one unknown label, `manifesto synthetic` as one known and one unknown.
+            # `violent extremism` is reported as one unknown label, `manifesto synthetic` as one known and one unknown.
             if known and not any(squashed(word) in known for word in words):
                 words = [text]
             codes += [whole] if whole else [known.get(squashed(word), word) for word in words]
@@ -186,7 +186,7 @@ def _implied(given: dict[str, object], faults: list[Fault]) -> tuple[str, int | 
         return None
 
 
-def _with(fields: dict[str, object], implied: tuple[str, int | None] | None) -> dict[str, object]:
+def _add_implied(fields: dict[str, object], implied: tuple[str, int | None] | None) -> dict[str, object]:
     """The fields of a row with those that its tier implies: one more label, and a severity if the row has none."""
     if implied is not None:
         label, severity = implied
@@ -199,14 +199,14 @@ def _with(fields: dict[str, object], implied: tuple[str, int | None] | None) -> 
 
 
 @cache
-def _known(vocabulary: Vocabulary, kind: str) -> Mapping[str, str]:
+def _codes_by_form(vocabulary: Vocabulary, kind: str) -> Mapping[str, str]:
     """The codes of this kind by their squashed form, without those whose form is not theirs alone."""
     codes: tuple[str, ...] = getattr(vocabulary, kind)
     forms = [squashed(code) for code in codes]
     return {form: code for form, code in zip(forms, codes, strict=True) if forms.count(form) == 1}
 
 
-def _media_of(names: Collection[str], frames: object) -> Media | None:
+def _implied_media(names: Collection[str], frames: object) -> Media | None:
     """The kind of content that columns of these names, and frames, are of; None if they do not tell it."""
     if frames:
         listed = frames if isinstance(frames, list) else []
@@ -217,7 +217,7 @@ def _media_of(names: Collection[str], frames: object) -> Media | None:
     return Media.DOCUMENT if _HASHES.intersection(names) == {Algorithm.URL} else None
 
 
-def _of_one(name: str, value: object) -> Iterator[str]:
+def _read_hashes(name: str, value: object) -> Iterator[str]:
     """The signals of a cell with the hashes of one algorithm, one or several. Addresses are hashed here."""
     algorithm = name.removeprefix(VIDEO)
     if algorithm == Algorithm.URL and not _ARE_HASHES.fullmatch(str(value)):
@@ -253,8 +253,8 @@ def _signal(name: str, text: str) -> str:
 
 def _algorithm(name: str) -> str:
     """Which of HASHES another system's name of an algorithm is. Raises ValueError."""
-    if found := algorithm_named(name):
-        return found
+    if algorithm := algorithm_named(name):
+        return algorithm
     raise ValueError(f"{shown(name)} is not an algorithm of hashdb: {', '.join(_NAMED)}")
 
 

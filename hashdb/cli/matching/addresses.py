@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from hashdb.cli.contributions.files import open_list
-from hashdb.cli.matching.pictures import Outcome
+from hashdb.cli.matching.outcomes import Outcome
 from hashdb.hashing import Hashed
 from hashdb.hashing.addresses import url_signals
 
@@ -20,6 +21,7 @@ _COMMENT = "#"
 _ADDRESS = re.compile(r"h(tt|xx)ps?\W", re.IGNORECASE)
 _NO_TEXT = "\udcff"
 """What `open_list` reads for bytes that are no text."""
+_Answer = TypeVar("_Answer")
 
 urls_option = click.option(
     "--urls",
@@ -52,21 +54,33 @@ def read_addresses(file: Path, *, asking: bool) -> Iterator[list[Outcome]]:
     which does not have the line's text. Raises UsageError for what is no list, and ExtraMissing.
     """
     with open_list(file) as lines:
-        found = (
+        outcomes = (
             _outcome(number, line, asking)
             for number, line in enumerate(lines, 1)
             if line.strip() and not line.lstrip().startswith(_COMMENT)
         )
-        while batch := list(islice(found, LINES_A_REQUEST)):
+        while batch := list(islice(outcomes, LINES_A_REQUEST)):
             yield batch
+
+
+def send_addresses(
+    file: Path, send: Callable[[list[Outcome]], Sequence[_Answer | None]], *, asking: bool
+) -> Iterator[tuple[Outcome, _Answer | None]]:
+    """What each address of a list is hashed to, in order, with its answer, or None; otherwise as `read_addresses`.
+
+    `send` gets up to a thousand addresses at a time, and may replace them in its list by failed ones.
+    """
+    for batch in read_addresses(file, asking=asking):
+        answers = send(batch)
+        yield from zip(batch, answers, strict=True)
 
 
 def _outcome(number: int, line: str, asking: bool) -> Outcome:
     name = Path(f"line {number}")
     if _NO_TEXT in line:
-        return Outcome(name, None, "is not text in UTF-8", line=number)
+        return Outcome(name, error="is not text in UTF-8", line=number)
     try:
         signals = url_signals(line, asking=asking)
     except ValueError as error:
-        return Outcome(name, None, str(error), line=number)
-    return Outcome(name, Hashed(signals, None), None, line=number)
+        return Outcome(name, error=str(error), line=number)
+    return Outcome(name, Hashed(signals), line=number)

@@ -11,7 +11,7 @@ from hashdb.cli.help import PROFILES, Choice, Group
 from hashdb.cli.home import list_all, open_home
 from hashdb.cli.matching.pictures import hash_all
 from hashdb.cli.options import TEXT, Id, Radius
-from hashdb.cli.output import as_json, print_json, print_list, print_proposal, print_result
+from hashdb.cli.output import as_json, print_list, print_proposal, print_result
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft
 from hashdb.domain.review.incidents import Proposal
@@ -21,7 +21,7 @@ from hashdb.hashing import Mode
 from hashdb.hashing.texts import QUERY_STEP, WINDOW
 from hashdb.service.matching import benign
 from hashdb.settings import Settings
-from hashdb.wire import read
+from hashdb.wire import check
 from hashdb.wire.matching import BenignIn, BenignOut, BenignsOut
 
 
@@ -70,15 +70,14 @@ def add(file: Path, radii: tuple[tuple[Algorithm, int], ...], note: str, profile
     """
     settings = Settings.read()
     signals = _signals(file, settings, Mode(profile))
-    draft = validate_benign(BenignDraft(signals, dict(radii), note or file.name))
+    draft = check(BenignIn, BenignDraft(signals, dict(radii), note or file.name))
     with open_home(settings) as db:
         added = benign.add(db, COMMAND_LINE, draft)
     if isinstance(added, Proposal):
         print_proposal(added, as_json)
-    elif as_json:
-        print_json(BenignOut.from_domain(added))
     else:
-        click.echo(f"benign entry {added.id} added: it hides {added.masked} signals of contributions")
+        text = f"benign entry {added.id} added: it hides {added.masked} signals of contributions"
+        print_result(BenignOut.from_domain(added), text, as_json)
 
 
 def _signals(file: Path, settings: Settings, mode: Mode) -> tuple[Signal, ...]:
@@ -101,7 +100,7 @@ def _signals(file: Path, settings: Settings, mode: Mode) -> tuple[Signal, ...]:
 @as_json
 def browse(as_json: bool) -> None:
     """List the entries of the benign list."""
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         entries = list_all(db, benign.page)
     print_list(
         BenignsOut,
@@ -123,11 +122,6 @@ def browse(as_json: bool) -> None:
 @as_json
 def delete(entry: int, as_json: bool) -> None:
     """Delete an entry. Contributions that only this entry hid match again."""
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         benign.delete(db, COMMAND_LINE, entry)
     print_result({"deleted": entry}, f"benign entry {entry} deleted", as_json)
-
-
-def validate_benign(draft: BenignDraft) -> BenignDraft:
-    """The draft, checked as the API checks it. Raises InvalidInput."""
-    return read(BenignIn, BenignIn.from_domain(draft).model_dump_json()).to_domain()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -11,12 +12,13 @@ import click
 from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
 from hashdb.cli.matching.match import format_time
-from hashdb.cli.matching.pictures import Outcome, fast_option, find_pictures, hash_all, jobs_option, print_failures
+from hashdb.cli.matching.outcomes import Outcome, print_answers, print_failures
+from hashdb.cli.matching.pictures import fast_option, find_pictures, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
-from hashdb.cli.output import as_json, counted, escape_controls, print_json_array, progress_bar
+from hashdb.cli.output import as_json, counted, print_json_array, progress_bar
 from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.signals import Algorithm
-from hashdb.hashing import Mode
+from hashdb.hashing import Hashed, Mode
 from hashdb.hashing.documents import HashedDocument
 from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP
 from hashdb.member_settings import MemberSettings
@@ -76,7 +78,10 @@ def hash_command(
     if transforms and not as_json and form != "vpdq":
         raise click.UsageError("--transforms needs --json")
     if urls is not None:
-        return _hash_addresses(urls, as_json, asking=transforms)
+        with print_json_array(as_json) as add:
+            batches = read_addresses(urls, asking=transforms)
+            failed = print_answers(_hashed(chain.from_iterable(batches)), _to_text, _to_json, add)
+        return print_failures(failed)
     settings = MemberSettings.read()
     if form == "vpdq":
         if as_json or names or fast or transforms or state is not None or len(files := find_pictures(paths)) != 1:
@@ -85,39 +90,21 @@ def hash_command(
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
     done = StateFile(state, "hash transforms" if transforms else "hash")
     files, already_done = done.split(find_pictures(paths))
-    bar, advance = progress_bar("hashing", len(files))
-    failed = []
     mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
     hashed = hash_all(
         files, algorithms, settings, mode, jobs, step=QUERY_STEP if transforms else LISTED_STEP, fast=fast
     )
-    with done, bar, print_json_array(as_json) as add, closing(hashed) as outcomes:
-        done.report(already_done, add if as_json else None)
-        for outcome in outcomes:
-            advance()
-            if as_json:
-                add(_hashes_to_json(outcome))
-            else:
-                _print_hashes(outcome)
-            if outcome.hashed is None:
-                failed.append(outcome)
-            else:
-                done.record(outcome.path)
+    progress = progress_bar("hashing", len(files))
+    with done, progress as advance, print_json_array(as_json) as add, closing(hashed) as outcomes:
+        done.report(already_done, add)
+        failed = print_answers(_hashed(outcomes), _to_text, _to_json, add, advance, lambda path, _: done.record(path))
     return print_failures(failed)
 
 
-def _hash_addresses(urls: Path, as_json: bool, *, asking: bool) -> int:
-    """Print the signals of the addresses of a list, a line for each. Returns the exit status."""
-    failed: list[Outcome] = []
-    with print_json_array(as_json) as add:
-        for batch in read_addresses(urls, asking=asking):
-            for outcome in batch:
-                if as_json:
-                    add(_hashes_to_json(outcome))
-                else:
-                    _print_hashes(outcome)
-            failed += [outcome for outcome in batch if outcome.hashed is None]
-    return print_failures(failed)
+def _hashed(outcomes: Iterable[Outcome]) -> Iterator[tuple[Outcome, tuple[Outcome, Hashed] | None]]:
+    """Each outcome, with itself and its hashes, or None without hashes."""
+    for outcome in outcomes:
+        yield outcome, None if outcome.hashed is None else (outcome, outcome.hashed)
 
 
 def _print_vpdq(files: Mapping[Path, str | None], settings: MemberSettings) -> int:
@@ -133,16 +120,16 @@ def _print_vpdq(files: Mapping[Path, str | None], settings: MemberSettings) -> i
     return print_failures([outcome])
 
 
-def _print_hashes(outcome: Outcome) -> None:
-    if outcome.hashed is not None:
-        columns = [escape_controls(outcome.path), *map(str, outcome.hashed.signals)]
-        if outcome.document is not None:
-            columns.insert(1, _format_document(outcome.document))
-        elif outcome.frames:
-            columns.insert(1, f"{len(outcome.frames)} frames, {format_time(outcome.duration or 0)}")
-        if outcome.hashed.quality is not None:
-            columns.append(f"quality {outcome.hashed.quality}")
-        click.echo("  ".join(columns))
+def _to_text(answer: tuple[Outcome, Hashed]) -> str:
+    outcome, hashed = answer
+    columns = list(map(str, hashed.signals))
+    if outcome.document is not None:
+        columns.insert(0, _format_document(outcome.document))
+    elif outcome.frames:
+        columns.insert(0, f"{len(outcome.frames)} frames, {format_time(outcome.duration or 0)}")
+    if hashed.quality is not None:
+        columns.append(f"quality {hashed.quality}")
+    return "  ".join(columns)
 
 
 def _format_document(document: HashedDocument) -> str:
@@ -159,23 +146,21 @@ def _frame_to_json(frame: Frame) -> dict[str, object]:
     return {"words": [int(frame.at), int(frame.at) + frame.length], "signals": signals}
 
 
-def _hashes_to_json(outcome: Outcome) -> dict[str, object]:
-    if outcome.hashed is None:
-        return outcome.source | {"error": outcome.error}
-    signals = [str(signal) for signal in outcome.hashed.signals]
-    item = outcome.source | {"signals": signals, "quality": outcome.hashed.quality}
+def _to_json(answer: tuple[Outcome, Hashed]) -> dict[str, object]:
+    outcome, hashed = answer
+    item: dict[str, object] = {"signals": list(map(str, hashed.signals)), "quality": hashed.quality}
     if outcome.document is not None:
         item |= {"pages": outcome.document.pages, "words": outcome.document.words}
         item["frames"] = list(map(_frame_to_json, outcome.document.frames))
     elif outcome.frames:
         item["duration"] = outcome.duration
         item["frames"] = [
-            {"at": at, "quality": hashed.quality, "signals": list(map(str, hashed.signals))}
-            for _, at, _, hashed in outcome.frames
+            {"at": at, "quality": frame.quality, "signals": list(map(str, frame.signals))}
+            for _, at, _, frame in outcome.frames
         ]
     if outcome.incomplete is not None:
         item["incomplete"] = outcome.incomplete
     for name in ("transforms", "signatures"):
-        if by_view := getattr(outcome.hashed, name):
+        if by_view := getattr(hashed, name):
             item[name] = {view: list(map(str, values)) for view, values in by_view}
     return item

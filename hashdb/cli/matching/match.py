@@ -14,22 +14,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from hashdb.cli.help import Command
-from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
-from hashdb.cli.matching.pictures import (
+from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
+from hashdb.cli.matching.outcomes import (
     Outcome,
-    check_known,
-    fast_option,
-    find_pictures,
-    hash_all,
-    jobs_option,
+    check_version,
+    print_answers,
     print_failures,
     query_of,
     remember_uploads,
     send_in_batches,
 )
+from hashdb.cli.matching.pictures import fast_option, find_pictures, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import Radius, policy_option, quorum_policy
-from hashdb.cli.output import as_json, counted, escape_controls, print_json_array, progress_bar, progress_counter
+from hashdb.cli.output import as_json, counted, print_json_array, progress_bar
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.matches import Answer, Match, Query, Result
 from hashdb.domain.matching.segments import Segment
@@ -127,29 +125,19 @@ def _match_files(
     """Match files and folders, and print a line for each file. Returns the exit status."""
     done = StateFile(options.state, "match and remember" if options.remember else "match")
     files, already_done = done.split(find_pictures(paths))
-    bar, advance = progress_bar("matching", len(files))
-    failed = []
     with ExitStack() as stack:
         matcher = stack.enter_context(opened)
         stack.enter_context(done)
-        stack.enter_context(bar)
+        advance = stack.enter_context(progress_bar("matching", len(files)))
         add = stack.enter_context(print_json_array(as_json))
-        done.report(already_done, add if as_json else None)
+        done.report(already_done, add)
         hashed = stack.enter_context(closing(_hash_queries(files, matcher, settings, options)))
-        outcomes = (check_known(outcome, matcher.too_old) for outcome in hashed)
+        outcomes = (check_version(outcome, matcher.too_old) for outcome in hashed)
         send = partial(_match_batch, matcher.match, dict(options.radii))
         if options.remember:
             send = partial(_remember_and_match, stack.enter_context(_open_index(settings)), send)
-        for outcome, result in send_in_batches(list(files), outcomes, send):
-            advance()
-            if as_json:
-                add(_to_json(outcome, result))
-            elif result is not None:
-                _print_result(outcome.path, result)
-            if result is None:
-                failed.append(outcome)
-            else:
-                done.record(outcome.path)
+        answers = send_in_batches(list(files), outcomes, send)
+        failed = print_answers(answers, _to_text, _to_json, add, advance, lambda path, _: done.record(path))
     return print_failures(failed)
 
 
@@ -165,26 +153,16 @@ def _match_addresses(
     urls: Path, options: _Options, settings: MemberSettings, opened: AbstractContextManager[Matcher], as_json: bool
 ) -> int:
     """Match the addresses of a list, and print a line for each. Returns the exit status."""
-    bar, advance = progress_counter("matching")
-    failed: list[Outcome] = []
     with ExitStack() as stack:
         matcher = stack.enter_context(opened)
-        stack.enter_context(bar)
+        advance = stack.enter_context(progress_bar("matching"))
         add = stack.enter_context(print_json_array(as_json))
         if matcher.too_old is not None:
             raise ServiceTooOld(matcher.too_old, "knows no addresses")
         send = partial(_match_batch, matcher.match, {})
         if options.remember:
             send = partial(_remember_and_match, stack.enter_context(_open_index(settings)), send)
-        for batch in read_addresses(urls, asking=True):
-            for outcome, result in zip(batch, send(batch), strict=True):
-                if as_json:
-                    add(_to_json(outcome, result))
-                elif result is not None:
-                    _print_result(outcome.path, result)
-                if result is None:
-                    failed.append(outcome)
-            advance(len(batch))
+        failed = print_answers(send_addresses(urls, send, asking=True), _to_text, _to_json, add, advance)
     return print_failures(failed)
 
 
@@ -237,8 +215,7 @@ def format_age(age: timedelta) -> str:
     seconds = max(0, int(age.total_seconds()))
     for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
         if seconds >= size or size == 1:
-            count = seconds // size
-            return f"{count} {unit}{'' if count == 1 else 's'}"
+            return counted(seconds // size, unit)
     raise AssertionError("a loop without an end")
 
 
@@ -264,9 +241,8 @@ def _remember_and_match(
     return match(batch)
 
 
-def _print_result(path: Path, result: Result) -> None:
-    columns = [escape_controls(path), format_action(result), *map(format_match, result.matches)]
-    click.echo("  ".join(columns))
+def _to_text(result: Result) -> str:
+    return "  ".join([format_action(result), *map(format_match, result.matches)])
 
 
 def format_action(result: Result) -> str:
@@ -347,9 +323,8 @@ def format_time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _to_json(outcome: Outcome, result: Result | None) -> dict[str, object]:
-    if result is None:
-        return outcome.source | {"error": outcome.error}
+def _to_json(result: Result) -> dict[str, object]:
     from hashdb.wire.matching import ResultOut
 
-    return {**outcome.source, **json.loads(ResultOut.from_domain(result).json_text())}
+    document: dict[str, object] = json.loads(ResultOut.from_domain(result).json_text())
+    return document

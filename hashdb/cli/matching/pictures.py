@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import tee
 from pathlib import Path
 from queue import SimpleQueue
-from tempfile import TemporaryFile
 from threading import Event
-from typing import IO, BinaryIO, NamedTuple, TypeVar
+from typing import BinaryIO
 
 import click
 
-from hashdb.cli.output import describe, escape_controls
-from hashdb.domain.contributions import Media
-from hashdb.domain.frames import MAX_SECONDS, Frame
-from hashdb.domain.matching.lookback import Upload
-from hashdb.domain.matching.matches import Query
-from hashdb.domain.rules import quality_fault
+from hashdb.cli.contributions.files import copy_of_input
+from hashdb.cli.matching.outcomes import Outcome
+from hashdb.cli.output import escape_controls
+from hashdb.domain.frames import MAX_SECONDS
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm
-from hashdb.errors import HashDBError, UnreadablePicture
+from hashdb.errors import UnreadablePicture, os_reason
 from hashdb.hashing import Hashed, Limits, Mode, hash_file, open_regular, read_file
 from hashdb.hashing.algorithms import require_installed
 from hashdb.hashing.decoding import VideoLimits
-from hashdb.hashing.documents import HashedDocument, is_document
+from hashdb.hashing.documents import is_document
 from hashdb.hashing.parallel import hash_in_order
 from hashdb.hashing.reading import DOCUMENT_LIMITS
 from hashdb.hashing.texts import LISTED_STEP
-from hashdb.hashing.videos import INTERVAL, HashedFrame, digests, is_video, to_frames
+from hashdb.hashing.videos import INTERVAL, digests, is_video
 from hashdb.hashing.workers import Worker
 from hashdb.member_settings import MemberSettings
 
@@ -48,69 +42,18 @@ SUFFIXES = frozenset(f".{name}" for name in f"{_EXTENSIONS} {_VIDEO_EXTENSIONS} 
 """The file name suffixes of what is hashed in a folder. A file named on the command line is always tried."""
 PICTURE_SUFFIXES = frozenset(f".{name}" for name in _EXTENSIONS.split(" "))
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_EXTENSIONS.split(" "))
-_PICTURES_A_REQUEST = 100
-_FRAMES_A_REQUEST = 60
-"""Frames with which a request is sent, however few its files: a film takes as long to hash as hundreds of pictures."""
 STANDARD_INPUT = Path("-")
 _WORKERS_FROM = 200
 """Pictures from which on worker processes are used: fewer are hashed before the processes have started."""
-_Answer = TypeVar("_Answer")
 _Item = tuple[Path, str | None]
 """A path, with its error or None."""
 
 
-class Outcome(NamedTuple):
-    """The result for a path, or for a line of a list of addresses: the hashes or an error."""
-
-    path: Path
-    hashed: Hashed | None
-    error: str | None
-    frames: tuple[HashedFrame, ...] = ()
-    """Of a video; then `hashed` has the digests of the file."""
-    duration: float | None = None
-    incomplete: str | None = None
-    """A sentence that says how much of a video could be read, if that is not all."""
-    document: HashedDocument | None = None
-    """Of a document or a text; then `hashed` has the digests of the file."""
-    line: int | None = None
-    """The number of the line; then `path` names it."""
-
-    @property
-    def source(self) -> dict[str, object]:
-        """What it is of, as the output for programs says it."""
-        return {"path": str(self.path)} if self.line is None else {"line": self.line}
-
-    def domain_frames(self) -> tuple[Frame, ...]:
-        """The frames as the service takes them; a frame without a usable hash is left out."""
-        return to_frames(self.frames) if self.document is None else self.document.frames
-
-    @property
-    def media(self) -> Media:
-        """The kind of content that the file is."""
-        if self.document is not None:
-            return Media.TEXT if self.document.pages is None else Media.DOCUMENT
-        return Media.VIDEO if self.frames else Media.IMAGE
-
-    @property
-    def frame_count(self) -> int:
-        """How many frames a video, a document or a text has."""
-        return len(self.frames if self.document is None else self.document.frames)
-
-    @property
-    def has_parts(self) -> bool:
-        """Whether it is of a video, a document or a text, and no picture."""
-        return bool(self.frames) or self.document is not None
-
-    def failed(self, error: str) -> Outcome:
-        """The same path with this error, or with its earlier error if it has one."""
-        return Outcome(self.path, None, self.error or error, line=self.line)
-
-
 def find_pictures(paths: Sequence[Path]) -> dict[Path, str | None]:
-    """The named files, and the pictures, videos and documents in the named folders and below, in order, each once,
-    with its error or None.
+    """The named files, and the pictures, videos and documents in the named folders and below, each once, in order.
 
-    A folder that cannot be read is included with its error. A folder without any is reported on standard error.
+    The value of each is its error or None; a folder that cannot be read is included with its error. A folder without
+    any file is reported on standard error.
     """
     files: dict[Path, str | None] = {}
     for path in paths:
@@ -165,9 +108,9 @@ def hash_all(
     require_installed(algorithms)
     threads = min(jobs or os.cpu_count() or 1, max(1, len(paths)))
     # A file's head is read only when its turn comes: it says what the file is.
-    order, some, others = tee(((item, item[1] is None and has_parts(item[0])) for item in paths.items()), 3)
-    with_parts = (item for item, is_of_parts in some if is_of_parts)
-    pictures = (item for item, is_of_parts in others if not is_of_parts)
+    order, first, second = tee(((item, item[1] is None and has_parts(item[0])) for item in paths.items()), 3)
+    with_parts = (item for item, is_of_parts in first if is_of_parts)
+    pictures = (item for item, is_of_parts in second if not is_of_parts)
     in_processes = len(paths) >= _WORKERS_FROM
     hash_one = partial(_hash_parts, algorithms, mode, interval, step, fast, settings.media_max_pixels)
     with (
@@ -194,18 +137,13 @@ def open_path(path: Path) -> BinaryIO:
     """Open a regular file, or a copy of standard input for `-`. Raises OSError, and UnreadablePicture."""
     if path != STANDARD_INPUT:
         return open_regular(path)
-    file = os.fdopen(os.dup(_copy_of_input().fileno()), "rb")
+    file = os.fdopen(os.dup(_input().fileno()), "rb")
     file.seek(0)
     return file
 
 
-@cache
-def _copy_of_input() -> IO[bytes]:
-    """A file: what is hashed is read several times, and passed to another process."""
-    copy: IO[bytes] = TemporaryFile()  # noqa: SIM115
-    shutil.copyfileobj(sys.stdin.buffer, copy)
-    copy.flush()
-    return copy
+_input = cache(copy_of_input)
+"""A file: what is hashed is read several times, and passed to another process."""
 
 
 def _hash_parts(
@@ -228,7 +166,7 @@ def _hash_parts(
                 raise UnreadablePicture("is no document, text or video: name a picture by its path")
             limits = replace(DOCUMENT_LIMITS, processing_seconds=MAX_SECONDS)
             document = worker.hash_document(file, algorithms, mode, limits, step=step, advance=check)
-            return Outcome(path, own, None, incomplete=document.incomplete, document=document)
+            return Outcome(path, own, incomplete=document.incomplete, document=document)
         of_videos = VideoLimits(max_seconds=MAX_SECONDS, max_pixels=max_pixels, processing_seconds=MAX_SECONDS)
         video = worker.hash_video(file, algorithms, mode, of_videos, interval=interval, fast=fast, advance=check)
     return Outcome(path, own, None, video.frames, video.duration, video.incomplete)
@@ -240,8 +178,9 @@ def _hash_confined(
     threads: int,
     hash_parts: Callable[[Path, Worker, Callable[[float], None]], Outcome],
 ) -> Generator[Outcome, None, None]:
-    """The outcome of each video and document, in order, each hashed in a sandboxed process. A damaged one is
-    reported.
+    """The outcome of each video and document, in order, each hashed in a sandboxed process.
+
+    What could not be read of a damaged one is reported on standard error.
     """
     workers = [Worker(settings.media_seconds, settings.media_memory, Limits()) for _ in range(threads)]
     idle, stopped = SimpleQueue[Worker](), Event()
@@ -257,9 +196,9 @@ def _hash_confined(
         try:
             return hash_parts(path, worker, check)
         except UnreadablePicture as error:
-            return Outcome(path, None, error.reason)
+            return Outcome(path, error=error.reason)
         except OSError as error:
-            return Outcome(path, None, f"the file cannot be read: {(error.strerror or 'unknown error').lower()}")
+            return Outcome(path, error=f"the file cannot be read: {os_reason(error)}")
         finally:
             idle.put(worker)
 
@@ -304,9 +243,9 @@ def _hash_pictures(
     pool = [Worker(settings.media_seconds, settings.media_memory, limits) for _ in range(threads)]
     for (path, _), hashed in hash_in_order(pool, items, read, algorithms, mode, seeds):
         if isinstance(hashed, UnreadablePicture):
-            yield Outcome(path, None, str(hashed))
+            yield Outcome(path, error=str(hashed))
         else:
-            yield Outcome(path, hashed, None)
+            yield Outcome(path, hashed)
 
 
 def _hash_in_threads(
@@ -326,100 +265,11 @@ def _hash_in_threads(
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def send_in_batches(
-    paths: Sequence[Path], outcomes: Iterator[Outcome], send: Callable[[list[Outcome]], Sequence[_Answer | None]]
-) -> Iterator[tuple[Outcome, _Answer | None]]:
-    """Each outcome, in order, with the service's answer (None if there is none); `send` gets up to 100 at a time.
-
-    `send` may replace outcomes in its list by failed ones. If it raises HashDBError, these and all later paths fail
-    with that error, and nothing more is sent.
-    """
-    taken = 0
-    for batch in _batches(outcomes):
-        taken += len(batch)
-        try:
-            answers = send(batch)
-        except HashDBError as error:
-            left = (Outcome(path, None, None) for path in paths[taken:])
-            yield from ((outcome.failed(describe(error)), None) for outcome in (*batch, *left))
-            return
-        yield from zip(batch, answers, strict=True)
-
-
-def _batches(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
-    batch: list[Outcome] = []
-    for outcome in outcomes:
-        batch.append(outcome)
-        if len(batch) == _PICTURES_A_REQUEST or sum(each.frame_count for each in batch) >= _FRAMES_A_REQUEST:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def query_of(outcome: Outcome, hashed: Hashed, radius: Mapping[Algorithm, int] | None = None) -> Query:
-    """What a match asks of a file or an address that was hashed."""
-    return Query(
-        hashed.signals,
-        radius=radius or {},
-        transforms=dict(hashed.transforms),
-        signatures=dict(hashed.signatures),
-        frames=outcome.domain_frames(),
-        duration=outcome.duration,
-    )
-
-
-def remember_uploads(
-    remember: Callable[[Sequence[Upload]], None], batch: list[Outcome], at: datetime, own_id: str | None = None
-) -> list[Upload | None]:
-    """Remember what was hashed: files under their paths or the id, addresses under their digests; return all of it.
-
-    What cannot be remembered is replaced in `batch` by a failed outcome.
-    """
-    uploads: list[Upload | None] = [None] * len(batch)
-    for place, outcome in enumerate(batch):
-        if (hashed := outcome.hashed) is None:
-            continue
-        usual = str(outcome.path if outcome.line is None else hashed.signals[0])
-        upload = Upload(usual if own_id is None else own_id, at, query_of(outcome, hashed))
-        if fault := next(upload.faults(datetime.now(UTC)), None):
-            batch[place] = outcome.failed(f"cannot be remembered: {fault}")
-        else:
-            uploads[place] = upload
-    if kept := [upload for upload in uploads if upload is not None]:
-        remember(kept)
-    return uploads
-
-
-def check_quality(outcome: Outcome) -> Outcome:
-    """The outcome, or an error if the service would refuse the picture: too little detail, or a flat hash."""
-    if outcome.hashed is None or outcome.has_parts:
-        return outcome
-    faults = [quality_fault(outcome.hashed.quality), *(signal.fault() for signal in outcome.hashed.signals)]
-    error = next((fault for fault in faults if fault), None)
-    return outcome if error is None else outcome.failed(error)
-
-
-def check_known(outcome: Outcome, too_old: str | None) -> Outcome:
-    """The outcome, or an error if it is of a document, and the service has a version that is too old for it."""
-    if outcome.document is None or too_old is None:
-        return outcome
-    return outcome.failed(f"the service has version {escape_controls(too_old)}, which takes no documents and texts")
-
-
-def print_failures(outcomes: Sequence[Outcome]) -> int:
-    """Print each failed path on standard error. The exit status: 1 if any failed, else 0."""
-    failures = [outcome for outcome in outcomes if outcome.error is not None]
-    for outcome in failures:
-        click.echo(escape_controls(f"hashdb: {outcome.path}: {outcome.error}"), err=True)
-    return 1 if failures else 0
-
-
 def _list_below(folder: Path) -> dict[Path, str | None]:
     pictures: dict[Path, str | None] = {}
 
     def note_error(error: OSError) -> None:
-        pictures[Path(error.filename)] = f"the folder cannot be read: {(error.strerror or 'unknown error').lower()}"
+        pictures[Path(error.filename)] = f"the folder cannot be read: {os_reason(error)}"
 
     for parent, folders, names in os.walk(folder, onerror=note_error):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -431,8 +281,8 @@ def _list_below(folder: Path) -> dict[Path, str | None]:
 
 def _hash_one(hash_path: Callable[[Path], Hashed], path: Path, error: str | None) -> Outcome:
     if error is not None:
-        return Outcome(path, None, error)
+        return Outcome(path, error=error)
     try:
-        return Outcome(path, hash_path(path), None)
+        return Outcome(path, hash_path(path))
     except UnreadablePicture as unreadable:
-        return Outcome(path, None, str(unreadable))
+        return Outcome(path, error=str(unreadable))

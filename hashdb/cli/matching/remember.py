@@ -17,21 +17,21 @@ import click
 
 from hashdb.cli.contributions.files import open_list
 from hashdb.cli.help import Group
-from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
+from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
 from hashdb.cli.matching.match import format_age, format_match
-from hashdb.cli.matching.pictures import (
-    Outcome,
-    fast_option,
-    find_pictures,
-    hash_all,
-    jobs_option,
-    print_failures,
-    remember_uploads,
-    send_in_batches,
-)
+from hashdb.cli.matching.outcomes import Outcome, print_answers, print_failures, remember_uploads, send_in_batches
+from hashdb.cli.matching.pictures import fast_option, find_pictures, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import TEXT, Instant
-from hashdb.cli.output import as_json, escape_controls, print_json, print_json_array, print_result, progress_bar
+from hashdb.cli.output import (
+    as_json,
+    counted,
+    escape_controls,
+    print_json,
+    print_json_array,
+    print_result,
+    progress_bar,
+)
 from hashdb.domain.matching.lookback import Report, ReportKind, Upload
 from hashdb.domain.rules import Rules
 from hashdb.domain.spelling import nearest
@@ -139,8 +139,11 @@ def add(
         rules = _rules(index)
         if jsonl is not None:
             return _add_lines(jsonl, rules, index.remembered, as_json)
+        send = partial(remember_uploads, index.remembered.remember, at=at or datetime.now(UTC), own_id=id)
         if urls is not None:
-            return _add_addresses(urls, index.remembered, at or datetime.now(UTC), as_json)
+            with print_json_array(as_json) as add_element:
+                failed = print_answers(send_addresses(urls, send, asking=True), _to_text, _to_json, add_element)
+            return print_failures(failed)
         files = find_pictures(paths)
         if id is not None and len(files) != 1:
             raise click.UsageError("--id is for one file")
@@ -149,7 +152,6 @@ def add(
         hashing = partial(hash_all, seeds=seeds, interval=QUERY_INTERVAL, step=QUERY_STEP, fast=fast)
         algorithms = settings.algorithms if rules is None else rules.algorithms
         hash_files = partial(hashing, algorithms=algorithms, settings=settings, mode=mode, jobs=jobs)
-        send = partial(remember_uploads, index.remembered.remember, at=at or datetime.now(UTC), own_id=id)
         done = StateFile(state, "remember transforms" if transforms else "remember")
         return _add_files(files, done, hash_files, send, as_json)
 
@@ -175,39 +177,20 @@ def _add_files(
 ) -> int:
     """Remember the files that are not done, and print a line for each. Returns the exit status."""
     left, already_done = done.split(files)
-    bar, advance = progress_bar("remembering", len(left))
-    failed = []
-    with done, bar, print_json_array(as_json) as write, closing(hash_files(left)) as outcomes:
-        done.report(already_done, write if as_json else None)
-        for outcome, upload in send_in_batches(list(left), outcomes, send):
-            advance()
-            _print_remembered(outcome, upload, write if as_json else None)
-            if upload is None:
-                failed.append(outcome)
-            else:
-                done.record(outcome.path)
+    progress = progress_bar("remembering", len(left))
+    with done, progress as advance, print_json_array(as_json) as add, closing(hash_files(left)) as outcomes:
+        done.report(already_done, add)
+        answers = send_in_batches(list(left), outcomes, send)
+        failed = print_answers(answers, _to_text, _to_json, add, advance, lambda path, _: done.record(path))
     return print_failures(failed)
 
 
-def _print_remembered(
-    outcome: Outcome, upload: Upload | None, write: Callable[[Mapping[str, object]], None] | None
-) -> None:
-    if write is not None:
-        write({**outcome.source, **({"error": outcome.error} if upload is None else {"id": upload.id})})
-    elif upload is not None:
-        click.echo(f"{escape_controls(outcome.path)}  remembered")
+def _to_text(upload: Upload) -> str:
+    return "remembered"
 
 
-def _add_addresses(urls: Path, remembered: Remembered, at: datetime, as_json: bool) -> int:
-    """Remember the addresses of a list. Returns the exit status."""
-    failed: list[Outcome] = []
-    with print_json_array(as_json) as write:
-        for batch in read_addresses(urls, asking=True):
-            uploads = remember_uploads(remembered.remember, batch, at)
-            for outcome, upload in zip(batch, uploads, strict=True):
-                _print_remembered(outcome, upload, write if as_json else None)
-            failed += [outcome for outcome, upload in zip(batch, uploads, strict=True) if upload is None]
-    return print_failures(failed)
+def _to_json(upload: Upload) -> dict[str, object]:
+    return {"id": upload.id}
 
 
 def _add_lines(file: Path, rules: Rules | None, remembered: Remembered, as_json: bool) -> int:
@@ -229,7 +212,7 @@ def _add_lines(file: Path, rules: Rules | None, remembered: Remembered, as_json:
         click.echo(escape_controls(f"{file}:{line}: {fault}"), err=True)
     remembered_now = 0 if faults else count
     listed = [{"line": line, "at": fault.at, "reason": fault.reason} for line, fault in faults]
-    sentence = "nothing is remembered: correct these lines" if faults else f"{_uploads(count)} remembered"
+    sentence = "nothing is remembered: correct these lines" if faults else f"{counted(count, 'upload')} remembered"
     print_result({"remembered": remembered_now, "faults": listed}, sentence, as_json)
     return 1 if faults else 0
 
@@ -281,7 +264,10 @@ def matches(follow: bool, peek: bool, as_json: bool) -> int:
             found = reports.after(after, wait=_WAIT if follow else 0)
             if not found and not follow:
                 break
-            click.echo("".join(f"{_to_json(report) if as_json else _to_line(report)}\n" for report in found), nl=False)
+            click.echo(
+                "".join(f"{_report_to_json(report) if as_json else _report_to_text(report)}\n" for report in found),
+                nl=False,
+            )
             sys.stdout.flush()
             count += len(found)
             if peek and found:
@@ -304,7 +290,7 @@ def forget(ids: tuple[str, ...], as_json: bool) -> None:
     with _open_index(settings) as index:
         index.remembered.forget(ids)
         _open_reports(settings).forget(ids)
-    print_result({"forgotten": len(ids)}, f"{_uploads(len(ids))} forgotten", as_json)
+    print_result({"forgotten": len(ids)}, f"{counted(len(ids), 'upload')} forgotten", as_json)
 
 
 @remember_command.command("status", examples=("hashdb remember status",))
@@ -371,17 +357,13 @@ def _print_age(index: LocalIndex, reports: Reports) -> None:
     click.echo(f"hashdb: {copy}, and look-back {done}", err=True)
 
 
-def _to_line(report: Report) -> str:
+def _report_to_text(report: Report) -> str:
     what = "matched" if report.kind is ReportKind.MATCHED else f"taken back ({report.reason})"
     columns = [f"{report.found_at:%Y-%m-%d %H:%M:%S} UTC", report.upload, what, format_match(report.match)]
     return "  ".join(map(escape_controls, columns))
 
 
-def _to_json(report: Report) -> str:
+def _report_to_json(report: Report) -> str:
     from hashdb.wire.lookback import ReportOut
 
     return json.dumps(json.loads(ReportOut.from_domain(report).json_text()))
-
-
-def _uploads(count: int) -> str:
-    return "1 upload" if count == 1 else f"{count} uploads"

@@ -9,7 +9,7 @@ from typing import Self
 
 import click
 
-from hashdb.cli.output import escape_controls
+from hashdb.cli.output import counted, escape_controls
 from hashdb.index.folder import opener, restrict_access
 
 DoneLine = dict[str, object]
@@ -75,7 +75,7 @@ class StateFile:
     def report(self, already_done: Sequence[DoneLine], add: Callable[[DoneLine], None] | None) -> None:
         """Print on standard error how many were done before, and pass each of their lines to `add`."""
         if already_done:
-            files = "1 file" if len(already_done) == 1 else f"{len(already_done)} files"
+            files = counted(len(already_done), "file")
             click.echo(f"hashdb: {files} skipped: already in {escape_controls(self._path)}", err=True)
         if add is not None:
             for entry in already_done:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from hashdb.cli.help import Group
 from hashdb.cli.home import open_home
 from hashdb.cli.options import Id
-from hashdb.cli.output import as_json, print_json
+from hashdb.cli.output import as_json, print_json, print_result
 from hashdb.domain.accounts.members import COMMAND_LINE
+from hashdb.domain.seeds import SeedState
 from hashdb.domain.times import format_instant
-from hashdb.settings import Settings
-
-if TYPE_CHECKING:
-    from hashdb.domain.seeds import SeedState
+from hashdb.service.matching import seeds
 
 
 @click.group("views", cls=Group, examples=("hashdb views list", "hashdb views rotate", "hashdb views retire 1"))
@@ -34,9 +30,7 @@ def list_seeds(as_json: bool) -> None:
 
     The list says since when each is in use, and until when it was. Contributions use the newest, queries all in use.
     """
-    from hashdb.service.matching import seeds
-
-    with open_home(Settings.read()) as db:
+    with open_home() as db:
         states = seeds.every(db, COMMAND_LINE)
     if as_json:
         print_json({"seeds": list(map(_to_json, states))})
@@ -53,10 +47,8 @@ def rotate_seed(as_json: bool) -> None:
     Queries also use the earlier ones, so nothing is hashed again. At most three seeds are in use: the command retires
     the oldest of more.
     """
-    from hashdb.service.matching import seeds
-
-    with open_home(Settings.read()) as db:
-        _print(seeds.rotate(db, COMMAND_LINE), as_json)
+    with open_home() as db:
+        _print_seed(seeds.rotate(db, COMMAND_LINE), as_json)
 
 
 @views_command.command("retire", examples=("hashdb views retire 1",))
@@ -67,17 +59,12 @@ def retire_seed(seed: int, as_json: bool) -> None:
 
     SEED is its id. The secret views that contributions have of it find nothing any more. Their other signals do.
     """
-    from hashdb.service.matching import seeds
-
-    with open_home(Settings.read()) as db:
-        _print(seeds.retire(db, COMMAND_LINE, seed), as_json)
+    with open_home() as db:
+        _print_seed(seeds.retire(db, COMMAND_LINE, seed), as_json)
 
 
-def _print(state: SeedState, as_json: bool) -> None:
-    if as_json:
-        print_json(_to_json(state))
-    else:
-        click.echo(_format(state))
+def _print_seed(state: SeedState, as_json: bool) -> None:
+    print_result(_to_json(state), _format(state), as_json)
 
 
 def _format(state: SeedState) -> str:

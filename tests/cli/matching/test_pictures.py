@@ -112,17 +112,20 @@ def test_the_array_is_printed_as_it_comes_and_closed_whatever_ends_it(capsys: py
         {"path": "c", "deep": {"pdq": 1}, "none": []},
     ]
     with print_json_array(True) as add:
+        assert add is not None
         for number, one in enumerate(said):
             add(one)
             assert capsys.readouterr().out.startswith(",\n {" if number else "[\n {")
     assert capsys.readouterr().out == "\n]\n"
     for count in range(3):
         with print_json_array(True) as add:
+            assert add is not None
             for one in said[:count]:
                 add(one)
         assert capsys.readouterr().out == f"{json.dumps(said[:count], indent=1)}\n"
     for count in range(3):
         with pytest.raises(KeyboardInterrupt), print_json_array(True) as add:
+            assert add is not None
             for one in said[:count]:
                 add(one)
             raise KeyboardInterrupt

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Barrier, Event, Thread, current_thread
 from typing import Any, BinaryIO
 
 import pytest
 
-from hashdb.cli.matching.pictures import Outcome, hash_all, send_in_batches
+from hashdb.cli.matching.pictures import hash_all
 from hashdb.domain.signals import Algorithm
-from hashdb.hashing import Hashed
 from hashdb.hashing.decoding import NO_EXTRA, NO_TRACK
-from hashdb.hashing.videos import HashedFrame, HashedVideo
+from hashdb.hashing.videos import HashedVideo
 from hashdb.hashing.workers import Worker
 from hashdb.settings import Settings
 from tests import films
@@ -79,28 +78,6 @@ def test_without_the_extra_it_is_said_what_to_install_and_the_rest_goes_on(
     assert ran.returncode == 1
     assert ran.stderr == f"hashdb: {film}: {NO_EXTRA}\n"
     assert [line.partition("  ")[0] for line in ran.stdout.splitlines()] == [str(tmp_path / "film.gif"), str(PHOTOS[0])]
-
-
-def _outcome(number: int, frames: int) -> Outcome:
-    one = HashedFrame(0, 0.0, True, Hashed(()))
-    return Outcome(Path(f"{number}"), Hashed(()), None, (one,) * frames)
-
-
-def test_a_film_is_sent_and_recorded_before_the_next_one_is_hashed() -> None:
-    outcomes = [_outcome(number, 600 if number < 3 else 0) for number in range(153)]
-    hashed, sizes = list[Outcome](), list[tuple[int, int]]()
-
-    def hash_next() -> Iterator[Outcome]:
-        for outcome in outcomes:
-            hashed.append(outcome)
-            yield outcome
-
-    def send(batch: list[Outcome]) -> list[None]:
-        sizes.append((len(batch), len(hashed)))
-        return [None] * len(batch)
-
-    assert [each for each, _ in send_in_batches([], hash_next(), send)] == outcomes
-    assert sizes == [(1, 1), (1, 2), (1, 3), (100, 103), (50, 153)]
 
 
 def test_films_between_pictures_are_hashed_beside_each_other_by_the_same_processes(

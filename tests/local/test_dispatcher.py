@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hashdb.errors import BadSetting
-from hashdb.local import courier
-from hashdb.local.courier import SECRET, delivering, read_secret
+from hashdb.local import dispatcher
+from hashdb.local.dispatcher import SECRET, delivering, read_secret
 from hashdb.local.reports import Reports
 from hashdb.webhooks import verify
 from tests.local.test_reports import at, found
@@ -21,8 +21,8 @@ from tests.receivers import Receiver, receiver
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(courier, "_WAIT", 0.05)
-    monkeypatch.setattr(courier, "pause_after", lambda *_: timedelta(seconds=0.05))
+    monkeypatch.setattr(dispatcher, "_WAIT", 0.05)
+    monkeypatch.setattr(dispatcher, "pause_after", lambda *_: timedelta(seconds=0.05))
 
 
 @pytest.fixture

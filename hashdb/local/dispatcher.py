@@ -15,7 +15,7 @@ from threading import Event, Thread
 from hashdb.connection import Poster
 from hashdb.domain.matching.lookback import Report
 from hashdb.domain.sharing.webhooks import Message, encode_message, pause_after, secret_text, sign
-from hashdb.errors import BadSetting, StoreBusy
+from hashdb.errors import BadSetting, StoreBusy, os_reason
 from hashdb.index.folder import lock_folder, opener
 from hashdb.local.reports import Reports
 from hashdb.wire.lookback import ReportOut
@@ -25,7 +25,7 @@ LOCK, SECRET = "webhook", "webhook.secret"
 _SECRET_BYTES = 32
 _TIMEOUT = 10.0
 _WAIT = 1.0
-"""Seconds that one look for a report takes: a courier that is to stop does so within them."""
+"""Seconds that one look for a report takes: a dispatcher that is to stop does so within them."""
 _LONGEST_PAUSES = 4
 """The pauses grow up to that after so many attempts, ten minutes: a report is never given up."""
 
@@ -41,8 +41,7 @@ def read_secret(file: Path) -> str:
         secret = file.read_text("ascii").strip()
         sign(secret, "", 0, b"")
     except OSError as error:
-        reason = (error.strerror or "unknown error").lower()
-        raise BadSetting("HASHDB_REMEMBER_SECRET_FILE", f"cannot be used: {file}: {reason}") from None
+        raise BadSetting("HASHDB_REMEMBER_SECRET_FILE", f"cannot be used: {file}: {os_reason(error)}") from None
     except ValueError:
         raise BadSetting("HASHDB_REMEMBER_SECRET_FILE", f"{file} must have whsec_ and base64") from None
     return secret
@@ -58,11 +57,11 @@ def delivering(folder: Path, url: str | None, secret: Path | None, say: Callable
         yield
         return
     reports = Reports(folder)
-    with Courier(reports, url, read_secret(secret or folder / SECRET), say).running():
+    with Dispatcher(reports, url, read_secret(secret or folder / SECRET), say).running():
         yield
 
 
-class Courier:
+class Dispatcher:
     """Sends one report after the other: the next one once the one before arrived."""
 
     def __init__(self, reports: Reports, url: str, secret: str, say: Callable[[str], None]) -> None:
@@ -75,7 +74,7 @@ class Courier:
     def running(self) -> Iterator[None]:
         """Send in the background for the block."""
         stop = Event()
-        thread = Thread(target=self.run, args=[stop], name="courier", daemon=True)
+        thread = Thread(target=self.run, args=[stop], name="dispatcher", daemon=True)
         thread.start()
         try:
             yield

@@ -1,0 +1,189 @@
+"""Outcomes of files and addresses: their hashes or an error, and how commands send, remember and print them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import click
+
+from hashdb.cli.output import AddElement, describe, escape_controls
+from hashdb.domain.contributions import Media
+from hashdb.domain.frames import Frame
+from hashdb.domain.matching.lookback import Upload
+from hashdb.domain.matching.matches import Query
+from hashdb.domain.rules import quality_fault
+from hashdb.domain.signals import Algorithm
+from hashdb.errors import HashDBError
+from hashdb.hashing import Hashed
+from hashdb.hashing.documents import HashedDocument
+from hashdb.hashing.videos import HashedFrame, to_frames
+
+_PICTURES_A_REQUEST = 100
+_FRAMES_A_REQUEST = 60
+"""Frames with which a request is sent, however few its files: a film takes as long to hash as hundreds of pictures."""
+_Answer = TypeVar("_Answer")
+
+
+class Outcome(NamedTuple):
+    """The result for a path, or for a line of a list of addresses: the hashes or an error."""
+
+    path: Path
+    hashed: Hashed | None = None
+    error: str | None = None
+    frames: tuple[HashedFrame, ...] = ()
+    """Of a video; then `hashed` has the digests of the file."""
+    duration: float | None = None
+    incomplete: str | None = None
+    """A sentence that says how much of a video could be read, if that is not all."""
+    document: HashedDocument | None = None
+    """Of a document or a text; then `hashed` has the digests of the file."""
+    line: int | None = None
+    """The number of the line; then `path` names it."""
+
+    @property
+    def source(self) -> dict[str, object]:
+        """What it is of, as the output for programs says it."""
+        return {"path": str(self.path)} if self.line is None else {"line": self.line}
+
+    def domain_frames(self) -> tuple[Frame, ...]:
+        """The frames as the service takes them; a frame without a usable hash is left out."""
+        return to_frames(self.frames) if self.document is None else self.document.frames
+
+    @property
+    def media(self) -> Media:
+        """The kind of content that the file is."""
+        if self.document is not None:
+            return Media.TEXT if self.document.pages is None else Media.DOCUMENT
+        return Media.VIDEO if self.frames else Media.IMAGE
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames a video, a document or a text has."""
+        return len(self.frames if self.document is None else self.document.frames)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether it is of a video, a document or a text, and no picture."""
+        return bool(self.frames) or self.document is not None
+
+    def failed(self, error: str) -> Outcome:
+        """The same path with this error, or with its earlier error if it has one."""
+        return Outcome(self.path, error=self.error or error, line=self.line)
+
+
+def send_in_batches(
+    paths: Sequence[Path], outcomes: Iterator[Outcome], send: Callable[[list[Outcome]], Sequence[_Answer | None]]
+) -> Iterator[tuple[Outcome, _Answer | None]]:
+    """Each outcome, in order, with the service's answer (None if there is none); `send` gets up to 100 at a time.
+
+    `send` may replace outcomes in its list by failed ones. If it raises HashDBError, these and all later paths fail
+    with that error, and nothing more is sent.
+    """
+    taken = 0
+    for batch in _batches(outcomes):
+        taken += len(batch)
+        try:
+            answers = send(batch)
+        except HashDBError as error:
+            left = map(Outcome, paths[taken:])
+            yield from ((outcome.failed(describe(error)), None) for outcome in (*batch, *left))
+            return
+        yield from zip(batch, answers, strict=True)
+
+
+def _batches(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
+    batch: list[Outcome] = []
+    for outcome in outcomes:
+        batch.append(outcome)
+        if len(batch) == _PICTURES_A_REQUEST or sum(outcome.frame_count for outcome in batch) >= _FRAMES_A_REQUEST:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def query_of(outcome: Outcome, hashed: Hashed, radius: Mapping[Algorithm, int] | None = None) -> Query:
+    """What a match asks of a file or an address that was hashed."""
+    return Query(
+        hashed.signals,
+        radius=radius or {},
+        transforms=dict(hashed.transforms),
+        signatures=dict(hashed.signatures),
+        frames=outcome.domain_frames(),
+        duration=outcome.duration,
+    )
+
+
+def remember_uploads(
+    remember: Callable[[Sequence[Upload]], None], batch: list[Outcome], at: datetime, own_id: str | None = None
+) -> list[Upload | None]:
+    """Remember what was hashed: files under their paths or the id, addresses under their digests; return all of it.
+
+    What cannot be remembered is replaced in `batch` by a failed outcome.
+    """
+    uploads: list[Upload | None] = [None] * len(batch)
+    for place, outcome in enumerate(batch):
+        if (hashed := outcome.hashed) is None:
+            continue
+        usual_id = str(outcome.path if outcome.line is None else hashed.signals[0])
+        upload = Upload(usual_id if own_id is None else own_id, at, query_of(outcome, hashed))
+        if fault := next(upload.faults(datetime.now(UTC)), None):
+            batch[place] = outcome.failed(f"cannot be remembered: {fault}")
+        else:
+            uploads[place] = upload
+    if kept := [upload for upload in uploads if upload is not None]:
+        remember(kept)
+    return uploads
+
+
+def check_quality(outcome: Outcome) -> Outcome:
+    """The outcome, or an error if the service would refuse the picture: too little detail, or a flat hash."""
+    if outcome.hashed is None or outcome.has_parts:
+        return outcome
+    faults = [quality_fault(outcome.hashed.quality), *(signal.fault() for signal in outcome.hashed.signals)]
+    error = next((fault for fault in faults if fault), None)
+    return outcome if error is None else outcome.failed(error)
+
+
+def check_version(outcome: Outcome, too_old: str | None) -> Outcome:
+    """The outcome, or an error if it is of a document, and the service has a version that is too old for it."""
+    if outcome.document is None or too_old is None:
+        return outcome
+    return outcome.failed(f"the service has version {escape_controls(too_old)}, which takes no documents and texts")
+
+
+def print_answers(
+    answers: Iterable[tuple[Outcome, _Answer | None]],
+    to_text: Callable[[_Answer], str],
+    to_json: Callable[[_Answer], Mapping[str, object]],
+    add: AddElement | None,
+    advance: Callable[[], object] = lambda: None,
+    record: Callable[[Path, _Answer], object] = lambda path, answer: None,
+) -> list[Outcome]:
+    """Print the answer for each file or address on a line, or by `add` as JSON. Returns the outcomes without an answer.
+
+    `advance` is called for each outcome, and `record` with each answer once it is printed.
+    """
+    failed = []
+    for outcome, answer in answers:
+        advance()
+        if add is not None:
+            add({**outcome.source, **({"error": outcome.error} if answer is None else to_json(answer))})
+        elif answer is not None:
+            click.echo(f"{escape_controls(outcome.path)}  {to_text(answer)}")
+        if answer is None:
+            failed.append(outcome)
+        else:
+            record(outcome.path, answer)
+    return failed
+
+
+def print_failures(outcomes: Sequence[Outcome]) -> int:
+    """Print each failed path on standard error. The exit status: 1 if any failed, else 0."""
+    failures = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failures:
+        click.echo(escape_controls(f"hashdb: {outcome.path}: {outcome.error}"), err=True)
+    return 1 if failures else 0
