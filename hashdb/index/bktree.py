@@ -18,7 +18,7 @@ from hashdb.index import Alive, Engine, Index, Leaf
 from hashdb.index.vectors import pack
 
 _SWEEP_SIZE = 16_384
-"""The number of values that one `merge` checks: the store answers for so many in one request."""
+"""The most values that one `merge` checks, in one request to the store."""
 
 
 class BKTreeIndex(Index):

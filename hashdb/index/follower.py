@@ -1,4 +1,4 @@
-"""A follower of a log: it brings what a process keeps of the log up to date before the process uses it."""
+"""The log follower: it gives new events to the views of a process before the process uses them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class View(Protocol[S]):
     """A part of a log's content that a process keeps in memory."""
 
     def start(self, log: LogSnapshot[S]) -> None:
-        """Replace the content by what the log has up to its head."""
+        """Replace the content by that of the log up to its head."""
 
     def advance(self, log: LogSnapshot[S], after: int) -> bool:
         """Apply the events past seq `after`; return False where the view must `start` again."""

@@ -21,7 +21,7 @@ from hashdb.index.vectors import Hits, Lane, Words, from_octets, keep_memory, pa
 ARRAY = 4_096
 """The number of values in memory from which they should become a segment."""
 _RELEASE_DELAY = 1.0
-"""Seconds for which replaced segments stay in memory: searches that use them take milliseconds."""
+"""Seconds for which replaced segments stay in memory: a search that uses them takes milliseconds."""
 _MAX_SINGLE_QUERIES = 4
 """The most queries that are searched one by one; more are a batch, which is searched together."""
 SHARED = 4_000_000.0

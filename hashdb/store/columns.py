@@ -1,4 +1,4 @@
-"""Types of columns: what is stored of instants, seconds, days, codes and JSON, the same on every database."""
+"""Types of columns: times, seconds, days, codes and JSON are stored in the same form in every database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Identity = BigInteger().with_variant(Integer, "sqlite")
 
 
 class InstantColumn(TypeDecorator[datetime]):
-    """An aware datetime, kept as microseconds since 1970 in UTC: the same number on every database."""
+    """An aware datetime, stored as microseconds since 1970 in UTC."""
 
     impl = BigInteger
     cache_ok = True
@@ -29,7 +29,7 @@ class InstantColumn(TypeDecorator[datetime]):
 
 
 class SecondsColumn(TypeDecorator[float]):
-    """Seconds, kept as whole milliseconds."""
+    """Seconds, stored as whole milliseconds."""
 
     impl = Integer
     cache_ok = True
@@ -55,7 +55,7 @@ class Json(TypeDecorator[dict[str, object]]):
 
 
 class DayColumn(TypeDecorator[date]):
-    """A day, kept as its ISO 8601 text: the same on every database."""
+    """A day, stored as ISO 8601 text."""
 
     impl = String(10)
     cache_ok = True
@@ -68,7 +68,7 @@ class DayColumn(TypeDecorator[date]):
 
 
 class Words(TypeDecorator[tuple[str, ...]]):
-    """A few codes without spaces, kept as ` a b c ` so that `LIKE '% b %'` finds one."""
+    """A few codes without spaces, stored as ` a b c ` so that `LIKE '% b %'` finds one."""
 
     impl = Text
     cache_ok = True

@@ -222,7 +222,7 @@ def _is_text(column: Column[Any]) -> bool:
 
 
 def _write(connection: Connection, table: Table, missing: Sequence[Values], stale: Sequence[Values]) -> None:
-    """Replace rows, durably. Raises MoveFailed for what the target cannot hold."""
+    """Replace rows, durably. Raises MoveFailed for a row that the target cannot hold."""
     if not missing and not stale:
         return
     place = "%s" if connection.dialect.name == "postgresql" else "?"

@@ -70,7 +70,7 @@ class Members(Repository):
         return tuple(self._connection.execute(select(members.c.name).where(members.c.id != besides)).scalars())
 
     def change(self, member: int, change: MemberChange) -> Member:
-        """Change what is set in `change`. Raises NotFound, NameTaken."""
+        """Change the fields that are set in `change`. Raises NotFound, NameTaken."""
         values: dict[str, object] = {
             name: value
             for name in ("name", "kind", "contact", "status", "budget_factor")
@@ -186,7 +186,7 @@ class BudgetsUsed(Repository):
     """Used budgets within one transaction."""
 
     def add(self, uses: Sequence[BudgetUse], now: datetime) -> None:
-        """Add what was used, and delete what is past its renewal."""
+        """Add these uses, and delete those of budgets that have renewed since."""
         self._delete(spent, spent.c.renews_at <= now)
         rows = [
             {**same(use, "actor", "renews_at", "amount"), "budget": str(use.budget)}
@@ -196,7 +196,7 @@ class BudgetsUsed(Repository):
         upsert(self._connection, spent, rows, adds=("amount",))
 
     def used(self, now: datetime) -> list[BudgetUse]:
-        """What all actors have used of the budgets that renew after `now`."""
+        """The uses of all actors of the budgets that renew after `now`."""
         rows = self._connection.execute(select(spent).where(spent.c.renews_at > now))
         # A newer version may count what this one does not know.
         return [

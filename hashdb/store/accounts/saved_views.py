@@ -23,7 +23,7 @@ class SavedViews(Repository):
             return int(self._insert(saved_views, row).id)
 
     def one(self, id: int) -> SavedView:
-        """One view, whoever has it. Raises NotFound."""
+        """One view of any user. Raises NotFound."""
         return _view(self._one(_VIEWS.where(saved_views.c.id == id), f"view {id}"))
 
     def visible(self, user: int, page: str | None = None) -> tuple[SavedView, ...]:

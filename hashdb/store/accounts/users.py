@@ -66,7 +66,7 @@ class Users(Repository):
         return Credentials(*row)
 
     def change(self, user: int, change: UserChange) -> User:
-        """Change what is set in `change`."""
+        """Change the fields that are set in `change`."""
         values = {name: value for name in ("role", "status") if (value := getattr(change, name)) is not None}
         return self._change(user, **values) if values else self.get(user)
 

@@ -75,7 +75,7 @@ class Commitments(Repository):
         return {id: tuple(sorted({seal(salts[id], line) for line in own})) for id, own in lines.items()}
 
     def masked(self, ids: Collection[int]) -> dict[int, int]:
-        """How many signals of contributions are suppressed, of those of which some are."""
+        """How many signals of each contribution are suppressed; contributions without one are left out."""
         return dict(Counter(id for id, *_ in self._by_ids(_SUPPRESSED, ids)))
 
     def lacking(self, limit: int) -> tuple[int, ...]:

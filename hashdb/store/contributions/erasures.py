@@ -64,7 +64,7 @@ class Erasures(Repository):
         return tuple(sorted(purged))
 
     def left_signed(self) -> tuple[int, ...]:
-        """The erased contributions of which version 0.1.0 left what an erasure deletes at once: it does not know it."""
+        """The erased contributions that still have what is deleted at once: version 0.1.0 does not know of it."""
         left = or_(contributions.c.salt.is_not(None), _has_rows(_AT_ONCE))
         return tuple(self._connection.scalars(_ERASED.where(left)))
 
@@ -76,11 +76,11 @@ class Erasures(Repository):
                 self._delete(table, table.c.contribution_id.in_(chunk))
 
     def left_behind(self) -> tuple[int, ...]:
-        """The erased contributions of which version 0.1.0 deleted the signals, and not what it does not know."""
+        """The erased contributions whose signals version 0.1.0 deleted, with rows in tables that it does not know."""
         query = _ERASED.outerjoin(erasures, erasures.c.contribution_id == contributions.c.id)
         return tuple(self._connection.scalars(query.where(erasures.c.contribution_id.is_(None), _has_rows(_UNKNOWN))))
 
     def few(self, ids: Sequence[int]) -> Sequence[int]:
-        """The first of these erased contributions, which had `FRAMES_A_REQUEST` frames at most; at least one."""
+        """The first of these erased contributions with `FRAMES_A_REQUEST` frames together at most; at least one."""
         counts = dict(self._among(_FRAME_COUNTS, contributions.c.id, ids[:CHUNK]))
         return few_frames(ids[:CHUNK], counts.__getitem__)

@@ -1,4 +1,4 @@
-"""Remembered requests in SQL: what was answered to a request with an idempotency key."""
+"""Remembered requests in SQL: the answer to each request with an idempotency key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hashdb.store.repositories import Repository, insert_rows
 from hashdb.store.tables import requests
 
 Answer = tuple[int, IdempotencyKey, Mapping[str, object]]
-"""A member, the idempotency key of its request, and what was answered."""
+"""A member, the idempotency key of its request, and the answer."""
 
 
 class Requests(Repository):

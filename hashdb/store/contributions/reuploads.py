@@ -57,7 +57,7 @@ class Retired(Repository):
         return {signal: tuple(holders) for signal, holders in ids.items()}
 
     def among_ended(self, member: int, wanted: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
-        """The signals that ended contributions of the member hold, with these contributions, in order.
+        """The signals that ended contributions of the member have, each with these contributions, in order.
 
         These were withdrawn or have expired, and are quarantined or have an open case. Only signals that would cast a
         shadow count, and at most the last hundred contributions of each.
@@ -78,7 +78,7 @@ class Retired(Repository):
         return self.sufficient(places)
 
     def sufficient(self, places: Mapping[int, Collection[int]]) -> tuple[int, ...]:
-        """The contributions of which the signals at these places suffice: one of its own, or those of several shots."""
+        """The contributions with enough signals at these positions: one of the item itself, or of several shots."""
         numbers = {id: set(map(number_of, held)) for id, held in places.items()}
         sufficient = {id for id, held in numbers.items() if ITEM in held}
         of_shots = [id for id, held in numbers.items() if held and id not in sufficient]
@@ -137,7 +137,7 @@ class Retired(Repository):
     def _rows(
         self, query: _Holders, wanted: Collection[Signal], parameters: Mapping[str, object]
     ) -> Iterator[tuple[int, int, Signal]]:
-        """The contributions that hold any of the signals: (id, position, signal)."""
+        """The id of each contribution that has any of the signals, with the position and the signal."""
         for algorithm, values in values_by_algorithm(wanted):
             of_values = {"algorithm": str(algorithm), "octets": values, **parameters}
             for id, place, value in self._run(query[holding(algorithm)], of_values):

@@ -1,4 +1,4 @@
-"""The tree over the active set in SQL: its blocks, how far they are, and what organisations signed of its roots."""
+"""The tree over the active set in SQL: its blocks, their last event, and the signatures of its roots."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ActiveSet(Repository):
         return self.blocks([(level, number)]).get((level, number), EMPTY_BLOCK)
 
     def blocks(self, places: Iterable[Place]) -> dict[Place, bytes]:
-        """The hashes of blocks, without those that are empty."""
+        """The hashes of blocks; empty blocks are left out."""
         hashes_by_place: dict[Place, bytes] = {}
         for level, numbers in _by_level(places):
             rows = self._connection.execute(_BLOCKS, {"of": level, "numbers": numbers})
@@ -107,7 +107,7 @@ class ActiveSet(Repository):
         return tuple(row.line for row in self._connection.execute(query))
 
     def signers(self, limit: int) -> dict[int, set[str]]:
-        """By event, who signed its root: of the newest signatures, at most `limit`, the newest roots first."""
+        """The organisations that signed the root of each event: of the `limit` signatures of the newest roots."""
         organisations: dict[int, set[str]] = defaultdict(set)
         for row in self._connection.execute(_SIGNED.order_by(set_signatures.c.seq.desc()).limit(limit)):
             organisations[row.seq].add(row.organisation)

@@ -1,4 +1,4 @@
-"""Batches in SQL: the selected rows, and what became of each."""
+"""Batches in SQL: the selected rows, and the outcome of each."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Batches(Repository):
         return tuple(map(_batch, self._after(query, batches.c.id, after, limit)))
 
     def begin(self, id: int, choices: BatchChoices, now: datetime) -> bool:
-        """Let a draft be carried out with these choices; return whether it was one."""
+        """Start a batch with these choices; return whether it was a draft."""
         chosen = {"reason": choices.reason, "days": choices.days}
         if choices.expires_at is not None:
             chosen["expires_at"] = format_instant(choices.expires_at)
@@ -72,18 +72,18 @@ class Batches(Repository):
         return self._move(id, BatchState.DRAFT, values)
 
     def stop(self, id: int, now: datetime) -> bool:
-        """Stop a batch that is carried out; return whether it was. Its note is deleted."""
+        """Stop a running batch, and delete its note; return whether it was running."""
         return self._move(id, BatchState.RUNNING, {"state": str(BatchState.STOPPED), "note": "", "ended_at": now})
 
     def end(self, id: int, now: datetime) -> bool:
-        """End a batch that is carried out if no item waits; return whether it ended. Its note is deleted."""
+        """End a running batch of which no item waits, and delete its note; return whether it ended."""
         waiting = exists().where(batch_items.c.batch_id == id, batch_items.c.outcome.is_(None))
         query = update(batches).where(batches.c.id == id, batches.c.state == str(BatchState.RUNNING), ~waiting)
         values = {"state": str(BatchState.DONE), "note": "", "ended_at": now}
         return bool(self._connection.execute(query.values(values)).rowcount)
 
     def running(self) -> tuple[int, ...]:
-        """The ids of the batches that are carried out, in order."""
+        """The ids of the running batches, in order."""
         query = select(batches.c.id).where(batches.c.state == str(BatchState.RUNNING))
         return tuple(self._connection.scalars(query.order_by(batches.c.id)))
 
@@ -93,9 +93,9 @@ class Batches(Repository):
         return tuple(map(_item, self._after(query, batch_items.c.position, after, limit)))
 
     def take(self, id: int, position: int) -> BatchItem | None:
-        """Lock an item of a batch that is carried out until the transaction ends.
+        """Lock an item of a running batch until the transaction ends.
 
-        None if it has an outcome, another process has it, or the batch was stopped.
+        None if it has an outcome, another process has locked it, or the batch was stopped.
         """
         running = exists().where(batches.c.id == id, batches.c.state == str(BatchState.RUNNING))
         query = _items(id).where(batch_items.c.position == position, batch_items.c.outcome.is_(None), running)
@@ -112,7 +112,7 @@ class Batches(Repository):
         made: str | None = None,
         before: Mapping[str, object] | None = None,
     ) -> None:
-        """Record what became of an item that this transaction took."""
+        """Record the outcome of an item that this transaction locked by `take`."""
         values = {"outcome": str(outcome), "why": why, "made": made, "before": before, "at": now}
         query = update(batch_items).where(batch_items.c.batch_id == id, batch_items.c.position == position)
         self._connection.execute(query.values(values))

@@ -1,4 +1,4 @@
-"""Cases in SQL: contributions before a reviewer, and what was decided."""
+"""Cases in SQL: contributions before a reviewer, and the decisions."""
 
 from __future__ import annotations
 

@@ -53,13 +53,13 @@ class Claims(Repository):
             skips = False
 
     def take(self, id: int, actor: str, now: datetime, stale: datetime, *, over: bool = False) -> bool:
-        """Take an open case; return whether it was free, or the actor's own. `over`: take it whoever has it."""
+        """Take an open case; return whether it was free, or the actor's own. `over`: also from another actor."""
         query = select(*_claim_columns(actor, now)).where(cases.c.id == id, cases.c.decision.is_(None))
         statement = self._taking(query.with_for_update(of=cases, key_share=True), stale, over=over)
         return self._connection.execute(statement).first() is not None
 
     def release(self, id: int, actor: str | None = None) -> None:
-        """Release a case: the claim of this actor, or whoever has it."""
+        """Release a case: the claim of this actor (None: of any)."""
         own = [] if actor is None else [case_claims.c.actor == actor]
         self._delete(case_claims, case_claims.c.case_id == id, *own)
 
@@ -79,7 +79,7 @@ class Claims(Repository):
         return tuple(map(_claim, self._connection.execute(query)))
 
     def _taking(self, query: Select[Any], stale: datetime, *, over: bool = False) -> Any:
-        """The statement that takes the cases of a query that are free or the actor's own; `over`: whoever has them."""
+        """The statement that takes the cases of a query that are free or the actor's own; `over`: also others'."""
         statement = insert_into(self._connection, case_claims)
         statement = statement.from_select(["case_id", "actor", "taken_at", "seen_at"], query)
         new, idle = statement.excluded, case_claims.c.seen_at <= stale

@@ -20,7 +20,7 @@ _REVIEWERS = [str(role) for role in Role if role.scopes & {Scope.REVIEW, Scope.A
 
 
 class DueNotices(Repository):
-    """Which cases were reported to whom, within one transaction. Each is reported once."""
+    """Which cases were reported to which recipient, within one transaction. Each is reported once."""
 
     def pending(self, until: datetime, kind: str, recipient: int, limit: int | None = None) -> tuple[DueCase, ...]:
         """The open cases due until then that were not reported to a recipient, by due time; at most `limit`."""
@@ -47,7 +47,7 @@ class DueNotices(Repository):
         return frozenset(added)
 
     def forget(self, kind: str, recipient: int) -> None:
-        """Delete what was reported to a recipient that is gone."""
+        """Delete the record of what was reported to a recipient."""
         self._delete(due_notices, _is(kind, recipient))
 
 
@@ -55,7 +55,7 @@ class MailAddresses(Repository):
     """Mail addresses of users within one transaction."""
 
     def get(self, user: int) -> MailAddress | None:
-        """The address of a user, if it gave one."""
+        """The address of a user; None if there is none."""
         return self._first(select(mail_addresses).where(mail_addresses.c.user_id == user), _address)
 
     def put(self, user: int, address: str) -> None:

@@ -1,4 +1,4 @@
-"""Upstreams, and the origins of what came from them, in SQL."""
+"""Upstreams in SQL, and the origins of the contributions that came from them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SAME = (
 
 
 class Claim(NamedTuple):
-    """An upstream that this process looks at, alone, with its key."""
+    """An upstream that only this process reads now, with its key."""
 
     upstream: Upstream
     key: str
 
 
 class Path(NamedTuple):
-    """By which number an upstream knows a contribution, and what it sets here: the columns of `_PATHS`."""
+    """The number of a contribution at its upstream, and the standing that this sets here: the columns of `_PATHS`."""
 
     contribution: int
     upstream: int
@@ -86,7 +86,7 @@ class Upstreams(Repository):
         return str(self._one(select(upstreams.c.secret).where(upstreams.c.id == id), f"upstream {id}").secret)
 
     def due(self, now: datetime) -> tuple[int, ...]:
-        """The upstreams that are to be looked at: not paused, of members that are not suspended."""
+        """The upstreams that are due to be read: not paused, of members that are not suspended."""
         query = (
             select(upstreams.c.id)
             .join(members, members.c.id == upstreams.c.member_id)
@@ -100,7 +100,7 @@ class Upstreams(Repository):
         return tuple(self._connection.scalars(query))
 
     def claim(self, id: int, now: datetime, until: datetime) -> Claim | None:
-        """Claim an upstream that is due, so that no other process looks at it before `until`; None if one does."""
+        """Claim an upstream that is due, so that no other process reads it before `until`; None if one does."""
         query = update(upstreams).where(upstreams.c.id == id, upstreams.c.next_at <= now, upstreams.c.paused.is_(False))
         if self._connection.execute(query.values(next_at=until)).rowcount != 1:
             return None
@@ -134,7 +134,7 @@ class Origins(Repository):
         return {row.remote_id: _path(row) for row in self._among(query, origins.c.remote_id, remotes)}
 
     def path(self, contribution: int) -> Path | None:
-        """By which number an upstream knows a contribution; None if none stands for it."""
+        """The path of a contribution; None if no upstream stands for it."""
         query = _PATHS.where(origins.c.contribution_id == contribution, origins.c.remote_id.is_not(None))
         return self._first(query, _path)
 
@@ -146,7 +146,7 @@ class Origins(Repository):
         return tuple(map(_path, self._connection.execute(query.limit(limit))))
 
     def set(self, changed: Mapping[int, Standing], round: int) -> None:
-        """Note that these contributions were read in this round, and what the upstream sets for each."""
+        """Record that these contributions were read in this round, and the standing that the upstream sets for each."""
         query = (
             update(origins)
             .where(origins.c.contribution_id == bindparam("id"))
@@ -157,7 +157,7 @@ class Origins(Repository):
             self._connection.execute(query, rows)
 
     def release(self, ids: Collection[int]) -> None:
-        """Note that the upstream no longer stands for these contributions."""
+        """Record that the upstream no longer stands for these contributions."""
         for chunk in chunks(sorted(ids)):
             query = update(origins).where(origins.c.contribution_id.in_(chunk))
             self._connection.execute(query.values(remote_id=None))

@@ -225,7 +225,7 @@ class Deliveries(Repository):
         return self._count(deliveries.c.webhook_id == webhook, _WAITS)
 
     def again(self, id: int, now: datetime) -> None:
-        """Send a delivery at once, as if for the first time."""
+        """Make a delivery due at once, with no attempts so far."""
         self._update(deliveries, id, outcome=str(DeliveryOutcome.WAITING), attempts=0, next_at=now)
 
     def due(self, now: datetime, busy: Collection[int]) -> tuple[int, ...]:

@@ -70,7 +70,7 @@ class Overviews(Repository):
         return self._count(logged == str(Status.ACTIVE), expires > now, expires <= until)
 
     def upheld(self) -> Counter[int]:
-        """How many contributions of each member were upheld by a decision, and no member confirms them."""
+        """How many contributions of each member a decision upheld that no member confirms."""
         query = (
             select(contributions.c.member_id, func.count(contributions.c.id.distinct()))
             .join(cases, cases.c.contribution_id == contributions.c.id)
