@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -70,14 +70,14 @@ class Listings(Repository):
         if unfinished:
             paged = replace(paged, previous=stopped) if place.back else replace(paged, next=stopped)
         total = None if ahead is None else self._total(listing, parts, few, ahead, now)
-        return self._listed(replace(paged, total=total), now, unfinished=unfinished)
+        rows = self._in_order([position.id for position in paged.rows], now)
+        return Paged(rows, paged.previous, paged.next, total, unfinished)
 
     def referring(self, reference: str, limit: int, now: datetime) -> tuple[Contribution, ...]:
         """At most `limit` contributions with exactly this reference, the newest first."""
         query = select(contributions.c.id).where(contributions.c.reference == reference)
         ids = self._connection.scalars(query.order_by(contributions.c.id.desc()).limit(limit)).all()
-        by_id = Contributions(self._connection).get(ids, now)
-        return tuple(by_id[id] for id in ids)
+        return self._in_order(ids, now)
 
     def count(self, chosen: Filter, now: datetime) -> int:
         """How many contributions a filter selects; it may read all of them."""
@@ -137,10 +137,9 @@ class Listings(Repository):
             return column.startswith(prefix, autoescape=True)
         return column.between(prefix, f"{prefix}\U0010ffff")
 
-    def _listed(self, paged: Paged[Position], now: datetime, *, unfinished: bool = False) -> Paged[Contribution]:
-        ids = [position.id for position in paged.rows]
+    def _in_order(self, ids: Sequence[int], now: datetime) -> tuple[Contribution, ...]:
         by_id = Contributions(self._connection).get(ids, now)
-        return Paged(tuple(by_id[id] for id in ids), paged.previous, paged.next, paged.total, unfinished)
+        return tuple(by_id[id] for id in ids)
 
     def _total(
         self, listing: Listing, parts: list[_Part], few: ColumnElement[bool] | None, ahead: int, now: datetime
@@ -154,7 +153,7 @@ class Listings(Repository):
         count = 0
         for run in _runs(listing, Place(), None, now):
             end = self._end(run, min(ahead, COUNTED))
-            count += self._selected(and_(*_within(run, end)), listing.chosen, now)
+            count += self._selected(and_(*run.upto(end)), listing.chosen, now)
             if end is not None:
                 return Total(count, more=True)
         return Total(count)
@@ -177,13 +176,13 @@ class Listings(Repository):
 
     def _walk(self, listing: Listing, run: _Run, end: Position | None, limit: int, now: datetime) -> list[Position]:
         query = select(type_coerce(_COLUMNS[listing.sort], BigInteger).label("key"), contributions.c.id)
-        query = keysets.in_order(query.select_from(_JOINED), run.order).where(*_within(run, end))
+        query = keysets.in_order(query.select_from(_JOINED), run.order).where(*run.upto(end))
         query = query.where(*filter_conditions(listing.chosen, now, aside=True)).limit(limit)
         return [Position(row.key, row.id) for row in self._connection.execute(query)]
 
 
 class _Part(NamedTuple):
-    """A part of a filter that has an index: it selects what the fields `names` do; without names, more than that."""
+    """A part of a filter that has an index: the condition of its fields `names`, or a wider one without names."""
 
     names: tuple[str, ...]
     condition: ColumnElement[bool]
@@ -196,17 +195,27 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A range in the order of the list: the rows with a value, or those without, which come last.
+    """A range in the order of the list: the rows with a value, or the rows without, which come last.
 
-    It selects what the fields `names` of the filter do. Without `has_id`, its index is not in the order of the id;
-    with `fixed`, all its rows have the same value.
+    Its conditions include those of the fields `names` of the filter. Without `has_id`, its index is not in the order of
+    the id; with `fixed`, all its rows have the same value.
     """
 
     order: Order
     within: tuple[ColumnElement[bool], ...]
-    names: frozenset[str] = frozenset()
-    has_id: bool = True
-    fixed: bool = False
+    names: frozenset[str]
+    has_id: bool
+    fixed: bool
+
+    def upto(self, end: Position | None) -> tuple[ColumnElement[bool], ...]:
+        """The conditions for the rows up to a position, including it (None: for all)."""
+        if end is None:
+            return self.within
+        key, id, descending = self.order
+        if self.fixed or end.key is None:
+            return *self.within, id >= end.id if descending else id <= end.id
+        here, there = tuple_(key, id), tuple_(*end)
+        return *self.within, here >= there if descending else here <= there
 
 
 def _runs(listing: Listing, place: Place, few: ColumnElement[bool] | None, now: datetime) -> Iterator[_Run]:
@@ -231,12 +240,13 @@ def _runs(listing: Listing, place: Place, few: ColumnElement[bool] | None, now: 
     ranges = [(True, key.is_not(None)), (False, key.is_(None))] if column.nullable else [(True, true())]
     position = place.position
     for known, condition in reversed(ranges) if place.back else ranges:
-        if position is None or (known is place.back and known is not (position.key is not None)):
-            yield _Run(order, (*within, condition), frozenset(names), has_id, fixed)
-        elif known is (position.key is not None):
-            yield _Run(
-                order, (*within, condition, _beyond(order, position, fixed=fixed)), frozenset(names), has_id, fixed
-            )
+        conditions = [*within, condition]
+        if position is not None and known is (position.key is not None):
+            conditions.append(_beyond(order, position, fixed=fixed))
+        elif position is not None and known is not place.back:
+            # The place is past all of this range.
+            continue
+        yield _Run(order, tuple(conditions), frozenset(names), has_id, fixed)
 
 
 def _names(chosen: Filter) -> set[str]:
@@ -244,25 +254,11 @@ def _names(chosen: Filter) -> set[str]:
     return {field.name for field in fields(Filter) if getattr(chosen, field.name) is not None}
 
 
-def _within(run: _Run, end: Position | None) -> tuple[ColumnElement[bool], ...]:
-    """The conditions of a run, up to a position."""
-    return run.within if end is None else (*run.within, _upto(run, end))
-
-
 def _beyond(order: Order, position: Position, *, fixed: bool) -> ColumnElement[bool]:
     """The rows after a position; `fixed`: all rows of the run have its key."""
     if fixed or position.key is None:
         return order.id < position.id if order.descending else order.id > position.id
     return keysets.beyond(order, position)
-
-
-def _upto(run: _Run, end: Position) -> ColumnElement[bool]:
-    """The rows up to a position, including it."""
-    key, id, descending = run.order
-    if run.fixed or end.key is None:
-        return id >= end.id if descending else id <= end.id
-    here, there = tuple_(key, id), tuple_(*end)
-    return here >= there if descending else here <= there
 
 
 def _judged(standing: str) -> ColumnElement[bool]:

@@ -224,7 +224,7 @@ class Matches(Repository, Holders):
         return lasting_values
 
     def holding(self, values: Collection[Signal], most: int) -> Mapping[int, list[Signal]]:
-        """Contributions of any status with any of the signals, at most `most` a signal, and the signals that each has."""
+        """Contributions of any status with any of the signals, at most `most` a signal; the signals that each has."""
         signals_by_id: dict[int, list[Signal]] = defaultdict(list)
         for algorithm, octets in values_by_algorithm(values, 50):
             table = holding(algorithm)
