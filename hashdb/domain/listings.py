@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from hashdb.domain.contributions import Filter
 
 _Row = TypeVar("_Row")
+_PAGE = 1_000
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+_Numbered = TypeVar("_Numbered", bound=_HasId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +97,14 @@ class Listing:
     chosen: Filter = field(default_factory=Filter)
     sort: Sort = Sort.RECEIVED
     descending: bool = True
+
+
+def read_all(page: Callable[[int, int], Sequence[_Numbered]]) -> Iterator[_Numbered]:
+    """Every row that `page(after, limit)` lists, in the order of the ids; it returns rows with ids above `after`."""
+    after = 0
+    while rows := page(after, _PAGE):
+        yield from rows
+        after = rows[-1].id
 
 
 def _is_number(text: str) -> bool:

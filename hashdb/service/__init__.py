@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashdb.domain.accounts.budgets import budget_amounts
+from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Receipt
 from hashdb.domain.rules import Rules
 from hashdb.domain.stats.counts import MatchLog
@@ -22,8 +23,8 @@ from hashdb.service.background import Background
 from hashdb.service.index_view import IndexView
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.stats.buffer import StatsBuffer
-from hashdb.service.views import IntakeCache, KeyCache, Kinds, RetiredSignals, SeedCache, UpstreamCache
-from hashdb.store import Store
+from hashdb.service.views import INTAKE, CachedRead, KeyCache, Kinds, RetiredSignals, UpstreamCache, read_intake_rules
+from hashdb.store import Store, Transaction
 
 if TYPE_CHECKING:
     from hashdb.service.contributions.recording import Request
@@ -61,13 +62,13 @@ class HashDB:
         # Segments are built for the radius of nearly all queries. A wider query is as exact, only slower.
         radii = {algorithm: algorithm.radius for algorithm in rules.searched}
         self.keys = KeyCache(store)
-        self.intake = IntakeCache(store)
         self.retired = RetiredSignals(store, radii)
-        self.seeds = SeedCache(store)
-        self.upstreams = UpstreamCache(store)
-        self.follower = LogFollower(
-            store.head, self._tail, (self.keys, self.intake, self.retired, self.seeds, self.upstreams)
-        )
+        self.intake_rules = CachedRead(store, INTAKE, read_intake_rules)
+        # Newest first.
+        self.seeds_in_use = CachedRead(store, frozenset({"seed"}), lambda tx: tx.seeds.in_use())
+        self.upstreams = UpstreamCache(store, frozenset({"upstream"}), lambda tx: tx.upstreams.members())
+        views = self.keys, self.retired, self.intake_rules, self.seeds_in_use, self.upstreams
+        self.follower = LogFollower(store.head, self._tail, views)
         # It has its own follower: a request that needs no search does not wait while the index is built.
         self.index = IndexView(store, radii, index, engine)
         self.places = Places()
@@ -89,6 +90,19 @@ class HashDB:
         self.stopping: Callable[[], bool] = lambda: False
         # Called after each match with the seconds that the search and the store took.
         self.timed: Callable[[tuple[float, float]], None] = lambda seconds: None
+
+    def read(self, actor: Actor, *scopes: Scope) -> AbstractContextManager[Transaction]:
+        """A snapshot of the store, as `Store.read`, for an actor with one of the scopes.
+
+        Raises MemberSuspended, ScopeMissing, StoreBusy.
+        """
+        actor.require(*scopes)
+        return self.store.read()
+
+    def begin(self, actor: Actor, *scopes: Scope) -> AbstractContextManager[Transaction]:
+        """A unit of work that may write, as `Store.begin`, for an actor with one of the scopes; raises as `read`."""
+        actor.require(*scopes)
+        return self.store.begin()
 
     def _tail(self, after: int | None) -> AbstractContextManager[LogSnapshot[Kinds]]:
         tail = self.store.tail(after)

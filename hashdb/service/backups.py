@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.ledger.events import Action, LogEntry
+from hashdb.domain.ledger.events import Action, Details, LogEntry
+from hashdb.domain.stats.counts import number_of_day
 from hashdb.service import HashDB
 from hashdb.service.ledger.verification import Verdict, verify
 from hashdb.store import Store
@@ -17,21 +18,19 @@ def log_backup(db: HashDB, actor: Actor, *, with_key: bool) -> tuple[str, int]:
 
     Returns the leaf of the log's first event, which identifies the log, and the seq of the new event.
     """
-    actor.require(Scope.ADMIN)
-    now, details = db.now(), {"with_key": "yes" if with_key else "no"}
-    with db.store.begin() as tx:
-        seq = tx.audit.append(now, actor, [LogEntry(Action.BACKUP_MADE, "backup", int(f"{now:%Y%m%d}"), details)])
-        return tx.audit.leaf(1), seq
+    return _log(db, actor, Action.BACKUP_MADE, {"with_key": "yes" if with_key else "no"})
 
 
 def log_verified(db: HashDB, actor: Actor, events: int) -> None:
     """Log that a backup was restored into a scratch database, and its `events` were verified there."""
-    actor.require(Scope.ADMIN)
+    _log(db, actor, Action.BACKUP_VERIFIED, {"events": events})
+
+
+def _log(db: HashDB, actor: Actor, action: Action, details: Details) -> tuple[str, int]:
     now = db.now()
-    with db.store.begin() as tx:
-        tx.audit.append(
-            now, actor, [LogEntry(Action.BACKUP_VERIFIED, "backup", int(f"{now:%Y%m%d}"), {"events": events})]
-        )
+    with db.begin(actor, Scope.ADMIN) as tx:
+        seq = tx.audit.append(now, actor, [LogEntry(action, "backup", number_of_day(now.date()), details)])
+        return tx.audit.leaf(1), seq
 
 
 def log_restored(db: HashDB, actor: Actor) -> int:
@@ -39,8 +38,7 @@ def log_restored(db: HashDB, actor: Actor) -> int:
 
     The next seqs may have belonged to other events before the restore; a later checkpoint kept elsewhere shows that.
     """
-    actor.require(Scope.ADMIN)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.ADMIN) as tx:
         size = tx.audit.head().seq
         epoch = tx.audit.renew_epoch()
         tx.audit.append(db.now(), actor, [LogEntry(Action.LOG_RESTORED, "log", 1, {"events": size, "epoch": epoch})])

@@ -28,15 +28,15 @@ _RETRY_AFTER = 5
 class Vitals:
     """Figures of the store and of this process's index.
 
-    `signed` is how many events the last signed checkpoint covers; `level` is the seq of the index; `readers` are the
-    valid keys that have read the feed, each with the seq up to which it has; `backed_up` is when a backup was last
-    verified; `server` is for PostgreSQL only; `upstreams` are those that are not paused; `witnesses` are those that are
-    asked; `uncosigned` is how long the oldest checkpoint has waited for their quorum.
+    `signed` is how many events the last signed checkpoint covers; `index_seq` is the event up to which the index has
+    read; `readers` are the valid keys that have read the feed, each with the seq up to which it has; `backed_up` is
+    when a backup was last verified; `server` is for PostgreSQL only; `upstreams` are those that are not paused;
+    `witnesses` are those that are asked; `uncosigned` is how long the oldest checkpoint has waited for their quorum.
     """
 
     head: int
     signed: int
-    level: int
+    index_seq: int
     sizes: Mapping[Algorithm, Size]
     totals: tuple[Total, ...]
     open_cases: int
@@ -62,17 +62,25 @@ def ready(db: HashDB) -> int:
 
 def vitals(db: HashDB, actor: Actor) -> Vitals:
     """The figures of now. Raises StoreBusy."""
-    actor.require(Scope.ADMIN)
-    index_head = db.index.head
-    with db.store.read() as tx:
-        head, totals, (waiting, late) = tx.audit.head(), tx.counts.totals(), tx.cases.waiting(db.now())
-        last, retrying, readers = tx.checkpoints.last(), tx.deliveries.retrying(), tx.uses.readers(db.now())
-        upstreams = tuple(upstream for upstream in tx.upstreams.every() if not upstream.paused)
-        backed_up, server = tx.audit.last("backup", Action.BACKUP_VERIFIED), tx.server()
-        asked, uncosigned = witnesses.asked(db, tx), witnesses.waiting(db, tx)
-    signed, seq = 0 if last is None else last.size, 0 if index_head is None else index_head.seq
-    sizes, further = db.index.sizes(), (readers, backed_up, server, upstreams, asked, uncosigned)
-    return Vitals(head.seq, signed, seq, sizes, totals, waiting, late, retrying, *further)
+    index_head, now = db.index.head, db.now()
+    with db.read(actor, Scope.ADMIN) as tx:
+        last, (open_cases, late_cases) = tx.checkpoints.last(), tx.cases.waiting(now)
+        return Vitals(
+            head=tx.audit.head().seq,
+            signed=0 if last is None else last.size,
+            index_seq=0 if index_head is None else index_head.seq,
+            sizes=db.index.sizes(),
+            totals=tx.counts.totals(),
+            open_cases=open_cases,
+            late_cases=late_cases,
+            retrying=tx.deliveries.retrying(),
+            readers=tx.uses.readers(now),
+            backed_up=tx.audit.last("backup", Action.BACKUP_VERIFIED),
+            server=tx.server(),
+            upstreams=tuple(upstream for upstream in tx.upstreams.every() if not upstream.paused),
+            witnesses=witnesses.states(db, tx),
+            uncosigned=witnesses.uncosigned_time(db, tx),
+        )
 
 
 def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from hashdb.domain.matching.matches import Neighbor
 from hashdb.domain.signals import Algorithm
-from hashdb.index import Index
 from hashdb.index.bktree import BKTreeIndex
 from hashdb.service import HashDB
 from hashdb.store import Transaction
@@ -73,11 +71,13 @@ def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) 
     index = db.index.index(algorithm)
     in_files = db.index.sizes()[algorithm].in_files
     try:
-        pairs = _search_twice(index, queries, algorithm.radius)
+        # Alone and in a batch: these are different code.
+        alone = [index.search([query], algorithm.radius)[0] for query in queries]
+        together = index.search(queries, algorithm.radius)
     except (IndexError, ValueError):  # NumPy raises either for damaged tables
         return Compared(count, in_files, len(queries), 0, 0, 0, damaged=True)
     missing, extra, wrong = set[int](), set[int](), 0
-    for query, results in pairs:
+    for query, *results in zip(queries, alone, together, strict=True):
         wrong += any(distance != (value ^ query).bit_count() for neighbors in results for distance, value in neighbors)
         for neighbors in results:
             values = {neighbor.value for neighbor in neighbors}
@@ -104,14 +104,6 @@ def _queries(algorithm: Algorithm, values: Iterator[int], sample: int) -> list[i
 
 def _random_bits(algorithm: Algorithm, count: int) -> int:
     return sum(1 << bit for bit in random.sample(range(algorithm.bits), count))
-
-
-def _search_twice(
-    index: Index, queries: Sequence[int], radius: int
-) -> Iterator[tuple[int, tuple[Sequence[Neighbor], ...]]]:
-    """Each query with the index's results for it: searched alone, and in a batch, which is different code."""
-    alone = [index.search([query], radius)[0] for query in queries]
-    return zip(queries, zip(alone, index.search(queries, radius), strict=True), strict=True)
 
 
 def _lasting(db: HashDB, algorithm: Algorithm, values: set[int]) -> set[int]:

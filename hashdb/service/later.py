@@ -1,4 +1,4 @@
-"""Requests that are answered later: the work of each goes on in a thread, and any worker tells how far it is."""
+"""Requests that are answered later: the work of each goes on in a thread, and any worker returns how far it is."""
 
 from __future__ import annotations
 
@@ -148,17 +148,17 @@ class Later:
     def _follow(self, id: int, running: _Running[str], seal: Seal) -> None:
         """Store how far a job is until it ends, then its outcome. Give it up if it began, but goes on no more."""
         outcome: str | Exception | None = None
-        until, touched, told = inf, 0.0, (JobStatus.WAITING, 0)
+        until, touched, stored = inf, 0.0, (JobStatus.WAITING, 0)
         while not running.ended.wait(_LOOK_EVERY):
             now, state = monotonic(), (running.status, running.percent)
-            if state != told:
+            if state != stored:
                 until = now + LONGEST.total_seconds()
             if now > until or self._closed or self._db.stopping():
                 running.given_up = True
                 outcome = JobLost(retry_after=1)
                 break
-            if state != told or now - touched > _TOUCH_EVERY:
-                touched, told = now, state
+            if state != stored or now - touched > _TOUCH_EVERY:
+                touched, stored = now, state
                 # A sign of life that cannot be stored is no loss: the next one follows.
                 with suppress(Unavailable):
                     self._store(id, *state)
@@ -186,8 +186,7 @@ def patiently(act: Callable[[], _Answer]) -> _Answer:
 
 def get(db: HashDB, actor: Actor, id: int) -> AnswerJob:
     """A job of this actor; one whose process has ended is `failed`. Raises NotFound."""
-    actor.require()
-    with db.store.read() as tx:
+    with db.read(actor) as tx:
         job = tx.answer_jobs.one(id, actor.name)
     return replace(job, status=JobStatus.FAILED) if job.lost(db.now()) else job
 

@@ -156,8 +156,7 @@ def repeated(db: HashDB) -> tuple[Task, ...]:
 
 def last_errors(db: HashDB, actor: Actor) -> Mapping[str, TaskError]:
     """The last failure of each task that ever failed, in any process."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.task_errors.all()
 
 

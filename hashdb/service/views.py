@@ -1,4 +1,4 @@
-"""The views of the log that need no search index: keys, intake rules, and retired signals.
+"""The views of the log that need no search index: keys, what is read when it changes, and retired signals.
 
 The follower passes each view the kinds of subject of the new events, which say what must be read again.
 """
@@ -6,20 +6,20 @@ The follower passes each view the kinds of subject of the new events, which say 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from hashdb.domain.accounts.members import Actor, Key
 from hashdb.domain.contributions import Draft
 from hashdb.domain.matching.benign import REFUSAL
 from hashdb.domain.review.incidents import Incident
-from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
 from hashdb.errors import Fault
 from hashdb.index.follower import LogSnapshot
 from hashdb.index.tiered import ARRAY, TieredIndex
 from hashdb.index.vectors import from_octets
-from hashdb.store import Store
+from hashdb.store import Store, Transaction
 from hashdb.store.matching.benign import BenignBall
 
 Kinds = frozenset[str]
@@ -61,58 +61,41 @@ class KeyCache:
         return key_and_actor
 
 
-class SeedCache:
-    """The seeds in use, read at their first use after a change."""
-
-    def __init__(self, store: Store) -> None:
-        """Empty."""
-        self._store = store
-        self._seeds: list[tuple[Seed, ...]] = []
-
-    def start(self, log: LogSnapshot[Kinds]) -> None:
-        """Forget the seeds."""
-        self._seeds = []
-
-    def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
-        """Forget the seeds if they have changed."""
-        if "seed" in log.source:
-            self._seeds = []
-        return True
-
-    def in_use(self) -> tuple[Seed, ...]:
-        """The seeds in use, newest first, as of the follower's head or later."""
-        cache = self._seeds
-        if not cache:
-            with self._store.read() as tx:
-                cache.append(tx.seeds.in_use())
-        return cache[0]
+_Content = TypeVar("_Content")
 
 
-class UpstreamCache:
-    """The members whose contributions came from other services, read at the first use after a change."""
+class CachedRead(Generic[_Content]):
+    """What `read` returns of the store, read at the first use after an event on a subject of one of the kinds."""
 
-    def __init__(self, store: Store) -> None:
-        """Empty."""
-        self._store = store
-        self._members: list[frozenset[int]] = []
+    def __init__(self, store: Store, kinds: Kinds, read: Callable[[Transaction], _Content]) -> None:
+        """Nothing is read yet."""
+        self._store, self._kinds, self._read = store, kinds, read
+        self._content: list[_Content] = []
 
     def start(self, log: LogSnapshot[Kinds]) -> None:
-        """Forget the members."""
-        self._members = []
+        """Forget the content."""
+        # A new list, not an emptied one: a reader that began before this may still fill the old one.
+        self._content = []
 
     def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
-        """Forget the members if an upstream was added or removed."""
-        if "upstream" in log.source:
-            self._members = []
+        """Forget the content if it has changed."""
+        if log.source & self._kinds:
+            self._content = []
         return True
 
-    def members(self) -> frozenset[int]:
-        """The members, as of the follower's head or later."""
-        cache = self._members
-        if not cache:
+    def __call__(self) -> _Content:
+        """The content as of the follower's head, or later."""
+        content = self._content
+        if not content:
             with self._store.read() as tx:
-                cache.append(tx.upstreams.members())
-        return cache[0]
+                content.append(self._read(tx))
+        return content[0]
+
+
+class UpstreamCache(CachedRead[frozenset[int]]):
+    """The members whose contributions came from other services."""
+
+    members = CachedRead.__call__
 
 
 class IntakeRules:
@@ -161,31 +144,9 @@ class IntakeRules:
         return "this incident has ended, and its contributions have expired"
 
 
-class IntakeCache:
-    """The intake rules, read at their first use after a change."""
-
-    def __init__(self, store: Store) -> None:
-        """Empty."""
-        self._store = store
-        self._rules: list[IntakeRules] = []
-
-    def start(self, log: LogSnapshot[Kinds]) -> None:
-        """Forget the rules."""
-        self._rules = []
-
-    def advance(self, log: LogSnapshot[Kinds], after: int) -> bool:
-        """Forget the rules if they have changed."""
-        if log.source & INTAKE:
-            self._rules = []
-        return True
-
-    def rules(self) -> IntakeRules:
-        """The intake rules, as of the follower's head or later."""
-        cache = self._rules
-        if not cache:
-            with self._store.read() as tx:
-                cache.append(IntakeRules(tx.benign.every(), tx.incidents.every()))
-        return cache[0]
+def read_intake_rules(tx: Transaction) -> IntakeRules:
+    """The rules in force."""
+    return IntakeRules(tx.benign.every(), tx.incidents.every())
 
 
 Close = Mapping[Signal, Sequence[Signal]]

@@ -96,4 +96,4 @@ def hash_later(state: AppState, key: str, upload: Upload, mode: Mode, advance: A
 
 
 def _hashing(state: AppState, key: str, interval: float) -> Hashing:
-    return Hashing(state.hashers, key, state.db.rules.algorithms, state.db.seeds.in_use(), interval)
+    return Hashing(state.hashers, key, state.db.rules.algorithms, state.db.seeds_in_use(), interval)

@@ -97,7 +97,7 @@ def _figures(figures: Vitals) -> Iterator[Metric]:
          "Age of the oldest checkpoint that waits for the quorum of witnesses; 0 without witnesses.",
          figures.uncosigned.total_seconds()),
         ("hashdb_index_lag_events", "Events that the index of the worker that responds has not read yet.",
-         max(0, figures.head - figures.level)),
+         max(0, figures.head - figures.index_seq)),
         ("hashdb_cases_open", "Open cases.", figures.open_cases),
         ("hashdb_cases_late", "Open cases whose decision is overdue.", figures.late_cases),
         ("hashdb_backup_verified_timestamp_seconds",

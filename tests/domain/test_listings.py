@@ -1,12 +1,14 @@
-"""Where a page of a list ends, as text and back."""
+"""Where a page of a list ends, as text and back; and all rows of a list."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashdb.domain.listings import Position
+from hashdb.domain.listings import Position, read_all
 
 NUMBERS = st.integers(-(10**17), 10**17)
 
@@ -22,3 +24,20 @@ def test_a_position_comes_back_from_its_text(position: Position) -> None:
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not where a page of this list ended"):
         Position.parse(text)
+
+
+class Row(NamedTuple):
+    """A row of a list."""
+
+    id: int
+
+
+def test_all_rows_are_read_page_by_page() -> None:
+    rows, begins = [Row(id) for id in range(5, 2_505)], list[int]()
+
+    def page(after: int, limit: int) -> list[Row]:
+        begins.append(after)
+        return [row for row in rows if row.id > after][:limit]
+
+    assert list(read_all(page)) == rows
+    assert begins == [0, 1_004, 2_004, 2_504]

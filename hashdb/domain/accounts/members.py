@@ -173,6 +173,10 @@ class Actor:
         """Whether the actor has the scope; `admin` includes `review` and `audit`."""
         return scope in self.scopes or (scope in (Scope.REVIEW, Scope.AUDIT) and Scope.ADMIN in self.scopes)
 
+    def is_member(self, member: int | None) -> bool:
+        """Whether the actor acts as the member with this id."""
+        return self.member is not None and self.member.id == member
+
     @property
     def told_distances(self) -> bool:
         """Whether the actor sees how close a match is."""

@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -54,18 +54,16 @@ def authenticate(db: HashDB, secret: str) -> Actor:
     key, actor = key_and_actor
     now = db.now()
     if not key.valid(now):
-        raise _refused(
-            db, RefusalReason.EXPIRED_KEY if key.revoked_at is None else RefusalReason.REVOKED_KEY, key.member
-        )
+        reason = RefusalReason.EXPIRED_KEY if key.revoked_at is None else RefusalReason.REVOKED_KEY
+        raise _refused(db, reason, key.member)
     db.stats.use(now, key.id)
     return actor
 
 
 def add(db: HashDB, actor: Actor, draft: MemberDraft) -> Member:
     """Add a member. Raises NameTaken."""
-    actor.require(Scope.ADMIN)
     now = db.now()
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.ADMIN) as tx:
         member = tx.members.add(draft, now)
         tx.audit.append(now, actor, [LogEntry(Action.MEMBER_ADDED, "member", member.id, {"kind": str(member.kind)})])
         # The append has locked the log, so nobody else adds a name now.
@@ -75,22 +73,19 @@ def add(db: HashDB, actor: Actor, draft: MemberDraft) -> Member:
 
 def get(db: HashDB, actor: Actor, member: int) -> Member:
     """One member. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.members.get(member)
 
 
 def named(db: HashDB, actor: Actor, name: str) -> Member:
     """The member of that name. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.members.named(name)
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Member, ...]:
     """At most `limit` members with ids above `after`."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.members.page(after, limit)
 
 
@@ -99,8 +94,7 @@ def change(db: HashDB, actor: Actor, member: int, member_change: MemberChange) -
 
     If suspending takes two persons, the first one's request returns a proposal. Raises NotFound, NameTaken.
     """
-    actor.require(Scope.ADMIN)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.ADMIN) as tx:
         return change_within(db, tx, actor, member, member_change)
 
 
@@ -134,14 +128,12 @@ def issue_key(db: HashDB, actor: Actor, member: int, draft: KeyDraft) -> IssuedK
     with db.store.begin() as tx:
         tx.members.get(member)
         key = tx.members.add_key(member, _digest(secret), draft, now)
-        hides: Details = {"hides_distances": 1} if key.hides_distances else {}
-        expiry = None if key.expires_at is None else format_instant(key.expires_at)
         details: Details = {
             "member": member,
             "scopes": sorted(map(str, key.scopes)),
-            "expires_at": expiry,
+            "expires_at": None if key.expires_at is None else format_instant(key.expires_at),
             "secret_tag": secret_tag(_digest(secret)),
-            **hides,
+            **({"hides_distances": 1} if key.hides_distances else {}),
         }
         tx.audit.append(now, actor, [LogEntry(Action.KEY_ISSUED, "key", key.id, details)])
     return IssuedKey(key, secret)
@@ -149,40 +141,35 @@ def issue_key(db: HashDB, actor: Actor, member: int, draft: KeyDraft) -> IssuedK
 
 def keys(db: HashDB, actor: Actor, member: int, after: int, limit: int) -> tuple[Key, ...]:
     """At most `limit` keys of a member with ids above `after`. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         tx.members.get(member)
         return tx.members.keys(member, after, limit)
 
 
 def key(db: HashDB, actor: Actor, key: int, member: int | None = None) -> Key:
     """One key. Raises NotFound, also if it is not `member`'s."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return _require_owner(tx.members.key(key), member)
 
 
 def activity(db: HashDB, actor: Actor, members: Iterable[int]) -> dict[int, Activity]:
     """By member, what it did in the last 30 days, and when it last contributed."""
-    actor.require(Scope.AUDIT)
-    since = db.now() - LATELY
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
+        since = db.now() - LATELY
         return {member: tx.members.activity(member, since) for member in members}
 
 
-def effect(db: HashDB, actor: Actor, member: int) -> SuspensionImpact:
+def impact(db: HashDB, actor: Actor, member: int) -> SuspensionImpact:
     """What a suspension of the member would end, or its reinstatement restore. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         tx.members.get(member)
-        return tx.members.effect(member, db.now())
+        return tx.members.impact(member, db.now())
 
 
 def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) -> Key:
     """Revoke a key, from the next request on. Raises NotFound (also if it is not `member`'s), AlreadyRevoked."""
-    actor.require(Scope.ADMIN)
     now = db.now()
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.ADMIN) as tx:
         before = _require_owner(tx.members.key(key, lock=True), member)
         if before.revoked_at is not None:
             raise AlreadyRevoked(key)
@@ -305,14 +292,6 @@ def _partners(char: str) -> set[str]:
     return {line["c"].replace(_MARK, "") for line in lines}
 
 
-def all_members(tx: Transaction) -> Iterator[Member]:
-    """Every member, in the order of the ids, read in pages."""
-    after = 0
-    while page := tx.members.page(after, 1_000):
-        yield from page
-        after = page[-1].id
-
-
 def flush(db: HashDB) -> bool:
     """Store which keys were used, each at most once a minute; return whether there were any.
 
@@ -341,8 +320,7 @@ def log_listing(db: HashDB, actor: Actor) -> None:
 
 def key_uses(db: HashDB, actor: Actor, member: int | None = None) -> dict[int, KeyUse]:
     """By key, when it was last used and how far it has read the feed; of one member's keys, or of all."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         uses = tx.uses.by_members(None if member is None else [member])
         lags = {seq: tx.uses.lag(seq) for seq in {use.fed_seq for use, _ in uses} if seq is not None}
         return {use.key: KeyUse(use, of, None if use.fed_seq is None else lags[use.fed_seq]) for use, of in uses}

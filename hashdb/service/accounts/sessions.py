@@ -85,7 +85,7 @@ def confirm(db: HashDB, token: str, code: str, address: str) -> OpenedSession:
 
 
 def count_provider_attempt(db: HashDB, address: str) -> None:
-    """Count an attempt to sign in by the provider before the provider is asked; `admit` uncounts it.
+    """Count an attempt to sign in by the provider before the provider is asked; `sign_in_by_provider` uncounts it.
 
     Raises LimitReached after many failures from the address.
     """
@@ -270,10 +270,10 @@ def hash_password(password: str) -> str:
     return HASHER.hash(normalized_password(password))
 
 
-def verify_password(password: str, kept: str | None) -> bool:
+def verify_password(password: str, hashed: str | None) -> bool:
     """Whether a password has this hash. Without a hash it is false, and takes as long."""
     try:
-        return HASHER.verify(kept or _decoy(), normalized_password(password)) and kept is not None
+        return HASHER.verify(hashed or _decoy(), normalized_password(password)) and hashed is not None
     except (VerificationError, InvalidHashError):
         return False
 

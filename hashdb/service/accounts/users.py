@@ -42,22 +42,19 @@ def add(db: HashDB, actor: Actor, draft: UserDraft, password: str | None = None,
 
 def get(db: HashDB, actor: Actor, user: int) -> User:
     """One user. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.users.get(user)
 
 
 def named(db: HashDB, actor: Actor, name: str) -> User:
     """The user of that name. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.users.named(name)
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[User, ...]:
     """At most `limit` users with ids above `after`."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.users.page(after, limit)
 
 
@@ -66,9 +63,8 @@ def change(db: HashDB, actor: Actor, user: int, user_change: UserChange) -> User
 
     No admin gives up its own rights: so one is always left.
     """
-    actor.require(Scope.ADMIN)
     now = db.now()
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.ADMIN) as tx:
         before = tx.users.get(user, lock=True)
         after = tx.users.change(user, user_change)
         if str(actor) == str(before.actor):
@@ -89,15 +85,8 @@ def reset(db: HashDB, actor: Actor, user: int) -> AddedUser:
     Only the returned value has the password. From now on the user signs in by it, and no longer by the provider.
     """
     actor.require(Scope.ADMIN)
-    password, now = sessions.generate_password(), db.now()
-    hashed = sessions.hash_password(password)
-    with db.store.begin() as tx:
-        before = tx.users.get(user, lock=True)
-        tx.users.clear_credentials(user)
-        changed = tx.users.set_password(user, hashed, provisional=True)
-        tx.sessions.end_all(user)
-        tx.audit.append(now, actor, [_credentials_entry(before, changed, hashed)])
-    return AddedUser(changed, password)
+    password = sessions.generate_password()
+    return AddedUser(_replace_credentials(db, actor, user, sessions.hash_password(password)), password)
 
 
 def use_provider(db: HashDB, actor: Actor, user: int) -> User:
@@ -106,13 +95,22 @@ def use_provider(db: HashDB, actor: Actor, user: int) -> User:
     The next sign-in by the provider binds the user to the provider's account of the same name.
     """
     actor.require(Scope.ADMIN)
+    return _replace_credentials(db, actor, user, None)
+
+
+def _replace_credentials(db: HashDB, actor: Actor, user: int, hashed: str | None) -> User:
+    """Give a user this hashed password, or none, and no second factor; end its sessions."""
     now = db.now()
     with db.store.begin() as tx:
         before = tx.users.get(user, lock=True)
-        changed = tx.users.clear_credentials(user)
+        after = tx.users.clear_credentials(user)
+        if hashed is not None:
+            after = tx.users.set_password(user, hashed, provisional=True)
         tx.sessions.end_all(user)
-        tx.audit.append(now, actor, [_credentials_entry(before, changed, None)])
-    return changed
+        sign_in = {} if before.sign_in is after.sign_in else {"sign_in": str(after.sign_in)}
+        tags = {"password_tag": _tag(hashed), "second_factor_tag": None}
+        tx.audit.append(now, actor, [_amended(user, "password", "second_factor", **tags, **sign_in)])
+    return after
 
 
 def choose_password(db: HashDB, session: Session, present: str, password: str) -> User:
@@ -167,13 +165,6 @@ def _change_entries(before: User, after: User) -> list[LogEntry]:
         disabled = after.status is UserStatus.DISABLED
         entries.append(LogEntry(Action.USER_DISABLED if disabled else Action.USER_ENABLED, "user", after.id, {}))
     return entries
-
-
-def _credentials_entry(before: User, after: User, hashed: str | None) -> LogEntry:
-    """The event of a user that got this hashed password, or none, and no second factor."""
-    sign_in = {} if before.sign_in is after.sign_in else {"sign_in": str(after.sign_in)}
-    tags = {"password_tag": _tag(hashed), "second_factor_tag": None}
-    return _amended(after.id, "password", "second_factor", **tags, **sign_in)
 
 
 def _tag(text: str | None) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from hashdb.domain.accounts.budgets import Budget
 from hashdb.domain.accounts.members import Actor, Scope
@@ -26,7 +26,6 @@ from hashdb.service import HashDB
 from hashdb.service.contributions.commitments import recommit
 from hashdb.service.contributions.intake import append, with_intake
 from hashdb.service.contributions.reuploads import hold_reuploads
-from hashdb.service.contributions.sight import owns
 from hashdb.service.views import Close, IntakeRules
 from hashdb.store import Transaction
 
@@ -46,16 +45,30 @@ _Refuse = Callable[[Sequence[_Refusal]], None]
 """Raises an error if there are refusals."""
 
 
-class _Checked(NamedTuple):
-    """What an addition changes."""
+class Added(NamedTuple):
+    """What an addition changes of a locked contribution."""
 
     contribution: Contribution
     stored: Mapping[int, Signal]
     """Its signals by position, suppressed ones too."""
-    new: Mapping[int, Signal]
     sent: Sequence[Signal]
+    new: Mapping[int, Signal]
+    """The new signals by position."""
     signed: Mapping[int, Signature]
     """The new signatures by position."""
+
+    @classmethod
+    def of(
+        cls,
+        contribution: Contribution,
+        stored: Mapping[int, Signal],
+        signals: Sequence[Signal],
+        signatures: Sequence[Signature],
+    ) -> Self:
+        """What these signals and signatures change; what would be too many is left out."""
+        new = new_hashes(signals, stored, SIGNALS_AN_ITEM)
+        signed = new_hashes(signatures, dict(enumerate(contribution.signatures)), SIGNATURES_AN_ITEM)
+        return cls(contribution, stored, signals, new, signed)
 
     @property
     def changes(self) -> bool:
@@ -94,7 +107,9 @@ def add_one(db: HashDB, actor: Actor, addition: Addition) -> Recorded:
     return _add(db, actor, [addition], refuse).recorded[0]
 
 
-def held(db: HashDB, actor: Actor, signals: Collection[Signal], after: int, limit: int) -> tuple[Contribution, ...]:
+def list_holding(
+    db: HashDB, actor: Actor, signals: Collection[Signal], after: int, limit: int
+) -> tuple[Contribution, ...]:
     """At most `limit` active contributions of the member, with ids above `after`, that hold any of these signals.
 
     Signals of frames and suppressed ones do not count.
@@ -102,8 +117,8 @@ def held(db: HashDB, actor: Actor, signals: Collection[Signal], after: int, limi
     member, now = actor.require_member(Scope.CONTRIBUTE), db.now()
     with db.store.read() as tx:
         ids = tx.additions.holding(member.id, signals, after, limit, now)
-        found = tx.contributions.get(ids, now)
-    return tuple(found[id] for id in ids)
+        contributions = tx.contributions.get(ids, now)
+    return tuple(contributions[id] for id in ids)
 
 
 def _add(db: HashDB, actor: Actor, additions: Sequence[Addition], refuse: _Refuse) -> Receipt:
@@ -130,37 +145,29 @@ def _add(db: HashDB, actor: Actor, additions: Sequence[Addition], refuse: _Refus
 
 def _check(
     tx: Transaction, actor: Actor, additions: Sequence[Addition], benign: AbstractSet[Signal], now: datetime
-) -> tuple[list[_Checked], list[_Refusal]]:
+) -> tuple[list[Added], list[_Refusal]]:
     """What additions to locked contributions change, and why some of them are refused."""
     ids = [addition.id for addition in additions]
-    found, placed, cases = tx.contributions.get(ids, now), tx.retired.placed(ids), tx.cases.on(ids)
-    checked: list[_Checked] = []
+    contributions, placed, cases = tx.contributions.get(ids, now), tx.retired.placed(ids), tx.cases.on(ids)
+    checked: list[Added] = []
     refusals: list[_Refusal] = []
     for position, addition in enumerate(additions):
-        contribution = found.get(addition.id)
+        contribution = contributions.get(addition.id)
         if contribution is None:
             refusals.append(_Refusal(position, NotFound(f"contribution {addition.id}")))
             continue
-        stored = placed[addition.id]
-        new = new_hashes(addition.signals, stored, SIGNALS_AN_ITEM)
-        if error := _refusal(actor, contribution, cases.get(addition.id, ()), addition, stored, new, benign):
+        added = Added.of(contribution, placed[addition.id], addition.signals, addition.signatures)
+        if error := _refusal(actor, added, cases.get(addition.id, ()), addition, benign):
             refusals.append(_Refusal(position, error))
-        signatures = dict(enumerate(contribution.signatures))
-        signed = new_hashes(addition.signatures, signatures, SIGNATURES_AN_ITEM)
-        checked.append(_Checked(contribution, stored, new, addition.signals, signed))
+        checked.append(added)
     return checked, refusals
 
 
 def _refusal(
-    actor: Actor,
-    contribution: Contribution,
-    cases: Sequence[Case],
-    addition: Addition,
-    stored: Mapping[int, Signal],
-    new: Mapping[int, Signal],
-    benign: AbstractSet[Signal],
+    actor: Actor, added: Added, cases: Sequence[Case], addition: Addition, benign: AbstractSet[Signal]
 ) -> HashDBError | None:
-    if not owns(actor, contribution):
+    contribution = added.contribution
+    if not actor.is_member(contribution.member):
         return NotYours("contribution", contribution.id)
     if contribution.hindrance is not None:
         return NotActive(contribution.id, contribution.hindrance)
@@ -169,10 +176,10 @@ def _refusal(
         return UnderReview(contribution.id)
     if contribution.frame_count:
         return _invalid("signals", WITH_FRAMES)
-    if not addition.shows(set(stored.values())):
+    if not addition.shows(set(added.stored.values())):
         return _invalid("signals", UNLIKE)
-    added = benign & set(new.values())
-    faults = [Fault(f"signals[{i}]", REFUSAL) for i, signal in enumerate(addition.signals) if signal in added]
+    refused = benign & set(added.new.values())
+    faults = [Fault(f"signals[{i}]", REFUSAL) for i, signal in enumerate(addition.signals) if signal in refused]
     return InvalidInput(tuple(faults)) if faults else None
 
 
@@ -181,51 +188,57 @@ def _invalid(at: str, reason: str) -> InvalidInput:
 
 
 def _record(
-    db: HashDB, tx: Transaction, actor: Actor, checked: Sequence[_Checked], near: Close, now: datetime, seq: int
+    db: HashDB, tx: Transaction, actor: Actor, checked: Sequence[Added], near: Close, now: datetime, seq: int
 ) -> Receipt:
-    changed = [each for each in checked if each.changes]
+    changed = [added for added in checked if added.changes]
     sets = {
-        (each.contribution.id, Draft(tuple(signals), (), None).fingerprint())
-        for each in changed
-        if each.new
-        for signals in (each.sent, (*each.stored.values(), *each.new.values()))
+        (added.contribution.id, Draft(tuple(signals), (), None).fingerprint())
+        for added in changed
+        if added.new
+        for signals in (added.sent, (*added.stored.values(), *added.new.values()))
     }
-    added = {each.contribution.id: each.new for each in changed}
-    tx.additions.add(added, {each.contribution.id: each.signed for each in changed}, sets)
-    # Only what is new is compared with retired contributions.
-    fresh = [Recorded(replace(each.contribution, signals=(*each.new.values(),)), known=False) for each in changed]
-    after, held = hold_reuploads(db, tx, fresh, near, now)
-    standings = {item.contribution.id: item.contribution.standing for item in after}
-    commitments = recommit(tx, [each.contribution for each in changed])
-    entries = [added_signals_entry(each.contribution.id, each.new, each.signed, commitments) for each in changed]
-    checkpoint = append(tx, now, actor, [*entries, *held], seq)
+    after, entries = store_added(db, tx, changed, sets, near, now)
+    checkpoint = append(tx, now, actor, entries, seq)
     recorded = [
-        Recorded(
-            replace(
-                _recommitted(each.contribution, commitments),
-                signals=(*each.contribution.signals, *each.new.values()),
-                signatures=(*each.contribution.signatures, *each.signed.values()),
-                standing=standings.get(each.contribution.id, each.contribution.standing),
-            ),
-            known=not each.changes,
-        )
-        for each in checked
+        Recorded(after.get(added.contribution.id, added.contribution), known=not added.changes) for added in checked
     ]
     return Receipt(tuple(recorded), checkpoint)
 
 
-def added_signals_entry(
-    id: int, new: Collection[int], signed: Collection[int], commitments: Mapping[int, Commitment]
-) -> LogEntry:
+def store_added(
+    db: HashDB,
+    tx: Transaction,
+    changed: Sequence[Added],
+    sets: Collection[tuple[int, bytes]],
+    near: Close,
+    now: datetime,
+) -> tuple[dict[int, Contribution], list[LogEntry]]:
+    """Store what is new of contributions, with the fingerprints (`sets`) by which each is known from now on.
+
+    Returns the contributions as they are now, by id, and the events, which the caller appends.
+    """
+    new = {added.contribution.id: added.new for added in changed}
+    tx.additions.add(new, {added.contribution.id: added.signed for added in changed}, sets)
+    # Only what is new is compared with retired contributions.
+    fresh = [Recorded(replace(added.contribution, signals=(*added.new.values(),)), known=False) for added in changed]
+    recorded, case_entries = hold_reuploads(db, tx, fresh, near, now)
+    commitments = recommit(tx, [added.contribution for added in changed])
+    after = {
+        added.contribution.id: replace(
+            added.contribution,
+            signals=(*added.contribution.signals, *added.new.values()),
+            signatures=(*added.contribution.signatures, *added.signed.values()),
+            standing=item.contribution.standing,
+            salt=commitments[added.contribution.id].salt,
+            commitment=commitments[added.contribution.id].hash,
+        )
+        for added, item in zip(changed, recorded, strict=True)
+    }
+    return after, [*(_entry(added, commitments[added.contribution.id]) for added in changed), *case_entries]
+
+
+def _entry(added: Added, commitment: Commitment) -> LogEntry:
     """The event of an addition: an amendment, which every version knows, says how many signals are new."""
-    fields = [name for name, added in (("signals", new), ("signatures", signed)) if added]
-    details: Details = {"fields": fields, "added": len(new), "commitment": commitments[id].hash.hex()}
-    return LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)
-
-
-def _recommitted(contribution: Contribution, commitments: Mapping[int, Commitment]) -> Contribution:
-    """The contribution with its new commitment, if there is one."""
-    if contribution.id not in commitments:
-        return contribution
-    salt, hash = commitments[contribution.id]
-    return replace(contribution, salt=salt, commitment=hash)
+    fields = [name for name, new in (("signals", added.new), ("signatures", added.signed)) if new]
+    details: Details = {"fields": fields, "added": len(added.new), "commitment": commitment.hash.hex()}
+    return LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", added.contribution.id, details)

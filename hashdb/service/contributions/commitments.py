@@ -32,7 +32,7 @@ def commit(db: HashDB, limit: int = 500) -> int:
         ids = tx.commitments.lacking(limit)
         if not ids:
             return 0
-        # Outside of the transaction that writes: whatever changes signals commits to them as well.
+        # Outside of the transaction that writes: a change of signals in between commits to them as well.
         made = {id: Commitment.to(lines) for id, lines in tx.commitments.lines(ids).items()}
     with db.store.begin() as tx:
         left = tx.commitments.lacking_of(ids)

@@ -42,7 +42,7 @@ from hashdb.service.accounts import members
 from hashdb.service.contributions.expiry import amend_with_expiry
 from hashdb.service.contributions.intake import append, with_intake
 from hashdb.service.contributions.recording import REMEMBERED, kept_receipt, prepare, record
-from hashdb.service.contributions.sight import await_hits, may_see, owns, visible_fields, with_origins
+from hashdb.service.contributions.sight import await_hits, may_see, visible_fields, with_origins
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 from hashdb.store.contributions.statuses import PendingStatus
@@ -144,12 +144,12 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
         if chosen.member not in (None, actor.member.id):
             raise ScopeMissing(Scope.AUDIT)
         chosen = replace(chosen, member=actor.member.id)
-    if actor.member is None or chosen.member != actor.member.id:
+    if not actor.is_member(chosen.member):
         members.log_listing(db, actor)
     with db.store.read() as tx:
         contributions = with_origins(db, tx, tx.contributions.page(chosen, after, limit, db.now()))
         changed = tx.audit.changed([contribution.id for contribution in contributions])
-    return tuple(replace(visible_fields(actor, each), changed_at=changed.get(each.id)) for each in contributions)
+    return tuple(replace(visible_fields(actor, item), changed_at=changed.get(item.id)) for item in contributions)
 
 
 def amend(db: HashDB, actor: Actor, id: int, change: Amendment) -> Contribution:
@@ -232,7 +232,7 @@ def amendment_details(amended: Contribution, fields: Sequence[str]) -> Details:
 
 def _lock_own(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution:
     contribution = tx.contributions.one(id, now, lock=True)
-    if not owns(actor, contribution):
+    if not actor.is_member(contribution.member):
         raise NotYours("contribution", id)
     return contribution
 
@@ -252,11 +252,11 @@ def erase(db: HashDB, actor: Actor, id: int, reason: str = "other", *, at_once: 
         now = db.now()
         contribution = tx.contributions.one(id, now, lock=True)
         if not actor.has(Scope.ADMIN):
-            if not owns(actor, contribution):
+            if not actor.is_member(contribution.member):
                 raise NotYours("contribution", id)
             if at_once and _must_be_kept(tx, contribution):
                 raise RetiredKept(id)
-        entries = [] if contribution.erased else [erase_held(tx, actor, contribution, reason, now)]
+        entries = [] if contribution.erased else [erase_locked(tx, actor, contribution, reason, now)]
         due = now if at_once else (contribution.withdrawn_at or now) + TOMBSTONES_KEPT
         if due <= now and tx.erasures.purge([id]):
             entries = [_erasure_entry(id)]
@@ -307,7 +307,7 @@ def _erasure_entry(id: int, kept_until: str | None = None) -> LogEntry:
     return LogEntry(Action.CONTRIBUTION_ERASED, "contribution", id, details)
 
 
-def erase_held(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> LogEntry:
+def erase_locked(tx: Transaction, actor: Actor, contribution: Contribution, reason: str, now: datetime) -> LogEntry:
     """Withdraw a locked contribution, and erase it; return the event of that, which the caller appends."""
     if contribution.status is not Status.WITHDRAWN:
         record_withdrawal(tx, actor, contribution, reason, now)

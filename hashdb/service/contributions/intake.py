@@ -28,7 +28,7 @@ def with_intake(db: HashDB, verb: Callable[[IntakeRules, int], _Result]) -> _Res
     while True:
         seq = db.follower.catch_up().seq
         with suppress(StaleRead):
-            return verb(db.intake.rules(), seq)
+            return verb(db.intake_rules(), seq)
 
 
 def append(tx: Transaction, now: datetime, actor: Actor, entries: Sequence[LogEntry], read_seq: int) -> int:

@@ -9,6 +9,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Filter
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.listings import Listing, Paged, Place
+from hashdb.domain.stats.counts import number_of_day
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
@@ -22,10 +23,9 @@ def page(db: HashDB, actor: Actor, listing: Listing, place: Place, limit: int) -
 
     Each call examines a limited number of rows, so it is quick. If the page is `unfinished`, request the next one.
     """
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         listed = tx.listings.page(listing, place, limit, db.now())
-    return replace(listed, rows=tuple(visible_fields(actor, contribution) for contribution in listed.rows))
+    return replace(listed, rows=tuple(visible_fields(actor, item) for item in listed.rows))
 
 
 def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Contribution]:
@@ -38,14 +38,13 @@ def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Co
     chosen = sorted(field.name for field in fields(Filter) if getattr(listing.chosen, field.name) is not None)
     with db.store.begin() as tx:
         details: Details = {"form": form, "chosen": chosen}
-        tx.audit.append(now, actor, [LogEntry(Action.LISTING_EXPORTED, "listing", int(f"{now:%Y%m%d}"), details)])
+        tx.audit.append(now, actor, [LogEntry(Action.LISTING_EXPORTED, "listing", number_of_day(now.date()), details)])
     return _read_all(db, actor, listing)
 
 
 def count(db: HashDB, actor: Actor, chosen: Filter) -> int:
     """How many contributions a filter selects, exactly. It may read all of them, so it can take seconds."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.listings.count(chosen, db.now())
 
 
@@ -63,7 +62,7 @@ def _read_all(db: HashDB, actor: Actor, listing: Listing) -> Iterator[Contributi
     while True:
         with db.store.read() as tx:
             listed = tx.listings.page(listing, place, BLOCK, db.now(), ahead=None)
-        yield from (visible_fields(actor, contribution) for contribution in listed.rows)
+        yield from (visible_fields(actor, item) for item in listed.rows)
         if listed.next is None:
             return
         place = Place(listed.next)

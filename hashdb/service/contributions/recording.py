@@ -150,18 +150,18 @@ def _add_new(
     refuses has this outcome, and adds nothing.
     """
     sets = {
-        place: [(request.member.id, each.fingerprint) for each in request.prepared]
+        place: [(request.member.id, prepared.fingerprint) for prepared in request.prepared]
         for place, request in enumerate(requests)
         if place not in outcomes
     }
-    known = tx.contributions.known({each for own in sets.values() for each in own}, now)
+    known = tx.contributions.known({*chain.from_iterable(sets.values())}, now)
     allowances = {member.id: Allowance(tx, member, now) for member in members}
     fresh: dict[SignalSet, _Fresh] = {}
     for place, own in sets.items():
         request, new = requests[place], dict[SignalSet, _Fresh]()
-        for each, draft, prepared in zip(own, request.drafts, request.prepared, strict=True):
-            if each not in known and each not in fresh:
-                new.setdefault(each, (request, draft, prepared))
+        for signals, draft, prepared in zip(own, request.drafts, request.prepared, strict=True):
+            if signals not in known and signals not in fresh:
+                new.setdefault(signals, (request, draft, prepared))
         try:
             allowances[request.member.id].take(len(new))
         except LimitReached as error:
@@ -172,10 +172,10 @@ def _add_new(
     old = tx.contributions.get(known.values(), now)
     return {
         place: [
-            Recorded(old[known[each]], known=True)
-            if each in known
-            else Recorded(added[each], known=fresh.pop(each, None) is None)
-            for each in own
+            Recorded(old[known[signals]], known=True)
+            if signals in known
+            else Recorded(added[signals], known=fresh.pop(signals, None) is None)
+            for signals in own
         ]
         for place, own in sets.items()
         if place not in outcomes

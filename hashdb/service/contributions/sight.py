@@ -16,11 +16,6 @@ from hashdb.store import Transaction
 _POLL_SECONDS = 0.1
 
 
-def owns(actor: Actor, contribution: Contribution) -> bool:
-    """Whether the contribution is the actor's member's."""
-    return actor.member is not None and actor.member.id == contribution.member
-
-
 def sees_members(actor: Actor) -> bool:
     """Whether the actor may see which member contributed what."""
     return actor.has(Scope.FEED) or actor.has(Scope.AUDIT) or actor.has(Scope.REVIEW)
@@ -31,14 +26,14 @@ def may_know(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
 
     Its own; with `feed` or `audit` any; with `match` those answered to its member; with `review` those with a case.
     """
-    if owns(actor, contribution) or actor.has(Scope.AUDIT) or actor.has(Scope.FEED):
+    if actor.is_member(contribution.member) or actor.has(Scope.AUDIT) or actor.has(Scope.FEED):
         return True
     return _was_answered(tx, actor, contribution.id) or _may_review(tx, actor, contribution.id)
 
 
 def may_see(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
     """Whether the actor may see this contribution and the opinions on it."""
-    if owns(actor, contribution) or actor.has(Scope.AUDIT):
+    if actor.is_member(contribution.member) or actor.has(Scope.AUDIT):
         return True
     if contribution.status is Status.ACTIVE and contribution.standing.matches:
         if actor.has(Scope.FEED) or _was_answered(tx, actor, contribution.id):
@@ -48,15 +43,15 @@ def may_see(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
 
 def visible_fields(actor: Actor, contribution: Contribution) -> Contribution:
     """The contribution with the fields that the actor may see."""
-    full = owns(actor, contribution) or actor.has(Scope.AUDIT)
+    full = actor.is_member(contribution.member) or actor.has(Scope.AUDIT)
     return contribution.shown(signals=full or actor.has(Scope.FEED), reference=full, member=full or sees_members(actor))
 
 
 def with_origins(db: HashDB, tx: Transaction, contributions: Sequence[Contribution]) -> tuple[Contribution, ...]:
     """The contributions, each that came from another service with its origin."""
     upstreams = db.upstreams.members()
-    origins = tx.matches.origins([each.id for each in contributions if each.member in upstreams]) if upstreams else {}
-    return tuple([replace(each, origin=origins[each.id]) if each.id in origins else each for each in contributions])
+    origins = tx.matches.origins([item.id for item in contributions if item.member in upstreams]) if upstreams else {}
+    return tuple([replace(item, origin=origins[item.id]) if item.id in origins else item for item in contributions])
 
 
 def await_hits(db: HashDB, actor: Actor, contribution: int) -> None:
@@ -82,8 +77,7 @@ def _is_settled(db: HashDB, actor: Actor, contribution: int) -> bool:
     with db.store.read() as tx:
         if _was_answered(tx, actor, contribution):
             return True
-        contributor = tx.hits.contributors([contribution]).get(contribution)
-        return actor.member is not None and contributor == actor.member.id
+        return actor.is_member(tx.hits.contributors([contribution]).get(contribution))
 
 
 def _was_answered(tx: Transaction, actor: Actor, contribution: int) -> bool:

@@ -1,7 +1,7 @@
 """The active set: keeps the tree over all contributions that match, and records its root in the log.
 
-The tree is made from the events alone: so each root is that of the state after the event that it covers, whatever
-has been written since.
+The tree is made from the events alone: each root is that of the state after the event that it covers, and later writes
+do not change it.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _next_step(tx: Transaction) -> _Step | None:
     new_blocks, root = update(read, leaves) if leaves else ({}, before.root)
     last = newest(tx)
     logged = EMPTY if last is None else root_of(last)
-    # While a tree is built, also anew, the log gets one root, at the end: each root covers more than the one before.
+    # While a tree is built, or built again, the log gets one root, at the end: each root covers more than the last.
     logs = root != logged and (upto == head or (last is not None and before.seq >= _number(last, "covers")))
     return _Step(before, SetState(upto, root, count), new_blocks, logs, upto == head)
 
@@ -234,7 +234,7 @@ def _node(block: bytes, offset: int) -> bytes:
 
 def _wrong_signatures(db: HashDB, tx: Transaction) -> Iterator[str]:
     """A sentence on each stored signature of an organisation of the policy that does not fit the root of its event."""
-    keys = {_identity(key): key for key in (() if db.rules.quorum is None else db.rules.quorum.keys)}
+    keys = {key.named_id: key for key in (() if db.rules.quorum is None else db.rules.quorum.keys)}
     signer = tx.checkpoints.signer()
     for seq, organisation, line in tx.active_set.every_signature():
         if (key := keys.get(organisation)) is None or signer is None:
@@ -253,8 +253,7 @@ def get(db: HashDB, actor: Actor, *, signed: bool = False) -> CommittedSet:
 
     Raises NotFound, and Unavailable if the log's key is not here.
     """
-    actor.require(Scope.FEED, Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.FEED, Scope.AUDIT) as tx:
         event = newest_signed(db, tx) if signed else newest(tx)
         if event is None:
             raise NotFound("a root of the active set that the quorum signed" if signed else "a root of the active set")
@@ -308,7 +307,7 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
         signed.append((event, key, signature_line(key, octets[KEY_ID:])))
     with db.store.begin() as tx:
         for event, key, line in signed:
-            tx.active_set.sign(event.seq, _identity(key), line, db.now())
+            tx.active_set.sign(event.seq, key.named_id, line, db.now())
         return _committed(db, tx, max((event for event, *_ in signed), key=lambda event: event.seq))
 
 
@@ -330,7 +329,7 @@ def newest_signed(db: HashDB, tx: Transaction) -> Event | None:
     if policy is None:
         return None
     for seq, organisations in tx.active_set.signers(SIGNATURES).items():
-        if policy.holds([key for key in policy.keys if _identity(key) in organisations]):
+        if policy.holds([key for key in policy.keys if key.named_id in organisations]):
             return tx.audit.one(seq)
     return None
 
@@ -347,8 +346,3 @@ def _signer(db: HashDB, tx: Transaction) -> Signer:
         return checkpoints.current_signer(db, tx)
     except CannotStart:
         raise Unavailable(checkpoints.RETRY_AFTER) from None
-
-
-def _identity(key: WitnessKey) -> str:
-    """What the table calls an organisation: the name and the id of its key."""
-    return f"{key.name}+{key.id.hex()}"

@@ -64,10 +64,10 @@ def rotate(db: HashDB, actor: Actor) -> Verifier:
 def log(db: HashDB) -> Log:
     """The log's name, keys and witnesses. Raises Unavailable before its first start."""
     with db.store.read() as tx:
-        keys, named = tx.checkpoints.keys(), witnesses.named(db, tx)
+        keys, asked_witnesses = tx.checkpoints.keys(), witnesses.public_states(db, tx)
     if not keys:
         raise Unavailable(RETRY_AFTER)
-    return Log(keys[-1].verifier.name, keys, named)
+    return Log(keys[-1].verifier.name, keys, asked_witnesses)
 
 
 def find_log(db: HashDB) -> Log | None:
@@ -157,8 +157,7 @@ def _unnamed() -> str:
 
 def inclusion(db: HashDB, actor: Actor, seq: int, size: int) -> Inclusion:
     """The proof that event `seq` is in the tree of the first `size` events. Raises InvalidInput."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         _require("size", size, 1, tx.audit.head().seq)
         _require("seq", seq, 1, size)
         return Inclusion(seq, size, tx.tree.leaf(seq), tx.tree.proof(merkle.inclusion(seq - 1, size)))
@@ -166,8 +165,7 @@ def inclusion(db: HashDB, actor: Actor, seq: int, size: int) -> Inclusion:
 
 def consistency(db: HashDB, actor: Actor, first: int, second: int) -> Consistency:
     """The proof that the tree of the first `second` events begins with that of `first`. Raises InvalidInput."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         _require("second", second, 0, tx.audit.head().seq)
         _require("first", first, 0, second)
         return Consistency(first, second, tx.tree.proof(merkle.consistency(first, second)))

@@ -26,8 +26,7 @@ class EventFilter:
 
 def page(db: HashDB, actor: Actor, chosen: EventFilter, after: int, limit: int) -> tuple[Event, ...]:
     """At most `limit` events with seqs above `after` that pass the filter, in order."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.audit.events(after, limit, chosen.actor, chosen.action, chosen.subject)
 
 
@@ -41,16 +40,14 @@ class SeqRange:
 
 def period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | None) -> SeqRange:
     """The range of the events from one time to before another."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         after = 0 if since is None else tx.audit.before(since)
         return SeqRange(after, None if until is None else tx.audit.before(until) + 1)
 
 
 def get(db: HashDB, actor: Actor, seq: int) -> Event:
     """The event of this seq. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.audit.one(seq)
 
 
@@ -82,8 +79,7 @@ class Timeline(NamedTuple):
 
 def timeline(db: HashDB, actor: Actor, contribution: int) -> Timeline:
     """All that happened to a contribution. Raises NotFound."""
-    actor.require(Scope.AUDIT, Scope.REVIEW)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
         tx.contributions.one(contribution, db.now())
         moments = tuple(sorted(_moments(tx, contribution), key=lambda moment: (moment.at, moment.seq or 0)))
         return Timeline(moments, tx.timelines.names({moment.who for moment in moments}))
@@ -91,8 +87,7 @@ def timeline(db: HashDB, actor: Actor, contribution: int) -> Timeline:
 
 def names(db: HashDB, actor: Actor, actors: Collection[str]) -> Mapping[str, str]:
     """By actor as the log has it, the name of the user or member; for a key, its member's."""
-    actor.require(Scope.AUDIT, Scope.REVIEW)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
         return tx.timelines.names(actors)
 
 

@@ -65,9 +65,8 @@ class Publication:
 
 def published(db: HashDB, actor: Actor) -> Publication:
     """What is published now."""
-    actor.require(Scope.AUDIT)
     rules = db.rules
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return Publication(
             tx.checkpoints.last(),
             None if rules.witnesses is None else _witnesses(tx, rules.witnesses),
@@ -101,6 +100,9 @@ def _organisations(db: HashDB, tx: Transaction, policy: Policy) -> QuorumStatus:
     for seq, names in tx.active_set.signers(active_set.SIGNATURES).items():
         for name in names:
             last.setdefault(name, seq)
-    signers = (SignerStatus(one.name, one.key, False, last.get(one.key.named_id, 0)) for one in policy.witnesses)
+    signers = (
+        SignerStatus(organisation.name, organisation.key, False, last.get(organisation.key.named_id, 0))
+        for organisation in policy.witnesses
+    )
     signed = active_set.newest_signed(db, tx)
     return QuorumStatus(policy.least, tuple(signers), None if signed is None else signed.seq)

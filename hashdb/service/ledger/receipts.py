@@ -15,9 +15,8 @@ from hashdb.service import HashDB
 from hashdb.service.ledger import checkpoints, witnesses
 from hashdb.store import Transaction
 
-_TOLD_OF_CASES: Final = (Action.CASE_OPENED, Action.CASE_HELD, Action.CASE_DECIDED)
+_SHOWN_TO_PARTIES: Final = (Action.CASE_OPENED, Action.CASE_HELD, Action.CASE_DECIDED)
 """The events on cases that parties know; the others are between reviewers."""
-_RETRY_AFTER: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,9 @@ def _cosigned(db: HashDB, seq: int, witnessed: bool) -> str | None:
             stored = witnesses.cosigned_in(db, tx)
         if stored.size >= seq:
             return stored.note
-        raise NotCosigned(f"no checkpoint that has event {seq} has the cosignatures of the quorum yet", _RETRY_AFTER)
+        raise NotCosigned(
+            f"no checkpoint that has event {seq} has the cosignatures of the quorum yet", checkpoints.RETRY_AFTER
+        )
     except NotCosigned:
         if witnessed:
             raise
@@ -67,7 +68,8 @@ def _cosigned(db: HashDB, seq: int, witnessed: bool) -> str | None:
 def _find(tx: Transaction, actor: Actor, chosen: ChosenEvent) -> Event:
     """The chosen event. Raises NotFound, also for one that the actor may not know."""
     if chosen.seq is not None:
-        what, event = f"event {chosen.seq}", _with_seq(tx, chosen.seq)
+        is_written = 0 < chosen.seq <= tx.audit.head().seq
+        what, event = f"event {chosen.seq}", tx.audit.one(chosen.seq) if is_written else None
     else:
         assert chosen.subject is not None
         kind, id = chosen.subject
@@ -76,10 +78,6 @@ def _find(tx: Transaction, actor: Actor, chosen: ChosenEvent) -> Event:
     if event is None or not _may_know(tx, actor, event):
         raise NotFound(what)
     return event
-
-
-def _with_seq(tx: Transaction, seq: int) -> Event | None:
-    return tx.audit.one(seq) if 0 < seq <= tx.audit.head().seq else None
 
 
 def _may_know(tx: Transaction, actor: Actor, event: Event) -> bool:
@@ -91,7 +89,7 @@ def _may_know(tx: Transaction, actor: Actor, event: Event) -> bool:
     contribution = event.id if event.kind == "contribution" else None
     if event.kind == "opinion":
         return tx.opinions.one(event.id).member == actor.member.id
-    if event.kind == "case" and event.action in _TOLD_OF_CASES:
+    if event.kind == "case" and event.action in _SHOWN_TO_PARTIES:
         contribution = tx.cases.one(event.id).contribution
     if contribution is None:
         return False

@@ -38,7 +38,7 @@ def unlike_committed(tx: Transaction, advance: Callable[[int], object]) -> Itera
 def _unlike_commitments(tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[str, str]]:
     for page in tx.commitments.every():
         advance(0)
-        salted = [held.id for held in page if isinstance(held.salt, bytes) and not held.erased]
+        salted = [row.id for row in page if isinstance(row.salt, bytes) and not row.erased]
         lines = _lines(tx, salted)
         for id, salt, commitment, erased in page:
             which = f"contribution {id}"
@@ -58,7 +58,7 @@ def _lines(tx: Transaction, ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
     except (LookupError, TypeError, ValueError):
         if len(ids) == 1:
             return {}
-        return {id: own for each in ids for id, own in _lines(tx, [each]).items()}
+        return {id: lines[id] for id in ids for lines in [_lines(tx, [id])] if id in lines}
 
 
 def _summarised(differences: Iterator[tuple[str, str]]) -> Iterator[str]:
@@ -77,24 +77,24 @@ def _differences(
 ) -> Iterator[tuple[str, str]]:
     """What is wrong with each row, and a sentence on it, in order of the ids."""
     due = records.ids(kind)
-    awaited = next(due, None)
+    expected = next(due, None)
     for page in tx.records.pages(kind, now):
         advance(0)
         for id, row in page:
-            while awaited is not None and awaited < id:
-                yield _missing(kind, awaited)
-                awaited = next(due, None)
-            if awaited != id:
+            while expected is not None and expected < id:
+                yield _missing(kind, expected)
+                expected = next(due, None)
+            if expected != id:
                 yield "added", f"{kind} {id}: it is in the table, and no event says that it should be"
                 continue
-            awaited = next(due, None)
+            expected = next(due, None)
             record = records.of(kind, id)
             # Nearly every row is right, so whole rows are compared first.
             if record != row:
                 yield from _field_differences(kind, id, record, row)
-    while awaited is not None:
-        yield _missing(kind, awaited)
-        awaited = next(due, None)
+    while expected is not None:
+        yield _missing(kind, expected)
+        expected = next(due, None)
 
 
 def _missing(kind: str, id: int) -> tuple[str, str]:
@@ -104,9 +104,9 @@ def _missing(kind: str, id: int) -> tuple[str, str]:
 def _field_differences(
     kind: str, id: int, record: tuple[object, ...], row: tuple[object, ...]
 ) -> Iterator[tuple[str, str]]:
-    for field, expected, stored in zip(FIELDS[kind], record, row, strict=True):
-        if expected is not NOT_LOGGED and expected != stored:
-            yield field, f"{kind} {id}, {field}: the log says {_shown(expected)}, the table {_shown(stored)}"
+    for field, logged, stored in zip(FIELDS[kind], record, row, strict=True):
+        if logged is not NOT_LOGGED and logged != stored:
+            yield field, f"{kind} {id}, {field}: the log says {_shown(logged)}, the table {_shown(stored)}"
 
 
 def _unlike_sessions(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Event
+from hashdb.domain.listings import read_all
 from hashdb.domain.spelling import did_you_mean, fit, read_id
 from hashdb.errors import Fault, InvalidInput, NotFound
 from hashdb.service import HashDB
-from hashdb.service.accounts.members import all_members
 from hashdb.service.ledger.events import SeqRange
 from hashdb.store import Transaction
 
@@ -78,7 +78,7 @@ def read_subjects(db: HashDB, actor: Actor, text: str) -> tuple[tuple[str, int],
     kind, id = read_id(text) or (None, 0)
     kind = kind and _WRITTEN.get(kind, kind)
     if id and kind is None:
-        return tuple((each, id) for each in _KINDS)
+        return tuple((of_kind, id) for of_kind in _KINDS)
     if id and kind in _KINDS:
         return ((str(kind), id),)
     with db.store.read() as tx:
@@ -87,8 +87,7 @@ def read_subjects(db: HashDB, actor: Actor, text: str) -> tuple[tuple[str, int],
 
 def fitting(db: HashDB, actor: Actor, text: str) -> tuple[Named, ...]:
     """The members and users whose names a text fits, the best first; only those that it names whole, if any."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return _fitting(text, _people(tx))
 
 
@@ -97,8 +96,7 @@ def latest(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange, limit: i
 
     No index has actions, or actors with subjects: for these one call reads at most 200,000 events.
     """
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         head = tx.audit.head().seq
         before = head + 1 if seqs.before is None else min(head + 1, seqs.before)
         narrow = chosen.action is not None or (chosen.actors is not None and chosen.subjects is not None)
@@ -107,14 +105,14 @@ def latest(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange, limit: i
             end = min(before, first + 1 + SEARCHED)
         elif narrow:
             first = max(first, before - 1 - SEARCHED)
-        found: dict[int, Event] = {}
+        events: dict[int, Event] = {}
         # Each part is in the order of an index, so the first of them are read without the others.
         for actors, subject in _parts(chosen):
-            events = tx.audit.between(first, end, limit + 1, actors, chosen.action, subject, oldest=oldest)
-            found.update((event.seq, event) for event in events)
-    listed = sorted(found, reverse=not oldest)[:limit]
-    page = tuple(found[seq] for seq in sorted(listed, reverse=True))
-    more = len(found) > limit
+            part = tx.audit.between(first, end, limit + 1, actors, chosen.action, subject, oldest=oldest)
+            events.update((event.seq, event) for event in part)
+    listed = sorted(events, reverse=not oldest)[:limit]
+    page = tuple(events[seq] for seq in sorted(listed, reverse=True))
+    more = len(events) > limit
     if oldest:
         return LogPage(page, None, listed[-1] if more else end - 1 if end < before else None, head)
     return LogPage(page, listed[-1] if more else first + 1 if first > seqs.after else None, None, head)
@@ -138,7 +136,7 @@ def excluding(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange) -> tu
 def _parts(chosen: LogSearch) -> Iterable[tuple[tuple[str, ...] | None, tuple[str, int] | None]]:
     if chosen.subjects is not None:
         return [(chosen.actors, subject) for subject in chosen.subjects]
-    return [(None, None)] if chosen.actors is None else [((one,), None) for one in chosen.actors]
+    return [(None, None)] if chosen.actors is None else [((actor,), None) for actor in chosen.actors]
 
 
 def _code(tx: Transaction, at: str, text: str, kinds: Collection[str], example: str) -> tuple[str, int]:
@@ -153,13 +151,13 @@ def _code(tx: Transaction, at: str, text: str, kinds: Collection[str], example: 
     if id:
         raise InvalidInput((Fault(at, f"must name one of {', '.join(kinds)} with its number, for example {example}"),))
     people = _people(tx)
-    found = _fitting(text, people)
-    if len(found) == 1:
-        kind, _, number = found[0].code.partition(":")
+    named = _fitting(text, people)
+    if len(named) == 1:
+        kind, _, number = named[0].code.partition(":")
         return kind, int(number)
-    if found:
-        raise InvalidInput((Fault(at, f"fits {len(found)} names: choose one of them"),))
-    meant = did_you_mean(text, [one.name for one in people])
+    if named:
+        raise InvalidInput((Fault(at, f"fits {len(named)} names: choose one of them"),))
+    meant = did_you_mean(text, [person.name for person in people])
     raise InvalidInput((Fault(at, f"is not the name of a member or user, nor a form like {example}{meant}"),))
 
 
@@ -174,14 +172,13 @@ def _require(tx: Transaction, kind: str, id: int) -> None:
 
 
 def _people(tx: Transaction) -> list[Named]:
-    people, after = [Named(f"member:{member.id}", member.name) for member in all_members(tx)], 0
-    while page := tx.users.page(after, _PAGE):
-        people += [Named(f"user:{user.id}", user.name) for user in page]
-        after = page[-1].id
-    return people
+    people = [Named(f"member:{member.id}", member.name) for member in read_all(tx.members.page)]
+    return people + [Named(f"user:{user.id}", user.name) for user in read_all(tx.users.page)]
 
 
 def _fitting(text: str, people: Iterable[Named]) -> tuple[Named, ...]:
-    ranked = [(rank, one.name.casefold(), one) for one in people if (rank := fit(text, one.name)) is not None]
+    ranked = [
+        (rank, person.name.casefold(), person) for person in people if (rank := fit(text, person.name)) is not None
+    ]
     exact = any(rank == 0 for rank, _, _ in ranked)
-    return tuple(one for rank, _, one in sorted(ranked) if rank == 0 or not exact)
+    return tuple(person for rank, _, person in sorted(ranked) if rank == 0 or not exact)

@@ -98,7 +98,7 @@ def verify(
             return Verdict(0, merkle.EMPTY, 0, (Finding(None, None, "the log has no head, or more than one"),))
         keys = tx.checkpoints.keys()
         signed: dict[int, list[_Signed]] = {}
-        kept = _kept(outside, keys)
+        outside_size = _size_of(outside, keys)
         findings = [*_read(tx, written, keys, signed, outside)]
         walk = _Walk(tx, signed)
         while walk.finding is None and (count := walk.step()):
@@ -116,7 +116,10 @@ def verify(
             findings += [Finding(None, None, reason) for reason in unlike]
         agreed = sum(len(checkpoints) for size, checkpoints in signed.items() if size <= walk.agreed)
         every = (*([walk.finding] if walk.finding else []), *findings)
-        agrees = None if kept is None or every else Outside(kept, tx.audit.one(kept).at if kept else tx.audit.head().at)
+        agrees = None
+        if outside_size is not None and not every:
+            last = tx.audit.one(outside_size) if outside_size else tx.audit.head()
+            agrees = Outside(outside_size, last.at)
         return Verdict(walk.size, merkle.fold(walk.edge), agreed, every, agrees)
 
 
@@ -134,8 +137,7 @@ def start(db: HashDB, actor: Actor) -> Verification:
 
 def latest(db: HashDB, actor: Actor, limit: int = 5) -> tuple[Verification, ...]:
     """The newest jobs, newest first."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.verifications.latest(limit)
 
 
@@ -154,16 +156,16 @@ def _verify(db: HashDB, actor: Actor, begun: Verification, progress: Progress) -
         findings = ["the service failed and logged the error"]
     if outcome is JobOutcome.BROKEN:
         log.error("the audit log does not verify: %s", findings[0])
-    kept = findings[:_FINDINGS_KEPT]
+    reported = findings[:_FINDINGS_KEPT]
     with db.store.begin() as tx:
         now = db.now()
-        tx.verifications.end(begun.id, outcome, progress.done, checkpoints, kept, now)
+        tx.verifications.end(begun.id, outcome, progress.done, checkpoints, reported, now)
         details: Details = {
             "size": begun.size,
             "done": progress.done,
             "outcome": str(outcome),
             "checkpoints": checkpoints,
-            "findings": secret_tag(canonical({"reasons": kept}).encode()),
+            "findings": secret_tag(canonical({"reasons": reported}).encode()),
         }
         tx.audit.append(now, actor, [LogEntry(Action.VERIFICATION_ENDED, "verification", begun.id, details)])
 
@@ -318,7 +320,7 @@ def _read(
         signed.setdefault(checkpoint.size, []).append(_Signed(checkpoint.root, place))
 
 
-def _kept(outside: str | None, keys: Sequence[LogKey]) -> int | None:
+def _size_of(outside: str | None, keys: Sequence[LogKey]) -> int | None:
     """How many events a checkpoint from outside covers; None if there is none, or it is not of this log."""
     try:
         return None if outside is None else read_checkpoint(outside, [key.verifier for key in keys])[0].size

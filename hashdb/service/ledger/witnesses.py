@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta
@@ -19,10 +18,11 @@ from hashdb.domain.ledger import merkle
 from hashdb.domain.ledger.checkpoints import KEY_ID, LogWitness, parse_checkpoint, signature_line, split_note
 from hashdb.domain.ledger.cosignatures import SUBMISSION_PATH, Submission, WitnessKey
 from hashdb.domain.ledger.policies import Policy, Witness
+from hashdb.domain.sharing.webhooks import Trouble
 from hashdb.errors import BadNote, NotCosigned, Unavailable
 from hashdb.service import HashDB
 from hashdb.service.background import Task
-from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError, connect, resolve, target
+from hashdb.service.sharing.safe_http import connect, resolve, target, trouble_of
 from hashdb.store import Transaction
 from hashdb.store.ledger.tree import StoredCheckpoint
 from hashdb.store.ledger.witnesses import WitnessState
@@ -30,7 +30,7 @@ from hashdb.store.ledger.witnesses import WitnessState
 LEASE = timedelta(minutes=2)
 """After this time, an attempt is taken for lost, and another process may ask the witness."""
 _SECONDS: Final = 10.0
-"""For the requests of one connection, whatever is sent by then."""
+"""For all requests of one connection; then it is cut."""
 _BYTES: Final = 65_536
 """Of an answer. A cosignature with ML-DSA-44 has 3,300."""
 _ATTEMPTS: Final = 3
@@ -38,6 +38,14 @@ _SHORTEST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
 _RECENT: Final = 10
 """Checkpoints whose cosignatures are kept, beside the newest one that has the quorum."""
 _RETRY_AFTER: Final = 60
+_TROUBLES = {
+    Trouble.ADDRESS_REFUSED: "this service may not connect to its address, see HASHDB_WEBHOOK_NETWORKS",
+    Trouble.NAME_UNKNOWN: "its host name has no address",
+    Trouble.CERTIFICATE: "its certificate is not valid for its host",
+    Trouble.TOO_SLOW: "it took too long to answer",
+    Trouble.NOT_CONNECTED: "it does not answer",
+    Trouble.NO_ANSWER: "it does not answer",
+}
 _SIZE = re.compile(r"(0|[1-9][0-9]{0,15})\n?", re.ASCII)
 log = logging.getLogger("hashdb.witnesses")
 
@@ -71,11 +79,11 @@ def ask(db: HashDB, connect: Connect | None = None) -> int:
     if policy is None:
         return 0
     with db.store.read() as tx:
-        last, states = tx.checkpoints.last(), tx.witness_states.all()
+        last, by_name = tx.checkpoints.last(), tx.witness_states.all()
     if last is None:
         return 0
     now, size = db.now(), last.size
-    due = [witness for witness in policy.asked if _is_due(states.get(witness.key.named_id), size, now)]
+    due = [witness for witness in policy.asked if _is_due(by_name.get(witness.key.named_id), size, now)]
     ask_one = partial(_run, db, policy, connect or partial(connection_to, egress=db.rules.egress))
     # Daemons: they do not delay the end of the process, and what is cut off is asked again.
     threads = [Thread(target=ask_one, args=(witness,), name="witness", daemon=True) for witness in due]
@@ -108,10 +116,15 @@ def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None
     if state is None:
         return
     try:
-        with _naming_troubles(), connect(witness) as send:
+        with connect(witness) as send:
             size, line = _submit(db, witness.key, state.size, send)
     except _NotSignedError as error:
         _store_trouble(db, witness, state, error)
+        return
+    except (OSError, HTTPException, ValueError) as error:
+        is_binary = isinstance(error, UnicodeDecodeError)
+        trouble = "its answer is not text" if is_binary else _TROUBLES[trouble_of(error)]
+        _store_trouble(db, witness, state, _NotSignedError(trouble))
         return
     if state.trouble is not None:
         log.warning("the witness %s cosigns again", witness.name)
@@ -121,8 +134,8 @@ def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None
         tx.witness_states.set(name, WitnessState(size, now, now))
         cosigned = newest(tx, policy)
         # Witnesses are asked about the newest checkpoint only, so that an older one does not get the quorum any more.
-        kept = [*tx.cosignatures.all()][:_RECENT]
-        tx.cosignatures.keep([*kept, cosigned.size] if cosigned else kept)
+        recent = [*tx.cosignatures.all()][:_RECENT]
+        tx.cosignatures.keep([*recent, cosigned.size] if cosigned else recent)
 
 
 def _store_trouble(db: HashDB, witness: Witness, state: WitnessState, error: _NotSignedError) -> None:
@@ -220,27 +233,6 @@ def connection_to(witness: Witness, egress: EgressPolicy) -> Iterator[Send]:
         yield send
 
 
-@contextmanager
-def _naming_troubles() -> Iterator[None]:
-    try:
-        yield
-    except NotPermittedError:
-        trouble = "this service may not connect to its address, see HASHDB_WEBHOOK_NETWORKS"
-    except UnknownNameError:
-        trouble = "its host name has no address"
-    except ssl.SSLCertVerificationError:
-        trouble = "its certificate is not valid for its host"
-    except TimeoutError:
-        trouble = "it took too long to answer"
-    except UnicodeDecodeError:
-        trouble = "its answer is not text"
-    except (OSError, HTTPException, ValueError):
-        trouble = "it does not answer"
-    else:
-        return
-    raise _NotSignedError(trouble)
-
-
 def newest(tx: Transaction, policy: Policy) -> StoredCheckpoint | None:
     """The newest stored checkpoint that the quorum cosigned, whose note has all its cosignatures."""
     lines = tx.cosignatures.all()
@@ -279,31 +271,31 @@ def cosigned_in(db: HashDB, tx: Transaction) -> StoredCheckpoint:
     policy = db.rules.witnesses
     if policy is None:
         raise NotCosigned("this log has no witnesses: its operator set no HASHDB_WITNESSES", _RETRY_AFTER)
-    found = newest(tx, policy)
-    if found is None:
+    stored = newest(tx, policy)
+    if stored is None:
         raise NotCosigned("no checkpoint has the cosignatures of the quorum yet: try again", _RETRY_AFTER)
-    return found
+    return stored
 
 
-def asked(db: HashDB, tx: Transaction) -> tuple[tuple[Witness, WitnessState], ...]:
+def states(db: HashDB, tx: Transaction) -> tuple[tuple[Witness, WitnessState], ...]:
     """The witnesses that this service asks, with what it knows of each."""
     policy = db.rules.witnesses
     if policy is None:
         return ()
-    states = tx.witness_states.all()
-    return tuple((witness, states.get(witness.key.named_id, WitnessState())) for witness in policy.asked)
+    by_name = tx.witness_states.all()
+    return tuple((witness, by_name.get(witness.key.named_id, WitnessState())) for witness in policy.asked)
 
 
-def named(db: HashDB, tx: Transaction) -> tuple[LogWitness, ...]:
+def public_states(db: HashDB, tx: Transaction) -> tuple[LogWitness, ...]:
     """The same witnesses, as everyone may know them."""
-    return tuple(LogWitness(witness.name, str(witness.key), state.size, state.at) for witness, state in asked(db, tx))
+    return tuple(LogWitness(witness.name, str(witness.key), state.size, state.at) for witness, state in states(db, tx))
 
 
-def waiting(db: HashDB, tx: Transaction) -> timedelta:
+def uncosigned_time(db: HashDB, tx: Transaction) -> timedelta:
     """For how long the oldest checkpoint after the newest cosigned one has been without the quorum; 0 without one."""
     policy = db.rules.witnesses
     if policy is None:
         return timedelta(0)
-    found = newest(tx, policy)
-    since = tx.checkpoints.signed_after(0 if found is None else found.size)
+    cosigned = newest(tx, policy)
+    since = tx.checkpoints.signed_after(0 if cosigned is None else cosigned.size)
     return timedelta(0) if since is None else max(db.now() - since, timedelta(0))

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution
-from hashdb.domain.frames import FRAMES_A_REQUEST, STEP, Extent, Frame, Shot, Unit
+from hashdb.domain.frames import FRAMES_A_REQUEST, MOST_TIMES, STEP, Extent, Frame, Shot, Unit
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes, first_signals
-from hashdb.domain.matching.frames import Shots, expand, match_frames, places_of, unit_of
+from hashdb.domain.matching.frames import Expanded, FramesMatched, Shots, expand, match_frames, places_of, unit_of
 from hashdb.domain.matching.matches import OVERRULING, FrameDetails, Holder, Neighbor, Query
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.matching.suggestions import Distances, Through, decide, suggest_expanded
-from hashdb.domain.signals import DIGESTS, PERCEPTUAL, Algorithm, Signal
+from hashdb.domain.signals import DIGESTS, Algorithm, Signal
 from hashdb.errors import reject
 from hashdb.index.tiered import TieredIndex
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
 from hashdb.service.matching.matches import turn
 
-_EACH = 50
+HOLDERS = 50
 """Contributions of one value that are read; a popular value has thousands."""
 MOST_NEAR = 100_000
 """Signals that may be near the frames of a page: a person waits for it."""
@@ -98,33 +99,17 @@ def align_listed(db: HashDB, actor: Actor, contribution: Contribution, others: S
         ),
         duration=contribution.duration,
     )
-    # Only these are searched for in a match.
-    searched = {id: [shot for shot in of_item if shot.frames[0].matches] for id, of_item in shots.items()}
-    held, times = defaultdict[Signal, list[Holder]](list), dict[tuple[int, Signal], list[ShotTimes]]()
+    items = ListedItems()
     for other in others:
-        listed = searched.get(other.id, ())
-        every = [*signals.get(other.id, ()), *(signal for shot in listed for signal in shot.frames[0].signals)]
-        for signal in dict.fromkeys(every):
-            held[signal].append(holder_of(signal, other))
-        for shot in listed:
-            for signal in shot.frames[0].signals:
-                times.setdefault((other.id, signal), []).append(ShotTimes(shot.start, shot.end))
+        items.add(other.id, signals.get(other.id, ()), shots.get(other.id, ()), partial(holder_of, contribution=other))
     expanded = expand([query])
-    suggested, through, _ = suggest_expanded(expanded, Values(held).search, MOST_NEAR)
-    read = {
-        id: [ListedShot(shot.start, shot.end, shot.frames[0].signals, shot.unit) for shot in of_item]
-        for id, of_item in searched.items()
-    }
-
-    def having(ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
-        return {id: OVERRULING.intersection([one.algorithm for one in signals.get(id, ())]) for id in ids}
-
+    suggested, through, _ = suggest_expanded(expanded, items.search, MOST_NEAR)
     if query.frames:
-        matched = match_frames([query], expanded, suggested, through, held, times, read.__getitem__, having)[0]
-        return Aligned(own, {id: Alignment(found.details, shots.get(id, ())) for id, found in matched.items()})
-    found = [holder for signal in suggested[0] for holder in held.get(signal, ())]
-    seen = {id: places_of([holder for holder in found if holder.contribution == id], times) for id in shots}
-    return Aligned((), {id: Alignment(at, shots[id]) for id, at in seen.items() if at != FrameDetails()})
+        matched = items.match_frames(query, expanded, suggested, through)
+        return Aligned(own, {id: Alignment(match.details, shots.get(id, ())) for id, match in matched.items()})
+    near = [holder for signal in suggested[0] for holder in items.held.get(signal, ())]
+    places = {id: places_of([holder for holder in near if holder.contribution == id], items.times) for id in shots}
+    return Aligned((), {id: Alignment(at, shots[id]) for id, at in places.items() if at != FrameDetails()})
 
 
 def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tuple[NearByFrames, ...]:
@@ -139,43 +124,53 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
         db.index.catch_up()
         expanded = expand([query])
         suggested, through, _ = suggest_expanded(expanded, db.index.search, MOST_NEAR)
-        usual = [{one: bits for one, bits in near.items() if bits <= one.algorithm.radius} for near in suggested]
+        usual = [
+            {signal: bits for signal, bits in near.items() if bits <= signal.algorithm.radius} for near in suggested
+        ]
         with db.store.read() as tx:
-            holding = tx.matches.holding({signal for near in suggested for signal in near}, _EACH)
+            holding = tx.matches.holding({signal for near in suggested for signal in near}, HOLDERS)
             ids = sorted(holding, key=lambda id: (-len(holding[id]), id))[:limit]
             contributions = tx.contributions.get(ids, db.now())
             held = defaultdict[Signal, list[Holder]](list)
             for id, contribution in contributions.items():
                 for signal in holding[id]:
                     held[signal].append(holder_of(signal, contribution))
-            times = tx.matches.times({id: holding[id] for id, one in contributions.items() if one.frame_count})
+            times = tx.matches.times({id: holding[id] for id, item in contributions.items() if item.frame_count})
             matched = match_frames([query], expanded, usual, through, held, times, tx.matches.shots, tx.matches.having)
             (decided,) = decide([query], usual, through, held, tx.matches.having, matched)
             chosen = {group[0].contribution for group in decided.chosen}
             details = {id: decided.by_frames.get(id, FrameDetails()) for id in contributions}
             shots = {id: tx.frames.shots(id) if details[id].segments else () for id in contributions}
-        frames = [frame for frame in query.frames if frame.matches]
-        near = [
-            (frame, suggested[place], through[place])
-            for frame, place in zip(frames, expanded.frames.get(0, ()), strict=True)
-        ]
-        hits = hits_by_contribution(near, held, times, details)
-    found = (
+        hits = hits_by_contribution(frames_near(query, expanded, suggested, through), held, times, details)
+    near_by_frames = (
         NearByFrames(
-            visible_fields(actor, one),
-            id in chosen and one.hindrance is None,
+            visible_fields(actor, item),
+            id in chosen and item.hindrance is None,
             details[id],
             next((digest for digest in DIGESTS if digest in {signal.algorithm for signal in holding[id]}), None),
             tuple(hits.get(id, ())),
             shots[id],
         )
-        for id, one in contributions.items()
+        for id, item in contributions.items()
     )
-    return tuple(sorted(found, key=lambda one: (not one.matches, -len(one.hits), one.contribution.id)))
+    return tuple(sorted(near_by_frames, key=lambda near: (not near.matches, -len(near.hits), near.contribution.id)))
+
+
+NearFrame = tuple[Frame, Distances, Through]
+"""A frame of a query, the signals that are near it, and the transforms that found them."""
+
+
+def frames_near(
+    query: Query, expanded: Expanded, suggested: Sequence[Distances], through: Sequence[Through]
+) -> list[NearFrame]:
+    """The frames of the only query that was searched for."""
+    frames = [frame for frame in query.frames if frame.matches]
+    places = expanded.frames.get(0, ())
+    return [(frame, suggested[place], through[place]) for frame, place in zip(frames, places, strict=True)]
 
 
 def hits_by_contribution(
-    frames: Iterable[tuple[Frame, Distances, Through]],
+    frames: Iterable[NearFrame],
     held: Mapping[Signal, Sequence[Holder]],
     times: Shots,
     details: Mapping[int, FrameDetails],
@@ -184,7 +179,7 @@ def hits_by_contribution(
 
     A signal of the shot that is at the frame's place in a segment comes before nearer ones.
     """
-    found: dict[int, list[FrameHit]] = defaultdict(list)
+    hits: dict[int, list[FrameHit]] = defaultdict(list)
     for frame, near, through in frames:
         best: dict[int, FrameHit] = {}
         for signal, bits in near.items():
@@ -205,8 +200,8 @@ def hits_by_contribution(
                     )
                     best[id] = min(best.get(id, hit), hit, key=_rank)
         for id, hit in best.items():
-            found[id].append(hit)
-    return found
+            hits[id].append(hit)
+    return hits
 
 
 def _rank(hit: FrameHit) -> tuple[bool, float, Sequence[float]]:
@@ -254,16 +249,51 @@ def holder_of(signal: Signal, contribution: Contribution) -> Holder:
     )
 
 
-class Values:
-    """The values of a few contributions, which are searched as those of all are."""
+class ListedItems:
+    """A few listed items in memory, which are searched and read as all items of the store are.
 
-    def __init__(self, signals: Collection[Signal]) -> None:
-        """Index the perceptual ones."""
+    `held` and `times` are what the store returns for a match: by signal the items that hold it, and when they show it.
+    """
+
+    def __init__(self) -> None:
+        """Empty; every item is added before the first search."""
+        self.held: dict[Signal, list[Holder]] = defaultdict(list)
+        self.times: dict[tuple[int, Signal], list[ShotTimes]] = defaultdict(list)
+        self._shots: dict[int, list[ListedShot]] = {}
+        self._overruling: dict[int, frozenset[Algorithm]] = {}
         self._indexes: dict[Algorithm, TieredIndex] = {}
-        for algorithm in PERCEPTUAL:
-            index = self._indexes[algorithm] = TieredIndex(algorithm.bits, algorithm.radius)
-            index.add(signal.value for signal in signals if signal.algorithm is algorithm)
+
+    def add(
+        self, id: int, signals: Sequence[Signal], shots: Iterable[Shot], holder: Callable[[Signal], Holder]
+    ) -> None:
+        """Add an item with its own signals, its shots, and what it is as the holder of a signal."""
+        # Only these are searched for in a match.
+        searched = [shot for shot in shots if shot.frames[0].matches]
+        listed = [ListedShot(shot.start, shot.end, shot.frames[0].signals, shot.unit) for shot in searched]
+        for shot in listed:
+            for signal in shot.signals:
+                if len(times := self.times[id, signal]) < MOST_TIMES:
+                    times.append(ShotTimes(shot.start, shot.end))
+        for signal in dict.fromkeys((*signals, *(signal for shot in listed for signal in shot.signals))):
+            self.held[signal].append(holder(signal))
+        self._shots[id] = listed
+        self._overruling[id] = OVERRULING.intersection([signal.algorithm for signal in signals])
 
     def search(self, algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
-        """For each value, those within the radius (bits)."""
-        return self._indexes[algorithm].search(values, radius)
+        """For each value, the values of the items within the radius (bits)."""
+        index = self._indexes.get(algorithm)
+        if index is None:
+            index = self._indexes[algorithm] = TieredIndex(algorithm.bits, algorithm.radius)
+            index.add(signal.value for signal in self.held if signal.algorithm is algorithm)
+        return index.search(values, radius)
+
+    def match_frames(
+        self, query: Query, expanded: Expanded, suggested: Sequence[Distances], through: Sequence[Through]
+    ) -> FramesMatched:
+        """How the frames of the only query match the items."""
+        shots = self._shots.__getitem__
+        return match_frames([query], expanded, suggested, through, self.held, self.times, shots, self.having)[0]
+
+    def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
+        """By item, the algorithms of its own signals that overrule phash."""
+        return {id: self._overruling[id] for id in ids}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -25,32 +26,27 @@ from hashdb.store import Transaction
 from hashdb.store.matching.benign import BenignBall, HeldSignal, UnappliedEntry
 
 
-def page(
-    db: HashDB, actor: Actor, after: int, limit: int, chosen: BenignFilter | None = None
-) -> tuple[BenignEntry, ...]:
-    """At most `limit` entries with ids above `after` that pass the filter, in order."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
-        return tx.benign.page(after, limit, chosen)
+def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[BenignEntry, ...]:
+    """At most `limit` entries with ids above `after`, in order."""
+    with db.read(actor, Scope.AUDIT) as tx:
+        return tx.benign.page(after, limit)
 
 
 def listed(
     db: HashDB, actor: Actor, chosen: BenignFilter, sort: BenignSort, place: Place, limit: int, *, descending: bool
 ) -> Paged[BenignEntry]:
     """A page of the entries that pass the filter, in an order, with the total."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.benign.listed(chosen, sort, place, limit, descending=descending)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> BenignEntry:
     """One entry. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.benign.one(id)
 
 
-def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
+def impact(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
     """What an entry would suppress that matches now. Raises InvalidInput."""
     actor.require(Scope.AUDIT)
     reject(db.rules.benign_faults(draft))
@@ -67,8 +63,7 @@ def effect(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
 
 def suppressed_by(db: HashDB, actor: Actor, id: int) -> BenignImpact:
     """What an entry suppresses now. Without it that matches again, unless another entry is near it. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         tx.benign.one(id)
         return BenignImpact(*tx.suppressions.of_entry(id), tx.suppressions.silenced(id))
 
@@ -120,7 +115,7 @@ def without_benign_variants(db: HashDB, signals: Sequence[Signal], own: int) -> 
 
     The picture's own signals stay, so that the check at intake reports them to the contributor.
     """
-    touched = db.intake.rules().touched(signals[own:])
+    touched = db.intake_rules().touched(signals[own:])
     return (*signals[:own], *(signal for signal in signals[own:] if signal not in touched))
 
 
@@ -228,11 +223,11 @@ def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: Intak
     """
     with db.store.begin() as tx:
         held = tx.suppressions.suppressed(entry.id, BATCH)
-        others = rules.touched({each.signal for each in held})
-        free = [each for each in held if each.signal not in others]
+        others = rules.touched({row.signal for row in held})
+        free = [row for row in held if row.signal not in others]
         tx.suppressions.restore(free)
         for other in set(others.values()):
-            tx.suppressions.assign((each for each in held if others.get(each.signal) == other), other)
+            tx.suppressions.assign((row for row in held if others.get(row.signal) == other), other)
         append(tx, db.now(), actor, _amended_entries(free, entry, "unmasked"), seq)
     return bool(held)
 
@@ -240,8 +235,8 @@ def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: Intak
 def within_reach(db: HashDB, tx: Transaction, balls: Collection[BenignBall]) -> set[Signal]:
     """The stored signals that lie within the radius of any of these. Raises IndexNotReady."""
     touched: set[Signal] = set()
-    by_kind = sorted(balls, key=_algorithm_and_radius)
-    for (algorithm, radius), group in groupby(by_kind, key=_algorithm_and_radius):
+    ordered = sorted(balls, key=_algorithm_and_radius)
+    for (algorithm, radius), group in groupby(ordered, key=_algorithm_and_radius):
         values = [ball.signal.value for ball in group]
         if algorithm in db.rules.searched:
             results = db.index.search(algorithm, values, radius)
@@ -275,5 +270,5 @@ def _amended_entries(held: Sequence[HeldSignal], entry: UnappliedEntry, change: 
             id,
             {"fields": ["signals"], "benign": entry.id, change: len(list(group))},
         )
-        for id, group in groupby(held, key=lambda each: each.contribution)
+        for id, group in groupby(held, key=attrgetter("contribution"))
     ]

@@ -1,27 +1,25 @@
-"""Comparisons: two items of a reviewer's own, one as it is asked for, the other as it is listed. Nothing is stored."""
+"""Comparisons: two items of a reviewer's own, one as a query, the other as a contribution. Nothing is stored."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Draft, Standing
-from hashdb.domain.frames import MOST_TIMES, Shot, split_shots
-from hashdb.domain.matching.aligners import ListedShot, ShotTimes
+from hashdb.domain.frames import Shot, split_shots
 from hashdb.domain.matching.benign import REFUSAL
 from hashdb.domain.matching.comparisons import Overlay, SignalPair, nearest_pairs, overlay, own_pairs
 from hashdb.domain.matching.evidence import verify_candidates
-from hashdb.domain.matching.frames import Expanded, FramesMatched, Shots, expand, match_frames, places_of
-from hashdb.domain.matching.matches import OVERRULING, FrameDetails, Holder, Query, Stored, Verdict
-from hashdb.domain.matching.suggestions import Distances, Selection, Through, decide, suggest_expanded
+from hashdb.domain.matching.frames import expand, places_of
+from hashdb.domain.matching.matches import FrameDetails, Holder, Query, Stored, Verdict
+from hashdb.domain.matching.suggestions import decide, suggest_expanded
 from hashdb.domain.matching.verification import PreparedQuery, verify
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE
 from hashdb.service import HashDB
-from hashdb.service.matching.alignments import MOST_NEAR, FrameHit, Values, hits_by_contribution
+from hashdb.service.matching.alignments import MOST_NEAR, FrameHit, ListedItems, frames_near, hits_by_contribution
 from hashdb.service.matching.matches import turn
 
 _LISTED: Final = 1
@@ -29,7 +27,7 @@ _LISTED: Final = 1
 
 
 class Comparison(NamedTuple):
-    """How one item, asked for, and another, listed, show the same.
+    """How one item, as a query, and another, as a contribution, show the same.
 
     `matches` says whether the first would match the second, if that were contributed; `refused` says why it could not
     be contributed.
@@ -53,7 +51,7 @@ class Comparison(NamedTuple):
     """Of the second, if it has frames."""
 
 
-def compare(db: HashDB, actor: Actor, asked: Query, listed: Draft) -> Comparison:
+def compare(db: HashDB, actor: Actor, query: Query, listed: Draft) -> Comparison:
     """Compare two items as a match does. The first has its transforms, the second its variants and signatures.
 
     Raises TooManyAtOnce.
@@ -61,91 +59,54 @@ def compare(db: HashDB, actor: Actor, asked: Query, listed: Draft) -> Comparison
     actor.require(Scope.AUDIT, Scope.REVIEW)
     db.follower.catch_up()
     with db.places.place(actor), turn(db, actor):
-        return _compare(db, asked, listed)
+        return _compare(db, query, listed)
 
 
-def _compare(db: HashDB, asked: Query, listed: Draft) -> Comparison:
+def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
     refused = [fault.reason for fault in db.rules.draft_faults(listed, db.now())]
-    suppressed = db.intake.rules().touched(listed.every_signal())
+    suppressed = db.intake_rules().touched(listed.every_signal())
     if not suppressed.keys().isdisjoint(listed.signals):
         refused.append(f"a hash of it {REFUSAL}")
     shots = [_without(shot, suppressed) for shot in split_shots(listed.frames)]
-    expanded = expand([asked])
-    held, times = _held(listed, shots)
-    suggested, through, _ = suggest_expanded(expanded, Values(held).search, MOST_NEAR)
-    decided = _decide(asked, listed, shots, expanded, suggested, through, held, times)
-    found = {signal: bits for signal, bits in suggested[0].items() if signal in held}
-    details = decided.by_frames.get(_LISTED, places_of([held[signal][0] for signal in found], times))
-    frames = [frame for frame in asked.frames if frame.matches]
-    near = [
-        (frame, suggested[place], through[place])
-        for frame, place in zip(frames, expanded.frames.get(0, ()), strict=True)
-    ]
-    views, verdict = {WHOLE: asked.signals, **asked.transforms}, None
-    if found and not asked.frames and not listed.frames:
-        verdict = verify(PreparedQuery(views, asked.signatures), listed.signals, listed.signatures, found)
+    # The second item, as if it were the only contribution.
+    items = ListedItems()
+    extent = listed.extent
+    items.add(
+        _LISTED,
+        listed.signals,
+        shots,
+        lambda signal: Holder(signal, _LISTED, 1, None, Standing.UNREVIEWED, None, extent),
+    )
+    expanded = expand([query])
+    suggested, through, _ = suggest_expanded(expanded, items.search, MOST_NEAR)
+    by_frames = {0: items.match_frames(query, expanded, suggested, through)} if query.frames else {}
+    stored = Stored(listed.signals, listed.signatures)
+    verified = verify_candidates(
+        [query], suggested, through, items.held, items.having, lambda ids: dict.fromkeys(ids, stored)
+    )
+    (decided,) = decide([query], suggested, through, items.held, items.having, by_frames, verified)
+    near = {signal: bits for signal, bits in suggested[0].items() if signal in items.held}
+    details = decided.by_frames.get(_LISTED, places_of([items.held[signal][0] for signal in near], items.times))
+    frames = frames_near(query, expanded, suggested, through)
+    views, verdict = {WHOLE: query.signals, **query.transforms}, None
+    if near and not query.frames and not listed.frames:
+        verdict = verify(PreparedQuery(views, query.signatures), listed.signals, listed.signatures, near)
     return Comparison(
         matches=any(group[0].contribution == _LISTED for group in decided.chosen),
         refused=refused,
-        own=own_pairs(asked.signals, listed.signals),
+        own=own_pairs(query.signals, listed.signals),
         views=nearest_pairs(views, listed.signals),
         verdict=verdict,
-        overlay=overlay(asked.signatures, listed.signatures),
-        digest=next((signal.algorithm for signal in found if signal.algorithm.is_digest), None),
+        overlay=overlay(query.signatures, listed.signatures),
+        digest=next((signal.algorithm for signal in near if signal.algorithm.is_digest), None),
         details=details,
-        hits=hits_by_contribution(near, held, times, {_LISTED: details}).get(_LISTED, ()),
+        hits=hits_by_contribution(frames, items.held, items.times, {_LISTED: details}).get(_LISTED, ()),
         shots=shots,
     )
-
-
-def _searched(shots: Sequence[Shot]) -> list[ListedShot]:
-    return [
-        ListedShot(shot.start, shot.end, shot.frames[0].signals, shot.unit) for shot in shots if shot.frames[0].matches
-    ]
-
-
-def _held(listed: Draft, shots: Sequence[Shot]) -> tuple[dict[Signal, list[Holder]], Shots]:
-    """The second item as the holder of its signals, and when it shows each, as if it were the only contribution."""
-    times = defaultdict[tuple[int, Signal], list[ShotTimes]](list)
-    for shot in _searched(shots):
-        for signal in shot.signals:
-            if len(seen := times[_LISTED, signal]) < MOST_TIMES:
-                seen.append(ShotTimes(shot.start, shot.end))
-    signals = (*listed.signals, *(signal for _, signal in times))
-    return {
-        signal: [Holder(signal, _LISTED, 1, None, Standing.UNREVIEWED, None, listed.extent)] for signal in signals
-    }, times
-
-
-def _decide(
-    asked: Query,
-    listed: Draft,
-    shots: Sequence[Shot],
-    expanded: Expanded,
-    suggested: Sequence[Distances],
-    through: Sequence[Through],
-    held: Mapping[Signal, Sequence[Holder]],
-    times: Shots,
-) -> Selection:
-    """What a match decides."""
-
-    def having(ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
-        return dict.fromkeys(ids, OVERRULING.intersection([one.algorithm for one in listed.signals]))
-
-    def stored(ids: Collection[int]) -> Mapping[int, Stored]:
-        return dict.fromkeys(ids, Stored(listed.signals, listed.signatures))
-
-    by_frames: Mapping[int, FramesMatched] = {}
-    if asked.frames:
-        read = _searched(shots)
-        by_frames = match_frames([asked], expanded, suggested, through, held, times, lambda _: read, having)
-    verified = verify_candidates([asked], suggested, through, held, having, stored)
-    (decided,) = decide([asked], suggested, through, held, having, by_frames, verified)
-    return decided
 
 
 def _without(shot: Shot, suppressed: Collection[Signal]) -> Shot:
     """The shot as it would be recorded."""
     first, *others = shot.frames
-    kept = tuple(signal for signal in first.signals if signal not in suppressed)
-    return Shot((replace(first, signals=kept), *others), len(first.signals) - len(kept))
+    signals = tuple(signal for signal in first.signals if signal not in suppressed)
+    return Shot((replace(first, signals=signals), *others), len(first.signals) - len(signals))

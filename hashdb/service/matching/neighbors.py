@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby, product
+from operator import attrgetter
 from typing import NamedTuple
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.frames import searched
 from hashdb.domain.ledger.events import Details
-from hashdb.domain.matching.benign import BenignEntry, default_radius
+from hashdb.domain.listings import read_all
+from hashdb.domain.matching.benign import default_radius
 from hashdb.domain.matching.frames import places_of
 from hashdb.domain.matching.matches import (
     FLOOD_WINDOW,
@@ -28,7 +30,7 @@ from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
-from hashdb.service.matching.alignments import holder_of
+from hashdb.service.matching.alignments import HOLDERS, holder_of
 from hashdb.service.review.cases import hold
 from hashdb.store import Transaction
 
@@ -36,9 +38,6 @@ VALUES = 200
 """The nearest values of one signal that are examined."""
 FRAMES = 500
 """The frames of an item whose neighbors are listed."""
-_EACH = 50
-"""Contributions of one value that are read; a popular value has thousands."""
-
 _UNSIGNED: Mapping[str, Sequence[Signature]] = {}
 Sides = Mapping[str, Sequence[Signal]]
 """Signals by the name of a transform; the name of the original is empty."""
@@ -57,9 +56,9 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
         of_frames = (signal for frame in frames[:: len(frames) // FRAMES + 1] for signal in frame.signals)
         enabled = [signal for signal in (*item.signals, *of_frames) if db.rules.accepts(signal)]
         near = _near(db, tx, {"": enabled}, {algorithm: algorithm.radius for algorithm in PERCEPTUAL}, limit + 1)
-    asked = PreparedQuery({WHOLE: item.signals}, {WHOLE: item.signatures}) if item.signatures else None
-    others = (each for each in near if each.contribution.id != contribution)
-    return tuple(_shown(actor, _verified(asked, each)) for each in others)[:limit]
+    query = PreparedQuery({WHOLE: item.signals}, {WHOLE: item.signatures}) if item.signatures else None
+    others = [neighbor for neighbor in near if neighbor.contribution.id != contribution]
+    return _shown(actor, query, others[:limit])
 
 
 def list_near_signals(
@@ -84,31 +83,35 @@ def list_near_signals(
         near = _near(db, tx, sides, {algorithm: neighbor_radius(algorithm) for algorithm in PERCEPTUAL}, limit)
         near = _with_places(tx, near)
     views = {name or WHOLE: side for name, side in sides.items()}
-    asked = PreparedQuery(views, signatures) if signatures or views.keys() != {WHOLE} else None
-    return tuple(_shown(actor, _verified(asked, each)) for each in near)
+    query = PreparedQuery(views, signatures) if signatures or views.keys() != {WHOLE} else None
+    return _shown(actor, query, near)
 
 
 def _with_places(tx: Transaction, near: Sequence[NearContribution]) -> list[NearContribution]:
     """The same with where those with frames have the nearest signals."""
     stored = {
-        each.contribution.id: [signal for _, signal in each.pairs.values()]
-        for each in near
-        if each.contribution.frame_count
+        neighbor.contribution.id: [signal for _, signal in neighbor.pairs.values()]
+        for neighbor in near
+        if neighbor.contribution.frame_count
     }
     times = tx.matches.times(stored)
-    return [
-        replace(each, places=places_of([holder_of(one, each.contribution) for _, one in each.pairs.values()], times))
-        if each.contribution.frame_count
-        else each
-        for each in near
-    ]
+
+    def with_places(neighbor: NearContribution) -> NearContribution:
+        item = neighbor.contribution
+        if not item.frame_count:
+            return neighbor
+        return replace(neighbor, places=places_of([holder_of(signal, item) for signal in stored[item.id]], times))
+
+    return list(map(with_places, near))
 
 
 def nearest_benign(db: HashDB, actor: Actor, signals: Sequence[Signal]) -> tuple[NearBenign, ...]:
     """For each algorithm of the signals, the benign signal with the least distance in relation to its radius."""
     actor.require(Scope.AUDIT, Scope.REVIEW)
     nearest: dict[Algorithm, NearBenign] = {}
-    for entry in _entries(db):
+    with db.store.read() as tx:
+        entries = list(read_all(tx.benign.page))
+    for entry in entries:
         for stored, signal in product(entry.signals, signals):
             if stored.algorithm is signal.algorithm:
                 radius = entry.radius.get(stored.algorithm, default_radius(stored.algorithm))
@@ -120,25 +123,20 @@ def nearest_benign(db: HashDB, actor: Actor, signals: Sequence[Signal]) -> tuple
     return tuple(nearest[algorithm] for algorithm in Algorithm if algorithm in nearest)
 
 
-def _entries(db: HashDB) -> Iterator[BenignEntry]:
-    after = 0
-    with db.store.read() as tx:
-        while page := tx.benign.page(after, 1_000):
-            yield from page
-            after = page[-1].id
+def _shown(actor: Actor, query: PreparedQuery | None, near: Sequence[NearContribution]) -> tuple[NearContribution, ...]:
+    """The contributions with the fields that the actor may see.
 
+    Those within the default radius have the verdict on them, if the query has something to verify them by.
+    """
 
-def _verified(asked: PreparedQuery | None, near: NearContribution) -> NearContribution:
-    """The contribution with the verdict on it, if there is something to compare and it is within the default radius."""
-    found = {near.pairs[algorithm][1]: near.distance[algorithm] for algorithm in near.within({})}
-    if asked is None or not found:
-        return near
-    every = dict.fromkeys((*near.contribution.signals, *found))
-    return replace(near, verdict=verify(asked, every, near.contribution.signatures, found))
+    def shown(neighbor: NearContribution) -> NearContribution:
+        item, verdict = neighbor.contribution, neighbor.verdict
+        pairs = {neighbor.pairs[algorithm][1]: neighbor.distance[algorithm] for algorithm in neighbor.within({})}
+        if query is not None and pairs:
+            verdict = verify(query, dict.fromkeys((*item.signals, *pairs)), item.signatures, pairs)
+        return replace(neighbor, contribution=visible_fields(actor, item), verdict=verdict)
 
-
-def _shown(actor: Actor, near: NearContribution) -> NearContribution:
-    return replace(near, contribution=visible_fields(actor, near.contribution))
+    return tuple(map(shown, near))
 
 
 def _near(
@@ -146,13 +144,13 @@ def _near(
 ) -> list[NearContribution]:
     queries = [(name, signal) for name, signals in sides.items() for signal in signals]
     nearest = _nearest(db, queries, radii)
-    held = tx.matches.holding(nearest, _EACH)
+    held = tx.matches.holding(nearest, HOLDERS)
     closeness = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
     ids = sorted(held, key=lambda id: (min(closeness[stored] for stored in held[id]), id))
     contributions = tx.contributions.get(ids[:limit], db.now())
     decisive = Query(tuple(sides.get("", ()))).decisive
     near = (_near_contribution(contributions[id], held[id], nearest, decisive) for id in ids if id in contributions)
-    return sorted(near, key=lambda each: each.rank)
+    return sorted(near, key=attrgetter("rank"))
 
 
 class _Nearest(NamedTuple):

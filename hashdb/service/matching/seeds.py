@@ -28,13 +28,12 @@ def start(db: HashDB) -> None:
 
 def known_to(db: HashDB, actor: Actor) -> tuple[Seed, ...]:
     """The seeds that the actor may know, newest first; none without the scope `contribute` or `match`."""
-    return db.seeds.in_use() if _SCOPES & actor.scopes else ()
+    return db.seeds_in_use() if _SCOPES & actor.scopes else ()
 
 
 def every(db: HashDB, actor: Actor) -> tuple[SeedState, ...]:
     """Since when and until when each seed is or was in use, newest first."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.seeds.every()
 
 
@@ -43,8 +42,7 @@ def rotate(db: HashDB, actor: Actor) -> SeedState:
 
     Contributions of earlier seeds are still found by them: a query asks for the views of all seeds in use.
     """
-    actor.require(Scope.ADMIN)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.ADMIN) as tx:
         tx.audit.lock()
         for seed in tx.seeds.in_use()[SEEDS_IN_USE - 1 :]:
             _retire(db, tx, actor, seed.id)
@@ -58,8 +56,7 @@ def retire(db: HashDB, actor: Actor, id: int) -> SeedState:
 
     Raises NotFound unless it is in use, and InvalidInput for the newest.
     """
-    actor.require(Scope.ADMIN)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.ADMIN) as tx:
         tx.audit.lock()
         in_use = tx.seeds.in_use()
         if in_use and in_use[0].id == id:

@@ -215,8 +215,8 @@ def _contribution_of(tx: Transaction, batch: Batch, subject: int) -> int | None:
         if item.made_kind == "contribution":
             return item.made_id
         case = item.made_id if item.made_kind == "case" else None
-    found = None if case is None else tx.cases.get([case]).get(case)
-    return None if found is None else found.contribution
+    cases = {} if case is None else tx.cases.get([case])
+    return cases[case].contribution if case in cases else None
 
 
 def _lock(tx: Transaction, batch: Batch, subject: int, near: NearSignals | None, now: datetime) -> None:
@@ -234,7 +234,7 @@ class _Act(NamedTuple):
     tx: Transaction
     actor: Actor
     batch: Batch
-    met: Examined
+    examined: Examined
     near: NearSignals | None
     now: datetime
     rules: IntakeRules
@@ -256,25 +256,25 @@ class _Act(NamedTuple):
         }[action]()
 
     def _decide(self, decision: Decision) -> Done:
-        case = self.met.case or self._open(holds=False)
+        case = self.examined.case or self._open(holds=False)
         decided = decide_within(
             self.db, self.tx, self.actor, case, decision, self.batch.choices.note, None, self.near, taken=True
         )
         return _done("case", decided)
 
     def _open(self, *, holds: bool) -> Case:
-        assert self.met.contribution is not None and self.batch.choices.reason is not None
+        assert self.examined.contribution is not None and self.batch.choices.reason is not None
         opened = open_within(
-            self.db, self.tx, self.actor, self.met.contribution.id, self.batch.choices.reason, holds=holds
+            self.db, self.tx, self.actor, self.examined.contribution.id, self.batch.choices.reason, holds=holds
         )
         return self.tx.cases.one(opened.id)
 
     def _hold(self) -> Done:
-        case = self.met.case
+        case = self.examined.case
         if case is None:
             return Done(ItemOutcome.DONE, made=f"case:{self._open(holds=True).id}", before={"opened": 1})
-        assert self.met.contribution is not None
-        reason, contribution = self.batch.choices.reason, self.met.contribution
+        assert self.examined.contribution is not None
+        reason, contribution = self.batch.choices.reason, self.examined.contribution
         self.tx.cases.quarantine(case.id)
         details: Details = {"contribution": contribution.id, "reason": reason}
         entry = LogEntry(Action.CASE_HELD, "case", case.id, details)
@@ -282,18 +282,18 @@ class _Act(NamedTuple):
         return Done(ItemOutcome.DONE, made=f"case:{case.id}")
 
     def _withdraw(self) -> Done:
-        assert self.met.contribution is not None and self.batch.choices.reason is not None
+        assert self.examined.contribution is not None and self.batch.choices.reason is not None
         record_withdrawal(
-            self.tx, self.actor, self.met.contribution, self.batch.choices.reason, self.now, on_request=True
+            self.tx, self.actor, self.examined.contribution, self.batch.choices.reason, self.now, on_request=True
         )
-        return Done(ItemOutcome.DONE, made=f"contribution:{self.met.contribution.id}")
+        return Done(ItemOutcome.DONE, made=f"contribution:{self.examined.contribution.id}")
 
     def _add(self) -> Done:
-        assert self.met.draft is not None
-        return _done("benign", benign.add_within(self.db, self.tx, self.actor, self.met.draft))
+        assert self.examined.draft is not None
+        return _done("benign", benign.add_within(self.db, self.tx, self.actor, self.examined.draft))
 
     def _expire(self) -> Done:
-        contribution, amendment = self.met.contribution, self.met.amendment
+        contribution, amendment = self.examined.contribution, self.examined.amendment
         assert contribution is not None and amendment is not None
         own = self.tx.retention.own(contribution.id)
         amended, fields = amend_with_expiry(self.db, self.tx, contribution, amendment, self.now, self.rules)
@@ -305,8 +305,8 @@ class _Act(NamedTuple):
         return Done(ItemOutcome.DONE, made=f"contribution:{contribution.id}", before=before)
 
     def _confirm(self) -> Done:
-        assert self.met.proposal is not None
-        proposal = self.met.proposal.proposal
+        assert self.examined.proposal is not None
+        proposal = self.examined.proposal.proposal
         request = proposal.request
         if request.act is TwoPersonAction.RETIRE:
             case, note = self.tx.cases.one(request.id), self.batch.choices.note
@@ -326,17 +326,17 @@ class _Act(NamedTuple):
         return done
 
     def _drop(self) -> Done:
-        assert self.met.proposal is not None
-        proposals.drop_within(self.db, self.tx, self.actor, self.met.proposal.proposal.id)
-        return Done(ItemOutcome.DONE, made=f"proposal:{self.met.proposal.proposal.id}")
+        assert self.examined.proposal is not None
+        proposals.drop_within(self.db, self.tx, self.actor, self.examined.proposal.proposal.id)
+        return Done(ItemOutcome.DONE, made=f"proposal:{self.examined.proposal.proposal.id}")
 
     def _undo(self) -> Done:
-        if self.met.proposal is not None:
+        if self.examined.proposal is not None:
             return self._drop()
-        if self.met.entry is not None:
-            benign.delete_within(self.db, self.tx, self.actor, self.met.entry)
-            return Done(ItemOutcome.DONE, made=f"benign:{self.met.entry}")
-        if self.met.amendment is not None:
+        if self.examined.entry is not None:
+            benign.delete_within(self.db, self.tx, self.actor, self.examined.entry)
+            return Done(ItemOutcome.DONE, made=f"benign:{self.examined.entry}")
+        if self.examined.amendment is not None:
             return self._expire()
         return self._decide(Decision.UPHOLD)
 

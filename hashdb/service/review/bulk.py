@@ -48,7 +48,7 @@ def select(
     Acts on contributions take the contributions of selected cases. Raises InvalidInput (no rows, or more than `MOST`),
     ScopeMissing.
     """
-    _require(actor, action)
+    actor.require(action.scope)
     reject_field("action", None if picks in action.picks else f"{action} is not done to a {picks}")
     with db.store.begin() as tx:
         if picks is Picks.CASE and action.decision is None:
@@ -82,30 +82,27 @@ def waiting_proposals(db: HashDB, actor: Actor, id: int) -> tuple[int, ...]:
     batch = get(db, actor, id)
     with db.store.read() as tx:
         made = [item.made_id for item in tx.batches.items(batch.id, -1, MOST, (ItemOutcome.PROPOSED,))]
-        return tuple(each.proposal.id for each in tx.proposals.pending(db.now(), made)) if made else ()
+        return tuple(row.proposal.id for row in tx.proposals.pending(db.now(), made)) if made else ()
 
 
 def newest_contribution(db: HashDB, actor: Actor) -> int:
     """The id of the newest contribution, up to which a selection of all goes; 0 if there is none."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.batches.newest_contribution()
 
 
 def contributions_of(db: HashDB, actor: Actor, chosen: Filter, upto: int) -> tuple[int, ...]:
     """The ids up to `upto` of all contributions that a filter selects. Raises InvalidInput if they are too many."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         ids = tx.batches.selected(chosen, upto, db.now(), COUNTED + 1)
     reject_field("id", _size_fault(len(ids)))
     return ids
 
 
-def cases_of(db: HashDB, actor: Actor, asked: QueueQuery, upto: int) -> tuple[int, ...]:
+def cases_of(db: HashDB, actor: Actor, query: QueueQuery, upto: int) -> tuple[int, ...]:
     """The ids up to `upto` of all open cases of a queue, those in piles too. Raises InvalidInput if too many."""
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
-        ids = tuple(id for id in tx.queues.page(asked, db.now(), COUNTED + 1) if id <= upto)
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
+        ids = tuple(id for id in tx.queues.page(query, db.now(), COUNTED + 1) if id <= upto)
     reject_field("id", _size_fault(len(ids)))
     return ids
 
@@ -114,23 +111,21 @@ def proposals_of(db: HashDB, actor: Actor, upto: int) -> tuple[int, ...]:
     """The ids up to `upto` of all waiting proposals that the actor sees."""
     acts = visible_acts(actor)
     with db.store.read() as tx:
-        waiting = [each.proposal for each in tx.proposals.pending(db.now())]
-    ids = tuple(each.id for each in waiting if each.id <= upto and each.request.act in acts)
+        waiting = [row.proposal for row in tx.proposals.pending(db.now())]
+    ids = tuple(proposal.id for proposal in waiting if proposal.id <= upto and proposal.request.act in acts)
     reject_field("id", _size_fault(len(ids)))
     return ids
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Batch:
     """One batch; a draft only for the user who selected it. Raises NotFound."""
-    actor.require(Scope.AUDIT, Scope.REVIEW)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
         return _visible(actor, tx.batches.one(id))
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Batch, ...]:
     """At most `limit` batches with ids above `after`, without drafts, in order."""
-    actor.require(Scope.AUDIT, Scope.REVIEW)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
         return tx.batches.page(after, limit)
 
 
@@ -163,23 +158,23 @@ def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
     with db.store.read() as tx:
         now = db.now()
         like = like_any_of(tx.proposals.pending(now) if db.rules.two_persons else ())
-        examiner = Examiner(db, tx, actor, batch, db.intake.rules(), now, like)
+        examiner = Examiner(db, tx, actor, batch, db.intake_rules(), now, like)
         subjects = [item.subject for item in tx.batches.items(batch.id, -1, MOST)]
         changes = proposals = confirms = 0
         skipped: dict[Skip, list[int]] = defaultdict(list)
         changing: set[int] = set()
         added: set[tuple[Signal, ...]] = set()
         for start in range(0, len(subjects), _READ):
-            for subject, met in examiner.examine(subjects[start : start + _READ]).items():
+            for subject, examined in examiner.examine(subjects[start : start + _READ]).items():
                 # The entry of the first of several equal contributions suppresses the others, too.
-                entry = met.draft.signals if met.draft else ()
-                skip = Skip.LISTED if entry in added else met.skip
+                entry = examined.draft.signals if examined.draft else ()
+                skip = Skip.LISTED if entry in added else examined.skip
                 if skip is not None:
-                    skipped[skip].append(_named(batch, met, subject))
+                    skipped[skip].append(_named(batch, examined, subject))
                     continue
-                changes, proposals = changes + (not met.proposes), proposals + met.proposes
-                confirms += met.confirms
-                changing |= {met.contribution.id} if met.contribution else set()
+                changes, proposals = changes + (not examined.proposes), proposals + examined.proposes
+                confirms += examined.confirms
+                changing |= {examined.contribution.id} if examined.contribution else set()
                 added |= {entry} if entry else set()
         members, times = tx.hits.answered_since(changing, (now - LATELY).date()) if changing else (0, 0)
     groups = [SkippedGroup(why, len(ids), tuple(ids[:_FIRST])) for why, ids in skipped.items()]
@@ -194,7 +189,7 @@ def start(db: HashDB, actor: Actor, id: int, choices: BatchChoices) -> Batch:
     Raises InvalidInput, NotFound, BatchBegun, ScopeMissing.
     """
     batch = get(db, actor, id)
-    _require(actor, batch.action)
+    actor.require(batch.action.scope)
     check(db, batch, choices)
     with db.store.begin() as tx:
         if not tx.batches.begin(id, choices, db.now()):
@@ -233,11 +228,6 @@ def stop(db: HashDB, actor: Actor, id: int) -> None:
             raise BatchBegun(id)
 
 
-def _require(actor: Actor, action: BatchAction) -> None:
-    """Raise ScopeMissing unless the actor may do the act to some item."""
-    actor.require(action.scope)
-
-
 def _visible(actor: Actor, batch: Batch) -> Batch:
     if batch.state is BatchState.DRAFT and batch.actor != str(actor):
         raise NotFound(f"batch {batch.id}")
@@ -253,6 +243,6 @@ def _size_fault(size: int) -> str | None:
     return f"selects {number} rows: a batch takes at most {MOST}; filter further"
 
 
-def _named(batch: Batch, met: Examined, subject: int) -> int:
+def _named(batch: Batch, examined: Examined, subject: int) -> int:
     """The number by which the preview names an item: of an undo, its contribution's."""
-    return met.contribution.id if batch.picks is Picks.ITEM and met.contribution else subject
+    return examined.contribution.id if batch.picks is Picks.ITEM and examined.contribution else subject

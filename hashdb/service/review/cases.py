@@ -44,22 +44,19 @@ from hashdb.store.review.cases import Opening
 
 def get(db: HashDB, actor: Actor, id: int) -> Case:
     """A case: with `review` or `audit` any, else one to which the actor's member is a party. Raises NotFound."""
-    actor.require()
-    with db.store.read() as tx:
+    with db.read(actor) as tx:
         return visible_case(actor, tx.cases.one(id, _party(actor)))
 
 
 def page(db: HashDB, actor: Actor, state: CaseState | None, after: int, limit: int) -> tuple[Case, ...]:
     """At most `limit` cases with ids above `after` that the actor may see, oldest first."""
-    actor.require()
-    with db.store.read() as tx:
+    with db.read(actor) as tx:
         return tuple(visible_case(actor, case) for case in tx.cases.page(state, _party(actor), after, limit))
 
 
 def list_on_contribution(db: HashDB, actor: Actor, contribution: int) -> tuple[Case, ...]:
     """The cases on a contribution, oldest first, without the opinions under them."""
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         return tx.cases.on([contribution]).get(contribution, ())
 
 
@@ -67,8 +64,7 @@ def decided(
     db: HashDB, actor: Actor, sort: CaseSort, place: Place, limit: int, *, descending: bool = True
 ) -> Paged[Case]:
     """A page of the decided cases in an order, with the total."""
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         return tx.cases.decided(sort, place, limit, descending=descending)
 
 
@@ -77,8 +73,7 @@ def list_shadow_choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice
 
     Raises NotFound.
     """
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         contribution = tx.contributions.one(tx.cases.one(id).contribution, db.now())
         placed = {} if contribution.erased else tx.retired.placed([contribution.id])[contribution.id]
     standard = default_shadow(placed)
@@ -103,8 +98,7 @@ def decide(
     With `taken`, a case that another reviewer has taken is refused.
     Raises InvalidInput, NotFound, AlreadyDecided, CaseTaken, IndexNotReady.
     """
-    actor.require(Scope.REVIEW)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.REVIEW) as tx:
         contribution = tx.cases.one(id).contribution
     near = search_shadow(db, contribution, decision, signals)
     with db.store.begin() as tx:
@@ -301,8 +295,7 @@ def _opened_entry(id: int, opening: Opening) -> LogEntry:
 def visible_case(actor: Actor, case: Case) -> Case:
     """The case with the fields that the actor, a party or a reviewer, may see."""
     opinions = tuple(visible_opinion(actor, opinion, case.member) for opinion in case.opinions)
-    own = actor.member is not None and actor.member.id == case.member
-    see_member = own or sees_members(actor)
+    see_member = actor.is_member(case.member) or sees_members(actor)
     return replace(case, opinions=opinions).shown(decided_by=_party(actor) is None, member=see_member)
 
 
@@ -362,8 +355,7 @@ def _standing_entry(contribution: Contribution, after: Standing, reason: str | N
 
 def preview_decisions(db: HashDB, actor: Actor, id: int) -> dict[Decision, StandingChange]:
     """The standing that each decision on a case would give its contribution. Raises NotFound."""
-    actor.require(Scope.AUDIT, Scope.REVIEW)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
         case = tx.cases.one(id)
         before = tx.contributions.one(case.contribution, db.now()).standing
         return {decision: StandingChange(before, _standing_after(tx, case, decision)) for decision in Decision}
@@ -373,12 +365,12 @@ def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing
     """The standing that opinions and cases would add up to."""
     contribution = case.contribution
     cases = [
-        replace(each, decision=decision) if each.id == case.id else each
-        for each in tx.cases.on([contribution]).get(contribution, ())
+        replace(other, decision=decision) if other.id == case.id else other
+        for other in tx.cases.on([contribution]).get(contribution, ())
     ]
     opinions = [
-        replace(each, counts=each.counts and not (each.stance is Stance.DISPUTES and each.case == case.id))
-        for each in tx.opinions.current([contribution]).get(contribution, ())
+        replace(opinion, counts=opinion.counts and not (opinion.stance is Stance.DISPUTES and opinion.case == case.id))
+        for opinion in tx.opinions.current([contribution]).get(contribution, ())
     ]
     return _add_up(opinions, cases, tx.origins.standings([contribution]).get(contribution))
 

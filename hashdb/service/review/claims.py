@@ -15,22 +15,21 @@ from hashdb.service import HashDB
 from hashdb.store import Transaction
 
 
-def take_next(db: HashDB, actor: Actor, asked: QueueQuery, after: int | None = None) -> int | None:
+def take_next(db: HashDB, actor: Actor, query: QueueQuery, after: int | None = None) -> int | None:
     """Take the next case of a queue that no reviewer has; None if there is none.
 
     The search begins after the case `after`, which is not taken, and goes on from the beginning of the queue. Cases in
     piles come last.
     However many reviewers ask at once, each gets another case.
     """
-    actor.require(Scope.REVIEW)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
         stale = now - db.rules.case_idle
-        crowded = tx.queues.crowded(asked, now, PILE) if asked.pile is None else ()
-        place = None if after is None else tx.queues.place(asked.order, after)
+        crowded = tx.queues.crowded(query, now, PILE) if query.pile is None else ()
+        place = None if after is None else tx.queues.place(query.order, after)
         for without in (crowded, ()) if crowded else ((),):
             for start in (place, None) if place else (None,):
-                id = tx.claims.take_next(str(actor), asked, now, stale, without=without, place=start, besides=after)
+                id = tx.claims.take_next(str(actor), query, now, stale, without=without, place=start, besides=after)
                 if id is not None:
                     return id
     return None
@@ -41,8 +40,7 @@ def take(db: HashDB, actor: Actor, id: int, *, over: bool = False) -> None:
 
     Raises NotFound, AlreadyDecided, CaseTaken.
     """
-    actor.require(Scope.REVIEW)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
         stale = now - db.rules.case_idle
         case = tx.cases.one(id)
@@ -59,30 +57,26 @@ def renew(db: HashDB, actor: Actor, id: int) -> bool:
 
     If it was idle for too long and nobody took the case since, the actor has it again.
     """
-    actor.require(Scope.REVIEW)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
         return tx.claims.take(id, str(actor), now, now - db.rules.case_idle)
 
 
 def release(db: HashDB, actor: Actor, id: int) -> None:
     """Release a case that the actor has; without one, nothing changes."""
-    actor.require(Scope.REVIEW)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.REVIEW) as tx:
         tx.claims.release(id, str(actor))
 
 
 def find(db: HashDB, actor: Actor, id: int) -> Claim | None:
     """The claim on a case; None if nobody has it."""
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         return current(tx, db.rules, [id], db.now()).get(id)
 
 
 def list_own(db: HashDB, actor: Actor) -> tuple[Claim, ...]:
     """The claims of the actor, the first one first."""
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         return tx.claims.by(str(actor), db.now() - db.rules.case_idle)
 
 

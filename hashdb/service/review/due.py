@@ -62,7 +62,7 @@ def set_address(db: HashDB, session: Session, text: str) -> None:
 def report(db: HashDB) -> int:
     """Make a delivery to each webhook with the topic `case.due` that has not reported some case yet; return how many.
 
-    The cases are recorded in the same transaction: each webhook reports each case once, whatever ends in between.
+    The cases are recorded in the same transaction: each webhook reports a case once, also if a process is killed.
     """
     now = db.now()
     until = now + db.rules.due_soon
@@ -86,7 +86,7 @@ def report(db: HashDB) -> int:
 
 
 def mail(db: HashDB, send: Send) -> int:
-    """Send a mail to each user that wants one and was not told of some case; return how many the server accepted.
+    """Send a mail to each user that wants one on a case that none was sent on; return how many the server accepted.
 
     Processes share the work. After a failure the mail is sent again later; in the end it is given up. If this process
     is killed while it sends, the mail is sent again after two minutes, with the same id.
@@ -94,18 +94,18 @@ def mail(db: HashDB, send: Send) -> int:
     until = db.now() + db.rules.due_soon
     with db.store.read() as tx:
         addresses = tx.mail_addresses.ready(db.now()) if tx.due.any(until) else ()
-        addresses = tuple(each for each in addresses if tx.due.pending(until, USER, each.user, 1))
+        recipients = [row for row in addresses if tx.due.pending(until, USER, row.user, 1)]
     sent = 0
-    for each in addresses:
+    for recipient in recipients:
         now = db.now()
         with db.store.begin() as tx:
             # Read after the claim: another process may have sent a mail since.
-            claimed = tx.mail_addresses.claim(each, now, MAIL_LEASE)
-            cases = tx.due.pending(until, USER, each.user) if claimed else ()
+            claimed = tx.mail_addresses.claim(recipient, now, MAIL_LEASE)
+            cases = tx.due.pending(until, USER, recipient.user) if claimed else ()
         if not cases:
             continue
-        trouble = send(due_mail(each.user, each.address, cases, now), now)
-        _note(db, each, [case.id for case in cases], trouble)
+        trouble = send(due_mail(recipient.user, recipient.address, cases, now), now)
+        _note(db, recipient, [case.id for case in cases], trouble)
         sent += trouble is None
         if trouble not in (None, MailTrouble.ADDRESS):
             # The server would refuse the others, too. They are tried the next time.

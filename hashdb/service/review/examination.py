@@ -111,9 +111,7 @@ class Examiner:
         about = self.tx.contributions.get(ids, self.now)
         cases = self.tx.cases.on(ids)
         own = self.tx.retention.own_expiries(ids) if action is BatchAction.EXPIRY else {}
-        decides = action.decision is not None
-        waiting = [case.id for of in cases.values() for case in of if case.state is CaseState.OPEN] if decides else []
-        taken = self._taken(waiting)
+        taken = self._taken(open_ids(cases) if action.decision is not None else [])
         examined = {}
         for id in ids:
             contribution = about.get(id)
@@ -156,11 +154,12 @@ class Examiner:
     def _entry(self, contribution: Contribution) -> Examined:
         if contribution.erased:
             return Examined(Skip.ERASED, contribution)
-        kept = [each for each in contribution.signals if each.algorithm in PERCEPTUAL and self.db.rules.accepts(each)]
-        touched = self.rules.touched(kept)
-        fresh = tuple(each for each in kept if each not in touched)
+        accepts = self.db.rules.accepts
+        signals = [signal for signal in contribution.signals if signal.algorithm in PERCEPTUAL and accepts(signal)]
+        touched = self.rules.touched(signals)
+        fresh = tuple(signal for signal in signals if signal not in touched)
         if not fresh:
-            listed = kept or contribution.masked
+            listed = signals or contribution.masked
             return Examined(Skip.LISTED if listed else Skip.UNSIGNED, contribution)
         draft = BenignDraft(fresh, note=self.batch.choices.note)
         if not self.db.rules.two_persons:
@@ -253,7 +252,7 @@ class Examiner:
             opened = item.before.get("opened")
             skip = Skip.DECIDED if case.state is CaseState.DECIDED else None if opened else Skip.FINAL
             return Examined(skip, contribution, case, undoes=action)
-        decided = [each.id for each in cases if each.decision is not None]
+        decided = [other.id for other in cases if other.decision is not None]
         if decided[-1:] != [case.id]:
             return Examined(Skip.CHANGED, contribution)
         now_open = open_case_of(cases)
@@ -269,12 +268,12 @@ class Examiner:
     ) -> _Known:
         """What is stored on these, and on the cases that the proposals would decide."""
         tx, now = self.tx, self.now
-        pending = {each.proposal.id: each for each in tx.proposals.pending(now, proposals)}
-        requests = [each.proposal.request for each in pending.values()]
-        by_id = tx.cases.get({*cases, *(each.id for each in requests if each.act is TwoPersonAction.RETIRE)})
+        pending = {row.proposal.id: row for row in tx.proposals.pending(now, proposals)}
+        requests = [row.proposal.request for row in pending.values()]
+        by_id = tx.cases.get({*cases, *(request.id for request in requests if request.act is TwoPersonAction.RETIRE)})
         on = tx.cases.on({case.contribution for case in by_id.values()})
         about = tx.contributions.get({*on, *contributions}, now)
-        taken = self._taken([each.id for of in on.values() for each in of if each.state is CaseState.OPEN])
+        taken = self._taken(open_ids(on))
         own, listed = tx.retention.own_expiries(contributions), tx.benign.present(entries)
         return _Known(pending, by_id, on, about, taken, own, listed)
 
@@ -284,6 +283,11 @@ def open_case_of(cases: Collection[Case]) -> Case | None:
     return next((case for case in cases if case.state is CaseState.OPEN), None)
 
 
+def open_ids(cases: Mapping[int, Sequence[Case]]) -> list[int]:
+    """The ids of the open cases among those on contributions."""
+    return [case.id for group in cases.values() for case in group if case.state is CaseState.OPEN]
+
+
 def retirement(case: int) -> ProposedChange:
     """The change that a proposal asks for to retire a case's contribution with the usual signals."""
     return ProposedChange(TwoPersonAction.RETIRE, "case", case, {"decision": str(Decision.RETIRE)})
@@ -291,7 +295,7 @@ def retirement(case: int) -> ProposedChange:
 
 def like_any_of(pending: Sequence[PendingProposal]) -> Like:
     """As `Proposals.like`, among proposals that were read before."""
-    known: Mapping[str, PendingProposal] = {_text(each.proposal.request): each for each in reversed(pending)}
+    known: Mapping[str, PendingProposal] = {_text(row.proposal.request): row for row in reversed(pending)}
     return lambda change: known.get(_text(change))
 
 

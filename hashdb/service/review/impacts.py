@@ -25,8 +25,7 @@ _MATCHING = tuple(standing for standing in Standing if standing.matches)
 
 def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
     """What changes for members if a contribution no longer matches. Raises NotFound."""
-    actor.require(Scope.AUDIT, Scope.REVIEW)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
         now = db.now()
         item = tx.contributions.one(contribution, now)
         holders = tx.matches.holders(item.signals, now, _MATCHING, 1_000)

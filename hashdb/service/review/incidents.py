@@ -16,30 +16,26 @@ from hashdb.service.contributions.expiry import settle
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Incident, ...]:
     """At most `limit` incidents with ids above `after`, in order."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.incidents.page(after, limit)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Incident:
     """One incident. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.incidents.one(id)
 
 
-def named(db: HashDB, actor: Actor, labels: Collection[str]) -> Mapping[str, int]:
+def count_by_label(db: HashDB, actor: Actor, labels: Collection[str]) -> Mapping[str, int]:
     """By label, how many contributions have it and have not ended."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.incidents.held(labels, db.now())
 
 
-def effect(db: HashDB, actor: Actor, incident: Incident) -> IncidentImpact:
+def impact(db: HashDB, actor: Actor, incident: Incident) -> IncidentImpact:
     """What a new or changed incident would do to the contributions under its label."""
-    actor.require(Scope.AUDIT)
     now = db.now()
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         held = tx.incidents.held([incident.label], now)[incident.label]
         sooner = 0 if incident.expiry is None else tx.incidents.lasting(incident.label, now, incident.expiry)
     return IncidentImpact(held, sooner, incident.expiry, ended=incident.expiry is not None and incident.expiry <= now)
@@ -66,8 +62,7 @@ def change(db: HashDB, actor: Actor, id: int, incident_change: IncidentChange) -
 
     Raises NotFound, InvalidInput.
     """
-    actor.require(Scope.ADMIN)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.ADMIN) as tx:
         before = tx.incidents.one(id, lock=True)
         after = incident_change.of(before)
         reject_field("end", end_fault(after.start, after.end))

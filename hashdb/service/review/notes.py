@@ -19,8 +19,7 @@ MOST = 200
 
 def add(db: HashDB, actor: Actor, case: int, text: str) -> CaseNote:
     """Note something on a case, open or decided. Raises InvalidInput, NotFound."""
-    actor.require(Scope.REVIEW)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
         item = tx.contributions.one(tx.cases.one(case).contribution, now, lock=True)
         # An erasure that is done would not remove a note of today.
@@ -32,8 +31,7 @@ def add(db: HashDB, actor: Actor, case: int, text: str) -> CaseNote:
 
 def list_on(db: HashDB, actor: Actor, case: int) -> tuple[CaseNote, ...]:
     """The notes on a case, the oldest first."""
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         return tx.case_notes.on([case])
 
 

@@ -14,7 +14,7 @@ from hashdb.domain.rules import Rules
 from hashdb.errors import NotActive, NotFound, OwnContribution, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.recording import REMEMBERED
-from hashdb.service.contributions.sight import await_hits, may_know, may_see, owns
+from hashdb.service.contributions.sight import await_hits, may_know, may_see
 from hashdb.service.review.cases import opened_entry, settle, visible_opinion
 from hashdb.store import Transaction
 
@@ -92,7 +92,7 @@ def recount(db: HashDB, limit: int = 500) -> int:
 def _lock(tx: Transaction, actor: Actor, id: int, now: datetime) -> Contribution:
     """The contribution, locked. Raises an error if the actor may not give an opinion on it."""
     contribution = tx.contributions.one(id, now, lock=True)
-    if owns(actor, contribution):
+    if actor.is_member(contribution.member):
         raise OwnContribution(id)
     if not may_know(tx, actor, contribution):
         raise NotFound(f"contribution {id}")
@@ -126,7 +126,10 @@ def _record(
 def _same_opinion(tx: Transaction, member: Member, item: Contribution, draft: OpinionDraft) -> Opinion | None:
     """The same opinion of the member, if it counts."""
     opinions = tx.opinions.current([item.id]).get(item.id, ())
-    return next((each for each in opinions if each.member == member.id and each.counts and each.says(draft)), None)
+    return next(
+        (opinion for opinion in opinions if opinion.member == member.id and opinion.counts and opinion.says(draft)),
+        None,
+    )
 
 
 def _entry(opinion: Opinion) -> LogEntry:

@@ -44,7 +44,7 @@ def drop(db: HashDB, actor: Actor, id: int) -> None:
 
 def drop_within(db: HashDB, tx: Transaction, actor: Actor, id: int) -> None:
     """Drop a waiting proposal within a transaction, as `drop` does. Raises NotFound."""
-    acts = _droppable(actor)
+    acts = visible_acts(actor, Scope.ADMIN)
     tx.audit.lock()
     now = db.now()
     proposal = tx.proposals.one(id, now, acts)
@@ -96,15 +96,13 @@ def person_of(actor: Actor) -> str:
     return actor.name if actor.member is None else f"member:{actor.member.id}"
 
 
-def visible_acts(actor: Actor) -> Collection[TwoPersonAction]:
-    """The actions whose proposals the actor sees. Raises ScopeMissing."""
-    actor.require(Scope.AUDIT, Scope.REVIEW)
-    return tuple(TwoPersonAction) if actor.has(Scope.AUDIT) else REVIEWER_ACTIONS
+def visible_acts(actor: Actor, scope: Scope = Scope.AUDIT) -> Collection[TwoPersonAction]:
+    """The actions whose proposals the actor sees: with `scope` all, with `review` those on cases.
 
-
-def _droppable(actor: Actor) -> Collection[TwoPersonAction]:
-    actor.require(Scope.ADMIN, Scope.REVIEW)
-    return tuple(TwoPersonAction) if actor.has(Scope.ADMIN) else REVIEWER_ACTIONS
+    Raises ScopeMissing.
+    """
+    actor.require(scope, Scope.REVIEW)
+    return tuple(TwoPersonAction) if actor.has(scope) else REVIEWER_ACTIONS
 
 
 def _entry(action: Action, proposal: Proposal) -> LogEntry:

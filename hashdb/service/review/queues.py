@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
+from operator import attrgetter
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.review.cases import CaseState, Decision
@@ -36,7 +37,7 @@ _ANY = QueueQuery()
 def queue(
     db: HashDB,
     actor: Actor,
-    asked: QueueQuery = _ANY,
+    query: QueueQuery = _ANY,
     *,
     after: int | None = None,
     before: int | None = None,
@@ -47,69 +48,64 @@ def queue(
     The page begins after the case `after`, or ends before the case `before`. Cases of the same pile are no rows of
     their own, unless the filter names the pile.
     """
-    actor.require(Scope.REVIEW, Scope.AUDIT)
     backwards = before is not None
-    with db.store.read() as tx:
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
-        crowded = tx.queues.crowded(asked, now, PILE) if asked.pile is None else ()
+        crowded = tx.queues.crowded(query, now, PILE) if query.pile is None else ()
         start = before if backwards else after
-        found = tx.queues.page(asked, now, limit + 1, without=crowded, start=start, backwards=backwards)
-        ids = found[:limit][::-1] if backwards else found[:limit]
-        more = len(found) > limit
+        page = tx.queues.page(query, now, limit + 1, without=crowded, start=start, backwards=backwards)
+        ids = page[:limit][::-1] if backwards else page[:limit]
+        more = len(page) > limit
         ahead = more if backwards else after is not None
         follow = True if backwards else more
         return Queue(
             _with_contributions(tx, db, actor, ids, now),
-            () if follow else tx.queues.piles(asked, now, crowded),
+            () if follow else tx.queues.piles(query, now, crowded),
             ids[0] if ahead and ids else None,
             ids[-1] if follow and ids else None,
         )
 
 
-def count(db: HashDB, actor: Actor, asked: QueueQuery = _ANY) -> QueueCounts:
+def count(db: HashDB, actor: Actor, query: QueueQuery = _ANY) -> QueueCounts:
     """How many open cases fit a filter, in all and by field: at most `LONGEST_COUNT`."""
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
-        return tx.queues.count(asked, db.now(), LONGEST_COUNT)
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
+        return tx.queues.count(query, db.now(), LONGEST_COUNT)
 
 
-def neighbors_in_queue(db: HashDB, actor: Actor, case: int, asked: QueueQuery = _ANY) -> tuple[int | None, int | None]:
+def neighbors_in_queue(db: HashDB, actor: Actor, case: int, query: QueueQuery = _ANY) -> tuple[int | None, int | None]:
     """The ids of the cases before and after one in a queue; None if there is none.
 
     If the case is no longer there, the first case is the next one.
     """
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
-        without = tx.queues.crowded(asked, now, PILE) if asked.pile is None else ()
-        here = tx.queues.has(asked, now, case)
-        after = tx.queues.page(asked, now, 1, without=without, start=case if here else None)
-        before = tx.queues.page(asked, now, 1, without=without, start=case, backwards=True) if here else ()
+        without = tx.queues.crowded(query, now, PILE) if query.pile is None else ()
+        here = tx.queues.has(query, now, case)
+        after = tx.queues.page(query, now, 1, without=without, start=case if here else None)
+        before = tx.queues.page(query, now, 1, without=without, start=case, backwards=True) if here else ()
     return next(iter(before), None), next(iter(after), None)
 
 
 def count_proposed(db: HashDB, actor: Actor) -> int:
     """How many open cases wait for a second person."""
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         return tx.queues.count_proposed(db.now())
 
 
 def list_proposed(db: HashDB, actor: Actor) -> tuple[ProposedCase, ...]:
     """The open cases that wait for a second person, with who proposed what and why, the first to expire first."""
-    actor.require(Scope.REVIEW, Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
-        proposals = {each.request.id: each for each in tx.proposals.page(0, _MOST_PROPOSED, now, REVIEWER_ACTIONS)}
+        proposals = {row.request.id: row for row in tx.proposals.page(0, _MOST_PROPOSED, now, REVIEWER_ACTIONS)}
         waiting = _with_contributions(tx, db, actor, list(proposals), now)
         reasons = {(note.case, note.proposal): note for note in tx.case_notes.on(proposals)}
-    found = [
-        ProposedCase(proposal, each, reasons.get((each.case.id, proposal.id)))
-        for each in waiting
-        for proposal in [proposals[each.case.id]]
-        if each.case.state is CaseState.OPEN
+    proposed = [
+        ProposedCase(proposal, row, reasons.get((row.case.id, proposal.id)))
+        for row in waiting
+        for proposal in [proposals[row.case.id]]
+        if row.case.state is CaseState.OPEN
     ]
-    return tuple(sorted(found, key=lambda each: (each.proposal.expires_at, each.proposal.id)))
+    return tuple(sorted(proposed, key=lambda row: (row.proposal.expires_at, row.proposal.id)))
 
 
 def _with_contributions(
@@ -121,17 +117,16 @@ def _with_contributions(
     return tuple(WaitingCase(cases[id], shown[cases[id].contribution], claims.get(id)) for id in ids if id in cases)
 
 
-def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, asked: QueueQuery = _ANY) -> int:
+def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query: QueueQuery = _ANY) -> int:
     """Uphold the cases of a member's pile that fit a filter with one note; return how many, at most `MOST_UPHELD`.
 
     Cases with ids above `upto` are left out, because the reviewer has not seen them, and so are those that another
     reviewer has taken.
     """
-    actor.require(Scope.REVIEW)
-    asked = replace(asked, pile=pile)
-    with db.store.begin() as tx:
+    query = replace(query, pile=pile)
+    with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
-        ids = tx.queues.page(asked, now, MOST_UPHELD)
+        ids = tx.queues.page(query, now, MOST_UPHELD)
         tx.contributions.lock({case.contribution for case in tx.cases.get(ids).values() if case.id <= upto})
         # Read again: now that they are locked, nobody else decides on them.
         claims = current(tx, db.rules, ids, now)
@@ -144,10 +139,10 @@ def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, asked
         about = tx.contributions.get([case.contribution for case in cases], now)
         entries = []
         for case in cases:
-            kept = None if about[case.contribution].erased else note
-            tx.cases.decide(case.id, Decision.UPHOLD, kept, str(actor), now)
+            stored_note = None if about[case.contribution].erased else note
+            tx.cases.decide(case.id, Decision.UPHOLD, stored_note, str(actor), now)
             entries.append(decided_entry(case, Decision.UPHOLD, now))
-        for reason, group in groupby(sorted(cases, key=lambda case: case.reason), key=lambda case: case.reason):
+        for reason, group in groupby(sorted(cases, key=attrgetter("reason")), key=attrgetter("reason")):
             entries += settle(tx, [about[case.contribution] for case in group], reason)
         tx.audit.append(now, actor, entries)
     return len(cases)

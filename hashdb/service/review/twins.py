@@ -52,8 +52,8 @@ def list_twins(tx: Transaction, near: NearSignals, member: int, now: datetime) -
 
 
 def _is_near(near: NearSignals, signal: Signal) -> bool:
-    return any(is_twin(each, signal) for each in near.signals) or any(
-        each.algorithm is signal.algorithm and each.distance(signal) <= each.algorithm.radius for each in near.frames
+    return any(is_twin(own, signal) for own in near.signals) or any(
+        own.algorithm is signal.algorithm and own.distance(signal) <= own.algorithm.radius for own in near.frames
     )
 
 

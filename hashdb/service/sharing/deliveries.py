@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,7 +32,7 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.background import Task
-from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError, connect, resolve, target
+from hashdb.service.sharing.safe_http import NotPermittedError, connect, resolve, target, trouble_of
 from hashdb.service.sharing.webhooks import new_message
 from hashdb.service.stats.counts import settled
 from hashdb.store import Transaction
@@ -100,13 +99,8 @@ def send(db: HashDB, claimed: ClaimedDelivery, post: Post) -> DeliveryOutcome:
     attempt = post(claimed, db.now())
     now, topic = db.now(), claimed.message.topic
     pause = None if attempt.trouble is None or attempt.gone else pause_after(claimed.attempts + 1, topic)
-    outcome = (
-        DeliveryOutcome.DELIVERED
-        if attempt.trouble is None
-        else DeliveryOutcome.FAILED
-        if pause is None
-        else DeliveryOutcome.WAITING
-    )
+    final = DeliveryOutcome.DELIVERED if attempt.trouble is None else DeliveryOutcome.FAILED
+    outcome = final if pause is None else DeliveryOutcome.WAITING
     with db.store.begin() as tx, suppress(NotFound):
         tx.webhooks.one(claimed.webhook, lock=True)
         if not tx.deliveries.note(claimed, attempt, outcome, now, None if pause is None else now + pause):
@@ -136,18 +130,8 @@ def post(claimed: ClaimedDelivery, now: datetime, egress: EgressPolicy) -> Attem
     try:
         status = _send_request(claimed, now, egress)
         trouble = None if 200 <= status < 300 else Trouble.STATUS
-    except NotPermittedError:
-        trouble = Trouble.ADDRESS_REFUSED
-    except UnknownNameError:
-        trouble = Trouble.NAME_UNKNOWN
-    except ssl.SSLCertVerificationError:
-        trouble = Trouble.CERTIFICATE
-    except TimeoutError:
-        trouble = Trouble.TOO_SLOW
-    except ConnectionRefusedError:
-        trouble = Trouble.NOT_CONNECTED
-    except (OSError, HTTPException, ValueError):
-        trouble = Trouble.NO_ANSWER
+    except (OSError, HTTPException, ValueError) as error:
+        trouble = trouble_of(error)
     return Attempt(status, int((time.monotonic() - begun) * 1000), trouble)
 
 

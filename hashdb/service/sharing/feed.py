@@ -13,6 +13,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.frames import FRAMES_A_REQUEST, Frame, with_pdq
 from hashdb.domain.ledger.events import Action, Event, LogEntry
+from hashdb.domain.listings import read_all
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.matching.testing import TEST_ID
 from hashdb.domain.review.cases import OpinionDraft
@@ -31,9 +32,8 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import BankOfMember, Fault, FeedRestarted, NotFound, NotYours, TooManyAtOnce, reject
 from hashdb.service import HashDB
 from hashdb.service.accounts.limits import Places
-from hashdb.service.accounts.members import all_members
 from hashdb.service.contributions import contributions
-from hashdb.service.contributions.sight import owns, sees_members, with_origins
+from hashdb.service.contributions.sight import sees_members, with_origins
 from hashdb.service.matching import matches
 from hashdb.service.review import opinions
 from hashdb.store import Transaction
@@ -60,8 +60,8 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         if after > head.seq or epoch not in (None, head.epoch):
             raise FeedRestarted(head.epoch)
         events = tx.audit.subjects(after, limit + 1, _FEED)
-        found = tx.contributions.get([id for _, id in events[:limit]], db.now(), hidden=_HIDDEN)
-        contributions = {each.id: each for each in with_origins(db, tx, [*found.values()])}
+        by_id = tx.contributions.get([id for _, id in events[:limit]], db.now(), hidden=_HIDDEN)
+        contributions = {item.id: item for item in with_origins(db, tx, [*by_id.values()])}
         limit = min(limit, _few_enough([contributions[id].frame_count for _, id in events[:limit]]))
         page = events[:limit]
         ids = [id for _, id in page]
@@ -144,8 +144,7 @@ _EXCHANGED = (*_FEED, Action.OPINION_GIVEN)
 
 def head(db: HashDB, actor: Actor, before: datetime | None = None) -> int:
     """The seq of the last event, or of the last one before a time."""
-    actor.require(Scope.FEED)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.FEED) as tx:
         return tx.audit.head().seq if before is None else tx.audit.before(before)
 
 
@@ -226,8 +225,8 @@ def _contribution(event: Event) -> int:
 def _with_few_frames(tx: Transaction, events: Sequence[Event], now: datetime) -> Sequence[Event]:
     """The first events, whose videos have at most `FRAMES_A_REQUEST` frames together; at least one."""
     ids = list(map(_contribution, events))
-    found = tx.contributions.get(set(ids), now)
-    return events[: _few_enough([found[id].frame_count if id in found else 0 for id in ids])]
+    contributions = tx.contributions.get(set(ids), now)
+    return events[: _few_enough([contributions[id].frame_count if id in contributions else 0 for id in ids])]
 
 
 def _held(
@@ -275,7 +274,7 @@ def _records(
             event.at,
             value,
             tuple(contributions[id] for id in sorted(by_value[value])),
-            tuple(each for id in sorted(by_value[value]) for each in opinions.get(id, ()) if each.counts),
+            tuple(opinion for id in sorted(by_value[value]) for opinion in opinions.get(id, ()) if opinion.counts),
         )
         for value, event in latest.items()
     ]
@@ -304,10 +303,12 @@ def _holders_of_video(
     for part in chunks(list(dict.fromkeys(frame.signals[0] for frame in video if frame.matches)), _FRAMES_A_STEP):
         holders = tx.matches.holders(part, now, matches.MATCHING, detailed=False)
         ids = {
-            one.contribution for one in holders if one.extent is not None and (one.extent.duration or 0) >= video[-1].at
+            holder.contribution
+            for holder in holders
+            if holder.extent is not None and (holder.extent.duration or 0) >= video[-1].at
         }
         near = tx.contributions.get(ids - place_of.keys(), now)
-        counts = {id: one.frame_count for id, one in near.items() if one.frame_count >= len(video)}
+        counts = {id: item.frame_count for id, item in near.items() if item.frame_count >= len(video)}
         while counts:
             few = list(counts)[: _few_enough(list(counts.values()))]
             frames = tx.frames.get(few, suppressed=True)
@@ -329,26 +330,25 @@ def list_banks(db: HashDB, actor: Actor) -> Mapping[int, str]:
 
     An actor that may not see who contributed has its own bank, and one for all other members together.
     """
-    actor.require(Scope.MATCH, Scope.CONTRIBUTE)
-    with db.store.read() as tx:
-        every = bank_names(list(all_members(tx)), _TEST_BANK, _SHARED_BANK)
+    with db.read(actor, Scope.MATCH, Scope.CONTRIBUTE) as tx:
+        every = bank_names(list(read_all(tx.members.page)), _TEST_BANK, _SHARED_BANK)
     if sees_members(actor):
         return {TEST_ID: _TEST_BANK, **every}
     own = {} if actor.member is None else {actor.member.id: every[actor.member.id]}
     return {**own, TEST_ID: _TEST_BANK, _SHARED: _SHARED_BANK}
 
 
-def own(db: HashDB, actor: Actor, bank: str) -> None:
+def require_own_bank(db: HashDB, actor: Actor, bank: str) -> None:
     """Raise NotFound if there is no such bank, NotYours or BankOfMember if it is not the actor's."""
     member = find_bank(db, actor, bank)
     if member == _SHARED:
         raise BankOfMember()
-    if actor.member is None or actor.member.id != member:
+    if not actor.is_member(member):
         raise NotYours("the bank of member", member)
 
 
 def find_bank(db: HashDB, actor: Actor, bank: str) -> int:
-    """The key of `names` that has this bank. Raises NotFound."""
+    """The member whose bank has this name, as `list_banks` has it. Raises NotFound."""
     for member, name in list_banks(db, actor).items():
         if name == bank:
             return member
@@ -380,6 +380,6 @@ def content(db: HashDB, actor: Actor, bank: str | None, id: int) -> Contribution
 
 def remove(db: HashDB, actor: Actor, bank: str | None, id: int) -> Contribution:
     """Withdraw a contribution of the member's own bank. Raises NotFound, NotYours, AlreadyWithdrawn."""
-    if not owns(actor, content(db, actor, bank, id)):
+    if not actor.is_member(content(db, actor, bank, id).member):
         raise NotYours("contribution", id)
     return contributions.withdraw(db, actor, id, "other")

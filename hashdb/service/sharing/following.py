@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 
 from hashdb.domain.accounts.members import SYSTEM, Member, MemberStatus
-from hashdb.domain.contributions import Amendment, Contribution, Draft, Recorded, Standing, Status, new_hashes
+from hashdb.domain.contributions import Amendment, Contribution, Draft, Recorded, Standing, Status
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.domain.origins import Origin
-from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.sharing.upstreams import (
     LEASE,
     PAGE,
@@ -26,11 +25,9 @@ from hashdb.domain.sharing.upstreams import (
     taken_over,
 )
 from hashdb.domain.signals import Signal
-from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.errors import FeedRestarted, NotFound
 from hashdb.service import HashDB
-from hashdb.service.contributions.additions import added_signals_entry
-from hashdb.service.contributions.commitments import recommit
+from hashdb.service.contributions.additions import Added, store_added
 from hashdb.service.contributions.contributions import amendment_details
 from hashdb.service.contributions.expiry import amend_with_expiry, expiry_of
 from hashdb.service.contributions.intake import append, with_intake
@@ -47,7 +44,7 @@ from hashdb.store.sharing.upstreams import Claim, Path
 
 _BATCH = 500
 _PAGES = 50
-"""That are read in one look. Then others have their turn, however much an upstream has to tell."""
+"""Pages of an upstream that one look reads; then the other upstreams have their turn."""
 _SOON = timedelta(hours=1)
 """A contribution that expired at its upstream, and expires here within this time, is left to expire."""
 
@@ -138,7 +135,7 @@ def _read(db: HashDB, upstream: Upstream, remote: Remote) -> bool:
 def _goes_on(seq: int, page: UpstreamPage) -> bool:
     """Whether a page follows an event. Otherwise an upstream could keep this process busy without an end."""
     seqs = [change.seq for change in page.changes]
-    in_order = all(seq < each <= page.checkpoint for each in seqs)
+    in_order = all(seq < number <= page.checkpoint for number in seqs)
     return len(seqs) <= PAGE and in_order and page.checkpoint >= seq + page.more
 
 
@@ -185,7 +182,7 @@ def apply(db: HashDB, upstream: Upstream, page: UpstreamPage) -> Upstream | None
             current = tx.upstreams.one(upstream.id, lock=True)
             if not _is_current(upstream, current) or member.status is MemberStatus.SUSPENDED:
                 return None
-            step = _Step(db, tx, member, current, rules, near, suppressed, own)
+            step = _Step(db, tx, member, current, rules, near, suppressed, own, db.now(), current.seq)
             entries = step.run(page)
             append(tx, step.now, SYSTEM, entries, seq)
             values: dict[str, object] = {"seq": step.reached, "epoch": page.epoch, "next_at": db.now() + LEASE}
@@ -197,63 +194,62 @@ def apply(db: HashDB, upstream: Upstream, page: UpstreamPage) -> Upstream | None
     return with_intake(db, write)
 
 
+@dataclass(slots=True)
 class _Step:
     """One page of an upstream in one transaction."""
 
-    def __init__(
-        self,
-        db: HashDB,
-        tx: Transaction,
-        member: Member,
-        upstream: Upstream,
-        rules: IntakeRules,
-        near: Close,
-        suppressed: Mapping[Signal, int],
-        own: str,
-    ) -> None:
-        self._db, self._tx, self._member, self._upstream = db, tx, member, upstream
-        self._rules, self._near, self._suppressed, self._own = rules, near, suppressed, own
-        self.now = db.now()
-        self.reached = upstream.seq
-        self.refused = Counter[str]()
-        self._entries: list[LogEntry] = []
-        self._ending: dict[str, list[int]] = defaultdict(list)
-        self._theirs: dict[int, Standing] = {}
-        self._new: list[UpstreamChange] = []
+    db: HashDB
+    tx: Transaction
+    member: Member
+    upstream: Upstream
+    rules: IntakeRules
+    near: Close
+    suppressed: Mapping[Signal, int]
+    own: str
+    """The name of the log of this service."""
+    now: datetime
+    reached: int
+    """The event of the upstream up to which the page was applied."""
+    refused: Counter[str] = field(default_factory=Counter)
+    entries: list[LogEntry] = field(default_factory=list)
+    ending: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """The contributions that are withdrawn, by reason."""
+    theirs: dict[int, Standing] = field(default_factory=dict)
+    """What the upstream sets, by contribution."""
+    new: list[UpstreamChange] = field(default_factory=list)
 
     def run(self, page: UpstreamPage) -> list[LogEntry]:
         """Apply as much of a page as the limit of the member allows; return the events, which the caller appends."""
         last = {change.contribution: change for change in page.changes}
         changes = sorted(last.values(), key=lambda change: change.seq)
-        paths = self._tx.origins.paths(self._upstream.id, last)
+        paths = self.tx.origins.paths(self.upstream.id, last)
         self._refuse(changes)
-        kept = self._within_limit(changes, paths)
-        self.reached = page.checkpoint if len(kept) == len(changes) else kept[-1].seq if kept else self.reached
-        ids = [paths[change.contribution].contribution for change in kept if change.contribution in paths]
-        self._tx.contributions.lock(ids)
-        held, stored = self._tx.contributions.get(ids, self.now), self._tx.retired.placed(ids)
-        for change in kept:
+        within = self._within_limit(changes, paths)
+        self.reached = page.checkpoint if len(within) == len(changes) else within[-1].seq if within else self.reached
+        ids = [paths[change.contribution].contribution for change in within if change.contribution in paths]
+        self.tx.contributions.lock(ids)
+        held, stored = self.tx.contributions.get(ids, self.now), self.tx.retired.placed(ids)
+        for change in within:
             path = paths.get(change.contribution)
-            if path is None:
-                if change.draft is not None and not self._is_own(change):
-                    self._new.append(change)
-            else:
+            if path is not None:
                 self._apply(change, path, held[path.contribution], stored[path.contribution])
+            elif self._is_new(change):
+                self.new.append(change)
         self._settle(held, {path.contribution: path.standing for path in paths.values()})
-        for reason, ended in self._ending.items():
-            end(self._db, self._tx, SYSTEM, ended, reason)
+        for reason, ended in self.ending.items():
+            end(self.db, self.tx, SYSTEM, ended, reason)
         self._add()
-        return self._entries
+        return self.entries
 
-    def _is_own(self, change: UpstreamChange) -> bool:
-        """Whether it was contributed to this service, and comes back in a circle."""
-        return change.origin is not None and change.origin.log == self._own
+    def _is_new(self, change: UpstreamChange) -> bool:
+        """Whether it is to be contributed here, if it was not yet: not what came from this service, in a circle."""
+        return change.draft is not None and (change.origin is None or change.origin.log != self.own)
 
     def _refuse(self, changes: list[UpstreamChange]) -> None:
         """Give those that the benign list or an incident refuses their faults, and count all that are refused."""
         places = [place for place, change in enumerate(changes) if change.draft is not None]
         drafts = [draft for change in changes if (draft := change.draft) is not None]
-        for position, fault in self._rules.faults(drafts, self.now):
+        for position, fault in self.rules.faults(drafts, self.now):
             place = places[position]
             name = fault.at.partition("[")[0]
             changes[place] = changes[place]._replace(draft=None, faults=("benign" if name == "signals" else name,))
@@ -261,109 +257,100 @@ class _Step:
             self.refused.update(change.faults)
 
     def _within_limit(self, changes: Sequence[UpstreamChange], paths: Mapping[int, Path]) -> Sequence[UpstreamChange]:
-        left = Allowance(self._tx, self._member, self.now).left
-        for place, change in enumerate(changes if left is not None else ()):
-            assert left is not None
-            if change.draft is not None and change.contribution not in paths and not self._is_own(change):
-                if left == 0:
-                    return changes[:place]
-                left -= 1
-        return changes
+        """The first changes, with as many new contributions as the member may still make today."""
+        left = Allowance(self.tx, self.member, self.now).left
+        new = [
+            place for place, change in enumerate(changes) if change.contribution not in paths and self._is_new(change)
+        ]
+        return changes if left is None or len(new) <= left else changes[: new[left]]
 
     def _apply(
         self, change: UpstreamChange, path: Path, contribution: Contribution, stored: Mapping[int, Signal]
     ) -> None:
         """Bring a contribution that came from there before to the state that it has there."""
         id = contribution.id
-        self._theirs[id] = path.standing
+        self.theirs[id] = path.standing
         if change.gone == "withdrawn":
             reason = change.withdrawal_reason or "other"
-            known = self._db.rules.vocabulary.fault("reason", reason) is None
-            self._ending[reason if known else "other"].append(id)
+            known = self.db.rules.vocabulary.fault("reason", reason) is None
+            self.ending[reason if known else "other"].append(id)
         elif change.gone == "expired":
             expires = contribution.expires_at
             if contribution.status is not Status.EXPIRED and (expires is None or expires > self.now + _SOON):
-                self._ending["other"].append(id)
+                self.ending["other"].append(id)
         elif change.gone is not None:
-            self._theirs[id] = Standing.QUARANTINED
+            self.theirs[id] = Standing.QUARANTINED
         elif change.draft is not None and contribution.status is not Status.WITHDRAWN:
-            self._theirs[id] = taken_over(change.standing)
+            self.theirs[id] = taken_over(change.standing)
             if contribution.status is Status.EXPIRED:
                 # By the expiry that it had there: there it lives longer now.
-                if self._tx.retention.own(id) not in (None, change.draft.expires_at):
+                if self.tx.retention.own(id) not in (None, change.draft.expires_at):
                     self._replace(change, id)
             elif self._is_same(change.draft, contribution, path, stored):
                 self._amend(change.draft, contribution)
                 self._add_signals(change.draft, contribution, stored)
-            elif self._upstream.rereading or contribution.standing.matches or not path.standing.matches:
+            elif self.upstream.rereading or contribution.standing.matches or not path.standing.matches:
                 # Otherwise it was taken out here: some of its signals are suppressed there now, and it stays out.
                 self._replace(change, id)
 
     def _replace(self, change: UpstreamChange, id: int) -> None:
-        self._ending["other"].append(id)
-        self._new.append(change)
+        self.ending["other"].append(id)
+        self.new.append(change)
 
     def _is_same(self, draft: Draft, contribution: Contribution, path: Path, stored: Mapping[int, Signal]) -> bool:
         """Whether nothing was taken from it there: after a restore, a number may mean another contribution."""
         if draft.frames or contribution.frame_count:
             return path.fingerprint == draft.fingerprint()
-        return {signal for signal in stored.values() if self._db.rules.accepts(signal)} <= set(draft.signals)
+        return {signal for signal in stored.values() if self.db.rules.accepts(signal)} <= set(draft.signals)
 
     def _amend(self, draft: Draft, contribution: Contribution) -> None:
         names = ("labels", "severity", "basis", "context", "incident", "expires_at")
         if all(getattr(draft, name) == getattr(contribution, name) for name in names):
             return
         change = Amendment(**{name: getattr(draft, name) for name in names})
-        amended, fields = amend_with_expiry(self._db, self._tx, contribution, change, self.now, self._rules)
+        amended, fields = amend_with_expiry(self.db, self.tx, contribution, change, self.now, self.rules)
         if fields:
             details = amendment_details(amended, fields)
-            self._entries.append(LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", contribution.id, details))
+            self.entries.append(LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", contribution.id, details))
 
     def _add_signals(self, draft: Draft, contribution: Contribution, stored: Mapping[int, Signal]) -> None:
         """Add what was added there, as a member adds signals to its own contribution."""
         if contribution.frame_count:
             return
-        new = new_hashes(draft.signals, stored, SIGNALS_AN_ITEM)
-        signed = new_hashes(draft.signatures, dict(enumerate(contribution.signatures)), SIGNATURES_AN_ITEM)
-        if not new and not signed:
-            return
-        sets = {(contribution.id, draft.fingerprint())} if new else set()
-        self._tx.additions.add({contribution.id: new}, {contribution.id: signed}, sets)
-        fresh = Recorded(replace(contribution, signals=tuple(new.values())), known=False)
-        _, held = hold_reuploads(self._db, self._tx, [fresh], self._near, self.now)
-        commitments = recommit(self._tx, [contribution])
-        self._entries += [added_signals_entry(contribution.id, new, signed, commitments), *held]
+        added = Added.of(contribution, stored, draft.signals, draft.signatures)
+        if added.changes:
+            sets = {(contribution.id, draft.fingerprint())} if added.new else set()
+            self.entries += store_added(self.db, self.tx, [added], sets, self.near, self.now)[1]
 
     def _settle(self, held: Mapping[int, Contribution], before: Mapping[int, Standing]) -> None:
         """Store what the upstream sets now, and give the contributions for which that changed their standing."""
-        self._tx.origins.set(self._theirs, self._upstream.round)
-        changed = [held[id] for id, theirs in self._theirs.items() if theirs is not before[id]]
-        figures = {each.id: self._figures() for each in changed}
-        self._entries += settle(self._tx, changed, figures=figures)
+        self.tx.origins.set(self.theirs, self.upstream.round)
+        changed = [held[id] for id, theirs in self.theirs.items() if theirs is not before[id]]
+        self.entries += settle(self.tx, changed, figures=self._figures(changed))
 
-    def _figures(self) -> Details:
-        return {"upstream": self._upstream.id}
+    def _figures(self, contributions: Iterable[Contribution]) -> dict[int, Details]:
+        """The details of the events of changed standings."""
+        return {contribution.id: {"upstream": self.upstream.id} for contribution in contributions}
 
     def _add(self) -> None:
         """Contribute what is new, with its origin."""
-        if not self._new:
+        if not self.new:
             return
-        upstream, drafts = self._upstream, [change.draft for change in self._new if change.draft is not None]
-        expiries = [expiry_of(self._db, draft, self.now, self._rules) for draft in drafts]
-        added = self._tx.contributions.add(self._member, drafts, self.now, expiries, suppressed=self._suppressed)
-        rows = [_row(upstream, change, contribution.id) for change, contribution in zip(self._new, added, strict=True)]
-        self._tx.origins.add(rows)
-        recorded, held = hold_reuploads(
-            self._db, self._tx, [Recorded(each, known=False) for each in added], self._near, self.now
-        )
-        self._entries += [added_entry(self._member, each) for each in added]
-        self._entries += held
+        upstream, drafts = self.upstream, [change.draft for change in self.new if change.draft is not None]
+        expiries = [expiry_of(self.db, draft, self.now, self.rules) for draft in drafts]
+        added = self.tx.contributions.add(self.member, drafts, self.now, expiries, suppressed=self.suppressed)
+        rows = [_row(upstream, change, contribution.id) for change, contribution in zip(self.new, added, strict=True)]
+        self.tx.origins.add(rows)
+        fresh = [Recorded(contribution, known=False) for contribution in added]
+        recorded, case_entries = hold_reuploads(self.db, self.tx, fresh, self.near, self.now)
+        self.entries += [added_entry(self.member, contribution) for contribution in added]
+        self.entries += case_entries
         disputed = [
             item.contribution
             for item, row in zip(recorded, rows, strict=True)
             if row["standing"] != str(Standing.UNREVIEWED)
         ]
-        self._entries += settle(self._tx, disputed, figures={each.id: self._figures() for each in disputed})
+        self.entries += settle(self.tx, disputed, figures=self._figures(disputed))
 
 
 def _row(upstream: Upstream, change: UpstreamChange, id: int) -> dict[str, object]:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import smtplib
-import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
-from threading import Event, Timer
 from typing import Literal
 from urllib.parse import urlsplit
 
 from hashdb.domain.review.due import DueMail, MailTrouble
+from hashdb.service.sharing.safe_http import deadline
 
 Security = Literal["starttls", "tls", "none"]
 PORTS: dict[Security, int] = {"starttls": 587, "tls": 465, "none": 25}
@@ -87,26 +86,18 @@ class MailServer:
     def _session(self) -> Iterator[smtplib.SMTP]:
         """A session that is signed in, and is cut when it takes too long."""
         password, context = self._password(), ssl.create_default_context()
-        session, late = self._connect(context), Event()
-        timer = Timer(_SECONDS, _cut, [session, late])
-        timer.daemon = True
-        timer.start()
-        try:
-            if self.security == "starttls":
-                session.starttls(context=context)
-            if self.user is not None and password is not None:
-                session.login(self.user, password)
-            yield session
-        except OSError:
-            if late.is_set():
-                raise TimeoutError from None
-            raise
-        finally:
-            # Whatever follows a mail that was accepted does not make it fail.
-            with suppress(OSError):
-                session.quit()
-            timer.cancel()
-            session.close()
+        with closing(self._connect(context)) as session:
+            try:
+                with deadline(_SECONDS, lambda: session.sock):
+                    if self.security == "starttls":
+                        session.starttls(context=context)
+                    if self.user is not None and password is not None:
+                        session.login(self.user, password)
+                    yield session
+            finally:
+                # Whatever follows a mail that was accepted does not make it fail.
+                with suppress(OSError), deadline(_EACH_SECONDS, lambda: session.sock):
+                    session.quit()
 
     def _password(self) -> str | None:
         try:
@@ -118,11 +109,3 @@ class MailServer:
         if self.security == "tls":
             return smtplib.SMTP_SSL(self.host, self.port, self._name, timeout=_EACH_SECONDS, context=context)
         return smtplib.SMTP(self.host, self.port, self._name, timeout=_EACH_SECONDS)
-
-
-def _cut(session: smtplib.SMTP, late: Event) -> None:
-    late.set()
-    if session.sock is not None:
-        with suppress(OSError):
-            # Not SSLSocket's method: it would drop the TLS state while another thread reads.
-            socket.socket.shutdown(session.sock, socket.SHUT_RDWR)

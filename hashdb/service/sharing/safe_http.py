@@ -13,6 +13,7 @@ from threading import Event, Timer
 from urllib.parse import SplitResult
 
 from hashdb.domain.addresses import Address
+from hashdb.domain.sharing.webhooks import Trouble
 
 PORTS = {"http": 80, "https": 443}
 
@@ -23,6 +24,20 @@ class NotPermittedError(OSError):
 
 class UnknownNameError(OSError):
     """The host name has no address."""
+
+
+_TROUBLES: tuple[tuple[type[Exception], Trouble], ...] = (
+    (NotPermittedError, Trouble.ADDRESS_REFUSED),
+    (UnknownNameError, Trouble.NAME_UNKNOWN),
+    (ssl.SSLCertVerificationError, Trouble.CERTIFICATE),
+    (TimeoutError, Trouble.TOO_SLOW),
+    (ConnectionRefusedError, Trouble.NOT_CONNECTED),
+)
+
+
+def trouble_of(error: Exception) -> Trouble:
+    """Why a request failed that raised OSError, HTTPException or ValueError."""
+    return next((trouble for kind, trouble in _TROUBLES if isinstance(error, kind)), Trouble.NO_ANSWER)
 
 
 def resolve(parts: SplitResult, permits: Callable[[Address], bool]) -> str:
@@ -42,7 +57,7 @@ def resolve(parts: SplitResult, permits: Callable[[Address], bool]) -> str:
 
 @contextmanager
 def connect(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTPConnection]:
-    """A connection to this address for the host of a URL, which is cut after `seconds`, whatever is sent by then.
+    """A connection to this address for the host of a URL, which is cut after `seconds`.
 
     It uses no proxy and follows no redirect. Raises OSError, also for a certificate that is not the host's;
     TimeoutError if the block took longer.
@@ -51,42 +66,54 @@ def connect(parts: SplitResult, address: str, seconds: float) -> Iterator[HTTPCo
     with closing(HTTPConnection(host, port, timeout=seconds)) as connection:
         # For the usual port of either scheme, the Host header names none.
         connection.default_port = PORTS[parts.scheme]
-        # A connection that the host closed must not be opened again by its name, which nobody would check.
+        # A connection that the host closed must not be opened again: its name would be resolved without a check.
         connection.auto_open = 0
         connection.sock = socket.create_connection((address, port), timeout=seconds)
-        # A timeout for each read is not enough: a host that sends one byte at a time would hold this thread for ever.
-        late, held = Event(), [connection.sock]
-        timer = Timer(seconds, _cut, [held, late])
-        timer.daemon = True
-        timer.start()
-        try:
+        # The connection may no longer have its socket when time is over: it drops it once a response begins.
+        held = [connection.sock]
+        with deadline(seconds, lambda: held[0]) as late:
             if parts.scheme == "https":
                 secured = _tls().wrap_socket(connection.sock, server_hostname=host, do_handshake_on_connect=False)
                 connection.sock = held[0] = secured
                 secured.do_handshake()
             yield connection
-        except (OSError, HTTPException, ValueError):
             if late.is_set():
-                raise TimeoutError from None
-            raise
-        finally:
-            timer.cancel()
+                raise TimeoutError
+
+
+@contextmanager
+def deadline(seconds: float, used: Callable[[], socket.socket | None]) -> Iterator[Event]:
+    """Shut the socket that is `used` down after `seconds`: an error of the block is then a TimeoutError.
+
+    A timeout for each read is not enough: a host that sends one byte at a time would hold this thread for ever.
+    Yields the event that is set when time is over.
+    """
+    late = Event()
+
+    def cut() -> None:
+        late.set()
+        if (sock := used()) is not None:
+            with suppress(OSError):
+                # Not SSLSocket's method: it would drop the TLS state while another thread reads.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    timer = Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    except (OSError, HTTPException, ValueError):
         if late.is_set():
-            raise TimeoutError
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def target(parts: SplitResult) -> str:
     """The request target of a URL: its path and query."""
     path = parts.path or "/"
     return f"{path}?{parts.query}" if parts.query else path
-
-
-def _cut(held: list[socket.socket], late: Event) -> None:
-    """Shut the held socket down; the connection may no longer have it, as it drops it once a response begins."""
-    late.set()
-    with suppress(OSError):
-        # Not SSLSocket's method: it would drop the TLS state while another thread reads.
-        socket.socket.shutdown(held[0], socket.SHUT_RDWR)
 
 
 @cache

@@ -16,7 +16,7 @@ from hashdb.service import HashDB
 from hashdb.service.sharing.remotes import Remote, Stop, ask
 from hashdb.store import Transaction
 
-_TELLING = (Action.OPINION_GIVEN, Action.CASE_DECIDED)
+_JUDGING = (Action.OPINION_GIVEN, Action.CASE_DECIDED)
 _BATCH = 200
 _SLACK = 1_000
 """How many events without an opinion the position may be behind before it is advanced."""
@@ -43,11 +43,13 @@ def send_opinions(db: HashDB, id: int, remote: Remote) -> None:
             upstream, head = tx.upstreams.one(id), tx.audit.head()
             if upstream.paused or not upstream.judges:
                 return
-            events = tx.audit.since(upstream.judged, _BATCH, _TELLING)
-            outgoing = [each for event in events if (each := _outgoing(tx, db.rules, upstream, event, head.epoch))]
+            events = tx.audit.since(upstream.judged, _BATCH, _JUDGING)
+            outgoing = [
+                opinion for event in events if (opinion := _outgoing(tx, db.rules, upstream, event, head.epoch))
+            ]
         more = len(events) == _BATCH
-        for each in outgoing:
-            _send(db, upstream, remote, each)
+        for opinion in outgoing:
+            _send(db, upstream, remote, opinion)
         reached = events[-1].seq if more else head.seq
         if outgoing or more or reached - upstream.judged >= _SLACK:
             with db.store.begin() as tx:
@@ -82,19 +84,19 @@ def _outgoing(tx: Transaction, rules: Rules, upstream: Upstream, event: Event, e
     if path is None or path.upstream != upstream.id:
         return None
     ids = [contribution]
-    draft = said(tx.opinions.current(ids).get(contribution, ()), tx.cases.on(ids).get(contribution, ()), rules)
+    draft = draft_opinion(tx.opinions.current(ids).get(contribution, ()), tx.cases.on(ids).get(contribution, ()), rules)
     if draft is None:
         return None
     return _Outgoing(event.seq, path.remote, draft, f"{epoch[:8]}.{event.seq}.{draft.stance}.{draft.reason}")
 
 
-def said(opinions: Sequence[Opinion], cases: Sequence[Case], rules: Rules) -> OpinionDraft | None:
+def draft_opinion(opinions: Sequence[Opinion], cases: Sequence[Case], rules: Rules) -> OpinionDraft | None:
     """What a service says of a contribution as one member of another: None says nothing.
 
     A decision goes before opinions, and a dispute before confirmations. Notes are not sent: they are for those who
     take part here.
     """
-    disputes = [each.reason for each in opinions if each.counts and each.stance is Stance.DISPUTES]
+    disputes = [opinion.reason for opinion in opinions if opinion.counts and opinion.stance is Stance.DISPUTES]
     decided = [case for case in cases if case.decision is not None]
     if ruling(cases) in (Standing.QUARANTINED, Standing.RETIRED):
         disputes = [case.reason for case in decided[-1:]]
@@ -102,5 +104,5 @@ def said(opinions: Sequence[Opinion], cases: Sequence[Case], rules: Rules) -> Op
         reason = disputes[0] or ""
         return OpinionDraft(Stance.DISPUTES, reason if rules.vocabulary.fault("reason", reason) is None else "other")
     upheld = bool(decided) and decided[-1].decision is Decision.UPHOLD
-    confirmed = any(each.counts and each.stance is Stance.CONFIRMS for each in opinions)
+    confirmed = any(opinion.counts and opinion.stance is Stance.CONFIRMS for opinion in opinions)
     return OpinionDraft(Stance.CONFIRMS) if upheld or confirmed else None

@@ -7,7 +7,6 @@ from contextlib import closing
 from typing import TypeVar
 
 from hashdb.domain.accounts.members import Actor, MemberDraft, MemberKind, MemberLimits, Scope
-from hashdb.domain.contributions import Contribution
 from hashdb.domain.ledger.checkpoints import Log
 from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.origins import LONGEST_LOG
@@ -16,7 +15,7 @@ from hashdb.domain.sharing.webhooks import url_fault
 from hashdb.errors import HashDBError, reject_field
 from hashdb.service import HashDB
 from hashdb.service.accounts.members import require_distinct
-from hashdb.service.contributions.contributions import erase_held
+from hashdb.service.contributions.contributions import erase_locked
 from hashdb.service.ledger import checkpoints
 from hashdb.service.sharing.remotes import Connect, Remote, Stop, ask
 from hashdb.store import Transaction
@@ -32,14 +31,14 @@ def add(db: HashDB, actor: Actor, draft: UpstreamDraft, connect: Connect) -> Ups
     """
     actor.require(Scope.ADMIN)
     reject_field("url", url_fault(draft.url, db.rules.egress))
-    with closing(_told(lambda: connect(draft.url, draft.key))) as remote:
+    with closing(_ask(lambda: connect(draft.url, draft.key))) as remote:
         scopes = _scopes(remote)
-        log = _told(lambda: name_of(remote.log()))
+        log = _ask(lambda: name_of(remote.log()))
     reject_field("url", "this is the service itself" if log == name_of(checkpoints.log(db)) else None)
     now = db.now()
     with db.store.begin() as tx:
         tx.audit.lock()
-        known = next((each for each in tx.upstreams.every() if each.log == log), None)
+        known = next((upstream for upstream in tx.upstreams.every() if upstream.log == log), None)
         reject_field("url", f"this list is followed as upstream {known.id}" if known else None)
         limits = MemberLimits(draft.a_day)
         member = tx.members.add(MemberDraft(draft.name, MemberKind.OPERATOR, limits=limits), now)
@@ -69,27 +68,24 @@ def name_of(log: Log) -> str:
 
 def every(db: HashDB, actor: Actor) -> tuple[Upstream, ...]:
     """All upstreams."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.upstreams.every()
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Upstream:
     """One upstream. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.upstreams.one(id)
 
 
 def of_member(db: HashDB, actor: Actor, member: int) -> Upstream | None:
     """The upstream whose list is contributed as this member; None if there is none."""
-    return next((each for each in every(db, actor) if each.member == member), None)
+    return next((upstream for upstream in every(db, actor) if upstream.member == member), None)
 
 
 def pause(db: HashDB, actor: Actor, id: int) -> Upstream:
     """Follow no further until `resume`; what came from it stays. Raises NotFound."""
-    actor.require(Scope.ADMIN)
-    with db.store.begin() as tx:
+    with db.begin(actor, Scope.ADMIN) as tx:
         upstream = tx.upstreams.one(id, lock=True)
         tx.upstreams.set(id, paused=True)
         _amended(db, tx, actor, id, [] if upstream.paused else ["paused"])
@@ -103,10 +99,9 @@ def resume(
 
     With `again`, its list is read from the beginning: what was refused is tried again. Raises NotFound, InvalidInput.
     """
-    actor.require(Scope.ADMIN)
-    with db.store.read() as tx:
-        url, kept = tx.upstreams.one(id).url, tx.upstreams.key(id)
-    with closing(_told(lambda: connect(url, key or kept))) as remote:
+    with db.read(actor, Scope.ADMIN) as tx:
+        url, stored_key = tx.upstreams.one(id).url, tx.upstreams.key(id)
+    with closing(_ask(lambda: connect(url, key or stored_key))) as remote:
         judges = Scope.MATCH in _scopes(remote)
     with db.store.begin() as tx:
         upstream = tx.upstreams.one(id, lock=True)
@@ -146,15 +141,14 @@ def remove(db: HashDB, actor: Actor, id: int) -> tuple[int, bool]:
     return len(left), more
 
 
-def end(db: HashDB, tx: Transaction, actor: Actor, ids: Sequence[int], reason: str) -> dict[int, Contribution]:
-    """Withdraw and erase contributions for which their upstream no longer stands; return them as they were."""
+def end(db: HashDB, tx: Transaction, actor: Actor, ids: Sequence[int], reason: str) -> None:
+    """Withdraw and erase contributions for which their upstream no longer stands."""
     tx.contributions.lock(ids)
     now = db.now()
-    found = tx.contributions.get(ids, now)
-    entries = [erase_held(tx, actor, each, reason, now) for each in found.values() if not each.erased]
+    contributions = tx.contributions.get(ids, now)
+    entries = [erase_locked(tx, actor, item, reason, now) for item in contributions.values() if not item.erased]
     tx.origins.release(ids)
     tx.audit.append(now, actor, entries)
-    return found
 
 
 def _amended(db: HashDB, tx: Transaction, actor: Actor, id: int, fields: list[str]) -> None:
@@ -164,12 +158,12 @@ def _amended(db: HashDB, tx: Transaction, actor: Actor, id: int, fields: list[st
 
 
 def _scopes(remote: Remote) -> frozenset[Scope]:
-    scopes = _told(remote.scopes)
+    scopes = _ask(remote.scopes)
     reject_field("key", None if Scope.FEED in scopes else UpstreamTrouble.SCOPE_MISSING.sentence)
     return scopes
 
 
-def _told(request: Callable[[], _Answer]) -> _Answer:
+def _ask(request: Callable[[], _Answer]) -> _Answer:
     """The answer of an upstream. Raises InvalidInput if it cannot be followed."""
     try:
         return ask(request)

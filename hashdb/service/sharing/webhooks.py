@@ -43,15 +43,13 @@ _RETRY_AFTER = 60
 def page(db: HashDB, actor: Actor, after: int, limit: int, of: int | None = None) -> tuple[Webhook, ...]:
     """At most `limit` webhooks with ids above `after`: the actor's own; with `audit` all, or those of member `of`."""
     member = of if actor.has(Scope.AUDIT) else _member(actor).id
-    actor.require()
-    with db.store.read() as tx:
+    with db.read(actor) as tx:
         return tx.webhooks.page(member, after, limit)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Webhook:
     """One webhook: the actor's own, with `audit` any. Raises NotFound."""
-    actor.require()
-    with db.store.read() as tx:
+    with db.read(actor) as tx:
         return _visible(tx, actor, id)
 
 
@@ -78,8 +76,7 @@ def change(db: HashDB, actor: Actor, id: int, webhook_change: WebhookChange) -> 
 
     A webhook that is enabled again continues where it was. Raises NotFound, NotYours, ScopeMissing, InvalidInput.
     """
-    actor.require()
-    with db.store.begin() as tx:
+    with db.begin(actor) as tx:
         before = _changeable(tx, actor, id)
         after = _changed(before, webhook_change)
         fields = [
@@ -101,8 +98,7 @@ def delete(db: HashDB, actor: Actor, id: int) -> None:
 
     Raises NotFound, ScopeMissing.
     """
-    actor.require()
-    with db.store.begin() as tx:
+    with db.begin(actor) as tx:
         webhook = _changeable(tx, actor, id)
         if not actor.has(Scope.ADMIN):
             _require(actor, webhook.topics)
@@ -143,16 +139,14 @@ def deliveries(
     db: HashDB, actor: Actor, id: int, outcome: DeliveryOutcome | None, after: int, limit: int
 ) -> tuple[Delivery, ...]:
     """At most `limit` deliveries to a webhook with ids above `after`, in order. Raises NotFound."""
-    actor.require()
-    with db.store.read() as tx:
+    with db.read(actor) as tx:
         _visible(tx, actor, id)
         return tx.deliveries.page(id, outcome, after, limit)
 
 
 def delivery(db: HashDB, actor: Actor, id: int, delivery: int) -> Delivery:
     """One delivery to a webhook. Raises NotFound."""
-    actor.require()
-    with db.store.read() as tx:
+    with db.read(actor) as tx:
         _visible(tx, actor, id)
         return tx.deliveries.one(id, delivery)
 
@@ -192,7 +186,7 @@ def _member(actor: Actor) -> Member:
 
 def _visible(tx: Transaction, actor: Actor, id: int, *, lock: bool = False) -> Webhook:
     webhook = tx.webhooks.one(id, lock=lock)
-    if not actor.has(Scope.AUDIT) and (actor.member is None or webhook.member != actor.member.id):
+    if not actor.has(Scope.AUDIT) and not actor.is_member(webhook.member):
         raise NotFound(f"webhook {id}")
     return webhook
 
@@ -204,7 +198,7 @@ def _changeable(tx: Transaction, actor: Actor, id: int) -> Webhook:
 
 
 def _require_own(actor: Actor, webhook: Webhook) -> Webhook:
-    if actor.member is None or webhook.member != actor.member.id:
+    if not actor.is_member(webhook.member):
         raise NotYours("webhook", webhook.id)
     return webhook
 

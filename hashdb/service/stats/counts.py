@@ -102,10 +102,8 @@ def seal(db: HashDB) -> bool:
 
 def get(db: HashDB, actor: Actor, day: date) -> DayCounts:
     """The counts of a day, as they are now."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
-        sealed = next((each for each in tx.counts.seals() if each.day == day), None)
-        return DayCounts(day, tx.counts.on(day), sealed)
+    with db.read(actor, Scope.AUDIT) as tx:
+        return DayCounts(day, tx.counts.on(day), next((seal for seal in tx.counts.seals() if seal.day == day), None))
 
 
 def unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:

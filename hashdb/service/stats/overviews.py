@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 from hashdb.domain.accounts.members import Actor, Member, MemberStatus, Scope
 from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.listings import read_all
 from hashdb.domain.stats.counts import day_of
 from hashdb.domain.stats.overviews import (
     EVERYONE,
@@ -28,7 +29,6 @@ from hashdb.domain.stats.overviews import (
 )
 from hashdb.domain.stats.reports import Judgement, Precision
 from hashdb.service import HashDB
-from hashdb.service.accounts.members import all_members
 from hashdb.store import Transaction
 
 BLOCK = 2_000
@@ -52,29 +52,25 @@ def follow(db: HashDB) -> int:
 
 def get(db: HashDB, actor: Actor, days: int) -> Overview:
     """The figures of the service and of the last `days`, including today (UTC)."""
-    actor.require(Scope.AUDIT, Scope.REVIEW)
     now = db.now()
-    with db.store.read() as tx:
-        head = tx.audit.head()
-        counted, _ = _next_deltas(tx, tx.overviews.seq())
-        since = now.date() - (days - 1) * _DAY
-        dates = [since + n * _DAY for n in range(days)]
-        _add_open_days(tx, since, counted)
-        in_all = tx.overviews.in_all()
-        in_all.update(counted.in_all)
+    since = now.date() - (days - 1) * _DAY
+    with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
+        counted, in_all = _count(tx, since)
         by_day = tx.overviews.by_day(since)
         for key, times in counted.by_day.items():
             if key.member == EVERYONE:
                 by_day.setdefault(key.day, Counter())[key.what] += times
         return Overview(
             seq=counted.seq,
-            behind=head.seq - counted.seq,
-            statuses={each: _sum(in_all, status_figure(each)) for each in Status},
-            standings={each: _sum(in_all, standing_figure(each)) for each in Standing},
+            behind=tx.audit.head().seq - counted.seq,
+            statuses={status: _sum(in_all, status_figure(status)) for status in Status},
+            standings={standing: _sum(in_all, standing_figure(standing)) for standing in Standing},
             new=tx.overviews.received(now - _DAY),
             expiring=tx.overviews.expiring(now, now + EXPIRING),
             suspected=tx.overviews.suspected(now - EXPIRING),
-            days=tuple(_day_figures(day, by_day.get(day, Counter())) for day in dates),
+            days=tuple(
+                _day_figures(day, by_day.get(day, Counter())) for day in (since + n * _DAY for n in range(days))
+            ),
             members=_members(tx, since, counted, in_all),
             waiting=tx.overviews.waiting(now, now + _SOON),
             health=_health(db, tx),
@@ -83,14 +79,22 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
 
 def members(db: HashDB, actor: Actor, days: int) -> tuple[MemberFigures, ...]:
     """What each member did in the last `days`, the most active first, and the precision of its contributions."""
-    actor.require(Scope.AUDIT, Scope.REVIEW)
     since = db.now().date() - (days - 1) * _DAY
-    with db.store.read() as tx:
-        counted, _ = _next_deltas(tx, tx.overviews.seq())
-        _add_open_days(tx, since, counted)
-        in_all = tx.overviews.in_all()
-        in_all.update(counted.in_all)
-        return _members(tx, since, counted, in_all)
+    with db.read(actor, Scope.AUDIT, Scope.REVIEW) as tx:
+        return _members(tx, since, *_count(tx, since))
+
+
+def _count(tx: Transaction, since: date) -> tuple[Deltas, Counter[TotalCount]]:
+    """What events and open days since a day add to the stored figures, and the totals with it."""
+    counted, _ = _next_deltas(tx, tx.overviews.seq())
+    # Queries and hits of days that no counted event has sealed yet.
+    last = max((seal.day for seal in tx.counts.seals() if seal.seq <= counted.seq), default=None)
+    first = since if last is None else max(since, last + _DAY)
+    for day, count in tx.counts.between(first, date.max):
+        counted.by_day.update(query_figures(day, [count]))
+    in_all = tx.overviews.in_all()
+    in_all.update(counted.in_all)
+    return counted, in_all
 
 
 def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
@@ -98,14 +102,6 @@ def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
     events = tx.audit.since(after, BLOCK)
     counts = {number: tx.counts.on(day_of(number)) for number in sealed(events)}
     return deltas(events, tx.hits.contributors(changed_contributions(events)), after, counts), len(events)
-
-
-def _add_open_days(tx: Transaction, since: date, counted: Deltas) -> None:
-    """Add the queries and hits of days that no counted event has sealed yet."""
-    last = max((seal.day for seal in tx.counts.seals() if seal.seq <= counted.seq), default=None)
-    first = since if last is None else max(since, last + _DAY)
-    for day, count in tx.counts.between(first, date.max):
-        counted.by_day.update(query_figures(day, [count]))
 
 
 def _day_figures(day: date, figures: Counter[str]) -> DayFigures:
@@ -121,8 +117,10 @@ def _members(
         if key.day >= since and key.member != EVERYONE:
             sums[TotalCount(key.what, key.member)] += times
     upheld, waiting = tx.overviews.upheld(), tx.overviews.held()
-    figures = [_figures(each, sums, in_all, upheld[each.id], waiting[each.id]) for each in all_members(tx)]
-    return tuple(sorted(figures, key=lambda each: (-each.added, -each.hits, each.name)))
+    figures = [
+        _figures(member, sums, in_all, upheld[member.id], waiting[member.id]) for member in read_all(tx.members.page)
+    ]
+    return tuple(sorted(figures, key=lambda member: (-member.added, -member.hits, member.name)))
 
 
 def _figures(
@@ -142,9 +140,7 @@ def _figures(
         **{str(figure): period(figure) for figure in _OF_MEMBERS},
         precision=Precision.of(
             {
-                **{
-                    Judgement(each): now(standing_figure(each)) for each in Standing if each is not Standing.QUARANTINED
-                },
+                **{Judgement(standing): now(standing_figure(standing)) for standing in Standing},
                 Judgement(Standing.UNREVIEWED, upheld=True): upheld,
                 Judgement(Standing.QUARANTINED): now(standing_figure(Standing.QUARANTINED)) - waiting,
             }

@@ -11,13 +11,13 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.jobs import JobOutcome as Ended
 from hashdb.domain.jobs import ReportJob
 from hashdb.domain.ledger.events import Action, Details, Event, LogEntry
+from hashdb.domain.listings import read_all
 from hashdb.domain.stats.counts import ANY_ALGORITHM, Count, CountKind, QueryOutcome, number_of_day
 from hashdb.domain.stats.replays import Replay
 from hashdb.domain.stats.reports import DayReport, QueryFigures, Report
 from hashdb.domain.times import Period
 from hashdb.errors import reject_field
 from hashdb.service import HashDB, jobs
-from hashdb.service.accounts.members import all_members
 from hashdb.service.background import Task
 from hashdb.service.jobs import Progress, TooLongError
 from hashdb.service.stats import counts
@@ -40,14 +40,10 @@ def transparency(
     With `member`, only those of its contributions and queries. Each report is logged, with its `form`.
     Raises InvalidInput, NotFound (the member).
     """
-    actor.require(Scope.AUDIT)
-    counts.flush(db)
+    period = _checked_period(db, actor, first, last, member)
     with db.store.read() as tx:
-        days = period_report(db, tx, first, last)
-        if member is not None:
-            tx.members.get(member)
-        report = _report(db, tx, days, member)
-    log_report(db, actor, days, member, form)
+        report = _report(db, tx, period, member)
+    log_report(db, actor, period, member, form)
     return report
 
 
@@ -59,15 +55,10 @@ def start(
     By default it is from the log's beginning to today. If a job already runs, that one is returned; its `asks` says
     which report it makes. Raises InvalidInput, NotFound (the member).
     """
-    actor.require(Scope.AUDIT)
-    counts.flush(db)
-    with db.store.read() as tx:
-        days = period_report(db, tx, first, last)
-        if member is not None:
-            tx.members.get(member)
+    period = _checked_period(db, actor, first, last, member)
 
     def add(tx: Transaction) -> ReportJob:
-        added = tx.report_jobs.add(str(actor), days, member, tx.audit.head().seq, db.now())
+        added = tx.report_jobs.add(str(actor), period, member, tx.audit.head().seq, db.now())
         tx.report_jobs.keep(KEPT)
         return added
 
@@ -77,22 +68,19 @@ def start(
 
 def latest(db: HashDB, actor: Actor, limit: int = 20) -> tuple[ReportJob, ...]:
     """The newest jobs, newest first."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.report_jobs.latest(limit)
 
 
 def get(db: HashDB, actor: Actor, id: int) -> ReportJob:
     """One of the jobs. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         return tx.report_jobs.one(id)
 
 
 def text(db: HashDB, actor: Actor, id: int, form: str | None = None) -> str:
     """The encoded report of a job. A download, whose `form` is given, is logged. Raises NotFound."""
-    actor.require(Scope.AUDIT)
-    with db.store.read() as tx:
+    with db.read(actor, Scope.AUDIT) as tx:
         job, encoded = tx.report_jobs.one(id), tx.report_jobs.text(id)
     if form is not None:
         log_report(db, actor, job.period, job.member, form)
@@ -115,23 +103,30 @@ def _make(db: HashDB, actor: Actor, encode: Encode, begun: ReportJob, progress: 
         log_report(db, actor, begun.period, begun.member, "console")
 
 
-def log_report(db: HashDB, actor: Actor, days: Period, member: int | None, form: str) -> None:
+def log_report(db: HashDB, actor: Actor, period: Period, member: int | None, form: str) -> None:
     """Log that a report was made or downloaded."""
-    details: Details = {"from": days.first.isoformat(), "to": days.last.isoformat(), "form": form}
+    details: Details = {"from": period.first.isoformat(), "to": period.last.isoformat(), "form": form}
     if member is not None:
         details = {**details, "member": member}
+    entry = LogEntry(Action.REPORT_EXPORTED, "report", number_of_day(period.last), details)
     with db.store.begin() as tx:
-        tx.audit.append(
-            db.now(), actor, [LogEntry(Action.REPORT_EXPORTED, "report", number_of_day(days.last), details)]
-        )
+        tx.audit.append(db.now(), actor, [entry])
 
 
-def period_report(db: HashDB, tx: Transaction, first: date | None, last: date | None) -> Period:
-    """The period from the first day to the last; by default from the log's beginning to today. Raises InvalidInput."""
-    beginning = tx.audit.since(0, 1)
-    last = last or db.now().date()
-    first = first or min(last, beginning[0].at.date() if beginning else last)
-    reject_field("to", "is before from" if last < first else None)
+def _checked_period(db: HashDB, actor: Actor, first: date | None, last: date | None, member: int | None) -> Period:
+    """The period of a report, by default from the log's beginning to today; before, store the counts of this process.
+
+    Raises InvalidInput, NotFound (the member).
+    """
+    actor.require(Scope.AUDIT)
+    counts.flush(db)
+    with db.store.read() as tx:
+        beginning = tx.audit.since(0, 1)
+        last = last or db.now().date()
+        first = first or min(last, beginning[0].at.date() if beginning else last)
+        reject_field("to", "is before from" if last < first else None)
+        if member is not None:
+            tx.members.get(member)
     return Period(first, last)
 
 
@@ -157,7 +152,7 @@ def _report(
         member=member,
         size=replay.size,
         final=final,
-        members={each.id: each.name for each in all_members(tx)},
+        members={row.id: row.name for row in read_all(tx.members.page)},
         contributions=replay.contributed(),
         to_remove=replay.times("seconds_to_remove"),
         to_share=replay.times("seconds_to_share"),

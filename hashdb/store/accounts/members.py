@@ -118,7 +118,7 @@ class Members(Repository):
         contributed, last = self._connection.execute(_CONTRIBUTED, parameters).one()
         return Activity(contributed, self._connection.execute(_OPINED, parameters).scalar_one(), last)
 
-    def effect(self, member: int, now: datetime) -> SuspensionImpact:
+    def impact(self, member: int, now: datetime) -> SuspensionImpact:
         """How many contributions, keys and opinions of the member are in force."""
         matching = contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches])
         return SuspensionImpact(

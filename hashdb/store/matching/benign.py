@@ -92,9 +92,9 @@ class BenignList(Repository):
         """One entry. Raises NotFound."""
         return self._entries([self._one(_ENTRIES.where(benign.c.id == id), f"benign entry {id}")])[0]
 
-    def page(self, after: int, limit: int, filter: BenignFilter | None = None) -> tuple[BenignEntry, ...]:
-        """At most `limit` entries with ids above `after` that the filter selects, in order."""
-        return self._entries(self._after(_chosen(filter or BenignFilter()), benign.c.id, after, limit))
+    def page(self, after: int, limit: int) -> tuple[BenignEntry, ...]:
+        """At most `limit` entries with ids above `after`, in order."""
+        return self._entries(self._after(_chosen(BenignFilter()), benign.c.id, after, limit))
 
     def listed(
         self, filter: BenignFilter, sort: BenignSort, place: Place, limit: int, *, descending: bool

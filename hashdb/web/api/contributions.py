@@ -189,7 +189,7 @@ def look_up_contributions() -> ContributionsOut:
     signals and those of frames do not count.
     """
     params, signals = query(PageQuery), read(LookupIn, body(), validation_context()).signals
-    return list_page(ContributionsOut, params, partial(additions.held, hashdb(), actor(), set(signals)))
+    return list_page(ContributionsOut, params, partial(additions.list_holding, hashdb(), actor(), set(signals)))
 
 
 @blueprint.post("/<id:contribution_id>/withdrawal")
@@ -224,5 +224,5 @@ def _drafts(db: HashDB, metadata: Sequence[MetadataIn], hashed: Sequence[HashedF
         file.in_draft(item.to_draft(benign.without_benign_variants(db, file.hashed.signals, own), file.hashed.quality))
         for item, file in zip(metadata, hashed, strict=True)
     ]
-    contributions.check(db, drafts, db.now(), db.intake.rules(), at="file")
+    contributions.check(db, drafts, db.now(), db.intake_rules(), at="file")
     return drafts

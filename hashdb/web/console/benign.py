@@ -61,7 +61,7 @@ def add() -> Response:
     try:
         draft = _draft(sent)
         if sent.text("again") or sent.text("seen") != pages.digest_of(draft):
-            return _ask_page(sent, benign.effect(hashdb(), actor(), draft), pages.digest_of(draft))
+            return _ask_page(sent, benign.impact(hashdb(), actor(), draft), pages.digest_of(draft))
         added = benign.add(hashdb(), actor(), draft)
     except InvalidInput as error:
         return _ask_page(sent.refused(merge_faults(error)))

@@ -78,14 +78,14 @@ def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> Inc
     """The effect on contributions. None if there is none, or if the user has seen it."""
     if sent.text("seen") == pages.digest_of(wanted) or (before is not None and before.expiry == wanted.expiry):
         return None
-    effect = incidents.effect(hashdb(), actor(), wanted)
+    effect = incidents.impact(hashdb(), actor(), wanted)
     return effect if effect.sooner or (before is not None and effect.held) else None
 
 
 def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "") -> Response:
     now = hashdb().now()
     rows = pages.read_all(partial(incidents.page, hashdb(), actor()))
-    held = incidents.named(hashdb(), actor(), [incident.label for incident in rows])
+    held = incidents.count_by_label(hashdb(), actor(), [incident.label for incident in rows])
 
     def current_first(incident: Incident) -> tuple[bool, float]:
         return state(incident, now) == "ended", -incident.start.timestamp()
@@ -115,7 +115,7 @@ def _incident_page(incident: Incident, form: Form, effect: IncidentImpact | None
     return pages.page(
         "incident.html",
         incident=incident,
-        held=incidents.named(hashdb(), actor(), [incident.label])[incident.label],
+        held=incidents.count_by_label(hashdb(), actor(), [incident.label])[incident.label],
         form=form,
         effect=effect,
         seen=seen,

@@ -89,7 +89,7 @@ def ask_status(member_id: int) -> Response:
     return pages.page(
         "member_status.html",
         member=member,
-        effect=members.effect(hashdb(), actor(), member_id),
+        effect=members.impact(hashdb(), actor(), member_id),
         proposals=proposals.list_on_subject(hashdb(), actor(), "member", member_id),
     )
 

@@ -109,10 +109,10 @@ def _proposal_page(proposal: Proposal, form: Form) -> Response:
     values: dict[str, Any] = {}
     if request.act is TwoPersonAction.SUSPEND:
         values = {"member": members.get(hashdb(), actor(), request.id)}
-        values["effect"] = members.effect(hashdb(), actor(), request.id)
+        values["effect"] = members.impact(hashdb(), actor(), request.id)
     elif request.act is TwoPersonAction.BENIGN:
         draft = _benign_draft(proposal)
-        values = {"draft": draft, "effect": pages.if_index_ready(lambda: benign.effect(hashdb(), actor(), draft))}
+        values = {"draft": draft, "effect": pages.if_index_ready(lambda: benign.impact(hashdb(), actor(), draft))}
     else:
         case = cases.get(hashdb(), actor(), request.id)
         values = {"case": case, "effect": impacts.impact(hashdb(), actor(), case.contribution)}

@@ -273,5 +273,5 @@ def _hashed(picture: bytes, mode: Mode) -> Query:
     if len(picture) > settings.media_max_bytes:
         raise TooLarge("the bytes of a picture", settings.media_max_bytes)
     # A benign entry has no secret views: it would cost the seed, and cover nothing that its other views do not.
-    seeds = app_state().db.seeds.in_use() if mode is Mode.TRANSFORMS else ()
+    seeds = app_state().db.seeds_in_use() if mode is Mode.TRANSFORMS else ()
     return HashedFile(media.hash_picture(picture, mode, seeds)).to_query()

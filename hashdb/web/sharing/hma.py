@@ -291,7 +291,7 @@ def _find(caller: Actor, name: str) -> None:
 def _own(caller: Actor, name: str) -> None:
     """Raise NotFound, NotYours or BankOfMember if this is not a bank into which the caller contributes."""
     if _only() is None:
-        feed.own(hashdb(), caller, name)
+        feed.require_own_bank(hashdb(), caller, name)
     else:
         _find(caller, name)
 

@@ -56,10 +56,13 @@ def test_the_system_has_every_scope_but_is_no_member() -> None:
         assert all(actor.has(scope) for scope in Scope)
         with pytest.raises(ScopeMissing):
             actor.require_member(Scope.CONTRIBUTE)
+        assert not actor.is_member(MEMBER.id)
+        assert not actor.is_member(None)
 
 
 def test_whoever_acts_for_a_member_is_that_member() -> None:
     assert an_actor(Scope.CONTRIBUTE).require_member(Scope.CONTRIBUTE) is MEMBER
+    assert [an_actor().is_member(id) for id in (MEMBER.id, MEMBER.id + 1, None)] == [True, False, False]
     with pytest.raises(ScopeMissing):
         an_actor(Scope.MATCH).require_member(Scope.CONTRIBUTE)
 

@@ -70,7 +70,7 @@ READS: tuple[Verb, ...] = (
     lambda db, actor: members.key(db, actor, 1),
     lambda db, actor: members.page(db, actor, 0, 10),
     lambda db, actor: members.activity(db, actor, [1]),
-    lambda db, actor: members.effect(db, actor, 1),
+    lambda db, actor: members.impact(db, actor, 1),
 )
 ABOUT_ONE: tuple[Verb, ...] = (
     lambda db, actor: members.change(db, actor, 1, SUSPENDED),

@@ -248,10 +248,10 @@ def test_own_contributions_are_found_by_their_signals(db: HashDB, actor: Actor, 
     contributed(db, actor, video(1, 2))
     contributions.withdraw(db, actor, gone.id, "other")
     wanted = [signal(2), near(signal(3), 1)]
-    assert additions.held(db, actor, wanted, 0, 9) == (one, two)
-    assert additions.held(db, actor, wanted, 0, 1) == (one,)
-    assert additions.held(db, actor, wanted, one.id, 9) == (two,)
-    assert additions.held(db, actor, [signal(1, SHA256)], 0, 9) == (one,)
+    assert additions.list_holding(db, actor, wanted, 0, 9) == (one, two)
+    assert additions.list_holding(db, actor, wanted, 0, 1) == (one,)
+    assert additions.list_holding(db, actor, wanted, one.id, 9) == (two,)
+    assert additions.list_holding(db, actor, [signal(1, SHA256)], 0, 9) == (one,)
 
 
 def test_the_history_shows_old_values_where_they_were_changed(db: HashDB, actor: Actor, own: Contribution) -> None:

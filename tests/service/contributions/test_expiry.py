@@ -83,7 +83,7 @@ def test_interrupted_it_goes_on_where_it_was(database_url: str, clock: Clock, mo
     items = contributed(db, actor, *(draft(seed, labels=("manifesto",)) for seed in range(5)))
     db.rules = replace(db.rules, retention=KEPT)
     expiry.start(db)
-    assert expiry._retain(db, db.intake.rules(), db.index.catch_up().seq)
+    assert expiry._retain(db, db.intake_rules(), db.index.catch_up().seq)
     with db.store.read() as tx:
         assert tx.retention.after() == items[1].id
     expiry.settle(db)

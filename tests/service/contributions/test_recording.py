@@ -25,7 +25,7 @@ KEY = IdempotencyKey("request-1", b"1" * 32)
 def request(db: HashDB, actor: Actor, drafts: Sequence[Draft], key: IdempotencyKey | None = None) -> Request:
     assert actor.member is not None
     seq = db.follower.catch_up().seq
-    return prepare(actor, actor.member, drafts, key, db.intake.rules(), seq, {})
+    return prepare(actor, actor.member, drafts, key, db.intake_rules(), seq, {})
 
 
 def receipt(outcome: Receipt | Exception) -> Receipt:

@@ -11,7 +11,8 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.frames import Frame
-from hashdb.domain.matching.benign import REFUSAL, BenignDraft, BenignEntry, BenignFilter, BenignImpact
+from hashdb.domain.listings import Place
+from hashdb.domain.matching.benign import REFUSAL, BenignDraft, BenignEntry, BenignFilter, BenignImpact, BenignSort
 from hashdb.domain.sharing.feed import Gone
 from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.errors import InvalidInput, NotFound, ScopeMissing
@@ -245,20 +246,20 @@ def test_the_effect_of_an_entry_is_told_before_it_is_added(db: HashDB, actor: Ac
     contributed(db, actor, draft(1), draft(near(signal(1), 9), signal(5)), draft(2))
     contributed(db, member_with(db), draft(signal(1)))
     asked = BenignDraft((signal(1),), {Algorithm.PDQ: 9})
-    assert benign.effect(db, COMMAND_LINE, asked) == BenignImpact(3, 3, 2, 2)
-    assert benign.effect(db, COMMAND_LINE, replace(asked, radius={Algorithm.PDQ: 8})) == BenignImpact(2, 2, 2, 2)
-    assert benign.effect(db, COMMAND_LINE, BenignDraft((signal(7),))) == BenignImpact(0, 0, 0, 0)
+    assert benign.impact(db, COMMAND_LINE, asked) == BenignImpact(3, 3, 2, 2)
+    assert benign.impact(db, COMMAND_LINE, replace(asked, radius={Algorithm.PDQ: 8})) == BenignImpact(2, 2, 2, 2)
+    assert benign.impact(db, COMMAND_LINE, BenignDraft((signal(7),))) == BenignImpact(0, 0, 0, 0)
     added = benign.add(db, COMMAND_LINE, asked)
     assert isinstance(added, BenignEntry)
     assert benign.suppressed_by(db, COMMAND_LINE, added.id) == BenignImpact(3, 3, 2, 2)
-    assert benign.effect(db, COMMAND_LINE, asked) == BenignImpact(0, 0, 0, 0), "it is masked already"
+    assert benign.impact(db, COMMAND_LINE, asked) == BenignImpact(0, 0, 0, 0), "it is masked already"
     with pytest.raises(NotFound):
         benign.suppressed_by(db, COMMAND_LINE, 99)
 
 
 def test_a_video_with_a_digest_is_not_silenced_by_what_masks_its_frames(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, video(1), video(1, signals=(signal(1, Algorithm.MD5),)), video(1, 2))
-    assert benign.effect(db, COMMAND_LINE, BenignDraft((signal(1),))) == BenignImpact(3, 3, 1, 1)
+    assert benign.impact(db, COMMAND_LINE, BenignDraft((signal(1),))) == BenignImpact(3, 3, 1, 1)
     entry = listed(db, signal(1))
     assert benign.suppressed_by(db, COMMAND_LINE, entry.id) == BenignImpact(3, 3, 1, 1)
 
@@ -268,7 +269,8 @@ def test_the_list_is_filtered(db: HashDB) -> None:
     built = BenignFilter(built_in=True)
 
     def ids(chosen: BenignFilter) -> list[int]:
-        return [entry.id for entry in benign.page(db, COMMAND_LINE, 0, 9, chosen)]
+        page = benign.listed(db, COMMAND_LINE, chosen, BenignSort.ADDED, Place(), 9, descending=False)
+        return [entry.id for entry in page.rows]
 
     assert ids(BenignFilter()) == [one.id, two.id]
     assert (ids(BenignFilter("%_O")), ids(BenignFilter("_card"))) == ([one.id], [])

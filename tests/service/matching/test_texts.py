@@ -12,8 +12,9 @@ from sqlalchemy import func, select, update
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, MemberChange, MemberStatus, Scope
 from hashdb.domain.contributions import Addition, Contribution, Draft, Filter, Media, Standing, Status
 from hashdb.domain.frames import Unit
+from hashdb.domain.listings import Place
 from hashdb.domain.matching import frames as matching_frames
-from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter
+from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter, BenignSort
 from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.matching.segments import Segment
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
@@ -264,7 +265,7 @@ def test_benign_windows_match_nothing_until_the_entry_is_deleted(db: HashDB, act
     passage = excerpt(shared)
     every = tuple(dict.fromkeys(one for frame in passage.frames for one in frame.signals))
     draft = BenignDraft(every[:64])
-    expected = benign.effect(db, COMMAND_LINE, draft)
+    expected = benign.impact(db, COMMAND_LINE, draft)
     entry = benign.add(db, COMMAND_LINE, draft)
     assert isinstance(entry, BenignEntry)
     assert entry.masked == expected.signals > 0
@@ -273,9 +274,9 @@ def test_benign_windows_match_nothing_until_the_entry_is_deleted(db: HashDB, act
     (after,) = contributed(db, actor, text(words(15, 300), shared))
     assert contributions.get(db, actor, before.id).masked == expected.signals
     assert contributions.get(db, actor, after.id).masked > 0
-    assert [one.id for one in benign.page(db, COMMAND_LINE, 0, 10, BenignFilter(algorithm=Algorithm.SIMHASH256))] == [
-        entry.id
-    ]
+    chosen = BenignFilter(algorithm=Algorithm.SIMHASH256)
+    page = benign.listed(db, COMMAND_LINE, chosen, BenignSort.ADDED, Place(), 10, descending=False)
+    assert [row.id for row in page.rows] == [entry.id]
     benign.delete(db, COMMAND_LINE, entry.id)
     assert {one.contribution for one in matches(db, actor, asked)} == {before.id, after.id}
     assert contributions.get(db, actor, before.id).masked == 0

@@ -182,10 +182,10 @@ def test_the_effect_of_an_incident_is_told_before(db: HashDB, actor: Actor) -> N
     contributed(db, actor, draft(1, incident=LABEL), draft(2, incident=LABEL, expires_at=NOON + DAY / 2), draft(3))
     asked = Incident(0, LABEL, NOON - DAY, NOON + DAY, True)
     auditor = member_with(db, Scope.AUDIT)
-    assert incidents.effect(db, auditor, asked) == IncidentImpact(2, 1, NOON + DAY, ended=False)
-    assert incidents.effect(db, auditor, replace(asked, end=NOON)) == IncidentImpact(2, 2, NOON, ended=True)
-    assert incidents.effect(db, auditor, replace(asked, expires=False)) == IncidentImpact(2, 0, None, ended=False)
-    assert incidents.named(db, auditor, [LABEL, "CI:other"]) == {LABEL: 2, "CI:other": 0}
+    assert incidents.impact(db, auditor, asked) == IncidentImpact(2, 1, NOON + DAY, ended=False)
+    assert incidents.impact(db, auditor, replace(asked, end=NOON)) == IncidentImpact(2, 2, NOON, ended=True)
+    assert incidents.impact(db, auditor, replace(asked, expires=False)) == IncidentImpact(2, 0, None, ended=False)
+    assert incidents.count_by_label(db, auditor, [LABEL, "CI:other"]) == {LABEL: 2, "CI:other": 0}
 
 
 def test_incidents_are_shown_to_auditors(db: HashDB) -> None:

@@ -7,7 +7,7 @@ from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.service import HashDB
 from hashdb.service.review import cases, opinions
 from hashdb.service.sharing import following, upstreams
-from hashdb.service.sharing.sent_opinions import said
+from hashdb.service.sharing.sent_opinions import draft_opinion
 from tests.builders import Clock, member_with
 from tests.service.pages import PAGE_OF_ANOTHER, connect_to_page, followed
 
@@ -16,7 +16,7 @@ CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES
 
 def told(db: HashDB) -> OpinionDraft | None:
     with db.store.read() as tx:
-        return said(tx.opinions.current([1]).get(1, ()), tx.cases.on([1]).get(1, ()), db.rules)
+        return draft_opinion(tx.opinions.current([1]).get(1, ()), tx.cases.on([1]).get(1, ()), db.rules)
 
 
 def test_a_dispute_goes_before_confirmations_and_a_decision_before_both(db: HashDB) -> None:
