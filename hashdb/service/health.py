@@ -19,7 +19,7 @@ from hashdb.service.ledger import witnesses
 from hashdb.store import Transaction
 from hashdb.store.connections import Server
 from hashdb.store.ledger.witnesses import WitnessState
-from hashdb.store.stats.counts import Total
+from hashdb.store.stats.counts import CountTotal
 
 _RETRY_AFTER = 5
 
@@ -38,7 +38,7 @@ class Vitals:
     signed: int
     index_seq: int
     sizes: Mapping[Algorithm, Size]
-    totals: tuple[Total, ...]
+    totals: tuple[CountTotal, ...]
     open_cases: int
     late_cases: int
     retrying: int

@@ -30,7 +30,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store.columns import InstantColumn
-from hashdb.store.thread_connections import Query, Snapshot
+from hashdb.store.thread_connections import Query, StatementRunner
 
 _T = TypeVar("_T")
 Row = Mapping[str, Any]
@@ -66,7 +66,7 @@ class Repository:
         """Use an open connection."""
         self._connection = connection
         # By the driver: SQLAlchemy's own execution of a statement takes several times as long.
-        self._run = Snapshot(connection.connection, connection.dialect).execute
+        self._run = StatementRunner(connection.connection, connection.dialect).execute
 
     def _one(
         self, query: Select[Any], what: str, parameters: Mapping[str, object] | None = None, *, lock: bool = False

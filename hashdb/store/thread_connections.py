@@ -81,13 +81,13 @@ class ThreadConnections:
         return result
 
     @contextmanager
-    def snapshot(self, made: Callable[[Snapshot], _T]) -> Iterator[_T]:
-        """All that is read in the block is of one moment; yields what is made of the snapshot. Raises StoreBusy."""
+    def snapshot(self, made: Callable[[StatementRunner], _T]) -> Iterator[_T]:
+        """All that is read in the block is of one moment; yields what is made of their runner. Raises StoreBusy."""
         self.use(self._begin_at)
         held: ThreadConnection = self._local.held
         self._local.held = None
         try:
-            yield made(Snapshot(held.connection, self.dialect))
+            yield made(StatementRunner(held.connection, self.dialect))
             _run(held.connection, "COMMIT")
         except self._driver.OperationalError as error:
             # Any other error of the driver is a mistake of ours.
@@ -121,8 +121,8 @@ class ThreadConnections:
         return held
 
 
-class Snapshot:
-    """Statements of one transaction: reads of one moment, or a unit of work."""
+class StatementRunner:
+    """Executes statements of one transaction by the driver: reads of one moment, or a unit of work."""
 
     def __init__(self, connection: PoolProxiedConnection, dialect: Dialect) -> None:
         """Over a connection that has begun a transaction."""

@@ -12,13 +12,13 @@ from hashdb.domain.contributions import Standing
 from hashdb.errors import StoreBusy
 from hashdb.store import Store
 from hashdb.store.tables import contributions, signals
-from hashdb.store.thread_connections import Snapshot, ThreadConnections
+from hashdb.store.thread_connections import StatementRunner, ThreadConnections
 from tests.builders import NOON, draft, signal
 
 ANY = tuple(Standing)
 
 
-def _itself(snapshot: Snapshot) -> Snapshot:
+def _itself(snapshot: StatementRunner) -> StatementRunner:
     return snapshot
 
 

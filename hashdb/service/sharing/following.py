@@ -40,7 +40,7 @@ from hashdb.service.sharing.sent_opinions import send_opinions
 from hashdb.service.sharing.upstreams import end, name_of, reread
 from hashdb.service.views import Close, IntakeRules
 from hashdb.store import Transaction
-from hashdb.store.sharing.upstreams import Claim, Path
+from hashdb.store.sharing.upstreams import ClaimedUpstream, UpstreamPath
 
 _BATCH = 500
 _PAGES = 50
@@ -69,7 +69,7 @@ def look(db: HashDB, connect: Connect) -> int:
     return len(due)
 
 
-def _follow(db: HashDB, claim: Claim, connect: Connect) -> None:
+def _follow(db: HashDB, claim: ClaimedUpstream, connect: Connect) -> None:
     upstream = claim.upstream
     try:
         remote = ask(lambda: connect(upstream.url, claim.key))
@@ -256,7 +256,9 @@ class _Step:
         for change in changes:
             self.refused.update(change.faults)
 
-    def _within_limit(self, changes: Sequence[UpstreamChange], paths: Mapping[int, Path]) -> Sequence[UpstreamChange]:
+    def _within_limit(
+        self, changes: Sequence[UpstreamChange], paths: Mapping[int, UpstreamPath]
+    ) -> Sequence[UpstreamChange]:
         """The first changes, with as many new contributions as the member may still make today."""
         left = Allowance(self.tx, self.member, self.now).left
         new = [
@@ -265,7 +267,7 @@ class _Step:
         return changes if left is None or len(new) <= left else changes[: new[left]]
 
     def _apply(
-        self, change: UpstreamChange, path: Path, contribution: Contribution, stored: Mapping[int, Signal]
+        self, change: UpstreamChange, path: UpstreamPath, contribution: Contribution, stored: Mapping[int, Signal]
     ) -> None:
         """Bring a contribution that came from there before to the state that it has there."""
         id = contribution.id
@@ -297,7 +299,9 @@ class _Step:
         self.ending["other"].append(id)
         self.new.append(change)
 
-    def _is_same(self, draft: Draft, contribution: Contribution, path: Path, stored: Mapping[int, Signal]) -> bool:
+    def _is_same(
+        self, draft: Draft, contribution: Contribution, path: UpstreamPath, stored: Mapping[int, Signal]
+    ) -> bool:
         """Whether nothing was taken from it there: after a restore, a number may mean another contribution."""
         if draft.frames or contribution.frame_count:
             return path.fingerprint == draft.fingerprint()

@@ -54,7 +54,7 @@ from hashdb.store.tables import (
     signals,
     signatures,
 )
-from hashdb.store.thread_connections import Snapshot
+from hashdb.store.thread_connections import StatementRunner
 
 _MANY = 10_000
 _Query = Select[Any] | CompoundSelect[Any]
@@ -63,7 +63,7 @@ _Query = Select[Any] | CompoundSelect[Any]
 class Holders:
     """The contributions that hold what the index found, as of one moment."""
 
-    def __init__(self, connection: Connection | Snapshot) -> None:
+    def __init__(self, connection: Connection | StatementRunner) -> None:
         """Read by an open connection."""
         self._shots: dict[int, Sequence[ListedShot]] = {}
         self._select: Callable[[_Query, Mapping[str, Any]], Iterable[Any]] = connection.execute

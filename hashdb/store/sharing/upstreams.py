@@ -20,14 +20,14 @@ _SAME = (
 )
 
 
-class Claim(NamedTuple):
+class ClaimedUpstream(NamedTuple):
     """An upstream that only this process reads now, with its key."""
 
     upstream: Upstream
     key: str
 
 
-class Path(NamedTuple):
+class UpstreamPath(NamedTuple):
     """The number of a contribution at its upstream, and the standing that this sets here: the columns of `_PATHS`."""
 
     contribution: int
@@ -99,12 +99,12 @@ class Upstreams(Repository):
         )
         return tuple(self._connection.scalars(query))
 
-    def claim(self, id: int, now: datetime, until: datetime) -> Claim | None:
+    def claim(self, id: int, now: datetime, until: datetime) -> ClaimedUpstream | None:
         """Claim an upstream that is due, so that no other process reads it before `until`; None if one does."""
         query = update(upstreams).where(upstreams.c.id == id, upstreams.c.next_at <= now, upstreams.c.paused.is_(False))
         if self._connection.execute(query.values(next_at=until)).rowcount != 1:
             return None
-        return Claim(self.one(id), self.key(id))
+        return ClaimedUpstream(self.one(id), self.key(id))
 
     def set(self, id: int, **values: object) -> None:
         """Set columns of an upstream."""
@@ -128,17 +128,17 @@ class Origins(Repository):
         query = select(origins.c.contribution_id, origins.c.standing)
         return {id: Standing(text) for id, text in self._among(query, origins.c.contribution_id, ids)}
 
-    def paths(self, upstream: int, remotes: Collection[int]) -> dict[int, Path]:
+    def paths(self, upstream: int, remotes: Collection[int]) -> dict[int, UpstreamPath]:
         """The contributions that an upstream stands for, by their numbers there."""
         query = _PATHS.where(origins.c.upstream_id == upstream)
         return {row.remote_id: _path(row) for row in self._among(query, origins.c.remote_id, remotes)}
 
-    def path(self, contribution: int) -> Path | None:
+    def path(self, contribution: int) -> UpstreamPath | None:
         """The path of a contribution; None if no upstream stands for it."""
         query = _PATHS.where(origins.c.contribution_id == contribution, origins.c.remote_id.is_not(None))
         return self._first(query, _path)
 
-    def left(self, upstream: int, before: int, limit: int) -> tuple[Path, ...]:
+    def left(self, upstream: int, before: int, limit: int) -> tuple[UpstreamPath, ...]:
         """At most `limit` contributions that an upstream stands for, and that were last read before this round."""
         query = _PATHS.where(
             origins.c.upstream_id == upstream, origins.c.remote_id.is_not(None), origins.c.round < before
@@ -181,5 +181,5 @@ def _upstream(row: Row[Any]) -> Upstream:
     return Upstream(**same(row, *_SAME), name=row.name, member=row.member_id, trouble=trouble)
 
 
-def _path(row: Any) -> Path:
-    return Path(*row)._replace(standing=Standing(row.standing))
+def _path(row: Any) -> UpstreamPath:
+    return UpstreamPath(*row)._replace(standing=Standing(row.standing))

@@ -55,7 +55,7 @@ class Seal(NamedTuple):
     digest: str
 
 
-class Total(NamedTuple):
+class CountTotal(NamedTuple):
     """A count over all days; `member_kind` is `none` where no member is known."""
 
     member_kind: str
@@ -89,9 +89,9 @@ class Counts(Repository):
         for row in rows:
             yield row.day, Count(Cell(row.kind, row.member, row.algorithm, row.outcome), row.times)
 
-    def totals(self) -> tuple[Total, ...]:
+    def totals(self) -> tuple[CountTotal, ...]:
         """The counts of all days together, by the kind of the member."""
-        return tuple(Total(*row) for row in self._connection.execute(_TOTALS))
+        return tuple(CountTotal(*row) for row in self._connection.execute(_TOTALS))
 
     def days(self, before: date) -> tuple[date, ...]:
         """The days before one that have counts, in order."""
