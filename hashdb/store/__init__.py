@@ -48,7 +48,7 @@ from hashdb.store.review.opinions import Opinions
 from hashdb.store.review.queues import Queues
 from hashdb.store.sharing.upstreams import Origins, Upstreams
 from hashdb.store.sharing.webhooks import Deliveries, Webhooks
-from hashdb.store.stats.counts import Counts, Floods, Hits, Refusals, Reversals, Uses
+from hashdb.store.stats.counts import Counts, Floods, Hits, Refusals, Uses
 from hashdb.store.stats.overviews import Overviews
 from hashdb.store.thread_connections import ThreadConnections
 from hashdb.store.writer_turns import WriterTurns
@@ -113,7 +113,6 @@ class Transaction:
     refusals = repository(Refusals)
     budgets = repository(BudgetsUsed)
     records = repository(StoredRecords)
-    reversals = repository(Reversals)
     users = repository(Users)
     sessions = repository(Sessions)
     report_jobs = repository(ReportJobs)

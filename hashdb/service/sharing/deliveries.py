@@ -224,7 +224,7 @@ def _reversals(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition
     upto = max(after, settled(db, tx))
     if not tx.audit.count(after, upto, REVERSING_ACTIONS):
         return upto, {}
-    counts = {position.member: len(tx.reversals.between(position.member, after, upto)) for position in positions}
+    counts = {position.member: len(tx.hits.reversals(position.member, after, upto)) for position in positions}
     news = {member: _summary(after, upto, count).get(0, ()) for member, count in counts.items()}
     return upto, news if any(news.values()) else {}
 

@@ -177,7 +177,7 @@ def reversals(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Reversa
     # Also count what this process has answered and not yet stored.
     flush(db)
     with db.store.read() as tx:
-        return tx.reversals.between(member.id, after, settled(db, tx))[:limit]
+        return tx.hits.reversals(member.id, after, settled(db, tx))[:limit]
 
 
 def settled(db: HashDB, tx: Transaction) -> int:

@@ -152,8 +152,8 @@ class Audit(Repository):
 
     def newest(self, kind: str, id: int, action: Action | None = None) -> Event | None:
         """The last event on a subject, of an action (None: any); None if there is none."""
-        newest = self.between(0, self.head().seq + 1, 1, None, action, (kind, id))
-        return newest[0] if newest else None
+        query = _chosen(None, action, (kind, id)).order_by(events.c.seq.desc()).limit(1)
+        return self._first(query, _event)
 
     def one(self, seq: int) -> Event:
         """The event with that seq. Raises NotFound."""

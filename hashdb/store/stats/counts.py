@@ -218,11 +218,7 @@ class Hits(Repository):
         query = select(hits.c.contribution, hits.c.member, func.min(hits.c.first_at)).where(hits.c.first_at < before)
         yield from map(tuple, self._connection.execute(query.group_by(hits.c.contribution, hits.c.member)))
 
-
-class Reversals(Repository):
-    """Reversals within one transaction."""
-
-    def between(self, member: int, after: int, upto: int) -> tuple[Reversal, ...]:
+    def reversals(self, member: int, after: int, upto: int) -> tuple[Reversal, ...]:
         """The events with `after` < seq ≤ `upto`, in order, that ended a match of the member.
 
         Events whose contribution matches again are left out.

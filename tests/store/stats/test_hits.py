@@ -59,23 +59,23 @@ def test_what_was_answered_before_the_event_is_told_to_whom_it_was_answered(stor
         tx.hits.add([_hit(3, before, 0), _hit(3, after, 2), _hit(4, others, 0)])
         tx.hits.add([_hit(3, again, 9), replace(_hit(3, again, 3), day=NOON.replace(day=21).date())])
     with store.read() as tx:
-        assert tx.reversals.between(3, 0, 99) == (
+        assert tx.hits.reversals(3, 0, 99) == (
             Reversal(1, before, "withdrawn", "other", NOON),
             Reversal(4, again, "withdrawn", "other", NOON),
         )
-        assert [one.seq for one in tx.reversals.between(3, 1, 99)] == [4]
-        assert [one.seq for one in tx.reversals.between(3, 0, 3)] == [1]
-        assert tx.reversals.between(5, 0, 99) == ()
+        assert [one.seq for one in tx.hits.reversals(3, 1, 99)] == [4]
+        assert [one.seq for one in tx.hits.reversals(3, 0, 3)] == [1]
+        assert tx.hits.reversals(5, 0, 99) == ()
 
 
 def test_what_matches_again_is_not_told(store: Store, member: Member) -> None:
     (one,) = _withdrawn(store, member, 1)
     with store.begin() as tx:
         tx.hits.add([_hit(3, one, 0)])
-        tx.reversals._connection.execute(update(contributions).values(withdrawn_at=None))
-        assert tx.reversals.between(3, 0, 99) == ()
-        tx.reversals._connection.execute(update(contributions).values(standing="retired"))
-        assert [one.now for one in tx.reversals.between(3, 0, 99)] == ["retired"]
+        tx.hits._connection.execute(update(contributions).values(withdrawn_at=None))
+        assert tx.hits.reversals(3, 0, 99) == ()
+        tx.hits._connection.execute(update(contributions).values(standing="retired"))
+        assert [one.now for one in tx.hits.reversals(3, 0, 99)] == ["retired"]
 
 
 TODAY = NOON.date()
