@@ -1,4 +1,4 @@
-"""What a client asks of the log: its keys, checkpoints, proofs and receipts, and whether it only grew."""
+"""Requests of a client about the log: its keys, checkpoints, proofs and receipts, and whether it only grew."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from hashdb.domain.spelling import did_you_mean
 from hashdb.errors import BadSetting, os_reason
 
 FIELDS = ("url", "key", "key_file", "home")
-"""What the file may say. HASHDB_<NAME> in the environment goes before each."""
+"""The fields of the user's file. HASHDB_<NAME> in the environment overrides each."""
 _EXAMPLES = {"url": "https://hashdb.example", "key": "hdb_…", "key_file": "hashdb.key", "home": "~/hashdb-data"}
 _SECRET = re.compile(r"hdb_[A-Za-z0-9_-]+")
 _SOCKET = "unix:"
@@ -41,7 +41,7 @@ _DEFAULT_HOME = Given("hashdb-data", "HASHDB_HOME, which is not set")
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What the environment and the user's file say to the programs of a member's side."""
+    """The settings of the environment and the user's file for the programs of a member's side."""
 
     file: Path
     """The user's file, whether it is there or not."""

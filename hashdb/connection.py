@@ -58,7 +58,7 @@ class ClientRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     files: tuple[tuple[str, bytes | BinaryIO], ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
-    """Of the form with the files."""
+    """The other fields of the form that has the files."""
     extra_seconds: int = 0
     safe: bool = True
 
@@ -296,7 +296,7 @@ def _is_page(response: httpx.Response) -> bool:
 
 
 def _other_server(response: httpx.Response, setting: str) -> str:
-    """What another server than hashdb answered, and what to do."""
+    """The description of an answer of another server than hashdb, and of what to do."""
     if response.next_request is not None:
         there = response.next_request.url
         return f"it redirects to {there.scheme}://{there.netloc.decode('ascii', 'replace')}: look at {setting}"

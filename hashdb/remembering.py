@@ -1,4 +1,4 @@
-"""What a client asks of a sidecar: to remember uploads, and what look-back found."""
+"""Requests of a client to a sidecar: to remember uploads, and for what look-back found."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ class Remembering(Asking):
         return tuple(each.to_domain() for each in self._ask(wire.lookback.ReportsOut, request).reports)
 
     def acknowledge(self, number: int) -> None:
-        """Tell a sidecar that all reports up to this number are handled: it tells them never again."""
+        """Tell a sidecar that all reports up to this number are handled: it does not return them again."""
         text = wire.lookback.AcknowledgedIn.build(number=number).model_dump_json()
         self._ask(wire.lookback.AcknowledgedOut, ClientRequest("POST", "/remembered/acknowledged", text))

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Self
 
 _DECLARING = frozenset({"__main__", "cli", "domain", "errors"})
-"""What of hashdb declares commands: these modules, and nothing of another package but click."""
+"""The modules of hashdb that declare commands; of other packages, only click does."""
 
 
 class _Absent(ModuleType):

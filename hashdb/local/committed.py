@@ -99,7 +99,7 @@ def _leaves(tables: CopyTables, first: int, until: int) -> list[tuple[int, bytes
 
 @dataclass(slots=True)
 class FeedRead:
-    """What was read of the feed."""
+    """The changes that were read from the feed, and which of them were stored."""
 
     pending: Collection[int] = ()
     """The contributions of which the copy has an earlier state than the root: no later one is stored."""
@@ -117,7 +117,7 @@ class FeedRead:
         self.blocks.update([id // WIDTH for id in ids])
 
     def skips(self, tables: CopyTables, step: FeedStep) -> bool:
-        """Whether a change after the root is not stored: it changes the set, which is noted, or is stored already."""
+        """Whether not to store a change after the root: it changes the set, which is noted, or it is stored already."""
         seq, what = step
         if isinstance(what, Gone):
             id, standing, is_active = what.contribution, what.standing, what.reason == "masked"

@@ -21,13 +21,13 @@ from hashdb.local.reports import Reports
 from hashdb.wire.lookback import ReportOut
 
 LOCK, SECRET = "webhook", "webhook.secret"
-"""In the folder of the reports: the folder that the process that sends locks, and the secret."""
+"""Names in the folder of the reports: the folder that the sending process locks, and the file of the secret."""
 _SECRET_BYTES = 32
 _TIMEOUT = 10.0
 _WAIT = 1.0
 """Seconds that one look for a report takes: a dispatcher that is to stop does so within them."""
 _LONGEST_PAUSES = 4
-"""The pauses grow up to that after so many attempts, ten minutes: a report is never given up."""
+"""Attempts after which the pauses grow no more: they are ten minutes then. A report is never given up."""
 
 
 def read_secret(file: Path) -> str:

@@ -68,7 +68,7 @@ class _Part:
     left: list[str]
 
     def take(self, most: int) -> list[str]:
-        """At most so many of the next uploads that are near, or for which a pair stands. Empty if there is no other."""
+        """The next uploads, at most `most`, that are near, or for which a pair stands. Empty if none is left."""
         if ids := self.scan.take(most):
             return ids
         ids, self.left = self.left[:most], self.left[most:]
@@ -201,7 +201,7 @@ class LookBack:
         return copy.tables.count_changed(self._seq) * values >= WALKED_FROM
 
     def _bounded(self, changed: Sequence[tuple[int, int, int]]) -> Sequence[tuple[int, int, int]]:
-        """So many of the first contributions as one step may compare with all uploads, at least one."""
+        """The first contributions, as many as one step may compare with all uploads, and at least one."""
         room = PAIRS_A_STEP / max(1, *self._remembered.count_values().values())
         for place, (seq, _, count) in enumerate(changed):
             room -= count

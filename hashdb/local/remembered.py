@@ -1,4 +1,4 @@
-"""What a member remembers of its uploads: a folder for each UTC day, to which many processes append at once.
+"""The remembered uploads of a member: a folder for each UTC day, to which many processes append at once.
 
 A lock orders the appends. Of two records with the same id the later one counts, whatever their days are.
 """
@@ -31,8 +31,6 @@ from hashdb.local.upload_days import Day
 from hashdb.local.upload_log import LOG, LOGS, append, draft_blocks, hash_id, log_of
 from hashdb.local.upload_parts import SearchValues, total
 from hashdb.local.upload_scans import Scan
-
-__all__ = ["FOLDER", "Remembered", "Upload", "retention_from_environment"]
 
 FOLDER: Final = "remembered"
 """The name of the folder of the uploads, in that of the copy."""
@@ -261,7 +259,7 @@ class Remembered:
 
     @contextmanager
     def _appending(self, blocks: int = 0) -> Iterator[int]:
-        """Hold the lock of the appends, and yield the first of the stamps of so many blocks: higher than all before."""
+        """Hold the lock of the appends, and yield the stamp of the first of some new blocks: higher than all before."""
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             restrict_access(self.folder.parent)

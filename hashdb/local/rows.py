@@ -42,7 +42,7 @@ def gone_row(step: FeedStep, gone: Gone) -> tuple[object, ...]:
 
 
 def holder_from_row(algorithm: Algorithm, row: Any) -> Holder:
-    """What a match needs of a row that holds a value."""
+    """The holder of a value, from a row of `CopyTables.holders`."""
     value, id, stored, labels, severity, standing, context, removed, received, *extent = row
     member, source = split(stored)
     return Holder(

@@ -237,7 +237,7 @@ class CopyTables:
             connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at), approval = NULL", (seq, at))
 
     def approval(self) -> str | None:
-        """What is stored of the approval of the copy as it is; None without one, and in a copy of version 0.1.0."""
+        """The stored approval of the copy as it is; None without one, and in a copy of version 0.1.0."""
         with self.reading() as connection:
             if not self.current:
                 return None
@@ -387,7 +387,7 @@ class CopyTables:
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
     def stored(self, ids: Collection[int]) -> dict[int, Stored]:
-        """What is stored of contributions, by id. A copy of version 0.1.0 has no signatures, and no order."""
+        """The stored signals and signatures of contributions, by id. A copy of version 0.1.0 has only signals, unordered."""
         signals: dict[int, list[Signal]] = defaultdict(list)
         signatures: dict[int, list[Signature]] = defaultdict(list)
         ordered = sorted(ids)

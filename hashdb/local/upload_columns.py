@@ -1,4 +1,4 @@
-"""What a block of a log of uploads has in columns: values by algorithm, and the places and forms of frames."""
+"""The columns of a block of a log of uploads: values by algorithm, and the places and forms of frames."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _UNITS: Final = (Unit.SECONDS, Unit.PAGES, Unit.WORDS)
 _MILLISECONDS: Final = 1_000
 _WITHOUT_QUALITY: Final = -1
 _LEVEL: Final = 1
-"""Of zlib: places ascend evenly and forms repeat, so more effort saves next to nothing."""
+"""The level of zlib: places ascend evenly and forms repeat, so more effort saves next to nothing."""
 _FIELDS: Final = ("<i8", "<u4", "<i1", "<u1", "<u4", "<u1")
-"""Of each frame: by how many thousandths its place is beyond that of the one before, words, quality, unit, form, and
-whether it is alone."""
+"""The types of the fields of a frame: thousandths from the place of the frame before, words, quality, unit, form, and
+whether one such frame is enough for a match."""
 encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _Places = tuple[int, ...]
@@ -117,7 +117,7 @@ class FramesWriter:
         return len(self._counts)
 
     def encoded(self) -> tuple[dict[str, object], list[bytes]]:
-        """What the description of the block says of the frames, and the octets, to be joined."""
+        """The description of the frames in that of the block, and the octets, to be joined."""
         fields = zip(*self._rows, strict=True)
         table = [np.array(self._counts, "<u4").tobytes()]
         table += [np.array(values, kind).tobytes() for kind, values in zip(_FIELDS, fields, strict=True)]

@@ -27,7 +27,7 @@ _KEPT_BLOCKS: Final = 4
 
 
 class Day:
-    """What one process has read of a log of a day. Other processes append to it meanwhile."""
+    """The part of a log of a day that one process has read. Other processes append to the log meanwhile."""
 
     def __init__(self, log: Path) -> None:
         """Opens nothing yet."""
@@ -72,7 +72,7 @@ class Day:
                     self._parts, self._memory = [*self._parts, self._memory], None
 
     def pack(self, least: int = 1) -> bool:
-        """Write what is in memory to a file if it has so many records, or merge files; return whether it did either.
+        """Write what is in memory to a file if it has `least` records, or merge files; return whether it did either.
 
         One process does it, under the lock of the copy. What cannot be written stays in memory.
         """

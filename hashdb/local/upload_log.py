@@ -62,7 +62,7 @@ class Block:
     octets: bytes
     """The records, one after the other, and where each ends."""
     frames: Frames | None = None
-    """Those of the records that have frames; None if none has."""
+    """The frames of the records; None if no record has any."""
 
     def __len__(self) -> int:
         """How many records there are."""

@@ -45,7 +45,7 @@ class Scan:
         self._found: dict[Day, list[_Places]] = {day: [] for day in sorted(days, key=lambda day: day.has_frames)}
 
     def go_on(self, pairs: float = math.inf) -> bool:
-        """Make about so many comparisons; return whether all are made."""
+        """Make about `pairs` comparisons; return whether all are made."""
         pieces: list[_Piece] = []
         while self._work and (not pieces or pairs > 0):
             pieces.append(self._work.popleft())
@@ -60,7 +60,7 @@ class Scan:
         return not self._work
 
     def take(self, most: int) -> list[str]:
-        """At most so many ids of uploads that are near, in the order of the logs. Empty if there is no other.
+        """The ids of the next uploads, at most `most`, that are near, in the order of the logs. Empty if none is left.
 
         Each record is taken once; an upload may have been replaced since it was found.
         """

@@ -1,4 +1,4 @@
-"""What the columns of a list hold: the fields of a contribution, in the spellings of spreadsheets and other systems."""
+"""The meaning of the columns of a list: fields of a contribution, in the spellings of spreadsheets and other systems."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def algorithm_named(name: str) -> str | None:
 
 
 class Plan(NamedTuple):
-    """What each of some names holds, by position; None: it is not used."""
+    """The field or algorithm that each of some columns holds, by position; None if the column is not used."""
 
     targets: tuple[str | None, ...]
     unused: tuple[str, ...]
@@ -80,10 +80,10 @@ class Plan(NamedTuple):
 
 @dataclass(slots=True)
 class Columns:
-    """What the columns of one list hold, with what the member said about them."""
+    """The meaning of the columns of one list, with the options that the member gave for them."""
 
     mapped: Mapping[str, str] = field(default_factory=dict)
-    """Of theirs, as the member wrote it: ours."""
+    """The field of each column that the member named."""
     ignored: Sequence[str] = ()
     ignore_rest: bool = False
     used: dict[str, str] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Columns:
     _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
 
     def plan(self, names: Sequence[str]) -> Plan:
-        """What the names of a table, or of an object, hold. Its `unused` are those that were not met before."""
+        """The plan for the columns of a table, or the keys of an object. Its `unused` are only those that are new."""
         known = self._plans.get(key := tuple(names))
         if known is not None:
             return known._replace(unused=())
@@ -143,7 +143,7 @@ class Columns:
             if weak and weak not in targets:
                 targets[position] = weak
         if "hash" not in targets:
-            # It tells the algorithm of a column `hash` alone.
+            # It is only for the algorithm of a column `hash`.
             targets = [None if target == "algorithm" else target for target in targets]
         pairs = list(zip(names, targets, strict=True))
         faults = []

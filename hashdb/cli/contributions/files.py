@@ -1,4 +1,4 @@
-"""Opens the list of a member, whatever its encoding, and tells what is no list at all."""
+"""Opens the list of a member in any encoding, and rejects files that are no lists."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def _check(drafts: _Drafts, report: Report) -> None:
 
 
 def pairs(mapped: Sequence[str]) -> dict[str, str]:
-    """Of theirs: ours. Raises UsageError for one of either that occurs twice."""
+    """The field of each column of `--map`. Raises UsageError for a column or a field that occurs twice."""
     pairs = [text.rpartition("=")[::2] for text in mapped]
     for position, what in enumerate(("their column", "the field")):
         names = [squashed(pair[position]) for pair in pairs]

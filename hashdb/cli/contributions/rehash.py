@@ -42,7 +42,7 @@ class _Rehashed(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        """What the command counts."""
+        """The word under which the command counts the picture."""
         if not self.added:
             return "not contributed"
         return "added to" if any(self.added.values()) else "up to date"
@@ -119,14 +119,14 @@ class _Run:
 
     @property
     def task(self) -> str:
-        """What the state file records: another version, seed or profile hashes other parts."""
+        """The task in the state file: another version, seed or profile hashes other parts of a picture."""
         return " ".join(["rehash", __version__, self.profile or "", *[str(seed.id) for seed in self.seeds[:1]]])
 
     def hash(self, files: Mapping[Path, str | None], profile: Profile) -> Generator[Outcome, None, None]:
         return hash_all(files, self.algorithms, self.settings, Mode(profile), self.jobs, seeds=self.seeds)
 
     def send(self, batch: list[Outcome]) -> list[_Rehashed | None]:
-        """What became of each picture of a batch; None for those that were not hashed."""
+        """The result of each picture of a batch; None if it was not hashed."""
         wholes = [self._whole(outcome) for outcome in batch]
         by_signal: dict[Signal, dict[int, Contribution]] = defaultdict(dict)
         for contribution in self.client.holding(list(dict.fromkeys(chain.from_iterable(wholes)))):

@@ -1,4 +1,4 @@
-"""What an import says: each faulty row, the kinds of faults, and the first rows as they will be stored."""
+"""The report of an import: each faulty row, the kinds of faults, and the first rows as they will be stored."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Report:
     known: int = 0
     faulty: int = 0
     is_refused: bool = False
-    """Whether the list has a fault that no row has alone."""
+    """Whether the list itself has a fault, so that nothing is imported."""
     labelled: int = 0
     """Rows without labels, which get those of the command line."""
     first: dict[int, Draft] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class Report:
 
 
 def _kind(fault: Fault) -> tuple[str, str]:
-    """What a fault has in common with those of other rows: the field without positions, the reason without numbers."""
+    """The kind of a fault, by which rows are counted: the field without positions, and the reason without numbers."""
     return re.sub(r"\[\d+\]", "", fault.at), re.sub(r"\d+", "0", fault.reason)
 
 

@@ -32,7 +32,7 @@ _SEPARATOR = re.compile(r"[\s,;:|]+")
 _DELIMITERS = ",;\t|"
 _SEP = re.compile(r"sep=([,;\t|])", re.ASCII | re.IGNORECASE)
 _HASHED = frozenset({"signals", "hash", "frames", *HASHES})
-"""What a list must have one of."""
+"""A list must have a column or a key for one of these."""
 _LONG_HEX = re.compile(r"(?:0[xX])?[0-9a-fA-F]{16,}", re.ASCII)
 
 
@@ -47,7 +47,7 @@ class Format(StrEnum):
 
     @classmethod
     def of(cls, suffix: str, beginning: str) -> Format:
-        """The format by the suffix of a file's name, like `.csv`; if it tells none, by the first lines of the file."""
+        """The format by the suffix of a file's name, like `.csv`, or else by the first lines of the file."""
         endings = {".csv": cls.CSV, ".tsv": cls.TSV, ".tab": cls.TSV}
         endings |= dict.fromkeys((".jsonl", ".ndjson", ".json"), cls.JSONL)
         if form := endings.get(suffix.lower()):
@@ -129,7 +129,7 @@ def _first_line(lines: Iterator[str]) -> tuple[int, str, str | None]:
 def _read_heading(
     names: Sequence[str], columns: Columns, is_labelled: bool
 ) -> tuple[tuple[str | None, ...], bool, list[Fault]]:
-    """What the columns hold, whether their rows can be read, and every fault of the list."""
+    """The field of each column, whether the rows can be read, and every fault of the list."""
     targets, unused, conflicts = columns.plan(names)
     is_hashed = not _HASHED.isdisjoint(targets)
     if any(map(_LONG_HEX.search, names)):
@@ -210,7 +210,7 @@ def _read_text(lines: Iterable[str], values: Values) -> Iterator[Row]:
 
 
 def _is_heading(names: Sequence[str]) -> bool:
-    """Whether these cells name columns: one has hashes, and none is one."""
+    """Whether these cells name columns: one names a column of hashes, and none is a hash."""
     targets = Columns().plan(names).targets
     return not _HASHED.isdisjoint(targets) and not any(map(_LONG_HEX.search, names))
 

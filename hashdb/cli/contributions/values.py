@@ -41,7 +41,7 @@ _VIDEOS: Final = frozenset(name for name in HASHES if name.startswith(VIDEO))
 _HASHES: Final = frozenset({"signals", "hash", *HASHES})
 _PLAIN: Final = frozenset(FIELDS) - {"signals"}
 _NAMED: Final = tuple(algorithm for algorithm in Algorithm if not algorithm.of_text)
-"""Those of whole items: the hash of a window of words is in `frames`."""
+"""The algorithms of whole items: the hash of a window of words is in `frames`."""
 _DIGITS: Final = {str(algorithm): algorithm.bits // 4 for algorithm in Algorithm}
 
 
@@ -60,10 +60,10 @@ class Values:
 
     dates: Dates = field(default_factory=Dates)
     algorithm: Algorithm | None = None
-    """That of hashes that name none."""
+    """The algorithm of hashes that name none."""
     vocabulary: Vocabulary | None = None
     _read: dict[tuple[str, str], object] = field(default_factory=dict, compare=False)
-    """Of fields with codes, the cells that were read: a list has few different ones."""
+    """The codes that were read, by field and cell: a list has few different cells with codes."""
 
     def row(self, line: int, cells: Iterable[tuple[str, object]]) -> Row:
         """The row of these cells, each with the one of OURS that it holds, which occurs once."""

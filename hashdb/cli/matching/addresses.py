@@ -20,7 +20,7 @@ LINES_A_REQUEST = 1_000
 _COMMENT = "#"
 _ADDRESS = re.compile(r"h(tt|xx)ps?\W", re.IGNORECASE)
 _NO_TEXT = "\udcff"
-"""What `open_list` reads for bytes that are no text."""
+"""The character that `open_list` returns for bytes that are no text."""
 _Answer = TypeVar("_Answer")
 
 urls_option = click.option(
@@ -48,7 +48,7 @@ def check_sources(paths: tuple[Path, ...], urls: Path | None, options: Mapping[s
 
 
 def read_addresses(file: Path, *, asking: bool) -> Iterator[list[Outcome]]:
-    """What the addresses of a list are hashed to, up to a thousand at a time; `asking` as for `url_signals`.
+    """The outcomes of the addresses of a list, up to a thousand at a time; `asking` as for `url_signals`.
 
     Empty lines, and lines that begin with `#`, are left out. A line that is no address is an outcome with an error,
     which does not have the line's text. Raises UsageError for what is no list, and ExtraMissing.
@@ -66,7 +66,7 @@ def read_addresses(file: Path, *, asking: bool) -> Iterator[list[Outcome]]:
 def send_addresses(
     file: Path, send: Callable[[list[Outcome]], Sequence[_Answer | None]], *, asking: bool
 ) -> Iterator[tuple[Outcome, _Answer | None]]:
-    """What each address of a list is hashed to, in order, with its answer, or None; otherwise as `read_addresses`.
+    """The outcome of each address of a list, in order, with its answer or None; otherwise as `read_addresses`.
 
     `send` gets up to a thousand addresses at a time, and may replace them in its list by failed ones.
     """

@@ -34,18 +34,18 @@ class Outcome(NamedTuple):
     hashed: Hashed | None = None
     error: str | None = None
     frames: tuple[HashedFrame, ...] = ()
-    """Of a video; then `hashed` has the digests of the file."""
+    """The frames of a video; then `hashed` has the digests of the file."""
     duration: float | None = None
     incomplete: str | None = None
     """A sentence that says how much of a video could be read, if that is not all."""
     document: HashedDocument | None = None
-    """Of a document or a text; then `hashed` has the digests of the file."""
+    """A document or a text; then `hashed` has the digests of the file."""
     line: int | None = None
     """The number of the line; then `path` names it."""
 
     @property
     def source(self) -> dict[str, object]:
-        """What it is of, as the output for programs says it."""
+        """The path or the line, as a field of the output for programs."""
         return {"path": str(self.path)} if self.line is None else {"line": self.line}
 
     def domain_frames(self) -> tuple[Frame, ...]:
@@ -66,7 +66,7 @@ class Outcome(NamedTuple):
 
     @property
     def has_parts(self) -> bool:
-        """Whether it is of a video, a document or a text, and no picture."""
+        """Whether the file is a video, a document or a text, and not a picture."""
         return bool(self.frames) or self.document is not None
 
     def failed(self, error: str) -> Outcome:
@@ -106,7 +106,7 @@ def _batches(outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
 
 
 def query_of(outcome: Outcome, hashed: Hashed, radius: Mapping[Algorithm, int] | None = None) -> Query:
-    """What a match asks of a file or an address that was hashed."""
+    """The query that matches a file or an address that was hashed."""
     return Query(
         hashed.signals,
         radius=radius or {},

@@ -342,7 +342,7 @@ def _open_reports(settings: MemberSettings) -> Reports:
 
 
 def _rules(index: LocalIndex) -> Rules | None:
-    """The rules of the copy; None if there is no copy yet, which is said."""
+    """The rules of the copy; None, with a warning, if there is no copy yet."""
     try:
         return index.rules
     except NoCopy:
