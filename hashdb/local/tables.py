@@ -387,7 +387,7 @@ class CopyTables:
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
     def stored(self, ids: Collection[int]) -> dict[int, Stored]:
-        """The stored signals and signatures of contributions, by id. A copy of version 0.1.0 has only signals, unordered."""
+        """The stored signals and signatures of contributions, by id. A copy of 0.1.0 has only signals, unordered."""
         signals: dict[int, list[Signal]] = defaultdict(list)
         signatures: dict[int, list[Signature]] = defaultdict(list)
         ordered = sorted(ids)

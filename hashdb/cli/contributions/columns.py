@@ -1,4 +1,4 @@
-"""The meaning of the columns of a list: fields of a contribution, in the spellings of spreadsheets and other systems."""
+"""The meaning of the columns of a list: the fields of a contribution, in the spellings of other systems."""
 
 from __future__ import annotations
 
