@@ -48,7 +48,7 @@ def sync_command(follow: bool, policy_file: Path | None, as_json: bool) -> None:
         raise click.UsageError("--follow never ends, so it cannot print one JSON document: leave out --json")
     started_over: list[str] = []
 
-    def say(message: str) -> None:
+    def notify(message: str) -> None:
         started_over.append(message)
         _warn(message)
 
@@ -56,7 +56,7 @@ def sync_command(follow: bool, policy_file: Path | None, as_json: bool) -> None:
     policy = quorum_policy(policy_file, settings)
     prepare_home(settings.home)
     folder = settings.home / "local"
-    with Client.from_environment() as client, syncing(folder, client, say=say, policy=policy) as sync:
+    with Client.from_environment() as client, syncing(folder, client, notify=notify, policy=policy) as sync:
         with progress_bar("syncing") as advance:
             changes = sync.catch_up(progress=advance, patience=_PATIENCE_FOR_SIGNATURES)
         state, count = sync.state, sync.count()

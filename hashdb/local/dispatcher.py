@@ -48,7 +48,7 @@ def read_secret(file: Path) -> str:
 
 
 @contextmanager
-def delivering(folder: Path, url: str | None, secret: Path | None, say: Callable[[str], None]) -> Iterator[None]:
+def delivering(folder: Path, url: str | None, secret: Path | None, notify: Callable[[str], None]) -> Iterator[None]:
     """Send the reports in a folder in the background for the block, if there is a `url`.
 
     The secret is in the file `secret`, by default one in the folder. Raises BadSetting.
@@ -57,16 +57,16 @@ def delivering(folder: Path, url: str | None, secret: Path | None, say: Callable
         yield
         return
     reports = Reports(folder)
-    with Dispatcher(reports, url, read_secret(secret or folder / SECRET), say).running():
+    with Dispatcher(reports, url, read_secret(secret or folder / SECRET), notify).running():
         yield
 
 
 class Dispatcher:
     """Sends one report after the other: the next one once the one before arrived."""
 
-    def __init__(self, reports: Reports, url: str, secret: str, say: Callable[[str], None]) -> None:
-        """Sends nothing yet; `say` is called when the address stops or starts to answer. Raises BadSetting."""
-        self._reports, self._secret, self._say = reports, secret, say
+    def __init__(self, reports: Reports, url: str, secret: str, notify: Callable[[str], None]) -> None:
+        """Sends nothing yet; `notify` is called when the address stops or starts to answer. Raises BadSetting."""
+        self._reports, self._secret, self._notify = reports, secret, notify
         self._poster = Poster(url, _TIMEOUT)
         self._failures = 0
 
@@ -91,7 +91,7 @@ class Dispatcher:
                         while may and not stop.is_set():
                             self._send_all(stop)
                 except (OSError, sqlite3.Error, StoreBusy) as error:
-                    self._say(f"the reports of look-back cannot be read: {error}; trying again")
+                    self._notify(f"the reports of look-back cannot be read: {error}; trying again")
                 stop.wait(_WAIT)
         finally:
             self._poster.close()
@@ -123,11 +123,11 @@ class Dispatcher:
         if trouble is None:
             self._reports.acknowledge(report.number)
             if self._failures:
-                self._say("the webhook of look-back answers again")
+                self._notify("the webhook of look-back answers again")
             self._failures = 0
             return True
         if not self._failures:
-            self._say(f"the webhook of look-back does not take reports: {trouble}; trying again")
+            self._notify(f"the webhook of look-back does not take reports: {trouble}; trying again")
         self._failures += 1
         return False
 

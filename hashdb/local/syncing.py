@@ -62,11 +62,11 @@ def syncing(
     folder: Path,
     client: Client,
     *,
-    say: Callable[[str], None] = ignore,
+    notify: Callable[[str], None] = ignore,
     clock: Callable[[], datetime] = system_clock,
     policy: Policy | None = None,
 ) -> Iterator[Sync]:
-    """Lock the copy in a folder for this process and yield its Sync; `say` is called when the copy starts over.
+    """Lock the copy in a folder for this process and yield its Sync; `notify` is called when the copy starts over.
 
     With a `policy`, the copy takes only what its organisations signed. Raises CopyInUse.
     """
@@ -74,7 +74,7 @@ def syncing(
         if not may:
             raise CopyInUse(str(folder))
         restrict_access(folder)
-        sync = Sync(folder, client, say, clock, policy)
+        sync = Sync(folder, client, notify, clock, policy)
         try:
             yield sync
         finally:
@@ -88,19 +88,19 @@ class Sync:
         self,
         folder: Path,
         client: Client,
-        say: Callable[[str], None],
+        notify: Callable[[str], None],
         clock: Callable[[], datetime],
         policy: Policy | None,
     ) -> None:
         """Opens nothing yet."""
-        self._folder, self._client, self._say, self._now = folder, client, say, clock
+        self._folder, self._client, self._notify, self._now = folder, client, notify, clock
         self._approver: Approver | None = None
         if policy is not None:
             from hashdb.local.approvals import Approver
 
             self._approver = Approver(client, policy)
         self._tables: CopyTables | None = None
-        self._told_at = clock()
+        self._rules_at = clock()
 
     @property
     def state(self) -> CopyState:
@@ -122,12 +122,12 @@ class Sync:
         """
         tables = self._opened()
         # Also when the clock was set back.
-        if not timedelta() <= self._now() - self._told_at < _RULES_KEPT:
+        if not timedelta() <= self._now() - self._rules_at < _RULES_KEPT:
             self._store_rules(tables)
         try:
             count = self._store_new(tables, wait, patience, progress)
         except FeedRestarted:
-            self._say("the service has another log than this copy, perhaps after a restore: building a new copy")
+            self._notify("the service has another log than this copy, perhaps after a restore: building a new copy")
             tables = self._create()
             count = self._store_new(tables, 0, patience, progress)
         self._tiers.write()
@@ -222,7 +222,7 @@ class Sync:
 
     def _store_rules(self, tables: CopyTables) -> None:
         tables.store_rules(self._client.me())
-        self._told_at = self._now()
+        self._rules_at = self._now()
 
     def _existing(self) -> CopyTables | None:
         for name in (_NEXT, CURRENT):
@@ -236,7 +236,7 @@ class Sync:
                 tables.close()
             except sqlite3.DatabaseError:
                 pass
-            self._say(f"the copy in {self._folder} is damaged or of another version: building a new copy")
+            self._notify(f"the copy in {self._folder} is damaged or of another version: building a new copy")
             return None
         return None
 

@@ -53,7 +53,7 @@ class Follower:
             try:
                 with (
                     self._connect() as client,
-                    syncing(self._folder, client, say=self._say, policy=self._policy) as sync,
+                    syncing(self._folder, client, notify=self._say, policy=self._policy) as sync,
                     delivering(self._folder / FOLDER, self._webhook, self._secret, log.warning),
                     LocalIndex(self._folder) as index,
                 ):

@@ -57,10 +57,10 @@ def test_a_copy_of_another_log_starts_over_and_says_so(service: Service, index: 
     contributions.withdraw(service.db, service.actor, 1, "other")
     said: list[str] = []
     service.wire.cut = [10_000, 0]
-    with syncing(folder, service.client, say=said.append) as sync, pytest.raises(ServiceUnreachable):
+    with syncing(folder, service.client, notify=said.append) as sync, pytest.raises(ServiceUnreachable):
         sync.catch_up()
     assert len(index.match([query(0)]).results[0].matches) == 1  # the old copy, while the new one is not level
-    with syncing(folder, service.client, say=said.append) as sync:
+    with syncing(folder, service.client, notify=said.append) as sync:
         sync.catch_up()
     assert said == ["the service has another log than this copy, perhaps after a restore: building a new copy"]
     assert same(service, index, 50)
@@ -136,7 +136,7 @@ def test_damaged_tables_are_filled_anew(service: Service, index: LocalIndex, fol
     with pytest.raises(NoCopy):
         index.match([query(1)])
     said: list[str] = []
-    with syncing(folder, service.client, say=said.append, clock=service.clock) as sync:
+    with syncing(folder, service.client, notify=said.append, clock=service.clock) as sync:
         assert sync.catch_up() == 20
     assert [one.endswith("is damaged or of another version: building a new copy") for one in said] == [True]
     assert same(service, index, 20)
