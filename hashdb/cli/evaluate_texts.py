@@ -1,4 +1,4 @@
-"""hashdb evaluate --texts: measure on a folder of texts which copies and passages are found."""
+"""hashdb evaluate --texts: which copies and passages of texts are found; and the output of each evaluation."""
 
 from __future__ import annotations
 
