@@ -48,7 +48,7 @@ def test_anything_else_is_read_or_refused(name: str) -> None:
     reads_or_refuses()
 
 
-_BASES = ("RequestModel", "QueryString", "Foreign", "RootModel[", "_")
+_BASES = ("RequestModel", "QueryString", "ItemIn", "Foreign", "RootModel[", "_")
 """Of models that are nothing by themselves, how the names begin: what others are made of, and parts of them."""
 
 

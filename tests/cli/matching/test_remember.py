@@ -112,8 +112,8 @@ def test_lines_of_json_are_all_remembered_or_none(own: Commands, picture: Path, 
         "4: id: must have at least 1 characters",
         "5: at: is longer ago than uploads are remembered: 90 days (HASHDB_REMEMBER_DAYS)",
         "6: id: must be a string",
-        "6: at: is required",
         "6: signals: is required",
+        "6: at: is required",
         "7: the values in a request are limited to 500000",
     ]
     assert own.json("remember", "status")["remembered"] == 0
