@@ -70,11 +70,8 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """What a member sends: one removed item, with 1 to 64 signals or frames, or both.
-
-    `duration` is that of a video, in seconds.
-    """
+class _Item:
+    """What is sent and stored of a removed item. `duration` is that of a video, in seconds."""
 
     signals: tuple[Signal, ...]
     labels: tuple[str, ...]
@@ -95,8 +92,13 @@ class Draft:
     signatures: tuple[Signature, ...] = ()
 
     def every_signal(self) -> Iterator[Signal]:
-        """Its own signals and those of its frames."""
+        """Its own signals and those of its frames, as far as these are at hand."""
         return chain(self.signals, *[frame.signals for frame in self.frames]) if self.frames else iter(self.signals)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft(_Item):
+    """What a member sends: one removed item, with 1 to 64 signals or frames, or both."""
 
     @property
     def extent(self) -> Extent | None:
@@ -138,9 +140,9 @@ def new_hashes(sent: Sequence[_Hash], stored: Mapping[int, _Hash], most: int) ->
     return dict(zip(range(first, most), new, strict=False))
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
-    """A recorded item of one member.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution(_Item):
+    """A recorded item of one member. Its `frames` are only in the feed and in exports.
 
     `hidden` names the fields that the reader may not see. They are empty, like erased fields.
     """
@@ -151,20 +153,6 @@ class Contribution:
     status: Status
     standing: Standing
     received_at: datetime
-    signals: tuple[Signal, ...]
-    labels: tuple[str, ...]
-    removed_at: datetime | None = None
-    quality: int | None = None
-    media: Media = Media.IMAGE
-    severity: int | None = None
-    basis: str | None = None
-    tco_ground: str | None = None
-    entity: str | None = None
-    incident: str | None = None
-    context: tuple[str, ...] = ()
-    notified_at: datetime | None = None
-    reference: str | None = None
-    expires_at: datetime | None = None
     withdrawn_at: datetime | None = None
     withdrawal_reason: str | None = None
     erased: bool = False
@@ -173,15 +161,10 @@ class Contribution:
     hidden: frozenset[str] = frozenset()
     frame_count: int = 0
     """How many frames its member sent; they are read apart."""
-    duration: float | None = None
-    """Of the video, in seconds."""
     pages: int | None = None
     """How many pages a document has, as its last frame says."""
     words: int | None = None
     """How many words a text has, as its last frame says."""
-    frames: tuple[Frame, ...] = ()
-    """Only in the feed and in exports."""
-    signatures: tuple[Signature, ...] = ()
     changed_at: datetime | None = field(default=None, compare=False)
     """The time of its last event; None where it was not requested, or the reader may not know it."""
     origin: Origin | None = None
@@ -199,10 +182,6 @@ class Contribution:
         if self.status is not Status.ACTIVE:
             return str(self.status)
         return None if self.standing.matches else str(self.standing)
-
-    def every_signal(self) -> Iterator[Signal]:
-        """Its own signals, and those of the frames that are at hand."""
-        return chain(self.signals, *[frame.signals for frame in self.frames]) if self.frames else iter(self.signals)
 
     def shown(self, *, signals: bool, reference: bool, member: bool = True) -> Contribution:
         """The contribution as a reader with these rights sees it; a hidden member is 0, without an origin."""

@@ -52,5 +52,6 @@ def contribution_of_test_item(algorithms: Collection[Algorithm]) -> Contribution
         received_at=_PUBLISHED,
         signals=tuple(signal for signal in TEST_SIGNALS if signal.algorithm in algorithms),
         labels=(TEST_LABEL,),
+        removed_at=None,
         quality=100,
     )

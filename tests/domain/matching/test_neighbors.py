@@ -12,7 +12,17 @@ from hashdb.domain.signals import SPARSE_MARGIN, Algorithm
 from tests.builders import NOON, sparse
 from tests.builders import near as near_to
 
-ONE = Contribution(1, 1, "Example", Status.ACTIVE, Standing.UNREVIEWED, NOON, (), ())
+ONE = Contribution(
+    id=1,
+    member=1,
+    member_name="Example",
+    status=Status.ACTIVE,
+    standing=Standing.UNREVIEWED,
+    received_at=NOON,
+    signals=(),
+    labels=(),
+    removed_at=None,
+)
 PDQ, PHASH = Algorithm.PDQ, Algorithm.PHASH
 
 
