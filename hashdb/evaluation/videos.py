@@ -45,8 +45,6 @@ class VideoScheme:
     """How many films are also copied whole."""
     interval: float
     """Seconds between two frames of a query."""
-    mode: Mode = Mode.BALANCED
-    """How listed films are hashed."""
     copies: Sequence[Copy] = COPIES
     seed: int = 0
 
@@ -183,7 +181,7 @@ def _list(scheme: VideoScheme, film: Film) -> _ListedFilm:
     octets = encode(film.play(times(0, min(film.seconds, _LONGEST))), crf=23)
     query = hash_upload(octets, Mode.TRANSFORMS, scheme.interval)
     whole = film.path.read_bytes() if isinstance(film, RecordedFilm) else octets
-    return _ListedFilm(hash_upload(whole, scheme.mode, INTERVAL), query)
+    return _ListedFilm(hash_upload(whole, Mode.BALANCED, INTERVAL), query)
 
 
 def _hash_piece(scheme: VideoScheme, start: float) -> VideoFrames:

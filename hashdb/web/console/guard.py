@@ -98,12 +98,8 @@ def _first_things(endpoint: str) -> Response | None:
     """Redirect users who must first choose a password or set up a second factor."""
     user = session().user
     needs_factor = app_state().settings.require_second_factor and user.has_password and not user.second_factor
-    for needed, page in ((user.provisional, "password"), (needs_factor, "factor")):
-        if needed and endpoint not in FIRST_THINGS[page]:
-            return _go(f"console.account.{page}")
-        if needed:
-            return None
-    return None
+    page = "password" if user.provisional else "factor" if needs_factor else None
+    return None if page is None or endpoint in FIRST_THINGS[page] else _go(f"console.account.{page}")
 
 
 def _go(endpoint: str) -> Response:

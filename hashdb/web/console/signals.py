@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from flask import request
@@ -61,21 +62,11 @@ def grid(signal: Signal, other: Signal | None = None) -> Markup:
 
 
 def _path(value: int, side: int) -> str:
-    return "".join(f"M{x} {y}h{length}v1h-{length}z" for x, y, length in _runs(value, side))
-
-
-def _runs(value: int, side: int) -> Iterator[tuple[int, int, int]]:
-    """The runs of set bits: (first column, row, length)."""
-    for y in range(side):
-        row = [value >> (side * side - 1 - y * side - x) & 1 for x in range(side)]
-        x = 0
-        while x < side:
-            length = 0
-            while x + length < side and row[x + length]:
-                length += 1
-            if length:
-                yield x, y, length
-            x += length or 1
+    """A rectangle for each run of set bits in a row."""
+    bits = f"{value:0{side * side}b}"
+    rows = (bits[start : start + side] for start in range(0, side * side, side))
+    runs = ((run, y) for y, row in enumerate(rows) for run in re.finditer("1+", row))
+    return "".join(f"M{run.start()} {y}h{len(run[0])}v1h-{len(run[0])}z" for run, y in runs)
 
 
 Sides = Mapping[str, tuple[Signal, ...]]
