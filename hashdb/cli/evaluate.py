@@ -38,7 +38,7 @@ from hashdb.evaluation.copies import Form
 from hashdb.evaluation.duplicates import BadList
 from hashdb.evaluation.figures import as_document
 from hashdb.evaluation.films import PannedFilm, RecordedFilm, can_encode
-from hashdb.evaluation.pages import everything, page, video_curves, video_page
+from hashdb.evaluation.pages import picture_curves, picture_page, video_curves, video_page
 from hashdb.evaluation.runs import Evaluation, evaluate
 from hashdb.evaluation.samples import PROFILES, Scheme, Unfit
 from hashdb.evaluation.videos import VideoScheme, evaluate_videos, steps
@@ -340,7 +340,7 @@ def _write_output(
         return {str(folder): f"an evaluation needs at least {_FEWEST} pictures, and this folder has {usable}"}
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        write_files(output, as_document(evaluation), everything(evaluation), page(evaluation))
+        write_files(output, as_document(evaluation), picture_curves(evaluation), picture_page(evaluation))
         sets.write_mistakes(evaluation, paths, output / "mistakes", _limits(Settings.read()))
     return {}
 

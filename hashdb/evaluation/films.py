@@ -192,7 +192,7 @@ def _reduced(picture: Image.Image) -> Image.Image:
     return picture
 
 
-class HeldFilm:
+class LoadedFilm:
     """A stretch of a film in memory, which can be played often; its frames keep their times."""
 
     def __init__(self, film: Film, start: float, end: float) -> None:

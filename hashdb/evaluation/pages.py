@@ -37,7 +37,7 @@ class Line(NamedTuple):
         return " ".join(f"{_x(rate)},{_y(recall)}" for rate, recall in shown)
 
 
-def page(evaluation: Evaluation) -> str:
+def picture_page(evaluation: Evaluation) -> str:
     """The HTML page: without script and network, for narrow and wide screens, in light and dark."""
     families = [(str(family), lines(evaluation, places)) for family, places in evaluation.families()]
     return (
@@ -53,7 +53,7 @@ def page(evaluation: Evaluation) -> str:
     )
 
 
-def everything(evaluation: Evaluation) -> str:
+def picture_curves(evaluation: Evaluation) -> str:
     """The SVG file of the mean recall over all alterations, with its style and its legend."""
     return drawing(*_all(evaluation), evaluation.rate, alone=True)
 

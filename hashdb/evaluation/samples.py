@@ -209,7 +209,7 @@ def measure(job: SampleJob, scheme: Scheme, own: HashedPicture, catalogues: Mapp
     """Match a picture and its altered copies with all that are listed, by profile."""
     picture = reduced(read_file(job.path, job.limits), job.limits)
     stored = {profile: stored_hashes(own.stored[profile], scheme.algorithms) for profile in scheme.profiles}
-    beside = put_beside(job.beside, job.limits)
+    beside = read_beside(job.beside, job.limits)
     shape = len(scheme.alterations), len(scheme.algorithms), len(scheme.profiles)
     distances = np.full((*shape, 2), UNMEASURED, np.uint16)
     matched = np.zeros((shape[0], shape[2]), np.bool_)
@@ -271,7 +271,7 @@ def reduced(octets: bytes, limits: Limits) -> Image.Image:
     return picture
 
 
-def put_beside(path: Path, limits: Limits) -> Image.Image | None:
+def read_beside(path: Path, limits: Limits) -> Image.Image | None:
     """The picture in a file, as `reduced`; None if it cannot be read."""
     try:
         return reduced(read_file(path, limits), limits)

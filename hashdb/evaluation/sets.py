@@ -13,7 +13,7 @@ from hashdb.evaluation import figures
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.evaluation.figures import Document, Table, distinct_mistakes, rare
 from hashdb.evaluation.runs import Evaluation
-from hashdb.evaluation.samples import put_beside, reduced
+from hashdb.evaluation.samples import read_beside, reduced
 from hashdb.hashing import Limits, read_file
 
 Sets = Mapping[str, Evaluation]
@@ -82,7 +82,7 @@ def write_mistakes(evaluation: Evaluation, paths: Sequence[Path], folder: Path, 
             reduced(read_file(path, limits), limits) for path in (paths[place], evaluation.names[mistake.listed])
         )
         if mistake.alteration is not None:
-            beside = put_beside(paths[(place + 1) % len(paths)], limits)
+            beside = read_beside(paths[(place + 1) % len(paths)], limits)
             query = ALTERATIONS[mistake.alteration].apply(query, f"{evaluation.scheme.seed} {place}", beside)
         folder.mkdir(parents=True, exist_ok=True)
         written.append(f"{number:02}.jpg")

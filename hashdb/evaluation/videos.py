@@ -14,7 +14,7 @@ from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import FrameDetails
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Truth, Upload, make
-from hashdb.evaluation.films import LIMITS, Film, HeldFilm, RecordedFilm, encode, times
+from hashdb.evaluation.films import LIMITS, Film, LoadedFilm, RecordedFilm, encode, times
 from hashdb.evaluation.library import Library, worst_ends
 from hashdb.evaluation.processes import run, with_state
 from hashdb.evaluation.rules import Agreement, bag, compare
@@ -146,9 +146,9 @@ class _Bench:
         start = random.uniform(0, max(0.0, whole - longest))
         # A whole number: the frames of the surrounding upload keep their places.
         at = float(random.randint(1, max(1, int(self._around.duration - 2 * MARGIN) - 1)))
-        clip = HeldFilm(film, 0.0, whole)
+        clip = LoadedFilm(film, 0.0, whole)
         clip.seconds = whole
-        around = HeldFilm(scheme.around, at, min(scheme.around.seconds, at + 2 * MARGIN + longest))
+        around = LoadedFilm(scheme.around, at, min(scheme.around.seconds, at + 2 * MARGIN + longest))
         outcomes = []
         for position, copy in enumerate(scheme.copies):
             if number >= scheme.wholes if copy.form is Form.WHOLE else copy.seconds > whole:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from hashdb.evaluation.films import RATE, HeldFilm, PannedFilm, RecordedFilm, can_encode, encode, times
+from hashdb.evaluation.films import RATE, LoadedFilm, PannedFilm, RecordedFilm, can_encode, encode, times
 from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.videos import Video
 from tests.evaluation.photos import PHOTOS
@@ -42,7 +42,7 @@ def test_films_over_the_same_photographs_are_one_group() -> None:
 
 
 def test_a_stretch_in_memory_shows_the_frames_of_the_film() -> None:
-    held = HeldFilm(FILM, 2.0, 4.0)
+    held = LoadedFilm(FILM, 2.0, 4.0)
     moments = times(2.0, 4.0)
     for one, other in zip(held.play(moments), FILM.play(moments), strict=True):
         assert one.tobytes() == other.tobytes()

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 from hashdb.evaluation.copies import Form
-from hashdb.evaluation.pages import Line, drawing, everything, lines, page, shown, video_curves, video_page
+from hashdb.evaluation.pages import Line, drawing, lines, picture_curves, picture_page, shown, video_curves, video_page
 from hashdb.evaluation.runs import Evaluation
 from hashdb.evaluation.videos import VideoPair
 from tests.evaluation.test_video_figures import evaluation, outcome
@@ -47,7 +47,7 @@ def test_what_is_off_the_axis_is_left_out() -> None:
 
 def test_every_choice_that_is_shown_has_a_line(small: Evaluation) -> None:
     assert [line.name for line in lines(small, [0, 1])] == [str(outcome.choice) for outcome in shown(small)]
-    assert page(small).count("<li><svg ") == len(shown(small))
+    assert picture_page(small).count("<li><svg ") == len(shown(small))
 
 
 VOID = {"meta"}
@@ -72,38 +72,38 @@ class _Nesting(HTMLParser):
 
 
 def test_the_page_needs_nothing_else(small: Evaluation) -> None:
-    text = page(small).replace('xmlns="http://www.w3.org/2000/svg"', "")
+    text = picture_page(small).replace('xmlns="http://www.w3.org/2000/svg"', "")
     assert not re.search(r"https?:|//|src=|<script|<link|url\(", text)
 
 
 def test_its_tags_are_closed_in_order(small: Evaluation) -> None:
     parser = _Nesting()
-    parser.feed(page(small))
+    parser.feed(picture_page(small))
     assert not parser.open
     assert {"table", "svg", "polyline"} <= parser.seen
 
 
 def test_the_name_of_a_file_is_text(small: Evaluation) -> None:
-    text = page(small)
+    text = picture_page(small)
     assert "<b>&.jpg" not in text
     assert "&lt;b&gt;&amp;.jpg" in text
 
 
 def test_it_is_made_for_narrow_screens_and_for_the_dark(small: Evaluation) -> None:
-    text = page(small)
+    text = picture_page(small)
     assert "width=device-width" in text
     assert "prefers-color-scheme: dark" in text
     assert text.count('<div class="wide"><table>') == text.count("<table>") == 4
 
 
 def test_a_curve_of_all_alterations_can_stand_alone(small: Evaluation) -> None:
-    assert everything(small).startswith("<svg")
+    assert picture_curves(small).startswith("<svg")
 
 
 def test_it_says_why_there_are_no_lines(small: Evaluation) -> None:
     bare = replace(small, outcomes=tuple(replace(one, tail=None) for one in small.outcomes))
-    assert "too few for an estimate" in page(bare)
-    assert ("too few for an estimate" in page(small)) == all(outcome.tail is None for outcome in small.outcomes)
+    assert "too few for an estimate" in picture_page(bare)
+    assert ("too few for an estimate" in picture_page(small)) == all(outcome.tail is None for outcome in small.outcomes)
 
 
 def test_the_page_of_videos_has_their_tables_and_a_curve_for_each_form() -> None:

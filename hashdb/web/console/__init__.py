@@ -107,7 +107,7 @@ def theme() -> Response:
     if chosen not in _THEMES:
         reject_field("theme", f"must be one of {', '.join(_THEMES)}")
     response = pages.redirect(pages.local_address(request.form.get("next", "")))
-    guard.put(response, guard.THEME, chosen, guard.A_YEAR)
+    guard.set_cookie(response, guard.THEME, chosen, guard.A_YEAR)
     return response
 
 
@@ -118,8 +118,8 @@ def nowhere(rest: str) -> Response:
 
 def _protect(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", pages.POLICY)
-    if guard.get(guard.NOTICE) and response.mimetype == "text/html" and response.status_code == 200:
-        guard.drop(response, guard.NOTICE)
+    if guard.cookie(guard.NOTICE) and response.mimetype == "text/html" and response.status_code == 200:
+        guard.delete_cookie(response, guard.NOTICE)
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["Referrer-Policy"] = "same-origin"
     return response
@@ -151,8 +151,8 @@ def _sign_in() -> Response:
         # htmx would put the sign-in form into part of the page: make it load the sign-in page instead.
         return Response(status=204, headers={"HX-Redirect": url_for("console.sessions.sign_in")})
     response = pages.redirect(url_for("console.sessions.sign_in", next=back))
-    if guard.get(guard.SESSION):
-        guard.drop(response, guard.SESSION)
+    if guard.cookie(guard.SESSION):
+        guard.delete_cookie(response, guard.SESSION)
     return response
 
 

@@ -104,10 +104,10 @@ def decide(case_id: int) -> Response:
         )
     except pages.REFUSALS as error:
         return case_page(case_id, sent.refused(error))
-    return go_on(case_id, _outcome_text(case, decided))
+    return open_next_case(case_id, _outcome_text(case, decided))
 
 
-def go_on(after: int | None, notice: str) -> Response:
+def open_next_case(after: int | None, notice: str) -> Response:
     """Take the next case of the queue of this request, and redirect to it; else to the queue, if no case is free."""
     fields = queue_fields()
     queue = _read_queue(fields)

@@ -10,7 +10,7 @@ from hashdb.errors import InvalidInput
 from hashdb.service.ledger import events
 from hashdb.service.review import cases, claims, notes
 from hashdb.web.console import pages
-from hashdb.web.console.cases import case_page, go_on, queue_fields
+from hashdb.web.console.cases import case_page, open_next_case, queue_fields
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb
 from hashdb.wire.review import CaseNoteIn
@@ -22,7 +22,7 @@ blueprint = pages.blueprint_of("claims", __name__, "/cases")
 def take_next() -> Response:
     """Take the next case of a queue that no reviewer has, and open it."""
     actor().require(Scope.REVIEW)
-    return go_on(None, "")
+    return open_next_case(None, "")
 
 
 @blueprint.post("/<id:case_id>/claim")
@@ -39,7 +39,7 @@ def change(case_id: int) -> Response:
     claims.release(hashdb(), actor(), case_id)
     notice = f"Case {case_id} is free for another reviewer."
     if wanted == "skip":
-        return go_on(case_id, notice)
+        return open_next_case(case_id, notice)
     return pages.redirect_with_notice(notice, "cases.browse", **queue_fields())
 
 

@@ -49,7 +49,7 @@ def enter() -> Response | None:
         return None
     # A page that polls does not show that the user is still there.
     by_itself = request.headers.get("HX-Trigger", "").startswith(_POLL)
-    token, lifetime = get(SESSION), app_state().settings.lifetime
+    token, lifetime = cookie(SESSION), app_state().settings.lifetime
     g.session = sessions.find_session(hashdb(), token, lifetime, in_use=not by_itself)
     if not session().complete:
         return None if endpoint in BEFORE_SECOND_FACTOR else _go("console.sessions.code")
@@ -62,7 +62,7 @@ def enter() -> Response | None:
 def _is_signed_in() -> bool:
     """Whether this request has a session: only then is a large form read, before its secret is known."""
     with suppress(NotAuthenticated):
-        return sessions.find_session(hashdb(), get(SESSION), app_state().settings.lifetime, in_use=False).complete
+        return sessions.find_session(hashdb(), cookie(SESSION), app_state().settings.lifetime, in_use=False).complete
     return False
 
 
@@ -114,37 +114,37 @@ A_YEAR = 365 * 86_400
 _A_MINUTE = 60
 
 
-def get(name: str) -> str:
+def cookie(name: str) -> str:
     """The value of a cookie; empty if there is none."""
     return request.cookies.get(_cookie_name(name), "")
 
 
-def put(response: Response, name: str, value: str, seconds: int | None = None) -> None:
+def set_cookie(response: Response, name: str, value: str, seconds: int | None = None) -> None:
     """Set a cookie for some seconds, or until the browser closes. Scripts cannot read it."""
     response.set_cookie(_cookie_name(name), value, seconds, secure=_secure(), httponly=True, samesite="Lax", path="/")
 
 
-def drop(response: Response, name: str) -> None:
+def delete_cookie(response: Response, name: str) -> None:
     """Delete a cookie."""
     response.delete_cookie(_cookie_name(name), secure=_secure(), httponly=True, samesite="Lax", path="/")
 
 
 def put_notice(response: Response, text: str) -> None:
     """Show a message on the next page, once."""
-    put(response, NOTICE, _notices().dumps(text), _A_MINUTE)
+    set_cookie(response, NOTICE, _notices().dumps(text), _A_MINUTE)
 
 
 def notice() -> str:
     """The message that the previous page left; empty if there is none."""
     try:
-        return str(_notices().loads(get(NOTICE)))
+        return str(_notices().loads(cookie(NOTICE)))
     except BadSignature:
         return ""
 
 
 def visit() -> str:
     """The secret of this visit: that of the session, or that of a browser before sign-in."""
-    return get(SESSION) or get(VISIT) or _new_visit()
+    return cookie(SESSION) or cookie(VISIT) or _new_visit()
 
 
 def derive_secret(purpose: str) -> str:

@@ -251,7 +251,7 @@ def context() -> dict[str, Any]:
         "session": session,
         "takes_media": app_state().settings.accept_media,
         "takes_text": app_state().settings.accept_media and app_state().settings.accept_text,
-        "theme": guard.get(guard.THEME),
+        "theme": guard.cookie(guard.THEME),
         "two_persons": hashdb().rules.two_persons,
         "version": __version__,
     }

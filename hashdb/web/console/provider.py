@@ -82,8 +82,8 @@ def go() -> Response:
     except SignInRefused as error:
         return sign_in_page(Form().refused(error), status=502)
     response = pages.redirect(sign_in_url)
-    if not guard.get(guard.SESSION):
-        guard.put(response, guard.VISIT, guard.visit())
+    if not guard.cookie(guard.SESSION):
+        guard.set_cookie(response, guard.VISIT, guard.visit())
     return response
 
 

@@ -44,7 +44,7 @@ def confirm() -> Response:
     """Complete a session with a code of the second factor."""
     sent = Form.sent()
     try:
-        opened = sessions.confirm(hashdb(), guard.get(guard.SESSION), sent.secret("code"), address())
+        opened = sessions.confirm(hashdb(), guard.cookie(guard.SESSION), sent.secret("code"), address())
     except (SignInRefused, LimitReached) as error:
         return pages.page("code.html", form=sent.refused(error), status=status_of(error))
     return redirect_signed_in(opened, pages.local_address(sent.text("next")))
@@ -55,23 +55,23 @@ def sign_out() -> Response:
     """End this session."""
     sessions.sign_out(hashdb(), guard.session())
     response = pages.redirect(url_for("console.sessions.sign_in"))
-    guard.drop(response, guard.SESSION)
+    guard.delete_cookie(response, guard.SESSION)
     return response
 
 
 def redirect_signed_in(opened: OpenedSession, next_page: str) -> Response:
     """Redirect with the cookie of a new session, whose secret is new."""
     response = pages.redirect(next_page)
-    guard.put(response, guard.SESSION, opened.token)
-    guard.drop(response, guard.VISIT)
+    guard.set_cookie(response, guard.SESSION, opened.token)
+    guard.delete_cookie(response, guard.VISIT)
     return response
 
 
 def sign_in_page(form: Form, status: int | None = None) -> Response:
     """The page with the form for name and password, and its error."""
     response = pages.page("sign_in.html", form=form, provider=app_state().settings.oidc_issuer, status=status)
-    if not guard.get(guard.SESSION):
-        guard.put(response, guard.VISIT, guard.visit())
+    if not guard.cookie(guard.SESSION):
+        guard.set_cookie(response, guard.VISIT, guard.visit())
     return response
 
 
