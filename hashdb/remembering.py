@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from hashdb import wire
 from hashdb.connection import Asking, ClientRequest
-from hashdb.domain.matching.lookback import REPORTS_A_REQUEST, Report, Upload
+from hashdb.domain.matching.lookback import REPORTS_A_REQUEST, LookBackReport, Upload
 from hashdb.wire.problems import positions_from
 
 
@@ -30,7 +30,7 @@ class Remembering(Asking):
 
     def remembered_matches(
         self, after: int | None = None, *, limit: int = REPORTS_A_REQUEST, wait: int = 0
-    ) -> tuple[Report, ...]:
+    ) -> tuple[LookBackReport, ...]:
         """The reports of a sidecar with numbers above `after`, in order (None: those that are not acknowledged).
 
         If there is none, it waits up to `wait` seconds (at most 30) for one.

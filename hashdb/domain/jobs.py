@@ -51,7 +51,7 @@ class ReportJob(Job):
     period: Period
     member: int | None
 
-    def asks(self, period: Period, member: int | None) -> bool:
+    def is_for(self, period: Period, member: int | None) -> bool:
         """Whether the job is for this period and member."""
         return (self.period, self.member) == (period, member)
 

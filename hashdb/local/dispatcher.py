@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from hashdb.connection import Poster
-from hashdb.domain.matching.lookback import Report
+from hashdb.domain.matching.lookback import LookBackReport
 from hashdb.domain.sharing.webhooks import Message, encode_message, pause_after, secret_text, sign
 from hashdb.errors import BadSetting, StoreBusy, os_reason
 from hashdb.index.folder import lock_folder, opener
@@ -108,7 +108,7 @@ class Dispatcher:
                 stop.wait(self._pause().total_seconds())
                 return
 
-    def _send(self, report: Report) -> bool:
+    def _send(self, report: LookBackReport) -> bool:
         """Whether the report arrived; then it is acknowledged."""
         message = self._message(report)
         body, seconds = encode_message(message), int(self._reports.now().timestamp())
@@ -134,6 +134,6 @@ class Dispatcher:
     def _pause(self) -> timedelta:
         return pause_after(min(self._failures, _LONGEST_PAUSES), "") or timedelta()
 
-    def _message(self, report: Report) -> Message:
+    def _message(self, report: LookBackReport) -> Message:
         data = json.loads(ReportOut.from_domain(report).json_text())
         return Message(f"msg_{self._reports.name}_{report.number}", f"remembered.{report.kind}", report.found_at, data)

@@ -14,7 +14,7 @@ from hashdb.domain.matching.lookback import (
     REPORTS_A_REQUEST,
     Cursor,
     Found,
-    Report,
+    LookBackReport,
     ReportKind,
     ReportsState,
     TakenBack,
@@ -132,7 +132,9 @@ class Reports:
                 self._prune(connection)
         return count
 
-    def after(self, number: int | None = None, limit: int = REPORTS_A_REQUEST, wait: float = 0) -> tuple[Report, ...]:
+    def after(
+        self, number: int | None = None, limit: int = REPORTS_A_REQUEST, wait: float = 0
+    ) -> tuple[LookBackReport, ...]:
         """At most `limit` reports after a number, in order (None: those that are not acknowledged).
 
         If there is none, wait up to `wait` seconds for one. Raises InvalidInput if there never was such a number.
@@ -214,9 +216,9 @@ def _number_fault(number: int, last: int) -> str | None:
     return None if 0 <= number <= last else f"must be the number of a report; the last one is {last}"
 
 
-def _report(row: Any) -> Report:
+def _report(row: Any) -> LookBackReport:
     number, kind, upload, uploaded_at, found_at, match, reason = row
-    return Report(
+    return LookBackReport(
         number,
         ReportKind(kind),
         upload,

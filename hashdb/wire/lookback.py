@@ -9,7 +9,14 @@ from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from hashdb.domain.frames import FRAMES_A_REQUEST
-from hashdb.domain.matching.lookback import LONGEST_ID, LONGEST_WAIT, UPLOADS_A_REQUEST, Report, ReportKind, Upload
+from hashdb.domain.matching.lookback import (
+    LONGEST_ID,
+    LONGEST_WAIT,
+    UPLOADS_A_REQUEST,
+    LookBackReport,
+    ReportKind,
+    Upload,
+)
 from hashdb.domain.rules import past_fault
 from hashdb.wire import (
     LARGEST_ID,
@@ -90,7 +97,7 @@ class ReportsQuery(QueryString):
     )
 
 
-class ReportOut(ResponseModel, Mirror[Report]):
+class ReportOut(ResponseModel, Mirror[LookBackReport]):
     """A report of look-back. It is advice to review, never a command."""
 
     number: int = Field(description="The number of the report; each report has a higher one than those before.")
@@ -110,7 +117,7 @@ class ReportsOut(ResponseModel):
     reports: list[ReportOut] = Field(description="The reports; empty if there is none yet.")
 
     @classmethod
-    def from_domain(cls, reports: Sequence[Report]) -> Self:
+    def from_domain(cls, reports: Sequence[LookBackReport]) -> Self:
         """The response with these reports."""
         return cls.build(reports=list(map(ReportOut.from_domain, reports)))
 

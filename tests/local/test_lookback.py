@@ -18,7 +18,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Amendment, Draft
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.matching.lookback import Cursor, Found, Report, ReportKind, TakenBack, Upload
+from hashdb.domain.matching.lookback import Cursor, Found, LookBackReport, ReportKind, TakenBack, Upload
 from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Signal
@@ -87,7 +87,7 @@ class Member:
                 del standing[key]
         return standing
 
-    def _reports(self) -> Iterator[Report]:
+    def _reports(self) -> Iterator[LookBackReport]:
         number = 0
         while page := self.reports.after(number):
             yield from page

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matching.lookback import Cursor, Found, Report, ReportKind, TakenBack
+from hashdb.domain.matching.lookback import Cursor, Found, LookBackReport, ReportKind, TakenBack
 from hashdb.domain.matching.matches import Match
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput
@@ -49,7 +49,7 @@ def test_a_report_has_all_that_was_found(reports: Reports) -> None:
     assert reports.cursor() is None
     late = found("a", 17)
     assert reports.record(at(5), [late], []) == 1
-    assert reports.after() == (Report(1, ReportKind.MATCHED, "a", late.uploaded_at, NOON, late.match),)
+    assert reports.after() == (LookBackReport(1, ReportKind.MATCHED, "a", late.uploaded_at, NOON, late.match),)
     assert reports.cursor() == at(5)
 
 

@@ -40,7 +40,7 @@ def test_it_tells_who_asked_and_keeps_what_was_made(db: HashDB, actor: Actor) ->
     contributed(db, actor, draft(1), draft(2))
     begun = reports.start(db, COMMAND_LINE, None, None, None, size)
     last = ended(db)
-    assert begun.asks(Period(DAY, DAY), None)
+    assert begun.is_for(Period(DAY, DAY), None)
     assert (last.id, last.actor, last.outcome, last.done, last.share) == (
         begun.id,
         "system:cli",
@@ -72,7 +72,7 @@ def test_one_is_made_at_a_time(db: HashDB, actor: Actor, clock: Clock) -> None:
     first = reports.start(db, COMMAND_LINE, DAY, DAY, None, slow)
     assert actor.member
     second = reports.start(db, COMMAND_LINE, DAY, DAY, actor.member.id, size)
-    assert (second.id, second.running(clock()), second.asks(Period(DAY, DAY), 1)) == (first.id, True, False)
+    assert (second.id, second.running(clock()), second.is_for(Period(DAY, DAY), 1)) == (first.id, True, False)
     with pytest.raises(NotFound):
         reports.text(db, COMMAND_LINE, first.id)
     clock.go(seconds=61)

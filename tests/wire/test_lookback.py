@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matching.lookback import Report, ReportKind, Upload
+from hashdb.domain.matching.lookback import LookBackReport, ReportKind, Upload
 from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput, MalformedRequest
@@ -81,8 +81,8 @@ def test_a_request_has_1_to_1000_uploads() -> None:
 
 def test_a_report_is_read_as_it_was_written() -> None:
     match = Match(17, {Algorithm.PDQ: 4}, ("manifesto",), 3, Standing.DISPUTED, (), None, NOON)
-    matched = Report(7, ReportKind.MATCHED, "u-1", NOON, NOON, match)
-    back = Report(8, ReportKind.TAKEN_BACK, "u-1", NOON, NOON, match, "withdrawn")
+    matched = LookBackReport(7, ReportKind.MATCHED, "u-1", NOON, NOON, match)
+    back = LookBackReport(8, ReportKind.TAKEN_BACK, "u-1", NOON, NOON, match, "withdrawn")
     written = json.loads(ReportsOut.from_domain([matched, back]).json_text())["reports"]
     assert [one.get("reason") for one in written] == [None, "withdrawn"]
     assert written[0]["match"]["contribution"] == 17

@@ -32,7 +32,7 @@ from hashdb.cli.output import (
     print_result,
     progress_bar,
 )
-from hashdb.domain.matching.lookback import Report, ReportKind, Upload
+from hashdb.domain.matching.lookback import LookBackReport, ReportKind, Upload
 from hashdb.domain.rules import Rules
 from hashdb.domain.spelling import nearest
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest, NoCopy, TooLarge, reject
@@ -357,13 +357,13 @@ def _print_age(index: LocalIndex, reports: Reports) -> None:
     click.echo(f"hashdb: {copy}, and look-back {done}", err=True)
 
 
-def _report_to_text(report: Report) -> str:
+def _report_to_text(report: LookBackReport) -> str:
     what = "matched" if report.kind is ReportKind.MATCHED else f"taken back ({report.reason})"
     columns = [f"{report.found_at:%Y-%m-%d %H:%M:%S} UTC", report.upload, what, format_match(report.match)]
     return "  ".join(map(escape_controls, columns))
 
 
-def _report_to_json(report: Report) -> str:
+def _report_to_json(report: LookBackReport) -> str:
     from hashdb.wire.lookback import ReportOut
 
     return json.dumps(json.loads(ReportOut.from_domain(report).json_text()))

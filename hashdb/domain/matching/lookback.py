@@ -101,7 +101,7 @@ class ReportKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class LookBackReport:
     """What look-back found, or took back. It is advice to review."""
 
     number: int

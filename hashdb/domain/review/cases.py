@@ -54,7 +54,7 @@ class Opinion:
     counts: bool
     hidden: frozenset[str] = frozenset()
 
-    def says(self, draft: OpinionDraft) -> bool:
+    def equals(self, draft: OpinionDraft) -> bool:
         """Whether the opinion equals a draft."""
         return (self.stance, self.reason, self.note) == (draft.stance, draft.reason, draft.note)
 

@@ -127,7 +127,7 @@ def _same_opinion(tx: Transaction, member: Member, item: Contribution, draft: Op
     """The same opinion of the member, if it counts."""
     opinions = tx.opinions.current([item.id]).get(item.id, ())
     return next(
-        (opinion for opinion in opinions if opinion.member == member.id and opinion.counts and opinion.says(draft)),
+        (opinion for opinion in opinions if opinion.member == member.id and opinion.counts and opinion.equals(draft)),
         None,
     )
 

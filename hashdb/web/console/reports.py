@@ -42,7 +42,7 @@ def make() -> Response:
         job = jobs.start(hashdb(), actor(), first, last, member, _json_text)
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error))
-    wanted = job.asks(Period(first or job.period.first, last or job.period.last), member)
+    wanted = job.is_for(Period(first or job.period.first, last or job.period.last), member)
     notice = "" if wanted else "Another report is in progress. Make yours again when it is complete."
     return pages.redirect_with_notice(notice, "reports.show", report_id=job.id)
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hashdb.client import Client
 from hashdb.domain.contributions import Draft
-from hashdb.domain.matching.lookback import Report, Upload
+from hashdb.domain.matching.lookback import LookBackReport, Upload
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import hash_file
@@ -32,14 +32,14 @@ def sidecar(member: Commands, tmp_path: Path) -> Iterator[Sidecar]:
         made.kill()
 
 
-def told(sidecar: Sidecar) -> Report:
+def told(sidecar: Sidecar) -> LookBackReport:
     """The one report that is not acknowledged, once it is there."""
     with sidecar.client() as client:
         [report] = client.remembered_matches(wait=30)
         return report
 
 
-def acknowledge(sidecar: Sidecar, report: Report) -> None:
+def acknowledge(sidecar: Sidecar, report: LookBackReport) -> None:
     with sidecar.client() as client:
         client.acknowledge(report.number)
 

@@ -75,9 +75,9 @@ def test_a_dispute_needs_a_reason_and_a_confirmation_takes_none() -> None:
 
 
 def test_an_opinion_is_known_by_all_that_was_said() -> None:
-    assert DISPUTES.says(OpinionDraft(Stance.DISPUTES, "edsa_context", "a note"))
+    assert DISPUTES.equals(OpinionDraft(Stance.DISPUTES, "edsa_context", "a note"))
     for other in (("other", "a note"), ("edsa_context", None)):
-        assert not DISPUTES.says(OpinionDraft(Stance.DISPUTES, *other))
+        assert not DISPUTES.equals(OpinionDraft(Stance.DISPUTES, *other))
 
 
 def test_a_note_that_is_not_shown_is_named_as_hidden() -> None:

@@ -37,7 +37,7 @@ def test_an_opinion_comes_back_as_it_was_given(store: Store, ids: list[int], oth
     with store.begin() as tx:
         given = tx.opinions.add(ids[0], others[0], DISPUTES, None, NOON)
         assert given == tx.opinions.one(given.id)
-        assert given.says(DISPUTES)
+        assert given.equals(DISPUTES)
         assert (given.contribution, given.member, given.member_name, given.given_at, given.case, given.counts) == (
             (ids[0], others[0], "Beta", NOON, None, True)
         )
@@ -91,7 +91,7 @@ def test_notes_are_erased_and_nothing_else(store: Store, ids: list[int], others:
         kept = tx.opinions.add(ids[1], others[0], DISPUTES, None, NOON)
         given = tx.opinions.add(ids[0], others[0], DISPUTES, None, NOON)
         tx.opinions.erase(ids[0])
-        assert tx.opinions.one(given.id).says(OpinionDraft(Stance.DISPUTES, "edsa_context"))
+        assert tx.opinions.one(given.id).equals(OpinionDraft(Stance.DISPUTES, "edsa_context"))
         assert tx.opinions.one(kept.id) == kept
 
 
