@@ -133,9 +133,9 @@ def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, sh
 def _fewer(transforms: Iterable[Transform]) -> Iterator[Transform]:
     for name, signals in transforms:
         is_turned = name in NAMES and name != MIRROR
-        kept = tuple(signal for signal in signals if not is_turned or signal.algorithm is Algorithm.PDQ)
-        if kept:
-            yield name, kept
+        fewer = tuple(signal for signal in signals if not is_turned or signal.algorithm is Algorithm.PDQ)
+        if fewer:
+            yield name, fewer
 
 
 def hash_further_frame(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:
@@ -221,9 +221,9 @@ def _with_transforms(
 def _first(transforms: Iterable[Transform], most: int) -> Iterator[Transform]:
     """The transforms that have so many signals together, without further ones."""
     for name, signals in transforms:
-        if kept := signals[: max(0, most)]:
-            yield name, kept
-        most -= len(kept)
+        if first := signals[: max(0, most)]:
+            yield name, first
+        most -= len(first)
 
 
 def _hash(picture: Picture, algorithms: Sequence[Algorithm]) -> Hashed:

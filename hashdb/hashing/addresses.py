@@ -188,13 +188,13 @@ def _escape(escape: re.Match[str]) -> str:
 def _query(search: str, host: str) -> str:
     """The query that tells what is shown, with its `?`, or nothing."""
     dropped = _dropped(host)
-    kept = []
+    parameters = []
     for part in _escapes(search.removeprefix("?")).split("&"):
         name, plain = part.partition("=")[0], _name(part)
         if part and not plain.startswith(_TRACKING_PREFIX) and plain not in TRACKING and plain not in dropped:
-            kept.append((name, part))
-    kept.sort(key=lambda pair: pair[0])
-    return "?" + "&".join(part for _, part in kept) if kept else ""
+            parameters.append((name, part))
+    parameters.sort(key=lambda pair: pair[0])
+    return "?" + "&".join(part for _, part in parameters) if parameters else ""
 
 
 def _name(part: str) -> str:

@@ -31,7 +31,7 @@ _Numbers = NDArray[np.float64]
 def _by_imagehash() -> dict[Algorithm, Callable[[Image.Image], imagehash.ImageHash]]:
     """The hashes that imagehash computes; empty where it is not installed.
 
-    What was found is kept: a sandboxed process can look for no package.
+    Cached, because a sandboxed process cannot look for a package.
     """
     try:
         import imagehash
@@ -96,7 +96,7 @@ def phash_bits(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def low_frequencies(rows: _Numbers) -> _Numbers:
     """The lowest quarter of the cosine transform (type 2, not scaled) of each row."""
     size = rows.shape[1]
-    kept = size // 4
+    lowest = size // 4
     odd, even = rows[:, 1:-1:2], rows[:, 2::2]
     spectrum = np.empty((len(rows), size // 2 + 1), np.complex128)
     spectrum[:, 0] = 2 * rows[:, 0]
@@ -105,9 +105,9 @@ def low_frequencies(rows: _Numbers) -> _Numbers:
     np.subtract(even, odd, out=spectrum.imag[:, 1:-1])
     turned = np.fft.irfft(spectrum, size, norm="forward")
     cosines, sines = _turns(size)
-    first, last = turned[:, 1:kept], turned[:, : size - kept : -1]
-    turned[:, 1:kept] = 0.5 * ((cosines * last + sines * first) + (cosines * first - sines * last))
-    return turned[:, :kept]
+    first, last = turned[:, 1:lowest], turned[:, : size - lowest : -1]
+    turned[:, 1:lowest] = 0.5 * ((cosines * last + sines * first) + (cosines * first - sines * last))
+    return turned[:, :lowest]
 
 
 @cache
@@ -120,8 +120,8 @@ def _turns(size: int) -> tuple[_Numbers, _Numbers]:
     cosines = np.where(first, np.cos(angle * coarse), np.sin(angle * (size - coarse)))
     sines = np.where(first, np.sin(angle * coarse), np.cos(angle * (size - coarse)))
     summed = np.cos(angle * fine) * cosines - np.sin(angle * fine) * sines
-    kept = size // 4
-    return summed[1:kept], summed[: size - kept : -1]
+    lowest = size // 4
+    return summed[1:lowest], summed[: size - lowest : -1]
 
 
 FILES: Final = {"benign.toml": "generated pictures", "benign_texts.toml": "passages that many texts share"}

@@ -82,13 +82,13 @@ def _outlines(grey: Floats) -> Iterator[_Points]:
         return
     for mask in (np.abs(grey - ground) >= off, grey <= ground - off):
         # Most of nine: noise, and dust on the ground, go.
-        kept = np.asarray(Image.fromarray(mask.astype(np.uint8)).filter(_MAJORITY)) > 0
-        height, width = kept.shape
-        rows, columns = np.flatnonzero(kept.any(axis=1)), np.flatnonzero(kept.any(axis=0))
+        cleaned = np.asarray(Image.fromarray(mask.astype(np.uint8)).filter(_MAJORITY)) > 0
+        height, width = cleaned.shape
+        rows, columns = np.flatnonzero(cleaned.any(axis=1)), np.flatnonzero(cleaned.any(axis=0))
         if len(rows) * len(columns) < _SMALLEST * height * width:
             continue
-        left, right = kept[rows].argmax(axis=1), width - kept[rows, ::-1].argmax(axis=1)
-        top, bottom = kept[:, columns].argmax(axis=0), height - kept[::-1, columns].argmax(axis=0)
+        left, right = cleaned[rows].argmax(axis=1), width - cleaned[rows, ::-1].argmax(axis=1)
+        top, bottom = cleaned[:, columns].argmax(axis=0), height - cleaned[::-1, columns].argmax(axis=0)
         sides = [np.stack((side, rows + 0.5), axis=1) for side in (left, right)]
         yield np.concatenate((*sides, *(np.stack((columns + 0.5, side), axis=1) for side in (top, bottom))))
 

@@ -100,13 +100,13 @@ def digests(file: IO[bytes]) -> tuple[Signal, ...]:
 
 def thin_out(frames: Sequence[HashedFrame], most: int) -> list[HashedFrame]:
     """At most so many frames: those that begin no shot are left out first, evenly, then others."""
-    kept = list(frames)
+    thinned = list(frames)
     for fewest in (1, math.inf):
-        spare = [place for place, frame in enumerate(kept) if len(frame.hashed.signals) <= fewest]
-        excess = min(len(kept) - most, len(spare))
+        spare = [place for place, frame in enumerate(thinned) if len(frame.hashed.signals) <= fewest]
+        excess = min(len(thinned) - most, len(spare))
         dropped = {spare[number * len(spare) // excess] for number in range(excess)}
-        kept = [frame for place, frame in enumerate(kept) if place not in dropped]
-    return kept
+        thinned = [frame for place, frame in enumerate(thinned) if place not in dropped]
+    return thinned
 
 
 def to_frames(hashed: Sequence[HashedFrame]) -> tuple[Frame, ...]:

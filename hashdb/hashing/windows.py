@@ -81,11 +81,11 @@ def proportioned(width: int, height: int) -> tuple[Window, ...]:
 
 def distinct(windows: Iterable[Window], least: float) -> tuple[Window, ...]:
     """The parts without those that are at most `least` from an earlier one."""
-    kept: list[Window] = []
+    chosen: list[Window] = []
     for window in windows:
-        if all(window.distance(earlier) > least for earlier in kept):
-            kept.append(window)
-    return tuple(kept)
+        if all(window.distance(earlier) > least for earlier in chosen):
+            chosen.append(window)
+    return tuple(chosen)
 
 
 def rotate(grey: Floats, degrees: float) -> tuple[Floats, Window]:

@@ -162,9 +162,9 @@ class Reporter:
     def _was_posted(self, alarm: Alarm, at: datetime, within: timedelta) -> bool:
         for file in self._folder.glob(f"*/{_ALARM}"):
             try:
-                kept = json.loads(file.read_text("utf-8"))
-                same = (kept["kind"], kept["subject"]) == (alarm.kind, alarm.subject)
-                if same and at - parse_instant(kept["at"]) < within:
+                posted = json.loads(file.read_text("utf-8"))
+                same = (posted["kind"], posted["subject"]) == (alarm.kind, alarm.subject)
+                if same and at - parse_instant(posted["at"]) < within:
                     return True
             except (OSError, ValueError, LookupError, TypeError):
                 continue

@@ -187,8 +187,8 @@ class Monitor:
 
     def _follow(self, checkpoint: Checkpoint, note: str) -> Replayed | Alarm:
         """Replay the events up to a checkpoint; the alarm if they are not of the log that was replayed before."""
-        size, kept = self._replay.size, self._tables.text("note")
-        evidence = {"checkpoint.txt": note, "kept.txt": kept}
+        size, last_note = self._replay.size, self._tables.text("note")
+        evidence = {"checkpoint.txt": note, "kept.txt": last_note}
         if checkpoint.origin != self._tables.text("origin"):
             what = f"the service signs the log {checkpoint.origin}, and signed {self._tables.text('origin')} before"
             return Alarm(AlarmKind.LOG_REWRITTEN, what, "", self._held_at, evidence)
@@ -335,12 +335,12 @@ class Monitor:
 
 def _most(alarms: Sequence[Alarm]) -> list[Alarm]:
     """The first alarms of each kind: many of one kind do not hide another."""
-    counts, kept = Counter[AlarmKind](), list[Alarm]()
+    counts, first = Counter[AlarmKind](), list[Alarm]()
     for alarm in alarms:
         counts[alarm.kind] += 1
         if counts[alarm.kind] <= _MOST:
-            kept.append(alarm)
-    return kept
+            first.append(alarm)
+    return first
 
 
 def _shown_leaf(step: FeedStep) -> tuple[int, tuple[bytes | None, int]]:

@@ -31,8 +31,8 @@ class HashdbUrlIndex(index.SignalTypeIndex[T]):
 
     def query(self, query: str) -> list[index.IndexMatch[T]]:
         """What has one of the digests."""
-        found = [entry for digest in query.split() for entry in self.state.get(digest, ())]
-        return [index.IndexMatchUntyped(index.SignalSimilarityInfo(), entry) for entry in found]
+        entries = [entry for digest in query.split() for entry in self.state.get(digest, ())]
+        return [index.IndexMatchUntyped(index.SignalSimilarityInfo(), entry) for entry in entries]
 
     def add(self, signal_str: str, entry: T) -> None:
         """Add an entry under the first digest of a value."""
@@ -121,8 +121,8 @@ class HashdbTextSignal(signal_base.SimpleSignalType, signal_base.TextHasher):
     @classmethod
     def compare_hash(cls, hash1: str, hash2: str) -> signal_base.SignalComparisonResult:
         """Whether a text (the second) has two windows of a listed one, or all of a shorter one."""
-        listed, asked = _windows(hash1), _windows(hash2)
-        near = sum(any((one ^ other).bit_count() <= RADIUS for other in asked) for one in listed)
+        listed, queried = _windows(hash1), _windows(hash2)
+        near = sum(any((window ^ other).bit_count() <= RADIUS for other in queried) for window in listed)
         return signal_base.SignalComparisonResult.from_bool_only(near >= min(2, len(listed)))
 
     @staticmethod
@@ -140,7 +140,7 @@ class HashdbTextIndex(signal_base.TrivialLinearSearchHashIndex[T]):
 def _windows(value: str) -> list[int]:
     """The hashes of a value. Raises ValueError."""
     listed = json.loads(value)
-    windows = [_WINDOW.fullmatch(each) if isinstance(each, str) else None for each in listed or [None]]
+    windows = [_WINDOW.fullmatch(text) if isinstance(text, str) else None for text in listed or [None]]
     if not isinstance(listed, list) or not all(windows):
         raise ValueError("must be a JSON list of `hash,first,end`")
     return [int(window[1], 16) for window in windows if window]
