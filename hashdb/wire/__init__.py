@@ -323,6 +323,17 @@ def check_printable(text: str) -> str:
     return text
 
 
+def one_of(choices: Collection[Any]) -> AfterValidator:
+    """A validator of values that must be among these."""
+
+    def validate(value: Any) -> Any:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(map(str, choices))}")
+        return value
+
+    return AfterValidator(validate)
+
+
 def check_whole(value: Any) -> Any:
     """The text of a whole number in a query string or a form, which pydantic then reads. A validator."""
     if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= 16):

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from hashdb.domain.contributions import Filter, Media, Standing, Status
 from hashdb.domain.ledger.events import Action
@@ -19,7 +19,7 @@ from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, QueueOrder, Queue
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.domain.tiers import Tier
-from hashdb.wire import Count, Line, Moment, Token, check_whole, checked_by
+from hashdb.wire import Count, Line, Moment, Token, check_whole, checked_by, one_of
 
 
 def _parse_subject(value: str) -> tuple[str, int]:
@@ -372,13 +372,7 @@ class ListingQuery(PlacedQuery):
 DAYS = (30, 90, 365)
 
 
-def _check_days(days: int) -> int:
-    if days not in DAYS:
-        raise ValueError(f"must be one of {', '.join(map(str, DAYS))}")
-    return days
-
-
 class OverviewQuery(QueryString):
     """How many days the charts show."""
 
-    days: Annotated[Count, AfterValidator(_check_days)] = 30
+    days: Annotated[Count, one_of(DAYS)] = 30

@@ -171,16 +171,11 @@ def list_content_types() -> Response:
 
 
 @blueprint.get("/c/exchanges")
+@blueprint.get("/c/exchanges/apis", endpoint="list_exchange_apis")
 def list_exchanges() -> Response:
-    """List the exchanges that this service fetches: none."""
+    """List the exchanges that this service fetches, or their protocols: none."""
     _caller(*_EITHER)
     return json_response([])
-
-
-@blueprint.get("/c/exchanges/apis")
-def list_exchange_apis() -> Response:
-    """List the protocols of exchanges: none."""
-    return list_exchanges()
 
 
 @blueprint.get("/c/banks")

@@ -16,7 +16,7 @@ from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, MalformedRequest, reject
-from hashdb.wire import Count
+from hashdb.wire import Count, one_of
 from hashdb.wire.sharing import Foreign, PageSize, UnixSeconds, digits_of, signal_of
 from hashdb.wire.sharing.passages import PASSAGES, read_passages
 
@@ -45,14 +45,8 @@ class FetchQuery(_Camel):
     next_page_token: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,11})?$")] = ""
 
 
-def _check_feedback(value: str) -> str:
-    if value not in (_BLOCKED, _NOT_BLOCKED, *_IGNORED):
-        raise ValueError(f"must be one of {', '.join((_BLOCKED, _NOT_BLOCKED, *_IGNORED))}")
-    return value
-
-
 class _Feedback(_Camel):
-    feedback_value: Annotated[str, AfterValidator(_check_feedback)]
+    feedback_value: Annotated[str, one_of((_BLOCKED, _NOT_BLOCKED, *_IGNORED))]
     tags: tuple[str, ...] = ()
 
     def opinion(self, reasons: Iterable[str]) -> OpinionDraft | None:

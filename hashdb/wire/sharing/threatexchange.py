@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from hashdb.domain.contributions import Contribution, Media
 from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance
@@ -14,6 +14,7 @@ from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
+from hashdb.wire import one_of
 from hashdb.wire.sharing import Foreign, Names, PageSize, UnixSeconds, digits_of, signal_of
 from hashdb.wire.sharing.passages import read_passages
 from hashdb.wire.sharing.vpdq import json_text, read_vpdq
@@ -45,16 +46,10 @@ class UpdatesQuery(Foreign):
     after: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,11})?$")] = ""
 
 
-def _reaction(name: object) -> object:
-    if name not in (*_STANCES, *_IGNORED):
-        raise ValueError(f"must be one of {', '.join((*_STANCES, *_IGNORED))}")
-    return name
-
-
 class ReactionIn(Foreign):
     """A reaction to a descriptor."""
 
-    reactions: Annotated[str, AfterValidator(_reaction)]
+    reactions: Annotated[str, one_of((*_STANCES, *_IGNORED))]
 
     def opinion(self) -> OpinionDraft | None:
         """The opinion; None if the reaction is not an opinion."""
