@@ -32,7 +32,7 @@ def _equal(paths: Sequence[Path]) -> Iterator[tuple[int, int]]:
         try:
             places[sha256(path.read_bytes()).digest()].append(place)
         except OSError:
-            # It is told where the pictures are read.
+            # The measurement of the picture reports it.
             continue
     for equal in places.values():
         yield from combinations(equal, 2)

@@ -299,11 +299,11 @@ def evaluate(
         measured.unfit,
         same,
         outcomes,
-        tuple(made.sum(axis=0).tolist()),
-        {profile: share(matched[:, :, place], made) for place, profile in enumerate(scheme.profiles)},
-        tuple(mistake for mistake in mistakes if (min(mistake[:2]), max(mistake[:2])) not in same),
-        (len(samples) * (len(samples) - 1) - 2 * len(same), sum(copies) * (len(samples) - 1) - altered_same),
-        tuple(at),
+        copies=tuple(made.sum(axis=0).tolist()),
+        matched={profile: share(matched[:, :, place], made) for place, profile in enumerate(scheme.profiles)},
+        mistakes=tuple(mistake for mistake in mistakes if (min(mistake[:2]), max(mistake[:2])) not in same),
+        compared=(len(samples) * (len(samples) - 1) - 2 * len(same), sum(copies) * (len(samples) - 1) - altered_same),
+        places=tuple(at),
     )
 
 

@@ -206,10 +206,10 @@ class _Bench:
             text.script,
             found,
             exact,
-            self._library.least_radius(frames, None, place + 1) if copy.form is TextForm.INSIDE else None,
-            others,
-            _digest(upload) == self._digests[place],
-            _are_near(whole, of_listed),
+            radius=self._library.least_radius(frames, None, place + 1) if copy.form is TextForm.INSIDE else None,
+            others=others,
+            digest=_digest(upload) == self._digests[place],
+            whole=_are_near(whole, of_listed),
         )
 
     def _shares(self, words: Sequence[str], id: int, details: FrameDetails) -> bool:

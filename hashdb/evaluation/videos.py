@@ -173,7 +173,17 @@ class _Bench:
         others = sum(films[number - 1].group != films[place].group for number in matched)
         least = self._library.least_radius(hashed.frames, hashed.duration, place + 1)
         rules = compare(bag(whole.frames), self._bags[place])
-        return Outcome(trial, position, len(truth), found, exact, off, least, others, rules)
+        return Outcome(
+            trial,
+            position,
+            parts=len(truth),
+            found=found,
+            exact=exact,
+            off=off,
+            radius=least,
+            others=others,
+            rules=rules,
+        )
 
 
 def _list(scheme: VideoScheme, film: Film) -> _ListedFilm:
