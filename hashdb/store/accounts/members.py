@@ -24,9 +24,8 @@ from hashdb.domain.accounts.members import (
     Scope,
     SuspensionImpact,
 )
-from hashdb.domain.contributions import Standing
 from hashdb.errors import NameTaken
-from hashdb.store.contributions.statuses import unended
+from hashdb.store.contributions.statuses import MATCHING, unended
 from hashdb.store.repositories import Repository, same, upsert
 from hashdb.store.tables import contributions, keys, members, opinions, spent
 
@@ -120,9 +119,8 @@ class Members(Repository):
 
     def impact(self, member: int, now: datetime) -> SuspensionImpact:
         """How many contributions, keys and opinions of the member are in force."""
-        matching = contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches])
         return SuspensionImpact(
-            self._count(contributions.c.member_id == member, unended(now), matching),
+            self._count(contributions.c.member_id == member, unended(now), MATCHING),
             self._count(keys.c.member_id == member, valid_key(now)),
             self._count(opinions.c.member_id == member, opinions.c.replaced.is_(False)),
         )

@@ -27,7 +27,7 @@ from hashdb.domain.matching.aligners import LEAST_FRAMES
 from hashdb.domain.review.cases import BY_FRAMES, OF_FRAMES, Decision, SignalsByPlace, default_shadow
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.store.contributions.frames import ITEM, UNITS, holds, number_of, signals_in
-from hashdb.store.contributions.statuses import unended
+from hashdb.store.contributions.statuses import MATCHING, unended
 from hashdb.store.repositories import IDS, NOW, Repository, values_by_algorithm
 from hashdb.store.tables import HOLDING, MASKING, cases, contributions, events, holding, shots
 
@@ -201,8 +201,7 @@ _ENDED = {
         or_(contributions.c.standing == str(Standing.QUARANTINED), _WAITS),
     ).items()
 }
-_MATCHING = contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches])
-_HOLDING = _holders(contributions.c.member_id == bindparam("member"), unended(NOW), _MATCHING)
+_HOLDING = _holders(contributions.c.member_id == bindparam("member"), unended(NOW), MATCHING)
 _ADDED = (
     select(contributions.c.id)
     .distinct()
@@ -212,7 +211,7 @@ _ADDED = (
         events.c.action.in_([str(Action.CONTRIBUTION_ADDED), str(Action.CONTRIBUTION_AMENDED)]),
         contributions.c.member_id == bindparam("member"),
         contributions.c.withdrawn_at.is_(None),
-        _MATCHING,
+        MATCHING,
     )
 )
 _LATEST = (

@@ -93,6 +93,10 @@ def unended(now: Instant) -> ColumnElement[bool]:
     return and_(contributions.c.withdrawn_at.is_(None), or_(expires.is_(None), expires > now))
 
 
+MATCHING = contributions.c.standing.in_([str(standing) for standing in Standing if standing.matches])
+"""The condition that the standing of a contribution lets it match."""
+
+
 def active(now: Instant) -> ColumnElement[bool]:
     """Active at `now`; the query joins the members."""
     return and_(unended(now), members.c.status == str(MemberStatus.ACTIVE))

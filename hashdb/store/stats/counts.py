@@ -22,13 +22,13 @@ from sqlalchemy import (
 )
 
 from hashdb.domain.accounts.members import MemberStatus, Scope
-from hashdb.domain.contributions import Standing, Status
+from hashdb.domain.contributions import Status
 from hashdb.domain.ledger.events import REVERSING_ACTIONS, Action
 from hashdb.domain.matching.matches import FLOOD_MEMBERS, FLOOD_REST, FLOOD_WINDOW, Flood, hits_counted_of_member
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.counts import ANY_ALGORITHM, MAX_LAG, Cell, Count, CountKind, Hit, Lag, Reversal, Use, day_of
 from hashdb.store.accounts.members import valid_key
-from hashdb.store.contributions.statuses import active
+from hashdb.store.contributions.statuses import MATCHING, active
 from hashdb.store.repositories import IDS, Repository, same, upsert
 from hashdb.store.tables import (
     cases,
@@ -188,13 +188,8 @@ class Hits(Repository):
 
     def add(self, new: Sequence[Hit]) -> None:
         """Record hits; a hit of a member on a contribution is added to the one of the same day."""
-        rows = [
-            {
-                **same(hit, "member", "contribution", "day", "first_at", "last_at", "seq", "times"),
-                "distance": dict(hit.distance),
-            }
-            for hit in sorted(new, key=lambda hit: (hit.member, hit.contribution, hit.day))
-        ]
+        ordered = sorted(new, key=lambda hit: (hit.member, hit.contribution, hit.day))
+        rows = [{**same(hit, *hits.c.keys()), "distance": dict(hit.distance)} for hit in ordered]
         upsert(self._connection, hits, rows, adds=("times",), least=("first_at", "seq"), most=("last_at",))
 
     def contributors(self, ids: Collection[int]) -> dict[int, int]:
@@ -232,7 +227,6 @@ class Hits(Repository):
         return tuple(sorted(reversals, key=lambda reversal: reversal.seq))
 
 
-_NO_MATCH = [str(standing) for standing in Standing if not standing.matches]
 _ENDED = (
     select(
         contributions.c.id,
@@ -244,7 +238,7 @@ _ENDED = (
     .join(hits, hits.c.contribution == contributions.c.id)
     .where(
         hits.c.member == bindparam("of"),
-        or_(contributions.c.withdrawn_at.is_not(None), contributions.c.standing.in_(_NO_MATCH)),
+        or_(contributions.c.withdrawn_at.is_not(None), ~MATCHING),
     )
     .group_by(contributions.c.id)
 )
@@ -350,12 +344,11 @@ class Floods(Repository):
             cases.c.decision == str(Decision.UPHOLD),
             cases.c.decided_at > now - FLOOD_REST,
         )
-        matching = [str(standing) for standing in Standing if standing.matches]
         query = (
             select(contributions.c.id, func.sum(by_member.c.times), func.count())
             .join(by_member, by_member.c.contribution == contributions.c.id)
             .join(members, members.c.id == contributions.c.member_id)
-            .where(active(now), contributions.c.standing.in_(matching), ~upheld)
+            .where(active(now), MATCHING, ~upheld)
             .group_by(contributions.c.id)
             .having(and_(counted > cap, func.count() >= FLOOD_MEMBERS))
             .order_by(contributions.c.id)
