@@ -77,10 +77,10 @@ class Repository:
             raise NotFound(what)
         return row
 
-    def _first(self, query: Select[Any], made: Callable[[Any], _T]) -> _T | None:
-        """What is made of the only row of a query; None without a row."""
+    def _first(self, query: Select[Any], convert: Callable[[Any], _T]) -> _T | None:
+        """The only row of a query, converted; None without a row."""
         row = self._connection.execute(query).one_or_none()
-        return None if row is None else made(row)
+        return None if row is None else convert(row)
 
     def _among(self, query: Select[Any], column: ColumnElement[Any], values: Collection[Any]) -> list[Any]:
         """The rows of a query whose column has one of the values; many values take several statements."""

@@ -27,13 +27,14 @@ from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.store.repositories import CHUNK, IDS, Repository, chunks, insert_values
 from hashdb.store.tables import HOLDING, MASKING, holding, masking, shots
+from hashdb.store.thread_connections import Parameters, Query
 
 _T = TypeVar("_T")
 SignalRow = tuple[int, int, str, bytes]
 """Contribution, position, algorithm, value."""
 SIGNAL_COLUMNS = ("contribution_id", "position", "algorithm", "value")
 """The columns of a row of signals."""
-Run = Callable[[Select[Any] | CompoundSelect[Any], Mapping[str, Any]], Iterable[Any]]
+Run = Callable[[Query, Parameters], Iterable[Any]]
 """Executes a statement with its parameters."""
 _COLUMNS = ("contribution_id", "number", "start", "end", "quality", "more", "unit")
 _FIRST = itemgetter(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Connection,
     Integer,
     Select,
@@ -38,7 +37,7 @@ from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import OF_TEXTS, Algorithm, Signal
 from hashdb.domain.signatures import Signature
 from hashdb.store.contributions.contributions import KINDS, STANDINGS
-from hashdb.store.contributions.frames import ALGORITHMS, holds, listed_shots, shot_times, signals_in
+from hashdb.store.contributions.frames import ALGORITHMS, Run, holds, listed_shots, shot_times, signals_in
 from hashdb.store.contributions.statuses import active
 from hashdb.store.repositories import CHUNK, IDS, NOW, Repository, chunks, values_by_algorithm
 from hashdb.store.tables import (
@@ -57,7 +56,6 @@ from hashdb.store.tables import (
 from hashdb.store.thread_connections import StatementRunner
 
 _MANY = 10_000
-_Query = Select[Any] | CompoundSelect[Any]
 
 
 class Holders:
@@ -66,7 +64,7 @@ class Holders:
     def __init__(self, connection: Connection | StatementRunner) -> None:
         """Read by an open connection."""
         self._shots: dict[int, Sequence[ListedShot]] = {}
-        self._select: Callable[[_Query, Mapping[str, Any]], Iterable[Any]] = connection.execute
+        self._select: Run = connection.execute
 
     def holders(
         self,
