@@ -50,7 +50,7 @@ _WEAK: Final = {"type": "algorithm", "value": "hash"}
 """Names that are taken only if no other column holds the same."""
 
 
-def squashed(name: str) -> str:
+def normalize(name: str) -> str:
     """A name without its case, its spaces and its marks: `Removed At`, `removed-at` and `removed_at` are one."""
     return re.sub(r"[\W_]+", "", name.casefold())
 
@@ -59,7 +59,7 @@ _SPELLED: Final = {name: target for target in OURS for name in (target, *_SPELLI
     name: target for target in HASHES for name in (f"hash_{target}", f"{target}_hash")
 }
 """All names that are understood, each with what it holds."""
-_TARGETS: Final = {squashed(name): target for name, target in _SPELLED.items()}
+_TARGETS: Final = {normalize(name): target for name, target in _SPELLED.items()}
 _HINTS: Final = tuple(name for name, target in _SPELLED.items() if target not in IMPLYING)
 """Names that are offered for a misspelled one; `tier` is near too many others."""
 _ALGORITHM_NAMES: Final = {name: target for name, target in _TARGETS.items() if target in HASHES}
@@ -67,7 +67,7 @@ _ALGORITHM_NAMES: Final = {name: target for name, target in _TARGETS.items() if 
 
 def algorithm_named(name: str) -> str | None:
     """Which of HASHES another system's name of an algorithm is, as HMA, StopNCII and ThreatExchange have them."""
-    return _ALGORITHM_NAMES.get(squashed(name.rpartition(".")[2]))
+    return _ALGORITHM_NAMES.get(normalize(name.rpartition(".")[2]))
 
 
 class Plan(NamedTuple):
@@ -108,13 +108,13 @@ class Columns:
 
     def missing(self) -> list[Fault]:
         """A fault for each name that the member gave and that no column has."""
-        present = {squashed(name) for name in (*self.used, *self.unused)}
+        present = {normalize(name) for name in (*self.used, *self.unused)}
         faults = []
         for name in (*self.mapped, *self.ignored):
-            if squashed(name) not in present:
+            if normalize(name) not in present:
                 near = nearest(name, (*self.used, *self.unused))
                 reason = "is named on the command line, but the list has none of this name"
-                faults.append(Fault(shown(name), reason + (f"; did you mean {shown(near)}?" if near else "")))
+                faults.append(Fault(quote_name(name), reason + (f"; did you mean {quote_name(near)}?" if near else "")))
         return faults
 
     def unused_fault(self, names: Sequence[str], noun: str) -> Fault:
@@ -129,12 +129,12 @@ class Columns:
     def _with_nearest(self, name: str) -> str:
         near = nearest(name, _HINTS)
         if near is None or _SPELLED[near] in self.used.values():
-            return shown(name)
-        return f"{shown(name)} (is it `{_SPELLED[near]}`?)"
+            return quote_name(name)
+        return f"{quote_name(name)} (is it `{_SPELLED[near]}`?)"
 
     def _plan(self, names: tuple[str, ...]) -> Plan:
-        mapped = {squashed(theirs): ours for theirs, ours in self.mapped.items()}
-        keys = [squashed(name) for name in names]
+        mapped = {normalize(theirs): ours for theirs, ours in self.mapped.items()}
+        keys = [normalize(name) for name in names]
         targets: list[str | None] = [
             None if self._is_dropped(key) else mapped.get(key) or _TARGETS.get(key) for key in keys
         ]
@@ -149,20 +149,20 @@ class Columns:
         faults = []
         for target, count in Counter(filter(None, targets)).items():
             if count > 1:
-                same = ", ".join(shown(name) for name, other in pairs if other == target)
+                same = ", ".join(quote_name(name) for name, other in pairs if other == target)
                 faults.append(
                     Fault(target, f"is in more than one column: {same}; leave one out (--ignore-column NAME)")
                 )
-        unused = tuple(name for name, target in pairs if target is None and squashed(name))
+        unused = tuple(name for name, target in pairs if target is None and normalize(name))
         return Plan(tuple(targets), unused, tuple(faults))
 
     def _is_dropped(self, key: str) -> bool:
-        return any(squashed(name) == key for name in self.ignored)
+        return any(normalize(name) == key for name in self.ignored)
 
     def _is_ignored(self, name: str) -> bool:
-        return self.ignore_rest or self._is_dropped(squashed(name))
+        return self.ignore_rest or self._is_dropped(normalize(name))
 
 
-def shown(name: str) -> str:
+def quote_name(name: str) -> str:
     """A name of the member's list, cut, and without a hash in it: error texts may be logged."""
     return f"`{path((name,))}`"

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import click
 
-from hashdb.cli.contributions.columns import OURS, Columns, squashed
+from hashdb.cli.contributions.columns import OURS, Columns, normalize
 from hashdb.cli.contributions.dates import SHAPES, Dates, Zone
 from hashdb.cli.contributions.files import BEGINNING, Encoding, open_list
 from hashdb.cli.contributions.reports import Report
@@ -52,7 +52,7 @@ class _Mapping(Text):
         """The text; a usage error if the part after its last `=` is none of OURS."""
         text = super().convert(value, param, ctx)
         theirs, equals, ours = text.rpartition("=")
-        if not equals or not squashed(theirs):
+        if not equals or not normalize(theirs):
             self.fail(f"{text!r} is not theirs=field, like Category=labels", param, ctx)
         if ours not in OURS:
             self.fail(f"{ours!r} is not a field: {', '.join(OURS)}{did_you_mean(ours, OURS)}", param, ctx)
@@ -116,7 +116,7 @@ def import_command(
     algorithm and a hash on each line.
     Safe to repeat: known items are unchanged.
     """
-    columns = Columns(pairs(mapped), ignored, ignore_rest)
+    columns = Columns(read_mappings(mapped), ignored, ignore_rest)
     report = Report(str(file), as_json, dry_run, columns)
     with Client.from_environment() as client, open_list(file, encoding, _ENCODING) as lines:
         format = Format(form) if form else Format.of(file.suffix, lines.read(BEGINNING))
@@ -163,11 +163,11 @@ def _check(drafts: _Drafts, report: Report) -> None:
         report.print_unused()
 
 
-def pairs(mapped: Sequence[str]) -> dict[str, str]:
+def read_mappings(mapped: Sequence[str]) -> dict[str, str]:
     """The field of each column of `--map`. Raises UsageError for a column or a field that occurs twice."""
     pairs = [text.rpartition("=")[::2] for text in mapped]
     for position, what in enumerate(("their column", "the field")):
-        names = [squashed(pair[position]) for pair in pairs]
+        names = [normalize(pair[position]) for pair in pairs]
         if twice := next(
             (pair[position] for pair, name in zip(pairs, names, strict=True) if names.count(name) > 1), None
         ):

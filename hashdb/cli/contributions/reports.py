@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from hashdb.cli.contributions.columns import FIELDS, Columns, shown
+from hashdb.cli.contributions.columns import FIELDS, Columns, quote_name
 from hashdb.cli.contributions.exports import present, to_row
 from hashdb.cli.output import counted, escape_controls, print_json, print_table
 from hashdb.domain.contributions import Draft
@@ -93,7 +93,7 @@ class Report:
     def print_unused(self) -> None:
         """Name the columns that are left out, on standard error."""
         if self.columns.unused and not self.as_json:
-            listed = ", ".join(map(shown, self.columns.unused))
+            listed = ", ".join(map(quote_name, self.columns.unused))
             click.echo(escape_controls(f"{self.name}: not used: {listed}"), err=True)
 
     def _add(self, line: int, fault: Fault, *, is_printed: bool) -> None:

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, NamedTuple
 
-from hashdb.cli.contributions.columns import FIELDS, HASHES, IMPLYING, VIDEO, VPDQ, algorithm_named, shown, squashed
+from hashdb.cli.contributions.columns import (
+    FIELDS,
+    HASHES,
+    IMPLYING,
+    VIDEO,
+    VPDQ,
+    algorithm_named,
+    normalize,
+    quote_name,
+)
 from hashdb.cli.contributions.dates import Dates
 from hashdb.domain.contributions import Media
 from hashdb.domain.rules import Vocabulary, incident_fault
@@ -154,15 +163,15 @@ class Values:
         """The codes of a cell, of which spaces, case and marks do not count; one code where the field has one."""
         known = {} if self.vocabulary is None else _codes_by_form(self.vocabulary, _CODES[name])
         if name not in _LISTS:
-            return known.get(squashed(value), value.strip()) if isinstance(value, str) else value
+            return known.get(normalize(value), value.strip()) if isinstance(value, str) else value
         codes = list[str]()
         for text in _texts(value, _COMMAS):
-            whole = known.get(squashed(text))
+            whole = known.get(normalize(text))
             words = [text] if whole else text.split()
             # `violent extremism` is reported as one unknown label, `manifesto synthetic` as one known and one unknown.
-            if known and not any(squashed(word) in known for word in words):
+            if known and not any(normalize(word) in known for word in words):
                 words = [text]
-            codes += [whole] if whole else [known.get(squashed(word), word) for word in words]
+            codes += [whole] if whole else [known.get(normalize(word), word) for word in words]
         return codes
 
 
@@ -200,9 +209,9 @@ def _add_implied(fields: dict[str, object], implied: tuple[str, int | None] | No
 
 @cache
 def _codes_by_form(vocabulary: Vocabulary, kind: str) -> Mapping[str, str]:
-    """The codes of this kind by their squashed form, without those whose form is not theirs alone."""
+    """The codes of this kind by their normalized form, without codes that share one."""
     codes: tuple[str, ...] = getattr(vocabulary, kind)
-    forms = [squashed(code) for code in codes]
+    forms = [normalize(code) for code in codes]
     return {form: code for form, code in zip(forms, codes, strict=True) if forms.count(form) == 1}
 
 
@@ -255,7 +264,7 @@ def _algorithm(name: str) -> str:
     """Which of HASHES another system's name of an algorithm is. Raises ValueError."""
     if algorithm := algorithm_named(name):
         return algorithm
-    raise ValueError(f"{shown(name)} is not an algorithm of hashdb: {', '.join(_NAMED)}")
+    raise ValueError(f"{quote_name(name)} is not an algorithm of hashdb: {', '.join(_NAMED)}")
 
 
 def _texts(value: str | list[object], separators: re.Pattern[str]) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from hashdb.cli.contributions.columns import Columns
 from hashdb.cli.contributions.dates import SHAPES, Dates
 from hashdb.cli.contributions.files import open_list
-from hashdb.cli.contributions.imports import import_command, pairs, read_drafts
+from hashdb.cli.contributions.imports import import_command, read_drafts, read_mappings
 from hashdb.cli.contributions.reports import Report
 from hashdb.cli.contributions.rows import Format, read_rows
 from hashdb.cli.contributions.values import Values
@@ -232,7 +232,7 @@ BROUGHT: dict[str, tuple[str, tuple[str, ...], str]] = {
 def read(file: Path, *words: str) -> tuple[str, list[Draft]]:
     """What `hashdb import` with these words would say of a file, and the drafts that it would send."""
     chosen = import_command.make_context("import", [str(file), *words]).params
-    columns = Columns(pairs(chosen["mapped"]), chosen["ignored"], chosen["ignore_rest"])
+    columns = Columns(read_mappings(chosen["mapped"]), chosen["ignored"], chosen["ignore_rest"])
     values = Values(Dates(chosen["zone"], chosen["shape"]), None, RULES.vocabulary)
     report = Report("theirs", False, True, columns)
     with open_list(file, None) as lines, redirect_stderr(said := StringIO()), redirect_stdout(said):
