@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from hashdb.domain.review.bulk import BatchChoices
-from hashdb.domain.review.cases import OF_FRAMES, Case, CaseState, Decision, Opinion, OpinionDraft, Stance, stance_fault
+from hashdb.domain.review.cases import OF_FRAMES, Case, CaseState, Decision, Opinion, OpinionDraft, Stance
 from hashdb.domain.review.incidents import (
     Incident,
     IncidentChange,
@@ -27,7 +27,7 @@ from hashdb.wire.drafts import Reason
 
 def _check_reason(reason: str | None, info: ValidationInfo) -> str | None:
     stance = info.data.get("opinion")
-    if stance is not None and (fault := stance_fault(stance, reason)):
+    if stance is not None and (fault := OpinionDraft(stance, reason).fault()):
         raise ValueError(fault)
     return reason
 

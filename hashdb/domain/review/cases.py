@@ -29,8 +29,12 @@ class OpinionDraft:
     note: str | None = None
 
     def fault(self) -> str | None:
-        """Why it may not have its reason, or None."""
-        return stance_fault(self.stance, self.reason)
+        """Why it may not have its reason (None: no reason), or None."""
+        if self.stance is Stance.DISPUTES and self.reason is None:
+            return "is required for a dispute: `hashdb opinion --help` and the API document list the reasons"
+        if self.stance is Stance.CONFIRMS and self.reason is not None:
+            return "is for disputes only: leave it out to confirm"
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +65,6 @@ class Opinion:
     def shown(self, *, note: bool) -> Opinion:
         """The opinion for a reader that may, or may not, see its note."""
         return self if note else replace(self, note=None, hidden=frozenset({"note"}))
-
-
-def stance_fault(stance: Stance, reason: str | None) -> str | None:
-    """Why an opinion may not have this reason (None: no reason), or None."""
-    if stance is Stance.DISPUTES and reason is None:
-        return "is required for a dispute: `hashdb opinion --help` and the API document list the reasons"
-    if stance is Stance.CONFIRMS and reason is not None:
-        return "is for disputes only: leave it out to confirm"
-    return None
 
 
 def opinion_counts(stance: Stance, *, replaced: bool, suspended: bool, answered: bool) -> bool:

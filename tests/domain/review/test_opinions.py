@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance, opinion_counts, stance_fault, standing
+from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance, opinion_counts, standing
 from tests.builders import NOON
 
 CONFIRMS = Opinion(1, 17, 3, "Member", Stance.CONFIRMS, None, "a note", NOON, None, counts=True)
@@ -65,13 +65,13 @@ def test_what_counts(stance: Stance, replaced: bool, suspended: bool, answered: 
 
 
 def test_a_dispute_needs_a_reason_and_a_confirmation_takes_none() -> None:
-    assert stance_fault(Stance.DISPUTES, "other") is None
-    assert stance_fault(Stance.CONFIRMS, None) is None
+    assert OpinionDraft(Stance.DISPUTES, "other").fault() is None
+    assert OpinionDraft(Stance.CONFIRMS, None).fault() is None
     assert (
-        stance_fault(Stance.DISPUTES, None)
+        OpinionDraft(Stance.DISPUTES, None).fault()
         == "is required for a dispute: `hashdb opinion --help` and the API document list the reasons"
     )
-    assert stance_fault(Stance.CONFIRMS, "other") == "is for disputes only: leave it out to confirm"
+    assert OpinionDraft(Stance.CONFIRMS, "other").fault() == "is for disputes only: leave it out to confirm"
 
 
 def test_an_opinion_is_known_by_all_that_was_said() -> None:
