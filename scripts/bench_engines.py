@@ -30,6 +30,20 @@ ENGINES = ("tiered", "bktree", "milvus")
 COUNTS = (1_000, 10_000, 100_000, 1_000_000)
 RADII = {Algorithm.PDQ: (4, 10, 31), Algorithm.PHASH: (4, 10)}
 _READERS = "For operators: which engine to choose with `HASHDB_INDEX`, and what each costs."
+_ADVICE = (
+    ("`tiered` (default)", "for every service whose values one machine holds", "past one machine's memory"),
+    (
+        "`bktree`",
+        "to try hashdb, to test, to compare answers; it needs no file and no compiler",
+        "above 10,000 values: a query takes over 10 ms at the default radius and delays the other queries of its "
+        "worker, and each worker must fill its own trees at its start",
+    ),
+    (
+        "`milvus`",
+        "where the values no longer fit one machine",
+        "in all other cases: each query is compared with every value and crosses the network",
+    ),
+)
 _SEED = 15
 _QUERIES = 200
 _SECONDS = 10.0
@@ -175,20 +189,7 @@ def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Ite
     yield "All three engines are exact: the same tests compare each of them with plain Python."
     yield "`HASHDB_INDEX` chooses the engine ([settings](../settings.md))."
     yield ""
-    yield "| engine | take it | do not take it |"
-    yield "|---|---|---|"
-    yield "| `tiered` (default) | for every service whose values one machine holds | past one machine's memory |"
-    yield (
-        "| `bktree` | to try hashdb, to test, to compare answers; it needs no file and no compiler"
-        " | above 10,000 values: a query takes over 10 ms at the default radius and delays the other queries of its"
-        " worker,"
-        " and each worker must fill its own trees at its start |"
-    )
-    yield (
-        "| `milvus` | where the values no longer fit one machine"
-        " | in all other cases: each query is compared with every value and crosses the network |"
-    )
-    yield ""
+    yield from report.table(("engine", "take it", "do not take it"), _ADVICE)
     yield (
         "A text is asked for by many windows, within 72 of 256 bits: of 20,000 random windows, `bktree` takes 14 ms of"
         " a processor for each, which is 1.7 s for a text of 3,000 words (115 windows)."
@@ -203,24 +204,27 @@ def _page(machine: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> Ite
         )
         yield "Times are processor time; for *milvus* they are elapsed time."
         yield "*memory* is the growth of the process and its children; for *tiered* it includes the pages of its files."
-        yield ""
-        yield "| values | engine | " + " | ".join(f"radius {one}" for one in radii) + " | build | memory | files |"
-        yield "|---:|---|" + "---:|" * (len(radii) + 3)
-        rows = [one for one in cells if one["algorithm"] == algorithm]
-        for cell in sorted(rows, key=lambda one: (one["count"], ENGINES.index(one["engine"]))):
-            times = " | ".join(_milliseconds(cell["searches"], radius) for radius in radii)
-            yield (
-                f"| {cell['count']:,} | {cell['engine']} | {times} | {cell['build_s']:.2f} s"
-                f" | {cell['memory_mb']:,.1f} MB | {cell['files_mb']:,.1f} MB |"
+        of_algorithm = [cell for cell in cells if cell["algorithm"] == algorithm]
+        rows = [
+            (
+                f"{cell['count']:,}",
+                cell["engine"],
+                *(_milliseconds(cell["searches"], radius) for radius in radii),
+                f"{cell['build_s']:.2f} s",
+                f"{cell['memory_mb']:,.1f} MB",
+                f"{cell['files_mb']:,.1f} MB",
             )
-    yield ""
+            for cell in sorted(of_algorithm, key=lambda cell: (cell["count"], ENGINES.index(cell["engine"])))
+        ]
+        heads = ("values", "engine", *(f"radius {radius}" for radius in radii), "build", "memory", "files")
+        yield from report.table(heads, rows)
     yield "A number in brackets is the number of queries, if it was not 200."
 
 
 def _milliseconds(searches: Mapping[Any, Any], radius: int) -> str:
-    found = searches.get(radius) or searches[str(radius)]
-    asked = f" ({found['queries']})" if found["queries"] < _QUERIES else ""
-    return (f"{found['ms']:,.0f}" if found["ms"] >= 100 else f"{found['ms']:.3g}") + asked
+    search = searches.get(radius) or searches[str(radius)]
+    queries = f" ({search['queries']})" if search["queries"] < _QUERIES else ""
+    return (f"{search['ms']:,.0f}" if search["ms"] >= 100 else f"{search['ms']:.3g}") + queries
 
 
 if __name__ == "__main__":
