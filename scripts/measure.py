@@ -151,7 +151,7 @@ def added_signals(db: HashDB) -> None:
         lambda: additions.add_one(db, alpha, Addition(ids.pop(), wanted[len(ids)].signals[:-1])), 200
     )
     sought = [signal for draft, _ in items[-500:] for signal in draft.signals[:2]]
-    finding = seconds(lambda: additions.held(db, alpha, sought, 0, 1_000))
+    finding = seconds(lambda: additions.list_holding(db, alpha, sought, 0, 1_000))
     print(
         f"3,000 contributions with 25 signals: {3_000 / contributing:,.0f} a second; 13 signals added to each:"
         f" {3_000 / adding:,.0f} a second, or {1 / single:,.0f} that are known, one by one;"
