@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Sequence
+from typing import cast
 
 from hashdb.domain.matching.matches import Query
 from hashdb.domain.sharing.feed import BankHit
@@ -14,8 +15,9 @@ from hashdb.settings import Settings
 from hashdb.wire import ValidationContext, read
 from hashdb.wire.matching import QueryIn
 from hashdb.wire.sharing import hma as wire
+from hashdb.wsgi.bodies import reading_body
 from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.media import HashedFile, read_file
+from hashdb.wsgi.media import MALFORMED_FORM, HashedFile, limit_form, require_accepted
 from hashdb.wsgi.texts import hash_value
 from hashdb.wsgi.uploads import Upload
 
@@ -65,8 +67,22 @@ def look_up_file(
 
 
 def read_upload(request: InMemoryRequest, settings: Settings, *, accept_text: bool | None = None) -> tuple[str, Upload]:
-    """The file of a request and its form field, in which such a file may be. Raises what `read_file` raises."""
-    field, upload = read_file(request, settings, *wire.UPLOADED, accept_text=accept_text)
+    """The one file of a request, and its form field, in which such a file may be.
+
+    `accept_text`: whether it may be a document or a text; None: as the settings say.
+
+    Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest.
+    """
+    limit_form(request, settings)
+    with reading_body(MALFORMED_FORM):
+        files = list(request.files.items(multi=True))
+    if len(files) != 1:
+        raise MalformedRequest("the request must be a form with one file")
+    ((field, file),) = files
+    if field not in wire.UPLOADED:
+        raise MalformedRequest(f"the form field of the file must be named {' or '.join(wire.UPLOADED)}")
+    upload = cast(Upload, file.stream)
+    require_accepted([upload], settings.accept_text if accept_text is None else accept_text)
     if field == "photo" and upload.is_film:
         raise MalformedRequest("the form field of a video must be named video")
     if field == "video" and not upload.is_video:

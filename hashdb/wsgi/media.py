@@ -40,7 +40,7 @@ from hashdb.wsgi.uploads import Room, Upload
 
 METADATA_BYTES = 1024 * 1024
 _PARTS = 64
-_MALFORMED = "the body is not multipart/form-data, or is cut short"
+MALFORMED_FORM = "the body is not multipart/form-data, or is cut short"
 _Outcomes = list[Hashed | UnreadablePicture]
 Advance = Callable[[float], None]
 """Called with the share that is done, 0 to 1."""
@@ -106,12 +106,12 @@ def read_form(
 
     Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest, InvalidInput.
     """
-    _limit_form(request, settings)
-    with reading_body(_MALFORMED):
+    limit_form(request, settings)
+    with reading_body(MALFORMED_FORM):
         files = request.files.getlist("file")
     if not request.files and not request.form:
         # RFC 2046 requires at least one part; Werkzeug reads any other text as the preamble.
-        raise MalformedRequest(_MALFORMED)
+        raise MalformedRequest(MALFORMED_FORM)
     if len(files) > FILES_A_REQUEST:
         raise TooLarge("the files of a request", FILES_A_REQUEST)
     reject(_faults(request, metadata))
@@ -123,26 +123,6 @@ def read_form(
     return MediaForm(uploads, _metadata(request))
 
 
-def read_file(
-    request: InMemoryRequest, settings: Settings, *fields: str, accept_text: bool | None = None
-) -> tuple[str, Upload]:
-    """The one file of a request, and its form field, which has one of these names. `accept_text` as in `read_form`.
-
-    Raises MediaRefused, TextRefused, WrongContentType, TooLarge, VideoTooLarge, NoRoom, MalformedRequest.
-    """
-    _limit_form(request, settings)
-    with reading_body(_MALFORMED):
-        files = list(request.files.items(multi=True))
-    if len(files) != 1:
-        raise MalformedRequest("the request must be a form with one file")
-    ((name, file),) = files
-    if name not in fields:
-        raise MalformedRequest(f"the form field of the file must be named {' or '.join(fields)}")
-    upload = cast(Upload, file.stream)
-    require_accepted([upload], settings.accept_text if accept_text is None else accept_text)
-    return name, upload
-
-
 def require_accepted(uploads: Iterable[Upload], accept_text: bool) -> None:
     """Raise TextRefused if a file is a document or a text, unless they are accepted."""
     if accept_text:
@@ -152,7 +132,7 @@ def require_accepted(uploads: Iterable[Upload], accept_text: bool) -> None:
         raise TextRefused(tuple([Fault(f"file[{place}]", "is a document or a text") for place in places]))
 
 
-def _limit_form(request: InMemoryRequest, settings: Settings) -> None:
+def limit_form(request: InMemoryRequest, settings: Settings) -> None:
     """Set the limits of a form with pictures and videos. Raises MediaRefused, WrongContentType, VideoTooLarge."""
     if not settings.accept_media:
         raise MediaRefused()
