@@ -95,7 +95,7 @@ def add(db: HashDB, actor: Actor, additions: Sequence[Addition]) -> Receipt:
 
 
 def add_one(db: HashDB, actor: Actor, addition: Addition) -> Recorded:
-    """The same for one contribution.
+    """Add signals and signatures to one own contribution, as `add` does; return it, `known` if nothing is new.
 
     Raises InvalidInput, with every fault at `signals`, NotFound, NotYours, NotActive, UnderReview, LimitReached.
     """

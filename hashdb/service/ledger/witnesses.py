@@ -287,7 +287,7 @@ def states(db: HashDB, tx: Transaction) -> tuple[tuple[Witness, WitnessState], .
 
 
 def public_states(db: HashDB, tx: Transaction) -> tuple[LogWitness, ...]:
-    """The same witnesses, as everyone may know them."""
+    """What everyone may know of the witnesses that this service asks."""
     return tuple(LogWitness(witness.name, str(witness.key), state.size, state.at) for witness, state in states(db, tx))
 
 

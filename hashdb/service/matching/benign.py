@@ -247,7 +247,7 @@ def within_reach(db: HashDB, tx: Transaction, balls: Collection[BenignBall]) -> 
 
 
 def _scan(tx: Transaction, algorithm: Algorithm, values: Sequence[int], radius: int) -> Iterator[Signal]:
-    """The same for an algorithm that is not enabled and so has no index; its signals were stored when it was."""
+    """The stored signals within the radius of any value, of an algorithm that is no longer enabled: it has no index."""
     queries = pack(values, algorithm.bits)
     for part in tx.matches.every(algorithm):
         words = from_octets(part, algorithm.bits)

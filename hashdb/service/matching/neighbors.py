@@ -88,7 +88,7 @@ def list_near_signals(
 
 
 def _with_places(tx: Transaction, near: Sequence[NearContribution]) -> list[NearContribution]:
-    """The same with where those with frames have the nearest signals."""
+    """The contributions; those with frames have the places at which they show their nearest signals."""
     stored = {
         neighbor.contribution.id: [signal for _, signal in neighbor.pairs.values()]
         for neighbor in near
