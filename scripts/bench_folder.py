@@ -20,7 +20,7 @@ import imagehash
 from PIL import Image
 
 import hashdb
-from hashdb.cli.matching.pictures import find_pictures, hash_all
+from hashdb.cli.matching.pictures import find_files, hash_all
 from hashdb.domain.signals import Algorithm
 from hashdb.hashing import hash_file
 from hashdb.settings import Settings
@@ -44,7 +44,7 @@ def main() -> None:
     print(report.told(report.machine("imagehash", "pillow", "numpy", "scipy")))
     print(f"\nPictures of {', '.join(folder.name for folder in folders)}, best of {_ROUNDS} rounds.\n")
     print("| pictures | what | pictures/s | beside imagehash |\n|---|---|---|---|")
-    found = [path for path in find_pictures(folders) if readable(path)]
+    found = [path for path in find_files(folders) if readable(path)]
     if not found:
         parser.error("there are no pictures that both can read")
     for side, all_of_them in _SETS:

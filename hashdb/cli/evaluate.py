@@ -17,7 +17,7 @@ import hashdb
 from hashdb.cli.evaluate_texts import find_texts, measure_texts, print_recall, write_files
 from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.help import PROFILES as MEANINGS
-from hashdb.cli.matching.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES, find_pictures
+from hashdb.cli.matching.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES, find_files
 from hashdb.cli.options import FOLDER, Radius
 from hashdb.cli.output import as_json, escape_controls, print_json, print_table, progress_bar
 from hashdb.domain.matching.matches import OVERRULING
@@ -292,7 +292,7 @@ def _evaluate_videos(
 
 def _find(folder: Path, limit: int | None, seed: int, *, videos: bool) -> tuple[list[Path], dict[str, str]]:
     """The videos or the pictures to measure, and what cannot be read, with the reasons."""
-    files = find_pictures([folder])
+    files = find_files([folder])
     failures = {str(path): error for path, error in files.items() if error is not None}
     suffixes = VIDEO_SUFFIXES if videos else PICTURE_SUFFIXES
     paths = [path for path, error in files.items() if error is None and path.suffix.lower() in suffixes]

@@ -23,7 +23,7 @@ from hashdb.cli.matching.outcomes import (
     print_failures,
     send_in_batches,
 )
-from hashdb.cli.matching.pictures import fast_option, find_pictures, hash_all, jobs_option
+from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import TEXT, Id, Instant
 from hashdb.cli.output import as_json, print_json_array, print_result, progress_bar
@@ -129,7 +129,7 @@ def _contribute_files(paths: Sequence[Path], template: Draft, options: _Options,
     """Contribute files and folders, and print a line for each file. Returns the exit status."""
     settings = MemberSettings.read()
     done = StateFile(options.state)
-    files, already_done = done.split(find_pictures(paths))
+    files, already_done = done.split(find_files(paths))
     mode = Mode(options.profile or Profile.of_severity(template.severity))
     with ExitStack() as stack:
         stack.enter_context(done)

@@ -15,7 +15,7 @@ import click
 from hashdb import __version__
 from hashdb.cli.help import PROFILES, Choice, Command
 from hashdb.cli.matching.outcomes import Outcome, check_quality, print_failures, send_in_batches
-from hashdb.cli.matching.pictures import find_pictures, hash_all, jobs_option, only_pictures
+from hashdb.cli.matching.pictures import find_files, hash_all, jobs_option, only_pictures
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.output import as_json, counted, escape_controls, print_json_array, progress_bar
 from hashdb.client import Client
@@ -73,7 +73,7 @@ def rehash_command(
     they do not have. They keep their ids and all else. Safe to repeat. Videos and documents are left out.
     """
     settings = MemberSettings.read()
-    pictures = only_pictures(find_pictures(paths), "nothing can be added to a video or a document")
+    pictures = only_pictures(find_files(paths), "nothing can be added to a video or a document")
     failed: list[Outcome] = []
     counts = Counter[str]()
     with Client.from_environment() as client, ExitStack() as stack:

@@ -13,7 +13,7 @@ from hashdb.cli.help import ALGORITHMS, Choice, Command
 from hashdb.cli.matching.addresses import check_sources, read_addresses, urls_option
 from hashdb.cli.matching.match import format_time
 from hashdb.cli.matching.outcomes import Outcome, print_answers, print_failures
-from hashdb.cli.matching.pictures import fast_option, find_pictures, hash_all, jobs_option
+from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.output import as_json, counted, print_json_array, progress_bar
 from hashdb.domain.frames import Frame, Unit
@@ -84,12 +84,12 @@ def hash_command(
         return print_failures(failed)
     settings = MemberSettings.read()
     if form == "vpdq":
-        if as_json or names or fast or transforms or state is not None or len(files := find_pictures(paths)) != 1:
+        if as_json or names or fast or transforms or state is not None or len(files := find_files(paths)) != 1:
             raise click.UsageError("--format vpdq takes one video, and no other option but --jobs")
         return _print_vpdq(files, settings)
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
     done = StateFile(state, "hash transforms" if transforms else "hash")
-    files, already_done = done.split(find_pictures(paths))
+    files, already_done = done.split(find_files(paths))
     mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
     hashed = hash_all(
         files, algorithms, settings, mode, jobs, step=QUERY_STEP if transforms else LISTED_STEP, fast=fast

@@ -24,7 +24,7 @@ from hashdb.cli.matching.outcomes import (
     remember_uploads,
     send_in_batches,
 )
-from hashdb.cli.matching.pictures import fast_option, find_pictures, hash_all, jobs_option
+from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import Radius, policy_option, quorum_policy
 from hashdb.cli.output import as_json, counted, print_json_array, progress_bar
@@ -124,7 +124,7 @@ def _match_files(
 ) -> int:
     """Match files and folders, and print a line for each file. Returns the exit status."""
     done = StateFile(options.state, "match and remember" if options.remember else "match")
-    files, already_done = done.split(find_pictures(paths))
+    files, already_done = done.split(find_files(paths))
     with ExitStack() as stack:
         matcher = stack.enter_context(opened)
         stack.enter_context(done)

@@ -49,7 +49,7 @@ _Item = tuple[Path, str | None]
 """A path, with its error or None."""
 
 
-def find_pictures(paths: Sequence[Path]) -> dict[Path, str | None]:
+def find_files(paths: Sequence[Path]) -> dict[Path, str | None]:
     """The named files, and the pictures, videos and documents in the named folders and below, each once, in order.
 
     The value of each is its error or None; a folder that cannot be read is included with its error. A folder without

@@ -20,7 +20,7 @@ from hashdb.cli.help import Group
 from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
 from hashdb.cli.matching.match import format_age, format_match
 from hashdb.cli.matching.outcomes import Outcome, print_answers, print_failures, remember_uploads, send_in_batches
-from hashdb.cli.matching.pictures import fast_option, find_pictures, hash_all, jobs_option
+from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.options import TEXT, Instant
 from hashdb.cli.output import (
@@ -144,7 +144,7 @@ def add(
             with print_json_array(as_json) as add_element:
                 failed = print_answers(send_addresses(urls, send, asking=True), _to_text, _to_json, add_element)
             return print_failures(failed)
-        files = find_pictures(paths)
+        files = find_files(paths)
         if id is not None and len(files) != 1:
             raise click.UsageError("--id is for one file")
         mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
