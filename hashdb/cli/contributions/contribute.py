@@ -129,7 +129,7 @@ def _contribute_files(paths: Sequence[Path], template: Draft, options: _Options,
     """Contribute files and folders, and print a line for each file. Returns the exit status."""
     settings = MemberSettings.read()
     done = StateFile(options.state)
-    files, already_done = done.split(find_files(paths))
+    files = done.skip_done(find_files(paths))
     mode = Mode(options.profile or Profile.of_severity(template.severity))
     with ExitStack() as stack:
         stack.enter_context(done)
@@ -138,7 +138,7 @@ def _contribute_files(paths: Sequence[Path], template: Draft, options: _Options,
         add = stack.enter_context(print_json_array(as_json))
         me = client.me()
         _require_codes(template, me.rules().vocabulary)
-        done.report(already_done, add)
+        done.report(add)
         hashing = partial(hash_all, seeds=me.seeds, fast=options.fast)
         hashed = stack.enter_context(closing(hashing(files, tuple(me.algorithms), settings, mode, options.jobs)))
         too_old = None if me.takes_texts else me.version

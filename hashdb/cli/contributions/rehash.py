@@ -83,10 +83,10 @@ def rehash_command(
         one_profile = None if profile is None else Profile(profile)
         run = _Run(client, settings, tuple(me.algorithms), me.seeds, one_profile, jobs, dry_run)
         done = stack.enter_context(StateFile(state, run.task))
-        files, already_done = done.split(pictures)
+        files = done.skip_done(pictures)
         advance = stack.enter_context(progress_bar("rehashing", len(files)))
         add = stack.enter_context(print_json_array(as_json))
-        done.report(already_done, add)
+        done.report(add)
         hashed = stack.enter_context(closing(run.hash(files, run.profile or Profile.BALANCED)))
         for outcome, rehashed in send_in_batches(list(files), map(check_quality, hashed), run.send):
             advance()

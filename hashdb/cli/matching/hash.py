@@ -89,14 +89,14 @@ def hash_command(
         return _print_vpdq(files, settings)
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
     done = StateFile(state, "hash transforms" if transforms else "hash")
-    files, already_done = done.split(find_files(paths))
+    files = done.skip_done(find_files(paths))
     mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
     hashed = hash_all(
         files, algorithms, settings, mode, jobs, step=QUERY_STEP if transforms else LISTED_STEP, fast=fast
     )
     progress = progress_bar("hashing", len(files))
     with done, progress as advance, print_json_array(as_json) as add, closing(hashed) as outcomes:
-        done.report(already_done, add)
+        done.report(add)
         failed = print_answers(_hashed(outcomes), _to_text, _to_json, add, advance, lambda path, _: done.record(path))
     return print_failures(failed)
 

@@ -124,13 +124,13 @@ def _match_files(
 ) -> int:
     """Match files and folders, and print a line for each file. Returns the exit status."""
     done = StateFile(options.state, "match and remember" if options.remember else "match")
-    files, already_done = done.split(find_files(paths))
+    files = done.skip_done(find_files(paths))
     with ExitStack() as stack:
         matcher = stack.enter_context(opened)
         stack.enter_context(done)
         advance = stack.enter_context(progress_bar("matching", len(files)))
         add = stack.enter_context(print_json_array(as_json))
-        done.report(already_done, add)
+        done.report(add)
         hashed = stack.enter_context(closing(_hash_queries(files, matcher, settings, options)))
         outcomes = (check_version(outcome, matcher.too_old) for outcome in hashed)
         send = partial(_match_batch, matcher.match, dict(options.radii))

@@ -176,10 +176,10 @@ def _add_files(
     as_json: bool,
 ) -> int:
     """Remember the files that are not done, and print a line for each. Returns the exit status."""
-    left, already_done = done.split(files)
+    left = done.skip_done(files)
     progress = progress_bar("remembering", len(left))
     with done, progress as advance, print_json_array(as_json) as add, closing(hash_files(left)) as outcomes:
-        done.report(already_done, add)
+        done.report(add)
         answers = send_in_batches(list(left), outcomes, send)
         failed = print_answers(answers, _to_text, _to_json, add, advance, lambda path, _: done.record(path))
     return print_failures(failed)

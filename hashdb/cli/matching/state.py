@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
 import click
 
-from hashdb.cli.output import counted, escape_controls
+from hashdb.cli.output import AddElement, counted, escape_controls
 from hashdb.index.folder import opener, restrict_access
 
 DoneLine = dict[str, object]
@@ -35,6 +35,7 @@ class StateFile:
         """
         self._file, self._path, self._task = None, path, task
         self._lines: dict[str, DoneLine] = {}
+        self._skipped: list[DoneLine] = []
         if path is None:
             return
         try:
@@ -60,25 +61,25 @@ class StateFile:
         if self._file is not None:
             self._file.close()
 
-    def split(self, files: Mapping[Path, str | None]) -> tuple[dict[Path, str | None], list[DoneLine]]:
-        """The files that are left to do, with their errors, and the recorded lines of the others."""
+    def skip_done(self, files: Mapping[Path, str | None]) -> dict[Path, str | None]:
+        """The files that are left to do, with their errors; `report` reports the others."""
         left: dict[Path, str | None] = {}
-        already_done: list[DoneLine] = []
         for path, error in files.items():
             entry = self._lines.get(str(path))
             if entry is not None and error is None and entry == self._line(path, entry.get("id")):
-                already_done.append({"path": str(path)} | ({} if self._task else {"id": entry["id"]}) | {"known": True})
+                id = {} if self._task else {"id": entry["id"]}
+                self._skipped.append({"path": str(path), **id, "known": True})
             else:
                 left[path] = error
-        return left, already_done
+        return left
 
-    def report(self, already_done: Sequence[DoneLine], add: Callable[[DoneLine], None] | None) -> None:
-        """Print on standard error how many were done before, and pass each of their lines to `add`."""
-        if already_done:
-            files = counted(len(already_done), "file")
+    def report(self, add: AddElement | None) -> None:
+        """Print on standard error how many files were skipped, and pass an entry for each to `add`."""
+        if self._skipped:
+            files = counted(len(self._skipped), "file")
             click.echo(f"hashdb: {files} skipped: already in {escape_controls(self._path)}", err=True)
         if add is not None:
-            for entry in already_done:
+            for entry in self._skipped:
                 add(entry)
 
     def record(self, path: Path, id: int | None = None) -> None:
