@@ -148,8 +148,9 @@ def _cut(picture: Image.Image, kept: float) -> Image.Image:
     """A page without its margins, but for a share of each."""
     box = ImageOps.invert(picture.convert("L")).point(lambda grey: 255 * (grey > 55)).getbbox()
     left, top, right, bottom = box or (0, 0, *picture.size)
-    right, bottom = right + (picture.width - right) * kept, bottom + (picture.height - bottom) * kept
-    return picture.crop((round(left * (1 - kept)), round(top * (1 - kept)), round(right), round(bottom)))
+    left, top = round(left * (1 - kept)), round(top * (1 - kept))
+    right, bottom = round(right + (picture.width - right) * kept), round(bottom + (picture.height - bottom) * kept)
+    return picture.crop((left, top, right, bottom))
 
 
 def _on_a_telephone(picture: Image.Image) -> Image.Image:
