@@ -77,18 +77,18 @@ def suggest_expanded(
     searched first. If it tells that more than `most` signals (by default `MOST_NEAR`) are near them all, the queries
     share these; of one that has more than its share, only so many frames are searched, evenly spread.
     """
-    left: float = MOST_NEAR if most is None else most
-    every = expanded.queries
+    remaining: float = MOST_NEAR if most is None else most
+    queries = expanded.queries
     count = sum(map(len, expanded.frames.values()))
     if count <= _SAMPLED:
-        return *suggest(every, search), frozenset()
-    suggested: list[Distances] = [{} for _ in every]
-    through: list[Through] = [_NO_TRANSFORM for _ in every]
+        return *suggest(queries, search), frozenset()
+    suggested: list[Distances] = [{} for _ in queries]
+    through: list[Through] = [_NO_TRANSFORM for _ in queries]
 
     def search_for(places: Collection[int]) -> None:
         """Search for the queries at these places."""
-        found = suggest([every[place] for place in places], search)
-        for place, distances, transforms in zip(places, *found, strict=True):
+        results = suggest([queries[place] for place in places], search)
+        for place, distances, transforms in zip(places, *results, strict=True):
             suggested[place], through[place] = distances, transforms
 
     step = count // _SAMPLED + 1
@@ -96,20 +96,20 @@ def suggest_expanded(
     samples = {position: places[len(places) % step // 2 :: step] for position, places in expanded.frames.items()}
     sampled = [place for sample in samples.values() for place in sample]
     search_for(sampled)
-    near: list[tuple[float, int]] = []
+    estimates: list[tuple[float, int]] = []
     for position, sample in samples.items():
-        a_frame = sum(len(suggested[place]) for place in sample) / max(1, len(sample))
-        near.append((a_frame * len(expanded.frames[position]), position))
-    kept, thinned = {*range(len(every) - count)}, set[int]()
-    # What the queries with less than their share leave is shared by the others.
-    for number, (of_all, position) in enumerate(sorted(near)):
-        places, share = expanded.frames[position], left / (len(near) - number)
-        room = int(len(places) * min(1.0, share / (of_all or 1)))
-        kept.update(evenly(places, room))
+        near_each = sum(len(suggested[place]) for place in sample) / max(1, len(sample))
+        estimates.append((near_each * len(expanded.frames[position]), position))
+    chosen, thinned = {*range(len(queries) - count)}, set[int]()
+    # The queries with less than their share leave the rest to the others.
+    for number, (estimate, position) in enumerate(sorted(estimates)):
+        places, share = expanded.frames[position], remaining / (len(estimates) - number)
+        room = int(len(places) * min(1.0, share / (estimate or 1)))
+        chosen.update(evenly(places, room))
         if max(room, len(samples[position])) < len(places):
             thinned.add(position)
-        left -= min(of_all, share)
-    search_for(sorted(kept.difference(sampled)))
+        remaining -= min(estimate, share)
+    search_for(sorted(chosen.difference(sampled)))
     return suggested, through, thinned
 
 
