@@ -1,4 +1,4 @@
-"""Signatures: what is compared, never searched, to tell a copy of a picture from a picture that only resembles it."""
+"""Signatures: compared, never searched, to distinguish a copy of a picture from a picture that only resembles it."""
 
 from __future__ import annotations
 

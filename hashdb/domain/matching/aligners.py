@@ -137,8 +137,8 @@ class Aligner:
             if self._unit is Unit.WORDS:
                 least_length = min(least_length, asked)
         if self._unit is Unit.PAGES:
-            telling = self._telling(times)
-            aligned = [part for part in aligned if not telling.isdisjoint((hit.at, hit.start) for hit in part.hits)]
+            identified = self._identified_pages(times)
+            aligned = [part for part in aligned if not identified.isdisjoint((hit.at, hit.start) for hit in part.hits)]
         segments, is_text = [self._in_unit(id, part, listed) for part in aligned], self._unit is Unit.WORDS
         distinct: list[Segment] = []
         # A window is near the listed ones beside its own place, too: the line with the most frames is the right one.
@@ -159,8 +159,8 @@ class Aligner:
             return longest >= NEARLY_ALL * listed
         return share([(hit.start, hit.end + 1) for hit in hits], listed) >= NEARLY_ALL
 
-    def _telling(self, times: Mapping[Signal, Sequence[ShotTimes]]) -> set[tuple[float, float]]:
-        """The pages of the query, each with a listed page, of which a hash tells by itself that they are the same."""
+    def _identified_pages(self, times: Mapping[Signal, Sequence[ShotTimes]]) -> set[tuple[float, float]]:
+        """The pages of the query, each with the listed page that a hash identifies by itself."""
         return {
             (near.at, shot.start)
             for signal, stretches in times.items()
@@ -189,7 +189,7 @@ class Aligner:
         return replace(segment, query=(begin, end), listed=(start, stop), unit=self._unit)
 
     def _hits(self, times: Mapping[Signal, Sequence[ShotTimes]]) -> list[Hit]:
-        """The hits on a listed item; of very many those of the signals that tell the most, and some of the others."""
+        """The hits on a listed item; of very many those of the rarest signals, and some of the others."""
         hits: list[Hit] = []
         step, is_text = self._step, self._unit is Unit.WORDS
         signals = sorted(times, key=lambda signal: len(self._near[signal]) * len(times[signal]))

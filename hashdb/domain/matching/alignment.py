@@ -63,7 +63,7 @@ class Hit(NamedTuple):
     """1 for equal hashes, 0 at the radius."""
     transform: str | None = None
     weight: float = 1.0
-    """How much it tells, 0 to 1: less, if many listed items have such a frame."""
+    """How distinctive it is, 0 to 1: less, if many listed items have such a frame."""
 
     @property
     def gain(self) -> float:
@@ -125,7 +125,7 @@ def align(
     `frames` are the places of all query frames, ascending; `interval` is the steps that the last frame of a segment
     stands for. The stretches of the segments are in steps. `keeps_speed` says that all copies have speed 1.
     """
-    left = _most_telling(_nearest(hits))
+    left = _most_distinctive(_nearest(hits))
     aligned: list[Aligned] = []
     ats, starts = set[float](), set[float]()
     for _ in range(MOST_SEGMENTS):
@@ -135,7 +135,7 @@ def align(
         for part in _parts(chain):
             if could_support(part) >= least:
                 aligned.append(Aligned(_segment(part, line, frames, interval), line, part))
-        # Of a slide show that repeats itself, one line through each frame tells enough.
+        # Of a slide show that repeats itself, one line through each frame is enough.
         ats.update(hit.at for hit in chain)
         starts.update(hit.start for hit in chain)
         left = [hit for hit in left if hit.at not in ats or hit.start not in starts]
@@ -186,7 +186,7 @@ def _nearest(hits: Iterable[Hit]) -> list[Hit]:
     return sorted(nearest.values(), key=attrgetter("at", "start"))
 
 
-def _most_telling(hits: list[Hit]) -> list[Hit]:
+def _most_distinctive(hits: list[Hit]) -> list[Hit]:
     """At most `MOST_HITS`: of the frames that are near the fewest shots, and of each frame the nearest ones."""
     if len(hits) <= MOST_HITS:
         return hits

@@ -111,7 +111,7 @@ def warm() -> None:
 
 @lru_cache(1_024)
 def coefficients_of(detail: Signature) -> _Floats | None:
-    """The expected coefficients of a detail, of equal amplitudes (32 x 32); None if it tells nothing.
+    """The expected coefficients of a detail, of equal amplitudes (32 x 32); None if it has no information.
 
     A bit that is not set may be a fall or nothing; the mean of all is 0.
     """
@@ -210,7 +210,7 @@ def _correlations(larger: _Floats, smaller: _Floats, rows: _Parts, columns: _Par
     squares = (down.transpose(0, 2, 1) @ down).reshape(len(down), -1) @ columns.products.T
     # Without the mean, which the smaller one does not have.
     squares -= (down[:, 0] @ columns.matrices[:, 0].T) ** 2
-    # A part has higher frequencies than the whole tells of.
+    # A part has higher frequencies than those that are known of the whole.
     known = (smaller**2).cumsum(axis=0).cumsum(axis=1)
     areas = np.outer(rows.lengths, columns.lengths)
     known = np.maximum(known[_last(rows.lengths, side)[:, None], _last(columns.lengths, side)], known[-1, -1] * areas)
@@ -220,5 +220,5 @@ def _correlations(larger: _Floats, smaller: _Floats, rows: _Parts, columns: _Par
 
 
 def _last(lengths: _Floats, side: int) -> _Places:
-    """The highest frequency of parts of these lengths that the whole tells of."""
+    """The highest frequency of parts of these lengths that is known from the whole."""
     return np.rint(lengths * side).astype(np.int64) - 1

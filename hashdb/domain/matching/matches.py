@@ -144,9 +144,9 @@ class Evidence(NamedTuple):
     detail: float | None
     """How much the details differ once one is laid over the other: 0 if equal, about 0.5 for different pictures.
 
-    None if either side has none, or tells nothing."""
+    None if either side has none, or one without information."""
     colour: float | None
-    """The difference of the colours in grey levels; None if either side has none, or tells nothing."""
+    """The difference of the colours in grey levels; None if either side has none, or a grey one."""
 
 
 class Verdict(NamedTuple):

@@ -35,7 +35,7 @@ Distances = Mapping[Signal, int]
 MOST_NEAR = 1_000_000
 """Signals that may be near the frames of a request, each frame's counted by itself."""
 _SAMPLED = 128
-"""Frames that are searched for first, and one of each query, to tell how many signals are near all of them."""
+"""Frames that are searched for first, and one of each query, to estimate how many signals are near all of them."""
 _NONE: frozenset[Signal] = frozenset()
 
 Through = Mapping[Signal, str]
@@ -74,7 +74,7 @@ def suggest_expanded(
     """The same for queries and their frames, and the positions of the queries of which some frames are left out.
 
     A film that hardly moves may have thousands of frames that are all near each other. A sample of the frames is
-    searched first. If it tells that more than `most` signals (by default `MOST_NEAR`) are near them all, the queries
+    searched first. If it shows that more than `most` signals (by default `MOST_NEAR`) are near them all, the queries
     share these; of one that has more than its share, only so many frames are searched, evenly spread.
     """
     remaining: float = MOST_NEAR if most is None else most

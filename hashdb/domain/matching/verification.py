@@ -2,9 +2,9 @@
 
 The index finds hashes that are near. Here all views of the query are compared with all signals and signatures of a
 suggested contribution. Where both sides have signatures, these decide: the details must agree once one is laid over the
-other, the more the less they tell, and colours that differ count against it. Hashes of photographs tell enough: where
-two of them agree, signatures do not contradict, since who knows the code can change a detail unseen. Pure functions:
-the service and a member's copy call the same.
+other, the more the less distinctive they are, and colours that differ count against it. Hashes of photographs are
+distinctive enough: where two of them agree, signatures do not contradict, since an attacker who knows the code can
+change a detail unseen. Pure functions: the service and a member's copy call the same.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _A_POINT: Final = 0.06
 """By how much more the signatures agree where the score is higher by 1."""
 _GREYS: Final = 45
 """Grey levels between two colours that count as much as details that do not agree at all."""
-_NEEDED, _MORE_OF_LITTLE, _MORE_OF_LITTLE_IN_GREY, _MORE_FAR = 0.49, 0.1, 0.44, 0.1
-"""How much details must correlate; more where they tell little, still more if colours tell nothing; at the radius."""
-_LESS_BY_TILES: Final = 0.15
-"""How much less is needed of details that tell enough where two halves agree: no two cards of one app do by halves."""
+_NEEDED, _MORE_IF_PLAIN, _MORE_IF_PLAIN_AND_GREY, _MORE_IF_FAR = 0.49, 0.1, 0.44, 0.1
+"""How much details must correlate; how much more if they are plain, if colours are grey too, and at the radius."""
+_LESS_IF_TILES_AGREE: Final = 0.15
+"""How much less is needed of distinctive details where two halves agree: no two cards of one app do by halves."""
 _ENOUGH: Final = 0.1
 """No further view is looked at if the signatures agree by so much more than is needed."""
-_MUCH, _LITTLE = 0.3, 0.12
-"""The share of the bits set in a detail that tells enough, and in one that tells little."""
+_DISTINCTIVE, _PLAIN = 0.3, 0.12
+"""The share of the bits that is set in a distinctive detail, and in a plain one."""
 _CAP, _CAP_A_SHARE = 0.2, 2.0
 """By how much details of no bits set may agree more than is needed, and how much more for each share that is set."""
 _TELLING, _TELLING_LOW, _LOW = 0.37, 0.4, 16
@@ -149,8 +149,8 @@ def _agree_twice(agreements: Iterable[Agreement]) -> bool:
 def is_photograph(listed: Iterable[Signature]) -> bool:
     """Whether signatures are like those of photographs, whose hashes are near those of no other picture.
 
-    Details of cards and screens tell little of low or of high frequencies. Flags have strong colours, cards have one.
-    What is listed decides, since an attacker makes what is asked.
+    Details of cards and screens have few bits set, at low or at high frequencies. Flags have strong colours, cards have
+    one. The listed signatures decide, since an attacker makes those of the query.
     """
     first = {signature.kind: signature for signature in reversed(tuple(listed))}
     detail, colour = first.get(Kind.DETAIL), first.get(Kind.COLOUR)
@@ -181,7 +181,7 @@ class _Compared(NamedTuple):
     """How the signatures of a view agree with those of a contribution."""
 
     correlation: float
-    telling: float
+    bits_set: float
     """The share of the bits that are set in the detail that has fewer."""
     colour: float | None
     nearness: float
@@ -193,22 +193,22 @@ class _Compared(NamedTuple):
     def spare(self) -> float:
         """By how much they agree more than is needed; below 0: the contribution does not show this picture.
 
-        Where details tell little or hashes are far, they must agree more. Details that tell little cannot outweigh a
+        Where details are plain or hashes are far, they must agree more. Details that are plain cannot outweigh a
         colour that differs.
         """
-        little = min(1.0, max(0.0, (_MUCH - self.telling) / (_MUCH - _LITTLE)))
-        needed = _NEEDED + little * (_MORE_OF_LITTLE if self.colour is not None else _MORE_OF_LITTLE_IN_GREY)
-        needed += _MORE_FAR * max(0.0, 2 * self.nearness - 1)
-        if self.by_tiles and not little:
-            needed -= _LESS_BY_TILES
-        most = _CAP + _CAP_A_SHARE * self.telling
+        plain = min(1.0, max(0.0, (_DISTINCTIVE - self.bits_set) / (_DISTINCTIVE - _PLAIN)))
+        needed = _NEEDED + plain * (_MORE_IF_PLAIN if self.colour is not None else _MORE_IF_PLAIN_AND_GREY)
+        needed += _MORE_IF_FAR * max(0.0, 2 * self.nearness - 1)
+        if self.by_tiles and not plain:
+            needed -= _LESS_IF_TILES_AGREE
+        most = _CAP + _CAP_A_SHARE * self.bits_set
         return min(most, self.correlation - needed) - (self.colour or 0) / _GREYS
 
 
 def _compare(query: PreparedQuery, views: Mapping[str, float], listed: Sequence[Signature]) -> _Compared | None:
     """How the signatures agree with those of a contribution at best, with the nearness of the views that agree.
 
-    None if one side has none, or tells nothing."""
+    None if one side has none, or has no information."""
     stored = next((signature for signature in listed if signature.kind is Kind.DETAIL), None)
     theirs = None if stored is None else coefficients_of(stored)
     if stored is None or theirs is None:
@@ -219,8 +219,8 @@ def _compare(query: PreparedQuery, views: Mapping[str, float], listed: Sequence[
         query.overlays += 1
         values = coefficients_of(own)
         if values is not None:
-            telling = min(_set(own), _set(stored))
-            compared = _Compared(likeness(theirs, values), telling, colour, nearness, by_tiles)
+            bits_set = min(_set(own), _set(stored))
+            compared = _Compared(likeness(theirs, values), bits_set, colour, nearness, by_tiles)
             if best is None or compared.spare > best.spare:
                 best = compared
             if best.spare >= _ENOUGH:
@@ -274,7 +274,7 @@ def _set(detail: Signature) -> float:
 
 
 def _colour(own: Iterable[Signature], listed: Iterable[Signature]) -> float | None:
-    """The least difference of two colours, in grey levels; None if either side has none that tells something."""
+    """The least difference of two colours, in grey levels; None if either side has none but grey ones."""
     theirs = [signature for signature in listed if signature.kind is Kind.COLOUR and not is_grey(signature)]
     ours = [signature for signature in own if signature.kind is Kind.COLOUR and not is_grey(signature)]
     return min(
@@ -295,7 +295,7 @@ def colour_difference(first: Signature, second: Signature) -> float:
 
 @lru_cache(1_024)
 def is_grey(colour: Signature) -> bool:
-    """Whether a colour is that of a grey or tinted copy, which tells nothing of the colours of the original."""
+    """Whether a colour is that of a grey or tinted copy, which says nothing of the colours of the original."""
     parts = _planes(colour)
     mean = parts.mean(axis=0)
     return bool(np.hypot(*(parts - mean).T).max() <= _PLAIN_COLOUR and np.hypot(*mean) <= _GREYISH)
