@@ -130,13 +130,13 @@ def _run(words: list[str], url: URL) -> None:
 def _environment(url: URL) -> dict[str, str]:
     variables = {
         "PGHOST": url.host,
-        "PGPORT": None if url.port is None else str(url.port),
+        "PGPORT": url.port,
         "PGUSER": url.username,
-        "PGPASSWORD": None if url.password is None else str(url.password),
+        "PGPASSWORD": url.password,
         "PGDATABASE": url.database,
-        **{f"PG{name.upper()}": str(value) for name, value in url.query.items() if name in _PARAMETERS},
+        **{f"PG{name.upper()}": value for name, value in url.query.items() if name in _PARAMETERS},
     }
-    return {name: value for name, value in variables.items() if value is not None}
+    return {name: str(value) for name, value in variables.items() if value is not None}
 
 
 _PARAMETERS = frozenset({"host", "port", "user", "sslmode", "sslrootcert", "sslcert", "sslkey", "passfile", "service"})
