@@ -1,1 +1,1 @@
-"""Evaluation: which altered pictures and which copies of videos are recognised, and at what cost."""
+"""Evaluation: which altered pictures and copies of videos and texts are recognised, and at what cost."""

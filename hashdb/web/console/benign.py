@@ -35,8 +35,7 @@ _HEADS: tuple[Column[BenignEntry], ...] = (
 @blueprint.get("")
 def browse() -> Response:
     """List the entries that match a filter."""
-    form = Form()
-    params = pages.read_query(BenignPageQuery, form=form)
+    params, form = pages.read_query(BenignPageQuery)
     if params is None:
         return pages.page("benign.html", form=form, entries=(), list=None, algorithms=PERCEPTUAL)
     descending = params.order == "down"

@@ -57,24 +57,21 @@ _DECIDED: tuple[Column[Any], ...] = (
 @blueprint.get("")
 def browse() -> Response:
     """List the open cases of a queue, those that wait for a second person, or the decided ones."""
-    form = Form()
     if request.args.get("state") == CaseState.DECIDED:
-        query = pages.read_query(DecidedCasesQuery, form=form)
+        query, form = pages.read_query(DecidedCasesQuery)
         return _list_page(form, CasesPageQuery(state="decided"), query or DecidedCasesQuery())
-    params = pages.read_query(CasesPageQuery, form=form)
-    if params is None:
-        return _list_page(form, CasesPageQuery())
-    return _list_page(form, params)
+    params, form = pages.read_query(CasesPageQuery)
+    return _list_page(form, params or CasesPageQuery())
 
 
 @blueprint.post("/piles/<id:member_id>")
 def uphold(member_id: int) -> Response:
     """Uphold the cases of a pile that fit the filter of the address, with one reason."""
     actor().require(Scope.REVIEW)
-    sent, of_address = Form.sent(), Form()
-    params = pages.read_query(CasesPageQuery, form=of_address)
+    sent = Form.sent()
+    params, form = pages.read_query(CasesPageQuery)
     if params is None:
-        return _list_page(of_address, CasesPageQuery(pile=member_id))
+        return _list_page(form, CasesPageQuery(pile=member_id))
     params = params.model_copy(update={"pile": member_id})
     try:
         upheld = pages.read_fields(UpholdIn, {"note": sent.text("note"), "upto": sent.number("upto")})

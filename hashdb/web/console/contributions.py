@@ -48,8 +48,7 @@ _HEADS: tuple[Column[Contribution], ...] = (
 @blueprint.get("")
 def browse() -> Response:
     """List the contributions that match a filter."""
-    form = Form()
-    params = _read_query(form)
+    params, form = _read_query()
     if params is None:
         return _refused_page(form)
     listing = listings.page(hashdb(), actor(), params.to_domain(), params.place, params.limit)
@@ -61,8 +60,8 @@ def browse() -> Response:
 @blueprint.get("/export")
 def export() -> Response:
     """Download all contributions that match a filter, as CSV or JSON lines."""
-    form, kind = Form(), request.args.get("form", "csv")
-    params = _read_query(form)
+    kind = request.args.get("form", "csv")
+    params, form = _read_query()
     if params is None or kind not in FORMS:
         form.faults.setdefault("form", "must be csv or jsonl") if params else None
         return _refused_page(form)
@@ -94,8 +93,8 @@ def near(contribution_id: int) -> Response:
 @blueprint.get("/<id:contribution_id>/shots")
 def list_shots(contribution_id: int) -> Response:
     """List the shots of a video with their hashes, page by page."""
-    contribution, form = contributions.get(hashdb(), actor(), contribution_id), Form()
-    params = pages.read_query(PageQuery, form=form)
+    contribution = contributions.get(hashdb(), actor(), contribution_id)
+    params, form = pages.read_query(PageQuery)
     film = None if params is None else frames.film_of(contribution, params.after, params.limit)
     limit = None if params is None else params.limit
     return pages.page("shots.html", form=form, contribution=contribution, film=film, limit=limit)
@@ -150,16 +149,15 @@ def _require_confirmation(sent: Form, number: int | None = None) -> None:
     reject(faults)
 
 
-def _read_query(form: Form) -> ListingQuery | None:
-    """The filter in the query string. If it is invalid: None, with the faults in the form."""
-    params = pages.read_query(ListingQuery, form=form, apart=("form",))
-    if params is not None:
-        try:
+def _read_query() -> tuple[ListingQuery | None, Form]:
+    """The filter in the query string, and its form. If it is invalid: None, with the faults in the form."""
+    params, form = pages.read_query(ListingQuery, apart=("form",))
+    try:
+        if params is not None:
             listings.check(params.to_domain().chosen)
-        except InvalidInput as error:
-            form.refused(error)
-            return None
-    return params
+    except InvalidInput as error:
+        return None, form.refused(error)
+    return params, form
 
 
 def _refused_page(form: Form) -> Response:

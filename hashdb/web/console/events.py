@@ -33,8 +33,7 @@ _PLACE = ("before", "newer", "after", "follow")
 @blueprint.get("")
 def browse() -> Response:
     """List the events that match a filter, newest first."""
-    form = Form()
-    params = pages.read_query(EventsPageQuery, form=form)
+    params, form = pages.read_query(EventsPageQuery)
     search = None if params is None else _search(params, form)
     if params is None or search is None:
         choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMES}
@@ -72,8 +71,8 @@ def browse() -> Response:
 @blueprint.get("/new")
 def follow() -> Response:
     """The events after a seq, as rows for the table that follows the log."""
-    form = Form()
-    params = pages.read_query(EventsPageQuery, form=form) or _NOTHING
+    params, form = pages.read_query(EventsPageQuery)
+    params = params or _NOTHING
     chosen, seqs = _search(params, form) or (searches.LogSearch(), _range(_NOTHING))
     listing = searches.latest(hashdb(), actor(), chosen, seqs, params.limit)
     return pages.page(
@@ -119,8 +118,7 @@ def verify() -> Response:
 @blueprint.get("/download")
 def download() -> Response:
     """Download the events of a period, with their digest and the signed checkpoint that covers them."""
-    form = Form()
-    params = pages.read_query(EventsPageQuery, form=form)
+    params, form = pages.read_query(EventsPageQuery)
     if params is None:
         return pages.page("events.html", form=form, actions=Action, params=_NOTHING, listing=None)
     period = audit.period(hashdb(), actor(), *params.period)

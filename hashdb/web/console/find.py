@@ -1,4 +1,4 @@
-"""/console/find: what a name, a hash, an address or a file names.
+"""/console/find: search by a number, a name, a reference, a hash, an address, a text or a file.
 
 A search is a POST: no address of the console contains a hash, a reference or what was pasted. Nothing is stored.
 """
@@ -47,7 +47,7 @@ _SHOWN = 10
 
 
 class Result(NamedTuple):
-    """A thing that was found: its name, the URL of its page, what to know of it; `exact` if the text is its name."""
+    """A result: its name, the URL of its page and a description; `exact` if the text is its name."""
 
     name: str
     address: str
@@ -83,7 +83,7 @@ def ask() -> Response:
 
 @blueprint.post("")
 def look_up() -> Response:
-    """Go to what the text or the file names, or list what it may name."""
+    """Redirect to what the text names, list what it may name, or show what is near it or the file."""
     sent = Form.sent()
     text, file = sent.text("text"), request.files.get("file")
     hashes = with_algorithms(text, _algorithms())

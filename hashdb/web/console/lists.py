@@ -1,4 +1,4 @@
-"""What every list of the console has: heads that sort, pages in both directions, totals and selected rows.
+"""What all lists of the console share: heads that sort, pages in both directions, totals and selected rows.
 
 A view makes a `ListPage` (`page_of` if it has all rows, else from the positions of its page) and gives it to the macros
 of templates/console/lists.html. A list whose `picks` is set is a form: `read_selection` reads what the user selected.

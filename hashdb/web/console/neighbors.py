@@ -34,7 +34,7 @@ def find() -> Response:
 
 
 def search(sent: Form) -> Response:
-    """The page of what is near the signals of a form, or the file that was sent with it."""
+    """The page with the contributions near the file, address, text or signals in a form."""
     radii, faults = _radii(sent)
     try:
         item, incomplete = read_item(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)

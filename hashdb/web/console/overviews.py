@@ -7,7 +7,6 @@ from flask import Response
 from hashdb.service.review import proposals
 from hashdb.service.stats import overviews
 from hashdb.web.console import pages
-from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, app_state, hashdb
 from hashdb.wire.pages import DAYS, OverviewQuery
 
@@ -20,8 +19,7 @@ _MATCHES = "/v1/matches"
 @blueprint.get("")
 def show() -> Response:
     """Show the figures of 30, 90 or 365 days."""
-    form = Form()
-    params = pages.read_query(OverviewQuery, form=form)
+    params, form = pages.read_query(OverviewQuery)
     days = OverviewQuery().days if params is None else params.days
     overview = overviews.get(hashdb(), actor(), days)
     return pages.page(

@@ -159,15 +159,17 @@ class Form:
         return self
 
 
-def read_query(model: type[_Model], *, form: Form, apart: Collection[str] = ()) -> _Model | None:
-    """The query string as a model, without empty fields. If it is invalid: None, with the faults in the form."""
+def read_query(model: type[_Model], apart: Collection[str] = ()) -> tuple[_Model | None, Form]:
+    """The query string as a model and as a form, without empty fields and those in `apart`.
+
+    If it is invalid, there is no model, and the form has the faults.
+    """
     arguments = request.args.to_dict().items()
-    form.values = {name: value for name, value in arguments if value.strip() and name not in apart}
+    form = Form({name: value for name, value in arguments if value.strip() and name not in apart})
     try:
-        return model.model_validate(form.values, context=validation_context())
+        return model.model_validate(form.values, context=validation_context()), form
     except ValidationError as error:
-        form.refused(error_from_validation(error))
-        return None
+        return None, form.refused(error_from_validation(error))
 
 
 def blueprint_of(noun: str, module: str, prefix: str | None = None) -> Blueprint:

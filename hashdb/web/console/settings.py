@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from flask import Response
 from pydantic import SecretStr
@@ -85,4 +84,4 @@ def _format_value(value: object) -> str:
         return ",".join(sorted(map(str, value)))
     if isinstance(value, dict):
         return ",".join(f"{key}={part}" if key else str(part) for key, part in value.items())
-    return str(value) if not isinstance(value, Path) else value.as_posix()
+    return str(value)

@@ -1,4 +1,4 @@
-"""Signals on a page: drawn as a grid of bits, and read from what is pasted, or from a file that is hashed here."""
+"""Signals on a page: draws them as grids of bits, and reads them from a form: pasted, or hashed from its file."""
 
 from __future__ import annotations
 
