@@ -174,6 +174,7 @@ TESTED_IN = {
     "wsgi/problems.py": "web/test_problems.py",
     "wsgi/replies.py": "sidecar/test_application.py",
     "wsgi/request_id.py": "web/test_request_id.py",
+    "wire/faults.py": "wire/test_wire.py",
     "wire/origins.py": "wire/sharing/test_upstreams.py",
     "wire/sharing/__init__.py": "web/sharing/test_stopncii.py",
     "wire/sharing/exports.py": "cli/contributions/test_exports.py",

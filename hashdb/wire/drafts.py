@@ -35,10 +35,9 @@ from hashdb.wire import (
     ValidationContext,
     check_size,
     checked_by,
-    error_from_validation,
-    path,
 )
 from hashdb.wire.conversions import DISTINCT, SPARSE, ChangeMirror, Mirror
+from hashdb.wire.faults import error_from_validation, path
 from hashdb.wire.files import FILES_A_REQUEST
 from hashdb.wire.frames import (
     OF_DURATION,

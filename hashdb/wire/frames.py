@@ -33,18 +33,9 @@ from hashdb.domain.frames import (
 from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_AN_ITEM
 from hashdb.domain.signals import MINIMUM_QUALITY, OF_PICTURES, Signal
 from hashdb.errors import Fault, InvalidInput
-from hashdb.wire import (
-    Next,
-    PageModel,
-    RequestModel,
-    ResponseModel,
-    SignalText,
-    ValidationContext,
-    check_size,
-    error_from_validation,
-    value_error,
-)
+from hashdb.wire import Next, PageModel, RequestModel, ResponseModel, SignalText, ValidationContext, check_size
 from hashdb.wire.conversions import SPARSE, Mirror
+from hashdb.wire.faults import error_from_validation, value_error
 
 
 def _round(seconds: float) -> float:

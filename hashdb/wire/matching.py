@@ -32,9 +32,9 @@ from hashdb.wire import (
     SignalText,
     SignatureText,
     ValidationContext,
-    value_error,
 )
 from hashdb.wire.conversions import DISTINCT, SPARSE, Mirror
+from hashdb.wire.faults import value_error
 from hashdb.wire.frames import (
     EMPTY,
     OF_DURATION,

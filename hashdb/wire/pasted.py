@@ -13,7 +13,8 @@ from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import Fault, InvalidInput, reject
-from hashdb.wire import ValidationContext, check_size, read, reject_constant
+from hashdb.wire import ValidationContext, check_size, read
+from hashdb.wire.faults import reject_constant
 from hashdb.wire.matching import QueriesIn
 from hashdb.wire.sharing.vpdq import read_vpdq
 from hashdb.wire.signatures import KINDS

@@ -9,8 +9,9 @@ from pydantic import Field, ValidationError, ValidationInfo
 from hashdb.domain.matching.matches import Evidence, Order
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signatures import WHOLE, Kind
-from hashdb.wire import ResponseModel, value_error
+from hashdb.wire import ResponseModel
 from hashdb.wire.conversions import Mirror
+from hashdb.wire.faults import value_error
 
 _Signatures = TypeVar("_Signatures")
 _Scored = TypeVar("_Scored", float, Order, None)

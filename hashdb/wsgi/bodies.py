@@ -15,7 +15,8 @@ from werkzeug.wrappers import Request
 
 from hashdb.errors import Fault, HashDBError, MalformedRequest, TooLarge, WrongContentType, reject
 from hashdb.settings import Settings
-from hashdb.wire import ValidationContext, error_from_validation, path
+from hashdb.wire import ValidationContext
+from hashdb.wire.faults import error_from_validation, path
 
 _AT_ONCE = 256 * 1024
 """Bytes that one read takes of a body that is discarded."""

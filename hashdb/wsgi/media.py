@@ -31,7 +31,7 @@ from hashdb.hashing.reading import DocumentLimits
 from hashdb.hashing.texts import LISTED_STEP, QUERY_STEP
 from hashdb.hashing.videos import INTERVAL, digests, to_frames
 from hashdb.settings import Settings
-from hashdb.wire import path
+from hashdb.wire.faults import path
 from hashdb.wire.files import FILES_A_REQUEST, PictureOut, PicturesOut
 from hashdb.wire.frames import FrameOut
 from hashdb.wsgi.bodies import reading_body

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.errors import Fault, InvalidInput, MalformedRequest, TooLarge
-from hashdb.wire import KEYS, VALUES, check_size, path, read
+from hashdb.wire import KEYS, VALUES, check_size, read
 from hashdb.wire.accounts import MemberIn
+from hashdb.wire.faults import path
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hashdb.domain.contributions import Draft
 from hashdb.domain.signals import DIGESTS, Algorithm
 from hashdb.domain.spelling import nearest
 from hashdb.errors import Fault
-from hashdb.wire import path
+from hashdb.wire.faults import path
 
 FIELDS: Final = tuple(field.name for field in fields(Draft))
 """The columns, in the order in which `hashdb export` writes them."""

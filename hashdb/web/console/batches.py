@@ -19,7 +19,7 @@ from hashdb.web.console import lists, pages
 from hashdb.web.console.lists import Column, Selection
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query, validation_context
-from hashdb.wire import error_from_validation
+from hashdb.wire.faults import error_from_validation
 from hashdb.wire.pages import BatchItemsQuery, CasesPageQuery, ListingQuery, ListQuery
 from hashdb.wire.review import BatchIn
 

@@ -36,7 +36,8 @@ from hashdb.service.accounts import members
 from hashdb.service.stats import refusals
 from hashdb.web.console import filters, guard
 from hashdb.web.context import actor, app_state, hashdb, validation_context
-from hashdb.wire import ValidationContext, error_from_validation, read
+from hashdb.wire import ValidationContext, read
+from hashdb.wire.faults import error_from_validation
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 
 from hashdb.domain.contributions import Contribution, Status
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.wire import Count, error_from_validation
+from hashdb.wire import Count
+from hashdb.wire.faults import error_from_validation
 
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda text: tuple(filter(None, str(text).split(","))))]
 """Names that are separated by commas."""
