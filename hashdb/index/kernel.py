@@ -32,48 +32,39 @@ ROWS_A_CANDIDATE = 4
 """The rows that a scan compares while one candidate of a large bucket is verified: measured as 3 to 6."""
 
 
+def _pointers(*names: str) -> list[tuple[str, type[ctypes.c_void_p]]]:
+    """Fields of a structure of kernel.c that are pointers."""
+    return [(name, ctypes.c_void_p) for name in names]
+
+
 class _Segment(ctypes.Structure):
     _fields_ = [
-        ("first", ctypes.c_void_p),
-        ("second", ctypes.c_void_p),
+        *_pointers("first", "second"),
         ("rows", ctypes.c_int64),
         ("chunks", ctypes.c_int32),
-        ("widths", ctypes.c_void_p),
-        ("shifts", ctypes.c_void_p),
-        ("bases", ctypes.c_void_p),
-        ("offsets", ctypes.c_void_p),
-        ("ids", ctypes.c_void_p),
-        ("ordered", ctypes.c_void_p),
+        *_pointers("widths", "shifts", "bases", "offsets", "ids", "ordered"),
     ]
 
 
 class _Probes(ctypes.Structure):
-    _fields_ = [
-        ("radii", ctypes.c_void_p),
-        ("masks", ctypes.c_void_p),
-        ("counts", ctypes.c_void_p),
-        ("limit", ctypes.c_int64),
-    ]
+    _fields_ = [*_pointers("radii", "masks", "counts"), ("limit", ctypes.c_int64)]
 
 
 class _Hits(ctypes.Structure):
     _fields_ = [
-        ("queries", ctypes.c_void_p),
-        ("rows", ctypes.c_void_p),
-        ("distances", ctypes.c_void_p),
-        ("values", ctypes.c_void_p),
+        *_pointers("queries", "rows", "distances", "values"),
         ("room", ctypes.c_int64),
         ("count", ctypes.c_int64),
     ]
 
 
 class _Part(ctypes.Structure):
-    _fields_ = [("segment", ctypes.c_void_p), ("probes", ctypes.c_void_p)]
+    _fields_ = _pointers("segment", "probes")
 
 
 class _Parts(ctypes.Structure):
     _fields_ = [
-        ("parts", ctypes.c_void_p),
+        *_pointers("parts"),
         ("many", ctypes.c_int32),
         ("words", ctypes.c_int32),
         ("radius", ctypes.c_int32),
