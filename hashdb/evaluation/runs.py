@@ -1,16 +1,12 @@
-"""An evaluation: recall, false matches and the cost of search, for each algorithm, profile and transforms."""
+"""An evaluation of pictures: recall, false matches and the cost of search, by algorithm, profile and transforms."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import product
-from math import log
 from pathlib import Path
-from statistics import median
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,89 +14,14 @@ from numpy.typing import NDArray
 from hashdb.domain.matching.matches import OVERRULING
 from hashdb.domain.signals import Algorithm
 from hashdb.evaluation.alterations import ALTERATIONS, Family
+from hashdb.evaluation.costs import Cost, cost
 from hashdb.evaluation.duplicates import duplicates
 from hashdb.evaluation.pairs import Pairs, compare
 from hashdb.evaluation.remaining import ALL, Remaining, remains
 from hashdb.evaluation.samples import UNMEASURED, Mistake, Sample, SampleJob, Scheme, Unfit, measure_all
 from hashdb.evaluation.tails import Check, Tail, check, fit
 from hashdb.hashing import Limits
-from hashdb.index.segment import Segment, build_segment
 from hashdb.index.vectors import Words
-
-MOST: Final = 2_000_000
-"""The most values that are measured; the cost of more values is extrapolated."""
-_FEWER = 8
-"""The factor by which a second measurement has fewer values, to see how the time grows."""
-_QUERIES, _ROUNDS = 20, 3
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """The cost of search with one algorithm at one radius."""
-
-    bytes_an_item: float
-    microseconds_a_query: float
-    """For one picture with all of its transforms."""
-    measured_values: int
-    """Values in the segment that was measured."""
-    scanned: bool
-    """Whether every value is compared, because tables do not help at this radius."""
-
-
-def cost(algorithm: Algorithm, radius: int, items: int, values_an_item: float, values_a_query: float) -> Cost:
-    """The memory of an index of so many items and the time of a query, on this machine, with one thread.
-
-    Random values are spread more evenly than those of pictures, so with tables the time is a lower bound. Above `MOST`
-    values, the time is assumed to grow as a power of their number: linearly for a scan, more slowly with tables, as a
-    larger segment has wider chunks.
-    """
-    values = max(1, round(items * values_an_item))
-    measured = min(values, MOST)
-    octets, seconds, scanned = _measured(algorithm, radius, measured)
-    if values > measured:
-        growth = 1.0 if scanned else _growth(seconds, _measured(algorithm, radius, measured // _FEWER)[1])
-        seconds *= (values / measured) ** growth
-    return Cost(
-        bytes_an_item=octets / measured * values_an_item,
-        microseconds_a_query=seconds * 1e6 * values_a_query,
-        measured_values=measured,
-        scanned=scanned,
-    )
-
-
-def _growth(seconds: float, fewer: float) -> float:
-    """The exponent with which the time grows; at most that of a scan."""
-    return min(1.0, max(0.0, log(seconds / fewer, _FEWER)))
-
-
-@lru_cache(maxsize=64)
-def _measured(algorithm: Algorithm, radius: int, count: int) -> tuple[int, float, bool]:
-    """The bytes of a segment of `count` random values, the seconds of a query, and whether it is scanned."""
-    random = np.random.default_rng(count)
-    segment = build_segment(_random(random, count, algorithm), radius)
-    return _bytes(segment), _seconds(segment, _random(random, _QUERIES, algorithm), radius), not segment.cut.widths
-
-
-def _seconds(segment: Segment, queries: Words, radius: int) -> float:
-    segment.search(queries, radius)
-    times = []
-    for _ in range(_ROUNDS):
-        start = time.perf_counter()
-        segment.search(queries, radius)
-        times.append(time.perf_counter() - start)
-    return median(times) / _QUERIES
-
-
-def _bytes(segment: Segment) -> int:
-    """The bytes of a segment; for values of 64 bits, the first table holds the values."""
-    tables = [table for table in (segment.offsets, segment.entries) if table is not None]
-    lanes = [lane for lane in segment.lanes if not any(np.may_share_memory(lane, table) for table in tables)]
-    return sum(lane.nbytes for lane in lanes) + sum(table.nbytes for table in tables)
-
-
-def _random(random: np.random.Generator, count: int, algorithm: Algorithm) -> Words:
-    words: Words = random.integers(2**64, size=(count, algorithm.bits // 64), dtype=np.uint64)
-    return words
 
 
 def share(matched: NDArray[np.bool_], measured: NDArray[np.bool_]) -> NDArray[np.float64]:
