@@ -14,12 +14,12 @@ from hashdb.auditing import Auditing
 from hashdb.configuration import Configuration
 from hashdb.connection import ClientRequest, Connection, form
 from hashdb.domain.contributions import Addition, Amendment, Contribution, Draft, Filter, Receipt, Recorded
+from hashdb.domain.matching.lookback import REPORTS_A_REQUEST, LookBackReport, Upload
 from hashdb.domain.matching.matches import Answer, Query, Result
 from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_A_LOOKUP
 from hashdb.domain.signals import Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import ServiceError
-from hashdb.remembering import Remembering
 from hashdb.wire.frames import FramesOut, drafts_in_requests
 from hashdb.wire.matching import AnswerOut, BenignIn, BenignOut, BenignsOut, QueriesIn, queries_in_requests
 from hashdb.wire.problems import checking_version, positions_from
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from hashdb.domain.stats.counts import Reversal
 
 
-class Client(Remembering, Auditing):
+class Client(Auditing):
     """A member's connection to a service. It is thread-safe. Close it, or use it in a `with` block.
 
     Every method raises the errors of the service (`hashdb.errors`), ServiceUnreachable if there is no answer, and
@@ -357,6 +357,37 @@ class Client(Remembering, Auditing):
         """Send a delivery again, at once."""
         path = f"/v1/webhooks/{webhook}/deliveries/{id}/redelivery"
         return self._ask(wire.webhooks.DeliveryOut, ClientRequest("POST", path)).to_domain()
+
+    def remember(self, uploads: Sequence[Upload]) -> int:
+        """Have a sidecar remember uploads, up to a thousand a request, and return how many; they survive a crash then.
+
+        Each request remembers all of them or none. InvalidInput names the faulty uploads by their positions in
+        `uploads`; those of the requests before it are remembered then.
+        """
+        remembered = start = 0
+        for part in wire.lookback.uploads_in_requests(uploads):
+            text = wire.lookback.UploadsIn.from_domain(part).model_dump_json(exclude_unset=True)
+            with positions_from(start):
+                request = ClientRequest("POST", "/v1/remember", text)
+                remembered += self._ask(wire.lookback.RememberedOut, request).remembered
+            start += len(part)
+        return remembered
+
+    def remembered_matches(
+        self, after: int | None = None, *, limit: int = REPORTS_A_REQUEST, wait: int = 0
+    ) -> tuple[LookBackReport, ...]:
+        """The reports of a sidecar with numbers above `after`, in order (None: those that are not acknowledged).
+
+        If there is none, it waits up to `wait` seconds (at most 30) for one.
+        """
+        params = {"limit": limit, "wait": wait} | ({} if after is None else {"after": after})
+        request = ClientRequest("GET", "/remembered/matches", params=params, extra_seconds=wait)
+        return tuple(report.to_domain() for report in self._ask(wire.lookback.ReportsOut, request).reports)
+
+    def acknowledge(self, number: int) -> None:
+        """Tell a sidecar that all reports up to this number are handled: it does not return them again."""
+        text = wire.lookback.AcknowledgedIn.build(number=number).model_dump_json()
+        self._ask(wire.lookback.AcknowledgedOut, ClientRequest("POST", "/remembered/acknowledged", text))
 
 
 def _feed_params(after: int, epoch: str | None, wait: int) -> dict[str, str | int]:
