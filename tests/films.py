@@ -56,6 +56,9 @@ def encoded(
     options: Mapping[str, str] | None = None,
 ) -> bytes:
     """The bytes of a video of these pictures, which are all of one size, each side even."""
+    if codec == "libx264":
+        # With its look-ahead, the same pictures become other bytes now and then.
+        options = {"x264-params": "rc-lookahead=0:sync-lookahead=0:mbtree=0"} | dict(options or {})
     file, pictures = BytesIO(), [VideoFrame.from_ndarray(np.asarray(image.convert("RGB"))) for image in frames]
     with av.open(file, "w", format=container) as output:
         track = output.add_stream(codec, rate=rate, options=dict(options or {}))
