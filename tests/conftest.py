@@ -15,10 +15,11 @@ from argon2 import PasswordHasher
 from flask import Flask
 from hypothesis import settings
 from jinja2.bccache import Bucket, BytecodeCache
-from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy import Connection, Dialect, Engine, event, make_url
 from werkzeug.routing import Rule
 
 from hashdb.service.accounts import sessions
+from hashdb.store import thread_connections
 from tests import schemas
 from tests.hashing.samples import NO_REFERENCE
 from tests.postgres import OwnServer, PostgresMissing, PostgresServer, own_server, postgres_server
@@ -83,13 +84,18 @@ class _Compiled(dict[Any, Any]):
 @pytest.fixture(scope="session", autouse=True)
 def _statements_compiled_once() -> Iterator[None]:
     """Each test opens a database of its own, and would compile each statement again: a third of its time."""
-    compiled = _Compiled()
+    compiled, dialects, compile = _Compiled(), dict[str, Dialect](), thread_connections._compile
 
     def share(connection: Connection) -> None:
         connection.execution_options(compiled_cache=compiled)
 
+    def compile_once(query: Any, dialect: Dialect, sizes: Any) -> Any:
+        return compile(query, dialects.setdefault(dialect.name, dialect), sizes)
+
     event.listen(Engine, "engine_connect", share)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thread_connections, "_compile", compile_once)
+        yield
     event.remove(Engine, "engine_connect", share)
 
 

@@ -200,13 +200,19 @@ def _tree(path: Path) -> ast.Module:
 
 
 @cache
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file's tree: to walk the trees takes as long as to parse them."""
+    return tuple(ast.walk(_tree(path)))
+
+
+@cache
 def _imports(path: Path) -> tuple[str, ...]:
     """The modules that are imported anywhere in a file, in full."""
     return tuple(_imported(path))
 
 
 def _imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -351,11 +357,11 @@ NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}
 
 def _private_of_others(path: Path) -> Iterator[str]:
     """Private names in a file that are no names of its own."""
-    own = {node.name for node in ast.walk(_tree(path)) if isinstance(node, ast.ClassDef | Function)}
-    for node in ast.walk(_tree(path)):
+    own = {node.name for node in _nodes(path) if isinstance(node, ast.ClassDef | Function)}
+    for node in _nodes(path):
         if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
             own.add(node.id if isinstance(node, ast.Name) else node.attr)
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Attribute):
             of_self = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
             names = [] if of_self or node.attr in own else [node.attr]
@@ -391,7 +397,7 @@ def test_sql_is_in_the_store_a_members_copy_a_monitor_and_a_witness_and_nowhere_
     statement = re.compile(r"^\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|PRAGMA|BEGIN)\b")
     for path in MODULES:
         if _layer(path) not in ("store", "local", "monitoring", "witness"):
-            strings = (node.value for node in ast.walk(_tree(path)) if isinstance(node, ast.Constant))
+            strings = (node.value for node in _nodes(path) if isinstance(node, ast.Constant))
             assert not [text for text in strings if isinstance(text, str) and statement.match(text)], _name(path)
 
 
@@ -440,7 +446,7 @@ def test_a_function_fits_on_a_screen() -> None:
         f"{_name(path)}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
         for path in MODULES
         if not _is_migration(path)
-        for node in ast.walk(_tree(path))
+        for node in _nodes(path)
         if isinstance(node, Function)
     }
     assert not {name: lines for name, lines in lengths.items() if lines > LONG_FUNCTIONS.get(name, 50)}
@@ -498,7 +504,7 @@ def test_modules_are_named_for_what_they_hold() -> None:
 def test_only_the_command_line_prints() -> None:
     for path in MODULES:
         if _layer(path) != "cli":
-            assert not [node for node in ast.walk(_tree(path)) if isinstance(node, ast.Name) and node.id == "print"]
+            assert not [node for node in _nodes(path) if isinstance(node, ast.Name) and node.id == "print"]
 
 
 def test_no_secret_is_in_the_repository() -> None:

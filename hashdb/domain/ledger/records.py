@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
+from itertools import compress, count
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.accounts.users import LONGEST_SESSION, UserStatus
@@ -208,7 +209,7 @@ class _NumberById:
 
     def ids(self) -> Iterator[int]:
         for page in sorted(self._pages):
-            yield from ((page << _PAGE_BITS) + offset for offset, number in enumerate(self._pages[page]) if number)
+            yield from compress(count(page << _PAGE_BITS), self._pages[page])
 
 
 class _HashById:
