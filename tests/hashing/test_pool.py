@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -257,11 +258,12 @@ def test_what_is_given_up_or_refused_leaves_nothing_to_the_next(queue: VideoQueu
 
 def test_a_video_waits_for_the_one_before_it(queue: VideoQueue) -> None:
     order: list[tuple[str, float]] = []
+
+    def note(key: str, share: float) -> None:
+        order.append((key, share))
+
     with ThreadPoolExecutor(3) as threads:
-        videos = [
-            threads.submit(hashed, queue, film(), key, lambda share, key=key: order.append((key, share)))
-            for key in ("key:1", "key:2", "key:3")
-        ]
+        videos = [threads.submit(hashed, queue, film(), key, partial(note, key)) for key in ("key:1", "key:2", "key:3")]
         assert len({video.result() for video in videos}) == 1
     # All of one, then all of the next: each begins with the share 0.
     keys = [key for key, _ in order]
