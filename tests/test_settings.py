@@ -66,7 +66,7 @@ def test_policies_of_witnesses_and_organisations_are_files(monkeypatch: pytest.M
     rules = with_environment(monkeypatch, witnesses=str(file), quorum=str(file)).rules()
     assert rules.witnesses is not None
     assert rules.witnesses == rules.quorum
-    assert [witness.url for witness in rules.witnesses.asked] == ["https://w.example/log"]
+    assert [witness.url for witness in rules.witnesses.witnesses_with_url] == ["https://w.example/log"]
     assert rules.asks_witnesses
     for url, fault in (
         ("http://w.example", "must be a URL that begins with https://"),

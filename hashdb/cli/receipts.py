@@ -74,7 +74,7 @@ def receipt_command(
         raise click.UsageError("--seq and --action exclude each other")
     policy, subject = witness_policy(witnesses_file, MemberSettings.of_member()), subjects[0] if subjects else None
     with Client.from_environment() as client:
-        text = client.receipt(seq, subject=subject, action=action, witnessed=bool(policy and policy.least))
+        text = client.receipt(seq, subject=subject, action=action, witnessed=bool(policy and policy.min_witnesses))
         logs = client.log().verifiers
     used = policy or _no_witnesses()
     proved = Receipt.parse(text).verify(used, logs)
@@ -201,6 +201,6 @@ def _to_json(proved: ProvedEvent, policy: Policy) -> dict[str, object]:
         "event": json.loads(proved.event),
         "origin": proved.checkpoint.origin,
         "size": proved.checkpoint.size,
-        "least": policy.least,
+        "least": policy.min_witnesses,
         "witnesses": witnesses_to_json(proved.signed),
     }

@@ -15,7 +15,7 @@ from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.rules import Rules
 from hashdb.domain.sharing.upstreams import UpstreamPage
 from hashdb.service import system_clock
-from hashdb.service.sharing.safe_http import connect, resolve, target
+from hashdb.service.sharing.safe_http import connect, request_target, resolve
 from hashdb.wire import ValidationContext
 from hashdb.wire.sharing.upstreams import read_page
 
@@ -71,7 +71,7 @@ class GuardedTransport(httpx.BaseTransport):
         headers |= {"Accept-Encoding": "identity", "Connection": "close"}
         try:
             with connect(parts, address, _SECONDS) as connection:
-                connection.request(request.method, target(parts), request.read(), headers)
+                connection.request(request.method, request_target(parts), request.read(), headers)
                 return _whole(connection.getresponse())
         except (OSError, HTTPException, ValueError) as error:
             raise httpx.ReadError(type(error).__name__) from None

@@ -66,7 +66,7 @@ class Rules:
     @property
     def asks_witnesses(self) -> bool:
         """Whether the service asks any witness."""
-        return self.witnesses is not None and bool(self.witnesses.asked)
+        return self.witnesses is not None and bool(self.witnesses.witnesses_with_url)
 
     @property
     def searched(self) -> tuple[Algorithm, ...]:

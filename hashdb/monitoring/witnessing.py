@@ -111,7 +111,9 @@ class Witnessing:
     def _old(self, signed: Mapping[WitnessKey, int], notes: Notes, now: datetime) -> list[Alarm]:
         """The alarm if the quorum cosigned nothing for a day: a service that is frozen may hide all later events."""
         keys = sorted(signed, key=lambda key: -signed[key])
-        quorum = next((keys[: count + 1] for count in range(len(keys)) if self._policy.holds(keys[: count + 1])), None)
+        quorum = next(
+            (keys[: count + 1] for count in range(len(keys)) if self._policy.has_quorum(keys[: count + 1])), None
+        )
         if not quorum:
             return []
         at = datetime.fromtimestamp(min(signed[quorum[-1]], _LAST), UTC)

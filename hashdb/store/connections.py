@@ -104,14 +104,17 @@ def _patient(driver: Any, busy_seconds: float) -> Any:
 
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
-            self.asked: set[bytes] = set()
+            self.prepared: set[bytes] = set()
 
-        def ask(self, query: bytes) -> Any:
-            """The result of a query without values, outside of transactions: a third of a cursor's work."""
-            if query not in self.asked:
+        def execute_prepared(self, query: bytes) -> Any:
+            """The driver's result of a statement without parameters: in a third of the time that a cursor takes.
+
+            The connection prepares each statement once.
+            """
+            if query not in self.prepared:
                 self.pgconn.send_prepare(query[:63], query)
                 self._finish()
-                self.asked.add(query)
+                self.prepared.add(query)
             self.pgconn.send_query_prepared(query[:63], None)
             return self._finish()
 

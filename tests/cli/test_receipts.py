@@ -66,7 +66,7 @@ def test_witnesses_are_named_and_too_few_are_refused(tmp_path: Path) -> None:
     assert "cosigned by w.example/1 at 2023-11-14T22:13:20.000000Z, w.example/2 at" in done.stdout
     found = run.json("audit", "verify-receipt", file, HASHDB_WITNESSES=str(policy))
     assert [each["name"] for each in found["witnesses"]] == ["w.example/1", "w.example/2"]
-    assert found["least"] == POLICY.least == 2
+    assert found["least"] == POLICY.min_witnesses == 2
     file.write_text(str(receipt(17, WITNESSES[0], Cosigner.new("w.example/2"))))
     done = run("audit", "verify-receipt", file, "--witnesses", policy)
     assert (done.returncode, done.stdout) == (1, "")

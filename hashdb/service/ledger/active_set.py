@@ -329,7 +329,7 @@ def newest_signed(db: HashDB, tx: Transaction) -> Event | None:
     if policy is None:
         return None
     for seq, organisations in tx.active_set.signers(SIGNATURES).items():
-        if policy.holds([key for key in policy.keys if key.named_id in organisations]):
+        if policy.has_quorum([key for key in policy.keys if key.named_id in organisations]):
             return tx.audit.one(seq)
     return None
 

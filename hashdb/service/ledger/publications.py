@@ -92,7 +92,7 @@ def _witnesses(tx: Transaction, policy: Policy) -> QuorumStatus:
                 state.refused,
             )
         )
-    return QuorumStatus(policy.least, tuple(signers), None if cosigned is None else cosigned.size)
+    return QuorumStatus(policy.min_witnesses, tuple(signers), None if cosigned is None else cosigned.size)
 
 
 def _organisations(db: HashDB, tx: Transaction, policy: Policy) -> QuorumStatus:
@@ -105,4 +105,4 @@ def _organisations(db: HashDB, tx: Transaction, policy: Policy) -> QuorumStatus:
         for organisation in policy.witnesses
     )
     signed = active_set.newest_signed(db, tx)
-    return QuorumStatus(policy.least, tuple(signers), None if signed is None else signed.seq)
+    return QuorumStatus(policy.min_witnesses, tuple(signers), None if signed is None else signed.seq)

@@ -22,7 +22,7 @@ from hashdb.domain.sharing.webhooks import Trouble
 from hashdb.errors import BadNote, NotCosigned, Unavailable
 from hashdb.service import HashDB
 from hashdb.service.background import Task
-from hashdb.service.sharing.safe_http import connect, resolve, target, trouble_of
+from hashdb.service.sharing.safe_http import connect, request_target, resolve, trouble_of
 from hashdb.store import Transaction
 from hashdb.store.ledger.tree import StoredCheckpoint
 from hashdb.store.ledger.witnesses import WitnessState
@@ -83,7 +83,7 @@ def ask(db: HashDB, connect: Connect | None = None) -> int:
     if last is None:
         return 0
     now, size = db.now(), last.size
-    due = [witness for witness in policy.asked if _is_due(by_name.get(witness.key.named_id), size, now)]
+    due = [witness for witness in policy.witnesses_with_url if _is_due(by_name.get(witness.key.named_id), size, now)]
     ask_one = partial(_run, db, policy, connect or partial(connection_to, egress=db.rules.egress))
     # Daemons: they do not delay the end of the process, and what is cut off is asked again.
     threads = [Thread(target=ask_one, args=(witness,), name="witness", daemon=True) for witness in due]
@@ -225,7 +225,7 @@ def connection_to(witness: Witness, egress: EgressPolicy) -> Iterator[Send]:
             nonlocal connection
             if connection is None or connection.sock is None:
                 connection = stack.enter_context(connect(parts, resolve(parts, egress.permits), _SECONDS))
-            connection.request("POST", target(parts), str(submission).encode(), headers)
+            connection.request("POST", request_target(parts), str(submission).encode(), headers)
             with connection.getresponse() as response:
                 octets = response.read(_BYTES)
                 return Reply(response.status, octets.decode())
@@ -236,12 +236,12 @@ def connection_to(witness: Witness, egress: EgressPolicy) -> Iterator[Send]:
 def newest(tx: Transaction, policy: Policy) -> StoredCheckpoint | None:
     """The newest stored checkpoint that the quorum cosigned, whose note has all its cosignatures."""
     lines = tx.cosignatures.all()
-    if policy.holds(()) and (last := tx.checkpoints.last()) is not None:
+    if policy.has_quorum(()) and (last := tx.checkpoints.last()) is not None:
         lines = {last.size: {}} | lines if last.size not in lines else lines
     keys = {key.named_id: key for key in policy.keys}
     for size in sorted(lines, reverse=True):
         stored = tx.checkpoints.get(size)
-        if stored is not None and policy.holds([keys[name] for name in lines[size] if name in keys]):
+        if stored is not None and policy.has_quorum([keys[name] for name in lines[size] if name in keys]):
             return stored._replace(note=stored.note + "".join(lines[size].values()))
     return None
 
@@ -283,7 +283,7 @@ def states(db: HashDB, tx: Transaction) -> tuple[tuple[Witness, WitnessState], .
     if policy is None:
         return ()
     by_name = tx.witness_states.all()
-    return tuple((witness, by_name.get(witness.key.named_id, WitnessState())) for witness in policy.asked)
+    return tuple((witness, by_name.get(witness.key.named_id, WitnessState())) for witness in policy.witnesses_with_url)
 
 
 def public_states(db: HashDB, tx: Transaction) -> tuple[LogWitness, ...]:

@@ -32,7 +32,7 @@ from hashdb.domain.sharing.webhooks import (
 from hashdb.errors import NotFound
 from hashdb.service import HashDB
 from hashdb.service.background import Task
-from hashdb.service.sharing.safe_http import NotPermittedError, connect, resolve, target, trouble_of
+from hashdb.service.sharing.safe_http import NotPermittedError, connect, request_target, resolve, trouble_of
 from hashdb.service.sharing.webhooks import new_message
 from hashdb.service.stats.counts import settled
 from hashdb.store import Transaction
@@ -187,7 +187,7 @@ def _send_request(claimed: ClaimedDelivery, now: datetime, egress: EgressPolicy)
         "webhook-signature": " ".join(signatures),
     }
     with connect(parts, resolve(parts, egress.permits), _SECONDS) as connection:
-        connection.request("POST", target(parts), body, headers)
+        connection.request("POST", request_target(parts), body, headers)
         with connection.getresponse() as response:
             response.read(_RESPONSE_BYTES)
             return response.status

@@ -110,7 +110,7 @@ def deadline(seconds: float, used: Callable[[], socket.socket | None]) -> Iterat
         timer.cancel()
 
 
-def target(parts: SplitResult) -> str:
+def request_target(parts: SplitResult) -> str:
     """The request target of a URL: its path and query."""
     path = parts.path or "/"
     return f"{path}?{parts.query}" if parts.query else path

@@ -74,6 +74,6 @@ class HeadReader:
 
 def _ask_postgresql(connection: PoolProxiedConnection) -> Head:
     driver: Any = connection.dbapi_connection
-    result = driver.ask(_HEAD.encode())
+    result = driver.execute_prepared(_HEAD.encode())
     seq, at, epoch = (result.get_value(0, column) for column in range(3))
     return Head(int(seq), from_microseconds(int(at)), epoch.decode())

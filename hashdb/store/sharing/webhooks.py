@@ -224,7 +224,7 @@ class Deliveries(Repository):
         """How many deliveries of a webhook wait."""
         return self._count(deliveries.c.webhook_id == webhook, _WAITS)
 
-    def again(self, id: int, now: datetime) -> None:
+    def requeue(self, id: int, now: datetime) -> None:
         """Make a delivery due at once, with no attempts so far."""
         self._update(deliveries, id, outcome=str(DeliveryOutcome.WAITING), attempts=0, next_at=now)
 

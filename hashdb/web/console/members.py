@@ -193,7 +193,7 @@ def _member_page(member: Member, form: Form, key_form: Form | None = None) -> Re
         proposals=proposals.list_on_subject(hashdb(), actor(), "member", member.id),
         keys=_keys(member.id),
         upstream=upstreams.of_member(hashdb(), actor(), member.id),
-        hooks=webhooks.page(hashdb(), actor(), 0, MAX_WEBHOOKS, of=member.id),
+        hooks=webhooks.page(hashdb(), actor(), 0, MAX_WEBHOOKS, member_id=member.id),
         uses=members.key_uses(hashdb(), actor(), member.id),
         form=form,
         key_form=key_form or Form(),

@@ -1,4 +1,4 @@
-"""Fetching a picture from a host that the operator listed, and from nowhere else."""
+"""Fetch a picture by its URL, from a host that the operator listed and from nowhere else."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from urllib.parse import urlsplit
 
 from hashdb.domain.addresses import Address, is_public
 from hashdb.errors import FetchRefused, MalformedRequest, TooLarge
-from hashdb.service.sharing.safe_http import PORTS, NotPermittedError, connect, resolve, target
+from hashdb.service.sharing.safe_http import PORTS, NotPermittedError, connect, request_target, resolve
 
-_SECONDS = 20.0
-_CHUNK = 65536
+_TIMEOUT_SECONDS = 20.0
+_CHUNK_BYTES = 65536
 _FETCH_FAILED = "the picture cannot be fetched from that address"
 
 
 def fetch(url: str, hosts: Collection[str], max_bytes: int, permitted: Callable[[Address], bool] = is_public) -> bytes:
-    """Fetch at most `max_bytes` from a URL, within 20 seconds and without following redirects.
+    """Return the picture at a URL, of at most `max_bytes`, within 20 seconds and without following redirects.
 
-    The host must be one of `hosts`, and all its addresses must be permitted. The connection uses one of these
-    addresses, so a later change of the name has no effect.
+    `hosts` has the hosts that the operator listed, as `host`, or `host:port` if the port is not the scheme's. The host
+    must be one of them, and `permitted` must be true of all its addresses. The connection uses an address that was
+    checked, so a later change in the DNS has no effect.
 
     Raises FetchRefused before it connects, MalformedRequest, TooLarge.
     """
@@ -28,12 +29,12 @@ def fetch(url: str, hosts: Collection[str], max_bytes: int, permitted: Callable[
         host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:
         raise MalformedRequest(_FETCH_FAILED) from None
-    address = host if port == PORTS.get(parts.scheme) else f"{host}:{port}"
-    if parts.scheme not in PORTS or "@" in parts.netloc or address not in hosts:
+    host_and_port = host if port == PORTS.get(parts.scheme) else f"{host}:{port}"
+    if parts.scheme not in PORTS or "@" in parts.netloc or host_and_port not in hosts:
         raise FetchRefused()
     try:
-        with connect(parts, resolve(parts, permitted), _SECONDS) as connection:
-            connection.request("GET", target(parts), headers={"Connection": "close"})
+        with connect(parts, resolve(parts, permitted), _TIMEOUT_SECONDS) as connection:
+            connection.request("GET", request_target(parts), headers={"Connection": "close"})
             return _read(connection.getresponse(), max_bytes)
     except NotPermittedError:
         raise FetchRefused() from None
@@ -46,8 +47,8 @@ def _read(response: HTTPResponse, max_bytes: int) -> bytes:
         if response.status != 200:
             raise MalformedRequest(_FETCH_FAILED)
         picture = b""
-        while part := response.read(_CHUNK):
-            picture += part
+        while chunk := response.read(_CHUNK_BYTES):
+            picture += chunk
             if len(picture) > max_bytes:
                 raise TooLarge("the bytes of a picture", max_bytes)
     return picture

@@ -34,11 +34,11 @@ CHECKPOINT = Checkpoint("log.example/1", 3, hashlib.sha256(b"root").digest())
 
 def test_a_quorum_of_two_levels_holds_for_the_right_sets_only() -> None:
     policy = Policy.parse(TWO_LEVELS)
-    assert policy.logs == (LOG.verifier,) and policy.least == 3
+    assert policy.logs == (LOG.verifier,) and policy.min_witnesses == 3
     for number in range(7):
         for names in combinations(NAMED, number):
             enough = sum(name[0] == "X" for name in names) >= 2 and any(name[0] == "Y" for name in names)
-            assert policy.holds([NAMED[name].key for name in names]) is enough
+            assert policy.has_quorum([NAMED[name].key for name in names]) is enough
 
 
 def test_a_note_is_held_against_the_policy() -> None:
@@ -64,7 +64,7 @@ def test_a_policy_without_logs_takes_those_that_are_known_otherwise() -> None:
 
 def test_a_policy_may_want_no_witness() -> None:
     policy = Policy.parse(f"{LINES[0]}\nquorum none\n")
-    assert policy.least == 0 and policy.check(CHECKPOINT.signed(LOG)) == (CHECKPOINT, {})
+    assert policy.min_witnesses == 0 and policy.check(CHECKPOINT.signed(LOG)) == (CHECKPOINT, {})
 
 
 def test_the_root_of_the_set_is_held_against_the_policy() -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from hashdb.domain.addresses import Address, is_public
-from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError, connect, resolve, target
+from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError, connect, request_target, resolve
 
 
 def anywhere(address: Address) -> bool:
@@ -75,7 +75,7 @@ def test_a_name_is_looked_up_once_and_asked_where_it_was_checked(monkeypatch: py
         parts = urlsplit(f"http://example.org:{port}/")
         with connect(parts, "127.0.0.1", 5) as connection:
             taken, _ = server.accept()
-            connection.request("GET", target(parts))
+            connection.request("GET", request_target(parts))
             assert f"Host: example.org:{port}".encode() in taken.recv(4096)
             taken.close()
 
@@ -98,5 +98,5 @@ def test_a_host_that_never_ends_is_left_when_the_time_is_over(octets: bytes, sch
 
 
 def test_what_is_asked_of_a_host_is_its_path_and_query() -> None:
-    assert target(urlsplit("https://example.org")) == "/"
-    assert target(urlsplit("https://example.org/a?b=c#d")) == "/a?b=c"
+    assert request_target(urlsplit("https://example.org")) == "/"
+    assert request_target(urlsplit("https://example.org/a?b=c#d")) == "/a?b=c"

@@ -53,7 +53,7 @@ def test_a_delivery_comes_back_as_it_was_made_and_tried(store: Store, member: Me
         assert tx.deliveries.page(id, DeliveryOutcome.FAILED, 0, 9) == tx.deliveries.page(id, None, made.id, 9) == ()
         # An attempt that was taken for lost changes nothing of the one that was made instead.
         assert not tx.deliveries.note(claimed, Attempt(200, 1), DeliveryOutcome.DELIVERED, NOON, None)
-        tx.deliveries.again(made.id, NOON)
+        tx.deliveries.requeue(made.id, NOON)
         assert tx.deliveries.one(id, made.id).attempts == 0
         for other in (0, id + 1):
             with pytest.raises(NotFound):
