@@ -1,4 +1,4 @@
-"""Webhooks at the receiver: verify that a request is from the service, and read its message."""
+"""For the receiver of a webhook: verifies that a request is from the service, and reads its message."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from hashdb.wire.sharing.webhooks import MessageOut
 __all__ = ["Message", "Topic", "verify"]
 
 _TOLERANCE = timedelta(minutes=5)
+_TIMESTAMP_DIGITS = 12
+"""The most digits of a timestamp: a longer one is no time."""
 
 
 class Headers(Protocol):
     """The headers of a request in any framework: a dict, or another object with `items()`."""
 
     def items(self) -> Iterable[tuple[str, str]]:
-        """Names and values."""
+        """Pairs of name and value."""
 
 
 def verify(
@@ -36,15 +38,16 @@ def verify(
 ) -> Message:
     """Verify the signature of a request to a webhook (Standard Webhooks, HMAC-SHA256), and return its message.
 
-    `headers` are those of the request, in upper or lower case, and `body` its raw bytes. A message may arrive more
-    than once, with the same `id`. Against replay, its timestamp may differ from `now` (seconds since 1970) by at most
-    `tolerance`. Raises NotSigned; BadSetting if `secret` is malformed.
+    `secret` is the text `whsec_…` that hashdb showed. `headers` are those of the request, in upper or lower case, and
+    `body` its raw bytes. A message may arrive more than once, with the same `id`. Against replay, its timestamp may
+    differ from `now` (seconds since 1970; by default the clock's) by at most `tolerance`.
+    Raises NotSigned; BadSetting if `secret` is malformed.
     """
     values = {name.lower(): value for name, value in headers.items()}
     id, timestamp, signatures = (values.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
     if not (id and timestamp and signatures):
         raise NotSigned("a header is missing: webhook-id, webhook-timestamp or webhook-signature")
-    if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12):
+    if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= _TIMESTAMP_DIGITS):
         raise NotSigned("webhook-timestamp is not a time in seconds")
     if abs((time.time() if now is None else now) - int(timestamp)) > tolerance.total_seconds():
         raise NotSigned("webhook-timestamp is too far from this machine's clock")

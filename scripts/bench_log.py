@@ -155,17 +155,18 @@ def proving(db: HashDB) -> None:
 def verifying(db: HashDB) -> None:
     """Every row and the whole tree, without what the tables must hold, and with it."""
     names, taken = vars(verification), []
-    replay, hold, announced = names["Records"].take, names["unlike_log"], names["_unannounced"]
+    take, wrong_tables = names["ExpectedRecords"].take, names["wrong_tables"]
+    key_findings = names["_key_findings"]
     for what in ("the log alone", "the tables, too"):
         if what == "the log alone":
-            names["Records"].take = lambda *given: None
-            names["unlike_log"] = lambda *given: ()
-            names["_unannounced"] = lambda *given: []
+            names["ExpectedRecords"].take = lambda *given: None
+            names["wrong_tables"] = lambda *given: ()
+            names["_key_findings"] = lambda *given: []
         start, worked = time.perf_counter(), time.process_time()
         verdict = verification.verify(db, COMMAND_LINE)
         taken.append(time.perf_counter() - start)
         worked = time.process_time() - worked
-        names["Records"].take, names["unlike_log"], names["_unannounced"] = replay, hold, announced
+        names["ExpectedRecords"].take, names["wrong_tables"], names["_key_findings"] = take, wrong_tables, key_findings
         assert not verdict.findings
         print(
             f"verifying {verdict.size:,} events, {what}: {taken[-1]:.1f} s, of which {worked:.1f} s of processor time"

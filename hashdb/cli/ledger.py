@@ -63,9 +63,9 @@ def verify_log(file: Path | None, signals: bool, as_json: bool) -> int:
     """
     from hashdb.service.ledger.verification import verify
 
-    outside = None if file is None else _read_checkpoint(file, may_be_missing=False)
+    kept = None if file is None else _read_checkpoint(file, may_be_missing=False)
     with open_home() as db, progress_bar("verifying the log", db.store.head().seq) as advance:
-        verdict = verify(db, COMMAND_LINE, advance, outside, signals=signals)
+        verdict = verify(db, COMMAND_LINE, advance, kept, signals=signals)
     if not (verdict.size or verdict.checkpoints or verdict.findings):
         raise empty_log()
     if as_json:
@@ -214,13 +214,13 @@ def _print_check(checked: CheckpointComparison) -> None:
 
 def _format_reach(verdict: Verdict) -> str:
     """What the verification proves, and what it does not."""
-    if verdict.outside is None:
+    if verdict.kept is None:
         return (
             "this proves that the database agrees with itself and with the checkpoints on this machine; a person who"
             " controls this machine can rebuild all of them: use --checkpoint with one that was kept elsewhere"
         )
-    size, later = verdict.outside.size, verdict.size - verdict.outside.size
-    age = datetime.now(UTC) - verdict.outside.at
+    size, later = verdict.kept.size, verdict.size - verdict.kept.size
+    age = datetime.now(UTC) - verdict.kept.at
     return (
         f"the checkpoint from outside proves events 1 to {size}, the last {age.days} days old; the {later} later"
         " events are proved only against people who do not control this machine"
@@ -228,7 +228,7 @@ def _format_reach(verdict: Verdict) -> str:
 
 
 def _verdict_to_json(verdict: Verdict) -> dict[str, object]:
-    kept, findings = verdict.outside, verdict.findings
+    kept, findings = verdict.kept, verdict.findings
     return {
         "verified": not findings,
         "first_bad": findings[0].first if findings else None,

@@ -227,7 +227,7 @@ def _serving_tasks(app_metrics: metrics.Metrics) -> dict[Task, schedule.Act]:
 
     return {
         Task.METRICS: write_metrics,
-        Task.SUSPICIONS: lambda db: app_metrics.count_suspected(db.suspicions.log(db.store, db.now())),
+        Task.SUSPICIONS: lambda db: app_metrics.count_suspected_keys(db.suspicions.log(db.store, db.now())),
         Task.FILL: fill_index,
     }
 

@@ -31,16 +31,17 @@ class Origin(NamedTuple):
         digest = hashlib.sha256(f"{self.log}\n{self.member}".encode()).digest()
         return -1 - int.from_bytes(digest[:7])
 
-    def counted_as(self, member: int) -> int:
-        """`source` and the member here in one negative number of 64 bits, as local copies store a member."""
+    def packed_member(self, member: int) -> int:
+        """`source` and the member here in one negative number of 64 bits, which a local copy stores as the member."""
         return -1 - ((member % _MEMBERS) << _SOURCE_BITS | (-1 - self.source) >> 8)
 
 
-def split(number: int) -> tuple[int, int | None]:
-    """The member that a local copy stored, and as which member it counts, if it came from another hashdb.
+def unpack_member(number: int) -> tuple[int, int | None]:
+    """The member that a local copy stored, and the negative number as which it counts if it came from another hashdb.
 
     >>> origin = Origin("eu.example/log+a1b2c3d4", 5, 2)
-    >>> split(origin.counted_as(7))[0], split(origin.counted_as(7))[1] == split(origin.counted_as(8))[1], split(9)
+    >>> seven, eight = (unpack_member(origin.packed_member(member)) for member in (7, 8))
+    >>> seven[0], seven[1] == eight[1], unpack_member(9)
     (7, True, (9, None))
     """
     if number >= 0:

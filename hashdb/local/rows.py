@@ -1,4 +1,4 @@
-"""Rows of the tables of a copy: from what the feed has, and to what a match needs."""
+"""Converts changes of the feed to rows of a local copy, and rows of the copy to what a match needs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Extent
 from hashdb.domain.matching.matches import Holder, MatchDetails
-from hashdb.domain.origins import split
+from hashdb.domain.origins import unpack_member
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import from_microseconds, to_microseconds
 
 _NO_EXTENT = (None, None, None)
+"""The duration, pages and words in the row of an item without frames."""
 
 
 def contribution_row(seq: int, contribution: CopiedContribution) -> tuple[object, ...]:
-    """A row of `contributions`, which changed at a seq."""
+    """The row in the table `contributions` of a contribution that the event `seq` changed."""
     removed_at, expires_at = contribution.removed_at, contribution.expires_at
     return (
         contribution.id,
@@ -37,14 +38,14 @@ def contribution_row(seq: int, contribution: CopiedContribution) -> tuple[object
 
 
 def gone_row(step: FeedStep, gone: Gone) -> tuple[object, ...]:
-    """A row of `gone`."""
+    """The row in the table `gone` of a contribution that no longer matches, since the event of `step`."""
     return gone.contribution, step.seq, gone.reason, gone.standing, gone.commitment
 
 
 def holder_from_row(algorithm: Algorithm, row: Any) -> Holder:
-    """The holder of a value, from a row of `CopyTables.holders`."""
-    value, id, stored, labels, severity, standing, context, removed, received, *extent = row
-    member, source = split(stored)
+    """A contribution that has a value of this algorithm, from a row that `CopyTables.holders` selects."""
+    value, id, packed_member, labels, severity, standing, context, removed, received, *extent = row
+    member, source = unpack_member(packed_member)
     return Holder(
         signal=Signal.from_bytes(algorithm, value),
         contribution=id,

@@ -89,7 +89,7 @@ class HashDB:
         self.leaving: Callable[[], bool] = lambda: False
         self.stopping: Callable[[], bool] = lambda: False
         # Called after each match with the seconds that the search and the store took.
-        self.timed: Callable[[tuple[float, float]], None] = lambda seconds: None
+        self.on_match_timed: Callable[[tuple[float, float]], None] = lambda seconds: None
 
     def read(self, actor: Actor, *scopes: Scope) -> AbstractContextManager[Transaction]:
         """A snapshot of the store, as `Store.read`, for an actor with one of the scopes.

@@ -11,7 +11,7 @@ from sqlalchemy import Column, Row, Table, select
 
 from hashdb.domain.jobs import AnswerJob, Job, JobOutcome, JobStatus, ReportJob, Verification
 from hashdb.domain.times import Period
-from hashdb.store.repositories import Repository, same, upsert
+from hashdb.store.repositories import Repository, attributes, upsert
 from hashdb.store.tables import LONGEST_TEXT, answer_jobs, report_jobs, task_errors, verifications
 
 _Job = TypeVar("_Job", bound=Job)
@@ -65,12 +65,12 @@ class ReportJobs(Jobs[ReportJob]):
 
     def one(self, id: int) -> ReportJob:
         """One report job. Raises NotFound."""
-        return self._read(self._one(select(*self._columns).where(report_jobs.c.id == id), f"report {id}"))
+        return self._read(self._get_row(select(*self._columns).where(report_jobs.c.id == id), f"report {id}"))
 
     def text(self, id: int) -> str:
         """The text of a report. Raises NotFound if it is not finished."""
         query = select(report_jobs.c.text).where(report_jobs.c.id == id, report_jobs.c.text.is_not(None))
-        return str(self._one(query, f"report {id}").text)
+        return str(self._get_row(query, f"report {id}").text)
 
     def _read(self, row: Row[Any]) -> ReportJob:
         return ReportJob(**_common(row), period=Period(row.first, row.last), member=row.member)
@@ -111,8 +111,10 @@ class AnswerJobs(Repository):
     def one(self, id: int, actor: str) -> AnswerJob:
         """A job of this actor. Raises NotFound."""
         chosen = select(answer_jobs).where(answer_jobs.c.id == id, answer_jobs.c.actor == actor)
-        row = self._one(chosen, f"job {id}")
-        return AnswerJob(**same(row, "id", "actor", "touched_at", "percent", "text"), status=JobStatus(row.status))
+        row = self._get_row(chosen, f"job {id}")
+        return AnswerJob(
+            **attributes(row, "id", "actor", "touched_at", "percent", "text"), status=JobStatus(row.status)
+        )
 
     def keep(self, actor: str, newest: int) -> None:
         """Delete all but the newest ones of this actor."""
@@ -138,7 +140,7 @@ class TaskErrors(Repository):
     def put(self, task: str, text: str, now: datetime) -> None:
         """Store the last failure of a task in place of the previous one."""
         row = {"task": task, "at": now, "text": text[:LONGEST_TEXT]}
-        upsert(self._connection, task_errors, [row], sets=("at", "text"))
+        upsert(self._connection, task_errors, [row], replace=("at", "text"))
 
     def all(self) -> Mapping[str, TaskError]:
         """The last failure of each task that ever failed."""
@@ -147,4 +149,4 @@ class TaskErrors(Repository):
 
 def _common(row: Row[Any]) -> dict[str, Any]:
     outcome = None if row.outcome is None else JobOutcome(row.outcome)
-    return {**same(row, "id", "actor", "begun_at", "touched_at", "size", "done"), "outcome": outcome}
+    return {**attributes(row, "id", "actor", "begun_at", "touched_at", "size", "done"), "outcome": outcome}

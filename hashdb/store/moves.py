@@ -232,7 +232,9 @@ def _write(connection: Connection, table: Table, missing: Sequence[Values], stal
         with connection.begin():
             if stale:
                 connection.exec_driver_sql(f'DELETE FROM "{table.name}" WHERE {keys}', list(stale))
-            insert_values(connection, table.name, [column.name for column in _columns(table)], missing, few=0)
+            insert_values(
+                connection, table.name, [column.name for column in _columns(table)], missing, most_in_insert=0
+            )
     except (DataError, IntegrityError, driver.DataError, driver.IntegrityError):
         # The driver's message may contain the row.
         raise MoveFailed(f"the target cannot hold a row that the table {table.name} has") from None

@@ -1,4 +1,7 @@
-"""Repositories: the SQL of one noun each within a transaction, which creates a repository when it is first used."""
+"""The base of repositories, and SQL that several of them share.
+
+A repository has the SQL of one subject, for example of users. A transaction makes each repository at its first use.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,11 @@ _T = TypeVar("_T")
 Row = Mapping[str, Any]
 """The values of a row by column."""
 CHUNK = 500
-"""Values of a statement, at most."""
+"""The most values of one statement."""
 IDS: BindParameter[int] = bindparam("ids", expanding=True)
+"""The list of ids, as a parameter of statements that modules build once: see `Repository._run_for_ids`."""
 NOW: BindParameter[datetime] = bindparam("now", type_=InstantColumn())
-"""Parameters of statements that are built once."""
+"""The current time, as a parameter of such statements."""
 
 
 def chunks(whole: Sequence[_T], size: int = CHUNK) -> Iterator[Sequence[_T]]:
@@ -53,54 +57,56 @@ def chunks(whole: Sequence[_T], size: int = CHUNK) -> Iterator[Sequence[_T]]:
 
 
 def values_by_algorithm(signals: Iterable[Signal], size: int = CHUNK) -> Iterator[tuple[Algorithm, Sequence[bytes]]]:
-    """The values of signals, sorted and big-endian: at most `size` of one algorithm at a time."""
+    """The values of signals, big-endian, in ascending order: each time at most `size` values of one algorithm."""
     for algorithm, group in groupby(sorted(signals), key=lambda signal: signal.algorithm):
         for values in chunks([signal.to_bytes() for signal in group], size):
             yield algorithm, values
 
 
 class Repository:
-    """Reads and writes within the transaction of its connection."""
+    """Reads and writes in the transaction that is open on its connection."""
 
     def __init__(self, connection: Connection) -> None:
         """Use an open connection."""
         self._connection = connection
-        # By the driver: SQLAlchemy's own execution of a statement takes several times as long.
+        # It executes a statement by the driver: SQLAlchemy's own execution takes several times as long.
         self._run = StatementRunner(connection.connection, connection.dialect).execute
 
-    def _one(
-        self, query: Select[Any], what: str, parameters: Mapping[str, object] | None = None, *, lock: bool = False
+    def _get_row(
+        self, query: Select[Any], subject: str, parameters: Mapping[str, object] | None = None, *, lock: bool = False
     ) -> Any:
-        """The only row of a query; `lock` locks it until the transaction ends. Raises NotFound of `what`."""
+        """The only row of a query; `lock` locks it until the transaction ends.
+
+        Raises NotFound if there is no row; `subject` says in its text what was not found.
+        """
         row = self._connection.execute(query.with_for_update() if lock else query, parameters).one_or_none()
         if row is None:
-            raise NotFound(what)
+            raise NotFound(subject)
         return row
 
-    def _first(self, query: Select[Any], convert: Callable[[Any], _T]) -> _T | None:
-        """The only row of a query, converted; None without a row."""
+    def _find(self, query: Select[Any], convert: Callable[[Any], _T]) -> _T | None:
+        """The only row of a query, converted; None if there is no row."""
         row = self._connection.execute(query).one_or_none()
         return None if row is None else convert(row)
 
-    def _among(self, query: Select[Any], column: ColumnElement[Any], values: Collection[Any]) -> list[Any]:
+    def _rows_in(self, query: Select[Any], column: ColumnElement[Any], values: Collection[Any]) -> list[Any]:
         """The rows of a query whose column has one of the values; many values take several statements."""
         rows: list[Any] = []
-        ordered = sorted(set(values))
-        for start in range(0, len(ordered), CHUNK):
-            rows += self._connection.execute(query.where(column.in_(ordered[start : start + CHUNK])))
+        for chunk in chunks(sorted(set(values))):
+            rows += self._connection.execute(query.where(column.in_(chunk)))
         return rows
 
-    def _by_ids(self, query: Query, ids: Iterable[int], **parameters: object) -> Iterator[Any]:
-        """The rows of a statement with the parameter `ids`; many ids take several statements."""
+    def _run_for_ids(self, query: Query, ids: Iterable[int], **parameters: object) -> Iterator[Any]:
+        """The rows of a statement with the parameter `IDS`; many ids take several statements."""
         for chunk in chunks(sorted(set(ids))):
             yield from self._run(query, {"ids": chunk, **parameters})
 
-    def _after(self, query: Select[Any], id: ColumnElement[int], after: int, limit: int) -> Sequence[Any]:
+    def _page_after(self, query: Select[Any], id: ColumnElement[int], after: int, limit: int) -> Sequence[Any]:
         """At most `limit` rows of a query with ids above `after`, in the order of the ids."""
         return self._connection.execute(query.where(id > after).order_by(id).limit(limit)).all()
 
     def _count(self, *conditions: ColumnElement[bool]) -> int:
-        """How many rows of their table meet conditions."""
+        """How many rows of a table meet all conditions, which name the table."""
         return self._connection.execute(select(func.count()).where(*conditions)).scalar_one()
 
     def _insert(self, table: Table, row: Row) -> Any:
@@ -108,11 +114,11 @@ class Repository:
         return self._connection.execute(insert(table).returning(table), row).one()
 
     def _update(self, table: Table, id: int, **values: object) -> None:
-        """Set columns of the row with this id."""
+        """Set columns of the row with this id to the values."""
         self._connection.execute(update(table).where(table.c.id == id).values(values))
 
     def _delete(self, table: Table, *conditions: ColumnElement[bool]) -> int:
-        """Delete the rows of a table that meet conditions; return how many."""
+        """Delete the rows of a table that meet all conditions; return how many."""
         return self._connection.execute(delete(table).where(*conditions)).rowcount
 
 
@@ -120,66 +126,74 @@ _R = TypeVar("_R", bound=Repository)
 
 
 class repository(Generic[_R]):  # noqa: N801
-    """A cached attribute of a transaction. functools.cached_property of Python 3.11 has a lock for all threads."""
+    """An attribute of a transaction: the repository of a class, made at the first use and then cached.
 
-    def __init__(self, made: type[_R]) -> None:
+    functools.cached_property would do the same, but in Python 3.11 all threads share its lock.
+    """
+
+    def __init__(self, repository_class: type[_R]) -> None:
         """An attribute with a repository of this class."""
-        self._made = made
+        self._class = repository_class
 
     def __set_name__(self, owner: type, name: str) -> None:
         """Store the name under which the repository is cached."""
         self._name = name
 
     def __get__(self, transaction: Any, owner: type) -> _R:
-        """The repository of this transaction."""
-        made = transaction.__dict__[self._name] = self._made(transaction.connection)
+        """Make the repository. Python looks in `__dict__` first, so this is called once for each transaction."""
+        made = transaction.__dict__[self._name] = self._class(transaction.connection)
         return made
 
 
-def same(source: object, *names: str) -> dict[str, Any]:
-    """The attributes of a row or a value that have one name in the table and in the domain."""
+def attributes(source: object, *names: str) -> dict[str, Any]:
+    """These attributes of a row or of a domain object, by name: those that have the same name in both."""
     return {name: getattr(source, name) for name in names}
 
 
-_Process = Callable[[Any], Any]
+_Convert = Callable[[Any], Any]
+"""Converts a value to the type of the driver."""
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows, all with the keys of the first: several times as fast as SQLAlchemy for a thousand rows."""
+    """Insert rows that all have the same columns. For a thousand rows, SQLAlchemy takes several times as long."""
     if not rows:
         return
     names = tuple(rows[0])
     values = [list(map(row.__getitem__, names)) for row in rows]
-    for place, process in _processes(table, names, connection.dialect):
+    for position, convert in _conversions(table, names, connection.dialect):
         for row in values:
-            row[place] = process(row[place])
+            row[position] = convert(row[position])
     insert_values(connection, table.name, names, values)
 
 
-_FEW = 8
-"""Rows that one INSERT takes to PostgreSQL in one round trip; COPY takes three."""
+_MOST_IN_INSERT = 8
+"""The most rows that go to PostgreSQL by one INSERT: it takes one round trip, and COPY takes three."""
 
 
 def insert_values(
-    connection: Connection, table: str, names: Sequence[str], rows: Sequence[Sequence[Any]], few: int = _FEW
+    connection: Connection,
+    table: str,
+    names: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    most_in_insert: int = _MOST_IN_INSERT,
 ) -> None:
-    """Insert rows of values in the driver's types, in the order of these columns.
+    """Insert rows, each with a value for each column in `names`, in that order and in the driver's types.
 
-    More than `few` rows go to PostgreSQL by COPY, which also takes values in the types of SQLite.
+    More than `most_in_insert` rows go to PostgreSQL by COPY, which also accepts values in the types of SQLite.
     """
     if not rows:
         return
     quoted = '", "'.join(names)
-    into = f'{table} ("{quoted}")'
+    target = f'{table} ("{quoted}")'
     cursor: Any = connection.connection.cursor()
     with closing(cursor):
         if connection.dialect.name == "sqlite":
-            cursor.executemany(f"INSERT INTO {into} VALUES ({', '.join('?' * len(names))})", rows)
-        elif len(rows) <= few:
-            row_places = f"({', '.join(['%s'] * len(names))})"
-            cursor.execute(f"INSERT INTO {into} VALUES {', '.join([row_places] * len(rows))}", [*chain(*rows)])
+            cursor.executemany(f"INSERT INTO {target} VALUES ({', '.join('?' * len(names))})", rows)
+        elif len(rows) <= most_in_insert:
+            placeholders = f"({', '.join(['%s'] * len(names))})"
+            cursor.execute(f"INSERT INTO {target} VALUES {', '.join([placeholders] * len(rows))}", [*chain(*rows)])
         else:
-            with cursor.copy(f"COPY {into} FROM STDIN") as copy:
+            with cursor.copy(f"COPY {target} FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
 
@@ -194,29 +208,30 @@ def upsert(
     table: Table,
     rows: Sequence[Row],
     *,
-    adds: Sequence[str] = (),
-    least: Sequence[str] = (),
-    most: Sequence[str] = (),
-    sets: Sequence[str] = (),
+    add: Sequence[str] = (),
+    keep_least: Sequence[str] = (),
+    keep_most: Sequence[str] = (),
+    replace: Sequence[str] = (),
 ) -> None:
-    """Insert rows; in a row that exists, add to the columns `adds`, and keep the `least` or the `most` value of others.
+    """Insert rows, or update the rows that already have their primary keys.
 
-    The columns `sets` get the new values, and its remaining columns stay. Rows must be in the order of their keys, so
-    that two transactions cannot deadlock.
+    In an existing row, the columns in `add` get the sum of the old and the new value, those in `keep_least` the smaller
+    one, those in `keep_most` the larger one, and those in `replace` the new one; the other columns do not change.
+    `rows` must be in the order of their keys, so that two transactions cannot deadlock.
     """
     if not rows:
         return
     query = insert_into(connection, table)
     new = query.excluded
-    updated = {name: new[name] for name in sets} | {name: table.c[name] + new[name] for name in adds}
-    updated |= {name: case((new[name] < table.c[name], new[name]), else_=table.c[name]) for name in least}
-    updated |= {name: case((new[name] > table.c[name], new[name]), else_=table.c[name]) for name in most}
+    updated = {name: new[name] for name in replace} | {name: table.c[name] + new[name] for name in add}
+    updated |= {name: case((new[name] < table.c[name], new[name]), else_=table.c[name]) for name in keep_least}
+    updated |= {name: case((new[name] > table.c[name], new[name]), else_=table.c[name]) for name in keep_most}
     connection.execute(query.on_conflict_do_update(index_elements=list(table.primary_key), set_=updated), rows)
 
 
 @cache
-def _processes(table: Table, names: tuple[str, ...], dialect: Dialect) -> tuple[tuple[int, _Process], ...]:
-    """The positions of columns whose values are converted to the driver's types, and how."""
+def _conversions(table: Table, names: tuple[str, ...], dialect: Dialect) -> tuple[tuple[int, _Convert], ...]:
+    """The positions in `names` of the columns whose values must be converted, each with its conversion."""
     columns: list[Column[Any]] = [table.c[name] for name in names]
-    processes = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns)
-    return tuple((place, process) for place, process in enumerate(processes) if process is not None)
+    conversions = (column.type.dialect_impl(dialect).bind_processor(dialect) for column in columns)
+    return tuple((position, convert) for position, convert in enumerate(conversions) if convert is not None)

@@ -55,7 +55,7 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     for blueprint in (*BLUEPRINTS, *systems):
         app.register_blueprint(blueprint)
     console.register(app)
-    app.extensions["hashdb"].metrics.expect(_routes(app))
+    app.extensions["hashdb"].metrics.export_zeros(_routes(app))
     application: WSGIApplication = FastPath(hma.one_bank(app.wsgi_app), app.extensions["hashdb"])
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)

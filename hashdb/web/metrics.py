@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: each worker counts its requests, which are summed; a scrape reads everything else."""
+"""Metrics for Prometheus. A scrape sums the counts of all workers, and reads the other figures from the store."""
 
 from __future__ import annotations
 
@@ -24,19 +24,24 @@ from hashdb.web.machine import Machine
 from hashdb.web.vitals import VitalsCollector
 from hashdb.wsgi.prometheus_multiprocess import BUCKETS, CONTENT_TYPE, MAX_WAITING, RequestMetrics, observe
 
-_FINE = (0.00005, 0.0001, 0.00025, *BUCKETS)
-_RETRY_SECONDS = 2.0
-_RATED = (401, 429, 503)
+_MATCH_BUCKETS = (0.00005, 0.0001, 0.00025, *BUCKETS)
+"""The bounds of the histogram of matches, in seconds."""
+_PORT_RETRY_SECONDS = 2.0
+"""After which a worker tries again to listen on the port of the metrics, while another worker holds it."""
+_WATCHED_STATUSES = (401, 429, 503)
 """Statuses whose rate alerts watch. One route exports them as 0, so that the rate exists."""
-_TIMEOUT = 5.0
-"""Seconds after which a silent connection to the port of the metrics is closed."""
+_TIMEOUT_SECONDS = 5.0
+"""After which a connection to the port of the metrics is closed if the client sends nothing."""
 
 
 class Metrics(RequestMetrics):
     """The metrics of this process."""
 
     def __init__(self, db: HashDB, home: Path, certificate: Path | None = None) -> None:
-        """Starts all metrics that alerts use at 0, except those of requests: see `expect`."""
+        """Start the metrics that alerts watch at 0; `export_zeros` starts those of requests.
+
+        `home` is the folder of the service; `certificate` is the file of its TLS certificate.
+        """
         from prometheus_client import Counter, Gauge, Histogram
 
         super().__init__("hashdb")
@@ -47,19 +52,19 @@ class Metrics(RequestMetrics):
             "hashdb_match_seconds",
             "Time of a match in the search of the index, and in the database.",
             ("part",),
-            buckets=_FINE,
+            buckets=_MATCH_BUCKETS,
             registry=registry,
         )
-        self._search, self._store = parts.labels("search"), parts.labels("store")
-        self._level = Gauge(
+        self._search_seconds, self._store_seconds = parts.labels("search"), parts.labels("store")
+        self._index_seq = Gauge(
             "hashdb_index_events",
             "The seq up to which the index of every worker has caught up.",
             multiprocess_mode="livemin",
             registry=registry,
         )
-        self._times: deque[tuple[float, float]] = deque(maxlen=MAX_WAITING)
-        # A match only appends its times; `record` does the rest once a second.
-        db.timed = self._times.append
+        # For each match, the seconds of the search and of the store. A match only appends them: `record` counts them.
+        self._match_times: deque[tuple[float, float]] = deque(maxlen=MAX_WAITING)
+        db.on_match_timed = self._match_times.append
         self._deliveries = Counter(
             "hashdb_webhook_deliveries",
             "Attempts to deliver to webhooks, by outcome; `waiting` will be retried.",
@@ -79,7 +84,7 @@ class Metrics(RequestMetrics):
         self._count_tasks(db)
 
     def _count_tasks(self, db: HashDB) -> None:
-        """Count the runs of background tasks."""
+        """Make the metrics of background tasks, and count each run from now on."""
         from prometheus_client import Counter, Gauge
 
         errors = Counter(
@@ -108,7 +113,7 @@ class Metrics(RequestMetrics):
         took = {task: durations.labels(task) for task in Task}
         done = {task: successes.labels(task) for task in repeated(db)}
         for success_at in done.values():
-            # At the start no task is late.
+            # The alert on late tasks must not fire before the first run.
             success_at.set_to_current_time()
 
         def failure(task: Task) -> None:
@@ -124,60 +129,60 @@ class Metrics(RequestMetrics):
 
         db.background.on_failure, db.background.on_success = failure, success
 
-    def expect(self, routes: Iterable[tuple[str, str]]) -> None:
-        """Export 0 for each (method, route) and status that alerts watch, from the start."""
+    def export_zeros(self, routes: Iterable[tuple[str, str]]) -> None:
+        """Export 0 for the counts of requests that alerts watch; `routes` are pairs of method and route."""
         for method, route in routes:
             # The alert fires at one error: Prometheus sees an increase only after a 0.
             self._requests.labels(method, route, "500")
-        for status in _RATED:
+        for status in _WATCHED_STATUSES:
             self._requests.labels("POST", "/v1/matches", str(status))
         self._seconds.labels("/v1/matches")
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count one request; `seconds` is the time to its response. An answer is counted within a second."""
+        """Count one request: at once if it failed, else at the next `record`. `seconds` is the time to its response."""
         self._answers.append((method, route, status, seconds))
         if status >= 400:
             self.record()
 
     def record(self) -> None:
-        """Record what waits, and the seq of this process's index. A background task calls it each second."""
+        """Record the waiting requests and matches, and the seq of the index. A background task calls it each second."""
         head = self._db.index.head
-        self._level.set(0 if head is None else head.seq)
+        self._index_seq.set(0 if head is None else head.seq)
         with self._recording:
-            times = [self._times.popleft() for _ in range(len(self._times))]
-            observe(self._search, _FINE, [search for search, _ in times])
-            observe(self._store, _FINE, [store for _, store in times if store])
+            times = [self._match_times.popleft() for _ in range(len(self._match_times))]
+            observe(self._search_seconds, _MATCH_BUCKETS, [search for search, _ in times])
+            # A match whose search found nothing reads no store: its time there is 0.
+            observe(self._store_seconds, _MATCH_BUCKETS, [store for _, store in times if store])
         super().record()
 
     def count_delivery(self, outcome: str) -> None:
-        """Count one attempt to deliver a webhook."""
+        """Count one attempt to deliver to a webhook, by its `DeliveryOutcome`."""
         self._deliveries.labels(outcome).inc()
 
     def count_replacement(self) -> None:
         """Count this process as the replacement of a worker that ended."""
         self._replacements.inc()
 
-    def count_suspected(self, events: int) -> None:
-        """Count events that name a key which may be reading hashes."""
+    def count_suspected_keys(self, events: int) -> None:
+        """Count events that name a key which may be reading hashes out of matches."""
         self._suspected.inc(events)
 
-    def times(self, route: str) -> Times:
-        """How long the answers of a route took since the service started."""
+    def response_times(self, route: str) -> ResponseTimes:
+        """The time to the responses of a route since the service started, over all workers."""
         self.record()
-        answers: dict[float, float] = defaultdict(float)
+        responses: dict[float, float] = defaultdict(float)
         for metric in self.of_all_processes().collect():
             for sample in metric.samples if metric.name == "hashdb_request_seconds" else ():
                 if sample.name.endswith("_bucket") and sample.labels["route"] == route:
-                    answers[float(sample.labels["le"])] += sample.value
-        return Times(tuple(sorted(answers.items())))
+                    responses[float(sample.labels["le"])] += sample.value
+        return ResponseTimes(tuple(sorted(responses.items())))
 
-    def tasks(self) -> dict[str, Runs]:
-        """The runs of each background task in the living workers of this machine."""
-        runs = {task: Runs() for task in map(str, Task)}
+    def task_runs(self) -> dict[str, TaskRuns]:
+        """By background task, its runs in the workers of this machine that are running."""
+        runs = {task: TaskRuns() for task in map(str, Task)}
         fields = {
-            "hashdb_background_last_success_timestamp_seconds": "done_at",
+            "hashdb_background_last_success_timestamp_seconds": "succeeded_at",
             "hashdb_background_duration_seconds": "seconds",
-            "hashdb_background_last_error_timestamp_seconds": "failed_at",
             "hashdb_background_errors_total": "errors",
         }
         for metric in self.of_all_processes().collect():
@@ -188,7 +193,7 @@ class Metrics(RequestMetrics):
         return runs
 
     def text(self) -> bytes:
-        """All metrics, in Prometheus's text format; without those of the store if it does not answer."""
+        """All metrics in Prometheus's text format. If the store does not respond, its figures are left out."""
         self.record()
         with suppress(HashDBError):
             return self.format_text(self._machine, VitalsCollector(vitals(self._db, SYSTEM)))
@@ -196,46 +201,51 @@ class Metrics(RequestMetrics):
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
-    """The runs of a background task: times in seconds since 1970 (0: never), duration of the last, failures."""
+class TaskRuns:
+    """The runs of a background task."""
 
-    done_at: float = 0
+    succeeded_at: float = 0
+    """The time (since 1970, seconds) of the last success, or of the worker's start; 0 if it runs only on demand."""
     seconds: float = 0
-    failed_at: float = 0
+    """The duration of the last run; 0 before the first."""
     errors: float = 0
+    """How many runs failed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """A histogram: (seconds, how many answers took at most so long), in order; the last counts all answers."""
+class ResponseTimes:
+    """A histogram: pairs of seconds and how many responses took at most so long, in order; the last counts all."""
 
     buckets: tuple[tuple[float, float], ...]
 
     @property
     def count(self) -> int:
-        """How many answers there were."""
+        """How many responses there were."""
         return int(self.buckets[-1][1]) if self.buckets else 0
 
-    def within(self, share: float) -> float | None:
-        """The quantile `share` in seconds, interpolated between two bounds; None without answers.
+    def quantile(self, share: float) -> float | None:
+        """The seconds within which this share (0 to 1) of the responses came, interpolated; None without responses.
 
-        Like Prometheus's histogram_quantile: a quantile above the last finite bound is that bound.
+        As in histogram_quantile of Prometheus, a quantile above the last finite bound is that bound.
 
-        >>> Times(((0.001, 50.0), (0.0025, 100.0), (math.inf, 100.0))).within(0.75)
+        >>> ResponseTimes(((0.001, 50.0), (0.0025, 100.0), (math.inf, 100.0))).quantile(0.75)
         0.00175
         """
         rank, lower, below = share * self.count, 0.0, 0.0
         if not self.count:
             return None
-        for upper, answers in self.buckets:
-            if answers >= rank:
-                return lower if math.isinf(upper) else lower + (upper - lower) * (rank - below) / (answers - below)
-            lower, below = upper, answers
+        for upper, responses in self.buckets:
+            if responses >= rank:
+                return lower if math.isinf(upper) else lower + (upper - lower) * (rank - below) / (responses - below)
+            lower, below = upper, responses
         return lower
 
 
 def serve(metrics: Metrics, host: str, port: int) -> None:
-    """Serve the metrics on a separate port. One worker holds the port; when it ends, another takes over."""
+    """Start a thread that serves the metrics on a separate port.
+
+    One worker of the machine holds the port; when it ends, another takes over.
+    """
     Thread(target=_serve, args=(metrics, host, port), name="metrics", daemon=True).start()
 
 
@@ -252,8 +262,8 @@ def _serve(metrics: Metrics, host: str, port: int) -> None:
         def handle_error(self, request: object, client_address: object) -> None:
             """Ignore clients that disconnect or send nothing."""
 
-    class Silent(WSGIRequestHandler):
-        timeout = _TIMEOUT
+    class QuietHandler(WSGIRequestHandler):
+        timeout = _TIMEOUT_SECONDS
 
         def log_message(self, format: str, *args: object) -> None:
             """Log nothing."""
@@ -265,8 +275,8 @@ def _serve(metrics: Metrics, host: str, port: int) -> None:
 
     while True:
         try:
-            with make_server(host, port, application, Server, Silent) as server:
+            with make_server(host, port, application, Server, QuietHandler) as server:
                 server.serve_forever()
         except OSError:
             # Another worker holds the port.
-            time.sleep(_RETRY_SECONDS)
+            time.sleep(_PORT_RETRY_SECONDS)

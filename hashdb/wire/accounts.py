@@ -26,7 +26,7 @@ from hashdb.domain.seeds import SEED_BYTES, Seed
 from hashdb.domain.signals import DIGESTS, OF_TEXTS, Algorithm
 from hashdb.domain.signatures import Kind
 from hashdb.wire import UNSENT, Line, Moment, Name, Next, PageModel, RequestModel, ResponseModel
-from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, MappedTo, Mirror
+from hashdb.wire.conversions import OMIT_DEFAULT, ChangeMirror, FromDomain, MappedTo, Mirror
 
 
 class LimitsIn(RequestModel, Mirror[MemberLimits]):
@@ -45,7 +45,7 @@ class LimitsOut(ResponseModel, Mirror[MemberLimits]):
     """What a member may use."""
 
     contributions_per_day: int | None = Field(description="The most contributions in a day (UTC); null is no limit.")
-    budget_factor: Annotated[int, SPARSE] = Field(
+    budget_factor: Annotated[int, OMIT_DEFAULT] = Field(
         1, description="The budgets of its keys are the default times this number."
     )
 
@@ -141,7 +141,7 @@ class KeyOut(ResponseModel, FromDomain[Key]):
     created_at: Moment = Field(description="When the key was issued.")
     expires_at: Moment | None = Field(description="When the key stops working; null is never.")
     revoked_at: Moment | None = Field(description="When the key was revoked; null if it was not.")
-    hides_distances: Annotated[bool, SPARSE] = Field(
+    hides_distances: Annotated[bool, OMIT_DEFAULT] = Field(
         False, description="Whether matches for this key carry no distances."
     )
 
@@ -194,7 +194,7 @@ class OwnKey(ResponseModel, FromDomain[Key]):
 
     id: str = Field(description="The id of the key.")
     scopes: list[Scope] = Field(description="What the key may be used for.")
-    hides_distances: Annotated[bool, SPARSE] = Field(
+    hides_distances: Annotated[bool, OMIT_DEFAULT] = Field(
         False, description="Whether matches for this key carry no distances."
     )
 

@@ -12,7 +12,7 @@ from hashdb.domain.contributions import Addition
 from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_A_LOOKUP, SIGNALS_AN_ITEM
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
 from hashdb.wire import LARGEST_ID, RequestModel, SignalText, SignatureText
-from hashdb.wire.conversions import DISTINCT, SPARSE, Mirror
+from hashdb.wire.conversions import DISTINCT, OMIT_DEFAULT, Mirror
 from hashdb.wire.drafts import SignalOfItem
 
 
@@ -22,7 +22,7 @@ class SignalsIn(RequestModel):
     signals: Annotated[list[SignalOfItem], Len(1, SIGNALS_AN_ITEM), DISTINCT] = Field(
         description="Hashes of the same picture, 1 to 64. One of 256 bits must be a hash that the contribution has."
     )
-    signatures: Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM), DISTINCT, SPARSE] = Field(
+    signatures: Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM), DISTINCT, OMIT_DEFAULT] = Field(
         [], description="Signatures of the same picture, at most 8."
     )
 

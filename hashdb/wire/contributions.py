@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from hashdb.domain.contributions import Contribution, Media, Receipt, Recorded, Standing, Status
 from hashdb.domain.review.cases import Case, Opinion
 from hashdb.wire import HashText, Moment, Next, PageModel, ResponseModel, SaltText, SignalText, SignatureText
-from hashdb.wire.conversions import SPARSE, Mirror, construct
+from hashdb.wire.conversions import OMIT_DEFAULT, Mirror, construct
 from hashdb.wire.frames import FrameOut, shown_frame_fields
 from hashdb.wire.origins import OriginOut
 from hashdb.wire.signatures import known_signatures
@@ -88,31 +88,37 @@ class ContributionOut(ResponseModel, Shown[Contribution]):
     withdrawn_at: Moment | None = Field(description="When it was withdrawn; null if it was not.")
     withdrawal_reason: str | None = Field(description="Why it was withdrawn: a reason of the vocabulary.")
     erased: bool = Field(description="Whether its content was erased.")
-    signatures: Annotated[list[SignatureText], BeforeValidator(known_signatures), SPARSE] = Field(
+    signatures: Annotated[list[SignatureText], BeforeValidator(known_signatures), OMIT_DEFAULT] = Field(
         [], description="Signatures of the picture, for those who may see its signals."
     )
     masked: int = Field(0, description="How many of its signals are suppressed, because they are near a benign entry.")
-    frame_count: Annotated[int, SPARSE] = Field(
+    frame_count: Annotated[int, OMIT_DEFAULT] = Field(
         0, description="How many frames it has: of a video, or pages and windows of words."
     )
-    duration: Annotated[float | None, SPARSE] = Field(None, description="The duration of the video, in seconds.")
-    pages: Annotated[int | None, SPARSE] = Field(None, description="How many pages of a document were sent, at least.")
-    words: Annotated[int | None, SPARSE] = Field(None, description="How many words of a text were sent, at least.")
-    frames: Annotated[list[FrameOut], SPARSE] = Field(
+    duration: Annotated[float | None, OMIT_DEFAULT] = Field(None, description="The duration of the video, in seconds.")
+    pages: Annotated[int | None, OMIT_DEFAULT] = Field(
+        None, description="How many pages of a document were sent, at least."
+    )
+    words: Annotated[int | None, OMIT_DEFAULT] = Field(
+        None, description="How many words of a text were sent, at least."
+    )
+    frames: Annotated[list[FrameOut], OMIT_DEFAULT] = Field(
         [], description="In the feed: the frames of a video, or pages and windows of words."
     )
-    salt: Annotated[SaltText | None, SPARSE] = Field(
+    salt: Annotated[SaltText | None, OMIT_DEFAULT] = Field(
         None, description="The salt of its commitment, for those who may see its signals."
     )
-    commitment: Annotated[HashText | None, SPARSE] = Field(
+    commitment: Annotated[HashText | None, OMIT_DEFAULT] = Field(
         None, description="The commitment to its signals, as its event has it."
     )
-    undisclosed: Annotated[list[HashText], SPARSE] = Field(
+    undisclosed: Annotated[list[HashText], OMIT_DEFAULT] = Field(
         [], description="The seals of its suppressed signals, for those who may see its other signals."
     )
     changed_at: Moment | None = Field(None, description="In lists: the time of its last event.")
-    incomplete: Annotated[str | None, SPARSE] = Field(None, description="How much of a damaged video could be read.")
-    origin: Annotated[OriginOut | None, SPARSE] = Field(None, description="If it came from another hashdb.")
+    incomplete: Annotated[str | None, OMIT_DEFAULT] = Field(
+        None, description="How much of a damaged video could be read."
+    )
+    origin: Annotated[OriginOut | None, OMIT_DEFAULT] = Field(None, description="If it came from another hashdb.")
 
     @classmethod
     def fields_from(cls, value: Contribution) -> dict[str, Any]:
@@ -164,7 +170,7 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
 _FIELDS = tuple(
     name
     for name, field in ContributionOut.model_fields.items()
-    if SPARSE not in field.metadata and name not in ("known", "changed_at")
+    if OMIT_DEFAULT not in field.metadata and name not in ("known", "changed_at")
 )
 _get_fields = attrgetter(*_FIELDS)
 

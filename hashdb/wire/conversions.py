@@ -41,11 +41,11 @@ class MappedTo:
 
 
 class _Mark(Enum):
-    SPARSE = auto()
+    OMIT_DEFAULT = auto()
     DISTINCT = auto()
 
 
-SPARSE = _Mark.SPARSE
+OMIT_DEFAULT = _Mark.OMIT_DEFAULT
 """In the annotation of a field: it is left out if it has its default."""
 DISTINCT = _Mark.DISTINCT
 """In the annotation of a list: duplicates are removed in the domain value."""
@@ -209,7 +209,7 @@ def _plan(model: type[BaseModel], domain: type) -> _Plan:
             writes[path] = name
             if back is not None:
                 backs[path] = back
-        if SPARSE in field.metadata:
+        if OMIT_DEFAULT in field.metadata:
             sparse[name] = field.get_default()
     # attrgetter returns a tuple only for two attributes or more; zip ignores the attributes without a name.
     attributes = [*paths.values(), *["__class__"] * (2 - len(paths))]

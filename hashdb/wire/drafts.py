@@ -36,7 +36,7 @@ from hashdb.wire import (
     check_size,
     checked_by,
 )
-from hashdb.wire.conversions import DISTINCT, SPARSE, ChangeMirror, Mirror
+from hashdb.wire.conversions import DISTINCT, OMIT_DEFAULT, ChangeMirror, Mirror
 from hashdb.wire.faults import error_from_validation, path
 from hashdb.wire.files import FILES_A_REQUEST
 from hashdb.wire.frames import (
@@ -153,8 +153,8 @@ class MetadataIn(RequestModel):
 class DraftIn(MetadataIn, Mirror[Draft]):
     """A removed item with its signals."""
 
-    duration: Annotated[Seconds | None, SPARSE] = Field(None, description=OF_DURATION)
-    frames: Annotated[FramesIn, SPARSE] = Field([], description=OF_FRAMES)
+    duration: Annotated[Seconds | None, OMIT_DEFAULT] = Field(None, description=OF_DURATION)
+    frames: Annotated[FramesIn, OMIT_DEFAULT] = Field([], description=OF_FRAMES)
     signals: Annotated[list[SignalOfItem], Len(0, SIGNALS_AN_ITEM), AfterValidator(require_signals)] = Field(
         description="The hashes of the item: of several algorithms, and of variants of the item, and digests of its "
         "file and its address. May be empty with `frames`."
@@ -165,7 +165,7 @@ class DraftIn(MetadataIn, Mirror[Draft]):
         description="The PDQ quality of the picture, at least 50. Required with a `pdq` signal.",
     )
     signatures: Annotated[
-        list[SignatureText], Len(0, SIGNATURES_AN_ITEM), AfterValidator(check_picture_signatures), SPARSE
+        list[SignatureText], Len(0, SIGNATURES_AN_ITEM), AfterValidator(check_picture_signatures), OMIT_DEFAULT
     ] = Field(
         [], description="Signatures of the picture, at most 8: they are compared with those of a query, never searched."
     )

@@ -34,7 +34,7 @@ from hashdb.domain.rules import DRAFTS_A_REQUEST, SIGNALS_AN_ITEM
 from hashdb.domain.signals import MINIMUM_QUALITY, OF_PICTURES, Signal
 from hashdb.errors import Fault, InvalidInput
 from hashdb.wire import Next, PageModel, RequestModel, ResponseModel, SignalText, ValidationContext, check_size
-from hashdb.wire.conversions import SPARSE, Mirror
+from hashdb.wire.conversions import OMIT_DEFAULT, Mirror
 from hashdb.wire.faults import error_from_validation, value_error
 
 
@@ -269,7 +269,7 @@ class FrameOut(ResponseModel, Mirror[Frame]):
     words: Annotated[tuple[int, int], WithJsonSchema(_WINDOW_SCHEMA)] | None = Field(None, description=_WORDS)
     quality: int | None = Field(None, description="The PDQ quality of the frame or page, 0 to 100.")
     signals: list[SignalText] = Field(description="The hashes of the frame, without those that are suppressed.")
-    begins_shot: Annotated[bool | None, SPARSE] = Field(
+    begins_shot: Annotated[bool | None, OMIT_DEFAULT] = Field(
         None,
         description="Whether a shot begins with it, if its suppressed signals say otherwise than those that are left.",
     )

@@ -11,7 +11,7 @@ from hashdb.domain.jobs import JobStatus
 from hashdb.errors import ServiceError
 from hashdb.wire import ResponseModel
 from hashdb.wire.contributions import ReceiptOut
-from hashdb.wire.conversions import SPARSE
+from hashdb.wire.conversions import OMIT_DEFAULT
 from hashdb.wire.files import PicturesOut
 from hashdb.wire.matching import AnswerOut
 from hashdb.wire.problems import NOT_HASHDB, Problem, error_from_problem
@@ -25,10 +25,10 @@ class JobOut(ResponseModel):
     id: int = Field(description="The id of the job.")
     status: JobStatus = Field(description="Whether the answer is there.")
     progress: float = Field(description="The share that is done, 0 to 1.")
-    result: Annotated[ReceiptOut | AnswerOut | PicturesOut | None, SPARSE] = Field(
+    result: Annotated[ReceiptOut | AnswerOut | PicturesOut | None, OMIT_DEFAULT] = Field(
         None, description="What the request would have been answered, once it is `done`."
     )
-    error: Annotated[Problem | None, SPARSE] = Field(
+    error: Annotated[Problem | None, OMIT_DEFAULT] = Field(
         None, description="The problem with which the request would have been refused, if it `failed`."
     )
 

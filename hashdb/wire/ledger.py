@@ -15,7 +15,7 @@ from hashdb.domain.ledger.active_set import EMPTY_BLOCK, CommittedSet, SetBlock
 from hashdb.domain.ledger.checkpoints import Consistency, Inclusion, Log, LogKey, LogWitness
 from hashdb.domain.ledger.events import Event
 from hashdb.wire import Moment, Next, PageModel, ResponseModel
-from hashdb.wire.conversions import SPARSE, MappedTo, Mirror
+from hashdb.wire.conversions import OMIT_DEFAULT, MappedTo, Mirror
 
 
 class EventOut(ResponseModel, Mirror[Event]):
@@ -97,7 +97,7 @@ class LogOut(ResponseModel, Mirror[Log]):
 
     origin: str = Field(description="The name of the log in its signed checkpoints.")
     keys: list[LogKeyOut] = Field(description="The keys that sign or signed, newest last.")
-    witnesses: Annotated[list[LogWitnessOut], SPARSE] = Field(
+    witnesses: Annotated[list[LogWitnessOut], OMIT_DEFAULT] = Field(
         [], description="The witnesses that the service asks; left out if it asks none."
     )
 

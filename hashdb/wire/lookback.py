@@ -29,7 +29,7 @@ from hashdb.wire import (
     check_whole,
     checked_by,
 )
-from hashdb.wire.conversions import SPARSE, Mirror
+from hashdb.wire.conversions import OMIT_DEFAULT, Mirror
 from hashdb.wire.frames import in_parts, limit_frames, read_framed
 from hashdb.wire.matching import ItemIn, MatchOut, item_fields
 from hashdb.wire.pages import Limit, QueryString
@@ -108,7 +108,7 @@ class ReportOut(ResponseModel, Mirror[LookBackReport]):
     uploaded_at: Moment = Field(description="When it was uploaded.")
     found_at: Moment = Field(description="When look-back found this.")
     match: MatchOut = Field(description="The match; of a report that takes it back, the one that was reported before.")
-    reason: Annotated[str | None, SPARSE] = Field(None, description="Why the match is taken back.")
+    reason: Annotated[str | None, OMIT_DEFAULT] = Field(None, description="Why the match is taken back.")
 
 
 class ReportsOut(ResponseModel):

@@ -33,7 +33,7 @@ from hashdb.wire import (
     SignatureText,
     ValidationContext,
 )
-from hashdb.wire.conversions import DISTINCT, SPARSE, Mirror
+from hashdb.wire.conversions import DISTINCT, OMIT_DEFAULT, Mirror
 from hashdb.wire.faults import value_error
 from hashdb.wire.frames import (
     EMPTY,
@@ -51,7 +51,7 @@ from hashdb.wire.frames import (
     read_framed,
 )
 from hashdb.wire.origins import OriginOut
-from hashdb.wire.plain_queries import read_plain
+from hashdb.wire.plain_queries import parse_plain_queries
 from hashdb.wire.segments import CoveredOut, FrameMatchOut, SegmentOut
 from hashdb.wire.signatures import EvidenceOut, check_scored, check_view_signatures
 
@@ -208,7 +208,7 @@ def item_fields(query: Query) -> dict[str, Any]:
 
 def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
     """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
-    if plain := read_plain(text, context.rules):
+    if plain := parse_plain_queries(text, context.rules):
         return plain
     return tuple(map(QueryIn.to_domain, read_framed(QueriesIn, text, context).queries))
 
@@ -227,39 +227,41 @@ class MatchOut(ResponseModel, Mirror[Match]):
     context: list[str] = Field(description="What a reviewer needs to know before acting.")
     removed_at: Moment | None = Field(description="When the contributor removed the item; null if unknown.")
     received_at: Moment = Field(description="When the service received the contribution.")
-    transform: Annotated[str | None, SPARSE] = Field(
+    transform: Annotated[str | None, OMIT_DEFAULT] = Field(
         None, description="The transform of the item that is close, if the item itself is not."
     )
-    digest: Annotated[Algorithm | None, SPARSE] = Field(
+    digest: Annotated[Algorithm | None, OMIT_DEFAULT] = Field(
         None, description="The strongest digest of the file or the address that is equal: `sha256`, `md5` or `url`."
     )
-    segments: Annotated[list[SegmentOut], SPARSE] = Field(
+    segments: Annotated[list[SegmentOut], OMIT_DEFAULT] = Field(
         [],
         description="For a video, a document or a text, and a listed one: the stretches that show the same, longest "
         "first.",
     )
-    covered: Annotated[CoveredOut | None, SPARSE] = Field(None, description="How much the segments cover together.")
-    at: Annotated[list[float], SPARSE] = Field(
+    covered: Annotated[CoveredOut | None, OMIT_DEFAULT] = Field(
+        None, description="How much the segments cover together."
+    )
+    at: Annotated[list[float], OMIT_DEFAULT] = Field(
         [], description="For a picture and a listed video: when the video shows it, in seconds from its start."
     )
-    frames: Annotated[list[FrameMatchOut], SPARSE] = Field(
+    frames: Annotated[list[FrameMatchOut], OMIT_DEFAULT] = Field(
         [], description="For a video or a document and a listed picture: the frames or pages that are near the picture."
     )
-    pages: Annotated[list[int], SPARSE] = Field(
+    pages: Annotated[list[int], OMIT_DEFAULT] = Field(
         [], description="For a picture and a listed document: the pages that show it, from 1."
     )
-    words: Annotated[list[tuple[int, int]], SPARSE] = Field(
+    words: Annotated[list[tuple[int, int]], OMIT_DEFAULT] = Field(
         [], description="For a single window of words and a listed text: its windows that are near, as in `segments`."
     )
-    score: Annotated[float | None, SPARSE] = Field(
+    score: Annotated[float | None, OMIT_DEFAULT] = Field(
         None,
         description="How certain the match is: -log10 of the rate of false matches a pair of pictures of the worst "
         "kind, 0 to 20. Absent for a video, and if the key may not know it.",
     )
-    evidence: Annotated[EvidenceOut | None, SPARSE] = Field(
+    evidence: Annotated[EvidenceOut | None, OMIT_DEFAULT] = Field(
         None, description="What speaks for the match, if the query has transforms or signatures."
     )
-    origin: Annotated[OriginOut | None, SPARSE] = Field(
+    origin: Annotated[OriginOut | None, OMIT_DEFAULT] = Field(
         None, description="Where the contribution was first contributed, if it came from another hashdb."
     )
 
@@ -268,7 +270,7 @@ class ResultOut(ResponseModel, Mirror[Result]):
     """The result of one query. It is advice to review, never a command."""
 
     id: str | None = Field(description="Your own id of the query.")
-    signals: Annotated[list[SignalText], SPARSE] = Field(
+    signals: Annotated[list[SignalText], OMIT_DEFAULT] = Field(
         [], description="In matches of pictures: the hashes of the picture."
     )
     members: int = Field(
@@ -277,7 +279,9 @@ class ResultOut(ResponseModel, Mirror[Result]):
     severity: int | None = Field(
         None, description="The highest severity of a match; considers all matches, also those cut off."
     )
-    incomplete: Annotated[str | None, SPARSE] = Field(None, description="How much of a damaged video could be read.")
+    incomplete: Annotated[str | None, OMIT_DEFAULT] = Field(
+        None, description="How much of a damaged video could be read."
+    )
     action: Literal["review", "none"] = Field(description="`review` if there is a match, else `none`.")
     truncated: bool = Field(description="Whether matches were cut off.")
     matches: list[MatchOut] = Field(description="The matches, nearest first.")

@@ -11,7 +11,7 @@ from hashdb.domain.matching.matches import FrameMatch
 from hashdb.domain.matching.segments import Covered, Segment
 from hashdb.domain.signals import Algorithm
 from hashdb.wire import ResponseModel
-from hashdb.wire.conversions import SPARSE, Mirror
+from hashdb.wire.conversions import OMIT_DEFAULT, Mirror
 
 # Seconds are written with a point; pages and words are whole numbers.
 _Number = Annotated[int | float, WithJsonSchema({"type": "number"})]
@@ -21,7 +21,7 @@ _Stretch = tuple[_Number, _Number]
 class SegmentOut(ResponseModel, Mirror[Segment]):
     """A stretch of the query that shows a stretch of a listed item."""
 
-    unit: Annotated[Unit, SPARSE] = Field(
+    unit: Annotated[Unit, OMIT_DEFAULT] = Field(
         Unit.SECONDS,
         description="What `query` and `listed` are in. `seconds`: from when to when of a video. `pages`: the first and "
         "the last page of a document. `words`: the first word of a text, from 0, and that after the last.",
@@ -34,7 +34,7 @@ class SegmentOut(ResponseModel, Mirror[Segment]):
     distance: int | None = Field(
         description="How many bits differ in the nearest frame; null if the key hides distances."
     )
-    transform: Annotated[str | None, SPARSE] = Field(None, description="The transform that found most frames.")
+    transform: Annotated[str | None, OMIT_DEFAULT] = Field(None, description="The transform that found most frames.")
 
     @classmethod
     def fields_from(cls, value: Segment) -> dict[str, Any]:

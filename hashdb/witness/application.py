@@ -61,5 +61,5 @@ class WitnessServer:
         if route == _HEALTH:
             return Reply(b"alive\n", TEXT)
         if route == _CHECKPOINT:
-            return Reply(self._witness.checkpoint(hash).encode(), f"{TEXT}; charset=utf-8")
+            return Reply(self._witness.last_checkpoint(hash).encode(), f"{TEXT}; charset=utf-8")
         return Reply(self._witness.add_checkpoint(read_text(request)).encode(), f"{TEXT}; charset=utf-8")

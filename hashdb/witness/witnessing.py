@@ -9,7 +9,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import KEY_ID, Checkpoint, Verifier, read_checkpoint, signature_line, split_note
+from hashdb.domain.ledger.checkpoints import (
+    KEY_ID_OCTETS,
+    Checkpoint,
+    Verifier,
+    read_checkpoint,
+    signature_line,
+    split_note,
+)
 from hashdb.domain.ledger.cosignatures import Cosigner, Submission
 from hashdb.errors import BadNote, CheckpointNotSigned, InconsistentLog, MalformedRequest, NotFound, WrongOldSize
 from hashdb.witness.state import Cosigned, Refused, WitnessState
@@ -18,12 +25,12 @@ log = logging.getLogger("hashdb.witness")
 
 
 def origin_hash(origin: str) -> str:
-    """SHA-256 of the origin of a log, in hex: its name in the address of its last checkpoint."""
+    """SHA-256 of the origin of a log, in hex: the address of its last cosigned checkpoint ends with it."""
     return hashlib.sha256(origin.encode()).hexdigest()
 
 
 class Witness:
-    """Cosigns the checkpoints of some logs with one key or more; thread-safe."""
+    """Cosigns the checkpoints of the logs that it knows, with one key or more. Thread-safe."""
 
     def __init__(
         self,
@@ -32,7 +39,10 @@ class Witness:
         state: WitnessState,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`logs` are the keys of the logs, whose names are the origins; a log may have several."""
+        """`logs` are the public keys of the logs: the name of a key is the origin of its log, which may have several.
+
+        `cosigners` are the keys of the witness. `clock` returns the seconds since 1970.
+        """
         verifiers: Mapping[str, list[Verifier]] = defaultdict(list)
         for verifier in logs:
             verifiers[verifier.name].append(verifier)
@@ -40,10 +50,10 @@ class Witness:
         self._cosigners, self._state, self._clock = cosigners, state, clock
 
     def add_checkpoint(self, text: str) -> str:
-        """The cosignatures, a line each, of the checkpoint in the body of a request; it is stored first.
+        """Verify, store and cosign the submitted checkpoint; return its cosignatures, one a line.
 
-        Raises MalformedRequest, NotFound for a log that is not known, CheckpointNotSigned, WrongOldSize with the size
-        of the last checkpoint, InconsistentLog, StoreBusy.
+        `text` is the body of the request, a `Submission`. Raises MalformedRequest, NotFound if the log is not known,
+        CheckpointNotSigned, WrongOldSize with the size of the last cosigned checkpoint, InconsistentLog, StoreBusy.
         """
         try:
             submission = Submission.parse(text)
@@ -58,53 +68,56 @@ class Witness:
             checkpoint, _ = read_checkpoint(submission.note, verifiers)
         except BadNote as error:
             raise CheckpointNotSigned(origin, str(error)) from None
-        if submission.old > checkpoint.size:
-            raise MalformedRequest(f"the old size {submission.old} is above the size of the checkpoint")
+        if submission.old_size > checkpoint.size:
+            raise MalformedRequest(f"the old size {submission.old_size} is above the size of the checkpoint")
         known = {(verifier.name, verifier.id): verifier for verifier in verifiers}
-        own_signatures = "".join(
-            signature_line(verifier, octets[KEY_ID:])
+        # The note as it is stored: without signatures by keys that are not those of the log.
+        log_signatures = "".join(
+            signature_line(verifier, octets[KEY_ID_OCTETS:])
             for name, octets in signatures
-            if (verifier := known.get((name, octets[:KEY_ID]))) is not None
+            if (verifier := known.get((name, octets[:KEY_ID_OCTETS]))) is not None
         )
-        signed = f"{body}\n{own_signatures}"
+        signed_note = f"{body}\n{log_signatures}"
         with self._state.writing():
             last = self._state.cosigned(origin)
-            size, at = (0, 0) if last is None else (last.checkpoint.size, last.at)
-            if submission.old != size:
-                raise WrongOldSize(size)
-            now = max(int(self._clock()), at)
-            fault = _fault(submission, checkpoint, last)
-            if fault is None:
+            last_size, last_at = (0, 0) if last is None else (last.checkpoint.size, last.at)
+            if submission.old_size != last_size:
+                raise WrongOldSize(last_size)
+            # The times of the cosignatures of a log never decrease.
+            now = max(int(self._clock()), last_at)
+            inconsistency = _inconsistency(submission, checkpoint, last)
+            if inconsistency is None:
                 lines = "".join(cosigner.cosign(body, now) for cosigner in self._cosigners)
-                self._state.put(origin_hash(origin), Cosigned(checkpoint, signed + lines, now))
+                self._state.put(origin_hash(origin), Cosigned(checkpoint, signed_note + lines, now))
                 return lines
-            is_new = self._state.refuse(Refused(checkpoint, fault, signed, "" if last is None else last.note, now))
+            last_note = "" if last is None else last.note
+            is_new = self._state.refuse(Refused(checkpoint, inconsistency, signed_note, last_note, now))
         if is_new:
-            log.error("refused a checkpoint of %s with %d events: %s", origin, checkpoint.size, fault)
-        raise InconsistentLog(fault)
+            log.error("refused a checkpoint of %s with %d events: %s", origin, checkpoint.size, inconsistency)
+        raise InconsistentLog(inconsistency)
 
-    def checkpoint(self, hash: str) -> str:
-        """The last cosigned checkpoint of the log whose origin has this hash. Raises NotFound, StoreBusy."""
+    def last_checkpoint(self, hash: str) -> str:
+        """The note of a log's last cosigned checkpoint; `hash` is its `origin_hash`. Raises NotFound, StoreBusy."""
         note = self._state.note(hash)
         if note is None:
             raise NotFound("a cosigned checkpoint of this log")
         return note
 
 
-def _fault(submission: Submission, checkpoint: Checkpoint, last: Cosigned | None) -> str | None:
-    """Why a checkpoint that the log signed does not seem to continue the last one, or None.
+def _inconsistency(submission: Submission, checkpoint: Checkpoint, last: Cosigned | None) -> str | None:
+    """Why the submission does not show that its checkpoint continues the last one; None if it shows it.
 
-    Raises InconsistentLog if only the request is wrong.
+    The witness keeps such a checkpoint as evidence. Raises InconsistentLog if only the request is wrong.
     """
     if checkpoint.size == 0 and checkpoint.root != merkle.EMPTY:
         return "a log without events has another root"
-    if submission.hashes and submission.old in (0, checkpoint.size):
+    if submission.proof and submission.old_size in (0, checkpoint.size):
         raise InconsistentLog("there is nothing to prove between these sizes: send no hashes")
-    if submission.old == 0 or last is None:
+    if submission.old_size == 0 or last is None:
         return None
-    before = last.checkpoint
-    if checkpoint.size == before.size and checkpoint.root != before.root:
+    cosigned = last.checkpoint
+    if checkpoint.size == cosigned.size and checkpoint.root != cosigned.root:
         return "the log signed two trees of the same size"
-    if not merkle.extends(before.size, checkpoint.size, before.root, checkpoint.root, submission.hashes):
+    if not merkle.extends(cosigned.size, checkpoint.size, cosigned.root, checkpoint.root, submission.proof):
         return "the proof does not show that its tree begins with the one that was cosigned"
     return None

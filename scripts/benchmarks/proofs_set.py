@@ -139,7 +139,7 @@ def _tree_mb(db: HashDB) -> float:
 def _verify(db: HashDB) -> None:
     """As a verification: make the whole tree anew from the events, and compare it."""
     with db.store.read() as tx:
-        assert list(active_set.unlike_events(db, tx, lambda count: None)) == []
+        assert list(active_set.differences(db, tx, lambda count: None)) == []
 
 
 def _targets(figures: Figures) -> Sequence[Target]:

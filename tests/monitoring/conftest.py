@@ -99,9 +99,9 @@ class Witness:
     def add_checkpoint(self, submission: Submission) -> Reply:
         body, _ = split_note(submission.note)
         checkpoint = parse_checkpoint(body)
-        if submission.old != self.size:
+        if submission.old_size != self.size:
             return Reply(409, f"{self.size}\n")
-        if self.size and not merkle.extends(self.size, checkpoint.size, self.root, checkpoint.root, submission.hashes):
+        if self.size and not merkle.extends(self.size, checkpoint.size, self.root, checkpoint.root, submission.proof):
             return Reply(422, "")
         line = self.key.cosign(body, int(self._clock().timestamp()))
         self.size, self.root, self.note = checkpoint.size, checkpoint.root, submission.note + line

@@ -35,7 +35,7 @@ from hashdb.service.accounts import members, saved_views, sessions, users
 from hashdb.service.background import Task
 from hashdb.service.contributions import additions, contributions, expiry
 from hashdb.service.ledger import active_set, checkpoints, verification, witnesses
-from hashdb.service.ledger.records import unlike_log
+from hashdb.service.ledger.records import wrong_tables
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.matching import benign, matches, seeds
 from hashdb.service.review import batches, bulk, cases, claims, due, incidents, notes, opinions
@@ -124,7 +124,7 @@ class Scene:
             for statement in statements:
                 connection.execute(sql(statement))
             tx = Transaction(connection)
-            found = list(unlike_log(tx, self.records, now or self.clock(), lambda count: None))
+            found = list(wrong_tables(tx, self.records, now or self.clock(), lambda count: None))
             undone.rollback()
         return found
 

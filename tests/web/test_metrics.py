@@ -157,8 +157,8 @@ def test_what_runs_is_told_as_done_at_the_start_and_webhooks_only_where_there_ar
     told = {}
     for webhooks in (True, False):
         with service_at(None, webhooks=webhooks) as service:
-            runs = service.app.extensions["hashdb"].metrics.tasks()
-            told[webhooks] = {task for task, run in runs.items() if run.done_at}
+            runs = service.app.extensions["hashdb"].metrics.task_runs()
+            told[webhooks] = {task for task, run in runs.items() if run.succeeded_at}
     # No mail server is set here.
     assert told[True] == {
         str(plan.task) for plan in TABLE if plan.every is not None and plan.lane not in (Lane.MAILS, Lane.WITNESSES)
@@ -168,15 +168,18 @@ def test_what_runs_is_told_as_done_at_the_start_and_webhooks_only_where_there_ar
 
 def test_within_how_long_a_share_of_the_answers_came_is_told(service: Service, tmp_path: Path) -> None:
     metrics = Metrics(service.db, tmp_path)
-    assert (metrics.times("/v1/matches").count, metrics.times("/v1/matches").within(0.5)) == (0, None)
+    assert (metrics.response_times("/v1/matches").count, metrics.response_times("/v1/matches").quantile(0.5)) == (
+        0,
+        None,
+    )
     for seconds in (*[0.0007] * 50, *[0.02] * 49, 31.0):
         metrics.count_request("POST", "/v1/matches", 200, seconds)
     metrics.count_request("GET", "/v1/changes", 200, 9.0)
-    found = metrics.times("/v1/matches")
+    found = metrics.response_times("/v1/matches")
     assert found.count == 100
-    assert found.within(0.5) == 0.001
-    assert found.within(0.99) == 0.025
-    assert found.within(0.995) == found.within(1) == 30, "past the last bound it is that"
+    assert found.quantile(0.5) == 0.001
+    assert found.quantile(0.99) == 0.025
+    assert found.quantile(0.995) == found.quantile(1) == 30, "past the last bound it is that"
 
 
 def test_how_far_followed_lists_are_read_is_a_metric_until_they_are_paused(service: Service, admin: Caller) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.contributions import UNSET, Unset
 from hashdb.wire import UNSENT, RequestModel, ResponseModel
-from hashdb.wire.conversions import SPARSE, ChangeMirror, FromDomain, MappedTo, Mirror
+from hashdb.wire.conversions import OMIT_DEFAULT, ChangeMirror, FromDomain, MappedTo, Mirror
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class WholeOut(ResponseModel, Mirror[Whole]):
     by: dict[str, PartOut]
     days: dict[str, int]
     maybe: list[int] | None
-    number: Annotated[int, SPARSE] = 7
+    number: Annotated[int, OMIT_DEFAULT] = 7
     twice: int
     part_id: Annotated[int, MappedTo("part.id")]
     note: str = ""

@@ -13,7 +13,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import HashDBError, InvalidInput
 from hashdb.wire import ValidationContext, read
 from hashdb.wire.matching import QueriesIn, QueryIn, read_queries
-from hashdb.wire.plain_queries import read_plain
+from hashdb.wire.plain_queries import parse_plain_queries
 from tests.builders import signal
 from tests.wire.strategies import TERMS
 
@@ -46,15 +46,15 @@ def _outcome(reads: Callable[[bytes], object], text: bytes) -> object:
 def test_a_query_with_more_signals_than_it_may_have_is_left_to_pydantic_unread() -> None:
     texts = [f'"{signal(seed)}"' for seed in range(65)]
     plain = [f'{{"queries":[{{"signals":[{",".join(texts[:count])}]}}]}}'.encode() for count in (64, 65)]
-    assert read_plain(plain[0], TERMS.rules)
-    assert not read_plain(plain[1], TERMS.rules)
+    assert parse_plain_queries(plain[0], TERMS.rules)
+    assert not parse_plain_queries(plain[1], TERMS.rules)
     assert _outcome(lambda text: read_queries(text, TERMS), plain[1]) == _outcome(_by_pydantic, plain[1])
 
 
 @pytest.mark.parametrize("text", _PLAIN)
 def test_a_plain_query_is_read_as_pydantic_reads_it_whatever_byte_is_wrong(text: str) -> None:
     right = text.encode()
-    assert read_plain(right, TERMS.rules) == _by_pydantic(right)
+    assert parse_plain_queries(right, TERMS.rules) == _by_pydantic(right)
     # In the digits of a hash, one place is as good as another.
     places = [place for place in range(len(right) + 1) if not right[max(0, place - 4) : place + 4].isalnum()]
     for number, place in enumerate(places):
@@ -72,7 +72,7 @@ def test_a_plain_query_has_no_more_signals_than_another() -> None:
 def test_plain_queries_are_no_more_than_a_request_may_have() -> None:
     for count, size in ((1_000, 4), (1_001, 1), (63, 64)):
         plain = json.dumps({"queries": [{"signals": [_PDQ] * size}] * count}).encode()
-        assert bool(read_plain(plain, TERMS.rules)) == (count == 1_000)
+        assert bool(parse_plain_queries(plain, TERMS.rules)) == (count == 1_000)
         assert _outcome(lambda text: read_queries(text, TERMS), plain) == _outcome(_by_pydantic, plain)
 
 

@@ -57,7 +57,7 @@ def test_a_log_that_only_grows_is_cosigned_by_each_key(scene: Scene) -> None:
         note = scene.log.checkpoint().signed(scene.log.signer) + lines
         signed = cosigners(note, [each.key for each in scene.cosigners])
         assert signed == {each.key: int(scene.clock.now) for each in scene.cosigners}
-        assert scene.witness.checkpoint(origin_hash(ORIGIN)) == note
+        assert scene.witness.last_checkpoint(origin_hash(ORIGIN)) == note
     assert size_at(scene) == 33
 
 
@@ -91,7 +91,7 @@ def test_a_signature_that_does_not_fit_is_refused_beside_a_good_one(scene: Scene
     assert "the signature does not fit" in refused(scene, text + bad, CheckpointNotSigned)
     stranger = Signer.new(ORIGIN).sign(scene.log.checkpoint().body).rpartition("\n\n")[2]
     scene.witness.add_checkpoint(text + stranger)
-    assert stranger not in scene.witness.checkpoint(origin_hash(ORIGIN))
+    assert stranger not in scene.witness.last_checkpoint(origin_hash(ORIGIN))
 
 
 def test_a_log_may_change_its_key(scene: Scene) -> None:
@@ -102,7 +102,7 @@ def test_a_log_may_change_its_key(scene: Scene) -> None:
     scene.log.signer = new
     scene.log.grow(3)
     witness.add_checkpoint(scene.log.submission(3))
-    assert read_checkpoint(witness.checkpoint(origin_hash(ORIGIN)), [new.verifier])[0].size == 6
+    assert read_checkpoint(witness.last_checkpoint(origin_hash(ORIGIN)), [new.verifier])[0].size == 6
 
 
 def test_a_rewritten_history_and_a_fork_are_refused_and_kept(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
@@ -154,7 +154,7 @@ def test_an_empty_log_has_the_root_of_an_empty_tree(scene: Scene) -> None:
     assert hashlib.sha256(b"").digest() == merkle.EMPTY
     scene.witness.add_checkpoint(scene.log.submission(0))
     with pytest.raises(NotFound):
-        scene.witness.checkpoint(origin_hash("other.example"))
+        scene.witness.last_checkpoint(origin_hash("other.example"))
 
 
 def test_of_many_at_once_each_size_is_taken_once(scene: Scene) -> None:
@@ -166,7 +166,7 @@ def test_of_many_at_once_each_size_is_taken_once(scene: Scene) -> None:
             scene.witness.add_checkpoint(text)
         except WrongOldSize:
             return 0
-        return Submission.parse(text).old or int(text.split("\n")[3])
+        return Submission.parse(text).old_size or int(text.split("\n")[3])
 
     with ThreadPoolExecutor(8) as pool:
         taken = [size for size in pool.map(submit, texts) if size]

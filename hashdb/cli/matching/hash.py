@@ -109,14 +109,14 @@ def _hashed(outcomes: Iterable[Outcome]) -> Iterator[tuple[Outcome, tuple[Outcom
 
 def _print_vpdq(files: Mapping[Path, str | None], settings: MemberSettings) -> int:
     """Print the frames of the grid of one video, of every quality, as vPDQ does. Returns the exit status."""
-    from hashdb.wire.sharing.vpdq import text_line
+    from hashdb.wire.sharing.vpdq import vpdq_line
 
     (outcome,) = hash_all(files, (Algorithm.PDQ,), settings)
     if outcome.hashed is not None and not outcome.frames:
         outcome = outcome.failed("is not a video")
     for number, at, on_grid, hashed in outcome.frames:
         if on_grid and hashed.signals:
-            click.echo(text_line(number, at, hashed.quality or 0, hashed.signals[0]))
+            click.echo(vpdq_line(number, at, hashed.quality or 0, hashed.signals[0]))
     return print_failures([outcome])
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from hashdb.domain.ledger.policies import Cosigned
 
 _ED25519 = b"\x01"
-KEY_ID, _PUBLIC = 4, 32
+KEY_ID_OCTETS, _PUBLIC = 4, 32
+"""Octets of the id of a key, with which each signature begins, and of a public key."""
 _DASH = "\u2014"
 """The first character of a line of a signature."""
 _MOST = 100_000
@@ -39,7 +40,7 @@ class Verifier:
     @property
     def id(self) -> bytes:
         """The first four octets of SHA-256(name ‖ newline ‖ 0x01 ‖ public key)."""
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:KEY_ID]
+        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.public).digest()[:KEY_ID_OCTETS]
 
     def __str__(self) -> str:
         """The vkey: `name+hash+base64(0x01 ‖ public key)`."""
@@ -140,9 +141,9 @@ def read_note(note: str, verifiers: Iterable[Verifier]) -> tuple[str, Verifier]:
     text, signatures = split_note(note)
     known = {(verifier.name, verifier.id): verifier for verifier in verifiers}
     claims = [
-        (verifier, octets[KEY_ID:])
+        (verifier, octets[KEY_ID_OCTETS:])
         for name, octets in signatures
-        if (verifier := known.get((name, octets[:KEY_ID]))) is not None
+        if (verifier := known.get((name, octets[:KEY_ID_OCTETS]))) is not None
     ]
     if not claims:
         raise BadNote("the note is not signed by a key of this log")
@@ -163,7 +164,7 @@ def split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
         dash, _, rest = line.partition(" ")
         name, _, signature = rest.partition(" ")
         octets = decode_base64(signature)
-        if dash != _DASH or not is_key_name(name) or len(octets) <= KEY_ID:
+        if dash != _DASH or not is_key_name(name) or len(octets) <= KEY_ID_OCTETS:
             raise BadNote("a signature line of the note is malformed")
         signatures.append((name, octets))
     return f"{text}\n", signatures

@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from hashdb.domain.ledger.checkpoints import (
-    KEY_ID,
+    KEY_ID_OCTETS,
     Checkpoint,
     decode_base64,
     is_key_name,
@@ -67,7 +67,7 @@ class WitnessKey:
     @property
     def id(self) -> bytes:
         """The first four octets of SHA-256(name ‖ newline ‖ type ‖ public key)."""
-        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.type]) + self.public).digest()[:KEY_ID]
+        return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.type]) + self.public).digest()[:KEY_ID_OCTETS]
 
     @property
     def named_id(self) -> str:
@@ -206,8 +206,8 @@ def cosigners(note: str, keys: Iterable[WitnessKey]) -> Mapping[WitnessKey, int]
     known = {(key.name, key.id): key for key in keys}
     times: dict[WitnessKey, int] = {}
     for name, octets in signatures:
-        if (key := known.get((name, octets[:KEY_ID]))) is not None:
-            time = key.signed_at(body, octets[KEY_ID:])
+        if (key := known.get((name, octets[:KEY_ID_OCTETS]))) is not None:
+            time = key.signed_at(body, octets[KEY_ID_OCTETS:])
             if time is None:
                 raise BadNote(f"the cosignature of {key.name} does not fit the text")
             times[key] = time
@@ -216,16 +216,16 @@ def cosigners(note: str, keys: Iterable[WitnessKey]) -> Mapping[WitnessKey, int]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A signed checkpoint, with the proof that its tree begins with the one of size `old`, from which it grew."""
+    """A signed checkpoint, with the proof that its tree begins with the one cosigned last, of size `old_size`."""
 
-    old: int
-    hashes: tuple[bytes, ...]
+    old_size: int
+    proof: tuple[bytes, ...]
     note: str
 
     def __str__(self) -> str:
         """The body of the request."""
-        hashes = "".join(f"{base64.b64encode(hash).decode()}\n" for hash in self.hashes)
-        return f"old {self.old}\n{hashes}\n{self.note}"
+        hashes = "".join(f"{base64.b64encode(hash).decode()}\n" for hash in self.proof)
+        return f"old {self.old_size}\n{hashes}\n{self.note}"
 
     @classmethod
     def parse(cls, text: str) -> Submission:

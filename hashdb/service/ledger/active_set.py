@@ -26,7 +26,7 @@ from hashdb.domain.ledger.active_set import (
     fold,
     update,
 )
-from hashdb.domain.ledger.checkpoints import KEY_ID, Signer, signature_line, split_note
+from hashdb.domain.ledger.checkpoints import KEY_ID_OCTETS, Signer, signature_line, split_note
 from hashdb.domain.ledger.cosignatures import SetRoot, WitnessKey, cosigners
 from hashdb.domain.ledger.events import Action, Details, Event, LogEntry
 from hashdb.errors import BadNote, CannotStart, Fault, InvalidInput, NotFound, Unavailable, reject_field
@@ -150,7 +150,7 @@ def _number(event: Event, name: str) -> int:
     return int(str(event.details[name]))
 
 
-def unlike_events(db: HashDB, tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[int | None, str]]:
+def differences(db: HashDB, tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[int | None, str]]:
     """What is wrong with the last root, the stored tree and the signatures, and the event concerned, if it is one.
 
     `advance` is called with 0 repeatedly: no events are counted, but the work goes on.
@@ -240,7 +240,7 @@ def _wrong_signatures(db: HashDB, tx: Transaction) -> Iterator[str]:
         if (key := keys.get(organisation)) is None or signer is None:
             continue
         try:
-            note = SetRoot(signer.name, seq, root_of(tx.audit.one(seq))).body
+            note = SetRoot(signer.name, seq, root_of(tx.audit.event(seq))).body
             fits = key in cosigners(f"{note}\n{line}", [key])
         except (BadNote, NotFound, KeyError, ValueError):
             fits = False
@@ -294,17 +294,17 @@ def sign(db: HashDB, actor: Actor, lines: str) -> CommittedSet:
     with db.store.read() as tx:
         origin = _signer(db, tx).name
         roots = tx.audit.between(0, tx.audit.head().seq + 1, _SIGNED_LATER, None, Action.SET_COMMITTED, _SUBJECT)
-    if len({(name, octets[:KEY_ID]) for name, octets in signatures}) < len(signatures):
+    if len({(name, octets[:KEY_ID_OCTETS]) for name, octets in signatures}) < len(signatures):
         _refuse("must have one signature of each organisation")
     signed: list[tuple[Event, WitnessKey, str]] = []
     for name, octets in signatures:
-        key = keys.get((name, octets[:KEY_ID]))
+        key = keys.get((name, octets[:KEY_ID_OCTETS]))
         if key is None:
             _refuse(f"{name} with this key is not an organisation of this service")
-        event = _signed_root(origin, roots, key, octets[KEY_ID:])
+        event = _signed_root(origin, roots, key, octets[KEY_ID_OCTETS:])
         if event is None:
             _refuse(f"the signature of {name} fits none of the newest {len(roots)} roots")
-        signed.append((event, key, signature_line(key, octets[KEY_ID:])))
+        signed.append((event, key, signature_line(key, octets[KEY_ID_OCTETS:])))
     with db.store.begin() as tx:
         for event, key, line in signed:
             tx.active_set.sign(event.seq, key.named_id, line, db.now())
@@ -330,7 +330,7 @@ def newest_signed(db: HashDB, tx: Transaction) -> Event | None:
         return None
     for seq, organisations in tx.active_set.signers(SIGNATURES).items():
         if policy.has_quorum([key for key in policy.keys if key.named_id in organisations]):
-            return tx.audit.one(seq)
+            return tx.audit.event(seq)
     return None
 
 

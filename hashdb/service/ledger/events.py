@@ -48,7 +48,7 @@ def period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | N
 def get(db: HashDB, actor: Actor, seq: int) -> Event:
     """The event of this seq. Raises NotFound."""
     with db.read(actor, Scope.AUDIT) as tx:
-        return tx.audit.one(seq)
+        return tx.audit.event(seq)
 
 
 def texts(db: HashDB, actor: Actor, seqs: SeqRange) -> Iterator[str]:

@@ -69,7 +69,7 @@ def _find(tx: Transaction, actor: Actor, chosen: ChosenEvent) -> Event:
     """The chosen event. Raises NotFound, also for one that the actor may not know."""
     if chosen.seq is not None:
         is_written = 0 < chosen.seq <= tx.audit.head().seq
-        what, event = f"event {chosen.seq}", tx.audit.one(chosen.seq) if is_written else None
+        what, event = f"event {chosen.seq}", tx.audit.event(chosen.seq) if is_written else None
     else:
         assert chosen.subject is not None
         kind, id = chosen.subject

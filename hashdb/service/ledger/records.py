@@ -16,7 +16,7 @@ _LONGEST = 80
 """Characters of a value of a table that are shown."""
 
 
-def unlike_log(
+def wrong_tables(
     tx: Transaction, records: ExpectedRecords, now: datetime, advance: Callable[[int], object]
 ) -> Iterator[str]:
     """The differences of the tables from the log; `tx` sees the tables as of the last event that `records` has.
@@ -30,12 +30,12 @@ def unlike_log(
     yield from _summarised(_unlike_answers(tx, records))
 
 
-def unlike_committed(tx: Transaction, advance: Callable[[int], object]) -> Iterator[str]:
-    """The contributions whose signals are not those of their commitments, as `unlike_log` reports differences."""
-    yield from _summarised(_unlike_commitments(tx, advance))
+def wrong_commitments(tx: Transaction, advance: Callable[[int], object]) -> Iterator[str]:
+    """The contributions whose signals are not those of their commitments, as `wrong_tables` reports differences."""
+    yield from _summarised(_wrong_commitments(tx, advance))
 
 
-def _unlike_commitments(tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[str, str]]:
+def _wrong_commitments(tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[str, str]]:
     for page in tx.commitments.every():
         advance(0)
         salted = [row.id for row in page if isinstance(row.salt, bytes) and not row.erased]

@@ -1,9 +1,9 @@
-"""Verification: compares the rows of the log with the tree and each signed checkpoint, and the tables with the log."""
+"""Verification: compares the events with the Merkle tree and each signed checkpoint, and the tables with the events."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -22,25 +22,27 @@ from hashdb.service import HashDB, jobs
 from hashdb.service.background import Task
 from hashdb.service.jobs import Progress, TooLongError
 from hashdb.service.ledger import active_set, witnesses
-from hashdb.service.ledger.records import unlike_committed, unlike_log
-from hashdb.service.stats.counts import unlike_sealed
+from hashdb.service.ledger.records import wrong_commitments, wrong_tables
+from hashdb.service.stats.counts import wrong_counts
 from hashdb.store import Transaction
 
-_BLOCK = 8_192
-_FINDINGS_KEPT = 20
+_ROWS_A_BLOCK = 8_192
+"""Rows of events that are read at a time."""
+_MOST_FINDINGS = 20
+"""The most findings that a job stores, the first ones."""
 log = logging.getLogger("hashdb.audit")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong, and the first and the last of the events concerned (None: no particular event)."""
+    """Something that is wrong, and the seqs of the first and the last event concerned (None: no particular event)."""
 
     first: int | None
     last: int | None
     reason: str
 
     def __str__(self) -> str:
-        """One sentence."""
+        """The finding as one sentence."""
         if self.first is None:
             return self.reason
         events = f"event {self.first}" if self.first == self.last else f"events {self.first} to {self.last}"
@@ -48,8 +50,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
-    """A checkpoint that was kept elsewhere: how many events it covers, and the time of the last of them."""
+class KeptCheckpoint:
+    """A signed checkpoint that was kept outside the service: how many events it covers, and the time of the last."""
 
     size: int
     at: datetime
@@ -57,70 +59,80 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was verified, up to the first wrong event, which is the first of the findings."""
+    """The outcome: how many events agree, and the root of the tree over them.
+
+    If the events or their tree do not agree, verification stops at the first difference, which is the first finding.
+    """
 
     size: int
     root: bytes
     checkpoints: int
+    """How many signed checkpoints agree with the events."""
     findings: tuple[Finding, ...]
-    outside: Outside | None = None
-    """The checkpoint that was kept elsewhere, if one was given and the log agrees with it."""
+    kept: KeptCheckpoint | None = None
+    """The kept checkpoint, if one was given and nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Signed:
-    """The root of a checkpoint that one of the log's keys signed, and where the checkpoint is."""
+class _SignedRoot:
+    """The root of a checkpoint that one of the log's keys signed, and the words for where the checkpoint is stored."""
 
     root: bytes
-    place: str
+    where: str
+
+
+_SignedRoots = dict[int, list[_SignedRoot]]
+"""The roots of signed checkpoints by size: how many events they cover."""
 
 
 def verify(
     db: HashDB,
     actor: Actor,
     advance: Callable[[int], object] = lambda count: None,
-    outside: str | None = None,
+    kept: str | None = None,
     *,
     signals: bool = False,
 ) -> Verdict:
-    """Recompute each leaf and the whole tree from the rows, and compare them with the stored tree and checkpoints.
+    """Recompute each leaf and the whole tree from the events, and compare them with the stored tree and checkpoints.
 
-    If they agree, compare the tables with the records that the events give, all as of one moment.
-    `outside` is a signed checkpoint that was kept elsewhere; it is compared with the log like those of the service.
-    With `signals`, also compare the signals of each contribution with its commitment.
+    If they agree, compare the tables with the records that result from the events, all in one transaction.
+    `kept` is the note of a signed checkpoint that was kept outside the service; it is compared like those of the
+    service. With `signals`, also compare the signals of each contribution with its commitment.
     `advance` is called with the number of events read since the last call. Raises StoreBusy, BadSetting.
     """
     actor.require(Scope.AUDIT)
-    # The file first: then the transaction sees all events that its checkpoints cover.
-    written = () if db.signing is None else db.signing.written()
+    # The file is read first: then the transaction sees all events that its checkpoints cover.
+    in_file = () if db.signing is None else db.signing.written()
     with db.store.read() as tx:
         if [head.id for head in tx.audit.heads()] != [1]:
             return Verdict(0, merkle.EMPTY, 0, (Finding(None, None, "the log has no head, or more than one"),))
         keys = tx.checkpoints.keys()
-        signed: dict[int, list[_Signed]] = {}
-        outside_size = _size_of(outside, keys)
-        findings = [*_read(tx, written, keys, signed, outside)]
-        walk = _Walk(tx, signed)
-        while walk.finding is None and (count := walk.step()):
+        kept_size = _size_of(kept, keys)
+        signed: _SignedRoots = {}
+        findings = [*_read_checkpoints(tx, in_file, keys, kept, signed)]
+        replay = _Replay(tx, signed)
+        while count := replay.read_block():
             advance(count)
-        if walk.finding is None:
-            walk.end()
-        if walk.finding is None:
-            findings += walk.unlike_head()
-            findings += _unlike_keys(db, keys, walk.records.signers)
-            findings += [Finding(seq, seq, reason) for seq, reason in unlike_sealed(tx)]
-            findings += [Finding(seq, seq, reason) for seq, reason in active_set.unlike_events(db, tx, advance)]
-            unlike = [*unlike_log(tx, walk.records, db.now(), advance)]
-            unlike += unlike_committed(tx, advance) if signals else ()
-            unlike += witnesses.wrong_cosignatures(db, tx)
-            findings += [Finding(None, None, reason) for reason in unlike]
-        agreed = sum(len(checkpoints) for size, checkpoints in signed.items() if size <= walk.agreed)
-        every = (*([walk.finding] if walk.finding else []), *findings)
-        agrees = None
-        if outside_size is not None and not every:
-            last = tx.audit.one(outside_size) if outside_size else tx.audit.head()
-            agrees = Outside(outside_size, last.at)
-        return Verdict(walk.size, merkle.fold(walk.edge), agreed, every, agrees)
+        if replay.finding is None:
+            replay.finish()
+        if replay.finding is None:
+            findings += replay.head_findings()
+            findings += _key_findings(db, keys, replay.records.signers)
+            findings += [Finding(seq, seq, reason) for seq, reason in wrong_counts(tx)]
+            findings += [Finding(seq, seq, reason) for seq, reason in active_set.differences(db, tx, advance)]
+            reasons = [*wrong_tables(tx, replay.records, db.now(), advance)]
+            reasons += wrong_commitments(tx, advance) if signals else ()
+            reasons += witnesses.wrong_cosignatures(db, tx)
+            findings += [Finding(None, None, reason) for reason in reasons]
+        else:
+            findings.insert(0, replay.finding)
+        checkpoints = sum(len(roots) for size, roots in signed.items() if size <= replay.agreed_size)
+        kept_checkpoint = None
+        if kept_size is not None and not findings:
+            last = tx.audit.event(kept_size) if kept_size else tx.audit.head()
+            kept_checkpoint = KeptCheckpoint(kept_size, last.at)
+        root = merkle.fold(replay.peak_hashes)
+        return Verdict(replay.size, root, checkpoints, tuple(findings), kept_checkpoint)
 
 
 def start(db: HashDB, actor: Actor) -> Verification:
@@ -131,17 +143,18 @@ def start(db: HashDB, actor: Actor) -> Verification:
         Task.VERIFICATION,
         lambda tx: tx.verifications,
         lambda tx: tx.verifications.add(str(actor), tx.audit.head().seq, db.now()),
-        partial(_verify, db, actor),
+        partial(_run_job, db, actor),
     )
 
 
 def latest(db: HashDB, actor: Actor, limit: int = 5) -> tuple[Verification, ...]:
-    """The newest jobs, newest first."""
+    """At most `limit` verification jobs, newest first."""
     with db.read(actor, Scope.AUDIT) as tx:
         return tx.verifications.latest(limit)
 
 
-def _verify(db: HashDB, actor: Actor, begun: Verification, progress: Progress) -> None:
+def _run_job(db: HashDB, actor: Actor, job: Verification, progress: Progress) -> None:
+    """Verify the log, store the outcome of the job, and log it as an event."""
     outcome, checkpoints, findings = JobOutcome.STOPPED, 0, ["it took too long, or the service was stopped"]
     try:
         verdict = verify(db, actor, progress.advance)
@@ -156,90 +169,98 @@ def _verify(db: HashDB, actor: Actor, begun: Verification, progress: Progress) -
         findings = ["the service failed and logged the error"]
     if outcome is JobOutcome.BROKEN:
         log.error("the audit log does not verify: %s", findings[0])
-    reported = findings[:_FINDINGS_KEPT]
+    stored_findings = findings[:_MOST_FINDINGS]
     with db.store.begin() as tx:
         now = db.now()
-        tx.verifications.end(begun.id, outcome, progress.done, checkpoints, reported, now)
+        tx.verifications.end(job.id, outcome, progress.done, checkpoints, stored_findings, now)
         details: Details = {
-            "size": begun.size,
+            "size": job.size,
             "done": progress.done,
             "outcome": str(outcome),
             "checkpoints": checkpoints,
-            "findings": secret_tag(canonical({"reasons": reported}).encode()),
+            "findings": secret_tag(canonical({"reasons": stored_findings}).encode()),
         }
-        tx.audit.append(now, actor, [LogEntry(Action.VERIFICATION_ENDED, "verification", begun.id, details)])
+        tx.audit.append(now, actor, [LogEntry(Action.VERIFICATION_ENDED, "verification", job.id, details)])
 
 
-class _Walk:
-    """Reads the rows once, from the first to the last; `finding` is the first thing that is wrong."""
+class _Replay:
+    """Reads the rows of all events once, in order; recomputes the tree, and the records that result from the events."""
 
-    def __init__(self, tx: Transaction, signed: Mapping[int, Sequence[_Signed]]) -> None:
+    def __init__(self, tx: Transaction, signed: _SignedRoots) -> None:
         self._tx = tx
-        self._last = tx.audit.head().seq
+        self._last_seq = tx.audit.head().seq
         self._signed = signed
-        self._sizes = sorted(signed)
-        self.size, self.edge, self.agreed = 0, list[bytes](), 0
-        self._at = 0
+        self._signed_sizes = sorted(signed)
+        self._last_at = 0
+        """The time of the last row read, in microseconds since 1970."""
+        self.size = 0
+        """How many events agree so far: the size of the recomputed tree."""
+        self.peak_hashes: list[bytes] = []
+        """The hashes of the peaks of the recomputed tree."""
+        self.agreed_size = 0
+        """The size of the largest signed checkpoint so far whose root is that of the recomputed tree."""
         self.records = ExpectedRecords()
         self.finding: Finding | None = None
+        """The first difference. No further block may be read after it."""
 
-    def step(self) -> int:
-        """Read a block of rows and return how many are right; 0 at the end, or after a wrong one."""
+    def read_block(self) -> int:
+        """Read a block of rows and return how many were read; 0 after the last row, or if there is a finding."""
         # The first block has no lower bound: a row may have been added before event 1.
-        rows = self._tx.audit.rows(self.size or None, _BLOCK)
+        rows = self._tx.audit.rows(self.size or None, _ROWS_A_BLOCK)
         leaves: list[bytes] = []
         row_finding = None
         for seq, row in enumerate(rows, self.size + 1):
-            if row_finding := self._fault(seq, row):
+            if row_finding := self._row_finding(seq, row):
                 break
             leaves.append(row.leaf)
         self._grow(leaves)
-        self.finding = self.finding or row_finding or self._replayed(rows)
-        self._at = rows[-1].at if rows else self._at
+        self.finding = self.finding or row_finding or self._replay_rows(rows)
+        self._last_at = rows[-1].at if rows else self._last_at
         return 0 if self.finding else len(leaves)
 
-    def end(self) -> None:
-        """After the last row: check that there should be no more, and that the log's head is that of these rows."""
+    def finish(self) -> None:
+        """After the last row: check that no event is missing after it, and that the log's head has the same tree."""
         size = self.size
-        later = [signed for signed in self._sizes if signed > size]
-        if size < self._last:
-            self.finding = Finding(size + 1, self._last, "missing: the log ends later")
+        later_sizes = [signed_size for signed_size in self._signed_sizes if signed_size > size]
+        if size < self._last_seq:
+            self.finding = Finding(size + 1, self._last_seq, "missing: the log ends later")
         elif self._tx.tree.has_beyond(merkle.inner_nodes(size)):
             self.finding = Finding(size + 1, size + 1, "missing: the tree has nodes above it")
-        elif later:
-            place = self._signed[later[0]][0].place
-            self.finding = Finding(self.agreed + 1, later[0], f"differ from the events for which {place} was signed")
+        elif later_sizes:
+            self.finding = self._differs_from_signed(later_sizes[0], self._signed[later_sizes[0]][0])
         else:
-            self.finding = self._head()
+            self.finding = self._peaks_finding()
 
-    def unlike_head(self) -> Iterator[Finding]:
+    def head_findings(self) -> Iterator[Finding]:
         """What is wrong with the time and the epoch of the log's head."""
         (head,) = self._tx.audit.heads()
-        if head.at != self._at:
+        if head.at != self._last_at:
             yield Finding(None, None, "the head of the log has another time than its last event")
         if self.records.epoch not in (head.epoch, NOT_LOGGED):
             yield Finding(None, None, "the epoch of the log differs from the epoch in its events")
 
-    def _head(self) -> Finding | None:
-        """What is wrong with the tree of the log's head, now that all rows were read."""
-        _, edge = self._tx.tree.edge()
-        if len(edge) != len(self.edge):
+    def _peaks_finding(self) -> Finding | None:
+        """Where the peaks stored in the log's head differ from the recomputed ones, once all rows were read."""
+        _, stored = self._tx.tree.edge()
+        if len(stored) != len(self.peak_hashes):
             return Finding(self.size + 1, self.size + 1, "missing: the head of the log is beyond it")
-        for place, ours, theirs in zip(merkle.peaks(self.size), self.edge, edge, strict=True):
-            if ours != theirs:
-                return self._over(place)
+        for peak, recomputed_hash, stored_hash in zip(merkle.peaks(self.size), self.peak_hashes, stored, strict=True):
+            if recomputed_hash != stored_hash:
+                return self._subtree_differs(peak)
         return None
 
-    def _fault(self, seq: int, row: Any) -> Finding | None:
+    def _row_finding(self, seq: int, row: Any) -> Finding | None:
+        """What is wrong with the row that should be the event `seq`."""
         if row.seq > seq:
             return Finding(seq, row.seq - 1, "missing")
-        if row.seq < seq or seq > self._last:
+        if row.seq < seq or seq > self._last_seq:
             return Finding(row.seq, row.seq, "added: the log does not count it")
-        if _leaf(row) != row.leaf:
+        if _compute_leaf(row) != row.leaf:
             return Finding(seq, seq, "changed: its leaf is of other content")
         return None
 
-    def _replayed(self, rows: Sequence[Any]) -> Finding | None:
+    def _replay_rows(self, rows: Sequence[Any]) -> Finding | None:
+        """Apply the events to the expected records; return a finding for the first one that cannot be applied."""
         for row in rows:
             try:
                 self.records.take(row.at, row.actor, row.action, row.subject_kind, row.subject_id, row.details)
@@ -248,42 +269,48 @@ class _Walk:
         return None
 
     def _grow(self, leaves: Sequence[bytes]) -> None:
-        """Add leaves to the tree, and compare it at each size of a signed checkpoint."""
+        """Add leaves to the recomputed tree; compare its new inner nodes, and its root at each signed size."""
         begin, end = self.size, self.size + len(leaves)
-        stored = dict(self._tx.tree.inner(merkle.inner_nodes(begin), merkle.inner_nodes(end)))
-        stops = [size for size in self._sizes if begin < size <= end]
+        stored_nodes = dict(self._tx.tree.inner(merkle.inner_nodes(begin), merkle.inner_nodes(end)))
+        stops = [size for size in self._signed_sizes if begin < size <= end]
         for stop in [*stops, end]:
             start = self.size
-            inner, edge = merkle.grow(start, self.edge, leaves[start - begin : stop - begin])
-            for place, node in zip(merkle.inner_subtrees(start, stop), inner, strict=True):
-                if stored.get(place.number) != node:
-                    self.finding = self._between(place, node, stored.get(place.number))
+            nodes, peak_hashes = merkle.grow(start, self.peak_hashes, leaves[start - begin : stop - begin])
+            for subtree, node in zip(merkle.inner_subtrees(start, stop), nodes, strict=True):
+                stored = stored_nodes.get(subtree.number)
+                if stored != node:
+                    self.finding = self._node_differs(subtree, node, stored)
                     return
-            self.size, self.edge = stop, edge
+            self.size, self.peak_hashes = stop, peak_hashes
             for signed in self._signed.get(stop, ()) if stop in stops else ():
-                if signed.root != merkle.fold(edge):
-                    finding = Finding(
-                        self.agreed + 1, stop, f"differ from the events for which {signed.place} was signed"
-                    )
-                    # The comparison with the head may locate it more exactly.
-                    self.finding = (self._head() if stop == self._last else None) or finding
+                if signed.root != merkle.fold(peak_hashes):
+                    # The comparison with the log's head may locate the difference more exactly.
+                    located = self._peaks_finding() if stop == self._last_seq else None
+                    self.finding = located or self._differs_from_signed(stop, signed)
                     return
-            self.agreed = stop if stop in stops else self.agreed
+            self.agreed_size = stop if stop in stops else self.agreed_size
 
-    def _between(self, place: Subtree, ours: InnerNode, theirs: InnerNode | None) -> Finding:
-        if theirs is None or place.level > 1:
-            return self._over(place)
-        right = theirs.left == ours.left
-        return self._over(Subtree(0, place.begin + right))
+    def _differs_from_signed(self, size: int, signed: _SignedRoot) -> Finding:
+        """Some event after the last agreeing checkpoint and up to `size` differs from those that were signed."""
+        return Finding(self.agreed_size + 1, size, f"differ from the events for which {signed.where} was signed")
 
-    def _over(self, place: Subtree) -> Finding:
-        if self.agreed >= place.end:
+    def _node_differs(self, subtree: Subtree, recomputed: InnerNode, stored: InnerNode | None) -> Finding:
+        """The stored root of a subtree differs. Directly above two leaves, this tells which of them."""
+        if stored is None or subtree.level > 1:
+            return self._subtree_differs(subtree)
+        is_right = stored.left == recomputed.left
+        return self._subtree_differs(Subtree(0, subtree.begin + is_right))
+
+    def _subtree_differs(self, subtree: Subtree) -> Finding:
+        """An event in the subtree, after the last agreeing checkpoint, differs; if there is none, the stored hash."""
+        if self.agreed_size >= subtree.end:
             return Finding(None, None, "the head of the log does not fit its events")
-        first = max(place.begin, self.agreed) + 1
-        return Finding(first, place.end, "changed: the tree of the log is of other content")
+        first = max(subtree.begin, self.agreed_size) + 1
+        return Finding(first, subtree.end, "changed: the tree of the log is of other content")
 
 
-def _leaf(row: Any) -> bytes | None:
+def _compute_leaf(row: Any) -> bytes | None:
+    """The leaf of an event as it is stored; None if the row has values that the service never writes."""
     try:
         at = from_microseconds(row.at)
         subject = f"{row.subject_kind}:{row.subject_id}"
@@ -293,47 +320,46 @@ def _leaf(row: Any) -> bytes | None:
         return None
 
 
-def _read(
-    tx: Transaction,
-    written: Iterable[str],
-    keys: Sequence[LogKey],
-    signed: dict[int, list[_Signed]],
-    outside: str | None,
+def _read_checkpoints(
+    tx: Transaction, file_notes: Iterable[str], keys: Sequence[LogKey], kept: str | None, signed: _SignedRoots
 ) -> Iterator[Finding]:
-    """Read the checkpoints from outside, the table and the file into `signed`; yield a finding for each bad one."""
+    """Add the roots of the kept checkpoint and those in the table and the file to `signed`; yield what is wrong."""
     verifiers = [key.verifier for key in keys]
     in_table = ((f"the checkpoint of {size}", size, note) for size, note in tx.checkpoints.all())
-    in_file = ((f"checkpoint {number} of the file", None, note) for number, note in enumerate(written, 1))
-    from_outside = () if outside is None else (("the checkpoint from outside", None, outside),)
+    in_file = ((f"checkpoint {number} of the file", None, note) for number, note in enumerate(file_notes, 1))
+    from_outside = () if kept is None else (("the checkpoint from outside", None, kept),)
     seen: set[str] = set()
-    for place, size, note in (*from_outside, *in_table, *in_file):
+    for where, size, note in (*from_outside, *in_table, *in_file):
         if note in seen:
             continue
         seen.add(note)
         try:
             checkpoint, _ = read_checkpoint(note, verifiers)
         except BadNote as error:
-            yield Finding(None, None, f"{place}: {error}")
+            yield Finding(None, None, f"{where}: {error}")
             continue
         if size not in (None, checkpoint.size):
-            yield Finding(None, None, f"{place}: it is of {checkpoint.size}")
-        signed.setdefault(checkpoint.size, []).append(_Signed(checkpoint.root, place))
+            yield Finding(None, None, f"{where}: it is of {checkpoint.size}")
+        signed.setdefault(checkpoint.size, []).append(_SignedRoot(checkpoint.root, where))
 
 
-def _size_of(outside: str | None, keys: Sequence[LogKey]) -> int | None:
-    """How many events a checkpoint from outside covers; None if there is none, or it is not of this log."""
+def _size_of(kept: str | None, keys: Sequence[LogKey]) -> int | None:
+    """How many events the kept checkpoint covers; None if none was given, or it is not of this log."""
     try:
-        return None if outside is None else read_checkpoint(outside, [key.verifier for key in keys])[0].size
+        return None if kept is None else read_checkpoint(kept, [key.verifier for key in keys])[0].size
     except BadNote:
         return None
 
 
-def _unlike_keys(db: HashDB, keys: Sequence[LogKey], logged: set[str]) -> list[Finding]:
-    """A finding for each key of the log that no event has, and for a key of this machine that is not the log's."""
+def _key_findings(db: HashDB, keys: Sequence[LogKey], logged: set[str]) -> list[Finding]:
+    """A finding for each key of the log that is not in `logged`, and for a key of this machine that is not the log's.
+
+    `logged` are the vkeys that events record.
+    """
     vkeys = [str(key.verifier) for key in keys]
     reasons = [f"the log's key {vkey} is in no event" for vkey in vkeys if vkey not in logged]
     if db.signing is not None and keys:
-        here = db.signing.here(keys[-1].verifier.name)
-        if here is not None and str(here) not in vkeys:
-            reasons.append(f"the key of this machine, {here}, is not one of the log's")
+        own_key = db.signing.here(keys[-1].verifier.name)
+        if own_key is not None and str(own_key) not in vkeys:
+            reasons.append(f"the key of this machine, {own_key}, is not one of the log's")
     return [Finding(None, None, reason) for reason in reasons]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.ledger import merkle
-from hashdb.domain.ledger.checkpoints import KEY_ID, LogWitness, parse_checkpoint, signature_line, split_note
+from hashdb.domain.ledger.checkpoints import KEY_ID_OCTETS, LogWitness, parse_checkpoint, signature_line, split_note
 from hashdb.domain.ledger.cosignatures import SUBMISSION_PATH, Submission, WitnessKey
 from hashdb.domain.ledger.policies import Policy, Witness
 from hashdb.domain.sharing.webhooks import Trouble
@@ -189,10 +189,10 @@ def _verified_line(key: WitnessKey, note: str, text: str) -> str:
     except BadNote:
         raise _NotSignedError("its answer has no lines of signatures") from None
     for name, octets in signatures:
-        if (name, octets[:KEY_ID]) == (key.name, key.id):
-            if key.signed_at(body, octets[KEY_ID:]) is None:
+        if (name, octets[:KEY_ID_OCTETS]) == (key.name, key.id):
+            if key.signed_at(body, octets[KEY_ID_OCTETS:]) is None:
                 raise _NotSignedError("its cosignature does not fit the checkpoint")
-            return signature_line(key, octets[KEY_ID:])
+            return signature_line(key, octets[KEY_ID_OCTETS:])
     raise _NotSignedError("its answer has no cosignature by the key of the policy")
 
 

@@ -1,4 +1,7 @@
-"""Comparisons: two items of a reviewer's own, one as a query, the other as a contribution. Nothing is stored."""
+"""Comparisons: a reviewer compares two files or lists of hashes, as if one were a query and the other contributed.
+
+Nothing is stored.
+"""
 
 from __future__ import annotations
 
@@ -22,39 +25,41 @@ from hashdb.service import HashDB
 from hashdb.service.matching.alignments import MOST_NEAR, FrameHit, ListedItems, frames_near, hits_by_contribution
 from hashdb.service.matching.matches import turn
 
-_LISTED: Final = 1
-"""The id of the second item among the contributions, of which it is the only one."""
+_SECOND_ID: Final = 1
+"""The id of the second item, which is compared as if it were the only contribution."""
+_SECOND_MEMBER: Final = 1
+"""The member that is taken as its contributor; any number serves."""
 
 
 class Comparison(NamedTuple):
-    """How one item, as a query, and another, as a contribution, show the same.
-
-    `matches` says whether the first would match the second, if that were contributed; `refused` says why it could not
-    be contributed.
-    """
+    """What two items have in common. The first is compared as a query, the second as a contribution."""
 
     matches: bool
+    """Whether a query of the first would match the second, if that were contributed."""
     refused: Sequence[str]
-    own: Sequence[SignalPair]
-    """By algorithm, the hashes of both themselves."""
-    views: Sequence[SignalPair]
-    """The nearest pair of each view, those that agree first."""
+    """Why the service would not accept the second as a contribution; empty if it would."""
+    own_pairs: Sequence[SignalPair]
+    """By algorithm, the pair of hashes of the unaltered items."""
+    view_pairs: Sequence[SignalPair]
+    """For each view of the first (`whole` or a transform) and algorithm the nearest pair, those that agree first."""
     verdict: Verdict | None
-    """On two pictures, if a hash of the second is within the radius of a view of the first."""
+    """The result of `verify` on two pictures; None if no hash of the second is near a view of the first."""
     overlay: Overlay | None
+    """How the first picture is laid over the second; None if they do not show the same, or are no pictures."""
     digest: Algorithm | None
-    """The digest by which both are the same file."""
+    """The algorithm of a digest that both have: they are the same file. Otherwise None."""
     details: FrameDetails
+    """Which parts of the items show the same; empty if neither has frames."""
     hits: Sequence[FrameHit]
     """The frames of the first that are near the second."""
     shots: Sequence[Shot]
-    """Of the second, if it has frames."""
+    """The shots of the second; empty if it has no frames."""
 
 
 def compare(db: HashDB, actor: Actor, query: Query, listed: Draft) -> Comparison:
-    """Compare two items as a match does. The first has its transforms, the second its variants and signatures.
+    """Compare `query`, with its transforms, with `listed`, with its variants and signatures, as a match does.
 
-    Raises TooManyAtOnce.
+    The actor needs the scope `audit` or `review`. Raises TooManyAtOnce.
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     db.follower.catch_up()
@@ -67,16 +72,25 @@ def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
     suppressed = db.intake_rules().touched(listed.every_signal())
     if not suppressed.keys().isdisjoint(listed.signals):
         refused.append(f"a hash of it {REFUSAL}")
-    shots = [_without(shot, suppressed) for shot in split_shots(listed.frames)]
-    # The second item, as if it were the only contribution.
+    shots = [_without_suppressed(shot, suppressed) for shot in split_shots(listed.frames)]
     items = ListedItems()
     extent = listed.extent
     items.add(
-        _LISTED,
+        _SECOND_ID,
         listed.signals,
         shots,
-        lambda signal: Holder(signal, _LISTED, 1, None, Standing.UNREVIEWED, None, extent),
+        lambda signal: Holder(
+            signal,
+            contribution=_SECOND_ID,
+            member=_SECOND_MEMBER,
+            severity=None,
+            standing=Standing.UNREVIEWED,
+            about=None,
+            extent=extent,
+        ),
     )
+    # What follows does for a list of one query and one contribution what a match does for many.
+    # `suggested`: signals of the second near the query or a frame. `through`: the transforms that found them.
     expanded = expand([query])
     suggested, through, _ = suggest_expanded(expanded, items.search, MOST_NEAR)
     by_frames = {0: items.match_frames(query, expanded, suggested, through)} if query.frames else {}
@@ -86,27 +100,27 @@ def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
     )
     (decided,) = decide([query], suggested, through, items.held, items.having, by_frames, verified)
     near = {signal: bits for signal, bits in suggested[0].items() if signal in items.held}
-    details = decided.by_frames.get(_LISTED, places_of([items.held[signal][0] for signal in near], items.times))
+    details = decided.by_frames.get(_SECOND_ID, places_of([items.held[signal][0] for signal in near], items.times))
     frames = frames_near(query, expanded, suggested, through)
     views, verdict = {WHOLE: query.signals, **query.transforms}, None
     if near and not query.frames and not listed.frames:
         verdict = verify(PreparedQuery(views, query.signatures), listed.signals, listed.signatures, near)
     return Comparison(
-        matches=any(group[0].contribution == _LISTED for group in decided.chosen),
+        matches=any(group[0].contribution == _SECOND_ID for group in decided.chosen),
         refused=refused,
-        own=own_pairs(query.signals, listed.signals),
-        views=nearest_pairs(views, listed.signals),
+        own_pairs=own_pairs(query.signals, listed.signals),
+        view_pairs=nearest_pairs(views, listed.signals),
         verdict=verdict,
         overlay=overlay(query.signatures, listed.signatures),
         digest=next((signal.algorithm for signal in near if signal.algorithm.is_digest), None),
         details=details,
-        hits=hits_by_contribution(frames, items.held, items.times, {_LISTED: details}).get(_LISTED, ()),
+        hits=hits_by_contribution(frames, items.held, items.times, {_SECOND_ID: details}).get(_SECOND_ID, ()),
         shots=shots,
     )
 
 
-def _without(shot: Shot, suppressed: Collection[Signal]) -> Shot:
-    """The shot as it would be recorded."""
+def _without_suppressed(shot: Shot, suppressed: Collection[Signal]) -> Shot:
+    """The shot as the service would store it: only its first frame can match, and suppressed signals do not."""
     first, *others = shot.frames
     signals = tuple(signal for signal in first.signals if signal not in suppressed)
     return Shot((replace(first, signals=signals), *others), len(first.signals) - len(signals))

@@ -81,10 +81,10 @@ def match(
         if any(suggested):
             standings = tuple(Standing) if quarantined else MATCHING
             answer = Answer(_results(db, actor, queries, expanded, suggested, through, thinned, standings), head.seq)
-            db.timed((searched - started, perf_counter() - searched))
+            db.on_match_timed((searched - started, perf_counter() - searched))
         else:
             answer = Answer(tuple([Result(query.id, (), 0) for query in queries]), head.seq)
-            db.timed((searched - started, 0.0))
+            db.on_match_timed((searched - started, 0.0))
     if actor.member is not None:
         db.stats.match(now, actor.member.id, queries, answer)
         db.suspicions.note(actor, queries, answer)

@@ -106,16 +106,16 @@ def get(db: HashDB, actor: Actor, day: date) -> DayCounts:
         return DayCounts(day, tx.counts.on(day), next((seal for seal in tx.counts.seals() if seal.day == day), None))
 
 
-def unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
+def wrong_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:
     """The faults of the counts: the seq of the event that sealed other counts (None: no event), and a sentence."""
     try:
-        yield from _unlike_sealed(tx)
+        yield from _wrong_sealed_counts(tx)
     except (TypeError, ValueError):
         # SQLite stores any type in a column.
         yield None, "the counts hold what is no day or no number"
 
 
-def _unlike_sealed(tx: Transaction) -> Iterator[tuple[int | None, str]]:
+def _wrong_sealed_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:
     seals = tx.counts.seals()
     for seal in seals:
         if digest(seal.day, tx.counts.on(seal.day)) != seal.digest:

@@ -26,7 +26,7 @@ from hashdb.domain.accounts.members import (
 )
 from hashdb.errors import NameTaken
 from hashdb.store.contributions.statuses import MATCHING, unended
-from hashdb.store.repositories import Repository, same, upsert
+from hashdb.store.repositories import Repository, attributes, upsert
 from hashdb.store.tables import contributions, keys, members, opinions, spent
 
 
@@ -36,8 +36,8 @@ class Members(Repository):
     def add(self, draft: MemberDraft, now: datetime) -> Member:
         """Record a member. Raises NameTaken."""
         row = {
-            **same(draft, "name", "kind", "contact"),
-            **same(draft.limits, "contributions_per_day", "budget_factor"),
+            **attributes(draft, "name", "kind", "contact"),
+            **attributes(draft.limits, "contributions_per_day", "budget_factor"),
             "status": MemberStatus.ACTIVE,
             "created_at": now,
         }
@@ -46,11 +46,11 @@ class Members(Repository):
 
     def get(self, member: int) -> Member:
         """One member. Raises NotFound."""
-        return _member(self._one(_MEMBER, f"member {member}", {"member": member}))
+        return _member(self._get_row(_MEMBER, f"member {member}", {"member": member}))
 
     def named(self, name: str) -> Member:
         """The member of that name. Raises NotFound."""
-        return _member(self._one(select(members).where(members.c.name == name), f"a member named {name}"))
+        return _member(self._get_row(select(members).where(members.c.name == name), f"a member named {name}"))
 
     def lock(self, ids: Collection[int]) -> dict[int, Member]:
         """Lock members until the transaction ends, so that the requests of each run one after the other.
@@ -62,7 +62,7 @@ class Members(Repository):
 
     def page(self, after: int, limit: int) -> tuple[Member, ...]:
         """At most `limit` members with ids above `after`, in order."""
-        return tuple(map(_member, self._after(select(members), members.c.id, after, limit)))
+        return tuple(map(_member, self._page_after(select(members), members.c.id, after, limit)))
 
     def names(self, besides: int) -> tuple[str, ...]:
         """The names of all members but one."""
@@ -85,7 +85,7 @@ class Members(Repository):
     def add_key(self, member: int, digest: bytes, draft: KeyDraft, now: datetime) -> Key:
         """Record a key by the digest of its secret."""
         row = {
-            **same(draft, "expires_at", "hides_distances"),
+            **attributes(draft, "expires_at", "hides_distances"),
             "member_id": member,
             "digest": digest,
             "scopes": tuple(sorted(draft.scopes)),
@@ -95,16 +95,16 @@ class Members(Repository):
 
     def key(self, key: int, *, lock: bool = False) -> Key:
         """One key; `lock` locks it until the transaction ends. Raises NotFound."""
-        return _key(self._one(select(keys).where(keys.c.id == key), f"key {key}", lock=lock))
+        return _key(self._get_row(select(keys).where(keys.c.id == key), f"key {key}", lock=lock))
 
     def key_with(self, digest: bytes) -> Key | None:
         """The key whose secret has this digest, if there is one."""
-        return self._first(select(keys).where(keys.c.digest == digest), _key)
+        return self._find(select(keys).where(keys.c.digest == digest), _key)
 
     def keys(self, member: int, after: int, limit: int) -> tuple[Key, ...]:
         """At most `limit` keys of a member with ids above `after`, in order."""
         query = select(keys).where(keys.c.member_id == member)
-        return tuple(map(_key, self._after(query, keys.c.id, after, limit)))
+        return tuple(map(_key, self._page_after(query, keys.c.id, after, limit)))
 
     def revoke(self, key: int, now: datetime) -> Key:
         """Mark a key as revoked."""
@@ -164,7 +164,7 @@ _LOCK = (
 
 def _member(row: Row[tuple[object, ...]]) -> Member:
     return Member(
-        **same(row, "id", "name", "contact", "created_at"),
+        **attributes(row, "id", "name", "contact", "created_at"),
         kind=MemberKind(row.kind),
         status=MemberStatus(row.status),
         limits=MemberLimits(row.contributions_per_day, row.budget_factor),
@@ -173,7 +173,7 @@ def _member(row: Row[tuple[object, ...]]) -> Member:
 
 def _key(row: Row[tuple[object, ...]]) -> Key:
     return Key(
-        **same(row, "id", "created_at", "expires_at", "revoked_at", "hides_distances"),
+        **attributes(row, "id", "created_at", "expires_at", "revoked_at", "hides_distances"),
         member=row.member_id,
         scopes=frozenset(Scope(scope) for scope in cast(tuple[str, ...], row.scopes)),
         feed_read_on=None if row.feed_read_on is None else date.fromisoformat(row.feed_read_on),
@@ -187,11 +187,11 @@ class BudgetsUsed(Repository):
         """Add these uses, and delete those of budgets that have renewed since."""
         self._delete(spent, spent.c.renews_at <= now)
         rows = [
-            {**same(use, "actor", "renews_at", "amount"), "budget": str(use.budget)}
+            {**attributes(use, "actor", "renews_at", "amount"), "budget": str(use.budget)}
             for use in sorted(uses, key=lambda use: (use.actor, use.budget))
             if use.renews_at > now
         ]
-        upsert(self._connection, spent, rows, adds=("amount",))
+        upsert(self._connection, spent, rows, add=("amount",))
 
     def used(self, now: datetime) -> list[BudgetUse]:
         """The uses of all actors of the budgets that renew after `now`."""

@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 
 from hashdb.domain.accounts.saved_views import SavedView, ViewDraft
 from hashdb.store.accounts.members import unique_name
-from hashdb.store.repositories import Repository, same
+from hashdb.store.repositories import Repository, attributes
 from hashdb.store.tables import saved_views, users
 
 
@@ -18,13 +18,13 @@ class SavedViews(Repository):
 
     def add(self, user: int, draft: ViewDraft, now: datetime) -> int:
         """Record a view of a user, and return its id. Raises NameTaken."""
-        row = {**same(draft, "page", "name", "query", "shared"), "user_id": user, "created_at": now}
+        row = {**attributes(draft, "page", "name", "query", "shared"), "user_id": user, "created_at": now}
         with unique_name(draft.name, "view"):
             return int(self._insert(saved_views, row).id)
 
     def one(self, id: int) -> SavedView:
         """One view of any user. Raises NotFound."""
-        return _view(self._one(_VIEWS.where(saved_views.c.id == id), f"view {id}"))
+        return _view(self._get_row(_VIEWS.where(saved_views.c.id == id), f"view {id}"))
 
     def visible(self, user: int, page: str | None = None) -> tuple[SavedView, ...]:
         """The views of a user and those that others share, of one list or of all: the own first, then by name."""
@@ -52,4 +52,6 @@ _VIEWS = select(saved_views, users.c.name.label("user_name")).join_from(saved_vi
 
 
 def _view(row: Any) -> SavedView:
-    return SavedView(user=row.user_id, **same(row, "id", "user_name", "page", "name", "query", "shared", "created_at"))
+    return SavedView(
+        user=row.user_id, **attributes(row, "id", "user_name", "page", "name", "query", "shared", "created_at")
+    )

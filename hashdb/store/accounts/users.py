@@ -21,7 +21,7 @@ from hashdb.domain.accounts.users import (
 )
 from hashdb.domain.ledger.events import secret_tag
 from hashdb.store.accounts.members import unique_name
-from hashdb.store.repositories import Repository, insert_into, same
+from hashdb.store.repositories import Repository, attributes, insert_into
 from hashdb.store.tables import sessions, tries, users
 
 
@@ -31,7 +31,7 @@ class Users(Repository):
     def add(self, draft: UserDraft, password: str | None, now: datetime, *, provisional: bool) -> User:
         """Record a user, with the Argon2 hash of the password. Raises NameTaken."""
         row = {
-            **same(draft, "name", "role"),
+            **attributes(draft, "name", "role"),
             "status": UserStatus.ACTIVE,
             "password": password,
             "provisional": provisional,
@@ -44,15 +44,15 @@ class Users(Repository):
 
     def get(self, user: int, *, lock: bool = False) -> User:
         """One user; `lock` locks it until the transaction ends. Raises NotFound."""
-        return user_from_row(self._one(select(users).where(users.c.id == user), f"user {user}", lock=lock))
+        return user_from_row(self._get_row(select(users).where(users.c.id == user), f"user {user}", lock=lock))
 
     def named(self, name: str) -> User:
         """The user of that name. Raises NotFound."""
-        return user_from_row(self._one(select(users).where(users.c.name == name), f"a user named {name}"))
+        return user_from_row(self._get_row(select(users).where(users.c.name == name), f"a user named {name}"))
 
     def page(self, after: int, limit: int) -> tuple[User, ...]:
         """At most `limit` users with ids above `after`, in order."""
-        return tuple(map(user_from_row, self._after(select(users), users.c.id, after, limit)))
+        return tuple(map(user_from_row, self._page_after(select(users), users.c.id, after, limit)))
 
     def names(self, besides: int) -> tuple[str, ...]:
         """The names of all users but one."""
@@ -101,7 +101,7 @@ class Users(Repository):
 def user_from_row(row: Row[tuple[object, ...]]) -> User:
     """The user of a row of the table."""
     return User(
-        **same(row, "id", "name", "provisional", "created_at"),
+        **attributes(row, "id", "name", "provisional", "created_at"),
         role=Role(row.role),
         status=UserStatus(row.status),
         has_password=row.password is not None,
@@ -127,7 +127,7 @@ class Sessions(Repository):
 
     def with_digest(self, digest: bytes) -> Session | None:
         """The session whose secret has this digest, if there is one."""
-        return self._first(_SESSIONS.where(sessions.c.digest == digest), _session)
+        return self._find(_SESSIONS.where(sessions.c.digest == digest), _session)
 
     def complete(self, user: int) -> tuple[Session, ...]:
         """The complete sessions of a user, the most recently used first."""

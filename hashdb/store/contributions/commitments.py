@@ -64,7 +64,7 @@ class Commitments(Repository):
         """The lines of contributions: of all their signals, suppressed ones too, and of their signatures."""
         lines: dict[int, list[str]] = {id: [] for id in ids}
         self._add_signals(lines, _EVERY_SIGNAL)
-        for id, kind, value in self._by_ids(_SIGNATURES, ids):
+        for id, kind, value in self._run_for_ids(_SIGNATURES, ids):
             lines[id].append(_text(kind, value))
         return lines
 
@@ -76,7 +76,7 @@ class Commitments(Repository):
 
     def masked(self, ids: Collection[int]) -> dict[int, int]:
         """How many signals of each contribution are suppressed; contributions without one are left out."""
-        return dict(Counter(id for id, *_ in self._by_ids(_SUPPRESSED, ids)))
+        return dict(Counter(id for id, *_ in self._run_for_ids(_SUPPRESSED, ids)))
 
     def lacking(self, limit: int) -> tuple[int, ...]:
         """At most `limit` contributions that are not withdrawn and have no commitment, in order.
@@ -88,7 +88,7 @@ class Commitments(Repository):
     def lacking_of(self, ids: Sequence[int]) -> tuple[int, ...]:
         """Those of these contributions that still lack one, in order; they are locked until the transaction ends."""
         query = select(contributions.c.id).where(_LACKING).order_by(contributions.c.id)
-        return tuple(row.id for row in self._among(query.with_for_update(), contributions.c.id, ids))
+        return tuple(row.id for row in self._rows_in(query.with_for_update(), contributions.c.id, ids))
 
     def every(self) -> Iterator[list[HeldCommitment]]:
         """All commitments that are stored, some at a time, in the order of their contributions."""
@@ -109,12 +109,12 @@ class Commitments(Repository):
     def _add_signals(self, lines: Mapping[int, list[str]], query: CompoundSelect[Any]) -> None:
         """Add the lines of the signals that a query selects to those of their contributions."""
         of_shots: dict[tuple[int, int], list[str]] = defaultdict(list)
-        for id, position, algorithm, value in self._by_ids(query, lines):
+        for id, position, algorithm, value in self._run_for_ids(query, lines):
             number = number_of(position)
             of_item = lines[id] if number == ITEM else of_shots[id, number]
             of_item.append(_text(algorithm, value))
         with_shots = {id for id, _ in of_shots}
-        for id, number, start, end, unit in self._by_ids(SHOT_PLACES, with_shots):
+        for id, number, start, end, unit in self._run_for_ids(SHOT_PLACES, with_shots):
             texts = of_shots.pop((id, number), ())
             lines[id] += [placed_line(UNITS[unit], start, end, text) for text in texts]
         for (id, number), texts in of_shots.items():

@@ -46,7 +46,7 @@ from hashdb.errors import NotFound
 from hashdb.store.contributions.commitments import Commitments
 from hashdb.store.contributions.frames import ALGORITHMS, SIGNAL_COLUMNS, Frames, SignalRow, signals_in
 from hashdb.store.contributions.statuses import filter_conditions, status_at, stored_media, unended
-from hashdb.store.repositories import IDS, NOW, Repository, chunks, insert_rows, insert_values, same
+from hashdb.store.repositories import IDS, NOW, Repository, attributes, chunks, insert_rows, insert_values
 from hashdb.store.tables import (
     MASKING,
     amendments,
@@ -185,7 +185,7 @@ class Contributions(Repository):
         self, ids: Collection[int], now: datetime, *, hidden: frozenset[str] = frozenset()
     ) -> dict[int, Contribution]:
         """The contributions with these ids, without the `hidden` fields; ids that do not exist are left out."""
-        return self._read(self._among(_contributions(now), contributions.c.id, ids), hidden) if ids else {}
+        return self._read(self._rows_in(_contributions(now), contributions.c.id, ids), hidden) if ids else {}
 
     def one(self, id: int, now: datetime, *, lock: bool = False) -> Contribution:
         """One contribution; `lock` locks it until the transaction ends. Raises NotFound."""
@@ -205,7 +205,7 @@ class Contributions(Repository):
     def page(self, filter: Filter, after: int, limit: int, now: datetime) -> tuple[Contribution, ...]:
         """At most `limit` contributions that the filter selects, with ids above `after`, in order."""
         query = _contributions(now).where(*filter_conditions(filter, now))
-        return tuple(self._read(self._after(query, contributions.c.id, after, limit)).values())
+        return tuple(self._read(self._page_after(query, contributions.c.id, after, limit)).values())
 
     def signals(self, ids: Collection[int]) -> dict[int, tuple[Signal, ...]]:
         """The signals of contributions that are not suppressed, by id, in the order they were sent."""
@@ -223,7 +223,7 @@ class Contributions(Repository):
     def signatures(self, ids: Collection[int]) -> dict[int, tuple[Signature, ...]]:
         """The signatures of contributions, by id, in the order they were sent."""
         signatures_by_id: dict[int, tuple[Signature, ...]] = {}
-        for id, group in groupby(self._by_ids(_SIGNATURES, ids), key=_FIRST):
+        for id, group in groupby(self._run_for_ids(_SIGNATURES, ids), key=_FIRST):
             signatures_by_id[id] = tuple(Signature(KINDS[kind], value) for _, kind, value in group)
         return signatures_by_id
 
@@ -234,12 +234,12 @@ class Contributions(Repository):
 
         `own` is the expiry that the member asks for, if it is not the one of the change.
         """
-        fields = same(change, *(field.name for field in fields_of(change)))
+        fields = attributes(change, *(field.name for field in fields_of(change)))
         values = {
             name: value for name, value in fields.items() if value is not UNSET and value != getattr(contribution, name)
         }
         if values:
-            before = {name: _plain(value) for name, value in same(contribution, *values).items()}
+            before = {name: _plain(value) for name, value in attributes(contribution, *values).items()}
             row = {"contribution_id": contribution.id, "at": now, "before": before}
             self._connection.execute(insert(amendments), row)
         expiry = change.expires_at if own is UNSET else own
@@ -295,7 +295,7 @@ def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
 
 def _row(member: Member, draft: Draft, now: datetime) -> dict[str, object]:
     parts = _row_of_parts(draft) if draft.frames or draft.media is Media.TEXT else _NO_PARTS
-    return same(draft, *_COPIED) | {
+    return attributes(draft, *_COPIED) | {
         **parts,
         "member_id": member.id,
         "received_at": now,
@@ -333,7 +333,7 @@ def _recorded(
         masked=sum(signal in suppressed for signal in chain.from_iterable(searched)),
         salt=prepared.commitment.salt,
         commitment=prepared.commitment.hash,
-        **same(draft, *_COPIED),
+        **attributes(draft, *_COPIED),
     )
 
 

@@ -82,5 +82,5 @@ class Erasures(Repository):
 
     def few(self, ids: Sequence[int]) -> Sequence[int]:
         """The first of these erased contributions with `FRAMES_A_REQUEST` frames together at most; at least one."""
-        counts = dict(self._among(_FRAME_COUNTS, contributions.c.id, ids[:CHUNK]))
+        counts = dict(self._rows_in(_FRAME_COUNTS, contributions.c.id, ids[:CHUNK]))
         return few_frames(ids[:CHUNK], counts.__getitem__)

@@ -82,7 +82,7 @@ class Retired(Repository):
         numbers = {id: set(map(number_of, held)) for id, held in places.items()}
         sufficient = {id for id, held in numbers.items() if ITEM in held}
         of_shots = [id for id, held in numbers.items() if held and id not in sufficient]
-        for id, name, first, last, count in self._among(_SHOTS, shots.c.contribution_id, of_shots):
+        for id, name, first, last, count in self._rows_in(_SHOTS, shots.c.contribution_id, of_shots):
             # Pages come before words.
             held = [number for number in numbers[id] if first <= number <= last]
             if held and len(held) >= min(LEAST_FRAMES[UNITS[name]], count):
@@ -103,7 +103,7 @@ class Retired(Repository):
         All frames of an item have one place, `OF_FRAMES`.
         """
         named: dict[int, frozenset[int]] = {}
-        for id, places in self._by_ids(_SHADOWS, ids):
+        for id, places in self._run_for_ids(_SHADOWS, ids):
             named[id] = frozenset(map(int, places))
         placed = self.placed(set(ids) - named.keys())
         return {id: frozenset(default_shadow(signals)) for id, signals in placed.items()} | named
@@ -111,7 +111,7 @@ class Retired(Repository):
     def placed(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
         """The signals of each contribution by their place, suppressed ones too. The frames have one."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
-        for id, place, algorithm, value in self._by_ids(_OF_ITEMS, ids):
+        for id, place, algorithm, value in self._run_for_ids(_OF_ITEMS, ids):
             signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
         for id, of_shots in self.of_shots(ids).items():
             signals_by_id[id][OF_FRAMES] = of_shots[min(of_shots)]
@@ -120,7 +120,7 @@ class Retired(Repository):
     def of_shots(self, ids: Collection[int]) -> dict[int, dict[int, Signal]]:
         """The first signal by PDQ, or of a text, of each shot, suppressed ones too, by the number of the shot."""
         firsts: dict[int, dict[int, tuple[int, str, bytes]]] = defaultdict(dict)
-        for id, place, algorithm, value in self._by_ids(_OF_SHOTS, ids):
+        for id, place, algorithm, value in self._run_for_ids(_OF_SHOTS, ids):
             number, placed = number_of(place), (place, algorithm, value)
             firsts[id][number] = min(firsts[id].get(number, placed), placed)
         return {

@@ -47,7 +47,7 @@ class Statuses(Repository):
     def logged(self, ids: Collection[int]) -> dict[int, Status]:
         """The status of each contribution in the log, by id."""
         query = select(contributions.c.id, contributions.c.announced)
-        return {id: Status(logged) for id, logged in self._among(query, contributions.c.id, ids)}
+        return {id: Status(logged) for id, logged in self._rows_in(query, contributions.c.id, ids)}
 
     def pending(self, now: datetime, limit: int, *, lock: bool = True) -> tuple[PendingStatus, ...]:
         """At most `limit` contributions whose status differs from what the log says.
@@ -154,7 +154,7 @@ class Retentions(Repository):
         query = _EXPIRY_FIELDS.where(contributions.c.withdrawn_at.is_(None))
         if incident is not None:
             query = query.where(contributions.c.incident == incident)
-        rows = self._after(query.with_for_update(), contributions.c.id, after, limit)
+        rows = self._page_after(query.with_for_update(), contributions.c.id, after, limit)
         return tuple(ExpiryFields(*row)._replace(logged=Status(row.announced)) for row in rows)
 
     def own(self, id: int) -> datetime | None:
@@ -164,7 +164,7 @@ class Retentions(Repository):
     def own_expiries(self, ids: Collection[int]) -> dict[int, datetime | None]:
         """The expiry that the member asked for, by contribution."""
         query = select(contributions.c.id, contributions.c.own_expiry)
-        return dict(map(tuple, self._among(query, contributions.c.id, ids)))
+        return dict(map(tuple, self._rows_in(query, contributions.c.id, ids)))
 
     def expire(self, expiries: Iterable[tuple[int, datetime | None]]) -> None:
         """Set the expiry of contributions."""

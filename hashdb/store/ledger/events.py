@@ -76,13 +76,13 @@ class Audit(Repository):
     def actions(self, contributions: Collection[int], upto: int) -> dict[int, list[Action]]:
         """The actions on contributions up to a seq, in order, by contribution."""
         actions_by_id: dict[int, list[Action]] = defaultdict(list)
-        for id, action in self._by_ids(_ACTIONS, contributions, upto=upto):
+        for id, action in self._run_for_ids(_ACTIONS, contributions, upto=upto):
             actions_by_id[id].append(Action(action))
         return actions_by_id
 
     def changed(self, contributions: Collection[int]) -> dict[int, datetime]:
         """The time of the last event on each contribution."""
-        return dict(self._by_ids(_CHANGED, contributions))
+        return dict(self._run_for_ids(_CHANGED, contributions))
 
     def append(self, now: datetime, actor: Actor, entries: Sequence[LogEntry]) -> int:
         """Append an event of the actor for each entry and return the last seq, as `append_all` does."""
@@ -109,7 +109,7 @@ class Audit(Repository):
         query = select(events)
         if actions is not None:
             query = query.where(events.c.action.in_(list(map(str, actions))))
-        return tuple(map(_event, self._after(query, events.c.seq, after, limit)))
+        return tuple(map(_event, self._page_after(query, events.c.seq, after, limit)))
 
     def subjects(self, after: int, limit: int, actions: Collection[Action]) -> tuple[tuple[int, int], ...]:
         """The seq and the subject's id of at most `limit` events of these actions above `after`, in order."""
@@ -126,7 +126,7 @@ class Audit(Repository):
         self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
     ) -> tuple[Event, ...]:
         """At most `limit` events with a seq above `after`, by an actor, of an action, on a subject (None: any)."""
-        return tuple(map(_event, self._after(_chosen(actor, action, subject), events.c.seq, after, limit)))
+        return tuple(map(_event, self._page_after(_chosen(actor, action, subject), events.c.seq, after, limit)))
 
     def between(
         self,
@@ -153,11 +153,11 @@ class Audit(Repository):
     def newest(self, kind: str, id: int, action: Action | None = None) -> Event | None:
         """The last event on a subject, of an action (None: any); None if there is none."""
         query = _chosen(None, action, (kind, id)).order_by(events.c.seq.desc()).limit(1)
-        return self._first(query, _event)
+        return self._find(query, _event)
 
-    def one(self, seq: int) -> Event:
+    def event(self, seq: int) -> Event:
         """The event with that seq. Raises NotFound."""
-        return _event(self._one(select(events).where(events.c.seq == seq), f"event {seq}"))
+        return _event(self._get_row(select(events).where(events.c.seq == seq), f"event {seq}"))
 
     def rows(self, after: int | None, limit: int) -> Sequence[Row[tuple[object, ...]]]:
         """At most `limit` events after a number (None: from the first row there is), as they are stored.
@@ -280,6 +280,6 @@ class Timelines(Repository):
                 ids_by_kind[kind].add(int(id))
         names: dict[str, str] = {}
         for kind, query in by_kind.items():
-            rows = self._among(query, query.selected_columns.id, ids_by_kind[kind])
+            rows = self._rows_in(query, query.selected_columns.id, ids_by_kind[kind])
             names.update((f"{kind}:{id}", name) for id, name in rows)
         return names

@@ -99,7 +99,7 @@ class Checkpoints(Repository):
         """The key that signs now; None before the first start."""
         query = select(signers.c.name, signers.c.public).where(signers.c.until.is_(None))
         # Somebody may have added one by hand.
-        return self._first(query.order_by(signers.c.id.desc()).limit(1), lambda row: Verifier(*row))
+        return self._find(query.order_by(signers.c.id.desc()).limit(1), lambda row: Verifier(*row))
 
     def sign_with(self, verifier: Verifier, now: datetime) -> int:
         """Make another key the signing key; return its id."""
@@ -109,7 +109,7 @@ class Checkpoints(Repository):
 
     def last(self) -> StoredCheckpoint | None:
         """The newest stored checkpoint."""
-        return self._first(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1), StoredCheckpoint._make)
+        return self._find(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1), StoredCheckpoint._make)
 
     def keep(self, checkpoint: StoredCheckpoint) -> None:
         """Store a checkpoint; there must be none of this size yet."""
@@ -117,7 +117,7 @@ class Checkpoints(Repository):
 
     def get(self, size: int) -> StoredCheckpoint | None:
         """The stored checkpoint of this size."""
-        return self._first(select(checkpoints).where(checkpoints.c.size == size), StoredCheckpoint._make)
+        return self._find(select(checkpoints).where(checkpoints.c.size == size), StoredCheckpoint._make)
 
     def signed_after(self, size: int) -> datetime | None:
         """When the first stored checkpoint of more than `size` events was signed; None if there is none."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select, update
 
-from hashdb.store.repositories import Repository, insert_into, same, upsert
+from hashdb.store.repositories import Repository, attributes, insert_into, upsert
 from hashdb.store.tables import cosignatures, witness_states
 
 
@@ -27,7 +27,7 @@ class Cosignatures(Repository):
     def put(self, size: int, witness: str, line: str, at: datetime) -> None:
         """Store the cosignature of a stored checkpoint by a witness, instead of an earlier one."""
         row = {"size": size, "witness": witness, "line": line, "at": at}
-        upsert(self._connection, cosignatures, [row], sets=("line", "at"))
+        upsert(self._connection, cosignatures, [row], replace=("line", "at"))
 
     def keep(self, sizes: Collection[int]) -> None:
         """Delete the cosignatures of all checkpoints but these."""
@@ -51,7 +51,7 @@ class WitnessStates(Repository):
     def all(self) -> Mapping[str, WitnessState]:
         """The state of each witness that was ever asked."""
         rows = self._connection.execute(select(witness_states))
-        return {row.witness: WitnessState(**same(row, *WitnessState._fields)) for row in rows}
+        return {row.witness: WitnessState(**attributes(row, *WitnessState._fields)) for row in rows}
 
     def claim(self, witness: str, now: datetime, until: datetime, latest: datetime) -> WitnessState | None:
         """Claim a witness that is due, so that no other process asks it before `until`; None if one does.

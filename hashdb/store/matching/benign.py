@@ -28,7 +28,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotFound
 from hashdb.store import keysets
 from hashdb.store.contributions.contributions import Contributions
-from hashdb.store.repositories import CHUNK, Repository, chunks, insert_rows, same, values_by_algorithm
+from hashdb.store.repositories import CHUNK, Repository, attributes, chunks, insert_rows, values_by_algorithm
 from hashdb.store.tables import (
     HOLDING,
     MASKING,
@@ -90,11 +90,11 @@ class BenignList(Repository):
 
     def one(self, id: int) -> BenignEntry:
         """One entry. Raises NotFound."""
-        return self._entries([self._one(_ENTRIES.where(benign.c.id == id), f"benign entry {id}")])[0]
+        return self._entries([self._get_row(_ENTRIES.where(benign.c.id == id), f"benign entry {id}")])[0]
 
     def page(self, after: int, limit: int) -> tuple[BenignEntry, ...]:
         """At most `limit` entries with ids above `after`, in order."""
-        return self._entries(self._after(_chosen(BenignFilter()), benign.c.id, after, limit))
+        return self._entries(self._page_after(_chosen(BenignFilter()), benign.c.id, after, limit))
 
     def listed(
         self, filter: BenignFilter, sort: BenignSort, place: Place, limit: int, *, descending: bool
@@ -109,7 +109,7 @@ class BenignList(Repository):
     def present(self, ids: Collection[int]) -> frozenset[int]:
         """Those of these ids that an entry has which is not deleted."""
         query = select(benign.c.id).where(benign.c.deleted_at.is_(None))
-        return frozenset(row.id for row in self._among(query, benign.c.id, ids))
+        return frozenset(row.id for row in self._rows_in(query, benign.c.id, ids))
 
     def every(self) -> tuple[BenignBall, ...]:
         """Every benign signal of all entries, in the order of the entries' ids."""
@@ -154,7 +154,7 @@ class BenignList(Repository):
         balls_by_id = self._balls([row.id for row in rows])
         return tuple(
             BenignEntry(
-                **same(row, "id", "note", "built_in", "created_at", "masked"),
+                **attributes(row, "id", "note", "built_in", "created_at", "masked"),
                 signals=tuple(ball.signal for ball in balls_by_id[row.id]),
                 radius={ball.signal.algorithm: ball.radius for ball in balls_by_id[row.id]},
             )
@@ -165,7 +165,7 @@ class BenignList(Repository):
         """The signals of entries, by entry."""
         balls_by_id: dict[int, list[BenignBall]] = {id: [] for id in ids}
         query = select(*_EVERY.c).order_by(_EVERY.c.benign_id, _EVERY.c.position)
-        for row in self._among(query, _EVERY.c.benign_id, ids):
+        for row in self._rows_in(query, _EVERY.c.benign_id, ids):
             balls_by_id[row.benign_id].append(_ball(row))
         return balls_by_id
 
@@ -255,7 +255,7 @@ class Suppressions(Repository):
         numbers = dict.fromkeys(ids, 0)
         for table in HOLDING:
             query = select(table.c.contribution_id, func.count()).group_by(table.c.contribution_id)
-            for id, count in self._among(query, table.c.contribution_id, ids):
+            for id, count in self._rows_in(query, table.c.contribution_id, ids):
                 numbers[id] += count
         return numbers
 
@@ -290,7 +290,7 @@ class Suppressions(Repository):
         query = select(_MASKS.c.contribution_id).distinct().where(_MASKS.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(_MASKS.c.contribution_id).limit(limit)))
         Contributions(self._connection).lock(ids)
-        rows = (row for table in MASKING for row in self._among(select(table), table.c.contribution_id, ids))
+        rows = (row for table in MASKING for row in self._rows_in(select(table), table.c.contribution_id, ids))
         return tuple(sorted((_held(row) for row in rows if row.benign_id == entry), key=_PLACE))
 
     def suppress(self, held: Iterable[HeldSignal], entry: int) -> None:

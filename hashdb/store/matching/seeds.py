@@ -32,6 +32,6 @@ class Seeds(Repository):
     def retire(self, id: int, now: datetime) -> SeedState:
         """End the use of a seed, and delete its secret. Raises NotFound unless it is in use."""
         query = select(seeds.c.made_at).where(seeds.c.id == id, seeds.c.octets.is_not(None))
-        made_at = self._one(query, f"a seed in use with the id {id}", lock=True).made_at
+        made_at = self._get_row(query, f"a seed in use with the id {id}", lock=True).made_at
         self._update(seeds, id, octets=None, retired_at=now)
         return SeedState(id, made_at, now)

@@ -22,7 +22,7 @@ from hashdb.domain.review.bulk import (
 )
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.store.contributions.statuses import filter_conditions
-from hashdb.store.repositories import Repository, chunks, insert_rows, same
+from hashdb.store.repositories import Repository, attributes, chunks, insert_rows
 from hashdb.store.tables import batch_items, batches, contributions, members
 
 
@@ -51,12 +51,12 @@ class Batches(Repository):
 
     def one(self, id: int) -> Batch:
         """One batch. Raises NotFound."""
-        return _batch(self._one(select(batches).where(batches.c.id == id), f"batch {id}"))
+        return _batch(self._get_row(select(batches).where(batches.c.id == id), f"batch {id}"))
 
     def page(self, after: int, limit: int) -> tuple[Batch, ...]:
         """At most `limit` batches that are no drafts, with ids above `after`, in order."""
         query = select(batches).where(batches.c.state != str(BatchState.DRAFT))
-        return tuple(map(_batch, self._after(query, batches.c.id, after, limit)))
+        return tuple(map(_batch, self._page_after(query, batches.c.id, after, limit)))
 
     def begin(self, id: int, choices: BatchChoices, now: datetime) -> bool:
         """Start a batch with these choices; return whether it was a draft."""
@@ -90,7 +90,7 @@ class Batches(Repository):
     def waiting(self, id: int, after: int, limit: int) -> tuple[BatchItem, ...]:
         """At most `limit` items of a batch without an outcome, at positions above `after`, in order."""
         query = _items(id).where(batch_items.c.outcome.is_(None))
-        return tuple(map(_item, self._after(query, batch_items.c.position, after, limit)))
+        return tuple(map(_item, self._page_after(query, batch_items.c.position, after, limit)))
 
     def take(self, id: int, position: int) -> BatchItem | None:
         """Lock an item of a running batch until the transaction ends.
@@ -99,7 +99,7 @@ class Batches(Repository):
         """
         running = exists().where(batches.c.id == id, batches.c.state == str(BatchState.RUNNING))
         query = _items(id).where(batch_items.c.position == position, batch_items.c.outcome.is_(None), running)
-        return self._first(query.with_for_update(of=batch_items, skip_locked=True), _item)
+        return self._find(query.with_for_update(of=batch_items, skip_locked=True), _item)
 
     def finish(
         self,
@@ -124,11 +124,11 @@ class Batches(Repository):
         query = _items(id)
         if outcomes is not None:
             query = query.where(batch_items.c.outcome.in_([str(outcome) for outcome in outcomes]))
-        return tuple(map(_item, self._after(query, batch_items.c.position, after, limit)))
+        return tuple(map(_item, self._page_after(query, batch_items.c.position, after, limit)))
 
     def at(self, id: int, positions: Collection[int]) -> dict[int, BatchItem]:
         """The items of a batch at these positions."""
-        return {row.position: _item(row) for row in self._among(_items(id), batch_items.c.position, positions)}
+        return {row.position: _item(row) for row in self._rows_in(_items(id), batch_items.c.position, positions)}
 
     def progress(self, id: int) -> BatchProgress:
         """How far a batch is."""
@@ -175,7 +175,7 @@ def _batch(row: Any) -> Batch:
     expires_at = None if at is None else parse_instant(at)
     choices = BatchChoices(stored.get("reason"), row.note, stored.get("days"), expires_at)
     return Batch(
-        **same(row, "id", "actor", "size", "made_at", "begun_at", "ended_at", "undoes"),
+        **attributes(row, "id", "actor", "size", "made_at", "begun_at", "ended_at", "undoes"),
         action=BatchAction(row.action),
         picks=Picks(row.picks),
         state=BatchState(row.state),
@@ -185,7 +185,7 @@ def _batch(row: Any) -> Batch:
 
 def _item(row: Row[tuple[object, ...]]) -> BatchItem:
     return BatchItem(
-        **same(row, "position", "subject", "why", "made", "at"),
+        **attributes(row, "position", "subject", "why", "made", "at"),
         outcome=None if row.outcome is None else ItemOutcome(row.outcome),
         before=row.before or {},
     )

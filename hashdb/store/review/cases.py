@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, ColumnElement, Row, and_, func, insert, or_, 
 from hashdb.domain.listings import Paged, Place
 from hashdb.domain.review.cases import Case, CaseSort, CaseState, Decision, Stance
 from hashdb.store import keysets
-from hashdb.store.repositories import Repository, same
+from hashdb.store.repositories import Repository, attributes
 from hashdb.store.review.opinions import Opinions
 from hashdb.store.tables import case_claims, case_notes, cases, contributions, due_notices, members, opinions
 
@@ -68,7 +68,7 @@ class Cases(Repository):
     def one(self, id: int, party: int | None = None) -> Case:
         """One case; with `party`, only a case to which that member is a party. Raises NotFound."""
         query = CASES.where(cases.c.id == id)
-        row = self._one(query if party is None else query.where(_concerns(party)), f"case {id}")
+        row = self._get_row(query if party is None else query.where(_concerns(party)), f"case {id}")
         return self._with_opinions([row])[0]
 
     def page(self, state: CaseState | None, party: int | None, after: int, limit: int) -> tuple[Case, ...]:
@@ -80,11 +80,11 @@ class Cases(Repository):
         if state is not None:
             decision = cases.c.decision
             query = query.where(decision.is_(None) if state is CaseState.OPEN else decision.is_not(None))
-        return self._with_opinions(self._after(query, cases.c.id, after, limit))
+        return self._with_opinions(self._page_after(query, cases.c.id, after, limit))
 
     def get(self, ids: Collection[int]) -> dict[int, Case]:
         """The cases with these ids, by id."""
-        return {case.id: case for case in self._with_opinions(self._among(CASES, cases.c.id, ids))}
+        return {case.id: case for case in self._with_opinions(self._rows_in(CASES, cases.c.id, ids))}
 
     def adopt(self, id: int, opener: int) -> None:
         """Let a case that a reviewer or the service opened count for the first member that gives an opinion in it."""
@@ -101,7 +101,7 @@ class Cases(Repository):
 
     def on(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
         """The cases on contributions, by contribution, in the order of their opening and without opinions."""
-        rows = self._among(CASES.order_by(cases.c.contribution_id, cases.c.id), cases.c.contribution_id, ids)
+        rows = self._rows_in(CASES.order_by(cases.c.contribution_id, cases.c.id), cases.c.contribution_id, ids)
         return {
             id: tuple(map(case_from_row, group)) for id, group in groupby(rows, key=lambda row: row.contribution_id)
         }
@@ -120,7 +120,7 @@ class Cases(Repository):
             opinions, and_(under, opinions.c.opinion == str(Stance.DISPUTES))
         )
         for query in (contributed, disputed):
-            for id, member in self._among(query, cases.c.id, ids):
+            for id, member in self._rows_in(query, cases.c.id, ids):
                 members_by_case[id].add(member)
         return {id: frozenset(members) for id, members in members_by_case.items()}
 
@@ -174,8 +174,8 @@ def _concerns(party: int) -> ColumnElement[bool]:
 def case_from_row(row: Row[tuple[object, ...]]) -> Case:
     """The case of a row of `CASES`, without opinions."""
     return Case(
-        **same(row, "id", "member_name", "reason", "holds", "opened_at", "due_at", "note"),
-        **same(row, "decided_at", "decided_by", "follows"),
+        **attributes(row, "id", "member_name", "reason", "holds", "opened_at", "due_at", "note"),
+        **attributes(row, "decided_at", "decided_by", "follows"),
         contribution=row.contribution_id,
         member=row.member_id,
         decision=None if row.decision is None else Decision(row.decision),

@@ -10,7 +10,7 @@ from sqlalchemy import Select, and_, case, literal, or_, select, true
 
 from hashdb.domain.review.queues import CaseNote, Claim, QueueQuery
 from hashdb.store.columns import InstantColumn
-from hashdb.store.repositories import Repository, insert_into, same
+from hashdb.store.repositories import Repository, attributes, insert_into
 from hashdb.store.review.queues import beyond, in_order, outside
 from hashdb.store.tables import case_claims, case_notes, cases
 
@@ -70,7 +70,7 @@ class Claims(Repository):
     def on(self, ids: Collection[int], stale: datetime) -> dict[int, Claim]:
         """The claims on these cases that count, by case."""
         query = select(case_claims).where(case_claims.c.seen_at > stale)
-        return {row.case_id: _claim(row) for row in self._among(query, case_claims.c.case_id, ids)}
+        return {row.case_id: _claim(row) for row in self._rows_in(query, case_claims.c.case_id, ids)}
 
     def by(self, actor: str, stale: datetime) -> tuple[Claim, ...]:
         """The claims of an actor that count, the first one first."""
@@ -102,7 +102,7 @@ class CaseNotes(Repository):
 
     def on(self, ids: Collection[int]) -> tuple[CaseNote, ...]:
         """The notes on these cases, the oldest first."""
-        rows = self._among(select(case_notes), case_notes.c.case_id, ids)
+        rows = self._rows_in(select(case_notes), case_notes.c.case_id, ids)
         return tuple(sorted(map(_note, rows), key=lambda note: note.id))
 
 
@@ -115,4 +115,4 @@ def _claim(row: Any) -> Claim:
 
 
 def _note(row: Any) -> CaseNote:
-    return CaseNote(**same(row, "id", "actor", "at", "text", "proposal"), case=row.case_id)
+    return CaseNote(**attributes(row, "id", "actor", "at", "text", "proposal"), case=row.case_id)

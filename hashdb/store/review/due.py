@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, and_, exists, literal, or_, select, u
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.accounts.users import Role, UserStatus
 from hashdb.domain.review.due import DueCase, MailAddress, MailTrouble
-from hashdb.store.repositories import Repository, chunks, insert_into, same
+from hashdb.store.repositories import Repository, attributes, chunks, insert_into
 from hashdb.store.tables import cases, due_notices, mail_addresses, users
 
 WEBHOOK, USER = "webhook", "user"
@@ -56,7 +56,7 @@ class MailAddresses(Repository):
 
     def get(self, user: int) -> MailAddress | None:
         """The address of a user; None if there is none."""
-        return self._first(select(mail_addresses).where(mail_addresses.c.user_id == user), _address)
+        return self._find(select(mail_addresses).where(mail_addresses.c.user_id == user), _address)
 
     def put(self, user: int, address: str) -> None:
         """Store the address of a user, whose attempts begin anew."""
@@ -102,4 +102,4 @@ def _same(address: MailAddress) -> tuple[ColumnElement[bool], ...]:
 
 def _address(row: Row[Any]) -> MailAddress:
     trouble = None if row.trouble is None else MailTrouble(row.trouble)
-    return MailAddress(row.user_id, **same(row, "address", "attempts", "sent_at"), trouble=trouble)
+    return MailAddress(row.user_id, **attributes(row, "address", "attempts", "sent_at"), trouble=trouble)

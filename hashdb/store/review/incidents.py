@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from hashdb.domain.review.incidents import Incident, IncidentDraft, Proposal, ProposedChange, TwoPersonAction
 from hashdb.errors import IncidentExists
 from hashdb.store.contributions.statuses import unended
-from hashdb.store.repositories import Repository, same
+from hashdb.store.repositories import Repository, attributes
 from hashdb.store.tables import contributions, incidents, proposals
 
 
@@ -21,7 +21,7 @@ class Incidents(Repository):
 
     def add(self, draft: IncidentDraft) -> Incident:
         """Record an incident, which is not applied to contributions yet. Raises IncidentExists."""
-        row = {**same(draft, "label", "start", "end", "expires"), "settled": False}
+        row = {**attributes(draft, "label", "start", "end", "expires"), "settled": False}
         try:
             return _incident(self._insert(incidents, row))
         except IntegrityError:
@@ -29,15 +29,15 @@ class Incidents(Repository):
 
     def one(self, id: int, *, lock: bool = False) -> Incident:
         """One incident; `lock` locks it until the transaction ends. Raises NotFound."""
-        return _incident(self._one(select(incidents).where(incidents.c.id == id), f"incident {id}", lock=lock))
+        return _incident(self._get_row(select(incidents).where(incidents.c.id == id), f"incident {id}", lock=lock))
 
     def change(self, changed: Incident) -> None:
         """Store a changed incident, which is not applied to contributions yet."""
-        self._update(incidents, changed.id, **same(changed, "start", "end", "expires"), settled=False)
+        self._update(incidents, changed.id, **attributes(changed, "start", "end", "expires"), settled=False)
 
     def page(self, after: int, limit: int) -> tuple[Incident, ...]:
         """At most `limit` incidents with ids above `after`, in order."""
-        return tuple(map(_incident, self._after(select(incidents), incidents.c.id, after, limit)))
+        return tuple(map(_incident, self._page_after(select(incidents), incidents.c.id, after, limit)))
 
     def held(self, labels: Collection[str], now: datetime) -> dict[str, int]:
         """How many contributions have each of these labels and have not ended."""
@@ -94,7 +94,7 @@ class Proposals(Repository):
             proposals.c.subject_id == request.id,
             proposals.c.content == dict(request.content),
         )
-        return self._first(query.limit(1), _pending)
+        return self._find(query.limit(1), _pending)
 
     def add(self, request: ProposedChange, actor: str, person: str, now: datetime, until: datetime) -> Proposal:
         """Record a proposal."""
@@ -112,17 +112,17 @@ class Proposals(Repository):
 
     def one(self, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> Proposal:
         """A pending proposal of one of these actions. Raises NotFound."""
-        return _proposal(self._one(_open(now, acts).where(proposals.c.id == id), f"proposal {id}"))
+        return _proposal(self._get_row(_open(now, acts).where(proposals.c.id == id), f"proposal {id}"))
 
     def pending(self, now: datetime, ids: Collection[int] | None = None) -> tuple[PendingProposal, ...]:
         """The pending proposals (None: all), in order, each with its person."""
         query = _open(now, tuple(TwoPersonAction)).order_by(proposals.c.id)
-        rows = self._connection.execute(query).all() if ids is None else self._among(query, proposals.c.id, ids)
+        rows = self._connection.execute(query).all() if ids is None else self._rows_in(query, proposals.c.id, ids)
         return tuple(map(_pending, rows))
 
     def page(self, after: int, limit: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
         """At most `limit` pending proposals of these actions with ids above `after`, in order."""
-        return tuple(map(_proposal, self._after(_open(now, acts), proposals.c.id, after, limit)))
+        return tuple(map(_proposal, self._page_after(_open(now, acts), proposals.c.id, after, limit)))
 
     def on(self, kind: str, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
         """The pending proposals of these actions on a subject."""

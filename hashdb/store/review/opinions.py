@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, and_, func, select, union_all, update
 
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.review.cases import Opinion, OpinionDraft, Stance, opinion_counts
-from hashdb.store.repositories import Repository, chunks, same
+from hashdb.store.repositories import Repository, attributes, chunks
 from hashdb.store.tables import cases, contributions, members, opinions
 
 
@@ -36,17 +36,17 @@ class Opinions(Repository):
 
     def one(self, id: int) -> Opinion:
         """One opinion. Raises NotFound."""
-        return _opinion(self._one(_OPINIONS.where(opinions.c.id == id), f"opinion {id}"))
+        return _opinion(self._get_row(_OPINIONS.where(opinions.c.id == id), f"opinion {id}"))
 
     def page(self, contribution: int, after: int, limit: int) -> tuple[Opinion, ...]:
         """At most `limit` opinions on a contribution with ids above `after`, in the order in which they were given."""
         query = _OPINIONS.where(opinions.c.contribution_id == contribution)
-        return tuple(map(_opinion, self._after(query, opinions.c.id, after, limit)))
+        return tuple(map(_opinion, self._page_after(query, opinions.c.id, after, limit)))
 
     def current(self, ids: Collection[int]) -> dict[int, tuple[Opinion, ...]]:
         """The last opinion of each member on contributions, by contribution."""
         query = _OPINIONS.where(~opinions.c.replaced).order_by(opinions.c.contribution_id, opinions.c.id)
-        last = map(_opinion, self._among(query, opinions.c.contribution_id, ids))
+        last = map(_opinion, self._rows_in(query, opinions.c.contribution_id, ids))
         return {id: tuple(group) for id, group in groupby(last, key=lambda opinion: opinion.contribution)}
 
     def under(self, ids: Collection[int]) -> dict[int | None, tuple[Opinion, ...]]:
@@ -117,7 +117,7 @@ _OWED = union_all(_differing(MemberStatus.SUSPENDED, silent=False), _differing(M
 def _opinion(row: Row[tuple[object, ...]]) -> Opinion:
     stance, suspended = Stance(row.opinion), bool(row.suspended)
     return Opinion(
-        **same(row, "id", "member_name", "reason", "note", "given_at"),
+        **attributes(row, "id", "member_name", "reason", "note", "given_at"),
         contribution=row.contribution_id,
         member=row.member_id,
         stance=stance,

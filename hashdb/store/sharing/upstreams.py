@@ -11,7 +11,7 @@ from sqlalchemy import Row, bindparam, select, update
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.contributions import Standing
 from hashdb.domain.sharing.upstreams import Upstream, UpstreamTrouble
-from hashdb.store.repositories import Repository, chunks, insert_rows, same
+from hashdb.store.repositories import Repository, attributes, chunks, insert_rows
 from hashdb.store.tables import contributions, members, origins, upstreams
 
 _SAME = (
@@ -66,7 +66,7 @@ class Upstreams(Repository):
         """One upstream; `lock` locks it until the transaction ends. Raises NotFound."""
         if lock:
             self._connection.execute(select(upstreams.c.id).where(upstreams.c.id == id).with_for_update())
-        return _upstream(self._one(_UPSTREAMS.where(upstreams.c.id == id), f"upstream {id}"))
+        return _upstream(self._get_row(_UPSTREAMS.where(upstreams.c.id == id), f"upstream {id}"))
 
     def every(self) -> tuple[Upstream, ...]:
         """All upstreams, in the order of their ids."""
@@ -83,7 +83,7 @@ class Upstreams(Repository):
 
     def key(self, id: int) -> str:
         """The key of an upstream."""
-        return str(self._one(select(upstreams.c.secret).where(upstreams.c.id == id), f"upstream {id}").secret)
+        return str(self._get_row(select(upstreams.c.secret).where(upstreams.c.id == id), f"upstream {id}").secret)
 
     def due(self, now: datetime) -> tuple[int, ...]:
         """The upstreams that are due to be read: not paused, of members that are not suspended."""
@@ -126,17 +126,17 @@ class Origins(Repository):
     def standings(self, ids: Collection[int]) -> dict[int, Standing]:
         """What upstreams set for these contributions."""
         query = select(origins.c.contribution_id, origins.c.standing)
-        return {id: Standing(text) for id, text in self._among(query, origins.c.contribution_id, ids)}
+        return {id: Standing(text) for id, text in self._rows_in(query, origins.c.contribution_id, ids)}
 
     def paths(self, upstream: int, remotes: Collection[int]) -> dict[int, UpstreamPath]:
         """The contributions that an upstream stands for, by their numbers there."""
         query = _PATHS.where(origins.c.upstream_id == upstream)
-        return {row.remote_id: _path(row) for row in self._among(query, origins.c.remote_id, remotes)}
+        return {row.remote_id: _path(row) for row in self._rows_in(query, origins.c.remote_id, remotes)}
 
     def path(self, contribution: int) -> UpstreamPath | None:
         """The path of a contribution; None if no upstream stands for it."""
         query = _PATHS.where(origins.c.contribution_id == contribution, origins.c.remote_id.is_not(None))
-        return self._first(query, _path)
+        return self._find(query, _path)
 
     def left(self, upstream: int, before: int, limit: int) -> tuple[UpstreamPath, ...]:
         """At most `limit` contributions that an upstream stands for, and that were last read before this round."""
@@ -178,7 +178,7 @@ _PATHS = select(
 
 def _upstream(row: Row[Any]) -> Upstream:
     trouble = None if row.trouble is None else UpstreamTrouble(row.trouble)
-    return Upstream(**same(row, *_SAME), name=row.name, member=row.member_id, trouble=trouble)
+    return Upstream(**attributes(row, *_SAME), name=row.name, member=row.member_id, trouble=trouble)
 
 
 def _path(row: Any) -> UpstreamPath:

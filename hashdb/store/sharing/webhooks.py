@@ -24,7 +24,7 @@ from hashdb.domain.sharing.webhooks import (
     Webhook,
     WebhookDraft,
 )
-from hashdb.store.repositories import Repository, chunks, same
+from hashdb.store.repositories import Repository, attributes, chunks
 from hashdb.store.review.due import WEBHOOK, DueNotices
 from hashdb.store.tables import deliveries, members, webhook_topics, webhooks
 
@@ -43,7 +43,13 @@ class Webhooks(Repository):
 
     def add(self, member: int, draft: WebhookDraft, secret: str, now: datetime, seq: int) -> Webhook:
         """Record a webhook, which receives the events after `seq`."""
-        row = {"member_id": member, **same(draft, "url", "note"), "enabled": True, "secret": secret, "created_at": now}
+        row = {
+            "member_id": member,
+            **attributes(draft, "url", "note"),
+            "enabled": True,
+            "secret": secret,
+            "created_at": now,
+        }
         row["reports_due"] = Topic.CASE_DUE in draft.topics
         id = self._insert(webhooks, row).id
         self._follow(id, draft.topics, seq)
@@ -51,12 +57,14 @@ class Webhooks(Repository):
 
     def one(self, id: int, *, lock: bool = False) -> Webhook:
         """One webhook; `lock` locks it until the transaction ends. Raises NotFound."""
-        return self._webhooks([self._one(select(webhooks).where(webhooks.c.id == id), f"webhook {id}", lock=lock)])[0]
+        return self._webhooks([self._get_row(select(webhooks).where(webhooks.c.id == id), f"webhook {id}", lock=lock)])[
+            0
+        ]
 
     def page(self, member: int | None, after: int, limit: int) -> tuple[Webhook, ...]:
         """At most `limit` of a member's webhooks (None: of everybody's) with ids above `after`, in order."""
         query = select(webhooks) if member is None else select(webhooks).where(webhooks.c.member_id == member)
-        return self._webhooks(self._after(query, webhooks.c.id, after, limit))
+        return self._webhooks(self._page_after(query, webhooks.c.id, after, limit))
 
     def count(self, member: int) -> int:
         """How many webhooks a member has; locks the member, so that nobody else adds one until the transaction ends."""
@@ -65,7 +73,7 @@ class Webhooks(Repository):
 
     def change(self, changed: Webhook, before: Webhook, seq: int) -> None:
         """Store a changed webhook; it receives a topic that it did not have before from `seq` on."""
-        values = same(changed, "url", "note", "enabled", "failing_since")
+        values = attributes(changed, "url", "note", "enabled", "failing_since")
         values["reports_due"] = Topic.CASE_DUE in changed.topics
         self._update(webhooks, changed.id, **values)
         gone = [str(topic) for topic in before.topics if topic not in changed.topics]
@@ -141,7 +149,7 @@ class Webhooks(Repository):
     def _webhooks(self, rows: Sequence[Row[tuple[object, ...]]]) -> tuple[Webhook, ...]:
         topics: dict[int, list[Topic]] = defaultdict(list)
         query = select(webhook_topics.c.webhook_id, webhook_topics.c.topic)
-        for id, topic in self._among(query, webhook_topics.c.webhook_id, [row.id for row in rows]):
+        for id, topic in self._rows_in(query, webhook_topics.c.webhook_id, [row.id for row in rows]):
             topics[id].append(Topic(topic))
         for row in rows:
             if row.reports_due:
@@ -185,7 +193,7 @@ _OF_DUE_CASES = (
 
 def _webhook(row: Row[tuple[object, ...]], topics: Collection[Topic]) -> Webhook:
     return Webhook(
-        **same(row, "id", "url", "note", "enabled", "created_at", "failing_since", "overlap_until"),
+        **attributes(row, "id", "url", "note", "enabled", "created_at", "failing_since", "overlap_until"),
         member=row.member_id,
         topics=tuple(topic for topic in Topic if topic in topics),
     )
@@ -211,14 +219,14 @@ class Deliveries(Repository):
     def one(self, webhook: int, id: int, *, lock: bool = False) -> Delivery:
         """One delivery to a webhook; `lock` locks it until the transaction ends. Raises NotFound."""
         query = select(deliveries).where(deliveries.c.id == id, deliveries.c.webhook_id == webhook)
-        return _delivery(self._one(query, f"delivery {id} of webhook {webhook}", lock=lock))
+        return _delivery(self._get_row(query, f"delivery {id} of webhook {webhook}", lock=lock))
 
     def page(self, webhook: int, outcome: DeliveryOutcome | None, after: int, limit: int) -> tuple[Delivery, ...]:
         """At most `limit` deliveries to a webhook with ids above `after`, in order, of an outcome (None: any)."""
         query = select(deliveries).where(deliveries.c.webhook_id == webhook)
         if outcome is not None:
             query = query.where(deliveries.c.outcome == str(outcome))
-        return tuple(map(_delivery, self._after(query, deliveries.c.id, after, limit)))
+        return tuple(map(_delivery, self._page_after(query, deliveries.c.id, after, limit)))
 
     def waiting(self, webhook: int) -> int:
         """How many deliveries of a webhook wait."""
@@ -274,7 +282,7 @@ class Deliveries(Repository):
             "attempts": claimed.attempts + 1,
             "next_at": next_at,
             "tried_at": now,
-            **same(attempt, "status", "ms", "trouble"),
+            **attributes(attempt, "status", "ms", "trouble"),
         }
         return self._connection.execute(query.where(still).values(values)).rowcount == 1
 
@@ -307,7 +315,7 @@ def _claimed(row: Row[tuple[object, ...]], now: datetime) -> ClaimedDelivery:
 
 def _delivery(row: Row[tuple[object, ...]]) -> Delivery:
     return Delivery(
-        **same(row, "id", "attempts", "next_at", "tried_at", "status", "ms"),
+        **attributes(row, "id", "attempts", "next_at", "tried_at", "status", "ms"),
         webhook=row.webhook_id,
         message=_message(row),
         outcome=DeliveryOutcome(row.outcome),

@@ -29,7 +29,7 @@ from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.counts import ANY_ALGORITHM, MAX_LAG, Cell, Count, CountKind, Hit, Lag, Reversal, Use, day_of
 from hashdb.store.accounts.members import valid_key
 from hashdb.store.contributions.statuses import MATCHING, active
-from hashdb.store.repositories import IDS, Repository, same, upsert
+from hashdb.store.repositories import IDS, Repository, attributes, upsert
 from hashdb.store.tables import (
     cases,
     contributions,
@@ -77,7 +77,7 @@ class Counts(Repository):
     def add(self, day: date, counts_by_cell: Mapping[Cell, int]) -> None:
         """Add to the counts of a day."""
         rows = [{"day": day, **cell._asdict(), "times": times} for cell, times in sorted(counts_by_cell.items())]
-        upsert(self._connection, counts, rows, adds=("times",))
+        upsert(self._connection, counts, rows, add=("times",))
 
     def on(self, day: date) -> tuple[Count, ...]:
         """The counts of a day, in no order."""
@@ -172,7 +172,7 @@ class Refusals(Repository):
     def add(self, times_by_reason: Mapping[str, int]) -> None:
         """Add to the counts, by reason, that are not in the log yet."""
         rows = [{"reason": reason, "times": times} for reason, times in sorted(times_by_reason.items())]
-        upsert(self._connection, refusals, rows, adds=("times",))
+        upsert(self._connection, refusals, rows, add=("times",))
 
     def not_logged(self) -> dict[str, int]:
         """The counts, by reason, that are not in the log yet."""
@@ -189,23 +189,23 @@ class Hits(Repository):
     def add(self, new: Sequence[Hit]) -> None:
         """Record hits; a hit of a member on a contribution is added to the one of the same day."""
         ordered = sorted(new, key=lambda hit: (hit.member, hit.contribution, hit.day))
-        rows = [{**same(hit, *hits.c.keys()), "distance": dict(hit.distance)} for hit in ordered]
-        upsert(self._connection, hits, rows, adds=("times",), least=("first_at", "seq"), most=("last_at",))
+        rows = [{**attributes(hit, *hits.c.keys()), "distance": dict(hit.distance)} for hit in ordered]
+        upsert(self._connection, hits, rows, add=("times",), keep_least=("first_at", "seq"), keep_most=("last_at",))
 
     def contributors(self, ids: Collection[int]) -> dict[int, int]:
         """The members whose contributions these are, by the contribution's id."""
         query = select(contributions.c.id, contributions.c.member_id)
-        return dict(map(tuple, self._among(query, contributions.c.id, ids)))
+        return dict(map(tuple, self._rows_in(query, contributions.c.id, ids)))
 
     def answered(self, member: int, ids: Collection[int]) -> set[int]:
         """Those of the contributions that a member has received as a match."""
         query = select(hits.c.contribution).distinct().where(hits.c.member == member)
-        return {row.contribution for row in self._among(query, hits.c.contribution, ids)}
+        return {row.contribution for row in self._rows_in(query, hits.c.contribution, ids)}
 
     def answered_since(self, ids: Collection[int], since: date) -> tuple[int, int]:
         """How many members received any of these contributions as a match since a day, and how often in all."""
         query = select(hits.c.member, func.sum(hits.c.times)).where(hits.c.day >= since).group_by(hits.c.member)
-        rows = self._among(query, hits.c.contribution, ids)
+        rows = self._rows_in(query, hits.c.contribution, ids)
         return len({member for member, _ in rows}), int(sum(times for _, times in rows))
 
     def firsts(self, before: datetime) -> Iterator[tuple[int, int, datetime]]:
@@ -221,7 +221,7 @@ class Hits(Repository):
         ended = {row.id: row for row in self._connection.execute(_ENDED, {"of": member})}
         reversals = []
         # Joined with `_ENDED` in one query, SQLite would read every event on a contribution.
-        for seq, id, at, details in self._by_ids(_EVENTS, ended, after=after, upto=upto):
+        for seq, id, at, details in self._run_for_ids(_EVENTS, ended, after=after, upto=upto):
             if seq > ended[id].seq:
                 reversals.append(Reversal(seq, id, ended[id].status, details.get("reason"), at))
         return tuple(sorted(reversals, key=lambda reversal: reversal.seq))
@@ -258,7 +258,7 @@ class Uses(Repository):
         """Record the latest use of each key. If a use has no `fed_at`, the stored position in the feed stays."""
         uses = sorted(new, key=lambda use: use.key)
         rows = [{"key_id": use.key, "used_at": use.used_at} for use in uses]
-        upsert(self._connection, key_uses, rows, most=("used_at",))
+        upsert(self._connection, key_uses, rows, keep_most=("used_at",))
         for use in uses:
             if use.fed_at is not None:
                 later = key_uses.c.fed_at.is_(None) | (key_uses.c.fed_at <= use.fed_at)
@@ -322,7 +322,7 @@ class Floods(Repository):
             for (contribution, member, since), times in sorted(counted.items())
             if since > now - FLOOD_WINDOW
         ]
-        upsert(self._connection, recent_hits, rows, adds=("times",))
+        upsert(self._connection, recent_hits, rows, add=("times",))
 
     def over(self, cap: int, now: datetime) -> tuple[Flood, ...]:
         """At most 100 contributions that match and had more than `cap` hits within the last hour, by id.

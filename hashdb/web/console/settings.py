@@ -45,13 +45,13 @@ class _TaskRow:
 
 
 def _tasks() -> Iterator[_TaskRow]:
-    runs, errors = app_state().metrics.tasks(), schedule.last_errors(hashdb(), actor())
+    runs, errors = app_state().metrics.task_runs(), schedule.last_errors(hashdb(), actor())
     for plan in schedule.TABLE:
         run, error = runs[plan.task], errors.get(plan.task)
         yield _TaskRow(
             plan,
             # `seconds` is 0 until the first run; until then `done_at` is the start of the worker.
-            datetime.fromtimestamp(run.done_at, UTC) if run.seconds else None,
+            datetime.fromtimestamp(run.succeeded_at, UTC) if run.seconds else None,
             run.seconds,
             int(run.errors),
             None if error is None else error.at,

@@ -20,7 +20,7 @@ from hashdb.domain.signatures import Kind
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.wire import HashText, ResponseModel
 from hashdb.wire.contributions import ContributionOut, visible_fields
-from hashdb.wire.conversions import SPARSE, Mirror
+from hashdb.wire.conversions import OMIT_DEFAULT, Mirror
 
 
 class ChangeOut(ResponseModel, Mirror[Change]):
@@ -37,10 +37,10 @@ class ChangeOut(ResponseModel, Mirror[Change]):
     withdrawal_reason: str | None = Field(
         None, description="Why it was withdrawn: a reason of the vocabulary. Absent from a service of version 0.1.0."
     )
-    standing: Annotated[Standing | None, SPARSE] = Field(
+    standing: Annotated[Standing | None, OMIT_DEFAULT] = Field(
         None, description="If it is gone and `masked`: its standing, with which it is in the active set still."
     )
-    commitment: Annotated[HashText | None, SPARSE] = Field(
+    commitment: Annotated[HashText | None, OMIT_DEFAULT] = Field(
         None, description="If it is gone and `masked`: the commitment to its signals."
     )
 
@@ -176,7 +176,7 @@ def _source(fields: Any) -> int:
     origin, member = fields.get("origin"), int(fields["member"]["id"])
     if origin is None:
         return member
-    return Origin(str(origin["log"]), int(origin["contribution"]), int(origin["member"])).counted_as(member)
+    return Origin(str(origin["log"]), int(origin["contribution"]), int(origin["member"])).packed_member(member)
 
 
 def _parse_shots(frames: Any) -> tuple[tuple[CopiedShot, ...], list[str]]:

@@ -16,7 +16,7 @@ from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import InvalidInput, MalformedRequest
 from hashdb.wire.sharing import Foreign, Names, digits_of
 from hashdb.wire.sharing.passages import PASSAGES, passages_text, read_passages
-from hashdb.wire.sharing.vpdq import json_text, read_vpdq
+from hashdb.wire.sharing.vpdq import read_vpdq, vpdq_json
 
 VPDQ: Final = "vpdq"
 _VPDQ_NAMES: Final = (VPDQ, "video_vpdq")
@@ -223,7 +223,7 @@ def hashes_out(signals: Iterable[Signal], quality: int | None, types: Collection
 def video_hashes_out(signals: Iterable[Signal], frames: Sequence[Frame], types: Collection[str]) -> dict[str, str]:
     """The digests and the vPDQ of a video, by type."""
     hashes = {_DIGEST_NAMES[signal.algorithm]: digits_of(signal) for signal in signals}
-    return {name: text for name, text in {**hashes, VPDQ: json_text(frames)}.items() if not types or name in types}
+    return {name: text for name, text in {**hashes, VPDQ: vpdq_json(frames)}.items() if not types or name in types}
 
 
 def text_hashes_out(signals: Iterable[Signal], frames: Sequence[Frame], types: Collection[str]) -> dict[str, str]:
@@ -363,7 +363,7 @@ def _signals(contribution: Contribution, frames: Sequence[Frame]) -> dict[str, s
     units = {frame.unit for frame in frames}
     return (
         signals
-        | ({VPDQ: json_text(frames)} if Unit.SECONDS in units else {})
+        | ({VPDQ: vpdq_json(frames)} if Unit.SECONDS in units else {})
         | ({PASSAGES: passages_text(frames)} if Unit.WORDS in units else {})
     )
 

@@ -17,7 +17,7 @@ from hashdb.errors import Fault, InvalidInput
 from hashdb.wire import one_of
 from hashdb.wire.sharing import Foreign, Names, PageSize, UnixSeconds, digits_of, signal_of
 from hashdb.wire.sharing.passages import read_passages
-from hashdb.wire.sharing.vpdq import json_text, read_vpdq
+from hashdb.wire.sharing.vpdq import read_vpdq, vpdq_json
 
 PDQ = "HASH_PDQ"
 _VPDQ = "HASH_VIDEO_VPDQ"
@@ -115,7 +115,7 @@ def _update(record: ExchangeRecord, name: str) -> dict[str, object]:
     value = record.value
     update: dict[str, object] = {
         "id": str(record.number),
-        "indicator": digits_of(value) if isinstance(value, Signal) else json_text(value),
+        "indicator": digits_of(value) if isinstance(value, Signal) else vpdq_json(value),
         "type": name,
         "last_updated": int(record.at.timestamp()),
         "should_delete": record.gone,

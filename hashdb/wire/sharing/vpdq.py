@@ -1,7 +1,7 @@
-"""vPDQ's own forms of the hashes of a video, as other systems exchange them.
+"""Reads and writes the hashes of a video in the formats of vPDQ, which other systems exchange.
 
-Its text has a line a frame: `number,quality,hash,seconds`. Its JSON is a list of `hash,quality,seconds`; older programs
-write an object with `quality`, `hash` and `timestamp` by frame number.
+The text format has one line for each frame: `number,quality,hash,seconds`. The JSON format is a list of strings
+`hash,quality,seconds`. Older programs write an object: by frame number, an object with `quality`, `hash`, `timestamp`.
 """
 
 from __future__ import annotations
@@ -16,47 +16,48 @@ from hashdb.domain.frames import Frame, with_pdq
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.wire.sharing import digits_of
 
-_INTERVAL: Final = 1.0
-"""Seconds from a frame to the next where the list does not tell them."""
+_DEFAULT_INTERVAL: Final = 1.0
+"""Seconds from one frame to the next, if all frames have the same time, or there is only one."""
 _NOT_VPDQ: Final = "is not vPDQ: it takes a list of `hash,quality,seconds`, or lines of `number,quality,hash,seconds`"
 
 
-def text_line(number: int, at: float, quality: int, signal: Signal) -> str:
-    """The line of a frame in vPDQ's text, without its end."""
+def vpdq_line(number: int, at: float, quality: int, signal: Signal) -> str:
+    """The line of a frame in the text format, without a line end. `at` is in seconds."""
     return f"{number},{quality},{digits_of(signal)},{at:.3f}"
 
 
-def json_text(frames: Iterable[Frame]) -> str:
-    """The frames of a video that have PDQ, as vPDQ's JSON. Times are in seconds, with three decimals."""
+def vpdq_json(frames: Iterable[Frame]) -> str:
+    """The frames of a video that have a PDQ hash, in the JSON format. Times are in seconds, with three decimals."""
     return json.dumps(
         [f"{digits_of(frame.signals[0])},{frame.quality or 0},{frame.at:.3f}" for frame in with_pdq(frames)]
     )
 
 
 def read_vpdq(value: object) -> dict[str, Any]:
-    """The fields `frames` and `duration` of a draft or a query, from a text or parsed JSON.
+    """The fields `frames` and `duration` of a draft or a query, from the text or the JSON format, parsed or not.
 
-    A video lasts as long after its last frame as that is after the one before. Raises ValueError with a sentence.
+    vPDQ has no duration: the last frame is taken to last as long as the one before. Raises ValueError, whose text
+    continues a sentence that begins with the name of the field.
     """
-    rows = list(_rows(value))
+    rows = list(_read_rows(value))
     if not rows:
         raise ValueError("has no frames")
-    times = _distinct([at for _, _, at in rows])
+    times = _spread_equal([at for _, _, at in rows])
     frames = [
         {"at": at, "quality": quality, "signals": [f"{Algorithm.PDQ}:{digits}"]}
         for at, (digits, quality, _) in zip(times, rows, strict=True)
     ]
-    step = times[-1] - times[-2] if len(times) > 1 else _INTERVAL
-    return {"frames": frames, "duration": round(times[-1] + max(0.0, step), 3)}
+    interval = times[-1] - times[-2] if len(times) > 1 else _DEFAULT_INTERVAL
+    return {"frames": frames, "duration": round(times[-1] + max(0.0, interval), 3)}
 
 
-def _rows(value: object) -> Iterator[tuple[str, int, float]]:
-    """The hash, the quality and the seconds of each frame."""
+def _read_rows(value: object) -> Iterator[tuple[str, int, float]]:
+    """The hash (hex), the quality and the time (seconds) of each frame. Raises ValueError."""
     if isinstance(value, str):
         text = value.strip()
         if text[:1] not in ("[", "{"):
             for line in text.splitlines():
-                _, quality, digits, seconds = _parts(line, 4)
+                _, quality, digits, seconds = _split_fields(line, 4)
                 yield _row(digits, quality, seconds)
             return
         try:
@@ -64,6 +65,7 @@ def _rows(value: object) -> Iterator[tuple[str, int, float]]:
         except (ValueError, RecursionError):
             raise ValueError(_NOT_VPDQ) from None
     if isinstance(value, dict):
+        # The form of older programs.
         value = [
             [frame.get(name) for name in ("hash", "quality", "timestamp")] if isinstance(frame, dict) else None
             for frame in value.values()
@@ -71,14 +73,14 @@ def _rows(value: object) -> Iterator[tuple[str, int, float]]:
     if not isinstance(value, list):
         raise ValueError(_NOT_VPDQ)
     for frame in value:
-        yield _row(*(frame if isinstance(frame, list) and len(frame) == 3 else _parts(frame, 3)))
+        yield _row(*(frame if isinstance(frame, list) and len(frame) == 3 else _split_fields(frame, 3)))
 
 
-def _parts(text: object, count: int) -> Sequence[str]:
-    parts = text.split(",") if isinstance(text, str) else ()
-    if len(parts) != count:
+def _split_fields(text: object, count: int) -> Sequence[str]:
+    fields = text.split(",") if isinstance(text, str) else ()
+    if len(fields) != count:
         raise ValueError(_NOT_VPDQ)
-    return parts
+    return fields
 
 
 def _row(digits: object, quality: object, seconds: object) -> tuple[str, int, float]:
@@ -91,15 +93,19 @@ def _row(digits: object, quality: object, seconds: object) -> tuple[str, int, fl
     return row
 
 
-def _distinct(times: Sequence[float]) -> list[float]:
-    """The times, in seconds, with equal ones spread up to the next one.
+def _spread_equal(times: Sequence[float]) -> list[float]:
+    """The times in seconds, where equal ones are spread evenly over the time up to the next one.
 
-    The reference's JSON rounds times to three digits: past 100 seconds several frames may have the same.
+    The JSON of Meta's program has times of three significant digits: after 100 seconds, several frames may have the
+    same time.
+
+    >>> _spread_equal([101.0, 101.0, 102.0])
+    [101.0, 101.5, 102.0]
     """
     runs = [(at, len(list(group))) for at, group in groupby(times)]
-    step = (runs[-1][0] - runs[-2][0]) / runs[-2][1] if len(runs) > 1 else _INTERVAL
+    interval = (runs[-1][0] - runs[-2][0]) / runs[-2][1] if len(runs) > 1 else _DEFAULT_INTERVAL
     at, count = runs[-1]
     spread: list[float] = []
-    for (start, equal), (end, _) in pairwise([*runs, (at + count * step, 1)]):
-        spread += [round(start + (end - start) * place / equal, 3) for place in range(equal)]
+    for (start, count_here), (end, _) in pairwise([*runs, (at + count * interval, 1)]):
+        spread += [round(start + (end - start) * position / count_here, 3) for position in range(count_here)]
     return spread

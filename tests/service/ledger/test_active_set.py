@@ -79,7 +79,7 @@ def test_a_change_of_the_set_is_in_the_log_with_its_root(db: HashDB, actor: Acto
     assert (known.seq, known.covers, known.count) == (covered + 1, covered, 2)
     assert known.root == root_over(replayed(db, covered)) != EMPTY
     with db.store.read() as tx:
-        event = tx.audit.one(known.seq)
+        event = tx.audit.event(known.seq)
         assert tx.active_set.state() == SetState(covered, known.root, 2)
     assert (event.actor, event.action, event.subject) == ("system:hashdb", "set.committed", "set:1")
     assert event.details == {"root": known.root.hex(), "count": 2, "covers": covered}

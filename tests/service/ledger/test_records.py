@@ -17,7 +17,7 @@ from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.ledger.records import FIELDS
 from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
-from hashdb.service.ledger.records import unlike_committed
+from hashdb.service.ledger.records import wrong_commitments
 from hashdb.service.ledger.signing import Signing
 from hashdb.service.ledger.verification import verify
 from hashdb.service.review import opinions
@@ -178,11 +178,11 @@ def test_signals_that_are_not_those_of_the_commitment_are_found(
     key = "id" if " contributions " in statement else "contribution_id"
     with scene.engine.connect() as connection, connection.begin() as undone:
         connection.execute(text(f"{statement} {key} = {id}"))
-        (found,) = unlike_committed(Transaction(connection), lambda count: None)
+        (found,) = wrong_commitments(Transaction(connection), lambda count: None)
         undone.rollback()
     assert found.startswith(f"contribution {id}, {what}")
     with scene.db.store.read() as tx:
-        assert list(unlike_committed(tx, lambda count: None)) == []
+        assert list(wrong_commitments(tx, lambda count: None)) == []
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_values_of_other_types_are_found_and_stop_nothing(scene: Scene, statemen
     if scene.db.store.embedded:
         with scene.engine.connect() as connection, connection.begin() as undone:
             connection.execute(text(statement))
-            (found,) = unlike_committed(Transaction(connection), lambda count: None)
+            (found,) = wrong_commitments(Transaction(connection), lambda count: None)
             undone.rollback()
         assert found.startswith(f"contribution {id}, ")
 

@@ -16,7 +16,7 @@ from hashdb.domain.ledger.checkpoints import Checkpoint, Signer
 from hashdb.errors import ScopeMissing
 from hashdb.service import HashDB
 from hashdb.service.ledger import checkpoints
-from hashdb.service.ledger.verification import Finding, Outside, Verdict, verify
+from hashdb.service.ledger.verification import Finding, KeptCheckpoint, Verdict, verify
 from hashdb.store.tables import metadata
 from tests.builders import Clock, contributed, draft, member_with, tree_root
 from tests.service.tamperer import Tamperer, tampered
@@ -252,10 +252,10 @@ def test_a_log_that_was_rebuilt_as_a_whole_is_found_by_a_checkpoint_from_outside
 ) -> None:
     assert log.signing is not None
     *_, kept = log.signing.written()
-    verdict = verify(log, COMMAND_LINE, outside=kept)
-    assert verdict.outside == Outside(EVENTS, log.now() - timedelta(minutes=1))
+    verdict = verify(log, COMMAND_LINE, kept=kept)
+    assert verdict.kept == KeptCheckpoint(EVENTS, log.now() - timedelta(minutes=1))
     member_with(log)
-    assert verify(log, COMMAND_LINE, outside=kept).outside == verdict.outside
+    assert verify(log, COMMAND_LINE, kept=kept).kept == verdict.kept
 
     def act(hand: Tamperer) -> None:
         hand.change(2, "actor", "key:99")
@@ -267,19 +267,19 @@ def test_a_log_that_was_rebuilt_as_a_whole_is_found_by_a_checkpoint_from_outside
     checkpoints.keep(log, at_once=True)
     # Who holds the database, the key and the file has a log that agrees with itself.
     assert verify(log, COMMAND_LINE).findings == ()
-    verdict = verify(log, COMMAND_LINE, outside=kept)
+    verdict = verify(log, COMMAND_LINE, kept=kept)
     assert list(map(str, verdict.findings)) == [
         f"events 1 to {EVENTS}: differ from the events for which the checkpoint from outside was signed"
     ]
-    assert verdict.outside is None
+    assert verdict.kept is None
 
 
 def test_a_checkpoint_of_another_log_is_told(log: HashDB) -> None:
     signer = Signer.new("log.example/2")
     other = Checkpoint("log.example/2", EVENTS, bytes(32)).signed(signer)
-    verdict = verify(log, COMMAND_LINE, outside=other)
+    verdict = verify(log, COMMAND_LINE, kept=other)
     assert str(verdict.findings[0]).startswith("the checkpoint from outside: ")
-    assert verdict.outside is None
+    assert verdict.kept is None
 
 
 @pytest.mark.parametrize("number", [1, 5, merkle.inner_nodes(EVENTS)])

@@ -47,16 +47,16 @@ class FakeWitness:
     """Instead of what it would say."""
 
     def send(self, submission: Submission) -> Reply:
-        self.asked.append(submission.old)
+        self.asked.append(submission.old_size)
         if isinstance(self.answer, Exception):
             raise self.answer
         if self.answer is not None:
             return self.answer
         assert self.log is not None
         checkpoint, _ = read_checkpoint(submission.note, [self.log])
-        if submission.old != self.size:
+        if submission.old_size != self.size:
             return Reply(409, f"{self.size}\n")
-        if self.size and not merkle.extends(self.size, checkpoint.size, self.root, checkpoint.root, submission.hashes):
+        if self.size and not merkle.extends(self.size, checkpoint.size, self.root, checkpoint.root, submission.proof):
             return Reply(422, "")
         self.size, self.root = checkpoint.size, checkpoint.root
         return Reply(200, self.key.cosign(checkpoint.body, 1_764_460_800))

@@ -11,7 +11,7 @@ import pytest
 
 from hashdb.domain.frames import Frame
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.wire.sharing.vpdq import json_text, read_vpdq, text_line
+from hashdb.wire.sharing.vpdq import read_vpdq, vpdq_json, vpdq_line
 from tests.builders import near, signal
 from tests.web.sharing.served import digits
 
@@ -45,7 +45,7 @@ def test_a_line_is_as_the_reference_writes_it() -> None:
     # The second line of the reference's own sample chair-19-sd-bar.
     line = "1,100,c0f11178372c6aaccddea259648fbfd62f434c89c9e99b249772be216c8d055c,0.033"
     value = Signal.parse("pdq:c0f11178372c6aaccddea259648fbfd62f434c89c9e99b249772be216c8d055c")
-    assert text_line(1, 1 / 30, 100, value) == line
+    assert vpdq_line(1, 1 / 30, 100, value) == line
     assert read_vpdq(f"{line}\n") == {
         "frames": [{"at": 0.033, "quality": 100, "signals": [str(value)]}],
         "duration": 1.033,
@@ -53,7 +53,7 @@ def test_a_line_is_as_the_reference_writes_it() -> None:
 
 
 def test_the_reference_reads_our_json_and_we_read_the_references(reference: Any) -> None:
-    ours = json_text([*frames_at(0.0, 1.0, 59.96, 123.456), Frame(200.0, (), 30)])
+    ours = vpdq_json([*frames_at(0.0, 1.0, 59.96, 123.456), Frame(200.0, (), 30)])
     read = reference.json_to_vpdq(ours)
     assert [(one.pdq_hex, one.quality, one.timestamp) for one in read] == [
         (HASHES[0], 90, 0.0),
