@@ -147,10 +147,10 @@ def answer() -> None:
         gc.set_threshold(10_000)
         print(hashdb.__file__, flush=True)
         for _ in sys.stdin:
-            # The service writes these down each second. In 0.1.0 they have another name.
+            # The service stores these each second. In 0.1.0 they have other names.
             noted = vars(db).get("stats") or vars(db)["tallies"]
             noted.take()
-            noted.written()
+            (noted.mark_stored if hasattr(noted, "mark_stored") else noted.written)()
             took = {what: _fast([timed_request(app, secret, "/v1/matches", one) for one in bodies])
                     for what, bodies in requests.items()}  # fmt: skip
             print(json.dumps(took), flush=True)

@@ -112,7 +112,7 @@ class IntakeRules:
             index = self._indexes[algorithm, radius] = TieredIndex(algorithm.bits, radius)
             index.add(values)
 
-    def touched(self, signals: Iterable[Signal]) -> dict[Signal, int]:
+    def close_to_benign(self, signals: Iterable[Signal]) -> dict[Signal, int]:
         """The signals that are close to a benign one, each with the id of one entry that it is close to."""
         entries: dict[Signal, int] = {}
         # Lists, not a set of signals: there may be thousands, and almost none is close to a benign one.
@@ -128,7 +128,7 @@ class IntakeRules:
 
     def faults(self, drafts: Sequence[Draft], now: datetime) -> Iterator[tuple[int, Fault]]:
         """The faults of drafts, each at its field, with the position of its draft."""
-        touched = self.touched(signal for draft in drafts for signal in draft.signals)
+        touched = self.close_to_benign(signal for draft in drafts for signal in draft.signals)
         for position, draft in enumerate(drafts):
             for place, signal in enumerate(draft.signals) if touched else ():
                 if signal in touched:
@@ -149,8 +149,8 @@ def read_intake_rules(tx: Transaction) -> IntakeRules:
     return IntakeRules(tx.benign.every(), tx.incidents.every())
 
 
-Close = Mapping[Signal, Sequence[Signal]]
-"""The stored signals close to each signal; a signal without any is left out."""
+NearSignals = Mapping[Signal, Sequence[Signal]]
+"""The stored signals near each signal; a signal without any is left out."""
 
 
 class RetiredSignals:
@@ -179,7 +179,7 @@ class RetiredSignals:
                 self._add(tx.retired.since(after, log.head.seq), self._indexes, self._digests)
         return True
 
-    def near(self, signals: Iterable[Signal]) -> Close:
+    def near(self, signals: Iterable[Signal]) -> NearSignals:
         """The stored signals within the radius of each of the signals."""
         by_algorithm: dict[Algorithm, dict[int, None]] = defaultdict(dict)
         indexes = self._indexes

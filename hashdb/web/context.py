@@ -154,7 +154,7 @@ def validation_context() -> ValidationContext:
 
 def validation_context_of(db: HashDB) -> ValidationContext:
     """The rules that the models of a request are validated against."""
-    return ValidationContext(db.rules, db.now(), touched=lambda signals: db.intake_rules().touched(signals))
+    return ValidationContext(db.rules, db.now(), touched=lambda signals: db.intake_rules().close_to_benign(signals))
 
 
 def body(*, frames: bool = False) -> bytes:

@@ -192,7 +192,7 @@ class FullScene(Scene):
         asker = member_with(db)
         for _ in range(2):
             matches.match(db, asker, [query(15), query(999)])
-            db.stats.refuse(db.now(), 1, "invalid_input")
+            db.stats.note_refused_contributions(db.now(), 1, "invalid_input")
             feed.read(db, asker, 0, 10)
             feed.log_feed_read(db, asker)
             counts.flush(db)

@@ -56,7 +56,7 @@ def authenticate(db: HashDB, secret: str) -> Actor:
     if not key.valid(now):
         reason = RefusalReason.EXPIRED_KEY if key.revoked_at is None else RefusalReason.REVOKED_KEY
         raise _refused(db, reason, key.member)
-    db.stats.use(now, key.id)
+    db.stats.note_use(now, key.id)
     return actor
 
 
@@ -204,7 +204,7 @@ def change_from(content: Mapping[str, Any]) -> MemberChange:
 
 
 def _refused(db: HashDB, reason: RefusalReason, member: int = 0) -> NotAuthenticated:
-    db.stats.turn_away(db.now(), member, Refusal(None, reason))
+    db.stats.note_refused_request(db.now(), member, Refusal(None, reason))
     return NotAuthenticated()
 
 
@@ -297,11 +297,11 @@ def flush(db: HashDB) -> bool:
 
     What cannot be stored now is stored at the next call. Raises StoreBusy.
     """
-    due = db.stats.used(db.now())
+    due = db.stats.uses_to_store(db.now())
     if due:
         with db.store.begin() as tx:
             tx.uses.write(due)
-        db.stats.used_written(due)
+        db.stats.mark_uses_stored(due)
     return bool(due)
 
 

@@ -232,7 +232,7 @@ def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> Open
 def _refuse(db: HashDB, tx: Transaction, user: User | None, now: datetime, what: str, counted: Counted) -> None:
     """Log a failed sign-in of a user; without such a user only count it, or anybody could fill the log."""
     if user is None:
-        db.stats.turn_away(now, 0, Refusal(None, RefusalReason.UNKNOWN_USER))
+        db.stats.note_refused_request(now, 0, Refusal(None, RefusalReason.UNKNOWN_USER))
         # This writes too, so that the response takes as long as for a name that exists.
         tx.sessions.lock_tries(counted, now)
         return

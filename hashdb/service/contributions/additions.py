@@ -26,7 +26,7 @@ from hashdb.service import HashDB
 from hashdb.service.contributions.commitments import recommit
 from hashdb.service.contributions.intake import append, with_intake
 from hashdb.service.contributions.reuploads import hold_reuploads
-from hashdb.service.views import Close, IntakeRules
+from hashdb.service.views import IntakeRules, NearSignals
 from hashdb.store import Transaction
 
 UNLIKE = "must have one of 256 bits that the contribution has, which shows that the same picture was hashed"
@@ -130,7 +130,7 @@ def _add(db: HashDB, actor: Actor, additions: Sequence[Addition], refuse: _Refus
     signals = [signal for addition in additions for signal in addition.signals]
 
     def check_and_record(rules: IntakeRules, seq: int) -> Receipt:
-        benign, near = rules.touched(signals).keys(), db.retired.near(signals)
+        benign, near = rules.close_to_benign(signals).keys(), db.retired.near(signals)
         with db.store.begin() as tx:
             # As a new contribution: its member first, so that two transactions cannot deadlock.
             tx.members.lock([member.id])
@@ -188,7 +188,7 @@ def _invalid(at: str, reason: str) -> InvalidInput:
 
 
 def _record(
-    db: HashDB, tx: Transaction, actor: Actor, checked: Sequence[Added], near: Close, now: datetime, seq: int
+    db: HashDB, tx: Transaction, actor: Actor, checked: Sequence[Added], near: NearSignals, now: datetime, seq: int
 ) -> Receipt:
     changed = [added for added in checked if added.changes]
     sets = {
@@ -210,7 +210,7 @@ def store_added(
     tx: Transaction,
     changed: Sequence[Added],
     sets: Collection[tuple[int, bytes]],
-    near: Close,
+    near: NearSignals,
     now: datetime,
 ) -> tuple[dict[int, Contribution], list[LogEntry]]:
     """Store what is new of contributions, with the fingerprints (`sets`) by which each is known from now on.

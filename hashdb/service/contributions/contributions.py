@@ -41,7 +41,7 @@ from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions.expiry import amend_with_expiry
 from hashdb.service.contributions.intake import append, with_intake
-from hashdb.service.contributions.recording import REMEMBERED, kept_receipt, prepare, record
+from hashdb.service.contributions.recording import KEEP_ANSWERS, prepare, receipt_of, record
 from hashdb.service.contributions.sight import await_hits, may_see, visible_fields, with_origins
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
@@ -83,8 +83,8 @@ def repeated(db: HashDB, actor: Actor, key: IdempotencyKey | None) -> Receipt | 
         return None
     now = db.now()
     with db.store.read() as tx:
-        answer = tx.requests.answered(member.id, key, now - REMEMBERED)
-        return None if answer is None else kept_receipt(tx, answer, now)
+        answer = tx.requests.answered(member.id, key, now - KEEP_ANSWERS)
+        return None if answer is None else receipt_of(tx, answer, now)
 
 
 def check(

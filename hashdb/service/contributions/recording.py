@@ -1,4 +1,4 @@
-"""Recording of contributions: requests that wait at the same time share one transaction, so one wait for the disk."""
+"""Record contributions: requests that wait at the same time share one transaction, and so one write to the disk."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from hashdb.service import HashDB
 from hashdb.service.contributions.expiry import expiry_of
 from hashdb.service.contributions.intake import append_all
 from hashdb.service.contributions.reuploads import hold_reuploads
-from hashdb.service.views import Close, IntakeRules
+from hashdb.service.views import IntakeRules, NearSignals
 from hashdb.store import Transaction
 from hashdb.store.contributions.contributions import PreparedDraft, SignalSet
 from hashdb.store.contributions.requests import Answer
 
-REMEMBERED = timedelta(hours=24)
-"""For how long the answer to a request with an idempotency key is kept."""
+KEEP_ANSWERS = timedelta(hours=24)
+"""How long the answer to a request with an idempotency key is kept."""
 _DAY = timedelta(days=1)
 
 
 class Request(NamedTuple):
-    """Checked drafts of a member, which are recorded all or none."""
+    """A member's request to contribute drafts that were checked. All of them are recorded, or none."""
 
     actor: Actor
     member: Member
@@ -37,13 +37,16 @@ class Request(NamedTuple):
     key: IdempotencyKey | None
     rules: IntakeRules
     seq: int
-    """The drafts were checked against the rules of this seq."""
-    near: Close
-    """The stored signals of retired contributions that the drafts are near to."""
+    """The seq of the last event that `rules` includes. If the rules have changed since, the request fails."""
+    near_retired: NearSignals
+    """For signals of the drafts, the stored signals near them of retired contributions and others that had a case."""
     prepared: Sequence[PreparedDraft]
-    """What was computed of the drafts."""
+    """What was computed of each draft before the transaction."""
     suppressed: Mapping[Signal, int]
-    """The signals of frames that are close to a benign one, each with its entry. Those of items are refused."""
+    """The signals of frames that are close to a benign entry, each with the id of the entry.
+
+    An item whose own signals are close to one is refused earlier.
+    """
 
     @property
     def size(self) -> int:
@@ -51,7 +54,8 @@ class Request(NamedTuple):
         return len(self.drafts)
 
 
-_Fresh = tuple[Request, Draft, PreparedDraft]
+_NewDraft = tuple[Request, Draft, PreparedDraft]
+"""A draft whose signals its member has in no active contribution; its request, and what was computed of it."""
 
 
 def prepare(
@@ -61,25 +65,23 @@ def prepare(
     key: IdempotencyKey | None,
     rules: IntakeRules,
     seq: int,
-    near: Close,
+    near_retired: NearSignals,
 ) -> Request:
-    """A request, with what takes long to compute of many frames: while it is recorded, all other writers wait."""
+    """Build a request, and compute what takes long for many frames: while it is recorded, all other writers wait."""
     prepared = list(map(PreparedDraft.from_draft, drafts))
     frames = list(chain.from_iterable(map(attrgetter("frames"), drafts)))
-    suppressed = rules.touched(signal for frame in frames for signal in frame.signals) if frames else {}
-    return Request(actor, member, drafts, key, rules, seq, near, prepared, suppressed)
+    suppressed = rules.close_to_benign(signal for frame in frames for signal in frame.signals) if frames else {}
+    return Request(actor, member, drafts, key, rules, seq, near_retired, prepared, suppressed)
 
 
 def record(db: HashDB, requests: Sequence[Request]) -> list[Receipt | Exception]:
-    """Record requests in one transaction; return for each its receipt, or why it was not recorded.
+    """Record requests in one transaction. Return for each request its receipt, or the error that prevented it.
 
     The requests are independent: one that fails changes nothing, and the others are recorded.
     """
-    first: dict[object, Request] = {}
-    for request in requests:
-        # Two requests with one idempotency key: the second is answered from what the first has stored.
-        first.setdefault((request.member.id, request.key) if request.key else id(request), request)
-    if len(first) < len(requests):
+    keys = {(request.member.id, request.key) if request.key else id(request) for request in requests}
+    if len(keys) < len(requests):
+        # Two requests have the same idempotency key: the second one is answered with what the first one has stored.
         return [outcome for request in requests for outcome in record(db, [request])]
     try:
         with db.store.begin() as tx:
@@ -87,52 +89,55 @@ def record(db: HashDB, requests: Sequence[Request]) -> list[Receipt | Exception]
     except StoreBusy as busy:
         return [busy for _ in requests]
     except Exception as error:
-        # The error is of one of them.
         if len(requests) == 1:
             return [error]
+        # One of the requests caused it. Each in a transaction of its own, the others are recorded.
         return [outcome for request in requests for outcome in record(db, [request])]
 
 
 def _record(db: HashDB, tx: Transaction, requests: Sequence[Request]) -> list[Receipt | Exception]:
-    # In the order of ids, and before the log is locked, so that two transactions cannot deadlock.
+    # Members are locked in the order of their ids, and before the log, so that two transactions cannot deadlock.
     members = tx.members.lock({request.member.id for request in requests})
     now = db.now()
-    outcomes = _answer_repeated(tx, requests, now)
+    outcomes = _repeated_outcomes(tx, requests, now)
     recorded: dict[int, tuple[Recorded, ...]] = {}
     entries: list[tuple[Actor, LogEntry]] = []
-    for place, added in _add_new(db, tx, requests, outcomes, members.values(), now).items():
-        request = requests[place]
-        recorded[place], held = hold_reuploads(db, tx, added, request.near, now)
-        new = [added_entry(request.member, item.contribution) for item in recorded[place] if not item.known]
-        entries += [(request.actor, entry) for entry in (*new, *held)]
-        # The caller knows the frames that it has sent.
-        recorded[place] = tuple(
+    for position, added in _add_new(db, tx, requests, outcomes, members.values(), now).items():
+        request = requests[position]
+        recorded[position], case_entries = hold_reuploads(db, tx, added, request.near_retired, now)
+        new_entries = [added_entry(request.member, item.contribution) for item in recorded[position] if not item.known]
+        entries += [(request.actor, entry) for entry in (*new_entries, *case_entries)]
+        # The receipt leaves out the frames: the client has just sent them.
+        recorded[position] = tuple(
             [
                 replace(item, contribution=replace(item.contribution, frames=())) if item.contribution.frames else item
-                for item in recorded[place]
+                for item in recorded[position]
             ]
         )
     seq = append_all(tx, now, entries, min([request.seq for request in requests]))
     answers: list[Answer] = []
-    for place, items in recorded.items():
-        request, receipt = requests[place], Receipt(items, seq)
-        outcomes[place] = receipt
+    for position, items in recorded.items():
+        request, receipt = requests[position], Receipt(items, seq)
+        outcomes[position] = receipt
         if request.key is not None:
-            answers.append((request.member.id, request.key, _answer(receipt)))
+            answers.append((request.member.id, request.key, _answer_of(receipt)))
     if answers:
-        tx.requests.remember(answers, now, now - REMEMBERED)
-    return [outcomes[place] for place in range(len(requests))]
+        tx.requests.remember(answers, now, now - KEEP_ANSWERS)
+    return [outcomes[position] for position in range(len(requests))]
 
 
-def _answer_repeated(tx: Transaction, requests: Sequence[Request], now: datetime) -> dict[int, Receipt | Exception]:
-    """By place: the receipt of the same request before, or that it reuses the idempotency key of another."""
+def _repeated_outcomes(tx: Transaction, requests: Sequence[Request], now: datetime) -> dict[int, Receipt | Exception]:
+    """The outcomes of requests whose idempotency key was used before, by position in `requests`.
+
+    The outcome is the receipt of the same request; for another request with this key it is IdempotencyKeyReused.
+    """
     outcomes: dict[int, Receipt | Exception] = {}
-    for place, request in enumerate(requests):
+    for position, request in enumerate(requests):
         try:
-            if request.key and (answer := tx.requests.answered(request.member.id, request.key, now - REMEMBERED)):
-                outcomes[place] = kept_receipt(tx, answer, now)
+            if request.key and (answer := tx.requests.answered(request.member.id, request.key, now - KEEP_ANSWERS)):
+                outcomes[position] = receipt_of(tx, answer, now)
         except IdempotencyKeyReused as error:
-            outcomes[place] = error
+            outcomes[position] = error
     return outcomes
 
 
@@ -144,64 +149,65 @@ def _add_new(
     members: Collection[Member],
     now: datetime,
 ) -> dict[int, list[Recorded]]:
-    """Add the drafts that their members do not have active already, for the requests without an outcome.
+    """Add the drafts of requests without an outcome, except those that their member has active already.
 
-    Returns by place the contributions of a request, in the order of its drafts. A request that its member's limit
-    refuses has this outcome, and adds nothing.
+    Returns the contributions of each request, in the order of its drafts, by position in `requests`. If a request
+    exceeds the limit of its member, nothing of it is added, and LimitReached is put into `outcomes`.
     """
     sets = {
-        place: [(request.member.id, prepared.fingerprint) for prepared in request.prepared]
-        for place, request in enumerate(requests)
-        if place not in outcomes
+        position: [(request.member.id, prepared.fingerprint) for prepared in request.prepared]
+        for position, request in enumerate(requests)
+        if position not in outcomes
     }
     known = tx.contributions.known({*chain.from_iterable(sets.values())}, now)
     allowances = {member.id: Allowance(tx, member, now) for member in members}
-    fresh: dict[SignalSet, _Fresh] = {}
-    for place, own in sets.items():
-        request, new = requests[place], dict[SignalSet, _Fresh]()
+    new_drafts: dict[SignalSet, _NewDraft] = {}
+    for position, own in sets.items():
+        request, of_request = requests[position], dict[SignalSet, _NewDraft]()
         for signals, draft, prepared in zip(own, request.drafts, request.prepared, strict=True):
-            if signals not in known and signals not in fresh:
-                new.setdefault(signals, (request, draft, prepared))
+            if signals not in known and signals not in new_drafts:
+                of_request.setdefault(signals, (request, draft, prepared))
         try:
-            allowances[request.member.id].take(len(new))
+            allowances[request.member.id].use(len(of_request))
         except LimitReached as error:
-            outcomes[place] = error
+            outcomes[position] = error
         else:
-            fresh |= new
-    added = _add(db, tx, fresh, now)
-    old = tx.contributions.get(known.values(), now)
+            new_drafts |= of_request
+    added = _add(db, tx, new_drafts, now)
+    existing = tx.contributions.get(known.values(), now)
     return {
-        place: [
-            Recorded(old[known[signals]], known=True)
+        position: [
+            Recorded(existing[known[signals]], known=True)
             if signals in known
-            else Recorded(added[signals], known=fresh.pop(signals, None) is None)
+            # The first draft with these signals is new; later ones with the same signals are known.
+            else Recorded(added[signals], known=new_drafts.pop(signals, None) is None)
             for signals in own
         ]
-        for place, own in sets.items()
-        if place not in outcomes
+        for position, own in sets.items()
+        if position not in outcomes
     }
 
 
 def _add(
-    db: HashDB, tx: Transaction, fresh: Mapping[SignalSet, _Fresh], now: datetime
+    db: HashDB, tx: Transaction, new_drafts: Mapping[SignalSet, _NewDraft], now: datetime
 ) -> dict[SignalSet, Contribution]:
-    """Add the drafts of requests, each by its set of signals."""
+    """Add drafts, and return the contributions by their sets of signals."""
     suppressed = dict[Signal, int]()
-    for request, _, _ in fresh.values():
+    for request, _, _ in new_drafts.values():
         suppressed.update(request.suppressed)
     added = tx.contributions.add(
-        [request.member for request, _, _ in fresh.values()],
-        [draft for _, draft, _ in fresh.values()],
+        [request.member for request, _, _ in new_drafts.values()],
+        [draft for _, draft, _ in new_drafts.values()],
         now,
-        [expiry_of(db, draft, now, request.rules) for request, draft, _ in fresh.values()],
-        [prepared for _, _, prepared in fresh.values()],
+        [expiry_of(db, draft, now, request.rules) for request, draft, _ in new_drafts.values()],
+        [prepared for _, _, prepared in new_drafts.values()],
         suppressed,
     )
-    return dict(zip(fresh, added, strict=True))
+    return dict(zip(new_drafts, added, strict=True))
 
 
 class Allowance:
-    """How many contributions a member may still make today."""
+    """How many contributions a member may still make today, in UTC."""
 
     def __init__(self, tx: Transaction, member: Member, now: datetime) -> None:
         self._limit = member.limits.contributions_per_day
@@ -214,8 +220,8 @@ class Allowance:
         """How many are left; None if there is no limit."""
         return None if self._limit is None else max(0, self._limit - self._used)
 
-    def take(self, count: int) -> None:
-        """Use it for that many. Raises LimitReached, and uses nothing, if fewer are left."""
+    def use(self, count: int) -> None:
+        """Count this many contributions as made. Raises LimitReached, and counts none, if fewer are left."""
         if self._limit is not None and self._used + count > self._limit:
             seconds = (self._midnight + _DAY - self._now).total_seconds()
             raise LimitReached(f"{self._limit} contributions a day", int(seconds) + 1)
@@ -223,7 +229,7 @@ class Allowance:
 
 
 def added_entry(member: Member, contribution: Contribution) -> LogEntry:
-    """The event of a recorded contribution."""
+    """The event that logs a new contribution."""
     details: Details = {
         "member": member.id,
         "kind": str(member.kind),
@@ -244,14 +250,14 @@ def _seconds(start: datetime | None, end: datetime | None) -> int | None:
     return None if start is None or end is None else int((end - start).total_seconds())
 
 
-def _answer(receipt: Receipt) -> Mapping[str, object]:
-    """The part of a receipt that is kept for a repeated request; `kept_receipt` is the inverse."""
+def _answer_of(receipt: Receipt) -> Mapping[str, object]:
+    """What is stored of a receipt, for when the request is repeated. `receipt_of` is the inverse."""
     pairs = [[item.contribution.id, item.known] for item in receipt.recorded]
     return {"contributions": pairs, "checkpoint": receipt.checkpoint}
 
 
-def kept_receipt(tx: Transaction, answer: Mapping[str, object], now: datetime) -> Receipt:
-    """The receipt of a kept answer, with the contributions as they are now."""
+def receipt_of(tx: Transaction, answer: Mapping[str, object], now: datetime) -> Receipt:
+    """The receipt of a stored answer, with the contributions as they are now."""
     pairs, checkpoint = answer["contributions"], answer["checkpoint"]
     assert isinstance(pairs, list) and isinstance(checkpoint, int)
     contributions = tx.contributions.get([id for id, _ in pairs], now)

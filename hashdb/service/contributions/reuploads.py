@@ -17,12 +17,12 @@ from hashdb.domain.review.cases import Case, Cause
 from hashdb.domain.signals import Signal
 from hashdb.service import HashDB
 from hashdb.service.review.cases import continue_cases, hold
-from hashdb.service.views import Close
+from hashdb.service.views import NearSignals
 from hashdb.store import Transaction
 
 
 def hold_reuploads(
-    db: HashDB, tx: Transaction, recorded: Sequence[Recorded], near: Close, now: datetime
+    db: HashDB, tx: Transaction, recorded: Sequence[Recorded], near: NearSignals, now: datetime
 ) -> tuple[tuple[Recorded, ...], list[LogEntry]]:
     """Quarantine the newly recorded contributions that are near a retired one: the index suggests, the store decides.
 
@@ -52,7 +52,7 @@ def hold_reuploads(
     ), entries
 
 
-def _near_ids(contribution: Contribution, near: Close, holders: Mapping[Signal, Sequence[int]]) -> set[int]:
+def _near_ids(contribution: Contribution, near: NearSignals, holders: Mapping[Signal, Sequence[int]]) -> set[int]:
     """The holders that a contribution is near: by a signal of its own, by a page, or by several of its shots."""
     if not holders:
         return set()
@@ -65,13 +65,13 @@ def _near_ids(contribution: Contribution, near: Close, holders: Mapping[Signal, 
     return ids
 
 
-def _holding(signals: Sequence[Signal], near: Close, holders: Mapping[Signal, Sequence[int]]) -> set[int]:
+def _holding(signals: Sequence[Signal], near: NearSignals, holders: Mapping[Signal, Sequence[int]]) -> set[int]:
     """The holders of what is near any of these signals."""
     return {id for signal in signals for stored in near.get(signal, ()) for id in holders.get(stored, ())}
 
 
 def _continued_cases(
-    tx: Transaction, fresh: Sequence[Contribution], values: Collection[Signal], near: Close, now: datetime
+    tx: Transaction, fresh: Sequence[Contribution], values: Collection[Signal], near: NearSignals, now: datetime
 ) -> dict[int, Case]:
     """For each contribution, the case that it continues. Of several cases, it is one that holds, else the last.
 

@@ -115,7 +115,7 @@ def without_benign_variants(db: HashDB, signals: Sequence[Signal], own: int) -> 
 
     The picture's own signals stay, so that the check at intake reports them to the contributor.
     """
-    touched = db.intake_rules().touched(signals[own:])
+    touched = db.intake_rules().close_to_benign(signals[own:])
     return (*signals[:own], *(signal for signal in signals[own:] if signal not in touched))
 
 
@@ -223,7 +223,7 @@ def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: Intak
     """
     with db.store.begin() as tx:
         held = tx.suppressions.suppressed(entry.id, BATCH)
-        others = rules.touched({row.signal for row in held})
+        others = rules.close_to_benign({row.signal for row in held})
         free = [row for row in held if row.signal not in others]
         tx.suppressions.restore(free)
         for other in set(others.values()):

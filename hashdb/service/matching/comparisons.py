@@ -69,7 +69,7 @@ def compare(db: HashDB, actor: Actor, query: Query, listed: Draft) -> Comparison
 
 def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
     refused = [fault.reason for fault in db.rules.draft_faults(listed, db.now())]
-    suppressed = db.intake_rules().touched(listed.every_signal())
+    suppressed = db.intake_rules().close_to_benign(listed.every_signal())
     if not suppressed.keys().isdisjoint(listed.signals):
         refused.append(f"a hash of it {REFUSAL}")
     shots = [_without_suppressed(shot, suppressed) for shot in split_shots(listed.frames)]

@@ -86,7 +86,7 @@ def match(
             answer = Answer(tuple([Result(query.id, (), 0) for query in queries]), head.seq)
             db.on_match_timed((searched - started, 0.0))
     if actor.member is not None:
-        db.stats.match(now, actor.member.id, queries, answer)
+        db.stats.note_answer(now, actor.member.id, queries, answer)
         db.suspicions.note(actor, queries, answer)
     if not told_distances:
         return replace(answer, results=tuple(result.without_distances() for result in answer.results))

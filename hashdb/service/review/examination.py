@@ -156,7 +156,7 @@ class Examiner:
             return Examined(Skip.ERASED, contribution)
         accepts = self.db.rules.accepts
         signals = [signal for signal in contribution.signals if signal.algorithm in PERCEPTUAL and accepts(signal)]
-        touched = self.rules.touched(signals)
+        touched = self.rules.close_to_benign(signals)
         fresh = tuple(signal for signal in signals if signal not in touched)
         if not fresh:
             listed = signals or contribution.masked

@@ -117,7 +117,7 @@ def log_feed_read(db: HashDB, actor: Actor) -> None:
 def note_position(db: HashDB, actor: Actor, seq: int) -> None:
     """Note that the reader has read up to an event."""
     if actor.key is not None:
-        db.stats.feed(db.now(), actor.key.id, seq)
+        db.stats.note_feed_read(db.now(), actor.key.id, seq)
 
 
 def _changed(db: HashDB, after: int) -> bool:

@@ -38,7 +38,7 @@ from hashdb.service.review.cases import settle
 from hashdb.service.sharing.remotes import Connect, Remote, Stop, ask, read
 from hashdb.service.sharing.sent_opinions import send_opinions
 from hashdb.service.sharing.upstreams import end, name_of, reread
-from hashdb.service.views import Close, IntakeRules
+from hashdb.service.views import IntakeRules, NearSignals
 from hashdb.store import Transaction
 from hashdb.store.sharing.upstreams import ClaimedUpstream, UpstreamPath
 
@@ -175,7 +175,9 @@ def apply(db: HashDB, upstream: Upstream, page: UpstreamPage) -> Upstream | None
 
     def write(rules: IntakeRules, seq: int) -> Upstream | None:
         near = db.retired.near(signal for draft in drafts for signal in draft.every_signal())
-        suppressed = rules.touched(signal for draft in drafts for frame in draft.frames for signal in frame.signals)
+        suppressed = rules.close_to_benign(
+            signal for draft in drafts for frame in draft.frames for signal in frame.signals
+        )
         with db.store.begin() as tx:
             # As a new contribution: its member first, so that two transactions cannot deadlock.
             member = tx.members.lock([upstream.member])[upstream.member]
@@ -203,7 +205,7 @@ class _Step:
     member: Member
     upstream: Upstream
     rules: IntakeRules
-    near: Close
+    near: NearSignals
     suppressed: Mapping[Signal, int]
     own: str
     """The name of the log of this service."""

@@ -1,4 +1,4 @@
-"""The statistics buffer: the matches, refusals and uses of keys that a process has counted and not yet stored."""
+"""The statistics buffer: the answers, refusals and uses of keys that a process has noted and not yet stored."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import ANY_ALGORITHM, Cell, CountKind, Hit, QueryOutcome, RefusalReason, Use
 from hashdb.service.background import is_due
 
-_A_USE_EVERY = timedelta(minutes=1)
+_STORE_USE_EVERY = timedelta(minutes=1)
+"""The use of a key is stored at most this often."""
 
 
 class Refusal(NamedTuple):
-    """A refusal: the caller (None: without a valid key), the reason, and the scopes that would have sufficed."""
+    """A refused request: its actor (None: it had no valid key), the reason, and the scopes that would have sufficed."""
 
     actor: Actor | None
     reason: RefusalReason
@@ -28,73 +29,92 @@ class Refusal(NamedTuple):
 
 
 _Algorithms = tuple[Algorithm, ...]
-_Matched = tuple[datetime, int, int, dict[_Algorithms, int], list[tuple[_Algorithms, tuple[Match, ...]]]]
-"""What is kept of a request: the time, the seq of the answer, the member, the number of queries without a match by
-their algorithms, and the algorithms and the matches of the others.
+_NotedAnswer = tuple[datetime, int, int, dict[_Algorithms, int], list[tuple[_Algorithms, tuple[Match, ...]]]]
+"""What is noted of the answer to a match request.
 
-It has no signals. It is a plain tuple because every match makes one.
+The fields: the time; the seq of the answer; the member; the number of queries without a match, by their algorithms;
+and for each other query its algorithms and its matches. No signals of the query are kept.
+
+It is a plain tuple for speed: every match request makes one.
 """
 
 
-class _Refused(NamedTuple):
+class _NotedRefusal(NamedTuple):
+    """What is noted of something that was refused: a request, a contribution, or a form of the console."""
+
     at: datetime
     kind: CountKind
     member: int
+    """The id of the member; 0 if it is unknown."""
     code: str
-    turned_away: Refusal | None
+    """Why it was refused: the outcome under which it is counted."""
+    request: Refusal | None
+    """The refused request; None for contributions and forms."""
 
 
 @dataclass(slots=True)
-class Seen:
-    """How often, and by which algorithms, a contribution was answered to a member on a day."""
+class HitTotals:
+    """The hits of one contribution at one member on one day."""
 
     first_at: datetime
     last_at: datetime
     seq: int
+    """The seq of the first answer with the contribution."""
     distance: dict[str, int]
+    """The distances in bits, by algorithm, in the first answer."""
     times: int = 0
     algorithms: Counter[str] = field(default_factory=Counter)
+    """How often each algorithm agreed."""
 
 
-_Alike = tuple[date, int, tuple[Algorithm, ...], frozenset[Algorithm] | None]
-"""Queries of one day and member with the same algorithms, of which the same ones matched (None: none)."""
+_QueryGroup = tuple[date, int, _Algorithms, frozenset[Algorithm] | None]
+"""Queries that are counted together: the day, the member, the algorithms of the query, and those that agreed.
+
+The last is None if the query had no hit.
+"""
 
 
 @dataclass(slots=True)
 class Tally:
-    """What was counted since the last one was stored."""
+    """The counts of what was noted, until they are stored."""
 
-    queries: Counter[_Alike] = field(default_factory=Counter)
+    queries: Counter[_QueryGroup] = field(default_factory=Counter)
     refused: Counter[tuple[date, Cell]] = field(default_factory=Counter)
-    hits: dict[tuple[date, int, int], Seen] = field(default_factory=dict)
-    keyless: Counter[str] = field(default_factory=Counter)
-    named: dict[str, Refusal] = field(default_factory=dict)
-    """The first refusal of each key, and of each user of the console, by the name in the log."""
+    hits: dict[tuple[date, int, int], HitTotals] = field(default_factory=dict)
+    """By day, member and contribution."""
+    anonymous_refusals: Counter[str] = field(default_factory=Counter)
+    """The number of refused requests without a valid key, by reason."""
+    first_refusals: dict[str, Refusal] = field(default_factory=dict)
+    """The first refusal of each key and of each user of the console, by the name of the actor in the log."""
 
     def __bool__(self) -> bool:
         """Whether there is anything to store."""
         return bool(self.queries or self.refused)
 
-    def add(self, matched: _Matched) -> None:
-        """Count the queries of a request and the contributions in its answer, without the test item."""
-        at, seq, member, empty, found = matched
-        for algorithms, times in empty.items():
+    def add(self, answer: _NotedAnswer) -> None:
+        """Count the queries of a request and the hits in its answer.
+
+        A match with the test item is no hit. Neither is a match that was only returned because the query asked for
+        contributions of its standing, such as quarantined ones.
+        """
+        at, seq, member, unmatched, matched = answer
+        for algorithms, times in unmatched.items():
             self.queries[at.date(), member, tuple(dict.fromkeys(algorithms)), None] += times
-        for algorithms, matches in found:
+        for algorithms, matches in matched:
             hits = [match for match in matches if match.standing.matches and match.contribution != TEST_ID]
-            near = frozenset(algorithm for match in hits for algorithm in _found_by(match)) if hits else None
-            self.queries[at.date(), member, tuple(dict.fromkeys(algorithms)), near] += 1
+            agreeing = frozenset(algorithm for match in hits for algorithm in _agreeing(match)) if hits else None
+            self.queries[at.date(), member, tuple(dict.fromkeys(algorithms)), agreeing] += 1
             for match in hits:
                 self._add_hit(at, seq, member, match)
 
-    def numbers(self) -> dict[date, Counter[Cell]]:
+    def counts_by_day(self) -> dict[date, Counter[Cell]]:
         """The numbers of queries and refusals, by day."""
         numbers: dict[date, Counter[Cell]] = defaultdict(Counter)
-        for (day, member, algorithms, near), times in self.queries.items():
-            outcome = QueryOutcome.NONE if near is None else QueryOutcome.HIT
+        for (day, member, algorithms, agreeing), times in self.queries.items():
+            outcome = QueryOutcome.NONE if agreeing is None else QueryOutcome.HIT
             numbers[day][Cell(CountKind.QUERY, member, ANY_ALGORITHM, outcome)] += times
-            for algorithm in {*algorithms, *(near or ())}:
-                outcome = QueryOutcome.HIT if near and algorithm in near else QueryOutcome.NONE
+            for algorithm in {*algorithms, *(agreeing or ())}:
+                outcome = QueryOutcome.HIT if agreeing and algorithm in agreeing else QueryOutcome.NONE
                 numbers[day][Cell(CountKind.QUERY, member, str(algorithm), outcome)] += times
         for (day, cell), times in self.refused.items():
             numbers[day][cell] += times
@@ -102,111 +122,115 @@ class Tally:
 
     def _add_hit(self, at: datetime, seq: int, member: int, match: Match) -> None:
         key = at.date(), member, match.contribution
-        seen = self.hits.get(key)
-        if seen is None:
+        totals = self.hits.get(key)
+        if totals is None:
             distance = {str(algorithm): bits for algorithm, bits in match.distance.items() if bits is not None}
-            seen = self.hits[key] = Seen(at, at, seq, distance)
-        seen.last_at = max(seen.last_at, at)
-        seen.times += 1
-        seen.algorithms.update(map(str, _found_by(match)))
+            totals = self.hits[key] = HitTotals(at, at, seq, distance)
+        totals.last_at = max(totals.last_at, at)
+        totals.times += 1
+        totals.algorithms.update(map(str, _agreeing(match)))
 
-    def refuse(self, refused: _Refused) -> None:
+    def add_refusal(self, refusal: _NotedRefusal) -> None:
         """Count a refusal."""
-        self.refused[refused.at.date(), Cell(refused.kind, refused.member, ANY_ALGORITHM, refused.code)] += 1
-        refusal = refused.turned_away
-        if refusal is not None and refusal.actor is not None:
-            self.named.setdefault(str(refusal.actor), refusal)
-        elif refusal is not None:
-            self.keyless[refusal.reason] += 1
+        self.refused[refusal.at.date(), Cell(refusal.kind, refusal.member, ANY_ALGORITHM, refusal.code)] += 1
+        request = refusal.request
+        if request is not None and request.actor is not None:
+            self.first_refusals.setdefault(str(request.actor), request)
+        elif request is not None:
+            self.anonymous_refusals[request.reason] += 1
 
-    def recent(self) -> Counter[tuple[int, int, datetime]]:
-        """The number of hits by contribution, member and five-minute step."""
+    def hits_by_step(self) -> Counter[tuple[int, int, datetime]]:
+        """The number of hits by contribution, member and `flood_step`, the start of five minutes."""
         times: Counter[tuple[int, int, datetime]] = Counter()
-        for (_, member, contribution), seen in self.hits.items():
-            times[contribution, member, flood_step(seen.last_at)] += seen.times
+        for (_, member, contribution), totals in self.hits.items():
+            times[contribution, member, flood_step(totals.last_at)] += totals.times
         return times
 
-    def found(self) -> list[Hit]:
-        """The hits."""
+    def daily_hits(self) -> list[Hit]:
+        """The hits, as they are stored: one record for each day, member and contribution."""
         return [
-            Hit(day, member, contribution, seen.first_at, seen.last_at, seen.seq, seen.times, seen.distance)
-            for (day, member, contribution), seen in self.hits.items()
+            Hit(day, member, contribution, hit.first_at, hit.last_at, hit.seq, hit.times, hit.distance)
+            for (day, member, contribution), hit in self.hits.items()
         ]
 
 
-def _found_by(match: Match) -> Iterable[Algorithm]:
-    """The algorithms of the signals that a match found."""
+def _agreeing(match: Match) -> Iterable[Algorithm]:
+    """The algorithms that agree in a match, with the digest if one is equal."""
     return match.distance if match.digest is None else (*match.distance, match.digest)
 
 
 class StatsBuffer:
-    """Collects what requests count: an append for each; the background task `counts` does the rest."""
+    """Notes what is counted, with one append a request. The background task `counts` counts and stores it later."""
 
     def __init__(self) -> None:
-        """Empty."""
+        """Begin with nothing noted."""
         self.writing = Lock()
-        self._matched: deque[_Matched] = deque()
-        self._refused: deque[_Refused] = deque()
+        """Held from `take` to `mark_stored`, so that one thread at a time stores the counts."""
+        self._answers: deque[_NotedAnswer] = deque()
+        self._refusals: deque[_NotedRefusal] = deque()
         self._tally = Tally()
-        self._used: dict[int, datetime] = {}
-        self._fed: dict[int, tuple[datetime, int]] = {}
-        self._stored: dict[int, datetime] = {}
+        self._used_at: dict[int, datetime] = {}
+        """When each key was last used, by its id."""
+        self._feed_read: dict[int, tuple[datetime, int]] = {}
+        """When the reader with each key last read the feed, and up to which seq."""
+        self._stored_use: dict[int, datetime] = {}
+        """The last use of each key that is stored."""
 
-    def use(self, at: datetime, key: int) -> None:
-        """Note that a key was used."""
-        self._used[key] = at
+    def note_use(self, at: datetime, key: int) -> None:
+        """Note that the key with this id was used."""
+        self._used_at[key] = at
 
-    def feed(self, at: datetime, key: int, seq: int) -> None:
-        """Note that a reader with this key has read the feed up to an event."""
-        self._used[key], self._fed[key] = at, (at, seq)
+    def note_feed_read(self, at: datetime, key: int, seq: int) -> None:
+        """Note that the reader with this key has read the feed up to the event with a seq."""
+        self._used_at[key], self._feed_read[key] = at, (at, seq)
 
-    def used(self, now: datetime) -> list[Use]:
-        """The keys with a use that is not stored; a key whose use was stored within the last minute waits."""
-        used = dict(self._used)
-        stored = {key: self._stored.get(key) for key in used}
-        due = [key for key, at in used.items() if at != stored[key] and is_due(stored[key], now, _A_USE_EVERY)]
-        return [Use(key, used[key], *self._fed.get(key, (None, None))) for key in due]
+    def uses_to_store(self, now: datetime) -> list[Use]:
+        """The last uses of keys that are not stored, except of keys whose stored use is less than a minute old."""
+        used = dict(self._used_at)
+        stored = {key: self._stored_use.get(key) for key in used}
+        due = [key for key, at in used.items() if at != stored[key] and is_due(stored[key], now, _STORE_USE_EVERY)]
+        return [Use(key, used[key], *self._feed_read.get(key, (None, None))) for key in due]
 
-    def used_written(self, uses: Sequence[Use]) -> None:
-        """Note that these uses are stored."""
+    def mark_uses_stored(self, uses: Sequence[Use]) -> None:
+        """Remember that these uses are stored."""
         for use in uses:
-            self._stored[use.key] = use.used_at
+            self._stored_use[use.key] = use.used_at
 
-    def match(self, at: datetime, member: int, queries: Sequence[Query], answer: Answer) -> None:
-        """Note the answer to a member."""
-        empty: dict[_Algorithms, int] = {}
-        found: list[tuple[_Algorithms, tuple[Match, ...]]] = []
+    def note_answer(self, at: datetime, member: int, queries: Sequence[Query], answer: Answer) -> None:
+        """Note the answer to the match request of a member."""
+        unmatched: dict[_Algorithms, int] = {}
+        matched: list[tuple[_Algorithms, tuple[Match, ...]]] = []
         for query, result in zip(queries, answer.results, strict=True):
             algorithms = tuple([signal.algorithm for signal in query.signals])
             if query.frames:
                 of_frames = [signal.algorithm for frame in query.frames for signal in frame.signals]
                 algorithms += tuple(dict.fromkeys(of_frames))
             if result.matches:
-                found.append((algorithms, result.matches))
+                matched.append((algorithms, result.matches))
             else:
-                empty[algorithms] = empty.get(algorithms, 0) + 1
-        self._matched.append((at, answer.checkpoint, member, empty, found))
+                unmatched[algorithms] = unmatched.get(algorithms, 0) + 1
+        self._answers.append((at, answer.checkpoint, member, unmatched, matched))
 
-    def refuse(self, at: datetime, member: int, code: str) -> None:
-        """Note that contributions of a member were refused."""
-        self._refused.append(_Refused(at, CountKind.REFUSAL, member, code, None))
+    def note_refused_contributions(self, at: datetime, member: int, code: str) -> None:
+        """Note that contributions of a member were refused, with the code of the error."""
+        self._refusals.append(_NotedRefusal(at, CountKind.REFUSAL, member, code, None))
 
-    def refuse_form(self, at: datetime, code: str) -> None:
-        """Note that a form of the console was refused."""
-        self._refused.append(_Refused(at, CountKind.FORM, 0, code, None))
+    def note_refused_form(self, at: datetime, code: str) -> None:
+        """Note that a form of the console was refused, with the code of the error."""
+        self._refusals.append(_NotedRefusal(at, CountKind.FORM, 0, code, None))
 
-    def turn_away(self, at: datetime, member: int, refusal: Refusal) -> None:
-        """Note that a request was refused; `member` is whose the key is or was, 0 if that is unknown."""
-        self._refused.append(_Refused(at, CountKind.ACCESS, member, refusal.reason, refusal))
+    def note_refused_request(self, at: datetime, member: int, refusal: Refusal) -> None:
+        """Note that a request was refused. `member` is the id of the member of its key, 0 if it is unknown."""
+        self._refusals.append(_NotedRefusal(at, CountKind.ACCESS, member, refusal.reason, refusal))
 
     def take(self) -> Tally:
-        """All that was noted and is not yet `written`; the caller holds `writing`."""
-        while self._matched:
-            self._tally.add(self._matched.popleft())
-        while self._refused:
-            self._tally.refuse(self._refused.popleft())
+        """The counts of all that was noted and is not stored. The caller holds `writing` until `mark_stored`."""
+        while self._answers:
+            self._tally.add(self._answers.popleft())
+        while self._refusals:
+            self._tally.add_refusal(self._refusals.popleft())
         return self._tally
 
-    def written(self) -> None:
-        """Forget what was taken: it is stored."""
+    def mark_stored(self) -> None:
+        """Forget the counts that `take` returned: they are stored."""
         self._tally = Tally()

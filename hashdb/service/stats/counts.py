@@ -69,13 +69,13 @@ def flush(db: HashDB) -> bool:
             for day, numbers in _in_open_days(_with_hits(tally, contributors), closed, opened).items():
                 tx.counts.add(day, numbers)
             if db.match_log is MatchLog.HITS:
-                tx.hits.add(in_open_days(tally.found(), closed, opened))
+                tx.hits.add(in_open_days(tally.daily_hits(), closed, opened))
                 if db.rules.flood_cap is not None:
-                    tx.floods.add(tally.recent(), now)
+                    tx.floods.add(tally.hits_by_step(), now)
             refusals.write(tx, tally, now)
             tx.budgets.add(spent, now)
             known = tx.budgets.used(now)
-        db.stats.written()
+        db.stats.mark_stored()
         db.budgets.synchronise(spent, known, now)
         return True
 
@@ -146,10 +146,10 @@ def _unsealed(tx: Transaction, today: date) -> tuple[date, ...]:
 
 def _with_hits(tally: Tally, contributors: Mapping[int, int]) -> dict[date, Counter[Cell]]:
     """The numbers of a tally, with the hits on the member's own contributions and on others'."""
-    numbers = tally.numbers()
-    for (day, member, contribution), seen in tally.hits.items():
+    numbers = tally.counts_by_day()
+    for (day, member, contribution), totals in tally.hits.items():
         whose = QueryOutcome.OWN if contributors.get(contribution) == member else QueryOutcome.OTHERS
-        for algorithm, times in ((ANY_ALGORITHM, seen.times), *seen.algorithms.items()):
+        for algorithm, times in ((ANY_ALGORITHM, totals.times), *totals.algorithms.items()):
             numbers[day][Cell(CountKind.HIT, member, algorithm, whose)] += times
     return numbers
 

@@ -36,7 +36,7 @@ def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
     """Count a refused key, user or form, if the error is such a refusal."""
     if isinstance(error, FormRefused):
         # The user is not looked up before the form is known to be the service's own.
-        db.stats.turn_away(db.now(), 0, Refusal(None, RefusalReason.FORM_REFUSED))
+        db.stats.note_refused_request(db.now(), 0, Refusal(None, RefusalReason.FORM_REFUSED))
         return
     if actor is None or (actor.member is None and not actor.name.startswith("user:")):
         return
@@ -46,13 +46,13 @@ def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
         refusal = Refusal(actor, RefusalReason.MEMBER_SUSPENDED)
     else:
         return
-    db.stats.turn_away(db.now(), 0 if actor.member is None else actor.member.id, refusal)
+    db.stats.note_refused_request(db.now(), 0 if actor.member is None else actor.member.id, refusal)
 
 
 def note_form(db: HashDB, error: HashDBError) -> None:
     """Count a refused form of the console, by the kind of error; sign-ins have their own events."""
     if not isinstance(error, (*_OTHERWISE, LimitReached)):
-        db.stats.refuse_form(db.now(), error.slug)
+        db.stats.note_refused_form(db.now(), error.slug)
 
 
 def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> None:
@@ -64,13 +64,13 @@ def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> No
         codes |= {f"{error.slug}.{name}" for fault in error.faults if (name := _field(fault.at))}
     member = 0 if actor is None or actor.member is None else actor.member.id
     for code in sorted(codes):
-        db.stats.refuse(db.now(), member, code)
+        db.stats.note_refused_contributions(db.now(), member, code)
 
 
 def write(tx: Transaction, tally: Tally, now: datetime) -> None:
     """Store the refusals without a key, and log them and those of each key and user, when that is due."""
-    tx.refusals.add(tally.keyless)
-    for name, refusal in tally.named.items():
+    tx.refusals.add(tally.anonymous_refusals)
+    for name, refusal in tally.first_refusals.items():
         kind, _, id = name.partition(":")
         if refusal.actor is not None and is_due(tx.audit.last(kind, Action.AUTH_REFUSED, int(id)), now, _NAMED_EVERY):
             tx.audit.append(now, refusal.actor, [LogEntry(Action.AUTH_REFUSED, kind, int(id), _details(refusal))])

@@ -28,13 +28,13 @@ LIST = (
 @pytest.mark.parametrize(("distance", "entries"), [(0, {1, 2}), (15, {1, 2}), (16, {2}), (31, {2}), (32, {None})])
 def test_each_benign_signal_has_a_radius_of_its_own(distance: int, entries: set[int | None]) -> None:
     one = near(signal(1), distance)
-    assert IntakeRules(LIST, ()).touched([one]).get(one) in entries
+    assert IntakeRules(LIST, ()).close_to_benign([one]).get(one) in entries
 
 
 def test_only_signals_of_the_same_algorithm_are_close() -> None:
     asked = [signal(2), near(signal(2), 1), signal(1, Algorithm.PHASH), signal(1, Algorithm.PHASH256)]
-    assert IntakeRules(LIST, ()).touched(asked) == {signal(2): 3, signal(1, Algorithm.PHASH): 4}
-    assert IntakeRules((), ()).touched(asked) == {}
+    assert IntakeRules(LIST, ()).close_to_benign(asked) == {signal(2): 3, signal(1, Algorithm.PHASH): 4}
+    assert IntakeRules((), ()).close_to_benign(asked) == {}
 
 
 def test_faults_stand_at_their_fields() -> None:

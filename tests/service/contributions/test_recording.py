@@ -114,7 +114,7 @@ def test_while_the_database_is_locked_no_signal_is_searched_for_and_no_fingerpri
     asked = request(db, actor, [video(1, 2, 3)])
     called: list[str] = []
     monkeypatch.setattr(Draft, "fingerprint", lambda draft: called.append("fingerprint"))
-    monkeypatch.setattr(IntakeRules, "touched", lambda rules, signals: called.append("touched"))
+    monkeypatch.setattr(IntakeRules, "close_to_benign", lambda rules, signals: called.append("touched"))
     (outcome,) = record(db, [asked])
     assert called == []
     id = receipt(outcome).recorded[0].contribution.id

@@ -279,7 +279,7 @@ CHANGES: dict[str, Verb] = {
 
 
 def _turned_away(db: HashDB) -> bool:
-    db.stats.turn_away(db.now(), 0, Refusal(None, RefusalReason.NO_KEY))
+    db.stats.note_refused_request(db.now(), 0, Refusal(None, RefusalReason.NO_KEY))
     return counts.flush(db)
 
 

@@ -25,10 +25,10 @@ def _query(algorithm: str, outcome: QueryOutcome) -> Cell:
 
 
 def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
-    tallies = StatsBuffer()
-    tallies.match(NOON, 3, [BOTH, query(2)], Answer((Result(None, (MATCH,), 1), Result(None, (), 0)), 40))
-    tally = tallies.take()
-    assert tally.numbers() == {
+    buffer = StatsBuffer()
+    buffer.note_answer(NOON, 3, [BOTH, query(2)], Answer((Result(None, (MATCH,), 1), Result(None, (), 0)), 40))
+    tally = buffer.take()
+    assert tally.counts_by_day() == {
         DAY: Counter(
             {
                 _query(ANY_ALGORITHM, QueryOutcome.HIT): 1,
@@ -39,54 +39,57 @@ def test_a_query_counts_once_for_each_algorithm_and_once_in_all() -> None:
             }
         )
     }
-    assert tally.found() == [Hit(DAY, 3, 17, NOON, NOON, 40, 1, {"pdq": 6})]
+    assert tally.daily_hits() == [Hit(DAY, 3, 17, NOON, NOON, 40, 1, {"pdq": 6})]
 
 
 def test_the_frames_of_a_video_and_a_digest_count_by_their_algorithms() -> None:
-    tallies = StatsBuffer()
+    buffer = StatsBuffer()
     found = MATCH._replace(distance={}, digest=Algorithm.MD5)
     asked = replace(clip(1, 2, 3), signals=(signal(1, Algorithm.MD5),))
-    tallies.match(NOON, 3, [asked], Answer((Result(None, (found,), 1),), 40))
+    buffer.note_answer(NOON, 3, [asked], Answer((Result(None, (found,), 1),), 40))
     counted = {ANY_ALGORITHM: QueryOutcome.HIT, "md5": QueryOutcome.HIT, "pdq": QueryOutcome.NONE}
-    assert tallies.take().numbers()[DAY] == {_query(name, outcome): 1 for name, outcome in counted.items()}
+    assert buffer.take().counts_by_day()[DAY] == {_query(name, outcome): 1 for name, outcome in counted.items()}
 
 
 def test_hits_of_one_contribution_become_one_that_keeps_the_first_distance() -> None:
-    tallies = StatsBuffer()
+    buffer = StatsBuffer()
     later = NOON + timedelta(seconds=1)
     for at, distance in ((NOON, 6), (later, 2)):
         match = MATCH._replace(distance={Algorithm.PDQ: distance})
-        tallies.match(at, 3, [query(1)], Answer((Result(None, (match,), 1),), 40 + distance))
-    assert tallies.take().found() == [Hit(DAY, 3, 17, NOON, later, 46, 2, {"pdq": 6})]
+        buffer.note_answer(at, 3, [query(1)], Answer((Result(None, (match,), 1),), 40 + distance))
+    assert buffer.take().daily_hits() == [Hit(DAY, 3, 17, NOON, later, 46, 2, {"pdq": 6})]
 
 
 def test_a_quarantined_match_that_was_asked_for_is_no_hit() -> None:
-    tallies = StatsBuffer()
+    buffer = StatsBuffer()
     match = MATCH._replace(standing=Standing.QUARANTINED)
-    tallies.match(NOON, 3, [query(1)], Answer((Result(None, (match,), 1),), 40))
-    tally = tallies.take()
-    assert tally.found() == []
-    assert tally.numbers()[DAY] == {_query(ANY_ALGORITHM, QueryOutcome.NONE): 1, _query("pdq", QueryOutcome.NONE): 1}
+    buffer.note_answer(NOON, 3, [query(1)], Answer((Result(None, (match,), 1),), 40))
+    tally = buffer.take()
+    assert tally.daily_hits() == []
+    assert tally.counts_by_day()[DAY] == {
+        _query(ANY_ALGORITHM, QueryOutcome.NONE): 1,
+        _query("pdq", QueryOutcome.NONE): 1,
+    }
 
 
 def test_the_test_item_is_no_hit() -> None:
-    tallies = StatsBuffer()
-    tallies.match(NOON, 3, [query(1)], Answer((Result(None, (MATCH._replace(contribution=TEST_ID),), 1),), 40))
-    tally = tallies.take()
-    assert (tally.found(), set(tally.numbers()[DAY])) == (
+    buffer = StatsBuffer()
+    buffer.note_answer(NOON, 3, [query(1)], Answer((Result(None, (MATCH._replace(contribution=TEST_ID),), 1),), 40))
+    tally = buffer.take()
+    assert (tally.daily_hits(), set(tally.counts_by_day()[DAY])) == (
         [],
         {_query(ANY_ALGORITHM, QueryOutcome.NONE), _query("pdq", QueryOutcome.NONE)},
     )
 
 
 def test_what_is_not_written_is_taken_again_and_added_to() -> None:
-    tallies = StatsBuffer()
+    buffer = StatsBuffer()
     for _ in range(2):
-        tallies.refuse(NOON, 3, "limit-reached")
-        tally = tallies.take()
-    assert tally.numbers() == {DAY: {Cell(CountKind.REFUSAL, 3, ANY_ALGORITHM, "limit-reached"): 2}}
-    tallies.written()
-    assert not tallies.take()
+        buffer.note_refused_contributions(NOON, 3, "limit-reached")
+        tally = buffer.take()
+    assert tally.counts_by_day() == {DAY: {Cell(CountKind.REFUSAL, 3, ANY_ALGORITHM, "limit-reached"): 2}}
+    buffer.mark_stored()
+    assert not buffer.take()
 
 
 def test_hits_are_kept_by_default() -> None:
