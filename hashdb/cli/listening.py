@@ -1,4 +1,4 @@
-"""Where a server of the command line listens, and how gunicorn runs it: what `serve` and `local serve` share."""
+"""What the commands that start a server share: the address it listens on, gunicorn's settings, and start checks."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from hashdb.settings import Settings
 from hashdb.wsgi import prometheus_multiprocess
 
 THREADS = 8
-"""Threads of a worker, each of which answers a request."""
+"""Threads of a worker process: each one answers one request at a time."""
 _GC_THRESHOLD = 50_000
-"""New objects between two garbage collections. Python's default of 700 is less than one large request creates."""
+"""How many new objects start a garbage collection. One large request creates more than Python's default of 700."""
 
 
-def server_options(bind: str, workers: int) -> dict[str, Any]:
-    """The settings of gunicorn for so many workers that listen on `bind`."""
+def gunicorn_settings(bind: str, workers: int) -> dict[str, Any]:
+    """Gunicorn's settings, by name, for `workers` processes that listen on `bind`: `host:port` or `fd://number`."""
     balance = Balance(workers)
 
-    def release(server: object, worker: Any) -> None:
+    def forget_worker(server: object, worker: Any) -> None:
         balance.release(worker)
         prometheus_multiprocess.remove_process(worker.pid)
 
@@ -42,39 +42,45 @@ def server_options(bind: str, workers: int) -> dict[str, Any]:
         "bind": bind,
         "workers": workers,
         "threads": THREADS,
-        # macOS has no epoll: there gunicorn's own worker serves, and the kernel gives most short connections to one.
+        # Without epoll, as on macOS, gunicorn's own worker class runs. Each worker then has a socket of its own: on a
+        # shared one, the kernel would give most short connections to the same worker.
         "reuse_port": not hasattr(select, "epoll"),
         "control_socket_disable": True,
         "keepalive": 30,
         "timeout": 120,
         "graceful_timeout": 30,
-        # gunicorn's log lines contain network addresses; hashdb.wsgi.log_lines logs the requests.
+        # gunicorn's lines below this level contain client addresses; hashdb.wsgi.log_lines logs the requests.
         "loglevel": "error",
         "pre_fork": lambda server, worker: balance.assign(worker),
-        "child_exit": release,
+        "child_exit": forget_worker,
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),
         "proc_name": "hashdb",
     }
 
 
-def keep_objects() -> None:
-    """Exclude the objects that exist now from every later garbage collection: they live as long as the worker."""
+def freeze_objects() -> None:
+    """Exclude the objects that exist now from later garbage collections: they live as long as the worker.
+
+    A worker calls this when it has loaded the application.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD)
 
 
 _SERVE_OPTIONS = ("--host", "--port")
+"""The options of `hashdb serve` that errors name."""
 
 
-def check_port(host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> int:
-    """The port to listen on; a free one if `port` is 0. `settings` are the names of the host's and the port's setting.
+def check_port(host: str, port: int, setting_names: tuple[str, str] = _SERVE_OPTIONS) -> int:
+    """Check that a server can listen on an address, and return the port: `port`, or a free one if `port` is 0.
 
-    Raises PortInUse: with reuse-port, two services would share the port without an error. Raises BadSetting for an
-    address on which this machine cannot listen.
+    `setting_names` are the settings of the host and the port, which an error names. Raises PortInUse, and BadSetting
+    if this machine cannot listen on the address. Gunicorn itself would not notice another service on the port: with
+    its setting `reuse_port`, both would listen without an error.
     """
     if not host:
-        raise BadSetting(settings[0], "is empty, which would listen on every address: name one, like 127.0.0.1")
+        raise BadSetting(setting_names[0], "is empty, which would listen on every address: name one, like 127.0.0.1")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -83,13 +89,17 @@ def check_port(host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS)
             probe.bind((host, port))
             bound: int = probe.getsockname()[1]
             return bound
+    # Python raises UnicodeError or TypeError for a host that cannot be a name, like one with a NUL.
     except (OSError, UnicodeError, TypeError) as error:
-        raise bind_error(error, host, port, settings) from None
+        raise bind_error(error, host, port, setting_names) from None
 
 
-def bind_error(error: Exception, host: str, port: int, settings: tuple[str, str] = _SERVE_OPTIONS) -> CannotStart:
-    """The error to raise for an address, from the error of the operating system."""
-    host_setting, port_setting = settings
+def bind_error(error: Exception, host: str, port: int, setting_names: tuple[str, str] = _SERVE_OPTIONS) -> CannotStart:
+    """The hashdb error that explains `error`, which binding a socket to this address raised.
+
+    `setting_names` are the settings of the host and the port.
+    """
+    host_setting, port_setting = setting_names
     if not isinstance(error, OSError) or isinstance(error, socket.gaierror):
         return BadSetting(host_setting, f"no machine has the name {host}")
     if error.errno == errno.EADDRINUSE:
@@ -102,15 +112,15 @@ def bind_error(error: Exception, host: str, port: int, settings: tuple[str, str]
 
 
 def bracket_ipv6(host: str) -> str:
-    """The host as it is written before a port: an IPv6 address in brackets."""
+    """The host as it stands before `:port`: an IPv6 address in brackets, anything else unchanged."""
     return f"[{host}]" if ":" in host else host
 
 
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:]+):([0-9]{1,5})")
 
 
-def read_address(text: str, example: str) -> tuple[str, int]:
-    """The host and the port of the value of --bind. Raises BadSetting."""
+def parse_bind(text: str, example: str) -> tuple[str, int]:
+    """The host, without brackets, and the port in a value of --bind. Raises BadSetting, with `example` as a hint."""
     parts = _ADDRESS.fullmatch(text)
     if parts is None or int(parts[2]) > 65_535:
         raise BadSetting("--bind", f"must be an address and a port, like {example}")
@@ -118,64 +128,74 @@ def read_address(text: str, example: str) -> tuple[str, int]:
 
 
 socket_option = click.option(
-    "--socket", "path", type=click.Path(path_type=Path), help="Unix socket to listen on, with mode 0600."
+    "--socket", "socket_path", type=click.Path(path_type=Path), help="Unix socket to listen on, with mode 0600."
 )
-socket_group_option = click.option("--socket-group", "group", type=TEXT, help="Group that may use the socket, too.")
+socket_group_option = click.option("--socket-group", type=TEXT, help="Group that may use the socket, too.")
 
 
-class Place(NamedTuple):
-    """Where a server listens: an address, or a Unix socket that is open."""
+class ListenAddress(NamedTuple):
+    """Where a server listens: on a host and a port, or on a Unix socket."""
 
-    address: str
-    """The host and the port; empty with a socket."""
-    listener: socket.socket | None
+    host_and_port: str
+    """Like `127.0.0.1:8765`; empty for a Unix socket."""
+    unix_socket: socket.socket | None
+    """The Unix socket, which already listens; None for a host and a port."""
     text: str
-    """As it is shown."""
+    """The address in a message to the operator, like `http://127.0.0.1:8765` or `unix:/run/hashdb.sock`."""
 
 
-def check_place(path: Path | None, group: str | None, bind: str | None) -> None:
-    """Raise UsageError if --socket, --socket-group and --bind do not go together."""
-    if path is not None and bind is not None:
+def check_listen_options(socket_path: Path | None, socket_group: str | None, bind: str | None) -> None:
+    """Raise UsageError if --socket and --bind are both given, or --socket-group without --socket."""
+    if socket_path is not None and bind is not None:
         raise click.UsageError("--socket and --bind exclude each other")
-    if group is not None and path is None:
+    if socket_group is not None and socket_path is None:
         raise click.UsageError("--socket-group needs --socket")
 
 
-def open_place(path: Path | None, group: str | None, read_bind: Callable[[], tuple[str, int]]) -> Place:
-    """Open the Unix socket at `path`, or else check that the host and port which `read_bind` returns are free."""
-    if path is not None:
-        return Place("", listen(path, group), f"unix:{path}")
+def open_address(
+    socket_path: Path | None, socket_group: str | None, read_bind: Callable[[], tuple[str, int]]
+) -> ListenAddress:
+    """Listen on the Unix socket `socket_path`; if it is None, check that the host and port of `read_bind` are free.
+
+    `read_bind` is only called in the second case. Raises PortInUse, BadSetting, and what `read_bind` raises.
+    """
+    if socket_path is not None:
+        return ListenAddress("", listen(socket_path, socket_group), f"unix:{socket_path}")
     host, port = read_bind()
     address = f"{bracket_ipv6(host)}:{check_port(host, port, ('--bind', '--bind'))}"
-    return Place(address, None, f"http://{address}")
+    return ListenAddress(address, None, f"http://{address}")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`, an address or a name. An empty one means every address."""
+    """Whether only this machine can reach a server that listens on `host`, an address or a name.
+
+    Also True for a name that cannot be resolved: nothing can listen on it, and `check_port` reports it.
+    """
     if not host:
+        # The server would listen on every address.
         return False
     try:
         addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
-        # `check_port` reports a name that does not exist.
         return True
     return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)
 
 
-_NOT_SETTINGS = frozenset({"KERNEL", "REQUIRE_ALL"})
-_NOT_SETTINGS_PREFIXES = ("TEST", "SERVICE_", "PORT_")
-"""Variables that are not settings: read by the kernels or the tests, or set by Kubernetes for a service `hashdb`."""
+_OTHER_VARIABLES = frozenset({"KERNEL", "REQUIRE_ALL"})
+"""Variables HASHDB_… that are no settings: the search kernel reads the first, the tests read the second."""
+_OTHER_PREFIXES = ("TEST", "SERVICE_", "PORT_")
+"""Beginnings of such variables: of the tests, and of those that Kubernetes sets for a service named `hashdb`."""
 
 
-def unknown_settings(names: Iterable[str]) -> Iterator[str]:
-    """A warning for each variable named like a setting that does not exist; it would be ignored silently."""
+def warn_of_unknown_settings(variables: Iterable[str]) -> Iterator[str]:
+    """A warning for each environment variable HASHDB_… that is no setting; otherwise a typing error goes unnoticed."""
     known = list(map(str.upper, Settings.model_fields))
-    for name in sorted(names):
+    for name in sorted(variables):
         prefix, _, setting = name.upper().partition("_")
         if (
             prefix == "HASHDB"
-            and not setting.startswith(_NOT_SETTINGS_PREFIXES)
-            and setting not in (*known, *_NOT_SETTINGS)
+            and not setting.startswith(_OTHER_PREFIXES)
+            and setting not in (*known, *_OTHER_VARIABLES)
         ):
             meant = nearest(setting, known)
             yield f"{name} is not a setting and is ignored" + (f": did you mean HASHDB_{meant}?" if meant else "")

@@ -11,13 +11,13 @@ from hashdb import __version__
 from hashdb.cli.help import Group
 from hashdb.cli.home import prepare_home
 from hashdb.cli.listening import (
-    check_place,
+    check_listen_options,
     is_loopback,
-    open_place,
-    read_address,
+    open_address,
+    parse_bind,
     socket_group_option,
     socket_option,
-    unknown_settings,
+    warn_of_unknown_settings,
 )
 from hashdb.cli.options import TEXT, policy_option, quorum_policy
 from hashdb.cli.output import as_json, escape_controls, print_result
@@ -67,7 +67,12 @@ def local_command() -> None:
 )
 @policy_option
 def serve(
-    path: Path | None, group: str | None, bind: str | None, max_age: int, workers: int, policy_file: Path | None
+    socket_path: Path | None,
+    socket_group: str | None,
+    bind: str | None,
+    max_age: int,
+    workers: int,
+    policy_file: Path | None,
 ) -> None:
     """Answer matches from the local copy, and keep the copy up to date.
 
@@ -76,11 +81,11 @@ def serve(
 
     With a policy of organisations, it matches only what their quorum signed, and answers 503 without that.
     """
-    check_place(path, group, bind)
+    check_listen_options(socket_path, socket_group, bind)
     with needing("sidecar", "this command"):
         from hashdb.cli.sidecar import SidecarServer
     settings = Settings.of_member()
-    for sentence in unknown_settings(os.environ):
+    for sentence in warn_of_unknown_settings(os.environ):
         click.echo(f"hashdb: {escape_controls(sentence)}", err=True)
     policy = quorum_policy(policy_file, settings)
     prepare_home(settings.home)
@@ -89,9 +94,9 @@ def serve(
     with lock_folder(settings.home / "sidecar") as acquired:
         if not acquired:
             raise HomeInUse(str(settings.home))
-        place = open_place(path, group, lambda: loopback_address(bind or _BIND))
-        click.echo(f"hashdb {__version__} answers on {place.text} from the local copy", err=True)
-        SidecarServer(settings, max_age, workers, place, policy).run()
+        address = open_address(socket_path, socket_group, lambda: loopback_address(bind or _BIND))
+        click.echo(f"hashdb {__version__} answers on {address.text} from the local copy", err=True)
+        SidecarServer(settings, max_age, workers, address, policy).run()
 
 
 @local_command.command("status", examples=("hashdb local status", "hashdb local status --json"))
@@ -133,7 +138,7 @@ def status(as_json: bool) -> None:
 
 def loopback_address(text: str) -> tuple[str, int]:
     """The host and the port of an address. Raises BadSetting, and UnsafeStart if other machines could reach it."""
-    host, port = read_address(text, _BIND)
+    host, port = parse_bind(text, _BIND)
     if not is_loopback(host):
         raise UnsafeStart(
             f"--bind {text} is open to other machines, and the sidecar asks for no key",

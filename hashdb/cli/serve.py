@@ -25,7 +25,14 @@ from gunicorn.arbiter import Arbiter
 from hashdb import __version__
 from hashdb.cli.help import Command
 from hashdb.cli.home import configured_engine, lock_home, open_configured, open_home, prepare_home
-from hashdb.cli.listening import bracket_ipv6, check_port, is_loopback, keep_objects, server_options, unknown_settings
+from hashdb.cli.listening import (
+    bracket_ipv6,
+    check_port,
+    freeze_objects,
+    gunicorn_settings,
+    is_loopback,
+    warn_of_unknown_settings,
+)
 from hashdb.cli.options import TEXT
 from hashdb.cli.output import escape_controls, progress_bar
 from hashdb.cli.remotes import HTTPRemote
@@ -70,7 +77,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
     PostgreSQL, run `hashdb upgrade` first.
     """
     settings = Settings.read()
-    for sentence in unknown_settings(os.environ):
+    for sentence in warn_of_unknown_settings(os.environ):
         click.echo(f"hashdb: {escape_controls(sentence)}", err=True)
     prepare_home(settings.home)
     configured_engine(settings)
@@ -88,7 +95,7 @@ def serve_command(host: str, port: int, workers: int) -> None:
             expiry.start(db)
             contributions.start(db)
             seeds.start(db)
-            health.start(db)
+            health.log_safeguards(db)
             no_members = not members.page(db, COMMAND_LINE, 0, 1)
         write_json_lines()
         prometheus_multiprocess.share_folder(settings.home / "metrics")
@@ -130,7 +137,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        options = server_options(self._bind, self._workers) | {
+        options = gunicorn_settings(self._bind, self._workers) | {
             # macOS has no epoll: there, gunicorn's own worker serves.
             "worker_class": "hashdb.cli.worker.ThreadedWorker" if hasattr(select, "epoll") else "gthread",
             "post_worker_init": _start_worker,
@@ -164,7 +171,7 @@ class _Gunicorn(BaseApplication):  # type: ignore[misc]
             _start("webhooks", schedule.deliver, db, folder, post, app_metrics.count_delivery, Event())
         if settings.metrics_port is not None:
             metrics.serve(app_metrics, settings.metrics_host, settings.metrics_port)
-        keep_objects()
+        freeze_objects()
         return app
 
     def _sign_final_checkpoint(self) -> None:

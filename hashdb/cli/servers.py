@@ -11,7 +11,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gthread
 
-from hashdb.cli.listening import Place, server_options
+from hashdb.cli.listening import ListenAddress, gunicorn_settings
 from hashdb.cli.sockets import remove
 
 # macOS has no epoll: there, gunicorn's own worker serves.
@@ -37,14 +37,14 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 class SmallServer(BaseApplication):  # type: ignore[misc]
     """A server as gunicorn runs it; a subclass has `load`, which makes the WSGI application in each worker."""
 
-    def __init__(self, name: str, worker: Any, workers: int, place: Place, largest_body: int) -> None:
+    def __init__(self, name: str, worker: Any, workers: int, address: ListenAddress, largest_body: int) -> None:
         self._name, self._worker, self._workers = name, worker, workers
-        self._bind, self._socket = place.address, None
-        if place.listener is not None:
-            path = Path(place.listener.getsockname())
+        self._bind, self._socket = address.host_and_port, None
+        if address.unix_socket is not None:
+            path = Path(address.unix_socket.getsockname())
             self._socket = path, path.lstat().st_ino
             # gunicorn closes it.
-            self._bind = f"fd://{place.listener.detach()}"
+            self._bind = f"fd://{address.unix_socket.detach()}"
         self.largest_body = largest_body
         super().__init__()
 
@@ -54,7 +54,7 @@ class SmallServer(BaseApplication):  # type: ignore[misc]
         return self._socket is not None
 
     def load_config(self) -> None:
-        options = server_options(self._bind, self._workers) | {
+        options = gunicorn_settings(self._bind, self._workers) | {
             "worker_class": self._worker,
             "proc_name": self._name,
         }

@@ -7,7 +7,7 @@ import tempfile
 from threading import Event, Thread
 from wsgiref.types import WSGIApplication
 
-from hashdb.cli.listening import Place, keep_objects
+from hashdb.cli.listening import ListenAddress, freeze_objects
 from hashdb.cli.servers import BaseWorker, SmallServer
 from hashdb.client import Client
 from hashdb.domain.ledger.policies import Policy
@@ -41,7 +41,9 @@ class _Worker(BaseWorker):  # type: ignore[misc]
 class SidecarServer(SmallServer):
     """So many workers, and one process more that follows the feed; `run` serves until a signal ends it."""
 
-    def __init__(self, settings: Settings, max_age: int, workers: int, place: Place, policy: Policy | None) -> None:
+    def __init__(
+        self, settings: Settings, max_age: int, workers: int, address: ListenAddress, policy: Policy | None
+    ) -> None:
         write_json_lines()
         prometheus_multiprocess.share_folder(settings.home / "sidecar" / "metrics")
         self._settings, self._max_age, self._policy = settings, max_age, policy
@@ -54,7 +56,7 @@ class SidecarServer(SmallServer):
             settings.remember_secret_file,
             policy,
         )
-        super().__init__("hashdb-sidecar", _Worker, workers + 1, place, settings.largest_body)
+        super().__init__("hashdb-sidecar", _Worker, workers + 1, address, settings.largest_body)
 
     def load(self) -> WSGIApplication:
         state = SidecarState(self._settings, self._max_age, on_socket=self.on_socket, policy=self._policy)
@@ -62,7 +64,7 @@ class SidecarServer(SmallServer):
         metrics.start()
         self.follower.count_uploads = metrics.count_uploads
         sidecar = Sidecar(state, metrics)
-        keep_objects()
+        freeze_objects()
         return sidecar
 
     def may_follow(self) -> bool:

@@ -12,7 +12,7 @@ import click
 from hashdb import __version__
 from hashdb.cli.help import Choice, Group
 from hashdb.cli.home import prepare_home
-from hashdb.cli.listening import check_place, open_place, read_address, socket_group_option, socket_option
+from hashdb.cli.listening import check_listen_options, open_address, parse_bind, socket_group_option, socket_option
 from hashdb.cli.options import FILE, TEXT, read_cosigner
 from hashdb.cli.output import as_json, counted, print_json, print_table
 from hashdb.domain.times import format_instant
@@ -112,14 +112,14 @@ def make_key(name: str, type: str, out: Path | None, as_json: bool) -> None:
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Number of processes that answer."
 )
-def serve(logs_file: Path, path: Path | None, group: str | None, bind: str | None, workers: int) -> None:
+def serve(logs_file: Path, socket_path: Path | None, socket_group: str | None, bind: str | None, workers: int) -> None:
     """Serve add-checkpoint for the logs of a file, and their last checkpoints for monitors.
 
     It uses the keys that `hashdb witness key` made, and keeps the last checkpoints in HASHDB_HOME. Never set this
     folder back to an older state: the witness would cosign a history that it has already seen rewritten. Nothing that
     it takes or answers is secret, so it asks for no key; put a proxy with TLS in front of it.
     """
-    check_place(path, group, bind)
+    check_listen_options(socket_path, socket_group, bind)
     with needing("sidecar", "this command"):
         from hashdb.cli.witness_server import Server
     home = MemberSettings.of_member().home
@@ -129,9 +129,9 @@ def serve(logs_file: Path, path: Path | None, group: str | None, bind: str | Non
     with lock_folder(folder) as acquired:
         if not acquired:
             raise HomeInUse(str(home))
-        place = open_place(path, group, lambda: read_address(bind or _BIND, _BIND))
-        click.echo(f"hashdb {__version__} witnesses {counted(len(logs), 'log')} on {place.text}", err=True)
-        Server(logs, cosigners, folder / _DATABASE, workers, place).run()
+        address = open_address(socket_path, socket_group, lambda: parse_bind(bind or _BIND, _BIND))
+        click.echo(f"hashdb {__version__} witnesses {counted(len(logs), 'log')} on {address.text}", err=True)
+        Server(logs, cosigners, folder / _DATABASE, workers, address).run()
 
 
 @witness_command.command("status", examples=("hashdb witness status", "hashdb witness status --json"))

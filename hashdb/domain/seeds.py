@@ -1,4 +1,4 @@
-"""Seeds: the secrets of a service from which the windows of secret views are drawn."""
+"""Seeds: the secrets of a service that decide which parts of a picture are hashed as its secret views."""
 
 from __future__ import annotations
 
@@ -8,35 +8,41 @@ from datetime import datetime
 from typing import Final, Self
 
 SEED_BYTES: Final = 32
-_WORD = re.compile(f"([0-9]{{1,18}}):([0-9a-f]{{{2 * SEED_BYTES}}})")
-SEEDS_IN_USE: Final = 3
-"""The most seeds that are in use: each adds its views to every query."""
+_TEXT = re.compile(f"([0-9]{{1,18}}):([0-9a-f]{{{2 * SEED_BYTES}}})")
+"""The text form of a seed: `id:hex`. An id of 18 digits fits the database's integer of 64 bits."""
+MAX_SEEDS: Final = 3
+"""How many seeds may be in use at the same time: each one adds the hashes of its views to every query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A seed in use. Contributions use the newest; queries use all, so that a rotation hides nothing."""
+    """A seed in use. Contributions store the views of the newest seed; queries have the views of all seeds in use.
+
+    A query therefore also matches contributions that were made before the newest seed.
+    """
 
     id: int
     octets: bytes = field(repr=False)
+    """The secret: `SEED_BYTES` random bytes."""
 
     @classmethod
-    def parse(cls, word: str) -> Self:
-        """The seed of a word (`id:hex`); `to_word` is the inverse. Raises ValueError, whose text quotes nothing."""
-        parts = _WORD.fullmatch(word)
+    def parse(cls, text: str) -> Self:
+        """Read the text form, `id:hex`. Raises ValueError, with a message that does not contain the text."""
+        parts = _TEXT.fullmatch(text)
         if parts is None:
             raise ValueError("is not a seed")
         return cls(int(parts[1]), bytes.fromhex(parts[2]))
 
-    def to_word(self) -> str:
-        """The seed as text, which is as secret as the seed."""
+    def to_text(self) -> str:
+        """The text form, `id:hex`. It contains the secret."""
         return f"{self.id}:{self.octets.hex()}"
 
 
 @dataclass(frozen=True, slots=True)
 class SeedState:
-    """Since when a seed is in use, and until when it was; never the seed itself."""
+    """When a seed was created and retired, without its secret."""
 
     id: int
     made_at: datetime
     retired_at: datetime | None
+    """None while the seed is in use."""

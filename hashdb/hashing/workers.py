@@ -81,7 +81,7 @@ class Worker:
         `pictures` is asked for the next one before the last result is returned; it yields None if it has no next one
         yet. Raises Unavailable if no process can be started.
         """
-        header, busy = " ".join((mode, *algorithms, *(seed.to_word() for seed in seeds))).encode(), False
+        header, busy = " ".join((mode, *algorithms, *(seed.to_text() for seed in seeds))).encode(), False
         try:
             for octets in chain(pictures, (None,)):
                 if busy:

@@ -1,4 +1,4 @@
-"""Health: whether this process is ready, the figures for the metrics, and the log of changed safeguards."""
+"""Health: whether this process is ready, the figures for the metrics, and the events that log changed safeguards."""
 
 from __future__ import annotations
 
@@ -22,87 +22,100 @@ from hashdb.store.ledger.witnesses import WitnessState
 from hashdb.store.stats.counts import CountTotal
 
 _RETRY_AFTER = 5
+"""Seconds after which a client should repeat a request that a process refuses because it is about to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """Figures of the store and of this process's index.
+    """What the metrics report of the database and of this process's index."""
 
-    `signed` is how many events the last signed checkpoint covers; `index_seq` is the event up to which the index has
-    read; `readers` are the valid keys that have read the feed, each with the seq up to which it has; `backed_up` is
-    when a backup was last verified; `server` is for PostgreSQL only; `upstreams` are those that are not paused;
-    `witnesses` are those that are asked; `uncosigned` is how long the oldest checkpoint has waited for their quorum.
-    """
-
-    head: int
-    signed: int
+    head_seq: int
+    """The seq of the last event of the log."""
+    signed_seq: int
+    """The seq of the last event that the last signed checkpoint covers; 0 if there is no checkpoint."""
     index_seq: int
-    sizes: Mapping[Algorithm, Size]
-    totals: tuple[CountTotal, ...]
+    """The seq of the last event that the index has read; 0 if it has read none."""
+    index_sizes: Mapping[Algorithm, Size]
+    count_totals: tuple[CountTotal, ...]
     open_cases: int
-    late_cases: int
-    retrying: int
-    readers: tuple[tuple[int, int], ...]
-    backed_up: datetime | None
-    server: Server | None
+    overdue_cases: int
+    """The open cases whose decision is overdue."""
+    retrying_deliveries: int
+    """Deliveries to webhooks that failed and will be retried."""
+    feed_readers: tuple[tuple[int, int], ...]
+    """The id of each valid key that has read the feed, and the seq up to which it has read."""
+    backup_verified_at: datetime | None
+    """When a backup was last verified; None if never."""
+    postgresql: Server | None
+    """None with SQLite."""
     upstreams: tuple[Upstream, ...]
+    """Those that are not paused."""
     witnesses: tuple[tuple[Witness, WitnessState], ...]
-    uncosigned: timedelta
+    """Those that are asked for cosignatures."""
+    uncosigned_time: timedelta
+    """How long the oldest checkpoint has waited for the cosignatures of the quorum; 0 without witnesses."""
 
 
-def ready(db: HashDB) -> int:
-    """Let the index catch up, and return its seq.
+def require_ready(db: HashDB) -> int:
+    """Let the index catch up with the log, and return the seq up to which it has read.
 
-    Raises StoreBusy, IndexNotReady, and Unavailable if the process is about to end.
+    Raises StoreBusy, IndexNotReady, and Unavailable if this process is about to end.
     """
     if db.leaving():
         raise Unavailable(_RETRY_AFTER)
     return db.index.catch_up().seq
 
 
-def vitals(db: HashDB, actor: Actor) -> Vitals:
-    """The figures of now. Raises StoreBusy."""
+def read_vitals(db: HashDB, actor: Actor) -> Vitals:
+    """Read the current figures. Raises StoreBusy."""
     index_head, now = db.index.head, db.now()
     with db.read(actor, Scope.ADMIN) as tx:
-        last, (open_cases, late_cases) = tx.checkpoints.last(), tx.cases.waiting(now)
+        checkpoint, (open_cases, overdue_cases) = tx.checkpoints.last(), tx.cases.waiting(now)
         return Vitals(
-            head=tx.audit.head().seq,
-            signed=0 if last is None else last.size,
+            head_seq=tx.audit.head().seq,
+            signed_seq=0 if checkpoint is None else checkpoint.size,
             index_seq=0 if index_head is None else index_head.seq,
-            sizes=db.index.sizes(),
-            totals=tx.counts.totals(),
+            index_sizes=db.index.sizes(),
+            count_totals=tx.counts.totals(),
             open_cases=open_cases,
-            late_cases=late_cases,
-            retrying=tx.deliveries.retrying(),
-            readers=tx.uses.readers(now),
-            backed_up=tx.audit.last("backup", Action.BACKUP_VERIFIED),
-            server=tx.server(),
+            overdue_cases=overdue_cases,
+            retrying_deliveries=tx.deliveries.retrying(),
+            feed_readers=tx.uses.readers(now),
+            backup_verified_at=tx.audit.last("backup", Action.BACKUP_VERIFIED),
+            postgresql=tx.server(),
             upstreams=tuple(upstream for upstream in tx.upstreams.every() if not upstream.paused),
             witnesses=witnesses.states(db, tx),
-            uncosigned=witnesses.uncosigned_time(db, tx),
+            uncosigned_time=witnesses.uncosigned_time(db, tx),
         )
 
 
-def sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:
-    """The number of values of each algorithm in this process's index, and the Unix time of its last event."""
+def index_sizes(db: HashDB, algorithms: Collection[Algorithm]) -> tuple[dict[Algorithm, int], int]:
+    """Let the index catch up; return how many values of each algorithm it has, and the Unix time of its last event.
+
+    Raises StoreBusy, IndexNotReady.
+    """
     head = db.index.catch_up()
     return {algorithm: len(db.index.index(algorithm)) for algorithm in algorithms}, int(head.at.timestamp())
 
 
 _SUBJECT = ("safeguards", 1)
-_DEFAULT: Details = {
+"""The kind and the id of the subject of the events that log safeguards."""
+_DEFAULTS: Details = {
     "two_persons": "no",
     "flood_cap": None,
     "match_log": str(MatchLog.HITS),
     "max_radius": [],
     "budgets": [],
 }
-"""The settings of a log that has no such event."""
+"""What applies where the log has no such event, or only one of an older version that lacks a setting."""
 
 
-def start(db: HashDB) -> None:
-    """Log the settings of the safeguards if they differ from those last logged, with the earlier values."""
-    settings = _settings(db)
+def log_safeguards(db: HashDB) -> None:
+    """Log the settings of the safeguards, with their earlier values, if they differ from the settings logged last.
+
+    The service calls this when it starts.
+    """
+    settings = _configured(db)
     with db.store.read() as tx:
         if _logged(tx) == settings:
             return
@@ -115,7 +128,8 @@ def start(db: HashDB) -> None:
             tx.audit.append(db.now(), SYSTEM, [LogEntry(Action.SETTINGS_CHANGED, *_SUBJECT, details)])
 
 
-def _settings(db: HashDB) -> Details:
+def _configured(db: HashDB) -> Details:
+    """The safeguards with which this process runs."""
     return {
         "two_persons": "yes" if db.rules.two_persons else "no",
         "flood_cap": db.rules.flood_cap,
@@ -126,9 +140,11 @@ def _settings(db: HashDB) -> Details:
 
 
 def _logged(tx: Transaction) -> Details:
-    last = tx.audit.newest(*_SUBJECT, Action.SETTINGS_CHANGED)
-    return {name: last.details.get(name, default) for name, default in _DEFAULT.items()} if last else _DEFAULT
+    """The safeguards of the last event that logs them."""
+    event = tx.audit.newest(*_SUBJECT, Action.SETTINGS_CHANGED)
+    return {name: event.details.get(name, default) for name, default in _DEFAULTS.items()} if event else _DEFAULTS
 
 
 def _text(value: Detail) -> str:
+    """A setting in the list of earlier values; `none` if it is empty or not set."""
     return (",".join(value) if isinstance(value, list) else str(value or "")) or "none"

@@ -18,7 +18,7 @@ from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.errors import HashDBError
 from hashdb.service import HashDB
 from hashdb.service.background import Task
-from hashdb.service.health import vitals
+from hashdb.service.health import read_vitals
 from hashdb.service.schedule import repeated
 from hashdb.web.machine import Machine
 from hashdb.web.vitals import VitalsCollector
@@ -196,7 +196,7 @@ class Metrics(RequestMetrics):
         """All metrics in Prometheus's text format. If the store does not respond, its figures are left out."""
         self.record()
         with suppress(HashDBError):
-            return self.format_text(self._machine, VitalsCollector(vitals(self._db, SYSTEM)))
+            return self.format_text(self._machine, VitalsCollector(read_vitals(self._db, SYSTEM)))
         return self.format_text(self._machine)
 
 

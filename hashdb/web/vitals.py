@@ -49,7 +49,7 @@ class VitalsCollector:
             labels=("kind", "member_kind", "algorithm", "outcome"),
         )
         numbers: dict[tuple[str, str, str, str], int] = dict.fromkeys(_ZERO_COUNTS, 0)
-        for total in figures.totals:
+        for total in figures.count_totals:
             numbers[total.count_kind, total.member_kind, total.algorithm or ANY_ALGORITHM, total.outcome] = total.times
         for labels, times in numbers.items():
             counted.add_metric(labels, times)
@@ -62,14 +62,14 @@ def _labelled(figures: Vitals) -> Iterator[Metric]:
     """The metrics that have a number for each value of a label."""
     from prometheus_client.core import GaugeMetricFamily
 
-    sizes, witnesses = figures.sizes.items(), figures.witnesses
+    sizes, witnesses = figures.index_sizes.items(), figures.witnesses
     tiers = [((str(name), "memory"), size.in_memory) for name, size in sizes]
     tiers += [((str(name), "files"), size.in_files) for name, size in sizes]
     caught_up = [(upstream.id, upstream.caught_up_at) for upstream in figures.upstreams]
     for name, help, labels, rows in (
         ("hashdb_index_values", "Values in the index of the worker that responds.", ("algorithm", "tier"), tiers),
         ("hashdb_feed_events", "The seq up to which a valid key has read the feed.", ("key",),
-         [((str(key),), seq) for key, seq in figures.readers]),
+         [((str(key),), seq) for key, seq in figures.feed_readers]),
         ("hashdb_upstream_caught_up_timestamp_seconds", "When a list was last read to its end.", ("upstream",),
          [((str(id),), at.timestamp() if at else 0) for id, at in caught_up]),
         ("hashdb_witness_events", "Events of the last checkpoint that a witness cosigned.", ("witness",),
@@ -91,23 +91,23 @@ def _figures(figures: Vitals) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily
 
     for name, help, value in (
-        ("hashdb_log_events", "Events in the log.", figures.head),
-        ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", figures.signed),
+        ("hashdb_log_events", "Events in the log.", figures.head_seq),
+        ("hashdb_log_signed_events", "Events that the last signed checkpoint covers.", figures.signed_seq),
         ("hashdb_log_uncosigned_seconds",
          "Age of the oldest checkpoint that waits for the quorum of witnesses; 0 without witnesses.",
-         figures.uncosigned.total_seconds()),
+         figures.uncosigned_time.total_seconds()),
         ("hashdb_index_lag_events", "Events that the index of the worker that responds has not read yet.",
-         max(0, figures.head - figures.index_seq)),
+         max(0, figures.head_seq - figures.index_seq)),
         ("hashdb_cases_open", "Open cases.", figures.open_cases),
-        ("hashdb_cases_late", "Open cases whose decision is overdue.", figures.late_cases),
+        ("hashdb_cases_late", "Open cases whose decision is overdue.", figures.overdue_cases),
         ("hashdb_backup_verified_timestamp_seconds",
          "When a backup was last restored in a test and its log verified; 0 if never.",
-         0 if figures.backed_up is None else figures.backed_up.timestamp()),
+         0 if figures.backup_verified_at is None else figures.backup_verified_at.timestamp()),
         ("hashdb_webhook_deliveries_retrying", "Deliveries to webhooks that failed and will be retried.",
-         figures.retrying),
+         figures.retrying_deliveries),
     ):  # fmt: skip
         yield GaugeMetricFamily(name, help, value)
-    if (server := figures.server) is not None:
+    if (server := figures.postgresql) is not None:
         for name, help, value in (
             ("connections", "Client connections of PostgreSQL.", server.connections),
             ("max_connections", "Connections that PostgreSQL allows.", server.max_connections),

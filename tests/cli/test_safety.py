@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.listening import is_loopback, unknown_settings
+from hashdb.cli.listening import is_loopback, warn_of_unknown_settings
 from hashdb.cli.serve import require_safe
 from hashdb.errors import UnsafeStart
 from hashdb.settings import Settings
@@ -67,7 +67,7 @@ def test_debugging_that_is_off_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_a_variable_that_is_no_setting_is_warned_of() -> None:
     others = ["HASHDB_HOME", "hashdb_home", "HASHDB_KERNEL", "HASHDB_TEST_CHROMIUM", "HASHDB_REQUIRE_ALL", "HOME"]
     others += ["HASHDB_SERVICE_HOST", "HASHDB_PORT_8000_TCP"]
-    assert list(unknown_settings(["HASHDB_RATE_LIMITS", *others, "HASHDB_COLOUR_OF_THE_MOON"])) == [
+    assert list(warn_of_unknown_settings(["HASHDB_RATE_LIMITS", *others, "HASHDB_COLOUR_OF_THE_MOON"])) == [
         "HASHDB_COLOUR_OF_THE_MOON is not a setting and is ignored",
         "HASHDB_RATE_LIMITS is not a setting and is ignored: did you mean HASHDB_RATE_LIMIT?",
     ]

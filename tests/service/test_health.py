@@ -10,7 +10,7 @@ from hashdb.domain.accounts.members import Actor
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import StoreBusy
 from hashdb.service import HashDB
-from hashdb.service.health import ready
+from hashdb.service.health import require_ready
 from hashdb.store import Store
 from tests.builders import RULES, contributed, draft
 
@@ -18,11 +18,11 @@ from tests.builders import RULES, contributed, draft
 def test_a_ready_service_is_level_with_the_log(db: HashDB, actor: Actor) -> None:
     contributed(db, actor, draft(1))
     with db.store.read() as tx:
-        assert ready(db) == tx.audit.head().seq
+        assert require_ready(db) == tx.audit.head().seq
     assert len(db.index.index(Algorithm.PDQ)) == 1
 
 
 def test_without_its_store_it_is_not_ready(tmp_path: Path) -> None:
     db = HashDB(Store(f"sqlite:///{tmp_path}/absent/hashdb.sqlite"), RULES)
     with pytest.raises(StoreBusy):
-        ready(db)
+        require_ready(db)

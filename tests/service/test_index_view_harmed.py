@@ -253,7 +253,7 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
                     matches.match(each, actor, asked)
                 assert raised.value.retry_after > 0
                 with pytest.raises(IndexNotReady):
-                    health.ready(each)
+                    health.require_ready(each)
         # One builds it anew; the other, who cannot write meanwhile, is not ready until it is.
         with one.index.engine.writing() as may:
             assert may
@@ -263,7 +263,7 @@ def test_a_file_that_turns_out_damaged_in_a_search_is_built_anew_and_nobody_is_a
                 other.index.catch_up()
         one.index.maintain()
         for each in (one, other):
-            assert health.ready(each) == one.index.catch_up().seq
+            assert health.require_ready(each) == one.index.catch_up().seq
             assert found(each, made) == len(made)
             each.index.maintain()
         assert index_of(one, PHASH).in_memory == 0
@@ -346,7 +346,7 @@ def test_what_cannot_be_written_stays_in_memory_is_ready_and_is_tried_again(
                     each.index.fill(lambda count: None)
                 each.index.maintain()
             contributed(db, actor, draft(1))
-            assert health.ready(each) == db.store.head().seq
+            assert health.require_ready(each) == db.store.head().seq
             assert found(each, made) == len(made)
             assert missed(each, actor, [1]) == []
         warned = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

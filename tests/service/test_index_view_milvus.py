@@ -142,10 +142,10 @@ def test_what_is_gone_from_milvus_is_built_anew_and_nobody_is_answered_from_a_pa
         with pytest.raises(IndexNotReady):
             missed(host, actor, range(5))
         with pytest.raises(IndexNotReady):
-            health.ready(host)
+            health.require_ready(host)
     for host in hosts:
         look_again(host)
-        assert health.ready(host) == host.store.head().seq
+        assert health.require_ready(host) == host.store.head().seq
         assert missed(host, actor, range(5)) == []
     one.index.maintain(at_once=True)
     assert index_of(one).stored == 5

@@ -19,11 +19,11 @@ def told(db: HashDB) -> tuple[Event, ...]:
 
 
 def test_a_service_that_starts_with_other_settings_says_which_and_what_they_were(db: HashDB) -> None:
-    health.start(db)
+    health.log_safeguards(db)
     assert told(db) == ()
     db.rules = replace(RULES, flood_cap=100, two_persons=True)
     for _ in range(2):
-        health.start(db)
+        health.log_safeguards(db)
     (first,) = told(db)
     chosen = {"two_persons": "yes", "flood_cap": 100, "match_log": "hits", "max_radius": [], "budgets": []}
     assert (first.actor, first.subject) == (str(SYSTEM), "safeguards:1")
@@ -31,13 +31,13 @@ def test_a_service_that_starts_with_other_settings_says_which_and_what_they_were
     db.rules = replace(RULES, flood_cap=50, two_persons=True, max_radius={Algorithm.PDQ: 60, Algorithm.PHASH: 12})
     db.rules = replace(db.rules, budgets={Budget.QUERIES: 9})
     db.match_log = MatchLog.COUNTS
-    health.start(db)
+    health.log_safeguards(db)
     chosen |= {"flood_cap": 50, "match_log": "counts", "max_radius": ["pdq=60", "phash=12"], "budgets": ["queries=9"]}
     before = ["budgets=none", "flood_cap=100", "match_log=hits", "max_radius=none"]
     assert told(db)[1].details == chosen | {"before": before}
     db.rules, db.match_log = RULES, MatchLog.HITS
     for _ in range(2):
-        health.start(db)
+        health.log_safeguards(db)
     assert [event.details["before"] for event in told(db)[2:]] == [
         ["budgets=queries=9", "flood_cap=50", "match_log=counts", "max_radius=pdq=60,phash=12", "two_persons=yes"]
     ]
@@ -48,5 +48,5 @@ def test_an_event_of_a_version_without_budgets_says_that_none_was_set(db: HashDB
     with db.store.begin() as tx:
         tx.audit.append(db.now(), SYSTEM, [LogEntry(Action.SETTINGS_CHANGED, "safeguards", 1, details)])
     db.rules = replace(RULES, two_persons=True)
-    health.start(db)
+    health.log_safeguards(db)
     assert len(told(db)) == 1

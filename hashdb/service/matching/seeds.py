@@ -6,7 +6,7 @@ import secrets
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, LogEntry, secret_tag
-from hashdb.domain.seeds import SEED_BYTES, SEEDS_IN_USE, Seed, SeedState
+from hashdb.domain.seeds import MAX_SEEDS, SEED_BYTES, Seed, SeedState
 from hashdb.errors import reject_field
 from hashdb.service import HashDB
 from hashdb.store import Transaction
@@ -44,7 +44,7 @@ def rotate(db: HashDB, actor: Actor) -> SeedState:
     """
     with db.begin(actor, Scope.ADMIN) as tx:
         tx.audit.lock()
-        for seed in tx.seeds.in_use()[SEEDS_IN_USE - 1 :]:
+        for seed in tx.seeds.in_use()[MAX_SEEDS - 1 :]:
             _retire(db, tx, actor, seed.id)
         added = _add(db, tx, actor)
     db.store.scrub()

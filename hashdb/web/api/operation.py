@@ -32,7 +32,7 @@ def check_readiness() -> ReadyOut:
 
     It is ready if the database answers and the index has caught up with the log; else the response is 503.
     """
-    return ReadyOut.build(status="ready", checkpoint=health.ready(hashdb()))
+    return ReadyOut.build(status="ready", checkpoint=health.require_ready(hashdb()))
 
 
 @blueprint.get("/metrics")

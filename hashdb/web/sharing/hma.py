@@ -85,7 +85,7 @@ def rewrite_problem(response: Response) -> Response:
 @blueprint.get("/status")
 def status() -> Response:
     """Report whether the index has caught up with the database."""
-    health.ready(hashdb())
+    health.require_ready(hashdb())
     return Response("I-AM-ALIVE", mimetype="text/plain")
 
 
@@ -374,5 +374,5 @@ def _index_sizes() -> tuple[dict[str, int], int]:
     _caller(*_EITHER)
     params = parse_fields(wire.StatusQuery, request.args.to_dict())
     by_name = wire.indexed(params.signal_type, _enabled())
-    sizes, built_to = health.sizes(hashdb(), set(by_name.values()))
+    sizes, built_to = health.index_sizes(hashdb(), set(by_name.values()))
     return {name: sizes[algorithm] for name, algorithm in by_name.items()}, built_to

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
-from hashdb.domain.seeds import SEED_BYTES, SEEDS_IN_USE
+from hashdb.domain.seeds import MAX_SEEDS, SEED_BYTES
 from hashdb.errors import InvalidInput, NotAllowed, NotFound
 from hashdb.service import HashDB
 from hashdb.service.ledger.verification import verify
@@ -40,16 +40,16 @@ def test_two_workers_see_a_rotation_and_the_oldest_of_too_many_ends(
     seeds.start(db)
     elsewhere = hashdb(database_url, Clock())
     (first,) = seeds.known_to(elsewhere, actor)
-    for number in range(2, SEEDS_IN_USE + 2):
+    for number in range(2, MAX_SEEDS + 2):
         before = db.store.head().seq
         assert seeds.rotate(db, COMMAND_LINE).id == number
-        assert db.store.head().seq - before == (1 if number <= SEEDS_IN_USE else 2)
+        assert db.store.head().seq - before == (1 if number <= MAX_SEEDS else 2)
         for worker in (db, elsewhere):
             worker.follower.catch_up()
             known = seeds.known_to(worker, actor)
-            assert [seed.id for seed in known] == [*range(number, max(0, number - SEEDS_IN_USE), -1)]
+            assert [seed.id for seed in known] == [*range(number, max(0, number - MAX_SEEDS), -1)]
             assert len({seed.octets for seed in known}) == len(known)
-    assert _events(db)[-2:] == [("system:cli", "seed.retired", 1), ("system:cli", "seed.added", SEEDS_IN_USE + 1)]
+    assert _events(db)[-2:] == [("system:cli", "seed.retired", 1), ("system:cli", "seed.added", MAX_SEEDS + 1)]
     assert first not in seeds.known_to(elsewhere, actor)
     assert [state.retired_at is None for state in seeds.every(db, COMMAND_LINE)] == [True, True, True, False]
     elsewhere.close()
@@ -79,7 +79,7 @@ def test_of_a_retired_seed_nothing_is_left_in_the_files(tmp_path: Path) -> None:
     seeds.start(db)
     for retire in (partial(seeds.retire, db, COMMAND_LINE, 1), partial(seeds.rotate, db, COMMAND_LINE)):
         oldest = seeds.known_to(db, actor)[-1].octets
-        while len(seeds.every(db, COMMAND_LINE)) < 2 or len(seeds.known_to(db, actor)) < SEEDS_IN_USE:
+        while len(seeds.every(db, COMMAND_LINE)) < 2 or len(seeds.known_to(db, actor)) < MAX_SEEDS:
             seeds.rotate(db, COMMAND_LINE)
             db.follower.catch_up()
         assert held(oldest)
