@@ -94,7 +94,9 @@ def recall(corpus: Sequence[Text], trials: int, *, plot: bool) -> Measured:
 
 def recall_targets(evaluation: TextEvaluation) -> Iterable[Target]:
     """What is asked of recall and of false matches."""
-    inside = [each for each in figures.recalls(evaluation) if each.copy.form is TextForm.INSIDE and each.copy.expected]
+    inside = [
+        each for each in figures.recall_by_copy(evaluation) if each.copy.form is TextForm.INSIDE and each.copy.expected
+    ]
     for asked, changed in ((0.99, False), (0.95, True)):
         of_kind = [each for each in inside if (each.copy.name in MUCH_CHANGED) is changed]
         for each in of_kind if changed else dict.fromkeys([of_kind[0], min(of_kind, key=lambda each: each.found)]):
@@ -119,9 +121,15 @@ def recall_lines(evaluation: TextEvaluation) -> list[str]:
         "*SHA-256* and *whole SimHash* are one hash of the whole text, in the same run.",
     ]
     for form in TextForm:
-        lines += ["", f"### {str(form).capitalize()}", *_table(figures.recall(evaluation, form))]
-    lines += ["", "### Passages inside others, by script", *_table(figures.scripts(evaluation))]
-    lines += ["", "## False matches", "", *(f"- {sentence}" for sentence in figures.mistakes(evaluation)), ""]
+        lines += ["", f"### {str(form).capitalize()}", *_table(figures.recall_table(evaluation, form))]
+    lines += ["", "### Passages inside others, by script", *_table(figures.script_table(evaluation))]
+    lines += [
+        "",
+        "## False matches",
+        "",
+        *(f"- {sentence}" for sentence in figures.describe_false_matches(evaluation)),
+        "",
+    ]
     return [*lines, "![Recall against false matches](text-recall.svg)", ""]
 
 

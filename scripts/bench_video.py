@@ -18,7 +18,7 @@ import hashdb
 from hashdb.evaluation import video_figures as figures
 from hashdb.evaluation.copies import COPIES, Form
 from hashdb.evaluation.films import PannedFilm
-from hashdb.evaluation.video_figures import Recall, false_matches, recalls
+from hashdb.evaluation.video_figures import Recall, false_matches, recall_by_copy
 from hashdb.evaluation.videos import VideoEvaluation, VideoScheme, evaluate_videos
 from hashdb.hashing.videos import QUERY_INTERVAL
 from scripts.benchmarks import report, videos
@@ -91,7 +91,7 @@ def recall(evaluation: VideoEvaluation) -> Measured:
 
 def recall_targets(evaluation: VideoEvaluation) -> Iterable[Target]:
     """What is asked of recall and of false matches."""
-    found = {(each.copy.form, each.copy.name): each for each in recalls(evaluation)}
+    found = {(each.copy.form, each.copy.name): each for each in recall_by_copy(evaluation)}
     for name in (*EASY, *PICTURES):
         if each := found.get((Form.INSIDE, name)):
             asked = PICTURES.get(name, 0.95)
@@ -136,10 +136,10 @@ def recall_lines(evaluation: VideoEvaluation) -> list[str]:
         "",
     ]
     for form in Form:
-        table = figures.recall(evaluation, form)
+        table = figures.recall_table(evaluation, form)
         heads = [column.removeprefix(">") for column in table.columns]
         lines += [f"### {str(form).capitalize()}", *report.table(heads, table.rows)]
-    lines += ["## False matches", "", *figures.mistakes(evaluation)]
+    lines += ["## False matches", "", *figures.describe_false_matches(evaluation)]
     return [*lines, "The films show few photographs, so these pairs are not independent of each other.", ""]
 
 

@@ -280,9 +280,9 @@ def _evaluate_videos(
         scheme = VideoScheme(films, around, trials=len(films), wholes=len(films), interval=QUERY_INTERVAL, seed=seed)
         with progress_bar("evaluating", steps(scheme)) as advance:
             evaluation = evaluate_videos(scheme, processes, advance)
-        tables = {form: video_figures.recall(evaluation, form) for form in Form}
+        tables = {form: video_figures.recall_table(evaluation, form) for form in Form}
         document = video_figures.as_document(evaluation)
-        print_recall(document, tables, video_figures.mistakes(evaluation), as_json)
+        print_recall(document, tables, video_figures.describe_false_matches(evaluation), as_json)
         if output is not None:
             write_files(output, document, video_curves(evaluation), video_page(evaluation, failures))
     else:
@@ -394,7 +394,7 @@ def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bo
         print_json(as_document(evaluation))
         return
     for title, table in (
-        ("Percent recognised", figures.recall(evaluation, brief=True)),
+        ("Percent recognised", figures.recall_table(evaluation, brief=True)),
         ("What a service matches", figures.matches(evaluation)),
         ("At the radii in force", figures.in_force(evaluation)),
         (f"At the radii of {figures.rare(evaluation.rate)} false matches a pair", figures.choices(evaluation)),

@@ -34,9 +34,9 @@ def measure_texts(
     scheme = TextScheme(listed, around, trials=min(len(listed), TRIALS), seed=seed)
     with progress_bar("evaluating", steps(scheme)) as advance:
         evaluation = evaluate_texts(scheme, processes, advance)
-    tables = {form: text_figures.recall(evaluation, form) for form in TextForm}
+    tables = {form: text_figures.recall_table(evaluation, form) for form in TextForm}
     document = text_figures.as_document(evaluation)
-    print_recall(document, tables, text_figures.mistakes(evaluation), as_json)
+    print_recall(document, tables, text_figures.describe_false_matches(evaluation), as_json)
     if output is not None:
         write_files(output, document, text_curves(evaluation), text_page(evaluation, failures))
     return failures

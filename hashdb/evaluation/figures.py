@@ -27,7 +27,7 @@ class Table(NamedTuple):
         return cls(tuple(rows[0]) if rows else (), [tuple(row.values()) for row in rows])
 
 
-def recall(evaluation: Evaluation, *, brief: bool = False) -> Table:
+def recall_table(evaluation: Evaluation, *, brief: bool = False) -> Table:
     """The percentage recognised of each alteration.
 
     The columns are: each algorithm without variants and transforms at the radius in force; what a service matches, for

@@ -77,7 +77,9 @@ def video_curves(evaluation: VideoEvaluation) -> str:
 def _video_lines(evaluation: VideoEvaluation) -> list[Line]:
     """A line for each form; none if there are too few videos for an estimate."""
     tail = video_figures.false_matches(evaluation).rate.tail
-    return [] if tail is None else _lines({str(form): video_figures.curve(evaluation, form, tail) for form in Form})
+    return (
+        [] if tail is None else _lines({str(form): video_figures.recall_curve(evaluation, form, tail) for form in Form})
+    )
 
 
 def _lines(curves: Mapping[str, Sequence[tuple[float, float]]]) -> list[Line]:
@@ -116,7 +118,7 @@ def _text_lines(evaluation: TextEvaluation) -> list[Line]:
     tail = text_figures.false_matches(evaluation).rate.tail
     if tail is None:
         return []
-    return _lines({name: text_figures.curve(evaluation, copies, tail) for name, copies in _OF_TEXTS.items()})
+    return _lines({name: text_figures.recall_curve(evaluation, copies, tail) for name, copies in _OF_TEXTS.items()})
 
 
 def _page_of_parts(template: str, unfit: Mapping[str, str], **values: object) -> str:

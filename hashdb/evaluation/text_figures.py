@@ -1,4 +1,8 @@
-"""The tables of an evaluation of texts, the rate of its false matches, and its JSON document."""
+"""The results of an evaluation of texts: tables, sentences, the rate of false matches, a curve, a JSON document.
+
+A passage is a stretch of words of a listed text, or all of it. Each kind of copy alters passages in one way, and each altered
+passage is an upload that is matched with the listed texts: its outcome says whether it was found.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +18,30 @@ from hashdb.evaluation.tails import FalseRate, Tail, false_rate
 from hashdb.evaluation.texts import SHARED, TOLERANCE, TextEvaluation, TextOutcome
 from hashdb.evaluation.video_figures import percent
 
-_FEWEST = 4
-"""Passages of a script from which it has a row of its own."""
+_MIN_PASSAGES = 4
+"""A script with fewer passages has no row of its own in the table of scripts: it counts among the others."""
 
 
 class TextRecall(NamedTuple):
-    """What came of one kind of copy, as shares from 0 to 1."""
+    """The outcomes of one kind of copy. The fields are keys of the JSON document; shares are from 0 to 1."""
 
     copy: TextCopy
     passages: int
+    """How many passages were copied in this way."""
     found: float
+    """The share that a match found."""
     exact: float
-    """Those of which every end is right to `TOLERANCE` words."""
+    """The share whose segments begin and end within `TOLERANCE` words of the true places."""
     digest: float
-    """Those whose SHA-256 is that of the listed text."""
+    """The share whose SHA-256 equals that of the listed text."""
     whole: float
-    """Those whose SimHash of the whole is within the radius of that of the whole listed text."""
+    """The share that one SimHash of the whole upload finds: within the radius of that of the listed text."""
     mistaken: int
-    """Other texts that matched."""
+    """How often an upload matched another listed text, with which it shares no passage."""
 
 
-def recalls(evaluation: TextEvaluation) -> Iterator[TextRecall]:
-    """What came of each kind of copy that was made, in order."""
+def recall_by_copy(evaluation: TextEvaluation) -> Iterator[TextRecall]:
+    """The outcomes of each kind of copy, in the order of the scheme; without kinds that no passage was copied in."""
     for position, copy in enumerate(evaluation.scheme.copies):
         outcomes = [outcome for outcome in evaluation.outcomes if outcome.copy == position]
         if count := len(outcomes):
@@ -50,8 +56,9 @@ def recalls(evaluation: TextEvaluation) -> Iterator[TextRecall]:
             )
 
 
-def recall(evaluation: TextEvaluation, form: TextForm) -> Table:
-    """The percentage that is found of each kind of copy of one form, and by one hash of the whole text."""
+def recall_table(evaluation: TextEvaluation, form: TextForm) -> Table:
+    """A row for each kind of copy of one form: the percentages found by windows, by digest and by one whole SimHash."""
+    # `>` aligns a column to the right.
     columns = ("copy", ">texts", ">found", f">to ± {TOLERANCE}", ">SHA-256", ">whole SimHash", ">mistaken")
     rows = [
         (
@@ -63,69 +70,85 @@ def recall(evaluation: TextEvaluation, form: TextForm) -> Table:
             percent(kind.whole),
             str(kind.mistaken),
         )
-        for kind in recalls(evaluation)
+        for kind in recall_by_copy(evaluation)
         if kind.copy.form is form
     ]
     return Table(columns, rows)
 
 
-def scripts(evaluation: TextEvaluation) -> Table:
-    """The percentage that is found of passages inside others, by script; of copies that are to be found."""
-    shown = [
+def script_table(evaluation: TextEvaluation) -> Table:
+    """A row for each script: the percentages of passages inside other texts that are found, by kind of copy.
+
+    Kinds of copies that are not expected to be found have no column.
+    """
+    positions = [
         position
         for position, copy in enumerate(evaluation.scheme.copies)
         if copy.form is TextForm.INSIDE and copy.expected
     ]
-    counts = Counter(outcome.script for outcome in evaluation.outcomes if outcome.copy == shown[0]) if shown else {}
-    frequent = [name for name, count in sorted(counts.items(), key=lambda item: -item[1]) if count >= _FEWEST]
-    groups = [(name, [name]) for name in frequent] + [("others", [name for name in counts if name not in frequent])]
+    counts = (
+        Counter(outcome.script for outcome in evaluation.outcomes if outcome.copy == positions[0]) if positions else {}
+    )
+    frequent = [name for name, count in sorted(counts.items(), key=lambda item: -item[1]) if count >= _MIN_PASSAGES]
+    rows_of_scripts = [(name, [name]) for name in frequent] + [
+        ("others", [name for name in counts if name not in frequent])
+    ]
     listed = Counter(text.script for text in evaluation.scheme.listed)
     rows = [
         (
             name,
-            str(sum(listed[member] for member in members)),
-            str(sum(counts[member] for member in members)),
-            *(_percent_found(evaluation.outcomes, position, members) for position in shown),
+            str(sum(listed[script] for script in scripts)),
+            str(sum(counts[script] for script in scripts)),
+            *(_percent_found(evaluation.outcomes, position, scripts) for position in positions),
         )
-        for name, members in groups
-        if members
+        for name, scripts in rows_of_scripts
+        if scripts
     ]
-    columns = ("script", ">listed", ">passages", *(f">{evaluation.scheme.copies[position].name}" for position in shown))
+    columns = (
+        "script",
+        ">listed",
+        ">passages",
+        *(f">{evaluation.scheme.copies[position].name}" for position in positions),
+    )
     return Table(columns, rows)
 
 
 def _percent_found(outcomes: Iterable[TextOutcome], position: int, scripts: Sequence[str]) -> str:
+    """The percentage found of the copies at a position of the scheme, in some scripts; `–` if there are none."""
     found = [outcome.found for outcome in outcomes if outcome.copy == position and outcome.script in scripts]
     return percent(sum(found) / len(found)) if found else "–"
 
 
-class FalseTexts(NamedTuple):
-    """What was counted, and what the nearest pairs of different texts let expect."""
+class FalseTextMatches(NamedTuple):
+    """The false matches that were counted, and the rate that is estimated from the nearest pairs of different texts.
+
+    The fields but `rate` are keys of the JSON document. Pairs are ordered: each text is the query for every other one.
+    """
 
     uploads: int
-    """Pairs of an upload and a listed text that it is no copy of."""
+    """Pairs of an upload and a listed text of which it is no copy."""
     mistaken: int
-    """Of these, the pairs that match and share no passage."""
+    """The pairs of these that match although they share no passage: false matches."""
     pairs: int
     """Pairs of different texts that share no passage."""
     counted: int
-    """Of these, the pairs that match."""
+    """The pairs of these that match: false matches."""
     shared: int
-    """Pairs of different texts that match and share a passage."""
+    """Pairs of different texts that match and share a passage: these matches are right."""
     rewritten: int
-    """Of these, those that have no `SHARED` words in a row in common."""
+    """The pairs of these without `SHARED` words in a row in common: one passage is the other, rewritten."""
     rate: FalseRate
-    """By the pairs that share no passage."""
+    """Estimated from the pairs that share no passage."""
 
 
-def false_matches(evaluation: TextEvaluation) -> FalseTexts:
-    """The false matches of an evaluation, counted and estimated as those of pictures are."""
+def false_matches(evaluation: TextEvaluation) -> FalseTextMatches:
+    """Count the false matches of an evaluation, and estimate their rate."""
     count, algorithm = len(evaluation.scheme.listed), Algorithm.SIMHASH256
     shared = [pair for pair in evaluation.pairs if pair.shares]
     near = [(pair.query, pair.listed, pair.radius) for pair in evaluation.pairs if not pair.shares]
     total = count * (count - 1) - len(shared)
     matching = [pair for pair in shared if pair.radius <= algorithm.radius]
-    return FalseTexts(
+    return FalseTextMatches(
         uploads=len(evaluation.outcomes) * (count - 1),
         mistaken=sum(outcome.others for outcome in evaluation.outcomes),
         pairs=total,
@@ -136,8 +159,8 @@ def false_matches(evaluation: TextEvaluation) -> FalseTexts:
     )
 
 
-def mistakes(evaluation: TextEvaluation) -> list[str]:
-    """The false matches in sentences."""
+def describe_false_matches(evaluation: TextEvaluation) -> list[str]:
+    """A sentence for each figure of the false matches."""
     counts = false_matches(evaluation)
     rate = counts.rate
     sentences = [
@@ -160,10 +183,10 @@ def mistakes(evaluation: TextEvaluation) -> list[str]:
     return sentences
 
 
-def curve(evaluation: TextEvaluation, copies: Sequence[str], tail: Tail) -> list[tuple[float, float]]:
-    """(False matches for a pair, share of passages inside others that match) for each radius that has a rate.
+def recall_curve(evaluation: TextEvaluation, copies: Sequence[str], tail: Tail) -> list[tuple[float, float]]:
+    """Points of a curve, one for each radius whose rate is estimated: (false matches per pair, share that matches).
 
-    Of the copies with these names.
+    The share is that of the passages inside other texts, of the kinds of copies that are named in `copies`.
     """
     radii = [
         outcome.radius
@@ -175,7 +198,7 @@ def curve(evaluation: TextEvaluation, copies: Sequence[str], tail: Tail) -> list
 
 
 def as_document(evaluation: TextEvaluation) -> dict[str, Any]:
-    """The results as JSON, without a word of the texts."""
+    """The results as a JSON document, which contains no words of the texts."""
     counts, scheme = false_matches(evaluation), evaluation.scheme
     return {
         "texts": len(scheme.listed),
@@ -188,9 +211,9 @@ def as_document(evaluation: TextEvaluation) -> dict[str, Any]:
         "copies": [
             {"name": kind.copy.name, "form": str(kind.copy.form)}
             | {key: value for key, value in kind._asdict().items() if key != "copy"}
-            for kind in recalls(evaluation)
+            for kind in recall_by_copy(evaluation)
         ],
-        "by_script": scripts(evaluation)._asdict(),
+        "by_script": script_table(evaluation)._asdict(),
         "false_matches": {key: value for key, value in counts._asdict().items() if key != "rate"}
         | counts.rate.as_document(),
     }

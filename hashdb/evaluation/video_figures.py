@@ -32,7 +32,7 @@ class Recall(NamedTuple):
     """Other films that matched."""
 
 
-def recalls(evaluation: VideoEvaluation) -> Iterator[Recall]:
+def recall_by_copy(evaluation: VideoEvaluation) -> Iterator[Recall]:
     """What came of each kind of copy that was made, in order."""
     for position, copy in enumerate(evaluation.scheme.copies):
         if outcomes := [outcome for outcome in evaluation.outcomes if outcome.copy == position]:
@@ -54,7 +54,7 @@ def _recall(copy: Copy, outcomes: Sequence[Outcome]) -> Recall:
     )
 
 
-def recall(evaluation: VideoEvaluation, form: Form) -> Table:
+def recall_table(evaluation: VideoEvaluation, form: Form) -> Table:
     """The percentage that is found of each kind of copy of one form, by hashdb and by the two rules of vPDQ."""
     columns = ("copy", ">clips", ">found", ">to ± 1 s", ">off, s", ">vPDQ, listed", ">vPDQ, upload", ">mistaken")
     rows = [
@@ -68,7 +68,7 @@ def recall(evaluation: VideoEvaluation, form: Form) -> Table:
             percent(kind.by_query),
             str(kind.mistaken),
         )
-        for kind in recalls(evaluation)
+        for kind in recall_by_copy(evaluation)
         if kind.copy.form is form
     ]
     return Table(columns, rows)
@@ -105,7 +105,7 @@ def false_matches(evaluation: VideoEvaluation) -> FalseMatches:
     )
 
 
-def mistakes(evaluation: VideoEvaluation) -> list[str]:
+def describe_false_matches(evaluation: VideoEvaluation) -> list[str]:
     """The false matches in sentences."""
     counts = false_matches(evaluation)
     rate = counts.rate
@@ -127,7 +127,7 @@ def mistakes(evaluation: VideoEvaluation) -> list[str]:
     return sentences
 
 
-def curve(evaluation: VideoEvaluation, form: Form, tail: Tail) -> list[tuple[float, float]]:
+def recall_curve(evaluation: VideoEvaluation, form: Form, tail: Tail) -> list[tuple[float, float]]:
     """(False matches for a pair, share of the copies of one form that match) for each radius that has a rate."""
     radii = [outcome.radius for outcome in evaluation.outcomes if evaluation.scheme.copies[outcome.copy].form is form]
     return tail.curve(radii)
@@ -146,7 +146,7 @@ def as_document(evaluation: VideoEvaluation) -> dict[str, Any]:
         "copies": [
             {"name": kind.copy.name, "form": str(kind.copy.form)}
             | {key: value for key, value in kind._asdict().items() if key != "copy"}
-            for kind in recalls(evaluation)
+            for kind in recall_by_copy(evaluation)
         ],
         "outcomes": [outcome._asdict() | {"rules": outcome.rules._asdict()} for outcome in evaluation.outcomes],
         "pairs": [pair._asdict() for pair in evaluation.pairs],

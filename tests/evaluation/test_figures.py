@@ -14,7 +14,7 @@ from tests.evaluation.photos import PHOTOS
 
 
 def test_every_alteration_has_a_row_and_every_row_every_column(small: Evaluation) -> None:
-    table = figures.recall(small)
+    table = figures.recall_table(small)
     assert [row[:2] for row in table.rows] == [("JPEG 50", "encoding"), ("JPEG 10", "encoding"), ("mirrored", "turns")]
     assert table.columns[:4] == ("alteration", "family", ">pdq ≤ 44", ">phash256 ≤ 46")
     assert table.rows[0][2:4] == ("100.0", "100.0")

@@ -44,7 +44,7 @@ def evaluation() -> TextEvaluation:
 
 
 def test_passages_and_whole_texts_are_found(evaluation: TextEvaluation) -> None:
-    found = {(each.copy.form, each.copy.name): each for each in figures.recalls(evaluation)}
+    found = {(each.copy.form, each.copy.name): each for each in figures.recall_by_copy(evaluation)}
     inside, whole = found[TextForm.INSIDE, "as it is"], found[TextForm.WHOLE, "as it is"]
     assert (inside.found, inside.exact, inside.digest, inside.whole) == (1.0, 1.0, 0.0, 0.0)
     assert (whole.found, whole.exact, whole.digest, whole.whole) == (1.0, 1.0, 1.0, 1.0)

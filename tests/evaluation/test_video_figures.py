@@ -47,13 +47,13 @@ def test_each_kind_of_copy_is_told_by_its_stretches() -> None:
         ],
         [],
     )
-    assert figures.recall(made, Form.WHOLE).rows == [("plain", "2", "100.0", "50.0", "1.5", "0.0", "100.0", "2")]
-    assert figures.recall(made, Form.ALONE).rows == [
+    assert figures.recall_table(made, Form.WHOLE).rows == [("plain", "2", "100.0", "50.0", "1.5", "0.0", "100.0", "2")]
+    assert figures.recall_table(made, Form.ALONE).rows == [
         ("joined", "1", "50.0", "50.0", "0.4", "0.0", "0.0", "0"),
         # Backwards, no end of a segment is right.
         ("reversed", "1", "100.0", "–", "–", "0.0", "0.0", "0"),
     ]
-    assert figures.recall(made, Form.INSIDE).rows == []
+    assert figures.recall_table(made, Form.INSIDE).rows == []
 
 
 def test_false_matches_are_counted_and_estimated() -> None:
@@ -73,7 +73,7 @@ def test_false_matches_are_counted_and_estimated() -> None:
     assert rate.estimate is not None and rate.upper is not None
     assert 0 < rate.estimate <= rate.upper < 1e-9
     assert rate.tail is not None
-    points = figures.curve(evaluation([outcome(0, 0, 1, 1, 0.2), outcome(1, 0, 1, 0, None, radius=40)], pairs),
+    points = figures.recall_curve(evaluation([outcome(0, 0, 1, 1, 0.2), outcome(1, 0, 1, 0, None, radius=40)], pairs),
                            Form.WHOLE, rate.tail)  # fmt: skip
     assert [recall for _, recall in points[19:41]] == [0.0, *[0.5] * 20, 1.0]
     assert [rate for rate, _ in points] == sorted(rate for rate, _ in points)

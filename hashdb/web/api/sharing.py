@@ -1,4 +1,7 @@
-"""Sharing: the feed at /v1/changes, and /v1/webhooks."""
+"""Sharing: the feed at /v1/changes, /v1/webhooks with their deliveries, and the reversals of matches.
+
+The docstrings of the views are the descriptions in the OpenAPI document.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +32,16 @@ from hashdb.wire.sharing.webhooks import (
 
 changes_api = ApiBlueprint("changes", tag="Feed", about="For members: keep a local copy, and match in it.")
 
-_PAGE = 1000
-_AGAIN = 5
-"""Seconds after which a reader asks again, if too many requests wait already."""
-_LINES = "application/x-ndjson"
+_DEFAULT_LIMIT = 1000
+"""Changes in a response if the client sets no limit, and in each read of a stream."""
+_RETRY_AFTER = 5
+"""Seconds after which a client should ask again, if too many requests wait for a change already."""
+_NDJSON = "application/x-ndjson"
+"""The media type of a stream: one JSON document per line."""
 
 
 @changes_api.get("")
-@operation({200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=[_LINES], refuses=[410])
+@operation({200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=[_NDJSON], refuses=[410])
 def list_changes() -> Response:
     """Read the changes of the feed.
 
@@ -47,27 +52,31 @@ def list_changes() -> Response:
     changes; if too many requests wait, it responds at once, and `Retry-After` says when to ask again.
     """
     params = query(ChangesQuery)
-    page = feed.read(hashdb(), actor(), params.after, params.limit or _PAGE, params.epoch)
-    had_place = True
+    page = feed.read(hashdb(), actor(), params.after, params.limit or _DEFAULT_LIMIT, params.epoch)
+    could_wait = True
     if params.wait and not page.changes:
-        had_place = feed.wait(hashdb(), actor(), page.checkpoint, params.wait)
-        page = feed.read(hashdb(), actor(), params.after, params.limit or _PAGE, params.epoch)
-    if request.accept_mimetypes.best_match(["application/json", _LINES]) == _LINES:
-        response = Response(_stream(hashdb(), actor(), page, params.limit is None), mimetype=_LINES)
+        could_wait = feed.wait(hashdb(), actor(), page.checkpoint, params.wait)
+        page = feed.read(hashdb(), actor(), params.after, params.limit or _DEFAULT_LIMIT, params.epoch)
+    if request.accept_mimetypes.best_match(["application/json", _NDJSON]) == _NDJSON:
+        response = Response(_stream(hashdb(), actor(), page, params.limit is None), mimetype=_NDJSON)
     else:
         response = answer(ChangesOut.from_domain(page))
-    if not (had_place or page.changes):
-        # Without it, the reader would ask again at once, in a loop.
-        response.headers["Retry-After"] = str(_AGAIN)
+    if not (could_wait or page.changes):
+        # Without the header, the client would ask again at once, in a loop.
+        response.headers["Retry-After"] = str(_RETRY_AFTER)
     return response
 
 
-def _stream(db: HashDB, reader: Actor, page: Changes, onwards: bool) -> Iterator[str]:
+def _stream(db: HashDB, reader: Actor, page: Changes, to_the_end: bool) -> Iterator[str]:
+    """The lines of a page of changes, with `to_the_end` those of all later pages too, and the last line.
+
+    `db` and `reader` are arguments because a response is sent outside of the context of its request.
+    """
     while True:
         yield "".join(map(change_line, page.changes))
-        if not (page.more and onwards):
+        if not (page.more and to_the_end):
             break
-        page = feed.read(db, reader, page.checkpoint, _PAGE, page.epoch)
+        page = feed.read(db, reader, page.checkpoint, _DEFAULT_LIMIT, page.epoch)
     end = ChangesEnd.build(checkpoint=page.checkpoint, more=page.more, epoch=page.epoch)
     yield f"{end.json_text()}\n"
 
