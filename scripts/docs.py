@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from hashdb import errors
 from hashdb.cli import hashdb as command_line
-from hashdb.cli.help import Command, values
+from hashdb.cli.help import Command, explained_values
 from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, MemberKind
 from hashdb.domain.meanings import EXAMPLES, MEANINGS
 from hashdb.domain.rules import Vocabulary
@@ -119,7 +119,7 @@ def _command(names: tuple[str, ...], command: click.Command) -> str:
     options = [param for param in command.params if isinstance(param, click.Option)]
     if options:
         text += "\n" + table(["option", "takes", "meaning"], (_option(option, context) for option in options))
-    for heading, meanings in values(command):
+    for heading, meanings in explained_values(command):
         text += "\n" + table([heading, "meaning"], ((f"`{value}`", meaning) for value, meaning in meanings.items()))
     return text
 

@@ -1,4 +1,4 @@
-"""Help of the commands: the examples of a command, and the values of an option with their meanings."""
+"""Classes of commands and options whose help has examples, and lists the values of options with their meanings."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from hashdb.domain.spelling import nearest
 
 
 @runtime_checkable
-class _Meaningful(Protocol):
-    """A type of parameters whose values have a meaning each."""
+class _ExplainedType(Protocol):
+    """A type of a parameter with a fixed list of values, which the help explains."""
 
     meanings: Mapping[str, str]
+    """The meaning of each value."""
     heading: str
+    """The heading of the list; `{}` stands for the name of the parameter."""
 
 
 class Choice(click.Choice[str]):
-    """One of these values. The help lists their meanings, and an error suggests the nearest value."""
+    """The type of a parameter that takes one of the values in `meanings`.
+
+    The help lists their meanings. An error about another value suggests the most similar one.
+    """
 
     heading = "Values of {}"
 
@@ -32,16 +37,20 @@ class Choice(click.Choice[str]):
         self.meanings = meanings
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        meant = nearest(str(value), self.choices)
+        suggestion = nearest(str(value), self.choices)
         message = super().get_invalid_choice_message(value, ctx)
-        return f"{message} Did you mean {meant!r}?" if meant else message
+        return f"{message} Did you mean {suggestion!r}?" if suggestion else message
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return _complete(self.meanings, incomplete)
 
 
 class Code(Text):
-    """A code of the service's vocabulary. The help lists the codes of the default vocabulary; the service checks it."""
+    """The type of a parameter that takes a code of the service's vocabulary, like a label.
+
+    The help lists the codes of the default vocabulary. The command accepts any text: the service, which may have
+    another vocabulary, checks the code.
+    """
 
     heading = "Values of {} in the default vocabulary"
 
@@ -60,10 +69,11 @@ class Command(click.Command):
         self.examples = tuple(examples)
         for parameter in self.params:
             if isinstance(parameter.type, click.IntRange | click.FloatRange):
-                # As an error names it: "'many' is not a valid whole number".
+                # Errors contain this name: "'many' is not a valid whole number".
                 parameter.type.name = "whole number" if isinstance(parameter.type, click.IntRange) else "number"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # An id may be typed in several words, like `contribution 17`.
         return super().parse_args(ctx, join_ids(self, args))
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -74,19 +84,20 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_options(ctx, formatter)
-        for heading, meanings in values(self):
+        for heading, meanings in explained_values(self):
             with formatter.section(heading):
                 formatter.write_dl(list(meanings.items()))
 
 
 class Group(Command, click.Group):
-    """A group of such commands."""
+    """A group of commands, which are of the class `Command`; the help of the group has examples, too."""
 
     command_class = Command
 
 
 def _complete(meanings: Mapping[str, str], incomplete: str) -> list[CompletionItem]:
-    """The values that begin so. Shells but bash show the meanings beside them."""
+    """The values that begin with `incomplete`, for a shell to complete. Shells other than bash show their meanings."""
+    # `explain_all` joins a meaning and its example in this way; a shell has room for the meaning alone.
     return [
         CompletionItem(value, help=meaning.partition("; for example, ")[0])
         for value, meaning in meanings.items()
@@ -94,18 +105,19 @@ def _complete(meanings: Mapping[str, str], incomplete: str) -> list[CompletionIt
     ]
 
 
-def values(command: click.Command) -> list[tuple[str, Mapping[str, str]]]:
-    """For each parameter whose values have meanings: a heading, and the meanings by value."""
+def explained_values(command: click.Command) -> list[tuple[str, Mapping[str, str]]]:
+    """A heading and the meanings by value, for each parameter of a command whose values are explained."""
     return [
         (kind.heading.format(parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.human_readable_name),
          kind.meanings)
         for parameter in command.params
-        if isinstance(kind := cast(object, parameter.type), _Meaningful)
+        if isinstance(kind := cast(object, parameter.type), _ExplainedType)
     ]  # fmt: skip
 
 
+# The meanings of codes, for `Choice` and `Code`.
 SCOPES, PROFILES = explain_all("scope"), explain_all("profile")
 ALGORITHMS = {code: meaning for code, meaning in explain_all("algorithm").items() if code in OF_PICTURES}
-LABELS, GROUNDS, CONTEXTS = explain_all("behaviour"), explain_all("tco_ground"), explain_all("context")
+LABELS, TCO_GROUNDS, CONTEXTS = explain_all("behaviour"), explain_all("tco_ground"), explain_all("context")
 BASES, REASONS = explain_all("basis"), explain_all("reason")
 TIERS = explain_all("tier")

@@ -1,7 +1,7 @@
 """The results of an evaluation of texts: tables, sentences, the rate of false matches, a curve, a JSON document.
 
-A passage is a stretch of words of a listed text, or all of it. Each kind of copy alters passages in one way, and each altered
-passage is an upload that is matched with the listed texts: its outcome says whether it was found.
+A passage is a stretch of words of a listed text, or all of it. Each kind of copy alters passages in one way, and each
+altered passage is an upload that is matched with the listed texts: its outcome says whether it was found.
 """
 
 from __future__ import annotations

@@ -34,9 +34,11 @@ def _healthy(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def _ready(state: SidecarState, request: InMemoryRequest) -> Reply:
-    copy = state.ready()
+    copy = state.require_ready()
     count = len(state.index)
-    return model_reply(SidecarReadyOut.build(status="ready", checkpoint=copy.seq, age=state.age(), contributions=count))
+    return model_reply(
+        SidecarReadyOut.build(status="ready", checkpoint=copy.seq, age=state.copy_age(), contributions=count)
+    )
 
 
 ROUTES: Mapping[str, Mapping[str, View]] = {
@@ -94,7 +96,7 @@ class Sidecar:
                     request = self._request(environ)
                     stack.callback(request.close)
                     reply = self._view(method, route)(self._state, request)
-                headers = [] if route in _WITHOUT_COPY else [(AGE, str(self._state.age()))]
+                headers = [] if route in _WITHOUT_COPY else [(AGE, str(self._state.copy_age()))]
             except Exception as error:
                 reply, headers = hma.error_reply(error, path, request), []
         discard_rest(environ, self._largest)

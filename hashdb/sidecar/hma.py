@@ -47,7 +47,7 @@ def error_reply(error: Exception, path: str, request: InMemoryRequest | None) ->
 
 def status(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Report whether the copy is recent enough."""
-    state.ready()
+    state.require_ready()
     return _ALIVE
 
 
@@ -140,7 +140,7 @@ def show_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def _enabled(state: SidecarState) -> tuple[Algorithm, ...]:
-    return state.copy().rules.algorithms
+    return state.copy_state().rules.algorithms
 
 
 def _types(state: SidecarState, params: wire.HashQuery) -> tuple[str, ...]:
@@ -153,7 +153,7 @@ def _known(state: SidecarState, request: InMemoryRequest) -> Collection[str]:
 
 
 def _banks(state: SidecarState) -> Mapping[int, str]:
-    own = state.copy().me.member
+    own = state.copy_state().me.member
     return {TEST_ID: _TEST_BANK, own.id: bank_name(own.name) or f"MEMBER_{own.id}"}
 
 
@@ -171,7 +171,7 @@ def _hits(state: SidecarState, request: InMemoryRequest, query: Query) -> tuple[
 def _requested(state: SidecarState, params: wire.LookupQuery) -> tuple[str, Query]:
     """The type that is asked for, and the query."""
     # A sidecar is on the member's own machine, where texts are hashed.
-    return query_of_signal(params, _enabled(state), state.context(), accept_text=True, alternative="a file")
+    return query_of_signal(params, _enabled(state), state.validation_context(), accept_text=True, alternative="a file")
 
 
 def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery, interval: float) -> HashedFile:
@@ -188,4 +188,4 @@ def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery,
 def _index_sizes(state: SidecarState, request: InMemoryRequest) -> tuple[dict[str, int], int]:
     signal_type = parse_fields(wire.StatusQuery, request.args.to_dict()).signal_type
     by_name, sizes = wire.indexed(signal_type, _enabled(state)), state.index.sizes()
-    return {name: sizes[algorithm] for name, algorithm in by_name.items()}, int(state.copy().at.timestamp())
+    return {name: sizes[algorithm] for name, algorithm in by_name.items()}, int(state.copy_state().at.timestamp())

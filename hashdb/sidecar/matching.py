@@ -30,8 +30,8 @@ _VIDEOS = BoundedSemaphore(_MOST_VIDEOS)
 def match_plain(state: SidecarState, text: bytes) -> bytes:
     """The answer to the body of a request to match. Raises MalformedRequest, InvalidInput, TooLarge, CopyNotReady."""
     # The turn covers parsing and writing as well, because both block all other threads.
-    with state.turn() if len(text) > LARGE else nullcontext():
-        queries, uploads = read_remembering(text, state.context())
+    with state.batch_turn() if len(text) > LARGE else nullcontext():
+        queries, uploads = read_remembering(text, state.validation_context())
         if uploads:
             # First: look-back finds what is shared after the match has read the copy.
             state.index.remember(uploads)
@@ -40,13 +40,13 @@ def match_plain(state: SidecarState, text: bytes) -> bytes:
 
 def match(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Find contributions that match items."""
-    _only_active(read_query(request, MatchesQuery, state.context()))
+    _only_active(read_query(request, MatchesQuery, state.validation_context()))
     return Reply(match_plain(state, read_json(request, state.settings, frames=True)))
 
 
 def match_media(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Find contributions that match pictures, videos and documents, each hashed in a sandbox and never stored."""
-    params = read_query(request, MediaMatchesQuery, state.context())
+    params = read_query(request, MediaMatchesQuery, state.validation_context())
     _only_active(params)
     files = read_form(request, state.settings, metadata=False, accept_text=True).files
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
@@ -57,7 +57,7 @@ def match_media(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 def hash_media(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Hash pictures, videos and documents, and store nothing."""
-    params = read_query(request, SignalsQuery, state.context())
+    params = read_query(request, SignalsQuery, state.validation_context())
     files = read_form(request, state.settings, metadata=False, accept_text=True).files
     mode = Mode.TRANSFORMS if params.transforms else Mode.PLAIN
     modes = [Mode.PLAIN if file.has_parts else mode for file in files]
@@ -69,7 +69,7 @@ def show_me(state: SidecarState, request: InMemoryRequest) -> Reply:
 
     The seeds of secret views are as secret as the key: every user of the machine can reach a loopback address.
     """
-    me = state.copy().me
+    me = state.copy_state().me
     if not state.on_socket:
         me = MeOut.build(**{name: getattr(me, name) for name in me.model_fields_set - {"secret_views"}})
     return model_reply(me)
@@ -82,7 +82,7 @@ def hash_uploads(
 
     Raises what `hash_files` raises, HashingBusy and CopyNotReady.
     """
-    copy = state.copy()
+    copy = state.copy_state()
     hashing = Hashing(state.hashers, "", copy.rules.algorithms, copy.seeds, interval)
     with _video_place() if any(file.has_parts for file in files) else nullcontext():
         return hash_files(hashing, files, modes, lambda share: None)

@@ -83,8 +83,8 @@ class _Figures:
         state = self._state
         yield "max_age_seconds", "The age of the copy beyond which the sidecar is not ready.", state.max_age
         with suppress(CopyNotReady):
-            copy = state.copy()
-            yield "copy_age_seconds", "Seconds since the copy was last up to date with the service.", state.age()
+            copy = state.copy_state()
+            yield "copy_age_seconds", "Seconds since the copy was last up to date with the service.", state.copy_age()
             yield "copy_events", "The seq of the service's log up to which the copy has everything.", copy.seq
             yield "copy_contributions", "Contributions in the copy.", len(state.index)
             reports = state.reports.state()

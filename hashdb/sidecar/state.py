@@ -1,4 +1,4 @@
-"""What a process of the sidecar has: the local copy, what is remembered, the settings, and the processes that hash."""
+"""The state that the views of the sidecar share in a process: the local copy, look-back's reports, and the hashers."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from hashdb.settings import Settings
 from hashdb.wire import ValidationContext
 from hashdb.wsgi.media import Hashers
 
-KNOWN_FOR = 1.0
-"""Seconds for which a process uses the state of the copy that it has read: its age, its rules, its seeds."""
+CACHE_SECONDS = 1.0
+"""How long a process uses the state of the copy that it has read, with the age, the rules and the seeds in it."""
 _RETRY_AFTER = 5
+"""Seconds after which a client should repeat a request that failed because the copy is not ready."""
 _SWITCH_INTERVAL = 0.0005
-"""Seconds that the thread of a batch runs while others wait; Python's default is 0.005."""
+"""Seconds after which the thread of a batch lets a waiting thread run; Python's default is 0.005."""
 
 
 class SidecarState:
-    """The state of one process; thread-safe. The copy is opened at its first use."""
+    """The state of one process of the sidecar; thread-safe. The local copy is opened at its first use."""
 
     def __init__(
         self,
@@ -44,63 +45,74 @@ class SidecarState:
     ) -> None:
         """`max_age` is the age of the copy, in seconds, beyond which the sidecar is not ready.
 
-        `on_socket`: it listens on a Unix socket, which only its users can reach, and no browser. `policy`: it only
-        matches what the organisations of this policy signed.
+        `on_socket` says that it listens on a Unix socket, which browsers cannot reach. With a `policy`, it only matches
+        contributions that the quorum of the policy signed.
         """
         self.settings, self.max_age, self.now, self.on_socket = settings, max_age, clock, on_socket
         self.folder = settings.home / "local"
         self.index = LocalIndex(self.folder, clock, policy)
         self.hashers = Hashers(settings)
-        self._batches = Turns()
+        self._batch_turns = Turns()
         self._lock = Lock()
-        self._known: CopyState | None = None
-        self._read_at = 0.0
+        self._cached: CopyState | None = None
+        self._cached_at = 0.0
 
     @cached_property
     def reports(self) -> Reports:
-        """The reports of look-back."""
+        """The reports of look-back, which clients read and acknowledge."""
         return Reports(self.folder / FOLDER, self.now)
 
-    def copy(self) -> CopyState:
-        """The state of the copy, at most a second old. Raises CopyNotReady."""
-        known = self._known
-        if known is None or not 0 <= time.monotonic() - self._read_at < KNOWN_FOR:
-            with self._lock, no_copy_is_not_ready():
-                at = time.monotonic()
-                known = self._known = self.index.state
-                self._read_at = at
-        return known
+    def copy_state(self) -> CopyState:
+        """The state of the copy, read at most `CACHE_SECONDS` ago. Raises CopyNotReady."""
+        state = self._cached
+        if state is None or not 0 <= time.monotonic() - self._cached_at < CACHE_SECONDS:
+            with self._lock, raise_copy_not_ready():
+                read_at = time.monotonic()
+                state = self._cached = self.index.state
+                self._cached_at = read_at
+        return state
 
-    def forget(self) -> None:
+    def discard_cache(self) -> None:
         """Read the state of the copy again at the next use."""
-        self._known = None
+        self._cached = None
 
-    def age(self) -> int:
+    def copy_age(self) -> int:
         """How many seconds ago the copy was last up to date with the service. Raises CopyNotReady."""
-        return max(0, int((self.now() - self.copy().at).total_seconds()))
+        return max(0, int((self.now() - self.copy_state().at).total_seconds()))
 
-    def ready(self) -> CopyState:
-        """The state of the copy. Raises CopyNotReady, CopyNotApproved, and CopyTooOld if it is older than the limit."""
-        with no_copy_is_not_ready():
+    def require_ready(self) -> CopyState:
+        """The state of the copy, if the sidecar may match in it.
+
+        Raises CopyNotReady without a copy, CopyNotApproved if the policy needs signatures that the copy lacks, and
+        CopyTooOld if the copy is older than `max_age`.
+        """
+        with raise_copy_not_ready():
             self.index.require_approval()
-        copy, age = self.copy(), self.age()
+        state, age = self.copy_state(), self.copy_age()
         if age > self.max_age:
             raise CopyTooOld(_RETRY_AFTER, age, self.max_age)
-        return copy
+        return state
 
-    def context(self) -> ValidationContext:
-        """The rules that a request is validated against: those of the service. Raises CopyNotReady."""
-        return ValidationContext(self.copy().rules, self.now())
+    def validation_context(self) -> ValidationContext:
+        """The rules of the service, as the copy has them, and the time, to validate a request. Raises CopyNotReady."""
+        return ValidationContext(self.copy_state().rules, self.now())
 
     def match(self, queries: Sequence[Query]) -> Answer:
-        """A result for each query. Raises CopyNotReady, CopyNotApproved, InvalidInput."""
-        with no_copy_is_not_ready():
-            return self.index.match(queries, self.copy().rules)
+        """Match queries in the copy; one result per query, in order.
+
+        Raises CopyNotReady, CopyNotApproved, InvalidInput.
+        """
+        with raise_copy_not_ready():
+            return self.index.match(queries, self.copy_state().rules)
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for the turn of a batch, and keep it for the block: otherwise single matches wait for its thread."""
-        with self._batches.turn(""):
+    def batch_turn(self) -> Iterator[None]:
+        """Run the block, which handles a large batch, when no other batch runs in this process.
+
+        Meanwhile Python switches threads more often, so that single matches wait less for the thread of the batch.
+        """
+        # The key does not matter: all batches share the turns.
+        with self._batch_turns.turn(""):
             usual = sys.getswitchinterval()
             sys.setswitchinterval(_SWITCH_INTERVAL)
             try:
@@ -110,14 +122,15 @@ class SidecarState:
 
     def close(self) -> None:
         """End the processes that hash, and close the copy."""
+        # Without this check, reading the cached property would start the processes.
         if "pool" in vars(self.hashers):
             self.hashers.pool.close()
         self.index.close()
 
 
 @contextmanager
-def no_copy_is_not_ready() -> Iterator[None]:
-    """Raise CopyNotReady for a NoCopy in the block."""
+def raise_copy_not_ready() -> Iterator[None]:
+    """Raise CopyNotReady, which clients get as 503, where the block raises NoCopy."""
     try:
         yield
     except NoCopy:

@@ -15,7 +15,7 @@ import pytest
 import hashdb as hashdb_package
 from hashdb.cli import hashdb
 from hashdb.cli.contributions.rows import Format
-from hashdb.cli.help import Choice, Command, values
+from hashdb.cli.help import Choice, Command, explained_values
 from hashdb.domain.accounts.members import MemberKind, Scope
 from hashdb.domain.accounts.users import Role
 from hashdb.domain.contributions import Media
@@ -155,7 +155,7 @@ def test_every_help_has_an_example_and_the_meaning_of_every_value(run: Commands,
         assert f"  {example}\n" in shown
     for parameter in command.params:
         assert not isinstance(parameter.type, click.Choice) or isinstance(parameter.type, Choice)
-    for _, meanings in values(command):
+    for _, meanings in explained_values(command):
         for value, meaning in meanings.items():
             assert f"  {value} " in shown and meaning
 

@@ -160,7 +160,7 @@ def test_requests_with_videos_leave_threads_for_matches(filled: Pair) -> None:
 
 def test_a_batch_waits_for_its_turn_and_a_single_match_does_not(filled: Pair) -> None:
     body = json.dumps({"queries": [{"signals": [pdq(1)]}]}).encode()
-    with filled.state.turn():
+    with filled.state.batch_turn():
         assert b'"matches":[{' in matching.match_plain(filled.state, body)
     with pytest.raises(InvalidInput):
         matching.match_plain(filled.state, b'{"queries":[]}' + b" " * matching.LARGE)

@@ -36,7 +36,7 @@ def test_requests_are_counted_by_route_and_status(pair: Pair) -> None:
 def test_the_copy_and_look_back_are_told(filled: Pair) -> None:
     filled.service.clock.go(seconds=42)
     told = figures(filled)
-    seq = filled.state.copy().seq
+    seq = filled.state.copy_state().seq
     assert told["hashdb_sidecar_copy_age_seconds[]"] == 42
     assert told["hashdb_sidecar_max_age_seconds[]"] == 300
     assert told["hashdb_sidecar_copy_events[]"] == told["hashdb_sidecar_lookback_lag_events[]"] == seq > 0

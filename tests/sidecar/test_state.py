@@ -16,29 +16,29 @@ from tests.web.callers import item
 
 def test_the_age_is_that_of_the_last_sync_and_never_negative(pair: Pair) -> None:
     with pytest.raises(CopyNotReady):
-        pair.state.age()
+        pair.state.copy_age()
     pair.sync()
     pair.service.clock.go(seconds=MAX_AGE)
-    assert (pair.state.age(), pair.state.ready().seq) == (MAX_AGE, pair.state.copy().seq)
+    assert (pair.state.copy_age(), pair.state.require_ready().seq) == (MAX_AGE, pair.state.copy_state().seq)
     pair.service.clock.go(seconds=1)
     with pytest.raises(CopyTooOld) as caught:
-        pair.state.ready()
+        pair.state.require_ready()
     assert str(caught.value) == "the local copy was last up to date 301 seconds ago: the limit is 300 seconds"
     pair.service.clock.go(hours=-1)
-    assert pair.state.age() == 0
+    assert pair.state.copy_age() == 0
 
 
 def test_what_is_synced_is_known_within_a_second_and_without_a_new_start(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair.sync()
-    before = pair.state.copy()
+    before = pair.state.copy_state()
     pair.member.contribute(item(1))
     pair.state.index.sync(pair.client)
-    assert pair.state.copy() is before
-    monkeypatch.setattr(module, "KNOWN_FOR", 0.0)
-    assert pair.state.copy().seq > before.seq
-    assert pair.state.context().rules == before.rules
+    assert pair.state.copy_state() is before
+    monkeypatch.setattr(module, "CACHE_SECONDS", 0.0)
+    assert pair.state.copy_state().seq > before.seq
+    assert pair.state.validation_context().rules == before.rules
 
 
 def test_a_rule_that_the_service_changes_holds_without_a_new_start(pair: Pair) -> None:
@@ -48,6 +48,6 @@ def test_a_rule_that_the_service_changes_holds_without_a_new_start(pair: Pair) -
     me = pair.client.me()
     added = {**me.algorithms, Algorithm.DHASH: me.algorithms[Algorithm.PHASH]}
     pair.state.index.opened().tables.store_rules(me.model_copy(update={"algorithms": added}))
-    pair.state.forget()
+    pair.state.discard_cache()
     answer = pair.ask("POST", "/v1/matches", json=asked)
     assert json.loads(answer.data)["results"][0]["matches"][0]["contribution"] == TEST_ID

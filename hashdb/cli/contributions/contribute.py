@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from hashdb.cli.help import BASES, CONTEXTS, GROUNDS, LABELS, PROFILES, REASONS, Choice, Code, Command
+from hashdb.cli.help import BASES, CONTEXTS, LABELS, PROFILES, REASONS, TCO_GROUNDS, Choice, Code, Command
 from hashdb.cli.home import open_home
 from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
 from hashdb.cli.matching.outcomes import (
@@ -65,7 +65,7 @@ _MEDIA = explain_all("media")
 )
 @click.option("--severity", type=click.IntRange(0, 4), help="Severity from 0 to 4; 4 is a crisis.")
 @click.option("--basis", type=Code(BASES), help="Why you removed it.")
-@click.option("--tco-ground", type=Code(GROUNDS), help="Ground of Regulation (EU) 2021/784, Article 2(7).")
+@click.option("--tco-ground", type=Code(TCO_GROUNDS), help="Ground of Regulation (EU) 2021/784, Article 2(7).")
 @click.option(
     "--entity",
     type=TEXT,

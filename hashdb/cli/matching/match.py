@@ -82,36 +82,43 @@ if TYPE_CHECKING:
 @jobs_option
 @fast_option
 @as_json
-def match_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool, **given: Any) -> int:
+def match_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool, **parameters: Any) -> int:
     """Check whether files and addresses match contributions.
 
     PATHS are pictures, videos, documents and texts, or folders of them; `-` is a document or a text on standard input.
     The command hashes them on this machine, and sends only the hashes.
     It prints `review` with the contributions that match, or `no match`. A match is advice to review.
     """
-    options = _Options(**given)
-    everywhere = ("local", "radii", "remember", "policy_file")
-    files_only = {f"--{name}": value for name, value in options._asdict().items() if name not in everywhere}
+    options = _Options(**parameters)
+    not_only_of_files = ("local", "radii", "remember", "policy_file")
+    of_files = {f"--{name}": value for name, value in options._asdict().items() if name not in not_only_of_files}
     if options.policy_file is not None and not options.local:
         raise click.UsageError("--policy needs --local")
-    check_sources(paths, urls, {"--radius": options.radii, **files_only})
+    # A list of addresses takes no --radius either, but the name of its parameter is not that of the option.
+    check_sources(paths, urls, {"--radius": options.radii, **of_files})
     settings = MemberSettings.of_member()
-    opened = _open_copy(settings, quorum_policy(options.policy_file, settings)) if options.local else _connect()
+    if options.local:
+        opening = _open_local_matcher(settings, quorum_policy(options.policy_file, settings))
+    else:
+        opening = _open_service_matcher()
     if urls is not None:
-        return _match_addresses(urls, options, settings, opened, as_json)
-    return _match_files(paths, options, settings, opened, as_json)
+        return _match_addresses(urls, options, settings, opening, as_json)
+    return _match_files(paths, options, settings, opening, as_json)
 
 
 class _Options(NamedTuple):
-    """The options of `hashdb match`, by the names of its parameters."""
+    """The options of `hashdb match`, named like the parameters of its function, except --urls and --json."""
 
     radii: tuple[tuple[Algorithm, int], ...]
+    """The radius in bits for each algorithm that --radius names."""
     transforms: bool
     remember: bool
     local: bool
     policy_file: Path | None
     state: Path | None
+    """The file that lists the files that earlier runs matched."""
     jobs: int | None
+    """The number of processes that hash; None for the default."""
     fast: bool
 
 
@@ -119,69 +126,86 @@ def _match_files(
     paths: Sequence[Path],
     options: _Options,
     settings: MemberSettings,
-    opened: AbstractContextManager[Matcher],
+    opening: AbstractContextManager[Matcher],
     as_json: bool,
 ) -> int:
     """Match files and folders, and print a line for each file. Returns the exit status."""
-    done = StateFile(options.state, "match and remember" if options.remember else "match")
-    files = done.skip_done(find_files(paths))
+    state_file = StateFile(options.state, "match and remember" if options.remember else "match")
+    files = state_file.skip_done(find_files(paths))
     with ExitStack() as stack:
-        matcher = stack.enter_context(opened)
-        stack.enter_context(done)
+        matcher = stack.enter_context(opening)
+        stack.enter_context(state_file)
         advance = stack.enter_context(progress_bar("matching", len(files)))
-        add = stack.enter_context(print_json_array(as_json))
-        done.report(add)
+        print_element = stack.enter_context(print_json_array(as_json))
+        state_file.report(print_element)
         hashed = stack.enter_context(closing(_hash_queries(files, matcher, settings, options)))
         outcomes = (check_version(outcome, matcher.too_old) for outcome in hashed)
-        send = partial(_match_batch, matcher.match, dict(options.radii))
+        match_batch = partial(_match_batch, matcher.match, dict(options.radii))
         if options.remember:
-            send = partial(_remember_and_match, stack.enter_context(_open_index(settings)), send)
-        answers = send_in_batches(list(files), outcomes, send)
-        failed = print_answers(answers, _to_text, _to_json, add, advance, lambda path, _: done.record(path))
+            match_batch = partial(_remember_and_match, stack.enter_context(_open_index(settings)), match_batch)
+        answers = send_in_batches(list(files), outcomes, match_batch)
+        failed = print_answers(
+            answers, _to_text, _to_json, print_element, advance, lambda path, _: state_file.record(path)
+        )
     return print_failures(failed)
 
 
 def _hash_queries(
     files: Mapping[Path, str | None], matcher: Matcher, settings: MemberSettings, options: _Options
 ) -> Generator[Outcome, None, None]:
+    """Hash files for queries; yield the hashes or the error of each, in order. `files` has the errors found before."""
     mode = Mode.TRANSFORMS if options.transforms else Mode.PLAIN
-    hashing = partial(hash_all, seeds=matcher.seeds, interval=QUERY_INTERVAL, step=QUERY_STEP, fast=options.fast)
-    return hashing(files, matcher.algorithms, settings, mode, options.jobs)
+    return hash_all(
+        files,
+        matcher.algorithms,
+        settings,
+        mode,
+        options.jobs,
+        seeds=matcher.seeds,
+        interval=QUERY_INTERVAL,
+        step=QUERY_STEP,
+        fast=options.fast,
+    )
 
 
 def _match_addresses(
-    urls: Path, options: _Options, settings: MemberSettings, opened: AbstractContextManager[Matcher], as_json: bool
+    urls: Path, options: _Options, settings: MemberSettings, opening: AbstractContextManager[Matcher], as_json: bool
 ) -> int:
     """Match the addresses of a list, and print a line for each. Returns the exit status."""
     with ExitStack() as stack:
-        matcher = stack.enter_context(opened)
+        matcher = stack.enter_context(opening)
         advance = stack.enter_context(progress_bar("matching"))
-        add = stack.enter_context(print_json_array(as_json))
+        print_element = stack.enter_context(print_json_array(as_json))
         if matcher.too_old is not None:
             raise ServiceTooOld(matcher.too_old, "knows no addresses")
-        send = partial(_match_batch, matcher.match, {})
+        match_batch = partial(_match_batch, matcher.match, {})
         if options.remember:
-            send = partial(_remember_and_match, stack.enter_context(_open_index(settings)), send)
-        failed = print_answers(send_addresses(urls, send, asking=True), _to_text, _to_json, add, advance)
+            match_batch = partial(_remember_and_match, stack.enter_context(_open_index(settings)), match_batch)
+        failed = print_answers(
+            send_addresses(urls, match_batch, asking=True), _to_text, _to_json, print_element, advance
+        )
     return print_failures(failed)
 
 
-_TIMES = 5
+_MAX_SHOWN = 5
+"""How many times, pages or stretches of words a line shows of a match; `…` stands for more."""
 
 
 class Matcher(NamedTuple):
-    """The algorithms and the seeds in use, and the function that answers queries."""
+    """What answers queries: the service or the local copy, with the algorithms and the seeds that it uses."""
 
     algorithms: tuple[Algorithm, ...]
     seeds: tuple[Seed, ...]
     match: Callable[[Sequence[Query]], Answer]
+    """Returns a result for each query, in order."""
     too_old: str | None = None
-    """The version of a service that does not know texts and addresses."""
+    """The version of the service if it is too old to match texts and addresses; else None."""
 
 
 @contextmanager
-def _connect() -> Iterator[Matcher]:
-    # `hashdb hash` needs no client.
+def _open_service_matcher() -> Iterator[Matcher]:
+    """Match with the service that HASHDB_URL names."""
+    # Not at the top: `hashdb hash` imports this module, and needs no client.
     from hashdb.client import Client
 
     with Client.from_environment() as client:
@@ -192,18 +216,19 @@ def _connect() -> Iterator[Matcher]:
 
 
 def for_version_0_1_0(query: Query) -> Query:
-    """The query with what a service of version 0.1.0 takes: no signatures, and 64 signals of transforms at most."""
+    """The query as a service of version 0.1.0 accepts it: without signatures, and with 64 signals of transforms."""
     transforms: dict[str, tuple[Signal, ...]] = {}
-    left = SIGNALS_AN_ITEM
+    remaining = SIGNALS_AN_ITEM
     for name, signals in query.transforms.items():
-        if kept := signals[:left]:
+        if kept := signals[:remaining]:
             transforms[name] = kept
-            left -= len(kept)
+            remaining -= len(kept)
     return replace(query, transforms=transforms, signatures={})
 
 
 @contextmanager
-def _open_copy(settings: MemberSettings, policy: Policy | None) -> Iterator[Matcher]:
+def _open_local_matcher(settings: MemberSettings, policy: Policy | None) -> Iterator[Matcher]:
+    """Match in the local copy, and print its age at the end. With a policy, its quorum must have approved the copy."""
     with _open_index(settings, policy) as index:
         index.require_approval()
         yield Matcher(index.rules.algorithms, index.seeds, index.match)
@@ -213,21 +238,23 @@ def _open_copy(settings: MemberSettings, policy: Policy | None) -> Iterator[Matc
 def format_age(age: timedelta) -> str:
     """A duration in the largest unit that fits, like `3 hours`."""
     seconds = max(0, int(age.total_seconds()))
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
-        if seconds >= size or size == 1:
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
             return counted(seconds // size, unit)
-    raise AssertionError("a loop without an end")
+    return counted(seconds, "second")
 
 
 def _match_batch(
     match: Callable[[Sequence[Query]], Answer], radii: Mapping[Algorithm, int], batch: Sequence[Outcome]
 ) -> list[Result | None]:
+    """The result for each outcome, in order; None for one that has an error in the place of hashes."""
     queries = [query_of(outcome, outcome.hashed, radii) for outcome in batch if outcome.hashed is not None]
     results = iter(match(queries).results if queries else ())
     return [None if outcome.hashed is None else next(results) for outcome in batch]
 
 
 def _open_index(settings: MemberSettings, policy: Policy | None = None) -> LocalIndex:
+    """Open the local copy in the folder of the settings."""
     from hashdb.local import LocalIndex
 
     return LocalIndex(settings.home / "local", policy=policy)
@@ -236,17 +263,21 @@ def _open_index(settings: MemberSettings, policy: Policy | None = None) -> Local
 def _remember_and_match(
     index: LocalIndex, match: Callable[[Sequence[Outcome]], list[Result | None]], batch: list[Outcome]
 ) -> list[Result | None]:
-    # In this order: a contribution that comes after the match is looked back for, and finds the upload.
+    """Remember uploads for look-back, then match them.
+
+    In this order, look-back compares every contribution that comes after the match with the uploads.
+    """
     remember_uploads(index.remembered.remember, batch, datetime.now(UTC))
     return match(batch)
 
 
 def _to_text(result: Result) -> str:
+    """A result on one line, behind the path of its file."""
     return "  ".join([format_action(result), *map(format_match, result.matches)])
 
 
 def format_action(result: Result) -> str:
-    """The action of a result in words, like `review (2 members)`."""
+    """What to do with an upload, in words: `no match`, or for example `review (2 members)`."""
     if result.action == "none":
         return "no match"
     members = counted(result.members, "member")
@@ -255,17 +286,18 @@ def format_action(result: Result) -> str:
 
 
 def format_match(match: Match) -> str:
-    """A match in words: contribution, transform, distances in bits or seconds, labels, severity and standing."""
+    """A match in words, like `contribution 17 (mirrored): pdq 12, phash 4; graphic_violence, severity 3, active`."""
     severity = "" if match.severity is None else f", severity {match.severity}"
     transform = "" if match.transform is None or match.segments else f" ({match.transform})"
     labels = " ".join(match.labels)
-    how = "; ".join(_how(match))
-    # Of a match that is not verified, the score says no more than the distances.
+    similarities = "; ".join(_similarities(match))
+    # If a match was not verified, its score only repeats the distances.
     score = "" if match.score is None or match.evidence is None else f"score {match.score:.1f}, "
-    return f"contribution {match.contribution}{transform}: {how}; {score}{labels}{severity}, {match.standing}"
+    return f"contribution {match.contribution}{transform}: {similarities}; {score}{labels}{severity}, {match.standing}"
 
 
-def _how(match: Match) -> Iterator[str]:
+def _similarities(match: Match) -> Iterator[str]:
+    """What is similar, in words: an equal file or address, the segments, or the distances in bits and the place."""
     if match.digest is not None:
         yield "the same address" if match.digest is Algorithm.URL else f"the same file ({match.digest})"
     yield from map(_format_segment, match.segments)
@@ -273,33 +305,37 @@ def _how(match: Match) -> Iterator[str]:
         distances = ", ".join(
             f"{algorithm} {bits}" if bits is not None else algorithm for algorithm, bits in match.distance.items()
         )
-        yield distances + _place(match)
+        yield distances + _where(match)
 
 
-def _place(match: Match) -> str:
-    """Where the listed item is near what was asked for, or where that is near the listed picture."""
+def _where(match: Match) -> str:
+    """Where the match is, in words that begin with a space; empty if both items are pictures.
+
+    If the listed item has parts, the place is in that item; else it is in the file of the query.
+    """
     if match.pages:
-        return f" on {_several('page', match.pages)} of the document"
+        return f" on {_numbered('page', match.pages)} of the document"
     if match.words:
-        return f" at words {', '.join(f'{first}-{end}' for first, end in match.words[:_TIMES])} of the text"
+        return f" at words {', '.join(f'{first}-{end}' for first, end in match.words[:_MAX_SHOWN])} of the text"
     if match.at:
-        return f" at {', '.join(map(format_time, match.at[:_TIMES]))}{_more(match.at)} of the video"
+        return f" at {', '.join(map(format_time, match.at[:_MAX_SHOWN]))}{_ellipsis(match.at)} of the video"
     if not match.frames:
         return ""
     if match.frames[0].unit is Unit.PAGES:
-        return f" on {_several('page', [int(frame.at) for frame in match.frames])} of this file"
+        return f" on {_numbered('page', [int(frame.at) for frame in match.frames])} of this file"
     times = [format_time(frame.at) for frame in match.frames]
-    return f" at {', '.join(times[:_TIMES])}{_more(times)} of this file"
+    return f" at {', '.join(times[:_MAX_SHOWN])}{_ellipsis(times)} of this file"
 
 
-def _several(noun: str, numbers: Sequence[int]) -> str:
-    """Numbered things, like `pages 3, 4`."""
-    shown = ", ".join(map(str, numbers[:_TIMES]))
-    return f"{noun}{'' if len(numbers) == 1 else 's'} {shown}{_more(numbers)}"
+def _numbered(noun: str, numbers: Sequence[int]) -> str:
+    """A noun with its numbers, like `pages 3, 4`."""
+    shown = ", ".join(map(str, numbers[:_MAX_SHOWN]))
+    return f"{noun}{'' if len(numbers) == 1 else 's'} {shown}{_ellipsis(numbers)}"
 
 
-def _more(items: Sequence[object]) -> str:
-    return ", …" * (len(items) > _TIMES)
+def _ellipsis(items: Sequence[object]) -> str:
+    """What follows the first `_MAX_SHOWN` items: `, …` if there are more."""
+    return ", …" * (len(items) > _MAX_SHOWN)
 
 
 def _format_segment(segment: Segment) -> str:
@@ -317,13 +353,14 @@ def _format_segment(segment: Segment) -> str:
 
 
 def format_time(seconds: float) -> str:
-    """A time of a video, like `1:02:03` or `0:48`."""
+    """A time in a video as hours, minutes and seconds, like `1:02:03` or `0:48`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _to_json(result: Result) -> dict[str, object]:
+    """A result as the API returns it."""
     from hashdb.wire.matching import ResultOut
 
     document: dict[str, object] = json.loads(ResultOut.from_domain(result).json_text())

@@ -1,4 +1,7 @@
-"""/console/benign: the benign list. Nothing close to an entry is accepted or matched."""
+"""/console/benign: the benign list, and the pages on which an admin adds and deletes entries.
+
+Nothing close to a benign entry is accepted or matched.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from hashdb.wire.pages import BenignPageQuery
 from hashdb.wire.pasted import format_lines
 
 blueprint = pages.blueprint_of("benign", __name__)
-_HEADS: tuple[Column[BenignEntry], ...] = (
+_COLUMNS: tuple[Column[BenignEntry], ...] = (
     Column("Entry", number=True),
     Column("Description"),
     Column("Source"),
@@ -34,7 +37,7 @@ _HEADS: tuple[Column[BenignEntry], ...] = (
 
 @blueprint.get("")
 def browse() -> Response:
-    """List the entries that match a filter."""
+    """Show the entries that pass the filter in the query string, a page at a time."""
     params, form = pages.read_query(BenignPageQuery)
     if params is None:
         return pages.page("benign.html", form=form, entries=(), list=None, algorithms=PERCEPTUAL)
@@ -42,28 +45,33 @@ def browse() -> Response:
     paged = benign.listed(
         hashdb(), actor(), params.to_domain(), params.sort, params.place, params.limit, descending=descending
     )
-    list = lists.placed(paged, _HEADS, params, "console.benign.browse", sort=params.sort)
-    return pages.page("benign.html", form=form, entries=paged.rows, list=list, algorithms=PERCEPTUAL)
+    list_page = lists.placed(paged, _COLUMNS, params, "console.benign.browse", sort=params.sort)
+    return pages.page("benign.html", form=form, entries=paged.rows, list=list_page, algorithms=PERCEPTUAL)
 
 
 @blueprint.get("/new")
-def ask() -> Response:
-    """Show the form for a new entry."""
-    return _ask_page(Form())
+def show_form() -> Response:
+    """Show the empty form for a new entry."""
+    return _form_page(Form())
 
 
 @blueprint.post("/new")
 def add() -> Response:
-    """Show which signals an entry would suppress. Add the entry when the user confirms."""
+    """Show what an entry would suppress. Add it when the user confirms this; if two persons are needed, propose it.
+
+    The form comes back with the digest of the draft whose effect the user saw, as `seen`. If the draft has changed, or
+    the user pressed "Show the effect again" (`again`), the effect is shown once more.
+    """
     actor().require(Scope.ADMIN)
-    sent = Form.sent()
+    form = Form.sent()
     try:
-        draft = _draft(sent)
-        if sent.text("again") or sent.text("seen") != pages.digest_of(draft):
-            return _ask_page(sent, benign.impact(hashdb(), actor(), draft), pages.digest_of(draft))
+        draft = _read_draft(form)
+        digest = pages.digest_of(draft)
+        if form.text("again") or form.text("seen") != digest:
+            return _form_page(form, benign.impact(hashdb(), actor(), draft), digest)
         added = benign.add(hashdb(), actor(), draft)
     except InvalidInput as error:
-        return _ask_page(sent.refused(merge_faults(error)))
+        return _form_page(form.refused(merge_faults(error)))
     if isinstance(added, Proposal):
         return pages.redirect_with_notice(pages.PROPOSED, "proposals.show", proposal_id=added.id)
     notice = f"Entry {added.id} was added. It suppresses {filters.counted(added.masked, 'signal')} of contributions."
@@ -72,44 +80,50 @@ def add() -> Response:
 
 @blueprint.get("/<id:benign_id>")
 def show(benign_id: int) -> Response:
-    """Show an entry, and which signals it suppresses."""
+    """Show an entry, and how many signals it suppresses."""
     return _entry_page("benign_entry.html", benign_id)
 
 
 @blueprint.get("/<id:benign_id>/deletion")
 def ask_deletion(benign_id: int) -> Response:
-    """Show what would match again, before an entry is deleted."""
+    """Show what would match again without an entry, and ask whether to delete it."""
     return _entry_page("benign_deletion.html", benign_id)
 
 
 @blueprint.post("/<id:benign_id>/deletion")
 def delete(benign_id: int) -> Response:
-    """Delete an entry."""
+    """Delete an entry, and show the list."""
     benign.delete(hashdb(), actor(), benign_id)
     return pages.redirect_with_notice(f"Entry {benign_id} was deleted.", "benign.browse")
 
 
-def _draft(sent: Form) -> BenignDraft:
-    """The entry in a form. Writes the signals of a picture into the form. Raises InvalidInput."""
-    by_transform = read_signals(sent, Mode.BALANCED)
-    signals = tuple(dict.fromkeys(signal for of_transform in by_transform.values() for signal in of_transform))
-    sent.values["signals"] = format_lines({"": signals})
-    radii = {str(algorithm): sent.number(f"radius.{algorithm}") for algorithm in PERCEPTUAL}
+def _read_draft(form: Form) -> BenignDraft:
+    """The entry that a form describes. Raises InvalidInput.
+
+    Replaces the signals in the form by those that were read, also from a file or a text: when the user confirms the
+    form, it has the signals alone.
+    """
+    signals_by_transform = read_signals(form, Mode.BALANCED)
+    signals = tuple(dict.fromkeys(signal for signals in signals_by_transform.values() for signal in signals))
+    form.values["signals"] = format_lines({"": signals})
+    radii = {str(algorithm): form.number(f"radius.{algorithm}") for algorithm in PERCEPTUAL}
     radius = {name: bits for name, bits in radii.items() if bits is not None}
-    fields = {"signals": [str(signal) for signal in signals], "radius": radius, "note": sent.text("note")}
+    fields = {"signals": [str(signal) for signal in signals], "radius": radius, "note": form.text("note")}
     return pages.read_fields(BenignIn, fields, validation_context()).to_domain()
 
 
-def _ask_page(form: Form, effect: BenignImpact | None = None, seen: str = "") -> Response:
+def _form_page(form: Form, effect: BenignImpact | None = None, draft_digest: str = "") -> Response:
+    """The form; once it was sent, with what the entry would suppress, and the digest of the draft that this is of."""
     return pages.page(
         "benign_new.html",
         form=form,
         effect=effect,
-        seen=seen,
+        seen=draft_digest,
         radii={algorithm: default_radius(algorithm) for algorithm in hashdb().rules.searched},
     )
 
 
 def _entry_page(template: str, id: int) -> Response:
+    """A page of an entry, with what it suppresses now. Raises NotFound."""
     entry, effect = benign.get(hashdb(), actor(), id), benign.suppressed_by(hashdb(), actor(), id)
     return pages.page(template, entry=entry, effect=effect)

@@ -16,7 +16,7 @@ from hashdb.wire.pages import ListQuery
 from hashdb.wire.users import UserChangeIn, UserIn
 
 blueprint = pages.blueprint_of("users", __name__)
-_HEADS: tuple[Column[User], ...] = (
+_COLUMNS: tuple[Column[User], ...] = (
     Column("User", "name", lambda user: user.name.casefold(), rises=True),
     Column("Role", "role", lambda user: str(user.role), rises=True),
     Column("Status", "status", lambda user: str(user.status), rises=True),
@@ -101,7 +101,7 @@ def _password_page(added: AddedUser) -> Response:
 
 def _list_page(form: Form) -> Response:
     rows = pages.read_all(partial(users.page, hashdb(), actor()))
-    shown, list = page_of(rows, _HEADS, query(ListQuery), "console.users.browse", first="name")
+    shown, list = page_of(rows, _COLUMNS, query(ListQuery), "console.users.browse", first="name")
     provider = app_state().settings.oidc_issuer
     return pages.page("users.html", users=shown, list=list, form=form, roles=ROLES, provider=provider)
 
