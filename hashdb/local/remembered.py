@@ -29,7 +29,7 @@ from hashdb.index.folder import restrict_access, sync_folder
 from hashdb.local.syncing import system_clock
 from hashdb.local.upload_days import Day
 from hashdb.local.upload_log import LOG, LOGS, append, draft_blocks, hash_id, log_of
-from hashdb.local.upload_parts import SearchValues, total
+from hashdb.local.upload_parts import SearchValues, count_records
 from hashdb.local.upload_scans import Scan
 
 FOLDER: Final = "remembered"
@@ -134,7 +134,7 @@ class Remembered:
 
     def __len__(self) -> int:
         """How many records were read; those that are replaced or forgotten count too."""
-        return sum(total(day.parts) for day in self._days.values())
+        return sum(count_records(day.parts) for day in self._days.values())
 
     def count_by_day(self) -> dict[date, int]:
         """How many records there are of each day; those that are replaced or forgotten count too."""
@@ -142,7 +142,7 @@ class Remembered:
         with self._searching:
             counts: dict[date, int] = defaultdict(int)
             for (at, _), day in sorted(self._days.items()):
-                counts[at] += total(day.parts)
+                counts[at] += count_records(day.parts)
             return counts
 
     def count_values(self) -> Mapping[Algorithm, int]:
@@ -150,7 +150,7 @@ class Remembered:
         counts: dict[Algorithm, int] = defaultdict(int)
         for day in self._days.values():
             for part in day.parts:
-                for algorithm, many in (*part.values.items(), *part.frames.items()):
+                for algorithm, many in (*part.value_counts.items(), *part.frame_value_counts.items()):
                     counts[algorithm] += many
         return counts
 
@@ -193,7 +193,7 @@ class Remembered:
         newest: dict[str, tuple[int, int, Upload | None]] = {}
         for day in self._days.values():
             for part in day.parts:
-                for place in part.find(hashes).tolist():
+                for place in part.places_of(hashes).tolist():
                     try:
                         block, number = day.block(place)
                     except LookupError:

@@ -13,7 +13,7 @@ from typing import Final
 
 from hashdb.index.segment import DamagedSegment
 from hashdb.local.upload_log import FRAMED_LOG, MOST_RECORDS, Block, decode_block, next_block
-from hashdb.local.upload_parts import Part, list_parts, make_part, merge_parts, open_part, worth_merging, write_part
+from hashdb.local.upload_parts import Part, count_to_merge, list_parts, make_part, merge_parts, open_part, write_part
 
 log = logging.getLogger("hashdb.local")
 
@@ -64,7 +64,7 @@ class Day:
         while self.end < size and (blocks := self._read(is_quiet)):
             part = make_part(blocks)
             self._memory = part if self._memory is None else merge_parts([self._memory, part])
-            if len(self._memory) >= MOST_IN_MEMORY or self._memory.size >= _MOST_VALUES_IN_MEMORY:
+            if len(self._memory) >= MOST_IN_MEMORY or self._memory.total_values >= _MOST_VALUES_IN_MEMORY:
                 # A log that nobody packed may be longer than the memory.
                 if owns:
                     self.pack()
@@ -91,8 +91,8 @@ class Day:
                 os.fsync(file)
             self._parts.append(write_part(self._path, self._memory))
             self._memory = None
-        elif many := worth_merging(self._parts):
-            self._parts[-many:] = [write_part(self._path, merge_parts(self._parts[-many:]))]
+        elif count := count_to_merge(self._parts):
+            self._parts[-count:] = [write_part(self._path, merge_parts(self._parts[-count:]))]
             self._tidy()
         else:
             return False

@@ -1,9 +1,18 @@
-"""Parts: the values of some blocks of a log of uploads, packed to be compared one after the other by the kernel.
+"""Parts: the values of consecutive blocks of a log of remembered uploads, in arrays that the kernel can scan.
 
-A few values are compared with those of all uploads, which reads 16 bytes of each, from one end of a file to the other.
-Tables, as the index has, take twice the room of the values, and lead to as many places as there are values.
-A part is in memory, or in a file that is mapped. It has for each algorithm the lanes of the values and the record that
-each is of, for the uploads themselves and apart for their frames, and the place of each record in the log.
+Look-back compares a few values with those of all uploads. A scan for that reads 16 bytes of each value, one after the
+other. The tables of the index would be larger than the values, and would lead to nearly as many places.
+
+A part is in memory, or in a memory-mapped file. A record of the log is one upload as it was remembered, or the note
+that it was forgotten. Each record of a part has a number, counted from 0, and a place, which finds it in the log: see
+`place_of`. The arrays of a part, by name:
+
+- `places`: the place of each record.
+- `hashes` and `order`: the hashes of the uploads' ids, ascending, and the number of the record of each.
+- `ALGORITHM.owners`: the number of the record that has each value.
+- `ALGORITHM.0`, `ALGORITHM.1`: the lanes of the values: their first and second 128 bits. A value of 64 bits, and a
+  digest, of which only the first 64 bits are here, has one lane of 64 bits.
+- the same with `frames-` before the names: the values of frames of which one alone is not enough for a match.
 """
 
 from __future__ import annotations
@@ -24,38 +33,42 @@ from hashdb.index.vectors import Words, from_octets
 from hashdb.local.upload_columns import Column
 from hashdb.local.upload_log import LOG, MOST_RECORDS, Block
 
-_SUFFIXES: Final = {LOG: ".uploads"}
-"""The suffixes of the files, by the name of the log: those of the log with frames have `.framed`."""
-_FRAMED: Final = ".framed"
-_LIMIT: Final = 1 << 24
-"""The most records of a part."""
-_MOST_VALUES: Final = 1 << 25
-"""The most values of a part that is merged, which is done in memory."""
+_SUFFIX, _FRAMED_SUFFIX = ".uploads", ".framed"
+"""The suffixes of the files of parts: of `LOG`, and of the log of uploads with frames."""
+_MAX_RECORDS: Final = 1 << 24
+"""The most records of a merged part."""
+_MAX_VALUES: Final = 1 << 25
+"""The most values of a merged part: parts are merged in memory."""
 _RATIO: Final = 4
-"""Two parts are merged when the later one has more than a fourth of the records of the earlier one."""
+"""A part is merged into the one before it if it has more than 1 / `_RATIO` as many records."""
 _FEW_DIGESTS: Final = 64
-_WORD = 64
-_OF_FRAMES: Final = "frames-"
-"""How the names of the arrays begin that are of frames."""
+"""Up to so many digests are compared with every value by the kernel; more are looked up in a sorted array."""
+_WORD_BITS: Final = 64
+_FRAMES: Final = "frames-"
+"""The prefix of the names of arrays of frames."""
 _ROWS_AT_ONCE, _SEARCHED_AT_ONCE = 65_536, 64
-"""Values of frames that are compared at once: of a film that hardly moves, all are near each other."""
+"""How many values of frames are compared with how many others in one scan, whose hits are in memory.
+
+The frames of a film that hardly moves are all near each other.
+"""
 
 
 class SearchValues(NamedTuple):
-    """Values of an algorithm, and for each the share of the longest contribution that has it, 0 to 1.
-
-    From `NEARLY_ALL` on, one frame of an upload is enough for a match: so it is for the hash of a picture.
-    """
+    """Values of contributions, of one algorithm, that are searched for among the uploads."""
 
     words: Words
     shares: NDArray[np.float64]
+    """For each value, which share of its contribution the value covers, 0 to 1; the largest, if several have it.
+
+    A picture is covered by its hash: 1. From `NEARLY_ALL` on, one frame of an upload is enough for a match.
+    """
 
 
 class Part:
-    """The values of the blocks between two places of a log."""
+    """The values of the blocks between two offsets of a log, in bytes."""
 
     def __init__(self, start: int, end: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """A part over arrays that never change."""
+        """A part over arrays that must not change, named as in the docstring of this module."""
         self.start, self.end, self.arrays = start, end, arrays
         self._segments: dict[Algorithm, Segment] = {}
 
@@ -64,64 +77,68 @@ class Part:
         return len(self.arrays["places"])
 
     @cached_property
-    def values(self) -> Mapping[Algorithm, int]:
-        """How many values of each algorithm there are of which one is enough for a match."""
-        return self._count("")
+    def value_counts(self) -> Mapping[Algorithm, int]:
+        """How many values of each algorithm there are that `places_near` searches: one is enough for a match."""
+        return self._count_values("")
 
     @cached_property
-    def frames(self) -> Mapping[Algorithm, int]:
-        """How many values of each algorithm the other frames have."""
-        return self._count(_OF_FRAMES)
+    def frame_value_counts(self) -> Mapping[Algorithm, int]:
+        """How many values of each algorithm there are that `places_with_near_frames` searches."""
+        return self._count_values(_FRAMES)
 
     @cached_property
-    def size(self) -> int:
-        """How many values there are."""
-        return sum(self.values.values()) + sum(self.frames.values())
+    def total_values(self) -> int:
+        """How many values there are, of all algorithms."""
+        return sum(self.value_counts.values()) + sum(self.frame_value_counts.values())
 
-    def near(self, algorithm: Algorithm, searched: Words, radius: int) -> NDArray[np.int64]:
-        """The places of the records with a value within `radius` bits of one of those searched for, each once.
+    def places_near(self, algorithm: Algorithm, searched: Words, radius: int) -> NDArray[np.int64]:
+        """The places of the records that have a value within `radius` bits of one in `searched`, each once.
 
-        Of a digest, the first word is compared; the radius is 0. Values of frames are not compared.
+        Digests are compared by their first 64 bits, for which `radius` must be 0. It does not search the arrays of
+        frames.
         """
-        if algorithm not in self.values:
+        if algorithm not in self.value_counts:
             return np.empty(0, np.int64)
         lanes = self._lanes(str(algorithm))
         if algorithm.is_digest and len(searched) > _FEW_DIGESTS:
-            wanted = np.unique(searched[:, 0])
-            nearest = wanted[np.searchsorted(wanted, lanes[0][:, 0]).clip(max=len(wanted) - 1)]
-            rows: NDArray[np.integer[Any]] = np.flatnonzero(nearest == lanes[0][:, 0])
+            digests, values = np.unique(searched[:, 0]), lanes[0][:, 0]
+            candidates = digests[np.searchsorted(digests, values).clip(max=len(digests) - 1)]
+            rows: NDArray[np.integer[Any]] = np.flatnonzero(candidates == values)
         else:
-            bits = _WORD if algorithm.is_digest else algorithm.bits
+            bits = _WORD_BITS if algorithm.is_digest else algorithm.bits
             segment = self._segments.setdefault(algorithm, Segment(lanes, Chunks(bits, ())))
-            rows = segment.scan(np.ascontiguousarray(searched[:, : bits // _WORD]), radius).rows
+            rows = segment.scan(np.ascontiguousarray(searched[:, : bits // _WORD_BITS]), radius).rows
         owners = np.unique(self.arrays[f"{algorithm}.owners"][rows])
         places: NDArray[np.int64] = self.arrays["places"][owners].astype(np.int64)
         return places
 
-    def near_frames(self, searched: Mapping[Algorithm, SearchValues], first: int, last: int) -> NDArray[np.int64]:
-        """The places of those of some records whose frames may match, each once: from one number up to another one.
+    def places_with_near_frames(
+        self, searched: Mapping[Algorithm, SearchValues], first: int, end: int
+    ) -> NDArray[np.int64]:
+        """The places of the records whose frames may match, each once, of those numbered `first` up to before `end`.
 
-        Of a record, two values are within the usual radius of some that are searched for; or one is, if those have
-        nearly all of a contribution. A passage that very many uploads share is therefore no reason to read them.
+        The frames of a record may match if two of its values are within the algorithm's radius of searched values, or
+        if one is, and these cover nearly all of a contribution. Uploads that only share one passage with a
+        contribution, which may be very many, are therefore not read.
         """
-        near, enough = np.zeros(last - first, np.uint32), np.zeros(last - first, bool)
-        for algorithm in searched.keys() & self.frames.keys():
-            owners = self.arrays[f"{_OF_FRAMES}{algorithm}.owners"]
-            begin, end = np.searchsorted(owners, [first, last]).tolist()
-            for row in range(begin, end, _ROWS_AT_ONCE):
-                rows = slice(row, min(end, row + _ROWS_AT_ONCE))
-                shares = self._shares(algorithm, searched[algorithm], rows)
+        near_values, one_is_enough = np.zeros(end - first, np.uint32), np.zeros(end - first, bool)
+        for algorithm in searched.keys() & self.frame_value_counts.keys():
+            owners = self.arrays[f"{_FRAMES}{algorithm}.owners"]
+            first_row, end_row = np.searchsorted(owners, [first, end]).tolist()
+            for row in range(first_row, end_row, _ROWS_AT_ONCE):
+                rows = slice(row, min(end_row, row + _ROWS_AT_ONCE))
+                shares = self._covered_shares(algorithm, searched[algorithm], rows)
                 hits = np.flatnonzero(shares)
                 records = owners[rows][hits].astype(np.intp) - first
-                near += np.bincount(records, minlength=len(near)).astype(np.uint32)
-                enough[records[shares[hits] >= NEARLY_ALL]] = True
-        wanted = np.flatnonzero(enough | (near > 1)) + first
-        places: NDArray[np.int64] = self.arrays["places"][wanted].astype(np.int64)
+                near_values += np.bincount(records, minlength=len(near_values)).astype(np.uint32)
+                one_is_enough[records[shares[hits] >= NEARLY_ALL]] = True
+        matching = np.flatnonzero(one_is_enough | (near_values > 1)) + first
+        places: NDArray[np.int64] = self.arrays["places"][matching].astype(np.int64)
         return places
 
-    def _shares(self, algorithm: Algorithm, searched: SearchValues, rows: slice) -> NDArray[np.float64]:
-        """For some values of frames, the share of a contribution that the values near each have together; 0 if none."""
-        segment = Segment([lane[rows] for lane in self._lanes(f"{_OF_FRAMES}{algorithm}")], Chunks(algorithm.bits, ()))
+    def _covered_shares(self, algorithm: Algorithm, searched: SearchValues, rows: slice) -> NDArray[np.float64]:
+        """For each of these rows of frames' values, the sum of the shares of the searched values near it; 0 if none."""
+        segment = Segment([lane[rows] for lane in self._lanes(f"{_FRAMES}{algorithm}")], Chunks(algorithm.bits, ()))
         shares = np.zeros(len(segment))
         for start in range(0, len(searched.words), _SEARCHED_AT_ONCE):
             words = np.ascontiguousarray(searched.words[start : start + _SEARCHED_AT_ONCE])
@@ -131,36 +148,37 @@ class Part:
                 shares += np.bincount(hits.rows, weights, len(shares))
         return shares
 
-    def find(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """The places of the records of uploads whose ids have these hashes, in the order of the log."""
-        known = self.arrays["hashes"]
-        first, last = np.searchsorted(known, hashes), np.searchsorted(known, hashes, "right")
-        known_hashes = np.flatnonzero(last > first)
-        if not len(known_hashes):
+    def places_of(self, id_hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The places of the records of the uploads whose ids have these hashes, in the order of the log."""
+        own = self.arrays["hashes"]
+        first, end = np.searchsorted(own, id_hashes), np.searchsorted(own, id_hashes, "right")
+        in_part = np.flatnonzero(end > first)
+        if not len(in_part):
             return np.empty(0, np.int64)
-        rows = np.concatenate([np.arange(first[at], last[at]) for at in known_hashes])
+        rows = np.concatenate([np.arange(first[position], end[position]) for position in in_part])
         places: NDArray[np.int64] = self.arrays["places"][self.arrays["order"][rows]].astype(np.int64)
         places.sort()
         return places
 
-    def _count(self, beginning: str) -> Mapping[Algorithm, int]:
+    def _count_values(self, prefix: str) -> Mapping[Algorithm, int]:
         counts: dict[Algorithm, int] = {}
         for algorithm in Algorithm:
-            if (owners := self.arrays.get(f"{beginning}{algorithm}.owners")) is not None:
+            if (owners := self.arrays.get(f"{prefix}{algorithm}.owners")) is not None:
                 counts[algorithm] = len(owners)
         return counts
 
-    def _lanes(self, column: str) -> list[NDArray[np.uint64]]:
-        return [self.arrays[name] for name in (f"{column}.0", f"{column}.1") if name in self.arrays]
+    def _lanes(self, name: str) -> list[NDArray[np.uint64]]:
+        """The lanes of an algorithm; `name` is its name, for frames with the prefix."""
+        return [self.arrays[lane] for lane in (f"{name}.0", f"{name}.1") if lane in self.arrays]
 
 
 def place_of(block: Block, number: int) -> int:
-    """The place of a record of a block, as one number."""
+    """The place of a record: the offset of its block in the log and its number in the block, as one number."""
     return block.start * MOST_RECORDS + number
 
 
 def make_part(blocks: Sequence[Block]) -> Part:
-    """The part of blocks that follow each other, in memory."""
+    """A part in memory, made of consecutive blocks."""
     counts = [len(block) for block in blocks]
     firsts = np.cumsum([0, *counts])
     places = np.concatenate(
@@ -171,22 +189,25 @@ def make_part(blocks: Sequence[Block]) -> Part:
     )
     arrays: dict[str, NDArray[Any]] = {"places": places}
     numbered = list(zip(firsts.tolist(), blocks, strict=False))
-    having_frames = [(first, block.frames) for first, block in numbered if block.frames is not None]
-    own = [(first, block.columns) for first, block in numbered]
-    # One page of a document is enough for a match, as a picture is.
-    _add_columns(arrays, "", [*own, *((first, frames.alone) for first, frames in having_frames)])
-    _add_columns(arrays, _OF_FRAMES, [(first, frames.columns) for first, frames in having_frames])
-    arrays |= _ordered(np.concatenate([block.hashes.astype(np.uint64) for block in blocks]))
+    of_frames = [(first, block.frames) for first, block in numbered if block.frames is not None]
+    of_items = [(first, block.columns) for first, block in numbered]
+    # `frames.alone` has the frames of which one is enough for a match, like a page: they are searched like pictures.
+    _add_columns(arrays, "", [*of_items, *((first, frames.alone) for first, frames in of_frames)])
+    _add_columns(arrays, _FRAMES, [(first, frames.columns) for first, frames in of_frames])
+    arrays |= _sorted_hashes(np.concatenate([block.hashes.astype(np.uint64) for block in blocks]))
     return Part(blocks[0].start, blocks[-1].end, arrays)
 
 
 def _add_columns(
-    arrays: dict[str, NDArray[Any]], beginning: str, blocks: Sequence[tuple[int, Mapping[Algorithm, Column]]]
+    arrays: dict[str, NDArray[Any]], prefix: str, blocks: Sequence[tuple[int, Mapping[Algorithm, Column]]]
 ) -> None:
-    """Join the columns of blocks, each with the number of its first record."""
+    """Add the arrays of the values to `arrays`, with `prefix` before their names.
+
+    `blocks` has the columns of each block, and the number in the part of the block's first record.
+    """
     for algorithm in dict.fromkeys(algorithm for _, columns in blocks for algorithm in columns):
         having = [(first, columns[algorithm]) for first, columns in blocks if algorithm in columns]
-        name = f"{beginning}{algorithm}"
+        name = f"{prefix}{algorithm}"
         arrays[f"{name}.owners"] = np.concatenate(
             [column.owners.astype(np.uint32) + np.uint32(first) for first, column in having]
         )
@@ -198,7 +219,7 @@ def _add_columns(
 
 
 def merge_parts(parts: Sequence[Part]) -> Part:
-    """The part of parts that follow each other, in memory."""
+    """A part in memory, made of consecutive parts."""
     firsts = np.cumsum([0, *map(len, parts)]).tolist()
     names = dict.fromkeys(name for part in parts for name in part.arrays)
     arrays: dict[str, NDArray[Any]] = {}
@@ -211,27 +232,32 @@ def merge_parts(parts: Sequence[Part]) -> Part:
     hashes = np.empty(firsts[-1], np.uint64)
     for first, part in zip(firsts, parts, strict=False):
         hashes[first + part.arrays["order"].astype(np.intp)] = part.arrays["hashes"]
-    return Part(parts[0].start, parts[-1].end, arrays | _ordered(hashes))
+    return Part(parts[0].start, parts[-1].end, arrays | _sorted_hashes(hashes))
 
 
-def _ordered(hashes: NDArray[np.uint64]) -> dict[str, NDArray[Any]]:
+def _sorted_hashes(hashes: NDArray[np.uint64]) -> dict[str, NDArray[Any]]:
+    """The arrays `hashes` and `order`, from the hash of each record's id."""
     order = np.argsort(hashes)
     return {"hashes": hashes[order], "order": order.astype(np.uint32)}
 
 
 def _suffix(log: Path) -> str:
-    return _SUFFIXES.get(log.name, _FRAMED)
+    """The suffix of the files of this log's parts."""
+    return _SUFFIX if log.name == LOG else _FRAMED_SUFFIX
 
 
 def write_part(log: Path, part: Part) -> Part:
-    """Write a part of a log to a file beside it, and return it as it is mapped. Raises OSError."""
+    """Write a part to a file beside its log, and return the part as that file is mapped. Raises OSError."""
     path = log.with_name(f"{part.start}-{part.end}{_suffix(log)}")
     write_arrays(path, {"start": part.start, "end": part.end}, list(part.arrays.items()))
     return open_part(path)
 
 
 def open_part(path: Path, *, check: bool = False) -> Part:
-    """The part in a file. Raises DamagedSegment if it is damaged, as far as it was checked, or gone."""
+    """The part in a file, memory-mapped. Raises DamagedSegment if the file is damaged or gone.
+
+    Without `check`, only the header and the size are checked; with it, the checksums of the whole file.
+    """
     if check:
         verify_segment(path)
     facts, arrays = open_arrays(path)
@@ -239,7 +265,11 @@ def open_part(path: Path, *, check: bool = False) -> Part:
 
 
 def list_parts(log: Path) -> tuple[list[Path], list[Path]]:
-    """The files of parts that follow each other from the start of a log on, and those that are not needed."""
+    """The files of consecutive parts, from the start of a log on, and the files beside it that are not needed.
+
+    If several parts start at the same offset, the longest one is in use: it was merged from the others. A file that
+    was being written when its process ended has the suffix `.part`.
+    """
     ends: dict[int, dict[int, Path]] = {}
     suffix = _suffix(log)
     files = [path for path in log.parent.iterdir() if path.suffix in (suffix, ".part")]
@@ -248,23 +278,27 @@ def list_parts(log: Path) -> tuple[list[Path], list[Path]]:
         if path.suffix == suffix and first.isdecimal() and last.isdecimal():
             ends.setdefault(int(first), {})[int(last)] = path
     chain: list[Path] = []
-    at = 0
-    while at in ends:
-        at, path = max(ends[at].items())
+    offset = 0
+    while offset in ends:
+        offset, path = max(ends[offset].items())
         chain.append(path)
     return chain, [path for path in files if path not in chain]
 
 
-def worth_merging(parts: Sequence[Part]) -> int:
+def count_to_merge(parts: Sequence[Part]) -> int:
     """How many of the last parts should be merged into one; 0 for none."""
-    many, size, values = 1, len(parts[-1]) if parts else 0, parts[-1].size if parts else 0
+    if not parts:
+        return 0
+    count, records, values = 1, len(parts[-1]), parts[-1].total_values
     for part in reversed(parts[:-1]):
-        if size * _RATIO <= len(part) or size + len(part) > _LIMIT or values + part.size > _MOST_VALUES:
+        if records * _RATIO <= len(part):
             break
-        many, size, values = many + 1, size + len(part), values + part.size
-    return many if many > 1 else 0
+        if records + len(part) > _MAX_RECORDS or values + part.total_values > _MAX_VALUES:
+            break
+        count, records, values = count + 1, records + len(part), values + part.total_values
+    return count if count > 1 else 0
 
 
-def total(parts: Iterable[Part]) -> int:
-    """How many records some parts have together."""
+def count_records(parts: Iterable[Part]) -> int:
+    """How many records these parts have together."""
     return sum(map(len, parts))

@@ -86,20 +86,22 @@ class Scan:
 
 def _pieces(day: Day, part: Part, searched: Mapping[Algorithm, SearchValues]) -> Iterator[_Piece]:
     for algorithm, (words, _) in searched.items():
-        if rows := part.values.get(algorithm, 0):
+        if rows := part.value_counts.get(algorithm, 0):
             step = max(1, _PAIRS_A_PIECE // rows)
             for start in range(0, len(words), step):
                 part_of_words = words[start : start + step]
-                search = partial(part.near, algorithm, part_of_words, algorithm.radius)
+                search = partial(part.places_near, algorithm, part_of_words, algorithm.radius)
                 yield _Piece(day, rows * len(part_of_words), search)
     pairs = sum(
-        rows * len(searched[algorithm].words) for algorithm, rows in part.frames.items() if algorithm in searched
+        rows * len(searched[algorithm].words)
+        for algorithm, rows in part.frame_value_counts.items()
+        if algorithm in searched
     )
     if pairs:
         step = max(1, len(part) * _PAIRS_A_PIECE // pairs)
         for first in range(0, len(part), step):
             last = min(first + step, len(part))
-            search = partial(part.near_frames, searched, first, last)
+            search = partial(part.places_with_near_frames, searched, first, last)
             yield _Piece(day, pairs * (last - first) // len(part), search)
 
 

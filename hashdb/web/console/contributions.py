@@ -32,7 +32,7 @@ from hashdb.wire.pages import ListingQuery, PageQuery
 blueprint = pages.blueprint_of("contributions", __name__)
 _NEAR = 12
 _OPINIONS = 1_000
-_HEADS: tuple[Column[Contribution], ...] = (
+_COLUMNS: tuple[Column[Contribution], ...] = (
     Column("Id", Sort.ID, number=True),
     Column("Received", Sort.RECEIVED),
     Column("Removed", Sort.REMOVED),
@@ -182,7 +182,7 @@ def _list_page(listing: Paged[Contribution], params: ListingQuery) -> ListPage:
         listing = replace(listing, total=Total(listings.count(hashdb(), actor(), params.to_domain().chosen)))
     return lists.placed(
         listing,
-        _HEADS,
+        _COLUMNS,
         params,
         "console.contributions.browse",
         sort=params.sort,
@@ -220,7 +220,7 @@ def _open_case(contribution: int) -> Case | None:
 
 FORMS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _NOT_EXPORTED = ("masked", "hidden", "changed_at", "frames")
-_COLUMNS = tuple(field.name for field in fields(Contribution) if field.name not in _NOT_EXPORTED)
+_EXPORTED_FIELDS = tuple(field.name for field in fields(Contribution) if field.name not in _NOT_EXPORTED)
 _END = "\r\n"
 
 
@@ -229,9 +229,9 @@ def lines(contributions: Iterable[Contribution], form: str) -> Iterator[str]:
     if form == "jsonl":
         yield from (f"{ContributionOut.from_domain(contribution).json_text()}\n" for contribution in contributions)
         return
-    yield csv_line(_COLUMNS, _END)
+    yield csv_line(_EXPORTED_FIELDS, _END)
     for contribution in contributions:
-        yield csv_line((_cell(getattr(contribution, name)) for name in _COLUMNS), _END)
+        yield csv_line((_cell(getattr(contribution, name)) for name in _EXPORTED_FIELDS), _END)
 
 
 def _cell(value: Any) -> str:
