@@ -46,11 +46,13 @@ def gunicorn_settings(bind: str, workers: int) -> dict[str, Any]:
         # shared one, the kernel would give most short connections to the same worker.
         "reuse_port": not hasattr(select, "epoll"),
         "control_socket_disable": True,
+        # The next three are in seconds.
         "keepalive": 30,
         "timeout": 120,
         "graceful_timeout": 30,
         # gunicorn's lines below this level contain client addresses; hashdb.wsgi.log_lines logs the requests.
         "loglevel": "error",
+        # New connections go to the workers that have fewer of them.
         "pre_fork": lambda server, worker: balance.assign(worker),
         "child_exit": forget_worker,
         "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),

@@ -9,10 +9,10 @@ that it was forgotten. Each record of a part has a number, counted from 0, and a
 
 - `places`: the place of each record.
 - `hashes` and `order`: the hashes of the uploads' ids, ascending, and the number of the record of each.
-- `ALGORITHM.owners`: the number of the record that has each value.
-- `ALGORITHM.0`, `ALGORITHM.1`: the lanes of the values: their first and second 128 bits. A value of 64 bits, and a
-  digest, of which only the first 64 bits are here, has one lane of 64 bits.
-- the same with `frames-` before the names: the values of frames of which one alone is not enough for a match.
+- pdq.owners, and the same for the other algorithms: the number of the record that has each value.
+- pdq.0 and pdq.1, and the same for the others: the lanes of the values, which are their first and second 128 bits. A
+  value of 64 bits, and a digest, of which only the first 64 bits are here, has one lane of 64 bits.
+- The same with the prefix frames-: the values of frames of which one alone is not enough for a match.
 """
 
 from __future__ import annotations

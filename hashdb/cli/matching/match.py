@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from hashdb.domain.ledger.policies import Policy
     from hashdb.local import LocalIndex
 
+_MAX_SHOWN = 5
+"""How many times, pages or stretches of words of a match a line shows."""
+
 
 @click.command(
     "match",
@@ -142,7 +145,7 @@ def _match_files(
         outcomes = (check_version(outcome, matcher.too_old) for outcome in hashed)
         match_batch = partial(_match_batch, matcher.match, dict(options.radii))
         if options.remember:
-            match_batch = partial(_remember_and_match, stack.enter_context(_open_index(settings)), match_batch)
+            match_batch = partial(_remember_and_match, stack.enter_context(_open_local_index(settings)), match_batch)
         answers = send_in_batches(list(files), outcomes, match_batch)
         failed = print_answers(
             answers, _to_text, _to_json, print_element, advance, lambda path, _: state_file.record(path)
@@ -180,15 +183,11 @@ def _match_addresses(
             raise ServiceTooOld(matcher.too_old, "knows no addresses")
         match_batch = partial(_match_batch, matcher.match, {})
         if options.remember:
-            match_batch = partial(_remember_and_match, stack.enter_context(_open_index(settings)), match_batch)
-        failed = print_answers(
-            send_addresses(urls, match_batch, asking=True), _to_text, _to_json, print_element, advance
-        )
+            match_batch = partial(_remember_and_match, stack.enter_context(_open_local_index(settings)), match_batch)
+        # `asking` also tries an address without its query string.
+        answers = send_addresses(urls, match_batch, asking=True)
+        failed = print_answers(answers, _to_text, _to_json, print_element, advance)
     return print_failures(failed)
-
-
-_MAX_SHOWN = 5
-"""How many times, pages or stretches of words a line shows of a match; `…` stands for more."""
 
 
 class Matcher(NamedTuple):
@@ -204,7 +203,7 @@ class Matcher(NamedTuple):
 
 @contextmanager
 def _open_service_matcher() -> Iterator[Matcher]:
-    """Match with the service that HASHDB_URL names."""
+    """Match with the service in the settings of the client, like HASHDB_URL."""
     # Not at the top: `hashdb hash` imports this module, and needs no client.
     from hashdb.client import Client
 
@@ -229,7 +228,7 @@ def for_version_0_1_0(query: Query) -> Query:
 @contextmanager
 def _open_local_matcher(settings: MemberSettings, policy: Policy | None) -> Iterator[Matcher]:
     """Match in the local copy, and print its age at the end. With a policy, its quorum must have approved the copy."""
-    with _open_index(settings, policy) as index:
+    with _open_local_index(settings, policy) as index:
         index.require_approval()
         yield Matcher(index.rules.algorithms, index.seeds, index.match)
         click.echo(f"hashdb: the local copy is {format_age(index.age)} old (event {index.checkpoint})", err=True)
@@ -253,7 +252,7 @@ def _match_batch(
     return [None if outcome.hashed is None else next(results) for outcome in batch]
 
 
-def _open_index(settings: MemberSettings, policy: Policy | None = None) -> LocalIndex:
+def _open_local_index(settings: MemberSettings, policy: Policy | None = None) -> LocalIndex:
     """Open the local copy in the folder of the settings."""
     from hashdb.local import LocalIndex
 
