@@ -107,12 +107,14 @@ def _complete(meanings: Mapping[str, str], incomplete: str) -> list[CompletionIt
 
 def explained_values(command: click.Command) -> list[tuple[str, Mapping[str, str]]]:
     """A heading and the meanings by value, for each parameter of a command whose values are explained."""
-    return [
-        (kind.heading.format(parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.human_readable_name),
-         kind.meanings)
-        for parameter in command.params
-        if isinstance(kind := cast(object, parameter.type), _ExplainedType)
-    ]  # fmt: skip
+    sections: list[tuple[str, Mapping[str, str]]] = []
+    for parameter in command.params:
+        kind = cast(object, parameter.type)
+        if isinstance(kind, _ExplainedType):
+            # The name of an option, or of an argument in capitals, as in the line of usage.
+            name = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.human_readable_name
+            sections.append((kind.heading.format(name), kind.meanings))
+    return sections
 
 
 # The meanings of codes, for `Choice` and `Code`.

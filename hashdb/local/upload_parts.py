@@ -5,7 +5,7 @@ other. The tables of the index would be larger than the values, and would lead t
 
 A part is in memory, or in a memory-mapped file. A record of the log is one upload as it was remembered, or the note
 that it was forgotten. Each record of a part has a number, counted from 0, and a place, which finds it in the log: see
-`place_of`. The arrays of a part, by name:
+`_places`. The arrays of a part, by name:
 
 - `places`: the place of each record.
 - `hashes` and `order`: the hashes of the uploads' ids, ascending, and the number of the record of each.
@@ -106,6 +106,7 @@ class Part:
             rows: NDArray[np.integer[Any]] = np.flatnonzero(candidates == values)
         else:
             bits = _WORD_BITS if algorithm.is_digest else algorithm.bits
+            # Chunks without widths: a segment without tables, which can only be scanned.
             segment = self._segments.setdefault(algorithm, Segment(lanes, Chunks(bits, ())))
             rows = segment.scan(np.ascontiguousarray(searched[:, : bits // _WORD_BITS]), radius).rows
         owners = np.unique(self.arrays[f"{algorithm}.owners"][rows])
@@ -172,22 +173,19 @@ class Part:
         return [self.arrays[lane] for lane in (f"{name}.0", f"{name}.1") if lane in self.arrays]
 
 
-def place_of(block: Block, number: int) -> int:
-    """The place of a record: the offset of its block in the log and its number in the block, as one number."""
-    return block.start * MOST_RECORDS + number
+def _places(block: Block) -> NDArray[np.int64]:
+    """The place of each record of a block: the offset of the block in the log and the number in it, as one number.
+
+    `Day.block` takes a place apart again.
+    """
+    return block.start * MOST_RECORDS + np.arange(len(block), dtype=np.int64)
 
 
 def make_part(blocks: Sequence[Block]) -> Part:
     """A part in memory, made of consecutive blocks."""
-    counts = [len(block) for block in blocks]
-    firsts = np.cumsum([0, *counts])
-    places = np.concatenate(
-        [
-            np.arange(block.start * MOST_RECORDS, block.start * MOST_RECORDS + count)
-            for block, count in zip(blocks, counts, strict=True)
-        ]
-    )
-    arrays: dict[str, NDArray[Any]] = {"places": places}
+    # The number in the part of the first record of each block, and at the end how many records there are.
+    firsts = np.cumsum([0, *map(len, blocks)])
+    arrays: dict[str, NDArray[Any]] = {"places": np.concatenate(list(map(_places, blocks)))}
     numbered = list(zip(firsts.tolist(), blocks, strict=False))
     of_frames = [(first, block.frames) for first, block in numbered if block.frames is not None]
     of_items = [(first, block.columns) for first, block in numbered]
@@ -206,12 +204,12 @@ def _add_columns(
     `blocks` has the columns of each block, and the number in the part of the block's first record.
     """
     for algorithm in dict.fromkeys(algorithm for _, columns in blocks for algorithm in columns):
-        having = [(first, columns[algorithm]) for first, columns in blocks if algorithm in columns]
+        of_algorithm = [(first, columns[algorithm]) for first, columns in blocks if algorithm in columns]
         name = f"{prefix}{algorithm}"
         arrays[f"{name}.owners"] = np.concatenate(
-            [column.owners.astype(np.uint32) + np.uint32(first) for first, column in having]
+            [column.owners.astype(np.uint32) + np.uint32(first) for first, column in of_algorithm]
         )
-        words = from_octets(b"".join(column.octets for _, column in having), algorithm.bits)
+        words = from_octets(b"".join(column.octets for _, column in of_algorithm), algorithm.bits)
         if algorithm.is_digest:
             words = words[:, :1]
         for lane in range(0, words.shape[1], 2):
@@ -220,15 +218,17 @@ def _add_columns(
 
 def merge_parts(parts: Sequence[Part]) -> Part:
     """A part in memory, made of consecutive parts."""
+    # The number in the merged part of the first record of each part, and at the end how many records there are.
     firsts = np.cumsum([0, *map(len, parts)]).tolist()
     names = dict.fromkeys(name for part in parts for name in part.arrays)
     arrays: dict[str, NDArray[Any]] = {}
     for name in names:
-        having = [(first, part.arrays[name]) for first, part in zip(firsts, parts, strict=False) if name in part.arrays]
+        joined = [(first, part.arrays[name]) for first, part in zip(firsts, parts, strict=False) if name in part.arrays]
         if name.endswith(".owners"):
-            arrays[name] = np.concatenate([array + np.uint32(first) for first, array in having])
+            arrays[name] = np.concatenate([array + np.uint32(first) for first, array in joined])
         elif name not in ("hashes", "order"):
-            arrays[name] = np.concatenate([array for _, array in having])
+            arrays[name] = np.concatenate([array for _, array in joined])
+    # The hashes in the order of the records, to be sorted again.
     hashes = np.empty(firsts[-1], np.uint64)
     for first, part in zip(firsts, parts, strict=False):
         hashes[first + part.arrays["order"].astype(np.intp)] = part.arrays["hashes"]
