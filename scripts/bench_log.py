@@ -155,18 +155,22 @@ def proving(db: HashDB) -> None:
 def verifying(db: HashDB) -> None:
     """Every row and the whole tree, without what the tables must hold, and with it."""
     names, taken = vars(verification), []
-    take, wrong_tables = names["ExpectedRecords"].take, names["wrong_tables"]
+    replay, wrong_tables = names["ExpectedRecords"].replay, names["wrong_tables"]
     key_findings = names["_key_findings"]
     for what in ("the log alone", "the tables, too"):
         if what == "the log alone":
-            names["ExpectedRecords"].take = lambda *given: None
+            names["ExpectedRecords"].replay = lambda *given: None
             names["wrong_tables"] = lambda *given: ()
             names["_key_findings"] = lambda *given: []
         start, worked = time.perf_counter(), time.process_time()
         verdict = verification.verify(db, COMMAND_LINE)
         taken.append(time.perf_counter() - start)
         worked = time.process_time() - worked
-        names["ExpectedRecords"].take, names["wrong_tables"], names["_key_findings"] = take, wrong_tables, key_findings
+        names["ExpectedRecords"].replay, names["wrong_tables"], names["_key_findings"] = (
+            replay,
+            wrong_tables,
+            key_findings,
+        )
         assert not verdict.findings
         print(
             f"verifying {verdict.size:,} events, {what}: {taken[-1]:.1f} s, of which {worked:.1f} s of processor time"

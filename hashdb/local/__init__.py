@@ -68,10 +68,12 @@ class Copy(NamedTuple):
             if keep is None or keep(holder.contribution):
                 by_signal[holder.signal].append(holder)
         shots = self.tables.times(with_frames(by_signal))
-        read, having = cache(self.tables.shots), self.tables.having
-        by_frames = match_frames(queries, expanded, suggested, through, by_signal, shots, read, having, thinned, shared)
-        verified = verify_candidates(queries, suggested, through, by_signal, having, self.tables.stored)
-        decided = decide(queries, suggested, through, by_signal, having, by_frames, verified)
+        read, overruling_algorithms = cache(self.tables.shots), self.tables.overruling_algorithms
+        by_frames = match_frames(
+            queries, expanded, suggested, through, by_signal, shots, read, overruling_algorithms, thinned, shared
+        )
+        verified = verify_candidates(queries, suggested, through, by_signal, overruling_algorithms, self.tables.stored)
+        decided = decide(queries, suggested, through, by_signal, overruling_algorithms, by_frames, verified)
         return build_results(queries, decided, shots=shots)
 
 

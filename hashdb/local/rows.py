@@ -52,7 +52,7 @@ def holder_from_row(algorithm: Algorithm, row: Any) -> Holder:
         member=member,
         severity=severity,
         standing=Standing(standing),
-        about=MatchDetails(
+        details=MatchDetails(
             tuple(labels.split()),
             tuple(context.split()),
             None if removed is None else from_microseconds(removed),

@@ -378,7 +378,7 @@ class CopyTables:
             for (start, end, unit), group in groupby(rows, key=lambda row: row[:3])
         ]
 
-    def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
+    def overruling_algorithms(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
         algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
         with self.reading() as connection:

@@ -18,7 +18,7 @@ from hashdb.errors import StoreBusy
 from hashdb.index import OpenEngine
 from hashdb.index.follower import LogFollower, LogSnapshot
 from hashdb.index.segment_store import SegmentStore
-from hashdb.service.accounts.limits import Budgets, Places, Suspicions
+from hashdb.service.accounts.limits import Budgets, RequestSlots, Suspicions
 from hashdb.service.background import Background
 from hashdb.service.index_view import IndexView
 from hashdb.service.ledger.signing import Signing
@@ -71,7 +71,7 @@ class HashDB:
         self.follower = LogFollower(store.head, self._tail, views)
         # It has its own follower: a request that needs no search does not wait while the index is built.
         self.index = IndexView(store, radii, index, engine)
-        self.places = Places()
+        self.request_slots = RequestSlots()
         # A process answers one large match request at a time, so that single matches overtake it.
         self.batches = Turns()
         # Contributions that arrive together, or while others are written, share a commit.

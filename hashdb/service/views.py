@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from hashdb.domain.accounts.members import Actor, Key
 from hashdb.domain.contributions import Draft
-from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
 from hashdb.errors import Fault
@@ -128,11 +128,11 @@ class IntakeRules:
 
     def faults(self, drafts: Sequence[Draft], now: datetime) -> Iterator[tuple[int, Fault]]:
         """The faults of drafts, each at its field, with the position of its draft."""
-        touched = self.close_to_benign(signal for draft in drafts for signal in draft.signals)
+        benign = self.close_to_benign(signal for draft in drafts for signal in draft.signals)
         for position, draft in enumerate(drafts):
-            for place, signal in enumerate(draft.signals) if touched else ():
-                if signal in touched:
-                    yield position, Fault(f"signals[{place}]", REFUSAL)
+            for place, signal in enumerate(draft.signals) if benign else ():
+                if signal in benign:
+                    yield position, Fault(f"signals[{place}]", CLOSE_TO_BENIGN)
             if reason := self.incident_fault(draft.incident, now):
                 yield position, Fault("incident", reason)
 

@@ -12,7 +12,7 @@ from hashdb.service import HashDB
 from hashdb.settings import Settings
 from hashdb.web import access_log, console, problems
 from hashdb.web.api import BLUEPRINTS
-from hashdb.web.context import AppState, Id, InMemoryRequest, count_visit, release_place
+from hashdb.web.context import AppState, Id, InMemoryRequest, count_visit, release_slot
 from hashdb.web.fast_path import FastPath, secured
 from hashdb.web.limits import RateLimits
 from hashdb.web.sharing import hma, stopncii, threatexchange
@@ -49,7 +49,7 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     app.extensions["hashdb"] = AppState(db, settings)
     access_log.register(app)
     app.before_request(count_visit)
-    app.teardown_request(release_place)
+    app.teardown_request(release_slot)
     problems.register(app, db)
     systems = (hma.blueprint, stopncii.blueprint, stopncii.tat_blueprint, threatexchange.blueprint)
     for blueprint in (*BLUEPRINTS, *systems):

@@ -34,7 +34,7 @@ _Page = TypeVar("_Page", bound=PageModel)
 _KEY_LENGTH = 200
 _HEALTH = ("/healthz", "/readyz")
 LARGE = 16 * 1024
-"""A larger body, in bytes, takes one of its key's places before it is read."""
+"""A larger body, in bytes, takes one of its key's slots before it is read."""
 
 
 class InMemoryRequest(forms.InMemoryRequest, flask.Request):
@@ -85,23 +85,23 @@ def actor() -> Actor:
 
 
 def authenticate_request(secret: str) -> Actor:
-    """Authenticate this request by a key's secret, and return its actor. A large body takes one of the key's places.
+    """Authenticate this request by a key's secret, and return its actor. A large body takes one of the key's slots.
 
     Raises NotAuthenticated, LimitReached.
     """
     caller = authenticate_key(app_state(), secret, flask.request.remote_addr or "")
     g.actor, g.secret = caller, secret
     is_large = (flask.request.content_length or 0) > LARGE or "Transfer-Encoding" in flask.request.headers
-    if is_large and "placed" not in g:
-        hashdb().places.enter(caller)
-        g.placed = caller
+    if is_large and "slot_holder" not in g:
+        hashdb().request_slots.enter(caller)
+        g.slot_holder = caller
     return caller
 
 
-def release_place(_: BaseException | None = None) -> None:
-    """Release the place of this request, if it took one."""
-    if (placed := g.pop("placed", None)) is not None:
-        hashdb().places.leave(placed)
+def release_slot(_: BaseException | None = None) -> None:
+    """Release the slot of this request, if it took one."""
+    if (holder := g.pop("slot_holder", None)) is not None:
+        hashdb().request_slots.leave(holder)
 
 
 def admit(who: Actor, *scopes: Scope) -> Actor:
@@ -154,7 +154,9 @@ def validation_context() -> ValidationContext:
 
 def validation_context_of(db: HashDB) -> ValidationContext:
     """The rules that the models of a request are validated against."""
-    return ValidationContext(db.rules, db.now(), touched=lambda signals: db.intake_rules().close_to_benign(signals))
+    return ValidationContext(
+        db.rules, db.now(), close_to_benign=lambda signals: db.intake_rules().close_to_benign(signals)
+    )
 
 
 def body(*, frames: bool = False) -> bytes:

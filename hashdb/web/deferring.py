@@ -49,7 +49,7 @@ def respond(work: Work, status: int) -> Response:
     seal = partial(_seal, state, caller, secret(), rule)
     has_key = bool(bearer(request.headers.get("Authorization", "")))
     outcome: str | int
-    with state.db.places.place(caller):
+    with state.db.request_slots.hold(caller):
         try:
             if has_key:
                 outcome = state.later.answer(caller, work, seal, 0.0 if prefers_async() else PATIENCE)

@@ -112,11 +112,11 @@ class FastPath:
 
     def _answer_large(self, environ: WSGIEnvironment, actor: Actor) -> bytes | None:
         db = self._state.db
-        with db.places.place(actor):
+        with db.request_slots.hold(actor):
             if (body := read_plain(environ)) is None:
                 return None
             # The turn also covers parsing and encoding: these hold the GIL, so all other threads wait.
-            with matches.turn(db, actor):
+            with matches.batch_turn(db, actor):
                 queries = read_queries(body, ValidationContext(db.rules, db.now()))
                 return answer_text(matches.match(db, actor, queries, has_turn=True)).encode()
 

@@ -37,7 +37,7 @@ def read_form(*, metadata: bool = True) -> MediaForm:
 def hash_picture(picture: bytes, mode: Mode = Mode.PLAIN, seeds: Sequence[Seed] = ()) -> Hashed:
     """The hashes of a picture, with the views of the seeds. Raises TooManyAtOnce, UnreadablePicture with a fault."""
     caller: Actor = g.actor
-    with hashdb().places.place(caller):
+    with hashdb().request_slots.hold(caller):
         (outcome,) = app_state().hashers.pool.hash([picture], hashdb().rules.algorithms, [mode], caller.name, seeds)
     require_readable([outcome])
     return cast(Hashed, outcome)
@@ -58,7 +58,7 @@ def answer_files(
     state, caller, key_secret = app_state(), cast(Actor, g.actor), secret()
     hash_all = partial(hash_files, _hashing(state, caller.name, interval), files, list(islice(modes, len(files))))
     if not prefers_async() and not any(file.has_parts for file in files):
-        with state.db.places.place(caller):
+        with state.db.request_slots.hold(caller):
             hashed = hash_all(lambda share: None)
         return Response(finish(caller, hashed), status, mimetype="application/json")
 

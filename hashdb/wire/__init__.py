@@ -87,7 +87,7 @@ class ValidationContext:
     rules: Rules
     now: datetime
     imported: bool = False
-    touched: Callable[[Collection[Signal]], Collection[Signal]] | None = None
+    close_to_benign: Callable[[Collection[Signal]], Collection[Signal]] | None = None
     """Returns the signals that are close to a benign one; called when a request is refused, so that the error lists all
     faults."""
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 
 from hashdb.domain.contributions import Amendment, Draft, Media
 from hashdb.domain.frames import Frame
-from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from hashdb.domain.rules import (
     DRAFTS_A_REQUEST,
     SIGNALS_AN_ITEM,
@@ -223,11 +223,13 @@ def _hidden_faults(error: ValidationError, text: bytes, context: ValidationConte
             if any(isinstance(signal, str) and signal.startswith("pdq:") for signal in signals):
                 yield Fault(path(("contributions", position, "quality")), QUALITY_NEEDED)
         parsed = {i: _parse(text) for i, text in enumerate(signals) if (position, "signals", i) not in faulty}
-        touched = context.touched([signal for signal in parsed.values() if signal]) if context.touched else ()
+        benign = (
+            context.close_to_benign([signal for signal in parsed.values() if signal]) if context.close_to_benign else ()
+        )
         yield from (
-            Fault(path(("contributions", position, "signals", place)), REFUSAL)
+            Fault(path(("contributions", position, "signals", place)), CLOSE_TO_BENIGN)
             for place, signal in parsed.items()
-            if signal in touched
+            if signal in benign
         )
 
 

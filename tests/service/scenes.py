@@ -75,7 +75,7 @@ class Scene:
         self.records = ExpectedRecords()
         with self.db.store.read() as tx:
             for row in tx.audit.rows(None, 1_000):
-                self.records.take(row.at, row.actor, row.action, row.subject_kind, row.subject_id, row.details)
+                self.records.replay(row.at, row.actor, row.action, row.subject_kind, row.subject_id, row.details)
 
     def _fill(self, alpha: Actor, beta: Actor, gamma: Actor) -> None:
         db = self.db

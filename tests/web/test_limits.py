@@ -223,7 +223,7 @@ def _holding(service: Service, caller: Caller, many: int) -> Iterator[None]:
     done = Event()
 
     def hold(took: Event) -> None:
-        with service.db.places.place(actor):
+        with service.db.request_slots.hold(actor):
             took.set()
             done.wait(20)
 

@@ -20,7 +20,7 @@ from hashdb.cli.matching.state import StateFile, state_option
 from hashdb.cli.output import as_json, counted, escape_controls, print_json_array, progress_bar
 from hashdb.client import Client
 from hashdb.domain.contributions import Addition, Contribution
-from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Profile, Signal
@@ -213,7 +213,7 @@ def _firsts(contribution: Contribution) -> Iterator[Signal]:
 def _leave_out(error: InvalidInput, additions: dict[int, Addition], refused: dict[int, str]) -> None:
     """Remove refused signals that are near a benign one from their additions, and additions that are refused."""
     for id, faults in faults_by_item(error, list(additions)).items():
-        benign = {fault.at for fault in faults if "[" in fault.at and fault.reason == REFUSAL}
+        benign = {fault.at for fault in faults if "[" in fault.at and fault.reason == CLOSE_TO_BENIGN}
         others = [signal for i, signal in enumerate(additions[id].signals) if f"signals[{i}]" not in benign]
         additions[id] = replace(additions[id], signals=tuple(others))
         for fault in faults:

@@ -81,7 +81,7 @@ class ExpectedRecords:
         """The public keys that events log."""
         self.epoch: Value = NOT_LOGGED
 
-    def take(self, at: int, actor: str, action: str, kind: str, id: object, details: str) -> None:
+    def replay(self, at: int, actor: str, action: str, kind: str, id: object, details: str) -> None:
         """Replay the next event as it is stored: `at` in microseconds, `details` as JSON text.
 
         Events that change none of these records are ignored. Raises ValueError for details that are no JSON object.
@@ -93,7 +93,7 @@ class ExpectedRecords:
         if not isinstance(logged, dict):
             raise ValueError("the details of an event are an object")
         if kind == "user":
-            self.sessions.take(at, action, id, logged)
+            self.sessions.replay(at, action, id, logged)
         elif kind in ("log", "signer"):
             self._identify_log(action, logged)
         elif action == Action.MEMBER_SUSPENDED:
@@ -173,7 +173,7 @@ class ExpectedSessions:
         """No session is open."""
         self._open_sessions: dict[int, dict[str, int]] = {}
 
-    def take(self, at: int, action: str, user: int, details: Details) -> None:
+    def replay(self, at: int, action: str, user: int, details: Details) -> None:
         """Replay the next event on a user."""
         sessions = self._open_sessions.setdefault(user, {})
         session, kept_session = details.get("session"), details.get("kept")

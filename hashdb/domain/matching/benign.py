@@ -10,7 +10,7 @@ from enum import StrEnum
 from hashdb.domain.signals import Algorithm, Signal
 
 SIGNALS_AN_ENTRY = 64
-REFUSAL = "is close to an entry of the benign list, so the service does not accept it"
+CLOSE_TO_BENIGN = "is close to an entry of the benign list, so the service does not accept it"
 """Why a signal may not be contributed. The text does not repeat the hash."""
 
 

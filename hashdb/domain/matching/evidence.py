@@ -29,7 +29,7 @@ def verify_candidates(
     suggested: Sequence[Distances],
     through: Sequence[Through],
     held: Mapping[Signal, Sequence[Holder]],
-    having: OverrulingAlgorithms,
+    overruling_algorithms: OverrulingAlgorithms,
     stored: ReadStored,
 ) -> dict[int, Verified]:
     """For each query that is not plain, by its position, the contributions that remain, with the verdicts on them.
@@ -47,7 +47,7 @@ def verify_candidates(
         far = too_far_for_pages(distances, through[place], held, of_pages)
         key = frozenset(distances), far, decisive
         if key not in candidates_by_key:
-            groups = group_by_contribution(decisive, distances, far, held, having)
+            groups = group_by_contribution(decisive, distances, far, held, overruling_algorithms)
             signal_sets = _number([frozenset([holder.signal for holder in group]) for group in groups])
             candidates_by_key[key] = _Suggested(groups, signal_sets)
         candidates[place] = candidates_by_key[key]

@@ -89,7 +89,7 @@ def match_frames(
     held: Mapping[Signal, Sequence[Holder]],
     shots: Shots,
     read: ReadShots,
-    having: OverrulingAlgorithms,
+    overruling_algorithms: OverrulingAlgorithms,
     thinned: Set[int] = frozenset(),
     shared: Mapping[Signal, int] | None = None,
     *,
@@ -120,7 +120,9 @@ def match_frames(
         for frame, place in zip(frames, expanded.frames[position], strict=True):
             for signal, distance in suggested[place].items():
                 near[signal].append(Near(frame.at, distance, through[place].get(signal)))
-        matched[position] = _match_query(query, frames, near, held, counts, shots, read, having, budget, told)
+        matched[position] = _match_query(
+            query, frames, near, held, counts, shots, read, overruling_algorithms, budget, told
+        )
         matched[position].truncated |= position in thinned
     return matched
 
@@ -133,7 +135,7 @@ def _match_query(
     counts: Mapping[Signal, int],
     shots: Shots,
     read: ReadShots,
-    having: OverrulingAlgorithms,
+    overruling_algorithms: OverrulingAlgorithms,
     budget: WorkBudget,
     told: bool,
 ) -> FramesMatched:
@@ -146,7 +148,7 @@ def _match_query(
     for frame in frames:
         by_unit[frame.unit].append(frame)
     listed, pictures = _split_by_kind(groups, shots, by_unit.keys())
-    details = _match_pictures(by_unit, near, pictures, having)
+    details = _match_pictures(by_unit, near, pictures, overruling_algorithms)
     ranked = sorted(listed, key=lambda id: (-_most_hits(near, listed[id]), id))
     weights = {signal: counts[signal] ** -0.5 for signal in near if held.get(signal)}
     aligners = {
@@ -176,13 +178,13 @@ def _match_pictures(
     by_unit: Mapping[Unit, Sequence[Frame]],
     near: NearBySignal,
     pictures: Mapping[int, Sequence[_Listed]],
-    having: OverrulingAlgorithms,
+    overruling_algorithms: OverrulingAlgorithms,
 ) -> dict[int, FrameDetails]:
     """The contributions that frames or pages match as pictures; windows of words match none."""
     by_phash = [
         id for id, signals in pictures.items() if any(signal.algorithm is Algorithm.PHASH for signal, _ in signals)
     ]
-    overruling = having(by_phash) if by_phash else {}
+    overruling = overruling_algorithms(by_phash) if by_phash else {}
     unit = next((unit for unit in by_unit if unit is not Unit.WORDS), Unit.SECONDS)
     of_pictures = _Pictures(by_unit.get(unit, ()), unit, near)
     matches = {id: of_pictures.matches(signals, overruling.get(id, frozenset())) for id, signals in pictures.items()}

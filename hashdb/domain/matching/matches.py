@@ -269,14 +269,14 @@ class MatchDetails(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """An active contribution with a value that the index found; `about` is None where it is read later."""
+    """An active contribution with a value that the index found; `details` is None until it is read."""
 
     signal: Signal
     contribution: int
     member: int
     severity: int | None
     standing: Standing
-    about: MatchDetails | None
+    details: MatchDetails | None
     extent: Extent | None = None
     """How long it is, if its frames are listed; else None."""
     source: int | None = None

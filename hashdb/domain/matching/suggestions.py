@@ -148,7 +148,7 @@ def decide(
     suggested: Sequence[Distances],
     through: Sequence[Through],
     held: Mapping[Signal, Sequence[Holder]],
-    having: OverrulingAlgorithms,
+    overruling_algorithms: OverrulingAlgorithms,
     by_frames: Mapping[int, FramesMatched] = _EMPTY,
     verified: Mapping[int, Verified] = _EMPTY,
 ) -> list[Selection]:
@@ -171,7 +171,11 @@ def decide(
         limit, decisive = min(remaining, MATCHES_A_QUERY), query.decisive
         if matched is not None and (matched or matched.truncated):
             groups = group_by_contribution(
-                decisive, distances, too_far_for_pages(distances, transforms, held, of_pages), held, having
+                decisive,
+                distances,
+                too_far_for_pages(distances, transforms, held, of_pages),
+                held,
+                overruling_algorithms,
             )
             decided.append(_decide_by_frames(matched, groups, distances, transforms, limit))
             remaining -= len(decided[-1].chosen)
@@ -189,7 +193,9 @@ def decide(
             far = _NONE if is_near else too_far_for_pages(distances, transforms, held, of_pages)
             shared_key = frozenset(distances), far, decisive
             if shared_key not in candidates:
-                candidates[shared_key] = _Candidates(group_by_contribution(decisive, distances, far, held, having))
+                candidates[shared_key] = _Candidates(
+                    group_by_contribution(decisive, distances, far, held, overruling_algorithms)
+                )
             reused[key] = candidates[shared_key].decide(distances, transforms, limit)
         decided.append(reused[key])
         remaining -= len(reused[key].chosen)
@@ -237,13 +243,13 @@ def _decide_by_frames(
 def build_results(
     queries: Sequence[Query],
     decided: Sequence[Selection],
-    about: Mapping[int, MatchDetails] = _EMPTY,
+    details: Mapping[int, MatchDetails] = _EMPTY,
     confirming: Mapping[int, Set[int]] = _EMPTY,
     shots: Shots = _EMPTY,
 ) -> tuple[Result, ...]:
     """The results of the queries, each with its nearest match first.
 
-    `about` has the details of contributions whose holders have none. `confirming` has the members that confirmed them.
+    `details` has those of contributions whose holders have none. `confirming` has the members that confirmed them.
     `shots` says where listed items show the signals that were found.
     """
     answers: list[Result] = []
@@ -251,7 +257,7 @@ def build_results(
     for query, selection in zip(queries, decided, strict=True):
         if (result := reused.get(id(selection))) is None:
             matches = [
-                _build_match(group, selection, group[0].about or about[group[0].contribution], shots)
+                _build_match(group, selection, group[0].details or details[group[0].contribution], shots)
                 for group in selection.chosen
             ]
             members = set(selection.members)
@@ -263,7 +269,7 @@ def build_results(
     return tuple(answers)
 
 
-def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDetails, shots: Shots) -> Match:
+def _build_match(holders: Sequence[Holder], decided: Selection, details: MatchDetails, shots: Shots) -> Match:
     """The match that the holders of one contribution make."""
     first, distances, through = holders[0], decided.found, decided.through
     nearest, distance, digest = first.signal, {first.signal.algorithm: distances[first.signal]}, None
@@ -289,12 +295,12 @@ def _build_match(holders: Sequence[Holder], decided: Selection, about: MatchDeta
     return Match(
         first.contribution,
         distance,
-        about.labels,
+        details.labels,
         first.severity,
         first.standing,
-        about.context,
-        about.removed_at,
-        about.received_at,
+        details.context,
+        details.removed_at,
+        details.received_at,
         through.get(nearest) if through and all(holder.signal in through for holder in holders) else None,
         digest,
         *(_details(holders, decided, shots) if decided.by_frames or shots else _NO_DETAILS_OF_FRAMES),
@@ -351,7 +357,7 @@ def group_by_contribution(
     signals: Distances,
     far: Set[Signal],
     held: Mapping[Signal, Sequence[Holder]],
-    having: OverrulingAlgorithms,
+    overruling_algorithms: OverrulingAlgorithms,
 ) -> list[list[Holder]]:
     """The holders of each contribution that matches, grouped by contribution. By `far` signals no page matches."""
     grouped: dict[int, list[Holder]] = defaultdict(list)
@@ -367,7 +373,7 @@ def group_by_contribution(
         }
         if TEST_ID in phash_only:
             del grouped[TEST_ID]
-        for id, algorithms in having(phash_only).items():
+        for id, algorithms in overruling_algorithms(phash_only).items():
             if not algorithms.isdisjoint(decisive):
                 del grouped[id]
     return list(grouped.values())

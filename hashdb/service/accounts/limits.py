@@ -135,32 +135,32 @@ def _used_up(budget: Budget, limit: int, renews_at: datetime, now: datetime) -> 
 
 
 EACH = 5
-"""Places that one key may hold in a process; the rest are for other keys."""
+"""Slots that one key may hold in a process; the rest are for other keys."""
 ALL = 7
-"""Places in a process, one fewer than the threads of `hashdb serve`: a quick request always finds a thread."""
+"""Slots in a process, one fewer than the threads of `hashdb serve`: a quick request always finds a thread."""
 _RETRY_AFTER = 1
 """Seconds."""
 
 
 class _Depth(local):
-    """How many blocks of `place` a thread is in."""
+    """How many blocks of `hold` a thread is in."""
 
     depth = 0
 
 
-class Places:
-    """The places of a process for large requests. A thread holds at most one, however many blocks it is in."""
+class RequestSlots:
+    """The slots of a process for large requests. A thread holds at most one, however many blocks it is in."""
 
     def __init__(self, each: int = EACH, all_keys: int = ALL) -> None:
-        """All places are free."""
+        """All slots are free. A key may hold `each` of them, and all keys together `all_keys`."""
         self._each, self._all = each, all_keys
         self._lock = Lock()
         self._thread = _Depth()
         self._held: Counter[str] = Counter()
 
     @contextmanager
-    def place(self, actor: Actor) -> Iterator[None]:
-        """Hold a place for the block. Raises TooManyAtOnce if the actor has its share, or no place is free."""
+    def hold(self, actor: Actor) -> Iterator[None]:
+        """Hold a slot for the block. Raises TooManyAtOnce if the actor has its share, or no slot is free."""
         self.enter(actor)
         try:
             yield
@@ -168,7 +168,7 @@ class Places:
             self.leave(actor)
 
     def enter(self, actor: Actor) -> None:
-        """Take a place until `leave` is called in this thread. Raises TooManyAtOnce."""
+        """Take a slot until `leave` is called in this thread. Raises TooManyAtOnce."""
         if not self._thread.depth:
             with self._lock:
                 if self._held[actor.name] >= self._each or self._held.total() >= self._all:

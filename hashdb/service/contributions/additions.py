@@ -16,7 +16,7 @@ from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Addition, Contribution, Draft, Receipt, Recorded, new_hashes
 from hashdb.domain.ledger.commitments import Commitment
 from hashdb.domain.ledger.events import Action, Details, LogEntry
-from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from hashdb.domain.review.cases import Case, CaseState
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import Signal
@@ -179,7 +179,7 @@ def _refusal(
     if not addition.shows(set(added.stored.values())):
         return _invalid("signals", UNLIKE)
     refused = benign & set(added.new.values())
-    faults = [Fault(f"signals[{i}]", REFUSAL) for i, signal in enumerate(addition.signals) if signal in refused]
+    faults = [Fault(f"signals[{i}]", CLOSE_TO_BENIGN) for i, signal in enumerate(addition.signals) if signal in refused]
     return InvalidInput(tuple(faults)) if faults else None
 
 

@@ -59,14 +59,14 @@ def await_hits(db: HashDB, actor: Actor, contribution: int) -> None:
 
     This process stores its hits at once; the others store theirs within `db.hits_within` seconds. A request for a
     contribution that was not answered waits as long, whether it exists or not.
-    Raises TooManyAtOnce if the key already holds its share of places in this process, and StoreBusy.
+    Raises TooManyAtOnce if the key already holds its share of slots in this process, and StoreBusy.
     """
     if not actor.has(Scope.MATCH) or actor.has(Scope.FEED) or actor.has(Scope.AUDIT):
         return
     if db.match_log is not MatchLog.HITS or _is_settled(db, actor, contribution):
         return
     counts.flush(db)
-    with db.places.place(actor):
+    with db.request_slots.hold(actor):
         until = time.monotonic() + db.hits_within
         while not _is_settled(db, actor, contribution) and time.monotonic() < until:
             time.sleep(_POLL_SECONDS)

@@ -125,7 +125,7 @@ def current_signer(db: HashDB, tx: Transaction) -> Signer:
 
 
 def _signed(db: HashDB, tx: Transaction) -> tuple[int, str]:
-    size, peaks = tx.tree.edge()
+    size, peaks = tx.tree.size_and_peaks()
     key = current_signer(db, tx)
     return size, Checkpoint(key.name, size, merkle.fold(peaks)).signed(key)
 

@@ -47,17 +47,17 @@ class Signing:
         reason = f"{self._key} holds another key" if self._key.exists() else f"there is no {self._key}"
         raise WrongSigningKey(str(needed), reason)
 
-    def here(self, name: str) -> Verifier | None:
+    def own_key(self, name: str) -> Verifier | None:
         """The public half of this machine's key; None if it has none. Raises BadSetting."""
         signer = _read(self._key, name)
         return None if signer is None else signer.verifier
 
     def first(self, name: str) -> Verifier:
         """This machine's key, which is made now if there is none. Raises BadSetting."""
-        if self.here(name) is None:
+        if self.own_key(name) is None:
             self.prepare(name)
             self.renew()
-        verifier = self.here(name)
+        verifier = self.own_key(name)
         assert verifier is not None
         return verifier
 
@@ -108,7 +108,7 @@ class Signing:
             file.flush()
             os.fsync(file.fileno())
 
-    def written(self) -> tuple[str, ...]:
+    def recorded_checkpoints(self) -> tuple[str, ...]:
         """The signed checkpoints of the file, in order. Raises BadSetting."""
         try:
             octets = self._record.read_bytes()

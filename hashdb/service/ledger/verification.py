@@ -102,7 +102,7 @@ def verify(
     """
     actor.require(Scope.AUDIT)
     # The file is read first: then the transaction sees all events that its checkpoints cover.
-    in_file = () if db.signing is None else db.signing.written()
+    in_file = () if db.signing is None else db.signing.recorded_checkpoints()
     with db.store.read() as tx:
         if [head.id for head in tx.audit.heads()] != [1]:
             return Verdict(0, merkle.EMPTY, 0, (Finding(None, None, "the log has no head, or more than one"),))
@@ -241,7 +241,7 @@ class _Replay:
 
     def _peaks_finding(self) -> Finding | None:
         """Where the peaks stored in the log's head differ from the recomputed ones, once all rows were read."""
-        _, stored = self._tx.tree.edge()
+        _, stored = self._tx.tree.size_and_peaks()
         if len(stored) != len(self.peak_hashes):
             return Finding(self.size + 1, self.size + 1, "missing: the head of the log is beyond it")
         for peak, recomputed_hash, stored_hash in zip(merkle.peaks(self.size), self.peak_hashes, stored, strict=True):
@@ -263,7 +263,7 @@ class _Replay:
         """Apply the events to the expected records; return a finding for the first one that cannot be applied."""
         for row in rows:
             try:
-                self.records.take(row.at, row.actor, row.action, row.subject_kind, row.subject_id, row.details)
+                self.records.replay(row.at, row.actor, row.action, row.subject_kind, row.subject_id, row.details)
             except (TypeError, ValueError, RecursionError):
                 return Finding(row.seq, row.seq, "has details that the service never writes")
         return None
@@ -359,7 +359,7 @@ def _key_findings(db: HashDB, keys: Sequence[LogKey], logged: set[str]) -> list[
     vkeys = [str(key.verifier) for key in keys]
     reasons = [f"the log's key {vkey} is in no event" for vkey in vkeys if vkey not in logged]
     if db.signing is not None and keys:
-        own_key = db.signing.here(keys[-1].verifier.name)
+        own_key = db.signing.own_key(keys[-1].verifier.name)
         if own_key is not None and str(own_key) not in vkeys:
             reasons.append(f"the key of this machine, {own_key}, is not one of the log's")
     return [Finding(None, None, reason) for reason in reasons]

@@ -21,7 +21,7 @@ from hashdb.errors import reject
 from hashdb.index.tiered import TieredIndex
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
-from hashdb.service.matching.matches import turn
+from hashdb.service.matching.matches import batch_turn
 
 HOLDERS = 50
 """Contributions of one value that are read; a popular value has thousands."""
@@ -120,7 +120,7 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     reject(db.rules.query_faults(replace(query, radius={})))
-    with db.places.place(actor), turn(db, actor):
+    with db.request_slots.hold(actor), batch_turn(db, actor):
         db.index.catch_up()
         expanded = expand([query])
         suggested, through, _ = suggest_expanded(expanded, db.index.search, MOST_NEAR)
@@ -136,8 +136,10 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
                 for signal in holding[id]:
                     held[signal].append(holder_of(signal, contribution))
             times = tx.matches.times({id: holding[id] for id, item in contributions.items() if item.frame_count})
-            matched = match_frames([query], expanded, usual, through, held, times, tx.matches.shots, tx.matches.having)
-            (decided,) = decide([query], usual, through, held, tx.matches.having, matched)
+            matched = match_frames(
+                [query], expanded, usual, through, held, times, tx.matches.shots, tx.matches.overruling_algorithms
+            )
+            (decided,) = decide([query], usual, through, held, tx.matches.overruling_algorithms, matched)
             chosen = {group[0].contribution for group in decided.chosen}
             details = {id: decided.by_frames.get(id, FrameDetails()) for id in contributions}
             shots = {id: tx.frames.shots(id) if details[id].segments else () for id in contributions}
@@ -292,8 +294,10 @@ class ListedItems:
     ) -> FramesMatched:
         """How the frames of the only query match the items."""
         shots = self._shots.__getitem__
-        return match_frames([query], expanded, suggested, through, self.held, self.times, shots, self.having)[0]
+        return match_frames(
+            [query], expanded, suggested, through, self.held, self.times, shots, self.overruling_algorithms
+        )[0]
 
-    def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
+    def overruling_algorithms(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """By item, the algorithms of its own signals that overrule phash."""
         return {id: self._overruling[id] for id in ids}

@@ -115,8 +115,8 @@ def without_benign_variants(db: HashDB, signals: Sequence[Signal], own: int) -> 
 
     The picture's own signals stay, so that the check at intake reports them to the contributor.
     """
-    touched = db.intake_rules().close_to_benign(signals[own:])
-    return (*signals[:own], *(signal for signal in signals[own:] if signal not in touched))
+    benign = db.intake_rules().close_to_benign(signals[own:])
+    return (*signals[:own], *(signal for signal in signals[own:] if signal not in benign))
 
 
 def start(db: HashDB, drafts: Sequence[BenignDraft]) -> None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Draft, Standing
 from hashdb.domain.frames import Shot, split_shots
-from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from hashdb.domain.matching.comparisons import Overlay, SignalPair, nearest_pairs, overlay, own_pairs
 from hashdb.domain.matching.evidence import verify_candidates
 from hashdb.domain.matching.frames import expand, places_of
@@ -23,7 +23,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE
 from hashdb.service import HashDB
 from hashdb.service.matching.alignments import MOST_NEAR, FrameHit, ListedItems, frames_near, hits_by_contribution
-from hashdb.service.matching.matches import turn
+from hashdb.service.matching.matches import batch_turn
 
 _SECOND_ID: Final = 1
 """The id of the second item, which is compared as if it were the only contribution."""
@@ -63,7 +63,7 @@ def compare(db: HashDB, actor: Actor, query: Query, listed: Draft) -> Comparison
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     db.follower.catch_up()
-    with db.places.place(actor), turn(db, actor):
+    with db.request_slots.hold(actor), batch_turn(db, actor):
         return _compare(db, query, listed)
 
 
@@ -71,7 +71,7 @@ def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
     refused = [fault.reason for fault in db.rules.draft_faults(listed, db.now())]
     suppressed = db.intake_rules().close_to_benign(listed.every_signal())
     if not suppressed.keys().isdisjoint(listed.signals):
-        refused.append(f"a hash of it {REFUSAL}")
+        refused.append(f"a hash of it {CLOSE_TO_BENIGN}")
     shots = [_without_suppressed(shot, suppressed) for shot in split_shots(listed.frames)]
     items = ListedItems()
     extent = listed.extent
@@ -85,7 +85,7 @@ def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
             member=_SECOND_MEMBER,
             severity=None,
             standing=Standing.UNREVIEWED,
-            about=None,
+            details=None,
             extent=extent,
         ),
     )
@@ -96,9 +96,9 @@ def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
     by_frames = {0: items.match_frames(query, expanded, suggested, through)} if query.frames else {}
     stored = Stored(listed.signals, listed.signatures)
     verified = verify_candidates(
-        [query], suggested, through, items.held, items.having, lambda ids: dict.fromkeys(ids, stored)
+        [query], suggested, through, items.held, items.overruling_algorithms, lambda ids: dict.fromkeys(ids, stored)
     )
-    (decided,) = decide([query], suggested, through, items.held, items.having, by_frames, verified)
+    (decided,) = decide([query], suggested, through, items.held, items.overruling_algorithms, by_frames, verified)
     near = {signal: bits for signal, bits in suggested[0].items() if signal in items.held}
     details = decided.by_frames.get(_SECOND_ID, places_of([items.held[signal][0] for signal in near], items.times))
     frames = frames_near(query, expanded, suggested, through)

@@ -63,7 +63,10 @@ def match(
     check(db, queries, told_distances=told_distances)
     expanded = expand(queries)
     is_batch = not has_turn and len(expanded.queries) > FEW
-    with db.places.place(actor) if is_batch else nullcontext(), turn(db, actor) if is_batch else nullcontext():
+    with (
+        db.request_slots.hold(actor) if is_batch else nullcontext(),
+        batch_turn(db, actor) if is_batch else nullcontext(),
+    ):
         # Spent only at the request's turn: a request that is told to retry has used nothing.
         now = db.now()
         if actor.key is not None:
@@ -120,15 +123,17 @@ def _results(
             shots = stored.times(with_frames(by_signal))
             asked = queries, expanded, suggested, through
             by_frames = match_frames(
-                *asked, by_signal, shots, stored.shots, stored.having, thinned, told=actor.told_distances
+                *asked, by_signal, shots, stored.shots, stored.overruling_algorithms, thinned, told=actor.told_distances
             )
         verified: Mapping[int, Verified] = {}
         for query in queries:
             # Spelled out: a plain query takes the shortest way.
             if query.transforms or query.signatures or query.min_score is not None or query.order is Order.SCORE:
-                verified = verify_candidates(queries, suggested, through, by_signal, stored.having, stored.stored)
+                verified = verify_candidates(
+                    queries, suggested, through, by_signal, stored.overruling_algorithms, stored.stored
+                )
                 break
-        decided = decide(queries, suggested, through, by_signal, stored.having, by_frames, verified)
+        decided = decide(queries, suggested, through, by_signal, stored.overruling_algorithms, by_frames, verified)
         if not expanded.frames:
             # Of very many holders few are returned.
             framed = defaultdict[int, set[Signal]](set)
@@ -139,9 +144,9 @@ def _results(
             shots = stored.times(framed, MOST_FRAMES) if framed else {}
         confirming = stored.confirming({id for choice in decided for id in choice.judged})
         # Few holders are read with all fields of a match.
-        unread = {group[0].contribution for choice in decided for group in choice.chosen if group[0].about is None}
-        about = stored.about(unread)
-    results = build_results(queries, decided, about, confirming, shots)
+        unread = {group[0].contribution for choice in decided for group in choice.chosen if group[0].details is None}
+        details = stored.match_details(unread)
+    results = build_results(queries, decided, details, confirming, shots)
     return tuple([result.with_origins(origins) for result in results]) if origins and sees_members(actor) else results
 
 
@@ -162,7 +167,7 @@ def _count_by_origin(
 
 
 @contextmanager
-def turn(db: HashDB, actor: Actor) -> Iterator[None]:
+def batch_turn(db: HashDB, actor: Actor) -> Iterator[None]:
     """Wait for a turn of the actor's key to answer a batch, and keep it for the block.
 
     In the block Python switches threads ten times as often; otherwise single matches wait for the batch's thread.

@@ -156,8 +156,8 @@ class Examiner:
             return Examined(Skip.ERASED, contribution)
         accepts = self.db.rules.accepts
         signals = [signal for signal in contribution.signals if signal.algorithm in PERCEPTUAL and accepts(signal)]
-        touched = self.rules.close_to_benign(signals)
-        fresh = tuple(signal for signal in signals if signal not in touched)
+        listed_benign = self.rules.close_to_benign(signals)
+        fresh = tuple(signal for signal in signals if signal not in listed_benign)
         if not fresh:
             listed = signals or contribution.masked
             return Examined(Skip.LISTED if listed else Skip.UNSIGNED, contribution)

@@ -31,7 +31,7 @@ from hashdb.domain.sharing.feed import (
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import BankOfMember, Fault, FeedRestarted, NotFound, NotYours, TooManyAtOnce, reject
 from hashdb.service import HashDB
-from hashdb.service.accounts.limits import Places
+from hashdb.service.accounts.limits import RequestSlots
 from hashdb.service.contributions import contributions
 from hashdb.service.contributions.sight import sees_members, with_origins
 from hashdb.service.matching import matches
@@ -41,7 +41,7 @@ from hashdb.store.repositories import chunks
 
 _FEED = tuple(action for action in Action if action.changes_feed)
 _HIDDEN = frozenset({"reference"})
-WAITING = Places(each=2, all_keys=4)
+WAITING = RequestSlots(each=2, all_keys=4)
 """Readers that wait in a process at the same time; the other threads stay free for matches."""
 _POLL_SECONDS = 0.1
 _FRAMES_A_STEP = 20
@@ -87,14 +87,14 @@ def _with_frames(contribution: Contribution, frames: Mapping[int, tuple[Frame, .
 
 
 def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> bool:
-    """Wait for a change after seq `after`, for at most `seconds`; return whether the reader had a place to wait.
+    """Wait for a change after seq `after`, for at most `seconds`; return whether the reader had a slot to wait.
 
     Two readers of a key and four in all may wait in a process; for others it returns False at once. It also returns
     when the process stops.
     """
     actor.require(Scope.FEED)
     try:
-        with db.places.place(actor), WAITING.place(actor):
+        with db.request_slots.hold(actor), WAITING.hold(actor):
             until = time.monotonic() + seconds
             while not (_changed(db, after) or db.stopping()) and time.monotonic() < until:
                 time.sleep(_POLL_SECONDS)

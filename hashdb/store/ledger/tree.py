@@ -21,7 +21,7 @@ _HASH = 32
 class Tree(Repository):
     """The tree within one transaction."""
 
-    def edge(self) -> tuple[int, tuple[bytes, ...]]:
+    def size_and_peaks(self) -> tuple[int, tuple[bytes, ...]]:
         """The size of the tree, and the hashes of its peaks: one read, whatever the size."""
         row = self._connection.execute(select(log.c.seq, _raw(log.c.peaks))).one()
         return row.seq, split_peaks(row.peaks)

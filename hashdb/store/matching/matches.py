@@ -78,7 +78,7 @@ class Holders:
     ) -> list[Holder]:
         """The active contributions that hold any of the signals: a holder for each contribution and signal, unordered.
 
-        At most `limit` of them, an arbitrary part. Unless `detailed`, they are without `about`; unless
+        At most `limit` of them, an arbitrary part. Unless `detailed`, they are without `details`; unless
         `of_frames`, also without the items that hold a signal as one of a frame.
         """
         by_algorithm: dict[Algorithm, dict[bytes, Signal]] = defaultdict(dict)
@@ -93,10 +93,10 @@ class Holders:
             for start in range(0, len(values) if left else 0, CHUNK):
                 parameters |= {"algorithm": str(algorithm), "octets": values[start : start + CHUNK], "limit": left}
                 before = len(holders)
-                for value, id, member, severity, standing, milliseconds, pages, words, *about in self._select(
+                for value, id, member, severity, standing, milliseconds, pages, words, *fields in self._select(
                     statements[holding(algorithm)], parameters
                 ):
-                    details = MatchDetails(*about) if detailed else None
+                    details = MatchDetails(*fields) if detailed else None
                     extent = None
                     if milliseconds is not None:
                         extent = Extent(milliseconds / 1_000)
@@ -118,16 +118,16 @@ class Holders:
             self._shots[id] = listed_shots(self._select, id)
         return self._shots[id]
 
-    def about(self, ids: Collection[int]) -> dict[int, MatchDetails]:
+    def match_details(self, ids: Collection[int]) -> dict[int, MatchDetails]:
         """The fields of these contributions that a match returns."""
         by_id: dict[int, MatchDetails] = {}
         if not ids:
             return by_id
         for chunk in chunks(list(ids)):
-            by_id.update((id, MatchDetails(*about)) for id, *about in self._select(_ABOUT, {"ids": chunk}))
+            by_id.update((id, MatchDetails(*fields)) for id, *fields in self._select(_DETAILS, {"ids": chunk}))
         return by_id
 
-    def having(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
+    def overruling_algorithms(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
         """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
         algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
         for chunk in chunks(list(ids)):
@@ -271,7 +271,7 @@ _HOLDER_COLUMNS = (
     type_coerce(contributions.c.duration, Integer),
     *contributions.c["pages", "words"],
 )
-_ABOUT_COLUMNS = tuple(contributions.c["labels", "context", "removed_at", "received_at"])
+_DETAIL_COLUMNS = tuple(contributions.c["labels", "context", "removed_at", "received_at"])
 
 
 def _lasting() -> ColumnElement[bool]:
@@ -303,10 +303,10 @@ def _held(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
 
 
 # Built once: building a query takes longer than executing it.
-_HOLDERS = {table: _held(table, *_HOLDER_COLUMNS, *_ABOUT_COLUMNS) for table in HOLDING}
+_HOLDERS = {table: _held(table, *_HOLDER_COLUMNS, *_DETAIL_COLUMNS) for table in HOLDING}
 _ALL_HOLDERS = {table: _held(table, *_HOLDER_COLUMNS) for table in HOLDING}
 _HOLDERS_OF_ITEMS = {table: query.where(table.c.position < SIGNALS_AN_ITEM) for table, query in _ALL_HOLDERS.items()}
-_ABOUT = select(contributions.c.id, *_ABOUT_COLUMNS).where(contributions.c.id.in_(IDS))
+_DETAILS = select(contributions.c.id, *_DETAIL_COLUMNS).where(contributions.c.id.in_(IDS))
 _HAVING = (
     select(signals.c.contribution_id, signals.c.algorithm)
     .distinct()

@@ -40,7 +40,7 @@ def match_signals() -> Response:
     text = body(frames=True)
     is_large = len(text) > LARGE
     # The turn covers parsing and writing as well, because both block all other threads.
-    with matches.turn(hashdb(), actor()) if is_large else nullcontext():
+    with matches.batch_turn(hashdb(), actor()) if is_large else nullcontext():
         queries = read_queries(text, validation_context())
         matched = matches.match(hashdb(), actor(), queries, quarantined=quarantined, has_turn=is_large)
         return Response(answer_text(matched), mimetype="application/json")

@@ -50,7 +50,7 @@ def _tasks() -> Iterator[_TaskRow]:
         run, error = runs[plan.task], errors.get(plan.task)
         yield _TaskRow(
             plan,
-            # `seconds` is 0 until the first run; until then `done_at` is the start of the worker.
+            # `seconds` is 0 until the first run; until then `succeeded_at` is the start of the worker.
             datetime.fromtimestamp(run.succeeded_at, UTC) if run.seconds else None,
             run.seconds,
             int(run.errors),

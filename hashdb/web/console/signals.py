@@ -222,7 +222,7 @@ def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
             _release(files)
         return hashed
 
-    with hashdb().places.place(caller):
+    with hashdb().request_slots.hold(caller):
         for file in files:
             file.upload.keep()
         try:

@@ -17,7 +17,7 @@ def replayed(*events: tuple[str, int, Mapping[str, object]], actor: str = "syste
     """Of these events: action, id of the subject, details."""
     records = ExpectedRecords()
     for action, id, details in events:
-        records.take(0, actor, action, action.partition(".")[0], id, json.dumps(details))
+        records.replay(0, actor, action, action.partition(".")[0], id, json.dumps(details))
     return records
 
 
@@ -129,7 +129,7 @@ def test_a_session_is_open_from_its_sign_in_until_an_event_ends_it(
 def test_sessions_that_nobody_can_have_any_more_are_forgotten() -> None:
     records, day = ExpectedRecords(), 86_400_000_000
     for at in range(100):
-        records.take(at * day, "user:1", Action.USER_SIGNED_IN, "user", 1, json.dumps({"session": str(at)}))
+        records.replay(at * day, "user:1", Action.USER_SIGNED_IN, "user", 1, json.dumps({"session": str(at)}))
     known = [at for at in range(100) if records.sessions.begun_at(1, str(at)) is not None]
     assert known == list(range(69, 100))
 
@@ -153,15 +153,15 @@ def test_ids_may_be_far_apart_and_come_in_any_order() -> None:
 
 def test_what_is_about_nothing_that_was_added_is_passed_over() -> None:
     records = replayed((Action.MEMBER_SUSPENDED, 1, {}), ("member.elected", 1, {}), (Action.FEED_READ, 1, {}))
-    records.take(0, "x", Action.MEMBER_ADDED, "key", 1, "{}")
-    records.take(0, "x", Action.MEMBER_ADDED, "member", 1.5, "{}")
+    records.replay(0, "x", Action.MEMBER_ADDED, "key", 1, "{}")
+    records.replay(0, "x", Action.MEMBER_ADDED, "member", 1.5, "{}")
     assert [list(records.ids(kind)) for kind in FIELDS] == [[]] * len(FIELDS)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "7"])
 def test_details_that_are_no_object_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"object|Expecting"):
-        ExpectedRecords().take(0, "x", Action.MEMBER_ADDED, "member", 1, text)
+        ExpectedRecords().replay(0, "x", Action.MEMBER_ADDED, "member", 1, text)
 
 
 @pytest.mark.parametrize("odd", [1.5, {"a": 1}, [[1], {}], True, "ä\0"])

@@ -46,11 +46,11 @@ def answered(
 ) -> tuple[Result, ...]:
     """What is answered of one query, where contributions have signals of these algorithms, too."""
 
-    def having(ids: Collection[int]) -> Mapping[int, frozenset[Algorithm]]:
+    def overruling_algorithms(ids: Collection[int]) -> Mapping[int, frozenset[Algorithm]]:
         return {id: of for id, of in (algorithms or {}).items() if id in ids}
 
     by_signal = {signal: [one for one in held if one.signal == signal] for signal in found}
-    return build_results([query], decide([query], [found], [{}], by_signal, having))
+    return build_results([query], decide([query], [found], [{}], by_signal, overruling_algorithms))
 
 
 def test_what_is_found_is_told_with_the_distance_to_the_nearest_of_a_query() -> None:

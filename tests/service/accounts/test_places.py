@@ -11,7 +11,7 @@ import pytest
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.errors import LimitReached, TooManyAtOnce
-from hashdb.service.accounts.limits import ALL, EACH, Places
+from hashdb.service.accounts.limits import ALL, EACH, RequestSlots
 
 
 def key(number: int) -> Actor:
@@ -19,12 +19,12 @@ def key(number: int) -> Actor:
 
 
 @contextmanager
-def held(places: Places, *actors: Actor) -> Iterator[None]:
-    """Places held by these, each in a thread of its own."""
+def held(slots: RequestSlots, *actors: Actor) -> Iterator[None]:
+    """Slots that these hold, each in a thread of its own."""
     done = Event()
 
     def hold(actor: Actor, took: Event) -> None:
-        with places.place(actor):
+        with slots.hold(actor):
             took.set()
             done.wait(20)
 
@@ -40,37 +40,37 @@ def held(places: Places, *actors: Actor) -> Iterator[None]:
 
 
 def test_a_key_with_its_share_is_refused_and_another_finds_a_place() -> None:
-    places = Places()
-    with held(places, *[key(1)] * EACH):
-        with pytest.raises(TooManyAtOnce) as refused, places.place(key(1)):
+    slots = RequestSlots()
+    with held(slots, *[key(1)] * EACH):
+        with pytest.raises(TooManyAtOnce) as refused, slots.hold(key(1)):
             pass
         assert isinstance(refused.value, LimitReached)
         assert refused.value.retry_after == 1
-        with places.place(key(2)):
+        with slots.hold(key(2)):
             pass
-    with places.place(key(1)):
+    with slots.hold(key(1)):
         pass
 
 
 def test_all_keys_together_leave_a_thread_free() -> None:
-    places = Places()
-    with held(places, *(key(number) for number in range(ALL))), pytest.raises(TooManyAtOnce), places.place(key(99)):
+    slots = RequestSlots()
+    with held(slots, *(key(number) for number in range(ALL))), pytest.raises(TooManyAtOnce), slots.hold(key(99)):
         pass
 
 
 def test_a_thread_holds_one_place_in_however_many_blocks() -> None:
-    places = Places()
+    slots = RequestSlots()
     with ExitStack() as stack:
         for _ in range(ALL + 1):
-            stack.enter_context(places.place(key(1)))
-        with held(places, *[key(1)] * (EACH - 1)), ThreadPoolExecutor(1) as pool:
-            assert isinstance(pool.submit(places.enter, key(1)).exception(), TooManyAtOnce)
-    with held(places, *[key(1)] * EACH):
+            stack.enter_context(slots.hold(key(1)))
+        with held(slots, *[key(1)] * (EACH - 1)), ThreadPoolExecutor(1) as pool:
+            assert isinstance(pool.submit(slots.enter, key(1)).exception(), TooManyAtOnce)
+    with held(slots, *[key(1)] * EACH):
         pass
 
 
 def test_a_place_is_given_back_when_its_block_raises() -> None:
-    places = Places()
+    slots = RequestSlots()
     for _ in range(ALL + 1):
-        with pytest.raises(ValueError, match="broken"), places.place(key(1)):
+        with pytest.raises(ValueError, match="broken"), slots.hold(key(1)):
             raise ValueError("broken")

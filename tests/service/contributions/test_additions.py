@@ -12,7 +12,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor
 from hashdb.domain.contributions import Addition, Amendment, Contribution, Recorded, Standing
 from hashdb.domain.ledger.commitments import commit_lines
 from hashdb.domain.ledger.events import Event
-from hashdb.domain.matching.benign import REFUSAL, BenignDraft
+from hashdb.domain.matching.benign import CLOSE_TO_BENIGN, BenignDraft
 from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind, Signature
@@ -207,7 +207,7 @@ def test_a_new_signal_near_a_benign_one_is_refused_and_a_stored_one_stays_suppre
     benign.add(db, COMMAND_LINE, BenignDraft((signal(2), signal(3)), note="test cards"))
     with pytest.raises(InvalidInput) as error:
         add(db, actor, own.id, 1, 2, near(signal(3), 4), 5)
-    assert faults(error) == {"signals[2]": REFUSAL}
+    assert faults(error) == {"signals[2]": CLOSE_TO_BENIGN}
     after = add(db, actor, own.id, 1, 2, 5).contribution
     assert (after.signals, after.masked) == ((signal(1), signal(5)), 1)
     # A suppressed signal shows the same picture, and is not added a second time.

@@ -8,7 +8,7 @@ import pytest
 
 from hashdb.domain.accounts.members import SYSTEM
 from hashdb.domain.ledger.events import Action, LogEntry
-from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm
 from hashdb.service import HashDB
@@ -42,7 +42,7 @@ def test_faults_stand_at_their_fields() -> None:
     rules = IntakeRules(LIST, [over])
     faults = list(rules.faults([draft(9), draft(9, 2, incident="CIP:over"), draft(8, incident="CI:x")], NOON))
     assert [(position, fault.at) for position, fault in faults] == [(1, "signals[1]"), (1, "incident")]
-    assert faults[0][1].reason == REFUSAL
+    assert faults[0][1].reason == CLOSE_TO_BENIGN
     assert rules.incident_fault("CIP:over", NOON - timedelta(microseconds=1)) is None
 
 

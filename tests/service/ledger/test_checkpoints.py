@@ -112,7 +112,7 @@ def test_one_is_kept_a_minute_in_which_something_happened(db: HashDB, signing: S
     with db.store.read() as tx:
         kept = list(tx.checkpoints.all())
     assert [size for size, _ in kept] == [1, 2, 3, 4, 5]
-    assert signing.written() == tuple(note for _, note in kept)
+    assert signing.recorded_checkpoints() == tuple(note for _, note in kept)
     assert [read_checkpoint(note, verifiers)[0].size for _, note in kept] == [1, 2, 3, 4, 5]
 
 
@@ -132,7 +132,7 @@ def test_a_new_key_signs_and_the_old_one_verifies(
     for one in (db, running):
         assert read_checkpoint(checkpoints.latest(one), log.verifiers)[1] == new
     assert checkpoints.start(running) == new
-    assert len(signing.written()) == 1
+    assert len(signing.recorded_checkpoints()) == 1
     running.close()
 
 
@@ -159,7 +159,7 @@ def test_of_many_processes_one_keeps_it(db: HashDB, signing: Signing, database_u
     with processes(4) as pool:
         kept = list(pool.map(kept_by, [database_url] * 8, [tmp_path] * 8))
     assert sorted(kept) == [False] * 7 + [True]
-    assert len(signing.written()) == 1
+    assert len(signing.recorded_checkpoints()) == 1
 
 
 def test_the_first_start_may_be_everywhere_at_once(db: HashDB, database_url: str, tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ NOTES = tuple(NOTE.format(size) for size in range(1, 4))
 
 
 def test_a_key_is_made_once_and_only_its_owner_reads_it(signing: Signing, tmp_path: Path) -> None:
-    assert signing.here(NAME) is None
+    assert signing.own_key(NAME) is None
     made = signing.first(NAME)
     file = tmp_path / "signing.key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert signing.first(NAME) == signing.here(NAME) == made
+    assert signing.first(NAME) == signing.own_key(NAME) == made
     assert signing.signer(made).verifier == made
     assert [path.name for path in tmp_path.iterdir()] == ["signing.key"]
 
@@ -58,9 +58,9 @@ def test_a_place_where_nothing_can_be_kept_is_a_bad_setting(tmp_path: Path) -> N
         Signing(tmp_path / "away" / "key", tmp_path / "record").first(NAME)
     (tmp_path / "folder").mkdir()
     with pytest.raises(BadSetting, match=r"cannot be used: is a directory"):
-        Signing(tmp_path / "folder", tmp_path / "record").here(NAME)
+        Signing(tmp_path / "folder", tmp_path / "record").own_key(NAME)
     with pytest.raises(BadSetting, match=r"^HASHDB_HOME: \S+ cannot be read: is a directory"):
-        Signing(tmp_path / "key", tmp_path / "folder").written()
+        Signing(tmp_path / "key", tmp_path / "folder").recorded_checkpoints()
 
 
 def test_a_key_that_was_prepared_is_found_before_it_is_put_in_its_place(signing: Signing, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_key_that_was_prepared_is_found_before_it_is_put_in_its_place(signing:
     assert signing.signer(old).verifier == old
     # As another process does that sees it in force.
     other = Signing(tmp_path / "signing.key", tmp_path / "checkpoints.txt")
-    assert other.signer(new).verifier == other.here(NAME) == new
+    assert other.signer(new).verifier == other.own_key(NAME) == new
     signing.renew()
     assert signing.signer(new).verifier == new
     with pytest.raises(WrongSigningKey):
@@ -77,10 +77,10 @@ def test_a_key_that_was_prepared_is_found_before_it_is_put_in_its_place(signing:
 
 
 def test_checkpoints_are_written_one_after_another(signing: Signing, tmp_path: Path) -> None:
-    assert signing.written() == ()
+    assert signing.recorded_checkpoints() == ()
     for note in NOTES:
         signing.write_down(note)
-    assert signing.written() == NOTES
+    assert signing.recorded_checkpoints() == NOTES
     assert (tmp_path / "checkpoints.txt").read_text() == "".join(f"{note}\n" for note in NOTES)
 
 
@@ -89,23 +89,23 @@ def test_one_that_was_cut_off_is_as_if_it_had_never_been(signing: Signing, tmp_p
     whole = f"{NOTES[0]}\n".encode()
     for cut in range(len(whole)):
         file.write_bytes(whole + f"{NOTES[1]}\n".encode()[:cut])
-        assert signing.written() == NOTES[:1]
+        assert signing.recorded_checkpoints() == NOTES[:1]
         signing.write_down(NOTES[2])
-        assert signing.written() == (NOTES[0], NOTES[2])
+        assert signing.recorded_checkpoints() == (NOTES[0], NOTES[2])
     file.write_bytes(whole[:20])
     signing.write_down(NOTES[2])
-    assert signing.written() == NOTES[2:]
+    assert signing.recorded_checkpoints() == NOTES[2:]
 
 
 def test_a_long_file_is_not_read_to_append_to_it(signing: Signing, tmp_path: Path) -> None:
     notes = [NOTE.format(size) for size in range(1_000)]
     (tmp_path / "checkpoints.txt").write_text("".join(f"{note}\n" for note in notes) + "torn")
     signing.write_down(NOTES[0])
-    assert signing.written() == (*notes, NOTES[0])
+    assert signing.recorded_checkpoints() == (*notes, NOTES[0])
     # Where nothing of the end is a checkpoint, nothing is thrown away.
     (tmp_path / "checkpoints.txt").write_text("x" * 100_000)
     signing.write_down(NOTES[0])
-    assert len(signing.written()[0]) > 100_000
+    assert len(signing.recorded_checkpoints()[0]) > 100_000
 
 
 def test_one_that_cannot_be_written_down_is_told_and_stops_nobody(
@@ -117,4 +117,4 @@ def test_one_that_cannot_be_written_down_is_told_and_stops_nobody(
     assert "a checkpoint could not be written to checkpoints.txt: no such file or directory" in caplog.text
     folder.mkdir()
     signing.write_down(NOTES[1])
-    assert signing.written() == (NOTES[1],)
+    assert signing.recorded_checkpoints() == (NOTES[1],)

@@ -251,7 +251,7 @@ def test_a_log_that_was_rebuilt_as_a_whole_is_found_by_a_checkpoint_from_outside
     log: HashDB, database_url: str, tmp_path: Path
 ) -> None:
     assert log.signing is not None
-    *_, kept = log.signing.written()
+    *_, kept = log.signing.recorded_checkpoints()
     verdict = verify(log, COMMAND_LINE, kept=kept)
     assert verdict.kept == KeptCheckpoint(EVENTS, log.now() - timedelta(minutes=1))
     member_with(log)

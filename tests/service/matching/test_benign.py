@@ -12,7 +12,14 @@ from hashdb.domain.accounts.members import COMMAND_LINE, Actor, Scope
 from hashdb.domain.contributions import Contribution
 from hashdb.domain.frames import Frame
 from hashdb.domain.listings import Place
-from hashdb.domain.matching.benign import REFUSAL, BenignDraft, BenignEntry, BenignFilter, BenignImpact, BenignSort
+from hashdb.domain.matching.benign import (
+    CLOSE_TO_BENIGN,
+    BenignDraft,
+    BenignEntry,
+    BenignFilter,
+    BenignImpact,
+    BenignSort,
+)
 from hashdb.domain.sharing.feed import Gone
 from hashdb.domain.signals import OF_PICTURES, Algorithm, Signal
 from hashdb.errors import InvalidInput, NotFound, ScopeMissing
@@ -58,8 +65,8 @@ def test_what_is_close_to_a_benign_signal_is_refused_at_that_signal(db: HashDB, 
     with pytest.raises(InvalidInput) as refusal:
         contributions.contribute(db, actor, [draft(outside), draft(2, inside, signal(1), labels=("nice",))])
     assert [(fault.at, fault.reason) for fault in refusal.value.faults if "signals" in fault.at] == [
-        ("contributions[1].signals[1]", REFUSAL),
-        ("contributions[1].signals[2]", REFUSAL),
+        ("contributions[1].signals[1]", CLOSE_TO_BENIGN),
+        ("contributions[1].signals[2]", CLOSE_TO_BENIGN),
     ]
     assert len(refusal.value.faults) == 3
     assert inside.to_bytes().hex() not in str(refusal.value)

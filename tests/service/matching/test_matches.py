@@ -403,7 +403,7 @@ def test_a_batch_of_another_key_waits_for_one_batch_of_a_key_that_sends_many(db:
 
 def test_in_the_turn_of_a_batch_other_threads_wait_less_for_it(db: HashDB, actor: Actor) -> None:
     usual = sys.getswitchinterval()
-    with pytest.raises(ValueError, match="broken"), matches.turn(db, actor):
+    with pytest.raises(ValueError, match="broken"), matches.batch_turn(db, actor):
         assert sys.getswitchinterval() < usual / 5
         raise ValueError("broken")
     assert sys.getswitchinterval() == usual

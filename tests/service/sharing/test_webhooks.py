@@ -105,8 +105,8 @@ def test_a_webhook_is_its_members_and_an_administrator_may_end_it(db: HashDB, ac
         with pytest.raises(NotYours):
             attempt()
     assert webhooks.page(db, admin, 0, 9) == webhooks.page(db, auditor, 0, 9) == (mine,)
-    assert webhooks.page(db, admin, 0, 9, of=mine.member) == (mine,)
-    assert webhooks.page(db, admin, 0, 9, of=mine.member + 1) == ()
+    assert webhooks.page(db, admin, 0, 9, member_id=mine.member) == (mine,)
+    assert webhooks.page(db, admin, 0, 9, member_id=mine.member + 1) == ()
     assert not webhooks.change(db, admin, mine.id, WebhookChange(enabled=False)).enabled
     for attempt in (
         lambda: webhooks.change(db, admin, mine.id, WebhookChange(url="https://example.net/")),

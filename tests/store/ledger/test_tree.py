@@ -32,14 +32,14 @@ def leaves(store: Store) -> list[bytes]:
 
 def test_an_empty_tree_has_no_peaks(store: Store) -> None:
     with store.read() as tx:
-        assert tx.tree.edge() == (0, ())
+        assert tx.tree.size_and_peaks() == (0, ())
         assert not tx.tree.has_beyond(0)
 
 
 def test_what_is_stored_is_the_tree(store: Store, leaves: list[bytes]) -> None:
     inner, edge = merkle.grow(0, (), leaves)
     with store.read() as tx:
-        assert tx.tree.edge() == (300, tuple(edge))
+        assert tx.tree.size_and_peaks() == (300, tuple(edge))
         assert list(tx.tree.inner(0, 10_000)) == list(enumerate(inner, 1))
         assert list(tx.tree.inner(3, 5)) == [(4, inner[3]), (5, inner[4])]
         assert tx.tree.leaf(7) == leaves[6]

@@ -34,7 +34,7 @@ def test_every_active_holder_of_a_value_is_found_once_a_signal(store: Store, mem
     assert len(holders) == 3
     (held,) = (holder for holder in holders if holder.contribution == two.id)
     assert (held.member, held.severity, held.standing) == (member.id, 3, Standing.UNREVIEWED)
-    assert held.about == MatchDetails(two.labels, (), two.removed_at, NOON)
+    assert held.details == MatchDetails(two.labels, (), two.removed_at, NOON)
 
 
 def test_equal_values_of_two_algorithms_are_not_the_same(store: Store, member: Member) -> None:
@@ -72,7 +72,7 @@ def test_more_values_than_a_statement_takes_are_asked_for_in_pieces(store: Store
         assert len(tx.matches.holders(every, NOON, ANY, 700)) == 700
         assert len(tx.matches.holders(every, NOON, ANY, 500)) == 500
         assert sorted(holder.contribution for holder in tx.matches.holders(every, NOON, ANY, detailed=False)) == ids
-        assert sorted(tx.matches.about(ids)) == ids
+        assert sorted(tx.matches.match_details(ids)) == ids
 
 
 def test_what_is_said_of_holders_may_be_read_later(store: Store, member: Member) -> None:
@@ -80,10 +80,10 @@ def test_what_is_said_of_holders_may_be_read_later(store: Store, member: Member)
         tx.contributions.add(member, [draft(1, PHASH, severity=3), draft(PHASH, context=("synthetic",))], NOON)
         found = [signal(1), PHASH]
         whole, thin = (tx.matches.holders(found, NOON, ANY, detailed=detailed) for detailed in (True, False))
-        assert [one.about for one in thin] == [None] * 3
-        about = tx.matches.about({one.contribution for one in thin})
-        assert sorted(one._replace(about=about[one.contribution]) for one in thin) == sorted(whole)
-        assert tx.matches.about([]) == {}
+        assert [one.details for one in thin] == [None] * 3
+        details = tx.matches.match_details({one.contribution for one in thin})
+        assert sorted(one._replace(details=details[one.contribution]) for one in thin) == sorted(whole)
+        assert tx.matches.match_details([]) == {}
 
 
 def test_which_algorithms_overrule_phash_is_told_by_contribution(store: Store, member: Member) -> None:
@@ -91,12 +91,12 @@ def test_which_algorithms_overrule_phash_is_told_by_contribution(store: Store, m
     with store.begin() as tx:
         drafts = [draft(1, 2, PHASH), draft(wide, PHASH), draft(1, wide), draft(PHASH, other)]
         ids = [one.id for one in tx.contributions.add(member, drafts, NOON)]
-        assert tx.matches.having(ids) == {
+        assert tx.matches.overruling_algorithms(ids) == {
             ids[0]: {Algorithm.PDQ},
             ids[1]: {Algorithm.PHASH256},
             ids[2]: {Algorithm.PDQ, Algorithm.PHASH256},
         }
-        assert tx.matches.having([]) == {}
+        assert tx.matches.overruling_algorithms([]) == {}
 
 
 def test_the_index_gets_what_may_match_since_a_number(store: Store, member: Member) -> None:

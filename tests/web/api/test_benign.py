@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.domain.matching.benign import REFUSAL
+from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from tests.builders import near, signal
 from tests.web.callers import Caller, Service, body, faults, item, pdq, problem
 from tests.web.pictures import SAID, form, photo
@@ -41,7 +41,7 @@ def test_what_is_close_is_refused_with_every_other_fault_and_without_the_hash(
     before = service.rows()
     close = str(near(signal(1), 15))
     alone = platform.post("/v1/contributions", {"contributions": [item(2), item(2, signals=[pdq(3), close])]})
-    assert faults(alone) == {"contributions[1].signals[1]": REFUSAL}
+    assert faults(alone) == {"contributions[1].signals[1]": CLOSE_TO_BENIGN}
     assert close[4:] not in alone.text
     both = [item(2, signals=[close], labels=["nice"]), item(2, signals=["pdq:00", close], quality=None)]
     told = faults(platform.post("/v1/contributions", {"contributions": both}))
@@ -52,7 +52,7 @@ def test_what_is_close_is_refused_with_every_other_fault_and_without_the_hash(
         "contributions[1].signals[1]",
         "contributions[1].quality",
     }
-    assert told["contributions[0].signals[0]"] == told["contributions[1].signals[1]"] == REFUSAL
+    assert told["contributions[0].signals[0]"] == told["contributions[1].signals[1]"] == CLOSE_TO_BENIGN
     assert service.rows() == before
 
 
@@ -67,7 +67,7 @@ def test_of_a_picture_variants_that_are_close_are_left_out_and_the_picture_itsel
     (second,) = body(platform.post(url, **form(photo(), said=SAID)))["contributions"]
     assert (second["known"], second["signals"]) == (False, [*own, *variants[1:]])
     assert admin.post(URL, {"signals": [own[0]], "radius": {"pdq": 0}}).status_code == 201
-    assert faults(platform.post(url, **form(photo(), said=SAID))) == {"file[0].signals[0]": REFUSAL}
+    assert faults(platform.post(url, **form(photo(), said=SAID))) == {"file[0].signals[0]": CLOSE_TO_BENIGN}
 
 
 def test_every_fault_of_an_entry_is_told(admin: Caller) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.service.accounts.limits import Places
+from hashdb.service.accounts.limits import RequestSlots
 from hashdb.service.sharing import feed
 from tests.web.callers import Caller, Service, body, faults, item, problem
 
@@ -147,7 +147,7 @@ def test_a_reader_that_finds_no_place_to_wait_is_told_when_to_ask_again(
     service: Service, other: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Retry-After" not in other.get(f"{URL}?wait=1").headers
-    monkeypatch.setattr(feed, "WAITING", Places(each=0, all_keys=0))
+    monkeypatch.setattr(feed, "WAITING", RequestSlots(each=0, all_keys=0))
     for accepts in ("application/json", "application/x-ndjson"):
         full = other.get(f"{URL}?wait=20", headers={"Accept": accepts})
         assert (full.status_code, full.headers["Retry-After"]) == (200, "5")
