@@ -57,7 +57,7 @@ _BUDGETS: dict[str, tuple[Budget, ...]] = {
     "hma.compare": (),
     "tat.log_in": (),
     "opinions.give_opinion": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
-    "stopncii.feed_back": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
+    "stopncii.submit_feedback": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
     "threatexchange.react": (Budget.CHANGES, Budget.OPINIONS, Budget.DISPUTES),
 }
 """The budgets of views, by endpoint. Any other view uses one change if its method writes, else none."""

@@ -186,7 +186,7 @@ def exchange(
     return ExchangePage(tuple(sorted(shown, key=lambda record: record.seq)), seq, more)
 
 
-def judge(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, OpinionDraft]], at: str) -> int:
+def give_opinions(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, OpinionDraft]], at: str) -> int:
     """Give opinions by value: on each contribution of others that holds it, matches, and is visible to the actor.
 
     Returns how many opinions were given. Raises InvalidInput, at `at[i]`, if a value has no such contribution, and

@@ -1,4 +1,4 @@
-"""Template filters for actions, durations, counts and verdicts on near contributions."""
+"""Filters of the console's templates: they write durations, places, numbers, times and verdicts as text."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hashdb.domain.times import format_instant
 from hashdb.web.reports import group_digits
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+"""The units of a duration: seconds and symbol, largest first."""
 _PHRASES = {
     "contribution.added": "Contributed",
     "opinion.given": "Opinion given",
@@ -25,42 +26,43 @@ _PHRASES = {
     "case.decided": "Case decided",
     "hit": "Matched",
 }
+"""The actions whose past tense is not their second word."""
 
 
-def span(length: timedelta) -> str:
+def duration(length: timedelta) -> str:
     """A duration in its two largest units.
 
-    >>> span(timedelta(days=1, hours=2, minutes=30)), span(timedelta(0))
+    >>> duration(timedelta(days=1, hours=2, minutes=30)), duration(timedelta(0))
     ('1 d 2 h', '0 s')
     """
-    total = abs(int(length.total_seconds()))
-    for (size, unit), (lesser, small) in zip(_UNITS, (*_UNITS[1:], (1, "")), strict=True):
-        if total >= size:
-            rest = total % size // lesser
-            return f"{total // size} {unit}" + (f" {rest} {small}" if rest and small else "")
+    seconds = abs(int(length.total_seconds()))
+    for (size, unit), (next_size, next_unit) in zip(_UNITS, (*_UNITS[1:], (1, "")), strict=True):
+        if seconds >= size:
+            rest = seconds % size // next_size
+            return f"{seconds // size} {unit}" + (f" {rest} {next_unit}" if rest and next_unit else "")
     return "0 s"
 
 
-def about(length: timedelta) -> str:
-    """A duration in its largest unit.
+def rounded_duration(length: timedelta) -> str:
+    """A duration in its largest unit, rounded down.
 
-    >>> about(timedelta(minutes=2, seconds=59))
+    >>> rounded_duration(timedelta(minutes=2, seconds=59))
     '2 min'
     """
-    return " ".join(span(length).split()[:2])
+    return " ".join(duration(length).split()[:2])
 
 
-def seconds(length: int | None) -> str:
-    """A duration in seconds, in its two largest units.
+def seconds_as_duration(seconds: int | None) -> str:
+    """A number of seconds as a duration in its two largest units.
 
-    >>> seconds(3_600), seconds(None)
+    >>> seconds_as_duration(3_600), seconds_as_duration(None)
     ('1 h', '–')
     """
-    return "–" if length is None else span(timedelta(seconds=length))
+    return "–" if seconds is None else duration(timedelta(seconds=seconds))
 
 
 def clock(seconds: float) -> str:
-    """A time of a video, to a tenth of a second.
+    """A time of a video, in seconds, as on a clock, to a tenth of a second.
 
     >>> clock(48), clock(62.25), clock(3_723)
     ('0:48', '1:02.2', '1:02:03')
@@ -73,7 +75,9 @@ def clock(seconds: float) -> str:
 
 
 def extent(start: float, end: float, unit: Unit) -> str:
-    """A stretch of a video, or of the pages or the words of a text. Of pages, `end` is the last one.
+    """A stretch of a video, of the pages of a document, or of the words of a text.
+
+    `start` and `end` are in the unit. Of pages, `end` is the last page; of words, the one after the last.
 
     >>> extent(48, 62.25, Unit.SECONDS), extent(150, 450, Unit.WORDS)
     ('0:48–1:02.2', 'words 150 to 450')
@@ -88,7 +92,9 @@ def extent(start: float, end: float, unit: Unit) -> str:
 
 
 def stretches(times: Sequence[float], most: int = 4) -> str:
-    """Times of a video in ascending order, with those at most a second apart as one stretch.
+    """Times of a video (seconds, in ascending order), with those at most a second apart as one stretch.
+
+    At most `most` stretches are listed; the others are counted.
 
     >>> stretches([38, 39, 40, 70.5]), stretches([0, 2, 4], most=2)
     ('0:38–0:40, 1:10.5', '0:00, 0:02 and 1 more')
@@ -102,10 +108,10 @@ def stretches(times: Sequence[float], most: int = 4) -> str:
     return _enumerate([extent(start, end, Unit.SECONDS) for start, end in joined], most)
 
 
-def length_of(segment: Segment) -> str:
-    """How much of a query a segment is.
+def segment_length(segment: Segment) -> str:
+    """The length of a segment in the query: minutes and seconds, or a number of pages or words.
 
-    >>> length_of(Segment((3, 5), (1, 3), 1.0, 3, 3, 0, unit=Unit.PAGES))
+    >>> segment_length(Segment((3, 5), (1, 3), 1.0, 3, 3, 0, unit=Unit.PAGES))
     '3 pages'
     """
     if segment.unit is Unit.SECONDS:
@@ -114,45 +120,46 @@ def length_of(segment: Segment) -> str:
 
 
 def shown_at(details: FrameDetails) -> str:
-    """Where a listed item shows the picture, or has the window of words, that was asked for.
+    """Where a listed item shows the picture of the query, or has its window of words.
 
     >>> shown_at(FrameDetails(pages=(3, 4, 9))), shown_at(FrameDetails(words=((100, 300), (200, 400))))
     ('on pages 3, 4, 9', 'at words 100 to 300, 200 to 400')
     """
     parts = [f"at {stretches(details.at)}"] if details.at else []
     if details.pages:
-        parts.append(_places("on page", details.pages))
+        parts.append(_at_pages(details.pages))
     if details.words:
         parts.append(f"at words {_enumerate([f'{first} to {end}' for first, end in details.words])}")
     return ", ".join(parts)
 
 
 def frames_at(frames: Sequence[FrameMatch]) -> str:
-    """Where a query shows a listed picture.
+    """At which of its frames the query shows a listed picture.
 
     >>> frames_at([FrameMatch(3, {}, Unit.PAGES)]), frames_at([FrameMatch(38.0, {}), FrameMatch(39.0, {})])
     ('on page 3', 'at 0:38–0:39')
     """
     pages = [round(frame.at) for frame in frames if frame.unit is Unit.PAGES]
-    return _places("on page", pages) if pages else f"at {stretches([frame.at for frame in frames])}"
+    return _at_pages(pages) if pages else f"at {stretches([frame.at for frame in frames])}"
 
 
-def _places(noun: str, places: Sequence[int]) -> str:
-    return f"{noun}{'' if len(places) == 1 else 's'} {_enumerate(list(map(str, places)))}"
+def _at_pages(pages: Sequence[int]) -> str:
+    return f"on page{'' if len(pages) == 1 else 's'} {_enumerate(list(map(str, pages)))}"
 
 
 def _enumerate(texts: Sequence[str], most: int = 4) -> str:
+    """The first `most` texts, and the number of the others."""
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
 
 
-def nouns(item: Contribution, of_video: str = "frames") -> str:
-    """What the frames of a contribution are called; those of a video have the given name."""
+def frame_nouns(item: Contribution, of_video: str = "frames") -> str:
+    """The plural noun for the frames of a contribution: pages, windows of words, or for a video `of_video`."""
     parts = ("pages",) * bool(item.pages) + ("windows of words",) * bool(item.words)
     return " and ".join(parts) or of_video
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun.
+    """A number with its noun, in the plural unless the number is 1.
 
     >>> counted(1, "key"), counted(1_200, "key")
     ('1 key', '1200 keys')
@@ -161,7 +168,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def counted_on_page(number: int, noun: str) -> Markup:
-    """A number with its noun as HTML, the digits in groups."""
+    """A number with its noun, as `counted`, as HTML with the digits in groups."""
     return Markup("{}{}").format(group_digits(number), counted(number, noun).removeprefix(str(number)))
 
 
@@ -181,17 +188,17 @@ def day(at: datetime | None, otherwise: str = "–") -> Markup | str:
     )
 
 
-def marked(text: str) -> Markup:
-    """A text of the documentation as HTML: what stands in backticks is code.
+def code_in_backticks(text: str) -> Markup:
+    """A text of the documentation as HTML: the parts in backticks become `<code>` elements.
 
-    >>> marked("`x` is < y")
+    >>> code_in_backticks("`x` is < y")
     Markup('<code>x</code> is &lt; y')
     """
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def past_tense(action: str) -> str:
-    """An event's action as text for people.
+    """The action of an event, or `hit`, as a word in the past tense.
 
     >>> past_tense("contribution.quarantined")
     'Quarantined'
@@ -200,7 +207,10 @@ def past_tense(action: str) -> str:
 
 
 def verdict(near: NearContribution, radii: Mapping[Algorithm, int]) -> str:
-    """Whether a near contribution would match at these radii, and why. neighbors.js repeats this in the browser."""
+    """Whether a near contribution would match at these radii (bits), and why.
+
+    `neighbors.js` computes the same in the browser: change both together.
+    """
     if near.hindrance is not None:
         return f"no, {near.hindrance}"
     within = near.within(radii)
@@ -212,8 +222,9 @@ def verdict(near: NearContribution, radii: Mapping[Algorithm, int]) -> str:
 
 
 _FUNCTIONS: tuple[Callable[..., object], ...] = (
-    about, clock, day, extent, frames_at, instant, length_of,
-    marked, nouns, past_tense, seconds, shown_at, span, verdict,
+    clock, code_in_backticks, day, duration, extent, frame_nouns, frames_at, instant,
+    past_tense, rounded_duration, seconds_as_duration, segment_length, shown_at, verdict,
 )  # fmt: skip
-FILTERS = {function.__name__: function for function in _FUNCTIONS}
+FILTERS: dict[str, Callable[..., object]] = {function.__name__: function for function in _FUNCTIONS}
+"""The filters by their names in the templates."""
 FILTERS |= {"counted": counted_on_page, "number": group_digits}

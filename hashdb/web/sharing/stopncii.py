@@ -1,4 +1,7 @@
-"""/stopncii/v1: the protocol of StopNCII, for HMA and python-threatexchange; and /tat: Tech Against Terrorism's."""
+"""Two protocols for clients of other hash lists, such as HMA and python-threatexchange.
+
+`/stopncii/v1` is the protocol of StopNCII; `/tat` is that of Tech Against Terrorism.
+"""
 
 from __future__ import annotations
 
@@ -30,40 +33,46 @@ blueprint = Blueprint("stopncii", __name__, url_prefix="/stopncii/v1")
 
 @blueprint.get("/FetchHashes")
 def fetch() -> Response:
-    """Page through the hashes that changed after a given second, up to the last complete second."""
-    caller = _caller(Scope.FEED)
+    """Page through the hashes that changed after a given second, up to the last complete second.
+
+    A page token is `AFTER-END`: the seq after which the page begins, and the second before which the last page ends.
+    """
+    caller = _authenticate(Scope.FEED)
     params = parse_fields(FetchQuery, request.args.to_dict())
     start, token = params.start_timestamp, params.next_page_token
     now = this_second()
+    # The last event before the second that follows `start`.
     since = feed.head(hashdb(), caller, start_of_second(min(start + 1, now)))
     after, end = map(int, token.split("-")) if token else (since, now)
     last = feed.head(hashdb(), caller, start_of_second(end))
     page = feed.exchange(hashdb(), caller, since, after, last, params.page_size, ALGORITHMS)
     if not page.more:
         return json_response(page_out(page.records, None, max(start, end - 1)))
-    # A client that resumes by time has not seen all records of the second in which the page ends.
+    # A client may resume by time instead of by token. It has then not seen all records of the page's last second.
     seen_until = int(page.records[-1].at.timestamp()) - 1 if page.records else start
     return json_response(page_out(page.records, f"{page.checkpoint}-{end}", max(start, seen_until)))
 
 
 @blueprint.post("/SubmitHashes")
 def submit() -> Response:
-    """Contribute hashes, with the label that the operator set."""
-    caller = _caller(Scope.CONTRIBUTE)
+    """Contribute hashes, with the label that the operator set for these protocols."""
+    caller = _authenticate(Scope.CONTRIBUTE)
+    # Clients send texts and addresses in plain: they are hashed here, as for a contribution (not `asking`).
     hash_plain = partial(hash_value, asking=False, accept_text=app_state().settings.accept_text)
     items = read(HashesIn, body(), validation_context()).items(hash_plain)
     return json_response({"count": len(contribute(caller, items))})
 
 
 @blueprint.post("/SubmitFeedback")
-def feed_back() -> Response:
+def submit_feedback() -> Response:
     """Confirm (Blocked) or dispute (NotBlocked) contributions of others; other feedback has no effect."""
-    caller = _caller(Scope.MATCH)
+    caller = _authenticate(Scope.MATCH)
     opinions = read(FeedbacksIn, body(), validation_context()).opinions(hashdb().rules.vocabulary.reason)
-    return json_response({"count": feed.judge(hashdb(), caller, opinions, "hashFeedbacks")})
+    return json_response({"count": feed.give_opinions(hashdb(), caller, opinions, "hashFeedbacks")})
 
 
-def _caller(scope: Scope) -> Actor:
+def _authenticate(scope: Scope) -> Actor:
+    """The actor of the key in the header of StopNCII. Raises NotAuthenticated, ScopeMissing."""
     return admit(authenticate_request(request.headers.get("x-functions-key", "")), scope)
 
 
@@ -72,7 +81,7 @@ tat_blueprint = Blueprint("tat", __name__, url_prefix="/tat")
 
 @tat_blueprint.post("/token-auth/tcap/")
 def log_in() -> Response:
-    """Return the bearer token of a member: the key secret that it sent as its password."""
+    """Return the bearer token of a member: its password, which is the secret of its key."""
     credentials = parse_fields(LoginIn, fields())
     caller = admit(authenticate_request(credentials.password))
     if caller.member is None or caller.member.name != credentials.username:
@@ -81,14 +90,17 @@ def log_in() -> Response:
 
 
 @tat_blueprint.get("/api/hash-list/v2/all")
-def browse() -> Response:
-    """Page through the values that changed after a checkpoint, including deleted ones."""
+def list_hashes() -> Response:
+    """Page through the values that changed after a checkpoint, including deleted ones.
+
+    A page token is `AFTER-LAST`: the seq after which the page begins, and the seq at which the last page ends.
+    """
     caller = admit(actor(), Scope.FEED)
     params = parse_fields(ListQuery, request.args.to_dict())
     head = feed.head(hashdb(), caller)
-    # A number past the head is from before the log was set back: the list starts over.
+    # A checkpoint past the head is from a log that was restored to an earlier state since: the list starts over.
     since = params.after if params.after <= head else 0
     after, last = map(int, params.page.split("-")) if params.page else (since, head)
     page = feed.exchange(hashdb(), caller, since, after, min(last, head), params.limit, ALGORITHMS)
-    following = f"limit={params.limit}&page={page.checkpoint}-{last}" if page.more else None
-    return json_response(list_out(page.records, following, this_second(), page.checkpoint))
+    next_page = f"limit={params.limit}&page={page.checkpoint}-{last}" if page.more else None
+    return json_response(list_out(page.records, next_page, this_second(), page.checkpoint))

@@ -175,9 +175,9 @@ def test_the_banks_of_a_key_that_only_matches_name_no_member(db: HashDB, matcher
 def test_feedback_by_a_value_reaches_what_was_answered_only(db: HashDB, matcher: Actor, one: Contribution) -> None:
     said = [(signal(1), DISPUTES)]
     with pytest.raises(InvalidInput):
-        feed.judge(db, matcher, said, "hashFeedbacks")
+        feed.give_opinions(db, matcher, said, "hashFeedbacks")
     matches.match(db, matcher, [query(1)])
     counts.flush(db)
-    assert feed.judge(db, matcher, said, "hashFeedbacks") == 1
+    assert feed.give_opinions(db, matcher, said, "hashFeedbacks") == 1
     reader = again(db, member_with(db), Scope.MATCH, Scope.FEED)
-    assert feed.judge(db, reader, [(signal(1), replace(DISPUTES, note="seen"))], "hashFeedbacks") == 1
+    assert feed.give_opinions(db, reader, [(signal(1), replace(DISPUTES, note="seen"))], "hashFeedbacks") == 1

@@ -95,13 +95,13 @@ def test_an_opinion_on_a_value_is_one_on_all_that_others_contribute_with_it(
 ) -> None:
     ids = [one.id for one in contributed(db, actor, draft(1), draft(1, 2))]
     contributed(db, other, draft(1))
-    assert feed.judge(db, other, [(signal(1), CONFIRMS)], "said") == 2
+    assert feed.give_opinions(db, other, [(signal(1), CONFIRMS)], "said") == 2
     with db.store.read() as tx:
         assert {id: [one.member_name for one in said] for id, said in tx.opinions.current(ids).items()}.keys() == set(
             ids
         )
     with pytest.raises(InvalidInput) as caught:
-        feed.judge(db, other, [(signal(2), CONFIRMS), (signal(3), CONFIRMS)], "said")
+        feed.give_opinions(db, other, [(signal(2), CONFIRMS), (signal(3), CONFIRMS)], "said")
     assert [fault.at for fault in caught.value.faults] == ["said[1]"]
 
 
@@ -109,7 +109,7 @@ def test_a_picture_is_gone_though_a_video_shows_it_in_a_frame(db: HashDB, actor:
     (one,) = contributed(db, actor, draft(1))
     contributed(db, actor, video(1, 2, signals=(signal(3),)))
     assert told(all_pages(db, other, 0)) == {signal(1): [one.id], signal(3): [one.id + 1]}
-    assert feed.judge(db, other, [(signal(1), CONFIRMS)], "said") == 1
+    assert feed.give_opinions(db, other, [(signal(1), CONFIRMS)], "said") == 1
     had = feed.head(db, other)
     contributions.withdraw(db, actor, one.id, "other")
     assert told(all_pages(db, other, had)) == {signal(1): []}
@@ -148,4 +148,4 @@ def test_reading_takes_the_scope_feed_and_judging_match(db: HashDB) -> None:
     with pytest.raises(ScopeMissing):
         feed.exchange(db, member_with(db, Scope.MATCH), 0, 0, 1, 1, PDQ)
     with pytest.raises(ScopeMissing):
-        feed.judge(db, member_with(db, Scope.FEED), [], "said")
+        feed.give_opinions(db, member_with(db, Scope.FEED), [], "said")

@@ -27,7 +27,7 @@ from hashdb.web.console import filters
     ],
 )
 def test_a_length_of_time_is_told_in_its_two_largest_units(seconds: int, told: str) -> None:
-    assert filters.span(timedelta(seconds=seconds)) == filters.seconds(seconds) == told
+    assert filters.duration(timedelta(seconds=seconds)) == filters.seconds_as_duration(seconds) == told
 
 
 def test_times_are_for_eyes_and_programs() -> None:
