@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from hashdb.domain.matching.matches import view_radius
+from hashdb.domain.matching.matches import transform_radius
 from hashdb.domain.signals import Algorithm
 from hashdb.index.kernel import engine
 from hashdb.index.tiered import TieredIndex
@@ -21,7 +21,7 @@ from scripts.benchmarks import report
 from scripts.benchmarks.data import SEED
 
 MILLIONS = 36.0
-WIDE, NARROW = Algorithm.PHASH256.radius, view_radius("panel", Algorithm.PHASH256)
+WIDE, NARROW = Algorithm.PHASH256.radius, transform_radius("panel", Algorithm.PHASH256)
 ASKED = (((1, WIDE),), ((12, WIDE),), ((1, NARROW),), ((60, NARROW),), ((12, WIDE), (60, NARROW)))
 _QUERIES = 240
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from PIL import Image
 
-from hashdb.domain.matching.matches import Match, view_radius
+from hashdb.domain.matching.matches import Match, transform_radius
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Profile, Signal, match_radius
@@ -178,7 +178,7 @@ def evade(image: Image.Image, known: Service, judge: Service, seeds: Sequence[Se
     wanted = [
         _Wanted(view, -signs_of(stored), min(match_radius(view.algorithm, stored.value, stored.value), radius) + 1)
         for name, view in _known_views(image, known.algorithms)
-        for radius in [view_radius(name, view.algorithm)]
+        for radius in [transform_radius(name, view.algorithm)]
         for stored in known.values(view.algorithm)
     ]
     picture = Picture(image)
@@ -187,7 +187,7 @@ def evade(image: Image.Image, known: Service, judge: Service, seeds: Sequence[Se
         for window in secret_windows(seed.octets):
             view = View(Algorithm.PHASH256, window)
             stored = phash256_signal(view.coefficients(picture, grey).reshape(16, 16))
-            wanted.append(_Wanted(view, -signs_of(stored), view_radius("secret", view.algorithm) + 1))
+            wanted.append(_Wanted(view, -signs_of(stored), transform_radius("secret", view.algorithm) + 1))
     return _grow(image, wanted, lambda octets: judge.match(octets) is None)
 
 
@@ -216,7 +216,7 @@ def collide(image: Image.Image, judges: Sequence[Service]) -> float | None:
 def collide_anywhere(image: Image.Image, judge: Service) -> float | None:
     """The same by any view and any stored value: those that take the least change, with the detail and without it."""
     onto = [
-        _Wanted(view, signs_of(stored), view.algorithm.bits - view_radius(name, view.algorithm))
+        _Wanted(view, signs_of(stored), view.algorithm.bits - transform_radius(name, view.algorithm))
         for name, view in _known_views(image, judge.algorithms)
         if not view.degrees
         for stored in judge.values(view.algorithm)

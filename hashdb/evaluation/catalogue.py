@@ -10,7 +10,7 @@ from typing import Final
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Extent
 from hashdb.domain.matching.evidence import verify_candidates
-from hashdb.domain.matching.matches import Holder, Match, MatchDetails, Neighbor, Query, Stored
+from hashdb.domain.matching.matches import Holder, Match, MatchDetails, Neighbor, Query, StoredItem
 from hashdb.domain.matching.suggestions import build_results, decide, suggest
 from hashdb.domain.signals import Algorithm, Signal, without_faults
 from hashdb.domain.signatures import WHOLE
@@ -21,10 +21,10 @@ from hashdb.index.vectors import Words, pack, unpack
 _DETAILS: Final = MatchDetails((), (), None, datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def listed(hashed: Hashed) -> Stored:
+def listed(hashed: Hashed) -> StoredItem:
     """What a service stores of these hashes: it refuses signals with a fault."""
     signatures = dict(hashed.signatures).get(WHOLE, ())
-    return Stored(without_faults(hashed.signals), signatures)
+    return StoredItem(without_faults(hashed.signals), signatures)
 
 
 def query_of(hashed: Hashed, radius: Mapping[Algorithm, int]) -> Query:
@@ -73,7 +73,7 @@ def holder_of(signal: Signal, number: int, extent: Extent | None = None) -> Hold
 class Catalogue:
     """Pictures that are listed, each by one contribution, under their places."""
 
-    def __init__(self, pictures: Mapping[int, Stored]) -> None:
+    def __init__(self, pictures: Mapping[int, StoredItem]) -> None:
         self._pictures = pictures
         self._holders: dict[Signal, list[Holder]] = defaultdict(list)
         for place, picture in pictures.items():
@@ -92,7 +92,7 @@ class Catalogue:
         (result,) = build_results([query], decided)
         return {match.contribution - 1: match for match in result.matches if match.contribution}
 
-    def _stored(self, contributions: Collection[int]) -> Mapping[int, Stored]:
+    def _stored(self, contributions: Collection[int]) -> Mapping[int, StoredItem]:
         return {id: self._pictures[id - 1] for id in contributions}
 
     def _algorithms(self, contributions: Collection[int]) -> Mapping[int, frozenset[Algorithm]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from math import sqrt
 from typing import NamedTuple
 
-from hashdb.domain.matching.matches import Query, Stored
+from hashdb.domain.matching.matches import Query, StoredItem
 from hashdb.domain.matching.verification import Agreement, PreparedQuery, verify
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE
@@ -52,7 +52,7 @@ class _AtTheLimit(PreparedQuery):
         return [Agreement(self._view, first, first.algorithm.radius)]
 
 
-def remains(query: Query, stored: Stored, algorithm: Algorithm) -> bool:
+def remains(query: Query, stored: StoredItem, algorithm: Algorithm) -> bool:
     """Whether this pair remains, if the nearest view by the algorithm were just within the radius."""
     view = nearest_view(query, stored, algorithm)
     if view is None:
@@ -61,7 +61,7 @@ def remains(query: Query, stored: Stored, algorithm: Algorithm) -> bool:
     return not verify(at_limit, stored.signals, stored.signatures, {}).contradicted
 
 
-def nearest_view(query: Query, stored: Stored, algorithm: Algorithm) -> str | None:
+def nearest_view(query: Query, stored: StoredItem, algorithm: Algorithm) -> str | None:
     """The view of the query that is nearest to a contribution, relative to the radius of each; None without any."""
     values = [signal.value for signal in stored.signals if signal.algorithm is algorithm]
     best: tuple[int, str] | None = None

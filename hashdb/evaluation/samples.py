@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hashdb.domain.matching.matches import Query, Stored
+from hashdb.domain.matching.matches import Query, StoredItem
 from hashdb.domain.rules import quality_fault
 from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import SPARSE, SPARSE_MARGIN, Algorithm, Profile, Signal
@@ -73,7 +73,7 @@ class Views(NamedTuple):
     """The bits by which the radius of each value is smaller than that of the picture itself."""
 
 
-def stored_hashes(picture: Stored, algorithms: Sequence[Algorithm]) -> Hashes:
+def stored_hashes(picture: StoredItem, algorithms: Sequence[Algorithm]) -> Hashes:
     """The values that a contribution stores, by algorithm."""
     return _words(picture.signals, algorithms)
 
@@ -140,7 +140,7 @@ class HashedPicture(NamedTuple):
     """A picture as it is contributed, by profile, and as it is queried."""
 
     place: int
-    stored: Mapping[str, Stored]
+    stored: Mapping[str, StoredItem]
     query: Query
 
 
@@ -163,7 +163,7 @@ class Sample(NamedTuple):
     """The measurements of one picture."""
 
     place: int
-    listed: Mapping[str, Stored]
+    listed: Mapping[str, StoredItem]
     """By profile."""
     stored: Mapping[str, Hashes]
     query: Query

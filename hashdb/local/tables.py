@@ -17,7 +17,7 @@ from typing import Any, Final
 from hashdb.domain.frames import MOST_TIMES, Unit
 from hashdb.domain.ledger.events import Head
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes
-from hashdb.domain.matching.matches import OVERRULING, Holder, Stored
+from hashdb.domain.matching.matches import OVERRULING, Holder, StoredItem
 from hashdb.domain.rules import SIGNALS_AN_ITEM, Rules
 from hashdb.domain.seeds import Seed
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
@@ -276,13 +276,13 @@ class CopyTables:
         with self.reading() as connection:
             return dict(execute_in(connection, "SELECT id, member FROM contributions WHERE id IN {}", ids))
 
-    def every(self, algorithm: Algorithm) -> bytes:
+    def all_values(self, algorithm: Algorithm) -> bytes:
         """Every distinct value of an algorithm, sorted, big-endian, joined."""
         query = "SELECT DISTINCT value FROM signals WHERE algorithm = ? ORDER BY value"
         with self.reading() as connection:
             return b"".join(value for (value,) in connection.execute(query, (str(algorithm),)))
 
-    def added(self, after: int, upto: int = LARGEST_SEQ) -> dict[Algorithm, list[bytes]]:
+    def added_values(self, after: int, upto: int = LARGEST_SEQ) -> dict[Algorithm, list[bytes]]:
         """The values of the contributions that changed after a seq, up to another one."""
         query = (
             "SELECT s.algorithm, s.value FROM contributions c JOIN signals s ON s.contribution = c.id "
@@ -386,7 +386,7 @@ class CopyTables:
                 algorithms_by_id[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
-    def stored(self, ids: Collection[int]) -> dict[int, Stored]:
+    def stored(self, ids: Collection[int]) -> dict[int, StoredItem]:
         """The stored signals and signatures of contributions, by id. A copy of 0.1.0 has only signals, unordered."""
         signals: dict[int, list[Signal]] = defaultdict(list)
         signatures: dict[int, list[Signature]] = defaultdict(list)
@@ -396,7 +396,7 @@ class CopyTables:
                 signals[id].append(Signal.from_bytes(Algorithm(name), value))
             for id, name, value in execute_in(connection, _SIGNED, ordered) if self.current else ():
                 signatures[id].append(Signature(Kind(name), value))
-        return {id: Stored(tuple(signals[id]), tuple(signatures[id])) for id in ordered}
+        return {id: StoredItem(tuple(signals[id]), tuple(signatures[id])) for id in ordered}
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -89,9 +89,9 @@ class CopyIndex:
         seq = log.head.seq
         if after == 0:
             for algorithm, index in self._engine.indexes.items():
-                _load(index, log.source.every(algorithm), seq)
+                _load(index, log.source.all_values(algorithm), seq)
         elif after < seq:
-            for algorithm, values in log.source.added(after).items():
+            for algorithm, values in log.source.added_values(after).items():
                 if algorithm.is_digest:
                     continue
                 index = self._engine.indexes[algorithm]
@@ -101,7 +101,7 @@ class CopyIndex:
                     _load(index, b"".join(values), seq)
 
     def _alive(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
-        return is_among(words, from_octets(self._tables.every(algorithm), algorithm.bits))
+        return is_among(words, from_octets(self._tables.all_values(algorithm), algorithm.bits))
 
 
 def _load(index: TieredIndex, values: bytes, seq: int) -> None:

@@ -90,7 +90,7 @@ def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) 
 
 def _values(tx: Transaction, algorithm: Algorithm, progress: Progress) -> Iterator[int]:
     size = algorithm.bits // 8
-    for part in tx.matches.every(algorithm, lasting=True):
+    for part in tx.matches.all_values(algorithm, lasting=True):
         for at in range(0, len(part), size):
             yield int.from_bytes(part[at : at + size])
         progress(len(part) // size)
@@ -109,4 +109,4 @@ def _random_bits(algorithm: Algorithm, count: int) -> int:
 def _lasting(db: HashDB, algorithm: Algorithm, values: set[int]) -> set[int]:
     with db.store.read() as tx:
         octets = [value.to_bytes(algorithm.bits // 8) for value in values]
-        return {int.from_bytes(lasting) for lasting in tx.matches.lasting(algorithm, octets)}
+        return {int.from_bytes(lasting) for lasting in tx.matches.lasting_values(algorithm, octets)}

@@ -81,7 +81,7 @@ class IndexView:
     def backlog(self) -> int:
         """The number of signals in the store, which `fill` reads where there are no segments."""
         with self._store.read() as tx:
-            return tx.matches.count()
+            return tx.matches.count_signals()
 
     def index(self, algorithm: Algorithm) -> Index:
         """The index of an algorithm's values."""
@@ -158,7 +158,7 @@ class IndexView:
         """Continue from the segments, or build them if they are missing and this process may write them."""
         seq, tx = log.head.seq, log.source
         after = self.engine.start(log.head.epoch, seq, log.leaf)
-        if after == 0 and self.engine.on_disk and tx.matches.count() >= ARRAY:
+        if after == 0 and self.engine.on_disk and tx.matches.count_signals() >= ARRAY:
             self._build(log)
         else:
             self._add(tx, after, seq)
@@ -212,9 +212,9 @@ class IndexView:
         """Add the values of the events past `after` up to `seq`."""
         if after == 0:
             for algorithm, index in self.engine.indexes.items():
-                index.fill(_with_progress(tx.matches.every(algorithm), algorithm.bits // 8, self._progress), seq)
+                index.fill(_with_progress(tx.matches.all_values(algorithm), algorithm.bits // 8, self._progress), seq)
             return
-        for algorithm, values in tx.matches.added(after, seq).items():
+        for algorithm, values in tx.matches.added_values(after, seq).items():
             if algorithm not in self.engine.indexes:
                 continue
             if len(values) < ARRAY:
@@ -227,12 +227,12 @@ class IndexView:
         with self._store.read() as tx:
             if len(words) <= FEW:
                 octets = to_octets(words)
-                lasting = tx.matches.lasting(algorithm, octets)
+                lasting = tx.matches.lasting_values(algorithm, octets)
                 return np.fromiter((value in lasting for value in octets), bool, len(octets))
-            if not tx.matches.ended():
+            if not tx.matches.has_ended():
                 return np.ones(len(words), bool)
             mask, first = np.zeros(len(words), bool), np.ascontiguousarray(words[:, 0])
-            for part in tx.matches.every(algorithm, lasting=True):
+            for part in tx.matches.all_values(algorithm, lasting=True):
                 stored = from_octets(part, algorithm.bits)
                 start, end = np.searchsorted(first, stored[0, 0]), np.searchsorted(first, stored[-1, 0], "right")
                 mask[start:end] |= is_among(words[start:end], stored)

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, FailFast, Field, ValidationError, Validatio
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import FRAMES_A_REQUEST
 from hashdb.domain.matching.benign import SIGNALS_AN_ENTRY, BenignDraft, BenignEntry
-from hashdb.domain.matching.matches import CERTAIN, Answer, Match, Order, Query, Result
+from hashdb.domain.matching.matches import MAX_SCORE, Answer, Match, Order, Query, Result
 from hashdb.domain.rules import QUERIES_A_REQUEST, SIGNALS_A_REQUEST, SIGNALS_AN_ITEM, SIGNALS_OF_TRANSFORMS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import SIGNATURES_AN_ITEM
@@ -131,7 +131,7 @@ class QueryIn(ItemIn):
         description="How many bits may differ, by algorithm, instead of the default radius.",
         json_schema_extra=EMPTY,
     )
-    min_score: Annotated[Annotated[float, Ge(0), Le(CERTAIN)] | None, AfterValidator(check_scored)] = Field(
+    min_score: Annotated[Annotated[float, Ge(0), Le(MAX_SCORE)] | None, AfterValidator(check_scored)] = Field(
         None, description="The least score of a match, 0 to 20; what scores less is no match."
     )
     order: Annotated[Order, AfterValidator(check_scored)] = Field(

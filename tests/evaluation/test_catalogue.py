@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashdb.domain.matching.matches import Query, Stored
+from hashdb.domain.matching.matches import Query, StoredItem
 from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.evaluation.catalogue import Catalogue, listed, query_of
@@ -14,7 +14,7 @@ ALGORITHMS = (Algorithm.PDQ, Algorithm.PHASH256, Algorithm.PHASH)
 
 
 def test_what_is_within_the_radius_matches_under_its_place() -> None:
-    catalogue = Catalogue({4: Stored((signal(1), signal(2))), 0: Stored((signal(3),))})
+    catalogue = Catalogue({4: StoredItem((signal(1), signal(2))), 0: StoredItem((signal(3),))})
     found = catalogue.matches(Query((near(signal(1), 31),), transforms={"mirror": (near(signal(3), 7),)}))
     assert {place: (dict(match.distance), match.transform) for place, match in found.items()} == {
         4: ({Algorithm.PDQ: 31}, None),
@@ -25,13 +25,13 @@ def test_what_is_within_the_radius_matches_under_its_place() -> None:
 
 def test_phash_alone_makes_no_match_where_another_algorithm_could_agree() -> None:
     own = signal(1, Algorithm.PHASH)
-    catalogue = Catalogue({0: Stored((signal(1), own)), 1: Stored((own,))})
+    catalogue = Catalogue({0: StoredItem((signal(1), own)), 1: StoredItem((own,))})
     assert list(catalogue.matches(Query((signal(9), own)))) == [1]
     assert set(catalogue.matches(Query((own,)))) == {0, 1}
 
 
 def test_the_test_item_is_no_listed_picture() -> None:
-    assert Catalogue({0: Stored((signal(1),))}).matches(Query(TEST_SIGNALS)) == {}
+    assert Catalogue({0: StoredItem((signal(1),))}).matches(Query(TEST_SIGNALS)) == {}
     assert Catalogue({}).matches(Query((signal(1),))) == {}
 
 

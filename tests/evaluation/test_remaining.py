@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hashdb.domain.matching.matches import Query, Stored
+from hashdb.domain.matching.matches import Query, StoredItem
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.domain.signatures import WHOLE
 from hashdb.evaluation.catalogue import listed, query_of
@@ -23,7 +23,7 @@ def test_the_upper_end_is_above_the_share_and_nearer_the_more_pairs_there_are() 
 
 
 def test_the_nearest_view_is_the_one_that_is_farthest_within_its_radius() -> None:
-    stored = Stored((signal(1, Algorithm.PHASH256), signal(1)))
+    stored = StoredItem((signal(1, Algorithm.PHASH256), signal(1)))
     own = near(signal(1, Algorithm.PHASH256), 60)
     query = Query((own,), transforms={"mirror": (signal(2, Algorithm.PHASH256),)})
     assert nearest_view(query, stored, Algorithm.PHASH256) == WHOLE
@@ -39,4 +39,4 @@ def test_a_picture_remains_and_another_does_not() -> None:
     for algorithm in ALGORITHMS:
         assert remains(query, own, algorithm)
         assert not remains(query, other, algorithm)
-    assert not remains(query, Stored(), Algorithm.PDQ)
+    assert not remains(query, StoredItem(), Algorithm.PDQ)

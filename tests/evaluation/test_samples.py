@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hashdb.domain.matching.matches import Query, Stored
+from hashdb.domain.matching.matches import Query, StoredItem
 from hashdb.domain.signals import SPARSE_MARGIN, Algorithm, is_sparse
 from hashdb.evaluation.catalogue import Catalogue
 from hashdb.evaluation.samples import (
@@ -59,7 +59,7 @@ def test_what_is_asked_within_less_counts_as_further_away_by_as_much() -> None:
 
 def test_what_is_stored_is_told_by_algorithm() -> None:
     signals = (signal(1), signal(2, Algorithm.PHASH), signal(1))
-    hashes = stored_hashes(Stored(signals), BOTH)
+    hashes = stored_hashes(StoredItem(signals), BOTH)
     assert {algorithm: unpack(words) for algorithm, words in hashes.items()} == {
         Algorithm.PDQ: [signals[0].value],
         Algorithm.PHASH: [signals[1].value],

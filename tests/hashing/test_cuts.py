@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from hashdb.domain.matching.matches import view_radius
+from hashdb.domain.matching.matches import transform_radius
 from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.evaluation.alterations import ALTERATIONS
 from hashdb.hashing import Limits, hash_transforms
@@ -31,7 +31,7 @@ def _matching(asked: list[tuple[str, tuple[Signal, ...]]], stored: list[Signal])
         name
         for name, signals in asked
         for signal in signals
-        if min(map(signal.distance, stored)) <= view_radius(name, signal.algorithm)
+        if min(map(signal.distance, stored)) <= transform_radius(name, signal.algorithm)
     }
 
 

@@ -172,7 +172,7 @@ def test_a_copy_answers_for_texts_and_documents_as_the_service_does(service: Ser
     index.sync(service.client)
     assert index.match(asked) == service.client.match(asked)
     assert index.match([inside, alone]).results[0].matches == ()
-    assert index.opened().tables.every(Algorithm.SIMHASH256) == b""
+    assert index.opened().tables.all_values(Algorithm.SIMHASH256) == b""
 
 
 def test_a_copy_of_version_0_1_0_goes_on_until_it_is_made_anew(

@@ -37,8 +37,8 @@ def test_what_is_taken_in_twice_is_there_once(tables: CopyTables) -> None:
         tables.store([change, change], 5, NOON)
     assert tables.count() == 1
     assert len(tables.holders([signal(1)], NOON)) == 1
-    assert {name: len(values) for name, values in tables.added(4).items()} == {"pdq": 1, "phash": 1}
-    assert tables.added(5) == {}
+    assert {name: len(values) for name, values in tables.added_values(4).items()} == {"pdq": 1, "phash": 1}
+    assert tables.added_values(5) == {}
     tables.close()
 
 
@@ -47,7 +47,7 @@ def test_what_is_gone_is_gone_with_its_signals(tables: CopyTables) -> None:
     tables.store([FeedStep(5, first), FeedStep(6, second)], 6, NOON)
     tables.store([FeedStep(7, Gone(first.id, "withdrawn"))], 7, None)
     assert tables.holders([signal(1)], NOON) == []
-    assert tables.every(Algorithm.PDQ) == signal(2).to_bytes()
+    assert tables.all_values(Algorithm.PDQ) == signal(2).to_bytes()
     assert (tables.state().seq, tables.state().at) == (7, NOON)
     tables.close()
 

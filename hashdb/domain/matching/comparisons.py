@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from hashdb.domain.matching.aligners import first_signals
 from hashdb.domain.matching.details import Placement, coefficients_of, lay_over
-from hashdb.domain.matching.matches import view_radius
+from hashdb.domain.matching.matches import transform_radius
 from hashdb.domain.signals import Algorithm, Signal, match_radius
 from hashdb.domain.signatures import WHOLE, Kind, Signature
 
@@ -101,5 +101,5 @@ def overlay(asked: Mapping[str, Sequence[Signature]], listed: Iterable[Signature
 
 def _pair(view: str, asked: Signal, listed: Signal, part: int) -> SignalPair:
     radius = match_radius(asked.algorithm, asked.value, listed.value)
-    narrow = view_radius("" if view == WHOLE else view, asked.algorithm)
+    narrow = transform_radius("" if view == WHOLE else view, asked.algorithm)
     return SignalPair(view, asked, listed, part, asked.distance(listed), min(radius, narrow))

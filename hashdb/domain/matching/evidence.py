@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from typing import NamedTuple
 
 from hashdb.domain.matching.frames import OverrulingAlgorithms
-from hashdb.domain.matching.matches import Holder, Order, Query, Stored, Verdict
+from hashdb.domain.matching.matches import Holder, Order, Query, StoredItem, Verdict
 from hashdb.domain.matching.pages import too_far_for_pages
 from hashdb.domain.matching.suggestions import Distances, Through, Verified, group_by_contribution
 from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
@@ -17,11 +17,11 @@ from hashdb.domain.signatures import WHOLE
 MOST_OVERLAYS = 150
 """Details that a request lays over others, about 1.5 ms each; what is farther away is a match by its distance."""
 
-ReadStored = Callable[[Collection[int]], Mapping[int, Stored]]
+ReadStored = Callable[[Collection[int]], Mapping[int, StoredItem]]
 """Returns what is stored of contributions, by id."""
 _Group = Sequence[Holder]
-_NOTHING = Stored()
-_TEST = {TEST_ID: Stored(TEST_SIGNALS)}
+_NOTHING = StoredItem()
+_TEST = {TEST_ID: StoredItem(TEST_SIGNALS)}
 
 
 def verify_candidates(
@@ -87,7 +87,7 @@ def _verify_query(
     distances: Distances,
     candidates: _Suggested,
     nearest: Iterable[_Group],
-    stored: Mapping[int, Stored],
+    stored: Mapping[int, StoredItem],
     numbers: Mapping[int, int],
     most: int,
 ) -> Verified:
@@ -123,7 +123,7 @@ def _verify_query(
     return Verified(remaining, verdicts, query.order is Order.SCORE)
 
 
-def _verdict(query: PreparedQuery, own: Stored | None, found: Mapping[Signal, int]) -> Verdict:
+def _verdict(query: PreparedQuery, own: StoredItem | None, found: Mapping[Signal, int]) -> Verdict:
     """The verdict on a contribution; without what is stored, by its distances."""
     if own is None:
         distances = tuple(sorted((signal.algorithm, bits) for signal, bits in found.items()))

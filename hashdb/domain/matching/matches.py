@@ -17,27 +17,31 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Signature
 
 MATCHES_A_QUERY = 1_000
+"""The most matches that are returned for one query."""
 MATCHES_A_REQUEST = 20_000
-CERTAIN = 20.0
-"""The highest score, and that of an equal digest."""
+"""The most matches that are returned for all queries of a request together."""
+MAX_SCORE = 20.0
+"""The highest score, and the score of an equal digest."""
 OVERRULING = frozenset({Algorithm.PDQ, Algorithm.PHASH256})
 """The algorithms that overrule phash: where both could have agreed, phash alone makes no match.
 
 Their 256 bits find what the 64 bits of phash find, with far fewer false matches.
 """
 
-NARROW: Final = {
+NARROW_RADII: Final = {
     **dict.fromkeys(("panel", "tile", "corner", "invert", "cut", "shape", "turn-"), 31),
-    # Who knows the code but not the seed changes secret views by up to 40 bits, unseen.
+    # An attacker who knows the code but not the seed can change a secret view by up to 40 bits without a visible trace.
     "secret": 40,
 }
-"""How the names of the transforms begin that ask for a part of a picture which is placed precisely, with their default
-radius in bits: a search within 31 takes a tenth of the time of one within 46."""
+"""The default radius in bits of transforms whose part of the picture is placed precisely, by how their names begin.
+
+A search within 31 bits takes a tenth of the time of one within 46.
+"""
 
 
-def view_radius(name: str, algorithm: Algorithm) -> int:
-    """The default radius in bits of the transform with this name; of the item itself, if the name is empty."""
-    narrow = next((bits for beginning, bits in NARROW.items() if name.startswith(beginning)), algorithm.radius)
+def transform_radius(name: str, algorithm: Algorithm) -> int:
+    """The default radius in bits of a transform, by its name; of the item itself if the name is empty."""
+    narrow = next((bits for beginning, bits in NARROW_RADII.items() if name.startswith(beginning)), algorithm.radius)
     return min(algorithm.radius, narrow)
 
 
@@ -57,8 +61,9 @@ class Query:
     """One item with its signals; `radius` (bits) overrides the algorithm's default.
 
     `transforms` has the signals of further forms of the item, which undo an alteration, by the name of the transform.
-    `signatures` are those of the item (by the name `whole`) and of its transforms, by their names. What scores less
-    than `min_score` is no match.
+    `signatures` has the signatures of the item, by the name `whole`, and of its transforms, by their names. The item
+    and its transforms together are the views of the query. A contribution that scores less than `min_score` is no
+    match.
     """
 
     signals: tuple[Signal, ...]
@@ -68,16 +73,16 @@ class Query:
     frames: tuple[Frame, ...] = ()
     duration: float | None = None
     min_seconds: float | None = None
-    """The seconds that a segment of a video must have; None: the default."""
+    """The shortest segment of a video that counts, in seconds; None: the default."""
     signatures: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
     min_score: float | None = None
     order: Order = Order.DISTANCE
     min_words: int | None = None
-    """The words that a segment of a text must have; None: the default."""
+    """The shortest segment of a text that counts, in words; None: the default."""
 
     @property
     def is_verified(self) -> bool:
-        """Whether all views are compared with all that is stored of what the index suggests."""
+        """Whether all views are compared with all that is stored of each contribution that the index suggests."""
         return not self.frames and bool(self.transforms or self.signatures)
 
     @property
@@ -86,14 +91,14 @@ class Query:
         return not self.is_verified and self.min_score is None and self.order is Order.DISTANCE
 
     def radius_of(self, algorithm: Algorithm) -> int:
-        """The radius of this query in bits, for an algorithm."""
+        """The radius in bits for the item's own signals of an algorithm."""
         return self.radius.get(algorithm, algorithm.radius)
 
     def radius_of_transform(self, name: str, algorithm: Algorithm) -> int:
-        """The same for the signals of the transform with this name."""
+        """The radius in bits for the signals of the transform with this name; of the item itself if it is empty."""
         if algorithm in self.radius:
             return self.radius[algorithm]
-        return view_radius(name, algorithm) if name else algorithm.radius
+        return transform_radius(name, algorithm) if name else algorithm.radius
 
     @property
     def decisive(self) -> frozenset[Algorithm]:
@@ -109,9 +114,9 @@ class Neighbor(NamedTuple):
 
 
 class FrameMatch(NamedTuple):
-    """A frame of the query that is near a listed picture: its place in `unit`, and the distance in bits by algorithm.
+    """A frame of the query that is near a listed picture.
 
-    A window of words is near no picture.
+    `at` is the time of the frame in seconds or the number of its page, as `unit` says. `distance` is in bits.
     """
 
     at: float
@@ -120,46 +125,50 @@ class FrameMatch(NamedTuple):
 
 
 class FrameDetails(NamedTuple):
-    """How a video, a document or a text matches.
+    """How an item with frames matches.
 
-    By segments of a listed one, longest first, or by the frames that are a listed picture.
+    The query is a video, a document or a text: `segments` are those of a listed one, longest first, or `frames` are the
+    frames of the query that are near a listed picture. The query is a picture or a window of words, and the listed item
+    has frames: `at`, `pages` or `words` are the places in the listed item.
     """
 
     segments: tuple[Segment, ...] = ()
     covered: Covered | None = None
+    """Which shares of the query and of the listed item the segments cover."""
     at: tuple[float, ...] = ()
-    """Where a listed video shows the picture that was asked for, in seconds from its start."""
+    """Where a listed video shows the picture of the query, in seconds from its start."""
     frames: tuple[FrameMatch, ...] = ()
     pages: tuple[int, ...] = ()
-    """Which pages of a listed document show the picture that was asked for."""
+    """Which pages of a listed document show the picture of the query, counted from 1."""
     words: tuple[tuple[int, int], ...] = ()
-    """Which words of a listed text are near the window that was asked for: the first one, and that after the last."""
+    """Which words of a listed text are near the query: the number of the first word, and that after the last."""
 
 
 class Evidence(NamedTuple):
-    """What speaks for a match beside its distances."""
+    """What speaks for a match besides its distances."""
 
     views: tuple[str, ...]
     """The views of the query with a signal within the radius: `WHOLE` first, then names of transforms."""
     detail: float | None
-    """How much the details differ once one is laid over the other: 0 if equal, about 0.5 for different pictures.
+    """How much the `detail` signatures differ when aligned: 0 if equal, about 0.5 for different pictures.
 
-    None if either side has none, or one without information."""
+    None if the query or the contribution has no such signature, or one without information.
+    """
     colour: float | None
-    """The difference of the colours in grey levels; None if either side has none, or a grey one."""
+    """The difference of the `colour` signatures in grey levels; None if either side has none, or is grey."""
 
 
 class Verdict(NamedTuple):
     """What speaks for a match and what against it."""
 
     score: float
-    """-log10 of the rate of false matches a pair of pictures of the worst kind, one decimal, 0 to `CERTAIN`."""
+    """-log10 of the rate of false matches a pair of pictures of the worst kind, one decimal, 0 to `MAX_SCORE`."""
     views: tuple[str, ...] = ()
-    """As those of `Evidence`, like the following two."""
+    """This field and the next two are as in `Evidence`."""
     detail: float | None = None
     colour: float | None = None
     contradicted: bool = False
-    """Whether it is no match, by default, although a signal is within the radius."""
+    """Whether the signatures contradict the match: by default it is none, although a signal is within the radius."""
 
 
 class Match(NamedTuple):
@@ -182,16 +191,16 @@ class Match(NamedTuple):
     digest: Algorithm | None = None
     """The strongest digest that is equal; it is not in `distance`."""
     segments: tuple[Segment, ...] = ()
-    """In the order of `FrameDetails`, which has this and the following fields."""
+    """This field and those up to `words` are as in `FrameDetails`."""
     covered: Covered | None = None
     at: tuple[float, ...] = ()
     frames: tuple[FrameMatch, ...] = ()
     pages: tuple[int, ...] = ()
     words: tuple[tuple[int, int], ...] = ()
     score: float | None = None
-    """How certain: -log10 of the rate of false matches a pair of the worst kind; None: hidden, or by frames."""
+    """How certain the match is, as in `Verdict`. None if the key hides distances, or the match is by frames."""
     evidence: Evidence | None = None
-    """Only if the query was verified."""
+    """None unless the query is verified."""
     origin: Origin | None = None
     """Where it was first contributed, if it came from another hashdb."""
 
@@ -207,7 +216,7 @@ class Match(NamedTuple):
         return min(distances, default=0.0), -len(self.distance), self.contribution
 
     def without_distances(self) -> Match:
-        """The match for a key that hides distances."""
+        """The match as it is shown to a key that hides distances."""
         hidden = self._replace(distance=dict.fromkeys(self.distance), score=None, evidence=None)
         if not self.segments and not self.frames:
             return hidden
@@ -222,8 +231,8 @@ class Match(NamedTuple):
 class Result:
     """The answer to one query.
 
-    `members` counts the members that contributed or confirmed a match within the radius. `severity` is the highest of
-    these matches. Both include the matches that were cut off.
+    `members` counts the members that contributed or confirmed a match. `severity` is the highest of the matches. Both
+    include the matches that were left out because there were too many, which `truncated` says.
     """
 
     id: str | None
@@ -233,20 +242,20 @@ class Result:
     signals: tuple[Signal, ...] = ()
     severity: int | None = None
     incomplete: str | None = None
-    """A sentence that says how much of a video could be read, if that is not all."""
+    """If not all of a video could be read: a sentence that says how much of it was."""
 
     @property
     def action(self) -> str:
-        """`review` or `none`. It is `review` also if all matches were cut off."""
+        """`review` or `none`. It is `review` also if all matches were left out."""
         return "review" if self.matches or self.truncated else "none"
 
     def with_origins(self, origins: Mapping[int, Origin]) -> Result:
-        """The result in which matches have these origins, by contribution."""
+        """The result with these origins of its matches, by contribution."""
         matches = [match._replace(origin=origins.get(match.contribution)) for match in self.matches]
         return replace(self, matches=tuple(matches))
 
     def without_distances(self) -> Result:
-        """The result for a key that hides distances: the order does not show them either."""
+        """The result as it is shown to a key that hides distances: the order of matches does not show them either."""
         hidden = (match.without_distances() for match in self.matches)
         return replace(self, matches=tuple(sorted(hidden, key=lambda match: match.rank)))
 
@@ -260,7 +269,7 @@ class Answer:
 
 
 class MatchDetails(NamedTuple):
-    """The fields of a match that are not needed to select it."""
+    """The fields of a match that are not needed to select it: they may be read later, for the selected ones only."""
 
     labels: tuple[str, ...]
     context: tuple[str, ...]
@@ -269,7 +278,7 @@ class MatchDetails(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """An active contribution with a value that the index found; `details` is None until it is read."""
+    """An active contribution that has a signal which the index found; `details` is None if they are read later."""
 
     signal: Signal
     contribution: int
@@ -278,13 +287,19 @@ class Holder(NamedTuple):
     standing: Standing
     details: MatchDetails | None
     extent: Extent | None = None
-    """How long it is, if its frames are listed; else None."""
+    """How long the contribution is, if it has frames; else None."""
     source: int | None = None
-    """As which member it counts, if it came from another hashdb. What is returned is shared out by `member`."""
+    """If it came from another hashdb: `Origin.source`, a number for its member there.
+
+    `Result.members` counts it in the place of `member`.
+    """
 
 
-class Stored(NamedTuple):
-    """Of a contribution: its signals that are not suppressed, without those of frames, and its signatures, in order."""
+class StoredItem(NamedTuple):
+    """What is stored of the item of a contribution: its signals that are not suppressed, and its signatures.
+
+    Both are in the order of the contribution. Signals of frames are left out.
+    """
 
     signals: tuple[Signal, ...] = ()
     signatures: tuple[Signature, ...] = ()
@@ -292,31 +307,32 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NearContribution:
-    """A contribution near a query: by algorithm, the smallest distance in bits and the pair of signals at it.
+    """A contribution near a query, which may be too far to match.
 
-    `through` names, by algorithm, the transform that is nearest, where it is nearer than the item itself.
+    By algorithm: `distance` is the smallest distance in bits, `pairs` has the two signals (of the query, and stored) at
+    this distance, and `nearest_transform` names the transform that made the first if it is not the item itself.
     `overruled` is whether phash alone makes no match, because another algorithm of the query could have agreed.
     """
 
     contribution: Contribution
     distance: Mapping[Algorithm, int]
     pairs: Mapping[Algorithm, tuple[Signal, Signal]]
-    through: Mapping[Algorithm, str]
+    nearest_transform: Mapping[Algorithm, str]
     overruled: bool = False
     verdict: Verdict | None = None
-    """On a contribution within the default radius, if there is more to compare than signals."""
+    """Only of a contribution within the default radius, and if there is more to compare than signals."""
     places: FrameDetails | None = None
-    """Where a contribution with frames has the nearest signals; only in the answer to a search for signals."""
+    """Where a contribution with frames has the nearest signals; only if signals were searched for, not an item."""
 
     @property
     def rank(self) -> tuple[float, int, int]:
-        """Sorts as matches do: smallest share of the default radius, then more algorithms, then lower id."""
+        """Sorts nearest first, as `Match.rank`: smallest share of the radius, then more algorithms, then lower id."""
         nearest = min(bits / (algorithm.radius or 1) for algorithm, bits in self.distance.items())
         return nearest, -len(self.distance), self.contribution.id
 
     @property
     def hindrance(self) -> str | None:
-        """What keeps it from matching at any distance, or None: its status, its standing, or the evidence."""
+        """Why it cannot match at any distance: its status, its standing, or the evidence. None if it can."""
         if self.contribution.hindrance is None and self.verdict is not None and self.verdict.contradicted:
             return "contradicted by the evidence"
         return self.contribution.hindrance
@@ -325,23 +341,23 @@ class NearContribution:
         """The algorithms whose distance is within these radii (bits)."""
         return tuple(algorithm for algorithm, bits in self.distance.items() if bits <= self._limit(algorithm, radii))
 
-    def usual(self, algorithm: Algorithm) -> int:
-        """The radius in bits for queries that name none."""
+    def default_radius(self, algorithm: Algorithm) -> int:
+        """The radius in bits within which it matches a query that names no radius."""
         pair = self.pairs.get(algorithm)
         radius = algorithm.radius if pair is None else signals.match_radius(algorithm, pair[0].value, pair[1].value)
-        return min(radius, view_radius(self.through.get(algorithm, ""), algorithm))
+        return min(radius, transform_radius(self.nearest_transform.get(algorithm, ""), algorithm))
 
     def _limit(self, algorithm: Algorithm, radii: Mapping[Algorithm, int]) -> int:
         radius = radii.get(algorithm, algorithm.radius)
-        return self.usual(algorithm) if radius == algorithm.radius else radius
+        return self.default_radius(algorithm) if radius == algorithm.radius else radius
 
-    def alone(self, radii: Mapping[Algorithm, int]) -> bool:
-        """Whether only phash is within these radii, and phash is overruled."""
+    def only_overruled(self, radii: Mapping[Algorithm, int]) -> bool:
+        """Whether only phash is within these radii (bits), and phash is overruled."""
         return self.overruled and self.within(radii) == (Algorithm.PHASH,)
 
     def matches(self, radii: Mapping[Algorithm, int]) -> bool:
         """Whether it is a match at these radii (bits)."""
-        return self.hindrance is None and bool(self.within(radii)) and not self.alone(radii)
+        return self.hindrance is None and bool(self.within(radii)) and not self.only_overruled(radii)
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,10 +368,12 @@ class NearBenign:
     name: str
     algorithm: Algorithm
     distance: int
+    """In bits."""
     radius: int
+    """The radius of the benign entry, in bits."""
 
     @property
-    def touches(self) -> bool:
+    def would_reject(self) -> bool:
         """Whether a contribution of these signals would be rejected because of the entry."""
         return self.distance <= self.radius
 
@@ -369,24 +387,30 @@ def neighbor_radius(algorithm: Algorithm) -> int:
 
 
 FLOOD_WINDOW = timedelta(hours=1)
+"""A contribution with more hits than the cap within this time has a flood: it is quarantined, with a case."""
 FLOOD_STEP = timedelta(minutes=5)
+"""Hits are counted in steps of this length."""
 FLOOD_REST = timedelta(days=7)
-"""How long a contribution that a reviewer upheld opens no case by a flood."""
+"""For how long a flood opens no case on a contribution that a reviewer has upheld."""
 FLOOD_MEMBERS = 3
-"""A flood takes hits of at least so many members other than the contributor, so that one key cannot make one."""
+"""A flood needs hits of at least this many members besides the contributor, so that one key cannot make one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """How many hits a contribution had at other members within the last hour, and at how many of them."""
+    """How many hits a contribution had at members other than its contributor within the last hour."""
 
     contribution: int
     hits: int
     members: int
+    """The number of members that had the hits."""
 
 
-def hits_counted_of_member(cap: int) -> int:
-    """How many hits of one member count towards the cap. It takes `FLOOD_MEMBERS` members to exceed the cap."""
+def max_hits_per_member(cap: int) -> int:
+    """The most hits of one member that count against the cap (HASHDB_FLOOD_CAP).
+
+    It takes the hits of at least `FLOOD_MEMBERS` members to exceed the cap.
+    """
     return max(1, cap // (FLOOD_MEMBERS - 1))
 
 

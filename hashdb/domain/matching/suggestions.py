@@ -11,9 +11,9 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.matching.alignment import evenly
 from hashdb.domain.matching.frames import Expanded, FramesMatched, OverrulingAlgorithms, Shots, places_of
 from hashdb.domain.matching.matches import (
-    CERTAIN,
     MATCHES_A_QUERY,
     MATCHES_A_REQUEST,
+    MAX_SCORE,
     Evidence,
     FrameDetails,
     Holder,
@@ -287,7 +287,7 @@ def _build_match(holders: Sequence[Holder], decided: Selection, details: MatchDe
     # What frames show is not scored.
     score = None if first.contribution in decided.by_frames else distance_score(tuple(distance.items()))
     if digest is not None:
-        score = CERTAIN
+        score = MAX_SCORE
     evidence = None
     if (verdict := decided.verdicts.get(first.contribution)) is not None:
         score = verdict.score

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.domain.matching.details import coefficients_of, likeness, resemblance
-from hashdb.domain.matching.matches import CERTAIN, Verdict, view_radius
+from hashdb.domain.matching.matches import MAX_SCORE, Verdict, transform_radius
 from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
 from hashdb.domain.signatures import WHOLE, Kind, Signature
 
@@ -72,7 +72,7 @@ class Agreement(NamedTuple):
     @property
     def is_within_own_radius(self) -> bool:
         """Whether it is within the default radius of the view, which is narrower for parts."""
-        return self.bits <= view_radius("" if self.view == WHOLE else self.view, self.signal.algorithm)
+        return self.bits <= transform_radius("" if self.view == WHOLE else self.view, self.signal.algorithm)
 
 
 class PreparedQuery:
@@ -121,7 +121,7 @@ def verify(
     match if either side has no signatures.
     """
     if any(signal.algorithm.is_digest for signal in found):
-        return Verdict(CERTAIN, (WHOLE,))
+        return Verdict(MAX_SCORE, (WHOLE,))
     agreements = query.agreements(signals)
     nearness: dict[str, float] = {}
     for agreement in agreements:
@@ -132,7 +132,7 @@ def verify(
     compared = _compare(query, nearness, listed)
     if compared is None:
         return Verdict(score, views)
-    verified = round(min(CERTAIN, max(0.0, _AT_THE_LIMIT + compared.spare / _A_POINT)), 1)
+    verified = round(min(MAX_SCORE, max(0.0, _AT_THE_LIMIT + compared.spare / _A_POINT)), 1)
     hashes_suffice = is_photograph(listed) and (compared.correlation >= _NEEDED_ALONE or _agree_twice(agreements))
     score = max(score, verified) if hashes_suffice else verified
     contradicted = compared.spare < 0 and not hashes_suffice
@@ -172,7 +172,7 @@ def _is_photograph(detail: Signature, colour: Signature) -> bool:
 def distance_score(distances: tuple[tuple[Algorithm, int], ...]) -> float:
     """The score of a match of which nothing is known but its distances in bits, by algorithm."""
     if any(algorithm.is_digest for algorithm, _ in distances):
-        return CERTAIN
+        return MAX_SCORE
     nearest = max((1 - bits / algorithm.radius for algorithm, bits in distances), default=0.0)
     return round(max(0.0, 1.5 + 1.5 * nearest), 1)
 

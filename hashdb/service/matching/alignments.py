@@ -128,7 +128,7 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
             {signal: bits for signal, bits in near.items() if bits <= signal.algorithm.radius} for near in suggested
         ]
         with db.store.read() as tx:
-            holding = tx.matches.holding({signal for near in suggested for signal in near}, HOLDERS)
+            holding = tx.matches.contributions_with({signal for near in suggested for signal in near}, HOLDERS)
             ids = sorted(holding, key=lambda id: (-len(holding[id]), id))[:limit]
             contributions = tx.contributions.get(ids, db.now())
             held = defaultdict[Signal, list[Holder]](list)

@@ -249,7 +249,7 @@ def within_reach(db: HashDB, tx: Transaction, balls: Collection[BenignBall]) -> 
 def _scan(tx: Transaction, algorithm: Algorithm, values: Sequence[int], radius: int) -> Iterator[Signal]:
     """The stored signals within the radius of any value, of an algorithm that is no longer enabled: it has no index."""
     queries = pack(values, algorithm.bits)
-    for part in tx.matches.every(algorithm):
+    for part in tx.matches.all_values(algorithm):
         words = from_octets(part, algorithm.bits)
         near = np.zeros(len(words), bool)
         for query in queries:

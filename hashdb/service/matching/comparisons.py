@@ -16,7 +16,7 @@ from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from hashdb.domain.matching.comparisons import Overlay, SignalPair, nearest_pairs, overlay, own_pairs
 from hashdb.domain.matching.evidence import verify_candidates
 from hashdb.domain.matching.frames import expand, places_of
-from hashdb.domain.matching.matches import FrameDetails, Holder, Query, Stored, Verdict
+from hashdb.domain.matching.matches import FrameDetails, Holder, Query, StoredItem, Verdict
 from hashdb.domain.matching.suggestions import decide, suggest_expanded
 from hashdb.domain.matching.verification import PreparedQuery, verify
 from hashdb.domain.signals import Algorithm, Signal
@@ -94,7 +94,7 @@ def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
     expanded = expand([query])
     suggested, through, _ = suggest_expanded(expanded, items.search, MOST_NEAR)
     by_frames = {0: items.match_frames(query, expanded, suggested, through)} if query.frames else {}
-    stored = Stored(listed.signals, listed.signatures)
+    stored = StoredItem(listed.signals, listed.signatures)
     verified = verify_candidates(
         [query], suggested, through, items.held, items.overruling_algorithms, lambda ids: dict.fromkeys(ids, stored)
     )

@@ -142,7 +142,7 @@ def _results(
                     if group[0].extent is not None:
                         framed[group[0].contribution].update([holder.signal for holder in group])
             shots = stored.times(framed, MOST_FRAMES) if framed else {}
-        confirming = stored.confirming({id for choice in decided for id in choice.judged})
+        confirming = stored.confirming_members({id for choice in decided for id in choice.judged})
         # Few holders are read with all fields of a match.
         unread = {group[0].contribution for choice in decided for group in choice.chosen if group[0].details is None}
         details = stored.match_details(unread)

@@ -21,7 +21,7 @@ from hashdb.domain.matching.matches import (
     NearContribution,
     Query,
     neighbor_radius,
-    view_radius,
+    transform_radius,
 )
 from hashdb.domain.matching.verification import PreparedQuery, verify
 from hashdb.domain.review.cases import Cause
@@ -144,7 +144,7 @@ def _near(
 ) -> list[NearContribution]:
     queries = [(name, signal) for name, signals in sides.items() for signal in signals]
     nearest = _nearest(db, queries, radii)
-    held = tx.matches.holding(nearest, HOLDERS)
+    held = tx.matches.contributions_with(nearest, HOLDERS)
     closeness = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
     ids = sorted(held, key=lambda id: (min(closeness[stored] for stored in held[id]), id))
     contributions = tx.contributions.get(ids[:limit], db.now())
@@ -179,7 +179,7 @@ def _nearest(
             for distance, value in neighbors[:VALUES]:
                 # At equal distance the original wins over its transforms, whose names are not empty.
                 stored = Signal(algorithm, value)
-                this = _Nearest(distance > view_radius(name, algorithm), distance, name, signal)
+                this = _Nearest(distance > transform_radius(name, algorithm), distance, name, signal)
                 nearest[stored] = min(nearest.get(stored, this), this)
     return nearest
 

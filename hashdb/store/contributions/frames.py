@@ -34,7 +34,7 @@ SignalRow = tuple[int, int, str, bytes]
 """Contribution, position, algorithm, value."""
 SIGNAL_COLUMNS = ("contribution_id", "position", "algorithm", "value")
 """The columns of a row of signals."""
-Run = Callable[[Query, Parameters], Iterable[Any]]
+ExecuteStatement = Callable[[Query, Parameters], Iterable[Any]]
 """Executes a statement with its parameters."""
 _COLUMNS = ("contribution_id", "number", "start", "end", "quality", "more", "unit")
 _FIRST = itemgetter(0)
@@ -166,7 +166,7 @@ def few_frames(items: Sequence[_T], count: Callable[[_T], int]) -> Sequence[_T]:
 
 
 def shot_times(
-    run: Run, signals_by_id: Mapping[int, Collection[Signal]], most: int
+    run: ExecuteStatement, signals_by_id: Mapping[int, Collection[Signal]], most: int
 ) -> dict[tuple[int, Signal], tuple[ShotTimes, ...]]:
     """For contributions and signals of them, the places of the first `most` shots that have the signal.
 
@@ -201,7 +201,7 @@ def _pieces(
             yield ids, algorithm, octets
 
 
-def listed_shots(run: Run, id: int) -> list[ListedShot]:
+def listed_shots(run: ExecuteStatement, id: int) -> list[ListedShot]:
     """The shots of a contribution that are searched for. `run` executes a statement with its parameters."""
     held: dict[int, list[Signal]] = defaultdict(list)
     for _, position, name, value in run(_SIGNALS, {"ids": [id]}):

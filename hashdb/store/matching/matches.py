@@ -1,4 +1,4 @@
-"""Matching in SQL: the values for the index, and the contributions that hold what the index found."""
+"""Matching in SQL: the values for the index, and the contributions that have the signals which the index found."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.frames import MOST_TIMES, Extent
 from hashdb.domain.ledger.events import ENDING_ACTIONS, Action
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes
-from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails, Stored
+from hashdb.domain.matching.matches import OVERRULING, Holder, MatchDetails, StoredItem
 from hashdb.domain.origins import Origin
 from hashdb.domain.review.cases import Stance
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import OF_TEXTS, Algorithm, Signal
 from hashdb.domain.signatures import Signature
 from hashdb.store.contributions.contributions import KINDS, STANDINGS
-from hashdb.store.contributions.frames import ALGORITHMS, Run, holds, listed_shots, shot_times, signals_in
+from hashdb.store.contributions.frames import ALGORITHMS, ExecuteStatement, holds, listed_shots, shot_times, signals_in
 from hashdb.store.contributions.statuses import active
 from hashdb.store.repositories import CHUNK, IDS, NOW, Repository, chunks, values_by_algorithm
 from hashdb.store.tables import (
@@ -55,16 +55,20 @@ from hashdb.store.tables import (
 )
 from hashdb.store.thread_connections import StatementRunner
 
-_MANY = 10_000
+_ROWS_A_READ = 10_000
+"""The rows that are fetched at a time."""
+_VALUES_A_QUERY = 50
+"""The values that one search for contributions of any status names."""
 
 
 class Holders:
-    """The contributions that hold what the index found, as of one moment."""
+    """Reads the contributions that have the signals which the index found, all as of one moment."""
 
     def __init__(self, connection: Connection | StatementRunner) -> None:
-        """Read by an open connection."""
+        """Use a connection that is in a transaction."""
         self._shots: dict[int, Sequence[ListedShot]] = {}
-        self._select: Run = connection.execute
+        """The shots that were read, by contribution."""
+        self._execute: ExecuteStatement = connection.execute
 
     def holders(
         self,
@@ -76,10 +80,11 @@ class Holders:
         detailed: bool = True,
         of_frames: bool = True,
     ) -> list[Holder]:
-        """The active contributions that hold any of the signals: a holder for each contribution and signal, unordered.
+        """The active contributions that have any of the signals: a holder for each contribution and signal, unordered.
 
-        At most `limit` of them, an arbitrary part. Unless `detailed`, they are without `details`; unless
-        `of_frames`, also without the items that hold a signal as one of a frame.
+        `standings` are the standings to include. At most `limit` holders are returned, an arbitrary part (None: all).
+        If not `detailed`, they are without `details`. If not `of_frames` either, contributions are left out that have a
+        signal only in a frame.
         """
         by_algorithm: dict[Algorithm, dict[bytes, Signal]] = defaultdict(dict)
         for signal in wanted:
@@ -87,16 +92,16 @@ class Holders:
         holders: list[Holder] = []
         parameters: dict[str, Any] = {"now": now, "standings": list(map(str, standings))}
         statements = _HOLDERS if detailed else _ALL_HOLDERS if of_frames else _HOLDERS_OF_ITEMS
-        left = _ALL if limit is None else limit
+        left = _NO_LIMIT if limit is None else limit
         for algorithm, by_value in by_algorithm.items():
             values = sorted(by_value)
             for start in range(0, len(values) if left else 0, CHUNK):
                 parameters |= {"algorithm": str(algorithm), "octets": values[start : start + CHUNK], "limit": left}
                 before = len(holders)
-                for value, id, member, severity, standing, milliseconds, pages, words, *fields in self._select(
+                for value, id, member, severity, standing, milliseconds, pages, words, *rest in self._execute(
                     statements[holding(algorithm)], parameters
                 ):
-                    details = MatchDetails(*fields) if detailed else None
+                    details = MatchDetails(*rest) if detailed else None
                     extent = None
                     if milliseconds is not None:
                         extent = Extent(milliseconds / 1_000)
@@ -109,75 +114,75 @@ class Holders:
     def times(
         self, signals_by_id: Mapping[int, Collection[Signal]], most: int = MOST_TIMES
     ) -> Mapping[tuple[int, Signal], Sequence[ShotTimes]]:
-        """For listed items and signals of them, the places of the first `most` shots that have the signal."""
-        return shot_times(self._select, signals_by_id, most)
+        """For contributions with frames and signals of them, the places of the first `most` shots with the signal."""
+        return shot_times(self._execute, signals_by_id, most)
 
     def shots(self, id: int) -> Sequence[ListedShot]:
-        """The shots of a listed item, in ascending order."""
+        """The shots of a contribution with frames, in ascending order."""
         if id not in self._shots:
-            self._shots[id] = listed_shots(self._select, id)
+            self._shots[id] = listed_shots(self._execute, id)
         return self._shots[id]
 
     def match_details(self, ids: Collection[int]) -> dict[int, MatchDetails]:
-        """The fields of these contributions that a match returns."""
+        """The details of these contributions, by contribution."""
         by_id: dict[int, MatchDetails] = {}
         if not ids:
             return by_id
         for chunk in chunks(list(ids)):
-            by_id.update((id, MatchDetails(*fields)) for id, *fields in self._select(_DETAILS, {"ids": chunk}))
+            by_id.update((id, MatchDetails(*row)) for id, *row in self._execute(_DETAILS, {"ids": chunk}))
         return by_id
 
     def overruling_algorithms(self, ids: Collection[int]) -> dict[int, frozenset[Algorithm]]:
-        """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
+        """The algorithms that overrule phash and of which each contribution has signals, by contribution."""
         algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
         for chunk in chunks(list(ids)):
-            for id, algorithm in self._select(_HAVING, {"ids": chunk}):
+            for id, algorithm in self._execute(_OVERRULING, {"ids": chunk}):
                 algorithms_by_id[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
-    def stored(self, ids: Collection[int]) -> dict[int, Stored]:
-        """What is stored of contributions, by id, in one statement for 500 of them."""
-        stored: dict[int, Stored] = {}
+    def stored(self, ids: Collection[int]) -> dict[int, StoredItem]:
+        """The stored signals and signatures of the items of contributions, by contribution."""
+        stored: dict[int, StoredItem] = {}
         for chunk in chunks(sorted(ids)):
-            rows = self._select(_STORED, {"ids": chunk})
+            rows = self._execute(_STORED, {"ids": chunk})
             for id, group in groupby(rows, key=itemgetter(0)):
-                own, signed = list[Signal](), list[Signature]()
+                item_signals, item_signatures = list[Signal](), list[Signature]()
                 for _, _, name, value in group:
                     if name in KINDS:
-                        signed.append(Signature(KINDS[name], value))
+                        item_signatures.append(Signature(KINDS[name], value))
                     else:
-                        own.append(Signal.from_bytes(ALGORITHMS[name], value))
-                stored[id] = Stored(tuple(own), tuple(signed))
+                        item_signals.append(Signal.from_bytes(ALGORITHMS[name], value))
+                stored[id] = StoredItem(tuple(item_signals), tuple(item_signatures))
         return stored
 
-    def confirming(self, ids: Collection[int]) -> dict[int, set[int]]:
+    def confirming_members(self, ids: Collection[int]) -> dict[int, set[int]]:
         """The active members that confirm these contributions, by contribution."""
         members_by_id: dict[int, set[int]] = defaultdict(set)
         if not ids:
             return members_by_id
         for chunk in chunks(list(ids)):
-            for id, member in self._select(_CONFIRMING, {"ids": chunk}):
+            for id, member in self._execute(_CONFIRMING, {"ids": chunk}):
                 members_by_id[id].add(member)
         return members_by_id
 
     def origins(self, ids: Collection[int]) -> dict[int, Origin]:
-        """The origins of those contributions that came from an upstream."""
+        """The origins of those of the contributions that came from an upstream, by contribution."""
         origins_by_id: dict[int, Origin] = {}
         for chunk in chunks(sorted(ids)):
-            origins_by_id.update((id, Origin(*origin)) for id, *origin in self._select(_ORIGINS, {"ids": chunk}))
+            origins_by_id.update((id, Origin(*origin)) for id, *origin in self._execute(_ORIGINS, {"ids": chunk}))
         return origins_by_id
 
 
 class Matches(Repository, Holders):
-    """Matching within one transaction."""
+    """What matching and the index read within one transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        """Use an open connection."""
+        """Use a connection that is in a transaction."""
         Repository.__init__(self, connection)
         Holders.__init__(self, connection)
 
-    def added(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
-        """The distinct values of contributions that may match since the events `after` < seq ≤ `upto`, big-endian.
+    def added_values(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
+        """The distinct values of contributions that the events `after` < seq ≤ `upto` added or changed, big-endian.
 
         Events after which a contribution no longer matches are left out.
         """
@@ -187,29 +192,32 @@ class Matches(Repository, Holders):
                 values_by_algorithm[algorithm].append(value)
         return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
 
-    def every(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
-        """Every distinct value of an algorithm (or only those of `lasting`), sorted and big-endian, in joined parts."""
+    def all_values(self, algorithm: Algorithm, *, lasting: bool = False) -> Iterator[bytes]:
+        """All distinct values of an algorithm, sorted and big-endian, without separators, in parts.
+
+        With `lasting`, only values that `lasting_values` would return.
+        """
         held = holding(algorithm)
         value = held.c.value
         query = select(value).distinct().where(held.c.algorithm == str(algorithm)).order_by(value)
         if lasting:
             query = query.join(contributions, contributions.c.id == held.c.contribution_id).where(_lasting())
-        rows = self._connection.scalars(query, execution_options={"yield_per": _MANY})
+        rows = self._connection.scalars(query, execution_options={"yield_per": _ROWS_A_READ})
         for part in rows.partitions():
             yield b"".join(part)
 
-    def count(self) -> int:
-        """How many signals there are, digests left out."""
+    def count_signals(self) -> int:
+        """The number of signals that are in the index: all but digests."""
         of_texts = select(func.count()).where(digests.c.algorithm.in_(_OF_TEXTS)).scalar_subquery()
         return self._connection.execute(select(func.count() + of_texts).select_from(signals)).scalar_one()
 
-    def ended(self) -> bool:
-        """Whether any contribution has ended, so that some values may no longer match."""
+    def has_ended(self) -> bool:
+        """Whether any contribution has ended (withdrawn or expired), so that some values may no longer match."""
         return self._connection.execute(select(contributions.c.id).where(~_lasting()).limit(1)).first() is not None
 
-    def lasting(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
+    def lasting_values(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
         """The values that belong to a contribution that matches, or may match again (as a suspended one may)."""
-        lasting_values: set[bytes] = set()
+        found: set[bytes] = set()
         held = holding(algorithm)
         for chunk in chunks(values):
             query = (
@@ -218,13 +226,16 @@ class Matches(Repository, Holders):
                 .join(contributions, contributions.c.id == held.c.contribution_id)
                 .where(held.c.algorithm == str(algorithm), held.c.value.in_(chunk), _lasting())
             )
-            lasting_values.update(self._connection.scalars(query))
-        return lasting_values
+            found.update(self._connection.scalars(query))
+        return found
 
-    def holding(self, values: Collection[Signal], most: int) -> Mapping[int, list[Signal]]:
-        """Contributions of any status with any of the signals, at most `most` a signal; the signals that each has."""
+    def contributions_with(self, wanted: Collection[Signal], most: int) -> Mapping[int, list[Signal]]:
+        """The contributions of any status that have any of the signals: for each, those of the signals that it has.
+
+        On average at most `most` contributions a signal are returned.
+        """
         signals_by_id: dict[int, list[Signal]] = defaultdict(list)
-        for algorithm, octets in values_by_algorithm(values, 50):
+        for algorithm, octets in values_by_algorithm(wanted, _VALUES_A_QUERY):
             table = holding(algorithm)
             query = (
                 select(table.c.contribution_id, table.c.value)
@@ -239,13 +250,13 @@ class Matches(Repository, Holders):
 _ORIGINS: Select[Any] = select(*origins.c["contribution_id", "log", "number", "member"]).where(
     origins.c.contribution_id.in_(IDS)
 )
-_ENDING = [str(action) for action in (*ENDING_ACTIONS, Action.CONTRIBUTION_ERASED)]
+_ENDING_ACTIONS = [str(action) for action in (*ENDING_ACTIONS, Action.CONTRIBUTION_ERASED)]
 _HEAD_AT = select(log.c.at).scalar_subquery()
 _OF_TEXTS = list(map(str, OF_TEXTS))
 
 
 def _added(held: Table) -> Select[Any]:
-    """The query for the distinct perceptual values in a table of contributions that events added or changed."""
+    """The query for the distinct values in a table, digests left out, of contributions that events added or changed."""
     query = (
         select(held.c.algorithm, held.c.value)
         .distinct()
@@ -257,24 +268,29 @@ def _added(held: Table) -> Select[Any]:
                 events.c.subject_id == held.c.contribution_id,
             ),
         )
-        .where(events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action.not_in(_ENDING))
+        .where(
+            events.c.seq > bindparam("after"),
+            events.c.seq <= bindparam("upto"),
+            events.c.action.not_in(_ENDING_ACTIONS),
+        )
     )
     return query if held is signals else query.where(held.c.algorithm.in_(_OF_TEXTS))
 
 
 _ADDED = tuple(_added(table) for table in HOLDING)
 
-# In the order of the fields of Holder, after the value, and of MatchDetails.
+# `Holders.holders` reads these columns in this order; those of _DETAILS_COLUMNS are the fields of MatchDetails.
 _HOLDER_COLUMNS = (
     *contributions.c["id", "member_id", "severity", "standing"],
-    # As it is stored: almost all are empty, and a conversion would be a call for each.
+    # In milliseconds, as it is stored: almost all are empty, and a conversion would be a call for each.
     type_coerce(contributions.c.duration, Integer),
     *contributions.c["pages", "words"],
 )
-_DETAIL_COLUMNS = tuple(contributions.c["labels", "context", "removed_at", "received_at"])
+_DETAILS_COLUMNS = tuple(contributions.c["labels", "context", "removed_at", "received_at"])
 
 
 def _lasting() -> ColumnElement[bool]:
+    """Whether a contribution matches or may match again: it is neither withdrawn nor expired."""
     expires = contributions.c.expires_at
     return and_(
         contributions.c.withdrawn_at.is_(None),
@@ -283,10 +299,10 @@ def _lasting() -> ColumnElement[bool]:
     )
 
 
-def _held(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
-    """The query for values in a table and their active contributions, at most `limit`.
+def _holders(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+    """The query for values in a table, with columns of the active contributions that have them.
 
-    Its parameters are algorithm, octets, now, standings and limit.
+    Its parameters are algorithm, octets (the values), now, standings and limit.
     """
     return (
         select(held.c.value, *columns)
@@ -302,24 +318,24 @@ def _held(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
     )
 
 
-# Built once: building a query takes longer than executing it.
-_HOLDERS = {table: _held(table, *_HOLDER_COLUMNS, *_DETAIL_COLUMNS) for table in HOLDING}
-_ALL_HOLDERS = {table: _held(table, *_HOLDER_COLUMNS) for table in HOLDING}
+# Built once: to build a query takes longer than to execute it.
+_HOLDERS = {table: _holders(table, *_HOLDER_COLUMNS, *_DETAILS_COLUMNS) for table in HOLDING}
+_ALL_HOLDERS = {table: _holders(table, *_HOLDER_COLUMNS) for table in HOLDING}
 _HOLDERS_OF_ITEMS = {table: query.where(table.c.position < SIGNALS_AN_ITEM) for table, query in _ALL_HOLDERS.items()}
-_DETAILS = select(contributions.c.id, *_DETAIL_COLUMNS).where(contributions.c.id.in_(IDS))
-_HAVING = (
+_DETAILS = select(contributions.c.id, *_DETAILS_COLUMNS).where(contributions.c.id.in_(IDS))
+_OVERRULING = (
     select(signals.c.contribution_id, signals.c.algorithm)
     .distinct()
     .where(signals.c.contribution_id.in_(IDS), signals.c.algorithm.in_(sorted(map(str, OVERRULING))))
 )
-_OWN = signals_in(signals, signals.c.position < SIGNALS_AN_ITEM)
-_SIGNED: Select[Any] = select(
+_ITEM_SIGNALS = signals_in(signals, signals.c.position < SIGNALS_AN_ITEM)
+_SIGNATURES: Select[Any] = select(
     signatures.c.contribution_id,
     signatures.c.position + literal(SIGNALS_AN_ITEM),
     signatures.c.kind,
     signatures.c.value,
 ).where(signatures.c.contribution_id.in_(IDS))
-_STORED = union_all(_OWN, _SIGNED).order_by("contribution_id", "position")
+_STORED = union_all(_ITEM_SIGNALS, _SIGNATURES).order_by("contribution_id", "position")
 _CONFIRMING = (
     select(opinions.c.contribution_id, opinions.c.member_id)
     .join(members, members.c.id == opinions.c.member_id)
@@ -330,4 +346,5 @@ _CONFIRMING = (
         members.c.status == str(MemberStatus.ACTIVE),
     )
 )
-_ALL = 2**63 - 1
+_NO_LIMIT = 2**63 - 1
+"""The largest number that the databases take as a limit."""

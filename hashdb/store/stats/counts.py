@@ -24,7 +24,7 @@ from sqlalchemy import (
 from hashdb.domain.accounts.members import MemberStatus, Scope
 from hashdb.domain.contributions import Status
 from hashdb.domain.ledger.events import REVERSING_ACTIONS, Action
-from hashdb.domain.matching.matches import FLOOD_MEMBERS, FLOOD_REST, FLOOD_WINDOW, Flood, hits_counted_of_member
+from hashdb.domain.matching.matches import FLOOD_MEMBERS, FLOOD_REST, FLOOD_WINDOW, Flood, max_hits_per_member
 from hashdb.domain.review.cases import Decision
 from hashdb.domain.stats.counts import ANY_ALGORITHM, MAX_LAG, Cell, Count, CountKind, Hit, Lag, Reversal, Use, day_of
 from hashdb.store.accounts.members import valid_key
@@ -327,7 +327,7 @@ class Floods(Repository):
     def over(self, cap: int, now: datetime) -> tuple[Flood, ...]:
         """At most 100 contributions that match and had more than `cap` hits within the last hour, by id.
 
-        The contributor's own hits do not count, and of each other member at most `hits_counted_of_member(cap)`. A
+        The contributor's own hits do not count, and of each other member at most `max_hits_per_member(cap)`. A
         contribution that a reviewer upheld within FLOOD_REST is left out.
         """
         by_member = (
@@ -337,7 +337,7 @@ class Floods(Repository):
             .group_by(recent_hits.c.contribution, recent_hits.c.member)
             .subquery()
         )
-        share = hits_counted_of_member(cap)
+        share = max_hits_per_member(cap)
         counted = func.sum(case((by_member.c.times > share, share), else_=by_member.c.times))
         upheld = exists().where(
             cases.c.contribution_id == contributions.c.id,

@@ -216,7 +216,7 @@ def verdict(near: NearContribution, radii: Mapping[Algorithm, int]) -> str:
     within = near.within(radii)
     if not within:
         return "no, too far"
-    if near.alone(radii):
+    if near.only_overruled(radii):
         return f"no, by {' and '.join(within)} alone"
     return f"yes, by {' and '.join(within)}"
 

@@ -8,7 +8,7 @@ import pytest
 
 from hashdb.domain.matching import evidence
 from hashdb.domain.matching.evidence import verify_candidates
-from hashdb.domain.matching.matches import Holder, Order, Query, Result, Stored
+from hashdb.domain.matching.matches import Holder, Order, Query, Result, StoredItem
 from hashdb.domain.matching.suggestions import Distances, build_results, decide
 from hashdb.domain.matching.testing import TEST_ID, TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Signal
@@ -21,11 +21,11 @@ ONE, TWO = signal(1), signal(2, Algorithm.PHASH256)
 class Kept:
     """What is stored of contributions, and how often it was read."""
 
-    def __init__(self, stored: Mapping[int, Stored]) -> None:
+    def __init__(self, stored: Mapping[int, StoredItem]) -> None:
         self.stored = stored
         self.reads: list[set[int]] = []
 
-    def __call__(self, ids: Collection[int]) -> Mapping[int, Stored]:
+    def __call__(self, ids: Collection[int]) -> Mapping[int, StoredItem]:
         self.reads.append(set(ids))
         return {id: self.stored[id] for id in ids}
 
@@ -42,7 +42,7 @@ def answered(
 
 
 def test_what_is_stored_is_read_once_for_all_queries_that_ask_for_more_than_signals() -> None:
-    kept = Kept({1: Stored((ONE, TWO), (signature(1),)), 2: Stored((ONE,))})
+    kept = Kept({1: StoredItem((ONE, TWO), (signature(1),)), 2: StoredItem((ONE,))})
     signed = Query((near(ONE, 4),), signatures={"whole": (signature(1),)})
     turned = Query((signal(9),), transforms={"mirror": (near(TWO, 2),)})
     held = [holder(ONE, 1), holder(TWO, 1), holder(ONE, 2)]
@@ -75,7 +75,7 @@ def test_what_scores_less_is_no_match_and_counts_nowhere() -> None:
 
 
 def test_the_most_certain_may_come_first() -> None:
-    kept = Kept({1: Stored((ONE,)), 2: Stored((TWO,))})
+    kept = Kept({1: StoredItem((ONE,)), 2: StoredItem((TWO,))})
     asked = Query((ONE,), transforms={"mirror": (TWO,)}, order=Order.SCORE)
     (result,) = answered([asked], [{ONE: 1, TWO: 1}], [holder(ONE, 1), holder(TWO, 2)], kept)
     scores = [match.score for match in result.matches if match.score is not None]
@@ -94,7 +94,7 @@ def test_the_test_item_is_verified_by_its_published_signals() -> None:
 def test_beyond_a_number_of_comparisons_the_nearest_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence, "MOST_OVERLAYS", 4)
     stored = {id: near(ONE, id, id) for id in range(1, 9)}
-    kept = Kept({id: Stored((one,)) for id, one in stored.items()})
+    kept = Kept({id: StoredItem((one,)) for id, one in stored.items()})
     asked = Query((ONE,), transforms={"mirror": (TWO,)})
     found = {one: id for id, one in stored.items()}
     held = [holder(one, id) for id, one in stored.items()]
@@ -108,7 +108,7 @@ def test_beyond_a_number_of_comparisons_the_nearest_are_verified(monkeypatch: py
 def test_a_request_lays_a_number_of_details_over_others_and_the_nearest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence, "MOST_OVERLAYS", 4)
     stored = {id: near(ONE, id, id) for id in range(1, 9)}
-    kept = Kept({id: Stored((one,), (signature(id),)) for id, one in stored.items()})
+    kept = Kept({id: StoredItem((one,), (signature(id),)) for id, one in stored.items()})
     asked = Query((ONE,), signatures={"whole": (signature(90),), "mirror": (signature(91),)})
     # The nearest one comes last.
     held = [holder(one, id) for id, one in reversed(stored.items())]

@@ -72,7 +72,7 @@ def test_the_nearest_against_its_radius_comes_first() -> None:
 def test_a_pair_that_tells_little_is_within_less_unless_another_radius_is_chosen() -> None:
     one = sparse(1)
     found = NearContribution(ONE, {one.algorithm: 30}, {one.algorithm: (one, near_to(one, 30))}, {})
-    assert found.usual(one.algorithm) == one.algorithm.radius - SPARSE_MARGIN
+    assert found.default_radius(one.algorithm) == one.algorithm.radius - SPARSE_MARGIN
     assert found.within({}) == found.within({one.algorithm: one.algorithm.radius}) == ()
     assert found.within({one.algorithm: one.algorithm.radius - 1}) == (one.algorithm,)
 
@@ -80,4 +80,4 @@ def test_a_pair_that_tells_little_is_within_less_unless_another_radius_is_chosen
 def test_what_a_transform_found_is_within_the_radius_of_the_transform() -> None:
     found = near(phash256=40)
     assert found.within({}) == (Algorithm.PHASH256,)
-    assert replace(found, through={Algorithm.PHASH256: "cut-left"}).within({}) == ()
+    assert replace(found, nearest_transform={Algorithm.PHASH256: "cut-left"}).within({}) == ()

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 from PIL import Image, ImageDraw
 
-from hashdb.domain.matching.matches import CERTAIN, Verdict
+from hashdb.domain.matching.matches import MAX_SCORE, Verdict
 from hashdb.domain.matching.verification import PreparedQuery, colour_difference, is_grey, is_photograph, verify
 from hashdb.domain.signals import Algorithm, Profile, Signal
 from hashdb.domain.signatures import WHOLE, Kind, Signature
@@ -84,7 +84,7 @@ def test_signals_alone_remain_a_match_and_score_by_distance_but_little() -> None
 
 def test_an_equal_digest_is_certain() -> None:
     digest = signal(1, Algorithm.SHA256)
-    assert verify(PreparedQuery({WHOLE: [digest]}, {}), [digest], [], {digest: 0}).score == CERTAIN
+    assert verify(PreparedQuery({WHOLE: [digest]}, {}), [digest], [], {digest: 0}).score == MAX_SCORE
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_what_is_asked_about_is_looked_for_within_twice_the_radius(db: HashDB, a
         db, actor, draft(near(signal(1), 62)), draft(near(signal(2), 6)), draft(near(signal(1), 63))
     )
     found = neighbors.list_near_signals(db, COMMAND_LINE, {"": [signal(1)], "mirror": [signal(2)]}, 10)
-    assert [(each.contribution.id, dict(each.distance), dict(each.through)) for each in found] == [
+    assert [(each.contribution.id, dict(each.distance), dict(each.nearest_transform)) for each in found] == [
         (two.id, {PDQ: 6}, {PDQ: "mirror"}),
         (one.id, {PDQ: 62}, {}),
     ]
@@ -72,7 +72,7 @@ def test_the_nearest_benign_signal_is_told_by_algorithm(db: HashDB, actor: Actor
     found = neighbors.nearest_benign(
         db, COMMAND_LINE, [near(signal(2), 16), near(signal(1), 40), near(signal(1, PHASH), 3)]
     )
-    assert [(one.algorithm, one.distance, one.radius, one.touches, one.name) for one in found] == [
+    assert [(one.algorithm, one.distance, one.radius, one.would_reject, one.name) for one in found] == [
         (PDQ, 16, 15, False, "a test card"),
         (PHASH, 3, 3, True, "a test card"),
     ]

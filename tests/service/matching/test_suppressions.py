@@ -102,7 +102,7 @@ def test_what_is_contributed_while_an_entry_is_added_is_refused_or_masked(databa
 
     at_once([lambda: contribute(0), lambda: contribute(1), lambda: contribute(2), lambda: suppress(3)])
     with first.store.read() as tx:
-        matching = [one for one in tx.matches.every(Algorithm.PDQ) if one]
+        matching = [one for one in tx.matches.all_values(Algorithm.PDQ) if one]
     assert matching == []
     for service in (first, *services):
         service.close()

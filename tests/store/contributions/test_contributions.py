@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from hashdb.domain.accounts.members import Member, MemberChange, MemberDraft, MemberKind, MemberStatus
 from hashdb.domain.contributions import Amendment, Contribution, Draft, Filter, Media, Standing, Status
-from hashdb.domain.matching.matches import Stored
+from hashdb.domain.matching.matches import StoredItem
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import Kind
 from hashdb.errors import NotFound
@@ -229,8 +229,8 @@ def test_signatures_come_back_in_their_order_and_apart_from_what_version_0_1_0_r
             other.id: (),
         }
         assert tx.matches.stored([one.id, other.id]) == {
-            one.id: Stored((signal(1), signal(2)), own),
-            other.id: Stored((signal(3),)),
+            one.id: StoredItem((signal(1), signal(2)), own),
+            other.id: StoredItem((signal(3),)),
         }
         assert set(tx.connection.scalars(select(signals.c.algorithm))) == {"pdq"}
 
@@ -246,4 +246,4 @@ def test_digests_are_apart_from_what_version_0_1_0_reads_and_come_back_in_their_
         for algorithm, ids in ((Algorithm.MD5, [one.id, other.id]), (Algorithm.PDQ, [one.id])):
             chosen = tx.contributions.page(Filter(algorithm=algorithm), 0, 10, NOON)
             assert [contribution.id for contribution in chosen] == ids
-        assert tx.matches.holding(mixed[:2], 10) == {one.id: mixed[:2], other.id: mixed[:1]}
+        assert tx.matches.contributions_with(mixed[:2], 10) == {one.id: mixed[:2], other.id: mixed[:1]}

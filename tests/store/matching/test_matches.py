@@ -113,7 +113,7 @@ def test_the_index_gets_what_may_match_since_a_number(store: Store, member: Memb
 
     def added(after: int, upto: int) -> dict[Algorithm, list[bytes]]:
         with store.read() as tx:
-            found = tx.matches.added(after, upto)
+            found = tx.matches.added_values(after, upto)
         return {algorithm: sorted(values) for algorithm, values in found.items()}
 
     assert added(0, 6) == {Algorithm.PDQ: sorted([first, second, third]), Algorithm.PHASH: [phash]}
@@ -132,20 +132,20 @@ def test_the_index_gets_what_may_match_again(store: Store, member: Member, actio
         one, two = tx.contributions.add(member, [draft(1), draft(2)], NOON)
         entries = [LogEntry(Action.CONTRIBUTION_ADDED, "contribution", added.id, {}) for added in (one, two)]
         assert tx.audit.append(NOON, SYSTEM, [*entries, LogEntry(action, "contribution", one.id, {})]) == 3
-        assert tx.matches.added(2, 3) == {Algorithm.PDQ: [signal(1).to_bytes()]}
+        assert tx.matches.added_values(2, 3) == {Algorithm.PDQ: [signal(1).to_bytes()]}
 
 
 def test_the_index_is_filled_with_every_distinct_value(store: Store, member: Member) -> None:
     with store.begin() as tx:
         tx.contributions.add(member, [draft(1, PHASH), draft(1, 2), draft(3)], NOON)
     with store.read() as tx:
-        assert tx.matches.count() == 5
-        every = b"".join(tx.matches.every(Algorithm.PDQ))
+        assert tx.matches.count_signals() == 5
+        every = b"".join(tx.matches.all_values(Algorithm.PDQ))
         assert sorted(every[at : at + 32] for at in range(0, len(every), 32)) == sorted(
             signal(seed).to_bytes() for seed in (1, 2, 3)
         )
-        assert b"".join(tx.matches.every(Algorithm.PHASH)) == PHASH.to_bytes()
-        assert list(tx.matches.every(Algorithm.AHASH)) == []
+        assert b"".join(tx.matches.all_values(Algorithm.PHASH)) == PHASH.to_bytes()
+        assert list(tx.matches.all_values(Algorithm.AHASH)) == []
 
 
 def test_very_many_values_are_read_in_parts(store: Store, member: Member) -> None:
@@ -154,12 +154,12 @@ def test_very_many_values_are_read_in_parts(store: Store, member: Member) -> Non
         some = [Signal(Algorithm.PHASH, value) for value in values]
         tx.contributions.add(member, [draft(*some[start : start + 500]) for start in range(0, len(some), 500)], NOON)
     with store.read() as tx:
-        parts = list(tx.matches.every(Algorithm.PHASH))
+        parts = list(tx.matches.all_values(Algorithm.PHASH))
         octets = b"".join(parts)
         assert len(parts) > 1
         assert {int.from_bytes(octets[at : at + 8]) for at in range(0, len(octets), 8)} == set(values)
         assert len(octets) == 8 * len(values)
-        assert tx.matches.count() == len(values)
+        assert tx.matches.count_signals() == len(values)
 
 
 def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(store: Store, member: Member) -> None:
@@ -167,10 +167,10 @@ def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(
         added = tx.contributions.add(member, [draft(seed, expires_at=NOON) for seed in [*range(8), 1, 3, 6]], NOON)
         ids = [one.id for one in added]
         everything = [signal(seed).to_bytes() for seed in range(9)]
-        assert not tx.matches.ended()
-        assert tx.matches.lasting(Algorithm.PDQ, everything) == set(everything[:8])
+        assert not tx.matches.has_ended()
+        assert tx.matches.lasting_values(Algorithm.PDQ, everything) == set(everything[:8])
         tx.contributions.withdraw(ids[0], "other", NOON)
-        assert tx.matches.ended()
+        assert tx.matches.has_ended()
         tx.contributions.withdraw(ids[1], "other", NOON)
         tx.statuses.mark_logged(ids[2:4], Status.EXPIRED)
         tx.audit.append(NOON, SYSTEM, [LogEntry(Action.CONTRIBUTION_EXPIRED, "contribution", ids[2], {})])
@@ -179,11 +179,11 @@ def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(
         tx.erasures.erase(ids[7], NOON, NOON)
         # 1 and 3 have another contribution, 4 is only suspended.
         lasting = {everything[seed] for seed in (1, 3, 4, 5, 6)}
-        assert tx.matches.lasting(Algorithm.PDQ, everything) == lasting
-        assert tx.matches.lasting(Algorithm.PDQ, everything[:2]) == {everything[1]}
-        assert tx.matches.lasting(Algorithm.PHASH256, everything) == set()
-        assert tx.matches.lasting(Algorithm.PDQ, []) == set()
-        assert b"".join(tx.matches.every(Algorithm.PDQ, lasting=True)) == b"".join(sorted(lasting))
+        assert tx.matches.lasting_values(Algorithm.PDQ, everything) == lasting
+        assert tx.matches.lasting_values(Algorithm.PDQ, everything[:2]) == {everything[1]}
+        assert tx.matches.lasting_values(Algorithm.PHASH256, everything) == set()
+        assert tx.matches.lasting_values(Algorithm.PDQ, []) == set()
+        assert b"".join(tx.matches.all_values(Algorithm.PDQ, lasting=True)) == b"".join(sorted(lasting))
 
 
 def test_a_value_lasts_that_the_log_told_to_have_expired_and_that_has_more_time(store: Store, member: Member) -> None:
@@ -192,11 +192,11 @@ def test_a_value_lasts_that_the_log_told_to_have_expired_and_that_has_more_time(
         added = tx.contributions.add(member, [draft(seed, expires_at=time) for seed, time in enumerate(times)], NOON)
         tx.statuses.mark_logged([one.id for one in added], Status.EXPIRED)
         everything = [signal(seed).to_bytes() for seed in range(3)]
-        assert tx.matches.lasting(Algorithm.PDQ, everything) == set(everything)
+        assert tx.matches.lasting_values(Algorithm.PDQ, everything) == set(everything)
         for hours, left in ((0, everything[1:]), (1, everything[2:])):
             entry = LogEntry(Action.CONTRIBUTION_EXPIRED, "contribution", added[0].id, {})
             tx.audit.append(NOON + timedelta(hours=hours), SYSTEM, [entry])
-            assert tx.matches.lasting(Algorithm.PDQ, everything) == set(left)
+            assert tx.matches.lasting_values(Algorithm.PDQ, everything) == set(left)
 
 
 def test_a_value_lasts_whatever_the_standing(store: Store, member: Member) -> None:
@@ -205,11 +205,11 @@ def test_a_value_lasts_whatever_the_standing(store: Store, member: Member) -> No
         for one, standing in zip(added, Standing, strict=True):
             tx.statuses.judge([one.id], standing)
         values = {standing: signal(seed).to_bytes() for seed, standing in enumerate(Standing)}
-        assert tx.matches.lasting(Algorithm.PDQ, list(values.values())) == set(values.values())
+        assert tx.matches.lasting_values(Algorithm.PDQ, list(values.values())) == set(values.values())
         for one in added:
             tx.contributions.withdraw(one.id, "other", NOON)
-        assert tx.matches.lasting(Algorithm.PDQ, list(values.values())) == set()
-        assert tx.matches.ended()
+        assert tx.matches.lasting_values(Algorithm.PDQ, list(values.values())) == set()
+        assert tx.matches.has_ended()
 
 
 def test_confirmations_are_counted_by_member_while_they_count(store: Store, member: Member) -> None:
@@ -219,10 +219,10 @@ def test_confirmations_are_counted_by_member_while_they_count(store: Store, memb
         others = [tx.members.add(MemberDraft(f"Other {i}", MemberKind.PLATFORM), NOON).id for i in range(3)]
         for contribution, other, said in ((one, 0, confirm), (one, 1, confirm), (one, 2, dispute), (two, 0, confirm)):
             tx.opinions.add(contribution, others[other], said, None, NOON)
-        assert tx.matches.confirming([one, two, three]) == {one: {others[0], others[1]}, two: {others[0]}}
+        assert tx.matches.confirming_members([one, two, three]) == {one: {others[0], others[1]}, two: {others[0]}}
         tx.opinions.add(one, others[0], dispute, None, NOON)
         tx.members.change(others[1], MemberChange(status=MemberStatus.SUSPENDED))
-        assert tx.matches.confirming([one, two]) == {two: {others[0]}}
+        assert tx.matches.confirming_members([one, two]) == {two: {others[0]}}
 
 
 def test_what_was_added_is_looked_up_by_the_numbers_of_its_events(tmp_path: Path) -> None:

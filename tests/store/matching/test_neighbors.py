@@ -13,8 +13,8 @@ def test_who_holds_signals_is_told_whatever_the_status(store: Store, member: Mem
     with store.begin() as tx:
         one, two, three = tx.contributions.add(member, [draft(1, phash), draft(1), draft(2)], NOON)
         tx.contributions.withdraw(two.id, "other", NOON)
-        found = tx.matches.holding([signal(1), phash, signal(9)], 50)
+        found = tx.matches.contributions_with([signal(1), phash, signal(9)], 50)
         assert {id: set(held) for id, held in found.items()} == {one.id: {signal(1), phash}, two.id: {signal(1)}}
-        assert len(tx.matches.holding([signal(1)], 1)) == 1
-        assert tx.matches.holding([], 1) == {}
+        assert len(tx.matches.contributions_with([signal(1)], 1)) == 1
+        assert tx.matches.contributions_with([], 1) == {}
         assert three.id not in found

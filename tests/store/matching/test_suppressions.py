@@ -51,7 +51,7 @@ def test_many_are_masked_at_once(store: Store, member: Member) -> None:
         tx.suppressions.suppress(
             tx.suppressions.matching(ids, {signal for one in added for signal in one.signals}), entry
         )
-        assert b"".join(tx.matches.every(Algorithm.PDQ)) == b""
+        assert b"".join(tx.matches.all_values(Algorithm.PDQ)) == b""
         assert len(tx.suppressions.suppressed(entry, 5000)) == 1300
 
 
