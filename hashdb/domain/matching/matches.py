@@ -72,6 +72,7 @@ class Query:
     transforms: Mapping[str, tuple[Signal, ...]] = field(default_factory=dict)
     frames: tuple[Frame, ...] = ()
     duration: float | None = None
+    """The length of a video in seconds."""
     min_seconds: float | None = None
     """The shortest segment of a video that counts, in seconds; None: the default."""
     signatures: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
@@ -127,9 +128,9 @@ class FrameMatch(NamedTuple):
 class FrameDetails(NamedTuple):
     """How an item with frames matches.
 
-    The query is a video, a document or a text: `segments` are those of a listed one, longest first, or `frames` are the
-    frames of the query that are near a listed picture. The query is a picture or a window of words, and the listed item
-    has frames: `at`, `pages` or `words` are the places in the listed item.
+    If the query has frames: `segments` has its stretches that a listed item with frames shows, longest first; `frames`
+    has its frames that are near a listed picture. If the query has no frames and the listed item has: `at`, `pages` or
+    `words` has the places in the listed item.
     """
 
     segments: tuple[Segment, ...] = ()

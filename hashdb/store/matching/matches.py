@@ -91,7 +91,7 @@ class Holders:
             by_algorithm[signal.algorithm][signal.to_bytes()] = signal
         holders: list[Holder] = []
         parameters: dict[str, Any] = {"now": now, "standings": list(map(str, standings))}
-        statements = _HOLDERS if detailed else _ALL_HOLDERS if of_frames else _HOLDERS_OF_ITEMS
+        statements = _HOLDERS if detailed else _HOLDERS_WITHOUT_DETAILS if of_frames else _HOLDERS_BY_ITEM_SIGNALS
         left = _NO_LIMIT if limit is None else limit
         for algorithm, by_value in by_algorithm.items():
             values = sorted(by_value)
@@ -320,8 +320,10 @@ def _holders(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
 
 # Built once: to build a query takes longer than to execute it.
 _HOLDERS = {table: _holders(table, *_HOLDER_COLUMNS, *_DETAILS_COLUMNS) for table in HOLDING}
-_ALL_HOLDERS = {table: _holders(table, *_HOLDER_COLUMNS) for table in HOLDING}
-_HOLDERS_OF_ITEMS = {table: query.where(table.c.position < SIGNALS_AN_ITEM) for table, query in _ALL_HOLDERS.items()}
+_HOLDERS_WITHOUT_DETAILS = {table: _holders(table, *_HOLDER_COLUMNS) for table in HOLDING}
+_HOLDERS_BY_ITEM_SIGNALS = {
+    table: query.where(table.c.position < SIGNALS_AN_ITEM) for table, query in _HOLDERS_WITHOUT_DETAILS.items()
+}
 _DETAILS = select(contributions.c.id, *_DETAILS_COLUMNS).where(contributions.c.id.in_(IDS))
 _OVERRULING = (
     select(signals.c.contribution_id, signals.c.algorithm)
