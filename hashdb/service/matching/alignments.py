@@ -21,7 +21,7 @@ from hashdb.errors import reject
 from hashdb.index.tiered import TieredIndex
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
-from hashdb.service.matching.matches import batch_turn
+from hashdb.service.matching.matches import large_request
 
 HOLDERS = 50
 """Contributions of one value that are read; a popular value has thousands."""
@@ -120,7 +120,7 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     reject(db.rules.query_faults(replace(query, radius={})))
-    with db.request_slots.hold(actor), batch_turn(db, actor):
+    with large_request(db, actor):
         db.index.catch_up()
         expanded = expand([query])
         suggested, through, _ = suggest_expanded(expanded, db.index.search, MOST_NEAR)

@@ -23,7 +23,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.signatures import WHOLE
 from hashdb.service import HashDB
 from hashdb.service.matching.alignments import MOST_NEAR, FrameHit, ListedItems, frames_near, hits_by_contribution
-from hashdb.service.matching.matches import batch_turn
+from hashdb.service.matching.matches import large_request
 
 _SECOND_ID: Final = 1
 """The id of the second item, which is compared as if it were the only contribution."""
@@ -63,7 +63,7 @@ def compare(db: HashDB, actor: Actor, query: Query, listed: Draft) -> Comparison
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     db.follower.catch_up()
-    with db.request_slots.hold(actor), batch_turn(db, actor):
+    with large_request(db, actor):
         return _compare(db, query, listed)
 
 

@@ -53,7 +53,7 @@ def match(
     """For each query the active contributions within its radius, nearest first, as of the head of the log now.
 
     `quarantined` (scope `audit`) includes quarantined contributions. `head`: the index has caught up with it since the
-    request came, so a single match does not read the head again. `has_turn`: the caller is in a block of `turn`.
+    request came, so a single match does not read the head again. `has_turn`: the caller is in a block of `batch_turn`.
     Raises InvalidInput, LimitReached, TooManyAtOnce.
     """
     actor.require(Scope.MATCH)
@@ -63,10 +63,7 @@ def match(
     check(db, queries, told_distances=told_distances)
     expanded = expand(queries)
     is_batch = not has_turn and len(expanded.queries) > FEW
-    with (
-        db.request_slots.hold(actor) if is_batch else nullcontext(),
-        batch_turn(db, actor) if is_batch else nullcontext(),
-    ):
+    with large_request(db, actor) if is_batch else nullcontext():
         # Spent only at the request's turn: a request that is told to retry has used nothing.
         now = db.now()
         if actor.key is not None:
@@ -117,23 +114,20 @@ def _results(
         for holder in stored.holders(signals, now, standings, detailed=False) if is_many else few:
             by_signal[holder.signal].append(holder)
         origins = _count_by_origin(stored, by_signal, upstreams) if upstreams else {}
+        overruling = stored.overruling_algorithms
         shots: Shots = {}
         by_frames: Mapping[int, FramesMatched] = {}
         if expanded.frames:
             shots = stored.times(with_frames(by_signal))
-            asked = queries, expanded, suggested, through
-            by_frames = match_frames(
-                *asked, by_signal, shots, stored.shots, stored.overruling_algorithms, thinned, told=actor.told_distances
-            )
+            inputs = queries, expanded, suggested, through, by_signal
+            by_frames = match_frames(*inputs, shots, stored.shots, overruling, thinned, told=actor.told_distances)
         verified: Mapping[int, Verified] = {}
         for query in queries:
             # Spelled out: a plain query takes the shortest way.
             if query.transforms or query.signatures or query.min_score is not None or query.order is Order.SCORE:
-                verified = verify_candidates(
-                    queries, suggested, through, by_signal, stored.overruling_algorithms, stored.stored
-                )
+                verified = verify_candidates(queries, suggested, through, by_signal, overruling, stored.stored)
                 break
-        decided = decide(queries, suggested, through, by_signal, stored.overruling_algorithms, by_frames, verified)
+        decided = decide(queries, suggested, through, by_signal, overruling, by_frames, verified)
         if not expanded.frames:
             # Of very many holders few are returned.
             framed = defaultdict[int, set[Signal]](set)
@@ -164,6 +158,13 @@ def _count_by_origin(
             if (origin := origins.get(holder.contribution)) is not None:
                 holders[place] = holder._replace(source=origin.source)
     return origins
+
+
+@contextmanager
+def large_request(db: HashDB, actor: Actor) -> Iterator[None]:
+    """Hold a slot for a large request, and wait for the actor's turn, for the block. Raises TooManyAtOnce."""
+    with db.request_slots.hold(actor), batch_turn(db, actor):
+        yield
 
 
 @contextmanager
