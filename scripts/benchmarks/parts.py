@@ -21,10 +21,12 @@ from hashdb.service.matching import matches
 from hashdb.settings import Settings
 from hashdb.web import access_log as web_logs
 from hashdb.web import create_app, fast_path
+from hashdb.web.limits import RateLimits
 from hashdb.wsgi.log_lines import write_json_lines
 from scripts.benchmarks.homes import post_environ
 
-PARTS = ("parse", "freshness", "search", "store", "answer", "log", "the rest")
+PARTS = ("key", "freshness", "parse", "limits", "search", "store", "answer", "counts", "log", "the rest")
+"""`limits` are rates and budgets with their headers, `counts` what statistics and the guard against probing note."""
 _WARM = 200
 
 
@@ -36,7 +38,7 @@ def measure(home: Path, key: str, bodies: Sequence[bytes]) -> dict[str, float]:
     with _silent():
         app = create_app(db, settings)
         taken: dict[str, list[float]] = defaultdict(list)
-        with _timed(taken, db):
+        with _timed(taken, db, app.extensions["hashdb"].limits):
             warm = min(_WARM, len(bodies) // 4)
             for body in bodies[:warm]:
                 _call(app, key, body)
@@ -44,12 +46,8 @@ def measure(home: Path, key: str, bodies: Sequence[bytes]) -> dict[str, float]:
             for body in bodies[warm:]:
                 taken["all"].append(_call(app, key, body))
     db.close()
-    # The store is asked only where something is found.
-    many = len(taken["all"])
-    means = {name: sum(each) / many * 1e6 for name, each in taken.items()}
-    means["store"] = means.get("match", 0) - means.get("search", 0) - means.get("freshness in match", 0)
+    means = {name: sum(each) / len(taken["all"]) * 1e6 for name, each in taken.items()}
     found = {name: means.get(name, 0.0) for name in PARTS}
-    found["freshness"] = means["freshness"]
     found["the rest"] = means["all"] - sum(found[name] for name in PARTS[:-1])
     return found | {"all": means["all"], "all, median": statistics.median(taken["all"]) * 1e6}
 
@@ -67,32 +65,37 @@ def _call(app: Callable[..., Any], key: str, body: bytes) -> float:
 
 
 @contextmanager
-def _timed(taken: dict[str, list[float]], db: HashDB) -> Iterator[None]:
-    """Clocks around the functions that do each part, for the length of the block."""
-    inside: list[str] = []
+def _timed(taken: dict[str, list[float]], db: HashDB, limits: RateLimits) -> Iterator[None]:
+    """Clocks around the functions that do each part, for the length of the block; a part within another is its own."""
+    within: list[float] = [0.0]
 
-    def clocked(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+    def clocked(part: str, act: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any, **named: Any) -> Any:
             begun = time.thread_time()
-            inside.append(name)
+            within.append(0.0)
             try:
                 return act(*arguments, **named)
             finally:
-                inside.pop()
                 passed = time.thread_time() - begun
-                taken[name].append(passed)
-                if name == "freshness" and "match" in inside:
-                    taken["freshness in match"].append(passed)
+                taken[part].append(passed - within.pop())
+                within[-1] += passed
 
         return run
 
     places: list[tuple[Any, str, str]] = [
-        (fast_path, "read_queries", "parse"),
+        (fast_path, "authenticate_key", "key"),
         (db.index, "catch_up", "freshness"),
         (db.follower, "catch_up", "freshness"),
+        (fast_path, "read_queries", "parse"),
+        *((limits, name, "limits") for name in ("visit", "use", "count")),
+        (db.budgets, "spend", "limits"),
+        (fast_path, "remaining_budget_headers", "limits"),
         (matches, "suggest", "search"),
-        (matches, "match", "match"),
+        # Where something is found, the store is read; what is left is the request's checks.
+        (matches, "match", "store"),
         (fast_path, "answer_text", "answer"),
+        (db.stats, "match", "counts"),
+        (db.suspicions, "note", "counts"),
         (web_logs, "log_answer", "log"),
     ]
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
