@@ -94,7 +94,7 @@ def _timed(taken: dict[str, list[float]], db: HashDB, limits: RateLimits) -> Ite
         # Where something is found, the store is read; what is left is the request's checks.
         (matches, "match", "store"),
         (fast_path, "answer_text", "answer"),
-        (db.stats, "match", "counts"),
+        (db.stats, "note_answer", "counts"),
         (db.suspicions, "note", "counts"),
         (web_logs, "log_answer", "log"),
     ]
