@@ -192,8 +192,10 @@ class Worker:
         Raises UnreadablePicture for the error in it, and if the time is over, or nothing happens any more.
         """
         left = self._deadline - time.monotonic()
-        self._connection.settimeout(max(min(left, _STALL_SECONDS), 0.001))
         try:
+            if left <= 0:
+                raise TimeoutError
+            self._connection.settimeout(min(left, _STALL_SECONDS))
             message = json.loads(receive(self._connection, _ANSWER_BYTES))
         except TimeoutError:
             self.stop()
