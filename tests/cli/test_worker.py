@@ -92,34 +92,18 @@ def test_clients_that_send_half_of_a_request_do_not_hold_the_others_up(lasting: 
             assert answer(asking).startswith(b"HTTP/1.1 200 ")
 
 
-_SERVER = """
-import os, sys
-from hashdb.cli.servers import SmallServer
-from hashdb.cli.worker import ThreadedWorker
-
-class Server(SmallServer):
-    def load(self):
-        def answer(environ, start):
-            body = str(os.getpid()).encode()
-            start("200 OK", [("Content-Length", str(len(body)))])
-            return [body]
-        return answer
-
-ThreadedWorker.patience = float(sys.argv[2])
-Server("test", ThreadedWorker, 2, f"127.0.0.1:{sys.argv[1]}", None, 1000).run()
-"""
-
-
 class _Asking:
     """Clients of two workers that answer with the ids of their processes; each keeps its connection."""
 
     def __init__(self, stack: ExitStack, patience: float) -> None:
         self._stack, self._port = stack, check_port("127.0.0.1", 0)
-        command = [sys.executable, "-P", "-c", _SERVER, str(self._port), str(patience)]
-        process = stack.enter_context(subprocess.Popen(command))
+        command = [sys.executable, "-m", "tests.cli.two_workers", str(self._port), str(patience)]
+        process = stack.enter_context(subprocess.Popen(command, cwd=Path(__file__).parents[2]))
         stack.callback(process.terminate)
         self.answers = Counter[int]()
+        until = time.monotonic() + 30
         while len(self.answers) < 2:
+            assert process.poll() is None and time.monotonic() < until, "the server did not start"
             with suppress(ConnectionRefusedError):
                 self.ask()
             time.sleep(0.05)
@@ -134,12 +118,12 @@ class _Asking:
 def test_connections_are_spread_evenly_over_the_workers() -> None:
     with ExitStack() as stack:
         asking = _Asking(stack, patience=10.0)
-        while len(set(asking.answers.values())) > 1:
-            asking.ask()
-        for _ in range(12):
+        # The worker that was ready first may have taken some before.
+        before = max(asking.answers.values())
+        for _ in range(2 * before + 12):
             asking.ask()
         first, second = asking.answers.values()
-        assert first == second
+        assert abs(first - second) <= 1
 
 
 def test_a_worker_that_hangs_gets_no_connection_that_another_one_can_take() -> None:
