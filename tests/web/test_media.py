@@ -180,7 +180,7 @@ def test_a_video_past_a_limit_is_refused_with_the_command_that_hashes_it(small: 
     sent = form(film(1, 4.0), film(1, 12.0, (320, 180)), said=_said(path))
     too_many_bytes = problem(caller.post(path, **sent), 413, "video-too-large")
     assert too_many_bytes["reason"] == "the video has more than 40000 bytes"
-    too_long = problem(caller.post(path, **form(photo(), film(1, 8.0), said=_said(path))), 413, "video-too-large")
+    too_long = problem(caller.post(path, **form(photo(), film(1, 6.0), said=_said(path))), 413, "video-too-large")
     assert [fault["at"] for fault in too_long["errors"]] == ["file[1]"]
     assert "plays for more than 5 seconds" in too_long["errors"][0]["reason"]
     for said in (too_many_bytes, too_long):
