@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -105,8 +106,9 @@ def serve_command(host: str, port: int, workers: int) -> None:
             click.echo(
                 "no member yet: `hashdb member add NAME --kind platform --scope contribute --scope match`", err=True
             )
-        # The workers, which are forked, share the tables.
+        # The workers, which are forked, share the tables, and need not look for garbage among what exists.
         details.warm()
+        gc.freeze()
         _Gunicorn(settings, host, port, workers).run()
 
 
