@@ -43,5 +43,5 @@ class Balance:
         self.count(place, _NO_WORKER)
 
     def is_ahead(self, connections: int) -> bool:
-        """Whether another worker has fewer connections."""
-        return any(0 <= count < connections for count in self._counts)
+        """Whether another worker has at least two connections fewer. One is chance where connections are short."""
+        return any(0 <= count < connections - 1 for count in self._counts)

@@ -24,6 +24,8 @@ _NOW = _NEXT | select.EPOLLOUT
 _THIS_MACHINE = ("127.0.0.1", 0)
 _LATE = 0.02
 """Seconds after which another thread waits for events while the leader answers."""
+_LOOK_AGAIN = 0.0005
+"""Seconds after which a worker looks again whether others have fewer connections."""
 log = logging.getLogger("hashdb.serve")
 
 
@@ -154,10 +156,10 @@ class ThreadedWorker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def _take_event(self) -> None:
         left = self._left
-        if left is not None and time.monotonic() > left[1]:
+        if left is not None and (not self.balance.is_ahead(len(self._open)) or time.monotonic() > left[1]):
             self._left = None
             self._accept(left[0])
-        for number, _ in self._epoll.poll(-1 if self._left is None else self.patience, 1):
+        for number, _ in self._epoll.poll(-1 if self._left is None else _LOOK_AGAIN, 1):
             self._leader.begin_answer()
             if (listener := self._listeners.get(number)) is not None:
                 if self.balance.is_ahead(len(self._open)):

@@ -15,11 +15,11 @@ def _worker(balance: Balance, connections: int) -> SimpleNamespace:
     return worker
 
 
-def test_a_worker_is_ahead_while_another_one_has_fewer_connections() -> None:
+def test_a_worker_is_ahead_while_another_one_has_two_connections_fewer() -> None:
     balance = Balance(2)
     _worker(balance, 3)
-    assert balance.is_ahead(4)
-    assert not balance.is_ahead(3)
+    assert balance.is_ahead(5)
+    assert not balance.is_ahead(4)
     assert not balance.is_ahead(0)
 
 
@@ -27,10 +27,10 @@ def test_workers_that_start_stop_or_have_ended_count_for_nothing() -> None:
     balance = Balance(2)
     balance.assign(SimpleNamespace())
     stopping, ended = _worker(balance, 1), _worker(balance, 1)
-    assert balance.is_ahead(2)
+    assert balance.is_ahead(3)
     balance.leave(stopping.place)
     balance.release(ended)
-    assert not balance.is_ahead(2)
+    assert not balance.is_ahead(3)
 
 
 def test_a_worker_that_takes_the_place_of_another_counts_for_itself() -> None:
@@ -40,8 +40,8 @@ def test_a_worker_that_takes_the_place_of_another_counts_for_itself() -> None:
     third = _worker(balance, 5)
     assert third.place == first.place != second.place
     balance.leave(second.place)
-    assert balance.is_ahead(6)
-    assert not balance.is_ahead(5)
+    assert balance.is_ahead(7)
+    assert not balance.is_ahead(6)
 
 
 def test_more_workers_than_places_are_not_counted() -> None:
