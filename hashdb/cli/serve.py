@@ -37,6 +37,7 @@ from hashdb.cli.listening import (
 from hashdb.cli.options import TEXT
 from hashdb.cli.output import escape_controls, progress_bar
 from hashdb.cli.remotes import HTTPRemote
+from hashdb.cli.sockets import refuse_new
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.matching import details
 from hashdb.errors import IndexNotReady, UnsafeStart
@@ -123,6 +124,11 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         self._leaving[0] = 1
         time.sleep(self._seconds)
         super().handle_term()
+
+    def stop(self, graceful: bool = True) -> None:
+        if graceful:
+            refuse_new(listener.sock for listener in self.LISTENERS)
+        super().stop(graceful)
 
 
 class _Gunicorn(BaseApplication):  # type: ignore[misc]

@@ -12,7 +12,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers import gthread
 
 from hashdb.cli.listening import ListenAddress, gunicorn_settings
-from hashdb.cli.sockets import remove
+from hashdb.cli.sockets import refuse_new, remove
 
 # macOS has no epoll: there, gunicorn's own worker serves.
 BaseWorker: Any = (
@@ -25,6 +25,8 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 
     def stop(self, graceful: bool = True) -> None:
         self.app.remove_socket()
+        if graceful:
+            refuse_new(listener.sock for listener in self.LISTENERS)
         for listener in self.LISTENERS:
             listener.close()
         self.LISTENERS: list[Any] = []

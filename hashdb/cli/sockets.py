@@ -1,4 +1,4 @@
-"""A Unix socket on which a server listens: only for its owner, or for a group too, and never in place of a live one."""
+"""The sockets on which servers listen: who may use a Unix socket, and how a server stops to take connections."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Iterator
+import struct
+import sys
+import time
+from array import array
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +19,18 @@ from hashdb.errors import BadSetting, PortInUse
 
 _OPTION, _GROUP_OPTION = "--socket", "--socket-group"
 _BACKLOG = 512
+_SO_ATTACH_FILTER = 26
+"""Linux: asm-generic/socket.h. Python does not name it."""
+_DROP_SYN = struct.pack(
+    "@" + "HBBI" * 4,
+    *(0x30, 0, 0, 13),  # ldb [13]: the flags of the TCP header
+    *(0x45, 0, 1, 0x02),  # jset #SYN
+    *(0x06, 0, 0, 0),  # ret #0: drop it
+    *(0x06, 0, 0, 0xFFFFFFFF),  # ret #-1: take all of it
+)
+"""A program of the classic Berkeley packet filter: each step has a code, two jumps and a value."""
+_HANDSHAKES = 0.05
+"""Seconds in which the clients that are connecting become connected."""
 
 
 def listen(path: Path, group: str | None = None) -> socket.socket:
@@ -99,3 +115,22 @@ def remove(path: Path, inode: int) -> None:
     with suppress(OSError):
         if path.lstat().st_ino == inode:
             path.unlink()
+
+
+def refuse_new(listeners: Iterable[socket.socket]) -> None:
+    """Take no new connections on sockets that listen, while those who have connected can still be accepted.
+
+    Whoever connects between the last `accept` and the close of a socket would be cut off. On TCP under Linux, the
+    kernel drops the first packet of each new connection from now on. The client repeats it a second later, and is
+    refused then, or reaches the next service. Other systems cannot do this: there, this function only waits.
+    """
+    for listener in listeners:
+        if listener.family == socket.AF_UNIX:
+            listener.shutdown(socket.SHUT_RD)
+        elif sys.platform == "linux":
+            steps = array("B", _DROP_SYN)
+            program = struct.pack("@HP", len(steps) // 8, steps.buffer_info()[0])
+            # Some sandboxes have no filters.
+            with suppress(OSError):
+                listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    time.sleep(_HANDSHAKES)

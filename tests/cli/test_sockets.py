@@ -1,4 +1,4 @@
-"""A Unix socket is for its owner or a group, and is never taken from a server that lives."""
+"""Who may use a Unix socket, which is never taken from a live server, and how sockets take no new connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hashdb.cli.sockets import listen, remove
+from hashdb.cli.sockets import listen, refuse_new, remove
 from hashdb.errors import BadSetting, PortInUse
 
 
@@ -80,3 +80,34 @@ def test_a_server_removes_its_own_file_only(tmp_path: Path) -> None:
     remove(path, path.stat().st_ino)
     assert not path.exists()
     remove(path, inode)
+
+
+def test_a_tcp_socket_refuses_new_connections_once_those_who_connected_are_accepted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = listener.getsockname()
+        with socket.create_connection(address, 5) as client:
+            refuse_new([listener])
+            with pytest.raises(TimeoutError):
+                socket.create_connection(address, 0.2)
+            with listener.accept()[0] as accepted:
+                client.sendall(b"question")
+                assert accepted.recv(100) == b"question"
+                accepted.sendall(b"answer")
+                assert client.recv(100) == b"answer"
+            listener.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, 5)
+
+
+def test_a_unix_socket_refuses_new_connections_at_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with listen(Path(path)) as listener, socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        refuse_new([listener])
+        with socket.socket(socket.AF_UNIX) as late, pytest.raises(ConnectionRefusedError):
+            late.connect(path)
+        with listener.accept()[0] as accepted:
+            client.sendall(b"question")
+            assert accepted.recv(100) == b"question"

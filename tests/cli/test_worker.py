@@ -126,12 +126,23 @@ def test_connections_are_spread_evenly_over_the_workers() -> None:
         assert abs(first - second) <= 2
 
 
+def _wait_until_stopped(process: int) -> None:
+    """Wait until all threads of a process have stopped; one that runs may go on for a while after the signal."""
+    until = time.monotonic() + 20
+    states = set[str]()
+    while states != {"T"}:
+        assert time.monotonic() < until, states
+        # The state stands after the name of the program, which is in brackets.
+        states = {one.read_text().rpartition(") ")[2][0] for one in Path(f"/proc/{process}/task").glob("*/stat")}
+
+
 def test_a_worker_that_hangs_gets_no_connection_that_another_one_can_take() -> None:
     with ExitStack() as stack:
         asking = _Asking(stack, ThreadedWorker.patience)
         hanging, other = asking.answers
         os.kill(hanging, signal.SIGSTOP)
         stack.callback(os.kill, hanging, signal.SIGCONT)
+        _wait_until_stopped(hanging)
         before = asking.answers[other]
         for _ in range(6):
             asking.ask()
