@@ -187,5 +187,5 @@ def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery,
 
 def _index_sizes(state: SidecarState, request: InMemoryRequest) -> tuple[dict[str, int], int]:
     signal_type = parse_fields(wire.StatusQuery, request.args.to_dict()).signal_type
-    by_name, sizes = wire.indexed(signal_type, _enabled(state)), state.index.sizes()
+    by_name, sizes = wire.indexed_algorithms(signal_type, _enabled(state)), state.index.sizes()
     return {name: sizes[algorithm] for name, algorithm in by_name.items()}, int(state.copy_state().at.timestamp())

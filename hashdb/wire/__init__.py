@@ -66,13 +66,13 @@ else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-LARGEST_ID = 2**53 - 1
-VALUES = 500_000
+LARGEST_ID = 2**53 - 1  # The largest whole number that every reader of JSON reads exactly.
+MAX_VALUES = 500_000
 """The most values in a request. The largest valid request, a thousand items of 64 signals, has a fifth of them."""
-KEYS = 20_000
+MAX_FIELD_NAMES = 20_000
 """The most field names in a request: each unknown one is a fault. A thousand items with all fields have 14,001."""
 _VALUES_OF_FRAMES, _KEYS_OF_FRAMES = 3, 8
-"""How many times as many of both a request with frames has: 20,000 frames of 64 signals, or with transforms."""
+"""A request with frames, 20,000 of 64 signals or transforms, may have so many times MAX_VALUES and MAX_FIELD_NAMES."""
 OBJECTS_WITH_FRAMES = 3 * (FRAMES_A_REQUEST + DRAFTS_A_REQUEST)
 """The most objects in a request with frames: a frame or an item has two more within it at most."""
 
@@ -88,12 +88,11 @@ class ValidationContext:
     now: datetime
     imported: bool = False
     close_to_benign: Callable[[Collection[Signal]], Collection[Signal]] | None = None
-    """Returns the signals that are close to a benign one; called when a request is refused, so that the error lists all
-    faults."""
+    """Returns those of the signals that are near a benign entry; called for a refused request, to list all faults."""
 
 
 class _Derived(BaseModel):
-    """The base of all models of bodies; the conversions are derived when the class is created.
+    """The base of all models of bodies; `conversions` derives `from_domain` and `to_domain` as the class is created.
 
     pydantic builds the validator of a model on first use: a command uses few of them.
     """
@@ -150,6 +149,7 @@ class PageModel(ResponseModel):
 
     @classmethod
     def _list(cls) -> str:
+        """The name of the field that is the list."""
         return next(iter(cls.model_fields))
 
 
@@ -167,7 +167,7 @@ def read(model: type[_Model], text: str | bytes, context: ValidationContext | No
 
 
 def check(model: type[Mirror[_Value]], value: _Value) -> _Value:
-    """The value, checked as it is in a request with this body. Raises InvalidInput."""
+    """The value, validated as the body of a request. Raises InvalidInput with every fault."""
     body: Any = model
     checked: _Value = read(body, body.from_domain(value).model_dump_json()).to_domain()
     return checked
@@ -186,7 +186,7 @@ _STRING = rb'"(?:[^"\\]++|\\.)*+"\s*+'
 _TO_NEXT_KEY = re.compile(rb'(?:[^"]++|' + _STRING + rb"(?!:))*+" + _STRING + rb":", re.DOTALL)
 
 
-def check_size(text: str | bytes, values: int = VALUES, keys: int = KEYS) -> None:
+def check_size(text: str | bytes, values: int = MAX_VALUES, keys: int = MAX_FIELD_NAMES) -> None:
     """Raise TooLarge for a JSON text with more values or field names than any valid request has.
 
     This runs before the text is parsed, because the parsed form takes many times the memory of the text.
@@ -284,24 +284,24 @@ Moment = Annotated[
     PlainSerializer(format_instant, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-Count = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(check_whole)]
+WholeNumber = Annotated[int, Ge(0), Le(LARGEST_ID), BeforeValidator(check_whole)]
 Next = Annotated[
     int | None, Field(description="Where the next page begins: send it as `after`. Null on the last page.")
 ]
 Opaque = Annotated[str, StringConstraints(max_length=200)]
 """A value that only the client interprets; it is returned unchanged."""
 Line = Annotated[Opaque, AfterValidator(_check_line)]
+"""Free text on one line."""
 Note = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_check_lines)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_check_name)]
-Token = Annotated[str, StringConstraints(max_length=80), AfterValidator(check_printable)]
-
+ShortText = Annotated[str, StringConstraints(max_length=80), AfterValidator(check_printable)]
 
 UNSENT: Any = Field(default_factory=lambda: None)
 """The default of a field of a change: the client may leave the field out, and null is refused."""
 
 
 def checked_by(rule: Callable[[ValidationContext, Any], str | None]) -> AfterValidator:
-    """A validator that applies the rules in force; without rules (in the client) every value is valid."""
+    """A validator that applies `rule`, which returns why a value is invalid; without a context, all are valid."""
 
     def validate(value: Any, info: ValidationInfo) -> Any:
         if isinstance(info.context, ValidationContext) and (reason := rule(info.context, value)):

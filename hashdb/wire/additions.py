@@ -1,4 +1,4 @@
-"""Models of additions: further signals of contributions, and which contributions hold some signals."""
+"""Models of additions, which are further signals of contributions, and of the look-up of contributions by signals."""
 
 from __future__ import annotations
 

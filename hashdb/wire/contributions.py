@@ -1,4 +1,4 @@
-"""Models of contributions as a reader may see them."""
+"""Models of contributions as their reader may see them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Contributor(ResponseModel):
     name: str = Field(description="The name of the member.")
 
 
-_S = TypeVar("_S", bound=Contribution | Opinion | Case)
+_Given = TypeVar("_Given", bound=Contribution | Opinion | Case)
 
 
 def _contributor(value: Contribution | Opinion | Case) -> Contributor:
@@ -31,14 +31,15 @@ def _contributor(value: Contribution | Opinion | Case) -> Contributor:
     return construct(Contributor, {"id": value.member, "name": value.member_name})
 
 
-class Shown(Mirror[_S]):
+class Shown(Mirror[_Given]):
     """Base of a model of a value that comes from a member; it leaves out the fields that its reader may not see."""
 
     __slots__ = ()
     HIDEABLE: ClassVar[frozenset[str]]
+    """The fields that some readers may not see."""
 
     @classmethod
-    def fields_from(cls, value: _S) -> dict[str, Any]:
+    def fields_from(cls, value: _Given) -> dict[str, Any]:
         """The fields of the model that the reader may see."""
         fields = super().fields_from(value)
         fields["member"] = _contributor(value)
@@ -167,6 +168,7 @@ def visible_fields(contribution: Contribution) -> dict[str, Any]:
     return fields
 
 
+# The fields that `visible_fields` always has: each is the attribute of the same name.
 _FIELDS = tuple(
     name
     for name, field in ContributionOut.model_fields.items()

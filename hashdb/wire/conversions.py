@@ -54,18 +54,18 @@ DISTINCT = _Mark.DISTINCT
 class _Plan(NamedTuple):
     """How to compute the fields of a model, and the arguments of the domain class."""
 
-    names: Sequence[str]
-    """The fields."""
-    get: Callable[[Any], Iterable[Any]]
+    fields: Sequence[str]
+    """The names of the fields."""
+    get_attributes: Callable[[Any], Iterable[Any]]
     """Returns the attributes of the domain value for these fields."""
-    reads: Mapping[str, _Convert]
-    """The conversions to fields."""
-    sparse: Mapping[str, Any]
-    """The defaults of the fields that are left out if they have them."""
-    writes: Mapping[str, str]
-    """The field of each argument."""
-    backs: Mapping[str, _Convert]
-    """The conversions to arguments."""
+    to_field: Mapping[str, _Convert]
+    """By field: the conversion of its attribute."""
+    omitted_if: Mapping[str, Any]
+    """By field marked OMIT_DEFAULT: its default."""
+    field_of: Mapping[str, str]
+    """By argument: its field."""
+    to_argument: Mapping[str, _Convert]
+    """By argument: the conversion of its field."""
 
 
 class FromDomain(Generic[_Domain]):
@@ -84,10 +84,10 @@ class FromDomain(Generic[_Domain]):
     def fields_from(cls, value: _Domain) -> dict[str, Any]:
         """The fields of the model, by name."""
         plan = cls.__plan__
-        fields = dict(zip(plan.names, plan.get(value), strict=False))
-        for name, convert in plan.reads.items():
+        fields = dict(zip(plan.fields, plan.get_attributes(value), strict=False))
+        for name, convert in plan.to_field.items():
             fields[name] = convert(fields[name])
-        for name, default in plan.sparse.items():
+        for name, default in plan.omitted_if.items():
             if fields[name] == default:
                 del fields[name]
         return fields
@@ -95,8 +95,8 @@ class FromDomain(Generic[_Domain]):
     def arguments(self) -> dict[str, Any]:
         """The arguments of the domain class, by name."""
         plan, fields = type(self).__plan__, self.__dict__
-        arguments = {argument: fields[name] for argument, name in plan.writes.items()}
-        for argument, convert in plan.backs.items():
+        arguments = {argument: fields[name] for argument, name in plan.field_of.items()}
+        for argument, convert in plan.to_argument.items():
             arguments[argument] = convert(arguments[argument])
         return arguments
 
@@ -119,13 +119,13 @@ class ChangeMirror(Mirror[_Domain]):
 
     @classmethod
     def fields_from(cls, value: _Domain) -> dict[str, Any]:
-        unsent = {field.name: field.default for field in dataclasses.fields(cls.__domain__)}
-        unchanged = {name for path, name in cls.__plan__.writes.items() if getattr(value, path) is unsent[path]}
+        defaults = {field.name: field.default for field in dataclasses.fields(cls.__domain__)}
+        unchanged = {name for path, name in cls.__plan__.field_of.items() if getattr(value, path) is defaults[path]}
         return {name: field for name, field in super().fields_from(value).items() if name not in unchanged}
 
     def arguments(self) -> dict[str, Any]:
         plan, sent = type(self).__plan__, cast(BaseModel, self).model_fields_set
-        return {argument: value for argument, value in super().arguments().items() if plan.writes[argument] in sent}
+        return {argument: value for argument, value in super().arguments().items() if plan.field_of[argument] in sent}
 
 
 def construct(model: type[_Model], fields: Mapping[str, Any]) -> _Model:
@@ -176,25 +176,26 @@ def _missing(model: type[Any], domain: type) -> list[str]:
     missing = []
     if _is_derived(model, "from_domain") and _is_derived(model, "fields_from"):
         required = [name for name, field in model.model_fields.items() if field.is_required()]
-        missing += [name for name in required if name not in plan.names]
+        missing += [name for name in required if name not in plan.fields]
     if issubclass(model, Mirror) and _is_derived(model, "to_domain") and _is_derived(model, "arguments"):
         for name, parameter in signature(domain).parameters.items():
-            if parameter.default is parameter.empty and name not in plan.writes:
+            if parameter.default is parameter.empty and name not in plan.field_of:
                 missing.append(name)
     return missing
 
 
 def _is_derived(model: type, method: str) -> bool:
+    """Whether neither the model nor its bases outside this module override the method."""
     return next(base for base in model.__mro__ if method in vars(base)) in (FromDomain, Mirror)
 
 
 def _plan(model: type[BaseModel], domain: type) -> _Plan:
     hints = type_hints(domain)
     paths: dict[str, str] = {}
-    reads: dict[str, _Convert] = {}
-    sparse: dict[str, Any] = {}
-    writes: dict[str, str] = {}
-    backs: dict[str, _Convert] = {}
+    to_field: dict[str, _Convert] = {}
+    omitted_if: dict[str, Any] = {}
+    field_of: dict[str, str] = {}
+    to_argument: dict[str, _Convert] = {}
     for name, field in model.model_fields.items():
         path = next((item.path for item in field.metadata if isinstance(item, MappedTo)), name)
         if path not in hints and not hasattr(domain, path.partition(".")[0]):
@@ -202,33 +203,33 @@ def _plan(model: type[BaseModel], domain: type) -> _Plan:
         into, back = _converters(field.annotation, hints.get(path, Any))
         paths[name] = path
         if into is not None:
-            reads[name] = into
+            to_field[name] = into
         if DISTINCT in field.metadata:
             back = _distinct
         if path in hints:
-            writes[path] = name
+            field_of[path] = name
             if back is not None:
-                backs[path] = back
+                to_argument[path] = back
         if OMIT_DEFAULT in field.metadata:
-            sparse[name] = field.get_default()
+            omitted_if[name] = field.get_default()
     # attrgetter returns a tuple only for two attributes or more; zip ignores the attributes without a name.
     attributes = [*paths.values(), *["__class__"] * (2 - len(paths))]
-    return _Plan(tuple(paths), attrgetter(*attributes), reads, sparse, writes, backs)
+    return _Plan(tuple(paths), attrgetter(*attributes), to_field, omitted_if, field_of, to_argument)
 
 
 def _converters(field: Any, value: Any) -> tuple[_Convert | None, _Convert | None]:
     """The conversions from a value of type `value` to a field of type `field`, and back; None: it is unchanged."""
     field, value = _bare(field), _bare(value)
-    kind, parts, others = get_origin(field), get_args(field), get_args(value)
+    kind, field_parts, value_parts = get_origin(field), get_args(field), get_args(value)
     if isinstance(field, type) and issubclass(field, FromDomain):
         return _unless_none(field.from_domain), _unless_none(field.to_domain if issubclass(field, Mirror) else None)
     if kind is list:
-        into, back = _converters(parts[0], others[0] if others else Any)
+        into, back = _converters(field_parts[0], value_parts[0] if value_parts else Any)
         gather: _Convert = frozenset if get_origin(value) is frozenset else tuple
         order: _Convert = sorted if gather is frozenset else list
         return _unless_none(_each(order, into)), _unless_none(_each(gather, back))
     if kind is dict:
-        keys, values = map(_converters, parts, others or (Any, Any))
+        keys, values = map(_converters, field_parts, value_parts or (Any, Any))
         return _items(keys[0], values[0], dict), _items(keys[1], values[1], None)
     if field is str and value is bytes:
         return _unless_none(bytes.hex), _unless_none(bytes.fromhex)
@@ -260,6 +261,7 @@ def _each(gather: _Convert, convert: _Convert | None) -> _Convert:
 
 
 def _items(key: _Convert | None, value: _Convert | None, plain: _Convert | None) -> _Convert | None:
+    """The conversion of a mapping with these of its keys and values; `plain` if neither is converted."""
     if key is None and value is None:
         return plain
     first, second = key or _same, value or _same

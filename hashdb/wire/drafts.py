@@ -29,9 +29,9 @@ from hashdb.wire import (
     Line,
     Moment,
     RequestModel,
+    ShortText,
     SignalText,
     SignatureText,
-    Token,
     ValidationContext,
     check_size,
     checked_by,
@@ -40,8 +40,8 @@ from hashdb.wire.conversions import DISTINCT, OMIT_DEFAULT, ChangeMirror, Mirror
 from hashdb.wire.faults import error_from_validation, path
 from hashdb.wire.files import FILES_A_REQUEST
 from hashdb.wire.frames import (
-    OF_DURATION,
-    OF_FRAMES,
+    DURATION_DESCRIPTION,
+    FRAMES_DESCRIPTION,
     FrameIn,
     FramesIn,
     Seconds,
@@ -51,11 +51,12 @@ from hashdb.wire.frames import (
 )
 from hashdb.wire.signatures import check_picture_signatures
 
-CODES_A_LIST = 32
+_CODES_A_LIST = 32
 QUALITY_NEEDED = "is required with pdq: send the quality that PDQ computed, 0 to 100"
 
 
 def _code(kind: str) -> AfterValidator:
+    """A validator of codes of this kind of the vocabulary."""
     return checked_by(lambda context, code: context.rules.vocabulary.fault(kind, code))
 
 
@@ -80,8 +81,9 @@ def _require_removed_at(schema: dict[str, Any]) -> None:
     schema["required"] = sorted({*schema.get("required", ()), "removed_at"})
 
 
-def _of_item(signal: Signal) -> Signal:
-    # A request may have a thousand drafts of pictures.
+def _check_item_signal(signal: Signal) -> Signal:
+    """The signal, if an item beside its frames may have it. A validator."""
+    # The common case first: a request may have a thousand drafts of pictures.
     if signal.algorithm.of_text and (reason := item_signal_fault(signal)):
         raise ValueError(reason)
     return signal
@@ -97,19 +99,19 @@ def _require_quality(quality: int | None, info: ValidationInfo) -> int | None:
 
 SignalOfItem = Annotated[
     SignalText,
-    AfterValidator(_of_item),
+    AfterValidator(_check_item_signal),
     checked_by(lambda context, signal: context.rules.signal_fault(signal)),
 ]
 """A signal of a whole item, which the rules allow."""
 _Past = Annotated[Moment, checked_by(lambda context, at: past_fault(at, context.now))]
 _Future = Annotated[Moment, checked_by(lambda context, at: future_fault(at, context.now))]
-_Labels = Annotated[list[Annotated[Token, _code("behaviour")]], Len(1, CODES_A_LIST), DISTINCT]
-_Context = Annotated[list[Annotated[Token, _code("context")]], Len(0, CODES_A_LIST), DISTINCT]
-_Basis = Annotated[Token, _code("basis")]
-_Ground = Annotated[Token, _code("tco_ground")]
-Reason = Annotated[Token, _code("reason")]
-_Entity = Annotated[Token, checked_by(lambda context, entity: context.rules.vocabulary.entity_fault(entity))]
-_Incident = Annotated[Token, checked_by(lambda context, incident: incident_fault(incident))]
+_Labels = Annotated[list[Annotated[ShortText, _code("behaviour")]], Len(1, _CODES_A_LIST), DISTINCT]
+_Context = Annotated[list[Annotated[ShortText, _code("context")]], Len(0, _CODES_A_LIST), DISTINCT]
+_Basis = Annotated[ShortText, _code("basis")]
+_Ground = Annotated[ShortText, _code("tco_ground")]
+Reason = Annotated[ShortText, _code("reason")]
+_Entity = Annotated[ShortText, checked_by(lambda context, entity: context.rules.vocabulary.entity_fault(entity))]
+_Incident = Annotated[ShortText, checked_by(lambda context, incident: incident_fault(incident))]
 _Severity = Annotated[int, Ge(0), Le(4)]
 _Quality = Annotated[int, Ge(0), Le(100), checked_by(lambda context, quality: quality_fault(quality))]
 
@@ -153,8 +155,8 @@ class MetadataIn(RequestModel):
 class DraftIn(MetadataIn, Mirror[Draft]):
     """A removed item with its signals."""
 
-    duration: Annotated[Seconds | None, OMIT_DEFAULT] = Field(None, description=OF_DURATION)
-    frames: Annotated[FramesIn, OMIT_DEFAULT] = Field([], description=OF_FRAMES)
+    duration: Annotated[Seconds | None, OMIT_DEFAULT] = Field(None, description=DURATION_DESCRIPTION)
+    frames: Annotated[FramesIn, OMIT_DEFAULT] = Field([], description=FRAMES_DESCRIPTION)
     signals: Annotated[list[SignalOfItem], Len(0, SIGNALS_AN_ITEM), AfterValidator(require_signals)] = Field(
         description="The hashes of the item: of several algorithms, and of variants of the item, and digests of its "
         "file and its address. May be empty with `frames`."
@@ -205,6 +207,7 @@ def _hidden_faults(error: ValidationError, text: bytes, context: ValidationConte
     """The faults that no validator reports, because another fault of the same draft stopped its validation."""
     yield from further_faults(error, text, context)
     locations = [item["loc"] for item in error.errors(include_url=False, include_context=False, include_input=False)]
+    # The position of the draft, the field, and the place in it.
     faulty = {location[1:4] for location in locations if location[:1] == ("contributions",)}
     try:
         drafts = json.loads(text)["contributions"]
@@ -218,7 +221,7 @@ def _hidden_faults(error: ValidationError, text: bytes, context: ValidationConte
         if (
             not context.imported
             and draft.get("quality") is None
-            and any(place[:2] == (position, "signals") for place in faulty)
+            and any(location[:2] == (position, "signals") for location in faulty)
         ):
             if any(isinstance(signal, str) and signal.startswith("pdq:") for signal in signals):
                 yield Fault(path(("contributions", position, "quality")), QUALITY_NEEDED)
@@ -245,7 +248,7 @@ def read_metadata(text: str, count: int, context: ValidationContext) -> tuple[Me
     """The metadata of `count` pictures: one object for all, or a list with one for each. Raises as `read_drafts`."""
     check_size(text)
     single = text.lstrip()[:1] == "{"
-    adapter: TypeAdapter[Any] = _ONE if single else _MANY
+    adapter: TypeAdapter[Any] = _OBJECT if single else _LIST
     try:
         metadata = adapter.validate_json(text, context=context)
     except ValidationError as error:
@@ -255,8 +258,8 @@ def read_metadata(text: str, count: int, context: ValidationContext) -> tuple[Me
     return (metadata,) * count if single else tuple(metadata)
 
 
-_ONE = TypeAdapter(MetadataIn)
-_MANY = TypeAdapter(Annotated[list[MetadataIn], Len(max_length=FILES_A_REQUEST)])
+_OBJECT = TypeAdapter(MetadataIn)
+_LIST = TypeAdapter(Annotated[list[MetadataIn], Len(max_length=FILES_A_REQUEST)])
 
 
 class AmendmentIn(RequestModel, ChangeMirror[Amendment]):

@@ -12,7 +12,7 @@ from pydantic_core import InitErrorDetails
 
 from hashdb.errors import MAX_FAULTS, Fault, InvalidInput, MalformedRequest
 
-_LONGEST_NAME = 64
+_LONGEST_NAME = 64  # characters
 _HASH = re.compile(r"[0-9A-Fa-f]{16,}")
 
 
@@ -45,7 +45,7 @@ def value_error(place: tuple[int | str, ...], reason: str) -> InitErrorDetails:
 def path(parts: Iterable[int | str]) -> str:
     """The text form of a path: ("contributions", 3, "signals", 0) is `contributions[3].signals[0]`.
 
-    Names come from the client: long names are cut, and a hash in a name is not repeated.
+    Names come from the client: long names are cut, and hashes in them left out. So is pydantic's mark `[key]`.
     """
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{_shorten(part)}" for part in parts if part != "[key]")
     return text.removeprefix(".")
@@ -90,6 +90,7 @@ _REASONS = {
 
 
 def _reason(error: Any) -> str:
+    """The text for one of `ValidationError.errors()`."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
         return str(context["error"])

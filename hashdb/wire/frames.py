@@ -71,12 +71,11 @@ _Window = Annotated[
     Annotated[tuple[int, int], WithJsonSchema(_WINDOW_SCHEMA)] | None,
     AfterValidator(_check_window),
 ]
-OF_DURATION: Final = "The duration of the video, in seconds. Required with the frames of a video."
-OF_FRAMES: Final = (
+DURATION_DESCRIPTION: Final = "The duration of the video, in seconds. Required with the frames of a video."
+FRAMES_DESCRIPTION: Final = (
     "The frames of a video, or the pages of a document and then windows of the words of a text, "
     "each in ascending order."
 )
-"""Descriptions of the fields `duration` and `frames` of an item."""
 _AT = "The time of a frame of a video from its start, in seconds."
 _PAGE = "The number of a page of a document, from 1."
 _WORDS = "A window of the words of a text: the number of its first word, from 0, and that after its last."
@@ -92,7 +91,7 @@ _Request = TypeVar("_Request", bound=RequestModel)
 
 
 class Place(NamedTuple):
-    """Where a frame is, as fields of a request or a response have it."""
+    """Where a frame is: at a second, a page (from 1), or a window of `length` words from the word `at` (from 0)."""
 
     unit: Unit
     at: float
@@ -100,7 +99,7 @@ class Place(NamedTuple):
 
     @classmethod
     def from_fields(cls, model: _PlacedIn | FrameOut) -> Self:
-        """The place in a model, which has exactly one of the fields."""
+        """The place in a model, which has exactly one of the fields `at`, `page` and `words`."""
         if model.at is not None:
             return cls(Unit.SECONDS, model.at, 0)
         if model.page is not None or model.words is None:
@@ -109,7 +108,7 @@ class Place(NamedTuple):
         return cls(Unit.WORDS, first, end - first)
 
 
-_FIELDS: Final = {Unit.SECONDS: "at", Unit.PAGES: "page", Unit.WORDS: "words"}
+_FIELD_OF_UNIT: Final = {Unit.SECONDS: "at", Unit.PAGES: "page", Unit.WORDS: "words"}
 _ORDER: Final = {Unit.SECONDS: 0, Unit.PAGES: 1, Unit.WORDS: 2}
 _ASCENDING: Final = {
     Unit.SECONDS: "must be later than that of the frame before",
@@ -119,7 +118,7 @@ _ASCENDING: Final = {
 
 
 def check_frames(frames: list[Any], info: ValidationInfo) -> list[Any]:
-    """The frames of one item, in order. A validator; each fault is at its place.
+    """The frames of one item, in order. A validator, which runs after that of `duration`; each fault is at its frame.
 
     Those of a video ascend up to its duration. Those of a document are its pages, then windows of its words; both
     ascend.
@@ -147,7 +146,7 @@ def check_frames(frames: list[Any], info: ValidationInfo) -> list[Any]:
         elif duration is not None and place.at > duration:
             reason = "must be at most the duration"
         if reason:
-            errors.append(value_error((number, _FIELDS[place.unit]), reason))
+            errors.append(value_error((number, _FIELD_OF_UNIT[place.unit]), reason))
         # A page behind words does not hide that further words do not ascend.
         before = before if _ORDER[place.unit] < _ORDER[before.unit] else place
     if errors:
@@ -156,12 +155,12 @@ def check_frames(frames: list[Any], info: ValidationInfo) -> list[Any]:
 
 
 def _unit(info: ValidationInfo) -> Unit | None:
-    """What the place of a frame is in; None if it has a fault itself."""
-    units = [unit for unit, name in _FIELDS.items() if info.data.get(name) is not None]
-    return units[0] if len(units) == 1 and all(name in info.data for name in _FIELDS.values()) else None
+    """The unit of the place of a frame; None if the place has a fault itself."""
+    units = [unit for unit, name in _FIELD_OF_UNIT.items() if info.data.get(name) is not None]
+    return units[0] if len(units) == 1 and all(name in info.data for name in _FIELD_OF_UNIT.values()) else None
 
 
-def _of_frame(signal: Signal, info: ValidationInfo) -> Signal:
+def _check_place(signal: Signal, info: ValidationInfo) -> Signal:
     """The signal, if a frame at this place may have it."""
     # The common case first: a request may have a million signals.
     if signal.algorithm in OF_PICTURES and info.data.get("words") is None:
@@ -176,7 +175,8 @@ def _of_frame(signal: Signal, info: ValidationInfo) -> Signal:
     return signal
 
 
-def _usable(signal: Signal, info: ValidationInfo) -> Signal:
+def _check_contributed(signal: Signal, info: ValidationInfo) -> Signal:
+    """The signal, if a contributed frame may have it. A validator."""
     if isinstance(info.context, ValidationContext):
         # The hash of a flat frame has a fault; such a frame is taken and not searched for.
         quality = info.data.get("quality")
@@ -184,10 +184,10 @@ def _usable(signal: Signal, info: ValidationInfo) -> Signal:
         rules = info.context.rules
         if fault := rules.algorithm_fault(signal.algorithm) if is_flat else rules.signal_fault(signal):
             raise ValueError(fault)
-    return _of_frame(signal, info)
+    return _check_place(signal, info)
 
 
-def _no_quality_of_words(quality: int | None, info: ValidationInfo) -> int | None:
+def _refuse_quality_of_words(quality: int | None, info: ValidationInfo) -> int | None:
     if quality is not None and info.data.get("words") is not None and _unit(info) is Unit.WORDS:
         raise ValueError("must be absent: a window of words has no quality")
     return quality
@@ -196,7 +196,7 @@ def _no_quality_of_words(quality: int | None, info: ValidationInfo) -> int | Non
 def _require_quality(quality: int | None, info: ValidationInfo) -> int | None:
     if quality is None and _unit(info) in (Unit.SECONDS, Unit.PAGES):
         raise ValueError("is required")
-    return _no_quality_of_words(quality, info)
+    return _refuse_quality_of_words(quality, info)
 
 
 def limit_frames(items: list[_Framed]) -> list[_Framed]:
@@ -214,7 +214,7 @@ class _PlacedIn(RequestModel):
     words: _Window = Field(None, description=_WORDS)
 
     @model_validator(mode="after")
-    def _check_place(self) -> Self:
+    def _require_one_place(self) -> Self:
         if (self.at is None) + (self.page is None) + (self.words is None) != len(Unit) - 1:
             raise ValueError("must have one of `at`, `page` and `words`")
         return self
@@ -229,9 +229,11 @@ class FrameIn(_PlacedIn, Mirror[Frame]):
         description="The PDQ quality of the frame or page, 0 to 100. One below 50 is kept, and not searched for. "
         "Required, but absent with `words`.",
     )
-    signals: Annotated[list[Annotated[SignalText, AfterValidator(_usable)]], Len(1, SIGNALS_AN_ITEM)] = Field(
-        description="The hashes of the frame or page: of several algorithms, and of variants of it. With `words`: "
-        "`simhash256`."
+    signals: Annotated[list[Annotated[SignalText, AfterValidator(_check_contributed)]], Len(1, SIGNALS_AN_ITEM)] = (
+        Field(
+            description="The hashes of the frame or page: of several algorithms, and of variants of it. With `words`: "
+            "`simhash256`."
+        )
     )
 
     def to_domain(self) -> Frame:
@@ -334,10 +336,10 @@ def _check_enabled(signal: Signal, info: ValidationInfo) -> Signal:
 
 TransformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
 EnabledSignal = Annotated[SignalText, AfterValidator(_check_enabled)]
-_FrameSignal = Annotated[EnabledSignal, AfterValidator(_of_frame)]
+_FrameSignal = Annotated[EnabledSignal, AfterValidator(_check_place)]
 
 # A default comes from a factory: pydantic would copy it for each query. This adds it to the schema.
-EMPTY: dict[str, Any] = {"default": {}}
+EMPTY_DEFAULT: dict[str, Any] = {"default": {}}
 
 
 class QueryFrameIn(_PlacedIn):
@@ -346,7 +348,7 @@ class QueryFrameIn(_PlacedIn):
     signals: Annotated[list[_FrameSignal], Len(1, SIGNALS_AN_ITEM)] = Field(
         description="The hashes of the frame or page. With `words`: `simhash256`."
     )
-    quality: Annotated[Annotated[int, Ge(0), Le(100)] | None, AfterValidator(_no_quality_of_words)] = Field(
+    quality: Annotated[Annotated[int, Ge(0), Le(100)] | None, AfterValidator(_refuse_quality_of_words)] = Field(
         None, description="The PDQ quality of the frame or page. One below 50 is not searched for."
     )
     transforms: Annotated[
@@ -354,7 +356,7 @@ class QueryFrameIn(_PlacedIn):
     ] = Field(
         default_factory=dict,
         description="Hashes of altered forms of the frame, such as mirrored, by the name of the transform.",
-        json_schema_extra=EMPTY,
+        json_schema_extra=EMPTY_DEFAULT,
     )
 
     def to_domain(self) -> Frame:
@@ -411,23 +413,25 @@ def read_framed(model: type[_Request], text: bytes, context: ValidationContext) 
         raise error_from_validation(error, text, more=further_faults(error, text, context)) from None
 
 
-_FRAMES: Mapping[str, type[RequestModel]] = {"contributions": FrameIn, "queries": QueryFrameIn, "uploads": QueryFrameIn}
+# By the field of a request that lists items: the model of their frames.
+_MODELS: Mapping[str, type[RequestModel]] = {"contributions": FrameIn, "queries": QueryFrameIn, "uploads": QueryFrameIn}
 
 
 def further_faults(error: ValidationError, text: bytes, context: ValidationContext) -> Iterator[Fault]:
     """The faults of the frames behind the first faulty one of each item, at which its validation stopped."""
-    first: dict[tuple[str, int], int] = {}
+    # By the field that lists items and the position of an item: the position of its first faulty frame.
+    first_faulty: dict[tuple[str, int], int] = {}
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         if len(item["loc"]) > 3 and item["loc"][2] == "frames":
-            items, position, _, place, *_ = item["loc"]
-            first.setdefault((str(items), int(position)), int(place))
-    request = json.loads(text) if first else {}
-    for (items, position), place in first.items():
-        for behind, frame in enumerate(request[items][position]["frames"][place + 1 :], place + 1):
+            items, position, _, number, *_ = item["loc"]
+            first_faulty.setdefault((str(items), int(position)), int(number))
+    request = json.loads(text) if first_faulty else {}
+    for (items, position), faulty in first_faulty.items():
+        for number, frame in enumerate(request[items][position]["frames"][faulty + 1 :], faulty + 1):
             # Objects are few, by `check_size`; of other values there may be a million.
             if isinstance(frame, dict):
                 try:
-                    _FRAMES[items].model_validate_json(json.dumps(frame), context=context)
+                    _MODELS[items].model_validate_json(json.dumps(frame), context=context)
                 except ValidationError as frame_error:
-                    invalid = error_from_validation(frame_error, within=(items, position, "frames", behind))
+                    invalid = error_from_validation(frame_error, within=(items, position, "frames", number))
                     yield from invalid.faults if isinstance(invalid, InvalidInput) else ()

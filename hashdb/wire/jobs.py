@@ -34,16 +34,16 @@ class JobOut(ResponseModel):
 
     @staticmethod
     def text(id: int, status: JobStatus, percent: int, outcome: str = "") -> str:
-        """The JSON of a job, with the JSON of its answer or its problem, if there is one."""
+        """The JSON text of a job; `outcome` is that of its answer, or of its problem, if there is one."""
         name = "error" if status is JobStatus.FAILED else "result"
         more = f',"{name}":{outcome}' if outcome else ""
         return f'{{"id":{id},"status":"{status}","progress":{percent / 100:g}{more}}}'
 
 
 def read_job(text: bytes, model: type[_Body]) -> _Body | None:
-    """The answer of a job, as the model of its request; None while there is none.
+    """The answer in the JSON text of a job, of which `model` is the model; None while there is none.
 
-    Raises the error of its problem, and ServiceError if this is no job of such a request.
+    Raises the error of the job's problem, and ServiceError if the text is no job with such an answer.
     """
     try:
         job = JobOut.model_validate_json(text)

@@ -20,11 +20,11 @@ from hashdb.domain.matching.lookback import (
 from hashdb.domain.rules import past_fault
 from hashdb.wire import (
     LARGEST_ID,
-    Count,
     Moment,
     RequestModel,
     ResponseModel,
     ValidationContext,
+    WholeNumber,
     check_printable,
     check_whole,
     checked_by,
@@ -74,7 +74,7 @@ def read_uploads(text: bytes, context: ValidationContext) -> tuple[Upload, ...]:
 
 
 def uploads_in_requests(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
-    """The uploads in parts, each within the limits of one request; none without uploads."""
+    """The uploads in parts, each within the limits of one request; no part without uploads."""
     limits = (UPLOADS_A_REQUEST, FRAMES_A_REQUEST)
     return filter(None, in_parts(uploads, lambda upload: (1, len(upload.query.frames)), limits))
 
@@ -88,7 +88,7 @@ class RememberedOut(ResponseModel):
 class ReportsQuery(QueryString):
     """Which reports."""
 
-    after: Count | None = Field(
+    after: WholeNumber | None = Field(
         None, description="Only reports with higher numbers. The default is the number that is acknowledged."
     )
     limit: Limit = Field(1000, description="The most reports of the response.")

@@ -36,9 +36,9 @@ from hashdb.wire import (
 from hashdb.wire.conversions import DISTINCT, OMIT_DEFAULT, Mirror
 from hashdb.wire.faults import value_error
 from hashdb.wire.frames import (
-    EMPTY,
-    OF_DURATION,
-    OF_FRAMES,
+    DURATION_DESCRIPTION,
+    EMPTY_DEFAULT,
+    FRAMES_DESCRIPTION,
     EnabledSignal,
     QueryFrameIn,
     QueryFramesIn,
@@ -56,7 +56,7 @@ from hashdb.wire.segments import CoveredOut, FrameMatchOut, SegmentOut
 from hashdb.wire.signatures import EvidenceOut, check_scored, check_view_signatures
 
 
-def _within_rules(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
+def _check_query_radii(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
     if not isinstance(info.context, ValidationContext):
         return radii
     rules = info.context.rules
@@ -76,12 +76,12 @@ def _require_signals(signals: list[Signal], info: ValidationInfo) -> list[Signal
 class ItemIn(RequestModel):
     """The hashes of an item to match, or to remember and match later."""
 
-    # First, and `signals` before what few queries have: `plain_queries` knows this order.
+    # The order of the fields: `plain_queries` recognises requests that have `id`, `signals` and `radius` in it.
     id: Opaque | None = Field(None, description="Your own id of the query; the result has it too.")
-    duration: Seconds | None = Field(None, description=OF_DURATION)
+    duration: Seconds | None = Field(None, description=DURATION_DESCRIPTION)
     frames: QueryFramesIn = Field(
         default_factory=list,
-        description=OF_FRAMES,
+        description=FRAMES_DESCRIPTION,
         json_schema_extra={"default": []},
     )
     signals: Annotated[list[EnabledSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(_require_signals)] = Field(
@@ -93,7 +93,7 @@ class ItemIn(RequestModel):
     ] = Field(
         default_factory=dict,
         description="Hashes of altered forms of the item, such as mirrored, by the name of the transform.",
-        json_schema_extra=EMPTY,
+        json_schema_extra=EMPTY_DEFAULT,
     )
     signatures: Annotated[
         dict[TransformName, Annotated[list[SignatureText], Len(0, SIGNATURES_AN_ITEM)]],
@@ -102,7 +102,7 @@ class ItemIn(RequestModel):
         default_factory=dict,
         description="Signatures of the item, by the name `whole`, and of its altered forms, by the name of the "
         "transform: with them, the service tells a copy from what only resembles it.",
-        json_schema_extra=EMPTY,
+        json_schema_extra=EMPTY_DEFAULT,
     )
 
     def to_query(self, **options: Any) -> Query:
@@ -126,10 +126,10 @@ class QueryIn(ItemIn):
     min_words: WordCount | None = Field(
         None, description="How many words of a text must align with a listed text, instead of the default."
     )
-    radius: Annotated[dict[Algorithm, int], AfterValidator(_within_rules)] = Field(
+    radius: Annotated[dict[Algorithm, int], AfterValidator(_check_query_radii)] = Field(
         default_factory=dict,
         description="How many bits may differ, by algorithm, instead of the default radius.",
-        json_schema_extra=EMPTY,
+        json_schema_extra=EMPTY_DEFAULT,
     )
     min_score: Annotated[Annotated[float, Ge(0), Le(MAX_SCORE)] | None, AfterValidator(check_scored)] = Field(
         None, description="The least score of a match, 0 to 20; what scores less is no match."
@@ -151,7 +151,7 @@ class QueryIn(ItemIn):
 
 
 def limit_queries(queries: list[QueryIn]) -> list[QueryIn]:
-    """The queries, which are not too many signals for one request. A validator."""
+    """The queries, if they have not too many signals, signatures and frames for one request. A validator."""
     if sum([len(query.signals) + sum(map(len, query.transforms.values())) for query in queries]) > SIGNALS_A_REQUEST:
         raise ValueError(f"must be at most {SIGNALS_A_REQUEST} signals in all, without those of frames")
     if sum([sum(map(len, query.signatures.values())) for query in queries if query.signatures]) > SIGNALS_A_REQUEST:
@@ -207,7 +207,7 @@ def item_fields(query: Query) -> dict[str, Any]:
 
 
 def read_queries(text: bytes, context: ValidationContext) -> tuple[Query, ...]:
-    """The queries of a request, in order. Raises MalformedRequest or InvalidInput with every fault."""
+    """The queries of a request, in order. Raises MalformedRequest, TooLarge, or InvalidInput with every fault."""
     if plain := parse_plain_queries(text, context.rules):
         return plain
     return tuple(map(QueryIn.to_domain, read_framed(QueriesIn, text, context).queries))
@@ -294,7 +294,8 @@ class AnswerOut(ResponseModel, Mirror[Answer]):
     checkpoint: int = Field(description="The seq of the last event that the result takes into account.")
 
 
-_text = JSONEncoder(ensure_ascii=False).encode
+_json_string = JSONEncoder(ensure_ascii=False).encode
+# What the matches of one contribution have in common: labels, severity, standing, context, removed_at, received_at.
 _About = tuple[tuple[str, ...], int | None, Standing, tuple[str, ...], datetime | None, datetime]
 
 
@@ -307,27 +308,28 @@ def answer_text(answer: Answer) -> str:
     return f'{{"results":[{results}],"checkpoint":{answer.checkpoint}}}'
 
 
-def _result_text(result: Result, about: dict[_About, str]) -> str:
-    id = "null" if result.id is None else _text(result.id)
+def _result_text(result: Result, about_texts: dict[_About, str]) -> str:
+    id = "null" if result.id is None else _json_string(result.id)
     signals = f'"signals":{_list_text(map(str, result.signals))},' if result.signals else ""
     if result.incomplete is not None:
-        signals += f'"incomplete":{_text(result.incomplete)},'
+        signals += f'"incomplete":{_json_string(result.incomplete)},'
     severity = "null" if result.severity is None else result.severity
     truncated = "true" if result.truncated else "false"
-    matches = ",".join(map(_match_text, result.matches, repeat(about)))
+    matches = ",".join(map(_match_text, result.matches, repeat(about_texts)))
     return (
         f'{{"id":{id},{signals}"members":{result.members},"severity":{severity},'
         f'"action":"{result.action}","truncated":{truncated},"matches":[{matches}]}}'
     )
 
 
-def _match_text(match: Match, about: dict[_About, str]) -> str:
+def _match_text(match: Match, about_texts: dict[_About, str]) -> str:
+    # The fields of Match in order: these two, those of `_About`, these two, those of `_FRAME_FIELDS`, the last three.
     contribution, distance = match[:2]
     transform, digest = match[8:10]
-    fields = match[2:8]
-    if (text := about.get(fields)) is None:
-        text = about[fields] = _about_text(*fields)
-    more = "" if transform is None else f',"transform":{_text(transform)}'
+    about = match[2:8]
+    if (text := about_texts.get(about)) is None:
+        text = about_texts[about] = _about_text(*about)
+    more = "" if transform is None else f',"transform":{_json_string(transform)}'
     if digest is not None:
         more += f',"digest":"{digest}"'
     if any(match[10:16]):
@@ -342,11 +344,11 @@ def _match_text(match: Match, about: dict[_About, str]) -> str:
 
 
 def _frames_text(match: Match) -> str:
-    details = MatchOut.from_domain(match).model_dump(include=_VIDEO_FIELDS, exclude_unset=True, mode="json")
+    details = MatchOut.from_domain(match).model_dump(include=_FRAME_FIELDS, exclude_unset=True, mode="json")
     return "".join(f',"{name}":{json.dumps(value, separators=(",", ":"))}' for name, value in details.items())
 
 
-_VIDEO_FIELDS = {"segments", "covered", "at", "frames", "pages", "words"}
+_FRAME_FIELDS = {"segments", "covered", "at", "frames", "pages", "words"}
 
 
 @lru_cache(4096)
@@ -371,10 +373,10 @@ def _about_text(
 
 
 def _list_text(texts: Iterable[str]) -> str:
-    return f"[{','.join(map(_text, texts))}]"
+    return f"[{','.join(map(_json_string, texts))}]"
 
 
-def _check_radii(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
+def _check_benign_radii(radii: dict[Algorithm, int], info: ValidationInfo) -> dict[Algorithm, int]:
     for algorithm, radius in radii.items():
         if not any(signal.algorithm is algorithm for signal in info.data.get("signals", ())):
             raise ValueError(f"there is no signal of {algorithm}")
@@ -389,7 +391,7 @@ class BenignIn(RequestModel, Mirror[BenignDraft]):
     signals: Annotated[list[EnabledSignal], Len(1, SIGNALS_AN_ENTRY), DISTINCT] = Field(
         description="The hashes of content that anyone may show, such as a splash screen or a test card."
     )
-    radius: Annotated[dict[Algorithm, Annotated[int, Ge(0), Le(256)]], AfterValidator(_check_radii)] = Field(
+    radius: Annotated[dict[Algorithm, Annotated[int, Ge(0), Le(256)]], AfterValidator(_check_benign_radii)] = Field(
         {},
         description="How many bits may differ, by algorithm. The default is half the radius of a match, and "
         "all of it for texts.",

@@ -1,4 +1,4 @@
-"""The model of origins, apart from those that have one: the models of contributions and of matches."""
+"""The model of an origin; the models of contributions and of matches have one."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from hashdb.domain.review.queues import UNKNOWN_SEVERITY, Age, QueueOrder, Queue
 from hashdb.domain.sharing.webhooks import DeliveryOutcome
 from hashdb.domain.signals import Algorithm, Profile
 from hashdb.domain.tiers import Tier
-from hashdb.wire import Count, Line, Moment, Token, check_whole, checked_by, one_of
+from hashdb.wire import Line, Moment, ShortText, WholeNumber, check_whole, checked_by, one_of
 
 
 def _parse_subject(value: str) -> tuple[str, int]:
@@ -45,13 +45,15 @@ _Subject = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[a-z]{1,32}:[0-9]{1,16}$"}),
 ]
 _Position = Annotated[Position, BeforeValidator(lambda text: Position.parse(text) if isinstance(text, str) else text)]
-_Label = Annotated[Token, checked_by(lambda context, code: context.rules.vocabulary.fault("behaviour", code))]
+_Label = Annotated[ShortText, checked_by(lambda context, code: context.rules.vocabulary.fault("behaviour", code))]
 _Flag = Annotated[int, Ge(0), Le(1), BeforeValidator(check_whole)]
 """1 for yes, 0 for no."""
 Day = Annotated[date, BeforeValidator(_parse_day), WithJsonSchema({"type": "string", "format": "date"})]
 Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(check_whole)]
-_Row = Annotated[Count, Ge(1)]
-_Rows = Annotated[Count, Ge(1), Le(200)]
+_Row = Annotated[WholeNumber, Ge(1)]
+"""The number of a row of a list, from 1."""
+_Rows = Annotated[WholeNumber, Ge(1), Le(200)]
+"""How many rows a page has at most."""
 
 
 class QueryString(BaseModel):
@@ -63,14 +65,14 @@ class QueryString(BaseModel):
 class PageQuery(QueryString):
     """A page of a list."""
 
-    after: Count = Field(0, description="Where the page begins: `next` of the previous page.")
+    after: WholeNumber = Field(0, description="Where the page begins: `next` of the previous page.")
     limit: Limit = Field(100, description="The most entries of the page.")
 
 
 class ListQuery(QueryString):
     """The order of a list of the console, and the number of the first row of its page."""
 
-    sort: Token | None = None
+    sort: ShortText | None = None
     order: Literal["down", "up"] | None = None
     row: _Row = 1
     limit: _Rows = 50
@@ -94,7 +96,7 @@ class PlacedQuery(QueryString):
 class BatchItemsQuery(QueryString):
     """Which items of a batch to list: from the one at the position `after`."""
 
-    after: Count = 0
+    after: WholeNumber = 0
     limit: _Rows = 100
 
 
@@ -104,7 +106,7 @@ class ContributionsQuery(PageQuery):
     status: Status | None = Field(None, description="Only contributions with this status.")
     standing: Standing | None = Field(None, description="Only contributions with this standing.")
     label: _Label | None = Field(None, description="Only contributions with this label.")
-    member: Count | None = Field(None, description="Only contributions of the member with this id.")
+    member: WholeNumber | None = Field(None, description="Only contributions of the member with this id.")
     since: Moment | None = Field(None, description="Only contributions received at this time or later.")
     until: Moment | None = Field(None, description="Only contributions received before this time.")
     tier: Tier | None = Field(None, description="Only contributions whose codes imply this tier, or one within it.")
@@ -171,11 +173,11 @@ class MediaQuery(QueryString):
 class ChangesQuery(QueryString):
     """Where to continue to read the feed."""
 
-    after: Count = Field(0, description="`checkpoint` of the previous page; 0 to start.")
+    after: WholeNumber = Field(0, description="`checkpoint` of the previous page; 0 to start.")
     limit: Limit | None = Field(
         None, description="The most changes of the page. The default is 1000; a stream has no limit by default."
     )
-    epoch: Token | None = Field(
+    epoch: ShortText | None = Field(
         None, description="The epoch of your copy. If the log has another one, the response is 410."
     )
     wait: Annotated[int, Ge(0), Le(30), BeforeValidator(check_whole)] = Field(
@@ -209,14 +211,14 @@ class SetQuery(QueryString):
 class InclusionQuery(QueryString):
     """Which event to prove to be in the log."""
 
-    seq: Count = Field(description="The seq of the event.")
-    size: Count = Field(description="The size of a checkpoint; the proof leads to its root.")
+    seq: WholeNumber = Field(description="The seq of the event.")
+    size: WholeNumber = Field(description="The size of a checkpoint; the proof leads to its root.")
 
 
 class ReceiptsQuery(QueryString):
     """Of which event the receipt is: give either `seq` or `subject`."""
 
-    seq: Count | None = Field(None, description="The seq of the event.")
+    seq: WholeNumber | None = Field(None, description="The seq of the event.")
     subject: _Subject | None = Field(
         None, description="The last event of this subject, as `kind:id`, for example `contribution:17`."
     )
@@ -229,8 +231,8 @@ class ReceiptsQuery(QueryString):
 class ConsistencyQuery(QueryString):
     """Which two sizes of the log to prove consistent."""
 
-    first: Count = Field(description="The size of a checkpoint that you stored.")
-    second: Count = Field(description="The size of a later checkpoint.")
+    first: WholeNumber = Field(description="The size of a checkpoint that you stored.")
+    second: WholeNumber = Field(description="The size of a later checkpoint.")
 
 
 class EventsQuery(PageQuery):
@@ -254,9 +256,9 @@ class EventsPageQuery(QueryString):
     subject: Line | None = None
     since: date | None = None
     until: date | None = None
-    before: Count | None = None
-    newer: Count | None = None
-    after: Count | None = None
+    before: WholeNumber | None = None
+    newer: WholeNumber | None = None
+    after: WholeNumber | None = None
     limit: _Rows = 50
     follow: _Flag = 0
 
@@ -303,14 +305,14 @@ class CasesPageQuery(QueryString):
     state: Literal["open", "proposed", "decided"] = "open"
     sort: QueueOrder = QueueOrder.CLOCK
     order: Literal["down", "up"] | None = None
-    label: Token | None = None
+    label: ShortText | None = None
     severity: Literal["0", "1", "2", "3", "4", "unknown"] | None = None
-    member: Count | None = None
-    reason: Token | None = None
+    member: WholeNumber | None = None
+    reason: ShortText | None = None
     age: Age | None = None
-    pile: Count | None = None
-    after: Count | None = None
-    before: Count | None = None
+    pile: WholeNumber | None = None
+    after: WholeNumber | None = None
+    before: WholeNumber | None = None
     row: _Row = 1
     limit: _Rows = 50
 
@@ -324,10 +326,10 @@ class CasesPageQuery(QueryString):
 
     def to_domain(self) -> QueueQuery:
         """The queue."""
-        usual = "down" if self.sort is QueueOrder.SEVERITY else "up"
+        default = "down" if self.sort is QueueOrder.SEVERITY else "up"
         severity = None if self.severity is None else _SEVERITIES.get(self.severity, UNKNOWN_SEVERITY)
-        chosen = {name: getattr(self, name) for name in ("label", "member", "reason", "age", "pile")}
-        return QueueQuery(**chosen, severity=severity, order=self.sort, reverse=self.order not in (None, usual))
+        filters = {name: getattr(self, name) for name in ("label", "member", "reason", "age", "pile")}
+        return QueueQuery(**filters, severity=severity, order=self.sort, reverse=self.order not in (None, default))
 
 
 class DecidedCasesQuery(PlacedQuery):
@@ -343,14 +345,14 @@ _SEVERITIES = {str(severity): severity for severity in range(5)}
 class ListingQuery(PlacedQuery):
     """Which contributions to list, in which order, and which page; `exact`: count all that the filter selects."""
 
-    member: Count | None = None
+    member: WholeNumber | None = None
     status: Status | None = None
     standing: Standing | None = None
     label: _Label | None = None
-    severity: Annotated[Count, Le(4)] | None = None
+    severity: Annotated[WholeNumber, Le(4)] | None = None
     media: Media | None = None
     algorithm: Algorithm | None = None
-    incident: Token | None = None
+    incident: ShortText | None = None
     reference: Line | None = None
     tier: Tier | None = None
     since: date | None = None
@@ -369,10 +371,10 @@ class ListingQuery(PlacedQuery):
         return Listing(Filter(**values), self.sort, self.order == "down")
 
 
-DAYS = (30, 90, 365)
+DAYS = (30, 90, 365)  # The periods of the charts.
 
 
 class OverviewQuery(QueryString):
     """How many days the charts show."""
 
-    days: Annotated[Count, one_of(DAYS)] = 30
+    days: Annotated[WholeNumber, one_of(DAYS)] = 30

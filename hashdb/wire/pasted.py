@@ -17,15 +17,15 @@ from hashdb.wire import ValidationContext, check_size, read
 from hashdb.wire.faults import reject_constant
 from hashdb.wire.matching import QueriesIn
 from hashdb.wire.sharing.vpdq import read_vpdq
-from hashdb.wire.signatures import KINDS
+from hashdb.wire.signatures import SIGNATURE_KINDS
 
-AT: Final = "signals"
+FIELD: Final = "signals"
 """The field of the form that has the text."""
 LINES = 500
 """The most lines that may be pasted into the match debugger."""
-_NAME_LENGTH = 40
+_NAME_LENGTH = 40  # characters
 _HEX = re.compile(r"[0-9a-f]+")
-_NAMES = KINDS | frozenset(map(str, Algorithm))
+_NAMES = SIGNATURE_KINDS | frozenset(map(str, Algorithm))
 _FIRST_QUERY = "queries[0]."
 _JSON = re.compile(r'\{\s*"|\[\s*[{"]')
 _VPDQ_LINE = re.compile(r"\s*\d+,\s*\d+,\s*[0-9a-fA-F]{64},", re.ASCII)
@@ -45,35 +45,36 @@ def parse_framed(text: str, context: ValidationContext) -> Query | None:
     if not is_lines and text[:1] not in ("{", "["):
         return None
     check_size(text)
-    fields = _vpdq(text) if is_lines else _fields(text)
+    fields = _read_vpdq(text) if is_lines else _read_json(text)
     try:
         (query,) = read(QueriesIn, json.dumps({"queries": [{"signals": [], **fields}]}), context).queries
     except InvalidInput as error:
-        faults = tuple(Fault(AT, f"{fault.at.removeprefix(_FIRST_QUERY)} {fault.reason}") for fault in error.faults)
+        faults = tuple(Fault(FIELD, f"{fault.at.removeprefix(_FIRST_QUERY)} {fault.reason}") for fault in error.faults)
         raise InvalidInput(faults, error.omitted) from None
     return query.to_domain()
 
 
-def _fields(text: str) -> dict[str, Any]:
+def _read_json(text: str) -> dict[str, Any]:
     """The fields of the query in a JSON text."""
     try:
         value = json.loads(text, parse_constant=reject_constant)
     except (ValueError, RecursionError):
-        raise InvalidInput((Fault(AT, "are no JSON: the text is damaged or cut short"),)) from None
+        raise InvalidInput((Fault(FIELD, "are no JSON: the text is damaged or cut short"),)) from None
     if isinstance(value, dict) and "queries" in value:
         value = value["queries"]
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
         (value,) = value
     if isinstance(value, dict) and ("frames" in value or "signals" in value):
         return {name: field for name, field in value.items() if name not in _OF_HASH_COMMAND}
-    return _vpdq(value)
+    return _read_vpdq(value)
 
 
-def _vpdq(value: object) -> dict[str, Any]:
+def _read_vpdq(value: object) -> dict[str, Any]:
+    """The fields of the query in vPDQ's text, or in its parsed JSON."""
     try:
         return read_vpdq(value)
     except ValueError as error:
-        raise InvalidInput((Fault(AT, f"have no `frames`, and what was pasted {error}"),)) from None
+        raise InvalidInput((Fault(FIELD, f"have no `frames`, and what was pasted {error}"),)) from None
 
 
 def with_algorithms(text: str, algorithms: Collection[Algorithm]) -> str | None:
@@ -99,21 +100,20 @@ def with_algorithms(text: str, algorithms: Collection[Algorithm]) -> str | None:
 
 
 def parse_query(text: str) -> Query:
-    """The query of the lines of a picture: signals and signatures, each behind the name of its transform.
+    """The query of lines with the signals and signatures of a picture, each behind the name of its transform.
 
-    The name of the item itself is empty, or `whole`. Raises InvalidInput with every fault of the signals, or the
-    signatures.
+    The name of the item itself is empty, or `whole`. Raises InvalidInput with every fault of the signatures or signals.
     """
     lines, faults = list(enumerate(_lines(text), 1)), list[Fault]()
     signatures = _by_view(filter(_has_signature, lines), Signature.parse, faults)
     if sum(map(len, signatures.values())) > SIGNALS_AN_ITEM:
-        faults.append(Fault(AT, f"must be at most {SIGNALS_AN_ITEM} signatures"))
+        faults.append(Fault(FIELD, f"must be at most {SIGNALS_AN_ITEM} signatures"))
     reject(faults)
     signals = _by_view([line for line in lines if line[1] and not _has_signature(line)], Signal.parse, faults)
     if not signals and not faults:
-        faults.append(Fault(AT, "are required: write one per line, like phash:d1c4b2a09f8e7d6c"))
+        faults.append(Fault(FIELD, "are required: write one per line, like phash:d1c4b2a09f8e7d6c"))
     if len(lines) > LINES:
-        faults.append(Fault(AT, f"must be at most {LINES} lines"))
+        faults.append(Fault(FIELD, f"must be at most {LINES} lines"))
     reject(faults)
     return Query(
         tuple(dict.fromkeys(signals.pop(WHOLE, ()))),
@@ -123,7 +123,8 @@ def parse_query(text: str) -> Query:
 
 
 def _has_signature(line: tuple[int, str]) -> bool:
-    return line[1].rpartition(" ")[2].lower().partition(":")[0] in KINDS
+    """Whether a numbered line has a signature, and no signal."""
+    return line[1].rpartition(" ")[2].lower().partition(":")[0] in SIGNATURE_KINDS
 
 
 def _by_view(
@@ -139,17 +140,19 @@ def _by_view(
         try:
             by_view[_check_view(view.strip()) or WHOLE].append(parse(value.lower()))
         except ValueError as error:
-            faults.append(Fault(AT, f"line {number}: {error}"))
+            faults.append(Fault(FIELD, f"line {number}: {error}"))
     return by_view
 
 
 def _check_view(name: str) -> str:
+    """The name, if it may be that of a transform, or is empty. Raises ValueError."""
     if len(name) > _NAME_LENGTH or not name.isprintable():
         raise ValueError("the word before the signal is not the name of a transform")
     return name
 
 
 def _lines(text: str) -> list[str]:
+    """The lines, which commas end as well."""
     return [line.strip() for line in text.replace(",", "\n").splitlines()]
 
 

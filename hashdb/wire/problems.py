@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from hashdb.wire.accounts import MeOut
 
 PREFIX = "/problems/"
+"""What precedes the name of the error in `type`."""
 NOT_HASHDB = "not an answer of hashdb"
 """What ServiceError says of an answer that is no problem details."""
 _POSITION = re.compile(r"\[(\d+)\]")
 _CONTRIBUTION = re.compile(r"contributions\[(\d+)\]\.?")
 _Item = TypeVar("_Item")
-_CONVERTED = {"faults", "omitted"}
+_CONVERTED = {"faults", "omitted"}  # Attributes of errors that have fields of their own in `Problem`.
 
 
 class FaultOut(ResponseModel):
@@ -49,7 +50,7 @@ class Problem(ResponseModel):
 
 
 def problem(error: HashDBError, status: int) -> dict[str, Any]:
-    """The problem details of an error; `error_from_problem` is the inverse."""
+    """The fields of the problem details of an error; `error_from_problem` is the inverse."""
     faults: tuple[Fault, ...] = getattr(error, "faults", ())
     body: dict[str, Any] = {
         "type": PREFIX + error.slug,
@@ -66,7 +67,7 @@ def problem(error: HashDBError, status: int) -> dict[str, Any]:
 
 
 def error_from_problem(status: int, text: bytes) -> HashDBError:
-    """The error of problem details; ServiceError if this version does not know it."""
+    """The error that a JSON text of problem details describes; ServiceError if this version does not know it."""
     try:
         details = Problem.model_validate_json(text)
         members = json.loads(text)
@@ -96,7 +97,7 @@ def error_from_problem(status: int, text: bytes) -> HashDBError:
 
 @contextmanager
 def positions_from(start: int) -> Iterator[None]:
-    """Within the block, add `start` to the list positions of faults: the request has a part of a longer list."""
+    """Within the block, add `start` to the positions in the faults of InvalidInput: a request has a part of a list."""
     try:
         yield
     except InvalidInput as error:

@@ -19,13 +19,14 @@ from hashdb.domain.review.incidents import (
 )
 from hashdb.domain.rules import incident_fault
 from hashdb.domain.stats.counts import Reversal
-from hashdb.wire import LARGEST_ID, UNSENT, Moment, Next, Note, PageModel, RequestModel, ResponseModel, Token
+from hashdb.wire import LARGEST_ID, UNSENT, Moment, Next, Note, PageModel, RequestModel, ResponseModel, ShortText
 from hashdb.wire.contributions import Contributor, Shown
 from hashdb.wire.conversions import ChangeMirror, MappedTo, Mirror
 from hashdb.wire.drafts import Reason
 
 
 def _check_reason(reason: str | None, info: ValidationInfo) -> str | None:
+    """The reason, if an opinion of this stance may have it. A validator."""
     stance = info.data.get("opinion")
     if stance is not None and (fault := OpinionDraft(stance, reason).fault()):
         raise ValueError(fault)
@@ -72,6 +73,7 @@ class DecisionIn(RequestModel):
     note: Note | None = Field(
         None, description="The reason, for the contributor and the disputers. Do not name people."
     )
+    # The signals of the item itself have the places before OF_FRAMES; it stands for those of all frames.
     signals: Annotated[list[Annotated[int, Field(ge=0, le=OF_FRAMES)]], Field(max_length=OF_FRAMES + 1)] | None = Field(
         None,
         description="With `retire`: the places of the signals, from 0. A later contribution near one of them "
@@ -88,16 +90,16 @@ class UpholdIn(RequestModel):
 
 
 class CaseNoteIn(RequestModel):
-    """What a reviewer notes on a case for other reviewers."""
+    """A note of a reviewer on a case, for other reviewers."""
 
     text: Annotated[Note, Field(min_length=1)]
 
 
 class BatchIn(RequestModel, Mirror[BatchChoices]):
-    """What a user chose for all items of a batch."""
+    """What a user chose for all items of a batch; the expiry becomes `days` later, or `expires_at`."""
 
     note: Note = ""
-    reason: Token | None = None
+    reason: ShortText | None = None
     days: Annotated[int, Field(ge=1, le=3_650)] | None = None
     expires_at: Moment | None = None
 
@@ -187,7 +189,7 @@ _End = Annotated[Moment | None, AfterValidator(_check_end)]
 class IncidentIn(RequestModel, Mirror[IncidentDraft]):
     """An incident to open."""
 
-    label: Annotated[Token, AfterValidator(_check_label)] = Field(
+    label: Annotated[ShortText, AfterValidator(_check_label)] = Field(
         description="The label, `PCI:`, `CIP:` or `CI:` and a slug."
     )
     start: Moment = Field(description="When the incident begins.")

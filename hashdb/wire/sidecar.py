@@ -41,7 +41,7 @@ class SidecarReadyOut(ResponseModel):
 
 
 def read_remembering(text: bytes, context: ValidationContext) -> tuple[tuple[Query, ...], tuple[Upload, ...]]:
-    """The queries of a request, in order, and the uploads to remember before. Raises MalformedRequest, InvalidInput."""
+    """The queries of a request, and the uploads to remember before. Raises MalformedRequest, TooLarge, InvalidInput."""
     if b'"remember"' not in text:
         return read_queries(text, context), ()
     queries = read_framed(RememberingQueriesIn, text, context).queries

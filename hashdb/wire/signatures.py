@@ -1,4 +1,4 @@
-"""Signatures: validators of those that are sent, and the model of the evidence of a match."""
+"""Validators of the signatures in requests and responses, and the model of the evidence of a match."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hashdb.wire.faults import value_error
 _Signatures = TypeVar("_Signatures")
 _Scored = TypeVar("_Scored", float, Order, None)
 _NO_VIEW = f"must be `{WHOLE}`, or the name of one of the transforms"
-KINDS = frozenset(map(str, Kind))
-"""The names of the kinds that this version knows."""
+SIGNATURE_KINDS = frozenset(map(str, Kind))
+"""The names of the kinds of signatures that this version knows."""
 
 
 def check_picture_signatures(signatures: _Signatures, info: ValidationInfo) -> _Signatures:
@@ -28,7 +28,7 @@ def check_picture_signatures(signatures: _Signatures, info: ValidationInfo) -> _
 
 
 def check_view_signatures(signatures: dict[str, list[Any]], info: ValidationInfo) -> dict[str, list[Any]]:
-    """The signatures of a query by view, 64 at most together. A validator; each fault is at its view."""
+    """The signatures of a query by view: `whole`, or a transform; 64 at most together. A validator."""
     views = info.data.get("transforms")
     if views is not None and (unknown := signatures.keys() - {WHOLE, *views}):
         errors = [value_error((name,), _NO_VIEW) for name in sorted(unknown)]
@@ -46,10 +46,10 @@ def check_scored(value: _Scored, info: ValidationInfo) -> _Scored:
 
 
 def known_signatures(signatures: object) -> object:
-    """The signatures of kinds that this version knows: a later version may have more."""
+    """The signatures of kinds that this version knows: a later one may have more. A validator, before pydantic's."""
     if not isinstance(signatures, list):
         return signatures
-    return [text for text in signatures if not isinstance(text, str) or text.partition(":")[0] in KINDS]
+    return [text for text in signatures if not isinstance(text, str) or text.partition(":")[0] in SIGNATURE_KINDS]
 
 
 class EvidenceOut(ResponseModel, Mirror[Evidence]):

@@ -1,4 +1,4 @@
-"""Models of figures: the counts of a day, in exactly the lines that are sealed, and reports as JSON and CSV."""
+"""Models of figures: the counts of a day, in exactly the lines that are hashed, and reports as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class CountsOut(ResponseModel):
 
     @classmethod
     def from_domain(cls, day: date, counts: tuple[Count, ...], sealed: tuple[int, str] | None) -> Self:
-        """The counts of a day; `sealed` is the number of the event that sealed it, and its digest."""
+        """The counts of a day; `sealed` is the seq of the event that sealed it, and the digest in it."""
         seal = None if sealed is None else SealOut.build(seq=sealed[0], digest=sealed[1])
         return cls.build(day=day, lines=list(lines(counts)), digest=digest(day, counts), sealed=seal)
 
@@ -252,6 +252,7 @@ def csv_text(report: Report) -> str:
 
 
 def _figures(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """The rows of a figure, or of all figures in a mapping, whose names `path` has: name and cell."""
     if isinstance(value, Mapping):
         for name, part in value.items():
             yield from _figures(part, (*path, str(name)))

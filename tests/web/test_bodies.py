@@ -12,7 +12,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import Scope
-from hashdb.wire import KEYS, VALUES
+from hashdb.wire import MAX_FIELD_NAMES, MAX_VALUES
 from tests.web.authorisations import RIGHTS
 from tests.web.callers import CHUNKED, REMOVED, Caller, Service, item, pdq, problem, service_at
 from tests.web.test_authorisation import spelled
@@ -191,12 +191,12 @@ def _holding(*parts: str) -> str:
 def _large() -> dict[str, str]:
     """Bodies within the cap of 16 MB."""
     return {
-        "unknown fields": _holding("[{", ",".join(f'"{n:x}": 0' for n in range(KEYS - 1)), "}]"),
+        "unknown fields": _holding("[{", ",".join(f'"{n:x}": 0' for n in range(MAX_FIELD_NAMES - 1)), "}]"),
         "more unknown fields": _holding("[{", ",".join(f'"{n:x}":0' for n in range(1_000_000)), "}]"),
         "one field again and again": "{" + '"a":0,' * 2_000_000 + '"a": 0}',
-        "lists": _holding("[", "[]," * (VALUES // 2 - 3), "[]]"),
+        "lists": _holding("[", "[]," * (MAX_VALUES // 2 - 3), "[]]"),
         "more lists": _holding("[", "[]," * 5_000_000, "[]]"),
-        "numbers": _holding('[{"labels": [', "0," * (VALUES - 9), "0]}]"),
+        "numbers": _holding('[{"labels": [', "0," * (MAX_VALUES - 9), "0]}]"),
         "a text": _holding('"', "a" * 15 * MEGABYTE, '"'),
         "colons": _holding('"', ":" * 15 * MEGABYTE, '"'),
         "quotes": _holding("[", '"":' * 5_000_000),
@@ -248,8 +248,8 @@ def test_the_largest_request_that_there_is_is_taken() -> None:
     parts = 25  # Twenty-five times as much is a thousand items.
     text = json.dumps({"contributions": [full] * 40})
     assert len(made) == 40
-    assert parts * (text.count(",") + text.count("{") + text.count("[") + 40 * 64) < VALUES
-    assert parts * 40 * len(full) < KEYS
+    assert parts * (text.count(",") + text.count("{") + text.count("[") + 40 * 64) < MAX_VALUES
+    assert parts * 40 * len(full) < MAX_FIELD_NAMES
 
 
 def test_of_a_field_that_is_there_twice_the_last_counts(usual: Caller) -> None:

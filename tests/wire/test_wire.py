@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.errors import Fault, InvalidInput, MalformedRequest, TooLarge
-from hashdb.wire import KEYS, VALUES, check_size, read
+from hashdb.wire import MAX_FIELD_NAMES, MAX_VALUES, check_size, read
 from hashdb.wire.accounts import MemberIn
 from hashdb.wire.faults import path
 
@@ -71,7 +71,7 @@ def _keys(value: object) -> int:
     return sum(map(_keys, value)) if isinstance(value, list) else 0
 
 
-def _refused(text: str | bytes, keys: int = KEYS) -> bool:
+def _refused(text: str | bytes, keys: int = MAX_FIELD_NAMES) -> bool:
     try:
         check_size(text, keys=keys)
     except TooLarge:
@@ -92,10 +92,10 @@ def _fields(count: int) -> str:
 
 
 def test_as_many_as_may_be_are_taken_and_no_more() -> None:
-    assert not _refused(_fields(KEYS))
-    assert _refused(_fields(KEYS + 1))
-    assert not _refused("[" + "0," * (VALUES - 1) + "0]")
-    assert _refused("[" + "0," * VALUES + "0]")
+    assert not _refused(_fields(MAX_FIELD_NAMES))
+    assert _refused(_fields(MAX_FIELD_NAMES + 1))
+    assert not _refused("[" + "0," * (MAX_VALUES - 1) + "0]")
+    assert _refused("[" + "0," * MAX_VALUES + "0]")
 
 
 @pytest.mark.parametrize(

@@ -373,6 +373,6 @@ def _frames(caller: Actor, contribution: Contribution) -> tuple[Frame, ...]:
 def _index_sizes() -> tuple[dict[str, int], int]:
     _caller(*_EITHER)
     params = parse_fields(wire.StatusQuery, request.args.to_dict())
-    by_name = wire.indexed(params.signal_type, _enabled())
+    by_name = wire.indexed_algorithms(params.signal_type, _enabled())
     sizes, built_to = health.index_sizes(hashdb(), set(by_name.values()))
     return {name: sizes[algorithm] for name, algorithm in by_name.items()}, built_to

@@ -1,7 +1,7 @@
 """Exports of contributions as a MISP event and as a STIX bundle.
 
-A contribution has the same id in each export of a service. One that matches nothing is `deleted` in MISP, and `revoked`
-in STIX.
+A contribution has the same id in each export of a service: ids are made of `service`, its address. A contribution that
+matches nothing is `deleted` in MISP, and `revoked` in STIX.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TEMPLATE = {
 
 
 def misp_event(service: str, member: str, now: datetime, contributions: Iterable[Contribution]) -> Iterator[str]:
-    """The text of a MISP event, piece by piece, with an object for each contribution."""
+    """The text of a MISP event of the member of this name, piece by piece, with an object for each contribution."""
     header: dict[str, object] = {
         "uuid": _uuid(service, "event", member),
         "info": f"hashdb: hashes of removed terrorist content, by {member}",
@@ -49,6 +49,7 @@ def misp_event(service: str, member: str, now: datetime, contributions: Iterable
 
 
 def _object(service: str, contribution: Contribution) -> dict[str, object]:
+    # In `values`: the name of each attribute, its value, and its type and category.
     gone, at = is_gone(contribution), str(int(changed_at(contribution).timestamp()))
     values = [(str(signal.algorithm), digits_of(signal), _kind(signal)) for signal in contribution.signals]
     values += [("label", label, _TEXT) for label in contribution.labels]
@@ -95,7 +96,7 @@ def _uuid(service: str, *parts: object) -> str:
 
 
 _NAMES = {Algorithm.PDQ: "PDQ", Algorithm.SHA256: "SHA-256", Algorithm.MD5: "MD5"}
-"""The names of hashes in STIX; its vocabulary has those of the digests."""
+"""The names of hashes in STIX; other algorithms keep their own names."""
 _NOTHING = "[x-hashdb:signals = 0]"
 """The pattern of a contribution without signals: an indicator must have a pattern, and this one matches nothing."""
 
@@ -153,7 +154,7 @@ def _indicator(service: str, contribution: Contribution) -> dict[str, object]:
 
 
 def _comparison(signal: Signal) -> str:
-    """The pattern of one hash. That of an address is not of `url:value`, which is compared with addresses."""
+    """The pattern of one hash. STIX compares `url:value` with addresses: the hash of an address is another property."""
     if signal.algorithm is Algorithm.URL:
         return f"[x-hashdb-url:hashes.'SHA-256' = '{digits_of(signal)}']"
     return f"[file:hashes.'{_NAMES.get(signal.algorithm, signal.algorithm)}' = '{digits_of(signal)}']"

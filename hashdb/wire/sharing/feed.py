@@ -48,7 +48,7 @@ class ChangeOut(ResponseModel, Mirror[Change]):
     def from_domain(cls, value: Change) -> Self:
         """The model of a change."""
         if isinstance(value.what, Gone):
-            return cls.build(**_gone(value.seq, value.what))
+            return cls.build(**_gone_fields(value.seq, value.what))
         return cls.build(seq=value.seq, contribution=ContributionOut.from_domain(value.what))
 
     def to_domain(self) -> Change:
@@ -80,11 +80,12 @@ class ChangesEnd(ResponseModel):
 def change_line(change: Change) -> str:
     """A line of a stream: the JSON text of a `ChangeOut`, in two thirds of the time."""
     if isinstance(change.what, Gone):
-        return _encode(_gone(change.seq, change.what)) + "\n"
+        return _encode(_gone_fields(change.seq, change.what)) + "\n"
     return _encode({"seq": change.seq, "contribution": visible_fields(change.what)}) + "\n"
 
 
-def _gone(seq: int, gone: Gone) -> dict[str, object]:
+def _gone_fields(seq: int, gone: Gone) -> dict[str, object]:
+    """The fields of `ChangeOut` for a contribution that is gone."""
     fields: dict[str, object] = {"seq": seq, "gone": gone.contribution, "reason": gone.reason}
     if gone.withdrawal_reason is not None:
         fields["withdrawal_reason"] = gone.withdrawal_reason
@@ -95,11 +96,11 @@ def _gone(seq: int, gone: Gone) -> dict[str, object]:
     return fields
 
 
-def _text(value: object) -> str:
+def _to_text(value: object) -> str:
     return format_instant(value) if isinstance(value, datetime) else str(value)
 
 
-_encode = json.JSONEncoder(default=_text, separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
+_encode = json.JSONEncoder(default=_to_text, separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
 
 def parse_lines(text: bytes) -> FeedPage:
@@ -125,15 +126,16 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
         commitment = _fixed_octets(line.get("commitment"), OCTETS)
         return Gone(int(line["gone"]), str(line["reason"]), None, standing, commitment)
     removed, expires, severity = fields["removed_at"], fields["expires_at"], fields["severity"]
-    salt, texts, signed = _fixed_octets(fields.get("salt"), SALT), fields["signals"], fields.get("signatures", ())
-    signals = tuple([octets for text in texts if (octets := _octets(text))])
-    signatures = tuple([own for text in signed if (own := _signature_octets(text))])
+    salt = _fixed_octets(fields.get("salt"), SALT)
+    signal_texts, signature_texts = fields["signals"], fields.get("signatures", ())
+    signals = tuple([signal for text in signal_texts if (signal := _signal_octets(text))])
+    signatures = tuple([signature for text in signature_texts if (signature := _signature_octets(text))])
     shots, unknown = _parse_shots(fields["frames"]) if fields.get("frames") else ((), [])
-    if len(signals) < len(texts) or len(signatures) < len(signed):
-        unknown = [*unknown, *filterfalse(_octets, texts), *filterfalse(_signature_octets, signed)]
+    if len(signals) < len(signal_texts) or len(signatures) < len(signature_texts):
+        unknown += [*filterfalse(_signal_octets, signal_texts), *filterfalse(_signature_octets, signature_texts)]
     return CopiedContribution(
         int(fields["id"]),
-        _source(fields),
+        _counted_member(fields),
         signals,
         tuple(map(str, fields["labels"])),
         None if severity is None else int(severity),
@@ -154,7 +156,7 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
 
 
 def _undisclosed(seals: Any, salt: bytes | None, unknown: Iterable[str]) -> tuple[bytes, ...]:
-    """The seals of lines that the copy does not have: suppressed ones, and those that this version does not know."""
+    """The seals of what the copy does not have: `seals` (hex) of suppressed signals, and of lines that are unknown."""
     sealed = {octets for text in seals or () if (octets := _fixed_octets(text, OCTETS))}
     if salt is not None:
         sealed.update(seal(salt, line) for line in unknown)
@@ -162,7 +164,7 @@ def _undisclosed(seals: Any, salt: bytes | None, unknown: Iterable[str]) -> tupl
 
 
 def _fixed_octets(text: Any, size: int) -> bytes | None:
-    """Octets in hex; None if there are none. Raises ValueError if they are not `size`."""
+    """The octets of a hex text; None without a text. Raises ValueError if they are not `size` octets."""
     if text is None:
         return None
     octets = bytes.fromhex(text)
@@ -171,8 +173,8 @@ def _fixed_octets(text: Any, size: int) -> bytes | None:
     return octets
 
 
-def _source(fields: Any) -> int:
-    """Which member a copy counts: if the contribution came from another hashdb, the one there."""
+def _counted_member(fields: Any) -> int:
+    """The number by which a copy counts the member: if the contribution came from another hashdb, its member there."""
     origin, member = fields.get("origin"), int(fields["member"]["id"])
     if origin is None:
         return member
@@ -180,9 +182,9 @@ def _source(fields: Any) -> int:
 
 
 def _parse_shots(frames: Any) -> tuple[tuple[CopiedShot, ...], list[str]]:
-    """The shots, pages and windows of words that are searched for, and their lines that this version does not know."""
+    """The shots, pages and windows that are searched for, and the commitment's lines for their unknown signals."""
     shots: list[CopiedShot] = []
-    lines: list[str] = []
+    unknown: list[str] = []
     place = 0
     for shot in split_shots(map(_parse_frame, frames)):
         first, texts = shot.frames[0], frames[place]["signals"]
@@ -192,13 +194,15 @@ def _parse_shots(frames: Any) -> tuple[tuple[CopiedShot, ...], list[str]]:
         signals = tuple([(signal.algorithm, signal.to_bytes()) for signal in first.signals])
         shots.append(CopiedShot(shot.start, shot.end, signals, shot.unit))
         if len(signals) < len(texts):
-            lines += [placed_line(shot.unit, shot.start, shot.end, text) for text in filterfalse(_octets, texts)]
-    return tuple(shots), lines
+            unknown += [
+                placed_line(shot.unit, shot.start, shot.end, text) for text in filterfalse(_signal_octets, texts)
+            ]
+    return tuple(shots), unknown
 
 
 def _parse_frame(frame: Any) -> Frame:
     texts = frame["signals"]
-    signals = tuple([Signal.from_bytes(*octets) for text in texts if (octets := _octets(text))])
+    signals = tuple([Signal.from_bytes(*octets) for text in texts if (octets := _signal_octets(text))])
     begins = frame.get("begins_shot")
     if begins is None and len(signals) < len(texts):
         # Only a frame with one PDQ may belong to the shot of the frame before it.
@@ -211,7 +215,8 @@ def _parse_frame(frame: Any) -> Frame:
     return Frame(first, signals, unit=Unit.WORDS, length=end - first)
 
 
-def _octets(text: str) -> tuple[Algorithm, bytes] | None:
+def _signal_octets(text: str) -> tuple[Algorithm, bytes] | None:
+    """The algorithm and the value of a signal; None if this version does not know the algorithm. Raises ValueError."""
     name, _, digits = text.partition(":")
     algorithm = _ALGORITHMS.get(name)
     if algorithm is None:
@@ -223,6 +228,7 @@ def _octets(text: str) -> tuple[Algorithm, bytes] | None:
 
 
 def _signature_octets(text: str) -> tuple[Kind, bytes] | None:
+    """The kind and the value of a signature; None if this version does not know the kind. Raises ValueError."""
     name, _, digits = text.partition(":")
     kind = _KINDS.get(name)
     if kind is None:

@@ -14,7 +14,7 @@ from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.sharing.feed import BankHit
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.errors import InvalidInput, MalformedRequest
-from hashdb.wire.sharing import Foreign, Names, digits_of
+from hashdb.wire.sharing import CommaSeparated, ForeignRequest, digits_of
 from hashdb.wire.sharing.passages import PASSAGES, passages_text, read_passages
 from hashdb.wire.sharing.vpdq import read_vpdq, vpdq_json
 
@@ -43,49 +43,49 @@ _Flag = Annotated[bool, BeforeValidator(lambda text: str(text).lower() in ("1", 
 _Reference = Annotated[str, StringConstraints(max_length=200)]
 
 
-class HashQuery(Foreign):
+class HashQuery(ForeignRequest):
     """The URL of the picture to hash, if it is not in the body, and the algorithms."""
 
     url: str | None = None
     content_type: str = "photo"
-    types: Names = ()
+    types: CommaSeparated = ()
 
 
 class LookupQuery(HashQuery):
-    """The signal of a type, or the picture, to look up, and in which banks."""
+    """The signal of a type, or the picture, to look up, and in which banks (none: in all)."""
 
     signal: str | None = None
     signal_type: str | None = None
-    banks: Names = ()
+    banks: CommaSeparated = ()
     include_distance: _Flag = False
 
 
-class StatusQuery(Foreign):
+class StatusQuery(ForeignRequest):
     """The type whose status is asked for."""
 
     signal_type: str | None = None
 
 
-class BankIn(Foreign):
+class BankIn(ForeignRequest):
     """The name of a bank."""
 
     name: str
 
 
-class ContentQuery(Foreign):
+class ContentQuery(ForeignRequest):
     """Which parts of a content to return."""
 
     include_signals: _Flag = False
     include_metadata: _Flag = True
 
 
-class ContentChange(Foreign):
+class ContentChange(ForeignRequest):
     """A change of a content; the value 1 means enabled, and every content is."""
 
     disable_until_ts: int = 1
 
 
-class MetadataIn(Foreign):
+class MetadataIn(ForeignRequest):
     """The metadata of a content; only the member's own id is stored."""
 
     content_id: _Reference | None = None
@@ -95,7 +95,7 @@ class SignalsIn(RootModel[dict[str, str]]):
     """The signals of one content, by type, and a note, which is not stored."""
 
     def fields(self, enabled: Collection[Algorithm]) -> dict[str, Any]:
-        """The fields of a draft that they are. Raises MalformedRequest."""
+        """The fields of the draft with these signals. Raises MalformedRequest."""
         texts = {name: text for name, text in self.root.items() if name != "note"}
         if not texts:
             raise MalformedRequest("No signals given")
@@ -143,7 +143,7 @@ def type_names(enabled: Iterable[Algorithm]) -> tuple[str, ...]:
 
 
 def type_of(name: str, enabled: Collection[Algorithm]) -> str:
-    """The signal type of a name, which may be a second one. Raises MalformedRequest."""
+    """The signal type of a name: `video_vpdq` and `pdq_ocr` are further names of types. Raises MalformedRequest."""
     names = type_names(enabled)
     if name in _UNMAPPED:
         raise MalformedRequest(f"No such SignalType: {name} has no counterpart here, because {_UNMAPPED[name]}")
@@ -164,10 +164,10 @@ def content_types_out() -> list[dict[str, object]]:
     return [{"name": name, "enabled": True} for name in ("photo", "video", "text", "url", "file", "pdf")]
 
 
-def indexed(signal_type: str | None, enabled: Collection[Algorithm]) -> dict[str, Algorithm]:
-    """The algorithm whose index has the values of a type, by the name of the type. Raises MalformedRequest.
+def indexed_algorithms(signal_type: str | None, enabled: Collection[Algorithm]) -> dict[str, Algorithm]:
+    """By the name of a type: the algorithm whose index has its values; without `signal_type`, all that are enabled.
 
-    Without `signal_type`: all that are enabled.
+    Raises MalformedRequest.
     """
     if signal_type is None:
         return {str(algorithm): algorithm for algorithm in enabled}
@@ -192,7 +192,7 @@ def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
 
 
 def fields_of(name: str, text: str, enabled: Collection[Algorithm]) -> dict[str, Any]:
-    """The fields of a draft or a query that a signal of a type is. Raises MalformedRequest.
+    """The fields of the draft or the query with a signal of a type. Raises MalformedRequest.
 
     The value of `url` is one digest or two, and that of `simhash256` a window or a list; addresses and texts are
     hashed before.
@@ -237,27 +237,27 @@ def text_hashes_out(signals: Iterable[Signal], frames: Sequence[Frame], types: C
 def hits_out(
     hits: Iterable[BankHit], name: str, query: Query, banks: Collection[str]
 ) -> dict[str, list[dict[str, object]]]:
-    """The matches of a type by bank, nearest first; the distance is a string, as HMA's clients expect."""
+    """The matches of the type `name` by bank (no `banks`: all), nearest first; HMA's distances are strings."""
     by_bank: dict[str, list[dict[str, object]]] = {}
-    near = [hit for hit in hits if _is_near(hit.match, name)]
+    of_type = [hit for hit in hits if _is_of_type(hit.match, name)]
     if name not in (VPDQ, *_ALL_EXACT):
-        near.sort(key=lambda hit: hit.match.distance.get(Algorithm(name)) or 0)
-    for bank, match in near:
+        of_type.sort(key=lambda hit: hit.match.distance.get(Algorithm(name)) or 0)
+    for bank, match in of_type:
         if not banks or bank in banks:
             by_bank.setdefault(bank, []).append(_hit(match, name, query))
     return by_bank
 
 
 def raw_out(hits: Iterable[BankHit], name: str, query: Query, params: LookupQuery) -> dict[str, object]:
-    """The matches in one list."""
+    """The matches of the type `name` in one list."""
     matches = [match for bank, match in hits if not params.banks or bank in params.banks]
     if params.include_distance:
         return {"matches": [_hit(match, name, query) for match in matches]}
     return {"matches": [match.contribution for match in matches]}
 
 
-def _is_near(match: Match, name: str) -> bool:
-    """Whether a type found the match. A file with the same SHA-256 has the same MD5."""
+def _is_of_type(match: Match, name: str) -> bool:
+    """Whether the signal of this type found the match. A file with the same SHA-256 has the same MD5."""
     if name == VPDQ:
         return bool(match.segments or match.frames)
     if name == PASSAGES:
@@ -287,7 +287,7 @@ def _shares(match: Match, query: Query) -> str:
 
 
 def compared_out(pairs: Mapping[str, tuple[Signal, Signal]]) -> dict[str, object]:
-    """Whether the signals of each pair match, and their distance, here as a number; digests have none."""
+    """By type: whether the signals of the pair match, and their distance, here as a number; digests have none."""
     compared: dict[str, object] = {}
     for name, (first, second) in pairs.items():
         distance = first.distance(second)
@@ -301,7 +301,7 @@ def index_out(sizes: Mapping[str, int], built_to: int) -> dict[str, object]:
 
 
 def database_out(sizes: Mapping[str, int], built_to: int) -> dict[str, object]:
-    """The same in the form of HMA's curator; the index is never behind the database."""
+    """The answer of `index_out` in the form of HMA's curator; the index is never behind the database."""
     return {
         name: {
             "db_size": size,

@@ -1,4 +1,7 @@
-"""Windows of the words of a text, as other systems can carry them: a JSON list of `hash,first,end`, as vPDQ's is."""
+"""Windows of the words of a text as other systems can carry them: a JSON list of `hash,first,end`.
+
+`first` is the number of the first word, from 0, and `end` that after the last.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.wire.sharing import digits_of
 
 PASSAGES: Final = str(Algorithm.SIMHASH256)
-"""The name of the type."""
+"""The name of this form among the types of signals of other systems."""
 _WINDOW = re.compile(r"([0-9a-fA-F]{64}),([0-9]{1,7}),([0-9]{1,7})", re.ASCII)
 _NOT_PASSAGES: Final = "is not a list of `hash,first,end`: a hash of 64 digits, the first word, the word after the last"
 
@@ -29,7 +32,7 @@ def passages_text(frames: Iterable[Frame]) -> str:
 
 
 def read_passages(text: str) -> list[dict[str, Any]]:
-    """The field `frames` of a draft or a query. Raises ValueError with a sentence."""
+    """The field `frames` of a draft or a query. Raises ValueError, whose text continues the name of the field."""
     try:
         windows = json.loads(text)
     except (ValueError, RecursionError):

@@ -16,8 +16,8 @@ from hashdb.domain.sharing.feed import ExchangeRecord
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, MalformedRequest, reject
-from hashdb.wire import Count, one_of
-from hashdb.wire.sharing import Foreign, PageSize, UnixSeconds, digits_of, signal_of
+from hashdb.wire import WholeNumber, one_of
+from hashdb.wire.sharing import ForeignRequest, PageSize, UnixSeconds, digits_of, signal_of
 from hashdb.wire.sharing.passages import PASSAGES, read_passages
 
 _BLOCKED, _NOT_BLOCKED = "Blocked", "NotBlocked"
@@ -25,15 +25,16 @@ _IGNORED = ("Unknown", "None", "QualityUnknown", "PendingReview", "Withdrawn", "
 _ALGORITHMS = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
 """By StopNCII's type of signal."""
 _PLAIN = {"URL": "url", "Text": "raw_text"}
-"""Types whose value is no hash, with those of HMA that mean the same."""
+"""The types of values that are not hashed, each with HMA's name of the type."""
 HashPlain = Callable[[str, str], tuple[str, str]]
-"""Makes a type of HMA and its value of an address or a text, with that type."""
+"""Hashes an address or a text: takes HMA's name of its type, and it; returns HMA's name of the type of the hash, and
+the hash. Raises ValueError, MalformedRequest, TextRefused."""
 _TYPES = {algorithm: name for name, algorithm in _ALGORITHMS.items()}
 ALGORITHMS = tuple(_TYPES)
 """The algorithms that StopNCII and Tech Against Terrorism know."""
 
 
-class _Camel(Foreign):
+class _Camel(ForeignRequest):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
@@ -93,9 +94,9 @@ class HashesIn(_Camel):
     hash_records: Annotated[list[_HashIn], Len(1, DRAFTS_A_REQUEST)]
 
     def items(self, hash_plain: HashPlain) -> list[dict[str, object]]:
-        """The fields of a draft for each hash, in order. Raises InvalidInput: only blocked content is accepted.
+        """The fields of a draft for each hash, in order; `hash_plain` hashes the addresses and texts among them.
 
-        The client sends an address, or a text, as it is: `hash_plain` makes the value of a type of HMA of it.
+        Raises InvalidInput with every fault, for example content that is not blocked; TextRefused.
         """
         items: list[dict[str, object]] = []
         faults: list[Fault] = []
@@ -126,9 +127,9 @@ class FeedbacksIn(_Camel):
 
 
 def page_out(records: Iterable[ExchangeRecord], token: str | None, second: int) -> dict[str, object]:
-    """A page of hashes; with it, the reader has everything up to `second` (Unix seconds).
+    """A page of hashes; `token` is that of the next page. With this page, a reader has all up to `second` (Unix time).
 
-    StopNCII has no type for the MD5 of a picture.
+    The MD5 of pictures is left out: StopNCII has no type for it.
     """
     entries = [
         _record(record, record.value)
@@ -169,7 +170,7 @@ def _feedbacks(record: ExchangeRecord) -> Iterable[dict[str, object]]:
         yield {"source": opinion.member_name, "feedbackValue": value, "tags": tags}
 
 
-class LoginIn(Foreign):
+class LoginIn(ForeignRequest):
     """The form with which a reader requests a token."""
 
     username: str
@@ -177,23 +178,24 @@ class LoginIn(Foreign):
 
 
 def _number(checkpoint: object) -> object:
+    """The number in a checkpoint `time,number`; 0 without a checkpoint."""
     return str(checkpoint).rpartition(",")[2] or "0"
 
 
-class ListQuery(Foreign):
-    """Where to continue: after a checkpoint (a time, which is ignored, and a number), and at which page."""
+class ListQuery(ForeignRequest):
+    """Where to continue: after the checkpoint `time,number`, of which only the number counts, and at which page."""
 
-    after: Annotated[Count, BeforeValidator(_number)] = 0
+    after: Annotated[WholeNumber, BeforeValidator(_number)] = 0
     page: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,15})?$")] = ""
     limit: PageSize = 1000
 
 
-def list_out(records: Iterable[ExchangeRecord], following: str | None, second: int, number: int) -> dict[str, object]:
-    """A page of the list, with the checkpoint after it."""
+def list_out(records: Iterable[ExchangeRecord], next_url: str | None, second: int, number: int) -> dict[str, object]:
+    """A page of the list, with the address of the next page, and the checkpoint `second,number` after this one."""
     entries = [_entry(record, record.value) for record in records if isinstance(record.value, Signal)]
     return {
         "count": len(entries),
-        "next": following,
+        "next": next_url,
         "previous": None,
         "checkpoint": f"{second},{number}",
         "results": entries,

@@ -15,7 +15,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.domain.times import format_instant
 from hashdb.errors import Fault, InvalidInput
 from hashdb.wire import one_of
-from hashdb.wire.sharing import Foreign, Names, PageSize, UnixSeconds, digits_of, signal_of
+from hashdb.wire.sharing import CommaSeparated, ForeignRequest, PageSize, UnixSeconds, digits_of, signal_of
 from hashdb.wire.sharing.passages import read_passages
 from hashdb.wire.sharing.vpdq import read_vpdq, vpdq_json
 
@@ -25,7 +25,7 @@ _TYPES = {Algorithm.PDQ: (PDQ, PDQ)} | {
     algorithm: (f"HASH_{name}", f"HASH_VIDEO_{name}")
     for algorithm, name in ((Algorithm.MD5, "MD5"), (Algorithm.SHA256, "SHA256"))
 }
-"""By algorithm, the type of an indicator, and that of one of a video."""
+"""By algorithm: the type of an indicator, and the type of an indicator of a video."""
 _ALGORITHMS = {name: algorithm for algorithm, names in _TYPES.items() for name in names}
 ADDRESSES = ("URI", "RAW_URI", "UNCLICKABLE_URL")
 """Types whose indicator is an address."""
@@ -36,17 +36,17 @@ _STANCES = {"HELPFUL": Stance.CONFIRMS, "NOT_HELPFUL": Stance.DISPUTES, "DISAGRE
 _IGNORED = ("INGESTED", "IN_REVIEW", "NON_MALICIOUS", "SAW_THIS_TOO", "WANTS_INFO")
 
 
-class UpdatesQuery(Foreign):
+class UpdatesQuery(ForeignRequest):
     """Which updates to read: from one second (Unix time) on, before another, page by page."""
 
     start_time: UnixSeconds = 0
     stop_time: UnixSeconds | None = None
     limit: PageSize = 100
-    types: Names = ()
+    types: CommaSeparated = ()
     after: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,11})?$")] = ""
 
 
-class ReactionIn(Foreign):
+class ReactionIn(ForeignRequest):
     """A reaction to a descriptor."""
 
     reactions: Annotated[str, one_of((*_STANCES, *_IGNORED))]
@@ -59,7 +59,7 @@ class ReactionIn(Foreign):
         return OpinionDraft(stance, "other" if stance is Stance.DISPUTES else None)
 
 
-class DescriptorIn(Foreign):
+class DescriptorIn(ForeignRequest):
     """A new descriptor: a value of removed content."""
 
     type: Literal[
@@ -95,13 +95,13 @@ class DescriptorIn(Foreign):
 
 
 def values_of(types: Collection[str]) -> tuple[frozenset[Algorithm], bool]:
-    """The algorithms of these types (empty: all), and whether videos are among them."""
+    """The algorithms of these types (empty: all), and whether vPDQ is among them."""
     algorithms = [_ALGORITHMS[name] for name in types if name in _ALGORITHMS] if types else _TYPES
     return frozenset(algorithms), not types or _VPDQ in types
 
 
 def updates_of(record: ExchangeRecord, types: Collection[str]) -> Iterator[dict[str, object]]:
-    """The updates of one value, of these types (empty: all). A digest that is gone may have had either type."""
+    """The updates of these types (empty: all) for one value. A digest that is gone may have had either of its types."""
     if not isinstance(record.value, Signal):
         names: Iterable[str] = (_VPDQ,)
     elif record.gone:
@@ -143,9 +143,9 @@ def last_update_out(second: int) -> dict[str, object]:
 
 def descriptor_out(contribution: Contribution, opinions: Iterable[Opinion]) -> dict[str, object]:
     """A contribution as a descriptor, with the opinions on it as reactions."""
-    on_it = [opinion for opinion in opinions if opinion.contribution == contribution.id]
+    own = [opinion for opinion in opinions if opinion.contribution == contribution.id]
     by_key = {
-        key: [str(opinion.member) for opinion in on_it if opinion.stance is stance]
+        key: [str(opinion.member) for opinion in own if opinion.stance is stance]
         for key, stance in (("HELPFUL", Stance.CONFIRMS), ("DISAGREE_WITH_TAGS", Stance.DISPUTES))
     }
     return {
@@ -158,13 +158,13 @@ def descriptor_out(contribution: Contribution, opinions: Iterable[Opinion]) -> d
     }
 
 
-def updates_out(updates: list[dict[str, object]], following: str | None) -> dict[str, object]:
-    """A page of updates, and the address of the next one."""
-    return {"data": updates} | ({} if following is None else {"paging": {"next": following}})
+def updates_out(updates: list[dict[str, object]], next_url: str | None) -> dict[str, object]:
+    """A page of updates, with the address of the next page."""
+    return {"data": updates} | ({} if next_url is None else {"paging": {"next": next_url}})
 
 
 def group_out(id: int, since: datetime) -> dict[str, object]:
-    """The database as a privacy group that has every member."""
+    """The database, which began at `since`, as a privacy group that has every member."""
     return {
         "id": str(id),
         "name": "hashdb",

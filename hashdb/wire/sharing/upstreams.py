@@ -1,4 +1,4 @@
-"""Upstreams on the wire: their feed as the service that follows them reads it, and what the command prints."""
+"""Reads the feed of an upstream as the service that follows it, and the model of an upstream that a command prints."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hashdb.wire.conversions import FromDomain
 from hashdb.wire.drafts import DraftIn
 from hashdb.wire.frames import FrameIn
 from hashdb.wire.origins import OriginOut
-from hashdb.wire.signatures import KINDS
+from hashdb.wire.signatures import SIGNATURE_KINDS
 
 _FOLLOWED = tuple(name for name in DraftIn.model_fields if name != "reference")
 """The fields of a contribution that are followed: a reference is its member's own."""
 _STANDINGS = frozenset(map(str, Standing))
-_MOST_TOKEN = 64
+_MOST_TOKEN = 64  # characters
 
 
 def read_page(text: bytes, context: ValidationContext) -> UpstreamPage:
@@ -63,12 +63,13 @@ def _change(change: Any, context: ValidationContext) -> UpstreamChange:
 
 
 def _draft(fields: Mapping[str, Any], context: ValidationContext) -> Draft:
+    """The draft of a contribution of the feed. Raises ValidationError if it may not be contributed here."""
     rules = context.rules
     enabled = {str(algorithm) for algorithm in Algorithm if rules.algorithm_fault(algorithm) is None}
     draft = {name: fields[name] for name in _FOLLOWED if fields.get(name) is not None}
     draft["signals"] = _with_names(enabled, fields.get("signals", ()))
     if "signatures" in draft:
-        draft["signatures"] = _with_names(KINDS, draft["signatures"])
+        draft["signatures"] = _with_names(SIGNATURE_KINDS, draft["signatures"])
     if "labels" in draft:
         draft["labels"] = _known_labels(draft["labels"], rules.vocabulary)
     if frames := draft.pop("frames", ()):
@@ -85,11 +86,12 @@ def _with_names(names: Collection[str], texts: Sequence[str]) -> list[str]:
 
 
 def _known_labels(labels: list[str], vocabulary: Vocabulary) -> list[str]:
+    """The labels that the vocabulary has; all of them if it has none, so that they are refused."""
     return [label for label in labels if vocabulary.fault("behaviour", label) is None] or labels
 
 
 def _fields_of(error: ValidationError) -> tuple[str, ...]:
-    """The names of the fields that are refused, or `origin`."""
+    """The names of the fields that are refused; a field of the origin counts as `origin`."""
     names = {str(item["loc"][0]) if item["loc"] else "origin" for item in error.errors(include_url=False)}
     return tuple(sorted(name if name in _FOLLOWED else "origin" for name in names))
 
