@@ -52,6 +52,7 @@ class Row(NamedTuple):
     items: int
     bodies: Callable[[], Sequence[bytes]]
     content_type: str = "application/json"
+    connection: str = "keep-alive"
 
 
 def compare(revision: str, quick: bool, values: int) -> None:
@@ -98,6 +99,7 @@ def _rows(values: int) -> list[Row]:
 
     return [
         *(Row("match one", clients, "/v1/matches", 1, lambda: one) for clients in (1, 8, 32)),
+        Row("match one, a connection each", 8, "/v1/matches", 1, lambda: one, connection="close"),
         *(Row("match 1,000", clients, "/v1/matches", 1_000, lambda: many) for clients in (1, 4)),
         *(Row("contribute one", clients, "/v1/contributions", 1, contributions(4_000, 1)) for clients in (1, 8)),
         Row("contribute 1,000", 2, "/v1/contributions", 1_000, contributions(30, 1_000)),
@@ -112,7 +114,8 @@ def _measure(running: Mapping[str, Running], values: int, rounds: int, seconds: 
         for _ in range(rounds):
             bodies = row.bodies()
             for name, each in running.items():
-                load = Load(f"{each.url}{row.path}", each.process, each.key, bodies, row.content_type)
+                url = f"{each.url}{row.path}"
+                load = Load(url, each.process, each.key, bodies, row.content_type, connection=row.connection)
                 rounds_of[name].append(send(load, row.clients, seconds))
         medians = {
             name: Told(*(statistics.median(column) for column in zip(*some, strict=True)))._asdict()

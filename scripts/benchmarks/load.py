@@ -25,7 +25,7 @@ local requests, at = {}, 0
 init = function(args)
   for i = 1, tonumber(args[4]) do
     local file = io.open(args[1] .. "/" .. i, "rb")
-    local headers = {["Authorization"] = "Bearer " .. args[2], ["Content-Type"] = args[3]}
+    local headers = {["Authorization"] = "Bearer " .. args[2], ["Content-Type"] = args[3], ["Connection"] = args[5]}
     requests[i] = wrk.format("POST", nil, headers, file:read("*a"))
     file:close()
   end
@@ -55,6 +55,8 @@ class Load(NamedTuple):
     """The Unix socket on which the service listens, if it does; wrk knows none."""
     by_python: bool = False
     """Whether to send by the client in Python in any case."""
+    connection: str = "keep-alive"
+    """The header of this name; with "close", each request has a connection of its own."""
 
 
 class Told(NamedTuple):
@@ -105,7 +107,7 @@ class Sending:
         for number, body in enumerate(load.bodies, start=1):
             (self._folder / str(number)).write_bytes(body)
         (self._folder / "load.lua").write_text(_SCRIPT)
-        arguments = [str(self._folder), load.key, load.content_type, str(len(load.bodies))]
+        arguments = [str(self._folder), load.key, load.content_type, str(len(load.bodies)), load.connection]
         if shutil.which("wrk") and not load.by_python:
             words = ["wrk", "-t", "1", "-c", str(clients), "-d", f"{seconds:.0f}s", "--timeout", "30s"]
             words += ["-s", str(self._folder / "load.lua"), load.url, "--", *arguments]
@@ -142,22 +144,27 @@ async def _client(load: Load, until: float, start: int, step: int, taken: list[f
     parts, failed = urlsplit(load.url), 0
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {load.key}\r\n"
-        f"Content-Type: {load.content_type}\r\nContent-Length: "
+        f"Content-Type: {load.content_type}\r\nConnection: {load.connection}\r\nContent-Length: "
     ).encode()
-    connecting = (
-        asyncio.open_unix_connection(load.socket)
-        if load.socket
-        else asyncio.open_connection(parts.hostname, parts.port)
-    )
-    reader, writer = await connecting
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if load.socket:
+            return await asyncio.open_unix_connection(load.socket)
+        return await asyncio.open_connection(parts.hostname, parts.port)
+
+    reader, writer = await connect()
     while time.perf_counter() < until:
         body = load.bodies[start % len(load.bodies)]
         start += step
         begun = time.perf_counter()
+        if writer.is_closing():
+            reader, writer = await connect()
         writer.write(head + str(len(body)).encode() + b"\r\n\r\n" + body)
         answered = await reader.readuntil(b"\r\n\r\n")
         length = next(line for line in answered.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         await reader.readexactly(int(length.split(b":")[1]))
+        if load.connection == "close":
+            writer.close()
         taken.append(time.perf_counter() - begun)
         failed += not answered.startswith(b"HTTP/1.1 2")
     writer.close()
@@ -176,9 +183,10 @@ async def _clients(load: Load, clients: int, seconds: float) -> None:
 
 def main() -> None:
     """The client in Python."""
-    url, clients, seconds, folder, key, content_type, many, socket = sys.argv[1:]
+    url, clients, seconds, folder, key, content_type, many, connection, socket = sys.argv[1:]
     bodies = [(Path(folder) / str(number)).read_bytes() for number in range(1, int(many) + 1)]
-    asyncio.run(_clients(Load(url, 0, key, bodies, content_type, socket), int(clients), float(seconds)))
+    load = Load(url, 0, key, bodies, content_type, socket, connection=connection)
+    asyncio.run(_clients(load, int(clients), float(seconds)))
 
 
 if __name__ == "__main__":
