@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hashdb import wire
-from hashdb.connection import Asking, ClientRequest
+from hashdb.connection import ClientRequest, TypedRequests
 from hashdb.domain.times import format_instant
 from hashdb.errors import BadNote, LogRewritten, ServiceError, WitnessesBehind
 from hashdb.wire.problems import NOT_HASHDB
@@ -28,7 +28,7 @@ _COSIGNED_WITHIN = timedelta(minutes=10)
 """An event that the quorum did not cosign after this time is an alarm. The service signs each minute."""
 
 
-class Auditing(Asking):
+class Auditing(TypedRequests):
     """The routes by which everyone verifies the log."""
 
     def log(self) -> Log:

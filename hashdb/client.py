@@ -12,7 +12,7 @@ import httpx
 from hashdb import wire
 from hashdb.auditing import Auditing
 from hashdb.configuration import Configuration
-from hashdb.connection import ClientRequest, Connection, form
+from hashdb.connection import ClientRequest, Connection, form_request
 from hashdb.domain.contributions import Addition, Amendment, Contribution, Draft, Filter, Receipt, Recorded
 from hashdb.domain.matching.lookback import REPORTS_A_REQUEST, LookBackReport, Upload
 from hashdb.domain.matching.matches import Answer, Query, Result
@@ -162,7 +162,7 @@ class Client(Auditing):
 
         Give a video as an open file, which is sent without reading it whole. Prefer to hash here, and use `match`.
         """
-        request = form("/v1/matches/media", files, params={"transforms": 1} if transforms else {})
+        request = form_request("/v1/matches/media", files, params={"transforms": 1} if transforms else {})
         return self._ask_later(AnswerOut, request).to_domain()
 
     def contribute_media(
@@ -176,12 +176,12 @@ class Client(Auditing):
         metadata = [wire.drafts.DraftIn.from_domain(draft).model_dump_json(exclude=own) for draft in drafts]
         text = metadata[0] if len(metadata) == 1 else f"[{','.join(metadata)}]"
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        request = form("/v1/contributions/media", files, fields={"metadata": text}, headers=headers)
+        request = form_request("/v1/contributions/media", files, fields={"metadata": text}, headers=headers)
         return self._ask_later(wire.contributions.ReceiptOut, request).to_domain()
 
     def hash_media(self, files: Sequence[bytes | BinaryIO], *, transforms: bool = False) -> wire.files.PicturesOut:
         """The hashes of 1 to 32 pictures and videos. As `match_media`."""
-        request = form("/v1/signals", files, params={"transforms": 1} if transforms else {})
+        request = form_request("/v1/signals", files, params={"transforms": 1} if transforms else {})
         return self._ask_later(wire.files.PicturesOut, request)
 
     def contribution(self, id: int) -> Contribution:
@@ -273,7 +273,7 @@ class Client(Auditing):
         request = ClientRequest(
             "GET", "/v1/changes", params=_feed_params(after, epoch, wait), headers=headers, extra_seconds=wait
         )
-        for lines in self._connection.lines(request):
+        for lines in self._connection.stream_lines(request):
             try:
                 yield wire.feed.parse_lines(lines)
             except ValueError:

@@ -28,15 +28,15 @@ _LARGEST = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class SettingValue:
     """A value, and the setting that gave it, like `HASHDB_URL` or `url in ~/.config/hashdb.toml`."""
 
     value: str = field(repr=False)
     setting: str
 
 
-_DEFAULT_URL = Given("http://127.0.0.1:8000", "HASHDB_URL, which is not set")
-_DEFAULT_HOME = Given("hashdb-data", "HASHDB_HOME, which is not set")
+_DEFAULT_URL = SettingValue("http://127.0.0.1:8000", "HASHDB_URL, which is not set")
+_DEFAULT_HOME = SettingValue("hashdb-data", "HASHDB_HOME, which is not set")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Configuration:
 
     file: Path
     """The user's file, whether it is there or not."""
-    of_file: Mapping[str, Given]
-    of_environment: Mapping[str, Given]
+    of_file: Mapping[str, SettingValue]
+    of_environment: Mapping[str, SettingValue]
 
     @classmethod
     def read(cls) -> Self:
@@ -56,26 +56,26 @@ class Configuration:
         return cls(file, _read_file(file) if is_there else {}, _read_environment())
 
     @property
-    def home(self) -> Given:
+    def home(self) -> SettingValue:
         """The folder of the local copy."""
         return self.of_environment.get("home") or self.of_file.get("home") or _DEFAULT_HOME
 
     @property
-    def url(self) -> Given:
+    def url(self) -> SettingValue:
         """The address of the service. Raises BadSetting."""
         url = self.of_environment.get("url") or self.of_file.get("url") or _DEFAULT_URL
         if reason := _url_fault(url.value):
             raise BadSetting(url.setting, reason)
         return url
 
-    def key(self) -> Given:
+    def key(self) -> SettingValue:
         """The secret of the key. Raises BadSetting, which never shows it, if there is none or it cannot be one."""
         key = _read_key(self.of_environment)
         if key is not None:
             return key
         if (key := _read_key(self.of_file)) is None:
             if self.url.value.startswith(_SOCKET):
-                return Given("", "no setting: a socket needs none")
+                return SettingValue("", "no setting: a socket needs none")
             where = f"put the secret of your key there, or name its file in HASHDB_KEY_FILE or in {self.file}"
             raise BadSetting("HASHDB_KEY", f"is not set: {where}")
         own = self.of_file.get("url", self.url)
@@ -93,21 +93,21 @@ def _path() -> Path:
     return Path(folder if os.path.isabs(folder) else os.path.expanduser("~/.config"), "hashdb.toml")
 
 
-def _read_environment() -> dict[str, Given]:
+def _read_environment() -> dict[str, SettingValue]:
     """The fields that the environment has. One that is empty is not set."""
     variables = {name: f"HASHDB_{name.upper()}" for name in FIELDS}
-    given = {name: Given(os.environ.get(variable, "").strip(), variable) for name, variable in variables.items()}
+    given = {name: SettingValue(os.environ.get(variable, "").strip(), variable) for name, variable in variables.items()}
     return {name: setting for name, setting in given.items() if setting.value}
 
 
-def _read_file(path: Path) -> dict[str, Given]:
+def _read_file(path: Path) -> dict[str, SettingValue]:
     """The fields of the user's file. Its paths begin at its folder."""
     text, fault = _read(path, str(path))
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(str(path), f"is not TOML: {error}") from None
-    given: dict[str, Given] = {}
+    given: dict[str, SettingValue] = {}
     for name, value in document.items():
         if name not in FIELDS:
             unknown = f"{name!r} is not a field of this file: {', '.join(FIELDS)}"
@@ -116,7 +116,7 @@ def _read_file(path: Path) -> dict[str, Given]:
             raise BadSetting(f"{name} in {path}", f'must be a text, like {name} = "{_EXAMPLES[name]}"')
         if name in ("home", "key_file"):
             value = os.path.join(path.parent, os.path.expanduser(value))
-        given[name] = Given(value.strip(), f"{name} in {path}")
+        given[name] = SettingValue(value.strip(), f"{name} in {path}")
     if "key" in given:
         if "key_file" in given:
             raise BadSetting(str(path), "has both key and key_file: keep one of them")
@@ -125,7 +125,7 @@ def _read_file(path: Path) -> dict[str, Given]:
     return given
 
 
-def _read_key(given: Mapping[str, Given]) -> Given | None:
+def _read_key(given: Mapping[str, SettingValue]) -> SettingValue | None:
     """The key of the environment, or of the file, checked: `key` goes before `key_file`."""
     key = given.get("key")
     if key is None and (file := given.get("key_file")):
@@ -133,7 +133,7 @@ def _read_key(given: Mapping[str, Given]) -> Given | None:
         text, fault = _read(Path(os.path.expanduser(file.value)), setting)
         if fault:
             raise BadSetting(setting, fault)
-        key = Given(text.strip(), setting)
+        key = SettingValue(text.strip(), setting)
     if key is not None and (reason := _key_fault(key.value)):
         raise BadSetting(key.setting, reason)
     return key

@@ -104,7 +104,7 @@ class Connection:
         with self._response(request, stream=False) as response:
             return response
 
-    def lines(self, request: ClientRequest) -> Iterator[bytes]:
+    def stream_lines(self, request: ClientRequest) -> Iterator[bytes]:
         """The complete lines of a streamed response, several at a time. Raises like `send`, also midway."""
         with self._response(request, stream=True) as response:
             rest = b""
@@ -223,7 +223,7 @@ def read_text(url: str, timeout: float, most: int = 100_000) -> str | None:
         return None
 
 
-class Asking:
+class TypedRequests:
     """Typed answers over a connection."""
 
     _connection: Connection
@@ -278,7 +278,7 @@ def _read(model: type[_Body], response: httpx.Response) -> _Body:
         raise ServiceError(response.status_code, NOT_HASHDB) from None
 
 
-def form(path: str, files: Sequence[bytes | BinaryIO], **more: Any) -> ClientRequest:
+def form_request(path: str, files: Sequence[bytes | BinaryIO], **more: Any) -> ClientRequest:
     """A request with files, in order."""
     return ClientRequest("POST", path, files=tuple((str(number), file) for number, file in enumerate(files)), **more)
 

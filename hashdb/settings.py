@@ -428,7 +428,7 @@ class Settings(MemberSettings):
     def vocabulary(self) -> Vocabulary:
         """The label vocabulary of the `labels` file. Raises BadSetting."""
         try:
-            return Vocabulary.of(tomllib.loads(self.labels.read_text("utf-8")))
+            return Vocabulary.from_parsed(tomllib.loads(self.labels.read_text("utf-8")))
         except OSError as error:
             reason = f"cannot be read: {self.labels}: {os_reason(error)}"
         except UnicodeDecodeError:
@@ -462,11 +462,11 @@ class Settings(MemberSettings):
             budgets=self.budgets,
             webhook_egress=egress if self.webhooks else None,
             egress=egress,
-            witnesses=self._asked_witnesses(egress),
+            witnesses=self._checked_witnesses(egress),
             quorum=self.quorum_policy(),
         )
 
-    def _asked_witnesses(self, egress: EgressPolicy) -> Policy | None:
+    def _checked_witnesses(self, egress: EgressPolicy) -> Policy | None:
         policy = self.witness_policy()
         for witness in () if policy is None else policy.witnesses:
             if witness.url is not None and (fault := url_fault(witness.url, egress)):

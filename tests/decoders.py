@@ -392,7 +392,7 @@ DECODERS: dict[str, Decoder] = {
     "receipts": Decoder(
         lambda octets: Receipt.parse(_text(octets)).verify(_POLICY, [SIGNER.verifier]), (str(_RECEIPT).encode(),)
     ),
-    "files of cosigners": Decoder(Cosigner.of_file, (COSIGNER.file,)),
+    "files of cosigners": Decoder(Cosigner.from_file, (COSIGNER.file,)),
     "policies": Decoder(
         lambda octets: Policy.parse(_text(octets)),
         (f"log {SIGNER.verifier}\nwitness w {COSIGNER.key} https://w.example\ngroup g 1 w\nquorum g\n".encode(),),

@@ -142,7 +142,7 @@ def test_who_finds_no_place_to_wait_at_the_service_waits_here(monkeypatch: pytes
     ):
         connection.send(request)
     assert slept == [5, 2]
-    assert list(connection.lines(ClientRequest("GET", "/v1/changes", extra_seconds=20))) == []
+    assert list(connection.stream_lines(ClientRequest("GET", "/v1/changes", extra_seconds=20))) == []
     connection.send(GET)
     assert (slept, service.count) == ([5, 2], 4)
 
@@ -152,7 +152,7 @@ def test_lines_come_whole_however_they_are_cut() -> None:
         yield from (b"one\ntw", b"o\nthr", b"ee", b"\n")
 
     service = Service(lambda request: httpx.Response(200, content=parts()))
-    lines = [line for some in service.connection().lines(GET) for line in some.splitlines()]
+    lines = [line for some in service.connection().stream_lines(GET) for line in some.splitlines()]
     assert lines == [b"one", b"two", b"three"]
 
 
@@ -161,7 +161,7 @@ def test_a_stream_that_breaks_off_is_told() -> None:
         yield b"one\ntwo"
         raise httpx.ReadError("broken")
 
-    lines = Service(lambda request: httpx.Response(200, content=broken())).connection().lines(GET)
+    lines = Service(lambda request: httpx.Response(200, content=broken())).connection().stream_lines(GET)
     assert next(lines) == b"one"
     with pytest.raises(errors.ServiceUnreachable):
         next(lines)

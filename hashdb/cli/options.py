@@ -170,7 +170,7 @@ def read_cosigner(setting: str, file: Path) -> Cosigner:
         mode = stat.S_IMODE(file.stat().st_mode)
         if mode & 0o077:
             raise BadSetting(setting, f"others can read {file} (mode {mode:04o}): run chmod 600 {file}")
-        return Cosigner.of_file(file.read_bytes())
+        return Cosigner.from_file(file.read_bytes())
     except OSError as error:
         raise BadSetting(setting, f"{file} cannot be read: {os_reason(error)}") from None
     except BadNote as error:

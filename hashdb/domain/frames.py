@@ -49,7 +49,7 @@ class Extent(NamedTuple):
     pages: int | None = None
     words: int | None = None
 
-    def of(self, unit: Unit) -> float:
+    def length_in(self, unit: Unit) -> float:
         """The length in a unit; 0 if it has no frames in it."""
         return (self.duration if unit is Unit.SECONDS else self.pages if unit is Unit.PAGES else self.words) or 0.0
 
@@ -158,7 +158,7 @@ def mark_shots(shots: Iterable[Sequence[Frame]]) -> Iterator[Frame]:
             first = frame if begins else first
 
 
-def searched(frames: Iterable[Frame]) -> list[Frame]:
+def searched_frames(frames: Iterable[Frame]) -> list[Frame]:
     """The frames of an item that are searched for: the first one of each shot, unless its quality is below 50."""
     return [shot.frames[0] for shot in split_shots(frames) if shot.frames[0].matches]
 

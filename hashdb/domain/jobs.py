@@ -39,7 +39,7 @@ class Job:
         return self.outcome is None and now - self.touched_at < STALE_AFTER
 
     @property
-    def share(self) -> int:
+    def percent(self) -> int:
         """The share that is done, in percent."""
         return 100 if self.size == 0 else min(100, self.done * 100 // self.size)
 
@@ -77,7 +77,7 @@ class JobStatus(StrEnum):
     FAILED = "failed"
 
 
-KEPT = timedelta(hours=1)
+KEEP_ANSWERS = timedelta(hours=1)
 """How long the answer to a request is kept after it was made."""
 
 

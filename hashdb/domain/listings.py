@@ -94,7 +94,7 @@ class Sort(StrEnum):
 class Listing:
     """The request for a list: a filter and an order."""
 
-    chosen: Filter = field(default_factory=Filter)
+    filter: Filter = field(default_factory=Filter)
     sort: Sort = Sort.RECEIVED
     descending: bool = True
 

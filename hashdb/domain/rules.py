@@ -231,7 +231,7 @@ class Vocabulary:
         return tuple(field.name for field in fields(cls))
 
     @classmethod
-    def of(cls, parsed: Mapping[str, object]) -> Self:
+    def from_parsed(cls, parsed: Mapping[str, object]) -> Self:
         """The vocabulary of a parsed label file. Raises ValueError."""
         if unknown := parsed.keys() - set(cls.kinds()):
             raise ValueError(f"unknown kinds: {', '.join(sorted(unknown))}")

@@ -41,12 +41,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return "" if suggestion is None else f"; did you mean {suggestion!r}?"
 
 
-def fit(text: str, name: str) -> int | None:
+def name_rank(text: str, name: str) -> int | None:
     """How well a text names something; None if not at all. Case, `-`, `_` and spaces do not count.
 
     0: it is the name. 1: the name begins with it. 2: one of its words does. 3: the name contains it.
 
-    >>> [fit(text, "Alpha Video") for text in ("alpha_video", "ALPHA", "vid", "pha", "beta")]
+    >>> [name_rank(text, "Alpha Video") for text in ("alpha_video", "ALPHA", "vid", "pha", "beta")]
     [0, 1, 2, 3, None]
     """
     wanted, plain = _plain(text), _plain(name)

@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from hashdb.domain.matching.lookback import Cursor, Found, TakenBack, Upload
+from hashdb.domain.matching.lookback import Cursor, FoundMatch, TakenBack, Upload
 from hashdb.domain.matching.matches import Match, Neighbor, Result
 from hashdb.domain.matching.suggestions import Search
 from hashdb.domain.matching.testing import TEST_ID
@@ -187,7 +187,7 @@ class LookBack:
         self._walk, self._left = _Walk(after, upto, wanted, standing, self._remembered.walk(day), day), []
         self._seq = upto
 
-    def _record(self, found: Sequence[Found], taken_back: Sequence[TakenBack]) -> int:
+    def _record(self, found: Sequence[FoundMatch], taken_back: Sequence[TakenBack]) -> int:
         oldest = self._walk or (self._left[0] if self._left else None)
         return self._reports.record(
             Cursor(self._epoch, self._seq if oldest is None else oldest.after), found, taken_back
@@ -216,7 +216,7 @@ class LookBack:
             return 0
         # Without those that changed again since: they belong to newer changes.
         ids = frozenset(copy.tables.changed_ids(changes.after, part.upto))
-        found, taken_back, compared, until = list[Found](), list[TakenBack](), 0, time.monotonic() + SLICE
+        found, taken_back, compared, until = list[FoundMatch](), list[TakenBack](), 0, time.monotonic() + SLICE
         while near := part.take(AT_ONCE - compared):
             uploads = self._remembered.latest(near)
             newly_found, no_longer = self._compare(copy, uploads.values(), ids, part.search, part.standing)
@@ -300,7 +300,7 @@ class LookBack:
         wanted: Set[int],
         search: Search,
         standing: Mapping[str, Collection[int]],
-    ) -> tuple[list[Found], list[TakenBack]]:
+    ) -> tuple[list[FoundMatch], list[TakenBack]]:
         """Which of the contributions that are wanted some uploads match, and which that stand no longer.
 
         Of an upload that is no longer remembered, nothing is known.
@@ -310,9 +310,9 @@ class LookBack:
         stood = [(upload.id, id) for upload in uploads for id in standing.get(upload.id, ()) if id in wanted]
         return found, [TakenBack(*pair, NO_LONGER) for pair in stood if pair not in pairs]
 
-    def _match(self, copy: Copy, uploads: Collection[Upload], wanted: Set[int], search: Search) -> list[Found]:
+    def _match(self, copy: Copy, uploads: Collection[Upload], wanted: Set[int], search: Search) -> list[FoundMatch]:
         """The matches of uploads with the contributions that are wanted."""
-        found: list[Found] = []
+        found: list[FoundMatch] = []
         # A request compares the signatures of a bounded number of matches, and aligns a bounded number of videos: so
         # each of these uploads is a request of its own.
         together = [upload for upload in uploads if upload.query.is_plain and not upload.query.frames]
@@ -322,7 +322,7 @@ class LookBack:
             results = self._results(copy, group, wanted, search)
             for upload, result in zip(group, results, strict=True):
                 matches = self._others(copy, upload, result, wanted, search) if result.truncated else result.matches
-                found += [Found(upload.id, upload.at, match) for match in matches if match.contribution != TEST_ID]
+                found += [FoundMatch(upload.id, upload.at, match) for match in matches if match.contribution != TEST_ID]
         expiring = copy.tables.expiring({finding.match.contribution for finding in found})
         return [finding._replace(expires_at=expiring.get(finding.match.contribution)) for finding in found]
 

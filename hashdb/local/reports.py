@@ -13,7 +13,7 @@ from typing import Any
 from hashdb.domain.matching.lookback import (
     REPORTS_A_REQUEST,
     Cursor,
-    Found,
+    FoundMatch,
     LookBackReport,
     ReportKind,
     ReportsState,
@@ -106,7 +106,7 @@ class Reports:
         query = "SELECT DISTINCT contribution FROM matches WHERE expires_at <= ?"
         return self._ids(query, to_microseconds(now))
 
-    def record(self, cursor: Cursor, found: Sequence[Found], taken_back: Sequence[TakenBack]) -> int:
+    def record(self, cursor: Cursor, found: Sequence[FoundMatch], taken_back: Sequence[TakenBack]) -> int:
         """Store in one transaction how far look-back is, and a report of all that is new; return how many.
 
         What stands is not reported again, and what does not stand is not taken back.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hashdb.domain.frames import Extent, Frame, Unit, extent_of
-from hashdb.domain.matching.aligners import one_is_enough
+from hashdb.domain.matching.aligners import one_frame_is_enough
 from hashdb.domain.signals import Algorithm, Signal
 
 _UNITS: Final = (Unit.SECONDS, Unit.PAGES, Unit.WORDS)
@@ -82,7 +82,7 @@ class ColumnsWriter:
 def alone(frames: Sequence[Frame]) -> Set[Unit]:
     """The units of which one frame of an upload is enough for a match."""
     extent = extent_of(frames) or Extent()
-    return {unit for unit in _UNITS if one_is_enough(unit, extent.of(unit))}
+    return {unit for unit in _UNITS if one_frame_is_enough(unit, extent.length_in(unit))}
 
 
 class FramesWriter:

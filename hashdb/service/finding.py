@@ -12,7 +12,7 @@ from hashdb.domain.accounts.users import User
 from hashdb.domain.contributions import Contribution, Filter
 from hashdb.domain.listings import Listing, Place, Total, read_all
 from hashdb.domain.review.incidents import Incident
-from hashdb.domain.spelling import fit, nearest
+from hashdb.domain.spelling import name_rank, nearest
 from hashdb.service import HashDB
 from hashdb.service.contributions import listings
 from hashdb.service.contributions.sight import visible_fields
@@ -74,5 +74,5 @@ def find(db: HashDB, actor: Actor, text: str) -> Findings:
 
 
 def _fitting(text: str, rows: Iterable[_Row], name: Callable[[_Row], str]) -> tuple[Found[_Row], ...]:
-    fits = [(rank, name(row).casefold(), row) for row in rows if (rank := fit(text, name(row))) is not None]
+    fits = [(rank, name(row).casefold(), row) for row in rows if (rank := name_rank(text, name(row))) is not None]
     return tuple(Found(row, not rank) for rank, _, row in sorted(fits, key=itemgetter(0, 1)))

@@ -13,7 +13,7 @@ from time import monotonic, sleep
 from typing import Final, Generic, TypeVar
 
 from hashdb.domain.accounts.members import Actor
-from hashdb.domain.jobs import KEPT, AnswerJob, JobStatus
+from hashdb.domain.jobs import KEEP_ANSWERS, AnswerJob, JobStatus
 from hashdb.errors import HashingBusy, JobLost, TooManyAtOnce, Unavailable
 from hashdb.service import HashDB
 from hashdb.service.background import Task
@@ -194,4 +194,4 @@ def get(db: HashDB, actor: Actor, id: int) -> AnswerJob:
 def prune(db: HashDB) -> int:
     """Delete what was answered an hour ago; return how many."""
     with db.store.begin() as tx:
-        return tx.answer_jobs.prune(db.now() - KEPT)
+        return tx.answer_jobs.prune(db.now() - KEEP_ANSWERS)

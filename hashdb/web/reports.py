@@ -75,9 +75,9 @@ def _figures(report: Report, names: Mapping[str, str] = MappingProxyType({})) ->
         "to_share": [_duration_row(_WHO[who], durations) for who, durations in report.to_share.items()],
         "caught": [_duration_row("until another member first matched it", report.caught.first_catch)],
         "by_algorithm": [
-            _query_row("all algorithms" if key == "any" else key, queries) for key, queries in report.asked.items()
+            _query_row("all algorithms" if key == "any" else key, queries) for key, queries in report.queries.items()
         ],
-        "by_member": [_query_row(name(member), queries) for member, queries in report.asked_by.items()],
+        "by_member": [_query_row(name(member), queries) for member, queries in report.queries_by_member.items()],
         "opinions": [
             ("confirms", reviews.confirms),
             *_ranked({f"disputes: {key}": number for key, number in reviews.disputes.items()}),
@@ -90,7 +90,7 @@ def _figures(report: Report, names: Mapping[str, str] = MappingProxyType({})) ->
 
 
 def _tiles(report: Report) -> dict[str, int]:
-    queries = report.asked.get("any", QueryFigures(0, 0, 0, 0))
+    queries = report.queries.get("any", QueryFigures(0, 0, 0, 0))
     return {
         "contributions": report.contributions.added,
         "active at the end": report.contributions.active,

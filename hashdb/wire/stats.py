@@ -74,7 +74,9 @@ class ContributedOut(ResponseModel, Mirror[Contributed]):
     added: int = Field(description="Contributions added in the period.")
     active: int = Field(description="Contributions that are active at the end of the period.")
     withdrawn: dict[str, int] = Field(description="Contributions withdrawn in the period, by reason.")
-    events: Annotated[dict[str, int], MappedTo("told")] = Field(description="Other events of contributions, by kind.")
+    events: Annotated[dict[str, int], MappedTo("other_events")] = Field(
+        description="Other events of contributions, by kind."
+    )
     by: dict[str, dict[str, ShareOut]] = Field(
         description="Contributions by group (`member`, `kind`, `label`, `algorithm`, `basis`, `media`), then by value."
     )
@@ -92,10 +94,10 @@ class AskedOut(ResponseModel, Mirror[QueryFigures]):
 class MatchesOut(ResponseModel, FromDomain[Report]):
     """Queries and matches, by algorithm and by member."""
 
-    by_algorithm: Annotated[dict[str, AskedOut], MappedTo("asked")] = Field(
+    by_algorithm: Annotated[dict[str, AskedOut], MappedTo("queries")] = Field(
         description="By algorithm; `any` is all of them together."
     )
-    by_member: Annotated[dict[str, AskedOut], MappedTo("asked_by")] = Field(
+    by_member: Annotated[dict[str, AskedOut], MappedTo("queries_by_member")] = Field(
         description="By the id of the querying member."
     )
 
@@ -115,7 +117,7 @@ class ReappearancesOut(ResponseModel, FromDomain[Report]):
     @classmethod
     def fields_from(cls, value: Report) -> dict[str, Any]:
         """The fields of the model."""
-        figures = value.asked.get("any", QueryFigures(0, 0, 0, 0))
+        figures = value.queries.get("any", QueryFigures(0, 0, 0, 0))
         return super().fields_from(value) | {"own": figures.own, "others": figures.others}
 
 

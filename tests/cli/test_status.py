@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from hashdb.cli import status
-from hashdb.configuration import Configuration, Given
+from hashdb.configuration import Configuration, SettingValue
 from tests.cli.conftest import Commands
 
 
@@ -48,6 +48,6 @@ def test_a_key_that_goes_over_the_network_readable_is_pointed_out(run: Commands)
 
 
 def test_a_socket_is_asked_without_a_key() -> None:
-    configuration = Configuration(Path("hashdb.toml"), {}, {"url": Given("unix:/run/hashdb.sock", "HASHDB_URL")})
+    configuration = Configuration(Path("hashdb.toml"), {}, {"url": SettingValue("unix:/run/hashdb.sock", "HASHDB_URL")})
     *_, key = islice(status._check(configuration), 3)
     assert (key.name, key.value, key.setting, key.error) == ("key", "none; a socket needs none", "", "")

@@ -87,7 +87,7 @@ def test_a_key_is_made_once_and_nobody_else_reads_it(witness: Commands, tmp_path
     file = tmp_path / "witness" / "witness" / "ed25519.key"
     assert done.stderr == f"wrote {file}; the operators of logs need this key:\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    cosigner = Cosigner.of_file(file.read_bytes())
+    cosigner = Cosigner.from_file(file.read_bytes())
     assert str(cosigner.key) == done.stdout.strip() == file.read_text().splitlines()[0]
     again = witness("witness", "key", "w.example/2")
     assert (again.returncode, again.stdout) == (2, "")
@@ -95,7 +95,7 @@ def test_a_key_is_made_once_and_nobody_else_reads_it(witness: Commands, tmp_path
     assert key(witness, "--type", "ml-dsa-44").type is KeyType.ML_DSA_44
     out = tmp_path / "organisation.key"
     assert witness.json("witness", "key", "w", "--out", tmp_path / "w.key")["vkey"].startswith("w+")
-    assert key(witness, "--out", str(out)) == Cosigner.of_file(out.read_bytes()).key
+    assert key(witness, "--out", str(out)) == Cosigner.from_file(out.read_bytes()).key
     # OpenSSL reads it as it is.
     shown = subprocess.run(["openssl", "pkey", "-in", out, "-noout", "-text"], capture_output=True, check=True)
     assert b"ED25519" in shown.stdout

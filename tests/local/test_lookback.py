@@ -18,7 +18,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.contributions import Amendment, Draft
 from hashdb.domain.frames import Unit
 from hashdb.domain.matching.benign import BenignDraft
-from hashdb.domain.matching.lookback import Cursor, Found, LookBackReport, ReportKind, TakenBack, Upload
+from hashdb.domain.matching.lookback import Cursor, FoundMatch, LookBackReport, ReportKind, TakenBack, Upload
 from hashdb.domain.matching.matches import Match, Query
 from hashdb.domain.matching.testing import TEST_SIGNALS
 from hashdb.domain.signals import Algorithm, Signal
@@ -426,7 +426,7 @@ def test_however_many_uploads_match_few_are_in_memory_at_once(
     pages: list[int] = []
 
     class Counted(Reports):
-        def record(self, cursor: Cursor, found: Sequence[Found], taken_back: Sequence[TakenBack]) -> int:
+        def record(self, cursor: Cursor, found: Sequence[FoundMatch], taken_back: Sequence[TakenBack]) -> int:
             pages.append(len(found) + len(taken_back))
             return super().record(cursor, found, taken_back)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hashdb.domain.contributions import Standing
-from hashdb.domain.matching.lookback import Cursor, Found, LookBackReport, ReportKind, TakenBack
+from hashdb.domain.matching.lookback import Cursor, FoundMatch, LookBackReport, ReportKind, TakenBack
 from hashdb.domain.matching.matches import Match
 from hashdb.domain.signals import Algorithm
 from hashdb.errors import InvalidInput
@@ -32,13 +32,13 @@ def at(seq: int) -> Cursor:
     return Cursor("epoch", seq)
 
 
-def found(upload: str, contribution: int, hours: float | None = None, **by: float) -> Found:
+def found(upload: str, contribution: int, hours: float | None = None, **by: float) -> FoundMatch:
     """A match of an upload of an hour before noon, which expires that many hours after noon."""
     match = Match(
         contribution, {Algorithm.PDQ: 3}, ("manifesto",), 4, Standing.CONFIRMED, (), NOON, NOON, transform="mirror"
     )
     until = None if hours is None else NOON + timedelta(hours=hours)
-    return Found(upload, NOON - timedelta(**(by or {"hours": 1})), match, until)
+    return FoundMatch(upload, NOON - timedelta(**(by or {"hours": 1})), match, until)
 
 
 def told(reports: Reports, after: int | None = None) -> list[tuple[int, str, str, int, str | None]]:

@@ -41,7 +41,7 @@ def test_it_tells_who_asked_and_keeps_what_was_made(db: HashDB, actor: Actor) ->
     begun = reports.start(db, COMMAND_LINE, None, None, None, size)
     last = ended(db)
     assert begun.is_for(Period(DAY, DAY), None)
-    assert (last.id, last.actor, last.outcome, last.done, last.share) == (
+    assert (last.id, last.actor, last.outcome, last.done, last.percent) == (
         begun.id,
         "system:cli",
         JobOutcome.MADE,
@@ -111,7 +111,7 @@ def test_a_verification_keeps_who_asked_and_what_came_of_it(db: HashDB, actor: A
     begun = verification.start(db, COMMAND_LINE)
     last = verified(db)
     assert (last.id, last.actor, last.outcome, last.findings) == (begun.id, "system:cli", JobOutcome.HOLDS, ())
-    assert (last.done, last.size, last.share) == (2, 2, 100)
+    assert (last.done, last.size, last.percent) == (2, 2, 100)
 
 
 def test_a_member_without_the_scope_asks_for_none(db: HashDB, actor: Actor) -> None:

@@ -40,7 +40,7 @@ def test_a_day_that_is_not_sealed_says_so() -> None:
     assert json.loads(CountsOut.from_domain(DAY, (), None).json_text())["sealed"] is None
 
 
-TOOK, NOTHING = Durations.of([60, 7200]), Durations.of([])
+TOOK, NOTHING = Durations.from_seconds([60, 7200]), Durations.from_seconds([])
 BY = {"member": {"3": Share(2, 1, 1)}, "kind": {}, "label": {}, "algorithm": {}, "basis": {}, "media": {}}
 REPORT = Report(
     period=Period(DAY, DAY),
@@ -51,8 +51,8 @@ REPORT = Report(
     contributions=Contributed(2, 1, {"other": 1}, {"erased": 1}, BY),
     to_remove={"all": NOTHING},
     to_share={"all": TOOK},
-    asked={"any": QueryFigures(2, 1, 1, 2), "pdq": QueryFigures(2, 1, 1, 2)},
-    asked_by={3: QueryFigures(2, 1, 1, 2)},
+    queries={"any": QueryFigures(2, 1, 1, 2), "pdq": QueryFigures(2, 1, 1, 2)},
+    queries_by_member={3: QueryFigures(2, 1, 1, 2)},
     caught=Caught(1, TOOK),
     reviews=Reviewed(1, {"edsa_context": 2}, 2, {"uphold": 2}, {"uphold": 1}, 1, TOOK),
     deciders={"user:3": DecisionsBy({"uphold": 2}, TOOK, 1, 1)},

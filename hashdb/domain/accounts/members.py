@@ -178,7 +178,7 @@ class Actor:
         return self.member is not None and self.member.id == member
 
     @property
-    def told_distances(self) -> bool:
+    def sees_distances(self) -> bool:
         """Whether the actor sees how close a match is."""
         return self.key is None or not self.key.hides_distances
 

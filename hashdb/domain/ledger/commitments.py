@@ -28,7 +28,7 @@ class Commitment(NamedTuple):
     hash: bytes
 
     @classmethod
-    def to(cls, lines: Iterable[str], salt: bytes | None = None) -> Self:
+    def new(cls, lines: Iterable[str], salt: bytes | None = None) -> Self:
         """The commitment to lines, with a new salt unless there is one."""
         salt = secrets.token_bytes(SALT) if salt is None else salt
         return cls(salt, commit_lines(salt, lines))

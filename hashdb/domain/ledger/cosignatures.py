@@ -163,7 +163,7 @@ class Cosigner:
         return cls(name, key)
 
     @classmethod
-    def of_file(cls, octets: bytes) -> Cosigner:
+    def from_file(cls, octets: bytes) -> Cosigner:
         """The cosigner of a file: its vkey as the first line, then the key in PEM. Raises BadNote, ExtraMissing.
 
         Programs that read PEM ignore what is before it (RFC 7468).
@@ -182,7 +182,7 @@ class Cosigner:
 
     @property
     def file(self) -> bytes:
-        """What `of_file` reads, with the key as PKCS 8."""
+        """What `from_file` reads, with the key as PKCS 8."""
         return f"{self.key}\n".encode() + private_pem(self.private)
 
     @property

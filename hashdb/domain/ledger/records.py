@@ -113,7 +113,7 @@ class ExpectedRecords:
                 raise ValueError("an event commits to signals again, and none were added")
             self._commitments.put(id, commitment)
 
-    def of(self, kind: str, id: int) -> Record:
+    def record(self, kind: str, id: int) -> Record:
         """The values that a row must hold; empty if there must be no row."""
         record = self._shared(kind, id)
         if kind == "contribution" and record:
@@ -145,16 +145,16 @@ class ExpectedRecords:
     def _member_of_key(self, actor: str) -> Value:
         """The member of the key that acts."""
         kind, _, id = actor.partition(":")
-        if kind == "key" and id.isdecimal() and (key := self.of("key", int(id))):
+        if kind == "key" and id.isdecimal() and (key := self.record("key", int(id))):
             return key[0]
         return NOT_LOGGED
 
     def _replace_opinion(self, id: int) -> None:
         """Mark the previous opinion of the same member on the same contribution as replaced."""
-        author_and_contribution = self.of("opinion", id)[:2]
+        author_and_contribution = self.record("opinion", id)[:2]
         replaced = self._last_opinions.get(author_and_contribution)
         if replaced is not None:
-            self._store("opinion", replaced, (*self.of("opinion", replaced)[:-2], True, False))
+            self._store("opinion", replaced, (*self.record("opinion", replaced)[:-2], True, False))
         self._last_opinions[author_and_contribution] = id
 
     def _identify_log(self, action: str, details: Details) -> None:

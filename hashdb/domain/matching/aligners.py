@@ -80,7 +80,7 @@ NearBySignal = Mapping[Signal, Sequence[Near]]
 """By stored signal, the frames of the query that are near it, in ascending time."""
 
 
-def one_is_enough(unit: Unit, asked: float) -> bool:
+def one_frame_is_enough(unit: Unit, asked: float) -> bool:
     """Whether one frame of a query of this length (in the unit) makes a segment, of however long a listed item."""
     return LEAST_FRAMES[unit] == 1 or (unit is Unit.WORDS and asked <= SHORT_TEXT)
 
@@ -89,7 +89,7 @@ class Aligner:
     """Aligns the frames of one unit of a query with listed items, within the budget of its request.
 
     Places are counted in steps. A window of words is at its first word. A segment of words is cut where
-    distances say only if the asker is `told` them.
+    distances say only with `shows_distances`.
     """
 
     def __init__(
@@ -102,10 +102,10 @@ class Aligner:
         read: ReadShots,
         budget: WorkBudget,
         *,
-        told: bool = True,
+        shows_distances: bool = True,
     ) -> None:
         self._frames, self._near, self._weights = frames, near, weights
-        self._read, self._budget, self._told = read, budget, told
+        self._read, self._budget, self._shows_distances = read, budget, shows_distances
         self._unit, self._step = unit, STEP[unit]
         self._ats = [frame.at / self._step for frame in frames]
         self._interval = 1.0 if unit is Unit.PAGES else _interval(self._ats)
@@ -124,7 +124,7 @@ class Aligner:
         self._budget.spend(len(hits))
         # If it shows hardly anything else, it has no further frames that could agree. A short text has few windows, so
         # one is near another text's as rarely as two of a longer text are.
-        is_enough = one_is_enough(self._unit, asked) or self._is_shown(hits, times, listed)
+        is_enough = one_frame_is_enough(self._unit, asked) or self._is_shown(hits, times, listed)
         least = 1 if is_enough else LEAST_FRAMES[self._unit]
         if could_support(hits) < least:
             return ()
@@ -176,7 +176,7 @@ class Aligner:
         segment, (speed, offset), hits = aligned
         first, last = (self._frames[bisect_left(self._ats, hit.at)] for hit in (hits[0], hits[-1]))
         begin, end, lowest = first.at, max(first.end, last.end), float(self._unit is Unit.PAGES)
-        if self._unit is Unit.WORDS and self._told:
+        if self._unit is Unit.WORDS and self._shows_distances:
             # At its ends, windows are partly of other words.
             before, after = _outside(hits, hits[0]) * first.length, _outside(hits, hits[-1]) * last.length
             if begin + before < end - after - 1:

@@ -33,7 +33,7 @@ class SignalPair(NamedTuple):
 
     view: str
     """`whole`, or the name of a transform."""
-    asked: Signal
+    queried: Signal
     listed: Signal
     part: int
     """0: `listed` is of the other item itself; n: of the nth further hash of this algorithm that is stored of it."""

@@ -93,14 +93,14 @@ def match_frames(
     thinned: Set[int] = frozenset(),
     shared: Mapping[Signal, int] | None = None,
     *,
-    told: bool = True,
+    shows_distances: bool = True,
 ) -> dict[int, FramesMatched]:
     """What the frames of each query match, by the position of the query.
 
     At most `MOST_ALIGNED` listed items are aligned with a query, those with the most hits first. The work on all
     queries is bounded: those with the fewest hits come first. `thinned` has the positions of the queries of which some
     frames were not searched for. `shared` says how many items hold each signal, where `held` has only some of them:
-    what many hold tells little. `told`: whether the asker is told distances, so that segments may show them.
+    what many hold tells little. `shows_distances`: whether the key may see distances, so that segments may show them.
     """
     counts = {signal: len(of_signal) for signal, of_signal in held.items()} if shared is None else shared
     shown = {
@@ -121,7 +121,7 @@ def match_frames(
             for signal, distance in suggested[place].items():
                 near[signal].append(Near(frame.at, distance, through[place].get(signal)))
         matched[position] = _match_query(
-            query, frames, near, held, counts, shots, read, overruling_algorithms, budget, told
+            query, frames, near, held, counts, shots, read, overruling_algorithms, budget, shows_distances
         )
         matched[position].truncated |= position in thinned
     return matched
@@ -137,7 +137,7 @@ def _match_query(
     read: ReadShots,
     overruling_algorithms: OverrulingAlgorithms,
     budget: WorkBudget,
-    told: bool,
+    shows_distances: bool,
 ) -> FramesMatched:
     """The contributions that frames match. `frames` are in ascending order, also those that are near nothing."""
     groups: dict[int, list[Holder]] = defaultdict(list)
@@ -152,7 +152,8 @@ def _match_query(
     ranked = sorted(listed, key=lambda id: (-_most_hits(near, listed[id]), id))
     weights = {signal: counts[signal] ** -0.5 for signal in near if held.get(signal)}
     aligners = {
-        unit: Aligner(query, unit, of_unit, near, weights, read, budget, told=told) for unit, of_unit in by_unit.items()
+        unit: Aligner(query, unit, of_unit, near, weights, read, budget, shows_distances=shows_distances)
+        for unit, of_unit in by_unit.items()
     }
     asked = extent_of(query.frames, query.duration) or Extent()
     matched = FramesMatched()
@@ -162,7 +163,8 @@ def _match_query(
             break
         extent = groups[id][0].extent or Extent()
         of_units = [
-            aligners[unit].segments(id, times, asked.of(unit), extent.of(unit)) for unit, times in listed[id].items()
+            aligners[unit].segments(id, times, asked.length_in(unit), extent.length_in(unit))
+            for unit, times in listed[id].items()
         ]
         if segments := sorted(chain(*of_units), key=lambda segment: -segment.steps):
             covered = _covered(segments, asked, extent)
@@ -242,8 +244,8 @@ def _covered(segments: Sequence[Segment], asked: Extent, listed: Extent) -> Cove
     after = int(unit is Unit.PAGES)
     of_unit = [segment for segment in segments if segment.unit is unit]
     return Covered(
-        share([(segment.query[0], segment.query[1] + after) for segment in of_unit], asked.of(unit)),
-        share([(segment.listed[0], segment.listed[1] + after) for segment in of_unit], listed.of(unit)),
+        share([(segment.query[0], segment.query[1] + after) for segment in of_unit], asked.length_in(unit)),
+        share([(segment.listed[0], segment.listed[1] + after) for segment in of_unit], listed.length_in(unit)),
     )
 
 

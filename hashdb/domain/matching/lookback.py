@@ -76,7 +76,7 @@ class Cursor(NamedTuple):
     seq: int
 
 
-class Found(NamedTuple):
+class FoundMatch(NamedTuple):
     """An upload that matches a contribution, and until when, if the contribution expires."""
 
     upload: str

@@ -44,7 +44,7 @@ class IncidentChange:
     end: datetime | None | Unset = UNSET
     expires: bool | Unset = UNSET
 
-    def of(self, incident: Incident) -> Incident:
+    def apply_to(self, incident: Incident) -> Incident:
         """The incident with this change."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(incident, **{name: value for name, value in values.items() if value is not UNSET})

@@ -117,7 +117,7 @@ class UpstreamPage(NamedTuple):
     epoch: str
 
 
-def taken_over(standing: Standing) -> Standing:
+def standing_from_upstream(standing: Standing) -> Standing:
     """What the standing of a contribution at its upstream sets here.
 
     A confirmation there sets nothing: it may be by a member that confirms here, too. Nothing is retired here by
@@ -128,7 +128,7 @@ def taken_over(standing: Standing) -> Standing:
     return standing if standing is Standing.DISPUTED else Standing.UNREVIEWED
 
 
-def combined(own: Standing, theirs: Standing, *, ruled: bool) -> Standing:
+def combine_standings(own: Standing, theirs: Standing, *, ruled: bool) -> Standing:
     """The standing that follows from the own opinions and decisions (`ruled`), and from what the upstream sets.
 
     What does not match there does not match here. A dispute there stands until it is decided here.

@@ -95,7 +95,7 @@ def query_figures(day: date, counts: Iterable[Count]) -> Counter[DayCount]:
     return figures
 
 
-def sealed(events: Iterable[Event]) -> set[int]:
+def sealed_days(events: Iterable[Event]) -> set[int]:
     """The days that events seal, as numbers (20261120)."""
     return {event.id for event in events if event.action == Action.COUNTS_SEALED}
 

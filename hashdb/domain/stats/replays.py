@@ -108,13 +108,13 @@ class Replay:
             added=verbs.pop("added", 0),
             active=active.total(),
             withdrawn=dict(sorted(self._reasons.items())),
-            told={verb: count for verb, count in verbs.items() if verb != "withdrawn"},
+            other_events={verb: count for verb, count in verbs.items() if verb != "withdrawn"},
             by=shares,
         )
 
     def times(self, name: str) -> Mapping[str, Durations]:
         """The durations with this name, by `WHO`."""
-        return {who: Durations.of(seconds) for who, seconds in self._times[name].items()}
+        return {who: Durations.from_seconds(seconds) for who, seconds in self._times[name].items()}
 
     def precision(self) -> Mapping[int, Precision]:
         """By member, how many of its judged contributions hold."""
@@ -127,7 +127,7 @@ class Replay:
             others = [at for member, at in members.items() if member != self.contributor(id)]
             if id in self.added and others and (first := min(others)) in self._period:
                 seconds.append(max(0, int((first - self.added[id]).total_seconds())))
-        return Caught(len(seconds), Durations.of(seconds))
+        return Caught(len(seconds), Durations.from_seconds(seconds))
 
     def _replay_contribution(self, event: Event, verb: str) -> None:
         if verb == "added":
@@ -244,14 +244,17 @@ class Reviews:
             decided=self._counts_of("decided"),
             disputes_decided=self._counts_of("disputes decided"),
             open=len(self._open),
-            to_decide=Durations.of(self._decision_seconds),
+            to_decide=Durations.from_seconds(self._decision_seconds),
         )
 
     def deciders(self) -> Mapping[str, DecisionsBy]:
         """The decisions in the period, by the actor that made them."""
         return {
             actor: DecisionsBy(
-                dict(sorted(counts.decided.items())), Durations.of(counts.seconds), counts.again, counts.reversed
+                dict(sorted(counts.decided.items())),
+                Durations.from_seconds(counts.seconds),
+                counts.again,
+                counts.reversed,
             )
             for actor, counts in sorted(self._deciders.items())
         }
@@ -267,7 +270,7 @@ class Reviews:
             if member is not None:
                 upheld = (last := self._decisions.get(contribution)) is not None and last.upheld
                 judged[member][Judgement(standing(contribution), upheld, self._waits(contribution))] += 1
-        precision = {member: Precision.of(times) for member, times in sorted(judged.items())}
+        precision = {member: Precision.from_judgements(times) for member, times in sorted(judged.items())}
         return {member: figure for member, figure in precision.items() if figure.count}
 
     def _replay_review(self, event: Event, contribution: int) -> None:

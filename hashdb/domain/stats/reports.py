@@ -31,10 +31,10 @@ class Durations:
     within_24h: float | None
 
     @classmethod
-    def of(cls, seconds: Sequence[int]) -> Durations:
+    def from_seconds(cls, seconds: Sequence[int]) -> Durations:
         """The figures of some durations in seconds, in any order.
 
-        >>> Durations.of([50, 10, 7200, 20])
+        >>> Durations.from_seconds([50, 10, 7200, 20])
         Durations(count=4, median=20, p90=7200, within_1h=0.75, within_24h=1.0)
         """
         if not seconds:
@@ -60,7 +60,7 @@ class Contributed:
     active: int
     withdrawn: Mapping[str, int]
     """By reason."""
-    told: Mapping[str, int]
+    other_events: Mapping[str, int]
     """The number of other events on contributions, by verb: `expired`, `suspended`, …"""
     by: Mapping[str, Mapping[str, Share]]
 
@@ -154,10 +154,10 @@ class Interval(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, count: int, total: int) -> Self:
+    def from_counts(cls, count: int, total: int) -> Self:
         """The 95 % score interval of a share (E. B. Wilson, 1927), rounded to four places.
 
-        >>> Interval.of(3, 3)
+        >>> Interval.from_counts(3, 3)
         Interval(low=0.4385, high=1.0)
         """
         share, spread = count / total, _DEVIATIONS**2 / total
@@ -190,10 +190,10 @@ class Precision:
     disputed: int
 
     @classmethod
-    def of(cls, judged: Mapping[Judgement, int]) -> Precision:
+    def from_judgements(cls, judged: Mapping[Judgement, int]) -> Precision:
         """The precision over contributions, given as the number of each judgement.
 
-        >>> Precision.of({Judgement(Standing.CONFIRMED): 3, Judgement(Standing.UNREVIEWED): 2})
+        >>> Precision.from_judgements({Judgement(Standing.CONFIRMED): 3, Judgement(Standing.UNREVIEWED): 2})
         Precision(confirmed=3, disputed=0)
         """
         sums: Counter[bool | None] = Counter()
@@ -214,7 +214,7 @@ class Precision:
     @property
     def interval(self) -> Interval | None:
         """The 95 % interval of the share; None without a judgement."""
-        return Interval.of(self.confirmed, self.count) if self.count else None
+        return Interval.from_counts(self.confirmed, self.count) if self.count else None
 
     @property
     def grade(self) -> Grade:
@@ -257,8 +257,8 @@ class Report:
     contributions: Contributed
     to_remove: Mapping[str, Durations]
     to_share: Mapping[str, Durations]
-    asked: Mapping[str, QueryFigures]
-    asked_by: Mapping[int, QueryFigures]
+    queries: Mapping[str, QueryFigures]
+    queries_by_member: Mapping[int, QueryFigures]
     caught: Caught
     reviews: Reviewed
     deciders: Mapping[str, DecisionsBy]

@@ -67,7 +67,7 @@ def tco_report(report: Report) -> Mapping[str, object]:
 
 
 def _measures(report: Report) -> Mapping[str, object]:
-    queries = report.asked.get("any", QueryFigures(0, 0, 0, 0))
+    queries = report.queries.get("any", QueryFigures(0, 0, 0, 0))
     return {
         "a": {
             "information": "measures in relation to the identification and removal of or disabling of access to "

@@ -18,7 +18,7 @@ def recommit(tx: Transaction, changed: Iterable[Contribution]) -> Mapping[int, C
     The caller logs them.
     """
     salts = {contribution.id: contribution.salt for contribution in changed}
-    made = {id: Commitment.to(lines, salts[id]) for id, lines in tx.commitments.lines(salts).items()}
+    made = {id: Commitment.new(lines, salts[id]) for id, lines in tx.commitments.lines(salts).items()}
     tx.commitments.store(made)
     return made
 
@@ -33,7 +33,7 @@ def commit(db: HashDB, limit: int = 500) -> int:
         if not ids:
             return 0
         # Outside of the transaction that writes: a change of signals in between commits to them as well.
-        made = {id: Commitment.to(lines) for id, lines in tx.commitments.lines(ids).items()}
+        made = {id: Commitment.new(lines) for id, lines in tx.commitments.lines(ids).items()}
     with db.store.begin() as tx:
         left = tx.commitments.lacking_of(ids)
         tx.commitments.store({id: made[id] for id in left})

@@ -35,7 +35,7 @@ def export(db: HashDB, actor: Actor, listing: Listing, form: str) -> Iterator[Co
     """
     actor.require(Scope.AUDIT)
     now = db.now()
-    chosen = sorted(field.name for field in fields(Filter) if getattr(listing.chosen, field.name) is not None)
+    chosen = sorted(field.name for field in fields(Filter) if getattr(listing.filter, field.name) is not None)
     with db.store.begin() as tx:
         details: Details = {"form": form, "chosen": chosen}
         tx.audit.append(now, actor, [LogEntry(Action.LISTING_EXPORTED, "listing", number_of_day(now.date()), details)])

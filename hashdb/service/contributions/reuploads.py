@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from hashdb.domain.contributions import Contribution, Recorded, Standing
-from hashdb.domain.frames import searched
+from hashdb.domain.frames import searched_frames
 from hashdb.domain.ledger.events import Details, LogEntry
 from hashdb.domain.matching.aligners import LEAST_FRAMES
 from hashdb.domain.review.cases import Case, Cause
@@ -57,7 +57,7 @@ def _near_ids(contribution: Contribution, near: NearSignals, holders: Mapping[Si
     if not holders:
         return set()
     ids = _holding(contribution.signals, near, holders)
-    for unit, group in groupby(searched(contribution.frames), key=attrgetter("unit")):
+    for unit, group in groupby(searched_frames(contribution.frames), key=attrgetter("unit")):
         frames = list(group)
         counts = Counter(id for frame in frames for id in _holding(frame.signals, near, holders))
         least = min(LEAST_FRAMES[unit], len(frames))

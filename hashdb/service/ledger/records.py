@@ -88,7 +88,7 @@ def _differences(
                 yield "added", f"{kind} {id}: it is in the table, and no event says that it should be"
                 continue
             expected = next(due, None)
-            record = records.of(kind, id)
+            record = records.record(kind, id)
             # Nearly every row is right, so whole rows are compared first.
             if record != row:
                 yield from _field_differences(kind, id, record, row)
@@ -134,7 +134,7 @@ def _unlike_answers(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple
         except (TypeError, ValueError, RecursionError):
             named = (("answer", 0),)
         for kind, id in named:
-            record = records.of(kind, id) if kind in _MEMBER_OF else ()
+            record = records.record(kind, id) if kind in _MEMBER_OF else ()
             if not record or record[_MEMBER_OF[kind]] not in (member, NOT_LOGGED):
                 what = f"{kind} {id}, which is not the member's" if kind in _MEMBER_OF else "what no service answers"
                 which = f"a kept answer to a request of member {_shown(member)}"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hashdb.domain.accounts.members import COMMAND_LINE, SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Event
 from hashdb.domain.listings import read_all
-from hashdb.domain.spelling import did_you_mean, fit, read_id
+from hashdb.domain.spelling import did_you_mean, name_rank, read_id
 from hashdb.errors import Fault, InvalidInput, NotFound
 from hashdb.service import HashDB
 from hashdb.service.ledger.events import SeqRange
@@ -178,7 +178,9 @@ def _people(tx: Transaction) -> list[Named]:
 
 def _fitting(text: str, people: Iterable[Named]) -> tuple[Named, ...]:
     ranked = [
-        (rank, person.name.casefold(), person) for person in people if (rank := fit(text, person.name)) is not None
+        (rank, person.name.casefold(), person)
+        for person in people
+        if (rank := name_rank(text, person.name)) is not None
     ]
     exact = any(rank == 0 for rank, _, _ in ranked)
     return tuple(person for rank, _, person in sorted(ranked) if rank == 0 or not exact)

@@ -59,8 +59,8 @@ def match(
     actor.require(Scope.MATCH)
     if quarantined:
         actor.require(Scope.AUDIT)
-    told_distances = actor.told_distances
-    check(db, queries, told_distances=told_distances)
+    sees_distances = actor.sees_distances
+    check(db, queries, sees_distances=sees_distances)
     expanded = expand(queries)
     is_batch = not has_turn and len(expanded.queries) > FEW
     with large_request(db, actor) if is_batch else nullcontext():
@@ -88,7 +88,7 @@ def match(
     if actor.member is not None:
         db.stats.note_answer(now, actor.member.id, queries, answer)
         db.suspicions.note(actor, queries, answer)
-    if not told_distances:
+    if not sees_distances:
         return replace(answer, results=tuple(result.without_distances() for result in answer.results))
     return answer
 
@@ -119,8 +119,8 @@ def _results(
         by_frames: Mapping[int, FramesMatched] = {}
         if expanded.frames:
             shots = stored.times(with_frames(by_signal))
-            inputs = queries, expanded, suggested, through, by_signal
-            by_frames = match_frames(*inputs, shots, stored.shots, overruling, thinned, told=actor.told_distances)
+            inputs = queries, expanded, suggested, through, by_signal, shots, stored.shots, overruling, thinned
+            by_frames = match_frames(*inputs, shows_distances=actor.sees_distances)
         verified: Mapping[int, Verified] = {}
         for query in queries:
             # Spelled out: a plain query takes the shortest way.
@@ -182,14 +182,14 @@ def batch_turn(db: HashDB, actor: Actor) -> Iterator[None]:
             sys.setswitchinterval(usual)
 
 
-def check(db: HashDB, queries: Sequence[Query], *, told_distances: bool = True) -> None:
+def check(db: HashDB, queries: Sequence[Query], *, sees_distances: bool = True) -> None:
     """Raise InvalidInput with every fault of the queries, each at `queries[i].field`.
 
     A key that is told no distances may choose no radius: by halving it repeatedly, it would learn them. So it would
     by the score, which follows from them.
     """
     faults = list(db.rules.queries_faults(queries))
-    if not told_distances:
+    if not sees_distances:
         for i, query in enumerate(queries):
             chosen = {
                 "radius": query.radius,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.contributions import Contribution
-from hashdb.domain.frames import searched
+from hashdb.domain.frames import searched_frames
 from hashdb.domain.ledger.events import Details
 from hashdb.domain.listings import read_all
 from hashdb.domain.matching.benign import default_radius
@@ -52,7 +52,7 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
     db.index.catch_up()
     with db.store.read() as tx:
         item = tx.contributions.one(contribution, db.now())
-        frames = searched(tx.frames.get([contribution]).get(contribution, ()) if item.frame_count else ())
+        frames = searched_frames(tx.frames.get([contribution]).get(contribution, ()) if item.frame_count else ())
         of_frames = (signal for frame in frames[:: len(frames) // FRAMES + 1] for signal in frame.signals)
         enabled = [signal for signal in (*item.signals, *of_frames) if db.rules.accepts(signal)]
         near = _near(db, tx, {"": enabled}, {algorithm: algorithm.radius for algorithm in PERCEPTUAL}, limit + 1)

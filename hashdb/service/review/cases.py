@@ -30,7 +30,7 @@ from hashdb.domain.review.cases import (
 )
 from hashdb.domain.review.incidents import Proposal, ProposedChange, TwoPersonAction
 from hashdb.domain.rules import Rules
-from hashdb.domain.sharing.upstreams import combined
+from hashdb.domain.sharing.upstreams import combine_standings
 from hashdb.errors import AlreadyDecided, AlreadyOpen, Fault, NotActive, reject, reject_field
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import sees_members
@@ -378,4 +378,4 @@ def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing
 def _add_up(opinions: Sequence[Opinion], cases: Sequence[Case], theirs: Standing | None) -> Standing:
     """The standing by opinions and cases, and by what an upstream sets (None: it came from none)."""
     own = standing(opinions, ruling(cases))
-    return own if theirs is None else combined(own, theirs, ruled=any(case.decision for case in cases))
+    return own if theirs is None else combine_standings(own, theirs, ruled=any(case.decision for case in cases))

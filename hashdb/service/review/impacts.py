@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.frames import Frame, searched
+from hashdb.domain.frames import Frame, searched_frames
 from hashdb.domain.matching.aligners import LEAST_FRAMES
 from hashdb.domain.review.cases import Impact
 from hashdb.domain.signals import Signal
@@ -44,7 +44,7 @@ def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
 def _holding_frames(tx: Transaction, frames: Sequence[Frame], now: datetime) -> set[int]:
     """The contributions that match and have the signals of several of these frames, to the bit."""
     ids = set[int]()
-    for unit, group in groupby((frame for frame in searched(frames) if frame.signals), key=attrgetter("unit")):
+    for unit, group in groupby((frame for frame in searched_frames(frames) if frame.signals), key=attrgetter("unit")):
         own = [frame.signals[0] for frame in group]
         held: dict[int, set[Signal]] = defaultdict(set)
         for holder in tx.matches.holders(own, now, _MATCHING, 10_000):

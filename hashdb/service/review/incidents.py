@@ -64,7 +64,7 @@ def change(db: HashDB, actor: Actor, id: int, incident_change: IncidentChange) -
     """
     with db.begin(actor, Scope.ADMIN) as tx:
         before = tx.incidents.one(id, lock=True)
-        after = incident_change.of(before)
+        after = incident_change.apply_to(before)
         reject_field("end", end_fault(after.start, after.end))
         fields = [name for name in ("end", "expires", "start") if getattr(before, name) != getattr(after, name)]
         if fields:

@@ -22,7 +22,7 @@ from hashdb.domain.sharing.upstreams import (
     UpstreamPage,
     UpstreamTrouble,
     pause_before,
-    taken_over,
+    standing_from_upstream,
 )
 from hashdb.domain.signals import Signal
 from hashdb.errors import FeedRestarted, NotFound
@@ -285,7 +285,7 @@ class _Step:
         elif change.gone is not None:
             self.theirs[id] = Standing.QUARANTINED
         elif change.draft is not None and contribution.status is not Status.WITHDRAWN:
-            self.theirs[id] = taken_over(change.standing)
+            self.theirs[id] = standing_from_upstream(change.standing)
             if contribution.status is Status.EXPIRED:
                 # By the expiry that it had there: there it lives longer now.
                 if self.tx.retention.own(id) not in (None, change.draft.expires_at):
@@ -371,6 +371,6 @@ def _row(upstream: Upstream, change: UpstreamChange, id: int) -> dict[str, objec
         "log": origin.log,
         "number": origin.contribution,
         "member": origin.member,
-        "standing": str(taken_over(change.standing)),
+        "standing": str(standing_from_upstream(change.standing)),
         "round": upstream.round,
     }

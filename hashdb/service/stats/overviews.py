@@ -22,7 +22,7 @@ from hashdb.domain.stats.overviews import (
     changed_contributions,
     deltas,
     query_figures,
-    sealed,
+    sealed_days,
     shared_within,
     standing_figure,
     status_figure,
@@ -100,7 +100,7 @@ def _count(tx: Transaction, since: date) -> tuple[Deltas, Counter[TotalCount]]:
 def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
     """What the next events past `after` change, and how many events these are."""
     events = tx.audit.since(after, BLOCK)
-    counts = {number: tx.counts.on(day_of(number)) for number in sealed(events)}
+    counts = {number: tx.counts.on(day_of(number)) for number in sealed_days(events)}
     return deltas(events, tx.hits.contributors(changed_contributions(events)), after, counts), len(events)
 
 
@@ -138,7 +138,7 @@ def _figures(
         suspended=member.status is MemberStatus.SUSPENDED,
         active=now(status_figure(Status.ACTIVE)),
         **{str(figure): period(figure) for figure in _OF_MEMBERS},
-        precision=Precision.of(
+        precision=Precision.from_judgements(
             {
                 **{Judgement(standing): now(standing_figure(standing)) for standing in Standing},
                 Judgement(Standing.UNREVIEWED, upheld=True): upheld,

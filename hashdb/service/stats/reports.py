@@ -156,8 +156,10 @@ def _report(
         contributions=replay.contributed(),
         to_remove=replay.times("seconds_to_remove"),
         to_share=replay.times("seconds_to_share"),
-        asked={key: _query_figures(group) for key, group in _grouped(period_counts, "algorithm").items()},
-        asked_by=dict(sorted((int(key), _query_figures(group)) for key, group in _grouped(of_any, "member").items())),
+        queries={key: _query_figures(group) for key, group in _grouped(period_counts, "algorithm").items()},
+        queries_by_member=dict(
+            sorted((int(key), _query_figures(group)) for key, group in _grouped(of_any, "member").items())
+        ),
         caught=replay.caught(firsts),
         reviews=replay.reviews.reviewed(),
         deciders=replay.reviews.deciders() if member is None else {},

@@ -115,7 +115,7 @@ class PreparedDraft(NamedTuple):
     def from_draft(cls, draft: Draft) -> Self:
         """The prepared draft."""
         shots = list(split_shots(draft.frames)) if draft.frames else ()
-        return cls(draft.fingerprint(), Commitment.to(item_lines(draft.signals, shots, draft.signatures)), shots)
+        return cls(draft.fingerprint(), Commitment.new(item_lines(draft.signals, shots, draft.signatures)), shots)
 
 
 class Contributions(Repository):

@@ -53,11 +53,11 @@ class Listings(Repository):
 
         The search reads `ahead` contributions and then stops (None: it reads on until it has a page, without a total).
         """
-        parts = list(self._parts_of(listing.chosen, now))
+        parts = list(self._parts_of(listing.filter, now))
         few = self._few(parts)
         positions, stopped = list[Position](), None
         for run in _runs(listing, place, few, now):
-            bounded = ahead is not None and few is None and not _names(listing.chosen) <= run.names
+            bounded = ahead is not None and few is None and not _names(listing.filter) <= run.names
             stopped = self._end(run, ahead) if bounded and ahead is not None else None
             positions += self._walk(listing, run, stopped, limit + 1 - len(positions), now)
             if stopped is not None or len(positions) > limit:
@@ -145,15 +145,15 @@ class Listings(Repository):
         self, listing: Listing, parts: list[_Part], few: ColumnElement[bool] | None, ahead: int, now: datetime
     ) -> Total:
         """How many contributions the filter selects, or at least so many if each part of it selects many."""
-        chosen = _names(listing.chosen)
+        chosen = _names(listing.filter)
         if few is not None:
-            return Total(self._selected(few, listing.chosen, now))
+            return Total(self._selected(few, listing.filter, now))
         if not chosen or any(chosen.issubset(part.names) for part in parts):
             return Total(FEW, more=True)
         count = 0
         for run in _runs(listing, Place(), None, now):
             end = self._end(run, min(ahead, COUNTED))
-            count += self._selected(and_(*run.upto(end)), listing.chosen, now)
+            count += self._selected(and_(*run.upto(end)), listing.filter, now)
             if end is not None:
                 return Total(count, more=True)
         return Total(count)
@@ -177,7 +177,7 @@ class Listings(Repository):
     def _walk(self, listing: Listing, run: _Run, end: Position | None, limit: int, now: datetime) -> list[Position]:
         query = select(type_coerce(_COLUMNS[listing.sort], BigInteger).label("key"), contributions.c.id)
         query = keysets.in_order(query.select_from(_JOINED), run.order).where(*run.upto(end))
-        query = query.where(*filter_conditions(listing.chosen, now, aside=True)).limit(limit)
+        query = query.where(*filter_conditions(listing.filter, now, aside=True)).limit(limit)
         return [Position(row.key, row.id) for row in self._connection.execute(query)]
 
 
@@ -220,7 +220,7 @@ class _Run:
 
 def _runs(listing: Listing, place: Place, few: ColumnElement[bool] | None, now: datetime) -> Iterator[_Run]:
     """The ranges from a place on, in the order in which they are read: of an index, or among few contributions."""
-    chosen, column = listing.chosen, _COLUMNS[listing.sort]
+    chosen, column = listing.filter, _COLUMNS[listing.sort]
     key: ColumnElement[Any] = column
     id: ColumnElement[int] = contributions.c.id
     names, within, has_id = set(_BOUNDS[listing.sort]), list[ColumnElement[bool]](), True

@@ -171,7 +171,7 @@ def _everything(picks: Picks, selection: Selection) -> Sequence[int]:
         raise error_from_validation(error) from None
     if isinstance(params, CasesPageQuery):
         return bulk.cases_of(hashdb(), actor(), params.to_domain(), selection.upto)
-    chosen = params.to_domain().chosen
+    chosen = params.to_domain().filter
     listings.check(chosen)
     return bulk.contributions_of(hashdb(), actor(), chosen, selection.upto)
 

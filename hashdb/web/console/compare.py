@@ -50,7 +50,7 @@ class Compared(NamedTuple):
     def verdict(self) -> str:
         """Whether the first would match the second, and why."""
         comparison, details = self.comparison, self.comparison.details
-        by = list(dict.fromkeys(pair.asked.algorithm for pair in comparison.view_pairs if pair.agrees))
+        by = list(dict.fromkeys(pair.queried.algorithm for pair in comparison.view_pairs if pair.agrees))
         if comparison.refused:
             return "no, the second cannot be contributed"
         if comparison.verdict is not None and comparison.verdict.contradicted:

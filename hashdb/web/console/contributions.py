@@ -154,7 +154,7 @@ def _read_query() -> tuple[ListingQuery | None, Form]:
     params, form = pages.read_query(ListingQuery, apart=("form",))
     try:
         if params is not None:
-            listings.check(params.to_domain().chosen)
+            listings.check(params.to_domain().filter)
     except InvalidInput as error:
         return None, form.refused(error)
     return params, form
@@ -179,7 +179,7 @@ def _choices() -> dict[str, Any]:
 
 def _list_page(listing: Paged[Contribution], params: ListingQuery) -> ListPage:
     if params.exact and listing.total and listing.total.more:
-        listing = replace(listing, total=Total(listings.count(hashdb(), actor(), params.to_domain().chosen)))
+        listing = replace(listing, total=Total(listings.count(hashdb(), actor(), params.to_domain().filter)))
     return lists.placed(
         listing,
         _COLUMNS,

@@ -19,7 +19,7 @@ from hashdb.domain.contributions import Contribution
 from hashdb.domain.listings import Total
 from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm
-from hashdb.domain.spelling import fit, read_id
+from hashdb.domain.spelling import name_rank, read_id
 from hashdb.errors import Fault, InvalidInput, NotFound, ScopeMissing, TextRefused
 from hashdb.hashing.addresses import begins_as_address
 from hashdb.service import HashDB, finding
@@ -181,7 +181,7 @@ def _label(label: str, exact: bool) -> Result:
 
 def _pages(text: str) -> Iterable[Result]:
     for entry in pages.MENU:
-        rank = fit(text, entry.label) if actor().has(entry.scope) else None
+        rank = name_rank(text, entry.label) if actor().has(entry.scope) else None
         if rank is not None:
             yield Result(entry.label, url_for(entry.endpoint), "", exact=rank == 0)
 

@@ -65,7 +65,7 @@ def change(incident_id: int) -> Response:
         if start := _read_instant(sent, "start"):
             fields["start"] = start
         change = read(IncidentChangeIn, json.dumps(fields)).to_domain()
-        wanted = change.of(incident)
+        wanted = change.apply_to(incident)
         if effect := _unseen_effect(sent, wanted, incident):
             return _incident_page(incident, sent, effect=effect, seen=pages.digest_of(wanted))
         changed = incidents.change(hashdb(), actor(), incident_id, change)

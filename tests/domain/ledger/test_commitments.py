@@ -84,9 +84,9 @@ def test_a_place_is_in_thousandths() -> None:
 
 
 def test_each_salt_is_new_unless_there_is_one() -> None:
-    one, other = Commitment.to(["x"]), Commitment.to(["x"])
+    one, other = Commitment.new(["x"]), Commitment.new(["x"])
     assert one.salt != other.salt and one.hash != other.hash and len(one.salt) == SALT_OCTETS
-    assert Commitment.to(["x"], SALT) == (SALT, commit_lines(SALT, ["x"]))
+    assert Commitment.new(["x"], SALT) == (SALT, commit_lines(SALT, ["x"]))
 
 
 @pytest.mark.parametrize("committed", [False, True])

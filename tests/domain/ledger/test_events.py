@@ -140,7 +140,7 @@ def test_all_that_reads_the_events_of_a_contribution_agrees_on_its_status_and_st
         records.replay(0, event.actor, event.action, event.kind, event.id, canonical(event.details))
     assert replay.contributed().active == state.matches
     status, standing = (
-        records.of("contribution", 17)[FIELDS["contribution"].index(name)] for name in ("status", "standing")
+        records.record("contribution", 17)[FIELDS["contribution"].index(name)] for name in ("status", "standing")
     )
     assert (status, standing) == (state.status, state.standing)
 

@@ -22,7 +22,7 @@ def replayed(*events: tuple[str, int, Mapping[str, object]], actor: str = "syste
 
 
 def fields(records: ExpectedRecords, kind: str, id: int) -> dict[str, object]:
-    return dict(zip(FIELDS[kind], records.of(kind, id), strict=True))
+    return dict(zip(FIELDS[kind], records.record(kind, id), strict=True))
 
 
 def test_a_contribution_begins_active_and_unreviewed_with_what_its_event_says() -> None:
@@ -81,9 +81,9 @@ def test_events_before_there_was_a_detail_leave_it_open() -> None:
         (Action.MEMBER_ADDED, 1, {"kind": "platform"}),
         (Action.MEMBER_AMENDED, 1, {"fields": ["kind", "name"]}),
     )
-    assert records.of("key", 1) == (3, ("match",), NOT_LOGGED, False, NOT_LOGGED, False)
-    assert records.of("incident", 1) == ("CI:x", NOT_LOGGED, NOT_LOGGED, "no")
-    assert records.of("member", 1) == (NOT_LOGGED, "active")
+    assert records.record("key", 1) == (3, ("match",), NOT_LOGGED, False, NOT_LOGGED, False)
+    assert records.record("incident", 1) == ("CI:x", NOT_LOGGED, NOT_LOGGED, "no")
+    assert records.record("member", 1) == (NOT_LOGGED, "active")
 
 
 def test_an_opinion_is_of_the_member_whose_key_gave_it_and_is_replaced_by_its_next() -> None:
@@ -139,7 +139,7 @@ def test_what_is_approved_dropped_or_deleted_is_to_be_gone() -> None:
     for action in (Action.PROPOSAL_APPROVED, Action.PROPOSAL_DROPPED, Action.PROPOSAL_EXPIRED):
         records = replayed((Action.PROPOSAL_MADE, 1, made), (Action.PROPOSAL_MADE, 2, made), (action, 1, {}))
         assert list(records.ids("proposal")) == [2]
-        assert records.of("proposal", 2) == ("member.suspend", "member:4", "system:cli", "system:cli")
+        assert records.record("proposal", 2) == ("member.suspend", "member:4", "system:cli", "system:cli")
     records = replayed((Action.WEBHOOK_ADDED, 1, {"member": 1}), (Action.WEBHOOK_DELETED, 1, {}))
     assert list(records.ids("webhook")) == []
 
@@ -148,7 +148,7 @@ def test_ids_may_be_far_apart_and_come_in_any_order() -> None:
     ids = [3, 4_096, 1, 2**40, 4_095, -2]
     records = replayed(*((Action.MEMBER_ADDED, id, {"kind": "platform"}) for id in ids))
     assert list(records.ids("member")) == sorted(ids)
-    assert records.of("member", 2**41) == records.of("member", 2) == ()
+    assert records.record("member", 2**41) == records.record("member", 2) == ()
 
 
 def test_what_is_about_nothing_that_was_added_is_passed_over() -> None:

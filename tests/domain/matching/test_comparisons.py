@@ -42,7 +42,7 @@ def test_the_items_own_hashes_are_paired_by_algorithm() -> None:
     md5 = signal(1, Algorithm.MD5)
     mine = signal(1), signal(9), sparse(1), md5
     pairs = own_pairs(mine, [near(signal(1), 31), signal(9), near(sparse(1), 30), signal(2, Algorithm.PHASH), md5])
-    assert [(pair.asked, pair.bits, pair.radius, pair.agrees) for pair in pairs] == [
+    assert [(pair.queried, pair.bits, pair.radius, pair.agrees) for pair in pairs] == [
         (signal(1), 31, 31, True),
         # As in a match, sparse hashes have a smaller radius.
         (sparse(1), 30, 28, False),

@@ -14,16 +14,16 @@ OPEN = Incident(1, "CI:x", NOON, None, True)
 
 
 def test_an_incident_has_an_expiry_if_it_ends_and_says_so() -> None:
-    ended = IncidentChange(end=NOON + DAY).of(OPEN)
+    ended = IncidentChange(end=NOON + DAY).apply_to(OPEN)
     assert (OPEN.expiry, ended.expiry) == (None, NOON + DAY)
-    assert IncidentChange(expires=False).of(ended).expiry is None
+    assert IncidentChange(expires=False).apply_to(ended).expiry is None
 
 
 def test_a_change_leaves_what_it_does_not_name() -> None:
-    ended = IncidentChange(end=NOON + DAY).of(OPEN)
-    assert IncidentChange().of(ended) == ended
-    assert IncidentChange(end=None).of(ended) == OPEN
-    assert IncidentChange(start=NOON - DAY).of(OPEN) == Incident(1, "CI:x", NOON - DAY, None, True)
+    ended = IncidentChange(end=NOON + DAY).apply_to(OPEN)
+    assert IncidentChange().apply_to(ended) == ended
+    assert IncidentChange(end=None).apply_to(ended) == OPEN
+    assert IncidentChange(start=NOON - DAY).apply_to(OPEN) == Incident(1, "CI:x", NOON - DAY, None, True)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_earliest_counts(own: int | None, labels: tuple[str, ...], end: int 
     def at(days: int | None) -> datetime | None:
         return None if days is None else NOON + days * DAY
 
-    incident = IncidentChange(end=at(end)).of(OPEN)
+    incident = IncidentChange(end=at(end)).apply_to(OPEN)
     retention = Retention({"manifesto": 7, "recruitment": 5})
     assert retention.expiry(at(own), labels, NOON, incident) == at(expected)
     assert retention.expiry(at(own), labels, NOON, None) == Retention(retention.days).expiry(

@@ -6,7 +6,7 @@ import pytest
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.origins import Origin
-from hashdb.domain.sharing.upstreams import PERIOD, combined, pause_before, taken_over
+from hashdb.domain.sharing.upstreams import PERIOD, combine_standings, pause_before, standing_from_upstream
 
 UNREVIEWED, CONFIRMED, DISPUTED, QUARANTINED, RETIRED = Standing
 
@@ -27,7 +27,7 @@ UNREVIEWED, CONFIRMED, DISPUTED, QUARANTINED, RETIRED = Standing
 def test_what_does_not_match_there_does_not_match_here_and_a_dispute_stands_until_it_is_decided(
     own: Standing, there: Standing, ruled: bool, here: Standing
 ) -> None:
-    assert combined(own, taken_over(there), ruled=ruled) is here
+    assert combine_standings(own, standing_from_upstream(there), ruled=ruled) is here
 
 
 def test_pauses_grow_to_ten_minutes() -> None:

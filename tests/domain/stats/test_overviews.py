@@ -16,7 +16,7 @@ from hashdb.domain.stats.overviews import (
     TotalCount,
     changed_contributions,
     deltas,
-    sealed,
+    sealed_days,
     share_figure,
     shared_within,
 )
@@ -68,7 +68,7 @@ def test_what_was_asked_on_a_day_counts_once_the_day_is_sealed() -> None:
         Count(Cell("refusal", 8, ANY_ALGORITHM, "quality"), 9),
     ]
     events = [event(Action.COUNTS_SEALED, 20261120)]
-    assert sealed(events) == {20261120}
+    assert sealed_days(events) == {20261120}
     found = deltas(events, {}, 0, {20261120: counts})
     assert +found.by_day == {
         DayCount(TODAY, "queries", EVERYONE): 7,

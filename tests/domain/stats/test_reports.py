@@ -13,19 +13,19 @@ from hashdb.domain.stats.reports import Durations, Grade, Interval, Precision
 
 @given(st.lists(st.integers(-300, 10**7), min_size=1))
 def test_percentiles_are_by_nearest_rank(seconds: list[int]) -> None:
-    found, ordered = Durations.of(seconds), sorted(seconds)
+    found, ordered = Durations.from_seconds(seconds), sorted(seconds)
     assert found.median == ordered[ceil(len(ordered) / 2) - 1]
     assert found.p90 == ordered[ceil(len(ordered) * 9 / 10) - 1]
     assert found.count == len(seconds)
 
 
 def test_shares_are_of_an_hour_and_of_a_day_both_included() -> None:
-    found = Durations.of([3600, 3601, 86_400, 86_401])
+    found = Durations.from_seconds([3600, 3601, 86_400, 86_401])
     assert (found.within_1h, found.within_24h) == (0.25, 0.75)
 
 
 def test_of_nothing_there_is_no_number() -> None:
-    assert Durations.of([]) == Durations(0, None, None, None, None)
+    assert Durations.from_seconds([]) == Durations(0, None, None, None, None)
     assert (Precision(0, 0).share, Precision(0, 0).interval, Precision(0, 0).grade) == (None, None, Grade.OPEN)
     assert Precision(2, 1).share == 0.6667
 
@@ -35,7 +35,7 @@ def test_of_nothing_there_is_no_number() -> None:
 )
 def test_the_interval_is_the_score_interval(count: int, total: int, expected: tuple[float, float]) -> None:
     # The last one is the example of R. G. Newcombe, Statistics in Medicine 17 (1998), table I.
-    assert Interval.of(count, total) == expected
+    assert Interval.from_counts(count, total) == expected
 
 
 @given(st.integers(0, 500), st.integers(0, 500))

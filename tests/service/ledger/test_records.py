@@ -152,7 +152,7 @@ def test_every_field_is_tampered_with_here() -> None:
 def test_a_commitment_that_was_changed_is_named_with_what_the_log_says(
     scene: Scene, value: str, held: int | None
 ) -> None:
-    logged, other = (scene.records.of("contribution", id)[-1] for id in (1, 2))
+    logged, other = (scene.records.record("contribution", id)[-1] for id in (1, 2))
     assert isinstance(logged, str) and len(logged) == 64 and logged != other
     (found,) = scene.found(f"UPDATE contributions SET commitment = {value} WHERE id = 1")
     stored = "none" if held is None else other

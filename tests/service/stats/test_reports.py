@@ -53,8 +53,8 @@ def test_a_report_tells_of_the_day(told: HashDB, actor: Actor, flagger: Actor) -
     assert found.contributions.by["kind"] == {"platform": Share(2, 1, 1), "trusted_flagger": Share(1, 0, 1)}
     assert (found.to_share["all"].count, found.to_share["others"].median) == (2, 3600)
     assert found.to_remove["all"].median == 7200
-    assert found.asked["any"] == QueryFigures(hit=3, none=1, own=1, others=2)
-    assert found.asked_by[flagger.member.id] == QueryFigures(hit=2, none=1, own=0, others=2)
+    assert found.queries["any"] == QueryFigures(hit=3, none=1, own=1, others=2)
+    assert found.queries_by_member[flagger.member.id] == QueryFigures(hit=2, none=1, own=0, others=2)
     assert found.caught.contributions == 2
     assert found.turned_away == {"no-key": 1}
     assert found.days[DAY].added == 3
@@ -63,8 +63,8 @@ def test_a_report_tells_of_the_day(told: HashDB, actor: Actor, flagger: Actor) -
 def test_a_report_of_one_member_is_of_its_contributions_and_its_queries(told: HashDB, actor: Actor) -> None:
     assert actor.member
     found = reports.transparency(told, COMMAND_LINE, DAY, DAY, form="tco", member=actor.member.id)
-    assert (found.contributions.added, found.asked["any"]) == (2, QueryFigures(hit=1, none=0, own=1, others=0))
-    assert set(found.asked_by) == {actor.member.id}
+    assert (found.contributions.added, found.queries["any"]) == (2, QueryFigures(hit=1, none=0, own=1, others=0))
+    assert set(found.queries_by_member) == {actor.member.id}
     assert found.turned_away == {}
     said = tco_report(found)
     points = said["points"]
@@ -140,7 +140,7 @@ def test_what_is_final_stays_though_a_worker_writes_late(
     assert before.final and before == after
     next_day = reports.transparency(db, COMMAND_LINE, DAY + timedelta(days=1), None, form="json")
     assert (next_day.caught.contributions, next_day.caught.first_catch.median) == (1, 43_200)
-    assert next_day.asked["any"] == QueryFigures(hit=1, none=0, own=0, others=1)
+    assert next_day.queries["any"] == QueryFigures(hit=1, none=0, own=0, others=1)
 
 
 def test_of_a_log_that_is_empty_there_is_a_report_too(db: HashDB) -> None:

@@ -95,7 +95,7 @@ def test_those_that_are_not_withdrawn_and_have_none_lack_one(
     store: Store, lacking: list[Contribution], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = tuple(one.id for one in lacking[1:-1])
-    made = Commitment.to(["pdq:1"])
+    made = Commitment.new(["pdq:1"])
     with store.begin() as tx:
         assert (tx.commitments.lacking(10), tx.commitments.lacking(2)) == (ids, ids[:2])
         assert tx.commitments.lacking_of([one.id for one in lacking]) == ids

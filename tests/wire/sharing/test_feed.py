@@ -118,7 +118,7 @@ def test_a_signal_that_this_version_does_not_know_is_left_out() -> None:
     assert what.signals == ()
 
 
-COMMITMENT = Commitment.to(["pdq:1"])
+COMMITMENT = Commitment.new(["pdq:1"])
 SEALS = (bytes(31) + b"\1", bytes(31) + b"\2")
 COMMITTED = replace(ONE, salt=COMMITMENT.salt, commitment=COMMITMENT.hash, undisclosed=SEALS)
 
