@@ -329,7 +329,7 @@ def arrive_at_once(folder: Path, thousands: int, uploads: int) -> dict[str, Any]
                 )
                 steps.append(FeedStep(head + n + 1, what))
             copy.tables.store(steps, head + start + len(steps), now)
-        copy.tiers.write()
+        copy.searchable.write()
         look_back = LookBack(index, Reports(folder / FOLDER))
         with get_context("forkserver").Pool(1) as pool:
             matching = pool.apply_async(_match_for, (folder, 20.0))

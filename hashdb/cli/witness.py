@@ -148,7 +148,7 @@ def status(as_json: bool) -> int:
     if not file.exists():
         raise BadSetting("HASHDB_HOME", f"{file} does not exist: no witness has run there")
     state = WitnessState(file)
-    logs, refused = state.all()
+    logs, refused = state.list_all()
     state.close()
     if as_json:
         print_json({"logs": list(map(_log_to_json, logs)), "refused": list(map(_refused_to_json, refused))})

@@ -23,11 +23,11 @@ from hashdb.domain.seeds import Seed
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NoCopy, reject
 from hashdb.index.folder import restrict_access
+from hashdb.local.copy_index import CopyIndex
 from hashdb.local.remembered import FOLDER as REMEMBERED
 from hashdb.local.remembered import Remembered
 from hashdb.local.syncing import CURRENT, FILE, INDEX, Sync, syncing, system_clock
 from hashdb.local.tables import CopyState, CopyTables
-from hashdb.local.tiers import CopyIndex
 
 if TYPE_CHECKING:
     # At run time, a match in the copy needs no client.
@@ -39,11 +39,11 @@ __all__ = ["LocalIndex", "Sync", "syncing"]
 
 
 class Copy(NamedTuple):
-    """A copy that is open; its folder has this name."""
+    """A copy that is open: the name of its folder, its tables, their index, and the rules as the copy was opened."""
 
     name: str
     tables: CopyTables
-    tiers: CopyIndex
+    searchable: CopyIndex
     rules: Rules
 
     def match(
@@ -55,25 +55,27 @@ class Copy(NamedTuple):
     ) -> tuple[Result, ...]:
         """A result for each query, as the service returns it, of what `search` finds (by default the index).
 
-        Only contributions that `keep` wants can match, if it is given.
+        If `keep` is given, only contributions for whose id it returns True can match.
         """
         expanded = expand(queries)
-        suggested, through, thinned = suggest_expanded(expanded, search or self.tiers.search)
+        # For each query and frame: the signals near it with their distances, and the transforms by which they are near.
+        # `thinned` has the positions of the queries of which only some frames were searched for.
+        suggested, through, thinned = suggest_expanded(expanded, search or self.searchable.search)
         if not any(suggested):
             return tuple([Result(query.id, (), 0) for query in queries])
         by_signal: dict[Signal, list[Holder]] = defaultdict(list)
-        shared: dict[Signal, int] = defaultdict(int)
+        holder_counts: dict[Signal, int] = defaultdict(int)
         for holder in self.tables.holders({signal for distances in suggested for signal in distances}, now):
-            shared[holder.signal] += 1
+            holder_counts[holder.signal] += 1
             if keep is None or keep(holder.contribution):
                 by_signal[holder.signal].append(holder)
         shots = self.tables.times(with_frames(by_signal))
-        read, overruling_algorithms = cache(self.tables.shots), self.tables.overruling_algorithms
+        read_shots, overruling = cache(self.tables.shots), self.tables.overruling_algorithms
         by_frames = match_frames(
-            queries, expanded, suggested, through, by_signal, shots, read, overruling_algorithms, thinned, shared
+            queries, expanded, suggested, through, by_signal, shots, read_shots, overruling, thinned, holder_counts
         )
-        verified = verify_candidates(queries, suggested, through, by_signal, overruling_algorithms, self.tables.stored)
-        decided = decide(queries, suggested, through, by_signal, overruling_algorithms, by_frames, verified)
+        verified = verify_candidates(queries, suggested, through, by_signal, overruling, self.tables.stored)
+        decided = decide(queries, suggested, through, by_signal, overruling, by_frames, verified)
         return build_results(queries, decided, shots=shots)
 
 
@@ -94,8 +96,10 @@ class LocalIndex:
         self._link = os.path.join(folder, CURRENT)
         self.remembered = Remembered(self._folder / REMEMBERED, clock=clock)
         self._approval: tuple[str | None, Approval | None] | None = None
-        self._open: Copy | None = None
-        self._past: list[CopyTables] = []
+        """The text of the copy's approval as it was last read, and the approval in it if it meets the policy."""
+        self._copy: Copy | None = None
+        self._replaced: list[CopyTables] = []
+        """The tables of earlier copies, in which other threads may still match."""
         self._lock = Lock()
 
     @classmethod
@@ -114,9 +118,9 @@ class LocalIndex:
     def close(self) -> None:
         """Close the copy."""
         with self._lock:
-            for tables in (*self._past, *([self._open.tables] if self._open else [])):
+            for tables in (*self._replaced, *([self._copy.tables] if self._copy else [])):
                 tables.close()
-            self._open, self._past = None, []
+            self._copy, self._replaced = None, []
         self.remembered.close()
 
     @property
@@ -141,15 +145,15 @@ class LocalIndex:
 
     @property
     def state(self) -> CopyState:
-        """All of that at one moment, with the epoch, the member and the key of the sync."""
+        """The checkpoint, rules and seeds, read together, with the epoch, and the member and key of the sync."""
         return self.opened().tables.state()
 
     def sizes(self) -> dict[Algorithm, int]:
         """How many values of each perceptual algorithm there are."""
-        return self.opened().tiers.sizes()
+        return self.opened().searchable.sizes()
 
     def contributors(self, contributions: Collection[int]) -> dict[int, int]:
-        """The members that contributed contributions, by contribution; without those that the copy does not have."""
+        """The member of each of these contributions (ids); without the contributions that the copy does not have."""
         return self.opened().tables.members(contributions)
 
     def __len__(self) -> int:
@@ -157,14 +161,14 @@ class LocalIndex:
         return self.opened().tables.count()
 
     def sync(self, client: Client) -> int:
-        """Read the new changes from the service; return how many. Raises CopyInUse, and what the client raises."""
+        """Read the new changes from the service; return how many. Raises CopyInUse, and what `Sync.catch_up` raises."""
         with syncing(self._folder, client, clock=self._now, policy=self._policy) as sync:
             return sync.catch_up()
 
     def remember(self, uploads: Sequence[Upload]) -> None:
         """Remember uploads durably, before they are matched, so that look-back finds what is shared later.
 
-        Uses no copy. An upload with the id of an earlier one replaces it. Raises InvalidInput, NotRemembered.
+        It needs no copy. An upload with the id of an earlier one replaces it. Raises InvalidInput, NotRemembered.
         """
         self.remembered.remember(uploads)
 
@@ -177,7 +181,7 @@ class LocalIndex:
         copy = self.opened()
         self.require_approval()
         reject((rules or copy.rules).queries_faults(queries))
-        seq = copy.tiers.catch_up().seq
+        seq = copy.searchable.catch_up().seq
         return Answer(copy.match(queries, self._now()), seq)
 
     def require_approval(self) -> None:
@@ -193,18 +197,19 @@ class LocalIndex:
     def opened(self) -> Copy:
         """The current copy, opened if it is not yet."""
         name = self._current_name()
-        known = self._open
-        if known is not None and known.name == name:
-            return known
+        copy = self._copy
+        if copy is not None and copy.name == name:
+            return copy
         with self._lock:
-            while self._open is None or self._open.name != name:
+            while self._copy is None or self._copy.name != name:
                 opened = self._open_sound(name)
                 if opened is not None:
-                    self._past += [self._open.tables] if self._open else []
-                    self._open = opened
+                    self._replaced += [self._copy.tables] if self._copy else []
+                    self._copy = opened
+                # If another copy became the current one meanwhile, that one is opened.
                 elif name == (name := self._current_name()):
                     raise NoCopy(str(self._folder))
-            return self._open
+            return self._copy
 
     def _current_name(self) -> str:
         try:

@@ -25,7 +25,7 @@ APPROVED_FOR: Final = timedelta(hours=24)
 """How long a copy is used after its last approval."""
 _MOST_ROOTS: Final = 10
 """Roots in a row from which a contribution may differ because it is said to have changed after each of them."""
-_RETRY_AFTER: Final = 5
+_RETRY_SECONDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,17 @@ class Approval:
 
     note: str
     covers: int
+    """The seq of the last event that the root takes into account."""
     at: datetime
     logs: tuple[str, ...]
-    """The keys of the log, of which one signed the note."""
+    """The public keys of the log (vkeys), of which one signed the note."""
     pending: Mapping[int, int] = field(default_factory=dict)
     """The contributions that changed after the root, and of which the copy has an earlier state. Each has the number of
     roots in a row at which that was so."""
 
     @property
     def text(self) -> str:
-        """As the copy stores it."""
+        """The approval in JSON, as the copy stores it."""
         pending = {str(id): roots for id, roots in self.pending.items()}
         fields = {"note": self.note, "covers": self.covers, "at": to_microseconds(self.at), "logs": self.logs}
         return json.dumps(fields | {"pending": pending})
@@ -58,10 +59,10 @@ class Approval:
 
     @property
     def seq(self) -> int:
-        """The event of the root, as it is signed."""
+        """The seq of the event that has the root, as it is signed."""
         return SetRoot.parse(split_note(self.note)[0]).seq
 
-    def is_by(self, committed: CommittedSet) -> bool:
+    def has_root(self, committed: CommittedSet) -> bool:
         """Whether the copy has this root."""
         return self.seq == committed.seq
 
@@ -84,10 +85,10 @@ def require_recent(approval: Approval | None, now: datetime) -> None:
     """Raise CopyNotApproved without an approval, or if it is too old."""
     if approval is None:
         reason = "no root of the active set that its organisations signed was found to be that of the copy"
-        raise CopyNotApproved(_RETRY_AFTER, f"{reason}; sync it with this policy")
+        raise CopyNotApproved(_RETRY_SECONDS, f"{reason}; sync it with this policy")
     if now - approval.at > APPROVED_FOR:
         hours = int((now - approval.at).total_seconds() / 3_600)
-        raise CopyNotApproved(_RETRY_AFTER, f"it was last approved {hours} hours ago; sync it")
+        raise CopyNotApproved(_RETRY_SECONDS, f"it was last approved {hours} hours ago; sync it")
 
 
 class Approver:
@@ -100,17 +101,17 @@ class Approver:
         self._tables: CopyTables | None = None
 
     def newest(self, tables: CopyTables) -> tuple[CommittedSet, Approval | None]:
-        """The newest root, which is signed, and the approval of the copy so far.
+        """The newest root, which is signed, and the approval of the copy so far (None: none that meets the policy).
 
-        Raises RootNotSigned, BadNote, CheckTooEarly while there is no root, and LogRewritten if the root is older than
-        the one that the copy has.
+        Raises RootNotSigned, BadNote, CheckTooEarly while there is no root, LogRewritten if the root is older than the
+        one that the copy has, and what the client raises.
         """
         committed = newest_root(self._client)
         root, _ = self._policy.check_root(committed.note, self._logs())
         if (root.seq, root.root) != (committed.seq, committed.root):
             raise BadNote("the root of the active set is not the one that is signed")
         before = find_approval(tables.approval(), self._policy)
-        # Nobody signs what it covers, so an old root could be said to cover more.
+        # No signature is over `covers`, so the service could say that an old root covers more.
         if before is not None and (root.seq < before.seq or committed.covers < before.covers):
             raise LogRewritten(
                 f"its newest root of the active set is of event {root.seq} and covers {committed.covers} events, and"
@@ -121,26 +122,27 @@ class Approver:
     def approve(
         self, tables: CopyTables, committed: CommittedSet, before: Approval | None, read: FeedRead, now: datetime
     ) -> None:
-        """Store the approval of a copy by a root that was `newest`, after the feed was read up to that root.
+        """Store the approval of a copy by a root, after the feed was read up to that root.
 
+        `committed` is the root, and `before` the earlier approval, both from `newest`; `read` is what the feed had.
         The feed has the present state of what changed after the root. Such a contribution gets the state back that it
         had in the copy, which an earlier root approved, or is removed. Raises NotAsLogged for anything else that
         differs, and Unavailable if there is a newer root by now.
         """
         if self._tree is None or self._tables is not tables:
             self._tree, self._tables = CopyTree(tables), tables
-        self._tree.changed(read.blocks)
+        self._tree.mark_changed(read.blocks)
         at = now
-        if before is not None and before.is_by(committed) and (read.held or before.pending):
-            # Something waits for the next root.
+        if before is not None and before.has_root(committed) and (read.deferred or before.pending):
+            # Some contributions wait for the next root: without one, the approval gets too old.
             at = before.at
-        if before is not None and before.is_by(committed) and not read.blocks:
+        if before is not None and before.has_root(committed) and not read.blocks:
             pending = dict(before.pending)
         else:
             pending = self._differing(self._tree, tables, committed, before, read)
             if pending:
                 put_back(tables, pending, committed.covers, remove=before is None)
-                self._tree.changed({id // WIDTH for id in pending})
+                self._tree.mark_changed({id // WIDTH for id in pending})
         logs = tuple(str(verifier) for verifier in self._logs())
         approval = Approval(committed.note, committed.covers, at, logs, pending)
         tables.approve(approval.text, at)
@@ -153,14 +155,14 @@ class Approver:
         before: Approval | None,
         read: FeedRead,
     ) -> dict[int, int]:
-        """The contributions that differ, as they may, and at how many roots in a row they do."""
+        """The contributions that differ because they changed after the root, each with `Approval.pending`'s number."""
         if tree.root == committed.root:
             return {}
         pending: dict[int, int] = {}
         served = ServedTree(committed.root, lambda level, number: self._block(committed.seq, level, number))
         for id in differences(tree.block, served):
-            pending[id] = 1 if before is None else before.pending.get(id, 0) + (not before.is_by(committed))
-            if id not in read.held and (seq_of(tables, id) or 0) <= committed.covers:
+            pending[id] = 1 if before is None else before.pending.get(id, 0) + (not before.has_root(committed))
+            if id not in read.deferred and (seq_of(tables, id) or 0) <= committed.covers:
                 raise NotAsLogged(id, describe_difference(tree.block, served, id, committed))
             if pending[id] > _MOST_ROOTS:
                 raise NotAsLogged(
@@ -178,5 +180,5 @@ class Approver:
     def _block(self, seq: int, level: int, number: int) -> bytes:
         block = self._client.set_blocks(level, number)
         if block.seq != seq:
-            raise Unavailable(_RETRY_AFTER)
+            raise Unavailable(_RETRY_SECONDS)
         return block.hashes

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hashdb.domain.ledger.active_set import CommittedSet, ServedTree, differences
 from hashdb.domain.ledger.events import Action
 from hashdb.errors import CheckTooEarly, CopyBehind, LogRewritten
-from hashdb.local.committed import CopyTree, altered, count_committed, describe_difference, newest_root, seq_of
+from hashdb.local.committed import CopyTree, altered_ids, count_committed, describe_difference, newest_root, seq_of
 from hashdb.local.tables import CopyTables
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ class CopyCheck:
     """The seq up to which the copy has everything."""
     contributions: int
     with_commitment: int
+    """How many of the contributions of the copy have a commitment."""
     changed: int = 0
     """How many contributions differ because they changed after the root, as events of the log prove."""
     unproven: int = 0
-    """How many differ because they changed after the checkpoint, as one that the log signed since then proves."""
+    """How many differ because they changed after the checkpoint, as a checkpoint signed since then proves."""
     findings: list[CopyFinding] = field(default_factory=list)
 
 
@@ -57,7 +58,7 @@ def check_copy(
     """Compare a copy with a verified checkpoint. `progress` is called with the number of contributions that were read.
 
     Raises CheckTooEarly if the checkpoint does not reach the newest root yet, CopyBehind if the copy does not,
-    LogRewritten if the root is not that of the log, and what the client raises.
+    LogRewritten if the root, or the newest checkpoint, is not of the same log, and what the client raises.
     """
     if not tables.current:
         raise CopyBehind("an earlier version of hashdb made the local copy")
@@ -75,7 +76,7 @@ def check_copy(
             )
         check = CopyCheck(committed, seq, *count_committed(tables))
         findings = chain(
-            (CopyFinding(id, _ALTERED) for id in altered(tables, progress)),
+            (CopyFinding(id, _ALTERED) for id in altered_ids(tables, progress)),
             _differing(tables, client, check, checkpoint),
         )
         check.findings += islice(findings, MOST_FINDINGS)
@@ -96,6 +97,7 @@ def _differing(tables: CopyTables, client: Client, check: CopyCheck, checkpoint:
     if tree.root == committed.root:
         return
     later: Checkpoint | None = None
+    # `differences` yields the ids of the contributions whose leaves differ.
     for id in differences(tree.block, served):
         seq = seq_of(tables, id)
         if seq is not None and seq > checkpoint.size:

@@ -41,6 +41,7 @@ SELECT id, standing, commitment FROM contributions WHERE id >= :first AND id < :
 UNION ALL SELECT contribution, standing, commitment FROM gone
 WHERE contribution >= :first AND contribution < :until AND reason = 'masked' AND standing IS NOT NULL
 """
+"""A contribution that is gone because all of its signals are suppressed (`masked`) stays in the active set."""
 _CONTRIBUTIONS = """
 SELECT id, salt, commitment, coalesce(undisclosed, x'') FROM contributions WHERE id > ? ORDER BY id LIMIT ?
 """
@@ -58,15 +59,15 @@ class CopyTree:
         self._tables = tables
         self._hashes: dict[Place, bytes | None] = {}
         with tables.reading() as connection:
-            self.changed(number for (number,) in connection.execute(_BLOCKS))
+            self.mark_changed(number for (number,) in connection.execute(_BLOCKS))
 
     @property
     def root(self) -> bytes:
         """The root of the tree."""
         return self._hash(LEVELS - 1, 0)
 
-    def changed(self, numbers: Iterable[int]) -> None:
-        """Compute the hashes over these blocks of leaves, and over those above them, when they are asked for."""
+    def mark_changed(self, numbers: Iterable[int]) -> None:
+        """Forget the hashes over the blocks of leaves with these numbers, and over the blocks above them."""
         for number in numbers:
             for level in range(LEVELS):
                 self._hashes[level, number] = None
@@ -83,7 +84,7 @@ class CopyTree:
         return bytes(block)
 
     def _hash(self, level: int, number: int) -> bytes:
-        """The hash over a block."""
+        """The hash over a block, computed if it was forgotten; `EMPTY` over a block without contributions."""
         hash = self._hashes.get((level, number), EMPTY)
         if hash is None:
             hash = self._hashes[level, number] = fold(self.block(level, number))
@@ -91,7 +92,7 @@ class CopyTree:
 
 
 def _leaves(tables: CopyTables, first: int, until: int) -> list[tuple[int, bytes]]:
-    """The leaves of the contributions of the copy with ids from `first` up to `until`."""
+    """The ids and leaves of the contributions of the copy with ids from `first` up to before `until`."""
     with tables.reading() as connection:
         rows = connection.execute(_ACTIVE, {"first": first, "until": until})
         return [(id, leaf(id, standing, commitment)) for id, standing, commitment in rows]
@@ -107,36 +108,36 @@ class FeedRead:
     """How many changes were stored."""
     blocks: set[int] = field(default_factory=set)
     """The blocks of leaves of the active set's tree in which something changed."""
-    held: dict[int, int] = field(default_factory=dict)
+    deferred: dict[int, int] = field(default_factory=dict)
     """The contributions that changed in the set after the root, each with its seq: these changes are not stored."""
 
-    def note(self, steps: Iterable[FeedStep]) -> None:
-        """Note that changes were stored."""
+    def add_stored(self, steps: Iterable[FeedStep]) -> None:
+        """Count changes that were stored."""
         ids = [step.what.contribution if isinstance(step.what, Gone) else step.what.id for step in steps]
         self.count += len(ids)
         self.blocks.update([id // WIDTH for id in ids])
 
     def skips(self, tables: CopyTables, step: FeedStep) -> bool:
-        """Whether not to store a change after the root: it changes the set, which is noted, or it is stored already."""
+        """Whether not to store a change after the root: it changes the set, and is deferred, or is stored already."""
         seq, what = step
         if isinstance(what, Gone):
             id, standing, is_active = what.contribution, what.standing, what.reason == "masked"
         else:
             id, standing, is_active = what.id, what.standing, True
         new = EMPTY if standing is None or not is_active else leaf(id, standing, what.commitment)
-        is_free = id not in self.held and id not in self.pending
+        is_free = id not in self.deferred and id not in self.pending
         if is_free and new == dict(_leaves(tables, id, id + 1)).get(id, EMPTY):
             return seq_of(tables, id) == seq
-        self.held.setdefault(id, seq)
+        self.deferred.setdefault(id, seq)
         return True
 
     def complete_to(self, checkpoint: int) -> int:
         """The seq up to which everything is stored, after all was read up to `checkpoint`."""
-        return min(checkpoint, next(iter(self.held.values()), checkpoint + 1) - 1)
+        return min(checkpoint, next(iter(self.deferred.values()), checkpoint + 1) - 1)
 
 
 def put_back(tables: CopyTables, ids: Iterable[int], seq: int, *, remove: bool) -> None:
-    """Give contributions the rows that they had before the transaction, or `remove` them; then go on from a seq."""
+    """Give contributions the rows that they had before the transaction, or `remove` them; set the seq of the copy."""
     with closing(sqlite3.connect(tables.path)) as before, tables.transaction(), tables.reading() as connection:
         for table, key in KEYS.items():
             for id in ids:
@@ -155,7 +156,7 @@ def count_committed(tables: CopyTables) -> tuple[int, int]:
         return int(contributions), int(committed)
 
 
-def altered(tables: CopyTables, progress: Callable[[int], None]) -> Iterator[int]:
+def altered_ids(tables: CopyTables, progress: Callable[[int], None]) -> Iterator[int]:
     """The contributions whose rows are not those that were committed to, in ascending order of their ids.
 
     `progress` is called with the number of contributions that were read. Those without a commitment are left out.
@@ -178,7 +179,10 @@ def altered(tables: CopyTables, progress: Callable[[int], None]) -> Iterator[int
 
 
 def _lines(tables: CopyTables, first: int, last: int) -> tuple[dict[int, list[str]], set[int]]:
-    """The lines of contributions by id, and those with a signal of frames that no shot has: they would match by it."""
+    """The lines that are committed to, by contribution; and the contributions with a frame signal that no shot has.
+
+    Such a signal has no line, and would match.
+    """
     lines: dict[int, list[str]] = defaultdict(list)
     of_frames: dict[int, set[tuple[str, bytes]]] = defaultdict(set)
     of_shots: dict[int, set[tuple[str, bytes]]] = defaultdict(set)
@@ -204,18 +208,18 @@ def seq_of(tables: CopyTables, id: int) -> int | None:
 
 
 def newest_root(client: Client) -> CommittedSet:
-    """The newest root of the active set. Raises CheckTooEarly while the log has none."""
+    """The newest root of the active set. Raises CheckTooEarly while the log has none, and what the client raises."""
     try:
         return client.set_root()
     except NotFound:
         raise CheckTooEarly("the log has no root of the active set yet") from None
 
 
-def describe_difference(mine: ReadBlock, theirs: ReadBlock, id: int, committed: CommittedSet) -> str:
+def describe_difference(of_copy: ReadBlock, of_log: ReadBlock, id: int, committed: CommittedSet) -> str:
     """How a contribution in the tree of the copy differs from that in the tree of the log with this root."""
-    if leaf_at(theirs, id) == EMPTY:
+    if leaf_at(of_log, id) == EMPTY:
         reason = "the copy has it, and the active set of the log has it not"
-    elif leaf_at(mine, id) == EMPTY:
+    elif leaf_at(of_copy, id) == EMPTY:
         reason = "the active set of the log has it, and the copy has it not"
     else:
         reason = "its standing or its commitment is another one in the active set of the log"
@@ -223,6 +227,6 @@ def describe_difference(mine: ReadBlock, theirs: ReadBlock, id: int, committed: 
 
 
 def leaf_at(read: ReadBlock, id: int) -> bytes:
-    """The leaf of a contribution in a tree."""
+    """The leaf of a contribution in the tree whose blocks `read` returns."""
     offset = id % WIDTH * HASH
     return read(0, id // WIDTH)[offset : offset + HASH]

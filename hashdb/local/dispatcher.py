@@ -23,9 +23,9 @@ from hashdb.wire.lookback import ReportOut
 LOCK, SECRET = "webhook", "webhook.secret"
 """Names in the folder of the reports: the folder that the sending process locks, and the file of the secret."""
 _SECRET_BYTES = 32
-_TIMEOUT = 10.0
-_WAIT = 1.0
-"""Seconds that one look for a report takes: a dispatcher that is to stop does so within them."""
+_TIMEOUT_SECONDS = 10.0
+_WAIT_SECONDS = 1.0
+"""How long the dispatcher waits for a report before it looks whether it is to stop."""
 _LONGEST_PAUSES = 4
 """Attempts after which the pauses grow no more: they are ten minutes then. A report is never given up."""
 
@@ -51,7 +51,8 @@ def read_secret(file: Path) -> str:
 def delivering(folder: Path, url: str | None, secret: Path | None, notify: Callable[[str], None]) -> Iterator[None]:
     """Send the reports in a folder in the background for the block, if there is a `url`.
 
-    The secret is in the file `secret`, by default one in the folder. Raises BadSetting.
+    The secret is in the file `secret`, by default one in the folder. `notify` is that of `Dispatcher`. Raises
+    BadSetting.
     """
     if url is None:
         yield
@@ -65,9 +66,12 @@ class Dispatcher:
     """Sends one report after the other: the next one once the one before arrived."""
 
     def __init__(self, reports: Reports, url: str, secret: str, notify: Callable[[str], None]) -> None:
-        """Sends nothing yet; `notify` is called when the address stops or starts to answer. Raises BadSetting."""
+        """Sends nothing yet. Raises BadSetting.
+
+        `notify` is called with a sentence when the address stops or starts to answer, or reports cannot be read.
+        """
         self._reports, self._secret, self._notify = reports, secret, notify
-        self._poster = Poster(url, _TIMEOUT)
+        self._poster = Poster(url, _TIMEOUT_SECONDS)
         self._failures = 0
 
     @contextmanager
@@ -80,28 +84,28 @@ class Dispatcher:
             yield
         finally:
             stop.set()
-            thread.join(_TIMEOUT)
+            thread.join(_TIMEOUT_SECONDS)
 
     def run(self, stop: Event) -> None:
         """Send until `stop` is set; only one process sends at a time."""
         try:
             while not stop.is_set():
                 try:
-                    with lock_folder(self._reports.folder / LOCK) as may:
-                        while may and not stop.is_set():
+                    with lock_folder(self._reports.folder / LOCK) as acquired:
+                        while acquired and not stop.is_set():
                             self._send_all(stop)
                 except (OSError, sqlite3.Error, StoreBusy) as error:
                     self._notify(f"the reports of look-back cannot be read: {error}; trying again")
-                stop.wait(_WAIT)
+                stop.wait(_WAIT_SECONDS)
         finally:
             self._poster.close()
 
     def _send_all(self, stop: Event) -> None:
         """Send what is not acknowledged, or wait for something to send; after a failure, pause.
 
-        They are read again after a pause: meanwhile one may be forgotten, or acknowledged in another way.
+        The reports are read again after a pause: meanwhile a report may be forgotten, or acknowledged in another way.
         """
-        for report in self._reports.after(wait=_WAIT):
+        for report in self._reports.after(wait=_WAIT_SECONDS):
             if stop.is_set():
                 return
             if not self._send(report):
@@ -109,7 +113,7 @@ class Dispatcher:
                 return
 
     def _send(self, report: LookBackReport) -> bool:
-        """Whether the report arrived; then it is acknowledged."""
+        """Send a report; return whether it arrived. Then it is acknowledged."""
         message = self._message(report)
         body, seconds = encode_message(message), int(self._reports.now().timestamp())
         headers = {
@@ -119,19 +123,20 @@ class Dispatcher:
             "webhook-timestamp": str(seconds),
             "webhook-signature": sign(self._secret, message.id, seconds, body),
         }
-        trouble = self._poster.post(body, headers)
-        if trouble is None:
+        failure = self._poster.post(body, headers)
+        if failure is None:
             self._reports.acknowledge(report.number)
             if self._failures:
                 self._notify("the webhook of look-back answers again")
             self._failures = 0
             return True
         if not self._failures:
-            self._notify(f"the webhook of look-back does not take reports: {trouble}; trying again")
+            self._notify(f"the webhook of look-back does not take reports: {failure}; trying again")
         self._failures += 1
         return False
 
     def _pause(self) -> timedelta:
+        # The topic matters only for tests of a webhook.
         return pause_after(min(self._failures, _LONGEST_PAUSES), "") or timedelta()
 
     def _message(self, report: LookBackReport) -> Message:

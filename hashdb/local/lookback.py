@@ -48,7 +48,8 @@ PACKED_FROM: Final = 4_096
 AT_ONCE: Final = 10_000
 """The most uploads, and reports, that are in memory at once: a contribution may be near millions of uploads."""
 MOST_REQUESTS: Final = 64
-"""Requests after another for matches of one upload that found none, although some were left out."""
+"""Matches of one upload in a row that found nothing, although some contributions were left out; then it is given up."""
+# The reasons to take a match back, beside those of the feed.
 NO_LONGER: Final = "no longer a match"
 EXPIRED: Final = "expired"
 NOT_LISTED: Final = "not listed"
@@ -56,9 +57,10 @@ NOT_LISTED: Final = "not listed"
 
 @dataclass
 class _Part:
-    """The first contributions of some changes, a search among their values, and the comparison with all uploads.
+    """The first contributions of some changes, up to a seq, that are compared with all uploads.
 
-    `left` has the uploads for which a pair stands and that the comparison has not named yet.
+    `search` is among the values of these contributions. `standing` has those of them of which a match stands, by the id
+    of the upload; `left` the ids in `standing` that `take` has not returned yet.
     """
 
     upto: int
@@ -68,7 +70,7 @@ class _Part:
     left: list[str]
 
     def take(self, most: int) -> list[str]:
-        """The next uploads, at most `most`, that are near, or for which a pair stands. Empty if none is left."""
+        """The ids of the next uploads, at most `most`, that are near or have a standing match; none if none is left."""
         if ids := self.scan.take(most):
             return ids
         ids, self.left = self.left[:most], self.left[most:]
@@ -88,7 +90,8 @@ class _Changes:
 class _Walk:
     """All uploads, some at a time, that are matched with the contributions that changed from one seq to another.
 
-    `standing` has the pairs of these contributions that stood when it began, by upload.
+    `wanted` has the ids of these contributions, `standing` those of which a match stood at the start, by upload, and
+    `done` is how many uploads were matched.
     """
 
     after: int
@@ -111,13 +114,13 @@ class LookBack:
         self._remembered.owns = True
         self._copy: Copy | None = None
         self._epoch = ""
-        # Up to where it is known what changed; and up to where it is known what is gone.
+        # The seqs up to which the changed, and the gone, contributions were read from the copy.
         self._seq = 0
         self._gone_seq: int | None = None
-        # What of that is left: the walk is the oldest part, and the last of `_left` the newest.
+        # The changes that are not looked back for yet: the walk has the oldest, the last of `_left` the newest.
         self._walk: _Walk | None = None
         self._left: list[_Changes] = []
-        self._note = self._remembered.folder / "walk.json"
+        self._walk_file = self._remembered.folder / "walk.json"
 
     @property
     def walked(self) -> tuple[int, int] | None:
@@ -125,9 +128,9 @@ class LookBack:
         return None if self._walk is None else (self._walk.done, len(self._remembered))
 
     def catch_up(self, progress: Callable[[int], None] = ignore) -> int:
-        """Find what changed after the cursor, in steps that are each recorded; return how many reports were added.
+        """Look back for all that changed after the cursor, step by step; return how many reports were added.
 
-        `progress` is called with the number of contributions that were looked back for. Raises NoCopy.
+        `progress` is called with the number of contributions that were looked back for. Raises NoCopy, StoreBusy.
 
         The contributions that changed are searched among the uploads with all of their signals at the usual radii.
         What is near is matched as `LocalIndex.match` does. A pair that stands is taken back when its contribution is
@@ -141,9 +144,9 @@ class LookBack:
                 return added
 
     def step(self, progress: Callable[[int], None] = ignore) -> tuple[bool, int]:
-        """Do some of it, mostly within some seconds; return whether there is more, and how many reports were added.
+        """Do a part of `catch_up`, mostly within seconds; return whether there is more, and the number of new reports.
 
-        Between two steps the copy may be synced. Raises NoCopy.
+        Between two steps the copy may be synced. Raises NoCopy, StoreBusy.
         """
         copy = self._index.opened()
         if self._copy is not copy:
@@ -174,13 +177,13 @@ class LookBack:
         self._seq = cursor.seq if cursor is not None and cursor.epoch == self._epoch else 0
         self._copy, self._walk, self._left, self._gone_seq = copy, None, [], None
         with suppress(OSError, ValueError, KeyError, TypeError):
-            note = json.loads(self._note.read_text("utf-8"))
+            note = json.loads(self._walk_file.read_text("utf-8"))
             if (note["epoch"], note["after"]) == (self._epoch, self._seq):
                 self._remembered.refresh()
                 self._begin_walk(copy, self._seq, int(note["upto"]), date.fromisoformat(note["day"]))
 
     def _begin_walk(self, copy: Copy, after: int, upto: int, day: date | None) -> None:
-        """Walk through the uploads of the days after one."""
+        """Walk through the uploads of the days after `day` (None: of all days)."""
         wanted, standing = frozenset(copy.tables.changed_ids(after, upto)), defaultdict[str, set[int]](set)
         for upload, id in self._reports.standing(wanted):
             standing[upload].add(id)
@@ -188,20 +191,21 @@ class LookBack:
         self._seq = upto
 
     def _record(self, found: Sequence[FoundMatch], taken_back: Sequence[TakenBack]) -> int:
+        """Store the reports of these, and the cursor: the seq before the oldest change that is left."""
         oldest = self._walk or (self._left[0] if self._left else None)
         return self._reports.record(
             Cursor(self._epoch, self._seq if oldest is None else oldest.after), found, taken_back
         )
 
     def _are_many(self, copy: Copy, changed: Sequence[tuple[int, int, int]]) -> bool:
-        """Whether so many contributions changed that a walk takes less time."""
+        """Whether so many contributions changed that a walk takes less time; `changed` is of `CopyTables.changed`."""
         if len(changed) < STEP:
             return False
         values = sum(count for *_, count in changed) / len(changed)
         return copy.tables.count_changed(self._seq) * values >= WALKED_FROM
 
     def _bounded(self, changed: Sequence[tuple[int, int, int]]) -> Sequence[tuple[int, int, int]]:
-        """The first contributions, as many as one step may compare with all uploads, and at least one."""
+        """The first rows of `CopyTables.changed`, as many as one step may compare, but at least one."""
         room = PAIRS_A_STEP / max(1, *self._remembered.count_values().values())
         for place, (seq, _, count) in enumerate(changed):
             room -= count
@@ -214,7 +218,7 @@ class LookBack:
         part = changes.part = changes.part or self._begin_part(copy, changes)
         if not part.scan.go_on(PAIRS_A_STEP):
             return 0
-        # Without those that changed again since: they belong to newer changes.
+        # Contributions that changed again since then belong to newer changes.
         ids = frozenset(copy.tables.changed_ids(changes.after, part.upto))
         found, taken_back, compared, until = list[FoundMatch](), list[TakenBack](), 0, time.monotonic() + SLICE
         while near := part.take(AT_ONCE - compared):
@@ -228,7 +232,7 @@ class LookBack:
             progress(len(ids))
             if part.upto >= changes.upto:
                 self._left.remove(changes)
-        # If it is killed before the last of them, the same is found again, and not told again.
+        # If the process is killed before the last upload, the same matches are found again, and not reported again.
         return self._record(found, taken_back)
 
     def _begin_part(self, copy: Copy, changes: _Changes) -> _Part:
@@ -247,32 +251,32 @@ class LookBack:
     def _walk_on(self, copy: Copy, walk: _Walk, progress: Callable[[int], None]) -> int:
         """Match some of the uploads that are left with the contributions of the walk."""
         until, added = time.monotonic() + SLICE, 0
-        copy.tiers.catch_up()
+        copy.searchable.catch_up()
         for day, uploads in walk.uploads:
             if walk.day not in (None, day):
                 self._note_walk(walk)
             walk.day = day
-            found, taken_back = self._compare(copy, uploads, walk.wanted, copy.tiers.search, walk.standing)
+            found, taken_back = self._compare(copy, uploads, walk.wanted, copy.searchable.search, walk.standing)
             added += self._record(found, taken_back) if found or taken_back else 0
             walk.done += len(uploads)
             if time.monotonic() >= until:
                 return added
         self._walk = None
         self._record((), ())
-        self._note.unlink(missing_ok=True)
+        self._walk_file.unlink(missing_ok=True)
         progress(len(walk.wanted))
         return added
 
     def _note_walk(self, walk: _Walk) -> None:
-        """Write down which day is done: a process that begins anew goes on there."""
+        """Store which day is done: after a restart, the walk continues with the next one."""
         note = {"epoch": self._epoch, "after": walk.after, "upto": walk.upto, "day": str(walk.day)}
-        unfinished = self._note.with_suffix(".part")
+        unfinished = self._walk_file.with_suffix(".part")
         with open(unfinished, "w", encoding="utf-8", opener=opener) as file:
             json.dump(note, file)
-        unfinished.rename(self._note)
+        unfinished.rename(self._walk_file)
 
     def _take_back_gone(self, copy: Copy, head: int) -> int:
-        """Take back the pairs of contributions that are gone or expired."""
+        """Take back the matches of contributions that are gone or expired; return how many reports were added."""
         now = self._now()
         if self._gone_seq is None:
             suspects = self._reports.contributions()
@@ -301,9 +305,9 @@ class LookBack:
         search: Search,
         standing: Mapping[str, Collection[int]],
     ) -> tuple[list[FoundMatch], list[TakenBack]]:
-        """Which of the contributions that are wanted some uploads match, and which that stand no longer.
+        """The matches of these uploads with the wanted contributions, and the standing ones that are matches no longer.
 
-        Of an upload that is no longer remembered, nothing is known.
+        `uploads` has no upload that was forgotten: what stands of it is not taken back.
         """
         found = self._match(copy, uploads, wanted, search)
         pairs = {(upload, match.contribution) for upload, _, match, _ in found}
@@ -321,16 +325,18 @@ class LookBack:
         for group in groups:
             results = self._results(copy, group, wanted, search)
             for upload, result in zip(group, results, strict=True):
-                matches = self._others(copy, upload, result, wanted, search) if result.truncated else result.matches
+                matches = self._find_all(copy, upload, result, wanted, search) if result.truncated else result.matches
                 found += [FoundMatch(upload.id, upload.at, match) for match in matches if match.contribution != TEST_ID]
         expiring = copy.tables.expiring({finding.match.contribution for finding in found})
         return [finding._replace(expires_at=expiring.get(finding.match.contribution)) for finding in found]
 
-    def _others(self, copy: Copy, upload: Upload, result: Result, wanted: Set[int], search: Search) -> Sequence[Match]:
-        """The matches of an answer that is full, with the others, which are asked for until all are found.
+    def _find_all(
+        self, copy: Copy, upload: Upload, result: Result, wanted: Set[int], search: Search
+    ) -> Sequence[Match]:
+        """All matches of an upload of which `result` has only the first: the others are matched until all are found.
 
-        Too many listed videos may be near an upload to align all with it, so that an answer has none of them: then half
-        of the contributions are asked for at a time, `MOST_REQUESTS` times at most.
+        Too many listed videos may be near an upload to align all with it, so that a result has none of them: then half
+        of the contributions are matched at a time, `MOST_REQUESTS` times at most.
         """
         matches, requests = list(result.matches), 0
         pending = [wanted - {match.contribution for match in matches}]

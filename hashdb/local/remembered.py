@@ -28,7 +28,7 @@ from hashdb.errors import BadSetting, Fault, NotRemembered, os_reason, reject
 from hashdb.index.folder import restrict_access, sync_folder
 from hashdb.local.syncing import system_clock
 from hashdb.local.upload_days import Day
-from hashdb.local.upload_log import LOG, LOGS, append, draft_blocks, hash_id, log_of
+from hashdb.local.upload_log import LOG, LOGS, append, draft_blocks, hash_id, log_name
 from hashdb.local.upload_parts import SearchValues, count_records
 from hashdb.local.upload_scans import Scan
 
@@ -37,8 +37,7 @@ FOLDER: Final = "remembered"
 _LOCK: Final = "lock"
 _DEFAULT_DAYS, _MOST_DAYS = 90, 36_500
 _DAY = timedelta(days=1)
-_RETRY_AFTER: Final = 5
-"""Seconds."""
+_RETRY_SECONDS: Final = 5
 _sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 """macOS has no fdatasync."""
 _WALKED_AT_ONCE: Final = 1_000
@@ -65,10 +64,10 @@ class Remembered:
         """Opens nothing yet. `retention` is by default that of the environment."""
         self.folder, self._now, self._retention = Path(folder), clock, retention
         self.owns = False
-        """Whether this is the one that packs what is remembered; the others only read its files."""
+        """Whether this process is the one that packs what is remembered; the others only read its files."""
         self._days: dict[tuple[date, str], Day] = {}
         """By date and name of the log."""
-        self._durable: set[tuple[date, str]] = set()
+        self._durable_names: set[tuple[date, str]] = set()
         self._searching = Lock()
 
     @property
@@ -88,7 +87,7 @@ class Remembered:
         reject(self.faults(uploads))
         by_log: dict[tuple[date, str], list[Upload | str]] = defaultdict(list)
         for upload in uploads:
-            by_log[upload.at.astimezone(UTC).date(), log_of(upload.query)].append(upload)
+            by_log[upload.at.astimezone(UTC).date(), log_name(upload.query)].append(upload)
         self._append(by_log)
 
     def forget(self, ids: Collection[str]) -> None:
@@ -101,9 +100,9 @@ class Remembered:
         self._append({((self._now() + CLOCK_SKEW).date(), LOG): known} if known else {})
 
     def refresh(self) -> None:
-        """Read what was remembered before this call, without the days that are over; the one that packs drops these.
+        """Read what was remembered before this call, without the days that are over: the process that packs drops them.
 
-        A process that only reads, such as a command, may have a shorter retention by mistake.
+        A process that only reads, such as a command, drops none: it may have a shorter retention by mistake.
         """
         if self.owns:
             self.drop_days()
@@ -119,7 +118,7 @@ class Remembered:
                     day.refresh(self._is_quiet, owns=self.owns)
 
     def pack(self, least: int = 1) -> bool:
-        """Write or merge one file; return whether there was anything to do."""
+        """Write `least` records or more of a day to a file, or merge files of a day; return whether there was any."""
         with self._searching:
             return any(day.pack(least) for day in self._days.values())
 
@@ -182,6 +181,7 @@ class Remembered:
                     while len(ids) < _WALKED_AT_ONCE and (block := next(blocks, None)) is not None:
                         ids.update(map(block.id, range(len(block))))
                         if block.frames is not None:
+                            # A block with frames is large enough alone.
                             break
                     if not ids:
                         break
@@ -189,6 +189,7 @@ class Remembered:
                 yield at, list(uploads.values())
 
     def _latest(self, ids: Set[str]) -> dict[str, Upload]:
+        # For each id, the stamp of the block and the number in it of the last record, and its upload (None: forgotten).
         hashes = np.sort(np.array([hash_id(id) for id in ids], np.uint64))
         newest: dict[str, tuple[int, int, Upload | None]] = {}
         for day in self._days.values():
@@ -226,6 +227,7 @@ class Remembered:
         return [path for path in self.folder.iterdir() if _is_date(path.name)]
 
     def _append(self, by_log: Mapping[tuple[date, str], Sequence[Upload | str]]) -> None:
+        """Append uploads, and the ids of uploads to forget, durably to logs, by date and name of the log."""
         drafts = {key: draft_blocks(uploads) for key, uploads in by_log.items()}
         files: list[int] = []
         has_new_day = False
@@ -238,12 +240,12 @@ class Remembered:
                         path.parent.mkdir(mode=0o700, exist_ok=True)
                         has_new_day = True
                     files.append(append(path, [draft.stamped(next(stamps)) for draft in own]))
-                    if is_new or (day, log) not in self._durable:
+                    if is_new or (day, log) not in self._durable_names:
                         self._sync_names(day, log)
             for file in files:
                 _sync(file)
         except OSError as error:
-            raise NotRemembered(_RETRY_AFTER, os_reason(error)) from None
+            raise NotRemembered(_RETRY_SECONDS, os_reason(error)) from None
         finally:
             for file in files:
                 os.close(file)
@@ -251,15 +253,18 @@ class Remembered:
             self.drop_days()
 
     def _sync_names(self, day: date, log: str) -> None:
-        """Make the names that lead to a log durable: who made them may have been killed before it did so."""
+        """Make the names of a log and its folders durable: the process that made them may have been killed before."""
         for folder in (self.folder / day.isoformat(), self.folder, *self.folder.parents[:2]):
             with suppress(PermissionError):
                 sync_folder(folder)
-        self._durable.add((day, log))
+        self._durable_names.add((day, log))
 
     @contextmanager
     def _appending(self, blocks: int = 0) -> Iterator[int]:
-        """Hold the lock of the appends, and yield the stamp of the first of some new blocks: higher than all before."""
+        """Hold the lock of the appends, and yield the stamp of the first of some new blocks: higher than all before.
+
+        The file of the lock has the stamp after the last one.
+        """
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             restrict_access(self.folder.parent)
@@ -274,6 +279,7 @@ class Remembered:
             os.close(lock)
 
     def _is_quiet(self) -> bool:
+        """Wait until no process appends, and return True."""
         with self._appending():
             return True
 

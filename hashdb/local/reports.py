@@ -31,7 +31,7 @@ FILE = "reports.sqlite"
 _BUSY_SECONDS = 30.0
 _POLL = 0.05
 """Seconds between two looks at the file while a reader waits: another process may write it."""
-_RETRY_AFTER = 5
+_RETRY_SECONDS = 5
 _TABLES = """
 CREATE TABLE IF NOT EXISTS state (
     name TEXT NOT NULL, epoch TEXT, seq INTEGER NOT NULL, acknowledged INTEGER NOT NULL);
@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS matches (
 CREATE INDEX IF NOT EXISTS matches_upload ON matches (upload);
 CREATE INDEX IF NOT EXISTS matches_expires ON matches (expires_at) WHERE expires_at IS NOT NULL;
 """
-"""`matches` has what stands: it was reported and not taken back."""
+"""`matches` has what stands: it was reported and not taken back. `name` of `state` is random: it names this file."""
 _REPORT = "INSERT INTO reports (kind, upload, uploaded_at, found_at, match, reason) VALUES (?, ?, ?, ?, ?, ?)"
 _STANDS = "SELECT uploaded_at, match FROM matches WHERE contribution = ? AND upload = ?"
 _MATCH = """
@@ -86,13 +86,13 @@ class Reports:
             (self.name,) = connection.execute("SELECT name FROM state").fetchone()
 
     def cursor(self) -> Cursor | None:
-        """Up to where look-back is done; None: nowhere yet."""
+        """The seq up to which look-back is done, and its log; None if look-back has not begun."""
         with self._connected() as connection:
             epoch, seq = connection.execute("SELECT epoch, seq FROM state").fetchone()
         return None if epoch is None else Cursor(epoch, seq)
 
     def standing(self, contributions: Collection[int]) -> list[tuple[str, int]]:
-        """The pairs of upload and contribution that stand, of these contributions."""
+        """The pairs that stand of these contributions: the id of the upload, and the contribution."""
         with self._connected() as connection:
             query = "SELECT upload, contribution FROM matches WHERE contribution IN {}"
             return list(execute_in(connection, query, contributions))
@@ -102,12 +102,12 @@ class Reports:
         return self._ids("SELECT DISTINCT contribution FROM matches")
 
     def expired(self, now: datetime) -> Set[int]:
-        """The contributions of which a pair stands that was to expire at `now` or before."""
+        """The contributions of which a pair stands, and that were to expire at `now` or before."""
         query = "SELECT DISTINCT contribution FROM matches WHERE expires_at <= ?"
         return self._ids(query, to_microseconds(now))
 
     def record(self, cursor: Cursor, found: Sequence[FoundMatch], taken_back: Sequence[TakenBack]) -> int:
-        """Store in one transaction how far look-back is, and a report of all that is new; return how many.
+        """Store the cursor and a report of each new pair, in one transaction; return how many reports were added.
 
         What stands is not reported again, and what does not stand is not taken back.
         """
@@ -135,9 +135,9 @@ class Reports:
     def after(
         self, number: int | None = None, limit: int = REPORTS_A_REQUEST, wait: float = 0
     ) -> tuple[LookBackReport, ...]:
-        """At most `limit` reports after a number, in order (None: those that are not acknowledged).
+        """At most `limit` reports with numbers after `number`, in order (None: those that are not acknowledged).
 
-        If there is none, wait up to `wait` seconds for one. Raises InvalidInput if there never was such a number.
+        If there is none, wait up to `wait` seconds for one. Raises InvalidInput if no report had this number.
         """
         until = time.monotonic() + wait
         with self._connected() as connection:
@@ -146,7 +146,7 @@ class Reports:
             start = acknowledged if number is None else number
             while True:
                 if rows := connection.execute(_AFTER, (start, limit)).fetchall():
-                    return tuple(map(_report, rows))
+                    return tuple(map(_report_from_row, rows))
                 if (left := until - time.monotonic()) <= 0:
                     return ()
                 time.sleep(min(_POLL, left))
@@ -159,7 +159,7 @@ class Reports:
             connection.execute("UPDATE state SET acknowledged = max(acknowledged, ?)", (number,))
 
     def state(self) -> ReportsState:
-        """How far look-back is, and how many reports there are."""
+        """The cursor, and how many reports there are."""
         with self._connected() as connection:
             last, acknowledged = _numbers(connection)
             query = "SELECT count(*) FROM reports WHERE number > ?"
@@ -167,7 +167,7 @@ class Reports:
         return ReportsState(self.cursor(), last, acknowledged, waiting)
 
     def forget(self, uploads: Collection[str]) -> None:
-        """Delete everything about these uploads: the next look-back takes nothing back that was reported of them."""
+        """Delete everything about the uploads with these ids; what was reported of them is never taken back."""
         with self._writing() as connection:
             for table in ("reports", "matches"):
                 list(execute_in(connection, f"DELETE FROM {table} WHERE upload IN {{}}", uploads))
@@ -197,7 +197,7 @@ class Reports:
                     connection.execute(f"PRAGMA {setting}")
                 yield connection
         except sqlite3.OperationalError:
-            raise StoreBusy(_RETRY_AFTER) from None
+            raise StoreBusy(_RETRY_SECONDS) from None
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -206,7 +206,7 @@ class Reports:
 
 
 def _numbers(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The number of the last report, also if it is deleted, and that up to which they are acknowledged."""
+    """The number of the last report, also if it is deleted, and the number up to which reports are acknowledged."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'reports'").fetchone()
     (acknowledged,) = connection.execute("SELECT acknowledged FROM state").fetchone()
     return (0 if row is None else row[0]), acknowledged
@@ -216,7 +216,7 @@ def _number_fault(number: int, last: int) -> str | None:
     return None if 0 <= number <= last else f"must be the number of a report; the last one is {last}"
 
 
-def _report(row: Any) -> LookBackReport:
+def _report_from_row(row: Any) -> LookBackReport:
     number, kind, upload, uploaded_at, found_at, match, reason = row
     return LookBackReport(
         number,

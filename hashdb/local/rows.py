@@ -43,7 +43,10 @@ def gone_row(step: FeedStep, gone: Gone) -> tuple[object, ...]:
 
 
 def holder_from_row(algorithm: Algorithm, row: Any) -> Holder:
-    """A contribution that has a value of this algorithm, from a row that `CopyTables.holders` selects."""
+    """A contribution that has a value of this algorithm, from a row that `CopyTables.holders` selects.
+
+    `source` is the negative number as which a member of another hashdb counts; None for a member of this service.
+    """
     value, id, packed_member, labels, severity, standing, context, removed, received, *extent = row
     member, source = unpack_member(packed_member)
     return Holder(

@@ -29,8 +29,8 @@ from hashdb.errors import (
 )
 from hashdb.index.folder import lock_folder, restrict_access
 from hashdb.local.committed import FeedRead
+from hashdb.local.copy_index import CopyIndex
 from hashdb.local.tables import LARGEST_SEQ, CopyState, CopyTables
-from hashdb.local.tiers import CopyIndex
 
 if TYPE_CHECKING:
     # At run time, a match in the copy needs no client.
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from hashdb.domain.ledger.policies import Policy
     from hashdb.local.approvals import Approver
 
-CURRENT, FILE, INDEX = "current", "copy.sqlite", "index"
-_NEXT = "next"
+CURRENT, _NEXT = "current", "next"
+FILE, INDEX = "copy.sqlite", "index"
+"""Names in the folder of a copy: the file of its tables, and the folder of its index."""
 _BATCH = 5_000
 """Changes that are stored in one transaction."""
 _POLL = 2.0
@@ -66,12 +67,13 @@ def syncing(
     clock: Callable[[], datetime] = system_clock,
     policy: Policy | None = None,
 ) -> Iterator[Sync]:
-    """Lock the copy in a folder for this process and yield its Sync; `notify` is called when the copy starts over.
+    """Lock the copy in a folder for this process and yield its Sync. Raises CopyInUse.
 
-    With a `policy`, the copy takes only what its organisations signed. Raises CopyInUse.
+    `notify` is called with a sentence when a new copy is built. With a `policy`, the copy takes only what the
+    organisations that it names signed.
     """
-    with lock_folder(folder) as may:
-        if not may:
+    with lock_folder(folder) as acquired:
+        if not acquired:
             raise CopyInUse(str(folder))
         restrict_access(folder)
         sync = Sync(folder, client, notify, clock, policy)
@@ -104,7 +106,7 @@ class Sync:
 
     @property
     def state(self) -> CopyState:
-        """Up to where the copy is complete."""
+        """The seq up to which the copy is complete, and its rules. Raises what the client raises."""
         return self._opened().state()
 
     def count(self) -> int:
@@ -112,7 +114,7 @@ class Sync:
         return self._opened().count()
 
     def catch_up(self, wait: int = 0, progress: Callable[[int], None] = ignore, *, patience: int = 0) -> int:
-        """Store the new changes, and return how many; at the head, wait up to `wait` seconds for one.
+        """Store the new changes, and return how many; if there are none, wait up to `wait` seconds for one.
 
         `progress` is called with the number of changes that arrived. Raises what the client raises, and NotAsLogged for
         a contribution that is not what the log has committed to; the changes that arrived before stay.
@@ -130,7 +132,7 @@ class Sync:
             self._notify("the service has another log than this copy, perhaps after a restore: building a new copy")
             tables = self._create()
             count = self._store_new(tables, 0, patience, progress)
-        self._tiers.write()
+        self._index.write()
         if (self._folder / _NEXT).is_symlink():
             os.replace(self._folder / _NEXT, self._folder / CURRENT)
             self._tidy()
@@ -159,7 +161,10 @@ class Sync:
             time.sleep(_POLL)
 
     def _store_signed(self, approver: Approver, tables: CopyTables, progress: Callable[[int], None]) -> int | None:
-        """Store what the newest signed root has, if the copy has this root then; None if there is nothing new."""
+        """Store the changes up to the newest signed root, and return how many; None if there is nothing new.
+
+        Unless the copy has this root then, nothing is stored: see `Approver.approve`.
+        """
         committed, before = approver.newest(tables)
         # Nobody uses a copy that was never complete, so it may have some changes that are not approved yet.
         is_new = (self._folder / _NEXT).is_symlink()
@@ -172,11 +177,11 @@ class Sync:
         except BaseException as error:
             approver.forget()
             if is_new and isinstance(error, NotAsLogged):
-                # It is read again from the start the next time.
+                # The next sync builds a new copy.
                 self.close()
                 (self._folder / _NEXT).unlink()
             raise
-        return None if before is not None and before.is_by(committed) and not read.count else read.count
+        return None if before is not None and before.has_root(committed) and not read.count else read.count
 
     def _read(
         self,
@@ -186,7 +191,7 @@ class Sync:
         read: FeedRead,
         upto: int = LARGEST_SEQ,
     ) -> None:
-        """Store the changes up to a seq, and of those after it what changes nothing in the active set."""
+        """Store the changes up to a seq, and those after it that leave the active set as it is; add them to `read`."""
         epoch = tables.state().epoch
         while True:
             before, pending = tables.head().seq, list[FeedStep]()
@@ -200,6 +205,7 @@ class Sync:
                         pending += [step for step in late if not read.skips(tables, step)]
                     seq = read.complete_to(page.checkpoint)
                     progress(len(page.steps))
+                    # Only the last page of a stream has the epoch.
                     if page.epoch or len(pending) >= _BATCH:
                         at_head = page.epoch and not page.more and upto == LARGEST_SEQ
                         _store(tables, read, pending, seq, self._now() if at_head else None)
@@ -217,7 +223,7 @@ class Sync:
         if self._tables is None:
             self._tables = self._existing() or self._create()
             self._store_rules(self._tables)
-            self._tiers.check()
+            self._index.check()
         return self._tables
 
     def _store_rules(self, tables: CopyTables) -> None:
@@ -251,13 +257,13 @@ class Sync:
         tables = CopyTables(self._folder / name / FILE)
         tables.create(epoch, me, self._now())
         (self._folder / _NEXT).symlink_to(name)
-        self._tables, self._tiers = tables, CopyIndex(tables, self._folder / name / INDEX)
+        self._tables, self._index = tables, CopyIndex(tables, self._folder / name / INDEX)
         return tables
 
     def _open(self, path: Path) -> CopyTables:
         tables = CopyTables(path)
         if tables.sound:
-            self._tiers = CopyIndex(tables, path.parent.resolve() / INDEX)
+            self._index = CopyIndex(tables, path.parent.resolve() / INDEX)
         return tables
 
     def _tidy(self) -> None:
@@ -279,5 +285,5 @@ def _store(tables: CopyTables, read: FeedRead, steps: list[FeedStep], seq: int, 
                 " stored; report it to the operator and to the other members",
             )
     tables.store(steps, seq, head_at)
-    read.note(steps)
+    read.add_stored(steps)
     steps.clear()

@@ -35,10 +35,11 @@ _OF_0_1_0 = 1
 """
 OF_FRAMES: Final = SIGNALS_AN_ITEM
 """The place of signals of frames; those of the item itself have lower ones, in order."""
-_MANY = 500
+_VALUES_A_STATEMENT = 500
 LARGEST_SEQ: Final = 2**63 - 1
 _BUSY_SECONDS = 30.0
-_OF_PARENTS: list[sqlite3.Connection] = []
+_INHERITED: list[sqlite3.Connection] = []
+"""The connections that were open when this process was forked: they stay open, and are not used."""
 _TABLES = """
 CREATE TABLE state (
     epoch TEXT NOT NULL, cursor INTEGER NOT NULL, at INTEGER NOT NULL, me TEXT NOT NULL, approval TEXT);
@@ -62,10 +63,15 @@ CREATE TABLE gone (
     contribution INTEGER PRIMARY KEY, seq INTEGER NOT NULL, reason TEXT NOT NULL, standing TEXT, commitment BLOB);
 CREATE INDEX gone_seq ON gone (seq);
 """
+"""Times are in microseconds since 1970. `state` has one row: the copy is complete up to the seq `cursor`, and was last
+up to date `at`; `me` is the service's answer about the member and the rules. `place` is a position among an item's
+signals or signatures. `Origin.packed_member` makes `member`, if the contribution is of another hashdb.
+"""
 _CHANGED = """
 SELECT c.seq, c.id, (SELECT count(*) FROM signals s WHERE s.contribution = c.id) FROM contributions c
 WHERE c.seq > ? ORDER BY c.seq LIMIT ?
 """
+# How much of the contribution c has the value of its signal s: see `shares`.
 _SHARE = f"""
 CASE WHEN s.place < {OF_FRAMES} OR (c.duration IS NULL AND s.algorithm <> 'simhash256') THEN 1.0 ELSE coalesce(
     (SELECT sum(h.end - h.start + (h.unit <> 'words')) FROM shots h
@@ -80,7 +86,7 @@ KEYS: Final = {
     "gone": "contribution",
 }
 """The tables, and their columns with the id of a contribution."""
-_WRITTEN = f"INSERT INTO contributions VALUES ({', '.join('?' * 16)})"
+_INSERT_CONTRIBUTION = f"INSERT INTO contributions VALUES ({', '.join('?' * 16)})"
 _HOLDERS = """
 SELECT s.value, c.id, c.member, c.labels, c.severity, c.standing, c.context, c.removed_at, c.received_at, {extent}
 FROM signals s JOIN contributions c ON c.id = s.contribution
@@ -90,21 +96,21 @@ _EXTENTS = {_OF_0_1_0: "NULL, NULL, NULL", _VERSION: "c.duration, c.pages, c.wor
 _TIMES = f"""
 SELECT start, end FROM shots WHERE contribution = ? AND algorithm = ? AND value = ? ORDER BY start LIMIT {MOST_TIMES}
 """
-_OWN = f"""
+_ITEM_SIGNALS = f"""
 SELECT contribution, algorithm, value FROM signals WHERE contribution IN {{}} AND place < {OF_FRAMES}
 ORDER BY contribution, place
 """
-_OWN_WITHOUT_PLACES = "SELECT contribution, algorithm, value FROM signals WHERE contribution IN {}"
-_SIGNED = "SELECT contribution, kind, value FROM signatures WHERE contribution IN {} ORDER BY contribution, place"
+_ITEM_SIGNALS_OF_0_1_0 = "SELECT contribution, algorithm, value FROM signals WHERE contribution IN {}"
+_SIGNATURES = "SELECT contribution, kind, value FROM signatures WHERE contribution IN {} ORDER BY contribution, place"
 _SHOTS = """
 SELECT start, end, unit, algorithm, value FROM shots WHERE contribution = ? ORDER BY unit, start, algorithm, value
 """
-_HAVING = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm IN (?, ?) AND contribution IN {}"
+_ALGORITHMS = "SELECT DISTINCT contribution, algorithm FROM signals WHERE algorithm IN (?, ?) AND contribution IN {}"
 
 
 @dataclass(frozen=True, slots=True)
 class CopyState:
-    """The log and the seq up to which a copy is complete, when that was, and the rules and seeds of the service."""
+    """The log and the seq up to which a copy is complete, when it was last up to date, and the rules and seeds."""
 
     epoch: str
     seq: int
@@ -202,17 +208,21 @@ class CopyTables:
 
     def store(self, steps: Sequence[FeedStep], seq: int, head_at: datetime | None) -> None:
         """Store changes in one transaction: all up to `seq`, which was the head at `head_at` (None: it was not)."""
-        last = {step.what.contribution if isinstance(step.what, Gone) else step.what.id: step for step in steps}
+        last_steps = {step.what.contribution if isinstance(step.what, Gone) else step.what.id: step for step in steps}
         with self._writing() as connection:
-            (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM contributions").fetchone()
-            old = [(id,) for id in last if id <= newest]
+            (highest_id,) = connection.execute("SELECT coalesce(max(id), 0) FROM contributions").fetchone()
+            may_have_rows = [(id,) for id in last_steps if id <= highest_id]
             for table, key in KEYS.items():
-                ids = [(id,) for id in last] if table == "gone" else old
+                ids = [(id,) for id in last_steps] if table == "gone" else may_have_rows
                 connection.executemany(f"DELETE FROM {table} WHERE {key} = ?", ids)
-            gone = [gone_row(step, step.what) for step in last.values() if isinstance(step.what, Gone)]
+            gone = [gone_row(step, step.what) for step in last_steps.values() if isinstance(step.what, Gone)]
             connection.executemany("INSERT INTO gone VALUES (?, ?, ?, ?, ?)", gone)
-            changed = [(step.seq, step.what) for step in last.values() if isinstance(step.what, CopiedContribution)]
-            connection.executemany(_WRITTEN, [contribution_row(changed_at, copied) for changed_at, copied in changed])
+            changed = [
+                (step.seq, step.what) for step in last_steps.values() if isinstance(step.what, CopiedContribution)
+            ]
+            connection.executemany(
+                _INSERT_CONTRIBUTION, [contribution_row(changed_at, copied) for changed_at, copied in changed]
+            )
             signals = [
                 (algorithm, octets, copied.id, place)
                 for _, copied in changed
@@ -237,7 +247,7 @@ class CopyTables:
             connection.execute("UPDATE state SET cursor = ?, at = coalesce(?, at), approval = NULL", (seq, at))
 
     def approval(self) -> str | None:
-        """The stored approval of the copy as it is; None without one, and in a copy of version 0.1.0."""
+        """The text of the approval of the copy as it is; None without one, and in a copy of version 0.1.0."""
         with self.reading() as connection:
             if not self.current:
                 return None
@@ -245,7 +255,7 @@ class CopyTables:
             return None if text is None else str(text)
 
     def approve(self, text: str, at: datetime) -> None:
-        """Store the approval of the copy as it is."""
+        """Store the text of the approval of the copy as it is; `at` is when the copy was last up to date."""
         with self._writing() as connection:
             connection.execute("UPDATE state SET approval = ?, at = ?", (text, to_microseconds(at)))
 
@@ -272,7 +282,7 @@ class CopyTables:
             return int(count)
 
     def members(self, ids: Collection[int]) -> dict[int, int]:
-        """The members that contributed contributions, by contribution."""
+        """The member of each of these contributions (ids), by contribution."""
         with self.reading() as connection:
             return dict(execute_in(connection, "SELECT id, member FROM contributions WHERE id IN {}", ids))
 
@@ -295,9 +305,10 @@ class CopyTables:
         return values
 
     def shares(self, after: int, upto: int) -> dict[Algorithm, dict[bytes, float]]:
-        """The values of the contributions that changed after a seq, up to another one, and what share of one has it.
+        """The values of the contributions that changed after a seq, up to another one, each with the share it covers.
 
-        1 is a whole contribution: of a hash that is of a picture or of a page, and in a copy of version 0.1.0.
+        The share, 0 to 1, is the part of a video's seconds, or of a text's words, whose shots have the value; the
+        largest, if several contributions have it. Hashes of pictures and pages, and all in a copy of 0.1.0, cover 1.
         """
         share = _SHARE if self.current else "1.0"
         query = (
@@ -306,9 +317,9 @@ class CopyTables:
         )
         shares: dict[Algorithm, dict[bytes, float]] = defaultdict(dict)
         with self.reading() as connection:
-            for name, value, of_one in connection.execute(query, (after, upto)):
+            for name, value, covered in connection.execute(query, (after, upto)):
                 of_algorithm = shares[Algorithm(name)]
-                of_algorithm[value] = max(of_one, of_algorithm.get(value, 0.0))
+                of_algorithm[value] = max(covered, of_algorithm.get(value, 0.0))
         return shares
 
     def changed(self, after: int, limit: int) -> list[tuple[int, int, int]]:
@@ -335,7 +346,7 @@ class CopyTables:
             return frozenset(id for (id,) in rows)
 
     def gone(self, ids: Collection[int]) -> dict[int, str]:
-        """Why contributions are gone, of those of which it is known."""
+        """The reason why each of these contributions is gone; without those that are not, or have no known reason."""
         query = "SELECT contribution, reason FROM gone WHERE contribution IN {}"
         with self.reading() as connection:
             return dict(execute_in(connection, query, ids)) if self.current else {}
@@ -359,18 +370,18 @@ class CopyTables:
                 holders += [holder_from_row(algorithm, row) for row in rows]
         return holders
 
-    def times(self, found: Mapping[int, Collection[Signal]]) -> dict[tuple[int, Signal], tuple[ShotTimes, ...]]:
-        """For listed items with frames and signals of them, the places of the first shots that have the signal."""
+    def times(self, signals_by_id: Mapping[int, Collection[Signal]]) -> dict[tuple[int, Signal], tuple[ShotTimes, ...]]:
+        """Where the first shots of contributions that have these signals begin and end, by contribution and signal."""
         times: dict[tuple[int, Signal], tuple[ShotTimes, ...]] = {}
         with self.reading() as connection:
-            for id, signals in found.items():
+            for id, signals in signals_by_id.items():
                 for signal in signals:
                     rows = connection.execute(_TIMES, (id, str(signal.algorithm), signal.to_bytes()))
                     times[id, signal] = tuple(ShotTimes(start, end) for start, end in rows)
         return times
 
     def shots(self, id: int) -> list[ListedShot]:
-        """The shots of a listed item, in ascending order; pages come before words."""
+        """The shots of a contribution, in ascending order; pages come before words."""
         with self.reading() as connection:
             rows = connection.execute(_SHOTS, (id,)).fetchall()
         return [
@@ -382,7 +393,7 @@ class CopyTables:
         """The algorithms that overrule phash and of which the contributions have signals, by contribution."""
         algorithms_by_id: dict[int, set[Algorithm]] = defaultdict(set)
         with self.reading() as connection:
-            for id, algorithm in execute_in(connection, _HAVING, ids, *sorted(map(str, OVERRULING))):
+            for id, algorithm in execute_in(connection, _ALGORITHMS, ids, *sorted(map(str, OVERRULING))):
                 algorithms_by_id[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
@@ -392,9 +403,10 @@ class CopyTables:
         signatures: dict[int, list[Signature]] = defaultdict(list)
         ordered = sorted(ids)
         with self.reading() as connection:
-            for id, name, value in execute_in(connection, _OWN if self.current else _OWN_WITHOUT_PLACES, ordered):
+            statement = _ITEM_SIGNALS if self.current else _ITEM_SIGNALS_OF_0_1_0
+            for id, name, value in execute_in(connection, statement, ordered):
                 signals[id].append(Signal.from_bytes(Algorithm(name), value))
-            for id, name, value in execute_in(connection, _SIGNED, ordered) if self.current else ():
+            for id, name, value in execute_in(connection, _SIGNATURES, ordered) if self.current else ():
                 signatures[id].append(Signature(Kind(name), value))
         return {id: StoredItem(tuple(signals[id]), tuple(signatures[id])) for id in ordered}
 
@@ -403,7 +415,7 @@ class CopyTables:
         """The connection, which no other thread uses meanwhile."""
         if self._process != os.getpid():
             # A connection must not be used after a fork: the parent's stays open, and its lock is replaced.
-            _OF_PARENTS.append(self._connection)
+            _INHERITED.append(self._connection)
             self._lock = RLock()
             self._open()
         with self._lock:
@@ -422,7 +434,7 @@ def execute_in(
 
     `first` are its parameters before them.
     """
-    every = list(values)
-    for start in range(0, len(every), _MANY):
-        chunk = every[start : start + _MANY]
+    all_values = list(values)
+    for start in range(0, len(all_values), _VALUES_A_STATEMENT):
+        chunk = all_values[start : start + _VALUES_A_STATEMENT]
         yield from connection.execute(statement.format(f"({', '.join('?' * len(chunk))})"), (*first, *chunk))

@@ -37,24 +37,24 @@ class Column(NamedTuple):
     owners: NDArray[np.uint32]
     octets: bytes
 
-    def of(self, algorithm: Algorithm, number: int) -> Iterator[bytes]:
-        """The values of one record, in order."""
+    def values_of(self, algorithm: Algorithm, number: int) -> Iterator[bytes]:
+        """The values of the record with this number, in order; `algorithm` is that of the column."""
         first, last = np.searchsorted(self.owners, [number, number + 1]).tolist()
         size = algorithm.bits // 8
         return (self.octets[place * size : (place + 1) * size] for place in range(first, last))
 
 
 class ColumnsWriter:
-    """The values of records, as they are added in order."""
+    """Collects the values of records, which are added in order."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
+        """No values yet."""
         self.values: dict[Algorithm, list[bytes]] = {}
         self.owners: dict[Algorithm, list[int]] = {}
         self._places: dict[Algorithm, int] = {}
 
     def add(self, signals: Sequence[Signal], number: int) -> list[int]:
-        """Add signals of a record, and return the position of the column of each."""
+        """Add signals of the record with this number, and return the position of the column of each."""
         places, values, owners, columns = self._places, self.values, self.owners, []
         for signal in signals:
             algorithm = signal.algorithm
@@ -79,14 +79,14 @@ class ColumnsWriter:
         return parts
 
 
-def alone(frames: Sequence[Frame]) -> Set[Unit]:
+def units_enough_alone(frames: Sequence[Frame]) -> Set[Unit]:
     """The units of which one frame of an upload is enough for a match."""
     extent = extent_of(frames) or Extent()
     return {unit for unit in _UNITS if one_frame_is_enough(unit, extent.length_in(unit))}
 
 
 class FramesWriter:
-    """The frames of records, as they are added in order. Of one that is not searched for, only its place is kept."""
+    """Collects the frames of records, added in order. Of a frame that is not searched for, it keeps only the place."""
 
     def __init__(self) -> None:
         """No frames yet."""
@@ -96,10 +96,10 @@ class FramesWriter:
         self._rows: list[tuple[int, int, int, int, int, int]] = []
 
     def add(self, frames: Sequence[Frame], number: int) -> None:
-        """Add the frames of a record."""
-        forms, before, matching = self._forms, 0, alone(frames)
+        """Add the frames of the record with this number."""
+        forms, before, units_alone = self._forms, 0, units_enough_alone(frames)
         for frame in frames:
-            is_alone = frame.unit in matching
+            is_alone = frame.unit in units_alone
             add = self._columns[is_alone].add
             form: _Form = ((), ())
             if frame.matches:
@@ -138,10 +138,13 @@ class FramesWriter:
 
 
 class Frames:
-    """The frames of the records of a block. The columns of those of which one is enough are apart from the others."""
+    """The frames of the records of a block. `alone` has the columns of frames of which one is enough for a match.
+
+    `columns` has those of the other frames, and `length` is how many octets the frames take.
+    """
 
     def __init__(self, description: Mapping[str, Any], octets: bytes) -> None:
-        """`octets` are those of the block, from where the frames begin."""
+        """From what `FramesWriter.encoded` returned; `octets` are those of the block, from where the frames begin."""
         self._records, self._count = int(description["records"]), int(description["frames"])
         self._forms: list[tuple[list[int], dict[str, list[int]]]] = description["forms"]
         packed: list[bytes] = []
@@ -156,7 +159,7 @@ class Frames:
         )
 
     def _take(self, counts: Sequence[tuple[str, int]], octets: bytes, packed: bytes) -> dict[Algorithm, Column]:
-        """The next columns."""
+        """The next columns: `counts` has the algorithm and the number of values of each, `packed` their owners."""
         owners, taken, columns = np.frombuffer(zlib.decompress(packed), "<u4"), 0, dict[Algorithm, Column]()
         for name, many in counts:
             size = many * Algorithm(name).bits // 8
@@ -165,8 +168,8 @@ class Frames:
             taken, self.length = taken + many, self.length + size
         return columns
 
-    def of(self, number: int) -> tuple[Frame, ...]:
-        """The frames of a record, in their order."""
+    def frames_of(self, number: int) -> tuple[Frame, ...]:
+        """The frames of the record with this number, in their order."""
         counts, ats, *fields = self._table
         if not (at := np.flatnonzero(counts[:, 0] == number)).size:
             return ()
@@ -200,8 +203,8 @@ class SignalReader:
     def __init__(self, columns: Mapping[Algorithm, Column], number: int) -> None:
         """Reads nothing yet; `number` is that of the record."""
         self._names = tuple(columns)
-        self._left = {algorithm: column.of(algorithm, number) for algorithm, column in columns.items()}
+        self._left = {algorithm: column.values_of(algorithm, number) for algorithm, column in columns.items()}
 
     def signals(self, places: Sequence[int]) -> tuple[Signal, ...]:
-        """The next ones, of the columns at these places."""
+        """The next signals of the record, from the columns at these positions."""
         return tuple([Signal.from_bytes(self._names[place], next(self._left[self._names[place]])) for place in places])

@@ -49,7 +49,7 @@ class Day:
 
     @property
     def end(self) -> int:
-        """Up to which place of the log everything was read."""
+        """The offset in the log, in bytes, up to which everything was read."""
         return self.parts[-1].end if self.parts else 0
 
     def refresh(self, is_quiet: Callable[[], bool], *, owns: bool) -> None:
@@ -81,7 +81,7 @@ class Day:
         except (OSError, DamagedSegment) as error:
             log.warning("uploads of %s cannot be packed: %s", self.date, getattr(error, "strerror", None) or error)
             # On a full disk, this frees the room for the next attempt.
-            self._tidy()
+            self._delete_unneeded()
             return False
 
     def _pack(self, least: int) -> bool:
@@ -93,13 +93,16 @@ class Day:
             self._memory = None
         elif count := count_to_merge(self._parts):
             self._parts[-count:] = [write_part(self._path, merge_parts(self._parts[-count:]))]
-            self._tidy()
+            self._delete_unneeded()
         else:
             return False
         return True
 
     def block(self, place: int) -> tuple[Block, int]:
-        """The block of a record, and its number in it. Raises LookupError if it is damaged or gone."""
+        """The block of the record at a place, and its number in it. Raises LookupError if it is damaged or gone.
+
+        The place is the offset of the block in the log, times `MOST_RECORDS`, plus the number of the record in it.
+        """
         start, number = divmod(place, MOST_RECORDS)
         block = self._blocks.pop(start, None)
         if block is None:
@@ -113,7 +116,7 @@ class Day:
         return block, number
 
     def blocks(self, start: int = 0) -> Iterator[Block]:
-        """The blocks of the log from a place on, as far as it was read."""
+        """The blocks of the log from an offset on, as far as it was read."""
         end = self.end
         with suppress(FileNotFoundError), self._open() as file:
             while start < end and (block := next_block(file, start)) is not None:
@@ -145,7 +148,7 @@ class Day:
                     log.warning("uploads of %s are lost: %s bytes of the log are damaged", self.date, f"{lost}")
         return blocks
 
-    def _tidy(self) -> None:
+    def _delete_unneeded(self) -> None:
         for path in list_parts(self._path)[1]:
             with suppress(OSError):
                 path.unlink()

@@ -36,7 +36,7 @@ LOG: Final = "log"
 FRAMED_LOG: Final = "framed-log"
 """The name of the file of the uploads that have frames, or signals of an algorithm that is not in the other log."""
 LOGS: Final = (LOG, FRAMED_LOG)
-_OF_LOG: Final = frozenset(map(Algorithm, ("pdq", "phash256", "phash", "dhash", "whash", "ahash", "sha256", "md5")))
+_IN_LOG: Final = frozenset(map(Algorithm, ("pdq", "phash256", "phash", "dhash", "whash", "ahash", "sha256", "md5")))
 """The algorithms in `LOG`. It never has another one: programs that do not know it would fail at the whole log."""
 MOST_RECORDS: Final = 4_096
 """The most records of a block."""
@@ -50,17 +50,18 @@ _WITHOUT_FRAMES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block that was read: where it begins and ends, and what it has."""
+    """A block that was read: the offsets in the log where it begins and ends, and what it has."""
 
     start: int
     end: int
     stamp: int
     """Orders the blocks of all days as they were appended."""
     hashes: NDArray[np.uint64]
+    """For each record, the `hash_id` of its upload's id."""
     columns: Mapping[Algorithm, Column]
     ends: NDArray[np.int64]
     octets: bytes
-    """The records, one after the other, and where each ends."""
+    """The records in JSON, one after the other, and in `ends` where each ends."""
     frames: Frames | None = None
     """The frames of the records; None if no record has any."""
 
@@ -88,7 +89,7 @@ class Block:
             signatures={name: tuple(map(Signature.parse, texts)) for name, texts in signatures.items()},
         )
         if self.frames is not None and len(parts) > _WITHOUT_FRAMES:
-            query = replace(query, frames=self.frames.of(number), duration=parts[_WITHOUT_FRAMES])
+            query = replace(query, frames=self.frames.frames_of(number), duration=parts[_WITHOUT_FRAMES])
         return Upload(id, from_microseconds(at), query)
 
     def _record(self, number: int) -> list[Any]:
@@ -110,7 +111,7 @@ class Draft(NamedTuple):
     body: bytes
 
     def stamped(self, stamp: int) -> bytes:
-        """The block."""
+        """The block with this stamp, as it is appended."""
         checksum = zlib.crc32(_STAMP.pack(stamp), self.checksum)
         lengths = len(self.description), len(self.body)
         length = _HEADER.size + sum(lengths) + _TRAILER.size
@@ -118,7 +119,7 @@ class Draft(NamedTuple):
         return b"".join((header, self.description, self.body, _TRAILER.pack(length, _END)))
 
 
-def log_of(query: Query) -> str:
+def log_name(query: Query) -> str:
     """The name of the log that an upload with this query is appended to."""
     if query.frames or _has_others(query.signals):
         return FRAMED_LOG
@@ -129,7 +130,7 @@ def _has_others(signals: Sequence[Signal]) -> bool:
     """Whether a signal is of an algorithm that is not in `LOG`."""
     # Without a generator: this runs for every upload.
     for signal in signals:  # noqa: SIM110
-        if signal.algorithm not in _OF_LOG:
+        if signal.algorithm not in _IN_LOG:
             return True
     return False
 
@@ -179,7 +180,7 @@ def draft_block(uploads: Sequence[Upload | str]) -> Draft:
 
 
 def decode_block(file: int, start: int) -> Block | None:
-    """The block at a place of a file (its descriptor); None if no whole, undamaged block begins there."""
+    """The block at an offset of a file (its descriptor); None if no whole, undamaged block begins there."""
     head = os.pread(file, _HEADER.size, start)
     if len(head) < _HEADER.size:
         return None
@@ -226,7 +227,7 @@ def append(log: Path, blocks: Sequence[bytes]) -> int:
     """Append blocks to a log, and return its descriptor, which is to be synced and closed.
 
     The caller holds the lock of the uploads. What a killed process left half written is cut off. Raises OSError, and
-    then only the first blocks may have been appended: whoever reads them already must find nothing else there.
+    then only the first blocks may have been appended. They stay, because another process may have read them.
     """
     file = os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
@@ -266,7 +267,7 @@ def _sound_end(file: int) -> int:
 
 
 def next_block(file: int, start: int) -> Block | None:
-    """The block at or after a place of a log: what is damaged before it is left out; None if there is no other."""
+    """The block at or after an offset of a log: what is damaged before it is left out; None if there is no other."""
     if (block := decode_block(file, start)) is not None:
         return block
     size, room = os.fstat(file).st_size, 1 << 20

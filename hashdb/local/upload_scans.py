@@ -28,7 +28,7 @@ _Places = NDArray[np.int64]
 
 
 class _Piece(NamedTuple):
-    """Some comparisons with values of a day, and how many; `search` returns the places of the records that are near."""
+    """Comparisons with values of a day: `pairs` of them. `search` returns the places of the near records in the log."""
 
     day: Day
     pairs: int
@@ -77,7 +77,7 @@ class Scan:
                     of_frames -= len(places)
                 if len(places) > count:
                     self._found = {day: [places[count:]], **self._found}
-                ids.update((id, None) for place in places[:count].tolist() if (id := _id(day, place)))
+                ids.update((id, None) for place in places[:count].tolist() if (id := _upload_id(day, place)))
                 if not ids:
                     # These records are gone: others may be left.
                     of_frames = _FRAMED_AT_ONCE
@@ -120,7 +120,8 @@ def _halves(pieces: Sequence[_Piece]) -> list[Sequence[_Piece]]:
     return [half for half in halves if half]
 
 
-def _id(day: Day, place: int) -> str:
+def _upload_id(day: Day, place: int) -> str:
+    """The id of the upload of the record at a place; empty if the record is damaged or gone."""
     try:
         block, number = day.block(place)
     except LookupError:

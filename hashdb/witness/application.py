@@ -53,7 +53,7 @@ class WitnessServer:
         start_response(reply.line, [*headers, *_HEADERS, (request_id.HEADER, id)])
         return [reply.body] if method != "HEAD" else []
 
-    def _reply(self, request: InMemoryRequest, method: str, route: str, hash: str) -> Reply:
+    def _reply(self, request: InMemoryRequest, method: str, route: str, origin_hash: str) -> Reply:
         if route == _NO_ROUTE:
             raise NotFound("this address of the witness")
         if method not in _METHODS[route]:
@@ -61,5 +61,5 @@ class WitnessServer:
         if route == _HEALTH:
             return Reply(b"alive\n", TEXT)
         if route == _CHECKPOINT:
-            return Reply(self._witness.last_checkpoint(hash).encode(), f"{TEXT}; charset=utf-8")
+            return Reply(self._witness.last_checkpoint(origin_hash).encode(), f"{TEXT}; charset=utf-8")
         return Reply(self._witness.add_checkpoint(read_text(request)).encode(), f"{TEXT}; charset=utf-8")

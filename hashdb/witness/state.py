@@ -13,9 +13,9 @@ from hashdb.domain.ledger.checkpoints import Checkpoint
 from hashdb.errors import StoreBusy
 
 _VERSION: Final = 1
-_SECONDS: Final = 10.0
-"""For which a process waits until another has stored."""
-_RETRY_AFTER: Final = 5
+_BUSY_SECONDS: Final = 10.0
+"""How long a process waits until another has stored."""
+_RETRY_SECONDS: Final = 5
 _MOST_REFUSED: Final = 1_000
 """The most refused checkpoints that are kept of a log for one reason; the log signed each of them."""
 _TABLES: Final = """
@@ -32,7 +32,10 @@ CREATE TABLE IF NOT EXISTS refused (
 
 
 class Cosigned(NamedTuple):
-    """The last checkpoint of a log that the witness cosigned, its note with the cosignatures, and when (1970)."""
+    """The last checkpoint of a log that the witness cosigned, its note with the cosignatures, and when.
+
+    `at` is in seconds since 1970, as in `Refused`.
+    """
 
     checkpoint: Checkpoint
     note: str
@@ -40,7 +43,10 @@ class Cosigned(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A signed checkpoint that does not begin with the cosigned one, with the note of that one: evidence."""
+    """A signed checkpoint whose tree does not begin with the cosigned one: evidence.
+
+    `note` is that of this checkpoint; `cosigned` the note of the last one that was cosigned, or "" without one.
+    """
 
     checkpoint: Checkpoint
     reason: str
@@ -56,7 +62,7 @@ class WitnessState:
         """Open the database, which is made if there is none. Raises StoreBusy."""
         self._lock = Lock()
         with _as_busy():
-            self._connection = sqlite3.connect(file, _SECONDS, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(file, _BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
             # A cosignature that was given must never be forgotten.
             self._connection.execute("PRAGMA synchronous=FULL")
@@ -88,13 +94,13 @@ class WitnessState:
         row = self._connection.execute(query, (origin,)).fetchone()
         return None if row is None else _cosigned(row)
 
-    def put(self, hash: str, cosigned: Cosigned) -> None:
-        """Store the last checkpoint of the log whose origin has this hash, within `writing`."""
+    def store(self, origin_hash: str, cosigned: Cosigned) -> None:
+        """Store the last checkpoint of a log, within `writing`; `origin_hash` is that of its origin."""
         checkpoint = cosigned.checkpoint
-        row = (checkpoint.origin, hash, checkpoint.size, checkpoint.root, cosigned.note, cosigned.at)
+        row = (checkpoint.origin, origin_hash, checkpoint.size, checkpoint.root, cosigned.note, cosigned.at)
         self._connection.execute("INSERT OR REPLACE INTO logs VALUES (?, ?, ?, ?, ?, ?)", row)
-        # Somebody had submitted it with a wrong proof.
-        self._connection.execute("DELETE FROM refused WHERE origin = ? AND size = ? AND root = ?", _place(checkpoint))
+        # It was refused if somebody submitted it with a wrong proof before.
+        self._connection.execute("DELETE FROM refused WHERE origin = ? AND size = ? AND root = ?", _key(checkpoint))
 
     def refuse(self, refused: Refused) -> bool:
         """Keep a refused checkpoint, within `writing`; return whether it is a new one."""
@@ -103,16 +109,16 @@ class WitnessState:
         query = "SELECT count(*) FROM refused WHERE origin = ? AND reason = ?"
         if self._connection.execute(query, (checkpoint.origin, refused.reason)).fetchone()[0] >= _MOST_REFUSED:
             return False
-        row = (*_place(checkpoint), refused.reason, refused.note, refused.cosigned, refused.at)
+        row = (*_key(checkpoint), refused.reason, refused.note, refused.cosigned, refused.at)
         return self._connection.execute("INSERT OR IGNORE INTO refused VALUES (?, ?, ?, ?, ?, ?, ?)", row).rowcount > 0
 
-    def note(self, hash: str) -> str | None:
-        """The note of the last checkpoint of the log whose origin has this hash. Raises StoreBusy."""
+    def last_note(self, origin_hash: str) -> str | None:
+        """The note of the last cosigned checkpoint of a log; None if there is none. Raises StoreBusy."""
         with self._lock, _as_busy():
-            row = self._connection.execute("SELECT note FROM logs WHERE hash = ?", (hash,)).fetchone()
+            row = self._connection.execute("SELECT note FROM logs WHERE hash = ?", (origin_hash,)).fetchone()
         return None if row is None else str(row[0])
 
-    def all(self) -> tuple[tuple[Cosigned, ...], tuple[Refused, ...]]:
+    def list_all(self) -> tuple[tuple[Cosigned, ...], tuple[Refused, ...]]:
         """Of each log the last checkpoint, and every refused one. Raises StoreBusy."""
         with self._lock, _as_busy():
             logs = self._connection.execute("SELECT origin, size, root, note, at FROM logs ORDER BY origin").fetchall()
@@ -125,7 +131,7 @@ def _cosigned(row: tuple[str, int, bytes, str, int]) -> Cosigned:
     return Cosigned(Checkpoint(*row[:3]), row[3], row[4])
 
 
-def _place(checkpoint: Checkpoint) -> tuple[str, int, bytes]:
+def _key(checkpoint: Checkpoint) -> tuple[str, int, bytes]:
     return checkpoint.origin, checkpoint.size, checkpoint.root
 
 
@@ -135,4 +141,4 @@ def _as_busy() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreBusy(_RETRY_AFTER) from error
+        raise StoreBusy(_RETRY_SECONDS) from error

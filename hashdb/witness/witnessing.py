@@ -88,7 +88,7 @@ class Witness:
             inconsistency = _inconsistency(submission, checkpoint, last)
             if inconsistency is None:
                 lines = "".join(cosigner.cosign(body, now) for cosigner in self._cosigners)
-                self._state.put(origin_hash(origin), Cosigned(checkpoint, signed_note + lines, now))
+                self._state.store(origin_hash(origin), Cosigned(checkpoint, signed_note + lines, now))
                 return lines
             last_note = "" if last is None else last.note
             is_new = self._state.refuse(Refused(checkpoint, inconsistency, signed_note, last_note, now))
@@ -98,7 +98,7 @@ class Witness:
 
     def last_checkpoint(self, hash: str) -> str:
         """The note of a log's last cosigned checkpoint; `hash` is its `origin_hash`. Raises NotFound, StoreBusy."""
-        note = self._state.note(hash)
+        note = self._state.last_note(hash)
         if note is None:
             raise NotFound("a cosigned checkpoint of this log")
         return note

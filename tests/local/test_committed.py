@@ -12,7 +12,7 @@ from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, WIDTH, Committed
 from hashdb.domain.ledger.commitments import seal
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
-from hashdb.local.committed import CopyTree, altered, count_committed, describe_difference, leaf_at
+from hashdb.local.committed import CopyTree, altered_ids, count_committed, describe_difference, leaf_at
 from hashdb.local.syncing import ignore
 from hashdb.local.tables import CopyTables
 from tests.builders import NOON, copied, signal, signature
@@ -55,7 +55,7 @@ def test_rows_are_what_was_committed_to_until_one_is_changed(tables: CopyTables)
         copied(4, [signal(1)], FRAMES),
     )
     read: list[int] = []
-    assert list(altered(tables, read.append)) == [] and read == [4]
+    assert list(altered_ids(tables, read.append)) == [] and read == [4]
     assert count_committed(tables) == (4, 3)
     for change, ids in (
         ("UPDATE shots SET end = end + 0.25 WHERE contribution = 1", [1]),
@@ -69,7 +69,7 @@ def test_rows_are_what_was_committed_to_until_one_is_changed(tables: CopyTables)
     ):
         tables._connection.execute("BEGIN")
         tables._connection.execute(change)
-        assert list(altered(tables, ignore)) == ids, change
+        assert list(altered_ids(tables, ignore)) == ids, change
         tables._connection.execute("ROLLBACK")
     tables.close()
 
@@ -100,7 +100,7 @@ def test_a_change_is_in_the_tree_once_it_is_told(tables: CopyTables) -> None:
     ]
     tables.store(gone, 6, NOON)
     assert tree.root == before
-    tree.changed({0, 900 // WIDTH})
+    tree.mark_changed({0, 900 // WIDTH})
     leaves = {2: leaf_of(confirmed), 900: leaf_of(third)}
     assert tree.root == CopyTree(tables).root == update(lambda level, number: EMPTY_BLOCK, leaves)[1]
     assert leaf_at(tree.block, 900) == leaf_of(third) and leaf_at(tree.block, 1) == EMPTY

@@ -21,7 +21,7 @@ from tests.receivers import Receiver, receiver
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatcher, "_WAIT", 0.05)
+    monkeypatch.setattr(dispatcher, "_WAIT_SECONDS", 0.05)
     monkeypatch.setattr(dispatcher, "pause_after", lambda *_: timedelta(seconds=0.05))
 
 

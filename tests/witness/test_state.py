@@ -20,30 +20,30 @@ def test_what_was_stored_is_there_after_a_restart(tmp_path: Path) -> None:
     state = WitnessState(file)
     with state.writing():
         assert state.cosigned("log.example/1") is None
-        state.put("aa", Cosigned(CHECKPOINT, "note", 5))
+        state.store("aa", Cosigned(CHECKPOINT, "note", 5))
         assert state.refuse(Refused(CHECKPOINT, "why", "other", "note", 6))
         assert not state.refuse(Refused(CHECKPOINT, "why again", "other", "note", 7))
     state.close()
     state = WitnessState(file)
-    assert state.note("aa") == "note" and state.note("bb") is None
-    assert state.all() == ((Cosigned(CHECKPOINT, "note", 5),), (Refused(CHECKPOINT, "why", "other", "note", 6),))
+    assert state.last_note("aa") == "note" and state.last_note("bb") is None
+    assert state.list_all() == ((Cosigned(CHECKPOINT, "note", 5),), (Refused(CHECKPOINT, "why", "other", "note", 6),))
     state.close()
 
 
 def test_an_error_takes_back_what_was_stored(tmp_path: Path) -> None:
     state = WitnessState(tmp_path / "witness.sqlite")
     with pytest.raises(RuntimeError), state.writing():
-        state.put("aa", Cosigned(CHECKPOINT, "note", 5))
+        state.store("aa", Cosigned(CHECKPOINT, "note", 5))
         raise RuntimeError
-    assert state.note("aa") is None
+    assert state.last_note("aa") is None
     with state.writing():
-        state.put("aa", Cosigned(CHECKPOINT, "note", 5))
-    assert state.note("aa") == "note"
+        state.store("aa", Cosigned(CHECKPOINT, "note", 5))
+    assert state.last_note("aa") == "note"
     state.close()
 
 
 def test_who_cannot_store_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_BUSY_SECONDS", 0.05)
     file = tmp_path / "witness.sqlite"
     state = WitnessState(file)
     other = sqlite3.connect(file, isolation_level=None)

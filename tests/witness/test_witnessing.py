@@ -118,7 +118,7 @@ def test_a_rewritten_history_and_a_fork_are_refused_and_kept(scene: Scene, caplo
         f"refused a checkpoint of {ORIGIN} with 9 events: "
         "the proof does not show that its tree begins with the one that was cosigned",
     ]
-    (last,), evidence = scene.state.all()
+    (last,), evidence = scene.state.list_all()
     assert [(each.checkpoint, each.cosigned) for each in evidence] == [
         (other.checkpoint(7), last.note),
         (other.checkpoint(9), last.note),
@@ -135,9 +135,9 @@ def test_a_wrong_proof_of_a_good_checkpoint_is_no_evidence_once_the_right_one_co
     scene.witness.add_checkpoint(scene.log.submission(0))
     scene.log.grow(6)
     refused(scene, scene.log.submission(7, hashes=[bytes(32)]), InconsistentLog)
-    assert len(scene.state.all()[1]) == 1
+    assert len(scene.state.list_all()[1]) == 1
     scene.witness.add_checkpoint(scene.log.submission(7))
-    assert scene.state.all()[1] == ()
+    assert scene.state.list_all()[1] == ()
 
 
 def test_hashes_where_nothing_is_to_prove_are_refused_and_not_kept(scene: Scene) -> None:
@@ -145,7 +145,7 @@ def test_hashes_where_nothing_is_to_prove_are_refused_and_not_kept(scene: Scene)
     refused(scene, scene.log.submission(0, hashes=[bytes(32)]), InconsistentLog)
     scene.witness.add_checkpoint(scene.log.submission(0))
     refused(scene, scene.log.submission(7, hashes=[bytes(32)]), InconsistentLog)
-    assert scene.state.all()[1] == ()
+    assert scene.state.list_all()[1] == ()
 
 
 def test_an_empty_log_has_the_root_of_an_empty_tree(scene: Scene) -> None:

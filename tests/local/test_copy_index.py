@@ -8,8 +8,8 @@ from hashdb.domain.contributions import Standing
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm
 from hashdb.index.tiered import ARRAY
+from hashdb.local.copy_index import CopyIndex
 from hashdb.local.tables import CopyTables
-from hashdb.local.tiers import CopyIndex
 from tests.builders import NOON, signal
 from tests.local.conftest import Service
 

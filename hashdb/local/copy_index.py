@@ -23,7 +23,7 @@ class CopyIndex:
     """Searches the values of the tables; the index files can always be built again from the tables."""
 
     def __init__(self, tables: CopyTables, folder: Path) -> None:
-        """Over open tables; `folder` has the segments. Fills at the first search."""
+        """Over open tables; `folder` has the segment files. The first search reads them and the tables."""
         self._tables = tables
         self._radii = {algorithm: algorithm.radius for algorithm in PERCEPTUAL}
         self._engine = SegmentStore(folder, self._radii)
@@ -51,29 +51,29 @@ class CopyIndex:
         self.catch_up()
         if self._engine.unflushed < ARRAY:
             return
-        with self._engine.writing() as may:
-            if not may:
+        with self._engine.writing() as acquired:
+            if not acquired:
                 return
             with self._follower.lock:
                 head, snapshot = self._follower.feed(), self._engine.snapshot()
             self._engine.flush(head.seq, "", snapshot)
-            while self._engine.merge(self._alive):
+            while self._engine.merge(self._are_stored):
                 pass
 
     def check(self) -> None:
         """Check the files against their checksums; damaged ones are deleted and built again from the tables."""
-        with self._engine.writing() as may:
-            if may:
+        with self._engine.writing() as acquired:
+            if acquired:
                 self.catch_up()
                 if not self._engine.sound(thoroughly=True):
                     self._follower.head = None
 
     def start(self, log: LogSnapshot[CopyTables]) -> None:
-        """Start from the segments."""
+        """Start from the segment files, and add the changes after them."""
         self._add(log, self._engine.start(log.head.epoch, log.head.seq, log.leaf))
 
     def advance(self, log: LogSnapshot[CopyTables], after: int) -> bool:
-        """Add the changes past `after`; False if another process has deleted the segments."""
+        """Add the changes after a seq; False if another process has deleted the segment files."""
         if not self._engine.refresh(log.head.seq, log.leaf):
             return False
         self._add(log, max(after, self._engine.last_seq))
@@ -100,7 +100,8 @@ class CopyIndex:
                 else:
                     _load(index, b"".join(values), seq)
 
-    def _alive(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
+    def _are_stored(self, algorithm: Algorithm, words: Words) -> NDArray[np.bool_]:
+        """Whether each of some values is still in the tables."""
         return is_among(words, from_octets(self._tables.all_values(algorithm), algorithm.bits))
 
 
