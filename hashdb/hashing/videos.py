@@ -46,7 +46,7 @@ VIDEO_LIMITS: Final = VideoLimits()
 """2 hours, 50 megapixels a frame, 64 tracks, 2 minutes of processing."""
 
 
-HEAD: Final = 400
+VIDEO_HEAD: Final = 400
 """Bytes by which a video is recognised."""
 _HEADS: Final = (
     (0, b"\x1a\x45\xdf\xa3"),
@@ -69,7 +69,7 @@ _PICTURE_BRANDS: Final = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
 
 def is_video(file: IO[bytes]) -> bool:
     """Whether a file begins as a video, or is an animation. Leaves the file at its start."""
-    head = file.read(HEAD)
+    head = file.read(VIDEO_HEAD)
     file.seek(0)
     return begins_as_video(head) or is_animation(file)
 

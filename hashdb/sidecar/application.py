@@ -68,6 +68,7 @@ ROUTES: Mapping[str, Mapping[str, View]] = {
 }
 """The views by path and method; a path of a bank has its name behind it. HEAD is answered like GET."""
 _WITHOUT_COPY = frozenset({"/healthz", "/metrics", "/hma/status/live"})
+"""Routes whose answers say nothing of the copy, and so have no header with its age."""
 
 
 class Sidecar:
@@ -82,7 +83,7 @@ class Sidecar:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         started = time.perf_counter()
-        id = request_id.begin(environ, believed=False)
+        id = request_id.begin(environ, trust_headers=False)
         method, (path, bank) = environ["REQUEST_METHOD"], split_bank(environ["PATH_INFO"])
         if bank is not None:
             environ |= {"PATH_INFO": path, ONE_BANK: bank}
@@ -102,14 +103,14 @@ class Sidecar:
         discard_rest(environ, self._largest)
         seconds = time.perf_counter() - started
         logged = method if route != _NO_ROUTE else "(any)"
-        write_line(logged, route, reply.status, seconds, None)
+        write_line(logged, route, reply.status, seconds, actor=None)
         self._metrics.count_request(logged, route, reply.status, seconds)
         headers += [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers]
         start_response(reply.line, [*headers, *HEADERS, (request_id.HEADER, id)])
         return [reply.body] if method != "HEAD" else []
 
     def _answer_plain(self, environ: WSGIEnvironment, method: str, path: str) -> Reply | None:
-        """The reply to a plain request to match, the most frequent one; None for all others."""
+        """The reply to a plain request (see `is_plain`) to match, the most frequent one; None for all others."""
         if path != _MATCHES or method != "POST" or not is_plain(environ, self._state.settings.max_body):
             return None
         body = read_plain(environ)

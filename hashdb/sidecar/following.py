@@ -22,8 +22,9 @@ log = logging.getLogger("hashdb.sidecar")
 _WAIT = 20
 """Seconds that each request waits for a change."""
 _PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""Seconds between requests to a service that fails: after the first failure, and at most; each is twice the last."""
 RETRY = 5.0
-"""Seconds until it begins anew: it reads the key again, and looks whether another process still syncs."""
+"""Seconds until the follower starts over: it reads the key again, and looks whether another process still syncs."""
 
 
 class Follower:
@@ -37,15 +38,15 @@ class Follower:
         secret: Path | None = None,
         policy: Policy | None = None,
     ) -> None:
-        """Opens nothing yet. The reports of look-back are sent to `webhook`, if there is one, signed by `secret`.
+        """Opens nothing yet. The reports of look-back are sent to the URL `webhook`, signed by the file `secret`.
 
-        With a `policy`, the copy takes only what its organisations signed.
+        With a `policy`, the copy takes only what the organisations of the policy signed.
         """
         self._folder, self._connect, self._policy = folder, connect, policy
         self._webhook, self._secret = webhook, secret
-        self._last = ""
+        self._last_message = ""
         self.count_uploads: Callable[[int], None] = ignore
-        """Called with the number of remembered uploads each time that it looks back."""
+        """Called with the number of remembered uploads after each look-back."""
 
     def run(self, stop: Event) -> None:
         """Follow until `stop` is set. A service that does not answer is asked again and again."""
@@ -69,10 +70,10 @@ class Follower:
 
     def _follow(self, sync: Sync, index: LocalIndex, stop: Event) -> None:
         look_back, has_more, pause = LookBack(index, Reports(self._folder / FOLDER)), True, _PAUSE
-        again = begun = time.monotonic()
+        retry_at = begun = time.monotonic()
         while not stop.is_set():
             try:
-                if not has_more or time.monotonic() >= again:
+                if not has_more or time.monotonic() >= retry_at:
                     begun = time.monotonic()
                     sync.catch_up(0 if has_more else _WAIT)
                     self._say("the local copy follows the service")
@@ -84,8 +85,8 @@ class Follower:
                 return
             except HashDBError as error:
                 self._say(f"{error}; the local copy stays as it is; trying again")
-                # If there is more to look back for, that goes on meanwhile, as long as a service that hangs took.
-                again = time.monotonic() + max(pause, time.monotonic() - begun)
+                # Look-back with more to do goes on meanwhile: at least as long as the failed request took.
+                retry_at = time.monotonic() + max(pause, time.monotonic() - begun)
                 if not has_more:
                     stop.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -105,6 +106,6 @@ class Follower:
 
     def _say(self, message: str) -> None:
         """Log a message that is not the last one: a service may be away for hours."""
-        if message != self._last:
-            self._last = message
+        if message != self._last_message:
+            self._last_message = message
             log.info(message)

@@ -71,7 +71,7 @@ def look_up(state: SidecarState, request: InMemoryRequest) -> Reply:
         if params.signal_type == Algorithm.PDQ and not params.signal:
             # The empty hash of a picture that PDQ does not fit, which some clients leave out.
             return json_reply({})
-        name, query = _requested(state, params)
+        name, query = _requested_query(state, params)
         return json_reply(wire.hits_out(_hits(state, request, query), name, query, params.banks))
     signal_type = None if params.signal_type is None else wire.type_of(params.signal_type, _enabled(state))
     types = _types(state, params)
@@ -82,7 +82,7 @@ def look_up(state: SidecarState, request: InMemoryRequest) -> Reply:
 def look_up_raw(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Look up a signal; the matches in one list, nearest first."""
     params = parse_fields(wire.LookupQuery, request.args.to_dict())
-    name, query = _requested(state, params)
+    name, query = _requested_query(state, params)
     return json_reply(wire.raw_out(_hits(state, request, query), name, query, params))
 
 
@@ -98,7 +98,7 @@ def show_index(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def show_database(state: SidecarState, request: InMemoryRequest) -> Reply:
-    """The same in the form of HMA's curator."""
+    """Show the same figures in the form of HMA's curator."""
     return json_reply(wire.database_out(*_index_sizes(state, request)))
 
 
@@ -119,7 +119,7 @@ def list_exchanges(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 def list_banks(state: SidecarState, request: InMemoryRequest) -> Reply:
     """List the banks whose names are known: that of the test item, and the member's own."""
-    return json_reply([wire.bank_out(name) for name in _known(state, request)])
+    return json_reply([wire.bank_out(name) for name in _known_banks(state, request)])
 
 
 def add_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
@@ -134,7 +134,7 @@ def show_bank(state: SidecarState, request: InMemoryRequest) -> Reply:
     """Show one of these banks. Raises NotFound."""
     # WSGI gives a path as latin-1.
     name = request.environ["PATH_INFO"].removeprefix(BANK).encode("latin-1", "replace").decode("utf-8", "replace")
-    if name not in _known(state, request):
+    if name not in _known_banks(state, request):
         raise NotFound("a bank of this name at this address" if ONE_BANK in request.environ else "a bank of this name")
     return json_reply(wire.bank_out(name))
 
@@ -147,12 +147,13 @@ def _types(state: SidecarState, params: wire.HashQuery) -> tuple[str, ...]:
     return tuple([wire.type_of(name, _enabled(state)) for name in params.types])
 
 
-def _known(state: SidecarState, request: InMemoryRequest) -> Collection[str]:
+def _known_banks(state: SidecarState, request: InMemoryRequest) -> Collection[str]:
     only = request.environ.get(ONE_BANK)
-    return _banks(state).values() if only is None else [only]
+    return _named_banks(state).values() if only is None else [only]
 
 
-def _banks(state: SidecarState) -> Mapping[int, str]:
+def _named_banks(state: SidecarState) -> Mapping[int, str]:
+    """The banks whose names are known, by member id: that of the test item (`TEST_ID`), and the member's own."""
     own = state.copy_state().me.member
     return {TEST_ID: _TEST_BANK, own.id: bank_name(own.name) or f"MEMBER_{own.id}"}
 
@@ -162,20 +163,24 @@ def _hits(state: SidecarState, request: InMemoryRequest, query: Query) -> tuple[
     (result,) = state.match([query]).results
     if only := request.environ.get(ONE_BANK):
         return tuple([BankHit(only, match) for match in result.matches])
-    banks = _banks(state)
+    banks = _named_banks(state)
+    # Without the test item, which no member contributed.
     members = state.index.contributors([match.contribution for match in result.matches])
     by_match = [(members.get(match.contribution, TEST_ID), match) for match in result.matches]
     return tuple([BankHit(banks.get(member, f"MEMBER_{member}"), match) for member, match in by_match])
 
 
-def _requested(state: SidecarState, params: wire.LookupQuery) -> tuple[str, Query]:
-    """The type that is asked for, and the query."""
+def _requested_query(state: SidecarState, params: wire.LookupQuery) -> tuple[str, Query]:
+    """The signal type in the parameters, and the query for the signal."""
     # A sidecar is on the member's own machine, where texts are hashed.
     return query_of_signal(params, _enabled(state), state.validation_context(), accept_text=True, alternative="a file")
 
 
 def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery, interval: float) -> HashedFile:
-    """The hashes of the file in a request. A sidecar fetches none from an address."""
+    """The hashes of the file in a request; `interval`: seconds of a video between two frames.
+
+    Raises FetchRefused for an address: a sidecar fetches no file.
+    """
     if params.url is not None:
         raise FetchRefused()
     _, upload = read_upload(request, state.settings, accept_text=True)
@@ -186,6 +191,7 @@ def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery,
 
 
 def _index_sizes(state: SidecarState, request: InMemoryRequest) -> tuple[dict[str, int], int]:
+    """The number of values in the index by signal type, and the Unix time of the copy."""
     signal_type = parse_fields(wire.StatusQuery, request.args.to_dict()).signal_type
     by_name, sizes = wire.indexed_algorithms(signal_type, _enabled(state)), state.index.sizes()
     return {name: sizes[algorithm] for name, algorithm in by_name.items()}, int(state.copy_state().at.timestamp())

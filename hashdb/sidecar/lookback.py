@@ -36,7 +36,7 @@ def matches(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def acknowledge(state: SidecarState, request: InMemoryRequest) -> Reply:
-    """Tell no report up to a number again."""
+    """Acknowledge the reports up to a number: they are not returned again."""
     number = read(AcknowledgedIn, read_json(request, state.settings)).number
     state.reports.acknowledge(number)
     return model_reply(AcknowledgedOut.build(acknowledged=state.reports.state().acknowledged))

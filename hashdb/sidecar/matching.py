@@ -22,13 +22,17 @@ from hashdb.wsgi.uploads import Upload
 
 LARGE = 16 * 1024
 """A larger body, in bytes, is a batch: it waits for its turn."""
-_MOST_VIDEOS, _VIDEO_SECONDS = 2, 10
+_MOST_VIDEOS, _VIDEO_RETRY_AFTER = 2, 10
+"""The most requests of a process with videos or documents; seconds after which a client repeats a rejected one."""
 _VIDEOS = BoundedSemaphore(_MOST_VIDEOS)
-"""Requests of a process whose videos are hashed or wait for it; the other threads stay free for matches."""
+"""Requests with videos or documents in progress; the other threads stay free for matches."""
 
 
 def match_plain(state: SidecarState, text: bytes) -> bytes:
-    """The answer to the body of a request to match. Raises MalformedRequest, InvalidInput, TooLarge, CopyNotReady."""
+    """The answer to the body of a request to match, whose uploads are remembered if it asks for that.
+
+    Raises MalformedRequest, InvalidInput, TooLarge, CopyNotReady, CopyNotApproved.
+    """
     # The turn covers parsing and writing as well, because both block all other threads.
     with state.batch_turn() if len(text) > LARGE else nullcontext():
         queries, uploads = read_remembering(text, state.validation_context())
@@ -65,9 +69,9 @@ def hash_media(state: SidecarState, request: InMemoryRequest) -> Reply:
 
 
 def show_me(state: SidecarState, request: InMemoryRequest) -> Reply:
-    """The member and the key of the sync, and what the service accepts, as the service last told.
+    """The member and the key of the sync, and what the service accepts, as of the last sync.
 
-    The seeds of secret views are as secret as the key: every user of the machine can reach a loopback address.
+    Only a Unix socket gets the seeds of secret views: every user of the machine can reach a loopback address.
     """
     me = state.copy_state().me
     if not state.on_socket:
@@ -91,7 +95,7 @@ def hash_uploads(
 @contextmanager
 def _video_place() -> Iterator[None]:
     if not _VIDEOS.acquire(blocking=False):
-        raise HashingBusy(f"{_MOST_VIDEOS} requests with videos at a time", _VIDEO_SECONDS)
+        raise HashingBusy(f"{_MOST_VIDEOS} requests with videos at a time", _VIDEO_RETRY_AFTER)
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 _EVERY = 1.0
-"""Seconds."""
+"""Seconds between two calls of `record`."""
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "(any)"})
 
 
@@ -54,7 +54,7 @@ class Metrics(RequestMetrics):
             self.record()
 
     def count_uploads(self, count: int) -> None:
-        """Say how many uploads are remembered; the process that looks back knows it."""
+        """Set the number of remembered uploads; the process that looks back calls it."""
         self._uploads.set(count)
 
     def text(self, state: SidecarState) -> bytes:

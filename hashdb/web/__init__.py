@@ -60,8 +60,8 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
     # Flask documents this assignment for middleware.
-    headers, believed = list(_SECURITY_HEADERS.items()), settings.proxies > 0
-    app.wsgi_app = secured(application, headers, believed, settings.largest_body)  # type: ignore[method-assign, assignment]
+    headers, behind_proxy = list(_SECURITY_HEADERS.items()), settings.proxies > 0
+    app.wsgi_app = secured(application, headers, behind_proxy, settings.largest_body)  # type: ignore[method-assign, assignment]
     return app
 
 

@@ -74,7 +74,7 @@ def hashdb() -> HashDB:
 def count_visit() -> None:
     """Count this request of its client address, except health checks. Raises LimitReached."""
     if flask.request.path not in _HEALTH:
-        app_state().limits.visit(flask.request.remote_addr or "")
+        app_state().limits.count_address(flask.request.remote_addr or "")
 
 
 def actor() -> Actor:
@@ -110,7 +110,7 @@ def admit(who: Actor, *scopes: Scope) -> Actor:
     Raises NotAllowed, LimitReached.
     """
     who.require(*scopes)
-    app_state().limits.use(who, scopes)
+    app_state().limits.count_scope(who, scopes)
     if Budget.CHANGES in budgets_of(flask.request.method, flask.request.endpoint):
         spend_change(who)
     return who
@@ -141,9 +141,9 @@ def authenticate_key(state: AppState, secret: str, address: str) -> Actor:
     try:
         caller = authenticate(state.db, secret)
     except NotAuthenticated:
-        state.limits.failed(address)
+        state.limits.count_failure(address)
         raise
-    state.limits.count(caller)
+    state.limits.count_key(caller)
     return caller
 
 

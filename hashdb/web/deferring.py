@@ -20,10 +20,10 @@ from hashdb.wire.jobs import JobOut
 
 PATIENCE = 10.0
 """Seconds for which a request waits for its answer before the service answers 202."""
-WHOLE = 110.0
-"""Seconds for which a request waits whose client cannot ask for a job; the proxy of `deploy/` waits a little longer."""
-ASK_AGAIN = "1"
-"""Seconds."""
+MAX_WAIT = 110.0
+"""Seconds for which a client that cannot ask for a job waits; the proxy of `deploy/` waits a little longer."""
+JOB_RETRY_AFTER = "1"
+"""Seconds after which a client should ask for its job (again)."""
 
 
 def prefers_async() -> bool:
@@ -40,39 +40,40 @@ def secret() -> str:
 def respond(work: Work, status: int) -> Response:
     """The answer of this request, which `work` makes in another thread; if that takes long, 202 with its job.
 
-    A client that sends no key of its own could not ask for the job: it waits to the end, for at most `WHOLE`.
+    A client that sends no key of its own could not ask for the job: it waits to the end, for at most `MAX_WAIT`.
 
     Raises what `work` raises, HashingBusy, TooManyAtOnce, StoreBusy, VideoTooLarge.
     """
     state, caller = app_state(), cast(Actor, g.actor)
     rule = "" if request.url_rule is None else request.url_rule.rule
-    seal = partial(_seal, state, caller, secret(), rule)
+    encrypt = partial(_encrypt, state, caller, secret(), rule)
     has_key = bool(bearer(request.headers.get("Authorization", "")))
+    # The text of the answer, or the id of a job.
     outcome: str | int
     with state.db.request_slots.hold(caller):
         try:
             if has_key:
-                outcome = state.later.answer(caller, work, seal, 0.0 if prefers_async() else PATIENCE)
+                outcome = state.later.answer(caller, work, encrypt, 0.0 if prefers_async() else PATIENCE)
             else:
-                outcome = state.later.within(caller, work, WHOLE)
+                outcome = state.later.within(caller, work, MAX_WAIT)
         except TimeoutError:
-            raise VideoTooLarge(f"the video is not hashed after {WHOLE:.0f} seconds") from None
+            raise VideoTooLarge(f"the video is not hashed after {MAX_WAIT:.0f} seconds") from None
     if isinstance(outcome, str):
         return Response(outcome, status, mimetype="application/json")
     response = Response(JobOut.text(outcome, JobStatus.WAITING, 0), 202, mimetype="application/json")
     response.headers["Location"] = url_for("jobs.get_job", job_id=outcome)
-    response.headers["Retry-After"] = ASK_AGAIN
+    response.headers["Retry-After"] = JOB_RETRY_AFTER
     return response
 
 
-def _seal(state: AppState, actor: Actor, key_secret: str, rule: str, outcome: str | Exception) -> str:
-    """The outcome of a job, encrypted by the secret of the key that asked: it may hold hashes of what was asked for."""
+def _encrypt(state: AppState, actor: Actor, key_secret: str, rule: str, outcome: str | Exception) -> str:
+    """The outcome of a job, encrypted by the secret of the key that sent the request: it may hold hashes."""
     if isinstance(outcome, Exception):
         outcome = problems.refuse(state.db, actor, outcome, rule).get_data(as_text=True)
     return cipher(key_secret).encrypt(outcome.encode()).decode()
 
 
 def cipher(key_secret: str) -> Fernet:
-    """What encrypts outcomes of jobs of the key with this secret."""
-    # The service keeps only a digest of the secret, which is another one.
+    """The cipher of the outcomes of jobs of the key with this secret."""
+    # The service stores another digest of the secret, from which nobody can compute this one.
     return Fernet(urlsafe_b64encode(hashlib.sha256(b"hashdb job " + key_secret.encode()).digest()))

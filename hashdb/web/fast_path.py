@@ -28,11 +28,11 @@ from hashdb.wire.matching import answer_text, read_queries
 from hashdb.wsgi import request_id
 from hashdb.wsgi.bodies import discard_rest, is_plain, read_plain
 
-ROUTE, CONTRIBUTIONS = "/v1/matches", "/v1/contributions"
+MATCHES, CONTRIBUTIONS = "/v1/matches", "/v1/contributions"
 
 
 class _Kind(NamedTuple):
-    """What a kind of request needs and uses, the status of its answer, and the largest body that is answered here."""
+    """What a kind of request needs and uses, the status of its answer, and its largest body in bytes."""
 
     scope: Scope
     budgets: Sequence[Budget]
@@ -41,23 +41,23 @@ class _Kind(NamedTuple):
 
 
 _KINDS = {
-    ROUTE: _Kind(Scope.MATCH, MATCH_BUDGETS, "200 OK"),
+    MATCHES: _Kind(Scope.MATCH, MATCH_BUDGETS, "200 OK"),
     CONTRIBUTIONS: _Kind(
         Scope.CONTRIBUTE, budgets_of("POST", "contributions.create_contributions"), "201 CREATED", LARGE
     ),
 }
 _QUICK = 1_000
-"""Bytes of a body."""
+"""The largest body of a quick match, in bytes."""
 Headers = list[tuple[str, str]]
 
 
 def is_quick(environ: WSGIEnvironment) -> bool:
     """Whether a request is answered in a fraction of a millisecond: a match of a few signals."""
-    return environ["PATH_INFO"] == ROUTE and int(environ.get("CONTENT_LENGTH", "0")) <= _QUICK
+    return environ["PATH_INFO"] == MATCHES and int(environ.get("CONTENT_LENGTH", "0")) <= _QUICK
 
 
 class FastPath:
-    """WSGI middleware that answers plain requests of these kinds. It passes every other request to the application."""
+    """WSGI middleware that answers plain requests (see `is_plain`) of these kinds, and passes on all others."""
 
     def __init__(self, application: WSGIApplication, state: AppState) -> None:
         """Wrap an application."""
@@ -75,10 +75,10 @@ class FastPath:
         try:
             # A request with a truncated body is counted here and again by the application: harmless.
             address = environ.get("REMOTE_ADDR", "")
-            self._state.limits.visit(address)
+            self._state.limits.count_address(address)
             actor = authenticate_key(self._state, bearer(environ.get("HTTP_AUTHORIZATION", "")), address)
             actor.require(kind.scope)
-            self._state.limits.use(actor, (kind.scope,))
+            self._state.limits.count_scope(actor, (kind.scope,))
             content: bytes | None = None
             if kind.scope is Scope.CONTRIBUTE:
                 content = self._contribute(environ, actor)
@@ -127,17 +127,17 @@ class FastPath:
         )
 
 
-def secured(application: WSGIApplication, headers: Headers, believed: bool, largest_body: int) -> WSGIApplication:
+def secured(application: WSGIApplication, headers: Headers, trust_headers: bool, largest_body: int) -> WSGIApplication:
     """Wrap an application: every response gets the request id, and these headers unless the view has set them.
 
-    `believed` says whether the request may supply the id. A body of up to `largest_body` bytes is read to its end
-    even if the request is rejected: unread bytes would make the connection useless for the next request.
+    `trust_headers` says whether the request may supply the id. A body of up to `largest_body` bytes is read to its end
+    even if the request is rejected: the server could not use the connection for the next request otherwise.
     """
 
     ours = [(header[0].lower(), header) for header in headers]
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        id = request_id.begin(environ, believed)
+        id = request_id.begin(environ, trust_headers)
 
         def start(status: str, set_by_view: Headers, *more: Any) -> Callable[[bytes], object]:
             discard_rest(environ, largest_body)

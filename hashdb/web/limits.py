@@ -110,17 +110,17 @@ class RateLimits:
         self._local = FixedWindowRateLimiter(MemoryStorage())
         self.retry_at = 0.0
 
-    def visit(self, address: str) -> None:
+    def count_address(self, address: str) -> None:
         """Count a request of an address, with or without a key. Raises LimitReached."""
         if self._address is not None:
             self._hit(self._address, "address", network_of(address))
 
-    def count(self, actor: Actor) -> None:
+    def count_key(self, actor: Actor) -> None:
         """Count a request of a key. Raises LimitReached."""
         if actor.key is not None and None in self._rates:
             self._hit(self._rates[None], "key", str(actor.key.id))
 
-    def use(self, actor: Actor, scopes: Sequence[Scope]) -> None:
+    def count_scope(self, actor: Actor, scopes: Sequence[Scope]) -> None:
         """Count a request of a key that needs one of these scopes, by the first that it has. Raises LimitReached."""
         if actor.key is None or not self._rates:
             return
@@ -128,7 +128,7 @@ class RateLimits:
         if used is not None and used in self._rates:
             self._hit(self._rates[used], used, str(actor.key.id))
 
-    def failed(self, address: str) -> None:
+    def count_failure(self, address: str) -> None:
         """Count a request without a valid key. Raises LimitReached."""
         self._count_or_raise(self._local, self._failure, "failed", network_of(address))
 

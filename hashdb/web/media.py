@@ -23,7 +23,7 @@ from hashdb.wsgi.media import HashedFile, Hashing, MediaForm, hash_files, requir
 from hashdb.wsgi.uploads import Upload
 
 Finish = Callable[[Actor, Sequence[HashedFile]], str]
-"""Makes the text of an answer of the hashes of each file."""
+"""Makes the text of the answer from the actor and the hashes of each file."""
 
 
 def read_form(*, metadata: bool = True) -> MediaForm:
@@ -63,13 +63,14 @@ def answer_files(
         return Response(finish(caller, hashed), status, mimetype="application/json")
 
     def work(advance: Advance) -> str:
+        # `patiently` tries again for a minute while the service is busy.
         try:
             hashed = hash_all(advance, patiently)
         finally:
             for file in files:
                 file.release()
         advance(1.0)
-        # It may have taken minutes: the key may have been revoked since.
+        # The hashing may have taken minutes: the key may have been revoked since.
         now_caller = authenticate(state.db, key_secret)
         return patiently(lambda: finish(now_caller, hashed))
 
@@ -87,9 +88,9 @@ def answer_files(
 def hash_later(state: AppState, key: str, upload: Upload, mode: Mode, advance: Advance, interval: float) -> HashedFile:
     """The hashes of one file, made outside of its request.
 
-    An error that `advance` raises ends that. `interval`: seconds of a video between two frames.
+    `key` is the name of the actor: keys take turns. `interval`: seconds of a video between two frames.
 
-    Raises UnreadablePicture, VideoTooLarge, Unavailable.
+    Raises UnreadablePicture, VideoTooLarge, Unavailable, and what `advance` raises, which ends the hashing.
     """
     (hashed,) = hash_files(_hashing(state, key, interval), [upload], [mode], advance)
     return hashed

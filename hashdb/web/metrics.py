@@ -171,7 +171,7 @@ class Metrics(RequestMetrics):
         """The time to the responses of a route since the service started, over all workers."""
         self.record()
         responses: dict[float, float] = defaultdict(float)
-        for metric in self.of_all_processes().collect():
+        for metric in self.registry_of_all_processes().collect():
             for sample in metric.samples if metric.name == "hashdb_request_seconds" else ():
                 if sample.name.endswith("_bucket") and sample.labels["route"] == route:
                     responses[float(sample.labels["le"])] += sample.value
@@ -185,7 +185,7 @@ class Metrics(RequestMetrics):
             "hashdb_background_duration_seconds": "seconds",
             "hashdb_background_errors_total": "errors",
         }
-        for metric in self.of_all_processes().collect():
+        for metric in self.registry_of_all_processes().collect():
             for sample in metric.samples:
                 if (field := fields.get(sample.name)) is not None:
                     task = sample.labels["task"]

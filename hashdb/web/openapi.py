@@ -76,7 +76,10 @@ _KINDS = {
     "Trouble": "trouble",
     "TwoPersonAction": "act",
 }
-"""The kind of code of an enumeration. The docstrings of the others have the meanings of their values."""
+"""By the name of an enumeration, the kind of code that `explain_all` takes.
+
+The docstrings of the other enumerations have the meanings of their values.
+"""
 _VOCABULARY = {
     "labels": "behaviour",
     "basis": "basis",
@@ -85,8 +88,9 @@ _VOCABULARY = {
     "entity": "entity_list",
     "reason": "reason",
 }
-"""The kind of code of a field of the requests that take a code of the vocabulary."""
+"""By the name of a field that takes a code of the vocabulary, the kind of code that `explain` takes."""
 _WITH_CODES = ("DraftIn", "AmendmentIn", "WithdrawalIn", "OpinionIn")
+"""The models with such fields."""
 
 
 class Idempotent(BaseModel):

@@ -34,7 +34,7 @@ class WitnessServer:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
-        started, id = time.perf_counter(), request_id.begin(environ, believed=False)
+        started, id = time.perf_counter(), request_id.begin(environ, trust_headers=False)
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         address = _ADDRESS.fullmatch(path)
         route = _CHECKPOINT if address else path if path in _METHODS else _NO_ROUTE

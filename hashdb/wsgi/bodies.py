@@ -57,15 +57,15 @@ def read_text(request: Request) -> str:
 
 
 @contextmanager
-def reading_body(otherwise: str) -> Iterator[None]:
-    """Raise MalformedRequest with this text for any error of the server while it reads a body (length, chunks)."""
+def reading_body(message: str) -> Iterator[None]:
+    """Raise MalformedRequest with `message` for any error of the server while it reads a body (length, chunks)."""
     try:
         yield
     except (HTTPException, HashDBError):
         raise
     except Exception:
         # Each server raises its own errors, and nothing but the body is read here.
-        raise MalformedRequest(otherwise) from None
+        raise MalformedRequest(message) from None
 
 
 _Query = TypeVar("_Query", bound=BaseModel)
@@ -121,7 +121,7 @@ def read_plain(environ: WSGIEnvironment) -> bytes | None:
 
 
 def discard_rest(environ: WSGIEnvironment, most: int) -> None:
-    """Read a body of at most `most` bytes to its end: unread bytes would make the connection useless."""
+    """Read a body of at most `most` bytes to its end: the server could not use the connection again otherwise."""
     # Without this flag, the server waits for more bytes at the end of a body.
     if not environ.get("wsgi.input_terminated"):
         return

@@ -9,16 +9,17 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.formparser import FormDataParser
 from werkzeug.wrappers import Request
 
-from hashdb.wsgi.uploads import Room, Upload
+from hashdb.wsgi.uploads import Upload, UploadLimits
 
 _PIECE = 1024
+"""The least bytes of a piece that ends before a boundary."""
 
 
 class _CutAtBoundaries:
     """A stream that is read in pieces of 1 kB or more, which end before a boundary wherever they can.
 
-    Werkzeug looks for a boundary that is in a piece by a regular expression, which for a picture before it takes half
-    as long as decoding the picture.
+    Werkzeug searches a piece that contains a boundary by a regular expression. If the piece begins with a picture, this
+    takes half as long as decoding the picture.
     """
 
     def __init__(self, stream: IO[bytes], boundary: str) -> None:
@@ -51,10 +52,10 @@ class InMemoryRequest(Request):
     form_data_parser_class = _FormParser
 
     def __init__(self, *args: Any, **more: Any) -> None:
-        """As Werkzeug makes one."""
+        """The arguments are those of Werkzeug's `Request`."""
         super().__init__(*args, **more)
-        self.room: Room | None = None
-        """Set by a view that takes videos, too."""
+        self.upload_limits: UploadLimits | None = None
+        """Set by a view that accepts videos, too; None: all files stay in memory."""
         self._uploads: list[Upload] = []
 
     def make_form_data_parser(self) -> FormDataParser:
@@ -65,9 +66,9 @@ class InMemoryRequest(Request):
         return parser
 
     def _new_stream(self) -> IO[bytes]:
-        if self.room is None:
+        if self.upload_limits is None:
             return BytesIO()
-        self._uploads.append(Upload(self.room))
+        self._uploads.append(Upload(self.upload_limits))
         return cast(IO[bytes], self._uploads[-1])
 
     def close(self) -> None:

@@ -1,4 +1,7 @@
-"""What the service and the sidecar share of HMA's API: the one bank of an address, look-ups, and hashes of files."""
+"""What the service and the sidecar share of HMA's API: the bank in a path, look-ups, and hashes of files.
+
+Under the path /hma/as/{bank}/, all contributions are in the one bank of this name.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,16 @@ from hashdb.wsgi.texts import hash_value
 from hashdb.wsgi.uploads import Upload
 
 ONE_BANK = "hashdb.only_bank"
-"""Where the environment of a request has the name of its one bank."""
+"""The key of the WSGI environment under which the bank in the path is; absent without one."""
 _ONE_BANK_PATH = re.compile(r"/hma/as/([A-Z0-9_]{1,100})(/.*)", re.DOTALL)
 Find = Callable[[Query], Sequence[BankHit]]
 """Returns what matches a query, nearest first, each with its bank."""
 
 
 def split_bank(path: str) -> tuple[str, str | None]:
-    """The path of a request without the name of the one bank that it has, and the name."""
-    found = _ONE_BANK_PATH.fullmatch(path)
-    return (path, None) if found is None else (f"/hma{found[2]}", found[1])
+    """The path of a request without `/as/{bank}`, and the name of the bank; None if the path has none."""
+    match = _ONE_BANK_PATH.fullmatch(path)
+    return (path, None) if match is None else (f"/hma{match[2]}", match[1])
 
 
 def query_of_signal(
@@ -42,7 +45,9 @@ def query_of_signal(
     accept_text: bool,
     alternative: str,
 ) -> tuple[str, Query]:
-    """The type of the signal that is asked for, and the query. `alternative` names what else may be sent.
+    """The signal type in the parameters, and the query for the signal.
+
+    `alternative` says in an error what a client may send in place of a signal.
 
     Raises MalformedRequest, InvalidInput, TextRefused.
     """
@@ -57,7 +62,10 @@ def query_of_signal(
 def look_up_file(
     file: HashedFile, types: Collection[str], signal_type: str | None, banks: Collection[str], find: Find
 ) -> object:
-    """The matches of a file by type and bank, or by bank if they are asked for of one type."""
+    """The matches of a file, by type and bank; by bank alone with a `signal_type`. Empty `types` are all types.
+
+    A picture is searched by the hashes of these types only, without those that are empty.
+    """
     hashes, query = hashes_of(file, types), file.to_query()
     if not file.has_parts:
         query = Query(tuple([signal for signal in query.signals if hashes.get(signal.algorithm)]))
@@ -67,7 +75,7 @@ def look_up_file(
 
 
 def read_upload(request: InMemoryRequest, settings: Settings, *, accept_text: bool | None = None) -> tuple[str, Upload]:
-    """The one file of a request, and its form field, in which such a file may be.
+    """The form field of the one file of a request, and the file, of a kind that the field may have.
 
     `accept_text`: whether it may be a document or a text; None: as the settings say.
 
@@ -79,8 +87,8 @@ def read_upload(request: InMemoryRequest, settings: Settings, *, accept_text: bo
     if len(files) != 1:
         raise MalformedRequest("the request must be a form with one file")
     ((field, file),) = files
-    if field not in wire.UPLOADED:
-        raise MalformedRequest(f"the form field of the file must be named {' or '.join(wire.UPLOADED)}")
+    if field not in wire.UPLOAD_FIELDS:
+        raise MalformedRequest(f"the form field of the file must be named {' or '.join(wire.UPLOAD_FIELDS)}")
     upload = cast(Upload, file.stream)
     require_accepted([upload], settings.accept_text if accept_text is None else accept_text)
     if field == "photo" and upload.is_film:
@@ -93,7 +101,7 @@ def read_upload(request: InMemoryRequest, settings: Settings, *, accept_text: bo
 
 
 def hashes_of(file: HashedFile, types: Collection[str]) -> dict[str, str]:
-    """The hashes of a picture, a video, a document or a text, by type."""
+    """The hashes of a picture, a video, a document or a text, by type; of all types if `types` is empty."""
     if file.words is not None:
         return wire.text_hashes_out(file.hashed.signals, file.frames, types)
     if file.duration is None:

@@ -50,7 +50,10 @@ class _JSONFormatter(logging.Formatter):
 
 
 def write_line(method: str, route: str, status: int, seconds: float, actor: str | None) -> None:
-    """Write the log line of one request, if this process writes JSON lines. `seconds` is the time to its response."""
+    """Write the log line of one request, if this process writes JSON lines.
+
+    `seconds` is the time to its response; `actor` is the name of who sent it, such as `key:7`, None if unknown.
+    """
     for handler in _root.handlers:
         if isinstance(handler, _JSONLines):
             at = datetime.now(UTC).isoformat(timespec="microseconds")[:-6]
@@ -64,6 +67,6 @@ def write_line(method: str, route: str, status: int, seconds: float, actor: str 
 
 @lru_cache(1_024)
 def _repeated(method: str, route: str, status: int, actor: str | None) -> tuple[str, str]:
-    """What a line has before and after the time; many lines have the same."""
+    """The parts of a line before and after the duration; many lines have the same."""
     before = json.dumps({"method": method, "route": route, "status": status})
     return f'{before[1:-1]}, "ms": ', f', "actor": {json.dumps(actor)}}}'

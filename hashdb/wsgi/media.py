@@ -36,10 +36,11 @@ from hashdb.wire.files import FILES_A_REQUEST, PictureOut, PicturesOut
 from hashdb.wire.frames import FrameOut
 from hashdb.wsgi.bodies import reading_body
 from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.uploads import Room, Upload
+from hashdb.wsgi.uploads import Upload, UploadLimits
 
-METADATA_BYTES = 1024 * 1024
-_PARTS = 64
+METADATA_CHARACTERS = 1024 * 1024
+_MAX_PARTS = 64
+"""Of a form: its files and its other fields."""
 MALFORMED_FORM = "the body is not multipart/form-data, or is cut short"
 _Outcomes = list[Hashed | UnreadablePicture]
 Advance = Callable[[float], None]
@@ -52,12 +53,13 @@ class HashedFile(NamedTuple):
     hashed: Hashed
     frames: tuple[Frame, ...] = ()
     duration: float | None = None
+    """Seconds of a video; None for all else."""
     incomplete: str | None = None
     """A sentence that says how much of a video or a document could be read, if that is not all."""
     pages: int | None = None
-    """How many a document has."""
+    """How many a document has; None for all else."""
     words: int | None = None
-    """How many a document or a text has."""
+    """How many a document or a text has; None for a picture or a video."""
 
     @property
     def has_parts(self) -> bool:
@@ -139,17 +141,17 @@ def limit_form(request: InMemoryRequest, settings: Settings) -> None:
     if request.mimetype != "multipart/form-data":
         raise WrongContentType("multipart/form-data")
     request.max_form_memory_size = settings.media_max_request
-    request.max_form_parts = _PARTS
-    make_room(request, settings)
+    request.max_form_parts = _MAX_PARTS
+    allow_videos(request, settings)
 
 
-def make_room(request: InMemoryRequest, settings: Settings) -> None:
-    """Let a request have videos beside its pictures. Raises VideoTooLarge."""
+def allow_videos(request: InMemoryRequest, settings: Settings) -> None:
+    """Set the limits of a request that may have videos beside its pictures. Raises VideoTooLarge."""
     most = settings.media_max_request + settings.video_max_bytes
     if (request.content_length or 0) > most:
         raise VideoTooLarge(f"the request has more than {most} bytes")
     request.max_content_length = most
-    request.room = Room(settings.media_max_request, settings.video_max_bytes)
+    request.upload_limits = UploadLimits(settings.media_max_request, settings.video_max_bytes)
 
 
 def picture_of(upload: Upload, settings: Settings) -> bytes:
@@ -178,7 +180,7 @@ class Hashers:
 
     @cached_property
     def pool(self) -> HashingPool:
-        """Those of pictures."""
+        """The processes that hash pictures."""
         s = self._settings
         limits = Limits(max_bytes=s.media_max_bytes, max_pixels=s.media_max_pixels)
         return HashingPool(
@@ -191,7 +193,7 @@ class Hashers:
 
     @cached_property
     def videos(self) -> VideoQueue:
-        """That of videos and documents."""
+        """The process that hashes videos and documents, one after the other, in turns of the keys."""
         return VideoQueue(self._settings.video_processing_seconds, self._settings.media_memory)
 
     @cached_property
@@ -212,18 +214,20 @@ class Hashers:
 
 
 class Hashing(NamedTuple):
-    """How the files of a request are hashed: by which processes, for which key, by what."""
+    """How the files of a request are hashed."""
 
     hashers: Hashers
     key: str
+    """Keys take turns: the name of the actor of the request, or empty if there is only one."""
     algorithms: Sequence[Algorithm]
     seeds: Sequence[Seed]
+    """Those of the secret views that are hashed, too, if the mode has them."""
     interval: float
     """Seconds of a video between two frames that are hashed."""
 
     @property
     def step(self) -> int:
-        """Words of a text from the start of one window that is hashed to the next: of a query, they are nearer, too."""
+        """Words of a text from the start of one window to the next; fewer for a query, as `interval` is shorter."""
         return QUERY_STEP if self.interval < INTERVAL else LISTED_STEP
 
 
@@ -236,8 +240,9 @@ def hash_files(
 ) -> list[HashedFile]:
     """The hashes of each file, in order: of the pictures first, then of one video or document after the other.
 
-    `attempt` may wait for a place in the queue of pictures. Raises TooManyAtOnce, TooLarge, UnreadablePicture and
-    VideoTooLarge with a fault for each file, Unavailable, and what `advance` raises, which ends the hashing.
+    `attempt` calls the function that hashes the pictures, and may call it again if the queue is full. Raises
+    TooManyAtOnce, TooLarge, UnreadablePicture and VideoTooLarge with a fault for each file, Unavailable, and what
+    `advance` raises, which ends the hashing.
     """
     have_parts = [file.has_parts for file in files]
     pictures = [place for place, has_parts in enumerate(have_parts) if not has_parts]
@@ -303,17 +308,19 @@ def _hash_parts(hashing: Hashing, upload: Upload, mode: Mode, advance: Advance) 
     hashers, algorithms = hashing.hashers, hashing.algorithms
     try:
         with upload.open() as file:
-            own = Hashed(digests(file))
+            of_file = Hashed(digests(file))
             with hashers.videos.turn(hashing.key, advance) as worker:
                 if upload.is_document:
                     limits, step = hashers.document_limits, hashing.step
                     document = worker.hash_document(file, algorithms, mode, limits, step=step, advance=advance)
-                    return HashedFile(own, document.frames, None, document.incomplete, document.pages, document.words)
-                of_videos, interval = hashers.video_limits, hashing.interval
-                video = worker.hash_video(file, algorithms, mode, of_videos, interval=interval, advance=advance)
+                    return HashedFile(
+                        of_file, document.frames, None, document.incomplete, document.pages, document.words
+                    )
+                video_limits, interval = hashers.video_limits, hashing.interval
+                video = worker.hash_video(file, algorithms, mode, video_limits, interval=interval, advance=advance)
     except UnreadablePicture as error:
         return error.with_traceback(None)
-    return HashedFile(own, to_frames(video.frames), video.duration, video.incomplete)
+    return HashedFile(of_file, to_frames(video.frames), video.duration, video.incomplete)
 
 
 def require_readable(outcomes: Sequence[object]) -> None:
@@ -354,8 +361,8 @@ def _metadata(request: InMemoryRequest) -> str:
     """The metadata of the files. curl sends it as a file part if it is read from a file."""
     part = request.files.get("metadata")
     text = request.form.get("metadata", "") if part is None else part.stream.read().decode("utf-8", "replace")
-    if len(text) > METADATA_BYTES:
-        raise TooLarge("the characters of the metadata", METADATA_BYTES)
+    if len(text) > METADATA_CHARACTERS:
+        raise TooLarge("the characters of the metadata", METADATA_CHARACTERS)
     if "\ufffd" in text:
         raise MalformedRequest("the metadata is not JSON in UTF-8")
     return text

@@ -117,7 +117,7 @@ class RequestMetrics:
             buckets=BUCKETS,
             registry=registry,
         )
-        # A request only appends what it was: to count it takes a tenth of the time of a match.
+        # Method, route, status and seconds: a request only appends them, because counting takes a tenth of a match.
         self._answers: deque[tuple[str, str, int, float]] = deque(maxlen=MAX_WAITING)
         self._recording = Lock()
 
@@ -144,9 +144,9 @@ class RequestMetrics:
         current = CollectorRegistry(auto_describe=False)
         for collector in collectors:
             current.register(collector)
-        return generate_latest(self.of_all_processes()) + generate_latest(current)
+        return generate_latest(self.registry_of_all_processes()) + generate_latest(current)
 
-    def of_all_processes(self) -> CollectorRegistry:
+    def registry_of_all_processes(self) -> CollectorRegistry:
         """The registry with the counts of all processes."""
         from prometheus_client import CollectorRegistry
         from prometheus_client.multiprocess import MultiProcessCollector

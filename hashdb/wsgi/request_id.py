@@ -22,14 +22,15 @@ class _ThreadRequest(local):
 _current = _ThreadRequest()
 
 
-def begin(environ: WSGIEnvironment, believed: bool) -> str:
-    """Begin a request in this thread, and return its id: that of X-Request-ID if `believed` and valid, or a new one.
+def begin(environ: WSGIEnvironment, trust_headers: bool) -> str:
+    """Begin a request in this thread, and return its id: a new one, or that of X-Request-ID if it is valid.
 
-    Only a proxy is believed: a client that may choose 64 characters could write a hash into the log.
+    `trust_headers` is True only behind a proxy: a client that may choose 64 characters could write a hash into the log.
+    If it is False, the headers X-Request-ID and traceparent are ignored.
     """
     # Not a secret; and the system's random source would make threads wait for each other.
     id = f"{getrandbits(_BITS):016x}"
-    if believed:
+    if trust_headers:
         sent = environ.get("HTTP_X_REQUEST_ID")
         id = sent if sent and _VALID.fullmatch(sent) else id
         _current.parent = environ.get("HTTP_TRACEPARENT")
@@ -43,5 +44,5 @@ def current() -> str | None:
 
 
 def parent() -> str | None:
-    """The span of the proxy (the W3C `traceparent` of the current request); None if it has none or is not believed."""
+    """The span of the proxy (the W3C `traceparent` of the current request); None without one or without a proxy."""
     return _current.parent

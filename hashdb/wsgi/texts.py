@@ -16,7 +16,7 @@ _DIGESTS = re.compile(r"[0-9a-fA-F]{64}(?:[ ,][0-9a-fA-F]{64})?", re.ASCII)
 
 
 def hash_value(name: str, value: str, *, asking: bool, accept_text: bool) -> tuple[str, str]:
-    """A signal type with a value of it; an address and a text become the type and the value of their hashes.
+    """A signal type and a value of it. An address becomes its digest; a text becomes the JSON list of its windows.
 
     `asking`: to match it, else to contribute it. Raises TextRefused, MalformedRequest, ExtraMissing.
     """

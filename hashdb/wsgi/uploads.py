@@ -11,23 +11,23 @@ from typing import BinaryIO, Self
 from hashdb.errors import NoRoom, TooLarge, VideoTooLarge
 from hashdb.hashing.animations import is_animation
 from hashdb.hashing.documents import DOCUMENT_HEAD, begins_as_document
-from hashdb.hashing.videos import HEAD, begins_as_video
+from hashdb.hashing.videos import VIDEO_HEAD, begins_as_video
 
 log = logging.getLogger("hashdb.web")
 _RETRY_AFTER = 60
-"""Seconds."""
+"""Seconds after which a client should repeat a request for whose video the disk had no space."""
 
 
-class Room:
-    """How much of a request may be in memory, and how large a video may be, in bytes."""
+class UploadLimits:
+    """How many bytes of a request may be in memory, and how many a video may have; counts those in memory."""
 
     def __init__(self, memory: int, video: int) -> None:
         """Nothing is used yet."""
         self.memory, self.video = memory, video
         self._used = 0
 
-    def take(self, count: int) -> None:
-        """Use memory. Raises TooLarge."""
+    def use_memory(self, count: int) -> None:
+        """Count so many more bytes in memory. Raises TooLarge."""
         self._used += count
         if self._used > self.memory:
             raise TooLarge("the bytes of the pictures of a request", self.memory)
@@ -39,9 +39,9 @@ class Upload:
     The file has no name, so nothing is left of it when it is closed or when the process ends, however it ends.
     """
 
-    def __init__(self, room: Room) -> None:
-        """An empty one, which is written once and then read."""
-        self._room = room
+    def __init__(self, limits: UploadLimits) -> None:
+        """An empty upload, which is written once and then read."""
+        self._limits = limits
         self._stream: BufferedIOBase = BytesIO()
         self._size = 0
         self._is_film = False
@@ -52,29 +52,29 @@ class Upload:
         before, self._size = self._size, self._size + len(octets)
         try:
             self._stream.write(octets)
-            if before < HEAD <= self._size:
-                self._settle()
+            if before < VIDEO_HEAD <= self._size:
+                self._move_if_video()
         except OSError as error:
             raise _no_room(error) from None
         if not self._is_film:
-            self._room.take(len(octets))
-        elif self._size > self._room.video:
-            raise VideoTooLarge(f"the video has more than {self._room.video} bytes")
+            self._limits.use_memory(len(octets))
+        elif self._size > self._limits.video:
+            raise VideoTooLarge(f"the video has more than {self._limits.video} bytes")
         return len(octets)
 
-    def _settle(self) -> None:
-        """Move it to a temporary file if it begins as a video."""
+    def _move_if_video(self) -> None:
+        """Move the upload to a temporary file if it begins as a video."""
         self._stream.seek(0)
         beginning = self._stream.read()
-        if begins_as_video(beginning[:HEAD]):
+        if begins_as_video(beginning[:VIDEO_HEAD]):
             self._is_film = True
             self._stream = TemporaryFile()  # noqa: SIM115
             self._stream.write(beginning)
 
-    def seek(self, place: int, whence: int = SEEK_SET) -> int:
-        """Go to a place of what was written. Raises NoRoom."""
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        """Go to an offset in bytes, as `seek` of a file. Raises NoRoom."""
         try:
-            return self._stream.seek(place, whence)
+            return self._stream.seek(offset, whence)
         except OSError as error:
             # The last part is written only now.
             raise _no_room(error) from None

@@ -87,7 +87,7 @@ def _timed(taken: dict[str, list[float]], db: HashDB, limits: RateLimits) -> Ite
         (db.index, "catch_up", "freshness"),
         (db.follower, "catch_up", "freshness"),
         (fast_path, "read_queries", "parse"),
-        *((limits, name, "limits") for name in ("visit", "use", "count")),
+        *((limits, name, "limits") for name in ("count_address", "count_scope", "count_key")),
         (db.budgets, "spend", "limits"),
         (fast_path, "remaining_budget_headers", "limits"),
         (matches, "suggest", "search"),

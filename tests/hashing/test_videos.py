@@ -16,7 +16,7 @@ from hashdb.hashing import Mode, hash_picture
 from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.variants import FRAME_TURNS, FRAME_WINDOWS
 from hashdb.hashing.videos import (
-    HEAD,
+    VIDEO_HEAD,
     HashedFrame,
     Video,
     begins_as_video,
@@ -147,7 +147,7 @@ PICTURES = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 def test_a_picture_that_looks_like_a_video_behind_its_first_bytes_is_no_video(format: str) -> None:
     octets = encoded(drawn(), format)
     assert not is_video(BytesIO(octets))
-    disguised = bytearray(octets[:4] + b"free" + octets[8:12].ljust(HEAD, b"a"))
+    disguised = bytearray(octets[:4] + b"free" + octets[8:12].ljust(VIDEO_HEAD, b"a"))
     assert not begins_as_video(bytes(disguised))
     for place in (4, 196, 388):
         disguised[place] = ord("G")
@@ -165,8 +165,8 @@ def test_a_picture_with_the_word_free_in_its_first_segment_is_hashed_as_a_pictur
 def test_a_film_in_a_broadcast_with_time_codes_is_told_by_its_first_three_packets() -> None:
     octets = films.encoded(films.pictures(1, 1.0), container="mpegts")
     coded = b"".join(bytes(4) + octets[place : place + 188] for place in range(0, len(octets), 188))
-    assert begins_as_video(octets[:HEAD])
-    assert begins_as_video(coded[:HEAD])
+    assert begins_as_video(octets[:VIDEO_HEAD])
+    assert begins_as_video(coded[:VIDEO_HEAD])
     assert not begins_as_video(octets[:376])
 
 

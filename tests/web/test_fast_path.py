@@ -13,14 +13,14 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberStatus, Scope
 from hashdb.service.accounts import members
 from hashdb.service.matching import matches
-from hashdb.web.fast_path import CONTRIBUTIONS, ROUTE
+from hashdb.web.fast_path import CONTRIBUTIONS, MATCHES
 from hashdb.wsgi import log_lines
 from tests.web.callers import Caller, Service, item, pdq, problem
 
 JSON = "application/json"
 
 
-def both(caller: Caller, data: bytes, route: str = ROUTE, **more: Any) -> tuple[Any, Any]:
+def both(caller: Caller, data: bytes, route: str = MATCHES, **more: Any) -> tuple[Any, Any]:
     """What the short way answers, and the application (an empty query string of one `&` is not plain)."""
     answers = [caller.post(path, data=data, content_type=JSON, **more) for path in (route, f"{route}?&")]
     # Each request has an id of its own.
@@ -87,7 +87,7 @@ def test_what_is_not_json_is_refused_the_same(platform: Caller, data: bytes) -> 
     assert first[0] in (400, 422)
 
 
-@pytest.mark.parametrize("route", [ROUTE, CONTRIBUTIONS])
+@pytest.mark.parametrize("route", [MATCHES, CONTRIBUTIONS])
 def test_who_may_not_ask_is_refused_the_same(service: Service, route: str) -> None:
     suspended = service.caller()
     members.change(service.db, COMMAND_LINE, suspended.member, MemberChange(status=MemberStatus.SUSPENDED))
@@ -101,7 +101,7 @@ def test_who_may_not_ask_is_refused_the_same(service: Service, route: str) -> No
 def test_a_body_that_ends_early_is_malformed(platform: Caller) -> None:
     data = json.dumps({"queries": [{"signals": [pdq()]}]}).encode()
     longer = {"CONTENT_LENGTH": str(len(data) + 1)}
-    for path in (ROUTE, f"{ROUTE}?&"):
+    for path in (MATCHES, f"{MATCHES}?&"):
         response = platform.post(path, data=data, content_type=JSON, environ_overrides=longer)
         problem(response, 400, "malformed-request")
 
@@ -120,7 +120,7 @@ def test_a_fault_of_ours_tells_nothing_and_is_logged(
 
     monkeypatch.setattr(matches, "match", fail)
     with caplog.at_level(logging.INFO, "hashdb"):
-        response = platform.post(ROUTE, {"queries": [{"signals": [pdq()]}]})
+        response = platform.post(MATCHES, {"queries": [{"signals": [pdq()]}]})
     assert (response.status_code, response.get_json()["detail"]) == (500, "the service failed and logged the error")
     assert "RuntimeError" in caplog.text
     assert "ffff" not in caplog.text + response.text

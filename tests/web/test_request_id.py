@@ -39,12 +39,12 @@ def test_a_stranger_is_not_believed(service: Service) -> None:
 
 def test_an_id_that_ends_a_line_cannot_reach_the_header() -> None:
     for given in ("a\n", "a\r\nSet-Cookie: x"):
-        assert request_id.begin({"HTTP_X_REQUEST_ID": given}, believed=True) not in given
+        assert request_id.begin({"HTTP_X_REQUEST_ID": given}, trust_headers=True) not in given
 
 
 def test_the_span_of_a_proxy_is_known_where_it_is_believed() -> None:
     environ = {"HTTP_TRACEPARENT": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
-    assert request_id.begin(environ, believed=True) == request_id.current()
+    assert request_id.begin(environ, trust_headers=True) == request_id.current()
     assert request_id.parent() == environ["HTTP_TRACEPARENT"]
-    request_id.begin({}, believed=True)
+    request_id.begin({}, trust_headers=True)
     assert request_id.parent() is None

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hashdb.errors import NoRoom, TooLarge, VideoTooLarge
-from hashdb.wsgi.uploads import Room, Upload
+from hashdb.wsgi.uploads import Upload, UploadLimits
 from tests.hashing.samples import drawn
 from tests.web.pictures import photo
 
@@ -26,8 +26,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def written(room: Room, octets: bytes, size: int = 1024) -> Upload:
-    upload = Upload(room)
+def written(limits: UploadLimits, octets: bytes, size: int = 1024) -> Upload:
+    upload = Upload(limits)
     for start in range(0, len(octets), size):
         upload.write(octets[start : start + size])
     upload.seek(0)
@@ -36,7 +36,7 @@ def written(room: Room, octets: bytes, size: int = 1024) -> Upload:
 
 @pytest.mark.parametrize("size", [1, 7, 199, 1024, 100_000])
 def test_a_video_is_in_a_file_without_a_name_however_it_arrives(folder: Path, size: int) -> None:
-    upload = written(Room(1_000, 100_000), FILM, size)
+    upload = written(UploadLimits(1_000, 100_000), FILM, size)
     assert upload.is_film and upload.is_video and upload.size == len(FILM)
     assert upload.read() == upload.stream.read() == FILM
     with upload.open() as file:
@@ -50,7 +50,7 @@ def test_a_picture_and_an_animation_are_in_memory(tmp_path: Path, monkeypatch: p
     file = BytesIO()
     drawn(40, 30, seed=1).save(file, "GIF", save_all=True, append_images=[drawn(40, 30, seed=2)])
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    picture, animation = (written(Room(10**6, 0), octets) for octets in (photo(), file.getvalue()))
+    picture, animation = (written(UploadLimits(10**6, 0), octets) for octets in (photo(), file.getvalue()))
     assert not picture.is_video and not picture.is_film
     assert animation.is_video and not animation.is_film
     with animation.open() as opened:
@@ -58,12 +58,12 @@ def test_a_picture_and_an_animation_are_in_memory(tmp_path: Path, monkeypatch: p
 
 
 def test_memory_and_a_video_have_their_limits(folder: Path) -> None:
-    room = Room(memory=10_000, video=len(FILM))
-    kept = [written(room, FILM), written(room, bytes(9_000)), written(room, FILM)]
+    limits = UploadLimits(memory=10_000, video=len(FILM))
+    kept = [written(limits, FILM), written(limits, bytes(9_000)), written(limits, FILM)]
     with pytest.raises(TooLarge) as refused:
-        written(room, bytes(1_001), 100)
+        written(limits, bytes(1_001), 100)
     assert refused.value.limit == 10_000
-    upload = Upload(Room(10_000, len(FILM) - 1))
+    upload = Upload(UploadLimits(10_000, len(FILM) - 1))
     with pytest.raises(VideoTooLarge, match=r"more than .* bytes: hash it on your machine, with `hashdb hash`"):
         for start in range(0, len(FILM), 1024):
             upload.write(FILM[start : start + 1024])
@@ -74,11 +74,11 @@ def test_memory_and_a_video_have_their_limits(folder: Path) -> None:
 def test_a_video_that_cannot_be_written_is_refused_for_now(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "nowhere"))
     with pytest.raises(NoRoom):
-        written(Room(10_000, 100_000), FILM)
+        written(UploadLimits(10_000, 100_000), FILM)
 
 
 def test_the_end_of_the_request_deletes_it_unless_it_is_kept(folder: Path) -> None:
-    upload = written(Room(1_000, 100_000), FILM).keep()
+    upload = written(UploadLimits(1_000, 100_000), FILM).keep()
     upload.close()
     assert upload.read() == FILM
     upload.release()

@@ -63,6 +63,7 @@ def contribute(
     """Record the drafts of a body, once for an idempotency key. Raises what reading and recording them raises."""
     receipt = contributions.repeated(db, who, key)
     if receipt is None:
+        # `checked`: the drafts were checked against `context` as they were read.
         receipt = contributions.contribute(db, who, read_drafts(text, context), key, checked=True)
     return ReceiptOut.from_domain(receipt)
 
@@ -219,6 +220,7 @@ def erase_contribution(contribution_id: int) -> None:
 
 def _drafts(db: HashDB, metadata: Sequence[MetadataIn], hashed: Sequence[HashedFile]) -> list[Draft]:
     """The drafts of hashed files. Raises InvalidInput with every fault, at `file[i]`."""
+    # The first signals of a picture are those of the picture itself; its variants follow.
     own = len(db.rules.algorithms)
     drafts = [
         file.in_draft(item.to_draft(benign.without_benign_variants(db, file.hashed.signals, own), file.hashed.quality))

@@ -9,7 +9,7 @@ from hashdb.errors import JobLost
 from hashdb.service import later
 from hashdb.web import problems
 from hashdb.web.context import actor, hashdb
-from hashdb.web.deferring import ASK_AGAIN, cipher, secret
+from hashdb.web.deferring import JOB_RETRY_AFTER, cipher, secret
 from hashdb.web.openapi import ApiBlueprint, operation
 from hashdb.wire.jobs import JobOut
 
@@ -29,7 +29,7 @@ def get_job(job_id: int) -> Response:
     job = later.get(hashdb(), actor(), job_id)
     response = Response(JobOut.text(job_id, job.status, job.percent, _outcome(job)), mimetype="application/json")
     if job.status in (JobStatus.WAITING, JobStatus.RUNNING):
-        response.headers["Retry-After"] = ASK_AGAIN
+        response.headers["Retry-After"] = JOB_RETRY_AFTER
     return response
 
 

@@ -15,7 +15,7 @@ from hashdb.errors import FormRefused, NotAuthenticated
 from hashdb.service.accounts import sessions
 from hashdb.web.context import app_state, hashdb, spend_change
 from hashdb.wsgi.forms import InMemoryRequest
-from hashdb.wsgi.media import make_room
+from hashdb.wsgi.media import allow_videos
 
 OPEN = {"console.sessions.sign_in", "console.sessions.begin", "console.provider.go", "console.provider.come_back"}
 """Views that need no session."""
@@ -71,7 +71,7 @@ def _accept_large_form() -> None:
     settings = app_state().settings
     request.max_form_memory_size = settings.max_body
     if settings.accept_media:
-        make_room(cast(InMemoryRequest, request), settings)
+        allow_videos(cast(InMemoryRequest, request), settings)
 
 
 def session() -> Session:

@@ -25,7 +25,7 @@ from hashdb.errors import (
 from hashdb.hashing import Mode
 from hashdb.hashing.addresses import url_signals
 from hashdb.hashing.documents import DOCUMENT_HEAD, begins_as_document
-from hashdb.hashing.videos import HEAD, INTERVAL, QUERY_INTERVAL, begins_as_video
+from hashdb.hashing.videos import INTERVAL, QUERY_INTERVAL, VIDEO_HEAD, begins_as_video
 from hashdb.service.later import Advance
 from hashdb.web import media
 from hashdb.web.console.pages import Form
@@ -33,7 +33,7 @@ from hashdb.web.context import actor, app_state, hashdb, validation_context
 from hashdb.wire.matching import QueriesIn
 from hashdb.wire.pasted import format_query, parse_framed, parse_query
 from hashdb.wsgi.media import HashedFile
-from hashdb.wsgi.uploads import Room, Upload
+from hashdb.wsgi.uploads import Upload, UploadLimits
 
 
 def grid(signal: Signal, other: Signal | None = None) -> Markup:
@@ -115,7 +115,7 @@ def _document_of(content: bytes, text: str) -> tuple[str, Upload] | None:
 
 def upload_of(octets: bytes) -> Upload:
     """A document as a file of a form."""
-    upload = Upload(Room(len(octets), 0))
+    upload = Upload(UploadLimits(len(octets), 0))
     upload.write(octets)
     return upload
 
@@ -139,7 +139,7 @@ def require_text(field: str, upload: Upload) -> None:
 
 def _read_picture(sent: Form, content: bytes, mode: Mode) -> Query:
     """The query with the picture in these bytes, else with the hashes that were pasted."""
-    if begins_as_video(content[:HEAD]):
+    if begins_as_video(content[:VIDEO_HEAD]):
         reject_field("file", "is a video: this form takes pictures")
     try:
         return _hashed(content, mode) if content else parse_query(sent.text("signals"))

@@ -116,10 +116,10 @@ def look_up() -> Response:
         if params.signal_type == Algorithm.PDQ and not params.signal:
             # The empty hash of a picture that PDQ does not fit, which some clients leave out.
             return json_response({})
-        name, query = _requested(params)
-        return json_response(wire.hits_out(_hits(caller, query, _only()), name, query, params.banks))
+        name, query = _requested_query(params)
+        return json_response(wire.hits_out(_hits(caller, query, _bank_in_path()), name, query, params.banks))
     signal_type = None if params.signal_type is None else wire.type_of(params.signal_type, _enabled())
-    types, only, db = _types(params), _only(), hashdb()
+    types, only, db = _types(params), _bank_in_path(), hashdb()
 
     def finish(caller: Actor, file: HashedFile) -> object:
         return look_up_file(file, types, signal_type, params.banks, lambda query: _hits(caller, query, only, db))
@@ -132,8 +132,8 @@ def look_up_raw() -> Response:
     """Look up a signal. Returns the matches in one list, nearest first."""
     caller = _caller(Scope.MATCH)
     params = parse_fields(wire.LookupQuery, request.args.to_dict())
-    name, query = _requested(params)
-    return json_response(wire.raw_out(_hits(caller, query, _only()), name, query, params))
+    name, query = _requested_query(params)
+    return json_response(wire.raw_out(_hits(caller, query, _bank_in_path()), name, query, params))
 
 
 @blueprint.post("/m/compare")
@@ -181,7 +181,7 @@ def list_exchanges() -> Response:
 @blueprint.get("/c/banks")
 def list_banks() -> Response:
     """List the banks: one for each member."""
-    caller, only = _caller(*_EITHER), _only()
+    caller, only = _caller(*_EITHER), _bank_in_path()
     names = feed.list_banks(hashdb(), caller).values() if only is None else [only]
     return json_response([wire.bank_out(name) for name in names])
 
@@ -190,16 +190,16 @@ def list_banks() -> Response:
 def add_bank() -> Response:
     """Reject the request: a bank comes with its member. The only bank of an address is there already."""
     caller, name = _caller(*_EITHER), read(wire.BankIn, body()).name
-    if name == _only():
+    if name == _bank_in_path():
         return json_response(wire.bank_out(name), 201)
-    _find(caller, name)
+    _require_bank(caller, name)
     raise BankOfMember()
 
 
 @blueprint.get("/c/bank/<name>")
 def show_bank(name: str) -> Response:
     """Show a bank."""
-    _find(_caller(*_EITHER), name)
+    _require_bank(_caller(*_EITHER), name)
     return json_response(wire.bank_out(name))
 
 
@@ -207,7 +207,7 @@ def show_bank(name: str) -> Response:
 @blueprint.delete("/c/bank/<name>", endpoint="remove_bank")
 def change_bank(name: str) -> Response:
     """Reject the request: a bank cannot be changed or removed."""
-    _find(_caller(*_EITHER), name)
+    _require_bank(_caller(*_EITHER), name)
     raise BankOfMember()
 
 
@@ -215,7 +215,7 @@ def change_bank(name: str) -> Response:
 def add_content(name: str) -> Response:
     """Contribute a picture or a video to the caller's bank, with the label that the operator set."""
     db = hashdb()
-    _own(_caller(Scope.CONTRIBUTE), name)
+    _require_own_bank(_caller(Scope.CONTRIBUTE), name)
     params = parse_fields(wire.HashQuery, request.args.to_dict())
     label, file, reference = required_label(), _file(params), _reference()
 
@@ -232,7 +232,7 @@ def add_content(name: str) -> Response:
 def add_signal(name: str) -> Response:
     """Contribute the signals of one item to the caller's bank, with the label that the operator set."""
     caller = _caller(Scope.CONTRIBUTE)
-    _own(caller, name)
+    _require_own_bank(caller, name)
     values, accept_text = read(wire.SignalsIn, body()).root, app_state().settings.accept_text
     values = dict(hash_value(name, value, asking=False, accept_text=accept_text) for name, value in values.items())
     (recorded,) = contribute(caller, [wire.SignalsIn(values).fields(_enabled())])
@@ -262,43 +262,46 @@ def change_content(name: str, content: int) -> Response:
 def remove_content(name: str, content: int) -> Response:
     """Withdraw a content of the caller's bank."""
     caller = _caller(Scope.CONTRIBUTE)
-    _find(caller, name)
+    _require_bank(caller, name)
     try:
-        feed.remove(hashdb(), caller, None if _only() else name, content)
+        feed.remove(hashdb(), caller, None if _bank_in_path() else name, content)
     except (NotFound, AlreadyWithdrawn):
         return json_response({"deleted": 0})
     return json_response({"deleted": 1})
 
 
-def _only() -> str | None:
-    """The name of the one bank that the address has, if it has one."""
+def _bank_in_path() -> str | None:
+    """The name of the one bank in a path below /hma/as/; None for other paths."""
     return request.environ.get(ONE_BANK)
 
 
-def _find(caller: Actor, name: str) -> None:
+def _require_bank(caller: Actor, name: str) -> None:
     """Raise NotFound if there is no bank of this name."""
-    if _only() is None:
+    if _bank_in_path() is None:
         feed.find_bank(hashdb(), caller, name)
-    elif name != _only():
+    elif name != _bank_in_path():
         raise NotFound("a bank of this name at this address")
 
 
-def _own(caller: Actor, name: str) -> None:
+def _require_own_bank(caller: Actor, name: str) -> None:
     """Raise NotFound, NotYours or BankOfMember if this is not a bank into which the caller contributes."""
-    if _only() is None:
+    if _bank_in_path() is None:
         feed.require_own_bank(hashdb(), caller, name)
     else:
-        _find(caller, name)
+        _require_bank(caller, name)
 
 
 def _content(caller: Actor, name: str, id: int) -> Contribution:
     """A contribution of a bank. Raises NotFound."""
-    _find(caller, name)
-    return feed.content(hashdb(), caller, None if _only() else name, id)
+    _require_bank(caller, name)
+    return feed.content(hashdb(), caller, None if _bank_in_path() else name, id)
 
 
 def _hits(caller: Actor, query: Query, only: str | None, db: HashDB | None = None) -> Sequence[BankHit]:
-    """What matches a query, nearest first, each with its bank."""
+    """What matches a query, nearest first, each with its bank: `only`, if given.
+
+    `db` is given outside of the context of a request.
+    """
     hits = feed.look_up(db or hashdb(), caller, query)
     return hits if only is None else [BankHit(only, hit.match) for hit in hits]
 
@@ -324,8 +327,8 @@ def _types(params: wire.HashQuery) -> tuple[str, ...]:
     return tuple([wire.type_of(name, _enabled()) for name in params.types])
 
 
-def _requested(params: wire.LookupQuery) -> tuple[str, Query]:
-    """The type that is asked for, and the query."""
+def _requested_query(params: wire.LookupQuery) -> tuple[str, Query]:
+    """The signal type in the parameters, and the query for the signal."""
     accept_text = app_state().settings.accept_text
     context = validation_context()
     return query_of_signal(params, _enabled(), context, accept_text=accept_text, alternative="a url or a file")
@@ -371,8 +374,9 @@ def _frames(caller: Actor, contribution: Contribution) -> tuple[Frame, ...]:
 
 
 def _index_sizes() -> tuple[dict[str, int], int]:
+    """The number of values in the index by signal type, and the Unix time of the last event in the index."""
     _caller(*_EITHER)
     params = parse_fields(wire.StatusQuery, request.args.to_dict())
     by_name = wire.indexed_algorithms(params.signal_type, _enabled())
-    sizes, built_to = health.index_sizes(hashdb(), set(by_name.values()))
-    return {name: sizes[algorithm] for name, algorithm in by_name.items()}, built_to
+    sizes, event_at = health.index_sizes(hashdb(), set(by_name.values()))
+    return {name: sizes[algorithm] for name, algorithm in by_name.items()}, event_at

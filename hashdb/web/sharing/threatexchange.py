@@ -26,6 +26,7 @@ from hashdb.wsgi.texts import ADDRESS, TEXT, hash_value
 blueprint = Blueprint("threatexchange", __name__, url_prefix="/graph")
 
 _GROUP = 1
+"""The id of the one privacy group."""
 
 
 @blueprint.get("/<id:group>/threat_updates/", strict_slashes=False)

@@ -34,7 +34,7 @@ _UNMAPPED: Final = {
     "trend_query": "it is an expression over words, and hashdb stores none: keep it at your side",
 }
 """Signal types of HMA and its extensions that have no counterpart, each with the reason."""
-UPLOADED: Final = ("photo", "video", "text", "pdf", "file")
+UPLOAD_FIELDS: Final = ("photo", "video", "text", "pdf", "file")
 """The form fields of files. `file` has any."""
 _EXACT: Final = "-"
 """What HMA gives as the distance of types that match only equal values."""

@@ -376,7 +376,7 @@ def test_a_client_without_a_key_waits_for_its_video_because_it_could_ask_for_no_
     for headers in ({}, {"Prefer": "respond-async"}):
         answer = lending.anyone.post("/hma/h/hash", **upload(film(), name="video"), headers=headers)
         assert "vpdq" in body(answer)
-    monkeypatch.setattr(deferring, "WHOLE", 0.0)
+    monkeypatch.setattr(deferring, "MAX_WAIT", 0.0)
     assert "`hashdb hash`" in message(lending.anyone.post("/hma/h/hash", **upload(film(), name="video")), 413)
 
 
