@@ -416,7 +416,7 @@ def test_a_log_that_is_not_the_one_of_the_witnesses_is_told(service: Service, cl
     ):
         other = Checkpoint(now.origin, size, bytes(32))
         with service.db.store.begin() as tx:
-            tx.checkpoints.keep(StoredCheckpoint(size, service.db.now(), other.signed(private)))
+            tx.checkpoints.store(StoredCheckpoint(size, service.db.now(), other.signed(private)))
         put_cosignature(service.db, size, witness.key, witness.cosign(other.body, 1_800_000_000))
         with pytest.raises(errors.LogRewritten, match=reason):
             client.check(None, policy)

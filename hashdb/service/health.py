@@ -70,7 +70,7 @@ def read_vitals(db: HashDB, actor: Actor) -> Vitals:
     """Read the current figures. Raises StoreBusy."""
     index_head, now = db.index.head, db.now()
     with db.read(actor, Scope.ADMIN) as tx:
-        checkpoint, (open_cases, overdue_cases) = tx.checkpoints.last(), tx.cases.waiting(now)
+        checkpoint, (open_cases, overdue_cases) = tx.checkpoints.last(), tx.cases.count_open(now)
         return Vitals(
             head_seq=tx.audit.head().seq,
             signed_seq=0 if checkpoint is None else checkpoint.size,
@@ -79,11 +79,11 @@ def read_vitals(db: HashDB, actor: Actor) -> Vitals:
             count_totals=tx.counts.totals(),
             open_cases=open_cases,
             overdue_cases=overdue_cases,
-            retrying_deliveries=tx.deliveries.retrying(),
-            feed_readers=tx.uses.readers(now),
-            backup_verified_at=tx.audit.last("backup", Action.BACKUP_VERIFIED),
+            retrying_deliveries=tx.deliveries.count_retrying(),
+            feed_readers=tx.uses.feed_readers(now),
+            backup_verified_at=tx.audit.last_time("backup", Action.BACKUP_VERIFIED),
             postgresql=tx.server(),
-            upstreams=tuple(upstream for upstream in tx.upstreams.every() if not upstream.paused),
+            upstreams=tuple(upstream for upstream in tx.upstreams.all() if not upstream.paused),
             witnesses=witnesses.states(db, tx),
             uncosigned_time=witnesses.uncosigned_time(db, tx),
         )

@@ -95,7 +95,7 @@ class Later:
         try:
             with self._db.store.begin() as tx:
                 id = tx.answer_jobs.add(actor.name, self._db.now())
-                tx.answer_jobs.keep(actor.name, NEWEST)
+                tx.answer_jobs.keep_newest(actor.name, NEWEST)
         except BaseException:
             running.given_up = True
             raise

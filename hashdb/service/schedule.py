@@ -157,7 +157,7 @@ def repeated(db: HashDB) -> tuple[Task, ...]:
 def last_errors(db: HashDB, actor: Actor) -> Mapping[str, TaskError]:
     """The last failure of each task that ever failed, in any process."""
     with db.read(actor, Scope.AUDIT) as tx:
-        return tx.task_errors.all()
+        return tx.task_errors.by_task()
 
 
 def start(db: HashDB, stop: Event, serving: Mapping[Task, Act]) -> None:

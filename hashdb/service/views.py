@@ -53,7 +53,7 @@ class KeyCache:
         key_and_actor = cache.get(digest)
         if key_and_actor is None:
             with self._store.read() as tx:
-                key = tx.members.key_with(digest)
+                key = tx.members.key_by_digest(digest)
                 if key is None:
                     return None
                 key_and_actor = key, Actor(f"key:{key.id}", key.scopes, tx.members.get(key.member), key)
@@ -146,7 +146,7 @@ class IntakeRules:
 
 def read_intake_rules(tx: Transaction) -> IntakeRules:
     """The rules in force."""
-    return IntakeRules(tx.benign.every(), tx.incidents.every())
+    return IntakeRules(tx.benign.all_signals(), tx.incidents.all())
 
 
 NearSignals = Mapping[Signal, Sequence[Signal]]
@@ -165,7 +165,7 @@ class RetiredSignals:
     def start(self, log: LogSnapshot[Kinds]) -> None:
         """Read all of them."""
         with self._store.read() as tx:
-            values = tx.retired.every()
+            values = tx.retired.case_values()
         # Until all are added, searches go on in the old ones.
         indexes: dict[Algorithm, TieredIndex] = {}
         digests: set[Signal] = set()
@@ -176,7 +176,7 @@ class RetiredSignals:
         """Add the signals of cases opened past seq `after`."""
         if "case" in log.source:
             with self._store.read() as tx:
-                self._add(tx.retired.since(after, log.head.seq), self._indexes, self._digests)
+                self._add(tx.retired.case_values_since(after, log.head.seq), self._indexes, self._digests)
         return True
 
     def near(self, signals: Iterable[Signal]) -> NearSignals:

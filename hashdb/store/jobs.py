@@ -58,7 +58,7 @@ class ReportJobs(Jobs[ReportJob]):
         """Record the outcome, and the report."""
         self._end(id, outcome, done, now, text=text)
 
-    def keep(self, newest: int) -> None:
+    def keep_newest(self, newest: int) -> None:
         """Delete all but the newest ones."""
         newest_ids = select(report_jobs.c.id).order_by(report_jobs.c.id.desc()).limit(newest)
         self._delete(report_jobs, report_jobs.c.id.not_in(newest_ids))
@@ -116,7 +116,7 @@ class AnswerJobs(Repository):
             **attributes(row, "id", "actor", "touched_at", "percent", "text"), status=JobStatus(row.status)
         )
 
-    def keep(self, actor: str, newest: int) -> None:
+    def keep_newest(self, actor: str, newest: int) -> None:
         """Delete all but the newest ones of this actor."""
         of_actor = answer_jobs.c.actor == actor
         newest_ids = select(answer_jobs.c.id).where(of_actor).order_by(answer_jobs.c.id.desc()).limit(newest)
@@ -142,7 +142,7 @@ class TaskErrors(Repository):
         row = {"task": task, "at": now, "text": text[:LONGEST_TEXT]}
         upsert(self._connection, task_errors, [row], replace=("at", "text"))
 
-    def all(self) -> Mapping[str, TaskError]:
+    def by_task(self) -> Mapping[str, TaskError]:
         """The last failure of each task that ever failed."""
         return {row.task: TaskError(row.at, row.text) for row in self._connection.execute(select(task_errors))}
 

@@ -178,7 +178,7 @@ def _push(db: HashDB) -> None:
             made = tx.deliveries.add(1, webhooks.new_message(db, topic, {}))
             now = db.now()
             (claimed,) = tx.deliveries.claim([made.id], now, now + ATTEMPT_LEASE)
-            tx.deliveries.note(claimed, attempt, outcome, now, None)
+            tx.deliveries.record_attempt(claimed, attempt, outcome, now, None)
     webhooks.test(db, COMMAND_LINE, 1)
 
 
@@ -204,4 +204,4 @@ def _read(db: HashDB) -> None:
         fed = head - behind.get(number, 0)
         uses.append(Use(number, at, at, fed) if number % 6 else Use(number, now - timedelta(days=number)))
     with db.store.begin() as tx:
-        tx.uses.write(uses)
+        tx.uses.record(uses)

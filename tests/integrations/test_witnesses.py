@@ -148,7 +148,7 @@ def asked(db: HashDB) -> WitnessState:
     """The state of the witness after it was asked once."""
     assert witnesses.ask(db) == 1
     with db.store.read() as tx:
-        (state,) = tx.witness_states.all().values()
+        (state,) = tx.witness_states.by_name().values()
     return state
 
 

@@ -182,7 +182,7 @@ class Histories(RuleBasedStateMachine):
         everything = self.everything()
         with self.db.store.read() as tx:
             ids = [one.id for one in everything]
-            said, ruled = tx.opinions.current(ids), tx.cases.on(ids)
+            said, ruled = tx.opinions.current(ids), tx.cases.by_contribution(ids)
         for one in everything:
             assert one.standing is standing(said.get(one.id, ()), ruling(ruled.get(one.id, ())))
 

@@ -259,7 +259,7 @@ def test_jobs_are_kept_for_an_hour_and_the_newest_of_a_key(db: HashDB, actor: Ac
     with db.store.begin() as tx:
         first = tx.answer_jobs.add(other.name, clock())
         ids = [tx.answer_jobs.add(actor.name, clock()) for _ in range(NEWEST + 1)]
-        tx.answer_jobs.keep(actor.name, NEWEST)
+        tx.answer_jobs.keep_newest(actor.name, NEWEST)
     with pytest.raises(NotFound):
         later.get(db, actor, ids[0])
     assert later.get(db, other, first).id == first

@@ -242,7 +242,7 @@ class Suspicions:
         with store.begin() as tx:
             # Other processes may log the same keys.
             tx.counts.lock()
-            last = {key: tx.audit.last("key", Action.KEY_SUSPECTED, key) for key in sorted(suspects)}
+            last = {key: tx.audit.last_time("key", Action.KEY_SUSPECTED, key) for key in sorted(suspects)}
             due = [key for key, at in last.items() if is_due(at, now, WINDOW)]
             entries = [LogEntry(Action.KEY_SUSPECTED, "key", key, _details(suspects[key])) for key in due]
             tx.audit.append(now, SYSTEM, entries)

@@ -163,7 +163,7 @@ def impact(db: HashDB, actor: Actor, member: int) -> SuspensionImpact:
     """What a suspension of the member would end, or its reinstatement restore. Raises NotFound."""
     with db.read(actor, Scope.AUDIT) as tx:
         tx.members.get(member)
-        return tx.members.impact(member, db.now())
+        return tx.members.suspension_impact(member, db.now())
 
 
 def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) -> Key:
@@ -300,7 +300,7 @@ def flush(db: HashDB) -> bool:
     due = db.stats.uses_to_store(db.now())
     if due:
         with db.store.begin() as tx:
-            tx.uses.write(due)
+            tx.uses.record(due)
         db.stats.mark_uses_stored(due)
     return bool(due)
 
@@ -322,5 +322,5 @@ def key_uses(db: HashDB, actor: Actor, member: int | None = None) -> dict[int, K
     """By key, when it was last used and how far it has read the feed; of one member's keys, or of all."""
     with db.read(actor, Scope.AUDIT) as tx:
         uses = tx.uses.by_members(None if member is None else [member])
-        lags = {seq: tx.uses.lag(seq) for seq in {use.fed_seq for use, _ in uses} if seq is not None}
+        lags = {seq: tx.uses.feed_lag(seq) for seq in {use.fed_seq for use, _ in uses} if seq is not None}
         return {use.key: KeyUse(use, of, None if use.fed_seq is None else lags[use.fed_seq]) for use, of in uses}

@@ -149,7 +149,7 @@ def find_session(db: HashDB, token: str, lifetime: SessionLifetime, *, in_use: b
         raise NotAuthenticated()
     if in_use and session.complete and now - session.seen_at >= _SEEN_EVERY:
         with db.store.begin() as tx:
-            tx.sessions.see(session.id, now)
+            tx.sessions.mark_used(session.id, now)
     return session
 
 
@@ -164,7 +164,7 @@ def sign_out(db: HashDB, session: Session) -> None:
 def list_of_user(db: HashDB, session: Session) -> tuple[Session, ...]:
     """The sessions of the same user, the most recently used first."""
     with db.store.read() as tx:
-        return tx.sessions.complete(session.user.id)
+        return tx.sessions.complete_sessions(session.user.id)
 
 
 def end_others(db: HashDB, session: Session) -> int:

@@ -148,7 +148,11 @@ def _check(
 ) -> tuple[list[Added], list[_Refusal]]:
     """What additions to locked contributions change, and why some of them are refused."""
     ids = [addition.id for addition in additions]
-    contributions, placed, cases = tx.contributions.get(ids, now), tx.retired.placed(ids), tx.cases.on(ids)
+    contributions, placed, cases = (
+        tx.contributions.get(ids, now),
+        tx.retired.signals_by_place(ids),
+        tx.cases.by_contribution(ids),
+    )
     checked: list[Added] = []
     refusals: list[_Refusal] = []
     for position, addition in enumerate(additions):

@@ -39,7 +39,7 @@ def commit(db: HashDB, limit: int = 500) -> int:
         tx.commitments.store({id: made[id] for id in left})
         # What is masked or unmasked later has a later event.
         tx.audit.lock()
-        masked = tx.commitments.masked(left)
+        masked = tx.commitments.count_suppressed(left)
         tx.audit.append(db.now(), SYSTEM, [_entry(id, made[id], masked.get(id, 0)) for id in left])
     return len(ids)
 

@@ -148,7 +148,7 @@ def page(db: HashDB, actor: Actor, chosen: Filter, after: int, limit: int) -> tu
         members.log_listing(db, actor)
     with db.store.read() as tx:
         contributions = with_origins(db, tx, tx.contributions.page(chosen, after, limit, db.now()))
-        changed = tx.audit.changed([contribution.id for contribution in contributions])
+        changed = tx.audit.last_changes([contribution.id for contribution in contributions])
     return tuple(replace(visible_fields(actor, item), changed_at=changed.get(item.id)) for item in contributions)
 
 
@@ -275,7 +275,7 @@ def purge(db: HashDB, limit: int = 500) -> int:
             return 0
     with db.store.begin() as tx:
         now = db.now()
-        purged = tx.erasures.purge(tx.erasures.few(tx.erasures.due(now, limit)))
+        purged = tx.erasures.purge(tx.erasures.limit_frames(tx.erasures.due(now, limit)))
         tx.audit.append(now, SYSTEM, [_erasure_entry(id) for id in purged])
     db.store.scrub()
     return len(purged)
@@ -284,21 +284,21 @@ def purge(db: HashDB, limit: int = 500) -> int:
 def start(db: HashDB) -> None:
     """Remove what version 0.1.0 left of contributions that it erased: it does not know newer tables."""
     with db.store.read() as tx:
-        left, signed = tx.erasures.left_behind(), tx.erasures.left_signed()
+        left, signed = tx.erasures.with_rows_left(), tx.erasures.with_signatures_left()
     if signed:
         with db.store.begin() as tx:
-            tx.erasures.unsign(signed)
+            tx.erasures.delete_signatures(signed)
         db.store.scrub()
     while left:
         with db.store.begin() as tx:
-            few = tx.erasures.few(left)
+            few = tx.erasures.limit_frames(left)
             tx.erasures.purge(few)
         db.store.scrub()
         left = left[len(few) :]
 
 
 def _must_be_kept(tx: Transaction, contribution: Contribution) -> bool:
-    cases = tx.cases.on([contribution.id]).get(contribution.id, ())
+    cases = tx.cases.by_contribution([contribution.id]).get(contribution.id, ())
     return not contribution.standing.matches or any(case.state is CaseState.OPEN for case in cases)
 
 

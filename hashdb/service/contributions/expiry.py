@@ -29,7 +29,7 @@ def amend_with_expiry(
     db: HashDB, tx: Transaction, contribution: Contribution, change: Amendment, now: datetime, rules: IntakeRules
 ) -> tuple[Contribution, tuple[str, ...]]:
     """Change an active contribution and the expiry that follows; return it, and the names of the changed fields."""
-    before = tx.retention.own(contribution.id)
+    before = tx.retention.own_expiry(contribution.id)
     own = before if change.expires_at is UNSET else change.expires_at
     label = contribution.incident if change.incident is UNSET else change.incident
     incident = rules.incidents.get(label) if label else None
@@ -51,7 +51,7 @@ def start(db: HashDB) -> None:
             return
     with db.store.begin() as tx:
         # In the lock order of `_retain`: this row, then the head of the log.
-        tx.retention.after(lock=True)
+        tx.retention.applied_upto(lock=True)
         tx.audit.lock()
         if tx.retention.in_force() != chosen:
             tx.retention.begin(chosen)
@@ -65,7 +65,7 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
     Logs an event for each contribution whose expiry changes. After an interruption it resumes.
     """
     with db.store.read() as tx:
-        incidents, behind = tx.incidents.unsettled(), tx.retention.after() is not None
+        incidents, behind = tx.incidents.unsettled(), tx.retention.applied_upto() is not None
     for incident in incidents:
         after: int | None = 0
         while after is not None:
@@ -92,7 +92,7 @@ def _settle_batch(db: HashDB, actor: Actor, after: int, label: str) -> int | Non
 def _retain(db: HashDB, rules: IntakeRules, seq: int) -> bool:
     """Apply the retention to the next contributions; return whether there are more."""
     with db.store.begin() as tx:
-        after = tx.retention.after(lock=True)
+        after = tx.retention.applied_upto(lock=True)
         if after is None or tx.retention.in_force() != db.rules.retention:
             return False
         page = tx.retention.page(after, BATCH)
@@ -120,6 +120,6 @@ def _move(
         else:
             details: Details = {"fields": ["expires_at"]}
             entries.append(LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", item.id, details))
-    tx.retention.expire(moved)
+    tx.retention.set_expiries(moved)
     tx.statuses.mark_logged(reinstated, Status.ACTIVE)
     return entries

@@ -44,6 +44,6 @@ def append_all(tx: Transaction, now: datetime, entries: Sequence[tuple[Actor, Lo
     """
     seq = tx.audit.append_all(now, entries)
     before = seq - len(entries)
-    if before > read_seq and tx.audit.kinds(read_seq, before) & {*INTAKE, "retired"}:
+    if before > read_seq and tx.audit.subject_kinds(read_seq, before) & {*INTAKE, "retired"}:
         raise StaleRead
     return seq

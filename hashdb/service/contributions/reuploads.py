@@ -32,7 +32,7 @@ def hold_reuploads(
     if not near:
         return tuple(recorded), []
     values = {stored for neighbors in near.values() for stored in neighbors}
-    retired = tx.retired.among(values)
+    retired = tx.retired.retired_with(values)
     fresh = {item.contribution.id: item.contribution for item in recorded if not item.known}
     figures: dict[int, Details] = {}
     for id, contribution in fresh.items():
@@ -77,10 +77,13 @@ def _continued_cases(
 
     A continued case holds if the standing of its old contribution matches no longer.
     """
-    ended_with = tx.retired.among_ended(fresh[0].member, values, now) if fresh else {}
+    ended_with = tx.retired.ended_with(fresh[0].member, values, now) if fresh else {}
     ids = {id for group in ended_with.values() for id in group}
     ended = tx.contributions.get(ids, now)
-    last = {id: replace(cases[-1], holds=not ended[id].standing.matches) for id, cases in tx.cases.on(ids).items()}
+    last = {
+        id: replace(cases[-1], holds=not ended[id].standing.matches)
+        for id, cases in tx.cases.by_contribution(ids).items()
+    }
     continued: dict[int, Case] = {}
     for contribution in fresh:
         if candidates := _near_ids(contribution, near, ended_with) & last.keys():

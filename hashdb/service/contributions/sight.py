@@ -83,8 +83,8 @@ def _is_settled(db: HashDB, actor: Actor, contribution: int) -> bool:
 def _was_answered(tx: Transaction, actor: Actor, contribution: int) -> bool:
     if actor.member is None or not actor.has(Scope.MATCH):
         return False
-    return bool(tx.hits.answered(actor.member.id, [contribution]))
+    return bool(tx.hits.returned_to(actor.member.id, [contribution]))
 
 
 def _may_review(tx: Transaction, actor: Actor, contribution: int) -> bool:
-    return actor.has(Scope.REVIEW) and bool(tx.cases.on([contribution]))
+    return actor.has(Scope.REVIEW) and bool(tx.cases.by_contribution([contribution]))

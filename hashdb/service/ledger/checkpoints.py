@@ -100,7 +100,7 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
         if not _is_due(db, tx, at_once):
             return False
         size, note = _signed(db, tx)
-        tx.checkpoints.keep(StoredCheckpoint(size, db.now(), note))
+        tx.checkpoints.store(StoredCheckpoint(size, db.now(), note))
     _signing(db).write_down(note)
     return True
 

@@ -41,8 +41,8 @@ class SeqRange:
 def period(db: HashDB, actor: Actor, since: datetime | None, until: datetime | None) -> SeqRange:
     """The range of the events from one time to before another."""
     with db.read(actor, Scope.AUDIT) as tx:
-        after = 0 if since is None else tx.audit.before(since)
-        return SeqRange(after, None if until is None else tx.audit.before(until) + 1)
+        after = 0 if since is None else tx.audit.seq_before(since)
+        return SeqRange(after, None if until is None else tx.audit.seq_before(until) + 1)
 
 
 def get(db: HashDB, actor: Actor, seq: int) -> Event:
@@ -92,7 +92,7 @@ def names(db: HashDB, actor: Actor, actors: Collection[str]) -> Mapping[str, str
 
 
 def _moments(tx: Transaction, contribution: int) -> Iterator[HistoryEntry]:
-    changes = iter(tx.timelines.amended(contribution))
+    changes = iter(tx.timelines.amendments(contribution))
     for event in tx.timelines.events("contribution", [contribution]):
         # The event and its change are written together, so they come in the same order; an erasure keeps the events.
         # Of signals and signatures no old values are kept.
@@ -106,7 +106,7 @@ def _moments(tx: Transaction, contribution: int) -> Iterator[HistoryEntry]:
         distance = [f"{algorithm} {bits}" for algorithm, bits in hit.distance.items()]
         details: Details = {"times": hit.times, "distance": distance}
         yield HistoryEntry(hit.first_at, HIT, f"member:{hit.member}", None, details)
-    case_notes = {case.id: case.note for case in tx.cases.on([contribution]).get(contribution, ())}
+    case_notes = {case.id: case.note for case in tx.cases.by_contribution([contribution]).get(contribution, ())}
     for event in tx.timelines.events("case", case_notes):
         yield _moment(event, note=case_notes[event.id] if event.action == Action.CASE_DECIDED else None)
 

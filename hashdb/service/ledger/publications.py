@@ -76,7 +76,7 @@ def published(db: HashDB, actor: Actor) -> Publication:
 
 
 def _witnesses(tx: Transaction, policy: Policy) -> QuorumStatus:
-    states, cosigned = tx.witness_states.all(), witnesses.newest(tx, policy)
+    states, cosigned = tx.witness_states.by_name(), witnesses.newest(tx, policy)
     signers = []
     for witness in policy.witnesses:
         state = states.get(witness.key.named_id, WitnessState())

@@ -36,7 +36,7 @@ def wrong_commitments(tx: Transaction, advance: Callable[[int], object]) -> Iter
 
 
 def _wrong_commitments(tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[str, str]]:
-    for page in tx.commitments.every():
+    for page in tx.commitments.pages():
         advance(0)
         salted = [row.id for row in page if isinstance(row.salt, bytes) and not row.erased]
         lines = _lines(tx, salted)

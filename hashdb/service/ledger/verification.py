@@ -104,7 +104,7 @@ def verify(
     # The file is read first: then the transaction sees all events that its checkpoints cover.
     in_file = () if db.signing is None else db.signing.recorded_checkpoints()
     with db.store.read() as tx:
-        if [head.id for head in tx.audit.heads()] != [1]:
+        if [head.id for head in tx.audit.head_rows()] != [1]:
             return Verdict(0, merkle.EMPTY, 0, (Finding(None, None, "the log has no head, or more than one"),))
         keys = tx.checkpoints.keys()
         kept_size = _size_of(kept, keys)
@@ -233,7 +233,7 @@ class _Replay:
 
     def head_findings(self) -> Iterator[Finding]:
         """What is wrong with the time and the epoch of the log's head."""
-        (head,) = self._tx.audit.heads()
+        (head,) = self._tx.audit.head_rows()
         if head.at != self._last_at:
             yield Finding(None, None, "the head of the log has another time than its last event")
         if self.records.epoch not in (head.epoch, NOT_LOGGED):
@@ -271,7 +271,7 @@ class _Replay:
     def _grow(self, leaves: Sequence[bytes]) -> None:
         """Add leaves to the recomputed tree; compare its new inner nodes, and its root at each signed size."""
         begin, end = self.size, self.size + len(leaves)
-        stored_nodes = dict(self._tx.tree.inner(merkle.inner_nodes(begin), merkle.inner_nodes(end)))
+        stored_nodes = dict(self._tx.tree.inner_nodes(merkle.inner_nodes(begin), merkle.inner_nodes(end)))
         stops = [size for size in self._signed_sizes if begin < size <= end]
         for stop in [*stops, end]:
             start = self.size
@@ -325,7 +325,7 @@ def _read_checkpoints(
 ) -> Iterator[Finding]:
     """Add the roots of the kept checkpoint and those in the table and the file to `signed`; yield what is wrong."""
     verifiers = [key.verifier for key in keys]
-    in_table = ((f"the checkpoint of {size}", size, note) for size, note in tx.checkpoints.all())
+    in_table = ((f"the checkpoint of {size}", size, note) for size, note in tx.checkpoints.all_notes())
     in_file = ((f"checkpoint {number} of the file", None, note) for number, note in enumerate(file_notes, 1))
     from_outside = () if kept is None else (("the checkpoint from outside", None, kept),)
     seen: set[str] = set()

@@ -79,7 +79,7 @@ def ask(db: HashDB, connect: Connect | None = None) -> int:
     if policy is None:
         return 0
     with db.store.read() as tx:
-        last, by_name = tx.checkpoints.last(), tx.witness_states.all()
+        last, by_name = tx.checkpoints.last(), tx.witness_states.by_name()
     if last is None:
         return 0
     now, size = db.now(), last.size
@@ -134,8 +134,8 @@ def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None
         tx.witness_states.set(name, WitnessState(size, now, now))
         cosigned = newest(tx, policy)
         # Witnesses are asked about the newest checkpoint only, so that an older one does not get the quorum any more.
-        recent = [*tx.cosignatures.all()][:_RECENT]
-        tx.cosignatures.keep([*recent, cosigned.size] if cosigned else recent)
+        recent = [*tx.cosignatures.lines_by_size()][:_RECENT]
+        tx.cosignatures.keep_only([*recent, cosigned.size] if cosigned else recent)
 
 
 def _store_trouble(db: HashDB, witness: Witness, state: WitnessState, error: _NotSignedError) -> None:
@@ -235,7 +235,7 @@ def connection_to(witness: Witness, egress: EgressPolicy) -> Iterator[Send]:
 
 def newest(tx: Transaction, policy: Policy) -> StoredCheckpoint | None:
     """The newest stored checkpoint that the quorum cosigned, whose note has all its cosignatures."""
-    lines = tx.cosignatures.all()
+    lines = tx.cosignatures.lines_by_size()
     if policy.has_quorum(()) and (last := tx.checkpoints.last()) is not None:
         lines = {last.size: {}} | lines if last.size not in lines else lines
     keys = {key.named_id: key for key in policy.keys}
@@ -249,7 +249,7 @@ def newest(tx: Transaction, policy: Policy) -> StoredCheckpoint | None:
 def wrong_cosignatures(db: HashDB, tx: Transaction) -> Iterator[str]:
     """A sentence on each stored cosignature by a witness of the policy that does not fit its checkpoint."""
     keys = {key.named_id: key for key in (() if db.rules.witnesses is None else db.rules.witnesses.keys)}
-    for size, lines in tx.cosignatures.all().items():
+    for size, lines in tx.cosignatures.lines_by_size().items():
         stored = tx.checkpoints.get(size)
         for name in lines.keys() & keys.keys():
             try:
@@ -282,7 +282,7 @@ def states(db: HashDB, tx: Transaction) -> tuple[tuple[Witness, WitnessState], .
     policy = db.rules.witnesses
     if policy is None:
         return ()
-    by_name = tx.witness_states.all()
+    by_name = tx.witness_states.by_name()
     return tuple((witness, by_name.get(witness.key.named_id, WitnessState())) for witness in policy.witnesses_with_url)
 
 

@@ -54,9 +54,9 @@ def impact(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
     with db.store.read() as tx:
         balls = [BenignBall(0, signal, draft.radius_of(signal.algorithm)) for signal in draft.signals]
         touched = within_reach(db, tx, balls)
-        ids = tx.suppressions.holders(touched)
-        lost = Counter(held.contribution for held in tx.suppressions.held(ids, touched))
-        silenced = sum(1 for id, number in tx.suppressions.numbers(ids).items() if number == lost[id])
+        ids = tx.suppressions.contributions_with(touched)
+        lost = Counter(held.contribution for held in tx.suppressions.unsuppressed(ids, touched))
+        silenced = sum(1 for id, number in tx.suppressions.count_unsuppressed(ids).items() if number == lost[id])
         contributors = set(tx.hits.contributors(ids).values())
         return BenignImpact(lost.total(), len(ids), len(contributors), silenced)
 
@@ -65,7 +65,7 @@ def suppressed_by(db: HashDB, actor: Actor, id: int) -> BenignImpact:
     """What an entry suppresses now. Without it that matches again, unless another entry is near it. Raises NotFound."""
     with db.read(actor, Scope.AUDIT) as tx:
         tx.benign.one(id)
-        return BenignImpact(*tx.suppressions.of_entry(id), tx.suppressions.silenced(id))
+        return BenignImpact(*tx.suppressions.count_of_entry(id), tx.suppressions.count_silenced(id))
 
 
 def add(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignEntry | Proposal:
@@ -203,10 +203,10 @@ def _suppress(db: HashDB, actor: Actor, entry: UnappliedEntry) -> None:
     db.index.catch_up()
     with db.store.read() as tx:
         touched = within_reach(db, tx, tx.benign.signals(entry.id))
-        ids = tx.suppressions.holders(touched)
+        ids = tx.suppressions.contributions_with(touched)
     for start in range(0, len(ids), BATCH):
         with db.store.begin() as tx:
-            held = tx.suppressions.matching(ids[start : start + BATCH], touched)
+            held = tx.suppressions.lock_unsuppressed(ids[start : start + BATCH], touched)
             tx.suppressions.suppress(held, entry.id)
             tx.audit.append(db.now(), actor, _amended_entries(held, entry, "masked"))
 
@@ -222,7 +222,7 @@ def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: Intak
     What another entry touches is assigned to that one.
     """
     with db.store.begin() as tx:
-        held = tx.suppressions.suppressed(entry.id, BATCH)
+        held = tx.suppressions.lock_suppressed(entry.id, BATCH)
         others = rules.close_to_benign({row.signal for row in held})
         free = [row for row in held if row.signal not in others]
         tx.suppressions.restore(free)

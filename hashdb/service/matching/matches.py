@@ -125,7 +125,7 @@ def _results(
         for query in queries:
             # Spelled out: a plain query takes the shortest way.
             if query.transforms or query.signatures or query.min_score is not None or query.order is Order.SCORE:
-                verified = verify_candidates(queries, suggested, through, by_signal, overruling, stored.stored)
+                verified = verify_candidates(queries, suggested, through, by_signal, overruling, stored.stored_items)
                 break
         decided = decide(queries, suggested, through, by_signal, overruling, by_frames, verified)
         if not expanded.frames:

@@ -214,7 +214,7 @@ def guard(db: HashDB) -> int:
     if cap is None:
         return 0
     with db.store.read() as tx:
-        suspected = [flood.contribution for flood in tx.floods.over(cap, db.now())]
+        suspected = [flood.contribution for flood in tx.floods.above_cap(cap, db.now())]
     if not suspected:
         return 0
     with db.store.begin() as tx:
@@ -228,7 +228,7 @@ def guard(db: HashDB) -> int:
                 "seconds": int(FLOOD_WINDOW.total_seconds()),
                 "members": flood.members,
             }
-            for flood in tx.floods.over(cap, now)
+            for flood in tx.floods.above_cap(cap, now)
             if flood.contribution in locked
         }
         tx.audit.append(now, SYSTEM, hold(tx, db.rules, [locked[id] for id in figures], Cause.FLOOD, now, figures))

@@ -17,12 +17,12 @@ _SCOPES = frozenset({Scope.CONTRIBUTE, Scope.MATCH})
 def start(db: HashDB) -> None:
     """Make the first seed, unless there ever was one."""
     with db.store.read() as tx:
-        if tx.seeds.every():
+        if tx.seeds.all_states():
             return
     with db.store.begin() as tx:
         # Several services may start at once, and one makes the seed.
         tx.audit.lock()
-        if not tx.seeds.every():
+        if not tx.seeds.all_states():
             _add(db, tx, SYSTEM)
 
 
@@ -34,7 +34,7 @@ def known_to(db: HashDB, actor: Actor) -> tuple[Seed, ...]:
 def every(db: HashDB, actor: Actor) -> tuple[SeedState, ...]:
     """Since when and until when each seed is or was in use, newest first."""
     with db.read(actor, Scope.AUDIT) as tx:
-        return tx.seeds.every()
+        return tx.seeds.all_states()
 
 
 def rotate(db: HashDB, actor: Actor) -> SeedState:

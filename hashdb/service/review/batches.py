@@ -144,17 +144,17 @@ def _finish(db: HashDB, batch: Batch, position: int, subject: int) -> bool:
         db.background.failed(Task.BATCHES, error)
         done = Done(ItemOutcome.FAILED, "error")
     with db.store.begin() as tx:
-        return _record(db, tx, batch, position, done) if tx.batches.take(batch.id, position) else False
+        return _record(db, tx, batch, position, done) if tx.batches.lock_item(batch.id, position) else False
 
 
 def _do(db: HashDB, batch: Batch, position: int, subject: int, rules: IntakeRules, seq: int) -> bool:
     near = _search(db, batch, subject)
     with db.store.begin() as tx:
-        if tx.batches.take(batch.id, position) is None:
+        if tx.batches.lock_item(batch.id, position) is None:
             return False
         now, actor = db.now(), present_actor(tx, batch.actor)
         _lock(tx, batch, subject, near, now)
-        examiner = Examiner(db, tx, actor, batch, rules, now, lambda change: tx.proposals.like(change, now))
+        examiner = Examiner(db, tx, actor, batch, rules, now, lambda change: tx.proposals.find_same(change, now))
         examined = examiner.examine([subject])[subject]
         if examined.skip is not None:
             done = Done(ItemOutcome.SKIPPED, examined.skip)
@@ -211,7 +211,7 @@ def _contribution_of(tx: Transaction, batch: Batch, subject: int) -> int | None:
         return subject
     case: int | None = subject if batch.picks is Picks.CASE else None
     if batch.picks is Picks.ITEM and batch.undoes is not None:
-        item = tx.batches.at(batch.undoes, [subject])[subject]
+        item = tx.batches.items_at(batch.undoes, [subject])[subject]
         if item.made_kind == "contribution":
             return item.made_id
         case = item.made_id if item.made_kind == "case" else None
@@ -295,13 +295,13 @@ class _Act(NamedTuple):
     def _expire(self) -> Done:
         contribution, amendment = self.examined.contribution, self.examined.amendment
         assert contribution is not None and amendment is not None
-        own = self.tx.retention.own(contribution.id)
+        own = self.tx.retention.own_expiry(contribution.id)
         amended, fields = amend_with_expiry(self.db, self.tx, contribution, amendment, self.now, self.rules)
         entry = LogEntry(
             Action.CONTRIBUTION_AMENDED, "contribution", contribution.id, amendment_details(amended, fields)
         )
         append(self.tx, self.now, self.actor, [entry], self.seq)
-        before = {"own": _text(own), "set": _text(self.tx.retention.own(contribution.id))}
+        before = {"own": _text(own), "set": _text(self.tx.retention.own_expiry(contribution.id))}
         return Done(ItemOutcome.DONE, made=f"contribution:{contribution.id}", before=before)
 
     def _confirm(self) -> Done:

@@ -176,7 +176,7 @@ def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
                 confirms += examined.confirms
                 changing |= {examined.contribution.id} if examined.contribution else set()
                 added |= {entry} if entry else set()
-        members, times = tx.hits.answered_since(changing, (now - LATELY).date()) if changing else (0, 0)
+        members, times = tx.hits.count_returned_since(changing, (now - LATELY).date()) if changing else (0, 0)
     groups = [SkippedGroup(why, len(ids), tuple(ids[:_FIRST])) for why, ids in skipped.items()]
     return BatchPreview(
         changes, proposals, confirms, tuple(sorted(groups, key=lambda group: -group.count)), members, times

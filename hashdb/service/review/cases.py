@@ -57,7 +57,7 @@ def page(db: HashDB, actor: Actor, state: CaseState | None, after: int, limit: i
 def list_on_contribution(db: HashDB, actor: Actor, contribution: int) -> tuple[Case, ...]:
     """The cases on a contribution, oldest first, without the opinions under them."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
-        return tx.cases.on([contribution]).get(contribution, ())
+        return tx.cases.by_contribution([contribution]).get(contribution, ())
 
 
 def decided(
@@ -75,7 +75,7 @@ def list_shadow_choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice
     """
     with db.read(actor, Scope.AUDIT) as tx:
         contribution = tx.contributions.one(tx.cases.one(id).contribution, db.now())
-        placed = {} if contribution.erased else tx.retired.placed([contribution.id])[contribution.id]
+        placed = {} if contribution.erased else tx.retired.signals_by_place([contribution.id])[contribution.id]
     standard = default_shadow(placed)
     return tuple(ShadowChoice(place, placed[place], place in standard) for place in sorted(placed))
 
@@ -166,8 +166,8 @@ def search_shadow(
         shadow = _shadow(tx, contribution, decision, signals)
         if shadow is None:
             return None
-        placed = tx.retired.placed([contribution])[contribution]
-        of_shots = tx.retired.of_shots([contribution]) if OF_FRAMES in shadow.places else {}
+        placed = tx.retired.signals_by_place([contribution])[contribution]
+        of_shots = tx.retired.first_signals_of_shots([contribution]) if OF_FRAMES in shadow.places else {}
     own = [placed[place] for place in shadow.places if place != OF_FRAMES]
     return search_near(db, own, of_shots.get(contribution, {}).values())
 
@@ -189,7 +189,7 @@ def open_within(db: HashDB, tx: Transaction, actor: Actor, contribution: int, re
     item = tx.contributions.one(contribution, now, lock=True)
     if item.status is not Status.ACTIVE:
         raise NotActive(contribution, item.status)
-    if any(case.state is CaseState.OPEN for case in tx.cases.on([contribution]).get(contribution, ())):
+    if any(case.state is CaseState.OPEN for case in tx.cases.by_contribution([contribution]).get(contribution, ())):
         raise AlreadyOpen(contribution)
     case = tx.cases.open(contribution, reason, now, now + db.rules.time_to_decide, holds=holds)
     tx.audit.append(now, actor, [opened_entry(case), *settle(tx, [item], reason)])
@@ -210,7 +210,7 @@ def hold(
     case that is already open holds the contribution from now on.
     """
     owners = {contribution.id: contribution.member for contribution in contributions}
-    known = tx.cases.on(owners)
+    known = tx.cases.by_contribution(owners)
     openings: list[Opening] = []
     entries: list[LogEntry] = []
     for id in owners:
@@ -260,7 +260,7 @@ def settle(
     """
     ids = [contribution.id for contribution in contributions]
     tx.opinions.mark_logged(ids)
-    opinions, cases, theirs = tx.opinions.current(ids), tx.cases.on(ids), tx.origins.standings(ids)
+    opinions, cases, theirs = tx.opinions.current(ids), tx.cases.by_contribution(ids), tx.origins.standings(ids)
     changed: dict[Standing, list[Contribution]] = defaultdict(list)
     for contribution in contributions:
         id = contribution.id
@@ -268,7 +268,7 @@ def settle(
         if after is not contribution.standing:
             changed[after].append(contribution)
     for after, group in changed.items():
-        tx.statuses.judge([contribution.id for contribution in group], after)
+        tx.statuses.set_standing([contribution.id for contribution in group], after)
     return [
         _standing_entry(contribution, after, reason, figures.get(contribution.id, {}))
         for after, group in changed.items()
@@ -323,7 +323,7 @@ def _shadow(tx: Transaction, contribution: int, decision: Decision, signals: Col
     if decision is not Decision.RETIRE:
         reject_field("signals", None if signals is None else "is for the decision retire: leave it out with any other")
         return None
-    placed = tx.retired.placed([contribution])[contribution]
+    placed = tx.retired.signals_by_place([contribution])[contribution]
     reject(
         Fault(f"signals[{position}]", f"the contribution has no signal at place {place}; the first is at place 0")
         for position, place in enumerate(signals or ())
@@ -366,7 +366,7 @@ def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing
     contribution = case.contribution
     cases = [
         replace(other, decision=decision) if other.id == case.id else other
-        for other in tx.cases.on([contribution]).get(contribution, ())
+        for other in tx.cases.by_contribution([contribution]).get(contribution, ())
     ]
     opinions = [
         replace(opinion, counts=opinion.counts and not (opinion.stance is Stance.DISPUTES and opinion.case == case.id))

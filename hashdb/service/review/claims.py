@@ -44,7 +44,7 @@ def take(db: HashDB, actor: Actor, id: int, *, over: bool = False) -> None:
         now = db.now()
         stale = now - db.rules.case_idle
         case = tx.cases.one(id)
-        holder = tx.claims.on([id], stale).get(id)
+        holder = tx.claims.by_case([id], stale).get(id)
         if not tx.claims.take(id, str(actor), now, stale, over=over):
             raise AlreadyDecided(id) if tx.cases.one(id).state is CaseState.DECIDED else CaseTaken(id)
         if holder is not None and holder.actor != str(actor):
@@ -77,12 +77,12 @@ def find(db: HashDB, actor: Actor, id: int) -> Claim | None:
 def list_own(db: HashDB, actor: Actor) -> tuple[Claim, ...]:
     """The claims of the actor, the first one first."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
-        return tx.claims.by(str(actor), db.now() - db.rules.case_idle)
+        return tx.claims.of_actor(str(actor), db.now() - db.rules.case_idle)
 
 
 def current(tx: Transaction, rules: Rules, ids: Collection[int], now: datetime) -> Mapping[int, Claim]:
     """The claims on cases that count now, by case."""
-    return tx.claims.on(ids, now - rules.case_idle)
+    return tx.claims.by_case(ids, now - rules.case_idle)
 
 
 def require_free(tx: Transaction, rules: Rules, actor: Actor, id: int, now: datetime) -> None:

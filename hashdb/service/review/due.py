@@ -67,7 +67,7 @@ def report(db: HashDB) -> int:
     now = db.now()
     until = now + db.rules.due_soon
     with db.store.read() as tx:
-        webhooks = tx.webhooks.of_due_cases()
+        webhooks = tx.webhooks.reporting_due_cases()
         due = {webhook: tx.due.pending(until, WEBHOOK, webhook, MOST_IN_MESSAGE) for webhook in webhooks}
     due = {webhook: cases for webhook, cases in due.items() if cases}
     if not due:
@@ -75,7 +75,7 @@ def report(db: HashDB) -> int:
     made = 0
     with db.store.begin() as tx:
         tx.webhooks.lock(due)
-        still = set(tx.webhooks.of_due_cases())
+        still = set(tx.webhooks.reporting_due_cases())
         # In one order, so that two machines cannot deadlock.
         for webhook in sorted(still & due.keys()):
             added = tx.due.add([case.id for case in due[webhook]], WEBHOOK, webhook, now)
@@ -93,7 +93,7 @@ def mail(db: HashDB, send: Send) -> int:
     """
     until = db.now() + db.rules.due_soon
     with db.store.read() as tx:
-        addresses = tx.mail_addresses.ready(db.now()) if tx.due.any(until) else ()
+        addresses = tx.mail_addresses.ready(db.now()) if tx.due.has_due(until) else ()
         recipients = [row for row in addresses if tx.due.pending(until, USER, row.user, 1)]
     sent = 0
     for recipient in recipients:
@@ -122,6 +122,6 @@ def _note(db: HashDB, address: MailAddress, cases: list[int], trouble: MailTroub
         what = "is given up" if pause is None else f"is sent again in {pause.total_seconds():.0f} s"
         log.warning("mail to user %d failed (%s): it %s", address.user, trouble, what)
     with db.store.begin() as tx:
-        tx.mail_addresses.note(address, trouble, now, None if pause is None else now + pause)
+        tx.mail_addresses.record_attempt(address, trouble, now, None if pause is None else now + pause)
         if pause is None:
             tx.due.add(cases, USER, address.user, now)

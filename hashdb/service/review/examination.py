@@ -109,7 +109,7 @@ class Examiner:
     def _contributions(self, ids: Sequence[int]) -> dict[int, Examined]:
         action = self.batch.action
         about = self.tx.contributions.get(ids, self.now)
-        cases = self.tx.cases.on(ids)
+        cases = self.tx.cases.by_contribution(ids)
         own = self.tx.retention.own_expiries(ids) if action is BatchAction.EXPIRY else {}
         taken = self._taken(open_ids(cases) if action.decision is not None else [])
         examined = {}
@@ -214,7 +214,7 @@ class Examiner:
     def _undone(self, positions: Sequence[int]) -> dict[int, Examined]:
         assert self.batch.undoes is not None
         action = self.tx.batches.one(self.batch.undoes).action
-        items = self.tx.batches.at(self.batch.undoes, positions)
+        items = self.tx.batches.items_at(self.batch.undoes, positions)
         made: dict[str, list[int]] = defaultdict(list)
         for item in items.values():
             made[item.made_kind].append(item.made_id)
@@ -271,10 +271,10 @@ class Examiner:
         pending = {row.proposal.id: row for row in tx.proposals.pending(now, proposals)}
         requests = [row.proposal.request for row in pending.values()]
         by_id = tx.cases.get({*cases, *(request.id for request in requests if request.act is TwoPersonAction.RETIRE)})
-        on = tx.cases.on({case.contribution for case in by_id.values()})
+        on = tx.cases.by_contribution({case.contribution for case in by_id.values()})
         about = tx.contributions.get({*on, *contributions}, now)
         taken = self._taken(open_ids(on))
-        own, listed = tx.retention.own_expiries(contributions), tx.benign.present(entries)
+        own, listed = tx.retention.own_expiries(contributions), tx.benign.existing(entries)
         return _Known(pending, by_id, on, about, taken, own, listed)
 
 

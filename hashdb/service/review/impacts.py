@@ -31,13 +31,13 @@ def impact(db: HashDB, actor: Actor, contribution: int) -> Impact:
         holders = tx.matches.holders(item.signals, now, _MATCHING, 1_000)
         frames = tx.frames.get([contribution]).get(contribution, ()) if item.frame_count else ()
         of_frames = _holding_frames(tx, frames, now)
-        members, times = tx.hits.answered_since([contribution], (now - LATELY).date())
+        members, times = tx.hits.count_returned_since([contribution], (now - LATELY).date())
         return Impact(
             matches=item.status is Status.ACTIVE and item.standing.matches,
             members=members,
             times=times,
             equal=len({*(holder.contribution for holder in holders), *of_frames} - {contribution}),
-            readers=tx.uses.readers_since((now - _READ_LATELY).date()),
+            readers=tx.uses.count_feed_readers((now - _READ_LATELY).date()),
         )
 
 

@@ -29,15 +29,15 @@ def get(db: HashDB, actor: Actor, id: int) -> Incident:
 def count_by_label(db: HashDB, actor: Actor, labels: Collection[str]) -> Mapping[str, int]:
     """By label, how many contributions have it and have not ended."""
     with db.read(actor, Scope.AUDIT) as tx:
-        return tx.incidents.held(labels, db.now())
+        return tx.incidents.count_contributions(labels, db.now())
 
 
 def impact(db: HashDB, actor: Actor, incident: Incident) -> IncidentImpact:
     """What a new or changed incident would do to the contributions under its label."""
     now = db.now()
     with db.read(actor, Scope.AUDIT) as tx:
-        held = tx.incidents.held([incident.label], now)[incident.label]
-        sooner = 0 if incident.expiry is None else tx.incidents.lasting(incident.label, now, incident.expiry)
+        held = tx.incidents.count_contributions([incident.label], now)[incident.label]
+        sooner = 0 if incident.expiry is None else tx.incidents.count_lasting(incident.label, now, incident.expiry)
     return IncidentImpact(held, sooner, incident.expiry, ended=incident.expiry is not None and incident.expiry <= now)
 
 

@@ -24,7 +24,7 @@ def add(db: HashDB, actor: Actor, case: int, text: str) -> CaseNote:
         item = tx.contributions.one(tx.cases.one(case).contribution, now, lock=True)
         # An erasure that is done would not remove a note of today.
         reject_field("text", "is not stored: the contribution is erased" if item.erased else None)
-        many = len(tx.case_notes.on([case])) >= MOST
+        many = len(tx.case_notes.on_cases([case])) >= MOST
         reject_field("text", f"is not stored: a case has at most {MOST} notes" if many else None)
         return _record(tx, actor, item.id, case, text, now, None)
 
@@ -32,7 +32,7 @@ def add(db: HashDB, actor: Actor, case: int, text: str) -> CaseNote:
 def list_on(db: HashDB, actor: Actor, case: int) -> tuple[CaseNote, ...]:
     """The notes on a case, the oldest first."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
-        return tx.case_notes.on([case])
+        return tx.case_notes.on_cases([case])
 
 
 def note_reason(
@@ -41,7 +41,7 @@ def note_reason(
     """Keep the reason of a proposal about a case for the second person, and release the first person's claim."""
     case = proposal.request.id
     tx.claims.release(case, str(actor))
-    known = (note.text for note in tx.case_notes.on([case]) if note.proposal == proposal.id)
+    known = (note.text for note in tx.case_notes.on_cases([case]) if note.proposal == proposal.id)
     if reason and not contribution.erased and reason not in known:
         _record(tx, actor, contribution.id, case, reason, now, proposal.id)
 

@@ -107,7 +107,7 @@ def _record(
     tx: Transaction, rules: Rules, actor: Actor, member: Member, item: Contribution, draft: OpinionDraft, now: datetime
 ) -> Opinion:
     """Record an opinion under the case that it opens, else under the open one; return it, or the same earlier one."""
-    cases = tx.cases.on([item.id]).get(item.id, ())
+    cases = tx.cases.by_contribution([item.id]).get(item.id, ())
     opening = None
     if opens_case(draft.stance, cases):
         reason, due = draft.reason or Cause.CONTESTED, now + rules.time_to_decide
@@ -116,7 +116,7 @@ def _record(
         return same
     case = opening or next((case for case in cases if case.state is CaseState.OPEN), None)
     if case is not None and case is not opening:
-        tx.cases.adopt(case.id, member.id)
+        tx.cases.set_opener(case.id, member.id)
     opinion = tx.opinions.add(item.id, member.id, draft, None if case is None else case.id, now)
     entries = [_entry(opinion), *([opened_entry(opening)] if opening else []), *settle(tx, [item], draft.reason)]
     tx.audit.append(now, actor, entries)

@@ -33,7 +33,7 @@ def list_on_subject(db: HashDB, actor: Actor, kind: str, id: int) -> tuple[Propo
     """The waiting proposals on a subject."""
     acts = visible_acts(actor)
     with db.store.read() as tx:
-        return tx.proposals.on(kind, id, db.now(), acts)
+        return tx.proposals.on_subject(kind, id, db.now(), acts)
 
 
 def drop(db: HashDB, actor: Actor, id: int) -> None:
@@ -79,7 +79,7 @@ def require_second_person(
         return None
     tx.audit.lock()
     person = person_of(actor)
-    first = tx.proposals.like(request, now)
+    first = tx.proposals.find_same(request, now)
     if first is None:
         proposal = tx.proposals.add(request, str(actor), person, now, now + WAITS)
         tx.audit.append(now, actor, [_entry(Action.PROPOSAL_MADE, proposal)])

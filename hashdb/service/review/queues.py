@@ -98,7 +98,7 @@ def list_proposed(db: HashDB, actor: Actor) -> tuple[ProposedCase, ...]:
         now = db.now()
         proposals = {row.request.id: row for row in tx.proposals.page(0, _MOST_PROPOSED, now, REVIEWER_ACTIONS)}
         waiting = _with_contributions(tx, db, actor, list(proposals), now)
-        reasons = {(note.case, note.proposal): note for note in tx.case_notes.on(proposals)}
+        reasons = {(note.case, note.proposal): note for note in tx.case_notes.on_cases(proposals)}
     proposed = [
         ProposedCase(proposal, row, reasons.get((row.case.id, proposal.id)))
         for row in waiting

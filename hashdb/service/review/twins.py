@@ -41,14 +41,14 @@ def list_twins(tx: Transaction, near: NearSignals, member: int, now: datetime) -
     Of an item with frames, several shots must be near, or a page. What the member contributed since the search is
     compared one by one.
     """
-    ids = {*tx.retired.holding(member, near.stored, now)}
-    added = tx.retired.added(member, near.seq)
+    ids = {*tx.retired.matching_with(member, near.stored, now)}
+    added = tx.retired.added_since(member, near.seq)
     places: dict[int, set[int]] = {id: set() for id in added}
-    for id, placed in tx.retired.placed(added).items():
+    for id, placed in tx.retired.signals_by_place(added).items():
         places[id] |= {place for place, signal in placed.items() if place != OF_FRAMES and _is_near(near, signal)}
-    for id, of_shots in tx.retired.of_shots(added).items():
+    for id, of_shots in tx.retired.first_signals_of_shots(added).items():
         places[id] |= {position_of(number) for number, signal in of_shots.items() if _is_near(near, signal)}
-    return tuple(sorted(ids | {*tx.retired.sufficient(places)}))
+    return tuple(sorted(ids | {*tx.retired.with_enough_signals(places)}))
 
 
 def _is_near(near: NearSignals, signal: Signal) -> bool:

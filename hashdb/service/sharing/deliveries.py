@@ -62,7 +62,7 @@ def make(db: HashDB) -> int:
     with db.store.read() as tx:
         head = tx.audit.head()
         groups: dict[tuple[Topic, int], list[DeliveryPosition]] = defaultdict(list)
-        for position in tx.webhooks.behind(head.seq):
+        for position in tx.webhooks.positions_behind(head.seq):
             groups[position.topic, position.seq].append(position)
         batches = [(positions, *_news(db, tx, positions, head.seq, head.epoch)) for positions in groups.values()]
     due = [batch for batch in batches if batch[2] or batch[1] - batch[0][0].seq >= _SLACK]
@@ -72,7 +72,7 @@ def make(db: HashDB) -> int:
     with db.store.begin() as tx:
         tx.webhooks.lock([position.webhook for positions, _, _ in due for position in positions])
         for positions, upto, news in due:
-            moved = tx.webhooks.move(positions, upto)
+            moved = tx.webhooks.advance(positions, upto)
             for position in positions:
                 for data in news.get(position.member, news.get(0, ())) if position.webhook in moved else ():
                     tx.deliveries.add(position.webhook, new_message(db, str(position.topic), data))
@@ -103,12 +103,12 @@ def send(db: HashDB, claimed: ClaimedDelivery, post: Post) -> DeliveryOutcome:
     outcome = final if pause is None else DeliveryOutcome.WAITING
     with db.store.begin() as tx, suppress(NotFound):
         tx.webhooks.one(claimed.webhook, lock=True)
-        if not tx.deliveries.note(claimed, attempt, outcome, now, None if pause is None else now + pause):
+        if not tx.deliveries.record_attempt(claimed, attempt, outcome, now, None if pause is None else now + pause):
             return outcome
         if outcome is DeliveryOutcome.DELIVERED:
-            tx.webhooks.arrived(claimed.webhook)
+            tx.webhooks.record_arrival(claimed.webhook)
             return outcome
-        since = tx.webhooks.failed(claimed.webhook, now)
+        since = tx.webhooks.record_failure(claimed.webhook, now)
         given_up = outcome is DeliveryOutcome.FAILED and topic in set(Topic) and now - since >= DISABLE_AFTER
         if (given_up or attempt.gone) and tx.webhooks.disable(claimed.webhook):
             reason = "gone" if attempt.gone else "failing"

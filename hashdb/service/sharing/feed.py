@@ -145,7 +145,7 @@ _EXCHANGED = (*_FEED, Action.OPINION_GIVEN)
 def head(db: HashDB, actor: Actor, before: datetime | None = None) -> int:
     """The seq of the last event, or of the last one before a time."""
     with db.read(actor, Scope.FEED) as tx:
-        return tx.audit.head().seq if before is None else tx.audit.before(before)
+        return tx.audit.head().seq if before is None else tx.audit.seq_before(before)
 
 
 def exchange(
@@ -198,7 +198,7 @@ def give_opinions(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, Opini
             {signal for signal, _ in drafts}, db.now(), matches.MATCHING, detailed=False, of_frames=False
         )
         if not (actor.has(Scope.FEED) or actor.has(Scope.AUDIT)):
-            answered = tx.hits.answered(member.id, {holder.contribution for holder in holders})
+            answered = tx.hits.returned_to(member.id, {holder.contribution for holder in holders})
             holders = [holder for holder in holders if holder.contribution in answered]
     others: dict[Signal, set[int]] = defaultdict(set)
     for holder in holders:

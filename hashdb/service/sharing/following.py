@@ -148,7 +148,7 @@ def _end_round(db: HashDB, upstream: Upstream) -> bool:
         with db.store.begin() as tx:
             if not _is_current(upstream, tx.upstreams.one(upstream.id, lock=True)):
                 return False
-            left = tx.origins.left(upstream.id, upstream.round, _BATCH)
+            left = tx.origins.unread_paths(upstream.id, upstream.round, _BATCH)
             end(db, tx, SYSTEM, [path.contribution for path in left], "other")
             if len(left) < _BATCH:
                 tx.upstreams.set(upstream.id, rereading=False)
@@ -230,7 +230,7 @@ class _Step:
         self.reached = page.checkpoint if len(within) == len(changes) else within[-1].seq if within else self.reached
         ids = [paths[change.contribution].contribution for change in within if change.contribution in paths]
         self.tx.contributions.lock(ids)
-        held, stored = self.tx.contributions.get(ids, self.now), self.tx.retired.placed(ids)
+        held, stored = self.tx.contributions.get(ids, self.now), self.tx.retired.signals_by_place(ids)
         for change in within:
             path = paths.get(change.contribution)
             if path is not None:
@@ -288,7 +288,7 @@ class _Step:
             self.theirs[id] = standing_from_upstream(change.standing)
             if contribution.status is Status.EXPIRED:
                 # By the expiry that it had there: there it lives longer now.
-                if self.tx.retention.own(id) not in (None, change.draft.expires_at):
+                if self.tx.retention.own_expiry(id) not in (None, change.draft.expires_at):
                     self._replace(change, id)
             elif self._is_same(change.draft, contribution, path, stored):
                 self._amend(change.draft, contribution)
@@ -330,7 +330,7 @@ class _Step:
 
     def _settle(self, held: Mapping[int, Contribution], before: Mapping[int, Standing]) -> None:
         """Store what the upstream sets now, and give the contributions for which that changed their standing."""
-        self.tx.origins.set(self.theirs, self.upstream.round)
+        self.tx.origins.mark_read(self.theirs, self.upstream.round)
         changed = [held[id] for id, theirs in self.theirs.items() if theirs is not before[id]]
         self.entries += settle(self.tx, changed, figures=self._figures(changed))
 

@@ -84,7 +84,9 @@ def _outgoing(tx: Transaction, rules: Rules, upstream: Upstream, event: Event, e
     if path is None or path.upstream != upstream.id:
         return None
     ids = [contribution]
-    draft = draft_opinion(tx.opinions.current(ids).get(contribution, ()), tx.cases.on(ids).get(contribution, ()), rules)
+    draft = draft_opinion(
+        tx.opinions.current(ids).get(contribution, ()), tx.cases.by_contribution(ids).get(contribution, ()), rules
+    )
     if draft is None:
         return None
     return _Outgoing(event.seq, path.remote, draft, f"{epoch[:8]}.{event.seq}.{draft.stance}.{draft.reason}")

@@ -38,7 +38,7 @@ def add(db: HashDB, actor: Actor, draft: UpstreamDraft, connect: Connect) -> Ups
     now = db.now()
     with db.store.begin() as tx:
         tx.audit.lock()
-        known = next((upstream for upstream in tx.upstreams.every() if upstream.log == log), None)
+        known = next((upstream for upstream in tx.upstreams.all() if upstream.log == log), None)
         reject_field("url", f"this list is followed as upstream {known.id}" if known else None)
         limits = MemberLimits(draft.a_day)
         member = tx.members.add(MemberDraft(draft.name, MemberKind.OPERATOR, limits=limits), now)
@@ -69,7 +69,7 @@ def name_of(log: Log) -> str:
 def every(db: HashDB, actor: Actor) -> tuple[Upstream, ...]:
     """All upstreams."""
     with db.read(actor, Scope.AUDIT) as tx:
-        return tx.upstreams.every()
+        return tx.upstreams.all()
 
 
 def get(db: HashDB, actor: Actor, id: int) -> Upstream:
@@ -130,7 +130,7 @@ def remove(db: HashDB, actor: Actor, id: int) -> tuple[int, bool]:
     pause(db, actor, id)
     with db.store.begin() as tx:
         upstream = tx.upstreams.one(id, lock=True)
-        left = [path.contribution for path in tx.origins.left(id, upstream.round + 1, _BATCH)]
+        left = [path.contribution for path in tx.origins.unread_paths(id, upstream.round + 1, _BATCH)]
         more = len(left) == _BATCH
         end(db, tx, actor, left, "other")
         if not more:

@@ -138,7 +138,7 @@ def test(db: HashDB, actor: Actor, id: int) -> Delivery:
     _require_egress(db)
     with db.store.begin() as tx:
         _changeable(tx, actor, id)
-        if tx.deliveries.waiting(id) >= MAX_WAITING_DELIVERIES:
+        if tx.deliveries.count_waiting(id) >= MAX_WAITING_DELIVERIES:
             raise LimitReached(f"{MAX_WAITING_DELIVERIES} deliveries that wait", _RETRY_AFTER)
         return tx.deliveries.add(id, new_message(db, TEST_TOPIC, {"webhook": id}))
 

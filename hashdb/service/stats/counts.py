@@ -93,7 +93,7 @@ def seal(db: HashDB) -> bool:
         tx.counts.lock()
         now, entries = db.now(), []
         for day in _unsealed(tx, today):
-            counts = tx.counts.on(day)
+            counts = tx.counts.of_day(day)
             details: Details = {"digest": digest(day, counts), "lines": len(counts)}
             entries.append(LogEntry(Action.COUNTS_SEALED, "day", number_of_day(day), details))
         tx.audit.append(now, SYSTEM, entries)
@@ -103,7 +103,9 @@ def seal(db: HashDB) -> bool:
 def get(db: HashDB, actor: Actor, day: date) -> DayCounts:
     """The counts of a day, as they are now."""
     with db.read(actor, Scope.AUDIT) as tx:
-        return DayCounts(day, tx.counts.on(day), next((seal for seal in tx.counts.seals() if seal.day == day), None))
+        return DayCounts(
+            day, tx.counts.of_day(day), next((seal for seal in tx.counts.seals() if seal.day == day), None)
+        )
 
 
 def wrong_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:
@@ -118,15 +120,15 @@ def wrong_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:
 def _wrong_sealed_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:
     seals = tx.counts.seals()
     for seal in seals:
-        if digest(seal.day, tx.counts.on(seal.day)) != seal.digest:
+        if digest(seal.day, tx.counts.of_day(seal.day)) != seal.digest:
             yield seal.seq, f"the counts of {seal.day} are not those that it sealed"
     last, sealed = tx.counts.last_sealed(), {seal.day for seal in seals}
     for day in tx.counts.days(last) if last is not None else ():
         if day not in sealed:
             yield None, f"there are counts of {day}, which no event sealed, though a later day is sealed"
-    if (newest := tx.counts.newest()) is not None:
+    if (newest := tx.counts.last_day()) is not None:
         for day in (day for day in (*tx.counts.days(newest), newest) if last is None or day > last):
-            yield from ((None, f"the counts of {day}: {reason}") for reason in count_faults(tx.counts.on(day)))
+            yield from ((None, f"the counts of {day}: {reason}") for reason in count_faults(tx.counts.of_day(day)))
     yield from _unlike_counted(tx)
 
 
@@ -186,4 +188,4 @@ def settled(db: HashDB, tx: Transaction) -> int:
     A reader that got an event above it would continue after that one, and miss what is stored later.
     """
     head, until = tx.audit.head(), db.now() - hits.SETTLED
-    return head.seq if head.at <= until else tx.audit.before(until)
+    return head.seq if head.at <= until else tx.audit.seq_before(until)

@@ -42,7 +42,7 @@ _OF_MEMBERS = (Figure.ADDED, Figure.TIMED, Figure.IN_HOUR, Figure.QUERIES, Figur
 def follow(db: HashDB) -> int:
     """Add at most `BLOCK` new events to the figures; return how many: call again while that is `BLOCK`."""
     with db.store.read() as tx:
-        after = tx.overviews.seq()
+        after = tx.overviews.last_seq()
         counted, events = _next_deltas(tx, after)
     if events:
         with db.store.begin() as tx:
@@ -65,14 +65,14 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
             behind=tx.audit.head().seq - counted.seq,
             statuses={status: _sum(in_all, status_figure(status)) for status in Status},
             standings={standing: _sum(in_all, standing_figure(standing)) for standing in Standing},
-            new=tx.overviews.received(now - _DAY),
-            expiring=tx.overviews.expiring(now, now + EXPIRING),
-            suspected=tx.overviews.suspected(now - EXPIRING),
+            new=tx.overviews.count_received(now - _DAY),
+            expiring=tx.overviews.count_expiring(now, now + EXPIRING),
+            suspected=tx.overviews.count_suspected_keys(now - EXPIRING),
             days=tuple(
                 _day_figures(day, by_day.get(day, Counter())) for day in (since + n * _DAY for n in range(days))
             ),
             members=_members(tx, since, counted, in_all),
-            waiting=tx.overviews.waiting(now, now + _SOON),
+            waiting=tx.overviews.review_backlog(now, now + _SOON),
             health=_health(db, tx),
         )
 
@@ -86,13 +86,13 @@ def members(db: HashDB, actor: Actor, days: int) -> tuple[MemberFigures, ...]:
 
 def _count(tx: Transaction, since: date) -> tuple[Deltas, Counter[TotalCount]]:
     """What events and open days since a day add to the stored figures, and the totals with it."""
-    counted, _ = _next_deltas(tx, tx.overviews.seq())
+    counted, _ = _next_deltas(tx, tx.overviews.last_seq())
     # Queries and hits of days that no counted event has sealed yet.
     last = max((seal.day for seal in tx.counts.seals() if seal.seq <= counted.seq), default=None)
     first = since if last is None else max(since, last + _DAY)
     for day, count in tx.counts.between(first, date.max):
         counted.by_day.update(query_figures(day, [count]))
-    in_all = tx.overviews.in_all()
+    in_all = tx.overviews.totals()
     in_all.update(counted.in_all)
     return counted, in_all
 
@@ -100,7 +100,7 @@ def _count(tx: Transaction, since: date) -> tuple[Deltas, Counter[TotalCount]]:
 def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
     """What the next events past `after` change, and how many events these are."""
     events = tx.audit.since(after, BLOCK)
-    counts = {number: tx.counts.on(day_of(number)) for number in sealed_days(events)}
+    counts = {number: tx.counts.of_day(day_of(number)) for number in sealed_days(events)}
     return deltas(events, tx.hits.contributors(changed_contributions(events)), after, counts), len(events)
 
 
@@ -116,7 +116,7 @@ def _members(
     for key, times in counted.by_day.items():
         if key.day >= since and key.member != EVERYONE:
             sums[TotalCount(key.what, key.member)] += times
-    upheld, waiting = tx.overviews.upheld(), tx.overviews.held()
+    upheld, waiting = tx.overviews.count_upheld(), tx.overviews.count_quarantined()
     figures = [
         _figures(member, sums, in_all, upheld[member.id], waiting[member.id]) for member in read_all(tx.members.page)
     ]

@@ -72,7 +72,9 @@ def write(tx: Transaction, tally: Tally, now: datetime) -> None:
     tx.refusals.add(tally.anonymous_refusals)
     for name, refusal in tally.first_refusals.items():
         kind, _, id = name.partition(":")
-        if refusal.actor is not None and is_due(tx.audit.last(kind, Action.AUTH_REFUSED, int(id)), now, _NAMED_EVERY):
+        if refusal.actor is not None and is_due(
+            tx.audit.last_time(kind, Action.AUTH_REFUSED, int(id)), now, _NAMED_EVERY
+        ):
             tx.audit.append(now, refusal.actor, [LogEntry(Action.AUTH_REFUSED, kind, int(id), _details(refusal))])
     _log_anonymous(tx, now)
 
@@ -99,7 +101,7 @@ def _log_anonymous(tx: Transaction, now: datetime) -> bool:
 def _pending(tx: Transaction, now: datetime) -> Mapping[str, int]:
     """The refusals without a key that are to be logged now, by reason."""
     pending = tx.refusals.not_logged()
-    last = tx.audit.last("service", Action.AUTH_REFUSED, 1)
+    last = tx.audit.last_time("service", Action.AUTH_REFUSED, 1)
     return pending if pending and is_due(last, now, _ANONYMOUS_EVERY) else {}
 
 

@@ -59,7 +59,7 @@ def start(
 
     def add(tx: Transaction) -> ReportJob:
         added = tx.report_jobs.add(str(actor), period, member, tx.audit.head().seq, db.now())
-        tx.report_jobs.keep(KEPT)
+        tx.report_jobs.keep_newest(KEPT)
         return added
 
     make = partial(_make, db, actor, encode)
@@ -184,7 +184,7 @@ def _events(tx: Transaction, end: datetime, advance: Callable[[int], None]) -> I
 def _first_hits(tx: Transaction, period: Period) -> Mapping[int, Mapping[int, datetime]]:
     """When each contribution was first answered to each member, before the end of the period."""
     firsts: dict[int, dict[int, datetime]] = defaultdict(dict)
-    for contribution, member, at in tx.hits.firsts(period.end):
+    for contribution, member, at in tx.hits.first_hits(period.end):
         firsts[contribution][member] = at
     return firsts
 

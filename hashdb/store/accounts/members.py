@@ -97,7 +97,7 @@ class Members(Repository):
         """One key; `lock` locks it until the transaction ends. Raises NotFound."""
         return _key(self._get_row(select(keys).where(keys.c.id == key), f"key {key}", lock=lock))
 
-    def key_with(self, digest: bytes) -> Key | None:
+    def key_by_digest(self, digest: bytes) -> Key | None:
         """The key whose secret has this digest, if there is one."""
         return self._find(select(keys).where(keys.c.digest == digest), _key)
 
@@ -117,7 +117,7 @@ class Members(Repository):
         contributed, last = self._connection.execute(_CONTRIBUTED, parameters).one()
         return Activity(contributed, self._connection.execute(_OPINED, parameters).scalar_one(), last)
 
-    def impact(self, member: int, now: datetime) -> SuspensionImpact:
+    def suspension_impact(self, member: int, now: datetime) -> SuspensionImpact:
         """How many contributions, keys and opinions of the member are in force."""
         return SuspensionImpact(
             self._count(contributions.c.member_id == member, unended(now), MATCHING),

@@ -129,12 +129,12 @@ class Sessions(Repository):
         """The session whose secret has this digest, if there is one."""
         return self._find(_SESSIONS.where(sessions.c.digest == digest), _session)
 
-    def complete(self, user: int) -> tuple[Session, ...]:
+    def complete_sessions(self, user: int) -> tuple[Session, ...]:
         """The complete sessions of a user, the most recently used first."""
         query = _SESSIONS.where(sessions.c.user_id == user, sessions.c.complete)
         return tuple(map(_session, self._connection.execute(query.order_by(sessions.c.seen_at.desc()))))
 
-    def see(self, session: int, now: datetime) -> None:
+    def mark_used(self, session: int, now: datetime) -> None:
         """Record that a session is in use."""
         self._update(sessions, session, seen_at=now)
 

@@ -74,7 +74,7 @@ class Commitments(Repository):
         self._add_signals(lines, _SUPPRESSED)
         return {id: tuple(sorted({seal(salts[id], line) for line in own})) for id, own in lines.items()}
 
-    def masked(self, ids: Collection[int]) -> dict[int, int]:
+    def count_suppressed(self, ids: Collection[int]) -> dict[int, int]:
         """How many signals of each contribution are suppressed; contributions without one are left out."""
         return dict(Counter(id for id, *_ in self._run_for_ids(_SUPPRESSED, ids)))
 
@@ -90,7 +90,7 @@ class Commitments(Repository):
         query = select(contributions.c.id).where(_LACKING).order_by(contributions.c.id)
         return tuple(row.id for row in self._rows_in(query.with_for_update(), contributions.c.id, ids))
 
-    def every(self) -> Iterator[list[HeldCommitment]]:
+    def pages(self) -> Iterator[list[HeldCommitment]]:
         """All commitments that are stored, some at a time, in the order of their contributions."""
         after = 0
         while rows := few_frames(self._run(_HELD, {"after": after}), _FRAME_COUNT):

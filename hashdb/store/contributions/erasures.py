@@ -45,7 +45,7 @@ class Erasures(Repository):
         """
         self._connection.execute(insert(erasures), {"contribution_id": id, "due_at": due_at})
         self._delete(amendments, amendments.c.contribution_id == id)
-        self.unsign([id])
+        self.delete_signatures([id])
         self._update(contributions, id, reference=None, fingerprint=None, erased_at=now)
 
     def due(self, now: datetime, limit: int) -> tuple[int, ...]:
@@ -63,24 +63,24 @@ class Erasures(Repository):
                 self._delete(table, table.c.contribution_id.in_(chunk))
         return tuple(sorted(purged))
 
-    def left_signed(self) -> tuple[int, ...]:
+    def with_signatures_left(self) -> tuple[int, ...]:
         """The erased contributions that still have what is deleted at once: version 0.1.0 does not know of it."""
         left = or_(contributions.c.salt.is_not(None), _has_rows(_AT_ONCE))
         return tuple(self._connection.scalars(_ERASED.where(left)))
 
-    def unsign(self, ids: Collection[int]) -> None:
+    def delete_signatures(self, ids: Collection[int]) -> None:
         """Delete signatures, further fingerprints and salts."""
         for chunk in chunks(list(ids)):
             self._connection.execute(update(contributions).where(contributions.c.id.in_(chunk)).values(salt=None))
             for table in _AT_ONCE:
                 self._delete(table, table.c.contribution_id.in_(chunk))
 
-    def left_behind(self) -> tuple[int, ...]:
+    def with_rows_left(self) -> tuple[int, ...]:
         """The erased contributions whose signals version 0.1.0 deleted, with rows in tables that it does not know."""
         query = _ERASED.outerjoin(erasures, erasures.c.contribution_id == contributions.c.id)
         return tuple(self._connection.scalars(query.where(erasures.c.contribution_id.is_(None), _has_rows(_UNKNOWN))))
 
-    def few(self, ids: Sequence[int]) -> Sequence[int]:
+    def limit_frames(self, ids: Sequence[int]) -> Sequence[int]:
         """The first of these erased contributions with `FRAMES_A_REQUEST` frames together at most; at least one."""
         counts = dict(self._rows_in(_FRAME_COUNTS, contributions.c.id, ids[:CHUNK]))
         return few_frames(ids[:CHUNK], counts.__getitem__)

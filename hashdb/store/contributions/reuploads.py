@@ -40,15 +40,15 @@ _Holders = Mapping[Table, Select[Any]]
 class Retired(Repository):
     """Contributions that are retired or under review, within one transaction."""
 
-    def every(self) -> dict[Algorithm, list[bytes]]:
+    def case_values(self) -> dict[Algorithm, list[bytes]]:
         """The values of all contributions that ever had a case, suppressed ones too, big-endian; `among` decides."""
         return self._values(_EVERY, {})
 
-    def since(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
+    def case_values_since(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
         """The same of the cases that events `after` < seq ≤ `upto` opened."""
         return self._values(_SINCE, {"after": after, "upto": upto})
 
-    def among(self, wanted: Collection[Signal]) -> dict[Signal, tuple[int, ...]]:
+    def retired_with(self, wanted: Collection[Signal]) -> dict[Signal, tuple[int, ...]]:
         """The signals that cast a shadow, each with at most the first 100 retired contributions, of any status."""
         ids: dict[Signal, dict[int, None]] = defaultdict(dict)
         for id, signal in self._casting(_RETIRED, wanted):
@@ -56,7 +56,7 @@ class Retired(Repository):
                 ids[signal][id] = None
         return {signal: tuple(holders) for signal, holders in ids.items()}
 
-    def among_ended(self, member: int, wanted: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
+    def ended_with(self, member: int, wanted: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
         """The signals that ended contributions of the member have, each with these contributions, in order.
 
         These were withdrawn or have expired, and are quarantined or have an open case. Only signals that would cast a
@@ -67,7 +67,7 @@ class Retired(Repository):
             ids[signal] += (id,)
         return dict(ids)
 
-    def holding(self, member: int, wanted: Collection[Signal], now: datetime) -> tuple[int, ...]:
+    def matching_with(self, member: int, wanted: Collection[Signal], now: datetime) -> tuple[int, ...]:
         """The member's contributions with any of these signals that match, or would match without its suspension.
 
         Of an item with frames, several shots must have one of the signals.
@@ -75,9 +75,9 @@ class Retired(Repository):
         places: dict[int, set[int]] = defaultdict(set)
         for id, place, _ in self._rows(_HOLDING, wanted, {"member": member, "now": now}):
             places[id].add(place)
-        return self.sufficient(places)
+        return self.with_enough_signals(places)
 
-    def sufficient(self, places: Mapping[int, Collection[int]]) -> tuple[int, ...]:
+    def with_enough_signals(self, places: Mapping[int, Collection[int]]) -> tuple[int, ...]:
         """The contributions with enough signals at these positions: one of the item itself, or of several shots."""
         numbers = {id: set(map(number_of, held)) for id, held in places.items()}
         sufficient = {id for id, held in numbers.items() if ITEM in held}
@@ -89,14 +89,14 @@ class Retired(Repository):
                 sufficient.add(id)
         return tuple(sorted(sufficient))
 
-    def added(self, member: int, after: int) -> tuple[int, ...]:
+    def added_since(self, member: int, after: int) -> tuple[int, ...]:
         """The member's contributions that match, or would match without its suspension, and have signals since `after`.
 
         Some that were amended otherwise after that seq are among them.
         """
         return tuple(self._connection.scalars(_ADDED, {"member": member, "after": after}))
 
-    def shadows(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
+    def shadow_positions(self, ids: Collection[int]) -> dict[int, frozenset[int]]:
         """The positions of the signals that cast a shadow once these contributions are retired, by contribution.
 
         They come from the last decision to retire. Without one, or if version 0.1.0 made it, they are the usual ones.
@@ -105,19 +105,19 @@ class Retired(Repository):
         named: dict[int, frozenset[int]] = {}
         for id, places in self._run_for_ids(_SHADOWS, ids):
             named[id] = frozenset(map(int, places))
-        placed = self.placed(set(ids) - named.keys())
+        placed = self.signals_by_place(set(ids) - named.keys())
         return {id: frozenset(default_shadow(signals)) for id, signals in placed.items()} | named
 
-    def placed(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
+    def signals_by_place(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
         """The signals of each contribution by their place, suppressed ones too. The frames have one."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
         for id, place, algorithm, value in self._run_for_ids(_OF_ITEMS, ids):
             signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
-        for id, of_shots in self.of_shots(ids).items():
+        for id, of_shots in self.first_signals_of_shots(ids).items():
             signals_by_id[id][OF_FRAMES] = of_shots[min(of_shots)]
         return dict(signals_by_id)
 
-    def of_shots(self, ids: Collection[int]) -> dict[int, dict[int, Signal]]:
+    def first_signals_of_shots(self, ids: Collection[int]) -> dict[int, dict[int, Signal]]:
         """The first signal by PDQ, or of a text, of each shot, suppressed ones too, by the number of the shot."""
         firsts: dict[int, dict[int, tuple[int, str, bytes]]] = defaultdict(dict)
         for id, place, algorithm, value in self._run_for_ids(_OF_SHOTS, ids):
@@ -131,7 +131,7 @@ class Retired(Repository):
     def _casting(self, query: _Holders, wanted: Collection[Signal], **parameters: object) -> list[tuple[int, Signal]]:
         """The contributions of a query with the signals by which each casts a shadow, in order."""
         rows = list(self._rows(query, wanted, parameters))
-        shadows = self.shadows({id for id, _, _ in rows})
+        shadows = self.shadow_positions({id for id, _, _ in rows})
         return sorted((id, signal) for id, place, signal in rows if _casts(place, signal, shadows[id]))
 
     def _rows(

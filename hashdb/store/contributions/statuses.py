@@ -78,7 +78,7 @@ class Statuses(Repository):
         """Record that the log has this status of these contributions."""
         self._set(ids, announced=str(status))
 
-    def judge(self, ids: Collection[int], standing: Standing) -> None:
+    def set_standing(self, ids: Collection[int], standing: Standing) -> None:
         """Give contributions a standing."""
         self._set(ids, standing=str(standing))
 
@@ -132,7 +132,7 @@ class Retentions(Repository):
         days = self._connection.execute(select(retention.c.days)).scalar_one_or_none()
         return Retention(days or {})
 
-    def after(self, *, lock: bool = False) -> int | None:
+    def applied_upto(self, *, lock: bool = False) -> int | None:
         """The last contribution to which it is applied; None if it is applied to all."""
         query = select(retention.c.after)
         return self._connection.execute(query.with_for_update() if lock else query).scalar_one_or_none()
@@ -157,7 +157,7 @@ class Retentions(Repository):
         rows = self._page_after(query.with_for_update(), contributions.c.id, after, limit)
         return tuple(ExpiryFields(*row)._replace(logged=Status(row.announced)) for row in rows)
 
-    def own(self, id: int) -> datetime | None:
+    def own_expiry(self, id: int) -> datetime | None:
         """The expiry that the member asked for."""
         return self.own_expiries([id]).get(id)
 
@@ -166,7 +166,7 @@ class Retentions(Repository):
         query = select(contributions.c.id, contributions.c.own_expiry)
         return dict(map(tuple, self._rows_in(query, contributions.c.id, ids)))
 
-    def expire(self, expiries: Iterable[tuple[int, datetime | None]]) -> None:
+    def set_expiries(self, expiries: Iterable[tuple[int, datetime | None]]) -> None:
         """Set the expiry of contributions."""
         for id, at in expiries:
             self._update(contributions, id, expires_at=at)

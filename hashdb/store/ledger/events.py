@@ -28,7 +28,7 @@ class Audit(Repository):
         row = self._connection.execute(_HEAD).one()
         return Head(row.seq, row.at, row.epoch)
 
-    def heads(self) -> Sequence[Row[tuple[object, ...]]]:
+    def head_rows(self) -> Sequence[Row[tuple[object, ...]]]:
         """The rows of the head (`id`, `at`, `epoch`) as stored, at most two: there must be exactly one."""
         return self._connection.execute(_HEADS).all()
 
@@ -54,7 +54,7 @@ class Audit(Repository):
         leaf_hash = self._connection.execute(_LEAF, {"number": seq}).scalar_one_or_none()
         return "" if leaf_hash is None else leaf_hash.hex()
 
-    def before(self, at: datetime) -> int:
+    def seq_before(self, at: datetime) -> int:
         """The seq of the last event before a time (0: there is none).
 
         A binary search: seqs have no gaps, and the times of events never decrease.
@@ -68,7 +68,7 @@ class Audit(Repository):
                 high = middle - 1
         return low
 
-    def last(self, kind: str, action: Action, id: int | None = None) -> datetime | None:
+    def last_time(self, kind: str, action: Action, id: int | None = None) -> datetime | None:
         """When an action was last done on a subject, or (without `id`) on a kind of subject that has few events."""
         query = _LAST if id is None else _LAST.where(events.c.subject_id == id)
         return self._connection.execute(query, {"kind": kind, "action": str(action)}).scalar_one_or_none()
@@ -80,7 +80,7 @@ class Audit(Repository):
             actions_by_id[id].append(Action(action))
         return actions_by_id
 
-    def changed(self, contributions: Collection[int]) -> dict[int, datetime]:
+    def last_changes(self, contributions: Collection[int]) -> dict[int, datetime]:
         """The time of the last event on each contribution."""
         return dict(self._run_for_ids(_CHANGED, contributions))
 
@@ -167,7 +167,7 @@ class Audit(Repository):
         query = _ROWS if after is None else _ROWS.where(events.c.seq > after)
         return self._connection.execute(query.limit(limit)).all()
 
-    def kinds(self, after: int, upto: int) -> frozenset[str]:
+    def subject_kinds(self, after: int, upto: int) -> frozenset[str]:
         """The kinds of subject of the events with `after` < seq ≤ `upto`; for one that retired something, `retired`."""
         return frozenset(kind for (kind,) in self._run(_KINDS, {"after": after, "upto": upto}))
 
@@ -257,7 +257,7 @@ class Timelines(Repository):
         events_on_subjects = [event for id in ids for event in audit.events(0, _MOST_OF_ONE, None, None, (kind, id))]
         return sorted(events_on_subjects, key=lambda event: event.seq)
 
-    def amended(self, contribution: int) -> list[tuple[datetime, Mapping[str, object]]]:
+    def amendments(self, contribution: int) -> list[tuple[datetime, Mapping[str, object]]]:
         """When a contribution was amended, and the old values, in order; empty once it is erased."""
         query = select(amendments.c.at, amendments.c.before).where(amendments.c.contribution_id == contribution)
         return [(row[0], row[1]) for row in self._connection.execute(query.order_by(amendments.c.id))]

@@ -35,7 +35,7 @@ class Tree(Repository):
         """The hashes of a proof, whose leaves must all exist: about 2·log₂(size) reads by key."""
         return merkle.proof(spans, self._hashes([place for span in spans for place in merkle.subtrees_of_span(span)]))
 
-    def inner(self, after: int, upto: int) -> Iterator[tuple[int, InnerNode]]:
+    def inner_nodes(self, after: int, upto: int) -> Iterator[tuple[int, InnerNode]]:
         """The inner nodes with `after` < number ≤ `upto`, in order, with their numbers."""
         query = select(nodes.c.number, _raw(nodes.c.hash), _raw(nodes.c.left))
         query = query.where(nodes.c.number > after, nodes.c.number <= upto).order_by(nodes.c.number)
@@ -111,7 +111,7 @@ class Checkpoints(Repository):
         """The newest stored checkpoint."""
         return self._find(select(checkpoints).order_by(checkpoints.c.size.desc()).limit(1), StoredCheckpoint._make)
 
-    def keep(self, checkpoint: StoredCheckpoint) -> None:
+    def store(self, checkpoint: StoredCheckpoint) -> None:
         """Store a checkpoint; there must be none of this size yet."""
         self._connection.execute(insert(checkpoints), checkpoint._asdict())
 
@@ -125,7 +125,7 @@ class Checkpoints(Repository):
         signed_at: datetime | None = self._connection.scalar(query)
         return signed_at
 
-    def all(self) -> Iterator[tuple[int, str]]:
+    def all_notes(self) -> Iterator[tuple[int, str]]:
         """The size and the note of every stored checkpoint, in order."""
         query = select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size)
         return ((row.size, row.note) for row in self._connection.execute(query))

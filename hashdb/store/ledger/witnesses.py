@@ -16,7 +16,7 @@ from hashdb.store.tables import cosignatures, witness_states
 class Cosignatures(Repository):
     """Cosignatures of stored checkpoints within one transaction. Witnesses are named as by `WitnessKey.named_id`."""
 
-    def all(self) -> dict[int, dict[str, str]]:
+    def lines_by_size(self) -> dict[int, dict[str, str]]:
         """The lines of each checkpoint by its witnesses, the newest checkpoint first."""
         lines: dict[int, dict[str, str]] = defaultdict(dict)
         query = select(cosignatures).order_by(cosignatures.c.size.desc(), cosignatures.c.witness)
@@ -29,7 +29,7 @@ class Cosignatures(Repository):
         row = {"size": size, "witness": witness, "line": line, "at": at}
         upsert(self._connection, cosignatures, [row], replace=("line", "at"))
 
-    def keep(self, sizes: Collection[int]) -> None:
+    def keep_only(self, sizes: Collection[int]) -> None:
         """Delete the cosignatures of all checkpoints but these."""
         self._delete(cosignatures, cosignatures.c.size.not_in(sorted(sizes)))
 
@@ -48,7 +48,7 @@ class WitnessState(NamedTuple):
 class WitnessStates(Repository):
     """The states of witnesses within one transaction, named as in `Cosignatures`."""
 
-    def all(self) -> Mapping[str, WitnessState]:
+    def by_name(self) -> Mapping[str, WitnessState]:
         """The state of each witness that was ever asked."""
         rows = self._connection.execute(select(witness_states))
         return {row.witness: WitnessState(**attributes(row, *WitnessState._fields)) for row in rows}
@@ -64,7 +64,7 @@ class WitnessStates(Repository):
         query = update(witness_states).where(witness_states.c.witness == witness, (next_at <= now) | (next_at > latest))
         if self._connection.execute(query.values(next_at=until)).rowcount != 1:
             return None
-        return self.all()[witness]
+        return self.by_name()[witness]
 
     def set(self, witness: str, state: WitnessState) -> None:
         """Store the state of a witness."""

@@ -106,12 +106,12 @@ class BenignList(Repository):
         total = keysets.count(self._connection, query.with_only_columns(benign.c.id))
         return Paged(self._entries(rows), links.previous, links.next, total)
 
-    def present(self, ids: Collection[int]) -> frozenset[int]:
+    def existing(self, ids: Collection[int]) -> frozenset[int]:
         """Those of these ids that an entry has which is not deleted."""
         query = select(benign.c.id).where(benign.c.deleted_at.is_(None))
         return frozenset(row.id for row in self._rows_in(query, benign.c.id, ids))
 
-    def every(self) -> tuple[BenignBall, ...]:
+    def all_signals(self) -> tuple[BenignBall, ...]:
         """Every benign signal of all entries, in the order of the entries' ids."""
         query = select(*_EVERY.c).join(benign, benign.c.id == _EVERY.c.benign_id).where(benign.c.deleted_at.is_(None))
         return tuple(map(_ball, self._connection.execute(query.order_by(_EVERY.c.benign_id))))
@@ -225,7 +225,7 @@ _PLACE = itemgetter(0, 1)
 class Suppressions(Repository):
     """Suppressed signals within one transaction."""
 
-    def holders(self, values: Collection[Signal]) -> list[int]:
+    def contributions_with(self, values: Collection[Signal]) -> list[int]:
         """The ids of contributions, whatever their status, that hold any of these signals unsuppressed, in order."""
         ids: set[int] = set()
         for algorithm, octets in values_by_algorithm(values):
@@ -234,7 +234,7 @@ class Suppressions(Repository):
             ids.update(self._connection.scalars(query))
         return sorted(ids)
 
-    def held(self, ids: Collection[int], values: Collection[Signal]) -> tuple[HeldSignal, ...]:
+    def unsuppressed(self, ids: Collection[int], values: Collection[Signal]) -> tuple[HeldSignal, ...]:
         """Those of the values that these contributions hold unsuppressed, in order; nothing is locked.
 
         A video has thousands of signals, of which an entry touches a few.
@@ -250,7 +250,7 @@ class Suppressions(Repository):
             held += [_held(row) for row in self._connection.execute(query) if row.contribution_id in wanted]
         return tuple(sorted(held, key=_PLACE))
 
-    def numbers(self, ids: Collection[int]) -> dict[int, int]:
+    def count_unsuppressed(self, ids: Collection[int]) -> dict[int, int]:
         """How many signals each of these contributions has that are not suppressed, digests included."""
         numbers = dict.fromkeys(ids, 0)
         for table in HOLDING:
@@ -259,7 +259,7 @@ class Suppressions(Repository):
                 numbers[id] += count
         return numbers
 
-    def of_entry(self, entry: int) -> tuple[int, int, int]:
+    def count_of_entry(self, entry: int) -> tuple[int, int, int]:
         """How many signals, of how many contributions, by how many members, an entry suppresses."""
         query = select(
             func.count(),
@@ -269,7 +269,7 @@ class Suppressions(Repository):
         row = self._connection.execute(query.where(_MASKS.c.benign_id == entry)).one()
         return int(row[0]), int(row[1]), int(row[2])
 
-    def silenced(self, entry: int) -> int:
+    def count_silenced(self, entry: int) -> int:
         """How many contributions of which an entry suppresses signals have no other signal left."""
         query = select(func.count(_MASKS.c.contribution_id.distinct())).where(
             _MASKS.c.benign_id == entry,
@@ -280,12 +280,12 @@ class Suppressions(Repository):
         )
         return self._connection.execute(query).scalar_one()
 
-    def matching(self, ids: Sequence[int], values: Collection[Signal]) -> tuple[HeldSignal, ...]:
+    def lock_unsuppressed(self, ids: Sequence[int], values: Collection[Signal]) -> tuple[HeldSignal, ...]:
         """As `held`; locks these contributions until the transaction ends."""
         Contributions(self._connection).lock(ids)
-        return self.held(ids, values)
+        return self.unsuppressed(ids, values)
 
-    def suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
+    def lock_suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
         query = select(_MASKS.c.contribution_id).distinct().where(_MASKS.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(_MASKS.c.contribution_id).limit(limit)))

@@ -140,7 +140,7 @@ class Holders:
                 algorithms_by_id[id].add(Algorithm(algorithm))
         return {id: frozenset(algorithms) for id, algorithms in algorithms_by_id.items()}
 
-    def stored(self, ids: Collection[int]) -> dict[int, StoredItem]:
+    def stored_items(self, ids: Collection[int]) -> dict[int, StoredItem]:
         """The stored signals and signatures of the items of contributions, by contribution."""
         stored: dict[int, StoredItem] = {}
         for chunk in chunks(sorted(ids)):

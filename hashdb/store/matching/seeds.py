@@ -19,7 +19,7 @@ class Seeds(Repository):
         query = select(seeds.c.id, seeds.c.octets).where(seeds.c.octets.is_not(None)).order_by(seeds.c.id.desc())
         return tuple(Seed(row.id, row.octets) for row in self._connection.execute(query))
 
-    def every(self) -> tuple[SeedState, ...]:
+    def all_states(self) -> tuple[SeedState, ...]:
         """The state of every seed that ever was, newest first."""
         query = select(seeds.c.id, seeds.c.made_at, seeds.c.retired_at).order_by(seeds.c.id.desc())
         return tuple(SeedState(*row) for row in self._connection.execute(query))

@@ -92,7 +92,7 @@ class Batches(Repository):
         query = _items(id).where(batch_items.c.outcome.is_(None))
         return tuple(map(_item, self._page_after(query, batch_items.c.position, after, limit)))
 
-    def take(self, id: int, position: int) -> BatchItem | None:
+    def lock_item(self, id: int, position: int) -> BatchItem | None:
         """Lock an item of a running batch until the transaction ends.
 
         None if it has an outcome, another process has locked it, or the batch was stopped.
@@ -126,7 +126,7 @@ class Batches(Repository):
             query = query.where(batch_items.c.outcome.in_([str(outcome) for outcome in outcomes]))
         return tuple(map(_item, self._page_after(query, batch_items.c.position, after, limit)))
 
-    def at(self, id: int, positions: Collection[int]) -> dict[int, BatchItem]:
+    def items_at(self, id: int, positions: Collection[int]) -> dict[int, BatchItem]:
         """The items of a batch at these positions."""
         return {row.position: _item(row) for row in self._rows_in(_items(id), batch_items.c.position, positions)}
 

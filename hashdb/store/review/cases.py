@@ -59,7 +59,7 @@ class Cases(Repository):
         query = insert(cases).returning(cases.c.contribution_id, cases.c.id)
         return {row[0]: row[1] for row in self._connection.execute(query, rows)}
 
-    def waiting(self, now: datetime) -> tuple[int, int]:
+    def count_open(self, now: datetime) -> tuple[int, int]:
         """How many cases are open, and how many of these are overdue."""
         query = select(func.count(), func.count().filter(cases.c.due_at < now)).where(cases.c.decision.is_(None))
         waiting, late = self._connection.execute(query).one()
@@ -86,7 +86,7 @@ class Cases(Repository):
         """The cases with these ids, by id."""
         return {case.id: case for case in self._with_opinions(self._rows_in(CASES, cases.c.id, ids))}
 
-    def adopt(self, id: int, opener: int) -> None:
+    def set_opener(self, id: int, opener: int) -> None:
         """Let a case that a reviewer or the service opened count for the first member that gives an opinion in it."""
         self._connection.execute(update(cases).where(cases.c.id == id, cases.c.opener.is_(None)).values(opener=opener))
 
@@ -99,7 +99,7 @@ class Cases(Repository):
         total = keysets.count(self._connection, select(cases.c.id).where(decided))
         return Paged(self._with_opinions(rows), links.previous, links.next, total)
 
-    def on(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
+    def by_contribution(self, ids: Collection[int]) -> dict[int, tuple[Case, ...]]:
         """The cases on contributions, by contribution, in the order of their opening and without opinions."""
         rows = self._rows_in(CASES.order_by(cases.c.contribution_id, cases.c.id), cases.c.contribution_id, ids)
         return {
@@ -153,7 +153,7 @@ class Cases(Repository):
     def _with_opinions(self, rows: Collection[Row[tuple[object, ...]]]) -> tuple[Case, ...]:
         bare = list(map(case_from_row, rows))
         ids = [id for case in bare for id in (case.follows, case.id) if id is not None]
-        given = Opinions(self._connection).under(ids)
+        given = Opinions(self._connection).by_case(ids)
         return tuple(replace(case, opinions=given.get(case.follows, ()) + given.get(case.id, ())) for case in bare)
 
 

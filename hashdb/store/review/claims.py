@@ -67,12 +67,12 @@ class Claims(Repository):
         """Release every case that an actor has."""
         self._delete(case_claims, case_claims.c.actor == actor)
 
-    def on(self, ids: Collection[int], stale: datetime) -> dict[int, Claim]:
+    def by_case(self, ids: Collection[int], stale: datetime) -> dict[int, Claim]:
         """The claims on these cases that count, by case."""
         query = select(case_claims).where(case_claims.c.seen_at > stale)
         return {row.case_id: _claim(row) for row in self._rows_in(query, case_claims.c.case_id, ids)}
 
-    def by(self, actor: str, stale: datetime) -> tuple[Claim, ...]:
+    def of_actor(self, actor: str, stale: datetime) -> tuple[Claim, ...]:
         """The claims of an actor that count, the first one first."""
         query = select(case_claims).where(case_claims.c.actor == actor, case_claims.c.seen_at > stale)
         query = query.order_by(case_claims.c.taken_at, case_claims.c.case_id)
@@ -100,7 +100,7 @@ class CaseNotes(Repository):
         row = {"case_id": case, "actor": actor, "at": now, "text": text, "proposal": proposal}
         return _note(self._insert(case_notes, row))
 
-    def on(self, ids: Collection[int]) -> tuple[CaseNote, ...]:
+    def on_cases(self, ids: Collection[int]) -> tuple[CaseNote, ...]:
         """The notes on these cases, the oldest first."""
         rows = self._rows_in(select(case_notes), case_notes.c.case_id, ids)
         return tuple(sorted(map(_note, rows), key=lambda note: note.id))

@@ -29,7 +29,7 @@ class DueNotices(Repository):
         rows = self._connection.execute(query.order_by(cases.c.due_at, cases.c.id).limit(limit))
         return tuple(DueCase(*row) for row in rows)
 
-    def any(self, until: datetime) -> bool:
+    def has_due(self, until: datetime) -> bool:
         """Whether an open case is due until then."""
         query = select(cases.c.id).where(cases.c.decision.is_(None), cases.c.due_at <= until).limit(1)
         return self._connection.execute(query).first() is not None
@@ -79,7 +79,9 @@ class MailAddresses(Repository):
         query = update(mail_addresses).where(*_same(address), _ready(now))
         return self._connection.execute(query.values(next_at=now + lease)).rowcount == 1
 
-    def note(self, address: MailAddress, trouble: MailTrouble | None, now: datetime, next_at: datetime | None) -> None:
+    def record_attempt(
+        self, address: MailAddress, trouble: MailTrouble | None, now: datetime, next_at: datetime | None
+    ) -> None:
         """Record the result of an attempt; the next one is not before `next_at` (None: it was sent or given up)."""
         sent = {"sent_at": now} if trouble is None else {}
         attempts = 0 if next_at is None else address.attempts + 1

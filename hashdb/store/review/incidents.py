@@ -39,7 +39,7 @@ class Incidents(Repository):
         """At most `limit` incidents with ids above `after`, in order."""
         return tuple(map(_incident, self._page_after(select(incidents), incidents.c.id, after, limit)))
 
-    def held(self, labels: Collection[str], now: datetime) -> dict[str, int]:
+    def count_contributions(self, labels: Collection[str], now: datetime) -> dict[str, int]:
         """How many contributions have each of these labels and have not ended."""
         query = (
             select(contributions.c.incident, func.count())
@@ -48,13 +48,13 @@ class Incidents(Repository):
         )
         return dict.fromkeys(labels, 0) | dict(map(tuple, self._connection.execute(query)))
 
-    def lasting(self, label: str, now: datetime, until: datetime) -> int:
+    def count_lasting(self, label: str, now: datetime, until: datetime) -> int:
         """How many contributions with this label have not ended and would last longer than `until`."""
         expires = contributions.c.expires_at
         longer = or_(expires.is_(None), expires > until)
         return self._count(contributions.c.incident == label, unended(now), longer)
 
-    def every(self) -> tuple[Incident, ...]:
+    def all(self) -> tuple[Incident, ...]:
         """All incidents."""
         return tuple(map(_incident, self._connection.execute(select(incidents).order_by(incidents.c.id))))
 
@@ -87,7 +87,7 @@ class PendingProposal(NamedTuple):
 class Proposals(Repository):
     """Proposals within one transaction."""
 
-    def like(self, request: ProposedChange, now: datetime) -> PendingProposal | None:
+    def find_same(self, request: ProposedChange, now: datetime) -> PendingProposal | None:
         """The pending proposal of the same request, if there is one."""
         query = _open(now, [request.act]).where(
             proposals.c.subject_kind == request.kind,
@@ -124,7 +124,7 @@ class Proposals(Repository):
         """At most `limit` pending proposals of these actions with ids above `after`, in order."""
         return tuple(map(_proposal, self._page_after(_open(now, acts), proposals.c.id, after, limit)))
 
-    def on(self, kind: str, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
+    def on_subject(self, kind: str, id: int, now: datetime, acts: Collection[TwoPersonAction]) -> tuple[Proposal, ...]:
         """The pending proposals of these actions on a subject."""
         query = _open(now, acts).where(proposals.c.subject_kind == kind, proposals.c.subject_id == id)
         return tuple(map(_proposal, self._connection.execute(query.order_by(proposals.c.id))))

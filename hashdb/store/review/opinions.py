@@ -49,7 +49,7 @@ class Opinions(Repository):
         last = map(_opinion, self._rows_in(query, opinions.c.contribution_id, ids))
         return {id: tuple(group) for id, group in groupby(last, key=lambda opinion: opinion.contribution)}
 
-    def under(self, ids: Collection[int]) -> dict[int | None, tuple[Opinion, ...]]:
+    def by_case(self, ids: Collection[int]) -> dict[int | None, tuple[Opinion, ...]]:
         """The opinions given in cases, the last of each member in each case, by case."""
         grouped: dict[int | None, tuple[Opinion, ...]] = {}
         for chunk in chunks(sorted(set(ids))):

@@ -68,7 +68,7 @@ class Upstreams(Repository):
             self._connection.execute(select(upstreams.c.id).where(upstreams.c.id == id).with_for_update())
         return _upstream(self._get_row(_UPSTREAMS.where(upstreams.c.id == id), f"upstream {id}"))
 
-    def every(self) -> tuple[Upstream, ...]:
+    def all(self) -> tuple[Upstream, ...]:
         """All upstreams, in the order of their ids."""
         return tuple(map(_upstream, self._connection.execute(_UPSTREAMS.order_by(upstreams.c.id))))
 
@@ -138,14 +138,14 @@ class Origins(Repository):
         query = _PATHS.where(origins.c.contribution_id == contribution, origins.c.remote_id.is_not(None))
         return self._find(query, _path)
 
-    def left(self, upstream: int, before: int, limit: int) -> tuple[UpstreamPath, ...]:
+    def unread_paths(self, upstream: int, before: int, limit: int) -> tuple[UpstreamPath, ...]:
         """At most `limit` contributions that an upstream stands for, and that were last read before this round."""
         query = _PATHS.where(
             origins.c.upstream_id == upstream, origins.c.remote_id.is_not(None), origins.c.round < before
         )
         return tuple(map(_path, self._connection.execute(query.limit(limit))))
 
-    def set(self, changed: Mapping[int, Standing], round: int) -> None:
+    def mark_read(self, changed: Mapping[int, Standing], round: int) -> None:
         """Record that these contributions were read in this round, and the standing that the upstream sets for each."""
         query = (
             update(origins)

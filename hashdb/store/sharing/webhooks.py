@@ -91,12 +91,12 @@ class Webhooks(Repository):
         """Give a webhook a new secret; the present one signs beside it until then."""
         self._update(webhooks, id, before=webhooks.c.secret, secret=secret, overlap_until=until)
 
-    def arrived(self, id: int) -> None:
+    def record_arrival(self, id: int) -> None:
         """Record that a delivery has arrived."""
         query = update(webhooks).where(webhooks.c.id == id, webhooks.c.failing_since.is_not(None))
         self._connection.execute(query.values(failing_since=None))
 
-    def failed(self, id: int, now: datetime) -> datetime:
+    def record_failure(self, id: int, now: datetime) -> datetime:
         """Record that a delivery has failed; return since when none has arrived. Raises NotFound."""
         query = update(webhooks).where(webhooks.c.id == id, webhooks.c.failing_since.is_(None))
         self._connection.execute(query.values(failing_since=now))
@@ -107,7 +107,7 @@ class Webhooks(Repository):
         query = update(webhooks).where(webhooks.c.id == id, webhooks.c.enabled.is_(True)).values(enabled=False)
         return self._connection.execute(query).rowcount == 1
 
-    def behind(self, seq: int) -> tuple[DeliveryPosition, ...]:
+    def positions_behind(self, seq: int) -> tuple[DeliveryPosition, ...]:
         """The topics whose deliveries are to be made up to `seq`.
 
         A webhook with too many waiting deliveries is left out, and a topic that gathers events while one of it waits.
@@ -118,7 +118,7 @@ class Webhooks(Repository):
             if row.waiting < MAX_WAITING_DELIVERIES and not (Topic(row.topic).gathers and row.alike)
         )
 
-    def of_due_cases(self) -> tuple[int, ...]:
+    def reporting_due_cases(self) -> tuple[int, ...]:
         """The webhooks that report cases due soon, and have no message of that topic waiting."""
         rows = self._connection.execute(_OF_DUE_CASES)
         return tuple(row.id for row in rows if row.waiting < MAX_WAITING_DELIVERIES and not row.alike)
@@ -129,7 +129,7 @@ class Webhooks(Repository):
             query = select(webhooks.c.id).where(webhooks.c.id.in_(chunk)).order_by(webhooks.c.id)
             self._connection.execute(query.with_for_update(read=True, key_share=True))
 
-    def move(self, positions: Sequence[DeliveryPosition], seq: int) -> frozenset[int]:
+    def advance(self, positions: Sequence[DeliveryPosition], seq: int) -> frozenset[int]:
         """Advance positions, all of one topic and seq, to `seq`; return the webhooks that were still there."""
         moved: set[int] = set()
         for chunk in chunks(positions):
@@ -228,7 +228,7 @@ class Deliveries(Repository):
             query = query.where(deliveries.c.outcome == str(outcome))
         return tuple(map(_delivery, self._page_after(query, deliveries.c.id, after, limit)))
 
-    def waiting(self, webhook: int) -> int:
+    def count_waiting(self, webhook: int) -> int:
         """How many deliveries of a webhook wait."""
         return self._count(deliveries.c.webhook_id == webhook, _WAITS)
 
@@ -265,7 +265,7 @@ class Deliveries(Repository):
         )
         return tuple(_claimed(row, now) for row in self._connection.execute(query_claimed))
 
-    def note(
+    def record_attempt(
         self,
         claimed: ClaimedDelivery,
         attempt: Attempt,
@@ -298,7 +298,7 @@ class Deliveries(Repository):
             deleted += self._delete(deliveries, to_webhook, done, deliveries.c.id <= last_deleted)
         return deleted
 
-    def retrying(self) -> int:
+    def count_retrying(self) -> int:
         """How many deliveries have failed and will be retried."""
         return self._count(_WAITS, deliveries.c.attempts > 0)
 

@@ -79,7 +79,7 @@ class Counts(Repository):
         rows = [{"day": day, **cell._asdict(), "times": times} for cell, times in sorted(counts_by_cell.items())]
         upsert(self._connection, counts, rows, add=("times",))
 
-    def on(self, day: date) -> tuple[Count, ...]:
+    def of_day(self, day: date) -> tuple[Count, ...]:
         """The counts of a day, in no order."""
         return tuple(count for _, count in self.between(day, day))
 
@@ -103,7 +103,7 @@ class Counts(Repository):
         rows = self._connection.execute(_SEALS)
         return tuple(Seal(day_of(row.subject_id), row.seq, str(row.details.get("digest"))) for row in rows)
 
-    def newest(self) -> date | None:
+    def last_day(self) -> date | None:
         """The last day that has counts."""
         return self._connection.execute(select(func.max(counts.c.day))).scalar()
 
@@ -197,18 +197,18 @@ class Hits(Repository):
         query = select(contributions.c.id, contributions.c.member_id)
         return dict(map(tuple, self._rows_in(query, contributions.c.id, ids)))
 
-    def answered(self, member: int, ids: Collection[int]) -> set[int]:
+    def returned_to(self, member: int, ids: Collection[int]) -> set[int]:
         """Those of the contributions that a member has received as a match."""
         query = select(hits.c.contribution).distinct().where(hits.c.member == member)
         return {row.contribution for row in self._rows_in(query, hits.c.contribution, ids)}
 
-    def answered_since(self, ids: Collection[int], since: date) -> tuple[int, int]:
+    def count_returned_since(self, ids: Collection[int], since: date) -> tuple[int, int]:
         """How many members received any of these contributions as a match since a day, and how often in all."""
         query = select(hits.c.member, func.sum(hits.c.times)).where(hits.c.day >= since).group_by(hits.c.member)
         rows = self._rows_in(query, hits.c.contribution, ids)
         return len({member for member, _ in rows}), int(sum(times for _, times in rows))
 
-    def firsts(self, before: datetime) -> Iterator[tuple[int, int, datetime]]:
+    def first_hits(self, before: datetime) -> Iterator[tuple[int, int, datetime]]:
         """The contribution, the member and the time of each first hit before a time."""
         query = select(hits.c.contribution, hits.c.member, func.min(hits.c.first_at)).where(hits.c.first_at < before)
         yield from map(tuple, self._connection.execute(query.group_by(hits.c.contribution, hits.c.member)))
@@ -254,7 +254,7 @@ _EVENTS = select(*events.c["seq", "subject_id", "at", "details"]).where(
 class Uses(Repository):
     """Uses of keys within one transaction."""
 
-    def write(self, new: Sequence[Use]) -> None:
+    def record(self, new: Sequence[Use]) -> None:
         """Record the latest use of each key. If a use has no `fed_at`, the stored position in the feed stays."""
         uses = sorted(new, key=lambda use: use.key)
         rows = [{"key_id": use.key, "used_at": use.used_at} for use in uses]
@@ -272,7 +272,7 @@ class Uses(Repository):
             query = query.where(keys.c.member_id.in_(members))
         return tuple((Use(*use), member) for *use, member in self._connection.execute(query))
 
-    def readers(self, now: datetime) -> tuple[tuple[int, int], ...]:
+    def feed_readers(self, now: datetime) -> tuple[tuple[int, int], ...]:
         """The valid keys that have read the feed, each with the seq up to which it has read.
 
         It is stored within a second of the request, unlike `keys.feed_read_on`, which the event `feed.read` sets.
@@ -281,7 +281,7 @@ class Uses(Repository):
         query = query.where(valid_key(now), key_uses.c.fed_seq.is_not(None)).order_by(keys.c.id)
         return tuple((int(key), int(seq)) for key, seq in self._connection.execute(query))
 
-    def readers_since(self, since: date) -> int:
+    def count_feed_readers(self, since: date) -> int:
         """How many members read the feed from the day `since` on."""
         # A column of words stores ` a b c `.
         query = (
@@ -296,7 +296,7 @@ class Uses(Repository):
         )
         return self._connection.execute(query).scalar_one()
 
-    def lag(self, seq: int) -> Lag:
+    def feed_lag(self, seq: int) -> Lag:
         """The changes that the feed has after a seq."""
         query = select(events.c.at).where(events.c.seq > seq, events.c.action.in_(_FEED)).order_by(events.c.seq)
         part = query.limit(MAX_LAG).subquery()
@@ -324,7 +324,7 @@ class Floods(Repository):
         ]
         upsert(self._connection, recent_hits, rows, add=("times",))
 
-    def over(self, cap: int, now: datetime) -> tuple[Flood, ...]:
+    def above_cap(self, cap: int, now: datetime) -> tuple[Flood, ...]:
         """At most 100 contributions that match and had more than `cap` hits within the last hour, by id.
 
         The contributor's own hits do not count, and of each other member at most `max_hits_per_member(cap)`. A

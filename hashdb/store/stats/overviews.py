@@ -19,7 +19,7 @@ from hashdb.store.tables import cases, contributions, events, figures_by_day, fi
 class Overviews(Repository):
     """Figures within one transaction."""
 
-    def seq(self) -> int:
+    def last_seq(self) -> int:
         """The seq of the last event that is counted."""
         return int(self._connection.execute(select(followed.c.seq)).scalar_one())
 
@@ -55,21 +55,21 @@ class Overviews(Repository):
         )
         return Counter({TotalCount(row[0], row[1]): int(row[2]) for row in self._connection.execute(query)})
 
-    def in_all(self) -> Counter[TotalCount]:
+    def totals(self) -> Counter[TotalCount]:
         """How many contributions of each member are of each status and standing."""
         rows = self._connection.execute(select(*figures_in_all.c["what", "member", "times"]))
         return Counter({TotalCount(what, member): times for what, member, times in rows})
 
-    def received(self, since: datetime) -> int:
+    def count_received(self, since: datetime) -> int:
         """How many contributions were received from an instant on."""
         return self._count(contributions.c.received_at >= since)
 
-    def expiring(self, now: datetime, until: datetime) -> int:
+    def count_expiring(self, now: datetime, until: datetime) -> int:
         """How many active contributions expire before an instant."""
         logged, expires = contributions.c.announced, contributions.c.expires_at
         return self._count(logged == str(Status.ACTIVE), expires > now, expires <= until)
 
-    def upheld(self) -> Counter[int]:
+    def count_upheld(self) -> Counter[int]:
         """How many contributions of each member a decision upheld that no member confirms."""
         query = (
             select(contributions.c.member_id, func.count(contributions.c.id.distinct()))
@@ -79,7 +79,7 @@ class Overviews(Repository):
         )
         return Counter(dict(map(tuple, self._connection.execute(query))))
 
-    def held(self) -> Counter[int]:
+    def count_quarantined(self) -> Counter[int]:
         """How many contributions of each member wait in quarantine, under a case under which nobody disputed."""
         disputed = exists().where(opinions.c.case_id == cases.c.id, opinions.c.opinion == str(Stance.DISPUTES))
         query = (
@@ -94,14 +94,14 @@ class Overviews(Repository):
         )
         return Counter(dict(map(tuple, self._connection.execute(query))))
 
-    def suspected(self, since: datetime) -> int:
+    def count_suspected_keys(self, since: datetime) -> int:
         """How many keys the events since then name as possibly reading hashes."""
         query = select(func.count(events.c.subject_id.distinct())).where(
             events.c.subject_kind == "key", events.c.action == str(Action.KEY_SUSPECTED), events.c.at >= since
         )
         return self._connection.execute(query).scalar_one()
 
-    def waiting(self, now: datetime, soon: datetime) -> ReviewBacklog:
+    def review_backlog(self, now: datetime, soon: datetime) -> ReviewBacklog:
         """The open cases, and when they are due."""
         opened = select(cases.c.due_at).where(cases.c.decision.is_(None))
         due = self._connection.scalars(opened).all()

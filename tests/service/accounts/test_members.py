@@ -103,7 +103,7 @@ def test_a_secret_is_shown_once_and_kept_as_a_digest(db: HashDB) -> None:
     issued = members.issue_key(db, COMMAND_LINE, member.id, MATCH)
     assert re.fullmatch(r"hdb_[A-Za-z0-9_-]{43}", issued.secret)
     with db.store.read() as tx:
-        assert tx.members.key_with(hashlib.sha256(issued.secret.encode()).digest()) == issued.key
+        assert tx.members.key_by_digest(hashlib.sha256(issued.secret.encode()).digest()) == issued.key
     event = events(db)[-1]
     assert (event.action, event.details) == (
         "key.issued",

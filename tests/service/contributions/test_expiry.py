@@ -85,10 +85,10 @@ def test_interrupted_it_goes_on_where_it_was(database_url: str, clock: Clock, mo
     expiry.start(db)
     assert expiry._retain(db, db.intake_rules(), db.index.catch_up().seq)
     with db.store.read() as tx:
-        assert tx.retention.after() == items[1].id
+        assert tx.retention.applied_upto() == items[1].id
     expiry.settle(db)
     with db.store.read() as tx:
-        assert tx.retention.after() is None
+        assert tx.retention.applied_upto() is None
         amended = tx.audit.events(0, 100, None, "contribution.amended", None)
     assert [event.id for event in amended] == [item.id for item in items]
     db.close()

@@ -110,7 +110,7 @@ def test_one_is_kept_a_minute_in_which_something_happened(db: HashDB, signing: S
     assert checkpoints.keep(db)
     verifiers = checkpoints.log(db).verifiers
     with db.store.read() as tx:
-        kept = list(tx.checkpoints.all())
+        kept = list(tx.checkpoints.all_notes())
     assert [size for size, _ in kept] == [1, 2, 3, 4, 5]
     assert signing.recorded_checkpoints() == tuple(note for _, note in kept)
     assert [read_checkpoint(note, verifiers)[0].size for _, note in kept] == [1, 2, 3, 4, 5]

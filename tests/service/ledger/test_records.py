@@ -299,7 +299,7 @@ def test_a_verification_tells_it_once_the_log_holds(db: HashDB, actor: Actor) ->
     contributed(db, actor, draft(1), draft(2))
     told: list[int] = []
     with db.store.begin() as tx:
-        tx.statuses.judge([2], Standing.RETIRED)
+        tx.statuses.set_standing([2], Standing.RETIRED)
     verdict = verify(db, COMMAND_LINE, told.append)
     assert list(map(str, verdict.findings)) == ["contribution 2, standing: the log says unreviewed, the table retired"]
     assert (verdict.findings[0].first, sum(told), 0 in told) == (None, db.store.head().seq, True)

@@ -104,7 +104,7 @@ def grow(db: HashDB, name: str) -> int:
 
 def state(db: HashDB, fakes: Witnesses, name: str) -> WitnessState:
     with db.store.read() as tx:
-        return tx.witness_states.all()[fakes.of[name].key.key.named_id]
+        return tx.witness_states.by_name()[fakes.of[name].key.key.named_id]
 
 
 def test_each_witness_cosigns_each_checkpoint_once(db: HashDB, fakes: Witnesses) -> None:
@@ -259,7 +259,7 @@ def test_a_cosignature_that_does_not_fit_is_not_stored(db: HashDB, fakes: Witnes
     assert state(db, fakes, "w1").trouble == "its cosignature does not fit the checkpoint"
     assert state(db, fakes, "w2").trouble == "its answer has no cosignature by the key of the policy"
     with db.store.read() as tx:
-        assert [[*lines] for lines in tx.cosignatures.all().values()] == [[fakes.of["w3"].key.key.named_id]]
+        assert [[*lines] for lines in tx.cosignatures.lines_by_size().values()] == [[fakes.of["w3"].key.key.named_id]]
 
 
 def test_a_rewritten_log_is_refused_with_an_alarm(
@@ -342,7 +342,7 @@ def test_few_cosignatures_are_kept(db: HashDB, fakes: Witnesses) -> None:
         sizes.append(grow(db, f"Member {number}"))
         witnesses.ask(db, fakes.connect)
     with db.store.read() as tx:
-        assert [*tx.cosignatures.all()] == [*sizes[:-11:-1], first]
+        assert [*tx.cosignatures.lines_by_size()] == [*sizes[:-11:-1], first]
     assert fakes.policy.check(witnesses.cosigned(db), checkpoints.log(db).verifiers)[0].size == first
 
 

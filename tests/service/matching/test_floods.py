@@ -90,7 +90,7 @@ def test_of_one_member_at_most_half_of_the_cap_counts(db: HashDB, crowd: tuple[A
     assert neighbors.guard(db) == 0
     hit(db, *crowd[1:])
     with db.store.read() as tx:
-        assert [(flood.hits, flood.members) for flood in tx.floods.over(5, db.now())] == [(54, 3)]
+        assert [(flood.hits, flood.members) for flood in tx.floods.above_cap(5, db.now())] == [(54, 3)]
     assert neighbors.guard(db) == 1
 
 

@@ -146,4 +146,4 @@ def test_an_erasure_leaves_nothing_whichever_comes_first(db: HashDB, actor: Acto
 
 
 def _rows(tx: Transaction, id: int) -> tuple[object, ...]:
-    return (*tx.suppressions.suppressed(1, 10), *tx.contributions.signals([id]).values())
+    return (*tx.suppressions.lock_suppressed(1, 10), *tx.contributions.signals([id]).values())

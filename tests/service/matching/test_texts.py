@@ -304,7 +304,7 @@ def test_of_an_erased_one_nothing_is_left(db: HashDB, actor: Actor, kind: str) -
     with db.store.read() as tx:
         for table in (*HOLDING, *MASKING, shots):
             assert tx.connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
-        assert tx.erasures.left_behind() == ()
+        assert tx.erasures.with_rows_left() == ()
     erased = contributions.get(db, actor, one.id)
     assert (erased.words, erased.pages, erased.frame_count, erased.status) == (None, None, 0, Status.WITHDRAWN)
 

@@ -339,7 +339,7 @@ def test_it_waits_while_the_index_is_built_and_an_error_costs_one_item(
         batches.carry_out(db)
     assert became(db, batch) == ["error", "error"]
     with db.store.read() as tx:
-        assert tx.task_errors.all()["batches"].text.startswith("ValueError")
+        assert tx.task_errors.by_task()["batches"].text.startswith("ValueError")
 
 
 def raising(error: Exception) -> Callable[..., None]:

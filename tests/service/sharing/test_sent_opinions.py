@@ -16,7 +16,7 @@ CONFIRMS, DISPUTES = OpinionDraft(Stance.CONFIRMS), OpinionDraft(Stance.DISPUTES
 
 def told(db: HashDB) -> OpinionDraft | None:
     with db.store.read() as tx:
-        return draft_opinion(tx.opinions.current([1]).get(1, ()), tx.cases.on([1]).get(1, ()), db.rules)
+        return draft_opinion(tx.opinions.current([1]).get(1, ()), tx.cases.by_contribution([1]).get(1, ()), db.rules)
 
 
 def test_a_dispute_goes_before_confirmations_and_a_decision_before_both(db: HashDB) -> None:

@@ -81,7 +81,7 @@ def test_nothing_is_counted_twice_and_processes_add_up(database_url: str, db: Ha
         f"query {actor.member and actor.member.id} {algorithm} hit 3" for algorithm in ("any", "pdq")
     ]
     with db.store.read() as tx:
-        assert len(list(tx.hits.firsts(NOON.replace(year=2027)))) == 1
+        assert len(list(tx.hits.first_hits(NOON.replace(year=2027)))) == 1
 
 
 def test_hits_are_kept_only_where_that_is_set(db: HashDB, actor: Actor) -> None:
@@ -91,7 +91,7 @@ def test_hits_are_kept_only_where_that_is_set(db: HashDB, actor: Actor) -> None:
     counts.flush(db)
     assert _lines(db)
     with db.store.read() as tx:
-        assert list(tx.hits.firsts(NOON.replace(year=2027))) == []
+        assert list(tx.hits.first_hits(NOON.replace(year=2027))) == []
 
 
 def test_the_system_itself_is_not_counted(db: HashDB) -> None:

@@ -56,7 +56,7 @@ def test_what_does_not_exist_is_told(store: Store, member: Member) -> None:
             tx.members.named("example")
         with pytest.raises(NotFound, match=r"^key 99 does not exist$"):
             tx.members.key(99)
-        assert tx.members.key_with(b"0" * 32) is None
+        assert tx.members.key_by_digest(b"0" * 32) is None
 
 
 def test_a_change_leaves_what_it_does_not_name(store: Store, member: Member) -> None:
@@ -100,9 +100,9 @@ def test_a_key_is_found_by_its_digest_and_revoked(store: Store, member: Member) 
     assert (key.member, key.scopes) == (member.id, frozenset({Scope.FEED, Scope.MATCH}))
     assert (key.created_at, key.expires_at, key.revoked_at) == (NOON, ends, None)
     with store.begin() as tx:
-        assert tx.members.key_with(digest) == tx.members.key(key.id) == key
+        assert tx.members.key_by_digest(digest) == tx.members.key(key.id) == key
         revoked = tx.members.revoke(key.id, NOON)
-        assert revoked == tx.members.key_with(digest) == replace(key, revoked_at=NOON)
+        assert revoked == tx.members.key_by_digest(digest) == replace(key, revoked_at=NOON)
 
 
 def test_a_key_reads_the_feed_first_once_a_day(store: Store, member: Member) -> None:

@@ -25,12 +25,12 @@ def test_a_session_is_found_by_its_digest_until_it_ends(store: Store, user: User
     with store.begin() as tx:
         one = tx.sessions.add(user, b"1" * 32, NOON, complete=True)
         tx.sessions.add(user, b"2" * 32, NOON, complete=False)
-        tx.sessions.see(one.id, LATER)
+        tx.sessions.mark_used(one.id, LATER)
     with store.begin() as tx:
         found = tx.sessions.with_digest(b"1" * 32)
         assert found is not None
         assert (found.user, found.created_at, found.seen_at) == (user, NOON, LATER)
-        assert [session.id for session in tx.sessions.complete(user.id)] == [one.id]
+        assert [session.id for session in tx.sessions.complete_sessions(user.id)] == [one.id]
         assert tx.sessions.end(one.id)
         assert not tx.sessions.end(one.id)
         assert tx.sessions.with_digest(b"1" * 32) is None
@@ -43,7 +43,7 @@ def test_all_but_one_end(store: Store, user: User) -> None:
         assert tx.sessions.end_all(user.id) == 1
         tx.sessions.add(user, b"x" * 32, NOON, complete=True)
         tx.sessions.end_old(LATER)
-        assert tx.sessions.complete(user.id) == ()
+        assert tx.sessions.complete_sessions(user.id) == ()
 
 
 def test_failures_are_counted_forgotten_and_taken_back(store: Store) -> None:

@@ -228,7 +228,7 @@ def test_signatures_come_back_in_their_order_and_apart_from_what_version_0_1_0_r
             one.id: own,
             other.id: (),
         }
-        assert tx.matches.stored([one.id, other.id]) == {
+        assert tx.matches.stored_items([one.id, other.id]) == {
             one.id: StoredItem((signal(1), signal(2)), own),
             other.id: StoredItem((signal(3),)),
         }

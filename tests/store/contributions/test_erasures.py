@@ -45,7 +45,7 @@ def test_what_an_older_version_left_of_an_erased_contribution_is_found_and_delet
         for one in (salted, signed):
             old = update(contributions).where(contributions.c.id == one.id).values(erased_at=NOON)
             tx.connection.execute(old if one is salted else old.values(salt=None))
-        assert tx.erasures.left_signed() == (salted.id, signed.id)
-        tx.erasures.unsign([salted.id, signed.id])
-        assert tx.erasures.left_signed() == ()
+        assert tx.erasures.with_signatures_left() == (salted.id, signed.id)
+        tx.erasures.delete_signatures([salted.id, signed.id])
+        assert tx.erasures.with_signatures_left() == ()
     assert stored(store, other.id).salt == other.salt is not None

@@ -137,7 +137,7 @@ def test_of_a_document_one_page_or_two_windows_are_enough_to_be_a_re_upload(stor
     (id, other) = add(store, member, document((1, 2), words(1, 400)), text(words(1, 30)))
     first = position_of(2)
     with store.read() as tx:
-        assert tx.retired.sufficient({id: {position_of(1)}, other: {position_of(0)}}) == (id, other)
-        assert tx.retired.sufficient({id: {first}}) == ()
-        assert tx.retired.sufficient({id: {first, position_of(3)}}) == (id,)
-        assert tx.retired.sufficient({id: set()}) == ()
+        assert tx.retired.with_enough_signals({id: {position_of(1)}, other: {position_of(0)}}) == (id, other)
+        assert tx.retired.with_enough_signals({id: {first}}) == ()
+        assert tx.retired.with_enough_signals({id: {first, position_of(3)}}) == (id,)
+        assert tx.retired.with_enough_signals({id: set()}) == ()

@@ -55,8 +55,8 @@ def all_of_them(store: Store, member: Member, other: Member) -> list[Contributio
             )
             tx.contributions.add(other if place % 3 == 2 else member, [one], NOON + (place // 2) * HOUR)
         tx.contributions.withdraw(2, "other", LATER)
-        tx.statuses.judge([4, 5, 6], Standing.DISPUTED)
-        tx.statuses.judge([7], Standing.RETIRED)
+        tx.statuses.set_standing([4, 5, 6], Standing.DISPUTED)
+        tx.statuses.set_standing([7], Standing.RETIRED)
     with store.read() as tx:
         return list(tx.contributions.page(Filter(), 0, 100, LATER))
 

@@ -98,6 +98,6 @@ def test_two_announcers_do_not_hold_the_same(postgres_url: str) -> None:
 
 def test_a_standing_is_given_to_those_and_no_others(store: Store, ids: list[int]) -> None:
     with store.begin() as tx:
-        tx.statuses.judge(ids[:2], Standing.DISPUTED)
+        tx.statuses.set_standing(ids[:2], Standing.DISPUTED)
         found = tx.contributions.get(ids, NOON)
     assert [found[id].standing for id in ids] == [Standing.DISPUTED, Standing.DISPUTED, Standing.UNREVIEWED]

@@ -33,9 +33,9 @@ def test_checkpoints_come_back_in_order_and_one_of_a_size(store: Store) -> None:
         tx.audit.lock()
         assert tx.checkpoints.last() is None
         for one in reversed(kept):
-            tx.checkpoints.keep(one)
+            tx.checkpoints.store(one)
     with store.read() as tx:
         assert tx.checkpoints.last() == kept[1]
-        assert list(tx.checkpoints.all()) == [(9, "note 9\n"), (12, "note 12\n")]
+        assert list(tx.checkpoints.all_notes()) == [(9, "note 9\n"), (12, "note 12\n")]
     with pytest.raises(IntegrityError), store.begin() as tx:
-        tx.checkpoints.keep(kept[0])
+        tx.checkpoints.store(kept[0])

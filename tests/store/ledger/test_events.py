@@ -125,12 +125,12 @@ def test_events_are_chosen_by_actor_action_and_subject(store: Store) -> None:
 def test_the_kinds_of_subject_between_two_numbers(store: Store) -> None:
     append(store, *[LogEntry(ADDED, kind, 1, {}) for kind in ("member", "key", "contribution", "key")])
     with store.read() as tx:
-        assert tx.audit.kinds(0, 4) == {"member", "key", "contribution"}
-        assert tx.audit.kinds(1, 2) == {"key"}
-        assert tx.audit.kinds(4, 4) == frozenset()
+        assert tx.audit.subject_kinds(0, 4) == {"member", "key", "contribution"}
+        assert tx.audit.subject_kinds(1, 2) == {"key"}
+        assert tx.audit.subject_kinds(4, 4) == frozenset()
     append(store, LogEntry(Action.CONTRIBUTION_RETIRED, "contribution", 1, {}))
     with store.read() as tx:
-        assert tx.audit.kinds(3, 5) == {"key", "retired"}
+        assert tx.audit.subject_kinds(3, 5) == {"key", "retired"}
 
 
 def _append_and_fail(tx: Transaction) -> None:
@@ -142,7 +142,7 @@ def test_when_a_contribution_was_last_told_of(store: Store) -> None:
     for seconds, kind, id in ((0, "contribution", 1), (1, "contribution", 2), (2, "contribution", 1), (3, "case", 1)):
         append(store, LogEntry(Action.CONTRIBUTION_AMENDED, kind, id, {}), seconds=seconds)
     with store.read() as tx:
-        assert tx.audit.changed([1, 2, 3]) == {1: NOON + timedelta(seconds=2), 2: NOON + timedelta(seconds=1)}
+        assert tx.audit.last_changes([1, 2, 3]) == {1: NOON + timedelta(seconds=2), 2: NOON + timedelta(seconds=1)}
 
 
 def test_events_on_subjects_come_in_the_order_of_the_log(store: Store, member: Member) -> None:
@@ -158,8 +158,8 @@ def test_old_values_come_in_the_order_of_the_changes(store: Store, member: Membe
         (one,) = tx.contributions.add(member, [draft(1)], NOON)
         for severity in (1, 2):
             tx.contributions.amend(tx.contributions.one(one.id, NOON), Amendment(severity=severity), NOON)
-        assert tx.timelines.amended(one.id) == [(NOON, {"severity": None}), (NOON, {"severity": 1})]
-        assert tx.timelines.amended(one.id + 1) == []
+        assert tx.timelines.amendments(one.id) == [(NOON, {"severity": None}), (NOON, {"severity": 1})]
+        assert tx.timelines.amendments(one.id + 1) == []
 
 
 def test_keys_have_the_names_of_their_members(store: Store, member: Member) -> None:

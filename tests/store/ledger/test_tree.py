@@ -40,8 +40,8 @@ def test_what_is_stored_is_the_tree(store: Store, leaves: list[bytes]) -> None:
     inner, edge = merkle.grow(0, (), leaves)
     with store.read() as tx:
         assert tx.tree.size_and_peaks() == (300, tuple(edge))
-        assert list(tx.tree.inner(0, 10_000)) == list(enumerate(inner, 1))
-        assert list(tx.tree.inner(3, 5)) == [(4, inner[3]), (5, inner[4])]
+        assert list(tx.tree.inner_nodes(0, 10_000)) == list(enumerate(inner, 1))
+        assert list(tx.tree.inner_nodes(3, 5)) == [(4, inner[3]), (5, inner[4])]
         assert tx.tree.leaf(7) == leaves[6]
         assert tx.tree.has_beyond(len(inner) - 1)
         assert not tx.tree.has_beyond(len(inner))

@@ -21,7 +21,7 @@ def test_an_entry_comes_back_as_it_was_recorded(store: Store) -> None:
         assert tx.benign.one(added.id) == added
         assert tx.benign.page(0, 10) == (added,)
         near = (BenignBall(added.id, DRAFT.signals[0], 9), BenignBall(added.id, DRAFT.signals[1], 3))
-        assert tx.benign.every() == tx.benign.signals(added.id) == near
+        assert tx.benign.all_signals() == tx.benign.signals(added.id) == near
         assert tx.benign.built_in() == {"one": (added.id, False)}
     assert (added.signals, added.radius) == (DRAFT.signals, {Algorithm.PDQ: 9, Algorithm.PHASH: 3})
     assert (added.note, added.built_in, added.created_at, added.masked) == ("a card", "one", NOON, 0)
@@ -35,7 +35,7 @@ def test_a_deleted_entry_is_kept_until_it_is_settled_and_its_note_is_not(store: 
         assert tx.benign.unsettled() == ()
         tx.benign.delete(id, NOON)
     with store.begin() as tx:
-        assert (tx.benign.every(), tx.benign.page(0, 10)) == ((), ())
+        assert (tx.benign.all_signals(), tx.benign.page(0, 10)) == ((), ())
         assert len(tx.benign.signals(id)) == 2
         # Whoever was still settling what came before does not settle this.
         tx.benign.settle(UnappliedEntry(id, False))

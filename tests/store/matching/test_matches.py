@@ -203,7 +203,7 @@ def test_a_value_lasts_whatever_the_standing(store: Store, member: Member) -> No
     with store.begin() as tx:
         added = tx.contributions.add(member, [draft(seed) for seed in range(len(Standing))], NOON)
         for one, standing in zip(added, Standing, strict=True):
-            tx.statuses.judge([one.id], standing)
+            tx.statuses.set_standing([one.id], standing)
         values = {standing: signal(seed).to_bytes() for seed, standing in enumerate(Standing)}
         assert tx.matches.lasting_values(Algorithm.PDQ, list(values.values())) == set(values.values())
         for one in added:

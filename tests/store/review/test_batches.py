@@ -23,14 +23,18 @@ def test_a_batch_is_begun_and_ended_once_and_loses_its_note(store: Store) -> Non
     id = drafted(store)
     with store.begin() as tx:
         assert tx.batches.page(0, 9) == ()
-        assert (tx.batches.end(id, NOON), tx.batches.stop(id, NOON), tx.batches.take(id, 0)) == (False, False, None)
+        assert (tx.batches.end(id, NOON), tx.batches.stop(id, NOON), tx.batches.lock_item(id, 0)) == (
+            False,
+            False,
+            None,
+        )
         assert (tx.batches.begin(id, CHOICES, NOON), tx.batches.begin(id, CHOICES, NOON)) == (True, False)
         assert (tx.batches.one(id).choices, tx.batches.running()) == (CHOICES, (id,))
         for position in (0, 1):
             assert not tx.batches.end(id, NOON)
-            assert tx.batches.take(id, position) is not None
+            assert tx.batches.lock_item(id, position) is not None
             tx.batches.finish(id, position, ItemOutcome.SKIPPED, NOON, why="gone")
-            assert tx.batches.take(id, position) is None
+            assert tx.batches.lock_item(id, position) is None
         assert tx.batches.end(id, NOON)
         ended = tx.batches.one(id)
         assert (ended.state, ended.choices.note, ended.ended_at) == (BatchState.DONE, "", NOON)
@@ -44,9 +48,9 @@ def test_an_item_that_another_transaction_has_is_left_to_it(store: Store) -> Non
     if store.embedded:
         return
     with store.begin() as tx, store.begin() as other:
-        assert tx.batches.take(id, 0) is not None
-        assert other.batches.take(id, 0) is None
-        assert other.batches.take(id, 1) is not None
+        assert tx.batches.lock_item(id, 0) is not None
+        assert other.batches.lock_item(id, 0) is None
+        assert other.batches.lock_item(id, 1) is not None
         assert not other.batches.end(id, NOON)
 
 

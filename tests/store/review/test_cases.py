@@ -60,7 +60,7 @@ def test_cases_are_listed_by_state_and_of_a_contribution_in_order(store: Store, 
         assert listed(after=one) == [two, three]
         assert listed(CaseState.OPEN) == [two, three]
         assert listed(CaseState.DECIDED) == [one]
-        cases = tx.cases.on(ids)
+        cases = tx.cases.by_contribution(ids)
         assert {id: [case.id for case in of] for id, of in cases.items()} == {ids[0]: [one, three], ids[1]: [two]}
 
 

@@ -24,7 +24,7 @@ def test_an_incident_comes_back_as_it_was_recorded_and_changed(store: Store) -> 
         assert tx.incidents.one(added.id, lock=True) == added
         tx.incidents.change(changed)
     with store.read() as tx:
-        assert tx.incidents.every() == tx.incidents.page(0, 9) == (changed, other)
+        assert tx.incidents.all() == tx.incidents.page(0, 9) == (changed, other)
         assert tx.incidents.page(added.id, 9) == (other,)
         with pytest.raises(NotFound):
             tx.incidents.one(99)

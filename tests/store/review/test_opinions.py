@@ -79,7 +79,7 @@ def test_the_last_of_each_member_is_told_of_a_case(store: Store, ids: list[int],
         tx.opinions.add(ids[0], others[0], CONFIRMS, first.id, NOON)
         last = tx.opinions.add(ids[0], others[0], DISPUTES, first.id, NOON)
         later = tx.opinions.add(ids[0], others[0], CONFIRMS, second.id, NOON)
-        told = tx.opinions.under([first.id, second.id])
+        told = tx.opinions.by_case([first.id, second.id])
     assert {case: [one.id for one in said] for case, said in told.items()} == {
         first.id: [last.id],
         second.id: [later.id],

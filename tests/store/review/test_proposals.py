@@ -23,7 +23,7 @@ def test_a_proposal_is_found_by_its_request_until_it_expires(store: Store) -> No
     with store.begin() as tx:
         made = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
     with store.read() as tx:
-        assert tx.proposals.like(
+        assert tx.proposals.find_same(
             ProposedChange(TwoPersonAction.SUSPEND, "member", 3, dict(REQUEST.content)), NOON
         ) == PendingProposal(made, "member:1")
         for other in (
@@ -31,7 +31,7 @@ def test_a_proposal_is_found_by_its_request_until_it_expires(store: Store) -> No
             ProposedChange(TwoPersonAction.SUSPEND, "member", 4, REQUEST.content),
             ProposedChange(TwoPersonAction.SUSPEND, "member", 3, {"status": "suspended"}),
         ):
-            assert tx.proposals.like(other, NOON) is None
+            assert tx.proposals.find_same(other, NOON) is None
         assert tx.proposals.page(0, 9, NOON, ACTS) == (made,)
         assert tx.proposals.page(made.id, 9, NOON, ACTS) == ()
         assert tx.proposals.one(made.id, NOON, ACTS) == made
@@ -39,7 +39,7 @@ def test_a_proposal_is_found_by_its_request_until_it_expires(store: Store) -> No
         with pytest.raises(NotFound):
             tx.proposals.one(made.id, NOON, [TwoPersonAction.RETIRE])
         assert tx.proposals.expired(NOON) == ()
-        assert tx.proposals.like(REQUEST, UNTIL) is None
+        assert tx.proposals.find_same(REQUEST, UNTIL) is None
         assert tx.proposals.page(0, 9, UNTIL, ACTS) == ()
         assert tx.proposals.expired(UNTIL) == (made.id,)
         with pytest.raises(NotFound):
@@ -51,5 +51,5 @@ def test_one_that_is_removed_is_gone(store: Store) -> None:
         tx.audit.lock()
         made = tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL)
         tx.proposals.remove(made.id)
-        assert tx.proposals.like(REQUEST, NOON) is None
+        assert tx.proposals.find_same(REQUEST, NOON) is None
         assert tx.proposals.add(REQUEST, "key:1", "member:1", NOON, UNTIL).id > made.id

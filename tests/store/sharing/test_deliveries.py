@@ -45,14 +45,18 @@ def test_a_delivery_comes_back_as_it_was_made_and_tried(store: Store, member: Me
         )
         (claimed,) = tx.deliveries.claim([made.id], NOON, NOON + ATTEMPT_LEASE)
         failed = Attempt(500, 12, Trouble.STATUS)
-        assert tx.deliveries.note(claimed, failed, DeliveryOutcome.WAITING, NOON, NOON + MINUTE)
+        assert tx.deliveries.record_attempt(claimed, failed, DeliveryOutcome.WAITING, NOON, NOON + MINUTE)
         found = tx.deliveries.one(id, made.id, lock=True)
         assert (found.attempts, found.next_at, found.status, found.ms) == (1, NOON + MINUTE, 500, 12)
-        assert (found.trouble, tx.deliveries.retrying(), tx.deliveries.waiting(id)) == (Trouble.STATUS, 1, 1)
+        assert (found.trouble, tx.deliveries.count_retrying(), tx.deliveries.count_waiting(id)) == (
+            Trouble.STATUS,
+            1,
+            1,
+        )
         assert tx.deliveries.page(id, None, 0, 9) == tx.deliveries.page(id, DeliveryOutcome.WAITING, 0, 9) == (found,)
         assert tx.deliveries.page(id, DeliveryOutcome.FAILED, 0, 9) == tx.deliveries.page(id, None, made.id, 9) == ()
         # An attempt that was taken for lost changes nothing of the one that was made instead.
-        assert not tx.deliveries.note(claimed, Attempt(200, 1), DeliveryOutcome.DELIVERED, NOON, None)
+        assert not tx.deliveries.record_attempt(claimed, Attempt(200, 1), DeliveryOutcome.DELIVERED, NOON, None)
         tx.deliveries.requeue(made.id, NOON)
         assert tx.deliveries.one(id, made.id).attempts == 0
         for other in (0, id + 1):
@@ -107,7 +111,7 @@ def test_old_ones_and_too_many_are_forgotten_unless_they_wait(store: Store, memb
         for number in range(12):
             made = tx.deliveries.add(id, message(number)).id
             (claimed,) = tx.deliveries.claim([made], NOON, NOON + ATTEMPT_LEASE)
-            tx.deliveries.note(claimed, Attempt(200, 1), DeliveryOutcome.DELIVERED, NOON, None)
+            tx.deliveries.record_attempt(claimed, Attempt(200, 1), DeliveryOutcome.DELIVERED, NOON, None)
         assert tx.deliveries.prune(NOON, 7) == 5
         left = tx.deliveries.page(id, None, 0, 9)
         assert (len(left), left[0].id) == (8, waits)

@@ -50,9 +50,9 @@ def test_a_webhook_comes_back_as_it_was_recorded_and_changed(store: Store, membe
 def test_what_arrives_ends_what_failed(store: Store, member: Member) -> None:
     with store.begin() as tx:
         id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
-        assert tx.webhooks.failed(id, NOON) == NOON
-        assert tx.webhooks.failed(id, NOON + DAY) == NOON
-        tx.webhooks.arrived(id)
+        assert tx.webhooks.record_failure(id, NOON) == NOON
+        assert tx.webhooks.record_failure(id, NOON + DAY) == NOON
+        tx.webhooks.record_arrival(id)
         assert tx.webhooks.one(id).failing_since is None
         assert tx.webhooks.disable(id)
         assert not tx.webhooks.disable(id)
@@ -61,31 +61,31 @@ def test_what_arrives_ends_what_failed(store: Store, member: Member) -> None:
 def test_a_place_is_moved_on_by_one_only(store: Store, member: Member) -> None:
     with store.begin() as tx:
         id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
-        assert tx.webhooks.behind(7) == ()
-        case, feed = tx.webhooks.behind(8)
+        assert tx.webhooks.positions_behind(7) == ()
+        case, feed = tx.webhooks.positions_behind(8)
         assert (case, feed) == (
             DeliveryPosition(id, member.id, Topic.CASE_OPENED, 7),
             DeliveryPosition(id, member.id, Topic.FEED_CHANGED, 7),
         )
         tx.webhooks.lock([id])
-        assert tx.webhooks.move([feed], 8) == {id}
-        assert tx.webhooks.move([feed], 8) == frozenset()
-        assert tx.webhooks.behind(8) == (case,)
+        assert tx.webhooks.advance([feed], 8) == {id}
+        assert tx.webhooks.advance([feed], 8) == frozenset()
+        assert tx.webhooks.positions_behind(8) == (case,)
 
 
 def test_no_deliveries_are_made_for_one_that_cannot_take_them(store: Store, member: Member) -> None:
     with store.begin() as tx:
         id = tx.webhooks.add(member.id, DRAFT, "whsec_YQ==", NOON, 7).id
         tx.deliveries.add(id, Message("msg_1", "feed.changed", NOON, {}))
-        assert [one.topic for one in tx.webhooks.behind(8)] == [Topic.CASE_OPENED]
+        assert [one.topic for one in tx.webhooks.positions_behind(8)] == [Topic.CASE_OPENED]
         for number in range(MAX_WAITING_DELIVERIES):
             tx.deliveries.add(id, Message(f"msg_{number}", "case.opened", NOON, {}))
-        assert tx.webhooks.behind(8) == ()
+        assert tx.webhooks.positions_behind(8) == ()
         other = tx.members.add(MemberDraft("Other", MemberKind.PLATFORM), NOON)
         theirs = tx.webhooks.add(other.id, DRAFT, "whsec_YQ==", NOON, 7)
-        assert len(tx.webhooks.behind(8)) == 2
+        assert len(tx.webhooks.positions_behind(8)) == 2
         tx.webhooks.disable(theirs.id)
-        assert tx.webhooks.behind(8) == ()
+        assert tx.webhooks.positions_behind(8) == ()
         tx.webhooks.change(theirs, theirs, 7)
         tx.members.change(other.id, MemberChange(status=MemberStatus.SUSPENDED))
-        assert tx.webhooks.behind(8) == ()
+        assert tx.webhooks.positions_behind(8) == ()

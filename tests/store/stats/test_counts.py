@@ -31,14 +31,14 @@ def test_numbers_add_up(store: Store) -> None:
             tx.counts.add(NEXT, {ONE: 5})
             tx.counts.add(NEXT, {})
     with store.read() as tx:
-        assert sorted(tx.counts.on(DAY)) == [Count(ONE, 3), Count(OTHER, 6)]
+        assert sorted(tx.counts.of_day(DAY)) == [Count(ONE, 3), Count(OTHER, 6)]
         assert sorted(tx.counts.between(DAY, NEXT)) == [
             (DAY, Count(ONE, 3)),
             (DAY, Count(OTHER, 6)),
             (NEXT, Count(ONE, 15)),
         ]
         assert tx.counts.days(NEXT) == (DAY,)
-        assert tx.counts.on(date(2026, 11, 22)) == ()
+        assert tx.counts.of_day(date(2026, 11, 22)) == ()
 
 
 def test_numbers_of_several_processes_add_up(database_url: str) -> None:
@@ -47,7 +47,7 @@ def test_numbers_of_several_processes_add_up(database_url: str) -> None:
     with processes(3) as pool:
         list(pool.map(_add, [database_url] * 3))
     with store.read() as tx:
-        assert sorted(tx.counts.on(DAY)) == [Count(ONE, 60), Count(OTHER, 120)]
+        assert sorted(tx.counts.of_day(DAY)) == [Count(ONE, 60), Count(OTHER, 120)]
     store.close()
 
 
@@ -79,8 +79,8 @@ def test_the_last_event_of_a_subject_is_found(store: Store) -> None:
     with store.begin() as tx:
         for hours, action in enumerate((Action.AUTH_REFUSED, Action.AUTH_REFUSED, Action.FEED_READ)):
             tx.audit.append(NOON + timedelta(hours=hours), SYSTEM, [LogEntry(action, "key", 9, {})])
-        assert tx.audit.last("key", Action.AUTH_REFUSED, 9) == NOON + timedelta(hours=1)
-        assert tx.audit.last("key", Action.AUTH_REFUSED, 10) is None
+        assert tx.audit.last_time("key", Action.AUTH_REFUSED, 9) == NOON + timedelta(hours=1)
+        assert tx.audit.last_time("key", Action.AUTH_REFUSED, 10) is None
         newest = tx.audit.newest("key", 9)
         assert newest is not None and (newest.seq, newest.action) == (3, Action.FEED_READ)
         assert tx.audit.newest("key", 10) is None

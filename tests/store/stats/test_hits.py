@@ -24,12 +24,12 @@ def test_hits_of_one_day_become_one(store: Store) -> None:
         tx.hits.add([HIT, replace(HIT, member=4, first_at=NOON + HOUR), replace(HIT, contribution=18)])
         tx.hits.add([later])
     with store.read() as tx:
-        assert sorted(tx.hits.firsts(NOON + 2 * HOUR)) == [
+        assert sorted(tx.hits.first_hits(NOON + 2 * HOUR)) == [
             (17, 3, NOON - HOUR),
             (17, 4, NOON + HOUR),
             (18, 3, NOON),
         ]
-        assert sorted(tx.hits.firsts(NOON)) == [(17, 3, NOON - HOUR)]
+        assert sorted(tx.hits.first_hits(NOON)) == [(17, 3, NOON - HOUR)]
 
 
 def test_contributors_are_found(store: Store, member: Member) -> None:
@@ -88,10 +88,10 @@ def test_readers_of_the_feed_are_counted_by_member(store: Store, member: Member)
             tx.members.add_key(member.id, bytes([i] * 32), KeyDraft(frozenset(one)), NOON)
             for i, one in enumerate(scopes)
         ]
-        assert tx.uses.readers_since(TODAY) == 0
+        assert tx.uses.count_feed_readers(TODAY) == 0
         for key in keys:
             tx.members.first_feed_read(key.id, TODAY.isoformat())
-        assert tx.uses.readers_since(TODAY) == 1
-        assert tx.uses.readers_since(TODAY + timedelta(days=1)) == 0
+        assert tx.uses.count_feed_readers(TODAY) == 1
+        assert tx.uses.count_feed_readers(TODAY + timedelta(days=1)) == 0
         tx.members.change(member.id, MemberChange(status=MemberStatus.SUSPENDED))
-        assert tx.uses.readers_since(TODAY) == 0
+        assert tx.uses.count_feed_readers(TODAY) == 0

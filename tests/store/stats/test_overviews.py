@@ -34,12 +34,12 @@ def test_what_is_added_is_added_to_what_is_there_once(store: Store) -> None:
         assert not tx.overviews.add(found, 0), "another process has counted these"
         assert tx.overviews.add(Deltas(6, Counter(found.by_day), Counter({TotalCount("status:active", 7): -1})), 5)
     with store.read() as tx:
-        assert tx.overviews.seq() == 6
+        assert tx.overviews.last_seq() == 6
         assert tx.overviews.by_day(TODAY) == {TODAY: {"added": 4}}
         assert tx.overviews.by_member(TODAY, ["added"]) == {TotalCount("added", 7): 4}
         assert tx.overviews.by_member(TODAY - DAY, ["added"]) == {TotalCount("added", 7): 6}
         assert tx.overviews.by_member(TODAY, ["timed"]) == {}
-        assert tx.overviews.in_all() == {TotalCount("status:active", 7): 1}
+        assert tx.overviews.totals() == {TotalCount("status:active", 7): 1}
 
 
 def test_what_is_counted_on_the_spot(store: Store, member: Member) -> None:
@@ -47,14 +47,14 @@ def test_what_is_counted_on_the_spot(store: Store, member: Member) -> None:
         _, two, three = tx.contributions.add(
             member, [draft(1, expires_at=NOON + DAY), draft(2, expires_at=NOON + 9 * DAY), draft(3)], NOON
         )
-        tx.statuses.judge([two.id], Standing.DISPUTED)
+        tx.statuses.set_standing([two.id], Standing.DISPUTED)
         for due in (NOON - DAY, NOON + DAY, NOON + 9 * DAY):
             tx.cases.open(three.id, "other", NOON, due)
         for id in (two.id, three.id):
             tx.cases.decide(tx.cases.open(id, "other", NOON, NOON).id, Decision.UPHOLD, None, "key:1", NOON)
     with store.read() as tx:
-        assert [tx.overviews.received(NOON + timedelta(seconds=s)) for s in (0, 1)] == [3, 0]
-        assert tx.overviews.expiring(NOON, NOON + 7 * DAY) == 1
-        assert tx.overviews.upheld() == {member.id: 1}
-        waiting = tx.overviews.waiting(NOON, NOON + 2 * DAY)
+        assert [tx.overviews.count_received(NOON + timedelta(seconds=s)) for s in (0, 1)] == [3, 0]
+        assert tx.overviews.count_expiring(NOON, NOON + 7 * DAY) == 1
+        assert tx.overviews.count_upheld() == {member.id: 1}
+        waiting = tx.overviews.review_backlog(NOON, NOON + 2 * DAY)
     assert (waiting.open, waiting.overdue, waiting.soon, waiting.first_due) == (3, 1, 1, NOON - DAY)

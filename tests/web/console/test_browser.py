@@ -76,7 +76,9 @@ def fill(service: Service) -> None:
     now = service.clock()
     with service.db.store.begin() as tx:
         (claimed,) = tx.deliveries.claim([1], now, now + ATTEMPT_LEASE)
-        assert tx.deliveries.note(claimed, Attempt(None, 10_000, Trouble.TOO_SLOW), DeliveryOutcome.FAILED, now, None)
+        assert tx.deliveries.record_attempt(
+            claimed, Attempt(None, 10_000, Trouble.TOO_SLOW), DeliveryOutcome.FAILED, now, None
+        )
     alpha.post("/v1/webhooks/1/test")
     service.caller(name="Beta")
     published.sign(service.db)

@@ -43,7 +43,9 @@ def test_a_test_is_sent_and_what_became_of_it_is_shown(hooked: Service, ada: Vis
     now = hooked.clock()
     with hooked.db.store.begin() as tx:
         (claimed,) = tx.deliveries.claim([1], now, now + ATTEMPT_LEASE)
-        assert tx.deliveries.note(claimed, Attempt(503, 41, Trouble.STATUS), DeliveryOutcome.FAILED, now, None)
+        assert tx.deliveries.record_attempt(
+            claimed, Attempt(503, 41, Trouble.STATUS), DeliveryOutcome.FAILED, now, None
+        )
     page = text_of(ada.get(f"{PAGE}/1"))
     assert all(told in page for told in ("failed", "status 503 after 41 ms", "Send again"))
     page = ada.follow(ada.post(f"{PAGE}/1/deliveries/1")).text
