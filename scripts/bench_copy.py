@@ -83,7 +83,7 @@ def fill(home: Path, count: int) -> None:
             entries = [added_entry(member, one) for one in tx.contributions.add(member, drafts, now)]
             tx.audit.append(now, COMMAND_LINE, entries)
     checkpoints.keep(db, at_once=True)
-    print(f"{store.rows():,} rows are made in {time.perf_counter() - start:.0f} s")
+    print(f"{store.count_rows():,} rows are made in {time.perf_counter() - start:.0f} s")
     db.close()
 
 

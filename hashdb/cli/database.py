@@ -81,7 +81,7 @@ def copy_to_command(url: str | None, as_json: bool) -> int:
         except HomeInUse:
             last = False
         db = stack.enter_context(open_home(settings))
-        with progress_bar("copying, comparing", 2 * db.store.rows()) as advance:
+        with progress_bar("copying, comparing", 2 * db.store.count_rows()) as advance:
             result = move(db, COMMAND_LINE, target, advance, last=last)
     return _print_move(result, as_json)
 

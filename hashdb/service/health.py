@@ -82,7 +82,7 @@ def read_vitals(db: HashDB, actor: Actor) -> Vitals:
             retrying_deliveries=tx.deliveries.count_retrying(),
             feed_readers=tx.uses.feed_readers(now),
             backup_verified_at=tx.audit.last_time("backup", Action.BACKUP_VERIFIED),
-            postgresql=tx.server(),
+            postgresql=tx.server_state(),
             upstreams=tuple(upstream for upstream in tx.upstreams.all() if not upstream.paused),
             witnesses=witnesses.states(db, tx),
             uncosigned_time=witnesses.uncosigned_time(db, tx),

@@ -128,7 +128,7 @@ class IndexView:
         """Whether this process may write the index in the block: one of the machine, or of all that share the index."""
         with ExitStack() as stack:
             may_write = stack.enter_context(self.engine.writing())
-            yield may_write and (not self.engine.shared or stack.enter_context(self._store.alone()))
+            yield may_write and (not self.engine.shared or stack.enter_context(self._store.index_lock()))
 
     def _is_due(self, at_once: bool) -> bool:
         return at_once or (self.engine.unflushed >= ARRAY and monotonic() >= self._write_after)

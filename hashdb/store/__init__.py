@@ -35,7 +35,7 @@ from hashdb.store.ledger.records import StoredRecords
 from hashdb.store.ledger.tree import Checkpoints, Tree
 from hashdb.store.ledger.witnesses import Cosignatures, WitnessStates
 from hashdb.store.matching.benign import BenignList, Suppressions
-from hashdb.store.matching.matches import Holders, Matches
+from hashdb.store.matching.matches import Matches, MatchReader
 from hashdb.store.matching.seeds import Seeds
 from hashdb.store.migrations import migrate, require_current
 from hashdb.store.repositories import repository
@@ -55,7 +55,7 @@ from hashdb.store.writer_turns import WriterTurns
 
 __all__ = ["Store", "Transaction"]
 
-_ALONE = 0x68617369
+_INDEX_LOCK = 0x68617369
 """The PostgreSQL advisory lock of the process that writes an index which machines share."""
 _SHORT_WAIT = 0.25
 """Seconds for which a process waits for a turn that PostgreSQL does not need: some commits."""
@@ -130,8 +130,8 @@ class Transaction:
         """Over an open connection; made by `Store`."""
         self.connection = connection
 
-    def server(self) -> connections.Server | None:
-        """The state of PostgreSQL; None for SQLite."""
+    def server_state(self) -> connections.Server | None:
+        """The connections and the replication of PostgreSQL; None for SQLite."""
         return None if self.connection.dialect.name == "sqlite" else connections.read_server(self.connection)
 
 
@@ -163,7 +163,7 @@ class Store:
         self._turns = _writer_turns(parsed, busy_seconds) if self.embedded else None
         self._threads = ThreadConnections(self.engine)
         self._heads = HeadReader(self._threads)
-        # Without a method in between: each request reads the head.
+        # `head` and `tail` of HeadReader, without a method in between: each request reads the head.
         self.head, self.tail = self._heads.read, self._heads.tail
 
     def begin(self) -> AbstractContextManager[Transaction]:
@@ -193,9 +193,9 @@ class Store:
         """A snapshot: all that is read in the block is of one moment. Raises StoreBusy."""
         return self._transaction(writes=False)
 
-    def holders(self) -> AbstractContextManager[Holders]:
-        """A snapshot as `read`, faster, for what a match reads. Raises StoreBusy."""
-        return self._threads.snapshot(Holders)
+    def match_reader(self) -> AbstractContextManager[MatchReader]:
+        """A snapshot as `read`, faster, with the queries of a match. Raises StoreBusy."""
+        return self._threads.snapshot(MatchReader)
 
     def migrate(self) -> str | None:
         """Create or migrate the schema; return the number of the previous schema (None: there was none)."""
@@ -214,18 +214,18 @@ class Store:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
-        """Hold the lock of the index for the block: yields whether no other process has it (SQLite: always True)."""
+    def index_lock(self) -> Iterator[bool]:
+        """Try to hold the lock of the shared index for the block: yields whether it is held (SQLite: always True)."""
         if self.embedded:
             yield True
             return
         with self._busy_errors(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            alone = bool(connection.execute(select(func.pg_try_advisory_lock(_ALONE))).scalar_one())
+            is_held = bool(connection.execute(select(func.pg_try_advisory_lock(_INDEX_LOCK))).scalar_one())
             try:
-                yield alone
+                yield is_held
             finally:
-                if alone:
-                    connection.execute(select(func.pg_advisory_unlock(_ALONE)))
+                if is_held:
+                    connection.execute(select(func.pg_advisory_unlock(_INDEX_LOCK)))
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the whole database to a new file, while it is in use. Raises BackupFailed."""
@@ -239,7 +239,7 @@ class Store:
         """The URL of an empty database for the block: on PostgreSQL's server, or in the folder. Raises BackupFailed."""
         return scratch(self.engine, folder)
 
-    def rows(self) -> int:
+    def count_rows(self) -> int:
         """The number of rows of all tables. Raises StoreBusy."""
         with self.read() as tx:
             return moves.count(tx.connection)

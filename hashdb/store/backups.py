@@ -17,6 +17,7 @@ from hashdb.errors import BackupFailed, os_reason
 
 _DUMP = ("pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--file")
 _NOT_ALLOWED = "42501"
+"""PostgreSQL's code of an error (SQLSTATE): insufficient privilege."""
 _RESTORE = ("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
 
 
@@ -39,7 +40,7 @@ def write_copy(engine: Engine, path: Path) -> None:
 
 
 def read_copy(engine: Engine, path: Path) -> None:
-    """Restore such a file into an empty database, or leave it empty. Raises BackupFailed."""
+    """Restore a file that `write_copy` wrote into an empty database, or leave it empty. Raises BackupFailed."""
     with _connected(engine) as connection:
         if inspect(connection).get_table_names():
             raise BackupFailed("the database has tables already: restore into an empty one")
@@ -119,12 +120,12 @@ def _require(program: str, engine: Engine) -> None:
         raise BackupFailed(f"{program} is of PostgreSQL {version[1]}, and the server of {server}: {install}")
 
 
-def _run(words: list[str], url: URL) -> None:
+def _run(command: list[str], url: URL) -> None:
     """Run a PostgreSQL program. It gets its connection by environment variables, which other users cannot read."""
-    result = subprocess.run(words, env=os.environ | _environment(url), capture_output=True, text=True, check=False)
+    result = subprocess.run(command, env=os.environ | _environment(url), capture_output=True, text=True, check=False)
     if result.returncode:
         lines = result.stderr.strip().splitlines() or [""]
-        raise BackupFailed(f"{words[0]} ended with {result.returncode}: {lines[0]}")
+        raise BackupFailed(f"{command[0]} ended with {result.returncode}: {lines[0]}")
 
 
 def _environment(url: URL) -> dict[str, str]:

@@ -11,7 +11,8 @@ from sqlalchemy import BigInteger, Dialect, Integer, String, Text, TypeDecorator
 from hashdb.domain.ledger.events import canonical
 from hashdb.domain.times import EPOCH, MICROSECOND
 
-Identity = BigInteger().with_variant(Integer, "sqlite")
+IdColumn = BigInteger().with_variant(Integer, "sqlite")
+"""A primary key: SQLite assigns the next number only to an INTEGER."""
 
 
 class InstantColumn(TypeDecorator[datetime]):
@@ -41,7 +42,7 @@ class SecondsColumn(TypeDecorator[float]):
         return lambda milliseconds: None if milliseconds is None else milliseconds / 1_000
 
 
-class Json(TypeDecorator[dict[str, object]]):
+class JsonColumn(TypeDecorator[dict[str, object]]):
     """A small JSON object, stored as text, so that a hashed object is read back unchanged."""
 
     impl = Text
@@ -67,7 +68,7 @@ class DayColumn(TypeDecorator[date]):
         return None if value is None else date.fromisoformat(value)
 
 
-class Words(TypeDecorator[tuple[str, ...]]):
+class CodesColumn(TypeDecorator[tuple[str, ...]]):
     """A few codes without spaces, stored as ` a b c ` so that `LIKE '% b %'` finds one."""
 
     impl = Text

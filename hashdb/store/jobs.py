@@ -105,7 +105,7 @@ class AnswerJobs(Repository):
         return int(self._insert(answer_jobs, row).id)
 
     def change(self, id: int, status: JobStatus, percent: int, now: datetime, text: str | None = None) -> None:
-        """Record how far the job is, and its answer or error."""
+        """Record how far the job is, and its encrypted answer or error."""
         self._update(answer_jobs, id, status=str(status), percent=percent, touched_at=now, text=text)
 
     def one(self, id: int, actor: str) -> AnswerJob:
@@ -138,7 +138,7 @@ class TaskErrors(Repository):
     """The last failures of background tasks within one transaction."""
 
     def put(self, task: str, text: str, now: datetime) -> None:
-        """Store the last failure of a task in place of the previous one."""
+        """Store the last failure of a task in place of the previous one; `text` is as in `TaskError`."""
         row = {"task": task, "at": now, "text": text[:LONGEST_TEXT]}
         upsert(self._connection, task_errors, [row], replace=("at", "text"))
 

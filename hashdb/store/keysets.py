@@ -24,10 +24,11 @@ def page(
     connection: Connection, query: Select[Any], order: Order, place: Place, limit: int
 ) -> tuple[list[Row[Any]], Paged[Position]]:
     """At most `limit` rows of a query at a place, and their positions with the links of the page."""
-    towards = order._replace(descending=order.descending is not place.back)
-    query = in_order(query.add_columns(order.key.label("order_key"), order.id.label("order_id")), towards)
+    # A page that ends at its position is read backwards.
+    reading_order = order._replace(descending=order.descending is not place.back)
+    query = in_order(query.add_columns(order.key.label("order_key"), order.id.label("order_id")), reading_order)
     if place.position is not None:
-        query = query.where(beyond(towards, place.position))
+        query = query.where(beyond(reading_order, place.position))
     rows = list(connection.execute(query.limit(limit + 1)))
     more, rows = len(rows) > limit, rows[:limit]
     if place.back:
@@ -37,11 +38,11 @@ def page(
 
 
 def links(positions: tuple[Position, ...], place: Place, *, descending: bool, more: bool) -> Paged[Position]:
-    """The positions of a page with its links; with `more` the list goes on beyond it, in the direction of reading."""
+    """The positions of a page with its links; `more`: rows follow it in the direction of reading."""
     behind = place.position is not None
     before, after = (more, behind) if place.back else (behind, more)
     if not positions and place.position is not None:
-        # The page beside an empty one begins where this one was read from, with that row.
+        # The page beside an empty one begins with the row at whose position the empty one was read.
         step = -1 if descending is not place.back else 1
         beside = place.position._replace(id=place.position.id + step)
         return Paged((), beside if before else None, beside if after else None)

@@ -31,7 +31,9 @@ from hashdb.store.repositories import insert_values
 from hashdb.store.tables import log, metadata
 
 Values = tuple[Any, ...]
+"""The values of a row, or of its key."""
 Advance = Callable[[int], None]
+"""Called with a number of rows that were compared since the last call."""
 _ROWS = 10_000
 """Rows that are read, compared and written at a time."""
 
@@ -82,8 +84,7 @@ def count(source: Connection) -> int:
 def make_equal(source: Connection, target: Engine, advance: Advance) -> Moved:
     """Write to the target the rows that differ from the source's snapshot, then compare again.
 
-    Each few thousand rows are committed, so a killed run can be continued. `advance` is called with the number of
-    rows as they are compared. Raises MoveFailed.
+    Each few thousand rows are committed, so a killed run can be continued. Raises MoveFailed.
     """
     with _writing(target) as connection:
         rows, written = _compare(source, target, connection, advance)
@@ -110,7 +111,7 @@ def finish(source: Connection, target: Engine, head: Head) -> None:
     with _writing(target) as connection, connection.begin():
         for table in metadata.sorted_tables:
             if (column := table.autoincrement_column) is not None:
-                _go_on_after(connection, table, column, _last_id(source, table, column))
+                _set_last_id(connection, table, column, _last_id(source, table, column))
         if connection.dialect.name == "postgresql":
             _add_references(connection)
             # Without it the first queries run with plans for empty tables.
@@ -121,9 +122,10 @@ def finish(source: Connection, target: Engine, head: Head) -> None:
 def differing(
     ours: Iterator[Sequence[Values]], theirs: Iterator[Sequence[Values]], width: int
 ) -> Iterator[tuple[list[Values], list[Values]]]:
-    """Compare two tables in batches in the order of their keys: yield rows to insert, and keys to delete before that.
+    """Compare the rows of the source and the target, in batches in the order of their keys.
 
-    A row that differs is in both. The key is the first `width` values of a row.
+    Yields rows to insert into the target, and keys to delete before that: both for a row that differs. The key is the
+    first `width` values of a row.
     """
     left: Sequence[Values] = ()
     right: Sequence[Values] = ()
@@ -287,7 +289,7 @@ def _last_id(source: Connection, table: Table, column: Column[Any]) -> int:
     return max(last, called)
 
 
-def _go_on_after(connection: Connection, table: Table, column: Column[Any], last: int) -> None:
+def _set_last_id(connection: Connection, table: Table, column: Column[Any], last: int) -> None:
     if connection.dialect.name == "postgresql":
         sequence = func.pg_get_serial_sequence(table.name, column.name)
         connection.execute(select(func.setval(sequence, max(last, 1), last > 0)))

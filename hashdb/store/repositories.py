@@ -64,7 +64,10 @@ def values_by_algorithm(signals: Iterable[Signal], size: int = CHUNK) -> Iterato
 
 
 class Repository:
-    """Reads and writes in the transaction that is open on its connection."""
+    """Reads and writes in the transaction that is open on its connection.
+
+    In each repository `one` returns the one object with an id, and raises NotFound if there is none.
+    """
 
     def __init__(self, connection: Connection) -> None:
         """Use an open connection."""

@@ -1,4 +1,8 @@
-"""The tables, all of them. A change here needs a migration (a test compares them)."""
+"""The tables, all of them. A change here needs a migration (a test compares them).
+
+Version 0.1.0 may run on the same database during an upgrade. So what it does not know is in tables and columns that it
+does not read.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeEngine
 
 from hashdb.domain.signals import Algorithm
-from hashdb.store.columns import DayColumn, Identity, InstantColumn, Json, SecondsColumn, Words
+from hashdb.store.columns import CodesColumn, DayColumn, IdColumn, InstantColumn, JsonColumn, SecondsColumn
 
 LONGEST_TEXT = 300
 """The most characters that are stored of a background task's failure."""
@@ -66,13 +70,13 @@ log = _table(
 
 events = _table(
     "events",
-    Column("seq", Identity, primary_key=True, autoincrement=False),
+    Column("seq", IdColumn, primary_key=True, autoincrement=False),
     Column("at", InstantColumn, nullable=False),
     Column("actor", String(64), nullable=False),
     Column("action", String(64), nullable=False),
     Column("subject_kind", String(32), nullable=False),
     Column("subject_id", BigInteger, nullable=False),
-    Column("details", Json, nullable=False),
+    Column("details", JsonColumn, nullable=False),
     Column("leaf", LargeBinary(32), nullable=False),
     Index(None, "subject_kind", "subject_id", "seq"),
     Index(None, "actor", "seq"),
@@ -80,7 +84,7 @@ events = _table(
 
 nodes = _table(
     "nodes",
-    Column("number", Identity, primary_key=True, autoincrement=False),
+    Column("number", IdColumn, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary(32), nullable=False),
     Column("left", LargeBinary(32), comment="The left one of the two leaves directly below it"),
     comment="The inner nodes of the tree over the events, in the order in which they were completed.",
@@ -88,7 +92,7 @@ nodes = _table(
 
 signers = _table(
     "signers",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("name", String(200), nullable=False, comment="The log's origin"),
     Column("public", LargeBinary(32), nullable=False, unique=True, comment="The public half of its key"),
     Column("since", InstantColumn, nullable=False),
@@ -97,7 +101,7 @@ signers = _table(
 
 checkpoints = _table(
     "checkpoints",
-    Column("size", Identity, primary_key=True, autoincrement=False),
+    Column("size", IdColumn, primary_key=True, autoincrement=False),
     Column("at", InstantColumn, nullable=False),
     Column("note", Text, nullable=False, comment="Signed"),
 )
@@ -151,7 +155,7 @@ set_signatures = _table(
 
 members = _table(
     "members",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("name", String(100), nullable=False, unique=True),
     Column("kind", String(32), nullable=False),
     Column("status", String(16), nullable=False),
@@ -169,10 +173,10 @@ members = _table(
 
 keys = _table(
     "keys",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("member_id", ForeignKey("members.id"), nullable=False, index=True),
     Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the secret"),
-    Column("scopes", Words, nullable=False),
+    Column("scopes", CodesColumn, nullable=False),
     Column("created_at", InstantColumn, nullable=False),
     Column("expires_at", InstantColumn),
     Column("revoked_at", InstantColumn),
@@ -199,12 +203,12 @@ _POSITION = Integer().with_variant(SmallInteger(), "sqlite")
 
 contributions = _table(
     "contributions",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("member_id", ForeignKey("members.id"), nullable=False),
     Column("received_at", InstantColumn, nullable=False),
     Column("removed_at", InstantColumn),
     Column("notified_at", InstantColumn),
-    Column("labels", Words, nullable=False),
+    Column("labels", CodesColumn, nullable=False),
     Column("quality", SmallInteger),
     Column("media", String(16), nullable=False),
     Column("severity", SmallInteger),
@@ -212,7 +216,7 @@ contributions = _table(
     Column("tco_ground", String(64)),
     Column("entity", String(80)),
     Column("incident", String(80)),
-    Column("context", Words, nullable=False),
+    Column("context", CodesColumn, nullable=False),
     Column("reference", String(200)),
     Column("fingerprint", LargeBinary(32), comment="Of the set of signals; empty once erased"),
     Column("standing", String(16), nullable=False),
@@ -313,15 +317,15 @@ erasures = _table(
 
 amendments = _table(
     "amendments",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("contribution_id", ForeignKey("contributions.id"), nullable=False, index=True),
     Column("at", InstantColumn, nullable=False),
-    Column("before", Json, nullable=False, comment="The old values of the fields that were changed"),
+    Column("before", JsonColumn, nullable=False, comment="The old values of the fields that were changed"),
 )
 
 cases = _table(
     "cases",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("contribution_id", ForeignKey("contributions.id"), nullable=False, index=True),
     Column("reason", String(64), nullable=False, comment="Of the dispute that opened it, or another cause"),
     Column("holds", Boolean, nullable=False, comment="The contribution is quarantined while it is open"),
@@ -333,7 +337,7 @@ cases = _table(
     Column("decided_by", String(64), comment="An actor"),
     Column(
         "shadow",
-        Words,
+        CodesColumn,
         comment="Of a decision to retire: the places of the signals that hold others; empty where 0.1.0 decided",
     ),
     Column(
@@ -363,7 +367,7 @@ case_claims = _table(
 
 case_notes = _table(
     "case_notes",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("case_id", ForeignKey("cases.id"), nullable=False, index=True),
     Column("actor", String(64), nullable=False),
     Column("at", InstantColumn, nullable=False),
@@ -375,7 +379,7 @@ case_notes = _table(
 
 opinions = _table(
     "opinions",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("contribution_id", ForeignKey("contributions.id"), nullable=False),
     Column("member_id", ForeignKey("members.id"), nullable=False),
     Column("opinion", String(16), nullable=False),
@@ -391,7 +395,7 @@ opinions = _table(
 
 users = _table(
     "users",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("name", String(100), nullable=False, unique=True),
     Column("role", String(16), nullable=False),
     Column("status", String(16), nullable=False),
@@ -399,7 +403,7 @@ users = _table(
     Column("provisional", Boolean, nullable=False, comment="The password was chosen by another"),
     Column("secret", String(64), comment="Of the second factor (RFC 6238)"),
     Column("step", BigInteger, nullable=False, comment="The last step of the second factor that was used"),
-    Column("recovery", Words, nullable=False, comment="SHA-256 of the recovery codes that are left"),
+    Column("recovery", CodesColumn, nullable=False, comment="SHA-256 of the recovery codes that are left"),
     Column("subject", String(255), comment="By which name the provider knows the user, since the first sign-in"),
     Column("created_at", InstantColumn, nullable=False),
     Column("issuer", Text, comment="The provider that knows the user by this subject"),
@@ -407,7 +411,7 @@ users = _table(
 
 sessions = _table(
     "sessions",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
     Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the secret"),
     Column("complete", Boolean, nullable=False, comment="False while the second factor is outstanding"),
@@ -417,7 +421,7 @@ sessions = _table(
 
 saved_views = _table(
     "saved_views",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("user_id", ForeignKey("users.id"), nullable=False),
     Column("page", String(32), nullable=False, comment="The list of the console"),
     Column("name", String(100), nullable=False),
@@ -440,7 +444,7 @@ tries = _table(
 
 verifications = _table(
     "verifications",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("actor", String(64), nullable=False),
     Column("begun_at", InstantColumn, nullable=False),
     Column("touched_at", InstantColumn, nullable=False),
@@ -448,13 +452,13 @@ verifications = _table(
     Column("done", BigInteger, nullable=False, comment="Events that were read"),
     Column("outcome", String(16), comment="Empty while it goes on"),
     Column("checkpoints", BigInteger, nullable=False, comment="Signed checkpoints that agreed"),
-    Column("findings", Json, nullable=False),
+    Column("findings", JsonColumn, nullable=False),
     comment="Of the log, asked for in the console.",
 )
 
 report_jobs = _table(
     "commissions",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("actor", String(64), nullable=False),
     Column("first", DayColumn, nullable=False, comment="UTC"),
     Column("last", DayColumn, nullable=False),
@@ -471,7 +475,7 @@ report_jobs = _table(
 
 answer_jobs = _table(
     "answer_jobs",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("actor", String(64), nullable=False),
     Column("touched_at", InstantColumn, nullable=False, index=True),
     Column("status", String(16), nullable=False),
@@ -495,12 +499,12 @@ requests = _table(
     Column("key", String(200), primary_key=True, comment="The Idempotency-Key"),
     Column("digest", LargeBinary(32), nullable=False, comment="SHA-256 of the request"),
     Column("at", InstantColumn, nullable=False, index=True),
-    Column("answer", Json, nullable=False, comment="The ids that were answered, never the body"),
+    Column("answer", JsonColumn, nullable=False, comment="The ids that were answered, never the body"),
 )
 
 benign = _table(
     "benign",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("built_in", String(80), comment="Its name in the list of hashdb itself"),
     Column("note", String(200), nullable=False),
     Column("created_at", InstantColumn, nullable=False),
@@ -544,24 +548,24 @@ text_masks = _table(
 )
 
 
-def holding(algorithm: Algorithm) -> Table:
+def signal_table(algorithm: Algorithm) -> Table:
     """The table with the signals of an algorithm."""
     return digests if algorithm.is_digest or algorithm.of_text else signals
 
 
-def masking(algorithm: Algorithm) -> Table:
+def suppressed_table(algorithm: Algorithm) -> Table:
     """The table with the suppressed signals of an algorithm."""
     return text_masks if algorithm.of_text else masks
 
 
-HOLDING = (signals, digests)
+SIGNAL_TABLES = (signals, digests)
 """The tables of signals."""
-MASKING = (masks, text_masks)
+SUPPRESSED_TABLES = (masks, text_masks)
 """The tables of suppressed signals."""
 
 incidents = _table(
     "incidents",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("label", String(80), nullable=False, unique=True),
     Column("start", InstantColumn, nullable=False),
     Column("end", InstantColumn),
@@ -572,18 +576,18 @@ incidents = _table(
 retention = _table(
     "retention",
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("days", Json, nullable=False, comment="Days by label"),
+    Column("days", JsonColumn, nullable=False, comment="Days by label"),
     Column("after", BigInteger, comment="The last contribution that goes by it; empty: all do"),
     comment="One row: the retention in force, and how far the contributions go by it.",
 )
 
 proposals = _table(
     "proposals",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("act", String(64), nullable=False),
     Column("subject_kind", String(32), nullable=False),
     Column("subject_id", BigInteger, nullable=False),
-    Column("content", Json, nullable=False, comment="What was asked"),
+    Column("content", JsonColumn, nullable=False, comment="What was asked"),
     Column("actor", String(64), nullable=False),
     Column("person", String(64), nullable=False, comment="Who is not to be the second one"),
     Column("proposed_at", InstantColumn, nullable=False),
@@ -594,13 +598,13 @@ proposals = _table(
 
 batches = _table(
     "batches",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("actor", String(64), nullable=False),
     Column("action", String(32), nullable=False),
     Column("picks", String(16), nullable=False, comment="What its items are"),
     Column("state", String(16), nullable=False),
     Column("size", Integer, nullable=False),
-    Column("choices", Json, nullable=False, comment="The code of the reason, and the expiry"),
+    Column("choices", JsonColumn, nullable=False, comment="The code of the reason, and the expiry"),
     Column("note", Text, nullable=False, comment="The reason as a text; empty once it has ended: each case has it"),
     Column("undoes", BigInteger, comment="The batch that it takes back"),
     Column("made_at", InstantColumn, nullable=False),
@@ -619,14 +623,14 @@ batch_items = _table(
     Column("outcome", String(16), comment="Empty until it is done"),
     Column("why", String(64), comment="Why it did not change"),
     Column("made", String(40), comment="On what it was done, as kind:id"),
-    Column("before", Json, comment="What an undo needs"),
+    Column("before", JsonColumn, comment="What an undo needs"),
     Column("at", InstantColumn),
     comment="The items of a batch: each is done in the transaction that writes its outcome.",
 )
 
 webhooks = _table(
     "webhooks",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("member_id", ForeignKey("members.id"), nullable=False, index=True),
     Column("url", String(1000), nullable=False),
     Column("note", String(200), nullable=False),
@@ -642,7 +646,7 @@ webhooks = _table(
 
 upstreams = _table(
     "upstreams",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("member_id", ForeignKey("members.id"), nullable=False, unique=True),
     Column("url", String(1000), nullable=False),
     Column("secret", String(200), nullable=False, comment="As it is: the key with which its feed is read"),
@@ -660,7 +664,7 @@ upstreams = _table(
     Column("failing_since", InstantColumn),
     Column("failures", Integer, nullable=False, comment="In a row"),
     Column("trouble", String(32), comment="Why the last look failed"),
-    Column("refused", Json, nullable=False, comment="How many were refused in this round, by field"),
+    Column("refused", JsonColumn, nullable=False, comment="How many were refused in this round, by field"),
     comment="Other services whose lists this one follows.",
     sqlite_autoincrement=True,
 )
@@ -708,7 +712,7 @@ mail_addresses = _table(
 
 seeds = _table(
     "seeds",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("octets", LargeBinary(32), comment="As it is: members draw secret views from it; empty once retired"),
     Column("made_at", InstantColumn, nullable=False),
     Column("retired_at", InstantColumn),
@@ -718,11 +722,11 @@ seeds = _table(
 
 deliveries = _table(
     "deliveries",
-    Column("id", Identity, primary_key=True),
+    Column("id", IdColumn, primary_key=True),
     Column("webhook_id", ForeignKey("webhooks.id"), nullable=False),
     Column("message", String(40), nullable=False, comment="By which the receiver tells what it has had"),
     Column("topic", String(32), nullable=False),
-    Column("data", Json, nullable=False, comment="Ids and numbers"),
+    Column("data", JsonColumn, nullable=False, comment="Ids and numbers"),
     Column("made_at", InstantColumn, nullable=False),
     Column("outcome", String(16), nullable=False),
     Column("attempts", Integer, nullable=False),
@@ -757,7 +761,7 @@ hits = _table(
     Column("last_at", InstantColumn, nullable=False),
     Column("seq", BigInteger, nullable=False, comment="The event with which the first answer was level"),
     Column("times", BigInteger, nullable=False),
-    Column("distance", Json, nullable=False, comment="By algorithm, of the first"),
+    Column("distance", JsonColumn, nullable=False, comment="By algorithm, of the first"),
     Index(None, "contribution"),
 )
 

@@ -14,8 +14,9 @@ from threading import Lock
 from hashdb.store.thread_connections import ThreadConnection, ThreadConnections
 
 _BYTES = 96
-"""The header is there twice."""
+"""The size of the header, of which the file has two copies in a row."""
 _NO_FILE = -1
+"""In the place of a file descriptor, if none can be found."""
 
 
 class WalHeader:
@@ -31,7 +32,7 @@ class WalHeader:
         self._connection: ThreadConnection | None = None
 
     def read(self) -> bytes:
-        """The header; empty where it cannot be read: on other systems than Linux. Raises StoreBusy."""
+        """The header; empty if it cannot be read, as on other systems than Linux. Raises StoreBusy."""
         file = self._file
         if file is None:
             file = self._open()

@@ -49,7 +49,7 @@ class WriterTurns:
             if self._file is None:
                 with suppress(OSError):
                     self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            # Whoever waits for the writer keeps the others from overtaking.
+            # Only the process that has NEXT tries to take WRITER: no other process overtakes it.
             self._lock(NEXT, until)
             try:
                 self._lock(WRITER, until)

@@ -12,7 +12,7 @@ from sqlalchemy import Boolean, Column, Connection, Engine, Integer, LargeBinary
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.service import HashDB
 from hashdb.service.ledger.verification import verify
-from hashdb.store.columns import DayColumn, InstantColumn, Json
+from hashdb.store.columns import DayColumn, InstantColumn, JsonColumn
 from hashdb.store.tables import metadata
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
@@ -80,7 +80,7 @@ def _forged(column: Column[Any], value: Any) -> Any:
         return not value
     if isinstance(kind, DayColumn):
         return "2026-11-19"
-    if isinstance(kind, Json):
+    if isinstance(kind, JsonColumn):
         return re.sub(r"\d+", lambda found: str(int(found[0]) + 1_000), value or "") if _has_digit(value) else '{"a":1}'
     plain = kind.impl_instance if isinstance(kind, TypeDecorator) else kind
     if isinstance(kind, InstantColumn):

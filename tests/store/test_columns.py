@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
-from hashdb.store.columns import InstantColumn, Json, Words
+from hashdb.store.columns import CodesColumn, InstantColumn, JsonColumn
 
 DIALECT = sqlite.dialect()
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -24,12 +24,12 @@ def test_an_instant_comes_back_to_the_microsecond(at: datetime | None) -> None:
 
 @given(objects | st.none())
 def test_json_comes_back_to_the_letter(value: dict[str, object] | None) -> None:
-    kept = Json().process_bind_param(value, DIALECT)
-    assert Json().process_result_value(kept, DIALECT) == value
+    kept = JsonColumn().process_bind_param(value, DIALECT)
+    assert JsonColumn().process_result_value(kept, DIALECT) == value
 
 
 @given(st.lists(codes, max_size=5).map(tuple) | st.none())
 def test_words_come_back_in_order_and_each_can_be_found(words: tuple[str, ...] | None) -> None:
-    kept = Words().process_bind_param(words, DIALECT)
-    assert Words().result_processor(DIALECT, None)(kept) == words
+    kept = CodesColumn().process_bind_param(words, DIALECT)
+    assert CodesColumn().result_processor(DIALECT, None)(kept) == words
     assert all(f" {word} " in (kept or "") for word in words or ())

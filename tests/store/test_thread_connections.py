@@ -53,12 +53,12 @@ def test_the_rows_are_those_of_sqlalchemy_whatever_the_lengths_of_the_lists(stor
 def test_all_that_a_match_reads_is_of_one_moment(store: Store, member: Member) -> None:
     with store.begin() as tx:
         (one,) = tx.contributions.add(member, [draft(1)], NOON)
-    with store.holders() as held:
+    with store.match_reader() as held:
         assert [holder.contribution for holder in held.holders([signal(1)], NOON, ANY)] == [one.id]
         with store.begin() as tx:
             tx.members.change(member.id, MemberChange(status=MemberStatus.SUSPENDED))
         assert [holder.contribution for holder in held.holders([signal(1)], NOON, ANY)] == [one.id]
-    with store.holders() as held:
+    with store.match_reader() as held:
         assert held.holders([signal(1)], NOON, ANY) == []
 
 
@@ -85,7 +85,7 @@ def test_a_connection_that_the_server_has_ended_is_replaced(postgres_url: str) -
     others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid != "
     with closing(Store(postgres_url)) as store, engine.connect() as connection:
         for _ in range(2):
-            with store.holders() as held:
+            with store.match_reader() as held:
                 assert held.holders([signal(1)], NOON, ANY) == []
             connection.execute(text(others + "pg_backend_pid()"))
     engine.dispose()

@@ -116,7 +116,7 @@ def list_holding(
     """
     member, now = actor.require_member(Scope.CONTRIBUTE), db.now()
     with db.store.read() as tx:
-        ids = tx.additions.holding(member.id, signals, after, limit, now)
+        ids = tx.additions.contributions_with(member.id, signals, after, limit, now)
         contributions = tx.contributions.get(ids, now)
     return tuple(contributions[id] for id in ids)
 

@@ -23,7 +23,7 @@ from hashdb.service.contributions.intake import append, with_intake
 from hashdb.service.review.proposals import require_second_person
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
-from hashdb.store.matching.benign import BenignBall, HeldSignal, UnappliedEntry
+from hashdb.store.matching.benign import BenignBall, PlacedSignal, UnappliedEntry
 
 
 def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[BenignEntry, ...]:
@@ -261,7 +261,7 @@ def _algorithm_and_radius(ball: BenignBall) -> tuple[Algorithm, int]:
     return ball.signal.algorithm, ball.radius
 
 
-def _amended_entries(held: Sequence[HeldSignal], entry: UnappliedEntry, change: str) -> list[LogEntry]:
+def _amended_entries(held: Sequence[PlacedSignal], entry: UnappliedEntry, change: str) -> list[LogEntry]:
     """An event for each contribution, with the number of its signals that changed."""
     return [
         LogEntry(

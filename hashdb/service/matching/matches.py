@@ -30,7 +30,7 @@ from hashdb.domain.signals import Signal
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import sees_members
-from hashdb.store.matching.matches import Holders
+from hashdb.store.matching.matches import MatchReader
 
 _NOT_TOLD = "is not allowed for a key that hides distances"
 _SWITCH_INTERVAL = 0.0005
@@ -107,7 +107,7 @@ def _results(
     signals = {signal for distances in suggested for signal in distances}
     now, by_signal = db.now(), defaultdict[Signal, list[Holder]](list)
     upstreams = db.upstreams.members()
-    with db.store.holders() as stored:
+    with db.store.match_reader() as stored:
         few = stored.holders(signals, now, standings, MATCHES_A_REQUEST + 1)
         is_many = len(few) > MATCHES_A_REQUEST
         # Very many holders are read without the fields of a match.
@@ -145,7 +145,7 @@ def _results(
 
 
 def _count_by_origin(
-    stored: Holders, by_signal: Mapping[Signal, list[Holder]], upstreams: Set[int]
+    stored: MatchReader, by_signal: Mapping[Signal, list[Holder]], upstreams: Set[int]
 ) -> Mapping[int, Origin]:
     """Let what came from other services count as of the members there, and return the origins by contribution.
 

@@ -126,14 +126,14 @@ class Members(Repository):
         )
 
     def first_feed_read(self, key: int, day: str) -> bool:
-        """Record that the key reads the feed on `day`; return whether this is the first time on that day."""
+        """Record that the key reads the feed on `day` (ISO 8601); return whether this is the first time on that day."""
         query = update(keys).where(keys.c.id == key, keys.c.feed_read_on.is_distinct_from(day))
         return self._connection.execute(query.values(feed_read_on=day)).rowcount == 1
 
 
 @contextmanager
 def unique_name(name: str, what: str = "member") -> Iterator[None]:
-    """Raise NameTaken if the database refuses a second member, or user, of that name."""
+    """Raise NameTaken if the block raises IntegrityError: a second `what` (member, user, view) has that name."""
     try:
         yield
     except IntegrityError:
@@ -181,7 +181,7 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
 
 
 class BudgetsUsed(Repository):
-    """Used budgets within one transaction."""
+    """What actors have used of their budgets, within one transaction."""
 
     def add(self, uses: Sequence[BudgetUse], now: datetime) -> None:
         """Add these uses, and delete those of budgets that have renewed since."""
@@ -196,10 +196,12 @@ class BudgetsUsed(Repository):
     def used(self, now: datetime) -> list[BudgetUse]:
         """The uses of all actors of the budgets that renew after `now`."""
         rows = self._connection.execute(select(spent).where(spent.c.renews_at > now))
-        # A newer version may count what this one does not know.
+        # A newer version may count budgets that this version does not know.
         return [
-            BudgetUse(row.actor, Budget(row.budget), row.renews_at, row.amount) for row in rows if row.budget in _KNOWN
+            BudgetUse(row.actor, Budget(row.budget), row.renews_at, row.amount)
+            for row in rows
+            if row.budget in _KNOWN_BUDGETS
         ]
 
 
-_KNOWN = frozenset(map(str, Budget))
+_KNOWN_BUDGETS = frozenset(map(str, Budget))

@@ -143,7 +143,7 @@ class Sessions(Repository):
         return self._delete(sessions, sessions.c.id == session) == 1
 
     def end_all(self, user: int, besides: int | None = None) -> int:
-        """End every session of a user besides one; return how many there were."""
+        """End every session of a user except `besides`; return how many there were."""
         others = [sessions.c.id != besides] if besides else []
         return self._delete(sessions, sessions.c.user_id == user, *others)
 
@@ -152,7 +152,7 @@ class Sessions(Repository):
         self._delete(sessions, sessions.c.seen_at < seen_before)
 
     def tries(self, digests: Mapping[str, bytes]) -> tuple[FailedTries, ...]:
-        """The recent failures under these digests."""
+        """The recent failed sign-ins under these digests: of a user's name and of an address, by kind."""
         query = select(tries.c.kind, tries.c.count, tries.c.last).where(tries.c.digest.in_(list(digests.values())))
         return tuple(FailedTries(*row) for row in self._connection.execute(query))
 
@@ -166,7 +166,7 @@ class Sessions(Repository):
             self._connection.execute(query, {"digest": digest, "kind": kind, "count": 0, "last": now})
 
     def count_try(self, digests: Mapping[str, bytes], now: datetime) -> None:
-        """Count a failure under digests that are locked."""
+        """Count a failed sign-in under digests, by kind, that are locked."""
         query = update(tries).where(tries.c.digest.in_(list(digests.values())))
         self._connection.execute(query.values(count=tries.c.count + 1, last=now))
 

@@ -1,4 +1,7 @@
-"""Commitments in SQL: the lines of contributions, of which a commitment is made, and which contributions have none."""
+"""Commitments in SQL: the lines of contributions, of which a commitment is made, and which contributions have none.
+
+A line is the text of a signal (with the place of its shot, if it is of a frame) or of a signature.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from sqlalchemy.types import NullType
 from hashdb.domain.ledger.commitments import Commitment, placed_line, seal
 from hashdb.store.contributions.frames import ITEM, SHOT_PLACES, UNITS, few_frames, number_of, signals_in
 from hashdb.store.repositories import CHUNK, IDS, Repository
-from hashdb.store.tables import HOLDING, MASKING, contributions, signatures
+from hashdb.store.tables import SIGNAL_TABLES, SUPPRESSED_TABLES, contributions, signatures
 
 _FRAME_COUNT = itemgetter(-1)
 _LACKING = contributions.c.commitment.is_(None) & contributions.c.withdrawn_at.is_(None)
-_EVERY_SIGNAL = union_all(*map(signals_in, (*HOLDING, *MASKING)))
-_SUPPRESSED = union_all(*map(signals_in, MASKING))
+_EVERY_SIGNAL = union_all(*map(signals_in, (*SIGNAL_TABLES, *SUPPRESSED_TABLES)))
+_SUPPRESSED = union_all(*map(signals_in, SUPPRESSED_TABLES))
 _SIGNATURES: Select[Any] = select(*signatures.c["contribution_id", "kind", "value"]).where(
     signatures.c.contribution_id.in_(IDS)
 )
@@ -48,7 +51,7 @@ _STORE = (
 )
 
 
-class HeldCommitment(NamedTuple):
+class StoredCommitment(NamedTuple):
     """The commitment of a contribution as it is stored."""
 
     id: int
@@ -69,7 +72,7 @@ class Commitments(Repository):
         return lines
 
     def undisclosed(self, salts: Mapping[int, bytes]) -> dict[int, tuple[bytes, ...]]:
-        """The seals of the suppressed signals of contributions, in order; `salts` are theirs."""
+        """The seals of the suppressed signals of contributions, in order; `salts` has the salt of each contribution."""
         lines: dict[int, list[str]] = {id: [] for id in salts}
         self._add_signals(lines, _SUPPRESSED)
         return {id: tuple(sorted({seal(salts[id], line) for line in own})) for id, own in lines.items()}
@@ -90,11 +93,11 @@ class Commitments(Repository):
         query = select(contributions.c.id).where(_LACKING).order_by(contributions.c.id)
         return tuple(row.id for row in self._rows_in(query.with_for_update(), contributions.c.id, ids))
 
-    def pages(self) -> Iterator[list[HeldCommitment]]:
+    def pages(self) -> Iterator[list[StoredCommitment]]:
         """All commitments that are stored, some at a time, in the order of their contributions."""
         after = 0
         while rows := few_frames(self._run(_HELD, {"after": after}), _FRAME_COUNT):
-            yield [HeldCommitment(*row[:-1]) for row in rows]
+            yield [StoredCommitment(*row[:-1]) for row in rows]
             after = rows[-1][0]
 
     def store(self, commitments: Mapping[int, Commitment]) -> None:
@@ -118,7 +121,7 @@ class Commitments(Repository):
             texts = of_shots.pop((id, number), ())
             lines[id] += [placed_line(UNITS[unit], start, end, text) for text in texts]
         for (id, number), texts in of_shots.items():
-            # Somebody added signals of a shot that there is not: no commitment is to them.
+            # Somebody added signals of a shot that does not exist: with these lines, no commitment verifies.
             lines[id] += [f"shot {number}:{text}" for text in texts]
 
 

@@ -48,13 +48,13 @@ from hashdb.store.contributions.frames import ALGORITHMS, SIGNAL_COLUMNS, Frames
 from hashdb.store.contributions.statuses import filter_conditions, status_at, stored_media, unended
 from hashdb.store.repositories import IDS, NOW, Repository, attributes, chunks, insert_rows, insert_values
 from hashdb.store.tables import (
-    MASKING,
+    SUPPRESSED_TABLES,
     amendments,
     contributions,
     digests,
     fingerprints,
-    holding,
     members,
+    signal_table,
     signals,
     signatures,
 )
@@ -65,9 +65,10 @@ _COPIED = tuple(field.name for field in fields_of(Draft) if field.name not in ("
 """Fields that have one name in the draft, the contribution and the table."""
 _COLUMNS = tuple(name for name in _COPIED if name != "media")
 """Those that are read as they are stored."""
-_FIRST, _PLACE = itemgetter(0), itemgetter(0, 1)
-_APART = frozenset(str(algorithm) for algorithm in Algorithm if holding(algorithm) is digests)
-"""The algorithms whose signals are not in the table of signals."""
+_CONTRIBUTION, _PLACE = itemgetter(0), itemgetter(0, 1)
+"""Of a row of a signal: the contribution; the contribution and the position."""
+_IN_DIGESTS = frozenset(str(algorithm) for algorithm in Algorithm if signal_table(algorithm) is digests)
+"""The algorithms whose signals are in the table `digests`, and not in `signals`."""
 _NO_PARTS: Mapping[str, object] = {"pages": None, "words": None}
 KINDS = {str(kind): kind for kind in Kind}
 """The kinds of signatures by their code in the database."""
@@ -100,7 +101,7 @@ _SIGNATURES: Select[Any] = (
     .order_by(signatures.c.contribution_id, signatures.c.position)
 )
 SIGNATURE_COLUMNS = ("contribution_id", "position", "kind", "value")
-_NONE: Mapping[Signal, int] = {}
+_NONE_SUPPRESSED: Mapping[Signal, int] = {}
 
 
 class PreparedDraft(NamedTuple):
@@ -128,21 +129,21 @@ class Contributions(Repository):
         now: datetime,
         expiries: Sequence[datetime | None] | None = None,
         prepared: Sequence[PreparedDraft] | None = None,
-        suppressed: Mapping[Signal, int] = _NONE,
+        suppressed: Mapping[Signal, int] = _NONE_SUPPRESSED,
     ) -> tuple[Contribution, ...]:
         """Record drafts of a member, or of a member each, in order.
 
-        `expiries` override the expiry that each draft asks for. `prepared` are the drafts, if the caller has prepared
-        them. `suppressed` are signals of frames that a benign entry suppresses, by entry.
+        `expiries` override the expiry that each draft asks for. `prepared` are the prepared drafts, if the caller has
+        prepared them. `suppressed` has the signals of frames that are suppressed, each with the benign entry.
         """
         if not drafts:
             return ()
         owners = [member] * len(drafts) if isinstance(member, Member) else member
         ids = self._ids(len(drafts))
-        made = list(map(PreparedDraft.from_draft, drafts)) if prepared is None else prepared
+        prepared = list(map(PreparedDraft.from_draft, drafts)) if prepared is None else prepared
         rows = [
             {"id": id, "fingerprint": fingerprint, "salt": salt, "commitment": hash, **_row(owner, draft, now)}
-            for id, owner, draft, (fingerprint, (salt, hash), _) in zip(ids, owners, drafts, made, strict=True)
+            for id, owner, draft, (fingerprint, (salt, hash), _) in zip(ids, owners, drafts, prepared, strict=True)
         ]
         if expiries is not None:
             pairs = zip(drafts, expiries, strict=True)
@@ -155,20 +156,20 @@ class Contributions(Repository):
         signature_rows: list[SignalRow] = []
         for id, draft in zip(ids, drafts, strict=True):
             for i, signal in enumerate(draft.signals):
-                rows_of = digest_rows if signal.algorithm in _APART else signal_rows
-                rows_of.append((id, i, str(signal.algorithm), signal.to_bytes()))
+                rows_of_table = digest_rows if signal.algorithm in _IN_DIGESTS else signal_rows
+                rows_of_table.append((id, i, str(signal.algorithm), signal.to_bytes()))
             for i, signature in enumerate(draft.signatures):
                 signature_rows.append((id, i, str(signature.kind), signature.octets))
-        if shots_by_id := {id: own.shots for id, own in zip(ids, made, strict=True) if own.shots}:
+        if shots_by_id := {id: shots for id, (_, _, shots) in zip(ids, prepared, strict=True) if shots}:
             for row_of_frame in Frames(self._connection).add(shots_by_id, suppressed):
-                (digest_rows if row_of_frame[2] in _APART else signal_rows).append(row_of_frame)
+                (digest_rows if row_of_frame[2] in _IN_DIGESTS else signal_rows).append(row_of_frame)
         insert_values(self._connection, signals.name, SIGNAL_COLUMNS, signal_rows)
         if digest_rows:
             insert_values(self._connection, digests.name, SIGNAL_COLUMNS, digest_rows)
         if signature_rows:
             insert_values(self._connection, signatures.name, SIGNATURE_COLUMNS, signature_rows)
-        added = zip(ids, owners, drafts, made, strict=True)
-        return tuple([_recorded(id, owner, draft, now, own, suppressed) for id, owner, draft, own in added])
+        added = zip(ids, owners, drafts, prepared, strict=True)
+        return tuple([_recorded(id, owner, draft, now, parts, suppressed) for id, owner, draft, parts in added])
 
     def known(self, sets: AbstractSet[SignalSet], now: datetime) -> dict[SignalSet, int]:
         """The active contributions with these sets of signals of a member: the lowest id of each."""
@@ -214,7 +215,7 @@ class Contributions(Repository):
             rows: Sequence[Any] = self._connection.execute(_SIGNALS, {"ids": chunk}).all()
             if further := self._connection.execute(_DIGESTS, {"ids": chunk}).all():
                 rows = sorted([*rows, *further], key=_PLACE)
-            for id, group in groupby(rows, key=_FIRST):
+            for id, group in groupby(rows, key=_CONTRIBUTION):
                 signals_by_id[id] = tuple(
                     Signal(ALGORITHMS[name], int.from_bytes(value)) for _, _, name, value in group
                 )
@@ -223,16 +224,16 @@ class Contributions(Repository):
     def signatures(self, ids: Collection[int]) -> dict[int, tuple[Signature, ...]]:
         """The signatures of contributions, by id, in the order they were sent."""
         signatures_by_id: dict[int, tuple[Signature, ...]] = {}
-        for id, group in groupby(self._run_for_ids(_SIGNATURES, ids), key=_FIRST):
+        for id, group in groupby(self._run_for_ids(_SIGNATURES, ids), key=_CONTRIBUTION):
             signatures_by_id[id] = tuple(Signature(KINDS[kind], value) for _, kind, value in group)
         return signatures_by_id
 
     def amend(
-        self, contribution: Contribution, change: Amendment, now: datetime, own: datetime | None | Unset = UNSET
+        self, contribution: Contribution, change: Amendment, now: datetime, own_expiry: datetime | None | Unset = UNSET
     ) -> tuple[str, ...]:
         """Change the fields that are set and differ, store their old values, and return their names, sorted.
 
-        `own` is the expiry that the member asks for, if it is not the one of the change.
+        `own_expiry` is the expiry that the member asks for, if it is not the one of the change.
         """
         fields = attributes(change, *(field.name for field in fields_of(change)))
         values = {
@@ -242,14 +243,14 @@ class Contributions(Repository):
             before = {name: _plain(value) for name, value in attributes(contribution, *values).items()}
             row = {"contribution_id": contribution.id, "at": now, "before": before}
             self._connection.execute(insert(amendments), row)
-        expiry = change.expires_at if own is UNSET else own
+        expiry = change.expires_at if own_expiry is UNSET else own_expiry
         columns = values | ({} if expiry is UNSET else {"own_expiry": expiry})
         if columns:
             self._update(contributions, contribution.id, **columns)
         return tuple(sorted(values))
 
     def withdraw(self, id: int, reason: str, now: datetime) -> None:
-        """Mark a contribution as withdrawn, and as logged so."""
+        """Mark a contribution as withdrawn, also in the column of the status that the log has."""
         self._update(contributions, id, withdrawn_at=now, withdrawal_reason=reason, announced=Status.WITHDRAWN)
 
     def received_since(self, member: int, since: datetime) -> int:
@@ -279,16 +280,17 @@ class Contributions(Repository):
 
 
 def _contributions(now: datetime) -> Select[tuple[Any, ...]]:
-    """The columns that `_contribution` reads, in its order."""
-    masked, of_texts = (
-        select(func.count()).where(table.c.contribution_id == contributions.c.id).scalar_subquery() for table in MASKING
+    """The query for contributions, with the columns that `_contribution` reads, in its order."""
+    suppressed, suppressed_of_texts = (
+        select(func.count()).where(table.c.contribution_id == contributions.c.id).scalar_subquery()
+        for table in SUPPRESSED_TABLES
     )
     return select(
         *contributions.c["id", "member_id"],
         members.c.name,
         status_at(now),
         *contributions.c["standing", "received_at", "media", "withdrawn_at", "withdrawal_reason", "erased_at"],
-        masked + of_texts,
+        suppressed + suppressed_of_texts,
         *contributions.c["frame_count", "pages", "words", "salt", "commitment", *_COLUMNS],
     ).join(members, members.c.id == contributions.c.member_id)
 

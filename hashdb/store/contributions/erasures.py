@@ -1,4 +1,7 @@
-"""Erasures in SQL: what is deleted of a contribution at once, and its signals when they are due."""
+"""Erasures in SQL: what is deleted of a contribution at once, and its signals when they are due.
+
+Version 0.1.0 may erase a contribution during an upgrade: it leaves what it does not know, which is deleted later.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from sqlalchemy import ColumnElement, Table, delete, exists, func, insert, or_, 
 from hashdb.store.contributions.frames import few_frames
 from hashdb.store.repositories import CHUNK, Repository, chunks
 from hashdb.store.tables import (
-    HOLDING,
-    MASKING,
+    SIGNAL_TABLES,
+    SUPPRESSED_TABLES,
     amendments,
     contributions,
     digests,
@@ -59,12 +62,12 @@ class Erasures(Repository):
         for chunk in chunks(list(ids)):
             query = delete(erasures).where(erasures.c.contribution_id.in_(chunk)).returning(erasures.c.contribution_id)
             purged += self._connection.scalars(query)
-            for table in (*HOLDING, *_AT_ONCE, *MASKING, shots):
+            for table in (*SIGNAL_TABLES, *_AT_ONCE, *SUPPRESSED_TABLES, shots):
                 self._delete(table, table.c.contribution_id.in_(chunk))
         return tuple(sorted(purged))
 
     def with_signatures_left(self) -> tuple[int, ...]:
-        """The erased contributions that still have what is deleted at once: version 0.1.0 does not know of it."""
+        """The erased contributions that still have what `delete_signatures` deletes, because version 0.1.0 left it."""
         left = or_(contributions.c.salt.is_not(None), _has_rows(_AT_ONCE))
         return tuple(self._connection.scalars(_ERASED.where(left)))
 
@@ -76,7 +79,7 @@ class Erasures(Repository):
                 self._delete(table, table.c.contribution_id.in_(chunk))
 
     def with_rows_left(self) -> tuple[int, ...]:
-        """The erased contributions whose signals version 0.1.0 deleted, with rows in tables that it does not know."""
+        """The erased contributions whose signals version 0.1.0 deleted, and that have rows which it left."""
         query = _ERASED.outerjoin(erasures, erasures.c.contribution_id == contributions.c.id)
         return tuple(self._connection.scalars(query.where(erasures.c.contribution_id.is_(None), _has_rows(_UNKNOWN))))
 

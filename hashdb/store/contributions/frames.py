@@ -26,7 +26,7 @@ from hashdb.domain.matching.aligners import ListedShot, ShotTimes
 from hashdb.domain.rules import SIGNALS_AN_ITEM
 from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.store.repositories import CHUNK, IDS, Repository, chunks, insert_values
-from hashdb.store.tables import HOLDING, MASKING, holding, masking, shots
+from hashdb.store.tables import SIGNAL_TABLES, SUPPRESSED_TABLES, shots, signal_table, suppressed_table
 from hashdb.store.thread_connections import Parameters, Query
 
 _T = TypeVar("_T")
@@ -37,7 +37,7 @@ SIGNAL_COLUMNS = ("contribution_id", "position", "algorithm", "value")
 ExecuteStatement = Callable[[Query, Parameters], Iterable[Any]]
 """Executes a statement with its parameters."""
 _COLUMNS = ("contribution_id", "number", "start", "end", "quality", "more", "unit")
-_FIRST = itemgetter(0)
+_CONTRIBUTION = itemgetter(0)
 ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
 """The algorithms by their code in the database."""
 
@@ -53,9 +53,9 @@ def _of_frames(*tables: Table) -> CompoundSelect[Any]:
     return union_all(*queries).order_by("contribution_id", "position")
 
 
-_SIGNALS = _of_frames(*HOLDING)
-_WITH_SUPPRESSED = _of_frames(*HOLDING, *MASKING)
-_SUPPRESSED = _of_frames(*MASKING)
+_SIGNALS = _of_frames(*SIGNAL_TABLES)
+_WITH_SUPPRESSED = _of_frames(*SIGNAL_TABLES, *SUPPRESSED_TABLES)
+_SUPPRESSED = _of_frames(*SUPPRESSED_TABLES)
 
 
 def holds(table: Table) -> tuple[ColumnElement[bool], ...]:
@@ -93,7 +93,7 @@ def _held_places(held: Table) -> Select[Any]:
     )
 
 
-_HELD = {table: _held_places(table) for table in HOLDING}
+_HELD = {table: _held_places(table) for table in SIGNAL_TABLES}
 _SHOTS = select(shots).where(shots.c.contribution_id.in_(IDS)).order_by(shots.c.contribution_id, shots.c.number)
 SHOT_PLACES: Select[Any] = select(*shots.c["contribution_id", "number", "start", "end", "unit"]).where(
     shots.c.contribution_id.in_(IDS)
@@ -107,7 +107,7 @@ class Frames(Repository):
     def add(self, shots_by_id: Mapping[int, Sequence[Shot]], suppressed: Mapping[Signal, int]) -> list[SignalRow]:
         """Record the shots of contributions; return the rows of their signals, which the caller inserts by algorithm.
 
-        Signals that a benign entry suppresses, by entry, are recorded as such.
+        Signals in `suppressed`, each with the benign entry that suppresses it, are inserted here and not returned.
         """
         rows: list[tuple[object, ...]] = []
         signal_rows: list[SignalRow] = []
@@ -122,7 +122,7 @@ class Frames(Repository):
                 for place, signal in enumerate(first.signals if first.matches else (), position_of(number)):
                     row = (id, place, str(signal.algorithm), signal.to_bytes())
                     if signal in suppressed:
-                        masked[masking(signal.algorithm)].append((*row, suppressed[signal]))
+                        masked[suppressed_table(signal.algorithm)].append((*row, suppressed[signal]))
                     else:
                         signal_rows.append(row)
         insert_values(self._connection, shots.name, _COLUMNS, rows)
@@ -133,13 +133,14 @@ class Frames(Repository):
     def get(
         self, ids: Collection[int], *, suppressed: bool = False, masked: Collection[int] = ()
     ) -> dict[int, tuple[Frame, ...]]:
-        """The frames of contributions, in ascending order. Suppressed signals are left out, unless `suppressed`.
+        """The frames of contributions, in ascending order, with suppressed signals only if `suppressed`.
 
-        Those of the `masked` ones, of which some are, are marked so that they give the same shots again.
+        `masked` are the contributions that have suppressed signals: their frames are marked where a shot begins, so
+        that `split_shots` gives the same shots without these signals.
         """
         frames: dict[int, tuple[Frame, ...]] = {}
         for chunk in chunks(sorted(ids)):
-            for id, rows in groupby(self._shots(chunk, suppressed=suppressed), key=_FIRST):
+            for id, rows in groupby(self._shots(chunk, suppressed=suppressed), key=_CONTRIBUTION):
                 shots_of_item = (frames_of_shot for _, _, frames_of_shot in rows)
                 frames[id] = tuple(mark_shots(shots_of_item) if id in masked else chain.from_iterable(shots_of_item))
         return frames
@@ -176,7 +177,7 @@ def shot_times(
     for ids, algorithm, octets in _pieces(signals_by_id):
         for values in chunks(sorted(octets)):
             parameters = {"ids": ids, "algorithm": str(algorithm), "octets": values, "most": most}
-            for id, value, start, end in run(_HELD[holding(algorithm)], parameters):
+            for id, value, start, end in run(_HELD[signal_table(algorithm)], parameters):
                 signal = Signal.from_bytes(algorithm, value)
                 if signal in signals_by_id[id]:
                     times[id, signal].append(ShotTimes(start, end))
@@ -227,7 +228,7 @@ def number_of(position: int) -> int:
 
 
 def _frames(row: Any, held: Mapping[int, Signal]) -> Iterator[Frame]:
-    """The frames of a shot, of which these signals are not suppressed, by place."""
+    """The frames of a row of `_SHOTS`; `held` has the signals of the first frame that are not suppressed, by place."""
     _, _, start, end, quality, more, name = row
     unit = UNITS[name]
     first = Frame(start, tuple(held.values()), quality, unit=unit, length=int(end - start) if unit is Unit.WORDS else 0)
@@ -240,6 +241,7 @@ def _frames(row: Any, held: Mapping[int, Signal]) -> Iterator[Frame]:
 
 
 def _packed(frame: Frame) -> tuple[int, int | None, list[str]]:
+    """A frame in the column `more`: milliseconds, quality, signals."""
     return _milliseconds(frame.at), frame.quality, list(map(str, frame.signals))
 
 

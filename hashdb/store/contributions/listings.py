@@ -31,7 +31,7 @@ from hashdb.store.contributions.contributions import Contributions
 from hashdb.store.contributions.statuses import filter_conditions, of_media
 from hashdb.store.keysets import Order
 from hashdb.store.repositories import Repository
-from hashdb.store.tables import contributions, holding, members
+from hashdb.store.tables import contributions, members, signal_table
 
 FEW = 10_000
 """If one part of the filter selects at most this many contributions, all of them are read and sorted."""
@@ -116,8 +116,8 @@ class Listings(Repository):
             other = text("contributions.media <> 'image' AND contributions.media <> 'video_frame'")
             yield _Part(("media",), and_(of_media(filter.media), other))
         if filter.algorithm is not None:
-            held = holding(filter.algorithm).c
-            holders = select(held.contribution_id).where(held.algorithm == str(filter.algorithm))
+            columns = signal_table(filter.algorithm).c
+            holders = select(columns.contribution_id).where(columns.algorithm == str(filter.algorithm))
             yield _Part((), table.id.in_(holders), holders)
         # Each alone: the other parts are checked on the rows that this one selects.
         for names in (
@@ -160,11 +160,11 @@ class Listings(Repository):
 
     def _selected(self, among: ColumnElement[bool], chosen: Filter, now: datetime) -> int:
         """How many of some contributions a filter selects."""
-        query = _COUNT.where(among, *filter_conditions(chosen, now, aside=True))
+        query = _COUNT.where(among, *filter_conditions(chosen, now, without_index=True))
         return self._connection.execute(query).scalar_one()
 
     def _end(self, run: _Run, ahead: int) -> Position | None:
-        """The last contribution that is read; None if fewer than `ahead` are left."""
+        """The position of the last of the next `ahead` contributions of a run; None if fewer are left."""
         key, id, descending = run.order
         query = select(key, id) if run.has_id else select(key)
         query = query.order_by(*(column.desc() if descending else column for column in query.selected_columns))
@@ -177,7 +177,7 @@ class Listings(Repository):
     def _walk(self, listing: Listing, run: _Run, end: Position | None, limit: int, now: datetime) -> list[Position]:
         query = select(type_coerce(_COLUMNS[listing.sort], BigInteger).label("key"), contributions.c.id)
         query = keysets.in_order(query.select_from(_JOINED), run.order).where(*run.upto(end))
-        query = query.where(*filter_conditions(listing.filter, now, aside=True)).limit(limit)
+        query = query.where(*filter_conditions(listing.filter, now, without_index=True)).limit(limit)
         return [Position(row.key, row.id) for row in self._connection.execute(query)]
 
 
@@ -239,11 +239,11 @@ def _runs(listing: Listing, place: Place, few: ColumnElement[bool] | None, now: 
     order = Order(type_coerce(key, BigInteger), id, listing.descending is not place.back)
     ranges = [(True, key.is_not(None)), (False, key.is_(None))] if column.nullable else [(True, true())]
     position = place.position
-    for known, condition in reversed(ranges) if place.back else ranges:
+    for has_value, condition in reversed(ranges) if place.back else ranges:
         conditions = [*within, condition]
-        if position is not None and known is (position.key is not None):
+        if position is not None and has_value is (position.key is not None):
             conditions.append(_beyond(order, position, fixed=fixed))
-        elif position is not None and known is not place.back:
+        elif position is not None and has_value is not place.back:
             # The place is past all of this range.
             continue
         yield _Run(order, tuple(conditions), frozenset(names), has_id, fixed)

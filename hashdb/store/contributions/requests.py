@@ -19,15 +19,13 @@ Answer = tuple[int, IdempotencyKey, Mapping[str, object]]
 class Requests(Repository):
     """Remembered requests within one transaction."""
 
-    def answered(self, member: int, once: IdempotencyKey, since: datetime) -> Mapping[str, object] | None:
+    def answered(self, member: int, key: IdempotencyKey, since: datetime) -> Mapping[str, object] | None:
         """The answer to the same request after `since`, if there is one. Raises IdempotencyKeyReused."""
-        query = select(requests).where(
-            requests.c.member_id == member, requests.c.key == once.key, requests.c.at > since
-        )
+        query = select(requests).where(requests.c.member_id == member, requests.c.key == key.key, requests.c.at > since)
         row = self._connection.execute(query).one_or_none()
         if row is None:
             return None
-        if row.digest != once.digest:
+        if row.digest != key.digest:
             raise IdempotencyKeyReused()
         answer: Mapping[str, object] = row.answer
         return answer
@@ -36,7 +34,7 @@ class Requests(Repository):
         """Store the answers to requests, and delete those from before `since`."""
         self._delete(requests, requests.c.at <= since)
         rows = [
-            {"member_id": member, "key": once.key, "digest": once.digest, "at": now, "answer": answer}
-            for member, once, answer in answers
+            {"member_id": member, "key": key.key, "digest": key.digest, "at": now, "answer": answer}
+            for member, key, answer in answers
         ]
         insert_rows(self._connection, requests, rows)

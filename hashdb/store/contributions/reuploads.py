@@ -29,7 +29,7 @@ from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.store.contributions.frames import ITEM, UNITS, holds, number_of, signals_in
 from hashdb.store.contributions.statuses import MATCHING, unended
 from hashdb.store.repositories import IDS, NOW, Repository, values_by_algorithm
-from hashdb.store.tables import HOLDING, MASKING, cases, contributions, events, holding, shots
+from hashdb.store.tables import SIGNAL_TABLES, SUPPRESSED_TABLES, cases, contributions, events, shots, signal_table
 
 _MOST = 100
 """Contributions of a signal, at most."""
@@ -41,15 +41,21 @@ class Retired(Repository):
     """Contributions that are retired or under review, within one transaction."""
 
     def case_values(self) -> dict[Algorithm, list[bytes]]:
-        """The values of all contributions that ever had a case, suppressed ones too, big-endian; `among` decides."""
+        """The values of all contributions that ever had a case, suppressed ones too, big-endian.
+
+        Near these, `retired_with` and `ended_with` decide which signals cast a shadow.
+        """
         return self._values(_EVERY, {})
 
     def case_values_since(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
-        """The same of the cases that events `after` < seq ≤ `upto` opened."""
+        """As `case_values`, of the cases that events `after` < seq ≤ `upto` opened."""
         return self._values(_SINCE, {"after": after, "upto": upto})
 
     def retired_with(self, wanted: Collection[Signal]) -> dict[Signal, tuple[int, ...]]:
-        """The signals that cast a shadow, each with at most the first 100 retired contributions, of any status."""
+        """Those of the signals that cast a shadow, each with the first 100 retired contributions at most.
+
+        The contributions may have any status.
+        """
         ids: dict[Signal, dict[int, None]] = defaultdict(dict)
         for id, signal in self._casting(_RETIRED, wanted):
             if len(ids[signal]) < _MOST:
@@ -57,10 +63,10 @@ class Retired(Repository):
         return {signal: tuple(holders) for signal, holders in ids.items()}
 
     def ended_with(self, member: int, wanted: Collection[Signal], now: datetime) -> dict[Signal, tuple[int, ...]]:
-        """The signals that ended contributions of the member have, each with these contributions, in order.
+        """Those of the signals that ended contributions of the member have, each with these contributions, in order.
 
-        These were withdrawn or have expired, and are quarantined or have an open case. Only signals that would cast a
-        shadow count, and at most the last hundred contributions of each.
+        Ended are those that were withdrawn or have expired, and are quarantined or have an open case. Only signals that
+        would cast a shadow count, and at most the last 100 contributions of each.
         """
         ids: dict[Signal, tuple[int, ...]] = defaultdict(tuple)
         for id, signal in self._casting(_ENDED, wanted, member=member, now=now):
@@ -109,7 +115,7 @@ class Retired(Repository):
         return {id: frozenset(default_shadow(signals)) for id, signals in placed.items()} | named
 
     def signals_by_place(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
-        """The signals of each contribution by their place, suppressed ones too. The frames have one."""
+        """The signals of each contribution by position, suppressed ones too; at `OF_FRAMES`, one of frames."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
         for id, place, algorithm, value in self._run_for_ids(_OF_ITEMS, ids):
             signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
@@ -140,13 +146,13 @@ class Retired(Repository):
         """The id of each contribution that has any of the signals, with the position and the signal."""
         for algorithm, values in values_by_algorithm(wanted):
             of_values = {"algorithm": str(algorithm), "octets": values, **parameters}
-            for id, place, value in self._run(query[holding(algorithm)], of_values):
+            for id, place, value in self._run(query[signal_table(algorithm)], of_values):
                 yield id, place, Signal.from_bytes(algorithm, value)
 
     def _values(self, query: Select[Any], parameters: dict[str, int]) -> dict[Algorithm, list[bytes]]:
         """The distinct values of the contributions that a query selects, suppressed ones too."""
         values_by_algorithm: dict[str, list[bytes]] = defaultdict(list)
-        for table in (*HOLDING, *MASKING):
+        for table in _ALL_TABLES:
             distinct = select(table.c.algorithm, table.c.value).where(table.c.contribution_id.in_(query)).distinct()
             for algorithm, value in self._connection.execute(distinct, parameters):
                 values_by_algorithm[algorithm].append(value)
@@ -163,11 +169,12 @@ _SHOTS = (
     .where(or_(shots.c.quality.is_(None), shots.c.quality >= MINIMUM_QUALITY))
     .group_by(shots.c.contribution_id, shots.c.unit)
 )
-_OF_ITEMS = union_all(*(signals_in(table, table.c.position < OF_FRAMES) for table in (*HOLDING, *MASKING)))
+_ALL_TABLES = (*SIGNAL_TABLES, *SUPPRESSED_TABLES)
+_OF_ITEMS = union_all(*(signals_in(table, table.c.position < OF_FRAMES) for table in _ALL_TABLES))
 _OF_SHOTS = union_all(
     *(
         signals_in(table, table.c.position >= OF_FRAMES, table.c.algorithm.in_(sorted(map(str, BY_FRAMES))))
-        for table in (*HOLDING, *MASKING)
+        for table in _ALL_TABLES
     )
 )
 _EVERY = select(cases.c.contribution_id)
@@ -187,7 +194,7 @@ def _holders(*conditions: ColumnElement[bool]) -> _Holders:
         table: select(contributions.c.id, table.c.position, table.c.value)
         .join(contributions, contributions.c.id == table.c.contribution_id)
         .where(*holds(table), *conditions)
-        for table in HOLDING
+        for table in SIGNAL_TABLES
     }
 
 

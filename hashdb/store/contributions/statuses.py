@@ -27,7 +27,7 @@ from hashdb.domain.contributions import Filter, Media, Standing, Status
 from hashdb.domain.review.incidents import Retention
 from hashdb.domain.tiers import Rule, rules_of
 from hashdb.store.repositories import Repository, chunks
-from hashdb.store.tables import contributions, holding, members, retention
+from hashdb.store.tables import contributions, members, retention, signal_table
 
 Instant = datetime | BindParameter[datetime]
 """A time, or the parameter for a time in a statement that is built once."""
@@ -75,7 +75,7 @@ class Statuses(Repository):
         return tuple(PendingStatus(id, Status(in_log), Status(current)) for id, in_log, current in rows)
 
     def mark_logged(self, ids: Collection[int], status: Status) -> None:
-        """Record that the log has this status of these contributions."""
+        """Record that the log has this status of these contributions (column `announced`)."""
         self._set(ids, announced=str(status))
 
     def set_standing(self, ids: Collection[int], standing: Standing) -> None:
@@ -116,7 +116,8 @@ class ExpiryFields(NamedTuple):
     """What the expiry of a contribution depends on, the expiry, and the status in the log."""
 
     id: int
-    own: datetime | None
+    own_expiry: datetime | None
+    """The expiry that the member asked for."""
     labels: tuple[str, ...]
     incident: str | None
     received_at: datetime
@@ -133,7 +134,7 @@ class Retentions(Repository):
         return Retention(days or {})
 
     def applied_upto(self, *, lock: bool = False) -> int | None:
-        """The last contribution to which it is applied; None if it is applied to all."""
+        """The last contribution to which the retention in force is applied; None if it is applied to all."""
         query = select(retention.c.after)
         return self._connection.execute(query.with_for_update() if lock else query).scalar_one_or_none()
 
@@ -143,13 +144,13 @@ class Retentions(Repository):
         self._connection.execute(insert(retention), {"id": 1, "days": dict(new.days), "after": 0})
 
     def mark_applied(self, after: int | None) -> None:
-        """Record the last contribution to which it is applied; None if it is applied to all."""
+        """Record the last contribution to which the retention is applied; None if it is applied to all."""
         self._connection.execute(update(retention).values(after=after))
 
     def page(self, after: int, limit: int, incident: str | None = None) -> tuple[ExpiryFields, ...]:
-        """At most `limit` contributions that were not withdrawn, with ids above `after`, in order (of an incident).
+        """At most `limit` contributions that were not withdrawn, with ids above `after`, in order.
 
-        They are locked until the transaction ends.
+        With `incident`, only those under this label. They are locked until the transaction ends.
         """
         query = _EXPIRY_FIELDS.where(contributions.c.withdrawn_at.is_(None))
         if incident is not None:
@@ -178,7 +179,7 @@ _EXPIRY_FIELDS = select(
 
 
 def stored_media(media: Media, pages: int | None, words: int | None) -> tuple[str, int | None, int | None]:
-    """What is stored of the medium, the pages and the words of an item.
+    """The values of the columns `media`, `pages` and `words` for an item.
 
     Version 0.1.0 does not know texts. A text is stored as a document that has words and no pages; so a document without
     pages has 0 of them, and a text without windows has 0 words.
@@ -190,11 +191,11 @@ def stored_media(media: Media, pages: int | None, words: int | None) -> tuple[st
     return str(media), pages, words
 
 
-def of_media(media: Media, *, aside: bool = False) -> ColumnElement[bool]:
-    """The condition that a contribution is of a medium. With `aside` no index is used for it."""
+def of_media(media: Media, *, without_index: bool = False) -> ColumnElement[bool]:
+    """The condition that a contribution is of a medium. With `without_index`, the database uses no index for it."""
     stored, *_ = stored_media(media, None, None)
     column = contributions.c.media
-    same: ColumnElement[bool] = (func.coalesce(column, column) if aside else column) == stored
+    same: ColumnElement[bool] = (func.coalesce(column, column) if without_index else column) == stored
     if media is Media.TEXT:
         return and_(same, _IS_TEXT)
     return and_(same, ~_IS_TEXT) if media is Media.DOCUMENT else same
@@ -204,13 +205,13 @@ _IS_TEXT = and_(contributions.c.pages.is_(None), contributions.c.words.is_not(No
 MEDIA = case(
     (and_(contributions.c.media == str(Media.DOCUMENT), _IS_TEXT), str(Media.TEXT)), else_=contributions.c.media
 )
-"""The medium of a contribution."""
+"""The SQL expression for the medium of a contribution."""
 
 
-def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> Iterator[ColumnElement[bool]]:
+def filter_conditions(filter: Filter, now: datetime, *, without_index: bool = False) -> Iterator[ColumnElement[bool]]:
     """The conditions of a filter; if it has a status, the query must join the members.
 
-    With `aside` they are written so that no index is used for them: the query follows another one.
+    With `without_index`, the database uses no index for them, so that the query follows another index.
     """
     table = contributions.c
     for column, wanted in (
@@ -220,15 +221,15 @@ def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> 
         (table.incident, filter.incident),
     ):
         if wanted is not None:
-            yield (func.coalesce(column, column) if aside else column) == wanted
+            yield (func.coalesce(column, column) if without_index else column) == wanted
     if filter.media is not None:
-        yield of_media(filter.media, aside=aside)
+        yield of_media(filter.media, without_index=without_index)
     for column, start, end in (
         (table.received_at, filter.since, filter.until),
         (table.removed_at, filter.removed_since, filter.removed_until),
         (table.expires_at, None, filter.expires_until),
     ):
-        compared = func.coalesce(column, column) if aside else column
+        compared = func.coalesce(column, column) if without_index else column
         if start is not None:
             yield compared >= start
         if end is not None:
@@ -238,7 +239,7 @@ def filter_conditions(filter: Filter, now: datetime, *, aside: bool = False) -> 
     if filter.label is not None:
         yield has_label(filter.label)
     if filter.algorithm is not None:
-        held = holding(filter.algorithm)
+        held = signal_table(filter.algorithm)
         yield exists().where(held.c.contribution_id == table.id, held.c.algorithm == str(filter.algorithm))
     if filter.reference is not None:
         # Not LIKE, which ignores case on one database only.

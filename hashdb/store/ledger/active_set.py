@@ -37,7 +37,7 @@ class ActiveSet(Repository):
     """The tree within one transaction."""
 
     def state(self) -> SetState:
-        """Up to which event the blocks are; 0 before the first."""
+        """The state of the stored blocks; with seq 0 before the first."""
         return next((state for id, state in self.states() if id == 1), SetState())
 
     def states(self) -> list[tuple[int, SetState]]:
@@ -46,7 +46,7 @@ class ActiveSet(Repository):
         return [(id, SetState(seq, root, count)) for id, seq, root, count in rows]
 
     def advance(self, before: SetState, after: SetState) -> bool:
-        """Replace one state by another; return False where it is another one by now, and then change nothing."""
+        """Replace the state `before` by `after`; False, without a change, if another process has replaced it."""
         values = {"id": 1, **asdict(after)}
         if before.seq:
             query: Any = update(set_states).where(set_states.c.id == 1, set_states.c.seq == before.seq).values(values)
@@ -75,14 +75,14 @@ class ActiveSet(Repository):
             rows = self._connection.execute(_EVERY.where(tuple_(set_blocks.c.level, set_blocks.c.number) > last)).all()
 
     def put(self, blocks: Mapping[Place, bytes]) -> None:
-        """Store these blocks. Empty ones are left out."""
+        """Store these blocks in place of those that are stored; an empty block is deleted."""
         for level, numbers in _by_level(blocks):
             self._connection.execute(_DELETE, {"of": level, "numbers": numbers})
         rows = [(*place, hashes) for place, hashes in blocks.items() if hashes != EMPTY_BLOCK]
         insert_values(self._connection, set_blocks.name, ("level", "number", "hashes"), rows)
 
     def leaves(self, contributions: Collection[int], upto: int) -> Iterator[tuple[int, bytes]]:
-        """The leaves of contributions after the events up to a seq, as the log has them, in ascending order of ids."""
+        """The leaf of each contribution after the events up to a seq, by the log alone: ids with leaves, ascending."""
         for chunk in chunks(sorted(contributions)):
             yield from self._leaves(_OF_SOME, {"ids": chunk, "upto": upto})
 
@@ -107,7 +107,7 @@ class ActiveSet(Repository):
         return tuple(row.line for row in self._connection.execute(query))
 
     def signers(self, limit: int) -> dict[int, set[str]]:
-        """The organisations that signed the root of each event: of the `limit` signatures of the newest roots."""
+        """The organisations that signed the newest roots, by the seq of its event; at most `limit` signatures."""
         organisations: dict[int, set[str]] = defaultdict(set)
         for row in self._connection.execute(_SIGNED.order_by(set_signatures.c.seq.desc()).limit(limit)):
             organisations[row.seq].add(row.organisation)

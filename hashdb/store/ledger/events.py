@@ -29,7 +29,7 @@ class Audit(Repository):
         return Head(row.seq, row.at, row.epoch)
 
     def head_rows(self) -> Sequence[Row[tuple[object, ...]]]:
-        """The rows of the head (`id`, `at`, `epoch`) as stored, at most two: there must be exactly one."""
+        """The rows of the table `log` (`id`, `at`, `epoch`) as stored, at most two: there must be exactly one."""
         return self._connection.execute(_HEADS).all()
 
     def lock(self) -> tuple[int, datetime, bytes]:
@@ -125,7 +125,10 @@ class Audit(Repository):
     def events(
         self, after: int, limit: int, actor: str | None, action: str | None, subject: tuple[str, int] | None
     ) -> tuple[Event, ...]:
-        """At most `limit` events with a seq above `after`, by an actor, of an action, on a subject (None: any)."""
+        """At most `limit` events with a seq above `after`, by an actor, of an action, on a subject (None: any).
+
+        A subject is its kind and its id.
+        """
         return tuple(map(_event, self._page_after(_chosen(actor, action, subject), events.c.seq, after, limit)))
 
     def between(
@@ -219,6 +222,7 @@ _KINDS = (
 
 
 def _chosen(actor: str | None, action: str | None, subject: tuple[str, int] | None) -> Select[tuple[object, ...]]:
+    """The query for the events by an actor, of an action, on a subject (its kind and id); None: any."""
     query: Select[tuple[object, ...]] = select(events)
     if actor is not None:
         query = query.where(events.c.actor == actor)
@@ -244,7 +248,7 @@ def _event(row: Any) -> Event:
     return Event(*row)
 
 
-_MOST_OF_ONE = 1_000
+_MOST_OF_SUBJECT = 1_000
 """Events of a subject that are returned, the first ones."""
 
 
@@ -254,7 +258,9 @@ class Timelines(Repository):
     def events(self, kind: str, ids: Collection[int]) -> list[Event]:
         """The events on these subjects, in order."""
         audit = Audit(self._connection)
-        events_on_subjects = [event for id in ids for event in audit.events(0, _MOST_OF_ONE, None, None, (kind, id))]
+        events_on_subjects = [
+            event for id in ids for event in audit.events(0, _MOST_OF_SUBJECT, None, None, (kind, id))
+        ]
         return sorted(events_on_subjects, key=lambda event: event.seq)
 
     def amendments(self, contribution: int) -> list[tuple[datetime, Mapping[str, object]]]:

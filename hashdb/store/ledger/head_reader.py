@@ -18,7 +18,7 @@ _TAIL = (
     " UNION ALL SELECT 'leaf', seq, 0, leaf, '' FROM events WHERE seq = ? OR seq = (SELECT seq FROM log)"
     " UNION ALL SELECT DISTINCT 'kind', 0, 0, CAST(NULL AS bytea), subject_kind FROM events WHERE seq > ?"
 )
-_NOTHING = 2**62
+_PAST_ALL = 2**62
 """A seq past any event."""
 
 
@@ -27,6 +27,7 @@ class Tail(NamedTuple):
 
     head: Head
     leaves: Mapping[int, str]
+    """By seq, the leaves in hex."""
     kinds: frozenset[str]
     """The kinds of subject of the events past the earlier one."""
 
@@ -48,8 +49,8 @@ class HeadReader:
     def read(self) -> Head:
         """The last event that is committed now. Raises StoreBusy, after which the thread opens a new connection."""
         if not self._embedded:
-            return self._connections.use(_ask_postgresql)
-        # Before the question: what is committed in between is asked for again.
+            return self._connections.use(_read_postgresql)
+        # The header is read before the head: after a commit in between, the next call reads the head again.
         header, last = self._header.read(), self._last
         if header and last is not None and header == last[0]:
             return last[1]
@@ -65,14 +66,14 @@ class HeadReader:
 
     def tail(self, after: int | None) -> Tail:
         """The part of the log past an event (None: only its head and the leaf of the head). Raises StoreBusy."""
-        rows = self._connections.execute(self._tail, (after or 0, _NOTHING if after is None else after))
+        rows = self._connections.execute(self._tail, (after or 0, _PAST_ALL if after is None else after))
         ((last, at, epoch),) = [(seq, at, epoch) for what, seq, at, _, epoch in rows if what == "head"]
         leaves = {seq: bytes(leaf).hex() for what, seq, _, leaf, _ in rows if what == "leaf"}
         kinds = frozenset([kind for what, _, _, _, kind in rows if what == "kind"])
         return Tail(Head(last, from_microseconds(at), epoch), leaves, kinds)
 
 
-def _ask_postgresql(connection: PoolProxiedConnection) -> Head:
+def _read_postgresql(connection: PoolProxiedConnection) -> Head:
     driver: Any = connection.dbapi_connection
     result = driver.execute_prepared(_HEAD.encode())
     seq, at, epoch = (result.get_value(0, column) for column in range(3))

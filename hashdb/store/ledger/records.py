@@ -45,8 +45,9 @@ from hashdb.store.tables import (
 )
 
 _AT_ONCE = 1_000
+"""Rows that are fetched at a time."""
 Record = tuple[int, tuple[object, ...]]
-"""An id, and the fields of its kind."""
+"""The id of a row, and its fields in the order that `domain.ledger.records` has for its kind."""
 
 
 class StoredRecords(Repository):
@@ -126,7 +127,7 @@ _DECODED: Mapping[str, Sequence[tuple[int, Callable[[object], object]]]] = {
     "seed": ((0, _tag),),
     "verification": ((5, _tag),),
 }
-"""For a kind, the positions of fields that are decoded, and how."""
+"""For a kind, the positions in the fields (without the id) that are decoded, and how."""
 
 
 def _raw(table: Table, *names: str) -> list[ColumnElement[object]]:

@@ -16,6 +16,7 @@ from hashdb.store.repositories import Repository, insert_values
 from hashdb.store.tables import checkpoints, events, log, nodes, signers
 
 _HASH = 32
+"""The bytes of a hash."""
 
 
 class Tree(Repository):
@@ -98,7 +99,7 @@ class Checkpoints(Repository):
     def signer(self) -> Verifier | None:
         """The key that signs now; None before the first start."""
         query = select(signers.c.name, signers.c.public).where(signers.c.until.is_(None))
-        # Somebody may have added one by hand.
+        # More than one has no end only if somebody edited the database.
         return self._find(query.order_by(signers.c.id.desc()).limit(1), lambda row: Verifier(*row))
 
     def sign_with(self, verifier: Verifier, now: datetime) -> int:

@@ -17,7 +17,7 @@ class Cosignatures(Repository):
     """Cosignatures of stored checkpoints within one transaction. Witnesses are named as by `WitnessKey.named_id`."""
 
     def lines_by_size(self) -> dict[int, dict[str, str]]:
-        """The lines of each checkpoint by its witnesses, the newest checkpoint first."""
+        """The signature lines of each checkpoint, by size and then by witness, the newest checkpoint first."""
         lines: dict[int, dict[str, str]] = defaultdict(dict)
         query = select(cosignatures).order_by(cosignatures.c.size.desc(), cosignatures.c.witness)
         for row in self._connection.execute(query):
@@ -30,7 +30,7 @@ class Cosignatures(Repository):
         upsert(self._connection, cosignatures, [row], replace=("line", "at"))
 
     def keep_only(self, sizes: Collection[int]) -> None:
-        """Delete the cosignatures of all checkpoints but these."""
+        """Delete the cosignatures of all checkpoints but those of these sizes."""
         self._delete(cosignatures, cosignatures.c.size.not_in(sorted(sizes)))
 
 
@@ -54,9 +54,9 @@ class WitnessStates(Repository):
         return {row.witness: WitnessState(**attributes(row, *WitnessState._fields)) for row in rows}
 
     def claim(self, witness: str, now: datetime, until: datetime, latest: datetime) -> WitnessState | None:
-        """Claim a witness that is due, so that no other process asks it before `until`; None if one does.
+        """Claim a witness that is due, so that no other process asks it before `until`; None if it is not due.
 
-        One that would be due after `latest` is due: the clock was set back.
+        A witness whose next time is after `latest` is due, too: the clock was set back.
         """
         new = {"witness": witness, "size": 0, "next_at": now, "refused": False}
         self._connection.execute(insert_into(self._connection, witness_states).on_conflict_do_nothing(), new)

@@ -30,15 +30,15 @@ from hashdb.store import keysets
 from hashdb.store.contributions.contributions import Contributions
 from hashdb.store.repositories import CHUNK, Repository, attributes, chunks, insert_rows, values_by_algorithm
 from hashdb.store.tables import (
-    HOLDING,
-    MASKING,
+    SIGNAL_TABLES,
+    SUPPRESSED_TABLES,
     benign,
     benign_signals,
     benign_text_signals,
     contributions,
-    holding,
-    masking,
     masks,
+    signal_table,
+    suppressed_table,
     text_masks,
 )
 
@@ -107,7 +107,7 @@ class BenignList(Repository):
         return Paged(self._entries(rows), links.previous, links.next, total)
 
     def existing(self, ids: Collection[int]) -> frozenset[int]:
-        """Those of these ids that an entry has which is not deleted."""
+        """Those of these ids whose entry exists and is not deleted."""
         query = select(benign.c.id).where(benign.c.deleted_at.is_(None))
         return frozenset(row.id for row in self._rows_in(query, benign.c.id, ids))
 
@@ -129,11 +129,11 @@ class BenignList(Repository):
     def unsettled(self) -> tuple[UnappliedEntry, ...]:
         """The entries that are not applied to contributions yet, in order.
 
-        Version 0.1.0 may have settled an entry, without what it does not know.
+        Version 0.1.0 may have applied an entry during an upgrade: then only its signals of texts are not applied.
         """
         texts = benign_text_signals.c
-        left = or_(texts.settled.is_(False), benign.c.deleted_at.is_not(None))
-        of_texts = select(texts.position).where(texts.benign_id == benign.c.id, left).exists()
+        unapplied = or_(texts.settled.is_(False), benign.c.deleted_at.is_not(None))
+        of_texts = select(texts.position).where(texts.benign_id == benign.c.id, unapplied).exists()
         query = select(benign.c.id, benign.c.deleted_at).where(or_(benign.c.settled.is_(False), of_texts))
         query = query.order_by(benign.c.id)
         return tuple(UnappliedEntry(row.id, row.deleted_at is not None) for row in self._connection.execute(query))
@@ -210,7 +210,7 @@ def _ball(row: Row[Any]) -> BenignBall:
     return BenignBall(row.benign_id, Signal.from_bytes(Algorithm(row.algorithm), row.value), row.radius)
 
 
-class HeldSignal(NamedTuple):
+class PlacedSignal(NamedTuple):
     """A signal of a contribution, and its position there."""
 
     contribution: int
@@ -226,34 +226,34 @@ class Suppressions(Repository):
     """Suppressed signals within one transaction."""
 
     def contributions_with(self, values: Collection[Signal]) -> list[int]:
-        """The ids of contributions, whatever their status, that hold any of these signals unsuppressed, in order."""
+        """The ids of contributions, whatever their status, that have any of these signals unsuppressed, in order."""
         ids: set[int] = set()
         for algorithm, octets in values_by_algorithm(values):
-            held = holding(algorithm).c
-            query = select(held.contribution_id).where(held.algorithm == str(algorithm), held.value.in_(octets))
+            table = signal_table(algorithm).c
+            query = select(table.contribution_id).where(table.algorithm == str(algorithm), table.value.in_(octets))
             ids.update(self._connection.scalars(query))
         return sorted(ids)
 
-    def unsuppressed(self, ids: Collection[int], values: Collection[Signal]) -> tuple[HeldSignal, ...]:
-        """Those of the values that these contributions hold unsuppressed, in order; nothing is locked.
+    def unsuppressed(self, ids: Collection[int], values: Collection[Signal]) -> tuple[PlacedSignal, ...]:
+        """Those of the signals that these contributions have unsuppressed, in order; nothing is locked.
 
         A video has thousands of signals, of which an entry touches a few.
         """
-        held: list[HeldSignal] = []
+        placed: list[PlacedSignal] = []
         wanted = set(ids)
         for algorithm, octets in values_by_algorithm(values):
-            table = holding(algorithm)
+            table = signal_table(algorithm)
             query = select(table).where(table.c.algorithm == str(algorithm), table.c.value.in_(octets))
             if len(wanted) <= CHUNK:
                 # The sum keeps SQLite from a look-up for each pair of a contribution and a value.
                 query = query.where((table.c.contribution_id + literal_column("0")).in_(wanted))
-            held += [_held(row) for row in self._connection.execute(query) if row.contribution_id in wanted]
-        return tuple(sorted(held, key=_PLACE))
+            placed += [_placed(row) for row in self._connection.execute(query) if row.contribution_id in wanted]
+        return tuple(sorted(placed, key=_PLACE))
 
     def count_unsuppressed(self, ids: Collection[int]) -> dict[int, int]:
         """How many signals each of these contributions has that are not suppressed, digests included."""
         numbers = dict.fromkeys(ids, 0)
-        for table in HOLDING:
+        for table in SIGNAL_TABLES:
             query = select(table.c.contribution_id, func.count()).group_by(table.c.contribution_id)
             for id, count in self._rows_in(query, table.c.contribution_id, ids):
                 numbers[id] += count
@@ -275,62 +275,64 @@ class Suppressions(Repository):
             _MASKS.c.benign_id == entry,
             *(
                 ~select(table.c.position).where(table.c.contribution_id == _MASKS.c.contribution_id).exists()
-                for table in HOLDING
+                for table in SIGNAL_TABLES
             ),
         )
         return self._connection.execute(query).scalar_one()
 
-    def lock_unsuppressed(self, ids: Sequence[int], values: Collection[Signal]) -> tuple[HeldSignal, ...]:
-        """As `held`; locks these contributions until the transaction ends."""
+    def lock_unsuppressed(self, ids: Sequence[int], values: Collection[Signal]) -> tuple[PlacedSignal, ...]:
+        """As `unsuppressed`; locks these contributions until the transaction ends."""
         Contributions(self._connection).lock(ids)
         return self.unsuppressed(ids, values)
 
-    def lock_suppressed(self, entry: int, limit: int) -> tuple[HeldSignal, ...]:
+    def lock_suppressed(self, entry: int, limit: int) -> tuple[PlacedSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
         query = select(_MASKS.c.contribution_id).distinct().where(_MASKS.c.benign_id == entry)
         ids = list(self._connection.scalars(query.order_by(_MASKS.c.contribution_id).limit(limit)))
         Contributions(self._connection).lock(ids)
-        rows = (row for table in MASKING for row in self._rows_in(select(table), table.c.contribution_id, ids))
-        return tuple(sorted((_held(row) for row in rows if row.benign_id == entry), key=_PLACE))
+        rows = (
+            row for table in SUPPRESSED_TABLES for row in self._rows_in(select(table), table.c.contribution_id, ids)
+        )
+        return tuple(sorted((_placed(row) for row in rows if row.benign_id == entry), key=_PLACE))
 
-    def suppress(self, held: Iterable[HeldSignal], entry: int) -> None:
+    def suppress(self, held: Iterable[PlacedSignal], entry: int) -> None:
         """Suppress signals because of an entry: they no longer match."""
         for algorithm, group in _by_algorithm(held):
-            self._remove(holding(algorithm), group)
+            self._remove(signal_table(algorithm), group)
             rows = [{**_row(signal), "benign_id": entry} for signal in group]
-            insert_rows(self._connection, masking(algorithm), rows)
+            insert_rows(self._connection, suppressed_table(algorithm), rows)
 
-    def restore(self, held: Iterable[HeldSignal]) -> None:
+    def restore(self, held: Iterable[PlacedSignal]) -> None:
         """Restore suppressed signals: they match again."""
         for algorithm, group in _by_algorithm(held):
-            self._remove(masking(algorithm), group)
-            insert_rows(self._connection, holding(algorithm), [_row(signal) for signal in group])
+            self._remove(suppressed_table(algorithm), group)
+            insert_rows(self._connection, signal_table(algorithm), [_row(signal) for signal in group])
 
-    def assign(self, held: Iterable[HeldSignal], entry: int) -> None:
-        """Record that another entry suppresses these now."""
+    def assign(self, held: Iterable[PlacedSignal], entry: int) -> None:
+        """Record that `entry` suppresses these suppressed signals now, in place of another entry."""
         for algorithm, group in _by_algorithm(held):
-            table = masking(algorithm)
+            table = suppressed_table(algorithm)
             for chunk in chunks(group):
                 self._connection.execute(update(table).where(_places(table, chunk)).values(benign_id=entry))
 
-    def _remove(self, table: Table, held: Sequence[HeldSignal]) -> None:
+    def _remove(self, table: Table, held: Sequence[PlacedSignal]) -> None:
         for chunk in chunks(held):
             self._delete(table, _places(table, chunk))
 
 
-_MASKS = union_all(*(select(table.c.contribution_id, table.c.benign_id) for table in MASKING)).subquery()
+_MASKS = union_all(*(select(table.c.contribution_id, table.c.benign_id) for table in SUPPRESSED_TABLES)).subquery()
 """All suppressed signals, each by its contribution."""
 
 
-def _by_algorithm(held: Iterable[HeldSignal]) -> Iterator[tuple[Algorithm, tuple[HeldSignal, ...]]]:
+def _by_algorithm(held: Iterable[PlacedSignal]) -> Iterator[tuple[Algorithm, tuple[PlacedSignal, ...]]]:
     """The signals of each algorithm, in the order of their contributions."""
     ordered = sorted(held, key=lambda stored: (stored.signal.algorithm, stored.contribution, stored.position))
     for algorithm, group in groupby(ordered, key=lambda stored: stored.signal.algorithm):
         yield algorithm, tuple(group)
 
 
-def _places(table: Table, held: Iterable[HeldSignal]) -> Any:
-    """The conditions for the rows of these signals, which are in the order of their contributions."""
+def _places(table: Table, held: Iterable[PlacedSignal]) -> Any:
+    """The condition for the rows of these signals, which are in the order of their contributions."""
     return or_(
         *(
             and_(table.c.contribution_id == id, table.c.position.in_([signal.position for signal in group]))
@@ -339,14 +341,14 @@ def _places(table: Table, held: Iterable[HeldSignal]) -> Any:
     )
 
 
-def _held(row: Row[Any]) -> HeldSignal:
-    return HeldSignal(row.contribution_id, row.position, Signal.from_bytes(Algorithm(row.algorithm), row.value))
+def _placed(row: Row[Any]) -> PlacedSignal:
+    return PlacedSignal(row.contribution_id, row.position, Signal.from_bytes(Algorithm(row.algorithm), row.value))
 
 
-def _row(held: HeldSignal) -> dict[str, object]:
+def _row(placed: PlacedSignal) -> dict[str, object]:
     return {
-        "contribution_id": held.contribution,
-        "position": held.position,
-        "algorithm": held.signal.algorithm,
-        "value": held.signal.to_bytes(),
+        "contribution_id": placed.contribution,
+        "position": placed.position,
+        "algorithm": placed.signal.algorithm,
+        "value": placed.signal.to_bytes(),
     }

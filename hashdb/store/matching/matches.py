@@ -41,15 +41,15 @@ from hashdb.store.contributions.frames import ALGORITHMS, ExecuteStatement, hold
 from hashdb.store.contributions.statuses import active
 from hashdb.store.repositories import CHUNK, IDS, NOW, Repository, chunks, values_by_algorithm
 from hashdb.store.tables import (
-    HOLDING,
+    SIGNAL_TABLES,
     contributions,
     digests,
     events,
-    holding,
     log,
     members,
     opinions,
     origins,
+    signal_table,
     signals,
     signatures,
 )
@@ -61,7 +61,7 @@ _VALUES_A_QUERY = 50
 """The values that one search for contributions of any status names."""
 
 
-class Holders:
+class MatchReader:
     """Reads the contributions that have the signals which the index found, all as of one moment."""
 
     def __init__(self, connection: Connection | StatementRunner) -> None:
@@ -83,8 +83,8 @@ class Holders:
         """The active contributions that have any of the signals: a holder for each contribution and signal, unordered.
 
         `standings` are the standings to include. At most `limit` holders are returned, an arbitrary part (None: all).
-        If not `detailed`, they are without `details`. If not `of_frames` either, contributions are left out that have a
-        signal only in a frame.
+        If not `detailed`, they are without `details`. If not `of_frames` either, contributions that have a signal only
+        in a frame are left out.
         """
         by_algorithm: dict[Algorithm, dict[bytes, Signal]] = defaultdict(dict)
         for signal in wanted:
@@ -92,14 +92,14 @@ class Holders:
         holders: list[Holder] = []
         parameters: dict[str, Any] = {"now": now, "standings": list(map(str, standings))}
         statements = _HOLDERS if detailed else _HOLDERS_WITHOUT_DETAILS if of_frames else _HOLDERS_BY_ITEM_SIGNALS
-        left = _NO_LIMIT if limit is None else limit
+        remaining = _NO_LIMIT if limit is None else limit
         for algorithm, by_value in by_algorithm.items():
             values = sorted(by_value)
-            for start in range(0, len(values) if left else 0, CHUNK):
-                parameters |= {"algorithm": str(algorithm), "octets": values[start : start + CHUNK], "limit": left}
+            for start in range(0, len(values) if remaining else 0, CHUNK):
+                parameters |= {"algorithm": str(algorithm), "octets": values[start : start + CHUNK], "limit": remaining}
                 before = len(holders)
                 for value, id, member, severity, standing, milliseconds, pages, words, *rest in self._execute(
-                    statements[holding(algorithm)], parameters
+                    statements[signal_table(algorithm)], parameters
                 ):
                     details = MatchDetails(*rest) if detailed else None
                     extent = None
@@ -108,7 +108,7 @@ class Holders:
                     elif pages or words:
                         extent = Extent(None, pages, words)
                     holders.append(Holder(by_value[value], id, member, severity, STANDINGS[standing], details, extent))
-                left -= len(holders) - before
+                remaining -= len(holders) - before
         return holders
 
     def times(
@@ -173,13 +173,13 @@ class Holders:
         return origins_by_id
 
 
-class Matches(Repository, Holders):
+class Matches(Repository, MatchReader):
     """What matching and the index read within one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         """Use a connection that is in a transaction."""
         Repository.__init__(self, connection)
-        Holders.__init__(self, connection)
+        MatchReader.__init__(self, connection)
 
     def added_values(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
         """The distinct values of contributions that the events `after` < seq ≤ `upto` added or changed, big-endian.
@@ -197,11 +197,11 @@ class Matches(Repository, Holders):
 
         With `lasting`, only values that `lasting_values` would return.
         """
-        held = holding(algorithm)
-        value = held.c.value
-        query = select(value).distinct().where(held.c.algorithm == str(algorithm)).order_by(value)
+        table = signal_table(algorithm)
+        value = table.c.value
+        query = select(value).distinct().where(table.c.algorithm == str(algorithm)).order_by(value)
         if lasting:
-            query = query.join(contributions, contributions.c.id == held.c.contribution_id).where(_lasting())
+            query = query.join(contributions, contributions.c.id == table.c.contribution_id).where(_lasting())
         rows = self._connection.scalars(query, execution_options={"yield_per": _ROWS_A_READ})
         for part in rows.partitions():
             yield b"".join(part)
@@ -218,13 +218,13 @@ class Matches(Repository, Holders):
     def lasting_values(self, algorithm: Algorithm, values: Sequence[bytes]) -> set[bytes]:
         """The values that belong to a contribution that matches, or may match again (as a suspended one may)."""
         found: set[bytes] = set()
-        held = holding(algorithm)
+        table = signal_table(algorithm)
         for chunk in chunks(values):
             query = (
-                select(held.c.value)
+                select(table.c.value)
                 .distinct()
-                .join(contributions, contributions.c.id == held.c.contribution_id)
-                .where(held.c.algorithm == str(algorithm), held.c.value.in_(chunk), _lasting())
+                .join(contributions, contributions.c.id == table.c.contribution_id)
+                .where(table.c.algorithm == str(algorithm), table.c.value.in_(chunk), _lasting())
             )
             found.update(self._connection.scalars(query))
         return found
@@ -236,7 +236,7 @@ class Matches(Repository, Holders):
         """
         signals_by_id: dict[int, list[Signal]] = defaultdict(list)
         for algorithm, octets in values_by_algorithm(wanted, _VALUES_A_QUERY):
-            table = holding(algorithm)
+            table = signal_table(algorithm)
             query = (
                 select(table.c.contribution_id, table.c.value)
                 .where(table.c.algorithm == str(algorithm), table.c.value.in_(octets))
@@ -255,17 +255,17 @@ _HEAD_AT = select(log.c.at).scalar_subquery()
 _OF_TEXTS = list(map(str, OF_TEXTS))
 
 
-def _added(held: Table) -> Select[Any]:
+def _added(table: Table) -> Select[Any]:
     """The query for the distinct values in a table, digests left out, of contributions that events added or changed."""
     query = (
-        select(held.c.algorithm, held.c.value)
+        select(table.c.algorithm, table.c.value)
         .distinct()
         .join(
             events,
             and_(
                 # Without the concatenation, SQLite would use the index on the kind and read every event of the log.
                 events.c.subject_kind.concat("") == "contribution",
-                events.c.subject_id == held.c.contribution_id,
+                events.c.subject_id == table.c.contribution_id,
             ),
         )
         .where(
@@ -274,12 +274,12 @@ def _added(held: Table) -> Select[Any]:
             events.c.action.not_in(_ENDING_ACTIONS),
         )
     )
-    return query if held is signals else query.where(held.c.algorithm.in_(_OF_TEXTS))
+    return query if table is signals else query.where(table.c.algorithm.in_(_OF_TEXTS))
 
 
-_ADDED = tuple(_added(table) for table in HOLDING)
+_ADDED = tuple(_added(table) for table in SIGNAL_TABLES)
 
-# `Holders.holders` reads these columns in this order; those of _DETAILS_COLUMNS are the fields of MatchDetails.
+# `MatchReader.holders` reads these columns in this order; those of _DETAILS_COLUMNS are the fields of MatchDetails.
 _HOLDER_COLUMNS = (
     *contributions.c["id", "member_id", "severity", "standing"],
     # In milliseconds, as it is stored: almost all are empty, and a conversion would be a call for each.
@@ -299,18 +299,18 @@ def _lasting() -> ColumnElement[bool]:
     )
 
 
-def _holders(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
+def _holders(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
     """The query for values in a table, with columns of the active contributions that have them.
 
     Its parameters are algorithm, octets (the values), now, standings and limit.
     """
     return (
-        select(held.c.value, *columns)
-        .select_from(held)
-        .join(contributions, contributions.c.id == held.c.contribution_id)
+        select(table.c.value, *columns)
+        .select_from(table)
+        .join(contributions, contributions.c.id == table.c.contribution_id)
         .join(members, members.c.id == contributions.c.member_id)
         .where(
-            *holds(held),
+            *holds(table),
             active(NOW),
             contributions.c.standing.in_(bindparam("standings", expanding=True)),
         )
@@ -319,8 +319,8 @@ def _holders(held: Table, *columns: ColumnElement[Any]) -> Select[Any]:
 
 
 # Built once: to build a query takes longer than to execute it.
-_HOLDERS = {table: _holders(table, *_HOLDER_COLUMNS, *_DETAILS_COLUMNS) for table in HOLDING}
-_HOLDERS_WITHOUT_DETAILS = {table: _holders(table, *_HOLDER_COLUMNS) for table in HOLDING}
+_HOLDERS = {table: _holders(table, *_HOLDER_COLUMNS, *_DETAILS_COLUMNS) for table in SIGNAL_TABLES}
+_HOLDERS_WITHOUT_DETAILS = {table: _holders(table, *_HOLDER_COLUMNS) for table in SIGNAL_TABLES}
 _HOLDERS_BY_ITEM_SIGNALS = {
     table: query.where(table.c.position < SIGNALS_AN_ITEM) for table, query in _HOLDERS_WITHOUT_DETAILS.items()
 }

@@ -26,6 +26,7 @@ class Opening(NamedTuple):
     reason: str
     due_at: datetime
     holds: bool
+    """Whether the contribution is quarantined until the decision."""
     follows: int | None = None
     opener: int | None = None
     """The member for whose pile it counts."""
@@ -87,7 +88,10 @@ class Cases(Repository):
         return {case.id: case for case in self._with_opinions(self._rows_in(CASES, cases.c.id, ids))}
 
     def set_opener(self, id: int, opener: int) -> None:
-        """Let a case that a reviewer or the service opened count for the first member that gives an opinion in it."""
+        """Make a member the opener of a case without one, to whose pile it counts from now on.
+
+        Call it when the first member gives an opinion in a case that a reviewer or the service opened.
+        """
         self._connection.execute(update(cases).where(cases.c.id == id, cases.c.opener.is_(None)).values(opener=opener))
 
     def decided(self, sort: CaseSort, place: Place, limit: int, *, descending: bool) -> Paged[Case]:
@@ -133,13 +137,13 @@ class Cases(Repository):
         id: int,
         decision: Decision,
         note: str | None,
-        by: str,
+        decided_by: str,
         now: datetime,
         shadow: Sequence[int] | None = None,
     ) -> None:
         """Close a case; `shadow` are the positions of the signals that quarantine similar contributions from now on."""
         places = None if shadow is None else tuple(map(str, shadow))
-        self._update(cases, id, decision=decision, note=note, decided_at=now, decided_by=by, shadow=places)
+        self._update(cases, id, decision=decision, note=note, decided_at=now, decided_by=decided_by, shadow=places)
         for table in (case_claims, due_notices):
             self._delete(table, table.c.case_id == id)
 

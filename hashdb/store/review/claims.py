@@ -31,8 +31,8 @@ class Claims(Repository):
     ) -> int | None:
         """Take the first case of a queue that nobody has, after a place in the order; None if there is none.
 
-        Cases that count for the members `without` are left out, and the case `besides`. However many call at once,
-        each gets another case.
+        Cases whose opener is in `without` are left out, and the case `besides`. `place` is from `Queues.place`. Callers
+        at the same time each get another case.
         """
         free = cases.c.id.not_in(select(case_claims.c.case_id).where(case_claims.c.seen_at > stale))
         query = in_order(queue, now, *_claim_columns(actor, now)).where(free).limit(1)
@@ -42,15 +42,15 @@ class Claims(Repository):
             query = query.where(beyond(queue, place))
         if besides is not None:
             query = query.where(cases.c.id != besides)
-        skips = True
+        skip_locked = True
         while True:
-            locked = query.with_for_update(of=cases, skip_locked=skips, key_share=True)
+            locked = query.with_for_update(of=cases, skip_locked=skip_locked, key_share=True)
             id: int | None = self._connection.execute(self._taking(locked, stale)).scalar_one_or_none()
-            # Another may have taken the case after this statement began to read, and the next statement sees that. Or
-            # others are about to take or decide each case that is left: the next one waits for them.
+            # Another reviewer may have taken the case after this statement began to read: the next statement sees that.
+            # Or other transactions have locked each case that is left: the next statement waits for them.
             if id is not None or self._connection.execute(query).first() is None:
                 return id
-            skips = False
+            skip_locked = False
 
     def take(self, id: int, actor: str, now: datetime, stale: datetime, *, over: bool = False) -> bool:
         """Take an open case; return whether it was free, or the actor's own. `over`: also from another actor."""
@@ -101,7 +101,7 @@ class CaseNotes(Repository):
         return _note(self._insert(case_notes, row))
 
     def on_cases(self, ids: Collection[int]) -> tuple[CaseNote, ...]:
-        """The notes on these cases, the oldest first."""
+        """The notes on cases with these ids, the oldest first."""
         rows = self._rows_in(select(case_notes), case_notes.c.case_id, ids)
         return tuple(sorted(map(_note, rows), key=lambda note: note.id))
 

@@ -23,14 +23,17 @@ class DueNotices(Repository):
     """Which cases were reported to which recipient, within one transaction. Each is reported once."""
 
     def pending(self, until: datetime, kind: str, recipient: int, limit: int | None = None) -> tuple[DueCase, ...]:
-        """The open cases due until then that were not reported to a recipient, by due time; at most `limit`."""
+        """At most `limit` open cases due by `until` that were not reported to a recipient, by due time.
+
+        `kind` is that of the recipient: `WEBHOOK` or `USER`.
+        """
         reported = exists().where(due_notices.c.case_id == cases.c.id, _is(kind, recipient))
         query = select(cases.c.id, cases.c.due_at).where(cases.c.decision.is_(None), cases.c.due_at <= until, ~reported)
         rows = self._connection.execute(query.order_by(cases.c.due_at, cases.c.id).limit(limit))
         return tuple(DueCase(*row) for row in rows)
 
     def has_due(self, until: datetime) -> bool:
-        """Whether an open case is due until then."""
+        """Whether an open case is due by `until`."""
         query = select(cases.c.id).where(cases.c.decision.is_(None), cases.c.due_at <= until).limit(1)
         return self._connection.execute(query).first() is not None
 
@@ -59,7 +62,7 @@ class MailAddresses(Repository):
         return self._find(select(mail_addresses).where(mail_addresses.c.user_id == user), _address)
 
     def put(self, user: int, address: str) -> None:
-        """Store the address of a user, whose attempts begin anew."""
+        """Store the address of a user in place of an earlier one, with no attempts so far."""
         self.remove(user)
         row = {"user_id": user, "address": address, "attempts": 0}
         self._connection.execute(mail_addresses.insert(), row)

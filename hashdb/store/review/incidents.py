@@ -88,7 +88,7 @@ class Proposals(Repository):
     """Proposals within one transaction."""
 
     def find_same(self, request: ProposedChange, now: datetime) -> PendingProposal | None:
-        """The pending proposal of the same request, if there is one."""
+        """The pending proposal that requests the same change, if there is one."""
         query = _open(now, [request.act]).where(
             proposals.c.subject_kind == request.kind,
             proposals.c.subject_id == request.id,

@@ -50,7 +50,7 @@ class Opinions(Repository):
         return {id: tuple(group) for id, group in groupby(last, key=lambda opinion: opinion.contribution)}
 
     def by_case(self, ids: Collection[int]) -> dict[int | None, tuple[Opinion, ...]]:
-        """The opinions given in cases, the last of each member in each case, by case."""
+        """The opinions that were given in these cases, the last of each member in each case, by case."""
         grouped: dict[int | None, tuple[Opinion, ...]] = {}
         for chunk in chunks(sorted(set(ids))):
             lasts = (
@@ -73,7 +73,7 @@ class Opinions(Repository):
 
         With `lock` they are locked until the transaction ends, and those that another transaction locks are left out.
         """
-        query = select(contributions.c.id).where(contributions.c.id.in_(_OWED)).limit(limit)
+        query = select(contributions.c.id).where(contributions.c.id.in_(_PENDING)).limit(limit)
         if lock:
             query = query.with_for_update(skip_locked=True)
         return tuple(self._connection.scalars(query))
@@ -111,7 +111,7 @@ def _differing(status: MemberStatus, *, silent: bool) -> Select[tuple[int]]:
     )
 
 
-_OWED = union_all(_differing(MemberStatus.SUSPENDED, silent=False), _differing(MemberStatus.ACTIVE, silent=True))
+_PENDING = union_all(_differing(MemberStatus.SUSPENDED, silent=False), _differing(MemberStatus.ACTIVE, silent=True))
 
 
 def _opinion(row: Row[tuple[object, ...]]) -> Opinion:

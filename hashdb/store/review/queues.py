@@ -36,12 +36,12 @@ class Queues(Repository):
     """Queues within one transaction. No queue has a case that waits for a second person."""
 
     def crowded(self, queue: QueueQuery, now: datetime, above: int) -> tuple[int, ...]:
-        """The members for which more than `above` cases of a queue count."""
+        """The members that are the opener of more than `above` cases of a queue."""
         query = waiting_cases(queue, now, cases.c.opener).group_by(cases.c.opener).having(func.count() > above)
         return tuple(self._connection.scalars(query.where(cases.c.opener.is_not(None))))
 
     def piles(self, queue: QueueQuery, now: datetime, openers: Collection[int]) -> tuple[Pile, ...]:
-        """The cases of a queue that count for these members, as piles, the earliest deadline first."""
+        """The cases of a queue whose opener is one of these members, as piles, the earliest deadline first."""
         held, first = func.sum(case((cases.c.holds, 1), else_=0)), func.min(cases.c.due_at)
         columns = (func.count(), cast(held, Integer), first, func.max(contributions.c.severity))
         piles: list[Pile] = []
@@ -67,8 +67,8 @@ class Queues(Repository):
     ) -> tuple[int, ...]:
         """At most `limit` cases of a queue after the case `start` (None: from its beginning), the next one first.
 
-        Backwards, those before it, the nearest first. Cases that count for the members `without` are left out. A case
-        that is decided meanwhile still has its place.
+        Backwards, those before it, the nearest first. Cases whose opener is in `without` are left out. A case that is
+        decided meanwhile still has its place.
         """
         query = in_order(queue, now, cases.c.id, backwards=backwards).limit(limit)
         if without:
@@ -107,8 +107,8 @@ class Queues(Repository):
             return QueueCounts()
         ids, labels, severities, contributors, reasons, opened = zip(*rows[:limit], strict=True)
         by_label: Counter[str] = Counter()
-        for together, number in Counter(labels).items():
-            by_label.update(dict.fromkeys(together.split(), number))
+        for joined_labels, number in Counter(labels).items():
+            by_label.update(dict.fromkeys(joined_labels.split(), number))
         severity = Counter(severities)
         if unknown := severity.pop(None, 0):
             severity[UNKNOWN_SEVERITY] = unknown
@@ -136,25 +136,25 @@ def _count_ages(opened: Sequence[int], now: datetime) -> dict[Age, int]:
 
 
 def in_order(queue: QueueQuery, now: datetime, *columns: Any, backwards: bool = False) -> Select[Any]:
-    """The cases of a queue in an order."""
+    """The query for the cases of a queue, in its order."""
     query = waiting_cases(queue, now, *columns, joined=queue.order is QueueOrder.SEVERITY)
     return query.order_by(*(key.desc() if backwards is not queue.reverse else key for key in _KEYS[queue.order]))
 
 
 def beyond(queue: QueueQuery, place: Sequence[Any], *, backwards: bool = False) -> ColumnElement[bool]:
-    """Whether a case comes after a place in an order; backwards, before it."""
+    """The condition that a case comes after a place in the order of a queue; backwards, before it."""
     keys = _KEYS[queue.order]
     here = tuple_(*(literal(value, key.type) for key, value in zip(keys, place, strict=True)))
     return tuple_(*keys) < here if backwards is not queue.reverse else tuple_(*keys) > here
 
 
 def outside(openers: Collection[int]) -> ColumnElement[bool]:
-    """Whether a case counts for none of these members."""
+    """The condition that the opener of a case is none of these members."""
     return or_(cases.c.opener.is_(None), cases.c.opener.not_in(sorted(openers)))
 
 
 def waiting_cases(queue: QueueQuery, now: datetime, *columns: Any, joined: bool = False) -> Select[Any]:
-    """The open cases that fit a filter and wait for no second person; `joined` with their contributions."""
+    """The query for the open cases of a queue, which wait for no second person; `joined` with their contributions."""
     waits = cases.c.decision.is_(None), cases.c.id.not_in(_proposed(now))
     query = select(*columns).select_from(cases).where(*waits)
     if joined or not (queue.label is None and queue.severity is None and queue.member is None):
@@ -190,7 +190,7 @@ def _conditions(queue: QueueQuery, now: datetime) -> Iterator[ColumnElement[bool
         yield cases.c.opener == queue.pile
 
 
-# The two databases sort NULL differently. Ascending in all, so that one comparison of tuples reads on.
+# The two databases sort NULL differently. All keys ascend, so that one comparison of tuples finds the rows that follow.
 _GRAVEST: ColumnElement[int] = -func.coalesce(contributions.c.severity, UNKNOWN_SEVERITY)
 _KEYS: dict[QueueOrder, tuple[ColumnElement[Any], ...]] = {
     QueueOrder.CLOCK: (cases.c.due_at, cases.c.id),

@@ -14,7 +14,7 @@ from hashdb.domain.sharing.upstreams import Upstream, UpstreamTrouble
 from hashdb.store.repositories import Repository, attributes, chunks, insert_rows
 from hashdb.store.tables import contributions, members, origins, upstreams
 
-_SAME = (
+_SAME_NAMES = (
     *("id", "url", "log", "epoch", "seq", "round", "rereading", "paused", "judges", "judged", "created_at"),
     *("caught_up_at", "failing_since", "failures", "refused"),
 )
@@ -28,13 +28,15 @@ class ClaimedUpstream(NamedTuple):
 
 
 class UpstreamPath(NamedTuple):
-    """The number of a contribution at its upstream, and the standing that this sets here: the columns of `_PATHS`."""
+    """How a contribution came here: its number at its upstream, and the standing that the upstream sets here."""
 
     contribution: int
     upstream: int
     remote: int
+    """The number at the upstream."""
     standing: Standing
     round: int
+    """The last round of reading the upstream's list from the beginning in which the contribution was read."""
     fingerprint: bytes | None
     """Of the signals with which it was contributed here; None once they are erased."""
 
@@ -75,7 +77,7 @@ class Upstreams(Repository):
     def members(self) -> frozenset[int]:
         """The members whose contributions came from an upstream, also one that is no longer followed."""
         member_ids, id = set(self._connection.scalars(select(upstreams.c.member_id))), 0
-        # One step an upstream in the index, however many origins there are.
+        # Each query finds the next upstream in the index: one query for each upstream, however many origins there are.
         while row := self._connection.execute(_NEXT, {"id": id}).one_or_none():
             id = row.upstream_id
             member_ids.add(row.member_id)
@@ -129,7 +131,7 @@ class Origins(Repository):
         return {id: Standing(text) for id, text in self._rows_in(query, origins.c.contribution_id, ids)}
 
     def paths(self, upstream: int, remotes: Collection[int]) -> dict[int, UpstreamPath]:
-        """The contributions that an upstream stands for, by their numbers there."""
+        """The paths of the contributions that an upstream stands for, by their numbers there (`remotes`)."""
         query = _PATHS.where(origins.c.upstream_id == upstream)
         return {row.remote_id: _path(row) for row in self._rows_in(query, origins.c.remote_id, remotes)}
 
@@ -178,7 +180,7 @@ _PATHS = select(
 
 def _upstream(row: Row[Any]) -> Upstream:
     trouble = None if row.trouble is None else UpstreamTrouble(row.trouble)
-    return Upstream(**attributes(row, *_SAME), name=row.name, member=row.member_id, trouble=trouble)
+    return Upstream(**attributes(row, *_SAME_NAMES), name=row.name, member=row.member_id, trouble=trouble)
 
 
 def _path(row: Any) -> UpstreamPath:

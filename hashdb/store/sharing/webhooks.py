@@ -88,16 +88,16 @@ class Webhooks(Repository):
         self._delete(webhooks, webhooks.c.id == id)
 
     def renew(self, id: int, secret: str, until: datetime) -> None:
-        """Give a webhook a new secret; the present one signs beside it until then."""
+        """Give a webhook a new secret; the present one signs beside it until `until`."""
         self._update(webhooks, id, before=webhooks.c.secret, secret=secret, overlap_until=until)
 
     def record_arrival(self, id: int) -> None:
-        """Record that a delivery has arrived."""
+        """Record that a delivery to a webhook has arrived."""
         query = update(webhooks).where(webhooks.c.id == id, webhooks.c.failing_since.is_not(None))
         self._connection.execute(query.values(failing_since=None))
 
     def record_failure(self, id: int, now: datetime) -> datetime:
-        """Record that a delivery has failed; return since when none has arrived. Raises NotFound."""
+        """Record that a delivery to a webhook has failed; return since when none has arrived. Raises NotFound."""
         query = update(webhooks).where(webhooks.c.id == id, webhooks.c.failing_since.is_(None))
         self._connection.execute(query.values(failing_since=now))
         return self.one(id).failing_since or now
@@ -110,7 +110,8 @@ class Webhooks(Repository):
     def positions_behind(self, seq: int) -> tuple[DeliveryPosition, ...]:
         """The topics whose deliveries are to be made up to `seq`.
 
-        A webhook with too many waiting deliveries is left out, and a topic that gathers events while one of it waits.
+        Left out are a webhook with too many waiting deliveries, and a topic whose messages gather several events, while
+        a delivery of it waits.
         """
         return tuple(
             DeliveryPosition(row.webhook_id, row.member_id, Topic(row.topic), row.seq)
@@ -275,8 +276,8 @@ class Deliveries(Repository):
     ) -> bool:
         """Record the result of an attempt and when the next one is; return whether the delivery was still claimed."""
         query = update(deliveries).where(deliveries.c.id == claimed.id)
-        # Meanwhile a member may have requested it again, or another process may have taken it for lost and sent it.
-        still = and_(_WAITS, deliveries.c.attempts == claimed.attempts)
+        # Meanwhile a member may have requested it again, or another process may have sent it after the claim expired.
+        still_claimed = and_(_WAITS, deliveries.c.attempts == claimed.attempts)
         values = {
             "outcome": str(outcome),
             "attempts": claimed.attempts + 1,
@@ -284,10 +285,10 @@ class Deliveries(Repository):
             "tried_at": now,
             **attributes(attempt, "status", "ms", "trouble"),
         }
-        return self._connection.execute(query.where(still).values(values)).rowcount == 1
+        return self._connection.execute(query.where(still_claimed).values(values)).rowcount == 1
 
     def prune(self, before: datetime, keep: int = MAX_KEPT_DELIVERIES) -> int:
-        """Delete deliveries that do not wait: those made before then, and all but the last `keep` of each webhook."""
+        """Delete deliveries that do not wait: those made before `before`, and all but the last `keep` of a webhook."""
         done = deliveries.c.outcome != str(DeliveryOutcome.WAITING)
         deleted = self._delete(deliveries, done, deliveries.c.made_at < before)
         many = select(deliveries.c.webhook_id).group_by(deliveries.c.webhook_id).having(func.count() > keep)

@@ -175,11 +175,11 @@ class Refusals(Repository):
         upsert(self._connection, refusals, rows, add=("times",))
 
     def not_logged(self) -> dict[str, int]:
-        """The counts, by reason, that are not in the log yet."""
+        """The counts of refusals, by reason, that are not in the log yet."""
         return {row.reason: row.times for row in self._connection.execute(select(refusals))}
 
     def delete_logged(self) -> None:
-        """Delete the counts: they are in the log."""
+        """Delete all counts: call it once they are in the log."""
         self._delete(refusals)
 
 
@@ -203,13 +203,13 @@ class Hits(Repository):
         return {row.contribution for row in self._rows_in(query, hits.c.contribution, ids)}
 
     def count_returned_since(self, ids: Collection[int], since: date) -> tuple[int, int]:
-        """How many members received any of these contributions as a match since a day, and how often in all."""
+        """How many members received any of these contributions as a match since a day, and how many hits that were."""
         query = select(hits.c.member, func.sum(hits.c.times)).where(hits.c.day >= since).group_by(hits.c.member)
         rows = self._rows_in(query, hits.c.contribution, ids)
         return len({member for member, _ in rows}), int(sum(times for _, times in rows))
 
     def first_hits(self, before: datetime) -> Iterator[tuple[int, int, datetime]]:
-        """The contribution, the member and the time of each first hit before a time."""
+        """The contribution, the member and the time of each first hit that was before a time."""
         query = select(hits.c.contribution, hits.c.member, func.min(hits.c.first_at)).where(hits.c.first_at < before)
         yield from map(tuple, self._connection.execute(query.group_by(hits.c.contribution, hits.c.member)))
 
@@ -297,7 +297,7 @@ class Uses(Repository):
         return self._connection.execute(query).scalar_one()
 
     def feed_lag(self, seq: int) -> Lag:
-        """The changes that the feed has after a seq."""
+        """How far a reader of the feed up to `seq` is behind: the changes after it, and the time of the first."""
         query = select(events.c.at).where(events.c.seq > seq, events.c.action.in_(_FEED)).order_by(events.c.seq)
         part = query.limit(MAX_LAG).subquery()
         changes, since = self._connection.execute(select(func.count(), func.min(part.c.at))).one()
@@ -305,6 +305,7 @@ class Uses(Repository):
 
 
 _FEED = [str(action) for action in Action if action.changes_feed]
+"""The actions whose events change the feed."""
 _MOST_FLOODS = 100
 
 

@@ -56,7 +56,7 @@ class Overviews(Repository):
         return Counter({TotalCount(row[0], row[1]): int(row[2]) for row in self._connection.execute(query)})
 
     def totals(self) -> Counter[TotalCount]:
-        """How many contributions of each member are of each status and standing."""
+        """How many contributions of each member have each status and standing."""
         rows = self._connection.execute(select(*figures_in_all.c["what", "member", "times"]))
         return Counter({TotalCount(what, member): times for what, member, times in rows})
 
@@ -80,7 +80,7 @@ class Overviews(Repository):
         return Counter(dict(map(tuple, self._connection.execute(query))))
 
     def count_quarantined(self) -> Counter[int]:
-        """How many contributions of each member wait in quarantine, under a case under which nobody disputed."""
+        """How many contributions of each member are quarantined under an open case in which nobody disputed."""
         disputed = exists().where(opinions.c.case_id == cases.c.id, opinions.c.opinion == str(Stance.DISPUTES))
         query = (
             select(contributions.c.member_id, func.count())
@@ -95,7 +95,7 @@ class Overviews(Repository):
         return Counter(dict(map(tuple, self._connection.execute(query))))
 
     def count_suspected_keys(self, since: datetime) -> int:
-        """How many keys the events since then name as possibly reading hashes."""
+        """How many keys events from `since` on name as possibly reading hashes out of matches."""
         query = select(func.count(events.c.subject_id.distinct())).where(
             events.c.subject_kind == "key", events.c.action == str(Action.KEY_SUSPECTED), events.c.at >= since
         )

@@ -31,7 +31,7 @@ from hashdb.service.matching import matches
 from hashdb.service.matching.matches import FEW
 from hashdb.service.review import opinions
 from hashdb.service.sharing import feed
-from hashdb.store.matching.matches import Holders
+from hashdb.store.matching.matches import MatchReader
 from tests.builders import (
     NOON,
     RULES,
@@ -358,14 +358,14 @@ def test_for_a_picture_the_times_of_the_videos_that_are_returned_are_read(
 ) -> None:
     read: list[int] = []
 
-    def times(self: Holders, found: Mapping[int, Collection[Signal]], most: int) -> Any:
+    def times(self: MatchReader, found: Mapping[int, Collection[Signal]], most: int) -> Any:
         read.extend(found)
         return every(self, found, most)
 
-    every = Holders.times
+    every = MatchReader.times
     made = contributed(db, actor, *[video(seed, 1, 50) for seed in range(10, 22)])
     monkeypatch.setattr("hashdb.domain.matching.suggestions.MATCHES_A_QUERY", 3)
-    monkeypatch.setattr(Holders, "times", times)
+    monkeypatch.setattr(MatchReader, "times", times)
     (result,) = match(db, actor, query(1))
     assert [(found.contribution, found.at) for found in result.matches] == [(one.id, (1.0,)) for one in made[:3]]
     assert result.truncated

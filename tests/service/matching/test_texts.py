@@ -27,7 +27,7 @@ from hashdb.service.contributions import additions, contributions
 from hashdb.service.matching import benign
 from hashdb.service.matching.matches import match
 from hashdb.service.review import cases, opinions
-from hashdb.store.tables import HOLDING, MASKING, benign_signals, masks, shots, signals, text_masks
+from hashdb.store.tables import SIGNAL_TABLES, SUPPRESSED_TABLES, benign_signals, masks, shots, signals, text_masks
 from hashdb.store.tables import benign as benign_table
 from tests.builders import (
     Clock,
@@ -302,7 +302,7 @@ def test_of_an_erased_one_nothing_is_left(db: HashDB, actor: Actor, kind: str) -
     (one,) = contributed(db, actor, DRAFTS[kind])
     contributions.erase(db, COMMAND_LINE, one.id, at_once=True)
     with db.store.read() as tx:
-        for table in (*HOLDING, *MASKING, shots):
+        for table in (*SIGNAL_TABLES, *SUPPRESSED_TABLES, shots):
             assert tx.connection.execute(select(func.count()).select_from(table)).scalar_one() == 0
         assert tx.erasures.with_rows_left() == ()
     erased = contributions.get(db, actor, one.id)

@@ -34,9 +34,9 @@ def test_the_oldest_contribution_with_a_set_is_the_known_one(store: Store, membe
         assert tx.contributions.known({(member.id, both.fingerprint())}, NOON) == {
             (member.id, both.fingerprint()): one.id
         }
-        assert tx.additions.holding(member.id, [signal(2)], 0, 9, NOON) == (one.id, two.id)
-        assert tx.additions.holding(member.id, [signal(2)], one.id, 9, NOON) == (two.id,)
-        assert tx.additions.holding(member.id, [signal(1), signal(2)], 0, 1, NOON) == (one.id,)
+        assert tx.additions.contributions_with(member.id, [signal(2)], 0, 9, NOON) == (one.id, two.id)
+        assert tx.additions.contributions_with(member.id, [signal(2)], one.id, 9, NOON) == (two.id,)
+        assert tx.additions.contributions_with(member.id, [signal(1), signal(2)], 0, 1, NOON) == (one.id,)
 
 
 def test_known_reads_no_other_contributions_of_the_member(tmp_path: Path) -> None:

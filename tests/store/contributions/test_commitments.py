@@ -17,7 +17,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.store import Store
 from hashdb.store.contributions import commitments
 from hashdb.store.contributions import frames as frames_in_sql
-from hashdb.store.matching.benign import HeldSignal
+from hashdb.store.matching.benign import PlacedSignal
 from hashdb.store.tables import contributions
 from tests.builders import NOON, document, draft, film, near, signal, signature, video, words
 from tests.store.contributions.test_contributions import add, stored
@@ -35,7 +35,7 @@ def lines_of(draft: Draft) -> list[str]:
 def suppress(store: Store, id: int, *held: tuple[int, Signal]) -> None:
     with store.begin() as tx:
         entry = tx.benign.add(BenignDraft((held[0][1],), {}), NOON)
-        tx.suppressions.suppress([HeldSignal(id, position, one) for position, one in held], entry.id)
+        tx.suppressions.suppress([PlacedSignal(id, position, one) for position, one in held], entry.id)
 
 
 def test_what_is_stored_has_the_lines_of_the_draft_and_its_commitment(store: Store, member: Member) -> None:

@@ -11,7 +11,7 @@ from hashdb.domain.accounts.members import Member, MemberDraft, MemberKind
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.signals import Algorithm
 from hashdb.store import Store
-from hashdb.store.matching.benign import HeldSignal
+from hashdb.store.matching.benign import PlacedSignal
 from tests.builders import NOON, draft, near, signal, video
 
 
@@ -22,9 +22,9 @@ def test_signals_are_masked_assigned_and_unmasked(store: Store, member: Member) 
         assert tx.suppressions.contributions_with({signal(2), signal(7), near(signal(2), 1)}) == [one.id, two.id]
         held = list(tx.suppressions.lock_unsuppressed([one.id, two.id], {signal(2), signal(7), signal(3), signal(9)}))
         assert held == [
-            HeldSignal(one.id, 1, signal(2)),
-            HeldSignal(one.id, 2, signal(3)),
-            HeldSignal(two.id, 0, signal(2)),
+            PlacedSignal(one.id, 1, signal(2)),
+            PlacedSignal(one.id, 2, signal(3)),
+            PlacedSignal(two.id, 0, signal(2)),
         ]
         tx.suppressions.suppress(held, first)
         assert tx.contributions.signals([one.id, two.id]) == {one.id: (signal(1),)}
