@@ -110,7 +110,7 @@ def _move(
     moved, reinstated, entries = [], [], []
     for item in page:
         incident = rules.incidents.get(item.incident) if item.incident else None
-        at = db.rules.retention.expiry(item.own, item.labels, item.received_at, incident)
+        at = db.rules.retention.expiry(item.own_expiry, item.labels, item.received_at, incident)
         if at == item.expires_at:
             continue
         moved.append((item.id, at))

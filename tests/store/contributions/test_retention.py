@@ -42,7 +42,7 @@ def test_what_a_member_asked_is_kept_beside_what_is_in_force(store: Store, membe
         )
         assert tx.contributions.one(one.id, NOON) == one
         first, second = tx.retention.page(0, 9)
-        assert (first.own, first.expires_at, first.incident) == (NOON + 9 * DAY, NOON + DAY, "CI:x")
+        assert (first.own_expiry, first.expires_at, first.incident) == (NOON + 9 * DAY, NOON + DAY, "CI:x")
         assert (first.labels, first.received_at, first.logged) == (one.labels, NOON, Status.ACTIVE)
         assert tx.retention.page(0, 9, "CI:x") == (first,)
         assert tx.retention.page(one.id, 9) == (second,)
