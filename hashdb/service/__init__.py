@@ -83,6 +83,7 @@ class HashDB:
         self.budgets = Budgets(budget_amounts(rules.budgets))
         # Seconds within which other processes store the hits that they answered; `hashdb serve` sets it.
         self.hits_within = 0.0
+        # By key id: the last day on which a read of the feed, or of the listing of contributions, was logged.
         self.feed_read_on: dict[int, date] = {}
         self.listing_read_on: dict[int, date] = {}
         # `leaving`: the process will end soon, so clients should ask another. `stopping`: it ends now.
@@ -127,10 +128,9 @@ def open_hashdb(
 ) -> HashDB:
     """Open the database at `url`: SQLite is created or upgraded, PostgreSQL must have the current schema.
 
-    `index` is the folder of the engine's files (None: all is kept in memory). `may_be_away`: the schema is known to be
-    current, so a database that does not answer now is no error here; each function raises StoreBusy until it answers.
-
-    Raises BadSetting, SchemaOutdated, StoreBusy.
+    `busy_seconds`: how long a write waits for others. `index`, `signing`, `match_log`, `engine`: see HashDB.
+    `may_be_away`: the schema is known to be current, so a database that does not answer now is no error here; each
+    function raises StoreBusy until it answers. Raises BadSetting, SchemaOutdated, StoreBusy.
     """
     store = Store(url, busy_seconds)
     try:

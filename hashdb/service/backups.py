@@ -27,6 +27,7 @@ def log_verified(db: HashDB, actor: Actor, events: int) -> None:
 
 
 def _log(db: HashDB, actor: Actor, action: Action, details: Details) -> tuple[str, int]:
+    """Log an event about the backup of today, whose id is the number of the day; return as `log_backup`."""
     now = db.now()
     with db.begin(actor, Scope.ADMIN) as tx:
         seq = tx.audit.append(now, actor, [LogEntry(action, "backup", number_of_day(now.date()), details)])
@@ -47,7 +48,7 @@ def log_restored(db: HashDB, actor: Actor) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What was moved, and the verification of the target (None: the service may still write)."""
+    """How many rows were moved up to which head, and the verification of the target (None: it was not verified)."""
 
     moved: Moved
     verdict: Verdict | None
@@ -57,7 +58,7 @@ def move(db: HashDB, actor: Actor, target: Store, advance: Advance, *, last: boo
     """Copy every row of the service's database as of now to a target, and compare all rows.
 
     `last` requires that nothing writes any more: the target is verified, and may be served from then on.
-    `advance` is called with numbers of rows. Raises MoveFailed, StoreBusy.
+    `advance` is called with the number of rows copied or compared since the last call. Raises MoveFailed, StoreBusy.
     """
     actor.require(Scope.ADMIN)
     log_backup(db, actor, with_key=False)

@@ -1,4 +1,4 @@
-"""What a text may name: members, users, incidents, labels and references."""
+"""Finding: what a text that a user types in the console may name: a member, user, incident, label or reference."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hashdb.service import HashDB
 from hashdb.service.contributions import listings
 from hashdb.service.contributions.sight import visible_fields
 
-LONGEST = 200
-"""Characters of the longest text: a reference has no more."""
-REFERENCES = 10
+LONGEST_TEXT = 200
+"""Characters; a reference has no more."""
+_MOST_REFERRING = 10
 """The most contributions that are returned for the beginning of a reference."""
 _Row = TypeVar("_Row")
 
@@ -52,12 +52,12 @@ def find(db: HashDB, actor: Actor, text: str) -> Findings:
     with db.read(actor, Scope.AUDIT) as tx:
         members, users = list(read_all(tx.members.page)), list(read_all(tx.users.page))
         incidents = list(read_all(tx.incidents.page))
-        exact = [visible_fields(actor, item) for item in tx.listings.referring(text, REFERENCES, db.now())]
+        exact = [visible_fields(actor, item) for item in tx.listings.referring(text, _MOST_REFERRING, db.now())]
     labels = db.rules.vocabulary.behaviour
-    listed = listings.page(db, actor, Listing(Filter(reference=text)), Place(), REFERENCES)
+    listed = listings.page(db, actor, Listing(Filter(reference=text)), Place(), _MOST_REFERRING)
     known = {contribution.id for contribution in exact}
     others = [contribution for contribution in listed.rows if contribution.id not in known]
-    referring = [Found(item, exact=item.id in known) for item in (*exact, *others)][:REFERENCES]
+    referring = [Found(item, exact=item.id in known) for item in (*exact, *others)][:_MOST_REFERRING]
     findings = Findings(
         _fitting(text, members, lambda member: member.name),
         _fitting(text, users, lambda user: user.name),
@@ -74,5 +74,6 @@ def find(db: HashDB, actor: Actor, text: str) -> Findings:
 
 
 def _fitting(text: str, rows: Iterable[_Row], name: Callable[[_Row], str]) -> tuple[Found[_Row], ...]:
+    """The rows whose name fits the text, best first. The rank 0 is that of the whole name."""
     fits = [(rank, name(row).casefold(), row) for row in rows if (rank := name_rank(text, name(row))) is not None]
     return tuple(Found(row, not rank) for rank, _, row in sorted(fits, key=itemgetter(0, 1)))

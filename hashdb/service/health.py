@@ -47,7 +47,7 @@ class Vitals:
     backup_verified_at: datetime | None
     """When a backup was last verified; None if never."""
     postgresql: Server | None
-    """None with SQLite."""
+    """Its connections, standbys and lag; None with SQLite."""
     upstreams: tuple[Upstream, ...]
     """Those that are not paused."""
     witnesses: tuple[tuple[Witness, WitnessState], ...]

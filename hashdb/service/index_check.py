@@ -89,6 +89,7 @@ def _compare(db: HashDB, algorithm: Algorithm, sample: int, progress: Progress) 
 
 
 def _values(tx: Transaction, algorithm: Algorithm, progress: Progress) -> Iterator[int]:
+    """All distinct values of the store that match, or may match again."""
     size = algorithm.bits // 8
     for part in tx.matches.all_values(algorithm, lasting=True):
         for at in range(0, len(part), size):
@@ -107,6 +108,7 @@ def _random_bits(algorithm: Algorithm, count: int) -> int:
 
 
 def _lasting(db: HashDB, algorithm: Algorithm, values: set[int]) -> set[int]:
+    """Those of the values that match now, or may match again, by the store."""
     with db.store.read() as tx:
         octets = [value.to_bytes(algorithm.bits // 8) for value in values]
         return {int.from_bytes(lasting) for lasting in tx.matches.lasting_values(algorithm, octets)}

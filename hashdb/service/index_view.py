@@ -31,6 +31,7 @@ _PATIENCE = 1.0
 AFTER_FAILURE = 60.0
 """Seconds until segments are written again after a failure."""
 _SWEEPS_EVERY = 10.0
+"""Seconds between two merges of an engine that removes ended values only by them (`sweeps`)."""
 FEW = 20_000
 """Up to this many values, the store is asked about each one; beyond, it lists all values that last."""
 logger = logging.getLogger("hashdb.index")
@@ -60,6 +61,7 @@ class IndexView:
         # Only for the thread that holds the follower's lock: whether it may write segments, and its progress callback.
         self._may_write = False
         self._progress: Progress = lambda count: None
+        # Whether the stored values were checked since the start, and when segments may be written next (monotonic).
         self._checked = False
         self._write_after = 0.0
         self.follower = LogFollower(store.head, self._snapshot, (self,), self._moved, _PATIENCE)
@@ -138,12 +140,13 @@ class IndexView:
         self._write_after = monotonic() + AFTER_FAILURE
 
     def _write(self, at_once: bool, *, may_write: bool) -> None:
+        """Check the stored values; if this process may write, then write what is in memory and merge segments."""
         doubted = self.engine.doubted
         sound = self.engine.sound(thoroughly=doubted or not self._checked)
         self._checked = True
         with self._locked(may_write):
             if doubted or not sound:
-                self.follower.head = None
+                self.follower.head = None  # The follower starts this view again.
             head = self.follower.feed()
             snapshot, leaf = self.engine.snapshot(), self.follower.leaf
         if not may_write:

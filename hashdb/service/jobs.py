@@ -16,10 +16,10 @@ from hashdb.service.background import Task
 from hashdb.store import Transaction
 from hashdb.store.jobs import Jobs
 
-LONGEST = timedelta(minutes=15)
-"""The longest time that a job may take; then it is stopped."""
+LONGEST_JOB = timedelta(minutes=15)
+"""How long a job may take; then it is stopped."""
 _STORE_EVERY = 1.0
-"""Seconds."""
+"""Seconds between two writes of the progress of a job."""
 _Job = TypeVar("_Job", bound=Job)
 
 
@@ -31,10 +31,10 @@ class Progress:
     """Stores each second how many events a job has read, and stops it when its time is over."""
 
     def __init__(self, db: HashDB, store: Callable[[Transaction, int], None]) -> None:
-        """`store` writes the number."""
+        """`store` writes how many events the job has read: `done`."""
         self._db = db
         self._store = store
-        self._until = monotonic() + LONGEST.total_seconds()
+        self._until = monotonic() + LONGEST_JOB.total_seconds()
         self._stored_at = monotonic()
         self.done = 0
 
@@ -68,15 +68,15 @@ def start(
         newest = jobs(tx).latest(1)
         if newest and newest[0].running(db.now()):
             return newest[0]
-        begun = add(tx)
-    progress = Progress(db, lambda tx, done: jobs(tx).advance(begun.id, done, db.now()))
-    run = partial(db.background.run, task, partial(_run, act, begun, progress))
+        job = add(tx)
+    progress = Progress(db, lambda tx, done: jobs(tx).advance(job.id, done, db.now()))
+    run = partial(db.background.run, task, partial(_run, act, job, progress))
     thread = Thread(target=run, name=task, daemon=True)
     thread.start()
     thread.join(wait)
-    return begun
+    return job
 
 
-def _run(act: Callable[[_Job, Progress], object], begun: _Job, progress: Progress) -> None:
+def _run(act: Callable[[_Job, Progress], object], job: _Job, progress: Progress) -> None:
     low_priority()
-    act(begun, progress)
+    act(job, progress)

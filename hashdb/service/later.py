@@ -17,31 +17,32 @@ from hashdb.domain.jobs import KEEP_ANSWERS, AnswerJob, JobStatus
 from hashdb.errors import HashingBusy, JobLost, TooManyAtOnce, Unavailable
 from hashdb.service import HashDB
 from hashdb.service.background import Task
-from hashdb.service.jobs import LONGEST
+from hashdb.service.jobs import LONGEST_JOB
 
-EACH = 4
-"""Requests of one key that a process works on or that wait there."""
-ALL = 16
+KEY_REQUESTS = 4
+"""Requests of one key that a process works on at once."""
+ALL_REQUESTS = 16
 """Those of all keys in a process; each holds its files in memory and on the disk."""
-NEWEST = 100
-"""Jobs of one key that are kept."""
+KEPT_JOBS = 100
+"""Jobs of one key that are kept: the newest."""
 _LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at the progress of the work."""
 _TOUCH_EVERY: Final = 10.0
 """Seconds between two signs of life of a job; it counts as lost after a minute."""
 PATIENCE: Final = 60.0
-"""Seconds for which what is refused for now is tried again."""
+"""Seconds for which `patiently` calls again."""
 
 Advance = Callable[[float], None]
 """Notes the share of the work that is done, 0 to 1. Raises JobLost if nobody waits for the answer any more."""
 Work = Callable[[Advance], str]
 """Makes the text of an answer."""
-Seal = Callable[[str | Exception], str]
-"""The text in which an answer or an error is stored."""
+Encrypt = Callable[[str | Exception], str]
+"""The text in which an answer or an error is stored: encrypted for the key that asked."""
 _Answer = TypeVar("_Answer")
 
 
 class _Running(Generic[_Answer]):
-    """The work on one request, in a thread of its own."""
+    """The work on one request, in a thread of its own; `given_up` once nobody waits for it any more."""
 
     def __init__(self, work: Callable[[Advance], _Answer]) -> None:
         self._work = work
@@ -56,6 +57,7 @@ class _Running(Generic[_Answer]):
         self.status, self.percent = JobStatus.RUNNING, int(100 * share)
 
     def run(self, release: Callable[[], None]) -> None:
+        """Do the work, and call `release` at its end."""
         try:
             self.outcome = self._work(self.advance)
         except Exception as error:
@@ -65,7 +67,7 @@ class _Running(Generic[_Answer]):
             self.ended.set()
 
     def answer(self) -> _Answer:
-        """What the work made, or raise what it raised."""
+        """What the work returned; raises what it raised."""
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
@@ -78,16 +80,15 @@ class Later:
         """None yet."""
         self._db = db
         self._lock = Lock()
-        self._working = Counter[str]()
-        self._keepers = set[Thread]()
+        self._working = Counter[str]()  # Requests in work, by the name of the actor.
+        self._followers = set[Thread]()
         self._closed = False
 
-    def answer(self, actor: Actor, work: Work, seal: Seal, patience: float) -> str | int:
+    def answer(self, actor: Actor, work: Work, encrypt: Encrypt, patience: float) -> str | int:
         """The answer that `work` makes, or the id of a job if that takes more than `patience` seconds.
 
-        Without patience it is always a job, also if the work has ended before anybody looks.
-        Raises what `work` raises within this time, HashingBusy if the actor has its share of requests in this process,
-        and StoreBusy.
+        Without patience it is always a job, also if the work has ended before anybody looks. Raises what `work` raises
+        within this time, HashingBusy if the actor has its share of requests in this process, and StoreBusy.
         """
         running = self._start(actor, work)
         if patience and running.ended.wait(patience):
@@ -95,13 +96,13 @@ class Later:
         try:
             with self._db.store.begin() as tx:
                 id = tx.answer_jobs.add(actor.name, self._db.now())
-                tx.answer_jobs.keep_newest(actor.name, NEWEST)
+                tx.answer_jobs.keep_newest(actor.name, KEPT_JOBS)
         except BaseException:
             running.given_up = True
             raise
-        keeper = Thread(target=self._keep, args=(id, running, seal), name="later", daemon=True)
-        self._keepers.add(keeper)
-        keeper.start()
+        follower = Thread(target=self._run_follower, args=(id, running, encrypt), name="later", daemon=True)
+        self._followers.add(follower)
+        follower.start()
         return id
 
     def within(self, actor: Actor, work: Callable[[Advance], _Answer], seconds: float) -> _Answer:
@@ -118,8 +119,8 @@ class Later:
     def close(self) -> None:
         """Store that the unfinished jobs of this process failed; it is about to end."""
         self._closed = True
-        for keeper in list(self._keepers):
-            keeper.join(2 * _LOOK_EVERY)
+        for follower in list(self._followers):
+            follower.join(2 * _LOOK_EVERY)
 
     def _start(self, actor: Actor, work: Callable[[Advance], _Answer]) -> _Running[_Answer]:
         self._enter(actor)
@@ -129,8 +130,8 @@ class Later:
 
     def _enter(self, actor: Actor) -> None:
         with self._lock:
-            if self._working[actor.name] >= EACH or self._working.total() >= ALL:
-                raise HashingBusy(f"{EACH} requests with videos of a key, {ALL} in all", retry_after=5)
+            if self._working[actor.name] >= KEY_REQUESTS or self._working.total() >= ALL_REQUESTS:
+                raise HashingBusy(f"{KEY_REQUESTS} requests with videos of a key, {ALL_REQUESTS} in all", retry_after=5)
             self._working[actor.name] += 1
 
     def _leave(self, actor: Actor) -> None:
@@ -139,20 +140,20 @@ class Later:
             if not self._working[actor.name]:
                 del self._working[actor.name]
 
-    def _keep(self, id: int, running: _Running[str], seal: Seal) -> None:
+    def _run_follower(self, id: int, running: _Running[str], encrypt: Encrypt) -> None:
         try:
-            self._db.background.run(Task.ANSWERS, partial(self._follow, id, running, seal))
+            self._db.background.run(Task.ANSWERS, partial(self._follow, id, running, encrypt))
         finally:
-            self._keepers.discard(current_thread())
+            self._followers.discard(current_thread())
 
-    def _follow(self, id: int, running: _Running[str], seal: Seal) -> None:
-        """Store how far a job is until it ends, then its outcome. Give it up if it began, but goes on no more."""
+    def _follow(self, id: int, running: _Running[str], encrypt: Encrypt) -> None:
+        """Store the progress of a job until it ends, then its outcome. Give it up after 15 minutes without any."""
         outcome: str | Exception | None = None
         until, touched, stored = inf, 0.0, (JobStatus.WAITING, 0)
         while not running.ended.wait(_LOOK_EVERY):
             now, state = monotonic(), (running.status, running.percent)
             if state != stored:
-                until = now + LONGEST.total_seconds()
+                until = now + LONGEST_JOB.total_seconds()
             if now > until or self._closed or self._db.stopping():
                 running.given_up = True
                 outcome = JobLost(retry_after=1)
@@ -165,7 +166,7 @@ class Later:
         outcome = running.outcome if outcome is None else outcome
         failed = isinstance(outcome, Exception)
         state = (JobStatus.FAILED, running.percent) if failed else (JobStatus.DONE, 100)
-        patiently(partial(self._store, id, *state, seal(outcome)))
+        patiently(partial(self._store, id, *state, encrypt(outcome)))
 
     def _store(self, id: int, status: JobStatus, percent: int, text: str | None = None) -> None:
         with self._db.store.begin() as tx:
@@ -173,7 +174,7 @@ class Later:
 
 
 def patiently(act: Callable[[], _Answer]) -> _Answer:
-    """What `act` returns, tried again for a minute where it is refused for now: its caller has worked long for it."""
+    """What `act` returns; while that is refused for now, call it again for a minute: the work took long."""
     until = monotonic() + PATIENCE
     while True:
         try:
@@ -192,6 +193,6 @@ def get(db: HashDB, actor: Actor, id: int) -> AnswerJob:
 
 
 def prune(db: HashDB) -> int:
-    """Delete what was answered an hour ago; return how many."""
+    """Delete the jobs that were answered an hour ago or earlier; return how many."""
     with db.store.begin() as tx:
         return tx.answer_jobs.prune(db.now() - KEEP_ANSWERS)

@@ -27,6 +27,7 @@ from hashdb.store.jobs import TaskError
 
 Act = Callable[[HashDB], object]
 _BATCH = 500
+"""The most rows that a task of the thread `log` handles in one call."""
 _COMMIT_SECONDS = 2.0
 """How long contributions are committed to before the other tasks of the thread have their turn."""
 _TRY_AGAIN = 2.0
@@ -161,7 +162,10 @@ def last_errors(db: HashDB, actor: Actor) -> Mapping[str, TaskError]:
 
 
 def start(db: HashDB, stop: Event, serving: Mapping[Task, Act]) -> None:
-    """Start the threads of a worker; `serving` has the functions of `metrics`, `suspicions` and `fill`."""
+    """Start the threads of a worker, without those of webhooks, mails and upstreams, which take more than the database.
+
+    `serving` has the functions of the tasks `metrics`, `suspicions` and `fill`.
+    """
     lanes: list[tuple[Lane, Callable[..., None]]]
     lanes = [(Lane.FLUSH, work), (Lane.LOG, _work_low), (Lane.BATCHES, _work_low), (Lane.INDEX, _fill_and_work)]
     if db.rules.asks_witnesses:
@@ -171,13 +175,12 @@ def start(db: HashDB, stop: Event, serving: Mapping[Task, Act]) -> None:
 
 
 def work(
-    db: HashDB,
-    lane: Lane,
-    stop: Event,
-    acts: Mapping[Task, Act],
-    wait: Callable[[float], object] | None = None,
+    db: HashDB, lane: Lane, stop: Event, acts: Mapping[Task, Act], wait: Callable[[float], object] | None = None
 ) -> None:
-    """Run the periodic tasks of a thread until `stop` is set; `acts` has the functions that the table leaves out."""
+    """Run the periodic tasks of a thread until `stop` is set; `acts` has the functions that the table leaves out.
+
+    `wait` pauses for at most the given seconds between two rounds; by default until `stop` is set.
+    """
     plans = [(plan, plan.every) for plan in TABLE if plan.lane is lane and plan.every is not None]
     due_at = dict.fromkeys((plan.task for plan, _ in plans), 0.0)
     pause = min(every for _, every in plans)
@@ -193,7 +196,10 @@ def work(
 def deliver(
     db: HashDB, folder: Path, post: deliveries.Post, report: Callable[[DeliveryOutcome], None], stop: Event
 ) -> None:
-    """Deliver until `stop` is set, whenever this process holds the folder's lock; one process of a machine does."""
+    """Deliver until `stop` is set, whenever this process holds the folder's lock; one process of a machine does.
+
+    `post` sends one message to a webhook; `report` is called with the outcome.
+    """
     while not stop.is_set():
         with lock_folder(folder) as mine:
             if mine:

@@ -1,6 +1,6 @@
 """The views of the log that need no search index: keys, what is read when it changes, and retired signals.
 
-The follower passes each view the kinds of subject of the new events, which say what must be read again.
+The follower passes each view the kinds of subject of the new events (`log.source`), which say what must be read again.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class CachedRead(Generic[_Content]):
 
 
 class UpstreamCache(CachedRead[frozenset[int]]):
-    """The members whose contributions came from other services."""
+    """The ids of the members whose contributions came from other services, by `members()`."""
 
     members = CachedRead.__call__
 
@@ -104,6 +104,7 @@ class IntakeRules:
     def __init__(self, balls: Iterable[BenignBall], incidents: Iterable[Incident]) -> None:
         """Index every benign signal with its radius, and every incident by its label."""
         self.incidents: Mapping[str, Incident] = {incident.label: incident for incident in incidents}
+        # By algorithm and radius: the benign values, each with the id of its entry.
         self._entries: dict[tuple[Algorithm, int], dict[int, int]] = defaultdict(dict)
         for entry, signal, radius in balls:
             self._entries[signal.algorithm, radius].setdefault(signal.value, entry)
@@ -166,7 +167,7 @@ class RetiredSignals:
         """Read all of them."""
         with self._store.read() as tx:
             values = tx.retired.case_values()
-        # Until all are added, searches go on in the old ones.
+        # Until all are added, searches go on in the old indexes.
         indexes: dict[Algorithm, TieredIndex] = {}
         digests: set[Signal] = set()
         self._add(values, indexes, digests)
@@ -202,12 +203,9 @@ class RetiredSignals:
         return close
 
     def _add(
-        self,
-        added: Mapping[Algorithm, Sequence[bytes]],
-        indexes: dict[Algorithm, TieredIndex],
-        digests: set[Signal],
+        self, added: Mapping[Algorithm, Sequence[bytes]], indexes: dict[Algorithm, TieredIndex], digests: set[Signal]
     ) -> None:
-        """Add values to the indexes, without those of algorithms that are not enabled, and the digests."""
+        """Add big-endian values to the indexes, without those of algorithms that are not enabled, and the digests."""
         for algorithm, values in added.items():
             if algorithm.is_digest:
                 digests.update(Signal.from_bytes(algorithm, value) for value in values)

@@ -13,8 +13,8 @@ from hashdb.domain.accounts.members import Actor
 from hashdb.domain.jobs import AnswerJob, JobStatus
 from hashdb.errors import HashingBusy, JobLost, NotFound, StoreBusy, TooManyAtOnce, reject_field
 from hashdb.service import HashDB, later
-from hashdb.service.jobs import LONGEST
-from hashdb.service.later import ALL, EACH, NEWEST, Advance, Later, Work, patiently
+from hashdb.service.jobs import LONGEST_JOB
+from hashdb.service.later import ALL_REQUESTS, KEPT_JOBS, KEY_REQUESTS, Advance, Later, Work, patiently
 from tests.builders import Clock, hashdb, member_with
 
 _Answer = TypeVar("_Answer")
@@ -131,13 +131,13 @@ def test_a_key_has_a_share_of_the_requests_of_a_process(
         going_on.wait(30)
         return ""
 
-    for _ in range(EACH):
+    for _ in range(KEY_REQUESTS):
         requests.answer(actor, work, sealed, 0)
     with pytest.raises(HashingBusy):
         requests.answer(actor, work, sealed, 0)
-    others = [member_with(db) for number in range(ALL // EACH)]
+    others = [member_with(db) for number in range(ALL_REQUESTS // KEY_REQUESTS)]
     for other in others[1:]:
-        for _ in range(EACH):
+        for _ in range(KEY_REQUESTS):
             requests.answer(other, work, sealed, 0)
     with pytest.raises(HashingBusy):
         requests.answer(others[0], work, sealed, 0)
@@ -183,7 +183,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 def test_a_job_goes_on_for_as_long_as_it_waits_and_gets_ahead(
     db: HashDB, actor: Actor, requests: Later, going_on: Event, watch: Watch
 ) -> None:
-    longest = LONGEST.total_seconds()
+    longest = LONGEST_JOB.total_seconds()
 
     def work(advance: Advance) -> str:
         watch.go(2 * longest)
@@ -205,7 +205,7 @@ def test_a_job_that_began_and_gets_no_further_is_given_up(
     def work(advance: Advance) -> str:
         advance(0.25)
         watch.go(0)
-        watch.seconds += 2 * LONGEST.total_seconds()
+        watch.seconds += 2 * LONGEST_JOB.total_seconds()
         given_up.wait(30)
         return "answer"
 
@@ -224,7 +224,7 @@ def test_what_nobody_waits_for_any_more_counts_until_it_has_ended(
         raise AssertionError
 
     assert requests.within(actor, lambda advance: "answer", 30) == "answer"
-    for _ in range(EACH):
+    for _ in range(KEY_REQUESTS):
         with pytest.raises(TimeoutError):
             requests.within(actor, work, 0)
     with pytest.raises(HashingBusy):
@@ -258,15 +258,15 @@ def test_jobs_are_kept_for_an_hour_and_the_newest_of_a_key(db: HashDB, actor: Ac
     other = member_with(db)
     with db.store.begin() as tx:
         first = tx.answer_jobs.add(other.name, clock())
-        ids = [tx.answer_jobs.add(actor.name, clock()) for _ in range(NEWEST + 1)]
-        tx.answer_jobs.keep_newest(actor.name, NEWEST)
+        ids = [tx.answer_jobs.add(actor.name, clock()) for _ in range(KEPT_JOBS + 1)]
+        tx.answer_jobs.keep_newest(actor.name, KEPT_JOBS)
     with pytest.raises(NotFound):
         later.get(db, actor, ids[0])
     assert later.get(db, other, first).id == first
     clock.go(minutes=60)
     assert later.prune(db) == 0
     clock.go(seconds=1)
-    assert later.prune(db) == NEWEST + 1
+    assert later.prune(db) == KEPT_JOBS + 1
 
 
 def test_what_is_refused_for_now_is_tried_again_and_all_else_is_not() -> None:

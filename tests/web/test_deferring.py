@@ -18,7 +18,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, MemberChange, MemberSta
 from hashdb.domain.jobs import STALE_AFTER
 from hashdb.service.accounts import members
 from hashdb.service.accounts.limits import RequestSlots
-from hashdb.service.later import EACH
+from hashdb.service.later import KEY_REQUESTS
 from hashdb.store.tables import answer_jobs
 from hashdb.web import deferring
 from hashdb.web.context import LARGE
@@ -162,7 +162,7 @@ def test_a_key_has_few_requests_of_videos_at_once_and_nothing_is_left_of_those_r
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with busy(service):
-        locations = [deferred(caller, "/v1/signals", film()) for _ in range(EACH)]
+        locations = [deferred(caller, "/v1/signals", film()) for _ in range(KEY_REQUESTS)]
         refused = caller.post("/v1/signals", **form(film()), headers=ASYNC)
         assert problem(refused, 429, "hashing-busy")["retry_after"] > 0
     assert {ended(caller, location)["status"] for location in locations} == {"done"}

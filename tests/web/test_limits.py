@@ -22,9 +22,9 @@ from werkzeug.test import TestResponse
 
 from hashdb.domain.accounts.members import Scope
 from hashdb.errors import BadSetting
-from hashdb.service.accounts.limits import ALL, EACH
+from hashdb.service.accounts.limits import ALL_SLOTS, KEY_SLOTS
 from hashdb.service.accounts.members import authenticate
-from hashdb.service.matching.matches import FEW
+from hashdb.service.matching.matches import MOST_SINGLE
 from hashdb.settings import Settings
 from hashdb.web import limits
 from hashdb.web.context import AppState
@@ -247,7 +247,7 @@ LARGE_FORM = {"file": (BytesIO(b"x" * 20_000), "a.jpg")}
     [
         ("/v1/matches", {"json": LARGE_MATCH}),
         ("/v1/matches?&", {"json": LARGE_MATCH}),
-        ("/v1/matches", {"json": {"queries": [{"signals": [pdq(seed)]} for seed in range(FEW + 1)]}}),
+        ("/v1/matches", {"json": {"queries": [{"signals": [pdq(seed)]} for seed in range(MOST_SINGLE + 1)]}}),
         ("/v1/contributions", {"json": {"contributions": [item(seed) for seed in range(200)]}}),
         ("/v1/contributions", CHUNKED | {"input_stream": BytesIO(b"{}"), "content_type": "application/json"}),
         ("/v1/signals", {"data": LARGE_FORM}),
@@ -257,7 +257,7 @@ LARGE_FORM = {"file": (BytesIO(b"x" * 20_000), "a.jpg")}
 def test_a_key_that_holds_its_share_is_refused_before_its_body_is_parsed_and_others_are_not(
     service: Service, platform: Caller, other: Caller, path: str, asked: dict[str, Any]
 ) -> None:
-    with _holding(service, platform, EACH):
+    with _holding(service, platform, KEY_SLOTS):
         refused = platform.ask("POST", path, **copy.deepcopy(asked))
         assert problem(refused, 429, "too-many-at-once")["retry_after"] == int(refused.headers["Retry-After"]) == 1
         # What is quick goes on.
@@ -268,9 +268,9 @@ def test_a_key_that_holds_its_share_is_refused_before_its_body_is_parsed_and_oth
 
 
 def test_a_large_request_gives_its_place_back_however_it_ends(service: Service, platform: Caller) -> None:
-    for _ in range(ALL + 1):
+    for _ in range(ALL_SLOTS + 1):
         for text in (b"x" * 20_000, json.dumps(LARGE_MATCH).encode()):
             for path in ("/v1/matches", "/v1/matches?&", "/v1/contributions", "/v1/nowhere"):
                 platform.post(path, data=text, content_type="application/json")
-    with _holding(service, platform, EACH):
+    with _holding(service, platform, KEY_SLOTS):
         pass

@@ -1,4 +1,4 @@
-"""The limits of each actor in this process: budgets, places for large requests, and suspicious series of queries."""
+"""The limits of each actor in this process: budgets, slots for large requests, and suspicious series of queries."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ from hashdb.store import Store
 
 
 class _Account:
-    """What one actor has used of one budget until it renews: in all processes, and here but not yet written."""
+    """What one actor has `used` of one budget, in all processes together, until it renews (`until`: in Unix seconds).
+
+    `excess` of it was used before, beyond the limit. `unwritten` was used in this process, and is not stored yet.
+    """
 
     __slots__ = ("excess", "limit", "renews_at", "until", "unwritten", "used")
 
     def __init__(self, renews_at: datetime, excess: int = 0) -> None:
         self.renews_at = renews_at
         self.until = int(renews_at.timestamp())
-        self.limit: int | None = None
+        self.limit: int | None = None  # Set by the first request in this process.
         self.excess = excess
         self.used = excess
         self.unwritten = 0
@@ -90,14 +93,14 @@ class Budgets:
                 if account.unwritten
             ]
 
-    def synchronise(self, written: Sequence[BudgetUse], known: Sequence[BudgetUse], now: datetime) -> None:
-        """Subtract what is `written` now, and set the amounts `known` to be used by all processes together."""
+    def synchronise(self, written: Sequence[BudgetUse], stored: Sequence[BudgetUse], now: datetime) -> None:
+        """Subtract from the unwritten amounts what is `written` now, and take over what all processes have `stored`."""
         with self._lock:
             for spent in written:
                 account = self._accounts.get(spent.actor, {}).get(spent.budget)
                 if account is not None and account.renews_at == spent.renews_at:
                     account.unwritten -= spent.amount
-            for spent in known:
+            for spent in stored:
                 if spent.renews_at > spent.budget.renewal(now):
                     continue  # The clock was set back since.
                 accounts = self._accounts.setdefault(spent.actor, {})
@@ -115,6 +118,7 @@ class Budgets:
 
 
 def _renewed(before: _Account | None, budget: Budget, renews_at: datetime) -> _Account:
+    """A new account; its excess is what the one before used beyond the limits of all renewals since."""
     if before is None or before.limit is None:
         return _Account(renews_at)
     renewals = int((renews_at - before.renews_at).total_seconds()) // budget.seconds
@@ -134,12 +138,12 @@ def _used_up(budget: Budget, limit: int, renews_at: datetime, now: datetime) -> 
     return LimitReached(limits, max(1, math.ceil((renews_at - now).total_seconds())))
 
 
-EACH = 5
+KEY_SLOTS = 5
 """Slots that one key may hold in a process; the rest are for other keys."""
-ALL = 7
+ALL_SLOTS = 7
 """Slots in a process, one fewer than the threads of `hashdb serve`: a quick request always finds a thread."""
 _RETRY_AFTER = 1
-"""Seconds."""
+"""Seconds after which a client may try again."""
 
 
 class _Depth(local):
@@ -151,7 +155,7 @@ class _Depth(local):
 class RequestSlots:
     """The slots of a process for large requests. A thread holds at most one, however many blocks it is in."""
 
-    def __init__(self, each: int = EACH, all_keys: int = ALL) -> None:
+    def __init__(self, each: int = KEY_SLOTS, all_keys: int = ALL_SLOTS) -> None:
         """All slots are free. A key may hold `each` of them, and all keys together `all_keys`."""
         self._each, self._all = each, all_keys
         self._lock = Lock()
@@ -187,6 +191,7 @@ class RequestSlots:
 
 
 WINDOW = timedelta(hours=1)
+"""How long queries are counted; then all counts start over."""
 MANY = 50
 """Different queries of one key within the window, all answered with the same contribution, that are suspicious."""
 _NEAREST = 10
@@ -207,6 +212,7 @@ class Suspicions:
 
     def __init__(self) -> None:
         """Empty."""
+        # The id of the key, the query, and the contributions in its answer.
         self._noted: deque[tuple[int, _Item, tuple[int, ...]]] = deque()
         self._since: datetime | None = None
         self._queries: dict[tuple[int, int], set[int]] = {}
@@ -257,11 +263,12 @@ class Suspicions:
             if len(self._queries) >= _MOST_PAIRS:
                 self._queries = {}
             queries = self._queries.setdefault((key, contribution), set())
-            if len(queries) < MANY * 20:
+            if len(queries) < MANY * 20:  # More would only take memory.
                 queries.add(number)
 
 
 def _details(counts: Sequence[tuple[int, int]]) -> Details:
+    """The details of a suspected key, from the number of its queries and the contribution of each suspicious series."""
     queries, contribution = max(counts)
     return {
         "contribution": contribution,

@@ -39,6 +39,7 @@ from hashdb.service.stats.buffer import Refusal
 from hashdb.store import Transaction
 
 LATELY = timedelta(days=30)
+"""How far back `activity` counts."""
 _PREFIX = "hdb_"
 _SECRET_BYTES = 32
 
@@ -90,7 +91,7 @@ def page(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Member, ...]
 
 
 def change(db: HashDB, actor: Actor, member: int, member_change: MemberChange) -> Member | Proposal:
-    """Change a member. A suspension acts at once; `emit_pending` logs each of its contributions later.
+    """Change a member. A suspension acts at once; a background task logs each of its contributions later.
 
     If suspending takes two persons, the first one's request returns a proposal. Raises NotFound, NameTaken.
     """
@@ -179,7 +180,7 @@ def revoke_key(db: HashDB, actor: Actor, key: int, member: int | None = None) ->
 
 
 def _content(change: MemberChange) -> dict[str, object]:
-    """The request as it is in JSON."""
+    """The change as a proposal stores it, in JSON; `change_from` reads it."""
     fields = {name: getattr(change, name) for name in ("name", "kind", "contact", "status")}
     content: dict[str, object] = {name: str(value) for name, value in fields.items() if value is not None}
     limits: dict[str, int | None] = {}
@@ -323,4 +324,4 @@ def key_uses(db: HashDB, actor: Actor, member: int | None = None) -> dict[int, K
     with db.read(actor, Scope.AUDIT) as tx:
         uses = tx.uses.by_members(None if member is None else [member])
         lags = {seq: tx.uses.feed_lag(seq) for seq in {use.fed_seq for use, _ in uses} if seq is not None}
-        return {use.key: KeyUse(use, of, None if use.fed_seq is None else lags[use.fed_seq]) for use, of in uses}
+        return {use.key: KeyUse(use, owner, None if use.fed_seq is None else lags[use.fed_seq]) for use, owner in uses}

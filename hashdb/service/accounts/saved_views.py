@@ -13,7 +13,7 @@ from hashdb.store import Transaction
 
 
 def visible(db: HashDB, session: Session, page: str | None = None) -> tuple[SavedView, ...]:
-    """The views that a user sees, of one list or of all: the own ones first, then those that others share."""
+    """The views that a user sees, of the list `page` or of all: the own ones first, then those that others share."""
     with db.store.read() as tx:
         return tx.saved_views.visible(session.user.id, page)
 

@@ -35,6 +35,7 @@ from hashdb.service.stats.buffer import Refusal
 from hashdb.store import Transaction
 
 _SEEN_EVERY = timedelta(minutes=1)
+"""The use of a session is stored at most this often."""
 Counted = dict[str, bytes]
 """What failed sign-ins are counted by: `user` and `address`, as digests."""
 
@@ -115,7 +116,7 @@ def sign_in_by_provider(db: HashDB, name: str, identity: ProviderIdentity, addre
 
 
 def require_password(db: HashDB, session: Session, present: str) -> None:
-    """Check the password of the user of a session again.
+    """Check `present`, the password of the user of a session, again.
 
     Failures count for the user, separately from failed sign-ins, so nobody without a session can block this. The
     session ends with the failure after which the user must wait. Raises InvalidInput, SignInRefused, LimitReached.
@@ -177,6 +178,7 @@ def end_others(db: HashDB, session: Session) -> int:
 
 
 _NO_LIFETIME = SessionLifetime(timedelta(0), timedelta(0))
+"""A half-open session does not depend on the lifetime: it always ends after minutes."""
 
 
 def _count_attempt(tx: Transaction, counted: Counted, now: datetime) -> None:
@@ -229,14 +231,14 @@ def _open(tx: Transaction, user: User, now: datetime, *, complete: bool) -> Open
     return OpenedSession(tx.sessions.add(user, _digest(token), now, complete=complete), token)
 
 
-def _refuse(db: HashDB, tx: Transaction, user: User | None, now: datetime, what: str, counted: Counted) -> None:
-    """Log a failed sign-in of a user; without such a user only count it, or anybody could fill the log."""
+def _refuse(db: HashDB, tx: Transaction, user: User | None, now: datetime, wrong: str, counted: Counted) -> None:
+    """Log a failed sign-in of a user, and what was wrong; only count one of an unknown name: anybody could fill it."""
     if user is None:
         db.stats.note_refused_request(now, 0, Refusal(None, RefusalReason.UNKNOWN_USER))
         # This writes too, so that the response takes as long as for a name that exists.
         tx.sessions.lock_tries(counted, now)
         return
-    reason = "disabled" if user.status is UserStatus.DISABLED else what
+    reason = "disabled" if user.status is UserStatus.DISABLED else wrong
     tx.audit.append(now, SYSTEM, [LogEntry(Action.USER_REFUSED, "user", user.id, {"reason": reason})])
 
 
@@ -333,4 +335,5 @@ def _word(length: int) -> str:
 
 @cache
 def _decoy() -> str:
+    """A hash that no known password has."""
     return hash_password(secrets.token_urlsafe())

@@ -24,7 +24,7 @@ from hashdb.domain.signatures import SIGNATURES_AN_ITEM, Signature
 from hashdb.errors import Fault, HashDBError, InvalidInput, NotActive, NotFound, NotYours, UnderReview, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.commitments import recommit
-from hashdb.service.contributions.intake import append, with_intake
+from hashdb.service.contributions.intake import append_checked, with_intake
 from hashdb.service.contributions.reuploads import hold_reuploads
 from hashdb.service.views import IntakeRules, NearSignals
 from hashdb.store import Transaction
@@ -195,14 +195,15 @@ def _record(
     db: HashDB, tx: Transaction, actor: Actor, checked: Sequence[Added], near: NearSignals, now: datetime, seq: int
 ) -> Receipt:
     changed = [added for added in checked if added.changes]
+    # From now on, both the signals that were sent and all signals together are known.
     sets = {
-        (added.contribution.id, Draft(tuple(signals), (), None).fingerprint())
+        (added.contribution.id, Draft(tuple(signals), labels=(), removed_at=None).fingerprint())
         for added in changed
         if added.new
         for signals in (added.sent, (*added.stored.values(), *added.new.values()))
     }
     after, entries = store_added(db, tx, changed, sets, near, now)
-    checkpoint = append(tx, now, actor, entries, seq)
+    checkpoint = append_checked(tx, now, actor, entries, seq)
     recorded = [
         Recorded(after.get(added.contribution.id, added.contribution), known=not added.changes) for added in checked
     ]

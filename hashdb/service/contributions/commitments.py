@@ -18,9 +18,9 @@ def recommit(tx: Transaction, changed: Iterable[Contribution]) -> Mapping[int, C
     The caller logs them.
     """
     salts = {contribution.id: contribution.salt for contribution in changed}
-    made = {id: Commitment.new(lines, salts[id]) for id, lines in tx.commitments.lines(salts).items()}
-    tx.commitments.store(made)
-    return made
+    commitments = {id: Commitment.new(lines, salts[id]) for id, lines in tx.commitments.lines(salts).items()}
+    tx.commitments.store(commitments)
+    return commitments
 
 
 def commit(db: HashDB, limit: int = 500) -> int:
@@ -33,17 +33,18 @@ def commit(db: HashDB, limit: int = 500) -> int:
         if not ids:
             return 0
         # Outside of the transaction that writes: a change of signals in between commits to them as well.
-        made = {id: Commitment.new(lines) for id, lines in tx.commitments.lines(ids).items()}
+        commitments = {id: Commitment.new(lines) for id, lines in tx.commitments.lines(ids).items()}
     with db.store.begin() as tx:
-        left = tx.commitments.lacking_of(ids)
-        tx.commitments.store({id: made[id] for id in left})
+        lacking = tx.commitments.lacking_of(ids)
+        tx.commitments.store({id: commitments[id] for id in lacking})
         # What is masked or unmasked later has a later event.
         tx.audit.lock()
-        masked = tx.commitments.count_suppressed(left)
-        tx.audit.append(db.now(), SYSTEM, [_entry(id, made[id], masked.get(id, 0)) for id in left])
+        masked = tx.commitments.count_suppressed(lacking)
+        tx.audit.append(db.now(), SYSTEM, [_entry(id, commitments[id], masked.get(id, 0)) for id in lacking])
     return len(ids)
 
 
 def _entry(id: int, commitment: Commitment, masked: int) -> LogEntry:
+    """The event of a first commitment; `masked` of the signals that it commits to are suppressed."""
     details: Details = {"commitment": commitment.hash.hex(), **({"masked": masked} if masked else {})}
     return LogEntry(Action.CONTRIBUTION_COMMITTED, "contribution", id, details)

@@ -40,7 +40,7 @@ from hashdb.errors import (
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
 from hashdb.service.contributions.expiry import amend_with_expiry
-from hashdb.service.contributions.intake import append, with_intake
+from hashdb.service.contributions.intake import append_checked, with_intake
 from hashdb.service.contributions.recording import KEEP_ANSWERS, prepare, receipt_of, record
 from hashdb.service.contributions.sight import await_hits, may_see, visible_fields, with_origins
 from hashdb.service.views import IntakeRules
@@ -49,12 +49,7 @@ from hashdb.store.contributions.statuses import PendingStatus
 
 
 def contribute(
-    db: HashDB,
-    actor: Actor,
-    drafts: Sequence[Draft],
-    key: IdempotencyKey | None = None,
-    *,
-    checked: bool = False,
+    db: HashDB, actor: Actor, drafts: Sequence[Draft], key: IdempotencyKey | None = None, *, checked: bool = False
 ) -> Receipt:
     """Record a member's drafts, all or none. With an idempotency key, a repeated request is recorded once.
 
@@ -120,6 +115,7 @@ def frames(db: HashDB, actor: Actor, id: int) -> tuple[Frame, ...]:
     """The frames of a contribution, for those who may see its signals. Raises NotFound, ScopeMissing, and as `get`."""
     own = shots(db, actor, id)
     parts = (shot.frames for shot in own)
+    # Where signals are suppressed, the frames alone do not tell where shots begin.
     return tuple(mark_shots(parts) if any(shot.masked for shot in own) else chain.from_iterable(parts))
 
 
@@ -172,7 +168,7 @@ def _amend(db: HashDB, actor: Actor, id: int, change: Amendment, rules: IntakeRu
         amended, fields = amend_with_expiry(db, tx, before, change, now, rules)
         if fields:
             details = amendment_details(amended, fields)
-            append(tx, now, actor, [LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)], seq)
+            append_checked(tx, now, actor, [LogEntry(Action.CONTRIBUTION_AMENDED, "contribution", id, details)], seq)
         return amended
 
 
@@ -202,8 +198,8 @@ def emit_pending(db: HashDB, limit: int = 500) -> int:
         if not tx.statuses.pending(now, 1, lock=False):
             return 0
     with db.store.begin() as tx:
-        pending = sorted(tx.statuses.pending(now, limit), key=lambda change: change.now)
-        for status, group in groupby(pending, key=lambda change: change.now):
+        pending = sorted(tx.statuses.pending(now, limit), key=lambda change: change.current)
+        for status, group in groupby(pending, key=lambda change: change.current):
             tx.statuses.mark_logged([change.id for change in group], status)
         tx.audit.append(now, SYSTEM, [_status_entry(change) for change in pending])
     return len(pending)
@@ -221,7 +217,7 @@ def record_withdrawal(
 
 
 def _status_entry(change: PendingStatus) -> LogEntry:
-    return LogEntry(STATUS_EVENTS[change.now], "contribution", change.id, {"before": str(change.logged)})
+    return LogEntry(STATUS_EVENTS[change.current], "contribution", change.id, {"before": str(change.logged)})
 
 
 def amendment_details(amended: Contribution, fields: Sequence[str]) -> Details:
@@ -284,10 +280,10 @@ def purge(db: HashDB, limit: int = 500) -> int:
 def start(db: HashDB) -> None:
     """Remove what version 0.1.0 left of contributions that it erased: it does not know newer tables."""
     with db.store.read() as tx:
-        left, signed = tx.erasures.with_rows_left(), tx.erasures.with_signatures_left()
-    if signed:
+        left, with_signatures = tx.erasures.with_rows_left(), tx.erasures.with_signatures_left()
+    if with_signatures:
         with db.store.begin() as tx:
-            tx.erasures.delete_signatures(signed)
+            tx.erasures.delete_signatures(with_signatures)
         db.store.scrub()
     while left:
         with db.store.begin() as tx:

@@ -10,7 +10,7 @@ from hashdb.domain.accounts.members import SYSTEM, Actor
 from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Status
 from hashdb.domain.ledger.events import Action, Details, LogEntry
 from hashdb.service import HashDB
-from hashdb.service.contributions.intake import append, with_intake
+from hashdb.service.contributions.intake import append_checked, with_intake
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 from hashdb.store.contributions.statuses import ExpiryFields
@@ -30,15 +30,16 @@ def amend_with_expiry(
 ) -> tuple[Contribution, tuple[str, ...]]:
     """Change an active contribution and the expiry that follows; return it, and the names of the changed fields."""
     before = tx.retention.own_expiry(contribution.id)
+    # `own` is the expiry that the member chose; the contribution's may be earlier.
     own = before if change.expires_at is UNSET else change.expires_at
     label = contribution.incident if change.incident is UNSET else change.incident
     incident = rules.incidents.get(label) if label else None
     labels = contribution.labels if change.labels is UNSET else change.labels
-    at = db.rules.retention.expiry(own, labels, contribution.received_at, incident)
-    changed = replace(change, expires_at=at)
+    expires_at = db.rules.retention.expiry(own, labels, contribution.received_at, incident)
+    changed = replace(change, expires_at=expires_at)
     fields = tx.contributions.amend(contribution, changed, now, own)
     amended = replace(contribution, **{name: getattr(changed, name) for name in fields})
-    if at is not None and at <= now:
+    if expires_at is not None and expires_at <= now:
         amended = replace(amended, status=Status.EXPIRED)
     return amended, fields if own == before or "expires_at" in fields else tuple(sorted((*fields, "expires_at")))
 
@@ -65,6 +66,7 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
     Logs an event for each contribution whose expiry changes. After an interruption it resumes.
     """
     with db.store.read() as tx:
+        # `behind`: the retention in force is not applied to all contributions yet.
         incidents, behind = tx.incidents.unsettled(), tx.retention.applied_upto() is not None
     for incident in incidents:
         after: int | None = 0
@@ -80,13 +82,13 @@ def settle(db: HashDB, actor: Actor = SYSTEM) -> int:
 def _settle_batch(db: HashDB, actor: Actor, after: int, label: str) -> int | None:
     """Apply an incident to the next contributions under its label; return the last id, None after the last batch."""
 
-    def move(rules: IntakeRules, seq: int) -> int | None:
+    def apply(rules: IntakeRules, seq: int) -> int | None:
         with db.store.begin() as tx:
             page, now = tx.retention.page(after, BATCH, label), db.now()
-            append(tx, now, actor, _move(db, tx, page, rules, now), seq)
+            append_checked(tx, now, actor, _set_expiries(db, tx, page, rules, now), seq)
         return page[-1].id if len(page) == BATCH else None
 
-    return with_intake(db, move)
+    return with_intake(db, apply)
 
 
 def _retain(db: HashDB, rules: IntakeRules, seq: int) -> bool:
@@ -99,22 +101,22 @@ def _retain(db: HashDB, rules: IntakeRules, seq: int) -> bool:
         more = len(page) == BATCH
         tx.retention.mark_applied(page[-1].id if more else None)
         now = db.now()
-        append(tx, now, SYSTEM, _move(db, tx, page, rules, now), seq)
+        append_checked(tx, now, SYSTEM, _set_expiries(db, tx, page, rules, now), seq)
     return more
 
 
-def _move(
+def _set_expiries(
     db: HashDB, tx: Transaction, page: Sequence[ExpiryFields], rules: IntakeRules, now: datetime
 ) -> list[LogEntry]:
     """Set the expiries that follow from the rules; return an event for each that changes."""
     moved, reinstated, entries = [], [], []
     for item in page:
         incident = rules.incidents.get(item.incident) if item.incident else None
-        at = db.rules.retention.expiry(item.own_expiry, item.labels, item.received_at, incident)
-        if at == item.expires_at:
+        expires_at = db.rules.retention.expiry(item.own_expiry, item.labels, item.received_at, incident)
+        if expires_at == item.expires_at:
             continue
-        moved.append((item.id, at))
-        if item.logged is Status.EXPIRED and (at is None or at > now):
+        moved.append((item.id, expires_at))
+        if item.logged is Status.EXPIRED and (expires_at is None or expires_at > now):
             reinstated.append(item.id)
             entries.append(LogEntry(Action.CONTRIBUTION_REINSTATED, "contribution", item.id, {"before": "expired"}))
         else:

@@ -23,7 +23,7 @@ class StaleRead(Exception):
 def with_intake(db: HashDB, verb: Callable[[IntakeRules, int], _Result]) -> _Result:
     """Call `verb` with the intake rules and their seq, again after each StaleRead, and return its result.
 
-    `verb` ends its transaction with `append`.
+    `verb` ends its transaction with `append_checked`.
     """
     while True:
         seq = db.follower.catch_up().seq
@@ -31,12 +31,12 @@ def with_intake(db: HashDB, verb: Callable[[IntakeRules, int], _Result]) -> _Res
             return verb(db.intake_rules(), seq)
 
 
-def append(tx: Transaction, now: datetime, actor: Actor, entries: Sequence[LogEntry], read_seq: int) -> int:
-    """Append entries of one actor as `append_all` does."""
-    return append_all(tx, now, [(actor, entry) for entry in entries], read_seq)
+def append_checked(tx: Transaction, now: datetime, actor: Actor, entries: Sequence[LogEntry], read_seq: int) -> int:
+    """Append entries of one actor as `append_all_checked` does."""
+    return append_all_checked(tx, now, [(actor, entry) for entry in entries], read_seq)
 
 
-def append_all(tx: Transaction, now: datetime, entries: Sequence[tuple[Actor, LogEntry]], read_seq: int) -> int:
+def append_all_checked(tx: Transaction, now: datetime, entries: Sequence[tuple[Actor, LogEntry]], read_seq: int) -> int:
     """Append entries that were checked against the intake rules of `read_seq`, and return the last seq.
 
     Raises StaleRead if the rules have changed since, or if a contribution was retired since: the change may be near it.

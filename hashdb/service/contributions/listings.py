@@ -61,6 +61,7 @@ def _read_all(db: HashDB, actor: Actor, listing: Listing) -> Iterator[Contributi
     place = Place()
     while True:
         with db.store.read() as tx:
+            # Without a limit of the rows that are examined, and without the total.
             listed = tx.listings.page(listing, place, BLOCK, db.now(), ahead=None)
         yield from (visible_fields(actor, item) for item in listed.rows)
         if listed.next is None:

@@ -16,7 +16,7 @@ from hashdb.domain.signals import Signal
 from hashdb.errors import IdempotencyKeyReused, LimitReached, StoreBusy
 from hashdb.service import HashDB
 from hashdb.service.contributions.expiry import expiry_of
-from hashdb.service.contributions.intake import append_all
+from hashdb.service.contributions.intake import append_all_checked
 from hashdb.service.contributions.reuploads import hold_reuploads
 from hashdb.service.views import IntakeRules, NearSignals
 from hashdb.store import Transaction
@@ -114,7 +114,7 @@ def _record(db: HashDB, tx: Transaction, requests: Sequence[Request]) -> list[Re
                 for item in recorded[position]
             ]
         )
-    seq = append_all(tx, now, entries, min([request.seq for request in requests]))
+    seq = append_all_checked(tx, now, entries, min([request.seq for request in requests]))
     answers: list[Answer] = []
     for position, items in recorded.items():
         request, receipt = requests[position], Receipt(items, seq)

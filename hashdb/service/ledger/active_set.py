@@ -1,7 +1,8 @@
 """The active set: keeps the tree over all contributions that match, and records its root in the log.
 
 The tree is made from the events alone: each root is that of the state after the event that it covers, and later writes
-do not change it.
+do not change it. It is stored in blocks of `WIDTH` nodes, each the hash of a block one level below. The nodes of level
+0 are of contributions; `TOP` is the place (level, number) of the highest block, from which the root is computed.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ from hashdb.service.ledger import checkpoints
 from hashdb.store import Transaction
 from hashdb.store.ledger.active_set import SetState
 
-_READ = tuple(action for action in Action if action.changes_feed)
-_BLOCKS = 256
-"""Blocks of leaves that a step changes, at most: so its transaction is short."""
-_EVENTS = 65_536
+_CHANGES = tuple(action for action in Action if action.changes_feed)
+"""The actions of events that may change the active set."""
+_MOST_BLOCKS = 256
+"""Blocks of level 0 that a step changes, at most: so its transaction is short."""
+_MOST_EVENTS = 65_536
 """Events that a step reads, at most."""
-_SECONDS = 3.0
+_MOST_SECONDS = 3.0
 """After so long a task leaves the rest to its next run."""
 _IDLE = 1_000
 """Events that change nothing are noted as read once there are more of them."""
@@ -50,8 +52,10 @@ _SIGNED_LATER = 20
 SIGNATURES = 1_000
 """The newest signatures among which a quorum is looked for."""
 _SUBJECT = ("set", 1)
-_READ_AT_ONCE = 8_192
-_MENDED = "delete all rows of set_blocks and set_states, and the service builds it anew"
+"""The kind and the id of the subject of events that record a root."""
+_ADVANCE_EVERY = 8_192
+"""Leaves after which progress is reported."""
+_REMEDY = "delete all rows of set_blocks and set_states, and the service builds it anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def keep(db: HashDB, *, at_once: bool = False) -> bool:
     if not at_once and last is not None and not is_due(last.at, db.now(), checkpoints.KEPT_EVERY):
         return False
     recorded = False
-    until = monotonic() + _SECONDS
+    until = monotonic() + _MOST_SECONDS
     while monotonic() < until:
         with db.store.read() as tx:
             step = _next_step(tx)
@@ -94,14 +98,15 @@ def newest(tx: Transaction) -> Event | None:
 
 
 def _next_step(tx: Transaction) -> _Step | None:
+    """The tree after the next events that the stored tree does not have; None if too few are new."""
     before, head = tx.active_set.state(), tx.audit.head().seq
-    changed = tx.audit.subjects(before.seq, _EVENTS + 1, _READ) if before.seq < head else ()
+    changed = tx.audit.subjects(before.seq, _MOST_EVENTS + 1, _CHANGES) if before.seq < head else ()
     if not changed and head - before.seq <= _IDLE:
         return None
     ids, blocks, upto = set[int](), set[int](), head
     for position, (seq, id) in enumerate(changed):
         blocks.add(id // WIDTH)
-        if position == _EVENTS or len(blocks) > _BLOCKS:
+        if position == _MOST_EVENTS or len(blocks) > _MOST_BLOCKS:
             upto = seq - 1
             break
         ids.add(id)
@@ -125,6 +130,7 @@ def _next_step(tx: Transaction) -> _Step | None:
 
 
 def _places(ids: Collection[int]) -> set[Place]:
+    """The places of all blocks on the way from these contributions to the root."""
     return {(level, id // WIDTH ** (level + 1)) for id in ids for level in range(LEVELS)}
 
 
@@ -162,9 +168,9 @@ def differences(db: HashDB, tx: Transaction, advance: Callable[[int], object]) -
     state = states[0][1] if states else SetState()
     tree = _rebuild(tx, state.seq, advance)
     if tree.differs is not None:
-        yield None, f"the tree over the active set is not that of the events: {tree.differs}; {_MENDED}"
+        yield None, f"the tree over the active set is not that of the events: {tree.differs}; {_REMEDY}"
     if (state.root, state.count) != (tree.root, tree.count):
-        yield None, f"the root of the tree over the active set, or its count, is not that of the events; {_MENDED}"
+        yield None, f"the root of the tree over the active set, or its count, is not that of the events; {_REMEDY}"
     if event is None:
         return
     try:
@@ -173,7 +179,7 @@ def differences(db: HashDB, tx: Transaction, advance: Callable[[int], object]) -
         yield event.seq, "has details that the service never writes"
         return
     first, last = sorted((covers, state.seq))
-    if tx.audit.count(first, last, _READ):
+    if tx.audit.count(first, last, _CHANGES):
         tree = _rebuild(tx, covers, advance)
     if (root, count) != (tree.root, tree.count) or covers >= event.seq:
         yield event.seq, "the root of the active set that it records, or its count, is not that of the events"
@@ -196,35 +202,35 @@ def _rebuild(tx: Transaction, upto: int, advance: Callable[[int], object]) -> _R
     def counted() -> Iterator[tuple[int, bytes]]:
         nonlocal count
         for number, (id, hash) in enumerate(tx.active_set.every_leaf(upto)):
-            if number % _READ_AT_ONCE == 0:
+            if number % _ADVANCE_EVERY == 0:
                 advance(0)
             count += hash != EMPTY
             yield id, hash
 
     stored = tx.active_set.every_block()
-    theirs = next(stored, None)
+    row = next(stored, None)
     for place, block in build(counted()):
         if place == TOP:
             root = fold(block)
-        while theirs is not None and theirs[0] < place:
-            differs, theirs = differs or _at(theirs[0], EMPTY_BLOCK, theirs[1]), next(stored, None)
-        if theirs is None or theirs[0] != place:
-            differs = differs or _at(place, block, EMPTY_BLOCK)
+        while row is not None and row[0] < place:
+            differs, row = differs or _difference(row[0], EMPTY_BLOCK, row[1]), next(stored, None)
+        if row is None or row[0] != place:
+            differs = differs or _difference(place, block, EMPTY_BLOCK)
         else:
-            differs, theirs = differs or _at(place, block, theirs[1]), next(stored, None)
-    if theirs is not None:
-        differs = differs or _at(theirs[0], EMPTY_BLOCK, theirs[1])
+            differs, row = differs or _difference(place, block, row[1]), next(stored, None)
+    if row is not None:
+        differs = differs or _difference(row[0], EMPTY_BLOCK, row[1])
     return _Rebuilt(root, count, differs)
 
 
-def _at(place: Place, ours: bytes, theirs: object) -> str | None:
+def _difference(place: Place, rebuilt: bytes, stored: object) -> str | None:
     """Where a stored block differs first; None where it is the same."""
-    if ours == theirs:
+    if rebuilt == stored:
         return None
     level, number = place
-    if level or not isinstance(theirs, bytes):
+    if level or not isinstance(stored, bytes):
         return f"block {number} of level {level} differs"
-    first = next(offset for offset in range(WIDTH) if _node(ours, offset) != _node(theirs, offset))
+    first = next(offset for offset in range(WIDTH) if _node(rebuilt, offset) != _node(stored, offset))
     return f"contribution {number * WIDTH + first} differs"
 
 
@@ -335,6 +341,7 @@ def newest_signed(db: HashDB, tx: Transaction) -> Event | None:
 
 
 def _committed(db: HashDB, tx: Transaction, event: Event) -> CommittedSet:
+    """The root that an event records, with a note that the log and organisations signed. Raises Unavailable."""
     signer, root = _signer(db, tx), root_of(event)
     note = signer.sign(SetRoot(signer.name, event.seq, root).body) + "".join(tx.active_set.signatures(event.seq))
     return CommittedSet(event.seq, _number(event, "covers"), root, _number(event, "count"), note)

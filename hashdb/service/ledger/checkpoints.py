@@ -125,12 +125,14 @@ def current_signer(db: HashDB, tx: Transaction) -> Signer:
 
 
 def _signed(db: HashDB, tx: Transaction) -> tuple[int, str]:
+    """The size of the log, and the signed checkpoint over it. Raises as `current_signer`."""
     size, peaks = tx.tree.size_and_peaks()
     key = current_signer(db, tx)
     return size, Checkpoint(key.name, size, merkle.fold(peaks)).signed(key)
 
 
 def _add(db: HashDB, tx: Transaction, actor: Actor, verifier: Verifier) -> Verifier:
+    """Let the log be signed by this key from now on, with an event."""
     now = db.now()
     id = tx.checkpoints.sign_with(verifier, now)
     details: Details = {"key": str(verifier), "epoch": tx.audit.head().epoch}

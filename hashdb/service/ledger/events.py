@@ -13,6 +13,7 @@ from hashdb.service import HashDB
 from hashdb.store import Transaction
 
 _BLOCK = 5_000
+"""Events that are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ def texts(db: HashDB, actor: Actor, seqs: SeqRange) -> Iterator[str]:
 
 HIT = "hit"
 """The kind of a moment that is no event: a member got the contribution as a match on that day."""
-_OPINIONS = 1_000
-_HITS = 200
+_MOST_OPINIONS = 1_000
+_MOST_HITS = 200
 
 
 class Timeline(NamedTuple):
@@ -92,6 +93,7 @@ def names(db: HashDB, actor: Actor, actors: Collection[str]) -> Mapping[str, str
 
 
 def _moments(tx: Transaction, contribution: int) -> Iterator[HistoryEntry]:
+    # For each amendment its time, and the old values of the fields.
     changes = iter(tx.timelines.amendments(contribution))
     for event in tx.timelines.events("contribution", [contribution]):
         # The event and its change are written together, so they come in the same order; an erasure keeps the events.
@@ -99,10 +101,10 @@ def _moments(tx: Transaction, contribution: int) -> Iterator[HistoryEntry]:
         fields = event.details.get("fields") if event.action == Action.CONTRIBUTION_AMENDED else None
         amended = isinstance(fields, list) and not {"signals", "signatures"}.issuperset(fields)
         yield _moment(event, before=next(changes, (None, {}))[1] if amended else {})
-    opinion_notes = {opinion.id: opinion.note for opinion in tx.opinions.page(contribution, 0, _OPINIONS)}
+    opinion_notes = {opinion.id: opinion.note for opinion in tx.opinions.page(contribution, 0, _MOST_OPINIONS)}
     for event in tx.timelines.events("opinion", opinion_notes):
         yield _moment(event, note=opinion_notes[event.id])
-    for hit in tx.timelines.hits(contribution, _HITS):
+    for hit in tx.timelines.hits(contribution, _MOST_HITS):
         distance = [f"{algorithm} {bits}" for algorithm, bits in hit.distance.items()]
         details: Details = {"times": hit.times, "distance": distance}
         yield HistoryEntry(hit.first_at, HIT, f"member:{hit.member}", None, details)

@@ -101,7 +101,7 @@ def _organisations(db: HashDB, tx: Transaction, policy: Policy) -> QuorumStatus:
         for name in names:
             last.setdefault(name, seq)
     signers = (
-        SignerStatus(organisation.name, organisation.key, False, last.get(organisation.key.named_id, 0))
+        SignerStatus(organisation.name, organisation.key, asked=False, seq=last.get(organisation.key.named_id, 0))
         for organisation in policy.witnesses
     )
     signed = active_set.newest_signed(db, tx)

@@ -62,6 +62,7 @@ def _lines(tx: Transaction, ids: Sequence[int]) -> Mapping[int, Sequence[str]]:
 
 
 def _summarised(differences: Iterator[tuple[str, str]]) -> Iterator[str]:
+    """The first sentence of each kind of difference, with how many more there are, from pairs of kind and sentence."""
     firsts: dict[str, str] = {}
     counted: Counter[str] = Counter()
     for what, sentence in differences:
@@ -155,6 +156,7 @@ def _named(text: object, head: int) -> Iterator[tuple[str, int]]:
 
 
 _MEMBER_OF = {kind: FIELDS[kind].index("member") for kind in ("contribution", "opinion")}
+"""The position of the member among the fields of a record, for the kinds that an answer names."""
 
 
 def _shown(value: object) -> str:

@@ -24,7 +24,7 @@ _KINDS = (
     "proposal", "report", "retention", "seed", "service", "signer", "upstream", "user", "verification", "webhook",
 )  # fmt: skip
 _WRITTEN = {"entry": "benign"}
-"""What the log calls a kind of which people have another word."""
+"""The kinds in the log for other words that people use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,10 @@ class Named(NamedTuple):
 
 
 class LogPage(NamedTuple):
-    """Events of a range, newest first, and where the range goes on: before a seq, or after one (None: it ends)."""
+    """Events of a range, newest first, and where the range goes on: before a seq, or after one (None: it ends).
+
+    `head` is the seq of the last event of the log.
+    """
 
     events: tuple[Event, ...]
     before: int | None
@@ -99,11 +102,11 @@ def latest(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange, limit: i
     with db.read(actor, Scope.AUDIT) as tx:
         head = tx.audit.head().seq
         before = head + 1 if seqs.before is None else min(head + 1, seqs.before)
-        narrow = chosen.action is not None or (chosen.actors is not None and chosen.subjects is not None)
+        without_index = chosen.action is not None or (chosen.actors is not None and chosen.subjects is not None)
         first, end = seqs.after, before
-        if narrow and oldest:
+        if without_index and oldest:
             end = min(before, first + 1 + SEARCHED)
-        elif narrow:
+        elif without_index:
             first = max(first, before - 1 - SEARCHED)
         events: dict[int, Event] = {}
         # Each part is in the order of an index, so the first of them are read without the others.
@@ -134,6 +137,7 @@ def excluding(db: HashDB, actor: Actor, chosen: LogSearch, seqs: SeqRange) -> tu
 
 
 def _parts(chosen: LogSearch) -> Iterable[tuple[tuple[str, ...] | None, tuple[str, int] | None]]:
+    """The actors and the subject of each read that one index serves; None is any."""
     if chosen.subjects is not None:
         return [(chosen.actors, subject) for subject in chosen.subjects]
     return [(None, None)] if chosen.actors is None else [((actor,), None) for actor in chosen.actors]
@@ -182,5 +186,6 @@ def _fitting(text: str, people: Iterable[Named]) -> tuple[Named, ...]:
         for person in people
         if (rank := name_rank(text, person.name)) is not None
     ]
+    # Rank 0: the text is the whole name.
     exact = any(rank == 0 for rank, _, _ in ranked)
     return tuple(person for rank, _, person in sorted(ranked) if rank == 0 or not exact)

@@ -30,14 +30,16 @@ from hashdb.store.ledger.witnesses import WitnessState
 LEASE = timedelta(minutes=2)
 """After this time, an attempt is taken for lost, and another process may ask the witness."""
 _SECONDS: Final = 10.0
-"""For all requests of one connection; then it is cut."""
+"""Seconds for all requests of one connection; then it is cut."""
 _BYTES: Final = 65_536
-"""Of an answer. A cosignature with ML-DSA-44 has 3,300."""
+"""The most bytes of an answer that are read. A cosignature with ML-DSA-44 has 3,300."""
 _ATTEMPTS: Final = 3
+"""Submissions of one checkpoint to a witness that has cosigned another size than expected."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
 _RECENT: Final = 10
 """Checkpoints whose cosignatures are kept, beside the newest one that has the quorum."""
 _RETRY_AFTER: Final = 60
+"""Seconds after which a client asks again for what is not cosigned yet."""
 _TROUBLES = {
     Trouble.ADDRESS_REFUSED: "this service may not connect to its address, see HASHDB_WEBHOOK_NETWORKS",
     Trouble.NAME_UNKNOWN: "its host name has no address",
@@ -60,6 +62,7 @@ class Reply(NamedTuple):
 Send = Callable[[Submission], Reply]
 """Sends a checkpoint to a witness. Raises OSError, HTTPException, ValueError."""
 Connect = Callable[[Witness], AbstractContextManager[Send]]
+"""Opens requests to a witness for a block."""
 
 
 class _NotSignedError(Exception):
@@ -109,10 +112,10 @@ def _run(db: HashDB, policy: Policy, connect: Connect, witness: Witness) -> None
 
 
 def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None:
-    name = witness.key.named_id
+    named_id = witness.key.named_id
     with db.store.begin() as tx:
         now = db.now()
-        state = tx.witness_states.claim(name, now, now + LEASE, now + _LONGEST_PAUSE)
+        state = tx.witness_states.claim(named_id, now, now + LEASE, now + _LONGEST_PAUSE)
     if state is None:
         return
     try:
@@ -130,8 +133,8 @@ def _ask(db: HashDB, policy: Policy, witness: Witness, connect: Connect) -> None
         log.warning("the witness %s cosigns again", witness.name)
     with db.store.begin() as tx:
         now = db.now()
-        tx.cosignatures.put(size, name, line, now)
-        tx.witness_states.set(name, WitnessState(size, now, now))
+        tx.cosignatures.put(size, named_id, line, now)
+        tx.witness_states.set(named_id, WitnessState(size, now, now))
         cosigned = newest(tx, policy)
         # Witnesses are asked about the newest checkpoint only, so that an older one does not get the quorum any more.
         recent = [*tx.cosignatures.lines_by_size()][:_RECENT]
@@ -153,7 +156,10 @@ def _store_trouble(db: HashDB, witness: Witness, state: WitnessState, error: _No
 
 
 def _submit(db: HashDB, key: WitnessKey, old: int, send: Send) -> tuple[int, str]:
-    """Submit the newest stored checkpoint; return its size, and the line of the witness's cosignature."""
+    """Submit the newest stored checkpoint; return its size, and the line of the witness's cosignature.
+
+    `old` is the size that the witness cosigned last, as far as is known. Raises _NotSignedError, and as `Send`.
+    """
     for _ in range(_ATTEMPTS):
         submission = _submission(db, old)
         reply = send(submission)

@@ -23,12 +23,12 @@ from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
 from hashdb.service.matching.matches import large_request
 
-HOLDERS = 50
+MOST_HOLDERS = 50
 """Contributions of one value that are read; a popular value has thousands."""
 MOST_NEAR = 100_000
-"""Signals that may be near the frames of a page: a person waits for it."""
+"""Signals that may be near the frames of an item of the console: a person waits for the page."""
 _BESIDE = 1.0
-"""Steps beside its shot at which the place of a frame in a segment may be."""
+"""How many steps of its unit (`STEP`) before or after a shot a frame of a segment may be, to be at its place."""
 
 
 class Alignment(NamedTuple):
@@ -80,7 +80,7 @@ class NearByFrames(NamedTuple):
 def align_listed(db: HashDB, actor: Actor, contribution: Contribution, others: Sequence[Contribution]) -> Aligned:
     """How a contribution and each of these others show the same; those that do not are left out.
 
-    One of both has frames. Reads at most 20,000 frames of the others: what follows is left out.
+    Two without frames are not aligned. Reads at most 20,000 frames of the others: what follows is left out.
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     if not contribution.frame_count and not any(other.frame_count for other in others):
@@ -109,7 +109,9 @@ def align_listed(db: HashDB, actor: Actor, contribution: Contribution, others: S
         return Aligned(own, {id: Alignment(match.details, shots.get(id, ())) for id, match in matched.items()})
     near = [holder for signal in suggested[0] for holder in items.held.get(signal, ())]
     places = {id: places_of([holder for holder in near if holder.contribution == id], items.times) for id in shots}
-    return Aligned((), {id: Alignment(at, shots[id]) for id, at in places.items() if at != FrameDetails()})
+    return Aligned(
+        (), {id: Alignment(details, shots[id]) for id, details in places.items() if details != FrameDetails()}
+    )
 
 
 def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tuple[NearByFrames, ...]:
@@ -124,11 +126,12 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
         db.index.catch_up()
         expanded = expand([query])
         suggested, through, _ = suggest_expanded(expanded, db.index.search, MOST_NEAR)
+        # Those near by the default radius, as in a match.
         usual = [
             {signal: bits for signal, bits in near.items() if bits <= signal.algorithm.radius} for near in suggested
         ]
         with db.store.read() as tx:
-            holding = tx.matches.contributions_with({signal for near in suggested for signal in near}, HOLDERS)
+            holding = tx.matches.contributions_with({signal for near in suggested for signal in near}, MOST_HOLDERS)
             ids = sorted(holding, key=lambda id: (-len(holding[id]), id))[:limit]
             contributions = tx.contributions.get(ids, db.now())
             held = defaultdict[Signal, list[Holder]](list)
@@ -165,7 +168,7 @@ NearFrame = tuple[Frame, Distances, Through]
 def frames_near(
     query: Query, expanded: Expanded, suggested: Sequence[Distances], through: Sequence[Through]
 ) -> list[NearFrame]:
-    """The frames of the only query that was searched for."""
+    """The frames that were searched for, of the only query, which has position 0."""
     frames = [frame for frame in query.frames if frame.matches]
     places = expanded.frames.get(0, ())
     return [(frame, suggested[place], through[place]) for frame, place in zip(frames, places, strict=True)]
@@ -207,6 +210,7 @@ def hits_by_contribution(
 
 
 def _rank(hit: FrameHit) -> tuple[bool, float, Sequence[float]]:
+    """Sorts the best first: in a segment, then nearest, then earliest."""
     return hit.segment is None, hit.distance / (hit.algorithm.radius or 1), hit.listed or ()
 
 

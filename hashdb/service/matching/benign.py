@@ -19,7 +19,7 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import reject
 from hashdb.index.vectors import from_octets, pack, to_octets
 from hashdb.service import HashDB
-from hashdb.service.contributions.intake import append, with_intake
+from hashdb.service.contributions.intake import append_checked, with_intake
 from hashdb.service.review.proposals import require_second_person
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
@@ -58,7 +58,7 @@ def impact(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
         lost = Counter(held.contribution for held in tx.suppressions.unsuppressed(ids, touched))
         silenced = sum(1 for id, number in tx.suppressions.count_unsuppressed(ids).items() if number == lost[id])
         contributors = set(tx.hits.contributors(ids).values())
-        return BenignImpact(lost.total(), len(ids), len(contributors), silenced)
+        return BenignImpact(lost.total(), len(ids), members=len(contributors), silenced=silenced)
 
 
 def suppressed_by(db: HashDB, actor: Actor, id: int) -> BenignImpact:
@@ -97,7 +97,7 @@ def add_within(db: HashDB, tx: Transaction, actor: Actor, draft: BenignDraft) ->
 
 
 def change_of(draft: BenignDraft) -> ProposedChange:
-    """The change that a proposal to add this entry asks for."""
+    """The change that a proposal to add this entry asks for; the entry has no id yet."""
     return ProposedChange(TwoPersonAction.BENIGN, "benign", 0, _content(draft))
 
 
@@ -159,7 +159,7 @@ def delete_within(db: HashDB, tx: Transaction, actor: Actor, id: int) -> None:
 
 
 def _content(draft: BenignDraft) -> dict[str, object]:
-    """The request as it is in JSON."""
+    """The draft as a proposal stores it, in JSON; `draft_from` reads it."""
     radius = {str(algorithm): bits for algorithm, bits in draft.radius.items()}
     return {"signals": [str(signal) for signal in draft.signals], "radius": radius, "note": draft.note}
 
@@ -228,12 +228,12 @@ def _restore_batch(db: HashDB, actor: Actor, entry: UnappliedEntry, rules: Intak
         tx.suppressions.restore(free)
         for other in set(others.values()):
             tx.suppressions.assign((row for row in held if others.get(row.signal) == other), other)
-        append(tx, db.now(), actor, _amended_entries(free, entry, "unmasked"), seq)
+        append_checked(tx, db.now(), actor, _amended_entries(free, entry, "unmasked"), seq)
     return bool(held)
 
 
 def within_reach(db: HashDB, tx: Transaction, balls: Collection[BenignBall]) -> set[Signal]:
-    """The stored signals that lie within the radius of any of these. Raises IndexNotReady."""
+    """The stored signals within the radius of any of these benign signals. Raises IndexNotReady."""
     touched: set[Signal] = set()
     ordered = sorted(balls, key=_algorithm_and_radius)
     for (algorithm, radius), group in groupby(ordered, key=_algorithm_and_radius):

@@ -37,8 +37,8 @@ _SWITCH_INTERVAL = 0.0005
 """Seconds that the thread of a batch runs while others wait; Python's default is 0.005."""
 MATCHING = tuple(standing for standing in Standing if standing.matches)
 """The standings with which a contribution matches."""
-FEW = 8
-"""A request with more queries and frames is a batch, which waits for its turn."""
+MOST_SINGLE = 8
+"""A request with more queries and frames together is a batch, which waits for its turn."""
 
 
 def match(
@@ -62,7 +62,7 @@ def match(
     sees_distances = actor.sees_distances
     check(db, queries, sees_distances=sees_distances)
     expanded = expand(queries)
-    is_batch = not has_turn and len(expanded.queries) > FEW
+    is_batch = not has_turn and len(expanded.queries) > MOST_SINGLE
     with large_request(db, actor) if is_batch else nullcontext():
         # Spent only at the request's turn: a request that is told to retry has used nothing.
         now = db.now()
@@ -103,7 +103,11 @@ def _results(
     thinned: Set[int],
     standings: tuple[Standing, ...],
 ) -> tuple[Result, ...]:
-    """The results: which active contributions hold what the index suggested, as the store decides."""
+    """The results: which active contributions hold what the index suggested, as the store decides.
+
+    `suggested` and `through` are of each query of `expanded`; `thinned` has the positions of the queries of which some
+    frames were not searched for.
+    """
     signals = {signal for distances in suggested for signal in distances}
     now, by_signal = db.now(), defaultdict[Signal, list[Holder]](list)
     upstreams = db.upstreams.members()

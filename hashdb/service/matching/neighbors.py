@@ -30,15 +30,15 @@ from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import Fault, reject
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
-from hashdb.service.matching.alignments import HOLDERS, holder_of
+from hashdb.service.matching.alignments import MOST_HOLDERS, holder_of
 from hashdb.service.review.cases import hold
 from hashdb.store import Transaction
 
-VALUES = 200
+_MOST_VALUES = 200
 """The nearest values of one signal that are examined."""
-FRAMES = 500
-"""The frames of an item whose neighbors are listed."""
-_UNSIGNED: Mapping[str, Sequence[Signature]] = {}
+_MOST_FRAMES = 500
+"""Frames of an item whose neighbors are listed."""
+_NO_SIGNATURES: Mapping[str, Sequence[Signature]] = {}
 Sides = Mapping[str, Sequence[Signal]]
 """Signals by the name of a transform; the name of the original is empty."""
 
@@ -46,27 +46,23 @@ Sides = Mapping[str, Sequence[Signal]]
 def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[NearContribution, ...]:
     """The other contributions within the default radius of a contribution, nearest first. Raises NotFound.
 
-    Of an item with frames, those that are searched for count: at most `FRAMES` of them, spread over it.
+    Of an item with frames, those that are searched for count: at most 500 of them, spread over it.
     """
     actor.require(Scope.AUDIT, Scope.REVIEW)
     db.index.catch_up()
     with db.store.read() as tx:
         item = tx.contributions.one(contribution, db.now())
         frames = searched_frames(tx.frames.get([contribution]).get(contribution, ()) if item.frame_count else ())
-        of_frames = (signal for frame in frames[:: len(frames) // FRAMES + 1] for signal in frame.signals)
+        of_frames = (signal for frame in frames[:: len(frames) // _MOST_FRAMES + 1] for signal in frame.signals)
         enabled = [signal for signal in (*item.signals, *of_frames) if db.rules.accepts(signal)]
         near = _near(db, tx, {"": enabled}, {algorithm: algorithm.radius for algorithm in PERCEPTUAL}, limit + 1)
     query = PreparedQuery({WHOLE: item.signals}, {WHOLE: item.signatures}) if item.signatures else None
     others = [neighbor for neighbor in near if neighbor.contribution.id != contribution]
-    return _shown(actor, query, others[:limit])
+    return _visible(actor, query, others[:limit])
 
 
 def list_near_signals(
-    db: HashDB,
-    actor: Actor,
-    sides: Sides,
-    limit: int,
-    signatures: Mapping[str, Sequence[Signature]] = _UNSIGNED,
+    db: HashDB, actor: Actor, sides: Sides, limit: int, signatures: Mapping[str, Sequence[Signature]] = _NO_SIGNATURES
 ) -> tuple[NearContribution, ...]:
     """The contributions within the widest radius of signals or of any of their transforms, nearest first.
 
@@ -84,7 +80,7 @@ def list_near_signals(
         near = _with_places(tx, near)
     views = {name or WHOLE: side for name, side in sides.items()}
     query = PreparedQuery(views, signatures) if signatures or views.keys() != {WHOLE} else None
-    return _shown(actor, query, near)
+    return _visible(actor, query, near)
 
 
 def _with_places(tx: Transaction, near: Sequence[NearContribution]) -> list[NearContribution]:
@@ -123,28 +119,32 @@ def nearest_benign(db: HashDB, actor: Actor, signals: Sequence[Signal]) -> tuple
     return tuple(nearest[algorithm] for algorithm in Algorithm if algorithm in nearest)
 
 
-def _shown(actor: Actor, query: PreparedQuery | None, near: Sequence[NearContribution]) -> tuple[NearContribution, ...]:
+def _visible(
+    actor: Actor, query: PreparedQuery | None, near: Sequence[NearContribution]
+) -> tuple[NearContribution, ...]:
     """The contributions with the fields that the actor may see.
 
     Those within the default radius have the verdict on them, if the query has something to verify them by.
     """
 
-    def shown(neighbor: NearContribution) -> NearContribution:
+    def visible(neighbor: NearContribution) -> NearContribution:
         item, verdict = neighbor.contribution, neighbor.verdict
+        # `{}`: no radii but the default ones.
         pairs = {neighbor.pairs[algorithm][1]: neighbor.distance[algorithm] for algorithm in neighbor.within({})}
         if query is not None and pairs:
             verdict = verify(query, dict.fromkeys((*item.signals, *pairs)), item.signatures, pairs)
         return replace(neighbor, contribution=visible_fields(actor, item), verdict=verdict)
 
-    return tuple(map(shown, near))
+    return tuple(map(visible, near))
 
 
 def _near(
     db: HashDB, tx: Transaction, sides: Sides, radii: Mapping[Algorithm, int], limit: int
 ) -> list[NearContribution]:
+    """At most `limit` contributions within the radii (bits) of any of the signals, nearest first."""
     queries = [(name, signal) for name, signals in sides.items() for signal in signals]
     nearest = _nearest(db, queries, radii)
-    held = tx.matches.contributions_with(nearest, HOLDERS)
+    held = tx.matches.contributions_with(nearest, MOST_HOLDERS)
     closeness = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
     ids = sorted(held, key=lambda id: (min(closeness[stored] for stored in held[id]), id))
     contributions = tx.contributions.get(ids[:limit], db.now())
@@ -170,17 +170,17 @@ def _nearest(
     nearest: dict[Signal, _Nearest] = {}
     in_order = sorted(queries, key=lambda query: query[1].algorithm)
     for algorithm, group in groupby(in_order, key=lambda query: query[1].algorithm):
-        together = list(group)
+        of_algorithm = list(group)
         if algorithm.is_digest:
-            nearest |= {signal: _Nearest(False, 0, name, signal) for name, signal in together}
+            nearest |= {signal: _Nearest(False, 0, name, signal) for name, signal in of_algorithm}
             continue
-        results = db.index.search(algorithm, [signal.value for _, signal in together], radii[algorithm])
-        for (name, signal), neighbors in zip(together, results, strict=True):
-            for distance, value in neighbors[:VALUES]:
+        results = db.index.search(algorithm, [signal.value for _, signal in of_algorithm], radii[algorithm])
+        for (name, signal), neighbors in zip(of_algorithm, results, strict=True):
+            for distance, value in neighbors[:_MOST_VALUES]:
                 # At equal distance the original wins over its transforms, whose names are not empty.
                 stored = Signal(algorithm, value)
-                this = _Nearest(distance > transform_radius(name, algorithm), distance, name, signal)
-                nearest[stored] = min(nearest.get(stored, this), this)
+                candidate = _Nearest(distance > transform_radius(name, algorithm), distance, name, signal)
+                nearest[stored] = min(nearest.get(stored, candidate), candidate)
     return nearest
 
 
@@ -192,15 +192,15 @@ def _near_contribution(
 ) -> NearContribution:
     closest: dict[Algorithm, tuple[_Nearest, Signal]] = {}
     for stored in held:
-        this = nearest[stored], stored
-        closest[stored.algorithm] = min(closest.get(stored.algorithm, this), this)
+        candidate = nearest[stored], stored
+        closest[stored.algorithm] = min(closest.get(stored.algorithm, candidate), candidate)
     best = {algorithm: closest[algorithm] for algorithm in Algorithm if algorithm in closest}
     return NearContribution(
         contribution,
-        {algorithm: near.distance for algorithm, (near, _) in best.items()},
-        {algorithm: (near.signal, stored) for algorithm, (near, stored) in best.items()},
-        {algorithm: near.transform for algorithm, (near, _) in best.items() if near.transform},
-        any(signal.algorithm in decisive for signal in contribution.signals),
+        distance={algorithm: near.distance for algorithm, (near, _) in best.items()},
+        pairs={algorithm: (near.signal, stored) for algorithm, (near, stored) in best.items()},
+        nearest_transform={algorithm: near.transform for algorithm, (near, _) in best.items() if near.transform},
+        overruled=any(signal.algorithm in decisive for signal in contribution.signals),
     )
 
 

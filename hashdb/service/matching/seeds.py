@@ -47,7 +47,7 @@ def rotate(db: HashDB, actor: Actor) -> SeedState:
         for seed in tx.seeds.in_use()[MAX_SEEDS - 1 :]:
             _retire(db, tx, actor, seed.id)
         added = _add(db, tx, actor)
-    db.store.scrub()
+    db.store.scrub()  # The deleted secret leaves SQLite's journal, too.
     return added
 
 

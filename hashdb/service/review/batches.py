@@ -32,17 +32,17 @@ from hashdb.service.accounts import members
 from hashdb.service.background import Task
 from hashdb.service.contributions.contributions import amendment_details, record_withdrawal
 from hashdb.service.contributions.expiry import amend_with_expiry
-from hashdb.service.contributions.intake import append, with_intake
+from hashdb.service.contributions.intake import append_checked, with_intake
 from hashdb.service.matching import benign
 from hashdb.service.review import proposals
 from hashdb.service.review.cases import decide_within, lock_with_twins, open_within, search_shadow, settle
 from hashdb.service.review.examination import Examined, Examiner
-from hashdb.service.review.twins import NearSignals
+from hashdb.service.review.twins import NearShadow
 from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 
 _ROUND = 50
-"""Items that are read at a time."""
+"""Items of a batch that are done before the next batch has its turn."""
 DRAFTS_KEPT, KEPT = timedelta(days=1), timedelta(days=90)
 """How long a preview that nobody confirmed is kept, and a batch that has ended."""
 _SKIPS: dict[type[HashDBError], Skip] = {
@@ -53,10 +53,14 @@ _SKIPS: dict[type[HashDBError], Skip] = {
     NotActive: Skip.INACTIVE,
     NotFound: Skip.GONE,
 }
+"""The errors of an act for which its item is skipped, and the reason that is stored."""
 
 
 class Done(NamedTuple):
-    """What became of an item: see `BatchItem`."""
+    """What became of an item: see `BatchItem`. `why` is a `Skip` or the slug of an error, `made` a kind:id.
+
+    `before` has what an undo needs: `opened` if a case was opened; the member's own expiry before and after (`set`).
+    """
 
     outcome: ItemOutcome
     why: str | None = None
@@ -75,11 +79,11 @@ def carry_out(db: HashDB) -> int:
     and any number of processes may run this at the same time. A batch that needs the index while it is built waits.
     Raises Unavailable after the others were carried out.
     """
-    finished, after, left = 0, defaultdict[int, int](lambda: -1), set[int]()
+    finished, after, ended = 0, defaultdict[int, int](lambda: -1), set[int]()
     waits: Unavailable | None = None
     while not db.stopping():
         with db.store.read() as tx:
-            running = [id for id in tx.batches.running() if id not in left]
+            running = [id for id in tx.batches.running() if id not in ended]
         if not running:
             break
         # A round of each, so that a small batch does not wait for a large one.
@@ -90,7 +94,7 @@ def carry_out(db: HashDB) -> int:
                 waits, last, done = error, None, 0
             finished += done
             after[id] = -1 if last is None else last
-            left |= {id} if last is None else set()
+            ended |= {id} if last is None else set()
     if waits is not None:
         raise waits
     return finished
@@ -123,7 +127,7 @@ def _do_round(db: HashDB, id: int, after: int) -> tuple[int, int | None]:
         benign.settle(db, actor)
     if items:
         return finished, items[-1].position
-    # What another process has in hand now, that process ends.
+    # Items that another process is doing now get their outcome from that process.
     with db.store.begin() as tx:
         tx.batches.end(id, db.now())
     return finished, None
@@ -148,6 +152,7 @@ def _finish(db: HashDB, batch: Batch, position: int, subject: int) -> bool:
 
 
 def _do(db: HashDB, batch: Batch, position: int, subject: int, rules: IntakeRules, seq: int) -> bool:
+    """Lock, examine and do one item, and record its outcome; return whether it was still to be done."""
     near = _search(db, batch, subject)
     with db.store.begin() as tx:
         if tx.batches.lock_item(batch.id, position) is None:
@@ -164,6 +169,7 @@ def _do(db: HashDB, batch: Batch, position: int, subject: int, rules: IntakeRule
 
 
 def _record(db: HashDB, tx: Transaction, batch: Batch, position: int, done: Done) -> bool:
+    """Record the outcome of an item that was still to be done: returns True."""
     tx.batches.finish(batch.id, position, done.outcome, db.now(), why=done.why, made=done.made, before=done.before)
     return True
 
@@ -180,8 +186,8 @@ def present_actor(tx: Transaction, name: str) -> Actor:
     return user.actor if user is not None and user.status is UserStatus.ACTIVE else Actor(name, frozenset())
 
 
-def _search(db: HashDB, batch: Batch, subject: int) -> NearSignals | None:
-    """What is stored near the shadow that the item casts if it is retired; a search takes too long to hold locks."""
+def _search(db: HashDB, batch: Batch, subject: int) -> NearShadow | None:
+    """The stored signals near the shadow of the item if it is retired. The search takes too long to hold locks."""
     if batch.action not in (BatchAction.RETIRE, BatchAction.CONFIRM):
         return None
     with db.store.read() as tx:
@@ -201,6 +207,7 @@ def _retired(tx: Transaction, batch: Batch, subject: int, now: datetime) -> tupl
 
 
 def _places(proposal: Proposal) -> list[int] | None:
+    """The places of the signals that were chosen for the shadow; None for the usual ones."""
     places = proposal.request.content.get("signals")
     return [int(place) for place in places] if isinstance(places, list) else None
 
@@ -219,8 +226,8 @@ def _contribution_of(tx: Transaction, batch: Batch, subject: int) -> int | None:
     return cases[case].contribution if case in cases else None
 
 
-def _lock(tx: Transaction, batch: Batch, subject: int, near: NearSignals | None, now: datetime) -> None:
-    """Lock what the act changes, in the order of everybody, before it is examined."""
+def _lock(tx: Transaction, batch: Batch, subject: int, near: NearShadow | None, now: datetime) -> None:
+    """Lock what the act changes before it is examined, in the order of all transactions that lock it."""
     id = _contribution_of(tx, batch, subject)
     member = None if id is None else tx.hits.contributors([id]).get(id)
     if id is not None and member is not None:
@@ -228,14 +235,14 @@ def _lock(tx: Transaction, batch: Batch, subject: int, near: NearSignals | None,
 
 
 class _Act(NamedTuple):
-    """The act of a batch on one item that was locked and examined, in a transaction."""
+    """The act of a batch on one item that was locked and examined, in a transaction; `rules` are those of `seq`."""
 
     db: HashDB
     tx: Transaction
     actor: Actor
     batch: Batch
     examined: Examined
-    near: NearSignals | None
+    near: NearShadow | None
     now: datetime
     rules: IntakeRules
     seq: int
@@ -258,7 +265,7 @@ class _Act(NamedTuple):
     def _decide(self, decision: Decision) -> Done:
         case = self.examined.case or self._open(holds=False)
         decided = decide_within(
-            self.db, self.tx, self.actor, case, decision, self.batch.choices.note, None, self.near, taken=True
+            self.db, self.tx, self.actor, case, decision, self.batch.choices.note, near=self.near, unless_taken=True
         )
         return _done("case", decided)
 
@@ -300,7 +307,7 @@ class _Act(NamedTuple):
         entry = LogEntry(
             Action.CONTRIBUTION_AMENDED, "contribution", contribution.id, amendment_details(amended, fields)
         )
-        append(self.tx, self.now, self.actor, [entry], self.seq)
+        append_checked(self.tx, self.now, self.actor, [entry], self.seq)
         before = {"own": _text(own), "set": _text(self.tx.retention.own_expiry(contribution.id))}
         return Done(ItemOutcome.DONE, made=f"contribution:{contribution.id}", before=before)
 
@@ -313,7 +320,9 @@ class _Act(NamedTuple):
             places = _places(proposal)
             done = _done(
                 "case",
-                decide_within(self.db, self.tx, self.actor, case, Decision.RETIRE, note, places, self.near, taken=True),
+                decide_within(
+                    self.db, self.tx, self.actor, case, Decision.RETIRE, note, places, self.near, unless_taken=True
+                ),
             )
         elif request.act is TwoPersonAction.BENIGN:
             draft = benign.draft_from(request.content)

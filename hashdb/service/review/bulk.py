@@ -1,4 +1,4 @@
-"""Decide many: freeze a selection, preview what one act would change, let it be carried out, stop and undo it."""
+"""Batches as users see them: freeze a selection, preview what its act would change, start, stop and undo it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ from hashdb.service.review.impacts import LATELY
 from hashdb.service.review.proposals import visible_acts
 
 _READ = 500
+"""Items that a preview examines at a time."""
 _FIRST = 5
+"""Items that a preview names of each group that is skipped."""
 COUNTED = 100_000
 """A selection with more rows is refused as more than this number; below, the refusal has the exact number."""
 NOTE_OF_ENTRY = 200
@@ -167,15 +169,15 @@ def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
         for start in range(0, len(subjects), _READ):
             for subject, examined in examiner.examine(subjects[start : start + _READ]).items():
                 # The entry of the first of several equal contributions suppresses the others, too.
-                entry = examined.draft.signals if examined.draft else ()
-                skip = Skip.LISTED if entry in added else examined.skip
+                entry_signals = examined.draft.signals if examined.draft else ()
+                skip = Skip.LISTED if entry_signals in added else examined.skip
                 if skip is not None:
                     skipped[skip].append(_named(batch, examined, subject))
                     continue
                 changes, proposals = changes + (not examined.proposes), proposals + examined.proposes
                 confirms += examined.confirms
                 changing |= {examined.contribution.id} if examined.contribution else set()
-                added |= {entry} if entry else set()
+                added |= {entry_signals} if entry_signals else set()
         members, times = tx.hits.count_returned_since(changing, (now - LATELY).date()) if changing else (0, 0)
     groups = [SkippedGroup(why, len(ids), tuple(ids[:_FIRST])) for why, ids in skipped.items()]
     return BatchPreview(

@@ -37,7 +37,7 @@ from hashdb.service.contributions.sight import sees_members
 from hashdb.service.review.claims import require_free
 from hashdb.service.review.notes import note_reason
 from hashdb.service.review.proposals import require_second_person
-from hashdb.service.review.twins import NearSignals, list_twins, search_near
+from hashdb.service.review.twins import NearShadow, list_twins, search_near
 from hashdb.store import Transaction
 from hashdb.store.review.cases import Opening
 
@@ -88,21 +88,20 @@ def decide(
     note: str | None = None,
     signals: Collection[int] | None = None,
     *,
-    taken: bool = False,
+    unless_taken: bool = False,
 ) -> Case | Proposal:
     """Decide a case: the next match of any process follows the decision.
 
     For a retirement, `signals` names the places of the signals that cast a shadow (None: the usual ones). If retiring
     takes two persons, the first one's request returns a proposal, and the second one's note is kept. What the same
-    member has active near the shadow is quarantined with it, each with a case.
-    With `taken`, a case that another reviewer has taken is refused.
-    Raises InvalidInput, NotFound, AlreadyDecided, CaseTaken, IndexNotReady.
+    member has active near the shadow is quarantined with it, each with a case. With `unless_taken`, a case that another
+    reviewer has taken is refused: CaseTaken. Raises InvalidInput, NotFound, AlreadyDecided, IndexNotReady.
     """
     with db.read(actor, Scope.REVIEW) as tx:
         contribution = tx.cases.one(id).contribution
     near = search_shadow(db, contribution, decision, signals)
     with db.store.begin() as tx:
-        return decide_within(db, tx, actor, tx.cases.one(id), decision, note, signals, near, taken=taken)
+        return decide_within(db, tx, actor, tx.cases.one(id), decision, note, signals, near, unless_taken=unless_taken)
 
 
 def decide_within(
@@ -113,9 +112,9 @@ def decide_within(
     decision: Decision,
     note: str | None,
     signals: Collection[int] | None = None,
-    near: NearSignals | None = None,
+    near: NearShadow | None = None,
     *,
-    taken: bool = False,
+    unless_taken: bool = False,
 ) -> Case | Proposal:
     """Decide a case within a transaction, as `decide` does; `near` is what `search_shadow` returned before it."""
     now, id = db.now(), case.id
@@ -125,7 +124,7 @@ def decide_within(
     case = tx.cases.one(id)
     if case.decision is not None:
         raise AlreadyDecided(id)
-    if taken:
+    if unless_taken:
         require_free(tx, db.rules, actor, id, now)
     shadow = _shadow(tx, case.contribution, decision, signals)
     if shadow is not None:
@@ -135,10 +134,7 @@ def decide_within(
             return proposal
     # An erasure that is done would not remove a note of today.
     tx.cases.decide(id, decision, None if contribution.erased else note, str(actor), now, shadow and shadow.places)
-    entries = [
-        decided_entry(case, decision, now, shadow and shadow.places),
-        *settle(tx, [contribution], case.reason),
-    ]
+    entries = [decided_entry(case, decision, now, shadow and shadow.places), *settle(tx, [contribution], case.reason)]
     candidates = [twin for twin in tx.contributions.get(ids, now).values() if twin.id != contribution.id]
     held = sorted((twin for twin in candidates if twin.standing.matches), key=lambda twin: twin.id)
     figures: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in held}
@@ -148,7 +144,7 @@ def decide_within(
 
 
 def lock_with_twins(
-    tx: Transaction, member: int, contribution: int, near: NearSignals | None, now: datetime
+    tx: Transaction, member: int, contribution: int, near: NearShadow | None, now: datetime
 ) -> tuple[int, ...]:
     """Lock a contribution, its member and its twins, in the order in which everybody does; return the twins' ids."""
     # The member contributes nothing from here on: contributions and disputes lock the member first, too.
@@ -160,7 +156,7 @@ def lock_with_twins(
 
 def search_shadow(
     db: HashDB, contribution: int, decision: Decision, signals: Collection[int] | None = None
-) -> NearSignals | None:
+) -> NearShadow | None:
     """What is stored near the shadow that a retirement casts; None for another decision. Raises IndexNotReady."""
     with db.store.read() as tx:
         shadow = _shadow(tx, contribution, decision, signals)
@@ -216,8 +212,9 @@ def hold(
     for id in owners:
         case = next((case for case in known.get(id, ()) if case.state is CaseState.OPEN), None)
         if case is None:
-            near = owners[id] if cause is Cause.NEAR_RETIRED else None
-            openings.append(Opening(id, cause, now + rules.time_to_decide, holds=True, opener=near))
+            # In the pile of the contributor, if it uploads again what was retired.
+            opener = owners[id] if cause is Cause.NEAR_RETIRED else None
+            openings.append(Opening(id, cause, now + rules.time_to_decide, holds=True, opener=opener))
         elif not case.holds:
             tx.cases.quarantine(case.id)
             entries.append(LogEntry(Action.CASE_HELD, "case", case.id, {"contribution": id, "reason": str(cause)}))
@@ -236,13 +233,14 @@ def continue_cases(
     for contribution in contributions:
         case = before[contribution.id]
         due = case.due_at if case.state is CaseState.OPEN else now + rules.time_to_decide
-        follows = case.follows or case.id
-        openings.append(Opening(contribution.id, case.reason, due, case.holds, follows, contribution.member))
+        follows, opener = case.follows or case.id, contribution.member
+        openings.append(Opening(contribution.id, case.reason, due, case.holds, follows=follows, opener=opener))
     reasons: dict[int, Details] = {opening.contribution_id: {"reason": opening.reason} for opening in openings}
     return [*_open_each(tx, openings, now), *settle(tx, contributions, figures=reasons)]
 
 
 def _open_each(tx: Transaction, openings: Sequence[Opening], now: datetime) -> list[LogEntry]:
+    """Open cases; return their events."""
     ids = tx.cases.open_each(openings, now)
     return [_opened_entry(ids[opening.contribution_id], opening) for opening in openings]
 
@@ -260,11 +258,11 @@ def settle(
     """
     ids = [contribution.id for contribution in contributions]
     tx.opinions.mark_logged(ids)
-    opinions, cases, theirs = tx.opinions.current(ids), tx.cases.by_contribution(ids), tx.origins.standings(ids)
+    opinions, cases, upstream = tx.opinions.current(ids), tx.cases.by_contribution(ids), tx.origins.standings(ids)
     changed: dict[Standing, list[Contribution]] = defaultdict(list)
     for contribution in contributions:
         id = contribution.id
-        after = _add_up(opinions.get(id, ()), cases.get(id, ()), theirs.get(id))
+        after = _add_up(opinions.get(id, ()), cases.get(id, ()), upstream.get(id))
         if after is not contribution.standing:
             changed[after].append(contribution)
     for after, group in changed.items():
@@ -312,7 +310,7 @@ def _party(actor: Actor) -> int | None:
 
 
 class _Shadow(NamedTuple):
-    """The places of the signals that cast a shadow, and that part of the proposal's content."""
+    """The places of the signals that cast a shadow (`OF_FRAMES`: all frames), and that part of a proposal's content."""
 
     places: tuple[int, ...]
     content: Mapping[str, object]
@@ -362,7 +360,7 @@ def preview_decisions(db: HashDB, actor: Actor, id: int) -> dict[Decision, Stand
 
 
 def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing:
-    """The standing that opinions and cases would add up to."""
+    """The standing that opinions and cases would add up to after a decision, which settles the disputes in the case."""
     contribution = case.contribution
     cases = [
         replace(other, decision=decision) if other.id == case.id else other
@@ -375,7 +373,7 @@ def _standing_after(tx: Transaction, case: Case, decision: Decision) -> Standing
     return _add_up(opinions, cases, tx.origins.standings([contribution]).get(contribution))
 
 
-def _add_up(opinions: Sequence[Opinion], cases: Sequence[Case], theirs: Standing | None) -> Standing:
-    """The standing by opinions and cases, and by what an upstream sets (None: it came from none)."""
+def _add_up(opinions: Sequence[Opinion], cases: Sequence[Case], upstream: Standing | None) -> Standing:
+    """The standing by opinions and cases here, and by the standing at the upstream it came from, if it did."""
     own = standing(opinions, ruling(cases))
-    return own if theirs is None else combine_standings(own, theirs, ruled=any(case.decision for case in cases))
+    return own if upstream is None else combine_standings(own, upstream, ruled=any(case.decision for case in cases))

@@ -19,14 +19,15 @@ def take_next(db: HashDB, actor: Actor, query: QueueQuery, after: int | None = N
     """Take the next case of a queue that no reviewer has; None if there is none.
 
     The search begins after the case `after`, which is not taken, and goes on from the beginning of the queue. Cases in
-    piles come last.
-    However many reviewers ask at once, each gets another case.
+    piles come last. However many reviewers ask at once, each gets another case.
     """
     with db.begin(actor, Scope.REVIEW) as tx:
         now = db.now()
         stale = now - db.rules.case_idle
+        # The members that have a pile.
         crowded = tx.queues.crowded(query, now, PILE) if query.pile is None else ()
         place = None if after is None else tx.queues.place(query.order, after)
+        # First without the piles, then with them; each time from the place on, then from the beginning.
         for without in (crowded, ()) if crowded else ((),):
             for start in (place, None) if place else (None,):
                 id = tx.claims.take_next(str(actor), query, now, stale, without=without, place=start, besides=after)

@@ -29,6 +29,7 @@ from hashdb.store.review.due import USER, WEBHOOK
 log = logging.getLogger("hashdb.mail")
 
 Send = Callable[[DueMail, datetime], MailTrouble | None]
+"""Sends a mail that is made at this time; returns why that failed, None if the server accepted the mail."""
 
 
 def address(db: HashDB, session: Session) -> MailAddress | None:
@@ -75,9 +76,9 @@ def report(db: HashDB) -> int:
     made = 0
     with db.store.begin() as tx:
         tx.webhooks.lock(due)
-        still = set(tx.webhooks.reporting_due_cases())
+        present = set(tx.webhooks.reporting_due_cases())
         # In one order, so that two machines cannot deadlock.
-        for webhook in sorted(still & due.keys()):
+        for webhook in sorted(present & due.keys()):
             added = tx.due.add([case.id for case in due[webhook]], WEBHOOK, webhook, now)
             if cases := [case for case in due[webhook] if case.id in added]:
                 tx.deliveries.add(webhook, new_message(db, Topic.CASE_DUE, dict(due_message(cases, now))))
@@ -116,6 +117,7 @@ def mail(db: HashDB, send: Send) -> int:
 def _note(db: HashDB, address: MailAddress, cases: list[int], trouble: MailTrouble | None) -> None:
     """Store the outcome of an attempt; cases that were sent, or given up, are not sent again."""
     now = db.now()
+    # A refused address is not tried again; other failures are, until there is no further pause.
     final = trouble in (None, MailTrouble.ADDRESS)
     pause = None if final else mail_pause(address.attempts + 1)
     if trouble is not None:

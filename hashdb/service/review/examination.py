@@ -1,4 +1,4 @@
-"""Examination: what a batch would change of an item now, and why not. The preview and the act itself ask the same."""
+"""Examination: what a batch would change of an item now, or why nothing: the same for the preview and for the act."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ Like = Callable[[ProposedChange], PendingProposal | None]
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What an act meets at an item; `skip` is why it changes nothing.
+    """What an act would change at an item; `skip` is why it changes nothing.
 
     `case` is the open case, or the one that is undone. With `proposes` the act only proposes; with `confirms` it
-    carries out what another person proposed. `undoes` is the action that an undo takes back.
+    carries out what another person proposed. `undoes` is the action that an undo takes back. The act adds a benign
+    entry by the `draft`, deletes the benign `entry`, or sets an expiry by the `amendment`.
     """
 
     skip: Skip | None = None
@@ -49,15 +50,18 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is stored on many items, read at once; `on` has the cases on each contribution, `own` its own expiry."""
+    """What is stored on many items, by id, read at once; `taken` are the cases that another reviewer has."""
 
     pending: Mapping[int, PendingProposal]
     cases: Mapping[int, Case]
-    on: Mapping[int, Sequence[Case]]
-    about: Mapping[int, Contribution]
+    cases_on: Mapping[int, Sequence[Case]]
+    """By contribution."""
+    contributions: Mapping[int, Contribution]
     taken: frozenset[int]
     own: Mapping[int, datetime | None]
+    """By contribution, the expiry that its member chose."""
     entries: frozenset[int]
+    """The benign entries that exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Examiner:
     like: Like
 
     def examine(self, subjects: Sequence[int]) -> dict[int, Examined]:
-        """What the batch meets at each of these subjects."""
+        """What the batch would change at each subject: an id as `picks` says, or the position of an item to undo."""
         action, picks = self.batch.action, self.batch.picks
         if picks is Picks.ITEM:
             return self._undone(subjects)
@@ -88,7 +92,7 @@ class Examiner:
 
     def _cases(self, ids: Sequence[int]) -> dict[int, Examined]:
         by_id = self.tx.cases.get(ids)
-        about = self.tx.contributions.get({case.contribution for case in by_id.values()}, self.now)
+        contributions = self.tx.contributions.get({case.contribution for case in by_id.values()}, self.now)
         taken = self._taken(ids)
         examined = {}
         for id in ids:
@@ -98,7 +102,7 @@ class Examiner:
             elif case.state is CaseState.DECIDED:
                 examined[id] = Examined(Skip.DECIDED)
             else:
-                examined[id] = self._decision(about[case.contribution], case, taken)
+                examined[id] = self._decision(contributions[case.contribution], case, taken)
         return examined
 
     def _taken(self, ids: Collection[int]) -> frozenset[int]:
@@ -108,13 +112,13 @@ class Examiner:
 
     def _contributions(self, ids: Sequence[int]) -> dict[int, Examined]:
         action = self.batch.action
-        about = self.tx.contributions.get(ids, self.now)
+        contributions = self.tx.contributions.get(ids, self.now)
         cases = self.tx.cases.by_contribution(ids)
         own = self.tx.retention.own_expiries(ids) if action is BatchAction.EXPIRY else {}
         taken = self._taken(open_ids(cases) if action.decision is not None else [])
         examined = {}
         for id in ids:
-            contribution = about.get(id)
+            contribution = contributions.get(id)
             case = open_case_of(cases.get(id, ()))
             if contribution is None:
                 examined[id] = Examined(Skip.GONE)
@@ -205,7 +209,7 @@ class Examiner:
             return Examined(None, proposal=pending, confirms=True)
         case = known.cases[request.id]
         skip = Skip.DECIDED if case.state is CaseState.DECIDED else Skip.TAKEN if case.id in known.taken else None
-        return Examined(skip, known.about[case.contribution], case, pending, confirms=True)
+        return Examined(skip, known.contributions[case.contribution], case, pending, confirms=True)
 
     def _confirms(self, request: ProposedChange) -> bool:
         """Whether the actor may confirm and drop the proposal of a request."""
@@ -238,16 +242,16 @@ class Examiner:
         if kind == "benign":
             there = item.made_id in known.entries
             return Examined(None, entry=item.made_id, undoes=action) if there else Examined(Skip.GONE)
-        contribution, own = known.about[item.made_id], known.own[item.made_id]
+        contribution, own = known.contributions[item.made_id], known.own[item.made_id]
         before = item.before.get("own")
         if item.before.get("set") != (None if own is None else format_instant(own)):
             return Examined(Skip.CHANGED, contribution)
         return self._expiry(contribution, own, None if before is None else parse_instant(str(before)))
 
     def _undo_case(self, action: BatchAction, item: BatchItem, known: _Known) -> Examined:
-        """Uphold the case that was opened, or by a new case what was ruled; only if that is still the last word."""
+        """Uphold the case that was opened, or by a new case what it decided, if that is still the last decision."""
         case = known.cases[item.made_id]
-        contribution, cases = known.about[case.contribution], known.on[case.contribution]
+        contribution, cases = known.contributions[case.contribution], known.cases_on[case.contribution]
         if action is BatchAction.HOLD:
             opened = item.before.get("opened")
             skip = Skip.DECIDED if case.state is CaseState.DECIDED else None if opened else Skip.FINAL
@@ -271,11 +275,11 @@ class Examiner:
         pending = {row.proposal.id: row for row in tx.proposals.pending(now, proposals)}
         requests = [row.proposal.request for row in pending.values()]
         by_id = tx.cases.get({*cases, *(request.id for request in requests if request.act is TwoPersonAction.RETIRE)})
-        on = tx.cases.by_contribution({case.contribution for case in by_id.values()})
-        about = tx.contributions.get({*on, *contributions}, now)
-        taken = self._taken(open_ids(on))
-        own, listed = tx.retention.own_expiries(contributions), tx.benign.existing(entries)
-        return _Known(pending, by_id, on, about, taken, own, listed)
+        cases_on = tx.cases.by_contribution({case.contribution for case in by_id.values()})
+        stored = tx.contributions.get({*cases_on, *contributions}, now)
+        taken = self._taken(open_ids(cases_on))
+        own, present = tx.retention.own_expiries(contributions), tx.benign.existing(entries)
+        return _Known(pending, by_id, cases_on, stored, taken, own, present)
 
 
 def open_case_of(cases: Collection[Case]) -> Case | None:
@@ -311,6 +315,7 @@ def _ended(contribution: Contribution) -> Skip | None:
 
 
 def _later(at: datetime | None, days: int) -> datetime | None:
+    """The time some days later; the same if there is no such time."""
     try:
         return None if at is None else at + timedelta(days=days)
     except OverflowError:

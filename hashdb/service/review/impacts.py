@@ -20,6 +20,7 @@ from hashdb.store import Transaction
 LATELY = timedelta(days=90)
 """The period of the hits that an impact preview counts."""
 _READ_LATELY = timedelta(days=30)
+"""The period of the reads of the feed that it counts."""
 _MATCHING = tuple(standing for standing in Standing if standing.matches)
 
 

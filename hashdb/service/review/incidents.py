@@ -36,9 +36,9 @@ def impact(db: HashDB, actor: Actor, incident: Incident) -> IncidentImpact:
     """What a new or changed incident would do to the contributions under its label."""
     now = db.now()
     with db.read(actor, Scope.AUDIT) as tx:
-        held = tx.incidents.count_contributions([incident.label], now)[incident.label]
+        count = tx.incidents.count_contributions([incident.label], now)[incident.label]
         sooner = 0 if incident.expiry is None else tx.incidents.count_lasting(incident.label, now, incident.expiry)
-    return IncidentImpact(held, sooner, incident.expiry, ended=incident.expiry is not None and incident.expiry <= now)
+    return IncidentImpact(count, sooner, incident.expiry, ended=incident.expiry is not None and incident.expiry <= now)
 
 
 def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:

@@ -116,6 +116,7 @@ def _record(
         return same
     case = opening or next((case for case in cases if case.state is CaseState.OPEN), None)
     if case is not None and case is not opening:
+        # A case without an opener is in the pile of the first member that gives an opinion in it.
         tx.cases.set_opener(case.id, member.id)
     opinion = tx.opinions.add(item.id, member.id, draft, None if case is None else case.id, now)
     entries = [_entry(opinion), *([opened_entry(opening)] if opening else []), *settle(tx, [item], draft.reason)]

@@ -11,21 +11,14 @@ from operator import attrgetter
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.domain.review.cases import CaseState, Decision
 from hashdb.domain.review.incidents import REVIEWER_ACTIONS
-from hashdb.domain.review.queues import (
-    PILE,
-    ProposedCase,
-    Queue,
-    QueueCounts,
-    QueueQuery,
-    WaitingCase,
-)
+from hashdb.domain.review.queues import PILE, ProposedCase, Queue, QueueCounts, QueueQuery, WaitingCase
 from hashdb.service import HashDB
 from hashdb.service.contributions.sight import visible_fields
 from hashdb.service.review.cases import decided_entry, settle
 from hashdb.service.review.claims import current
 from hashdb.store import Transaction
 
-PAGE = 50
+_PAGE = 50
 LONGEST_COUNT = 10_000
 """The most cases that are counted; beyond, a page says "more than"."""
 MOST_UPHELD = 1_000
@@ -41,7 +34,7 @@ def queue(
     *,
     after: int | None = None,
     before: int | None = None,
-    limit: int = PAGE,
+    limit: int = _PAGE,
 ) -> Queue:
     """A page of the open cases that fit a filter, with who has taken them; the piles follow the last page.
 
@@ -51,18 +44,20 @@ def queue(
     backwards = before is not None
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         now = db.now()
+        # The members whose cases are shown as piles.
         crowded = tx.queues.crowded(query, now, PILE) if query.pile is None else ()
         start = before if backwards else after
         page = tx.queues.page(query, now, limit + 1, without=crowded, start=start, backwards=backwards)
         ids = page[:limit][::-1] if backwards else page[:limit]
         more = len(page) > limit
+        # Whether pages come before this one, and after it.
         ahead = more if backwards else after is not None
         follow = True if backwards else more
         return Queue(
             _with_contributions(tx, db, actor, ids, now),
-            () if follow else tx.queues.piles(query, now, crowded),
-            ids[0] if ahead and ids else None,
-            ids[-1] if follow and ids else None,
+            piles=() if follow else tx.queues.piles(query, now, crowded),
+            before=ids[0] if ahead and ids else None,
+            after=ids[-1] if follow and ids else None,
         )
 
 
@@ -112,9 +107,9 @@ def _with_contributions(
     tx: Transaction, db: HashDB, actor: Actor, ids: Sequence[int], now: datetime
 ) -> tuple[WaitingCase, ...]:
     cases, claims = tx.cases.get(ids), current(tx, db.rules, ids, now)
-    about = tx.contributions.get([case.contribution for case in cases.values()], now)
-    shown = {id: visible_fields(actor, contribution) for id, contribution in about.items()}
-    return tuple(WaitingCase(cases[id], shown[cases[id].contribution], claims.get(id)) for id in ids if id in cases)
+    stored = tx.contributions.get([case.contribution for case in cases.values()], now)
+    visible = {id: visible_fields(actor, contribution) for id, contribution in stored.items()}
+    return tuple(WaitingCase(cases[id], visible[cases[id].contribution], claims.get(id)) for id in ids if id in cases)
 
 
 def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query: QueueQuery = _ANY) -> int:
@@ -136,13 +131,13 @@ def uphold_pile(db: HashDB, actor: Actor, pile: int, upto: int, note: str, query
             for id, case in tx.cases.get(ids).items()
             if id <= upto and id not in taken and case.state is CaseState.OPEN
         ]
-        about = tx.contributions.get([case.contribution for case in cases], now)
+        contributions = tx.contributions.get([case.contribution for case in cases], now)
         entries = []
         for case in cases:
-            stored_note = None if about[case.contribution].erased else note
+            stored_note = None if contributions[case.contribution].erased else note
             tx.cases.decide(case.id, Decision.UPHOLD, stored_note, str(actor), now)
             entries.append(decided_entry(case, Decision.UPHOLD, now))
         for reason, group in groupby(sorted(cases, key=attrgetter("reason")), key=attrgetter("reason")):
-            entries += settle(tx, [about[case.contribution] for case in group], reason)
+            entries += settle(tx, [contributions[case.contribution] for case in group], reason)
         tx.audit.append(now, actor, entries)
     return len(cases)

@@ -15,8 +15,8 @@ from hashdb.store import Transaction
 from hashdb.store.contributions.frames import position_of
 
 
-class NearSignals(NamedTuple):
-    """The stored signals near some signals, and near those of frames, as of a seq of the log."""
+class NearShadow(NamedTuple):
+    """The signals of a shadow, its own and those of frames, and the stored signals near them as of a seq of the log."""
 
     signals: tuple[Signal, ...]
     frames: tuple[Signal, ...]
@@ -24,7 +24,7 @@ class NearSignals(NamedTuple):
     seq: int
 
 
-def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal] = ()) -> NearSignals:
+def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal] = ()) -> NearShadow:
     """Search the index for stored signals near these, and near those of frames. Raises IndexNotReady.
 
     The search may take a second: call it before the transaction that decides. Frames are searched within the default
@@ -32,16 +32,17 @@ def search_near(db: HashDB, signals: Iterable[Signal], frames: Iterable[Signal] 
     """
     signals, frames = tuple(filter(db.rules.accepts, signals)), tuple(filter(db.rules.accepts, frames))
     seq = db.index.catch_up().seq
-    return NearSignals(signals, frames, frozenset({*_search(db, signals), *_search_frames(db, frames)}), seq)
+    return NearShadow(signals, frames, frozenset({*_search(db, signals), *_search_frames(db, frames)}), seq)
 
 
-def list_twins(tx: Transaction, near: NearSignals, member: int, now: datetime) -> tuple[int, ...]:
+def list_twins(tx: Transaction, near: NearShadow, member: int, now: datetime) -> tuple[int, ...]:
     """The ids of the contributions of a locked member that match and are near the signals, in order.
 
     Of an item with frames, several shots must be near, or a page. What the member contributed since the search is
     compared one by one.
     """
     ids = {*tx.retired.matching_with(member, near.stored, now)}
+    # What was added since the search: of each contribution, the places of its signals that are near.
     added = tx.retired.added_since(member, near.seq)
     places: dict[int, set[int]] = {id: set() for id in added}
     for id, placed in tx.retired.signals_by_place(added).items():
@@ -51,7 +52,7 @@ def list_twins(tx: Transaction, near: NearSignals, member: int, now: datetime) -
     return tuple(sorted(ids | {*tx.retired.with_enough_signals(places)}))
 
 
-def _is_near(near: NearSignals, signal: Signal) -> bool:
+def _is_near(near: NearShadow, signal: Signal) -> bool:
     return any(is_twin(own, signal) for own in near.signals) or any(
         own.algorithm is signal.algorithm and own.distance(signal) <= own.algorithm.radius for own in near.frames
     )

@@ -30,7 +30,7 @@ from hashdb.service import HashDB
 from hashdb.service.contributions.additions import Added, store_added
 from hashdb.service.contributions.contributions import amendment_details
 from hashdb.service.contributions.expiry import amend_with_expiry, expiry_of
-from hashdb.service.contributions.intake import append, with_intake
+from hashdb.service.contributions.intake import append_checked, with_intake
 from hashdb.service.contributions.recording import Allowance, added_entry
 from hashdb.service.contributions.reuploads import hold_reuploads
 from hashdb.service.ledger import checkpoints
@@ -186,7 +186,7 @@ def apply(db: HashDB, upstream: Upstream, page: UpstreamPage) -> Upstream | None
                 return None
             step = _Step(db, tx, member, current, rules, near, suppressed, own, db.now(), current.seq)
             entries = step.run(page)
-            append(tx, step.now, SYSTEM, entries, seq)
+            append_checked(tx, step.now, SYSTEM, entries, seq)
             values: dict[str, object] = {"seq": step.reached, "epoch": page.epoch, "next_at": db.now() + LEASE}
             if step.refused:
                 values["refused"] = dict(sorted((Counter(current.refused) + step.refused).items()))

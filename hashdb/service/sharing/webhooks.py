@@ -24,15 +24,7 @@ from hashdb.domain.sharing.webhooks import (
     secret_text,
     url_fault,
 )
-from hashdb.errors import (
-    LimitReached,
-    NotFound,
-    NotYours,
-    ScopeMissing,
-    TooManyWebhooks,
-    WebhooksOff,
-    reject_field,
-)
+from hashdb.errors import LimitReached, NotFound, NotYours, ScopeMissing, TooManyWebhooks, WebhooksOff, reject_field
 from hashdb.service import HashDB
 from hashdb.store import Transaction
 

@@ -9,9 +9,9 @@ from datetime import date, datetime, timedelta
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.events import Action, Details, LogEntry
-from hashdb.domain.stats import counts as hits
 from hashdb.domain.stats.counts import (
     ANY_ALGORITHM,
+    SETTLED,
     Cell,
     Count,
     CountKind,
@@ -30,12 +30,12 @@ from hashdb.store import Transaction
 from hashdb.store.stats.counts import Seal
 
 _DAY = timedelta(days=1)
-_MOST = 20
+_MOST_WRONG = 20
 """How many wrong rows of hits are reported: the first ones."""
 _GRACE = timedelta(minutes=1)
 """From midnight until the day is sealed: the workers store what they counted in its last second."""
-SETTLED = 2 * _GRACE
-"""From an event until each worker has stored its counts of before."""
+FINAL_AFTER = 2 * _GRACE
+"""From the end of a day until each worker has stored its counts of the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class DayCounts:
 
 
 def flush(db: HashDB) -> bool:
-    """Store what this process has counted, and log refusals when that is due; return whether it wrote anything.
+    """Store what this process has counted and what its keys have spent, and log refusals when that is due.
 
-    If it cannot store them now, it keeps them for the next call. Raises StoreBusy.
+    Returns whether it wrote anything. If it cannot store them now, it keeps them for the next call. Raises StoreBusy.
     """
     with db.stats.writing:
         tally, spent = db.stats.take(), db.budgets.unwritten()
@@ -74,9 +74,9 @@ def flush(db: HashDB) -> bool:
                     tx.floods.add(tally.hits_by_step(), now)
             refusals.write(tx, tally, now)
             tx.budgets.add(spent, now)
-            known = tx.budgets.used(now)
+            used = tx.budgets.used(now)
         db.stats.mark_stored()
-        db.budgets.synchronise(spent, known, now)
+        db.budgets.synchronise(spent, used, now)
         return True
 
 
@@ -129,15 +129,15 @@ def _wrong_sealed_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:
     if (newest := tx.counts.last_day()) is not None:
         for day in (day for day in (*tx.counts.days(newest), newest) if last is None or day > last):
             yield from ((None, f"the counts of {day}: {reason}") for reason in count_faults(tx.counts.of_day(day)))
-    yield from _unlike_counted(tx)
+    yield from _wrong_hits(tx)
 
 
-def _unlike_counted(tx: Transaction) -> Iterator[tuple[None, str]]:
+def _wrong_hits(tx: Transaction) -> Iterator[tuple[None, str]]:
     """The faults of the hits: they were not counted when they were stored, or no service stores such a row."""
-    for day, member, stored, counted in tx.counts.hits_uncounted(_MOST):
+    for day, member, stored, counted in tx.counts.hits_uncounted(_MOST_WRONG):
         hits = f"the table hits has {stored}, only {counted} were counted"
         yield None, f"the hits of member {member} on {day}: {hits}"
-    for contribution, member, day in tx.counts.hits_astray(tx.audit.head().seq, _MOST):
+    for contribution, member, day in tx.counts.hits_astray(tx.audit.head().seq, _MOST_WRONG):
         yield None, f"the hit of contribution {contribution} by member {member} on {day}: no service writes such a row"
 
 
@@ -187,5 +187,5 @@ def settled(db: HashDB, tx: Transaction) -> int:
 
     A reader that got an event above it would continue after that one, and miss what is stored later.
     """
-    head, until = tx.audit.head(), db.now() - hits.SETTLED
+    head, until = tx.audit.head(), db.now() - SETTLED
     return head.seq if head.at <= until else tx.audit.seq_before(until)

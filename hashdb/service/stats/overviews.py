@@ -35,8 +35,9 @@ BLOCK = 2_000
 """Events counted in one transaction; a page itself counts at most that many newer ones."""
 _DAY = timedelta(days=1)
 EXPIRING = timedelta(days=7)
-_SOON = timedelta(hours=24)
-_OF_MEMBERS = (Figure.ADDED, Figure.TIMED, Figure.IN_HOUR, Figure.QUERIES, Figure.HITS)
+"""How far ahead expiries are counted, and how far back suspected keys."""
+_DUE_SOON = timedelta(hours=24)
+_PERIOD_FIGURES = (Figure.ADDED, Figure.TIMED, Figure.IN_HOUR, Figure.QUERIES, Figure.HITS)
 
 
 def follow(db: HashDB) -> int:
@@ -72,7 +73,7 @@ def get(db: HashDB, actor: Actor, days: int) -> Overview:
                 _day_figures(day, by_day.get(day, Counter())) for day in (since + n * _DAY for n in range(days))
             ),
             members=_members(tx, since, counted, in_all),
-            waiting=tx.overviews.review_backlog(now, now + _SOON),
+            waiting=tx.overviews.review_backlog(now, now + _DUE_SOON),
             health=_health(db, tx),
         )
 
@@ -105,14 +106,14 @@ def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
 
 
 def _day_figures(day: date, figures: Counter[str]) -> DayFigures:
-    same = {str(figure): figures[figure] for figure in Figure if figure is not Figure.IN_DAY}
-    return DayFigures(day, **same, half=shared_within(figures, 0.5), most=shared_within(figures, 0.9))
+    by_name = {str(figure): figures[figure] for figure in Figure if figure is not Figure.IN_DAY}
+    return DayFigures(day, **by_name, half=shared_within(figures, 0.5), most=shared_within(figures, 0.9))
 
 
 def _members(
     tx: Transaction, since: date, counted: Deltas, in_all: Mapping[TotalCount, int]
 ) -> tuple[MemberFigures, ...]:
-    sums = tx.overviews.by_member(since, _OF_MEMBERS)
+    sums = tx.overviews.by_member(since, _PERIOD_FIGURES)
     for key, times in counted.by_day.items():
         if key.day >= since and key.member != EVERYONE:
             sums[TotalCount(key.what, key.member)] += times
@@ -126,6 +127,12 @@ def _members(
 def _figures(
     member: Member, sums: Mapping[TotalCount, int], in_all: Mapping[TotalCount, int], upheld: int, waiting: int
 ) -> MemberFigures:
+    """The figures of a member.
+
+    `sums` are the totals of the period, `in_all` those of all time. `upheld` ones are not confirmed by a member;
+    `waiting` ones are quarantined under a case under which nobody disputed.
+    """
+
     def period(what: str) -> int:
         return sums.get(TotalCount(what, member.id), 0)
 
@@ -137,7 +144,7 @@ def _figures(
         name=member.name,
         suspended=member.status is MemberStatus.SUSPENDED,
         active=now(status_figure(Status.ACTIVE)),
-        **{str(figure): period(figure) for figure in _OF_MEMBERS},
+        **{str(figure): period(figure) for figure in _PERIOD_FIGURES},
         precision=Precision.from_judgements(
             {
                 **{Judgement(standing): now(standing_figure(standing)) for standing in Standing},

@@ -8,8 +8,7 @@ from datetime import date, datetime
 from functools import partial
 
 from hashdb.domain.accounts.members import Actor, Scope
-from hashdb.domain.jobs import JobOutcome as Ended
-from hashdb.domain.jobs import ReportJob
+from hashdb.domain.jobs import JobOutcome, ReportJob
 from hashdb.domain.ledger.events import Action, Details, Event, LogEntry
 from hashdb.domain.listings import read_all
 from hashdb.domain.stats.counts import ANY_ALGORITHM, Count, CountKind, QueryOutcome, number_of_day
@@ -26,6 +25,7 @@ from hashdb.store import Transaction
 KEPT = 50
 """The newest jobs, whose reports are kept; a report can be made again."""
 _BLOCK = 8_192
+"""Events that are read at a time."""
 _AT_ONCE = 0.4
 """Seconds that a request waits for a job; the report of a small log is made by then."""
 
@@ -87,20 +87,20 @@ def text(db: HashDB, actor: Actor, id: int, form: str | None = None) -> str:
     return encoded
 
 
-def _make(db: HashDB, actor: Actor, encode: Encode, begun: ReportJob, progress: Progress) -> None:
-    outcome, encoded = Ended.STOPPED, None
+def _make(db: HashDB, actor: Actor, encode: Encode, job: ReportJob, progress: Progress) -> None:
+    outcome, encoded = JobOutcome.STOPPED, None
     try:
         with db.store.read() as tx:
-            report = _report(db, tx, begun.period, begun.member, progress.advance)
-        outcome, encoded = Ended.MADE, encode(report)
+            report = _report(db, tx, job.period, job.member, progress.advance)
+        outcome, encoded = JobOutcome.MADE, encode(report)
     except TooLongError:
         pass
     except Exception as error:
         db.background.failed(Task.REPORT, error)
     with db.store.begin() as tx:
-        tx.report_jobs.end(begun.id, outcome, progress.done, encoded, db.now())
+        tx.report_jobs.end(job.id, outcome, progress.done, encoded, db.now())
     if encoded is not None:
-        log_report(db, actor, begun.period, begun.member, "console")
+        log_report(db, actor, job.period, job.member, "console")
 
 
 def log_report(db: HashDB, actor: Actor, period: Period, member: int | None, form: str) -> None:
@@ -131,11 +131,7 @@ def _checked_period(db: HashDB, actor: Actor, first: date | None, last: date | N
 
 
 def _report(
-    db: HashDB,
-    tx: Transaction,
-    period: Period,
-    member: int | None,
-    advance: Callable[[int], None] = lambda count: None,
+    db: HashDB, tx: Transaction, period: Period, member: int | None, advance: Callable[[int], None] = lambda count: None
 ) -> Report:
     firsts = _first_hits(tx, period)
     replay = Replay(period, firsts, member)
@@ -143,7 +139,7 @@ def _report(
         replay.take(event)
     numbers = list(tx.counts.between(period.first, period.last))
     sealed = {seal.day for seal in tx.counts.seals()}
-    final = period.end <= db.now() - counts.SETTLED and {day for day, _ in numbers} <= sealed
+    final = period.end <= db.now() - counts.FINAL_AFTER and {day for day, _ in numbers} <= sealed
     numbers = [(day, count) for day, count in numbers if member in (None, count.cell.member)]
     period_counts = [count for _, count in numbers]
     of_any = [count for count in period_counts if count.cell.algorithm == ANY_ALGORITHM]
@@ -219,7 +215,7 @@ def _by_outcome(numbers: Iterable[Count], kind: CountKind) -> dict[str, int]:
 
 
 def _days(events: Mapping[tuple[date, str], int], numbers: Iterable[tuple[date, Count]]) -> dict[date, DayReport]:
-    """The figures of each day, without days that have none."""
+    """The figures of each day, without days that have none; `events` counts `added` and `withdrawn` contributions."""
     sums: Counter[tuple[date, str]] = Counter(events)
     for day, count in numbers:
         if count.cell.algorithm == ANY_ALGORITHM and count.cell.kind in (CountKind.QUERY, CountKind.HIT):

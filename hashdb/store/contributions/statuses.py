@@ -38,7 +38,7 @@ class PendingStatus(NamedTuple):
 
     id: int
     logged: Status
-    now: Status
+    current: Status
 
 
 class Statuses(Repository):

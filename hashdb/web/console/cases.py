@@ -97,7 +97,7 @@ def decide(case_id: int) -> Response:
         if requested.note is None:
             raise InvalidInput((Fault("note", "is required: the contributor and the disputers read it"),))
         decided = cases.decide(
-            hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals, taken=True
+            hashdb(), actor(), case_id, requested.decision, requested.note, requested.signals, unless_taken=True
         )
     except pages.REFUSALS as error:
         return case_page(case_id, sent.refused(error))

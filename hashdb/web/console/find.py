@@ -90,7 +90,7 @@ def look_up() -> Response:
     address = text if hashes is None and begins_as_address(text) and not _PAGE.match(text) else None
     if (file is not None and isinstance(file.stream, Upload) and file.stream.size) or sent.text("as") == "hash":
         return _debug(sent, hashes, address)
-    is_name = text.isprintable() and len(text) <= finding.LONGEST
+    is_name = text.isprintable() and len(text) <= finding.LONGEST_TEXT
     groups, similar = _groups(text, is_address=address is not None) if text and is_name else ((), None)
     exact = [result for group in groups for result in group.exact]
     if len(exact) == 1 and hashes is None and address is None:
@@ -100,8 +100,8 @@ def look_up() -> Response:
     if not is_name and takes_text():
         return _debug(sent, None, None, text)
     if not is_name:
-        reason = f"must be one line of at most {finding.LONGEST} characters, or hashes, each on a line of its own"
-        if len(text) > finding.LONGEST:
+        reason = f"must be one line of at most {finding.LONGEST_TEXT} characters, or hashes, each on a line of its own"
+        if len(text) > finding.LONGEST_TEXT:
             reason += f"; {TextRefused()}"
         return _page(sent.refused(InvalidInput((Fault("text", reason),))))
     searched = "hash" if hashes is not None else "address" if address is not None else None

@@ -11,7 +11,7 @@ import pytest
 
 from hashdb.domain.accounts.members import Actor, Scope
 from hashdb.errors import LimitReached, TooManyAtOnce
-from hashdb.service.accounts.limits import ALL, EACH, RequestSlots
+from hashdb.service.accounts.limits import ALL_SLOTS, KEY_SLOTS, RequestSlots
 
 
 def key(number: int) -> Actor:
@@ -41,7 +41,7 @@ def held(slots: RequestSlots, *actors: Actor) -> Iterator[None]:
 
 def test_a_key_with_its_share_is_refused_and_another_finds_a_place() -> None:
     slots = RequestSlots()
-    with held(slots, *[key(1)] * EACH):
+    with held(slots, *[key(1)] * KEY_SLOTS):
         with pytest.raises(TooManyAtOnce) as refused, slots.hold(key(1)):
             pass
         assert isinstance(refused.value, LimitReached)
@@ -54,23 +54,23 @@ def test_a_key_with_its_share_is_refused_and_another_finds_a_place() -> None:
 
 def test_all_keys_together_leave_a_thread_free() -> None:
     slots = RequestSlots()
-    with held(slots, *(key(number) for number in range(ALL))), pytest.raises(TooManyAtOnce), slots.hold(key(99)):
+    with held(slots, *(key(number) for number in range(ALL_SLOTS))), pytest.raises(TooManyAtOnce), slots.hold(key(99)):
         pass
 
 
 def test_a_thread_holds_one_place_in_however_many_blocks() -> None:
     slots = RequestSlots()
     with ExitStack() as stack:
-        for _ in range(ALL + 1):
+        for _ in range(ALL_SLOTS + 1):
             stack.enter_context(slots.hold(key(1)))
-        with held(slots, *[key(1)] * (EACH - 1)), ThreadPoolExecutor(1) as pool:
+        with held(slots, *[key(1)] * (KEY_SLOTS - 1)), ThreadPoolExecutor(1) as pool:
             assert isinstance(pool.submit(slots.enter, key(1)).exception(), TooManyAtOnce)
-    with held(slots, *[key(1)] * EACH):
+    with held(slots, *[key(1)] * KEY_SLOTS):
         pass
 
 
 def test_a_place_is_given_back_when_its_block_raises() -> None:
     slots = RequestSlots()
-    for _ in range(ALL + 1):
+    for _ in range(ALL_SLOTS + 1):
         with pytest.raises(ValueError, match="broken"), slots.hold(key(1)):
             raise ValueError("broken")

@@ -12,7 +12,7 @@ from hashdb.domain.matching.benign import CLOSE_TO_BENIGN
 from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm
 from hashdb.service import HashDB
-from hashdb.service.contributions.intake import StaleRead, append
+from hashdb.service.contributions.intake import StaleRead, append_checked
 from hashdb.service.views import IntakeRules
 from hashdb.store.matching.benign import BenignBall
 from tests.builders import NOON, draft, near, signal
@@ -63,9 +63,9 @@ def test_what_was_checked_against_old_rules_is_not_appended(db: HashDB, action: 
         tx.audit.append(NOON, SYSTEM, [entry])
     if changes:
         with pytest.raises(StaleRead), db.store.begin() as tx:
-            append(tx, NOON, SYSTEM, [entry], known)
+            append_checked(tx, NOON, SYSTEM, [entry], known)
     else:
         with db.store.begin() as tx:
-            append(tx, NOON, SYSTEM, [entry], known)
+            append_checked(tx, NOON, SYSTEM, [entry], known)
     with db.store.begin() as tx:
-        append(tx, NOON, SYSTEM, [entry], db.index.catch_up().seq)
+        append_checked(tx, NOON, SYSTEM, [entry], db.index.catch_up().seq)

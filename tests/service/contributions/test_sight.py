@@ -14,7 +14,7 @@ from hashdb.domain.review.cases import OpinionDraft, Stance
 from hashdb.domain.stats.counts import MatchLog
 from hashdb.errors import InvalidInput, NotActive, NotFound, TooManyAtOnce
 from hashdb.service import HashDB
-from hashdb.service.accounts.limits import EACH
+from hashdb.service.accounts.limits import KEY_SLOTS
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
 from hashdb.service.review import cases, opinions
@@ -137,14 +137,14 @@ def test_what_another_process_has_just_answered_is_waited_for(
 
 def test_a_key_waits_in_a_few_threads_at_most(db: HashDB, matcher: Actor, one: Contribution) -> None:
     db.hits_within = 60.0
-    with ThreadPoolExecutor(EACH + 1) as pool:
-        asked = [pool.submit(contributions.get, db, matcher, one.id) for _ in range(EACH + 1)]
+    with ThreadPoolExecutor(KEY_SLOTS + 1) as pool:
+        asked = [pool.submit(contributions.get, db, matcher, one.id) for _ in range(KEY_SLOTS + 1)]
         (refused,), waiting = wait(asked, timeout=30, return_when=FIRST_COMPLETED)
         assert isinstance(refused.exception(), TooManyAtOnce)
         assert contributions.get(db, member_with(db, Scope.FEED), one.id).id == one.id
         matches.match(db, matcher, [query(1)])
         counts.flush(db)
-        assert [each.result(30).id for each in waiting] == [one.id] * EACH
+        assert [each.result(30).id for each in waiting] == [one.id] * KEY_SLOTS
 
 
 def test_ones_own_is_not_waited_for(db: HashDB, actor: Actor, one: Contribution) -> None:

@@ -25,10 +25,10 @@ from hashdb.domain.signals import PERCEPTUAL, Algorithm, Signal
 from hashdb.errors import InvalidInput, MemberSuspended, ScopeMissing, TooManyAtOnce
 from hashdb.service import HashDB
 from hashdb.service.accounts import members
-from hashdb.service.accounts.limits import EACH
+from hashdb.service.accounts.limits import KEY_SLOTS
 from hashdb.service.contributions import contributions
 from hashdb.service.matching import matches
-from hashdb.service.matching.matches import FEW
+from hashdb.service.matching.matches import MOST_SINGLE
 from hashdb.service.review import opinions
 from hashdb.service.sharing import feed
 from hashdb.store.matching.matches import MatchReader
@@ -341,16 +341,16 @@ def test_of_a_thousand_equally_near_those_that_agree_by_more_algorithms_come_fir
 
 def test_batches_come_one_after_the_other_and_single_matches_pass_them(db: HashDB) -> None:
     actor = member_with(db)
-    many = [query(seed) for seed in range(FEW + 1)]
-    with ThreadPoolExecutor(EACH) as pool:
+    many = [query(seed) for seed in range(MOST_SINGLE + 1)]
+    with ThreadPoolExecutor(KEY_SLOTS) as pool:
         with db.batches.turn("key:0"):
-            waiting = [pool.submit(matches.match, db, actor, many) for _ in range(EACH)]
-            wait_until(lambda: db.batches.waiting == EACH)
+            waiting = [pool.submit(matches.match, db, actor, many) for _ in range(KEY_SLOTS)]
+            wait_until(lambda: db.batches.waiting == KEY_SLOTS)
             with pytest.raises(TooManyAtOnce):
                 matches.match(db, actor, many)
-            assert len(match(db, actor, *many[:FEW])) == FEW
+            assert len(match(db, actor, *many[:MOST_SINGLE])) == MOST_SINGLE
             assert not any(one.done() for one in waiting)
-        assert [len(one.result(20).results) for one in waiting] == [FEW + 1] * EACH
+        assert [len(one.result(20).results) for one in waiting] == [MOST_SINGLE + 1] * KEY_SLOTS
 
 
 def test_for_a_picture_the_times_of_the_videos_that_are_returned_are_read(
@@ -375,26 +375,26 @@ def test_for_a_picture_the_times_of_the_videos_that_are_returned_are_read(
 def test_a_video_waits_for_its_turn_as_a_batch_does(db: HashDB, actor: Actor) -> None:
     with ThreadPoolExecutor(1) as pool:
         with db.batches.turn("key:0"):
-            waiting = pool.submit(matches.match, db, actor, [clip(*range(FEW))])
+            waiting = pool.submit(matches.match, db, actor, [clip(*range(MOST_SINGLE))])
             wait_until(lambda: db.batches.waiting == 1)
-            assert len(match(db, actor, clip(*range(FEW - 1)))) == 1
+            assert len(match(db, actor, clip(*range(MOST_SINGLE - 1)))) == 1
         assert len(waiting.result(20).results) == 1
 
 
 def test_a_batch_of_another_key_waits_for_one_batch_of_a_key_that_sends_many(db: HashDB) -> None:
     greedy, other = member_with(db), member_with(db)
-    many, done = [query(seed) for seed in range(FEW + 1)], list[str]()
+    many, done = [query(seed) for seed in range(MOST_SINGLE + 1)], list[str]()
 
     def ask(actor: Actor) -> None:
         matches.match(db, actor, many)
         done.append(actor.name)
 
-    with ThreadPoolExecutor(EACH + 1) as pool:
+    with ThreadPoolExecutor(KEY_SLOTS + 1) as pool:
         with db.batches.turn(greedy.name):
-            asked = [pool.submit(ask, greedy) for _ in range(EACH)]
-            wait_until(lambda: db.batches.waiting == EACH)
+            asked = [pool.submit(ask, greedy) for _ in range(KEY_SLOTS)]
+            wait_until(lambda: db.batches.waiting == KEY_SLOTS)
             asked.append(pool.submit(ask, other))
-            wait_until(lambda: db.batches.waiting == EACH + 1)
+            wait_until(lambda: db.batches.waiting == KEY_SLOTS + 1)
         for one in asked:
             one.result(20)
     # The threads note it after their turn, so the first two may change places.

@@ -84,7 +84,7 @@ def test_a_taken_case_is_free_again_by_hand_by_idleness_by_the_decision(
     assert claims.renew(db, rosa, first)
     clock.go(minutes=14)
     with pytest.raises(CaseTaken):
-        cases.decide(db, lin, first, Decision.UPHOLD, "it stands", taken=True)
+        cases.decide(db, lin, first, Decision.UPHOLD, "it stands", unless_taken=True)
     clock.go(minutes=1)
     assert holder(db, first) is None
     claims.take(db, lin, first)
@@ -96,7 +96,7 @@ def test_a_taken_case_is_free_again_by_hand_by_idleness_by_the_decision(
     claims.take(db, rosa, first)
     clock.go(minutes=15)
     assert claims.renew(db, rosa, first), "nobody took it meanwhile"
-    cases.decide(db, rosa, first, Decision.UPHOLD, "it stands", taken=True)
+    cases.decide(db, rosa, first, Decision.UPHOLD, "it stands", unless_taken=True)
     assert (holder(db, first), claims.list_own(db, rosa)) == (None, ())
     assert not claims.renew(db, rosa, first)
     with pytest.raises(AlreadyDecided):
@@ -128,7 +128,7 @@ def test_who_takes_a_case_over_is_in_the_log_and_the_first_may_not_decide(
     assert (event.action, event.subject, event.actor) == ("case.taken-over", f"case:{waiting[0]}", str(lin))
     assert event.details == {"contribution": 1, "from": str(rosa)}
     with pytest.raises(CaseTaken):
-        cases.decide(db, rosa, waiting[0], Decision.UPHOLD, "it stands", taken=True)
+        cases.decide(db, rosa, waiting[0], Decision.UPHOLD, "it stands", unless_taken=True)
     # A program is no reviewer before a page: it decides as before.
     cases.decide(db, rosa, waiting[0], Decision.UPHOLD, "it stands")
     assert holder(db, waiting[0]) is None
@@ -140,9 +140,9 @@ def test_the_first_person_of_two_has_the_case_no_longer(
     db.rules = replace(db.rules, two_persons=True)
     first = claims.take_next(db, rosa, ANY)
     assert first is not None
-    cases.decide(db, rosa, first, Decision.RETIRE, "a news report", taken=True)
+    cases.decide(db, rosa, first, Decision.RETIRE, "a news report", unless_taken=True)
     assert (holder(db, first), claims.take_next(db, rosa, ANY)) == (None, waiting[1])
-    cases.decide(db, lin, first, Decision.RETIRE, "so it is", taken=True)
+    cases.decide(db, lin, first, Decision.RETIRE, "so it is", unless_taken=True)
     assert cases.get(db, lin, first).decision is Decision.RETIRE
 
 
@@ -181,7 +181,7 @@ def test_of_many_at_once_each_gets_another_case_and_none_is_left_out(
         worker, who, done = workers[number], reviewers[number], []
         asked = QueueQuery(order=list(QueueOrder)[number % 3])
         while (case := claims.take_next(worker, who, asked)) is not None:
-            cases.decide(worker, who, case, Decision.UPHOLD, "it stands", taken=True)
+            cases.decide(worker, who, case, Decision.UPHOLD, "it stands", unless_taken=True)
             done.append(case)
         return done
 

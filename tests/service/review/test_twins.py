@@ -17,7 +17,7 @@ from hashdb.service.contributions import contributions
 from hashdb.service.ledger.verification import verify
 from hashdb.service.matching import matches
 from hashdb.service.review import cases, opinions
-from hashdb.service.review.twins import NearSignals, search_near
+from hashdb.service.review.twins import NearShadow, search_near
 from tests.builders import Clock, contributed, draft, hashdb, near, query, signal, video
 
 DISPUTES = OpinionDraft(Stance.DISPUTES, "other")
@@ -116,7 +116,7 @@ def test_a_twin_that_is_contributed_after_the_index_was_asked_is_found(
     assert case is not None
     elsewhere, made = hashdb(database_url, clock), list[Contribution]()
 
-    def contribute_after(db: HashDB, asked: Iterable[Signal], frames: Iterable[Signal]) -> NearSignals:
+    def contribute_after(db: HashDB, asked: Iterable[Signal], frames: Iterable[Signal]) -> NearShadow:
         found = search_near(db, asked, frames)
         made.extend(contributed(elsewhere, actor, draft(near(signal(1), 32)), draft(3), video(1, 4, 5), video(1)))
         return found

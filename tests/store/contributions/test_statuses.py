@@ -50,10 +50,10 @@ def test_an_expiry_is_pending_from_its_instant_until_it_is_announced(store: Stor
 def test_a_suspension_is_pending_and_then_its_end(store: Store, member: Member, ids: list[int]) -> None:
     suspend(store, member)
     with store.begin() as tx:
-        assert [(one.logged, one.now) for one in tx.statuses.pending(NOON, 10)] == [(ACTIVE, SUSPENDED)] * 3
+        assert [(one.logged, one.current) for one in tx.statuses.pending(NOON, 10)] == [(ACTIVE, SUSPENDED)] * 3
         tx.statuses.mark_logged(ids, SUSPENDED)
         assert tx.statuses.pending(NOON, 10) == ()
-        assert [(one.id, one.logged, one.now) for one in tx.statuses.pending(LATER, 10)] == [
+        assert [(one.id, one.logged, one.current) for one in tx.statuses.pending(LATER, 10)] == [
             (ids[1], SUSPENDED, EXPIRED),
             (ids[2], SUSPENDED, EXPIRED),
         ]
