@@ -59,7 +59,7 @@ def test_a_suspension_is_pending_and_then_its_end(store: Store, member: Member, 
         ]
     suspend(store, member, MemberStatus.ACTIVE)
     with store.begin() as tx:
-        assert [(one.logged, one.now) for one in tx.statuses.pending(LATER, 10)] == [
+        assert [(one.logged, one.current) for one in tx.statuses.pending(LATER, 10)] == [
             (SUSPENDED, ACTIVE),
             (SUSPENDED, EXPIRED),
             (SUSPENDED, EXPIRED),
