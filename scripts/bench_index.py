@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hashdb.index.kernel import kernel
-from hashdb.index.tiered import ARRAY
+from hashdb.index.tiered import FLUSH_SIZE
 from hashdb.index.vectors import Words
 from scripts.benchmarks import data, own, report
 from scripts.benchmarks.engines import Process, installed, make
@@ -86,7 +86,7 @@ class _Run:
             "Unless noted, times are processor time, which other work on the machine affects least, without the time "
             "of reading the clock.",
             "Every engine's answers were compared with those of a scan.",
-            f"The array of hashdb in memory was full ({ARRAY:,} values); the rest was in files.",
+            f"The array of hashdb in memory was full ({FLUSH_SIZE:,} values); the rest was in files.",
             "",
         ]
         body = [

@@ -68,8 +68,8 @@ class Index(ABC):
 class Manifest:
     """What an engine stored durably: every value of the events up to `last_seq` in the log with this epoch.
 
-    `files` names the segments of each algorithm. `leaf` is the leaf of event `last_seq`, in hex: a log that was set
-    back and grew again has another leaf there.
+    `files` has the names of the segment files of each algorithm. `leaf` is the leaf of event `last_seq`, in hex: a log
+    that was set back and grew again has another leaf there.
     """
 
     epoch: str
@@ -89,7 +89,7 @@ class Manifest:
 
 
 class Snapshot(NamedTuple):
-    """The values in memory at one moment, and the manifest of the other values."""
+    """The values in memory at one moment, by algorithm, and the manifest of the other values."""
 
     manifest: Manifest
     words: Mapping[Algorithm, Words]
@@ -112,11 +112,11 @@ class Engine:
     shared = False
     """Whether processes of other machines write to the same storage."""
     sweeps = True
-    """Whether a `merge` every few seconds removes ended values, rather than a merge of segments."""
+    """Whether `merge`, called every few seconds, only removes values that are not alive; if not, it merges segments."""
 
     @property
     def moved(self) -> bool:
-        """Whether another process has written since this one last checked."""
+        """Whether another process has written to the storage since this one last checked."""
         return False
 
     @property

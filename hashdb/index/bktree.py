@@ -48,10 +48,10 @@ class BKTreeIndex(Index):
     def search(self, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         return [self._find(value, radius) for value in values]
 
-    def remove(self, values: Mapping[int, int]) -> None:
-        """Remove values, given with the seq of their addition, except those that were added again since."""
+    def remove(self, seqs: Mapping[int, int]) -> None:
+        """Remove the values that are keys of `seqs`, except those that were added again after their seq there."""
         with self._lock:
-            for value, seq in values.items():
+            for value, seq in seqs.items():
                 if self._seqs.get(value) == seq:
                     del self._seqs[value]
                     self._removed.add(value)
@@ -80,7 +80,8 @@ class BKTreeIndex(Index):
     def _find(self, value: int, radius: int) -> list[Neighbor]:
         # The lock is released after each value, so that other threads can search in between.
         with self._lock:
-            return [Neighbor(*pair) for pair in self._tree.find(value, radius) if pair[1] in self._seqs]
+            pairs = self._tree.find(value, radius)
+            return [Neighbor(distance, stored) for distance, stored in pairs if stored in self._seqs]
 
 
 class BKTreeEngine(Engine):
@@ -91,6 +92,7 @@ class BKTreeEngine(Engine):
     def __init__(self, folder: Path | None, radii: Mapping[Algorithm, int]) -> None:
         """Empty indexes for the algorithms of `radii`; folder and radii do not matter, since no file is written."""
         self.indexes = {algorithm: BKTreeIndex(algorithm.bits) for algorithm in radii}
+        # The algorithms that `merge` has still to check, each with the position in its values at which to go on.
         self._to_sweep: list[tuple[Algorithm, int]] = []
 
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
@@ -99,7 +101,7 @@ class BKTreeEngine(Engine):
         return 0
 
     def merge(self, alive: Alive) -> bool:
-        """Check some thousand values and remove those that are not `alive`; return False."""
+        """Check at most `_SWEEP_SIZE` values of one algorithm, and remove those that are not `alive`; return False."""
         self._to_sweep = self._to_sweep or [(algorithm, 0) for algorithm in self.indexes]
         algorithm, start = self._to_sweep.pop()
         index = self.indexes[algorithm]

@@ -51,9 +51,10 @@ class LogFollower(Generic[S]):
         event). `moved` returns whether views must be fed although the log has no new event. `patience` is how many
         seconds a request waits while views start (-1: without a limit).
         """
+        # What the views know: the last event of the log (None: they have not started), and its leaf in hex.
         self.head: Head | None = None
-        self.lock = Lock()
         self.leaf = ""
+        self.lock = Lock()
         self._read_head, self._snapshot, self._views = head, snapshot, views
         self._moved, self._patience = moved, patience
 
@@ -80,7 +81,7 @@ class LogFollower(Generic[S]):
             self.lock.release()
 
     def feed(self) -> Head:
-        """Feed the views, in a thread that holds `lock`; return the head."""
+        """Feed the views, in a thread that holds `lock`; return the head. Raises what the log raises."""
         known = self.head
         with self._snapshot(None if known is None else known.seq) as log:
             if not (

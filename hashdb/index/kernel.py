@@ -38,6 +38,8 @@ def _pointers(*names: str) -> list[tuple[str, type[ctypes.c_void_p]]]:
 
 
 class _Segment(ctypes.Structure):
+    """The arrays of `Table`: two lanes, the chunks, and the tables with rows (`ids`) or 64-bit values (`ordered`)."""
+
     _fields_ = [
         *_pointers("first", "second"),
         ("rows", ctypes.c_int64),
@@ -47,6 +49,8 @@ class _Segment(ctypes.Structure):
 
 
 class _Probes(ctypes.Structure):
+    """The radius, the masks and their count for each chunk; with more candidates than `limit`, a query scans."""
+
     _fields_ = [*_pointers("radii", "masks", "counts"), ("limit", ctypes.c_int64)]
 
 
@@ -65,7 +69,7 @@ class _Part(ctypes.Structure):
 class _Parts(ctypes.Structure):
     _fields_ = [
         *_pointers("parts"),
-        ("many", ctypes.c_int32),
+        ("count", ctypes.c_int32),
         ("words", ctypes.c_int32),
         ("radius", ctypes.c_int32),
     ]
@@ -75,7 +79,7 @@ class SearchResults:
     """Room for the hits of a search: query, row, distance in bits, and for `near` the value."""
 
     def __init__(self, room: int) -> None:
-        """Room for so many hits."""
+        """Room for `room` hits."""
         self.queries = np.empty(room, np.uint32)
         self.rows = np.empty(room, np.uint32)
         self.distances = np.empty(room, np.uint16)
@@ -128,7 +132,7 @@ class Parts:
     """Segments that are searched together, as the kernel reads them. The parts keep them alive."""
 
     def __init__(self, searched: Sequence[tuple[Table, Chunks | None]], bits: int, radius: int, cost: float) -> None:
-        """`searched` has the table of each segment, and its chunks (None: scan it); `cost` is in nanoseconds."""
+        """`searched` has each segment's table and chunks (None: scan it); `cost` is the nanoseconds of a query."""
         probes = [
             None if cut is None else _probes(cut, radius, table.rows // ROWS_A_CANDIDATE) for table, cut in searched
         ]
@@ -196,7 +200,7 @@ class Kernel:
         return list(zip(results.distances[:count].tolist(), values, strict=True))
 
     def _grow(self, count: int) -> SearchResults:
-        """Room for so many hits, which this thread keeps unless it is very large."""
+        """Room for `count` hits, which this thread keeps unless it is very large."""
         results = SearchResults(count)
         if count <= MAX_KEPT_ROOM:
             self._local.results = results
@@ -222,7 +226,7 @@ class Kernel:
         table: NDArray[np.uint32],
         entries: Entries,
     ) -> None:
-        """Fill `table` with the start of each chunk value's entries (counted from `base`), and `entries` with them."""
+        """Fill `entries` in the order of the chunk at this shift, and `table` with the start of each chunk value."""
         rows, words = values.shape
         outputs = (None, _address(entries)) if words == 1 else (_address(entries), None)
         self._order(_address(values), rows, words, shift, width, base, _address(table), *outputs)
@@ -241,9 +245,7 @@ class _PreparedProbes:
         self.address = ctypes.addressof(self.struct)
 
 
-@lru_cache(maxsize=64)
-def _probes(cut: Chunks, radius: int, limit: int) -> _PreparedProbes:
-    return _PreparedProbes(cut, radius, limit)
+_probes = lru_cache(maxsize=64)(_PreparedProbes)
 
 
 @cache

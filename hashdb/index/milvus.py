@@ -34,9 +34,8 @@ LIMIT = 16_384
 _QUERIES_A_REQUEST = 16
 """Queries in one request, so that the largest possible answer fits into a message."""
 _VALUES_A_REQUEST = 5_000
-_CHECK_SECONDS = 1.0
-_RETRY_AFTER = 5
-TIMEOUT = 30.0
+_CHECK_SECONDS, _RETRY_AFTER, TIMEOUT = 1.0, 5, 30.0
+"""Seconds between two checks, after which a client may retry, and that Milvus has for one request."""
 _WRITE_DELAY = 0.002
 """Seconds until searches see a write: milvus-lite does not show writes of the same millisecond."""
 _DIGITS = "0123456789abcdef"
@@ -75,15 +74,15 @@ class Milvus:
             self.failed = True
             raise IndexNotReady(_RETRY_AFTER) from error
 
-    def make(self, name: str, key: int, bits: int, **texts: int) -> None:
-        """Create a collection with a key of at most `key` characters, a vector (Milvus requires one) and texts."""
+    def make(self, name: str, key_length: int, bits: int, **text_lengths: int) -> None:
+        """Create a collection: key `id`, vector `value` (Milvus requires one), texts of these greatest lengths."""
         with self.request() as client:
             from pymilvus import DataType
 
             schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-            schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=key)
+            schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=key_length)
             schema.add_field("value", DataType.BINARY_VECTOR, dim=bits)
-            for text, length in texts.items():
+            for text, length in text_lengths.items():
                 schema.add_field(text, DataType.VARCHAR, max_length=length)
             client.create_collection(name, schema=schema, consistency_level="Strong")
             index = client.prepare_index_params()
@@ -228,6 +227,7 @@ class MilvusEngine(TieredEngine):
         self._generation = ""
         self._lock = Lock()
         self._checked_at = 0.0
+        # The algorithms that `merge` has still to check, each with a prefix of its values in hex.
         self._to_sweep: list[tuple[Algorithm, str]] = []
 
     @property
@@ -242,13 +242,11 @@ class MilvusEngine(TieredEngine):
 
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
         with self._lock:
-            self.indexes = {
-                algorithm: MilvusIndex(index.bits, index.radius) for algorithm, index in self.indexes.items()
-            }
+            self.indexes = {algorithm: MilvusIndex(old.bits, old.radius) for algorithm, old in self.indexes.items()}
             self._manifest, self._generation = Manifest(epoch), ""
             generation, manifest = self._read_manifest()
             self.doubted = False
-            if manifest is not None and (reason := self._fault(manifest, self._manifest, head, leaf)):
+            if manifest is not None and (reason := self._rejection(manifest, self._manifest, head, leaf)):
                 log.warning("the data in Milvus is not used: %s", reason)
             elif manifest is not None:
                 self._adopt(generation, manifest)
@@ -260,7 +258,7 @@ class MilvusEngine(TieredEngine):
         self._checked_at = monotonic()
         generation, manifest = self._read_manifest()
         self.doubted = False
-        if manifest is None or self._fault(manifest, self._manifest, head, leaf):
+        if manifest is None or self._rejection(manifest, self._manifest, head, leaf):
             return self.last_seq == 0
         if generation != self._generation:
             return False
@@ -303,7 +301,7 @@ class MilvusEngine(TieredEngine):
         return self.last_seq == 0 if manifest is None else (generation, manifest) == (self._generation, self._manifest)
 
     def throw_away(self) -> None:
-        """Begin a new generation, unused until its manifest is written."""
+        """Begin a new generation, which `fill` writes to; other processes use it when its manifest is written."""
         generation = self._new_generation()
         for algorithm, index in self.indexes.items():
             index.collection, index.filling = self._collection(generation, algorithm), True

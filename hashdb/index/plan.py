@@ -19,6 +19,7 @@ WIDEST = 24
 SCANNED = 16_384
 """The number of values below which a scan is faster than the tables."""
 _BYTES_A_VALUE = {64: 64.0, 256: 124.0}
+"""The most bytes of memory for a value and its entries in the tables, by the bits of the value."""
 _PROBE, _CANDIDATE, _SCANNED_VALUE = 12.0, {64: 0.8, 256: 9.0}, {64: 0.3, 256: 0.6}
 """Nanoseconds of a look-up in a table, of verifying a candidate, and of scanning a value (the latter by bits)."""
 

@@ -31,13 +31,13 @@ _BLOCK_SIZE = 16 * 1024 * 1024
 """Bytes with one checksum."""
 _PIECE_SIZE = 2 * 1024 * 1024
 """Bytes that are read or written at a time: a huge page, which the system maps whole if it was written whole."""
-_ALIGNMENT = 64
-_MAX_HEADER = 1024 * 1024
+_ALIGNMENT, _MAX_HEADER = 64, 1024 * 1024
+"""Bytes to whose multiple each array is padded, and bytes of a header that are read at most."""
 _MAX_CHECKSUM = 2**32 - 1
 PLACES = 2**32
+"""One more than the largest position in `Segment.entries`."""
 _STRIDE = 131_072
 """Values, or places, that NumPy counts at a time: it lets no other thread run meanwhile."""
-
 
 Step = Callable[[str], None]
 """Called with the name of each step of a write before the step; a test ends the process there."""
@@ -57,9 +57,10 @@ class Segment:
         offsets: NDArray[np.uint32] | None = None,
         entries: Entries | None = None,
     ) -> None:
-        """A segment over arrays that must never change again; `build` makes them.
+        """A segment over arrays that must never change again; `build_segment` makes them.
 
-        `offsets` holds, chunk after chunk, the position in `entries` where the rows of each chunk value begin.
+        `lanes` are the words of the values, in pairs (single words for 64 bits). `offsets` holds, chunk after chunk,
+        the position in `entries` where the rows of each chunk value begin.
         """
         self.lanes, self.cut, self.offsets, self.entries = tuple(lanes), cut, offsets, entries
         self._probing: dict[int, bool] = {}
@@ -200,7 +201,7 @@ def write_segment(path: Path, segment: Segment, step: Step = no_step) -> None:
 def write_arrays(
     path: Path, facts: Mapping[str, object], arrays: Sequence[tuple[str, NDArray[Any]]], step: Step = no_step
 ) -> None:
-    """Write named arrays, and facts about them that JSON can hold, in the same way. Raises OSError."""
+    """Write named arrays and facts about them (values for JSON), as `write_segment` does. Raises OSError."""
     sections, size = [], 0
     for name, array in arrays:
         sections.append({"name": name, "type": array.dtype.str, "shape": array.shape, "at": size})
@@ -238,13 +239,17 @@ def open_segment(path: Path) -> Segment:
     """
     header, arrays = open_arrays(path)
     try:
-        return _map_segment(header, arrays)
+        cut, entries = Chunks(int(header["bits"]), tuple(header["widths"])), arrays.get("entries")
+        if cut.bits == 64 and cut.widths:
+            return Segment([arrays["entries"][: header["count"], None]], cut, arrays["offsets"], entries)
+        first, *others = [arrays[name] for name in sorted(arrays) if name.startswith("lane")]
+        return Segment([first, *others], cut, arrays.get("offsets"), entries)
     except (KeyError, TypeError, ValueError):
         raise _not_a_segment(path) from None
 
 
 def open_arrays(path: Path) -> tuple[Mapping[str, Any], dict[str, NDArray[Any]]]:
-    """The facts and the arrays of a file, memory-mapped in the same way. Raises DamagedSegment."""
+    """The header of a file, which has the facts, and its arrays by name, memory-mapped. Raises DamagedSegment."""
     header, body_start = _read_header(path)
     try:
         with path.open("rb") as file:
@@ -276,15 +281,8 @@ def verify_segment(path: Path) -> None:
         raise DamagedSegment(f"block {damaged[0]} of {path.name} is not what was written")
 
 
-def _map_segment(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Segment:
-    cut, entries = Chunks(int(header["bits"]), tuple(header["widths"])), arrays.get("entries")
-    if cut.bits == 64 and cut.widths:
-        return Segment([arrays["entries"][: header["count"], None]], cut, arrays["offsets"], entries)
-    first, *others = [arrays[name] for name in sorted(arrays) if name.startswith("lane")]
-    return Segment([first, *others], cut, arrays.get("offsets"), entries)
-
-
 def _read_header(path: Path) -> tuple[Any, int]:
+    """The header of a file, and the position in bytes at which its arrays begin. Raises DamagedSegment."""
     try:
         with path.open("rb") as file:
             start = file.read(len(_MAGIC) + 12)

@@ -65,7 +65,8 @@ class SegmentStore(TieredEngine):
         # Whether a search found an open file damaged; whether the last write to the folder failed.
         self.doubted = self.failing = False
         self._manifest: Manifest | None = None
-        self._current_stamp = self._rejected = self._last_stamp = NOWHERE
+        # The stamps of the manifest in use, of one that must not be used, and of the one that was last looked at.
+        self._current_stamp = self._rejected_stamp = self._last_stamp = NOWHERE
         self._segments: dict[str, Segment] = {}
         # Held from reading a manifest until it is adopted, so that none is adopted after a later one.
         self._manifest_lock = Lock()
@@ -77,18 +78,16 @@ class SegmentStore(TieredEngine):
     def start(self, epoch: str, head: int, leaf: Leaf) -> int:
         with self._manifest_lock:
             restarted = self._manifest is not None
-            self.indexes = {
-                algorithm: TieredIndex(index.bits, index.radius) for algorithm, index in self.indexes.items()
-            }
+            self.indexes = {algorithm: TieredIndex(old.bits, old.radius) for algorithm, old in self.indexes.items()}
             self._manifest, self._current_stamp, self._segments = Manifest(epoch), NOWHERE, {}
             self.doubted = False
             self._refresh(head, leaf)
             current = NOWHERE if self._folder is None else manifest_stamp(self._folder)
-            if self._folder is not None and current not in (NOWHERE, self._current_stamp, self._rejected):
-                if fault := self._fault(read_manifest(self._folder), self._manifest, head, leaf):
-                    log.warning("the index on disk is not used: %s", fault)
+            if self._folder is not None and current not in (NOWHERE, self._current_stamp, self._rejected_stamp):
+                if reason := self._rejection(read_manifest(self._folder), self._manifest, head, leaf):
+                    log.warning("the index on disk is not used: %s", reason)
                     # Also not later, when a log that was set back has grown to that seq again.
-                    self._current_stamp, self._rejected = current, current if restarted else NOWHERE
+                    self._current_stamp, self._rejected_stamp = current, current if restarted else NOWHERE
         return self.last_seq
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
@@ -147,7 +146,7 @@ class SegmentStore(TieredEngine):
             self._delete_unused(void)
         except OSError as error:
             # At least this process must not use it.
-            self._rejected = current
+            self._rejected_stamp = current
             self.fail(error)
 
     def fail(self, error: OSError) -> None:
@@ -171,12 +170,12 @@ class SegmentStore(TieredEngine):
     def _refresh(self, head: int, leaf: Leaf) -> bool:
         if self._folder is None or self._manifest is None:
             return True
-        while (current := self._read_stamp()) not in (self._current_stamp, self._rejected):
+        while (current := self._read_stamp()) not in (self._current_stamp, self._rejected_stamp):
             manifest = read_manifest(self._folder)
             if manifest is not None and manifest.void and manifest.epoch == self._manifest.epoch:
                 self._current_stamp = current
                 return self.last_seq == 0
-            if manifest is None or self._fault(manifest, self._manifest, head, leaf):
+            if manifest is None or self._rejection(manifest, self._manifest, head, leaf):
                 return True
             try:
                 self._adopt(manifest)
@@ -205,6 +204,7 @@ class SegmentStore(TieredEngine):
         self._publish(manifest, replace(manifest, files={**manifest.files, algorithm: kept}))
 
     def _write(self, algorithm: Algorithm, segment: Segment) -> str:
+        """Write a segment to a new file; return the file's name."""
         assert self._folder is not None
         name = f"{algorithm}-{secrets.token_hex(8)}.segment"
         try:
@@ -216,6 +216,7 @@ class SegmentStore(TieredEngine):
         return name
 
     def _publish(self, before: Manifest, manifest: Manifest) -> None:
+        """Write a manifest that was derived from `before`, adopt it, and delete the files that it does not name."""
         assert self._folder is not None
         write_manifest(self._folder, manifest, self._step)
         with self._manifest_lock:
@@ -237,6 +238,7 @@ class SegmentStore(TieredEngine):
                 path.unlink(missing_ok=True)
 
     def _adopt(self, manifest: Manifest) -> None:
+        """Open the segments of a manifest, and make the indexes search them. Raises DamagedSegment."""
         assert self._folder is not None
         segments: dict[str, Segment] = {}
         for name in (name for algorithm in self.indexes for name in manifest.files[algorithm]):

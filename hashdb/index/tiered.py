@@ -18,8 +18,8 @@ from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment, max_values
 from hashdb.index.vectors import Hits, Lane, Words, from_octets, keep_memory, pack, unpack
 
-ARRAY = 4_096
-"""The number of values in memory from which they should become a segment."""
+FLUSH_SIZE = 4_096
+"""The number of values in memory from which on they should be written to a segment file."""
 _RELEASE_DELAY = 1.0
 """Seconds for which replaced segments stay in memory: a search that uses them takes milliseconds."""
 _MAX_SINGLE_QUERIES = 4
@@ -35,7 +35,8 @@ PLAIN = 64
 class _State(NamedTuple):
     """What a search reads. It is one reference, so that a search finds each value in some tier at any time.
 
-    `few` has the values of the array `memory` while there are at most `PLAIN`. `loaded` has segments without a file.
+    `memory` is the array of the newest values, and `few` has the same values while they are at most `PLAIN`. `loaded`
+    has segments without a file, `segments` those with one.
     """
 
     few: tuple[int, ...]
@@ -70,8 +71,9 @@ class TieredIndex(Index):
         self.bits, self.radius = bits, radius
         keep_memory()
         self._lock = Lock()
+        # The values of the array in memory, in its order, each with the seq up to which it was last added.
         self._seqs: dict[int, int] = {}
-        self._lanes = _empty(bits, 1024)
+        self._lanes = _empty_lanes(bits, 1024)
         self._state = _State((), self._memory_segment(0), (), (), {})
 
     def add(self, values: Iterable[int], seq: int = 0) -> None:
@@ -96,7 +98,6 @@ class TieredIndex(Index):
             self._state = self._state._replace(parts_by_radius={}, loaded=(*self._state.loaded, Loaded(segment, seq)))
 
     def fill(self, parts: Iterable[bytes], seq: int) -> None:
-        """Add all values of the store, of the events up to `seq`; each part holds many, big-endian."""
         words = from_octets(b"".join(parts), self.bits)
         # At most as many together as a segment holds.
         for start in range(0, len(words), max_values(self.bits)):
@@ -110,18 +111,18 @@ class TieredIndex(Index):
                 return list(map(_nearest, map(native.near, repeat(parts), values)))
             return [_nearest(self._find(state, value, radius)) for value in values]
         tiers = (state.memory, *(loaded.segment for loaded in state.loaded), *state.segments)
-        if len(values) <= _MOST_SHARED and self._is_long(tiers, len(values), radius) and has_idle_processor():
+        if (
+            len(values) <= _MOST_SHARED
+            and len(values) * sum(tier.cost(radius) for tier in tiers) > SHARED
+            and has_idle_processor()
+        ):
             middle = len(values) // 2
             halves = (values[:middle], values[middle:])
-            first, second = in_threads(lambda half: self._together(tiers, half, radius), halves)
+            first, second = in_threads(lambda half: self._search_together(tiers, half, radius), halves)
             return first + second
-        return self._together(tiers, values, radius)
+        return self._search_together(tiers, values, radius)
 
-    @staticmethod
-    def _is_long(tiers: Sequence[Segment], many: int, radius: int) -> bool:
-        return many * sum(tier.cost(radius) for tier in tiers) > SHARED
-
-    def _together(self, tiers: Sequence[Segment], values: Sequence[int], radius: int) -> list[list[Neighbor]]:
+    def _search_together(self, tiers: Sequence[Segment], values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         queries, distances = pack(values, self.bits), dict[tuple[int, int], int]()
         for tier in tiers:
             hits = tier.search(queries, radius)
@@ -143,9 +144,7 @@ class TieredIndex(Index):
             )
         elif len(state.memory):
             pairs.extend(state.memory.near(value, radius))
-        for loaded in state.loaded:
-            pairs.extend(loaded.segment.near(value, radius))
-        for segment in state.segments:
+        for segment in (*(loaded.segment for loaded in state.loaded), *state.segments):
             pairs.extend(segment.near(value, radius))
         return pairs
 
@@ -174,7 +173,7 @@ class TieredIndex(Index):
         with self._lock:
             remaining = {value: seq for value, seq in self._seqs.items() if seq > last_seq}
             # New lanes, since running searches still read the old ones.
-            self._lanes, self._seqs = _empty(self.bits, max(1024, len(remaining))), {}
+            self._lanes, self._seqs = _empty_lanes(self.bits, max(1024, len(remaining))), {}
             self._append(list(remaining))
             self._seqs = remaining
             loaded = tuple(newer for newer in self._state.loaded if newer.seq > last_seq)
@@ -216,8 +215,8 @@ class TieredEngine(Engine):
         assert self._manifest is not None
         return Snapshot(self._manifest, {algorithm: index.snapshot() for algorithm, index in self.indexes.items()})
 
-    def _fault(self, manifest: Manifest | None, known: Manifest, head: int, leaf: Leaf) -> str | None:
-        """Why a manifest cannot be adopted when the log has `head` events, or None."""
+    def _rejection(self, manifest: Manifest | None, known: Manifest, head: int, leaf: Leaf) -> str | None:
+        """Why a manifest cannot replace the `known` one when the log has `head` events, or None if it can."""
         if manifest is None:
             return "its manifest is damaged or of another version"
         if manifest.epoch != known.epoch:
@@ -235,7 +234,7 @@ class TieredEngine(Engine):
 
 
 def _release_later(states: list[_State]) -> None:
-    """Release replaced states later: freeing millions of values takes 0.1 s, which no search should wait for."""
+    """Clear the list of replaced states later: freeing millions of values takes 0.1 s, for which no search waits."""
     timer = Timer(_RELEASE_DELAY, states.clear)
     timer.daemon = True
     timer.start()
@@ -247,11 +246,12 @@ def _nearest(pairs: list[tuple[int, int]]) -> list[Neighbor]:
 
 
 def _values_and_distances(tier: Segment, hits: Hits) -> Iterator[tuple[tuple[int, int], int]]:
+    """For each hit, the position of its query and its value as a pair, and the distance."""
     positions, distances = hits.queries.tolist(), hits.distances.tolist()
     return zip(zip(positions, unpack(tier.words(hits.rows)), strict=True), distances, strict=True)
 
 
-def _empty(bits: int, room: int) -> list[Lane]:
+def _empty_lanes(bits: int, room: int) -> list[Lane]:
     width = 1 if bits == 64 else 2
     return [_lane(room, width) for _ in range(bits // 64 // width)]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _Number = TypeVar("_Number", np.uint32, np.uint64)
-_LARGE_ARRAY = 16 * 1024 * 1024
+_LARGE_ARRAY = 16 * 1024 * 1024  # bytes
 
 Words: TypeAlias = NDArray[np.uint64]
 """Shape (values, bits / 64); the most significant word first."""
@@ -56,11 +56,11 @@ def keep_memory() -> None:
     np.empty(_LARGE_ARRAY - 4096, np.uint8)
 
 
-def copy_columns(part: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A copy of some columns, row by row."""
-    own = allocate(part.shape, np.uint64)
-    own[:] = part
-    return own
+def copy_columns(columns: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A copy of some columns of an array, contiguous in memory row by row."""
+    copy = allocate(columns.shape, np.uint64)
+    copy[:] = columns
+    return copy
 
 
 def pack(values: Sequence[int], bits: int) -> Words:
@@ -129,19 +129,18 @@ The system would free and allocate larger arrays each time, which takes as long 
 """
 _ROWS_A_BLOCK = 16_384
 """The values scanned at a time: two lanes of them fit into the processor's cache."""
-_NONE = np.empty(0, np.intp)
 _NUMBERS = np.arange(BLOCK_LOOKUPS)
 
 
 class Hits(NamedTuple):
-    """The hits of a search: arrays of equal length, valid until the next search of this thread."""
+    """The positions of query and row and the distance in bits of each hit; valid until this thread's next search."""
 
     queries: NDArray[np.integer]
     rows: NDArray[np.integer]
     distances: NDArray[np.integer]
 
 
-NOTHING = Hits(_NONE, _NONE, _NONE)
+NO_HITS = Hits(*[np.empty(0, np.intp)] * 3)
 
 
 def probe(segment: Segment, queries: Words, radius: int) -> Hits:
@@ -250,7 +249,8 @@ def _probe(segment: Segment, queries: Words, radius: int) -> Iterator[Hits]:
             yield _shift_queries(_scan(segment, queries[position], radius), position)
     entries = segment.entries.take(ranges(starts, counts, counts.cumsum()))
     owners = np.repeat(np.arange(len(queries)), candidates)
-    distances = _distances(_first_lanes(segment, entries), queries.take(owners, axis=0))
+    first_lanes = entries[:, None] if entries.dtype == np.uint64 else _take_rows(segment.lanes[0], entries)
+    distances = _distances(first_lanes, queries.take(owners, axis=0))
     [close] = (distances <= radius).nonzero()
     hits = Hits(owners[close], entries[close], distances[close])
     if entries.dtype == np.uint64:
@@ -266,7 +266,7 @@ def _scan(segment: Segment, query: Words, radius: int) -> Hits:
         [close] = (distances <= radius).nonzero()
         if len(close):
             parts.append(Hits(np.zeros(len(close), np.intp), start + close, distances[close]))
-    return _verify_lanes(segment, query[None], _concatenate(parts), radius) if parts else NOTHING
+    return _verify_lanes(segment, query[None], _concatenate(parts), radius) if parts else NO_HITS
 
 
 def _verify_lanes(segment: Segment, queries: Words, hits: Hits, radius: int) -> Hits:
@@ -277,10 +277,6 @@ def _verify_lanes(segment: Segment, queries: Words, hits: Hits, radius: int) -> 
         [close] = (distances <= radius).nonzero()
         hits = Hits(hits.queries[close], hits.rows[close], distances[close])
     return hits
-
-
-def _first_lanes(segment: Segment, entries: NDArray[Any]) -> Lane:
-    return entries[:, None] if entries.dtype == np.uint64 else _take_rows(segment.lanes[0], entries)
 
 
 def _take_rows(lane: Lane, rows: NDArray[np.integer]) -> Lane:
@@ -326,7 +322,7 @@ def _shift_queries(hits: Hits, first: int) -> Hits:
 
 def _concatenate(parts: Sequence[Hits]) -> Hits:
     if len(parts) < 2:
-        return parts[0] if parts else NOTHING
+        return parts[0] if parts else NO_HITS
     return Hits(*(np.concatenate([part[column] for part in parts]) for column in range(3)))
 
 

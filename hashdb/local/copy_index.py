@@ -14,7 +14,7 @@ from hashdb.domain.signals import PERCEPTUAL, Algorithm
 from hashdb.index.follower import LogFollower, LogSnapshot
 from hashdb.index.segment import max_values
 from hashdb.index.segment_store import SegmentStore
-from hashdb.index.tiered import ARRAY, TieredIndex
+from hashdb.index.tiered import FLUSH_SIZE, TieredIndex
 from hashdb.index.vectors import Words, from_octets, is_among
 from hashdb.local.tables import CopyTables
 
@@ -49,7 +49,7 @@ class CopyIndex:
     def write(self) -> None:
         """Flush the values in memory to a segment once there are many, and merge segments; for the syncing process."""
         self.catch_up()
-        if self._engine.unflushed < ARRAY:
+        if self._engine.unflushed < FLUSH_SIZE:
             return
         with self._engine.writing() as acquired:
             if not acquired:
@@ -95,7 +95,7 @@ class CopyIndex:
                 if algorithm.is_digest:
                     continue
                 index = self._engine.indexes[algorithm]
-                if len(values) < ARRAY:
+                if len(values) < FLUSH_SIZE:
                     index.add(map(int.from_bytes, values), seq)
                 else:
                     _load(index, b"".join(values), seq)

@@ -19,7 +19,7 @@ from hashdb.errors import IndexNotReady
 from hashdb.index import Index, OpenEngine
 from hashdb.index.follower import RETRY_AFTER, LogFollower, LogSnapshot
 from hashdb.index.segment_store import SegmentStore
-from hashdb.index.tiered import ARRAY
+from hashdb.index.tiered import FLUSH_SIZE
 from hashdb.index.vectors import Words, from_octets, is_among, to_octets
 from hashdb.store import Store, Transaction
 
@@ -133,7 +133,7 @@ class IndexView:
             yield may_write and (not self.engine.shared or stack.enter_context(self._store.index_lock()))
 
     def _is_due(self, at_once: bool) -> bool:
-        return at_once or (self.engine.unflushed >= ARRAY and monotonic() >= self._write_after)
+        return at_once or (self.engine.unflushed >= FLUSH_SIZE and monotonic() >= self._write_after)
 
     def _postpone(self, error: OSError) -> None:
         self.engine.fail(error)
@@ -161,7 +161,7 @@ class IndexView:
         """Continue from the segments, or build them if they are missing and this process may write them."""
         seq, tx = log.head.seq, log.source
         after = self.engine.start(log.head.epoch, seq, log.leaf)
-        if after == 0 and self.engine.on_disk and tx.matches.count_signals() >= ARRAY:
+        if after == 0 and self.engine.on_disk and tx.matches.count_signals() >= FLUSH_SIZE:
             self._build(log)
         else:
             self._add(tx, after, seq)
@@ -220,7 +220,7 @@ class IndexView:
         for algorithm, values in tx.matches.added_values(after, seq).items():
             if algorithm not in self.engine.indexes:
                 continue
-            if len(values) < ARRAY:
+            if len(values) < FLUSH_SIZE:
                 self.engine.indexes[algorithm].add(map(int.from_bytes, values), seq)
             else:
                 self.engine.indexes[algorithm].fill(values, seq)

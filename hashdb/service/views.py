@@ -17,7 +17,7 @@ from hashdb.domain.review.incidents import Incident
 from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
 from hashdb.errors import Fault
 from hashdb.index.follower import LogSnapshot
-from hashdb.index.tiered import ARRAY, TieredIndex
+from hashdb.index.tiered import FLUSH_SIZE, TieredIndex
 from hashdb.index.vectors import from_octets
 from hashdb.store import Store, Transaction
 from hashdb.store.matching.benign import BenignBall
@@ -212,7 +212,7 @@ class RetiredSignals:
             if algorithm not in self._radii:
                 continue
             index = indexes.setdefault(algorithm, TieredIndex(algorithm.bits, self._radii[algorithm]))
-            if len(values) < ARRAY:
+            if len(values) < FLUSH_SIZE:
                 index.add(map(int.from_bytes, values))
             else:
                 index.load(from_octets(b"".join(values), algorithm.bits), 0)

@@ -23,7 +23,7 @@ import numpy as np
 
 from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment, open_segment, write_segment
-from hashdb.index.tiered import ARRAY, TieredIndex
+from hashdb.index.tiered import FLUSH_SIZE, TieredIndex
 from hashdb.index.vectors import Words, unpack
 
 ROOT = Path(__file__).parents[2]
@@ -63,13 +63,13 @@ class Hashdb:
     @staticmethod
     def make(folder: Path, words: Words, radius: int) -> None:
         """Build the segment; the newest values are left to the array."""
-        write_segment(folder / "hashdb.segment", build_segment(words[:-ARRAY], radius))
+        write_segment(folder / "hashdb.segment", build_segment(words[:-FLUSH_SIZE], radius))
 
     def __init__(self, folder: Path, words: Words, radius: int) -> None:
         """Map the file and fill the array."""
         self.index = TieredIndex(words.shape[1] * 64, radius)
         self.index.adopt([self._segment(folder, words)], 0)
-        self.index.add(unpack(words[-ARRAY:]), 1)
+        self.index.add(unpack(words[-FLUSH_SIZE:]), 1)
 
     def _segment(self, folder: Path, words: Words) -> Segment:
         return open_segment(folder / "hashdb.segment")
@@ -99,7 +99,7 @@ class Scan(Hashdb):
         """Nothing: the values are enough."""
 
     def _segment(self, folder: Path, words: Words) -> Segment:
-        kept = words[:-ARRAY]
+        kept = words[:-FLUSH_SIZE]
         width = min(2, words.shape[1])
         lanes = [np.ascontiguousarray(kept[:, at : at + width]) for at in range(0, words.shape[1], width)]
         return Segment(lanes, Chunks(words.shape[1] * 64, ()))

@@ -12,7 +12,7 @@ import pytest
 
 from hashdb.domain.matching.matches import Neighbor
 from hashdb.index.segment import build_segment
-from hashdb.index.tiered import ARRAY, PLAIN, TieredIndex
+from hashdb.index.tiered import FLUSH_SIZE, PLAIN, TieredIndex
 from hashdb.index.vectors import Words, pack, unpack
 from tests.index.samples import probing
 
@@ -143,8 +143,8 @@ def test_no_value_is_ever_in_none_of_the_tiers(bits: int, eager_threads: None) -
 def test_memory_holds_a_catch_up_of_many() -> None:
     index = TieredIndex(64, 6)
     rng = np.random.default_rng(1)
-    words = rng.integers(0, 2**64, (2 * ARRAY, 1), np.uint64)
+    words = rng.integers(0, 2**64, (2 * FLUSH_SIZE, 1), np.uint64)
     index.load(words, 1)
     index.load(words[:100], 2)
-    assert index.in_memory == 2 * ARRAY + 100
+    assert index.in_memory == 2 * FLUSH_SIZE + 100
     assert all(found(index, *unpack(words[::900])))

@@ -7,7 +7,7 @@ from pathlib import Path
 from hashdb.domain.contributions import Standing
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm
-from hashdb.index.tiered import ARRAY
+from hashdb.index.tiered import FLUSH_SIZE
 from hashdb.local.copy_index import CopyIndex
 from hashdb.local.tables import CopyTables
 from tests.builders import NOON, signal
@@ -31,7 +31,7 @@ def test_values_go_to_segments_which_others_take_over_and_what_is_gone_leaves(se
     tables.create("epoch", service.client.me(), NOON)
     writer, reader = (CopyIndex(tables, tmp_path / "index") for _ in range(2))
     assert not found(reader, 1)
-    made = [copied(seed) for seed in range(2 * ARRAY + 2)]
+    made = [copied(seed) for seed in range(2 * FLUSH_SIZE + 2)]
     half = len(made) // 2
     tables.store([FeedStep(one.id, one) for one in made[:half]], half, NOON)
     writer.write()

@@ -11,7 +11,7 @@ import pytest
 from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.errors import CopyInUse, NoCopy, NotAsLogged, ServiceUnreachable
 from hashdb.index.folder import lock_folder
-from hashdb.index.tiered import ARRAY
+from hashdb.index.tiered import FLUSH_SIZE
 from hashdb.local import LocalIndex, syncing
 from hashdb.local.syncing import CURRENT, FILE, INDEX
 from hashdb.service.contributions import contributions
@@ -74,7 +74,7 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 def test_a_copy_is_its_owners_only_whatever_the_umask(service: Service, folder: Path) -> None:
-    fill(service, 0, ARRAY + 10)
+    fill(service, 0, FLUSH_SIZE + 10)
     before = os.umask(0)
     try:
         with LocalIndex(folder, clock=service.clock) as index:
@@ -109,7 +109,7 @@ def test_two_do_not_sync_at_once(service: Service, index: LocalIndex, folder: Pa
 
 
 def test_a_damaged_index_is_built_anew_from_the_tables(service: Service, index: LocalIndex, folder: Path) -> None:
-    for start in range(0, ARRAY + 1_000, 1_000):
+    for start in range(0, FLUSH_SIZE + 1_000, 1_000):
         fill(service, start, 1_000)
     index.sync(service.client)
     segments = list((folder / CURRENT / INDEX).glob("*.segment"))
@@ -118,7 +118,7 @@ def test_a_damaged_index_is_built_anew_from_the_tables(service: Service, index: 
         octets = bytearray(segment.read_bytes())
         octets[len(octets) // 2 :] = bytes(len(octets) - len(octets) // 2)
         segment.write_bytes(octets)
-    fill(service, ARRAY + 1_000, 1)
+    fill(service, FLUSH_SIZE + 1_000, 1)
     with LocalIndex(folder, service.clock) as again:
         again.sync(service.client)
         assert same(service, again, 200)

@@ -14,7 +14,7 @@ from hashdb.domain.ledger.events import Action, LogEntry
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.index.segment import open_segment
 from hashdb.index.segment_store import read_manifest
-from hashdb.index.tiered import ARRAY, TieredIndex
+from hashdb.index.tiered import FLUSH_SIZE, TieredIndex
 from hashdb.service import HashDB, open_hashdb
 from hashdb.service.matching import matches
 from tests.builders import NOON, RULES, Clock, draft, query, signal
@@ -45,7 +45,7 @@ def missed(db: HashDB, actor: Actor, seeds: range | list[int]) -> list[int]:
     return [seed for seed, found in zip(seeds, answer.results, strict=True) if not found.matches]
 
 
-def fill_store(db: HashDB, actor: Actor, count: int = ARRAY) -> list[Signal]:
+def fill_store(db: HashDB, actor: Actor, count: int = FLUSH_SIZE) -> list[Signal]:
     """Put so many signals into the store that an index of them is not read at a request."""
     assert actor.member is not None
     made = [signal(seed, PHASH) for seed in range(count)]

@@ -100,7 +100,7 @@ def test_a_log_that_was_set_back_empties_the_caches(db: HashDB, actor: Actor, cl
 def test_what_is_near_a_retired_signal_is_found_within_the_radius_of_the_same_algorithm(
     db: HashDB, array: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(views, "ARRAY", array)
+    monkeypatch.setattr(views, "FLUSH_SIZE", array)
     one, phash, dhash = signal(1), signal(1, Algorithm.PHASH), signal(1, Algorithm.DHASH)
     retired = RetiredSignals(db.store, {Algorithm.PDQ: 31, Algorithm.PHASH: 6})
     asked = [near(one, 31), near(one, 32), signal(2), phash, dhash, one, one]
