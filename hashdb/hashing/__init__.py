@@ -21,7 +21,7 @@ from hashdb.domain.signatures import WHOLE, Signature
 from hashdb.errors import UnreadablePicture, os_reason
 from hashdb.hashing.algorithms import built_in_benign, imagehash_signal, is_benign, is_installed
 from hashdb.hashing.cuts import cuts
-from hashdb.hashing.pages import printed
+from hashdb.hashing.pages import printed_signals
 from hashdb.hashing.pdq import pdq
 from hashdb.hashing.pictures import OUT_OF_MEMORY, Limits, Picture, read_picture
 from hashdb.hashing.secret_views import secret_transforms, secret_variants
@@ -43,7 +43,6 @@ __all__ = [
     "read_file",
     "warm",
 ]
-
 
 DEFAULTS = Limits()
 """20 MB, 50 megapixels."""
@@ -126,11 +125,12 @@ def hash_frame(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode, sh
     if mode is Mode.TRANSFORMS:
         # Insets are found in several frames together, more surely than panels in one.
         inside = look_inside(picture, is_frame=True)
-        return replace(hashed, transforms=tuple(_fewer(transforms(picture, algorithms, inside))))
-    return _with(hashed, frame_variants(picture, Profile(mode), shot))
+        return replace(hashed, transforms=tuple(_turned_by_pdq_only(transforms(picture, algorithms, inside))))
+    return _with_further(hashed, frame_variants(picture, Profile(mode), shot))
 
 
-def _fewer(transforms: Iterable[Transform]) -> Iterator[Transform]:
+def _turned_by_pdq_only(transforms: Iterable[Transform]) -> Iterator[Transform]:
+    """The transforms, with PDQ alone of the orientations other than the mirror."""
     for name, signals in transforms:
         is_turned = name in NAMES and name != MIRROR
         fewer = tuple(signal for signal in signals if not is_turned or signal.algorithm is Algorithm.PDQ)
@@ -157,7 +157,7 @@ def hash_page(picture: Picture, algorithms: Sequence[Algorithm], mode: Mode) -> 
         return replace(own, signals=tuple(signal for signal in own.signals if signal.algorithm is Algorithm.PDQ))
     if mode in (Mode.PLAIN, Mode.TRANSFORMS):
         return own
-    return _with(own, chain(printed(picture), variants(picture, Profile(mode))))
+    return _with_further(own, chain(printed_signals(picture), variants(picture, Profile(mode))))
 
 
 def hash_file(
@@ -174,7 +174,10 @@ def hash_file(
 def read_file(path: str | Path, limits: Limits = DEFAULTS) -> bytes:
     """The bytes of a regular file. Raises UnreadablePicture, also if it is too large or cannot be read."""
     try:
-        return _read(path, limits)
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            limits.check_bytes(size)
+            return file.read(size)
     except OSError as error:
         reason = f"the file cannot be read: {os_reason(error)}"
     raise UnreadablePicture(reason)
@@ -192,11 +195,11 @@ def warm(algorithms: Sequence[Algorithm]) -> None:
 def _with_variants(hashed: Hashed, picture: Picture, profile: Profile, seeds: Sequence[Seed]) -> Hashed:
     secret = (signal for seed in seeds[:1] for signal in secret_variants(picture, seed))
     own = signatures(picture)
-    further = _with(hashed, chain(secret, variants(picture, profile)))
+    further = _with_further(hashed, chain(secret, variants(picture, profile)))
     return replace(further, signatures=((WHOLE, own),) if own else ())
 
 
-def _with(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
+def _with_further(hashed: Hashed, variants: Iterable[Signal]) -> Hashed:
     """The hashes with those of variants, but benign ones, if phash256 was requested."""
     if Algorithm.PHASH256 not in (signal.algorithm for signal in hashed.signals):
         return hashed
@@ -213,13 +216,13 @@ def _with_transforms(
     most = SIGNALS_OF_TRANSFORMS - sum(len(signals) for _, signals in secret)
     further = cuts(picture) if has_parts else ()
     inside = look_inside(picture)
-    of_transforms = tuple(_first(chain(transforms(picture, algorithms, inside), further), most))
+    of_transforms = tuple(_limited(chain(transforms(picture, algorithms, inside), further), most))
     by_view = signatures_by_view(picture, inside, [name for name, _ in of_transforms])
     return replace(hashed, transforms=(*of_transforms, *secret), signatures=tuple(by_view))
 
 
-def _first(transforms: Iterable[Transform], most: int) -> Iterator[Transform]:
-    """The transforms that have so many signals together, without further ones."""
+def _limited(transforms: Iterable[Transform], most: int) -> Iterator[Transform]:
+    """The transforms up to `most` signals in all; the others are left out."""
     for name, signals in transforms:
         if first := signals[: max(0, most)]:
             yield name, first
@@ -246,10 +249,3 @@ def open_regular(path: str | Path) -> BinaryIO:
         return file
     file.close()
     raise UnreadablePicture("not a regular file")
-
-
-def _read(path: str | Path, limits: Limits) -> bytes:
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        limits.check_bytes(size)
-        return file.read(size)

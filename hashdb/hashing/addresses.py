@@ -60,7 +60,7 @@ OF_HOSTS: Final = {
     "tiktok.com": _names("_r _t is_from_webapp sender_device"),
     "t.me": _names("single"),
 }
-"""The same for one host and the hosts below it; also where in a video to begin."""
+"""Further such names on one host and the hosts below it, and names that say where in a video to begin."""
 
 NAMING: Final = _names(
     "aid article article_id cid code doc document f fbid fid file file_id forum id item item_id k key list mid n name "
@@ -69,6 +69,7 @@ NAMING: Final = _names(
 )
 """Names of parameters that often tell which page it is, on any host. No part of the algorithm."""
 
+# The groups: the scheme as it is written, its `s`, and `://` as it is written.
 _SCHEME = re.compile(r"(h(?:tt|xx|\*\*)p|\[h\]ttp)(s?)(\[?:\]?\[?//\]?)", re.IGNORECASE)
 _DOT = re.compile(r"\[(?:\.|dot)\]|\((?:\.|dot)\)|\{(?:\.|dot)\}", re.IGNORECASE)
 _HOST_END = re.compile(r"[/?#\\]")
@@ -98,10 +99,10 @@ def normalise(text: str) -> str:
 
 
 def url_signals(text: str, *, asking: bool) -> tuple[Signal, ...]:
-    """The signal of an address; if `asking`, also that of the address without its query, if that may be the same page.
+    """The signal of an address; for a query (`asking`) also that of the address without its parameters.
 
-    It is not, if a parameter is one of NAMING: whoever lists a path of a platform, as `/watch`, would match all of it.
-    Raises what `normalise` raises.
+    The second is left out if a parameter is one of NAMING: a listed path such as `/watch` would match each of its
+    pages. Raises what `normalise` raises.
     """
     host, path, query, fragment = _parts(text)
     forms = [f"https://{host}{path}{query}{fragment}"]
@@ -146,7 +147,7 @@ def _encodes(text: str) -> bool:
 
 
 def _refang(text: str) -> str:
-    """`text` as an address that a browser reads. Raises ValueError if its scheme is none of the web."""
+    """`text` as an address that a browser reads. Raises ValueError if its scheme is not that of a web address."""
     scheme = _SCHEME.match(text)
     if scheme is None:
         raise ValueError(_SHAPE)
@@ -161,7 +162,7 @@ def _refang(text: str) -> str:
 
 
 def _host(name: str) -> str:
-    """A host as the parser wrote it, without dots at its end. Raises ValueError if it is none without them."""
+    """A host as the parser wrote it, without dots at its end. Raises ValueError if the rest is not a host."""
     from ada_url import URL
 
     if not name.endswith("."):
@@ -186,7 +187,7 @@ def _escape(escape: re.Match[str]) -> str:
 
 
 def _query(search: str, host: str) -> str:
-    """The query that tells what is shown, with its `?`, or nothing."""
+    """The normal form of the query of an address, with its `?`; empty if no parameter is left."""
     dropped = _dropped(host)
     parameters = []
     for part in _escapes(search.removeprefix("?")).split("&"):

@@ -9,6 +9,7 @@ _File = IO[bytes] | BufferedIOBase
 _BLOCKS: Final = 100_000
 """Blocks that are skipped to find the second frame: of a GIF, 25 MB of full blocks. Very short ones would take long."""
 _SEQUENCES: Final = (b"ftypavis", b"ftypmsf1")
+"""What an AVIF of several frames has from its fifth byte on."""
 
 
 def is_animation(file: _File) -> bool:

@@ -17,17 +17,16 @@ from hashdb.hashing.windows import WHOLE, Box, Window
 
 LEAST: Final = 0.012
 """The least difference, as a fraction of a side, for a part to have its own hash: below, both hashes are alike."""
-_MIN_THICKNESS = 0.006
-_ROUNDS = 4
-_MIN_REMAINDER = 0.15
-_TEXT_HEIGHT = 0.3
-_TEXT_SHARE = 0.02
-_EDGE_LINES = 3
-_MIN_EDGE = 0.6
+_MIN_THICKNESS, _MIN_REMAINDER, _ROUNDS = 0.006, 0.15, 4
+"""The thinnest band and the least picture that is left, as fractions of a side, and the most bands inside bands."""
+_TEXT_HEIGHT, _TEXT_SHARE = 0.3, 0.02
+"""The longest stretch of text, as a fraction of the height, and the least fraction of paper in a line of text."""
+_EDGE_LINES, _MIN_EDGE = 3, 0.6
+"""The lines from a caption's last line into the picture, and the least fraction of pixels that change their grey."""
 
 
 class _Finish(NamedTuple):
-    """How even the lines of a band are: the tolerance of a pixel in greys, and the fraction of pixels within it."""
+    """How even a line of a band is: the most greys by which a pixel is off, and the least fraction of such pixels."""
 
     off: float
     plain: float
@@ -59,7 +58,7 @@ def find_borders(grey: Floats) -> tuple[tuple[str, Window], ...]:
 
 
 def _trim(grey: Floats, box: Box, text: bool, rounds: int) -> Box:
-    """The box without the bands at its edges, at most `rounds` times; stops where too little would be left."""
+    """The box without the bands (with `text`: captions) at its edges, `rounds` times; stops if too little is left."""
     for _ in range(rounds):
         left, top, right, bottom = box
         above, below = _band_thicknesses(grey[top:bottom, left:right], text)
@@ -106,6 +105,7 @@ def _band_pixels(lines: Floats, off: float) -> NDArray[np.bool_] | None:
 
 
 def _caption_end(near: NDArray[np.bool_], share: NDArray[np.float64], plain: float) -> int:
+    """How many lines a caption has. `near` says which pixels have its grey, `share` which fraction of each line."""
     height = len(near)
     lines = np.flatnonzero(share[: _first_true(share < _TEXT_SHARE)] >= plain)
     lines = lines[: _first_true(np.diff(lines) > _TEXT_HEIGHT * height) + 1]

@@ -14,9 +14,8 @@ from hashdb.hashing.reductions import Floats
 
 _RING: Final = 2
 """Pixels at the edges of the frame, by which the ground is known."""
-_OFF: Final = (7, 24)
-_OFF_NOISE: Final = 3
-"""Greys by which a pixel differs from the ground, at least, to be of the picture."""
+_OFF, _OFF_NOISE = (7, 24), 3
+"""Greys by which a pixel of the picture differs from the ground: 7 and three times the ground's noise, at most 24."""
 _PLAIN: Final = 0.6
 """The least share of the ring that is ground."""
 _SMALLEST: Final = 0.12
@@ -30,6 +29,7 @@ _NEAR: Final = 0.03
 _ON_SIDE: Final = 0.35
 """The least share of a side's length that lies on a straight line."""
 _LONGEST: Final = 320
+"""Longest side of the flattened picture, in pixels."""
 
 _MAJORITY = ImageFilter.MedianFilter(3)
 
@@ -94,7 +94,7 @@ def _outlines(grey: Floats) -> Iterator[_Points]:
 
 
 def _guesses(outline: _Points) -> Iterator[_Points]:
-    """The corners of the smallest rectangle around the outline, turned by 44 degrees at most; the points near them."""
+    """The corners of the smallest rectangle (turned by at most 44 degrees) around the outline; its points near them."""
     angles = np.radians(np.arange(-44, 46, _STEP))
     cosines, sines = np.cos(angles), np.sin(angles)
     across = outline[:, :1] * cosines + outline[:, 1:] * sines
@@ -109,7 +109,7 @@ def _guesses(outline: _Points) -> Iterator[_Points]:
 
 
 def _fit_sides(outline: _Points, corners: _Points, near: float) -> _Points | None:
-    """The corners where the lines cross that fit the outline near each side; None if a side is not straight."""
+    """Where the lines cross that fit the outline within `near` pixels of each side; None if a side is not straight."""
     lines = []
     for corner, next_corner in pairwise((*corners, corners[0])):
         length = float(np.hypot(*(next_corner - corner)))

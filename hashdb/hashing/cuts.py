@@ -65,13 +65,14 @@ def cut_windows(width: int, height: int) -> dict[str, list[Window]]:
 
 
 def _without(side: int, share: float) -> Window:
+    """The picture without this fraction at one side, a position in `_SIDES`."""
     edges = [0.0, 0.0, 1.0, 1.0]
     edges[side] = share if side < 2 else 1 - share
     return Window(*edges)
 
 
 def _within(part: Window, rest: Window) -> Window:
-    """Where a part of a picture lies in what was left of the picture."""
+    """Where a part of a picture lies in the `rest` that was left of it, as fractions of the rest."""
     width, height = rest.right - rest.left, rest.bottom - rest.top
     return Window(
         (part.left - rest.left) / width,
@@ -89,7 +90,7 @@ def _signals(name: str, parts: list[Floats]) -> Iterator[Transform]:
 def turned_back(picture: Image.Image, degrees: float) -> Floats:
     """The coefficients of the stored middle in a picture (8-bit greys) that was tilted clockwise and then cropped.
 
-    The size of the picture before that is what the crop tells: its corners lay on all four sides.
+    The crop tells how large the picture was before: its corners lay on all four sides.
     """
     width, height = picture.size
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))

@@ -52,15 +52,15 @@ OUT_OF_MEMORY: Final = "the video takes more memory to hash than is allowed"
 
 _SOUND: Final = (b"ID3", b"fLaC", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9")
 """How files of sound alone begin."""
-_THUMBNAIL: Final = 32
+_THUMBNAIL: Final = 32  # pixels of a side
 _REDUCED: Final = 640
 """Longest side in pixels to which key frames are reduced: hashing takes half the time, and a few bits change."""
 _FASTEST: Final = 0.02
 """Seconds that a frame of an animation is shown at least."""
 _LONGEST_STEP: Final = 10.0
-"""Seconds between two frames; after a longer gap, the clock of a stream was reset."""
+"""The most seconds between two frames; after a longer gap, the clock of a stream was reset."""
 _KEY_FRAME_STEP: Final = 60.0
-"""The same between two key frames."""
+"""The most seconds between two key frames."""
 _STREAMS: Final = ("mpegts", "mpeg")
 """Containers whose clock may be reset in the middle, as in a broadcast."""
 _UNTIMED: Final = "avi"
@@ -68,7 +68,7 @@ _UNTIMED: Final = "avi"
 _STEP_BACK: Final = 0.5
 """Seconds by which a frame may be before the one that is shown before it: times are rounded, and some are wrong."""
 _USUAL_RATE: Final = 25.0
-"""Of a video that states none."""
+"""Frames a second of a video that states no rate."""
 _TURNS: Final = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 """How a frame is turned upright, by the degrees counter-clockwise that the file states."""
 
@@ -101,7 +101,7 @@ class VideoLimits:
 
 
 class Decoded(NamedTuple):
-    """A frame: its number, its time in seconds from the start, and what makes its pixels.
+    """A frame: its number, its time in seconds from the start, and functions that return its pixels.
 
     The thumbnail is the luminance at 32 x 32 places, to compare with the frame before.
     """

@@ -32,20 +32,20 @@ SHORTEST_PAGE: Final = 100
 """Words of a page of a listed document that has windows of its own: one that begins with it, one that ends with it."""
 DOCUMENT_HEAD: Final = 4_096
 """Bytes by which a document is recognised."""
-_NOTHING: Final = "the document has too little text to be hashed"
-_OLD: Final = {
+_REFUSED: Final = {
     b"{\\rtf": "RTF is not read: save the document as PDF, DOCX or plain text",
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "old files of Office (DOC, XLS, PPT) and encrypted ones are not read: "
     "save the document as PDF or DOCX, without a password",
 }
+"""How files begin that are not read, and the reason that is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class HashedDocument:
     """The hashes of a document: its pages in order, then the windows of its words.
 
-    `pages` is None for a document without pages, as plain text. `incomplete` says what was not read, if something was
-    not.
+    `pages` and `words` are how many it has; `pages` is None for a document without pages, as plain text. `incomplete`
+    is a sentence that says what was not read, if something was not.
     """
 
     frames: tuple[Frame, ...]
@@ -69,7 +69,7 @@ def begins_as_document(head: bytes) -> bool:
     """
     if PICTURE.match(head) or begins_as_video(head):
         return bool(_LETTERS.match(head)) and begins_as_text(head)
-    return begins_as_text(head) or head.startswith((ARCHIVE, *_OLD)) or is_pdf(head)
+    return begins_as_text(head) or head.startswith((ARCHIVE, *_REFUSED)) or is_pdf(head)
 
 
 def hash_document(
@@ -86,7 +86,8 @@ def hash_document(
     `algorithms` are those of pages; words always have theirs. Pages have the variants or the transforms of `mode`.
     `advance` is called with the share that is done, 0 to 1. Raises UnreadablePicture, VideoTooLarge, and MemoryError.
     """
-    octets = _read(file, limits)
+    octets = file.read(limits.max_bytes + 1)
+    limits.check_bytes(len(octets))
     if is_pdf(octets) and not octets.startswith(ARCHIVE):
         content = read_pdf(octets, algorithms, mode, limits, advance)
     else:
@@ -104,7 +105,7 @@ def load_readers() -> None:
 
 def read_words(octets: bytes, limits: DocumentLimits) -> Content:
     """The text of a document without pages. Raises UnreadablePicture."""
-    for head, reason in _OLD.items():
+    for head, reason in _REFUSED.items():
         if octets.startswith(head):
             raise UnreadablePicture(reason)
     if octets.startswith(ARCHIVE):
@@ -121,15 +122,16 @@ def _with_windows(content: Content, limits: DocumentLimits, step: int) -> Hashed
         incomplete.append(f"of its {len(words)} words, only the first {limits.max_words} were hashed")
         words = words[: limits.max_words]
     most = FRAMES_AN_ITEM - len(content.frames)
-    taken = _step(len(words), step, most)
-    starts: Sequence[int] = window_starts(len(words), taken)
+    wider = _widen_step(len(words), step, most)
+    starts: Sequence[int] = window_starts(len(words), wider)
     if content.pages is not None and step >= LISTED_STEP:
         starts = _with_pages(starts, [*map(len, texts)], most)
     windows = windows_at(words, starts)
-    if taken > step:
-        incomplete.append(f"one window begins every {taken} words, not every {step}, so short passages may be missed")
+    if wider > step:
+        incomplete.append(f"one window begins every {wider} words, not every {step}, so short passages may be missed")
     if not content.frames and not windows:
-        raise UnreadablePicture(f"{_NOTHING}: {_count(words)}, and {_kinds(content)}")
+        reason = f"the document has too little text to be hashed: {_count(words)}, and {_pictures(content)}"
+        raise UnreadablePicture(reason)
     if content.pictures:
         incomplete.append(f"its pictures were not hashed ({content.pictures}): save it as PDF to hash them, too")
     if content.pages is not None and not words:
@@ -144,14 +146,14 @@ def _count(words: Sequence[str]) -> str:
     return "1 word" if len(words) == 1 else f"{len(words)} words"
 
 
-def _kinds(content: Content) -> str:
+def _pictures(content: Content) -> str:
     if content.pages is not None:
         return "no page that is not plain"
     return "pictures, which are not read: save it as PDF" if content.pictures else "no pictures"
 
 
-def _step(count: int, step: int, most: int) -> int:
-    """The step with which `count` words have at most so many windows: the given one, or twice, four times … as much."""
+def _widen_step(count: int, step: int, most: int) -> int:
+    """The step with which `count` words have at most `most` windows: `step`, or twice, four times … as much."""
     while len(window_starts(count, step)) > most:
         step *= 2
     return step
@@ -160,7 +162,7 @@ def _step(count: int, step: int, most: int) -> int:
 def _with_pages(starts: Sequence[int], lengths: Sequence[int], most: int) -> Sequence[int]:
     """The starts of windows, and of those that begin or end with a page, unless that makes more than `most`.
 
-    `lengths` are the words of each page.
+    `lengths` is how many words each page has.
     """
     with_pages, first, last = set(starts), 0, starts[-1]
     for length in lengths:
@@ -168,9 +170,3 @@ def _with_pages(starts: Sequence[int], lengths: Sequence[int], most: int) -> Seq
             with_pages.update((min(first, last), min(max(0, first + length - WINDOW), last)))
         first += length
     return sorted(with_pages) if len(with_pages) <= most else starts
-
-
-def _read(file: IO[bytes], limits: DocumentLimits) -> bytes:
-    octets = file.read(limits.max_bytes + 1)
-    limits.check_bytes(len(octets))
-    return octets

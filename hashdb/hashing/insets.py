@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 STRETCH: Final = 2.0
 """Seconds of frames that are looked at together."""
 _FEWEST = 4
-"""Frames of a stretch."""
+"""The least number of frames of a stretch."""
 MOST: Final = 2
 """Insets that are returned for one stretch."""
 _LEAST: Final = 0.18
@@ -49,7 +49,7 @@ _STRIP = 6
 """Pixels beside an edge whose sharpness is compared."""
 _LEAST_CLARITY: Final = 0.35
 """What the least clear edge has at least; 1 is a ridge of 3 greys, or an inside 2.7 times as sharp as the outside."""
-_ENOUGH_CLARITY: Final = 2.0
+_ENOUGH_CLARITY: Final = 2.0  # a clearer edge counts no more
 _APART = 3
 """Pixels by which an edge of another inset is elsewhere."""
 _SHORTEST = 64
@@ -68,6 +68,8 @@ class _Look(NamedTuple):
 
 
 class _Stretch(NamedTuple):
+    """Frames of some seconds, and the insets that were found in them."""
+
     frames: Sequence[tuple[HashedFrame, _Look]]
     insets: Sequence[Window]
 
@@ -81,7 +83,7 @@ def with_insets(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[Hashe
     before: Sequence[Window] = ()
     for stretch, following in pairwise(chain(_stretches(frames), (_Stretch((), ()),))):
         tried = distinct((*stretch.insets, *before, *following.insets), LEAST)
-        yield from (_with(frame, look, tried) for frame, look in stretch.frames)
+        yield from (_with_transforms(frame, look, tried) for frame, look in stretch.frames)
         before = stretch.insets
 
 
@@ -98,7 +100,7 @@ def _stretches(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[_Stret
         yield _Stretch(stretch, find_insets([look.grey for _, look in stretch]))
 
 
-def _with(frame: HashedFrame, look: _Look, insets: Sequence[Window]) -> HashedFrame:
+def _with_transforms(frame: HashedFrame, look: _Look, insets: Sequence[Window]) -> HashedFrame:
     if not insets or not frame.hashed.signals:
         return frame
     fit = (inset for inset in insets if quality_of(look.down, look.across, inset) >= MINIMUM_QUALITY)

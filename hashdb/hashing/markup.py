@@ -23,7 +23,7 @@ _STATED: Final = re.compile(
     rb"""<(?:meta[^>]{0,200}?charset|\?xml[^>]{0,100}?encoding)\s*=\s*["']?\s*([\w-]{2,20})""", re.I
 )
 """How HTML and XML state their encoding."""
-_HEAD: Final = 4_096
+_HEAD: Final = 4_096  # bytes in which both are looked for
 _EMPTY: Final = re.compile(r"<([A-Za-z][\w:.-]*+)([^<>]*)/>")
 """An element of XHTML without content; in HTML, it would begin one."""
 

@@ -21,7 +21,7 @@ _DAMAGED: Final = "not a document that can be read: it is damaged or cut short"
 _LOCKED: Final = "the document is encrypted: save it without a password or protection"
 _OTHER: Final = "an archive that is not a document that is read (DOCX, ODT, EPUB)"
 _ENTITIES: Final = "the document declares entities of XML, which are not expanded: save it as PDF or plain text"
-_DEEPEST: Final = 1_000
+_DEEPEST: Final = 1_000  # elements within one another
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".emf", ".wmf", ".svg", ".avif")
 _CHUNK: Final = 2**20
 """Bytes that are parsed at a time: after each, Expat begins a tag that has not ended anew."""
@@ -67,7 +67,7 @@ def read_office(octets: bytes, limits: DocumentLimits) -> Content:
 
 
 class _Parts:
-    """The files of an archive, of which so many bytes may be read in all."""
+    """The files of an archive, of which at most `limits.max_unpacked` bytes are read in all."""
 
     def __init__(self, octets: bytes, limits: DocumentLimits) -> None:
         self._archive = zipfile.ZipFile(BytesIO(octets))
@@ -96,7 +96,7 @@ class _Parts:
         end: Callable[[str], None] | None = None,
         text: Callable[[str], None] | None = None,
     ) -> None:
-        """Read a file of XML. Names are without their namespaces' prefixes."""
+        """Read a file of XML: call `start` and `end` with each element's name, without its prefix, and `text`."""
         depth = 0
 
         def enter(name: str, attributes: Attributes) -> None:
@@ -223,9 +223,9 @@ def _docx(parts: _Parts) -> str:
     return "\n".join(_collect(parts, name, _WORD) for name in (main, *dict.fromkeys(names)))
 
 
-def _relationships(parts: _Parts, of: str) -> list[tuple[str, str]]:
-    """The kind and the file of each relationship of a file within the archive, in order."""
-    folder, name = posixpath.split(of)
+def _relationships(parts: _Parts, file: str) -> list[tuple[str, str]]:
+    """The kind and the path of each file that a file of the archive (empty: the archive itself) refers to, in order."""
+    folder, name = posixpath.split(file)
     relationships: list[tuple[str, str]] = []
 
     def start(tag: str, attributes: Attributes) -> None:

@@ -1,4 +1,4 @@
-"""What of a page of a document is hashed beside the whole: the area that is printed, since screenshots cut margins."""
+"""The printed area of a page of a document, hashed beside the whole page, since screenshots cut margins."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _INK: Final = 24
 _SHARES: Final = (0.0, 0.03, 0.08)
 """The share of a line that is ink, above which it is printed: with the last short line and the page number, or without.
 
-Whoever looks for borders in a screenshot (`hashing/borders.py`) may find either.
+The search for borders in a screenshot (`hashing/borders.py`) may find either.
 """
 _MARGINS: Final = (0.02, 0.045)
 """What may be left of the margins, as a share of the page."""
-_DIFFER: Final = 0.004
+_DIFFER: Final = 0.004  # fraction of a side by which areas differ at least
 _SMALLEST: Final = 16
 """Pixels of a side below which nothing is looked for."""
 
 
-def printed(picture: Picture) -> Iterator[Signal]:
+def printed_signals(picture: Picture) -> Iterator[Signal]:
     """The phash256 signals of the printed area of a page: as it is, with a little margin, and in the dark."""
     if min(picture.colour.size) < _SMALLEST:
         return

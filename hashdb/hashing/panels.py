@@ -27,7 +27,7 @@ _SHORTEST: Final = 48
 """Pixels of the shorter side, below which nothing is looked for."""
 _LEAST: Final = 0.085
 """The shortest side of a panel, as a share of the picture's."""
-_LEAST_PIXELS: Final = 24
+_LEAST_PIXELS: Final = 24  # and at least so many pixels
 _MOST: Final = 0.92
 """The largest area: more has nearly the hash of the whole."""
 _LINES: Final = 28
@@ -44,18 +44,19 @@ _UNIT: Final = 64
 """What a clearness of 1 is, in whole numbers."""
 _FRAMES_SIDE: Final = 2.0
 """The score of a side that is the picture's own: as much as that of a clear edge."""
-_LEAST_SCORE: Final = 4.0
+_LEAST_SCORE: Final = 4.0  # of the four sides together
 _BUSY: Final = 3.0
 """What the score gains if all of the inside is busy, as a photograph is and an app's surface is not."""
 _LARGE: Final = 0.6
 """What it gains with the logarithm of the area: small rectangles are many."""
-_RANKED: Final = 400
+_RANKED: Final = 400  # rectangles of which the overlap is examined
 _OVERLAP: Final = 0.97
 """Rectangles that share more of their area are the same."""
 _INNER: Final = 6
 """Pixels inside a side within which a further edge is the side: that of a picture within a thin border."""
-_INNER_CLEARNESS: Final = 0.9
+_INNER_CLEARNESS: Final = 0.9  # its least mean clearness
 
+# The logarithm, times `_UNIT`, of a change in greys, and of the mean of the changes beside it by their sum.
 _CHANGES = np.round(_UNIT * np.log(np.arange(_GREYS + 1) + _SOFT)).astype(np.int16)
 _MEANS = np.round(_UNIT * np.log(np.arange(len(_BESIDE) * _GREYS + 1) / len(_BESIDE) + _SOFT)).astype(np.int16)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pypdfium2
 
 _PDF: Final = re.compile(rb"^\W*%PDF-\d", re.MULTILINE)
-_HEAD: Final = 1_024
+_HEAD: Final = 1_024  # bytes in which it is looked for
 LONGEST: Final = 1_000
 """Longest side in pixels of the picture of a page."""
 _SHORTEST: Final = 16
@@ -103,12 +103,13 @@ def _read_page(
     pdfium = _pdfium()
     try:
         with closing(document[number]) as page:
-            return _hash_page(page, number + 1, algorithms, mode), _text(page)
+            return _frame(page, number + 1, algorithms, mode), _text(page)
     except pdfium.PdfiumError:
         return None, None
 
 
-def _hash_page(page: Any, number: int, algorithms: Sequence[Algorithm], mode: Mode) -> Frame | None:
+def _frame(page: Any, number: int, algorithms: Sequence[Algorithm], mode: Mode) -> Frame | None:
+    """The frame of a page, whose number counts from 1; None if the page is too narrow or has no usable hash."""
     width, height = page.get_size()
     scale = LONGEST / max(width, height, 1)
     if min(width, height) * scale < _SHORTEST:

@@ -97,7 +97,7 @@ class Picture:
         return np.asarray(self.at_most(REDUCED), np.float32)
 
     def at_most(self, longest: int) -> Image.Image:
-        """The grey picture, its longer side reduced to at most so many pixels by box filter."""
+        """The grey picture, its longer side reduced to at most `longest` pixels by box filter."""
         grey = self.grey
         scale = longest / max(grey.size)
         if scale >= 1:
@@ -182,7 +182,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_DEPTHS = (1, 2, 4, 8, 10, 12, 14, 16, 24)
+_DEPTHS = (1, 2, 4, 8, 10, 12, 14, 16, 24)  # bits of a sample
 
 
 def upright(image: Image.Image, tags: bytes) -> Image.Image:
@@ -251,4 +251,4 @@ class _WarningsFilter:
 
 
 IGNORING_WARNINGS = _WarningsFilter()
-"""Entered by every reader, from any thread."""
+"""The filter that every reader enters, in any thread."""

@@ -37,12 +37,10 @@ class HashingPool:
     def __init__(self, workers: int, queue: int, seconds: float, memory_bytes: int, limits: Limits) -> None:
         self._workers = workers
         self._capacity = workers + queue
-        self._share = workers + (queue + 1) // 2
-        self._seconds = seconds
-        self._memory_bytes = memory_bytes
-        self._limits = limits
+        self._capacity_of_a_key = workers + (queue + 1) // 2
+        self._seconds, self._memory_bytes, self._limits = seconds, memory_bytes, limits
         self._changed = Condition()
-        self._owner = 0
+        self._owner_pid = 0
 
     def hash(
         self,
@@ -77,10 +75,10 @@ class HashingPool:
     def close(self) -> None:
         """Wait until the queued pictures are hashed, then end the processes."""
         with self._changed:
-            if self._owner != os.getpid():
+            if self._owner_pid != os.getpid():
                 return
             self._changed.wait_for(lambda: not self.pending)
-            self._owner = 0
+            self._owner_pid = 0
             while not self._idle.empty():
                 self._idle.get().stop()
 
@@ -92,16 +90,16 @@ class HashingPool:
 
     def _enqueue(self, key: str, count: int) -> Turns:
         with self._changed:
-            if self._owner != os.getpid():
+            if self._owner_pid != os.getpid():
                 self._start()
             own, all_keys = self.pending[key], self.pending.total()
-            if (own and own + count > self._share) or (all_keys and all_keys + count > self._capacity):
-                raise HashingBusy(f"{self._share} of a key, {self._capacity} in all", retry_after=1)
+            if (own and own + count > self._capacity_of_a_key) or (all_keys and all_keys + count > self._capacity):
+                raise HashingBusy(f"{self._capacity_of_a_key} of a key, {self._capacity} in all", retry_after=1)
             self.pending[key] += count
             return self._turns
 
     def _start(self) -> None:
-        self._owner = os.getpid()
+        self._owner_pid = os.getpid()
         self.pending = Counter[str]()
         self._turns = Turns(self._workers)
         self._idle = LifoQueue[Worker]()
@@ -142,7 +140,7 @@ class VideoQueue:
     """Hashes videos and documents one at a time, in a process that starts with the first. Keys take turns."""
 
     def __init__(self, seconds: float, memory_bytes: int) -> None:
-        """Starts no process yet. It may take `memory_bytes` of address space beyond those of an idle process."""
+        """Start no process yet. It may take `memory_bytes` of address space beyond those of an idle process."""
         self._turns = Turns()
         self._worker = Worker(seconds, memory_bytes, Limits())
 

@@ -16,8 +16,8 @@ OUT_OF_MEMORY: Final = "the document takes more memory to hash than is allowed"
 class DocumentLimits:
     """How large a document may be.
 
-    `max_bytes` of the file, and `max_unpacked` bytes of what is read of an archive, are refused above; of more than
-    `max_pages` and `max_words`, the first ones are hashed. `processing_seconds` is how long hashing may take.
+    A file of more than `max_bytes`, or an archive of which more than `max_unpacked` bytes are read, is refused. Of more
+    than `max_pages` or `max_words`, the first ones are hashed. `processing_seconds` is how long hashing may take.
     """
 
     max_bytes: int = 100_000_000
@@ -40,7 +40,7 @@ DOCUMENT_LIMITS: Final = DocumentLimits()
 class Content:
     """The content of a document: the text of each page in reading order, or of the whole, and its hashed pages.
 
-    Each of `incomplete` says what was not read, without the words "the document".
+    `pages` is how many it has; None if it has no pages. Each of `incomplete` is a clause that says what was not read.
     """
 
     texts: tuple[str, ...]

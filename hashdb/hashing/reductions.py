@@ -26,8 +26,8 @@ _VERSION = 3
 """The hashdb_version() of a compatible reductions.c."""
 _SAMPLES = 64
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-_BANDS_A_STRIP = 8
-_STRIP_PIXELS = 250_000
+_BANDS_A_STRIP, _STRIP_PIXELS = 8, 250_000
+"""The size of the strips in which pixels are read: in bands by NumPy, in pixels by the C library."""
 _MIN_RATIO = 2
 """How many times larger than its reduction a picture must be: below, the library gains nothing."""
 _LONGEST_CACHED = 4_096
@@ -66,8 +66,8 @@ class Bands:
 
     @property
     def pointers(self) -> tuple[int, int, int]:
-        """How the C library is given them."""
-        return _at(self.edges), _at(self.weights), self.weights.shape[1]
+        """For the C library: the addresses of the edges and of the weights, and the weights a line has."""
+        return _address(self.edges), _address(self.weights), self.weights.shape[1]
 
 
 @lru_cache(maxsize=64)
@@ -107,9 +107,9 @@ def _sample(library: ctypes.CDLL, colour: Image.Image) -> Floats:
             # Pillow has one part of the picture in a form that is read in place, and another part not.
             return _sample_by_numpy(colour)
         channels = pixels.shape[2]
-        library.hashdb_blend(_at(pixels), width * channels, top, len(pixels), *down.pointers, _at(blurred))
+        library.hashdb_blend(_address(pixels), width * channels, top, len(pixels), *down.pointers, _address(blurred))
     result = np.empty((_SAMPLES, _SAMPLES), np.float32)
-    if not library.hashdb_sample(_at(blurred), width, channels, *across.pointers, _at(result)):
+    if not library.hashdb_sample(_address(blurred), width, channels, *across.pointers, _address(result)):
         raise MemoryError
     return result
 
@@ -147,14 +147,16 @@ def _reduce(library: ctypes.CDLL, colour: Image.Image, sides: Sequence[int]) -> 
     across, down = ([_weights(library, length, side) for side in sides] for length in colour.size)
     between = [np.empty((height, side), np.uint8) for side in sides]
     count, pointers = len(sides), ctypes.c_void_p * len(sides)
-    sizes, tables = (ctypes.c_int32 * count)(*sides), pointers(*map(_at, across))
+    sizes, tables = (ctypes.c_int32 * count)(*sides), pointers(*map(_address, across))
     for top, pixels in _strips(colour):
-        places = pointers(*(_at(lines[top:]) for lines in between))
-        if not library.hashdb_across(_at(pixels), width, pixels.shape[2], len(pixels), count, sizes, tables, places):
+        places = pointers(*(_address(lines[top:]) for lines in between))
+        if not library.hashdb_across(
+            _address(pixels), width, pixels.shape[2], len(pixels), count, sizes, tables, places
+        ):
             raise MemoryError
     results = tuple(np.empty((side, side), np.uint8) for side in sides)
     for lines, weights, result in zip(between, down, results, strict=True):
-        library.hashdb_down(_at(lines), height, len(result), _at(weights), _at(result))
+        library.hashdb_down(_address(lines), height, len(result), _address(weights), _address(result))
     return results
 
 
@@ -166,7 +168,7 @@ def _weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
 
 def _compute_weights(library: ctypes.CDLL, length: int, side: int) -> NDArray[np.int32]:
     weights = np.empty((side, library.hashdb_row(length, side)), np.int32)
-    if not library.hashdb_weights(length, side, _at(weights)):
+    if not library.hashdb_weights(length, side, _address(weights)):
         raise MemoryError
     return weights
 
@@ -216,7 +218,7 @@ def _borrowed(colour: Image.Image) -> Octets | None:
     return np.frombuffer(memory, np.uint8).reshape(colour.height, colour.width, 4)
 
 
-def _at(array: NDArray[Any]) -> int:
+def _address(array: NDArray[Any]) -> int:
     return array.ctypes.data
 
 
@@ -228,7 +230,7 @@ _FUNCTIONS = {
     "hashdb_across": (ctypes.c_int32, "pqiqippp"),
     "hashdb_down": (None, "pqipp"),
 }
-"""What each function returns and takes: a pointer, or 64 or 32 bits."""
+"""The type that each function returns, and those of its arguments by their letters in `_TYPES`."""
 _TYPES = {"p": ctypes.c_void_p, "q": ctypes.c_int64, "i": ctypes.c_int32}
 
 

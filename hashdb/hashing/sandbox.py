@@ -36,7 +36,10 @@ _REPORT_SECONDS = 1
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Answer picture after picture, until the worker closes its end."""
+    """Answer picture after picture, until the worker closes its end.
+
+    Arguments: the kinds of files (with commas), the socket's descriptor, the most bytes of memory, of a file, pixels.
+    """
     kinds = arguments[0].split(",")
     descriptor, memory_bytes, max_bytes, max_pixels = map(int, arguments[1:])
     _die_with_parent(sys.stdin.fileno())
@@ -53,6 +56,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _serve(connection: socket, limits: Limits) -> None:
+    """Answer each file: its header is a mode (for a picture) or kind, then the words that the functions below read."""
     while True:
         try:
             kind, *words = receive(connection, 1024).decode().split()
@@ -102,7 +106,7 @@ def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]
 
 
 class _Reports:
-    """Sends what is done of a file while it is read."""
+    """Sends hashes and signs of progress while a file is read."""
 
     def __init__(self, connection: socket) -> None:
         self._connection, self._sent = connection, time.monotonic()

@@ -1,8 +1,8 @@
 """Secret views: parts of a picture that only members know, since they are drawn from a seed of the service.
 
-Who knows the code knows every other part that is hashed, and can alter a picture until none of them is recognised. The
-alteration changes what it was made for much more than parts of other proportions at other places. So a contribution
-also stores these parts, and a query asks for the same ones: in a copy they are as near as the whole is.
+An attacker who knows the code knows every other part that is hashed, and can alter a picture until no part is
+recognised. That changes those parts much more than parts of other proportions at other places. So a contribution also
+stores these parts, and a query asks for the same ones: in a copy they are as near as the whole is.
 
 The parts are strips. The hash of a strip depends on fine changes across it and on coarse ones along it. To change the
 hashes of upright and level strips anywhere, an alteration has to be fine and coarse in both directions at once.

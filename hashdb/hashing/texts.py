@@ -226,6 +226,7 @@ def _mix(values: _U64) -> _U64:
     return values ^ (values >> np.uint64(31))
 
 
+# What is added to a shingle's value to derive each of the four words of its 256 bits.
 _LANES: Final = np.arange(1, 5, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
 
 

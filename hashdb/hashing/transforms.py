@@ -28,12 +28,13 @@ TILTS: Final = (("tilt-left", TILT_DEGREES), ("tilt-right", -TILT_DEGREES))
 
 _WITH_PDQ = 8
 """The likeliest panels, of which PDQ is asked too: contributions from elsewhere may have no other hash."""
-_WITH_MIRROR = 4
-_INSIDE_FLAT = 2
+_WITH_MIRROR, _INSIDE_FLAT = 4, 2
+"""The likeliest panels whose mirror is asked for too, and the most panels of a flattened picture."""
 DETAILED: Final = 32
-"""The lowest frequencies that are computed of what has signatures."""
+"""How many of the lowest frequencies are computed of a picture or part that has signatures."""
 
 Parts: TypeAlias = Sequence[tuple[str, Window]]
+"""The name of the transform of each part, and the part."""
 Transform: TypeAlias = tuple[str, tuple[Signal, ...]]
 """The name of a transform, like `mirror`, and the signals of the transformed picture."""
 
@@ -42,11 +43,11 @@ class Inside(NamedTuple):
     """What a picture may be altered from, found once for hashes and signatures."""
 
     parts: Parts
-    """The inside of frames."""
+    """The inside of each frame that was found around the picture."""
     panels: Sequence[tuple[Window, Floats]] = ()
     """Each panel, and its 32 x 32 coefficients."""
     flat: Sequence[Floats] = ()
-    """The 32 x 32 coefficients of what was flattened."""
+    """The 32 x 32 coefficients of a picture that lay tilted on a plain ground, and of its panels."""
 
 
 def look_inside(picture: Picture, *, is_frame: bool = False) -> Inside | None:
@@ -159,8 +160,6 @@ def mirrored(picture: Picture, algorithms: Sequence[Algorithm]) -> Iterator[Sign
 MIRROR: Final = "mirror"
 NAMES: Final = (MIRROR, "flip", "rotate-180", "transpose", "rotate-90", "rotate-270", "transverse")
 """The orientations. Rotations are counter-clockwise; transposed ones are mirrored and rotated."""
-
-
 _TURNED_FLAT = (MIRROR, "rotate-90", "rotate-270")
 """A picture that is tilted by 45 degrees may be either way up."""
 

@@ -54,15 +54,15 @@ MIDDLE: Final = _centred(0.32)[0]
 STRIPS: Final = _strips(0.25)
 STRIP_QUALITY: Final = 25
 """Strips are of skies and grounds more often than other parts, and only a search within 31 bits finds a strip."""
-_EVERY = _corners((0.08, 0.06), (0.06, 0.08))
+_CORNERS = _corners((0.08, 0.06), (0.06, 0.08))
 WINDOWS: Final = {
     Profile.PLAIN: (),
-    Profile.BALANCED: (*_centred(0.03, 0.06, 0.1, 0.14), MIDDLE, *_sides(0.08, 0.14, DEEP), *_EVERY, *STRIPS),
+    Profile.BALANCED: (*_centred(0.03, 0.06, 0.1, 0.14), MIDDLE, *_sides(0.08, 0.14, DEEP), *_CORNERS, *STRIPS),
     Profile.THOROUGH: (
         *_centred(0.03, 0.06, 0.1, 0.14, 0.18, 0.22),
         MIDDLE,
         *_sides(0.08, 0.14, 0.2, 0.27, DEEP),
-        *_EVERY,
+        *_CORNERS,
         *_corners((0.1, 0.05), (0.05, 0.1)),
         *STRIPS,
     ),
@@ -71,7 +71,7 @@ WINDOWS: Final = {
 TILTS: Final = {Profile.PLAIN: (), Profile.BALANCED: (3.7, -3.7), Profile.THOROUGH: (2.5, -2.5, 4.5, -4.5, 6.5, -6.5)}
 """The degrees by which the picture is rotated, and then cropped to the part without empty corners, by profile."""
 
-_THOROUGH_FRAME_WINDOWS = (*_centred(0.03, 0.06, 0.1, 0.14), *_sides(0.08, 0.14), *_EVERY)
+_THOROUGH_FRAME_WINDOWS = (*_centred(0.03, 0.06, 0.1, 0.14), *_sides(0.08, 0.14), *_CORNERS)
 FRAME_WINDOWS: Final = _centred(0.05, 0.1)
 """The parts of each shot of a video that are hashed by the balanced profile."""
 FRAME_TURNS: Final = (_sides(0.1)[::2], _sides(0.1)[1::2])
@@ -110,7 +110,7 @@ def _variants(picture: Picture, windows: Sequence[Window], tilts: Sequence[float
 
 
 def fitness(picture: Picture) -> Callable[[Window], bool]:
-    """Tells whether a part of the picture is large enough, and not too plain, to match reliably."""
+    """A function that says whether a part of the picture is large enough, and not too plain, to match reliably."""
     (width, height), (down, across) = picture.colour.size, changes(picture.sampled)
 
     def is_fit(window: Window) -> bool:

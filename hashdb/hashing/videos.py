@@ -38,14 +38,12 @@ _LOOK: Final = 1 / 40
 _GAP: Final = 1.2
 """Intervals after which a frame is chosen even if none is on the grid: the rate may vary, or be stated wrongly."""
 _MOST_IN_A_ROW: Final = 1 / 240
-"""Seconds: a frame is at least so long after the one before."""
-_ROUNDING: Final = 0.001
-_LONGER, _LONGEST_STILL = 1.1, 2.0
+"""Seconds by which a frame is at least after the one before."""
+_ROUNDING: Final = 0.001  # seconds by which the times of frames are rounded
+_LONGER, _LONGEST_STILL = 1.1, 2.0  # a stated length is believed up to this factor and so many seconds after the end
 
 VIDEO_LIMITS: Final = VideoLimits()
 """2 hours, 50 megapixels a frame, 64 tracks, 2 minutes of processing."""
-
-
 VIDEO_HEAD: Final = 400
 """Bytes by which a video is recognised."""
 _HEADS: Final = (
@@ -99,7 +97,7 @@ def digests(file: IO[bytes]) -> tuple[Signal, ...]:
 
 
 def thin_out(frames: Sequence[HashedFrame], most: int) -> list[HashedFrame]:
-    """At most so many frames: those that begin no shot are left out first, evenly, then others."""
+    """At most `most` frames: those that begin no shot are left out first, evenly, then others."""
     thinned = list(frames)
     for fewest in (1, math.inf):
         spare = [place for place, frame in enumerate(thinned) if len(frame.hashed.signals) <= fewest]
@@ -262,21 +260,21 @@ def hash_frames(video: Video, algorithms: Sequence[Algorithm], mode: Mode) -> It
 def _hash_each(video: Video, algorithms: Sequence[Algorithm], mode: Mode) -> Iterator[tuple[HashedFrame, Picture]]:
     long = [algorithm for algorithm in algorithms if algorithm.bits == 256]
     is_query = mode is Mode.TRANSFORMS
-    before: Signal | None = None
+    shot_pdq: Signal | None = None
     last, shots = -INTERVAL, 0
     for frame in video.frames():
         picture = Picture(frame.image)
         own, quality = pdq(picture)
-        is_new = before is None or own.distance(before) > NEAR
+        is_new = shot_pdq is None or own.distance(shot_pdq) > NEAR
         # All transforms take ten times as long as PDQ: a query has them once a second.
         is_whole = frame.at - last >= INTERVAL * 0.9 if is_query else is_new
         if quality >= MINIMUM_QUALITY and is_whole:
-            before, last = own, frame.at
+            shot_pdq, last = own, frame.at
             hashed = _usable(hash_frame(picture, long, mode, shots), quality)
             shots += 1
         elif quality >= MINIMUM_QUALITY and is_query:
             algorithms = long if is_new else [algorithm for algorithm in long if algorithm is Algorithm.PDQ]
-            before = own if is_new else before
+            shot_pdq = own if is_new else shot_pdq
             hashed = _usable(hash_further_frame(picture, algorithms), quality)
         else:
             hashed = Hashed((own,) if Algorithm.PDQ in long else (), quality)

@@ -44,8 +44,6 @@ _KEEP_MEMORY: Final = {
     "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
 }
-
-
 _Answer = TypeVar("_Answer")
 
 
@@ -53,6 +51,7 @@ class Worker:
     """Hashes one picture at a time in its own process, which starts with the first picture."""
 
     def __init__(self, seconds: float, memory_bytes: int, limits: Limits) -> None:
+        """Start no process yet. A picture may take `seconds`, and `memory_bytes` beyond those of an idle process."""
         self._seconds = seconds
         self._limits_sent = (memory_bytes, limits.max_bytes, limits.max_pixels)
         self._process: subprocess.Popen[bytes] | None = None
@@ -164,9 +163,9 @@ class Worker:
     def _hash_parts(
         self, words: Sequence[object], file: BinaryIO, seconds: float, take: Callable[[Any], _Answer | None]
     ) -> _Answer:
-        """Have the process hash a video or a document, by a header of these words, within so many seconds.
+        """Have the process hash a video or a document, by a header of these words, within `seconds`.
 
-        `take` is called with each message of the process, and returns the result with the last one.
+        `take` is called with each message of the process, and returns None, or the result at the last one.
         """
         kind = str(words[0])
         if not self._is_running or kind not in self._kinds:
@@ -187,7 +186,7 @@ class Worker:
         return result
 
     def _receive_progress(self, what: str, seconds: float) -> Any:
-        """The next message about a video or a document, which may take so many seconds.
+        """The next message about a video or a document (`what`), which may take `seconds` in all.
 
         Raises UnreadablePicture for the error in it, and if the time is over, or nothing happens any more.
         """

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import Mode, hash_page, hash_transforms
-from hashdb.hashing.pages import printed, printed_areas
+from hashdb.hashing.pages import printed_areas, printed_signals
 from hashdb.hashing.pictures import Picture
 from tests.documents import page
 from tests.hashing.samples import encoded
@@ -34,8 +34,8 @@ def test_an_area_without_its_last_short_line_is_one_too() -> None:
 
 
 def test_an_empty_page_has_none() -> None:
-    assert list(printed(Picture(Image.new("RGB", (500, 700), "white")))) == []
-    assert list(printed(Picture(Image.new("RGB", (500, 3), "white")))) == []
+    assert list(printed_signals(Picture(Image.new("RGB", (500, 700), "white")))) == []
+    assert list(printed_signals(Picture(Image.new("RGB", (500, 3), "white")))) == []
 
 
 @pytest.mark.parametrize("dark", [False, True])
