@@ -206,7 +206,10 @@ def _framed() -> tuple[Alteration, ...]:
         "collage of two": surroundings.in_a_collage_of_two,
         "collage of three": partial(surroundings.in_a_collage, many=3),
         "collage of four": partial(surroundings.in_a_collage, many=4),
-        **{f"picture in picture, {share} %": partial(surroundings.in_picture, share=share / 100) for share in _INSETS},
+        **{
+            f"picture in picture, {share} %": partial(surroundings.in_picture, share=share / 100)
+            for share in (60, 40, 25)
+        },
     }
     screens: dict[str, Draw] = {
         "screenshot": surroundings.on_a_phone,
@@ -221,9 +224,6 @@ def _framed() -> tuple[Alteration, ...]:
         *_of(Family.PANELS, panels, showing=panels),
         *_of(Family.SURROUNDINGS, screens, showing=("desktop",)),
     )
-
-
-_INSETS = (60, 40, 25)
 
 
 def _chains() -> tuple[Alteration, ...]:

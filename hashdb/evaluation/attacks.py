@@ -51,8 +51,8 @@ BUDGETS: Final = (48, 44, 40, 38, 36, 34, 33, 32, 31, 30, 28)
 """Decibels that an attacker tries, least change first."""
 QUALITIES: Final = (40, 36, 32, 30)
 """Decibels at which shares are reported: a change of 40 is invisible, one of 30 is plain to see."""
-_LONGEST_SIDE = 640
-_STEPS, _SLACK = 60, 4
+_LONGEST_SIDE = 640  # pixels to which pictures are reduced
+_STEPS, _SLACK = 60, 4  # steps of `Bender.bend`, and bits that are demanded beyond those that are needed
 _SHARES: Final = (0.3, 0.4)
 """Shares of the bits of a detail that an attacker tries to change."""
 _AGREEING: Final = 0.75
@@ -108,14 +108,14 @@ class Service:
 
 
 class Attacked(NamedTuple):
-    """What the attacks on one picture reached: the decibels of each, None for those that failed."""
+    """The decibels of each attack on the picture at a place (its position among all), None for those that failed."""
 
     place: int
     decibels: Mapping[Attack, float | None]
 
 
 class AttackJob(NamedTuple):
-    """A picture that is listed and evades; and a harmless one that is bent onto it."""
+    """A listed picture that evades, its position among all; and a harmless one that is bent onto the listed one."""
 
     place: int
     listed: Path
@@ -174,6 +174,7 @@ def evade(image: Image.Image, known: Service, judge: Service, seeds: Sequence[Se
     """The decibels of the least change that was found with which a listed picture escapes; None if none was found.
 
     The attacker knows what the service `known` stores and asks, and also escapes the secret views of these seeds.
+    `judge` is the service that matches the changed picture.
     """
     wanted = [
         _Wanted(view, -signs_of(stored), min(match_radius(view.algorithm, stored.value, stored.value), radius) + 1)
@@ -192,10 +193,10 @@ def evade(image: Image.Image, known: Service, judge: Service, seeds: Sequence[Se
 
 
 def evade_by_detail(image: Image.Image, judge: Service) -> float | None:
-    """The same by a change of the detail alone, so that the verifier contradicts; no secret is in the way."""
+    """What `evade` returns, by a change of the detail alone, so that the verification contradicts the match."""
     if (detail := judge.detail) is None:
         return None
-    plans = [_detail(detail, -1, share) for share in _SHARES]
+    plans = [_wanted_detail(detail, -1, share) for share in _SHARES]
     return _best(_grow(image, plan, lambda octets: judge.match(octets) is None) for plan in plans)
 
 
@@ -214,7 +215,7 @@ def collide(image: Image.Image, judges: Sequence[Service]) -> float | None:
 
 
 def collide_anywhere(image: Image.Image, judge: Service) -> float | None:
-    """The same by any view and any stored value: those that take the least change, with the detail and without it."""
+    """What `collide` returns, by the views and stored values of the least change, with the detail and without it."""
     onto = [
         _Wanted(view, signs_of(stored), view.algorithm.bits - transform_radius(name, view.algorithm))
         for name, view in _known_views(image, judge.algorithms)
@@ -223,7 +224,7 @@ def collide_anywhere(image: Image.Image, judge: Service) -> float | None:
     ]
     bender, places = _bender(image, onto)
     cheapest = np.argsort(bender.costs(_demands(onto, places)), kind="stable")[:_TRIED]
-    detail = [] if judge.detail is None else _detail(judge.detail, 1, _AGREEING)
+    detail = [] if judge.detail is None else _wanted_detail(judge.detail, 1, _AGREEING)
     plans = [wanted for place in cheapest for wanted in ([onto[place]], [onto[place], *detail])]
     return _best(_grow(image, plan, lambda octets: judge.match(octets) is not None) for plan in plans)
 
@@ -232,8 +233,8 @@ def _best(decibels: Iterable[float | None]) -> float | None:
     return max((reached for reached in decibels if reached is not None), default=None)
 
 
-def _detail(detail: Signature, sign: int, share: float) -> list[_Wanted]:
-    """So large a share of the bits of a detail is as it is stored (sign 1), or is not (-1)."""
+def _wanted_detail(detail: Signature, sign: int, share: float) -> list[_Wanted]:
+    """At least this share of the bits of a detail is as it is stored (sign 1), or is not (sign -1)."""
     return [
         _Wanted(View(Algorithm.PHASH256, quarter=quarter), sign * signs_of_quarter(detail, quarter), round(share * 256))
         for quarter in QUARTERS
@@ -241,7 +242,7 @@ def _detail(detail: Signature, sign: int, share: float) -> list[_Wanted]:
 
 
 class _Wanted(NamedTuple):
-    """So many bits of a view are to have these signs, at least."""
+    """At least `bits` bits of a view are to have these signs: 1 for each coefficient above the threshold, else -1."""
 
     view: View
     signs: Floats
@@ -249,7 +250,7 @@ class _Wanted(NamedTuple):
 
 
 def _grow(image: Image.Image, wanted: Sequence[_Wanted], succeeds: Callable[[bytes], bool]) -> float | None:
-    """The decibels of the first change that succeeds as PNG and as JPEG; the budgets grow."""
+    """The decibels of the first change that succeeds as PNG and as JPEG, of changes that grow by the budgets."""
     bender, places = _bender(image, wanted)
     needed = _demands(wanted, places)
     previous = None

@@ -27,7 +27,7 @@ from hashdb.hashing.windows import WHOLE, Window, coefficients, crop, rotate, wh
 
 FREQUENCIES: Final = 40
 """Cosines downwards and across that make a change: a part of half the side hashes up to the 32nd."""
-_SAMPLES, _SIDE = 64, 16
+_SAMPLES, _SIDE = 64, 16  # places that a hash samples of a side, and frequencies that it keeps of them
 _FAR = 24
 """Bits: a demand that is met by more is looked at again only after `_REFRESH` steps."""
 _REFRESH = 12
@@ -68,7 +68,7 @@ def turned(degrees: float, grey: Floats) -> View:
 
 
 class Demands(NamedTuple):
-    """What a change has to achieve: of the bits of a view, at least so many are as demanded."""
+    """What a change has to achieve: the view of each demand by number, signs, and how many bits have them at least."""
 
     views: NDArray[np.intp]
     signs: Floats
@@ -205,7 +205,7 @@ def decibels_between(first: Image.Image, second: Image.Image) -> float:
 
 
 def _forces(margins: Floats, wanted: Demands) -> tuple[float, Floats]:
-    """What is missing of the demands, and in which direction each coefficient of each view should move."""
+    """The sum of the squares of what the demands are short of, and how each coefficient of each view should move."""
     forces = np.zeros_like(margins)
     missing = _missing(margins, wanted)
     np.add.at(forces, wanted.views, wanted.signs * missing)

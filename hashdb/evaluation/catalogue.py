@@ -71,7 +71,7 @@ def holder_of(signal: Signal, number: int, extent: Extent | None = None) -> Hold
 
 
 class Catalogue:
-    """Pictures that are listed, each by one contribution, under their places."""
+    """Pictures that are listed, each by one contribution, by their places: the positions among all pictures."""
 
     def __init__(self, pictures: Mapping[int, StoredItem]) -> None:
         self._pictures = pictures
@@ -84,6 +84,7 @@ class Catalogue:
 
     def matches(self, query: Query) -> dict[int, Match]:
         """What the service answers to a query, by the place of the picture that matches."""
+        # The near stored signals with their distances, and the transform through which each was found.
         suggested, through = suggest([query], self._index.search)
         if not suggested[0]:
             return {}

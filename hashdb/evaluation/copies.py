@@ -42,7 +42,7 @@ class Copy:
     """The length of the clip in the film; a whole copy has none."""
     speed: float = 1.0
     """Seconds of the film that a second of the copy shows."""
-    rate: float = RATE
+    rate: float = RATE  # frames a second
     crf: int = 28
     parts: int = 1
     """How many stretches of the film are joined, in another order."""
@@ -100,7 +100,7 @@ def _stretches(copy: Copy, film: Film, start: float) -> list[Stretch]:
 def _frames(
     copy: Copy, film: Film, around: Film, at: float, truth: list[Truth], margin: float, seed: str
 ) -> Iterator[Image.Image]:
-    """The frames of the upload, all of one size."""
+    """The frames of the upload, all of one size, with `margin` seconds of `around` on both sides of the film."""
     size: tuple[int, int] | None = None
     before: list[Image.Image] = []
     if margin:
@@ -135,8 +135,6 @@ _DRAWS: Final[dict[str, Draw]] = {
     "logo": covers.branded,
     "grey": edits.grey,
 }
-
-
 MIRRORED_AND_CAPTIONED: Final = Copy(
     "mirrored, captioned", Form.INSIDE, partial(in_sequence, draws=(_MIRROR, _CAPTION))
 )

@@ -19,7 +19,7 @@ MOST: Final = 2_000_000
 """The most values that are measured; the cost of more values is extrapolated."""
 _FEWER = 8
 """The factor by which a second measurement has fewer values, to see how the time grows."""
-_QUERIES, _ROUNDS = 20, 3
+_QUERIES, _ROUNDS = 20, 3  # queries that are timed together, and how often
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def cost(algorithm: Algorithm, radius: int, items: int, values_an_item: float, v
 
 
 def _growth(seconds: float, fewer: float) -> float:
-    """The exponent with which the time grows; at most that of a scan."""
+    """The exponent with which the time grows from the seconds with fewer values; at most that of a scan."""
     return min(1.0, max(0.0, log(seconds / fewer, _FEWER)))
 
 

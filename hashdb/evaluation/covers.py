@@ -173,7 +173,7 @@ def write(
     height: float,
     edge: bool = False,
 ) -> None:
-    """Draw text centred on a point, as large as fits."""
+    """Draw text centred on a point, as large as fits into this width and height in pixels; `edge` adds a black edge."""
     size = height / (1 + text.count("\n")) * 0.8
     left, _, right, _ = draw.multiline_textbbox((0, 0), text, ImageFont.load_default(max(4, size)))
     size = max(4, size * min(1, width / max(1, right - left)))

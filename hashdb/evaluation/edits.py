@@ -45,7 +45,7 @@ def encoded(picture: Image.Image, format: str, quality: int) -> bytes:
 
 
 def decoded(octets: bytes) -> Image.Image:
-    """The inverse, except for what compression lost."""
+    """The picture in a file, RGB: the inverse of `encoded`, except for what compression lost."""
     with Image.open(BytesIO(octets)) as picture:
         return picture.convert("RGB")
 
@@ -202,7 +202,7 @@ def tilted_whole(scene: Scene, *, degrees: float) -> Image.Image:
 
 
 def straightened(scene: Scene, *, degrees: float) -> Image.Image:
-    """Rotated likewise, then cropped to the largest upright rectangle within the picture."""
+    """Rotated about its centre, then cropped to the largest upright rectangle within the picture."""
     rotated = _rotated(scene, degrees, BLACK)
     width, height = largest_inside(*rotated.size, degrees)
     left, top = (rotated.width - width) / 2, (rotated.height - height) / 2
@@ -225,7 +225,8 @@ def largest_inside(width: float, height: float, degrees: float) -> tuple[float, 
     return (width * cosine - height * sine) / scale, (height * cosine - width * sine) / scale
 
 
-def _rotated(scene: Scene, degrees: float, fill: tuple[int, int, int]) -> Image.Image:
+def _rotated(scene: Scene, degrees: float, fill: Colour) -> Image.Image:
+    """Rotated about its centre to either side at the same size; `fill` is the colour of the gaps."""
     sign = scene.random.choice((-1, 1))
     return scene.picture.rotate(sign * degrees, Image.Resampling.BICUBIC, fillcolor=fill)
 

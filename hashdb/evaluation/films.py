@@ -27,10 +27,10 @@ RATE: Final = 12
 """Frames a second of the films that are made: half of a cinema's, which halves the time and moves pictures as far."""
 SIZE: Final = (480, 270)
 """In pixels."""
-_PHOTO_WIDTH: Final = 800
-_ATTEMPTS: Final = 20
+_PHOTO_WIDTH: Final = 800  # pixels to which photographs are reduced
+_ATTEMPTS: Final = 20  # to find a part of a photograph with enough detail
 LIMITS: Final = VideoLimits(max_seconds=86_400)
-"""Files of a day are read: an evaluation takes the time that it takes."""
+"""Films of up to a day are read."""
 
 
 class Film(Protocol):
@@ -38,7 +38,7 @@ class Film(Protocol):
 
     @property
     def name(self) -> str:
-        """Names it in tables."""
+        """The name in tables."""
 
     @property
     def group(self) -> str:
@@ -52,11 +52,11 @@ class Film(Protocol):
         """The picture (RGB) at each of these seconds, which ascend. Raises UnreadablePicture."""
 
 
-_Box = tuple[float, float, float, float]
+_Box = tuple[float, float, float, float]  # left, top, right and bottom, in pixels of the photograph
 
 
 class _Pan(NamedTuple):
-    """A shot: a window that moves over a photograph, and trembles as a hand does."""
+    """A shot from one second to another: a box that moves over a photograph, and trembles (pixels, radians)."""
 
     start: float
     end: float
@@ -171,7 +171,7 @@ class RecordedFilm:
 
     @property
     def group(self) -> str:
-        """Every file counts as a film of its own."""
+        """The path: every file counts as a film of its own."""
         return str(self.path)
 
     def play(self, times: Sequence[float]) -> Iterator[Image.Image]:

@@ -63,12 +63,13 @@ class Library:
         search: Search | None = None,
         only: int | None = None,
     ) -> dict[int, FrameDetails]:
-        """How a video or text matches the listed ones, by number, as the service answers; with `only`, one of them.
+        """How a video or text matches the listed ones (or `only` the one with this number), by number, as in a service.
 
         `search` finds what is near in another index that has their values too; by default, theirs alone is searched.
         """
         query = Query((), frames=tuple(frames), duration=duration)
         expanded = expand([query])
+        # The near stored signals with their distances, and the transform through which each was found.
         suggested, through = suggest(expanded.queries, search or self._index.search)
         near = {signal for distances in suggested for signal in distances}
         holders = {

@@ -18,9 +18,9 @@ from hashdb.evaluation.runs import AlgorithmChoice, ChoiceResult, Evaluation
 from hashdb.evaluation.texts import TextEvaluation
 from hashdb.evaluation.videos import VideoEvaluation
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 240, 38, 352, 26, 202
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 360, 240, 38, 352, 26, 202  # of the drawing, and of its axes
 _RAREST, _MOST = -15, -2
-"""Decimal exponents of the false matches at the ends of the axis."""
+"""Decimal exponents of the rates of false matches at the ends of the axis."""
 
 
 class Line(NamedTuple):
@@ -59,7 +59,7 @@ def picture_curves(evaluation: Evaluation) -> str:
 
 
 RARE: Final = 1e-9
-"""False matches for a pair of videos or texts that are aimed at."""
+"""The rate of false matches for a pair of videos or texts that is aimed at."""
 
 
 def video_page(evaluation: VideoEvaluation, unfit: Mapping[str, str]) -> str:

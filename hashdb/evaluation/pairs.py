@@ -92,7 +92,7 @@ def compare(
 
 
 class _Store:
-    """The values of all pictures, in columns of words."""
+    """The stored values of all pictures, in columns of words."""
 
     def __init__(self, stored: Sequence[Words], algorithm: Algorithm) -> None:
         counts = np.array([len(values) for values in stored])

@@ -173,22 +173,12 @@ def _misspell(word: str, random: Random, others: Pieces) -> str:
     return random.choice((left_out, head + letter + letter + tail, swapped, head + other + tail))
 
 
-_MISREAD: Final = {
-    "m": "rn",
-    "l": "1",
-    "o": "0",
-    "e": "c",
-    "h": "b",
-    "i": "l",
-    "u": "ii",
-    "c": "e",
-    "n": "ri",
-    "s": "5",
-}
+_MISREAD: Final = dict(zip("mloehiucns", ("rn", "1", "0", "c", "b", "l", "ii", "e", "ri", "5"), strict=True))
+"""What each of these letters is read as."""
 
 
 def _misread(words: Pieces, random: Random, others: Pieces) -> str:
-    """As by optical character recognition: 2 % of the letters misread, 1 % of the spaces lost, and line breaks."""
+    """As by optical character recognition: 2 % of the letters misread, 2 % of the spaces lost or line breaks."""
 
     def read(char: str) -> str:
         if char.isspace():

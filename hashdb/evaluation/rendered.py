@@ -51,7 +51,7 @@ def draw(kind: str, number: int, seed: int = 0) -> Image.Image:
 
 
 def write(folder: Path, many: int, seed: int = 0) -> None:
-    """Write so many pictures of each kind, as PNG, into a folder for each kind."""
+    """Write `many` pictures of each kind, as PNG, into a folder for each kind."""
     for kind in KINDS:
         place = folder / kind
         place.mkdir(parents=True, exist_ok=True)
@@ -174,7 +174,7 @@ KINDS: Final[Mapping[str, Callable[[Random, int], Image.Image]]] = {
     "desktops": _desktop,
     "flags": _flag,
 }
-"""By name."""
+"""What draws the picture with a number, by kind."""
 
 
 @cache
@@ -185,6 +185,7 @@ def _template() -> Image.Image:
 
 @cache
 def _triples() -> list[tuple[Colour, ...]]:
+    """All ordered triples of different colours, shuffled."""
     triples: list[tuple[Colour, ...]] = [*permutations(_COLOURS, 3)]
     Random(0).shuffle(triples)
     return triples
@@ -193,12 +194,12 @@ def _triples() -> list[tuple[Colour, ...]]:
 @cache
 def _scripts() -> tuple[tuple[str, ...], ...]:
     """The words of each script that a font of this machine has; Pillow's own font has Latin."""
-    texts = [_LATIN, *(_OTHERS.values() if isinstance(_font(20), ImageFont.FreeTypeFont) and _has_more() else ())]
+    texts = [_LATIN, *(_OTHERS.values() if isinstance(_font(20), ImageFont.FreeTypeFont) and _has_large_font() else ())]
     return tuple(tuple(text.split()) for text in texts)
 
 
 @cache
-def _has_more() -> bool:
+def _has_large_font() -> bool:
     try:
         ImageFont.truetype(_LARGE_FONT)
     except OSError:
@@ -208,11 +209,11 @@ def _has_more() -> bool:
 
 @cache
 def _font(size: float) -> Font:
-    return ImageFont.truetype(_LARGE_FONT, size) if _has_more() else ImageFont.load_default(size)
+    return ImageFont.truetype(_LARGE_FONT, size) if _has_large_font() else ImageFont.load_default(size)
 
 
 def _sentences(random: Random, lines: int, width: int) -> str:
-    """So many lines of words of one script, each up to `width` characters long."""
+    """`lines` lines of words of one script, each up to `width` characters long."""
     words = random.choice(_scripts())
     text = []
     for _ in range(lines):

@@ -25,7 +25,7 @@ from hashdb.index.vectors import Words
 
 
 def share(matched: NDArray[np.bool_], measured: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The share of each alteration's copies that are found; 0 if there are none."""
+    """The share of the copies measured that matched, by alteration, from arrays of shape (pictures, alterations)."""
     shares: NDArray[np.float64] = (matched & measured).sum(axis=0) / np.maximum(1, measured.sum(axis=0))
     return shares
 
@@ -111,7 +111,9 @@ class Evaluation:
 
     scheme: Scheme
     rate: float
+    """The allowed number of false matches per pair of pictures."""
     items: int
+    """The items of the index whose cost is measured."""
     names: tuple[str, ...]
     """The pictures that were measured; pairs are positions among them."""
     unfit: Mapping[str, str]
@@ -169,6 +171,8 @@ class Evaluation:
 
 
 class _Measured(NamedTuple):
+    """The samples of the pictures that were measured, with their names, and why others were not."""
+
     names: tuple[str, ...]
     unfit: Mapping[str, str]
     samples: tuple[Sample, ...]
@@ -191,13 +195,13 @@ def evaluate(
     `rate` is the allowed number of false matches per pair of pictures for all algorithms together: each algorithm gets
     an equal part of it. The costs are those of an index of `items`. `advance` is called after each picture.
     """
-    alike = duplicates(paths)
+    same_paths = duplicates(paths)
     measured = _measure(paths, scheme, limits, processes, advance)
     samples = measured.samples
     if len(samples) < 2:
         return Evaluation(scheme, rate, items, measured.names, measured.unfit, (), ())
     at = {sample.place: position for position, sample in enumerate(samples)}
-    same = tuple(sorted((at[first], at[second]) for first, second in alike if first in at and second in at))
+    same = tuple(sorted((at[first], at[second]) for first, second in same_paths if first in at and second in at))
     outcomes = tuple(
         outcome
         for algorithm, profile in product(scheme.algorithms, scheme.profiles)

@@ -127,7 +127,7 @@ UNMEASURED: Final = 9_999
 
 
 class SampleJob(NamedTuple):
-    """A picture to measure, its place in the folder, and the next picture, for the collage."""
+    """A picture to measure, its place (the position among all), and the next picture, which collages show, too."""
 
     place: int
     path: Path
@@ -236,7 +236,7 @@ def measure(job: SampleJob, scheme: Scheme, own: HashedPicture, catalogues: Mapp
 def _match(
     query: Query, alteration: str | None, job: SampleJob, catalogues: Mapping[str, Catalogue]
 ) -> tuple[list[bool], Sequence[Mistake]]:
-    """Whether the picture itself matches, by profile, and what else does by mistake."""
+    """Whether the picture itself matches, for each profile, and what else does by mistake."""
     own_matches, mistakes = [], []
     for profile, catalogue in catalogues.items():
         matches = catalogue.matches(query)

@@ -17,8 +17,8 @@ from hashdb.evaluation.samples import read_beside, reduced
 from hashdb.hashing import Limits, read_file
 
 Sets = Mapping[str, Evaluation]
-"""By name: the folder of the set, relative to the one that is measured."""
-_SIDE: Final = 320
+"""The evaluation of each set, by its name: its folder, relative to the one that is measured."""
+_SIDE: Final = 320  # pixels of a shown picture's longer side
 MOST_SHOWN: Final = 12
 """False matches of a set that are written as pictures."""
 

@@ -261,7 +261,8 @@ def photographed(scene: Scene) -> Image.Image:
     # The corners of what the camera sees, each moved by up to 12 %: upper left, lower left, lower right, upper right.
     corners = []
     for x, y in ((0, 0), (0, room.height), (room.width, room.height), (room.width, 0)):
-        corners += [x + (-1 if x else 1) * _moved(scene, room.width), y + (-1 if y else 1) * _moved(scene, room.height)]
+        move_x, move_y = (scene.random.uniform(0, 0.12) * side for side in room.size)
+        corners += [x + (-1 if x else 1) * move_x, y + (-1 if y else 1) * move_y]
     seen = room.transform((width, height), Image.Transform.QUAD, corners, Image.Resampling.BICUBIC)
     dull = ImageEnhance.Color(ImageEnhance.Contrast(seen).enhance(0.75)).enhance(0.8)
     down, across = np.mgrid[0:height, 0:width] / max(width, height)
@@ -319,16 +320,13 @@ def _draw_status(draw: ImageDraw.ImageDraw, width: int, ink: Colour, random: Ran
         draw.rectangle((width - 130 + 10 * bar, 32 - 5 * bar, width - 124 + 10 * bar, 36), fill=ink)
 
 
-def _moved(scene: Scene, side: int) -> float:
-    return scene.random.uniform(0, 0.12) * side
-
-
 def _paste(ground: Image.Image, picture: Image.Image, across: float, down: float) -> None:
     place = round((ground.width - picture.width) * across), round((ground.height - picture.height) * down)
     ground.paste(picture, place)
 
 
 def _rounded(screen: Image.Image, picture: Image.Image, place: tuple[int, int], radius: int) -> None:
+    """Paste a picture with round corners; `place` is where its upper left corner is."""
     mask = Image.new("L", picture.size)
     ImageDraw.Draw(mask).rounded_rectangle((0, 0, picture.width - 1, picture.height - 1), radius, 255)
     screen.paste(picture, place, mask)
@@ -345,6 +343,7 @@ def _window(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
 def _lines(
     draw: ImageDraw.ImageDraw, random: Random, place: tuple[int, int], many: int, step: int, size: int, ink: Colour
 ) -> None:
+    """Draw `many` lines of text, `step` pixels apart, the first one at `place`, in letters of `size` pixels."""
     for line in range(many):
         at = place[0], place[1] + step * line
         draw.text(at, random.choice(_MESSAGES), ink, ImageFont.load_default(size))

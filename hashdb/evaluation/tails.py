@@ -30,8 +30,8 @@ FEWEST: Final = 60
 """The least number of pairs for a fit."""
 _COUNTED = 30
 """With at least this many pairs within a radius, the rate is counted, not estimated."""
-_DRAWS = 200
-_STEPS = 50
+_DRAWS, _STEPS = 200, 50
+"""How often the bootstrap draws pictures, and the most steps of a fit."""
 
 _Floats: TypeAlias = NDArray[np.float64]
 
@@ -178,6 +178,7 @@ def _threshold(pairs: Pairs) -> int | None:
 
 
 def _all(pairs: Pairs) -> int:
+    """How many ordered pairs the pictures make, counted or not."""
     return pairs.pictures * (pairs.pictures - 1)
 
 

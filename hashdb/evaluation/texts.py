@@ -40,7 +40,7 @@ SHARED: Final = 20
 """Words in a row that two texts have in common from which they share a passage: a match of these is right."""
 _ALIKE: Final = 0.2
 """The share of the words of a segment, in pairs, that both texts have, from which one is the other, rewritten."""
-_NAMES: Final = {"HIRAGANA": "CJK", "KATAKANA": "CJK"}
+_NAMES: Final = {"HIRAGANA": "CJK", "KATAKANA": "CJK"}  # scripts that one text mixes, by the first word of a name
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class TextOutcome(NamedTuple):
 
 
 class TextPair(NamedTuple):
-    """Two texts, one as the query, the least radius in bits at which they match, and the words in a row they share."""
+    """Two texts, one as the query, the least radius in bits at which they match, and the longest run of same words."""
 
     query: int
     listed: int
@@ -199,7 +199,7 @@ class _Bench:
         matched = self._library.match(frames)
         found, exact = judge(matched.get(place + 1), (before, before + len(split_words(changed))), listed)
         whole, of_listed = simhash(words), self._whole[place]
-        others = sum(not self._shares(words, id, of_id) for id, of_id in matched.items() if id != place + 1)
+        others = sum(not self._shares(words, id, details) for id, details in matched.items() if id != place + 1)
         return TextOutcome(
             number,
             position,
@@ -216,7 +216,7 @@ class _Bench:
         """Whether an upload has a passage of a listed text that it matches, word by word or rewritten."""
         theirs = self.scheme.listed[id - 1].words
         return longest_run(words, theirs) >= SHARED or any(
-            resemblance(words[_cut(segment.query)], theirs[_cut(segment.listed)]) >= _ALIKE
+            resemblance(words[_slice(segment.query)], theirs[_slice(segment.listed)]) >= _ALIKE
             for segment in details.segments
         )
 
@@ -257,8 +257,8 @@ def _values(frames: Sequence[Frame]) -> Words:
     return pack([frame.signals[0].value for frame in frames], Algorithm.SIMHASH256.bits)
 
 
-def _are_near(one: Signal | None, other: Signal | None) -> bool:
-    return one is not None and other is not None and one.distance(other) <= Algorithm.SIMHASH256.radius
+def _are_near(first: Signal | None, second: Signal | None) -> bool:
+    return first is not None and second is not None and first.distance(second) <= Algorithm.SIMHASH256.radius
 
 
 def _digest(text: str) -> bytes:
@@ -272,29 +272,29 @@ def judge(details: FrameDetails | None, query: Stretch, listed: Stretch) -> tupl
     return bool(off), bool(off) and min(off) <= TOLERANCE
 
 
-def _cut(stretch: Stretch) -> slice:
+def _slice(stretch: Stretch) -> slice:
     return slice(*map(int, stretch))
 
 
-def resemblance(one: Sequence[str], other: Sequence[str]) -> float:
-    """The share of the different shingles of both that they have in common, 0 to 1."""
-    ours, theirs = set(shingles(one).tolist()), set(shingles(other).tolist())
-    return len(ours & theirs) / max(1, len(ours | theirs))
+def resemblance(first: Sequence[str], second: Sequence[str]) -> float:
+    """The share of the different shingles of two texts, given as words, that both have, 0 to 1."""
+    of_first, of_second = set(shingles(first).tolist()), set(shingles(second).tolist())
+    return len(of_first & of_second) / max(1, len(of_first | of_second))
 
 
-def longest_run(one: Sequence[str], other: Sequence[str]) -> int:
+def longest_run(first: Sequence[str], second: Sequence[str]) -> int:
     """How many words in a row two texts have in common at most."""
 
-    def share(length: int) -> bool:
-        runs = set(_runs(one, length))
-        return any(run in runs for run in _runs(other, length))
+    def share_run(length: int) -> bool:
+        runs = set(_runs(first, length))
+        return any(run in runs for run in _runs(second, length))
 
     low, high = 0, 1
-    while share(high):
+    while share_run(high):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if share(middle) else (low, middle)
+        low, high = (middle, high) if share_run(middle) else (low, middle)
     return low
 
 

@@ -14,22 +14,22 @@ from hashdb.evaluation.videos import Outcome, VideoEvaluation
 
 
 class Recall(NamedTuple):
-    """What came of one kind of copy, as shares from 0 to 1."""
+    """What came of one kind of copy; shares are from 0 to 1."""
 
     copy: Copy
     clips: int
     found: float
-    """The stretches of the film that were found."""
+    """The share of the stretches of the film that were found."""
     exact: float
-    """Those of which every end is right to a second."""
+    """The share of those of which every end is right to a second."""
     off: float | None
     """The seconds by which the worst end is off, of the half that is nearest."""
     by_listed: float
-    """The copies that vPDQ matches by the share of the listed film's frames."""
+    """The share of the copies that vPDQ matches by the share of the listed film's frames."""
     by_query: float
-    """The copies that vPDQ matches by the share of the upload's frames."""
+    """The share of the copies that vPDQ matches by the share of the upload's frames."""
     mistaken: int
-    """Other films that matched."""
+    """How often another film matched."""
 
 
 def recall_by_copy(evaluation: VideoEvaluation) -> Iterator[Recall]:

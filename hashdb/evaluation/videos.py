@@ -36,7 +36,7 @@ class VideoScheme:
     """What is measured."""
 
     films: Sequence[Film]
-    """Those that are listed."""
+    """The films that are listed."""
     around: Film
     """What surrounds a clip: it shares nothing with the films."""
     trials: int
@@ -98,7 +98,7 @@ class VideoEvaluation:
     values: int
     """Distinct values of the listed films."""
     seconds: float
-    """Of the listed films together."""
+    """The durations of the listed films together."""
     around: VideoFrames
     """The surrounding upload as a query."""
     first: tuple[VideoFrames, VideoFrames]
@@ -187,7 +187,7 @@ class _Bench:
 
 
 def _list(scheme: VideoScheme, film: Film) -> _ListedFilm:
-    """The hashes of a film as it is contributed, and those of its beginning as a query."""
+    """The hashes of a film as it is contributed, and those of its first 60 seconds as a query."""
     octets = encode(film.play(times(0, min(film.seconds, _LONGEST))), crf=23)
     query = hash_upload(octets, Mode.TRANSFORMS, scheme.interval)
     whole = film.path.read_bytes() if isinstance(film, RecordedFilm) else octets
