@@ -66,7 +66,7 @@ def _measured(algorithm: Algorithm, radius: int, count: int) -> tuple[int, float
     """The bytes of a segment of `count` random values, the seconds of a query, and whether it is scanned."""
     random = np.random.default_rng(count)
     segment = build_segment(_random(random, count, algorithm), radius)
-    return _bytes(segment), _seconds(segment, _random(random, _QUERIES, algorithm), radius), not segment.cut.widths
+    return _bytes(segment), _seconds(segment, _random(random, _QUERIES, algorithm), radius), not segment.chunks.widths
 
 
 def _seconds(segment: Segment, queries: Words, radius: int) -> float:

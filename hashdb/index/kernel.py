@@ -104,19 +104,19 @@ class Table:
     def __init__(
         self,
         lanes: Sequence[Words],
-        cut: Chunks,
+        chunks: Chunks,
         offsets: NDArray[np.uint32] | None,
         entries: Entries | None,
     ) -> None:
         """`lanes` are the words of the values, in pairs (single words for 64 bits)."""
-        widths, shifts = np.array(cut.widths, np.uint8), np.array(cut.shifts, np.uint8)
-        bases = np.array(cut.bases, np.int64)
+        widths, shifts = np.array(chunks.widths, np.uint8), np.array(chunks.shifts, np.uint8)
+        bases = np.array(chunks.bases, np.int64)
         self._arrays = (lanes, offsets, entries, widths, shifts, bases)
         self.struct = _Segment(
             _address(lanes[0]),
             _address(lanes[1]) if len(lanes) > 1 else None,
             len(lanes[0]),
-            len(cut.widths),
+            len(chunks.widths),
             _address(widths),
             _address(shifts),
             _address(bases),
@@ -134,7 +134,8 @@ class Parts:
     def __init__(self, searched: Sequence[tuple[Table, Chunks | None]], bits: int, radius: int, cost: float) -> None:
         """`searched` has each segment's table and chunks (None: scan it); `cost` is the nanoseconds of a query."""
         probes = [
-            None if cut is None else _probes(cut, radius, table.rows // ROWS_A_CANDIDATE) for table, cut in searched
+            None if chunks is None else _probes(chunks, radius, table.rows // ROWS_A_CANDIDATE)
+            for table, chunks in searched
         ]
         parts = [
             _Part(table.address, None if prepared is None else prepared.address)
@@ -169,12 +170,12 @@ class Kernel:
             near.argtypes, near.restype = (pointer, pointer, pointer), count
         self._local = _Local()
 
-    def probe(self, table: Table, cut: Chunks, queries: Words, radius: int) -> SearchResults:
+    def probe(self, table: Table, chunks: Chunks, queries: Words, radius: int) -> SearchResults:
         """Search by the tables; a query with too many candidates is compared with every row.
 
         The results are valid until the next search of this thread. Raises IndexError for damaged tables.
         """
-        probes = _probes(cut, radius, table.rows // ROWS_A_CANDIDATE)
+        probes = _probes(chunks, radius, table.rows // ROWS_A_CANDIDATE)
         return self._search(self._probe, table.address, probes.address, _address(queries), len(queries), radius)
 
     def scan(self, table: Table, queries: Words, radius: int) -> SearchResults:
@@ -235,9 +236,9 @@ class Kernel:
 class _PreparedProbes:
     """The radii and masks of chunks, as the kernel reads them."""
 
-    def __init__(self, cut: Chunks, radius: int, limit: int) -> None:
-        radii = cut.radii(radius)
-        chunk_masks = [masks(width, max(near, 0)) for width, near in zip(cut.widths, radii, strict=True)]
+    def __init__(self, chunks: Chunks, radius: int, limit: int) -> None:
+        radii = chunks.radii(radius)
+        chunk_masks = [masks(width, max(near, 0)) for width, near in zip(chunks.widths, radii, strict=True)]
         chunk_radii, pointers = np.array(radii, np.int8), np.array([_address(mask) for mask in chunk_masks], np.uint64)
         counts = np.array([len(mask) for mask in chunk_masks], np.int32)
         self._arrays = (chunk_radii, pointers, counts, chunk_masks)

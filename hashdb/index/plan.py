@@ -80,19 +80,19 @@ def choose_chunks(count: int, bits: int, radius: int) -> Chunks:
     if count < SCANNED:
         return Chunks(bits, ())
     best, least = Chunks(bits, ()), scanning_cost(count, bits)
-    for chunks in range(-(-bits // WIDEST), bits // 8 + 1):
-        cut = Chunks(bits, _even(bits, chunks))
-        if (8 * chunks if bits == 64 else bits / 8 + 4 * chunks) + 4 * cut.bases[-1] / count > _BYTES_A_VALUE[bits]:
+    for parts in range(-(-bits // WIDEST), bits // 8 + 1):
+        chunks = Chunks(bits, _even(bits, parts))
+        if (8 * parts if bits == 64 else bits / 8 + 4 * parts) + 4 * chunks.bases[-1] / count > _BYTES_A_VALUE[bits]:
             continue
-        if (cost := probing_cost(cut, count, radius)) < least:
-            best, least = cut, cost
+        if (cost := probing_cost(chunks, count, radius)) < least:
+            best, least = chunks, cost
     return best
 
 
-def probing_cost(cut: Chunks, count: int, radius: int) -> float:
+def probing_cost(chunks: Chunks, count: int, radius: int) -> float:
     """The expected nanoseconds of one query by the tables in the kernel, for evenly spread values."""
-    probes, candidates = cut.expected(count, radius)
-    return probes * _PROBE + candidates * _CANDIDATE[cut.bits]
+    probes, candidates = chunks.expected(count, radius)
+    return probes * _PROBE + candidates * _CANDIDATE[chunks.bits]
 
 
 def scanning_cost(count: int, bits: int) -> float:
@@ -100,9 +100,9 @@ def scanning_cost(count: int, bits: int) -> float:
     return count * _SCANNED_VALUE[bits]
 
 
-def worth_probing(cut: Chunks, count: int, radius: int) -> bool:
+def worth_probing(chunks: Chunks, count: int, radius: int) -> bool:
     """Whether a search by the tables is expected to be faster than a scan."""
-    return bool(cut.widths) and probing_cost(cut, count, radius) < scanning_cost(count, cut.bits)
+    return bool(chunks.widths) and probing_cost(chunks, count, radius) < scanning_cost(count, chunks.bits)
 
 
 def worth_verifying(candidates: int, count: int, bits: int) -> bool:
@@ -121,6 +121,6 @@ def masks(width: int, radius: int) -> NDArray[np.uint32]:
     return np.array(sorted(bit_masks), np.uint32)
 
 
-def _even(bits: int, chunks: int) -> tuple[int, ...]:
-    width, wider = divmod(bits, chunks)
-    return (width + 1,) * wider + (width,) * (chunks - wider)
+def _even(bits: int, parts: int) -> tuple[int, ...]:
+    width, wider = divmod(bits, parts)
+    return (width + 1,) * wider + (width,) * (parts - wider)

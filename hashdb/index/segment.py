@@ -53,7 +53,7 @@ class Segment:
     def __init__(
         self,
         lanes: Sequence[Lane],
-        cut: Chunks,
+        chunks: Chunks,
         offsets: NDArray[np.uint32] | None = None,
         entries: Entries | None = None,
     ) -> None:
@@ -62,7 +62,7 @@ class Segment:
         `lanes` are the words of the values, in pairs (single words for 64 bits). `offsets` holds, chunk after chunk,
         the position in `entries` where the rows of each chunk value begin.
         """
-        self.lanes, self.cut, self.offsets, self.entries = tuple(lanes), cut, offsets, entries
+        self.lanes, self.chunks, self.offsets, self.entries = tuple(lanes), chunks, offsets, entries
         self._probing: dict[int, bool] = {}
 
     def __len__(self) -> int:
@@ -77,13 +77,13 @@ class Segment:
         """Whether a search at this radius uses the tables."""
         probed = self._probing.get(radius)
         if probed is None:
-            probed = self._probing[radius] = worth_probing(self.cut, len(self), radius)
+            probed = self._probing[radius] = worth_probing(self.chunks, len(self), radius)
         return probed
 
     def cost(self, radius: int) -> float:
         """The expected nanoseconds of one query in the kernel."""
-        count, cut = len(self), self.cut
-        return probing_cost(cut, count, radius) if self.probed(radius) else scanning_cost(count, cut.bits)
+        count, chunks = len(self), self.chunks
+        return probing_cost(chunks, count, radius) if self.probed(radius) else scanning_cost(count, chunks.bits)
 
     def search(self, queries: Words, radius: int) -> Hits:
         """All rows within `radius` bits of each query, each once, in no order."""
@@ -92,7 +92,7 @@ class Segment:
     def probe(self, queries: Words, radius: int) -> Hits:
         """Search by the tables; only a query with too many candidates is compared with every row."""
         if (native := kernel()) is not None:
-            return _hits(native.probe(self.table, self.cut, queries, radius))
+            return _hits(native.probe(self.table, self.chunks, queries, radius))
         return vectors.probe(self, queries, radius)
 
     def scan(self, queries: Words, radius: int) -> Hits:
@@ -108,15 +108,15 @@ class Segment:
     @cached_property
     def table(self) -> Table:
         """The arrays as the kernel reads them."""
-        return Table(self.lanes, self.cut, self.offsets, self.entries)
+        return Table(self.lanes, self.chunks, self.offsets, self.entries)
 
 
-def build_segment(words: Words, radius: int, cut: Chunks | None = None) -> Segment:
+def build_segment(words: Words, radius: int, chunks: Chunks | None = None) -> Segment:
     """A segment of values, which need not be distinct, for searches at `radius` bits (or with the given chunks).
 
     Raises ValueError for more values than a segment holds.
     """
-    return build_sorted_segment(distinct(words), radius, cut)
+    return build_sorted_segment(distinct(words), radius, chunks)
 
 
 def max_values(bits: int) -> int:
@@ -124,29 +124,29 @@ def max_values(bits: int) -> int:
     return (PLACES - 1) // (bits // 8)
 
 
-def build_sorted_segment(arranged: Words, radius: int, cut: Chunks | None = None) -> Segment:
+def build_sorted_segment(arranged: Words, radius: int, chunks: Chunks | None = None) -> Segment:
     """A segment of values that are distinct and sorted. Raises ValueError for too many values."""
     bits = arranged.shape[1] * 64
-    cut = cut or choose_chunks(len(arranged), bits, radius)
-    if len(arranged) * max(1, len(cut.widths)) >= PLACES:
+    chunks = chunks or choose_chunks(len(arranged), bits, radius)
+    if len(arranged) * max(1, len(chunks.widths)) >= PLACES:
         raise ValueError(f"a segment cannot hold {len(arranged)} values")
     width = 1 if bits == 64 else 2
     lanes = [copy_columns(arranged[:, first : first + width]) for first in range(0, bits // 64, width)]
-    if not cut.widths:
-        return Segment(lanes, cut)
-    count, offsets = len(arranged), allocate((cut.bases[-1],), np.uint32)
-    entries: Entries = allocate((count * len(cut.widths),), np.uint64 if bits == 64 else np.uint32)
+    if not chunks.widths:
+        return Segment(lanes, chunks)
+    count, offsets = len(arranged), allocate((chunks.bases[-1],), np.uint32)
+    entries: Entries = allocate((count * len(chunks.widths),), np.uint64 if bits == 64 else np.uint32)
     native = kernel()
     keys = allocate((0 if native else count,), np.uint64)
-    for chunk, (shift, width) in enumerate(zip(cut.shifts, cut.widths, strict=True)):
-        first, base = chunk * count, cut.bases[chunk]
+    for chunk, (shift, width) in enumerate(zip(chunks.shifts, chunks.widths, strict=True)):
+        first, base = chunk * count, chunks.bases[chunk]
         table, chunk_entries = offsets[base : base + (1 << width) + 1], entries[first : first + count]
         if native is not None:
             native.order(arranged, shift, width, first, table, chunk_entries)
         else:
             sort_chunk(arranged, shift, width, first, table, chunk_entries, keys)
     # The most significant chunk has the order of the sorted values, which need not be stored twice.
-    return Segment([entries[:count, None]] if bits == 64 else lanes, cut, offsets, entries)
+    return Segment([entries[:count, None]] if bits == 64 else lanes, chunks, offsets, entries)
 
 
 def sort_chunk(
@@ -171,10 +171,10 @@ def sort_chunk(
         part = keys[start : start + _STRIDE]
         rows = part.astype(np.uint32)
         entries[start : start + _STRIDE] = values[:, 0].take(rows) if entries.dtype == np.uint64 else rows
-        chunks = (part >> np.uint64(32)).view(np.int64)
-        least = int(chunks[0])
-        chunks -= least
-        counts = np.bincount(chunks)
+        chunk_values = (part >> np.uint64(32)).view(np.int64)
+        least = int(chunk_values[0])
+        chunk_values -= least
+        counts = np.bincount(chunk_values)
         table[1 + least : 1 + least + len(counts)] += counts.astype(np.uint32)
     for start in range(0, len(table), _STRIDE):
         places = table[start : start + _STRIDE]
@@ -194,7 +194,7 @@ def no_step(name: str) -> None:
 
 def write_segment(path: Path, segment: Segment, step: Step = no_step) -> None:
     """Write a segment: it appears under `path` only when it is complete and durable. Raises OSError."""
-    facts = {"bits": segment.cut.bits, "widths": segment.cut.widths, "count": len(segment)}
+    facts = {"bits": segment.chunks.bits, "widths": segment.chunks.widths, "count": len(segment)}
     write_arrays(path, facts, _stored_arrays(segment), step)
 
 
@@ -239,11 +239,11 @@ def open_segment(path: Path) -> Segment:
     """
     header, arrays = open_arrays(path)
     try:
-        cut, entries = Chunks(int(header["bits"]), tuple(header["widths"])), arrays.get("entries")
-        if cut.bits == 64 and cut.widths:
-            return Segment([arrays["entries"][: header["count"], None]], cut, arrays["offsets"], entries)
+        chunks, entries = Chunks(int(header["bits"]), tuple(header["widths"])), arrays.get("entries")
+        if chunks.bits == 64 and chunks.widths:
+            return Segment([arrays["entries"][: header["count"], None]], chunks, arrays["offsets"], entries)
         first, *others = [arrays[name] for name in sorted(arrays) if name.startswith("lane")]
-        return Segment([first, *others], cut, arrays.get("offsets"), entries)
+        return Segment([first, *others], chunks, arrays.get("offsets"), entries)
     except (KeyError, TypeError, ValueError):
         raise _not_a_segment(path) from None
 
@@ -325,7 +325,7 @@ def _stored_arrays(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
         return lanes
     tables = [("offsets", segment.offsets), ("entries", segment.entries)]
     # The entries begin with the values of 64 bits.
-    return tables if segment.cut.bits == 64 else lanes + tables
+    return tables if segment.chunks.bits == 64 else lanes + tables
 
 
 def _write_blocks(file: BinaryIO, arrays: Sequence[tuple[str, NDArray[Any]]]) -> Iterator[int]:

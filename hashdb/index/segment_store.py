@@ -260,7 +260,7 @@ def merge_words(segments: Sequence[Segment]) -> Words:
         np.maximum.accumulate([0, *np.searchsorted(first, bounds).tolist(), len(first)]).tolist()
         for first in first_words
     ]
-    words = allocate((sum(map(len, first_words)), segments[0].cut.bits // 64), np.uint64)
+    words = allocate((sum(map(len, first_words)), segments[0].chunks.bits // 64), np.uint64)
     end = 0
     for number in range(len(bounds) + 1):
         rows = [slice(*cut[number : number + 2]) for cut in cuts]

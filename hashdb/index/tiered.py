@@ -35,8 +35,7 @@ PLAIN = 64
 class _State(NamedTuple):
     """What a search reads. It is one reference, so that a search finds each value in some tier at any time.
 
-    `memory` is the array of the newest values, and `few` has the same values while they are at most `PLAIN`. `loaded`
-    has segments without a file, `segments` those with one.
+    `memory` has the newest values; so has `few`, while they are at most `PLAIN`. `loaded` has segments without a file.
     """
 
     few: tuple[int, ...]
@@ -50,7 +49,7 @@ class _State(NamedTuple):
         parts = self.parts_by_radius.get(radius)
         if parts is None:
             tiers = [self.memory, *(loaded.segment for loaded in self.loaded), *self.segments]
-            searched = [(tier.table, tier.cut if tier.probed(radius) else None) for tier in tiers if len(tier)]
+            searched = [(tier.table, tier.chunks if tier.probed(radius) else None) for tier in tiers if len(tier)]
             cost = sum(tier.cost(radius) for tier in tiers)
             parts = self.parts_by_radius[radius] = Parts(searched, bits, radius, cost)
         return parts

@@ -145,7 +145,7 @@ NO_HITS = Hits(*[np.empty(0, np.intp)] * 3)
 
 def probe(segment: Segment, queries: Words, radius: int) -> Hits:
     """Search by the tables; a query with too many candidates is compared with every row."""
-    probes, candidates = segment.cut.expected(len(segment), radius)
+    probes, candidates = segment.chunks.expected(len(segment), radius)
     size = min(_QUERIES_A_BLOCK, int(BLOCK_LOOKUPS / max(1, probes, candidates)) + 1)
     blocks = (queries[first : first + size] for first in range(0, len(queries), size))
     parts = [
@@ -174,7 +174,7 @@ def near(segment: Segment, value: int, radius: int, *, probing: bool) -> Iterabl
     ends, counts = _single_buckets(segment, value, radius)
     candidates = np.add.accumulate(counts)
     total = int(candidates[-1])
-    if not worth_verifying(total, len(segment), segment.cut.bits):
+    if not worth_verifying(total, len(segment), segment.chunks.bits):
         return _scan_values(segment, value, radius)
     ends -= candidates
     places = ends.repeat(counts)
@@ -182,7 +182,7 @@ def near(segment: Segment, value: int, radius: int, *, probing: bool) -> Iterabl
     entries = segment.entries.take(places)
     if entries.dtype == np.uint64:
         return _close_values(entries, value, radius)
-    query = pack([value], segment.cut.bits)[0]
+    query = pack([value], segment.chunks.bits)[0]
     distances = _distances(_take_rows(segment.lanes[0], entries), query)
     [close] = (distances <= radius).nonzero()
     if not len(close):
@@ -201,9 +201,9 @@ def _close_values(values: NDArray[np.uint64], value: int, radius: int) -> Iterab
 
 def _scan_values(segment: Segment, value: int, radius: int) -> Iterable[tuple[int, int]]:
     """Distance and value of all values of a segment within the radius, by comparing each."""
-    if segment.cut.bits == 64 and len(segment) <= _ROWS_A_BLOCK:
+    if segment.chunks.bits == 64 and len(segment) <= _ROWS_A_BLOCK:
         return _close_values(segment.lanes[0][:, 0], value, radius)
-    return _distances_and_values(segment, _scan(segment, pack([value], segment.cut.bits)[0], radius))
+    return _distances_and_values(segment, _scan(segment, pack([value], segment.chunks.bits)[0], radius))
 
 
 def _single_buckets(segment: Segment, value: int, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -212,22 +212,22 @@ def _single_buckets(segment: Segment, value: int, radius: int) -> tuple[NDArray[
     With so few numbers, the calls are the cost: indexing takes half as long as `take`.
     """
     assert segment.offsets is not None
-    lookup = lookups(segment.cut, radius)
-    places = np.array([value >> shift & mask for shift, mask in segment.cut.places])[lookup.chunk]
+    lookup = lookups(segment.chunks, radius)
+    places = np.array([value >> shift & mask for shift, mask in segment.chunks.places])[lookup.chunk]
     places ^= lookup.mask
     bounds = segment.offsets.take(places + lookup.around, mode="clip").astype(np.int64)
     starts, ends = bounds[0, 0], bounds[1, 0]
     return ends, ends - starts
 
 
-def _buckets(segment: Segment, chunks: NDArray[np.int64], radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The starts of the buckets to look up for these chunks, and the number of entries of each.
+def _buckets(segment: Segment, queries: Words, radius: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The starts of the buckets to look up for these queries, and the number of entries of each.
 
-    `chunks` has shape (queries, chunks). The look-ups of one query follow those of the query before.
+    The look-ups of one query follow those of the query before.
     """
     assert segment.offsets is not None
-    lookup = lookups(segment.cut, radius)
-    places = chunks.take(lookup.chunk, axis=1)
+    lookup = lookups(segment.chunks, radius)
+    places = chunk_values(queries, segment.chunks).take(lookup.chunk, axis=1)
     places ^= lookup.mask
     places += lookup.around[0]
     # Every place is inside. Mode "clip" spares a second copy, which the check of `take` would make.
@@ -241,10 +241,10 @@ def _buckets(segment: Segment, chunks: NDArray[np.int64], radius: int) -> tuple[
 def _probe(segment: Segment, queries: Words, radius: int) -> Iterator[Hits]:
     """Look up a block of queries together."""
     assert segment.entries is not None
-    starts, counts = _buckets(segment, chunk_values(queries, segment.cut), radius)
+    starts, counts = _buckets(segment, queries, radius)
     candidates = counts.reshape(len(queries), -1).sum(axis=1)
     for position, count in enumerate(candidates.tolist()):
-        if not worth_verifying(count, len(segment), segment.cut.bits):
+        if not worth_verifying(count, len(segment), segment.chunks.bits):
             counts.reshape(len(queries), -1)[position] = candidates[position] = 0
             yield _shift_queries(_scan(segment, queries[position], radius), position)
     entries = segment.entries.take(ranges(starts, counts, counts.cumsum()))
@@ -338,16 +338,16 @@ class Lookups(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def lookups(cut: Chunks, radius: int) -> Lookups:
+def lookups(chunks: Chunks, radius: int) -> Lookups:
     """The look-ups of one query at a radius."""
     chunk_masks = [
         (chunk, masks(width, near))
-        for chunk, (width, near) in enumerate(zip(cut.widths, cut.radii(radius), strict=True))
+        for chunk, (width, near) in enumerate(zip(chunks.widths, chunks.radii(radius), strict=True))
         if near >= 0
     ]
     chunk = np.concatenate([np.full(len(mask), number) for number, mask in chunk_masks])
     mask = np.concatenate([mask for _, mask in chunk_masks]).astype(np.int64)
-    base = np.array(cut.bases)[chunk]
+    base = np.array(chunks.bases)[chunk]
     return Lookups(mask, chunk, np.stack([base, base + 1])[:, None])
 
 
@@ -372,19 +372,19 @@ class _Places(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _places(cut: Chunks) -> _Places:
-    words = cut.bits // 64
-    low = np.array([words - 1 - shift // 64 for shift in cut.shifts])
-    bit = np.array([shift % 64 for shift in cut.shifts], np.uint64)
-    kept = np.array([(1 << width) - 1 for width in cut.widths], np.uint64)
+def _places(chunks: Chunks) -> _Places:
+    words = chunks.bits // 64
+    low = np.array([words - 1 - shift // 64 for shift in chunks.shifts])
+    bit = np.array([shift % 64 for shift in chunks.shifts], np.uint64)
+    kept = np.array([(1 << width) - 1 for width in chunks.widths], np.uint64)
     # A shift by 64 has no effect. A chunk at the lowest bit of a word needs nothing from the word above.
     high, left = np.maximum(low - 1, 0), np.where(bit == 0, np.uint64(63), np.uint64(64) - bit)
     return _Places(low, high, bit, left, kept)
 
 
-def chunk_values(queries: Words, cut: Chunks) -> NDArray[np.int64]:
+def chunk_values(queries: Words, chunks: Chunks) -> NDArray[np.int64]:
     """The value of every chunk of each query. Shape (queries, chunks)."""
-    places = _places(cut)
+    places = _places(chunks)
     parts = queries.take(places.high, axis=1)
     parts <<= places.left
     parts |= queries.take(places.low, axis=1) >> places.right

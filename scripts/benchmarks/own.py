@@ -45,7 +45,7 @@ def build(folder: Path, radius: int) -> dict[str, Any]:
         segment = build_segment(words, radius)
         taken.append(time.process_time() - begun)
         passed.append(time.perf_counter() - at)
-    return {"seconds": statistics.median(taken), "wall": statistics.median(passed), "chunks": segment.cut.widths}
+    return {"seconds": statistics.median(taken), "wall": statistics.median(passed), "chunks": segment.chunks.widths}
 
 
 def keep(folder: Path, radius: int) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Probing(Segment):
     """A segment that looks up wherever that is possible at all, however few its values are."""
 
     def search(self, queries: Words, radius: int) -> Hits:
-        if self.cut.widths and self.cut.probes(radius) <= 30_000:
+        if self.chunks.widths and self.chunks.probes(radius) <= 30_000:
             return self.probe(queries, radius)
         return super().search(queries, radius)
 
@@ -71,7 +71,7 @@ class Probing(Segment):
 def probing(words: Words, radius: int) -> Segment:
     """Values in such a segment."""
     made = build_segment(words, radius, cut_small(words.shape[1] * 64))
-    return Probing(made.lanes, made.cut, made.offsets, made.entries)
+    return Probing(made.lanes, made.chunks, made.offsets, made.entries)
 
 
 class SegmentedIndex(TieredIndex):

@@ -201,10 +201,10 @@ def test_hits_past_the_room_are_told_too(native: Kernel, bits: int, count: int) 
     segment, queries = near_one(bits, count)
     table, expected = table_of(segment), plainly(segment.words(slice(None)), queries, 8)
     assert len(expected) == 2 * len(segment)
-    assert told(native.probe(table, segment.cut, queries, 8)) == expected
+    assert told(native.probe(table, segment.chunks, queries, 8)) == expected
     assert told(native.scan(table, queries, 8)) == expected
     # The next search has its own answer in the room that has grown.
-    assert told(native.probe(table, segment.cut, queries[:1], 8)) == []
+    assert told(native.probe(table, segment.chunks, queries[:1], 8)) == []
 
 
 def test_room_for_very_many_hits_is_not_kept(native: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ def test_too_many_candidates_are_scanned_and_found_all_the_same(
     table, expected = table_of(segment), plainly(segment.words(slice(None)), queries, 4)
     for candidate in (1, 2, 10, 100, 10**9):
         monkeypatch.setattr(kernels, "ROWS_A_CANDIDATE", candidate)
-        assert told(native.probe(table, segment.cut, queries, 4)) == expected
+        assert told(native.probe(table, segment.chunks, queries, 4)) == expected
 
 
 @of_every_length
@@ -247,7 +247,7 @@ def test_threads_that_search_at_once_get_their_own_answers(native: Kernel, bits:
     def ask(number: int) -> bool:
         radius, asked = number % 7, queries[number % 4 :]
         expected = plainly(segment.words(slice(None)), asked, radius)
-        return all(told(native.probe(table, segment.cut, asked, radius)) == expected for _ in range(20))
+        return all(told(native.probe(table, segment.chunks, asked, radius)) == expected for _ in range(20))
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(32)))
@@ -255,9 +255,9 @@ def test_threads_that_search_at_once_get_their_own_answers(native: Kernel, bits:
 
 def parts_of(segments: list[Segment], radius: int, cost: float) -> Parts:
     """Searched by their tables, but for the last one."""
-    cuts = [segment.cut for segment in segments[:-1]] + [None]
+    cuts = [segment.chunks for segment in segments[:-1]] + [None]
     tables = [segment.table for segment in segments]
-    return Parts(list(zip(tables, cuts, strict=True)), segments[0].cut.bits, radius, cost)
+    return Parts(list(zip(tables, cuts, strict=True)), segments[0].chunks.bits, radius, cost)
 
 
 @of_every_length
@@ -309,7 +309,7 @@ def test_damaged_tables_are_an_error_and_no_crash(native: Kernel, where: str) ->
     else:
         segment.entries[:] = 2**31
     with pytest.raises(IndexError):
-        native.probe(table_of(segment), segment.cut, words[:1], 15)
+        native.probe(table_of(segment), segment.chunks, words[:1], 15)
     with pytest.raises(IndexError):
         native.near(parts_of([segment, segment], 15, 0), unpack(words[:1])[0])
 

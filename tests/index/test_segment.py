@@ -60,7 +60,7 @@ def test_tables_and_scan_find_what_plain_python_finds(engine: str, bits: int, wi
     queries = [*stored[:30], *(at_distance(one, 5, bits, rng) for one in stored[:8]), 0, 2**bits - 1]
     cut = cut_of(bits, width)
     segment, asked = build_segment(pack(stored, bits), 8, cut), pack(queries, bits)
-    assert segment.cut == cut
+    assert segment.chunks == cut
     assert sorted(unpack(segment.words(slice(None)))) == sorted(set(stored))
     for radius in (0, 1, 5, bits // width, bits // 8, bits // 3, bits):
         right = expected(stored, queries, radius)
@@ -117,7 +117,7 @@ def test_a_large_segment_finds_what_a_scan_finds(engine: str, bits: int) -> None
     rng = np.random.default_rng(bits)
     words = rng.integers(0, 2**64, (200_000, bits // 64), np.uint64)
     segment = build_segment(words, bits // 9)
-    assert segment.cut.widths
+    assert segment.chunks.widths
     queries = words[:50].copy()
     queries[::2, 0] ^= np.uint64(0b10110)
     for radius in (0, 3, bits // 9, bits // 4):

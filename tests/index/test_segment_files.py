@@ -50,7 +50,7 @@ def test_what_was_written_is_opened(tmp_path: Path, bits: int, widths: tuple[int
     write_segment(path, written)
     verify_segment(path)
     opened = open_segment(path)
-    assert opened.cut == written.cut
+    assert opened.chunks == written.chunks
     assert np.array_equal(opened.words(slice(None)), written.words(slice(None)))
     for ours, theirs in ((opened.offsets, written.offsets), (opened.entries, written.entries)):
         assert (ours is None) == (theirs is None)

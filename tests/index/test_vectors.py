@@ -17,7 +17,7 @@ of_every_length = pytest.mark.parametrize("bits", [64, 256])
 
 
 def without_tables(segment: Segment) -> Segment:
-    return Segment(segment.lanes, Chunks(segment.cut.bits, ()))
+    return Segment(segment.lanes, Chunks(segment.chunks.bits, ()))
 
 
 @of_every_length
@@ -31,7 +31,7 @@ def test_what_is_near_one_value_is_what_plain_python_finds(bits: int, kind: str)
             right = [tuple(one) for one in plainly(set(stored), value, radius)]
             assert sorted(vectors.near(segment, value, radius, probing=False)) == right
             assert sorted(vectors.near(without_tables(segment), value, radius, probing=False)) == right
-            if segment.cut.probes(radius) < 20_000:
+            if segment.chunks.probes(radius) < 20_000:
                 assert sorted(set(vectors.near(segment, value, radius, probing=True))) == right
 
 
@@ -40,7 +40,7 @@ def test_lanes_may_stand_column_by_column(bits: int) -> None:
     rng = random.Random(bits)
     stored = clusters(bits, rng)
     rows = build_segment(pack(stored, bits), 4, Chunks(bits, ()))
-    columns = Segment([np.asfortranarray(lane) for lane in rows.lanes], rows.cut)
+    columns = Segment([np.asfortranarray(lane) for lane in rows.lanes], rows.chunks)
     queries = pack(stored[:5], bits)
     for radius in (0, 7, bits // 4):
         ours, theirs = vectors.scan(columns, queries, radius), vectors.scan(rows, queries, radius)
