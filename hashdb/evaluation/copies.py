@@ -69,7 +69,7 @@ class Upload(NamedTuple):
     truth: tuple[Truth, ...]
 
 
-def make(copy: Copy, film: Film, start: float, around: Film, at: float, seed: int | str = 0) -> Upload:
+def make_upload(copy: Copy, film: Film, start: float, around: Film, at: float, seed: int | str = 0) -> Upload:
     """The upload of a copy that begins at a second of the film; `around` surrounds it, from its second `at`.
 
     `around` also fills the frame around a picture in picture.
@@ -124,10 +124,9 @@ def _frames(
 
 
 _MIRROR: Final = partial(edits.turned, how=Image.Transpose.FLIP_LEFT_RIGHT)
-_CROP: Final = partial(edits.cropped, share=0.1)
 _CAPTION: Final = partial(surroundings.captioned, above=True)
 _DRAWS: Final[dict[str, Draw]] = {
-    "crop 10 %": _CROP,
+    "crop 10 %": partial(edits.cropped, share=0.1),
     "mirrored": _MIRROR,
     "letterbox": surroundings.letterboxed,
     "9:16 on its blur": surroundings.upright_on_its_blur,

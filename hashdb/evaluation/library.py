@@ -32,7 +32,7 @@ class Library:
 
     def __init__(self, items: Sequence[tuple[Sequence[Frame], float | None]], *, texts: bool = False) -> None:
         """List videos, each with its frames and its duration in seconds, or texts, which have none."""
-        self._measure, self._widest = (Algorithm.SIMHASH256, WIDEST_OF_TEXTS) if texts else (Algorithm.PDQ, WIDEST)
+        self._algorithm, self._widest = (Algorithm.SIMHASH256, WIDEST_OF_TEXTS) if texts else (Algorithm.PDQ, WIDEST)
         self._shots: list[list[ListedShot]] = []
         self._times: dict[tuple[int, Signal], list[ShotTimes]] = defaultdict(list)
         self._holders: dict[Signal, list[Holder]] = defaultdict(list)
@@ -96,13 +96,13 @@ class Library:
         That of PDQ for a video, with that of phash256 moved by the same number of bits; that of simhash256 for a text.
         """
         signals = (signal for shot in self._shots[number - 1] for signal in shot.signals)
-        near = _Near(signals, self._measure.radius, self._widest)
+        near = _Near(signals, self._algorithm.radius, self._widest)
 
         def matches(radius: int) -> bool:
-            return number in self.match(frames, duration, near.at(radius), number)
+            return number in self.match(frames, duration, near.search_at(radius), number)
 
         # At a wide radius, what is near by chance can hide a short stretch: narrower ones are tried first.
-        usual, widest = self._measure.radius, self._widest
+        usual, widest = self._algorithm.radius, self._widest
         tried: tuple[int, ...] = (usual, *range(usual + _STEP, widest, _STEP), widest)
         first = next((place for place, radius in enumerate(tried) if matches(radius)), None)
         if first is None:
@@ -122,7 +122,7 @@ class _Near:
         self._index = ValueIndex(signals)
         self._known: dict[Algorithm, dict[int, list[Neighbor]]] = defaultdict(dict)
 
-    def at(self, radius: int) -> Search:
+    def search_at(self, radius: int) -> Search:
         """A search that takes this radius for the default one: distances are moved by the difference."""
         moved = radius - self._usual
 

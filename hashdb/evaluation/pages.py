@@ -137,10 +137,10 @@ def drawing(title: str, lines: Sequence[Line], rate: float, *, alone: bool = Fal
 
 def lines(evaluation: Evaluation, places: Sequence[int]) -> list[Line]:
     """A line for each choice that is drawn: the mean recall over some alterations."""
-    return [Line(_classes(outcome.choice), str(outcome.choice), outcome.curve(places)) for outcome in shown(evaluation)]
+    return [Line(_classes(outcome.choice), str(outcome.choice), outcome.curve(places)) for outcome in drawn(evaluation)]
 
 
-def shown(evaluation: Evaluation) -> list[ChoiceResult]:
+def drawn(evaluation: Evaluation) -> list[ChoiceResult]:
     """The outcomes that are drawn: without transforms only the first profile, with transforms every profile."""
     first = evaluation.scheme.profiles[0]
     return [outcome for outcome in evaluation.outcomes if outcome.choice.transforms or outcome.choice.profile == first]
@@ -184,11 +184,13 @@ def _classes(choice: AlgorithmChoice) -> str:
 
 
 def _x(rate: float) -> str:
+    """Where a rate is on the axis, as a number for SVG."""
     place = (log10(rate) - _RAREST) / (_MOST - _RAREST)
     return f"{_LEFT + min(1, max(0, place)) * (_RIGHT - _LEFT):.1f}"
 
 
 def _y(recall: float, below: int = 0) -> str:
+    """So many pixels below where a recall (0 to 1) is on the axis, as a number for SVG."""
     return f"{_BOTTOM - recall * (_BOTTOM - _TOP) + below:.1f}"
 
 

@@ -155,7 +155,7 @@ class _Bench:
         self._windows = _Windows(self._frames)
 
     def pairs(self, place: int) -> list[TextPair]:
-        """A text as a query, with each other listed text that it matches at some radius."""
+        """The listed text at a position as a query, with each other listed text that it matches at some radius."""
         words = self.scheme.listed[place].words
         frames = hash_words(words, step=QUERY_STEP)
         pairs = []
@@ -181,8 +181,9 @@ class _Bench:
             self._try(number, position, place, copy, start, other_words) for position, copy in enumerate(scheme.copies)
         ]
 
-    def _try(self, number: int, position: int, place: int, copy: TextCopy, start: int, around: Pieces) -> TextOutcome:
-        text, random = self.scheme.listed[place], Random(f"{self.scheme.seed} {number} {position}")
+    def _try(self, trial: int, position: int, place: int, copy: TextCopy, start: int, around: Pieces) -> TextOutcome:
+        """Make and match the copy at a position of the scheme, of the text at a place, from a piece on."""
+        text, random = self.scheme.listed[place], Random(f"{self.scheme.seed} {trial} {position}")
         start = start if copy.words else 0
         passage = take(text.pieces, text.counts, start, copy.words or len(text.written))
         upload = changed = copy.alter(passage, random, around)
@@ -201,7 +202,7 @@ class _Bench:
         whole, of_listed = simhash(words), self._whole[place]
         others = sum(not self._shares(words, id, details) for id, details in matched.items() if id != place + 1)
         return TextOutcome(
-            number,
+            trial,
             position,
             text.script,
             found,

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from hashdb.domain.frames import Frame
 from hashdb.domain.matching.matches import FrameDetails
 from hashdb.domain.signals import Algorithm
-from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Truth, Upload, make
+from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Truth, Upload, make_upload
 from hashdb.evaluation.films import LIMITS, Film, LoadedFilm, RecordedFilm, encode, times
 from hashdb.evaluation.library import Library, worst_ends
 from hashdb.evaluation.processes import run, with_state
@@ -137,23 +137,23 @@ class _Bench:
         ]
 
     def trial(self, number: int) -> list[Outcome]:
-        """Every copy of one clip."""
+        """Every copy of one clip, made and matched."""
         scheme, random = self.scheme, Random(f"{self.scheme.seed} {number}")
         place = number % len(scheme.films)
         film = scheme.films[place]
         longest = max((copy.seconds for copy in scheme.copies if copy.form is not Form.WHOLE), default=0.0)
-        whole = min(film.seconds, _LONGEST)
-        start = random.uniform(0, max(0.0, whole - longest))
-        # A whole number: the frames of the surrounding upload keep their places.
+        length = min(film.seconds, _LONGEST)
+        start = random.uniform(0, max(0.0, length - longest))
+        # A length number: the frames of the surrounding upload keep their places.
         at = float(random.randint(1, max(1, int(self._around.duration - 2 * MARGIN) - 1)))
-        clip = LoadedFilm(film, 0.0, whole)
-        clip.seconds = whole
+        clip = LoadedFilm(film, 0.0, length)
+        clip.seconds = length
         around = LoadedFilm(scheme.around, at, min(scheme.around.seconds, at + 2 * MARGIN + longest))
         outcomes = []
         for position, copy in enumerate(scheme.copies):
-            if number >= scheme.wholes if copy.form is Form.WHOLE else copy.seconds > whole:
+            if number >= scheme.wholes if copy.form is Form.WHOLE else copy.seconds > length:
                 continue
-            upload = make(copy, clip, start, around, at, f"{scheme.seed} {number}")
+            upload = make_upload(copy, clip, start, around, at, f"{scheme.seed} {number}")
             hashed = hash_upload(upload.octets, Mode.TRANSFORMS, scheme.interval)
             outcomes.append(self._outcome(number, position, place, copy, upload, hashed, at))
         return outcomes
@@ -186,7 +186,7 @@ class _Bench:
         )
 
 
-def _list(scheme: VideoScheme, film: Film) -> _ListedFilm:
+def _list_film(scheme: VideoScheme, film: Film) -> _ListedFilm:
     """The hashes of a film as it is contributed, and those of its first 60 seconds as a query."""
     octets = encode(film.play(times(0, min(film.seconds, _LONGEST))), crf=23)
     query = hash_upload(octets, Mode.TRANSFORMS, scheme.interval)
@@ -206,7 +206,7 @@ def evaluate_videos(
     """Measure these films. `advance` is called `steps` times. Raises UnreadablePicture."""
     starts = [_PIECE * number for number in range(ceil(scheme.around.seconds / _PIECE))]
     each = partial(run, processes=processes, advance=advance)
-    films = list(each(partial(_list, scheme), scheme.films))
+    films = list(each(partial(_list_film, scheme), scheme.films))
     around = _joined(each(partial(_hash_piece, scheme), starts), starts, scheme.around.seconds)
     build = partial(_Bench, scheme, films, around)
     pairs = list(each(partial(with_state, _Bench.pairs), range(len(films)), build=build))
@@ -250,7 +250,7 @@ def put_inside(around: VideoFrames, clip: VideoFrames, start: float, end: float)
 
 
 def judge(truth: Sequence[Truth], details: FrameDetails | None, copy: Copy) -> tuple[int, int, float | None]:
-    """How many stretches were found, how many to `TOLERANCE` seconds, and how far the worst of them is off."""
+    """How many stretches were found, how many to `TOLERANCE` seconds, and how many seconds the worst of them is off."""
     segments = details.segments if details is not None else ()
     found = exact = 0
     worst: float | None = None

@@ -32,7 +32,7 @@ def _names(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-_VOID: Final = _names("area base br col embed hr img input link meta source track wbr")
+_VOID: Final = _names("area base br col embed hr img input link meta source track wbr")  # elements without content
 _UNSEEN: Final = _names(
     "head script style template noscript noframes iframe object applet canvas svg audio video map select datalist "
     "button textarea dialog nav rp rt"
@@ -72,11 +72,11 @@ def read_html(octets: bytes) -> Content:
     if _depth(text) > _DEEPEST:
         raise UnreadablePicture(f"the document has more than {_DEEPEST} elements within one another")
     try:
-        read, pictures = _text(_EMPTY.sub(_with_end, _LONG_TAG.sub(r"<\1>", text)))
+        shown_text, pictures = _text(_EMPTY.sub(_with_end, _LONG_TAG.sub(r"<\1>", text)))
     except (ImportError, OSError):
         # A sandboxed process can open no module.
         raise UnreadablePicture(NO_EXTRA) from None
-    return Content((read,), pictures=pictures)
+    return Content((shown_text,), pictures=pictures)
 
 
 def _stated(octets: bytes) -> str | None:

@@ -65,7 +65,7 @@ def _serve(connection: socket, limits: Limits) -> None:
             elif kind == DOCUMENT:
                 answer = _answer_document(connection, words)
             else:
-                answer = _answer(connection, Mode(kind), words, limits)
+                answer = _answer_picture(connection, Mode(kind), words, limits)
         except EOFError:
             return
         except UnreadablePicture as error:
@@ -75,7 +75,7 @@ def _serve(connection: socket, limits: Limits) -> None:
         send(connection, json.dumps(answer).encode())
 
 
-def _answer(connection: socket, mode: Mode, words: Sequence[str], limits: Limits) -> dict[str, object]:
+def _answer_picture(connection: socket, mode: Mode, words: Sequence[str], limits: Limits) -> dict[str, object]:
     """Receive the bytes of a picture, and hash it by the algorithms and the seeds. Raises UnreadablePicture."""
     seeds = [Seed.parse(word) for word in words if ":" in word]
     algorithms = [Algorithm(word) for word in words if ":" not in word]
@@ -85,7 +85,7 @@ def _answer(connection: socket, mode: Mode, words: Sequence[str], limits: Limits
 def _answer_video(connection: socket, words: Sequence[str]) -> dict[str, object]:
     """Receive an open file, and send each frame of the video in it, and a sign of progress at least every second.
 
-    Raises UnreadablePicture.
+    Each says how many seconds are done: `at`, of `of` (0: not known). Raises UnreadablePicture.
     """
     interval, fast, seconds, pixels, mode, *names = words
     report = _Reports(connection)

@@ -106,7 +106,7 @@ class _Signer:
 
 
 def _turns(colours: Octets) -> Iterator[Octets]:
-    """The same parts in each orientation but their own, in the order of `orientations`."""
+    """The colours of the parts of the picture in each other orientation, in the order of `orientations`."""
     swapped = colours.swapaxes(0, 1)
     yield from (colours[:, ::-1], colours[::-1], colours[::-1, ::-1])
     yield from (swapped, swapped[::-1], swapped[:, ::-1], swapped[::-1, ::-1])

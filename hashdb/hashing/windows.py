@@ -20,9 +20,9 @@ from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing.pictures import Picture, scaled
 from hashdb.hashing.reductions import Floats, Octets
 
-_LONGEST_CROPPED_SIDE = 1024
+_LONGEST_CROPPED_SIDE = 1024  # pixels
 SAMPLES: Final = 64
-_FREQUENCIES, _LOBES = 16, 3
+_FREQUENCIES, _LOBES = 16, 3  # lobes of the Lanczos filter
 
 
 def _cosines(frequencies: int) -> NDArray[np.float64]:
@@ -63,7 +63,7 @@ class Box(NamedTuple):
 
 WHOLE: Final = Window(0, 0, 1, 1)
 _PROPORTIONS = (9 / 16, 16 / 9)
-_LEAST_CUT = 0.06
+_LEAST_CUT = 0.06  # fraction of a side: with less cut off, a part is nearly the whole
 
 
 def proportioned(width: int, height: int) -> tuple[Window, ...]:

@@ -145,8 +145,8 @@ class Parts:
         self._arrays = (searched, probes, structs)
         self.struct = _Parts(ctypes.addressof(structs), len(parts), bits // 64, radius)
         self.address = ctypes.addressof(self.struct)
-        self.octets, self.short = bits // 8, cost < _SHORT_SEARCH
-        self.unpack = Struct(f"{self.octets}s").iter_unpack
+        self.value_bytes, self.is_short = bits // 8, cost < _SHORT_SEARCH
+        self.unpack = Struct(f"{self.value_bytes}s").iter_unpack
 
 
 class Kernel:
@@ -165,7 +165,7 @@ class Kernel:
         self._probe.restype = self._scan.restype = count
         self._order.argtypes = (pointer, count, small, small, small, ctypes.c_uint32, pointer, pointer, pointer)
         self._order.restype = None
-        self._near_calls = library.hashdb_near, ctypes.PyDLL(path).hashdb_near
+        self._near_calls = library.hashdb_near, ctypes.PyDLL(path).hashdb_near  # the second one keeps the lock
         for near in self._near_calls:
             near.argtypes, near.restype = (pointer, pointer, pointer), count
         self._local = _Local()
@@ -187,8 +187,8 @@ class Kernel:
 
         Raises OverflowError if the value is longer than the stored ones, IndexError for damaged tables.
         """
-        octets, results = value.to_bytes(parts.octets), self._local.results
-        search = self._near_calls[parts.short]
+        octets, results = value.to_bytes(parts.value_bytes), self._local.results
+        search = self._near_calls[parts.is_short]
         count = search(parts.address, octets, results.address)
         if count == 0:
             return []
@@ -197,7 +197,7 @@ class Kernel:
         if count > len(results.rows):
             results = self._grow(count)
             search(parts.address, octets, results.address)
-        values = map(int.from_bytes, chain.from_iterable(parts.unpack(results.octets[: count * parts.octets])))
+        values = map(int.from_bytes, chain.from_iterable(parts.unpack(results.octets[: count * parts.value_bytes])))
         return list(zip(results.distances[:count].tolist(), values, strict=True))
 
     def _grow(self, count: int) -> SearchResults:

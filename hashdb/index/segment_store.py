@@ -47,7 +47,7 @@ MERGE_RATIO = 4
 MANIFEST_NAME = "manifest.json"
 """The name of the manifest's file."""
 _VERSION = 2
-NOWHERE = (0, 0)
+NO_MANIFEST = (0, 0)
 """The stamp of a folder without a manifest."""
 BLOCK_ROWS = 65_536
 """Values of the largest segment in one block of a merge."""
@@ -66,7 +66,7 @@ class SegmentStore(TieredEngine):
         self.doubted = self.failing = False
         self._manifest: Manifest | None = None
         # The stamps of the manifest in use, of one that must not be used, and of the one that was last looked at.
-        self._current_stamp = self._rejected_stamp = self._last_stamp = NOWHERE
+        self._current_stamp = self._rejected_stamp = self._last_stamp = NO_MANIFEST
         self._segments: dict[str, Segment] = {}
         # Held from reading a manifest until it is adopted, so that none is adopted after a later one.
         self._manifest_lock = Lock()
@@ -79,15 +79,15 @@ class SegmentStore(TieredEngine):
         with self._manifest_lock:
             restarted = self._manifest is not None
             self.indexes = {algorithm: TieredIndex(old.bits, old.radius) for algorithm, old in self.indexes.items()}
-            self._manifest, self._current_stamp, self._segments = Manifest(epoch), NOWHERE, {}
+            self._manifest, self._current_stamp, self._segments = Manifest(epoch), NO_MANIFEST, {}
             self.doubted = False
             self._refresh(head, leaf)
-            current = NOWHERE if self._folder is None else manifest_stamp(self._folder)
-            if self._folder is not None and current not in (NOWHERE, self._current_stamp, self._rejected_stamp):
+            current = NO_MANIFEST if self._folder is None else manifest_stamp(self._folder)
+            if self._folder is not None and current not in (NO_MANIFEST, self._current_stamp, self._rejected_stamp):
                 if reason := self._rejection(read_manifest(self._folder), self._manifest, head, leaf):
                     log.warning("the index on disk is not used: %s", reason)
                     # Also not later, when a log that was set back has grown to that seq again.
-                    self._current_stamp, self._rejected_stamp = current, current if restarted else NOWHERE
+                    self._current_stamp, self._rejected_stamp = current, current if restarted else NO_MANIFEST
         return self.last_seq
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
@@ -138,7 +138,7 @@ class SegmentStore(TieredEngine):
     def throw_away(self) -> None:
         assert self._folder is not None and self._manifest is not None
         current = manifest_stamp(self._folder)
-        if current == NOWHERE:
+        if current == NO_MANIFEST:
             return
         void = Manifest(self._manifest.epoch)
         try:
@@ -309,7 +309,7 @@ def manifest_stamp(folder: Path) -> tuple[int, int]:
     try:
         status = os.stat(_manifest_path(folder))
     except OSError:
-        return NOWHERE
+        return NO_MANIFEST
     return status.st_ino, status.st_mtime_ns
 
 

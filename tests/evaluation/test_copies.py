@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Upload, make
+from hashdb.evaluation.copies import COPIES, MARGIN, Copy, Form, Upload, make_upload
 from hashdb.evaluation.films import PannedFilm
 from hashdb.hashing.decoding import VideoLimits
 from hashdb.hashing.videos import Video
@@ -24,7 +24,7 @@ BY_NAME = {(copy.form, copy.name): copy for copy in COPIES}
 
 def uploaded(copy: Copy) -> tuple[Upload, list[tuple[float, Image.Image]], float]:
     """The upload, its frames with their times, and its duration."""
-    upload = make(copy, FILM, 1.5, AROUND, 4.0)
+    upload = make_upload(copy, FILM, 1.5, AROUND, 4.0)
     video = Video(BytesIO(upload.octets), VideoLimits(), interval=0.25)
     frames = [(frame.at, frame.image) for frame in video.frames() if frame.on_grid]
     return upload, frames, video.duration

@@ -8,7 +8,16 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 from hashdb.evaluation.copies import Form
-from hashdb.evaluation.pages import Line, drawing, lines, picture_curves, picture_page, shown, video_curves, video_page
+from hashdb.evaluation.pages import (
+    Line,
+    drawing,
+    drawn,
+    lines,
+    picture_curves,
+    picture_page,
+    video_curves,
+    video_page,
+)
 from hashdb.evaluation.runs import Evaluation
 from hashdb.evaluation.videos import VideoPair
 from tests.evaluation.test_video_figures import evaluation, outcome
@@ -46,8 +55,8 @@ def test_what_is_off_the_axis_is_left_out() -> None:
 
 
 def test_every_choice_that_is_shown_has_a_line(small: Evaluation) -> None:
-    assert [line.name for line in lines(small, [0, 1])] == [str(outcome.choice) for outcome in shown(small)]
-    assert picture_page(small).count("<li><svg ") == len(shown(small))
+    assert [line.name for line in lines(small, [0, 1])] == [str(outcome.choice) for outcome in drawn(small)]
+    assert picture_page(small).count("<li><svg ") == len(drawn(small))
 
 
 VOID = {"meta"}

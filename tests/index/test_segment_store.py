@@ -22,7 +22,7 @@ from hashdb.index.plan import Chunks
 from hashdb.index.segment import Segment, build_segment, max_values
 from hashdb.index.segment_store import (
     MANIFEST_NAME,
-    NOWHERE,
+    NO_MANIFEST,
     SegmentStore,
     manifest_stamp,
     merge_words,
@@ -323,9 +323,9 @@ def test_who_reads_while_it_is_swapped_reads_one_or_the_other(tmp_path: Path) ->
 
 
 def test_a_new_manifest_has_another_stamp(tmp_path: Path) -> None:
-    assert manifest_stamp(tmp_path) == manifest_stamp(tmp_path / "none") == NOWHERE
+    assert manifest_stamp(tmp_path) == manifest_stamp(tmp_path / "none") == NO_MANIFEST
     write_manifest(tmp_path, ONE)
     before = manifest_stamp(tmp_path)
-    assert before == manifest_stamp(tmp_path) != NOWHERE
+    assert before == manifest_stamp(tmp_path) != NO_MANIFEST
     write_manifest(tmp_path, ONE)
     assert manifest_stamp(tmp_path) != before
