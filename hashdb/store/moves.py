@@ -120,40 +120,40 @@ def finish(source: Connection, target: Engine, head: Head) -> None:
 
 
 def differing(
-    ours: Iterator[Sequence[Values]], theirs: Iterator[Sequence[Values]], width: int
+    source: Iterator[Sequence[Values]], target: Iterator[Sequence[Values]], width: int
 ) -> Iterator[tuple[list[Values], list[Values]]]:
     """Compare the rows of the source and the target, in batches in the order of their keys.
 
     Yields rows to insert into the target, and keys to delete before that: both for a row that differs. The key is the
     first `width` values of a row.
     """
-    left: Sequence[Values] = ()
-    right: Sequence[Values] = ()
+    source_rows: Sequence[Values] = ()
+    target_rows: Sequence[Values] = ()
     while True:
-        left, right = left or next(ours, ()), right or next(theirs, ())
-        if left == right:
-            if not left:
+        source_rows, target_rows = source_rows or next(source, ()), target_rows or next(target, ())
+        if source_rows == target_rows:
+            if not source_rows:
                 return
-            left = right = ()
+            source_rows = target_rows = ()
             continue
         # When one side has ended, the other is handled to its end.
-        upto = min(side[-1][:width] for side in (left, right) if side)
-        ours_part, left = _split(left, upto, width)
-        theirs_part, right = _split(right, upto, width)
-        there = {row[:width]: row for row in theirs_part}
+        last_key = min(side[-1][:width] for side in (source_rows, target_rows) if side)
+        source_part, source_rows = _split(source_rows, last_key, width)
+        target_part, target_rows = _split(target_rows, last_key, width)
+        targets_by_key = {row[:width]: row for row in target_part}
         missing, stale = [], []
-        for row in ours_part:
-            known = there.pop(row[:width], None)
-            if known != row:
+        for row in source_part:
+            target_row = targets_by_key.pop(row[:width], None)
+            if target_row != row:
                 missing.append(row)
-                if known is not None:
+                if target_row is not None:
                     stale.append(row[:width])
-        yield missing, [*stale, *there]
+        yield missing, [*stale, *targets_by_key]
 
 
-def _split(rows: Sequence[Values], upto: Values, width: int) -> tuple[Sequence[Values], Sequence[Values]]:
-    place = bisect_right(rows, upto, key=lambda row: row[:width])
-    return rows[:place], rows[place:]
+def _split(rows: Sequence[Values], last_key: Values, width: int) -> tuple[Sequence[Values], Sequence[Values]]:
+    end = bisect_right(rows, last_key, key=lambda row: row[:width])
+    return rows[:end], rows[end:]
 
 
 def _compare(source: Connection, target: Engine, writer: Connection, advance: Advance) -> tuple[dict[str, int], int]:
@@ -173,10 +173,10 @@ def _compare(source: Connection, target: Engine, writer: Connection, advance: Ad
         with (
             target.connect().execution_options(**_SNAPSHOT.get(target.dialect.name, {})) as reader,
             reader.begin(),
-            closing(counted(table)) as ours,
-            closing(_read(reader, table)) as theirs,
+            closing(counted(table)) as source_rows,
+            closing(_read(reader, table)) as target_rows,
         ):
-            for missing, stale in differing(ours, theirs, len(table.primary_key)):
+            for missing, stale in differing(source_rows, target_rows, len(table.primary_key)):
                 written += len(missing) + len(stale)
                 if deletes_first:
                     postponed[0].extend(missing)

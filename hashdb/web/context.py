@@ -104,30 +104,30 @@ def release_slot(_: BaseException | None = None) -> None:
         hashdb().request_slots.leave(holder)
 
 
-def admit(who: Actor, *scopes: Scope) -> Actor:
+def admit(caller: Actor, *scopes: Scope) -> Actor:
     """Authorise the actor by one of these scopes, and count the request. Called once for a request.
 
     Raises NotAllowed, LimitReached.
     """
-    who.require(*scopes)
-    app_state().limits.count_scope(who, scopes)
+    caller.require(*scopes)
+    app_state().limits.count_scope(caller, scopes)
     if Budget.CHANGES in budgets_of(flask.request.method, flask.request.endpoint):
-        spend_change(who)
-    return who
+        spend_change(caller)
+    return caller
 
 
-def spend_change(who: Actor) -> None:
+def spend_change(caller: Actor) -> None:
     """Count a request that may append to the log. Raises LimitReached."""
     db = hashdb()
-    db.budgets.spend(who, CHANGE_COST, db.now())
+    db.budgets.spend(caller, CHANGE_COST, db.now())
 
 
-def remaining_budget_headers(db: HashDB, who: Actor, budgets: Sequence[Budget]) -> list[tuple[str, str]]:
+def remaining_budget_headers(db: HashDB, caller: Actor, budgets: Sequence[Budget]) -> list[tuple[str, str]]:
     """The RateLimit headers with what is left of a key's budgets. None for an actor without a key."""
-    if who.key is None or not budgets:
+    if caller.key is None or not budgets:
         return []
     now = db.now()
-    return budget_headers(db.budgets.left(who, budgets, now), now)
+    return budget_headers(db.budgets.left(caller, budgets, now), now)
 
 
 def bearer(authorization: str) -> str:

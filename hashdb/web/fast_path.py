@@ -134,7 +134,7 @@ def secured(application: WSGIApplication, headers: Headers, trust_headers: bool,
     even if the request is rejected: the server could not use the connection for the next request otherwise.
     """
 
-    ours = [(header[0].lower(), header) for header in headers]
+    default_headers = [(header[0].lower(), header) for header in headers]
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         id = request_id.begin(environ, trust_headers)
@@ -142,7 +142,7 @@ def secured(application: WSGIApplication, headers: Headers, trust_headers: bool,
         def start(status: str, set_by_view: Headers, *more: Any) -> Callable[[bytes], object]:
             discard_rest(environ, largest_body)
             names = {name.lower() for name, _ in set_by_view}
-            added = [header for name, header in ours if name not in names]
+            added = [header for name, header in default_headers if name not in names]
             added.append((request_id.HEADER, id))
             return start_response(status, set_by_view + added, *more)
 

@@ -132,12 +132,12 @@ class RateLimits:
         """Count a request without a valid key. Raises LimitReached."""
         self._count_or_raise(self._local, self._failure, "failed", network_of(address))
 
-    def _hit(self, rate: RateLimitItem, *who: str) -> None:
+    def _hit(self, rate: RateLimitItem, *identifiers: str) -> None:
         from limits.errors import StorageError
 
         if time.monotonic() >= self.retry_at:
             try:
-                self._count_or_raise(self._shared, rate, *who)
+                self._count_or_raise(self._shared, rate, *identifiers)
                 return
             except StorageError:
                 # Otherwise each request would wait for the timeout and write a log line.
@@ -146,11 +146,11 @@ class RateLimits:
                     "the storage of HASHDB_RATE_LIMIT_STORAGE does not answer: this worker counts requests by itself"
                 )
         # Better that each worker counts alone than that all requests fail, or that nothing is limited.
-        self._count_or_raise(self._local, rate, *who)
+        self._count_or_raise(self._local, rate, *identifiers)
 
     @staticmethod
-    def _count_or_raise(limiter: FixedWindowRateLimiter, rate: RateLimitItem, *who: str) -> None:
-        if not limiter.hit(rate, *who):
-            seconds = limiter.get_window_stats(rate, *who).reset_time - time.time()
+    def _count_or_raise(limiter: FixedWindowRateLimiter, rate: RateLimitItem, *identifiers: str) -> None:
+        if not limiter.hit(rate, *identifiers):
+            seconds = limiter.get_window_stats(rate, *identifiers).reset_time - time.time()
             unit = rate.GRANULARITY.name
             raise LimitReached(f"{rate.amount} requests a {unit}", max(1, math.ceil(seconds)))

@@ -147,10 +147,10 @@ def limit_form(request: InMemoryRequest, settings: Settings) -> None:
 
 def allow_videos(request: InMemoryRequest, settings: Settings) -> None:
     """Set the limits of a request that may have videos beside its pictures. Raises VideoTooLarge."""
-    most = settings.media_max_request + settings.video_max_bytes
-    if (request.content_length or 0) > most:
-        raise VideoTooLarge(f"the request has more than {most} bytes")
-    request.max_content_length = most
+    max_bytes = settings.media_max_request + settings.video_max_bytes
+    if (request.content_length or 0) > max_bytes:
+        raise VideoTooLarge(f"the request has more than {max_bytes} bytes")
+    request.max_content_length = max_bytes
     request.upload_limits = UploadLimits(settings.media_max_request, settings.video_max_bytes)
 
 
@@ -160,15 +160,15 @@ def picture_of(upload: Upload, settings: Settings) -> bytes:
     return upload.stream.read()
 
 
-def check_size(upload: Upload, most: int) -> None:
-    """Raise TooLarge, or VideoTooLarge for an animation or a document, if a picture has more bytes than `most`."""
-    if upload.size <= most:
+def check_size(upload: Upload, max_bytes: int) -> None:
+    """Raise TooLarge, or VideoTooLarge for an animation or a document, if a picture has more bytes than `max_bytes`."""
+    if upload.size <= max_bytes:
         return
     if upload.is_document:
-        raise VideoTooLarge(f"the document has more than {most} bytes")
+        raise VideoTooLarge(f"the document has more than {max_bytes} bytes")
     if upload.is_video:
-        raise VideoTooLarge(f"the animation has more than {most} bytes")
-    raise TooLarge("the bytes of a picture", most)
+        raise VideoTooLarge(f"the animation has more than {max_bytes} bytes")
+    raise TooLarge("the bytes of a picture", max_bytes)
 
 
 class Hashers:
@@ -246,7 +246,7 @@ def hash_files(
     """
     have_parts = [file.has_parts for file in files]
     pictures = [place for place, has_parts in enumerate(have_parts) if not has_parts]
-    others = [place for place, has_parts in enumerate(have_parts) if has_parts]
+    with_parts = [place for place, has_parts in enumerate(have_parts) if has_parts]
     outcomes: dict[int, HashedFile | UnreadablePicture] = {}
     if pictures:
         octets = [files[place].stream.read() for place in pictures]
@@ -258,11 +258,11 @@ def hash_files(
         for place, picture in zip(pictures, hashed, strict=True):
             outcomes[place] = HashedFile(picture) if isinstance(picture, Hashed) else picture
     frames = 0
-    for done, place in enumerate(others):
-        report = partial(_advance_part, advance, done, len(others))
+    for done, place in enumerate(with_parts):
+        report = partial(_advance_part, advance, done, len(with_parts))
         outcomes[place] = outcome = _hash_parts(hashing, files[place], modes[place], report)
         if isinstance(outcome, VideoTooLarge):
-            # The others of this request are not tried: they may take as long.
+            # The with_parts of this request are not tried: they may take as long.
             break
         frames += len(outcome.frames) if isinstance(outcome, HashedFile) else 0
         if frames > FRAMES_A_REQUEST:
@@ -350,9 +350,9 @@ def _faults(request: InMemoryRequest, metadata: bool) -> list[Fault]:
         faults.append(Fault("metadata", "is required: a JSON object, or a list of them"))
     if metadata and count > 1:
         faults.append(Fault("metadata", "is given twice"))
-    known = {"file", "metadata"} if metadata else {"file"}
+    known_fields = {"file", "metadata"} if metadata else {"file"}
     # The name of a part is None if it has none.
-    unknown = {name or "" for name in (*fields, *files)} - known
+    unknown = {name or "" for name in (*fields, *files)} - known_fields
     faults += [Fault(path([name]), "is not a field of this request") for name in sorted(unknown)]
     return faults
 

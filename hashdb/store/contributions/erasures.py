@@ -68,8 +68,8 @@ class Erasures(Repository):
 
     def with_signatures_left(self) -> tuple[int, ...]:
         """The erased contributions that still have what `delete_signatures` deletes, because version 0.1.0 left it."""
-        left = or_(contributions.c.salt.is_not(None), _has_rows(_AT_ONCE))
-        return tuple(self._connection.scalars(_ERASED.where(left)))
+        incomplete = or_(contributions.c.salt.is_not(None), _has_rows(_AT_ONCE))
+        return tuple(self._connection.scalars(_ERASED.where(incomplete)))
 
     def delete_signatures(self, ids: Collection[int]) -> None:
         """Delete signatures, further fingerprints and salts."""

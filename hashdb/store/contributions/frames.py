@@ -63,22 +63,22 @@ def holds(table: Table) -> tuple[ColumnElement[bool], ...]:
     return table.c.algorithm == bindparam("algorithm"), table.c.value.in_(bindparam("octets", expanding=True))
 
 
-def _held_places(held: Table) -> Select[Any]:
+def _held_places(table: Table) -> Select[Any]:
     """The query for where contributions show values that are in a table."""
     places = (
         select(
-            held.c.contribution_id,
-            held.c.value,
-            held.c.position,
+            table.c.contribution_id,
+            table.c.value,
+            table.c.position,
             func.row_number()
-            .over(partition_by=(held.c.contribution_id, held.c.value), order_by=held.c.position)
+            .over(partition_by=(table.c.contribution_id, table.c.value), order_by=table.c.position)
             .label("place"),
         )
         .where(
             # The sum keeps SQLite from a look-up for each pair of a contribution and a value.
-            (held.c.contribution_id + literal_column("0")).in_(IDS),
-            *holds(held),
-            held.c.position >= SIGNALS_AN_ITEM,
+            (table.c.contribution_id + literal_column("0")).in_(IDS),
+            *holds(table),
+            table.c.position >= SIGNALS_AN_ITEM,
         )
         .subquery()
     )
@@ -191,13 +191,13 @@ def _pieces(
     for algorithm in PERCEPTUAL:
         ids, octets = list[int](), set[bytes]()
         for id in sorted(signals_by_id):
-            own = {signal.to_bytes() for signal in signals_by_id[id] if signal.algorithm is algorithm}
-            if ids and own and (len(ids) == CHUNK or len(octets | own) > CHUNK):
+            values = {signal.to_bytes() for signal in signals_by_id[id] if signal.algorithm is algorithm}
+            if ids and values and (len(ids) == CHUNK or len(octets | values) > CHUNK):
                 yield ids, algorithm, octets
                 ids, octets = [], set()
-            if own:
+            if values:
                 ids.append(id)
-                octets |= own
+                octets |= values
         if ids:
             yield ids, algorithm, octets
 

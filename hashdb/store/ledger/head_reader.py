@@ -67,9 +67,9 @@ class HeadReader:
     def tail(self, after: int | None) -> Tail:
         """The part of the log past an event (None: only its head and the leaf of the head). Raises StoreBusy."""
         rows = self._connections.execute(self._tail, (after or 0, _PAST_ALL if after is None else after))
-        ((last, at, epoch),) = [(seq, at, epoch) for what, seq, at, _, epoch in rows if what == "head"]
-        leaves = {seq: bytes(leaf).hex() for what, seq, _, leaf, _ in rows if what == "leaf"}
-        kinds = frozenset([kind for what, _, _, _, kind in rows if what == "kind"])
+        ((last, at, epoch),) = [(seq, at, epoch) for row_kind, seq, at, _, epoch in rows if row_kind == "head"]
+        leaves = {seq: bytes(leaf).hex() for row_kind, seq, _, leaf, _ in rows if row_kind == "leaf"}
+        kinds = frozenset([kind for row_kind, _, _, _, kind in rows if row_kind == "kind"])
         return Tail(Head(last, from_microseconds(at), epoch), leaves, kinds)
 
 

@@ -295,28 +295,28 @@ class Suppressions(Repository):
         )
         return tuple(sorted((_placed(row) for row in rows if row.benign_id == entry), key=_PLACE))
 
-    def suppress(self, held: Iterable[PlacedSignal], entry: int) -> None:
+    def suppress(self, placed_signals: Iterable[PlacedSignal], entry: int) -> None:
         """Suppress signals because of an entry: they no longer match."""
-        for algorithm, group in _by_algorithm(held):
+        for algorithm, group in _by_algorithm(placed_signals):
             self._remove(signal_table(algorithm), group)
             rows = [{**_row(signal), "benign_id": entry} for signal in group]
             insert_rows(self._connection, suppressed_table(algorithm), rows)
 
-    def restore(self, held: Iterable[PlacedSignal]) -> None:
+    def restore(self, placed_signals: Iterable[PlacedSignal]) -> None:
         """Restore suppressed signals: they match again."""
-        for algorithm, group in _by_algorithm(held):
+        for algorithm, group in _by_algorithm(placed_signals):
             self._remove(suppressed_table(algorithm), group)
             insert_rows(self._connection, signal_table(algorithm), [_row(signal) for signal in group])
 
-    def assign(self, held: Iterable[PlacedSignal], entry: int) -> None:
+    def assign(self, placed_signals: Iterable[PlacedSignal], entry: int) -> None:
         """Record that `entry` suppresses these suppressed signals now, in place of another entry."""
-        for algorithm, group in _by_algorithm(held):
+        for algorithm, group in _by_algorithm(placed_signals):
             table = suppressed_table(algorithm)
             for chunk in chunks(group):
                 self._connection.execute(update(table).where(_places(table, chunk)).values(benign_id=entry))
 
-    def _remove(self, table: Table, held: Sequence[PlacedSignal]) -> None:
-        for chunk in chunks(held):
+    def _remove(self, table: Table, placed_signals: Sequence[PlacedSignal]) -> None:
+        for chunk in chunks(placed_signals):
             self._delete(table, _places(table, chunk))
 
 
@@ -324,19 +324,19 @@ _MASKS = union_all(*(select(table.c.contribution_id, table.c.benign_id) for tabl
 """All suppressed signals, each by its contribution."""
 
 
-def _by_algorithm(held: Iterable[PlacedSignal]) -> Iterator[tuple[Algorithm, tuple[PlacedSignal, ...]]]:
+def _by_algorithm(placed_signals: Iterable[PlacedSignal]) -> Iterator[tuple[Algorithm, tuple[PlacedSignal, ...]]]:
     """The signals of each algorithm, in the order of their contributions."""
-    ordered = sorted(held, key=lambda stored: (stored.signal.algorithm, stored.contribution, stored.position))
-    for algorithm, group in groupby(ordered, key=lambda stored: stored.signal.algorithm):
+    ordered = sorted(placed_signals, key=lambda placed: (placed.signal.algorithm, placed.contribution, placed.position))
+    for algorithm, group in groupby(ordered, key=lambda placed: placed.signal.algorithm):
         yield algorithm, tuple(group)
 
 
-def _places(table: Table, held: Iterable[PlacedSignal]) -> Any:
+def _places(table: Table, placed_signals: Iterable[PlacedSignal]) -> Any:
     """The condition for the rows of these signals, which are in the order of their contributions."""
     return or_(
         *(
-            and_(table.c.contribution_id == id, table.c.position.in_([signal.position for signal in group]))
-            for id, group in groupby(held, key=lambda signal: signal.contribution)
+            and_(table.c.contribution_id == id, table.c.position.in_([placed.position for placed in group]))
+            for id, group in groupby(placed_signals, key=lambda placed: placed.contribution)
         )
     )
 

@@ -155,10 +155,13 @@ class Cases(Repository):
         self._delete(case_notes, case_notes.c.case_id.in_(ids))
 
     def _with_opinions(self, rows: Collection[Row[tuple[object, ...]]]) -> tuple[Case, ...]:
-        bare = list(map(case_from_row, rows))
-        ids = [id for case in bare for id in (case.follows, case.id) if id is not None]
-        given = Opinions(self._connection).by_case(ids)
-        return tuple(replace(case, opinions=given.get(case.follows, ()) + given.get(case.id, ())) for case in bare)
+        found_cases = list(map(case_from_row, rows))
+        ids = [id for case in found_cases for id in (case.follows, case.id) if id is not None]
+        opinions_by_case = Opinions(self._connection).by_case(ids)
+        return tuple(
+            replace(case, opinions=opinions_by_case.get(case.follows, ()) + opinions_by_case.get(case.id, ()))
+            for case in found_cases
+        )
 
 
 CASES = (

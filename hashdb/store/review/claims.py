@@ -82,11 +82,11 @@ class Claims(Repository):
         """The statement that takes the cases of a query that are free or the actor's own; `over`: also others'."""
         statement = insert_into(self._connection, case_claims)
         statement = statement.from_select(["case_id", "actor", "taken_at", "seen_at"], query)
-        new, idle = statement.excluded, case_claims.c.seen_at <= stale
-        own = case_claims.c.actor == new.actor
-        since = case((and_(own, ~idle), case_claims.c.taken_at), else_=new.taken_at)
+        new, is_idle = statement.excluded, case_claims.c.seen_at <= stale
+        is_own = case_claims.c.actor == new.actor
+        since = case((and_(is_own, ~is_idle), case_claims.c.taken_at), else_=new.taken_at)
         values = {"actor": new.actor, "taken_at": since, "seen_at": new.seen_at}
-        where = true() if over else or_(idle, own)
+        where = true() if over else or_(is_idle, is_own)
         return statement.on_conflict_do_update(index_elements=["case_id"], set_=values, where=where).returning(
             case_claims.c.case_id
         )

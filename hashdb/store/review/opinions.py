@@ -19,8 +19,8 @@ class Opinions(Repository):
 
     def add(self, contribution: int, member: int, draft: OpinionDraft, case: int | None, now: datetime) -> Opinion:
         """Record a member's opinion on a contribution; it replaces the member's earlier one."""
-        own = and_(opinions.c.contribution_id == contribution, opinions.c.member_id == member)
-        self._connection.execute(update(opinions).where(own, ~opinions.c.replaced).values(replaced=True))
+        by_member = and_(opinions.c.contribution_id == contribution, opinions.c.member_id == member)
+        self._connection.execute(update(opinions).where(by_member, ~opinions.c.replaced).values(replaced=True))
         row = {
             "contribution_id": contribution,
             "member_id": member,

@@ -42,8 +42,8 @@ class Queues(Repository):
 
     def piles(self, queue: QueueQuery, now: datetime, openers: Collection[int]) -> tuple[Pile, ...]:
         """The cases of a queue whose opener is one of these members, as piles, the earliest deadline first."""
-        held, first = func.sum(case((cases.c.holds, 1), else_=0)), func.min(cases.c.due_at)
-        columns = (func.count(), cast(held, Integer), first, func.max(contributions.c.severity))
+        quarantined, first_due = func.sum(case((cases.c.holds, 1), else_=0)), func.min(cases.c.due_at)
+        columns = (func.count(), cast(quarantined, Integer), first_due, func.max(contributions.c.severity))
         piles: list[Pile] = []
         for ids in chunks(sorted(openers)):
             query = (
@@ -174,9 +174,9 @@ def _conditions(queue: QueueQuery, now: datetime) -> Iterator[ColumnElement[bool
     if queue.label is not None:
         yield has_label(queue.label)
     if queue.severity is not None:
-        known = queue.severity != UNKNOWN_SEVERITY
+        is_known = queue.severity != UNKNOWN_SEVERITY
         severity = contributions.c.severity
-        yield severity == queue.severity if known else severity.is_(None)
+        yield severity == queue.severity if is_known else severity.is_(None)
     if queue.member is not None:
         yield contributions.c.member_id == queue.member
     if queue.reason is not None:

@@ -76,8 +76,10 @@ class Webhooks(Repository):
         values = attributes(changed, "url", "note", "enabled", "failing_since")
         values["reports_due"] = Topic.CASE_DUE in changed.topics
         self._update(webhooks, changed.id, **values)
-        gone = [str(topic) for topic in before.topics if topic not in changed.topics]
-        self._delete(webhook_topics, webhook_topics.c.webhook_id == changed.id, webhook_topics.c.topic.in_(gone))
+        dropped_topics = [str(topic) for topic in before.topics if topic not in changed.topics]
+        self._delete(
+            webhook_topics, webhook_topics.c.webhook_id == changed.id, webhook_topics.c.topic.in_(dropped_topics)
+        )
         self._follow(changed.id, [topic for topic in changed.topics if topic not in before.topics], seq)
 
     def delete(self, id: int) -> None:

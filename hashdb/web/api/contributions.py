@@ -58,13 +58,13 @@ def create_contributions() -> ReceiptOut:
 
 
 def contribute(
-    db: HashDB, who: Actor, text: bytes, key: IdempotencyKey | None, context: ValidationContext
+    db: HashDB, caller: Actor, text: bytes, key: IdempotencyKey | None, context: ValidationContext
 ) -> ReceiptOut:
     """Record the drafts of a body, once for an idempotency key. Raises what reading and recording them raises."""
-    receipt = contributions.repeated(db, who, key)
+    receipt = contributions.repeated(db, caller, key)
     if receipt is None:
         # `checked`: the drafts were checked against `context` as they were read.
-        receipt = contributions.contribute(db, who, read_drafts(text, context), key, checked=True)
+        receipt = contributions.contribute(db, caller, read_drafts(text, context), key, checked=True)
     return ReceiptOut.from_domain(receipt)
 
 
@@ -221,9 +221,11 @@ def erase_contribution(contribution_id: int) -> None:
 def _drafts(db: HashDB, metadata: Sequence[MetadataIn], hashed: Sequence[HashedFile]) -> list[Draft]:
     """The drafts of hashed files. Raises InvalidInput with every fault, at `file[i]`."""
     # The first signals of a picture are those of the picture itself; its variants follow.
-    own = len(db.rules.algorithms)
+    own_count = len(db.rules.algorithms)
     drafts = [
-        file.in_draft(item.to_draft(benign.without_benign_variants(db, file.hashed.signals, own), file.hashed.quality))
+        file.in_draft(
+            item.to_draft(benign.without_benign_variants(db, file.hashed.signals, own_count), file.hashed.quality)
+        )
         for item, file in zip(metadata, hashed, strict=True)
     ]
     contributions.check(db, drafts, db.now(), db.intake_rules(), at="file")
