@@ -56,7 +56,7 @@ def create_app(db: HashDB, settings: Settings) -> Flask:
         app.register_blueprint(blueprint)
     console.register(app)
     app.extensions["hashdb"].metrics.export_zeros(_routes(app))
-    application: WSGIApplication = FastPath(hma.one_bank(app.wsgi_app), app.extensions["hashdb"])
+    application: WSGIApplication = FastPath(hma.rewrite_bank_paths(app.wsgi_app), app.extensions["hashdb"])
     if settings.proxies:
         application = ProxyFix(application, x_for=settings.proxies, x_proto=settings.proxies)
     # Flask documents this assignment for middleware.

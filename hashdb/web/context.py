@@ -34,7 +34,7 @@ _Page = TypeVar("_Page", bound=PageModel)
 _KEY_LENGTH = 200
 _HEALTH = ("/healthz", "/readyz")
 LARGE = 16 * 1024
-"""A larger body, in bytes, takes one of its key's slots before it is read."""
+"""A larger body, in bytes, takes one of its key's slots for large requests before it is read."""
 
 
 class InMemoryRequest(forms.InMemoryRequest, flask.Request):

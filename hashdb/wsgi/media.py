@@ -43,6 +43,7 @@ _MAX_PARTS = 64
 """Of a form: its files and its other fields."""
 MALFORMED_FORM = "the body is not multipart/form-data, or is cut short"
 _Outcomes = list[Hashed | UnreadablePicture]
+"""Of each picture, the hashes or the error."""
 Advance = Callable[[float], None]
 """Called with the share that is done, 0 to 1."""
 
@@ -262,7 +263,7 @@ def hash_files(
         report = partial(_advance_part, advance, done, len(with_parts))
         outcomes[place] = outcome = _hash_parts(hashing, files[place], modes[place], report)
         if isinstance(outcome, VideoTooLarge):
-            # The with_parts of this request are not tried: they may take as long.
+            # The other files of this request are not tried: they may take as long.
             break
         frames += len(outcome.frames) if isinstance(outcome, HashedFile) else 0
         if frames > FRAMES_A_REQUEST:

@@ -51,7 +51,7 @@ blueprint = Blueprint("hma", __name__, url_prefix="/hma")
 _EITHER = (Scope.CONTRIBUTE, Scope.MATCH)
 
 
-def one_bank(application: WSGIApplication) -> WSGIApplication:
+def rewrite_bank_paths(application: WSGIApplication) -> WSGIApplication:
     """The application, in which /hma/as/{bank}/… is /hma/… with all matches in one bank of this name."""
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
