@@ -232,7 +232,7 @@ class IndexView:
                 octets = to_octets(words)
                 lasting = tx.matches.lasting_values(algorithm, octets)
                 return np.fromiter((value in lasting for value in octets), bool, len(octets))
-            if not tx.matches.has_ended():
+            if not tx.matches.has_ended_contributions():
                 return np.ones(len(words), bool)
             mask, first = np.zeros(len(words), bool), np.ascontiguousarray(words[:, 0])
             for part in tx.matches.all_values(algorithm, lasting=True):

@@ -63,8 +63,8 @@ def holds(table: Table) -> tuple[ColumnElement[bool], ...]:
     return table.c.algorithm == bindparam("algorithm"), table.c.value.in_(bindparam("octets", expanding=True))
 
 
-def _held_places(table: Table) -> Select[Any]:
-    """The query for where contributions show values that are in a table."""
+def _shots_with(table: Table) -> Select[Any]:
+    """The query for the first `most` shots of contributions that have a value, for each value in a table."""
     places = (
         select(
             table.c.contribution_id,
@@ -93,7 +93,7 @@ def _held_places(table: Table) -> Select[Any]:
     )
 
 
-_HELD = {table: _held_places(table) for table in SIGNAL_TABLES}
+_SHOTS_WITH = {table: _shots_with(table) for table in SIGNAL_TABLES}
 _SHOTS = select(shots).where(shots.c.contribution_id.in_(IDS)).order_by(shots.c.contribution_id, shots.c.number)
 SHOT_PLACES: Select[Any] = select(*shots.c["contribution_id", "number", "start", "end", "unit"]).where(
     shots.c.contribution_id.in_(IDS)
@@ -152,12 +152,13 @@ class Frames(Repository):
 
     def _shots(self, ids: Sequence[int], *, suppressed: bool = False) -> Iterator[tuple[int, int, tuple[Frame, ...]]]:
         """Each shot of contributions: the contribution, its number, its frames."""
-        held: dict[tuple[int, int], dict[int, Signal]] = defaultdict(dict)
+        signals_by_shot: dict[tuple[int, int], dict[int, Signal]] = defaultdict(dict)
         for id, position, name, value in self._run(_WITH_SUPPRESSED if suppressed else _SIGNALS, {"ids": ids}):
-            held[id, number_of(position)][position % SIGNALS_AN_ITEM] = Signal.from_bytes(ALGORITHMS[name], value)
+            signal = Signal.from_bytes(ALGORITHMS[name], value)
+            signals_by_shot[id, number_of(position)][position % SIGNALS_AN_ITEM] = signal
         for row in self._run(_SHOTS, {"ids": ids}):
             id, number = row[:2]
-            yield id, number, tuple(_frames(row, held.get((id, number), {})))
+            yield id, number, tuple(_frames(row, signals_by_shot.get((id, number), {})))
 
 
 def few_frames(items: Sequence[_T], count: Callable[[_T], int]) -> Sequence[_T]:
@@ -177,7 +178,7 @@ def shot_times(
     for ids, algorithm, octets in _pieces(signals_by_id):
         for values in chunks(sorted(octets)):
             parameters = {"ids": ids, "algorithm": str(algorithm), "octets": values, "most": most}
-            for id, value, start, end in run(_HELD[signal_table(algorithm)], parameters):
+            for id, value, start, end in run(_SHOTS_WITH[signal_table(algorithm)], parameters):
                 signal = Signal.from_bytes(algorithm, value)
                 if signal in signals_by_id[id]:
                     times[id, signal].append(ShotTimes(start, end))
@@ -204,11 +205,15 @@ def _pieces(
 
 def listed_shots(run: ExecuteStatement, id: int) -> list[ListedShot]:
     """The shots of a contribution that are searched for. `run` executes a statement with its parameters."""
-    held: dict[int, list[Signal]] = defaultdict(list)
+    signals_by_shot: dict[int, list[Signal]] = defaultdict(list)
     for _, position, name, value in run(_SIGNALS, {"ids": [id]}):
-        held[number_of(position)].append(Signal.from_bytes(ALGORITHMS[name], value))
+        signals_by_shot[number_of(position)].append(Signal.from_bytes(ALGORITHMS[name], value))
     times = sorted((number, start, end, unit) for _, number, start, end, unit in run(SHOT_PLACES, {"ids": [id]}))
-    return [ListedShot(start, end, held[number], UNITS[unit]) for number, start, end, unit in times if number in held]
+    return [
+        ListedShot(start, end, signals_by_shot[number], UNITS[unit])
+        for number, start, end, unit in times
+        if number in signals_by_shot
+    ]
 
 
 UNITS: Mapping[str | None, Unit] = {None: Unit.SECONDS, str(Unit.PAGES): Unit.PAGES, str(Unit.WORDS): Unit.WORDS}
@@ -227,13 +232,14 @@ def number_of(position: int) -> int:
     return position // SIGNALS_AN_ITEM - 1
 
 
-def _frames(row: Any, held: Mapping[int, Signal]) -> Iterator[Frame]:
-    """The frames of a row of `_SHOTS`; `held` has the signals of the first frame that are not suppressed, by place."""
+def _frames(row: Any, signals: Mapping[int, Signal]) -> Iterator[Frame]:
+    """The frames of a row of `_SHOTS`; `signals` are those of the first frame that are not suppressed, by place."""
     _, _, start, end, quality, more, name = row
     unit = UNITS[name]
-    first = Frame(start, tuple(held.values()), quality, unit=unit, length=int(end - start) if unit is Unit.WORDS else 0)
-    # The others are near its first signal, and suppressed with it.
-    is_suppressed = first.matches and 0 not in held
+    length = int(end - start) if unit is Unit.WORDS else 0
+    first = Frame(start, tuple(signals.values()), quality, unit=unit, length=length)
+    # The other frames of the shot are near its first signal, and suppressed with it.
+    is_suppressed = first.matches and 0 not in signals
     if first.matches:
         yield first
     for milliseconds, quality, texts in json.loads(more or "[]"):

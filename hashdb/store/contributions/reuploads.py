@@ -38,18 +38,21 @@ _Holders = Mapping[Table, Select[Any]]
 
 
 class Retired(Repository):
-    """Contributions that are retired or under review, within one transaction."""
+    """Contributions that are retired or under review, within one transaction.
+
+    An item's own signals have the positions 0 to 63; those of its frames follow, 64 for each shot (`position_of`).
+    """
 
     def case_values(self) -> dict[Algorithm, list[bytes]]:
         """The values of all contributions that ever had a case, suppressed ones too, big-endian.
 
         Near these, `retired_with` and `ended_with` decide which signals cast a shadow.
         """
-        return self._values(_EVERY, {})
+        return self._values(_WITH_CASE, {})
 
     def case_values_since(self, after: int, upto: int) -> dict[Algorithm, list[bytes]]:
         """As `case_values`, of the cases that events `after` < seq ≤ `upto` opened."""
-        return self._values(_SINCE, {"after": after, "upto": upto})
+        return self._values(_WITH_CASE_SINCE, {"after": after, "upto": upto})
 
     def retired_with(self, wanted: Collection[Signal]) -> dict[Signal, tuple[int, ...]]:
         """Those of the signals that cast a shadow, each with the first 100 retired contributions at most.
@@ -57,7 +60,7 @@ class Retired(Repository):
         The contributions may have any status.
         """
         ids: dict[Signal, dict[int, None]] = defaultdict(dict)
-        for id, signal in self._casting(_RETIRED, wanted):
+        for id, signal in self._shadow_casters(_RETIRED, wanted):
             if len(ids[signal]) < _MOST:
                 ids[signal][id] = None
         return {signal: tuple(holders) for signal, holders in ids.items()}
@@ -69,7 +72,7 @@ class Retired(Repository):
         would cast a shadow count, and at most the last 100 contributions of each.
         """
         ids: dict[Signal, tuple[int, ...]] = defaultdict(tuple)
-        for id, signal in self._casting(_ENDED, wanted, member=member, now=now):
+        for id, signal in self._shadow_casters(_ENDED, wanted, member=member, now=now):
             ids[signal] += (id,)
         return dict(ids)
 
@@ -78,20 +81,20 @@ class Retired(Repository):
 
         Of an item with frames, several shots must have one of the signals.
         """
-        places: dict[int, set[int]] = defaultdict(set)
-        for id, place, _ in self._rows(_HOLDING, wanted, {"member": member, "now": now}):
-            places[id].add(place)
-        return self.with_enough_signals(places)
+        positions_by_id: dict[int, set[int]] = defaultdict(set)
+        for id, position, _ in self._rows(_HOLDING, wanted, {"member": member, "now": now}):
+            positions_by_id[id].add(position)
+        return self.with_enough_signals(positions_by_id)
 
-    def with_enough_signals(self, places: Mapping[int, Collection[int]]) -> tuple[int, ...]:
+    def with_enough_signals(self, positions_by_id: Mapping[int, Collection[int]]) -> tuple[int, ...]:
         """The contributions with enough signals at these positions: one of the item itself, or of several shots."""
-        numbers = {id: set(map(number_of, held)) for id, held in places.items()}
-        sufficient = {id for id, held in numbers.items() if ITEM in held}
-        of_shots = [id for id, held in numbers.items() if held and id not in sufficient]
+        numbers = {id: set(map(number_of, positions)) for id, positions in positions_by_id.items()}
+        sufficient = {id for id, shot_numbers in numbers.items() if ITEM in shot_numbers}
+        of_shots = [id for id, shot_numbers in numbers.items() if shot_numbers and id not in sufficient]
         for id, name, first, last, count in self._rows_in(_SHOTS, shots.c.contribution_id, of_shots):
-            # Pages come before words.
-            held = [number for number in numbers[id] if first <= number <= last]
-            if held and len(held) >= min(LEAST_FRAMES[UNITS[name]], count):
+            # The shots of pages come before those of words: the numbers of each unit are a range.
+            shot_numbers = [number for number in numbers[id] if first <= number <= last]
+            if shot_numbers and len(shot_numbers) >= min(LEAST_FRAMES[UNITS[name]], count):
                 sufficient.add(id)
         return tuple(sorted(sufficient))
 
@@ -117,8 +120,8 @@ class Retired(Repository):
     def signals_by_place(self, ids: Collection[int]) -> dict[int, SignalsByPlace]:
         """The signals of each contribution by position, suppressed ones too; at `OF_FRAMES`, one of frames."""
         signals_by_id: dict[int, dict[int, Signal]] = {id: {} for id in ids}
-        for id, place, algorithm, value in self._run_for_ids(_OF_ITEMS, ids):
-            signals_by_id[id][place] = Signal.from_bytes(Algorithm(algorithm), value)
+        for id, position, algorithm, value in self._run_for_ids(_OF_ITEMS, ids):
+            signals_by_id[id][position] = Signal.from_bytes(Algorithm(algorithm), value)
         for id, of_shots in self.first_signals_of_shots(ids).items():
             signals_by_id[id][OF_FRAMES] = of_shots[min(of_shots)]
         return dict(signals_by_id)
@@ -126,19 +129,21 @@ class Retired(Repository):
     def first_signals_of_shots(self, ids: Collection[int]) -> dict[int, dict[int, Signal]]:
         """The first signal by PDQ, or of a text, of each shot, suppressed ones too, by the number of the shot."""
         firsts: dict[int, dict[int, tuple[int, str, bytes]]] = defaultdict(dict)
-        for id, place, algorithm, value in self._run_for_ids(_OF_SHOTS, ids):
-            number, placed = number_of(place), (place, algorithm, value)
+        for id, position, algorithm, value in self._run_for_ids(_OF_SHOTS, ids):
+            number, placed = number_of(position), (position, algorithm, value)
             firsts[id][number] = min(firsts[id].get(number, placed), placed)
         return {
             id: {number: Signal.from_bytes(Algorithm(name), value) for number, (_, name, value) in of_shots.items()}
             for id, of_shots in firsts.items()
         }
 
-    def _casting(self, query: _Holders, wanted: Collection[Signal], **parameters: object) -> list[tuple[int, Signal]]:
+    def _shadow_casters(
+        self, query: _Holders, wanted: Collection[Signal], **parameters: object
+    ) -> list[tuple[int, Signal]]:
         """The contributions of a query with the signals by which each casts a shadow, in order."""
         rows = list(self._rows(query, wanted, parameters))
         shadows = self.shadow_positions({id for id, _, _ in rows})
-        return sorted((id, signal) for id, place, signal in rows if _casts(place, signal, shadows[id]))
+        return sorted((id, signal) for id, position, signal in rows if _casts(position, signal, shadows[id]))
 
     def _rows(
         self, query: _Holders, wanted: Collection[Signal], parameters: Mapping[str, object]
@@ -146,8 +151,8 @@ class Retired(Repository):
         """The id of each contribution that has any of the signals, with the position and the signal."""
         for algorithm, values in values_by_algorithm(wanted):
             of_values = {"algorithm": str(algorithm), "octets": values, **parameters}
-            for id, place, value in self._run(query[signal_table(algorithm)], of_values):
-                yield id, place, Signal.from_bytes(algorithm, value)
+            for id, position, value in self._run(query[signal_table(algorithm)], of_values):
+                yield id, position, Signal.from_bytes(algorithm, value)
 
     def _values(self, query: Select[Any], parameters: dict[str, int]) -> dict[Algorithm, list[bytes]]:
         """The distinct values of the contributions that a query selects, suppressed ones too."""
@@ -159,9 +164,9 @@ class Retired(Repository):
         return {Algorithm(algorithm): values for algorithm, values in values_by_algorithm.items()}
 
 
-def _casts(place: int, signal: Signal, shadow: Collection[int]) -> bool:
+def _casts(position: int, signal: Signal, shadow: Collection[int]) -> bool:
     """Whether the signal at a position casts a shadow; frames do by `BY_FRAMES`."""
-    return place in shadow if place < OF_FRAMES else signal.algorithm in BY_FRAMES and OF_FRAMES in shadow
+    return position in shadow if position < OF_FRAMES else signal.algorithm in BY_FRAMES and OF_FRAMES in shadow
 
 
 _SHOTS = (
@@ -177,8 +182,8 @@ _OF_SHOTS = union_all(
         for table in _ALL_TABLES
     )
 )
-_EVERY = select(cases.c.contribution_id)
-_SINCE = (
+_WITH_CASE = select(cases.c.contribution_id)
+_WITH_CASE_SINCE = (
     select(cases.c.contribution_id)
     .join(events, and_(events.c.subject_kind == "case", events.c.subject_id == cases.c.id))
     .where(

@@ -211,7 +211,7 @@ class Matches(Repository, MatchReader):
         of_texts = select(func.count()).where(digests.c.algorithm.in_(_OF_TEXTS)).scalar_subquery()
         return self._connection.execute(select(func.count() + of_texts).select_from(signals)).scalar_one()
 
-    def has_ended(self) -> bool:
+    def has_ended_contributions(self) -> bool:
         """Whether any contribution has ended (withdrawn or expired), so that some values may no longer match."""
         return self._connection.execute(select(contributions.c.id).where(~_lasting()).limit(1)).first() is not None
 

@@ -17,7 +17,7 @@ from hashdb.store.tables import cases, contributions, events, figures_by_day, fi
 
 
 class Overviews(Repository):
-    """Figures within one transaction."""
+    """Figures within one transaction; `what` is the name of a figure, a `TotalCount` such a name and a member."""
 
     def last_seq(self) -> int:
         """The seq of the last event that is counted."""

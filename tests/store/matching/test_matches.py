@@ -167,10 +167,10 @@ def test_a_value_lasts_as_long_as_one_contribution_of_it_may_match_now_or_later(
         added = tx.contributions.add(member, [draft(seed, expires_at=NOON) for seed in [*range(8), 1, 3, 6]], NOON)
         ids = [one.id for one in added]
         everything = [signal(seed).to_bytes() for seed in range(9)]
-        assert not tx.matches.has_ended()
+        assert not tx.matches.has_ended_contributions()
         assert tx.matches.lasting_values(Algorithm.PDQ, everything) == set(everything[:8])
         tx.contributions.withdraw(ids[0], "other", NOON)
-        assert tx.matches.has_ended()
+        assert tx.matches.has_ended_contributions()
         tx.contributions.withdraw(ids[1], "other", NOON)
         tx.statuses.mark_logged(ids[2:4], Status.EXPIRED)
         tx.audit.append(NOON, SYSTEM, [LogEntry(Action.CONTRIBUTION_EXPIRED, "contribution", ids[2], {})])
@@ -209,7 +209,7 @@ def test_a_value_lasts_whatever_the_standing(store: Store, member: Member) -> No
         for one in added:
             tx.contributions.withdraw(one.id, "other", NOON)
         assert tx.matches.lasting_values(Algorithm.PDQ, list(values.values())) == set()
-        assert tx.matches.has_ended()
+        assert tx.matches.has_ended_contributions()
 
 
 def test_confirmations_are_counted_by_member_while_they_count(store: Store, member: Member) -> None:
