@@ -79,18 +79,18 @@ _NEXT_IDS = select(func.nextval(func.pg_get_serial_sequence(contributions.name, 
 )
 # SQLite would read all contributions of a member if these were pairs, or if the sum below did not hide an index.
 _MEMBERS: BindParameter[int] = bindparam("members", expanding=True)
-_PRINTS: BindParameter[bytes] = bindparam("fingerprints", expanding=True)
+_FINGERPRINTS: BindParameter[bytes] = bindparam("fingerprints", expanding=True)
 _UNENDED = unended(NOW)
-_HELD = union_all(
+_UNENDED_SETS = union_all(
     select(contributions.c.member_id, contributions.c.fingerprint, contributions.c.id).where(
-        contributions.c.member_id.in_(_MEMBERS), contributions.c.fingerprint.in_(_PRINTS), _UNENDED
+        contributions.c.member_id.in_(_MEMBERS), contributions.c.fingerprint.in_(_FINGERPRINTS), _UNENDED
     ),
     select(contributions.c.member_id, fingerprints.c.fingerprint, contributions.c.id)
     .join(contributions, contributions.c.id == fingerprints.c.contribution_id)
-    .where((contributions.c.member_id + 0).in_(_MEMBERS), fingerprints.c.fingerprint.in_(_PRINTS), _UNENDED),
+    .where((contributions.c.member_id + 0).in_(_MEMBERS), fingerprints.c.fingerprint.in_(_FINGERPRINTS), _UNENDED),
 ).subquery()
-_KNOWN = select(_HELD.c.member_id, _HELD.c.fingerprint, func.min(_HELD.c.id)).group_by(
-    _HELD.c.member_id, _HELD.c.fingerprint
+_KNOWN = select(_UNENDED_SETS.c.member_id, _UNENDED_SETS.c.fingerprint, func.min(_UNENDED_SETS.c.id)).group_by(
+    _UNENDED_SETS.c.member_id, _UNENDED_SETS.c.fingerprint
 )
 # Signals of frames have higher positions, and are read apart.
 _SIGNALS = signals_in(signals, signals.c.position < SIGNALS_AN_ITEM).order_by("contribution_id", "position")
@@ -105,7 +105,7 @@ _NONE_SUPPRESSED: Mapping[Signal, int] = {}
 
 
 class PreparedDraft(NamedTuple):
-    """What is computed of a draft before it is recorded, when no other writer waits for it."""
+    """What is computed of a draft before the transaction that records it, so that other writers do not wait for it."""
 
     fingerprint: bytes
     commitment: Commitment

@@ -55,20 +55,22 @@ class Listings(Repository):
         """
         parts = list(self._parts_of(listing.filter, now))
         few = self._few(parts)
-        positions, stopped = list[Position](), None
+        positions, stopped_at = list[Position](), None
         for run in _runs(listing, place, few, now):
             bounded = ahead is not None and few is None and not _names(listing.filter) <= run.names
-            stopped = self._end(run, ahead) if bounded and ahead is not None else None
-            positions += self._walk(listing, run, stopped, limit + 1 - len(positions), now)
-            if stopped is not None or len(positions) > limit:
+            stopped_at = self._end(run, ahead) if bounded and ahead is not None else None
+            positions += self._walk(listing, run, stopped_at, limit + 1 - len(positions), now)
+            if stopped_at is not None or len(positions) > limit:
                 break
         more, positions = len(positions) > limit, positions[:limit]
         if place.back:
             positions.reverse()
-        paged = keysets.links(tuple(positions), place, descending=listing.descending, more=more or stopped is not None)
-        unfinished = stopped is not None and not more
+        paged = keysets.links(
+            tuple(positions), place, descending=listing.descending, more=more or stopped_at is not None
+        )
+        unfinished = stopped_at is not None and not more
         if unfinished:
-            paged = replace(paged, previous=stopped) if place.back else replace(paged, next=stopped)
+            paged = replace(paged, previous=stopped_at) if place.back else replace(paged, next=stopped_at)
         total = None if ahead is None else self._total(listing, parts, few, ahead, now)
         rows = self._in_order([position.id for position in paged.rows], now)
         return Paged(rows, paged.previous, paged.next, total, unfinished)
@@ -107,8 +109,8 @@ class Listings(Repository):
             yield _Part((), table.member_id.in_(suspended))
         if filter.expires_until is not None:
             # There is an index in the order of expiry for each status that the log last wrote.
-            every = table.announced.in_([str(status) for status in Status])
-            yield _Part(("expires_until",), and_(every, table.expires_at < filter.expires_until))
+            any_status = table.announced.in_([str(status) for status in Status])
+            yield _Part(("expires_until",), and_(any_status, table.expires_at < filter.expires_until))
         if filter.standing not in (None, Standing.UNREVIEWED):
             yield _Part(("standing",), _judged(str(filter.standing)))
         if filter.media not in (None, Media.IMAGE, Media.VIDEO_FRAME):
@@ -182,7 +184,10 @@ class Listings(Repository):
 
 
 class _Part(NamedTuple):
-    """A part of a filter that has an index: the condition of its fields `names`, or a wider one without names."""
+    """A part of a filter that has an index: the condition of its fields `names`, or a wider one without names.
+
+    `holders` selects the ids of the same contributions from a table of signals.
+    """
 
     names: tuple[str, ...]
     condition: ColumnElement[bool]
@@ -262,7 +267,7 @@ def _beyond(order: Order, position: Position, *, fixed: bool) -> ColumnElement[b
 
 
 def _judged(standing: str) -> ColumnElement[bool]:
-    """In this form, SQLite uses the partial index over the contributions that are not unreviewed."""
+    """The condition of a standing, in a form for which SQLite uses the index over all but unreviewed contributions."""
     column = contributions.c.standing
     return and_(column == standing, column != literal_column("'unreviewed'"))
 

@@ -225,39 +225,39 @@ _PLACE = itemgetter(0, 1)
 class Suppressions(Repository):
     """Suppressed signals within one transaction."""
 
-    def contributions_with(self, values: Collection[Signal]) -> list[int]:
+    def contributions_with(self, wanted: Collection[Signal]) -> list[int]:
         """The ids of contributions, whatever their status, that have any of these signals unsuppressed, in order."""
         ids: set[int] = set()
-        for algorithm, octets in values_by_algorithm(values):
+        for algorithm, octets in values_by_algorithm(wanted):
             table = signal_table(algorithm).c
             query = select(table.contribution_id).where(table.algorithm == str(algorithm), table.value.in_(octets))
             ids.update(self._connection.scalars(query))
         return sorted(ids)
 
-    def unsuppressed(self, ids: Collection[int], values: Collection[Signal]) -> tuple[PlacedSignal, ...]:
+    def unsuppressed(self, ids: Collection[int], wanted: Collection[Signal]) -> tuple[PlacedSignal, ...]:
         """Those of the signals that these contributions have unsuppressed, in order; nothing is locked.
 
         A video has thousands of signals, of which an entry touches a few.
         """
         placed: list[PlacedSignal] = []
-        wanted = set(ids)
-        for algorithm, octets in values_by_algorithm(values):
+        wanted_ids = set(ids)
+        for algorithm, octets in values_by_algorithm(wanted):
             table = signal_table(algorithm)
             query = select(table).where(table.c.algorithm == str(algorithm), table.c.value.in_(octets))
-            if len(wanted) <= CHUNK:
+            if len(wanted_ids) <= CHUNK:
                 # The sum keeps SQLite from a look-up for each pair of a contribution and a value.
-                query = query.where((table.c.contribution_id + literal_column("0")).in_(wanted))
-            placed += [_placed(row) for row in self._connection.execute(query) if row.contribution_id in wanted]
+                query = query.where((table.c.contribution_id + literal_column("0")).in_(wanted_ids))
+            placed += [_placed(row) for row in self._connection.execute(query) if row.contribution_id in wanted_ids]
         return tuple(sorted(placed, key=_PLACE))
 
     def count_unsuppressed(self, ids: Collection[int]) -> dict[int, int]:
         """How many signals each of these contributions has that are not suppressed, digests included."""
-        numbers = dict.fromkeys(ids, 0)
+        count_by_id = dict.fromkeys(ids, 0)
         for table in SIGNAL_TABLES:
             query = select(table.c.contribution_id, func.count()).group_by(table.c.contribution_id)
             for id, count in self._rows_in(query, table.c.contribution_id, ids):
-                numbers[id] += count
-        return numbers
+                count_by_id[id] += count
+        return count_by_id
 
     def count_of_entry(self, entry: int) -> tuple[int, int, int]:
         """How many signals, of how many contributions, by how many members, an entry suppresses."""
@@ -280,10 +280,10 @@ class Suppressions(Repository):
         )
         return self._connection.execute(query).scalar_one()
 
-    def lock_unsuppressed(self, ids: Sequence[int], values: Collection[Signal]) -> tuple[PlacedSignal, ...]:
+    def lock_unsuppressed(self, ids: Sequence[int], wanted: Collection[Signal]) -> tuple[PlacedSignal, ...]:
         """As `unsuppressed`; locks these contributions until the transaction ends."""
         Contributions(self._connection).lock(ids)
-        return self.unsuppressed(ids, values)
+        return self.unsuppressed(ids, wanted)
 
     def lock_suppressed(self, entry: int, limit: int) -> tuple[PlacedSignal, ...]:
         """The signals that an entry suppresses, of at most `limit` contributions, which it locks."""
