@@ -17,7 +17,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from hashdb import __version__
 from hashdb.domain.accounts.members import Scope
 from hashdb.domain.meanings import explain, explain_all
-from hashdb.web.context import actor, admit, answer, hashdb, query
+from hashdb.web.context import actor, admit, answer, hashdb
+from hashdb.web.context import query as read_query
 from hashdb.wire import LARGEST_ID, ResponseModel
 from hashdb.wire.pages import QueryString
 from hashdb.wire.problems import Problem
@@ -127,7 +128,7 @@ class _Operation:
     query: type[BaseModel] | None
     streams: Sequence[str]
     idempotent: bool
-    refuses: Sequence[int]
+    errors: Sequence[int]
 
 
 _OPERATIONS: dict[Callable[..., Any], _Operation] = {}
@@ -137,21 +138,21 @@ def operation(
     answers: Mapping[int, _Class],
     *,
     scopes: Sequence[Scope] | None = (),
-    reads: type[BaseModel] | type[str] | None = None,
+    body: type[BaseModel] | type[str] | None = None,
     form: type[BaseModel] | None = None,
-    takes: type[BaseModel] | None = None,
+    query: type[BaseModel] | None = None,
     streams: Sequence[str] = (),
     idempotent: bool = False,
-    refuses: Sequence[int] = (),
+    errors: Sequence[int] = (),
 ) -> Callable[[View], Callable[..., Response]]:
     """Document a view, and require a key with one of `scopes` before anything is read (None: no key is needed).
 
     The name of the view is the id of the operation, and its docstring is the summary and the description.
 
     `answers` maps a status to the model of its JSON, to `str` for plain text, or to None for no content. The view
-    returns one of these, or makes the response itself. `streams` are other media types of the first status. `reads` is
-    the model of the JSON body, or `str` for plain text; `form` is that of the multipart body, `takes` that of the query
-    string: without `takes`, a query string is rejected. `refuses` are error statuses beside those that are implied.
+    returns one of these, or makes the response itself. `streams` are other media types of the first status. `body` is
+    the model of the JSON body, or `str` for plain text; `form` is that of the multipart body, `query` that of the query
+    string: without `query`, a query string is rejected. `errors` are error statuses beside those that are implied.
     """
     statuses = {model: status for status, model in answers.items()}
 
@@ -160,8 +161,8 @@ def operation(
         def guarded(**values: Any) -> Response:
             if scopes is not None:
                 admit(actor(), *scopes)
-                if takes is None and request.args:
-                    query(QueryString)
+                if query is None and request.args:
+                    read_query(QueryString)
             content = view(**values)
             return content if isinstance(content, Response) else _respond(content, statuses)
 
@@ -172,12 +173,12 @@ def operation(
             description=description,
             answers=answers,
             scopes=scopes,
-            body=reads or form,
-            body_type=FORM if form else TEXT if reads is str else JSON,
-            query=takes,
+            body=body or form,
+            body_type=FORM if form else TEXT if body is str else JSON,
+            query=query,
             streams=streams,
             idempotent=idempotent,
-            refuses=_refusals(scopes is not None, reads is not None or form is not None, refuses),
+            errors=_refusals(scopes is not None, body is not None or form is not None, errors),
         )
         return guarded
 
@@ -261,7 +262,7 @@ class _Document:
         answers = {str(status): self._answer(model) for status, model in documented.answers.items()}
         for media_type in documented.streams:
             answers[str(min(documented.answers))]["content"][media_type] = {"schema": {"type": "string"}}
-        answers |= {str(status): self._refusal(status) for status in documented.refuses}
+        answers |= {str(status): self._refusal(status) for status in documented.errors}
         operation: dict[str, Any] = {"summary": documented.summary, "parameters": parameters, "responses": answers}
         operation["description"] = f"{documented.description}\n\n{_needed_key(documented.scopes)}"
         if documented.scopes is not None:

@@ -39,10 +39,10 @@ blueprint = ApiBlueprint(
 @operation(
     {201: ReceiptOut},
     scopes=[Scope.CONTRIBUTE],
-    reads=ContributionsIn,
-    takes=ContributeQuery,
+    body=ContributionsIn,
+    query=ContributeQuery,
     idempotent=True,
-    refuses=[409, 429],
+    errors=[409, 429],
 )
 def create_contributions() -> ReceiptOut:
     """Contribute hashes of removed items.
@@ -73,9 +73,9 @@ def contribute(
     {201: ReceiptOut, 202: JobOut},
     scopes=[Scope.CONTRIBUTE],
     form=ContributedMediaIn,
-    takes=MediaQuery,
+    query=MediaQuery,
     idempotent=True,
-    refuses=[409, 429],
+    errors=[409, 429],
 )
 def contribute_pictures() -> Response:
     """Contribute pictures, videos and documents.
@@ -108,7 +108,7 @@ def contribute_pictures() -> Response:
 
 
 @blueprint.get("")
-@operation({200: ContributionsOut}, takes=ContributionsQuery)
+@operation({200: ContributionsOut}, query=ContributionsQuery)
 def list_contributions() -> ContributionsOut:
     """List contributions.
 
@@ -119,7 +119,7 @@ def list_contributions() -> ContributionsOut:
 
 
 @blueprint.get("/<id:contribution_id>")
-@operation({200: ContributionOut}, refuses=[404])
+@operation({200: ContributionOut}, errors=[404])
 def get_contribution(contribution_id: int) -> ContributionOut:
     """Get one contribution.
 
@@ -133,7 +133,7 @@ def get_contribution(contribution_id: int) -> ContributionOut:
 
 
 @blueprint.get("/<id:contribution_id>/frames")
-@operation({200: FramesOut}, takes=PageQuery, refuses=[404])
+@operation({200: FramesOut}, query=PageQuery, errors=[404])
 def list_frames(contribution_id: int) -> FramesOut:
     """List the frames of a contribution.
 
@@ -146,7 +146,7 @@ def list_frames(contribution_id: int) -> FramesOut:
 
 
 @blueprint.patch("/<id:contribution_id>")
-@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=AmendmentIn, refuses=[404, 409])
+@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], body=AmendmentIn, errors=[404, 409])
 def amend_contribution(contribution_id: int) -> ContributionOut:
     """Change your contribution.
 
@@ -157,7 +157,7 @@ def amend_contribution(contribution_id: int) -> ContributionOut:
 
 
 @blueprint.post("/<id:contribution_id>/signals")
-@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=SignalsIn, refuses=[404, 409, 429])
+@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], body=SignalsIn, errors=[404, 409, 429])
 def add_signals(contribution_id: int) -> ContributionOut:
     """Add signals to your contribution.
 
@@ -171,7 +171,7 @@ def add_signals(contribution_id: int) -> ContributionOut:
 
 
 @blueprint.post("/signals")
-@operation({200: ReceiptOut}, scopes=[Scope.CONTRIBUTE], reads=AdditionsIn, refuses=[429])
+@operation({200: ReceiptOut}, scopes=[Scope.CONTRIBUTE], body=AdditionsIn, errors=[429])
 def add_signals_to_many() -> ReceiptOut:
     """Add signals to your contributions.
 
@@ -182,7 +182,7 @@ def add_signals_to_many() -> ReceiptOut:
 
 
 @blueprint.post("/lookups")
-@operation({200: ContributionsOut}, scopes=[Scope.CONTRIBUTE], reads=LookupIn, takes=PageQuery)
+@operation({200: ContributionsOut}, scopes=[Scope.CONTRIBUTE], body=LookupIn, query=PageQuery)
 def look_up_contributions() -> ContributionsOut:
     """Find your contributions by their signals.
 
@@ -194,7 +194,7 @@ def look_up_contributions() -> ContributionsOut:
 
 
 @blueprint.post("/<id:contribution_id>/withdrawal")
-@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], reads=WithdrawalIn, refuses=[404, 409])
+@operation({200: ContributionOut}, scopes=[Scope.CONTRIBUTE], body=WithdrawalIn, errors=[404, 409])
 def withdraw_contribution(contribution_id: int) -> ContributionOut:
     """Withdraw your contribution.
 
@@ -205,7 +205,7 @@ def withdraw_contribution(contribution_id: int) -> ContributionOut:
 
 
 @blueprint.delete("/<id:contribution_id>/content")
-@operation({204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], takes=EraseQuery, refuses=[404, 409])
+@operation({204: None}, scopes=[Scope.CONTRIBUTE, Scope.ADMIN], query=EraseQuery, errors=[404, 409])
 def erase_contribution(contribution_id: int) -> None:
     """Erase the content of a contribution.
 

@@ -17,7 +17,7 @@ jobs_api = ApiBlueprint("jobs", tag="Jobs", about="For members: follow requests 
 
 
 @jobs_api.get("/<id:job_id>")
-@operation({200: JobOut}, refuses=[404])
+@operation({200: JobOut}, errors=[404])
 def get_job(job_id: int) -> Response:
     """Get a job.
 

@@ -19,7 +19,7 @@ events_api = ApiBlueprint("events", tag="Audit log", about="For auditors: every 
 
 
 @events_api.get("")
-@operation({200: EventsOut}, scopes=[Scope.AUDIT], takes=EventsQuery)
+@operation({200: EventsOut}, scopes=[Scope.AUDIT], query=EventsQuery)
 def list_events() -> EventsOut:
     """List the events of the audit log.
 
@@ -61,7 +61,7 @@ def get_checkpoint() -> str:
 
 
 @proofs_api.get("/checkpoint/cosigned")
-@operation({200: str}, scopes=None, refuses=[404])
+@operation({200: str}, scopes=None, errors=[404])
 def get_cosigned_checkpoint() -> str:
     """Get the newest checkpoint that the witnesses cosigned.
 
@@ -73,7 +73,7 @@ def get_cosigned_checkpoint() -> str:
 
 
 @proofs_api.get("/proofs/inclusion")
-@operation({200: InclusionOut}, scopes=[Scope.AUDIT], takes=InclusionQuery)
+@operation({200: InclusionOut}, scopes=[Scope.AUDIT], query=InclusionQuery)
 def prove_inclusion() -> InclusionOut:
     """Prove that an event is in the log.
 
@@ -84,7 +84,7 @@ def prove_inclusion() -> InclusionOut:
 
 
 @proofs_api.get("/proofs/consistency")
-@operation({200: ConsistencyOut}, scopes=[Scope.AUDIT], takes=ConsistencyQuery)
+@operation({200: ConsistencyOut}, scopes=[Scope.AUDIT], query=ConsistencyQuery)
 def prove_consistency() -> ConsistencyOut:
     """Prove that the log only grew.
 
@@ -95,7 +95,7 @@ def prove_consistency() -> ConsistencyOut:
 
 
 @proofs_api.get("/receipts")
-@operation({200: str}, takes=ReceiptsQuery, refuses=[404])
+@operation({200: str}, query=ReceiptsQuery, errors=[404])
 def get_receipt() -> str:
     """Get the receipt of an event.
 
@@ -110,7 +110,7 @@ def get_receipt() -> str:
 
 
 @proofs_api.get("/set")
-@operation({200: SetOut}, scopes=[Scope.FEED, Scope.AUDIT], takes=SetQuery, refuses=[404])
+@operation({200: SetOut}, scopes=[Scope.FEED, Scope.AUDIT], query=SetQuery, errors=[404])
 def get_set() -> SetOut:
     """Get the root of the active set.
 
@@ -122,7 +122,7 @@ def get_set() -> SetOut:
 
 
 @proofs_api.get("/set/blocks/<id:level>/<id:number>")
-@operation({200: SetBlockOut}, scopes=[Scope.FEED, Scope.AUDIT], refuses=[404])
+@operation({200: SetBlockOut}, scopes=[Scope.FEED, Scope.AUDIT], errors=[404])
 def get_set_block(level: int, number: int) -> SetBlockOut:
     """Get a block of the active set's tree.
 
@@ -132,7 +132,7 @@ def get_set_block(level: int, number: int) -> SetBlockOut:
 
 
 @proofs_api.post("/set/signatures")
-@operation({200: str}, reads=str, refuses=[404])
+@operation({200: str}, body=str, errors=[404])
 def sign_set() -> str:
     """Sign the root of the active set.
 

@@ -29,7 +29,7 @@ matches_api = ApiBlueprint("matches", tag="Match", about="For members: ask wheth
 
 
 @matches_api.post("")
-@operation({200: AnswerOut}, scopes=[Scope.MATCH], reads=QueriesIn, takes=MatchesQuery)
+@operation({200: AnswerOut}, scopes=[Scope.MATCH], body=QueriesIn, query=MatchesQuery)
 def match_signals() -> Response:
     """Find contributions that match items.
 
@@ -47,7 +47,7 @@ def match_signals() -> Response:
 
 
 @matches_api.post("/media")
-@operation({200: AnswerOut, 202: JobOut}, scopes=[Scope.MATCH], form=MediaIn, takes=MediaMatchesQuery)
+@operation({200: AnswerOut, 202: JobOut}, scopes=[Scope.MATCH], form=MediaIn, query=MediaMatchesQuery)
 def match_pictures() -> Response:
     """Find contributions that match pictures, videos and documents.
 
@@ -73,7 +73,7 @@ signals_api = ApiBlueprint(
 
 
 @signals_api.post("")
-@operation({200: PicturesOut, 202: JobOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn, takes=SignalsQuery)
+@operation({200: PicturesOut, 202: JobOut}, scopes=[Scope.CONTRIBUTE, Scope.MATCH], form=MediaIn, query=SignalsQuery)
 def hash_pictures() -> Response:
     """Hash pictures, videos and documents.
 
@@ -99,7 +99,7 @@ _ADMIN = [Scope.ADMIN]
 
 
 @benign_api.get("")
-@operation({200: BenignsOut}, scopes=_ADMIN, takes=PageQuery)
+@operation({200: BenignsOut}, scopes=_ADMIN, query=PageQuery)
 def list_benign_entries() -> BenignsOut:
     """List the benign entries.
 
@@ -109,7 +109,7 @@ def list_benign_entries() -> BenignsOut:
 
 
 @benign_api.post("")
-@operation({201: BenignOut, 202: ProposalOut}, scopes=_ADMIN, reads=BenignIn)
+@operation({201: BenignOut, 202: ProposalOut}, scopes=_ADMIN, body=BenignIn)
 def create_benign_entry() -> BenignOut | ProposalOut:
     """Add a benign entry.
 
@@ -124,7 +124,7 @@ def create_benign_entry() -> BenignOut | ProposalOut:
 
 
 @benign_api.delete("/<id:benign_id>")
-@operation({204: None}, scopes=_ADMIN, refuses=[404])
+@operation({204: None}, scopes=_ADMIN, errors=[404])
 def delete_benign_entry(benign_id: int) -> None:
     """Delete a benign entry.
 

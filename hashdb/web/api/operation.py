@@ -36,7 +36,7 @@ def check_readiness() -> ReadyOut:
 
 
 @blueprint.get("/metrics")
-@operation({200: str}, scopes=[Scope.ADMIN], refuses=[404])
+@operation({200: str}, scopes=[Scope.ADMIN], errors=[404])
 def get_metrics() -> Response:
     """Get the metrics for Prometheus.
 

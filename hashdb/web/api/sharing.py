@@ -41,7 +41,7 @@ _NDJSON = "application/x-ndjson"
 
 
 @changes_api.get("")
-@operation({200: ChangesOut}, scopes=[Scope.FEED], takes=ChangesQuery, streams=[_NDJSON], refuses=[410])
+@operation({200: ChangesOut}, scopes=[Scope.FEED], query=ChangesQuery, streams=[_NDJSON], errors=[410])
 def list_changes() -> Response:
     """Read the changes of the feed.
 
@@ -85,7 +85,7 @@ webhooks_api = ApiBlueprint("webhooks", tag="Webhooks", about="For members: rece
 
 
 @webhooks_api.get("")
-@operation({200: WebhooksOut}, takes=PageQuery)
+@operation({200: WebhooksOut}, query=PageQuery)
 def list_webhooks() -> WebhooksOut:
     """List webhooks.
 
@@ -95,7 +95,7 @@ def list_webhooks() -> WebhooksOut:
 
 
 @webhooks_api.post("")
-@operation({201: WebhookOut}, reads=WebhookIn, refuses=[409])
+@operation({201: WebhookOut}, body=WebhookIn, errors=[409])
 def create_webhook() -> WebhookOut:
     """Create a webhook.
 
@@ -108,7 +108,7 @@ def create_webhook() -> WebhookOut:
 
 
 @webhooks_api.get("/<id:webhook_id>")
-@operation({200: WebhookOut}, refuses=[404])
+@operation({200: WebhookOut}, errors=[404])
 def get_webhook(webhook_id: int) -> WebhookOut:
     """Get one webhook.
 
@@ -118,7 +118,7 @@ def get_webhook(webhook_id: int) -> WebhookOut:
 
 
 @webhooks_api.patch("/<id:webhook_id>")
-@operation({200: WebhookOut}, reads=WebhookChangeIn, refuses=[404])
+@operation({200: WebhookOut}, body=WebhookChangeIn, errors=[404])
 def update_webhook(webhook_id: int) -> WebhookOut:
     """Change, enable or disable a webhook.
 
@@ -130,7 +130,7 @@ def update_webhook(webhook_id: int) -> WebhookOut:
 
 
 @webhooks_api.delete("/<id:webhook_id>")
-@operation({204: None}, refuses=[404])
+@operation({204: None}, errors=[404])
 def delete_webhook(webhook_id: int) -> None:
     """Delete a webhook.
 
@@ -140,7 +140,7 @@ def delete_webhook(webhook_id: int) -> None:
 
 
 @webhooks_api.post("/<id:webhook_id>/secret")
-@operation({201: WebhookOut}, refuses=[404])
+@operation({201: WebhookOut}, errors=[404])
 def renew_webhook_secret(webhook_id: int) -> WebhookOut:
     """Renew the secret of a webhook.
 
@@ -150,7 +150,7 @@ def renew_webhook_secret(webhook_id: int) -> WebhookOut:
 
 
 @webhooks_api.post("/<id:webhook_id>/test")
-@operation({202: DeliveryOut}, refuses=[404])
+@operation({202: DeliveryOut}, errors=[404])
 def test_webhook(webhook_id: int) -> DeliveryOut:
     """Send a test message.
 
@@ -160,7 +160,7 @@ def test_webhook(webhook_id: int) -> DeliveryOut:
 
 
 @webhooks_api.get("/<id:webhook_id>/deliveries")
-@operation({200: DeliveriesOut}, takes=DeliveriesQuery, refuses=[404])
+@operation({200: DeliveriesOut}, query=DeliveriesQuery, errors=[404])
 def list_deliveries(webhook_id: int) -> DeliveriesOut:
     """List the deliveries of a webhook.
 
@@ -171,7 +171,7 @@ def list_deliveries(webhook_id: int) -> DeliveriesOut:
 
 
 @webhooks_api.get("/<id:webhook_id>/deliveries/<id:delivery_id>")
-@operation({200: DeliveryOut}, refuses=[404])
+@operation({200: DeliveryOut}, errors=[404])
 def get_delivery(webhook_id: int, delivery_id: int) -> DeliveryOut:
     """Get one delivery.
 
@@ -181,7 +181,7 @@ def get_delivery(webhook_id: int, delivery_id: int) -> DeliveryOut:
 
 
 @webhooks_api.post("/<id:webhook_id>/deliveries/<id:delivery_id>/redelivery")
-@operation({202: DeliveryOut}, refuses=[404])
+@operation({202: DeliveryOut}, errors=[404])
 def resend_delivery(webhook_id: int, delivery_id: int) -> DeliveryOut:
     """Send a delivery again.
 
@@ -194,7 +194,7 @@ reversals_api = ApiBlueprint("reversals", tag="Reversals", about="For members: l
 
 
 @reversals_api.get("")
-@operation({200: ReversalsOut}, scopes=[Scope.MATCH], takes=PageQuery)
+@operation({200: ReversalsOut}, scopes=[Scope.MATCH], query=PageQuery)
 def list_reversals() -> ReversalsOut:
     """List matches that were reversed later.
 
