@@ -230,10 +230,8 @@ class MeOut(ResponseModel):
     )
     version: str = Field(description="The version of hashdb.")
     secret_views: list[SeedOut] = Field(
-        [],
-        description="The seeds of secret views in use, newest first. Only for a key with `contribute` or `match`.",
+        [], description="The seeds of secret views in use, newest first. Only for a key with `contribute` or `match`."
     )
-
     signatures: list[str] = Field(
         [], description="The kinds of signatures that this service compares. Absent from a service of version 0.1.0."
     )

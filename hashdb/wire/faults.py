@@ -89,8 +89,7 @@ _REASONS = {
 }
 
 
-def _reason(error: Any) -> str:
-    """The text for one of `ValidationError.errors()`."""
+def _reason(error: Any) -> str:  # One of `ValidationError.errors()`.
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("value_error", "assertion_error"):
         return str(context["error"])

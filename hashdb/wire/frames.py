@@ -67,10 +67,7 @@ _WINDOW_SCHEMA = {
     "examples": [[0, 200]],
 }
 _Page = Annotated[int, Ge(1), Le(MAX_PAGES)]
-_Window = Annotated[
-    Annotated[tuple[int, int], WithJsonSchema(_WINDOW_SCHEMA)] | None,
-    AfterValidator(_check_window),
-]
+_Window = Annotated[Annotated[tuple[int, int], WithJsonSchema(_WINDOW_SCHEMA)] | None, AfterValidator(_check_window)]
 DURATION_DESCRIPTION: Final = "The duration of the video, in seconds. Required with the frames of a video."
 FRAMES_DESCRIPTION: Final = (
     "The frames of a video, or the pages of a document and then windows of the words of a text, "

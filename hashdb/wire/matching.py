@@ -80,9 +80,7 @@ class ItemIn(RequestModel):
     id: Opaque | None = Field(None, description="Your own id of the query; the result has it too.")
     duration: Seconds | None = Field(None, description=DURATION_DESCRIPTION)
     frames: QueryFramesIn = Field(
-        default_factory=list,
-        description=FRAMES_DESCRIPTION,
-        json_schema_extra={"default": []},
+        default_factory=list, description=FRAMES_DESCRIPTION, json_schema_extra={"default": []}
     )
     signals: Annotated[list[EnabledSignal], Len(0, SIGNALS_AN_ITEM), AfterValidator(_require_signals)] = Field(
         description="The hashes of the item, and digests of its file. May be empty with `frames`."

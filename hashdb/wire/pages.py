@@ -50,10 +50,8 @@ _Flag = Annotated[int, Ge(0), Le(1), BeforeValidator(check_whole)]
 """1 for yes, 0 for no."""
 Day = Annotated[date, BeforeValidator(_parse_day), WithJsonSchema({"type": "string", "format": "date"})]
 Limit = Annotated[int, Ge(1), Le(1000), BeforeValidator(check_whole)]
-_Row = Annotated[WholeNumber, Ge(1)]
-"""The number of a row of a list, from 1."""
-_Rows = Annotated[WholeNumber, Ge(1), Le(200)]
-"""How many rows a page has at most."""
+_Row = Annotated[WholeNumber, Ge(1)]  # The number of a row of a list, from 1.
+_Rows = Annotated[WholeNumber, Ge(1), Le(200)]  # The most rows of a page.
 
 
 class QueryString(BaseModel):
@@ -156,8 +154,7 @@ class EraseQuery(QueryString):
     """Whether the signals are erased at once."""
 
     now: _Flag = Field(
-        0,
-        description="1: delete the signals at once. Readers of other protocols do not learn then what to remove.",
+        0, description="1: delete the signals at once. Readers of other protocols do not learn then what to remove."
     )
 
 
@@ -165,8 +162,7 @@ class MediaQuery(QueryString):
     """How many variants of a picture are stored."""
 
     profile: Profile | None = Field(
-        None,
-        description="How many variants to store. The default is `thorough` for severity 3 and 4, else `balanced`.",
+        None, description="How many variants to store. The default is `thorough` for severity 3 and 4, else `balanced`."
     )
 
 

@@ -123,7 +123,6 @@ def parse_query(text: str) -> Query:
 
 
 def _has_signature(line: tuple[int, str]) -> bool:
-    """Whether a numbered line has a signature, and no signal."""
     return line[1].rpartition(" ")[2].lower().partition(":")[0] in SIGNATURE_KINDS
 
 

@@ -52,12 +52,7 @@ class Problem(ResponseModel):
 def problem(error: HashDBError, status: int) -> dict[str, Any]:
     """The fields of the problem details of an error; `error_from_problem` is the inverse."""
     faults: tuple[Fault, ...] = getattr(error, "faults", ())
-    body: dict[str, Any] = {
-        "type": PREFIX + error.slug,
-        "title": error.title,
-        "status": status,
-        "detail": str(error),
-    }
+    body: dict[str, Any] = {"type": PREFIX + error.slug, "title": error.title, "status": status, "detail": str(error)}
     if faults:
         body["errors"] = [{"at": fault.at, "reason": fault.reason} for fault in faults]
     if omitted := getattr(error, "omitted", 0):

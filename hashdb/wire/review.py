@@ -26,7 +26,6 @@ from hashdb.wire.drafts import Reason
 
 
 def _check_reason(reason: str | None, info: ValidationInfo) -> str | None:
-    """The reason, if an opinion of this stance may have it. A validator."""
     stance = info.data.get("opinion")
     if stance is not None and (fault := OpinionDraft(stance, reason).fault()):
         raise ValueError(fault)

@@ -47,32 +47,10 @@ from hashdb.web.console.signals import grid
 from hashdb.web.context import hashdb
 from hashdb.wsgi.problems import refusal_of
 
-__all__ = ["register"]
-
 _NOUNS = (
-    sessions,
-    provider,
-    account,
-    overviews,
-    find,
-    views,
-    contributions,
-    cases,
-    claims,
-    neighbors,
-    compare,
-    members,
-    incidents,
-    benign,
-    proposals,
-    batches,
-    webhooks,
-    users,
-    reports,
-    events,
-    labels,
-    settings,
-)
+    sessions, provider, account, overviews, find, views, contributions, cases, claims, neighbors, compare,
+    members, incidents, benign, proposals, batches, webhooks, users, reports, events, labels, settings,
+)  # fmt: skip
 _THEMES = ("light", "dark", "system")
 _FAILED = "the service failed and logged the error: try again, and tell the operator if it fails again"
 _NO_PAGE = "this page does not exist, or does not take this kind of request: choose one from the menu"
@@ -107,7 +85,7 @@ def theme() -> Response:
     if chosen not in _THEMES:
         reject_field("theme", f"must be one of {', '.join(_THEMES)}")
     response = pages.redirect(pages.local_address(request.form.get("next", "")))
-    guard.set_cookie(response, guard.THEME, chosen, guard.A_YEAR)
+    guard.set_cookie(response, guard.THEME, chosen, guard.YEAR_SECONDS)
     return response
 
 
@@ -117,6 +95,7 @@ def nowhere(rest: str) -> Response:
 
 
 def _protect(response: Response) -> Response:
+    """Add the headers of every page to a response, and delete the cookie of a notice that the page has shown."""
     response.headers.setdefault("Content-Security-Policy", pages.POLICY)
     if guard.cookie(guard.NOTICE) and response.mimetype == "text/html" and response.status_code == 200:
         guard.delete_cookie(response, guard.NOTICE)
@@ -126,16 +105,16 @@ def _protect(response: Response) -> Response:
 
 
 def respond_with_page(error: Exception) -> Response:
-    """The page for an error. A user who is not signed in is redirected to the sign-in, and back afterwards."""
+    """The page for an error, which counts as a refusal; without a session, a redirect to the sign-in and back later."""
     if isinstance(error, NotAuthenticated):
-        return _sign_in()
+        return _redirect_to_sign_in()
     if isinstance(error, HTTPException):
         error = refusal_of(error, request) or error
     refusals.note(hashdb(), g.get("actor"), error)
     problem = problems.respond(error)
     if problem.status_code < 400:
         return problem
-    message = _sentence(error, problem.status_code)
+    message = _message(error, problem.status_code)
     title = error.title if isinstance(error, HashDBError) else "Something went wrong"
     response = pages.page("problem.html", status=problem.status_code, message=message, title=title)
     for name in ("Retry-After", "Allow"):
@@ -144,7 +123,7 @@ def respond_with_page(error: Exception) -> Response:
     return response
 
 
-def _sign_in() -> Response:
+def _redirect_to_sign_in() -> Response:
     here = request.full_path.rstrip("?") if request.method == "GET" else None
     back = None if here == url_for("console.landing") else here
     if request.headers.get("HX-Request"):
@@ -156,7 +135,7 @@ def _sign_in() -> Response:
     return response
 
 
-def _sentence(error: Exception, status: int) -> str:
+def _message(error: Exception, status: int) -> str:
     if isinstance(error, ScopeMissing):
         return f"your role does not have the scope {error.scope}, which this needs: ask an admin"
     if isinstance(error, HashDBError) and not isinstance(error, MethodNotAllowed):

@@ -18,7 +18,7 @@ blueprint = pages.blueprint_of("account", __name__)
 @blueprint.get("")
 def show() -> Response:
     """Show the signed-in user and the user's sessions."""
-    return _account(Form())
+    return _account_page(Form())
 
 
 @blueprint.post("/mail")
@@ -29,7 +29,7 @@ def change_mail() -> Response:
     try:
         due.set_address(hashdb(), guard.session(), address)
     except pages.REFUSALS as error:
-        return _account(sent.refused(error))
+        return _account_page(sent.refused(error))
     notice = "You get mail on cases that are due soon." if address else "You get no mail."
     return pages.redirect_with_notice(notice, "account.show")
 
@@ -56,7 +56,7 @@ def choose_password() -> Response:
 @blueprint.get("/second-factor")
 def factor() -> Response:
     """Show how to set up a second factor or remove it."""
-    return _factor(Form({"secret": sessions.new_secret()}))
+    return _factor_page(Form({"secret": sessions.new_secret()}))
 
 
 @blueprint.post("/second-factor")
@@ -67,7 +67,7 @@ def add_factor() -> Response:
     try:
         codes = users.add_factor(hashdb(), guard.session(), present, secret, sent.secret("code"))
     except pages.REFUSALS as error:
-        return _factor(sent.refused(error))
+        return _factor_page(sent.refused(error))
     return pages.page("recovery.html", codes=codes)
 
 
@@ -78,7 +78,7 @@ def remove_factor() -> Response:
     try:
         users.remove_factor(hashdb(), guard.session(), sent.secret("present"))
     except pages.REFUSALS as error:
-        return _factor(sent.refused(error))
+        return _factor_page(sent.refused(error))
     return pages.redirect_with_notice("Your second factor was removed.", "account.show")
 
 
@@ -89,7 +89,7 @@ def end_sessions() -> Response:
     return pages.redirect_with_notice(f"{filters.counted(ended, 'other session')} ended.", "account.show")
 
 
-def _account(form: Form) -> Response:
+def _account_page(form: Form) -> Response:
     mail = due.address(hashdb(), guard.session())
     if mail is not None:
         form.values.setdefault("address", mail.address)
@@ -97,15 +97,16 @@ def _account(form: Form) -> Response:
     return pages.page("account.html", form=form, mail=mail, rules=hashdb().rules, sessions=own)
 
 
-def _factor(form: Form) -> Response:
+def _factor_page(form: Form) -> Response:
+    """The page that turns the second factor on, with a QR code for the authenticator, or that turns it off."""
     user = guard.session().user
     if user.second_factor or not user.has_password:
         return pages.page("factor.html", form=form)
     if not sessions.is_secret(form.text("secret")):
         form.values["secret"] = sessions.new_secret()
-    address = sessions.provisioning(form.text("secret"), user.name, "hashdb")
+    uri = sessions.provisioning(form.text("secret"), user.name, "hashdb")
     # Slow to import, and needed once for each user.
     import segno
 
-    drawn = segno.make(address, micro=False).svg_inline(border=3, omitsize=True, svgclass=None, lineclass=None)
-    return pages.page("factor.html", form=form, qr=Markup(drawn))
+    svg = segno.make(uri, micro=False).svg_inline(border=3, omitsize=True, svgclass=None, lineclass=None)
+    return pages.page("factor.html", form=form, qr=Markup(svg))

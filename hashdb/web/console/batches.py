@@ -77,10 +77,10 @@ def select() -> Response:
     actor().require(Scope.REVIEW)
     sent = Form.sent()
     try:
-        action = _action(sent)
+        action = _read_action(sent)
         selection = lists.read_selection()
-        picks = _picks(selection.picks)
-        ids = selection.ids if selection.filter is None else _everything(picks, selection)
+        picks = _read_picks(selection.picks)
+        ids = selection.ids if selection.filter is None else _filtered_ids(picks, selection)
         batch = bulk.select(hashdb(), actor(), action, picks, ids)
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error))
@@ -98,13 +98,13 @@ def show(batch_id: int) -> Response:
 
 @blueprint.post("/<id:batch_id>")
 def confirm(batch_id: int) -> Response:
-    """Let a batch be carried out, once its effect with these choices was displayed."""
+    """Let a batch be carried out, once its effect with these choices was displayed: `seen` is their digest."""
     actor().require(Scope.REVIEW)
     batch, sent = bulk.get(hashdb(), actor(), batch_id), Form.sent()
     try:
-        choices = _choices(sent)
+        choices = _read_choices(sent)
         bulk.check(hashdb(), batch, choices)
-        if "expiry" in _fields(batch) and (sent.text("again") or sent.text("seen") != pages.digest_of(choices)):
+        if "expiry" in _needed_fields(batch) and (sent.text("again") or sent.text("seen") != pages.digest_of(choices)):
             return _draft_page(batch, sent, choices)
         bulk.start(hashdb(), actor(), batch_id, choices)
     except pages.REFUSALS as error:
@@ -140,13 +140,14 @@ def confirm_proposals(batch_id: int) -> Response:
 
 
 def _follow_up(id: int, select: Callable[[], Batch]) -> Response:
+    """Redirect to the batch that `select` makes; if it is refused, the page of the batch with this id."""
     try:
         return pages.redirect(_address(select().id))
     except pages.REFUSALS as error:
         return _batch_page(bulk.get(hashdb(), actor(), id), Form().refused(error))
 
 
-def _action(sent: Form) -> BatchAction:
+def _read_action(sent: Form) -> BatchAction:
     """The action that was chosen. Raises InvalidInput."""
     try:
         return BatchAction(sent.text("action"))
@@ -154,14 +155,15 @@ def _action(sent: Form) -> BatchAction:
         raise InvalidInput((Fault("action", "is required: choose what to do with the selected rows"),)) from None
 
 
-def _picks(text: str) -> Picks:
+def _read_picks(text: str) -> Picks:
+    """The kind of the selected rows. Raises InvalidInput."""
     if text not in (Picks.CONTRIBUTION, Picks.CASE, Picks.PROPOSAL):
         reject_field("picks", "must be a list whose rows can be selected")
     return Picks(text)
 
 
-def _everything(picks: Picks, selection: Selection) -> Sequence[int]:
-    """The ids of all rows that the filter of a list lets through. Raises InvalidInput."""
+def _filtered_ids(picks: Picks, selection: Selection) -> Sequence[int]:
+    """The ids of all rows that pass the filter of a list. Raises InvalidInput."""
     if picks is Picks.PROPOSAL:
         return bulk.proposals_of(hashdb(), actor(), selection.upto)
     model = ListingQuery if picks is Picks.CONTRIBUTION else CasesPageQuery
@@ -171,12 +173,12 @@ def _everything(picks: Picks, selection: Selection) -> Sequence[int]:
         raise error_from_validation(error) from None
     if isinstance(params, CasesPageQuery):
         return bulk.cases_of(hashdb(), actor(), params.to_domain(), selection.upto)
-    chosen = params.to_domain().filter
-    listings.check(chosen)
-    return bulk.contributions_of(hashdb(), actor(), chosen, selection.upto)
+    filter = params.to_domain().filter
+    listings.check(filter)
+    return bulk.contributions_of(hashdb(), actor(), filter, selection.upto)
 
 
-def _choices(sent: Form) -> BatchChoices:
+def _read_choices(sent: Form) -> BatchChoices:
     """The choices in a form. Raises InvalidInput."""
     how = sent.text("how")
     if how == "set" and not sent.text("expires_at"):
@@ -192,7 +194,8 @@ def _choices(sent: Form) -> BatchChoices:
     return pages.read_fields(BatchIn, fields).to_domain()
 
 
-def _fields(batch: Batch) -> frozenset[str]:
+def _needed_fields(batch: Batch) -> frozenset[str]:
+    """The names of the choices that the form of a batch asks for."""
     return fields_of(batch.action, batch.picks, bulk.undone_action(hashdb(), batch))
 
 
@@ -207,14 +210,14 @@ def _list_page(form: Form) -> Response:
     )
     rows = pages.read_all(partial(bulk.page, hashdb(), actor()))
     params = ListQuery() if request.method == "POST" else query(ListQuery)
-    batches, list = lists.page_of(rows, heads, params, "console.batches.browse", first="batch")
+    batches, list = lists.page_of_all(rows, heads, params, "console.batches.browse", first="batch")
     names = events.names(hashdb(), actor(), {batch.actor for batch in batches})
     return pages.page("batches.html", form=form, batches=batches, list=list, acts=ACTS, names=names)
 
 
 def _draft_page(batch: Batch, form: Form, choices: BatchChoices | None = None) -> Response:
     """The preview of a batch. A change of expiries is previewed once its choices are known."""
-    needed, known = _fields(batch), choices or BatchChoices()
+    needed, batch = _needed_fields(batch), replace(batch, choices=choices or BatchChoices())
     previewed = "expiry" not in needed or choices is not None
     return pages.page(
         "batch_draft.html",
@@ -222,7 +225,7 @@ def _draft_page(batch: Batch, form: Form, choices: BatchChoices | None = None) -
         batch=batch,
         undone=bulk.undone_action(hashdb(), batch),
         needed=needed,
-        preview=bulk.preview(hashdb(), actor(), replace(batch, choices=known)) if previewed else None,
+        preview=bulk.preview(hashdb(), actor(), batch) if previewed else None,
         seen=pages.digest_of(choices),
         reasons=hashdb().rules.vocabulary.reason,
         acts=ACTS,
@@ -263,8 +266,9 @@ def _rows_of(batch: Batch, items: Sequence[BatchItem]) -> dict[int, str]:
         return {}
     first, last = items[0].subject, items[-1].subject
     before = bulk.items(hashdb(), actor(), undone.id, first - 1, last - first + 1)
-    known = {item.position: f"{undone.picks}:{item.subject}" for item in before}
-    return {item.position: known[item.subject] for item in items}
+    by_position = {item.position: f"{undone.picks}:{item.subject}" for item in before}
+    # The subject of an item of an undo is the position of the item that it takes back.
+    return {item.position: by_position[item.subject] for item in items}
 
 
 def _address(id: int) -> str:

@@ -45,7 +45,7 @@ def browse() -> Response:
     paged = benign.listed(
         hashdb(), actor(), params.to_domain(), params.sort, params.place, params.limit, descending=descending
     )
-    list_page = lists.placed(paged, _COLUMNS, params, "console.benign.browse", sort=params.sort)
+    list_page = lists.page_at_place(paged, _COLUMNS, params, "console.benign.browse", sort=params.sort)
     return pages.page("benign.html", form=form, entries=paged.rows, list=list_page, algorithms=PERCEPTUAL)
 
 

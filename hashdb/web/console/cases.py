@@ -27,11 +27,11 @@ from hashdb.wire.pages import CasesPageQuery, DecidedCasesQuery
 from hashdb.wire.review import DecisionIn, UpholdIn
 
 blueprint = pages.blueprint_of("cases", __name__)
-_NEAR = 6
-_FIELDS = ("label", "severity", "member", "reason", "age")
-_QUEUE = ("state", "sort", "order", *_FIELDS, "pile")
+_MAX_NEAR = 6
+_FILTER_FIELDS = ("label", "severity", "member", "reason", "age")
+_QUEUE_FIELDS = ("state", "sort", "order", *_FILTER_FIELDS, "pile")
 """The fields of the address that go from the page of a queue to the page of a case."""
-_MOST_LINKS = 6
+_MAX_MEMBERS = 24  # in the facet of members
 _WAITING: tuple[Column[Any], ...] = (
     Column("Case", QueueOrder.OPENED, number=True, rises=True),
     Column("Due", QueueOrder.CLOCK, rises=True),
@@ -74,10 +74,10 @@ def uphold(member_id: int) -> Response:
         return _list_page(form, CasesPageQuery(pile=member_id))
     params = params.model_copy(update={"pile": member_id})
     try:
-        upheld = pages.read_fields(UpholdIn, {"note": sent.text("note"), "upto": sent.number("upto")})
+        requested = pages.read_fields(UpholdIn, {"note": sent.text("note"), "upto": sent.number("upto")})
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error), params)
-    count = queues.uphold_pile(hashdb(), actor(), member_id, upheld.upto, upheld.note, params.to_domain())
+    count = queues.uphold_pile(hashdb(), actor(), member_id, requested.upto, requested.note, params.to_domain())
     return pages.redirect_with_notice(f"{filters.counted(count, 'case')} upheld.", "cases.browse")
 
 
@@ -112,19 +112,19 @@ def open_next_case(after: int | None, notice: str) -> Response:
         id = claims.take_next(hashdb(), actor(), queue.to_domain(), after)
         if id is not None:
             return pages.redirect_with_notice(notice, "cases.show", case_id=id, **fields)
-        left = queues.count(hashdb(), actor(), queue.to_domain()).total
-        notice = f"{notice} {'No other case of this queue is free.' if left else 'No other case is open.'}".strip()
+        others = queues.count(hashdb(), actor(), queue.to_domain()).total
+        notice = f"{notice} {'No other case of this queue is free.' if others else 'No other case is open.'}".strip()
         fields.pop("pile", None)
     return pages.redirect_with_notice(notice, "cases.browse", **fields)
 
 
 def queue_fields() -> dict[str, Any]:
     """The fields of the address of this request that name a queue."""
-    return {name: request.args[name] for name in _QUEUE if request.args.get(name, "").strip()}
+    return {name: request.args[name] for name in _QUEUE_FIELDS if request.args.get(name, "").strip()}
 
 
 def _read_queue(fields: Mapping[str, Any]) -> CasesPageQuery:
-    """The queue that fields of an address name; the whole queue, if somebody changed them to what is none."""
+    """The queue that these fields of an address name; the whole queue if they are invalid."""
     try:
         return CasesPageQuery.model_validate(fields)
     except ValueError:
@@ -172,9 +172,11 @@ def _list_page(form: Form, params: CasesPageQuery, decided: DecidedCasesQuery | 
 
 
 def _queue_page(params: CasesPageQuery) -> tuple[dict[str, Any], set[str]]:
+    """The values for the template of a page of open cases, and the actors whose names it shows."""
     query = params.to_domain()
     queue = queues.queue(hashdb(), actor(), query, after=params.after, before=params.before, limit=params.limit)
     counts = queues.count(hashdb(), actor(), query)
+    # A queue by severity begins with the highest one, unless it is reversed; others ascend.
     descending = query.reverse is not (params.sort is QueueOrder.SEVERITY)
     count, row = len(queue.waiting), params.row
     shown = ListPage(
@@ -188,7 +190,7 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, Any], set[str]]:
         total=Total(counts.total, counts.more),
         before=None if queue.before is None else {"before": queue.before, "row": max(1, row - params.limit)},
         after=None if queue.after is None else {"after": queue.after, "row": row + count},
-        fields={name: getattr(params, name) for name in (*_FIELDS, "pile")},
+        fields={name: getattr(params, name) for name in (*_FILTER_FIELDS, "pile")},
         picks="case" if actor().has(Scope.REVIEW) else "",
         upto=counts.newest,
     )
@@ -204,9 +206,10 @@ def _queue_page(params: CasesPageQuery) -> tuple[dict[str, Any], set[str]]:
 
 
 def _decided_page(query: DecidedCasesQuery) -> tuple[dict[str, Any], set[str]]:
+    """The values for the template of a page of decided cases, and the actors whose names it shows."""
     descending = query.order == "down"
     paged = cases.decided(hashdb(), actor(), query.sort, query.place, query.limit, descending=descending)
-    shown = lists.placed(paged, _DECIDED, query, "console.cases.browse", sort=query.sort)
+    shown = lists.page_at_place(paged, _DECIDED, query, "console.cases.browse", sort=query.sort)
     return {"decided": paged.rows, "list": shown}, {case.decided_by for case in paged.rows if case.decided_by}
 
 
@@ -226,15 +229,16 @@ class Facet:
 def _facets(params: CasesPageQuery, counts: QueueCounts) -> Sequence[Facet]:
     """The queues into which the listed cases divide."""
     fields = queue_fields()
-    of_members = dict(sorted(counts.member.items(), key=lambda item: -item[1])[: 4 * _MOST_LINKS])
-    wanted = {*of_members} if params.member is None else {params.member}
-    names = events.names(hashdb(), actor(), [f"member:{id}" for id in wanted])
+    of_members = dict(sorted(counts.member.items(), key=lambda item: -item[1])[:_MAX_MEMBERS])
+    named = {*of_members} if params.member is None else {params.member}
+    names = events.names(hashdb(), actor(), [f"member:{id}" for id in named])
     by_severity = sorted(counts.severity.items(), reverse=True)
 
     def address(field: str, value: str | None) -> str:
         chosen = {name: text for name, text in {**fields, field: value}.items() if text is not None}
         return url_for("console.cases.browse", **chosen)
 
+    # `values`: of each value itself, its text and its number of cases.
     def facet(field: str, name: str, values: Iterable[tuple[object, str, int]]) -> Facet:
         chosen = getattr(params, field)
         rows = [(str(value), text, number) for value, text, number in values]
@@ -244,7 +248,7 @@ def _facets(params: CasesPageQuery, counts: QueueCounts) -> Sequence[Facet]:
         return Facet(name, [(text, number, address(field, value)) for value, text, number in rows])
 
     return (
-        facet("label", "Label", ((code, code, number) for code, number in _most(counts.label))),
+        facet("label", "Label", ((code, code, number) for code, number in _most_frequent(counts.label))),
         facet("severity", "Severity", ((_severity(level), _severity(level), number) for level, number in by_severity)),
         facet(
             "member",
@@ -253,12 +257,12 @@ def _facets(params: CasesPageQuery, counts: QueueCounts) -> Sequence[Facet]:
             if params.member is None
             else [(params.member, names.get(f"member:{params.member}", f"member {params.member}"), counts.total)],
         ),
-        facet("reason", "Reason", ((code, code, number) for code, number in _most(counts.reason))),
+        facet("reason", "Reason", ((code, code, number) for code, number in _most_frequent(counts.reason))),
         facet("age", "Age", ((age, AGES[age], counts.age[age]) for age in Age if age in counts.age)),
     )
 
 
-def _most(counted: Mapping[str, int]) -> Sequence[tuple[str, int]]:
+def _most_frequent(counted: Mapping[str, int]) -> Sequence[tuple[str, int]]:
     return sorted(counted.items(), key=lambda item: (-item[1], item[0]))
 
 
@@ -270,18 +274,18 @@ AGES = {Age.DAY: "up to 1 day", Age.DAYS: "1 to 3 days", Age.WEEK: "3 to 7 days"
 
 
 def case_page(case_id: int, form: Form) -> Response:
-    """The page of a case. If the reviewer has it, this renews the claim."""
+    """The page of a case. Renews the claim if this reviewer has taken the case."""
     case = cases.get(hashdb(), actor(), case_id)
     claim = claims.find(hashdb(), actor(), case_id)
     if claim is not None and claim.actor == str(actor()):
         claims.renew(hashdb(), actor(), case_id)
     fields = queue_fields()
     contribution = contributions.get(hashdb(), actor(), case.contribution)
-    near = pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), case.contribution, _NEAR))
+    near = pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), case.contribution, _MAX_NEAR))
     before, after = queues.neighbors_in_queue(hashdb(), actor(), case.id, _read_queue(fields).to_domain())
-    open_ = case.state is CaseState.OPEN
-    noted = notes.list_on(hashdb(), actor(), case.id)
-    actors = {case.decided_by or "", claim.actor if claim else "", *(note.actor for note in noted)}
+    is_open = case.state is CaseState.OPEN
+    case_notes = notes.list_on(hashdb(), actor(), case.id)
+    actors = {case.decided_by or "", claim.actor if claim else "", *(note.actor for note in case_notes)}
     pending = proposals.list_on_subject(hashdb(), actor(), "case", case.id)
     actors |= {proposal.actor for proposal in pending}
     return pages.page(
@@ -290,8 +294,8 @@ def case_page(case_id: int, form: Form) -> Response:
         contribution=contribution,
         film=frames.film_of(contribution),
         effect=impacts.impact(hashdb(), actor(), case.contribution),
-        outcomes=cases.preview_decisions(hashdb(), actor(), case.id) if open_ else {},
-        choices=cases.list_shadow_choices(hashdb(), actor(), case.id) if open_ else (),
+        outcomes=cases.preview_decisions(hashdb(), actor(), case.id) if is_open else {},
+        choices=cases.list_shadow_choices(hashdb(), actor(), case.id) if is_open else (),
         ticked=form.many("signals") if form.text("boxes") else None,
         near=near,
         joined=frames.join_near(contribution, near or ()),
@@ -300,7 +304,7 @@ def case_page(case_id: int, form: Form) -> Response:
         claim=claim,
         mine=claim is not None and claim.actor == str(actor()),
         idle=hashdb().rules.case_idle,
-        notes=noted,
+        notes=case_notes,
         timeline=events.timeline(hashdb(), actor(), case.contribution),
         form=form,
         before=before,

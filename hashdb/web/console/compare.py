@@ -25,7 +25,7 @@ blueprint = pages.blueprint_of("compare", __name__, "/compare")
 _WAYS = (("first", Mode.TRANSFORMS, QUERY_INTERVAL), ("second", Mode.BALANCED, INTERVAL))
 """The fields of the form, and how their files are hashed: as a query, and as a contribution."""
 _POLICY = f"{pages.POLICY}; media-src blob:"
-"""The console's. The page also plays the videos that were chosen, which only the browser has."""
+"""The console's policy. The page also plays the videos that were chosen, which only the browser has."""
 
 
 class Compared(NamedTuple):
@@ -43,14 +43,14 @@ class Compared(NamedTuple):
 
     @property
     def noun(self) -> str:
-        """What a frame of the first is called: frame, page, window or part."""
+        """What a frame of the first is called: frame, page or window; part if there are pages and windows."""
         return frames.frame_noun(self.first.frames)
 
     @property
     def verdict(self) -> str:
         """Whether the first would match the second, and why."""
         comparison, details = self.comparison, self.comparison.details
-        by = list(dict.fromkeys(pair.queried.algorithm for pair in comparison.view_pairs if pair.agrees))
+        algorithms = list(dict.fromkeys(pair.queried.algorithm for pair in comparison.view_pairs if pair.agrees))
         if comparison.refused:
             return "no, the second cannot be contributed"
         if comparison.verdict is not None and comparison.verdict.contradicted:
@@ -58,14 +58,14 @@ class Compared(NamedTuple):
         if not comparison.matches and comparison.hits:
             return f"no, too few {self.noun}s are near in a row"
         if not comparison.matches:
-            return f"no, by {by[0]} alone" if by else "no, too far"
+            return f"no, by {algorithms[0]} alone" if algorithms else "no, too far"
         if reason := frames.describe_match(comparison.digest, details, self.noun):
             return reason
         if details.at:
             return f"yes, the second shows it {counted(len(details.at), 'time')}"
         if details.pages:
             return f"yes, {counted(len(details.pages), 'page')} of the second show it"
-        return f"yes, by {' and '.join(by)}"
+        return f"yes, by {' and '.join(algorithms)}"
 
 
 @blueprint.get("")
@@ -79,7 +79,7 @@ def compare() -> Response:
     """Show whether the first would match the second, and why."""
     form = Form.sent()
     try:
-        first, second = hash_uploads(_read())
+        first, second = hash_uploads(_read_files())
     except InvalidInput as error:
         return _page(form.refused(error))
     query, listed = first.to_query(), second.in_draft(Draft(second.hashed.signals, (), None, second.hashed.quality))
@@ -89,7 +89,7 @@ def compare() -> Response:
     return _page(form, Compared(comparison, first, second, joined))
 
 
-def _read() -> list[ToHash]:
+def _read_files() -> list[ToHash]:
     """The two files: the first as a query, the second as it is listed. Raises InvalidInput at each field."""
     settings = app_state().settings
     faults: list[Fault] = []

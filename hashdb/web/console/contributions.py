@@ -30,8 +30,7 @@ from hashdb.wire.contributions import ContributionOut
 from hashdb.wire.pages import ListingQuery, PageQuery
 
 blueprint = pages.blueprint_of("contributions", __name__)
-_NEAR = 12
-_OPINIONS = 1_000
+_MAX_NEAR = 12
 _COLUMNS: tuple[Column[Contribution], ...] = (
     Column("Id", Sort.ID, number=True),
     Column("Received", Sort.RECEIVED),
@@ -60,14 +59,14 @@ def browse() -> Response:
 @blueprint.get("/export")
 def export() -> Response:
     """Download all contributions that match a filter, as CSV or JSON lines."""
-    kind = request.args.get("form", "csv")
+    format = request.args.get("form", "csv")
     params, form = _read_query()
-    if params is None or kind not in FORMS:
+    if params is None or format not in _MEDIA_TYPES:
         form.faults.setdefault("form", "must be csv or jsonl") if params else None
         return _refused_page(form)
-    exported = listings.export(hashdb(), actor(), params.to_domain(), kind)
-    response = Response(stream_with_context(lines(exported, kind)), mimetype=FORMS[kind])
-    response.headers["Content-Disposition"] = f'attachment; filename="contributions.{kind}"'
+    exported = listings.export(hashdb(), actor(), params.to_domain(), format)
+    response = Response(stream_with_context(lines(exported, format)), mimetype=_MEDIA_TYPES[format])
+    response.headers["Content-Disposition"] = f'attachment; filename="contributions.{format}"'
     return response
 
 
@@ -81,7 +80,7 @@ def show(contribution_id: int) -> Response:
 def near(contribution_id: int) -> Response:
     """The contributions near one, as a fragment of its page."""
     contribution = contributions.get(hashdb(), actor(), contribution_id)
-    neighborhood = pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), contribution_id, _NEAR))
+    neighborhood = pages.if_index_ready(lambda: neighbors.list_near(hashdb(), actor(), contribution_id, _MAX_NEAR))
     return pages.page(
         "neighbors_part.html",
         contribution=contribution,
@@ -142,7 +141,7 @@ def erase(contribution_id: int) -> Response:
 
 
 def _require_confirmation(sent: Form, number: int | None = None) -> None:
-    """Raise InvalidInput unless the form has a reason, and the number `number` if it is not None."""
+    """Raise InvalidInput unless the form has a reason and, if `number` is given, this number in its field `number`."""
     faults = [] if sent.text("reason") else [Fault("reason", "is required: choose one")]
     if number is not None and sent.text("number") != str(number):
         faults.append(Fault("number", f"must be {number}, to confirm the erasure"))
@@ -178,9 +177,10 @@ def _choices() -> dict[str, Any]:
 
 
 def _list_page(listing: Paged[Contribution], params: ListingQuery) -> ListPage:
+    # By default, the count of a long list ends early.
     if params.exact and listing.total and listing.total.more:
         listing = replace(listing, total=Total(listings.count(hashdb(), actor(), params.to_domain().filter)))
-    return lists.placed(
+    return lists.page_at_place(
         listing,
         _COLUMNS,
         params,
@@ -195,7 +195,7 @@ def _contribution_page(contribution: Contribution) -> Response:
     return pages.page(
         "contribution.html",
         contribution=contribution,
-        open_case=_open_case(contribution.id),
+        open_case=_find_open_case(contribution.id),
         timeline=events.timeline(hashdb(), actor(), contribution.id),
         film=frames.film_of(contribution),
     )
@@ -206,32 +206,32 @@ def _confirmation_page(template: str, id: int, form: Form) -> Response:
     return pages.page(
         template,
         contribution=contribution,
-        open_case=_open_case(id),
+        open_case=_find_open_case(id),
         effect=impacts.impact(hashdb(), actor(), id),
         form=form,
         reasons=hashdb().rules.vocabulary.reason,
     )
 
 
-def _open_case(contribution: int) -> Case | None:
-    opened = cases.list_on_contribution(hashdb(), actor(), contribution)
-    return next((case for case in opened if case.state is CaseState.OPEN), None)
+def _find_open_case(contribution: int) -> Case | None:
+    all_cases = cases.list_on_contribution(hashdb(), actor(), contribution)
+    return next((case for case in all_cases if case.state is CaseState.OPEN), None)
 
 
-FORMS = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
+_MEDIA_TYPES = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 _NOT_EXPORTED = ("masked", "hidden", "changed_at", "frames")
 _EXPORTED_FIELDS = tuple(field.name for field in fields(Contribution) if field.name not in _NOT_EXPORTED)
-_END = "\r\n"
+_LINE_END = "\r\n"
 
 
-def lines(contributions: Iterable[Contribution], form: str) -> Iterator[str]:
-    """The text of an export, in pieces. CSV separates the items of a list by spaces."""
-    if form == "jsonl":
+def lines(contributions: Iterable[Contribution], format: str) -> Iterator[str]:
+    """The lines of an export as `csv`, where spaces separate the items of a list, or as `jsonl`."""
+    if format == "jsonl":
         yield from (f"{ContributionOut.from_domain(contribution).json_text()}\n" for contribution in contributions)
         return
-    yield csv_line(_EXPORTED_FIELDS, _END)
+    yield csv_line(_EXPORTED_FIELDS, _LINE_END)
     for contribution in contributions:
-        yield csv_line((_cell(getattr(contribution, name)) for name in _EXPORTED_FIELDS), _END)
+        yield csv_line((_cell(getattr(contribution, name)) for name in _EXPORTED_FIELDS), _LINE_END)
 
 
 def _cell(value: Any) -> str:

@@ -25,9 +25,9 @@ from hashdb.wire.pages import EventsPageQuery
 
 blueprint = pages.blueprint_of("events", __name__)
 _Named = TypeVar("_Named")
-_NOTHING = EventsPageQuery()
-_NAMES = ("actor", "subject")
-_PLACE = ("before", "newer", "after", "follow")
+_NO_FILTER = EventsPageQuery()
+_NAMED = ("actor", "subject")
+_PLACE_FIELDS = ("before", "newer", "after", "follow")
 
 
 @blueprint.get("")
@@ -36,22 +36,17 @@ def browse() -> Response:
     params, form = pages.read_query(EventsPageQuery)
     search = None if params is None else _search(params, form)
     if params is None or search is None:
-        choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMES}
+        choices = {name: searches.fitting(hashdb(), actor(), form.text(name)) for name in form.faults if name in _NAMED}
         return pages.page(
-            "events.html",
-            form=form,
-            actions=Action,
-            params=_NOTHING,
-            choices=choices,
-            address=_address_with,
+            "events.html", form=form, actions=Action, params=_NO_FILTER, choices=choices, address=_address_with
         )
-    chosen, seqs = search
-    back = params.newer is not None
-    listing = searches.latest(hashdb(), actor(), chosen, seqs, params.limit, oldest=back)
-    # A search that reads on may still find some.
-    may_have_more = back or listing.events or listing.before
-    excluding = () if may_have_more else searches.excluding(hashdb(), actor(), chosen, seqs)
-    older, newer = _beside(listing, params)
+    log_search, seqs = search
+    goes_up = params.newer is not None
+    listing = searches.latest(hashdb(), actor(), log_search, seqs, params.limit, oldest=goes_up)
+    # A search that has not read the whole log may still find events.
+    may_find = goes_up or listing.events or listing.before
+    excluding = () if may_find else searches.excluding(hashdb(), actor(), log_search, seqs)
+    older, newer = _adjacent_pages(listing, params)
     return pages.page(
         "events.html",
         form=form,
@@ -72,9 +67,9 @@ def browse() -> Response:
 def follow() -> Response:
     """The events after a seq, as rows for the table that follows the log."""
     params, form = pages.read_query(EventsPageQuery)
-    params = params or _NOTHING
-    chosen, seqs = _search(params, form) or (searches.LogSearch(), _range(_NOTHING))
-    listing = searches.latest(hashdb(), actor(), chosen, seqs, params.limit)
+    params = params or _NO_FILTER
+    log_search, seqs = _search(params, form) or (searches.LogSearch(), _range(_NO_FILTER))
+    listing = searches.latest(hashdb(), actor(), log_search, seqs, params.limit)
     return pages.page(
         "events_new.html", params=params, listing=listing, address=_address_with, names=_names(listing.events)
     )
@@ -120,7 +115,7 @@ def download() -> Response:
     """Download the events of a period, with their digest and the signed checkpoint that covers them."""
     params, form = pages.read_query(EventsPageQuery)
     if params is None:
-        return pages.page("events.html", form=form, actions=Action, params=_NOTHING, listing=None)
+        return pages.page("events.html", form=form, actions=Action, params=_NO_FILTER, listing=None)
     period = audit.period(hashdb(), actor(), *params.period)
     note = _note()[0]
     before = hashdb().store.head().seq + 1 if period.before is None else period.before
@@ -132,14 +127,15 @@ def download() -> Response:
 
 
 def _names(events: Iterable[Event]) -> Mapping[str, str]:
+    """The names of the actors and subjects of events, by `kind:id`."""
     return audit.names(hashdb(), actor(), {who for event in events for who in (event.actor, event.subject)})
 
 
 def _search(params: EventsPageQuery, form: Form) -> tuple[searches.LogSearch, audit.SeqRange] | None:
-    """What the form searches, and where; None, with the faults in the form, if a field of it means nothing."""
+    """What the form searches, and in which seqs; None, with the faults in the form, if a field is invalid."""
     faults: list[Fault] = []
-    actors = _read(searches.read_actors, params.actor, faults)
-    subjects = _read(searches.read_subjects, params.subject, faults)
+    actors = _read_names(searches.read_actors, params.actor, faults)
+    subjects = _read_names(searches.read_subjects, params.subject, faults)
     if params.since and params.until and params.until < params.since:
         faults.append(Fault("until", "must not be before the first day"))
     if faults:
@@ -148,8 +144,8 @@ def _search(params: EventsPageQuery, form: Form) -> tuple[searches.LogSearch, au
     return searches.LogSearch(actors, params.action, subjects), _range(params)
 
 
-def _read(read: Callable[[HashDB, Actor, str], _Named], text: str | None, faults: list[Fault]) -> _Named | None:
-    """What a text of the form names; None, with what is wrong in `faults`, if it names nothing."""
+def _read_names(read: Callable[[HashDB, Actor, str], _Named], text: str | None, faults: list[Fault]) -> _Named | None:
+    """What `read` makes of a text of the form; None without a text, or if it names nothing: `faults` then says why."""
     try:
         return None if text is None else read(hashdb(), actor(), text)
     except InvalidInput as error:
@@ -163,8 +159,8 @@ def _range(params: EventsPageQuery) -> audit.SeqRange:
     return audit.SeqRange(max(params.after or 0, params.newer or 0, period.after), min(ends, default=None))
 
 
-def _beside(listing: searches.LogPage, params: EventsPageQuery) -> tuple[int | None, int | None]:
-    """Below and above which event the older and the newer page are; None where there is none."""
+def _adjacent_pages(listing: searches.LogPage, params: EventsPageQuery) -> tuple[int | None, int | None]:
+    """The seqs below which the older page is, and above which the newer one is; None if there is no such page."""
     if params.newer is not None:
         return (listing.events[-1].seq if listing.events else params.newer + 1), listing.after
     if params.before is None:
@@ -174,12 +170,12 @@ def _beside(listing: searches.LogPage, params: EventsPageQuery) -> tuple[int | N
 
 def _address_with(endpoint: str, **more: Any) -> str:
     """The URL of a page with the filter of this page."""
-    fields = {name: value for name, value in request.args.items() if value and name not in _PLACE}
+    fields = {name: value for name, value in request.args.items() if value and name not in _PLACE_FIELDS}
     return url_for(f"console.events.{endpoint}", **{**fields, **more})
 
 
 def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:
-    """The signed checkpoint that covers the event, its note, and an empty reason; or why there is none."""
+    """The signed checkpoint that covers the event, its note, and no reason; without one, no note, and the reason."""
     note, reason = _note()
     if not note:
         return None, "", reason
@@ -190,6 +186,7 @@ def _checkpoint(event: Event) -> tuple[Checkpoint | None, str, str]:
 
 
 def _note() -> tuple[str, str]:
+    """The signed note of the last checkpoint, and no reason; without one, no note, and the reason."""
     try:
         return checkpoints.latest(hashdb()), ""
     except Unavailable:
@@ -200,11 +197,11 @@ def _is_leaf(event: Event, proof: Inclusion) -> bool:
     return event.leaf == proof.leaf == event.computed_leaf
 
 
-_BLOCK = 256 * 1024
+_BLOCK_BYTES = 256 * 1024
 
 
 class _Sink(io.RawIOBase):
-    """The file that the archive is written to; its content is taken out in pieces."""
+    """The file that the archive is written to; `take` removes its content if that has at least so many bytes."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -231,7 +228,7 @@ def archive(name: str, lines: Iterable[str], note: str) -> Iterator[bytes]:
                 octets = f"{line}\n".encode()
                 digest.update(octets)
                 file.write(octets)
-                yield from sink.take(_BLOCK)
+                yield from sink.take(_BLOCK_BYTES)
         sums = f"{digest.hexdigest()}  {name}.jsonl\n"
         if note:
             archive_file.writestr("checkpoint.txt", note)

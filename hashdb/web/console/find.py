@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any, NamedTuple, TypeVar
 
 from flask import Response, request, url_for
@@ -40,10 +41,10 @@ from hashdb.wsgi.uploads import Upload
 
 blueprint = pages.blueprint_of("find", __name__)
 _Thing = TypeVar("_Thing")
-_PAGE = re.compile(r"https?://[^/?#]+/console/", re.IGNORECASE)
-"""How the address of a page of a console begins: it is looked up by its number."""
+_CONSOLE_PAGE = re.compile(r"https?://[^/?#]+/console/", re.IGNORECASE)
+"""The beginning of the address of a page of a console, which is looked up by the number in it."""
 _SHOWN = 10
-"""How many results of a kind a page shows until it is asked for all."""
+"""How many results of a kind a page shows unless the user asks for all."""
 
 
 class Result(NamedTuple):
@@ -83,22 +84,22 @@ def ask() -> Response:
 
 @blueprint.post("")
 def look_up() -> Response:
-    """Redirect to what the text names, list what it may name, or show what is near it or the file."""
+    """Redirect to what the text names, list what it may name, or show what is near it (`as` is `hash`) or the file."""
     sent = Form.sent()
     text, file = sent.text("text"), request.files.get("file")
     hashes = with_algorithms(text, _algorithms())
-    address = text if hashes is None and begins_as_address(text) and not _PAGE.match(text) else None
+    address = text if hashes is None and begins_as_address(text) and not _CONSOLE_PAGE.match(text) else None
     if (file is not None and isinstance(file.stream, Upload) and file.stream.size) or sent.text("as") == "hash":
-        return _debug(sent, hashes, address)
+        return _show_near(sent, hashes, address)
     is_name = text.isprintable() and len(text) <= finding.LONGEST_TEXT
     groups, similar = _groups(text, is_address=address is not None) if text and is_name else ((), None)
     exact = [result for group in groups for result in group.exact]
     if len(exact) == 1 and hashes is None and address is None:
         return pages.redirect(exact[0].address)
     if not groups and (hashes is not None or address is not None):
-        return _debug(sent, hashes, address)
+        return _show_near(sent, hashes, address)
     if not is_name and takes_text():
-        return _debug(sent, None, None, text)
+        return _show_near(sent, None, None, text)
     if not is_name:
         reason = f"must be one line of at most {finding.LONGEST_TEXT} characters, or hashes, each on a line of its own"
         if len(text) > finding.LONGEST_TEXT:
@@ -108,14 +109,14 @@ def look_up() -> Response:
     return _page(sent, groups, similar, searched=searched)
 
 
-def _debug(sent: Form, hashes: str | None, address: str | None, text: str = "") -> Response:
-    """What is near hashes, a text or the file that was sent, or has the address."""
+def _show_near(sent: Form, hashes: str | None, address: str | None, text: str = "") -> Response:
+    """The match debugger, with what is near the hashes, the address, the text, or the file of the form."""
     sent.values |= {"signals": hashes or "", "address": address or "", "text": text, "transforms": "1"}
     return neighbors.search(sent)
 
 
 def _groups(text: str, *, is_address: bool) -> tuple[tuple[Group, ...], str | None]:
-    """What the text may name, kinds with an exact result first; and the most similar name if it names nothing."""
+    """The groups of what the text may name, those with an exact result first; without any, the most similar name."""
     kind, id = read_id(text) or (None, 0)
     matches = finding.find(hashdb(), actor(), text)
     groups = (
@@ -144,22 +145,23 @@ def _numbered(kind: str | None, id: int) -> Iterable[Result]:
             with suppress(NotFound, ScopeMissing):
                 thing = get(hashdb(), actor(), id)
                 values: dict[str, Any] = {argument: id}
-                about = _about(thing) if isinstance(thing, Contribution) else str(getattr(thing, "name", ""))
+                about = _describe(thing) if isinstance(thing, Contribution) else str(getattr(thing, "name", ""))
                 yield Result(f"{name.capitalize()} {id}", url_for(f"console.{view}", **values), about, exact=True)
 
 
-def _about(contribution: Contribution) -> str:
+def _describe(contribution: Contribution) -> str:
     parts = (contribution.member_name, ", ".join(contribution.labels), contribution.status, contribution.reference)
     return " · ".join(str(part) for part in parts if part)
 
 
-def _results(make: Callable[[_Thing, bool], Result], matches: Iterable[tuple[_Thing, bool]]) -> tuple[Result, ...]:
-    return tuple(make(thing, exact) for thing, exact in matches)
+def _results(make: Callable[[_Thing, bool], Result], found: Iterable[tuple[_Thing, bool]]) -> tuple[Result, ...]:
+    """The result for each thing, which the text names exactly or not."""
+    return tuple(starmap(make, found))
 
 
 def _contribution(contribution: Contribution, exact: bool) -> Result:
     address = url_for("console.contributions.show", contribution_id=contribution.id)
-    return Result(f"Contribution {contribution.id}", address, _about(contribution), exact)
+    return Result(f"Contribution {contribution.id}", address, _describe(contribution), exact)
 
 
 def _member(member: Member, exact: bool) -> Result:
@@ -192,12 +194,9 @@ def _algorithms() -> list[Algorithm]:
 
 
 def _page(
-    form: Form,
-    groups: tuple[Group, ...] = (),
-    similar: str | None = None,
-    *,
-    searched: str | None = None,
+    form: Form, groups: tuple[Group, ...] = (), similar: str | None = None, *, searched: str | None = None
 ) -> Response:
+    """The page with the results; `searched` is `hash` or `address` if the text is one, and so may be searched for."""
     text = form.text("text")
     return pages.page(
         "find.html",

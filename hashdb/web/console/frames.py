@@ -1,4 +1,4 @@
-"""Videos, documents and texts on a page: their lines and shots, and how they show the same as others."""
+"""Videos, documents and texts on a page: their lines and shots, and which parts of two of them show the same."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class ShotRow(NamedTuple):
 
 
 class Film(NamedTuple):
-    """A listed video or document as a page shows it: its lines, how many shots it has, and some of them.
+    """A listed video, document or text as a page shows it: its lines, how many shots it has, and some of them.
 
-    `previous` and `next` are how many shots are before these pages; None where there is none.
+    `previous` and `next` say after how many shots the pages beside this one begin; None if there is no such page.
     """
 
     lines: Sequence[Line]
@@ -68,7 +68,7 @@ def _describe_state(shot: Shot) -> str:
 
 
 class Joined(NamedTuple):
-    """An item beside a listed one: both time lines with the segments that join them, and how they show the same."""
+    """An item beside a listed one: an SVG of both time lines with the segments that join them, and all that agrees."""
 
     line: Markup
     details: FrameDetails
@@ -81,12 +81,12 @@ def join(
     listed_duration: float | None,
     details: FrameDetails,
 ) -> Joined:
-    """An item and a listed one with these shots and seconds, beside each other."""
+    """An item beside a listed one: the shots, the duration in seconds, and what of both agrees."""
     return Joined(joined_lines(shots, duration, listed_shots, listed_duration, details.segments), details)
 
 
 def join_near(contribution: Contribution, near: Sequence[NearContribution]) -> dict[int, Joined]:
-    """How a contribution and those near to it show the same, by id, where one of both is a video."""
+    """By id of those near contributions with which frames agree: the contribution beside it."""
     others = {neighbor.contribution.id: neighbor.contribution for neighbor in near}
     aligned = alignments.align_listed(hashdb(), actor(), contribution, list(others.values()))
     return {
@@ -96,7 +96,7 @@ def join_near(contribution: Contribution, near: Sequence[NearContribution]) -> d
 
 
 class FramedMatch(NamedTuple):
-    """A contribution in the debugger: whether the video would match it and why, and what frames are near to it."""
+    """A contribution in the debugger: whether the query would match it and why, and what frames are near to it."""
 
     near: NearByFrames
     verdict: str
@@ -158,7 +158,7 @@ def _verdict(near: NearByFrames, noun: str) -> str:
 
 
 def describe_match(digest: Algorithm | None, details: FrameDetails, noun: str) -> str | None:
-    """By what an item, whose frame has this noun, matches: a digest, segments or frames. None: by none of these."""
+    """Why an item matches: by a digest, segments, or frames, which `noun` names. None if by none of these."""
     if digest is not None:
         return f"yes, the same file by {digest}"
     if details.segments:

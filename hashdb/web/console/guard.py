@@ -1,4 +1,7 @@
-"""Access to the console: sessions, cookies, and the protection of forms against CSRF."""
+"""Access to the console: sessions, cookies, and the protection of forms against CSRF.
+
+A *visit* is a session, or the use of a browser before the sign-in. Both have a secret in a cookie.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,12 @@ OPEN = {"console.sessions.sign_in", "console.sessions.begin", "console.provider.
 """Views that need no session."""
 BEFORE_SECOND_FACTOR = {"console.sessions.code", "console.sessions.confirm", "console.sessions.sign_out"}
 ALWAYS = {"console.sessions.sign_out", "console.theme"}
-FIRST_THINGS = {
+"""Views that are open before a user has chosen a password and set up a second factor."""
+FIRST_PAGES = {
     "password": {"console.account.password", "console.account.choose_password"},
     "factor": {"console.account.factor", "console.account.add_factor"},
 }
+"""The pages of the account that may have to come first, each with the views that it needs."""
 _SEARCHES = {"console.neighbors.find", "console.find.look_up", "console.compare.compare"}
 """POST views that write nothing, and so use no budget of changes. The hashing queue limits their files.
 
@@ -48,15 +53,15 @@ def enter() -> Response | None:
     if endpoint in OPEN:
         return None
     # A page that polls does not show that the user is still there.
-    by_itself = request.headers.get("HX-Trigger", "").startswith(_POLL)
+    is_poll = request.headers.get("HX-Trigger", "").startswith(_POLL)
     token, lifetime = cookie(SESSION), app_state().settings.lifetime
-    g.session = sessions.find_session(hashdb(), token, lifetime, in_use=not by_itself)
+    g.session = sessions.find_session(hashdb(), token, lifetime, in_use=not is_poll)
     if not session().complete:
-        return None if endpoint in BEFORE_SECOND_FACTOR else _go("console.sessions.code")
+        return None if endpoint in BEFORE_SECOND_FACTOR else _redirect("console.sessions.code")
     g.actor = session().user.actor
     if request.method not in ("GET", "HEAD", "OPTIONS") and endpoint not in _SEARCHES:
         spend_change(g.actor)
-    return None if endpoint in ALWAYS else _first_things(endpoint)
+    return None if endpoint in ALWAYS else _redirect_to_first_page(endpoint)
 
 
 def _is_signed_in() -> bool:
@@ -94,24 +99,25 @@ def _require_own_form() -> None:
         raise FormRefused()
 
 
-def _first_things(endpoint: str) -> Response | None:
-    """Redirect users who must first choose a password or set up a second factor."""
+def _redirect_to_first_page(endpoint: str) -> Response | None:
+    """Redirect users who must first choose a password or set up a second factor; None for others."""
     user = session().user
     needs_factor = app_state().settings.require_second_factor and user.has_password and not user.second_factor
     page = "password" if user.provisional else "factor" if needs_factor else None
-    return None if page is None or endpoint in FIRST_THINGS[page] else _go(f"console.account.{page}")
+    return None if page is None or endpoint in FIRST_PAGES[page] else _redirect(f"console.account.{page}")
 
 
-def _go(endpoint: str) -> Response:
+def _redirect(endpoint: str) -> Response:
     return Response(status=303, headers={"Location": url_for(endpoint)})
 
 
+# The names of the cookies.
 SESSION = "hashdb_session"
 VISIT = "hashdb_visit"
 THEME = "hashdb_theme"
 NOTICE = "hashdb_notice"
-A_YEAR = 365 * 86_400
-_A_MINUTE = 60
+YEAR_SECONDS = 365 * 86_400
+_NOTICE_SECONDS = 60
 
 
 def cookie(name: str) -> str:
@@ -121,17 +127,17 @@ def cookie(name: str) -> str:
 
 def set_cookie(response: Response, name: str, value: str, seconds: int | None = None) -> None:
     """Set a cookie for some seconds, or until the browser closes. Scripts cannot read it."""
-    response.set_cookie(_cookie_name(name), value, seconds, secure=_secure(), httponly=True, samesite="Lax", path="/")
+    response.set_cookie(_cookie_name(name), value, seconds, secure=_is_https(), httponly=True, samesite="Lax", path="/")
 
 
 def delete_cookie(response: Response, name: str) -> None:
     """Delete a cookie."""
-    response.delete_cookie(_cookie_name(name), secure=_secure(), httponly=True, samesite="Lax", path="/")
+    response.delete_cookie(_cookie_name(name), secure=_is_https(), httponly=True, samesite="Lax", path="/")
 
 
 def put_notice(response: Response, text: str) -> None:
     """Show a message on the next page, once."""
-    set_cookie(response, NOTICE, _notices().dumps(text), _A_MINUTE)
+    set_cookie(response, NOTICE, _notices().dumps(text), _NOTICE_SECONDS)
 
 
 def notice() -> str:
@@ -143,7 +149,7 @@ def notice() -> str:
 
 
 def visit() -> str:
-    """The secret of this visit: that of the session, or that of a browser before sign-in."""
+    """The secret of this visit."""
     return cookie(SESSION) or cookie(VISIT) or _new_visit()
 
 
@@ -172,11 +178,12 @@ def _notices() -> URLSafeSerializer:
     return URLSafeSerializer(visit(), salt="hashdb.notice", signer_kwargs={"digest_method": hashlib.sha256})
 
 
-def _secure() -> bool:
+def _is_https() -> bool:
+    """Whether browsers reach the console over TLS."""
     address = app_state().settings.console_url
     return address.startswith("https:") if address else request.is_secure
 
 
 def _cookie_name(name: str) -> str:
     # A browser accepts a cookie with this prefix only from this host, and only over TLS.
-    return f"__Host-{name}" if _secure() else name
+    return f"__Host-{name}" if _is_https() else name

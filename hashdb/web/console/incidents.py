@@ -13,7 +13,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.review.incidents import Incident, IncidentImpact
 from hashdb.service.review import incidents
 from hashdb.web.console import pages
-from hashdb.web.console.lists import Column, page_of
+from hashdb.web.console.lists import Column, page_of_all
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query
 from hashdb.wire import read
@@ -98,16 +98,9 @@ def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "")
         Column("Contributions"),
         Column("Not ended", "held", lambda incident: (held[incident.label], incident.id), number=True),
     )
-    shown, list = page_of(rows, heads, query(ListQuery), "console.incidents.browse", first="state")
+    shown, list = page_of_all(rows, heads, query(ListQuery), "console.incidents.browse", first="state")
     return pages.page(
-        "incidents.html",
-        form=form,
-        incidents=shown,
-        list=list,
-        held=held,
-        effect=effect,
-        seen=seen,
-        state=state,
+        "incidents.html", form=form, incidents=shown, list=list, held=held, effect=effect, seen=seen, state=state
     )
 
 

@@ -23,7 +23,7 @@ _LISTS = {
     "tier": ("console.contributions.browse", "tier"),
     "action": ("console.events.browse", "action"),
 }
-"""Where what has a code of a kind is listed, and by which field of the filter."""
+"""For a kind of codes: the view that lists the things with a code, and the field of its filter."""
 _OWN = "a code of this service alone: ask the operator what it means"
 
 
@@ -32,13 +32,14 @@ def show() -> Response:
     """Show every code in force with its meaning and an example."""
     actor().require(Scope.AUDIT)
     rules = hashdb().rules
-    widest = rules.max_radius
-    own = {kind: getattr(rules.vocabulary, kind) for kind in Vocabulary.kinds()}
-    codes = {kind: own.get(kind, tuple(MEANINGS[kind])) for kind in TITLES}
+    radii = rules.max_radius
+    in_vocabulary = {kind: getattr(rules.vocabulary, kind) for kind in Vocabulary.kinds()}
+    codes = {kind: in_vocabulary.get(kind, tuple(MEANINGS[kind])) for kind in TITLES}
     return pages.page(
         "labels.html",
+        # Whether it is enabled, and the largest radius of a query.
         algorithms=[
-            (algorithm, rules.algorithm_fault(algorithm) is None, max(algorithm.radius, widest.get(algorithm, 0)))
+            (algorithm, rules.algorithm_fault(algorithm) is None, max(algorithm.radius, radii.get(algorithm, 0)))
             for algorithm in Algorithm
         ],
         kinds=[

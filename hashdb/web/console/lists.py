@@ -1,7 +1,7 @@
 """What all lists of the console share: heads that sort, pages in both directions, totals and selected rows.
 
-A view makes a `ListPage` (`page_of` if it has all rows, else from the positions of its page) and gives it to the macros
-of templates/console/lists.html. A list whose `picks` is set is a form: `read_selection` reads what the user selected.
+A view makes a `ListPage` and gives it to the macros of templates/console/lists.html: by `page_of_all` from all rows, or
+by `page_at_place` from the rows of a page. If `picks` is set, the list is a form, which `read_selection` reads.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from hashdb.wire.pages import ListQuery, PlacedQuery
 Row = TypeVar("Row")
 SIZES = (25, 50, 100, 200)
 """How many rows a page may have."""
-_PLACE = ("after", "before", "row", "exact")
+_PLACE_FIELDS = ("after", "before", "row", "exact")
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
-    """The head of a column. With `sort`, its name in the address, it orders the list.
+    """The head of a column. With `sort`, the name of the order in the address, it orders the list.
 
-    `key` is what rows are ordered by, if the view has all rows. `rises`: the first click puts the least first.
+    `key` returns what rows are ordered by, if the view has all rows. `number`: its cells are numbers, on the right.
+    `rises`: the first click puts the least first.
     """
 
     label: str
@@ -40,10 +41,11 @@ class Column(Generic[Row]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPage:
-    """A page of a list, at a `place`. `before` and `after` are where the pages beside it begin (None: there is none).
+    """A page of `count` rows of a list, which the view `endpoint` shows.
 
-    `row` is the number of its first row, if it is known; `fields` are those of the filter. With `picks` (the kind of
-    its rows), rows can be selected; `upto` is then the newest id of the whole list.
+    `place`, and for the pages beside it `before` and `after` (None: there is none), are the fields of the address that
+    say where a page is; `fields` are those of the filter. `row` is the number of the first row, if it is known.
+    With `picks` (the kind of its rows), rows can be selected; `upto` is then the newest id of the whole list.
     """
 
     endpoint: str
@@ -92,7 +94,7 @@ def _texts(fields: Mapping[str, object]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The rows that a user selected: `ids`, or with `filter` all that it lets through up to the id `upto`."""
+    """The rows of the kind `picks` that a user selected: `ids`, or all that pass the `filter`, up to the id `upto`."""
 
     picks: str
     ids: tuple[int, ...] = ()
@@ -100,7 +102,7 @@ class Selection:
     upto: int = 0
 
 
-def placed(
+def page_at_place(
     paged: Paged[Any],
     columns: Sequence[Column[Any]],
     query: PlacedQuery,
@@ -110,15 +112,15 @@ def placed(
     picks: str = "",
     upto: int = 0,
 ) -> ListPage:
-    """The page of a list that was read at a place; the filter is the rest of the address."""
+    """The page of a list of which only these rows were read, at the place of the query."""
     row = query.row
     if (paged.previous is None and query.before is not None) or query.place == Place():
         row = 1
     before, after, total = paged.previous, paged.next, paged.total
     if total is not None and total.more and row is not None:
         total = Total(max(total.count, row - 1 + len(paged.rows)), more=True)
-    onward = None if row is None else row + len(paged.rows)
-    back = None if row is None else max(1, row - query.limit)
+    next_row = None if row is None else row + len(paged.rows)
+    previous_row = None if row is None else max(1, row - query.limit)
     return ListPage(
         endpoint=endpoint,
         columns=columns,
@@ -128,8 +130,8 @@ def placed(
         count=len(paged.rows),
         row=row,
         total=total,
-        before=None if before is None else {"before": before, "row": back},
-        after=None if after is None else {"after": after, "row": onward},
+        before=None if before is None else {"before": before, "row": previous_row},
+        after=None if after is None else {"after": after, "row": next_row},
         place={name: request.args[name] for name in ("after", "before", "row") if name in request.args},
         fields=filter_fields(),
         picks=picks,
@@ -137,7 +139,7 @@ def placed(
     )
 
 
-def page_of(
+def page_of_all(
     rows: Iterable[Row],
     columns: Sequence[Column[Row]],
     query: ListQuery,
@@ -148,7 +150,7 @@ def page_of(
     picks: str = "",
     upto: int = 0,
 ) -> tuple[tuple[Row, ...], ListPage]:
-    """The rows of a page of a list that is held as a whole, and the page. `first` is the order without a request.
+    """Of all rows of a list, those of the page that the query asks for, and the page. `first` is the default order.
 
     Raises InvalidInput if no column has the order.
     """
@@ -179,7 +181,7 @@ def page_of(
 
 
 def _ordered(rows: Iterable[Row], key: Callable[[Row], Any] | None, descending: bool) -> list[Row]:
-    """The rows by their key; rows without a value come last either way."""
+    """The rows in the order of their keys; rows whose key is None come last in both directions."""
     if key is None:
         return list(rows)
     rows = list(rows)
@@ -189,7 +191,7 @@ def _ordered(rows: Iterable[Row], key: Callable[[Row], Any] | None, descending: 
 
 def filter_fields() -> dict[str, str]:
     """The fields of the filter in the address of this request: all but the order and the place."""
-    apart = ("sort", "order", "limit", *_PLACE)
+    apart = ("sort", "order", "limit", *_PLACE_FIELDS)
     return {name: value for name, value in request.args.items() if value.strip() and name not in apart}
 
 
@@ -200,14 +202,14 @@ def read_selection() -> Selection:
     """
     picks, form = request.form.get("picks", ""), request.form
     if form.get("all"):
-        return Selection(picks, filter=dict(parse_qsl(form.get("filter", ""))), upto=_id(form.get("upto", "")))
-    ids = tuple(dict.fromkeys(_id(text) for text in form.getlist("id")))
+        return Selection(picks, filter=dict(parse_qsl(form.get("filter", ""))), upto=_parse_id(form.get("upto", "")))
+    ids = tuple(dict.fromkeys(_parse_id(text) for text in form.getlist("id")))
     if not ids:
         reject_field("id", "is required: select at least one row")
     return Selection(picks, ids)
 
 
-def _id(text: str) -> int:
+def _parse_id(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= LARGEST_ID):
         reject_field("id", "must be the number of a row")
     return int(text)

@@ -17,7 +17,7 @@ from hashdb.service.review import proposals
 from hashdb.service.sharing import upstreams, webhooks
 from hashdb.service.stats import overviews
 from hashdb.web.console import pages
-from hashdb.web.console.lists import Column, page_of
+from hashdb.web.console.lists import Column, page_of_all
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query
 from hashdb.wire.accounts import KeyIn, MemberChangeIn, MemberIn
@@ -145,7 +145,7 @@ def _list_page(form: Form) -> Response:
     heads = _heads(activity, figures, uses)
     if params.sort in _OF_ACTIVITY:
         activity |= members.activity(hashdb(), actor(), [member.id for member in rows])
-    shown, list = page_of(rows, heads, params, "console.members.browse", first="name")
+    shown, list = page_of_all(rows, heads, params, "console.members.browse", first="name")
     activity |= members.activity(hashdb(), actor(), [member.id for member in shown if member.id not in activity])
     return pages.page(
         "members.html",
@@ -162,24 +162,26 @@ def _list_page(form: Form) -> Response:
 def _heads(
     activity: Mapping[int, Activity], figures: Mapping[int, MemberFigures], uses: Mapping[int, KeyUse]
 ) -> tuple[Column[Member], ...]:
-    def share(figure: MemberFigures) -> float | None:
+    """The heads of the list; each mapping is by member id."""
+
+    def share_in_hour(figure: MemberFigures) -> float | None:
         return figure.in_hour / figure.timed if figure.timed else None
 
-    def behind(use: KeyUse | None) -> int | None:
+    def changes_behind(use: KeyUse | None) -> int | None:
         return use.lag.changes if use and use.lag else None
 
     return (
         Column("Member", "name", lambda member: member.name.casefold(), rises=True),
         Column("Active", "active", lambda member: figures[member.id].active, number=True),
         Column("Added", "added", lambda member: activity[member.id].contributions, number=True),
-        Column("Within 1\N{NO-BREAK SPACE}h", "timely", lambda member: share(figures[member.id]), number=True),
+        Column("Within 1\N{NO-BREAK SPACE}h", "timely", lambda member: share_in_hour(figures[member.id]), number=True),
         Column("Queries", "queries", lambda member: figures[member.id].queries, number=True),
         Column("Hits", "hits", lambda member: figures[member.id].hits, number=True),
         Column("Opinions", "opinions", lambda member: activity[member.id].opinions, number=True),
         Column("Precision", "precision", lambda member: figures[member.id].precision.share, rises=True),
         Column("Last contribution", "last", lambda member: activity[member.id].last),
         Column("Key last used", "used", lambda member: uses[member.id].use.used_at if member.id in uses else None),
-        Column("Feed", "behind", lambda member: behind(uses.get(member.id))),
+        Column("Feed", "behind", lambda member: changes_behind(uses.get(member.id))),
     )
 
 
@@ -204,11 +206,12 @@ def _member_page(member: Member, form: Form, key_form: Form | None = None) -> Re
 
 
 def _figures() -> dict[int, MemberFigures]:
+    """By member id, the figures of the last days."""
     return {figures.member: figures for figures in overviews.members(hashdb(), actor(), members.LATELY.days)}
 
 
 def _uses() -> dict[int, KeyUse]:
-    """For each member: the use of its most recently used key, and the lag of the key that is furthest behind."""
+    """By member id, the use of its most recently used key, and the lag of its key that is furthest behind the feed."""
     latest: dict[int, KeyUse] = {}
     for key_use in members.key_uses(hashdb(), actor()).values():
         before = latest.setdefault(key_use.member, key_use)
@@ -225,6 +228,7 @@ def _keys(member: int) -> list[Key]:
 
 
 def _form_of(member: Member) -> Form:
+    """The form with the present values of a member."""
     limit, factor = member.limits.contributions_per_day, member.limits.budget_factor
     fields = {"name": member.name, "kind": str(member.kind), "contact": member.contact}
     limits = {
@@ -235,6 +239,7 @@ def _form_of(member: Member) -> Form:
 
 
 def _sent_fields(sent: Form) -> dict[str, object]:
+    """The fields of a form as JSON fields of a member."""
     factor = sent.number("limits.budget_factor")
     limits = {
         "contributions_per_day": sent.number("limits.contributions_per_day"),

@@ -14,11 +14,11 @@ from hashdb.hashing import Mode
 from hashdb.service.matching import alignments, neighbors
 from hashdb.web.console import frames, pages
 from hashdb.web.console.pages import Form
-from hashdb.web.console.signals import Sides, merge_faults, read_item
+from hashdb.web.console.signals import SignalsByTransform, merge_faults, read_item
 from hashdb.web.context import actor, hashdb
 
 blueprint = pages.blueprint_of("neighbors", __name__, "/debugger")
-_NEAR = 200
+_MAX_NEAR = 200
 
 
 @blueprint.get("")
@@ -35,23 +35,25 @@ def find() -> Response:
 
 def search(sent: Form) -> Response:
     """The page with the contributions near the file, address, text or signals in a form."""
-    radii, faults = _radii(sent)
+    radii, faults = _read_radii(sent)
     try:
         item, incomplete = read_item(sent, Mode.TRANSFORMS if sent.text("transforms") else Mode.PLAIN)
         reject(faults)
         if item.frames:
-            named = {algorithm: bits for algorithm, bits in radii.items() if bits != algorithm.radius}
-            near_frames = alignments.list_near_frames(hashdb(), actor(), replace(item, radius=named), _NEAR)
+            changed_radii = {algorithm: bits for algorithm, bits in radii.items() if bits != algorithm.radius}
+            query = replace(item, radius=changed_radii)
+            near_frames = alignments.list_near_frames(hashdb(), actor(), query, _MAX_NEAR)
             return _page(sent, radii, framed=frames.framed_query(item, near_frames, incomplete))
         signals = {"": item.signals, **item.transforms}
-        near = neighbors.list_near_signals(hashdb(), actor(), signals, _NEAR, item.signatures)
+        near = neighbors.list_near_signals(hashdb(), actor(), signals, _MAX_NEAR, item.signatures)
     except (InvalidInput, MalformedRequest, ExtraMissing) as error:
         refused = merge_faults(error) if isinstance(error, InvalidInput) else error
         return _page(sent.refused(refused), radii)
     return _page(sent, radii, near, signals)
 
 
-def _radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
+def _read_radii(sent: Form) -> tuple[dict[Algorithm, int], list[Fault]]:
+    """The radius of each algorithm in bits, the default in the place of an invalid one; and the faults."""
     radii, faults = {}, []
     for algorithm in hashdb().rules.searched:
         chosen = sent.number(f"radius.{algorithm}")
@@ -66,19 +68,19 @@ def _page(
     form: Form,
     radii: Mapping[Algorithm, int],
     near: tuple[NearContribution, ...] | None = None,
-    signals: Sides | None = None,
+    signals: SignalsByTransform | None = None,
     framed: frames.FramedQuery | None = None,
 ) -> Response:
     rules, unaltered = hashdb().rules, (signals or {}).get("", ())
-    chosen = {algorithm: radii.get(algorithm, algorithm.radius) for algorithm in rules.searched}
+    all_radii = {algorithm: radii.get(algorithm, algorithm.radius) for algorithm in rules.searched}
     return pages.page(
         "neighbors.html",
         form=form,
         algorithms=rules.searched,
-        radii=chosen,
+        radii=all_radii,
         reach=neighbor_radius,
         near=near,
-        matching=sum(neighbor.matches(chosen) for neighbor in near or ()),
+        matching=sum(neighbor.matches(all_radii) for neighbor in near or ()),
         benign=neighbors.nearest_benign(hashdb(), actor(), unaltered) if unaltered else (),
         sides=signals or {},
         framed=framed,

@@ -23,15 +23,7 @@ from hashdb.domain.meanings import EXAMPLES, MEANINGS
 from hashdb.domain.review.bulk import Batch
 from hashdb.domain.review.incidents import Incident, Proposal
 from hashdb.domain.sharing.webhooks import Webhook
-from hashdb.errors import (
-    Conflict,
-    Fault,
-    HashDBError,
-    IndexNotReady,
-    InvalidInput,
-    MalformedRequest,
-    SignInRefused,
-)
+from hashdb.errors import Conflict, Fault, HashDBError, IndexNotReady, InvalidInput, MalformedRequest, SignInRefused
 from hashdb.service.accounts import members
 from hashdb.service.stats import refusals
 from hashdb.web.console import filters, guard
@@ -78,6 +70,7 @@ MENU = (
 _Model = TypeVar("_Model", bound=BaseModel)
 _Result = TypeVar("_Result")
 _Row = TypeVar("_Row", bound=Member | Webhook | Incident | User | Proposal | Batch)
+# By the kind of an actor or a subject of the log: the view of its page, and the argument of the view for its id.
 _PAGES = {
     "batch": ("console.batches.show", "batch_id"),
     "benign": ("console.benign.show", "benign_id"),
@@ -108,7 +101,7 @@ _DETAILS = {
     "severity": "severity",
     "topics": "topic",
 }
-"""The kind of the codes that a detail of an event has, by its name."""
+"""By the name of a detail of an event: the kind of the codes that are its values."""
 PROPOSED = "Proposed. Nothing changes until a second person confirms it within 72 hours."
 REFUSALS = (InvalidInput, Conflict, MalformedRequest, SignInRefused)
 """Errors that are shown in the form that was sent. Other errors get a page of their own."""
@@ -129,7 +122,7 @@ class Form:
         return cls(request.form.to_dict())
 
     def text(self, name: str) -> str:
-        """The text of a field without surrounding whitespace; empty if the field is."""
+        """The text of a field without surrounding whitespace; empty without the field."""
         return self.values.get(name, "").strip()
 
     def secret(self, name: str) -> str:
@@ -161,7 +154,7 @@ class Form:
 
 
 def read_query(model: type[_Model], apart: Collection[str] = ()) -> tuple[_Model | None, Form]:
-    """The query string as a model and as a form, without empty fields and those in `apart`.
+    """The query string as a model and as a form, without empty fields and the fields in `apart`.
 
     If it is invalid, there is no model, and the form has the faults.
     """
@@ -237,8 +230,8 @@ def local_address(address: str) -> str:
 
 def context() -> dict[str, Any]:
     """The variables of every template."""
-    here = g.get("session")
-    session = here if here is not None and here.complete else None
+    session = g.get("session")
+    session = session if session is not None and session.complete else None
     return {
         "anchor_of": anchor_of,
         "asset": asset,
@@ -272,7 +265,7 @@ def meaning_of(kind: str, code: str) -> str | None:
 
 
 def reason_kind(reason: str) -> str:
-    """The kind of the code of a case's reason: its cause, or the reason of a dispute."""
+    """Of which kind the reason of a case is: `cause`, or `reason` if it is that of a dispute."""
     return "cause" if reason in MEANINGS["cause"] else "reason"
 
 
@@ -284,7 +277,7 @@ def kind_of(key: str, value: object) -> str | None:
 
 
 def anchor_of(kind: str, code: str) -> str:
-    """Where a code stands on the page of the vocabulary."""
+    """The anchor of a code on the page of the vocabulary."""
     return f"{kind}-{code}"
 
 

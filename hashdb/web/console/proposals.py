@@ -17,7 +17,7 @@ from hashdb.service.ledger import events
 from hashdb.service.matching import benign
 from hashdb.service.review import cases, impacts, notes, proposals
 from hashdb.web.console import pages
-from hashdb.web.console.lists import Column, page_of
+from hashdb.web.console.lists import Column, page_of_all
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query, validation_context
 from hashdb.wire.accounts import MemberChangeIn
@@ -34,13 +34,13 @@ def browse() -> Response:
     heads: tuple[Column[Proposal], ...] = (
         Column("Proposal", "proposal", lambda proposal: proposal.id, number=True),
         Column("Expires", "expires", lambda proposal: (proposal.expires_at, proposal.id), rises=True),
-        Column("Change", "change", lambda proposal: (_NAMES[proposal.request.act], proposal.id), rises=True),
+        Column("Change", "change", lambda proposal: (_ACTIONS[proposal.request.act], proposal.id), rises=True),
         Column("Subject"),
         Column("Proposed by", "actor", lambda proposal: (proposal.actor, proposal.id), rises=True),
         Column("Proposed", "proposed", lambda proposal: (proposal.proposed_at, proposal.id)),
     )
     rows = pages.read_all(partial(proposals.page, hashdb(), actor()))
-    shown, list = page_of(
+    shown, list = page_of_all(
         rows,
         heads,
         query(ListQuery),
@@ -52,7 +52,7 @@ def browse() -> Response:
     names = events.names(
         hashdb(), actor(), {who for proposal in shown for who in (proposal.actor, proposal.request.subject)}
     )
-    return pages.page("proposals.html", proposals=shown, list=list, name=_NAMES, names=names)
+    return pages.page("proposals.html", proposals=shown, list=list, actions=_ACTIONS, names=names)
 
 
 @blueprint.get("/<id:proposal_id>")
@@ -67,13 +67,13 @@ def confirm(proposal_id: int) -> Response:
     proposal, sent = proposals.get(hashdb(), actor(), proposal_id), Form.sent()
     actor().require(_scope(proposal))
     try:
-        done = _repeat(proposal, sent)
+        result = _repeat(proposal, sent)
     except pages.REFUSALS as error:
         return _proposal_page(proposal, sent.refused(error))
-    if isinstance(done, Proposal):
+    if isinstance(result, Proposal):
         sent.error = "you proposed this yourself: another person must confirm it"
         return _proposal_page(proposal, sent)
-    return pages.redirect_with_notice(f"Done: {_NAMES[proposal.request.act]}.", "proposals.browse")
+    return pages.redirect_with_notice(f"Done: {_ACTIONS[proposal.request.act]}.", "proposals.browse")
 
 
 @blueprint.post("/<id:proposal_id>/removal")
@@ -83,7 +83,7 @@ def drop(proposal_id: int) -> Response:
     return pages.redirect_with_notice(f"Proposal {proposal_id} was dropped.", "proposals.browse")
 
 
-_NAMES = {
+_ACTIONS = {
     TwoPersonAction.SUSPEND: "suspend a member",
     TwoPersonAction.BENIGN: "add a benign entry",
     TwoPersonAction.RETIRE: "retire a contribution",
@@ -91,7 +91,7 @@ _NAMES = {
 
 
 def _repeat(proposal: Proposal, sent: Form) -> object:
-    """Make the request again as the signed-in user. Returns a Proposal if that user made it first."""
+    """Make the request again as the signed-in user. Returns the proposal if this user made it first."""
     request = proposal.request
     if request.act is TwoPersonAction.SUSPEND:
         change = pages.read_fields(MemberChangeIn, request.content).to_domain()
@@ -116,16 +116,16 @@ def _proposal_page(proposal: Proposal, form: Form) -> Response:
     else:
         case = cases.get(hashdb(), actor(), request.id)
         values = {"case": case, "effect": impacts.impact(hashdb(), actor(), case.contribution)}
-        noted = notes.list_on(hashdb(), actor(), case.id)
-        values["reasons"] = [note.text for note in noted if note.proposal == proposal.id]
+        case_notes = notes.list_on(hashdb(), actor(), case.id)
+        values["reasons"] = [note.text for note in case_notes if note.proposal == proposal.id]
     return pages.page(
         "proposal.html",
         form=form,
         proposal=proposal,
-        name=_NAMES,
+        actions=_ACTIONS,
         names=events.names(hashdb(), actor(), [proposal.actor]),
         by_me=proposal.actor == str(actor()),
-        mine=actor().has(_scope(proposal)),
+        may_confirm=actor().has(_scope(proposal)),
         **values,
     )
 
@@ -135,4 +135,5 @@ def _benign_draft(proposal: Proposal) -> BenignDraft:
 
 
 def _scope(proposal: Proposal) -> Scope:
+    """The scope that the second person needs."""
     return Scope.REVIEW if proposal.request.act in REVIEWER_ACTIONS else Scope.ADMIN

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
     from authlib.integrations.httpx_client import OAuth2Client
 
 blueprint = pages.blueprint_of("provider", __name__, "/sign-in/provider")
-_SECONDS = 10
-_LEEWAY = 60
+_TIMEOUT_SECONDS = 10
+_CLOCK_LEEWAY_SECONDS = 60
 _FRESH_SECONDS = 600.0
-"""How long the metadata of a provider is cached, in seconds."""
+"""How long the metadata of a provider is cached."""
 _WAIT_SECONDS = 1.0
-"""How long a request waits for another one that reads the metadata, in seconds."""
+"""How long a request waits for another one that reads the metadata."""
 _cache: dict[str, tuple[float, _Metadata]] = {}
+"""By issuer: the metadata, behind the time (of `time.monotonic`) when it was read."""
 _lock = Lock()
 _ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 _WELL_KNOWN = "/.well-known/openid-configuration"
@@ -77,7 +78,7 @@ def go() -> Response:
                 metadata.authorization_endpoint,
                 state=guard.derive_secret("state"),
                 nonce=guard.derive_secret("nonce"),
-                code_verifier=_verifier(),
+                code_verifier=_code_verifier(),
             )
     except SignInRefused as error:
         return sign_in_page(Form().refused(error), status=502)
@@ -95,15 +96,16 @@ def come_back() -> Response:
             raise SignInRefused("the provider’s answer does not belong to a sign-in of this browser: sign in again")
         # Each false code costs a request to the provider, so attempts are counted before it is sent.
         sessions.count_provider_attempt(hashdb(), address())
-        claims = _ask_provider(lambda: _claims(request.args["code"]))
+        claims = _ask_provider(lambda: _get_claims(request.args["code"]))
         identity = ProviderIdentity(app_state().settings.oidc_issuer, claims.sub)
-        opened = sessions.sign_in_by_provider(hashdb(), _name(claims), identity, address())
+        opened = sessions.sign_in_by_provider(hashdb(), _user_name(claims), identity, address())
     except (SignInRefused, LimitReached) as error:
         return sign_in_page(Form().refused(error), status=status_of(error))
     return redirect_signed_in(opened, url_for("console.landing"))
 
 
 def _client() -> OAuth2Client:
+    """The client of the provider. Raises SignInRefused if the service has none."""
     settings = app_state().settings
     secret = settings.oidc_client_secret
     if settings.oidc_issuer is None or secret is None:
@@ -116,24 +118,24 @@ def _client() -> OAuth2Client:
         scope="openid profile email",
         redirect_uri=f"{settings.console_url}{url_for('console.provider.come_back')}",
         code_challenge_method="S256",
-        timeout=_SECONDS,
+        timeout=_TIMEOUT_SECONDS,
     )
 
 
-def _claims(code: str) -> _Claims:
-    """The verified claims of the user behind this code: signature, audience, expiry and nonce are checked."""
+def _get_claims(code: str) -> _Claims:
+    """The claims of the user behind a code of the provider; signature, audience, expiry and nonce are verified."""
     from joserfc import jwt
     from joserfc.jwk import KeySet
 
     settings = app_state().settings
     with _client() as client:
         metadata = _get_metadata(client)
-        tokens = client.fetch_token(metadata.token_endpoint, code=code, code_verifier=_verifier())
+        tokens = client.fetch_token(metadata.token_endpoint, code=code, code_verifier=_code_verifier())
         keys = KeySet.import_key_set(client.request("GET", metadata.jwks_uri, withhold_token=True).json())
     token = jwt.decode(_Tokens.model_validate(tokens).id_token, keys, algorithms=_ALGORITHMS)
     expected = jwt.JWTClaimsRegistry(
         now=int(hashdb().now().timestamp()),
-        leeway=_LEEWAY,
+        leeway=_CLOCK_LEEWAY_SECONDS,
         iss={"essential": True, "value": settings.oidc_issuer or ""},
         aud={"essential": True, "value": settings.oidc_client_id or ""},
         exp={"essential": True},
@@ -150,7 +152,8 @@ def _claims(code: str) -> _Claims:
     return claims
 
 
-def _name(claims: _Claims) -> str:
+def _user_name(claims: _Claims) -> str:
+    """The name of the user. Raises SignInRefused."""
     if not isinstance(claims.name, str):
         raise SignInRefused("the provider sent no user name: tell the operator")
     if app_state().settings.oidc_claim == "email" and not claims.email_verified:
@@ -164,8 +167,8 @@ def _get_metadata(client: OAuth2Client) -> _Metadata:
     if not _lock.acquire(timeout=_WAIT_SECONDS):
         raise SignInRefused("the provider is slow to answer: try again in some seconds")
     try:
-        at, metadata = _cache.get(issuer, (-_FRESH_SECONDS, None))
-        if metadata is None or time.monotonic() - at >= _FRESH_SECONDS:
+        read_at, metadata = _cache.get(issuer, (-_FRESH_SECONDS, None))
+        if metadata is None or time.monotonic() - read_at >= _FRESH_SECONDS:
             metadata = _request_metadata(client, issuer)
             _cache[issuer] = time.monotonic(), metadata
         return metadata
@@ -196,6 +199,6 @@ def _ask_provider(request_provider: Callable[[], _Answer]) -> _Answer:
         raise SignInRefused("the provider did not answer: try again later, or tell the operator") from error
 
 
-def _verifier() -> str:
+def _code_verifier() -> str:
     # 43 to 128 characters, by RFC 7636.
     return hashlib.sha256(guard.derive_secret("verifier").encode()).hexdigest()

@@ -17,14 +17,14 @@ from hashdb.service.ledger import events
 from hashdb.service.stats import reports as jobs
 from hashdb.web import reports
 from hashdb.web.console import pages
-from hashdb.web.console.lists import Column, page_of
+from hashdb.web.console.lists import Column, page_of_all
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query
 from hashdb.wire.pages import ListQuery
 from hashdb.wire.stats import ReportOut, csv_text
 
 blueprint = pages.blueprint_of("reports", __name__)
-_FORMS = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
+_MEDIA_TYPES = {"json": "application/json", "csv": "text/csv", "html": "text/html"}
 
 
 @blueprint.get("")
@@ -42,8 +42,8 @@ def make() -> Response:
         job = jobs.start(hashdb(), actor(), first, last, member, _json_text)
     except pages.REFUSALS as error:
         return _list_page(sent.refused(error))
-    wanted = job.is_for(Period(first or job.period.first, last or job.period.last), member)
-    notice = "" if wanted else "Another report is in progress. Make yours again when it is complete."
+    is_own = job.is_for(Period(first or job.period.first, last or job.period.last), member)
+    notice = "" if is_own else "Another report is in progress. Make yours again when it is complete."
     return pages.redirect_with_notice(notice, "reports.show", report_id=job.id)
 
 
@@ -56,25 +56,25 @@ def show(report_id: int) -> Response:
     body = None
     if report is not None:
         body = Markup(reports.body(report, events.names(hashdb(), actor(), set(report.deciders))))
-    return pages.page(template, job=job, of=_scope_name(job), report=report, body=body)
+    return pages.page(template, job=job, members=_members_text(job), report=report, body=body)
 
 
 @blueprint.get("/<id:report_id>/download")
 def download(report_id: int) -> Response:
     """Download a report as JSON, CSV or HTML."""
-    form = request.args.get("form", "json")
-    if form not in _FORMS:
-        reject_field("form", f"must be one of {', '.join(_FORMS)}")
-    report = _report(report_id, form)
+    format = request.args.get("form", "json")
+    if format not in _MEDIA_TYPES:
+        reject_field("form", f"must be one of {', '.join(_MEDIA_TYPES)}")
+    report = _report(report_id, format)
     text = {"json": lambda: _json_text(report), "csv": lambda: csv_text(report), "html": lambda: reports.page(report)}
-    response = Response(text[form](), mimetype=_FORMS[form])
-    name = f"hashdb-{report.period.first}-{report.period.last}.{form}"
+    response = Response(text[format](), mimetype=_MEDIA_TYPES[format])
+    name = f"hashdb-{report.period.first}-{report.period.last}.{format}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
 def presets(today: date) -> Iterator[tuple[str, Period]]:
-    """Common periods, complete ones first."""
+    """Common periods with their names, complete ones first."""
     this_month = today.replace(day=1)
     last_month = (this_month - timedelta(days=1)).replace(day=1)
     this_quarter = date(today.year, (today.month - 1) // 3 * 3 + 1, 1)
@@ -108,8 +108,9 @@ def _json_text(report: Report) -> str:
     return ReportOut.from_domain(report).json_text()
 
 
-def _report(id: int, form: str | None = None) -> Report:
-    return ReportOut.model_validate_json(jobs.text(hashdb(), actor(), id, form)).to_domain()
+def _report(id: int, format: str | None = None) -> Report:
+    """The report of a job; with `format`, the log records the download. Raises NotFound."""
+    return ReportOut.model_validate_json(jobs.text(hashdb(), actor(), id, format)).to_domain()
 
 
 def _list_page(form: Form) -> Response:
@@ -123,18 +124,18 @@ def _list_page(form: Form) -> Response:
         Column("Requested", "requested", lambda job: job.id),
     )
     rows = jobs.latest(hashdb(), actor(), jobs.KEPT)
-    made, list = page_of(rows, heads, query(ListQuery), "console.reports.browse", first="requested")
+    shown, list = page_of_all(rows, heads, query(ListQuery), "console.reports.browse", first="requested")
     return pages.page(
         "reports.html",
         form=form,
         members=pages.member_choices(),
         presets=presets(now.date()),
-        made=made,
+        jobs=shown,
         list=list,
-        of=_scope_name,
-        names=events.names(hashdb(), actor(), {job.actor for job in made}),
+        members_text=_members_text,
+        names=events.names(hashdb(), actor(), {job.actor for job in shown}),
     )
 
 
-def _scope_name(job: ReportJob) -> str:
+def _members_text(job: ReportJob) -> str:
     return "all members" if job.member is None else members.get(hashdb(), actor(), job.member).name

@@ -25,10 +25,7 @@ def show() -> Response:
     """Show the settings in force, the log's keys and the background tasks."""
     actor().require(Scope.AUDIT)
     return pages.page(
-        "settings.html",
-        log=checkpoints.find_log(hashdb()),
-        settings=_settings(app_state().settings),
-        tasks=_tasks(),
+        "settings.html", log=checkpoints.find_log(hashdb()), settings=_settings(app_state().settings), tasks=_tasks()
     )
 
 

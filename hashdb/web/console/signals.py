@@ -62,24 +62,24 @@ def grid(signal: Signal, other: Signal | None = None) -> Markup:
 
 
 def _path(value: int, side: int) -> str:
-    """A rectangle for each run of set bits in a row."""
+    """An SVG path over the set bits in `side` rows: a rectangle for each run of them in a row."""
     bits = f"{value:0{side * side}b}"
     rows = (bits[start : start + side] for start in range(0, side * side, side))
     runs = ((run, y) for y, row in enumerate(rows) for run in re.finditer("1+", row))
     return "".join(f"M{run.start()} {y}h{len(run[0])}v1h-{len(run[0])}z" for run, y in runs)
 
 
-Sides = Mapping[str, tuple[Signal, ...]]
-"""Signals by the name of their transform; the name is empty for the unaltered item."""
+SignalsByTransform = Mapping[str, tuple[Signal, ...]]
+"""By the name of a transform; the name is empty for the unaltered item."""
 _SHOWN_FAULTS = 3
-WAIT: Final = 30.0
-"""Seconds for which a page waits until a video is hashed."""
+WAIT_SECONDS: Final = 30.0
+"""How long a page waits until its files are hashed."""
 
 
-def read_signals(sent: Form, mode: Mode) -> Sides:
+def read_signals(sent: Form, mode: Mode) -> SignalsByTransform:
     """The signals of the uploaded picture, those of the parts of a document or a text, or the pasted ones.
 
-    A text is not in the form any more. Raises InvalidInput at a field, TooManyAtOnce, Unavailable.
+    Removes a text from the form. Raises InvalidInput at a field, TooManyAtOnce, Unavailable.
     """
     text, content = sent.secret("text").strip(), _file_content()
     if document := _document_of(content, text):
@@ -99,9 +99,9 @@ def _file_content() -> bytes:
 
 
 def _document_of(content: bytes, text: str) -> tuple[str, Upload] | None:
-    """The document or the text in these bytes, else the pasted text, and its field; None if there is neither.
+    """The field `file` and the document or text in its bytes, else the field `text` and its text; None without either.
 
-    Raises InvalidInput at the field if the service accepts none.
+    Raises InvalidInput at the field if the service accepts no documents and texts.
     """
     document = None
     if begins_as_document(content[:DOCUMENT_HEAD]):
@@ -121,7 +121,7 @@ def upload_of(octets: bytes) -> Upload:
 
 
 def text_upload(text: str) -> Upload:
-    """A pasted text as a file. It begins as a text does, whatever its first characters are."""
+    """A pasted text as a file. A byte order mark marks it as a text, whatever its first characters are."""
     return upload_of(text.encode("utf-8-sig", "replace"))
 
 
@@ -138,13 +138,13 @@ def require_text(field: str, upload: Upload) -> None:
 
 
 def _read_picture(sent: Form, content: bytes, mode: Mode) -> Query:
-    """The query with the picture in these bytes, else with the hashes that were pasted."""
+    """The query with the picture in these bytes, else with the hashes that were pasted. Raises InvalidInput."""
     if begins_as_video(content[:VIDEO_HEAD]):
         reject_field("file", "is a video: this form takes pictures")
     try:
-        return _hashed(content, mode) if content else parse_query(sent.text("signals"))
+        return _hash_picture(content, mode) if content else parse_query(sent.text("signals"))
     except (UnreadablePicture, MediaRefused, TooLarge) as error:
-        raise InvalidInput((Fault("file", _of_one(error)),)) from None
+        raise InvalidInput((Fault("file", _without_position(error)),)) from None
     except InvalidInput as error:
         raise merge_faults(error) from None
 
@@ -159,7 +159,7 @@ class Item(NamedTuple):
 def read_item(sent: Form, mode: Mode) -> Item:
     """The uploaded file, the address, or what was pasted. The field `signals` then has the hashes of it.
 
-    An address and a text are not in the form any more.
+    Removes an address and a text from the form.
     Raises InvalidInput at a field, MalformedRequest, TooLarge, ExtraMissing.
     """
     address, text = sent.secret("address").strip(), sent.secret("text").strip()
@@ -185,6 +185,7 @@ def read_item(sent: Form, mode: Mode) -> Item:
 
 
 def _read_address(sent: Form, address: str) -> Query:
+    """The query for an address, whose hash replaces it in the form. Raises InvalidInput."""
     try:
         query = Query(url_signals(address, asking=True))
     except ValueError as error:
@@ -204,19 +205,20 @@ class ToHash(NamedTuple):
 
 
 def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
-    """The hashes of each file, if all are made within `WAIT`.
+    """The hashes of each file, if all are made within `WAIT_SECONDS`.
 
     Raises InvalidInput at the field of a file, TooManyAtOnce, Unavailable.
     """
     state, caller = app_state(), actor()
-    at = files[0].field
+    # The field of the file that is being hashed.
+    field = files[0].field
 
     def work(advance: Advance) -> list[HashedFile]:
-        nonlocal at
+        nonlocal field
         hashed = []
         try:
             for file in files:
-                at = file.field
+                field = file.field
                 hashed.append(media.hash_later(state, caller.name, file.upload, file.mode, advance, file.interval))
         finally:
             _release(files)
@@ -226,20 +228,20 @@ def hash_uploads(files: Sequence[ToHash]) -> list[HashedFile]:
         for file in files:
             file.upload.keep()
         try:
-            return state.later.within(caller, work, WAIT)
+            return state.later.within(caller, work, WAIT_SECONDS)
         except TooManyAtOnce:
             # No thread has taken them, or it has ended.
             _release(files)
             raise
         except TimeoutError:
-            reason = str(VideoTooLarge(f"the file is not hashed after {WAIT:.0f} seconds", ()))
+            reason = str(VideoTooLarge(f"the file is not hashed after {WAIT_SECONDS:.0f} seconds", ()))
         except (UnreadablePicture, TooLarge) as error:
-            reason = _of_one(error)
-    raise InvalidInput((Fault(at, reason),))
+            reason = _without_position(error)
+    raise InvalidInput((Fault(field, reason),))
 
 
-def _of_one(error: Exception) -> str:
-    """What is wrong with a file that was hashed alone: its place among others says nothing."""
+def _without_position(error: Exception) -> str:
+    """The text of an error of a file that was hashed alone, without its position among others."""
     return str(error).removeprefix("file[0]: ")
 
 
@@ -257,7 +259,8 @@ def merge_faults(error: InvalidInput) -> InvalidInput:
     return InvalidInput((*pasted, *others))
 
 
-def _hashed(picture: bytes, mode: Mode) -> Query:
+def _hash_picture(picture: bytes, mode: Mode) -> Query:
+    """The query with a picture. Raises MediaRefused, TooLarge, UnreadablePicture."""
     settings = app_state().settings
     if not settings.accept_media:
         raise MediaRefused()

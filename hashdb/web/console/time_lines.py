@@ -14,7 +14,7 @@ from hashdb.domain.matching.segments import Segment
 from hashdb.web.console.filters import clock, counted, extent
 
 _COLUMNS: Final = 1_000
-"""Parts of a line; shots that are nearer to each other are drawn as one bar, so that no picture is large."""
+"""Parts of a line; shots of one state within a part are drawn as one bar, so that no picture is large."""
 _STEPS: Final = {
     Unit.SECONDS: (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400),
     Unit.PAGES: tuple(first * 10**zeros for zeros in range(5) for first in (1, 2, 5)),
@@ -23,10 +23,11 @@ _STEPS: Final = {
 """The distances between the marks of an axis."""
 _MOST_TICKS: Final = 6
 _MANY: Final = 200
-"""Bars from which on their edges would hide them, and no bar says what it is."""
+"""With more bars than these, their edges would hide them, and no bar has a title."""
 _HEIGHT: Final = 48
 """Pixels of a bar of quality 100."""
 _LANE: Final = 30
+"""Pixels of a line below the axis that marks the shots of one state."""
 _STRIP, _GAP, _STRIP_TOP = 18, 56, 24
 """Pixels of a line that is joined to another: its height, the room between both, and what is above the first."""
 _MOST_NUMBERS: Final = 9
@@ -34,13 +35,13 @@ _MOST_NUMBERS: Final = 9
 STATES: Final = {"usable": "can match", "suppressed": "suppressed", "low": "below quality 50"}
 """What a shot of each state is called."""
 NOUNS: Final = {Unit.SECONDS: "shot", Unit.PAGES: "page", Unit.WORDS: "window"}
-"""What a frame on the line of each unit is called."""
+"""What a shot on the line of each unit is called."""
 
 
 class Bar(NamedTuple):
-    """A shot as it is drawn; it stands for all until the next one. Places are from 0, a page has the length 1.
+    """A shot as it is drawn, from `start` to `end`, in the unit of its line, from 0; a page has the length 1.
 
-    `reach` is where the shot itself ends: windows of words overlap.
+    `reach` is where the shot itself ends: windows of words overlap, and a bar ends where the next one begins.
     """
 
     start: float
@@ -102,26 +103,26 @@ def time_line(shots: Sequence[Shot], duration: float | None) -> Markup:
         parts += (_rect(f"film-mark film-{state}", bar, top + 17, 8, length) for bar in marked)
     height = base + 22 + len(lanes) * _LANE
     states = ", ".join(f"{counts[state]} {STATES[state]}" for state in STATES if counts[state])
-    name = f"{_named(unit)} of {_total(unit, length)}: {counted(len(shots), NOUNS[unit])}, {states}"
+    name = f"{_line_name(unit)} of {_length_text(unit, length)}: {counted(len(shots), NOUNS[unit])}, {states}"
     return Markup('<svg class="film{}" height="{}" role="img" aria-label="{}">{}</svg>').format(
         " film-many" if len(drawn) > _MANY else "", height, name, Markup("".join(parts))
     )
 
 
 def joined_lines(
-    mine: Sequence[Shot],
+    shots: Sequence[Shot],
     duration: float | None,
-    theirs: Sequence[Shot],
-    their_duration: float | None,
+    listed_shots: Sequence[Shot],
+    listed_duration: float | None,
     segments: Sequence[Segment],
 ) -> Markup:
     """For each unit with segments an SVG of two lines, one above the other, with the segments that join them.
 
     Each line is as wide as its place. A segment has the number that it has among all.
     """
-    numbered, upper, lower = list(enumerate(segments, 1)), by_unit(mine), by_unit(theirs)
+    numbered, upper, lower = list(enumerate(segments, 1)), by_unit(shots), by_unit(listed_shots)
     return Markup().join(
-        _joined(unit, of_unit, duration, lower[unit], their_duration, of_both)
+        _joined(unit, of_unit, duration, lower[unit], listed_duration, of_both)
         for unit, of_unit in upper.items()
         if unit in lower and (of_both := [(number, segment) for number, segment in numbered if segment.unit is unit])
     )
@@ -129,23 +130,25 @@ def joined_lines(
 
 def _joined(
     unit: Unit,
-    mine: Sequence[Shot],
+    shots: Sequence[Shot],
     duration: float | None,
-    theirs: Sequence[Shot],
-    their_duration: float | None,
+    listed_shots: Sequence[Shot],
+    listed_duration: float | None,
     segments: Sequence[tuple[int, Segment]],
 ) -> Markup:
-    upper, lower = list(_bars(mine)), list(_bars(theirs))
-    length, their_length = _length(upper, duration), _length(lower, their_duration)
+    """The two lines in one unit; each segment with its number."""
+    upper, lower = list(_bars(shots)), list(_bars(listed_shots))
+    length, listed_length = _length(upper, duration), _length(lower, listed_duration)
+    # The y of the second line.
     under = _STRIP_TOP + _STRIP + _GAP
-    parts = [*_strip(upper, _STRIP_TOP, length), *_strip(lower, under, their_length)]
+    parts = [*_strip(upper, _STRIP_TOP, length), *_strip(lower, under, listed_length)]
     parts += _axis(unit, length, _STRIP_TOP, _STRIP_TOP - 4, _STRIP_TOP - 8)
-    parts += _axis(unit, their_length, under + _STRIP, under + _STRIP + 4, under + _STRIP + 15)
+    parts += _axis(unit, listed_length, under + _STRIP, under + _STRIP + 4, under + _STRIP + 15)
     shapes, labels = [], []
     for number, segment in segments:
         ends = (
             [1_000 * at / length for at in _places(unit, *segment.query)],
-            [1_000 * at / their_length for at in _places(unit, *segment.listed)],
+            [1_000 * at / listed_length for at in _places(unit, *segment.listed)],
         )
         (start, stop), (begin, end) = ([min(1_000.0, x) for x in pair] for pair in ends)
         shapes.append(
@@ -164,7 +167,7 @@ def _joined(
     )
     parts += labels if len(segments) <= _MOST_NUMBERS else []
     name = (
-        f"Two {_named(unit).lower()}s, of {_total(unit, length)} and {_total(unit, their_length)}, "
+        f"Two {_line_name(unit).lower()}s, of {_length_text(unit, length)} and {_length_text(unit, listed_length)}, "
         f"joined by {counted(len(segments), 'segment')}"
     )
     return Markup('<svg class="film" height="{}" role="img" aria-label="{}">{}</svg>').format(
@@ -172,16 +175,16 @@ def _joined(
     )
 
 
-def _named(unit: Unit) -> str:
+def _line_name(unit: Unit) -> str:
     return "Time line" if unit is Unit.SECONDS else "Line"
 
 
-def _total(unit: Unit, length: float) -> str:
+def _length_text(unit: Unit, length: float) -> str:
     return clock(length) if unit is Unit.SECONDS else counted(round(length), str(unit).removesuffix("s"))
 
 
 def _places(unit: Unit, start: float, end: float) -> tuple[float, float]:
-    """From where to where a stretch is on a line, from 0. Pages are counted from 1, and the last one is within."""
+    """The start and the end of a stretch on a line, from 0. Pages are counted from 1, and `end` is the last page."""
     return (start - 1, end) if unit is Unit.PAGES else (start, end)
 
 
@@ -191,6 +194,7 @@ def _strip(bars: Sequence[Bar], top: int, length: float) -> Iterator[str]:
 
 
 def _length(bars: Sequence[Bar], duration: float | None) -> float:
+    """The length of a line: the duration, or where the last shot ends if that is later; never 0."""
     return max(duration or 0.0, bars[-1].reach, 0.001)
 
 

@@ -9,7 +9,7 @@ from flask import Response, request
 from hashdb.domain.accounts.users import AddedUser, Role, User, UserChange, UserStatus
 from hashdb.service.accounts import users
 from hashdb.web.console import pages
-from hashdb.web.console.lists import Column, page_of
+from hashdb.web.console.lists import Column, page_of_all
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, app_state, hashdb, query
 from hashdb.wire.pages import ListQuery
@@ -101,7 +101,7 @@ def _password_page(added: AddedUser) -> Response:
 
 def _list_page(form: Form) -> Response:
     rows = pages.read_all(partial(users.page, hashdb(), actor()))
-    shown, list = page_of(rows, _COLUMNS, query(ListQuery), "console.users.browse", first="name")
+    shown, list = page_of_all(rows, _COLUMNS, query(ListQuery), "console.users.browse", first="name")
     provider = app_state().settings.oidc_issuer
     return pages.page("users.html", users=shown, list=list, form=form, roles=ROLES, provider=provider)
 
@@ -111,6 +111,6 @@ def _user_page(user: User, form: Form) -> Response:
     return pages.page("user.html", user=user, form=form, roles=ROLES, provider=provider)
 
 
-def _redirect(user: User, what: str) -> Response:
-    """Redirect to the page of a user, which shows what was done."""
-    return pages.redirect_with_notice(f"{user.name} {what}.", "users.show", user_id=user.id)
+def _redirect(user: User, change: str) -> Response:
+    """Redirect to the page of a user, which shows the change, such as `was added`."""
+    return pages.redirect_with_notice(f"{user.name} {change}.", "users.show", user_id=user.id)

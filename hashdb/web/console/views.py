@@ -40,7 +40,7 @@ def save() -> Response:
 
 @blueprint.post("/<id:view_id>")
 def change(view_id: int) -> Response:
-    """Rename a view, share it, or no longer."""
+    """Rename a view, share it, or stop sharing it."""
     sent = Form.sent()
     try:
         requested = pages.read_fields(ViewChangeIn, _changeable(sent))
@@ -59,12 +59,12 @@ def remove(view_id: int) -> Response:
 
 
 def view_address(view: SavedView) -> str:
-    """The URL of the list as the view has it."""
+    """The URL of the list with the filter and the order of the view."""
     return f"{url_for(f'console.{view.page}.browse')}?{view.query}"
 
 
 def row() -> dict[str, Any]:
-    """The views of the list that this page shows, and its own filter and order if it can be saved."""
+    """For the row of views above a list: its name, its filter and order as a query string, and the views of it."""
     name = str(request.blueprint).rpartition(".")[2]
     query = clean_query(request.query_string.decode("ascii", "replace"))
     return {"name": name, "query": query, "views": saved_views.visible(hashdb(), guard.session(), name)}
@@ -76,9 +76,5 @@ def _changeable(sent: Form) -> dict[str, object]:
 
 def _page(form: Form, changed: int | None = None) -> Response:
     return pages.page(
-        "views.html",
-        form=form,
-        changed=changed,
-        views=saved_views.visible(hashdb(), guard.session()),
-        fields=parse_qsl,
+        "views.html", form=form, changed=changed, views=saved_views.visible(hashdb(), guard.session()), fields=parse_qsl
     )

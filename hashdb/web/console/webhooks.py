@@ -12,7 +12,7 @@ from hashdb.errors import LimitReached, WebhooksOff
 from hashdb.service.accounts import members
 from hashdb.service.sharing import webhooks
 from hashdb.web.console import pages
-from hashdb.web.console.lists import Column, page_of
+from hashdb.web.console.lists import Column, page_of_all
 from hashdb.web.console.pages import Form
 from hashdb.web.context import actor, hashdb, query
 from hashdb.wire.pages import ListQuery
@@ -41,7 +41,7 @@ def browse() -> Response:
         Column("Added", "added", lambda webhook: webhook.id),
     )
     rows = pages.read_all(partial(webhooks.page, hashdb(), actor()))
-    shown, list = page_of(rows, heads, query(ListQuery), "console.webhooks.browse", first="webhook")
+    shown, list = page_of_all(rows, heads, query(ListQuery), "console.webhooks.browse", first="webhook")
     return pages.page("webhooks.html", webhooks=shown, list=list, names=names, state=state)
 
 
@@ -93,7 +93,7 @@ def state(webhook: Webhook) -> str:
 def _webhook_page(webhook_id: int, form: Form) -> Response:
     webhook = webhooks.get(hashdb(), actor(), webhook_id)
     latest = webhooks.deliveries(hashdb(), actor(), webhook_id, None, 0, MAX_KEPT_DELIVERIES)
-    deliveries, list = page_of(
+    deliveries, list = page_of_all(
         latest,
         _DELIVERIES,
         query(ListQuery),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import filterfalse
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import Field
 
@@ -21,6 +22,8 @@ from hashdb.domain.times import format_instant, parse_instant
 from hashdb.wire import HashText, ResponseModel
 from hashdb.wire.contributions import ContributionOut, visible_fields
 from hashdb.wire.conversions import OMIT_DEFAULT, Mirror
+
+_Known = TypeVar("_Known", Algorithm, Kind)
 
 
 class ChangeOut(ResponseModel, Mirror[Change]):
@@ -215,31 +218,18 @@ def _parse_frame(frame: Any) -> Frame:
     return Frame(first, signals, unit=Unit.WORDS, length=end - first)
 
 
-def _signal_octets(text: str) -> tuple[Algorithm, bytes] | None:
-    """The algorithm and the value of a signal; None if this version does not know the algorithm. Raises ValueError."""
+def _known_octets(sizes: Mapping[str, tuple[_Known, int]], text: str) -> tuple[_Known, bytes] | None:
+    """The algorithm or kind and the value of `name:hex`; None if this version does not know it. Raises ValueError."""
     name, _, digits = text.partition(":")
-    algorithm = _ALGORITHMS.get(name)
-    if algorithm is None:
+    if name not in sizes:
         return None
+    known, size = sizes[name]
     octets = bytes.fromhex(digits)
-    if len(octets) != _SIZES[name]:
-        raise ValueError(f"{name} takes {_SIZES[name]} bytes")
-    return algorithm, octets
+    if len(octets) != size:
+        raise ValueError(f"{name} takes {size} bytes")
+    return known, octets
 
 
-def _signature_octets(text: str) -> tuple[Kind, bytes] | None:
-    """The kind and the value of a signature; None if this version does not know the kind. Raises ValueError."""
-    name, _, digits = text.partition(":")
-    kind = _KINDS.get(name)
-    if kind is None:
-        return None
-    octets = bytes.fromhex(digits)
-    if len(octets) != kind.octets:
-        raise ValueError(f"{name} takes {kind.octets} bytes")
-    return kind, octets
-
-
-_KINDS = {str(kind): kind for kind in Kind}
-_ALGORITHMS = {str(algorithm): algorithm for algorithm in Algorithm}
-_SIZES = {str(algorithm): algorithm.bits // 8 for algorithm in Algorithm}
+_signal_octets = partial(_known_octets, {str(algorithm): (algorithm, algorithm.bits // 8) for algorithm in Algorithm})
+_signature_octets = partial(_known_octets, {str(kind): (kind, kind.octets) for kind in Kind})
 _STANDINGS = {str(standing): standing for standing in Standing}

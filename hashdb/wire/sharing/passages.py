@@ -1,7 +1,4 @@
-"""Windows of the words of a text as other systems can carry them: a JSON list of `hash,first,end`.
-
-`first` is the number of the first word, from 0, and `end` that after the last.
-"""
+"""Windows of words as other systems can carry them: a JSON list of `hash,first,end`, where words count from 0."""
 
 from __future__ import annotations
 

@@ -27,8 +27,7 @@ _ALGORITHMS = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
 _PLAIN = {"URL": "url", "Text": "raw_text"}
 """The types of values that are not hashed, each with HMA's name of the type."""
 HashPlain = Callable[[str, str], tuple[str, str]]
-"""Hashes an address or a text: takes HMA's name of its type, and it; returns HMA's name of the type of the hash, and
-the hash. Raises ValueError, MalformedRequest, TextRefused."""
+"""Hashes an address or a text: takes HMA's name of its type, and it; returns that of the type of the hash, and it."""
 _TYPES = {algorithm: name for name, algorithm in _ALGORITHMS.items()}
 ALGORITHMS = tuple(_TYPES)
 """The algorithms that StopNCII and Tech Against Terrorism know."""
@@ -177,15 +176,14 @@ class LoginIn(ForeignRequest):
     password: str
 
 
-def _number(checkpoint: object) -> object:
-    """The number in a checkpoint `time,number`; 0 without a checkpoint."""
+def _number_in(checkpoint: object) -> object:
     return str(checkpoint).rpartition(",")[2] or "0"
 
 
 class ListQuery(ForeignRequest):
     """Where to continue: after the checkpoint `time,number`, of which only the number counts, and at which page."""
 
-    after: Annotated[WholeNumber, BeforeValidator(_number)] = 0
+    after: Annotated[WholeNumber, BeforeValidator(_number_in)] = 0
     page: Annotated[str, Field(pattern=r"^([0-9]{1,15}-[0-9]{1,15})?$")] = ""
     limit: PageSize = 1000
 

@@ -174,7 +174,7 @@ def test_every_name_is_of_a_view(service: Service) -> None:
         guard.OPEN
         | guard.BEFORE_SECOND_FACTOR
         | guard.ALWAYS
-        | {one for some in guard.FIRST_THINGS.values() for one in some}
+        | {one for some in guard.FIRST_PAGES.values() for one in some}
     )
     assert names <= set(service.app.view_functions)
 

@@ -9,7 +9,7 @@ from flask import Flask
 
 from hashdb.domain.listings import Total
 from hashdb.errors import InvalidInput
-from hashdb.web.console.lists import Column, ListPage, Selection, page_of, read_selection
+from hashdb.web.console.lists import Column, ListPage, Selection, page_of_all, read_selection
 from hashdb.wire.pages import ListQuery
 
 ROWS = (("b", 2), ("a", None), ("c", 1), ("d", 2))
@@ -29,7 +29,7 @@ def request_of() -> Iterator[Flask]:
 
 
 def names(query: ListQuery) -> tuple[str, ListPage]:
-    rows, shown = page_of(ROWS, COLUMNS, query, "list", first="name", fields={"state": "open"})
+    rows, shown = page_of_all(ROWS, COLUMNS, query, "list", first="name", fields={"state": "open"})
     return "".join(name for name, _ in rows), shown
 
 

@@ -138,7 +138,7 @@ def test_a_video_that_cannot_be_hashed_here_is_told_at_its_field(
     sent = {"content_type": "multipart/form-data"}
     damaged = films.film(seconds=4.0)[:600]
     assert set(faults(otto.post(PAGE, upload(damaged, "a.mp4"), **sent))) == {"file"}
-    monkeypatch.setattr(signals, "WAIT", 0.0)
+    monkeypatch.setattr(signals, "WAIT_SECONDS", 0.0)
     late = faults(otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent))
     assert "hash it on your machine" in late["file"]
 
@@ -150,7 +150,7 @@ def test_a_person_has_few_videos_that_wait_here_and_nothing_is_left_of_those_ref
     folder = tmp_path / "videos"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    monkeypatch.setattr(signals, "WAIT", 0.0)
+    monkeypatch.setattr(signals, "WAIT_SECONDS", 0.0)
     sent = {"content_type": "multipart/form-data"}
     with busy(service):
         for _ in range(EACH):
