@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hashdb.domain.signals import Algorithm
-from hashdb.service.later import EACH
+from hashdb.service.later import KEY_REQUESTS
 from hashdb.web.console import signals
 from tests import films
 from tests.builders import near, signal, signature, sparse
@@ -153,7 +153,7 @@ def test_a_person_has_few_videos_that_wait_here_and_nothing_is_left_of_those_ref
     monkeypatch.setattr(signals, "WAIT_SECONDS", 0.0)
     sent = {"content_type": "multipart/form-data"}
     with busy(service):
-        for _ in range(EACH):
+        for _ in range(KEY_REQUESTS):
             assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent).status_code == 422
         assert otto.post(PAGE, upload(films.film(seconds=4.0), "a.mp4"), **sent).status_code == 429
     until = time.monotonic() + 30
