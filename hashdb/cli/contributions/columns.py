@@ -25,8 +25,8 @@ IMPLYING: Final = ("tier", "incident_level")
 """Columns of other organisations' codes, which set fields."""
 OURS: Final = (*FIELDS, "algorithm", "hash", *HASHES, *IMPLYING)
 """All that a column may hold."""
-_SHOWN: Final = 20
-_MOST: Final = 1_000
+_NAMES_SHOWN, _MOST_NAMES = 20, 1_000
+"""How many names of columns an error lists, and how many are kept."""
 _SPELLINGS: Final = {
     "algorithm": "signal_type hash_type hash_algorithm algo indicator_type",
     "hash": "hashes hash_value signal_value hash_digest digest indicator signal fingerprint",
@@ -51,7 +51,7 @@ _WEAK: Final = {"type": "algorithm", "value": "hash"}
 
 
 def normalize(name: str) -> str:
-    """A name without its case, its spaces and its marks: `Removed At`, `removed-at` and `removed_at` are one."""
+    """A name without its case, its spaces and its marks: `Removed At` and `removed-at` are both `removedat`."""
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
@@ -66,12 +66,12 @@ _ALGORITHM_NAMES: Final = {name: target for name, target in _TARGETS.items() if 
 
 
 def algorithm_named(name: str) -> str | None:
-    """Which of HASHES another system's name of an algorithm is, as HMA, StopNCII and ThreatExchange have them."""
+    """The one of HASHES that a name means, also as HMA, StopNCII and ThreatExchange write it; None if it means none."""
     return _ALGORITHM_NAMES.get(normalize(name.rpartition(".")[2]))
 
 
 class Plan(NamedTuple):
-    """The field or algorithm that each of some columns holds, by position; None if the column is not used."""
+    """What each of some columns holds, one of OURS (None: it is not used); the names not used, and the faults."""
 
     targets: tuple[str | None, ...]
     unused: tuple[str, ...]
@@ -93,16 +93,16 @@ class Columns:
     _plans: dict[tuple[str, ...], Plan] = field(default_factory=dict)
 
     def plan(self, names: Sequence[str]) -> Plan:
-        """The plan for the columns of a table, or the keys of an object. Its `unused` are only those that are new."""
+        """The plan for a table's columns, or an object's keys; its `unused` leaves out names of earlier plans."""
         known = self._plans.get(key := tuple(names))
         if known is not None:
             return known._replace(unused=())
         plan = self._plan(key)
         # A list may have other names in every object.
-        if len(self._plans) < _MOST:
+        if len(self._plans) < _MOST_NAMES:
             self._plans[key] = plan
         self.used.update((name, target) for name, target in zip(key, plan.targets, strict=True) if target)
-        new = [name for name in dict.fromkeys(plan.unused) if name not in self.unused][: _MOST - len(self.unused)]
+        new = [name for name in dict.fromkeys(plan.unused) if name not in self.unused][: _MOST_NAMES - len(self.unused)]
         self.unused.update(dict.fromkeys(new))
         return plan._replace(unused=tuple(name for name in new if not self._is_ignored(name)))
 
@@ -119,9 +119,9 @@ class Columns:
 
     def unused_fault(self, names: Sequence[str], noun: str) -> Fault:
         """The fault of a list with columns or keys that are not used: it says what the member can do."""
-        listed = ", ".join(map(self._with_nearest, names[:_SHOWN]))
-        if len(names) > _SHOWN:
-            listed += f" and {len(names) - _SHOWN} more"
+        listed = ", ".join(map(self._with_nearest, names[:_NAMES_SHOWN]))
+        if len(names) > _NAMES_SHOWN:
+            listed += f" and {len(names) - _NAMES_SHOWN} more"
         what = f"this {noun} is" if len(names) == 1 else f"these {noun}s are"
         how = "pass --map THEIRS=FIELD to use one, --ignore-columns to leave out all"
         return Fault("", f"{what} not used: {listed}; {how}")
@@ -136,14 +136,14 @@ class Columns:
         mapped = {normalize(theirs): ours for theirs, ours in self.mapped.items()}
         keys = [normalize(name) for name in names]
         targets: list[str | None] = [
-            None if self._is_dropped(key) else mapped.get(key) or _TARGETS.get(key) for key in keys
+            None if self._is_ignored_by_name(key) else mapped.get(key) or _TARGETS.get(key) for key in keys
         ]
         for position, key in enumerate(keys):
-            weak = None if self._is_dropped(key) or targets[position] else _WEAK.get(key)
+            weak = None if self._is_ignored_by_name(key) or targets[position] else _WEAK.get(key)
             if weak and weak not in targets:
                 targets[position] = weak
         if "hash" not in targets:
-            # It is only for the algorithm of a column `hash`.
+            # A column `algorithm` names the algorithm of a column `hash`.
             targets = [None if target == "algorithm" else target for target in targets]
         pairs = list(zip(names, targets, strict=True))
         faults = []
@@ -156,11 +156,11 @@ class Columns:
         unused = tuple(name for name, target in pairs if target is None and normalize(name))
         return Plan(tuple(targets), unused, tuple(faults))
 
-    def _is_dropped(self, key: str) -> bool:
+    def _is_ignored_by_name(self, key: str) -> bool:
         return any(normalize(name) == key for name in self.ignored)
 
     def _is_ignored(self, name: str) -> bool:
-        return self.ignore_rest or self._is_dropped(normalize(name))
+        return self.ignore_rest or self._is_ignored_by_name(normalize(name))
 
 
 def quote_name(name: str) -> str:

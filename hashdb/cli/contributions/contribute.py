@@ -128,30 +128,31 @@ class _Options(NamedTuple):
 def _contribute_files(paths: Sequence[Path], template: Draft, options: _Options, as_json: bool) -> int:
     """Contribute files and folders, and print a line for each file. Returns the exit status."""
     settings = MemberSettings.read()
-    done = StateFile(options.state)
-    files = done.skip_done(find_files(paths))
+    state_file = StateFile(options.state)
+    files = state_file.skip_done(find_files(paths))
     mode = Mode(options.profile or Profile.of_severity(template.severity))
     with ExitStack() as stack:
-        stack.enter_context(done)
+        stack.enter_context(state_file)
         client = stack.enter_context(Client.from_environment())
         advance = stack.enter_context(progress_bar("contributing", len(files)))
-        add = stack.enter_context(print_json_array(as_json))
+        print_element = stack.enter_context(print_json_array(as_json))
         me = client.me()
         _require_codes(template, me.rules().vocabulary)
-        done.report(add)
-        hashing = partial(hash_all, seeds=me.seeds, fast=options.fast)
-        hashed = stack.enter_context(closing(hashing(files, tuple(me.algorithms), settings, mode, options.jobs)))
+        state_file.report(print_element)
+        algorithms = tuple(me.algorithms)
+        outcomes = hash_all(files, algorithms, settings, mode, options.jobs, seeds=me.seeds, fast=options.fast)
+        hashed = stack.enter_context(closing(outcomes))
         too_old = None if me.takes_texts else me.version
-        outcomes = (check_quality(check_version(outcome, too_old)) for outcome in hashed)
-        send = partial(_send, client, template, signed=bool(me.signatures))
-        answers = send_in_batches(list(files), outcomes, send)
+        checked = (check_quality(check_version(outcome, too_old)) for outcome in hashed)
+        send = partial(_send, client, template, with_signatures=bool(me.signatures))
+        answers = send_in_batches(list(files), checked, send)
         failed = print_answers(
             answers,
             _to_text,
             _to_json,
-            add,
+            print_element,
             advance,
-            lambda path, recorded: done.record(path, recorded.contribution.id),
+            lambda path, recorded: state_file.record(path, recorded.contribution.id),
         )
     return print_failures(failed)
 
@@ -161,13 +162,13 @@ def _contribute_addresses(urls: Path, template: Draft, as_json: bool) -> int:
     if template.media is Media.IMAGE:
         template = replace(template, media=Media.DOCUMENT)
     progress = progress_bar("contributing")
-    with Client.from_environment() as client, progress as advance, print_json_array(as_json) as add:
+    with Client.from_environment() as client, progress as advance, print_json_array(as_json) as print_element:
         me = client.me()
         _require_codes(template, me.rules().vocabulary)
         if not me.takes_addresses:
             raise ServiceTooOld(me.version, "takes no addresses")
-        answers = send_addresses(urls, partial(_send, client, template, signed=True), asking=False)
-        failed = print_answers(answers, _to_text, _to_json, add, advance)
+        answers = send_addresses(urls, partial(_send, client, template, with_signatures=True), asking=False)
+        failed = print_answers(answers, _to_text, _to_json, print_element, advance)
     return print_failures(failed)
 
 
@@ -187,11 +188,15 @@ def _require_codes(template: Draft, vocabulary: Vocabulary) -> None:
         raise click.BadParameter(fault, param_hint="'--entity'")
 
 
-def _send(client: Client, template: Draft, batch: list[Outcome], *, signed: bool) -> list[Recorded | None]:
+def _send(client: Client, template: Draft, batch: list[Outcome], *, with_signatures: bool) -> list[Recorded | None]:
+    """Contribute what was hashed; return what was recorded for each outcome (None if the outcome is an error).
+
+    An outcome that the service refuses is replaced in `batch` by an error.
+    """
     drafts = {
         position: _draft(template, outcome) for position, outcome in enumerate(batch) if outcome.hashed is not None
     }
-    if not signed:
+    if not with_signatures:
         # A service of version 0.1.0 refuses signatures.
         drafts = {position: replace(draft, signatures=()) for position, draft in drafts.items()}
     recorded: dict[int, Recorded] = {}
@@ -210,8 +215,8 @@ def _send(client: Client, template: Draft, batch: list[Outcome], *, signed: bool
 def _draft(template: Draft, outcome: Outcome) -> Draft:
     assert outcome.hashed is not None
     hashed = outcome.hashed
-    own = dict(hashed.signatures).get(WHOLE, ())
-    draft = replace(template, signals=hashed.signals, quality=hashed.quality, signatures=own)
+    of_whole = dict(hashed.signatures).get(WHOLE, ())
+    draft = replace(template, signals=hashed.signals, quality=hashed.quality, signatures=of_whole)
     if not outcome.has_parts:
         return draft
     media = outcome.media if draft.media is Media.IMAGE else draft.media

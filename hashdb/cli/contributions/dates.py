@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
@@ -30,7 +29,7 @@ _NUMBER = re.compile(r"(\d{4,14})(?:\.(\d{1,20}))?", re.ASCII)
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?", re.ASCII)
 _EXCEL_ORIGIN = datetime(1899, 12, 30, tzinfo=UTC)
 _NUMBERS: Final = {"unix": (9, 10), "unix-milliseconds": (12, 13), "excel": (5, 5)}
-"""How many digits a number of this shape has before its point, at least and at most: from 1973, 1973 and 1927 on."""
+"""The digits before the point in numbers of this shape, at least and at most: for times from 1973, 1973 and 1927 on."""
 _UNKNOWN = "is not a time that import reads: write it like 2026-11-20T10:00:00Z"
 
 
@@ -49,31 +48,33 @@ class Dates:
             if parts := _YEAR_FIRST.fullmatch(text):
                 return self._instant(parts, (parts["a"], parts["b"], parts["c"]))
             if parts := _YEAR_LAST.fullmatch(text):
-                return self._instant(parts, self._ordered(parts))
+                return self._instant(parts, self._year_first(parts))
             if parts := _NUMBER.fullmatch(text):
                 return self._number(parts[1], parts[2] or "")
         except OverflowError:
             raise ValueError("is not a time of the calendar") from None
         raise ValueError(_UNKNOWN)
 
-    def _ordered(self, parts: Mapping[str, Any] | re.Match[str]) -> tuple[str, str, str]:
+    def _year_first(self, parts: re.Match[str]) -> tuple[str, str, str]:
+        """The year, month and day of a date that is written with its year last."""
         if self.shape == "day-first":
             return parts["c"], parts["b"], parts["a"]
         if self.shape == "month-first":
             return parts["c"], parts["a"], parts["b"]
         raise ValueError("is a date with its year last: pass --dates day-first or --dates month-first")
 
-    def _instant(self, parts: re.Match[str], day: tuple[str, str, str]) -> str:
+    def _instant(self, parts: re.Match[str], date: tuple[str, str, str]) -> str:
+        """The time in RFC 3339 of a year, month and day, and of the clock and zone in `parts`."""
         hour = int(parts["hour"] or 0)
         if half := parts["half"]:
             if not 1 <= hour <= 12:
                 raise ValueError("is not a time of the calendar")
             hour = hour % 12 + (12 if half in "Pp" else 0)
         fraction = int((parts["fraction"] or "")[:6].ljust(6, "0"))
-        year, month, number = map(int, day)
+        year, month, day = map(int, date)
         minute, second = int(parts["minute"] or 0), int(parts["second"] or 0)
         try:
-            local = datetime(year, month, number, hour, minute, second, fraction, UTC)
+            local = datetime(year, month, day, hour, minute, second, fraction, UTC)
         except ValueError:
             raise ValueError("is not a time of the calendar") from None
         if parts["zone"]:
@@ -81,6 +82,7 @@ class Dates:
         return self._local(local, is_day=parts["hour"] is None)
 
     def _number(self, whole: str, fraction: str) -> str:
+        """The time in RFC 3339 of a number, whose digits before and after the point these are."""
         fitting = [shape for shape, (least, most) in _NUMBERS.items() if least <= len(whole) <= most]
         if not fitting:
             raise ValueError(_UNKNOWN)
@@ -94,7 +96,7 @@ class Dates:
         return format_instant(from_microseconds(microseconds if self.shape == "unix" else microseconds // 1_000))
 
     def _local(self, local: datetime, *, is_day: bool) -> str:
-        """The instant of a local time, which is written as if in UTC; that of a day is its first one."""
+        """The time in RFC 3339 of a local time, which `local` has as if in UTC; of a day without a clock, its start."""
         if self.zone is None:
             raise ValueError("has no time zone: pass --timezone, like --timezone UTC or --timezone Europe/Berlin")
         early, late = (local.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))

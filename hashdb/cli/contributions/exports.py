@@ -20,7 +20,7 @@ from hashdb.wire.drafts import DraftIn
 from hashdb.wire.sharing.exports import misp_event, stix_bundle
 
 Fields = Mapping[str, object]
-LISTS = frozenset({"signals", "signatures", "labels", "context"})
+_LISTS = frozenset({"signals", "signatures", "labels", "context"})
 _EXPORTS = {
     "csv": "a table whose first line names the columns",
     "jsonl": "one JSON object per line",
@@ -54,10 +54,7 @@ def export_command(form: str, tier: str | None, as_json: bool) -> None:
 
 
 def _print_bundle(form: str, tier: Tier | None) -> None:
-    """Print the contributions for MISP or STIX.
-
-    Erased ones, and items with frames and without a digest, have nothing to be identified by, and are left out.
-    """
+    """Print the contributions for MISP or STIX, without erased ones, and items with frames but without a digest."""
     with Client.from_environment() as client, progress_bar("exporting") as advance:
         url, me = client.url, client.me().member
         contributions = _identified(client.contributions(Filter(member=me.id, tier=tier)), advance)
@@ -67,6 +64,7 @@ def _print_bundle(form: str, tier: Tier | None) -> None:
 
 
 def _identified(contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Contribution]:
+    """The contributions that other systems can identify; how many are left out is printed on standard error."""
     unidentified = 0
     for contribution in contributions:
         advance(1)
@@ -104,17 +102,17 @@ def _print_csv(rows: Iterable[Fields]) -> None:
 
 def _print_lines(rows: Iterable[Fields]) -> None:
     for row in rows:
-        click.echo(json.dumps(present(row)))
+        click.echo(json.dumps(without_empty(row)))
 
 
 def _print_array(rows: Iterable[Fields]) -> None:
     click.echo("[", nl=False)
     for number, row in enumerate(rows):
-        click.echo(f"{',' if number else ''}\n{json.dumps(present(row))}", nl=False)
+        click.echo(f"{',' if number else ''}\n{json.dumps(without_empty(row))}", nl=False)
     click.echo("\n]")
 
 
-def present(row: Fields) -> dict[str, object]:
+def without_empty(row: Fields) -> dict[str, object]:
     """The fields of a row that have a value, in the order of the columns."""
     return {name: row[name] for name in FIELDS if row[name] not in (None, [])}
 
@@ -124,7 +122,7 @@ def _draft(contribution: Contribution) -> Draft:
 
 
 def _cell(name: str, value: object) -> object:
-    if name in LISTS and isinstance(value, Iterable):
+    if name in _LISTS and isinstance(value, Iterable):
         return " ".join(map(str, value))
     if name == "frames":
         return json.dumps(value, separators=(",", ":")) if value else ""

@@ -18,25 +18,25 @@ from hashdb.errors import os_reason
 
 BEGINNING = 64 * 1024
 """The bytes of a file that tell its encoding and its format."""
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_OTHERS = {
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_NOT_LISTS = {
     b"PK\x03\x04": "is a spreadsheet or an archive: save it as CSV in UTF-8",
     b"\xd0\xcf\x11\xe0": "is a spreadsheet of an old form: save it as CSV in UTF-8",
     b"\x1f\x8b": "is compressed: unpack it first",
     b"PAR1": "is a Parquet file: save it as CSV or JSON Lines",
     b"SQLite format 3": "is a database: export the table as CSV or JSON Lines",
 }
-_ERRORS = "hashdb.import"
+_ERROR_HANDLER = "hashdb.import"
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    """A lone surrogate for what is not valid: the row that has it is faulty, and the others are read."""
+    """Read invalid bytes as a lone surrogate: the row that has it is faulty, and the others are read."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return "\udcff", error.end
 
 
-codecs.register_error(_ERRORS, _escape)
+codecs.register_error(_ERROR_HANDLER, _escape)
 
 
 class Encoding(click.ParamType[str]):
@@ -48,7 +48,7 @@ class Encoding(click.ParamType[str]):
         """The name; a usage error if Python has no such text encoding."""
         try:
             "".encode(value)
-            b"\xff".decode(value, _ERRORS)
+            b"\xff".decode(value, _ERROR_HANDLER)
             return codecs.lookup(value).name
         except (LookupError, ValueError):
             self.fail(f"{value!r} is not a text encoding, like utf-8 or windows-1252", param, ctx)
@@ -70,7 +70,7 @@ def open_list(file: Path, encoding: str | None = None, hint: str = "") -> Iterat
 
 
 def copy_of_input() -> IO[bytes]:
-    """A temporary file with what is on standard input, at its start."""
+    """A temporary file with what is on standard input, to be read from its start."""
     copy: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
     shutil.copyfileobj(sys.stdin.buffer, copy)
     copy.seek(0)
@@ -80,10 +80,10 @@ def copy_of_input() -> IO[bytes]:
 def _decoded(file: Path, octets: IO[bytes], encoding: str | None, hint: str) -> TextIOWrapper:
     beginning = octets.read(BEGINNING)
     octets.seek(0)
-    for mark, reason in _OTHERS.items():
+    for mark, reason in _NOT_LISTS.items():
         if beginning.startswith(mark):
             raise click.UsageError(f"{file} {reason}")
-    marked = next((name for mark, name in _MARKS.items() if beginning.startswith(mark)), None)
+    marked = next((name for mark, name in _BYTE_ORDER_MARKS.items() if beginning.startswith(mark)), None)
     if marked is None and encoding is None and b"\0" in beginning:
         raise click.UsageError(f"{file} is not text in UTF-8{hint}")
-    return TextIOWrapper(octets, marked or encoding or "utf-8", _ERRORS, newline="")
+    return TextIOWrapper(octets, marked or encoding or "utf-8", _ERROR_HANDLER, newline="")

@@ -119,7 +119,7 @@ def import_command(
     columns = Columns(read_mappings(mapped), ignored, ignore_rest)
     report = Report(str(file), as_json, dry_run, columns)
     with Client.from_environment() as client, open_list(file, encoding, _ENCODING) as lines:
-        format = Format(form) if form else Format.of(file.suffix, lines.read(BEGINNING))
+        format = Format(form) if form else Format.detect(file.suffix, lines.read(BEGINNING))
         if format in (Format.TEXT, Format.VPDQ) and (mapped or ignored):
             raise click.UsageError(f"{file} is read as {format}, which has no columns: pass --format csv if it has")
         me = client.me()
@@ -155,6 +155,7 @@ class _Drafts:
 
 
 def _check(drafts: _Drafts, report: Report) -> None:
+    """Read the list once, and report its rows; nothing is sent."""
     with progress_bar("checking") as advance:
         for line, draft in drafts.read(report):
             report.accept(line, draft)
@@ -207,13 +208,13 @@ def read_drafts(
 def _contribute(client: Client, drafts: Iterator[tuple[int, Draft]], report: Report, *, skip_faulty: bool) -> None:
     lines: deque[int] = deque()
 
-    def remember(drafts: Iterator[tuple[int, Draft]]) -> Iterator[Draft]:
+    def note_lines(drafts: Iterator[tuple[int, Draft]]) -> Iterator[Draft]:
         for line, draft in drafts:
             lines.append(line)
             yield draft
 
     with progress_bar("importing", report.rows - report.faulty) as advance:
-        for part in drafts_in_requests(remember(drafts)):
+        for part in drafts_in_requests(note_lines(drafts)):
             batch = {lines.popleft(): draft for draft in part}
             advance(len(batch))
             while batch:

@@ -30,12 +30,12 @@ from hashdb.hashing import Hashed, Mode
 from hashdb.member_settings import MemberSettings
 from hashdb.wire.problems import faults_by_item
 
-_LONG = 256
-"""The bits of the hashes by which contributions are found: shorter ones coincide."""
+_BITS_SEARCHED = 256
+"""Contributions are found by their hashes of so many bits: shorter hashes of different pictures are often equal."""
 
 
 class _Rehashed(NamedTuple):
-    """How many signals and signatures were new to each contribution of a picture, by id, or why it was refused."""
+    """How many signals and signatures were added to each contribution of a picture, by id, or why none could be."""
 
     added: Mapping[int, int]
     refused: Mapping[int, str]
@@ -82,11 +82,11 @@ def rehash_command(
             raise ServiceTooOld(me.version, "adds no signals")
         one_profile = None if profile is None else Profile(profile)
         run = _Run(client, settings, tuple(me.algorithms), me.seeds, one_profile, jobs, dry_run)
-        done = stack.enter_context(StateFile(state, run.task))
-        files = done.skip_done(pictures)
+        state_file = stack.enter_context(StateFile(state, run.task))
+        files = state_file.skip_done(pictures)
         advance = stack.enter_context(progress_bar("rehashing", len(files)))
-        add = stack.enter_context(print_json_array(as_json))
-        done.report(add)
+        print_element = stack.enter_context(print_json_array(as_json))
+        state_file.report(print_element)
         hashed = stack.enter_context(closing(run.hash(files, run.profile or Profile.BALANCED)))
         for outcome, rehashed in send_in_batches(list(files), map(check_quality, hashed), run.send):
             advance()
@@ -95,9 +95,9 @@ def rehash_command(
             else:
                 counts[rehashed.outcome] += 1
                 if not dry_run:
-                    done.record(outcome.path)
-            if add is not None:
-                add(_to_json(outcome, rehashed))
+                    state_file.record(outcome.path)
+            if print_element is not None:
+                print_element(_to_json(outcome, rehashed))
             elif rehashed is not None:
                 _print(outcome.path, rehashed, dry_run)
     if counts:
@@ -107,7 +107,7 @@ def rehash_command(
 
 @dataclass(frozen=True)
 class _Run:
-    """The service, and how pictures are hashed: by the profile of each contribution, unless there is one for all."""
+    """The service, and how pictures are hashed: by `profile`, or if that is None, by that of each contribution."""
 
     client: Client
     settings: MemberSettings
@@ -130,39 +130,41 @@ class _Run:
         wholes = [self._whole(outcome) for outcome in batch]
         by_signal: dict[Signal, dict[int, Contribution]] = defaultdict(dict)
         for contribution in self.client.holding(list(dict.fromkeys(chain.from_iterable(wholes)))):
-            for signal in _firsts(contribution):
+            for signal in _whole_of(contribution):
                 by_signal[signal][contribution.id] = contribution
-        by_id = [{id: held for signal in whole for id, held in by_signal[signal].items()} for whole in wholes]
-        added, refused = self._add({id: held for own in by_id for id, held in own.items()}, self._hashes(batch, by_id))
+        # For each picture of the batch, its contributions by id.
+        by_picture = [{id: own for signal in whole for id, own in by_signal[signal].items()} for whole in wholes]
+        by_id = {id: contribution for own in by_picture for id, contribution in own.items()}
+        added, refused = self._add(by_id, self._hashes(batch, by_picture))
         return [
             None
             if outcome.hashed is None
             else _Rehashed(
                 {id: added[id] for id in own if id in added}, {id: refused[id] for id in own if id in refused}
             )
-            for outcome, own in zip(batch, by_id, strict=True)
+            for outcome, own in zip(batch, by_picture, strict=True)
         ]
 
     def _whole(self, outcome: Outcome) -> list[Signal]:
-        """The hashes by which contributions of a picture are found."""
-        own = () if outcome.hashed is None else outcome.hashed.signals[: len(self.algorithms)]
-        return [signal for signal in own if signal.algorithm.bits == _LONG]
+        """The hashes of the whole picture by which its contributions are found."""
+        of_whole = () if outcome.hashed is None else outcome.hashed.signals[: len(self.algorithms)]
+        return [signal for signal in of_whole if signal.algorithm.bits == _BITS_SEARCHED]
 
-    def _hashes(self, batch: Sequence[Outcome], by_id: Sequence[Mapping[int, Contribution]]) -> dict[int, Hashed]:
-        """The hashes of the pictures by the ids of their contributions, each by the profile of that."""
+    def _hashes(self, batch: Sequence[Outcome], by_picture: Sequence[Mapping[int, Contribution]]) -> dict[int, Hashed]:
+        """The hashes of its picture for each contribution, by id, computed with the profile of the contribution."""
         profiles = {
             (place, id): self.profile or Profile.of_severity(contribution.severity)
-            for place, own in enumerate(by_id)
+            for place, own in enumerate(by_picture)
             for id, contribution in own.items()
         }
         hashed_as = self.profile or Profile.BALANCED
         others = {batch[place].path: None for (place, _), profile in profiles.items() if profile is not hashed_as}
         with closing(self.hash(others, Profile.THOROUGH)) as outcomes:
-            again = {outcome.path: outcome.hashed for outcome in outcomes if outcome.hashed is not None}
+            thorough = {outcome.path: outcome.hashed for outcome in outcomes if outcome.hashed is not None}
         hashes: dict[int, Hashed] = {}
         for (place, id), profile in profiles.items():
             path, first = batch[place].path, batch[place].hashed
-            hashed = first if profile is hashed_as else again.get(path)
+            hashed = first if profile is hashed_as else thorough.get(path)
             if hashed is not None:
                 hashes[id] = hashed
         return hashes
@@ -170,17 +172,18 @@ class _Run:
     def _add(
         self, contributions: Mapping[int, Contribution], hashes: Mapping[int, Hashed]
     ) -> tuple[dict[int, int], dict[int, str]]:
-        """How many hashes were (in a dry run: would be) added to each contribution, and why to some none can be."""
+        """How many hashes were (in a dry run: would be) added to each contribution, and why others were refused."""
         added = dict.fromkeys(hashes, 0)
         refused: dict[int, str] = {}
         additions: dict[int, Addition] = {}
         for id, hashed in hashes.items():
-            has, signed = contributions[id], dict(hashed.signatures).get(WHOLE, ())
-            new = len(set(hashed.signals).difference(has.signals)), len(set(signed).difference(has.signatures))
-            left = SIGNALS_AN_ITEM - len(has.signals) - has.masked, SIGNATURES_AN_ITEM - len(has.signatures)
-            added[id] = min(new[0], left[0]) + min(new[1], left[1])
+            now, signatures = contributions[id], dict(hashed.signatures).get(WHOLE, ())
+            new_signals = len(set(hashed.signals).difference(now.signals))
+            new_signatures = len(set(signatures).difference(now.signatures))
+            added[id] = min(new_signals, SIGNALS_AN_ITEM - len(now.signals) - now.masked)
+            added[id] += min(new_signatures, SIGNATURES_AN_ITEM - len(now.signatures))
             if added[id]:
-                additions[id] = Addition(id, hashed.signals, signed)
+                additions[id] = Addition(id, hashed.signals, signatures)
         while additions and not self.dry_run:
             try:
                 receipt = self.client.add_signals(list(additions.values()))
@@ -199,13 +202,13 @@ def _count(contribution: Contribution) -> int:
     return len(contribution.signals) + len(contribution.signatures)
 
 
-def _firsts(contribution: Contribution) -> Iterator[Signal]:
+def _whole_of(contribution: Contribution) -> Iterator[Signal]:
     """The first signal of each algorithm of 256 bits: in everything that hashdb hashes, it is of the whole picture."""
     if contribution.frame_count:
         return
     seen = set[Algorithm]()
     for signal in contribution.signals:
-        if signal.algorithm.bits == _LONG and signal.algorithm not in seen:
+        if signal.algorithm.bits == _BITS_SEARCHED and signal.algorithm not in seen:
             seen.add(signal.algorithm)
             yield signal
 

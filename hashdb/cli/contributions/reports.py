@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import click
 
 from hashdb.cli.contributions.columns import FIELDS, Columns, quote_name
-from hashdb.cli.contributions.exports import present, to_row
+from hashdb.cli.contributions.exports import to_row, without_empty
 from hashdb.cli.output import counted, escape_controls, print_json, print_table
 from hashdb.domain.contributions import Draft
 from hashdb.errors import MAX_FAULTS, Fault
@@ -23,7 +23,7 @@ _DIGITS_SHOWN = 8
 
 @dataclass(slots=True)
 class Kind:
-    """A kind of fault: its first one, in how many rows it is, and the first of their lines."""
+    """A kind of fault: its first one, in how many rows it is, and the first lines of these rows."""
 
     first: Fault
     rows: int = 0
@@ -32,7 +32,7 @@ class Kind:
 
 @dataclass(slots=True)
 class Report:
-    """The result of the rows so far. Of faults, a thousand are kept for JSON."""
+    """The result of the rows so far. Of faults, a thousand are kept for JSON. `faulty` counts rows, not faults."""
 
     name: str
     as_json: bool
@@ -43,20 +43,22 @@ class Report:
     known: int = 0
     faulty: int = 0
     is_refused: bool = False
-    """Whether the list itself has a fault, so that nothing is imported."""
+    """Whether the list itself has a fault, so that no row is imported."""
     labelled: int = 0
     """Rows without labels, which get those of the command line."""
     first: dict[int, Draft] = field(default_factory=dict)
+    """The first good rows, by line."""
     faults: list[dict[str, object]] = field(default_factory=list)
     kinds: dict[tuple[str, str], Kind] = field(default_factory=dict)
+    """The kinds of faults, by field and reason: see `_kind`."""
     others: int = 0
     """Rows with faults of further kinds."""
 
     def refuse(self, line: int, *faults: Fault) -> None:
         """Report a faulty row by its line. The row itself is never printed: it contains a hash."""
         self.faulty += 1
-        for kind in {_kind(fault): fault for fault in faults}.items():
-            self._count(line, *kind)
+        for kind, fault in {_kind(fault): fault for fault in faults}.items():
+            self._count(line, kind, fault)
         for fault in faults:
             self._add(line, fault, is_printed=not self.dry_run)
 
@@ -67,7 +69,7 @@ class Report:
             self._add(line, fault, is_printed=True)
 
     def accept(self, line: int, draft: Draft) -> None:
-        """Keep the first rows that are good."""
+        """Report a good row: the first ones are kept."""
         if len(self.first) < FIRST_ROWS:
             self.first[line] = draft
 
@@ -103,6 +105,7 @@ class Report:
             click.echo(escape_controls(f"{self.name}:{line}: {fault}"), err=True)
 
     def _count(self, line: int, key: tuple[str, str], fault: Fault) -> None:
+        """Count a row with a fault of the kind with this key."""
         if key not in self.kinds and len(self.kinds) == _KINDS:
             self.others += 1
             return
@@ -119,7 +122,7 @@ class Report:
         if not self.first:
             return
         rows = {line: to_row(draft) for line, draft in self.first.items()}
-        names = [name for name in FIELDS if any(name in present(row) for row in rows.values())]
+        names = [name for name in FIELDS if any(name in without_empty(row) for row in rows.values())]
         print_table(
             (">line", *names), ([str(line), *(_cell(row[name]) for name in names)] for line, row in rows.items())
         )
@@ -151,7 +154,7 @@ class Report:
         }
         if self.dry_run:
             document["labelled"] = self.labelled
-            document["first"] = [{"line": line, **present(to_row(draft))} for line, draft in self.first.items()]
+            document["first"] = [{"line": line, **without_empty(to_row(draft))} for line, draft in self.first.items()]
             document["kinds"] = [
                 {"at": kind.first.at, "reason": kind.first.reason, "rows": kind.rows, "lines": kind.lines}
                 for kind in self.kinds.values()

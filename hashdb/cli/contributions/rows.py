@@ -14,7 +14,7 @@ from hashdb.cli.contributions.values import Row, Values
 from hashdb.errors import Fault
 from hashdb.wire.cells import unguarded
 
-_CELL = 64 * 1024 * 1024
+_LONGEST_CELL = 64 * 1024 * 1024
 """The most characters of a cell: a long video has a million."""
 _NOT_TEXT = Fault("", "is not UTF-8: save the file as UTF-8, or pass --encoding")
 _IS_ARRAY = Fault("", "begins an array: JSON Lines need one object per line; convert the file with `jq -c '.[]'`")
@@ -30,7 +30,7 @@ _NO_LABEL = Fault("labels", "a list in this format has no labels: pass --label")
 _NO_FRAMES = Fault("vpdq", "has no frames")
 _SEPARATOR = re.compile(r"[\s,;:|]+")
 _DELIMITERS = ",;\t|"
-_SEP = re.compile(r"sep=([,;\t|])", re.ASCII | re.IGNORECASE)
+_EXCEL_LINE = re.compile(r"sep=([,;\t|])", re.ASCII | re.IGNORECASE)
 _HASHED = frozenset({"signals", "hash", "frames", *HASHES})
 """A list must have a column or a key for one of these."""
 _LONG_HEX = re.compile(r"(?:0[xX])?[0-9a-fA-F]{16,}", re.ASCII)
@@ -46,7 +46,7 @@ class Format(StrEnum):
     VPDQ = "vpdq"
 
     @classmethod
-    def of(cls, suffix: str, beginning: str) -> Format:
+    def detect(cls, suffix: str, beginning: str) -> Format:
         """The format by the suffix of a file's name, like `.csv`, or else by the first lines of the file."""
         endings = {".csv": cls.CSV, ".tsv": cls.TSV, ".tab": cls.TSV}
         endings |= dict.fromkeys((".jsonl", ".ndjson", ".json"), cls.JSONL)
@@ -67,7 +67,7 @@ def read_rows(
     *,
     is_labelled: bool = True,
 ) -> Iterator[Row]:
-    """The rows of a file, one at a time. `is_labelled`: rows without labels get some."""
+    """The rows of a file, one at a time. `is_labelled`: --label gives labels to rows without them."""
     values, columns = values or Values(), columns or Columns()
     if form is Format.JSONL:
         return _read_json_lines(_without_bom(lines), values, columns)
@@ -84,7 +84,7 @@ def read_rows(
 def _read_csv(
     lines: Iterator[str], delimiter: str | None, values: Values, columns: Columns, is_labelled: bool
 ) -> Iterator[Row]:
-    csv.field_size_limit(_CELL)
+    csv.field_size_limit(_LONGEST_CELL)
     before, first, separator = _first_line(lines)
     reader = csv.reader(chain([first], lines), delimiter=delimiter or separator or _delimiter(first), strict=True)
     line, names, targets = before + 1, list[str](), tuple[str | None, ...]()
@@ -119,7 +119,7 @@ def _first_line(lines: Iterator[str]) -> tuple[int, str, str | None]:
     """How many lines are before the first one of the table, that line, and the delimiter that Excel wrote before it."""
     separator, before = None, 0
     for before, text in enumerate(lines):
-        if sep := _SEP.fullmatch(text.rstrip("\r\n")):
+        if sep := _EXCEL_LINE.fullmatch(text.rstrip("\r\n")):
             separator = sep[1]
         elif text.strip():
             return before, text, separator
@@ -161,7 +161,7 @@ def _row_from_cells(
             return Row(line, {}, (Fault("", reason),))
     # Rows may have empty cells after those that are named.
     return values.row(
-        line, [(held, unguarded(cell)) for held, cell in zip(targets, cells, strict=False) if held and cell]
+        line, [(target, unguarded(cell)) for target, cell in zip(targets, cells, strict=False) if target and cell]
     )
 
 

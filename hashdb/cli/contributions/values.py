@@ -39,23 +39,23 @@ _HEX = re.compile(r"[0-9a-f]+", re.ASCII)
 _SIGNAL = re.compile(rf"(?:{'|'.join(Algorithm)}):[0-9a-f]+", re.ASCII)
 _SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?[Ee]\+\d+", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
-_WHOLE = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
-_ARE_HASHES = re.compile(r"[0-9a-fA-F\s,;|]+", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"(\d{1,9})(?:[.,]0+)?", re.ASCII)
+_HASHES_IN_HEX = re.compile(r"[0-9a-fA-F\s,;|]+", re.ASCII)
 _SEPARATORS = re.compile(r"[\s,;|]+")
 _COMMAS = re.compile(r"[,;|\n]+")
 _BRACKETS: Final = " \t\r\n'\"[]{}"
-_REMEMBERED: Final = 4_096
+_MOST_READ: Final = 4_096
 _PICTURES: Final = frozenset({"photo", "picture"})
 _VIDEOS: Final = frozenset(name for name in HASHES if name.startswith(VIDEO))
 _HASHES: Final = frozenset({"signals", "hash", *HASHES})
-_PLAIN: Final = frozenset(FIELDS) - {"signals"}
+_OTHER_FIELDS: Final = frozenset(FIELDS) - {"signals"}
 _NAMED: Final = tuple(algorithm for algorithm in Algorithm if not algorithm.of_text)
 """The algorithms of whole items: the hash of a window of words is in `frames`."""
 _DIGITS: Final = {str(algorithm): algorithm.bits // 4 for algorithm in Algorithm}
 
 
 class Row(NamedTuple):
-    """A row, numbered by its first line: its fields, or its faults. `whole`: they are those of the list."""
+    """A row, numbered by its first line: its fields, or its faults. `whole`: the faults are those of the whole list."""
 
     line: int
     fields: Mapping[str, object]
@@ -75,7 +75,7 @@ class Values:
     """The codes that were read, by field and cell: a list has few different cells with codes."""
 
     def row(self, line: int, cells: Iterable[tuple[str, object]]) -> Row:
-        """The row of these cells, each with the one of OURS that it holds, which occurs once."""
+        """The row of these cells, each after the name of what it holds, one of `columns.OURS`; no name occurs twice."""
         given = {name: value for name, value in cells if not _is_empty(name, value)}
         fields, faults, signals = dict[str, object](), list[Fault](), list[str]()
         is_hashed = False
@@ -91,7 +91,7 @@ class Values:
                 faults.append(Fault("algorithm", str(error)))
         for name, value in cells:
             try:
-                if name in _PLAIN:
+                if name in _OTHER_FIELDS:
                     fields[name] = self._value(name, value)
                 elif name == VPDQ:
                     if "frames" in given or "frames" in fields:
@@ -120,7 +120,7 @@ class Values:
             codes = self._read.get((name, value))
             if codes is None:
                 codes = self._codes(name, value)
-                if len(self._read) < _REMEMBERED:
+                if len(self._read) < _MOST_READ:
                     self._read[name, value] = codes
             return codes
         if name in _TIMES:
@@ -176,7 +176,7 @@ class Values:
 
 
 def _implied(given: dict[str, object], faults: list[Fault]) -> tuple[str, int | None] | None:
-    """Take the columns `tier` and `incident_level` of a row; the label and the severity of its tier."""
+    """Take `tier` and `incident_level` out of the cells; return the tier's label and severity, if there is a tier."""
     tier, level = (str(given.pop(name, "") or "") for name in IMPLYING)
     if level:
         try:
@@ -229,7 +229,7 @@ def _implied_media(names: Collection[str], frames: object) -> Media | None:
 def _read_hashes(name: str, value: object) -> Iterator[str]:
     """The signals of a cell with the hashes of one algorithm, one or several. Addresses are hashed here."""
     algorithm = name.removeprefix(VIDEO)
-    if algorithm == Algorithm.URL and not _ARE_HASHES.fullmatch(str(value)):
+    if algorithm == Algorithm.URL and not _HASHES_IN_HEX.fullmatch(str(value)):
         # Commas and semicolons are of the address.
         for text in map(str, value) if isinstance(value, list) else str(value).split():
             yield _signal(algorithm, text) if _HEX.fullmatch(text.lower()) else str(url_signals(text, asking=False)[0])
@@ -261,7 +261,7 @@ def _signal(name: str, text: str) -> str:
 
 
 def _algorithm(name: str) -> str:
-    """Which of HASHES another system's name of an algorithm is. Raises ValueError."""
+    """The one of HASHES that a name means. Raises ValueError."""
     if algorithm := algorithm_named(name):
         return algorithm
     raise ValueError(f"{quote_name(name)} is not an algorithm of hashdb: {', '.join(_NAMED)}")
@@ -287,7 +287,7 @@ def _number(name: str, value: object) -> object:
         return int(value)
     if not isinstance(value, str):
         return value
-    if whole := _WHOLE.fullmatch(value.strip()):
+    if whole := _WHOLE_NUMBER.fullmatch(value.strip()):
         return int(whole[1])
     if name == "severity":
         raise ValueError("must be a number from 0 to 4, where 4 is a crisis: words are not read")
@@ -295,7 +295,7 @@ def _number(name: str, value: object) -> object:
 
 
 def _media(text: str) -> str:
-    """The kind of a MIME type, and of the names that HMA and spreadsheets have for a picture."""
+    """The kind of content that a MIME type means, or a name for a picture in HMA and spreadsheets."""
     name = text.strip().lower()
     kind, slash, _ = name.partition("/")
     kind = kind if slash else name.replace(" ", "_").replace("-", "_")

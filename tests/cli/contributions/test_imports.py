@@ -236,7 +236,7 @@ def read(file: Path, *words: str) -> tuple[str, list[Draft]]:
     values = Values(Dates(chosen["zone"], chosen["shape"]), None, RULES.vocabulary)
     report = Report("theirs", False, True, columns)
     with open_list(file, None) as lines, redirect_stderr(said := StringIO()), redirect_stdout(said):
-        form = Format.of(file.suffix, lines.read())
+        form = Format.detect(file.suffix, lines.read())
         lines.seek(0)
         found = read_rows(lines, form, values, columns, is_labelled=bool(chosen["labels"]))
         drafts = [draft for _, draft in read_drafts(found, chosen["labels"], CONTEXT, report)]

@@ -99,7 +99,7 @@ def test_tables_are_separated_by_what_their_first_line_has(heading: str) -> None
     ],
 )
 def test_the_format_is_that_of_the_suffix_or_of_the_first_line(suffix: str, beginning: str, form: Format) -> None:
-    assert Format.of(suffix, beginning) is form
+    assert Format.detect(suffix, beginning) is form
 
 
 @pytest.mark.parametrize(
