@@ -99,10 +99,10 @@ def add_member(name: str, kind: str, contact: str, a_day: int | None, scopes: tu
 def list_members(as_json: bool) -> None:
     """List the members."""
     with open_home() as db:
-        every = list_all(db, members.page)
+        listed = list_all(db, members.page)
     print_list(
         MembersOut,
-        every,
+        listed,
         [">id", "name", "kind", "status", "since"],
         lambda member: [member.id, member.name, member.kind, member.status, f"{member.created_at:%Y-%m-%d}"],
         as_json,
@@ -183,6 +183,7 @@ def _set_status(text: str, status: MemberStatus, as_json: bool) -> None:
         if isinstance(member, Proposal):
             print_proposal(member, as_json)
             return
+        # Each call logs and counts some of the contributions and opinions of the member.
         while contributions.emit_pending(db) or opinions.recount(db):
             pass
     print_result(MemberOut.from_domain(member), f"member {member.id} ({member.name}) is {member.status}", as_json)

@@ -31,6 +31,13 @@ from hashdb.service.ledger.verification import verify
 from hashdb.settings import Settings
 from hashdb.store import Store
 
+FORMAT = 1
+ABOUT, DATABASE, RECORD, KEY = "backup.json", "database", "checkpoints.txt", "signing.key"
+"""The parts of a backup, by name: facts about it, the database, and optionally the signed checkpoints and the key."""
+_NAME = re.compile(r"hashdb-\d{8}T\d{6}Z(\.verified)?\.tar")
+_VERIFIED, _FAILED = ".verified.tar", ".failed.tar"
+_LOCK_FILES = frozenset({"serve.lock", "schema.lock", "copy.lock"})
+
 
 @click.command(
     "backup", cls=Command, examples=("hashdb backup backup.tar", "hashdb backup --into backups --keep 14 --verify")
@@ -90,7 +97,7 @@ def backup_command(
 
 
 def _write_backup(settings: Settings, file: Path, with_key: bool, verify: bool) -> dict[str, Any]:
-    """Write a backup into a new file, and restore it on trial if `verify`. The fields to print."""
+    """Write a backup into a new file, and restore it on trial if `verify`. Returns the fields to print."""
     if file.exists():
         raise BackupFailed(f"{file} already exists: choose another name")
     with open_home(settings) as db:
@@ -133,9 +140,6 @@ def _print_backup(file: Path, about: dict[str, Any], deleted: list[str], as_json
         click.echo(f"{escape_controls(name)}: deleted")
 
 
-_LOCKS = frozenset({"serve.lock", "schema.lock", "copy.lock"})
-
-
 @click.command("restore", cls=Command, examples=("hashdb restore backup.tar",))
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @as_json
@@ -148,7 +152,7 @@ def restore_command(file: Path, as_json: bool) -> int:
     settings = Settings.read()
     prepare_home(settings.home)
     with lock_home(settings.home), scratch_folder(settings.home / DATABASE) as folder:
-        if left := sorted({path.name for path in settings.home.iterdir()} - _LOCKS - {folder.name}):
+        if left := sorted({path.name for path in settings.home.iterdir()} - _LOCK_FILES - {folder.name}):
             raise BackupFailed(f"{settings.home} is not empty (it has {left[0]}): restore into an empty folder")
         parts = unpack(file, folder)
         events = _restore_into(settings, parts)
@@ -169,9 +173,9 @@ def restore_command(file: Path, as_json: bool) -> int:
 
 
 def verify_restorable(settings: Settings, live: Store, file: Path, seq: int) -> int:
-    """Restore a backup into a scratch database, and verify the log there. The number of its events.
+    """Restore a backup into a scratch database, and verify the log there. Returns the number of its events.
 
-    Raises BackupFailed if it does not verify, or has fewer than `seq` events.
+    `live` is the service's database. Raises BackupFailed if the log does not verify, or has fewer than `seq` events.
     """
     with scratch_folder(file) as folder:
         parts = unpack(file, folder)
@@ -194,7 +198,7 @@ def verify_restorable(settings: Settings, live: Store, file: Path, seq: int) -> 
 
 
 def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
-    """Restore the database, then the checkpoints and the key. The number of events.
+    """Restore the database, then the checkpoints and the key. Returns the number of events.
 
     The database comes first: with the key alone, a service would begin another log.
     """
@@ -213,14 +217,6 @@ def _restore_into(settings: Settings, parts: dict[str, Path]) -> int:
             path.chmod(0o600)
     with closing(open_configured(settings)) as db:
         return backups.log_restored(db, COMMAND_LINE)
-
-
-FORMAT = 1
-ABOUT, DATABASE, RECORD, KEY = "backup.json", "database", "checkpoints.txt", "signing.key"
-"""The parts of a backup; the last two are optional."""
-
-_NAME = re.compile(r"hashdb-\d{8}T\d{6}Z(\.verified)?\.tar")
-_VERIFIED, _UNVERIFIED = ".verified.tar", ".failed.tar"
 
 
 def database_kind(store: Store) -> str:
@@ -290,14 +286,14 @@ def mark_failed(file: Path) -> None:
     So repeated failures do not fill the disk.
     """
     log = _read_log_name(file)
-    for path in file.parent.glob(f"hashdb-*Z{_UNVERIFIED}"):
+    for path in file.parent.glob(f"hashdb-*Z{_FAILED}"):
         if log is not None and _read_log_name(path) == log:
             path.unlink(missing_ok=True)
-    file.rename(file.with_suffix(_UNVERIFIED))
+    file.rename(file.with_suffix(_FAILED))
 
 
 def rotate(folder: Path, keep: int, log: str) -> list[str]:
-    """Delete all backups of a log in a folder but the newest `keep` and the newest verified one. The deleted names.
+    """Delete all backups of a log in a folder but the newest `keep` and the newest verified one. Returns their names.
 
     A file with another name, of another log, or that cannot be read as a backup stays. Of the folders, only the
     scratch folders of killed backups are deleted.

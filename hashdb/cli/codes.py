@@ -23,8 +23,8 @@ def codes_command(kind: str | None, service: bool, as_json: bool) -> None:
 
     KIND limits the list to codes of one kind. The command needs no service, except with --service.
     """
-    every: dict[str, Collection[str]] = {**MEANINGS, **(_read_service_codes() if service else {})}
-    chosen = {name: codes for name, codes in every.items() if kind in (None, name)}
+    by_kind: dict[str, Collection[str]] = {**MEANINGS, **(_read_service_codes() if service else {})}
+    chosen = {name: codes for name, codes in by_kind.items() if kind in (None, name)}
     if as_json:
         print_json({name: {code: _code_to_json(name, code) for code in codes} for name, codes in chosen.items()})
         return

@@ -49,8 +49,8 @@ def upgrade_command(with_key: bool, as_json: bool) -> None:
         click.echo("the schema is up to date")
 
 
-_PATIENCE = 60.0
-"""Minimum lock timeout in seconds: creating an index over millions of rows takes longer than a request may."""
+_BUSY_SECONDS = 60.0
+"""The least time to wait for a lock: creating an index over millions of rows takes longer than a request may."""
 
 
 @click.command("copy-to", cls=Command, examples=("hashdb copy-to postgresql://hashdb@db.example/hashdb",))
@@ -77,19 +77,20 @@ def copy_to_command(url: str | None, as_json: bool) -> int:
         target = stack.enter_context(closing(_open_target(url, name, settings)))
         try:
             stack.enter_context(lock_home(settings.home))
-            last = True
+            is_stopped = True
         except HomeInUse:
-            last = False
+            is_stopped = False
         db = stack.enter_context(open_home(settings))
         with progress_bar("copying, comparing", 2 * db.store.count_rows()) as advance:
-            result = move(db, COMMAND_LINE, target, advance, last=last)
+            # If no service runs from this home, this is the last run, which finishes the copy.
+            result = move(db, COMMAND_LINE, target, advance, last=is_stopped)
     return _print_move(result, as_json)
 
 
 def _open_target(url: str, name: str, settings: Settings) -> Store:
     """The target database, reachable. Raises BadSetting, DatabaseAway, MoveFailed, none of which holds the URL."""
     try:
-        target = Store(url, max(settings.busy_seconds, _PATIENCE))
+        target = Store(url, max(settings.busy_seconds, _BUSY_SECONDS))
     except BadSetting as error:
         raise BadSetting(name, error.reason) from None
     try:

@@ -43,7 +43,7 @@ from hashdb.settings import Settings
 
 PHOTOS = Path(hashdb.__file__).parent / "photos"
 _CONTRIBUTED = 12
-_STARTS_WITHIN = 30.0
+_START_SECONDS = 30.0
 
 
 @click.command("demo", cls=Command, examples=("hashdb demo", "hashdb demo --once", "hashdb demo --console"))
@@ -122,7 +122,7 @@ def show_console(photos: Sequence[Path], port: int) -> None:
     with _folder() as home:
         click.echo(f"Filling a service in {home} …")
         password = generate_password()
-        # The environment may name a real database: of it, nothing is read.
+        # The environment may name a real database, so no setting is read from it.
         count = demo_console.fill(Settings.model_construct(home=home), photos, password)
         with _serving(home, _free_port(port), HASHDB_TWO_PERSONS="true") as url:
             click.echo(f"{count} contributions of {demo_console.DAYS} days are there. Open the console:")
@@ -136,8 +136,8 @@ def show_console(photos: Sequence[Path], port: int) -> None:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    for number in _ENDING[1:]:
-        # Whoever started the command with nohup wants it to outlive the terminal.
+    for number in _END_SIGNALS[1:]:
+        # `nohup` ignores SIGHUP, so that the command outlives the terminal.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="hashdb-demo-"))
@@ -168,14 +168,14 @@ def _serving(home: Path, port: int, **settings: str) -> Iterator[str]:
                 process.wait()
 
 
-_ENDING = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+_END_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 """The signals that end the demonstration: Ctrl-C, a service manager, and a terminal that is closed."""
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Ignore a second signal to end, which would leave the folder or the service."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _END_SIGNALS}
     try:
         yield
     finally:
@@ -188,9 +188,9 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _STARTS_WITHIN
+    deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        # Its own line first: another service may have taken the port meanwhile.
+        # First its line in the log: another service may have taken the port meanwhile.
         if " serves on " in log.read_text("utf-8", "replace"):
             with suppress(httpx.HTTPError):
                 if httpx.get(f"{url}/readyz").is_success:
@@ -200,6 +200,7 @@ def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> 
 
 
 def _free_port(preferred: int) -> int:
+    """The preferred port if it is free, else another one. Raises DemoFailed."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -237,6 +238,7 @@ def _add_member(home: Path, name: str, *scopes: str) -> str:
 
 
 def _contribute_by_command(home: Path, url: str, key: str, words: Sequence[Path | str]) -> list[int]:
+    """Run `hashdb contribute` with paths or further options; return the ids of the contributions."""
     options = ["--label", "glorification", "--severity", "2", "--removed-at", "now"]
     contributions = _run_json(home, "contribute", *map(str, words), *options, HASHDB_URL=url, HASHDB_KEY=key)
     return [contribution["id"] for contribution in contributions]

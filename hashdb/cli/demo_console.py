@@ -91,7 +91,7 @@ class _Filling:
         self._end = db.now()
         self._at = self._end - timedelta(days=DAYS + 1)
         self._known: list[tuple[int, Draft, int]] = []
-        """Each contribution with its draft and the place of its member."""
+        """Each contribution with its draft and the position of its member in `_MEMBERS`."""
         self._pictures = list(_hashed(photos, algorithms))
         db.now = lambda: self._at
 
@@ -115,6 +115,7 @@ class _Filling:
         self._document(callers)
         self._recent(callers, people)
         self._at = self._end
+        # Each call does a part of its work.
         while counts.seal(db) or contributions.emit_pending(db) or opinions.recount(db):
             pass
         while overviews.follow(db) == overviews.BLOCK:
@@ -182,6 +183,7 @@ class _Filling:
             self._judge(callers, id, place, Stance.CONFIRMS)
 
     def _judge(self, callers: Sequence[Actor], id: int, owner: int, stance: Stance) -> None:
+        """Let another member than the owner, a position in `_MEMBERS`, give an opinion."""
         random = self._random
         who = callers[random.choice([place for place in (1, 2, 3, 4, 6) if place != owner])]
         disputes = stance is Stance.DISPUTES
@@ -300,7 +302,7 @@ def _random_pdq(random: Random) -> int:
 
 
 def _near(random: Random, value: int, bits: int) -> int:
-    """A value that differs in as many set bits as others."""
+    """A value that differs in about `bits` bits: in half of them from the set bits, in half from the others."""
     ones = [bit for bit in range(256) if value >> bit & 1]
     zeros = [bit for bit in range(256) if not value >> bit & 1]
     return value ^ sum(1 << bit for side in (ones, zeros) for bit in random.sample(side, min(bits // 2, len(side))))

@@ -14,7 +14,7 @@ from hashdb.hashing.decoding import NO_EXTRA
 
 _FILM_SECONDS, _CLIP_AT, _STILL_AT = 24.0, 9.0, 5.0
 _FILM_SIZE = (320, 180)
-_TOLERANCE = 1.0
+_TOLERANCE_SECONDS = 1.0
 
 
 class FilmTrial(NamedTuple):
@@ -29,18 +29,18 @@ class FilmTrial(NamedTuple):
     listed: tuple[float, float]
     """The seconds of the film that it shows."""
     found: Mapping[str, Any] | None
-    """The nearest match, or None."""
+    """The nearest match, in JSON as the API returns it, or None."""
 
     @property
     def held(self) -> bool:
-        """Whether the film is found, with the right seconds to a second."""
+        """Whether the film is found, with the right times: they may be wrong by a second."""
         if self.found is None or self.found["contribution"] != self.expected:
             return False
         if self.query is None:
-            return any(abs(at - self.listed[0]) <= _TOLERANCE for at in self.found.get("at", ()))
+            return any(abs(at - self.listed[0]) <= _TOLERANCE_SECONDS for at in self.found.get("at", ()))
         segment, *_ = self.found.get("segments") or [None]
         return segment is not None and all(
-            abs(at - right) <= _TOLERANCE
+            abs(at - right) <= _TOLERANCE_SECONDS
             for at, right in zip((*segment["query"], *segment["listed"]), (*self.query, *self.listed), strict=True)
         )
 
@@ -78,9 +78,10 @@ def try_film(
     next(film.play([_STILL_AT])).save(still, quality=85)
     results = match("--transforms", str(upload), str(still))
     nearest = [result["matches"][0] if result["matches"] else None for result in results]
-    ((query, place),) = made.truth
+    # The seconds of the upload that show the film, and the seconds of the film that they show.
+    ((query, part),) = made.truth
     shows = "10 s of it, mirrored and captioned, inside another film"
     return [
-        FilmTrial(upload.name, shows, id, query, place, nearest[0]),
+        FilmTrial(upload.name, shows, id, query, part, nearest[0]),
         FilmTrial(still.name, "a still of it", id, None, (_STILL_AT, _STILL_AT), nearest[1]),
     ]

@@ -64,7 +64,7 @@ class TextTrial(NamedTuple):
     expected: int
     """The contribution."""
     found: Mapping[str, Any] | None
-    """The nearest match, or None."""
+    """The nearest match, in JSON as the API returns it, or None."""
     words: tuple[int, int] | None = None
     """The listed words that a text shows: the first one, and that after the last."""
 

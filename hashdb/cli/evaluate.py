@@ -16,7 +16,7 @@ from click.core import ParameterSource
 import hashdb
 from hashdb.cli.evaluate_texts import find_texts, measure_texts, print_recall, write_files
 from hashdb.cli.help import ALGORITHMS, Choice, Command
-from hashdb.cli.help import PROFILES as MEANINGS
+from hashdb.cli.help import PROFILES as PROFILE_MEANINGS
 from hashdb.cli.matching.pictures import PICTURE_SUFFIXES, VIDEO_SUFFIXES, find_files
 from hashdb.cli.options import FOLDER, Radius
 from hashdb.cli.output import as_json, escape_controls, print_json, print_table, progress_bar
@@ -91,7 +91,7 @@ PHOTOS = Path(hashdb.__file__).parent / "photos"
     "--profile",
     "profiles",
     multiple=True,
-    type=Choice(MEANINGS),
+    type=Choice(PROFILE_MEANINGS),
     help="Measure only this profile of variants; may be repeated. By default all.",
 )
 @click.option(
@@ -176,8 +176,8 @@ def evaluate_command(
     scheme = Scheme(algorithms, chosen, tuple(ALTERATIONS), seed, _check_radii(radii), _EVERY[quick])
     measure = partial(evaluate, scheme=scheme, rate=rate, items=items, limits=_limits(settings), processes=processes)
     paths, failures = _find(folder, None, seed, videos=False)
-    every_set = sets.split(paths, folder) if apart else {"": paths}
-    by_set = {name: _sample(of_set, limit, seed) for name, of_set in every_set.items()}
+    all_by_set = sets.split(paths, folder) if apart else {"": paths}
+    by_set = {name: _sample(of_set, limit, seed) for name, of_set in all_by_set.items()}
     evaluations, stopwatch = _measure_sets(measure, by_set, folder, output, failures)
     if evaluations:
         _print_sets(evaluations, apart, stopwatch, output, as_json)
@@ -212,19 +212,21 @@ def _limits(settings: Settings) -> Limits:
     return Limits(max_bytes=settings.media_max_bytes, max_pixels=settings.media_max_pixels)
 
 
-_OF_PICTURES = ("names", "profiles", "radii", "rate", "items", "apart", "quick")
-_OF_OTHERS = {
-    "--videos": ("attacks", *_OF_PICTURES),
-    "--texts": ("videos", "attacks", "upload_seconds", *_OF_PICTURES),
-    "--attacks": ("upload_seconds", *_OF_PICTURES),
+_PICTURE_PARAMETERS = ("names", "profiles", "radii", "rate", "items", "apart", "quick")
+"""The names of the parameters that only the evaluation of pictures takes."""
+_NOT_TAKEN = {
+    "--videos": ("attacks", *_PICTURE_PARAMETERS),
+    "--texts": ("videos", "attacks", "upload_seconds", *_PICTURE_PARAMETERS),
+    "--attacks": ("upload_seconds", *_PICTURE_PARAMETERS),
 }
 
 
 def _refuse_options_of_others(context: click.Context, videos: bool, texts: bool, attacks: bool) -> None:
+    """Raise UsageError for an option that the chosen evaluation does not take."""
     measured = "--texts" if texts else "--videos" if videos else "--attacks" if attacks else ""
     for option in context.command.params:
         given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
-        if given and option.name in _OF_OTHERS.get(measured, ()):
+        if given and option.name in _NOT_TAKEN.get(measured, ()):
             raise click.UsageError(f"{option.opts[0]} is not for {measured}")
 
 

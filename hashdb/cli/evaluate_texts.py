@@ -28,6 +28,7 @@ def measure_texts(
 ) -> dict[str, str]:
     """Measure these files of a folder, print what was found, and write it. Returns what was not measured, and why."""
     texts, failures = read_texts(folder, paths)
+    # `around` are the texts that surround the passages of the listed ones in the uploads.
     listed, around = deal(texts, seed)
     if not around:
         return failures | {str(folder): "an evaluation needs at least 2 texts in one script"}

@@ -37,8 +37,7 @@ class _Follow(Group):
     """The group, in which an address stands for the command that adds it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        named = next((arg for arg in args if not arg.startswith("-")), "")
-        return super().parse_args(ctx, ["add", *args] if "://" in named and named == args[0] else args)
+        return super().parse_args(ctx, ["add", *args] if args and "://" in args[0] and args[0][0] != "-" else args)
 
 
 @click.group(
@@ -105,9 +104,9 @@ def status(upstream: int | None, as_json: bool) -> int:
         listed = upstreams.every(db, COMMAND_LINE) if upstream is None else (upstreams.get(db, COMMAND_LINE, upstream),)
     if as_json:
         _print_upstreams(listed)
-    for each in () if as_json else listed:
-        click.echo(_describe(each))
-    return 1 if any(each.trouble for each in listed) else 0
+    for followed in () if as_json else listed:
+        click.echo(_describe(followed))
+    return 1 if any(followed.trouble for followed in listed) else 0
 
 
 @follow_command.command("pause", examples=("hashdb follow pause 1",))
@@ -157,9 +156,9 @@ def remove(upstream: int, as_json: bool) -> None:
         name = upstreams.get(db, COMMAND_LINE, upstream).name
         count = 0
         while True:
-            done, more = upstreams.remove(db, COMMAND_LINE, upstream)
-            count += done
-            if not more:
+            withdrawn_now, has_more = upstreams.remove(db, COMMAND_LINE, upstream)
+            count += withdrawn_now
+            if not has_more:
                 break
     if as_json:
         click.echo(json.dumps({"upstream": upstream, "withdrawn": count}))

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from hashdb.local.checking import CopyCheck
     from hashdb.service.ledger.verification import Verdict
 
-_PATIENCE: Final = 75.0
-"""Seconds for the checkpoint to reach the newest root, and for whoever syncs the copy."""
-_PAUSE: Final = 3.0
+_PATIENCE_SECONDS: Final = 75.0
+"""How long to wait until the checkpoint reaches the newest root, or the process that syncs the copy has that root."""
+_PAUSE_SECONDS: Final = 3.0
 
 
 @click.group("audit", cls=Group, examples=("hashdb audit verify", "hashdb audit check --checkpoint kept.txt --save"))
@@ -142,7 +142,7 @@ def _check_signals(client: Client, check: Callable[[], CheckpointComparison]) ->
     from hashdb.local.checking import check_copy
 
     folder = MemberSettings.of_member().home / "local"
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     with LocalIndex(folder) as index:
         while True:
             checked, may_wait = check(), time.monotonic() < deadline
@@ -158,7 +158,7 @@ def _check_signals(client: Client, check: Callable[[], CheckpointComparison]) ->
                     is_stale = is_free and isinstance(error, CopyBehind)
                 if is_stale or not may_wait:
                     raise
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _print_copy(check: CopyCheck) -> None:

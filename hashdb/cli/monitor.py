@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 
 _NO_ANSWER_AFTER = timedelta(minutes=5)
 _FIRST_CHECK, _LATER_CHECK = timedelta(hours=12), timedelta(minutes=5)
-"""After so long a check is cut off. The first one of a process may read the whole log."""
+"""How long a check may take before it is stopped. The first one of a process may read the whole log."""
 _TRANSIENT = (ServiceUnreachable, ServiceError, Unavailable, LimitReached, CheckTooLongError)
 """Errors after which a monitor goes on from its start; others say then that it is set up wrongly."""
-_JUDGED_AFTER, _CHECKS = 2.0, 40
-"""Seconds between the checks of `--once`, and how many there are at most: later events explain what differs."""
+_CHECK_AGAIN_SECONDS, _MOST_CHECKS = 2.0, 40
+"""The time between the checks of `--once`, and how many there are at most: later events may explain a difference."""
 
 
 @click.command(
@@ -124,8 +124,8 @@ def monitor_command(
 
 @contextmanager
 def _monitoring(folder: Path, plan: MonitorPlan) -> Iterator[Monitor]:
-    with lock_folder(folder) as may:
-        if not may:
+    with lock_folder(folder) as acquired:
+        if not acquired:
             raise HomeInUse(str(folder))
         restrict_access(folder)
         with Client.from_environment() as client, closing(Monitor(folder, client, plan, _now)) as monitor:
@@ -133,30 +133,31 @@ def _monitoring(folder: Path, plan: MonitorPlan) -> Iterator[Monitor]:
 
 
 def _check_once(monitor: Monitor, reporter: Reporter, as_json: bool) -> int:
+    """Check until all that differs is explained or an alarm; print the result, and return the exit status."""
     alarms = monitor.check(whole=True)
-    for _ in range(_CHECKS):
+    for _ in range(_MOST_CHECKS):
         if alarms or monitor.is_settled:
             break
-        time.sleep(_JUDGED_AFTER)
+        time.sleep(_CHECK_AGAIN_SECONDS)
         alarms = monitor.check()
     if not alarms and not monitor.is_settled:
         what = "contributions differed from the log at every check, and changed before they could be judged"
         alarms = [Alarm(AlarmKind.CONTRIBUTION_ALTERED, what)]
     evidence = [str(folder) for _, folder, _ in reporter.report(alarms, _now())]
     if as_json:
-        listed = [alarm.to_json(_now()) | {"evidence": place} for alarm, place in zip(alarms, evidence, strict=True)]
+        listed = [alarm.to_json(_now()) | {"evidence": path} for alarm, path in zip(alarms, evidence, strict=True)]
         print_json({"held": not alarms, "alarms": listed} | _state_to_json(monitor.state))
     else:
-        for alarm, place in zip(alarms, evidence, strict=True):
-            _print_alarm(alarm, place)
+        for alarm, path in zip(alarms, evidence, strict=True):
+            _print_alarm(alarm, path)
         if not alarms:
             click.echo(_format_state(monitor.state))
     return 1 if alarms else 0
 
 
 def _watch(monitor: Monitor, reporter: Reporter, every: int, goes_on: bool) -> int:
-    """Check again and again; return at the first alarm, unless it goes on."""
-    answered, printed_size, limit = _now(), 0, _FIRST_CHECK
+    """Check every so many seconds. Unless it `goes_on` after alarms, return the exit status at the first one."""
+    answered_at, printed_size, limit = _now(), 0, _FIRST_CHECK
     if not monitor.state.size:
         click.echo("hashdb: the first check reads the whole log and the whole feed", err=True)
     while True:
@@ -164,23 +165,23 @@ def _watch(monitor: Monitor, reporter: Reporter, every: int, goes_on: bool) -> i
         try:
             with _cut_after(limit):
                 alarms = monitor.check()
-            answered, limit = _now(), _LATER_CHECK
+            answered_at, limit = _now(), _LATER_CHECK
         except (HashDBError, CheckTooLongError) as error:
-            # A service must not end the monitor by an answer.
+            # No answer of the service may end the monitor: then the operator could stop it.
             if isinstance(error, BadSetting) or (limit is _FIRST_CHECK and not isinstance(error, _TRANSIENT)):
                 raise
             click.echo(f"hashdb: {escape_controls(str(error))}; trying again", err=True)
-            silent = _now() - answered > _NO_ANSWER_AFTER
-            alarms = [Alarm(AlarmKind.NO_ANSWER, f"no check was possible: {error}", "", answered)] if silent else []
+            silent = _now() - answered_at > _NO_ANSWER_AFTER
+            alarms = [Alarm(AlarmKind.NO_ANSWER, f"no check was possible: {error}", "", answered_at)] if silent else []
         else:
             state = monitor.state
             if not alarms and state.size != printed_size:
                 printed_size = state.size
                 click.echo(_format_state(state))
-        for alarm, place, trouble in reporter.report(alarms, _now()):
-            _print_alarm(alarm, str(place))
-            if trouble is not None:
-                click.echo(f"hashdb: {trouble}", err=True)
+        for alarm, evidence, failure in reporter.report(alarms, _now()):
+            _print_alarm(alarm, str(evidence))
+            if failure is not None:
+                click.echo(f"hashdb: {failure}", err=True)
         if alarms and not goes_on:
             return 1
         time.sleep(max(0.0, every - (time.monotonic() - begun)))
@@ -202,9 +203,9 @@ def _cut_after(limit: timedelta) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _print_alarm(alarm: Alarm, place: str) -> None:
+def _print_alarm(alarm: Alarm, evidence: str) -> None:
     click.echo(f"ALARM: {escape_controls(str(alarm))}")
-    click.echo(f"evidence: {place}")
+    click.echo(f"evidence: {evidence}")
 
 
 def _format_state(state: MonitorState) -> str:

@@ -115,21 +115,22 @@ def join_ids(command: click.Command, words: list[str]) -> list[str]:
         name: param.type for param in command.params if not getattr(param, "is_flag", False) for name in param.opts
     }
     joined: list[str] = []
-    at = 0
-    while at < len(words):
+    position = 0
+    while position < len(words):
         option = types.get(joined[-1]) if joined and joined[-1].startswith("-") else None
-        width = 1 if option is not None and not isinstance(option, Id | NameOrId) else _width(words[at:])
-        joined.append(" ".join(words[at : at + width]))
-        at += width
+        is_other = option is not None and not isinstance(option, Id | NameOrId)
+        count = 1 if is_other else _count_of_id(words[position:])
+        joined.append(" ".join(words[position : position + count]))
+        position += count
     return joined
 
 
-def _width(words: list[str]) -> int:
-    """How many of the first words are one id."""
-    for width in (3, 2):
-        id = read_id(" ".join(words[:width])) if len(words) >= width and words[width - 1] else None
+def _count_of_id(words: list[str]) -> int:
+    """How many of the first words are one id with its kind, like `contribution 17`; 1 if they are none."""
+    for count in (3, 2):
+        id = read_id(" ".join(words[:count])) if len(words) >= count and words[count - 1] else None
         if id is not None and id[0] is not None:
-            return width
+            return count
     return 1
 
 

@@ -147,8 +147,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     lines = [[column.lstrip(">") for column in columns], *rows]
     widths = [max(map(_width, cells)) for cells in zip(*lines, strict=True)]
     widest = max(widths)
-    room = (get_terminal_size((_WIDE, 0)).columns if sys.stdout.isatty() else _WIDE) - len(_GAP) * (len(widths) - 1)
-    widths[widths.index(widest)] = max(_NARROWEST, min(widest, room - sum(widths) + widest))
+    line_width = get_terminal_size((_DEFAULT_WIDTH, 0)).columns if sys.stdout.isatty() else _DEFAULT_WIDTH
+    room = line_width - len(_GAP) * (len(widths) - 1)
+    widths[widths.index(widest)] = max(_LEAST_WIDTH, min(widest, room - sum(widths) + widest))
     for number, cells in enumerate(lines):
         for parts in zip_longest(*map(_wrap, cells, widths), fillvalue=""):
             padding = [" " * (width - _width(part)) for part, width in zip(parts, widths, strict=True)]
@@ -159,7 +160,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             click.echo(line.rstrip() if number else click.style(line.rstrip(), bold=True))
 
 
-_WIDE, _NARROWEST, _GAP = 200, 10, "  "
+_DEFAULT_WIDTH, _LEAST_WIDTH, _GAP = 200, 10, "  "
+"""The characters of a line that is not on a terminal, and of the narrowest column; and what is between columns."""
 
 
 def _width(text: str) -> int:

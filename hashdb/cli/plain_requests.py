@@ -19,7 +19,7 @@ from gunicorn.http.wsgi import Response, base_environ
 from gunicorn.util import http_date
 
 MOST = 8_000
-"""Bytes of a plain request."""
+"""The most bytes of a plain request."""
 _HEAD = re.compile(
     r"(GET|POST) ((/[A-Za-z0-9._~/-]{0,1000})(?:\?([!-\"$-~]{0,2000}))?) HTTP/1\.1\r\n"
     r"((?:[A-Za-z0-9-]+:[\t -~]*\r\n){1,64})\r\n"
@@ -69,7 +69,7 @@ class Parser(RequestParser):  # type: ignore[misc]
         # A proxy that gunicorn trusts says by these whether the client used TLS.
         self._schemes = {f"HTTP_{name.replace('-', '_')}": value for name, value in cfg.secure_scheme_headers.items()}
         allowed = cfg.forwarded_allow_ips
-        self._trusted = "*" in allowed or any(ip_address(client[0]) in one for one in cfg.forwarded_allow_networks())
+        self._trusted = "*" in allowed or any(ip_address(client[0]) in net for net in cfg.forwarded_allow_networks())
         # gunicorn takes this prefix off the path.
         self._prefixed = bool(os.environ.get("SCRIPT_NAME"))
         self._environ: Environ = base_environ(cfg) | {
@@ -138,16 +138,17 @@ class Parser(RequestParser):  # type: ignore[misc]
         """The scheme that a trusted proxy names, else http; empty if its headers contradict each other."""
         if not self._trusted or self._schemes.keys().isdisjoint(headers):
             return "http"
-        said = {"https" if headers[name] == self._schemes[name] else "http" for name in self._schemes.keys() & headers}
-        return said.pop() if len(said) == 1 else ""
+        names = self._schemes.keys() & headers
+        named = {"https" if headers[name] == self._schemes[name] else "http" for name in names}
+        return named.pop() if len(named) == 1 else ""
 
 
 def answer(application: WSGIApplication, request: PlainRequest, response: Response) -> bool:
-    """Send what the application answers; whether the connection can be used for another request."""
+    """Send what the application answers; return whether the connection can be used for another request."""
     started: list[Any] = []
 
-    def start(*said: Any) -> Callable[[bytes], object]:
-        started[:] = said
+    def start(*status_and_headers: Any) -> Callable[[bytes], object]:
+        started[:] = status_and_headers
         return lambda part: response.write(part)
 
     body = application(request.environ, start)

@@ -142,6 +142,7 @@ def _log_key(vkey: str) -> Verifier:
 
 
 def _no_witnesses() -> Policy:
+    """A policy that requires no witness, and names no log."""
     from hashdb.domain.ledger.policies import Policy
 
     return Policy((), (), {}, "none")

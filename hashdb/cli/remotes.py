@@ -20,10 +20,10 @@ from hashdb.wire import ValidationContext
 from hashdb.wire.sharing.upstreams import read_page
 
 _CHUNK = 1 << 20
-_SECONDS = 60.0
-"""For one request, from connecting to the end of the response, whatever is sent by then."""
-_BYTES = 64 << 20
-"""Of one response. A page of 200 contributions has about a megabyte, one with many frames ten."""
+_REQUEST_SECONDS = 60.0
+"""How long one request may take, from connecting to the end of the response."""
+_RESPONSE_BYTES = 64 << 20
+"""The most bytes of one response. A page of 200 contributions has about a megabyte, one with many frames ten."""
 
 
 class HTTPRemote(Client):
@@ -47,7 +47,7 @@ class HTTPRemote(Client):
         return frozenset(self.me().key.scopes)
 
     def page(self, after: int, epoch: str | None, limit: int) -> UpstreamPage:
-        """At most `limit` changes after an event. Raises FeedRestarted, ValueError, and as every function."""
+        """At most `limit` changes after a seq of a log. Raises FeedRestarted, ValueError, and what `Client` raises."""
         text = self.changes_text(after, limit=limit, epoch=epoch)
         return read_page(text, ValidationContext(self._rules, self._now(), imported=True))
 
@@ -70,19 +70,19 @@ class GuardedTransport(httpx.BaseTransport):
         headers = {name.title(): value for name, value in request.headers.items()}
         headers |= {"Accept-Encoding": "identity", "Connection": "close"}
         try:
-            with connect(parts, address, _SECONDS) as connection:
+            with connect(parts, address, _REQUEST_SECONDS) as connection:
                 connection.request(request.method, request_target(parts), request.read(), headers)
-                return _whole(connection.getresponse())
+                return _read_whole(connection.getresponse())
         except (OSError, HTTPException, ValueError) as error:
             raise httpx.ReadError(type(error).__name__) from None
 
 
-def _whole(response: HTTPResponse) -> httpx.Response:
+def _read_whole(response: HTTPResponse) -> httpx.Response:
     with response:
         body = bytearray()
         while part := response.read(_CHUNK):
             body += part
-            if len(body) > _BYTES:
+            if len(body) > _RESPONSE_BYTES:
                 raise ValueError("the response is too long")
     headers = [
         (name.encode("latin-1"), value.encode("latin-1"))

@@ -23,8 +23,8 @@ from hashdb.domain.sharing.webhooks import (
 )
 from hashdb.wire.sharing.webhooks import DeliveriesOut, DeliveryOut, WebhookOut, WebhooksOut
 
-_PATIENCE = 30.0
-_POLL = 0.2
+_PATIENCE_SECONDS = 30.0
+_POLL_SECONDS = 0.2
 _id = click.argument("webhook", type=Id("webhook"))
 _TOPICS = Choice(explain_all("topic"))
 
@@ -178,9 +178,9 @@ def redeliver(webhook: int, delivery: int, as_json: bool) -> int:
 
 def _print_delivery(client: Client, delivery: Delivery, as_json: bool) -> int:
     """Wait for the first attempt, print its outcome, and return the exit status."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     while delivery.outcome is DeliveryOutcome.WAITING and not delivery.attempts and time.monotonic() < deadline:
-        time.sleep(_POLL)
+        time.sleep(_POLL_SECONDS)
         delivery = client.delivery(delivery.webhook, delivery.id)
     if as_json:
         print_json(DeliveryOut.from_domain(delivery))

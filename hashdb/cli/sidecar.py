@@ -39,7 +39,10 @@ class _Worker(BaseWorker):  # type: ignore[misc]
 
 
 class SidecarServer(SmallServer):
-    """So many workers, and one process more that follows the feed; `run` serves until a signal ends it."""
+    """`workers` processes that answer, and one that follows the feed; `run` serves until a signal ends it.
+
+    From a copy that is older than `max_age` seconds, `/readyz` answers 503.
+    """
 
     def __init__(
         self, settings: Settings, max_age: int, workers: int, address: ListenAddress, policy: Policy | None
@@ -47,8 +50,8 @@ class SidecarServer(SmallServer):
         write_json_lines()
         prometheus_multiprocess.share_folder(settings.home / "sidecar" / "metrics")
         self._settings, self._max_age, self._policy = settings, max_age, policy
-        # Nobody else can open it, so its lock is that of these processes.
-        self._role = tempfile.TemporaryFile(dir=settings.home)  # noqa: SIM115
+        # The process that holds the lock of this file follows the feed. No process of another server can open the file.
+        self._follow_lock = tempfile.TemporaryFile(dir=settings.home)  # noqa: SIM115
         self.follower = Follower(
             settings.home / "local",
             Client.from_environment,
@@ -70,7 +73,7 @@ class SidecarServer(SmallServer):
     def may_follow(self) -> bool:
         """Whether this process is the one that follows. The lock is released when the process ends, however it ends."""
         try:
-            fcntl.lockf(self._role, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(self._follow_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
         return True

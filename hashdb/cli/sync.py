@@ -66,7 +66,7 @@ def sync_command(follow: bool, policy_file: Path | None, as_json: bool) -> None:
         else:
             _print_progress(sync, changes)
         with closing(LocalIndex(folder)) as index:
-            look_back = _LookBack(index, folder / REMEMBERED, quiet=as_json)
+            look_back = _LazyLookBack(index, folder / REMEMBERED, quiet=as_json)
             if follow:
                 webhook, secret = settings.remember_webhook, settings.remember_secret_file
                 with delivering(folder / REMEMBERED, webhook, secret, _warn):
@@ -79,7 +79,7 @@ def _warn(message: str) -> None:
     click.echo(f"hashdb: {message}", err=True)
 
 
-class _LookBack:
+class _LazyLookBack:
     """Looks back over the uploads in a folder once there are any."""
 
     def __init__(self, index: LocalIndex, folder: Path, *, quiet: bool) -> None:
@@ -103,7 +103,7 @@ class _LookBack:
         return has_more
 
 
-def _follow_feed(sync: Sync, look_back: _LookBack) -> NoReturn:
+def _follow_feed(sync: Sync, look_back: _LazyLookBack) -> NoReturn:
     pause, has_more = _PAUSE, look_back.step()
     next_attempt = begun = time.monotonic()
     while True:
@@ -114,12 +114,12 @@ def _follow_feed(sync: Sync, look_back: _LookBack) -> NoReturn:
                 pause = _PAUSE
         except (CheckTooEarly, RootNotSigned, ServiceUnreachable, ServiceError, Unavailable) as error:
             _warn(f"{error}; the local copy stays at event {sync.state.seq}; trying again")
-            # If there is more to look back for, that goes on meanwhile, as long as a service that hangs took.
+            # Look-back goes on meanwhile, if there is more: at least for as long as the failed attempt took.
             next_attempt = time.monotonic() + max(pause, time.monotonic() - begun)
             if not has_more:
                 time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        # Also while the service is away: what expires is taken back.
+        # Also while the service is away: matches of contributions that expire are taken back.
         has_more = look_back.step()
 
 

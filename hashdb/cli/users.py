@@ -58,9 +58,9 @@ def add_user(name: str, role: str, prompted: bool, provider: bool, as_json: bool
 def list_users(as_json: bool) -> None:
     """List the users."""
     with open_home() as db:
-        every = list_all(db, users.page)
+        listed = list_all(db, users.page)
     if as_json:
-        print_json(UsersOut.build(users=list(map(UserOut.from_domain, every))))
+        print_json(UsersOut.build(users=list(map(UserOut.from_domain, listed))))
         return
     rows = [
         [
@@ -72,7 +72,7 @@ def list_users(as_json: bool) -> None:
             "on" if user.second_factor else "off",
             f"{user.created_at:%Y-%m-%d}",
         ]
-        for user in every
+        for user in listed
     ]
     print_table([">id", "name", "role", "status", "signs in by", "second factor", "since"], rows)
 
@@ -145,11 +145,11 @@ def _find_user(db: HashDB, name: str) -> User:
     try:
         return users.named(db, COMMAND_LINE, name)
     except NotFound as error:
-        every = list_all(db, users.page)
-        for user in every if kind in (None, "user") else ():
+        all_users = list_all(db, users.page)
+        for user in all_users if kind in (None, "user") else ():
             if user.id == number:
                 return user
-        error.add_note(did_you_mean(name, (user.name for user in every)))
+        error.add_note(did_you_mean(name, (user.name for user in all_users)))
         raise
 
 

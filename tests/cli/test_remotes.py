@@ -77,7 +77,7 @@ def test_a_redirect_is_not_followed_and_a_long_answer_is_cut(monkeypatch: pytest
     with answering(302, b"", Location="http://127.0.0.1:1/") as (url, came):
         assert trouble(url) is UpstreamTrouble.NOT_HASHDB
         assert len(came) == 1
-    monkeypatch.setattr(remotes, "_BYTES", 100_000)
+    monkeypatch.setattr(remotes, "_RESPONSE_BYTES", 100_000)
     with answering(200, PAGE + b" " * 200_000) as (url, _):
         assert trouble(url) is UpstreamTrouble.UNREACHABLE
     with answering(200, PAGE, Content_Encoding="gzip") as (url, _):
@@ -86,7 +86,7 @@ def test_a_redirect_is_not_followed_and_a_long_answer_is_cut(monkeypatch: pytest
 
 @pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n"])
 def test_an_answer_that_drips_is_cut_wherever_it_is(first: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remotes, "_SECONDS", 0.3)
+    monkeypatch.setattr(remotes, "_REQUEST_SECONDS", 0.3)
 
     def drip(served: socket) -> None:
         with suppress(OSError):

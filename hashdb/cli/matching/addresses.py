@@ -48,8 +48,9 @@ def check_sources(paths: tuple[Path, ...], urls: Path | None, options: Mapping[s
 
 
 def read_addresses(file: Path, *, asking: bool) -> Iterator[list[Outcome]]:
-    """The outcomes of the addresses of a list, up to a thousand at a time; `asking` as for `url_signals`.
+    """The outcomes of the addresses of a list, up to a thousand at a time.
 
+    `asking`: for a query, an address is also hashed without its query string, where that may be the same page.
     Empty lines, and lines that begin with `#`, are left out. A line that is no address is an outcome with an error,
     which does not have the line's text. Raises UsageError for what is no list, and ExtraMissing.
     """

@@ -78,9 +78,9 @@ def hash_command(
     if transforms and not as_json and form != "vpdq":
         raise click.UsageError("--transforms needs --json")
     if urls is not None:
-        with print_json_array(as_json) as add:
+        with print_json_array(as_json) as print_element:
             batches = read_addresses(urls, asking=transforms)
-            failed = print_answers(_hashed(chain.from_iterable(batches)), _to_text, _to_json, add)
+            failed = print_answers(_hashed(chain.from_iterable(batches)), _to_text, _to_json, print_element)
         return print_failures(failed)
     settings = MemberSettings.read()
     if form == "vpdq":
@@ -88,21 +88,24 @@ def hash_command(
             raise click.UsageError("--format vpdq takes one video, and no other option but --jobs")
         return _print_vpdq(files, settings)
     algorithms = tuple(map(Algorithm, names)) or settings.algorithms
-    done = StateFile(state, "hash transforms" if transforms else "hash")
-    files = done.skip_done(find_files(paths))
+    state_file = StateFile(state, "hash transforms" if transforms else "hash")
+    files = state_file.skip_done(find_files(paths))
     mode = Mode.TRANSFORMS if transforms else Mode.PLAIN
     hashed = hash_all(
         files, algorithms, settings, mode, jobs, step=QUERY_STEP if transforms else LISTED_STEP, fast=fast
     )
     progress = progress_bar("hashing", len(files))
-    with done, progress as advance, print_json_array(as_json) as add, closing(hashed) as outcomes:
-        done.report(add)
-        failed = print_answers(_hashed(outcomes), _to_text, _to_json, add, advance, lambda path, _: done.record(path))
+    with state_file, progress as advance, print_json_array(as_json) as print_element, closing(hashed) as outcomes:
+        state_file.report(print_element)
+        answers = _hashed(outcomes)
+        failed = print_answers(
+            answers, _to_text, _to_json, print_element, advance, lambda path, _: state_file.record(path)
+        )
     return print_failures(failed)
 
 
 def _hashed(outcomes: Iterable[Outcome]) -> Iterator[tuple[Outcome, tuple[Outcome, Hashed] | None]]:
-    """Each outcome, with itself and its hashes, or None without hashes."""
+    """Each outcome with the answer that is printed for it: the outcome and its hashes, or None if it is an error."""
     for outcome in outcomes:
         yield outcome, None if outcome.hashed is None else (outcome, outcome.hashed)
 

@@ -120,9 +120,9 @@ def query_of(outcome: Outcome, hashed: Hashed, radius: Mapping[Algorithm, int] |
 def remember_uploads(
     remember: Callable[[Sequence[Upload]], None], batch: list[Outcome], at: datetime, own_id: str | None = None
 ) -> list[Upload | None]:
-    """Remember what was hashed: files under their paths or the id, addresses under their digests; return all of it.
+    """Remember what was hashed: files under their paths or `own_id`, addresses under their digests.
 
-    What cannot be remembered is replaced in `batch` by a failed outcome.
+    Returns the upload of each outcome, or None. What cannot be remembered is replaced in `batch` by a failed outcome.
     """
     uploads: list[Upload | None] = [None] * len(batch)
     for place, outcome in enumerate(batch):
@@ -149,7 +149,7 @@ def check_quality(outcome: Outcome) -> Outcome:
 
 
 def check_version(outcome: Outcome, too_old: str | None) -> Outcome:
-    """The outcome, or an error if it is of a document, and the service has a version that is too old for it."""
+    """The outcome, or an error if it is of a document, and `too_old` is the version of a service that takes none."""
     if outcome.document is None or too_old is None:
         return outcome
     return outcome.failed(f"the service has version {escape_controls(too_old)}, which takes no documents and texts")

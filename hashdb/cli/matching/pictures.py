@@ -143,7 +143,7 @@ def open_path(path: Path) -> BinaryIO:
 
 
 _input = cache(copy_of_input)
-"""A file: what is hashed is read several times, and passed to another process."""
+"""A copy of standard input in a file: it is read several times, and passed to another process."""
 
 
 def _hash_parts(
@@ -180,7 +180,7 @@ def _hash_confined(
 ) -> Generator[Outcome, None, None]:
     """The outcome of each video and document, in order, each hashed in a sandboxed process.
 
-    What could not be read of a damaged one is reported on standard error.
+    How much of a damaged file could be read is printed on standard error.
     """
     workers = [Worker(settings.media_seconds, settings.media_memory, Limits()) for _ in range(threads)]
     idle, stopped = SimpleQueue[Worker](), Event()
@@ -266,6 +266,7 @@ def _hash_in_threads(
 
 
 def _list_below(folder: Path) -> dict[Path, str | None]:
+    """The files to hash in a folder and below, each with None, and the folders that cannot be read, with the error."""
     pictures: dict[Path, str | None] = {}
 
     def note_error(error: OSError) -> None:

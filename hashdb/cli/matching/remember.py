@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 _REPORTED = 3
 """The exit status of `hashdb remember matches` that printed a report."""
 _WAIT = 20.0
-"""Seconds that one look for a report takes with `--follow`."""
+"""How many seconds `--follow` waits for a report before it looks again."""
 _LINES = 5_000
 """Lines of JSON whose uploads are remembered at once."""
 
@@ -136,13 +136,13 @@ def add(
     _require_one_source(paths, jsonl, urls, given, at)
     settings = MemberSettings.of_member()
     with _open_index(settings) as index:
-        rules = _rules(index)
+        rules = _read_rules(index)
         if jsonl is not None:
             return _add_lines(jsonl, rules, index.remembered, as_json)
         send = partial(remember_uploads, index.remembered.remember, at=at or datetime.now(UTC), own_id=id)
         if urls is not None:
-            with print_json_array(as_json) as add_element:
-                failed = print_answers(send_addresses(urls, send, asking=True), _to_text, _to_json, add_element)
+            with print_json_array(as_json) as print_element:
+                failed = print_answers(send_addresses(urls, send, asking=True), _to_text, _to_json, print_element)
             return print_failures(failed)
         files = find_files(paths)
         if id is not None and len(files) != 1:
@@ -152,8 +152,8 @@ def add(
         hashing = partial(hash_all, seeds=seeds, interval=QUERY_INTERVAL, step=QUERY_STEP, fast=fast)
         algorithms = settings.algorithms if rules is None else rules.algorithms
         hash_files = partial(hashing, algorithms=algorithms, settings=settings, mode=mode, jobs=jobs)
-        done = StateFile(state, "remember transforms" if transforms else "remember")
-        return _add_files(files, done, hash_files, send, as_json)
+        state_file = StateFile(state, "remember transforms" if transforms else "remember")
+        return _add_files(files, state_file, hash_files, send, as_json)
 
 
 def _require_one_source(
@@ -170,18 +170,20 @@ def _require_one_source(
 
 def _add_files(
     files: Mapping[Path, str | None],
-    done: StateFile,
+    state_file: StateFile,
     hash_files: Callable[[Mapping[Path, str | None]], Generator[Outcome, None, None]],
     send: Callable[[list[Outcome]], Sequence[Upload | None]],
     as_json: bool,
 ) -> int:
     """Remember the files that are not done, and print a line for each. Returns the exit status."""
-    left = done.skip_done(files)
-    progress = progress_bar("remembering", len(left))
-    with done, progress as advance, print_json_array(as_json) as add, closing(hash_files(left)) as outcomes:
-        done.report(add)
+    left = state_file.skip_done(files)
+    progress, hashed = progress_bar("remembering", len(left)), closing(hash_files(left))
+    with state_file, progress as advance, print_json_array(as_json) as print_element, hashed as outcomes:
+        state_file.report(print_element)
         answers = send_in_batches(list(left), outcomes, send)
-        failed = print_answers(answers, _to_text, _to_json, add, advance, lambda path, _: done.record(path))
+        failed = print_answers(
+            answers, _to_text, _to_json, print_element, advance, lambda path, _: state_file.record(path)
+        )
     return print_failures(failed)
 
 
@@ -261,19 +263,19 @@ def matches(follow: bool, peek: bool, as_json: bool) -> int:
         _require_copy(index)
         reports = _open_reports(settings)
         while True:
-            found = reports.after(after, wait=_WAIT if follow else 0)
-            if not found and not follow:
+            listed = reports.after(after, wait=_WAIT if follow else 0)
+            if not listed and not follow:
                 break
             click.echo(
-                "".join(f"{_report_to_json(report) if as_json else _report_to_text(report)}\n" for report in found),
+                "".join(f"{_report_to_json(report) if as_json else _report_to_text(report)}\n" for report in listed),
                 nl=False,
             )
             sys.stdout.flush()
-            count += len(found)
-            if peek and found:
-                after = found[-1].number
-            elif found:
-                reports.acknowledge(found[-1].number)
+            count += len(listed)
+            if peek and listed:
+                after = listed[-1].number
+            elif listed:
+                reports.acknowledge(listed[-1].number)
         _print_age(index, reports)
     return _REPORTED if count else 0
 
@@ -341,7 +343,7 @@ def _open_reports(settings: MemberSettings) -> Reports:
     return Reports(settings.home / "local" / FOLDER)
 
 
-def _rules(index: LocalIndex) -> Rules | None:
+def _read_rules(index: LocalIndex) -> Rules | None:
     """The rules of the copy; None, with a warning, if there is no copy yet."""
     try:
         return index.rules

@@ -24,8 +24,8 @@ state_option = click.option(
 class StateFile:
     """The file of `--state`: a JSON line for each file that is done, so that a repeated command skips it.
 
-    A line holds the path, size and modification time, and the contribution's id or the task. A file that has
-    changed since counts as not done. Without a path, nothing is recorded.
+    A line holds the path, size in bytes and modification time, and the contribution's id, or as `did` the task. A file
+    that has changed since counts as not done. Without a path, nothing is recorded.
     """
 
     def __init__(self, path: Path | None, task: str | None = None) -> None:
