@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from hashdb.cli.demo_texts import Contribute, MatchAll
 from hashdb.cli.matching.match import format_time
-from hashdb.evaluation.copies import MIRRORED_AND_CAPTIONED, make
+from hashdb.evaluation.copies import MIRRORED_AND_CAPTIONED, make_upload
 from hashdb.evaluation.films import PannedFilm, can_encode, encode, times
 from hashdb.hashing.decoding import NO_EXTRA
 
@@ -73,7 +73,7 @@ def try_film(
     listed.write_bytes(encode(film.play(times(0, film.seconds))))
     (id,) = contribute([listed])
     echo(f"contributed   a film of {film.seconds:.0f} seconds by `hashdb contribute film.mp4`")
-    made = make(MIRRORED_AND_CAPTIONED, film, _CLIP_AT, other, 0.0)
+    made = make_upload(MIRRORED_AND_CAPTIONED, film, _CLIP_AT, other, 0.0)
     upload.write_bytes(made.octets)
     next(film.play([_STILL_AT])).save(still, quality=85)
     results = match("--transforms", str(upload), str(still))
