@@ -99,7 +99,7 @@ def _follow(db: HashDB) -> None:
 
 _ONE_WORKER = "one worker of a machine"
 
-TABLE = (
+BACKGROUND_TASKS = (
     Plan(Task.METRICS, "adds requests and match times to the metrics", 1, Lane.FLUSH),
     Plan(Task.COUNTS, "stores counts and hits", 1, Lane.FLUSH, counts.flush),
     Plan(Task.USES, "stores which keys were used", 1, Lane.FLUSH, members.flush),
@@ -152,7 +152,7 @@ def repeated(db: HashDB) -> tuple[Task, ...]:
     off |= set() if db.rules.mails else {Lane.MAILS}
     off |= set() if db.rules.asks_witnesses else {Lane.WITNESSES}
     lanes = [lane for lane in Lane if lane not in off]
-    return tuple(plan.task for plan in TABLE if plan.every is not None and plan.lane in lanes)
+    return tuple(plan.task for plan in BACKGROUND_TASKS if plan.every is not None and plan.lane in lanes)
 
 
 def last_errors(db: HashDB, actor: Actor) -> Mapping[str, TaskError]:
@@ -181,7 +181,7 @@ def work(
 
     `wait` pauses for at most the given seconds between two rounds; by default until `stop` is set.
     """
-    plans = [(plan, plan.every) for plan in TABLE if plan.lane is lane and plan.every is not None]
+    plans = [(plan, plan.every) for plan in BACKGROUND_TASKS if plan.lane is lane and plan.every is not None]
     due_at = dict.fromkeys((plan.task for plan, _ in plans), 0.0)
     pause = min(every for _, every in plans)
     while not stop.is_set():
@@ -205,7 +205,7 @@ def deliver(
             if mine:
                 dispatcher = deliveries.Dispatcher(post, report)
                 work(db, Lane.WEBHOOKS, stop, {Task.WEBHOOKS: dispatcher.look}, dispatcher.wait)
-        for plan in () if mine else TABLE:
+        for plan in () if mine else BACKGROUND_TASKS:
             if plan.lane is Lane.WEBHOOKS:
                 db.background.on_success(plan.task, None)
         stop.wait(_TRY_AGAIN)

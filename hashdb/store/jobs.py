@@ -73,7 +73,7 @@ class ReportJobs(Jobs[ReportJob]):
         return str(self._get_row(query, f"report {id}").text)
 
     def _read(self, row: Row[Any]) -> ReportJob:
-        return ReportJob(**_common(row), period=Period(row.first, row.last), member=row.member)
+        return ReportJob(**_shared_fields(row), period=Period(row.first, row.last), member=row.member)
 
 
 class Verifications(Jobs[Verification]):
@@ -93,7 +93,7 @@ class Verifications(Jobs[Verification]):
         self._end(id, outcome, done, now, checkpoints=checkpoints, findings={"reasons": list(findings)})
 
     def _read(self, row: Row[Any]) -> Verification:
-        return Verification(**_common(row), checkpoints=row.checkpoints, findings=tuple(row.findings["reasons"]))
+        return Verification(**_shared_fields(row), checkpoints=row.checkpoints, findings=tuple(row.findings["reasons"]))
 
 
 class AnswerJobs(Repository):
@@ -147,6 +147,7 @@ class TaskErrors(Repository):
         return {row.task: TaskError(row.at, row.text) for row in self._connection.execute(select(task_errors))}
 
 
-def _common(row: Row[Any]) -> dict[str, Any]:
+def _shared_fields(row: Row[Any]) -> dict[str, Any]:
+    """The fields of `Job`, which both kinds of job have."""
     outcome = None if row.outcome is None else JobOutcome(row.outcome)
     return {**attributes(row, "id", "actor", "begun_at", "touched_at", "size", "done"), "outcome": outcome}

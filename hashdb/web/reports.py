@@ -20,6 +20,7 @@ _GROUPS = {"member": "member", "kind": "kind of member", "label": "label", "algo
 _WHO = {"all": "all", "trusted_flagger": "trusted flaggers", "others": "other members"}
 
 Row = Sequence[object]
+"""The cells of a row; `body.html` has the names of the columns."""
 
 
 def page(report: Report) -> str:

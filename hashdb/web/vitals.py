@@ -11,7 +11,7 @@ from hashdb.domain.signals import Algorithm
 from hashdb.domain.stats.counts import ANY_ALGORITHM, CountKind, QueryOutcome, RefusalReason
 from hashdb.errors import InvalidInput
 from hashdb.service.health import Vitals
-from hashdb.service.schedule import TABLE
+from hashdb.service.schedule import BACKGROUND_TASKS
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -77,7 +77,7 @@ def _labelled(figures: Vitals) -> Iterator[Metric]:
         ("hashdb_witness_refused", "1 if a witness says that the log does not only grow.", ("witness",),
          [((witness.name,), state.refused) for witness, state in witnesses]),
         ("hashdb_background_period_seconds", "Seconds between two runs of a background task.", ("task",),
-         [((str(plan.task),), plan.every) for plan in TABLE if plan.every is not None]),
+         [((str(plan.task),), plan.every) for plan in BACKGROUND_TASKS if plan.every is not None]),
         ("hashdb_build_info", "The version of the worker that responds.", ("version",), [((__version__,), 1)]),
     ):  # fmt: skip
         gauge = GaugeMetricFamily(name, help, labels=labels)

@@ -43,12 +43,12 @@ def share_folder(folder: Path) -> None:
     os.environ[FOLDER] = str(folder)
 
 
-def remove_process(process: int) -> None:
+def remove_process(pid: int) -> None:
     """Remove the gauges of a process that has ended."""
     from prometheus_client import multiprocess
 
     if FOLDER in os.environ:
-        multiprocess.mark_process_dead(process)
+        multiprocess.mark_process_dead(pid)
 
 
 def reserve_space() -> None:

@@ -43,7 +43,7 @@ class _TaskRow:
 
 def _tasks() -> Iterator[_TaskRow]:
     runs, errors = app_state().metrics.task_runs(), schedule.last_errors(hashdb(), actor())
-    for plan in schedule.TABLE:
+    for plan in schedule.BACKGROUND_TASKS:
         run, error = runs[plan.task], errors.get(plan.task)
         yield _TaskRow(
             plan,
