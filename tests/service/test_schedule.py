@@ -17,7 +17,7 @@ from hashdb.service import HashDB, schedule
 from hashdb.service.background import Task
 from hashdb.service.ledger import checkpoints
 from hashdb.service.ledger.signing import Signing
-from hashdb.service.schedule import TABLE, Lane
+from hashdb.service.schedule import BACKGROUND_TASKS, Lane
 from tests.builders import NOON, Clock, contributed, draft, hashdb, member_with
 
 SERVING = {Task.MAILS, Task.METRICS, Task.SUSPICIONS, Task.WEBHOOKS, Task.FOLLOW}
@@ -32,8 +32,8 @@ def until(done: Callable[[], bool]) -> None:
 
 
 def test_each_task_is_in_the_table_once_with_a_period_and_a_function_or_with_its_occasion() -> None:
-    assert sorted(plan.task for plan in TABLE) == sorted(Task)
-    for plan in TABLE:
+    assert sorted(plan.task for plan in BACKGROUND_TASKS) == sorted(Task)
+    for plan in BACKGROUND_TASKS:
         if plan.every is None:
             assert plan.demand and plan.act is None
         else:
@@ -66,14 +66,16 @@ def test_while_the_index_is_filled_the_log_is_signed_and_expiries_and_counts_are
     schedule.start(db, stop, {Task.FILL: fill})
     try:
         filling.wait(30)
-        wanted = {plan.task for plan in TABLE if plan.lane in (Lane.LOG, Lane.FLUSH) and plan.act is not None}
+        wanted = {
+            plan.task for plan in BACKGROUND_TASKS if plan.lane in (Lane.LOG, Lane.FLUSH) and plan.act is not None
+        }
         until(lambda: wanted <= set(done))
         assert db.index.head is None
         with db.store.read() as tx:
             (event,) = tx.audit.events(0, 10, None, Action.CONTRIBUTION_EXPIRED, None)
             signed = tx.checkpoints.last()
         assert event.id == item.id and signed is not None
-        assert not {plan.task for plan in TABLE if plan.lane is Lane.INDEX} & set(done)
+        assert not {plan.task for plan in BACKGROUND_TASKS if plan.lane is Lane.INDEX} & set(done)
         filled.set()
         until(lambda: {Task.FILL, Task.INDEX, Task.MASKS} <= set(done))
     finally:

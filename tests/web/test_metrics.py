@@ -17,7 +17,7 @@ from hashdb.domain.accounts.members import COMMAND_LINE, KeyDraft, MemberDraft, 
 from hashdb.domain.matching.matches import Query
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
-from hashdb.service.schedule import TABLE, Lane
+from hashdb.service.schedule import BACKGROUND_TASKS, Lane
 from hashdb.service.sharing import following, upstreams
 from hashdb.service.stats import counts
 from hashdb.settings import Settings
@@ -133,7 +133,9 @@ def test_the_workers_count_together_on_a_port_of_their_own(tmp_path: Path) -> No
         # What the service takes of the machine, of all its processes; each task is recent in the slowest worker.
         assert found["process_resident_memory_bytes", ()] > 0 and found["hashdb_disk_size_bytes", ()] > 0
         for task in (
-            plan.task for plan in TABLE if plan.every is not None and plan.lane not in (Lane.MAILS, Lane.WITNESSES)
+            plan.task
+            for plan in BACKGROUND_TASKS
+            if plan.every is not None and plan.lane not in (Lane.MAILS, Lane.WITNESSES)
         ):
             assert time.time() - found[LAST_SUCCESS, (("task", task),)] < 60
         assert found["hashdb_worker_replacements_total", ()] == 0
@@ -161,7 +163,9 @@ def test_what_runs_is_told_as_done_at_the_start_and_webhooks_only_where_there_ar
             told[webhooks] = {task for task, run in runs.items() if run.succeeded_at}
     # No mail server is set here.
     assert told[True] == {
-        str(plan.task) for plan in TABLE if plan.every is not None and plan.lane not in (Lane.MAILS, Lane.WITNESSES)
+        str(plan.task)
+        for plan in BACKGROUND_TASKS
+        if plan.every is not None and plan.lane not in (Lane.MAILS, Lane.WITNESSES)
     }
     assert told[True] - told[False] == {"webhooks", "delivery-records", "due"}
 
