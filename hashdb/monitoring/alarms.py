@@ -17,11 +17,12 @@ from hashdb.errors import os_reason
 from hashdb.index.folder import opener
 
 _TIMEOUT = 10.0
+"""Seconds."""
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "hashdb-monitor"}
 REPEATED_AFTER = timedelta(days=1)
-"""An alarm that lasts is reported again after so long."""
+"""After this time, an alarm that lasts is reported again."""
 _AGAIN_AFTER = timedelta(hours=1)
-"""One that had ended is reported again after so long."""
+"""After this time, an alarm that had ended is reported again."""
 
 
 class AlarmKind(StrEnum):
@@ -115,6 +116,7 @@ class Reporter:
 
     def __init__(self, folder: Path, webhook: str | None) -> None:
         """Creates the folder. Posts to `webhook`, if there is one. Raises BadSetting."""
+        # The alarms that did not arrive, each with its folder, and the last report's (None: there was none), by key.
         self._folder, self._waiting = folder, dict[str, tuple[Alarm, Path]]()
         self._lasting: frozenset[str] | None = None
         self._poster = None if webhook is None else Poster(webhook, _TIMEOUT, "--webhook")
@@ -126,7 +128,7 @@ class Reporter:
             self._poster.close()
 
     def report(self, alarms: Iterable[Alarm], at: datetime) -> Iterator[tuple[Alarm, Path, str | None]]:
-        """Keep and post each alarm that was not posted within a day: with its folder, and what failed.
+        """Keep and post each alarm that was not posted within a day; yields it, its folder, and what failed, or None.
 
         One that ended and comes again is posted again after an hour. One that did not arrive is tried again at the next
         call, with its first evidence, also if it ended.

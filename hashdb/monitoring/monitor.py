@@ -1,4 +1,4 @@
-"""The monitor: checks again and again that the log, the feed, the active set and the contributions are of one piece."""
+"""The monitor: checks again and again that the log, the feed, the active set and the contributions agree."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _MOST = 20
 _NAMED = 10
 """The most contributions that an alarm names."""
 _FORGIVEN_EVERY = timedelta(hours=1)
-"""How often the time in which a service did not answer does not count."""
+"""After the service did not answer, what is late waits anew; but not twice within this time."""
 _FED_WITHIN = timedelta(seconds=30)
-"""Until when the feed must have an event that is in the log."""
+"""How long after it was seen in the log an event must be in the feed."""
 
 
 class CheckTooLongError(Exception):
@@ -59,14 +59,17 @@ class MonitorPlan:
     late: timedelta = timedelta(seconds=90)
     """Until when an event must be in a cosigned checkpoint, its change in a root, and the root signed."""
     round: timedelta = timedelta(seconds=20)
-    """How often a round of all contributions begins at most."""
+    """The least time from the beginning of a round of all contributions to the next."""
     look: float = 2.5
-    """Seconds of a check in which contributions are read."""
+    """For how many seconds of a check contributions are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class MonitorState:
-    """Up to where all is checked."""
+    """What is checked: the first `size` events, the active set of `count` contributions, the root in event `root_seq`.
+
+    `uncommitted` of the contributions have no commitment. `round_held`: when the last complete round began.
+    """
 
     size: int
     count: int
@@ -102,7 +105,7 @@ class Monitor:
 
     @property
     def state(self) -> MonitorState:
-        """Up to where all is checked."""
+        """What is checked so far."""
         tables = self._tables
         count, uncommitted = tables.number("count"), tables.uncommitted()
         return MonitorState(self._replay.size, count, self._replay.set_seq, uncommitted, self._rereading.held_at)
@@ -133,7 +136,7 @@ class Monitor:
         log, origin = self._client.log(), self._tables.text("origin")
         notes = self._witnessing.read(origin or log.origin) if self._witnessing else None
         note = self._client.checkpoint()
-        verifiers = self._known_logs(log.verifiers)
+        verifiers = self._trusted_keys(log.verifiers)
         try:
             checkpoint, verifier = read_checkpoint(note, verifiers)
         except BadNote as error:
@@ -174,7 +177,7 @@ class Monitor:
                     self._tables.put(answers_since=now)
             self._tables.put(answered_at=now, unanswered=0)
 
-    def _known_logs(self, verifiers: Collection[Verifier]) -> Collection[Verifier]:
+    def _trusted_keys(self, verifiers: Collection[Verifier]) -> Collection[Verifier]:
         """The keys that may sign: those of a policy, else those that the service names."""
         for policy in (self._plan.witnesses, self._plan.organisations):
             if policy is not None and policy.logs:

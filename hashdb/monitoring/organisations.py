@@ -1,4 +1,4 @@
-"""Organisations: their signatures of the root of the active set, and one's own."""
+"""Organisations: their signatures of the root of the active set, and that of this monitor."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ class Organisations:
         return self._unsigned(note, served, verifiers, now)
 
     def _unsigned(self, note: str, served: SetRoot, verifiers: Collection[Verifier], now: datetime) -> list[Alarm]:
+        """The alarm if the quorum has signed no root for long."""
         if self._policy is None:
             return []
         try:

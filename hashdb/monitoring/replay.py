@@ -15,6 +15,7 @@ from hashdb.monitoring.tables import Leaf, MonitorTables, Row
 _COMMITTED = 50_000
 """Events that are stored in one transaction."""
 _IDS = active_set.WIDTH**active_set.LEVELS
+"""The ids of contributions are below this number."""
 _CONTRIBUTION = "contribution"
 
 
@@ -28,7 +29,7 @@ class NotTheLogError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RecordedRoot:
-    """The root of the active set that event `seq` records, and the one that the events before it give."""
+    """An event that records a root of the active set; `root` and `count` (of leaves) are by the events before it."""
 
     event: Event
     root: bytes
@@ -36,7 +37,7 @@ class RecordedRoot:
 
     @property
     def holds(self) -> bool:
-        """Whether both are the same."""
+        """Whether the event records this root and number."""
         details = self.event.details
         return (details.get("root"), details.get("count")) == (self.root.hex(), self.count)
 
@@ -157,6 +158,7 @@ class Replay:
 
 
 def _changed(before: Row, event: Event, commitment: bytes | None) -> Row:
+    """The row of a contribution after an event."""
     try:
         changes_feed = Action(event.action).changes_feed
     except ValueError:
@@ -185,4 +187,5 @@ def event_line(event: Event) -> str:
 
 
 def _split(edge: bytes) -> list[bytes]:
+    """The peaks of a tree, which are stored in a row."""
     return [edge[begin : begin + HASH] for begin in range(0, len(edge), HASH)]

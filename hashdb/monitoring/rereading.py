@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 _PAGE = 1_000
 _CHANGED_BY_TIME = frozenset({Status.ACTIVE, Status.EXPIRED, Status.SUSPENDED})
 _LOGGED_WITHIN = timedelta(seconds=60)
-"""A status that changes with time is shown at once, and logged so much later at most."""
+"""A status that changes with time is shown at once, and logged within this time."""
 _MOST_CHANGES = 3
 """Checks in a row at which a contribution may differ because it changed in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """What is wrong with a contribution; `by_time`: it may only not be logged yet."""
+    """What is wrong with a contribution; `by_time`: its status may have changed with time and not be logged yet."""
 
     kind: AlarmKind
     what: str
@@ -70,7 +70,7 @@ class Rereading:
         return not self._suspects and not self._tables.number("round_wrong")
 
     def look(self, seconds: float | None, every: timedelta = timedelta()) -> bool:
-        """Read contributions for so long, in a round that begins `every` so long at most; return if it is complete.
+        """Read contributions for `seconds`, in rounds that begin at least `every` apart; return if one is complete.
 
         Without `seconds`, read all of them in a new round.
         """
@@ -126,6 +126,7 @@ class Rereading:
             self._suspect(id, rows.get(id), listed.get(id))
 
     def _suspect(self, id: int, row: Row | None, shown: Contribution | None) -> None:
+        """Compare a contribution by the log with what the service shows, and note whether they differ."""
         before = self._suspects.pop(id, None)
         if fault := self._fault(id, row, shown):
             evidence = {"log.json": _row_text(row)} if row else {}

@@ -19,7 +19,7 @@ from hashdb.index.folder import opener
 from hashdb.local.tables import transaction
 
 _VERSION = 1
-_MANY = 500
+_IDS_AT_ONCE = 500
 _LEAVES = 50_000
 """Leaves that are set in the tree at a time."""
 _TABLES = """
@@ -37,7 +37,8 @@ CREATE TABLE pending (seq INTEGER NOT NULL, id INTEGER NOT NULL, leaf BLOB NOT N
 """
 """`leaf` is the contribution's leaf in the active set by the log, `shown` by the feed; NULL where it is not in it.
 
-`masked` is how many of its signals are suppressed by the log, `sealed` by the feed.
+`masked` is how many of its signals are suppressed by the log, `sealed` by the feed. `pending` has leaves of events that
+are not in the tree of `blocks` yet. `state` has numbers, texts and times by name: each class reads and writes its own.
 """
 ALL = -1
 """In the place of a number of suppressed signals: all that the contribution has."""
@@ -54,7 +55,7 @@ ON CONFLICT (id) DO UPDATE SET shown = excluded.shown, sealed = excluded.sealed
 
 
 Leaf = tuple[int, int, bytes]
-"""The seq of an event, and the leaf that a contribution has since, `EMPTY` if it no longer matches."""
+"""The seq of an event, the id of a contribution, and its leaf since then: `EMPTY` if it no longer matches."""
 
 
 class Row(NamedTuple):
@@ -137,8 +138,8 @@ class MonitorTables:
     def rows(self, ids: Iterable[int]) -> dict[int, Row]:
         """The rows of contributions by id; those that the log does not have are left out."""
         wanted, rows = list(ids), dict[int, Row]()
-        for start in range(0, len(wanted), _MANY):
-            part = wanted[start : start + _MANY]
+        for start in range(0, len(wanted), _IDS_AT_ONCE):
+            part = wanted[start : start + _IDS_AT_ONCE]
             marks = ", ".join("?" * len(part))
             rows |= self._select(f"{_ROWS} WHERE status IS NOT NULL AND id IN ({marks})", part)
         return rows
@@ -208,7 +209,7 @@ class MonitorTables:
             if not pending:
                 break
             leaves = {id: leaf for id, leaf, _ in pending}
-            count += self._growth(leaves)
+            count += sum((leaf != EMPTY) - (self._leaf(id) != EMPTY) for id, leaf in leaves.items())
             changed, root = active_set.update(self.block, leaves)
             rows = [(*place, hashes) for place, hashes in changed.items()]
             self._connection.executemany("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?)", rows)
@@ -222,9 +223,6 @@ class MonitorTables:
         query = "SELECT hashes FROM blocks WHERE level = ? AND number = ?"
         row = self._connection.execute(query, (level, number)).fetchone()
         return bytes(row[0]) if row else EMPTY_BLOCK
-
-    def _growth(self, leaves: Mapping[int, bytes]) -> int:
-        return sum((leaf != EMPTY) - (self._leaf(id) != EMPTY) for id, leaf in leaves.items())
 
     def _leaf(self, id: int) -> bytes:
         begin = id % WIDTH * HASH

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hashdb.client import Client
 
 _TIMEOUT = 5.0
+"""Seconds for the answer of a witness."""
 _MOST_SEEN = 1_000
 _LAST = 253_402_300_799
 """The last second of the calendar."""
@@ -31,7 +32,7 @@ _FRESH = timedelta(hours=26)
 
 
 class Seen:
-    """When which event was first seen to be in the log, of the last checks."""
+    """When an event was first seen to be in the log, by the last checks; kept in the state under a key."""
 
     def __init__(self, tables: MonitorTables, key: str) -> None:
         """Reads what earlier checks saw."""
@@ -53,7 +54,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """What the service and the witnesses said before the service was asked for its checkpoint."""
+    """The cosigned checkpoints of the service (None: it has none) and of witnesses, read before its newest one."""
 
     cosigned: str | None
     by_witness: dict[str, str] = field(default_factory=dict)
@@ -142,7 +143,7 @@ class Witnessing:
         return alarms
 
     def _unlike(self, checkpoint: Checkpoint) -> str | None:
-        """What contradicts the replayed log in a checkpoint; None if it is of the same log."""
+        """How a checkpoint contradicts the replayed log; None if it is of the same log."""
         size, root = self._replay.size, self._replay.root
         if checkpoint.origin != self._tables.text("origin"):
             return f"is of the log {checkpoint.origin}"

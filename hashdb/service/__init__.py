@@ -64,8 +64,7 @@ class HashDB:
         self.keys = KeyCache(store)
         self.retired = RetiredSignals(store, radii)
         self.intake_rules = CachedRead(store, INTAKE, read_intake_rules)
-        # Newest first.
-        self.seeds_in_use = CachedRead(store, frozenset({"seed"}), lambda tx: tx.seeds.in_use())
+        self.seeds_in_use = CachedRead(store, frozenset({"seed"}), lambda tx: tx.seeds.in_use())  # Newest first.
         self.upstreams = UpstreamCache(store, frozenset({"upstream"}), lambda tx: tx.upstreams.members())
         views = self.keys, self.retired, self.intake_rules, self.seeds_in_use, self.upstreams
         self.follower = LogFollower(store.head, self._tail, views)

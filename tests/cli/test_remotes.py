@@ -19,7 +19,7 @@ from hashdb.cli.remotes import HTTPRemote
 from hashdb.domain.addresses import EgressPolicy
 from hashdb.domain.rules import Rules
 from hashdb.domain.sharing.upstreams import UpstreamTrouble
-from hashdb.service.sharing.remotes import Stop, read
+from hashdb.service.sharing.remotes import Stop, ask_to_read
 from hashdb.wire.problems import PREFIX
 from tests.builders import RULES
 
@@ -54,7 +54,7 @@ def answering(status: int, body: bytes, **headers: str) -> Iterator[tuple[str, l
 def trouble(url: str, rules: Rules = HERE) -> UpstreamTrouble:
     """Why a page of this service cannot be read."""
     with pytest.raises(Stop) as stopped:
-        read(lambda: HTTPRemote(url, "hdb_secret", rules).page(0, None, 10))
+        ask_to_read(lambda: HTTPRemote(url, "hdb_secret", rules).page(0, None, 10))
     return stopped.value.trouble
 
 
@@ -122,7 +122,7 @@ def test_why_a_service_cannot_be_followed(status: int, slug: str, why: UpstreamT
 @pytest.mark.parametrize(("asked", "seconds"), [(90, 90), (10**9, 86_400), (10**400, 86_400), ("soon", None)])
 def test_a_service_is_asked_again_after_a_day_at_the_latest(asked: object, seconds: float | None) -> None:
     with refusing(503, "unavailable", asked) as url, pytest.raises(Stop) as stopped:
-        read(lambda: HTTPRemote(url, "hdb_secret", HERE).page(0, None, 10))
+        ask_to_read(lambda: HTTPRemote(url, "hdb_secret", HERE).page(0, None, 10))
     why = UpstreamTrouble.NOT_HASHDB if seconds is None else UpstreamTrouble.BUSY
     assert (stopped.value.trouble, stopped.value.seconds) == (why, seconds)
 

@@ -80,18 +80,8 @@ def _witnesses(tx: Transaction, policy: Policy) -> QuorumStatus:
     signers = []
     for witness in policy.witnesses:
         state = states.get(witness.key.named_id, WitnessState())
-        signers.append(
-            SignerStatus(
-                witness.name,
-                witness.key,
-                witness.url is not None,
-                state.size,
-                state.at,
-                state.trouble,
-                state.failing_since,
-                state.refused,
-            )
-        )
+        outcome = state.size, state.at, state.trouble, state.failing_since, state.refused
+        signers.append(SignerStatus(witness.name, witness.key, witness.url is not None, *outcome))
     return QuorumStatus(policy.min_witnesses, tuple(signers), None if cosigned is None else cosigned.size)
 
 

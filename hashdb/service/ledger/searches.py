@@ -148,7 +148,10 @@ def _code(tx: Transaction, at: str, text: str, kinds: Collection[str], example: 
     kind, id = read_id(text) or (None, 0)
     if id and kind is not None and kind in kinds:
         try:
-            _require(tx, kind, id)
+            if kind == "user":
+                tx.users.get(id)
+            else:
+                _ = tx.members.get(id) if kind == "member" else tx.members.key(id)
         except NotFound as error:
             raise InvalidInput((Fault(at, str(error)),)) from None
         return kind, id
@@ -163,16 +166,6 @@ def _code(tx: Transaction, at: str, text: str, kinds: Collection[str], example: 
         raise InvalidInput((Fault(at, f"fits {len(named)} names: choose one of them"),))
     meant = did_you_mean(text, [person.name for person in people])
     raise InvalidInput((Fault(at, f"is not the name of a member or user, nor a form like {example}{meant}"),))
-
-
-def _require(tx: Transaction, kind: str, id: int) -> None:
-    """Raise NotFound if there is no member, user or key of this number."""
-    if kind == "member":
-        tx.members.get(id)
-    elif kind == "user":
-        tx.users.get(id)
-    else:
-        tx.members.key(id)
 
 
 def _people(tx: Transaction) -> list[Named]:

@@ -188,21 +188,12 @@ def hits_by_contribution(
     for frame, near, through in frames:
         best: dict[int, FrameHit] = {}
         for signal, bits in near.items():
+            algorithm, transform = signal.algorithm, through.get(signal)
             for holder in held.get(signal, ()):
                 id, unit = holder.contribution, unit_of(holder)
                 for shot in times.get((id, signal), ()) or (None,):
                     segment = _segment(frame, shot, details[id].segments)
-                    hit = FrameHit(
-                        frame.at,
-                        shot,
-                        signal.algorithm,
-                        bits,
-                        through.get(signal),
-                        segment,
-                        frame.unit,
-                        frame.end,
-                        unit,
-                    )
+                    hit = FrameHit(frame.at, shot, algorithm, bits, transform, segment, frame.unit, frame.end, unit)
                     best[id] = min(best.get(id, hit), hit, key=_rank)
         for id, hit in best.items():
             hits[id].append(hit)
@@ -244,15 +235,9 @@ def _few_frames(others: Sequence[Contribution]) -> Iterator[Contribution]:
 
 def holder_of(signal: Signal, contribution: Contribution) -> Holder:
     """A contribution as the holder of a signal, as far as an alignment asks for it."""
-    return Holder(
-        signal,
-        contribution.id,
-        contribution.member,
-        contribution.severity,
-        contribution.standing,
-        None,
-        Extent(contribution.duration, contribution.pages, contribution.words) if contribution.frame_count else None,
-    )
+    item = contribution
+    extent = Extent(item.duration, item.pages, item.words) if item.frame_count else None
+    return Holder(signal, item.id, item.member, item.severity, item.standing, details=None, extent=extent)
 
 
 class ListedItems:

@@ -73,21 +73,12 @@ def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
     if not suppressed.keys().isdisjoint(listed.signals):
         refused.append(f"a hash of it {CLOSE_TO_BENIGN}")
     shots = [_without_suppressed(shot, suppressed) for shot in split_shots(listed.frames)]
-    items = ListedItems()
-    extent = listed.extent
+    items, standing, extent = ListedItems(), Standing.UNREVIEWED, listed.extent
     items.add(
         _SECOND_ID,
         listed.signals,
         shots,
-        lambda signal: Holder(
-            signal,
-            contribution=_SECOND_ID,
-            member=_SECOND_MEMBER,
-            severity=None,
-            standing=Standing.UNREVIEWED,
-            details=None,
-            extent=extent,
-        ),
+        lambda signal: Holder(signal, _SECOND_ID, _SECOND_MEMBER, None, standing, details=None, extent=extent),
     )
     # What follows does for a list of one query and one contribution what a match does for many.
     # `expanded`: the query and each of its frames. For each of them, `suggested` has the signals of the second that are

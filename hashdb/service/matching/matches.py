@@ -71,7 +71,7 @@ def match(
         if head is None or is_batch:
             head = db.index.catch_up()
         started = perf_counter()
-        # A picture takes the short way.
+        # A picture takes the short way. `thinned`: the positions of queries with frames that were not searched for.
         suggested, through, thinned = (
             suggest_expanded(expanded, db.index.search)
             if expanded.frames
@@ -103,11 +103,7 @@ def _results(
     thinned: Set[int],
     standings: tuple[Standing, ...],
 ) -> tuple[Result, ...]:
-    """The results: which active contributions hold what the index suggested, as the store decides.
-
-    `suggested` and `through` are of each query of `expanded`; `thinned` has the positions of the queries of which some
-    frames were not searched for.
-    """
+    """The results: which active contributions hold what was suggested of each query of `expanded`, by the store."""
     signals = {signal for distances in suggested for signal in distances}
     now, by_signal = db.now(), defaultdict[Signal, list[Holder]](list)
     upstreams = db.upstreams.members()

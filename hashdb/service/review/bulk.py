@@ -28,7 +28,7 @@ from hashdb.domain.rules import future_fault
 from hashdb.domain.signals import Signal
 from hashdb.errors import BatchBegun, Fault, NotFound, reject, reject_field
 from hashdb.service import HashDB
-from hashdb.service.review.examination import Examined, Examiner, like_any_of
+from hashdb.service.review.examination import Examiner, like_any_of
 from hashdb.service.review.impacts import LATELY
 from hashdb.service.review.proposals import visible_acts
 
@@ -172,7 +172,9 @@ def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
                 entry_signals = examined.draft.signals if examined.draft else ()
                 skip = Skip.LISTED if entry_signals in added else examined.skip
                 if skip is not None:
-                    skipped[skip].append(_named(batch, examined, subject))
+                    # An item of an undo is named by its contribution.
+                    of_undo = examined.contribution if batch.picks is Picks.ITEM else None
+                    skipped[skip].append(of_undo.id if of_undo else subject)
                     continue
                 changes, proposals = changes + (not examined.proposes), proposals + examined.proposes
                 confirms += examined.confirms
@@ -243,8 +245,3 @@ def _size_fault(size: int) -> str | None:
         return None
     number = f"more than {COUNTED}" if size > COUNTED else str(size)
     return f"selects {number} rows: a batch takes at most {MOST}; filter further"
-
-
-def _named(batch: Batch, examined: Examined, subject: int) -> int:
-    """The number by which the preview names an item: of an undo, its contribution's."""
-    return examined.contribution.id if batch.picks is Picks.ITEM and examined.contribution else subject

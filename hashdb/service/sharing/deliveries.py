@@ -39,7 +39,7 @@ from hashdb.store import Transaction
 from hashdb.store.sharing.webhooks import DeliveryPosition
 
 _SECONDS = 10.0
-"""For one attempt, from connecting to the end of the response."""
+"""Seconds for one attempt, from connecting to the end of the response."""
 _RESPONSE_BYTES = 65_536
 """Bytes of a response that are read; none is kept."""
 _AT_ONCE = 8
@@ -47,9 +47,11 @@ _AT_ONCE = 8
 _SLACK = 1_000
 """How many events without news a position may be behind before it is advanced."""
 _FEED = (*(action for action in Action if action.changes_feed), Action.LOG_RESTORED)
+"""The actions of events that a webhook of the topic `feed.changed` counts."""
 _CASES = {Topic.CASE_OPENED: Action.CASE_OPENED, Topic.CASE_DECIDED: Action.CASE_DECIDED}
 
 Post = Callable[[ClaimedDelivery, datetime], Attempt]
+"""Sends a delivery once, signed for this time."""
 _News = Mapping[int, Sequence[dict[str, object]]]
 """The data of messages to be sent, by member; 0 is every member."""
 
@@ -65,7 +67,7 @@ def make(db: HashDB) -> int:
         for position in tx.webhooks.positions_behind(head.seq):
             groups[position.topic, position.seq].append(position)
         batches = [(positions, *_news(db, tx, positions, head.seq, head.epoch)) for positions in groups.values()]
-    due = [batch for batch in batches if batch[2] or batch[1] - batch[0][0].seq >= _SLACK]
+    due = [batch for batch in batches for positions, upto, news in [batch] if news or upto - positions[0].seq >= _SLACK]
     if not due:
         return 0
     made = 0
@@ -230,4 +232,5 @@ def _reversals(db: HashDB, tx: Transaction, positions: Sequence[DeliveryPosition
 
 
 def _summary(after: int, checkpoint: int, count: int, **more: object) -> dict[int, Sequence[dict[str, object]]]:
+    """One message for every member, with the number of events; none if there are no events."""
     return {0: [{"after": after, "checkpoint": checkpoint, "count": count, **more}]} if count else {}

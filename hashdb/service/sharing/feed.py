@@ -41,6 +41,7 @@ from hashdb.store.repositories import chunks
 
 _FEED = tuple(action for action in Action if action.changes_feed)
 _HIDDEN = frozenset({"reference"})
+"""The fields of contributions that are not read: no reader of the feed gets them."""
 WAITING = RequestSlots(each=2, all_keys=4)
 """Readers that wait in a process at the same time; the other threads stay free for matches."""
 _POLL_SECONDS = 0.1
@@ -69,7 +70,8 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         with_frames = [id for id in ids if contributions[id].frame_count]
         masked = {id for id in with_frames if contributions[id].masked}
         frames = tx.frames.get(with_frames, masked=masked)
-        changes = tuple(Change(seq, _state(_with_frames(contributions[id], frames), logged[id])) for seq, id in page)
+        contributions |= {id: replace(contributions[id], frames=of_item) for id, of_item in frames.items()}
+        changes = tuple(Change(seq, _state(contributions[id], logged[id])) for seq, id in page)
     more = len(events) > limit
     checkpoint = page[-1][0] if more else head.seq
     note_position(db, actor, checkpoint)
@@ -80,10 +82,6 @@ def _few_enough(frame_counts: Sequence[int]) -> int:
     """How many contributions of a page have `FRAMES_A_REQUEST` frames together at most; at least one."""
     totals = accumulate(frame_counts)
     return max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))
-
-
-def _with_frames(contribution: Contribution, frames: Mapping[int, tuple[Frame, ...]]) -> Contribution:
-    return replace(contribution, frames=frames[contribution.id]) if contribution.id in frames else contribution
 
 
 def wait(db: HashDB, actor: Actor, after: int, seconds: float) -> bool:
@@ -122,7 +120,7 @@ def note_position(db: HashDB, actor: Actor, seq: int) -> None:
 
 def _changed(db: HashDB, after: int) -> bool:
     with db.store.read() as tx:
-        # A cursor past the head is a change too: the reader must start over.
+        # A position past the head is a change too: the reader must start over.
         return tx.audit.head().seq < after or bool(tx.audit.since(after, 1, _FEED))
 
 
@@ -140,6 +138,7 @@ def _state(contribution: Contribution, logged: Status) -> Contribution | Gone:
 
 
 _EXCHANGED = (*_FEED, Action.OPINION_GIVEN)
+"""The actions of events after which `exchange` has news of the values of a contribution."""
 
 
 def head(db: HashDB, actor: Actor, before: datetime | None = None) -> int:
@@ -217,6 +216,7 @@ def give_opinions(db: HashDB, actor: Actor, drafts: Sequence[tuple[Signal, Opini
 
 
 def _contribution(event: Event) -> int:
+    """The contribution of an event on it, or on an opinion on it."""
     id = event.details.get("contribution", event.id)
     assert isinstance(id, int)
     return id
@@ -300,6 +300,7 @@ def _holders_of_video(
     place_of: dict[int, int | None],
     now: datetime,
 ) -> set[int]:
+    """The active contributions that are a video; `place_of` gets what is read of others on the way."""
     for part in chunks(list(dict.fromkeys(frame.signals[0] for frame in video if frame.matches)), _FRAMES_A_STEP):
         holders = tx.matches.holders(part, now, matches.MATCHING, detailed=False)
         ids = {

@@ -35,7 +35,7 @@ from hashdb.service.contributions.recording import Allowance, added_entry
 from hashdb.service.contributions.reuploads import hold_reuploads
 from hashdb.service.ledger import checkpoints
 from hashdb.service.review.cases import settle
-from hashdb.service.sharing.remotes import Connect, Remote, Stop, ask, read
+from hashdb.service.sharing.remotes import Connect, Remote, Stop, ask, ask_to_read
 from hashdb.service.sharing.sent_opinions import send_opinions
 from hashdb.service.sharing.upstreams import end, name_of, reread
 from hashdb.service.views import IntakeRules, NearSignals
@@ -43,6 +43,7 @@ from hashdb.store import Transaction
 from hashdb.store.sharing.upstreams import ClaimedUpstream, UpstreamPath
 
 _BATCH = 500
+"""Contributions that one transaction ends."""
 _PAGES = 50
 """Pages of an upstream that one look reads; then the other upstreams have their turn."""
 _SOON = timedelta(hours=1)
@@ -101,10 +102,10 @@ def _read(db: HashDB, upstream: Upstream, remote: Remote) -> bool:
         if db.stopping():
             return False
         begins = upstream.epoch is None
-        if begins and read(lambda: name_of(remote.log())) != upstream.log:
+        if begins and ask_to_read(lambda: name_of(remote.log())) != upstream.log:
             raise Stop(UpstreamTrouble.OTHER_LOG)
         try:
-            page = read(partial(remote.page, upstream.seq, upstream.epoch, PAGE))
+            page = ask_to_read(partial(remote.page, upstream.seq, upstream.epoch, PAGE))
             if upstream.epoch not in (None, page.epoch):
                 raise FeedRestarted(page.epoch)
         except FeedRestarted:
@@ -116,6 +117,7 @@ def _read(db: HashDB, upstream: Upstream, remote: Remote) -> bool:
             continue
         if not _goes_on(upstream.seq, page):
             raise Stop(UpstreamTrouble.NOT_HASHDB)
+        # A page without news is not written.
         if page == UpstreamPage((), upstream.seq, False, upstream.epoch or ""):
             return not upstream.rereading or _end_round(db, upstream)
         applied = apply(db, upstream, page)
@@ -133,7 +135,7 @@ def _read(db: HashDB, upstream: Upstream, remote: Remote) -> bool:
 
 
 def _goes_on(seq: int, page: UpstreamPage) -> bool:
-    """Whether a page follows an event. Otherwise an upstream could keep this process busy without an end."""
+    """Whether a page continues after an event. Otherwise an upstream could keep this process busy without an end."""
     seqs = [change.seq for change in page.changes]
     in_order = all(seq < number <= page.checkpoint for number in seqs)
     return len(seqs) <= PAGE and in_order and page.checkpoint >= seq + page.more
@@ -206,7 +208,9 @@ class _Step:
     upstream: Upstream
     rules: IntakeRules
     near: NearSignals
+    """For signals of the drafts, the stored signals near them that a case was about."""
     suppressed: Mapping[Signal, int]
+    """The signals of frames that are close to a benign entry, each with the id of the entry."""
     own: str
     """The name of the log of this service."""
     now: datetime
@@ -217,8 +221,9 @@ class _Step:
     ending: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """The contributions that are withdrawn, by reason."""
     theirs: dict[int, Standing] = field(default_factory=dict)
-    """What the upstream sets, by contribution."""
+    """The standing that the upstream sets, by contribution."""
     new: list[UpstreamChange] = field(default_factory=list)
+    """What is to be contributed here."""
 
     def run(self, page: UpstreamPage) -> list[LogEntry]:
         """Apply as much of a page as the limit of the member allows; return the events, which the caller appends."""
@@ -244,7 +249,7 @@ class _Step:
         return self.entries
 
     def _is_new(self, change: UpstreamChange) -> bool:
-        """Whether it is to be contributed here, if it was not yet: not what came from this service, in a circle."""
+        """Whether it is to be contributed here, if it was not yet: not if it came from this service, in a circle."""
         return change.draft is not None and (change.origin is None or change.origin.log != self.own)
 
     def _refuse(self, changes: list[UpstreamChange]) -> None:
@@ -271,7 +276,7 @@ class _Step:
     def _apply(
         self, change: UpstreamChange, path: UpstreamPath, contribution: Contribution, stored: Mapping[int, Signal]
     ) -> None:
-        """Bring a contribution that came from there before to the state that it has there."""
+        """Give a contribution that came from the upstream the state that it has there now."""
         id = contribution.id
         self.theirs[id] = path.standing
         if change.gone == "withdrawn":
@@ -282,7 +287,7 @@ class _Step:
             expires = contribution.expires_at
             if contribution.status is not Status.EXPIRED and (expires is None or expires > self.now + _SOON):
                 self.ending["other"].append(id)
-        elif change.gone is not None:
+        elif change.gone is not None:  # Quarantined, retired, suspended, or without signals.
             self.theirs[id] = Standing.QUARANTINED
         elif change.draft is not None and contribution.status is not Status.WITHDRAWN:
             self.theirs[id] = standing_from_upstream(change.standing)
@@ -298,6 +303,7 @@ class _Step:
                 self._replace(change, id)
 
     def _replace(self, change: UpstreamChange, id: int) -> None:
+        """End a contribution, and contribute what the upstream has now in its place."""
         self.ending["other"].append(id)
         self.new.append(change)
 

@@ -21,7 +21,7 @@ Security = Literal["starttls", "tls", "none"]
 PORTS: dict[Security, int] = {"starttls": 587, "tls": 465, "none": 25}
 """The usual port of each kind of security."""
 _EACH_SECONDS, _SECONDS = 10.0, 45.0
-"""For each step, and for all steps after the greeting."""
+"""Seconds for each step, and for all steps after the greeting."""
 
 
 class _PasswordUnreadableError(Exception):

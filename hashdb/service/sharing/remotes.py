@@ -28,7 +28,7 @@ from hashdb.service.sharing.safe_http import NotPermittedError, UnknownNameError
 
 _Answer = TypeVar("_Answer")
 _LONGEST_WAIT = 86_400
-"""Seconds. An upstream that asks for a longer wait is asked again after this time."""
+"""Seconds after which an upstream that asks for a longer wait is asked again."""
 
 
 class Remote(Protocol):
@@ -85,7 +85,7 @@ def ask(request: Callable[[], _Answer]) -> _Answer:
         raise Stop(UpstreamTrouble.NOT_HASHDB) from None
 
 
-def read(request: Callable[[], _Answer]) -> _Answer:
+def ask_to_read(request: Callable[[], _Answer]) -> _Answer:
     """The answer to a request that reads. Raises Stop and FeedRestarted."""
     try:
         return ask(request)

@@ -18,12 +18,16 @@ from hashdb.store import Transaction
 
 _JUDGING = (Action.OPINION_GIVEN, Action.CASE_DECIDED)
 _BATCH = 200
+"""Events that are read at a time."""
 _SLACK = 1_000
 """How many events without an opinion the position may be behind before it is advanced."""
 
 
 class _Outgoing(NamedTuple):
-    """What this service says of the contribution that the upstream knows by this number."""
+    """What this service says, after the event `seq`, of a contribution with the id `remote` at the upstream.
+
+    `key` is the idempotency key of the request.
+    """
 
     seq: int
     remote: int
@@ -35,7 +39,8 @@ def send_opinions(db: HashDB, id: int, remote: Remote) -> None:
     """Send back what this service says of contributions that came from an upstream, once for each new event on them.
 
     They are derived from the log, so none is lost. One that was sent, but whose answer did not arrive, is sent again
-    with the same idempotency key. Raises Stop.
+    with the same idempotency key. `upstream.judged` is the last event whose opinion was sent; `upstream.judges` is
+    whether the key may give opinions there. Raises Stop.
     """
     more = True
     while more and not db.stopping():

@@ -21,6 +21,7 @@ from hashdb.service.sharing.remotes import Connect, Remote, Stop, ask
 from hashdb.store import Transaction
 
 _BATCH = 500
+"""Contributions that one call of `remove` ends."""
 _Answer = TypeVar("_Answer")
 
 
@@ -142,7 +143,7 @@ def remove(db: HashDB, actor: Actor, id: int) -> tuple[int, bool]:
 
 
 def end(db: HashDB, tx: Transaction, actor: Actor, ids: Sequence[int], reason: str) -> None:
-    """Withdraw and erase contributions for which their upstream no longer stands."""
+    """Withdraw and erase contributions that their upstream no longer has, and forget that they came from it."""
     tx.contributions.lock(ids)
     now = db.now()
     contributions = tx.contributions.get(ids, now)

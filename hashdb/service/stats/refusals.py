@@ -72,10 +72,11 @@ def write(tx: Transaction, tally: Tally, now: datetime) -> None:
     tx.refusals.add(tally.anonymous_refusals)
     for name, refusal in tally.first_refusals.items():
         kind, _, id = name.partition(":")
-        if refusal.actor is not None and is_due(
-            tx.audit.last_time(kind, Action.AUTH_REFUSED, int(id)), now, _NAMED_EVERY
-        ):
-            tx.audit.append(now, refusal.actor, [LogEntry(Action.AUTH_REFUSED, kind, int(id), _details(refusal))])
+        last = tx.audit.last_time(kind, Action.AUTH_REFUSED, int(id))
+        if refusal.actor is not None and is_due(last, now, _NAMED_EVERY):
+            scopes: Details = {"scopes": list(refusal.scopes)} if refusal.scopes else {}
+            details: Details = {"reason": str(refusal.reason), **scopes}
+            tx.audit.append(now, refusal.actor, [LogEntry(Action.AUTH_REFUSED, kind, int(id), details)])
     _log_anonymous(tx, now)
 
 
@@ -103,11 +104,6 @@ def _pending(tx: Transaction, now: datetime) -> Mapping[str, int]:
     pending = tx.refusals.not_logged()
     last = tx.audit.last_time("service", Action.AUTH_REFUSED, 1)
     return pending if pending and is_due(last, now, _ANONYMOUS_EVERY) else {}
-
-
-def _details(refusal: Refusal) -> Details:
-    scopes = {"scopes": list(refusal.scopes)} if refusal.scopes else {}
-    return {"reason": str(refusal.reason)} | scopes
 
 
 _FIELDS = {field.name for field in dataclasses.fields(Draft)} | {"file", "metadata"}
