@@ -148,10 +148,12 @@ def _code(tx: Transaction, at: str, text: str, kinds: Collection[str], example: 
     kind, id = read_id(text) or (None, 0)
     if id and kind is not None and kind in kinds:
         try:
-            if kind == "user":
+            if kind == "member":
+                tx.members.get(id)
+            elif kind == "user":
                 tx.users.get(id)
             else:
-                _ = tx.members.get(id) if kind == "member" else tx.members.key(id)
+                tx.members.key(id)
         except NotFound as error:
             raise InvalidInput((Fault(at, str(error)),)) from None
         return kind, id
