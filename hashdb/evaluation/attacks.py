@@ -1,6 +1,7 @@
 """Attacks on matching: the least change with which a listed picture escapes, or a harmless one matches a listed one.
 
 The domain decides whether a changed picture matches, as in the service: after it was saved as PNG, and as JPEG 95.
+Changes are measured in decibels of the peak signal-to-noise ratio: the more decibels, the smaller the change.
 """
 
 from __future__ import annotations

@@ -81,6 +81,7 @@ class Library:
             for signal, of_signal in holders.items()
             for holder in of_signal
         }
+        # The functions read the shots of a listed item, and the overruling algorithms of contributions: none.
         matched = match_frames(
             [query], expanded, suggested, through, holders, times, lambda id: self._shots[id - 1], lambda ids: {}
         )

@@ -58,6 +58,7 @@ def remains(query: Query, stored: StoredItem, algorithm: Algorithm) -> bool:
     if view is None:
         return False
     at_limit = _AtTheLimit(query, view, algorithm)
+    # No signal of the contribution counts as a match by its distance.
     return not verify(at_limit, stored.signals, stored.signatures, {}).contradicted
 
 

@@ -293,16 +293,8 @@ def filmed_from_a_screen(scene: Scene) -> Image.Image:
     screen = ImageOps.expand(scene.picture, round(shorter_side(scene.picture) * 0.04), (18, 18, 20))
     x, y = (0.05 * scene.random.uniform(0.4, 1) for _ in range(2))
     # Corners of the part that is seen: upper left, lower left, lower right, upper right.
-    corners = (
-        0,
-        0,
-        0,
-        screen.height,
-        screen.width * (1 + x),
-        screen.height * (1 + y),
-        screen.width,
-        -screen.height * y,
-    )
+    right, bottom = screen.size
+    corners = (0, 0, 0, bottom, right * (1 + x), bottom * (1 + y), right, -bottom * y)
     seen = screen.transform((width, height), Image.Transform.QUAD, corners, Image.Resampling.BICUBIC)
     dull = ImageEnhance.Contrast(seen.filter(ImageFilter.GaussianBlur(width / 500))).enhance(0.8)
     stripes = 1 + 0.04 * np.sin(np.arange(height) * scene.random.uniform(1.3, 2.2))

@@ -105,7 +105,7 @@ def _with_transforms(frame: HashedFrame, look: _Look, insets: Sequence[Window]) 
         return frame
     fit = (inset for inset in insets if quality_of(look.down, look.across, inset) >= MINIMUM_QUALITY)
     originals = [coefficients(look.grey, inset) for inset in fit]
-    mirrored = [mirror(original, 0) for original in originals]
+    mirrored = [mirror(original) for original in originals]
     transforms = list(frame.hashed.transforms)
     for name, parts in (("inset", originals), ("inset-mirror", mirrored)):
         if signals := without_faults(map(phash256_signal, parts)):

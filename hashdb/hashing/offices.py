@@ -164,7 +164,7 @@ class _Collected:
         self._in_note += name in self._format.notes
         if self._format.texts is not None:
             self._in_text += name in self._format.texts
-            if name == "vanish" and attributes.get("val", "1") not in ("0", "false", "off"):
+            if name == "vanish" and attributes.get("val", "1") not in ("0", "false", "off"):  # hidden text in DOCX
                 self._hidden = True
         if name in self._format.signs:
             self._add(self._format.signs[name])
@@ -176,7 +176,7 @@ class _Collected:
             return
         if self._format.texts is not None:
             self._in_text -= name in self._format.texts
-            if name == "r":
+            if name == "r":  # a run: text of one style
                 self._hidden = False
         if name in self._format.lines:
             self._add("\n")
@@ -274,8 +274,8 @@ def _epub(parts: _Parts) -> str:
         raise UnreadablePicture(_DAMAGED)
     if "META-INF/rights.xml" in parts.names or "META-INF/sinf.xml" in parts.names:
         raise UnreadablePicture(_LOCKED)
-    items: dict[str, tuple[str, str]] = {}
-    spine: list[str] = []
+    items: dict[str, tuple[str, str]] = {}  # the path and the media type of each file, by its id
+    spine: list[str] = []  # the ids of the chapters in reading order
 
     def start(name: str, attributes: Attributes) -> None:
         if name == "item":

@@ -76,7 +76,7 @@ class _Signer:
         """The name and the signatures of each view that may show the whole picture, the likeliest first."""
         whole, colours = self._coefficients(WHOLE_WINDOW), self._colours(WHOLE_WINDOW)
         yield WHOLE, _signatures(whole, colours)
-        oriented = zip(orientations(whole, 0), _turns(colours), strict=True)
+        oriented = zip(orientations(whole), _turns(colours), strict=True)
         turned = {name: _signatures(detail, colour) for (name, detail), colour in oriented}
         yield MIRROR, turned.pop(MIRROR)
         parts = [(name, self._coefficients(window)) for name, window in inside.parts]
@@ -93,7 +93,7 @@ class _Signer:
         yield "invert", _detail(-whole)
         panels = [(f"panel-{number}", panel) for number, (_, panel) in enumerate(inside.panels, 1)]
         for name, part in (*parts, *panels):
-            yield f"{name}-{MIRROR}", _detail(mirror(part, 0))
+            yield f"{name}-{MIRROR}", _detail(mirror(part))
 
     def _coefficients(self, window: Window) -> Floats:
         return coefficients(self._grey, window, DETAILED)

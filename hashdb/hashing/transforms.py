@@ -77,24 +77,24 @@ def transforms(picture: Picture, algorithms: Sequence[Algorithm], inside: Inside
 
 def _phash256_transforms(picture: Picture, inside: Inside) -> Iterator[tuple[str, Signal]]:
     grey, whole = picture.reduced, whole_coefficients(picture)
-    for name, oriented in orientations(whole, 0):
+    for name, oriented in orientations(whole):
         yield name, phash256_signal(oriented)
     for name, window in inside.parts:
         part = coefficients(grey, window)
         yield name, phash256_signal(part)
-        yield f"{name}-{MIRROR}", phash256_signal(mirror(part, 0))
+        yield f"{name}-{MIRROR}", phash256_signal(mirror(part))
     for name, degrees in TILTS:
         yield name, phash256_signal(coefficients(*rotate(grey, degrees)))
     yield "middle", phash256_signal(coefficients(grey, MIDDLE))
     yield "invert", phash256_signal(-whole)
     for number, (_, panel) in enumerate(inside.panels, 1):
-        yield f"panel-{number}", phash256_signal(panel[:16, :16])
+        yield f"panel-{number}", phash256_signal(panel[:16, :16])  # the frequencies 0 to 15
         if number <= _WITH_MIRROR:
-            yield f"panel-{number}-{MIRROR}", phash256_signal(mirror(panel[:16, :16], 0))
+            yield f"panel-{number}-{MIRROR}", phash256_signal(mirror(panel[:16, :16]))
     for part in inside.flat:
         yield "flat", phash256_signal(part[:16, :16])
     for part in inside.flat[:1]:
-        for name, oriented in orientations(part[:16, :16], 0):
+        for name, oriented in orientations(part[:16, :16]):
             if name in _TURNED_FLAT:
                 yield f"flat-{name}", phash256_signal(oriented)
 
@@ -112,7 +112,7 @@ def _pdq_transforms(picture: Picture, inside: Inside) -> Iterator[tuple[str, Sig
         if min(cropped.size) >= SHORTEST_SIDE:
             yield name, pdq_signal(pdq_coefficients(sample(cropped)))
     for number, (_, panel) in enumerate(inside.panels[:_WITH_PDQ], 1):
-        yield f"panel-{number}", pdq_signal(panel[1:17, 1:17])
+        yield f"panel-{number}", pdq_signal(panel[1:17, 1:17])  # the frequencies 1 to 16
     for part in inside.flat:
         yield "flat", pdq_signal(part[1:17, 1:17])
 
@@ -144,7 +144,7 @@ def _flat(grey: Floats) -> list[Floats]:
 
 def pdq_orientations(picture: Picture) -> Iterator[tuple[str, Signal]]:
     """The name and the PDQ signal of each orientation but the picture's own; each side must have 5 pixels or more."""
-    for name, oriented in orientations(pdq_coefficients(picture.sampled), 1):
+    for name, oriented in orientations(pdq_coefficients(picture.sampled), lowest=1):
         yield name, pdq_signal(oriented)
 
 
@@ -152,9 +152,9 @@ def mirrored(picture: Picture, algorithms: Sequence[Algorithm]) -> Iterator[Sign
     """The signals of the mirrored picture by PDQ and phash256; each side must have 5 pixels or more."""
     for algorithm in algorithms:
         if algorithm is Algorithm.PDQ:
-            yield pdq_signal(mirror(pdq_coefficients(picture.sampled), 1))
+            yield pdq_signal(mirror(pdq_coefficients(picture.sampled), lowest=1))
         elif algorithm is Algorithm.PHASH256:
-            yield phash256_signal(mirror(whole_coefficients(picture), 0))
+            yield phash256_signal(mirror(whole_coefficients(picture)))
 
 
 MIRROR: Final = "mirror"
@@ -164,12 +164,12 @@ _TURNED_FLAT = (MIRROR, "rotate-90", "rotate-270")
 """A picture that is tilted by 45 degrees may be either way up."""
 
 
-def orientations(coefficients: Floats, first: int) -> Iterator[tuple[str, Floats]]:
-    """The name and the coefficients of each orientation but the picture's own. `first` is the lowest frequency."""
-    across = _signs(coefficients, first)
+def orientations(coefficients: Floats, lowest: int = 0) -> Iterator[tuple[str, Floats]]:
+    """The name and the coefficients of each orientation but the picture's own; `lowest` is the lowest frequency."""
+    across = _signs(coefficients, lowest)
     down, swapped = across[:, None], coefficients.T
     oriented = (
-        mirror(coefficients, first),
+        mirror(coefficients, lowest),
         coefficients * down,
         coefficients * across * down,
         swapped,
@@ -180,12 +180,12 @@ def orientations(coefficients: Floats, first: int) -> Iterator[tuple[str, Floats
     yield from zip(NAMES, oriented, strict=True)
 
 
-def mirror(coefficients: Floats, first: int) -> Floats:
-    """The coefficients of the mirrored picture. `first` is the lowest frequency."""
-    mirrored: Floats = coefficients * _signs(coefficients, first)
+def mirror(coefficients: Floats, lowest: int = 0) -> Floats:
+    """The coefficients of the mirrored picture; `lowest` is the lowest frequency."""
+    mirrored: Floats = coefficients * _signs(coefficients, lowest)
     return mirrored
 
 
-def _signs(coefficients: Floats, first: int) -> Floats:
+def _signs(coefficients: Floats, lowest: int) -> Floats:
     """1 for each even frequency and -1 for each odd one, of which mirroring changes the sign."""
-    return np.where((np.arange(len(coefficients)) + first) % 2, -1, 1).astype(np.float32)
+    return np.where((np.arange(len(coefficients)) + lowest) % 2, -1, 1).astype(np.float32)

@@ -34,7 +34,7 @@ on_photos = pytest.mark.parametrize("photo", PHOTOS[:8], ids=lambda photo: photo
 @on_photos
 def test_phash256_of_a_turned_picture_is_what_imagehash_says(photo: Path) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
-    for name, coefficients in orientations(whole_coefficients(picture), 0):
+    for name, coefficients in orientations(whole_coefficients(picture)):
         turned = imagehash_signal(Picture(picture.colour.transpose(TURNS[name])), Algorithm.PHASH256)
         assert phash256_signal(coefficients).distance(turned) <= PHASH256_BITS, name
 
@@ -42,7 +42,7 @@ def test_phash256_of_a_turned_picture_is_what_imagehash_says(photo: Path) -> Non
 @on_photos
 def test_pdq_of_a_turned_picture_is_within_its_radius(photo: Path) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
-    for name, coefficients in orientations(pdq_coefficients(picture.sampled), 1):
+    for name, coefficients in orientations(pdq_coefficients(picture.sampled), lowest=1):
         turned, _ = pdq(Picture(picture.colour.transpose(TURNS[name])))
         assert pdq_signal(coefficients).distance(turned) <= PDQ_BITS, name
 
@@ -50,7 +50,7 @@ def test_pdq_of_a_turned_picture_is_within_its_radius(photo: Path) -> None:
 @on_photos
 def test_mirrored_and_flipped_phash256_is_bit_for_bit(photo: Path) -> None:
     picture = read_picture(photo.read_bytes(), Limits())
-    for name, coefficients in orientations(whole_coefficients(picture), 0):
+    for name, coefficients in orientations(whole_coefficients(picture)):
         if name in ("mirror", "flip", "rotate-180"):
             turned = Picture(picture.colour.transpose(TURNS[name]))
             assert phash256_signal(coefficients) == imagehash_signal(turned, Algorithm.PHASH256), name
