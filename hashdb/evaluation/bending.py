@@ -125,6 +125,7 @@ class Bender:
         self._norms = np.array(
             [_norm(down) * _norm(across) for down, across in upright] + [_norm(rows) for rows in tilted]
         )
+        # The upright views come first in these arrays: the position of each view.
         self._order = np.argsort(np.argsort(~self._upright, kind="stable"))
         self._norms = self._norms[self._order].astype(np.float32)[:, None]
         self.change = np.zeros((FREQUENCIES, FREQUENCIES), np.float32)

@@ -16,10 +16,10 @@ from hashdb.domain.frames import Frame
 from hashdb.domain.signals import Algorithm
 from hashdb.index.vectors import Words, pack
 
-DISTANCE: Final = 31
-QUALITY: Final = 50
-SHARE: Final = 0.8
-_INTERVAL: Final = 1.0
+DISTANCE: Final = 31  # bits of PDQ
+QUALITY: Final = 50  # of PDQ, at least
+SHARE: Final = 0.8  # of the frames, at least
+_INTERVAL: Final = 1.0  # seconds
 
 
 class Agreement(NamedTuple):

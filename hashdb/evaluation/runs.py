@@ -207,6 +207,7 @@ def evaluate(
         for algorithm, profile in product(scheme.algorithms, scheme.profiles)
         for outcome in _outcomes(measured, scheme, algorithm, profile, same, rate, items)
     )
+    # Which copies were made: the others have no distance, whatever the algorithm and the profile.
     made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED
     copies = made.sum(axis=1).tolist()
     altered_same = sum(copies[first] + copies[second] for first, second in same)
@@ -226,7 +227,7 @@ def evaluate(
         outcomes,
         copies=tuple(made.sum(axis=0).tolist()),
         matched={profile: share(matched[:, :, place], made) for place, profile in enumerate(scheme.profiles)},
-        mistakes=tuple(mistake for mistake in mistakes if (min(mistake[:2]), max(mistake[:2])) not in same),
+        mistakes=tuple(mistake for mistake in mistakes if tuple(sorted((mistake.query, mistake.listed))) not in same),
         compared=(len(samples) * (len(samples) - 1) - 2 * len(same), sum(copies) * (len(samples) - 1) - altered_same),
         places=tuple(at),
     )
@@ -270,13 +271,13 @@ def _outcomes(
     altered = _compare(samples, algorithm, profile, both_ways | beside, altered=True)
     column, row = scheme.algorithms.index(algorithm), scheme.profiles.index(profile)
     distances = np.stack([sample.distances[:, column, row] for sample in samples])
-    values = float(np.mean([len(sample.stored[profile][algorithm]) for sample in samples]))
-    queries = float(np.mean([len(sample.views[algorithm].values) for sample in samples]))
+    values_an_item = float(np.mean([len(sample.stored[profile][algorithm]) for sample in samples]))
+    values_with_transforms = float(np.mean([len(sample.views[algorithm].values) for sample in samples]))
     for transforms in (False, True):
         tail = fit(pairs[transforms], scheme.seed)
         part = rate / len(scheme.algorithms)
         radius = None if tail is None else tail.radius(part)
-        values_a_query = queries if transforms else 1.0
+        values_a_query = values_with_transforms if transforms else 1.0
         in_force = scheme.radius(algorithm)
         radii = {in_force, in_force if radius is None else radius}
         yield ChoiceResult(
@@ -289,10 +290,10 @@ def _outcomes(
             in_force=in_force,
             radius=radius,
             curved_radius=None if tail is None else tail.curved_radius(part),
-            values_an_item=values,
+            values_an_item=values_an_item,
             values_a_query=values_a_query,
             remaining=_remaining(samples, pairs[1], tail, algorithm, profile) if transforms else ALL,
-            costs={bits: cost(algorithm, bits, items, values, values_a_query) for bits in sorted(radii)},
+            costs={bits: cost(algorithm, bits, items, values_an_item, values_a_query) for bits in sorted(radii)},
         )
 
 
@@ -305,6 +306,7 @@ def _shows_beside(scheme: Scheme, place: int) -> bool:
 def _remaining(
     samples: Sequence[Sample], pairs: Pairs, tail: Tail | None, algorithm: Algorithm, profile: str
 ) -> Remaining:
+    """How many of the pairs that were fitted remain after the verification."""
     if tail is None:
         return ALL
     fitted = pairs.near[pairs.near[:, 2] <= tail.threshold].tolist()
@@ -320,6 +322,7 @@ def _compare(
     *,
     altered: bool = False,
 ) -> tuple[Pairs, Pairs]:
+    """The pairs of the samples without and with transforms, with the pictures or their altered copies as queries."""
     queries = [(sample.altered if altered else sample.views)[algorithm] for sample in samples]
     stored: list[Words] = [sample.stored[profile][algorithm] for sample in samples]
     return compare(queries, stored, algorithm, left_out)

@@ -151,6 +151,7 @@ class _Bench:
         around = LoadedFilm(scheme.around, at, min(scheme.around.seconds, at + 2 * MARGIN + longest))
         outcomes = []
         for position, copy in enumerate(scheme.copies):
+            # Only the first films are copied whole, and a clip cannot be longer than the film.
             if number >= scheme.wholes if copy.form is Form.WHOLE else copy.seconds > length:
                 continue
             upload = make_upload(copy, clip, start, around, at, f"{scheme.seed} {number}")
