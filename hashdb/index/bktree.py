@@ -27,7 +27,7 @@ class BKTreeIndex(Index):
     def __init__(self, bits: int) -> None:
         """An empty index for values of `bits` bits."""
         self.bits = bits
-        self._tree = pybktree.BKTree(_distance)
+        self._tree = pybktree.BKTree(lambda a, b: (a ^ b).bit_count())
         # The seq as of which each stored value was last added.
         self._seqs: dict[int, int] = {}
         # A removed value keeps its node in the tree, because the node leads to other values.
@@ -115,7 +115,3 @@ class BKTreeEngine(Engine):
             if len(stored) == _SWEEP_SIZE:
                 self._to_sweep.append((algorithm, start + len(stored) - len(ended)))
         return False
-
-
-def _distance(a: int, b: int) -> int:
-    return (a ^ b).bit_count()

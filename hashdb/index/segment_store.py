@@ -67,7 +67,7 @@ class SegmentStore(TieredEngine):
         self._manifest: Manifest | None = None
         # The stamps of the manifest in use, of one that must not be used, and of the one that was last looked at.
         self._current_stamp = self._rejected_stamp = self._last_stamp = NO_MANIFEST
-        self._segments: dict[str, Segment] = {}
+        self._segments: dict[str, Segment] = {}  # the open ones, by the names of their files
         # Held from reading a manifest until it is adopted, so that none is adopted after a later one.
         self._manifest_lock = Lock()
 
@@ -82,12 +82,12 @@ class SegmentStore(TieredEngine):
             self._manifest, self._current_stamp, self._segments = Manifest(epoch), NO_MANIFEST, {}
             self.doubted = False
             self._refresh(head, leaf)
-            current = NO_MANIFEST if self._folder is None else manifest_stamp(self._folder)
-            if self._folder is not None and current not in (NO_MANIFEST, self._current_stamp, self._rejected_stamp):
+            stamp = NO_MANIFEST if self._folder is None else manifest_stamp(self._folder)
+            if self._folder is not None and stamp not in (NO_MANIFEST, self._current_stamp, self._rejected_stamp):
                 if reason := self._rejection(read_manifest(self._folder), self._manifest, head, leaf):
                     log.warning("the index on disk is not used: %s", reason)
                     # Also not later, when a log that was set back has grown to that seq again.
-                    self._current_stamp, self._rejected_stamp = current, current if restarted else NO_MANIFEST
+                    self._current_stamp, self._rejected_stamp = stamp, stamp if restarted else NO_MANIFEST
         return self.last_seq
 
     def refresh(self, head: int, leaf: Leaf) -> bool:
@@ -137,8 +137,8 @@ class SegmentStore(TieredEngine):
 
     def throw_away(self) -> None:
         assert self._folder is not None and self._manifest is not None
-        current = manifest_stamp(self._folder)
-        if current == NO_MANIFEST:
+        stamp = manifest_stamp(self._folder)
+        if stamp == NO_MANIFEST:
             return
         void = Manifest(self._manifest.epoch)
         try:
@@ -146,7 +146,7 @@ class SegmentStore(TieredEngine):
             self._delete_unused(void)
         except OSError as error:
             # At least this process must not use it.
-            self._rejected_stamp = current
+            self._rejected_stamp = stamp
             self.fail(error)
 
     def fail(self, error: OSError) -> None:
@@ -168,22 +168,23 @@ class SegmentStore(TieredEngine):
             yield locked_here
 
     def _refresh(self, head: int, leaf: Leaf) -> bool:
+        """What `refresh` does, in a thread that holds `_manifest_lock`."""
         if self._folder is None or self._manifest is None:
             return True
-        while (current := self._read_stamp()) not in (self._current_stamp, self._rejected_stamp):
+        while (stamp := self._read_stamp()) not in (self._current_stamp, self._rejected_stamp):
             manifest = read_manifest(self._folder)
             if manifest is not None and manifest.void and manifest.epoch == self._manifest.epoch:
-                self._current_stamp = current
+                self._current_stamp = stamp
                 return self.last_seq == 0
             if manifest is None or self._rejection(manifest, self._manifest, head, leaf):
                 return True
             try:
                 self._adopt(manifest)
             except DamagedSegment as error:
-                if manifest_stamp(self._folder) != current:
+                if manifest_stamp(self._folder) != stamp:
                     continue  # Another process merged them meanwhile.
                 log.warning("the index on disk is not used: %s", error)
-            self._current_stamp = current
+            self._current_stamp = stamp
         return True
 
     def _read_stamp(self) -> tuple[int, int]:
