@@ -207,8 +207,7 @@ def evaluate(
         for algorithm, profile in product(scheme.algorithms, scheme.profiles)
         for outcome in _outcomes(measured, scheme, algorithm, profile, same, rate, items)
     )
-    # Which copies were made: the others have no distance, whatever the algorithm and the profile.
-    made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED
+    made = np.stack([sample.distances[:, 0, 0, 0] for sample in samples]) != UNMEASURED  # whether each copy was made
     copies = made.sum(axis=1).tolist()
     altered_same = sum(copies[first] + copies[second] for first, second in same)
     matched = np.stack([sample.matched for sample in samples])

@@ -59,7 +59,7 @@ _Ints = NDArray[np.int64]
 _Sums = NDArray[np.float64]
 
 
-class _Look(NamedTuple):
+class _ReducedFrame(NamedTuple):
     """What is kept of a frame: the reduced frame, and the changes between its samples, which tell a part's quality."""
 
     grey: Floats
@@ -70,7 +70,7 @@ class _Look(NamedTuple):
 class _Stretch(NamedTuple):
     """Frames of some seconds, and the insets that were found in them."""
 
-    frames: Sequence[tuple[HashedFrame, _Look]]
+    frames: Sequence[tuple[HashedFrame, _ReducedFrame]]
     insets: Sequence[Window]
 
 
@@ -83,28 +83,28 @@ def with_insets(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[Hashe
     before: Sequence[Window] = ()
     for stretch, following in pairwise(chain(_stretches(frames), (_Stretch((), ()),))):
         tried = distinct((*stretch.insets, *before, *following.insets), LEAST)
-        yield from (_with_transforms(frame, look, tried) for frame, look in stretch.frames)
+        yield from (_with_transforms(frame, reduced, tried) for frame, reduced in stretch.frames)
         before = stretch.insets
 
 
 def _stretches(frames: Iterable[tuple[HashedFrame, Picture]]) -> Iterator[_Stretch]:
-    stretch: list[tuple[HashedFrame, _Look]] = []
+    stretch: list[tuple[HashedFrame, _ReducedFrame]] = []
     for frame, picture in frames:
-        look = _Look(picture.reduced, *changes(picture.sampled))
+        reduced = _ReducedFrame(picture.reduced, *changes(picture.sampled))
         is_long = len(stretch) >= _FEWEST and frame.at - stretch[0][0].at >= STRETCH
-        if stretch and (is_long or look.grey.shape != stretch[0][1].grey.shape):
-            yield _Stretch(stretch, find_insets([look.grey for _, look in stretch]))
+        if stretch and (is_long or reduced.grey.shape != stretch[0][1].grey.shape):
+            yield _Stretch(stretch, find_insets([reduced.grey for _, reduced in stretch]))
             stretch = []
-        stretch.append((frame, look))
+        stretch.append((frame, reduced))
     if stretch:
-        yield _Stretch(stretch, find_insets([look.grey for _, look in stretch]))
+        yield _Stretch(stretch, find_insets([reduced.grey for _, reduced in stretch]))
 
 
-def _with_transforms(frame: HashedFrame, look: _Look, insets: Sequence[Window]) -> HashedFrame:
+def _with_transforms(frame: HashedFrame, reduced: _ReducedFrame, insets: Sequence[Window]) -> HashedFrame:
     if not insets or not frame.hashed.signals:
         return frame
-    fit = (inset for inset in insets if quality_of(look.down, look.across, inset) >= MINIMUM_QUALITY)
-    originals = [coefficients(look.grey, inset) for inset in fit]
+    fit = (inset for inset in insets if quality_of(reduced.down, reduced.across, inset) >= MINIMUM_QUALITY)
+    originals = [coefficients(reduced.grey, inset) for inset in fit]
     mirrored = [mirror(original) for original in originals]
     transforms = list(frame.hashed.transforms)
     for name, parts in (("inset", originals), ("inset-mirror", mirrored)):

@@ -91,14 +91,14 @@ class _Lines(NamedTuple):
         return side if not len(clear) else int(clear[-1] if towards > 0 else clear[0])
 
 
-def reduced(picture: Picture) -> Octets:
+def reduce_for_panels(picture: Picture) -> Octets:
     """The luminance (h x w) in which panels are found, of about 480 x 360 pixels at most."""
     width, height = picture.colour.size
     return np.asarray(picture.at_most(min(_LONGEST, round(max(width, height) * sqrt(_PIXELS / (width * height))))))
 
 
 def find_panels(grey: Octets) -> list[Box]:
-    """The panels of a reduced picture, the likeliest first, at most 16. Most photographs have none."""
+    """The panels of a picture reduced for them, the likeliest first, at most 16. Most photographs have none."""
     height, width = grey.shape
     if min(height, width) < _SHORTEST:
         return []
@@ -107,14 +107,9 @@ def find_panels(grey: Octets) -> list[Box]:
     # A row for each pair of rows, a column for each pair of columns.
     scores = down[rows.first] + down[rows.last] + across[columns.first].T + across[columns.last].T
     of_rows, of_columns = np.nonzero(scores > _LEAST_SCORE)
-    boxes = np.stack(
-        (
-            columns.places[columns.first[of_columns]],
-            rows.places[rows.first[of_rows]],
-            columns.places[columns.last[of_columns]],
-            rows.places[rows.last[of_rows]],
-        )
-    )
+    lefts, rights = (columns.places[ends[of_columns]] for ends in (columns.first, columns.last))
+    tops, bottoms = (rows.places[ends[of_rows]] for ends in (rows.first, rows.last))
+    boxes = np.stack((lefts, tops, rights, bottoms))
     shares = _areas(boxes) / (height * width)
     ranks = scores[of_rows, of_columns] + _BUSY * _busy_shares(grey, boxes) + _LARGE * np.log(shares)
     ranks[shares > _MOST] = -np.inf
@@ -137,6 +132,7 @@ def find_panels(grey: Octets) -> list[Box]:
 
 
 def _lines(grey: Octets) -> _Lines:
+    """The clearest lines between two rows of a picture, and its upper and lower side."""
     length = len(grey)
     sums = _clearness(grey)
     above = sums - (_RUN * _UNIT * np.arange(sums.shape[1])).astype(np.int32)
@@ -194,7 +190,7 @@ def _areas(boxes: _Ints) -> _Ints:
 
 
 def _distinct(boxes: _Ints) -> list[Box]:
-    """The first boxes, at most 16, that are not nearly the same as an earlier one."""
+    """The first boxes (4 x n: left, top, right, bottom), at most 16, that are not nearly the same as an earlier one."""
     chosen: list[Box] = []
     while boxes.shape[1] and len(chosen) < MOST:
         best = boxes[:, :1]

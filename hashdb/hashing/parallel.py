@@ -50,6 +50,8 @@ def hash_in_order(
 
 
 class _WorkerThreads(Generic[_Source]):
+    """A thread for each worker. All take sources from one queue, which ends with None for each thread."""
+
     def __init__(
         self,
         workers: Sequence[Worker],

@@ -89,6 +89,7 @@ class HashingPool:
         self.close()
 
     def _enqueue(self, key: str, count: int) -> Turns:
+        """Count so many pictures of a key as pending; return what grants turns. Raises HashingBusy."""
         with self._changed:
             if self._owner_pid != os.getpid():
                 self._start()
@@ -121,6 +122,7 @@ class HashingPool:
         slow_pictures: list[Mode],
         seeds: Sequence[Seed],
     ) -> Hashed | UnreadablePicture:
+        """The hashes or the error; `slow_pictures` has an item for each picture of the request that timed out."""
         worker, started = self._idle.get(), time.monotonic()
         try:
             if len(slow_pictures) >= _SLOW_A_REQUEST:

@@ -190,7 +190,10 @@ def shingles(words: Sequence[str]) -> _U64:
     """A value of 64 bits for the shingle that begins at each word, up to the first that the end of the text cuts."""
     # Not cached for longer: the words of a text are not kept.
     different = set(words)
-    hash_of = {word: _hash_word(word) for word in different}
+    hash_of = {
+        word: int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+        for word in different
+    }
     length_of = {word: shingle_length(word) for word in different}
     hashes = np.fromiter(map(hash_of.__getitem__, words), np.uint64, len(words))
     lengths = np.fromiter(map(length_of.__getitem__, words), np.int64, len(words))
@@ -204,10 +207,6 @@ def shingles(words: Sequence[str]) -> _U64:
     whole = np.arange(len(words)) + lengths <= len(words)
     complete: _U64 = result[whole.cumprod(dtype=np.bool_)]
     return complete
-
-
-def _hash_word(word: str) -> int:
-    return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 _SHINGLES: Final = ((re.compile(f"[{IDEOGRAPH}]"), _IDEOGRAPHS), (re.compile(f"[{LETTER}]"), _LETTERS))

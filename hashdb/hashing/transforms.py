@@ -13,7 +13,7 @@ import numpy as np
 from hashdb.domain.signals import MINIMUM_QUALITY, Algorithm, Signal
 from hashdb.hashing.borders import LEAST, find_borders
 from hashdb.hashing.corners import flatten
-from hashdb.hashing.panels import find_panels, reduced
+from hashdb.hashing.panels import find_panels, reduce_for_panels
 from hashdb.hashing.pdq import changes, has_detail, pdq_coefficients, pdq_signal
 from hashdb.hashing.pictures import SHORTEST_SIDE, Picture
 from hashdb.hashing.reductions import Floats, sample
@@ -119,7 +119,7 @@ def _pdq_transforms(picture: Picture, inside: Inside) -> Iterator[tuple[str, Sig
 
 def _panels(picture: Picture, parts: Parts) -> list[tuple[Window, Floats]]:
     """Each panel that is neither plain nor one of the parts, with its coefficients."""
-    grey, (down, across) = reduced(picture), changes(picture.sampled)
+    grey, (down, across) = reduce_for_panels(picture), changes(picture.sampled)
     height, width = grey.shape
     panels = []
     for box in find_panels(grey):

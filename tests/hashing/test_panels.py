@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter, ImageOps
 from hashdb.domain.rules import SIGNALS_OF_TRANSFORMS
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.hashing import hash_picture, hash_transforms
-from hashdb.hashing.panels import MOST, find_panels, reduced
+from hashdb.hashing.panels import MOST, find_panels, reduce_for_panels
 from hashdb.hashing.pictures import Picture
 from hashdb.hashing.windows import Box
 from tests.hashing.samples import PHOTOS, drawn, encoded
@@ -58,20 +58,20 @@ PICTURES = {
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_panel_is_found_to_the_pixel(name: str) -> None:
     picture, panel = PICTURES[name]
-    found = find_panels(reduced(Picture(picture)))
+    found = find_panels(reduce_for_panels(Picture(picture)))
     assert panel in found
     assert len(set(found)) == len(found) <= MOST
 
 
 def test_many_photographs_have_no_panel() -> None:
-    counts = [len(find_panels(reduced(Picture(_photo(number, *SIZE))))) for number in range(len(PHOTOS))]
+    counts = [len(find_panels(reduce_for_panels(Picture(_photo(number, *SIZE))))) for number in range(len(PHOTOS))]
     assert counts.count(0) > len(counts) / 3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (47, 300), (48, 48), (2000, 60)], ids=str)
 @pytest.mark.parametrize("is_flat", [False, True])
 def test_pictures_of_any_size_are_looked_at(size: tuple[int, int], is_flat: bool) -> None:
-    grey = reduced(Picture(Image.new("RGB", size) if is_flat else drawn(*size)))
+    grey = reduce_for_panels(Picture(Image.new("RGB", size) if is_flat else drawn(*size)))
     height, width = grey.shape
     for left, top, right, bottom in find_panels(grey):
         assert 0 <= left < right <= width
