@@ -150,8 +150,7 @@ class Store:
                 raise BadSetting("HASHDB_DATABASE_URL", "must begin with sqlite:// or postgresql://")
         except ArgumentError:
             raise BadSetting(
-                "HASHDB_DATABASE_URL",
-                "is not a database URL, like postgresql://user@host/hashdb",
+                "HASHDB_DATABASE_URL", "is not a database URL, like postgresql://user@host/hashdb"
             ) from None
         except ImportError:
             if parsed.get_driver_name() == "psycopg":

@@ -341,9 +341,7 @@ cases = _table(
         comment="Of a decision to retire: the places of the signals that hold others; empty where 0.1.0 decided",
     ),
     Column(
-        "follows",
-        BigInteger,
-        comment="The case on an earlier contribution of the same member that this one continues",
+        "follows", BigInteger, comment="The case on an earlier contribution of the same member that this one continues"
     ),
     Column(
         "opener",

@@ -139,12 +139,7 @@ def _name(report: Report, member: str | int) -> str:
 
 def _share_rows(report: Report, group: str) -> list[Row]:
     return [
-        (
-            _name(report, key) if group == "member" else key,
-            share.added,
-            share.withdrawn,
-            share.active,
-        )
+        (_name(report, key) if group == "member" else key, share.added, share.withdrawn, share.active)
         for key, share in _by_size(report.contributions.by[group])
     ]
 

@@ -26,17 +26,7 @@ from sqlalchemy import (
 )
 
 from hashdb.domain.accounts.members import Member
-from hashdb.domain.contributions import (
-    UNSET,
-    Amendment,
-    Contribution,
-    Draft,
-    Filter,
-    Media,
-    Standing,
-    Status,
-    Unset,
-)
+from hashdb.domain.contributions import UNSET, Amendment, Contribution, Draft, Filter, Media, Standing, Status, Unset
 from hashdb.domain.frames import Extent, Shot, split_shots
 from hashdb.domain.ledger.commitments import Commitment, item_lines
 from hashdb.domain.rules import SIGNALS_AN_ITEM

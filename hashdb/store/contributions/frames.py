@@ -9,17 +9,7 @@ from itertools import accumulate, chain, groupby
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import (
-    ColumnElement,
-    CompoundSelect,
-    Select,
-    Table,
-    bindparam,
-    func,
-    literal_column,
-    select,
-    union_all,
-)
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Table, bindparam, func, literal_column, select, union_all
 
 from hashdb.domain.frames import FRAMES_A_REQUEST, Frame, Shot, Unit, mark_shots
 from hashdb.domain.matching.aligners import ListedShot, ShotTimes

@@ -7,19 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    exists,
-    func,
-    not_,
-    or_,
-    select,
-    union_all,
-)
+from sqlalchemy import ColumnElement, Select, Table, and_, bindparam, exists, func, not_, or_, select, union_all
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.ledger.events import Action
@@ -187,9 +175,7 @@ _WITH_CASE_SINCE = (
     select(cases.c.contribution_id)
     .join(events, and_(events.c.subject_kind == "case", events.c.subject_id == cases.c.id))
     .where(
-        events.c.seq > bindparam("after"),
-        events.c.seq <= bindparam("upto"),
-        events.c.action == str(Action.CASE_OPENED),
+        events.c.seq > bindparam("after"), events.c.seq <= bindparam("upto"), events.c.action == str(Action.CASE_OPENED)
     )
 )
 

@@ -5,19 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Select,
-    Table,
-    Text,
-    and_,
-    cast,
-    func,
-    select,
-    type_coerce,
-    union_all,
-)
+from sqlalchemy import BigInteger, ColumnElement, Select, Table, Text, and_, cast, func, select, type_coerce, union_all
 from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger.events import secret_tag
@@ -179,8 +167,7 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
         *_raw(opinions, "contribution_id", "member_id", "opinion", "reason", "case_id", "replaced", "silent"),
     ),
     "case": select(
-        cases.c.id,
-        *_raw(cases, "contribution_id", "reason", "follows", "holds", "decision", "decided_by", "shadow"),
+        cases.c.id, *_raw(cases, "contribution_id", "reason", "follows", "holds", "decision", "decided_by", "shadow")
     ),
     "benign": select(
         benign.c.id,
@@ -200,8 +187,7 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
     "upstream": select(upstreams.c.id, *_raw(upstreams, "member_id")),
     "seed": select(seeds.c.id, *_raw(seeds, "octets"), seeds.c.retired_at.is_not(None)),
     "verification": select(
-        verifications.c.id,
-        *_raw(verifications, "actor", "size", "done", "outcome", "checkpoints", "findings"),
+        verifications.c.id, *_raw(verifications, "actor", "size", "done", "outcome", "checkpoints", "findings")
     ).where(verifications.c.outcome.is_not(None)),
 }
 _SESSIONS = select(*_raw(sessions, "id", "user_id", "digest", "complete", "created_at")).order_by(sessions.c.id)

@@ -8,19 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ColumnElement,
-    Row,
-    Select,
-    Table,
-    and_,
-    func,
-    literal_column,
-    or_,
-    select,
-    union_all,
-    update,
-)
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, func, literal_column, or_, select, union_all, update
 
 from hashdb.domain.listings import Paged, Place
 from hashdb.domain.matching.benign import BenignDraft, BenignEntry, BenignFilter, BenignSort

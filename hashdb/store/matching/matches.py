@@ -309,11 +309,7 @@ def _holders(table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
         .select_from(table)
         .join(contributions, contributions.c.id == table.c.contribution_id)
         .join(members, members.c.id == contributions.c.member_id)
-        .where(
-            *holds(table),
-            active(NOW),
-            contributions.c.standing.in_(bindparam("standings", expanding=True)),
-        )
+        .where(*holds(table), active(NOW), contributions.c.standing.in_(bindparam("standings", expanding=True)))
         .limit(bindparam("limit"))
     )
 

@@ -93,9 +93,7 @@ class Upstreams(Repository):
             select(upstreams.c.id)
             .join(members, members.c.id == upstreams.c.member_id)
             .where(
-                upstreams.c.next_at <= now,
-                upstreams.c.paused.is_(False),
-                members.c.status == str(MemberStatus.ACTIVE),
+                upstreams.c.next_at <= now, upstreams.c.paused.is_(False), members.c.status == str(MemberStatus.ACTIVE)
             )
             .order_by(upstreams.c.next_at)
         )

@@ -184,9 +184,7 @@ _BEHIND = (
 )
 _OF_DUE_CASES = (
     select(
-        webhooks.c.id,
-        _waiting().label("waiting"),
-        _waiting(deliveries.c.topic == str(Topic.CASE_DUE)).label("alike"),
+        webhooks.c.id, _waiting().label("waiting"), _waiting(deliveries.c.topic == str(Topic.CASE_DUE)).label("alike")
     )
     .join(members, members.c.id == webhooks.c.member_id)
     .where(webhooks.c.reports_due.is_(True), _IN_USE)

@@ -6,20 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    String,
-    Text,
-    and_,
-    bindparam,
-    case,
-    cast,
-    exists,
-    func,
-    or_,
-    select,
-    type_coerce,
-)
+from sqlalchemy import BigInteger, String, Text, and_, bindparam, case, cast, exists, func, or_, select, type_coerce
 
 from hashdb.domain.accounts.members import MemberStatus, Scope
 from hashdb.domain.contributions import Status
@@ -236,10 +223,7 @@ _ENDED = (
         ),
     )
     .join(hits, hits.c.contribution == contributions.c.id)
-    .where(
-        hits.c.member == bindparam("of"),
-        or_(contributions.c.withdrawn_at.is_not(None), ~MATCHING),
-    )
+    .where(hits.c.member == bindparam("of"), or_(contributions.c.withdrawn_at.is_not(None), ~MATCHING))
     .group_by(contributions.c.id)
 )
 _EVENTS = select(*events.c["seq", "subject_id", "at", "details"]).where(

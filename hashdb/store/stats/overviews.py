@@ -85,11 +85,7 @@ class Overviews(Repository):
         query = (
             select(contributions.c.member_id, func.count())
             .join(cases, cases.c.contribution_id == contributions.c.id)
-            .where(
-                cases.c.decision.is_(None),
-                contributions.c.standing == str(Standing.QUARANTINED),
-                ~disputed,
-            )
+            .where(cases.c.decision.is_(None), contributions.c.standing == str(Standing.QUARANTINED), ~disputed)
             .group_by(contributions.c.member_id)
         )
         return Counter(dict(map(tuple, self._connection.execute(query))))

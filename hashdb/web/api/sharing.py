@@ -21,14 +21,7 @@ from hashdb.wire import read
 from hashdb.wire.pages import ChangesQuery, DeliveriesQuery, PageQuery
 from hashdb.wire.review import ReversalsOut
 from hashdb.wire.sharing.feed import ChangesEnd, ChangesOut, change_line
-from hashdb.wire.sharing.webhooks import (
-    DeliveriesOut,
-    DeliveryOut,
-    WebhookChangeIn,
-    WebhookIn,
-    WebhookOut,
-    WebhooksOut,
-)
+from hashdb.wire.sharing.webhooks import DeliveriesOut, DeliveryOut, WebhookChangeIn, WebhookIn, WebhookOut, WebhooksOut
 
 changes_api = ApiBlueprint("changes", tag="Feed", about="For members: keep a local copy, and match in it.")
 
