@@ -32,7 +32,7 @@ from hashdb.evaluation.passages import TextForm
 from hashdb.hashing.texts import ALIKE
 from hashdb.service import open_hashdb
 from hashdb.service.accounts import members
-from hashdb.service.schedule import TABLE
+from hashdb.service.schedule import BACKGROUND_TASKS
 from hashdb.settings import DEFAULT_LABELS, Settings
 from hashdb.web import create_app
 from hashdb.web.sharing import MOUNTS
@@ -300,7 +300,8 @@ def lookalikes() -> str:
 def background() -> str:
     """Every background task."""
     rows = (
-        (f"`{one.task}`", one.does, one.when, one.place, f"`{one.lane}`" if one.lane else "its own") for one in TABLE
+        (f"`{one.task}`", one.does, one.when, one.place, f"`{one.lane}`" if one.lane else "its own")
+        for one in BACKGROUND_TASKS
     )
     return table(["task", "what it does", "period or trigger", "runs in", "thread"], rows)
 

@@ -94,7 +94,8 @@ class Sidecar:
                 require_program(environ, on_socket=self._state.on_socket)
                 reply = self._answer_plain(environ, method, path)
                 if reply is None:
-                    request = self._request(environ)
+                    request = InMemoryRequest(environ)
+                    request.max_content_length = self._state.settings.max_body
                     stack.callback(request.close)
                     reply = self._view(method, route)(self._state, request)
                 headers = [] if route in _WITHOUT_COPY else [(AGE, str(self._state.copy_age()))]
@@ -115,11 +116,6 @@ class Sidecar:
             return None
         body = read_plain(environ)
         return None if body is None else Reply(matching.match_plain(self._state, body), JSON)
-
-    def _request(self, environ: WSGIEnvironment) -> InMemoryRequest:
-        request = InMemoryRequest(environ)
-        request.max_content_length = self._state.settings.max_body
-        return request
 
     def _view(self, method: str, route: str) -> View:
         """The view of a request. Raises NotFound, MethodNotAllowed."""

@@ -72,10 +72,6 @@ class SidecarState:
                 self._cached_at = read_at
         return state
 
-    def discard_cache(self) -> None:
-        """Read the state of the copy again at the next use."""
-        self._cached = None
-
     def copy_age(self) -> int:
         """How many seconds ago the copy was last up to date with the service. Raises CopyNotReady."""
         return max(0, int((self.now() - self.copy_state().at).total_seconds()))

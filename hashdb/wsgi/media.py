@@ -260,8 +260,8 @@ def hash_files(
             outcomes[place] = HashedFile(picture) if isinstance(picture, Hashed) else picture
     frames = 0
     for done, place in enumerate(with_parts):
-        report = partial(_advance_part, advance, done, len(with_parts))
-        outcomes[place] = outcome = _hash_parts(hashing, files[place], modes[place], report)
+        advance_part = partial(_advance_part, advance, done, len(with_parts))
+        outcomes[place] = outcome = _hash_parts(hashing, files[place], modes[place], advance_part)
         if isinstance(outcome, VideoTooLarge):
             # The other files of this request are not tried: they may take as long.
             break
@@ -326,11 +326,7 @@ def _hash_parts(hashing: Hashing, upload: Upload, mode: Mode, advance: Advance) 
 
 def require_readable(outcomes: Sequence[object]) -> None:
     """Raise UnreadablePicture, or VideoTooLarge if a video is too large, with a fault for each such file."""
-    errors = {
-        f"file[{position}]": outcome
-        for position, outcome in enumerate(outcomes)
-        if isinstance(outcome, UnreadablePicture)
-    }
+    errors = {f"file[{place}]": error for place, error in enumerate(outcomes) if isinstance(error, UnreadablePicture)}
     if not errors:
         return
     faults = tuple(Fault(at, error.reason) for at, error in errors.items())

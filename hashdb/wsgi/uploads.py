@@ -43,22 +43,24 @@ class Upload:
         """An empty upload, which is written once and then read."""
         self._limits = limits
         self._stream: BufferedIOBase = BytesIO()
-        self._size = 0
-        self._is_film = False
+        self.size = 0
+        """In bytes."""
+        self.is_film = False
+        """Whether it is a video, and no animation."""
         self._is_kept = False
 
     def write(self, octets: bytes) -> int:
         """Add the next part. Raises TooLarge, VideoTooLarge, NoRoom."""
-        before, self._size = self._size, self._size + len(octets)
+        before, self.size = self.size, self.size + len(octets)
         try:
             self._stream.write(octets)
-            if before < VIDEO_HEAD <= self._size:
+            if before < VIDEO_HEAD <= self.size:
                 self._move_if_video()
         except OSError as error:
             raise _no_room(error) from None
-        if not self._is_film:
+        if not self.is_film:
             self._limits.use_memory(len(octets))
-        elif self._size > self._limits.video:
+        elif self.size > self._limits.video:
             raise VideoTooLarge(f"the video has more than {self._limits.video} bytes")
         return len(octets)
 
@@ -67,7 +69,7 @@ class Upload:
         self._stream.seek(0)
         beginning = self._stream.read()
         if begins_as_video(beginning[:VIDEO_HEAD]):
-            self._is_film = True
+            self.is_film = True
             self._stream = TemporaryFile()  # noqa: SIM115
             self._stream.write(beginning)
 
@@ -84,24 +86,14 @@ class Upload:
         return self._stream.read(size)
 
     @property
-    def size(self) -> int:
-        """In bytes."""
-        return self._size
-
-    @property
-    def is_film(self) -> bool:
-        """Whether it is a video, and no animation."""
-        return self._is_film
-
-    @property
     def is_video(self) -> bool:
         """Whether it is a video, or a GIF, WebP or PNG of several frames."""
-        return self._is_film or is_animation(self.stream)
+        return self.is_film or is_animation(self.stream)
 
     @property
     def is_document(self) -> bool:
         """Whether it is a document or a text."""
-        return not self._is_film and begins_as_document(self.stream.read(DOCUMENT_HEAD))
+        return not self.is_film and begins_as_document(self.stream.read(DOCUMENT_HEAD))
 
     @property
     def has_parts(self) -> bool:
@@ -117,7 +109,7 @@ class Upload:
     def open(self) -> BinaryIO:
         """A file with a descriptor, at its start, which the caller closes. Raises NoRoom."""
         try:
-            if self._is_film:
+            if self.is_film:
                 file: BinaryIO = os.fdopen(os.dup(self._stream.fileno()), "rb")
             else:
                 file = os.fdopen(os.memfd_create("upload"), "w+b")

@@ -42,7 +42,7 @@ class Pair:
     def sync(self) -> None:
         """Bring the copy up to date; the sidecar knows it at once."""
         self.state.index.sync(self.client)
-        self.state.discard_cache()
+        self.state._cached = None
 
     def ask(self, method: str, path: str, **more: Any) -> TestResponse:
         """What the sidecar answers, without a key."""

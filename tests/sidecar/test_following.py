@@ -55,7 +55,7 @@ def connection(pair: Pair, secret: str | None = None) -> Client:
 
 def matched(pair: Pair, seed: int) -> list[object]:
     """What the sidecar answers."""
-    pair.state.discard_cache()
+    pair.state._cached = None
     answer = pair.ask("POST", "/v1/matches", json={"queries": [{"signals": [pdq(seed)]}]})
     return answer.get_json()["results"][0]["matches"] if answer.status_code == 200 else []
 

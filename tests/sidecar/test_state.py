@@ -48,6 +48,6 @@ def test_a_rule_that_the_service_changes_holds_without_a_new_start(pair: Pair) -
     me = pair.client.me()
     added = {**me.algorithms, Algorithm.DHASH: me.algorithms[Algorithm.PHASH]}
     pair.state.index.opened().tables.store_rules(me.model_copy(update={"algorithms": added}))
-    pair.state.discard_cache()
+    pair.state._cached = None
     answer = pair.ask("POST", "/v1/matches", json=asked)
     assert json.loads(answer.data)["results"][0]["matches"][0]["contribution"] == TEST_ID
