@@ -87,13 +87,13 @@ def align_listed(db: HashDB, actor: Actor, contribution: Contribution, others: S
         return Aligned((), {})
     with db.store.read() as tx:
         signals = tx.contributions.signals([contribution.id, *(other.id for other in others)])
-        own = tx.frames.shots(contribution.id) if contribution.frame_count else ()
+        own_shots = tx.frames.shots(contribution.id) if contribution.frame_count else ()
         shots = {other.id: tx.frames.shots(other.id) for other in _few_frames(others) if other.frame_count}
     query = Query(
         tuple(signal for signal in signals.get(contribution.id, ()) if not signal.algorithm.is_digest),
         frames=tuple(
             replace(frame, signals=tuple(first_signals(frame.signals).values()))
-            for shot in own
+            for shot in own_shots
             for frame in shot.frames
             if frame.signals
         ),
@@ -106,7 +106,7 @@ def align_listed(db: HashDB, actor: Actor, contribution: Contribution, others: S
     suggested, through, _ = suggest_expanded(expanded, items.search, MOST_NEAR)
     if query.frames:
         matched = items.match_frames(query, expanded, suggested, through)
-        return Aligned(own, {id: Alignment(match.details, shots.get(id, ())) for id, match in matched.items()})
+        return Aligned(own_shots, {id: Alignment(match.details, shots.get(id, ())) for id, match in matched.items()})
     near = [holder for signal in suggested[0] for holder in items.held.get(signal, ())]
     places = {id: places_of([holder for holder in near if holder.contribution == id], items.times) for id in shots}
     return Aligned(
@@ -126,8 +126,7 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
         db.index.catch_up()
         expanded = expand([query])
         suggested, through, _ = suggest_expanded(expanded, db.index.search, MOST_NEAR)
-        # Those near by the default radius, as in a match.
-        usual = [
+        within_default = [
             {signal: bits for signal, bits in near.items() if bits <= signal.algorithm.radius} for near in suggested
         ]
         with db.store.read() as tx:
@@ -139,10 +138,9 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
                 for signal in holding[id]:
                     held[signal].append(holder_of(signal, contribution))
             times = tx.matches.times({id: holding[id] for id, item in contributions.items() if item.frame_count})
-            matched = match_frames(
-                [query], expanded, usual, through, held, times, tx.matches.shots, tx.matches.overruling_algorithms
-            )
-            (decided,) = decide([query], usual, through, held, tx.matches.overruling_algorithms, matched)
+            overruling = tx.matches.overruling_algorithms
+            inputs = [query], expanded, within_default, through, held, times, tx.matches.shots, overruling
+            (decided,) = decide([query], within_default, through, held, overruling, match_frames(*inputs))
             chosen = {group[0].contribution for group in decided.chosen}
             details = {id: decided.by_frames.get(id, FrameDetails()) for id in contributions}
             shots = {id: tx.frames.shots(id) if details[id].segments else () for id in contributions}
@@ -150,11 +148,11 @@ def list_near_frames(db: HashDB, actor: Actor, query: Query, limit: int) -> tupl
     near_by_frames = (
         NearByFrames(
             visible_fields(actor, item),
-            id in chosen and item.hindrance is None,
-            details[id],
-            next((digest for digest in DIGESTS if digest in {signal.algorithm for signal in holding[id]}), None),
-            tuple(hits.get(id, ())),
-            shots[id],
+            matches=id in chosen and item.hindrance is None,
+            details=details[id],
+            digest=next((digest for digest in DIGESTS if digest in {signal.algorithm for signal in holding[id]}), None),
+            hits=tuple(hits.get(id, ())),
+            shots=shots[id],
         )
         for id, item in contributions.items()
     )
@@ -180,7 +178,7 @@ def hits_by_contribution(
     times: Shots,
     details: Mapping[int, FrameDetails],
 ) -> dict[int, list[FrameHit]]:
-    """By contribution, the frames that are near it, each with the nearest signal.
+    """By contribution, the frames that are near it, each with the nearest signal; `held` has the holders of signals.
 
     A signal of the shot that is at the frame's place in a segment comes before nearer ones.
     """

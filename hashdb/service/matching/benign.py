@@ -56,6 +56,7 @@ def impact(db: HashDB, actor: Actor, draft: BenignDraft) -> BenignImpact:
         touched = within_reach(db, tx, balls)
         ids = tx.suppressions.contributions_with(touched)
         lost = Counter(held.contribution for held in tx.suppressions.unsuppressed(ids, touched))
+        # Contributions of which the entry would suppress every signal that matches.
         silenced = sum(1 for id, number in tx.suppressions.count_unsuppressed(ids).items() if number == lost[id])
         contributors = set(tx.hits.contributors(ids).values())
         return BenignImpact(lost.total(), len(ids), members=len(contributors), silenced=silenced)

@@ -122,8 +122,7 @@ def _read(db: HashDB, upstream: Upstream, remote: Remote) -> bool:
             return not upstream.rereading or _end_round(db, upstream)
         applied = apply(db, upstream, page)
         if any(change.gone for change in page.changes):
-            # Of what was erased.
-            db.store.scrub()
+            db.store.scrub()  # What was erased leaves SQLite's journal, too.
         if applied is None:
             return False
         upstream = applied
@@ -211,7 +210,7 @@ class _Step:
     """For signals of the drafts, the stored signals near them that a case was about."""
     suppressed: Mapping[Signal, int]
     """The signals of frames that are close to a benign entry, each with the id of the entry."""
-    own: str
+    own_log: str
     """The name of the log of this service."""
     now: datetime
     reached: int
@@ -220,7 +219,7 @@ class _Step:
     entries: list[LogEntry] = field(default_factory=list)
     ending: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """The contributions that are withdrawn, by reason."""
-    theirs: dict[int, Standing] = field(default_factory=dict)
+    upstream_standings: dict[int, Standing] = field(default_factory=dict)
     """The standing that the upstream sets, by contribution."""
     new: list[UpstreamChange] = field(default_factory=list)
     """What is to be contributed here."""
@@ -229,20 +228,21 @@ class _Step:
         """Apply as much of a page as the limit of the member allows; return the events, which the caller appends."""
         last = {change.contribution: change for change in page.changes}
         changes = sorted(last.values(), key=lambda change: change.seq)
+        # By the id at the upstream: the id here, and the standing and the signals that the upstream had.
         paths = self.tx.origins.paths(self.upstream.id, last)
         self._refuse(changes)
         within = self._within_limit(changes, paths)
         self.reached = page.checkpoint if len(within) == len(changes) else within[-1].seq if within else self.reached
         ids = [paths[change.contribution].contribution for change in within if change.contribution in paths]
         self.tx.contributions.lock(ids)
-        held, stored = self.tx.contributions.get(ids, self.now), self.tx.retired.signals_by_place(ids)
+        contributions, stored = self.tx.contributions.get(ids, self.now), self.tx.retired.signals_by_place(ids)
         for change in within:
             path = paths.get(change.contribution)
             if path is not None:
-                self._apply(change, path, held[path.contribution], stored[path.contribution])
+                self._apply(change, path, contributions[path.contribution], stored[path.contribution])
             elif self._is_new(change):
                 self.new.append(change)
-        self._settle(held, {path.contribution: path.standing for path in paths.values()})
+        self._settle(contributions, {path.contribution: path.standing for path in paths.values()})
         for reason, ended in self.ending.items():
             end(self.db, self.tx, SYSTEM, ended, reason)
         self._add()
@@ -250,7 +250,7 @@ class _Step:
 
     def _is_new(self, change: UpstreamChange) -> bool:
         """Whether it is to be contributed here, if it was not yet: not if it came from this service, in a circle."""
-        return change.draft is not None and (change.origin is None or change.origin.log != self.own)
+        return change.draft is not None and (change.origin is None or change.origin.log != self.own_log)
 
     def _refuse(self, changes: list[UpstreamChange]) -> None:
         """Give those that the benign list or an incident refuses their faults, and count all that are refused."""
@@ -268,17 +268,17 @@ class _Step:
     ) -> Sequence[UpstreamChange]:
         """The first changes, with as many new contributions as the member may still make today."""
         left = Allowance(self.tx, self.member, self.now).left
-        new = [
+        places = [
             place for place, change in enumerate(changes) if change.contribution not in paths and self._is_new(change)
         ]
-        return changes if left is None or len(new) <= left else changes[: new[left]]
+        return changes if left is None or len(places) <= left else changes[: places[left]]
 
     def _apply(
         self, change: UpstreamChange, path: UpstreamPath, contribution: Contribution, stored: Mapping[int, Signal]
     ) -> None:
         """Give a contribution that came from the upstream the state that it has there now."""
         id = contribution.id
-        self.theirs[id] = path.standing
+        self.upstream_standings[id] = path.standing
         if change.gone == "withdrawn":
             reason = change.withdrawal_reason or "other"
             known = self.db.rules.vocabulary.fault("reason", reason) is None
@@ -288,18 +288,18 @@ class _Step:
             if contribution.status is not Status.EXPIRED and (expires is None or expires > self.now + _SOON):
                 self.ending["other"].append(id)
         elif change.gone is not None:  # Quarantined, retired, suspended, or without signals.
-            self.theirs[id] = Standing.QUARANTINED
+            self.upstream_standings[id] = Standing.QUARANTINED
         elif change.draft is not None and contribution.status is not Status.WITHDRAWN:
-            self.theirs[id] = standing_from_upstream(change.standing)
+            self.upstream_standings[id] = standing_from_upstream(change.standing)
             if contribution.status is Status.EXPIRED:
-                # By the expiry that it had there: there it lives longer now.
+                # It expired by the expiry that it had at the upstream, which has changed.
                 if self.tx.retention.own_expiry(id) not in (None, change.draft.expires_at):
                     self._replace(change, id)
             elif self._is_same(change.draft, contribution, path, stored):
                 self._amend(change.draft, contribution)
                 self._add_signals(change.draft, contribution, stored)
             elif self.upstream.rereading or contribution.standing.matches or not path.standing.matches:
-                # Otherwise it was taken out here: some of its signals are suppressed there now, and it stays out.
+                # Otherwise it was quarantined or retired here, and only lacks signals suppressed there: it stays.
                 self._replace(change, id)
 
     def _replace(self, change: UpstreamChange, id: int) -> None:
@@ -310,7 +310,7 @@ class _Step:
     def _is_same(
         self, draft: Draft, contribution: Contribution, path: UpstreamPath, stored: Mapping[int, Signal]
     ) -> bool:
-        """Whether nothing was taken from it there: after a restore, a number may mean another contribution."""
+        """Whether the upstream has all that is stored of it: after a restore, an id may mean another contribution."""
         if draft.frames or contribution.frame_count:
             return path.fingerprint == draft.fingerprint()
         return {signal for signal in stored.values() if self.db.rules.accepts(signal)} <= set(draft.signals)
@@ -334,10 +334,10 @@ class _Step:
             sets = {(contribution.id, draft.fingerprint())} if added.new else set()
             self.entries += store_added(self.db, self.tx, [added], sets, self.near, self.now)[1]
 
-    def _settle(self, held: Mapping[int, Contribution], before: Mapping[int, Standing]) -> None:
+    def _settle(self, contributions: Mapping[int, Contribution], before: Mapping[int, Standing]) -> None:
         """Store what the upstream sets now, and give the contributions for which that changed their standing."""
-        self.tx.origins.mark_read(self.theirs, self.upstream.round)
-        changed = [held[id] for id, theirs in self.theirs.items() if theirs is not before[id]]
+        self.tx.origins.mark_read(self.upstream_standings, self.upstream.round)
+        changed = [contributions[id] for id, after in self.upstream_standings.items() if after is not before[id]]
         self.entries += settle(self.tx, changed, figures=self._figures(changed))
 
     def _figures(self, contributions: Iterable[Contribution]) -> dict[int, Details]:
