@@ -16,8 +16,7 @@ from hashdb.domain.times import format_instant, parse_instant
 from hashdb.errors import os_reason
 from hashdb.index.folder import opener
 
-_TIMEOUT = 10.0
-"""Seconds."""
+_TIMEOUT = 10.0  # Seconds.
 _HEADERS = {"Content-Type": "application/json", "User-Agent": "hashdb-monitor"}
 REPEATED_AFTER = timedelta(days=1)
 """After this time, an alarm that lasts is reported again."""

@@ -44,7 +44,7 @@ class Organisations:
             note = self._client.set_root().note
         except NotFound:
             return []
-        since = self._signed_at
+        since = self._tables.time("signed_at")
         try:
             body, _ = read_note(note, verifiers)
             served = SetRoot.parse(body)
@@ -79,8 +79,4 @@ class Organisations:
             f"the quorum of organisations signed no root of the active set since event"
             f" {self._tables.number('signed_seq')}; the newest is of event {served.seq}"
         )
-        return [Alarm(AlarmKind.SET_UNSIGNED, what, "", self._signed_at, {"set.txt": note})]
-
-    @property
-    def _signed_at(self) -> datetime | None:
-        return self._tables.time("signed_at")
+        return [Alarm(AlarmKind.SET_UNSIGNED, what, "", self._tables.time("signed_at"), {"set.txt": note})]

@@ -22,8 +22,7 @@ from hashdb.monitoring.tables import MonitorTables
 if TYPE_CHECKING:
     from hashdb.client import Client
 
-_TIMEOUT = 5.0
-"""Seconds for the answer of a witness."""
+_TIMEOUT = 5.0  # Seconds, for the answer of a witness.
 _MOST_SEEN = 1_000
 _LAST = 253_402_300_799
 """The last second of the calendar."""

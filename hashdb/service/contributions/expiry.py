@@ -30,18 +30,17 @@ def amend_with_expiry(
 ) -> tuple[Contribution, tuple[str, ...]]:
     """Change an active contribution and the expiry that follows; return it, and the names of the changed fields."""
     before = tx.retention.own_expiry(contribution.id)
-    # `own` is the expiry that the member chose; the contribution's may be earlier.
-    own = before if change.expires_at is UNSET else change.expires_at
+    own_expiry = before if change.expires_at is UNSET else change.expires_at
     label = contribution.incident if change.incident is UNSET else change.incident
     incident = rules.incidents.get(label) if label else None
     labels = contribution.labels if change.labels is UNSET else change.labels
-    expires_at = db.rules.retention.expiry(own, labels, contribution.received_at, incident)
+    expires_at = db.rules.retention.expiry(own_expiry, labels, contribution.received_at, incident)
     changed = replace(change, expires_at=expires_at)
-    fields = tx.contributions.amend(contribution, changed, now, own)
+    fields = tx.contributions.amend(contribution, changed, now, own_expiry)
     amended = replace(contribution, **{name: getattr(changed, name) for name in fields})
     if expires_at is not None and expires_at <= now:
         amended = replace(amended, status=Status.EXPIRED)
-    return amended, fields if own == before or "expires_at" in fields else tuple(sorted((*fields, "expires_at")))
+    return amended, fields if own_expiry == before else tuple(sorted({*fields, "expires_at"}))
 
 
 def start(db: HashDB) -> None:

@@ -159,14 +159,14 @@ def _add_new(
         for position, request in enumerate(requests)
         if position not in outcomes
     }
-    known = tx.contributions.known({*chain.from_iterable(sets.values())}, now)
+    known_ids = tx.contributions.known({*chain.from_iterable(sets.values())}, now)
     allowances = {member.id: Allowance(tx, member, now) for member in members}
     new_drafts: dict[SignalSet, _NewDraft] = {}
-    for position, own in sets.items():
+    for position, own_sets in sets.items():
         request, of_request = requests[position], dict[SignalSet, _NewDraft]()
-        for signals, draft, prepared in zip(own, request.drafts, request.prepared, strict=True):
-            if signals not in known and signals not in new_drafts:
-                of_request.setdefault(signals, (request, draft, prepared))
+        for signal_set, draft, prepared in zip(own_sets, request.drafts, request.prepared, strict=True):
+            if signal_set not in known_ids and signal_set not in new_drafts:
+                of_request.setdefault(signal_set, (request, draft, prepared))
         try:
             allowances[request.member.id].use(len(of_request))
         except LimitReached as error:
@@ -174,16 +174,16 @@ def _add_new(
         else:
             new_drafts |= of_request
     added = _add(db, tx, new_drafts, now)
-    existing = tx.contributions.get(known.values(), now)
+    existing = tx.contributions.get(known_ids.values(), now)
     return {
         position: [
-            Recorded(existing[known[signals]], known=True)
-            if signals in known
+            Recorded(existing[known_ids[signal_set]], known=True)
+            if signal_set in known_ids
             # The first draft with these signals is new; later ones with the same signals are known.
-            else Recorded(added[signals], known=new_drafts.pop(signals, None) is None)
-            for signals in own
+            else Recorded(added[signal_set], known=new_drafts.pop(signal_set, None) is None)
+            for signal_set in own_sets
         ]
-        for position, own in sets.items()
+        for position, own_sets in sets.items()
         if position not in outcomes
     }
 

@@ -69,10 +69,7 @@ def decided(
 
 
 def list_shadow_choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice, ...]:
-    """The signals of a case's contribution that can cast a shadow once it is retired; none if it is erased.
-
-    Raises NotFound.
-    """
+    """The signals of a case's contribution that can cast a shadow; none if it is erased. Raises NotFound."""
     with db.read(actor, Scope.AUDIT) as tx:
         contribution = tx.contributions.one(tx.cases.one(id).contribution, db.now())
         placed = {} if contribution.erased else tx.retired.signals_by_place([contribution.id])[contribution.id]
@@ -136,9 +133,9 @@ def decide_within(
     tx.cases.decide(id, decision, None if contribution.erased else note, str(actor), now, shadow and shadow.places)
     entries = [decided_entry(case, decision, now, shadow and shadow.places), *settle(tx, [contribution], case.reason)]
     candidates = [twin for twin in tx.contributions.get(ids, now).values() if twin.id != contribution.id]
-    held = sorted((twin for twin in candidates if twin.standing.matches), key=lambda twin: twin.id)
-    figures: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in held}
-    entries += hold(tx, db.rules, held, Cause.NEAR_RETIRED, now, figures)
+    matching = sorted((twin for twin in candidates if twin.standing.matches), key=lambda twin: twin.id)
+    figures: dict[int, Details] = {twin.id: {"near": contribution.id} for twin in matching}
+    entries += hold(tx, db.rules, matching, Cause.NEAR_RETIRED, now, figures)
     tx.audit.append(now, actor, entries)
     return visible_case(actor, tx.cases.one(id))
 
@@ -206,11 +203,11 @@ def hold(
     case that is already open holds the contribution from now on.
     """
     owners = {contribution.id: contribution.member for contribution in contributions}
-    known = tx.cases.by_contribution(owners)
+    cases = tx.cases.by_contribution(owners)
     openings: list[Opening] = []
     entries: list[LogEntry] = []
     for id in owners:
-        case = next((case for case in known.get(id, ()) if case.state is CaseState.OPEN), None)
+        case = next((case for case in cases.get(id, ()) if case.state is CaseState.OPEN), None)
         if case is None:
             # In the pile of the contributor, if it uploads again what was retired.
             opener = owners[id] if cause is Cause.NEAR_RETIRED else None
