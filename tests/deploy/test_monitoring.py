@@ -18,7 +18,7 @@ from hashdb.domain.accounts.members import Scope
 from hashdb.domain.ledger.cosignatures import Cosigner
 from hashdb.service.accounts import members
 from hashdb.service.background import Task
-from hashdb.service.schedule import TABLE
+from hashdb.service.schedule import BACKGROUND_TASKS
 from hashdb.service.stats import counts
 from tests.postgres import PostgresServer
 from tests.service.pages import followed
@@ -136,7 +136,7 @@ def test_every_background_task_is_documented_with_its_period() -> None:
     page = (ROOT / "docs" / "operations.md").read_text("utf-8")
     rows = page.partition("\n### Background tasks\n")[2].partition("\n## ")[0]
     named = dict(re.findall(r"^\| `([\w-]+)` \| [^|]+ \| ([^|]+) \|", rows, re.M))
-    assert named == {str(plan.task): plan.when for plan in TABLE} and named.keys() == set(Task)
+    assert named == {str(plan.task): plan.when for plan in BACKGROUND_TASKS} and named.keys() == set(Task)
 
 
 def test_every_alert_leads_to_what_to_do_and_back() -> None:

@@ -6,7 +6,7 @@ import re
 
 from hashdb.domain.accounts.users import Role
 from hashdb.service.background import Task
-from hashdb.service.schedule import TABLE
+from hashdb.service.schedule import BACKGROUND_TASKS
 from tests.web.callers import Service, service_at
 from tests.web.console.visitors import signed_in
 
@@ -38,7 +38,7 @@ def test_each_background_task_is_shown_with_its_period_and_its_last_error(servic
     page = otto.get("/console/settings").text
     rows = dict(re.findall(r'<tr><td><code class="whole">([a-z-]+)</code></td>(.*?)</tr>', page, re.S))
     assert rows.keys() == set(Task)
-    for plan in TABLE:
+    for plan in BACKGROUND_TASKS:
         assert f"<td>{plan.does}</td><td>{plan.when}</td>" in rows[plan.task]
     assert "ValueError at tests.web.console.test_settings._fail:" in rows["expiry"] and "ffff" not in page
     assert '<td class="number">1</td>' in rows["expiry"]
