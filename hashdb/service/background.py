@@ -17,7 +17,7 @@ log = logging.getLogger("hashdb.background")
 
 
 class Task(StrEnum):
-    """The names of background tasks in the log and in the metrics; `schedule.TABLE` says what each does, and when."""
+    """The names of background tasks in log and metrics; `schedule.BACKGROUND_TASKS` says what each does, and when."""
 
     FILL = "fill"
     INDEX = "index"

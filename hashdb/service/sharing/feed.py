@@ -60,6 +60,7 @@ def read(db: HashDB, actor: Actor, after: int, limit: int, epoch: str | None = N
         head = tx.audit.head()
         if after > head.seq or epoch not in (None, head.epoch):
             raise FeedRestarted(head.epoch)
+        # Pairs of the seq of an event and the id of its contribution.
         events = tx.audit.subjects(after, limit + 1, _FEED)
         by_id = tx.contributions.get([id for _, id in events[:limit]], db.now(), hidden=_HIDDEN)
         contributions = {item.id: item for item in with_origins(db, tx, [*by_id.values()])}
@@ -160,7 +161,7 @@ def exchange(
 ) -> ExchangePage:
     """What changes between events `after` and `upto` for a reader that has read up to event `since`.
 
-    The values are of these algorithms, and with `videos` also whole videos; the signals of frames are none. About
+    The values are of these algorithms, and with `videos` also whole videos; signals of frames are left out. About
     `limit` records; all values of a contribution are on one page. Values that the reader never had are not reported as
     gone.
     """
@@ -168,18 +169,18 @@ def exchange(
     log_feed_read(db, actor)
     with db.store.read() as tx:
         events = tx.audit.since(after, limit + 1, _EXCHANGED)
-        read = _with_few_frames(tx, events, db.now()) if videos else events
-        held = _held(tx, {_contribution(event) for event in read}, algorithms, videos=videos)
-        page = _page([event for event in read if event.seq <= upto], held, limit)
+        few_events = _with_few_frames(tx, events, db.now()) if videos else events
+        values_by_id = _values_by_id(tx, {_contribution(event) for event in few_events}, algorithms, videos=videos)
+        page = _page([event for event in few_events if event.seq <= upto], values_by_id, limit)
         more = bool(page) and len(page) < len(events) and events[len(page)].seq <= upto
-        latest = {value: event for event in page for value in held.get(_contribution(event), ())}
-        ids = {id for event in page if (id := _contribution(event)) in held}
+        latest = {value: event for event in page for value in values_by_id.get(_contribution(event), ())}
+        ids = {id for event in page if (id := _contribution(event)) in values_by_id}
         matched_before = (
             {id for id, actions in tx.audit.actions(ids, since).items() if matched_after(actions)} if since else ()
         )
-        before = {value for id in matched_before for value in held[id]}
-        records = _records(tx, latest, held, db.now())
-    shown = (record for record in records if not record.gone or record.value in before)
+        values_before = {value for id in matched_before for value in values_by_id[id]}
+        records = _records(tx, latest, values_by_id, db.now())
+    shown = (record for record in records if not record.gone or record.value in values_before)
     seq = page[-1].seq if more else max(after, upto)
     note_position(db, actor, seq)
     return ExchangePage(tuple(sorted(shown, key=lambda record: record.seq)), seq, more)
@@ -229,43 +230,43 @@ def _with_few_frames(tx: Transaction, events: Sequence[Event], now: datetime) ->
     return events[: _few_enough([contributions[id].frame_count if id in contributions else 0 for id in ids])]
 
 
-def _held(
+def _values_by_id(
     tx: Transaction, ids: Collection[int], algorithms: Collection[Algorithm], *, videos: bool
 ) -> dict[int, list[Exchanged]]:
     """The values of contributions. Erased ones still have them here until they are purged.
 
     Videos have their suppressed frames too: a reader recognizes the value by its text, which must stay the same.
     """
-    held: dict[int, list[Exchanged]] = {
+    values_by_id: dict[int, list[Exchanged]] = {
         id: [signal for signal in group if signal.algorithm in algorithms]
         for id, group in tx.contributions.signals(ids).items()
     }
     if videos:
         for id, frames in tx.frames.get(ids, suppressed=True).items():
             if value := with_pdq(frames):
-                held.setdefault(id, []).append(value)
-    return held
+                values_by_id.setdefault(id, []).append(value)
+    return values_by_id
 
 
-def _page(events: Sequence[Event], held: Mapping[int, Sequence[Exchanged]], limit: int) -> Sequence[Event]:
+def _page(events: Sequence[Event], values_by_id: Mapping[int, Sequence[Exchanged]], limit: int) -> Sequence[Event]:
     """The first events that have about `limit` values."""
     count = 0
     for position, event in enumerate(events[:limit], 1):
-        count += len(held.get(_contribution(event), ()))
+        count += len(values_by_id.get(_contribution(event), ()))
         if count >= limit:
             return events[:position]
     return events[:limit]
 
 
 def _records(
-    tx: Transaction, latest: Mapping[Exchanged, Event], held: Mapping[int, Sequence[Exchanged]], now: datetime
+    tx: Transaction, latest: Mapping[Exchanged, Event], values_by_id: Mapping[int, Sequence[Exchanged]], now: datetime
 ) -> list[ExchangeRecord]:
     """A record of each value: its active contributions and the opinions on them that count."""
     by_value: dict[Exchanged, set[int]] = defaultdict(set)
     signals = [value for value in latest if isinstance(value, Signal)]
     for holder in tx.matches.holders(signals, now, matches.MATCHING, detailed=False, of_frames=False):
         by_value[holder.signal].add(holder.contribution)
-    by_value |= _holders_of_videos(tx, [value for value in latest if not isinstance(value, Signal)], held, now)
+    by_value |= _holders_of_videos(tx, [value for value in latest if not isinstance(value, Signal)], values_by_id, now)
     ids = {id for group in by_value.values() for id in group}
     contributions, opinions = tx.contributions.get(ids, now, hidden=_HIDDEN), tx.opinions.current(ids)
     return [
@@ -281,26 +282,26 @@ def _records(
 
 
 def _holders_of_videos(
-    tx: Transaction, videos: Sequence[tuple[Frame, ...]], held: Mapping[int, Sequence[Exchanged]], now: datetime
+    tx: Transaction, videos: Sequence[tuple[Frame, ...]], values_by_id: Mapping[int, Sequence[Exchanged]], now: datetime
 ) -> dict[Exchanged, set[int]]:
-    """The active contributions that are each of these videos. `held` are values that were read already."""
-    places = {video: place for place, video in enumerate(videos)}
+    """The active contributions that are each of these videos. `values_by_id` are values that were read already."""
+    numbers = {video: number for number, video in enumerate(videos)}
     # Which of the videos each contribution is: the frames of one are read once, and not kept.
-    place_of = {
-        id: next((places[value] for value in values if not isinstance(value, Signal) and value in places), None)
-        for id, values in held.items()
+    number_of = {
+        id: next((numbers[value] for value in values if not isinstance(value, Signal) and value in numbers), None)
+        for id, values in values_by_id.items()
     }
-    return {video: _holders_of_video(tx, video, places, place_of, now) for video in videos}
+    return {video: _holders_of_video(tx, video, numbers, number_of, now) for video in videos}
 
 
 def _holders_of_video(
     tx: Transaction,
     video: tuple[Frame, ...],
-    places: Mapping[tuple[Frame, ...], int],
-    place_of: dict[int, int | None],
+    numbers: Mapping[tuple[Frame, ...], int],
+    number_of: dict[int, int | None],
     now: datetime,
 ) -> set[int]:
-    """The active contributions that are a video; `place_of` gets what is read of others on the way."""
+    """The active contributions that are a video; `number_of` gets what is read of others on the way."""
     for part in chunks(list(dict.fromkeys(frame.signals[0] for frame in video if frame.matches)), _FRAMES_A_STEP):
         holders = tx.matches.holders(part, now, matches.MATCHING, detailed=False)
         ids = {
@@ -308,15 +309,15 @@ def _holders_of_video(
             for holder in holders
             if holder.extent is not None and (holder.extent.duration or 0) >= video[-1].at
         }
-        near = tx.contributions.get(ids - place_of.keys(), now)
-        counts = {id: item.frame_count for id, item in near.items() if item.frame_count >= len(video)}
+        unread = tx.contributions.get(ids - number_of.keys(), now)
+        counts = {id: item.frame_count for id, item in unread.items() if item.frame_count >= len(video)}
         while counts:
             few = list(counts)[: _few_enough(list(counts.values()))]
             frames = tx.frames.get(few, suppressed=True)
-            place_of |= {id: places.get(with_pdq(frames.get(id, ()))) for id in few}
-            counts = {id: count for id, count in counts.items() if id not in place_of}
+            number_of |= {id: numbers.get(with_pdq(frames.get(id, ()))) for id in few}
+            counts = {id: count for id, count in counts.items() if id not in number_of}
         # A benign entry suppresses a value in all contributions: those that are this video are found together.
-        if same := {id for id in ids if place_of.get(id) == places[video]}:
+        if same := {id for id in ids if number_of.get(id) == numbers[video]}:
             return same
     return set()
 
