@@ -268,14 +268,14 @@ def _outcomes(
     shown = [_shows_beside(scheme, sample.place) for sample in samples]
     beside = {pair for pair, is_shown in zip(enumerate(measured.beside), shown, strict=True) if is_shown}
     altered = _compare(samples, algorithm, profile, both_ways | beside, altered=True)
-    column, row = scheme.algorithms.index(algorithm), scheme.profiles.index(profile)
-    distances = np.stack([sample.distances[:, column, row] for sample in samples])
+    algorithm_at, profile_at = scheme.algorithms.index(algorithm), scheme.profiles.index(profile)
+    distances = np.stack([sample.distances[:, algorithm_at, profile_at] for sample in samples])
     values_an_item = float(np.mean([len(sample.stored[profile][algorithm]) for sample in samples]))
     values_with_transforms = float(np.mean([len(sample.views[algorithm].values) for sample in samples]))
     for transforms in (False, True):
         tail = fit(pairs[transforms], scheme.seed)
-        part = rate / len(scheme.algorithms)
-        radius = None if tail is None else tail.radius(part)
+        own_rate = rate / len(scheme.algorithms)
+        radius = None if tail is None else tail.radius(own_rate)
         values_a_query = values_with_transforms if transforms else 1.0
         in_force = scheme.radius(algorithm)
         radii = {in_force, in_force if radius is None else radius}
@@ -288,7 +288,7 @@ def _outcomes(
             check=check(pairs[transforms], scheme.seed),
             in_force=in_force,
             radius=radius,
-            curved_radius=None if tail is None else tail.curved_radius(part),
+            curved_radius=None if tail is None else tail.curved_radius(own_rate),
             values_an_item=values_an_item,
             values_a_query=values_a_query,
             remaining=_remaining(samples, pairs[1], tail, algorithm, profile) if transforms else ALL,
@@ -298,8 +298,8 @@ def _outcomes(
 
 def _shows_beside(scheme: Scheme, place: int) -> bool:
     """Whether the altered copy that makes the pairs of a picture shows another picture, too."""
-    row = scheme.in_turn(place)
-    return row is not None and ALTERATIONS[scheme.alterations[row]].shows_beside
+    position = scheme.in_turn(place)
+    return position is not None and ALTERATIONS[scheme.alterations[position]].shows_beside
 
 
 def _remaining(
@@ -309,8 +309,8 @@ def _remaining(
     if tail is None:
         return ALL
     fitted = pairs.near[pairs.near[:, 2] <= tail.threshold].tolist()
-    left = [remains(samples[query].query, samples[other].listed[profile], algorithm) for query, other, _ in fitted]
-    return Remaining(sum(left), len(left))
+    remain = [remains(samples[query].query, samples[stored].listed[profile], algorithm) for query, stored, _ in fitted]
+    return Remaining(sum(remain), len(remain))
 
 
 def _compare(

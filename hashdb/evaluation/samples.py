@@ -61,8 +61,8 @@ class Scheme:
 
     def in_turn(self, place: int) -> int | None:
         """The position of the one alteration under which the picture at a place makes pairs; None without any."""
-        rows = [row for row in range(len(self.alterations)) if self.measures(place, row)]
-        return rows[place // self.every % len(rows)] if rows else None
+        positions = [position for position in range(len(self.alterations)) if self.measures(place, position)]
+        return positions[place // self.every % len(positions)] if positions else None
 
 
 class Views(NamedTuple):
@@ -216,19 +216,19 @@ def measure(job: SampleJob, scheme: Scheme, own: HashedPicture, catalogues: Mapp
     mistakes = list(_match(own.query, None, job, catalogues)[1])
     own_views = query_values(own.query, scheme.algorithms)
     altered = own_views
-    rows = [row for row in range(len(scheme.alterations)) if scheme.measures(job.place, row)]
+    positions = [position for position in range(len(scheme.alterations)) if scheme.measures(job.place, position)]
     in_turn = scheme.in_turn(job.place)
-    for row in rows:
-        name = scheme.alterations[row]
+    for position in positions:
+        name = scheme.alterations[position]
         upload = ALTERATIONS[name].upload(picture, f"{scheme.seed} {job.place}", beside)
         query = query_of(hash_transforms(upload, scheme.algorithms, job.limits, scheme.seeds), scheme.radii)
         views = query_values(query, scheme.algorithms)
-        if row == in_turn:
+        if position == in_turn:
             altered = views
-        for column, algorithm in enumerate(scheme.algorithms):
-            for profile, values in enumerate(stored.values()):
-                distances[row, column, profile] = nearest(views[algorithm], values[algorithm], algorithm)
-        matched[row], mistaken = _match(query, name, job, catalogues)
+        for algorithm_at, algorithm in enumerate(scheme.algorithms):
+            for profile_at, values in enumerate(stored.values()):
+                distances[position, algorithm_at, profile_at] = nearest(views[algorithm], values[algorithm], algorithm)
+        matched[position], mistaken = _match(query, name, job, catalogues)
         mistakes += mistaken
     return Sample(job.place, own.stored, stored, own.query, own_views, altered, distances, matched, tuple(mistakes))
 

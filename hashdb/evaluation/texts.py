@@ -140,7 +140,7 @@ class TextEvaluation:
     pairs: Sequence[TextPair]
     """Pairs of different texts that match at a radius up to the widest."""
     windows: int
-    """Of the listed texts."""
+    """How many windows the listed texts have."""
 
 
 class _Bench:
@@ -149,6 +149,7 @@ class _Bench:
     def __init__(self, scheme: TextScheme) -> None:
         self.scheme = scheme
         self._frames = [hash_words(text.words) for text in self.scheme.listed]
+        # The library lists texts under the numbers from 1 on, without a duration.
         self._library = Library([(frames, None) for frames in self._frames], texts=True)
         self._whole = [simhash(text.words) for text in self.scheme.listed]
         self._digests = [_digest(text.written) for text in self.scheme.listed]
@@ -172,8 +173,7 @@ class _Bench:
         place = number % len(scheme.listed)
         text = scheme.listed[place]
         similar = [other for other in scheme.around if other.script == text.script] or scheme.around
-        around = "\n".join(other.written for other in random.sample(similar, min(len(similar), 12)))
-        other_words = pieces(around)
+        other_words = pieces("\n".join(other.written for other in random.sample(similar, min(len(similar), 12))))
         # The last piece from which 300 words are left.
         latest = np.searchsorted(np.cumsum(text.counts), max(0, sum(text.counts) - 300))
         start = random.randint(0, int(latest))
@@ -227,6 +227,7 @@ class _Windows:
 
     def __init__(self, texts: Sequence[Sequence[Frame]]) -> None:
         counts = [len(frames) for frames in texts]
+        # Of each window: the position of its text, its first word, and its value in a column of words.
         self._text = np.repeat(np.arange(len(texts)), counts)
         self._at = np.array([int(frame.at) for frames in texts for frame in frames])
         self._columns = np.ascontiguousarray(_values([frame for frames in texts for frame in frames]).T)
@@ -244,13 +245,13 @@ class _Windows:
             queries.append(np.full(len(hits), place))
             windows.append(hits)
             distances.append(apart[hits])
-        row, column, distance = np.concatenate(queries), np.concatenate(windows), np.concatenate(distances)
+        query_at, window, distance = np.concatenate(queries), np.concatenate(windows), np.concatenate(distances)
         nearest_words: dict[int, tuple[int, int]] = {}
-        for text in np.unique(self._text[column]):
-            of_text = np.flatnonzero(self._text[column] == text)
-            if min(len(np.unique(row[of_text])), len(np.unique(column[of_text]))) >= 2:
+        for text in np.unique(self._text[window]):
+            of_text = np.flatnonzero(self._text[window] == text)
+            if min(len(np.unique(query_at[of_text])), len(np.unique(window[of_text]))) >= 2:
                 nearest = of_text[distance[of_text].argmin()]
-                nearest_words[int(text)] = int(frames[row[nearest]].at), int(self._at[column[nearest]])
+                nearest_words[int(text)] = int(frames[query_at[nearest]].at), int(self._at[window[nearest]])
         return nearest_words
 
 

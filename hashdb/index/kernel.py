@@ -63,6 +63,8 @@ class _Hits(ctypes.Structure):
 
 
 class _Part(ctypes.Structure):
+    """A segment, and the probes of its tables (null: every row is compared)."""
+
     _fields_ = _pointers("segment", "probes")
 
 
