@@ -125,11 +125,11 @@ class Bender:
         self._norms = np.array(
             [_norm(down) * _norm(across) for down, across in upright] + [_norm(rows) for rows in tilted]
         )
-        # The upright views come first in these arrays: the position of each view.
+        # The arrays above have the upright views first. This is where each view is in them.
         self._order = np.argsort(np.argsort(~self._upright, kind="stable"))
         self._norms = self._norms[self._order].astype(np.float32)[:, None]
-        self.change = np.zeros((FREQUENCIES, FREQUENCIES), np.float32)
-        self._offset = self._measure(image)
+        self.change = np.zeros((FREQUENCIES, FREQUENCIES), np.float32)  # the weight of each cosine, in greys
+        self._offset = self._measure(image)  # the coefficients without the change
 
     def _measure(self, image: Image.Image) -> Floats:
         """The coefficients of a picture by all views, in greys."""

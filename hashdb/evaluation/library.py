@@ -32,6 +32,7 @@ class Library:
 
     def __init__(self, items: Sequence[tuple[Sequence[Frame], float | None]], *, texts: bool = False) -> None:
         """List videos, each with its frames and its duration in seconds, or texts, which have none."""
+        # The algorithm by whose radius items are compared, and its widest radius.
         self._algorithm, self._widest = (Algorithm.SIMHASH256, WIDEST_OF_TEXTS) if texts else (Algorithm.PDQ, WIDEST)
         self._shots: list[list[ListedShot]] = []
         self._times: dict[tuple[int, Signal], list[ShotTimes]] = defaultdict(list)
