@@ -36,7 +36,7 @@ class Auditing(TypedRequests):
         return self._get(wire.ledger.LogOut, "/v1/log").to_domain()
 
     def checkpoint(self) -> str:
-        """The signed checkpoint of the log: the number of events, and the root of the tree over them."""
+        """The signed checkpoint of the log, as the text of a note: the number of events, and the root over them."""
         return self._connection.send(ClientRequest("GET", "/v1/checkpoint")).text
 
     def cosigned_checkpoint(self) -> str:
@@ -98,17 +98,17 @@ class Auditing(TypedRequests):
         return self._get(wire.ledger.SetOut, "/v1/set", {"signed": 1} if signed else {}).to_domain()
 
     def set_blocks(self, level: int, number: int) -> SetBlock:
-        """A block of the tree whose root is the newest one."""
+        """One block of the tree of the active set with the newest root, by its level and its number in this level."""
         return self._get(wire.ledger.SetBlockOut, f"/v1/set/blocks/{level}/{number}").to_domain()
 
     def sign_set(self, lines: str) -> str:
-        """Send lines of cosignatures of a root's note; return that note with all of its signatures."""
+        """Send lines of cosignatures of the note of a set root; return the note with all of its signatures."""
         headers = {"Content-Type": "text/plain"}
         request = ClientRequest("POST", "/v1/set/signatures", text=lines, headers=headers, safe=True)
         return self._connection.send(request).text
 
     def check(self, kept: str | None = None, witnesses: Policy | None = None) -> CheckpointComparison:
-        """Check the log against a checkpoint that was kept. With None, only verify the signature of its checkpoint.
+        """Check the log against the note of an earlier checkpoint. With None, only verify its newest signature.
 
         With a policy of `witnesses`, also check that its quorum cosigned a checkpoint with which the log begins, and
         all events that are older than ten minutes.
@@ -119,7 +119,7 @@ class Auditing(TypedRequests):
         """
         from hashdb.domain.ledger.checkpoints import CheckpointComparison
 
-        # It is asked for first, so that the other one covers it.
+        # Requested before the newest checkpoint, so that the newest one is at least as large.
         cosigned_note = None if witnesses is None else self.cosigned_checkpoint()
         note, log = self.checkpoint(), self.log()
         current, verifier = _read_signed("the log's checkpoint", note, log)
@@ -127,15 +127,17 @@ class Auditing(TypedRequests):
         if witnesses is not None and cosigned_note is not None:
             cosigned = self._check_cosigned(cosigned_note, witnesses, current, log)
         if kept is None:
-            return CheckpointComparison(None, current, verifier, False, note, cosigned)
+            return CheckpointComparison(None, current, verifier, new_key=False, note=note, cosigned=cosigned)
         earlier, earlier_verifier = _read_signed("the checkpoint that was kept", kept, log)
         if current.size < earlier.size:
             raise LogRewritten(f"it has {current.size} events, and had {earlier.size}")
         if current.origin != earlier.origin or not self._only_grew(earlier, current):
             raise LogRewritten(f"its first {earlier.size} events are not what they were")
-        return CheckpointComparison(earlier, current, verifier, verifier != earlier_verifier, note, cosigned)
+        is_new = verifier != earlier_verifier
+        return CheckpointComparison(earlier, current, verifier, new_key=is_new, note=note, cosigned=cosigned)
 
     def _check_cosigned(self, note: str, witnesses: Policy, current: Checkpoint, log: Log) -> Cosigned:
+        """Verify a cosigned checkpoint against the current one, as `check` describes."""
         from hashdb.domain.ledger.policies import Cosigned
 
         try:

@@ -24,12 +24,12 @@ _SOCKET = "unix:"
 """How the address of a sidecar's socket begins, which asks for no key."""
 _QUOTES = ("'", '"', "\u2018", "\u201c")
 _LARGEST = 64 * 1024
-"""Bytes of a file of settings or of a key."""
+"""The most bytes of the user's file, or of a file with a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class SettingValue:
-    """A value, and the setting that gave it, like `HASHDB_URL` or `url in ~/.config/hashdb.toml`."""
+    """A value, and where it is set, like `HASHDB_URL` or `url in ~/.config/hashdb.toml`."""
 
     value: str = field(repr=False)
     setting: str
@@ -44,14 +44,14 @@ class Configuration:
     """The settings of the environment and the user's file for the programs of a member's side."""
 
     file: Path
-    """The user's file, whether it is there or not."""
+    """The user's file, whether it exists or not. The two mappings have the fields by name."""
     of_file: Mapping[str, SettingValue]
     of_environment: Mapping[str, SettingValue]
 
     @classmethod
     def read(cls) -> Self:
         """The configuration of this process. Raises BadSetting if the file is malformed."""
-        file = _path()
+        file = _path_of_file()
         is_there = os.environ.get("HASHDB_CONFIG") or os.path.isfile(file)
         return cls(file, _read_file(file) if is_there else {}, _read_environment())
 
@@ -62,14 +62,17 @@ class Configuration:
 
     @property
     def url(self) -> SettingValue:
-        """The address of the service. Raises BadSetting."""
+        """The address of the service. Raises BadSetting if it cannot be one."""
         url = self.of_environment.get("url") or self.of_file.get("url") or _DEFAULT_URL
         if reason := _url_fault(url.value):
             raise BadSetting(url.setting, reason)
         return url
 
     def key(self) -> SettingValue:
-        """The secret of the key. Raises BadSetting, which never shows it, if there is none or it cannot be one."""
+        """The secret of the key.
+
+        Raises BadSetting, which never shows it, if there is none, or it cannot be one, or is for another service.
+        """
         key = _read_key(self.of_environment)
         if key is not None:
             return key
@@ -78,16 +81,16 @@ class Configuration:
                 return SettingValue("", "no setting: a socket needs none")
             where = f"put the secret of your key there, or name its file in HASHDB_KEY_FILE or in {self.file}"
             raise BadSetting("HASHDB_KEY", f"is not set: {where}")
-        own = self.of_file.get("url", self.url)
-        if own.value.rstrip("/").lower() != self.url.value.rstrip("/").lower():
+        key_url = self.of_file.get("url", self.url)
+        if key_url.value.rstrip("/").lower() != self.url.value.rstrip("/").lower():
             # A key is sent to no service but its own.
             raise BadSetting("HASHDB_KEY", f"is not set, and the key in {self.file} is of another service")
         return key
 
 
-def _path() -> Path:
-    if named := os.environ.get("HASHDB_CONFIG"):
-        return Path(os.path.expanduser(named))
+def _path_of_file() -> Path:
+    if path := os.environ.get("HASHDB_CONFIG"):
+        return Path(os.path.expanduser(path))
     folder = os.environ.get("XDG_CONFIG_HOME") or ""
     # By the XDG Base Directory Specification, a relative one is ignored.
     return Path(folder if os.path.isabs(folder) else os.path.expanduser("~/.config"), "hashdb.toml")
@@ -140,7 +143,7 @@ def _read_key(given: Mapping[str, SettingValue]) -> SettingValue | None:
 
 
 def _read(path: Path, setting: str) -> tuple[str, str]:
-    """The text of a file, and why it must not hold a secret, or an empty text. Raises BadSetting."""
+    """The text of a file, and why it must not hold a secret (empty if it may). Raises BadSetting."""
     try:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())

@@ -34,8 +34,9 @@ from hashdb.wire.problems import NOT_HASHDB, error_from_problem
 LONGEST_WAIT = 30.0
 """Seconds. If the service asks for a longer wait, its error is raised at once."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _WEEK = 0.5, 8.0, 604_800
+"""Seconds."""
 _BUSY, _BROKEN = (429, 503), (502, 504)
-"""Status codes: the request was not carried out; a proxy does not know whether it was."""
+"""Status codes after which the request was not carried out, and after which a proxy does not know whether it was."""
 _SOCKET = "unix:"
 """How the address of a Unix socket begins; its path follows."""
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -46,7 +47,7 @@ Params = Mapping[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """A request. The service may take `extra_seconds` longer than the timeout.
+    """A request; `text` is its body, `params` is its query string. It may take `extra_seconds` beyond the timeout.
 
     A `safe` request may be carried out twice. Another one is sent again only if it was certainly not carried out.
     """
@@ -126,14 +127,14 @@ class Connection:
             response.close()
         retry_after = response.headers.get("Retry-After", "")
         if request.extra_seconds and retry_after.isdecimal():
-            # The service had no free place for a request that waits, so the client waits.
+            # The service had no free place for another request that waits for an event, so the client waits.
             time.sleep(min(int(retry_after), request.extra_seconds))
 
     def _send_with_retries(self, request: ClientRequest, stream: bool) -> httpx.Response:
         for attempt in range(self._retries + 1):
             try:
                 response = self._http.send(self._build(request), stream=stream)
-                if response.is_success and not _is_page(response):
+                if response.is_success and not _is_web_page(response):
                     return response
                 response.read()
                 response.close()
@@ -209,7 +210,10 @@ class Poster:
 
 
 def read_text(url: str, timeout: float, most: int = 100_000) -> str | None:
-    """The text at an address that the member's own policy names; None if there is none, or it is longer than `most`."""
+    """The text at an address of the member's own policy; None without one of at most `most` bytes in `timeout` seconds.
+
+    Follows no redirect.
+    """
     until = time.monotonic() + timeout
     try:
         with httpx.stream("GET", url, timeout=timeout) as response:
@@ -224,7 +228,7 @@ def read_text(url: str, timeout: float, most: int = 100_000) -> str | None:
 
 
 class TypedRequests:
-    """Typed answers over a connection."""
+    """Requests over a connection, whose answers are read as wire models. Raise as `Connection.send`."""
 
     _connection: Connection
 
@@ -236,7 +240,7 @@ class TypedRequests:
         after: int | None = 0,
         text: str | None = None,
     ) -> Iterator[Any]:
-        """Every row of a list, page by page; `text` is the body of a list that is asked for by POST."""
+        """Every row after the id `after` of a list, page by page; `text` is the body of a list that is read by POST."""
         method = "GET" if text is None else "POST"
         while after is not None:
             page = self._ask(model, ClientRequest(method, path, text, {**(params or {}), "after": after}))
@@ -249,7 +253,7 @@ class TypedRequests:
         return _read(wire.review.ProposalOut, response) if response.status_code == 202 else _read(model, response)
 
     def _ask_later(self, model: type[_Body], request: ClientRequest) -> _Body:
-        """The answer, or (on 202) that of the job, once it is made."""
+        """The answer; on 202, wait for the job and return its answer."""
         response = self._connection.send(request)
         if response.status_code != 202:
             return _read(model, response)
@@ -278,9 +282,9 @@ def _read(model: type[_Body], response: httpx.Response) -> _Body:
         raise ServiceError(response.status_code, NOT_HASHDB) from None
 
 
-def form_request(path: str, files: Sequence[bytes | BinaryIO], **more: Any) -> ClientRequest:
-    """A request with files, in order."""
-    return ClientRequest("POST", path, files=tuple((str(number), file) for number, file in enumerate(files)), **more)
+def form_request(path: str, files: Sequence[bytes | BinaryIO], **others: Any) -> ClientRequest:
+    """A POST of a form with files, in order; `others` are further fields of the ClientRequest."""
+    return ClientRequest("POST", path, files=tuple((str(number), file) for number, file in enumerate(files)), **others)
 
 
 def _pause(error: HashDBError, attempt: int) -> float:
@@ -291,7 +295,7 @@ def _pause(error: HashDBError, attempt: int) -> float:
     return pause
 
 
-def _is_page(response: httpx.Response) -> bool:
+def _is_web_page(response: httpx.Response) -> bool:
     return str(response.headers.get("Content-Type", "")).startswith("text/html")
 
 
@@ -306,7 +310,7 @@ def _other_server(response: httpx.Response, setting: str) -> str:
         return f"{NOT_HASHDB}, but of a proxy before it: the service may be stopped, or {setting} wrong"
     if response.status_code in (401, 403, 407):
         return f"{NOT_HASHDB}, but of a proxy before it, which lets nobody through without signing in"
-    return f"{'a web page, ' * _is_page(response)}{NOT_HASHDB}: look at {setting}"
+    return f"{'a web page, ' * _is_web_page(response)}{NOT_HASHDB}: look at {setting}"
 
 
 def _reason(error: httpx.HTTPError) -> str:

@@ -68,8 +68,10 @@ def _parse_radii(text: str) -> dict[Algorithm, int]:
 
 
 def _parse_rates(text: str) -> dict[Scope | None, str]:
+    """Rates by the scope that a request needs; None: all requests."""
     rates: dict[Scope | None, str] = {}
     for first, second in _pairs(text):
+        # An item without a scope is the rate alone.
         name, rate = (first, second) if second else ("", first)
         if name not in ("", *Scope) or not re.fullmatch(_RATE_PATTERN, rate):
             raise ValueError(f"must be like 1000/second or <scope>=50/minute, with a scope of {', '.join(Scope)}")
@@ -87,6 +89,7 @@ def _parse_budgets(text: str) -> dict[Budget, int]:
 
 
 def _parse_days(text: str) -> dict[str, int]:
+    """Days by label."""
     days: dict[str, int] = {}
     for label, count in _pairs(text):
         if not label or not (count.isascii() and count.isdecimal()) or not 0 < int(count[:6]) <= MOST_DAYS:
@@ -426,7 +429,7 @@ class Settings(MemberSettings):
         return max(self.max_body, self.video_max_body, self.media_max_request)
 
     def vocabulary(self) -> Vocabulary:
-        """The label vocabulary of the `labels` file. Raises BadSetting."""
+        """The label vocabulary of the `labels` file. Raises BadSetting if it is missing or malformed."""
         try:
             return Vocabulary.from_parsed(tomllib.loads(self.labels.read_text("utf-8")))
         except OSError as error:
@@ -440,7 +443,7 @@ class Settings(MemberSettings):
         raise BadSetting("HASHDB_LABELS", reason)
 
     def rules(self) -> Rules:
-        """The rules by which the service accepts and matches. Raises BadSetting."""
+        """The rules by which the service accepts and matches. Raises BadSetting, also for an unknown label."""
         vocabulary = self.vocabulary()
         for label in self.retention:
             if reason := vocabulary.fault("behaviour", label):
@@ -467,9 +470,10 @@ class Settings(MemberSettings):
         )
 
     def _checked_witnesses(self, egress: EgressPolicy) -> Policy | None:
+        """The policy of witnesses. Raises BadSetting if the service may not connect to one of their URLs."""
         policy = self.witness_policy()
         for witness in () if policy is None else policy.witnesses:
             if witness.url is not None and (fault := url_fault(witness.url, egress)):
-                more = "see also HASHDB_WEBHOOK_NETWORKS and HASHDB_WEBHOOK_HTTP"
-                raise BadSetting("HASHDB_WITNESSES", f"{self.witnesses}: the URL of {witness.name}: {fault} ({more})")
+                hint = "see also HASHDB_WEBHOOK_NETWORKS and HASHDB_WEBHOOK_HTTP"
+                raise BadSetting("HASHDB_WITNESSES", f"{self.witnesses}: the URL of {witness.name}: {fault} ({hint})")
         return policy

@@ -23,7 +23,10 @@ class JobOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Work on the log as it was at the start: of its `size` events, `done` have been read."""
+    """Work on the log as it was at the start: of its `size` events, `done` have been read.
+
+    `touched_at` is the time of the last progress.
+    """
 
     id: int
     actor: str
@@ -65,7 +68,7 @@ class Verification(Job):
 
 
 class JobStatus(StrEnum):
-    """What is known of the answer to a request: its files wait to be hashed, or are being hashed; it is made, or not.
+    """How far the answer to a request is.
 
     `waiting`: other requests are before it. `running`: its files are being hashed. `done`: the answer is there.
     `failed`: there is an error instead.
@@ -83,7 +86,7 @@ KEEP_ANSWERS = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerJob:
-    """A request that is answered later; `percent` is the share that is done."""
+    """A request that is answered later; `percent` is the share that is done, `touched_at` the time of the progress."""
 
     id: int
     actor: str

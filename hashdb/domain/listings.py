@@ -11,6 +11,7 @@ from hashdb.domain.contributions import Filter
 
 _Row = TypeVar("_Row")
 _PAGE = 1_000
+"""Rows that `read_all` reads at once."""
 
 
 class _HasId(Protocol):
@@ -71,7 +72,7 @@ class Paged(Generic[_Row]):
     """A page of a list: its rows, and where the next page starts and the previous one ends (None: there is none).
 
     `unfinished` means that the search stopped before the page was full, to not read millions of rows. `total` is exact
-    where few rows have to be read for it.
+    if few rows must be read for it.
     """
 
     rows: tuple[_Row, ...]

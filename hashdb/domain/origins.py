@@ -6,6 +6,7 @@ import hashlib
 from typing import NamedTuple
 
 _SOURCE_BITS, _MEMBERS = 48, 1 << 15
+"""The bits of the source in a packed number, and how many members fit into the rest: ids are taken modulo this."""
 LONGEST_LOG = 255
 """The most characters of the name of a log with the hash of its key."""
 
@@ -37,7 +38,7 @@ class Origin(NamedTuple):
 
 
 def unpack_member(number: int) -> tuple[int, int | None]:
-    """The member that a local copy stored, and the negative number as which it counts if it came from another hashdb.
+    """The member of a packed number, and the shortened `source` (None: contributed here), as `packed_member` made it.
 
     >>> origin = Origin("eu.example/log+a1b2c3d4", 5, 2)
     >>> seven, eight = (unpack_member(origin.packed_member(member)) for member in (7, 8))

@@ -32,6 +32,7 @@ QUERIES_A_REQUEST = 1_000
 SIGNALS_A_REQUEST = 4_000
 SIGNALS_A_LOOKUP = 1_000
 CLOCK_SKEW = timedelta(minutes=5)
+"""How far a client's clock may be ahead of the service's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,16 @@ class Rules:
     max_radius: Mapping[Algorithm, int] = field(default_factory=dict)
     time_to_decide: timedelta = timedelta(hours=72)
     case_idle: timedelta = timedelta(minutes=15)
-    """How long a reviewer has a taken case whose page is not used."""
+    """How long a reviewer keeps a taken case without using its page."""
     due_soon: timedelta = timedelta(hours=24)
     """How long before its due time a case is reported by webhook and by mail."""
     mails: bool = False
     """Whether the service sends mail."""
     retention: Retention = field(default_factory=lambda: Retention({}))
     two_persons: bool = False
+    """Whether the actions of `TwoPersonAction` need a second person."""
     flood_cap: int | None = None
+    """The hits within an hour above which a contribution is quarantined; None: no limit."""
     webhook_egress: EgressPolicy | None = field(default_factory=EgressPolicy)
     """The addresses that webhooks may have; None: webhooks are disabled."""
     egress: EgressPolicy = field(default_factory=EgressPolicy)
@@ -192,7 +195,7 @@ def quality_fault(quality: int | None) -> str | None:
 
 
 def item_signal_fault(signal: Signal) -> str | None:
-    """Why `signal` may not be contributed as one of a whole item, or None."""
+    """Why `signal` may not be contributed as a signal of the item itself (not of a frame), or None."""
     return f"{signal.algorithm} is of a window of words: send it in `frames`" if signal.algorithm.of_text else None
 
 
@@ -232,7 +235,7 @@ class Vocabulary:
 
     @classmethod
     def from_parsed(cls, parsed: Mapping[str, object]) -> Self:
-        """The vocabulary of a parsed label file. Raises ValueError."""
+        """The vocabulary of a parsed label file. Raises ValueError if a kind is unknown, missing or malformed."""
         if unknown := parsed.keys() - set(cls.kinds()):
             raise ValueError(f"unknown kinds: {', '.join(sorted(unknown))}")
         return cls(**{kind: _codes(kind, parsed.get(kind)) for kind in cls.kinds()})

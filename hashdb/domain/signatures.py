@@ -38,7 +38,7 @@ SIGNATURES_AN_ITEM: Final = 8
 
 @dataclass(frozen=True, slots=True, order=True)
 class Signature:
-    """A signature of a picture, or of a part of it: a kind and the bytes of its length.
+    """A signature of a picture, or of a part of it: a kind, and as many bytes as the kind has.
 
     >>> Signature.parse("colour:" + "80" * 32).distance(Signature.parse("colour:" + "7d84" * 16))
     5.0

@@ -12,7 +12,7 @@ _BEGINNING = 0.8
 """How like the beginning of a known word a shorter word must be; 1 is equal."""
 _KINDS = {"case", "contribution", "delivery", "entry", "event", "incident", "key", "member", "opinion", "proposal"}
 _KINDS |= {"batch", "report", "seed", "upstream", "user", "webhook"}
-"""What has an id, in the words that `hashdb` prints: `contribution 17`; the log has `contribution:17`."""
+"""The words before an id where `hashdb` prints it, as in `contribution 17`; the log has `contribution:17`."""
 _PLURALS = {"batches": "batch", "benign": "entry", "deliveries": "delivery"}
 _SHOWN = re.compile(r"(?:(?:benign )?(?P<kind>[a-z]+)[ :/]? ?)?#?(?P<id>[0-9]{1,16})[:,;.]?")
 _ADDRESS = re.compile(r"(?:https?://[^?#]+)?/(?:[a-z]+/)*(?P<kind>[a-z]+)/(?P<id>[0-9]{1,16})/?(?:[?#].*)?")
@@ -42,9 +42,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def name_rank(text: str, name: str) -> int | None:
-    """How well a text names something; None if not at all. Case, `-`, `_` and spaces do not count.
+    """How well a text matches a name, 0 is best; None if not at all. Case, `-`, `_` and spaces do not count.
 
-    0: it is the name. 1: the name begins with it. 2: one of its words does. 3: the name contains it.
+    0: the text is the name. 1: the name begins with it. 2: a word of the name does. 3: the name contains it.
 
     >>> [name_rank(text, "Alpha Video") for text in ("alpha_video", "ALPHA", "vid", "pha", "beta")]
     [0, 1, 2, 3, None]

@@ -55,6 +55,7 @@ class Budget(StrEnum):
 MATCH_BUDGETS = (Budget.QUERIES, Budget.SIGNALS, Budget.SHORT_SIGNALS)
 """The budgets that a match uses."""
 Cost = tuple[tuple[Budget, int], ...]
+"""What a request costs: budgets, each with the amount that the request uses of it."""
 CHANGE_COST: Cost = ((Budget.CHANGES, 1),)
 # Each match looks these up, and an attribute of an Enum takes longer.
 _QUERIES, _SIGNALS = Budget.QUERIES, Budget.SIGNALS
@@ -77,6 +78,7 @@ class BudgetLeft(NamedTuple):
 
     budget: Budget
     limit: int
+    """The whole amount of the period."""
     left: int
     until: int
     """When the budget renews, in seconds since 1970."""

@@ -13,8 +13,8 @@ class MemberKind(StrEnum):
     """The kind of an organisation that takes part.
 
     `platform`: it hosts content. `trusted_flagger`: it reports content to platforms. `authority`: a public authority.
-    `operator`: it runs the service, or is another hashdb whose list this service follows: version 0.1.0 fails on a kind
-    that it does not know.
+    `operator`: it runs the service, or is another hashdb whose list this service follows, which has no kind of its own
+    because version 0.1.0 rejects kinds that it does not know.
     """
 
     PLATFORM = "platform"
@@ -51,9 +51,10 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MemberLimits:
-    """What a member may use; None means no limit of contributions."""
+    """What a member may use."""
 
     contributions_per_day: int | None = None
+    """None: no limit."""
     budget_factor: int = 1
     """The factor by which the budgets of its keys are larger than the default."""
 
@@ -105,6 +106,7 @@ class Key:
     expires_at: datetime | None
     revoked_at: datetime | None
     feed_read_on: date | None = None
+    """The last day on which the key read the feed."""
     hides_distances: bool = False
     """Whether the service returns matches to this key without distances."""
 
@@ -140,7 +142,7 @@ class IssuedKey:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What a member did recently, and when it last contributed."""
+    """How many contributions and opinions a member sent in the last 30 days, and when it last contributed."""
 
     contributions: int
     opinions: int
@@ -149,7 +151,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class SuspensionImpact:
-    """What the suspension of a member takes away and its reinstatement restores, as of now."""
+    """How many contributions that match, valid keys and opinions in force a suspension takes from a member now."""
 
     contributions: int
     keys: int

@@ -144,6 +144,7 @@ SECOND_FACTOR_TIMEOUT = timedelta(minutes=5)
 LONGEST_SESSION = timedelta(days=30)
 """The longest lifetime of a session, whatever the operator sets."""
 _FREE_TRIES = {"user": 5, "address": 20}
+"""Failed tries without a delay, by `FailedTries.kind`."""
 _FIRST_DELAY = timedelta(seconds=30)
 _LONGEST_DELAY = timedelta(minutes=15)
 FORGOTTEN_AFTER = timedelta(days=1)
@@ -152,7 +153,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class SessionLifetime:
-    """How long a session lasts without a request, and at most."""
+    """How long a session lasts without a request (`idle`), and in all (`whole`)."""
 
     idle: timedelta
     whole: timedelta
@@ -188,7 +189,7 @@ class OpenedSession:
 
 @dataclass(frozen=True, slots=True)
 class FailedTries:
-    """How often a sign-in failed recently, for a user or from an address, and when it last did."""
+    """How often a sign-in failed recently for a `user` or from an `address` (`kind`), and when it last did."""
 
     kind: str
     count: int

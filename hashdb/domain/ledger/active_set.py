@@ -20,10 +20,11 @@ from hashdb.domain.ledger.events import ContributionState
 from hashdb.errors import BadNote
 
 WIDTH: Final = 256
-"""Nodes of a block."""
+"""Nodes in a block."""
 LEVELS: Final = 5
 """Levels of blocks: ids are below 256⁵."""
 HASH: Final = 32
+"""Octets of a hash."""
 EMPTY: Final = bytes(HASH)
 """The hash of a place, or of a subtree, without a contribution that matches."""
 EMPTY_BLOCK: Final = bytes(WIDTH * HASH)
@@ -37,9 +38,10 @@ ReadBlock = Callable[[int, int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class CommittedSet:
-    """The root of the active set as the event `seq` has it: of the state after the event `covers`.
+    """The root of the active set in the event `seq`, which is that of the state after the event `covers`.
 
-    `note` is signed by the log, and by organisations (`cosignatures.SetRoot`).
+    `count` is how many contributions are in the set. `note` is the root as a signed note: the log signed it, and
+    organisations may have (`cosignatures.SetRoot`).
     """
 
     seq: int
@@ -51,7 +53,7 @@ class CommittedSet:
 
 @dataclass(frozen=True, slots=True)
 class SetBlock:
-    """A block of the tree whose root the event `seq` has: the hashes of its nodes, joined."""
+    """A block of the tree whose root is in the event `seq`: the hashes of its nodes, joined."""
 
     seq: int
     level: int
@@ -60,7 +62,10 @@ class SetBlock:
 
 
 def leaf(id: int, standing: str, commitment: bytes | None) -> bytes:
-    """SHA-256(0x00 ‖ "id active standing commitment"), the commitment in hex, or `-` where there is none yet."""
+    """The leaf of a contribution: SHA-256(0x00 ‖ "id active standing commitment").
+
+    The commitment is in hex, or `-` where there is none yet.
+    """
     text = f"{id} active {standing} {'-' if commitment is None else commitment.hex()}"
     return hashlib.sha256(b"\x00" + text.encode()).digest()
 
@@ -92,7 +97,7 @@ def fold(block: bytes) -> bytes:
 
 
 def update(read: ReadBlock, leaves: Mapping[int, bytes]) -> tuple[dict[Place, bytes], bytes]:
-    """Set leaves by id (`EMPTY` removes one); return the blocks that change, and the root after it."""
+    """Set leaves by the id of the contribution (`EMPTY` removes one); return the changed blocks and the new root."""
     changed: dict[Place, bytes] = {}
     nodes: Mapping[int, bytes] = leaves
     root = EMPTY
@@ -116,10 +121,10 @@ def update(read: ReadBlock, leaves: Mapping[int, bytes]) -> tuple[dict[Place, by
 
 
 class ServedTree:
-    """Reads the blocks of a tree from elsewhere, and checks that each is part of the tree with a root."""
+    """Reads the blocks of another service's tree, and checks that each is part of the tree with a root."""
 
     def __init__(self, root: bytes, read: ReadBlock) -> None:
-        """Reads nothing yet."""
+        """`read` reads a block that is not verified yet. Reads nothing yet."""
         self._read, self._hashes = read, {TOP: root}
 
     def __call__(self, level: int, number: int) -> bytes:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hashdb.domain.ledger.policies import Cosigned
 
 _ED25519 = b"\x01"
+"""The octet of the algorithm in a signed note."""
 KEY_ID_OCTETS, _PUBLIC = 4, 32
 """Octets of the id of a key, with which each signature begins, and of a public key."""
 _DASH = "\u2014"
@@ -32,7 +33,7 @@ _MOST = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A public key with a name."""
+    """A public key (Ed25519, 32 octets) with a name."""
 
     name: str
     public: bytes
@@ -84,7 +85,7 @@ class Signer:
 
     @classmethod
     def new(cls, name: str) -> Signer:
-        """A signer with a new random key."""
+        """A signer with a new random key. Needs the extra `audit`."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         return cls(name, Ed25519PrivateKey.generate())
@@ -132,7 +133,7 @@ def signature_line(key: Verifier | WitnessKey, signature: bytes) -> str:
 
 
 def is_key_name(text: str) -> bool:
-    """Whether a text can be the name of a key: printable, without spaces and plus signs."""
+    """Whether a text can be the name of a key: printable, not empty, without spaces and plus signs."""
     return bool(text) and text.isprintable() and "+" not in text and not any(letter.isspace() for letter in text)
 
 
@@ -213,18 +214,18 @@ class LogKey:
 
 @dataclass(frozen=True, slots=True)
 class LogWitness:
-    """A witness that the service asks: its name, its key as a vkey, and the last checkpoint that it cosigned."""
+    """A witness that the service asks: its name, its key as a vkey, and the size of what it cosigned last."""
 
     name: str
     vkey: str
     size: int
     at: datetime | None
-    """When it did; None: never."""
+    """The time of its last cosignature; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The name of a log and its keys, the newest last, and the witnesses that the service asks."""
+    """The name of a log and its keys, the newest last, and the witnesses that the service asks for cosignatures."""
 
     origin: str
     keys: tuple[LogKey, ...]
@@ -267,13 +268,16 @@ class Consistency:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointComparison:
-    """The result of checking a log against a checkpoint kept from `before` (None: there was none)."""
+    """The result of checking a log against the checkpoint `before` (None: only the newest one was verified)."""
 
     before: Checkpoint | None
     now: Checkpoint
     key: Verifier
+    """The key that signed `now`."""
     new_key: bool
+    """Whether another key signed `before`."""
     note: str
+    """The signed note of `now`."""
     cosigned: Cosigned | None = None
     """What the witnesses of a policy cosigned, if one was given."""
 

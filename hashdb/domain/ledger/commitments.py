@@ -29,23 +29,23 @@ class Commitment(NamedTuple):
 
     @classmethod
     def new(cls, lines: Iterable[str], salt: bytes | None = None) -> Self:
-        """The commitment to lines, with a new salt unless there is one."""
+        """The commitment to lines, with a new random salt unless one is given."""
         salt = secrets.token_bytes(SALT) if salt is None else salt
         return cls(salt, commit_lines(salt, lines))
 
 
 def seal(salt: bytes, line: str) -> bytes:
-    """SHA-256(0x00 ‖ salt ‖ line in UTF-8)."""
+    """The seal of a line: SHA-256(0x00 ‖ salt ‖ line in UTF-8)."""
     return hashlib.sha256(b"\x00" + salt + line.encode()).digest()
 
 
 def commit(seals: Iterable[bytes]) -> bytes:
-    """SHA-256(0x01 ‖ the seals, each once, in ascending order): a commitment."""
+    """The commitment to seals: SHA-256(0x01 ‖ the seals, each once, in ascending order)."""
     return hashlib.sha256(b"\x01" + b"".join(sorted(set(seals)))).digest()
 
 
 def commit_lines(salt: bytes, lines: Iterable[str], undisclosed: Iterable[bytes] = ()) -> bytes:
-    """The commitment to lines, and to seals of lines that are not at hand."""
+    """The commitment to lines, and to the seals (`undisclosed`) of lines that the caller does not have."""
     # As `seal` does, in less time: a copy checks a million commitments.
     begin = b"\x00" + salt
     return commit([*[hashlib.sha256(begin + line.encode()).digest() for line in lines], *undisclosed])
@@ -66,7 +66,7 @@ _UNITS = {unit: str(unit) for unit in Unit}
 
 
 def _place(unit: Unit, start: float, end: float) -> str:
-    # Not an f-string: of a unit it takes as long as the seal of a line.
+    # Not an f-string: formatting an Enum takes as long as the seal of a line.
     return "%s:%d-%d:" % (_UNITS[unit], round(start * 1000), round(end * 1000))  # noqa: UP031
 
 
@@ -94,7 +94,8 @@ def logged_commitment(details: Mapping[str, object]) -> bytes | None:
 def may_commit(action: str, details: Mapping[str, object], *, committed: bool) -> bool:
     """Whether an event of a contribution may have a commitment: its first one, or one to signals that were added.
 
-    `committed`: an earlier event has one. To commit again to what is stored would hide that it was altered.
+    `committed`: whether an earlier event has one. A second commitment to the same signals could hide that they were
+    altered.
     """
     if action == Action.CONTRIBUTION_AMENDED:
         fields = details.get("fields")

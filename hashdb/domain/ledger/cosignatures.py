@@ -1,7 +1,7 @@
 """Cosignatures of C2SP (c2sp.org/tlog-cosignature): a witness states that a checkpoint's tree only grew.
 
-A log asks a witness for one by a `Submission` (c2sp.org/tlog-witness). The same form serves organisations that sign
-the root of the active set (`SetRoot`).
+A log asks a witness for a cosignature by a `Submission` (c2sp.org/tlog-witness). Organisations sign the root of the
+active set (`SetRoot`) in the same form.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ SIZE_TYPE: Final = "text/x.tlog.size"
 """The content type of an answer 409, whose text is the size of the last checkpoint that the witness cosigned."""
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,15})", re.ASCII)
 _MOST_HASHES: Final = 63
+"""The most hashes of a proof."""
 
 
 class KeyType(IntEnum):
@@ -95,7 +96,10 @@ class WitnessKey:
         return key
 
     def signed_at(self, body: str, signature: bytes) -> int | None:
-        """When this key cosigned the body of a note (seconds since 1970); None if it did not. Raises ExtraMissing."""
+        """When this key cosigned the body of a note (seconds since 1970); None if it did not.
+
+        `signature` is the time in 8 octets and the signature itself. Raises BadNote without ML-DSA-44, ExtraMissing.
+        """
         with needing("audit", "a check of a cosignature"):
             from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -116,7 +120,10 @@ class WitnessKey:
 
 
 def signed_message(type: KeyType, name: str, body: str, time: int) -> bytes:
-    """What a cosigner signs of the body of a checkpoint. Raises BadNote."""
+    """What a cosigner with this name signs of the body of a checkpoint, at a time in seconds since 1970.
+
+    Raises BadNote.
+    """
     if type is KeyType.ED25519:
         return f"cosignature/v1\ntime {time}\n{body}".encode()
     checkpoint = parse_checkpoint(body)
@@ -201,7 +208,7 @@ class Cosigner:
 
 
 def cosigners(note: str, keys: Iterable[WitnessKey]) -> Mapping[WitnessKey, int]:
-    """Which of the keys cosigned a note, and when (seconds since 1970). Raises BadNote for one that did not."""
+    """Which of the keys cosigned a note, and when (seconds since 1970). Raises BadNote for an invalid cosignature."""
     body, signatures = split_note(note)
     known = {(key.name, key.id): key for key in keys}
     times: dict[WitnessKey, int] = {}
@@ -216,7 +223,7 @@ def cosigners(note: str, keys: Iterable[WitnessKey]) -> Mapping[WitnessKey, int]
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A signed checkpoint, with the proof that its tree begins with the one cosigned last, of size `old_size`."""
+    """A checkpoint's signed note, with the proof that its tree begins with the tree cosigned last, of `old_size`."""
 
     old_size: int
     proof: tuple[bytes, ...]
@@ -248,7 +255,7 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class SetRoot:
-    """The root of the active set of a log as the event `seq` has it, which organisations may sign."""
+    """The root of the active set of a log (its name is `origin`) in the event `seq`, which organisations may sign."""
 
     origin: str
     seq: int

@@ -171,11 +171,12 @@ ADDED_STATE = ContributionState().after(Action.CONTRIBUTION_ADDED)
 
 Detail = str | int | list[str] | None
 Details = Mapping[str, Detail]
+"""The details of an event, by field."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """What a service logs: one action on one subject (`contribution`, 17)."""
+    """What a service logs: one action on one subject, by its `kind` and `id` (`contribution`, 17)."""
 
     action: Action
     kind: str
@@ -256,6 +257,7 @@ _quoted = json.encoder.encode_basestring
 class HistoryEntry:
     """One row of a history: an event of the log, or a hit of a member.
 
+    `what` is the action, or `hit`; `who` is the actor, or the member that had the hit, as kind:id.
     `seq` is None where the row is no event. `note` is the text of a note, `before` has the old values of changed
     fields; neither is in the log.
     """

@@ -53,7 +53,7 @@ def interior(left: bytes, right: bytes) -> bytes:
 
 
 def inner_nodes(size: int) -> int:
-    """How many complete inner nodes a tree has."""
+    """How many complete inner nodes a tree of this size has."""
     return size - size.bit_count()
 
 
@@ -65,7 +65,7 @@ def inner_subtrees(begin: int, end: int) -> Iterator[Subtree]:
 
 
 def peaks(size: int) -> tuple[Subtree, ...]:
-    """The complete subtrees of a tree, from the left. The root, and larger trees, are computed from their hashes.
+    """The complete subtrees of a tree of this size, from the left. Its root is computed from their hashes.
 
     >>> peaks(6)
     (Subtree(level=2, nth=0), Subtree(level=1, nth=2))
@@ -85,7 +85,7 @@ def fold(hashes: Sequence[bytes]) -> bytes:
 
 
 def grow(size: int, edge: Sequence[bytes], leaves: Iterable[bytes]) -> tuple[list[InnerNode], list[bytes]]:
-    """Add leaves to a tree of this size, whose peaks have the hashes `edge`.
+    """Add leaves to a tree of this size, whose peaks have the hashes `edge`, from the left.
 
     Returns the inner nodes that become complete, in the order of their numbers, and the hashes of the new peaks.
     """

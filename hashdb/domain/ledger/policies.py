@@ -31,7 +31,7 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group makes its part of the quorum if at least `required` of its members, witnesses or other groups, do."""
+    """A group, which counts as having cosigned if at least `required` of its members (witnesses or groups) have."""
 
     required: int
     members: tuple[str, ...]
@@ -39,7 +39,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Known logs and witnesses, and the quorum: the name of a witness or a group, or `none`."""
+    """Known logs and witnesses, groups by name, and the quorum: the name of a witness or a group, or `none`."""
 
     logs: tuple[Verifier, ...]
     witnesses: tuple[Witness, ...]

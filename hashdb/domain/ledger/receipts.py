@@ -30,6 +30,7 @@ class ProvedEvent:
     event: str
     checkpoint: Checkpoint
     signed: dict[WitnessKey, int]
+    """The time of each cosignature, in seconds since 1970, by the key of its cosigner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Receipt:
     note: str
 
     def __str__(self) -> str:
-        """The file: the event is its extra data."""
+        """The text of the file. The event is in its line `extra`."""
         hashes = "".join(f"{base64.b64encode(hash).decode()}\n" for hash in self.hashes)
         extra = base64.b64encode(self.event.encode()).decode()
         return f"{_HEAD}\nextra {extra}\nindex {self.index}\n{hashes}\n{self.note}"
@@ -69,7 +70,10 @@ class Receipt:
         return cls(event, int(index[1]), hashes, note)
 
     def verify(self, policy: Policy, logs: Collection[Verifier] = ()) -> ProvedEvent:
-        """What the receipt proves. Raises BadReceipt, BadNote, NotWitnessed."""
+        """What the receipt proves: a log of the policy (or of `logs`, if it has none) and the quorum signed it.
+
+        Raises BadReceipt, BadNote, NotWitnessed.
+        """
         checkpoint, signed = policy.check(self.note, logs)
         try:
             event = json.loads(self.event)

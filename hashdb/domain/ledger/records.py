@@ -17,12 +17,12 @@ from hashdb.domain.ledger.events import STANDING_AFTER, STATUS_AFTER, Action
 
 
 class NotLogged(Enum):
-    """The mark of a field that no event logs."""
+    """The mark of a field whose value no event logs."""
 
-    UNSAID = "unsaid"
+    NOT_LOGGED = "not logged"
 
 
-NOT_LOGGED = NotLogged.UNSAID
+NOT_LOGGED = NotLogged.NOT_LOGGED
 Value = str | int | tuple[str, ...] | NotLogged | None
 Record = tuple[Value, ...]
 """The values that a row must hold, in the order of `FIELDS` for its kind."""
@@ -60,13 +60,15 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 """For each kind of subject with a table, the fields that events log."""
 
 _TAGGED = frozenset({"password", "second_factor"})
+"""The secrets of a user, of which events log a tag (`secret_tag`)."""
 _LONGEST_SESSION = LONGEST_SESSION // timedelta(microseconds=1)
+"""Microseconds."""
 _PAGE_BITS = 12
 """The bits of an id that are its position within a page."""
 
 
 class ExpectedRecords:
-    """The records that result from the events replayed so far, as a small number for each id."""
+    """The records that result from the events replayed so far. Equal records are stored once, by number."""
 
     def __init__(self) -> None:
         """The records of an empty log."""
@@ -88,7 +90,7 @@ class ExpectedRecords:
         """
         if action not in _REPLAYED or kind != action.partition(".")[0] or type(id) is not int:
             return
-        create, change = _CREATES.get(action), _CHANGES.get(action)
+        create_record, changed_fields = _CREATES.get(action), _CHANGES.get(action)
         logged = json.loads(details)
         if not isinstance(logged, dict):
             raise ValueError("the details of an event are an object")
@@ -98,14 +100,14 @@ class ExpectedRecords:
             self._identify_log(action, logged)
         elif action == Action.MEMBER_SUSPENDED:
             self._suspended.add(id)
-        if create:
-            self._store(kind, id, create(logged, actor, self._member_of_key(actor)))
+        if create_record:
+            self._store(kind, id, create_record(logged, actor, self._member_of_key(actor)))
             if action == Action.OPINION_GIVEN:
                 self._replace_opinion(id)
         elif action in _DELETES:
             self._numbers_by_kind[kind].put(id, 0)
-        elif change and (before := self._shared(kind, id)):
-            changed = change(logged, actor)
+        elif changed_fields and (before := self._shared(kind, id)):
+            changed = changed_fields(logged, actor)
             values = (changed.get(name, value) for name, value in zip(FIELDS[kind], before, strict=False))
             self._store(kind, id, tuple(values))
         if kind == "contribution" and (commitment := logged_commitment(logged)):
@@ -171,6 +173,7 @@ class ExpectedSessions:
 
     def __init__(self) -> None:
         """No session is open."""
+        # By user and tag, the time of the beginning in microseconds.
         self._open_sessions: dict[int, dict[str, int]] = {}
 
     def replay(self, at: int, action: str, user: int, details: Details) -> None:
@@ -192,7 +195,7 @@ class ExpectedSessions:
 
 
 class _NumberById:
-    """A number for each id, 0 where there is none. Pages suit ids, which are assigned in order."""
+    """A number for each id, 0 where there is none, in arrays of 4,096 ids, since ids are assigned in order."""
 
     def __init__(self) -> None:
         self._pages: dict[int, array[int]] = {}
@@ -216,6 +219,7 @@ class _HashById:
     """A hash of 32 octets for each id; all are in one array, in the order in which their ids came."""
 
     def __init__(self) -> None:
+        # The number of the hash in the array, counted from 1.
         self._ends = _NumberById()
         self._hashes = bytearray()
 
@@ -237,7 +241,7 @@ def _value(details: Details, name: str) -> Value:
 
 
 def _record(*names: str, **constants: Value) -> Callable[[Details, str, Value], Record]:
-    """A record of the details with these names, followed by constants."""
+    """Returns a function that makes a record from the details with these names, followed by constants."""
     rest = tuple(constants.values())
     return lambda details, actor, member: (*[_value(details, name) for name in names], *rest)
 
@@ -277,7 +281,7 @@ def _ended_verification(details: Details, actor: str, member: Value) -> Record:
 
 
 def _sets(**fields: Value) -> Callable[[Details, str], Mapping[str, Value]]:
-    """The fields that an event sets, whatever its details."""
+    """Returns a function that returns these fields, whatever the details of the event."""
     return lambda details, actor: fields
 
 
@@ -321,7 +325,11 @@ def _decided(details: Details, actor: str) -> Mapping[str, Value]:
     return {"decision": _value(details, "decision"), "decided_by": actor, "shadow": shadow}
 
 
-_CREATES: Mapping[str, Callable[[Details, str, Value], Record]] = {
+_Create = Callable[[Details, str, Value], Record]
+"""Makes the record of a new row from the details of its event, its actor, and the member of the actor's key."""
+_Change = Callable[[Details, str], Mapping[str, Value]]
+"""Returns the fields that an event changes, with the new values, from its details and its actor."""
+_CREATES: Mapping[str, _Create] = {
     Action.MEMBER_ADDED: _record("kind", status=str(MemberStatus.ACTIVE)),
     Action.KEY_ISSUED: _new_key,
     Action.USER_ADDED: _new_user,
@@ -336,7 +344,7 @@ _CREATES: Mapping[str, Callable[[Details, str, Value], Record]] = {
     Action.SEED_ADDED: _record("secret_tag", retired=False),
     Action.VERIFICATION_ENDED: _ended_verification,
 }
-_CHANGES: Mapping[str, Callable[[Details, str], Mapping[str, Value]]] = {
+_CHANGES: Mapping[str, _Change] = {
     Action.MEMBER_AMENDED: _amended_fields,
     Action.MEMBER_SUSPENDED: _sets(status=str(MemberStatus.SUSPENDED)),
     Action.MEMBER_REINSTATED: _sets(status=str(MemberStatus.ACTIVE)),

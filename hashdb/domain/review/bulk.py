@@ -15,7 +15,7 @@ MOST = 10_000
 
 
 class Picks(StrEnum):
-    """What the items of a batch are: rows of a list, or the items of the batch that this one undoes."""
+    """What the items of a batch are: rows of one of three lists, or the items of the batch that this one undoes."""
 
     CONTRIBUTION = "contribution"
     CASE = "case"
@@ -92,7 +92,15 @@ class ItemOutcome(StrEnum):
 
 
 class Skip(StrEnum):
-    """Why an item does not change."""
+    """Why an item does not change.
+
+    `gone`: it no longer exists. `decided`: its case is decided. `erased`, `inactive`: the contribution is erased, or
+    not active. `same`: it is already so. `bound`: its incident or the retention sets the expiry, or it has none to
+    extend. `past`: the expiry would be in the past. `unsigned`: it has no signal that the benign list takes. `listed`:
+    it is near a benign entry already. `waits`: the user proposed it before. `taken`: another reviewer took the case.
+    `own`: the user made the proposal. `not_allowed`: the user lacks the scope. `changed`: somebody decided or changed
+    it since. `final`: it cannot be undone.
+    """
 
     GONE = "gone"
     DECIDED = "decided"
@@ -147,7 +155,7 @@ class BatchItem:
     """One item of a batch: the id of its row, and what became of it (`outcome` is None until it is done).
 
     `why` is a `Skip`, or the slug of an error. `made` is the case, entry, proposal, member or contribution on which the
-    act was done, as kind:id. `before` has what an undo needs.
+    act was done, as kind:id. `before` has what an undo needs, by field.
     """
 
     position: int
@@ -182,8 +190,8 @@ class SkippedGroup:
 class BatchPreview:
     """What a batch would do now: `changes` items change at once, `proposals` become proposals, the others change not.
 
-    `confirms` of the changes carry out what another person proposed. `members` had the changing contributions as a
-    match lately, `times` in all.
+    `confirms` of the changes carry out what another person proposed. In the last 90 days, `members` received the
+    changing contributions as a match, `times` in all.
     """
 
     changes: int
@@ -196,7 +204,10 @@ class BatchPreview:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How many items of a batch have each outcome, how many wait, and why items were skipped or failed."""
+    """How many items of a batch have each outcome, and how many wait.
+
+    `why` counts the skipped and the failed ones by `BatchItem.why`.
+    """
 
     done: int = 0
     proposed: int = 0

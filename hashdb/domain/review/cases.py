@@ -112,7 +112,9 @@ class Cause(StrEnum):
     CONTESTED = "contested"
     """A member confirmed a contribution that is quarantined or retired."""
     NEAR_RETIRED = "near_retired"
+    """The contribution is near a retired one."""
     FLOOD = "flood"
+    """It had more hits than the operator's cap."""
 
 
 class CaseState(StrEnum):
@@ -123,7 +125,7 @@ class CaseState(StrEnum):
 
 
 class CaseSort(StrEnum):
-    """What orders decided cases; ties are ordered by id."""
+    """What orders decided cases: the number of the case, or the time of the decision. Ties are ordered by id."""
 
     CASE = "case"
     DECIDED = "decided"
@@ -193,11 +195,11 @@ def opens_case(stance: Stance, cases: Sequence[Case]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """What would change if a contribution no longer matched.
+    """What would change if a contribution no longer matched; `matches` is whether it does now.
 
-    `members` had it as a match lately, `times` in all. `equal` other contributions that match have one of its signals,
-    or several of its frames, to the bit, so most queries would still match. `readers` follow the feed and would receive
-    the change.
+    In the last 90 days, `members` received it as a match, `times` in all. `equal` other contributions that match have
+    one of its signals, or several of its frames, to the bit, so most queries would still match. `readers` is how many
+    members read the feed in the last 30 days and would receive the change.
     """
 
     matches: bool
@@ -258,7 +260,7 @@ def default_shadow(placed: SignalsByPlace) -> tuple[int, ...]:
     return tuple(
         place
         for place in sorted(placed)
-        if place == OF_FRAMES or _near(first_signals[placed[place].algorithm], placed[place])
+        if place == OF_FRAMES or _is_near(first_signals[placed[place].algorithm], placed[place])
     )
 
 
@@ -276,9 +278,9 @@ def is_twin(first: Signal, other: Signal) -> bool:
     if first.algorithm is not other.algorithm:
         return False
     return first.distance(other) <= shadow_radius(first.algorithm) and (
-        first.algorithm is Algorithm.PDQ or _near(first, other)
+        first.algorithm is Algorithm.PDQ or _is_near(first, other)
     )
 
 
-def _near(first: Signal, other: Signal) -> bool:
+def _is_near(first: Signal, other: Signal) -> bool:
     return first.distance(other) <= signals.match_radius(first.algorithm, first.value, other.value)

@@ -78,11 +78,12 @@ class DueMail:
     address: str
     id: str
     soon: tuple[int, ...]
+    """The numbers of the cases that are due soon."""
     overdue: tuple[int, ...]
 
     @property
     def subject(self) -> str:
-        """The subject.
+        """The subject line.
 
         >>> DueMail("ada@example.org", "1", (3, 4), (1,)).subject
         'hashdb: 2 cases due soon, 1 overdue'
@@ -93,7 +94,7 @@ class DueMail:
         return f"hashdb: {', '.join(counts)}"
 
     def text(self, queue: str) -> str:
-        """The text, with the address of the queue: numbers, and nothing of the content."""
+        """The body, with the URL of the queue: numbers of cases, and nothing of the content."""
         lists = (_list(self.overdue, "overdue"), _list(self.soon, "due soon"))
         end = f"The queue: {queue}\n\nStop these mails in the console, under My account.\n"
         return "\n".join([*filter(None, lists), "", end])

@@ -52,9 +52,9 @@ class IncidentChange:
 
 @dataclass(frozen=True, slots=True)
 class IncidentImpact:
-    """The effect of an incident: of `held` contributions under its label, `sooner` end earlier than without it.
+    """The effect of an incident: of the `held` active contributions with its label, `sooner` expire earlier for it.
 
-    They end at `expiry`, which is now if the incident has `ended`.
+    They expire at `expiry`; if the incident has `ended`, they expire now.
     """
 
     held: int
@@ -70,7 +70,7 @@ def end_fault(start: datetime, end: datetime | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How many days a contribution matches, by label; with several labels the shortest counts."""
+    """After how many days contributions expire, by label; with several labels the shortest time counts."""
 
     days: Mapping[str, int]
 
@@ -106,7 +106,10 @@ REVIEWER_ACTIONS = (TwoPersonAction.RETIRE,)
 
 @dataclass(frozen=True, slots=True)
 class ProposedChange:
-    """The change that a proposal asks for: an act on a subject (`member`, 3; id 0 for a new one) and its content."""
+    """The change that a proposal asks for: an act on a subject, by its kind and id (`member`, 3; id 0: a new one).
+
+    `content` has the values of the change by field.
+    """
 
     act: TwoPersonAction
     kind: str

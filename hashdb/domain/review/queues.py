@@ -13,7 +13,10 @@ from hashdb.domain.review.incidents import Proposal
 
 
 class QueueOrder(StrEnum):
-    """The order of the queue: by due time, by severity (highest first), or by number (the oldest case first)."""
+    """The order of the queue.
+
+    `clock`: by due time. `severity`: the highest first. `opened`: by number, the oldest case first.
+    """
 
     CLOCK = "clock"
     SEVERITY = "severity"
@@ -46,7 +49,7 @@ UNKNOWN_SEVERITY = -1
 
 @dataclass(frozen=True, slots=True)
 class QueueQuery:
-    """Which open cases a queue has (None is any), and in which order; `reverse` turns it round.
+    """Which open cases a queue has (None is any), and in which order; `reverse` reverses it.
 
     `member` is the contributor, `pile` the member for which the cases count (`Pile`).
     """
@@ -63,7 +66,10 @@ class QueueQuery:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An open case that a reviewer has taken; it counts until its page was not used for as long as the rules say."""
+    """An open case that a reviewer has taken, and when its page was last used (`seen_at`).
+
+    It ends once the page was not used for `Rules.case_idle`.
+    """
 
     case: int
     actor: str
@@ -107,7 +113,7 @@ PILE = 25
 
 @dataclass(frozen=True, slots=True)
 class Pile:
-    """More than `PILE` open cases of one member: it opened them, or they are on its re-uploads.
+    """More than `PILE` open cases of one member: its disputes opened them, or they are on its reuploads.
 
     `due_at` is the earliest, `severity` the highest. `held` is how many of them quarantine their contribution.
     """

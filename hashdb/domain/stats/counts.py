@@ -15,7 +15,7 @@ ANY_ALGORITHM = "any"
 
 
 class CountKind(StrEnum):
-    """What is counted."""
+    """What is counted: queries, hits, refused requests to contribute, refused access, and refused forms of the console."""
 
     QUERY = "query"
     HIT = "hit"
@@ -25,7 +25,10 @@ class CountKind(StrEnum):
 
 
 class QueryOutcome(StrEnum):
-    """The outcome of a query, and the contributor of a hit; refusals have their own codes."""
+    """The outcome of a query (`hit`, `none`), and the contributor of a hit (`own`, `others`).
+
+    Refusals have their own codes.
+    """
 
     HIT = "hit"
     NONE = "none"
@@ -40,7 +43,7 @@ _OUTCOMES = {
 
 
 class Cell(NamedTuple):
-    """What a count of a day is about. `member` is 0 if it is unknown."""
+    """What a count of a day is about. `kind` is a `CountKind`, `outcome` depends on it. `member` is 0 if unknown."""
 
     kind: str
     member: int
@@ -158,7 +161,10 @@ class Hit:
 
 
 def in_open_days(hits: Iterable[Hit], closed: date, opened: date) -> list[Hit]:
-    """Hits as the service stores them: those of days up to `closed` move to the start of the day `opened`, joined."""
+    """Hits as the service stores them: hits of days that are sealed already count on the first day that is not.
+
+    Those up to the day `closed` (the last sealed one) move to the start of the day `opened`, and equal ones are joined.
+    """
     start, joined = datetime.combine(opened, time.min, UTC), dict[tuple[date, int, int], Hit]()
     for hit in sorted(hits, key=lambda hit: hit.day):
         moved = replace(hit, day=opened, first_at=start, last_at=start) if hit.day <= closed else hit

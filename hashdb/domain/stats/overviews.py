@@ -32,13 +32,15 @@ class Figure(StrEnum):
     TIMED = "timed"
     """Contributions with a known time to share."""
     IN_HOUR = "in_hour"
+    """Those of them that were shared within an hour of the removal."""
     IN_DAY = "in_day"
+    """The same, within a day."""
     QUERIES = "queries"
     HITS = "hits"
 
 
 class DayCount(NamedTuple):
-    """The key of a figure of a day: of a member, or of all."""
+    """The key of a figure of a day: `what` is a `Figure` or a `share_figure`, `member` an id or `EVERYONE`."""
 
     day: date
     what: str
@@ -46,7 +48,7 @@ class DayCount(NamedTuple):
 
 
 class TotalCount(NamedTuple):
-    """The key of a figure of all days: the contributions of a member with a status or a standing."""
+    """The key of a figure of all days: `what` is a `status_figure` or a `standing_figure` of a member."""
 
     what: str
     member: int
@@ -69,7 +71,8 @@ def deltas(
 ) -> Deltas:
     """What the events after `seq` add to the figures.
 
-    `contributors` has the member of each contribution that they change, `sealed` the counts of the days that they seal.
+    `contributors` has the member of each contribution that they change, `sealed` the counts of the days that they seal,
+    by `sealed_days`.
     """
     by_day: Counter[DayCount] = Counter()
     in_all: Counter[TotalCount] = Counter()
@@ -160,7 +163,7 @@ def _count(figures: Counter[DayCount], day: date, figure: str, member: int, time
 
 @dataclass(frozen=True, slots=True)
 class DayFigures:
-    """The figures of a day. Half of the contributions were shared within `half` seconds, nine in ten within `most`.
+    """The figures of a day, as of `Figure`. Half were shared within `half` seconds, nine in ten within `most`.
 
     Both are rounded up to one of the `BOUNDS`; None if no time is known, or it was longer than the last bound.
     """
@@ -178,7 +181,7 @@ class DayFigures:
 
 @dataclass(frozen=True, slots=True)
 class MemberFigures:
-    """The figures of a member over some days, and the precision of its contributions."""
+    """The figures of a member over some days (`Figure`); `active` is how many contributions are active now."""
 
     member: int
     name: str
@@ -195,7 +198,7 @@ class MemberFigures:
 
 @dataclass(frozen=True, slots=True)
 class ReviewBacklog:
-    """The cases that wait for a reviewer."""
+    """How many cases are open, and of them overdue or due soon (within a day), and the first due time."""
 
     open: int
     overdue: int
@@ -205,7 +208,11 @@ class ReviewBacklog:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The state of the log, and of the index of this process."""
+    """The state of the log, and of the index of this process.
+
+    `seq` and `at` are of the last event. `index_seq` is the event up to which the index is (None: it is being built).
+    `values` counts its values by algorithm. `signed` is the size of the last signed checkpoint.
+    """
 
     seq: int
     at: datetime
@@ -217,7 +224,11 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The figures as of event `seq`; `behind` is how many later events are not counted yet."""
+    """The figures as of event `seq`; `behind` is how many later events are not counted yet.
+
+    `new` contributions were received in the last 24 hours, `expiring` ones expire within 7 days. `suspected` is how
+    many keys were suspected of reading hashes in the last 7 days.
+    """
 
     seq: int
     behind: int

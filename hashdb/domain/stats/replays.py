@@ -55,7 +55,11 @@ class Replay:
     """Replays events in order and keeps what the figures need: one small number for each active contribution."""
 
     def __init__(self, period: Period, watched: Collection[int] = (), only: int | None = None) -> None:
-        """`watched` are the contributions whose time of arrival `caught` needs; `only` restricts it to one member."""
+        """`watched` are the contributions that `caught` is about; `only` restricts the figures to one member.
+
+        `size` is the seq of the last event, `added` the times at which watched contributions were added, `days` the
+        contributions that were `added` and `withdrawn` on each day.
+        """
         self.size = 0
         self.reviews = Reviews(period, self.contributor, only)
         self.added: dict[int, datetime] = {}
@@ -70,6 +74,7 @@ class Replay:
         self._verb_counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
         self._profile_counts: Counter[tuple[int, str]] = Counter()
+        """By number of a profile and verb (`added`, `withdrawn`), how many contributions."""
         self._times = {name: {who: array("q") for who in WHO} for name in ("seconds_to_share", "seconds_to_remove")}
 
     def take(self, event: Event) -> None:
@@ -113,7 +118,7 @@ class Replay:
         )
 
     def times(self, name: str) -> Mapping[str, Durations]:
-        """The durations with this name, by `WHO`."""
+        """The durations `seconds_to_share` or `seconds_to_remove`, by `WHO`."""
         return {who: Durations.from_seconds(seconds) for who, seconds in self._times[name].items()}
 
     def precision(self) -> Mapping[int, Precision]:
@@ -194,7 +199,7 @@ def _as_texts(value: object) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class _DeciderCounts:
-    """What is counted of the decisions of one actor in the period."""
+    """What is counted of the decisions of one actor in the period, as in `DecisionsBy`."""
 
     decided: Counter[str] = field(default_factory=Counter)
     seconds: array[int] = field(default_factory=lambda: array("q"))
@@ -226,6 +231,7 @@ class Reviews:
         self._judged: set[int] = set()
         """The contributions with an opinion or a decision in the period."""
         self._counts: Counter[tuple[str, str]] = Counter()
+        """By what is counted (`disputes`, `decided`, …) and its code (a reason or a decision), how often."""
         self._decision_seconds = array("q")
 
     def take(self, event: Event) -> None:
@@ -310,6 +316,7 @@ class Reviews:
             counts.seconds.extend(() if seconds is None else (seconds,))
 
     def _waits(self, contribution: int) -> bool:
+        """Whether its last case is open, and no member disputed under it."""
         case = self._cases.get(contribution)
         return case in self._open and case not in self._disputed
 

@@ -63,11 +63,12 @@ class Contributed:
     other_events: Mapping[str, int]
     """The number of other events on contributions, by verb: `expired`, `suspended`, …"""
     by: Mapping[str, Mapping[str, Share]]
+    """By one of `GROUPS`, and its value, as `by["label"]["manifesto"]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryFigures:
-    """The queries and hits of an algorithm (`any`: of all) or of a member."""
+    """The queries with (`hit`) and without matches (`none`), and the hits on `own` contributions and on `others`."""
 
     hit: int
     none: int
@@ -87,6 +88,7 @@ class Caught:
 class Reviewed:
     """Opinions given, cases opened and decided in the period; `open` at its end.
 
+    `disputes` are counted by reason, decisions by `Decision`; `to_decide` has the times from opening to decision.
     `disputes_decided` are the decisions on cases under which a member disputed.
     """
 
@@ -254,10 +256,12 @@ class Report:
     size: int
     final: bool
     members: Mapping[int, str]
+    """The names, by id."""
     contributions: Contributed
     to_remove: Mapping[str, Durations]
     to_share: Mapping[str, Durations]
     queries: Mapping[str, QueryFigures]
+    """By algorithm; `any`: all."""
     queries_by_member: Mapping[int, QueryFigures]
     caught: Caught
     reviews: Reviewed
@@ -265,7 +269,9 @@ class Report:
     """By the actor as the log has it; of no one in a report of one member, which does not see who decides."""
     precision: Mapping[int, Precision]
     refused: Mapping[str, int]
+    """Refused requests to contribute, by the slug of the error, or the slug and a field."""
     turned_away: Mapping[str, int]
+    """Requests without a valid key, scope or role, by `RefusalReason`."""
     days: Mapping[date, DayReport]
 
 
