@@ -138,7 +138,7 @@ class Client(Auditing):
         return Receipt(tuple(recorded), checkpoint)
 
     def holding(self, signals: Sequence[Signal]) -> Iterator[Contribution]:
-        """The own active contributions that hold any of these signals, a thousand signals a request."""
+        """The active contributions of this member that have any of these signals, a thousand signals a request."""
         for start in range(0, len(signals), SIGNALS_A_LOOKUP):
             part = list(signals[start : start + SIGNALS_A_LOOKUP])
             text = wire.additions.LookupIn.build(signals=part).model_dump_json()
@@ -146,7 +146,7 @@ class Client(Auditing):
             yield from self._list(model, path, {"limit": 1000}, text=text)
 
     def match(self, queries: Sequence[Query]) -> Answer:
-        """A result for each query, in order, in as many requests as needed; up to date with `checkpoint` at least."""
+        """A result for each query, in order, in as many requests as needed; none is older than event `checkpoint`."""
         results: list[Result] = []
         checkpoints: list[int] = []
         for part in queries_in_requests(queries):
@@ -170,10 +170,10 @@ class Client(Auditing):
     ) -> Receipt:
         """Contribute 1 to 32 pictures and videos, which the service hashes: it may take minutes.
 
-        `drafts` has one for each, or one for all, without signals. Otherwise as `match_media` and `contribute`.
+        `drafts` has one for each file, or one for all, without signals. Otherwise as `match_media` and `contribute`.
         """
-        own = {"signals", "quality", "frames", "duration", "signatures"}
-        metadata = [wire.drafts.DraftIn.from_domain(draft).model_dump_json(exclude=own) for draft in drafts]
+        hashed = {"signals", "quality", "frames", "duration", "signatures"}
+        metadata = [wire.drafts.DraftIn.from_domain(draft).model_dump_json(exclude=hashed) for draft in drafts]
         text = metadata[0] if len(metadata) == 1 else f"[{','.join(metadata)}]"
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         request = form_request("/v1/contributions/media", files, fields={"metadata": text}, headers=headers)
@@ -260,7 +260,7 @@ class Client(Auditing):
         return self._ask(wire.feed.ChangesOut, request).to_domain()
 
     def changes_text(self, after: int, *, limit: int, epoch: str | None) -> bytes:
-        """The JSON text of such a page."""
+        """The JSON text of a page of `changes`."""
         request = ClientRequest("GET", "/v1/changes", params=_feed_params(after, epoch, 0) | {"limit": limit})
         return self._connection.send(request).content
 
@@ -280,7 +280,7 @@ class Client(Auditing):
                 raise ServiceError(200, "not an answer of hashdb") from None
 
     def reversals(self, after: int = 0) -> Iterator[Reversal]:
-        """Every match answered to this member that is no longer one, after a number, page by page."""
+        """Every match answered to this member that was reversed after the event `after`, page by page."""
         return self._list(wire.review.ReversalsOut, "/v1/reversals", after=after)
 
     def benign(self) -> Iterator[BenignEntry]:
@@ -359,7 +359,7 @@ class Client(Auditing):
         return self._ask(wire.webhooks.DeliveryOut, ClientRequest("POST", path)).to_domain()
 
     def remember(self, uploads: Sequence[Upload]) -> int:
-        """Have a sidecar remember uploads, up to a thousand a request, and return how many; they survive a crash then.
+        """Have a sidecar remember uploads, up to a thousand a request, and return how many are on its disk.
 
         Each request remembers all of them or none. InvalidInput names the faulty uploads by their positions in
         `uploads`; those of the requests before it are remembered then.

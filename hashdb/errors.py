@@ -102,7 +102,7 @@ from traceback import walk_tb
 from typing import ClassVar, dataclass_transform
 
 _FRAMES = 8
-"""Frames of one failure that are logged, the innermost first."""
+"""The most frames of the call stack that `where_raised` names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -652,7 +652,7 @@ def reject(faults: Iterable[Fault]) -> None:
 
 
 def reject_field(at: str, reason: str | None) -> None:
-    """Raise InvalidInput if there is a reason: a fault of one field."""
+    """Raise InvalidInput with a fault of the field `at`, if there is a reason."""
     reject([Fault(at, reason)] if reason else ())
 
 

@@ -18,7 +18,7 @@ from hashdb.domain.signals import OF_PICTURES, Algorithm
 from hashdb.errors import BadPolicy, BadSetting, os_reason
 
 if TYPE_CHECKING:
-    # At run time, only those who require witnesses load it.
+    # At run time, only `read_policy` imports it.
     from hashdb.domain.ledger.policies import Policy
 
 MEGABYTE = 1024 * 1024
@@ -27,7 +27,7 @@ MOST_DAYS = 36_500
 
 
 def from_text(parse: Callable[[str], object]) -> BeforeValidator:
-    """A validator that parses the text of an environment variable; other values are what is given in Python."""
+    """A validator that parses the text of an environment variable, and leaves values that are no text as they are."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
@@ -37,7 +37,7 @@ def items_of(text: str) -> list[str]:
 
 
 def parse_algorithm(name: str) -> Algorithm:
-    """The algorithm of a name. Raises ValueError for a digest, and an unknown name."""
+    """The algorithm of pictures with this name. Raises ValueError for any other name."""
     if name not in OF_PICTURES:
         raise ValueError(f"{name!r} is not an algorithm: {', '.join(OF_PICTURES)}")
     return Algorithm(name)
@@ -121,12 +121,12 @@ class MemberSettings(BaseModel):
 
     @classmethod
     def of_member(cls) -> Self:
-        """As `read`, but with the home that the member's file names unless the environment does. Raises BadSetting."""
+        """As `read`, but the home is that of the environment, else that of the member's file. Raises BadSetting."""
         return cls.read(home=Path(Configuration.read().home.value))
 
     @classmethod
     def read(cls, **given: Any) -> Self:
-        """The settings of the environment, but for what is given. Raises BadSetting with the first invalid one."""
+        """The settings of the environment, overridden by `given`. Raises BadSetting for the first invalid one."""
         try:
             return cls(**given)
         except ValidationError as error:
@@ -140,10 +140,10 @@ class MemberSettings(BaseModel):
     @classmethod
     def _add_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
         environment = {name.lower(): value for name, value in os.environ.items()}
-        set_there = {
+        in_environment = {
             name: environment[f"hashdb_{name}"] for name in cls.model_fields if f"hashdb_{name}" in environment
         }
-        return set_there | given
+        return in_environment | given
 
 
 _REASONS = {

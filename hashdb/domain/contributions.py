@@ -18,7 +18,7 @@ from hashdb.domain.tiers import Tier
 
 _Hash = TypeVar("_Hash", Signal, Signature)
 TOMBSTONES_KEPT = timedelta(days=90)
-"""How long readers of protocols without ids can read a withdrawal; ThreatExchange keeps it as long."""
+"""How long other systems' protocols, whose records have no ids, show a withdrawal; ThreatExchange shows it as long."""
 
 
 class Media(StrEnum):
@@ -71,7 +71,11 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """What is sent and stored of a removed item. `duration` is that of a video, in seconds."""
+    """What is sent and stored of a removed item.
+
+    `quality` is PDQ's (0 to 100), `duration` the length of a video in seconds, `notified_at` when the member was told
+    of the item, `reference` the member's own id for it.
+    """
 
     signals: tuple[Signal, ...]
     labels: tuple[str, ...]
@@ -92,7 +96,7 @@ class _Item:
     signatures: tuple[Signature, ...] = ()
 
     def every_signal(self) -> Iterator[Signal]:
-        """Its own signals and those of its frames, as far as these are at hand."""
+        """Its own signals and those of its frames; `frames` may be empty where they were not read."""
         return chain(self.signals, *[frame.signals for frame in self.frames]) if self.frames else iter(self.signals)
 
 
@@ -160,7 +164,7 @@ class Contribution(_Item):
     """How many signals are suppressed, because they are near a benign entry; `signals` does not have them."""
     hidden: frozenset[str] = frozenset()
     frame_count: int = 0
-    """How many frames its member sent; they are read apart."""
+    """How many frames its member sent; a separate request reads them."""
     pages: int | None = None
     """How many pages a document has, as its last frame says."""
     words: int | None = None
@@ -168,17 +172,17 @@ class Contribution(_Item):
     changed_at: datetime | None = field(default=None, compare=False)
     """The time of its last event; None where it was not requested, or the reader may not know it."""
     origin: Origin | None = None
-    """Where it was first contributed, if another hashdb told this one of it."""
+    """Where it was first contributed, if it came from another hashdb."""
     salt: bytes | None = field(default=None, compare=False)
     """The salt of its commitment, for those who may see its signals; None before there is one, and once erased."""
     commitment: bytes | None = field(default=None, compare=False)
-    """What the log says of its signals (`domain.ledger.commitments`)."""
+    """The hash of its signals and the salt that the log has (`domain.ledger.commitments`)."""
     undisclosed: tuple[bytes, ...] = field(default=(), compare=False)
-    """The seals of its suppressed signals, where `signals` and `frames` leave these out. Only where it is asked for."""
+    """The seals of its suppressed signals, which `signals` and `frames` leave out; empty unless they were read."""
 
     @property
     def hindrance(self) -> str | None:
-        """The status or standing that keeps it from matching, or None."""
+        """The status or standing that keeps it from matching; None if it matches."""
         if self.status is not Status.ACTIVE:
             return str(self.status)
         return None if self.standing.matches else str(self.standing)
@@ -232,7 +236,10 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to a request that contributes: stored, and searchable, as of the event with seq `checkpoint`."""
+    """The answer to a request that contributes, one `Recorded` a draft, in order.
+
+    All of it is stored and can be matched as of the event with seq `checkpoint`.
+    """
 
     recorded: tuple[Recorded, ...]
     checkpoint: int

@@ -22,7 +22,7 @@ MAX_WINDOW: Final = 2_000
 MOST_TIMES: Final = 500
 """Shots of a listed video with the same value that are aligned with a query, the first ones: a loop has thousands."""
 NEAR: Final = 8
-"""Bits of PDQ within which a frame belongs to the shot of a frame before it."""
+"""Bits of PDQ within which a frame belongs to the shot that an earlier frame began."""
 
 
 class Unit(StrEnum):
@@ -39,7 +39,7 @@ class Unit(StrEnum):
 
 
 STEP: Final[Mapping[Unit, float]] = {Unit.SECONDS: 1.0, Unit.PAGES: 1.0, Unit.WORDS: 50.0}
-"""From one frame of a listed item to the next, in its unit. Alignment counts in steps."""
+"""The usual distance from one frame of a stored item to the next, in its unit. Alignment counts in such steps."""
 
 
 class Extent(NamedTuple):
@@ -70,7 +70,7 @@ class Frame:
     unit: Unit = Unit.SECONDS
     length: int = 0
     begins_shot: bool | None = field(default=None, compare=False)
-    """Whether a shot begins with it, if its suppressed signals say otherwise than those that are left."""
+    """Whether a shot begins with it, if that does not follow from its signals, because some are suppressed."""
 
     @property
     def matches(self) -> bool:
@@ -84,9 +84,9 @@ class Frame:
 
 
 def extent_of(frames: Iterable[Frame], duration: float | None = None) -> Extent | None:
-    """How long the item with these frames is, which is as long as the last page or word says; None without frames.
+    """How long the item with these frames is, by its last page or word; None without frames.
 
-    `duration` is that of a video, in seconds.
+    `duration` is the length of a video, in seconds.
     """
     ends: dict[Unit, float] = {}
     for frame in frames:
@@ -126,7 +126,7 @@ class Shot:
 
 
 def with_pdq(frames: Iterable[Frame]) -> tuple[Frame, ...]:
-    """The frames of a video that have PDQ, each with its own alone, which is the first: others are of its variants."""
+    """The frames of a video that have PDQ, each with its first PDQ signal alone: further ones are of its variants."""
     reduced: list[Frame] = []
     for frame in frames:
         pdq = next((signal for signal in frame.signals if signal.algorithm is Algorithm.PDQ), None)
@@ -164,7 +164,7 @@ def searched_frames(frames: Iterable[Frame]) -> list[Frame]:
 
 
 def _begins(first: Frame, frame: Frame) -> bool:
-    """Whether a frame begins a shot, behind the shot that begins with `first`."""
+    """Whether a frame begins another shot than the one that begins with `first`."""
     return not _continues(first, frame) if frame.begins_shot is None else frame.begins_shot
 
 

@@ -137,10 +137,11 @@ class Signal:
 
 
 _THOROUGH_FROM = 3
+"""The lowest severity with the profile `thorough`."""
 
 
 def without_faults(signals: Iterable[Signal]) -> tuple[Signal, ...]:
-    """The signals that have no fault."""
+    """The signals whose `fault` is None."""
     return tuple(signal for signal in signals if signal.fault() is None)
 
 
@@ -165,20 +166,22 @@ SPARSE_MARGIN: Final = 18
 SPARSE: Final = 0.6
 """The largest singular value, relative to that of a product, from which a hash is sparse."""
 _SIDE = 16
+"""Rows and columns of the bits of a phash256."""
 _ROUNDS = 32
+"""The most steps of the power iteration."""
 
 
-def match_radius(algorithm: Algorithm, asked: int, stored: int) -> int:
+def match_radius(algorithm: Algorithm, queried: int, stored: int) -> int:
     """The default radius in bits for two values: smaller where one of them is sparse."""
-    if algorithm is Algorithm.PHASH256 and (is_sparse(asked) or is_sparse(stored)):
+    if algorithm is Algorithm.PHASH256 and (is_sparse(queried) or is_sparse(stored)):
         return algorithm.radius - SPARSE_MARGIN
     return algorithm.radius
 
 
-def is_within_match_radius(algorithm: Algorithm, distance: int, asked: int, stored: int) -> bool:
-    """Whether values at this distance (bits, within the default radius) are of the same picture."""
-    # Nearer values are, even if both are sparse: this spares the computation.
-    return distance <= algorithm.radius - SPARSE_MARGIN or distance <= match_radius(algorithm, asked, stored)
+def is_within_match_radius(algorithm: Algorithm, distance: int, queried: int, stored: int) -> bool:
+    """Whether values at this distance (bits, within `algorithm.radius`) are within their `match_radius`."""
+    # Within the radius of sparse values, it does not matter whether they are: this spares the computation.
+    return distance <= algorithm.radius - SPARSE_MARGIN or distance <= match_radius(algorithm, queried, stored)
 
 
 @lru_cache(65_536)

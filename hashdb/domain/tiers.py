@@ -43,7 +43,7 @@ _NAMES: Final = ("threat_to_life", "crisis", "designation", "promotional")
 
 
 class IncidentLevel(StrEnum):
-    """What GIFCT activates after an attack, if hashes are exchanged under it. Incidents begin with it."""
+    """The incident levels of GIFCT at which hashes are exchanged. The code of an incident begins with its level."""
 
     PCI = "PCI"
     CIP = "CIP"
@@ -52,7 +52,10 @@ class IncidentLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Codes that imply a tier: one of `labels`, one of `severities`, an entity, an incident; empty asks for nothing."""
+    """Codes that imply a tier: one of `labels`, one of `severities`, an entity, an incident.
+
+    A field that is empty or False sets no condition.
+    """
 
     tier: Tier
     labels: tuple[str, ...] = ()
@@ -86,7 +89,7 @@ RULES: Final = (
     Rule(Tier.INSPIRATIONAL, ("glorification", "incitement", "manifesto")),
     Rule(Tier.DESIGNATION, entity=True),
 )
-"""The first rule that holds names the tier; without one, there is none."""
+"""The first rule that holds gives the tier; if none holds, a contribution has no tier."""
 TIERS: Final[Mapping[Tier, tuple[str, int | None]]] = {
     Tier.THREAT_TO_LIFE: ("imminent_threat", None),
     Tier.LOW: ("imminent_threat", 1),
@@ -128,6 +131,7 @@ _PARTS: Final = re.compile(
     re.ASCII,
 )
 _BEGINNINGS: Final = {
+    # How a text of the group `detail` of `_PARTS` begins, and the tier that it names.
     "unofficial": Tier.UNOFFICIAL,
     "support": Tier.UNOFFICIAL,
     "inspirational": Tier.INSPIRATIONAL,

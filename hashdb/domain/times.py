@@ -18,7 +18,7 @@ MICROSECOND = timedelta(microseconds=1)
 def parse_instant(text: str) -> datetime:
     """The UTC instant of an RFC 3339 date-time with a zone; digits after the microsecond are cut.
 
-    Raises ValueError with a sentence.
+    Raises ValueError, whose text is a sentence about the input.
     """
     parts = _RFC3339.fullmatch(text)
     if not parts:

@@ -53,7 +53,7 @@ class Turns:
 
 
 class Sized(Protocol):
-    """A request with a size, in any unit."""
+    """A request with a size, in the unit of `GroupedRequests.most`."""
 
     @property
     def size(self) -> int:
@@ -66,7 +66,10 @@ _Handle = Callable[[Sequence[_Request]], Sequence[_Answer | Exception]]
 
 
 class _Waiting(Generic[_Request, _Answer]):
-    """A request of a waiting thread. When `woken` is set without an answer, its thread handles the next group."""
+    """A request of a waiting thread, and its answer once there is one (a list of one).
+
+    When `woken` is set without an answer, its thread handles the next group.
+    """
 
     def __init__(self, request: _Request) -> None:
         self.request = request
@@ -81,9 +84,9 @@ class GroupedRequests(Generic[_Request, _Answer]):
     """
 
     def __init__(self, most: int, turn: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
-        """A group has at most the size `most`, or is one request.
+        """The requests of a group have at most the size `most` together, unless it is one request.
 
-        It forms when `turn` is entered: what arrives while its thread waits for the turn is in the group.
+        A group is formed when `turn` is entered: requests that arrive while its thread waits for the turn are in it.
         """
         self._most, self._turn = most, turn
         self._lock = Lock()

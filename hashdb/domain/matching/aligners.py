@@ -18,13 +18,13 @@ from hashdb.domain.matching.segments import Segment, share
 from hashdb.domain.signals import Algorithm, Signal
 
 LEAST_FRAMES: Final[Mapping[Unit, int]] = {Unit.SECONDS: 3, Unit.PAGES: 1, Unit.WORDS: 2}
-"""Distinct frames of both items that a segment takes."""
+"""The fewest distinct frames of both items that make a segment."""
 MIN_LENGTH: Final[Mapping[Unit, float]] = {Unit.SECONDS: 3.0, Unit.PAGES: 1.0, Unit.WORDS: 150.0}
-"""What a segment takes of the query, in its unit, where the query names no length."""
+"""The shortest segment, in its unit, if the query does not set another length."""
 NEARLY_ALL: Final = 0.8
-"""The share of a listed item from which one frame is enough: a still, a short animation, a short text."""
+"""The share of a listed item from which one matching frame is enough: a still, a short animation, a short text."""
 SHORT_TEXT: Final = 250
-"""Words of the longest text that is asked for of which one window is enough: a post, a quotation."""
+"""Words of the longest query of which one matching window is enough: a post, a quotation."""
 WIDE: Final = {Algorithm.PDQ: 76, Algorithm.PHASH256: 80}
 """Bits within which a frame resembles the listed one at its place; frames of different pictures are about 128 apart."""
 _BESIDE: Final = 0.75
@@ -33,7 +33,7 @@ _BITS: Final = Algorithm.SIMHASH256.bits
 
 
 class ShotTimes(NamedTuple):
-    """From where to where a listed item shows a value: seconds, the page twice, or the first word and the next one."""
+    """Start and end of a shot of a listed item: seconds; the page twice; the first word, and that after the last."""
 
     start: float
     end: float
@@ -53,26 +53,28 @@ ReadShots = Callable[[int], Sequence[ListedShot]]
 
 
 class WorkBudget:
-    """The steps that are left for a request."""
+    """The work that is left for a request, as a number of hits, shots and comparisons."""
 
-    def __init__(self, steps: int) -> None:
-        self._left = steps
+    def __init__(self, amount: int) -> None:
+        self._left = amount
 
     @property
     def is_spent(self) -> bool:
-        """Whether none are left."""
+        """Whether nothing is left."""
         return self._left <= 0
 
-    def spend(self, steps: int) -> None:
-        """Use that many."""
-        self._left -= steps
+    def spend(self, amount: int) -> None:
+        """Subtract work that is done."""
+        self._left -= amount
 
 
 class Near(NamedTuple):
     """A frame of the query that is near a stored signal, and the transform that found it."""
 
     at: float
+    """The place of the frame, in its unit."""
     distance: int
+    """In bits."""
     transform: str | None
 
 
@@ -80,16 +82,17 @@ NearBySignal = Mapping[Signal, Sequence[Near]]
 """By stored signal, the frames of the query that are near it, in ascending time."""
 
 
-def one_frame_is_enough(unit: Unit, asked: float) -> bool:
-    """Whether one frame of a query of this length (in the unit) makes a segment, of however long a listed item."""
-    return LEAST_FRAMES[unit] == 1 or (unit is Unit.WORDS and asked <= SHORT_TEXT)
+def one_frame_is_enough(unit: Unit, query_length: float) -> bool:
+    """Whether one frame of a query of this length (in the unit) makes a segment, however long the listed item is."""
+    return LEAST_FRAMES[unit] == 1 or (unit is Unit.WORDS and query_length <= SHORT_TEXT)
 
 
 class Aligner:
     """Aligns the frames of one unit of a query with listed items, within the budget of its request.
 
-    Places are counted in steps. A window of words is at its first word. A segment of words is cut where
-    distances say only with `shows_distances`.
+    `frames` are all frames of the query in the unit, ascending; `weights` has `Hit.weight` by stored signal; `read`
+    reads the shots of a listed item. Places are counted in steps. A window of words is at its first word. With
+    `shows_distances`, distances decide where a segment of words begins and ends inside its first and last window.
     """
 
     def __init__(
@@ -107,99 +110,99 @@ class Aligner:
         self._frames, self._near, self._weights = frames, near, weights
         self._read, self._budget, self._shows_distances = read, budget, shows_distances
         self._unit, self._step = unit, STEP[unit]
-        self._ats = [frame.at / self._step for frame in frames]
-        self._interval = 1.0 if unit is Unit.PAGES else _interval(self._ats)
+        self._places = [frame.at / self._step for frame in frames]
+        self._interval = 1.0 if unit is Unit.PAGES else _interval(self._places)
         self._least_length = (
             query.min_seconds if unit is Unit.SECONDS else query.min_words if unit is Unit.WORDS else None
         )
 
     def segments(
-        self, id: int, times: Mapping[Signal, Sequence[ShotTimes]], asked: float, listed: float
+        self, id: int, times: Mapping[Signal, Sequence[ShotTimes]], query_length: float, listed_length: float
     ) -> tuple[Segment, ...]:
-        """The segments of a listed item that are long enough, longest first.
+        """The segments of the listed item with this id that are long enough, longest first.
 
-        `times` are those of the signals that the query is near; `asked` and `listed` are the lengths of both items.
+        `times` has its shots by signal, for the signals that the query is near. Both lengths are in the unit.
         """
         hits = self._hits(times)
         self._budget.spend(len(hits))
-        # If it shows hardly anything else, it has no further frames that could agree. A short text has few windows, so
-        # one is near another text's as rarely as two of a longer text are.
-        is_enough = one_frame_is_enough(self._unit, asked) or self._is_shown(hits, times, listed)
+        # A listed item that shows hardly anything else has no further frames that could agree. A short text has few
+        # windows, so one of them is near another text by chance as rarely as two windows of a longer text are.
+        is_enough = one_frame_is_enough(self._unit, query_length) or self._is_shown(hits, times, listed_length)
         least = 1 if is_enough else LEAST_FRAMES[self._unit]
         if could_support(hits) < least:
             return ()
-        # Who copies words keeps them. Where some were added or left out, another segment begins.
-        aligned = align(hits, self._ats, self._interval, least, keeps_speed=self._unit is Unit.WORDS)
+        # Copied words have the speed 1. Where words were added or left out, another segment begins.
+        aligned = align(hits, self._places, self._interval, least, keeps_speed=self._unit is Unit.WORDS)
         self._budget.spend(len(aligned) * len(hits))
         least_length = self._least_length
         if least_length is None:
-            least_length = min(MIN_LENGTH[self._unit], NEARLY_ALL * listed)
+            least_length = min(MIN_LENGTH[self._unit], NEARLY_ALL * listed_length)
             if self._unit is Unit.WORDS:
-                least_length = min(least_length, asked)
+                least_length = min(least_length, query_length)
         if self._unit is Unit.PAGES:
             identified = self._identified_pages(times)
             aligned = [part for part in aligned if not identified.isdisjoint((hit.at, hit.start) for hit in part.hits)]
-        segments, is_text = [self._in_unit(id, part, listed) for part in aligned], self._unit is Unit.WORDS
+        segments, is_text = [self._in_unit(id, part, listed_length) for part in aligned], self._unit is Unit.WORDS
         distinct: list[Segment] = []
-        # A window is near the listed ones beside its own place, too: the line with the most frames is the right one.
+        # A window is also near the listed windows beside its own place: the line with the most frames is the right one.
         for segment in sorted(
             segments, key=lambda segment: (-segment.frames if is_text else 0, -segment.length, segment.query)
         ):
             beside = self._frames[0].length if is_text else 0
             if segment.length >= least_length and not any(_is_within(segment, other, beside) for other in distinct):
                 distinct.append(segment)
-        # The last frame stands for a whole interval, which may go on past the end.
-        ends = asked or math.inf, listed or math.inf
+        # The last frame stands for a whole interval, which may end after the item.
+        ends = query_length or math.inf, listed_length or math.inf
         return tuple(segment.within(*ends).rounded() for segment in distinct)
 
-    def _is_shown(self, hits: Sequence[Hit], times: Mapping[Signal, Sequence[ShotTimes]], listed: float) -> bool:
+    def _is_shown(self, hits: Sequence[Hit], times: Mapping[Signal, Sequence[ShotTimes]], listed_length: float) -> bool:
         """Whether the listed item shows hardly anything but the hits; a text, hardly anything but one window."""
         if self._unit is Unit.WORDS:
-            longest = max(shot.end - shot.start for stretches in times.values() for shot in stretches)
-            return longest >= NEARLY_ALL * listed
-        return share([(hit.start, hit.end + 1) for hit in hits], listed) >= NEARLY_ALL
+            longest = max(shot.end - shot.start for shot_times in times.values() for shot in shot_times)
+            return longest >= NEARLY_ALL * listed_length
+        return share([(hit.start, hit.end + 1) for hit in hits], listed_length) >= NEARLY_ALL
 
     def _identified_pages(self, times: Mapping[Signal, Sequence[ShotTimes]]) -> set[tuple[float, float]]:
-        """The pages of the query, each with the listed page that a hash identifies by itself."""
+        """Pairs of a page of the query and a listed page that one hash is enough to identify."""
         return {
             (near.at, shot.start)
-            for signal, stretches in times.items()
+            for signal, shot_times in times.items()
             for near in self._near[signal]
             if identifies_page(signal, near.distance)
-            for shot in stretches
+            for shot in shot_times
         }
 
-    def _in_unit(self, id: int, aligned: Aligned, listed: float) -> Segment:
-        """The segment with its stretches in the unit, from the first frame that agrees to the last one."""
+    def _in_unit(self, id: int, aligned: Aligned, listed_length: float) -> Segment:
+        """The segment with its stretches in the unit instead of steps, from the first to the last frame that agrees."""
         if self._unit is Unit.SECONDS:
             return self._extend(id, aligned)
         segment, (speed, offset), hits = aligned
-        first, last = (self._frames[bisect_left(self._ats, hit.at)] for hit in (hits[0], hits[-1]))
+        first, last = (self._frames[bisect_left(self._places, hit.at)] for hit in (hits[0], hits[-1]))
         begin, end, lowest = first.at, max(first.end, last.end), float(self._unit is Unit.PAGES)
         if self._unit is Unit.WORDS and self._shows_distances:
-            # At its ends, windows are partly of other words.
+            # The windows at the ends of a segment are partly of other words.
             before, after = _outside(hits, hits[0]) * first.length, _outside(hits, hits[-1]) * last.length
             if begin + before < end - after - 1:
                 begin, end = begin + before, end - after
             # No word of the query is before the first listed one, or after the last.
-            inside = max(begin, -offset * self._step), min(end, listed - offset * self._step)
+            inside = max(begin, -offset * self._step), min(end, listed_length - offset * self._step)
             if inside[0] < inside[1] - 1:
                 begin, end = inside
         start, stop = (max(lowest, speed * place + offset * self._step) for place in (begin, end))
         return replace(segment, query=(begin, end), listed=(start, stop), unit=self._unit)
 
     def _hits(self, times: Mapping[Signal, Sequence[ShotTimes]]) -> list[Hit]:
-        """The hits on a listed item; of very many those of the rarest signals, and some of the others."""
+        """At most `MOST_HITS` hits on a listed item: those of the rarest signals, and some of the others."""
         hits: list[Hit] = []
         step, is_text = self._step, self._unit is Unit.WORDS
         signals = sorted(times, key=lambda signal: len(self._near[signal]) * len(times[signal]))
         for place, signal in enumerate(signals):
-            near, stretches = self._near[signal], times[signal]
+            near, shot_times = self._near[signal], times[signal]
             room = max(1, (MOST_HITS - len(hits)) // (len(signals) - place))
             radius, weight = signal.algorithm.radius, self._weights[signal]
             for at, distance, transform in evenly(near, room):
                 nearness = max(0.0, 1 - distance / max(radius, 1))
-                beside = _beside(at, stretches, max(1, room // len(near)), step)
+                beside = _beside(at, shot_times, max(1, room // len(near)), step)
                 hits += [
                     Hit(
                         at / step,
@@ -215,7 +218,7 @@ class Aligner:
         return hits
 
     def _extend(self, id: int, aligned: Aligned) -> Segment:
-        """The segment of a video, with the frames before and after it that resemble the listed ones at their place."""
+        """The segment of a video, extended by frames before and after it that resemble the listed ones there."""
         if self._budget.is_spent:
             return aligned.segment
         shots = self._read(id)
@@ -238,7 +241,7 @@ class Aligner:
                     return True
             return False
 
-        return extend(aligned, self._ats, self._interval, resembles)
+        return extend(aligned, self._places, self._interval, resembles)
 
 
 def first_signals(signals: Iterable[Signal]) -> dict[Algorithm, Signal]:
@@ -253,20 +256,21 @@ def _resemble(own: Signal | None, listed: Signal) -> bool:
     return own is not None and own.distance(listed) <= WIDE.get(own.algorithm, 0)
 
 
-def _beside(at: float, stretches: Sequence[ShotTimes], most: int, step: float) -> Sequence[ShotTimes]:
-    """At most so many of the shots that show the same; those at about the place of the query's frame.
+def _beside(at: float, shot_times: Sequence[ShotTimes], most: int, step: float) -> Sequence[ShotTimes]:
+    """At most `most` of the shots of one signal: those at about the place of the query's frame (`at`).
 
-    So the shots of frames that follow each other follow each other. A longer query shows the listed item repeatedly.
+    So consecutive frames get consecutive shots. A query longer than the listed item may show it repeatedly, so the
+    place is taken modulo the end of the last shot.
     """
-    if len(stretches) <= most:
-        return stretches
-    place = bisect_left(stretches, (at % (stretches[-1].end + step),))
-    first = min(max(0, place - most // 2), len(stretches) - most)
-    return stretches[first : first + most]
+    if len(shot_times) <= most:
+        return shot_times
+    place = bisect_left(shot_times, (at % (shot_times[-1].end + step),))
+    first = min(max(0, place - most // 2), len(shot_times) - most)
+    return shot_times[first : first + most]
 
 
 def _is_within(segment: Segment, other: Segment, beside: float) -> bool:
-    """Whether another segment shows the same: both of its stretches contain those of this one, but for `beside`."""
+    """Whether both stretches of `other` contain those of `segment`, with a tolerance of `beside` at each end."""
     return all(
         outer[0] - beside <= inner[0] and inner[1] <= outer[1] + beside
         for inner, outer in ((segment.query, other.query), (segment.listed, other.listed))
@@ -274,15 +278,16 @@ def _is_within(segment: Segment, other: Segment, beside: float) -> bool:
 
 
 def _outside(hits: Sequence[Hit], hit: Hit) -> float:
-    """The share of the window of a hit that is of other words than the listed ones, where the usual window has none.
+    """The share of the window of a hit that is not copied, if the median window of the segment is copied entirely.
 
-    The shingles that two windows share are the cosine of the share of the bits in which they differ, times pi.
+    The share of shingles (pairs of words) that two windows have in common is the cosine of pi times the share of bits
+    that differ.
     """
     shares = sorted(cos(pi * other.distance / _BITS) for other in hits)
     return max(0.0, shares[len(shares) // 2] - cos(pi * hit.distance / _BITS))
 
 
 def _interval(times: Sequence[float]) -> float:
-    """The usual distance from one frame to the next; 1 for a single frame."""
+    """The median distance from one frame to the next; 1 for a single frame."""
     steps = sorted(after - before for before, after in pairwise(times))
     return steps[len(steps) // 2] if steps else 1.0

@@ -1,4 +1,4 @@
-"""Align the frames of an item with those of a listed one: which stretches of the one are which of the other.
+"""Align the frames of a query with those of a listed item: which stretches of one show which of the other.
 
 Places are counted in steps: the seconds of a video, the pages of a document, fifty words of a text.
 
@@ -24,11 +24,12 @@ from hashdb.domain.matching.segments import Segment
 SLOWEST, FASTEST = 0.5, 2.0
 """The speeds that are found, in listed steps a query step."""
 MOST_HITS: Final = 4_000
-"""Hits that are looked at in one pair of items; of more, those of frames that are near the fewest shots."""
+"""The most hits that are used of one pair of items; of more, those of frames that are near the fewest shots."""
 MOST_SEGMENTS: Final = 32
 """Lines that are looked for in one pair of items."""
 _STEPS: Final = 20
 _SPEEDS: Final = 2 ** (np.arange(-_STEPS, _STEPS + 1) / _STEPS)
+"""The speeds that are tried, from `SLOWEST` to `FASTEST`."""
 _TOLERANCE: Final = 1.0
 """Steps by which a hit may be beside the line: the listed frames are a step apart."""
 _TOLERANCE_OF_COPIES: Final = 0.75
@@ -40,12 +41,13 @@ _LAPSE_COST: Final = 0.15
 _CLOSE_LOOKS: Final = 6
 """Speeds that are fitted: those with the most hits."""
 _ROUNDS: Final = 5
+"""Rounds of the fit of a line."""
 _AS_GOOD: Final = 0.94
 """A line at speed 1 is taken if its score is at least this share of the best one: most copies keep their speed."""
 _LEAST_GAIN: Final = 0.1
 """What a hit at the radius is worth; one of equal hashes is worth 1 more."""
 _LONGEST_LAPSE: Final = 1.0
-"""Steps without a frame that resembles the listed one that end a segment, where this is looked at."""
+"""Steps without a frame that resembles the listed one, after which `extend` stops."""
 
 _Floats = NDArray[np.float64]
 _Item = TypeVar("_Item")
@@ -67,11 +69,13 @@ class Hit(NamedTuple):
 
     @property
     def gain(self) -> float:
-        """What it adds to a line that it is on."""
+        """What it adds to the score of a line that it is on."""
         return (self.nearness + _LEAST_GAIN) * self.weight
 
 
 class _Line(NamedTuple):
+    """The line listed = speed x query + offset, in steps."""
+
     speed: float
     offset: float
 
@@ -87,14 +91,14 @@ class _Hits:
         self.hits = hits
         self.tolerance = _TOLERANCE_OF_COPIES if keeps_speed else _TOLERANCE
         self.speeds = np.ones(1) if keeps_speed else _SPEEDS
-        """Those that a copy may have."""
+        """The speeds that a copy may have."""
         self.at, self.start, self.end, self.gain = np.array(
             [(hit.at, hit.start, hit.end, hit.gain) for hit in hits], np.float64
         ).T
         self.firsts = np.flatnonzero(np.diff(self.at, prepend=-np.inf))
         """The first hit of each query frame."""
         counts = np.diff(self.firsts, append=len(hits))
-        # A frame that is near many shots says as much as one that is near a single one.
+        # The hits of one frame have together as much weight as the hit of a frame with one hit.
         self.vote = self.gain / np.repeat(counts, counts)
 
     def misses(self, speeds: _Floats, offsets: _Floats) -> _Floats:
@@ -105,12 +109,11 @@ class _Hits:
 
 
 class Aligned(NamedTuple):
-    """A segment, the line on which it lies, and its hits."""
+    """A segment, the line on which it lies, and one hit for each of its frames, in their order."""
 
     segment: Segment
     line: _Line
     hits: Sequence[Hit]
-    """Of its frames, in their order."""
 
 
 Resembles = Callable[[int, float], bool]
@@ -135,7 +138,7 @@ def align(
         for part in _parts(chain):
             if could_support(part) >= least:
                 aligned.append(Aligned(_segment(part, line, frames, interval), line, part))
-        # Of a slide show that repeats itself, one line through each frame is enough.
+        # In a slide show that repeats itself, one line through each frame is enough.
         ats.update(hit.at for hit in chain)
         starts.update(hit.start for hit in chain)
         left = [hit for hit in left if hit.at not in ats or hit.start not in starts]
@@ -149,13 +152,14 @@ def extend(aligned: Aligned, frames: Sequence[float], interval: float, resembles
     """
     segment, line, _ = aligned
 
-    def last_alike(places: Iterable[int], end: int) -> int:
+    def last_alike(positions: Iterable[int], end: int) -> int:
+        """The last of these positions of frames up to which they resemble the listed item; `end` if none does."""
         at = frames[end]
-        for place in places:
-            if abs(frames[place] - at) > _LONGEST_LAPSE:
+        for position in positions:
+            if abs(frames[position] - at) > _LONGEST_LAPSE:
                 break
-            if resembles(place, line.place(frames[place])):
-                end, at = place, frames[place]
+            if resembles(position, line.place(frames[position])):
+                end, at = position, frames[position]
         return end
 
     first = bisect_left(frames, segment.query[0])
@@ -172,12 +176,12 @@ def extend(aligned: Aligned, frames: Sequence[float], interval: float, resembles
 
 
 def could_support(hits: Collection[Hit]) -> int:
-    """How many distinct frames agree at most: repeats of a still, in either item, count once."""
+    """How many distinct frames of both items the hits have at most; repeats of a still, in either item, count once."""
     return min(len({hit.at for hit in hits}), len({hit.start for hit in hits}))
 
 
 def _nearest(hits: Iterable[Hit]) -> list[Hit]:
-    """Of several hits of one frame on one shot the nearest, in the order of their times."""
+    """The nearest hit of each frame on each shot, in the order of their times."""
     nearest: dict[tuple[float, float], Hit] = {}
     for hit in hits:
         key = hit.at, hit.start
@@ -200,7 +204,7 @@ def _most_distinctive(hits: list[Hit]) -> list[Hit]:
 
 
 def evenly(items: Sequence[_Item], most: int) -> Sequence[_Item]:
-    """At most so many of the items, evenly spread."""
+    """At most `most` of the items, evenly spread."""
     count = len(items)
     return items if count <= most else [items[place * count // most] for place in range(most)]
 
@@ -275,7 +279,7 @@ def _chain(line: _Line, hits: _Hits) -> list[Hit]:
 
 
 def _parts(chain: Sequence[Hit]) -> Iterator[list[Hit]]:
-    """The stretches of the chain where frames agree often enough: each hit gains, each second between two costs."""
+    """The parts of the chain where frames agree often enough: each hit gains, each step between two hits costs."""
     gain = sum(hit.gain for hit in chain)
     rate = gain / sum([1.0, *(min(after.at - hit.at, 1.0) for hit, after in pairwise(chain))])
     part: list[Hit] = []

@@ -25,7 +25,7 @@ ORIENTATIONS: Final = (
 )
 """The views of a picture that show all of it."""
 LEAST_ALIKE: Final = 0.3
-"""The correlation from which details show the same; those of different pictures are at 0.1 to 0.2."""
+"""The least correlation of two details that show the same; those of different pictures have 0.1 to 0.2."""
 
 
 class SignalPair(NamedTuple):
@@ -36,14 +36,15 @@ class SignalPair(NamedTuple):
     queried: Signal
     listed: Signal
     part: int
-    """0: `listed` is of the other item itself; n: of the nth further hash of this algorithm that is stored of it."""
+    """0: `listed` is the other item's own hash; n: the nth further hash of this algorithm that is stored of it."""
     bits: int
+    """The distance."""
     radius: int
-    """The default one of this view and these values, in bits."""
+    """The default radius of this view and these values, in bits."""
 
     @property
     def agrees(self) -> bool:
-        """Whether it is within the radius."""
+        """Whether the distance is within the radius."""
         return self.bits <= self.radius
 
     @property
@@ -59,18 +60,18 @@ class Overlay(NamedTuple):
     placement: Placement
 
 
-def own_pairs(asked: Iterable[Signal], listed: Iterable[Signal]) -> list[SignalPair]:
+def own_pairs(queried: Iterable[Signal], listed: Iterable[Signal]) -> list[SignalPair]:
     """The hashes of both items themselves, by each algorithm that both have. Digests are left out."""
     by_algorithm = first_signals(listed)
     return [
         _pair(WHOLE, signal, by_algorithm[algorithm], 0)
-        for algorithm, signal in first_signals(asked).items()
+        for algorithm, signal in first_signals(queried).items()
         if algorithm in by_algorithm and not algorithm.is_digest
     ]
 
 
 def nearest_pairs(views: Mapping[str, Iterable[Signal]], listed: Iterable[Signal]) -> list[SignalPair]:
-    """For each view and algorithm the pair of hashes that is nearest, those that agree first. Digests are left out."""
+    """For each view (by name) and algorithm the nearest pair of hashes, those that agree first; no digests."""
     numbered: dict[Algorithm, list[Signal]] = defaultdict(list)
     for signal in dict.fromkeys(listed):
         if not signal.algorithm.is_digest:
@@ -84,22 +85,25 @@ def nearest_pairs(views: Mapping[str, Iterable[Signal]], listed: Iterable[Signal
     return sorted(nearest.values(), key=attrgetter("rank"))
 
 
-def overlay(asked: Mapping[str, Sequence[Signature]], listed: Iterable[Signature]) -> Overlay | None:
-    """The orientation and the place at which two pictures show the same best; None if they do not."""
+def overlay(views: Mapping[str, Sequence[Signature]], listed: Iterable[Signature]) -> Overlay | None:
+    """The orientation and the place at which two pictures are most alike; None if they do not show the same.
+
+    `views` has the signatures of the first picture by view.
+    """
     listed_detail = next((coefficients_of(signature) for signature in listed if signature.kind is Kind.DETAIL), None)
     if listed_detail is None:
         return None
     overlays = [
         Overlay(view, lay_over(detail, listed_detail))
         for view in ORIENTATIONS
-        for signature in asked.get(view, ())
+        for signature in views.get(view, ())
         if signature.kind is Kind.DETAIL and (detail := coefficients_of(signature)) is not None
     ]
     best = max(overlays, key=lambda overlay: overlay.placement.likeness, default=None)
     return best if best is not None and best.placement.likeness >= LEAST_ALIKE else None
 
 
-def _pair(view: str, asked: Signal, listed: Signal, part: int) -> SignalPair:
-    radius = match_radius(asked.algorithm, asked.value, listed.value)
-    narrow = transform_radius("" if view == WHOLE else view, asked.algorithm)
-    return SignalPair(view, asked, listed, part, asked.distance(listed), min(radius, narrow))
+def _pair(view: str, queried: Signal, listed: Signal, part: int) -> SignalPair:
+    radius = match_radius(queried.algorithm, queried.value, listed.value)
+    view_radius = transform_radius("" if view == WHOLE else view, queried.algorithm)
+    return SignalPair(view, queried, listed, part, queried.distance(listed), min(radius, view_radius))

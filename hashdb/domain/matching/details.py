@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hashdb.domain.signatures import Signature
 
 _SIDE: Final = 32
+"""Frequencies of a detail in each direction."""
 _STEPS: Final = 96
 """Steps of a side in which a part begins and ends."""
 _MOST_CUT: Final = _STEPS // 2
@@ -28,6 +29,7 @@ _LEAST_AREA: Final = 0.39
 _FALL: Final = 0.65
 """How the amplitudes fall, in both directions: as 1 / (1 + frequency) to this power."""
 _COARSE_STEP, _COARSE_SIDE = 6, 12
+"""The steps between the parts of the first, coarse search, and the lowest frequencies that it compares (12 x 12)."""
 _TRIED: Final = 4
 """Places that are looked at closely, beside the whole on the whole."""
 _ENOUGH: Final = 0.8
@@ -35,6 +37,7 @@ _ENOUGH: Final = 0.8
 _HOPELESS: Final = 0.3
 """No closer place is looked for below this: closer ones are at most 0.13 better."""
 _STEPS_CLOSER: Final = (3, 1, 1)
+"""How many steps around the best place are searched, in each round after the coarse search."""
 
 _Floats = NDArray[np.float32]
 _Places = NDArray[np.int64]
@@ -60,8 +63,8 @@ class _Parts(NamedTuple):
     lengths: _Floats
     """The share of the side, 0 to 1."""
 
-    def at(self, places: _Places) -> _Parts:
-        """Some of them."""
+    def select(self, places: _Places) -> _Parts:
+        """The parts with these numbers."""
         return _Parts(self.matrices[places], self.products[places], self.lengths[places])
 
 
@@ -77,6 +80,7 @@ def _cuts() -> tuple[_Places, _Places]:
 
 @cache
 def _all_parts() -> _Parts:
+    """All parts, in the order of `_cuts`."""
     cuts, _ = _cuts()
     samples = 2 * _SIDE
     middles = (np.arange(samples) + 0.5) / samples
@@ -88,19 +92,19 @@ def _all_parts() -> _Parts:
     fall = (1 + frequencies) ** -_FALL
     parts = np.cos(np.pi * places[:, :, None] * frequencies) * scale
     matrices = (whole.T @ parts * (fall / fall[:, None])).astype(np.float32)
-    return _built(matrices, lengths.astype(np.float32))
+    return _parts_of(matrices, lengths.astype(np.float32))
 
 
 @cache
 def _coarse_parts() -> tuple[_Places, _Parts]:
-    """Few parts, of low frequencies, and their numbers among all."""
+    """The numbers of the parts of the coarse search among all parts, and these parts with low frequencies only."""
     every, (cuts, _) = _all_parts(), _cuts()
     places = np.flatnonzero((cuts % _COARSE_STEP == 0).all(axis=1))
     low = np.ascontiguousarray(every.matrices[places][:, :_COARSE_SIDE, :_COARSE_SIDE])
-    return places, _built(low, every.lengths[places])
+    return places, _parts_of(low, every.lengths[places])
 
 
-def _built(matrices: _Floats, lengths: _Floats) -> _Parts:
+def _parts_of(matrices: _Floats, lengths: _Floats) -> _Parts:
     return _Parts(matrices, (matrices.transpose(0, 2, 1) @ matrices).reshape(len(matrices), -1), lengths)
 
 
@@ -142,7 +146,7 @@ def likeness(first: _Floats, second: _Floats) -> float:
 
 
 def lay_over(first: _Floats, second: _Floats) -> Placement:
-    """The same, with the best place."""
+    """The best place of two details, given as `coefficients_of`, with the correlation as of `likeness`."""
     alike, row, column, side = _best_place(first, second)
     cuts, _ = _cuts()
     (top, bottom), (left, right) = (cuts[number] / _STEPS for number in (row, column))
@@ -176,10 +180,10 @@ def _best_place(first: _Floats, second: _Floats) -> tuple[float, int, int, int]:
 
 
 def _closer(larger: _Floats, smaller: _Floats, row: int, column: int, step: int) -> tuple[float, int, int]:
-    """The best of the places around one, with its correlation."""
+    """The correlation at the best of the places around a place, and the numbers of its parts down and across."""
     rows, columns = _around(row, step), _around(column, step)
     every = _all_parts()
-    alike = _correlations(larger, smaller, every.at(rows), every.at(columns))
+    alike = _correlations(larger, smaller, every.select(rows), every.select(columns))
     best = int(alike.argmax())
     return float(alike.flat[best]), int(rows[best // len(columns)]), int(columns[best % len(columns)])
 

@@ -15,7 +15,7 @@ from hashdb.domain.signals import Signal
 from hashdb.domain.signatures import WHOLE
 
 MOST_OVERLAYS = 150
-"""Details that a request lays over others, about 1.5 ms each; what is farther away is a match by its distance."""
+"""The most details that a request lays over others, 1.5 ms each. Further candidates are matches by distance alone."""
 
 ReadStored = Callable[[Collection[int]], Mapping[int, StoredItem]]
 """Returns what is stored of contributions, by id."""
@@ -34,17 +34,18 @@ def verify_candidates(
 ) -> dict[int, Verified]:
     """For each query that is not plain, by its position, the contributions that remain, with the verdicts on them.
 
-    `suggested` may go on past the queries, with what was found for their frames. What is stored is read at once.
+    The parameters up to `overruling_algorithms` are as in `suggestions.decide`. What is stored of all candidates is
+    read in one call of `stored`.
     """
     places = [place for place, query in enumerate(queries) if suggested[place] and not query.is_plain]
     if not places:
         return {}
     candidates_by_key: dict[tuple[object, ...], _Suggested] = {}
     candidates: dict[int, _Suggested] = {}
-    of_pages: dict[Signal, bool] = {}
+    held_by_documents: dict[Signal, bool] = {}
     for place in places:
         distances, decisive = suggested[place], queries[place].decisive
-        far = too_far_for_pages(distances, through[place], held, of_pages)
+        far = too_far_for_pages(distances, through[place], held, held_by_documents)
         key = frozenset(distances), far, decisive
         if key not in candidates_by_key:
             groups = group_by_contribution(decisive, distances, far, held, overruling_algorithms)
@@ -91,9 +92,10 @@ def _verify_query(
     numbers: Mapping[int, int],
     most: int,
 ) -> Verified:
-    """What remains of the suggestions; `numbers` is the same for contributions of which the same is stored.
+    """The candidates that remain matches of one query; `stored` has what is stored of the `nearest`, by id.
 
-    The nearest are compared, until so many details (`most`) were laid over others.
+    `numbers` has a number for each id, which is the same if the same is stored. The nearest are compared until `most`
+    details were laid over others.
     """
     prepared = PreparedQuery({WHOLE: query.signals, **query.transforms}, query.signatures)
     signal_sets = {
@@ -124,7 +126,7 @@ def _verify_query(
 
 
 def _verdict(query: PreparedQuery, own: StoredItem | None, found: Mapping[Signal, int]) -> Verdict:
-    """The verdict on a contribution; without what is stored, by its distances."""
+    """The verdict on a contribution of which `own` is stored; if that is None, by its distances (`found`)."""
     if own is None:
         distances = tuple(sorted((signal.algorithm, bits) for signal, bits in found.items()))
         return Verdict(distance_score(distances))

@@ -1,8 +1,9 @@
 """Which contributions an item with frames matches: by aligned segments, or by frames that are listed pictures.
 
 The frames of a video are pictures in time; those of a document are pages, and windows of its words; those of a text
-are windows of its words. Listed and asked frames of one unit are aligned; a page that is a frame of a video, or the
-reverse, is a picture."""
+are windows of its words. Frames of the query and of a listed item are aligned if both have the same unit. A page that
+is near a frame of a video, or the reverse, matches as a picture does.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +23,7 @@ from hashdb.domain.signals import Algorithm, Signal
 MOST_ALIGNED: Final = 1_000
 """Listed items that are aligned with one query: as many as are returned."""
 MOST_WORK: Final = 600_000
-"""Hits that are looked at, and shots that are read or compared for a request, about four seconds.
-
-To compare a shot counts as many steps as it has signals.
-"""
+"""The `WorkBudget` of a request, about four seconds: hits, shots that are read, and signals that are compared."""
 MOST_FRAMES: Final = 100
 """Frames that are near one listed picture, and places of one listed item: the first ones are returned."""
 
@@ -39,13 +37,11 @@ OverrulingAlgorithms = Callable[[Collection[int]], Mapping[int, frozenset[Algori
 
 
 class ContributionMatched(NamedTuple):
-    """How frames of a query match a contribution, and its signals that they are near.
-
-    Each signal has its distance in bits to the nearest frame, and the transform that found it.
-    """
+    """How frames of a query match a contribution, and its signals that they are near."""
 
     details: FrameDetails
     holders: Sequence[tuple[Holder, int, str | None]]
+    """Each with its distance in bits to the nearest frame, and the transform that found it."""
 
 
 class FramesMatched(dict[int, ContributionMatched]):
@@ -59,7 +55,7 @@ class FramesMatched(dict[int, ContributionMatched]):
 
 
 class Expanded(NamedTuple):
-    """The queries that are searched for: those that were asked, then one for each frame of theirs."""
+    """The queries that are searched for: those of the request, then one for each of their frames."""
 
     queries: Sequence[Query]
     frames: Mapping[int, range]
@@ -97,19 +93,22 @@ def match_frames(
 ) -> dict[int, FramesMatched]:
     """What the frames of each query match, by the position of the query.
 
+    `suggested` and `through` are the results of the search for `expanded.queries`, and `held` has the holders of each
+    stored signal that it found, as in `suggestions.decide`. `read` reads the shots of a listed item.
     At most `MOST_ALIGNED` listed items are aligned with a query, those with the most hits first. The work on all
     queries is bounded: those with the fewest hits come first. `thinned` has the positions of the queries of which some
-    frames were not searched for. `shared` says how many items hold each signal, where `held` has only some of them:
-    what many hold tells little. `shows_distances`: whether the key may see distances, so that segments may show them.
+    frames were not searched for. `shared` is how many items hold each signal, if `held` has only some of them: a signal
+    that many items hold is not distinctive. `shows_distances` is whether the key may see distances, so that segments
+    may show them.
     """
     counts = {signal: len(of_signal) for signal, of_signal in held.items()} if shared is None else shared
-    shown = {
+    shot_counts = {
         signal: sum(len(shots.get((holder.contribution, signal), ())) for holder in holders)
         for signal, holders in held.items()
     }
 
     def hits(position: int) -> int:
-        return sum(shown.get(signal, 0) for place in expanded.frames[position] for signal in suggested[place])
+        return sum(shot_counts.get(signal, 0) for place in expanded.frames[position] for signal in suggested[place])
 
     matched: dict[int, FramesMatched] = {}
     budget = WorkBudget(MOST_WORK)
@@ -139,7 +138,11 @@ def _match_query(
     budget: WorkBudget,
     shows_distances: bool,
 ) -> FramesMatched:
-    """The contributions that frames match. `frames` are in ascending order, also those that are near nothing."""
+    """The contributions that frames of one query match.
+
+    `frames` has all of its frames in ascending order, `near` those that are near each stored signal. `counts` has how
+    many items hold a signal.
+    """
     groups: dict[int, list[Holder]] = defaultdict(list)
     for signal in near:
         for holder in held.get(signal, ()):
@@ -155,7 +158,7 @@ def _match_query(
         unit: Aligner(query, unit, of_unit, near, weights, read, budget, shows_distances=shows_distances)
         for unit, of_unit in by_unit.items()
     }
-    asked = extent_of(query.frames, query.duration) or Extent()
+    query_extent = extent_of(query.frames, query.duration) or Extent()
     matched = FramesMatched()
     for place, id in enumerate(ranked):
         if place == MOST_ALIGNED or budget.is_spent:
@@ -163,11 +166,11 @@ def _match_query(
             break
         extent = groups[id][0].extent or Extent()
         of_units = [
-            aligners[unit].segments(id, times, asked.length_in(unit), extent.length_in(unit))
+            aligners[unit].segments(id, times, query_extent.length_in(unit), extent.length_in(unit))
             for unit, times in listed[id].items()
         ]
         if segments := sorted(chain(*of_units), key=lambda segment: -segment.steps):
-            covered = _covered(segments, asked, extent)
+            covered = _covered(segments, query_extent, extent)
             details[id] = details.get(id, FrameDetails())._replace(segments=tuple(segments), covered=covered)
     nearest = {signal: min(group, key=attrgetter("distance")) for signal, group in near.items()}
     for id, of_id in details.items():
@@ -179,7 +182,7 @@ def _match_query(
 def _match_pictures(
     by_unit: Mapping[Unit, Sequence[Frame]],
     near: NearBySignal,
-    pictures: Mapping[int, Sequence[_Listed]],
+    pictures: Mapping[int, Sequence[_PictureSignal]],
     overruling_algorithms: OverrulingAlgorithms,
 ) -> dict[int, FrameDetails]:
     """The contributions that frames or pages match as pictures; windows of words match none."""
@@ -195,22 +198,22 @@ def _match_pictures(
 
 def _split_by_kind(
     groups: Mapping[int, Sequence[Holder]], shots: Shots, units: Collection[Unit]
-) -> tuple[dict[int, _TimesByUnit], dict[int, list[_Listed]]]:
-    """By contribution, where it shows what can be aligned with frames of these units, and the signals of pictures.
+) -> tuple[dict[int, _TimesByUnit], dict[int, list[_PictureSignal]]]:
+    """By contribution, its shots that can be aligned with frames of these units, and its signals of pictures.
 
-    What a listed item shows in another unit is a picture.
+    The signals of a shot in another unit count as pictures.
     """
     listed: dict[int, _TimesByUnit] = {}
-    pictures: dict[int, list[_Listed]] = {}
+    pictures: dict[int, list[_PictureSignal]] = {}
     for id, group in groups.items():
         times: dict[Unit, dict[Signal, Sequence[ShotTimes]]] = defaultdict(dict)
-        of_picture = list[_Listed]()
+        of_picture = list[_PictureSignal]()
         for holder in group:
-            stretches = shots.get((id, holder.signal), ())
-            if stretches and (unit := unit_of(holder)) in units:
-                times[unit][holder.signal] = stretches
+            shot_times = shots.get((id, holder.signal), ())
+            if shot_times and (unit := unit_of(holder)) in units:
+                times[unit][holder.signal] = shot_times
             elif not holder.signal.algorithm.of_text:
-                of_picture.append(_Listed(holder.signal, bool(stretches) and is_of_document(holder)))
+                of_picture.append(_PictureSignal(holder.signal, bool(shot_times) and is_of_document(holder)))
         if times:
             listed[id] = times
         if of_picture:
@@ -218,33 +221,33 @@ def _split_by_kind(
     return listed, pictures
 
 
-class _Listed(NamedTuple):
-    """A signal that frames are near as they are near a picture, and whether it is of a page."""
+class _PictureSignal(NamedTuple):
+    """A stored signal that frames of the query match as a picture, and whether it is of a page."""
 
     signal: Signal
     is_page: bool
 
 
 _TimesByUnit = Mapping[Unit, Mapping[Signal, Sequence[ShotTimes]]]
-"""By unit and signal, where a listed item shows what the query is near."""
+"""By unit and stored signal, the shots of one listed item that have the signal."""
 
 
 def unit_of(holder: Holder) -> Unit:
-    """What the places of a signal of a listed item with frames are counted in."""
+    """The unit of the shots of a listed item that have the holder's signal."""
     if holder.signal.algorithm.of_text:
         return Unit.WORDS
     return Unit.PAGES if holder.extent is None or holder.extent.duration is None else Unit.SECONDS
 
 
-def _covered(segments: Sequence[Segment], asked: Extent, listed: Extent) -> Covered:
-    """The shares of both items that segments cover: of the words, if words agree."""
+def _covered(segments: Sequence[Segment], query: Extent, listed: Extent) -> Covered:
+    """The shares of both items that segments cover, in words if there is a segment of words."""
     units = {segment.unit for segment in segments}
     unit = Unit.WORDS if Unit.WORDS in units else segments[0].unit
     # The last page is covered, too.
     after = int(unit is Unit.PAGES)
     of_unit = [segment for segment in segments if segment.unit is unit]
     return Covered(
-        share([(segment.query[0], segment.query[1] + after) for segment in of_unit], asked.length_in(unit)),
+        share([(segment.query[0], segment.query[1] + after) for segment in of_unit], query.length_in(unit)),
         share([(segment.listed[0], segment.listed[1] + after) for segment in of_unit], listed.length_in(unit)),
     )
 
@@ -252,22 +255,23 @@ def _covered(segments: Sequence[Segment], asked: Extent, listed: Extent) -> Cove
 def _most_hits(near: NearBySignal, times: _TimesByUnit) -> int:
     """How many frames of the query, or of the listed item if those are fewer, may be near one of the other."""
     return sum(
-        min(sum(len(near[signal]) for signal in of_unit), sum(len(stretches) for stretches in of_unit.values()))
+        min(sum(len(near[signal]) for signal in of_unit), sum(len(shot_times) for shot_times in of_unit.values()))
         for of_unit in times.values()
     )
 
 
 class _Pictures:
-    """The frames of a query that are near listed pictures; pictures often share signals."""
+    """Finds the frames of a query that are near listed pictures; cached, since many pictures have the same signals."""
 
     def __init__(self, frames: Sequence[Frame], unit: Unit, near: NearBySignal) -> None:
         self._near, self._unit = near, unit
         self._decisive = {
             frame.at: OVERRULING.intersection([signal.algorithm for signal in frame.signals]) for frame in frames
         }
+        """By place of a frame, its algorithms that overrule phash."""
         self._known: dict[tuple[object, ...], tuple[FrameMatch, ...]] = {}
 
-    def matches(self, signals: Sequence[_Listed], overruling: frozenset[Algorithm]) -> tuple[FrameMatch, ...]:
+    def matches(self, signals: Sequence[_PictureSignal], overruling: frozenset[Algorithm]) -> tuple[FrameMatch, ...]:
         """The first `MOST_FRAMES` of the frames that are near one of these signals.
 
         `overruling` are the algorithms of the picture that overrule phash in frames that have them too.
@@ -302,7 +306,7 @@ def with_frames(held: Mapping[Signal, Sequence[Holder]]) -> dict[int, set[Signal
 
 
 def places_of(holders: Iterable[Holder], shots: Shots) -> FrameDetails:
-    """Where a listed item shows any of the signals, in ascending order."""
+    """The places of one listed item with a signal of these holders, in ascending order."""
     places: dict[Unit, set[ShotTimes]] = defaultdict(set)
     for holder in holders:
         places[unit_of(holder)].update(shots.get((holder.contribution, holder.signal), ()))

@@ -24,10 +24,10 @@ LONGEST_WAIT: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload of a member: its own id, when it was uploaded, and what a match of it would ask.
+    """An upload of a member: the member's own id for it, when it was uploaded, and the query to match it.
 
-    Of the query, the signals are remembered, with the transforms, the signatures, the frames and their duration. The
-    same id again replaces.
+    Of the query, the signals are remembered, with the transforms, the signatures, the frames and their duration. An
+    upload with the same id replaces the earlier one.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Upload:
         if self.at.tzinfo is None:
             yield Fault("at", "must have a time zone")
         elif self.at < EPOCH:
-            # What converts times to UTC fails at the beginning of the calendar.
+            # Conversions to UTC fail at the beginning of the calendar.
             yield Fault("at", "must not be before 1970")
         elif reason := past_fault(self.at, now):
             yield Fault("at", reason)
@@ -70,7 +70,7 @@ def uploads_faults(uploads: Iterable[Upload], now: datetime) -> Iterator[Fault]:
 
 
 class Cursor(NamedTuple):
-    """Up to which event of which log look-back has found everything."""
+    """Up to which event (`seq`) of the log of an epoch look-back has compared the contributions with the uploads."""
 
     epoch: str
     seq: int
@@ -80,6 +80,7 @@ class FoundMatch(NamedTuple):
     """An upload that matches a contribution, and until when, if the contribution expires."""
 
     upload: str
+    """The member's id."""
     uploaded_at: datetime
     match: Match
     expires_at: datetime | None = None
@@ -94,7 +95,7 @@ class TakenBack(NamedTuple):
 
 
 class ReportKind(StrEnum):
-    """`matched`: a contribution matches a remembered upload. `taken-back`: it does so no more."""
+    """`matched`: a contribution matches a remembered upload. `taken-back`: it no longer does."""
 
     MATCHED = "matched"
     TAKEN_BACK = "taken-back"
@@ -102,7 +103,7 @@ class ReportKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LookBackReport:
-    """What look-back found, or took back. It is advice to review."""
+    """A report of look-back; reports are numbered from 1. It is advice to review."""
 
     number: int
     kind: ReportKind
@@ -117,7 +118,10 @@ class LookBackReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportsState:
-    """How far look-back is (None: it has not begun), the last number, and how many are not acknowledged."""
+    """How far look-back is (None: it has not begun), and the number of the last report.
+
+    Reports up to the number `acknowledged` are acknowledged; `waiting` counts the others.
+    """
 
     cursor: Cursor | None
     last: int

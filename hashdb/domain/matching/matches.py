@@ -115,7 +115,7 @@ class Neighbor(NamedTuple):
 
 
 class FrameMatch(NamedTuple):
-    """A frame of the query that is near a listed picture.
+    """A frame of the query that is near a picture of a contribution.
 
     `at` is the time of the frame in seconds or the number of its page, as `unit` says. `distance` is in bits.
     """
@@ -270,7 +270,7 @@ class Answer:
 
 
 class MatchDetails(NamedTuple):
-    """The fields of a match that are not needed to select it: they may be read later, for the selected ones only."""
+    """The fields of a match that are not needed to select it, so they may be read for the selected matches only."""
 
     labels: tuple[str, ...]
     context: tuple[str, ...]
@@ -297,9 +297,9 @@ class Holder(NamedTuple):
 
 
 class StoredItem(NamedTuple):
-    """What is stored of the item of a contribution: its signals that are not suppressed, and its signatures.
+    """What is stored of a contribution, without its frames: its signals that are not suppressed, and its signatures.
 
-    Both are in the order of the contribution. Signals of frames are left out.
+    Both are in the order of the contribution.
     """
 
     signals: tuple[Signal, ...] = ()

@@ -11,9 +11,9 @@ from hashdb.domain.signals import Algorithm, Signal, is_sparse
 RADII: Final[Mapping[Algorithm, int]] = {Algorithm.PDQ: 16, Algorithm.PHASH256: 28}
 """Bits within which a hash identifies a page."""
 SPARSE_RADIUS: Final = 14
-"""Bits within which a sparse phash256 identifies a page, as that of a page with a few lines."""
+"""Bits within which a sparse phash256 identifies a page; a page with a few lines has one."""
 SPARSE_PAGE: Final = 0.58
-"""The singular value from which the stored phash256 of a page is sparse; `SPARSE` is that of pictures."""
+"""The least singular value (as of `is_sparse`) of a sparse phash256 of a page; for pictures it is `signals.SPARSE`."""
 UNRELIABLE_FOR_PAGES: Final = ("tile-", "tilt-")
 """How the names of the transforms begin that identify no page.
 
@@ -30,7 +30,7 @@ def identifies_page(stored: Signal, distance: int) -> bool:
 
 
 def is_of_document(holder: Holder) -> bool:
-    """Whether a signal is held by a document: then it is of a page, or of the file."""
+    """Whether the holder of a signal is a document: then the signal is of a page, or of the file."""
     return holder.extent is not None and holder.extent.duration is None
 
 
@@ -40,10 +40,10 @@ def too_far_for_pages(
     held: Mapping[Signal, Sequence[Holder]],
     are_held: dict[Signal, bool],
 ) -> frozenset[Signal]:
-    """The signals that a query found at these distances, and that identify none of the pages that hold them.
+    """The stored signals near a query that identify none of the pages that they are of.
 
-    `through` names the transforms of the query that found them. `are_held` caches for each signal whether a document
-    holds it: the queries of a request share it.
+    `distances`, `through` and `held` are as in `suggestions.decide`. `are_held` caches for each signal whether a
+    document holds it: the queries of a request share it.
     """
     far = []
     for signal, distance in distances.items():

@@ -14,9 +14,10 @@ class Segment:
     """A stretch of the query, and the stretch of the listed item that it shows.
 
     Both are in `unit`: seconds from the start; the first and the last page, counted from 1; the first word, counted
-    from 0, and the one after the last. `frames` of the query are near the listed frames at their place, of `possible`
-    that the stretch has. `speed` is listed seconds a query second, or pages a page, or words a word. `distance` is the
-    smallest one, in bits; None if the key hides distances. `transform` is the one that most frames were found through.
+    from 0, and the one after the last. Of the `possible` frames of the query in its stretch, `frames` are near the
+    listed frames at their place. `speed` is listed seconds a query second, or pages a page, or words a word. `distance`
+    is the smallest one of these frames, in bits; None if the key hides distances. `transform` is the one through which
+    most frames were found.
     """
 
     query: tuple[float, float]
@@ -35,11 +36,11 @@ class Segment:
 
     @property
     def steps(self) -> float:
-        """The same, in what is from one frame of a listed item to the next."""
+        """The length in steps, the usual distances between two frames of a listed item."""
         return self.length / STEP[self.unit]
 
     def within(self, query: float, listed: float) -> Segment:
-        """The segment, cut at the ends of the two items (in `unit`)."""
+        """The segment, cut at the ends of the two items, which have these lengths (in `unit`)."""
         (begin, end), (start, stop) = self.query, self.listed
         return replace(
             self,

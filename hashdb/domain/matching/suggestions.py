@@ -33,7 +33,7 @@ Distances = Mapping[Signal, int]
 """For one query: stored signal → distance in bits to the nearest signal of the query."""
 
 MOST_NEAR = 1_000_000
-"""Signals that may be near the frames of a request, each frame's counted by itself."""
+"""The most signals near the frames of a request, summed over its frames."""
 _SAMPLED = 128
 """Frames that are searched for first, and one of each query, to estimate how many signals are near all of them."""
 _NONE: frozenset[Signal] = frozenset()
@@ -42,14 +42,14 @@ Through = Mapping[Signal, str]
 """For one query: stored signal that only a transform found → name of the nearest transform."""
 
 _View = tuple[Query, str, Sequence[Signal]]
-"""A query, the name of one of its transforms (empty: the item itself), and the signals of that."""
+"""A query, the name of one of its transforms (empty: the item itself), and the signals of this view."""
 
 Search = Callable[[Algorithm, Sequence[int], int], list[list[Neighbor]]]
 """Returns, for each value, the stored values of the algorithm within the radius (bits)."""
 
 
 def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distances], Sequence[Through]]:
-    """The stored signals within the radius of each query or its transforms; the test item is among them."""
+    """For each query, the stored signals within the radius of it or its transforms, those of the test item included."""
     transformed = [(position, name) for position, query in enumerate(queries) for name in query.transforms]
     views: list[_View] = [(query, "", query.signals) for query in queries]
     for position, name in transformed:
@@ -71,11 +71,11 @@ def suggest(queries: Sequence[Query], search: Search) -> tuple[Sequence[Distance
 def suggest_expanded(
     expanded: Expanded, search: Search, most: int | None = None
 ) -> tuple[Sequence[Distances], Sequence[Through], Set[int]]:
-    """The same for queries and their frames, and the positions of the queries of which some frames are left out.
+    """As `suggest` for queries and their frames, and the positions of the queries of which some frames are left out.
 
     A film that hardly moves may have thousands of frames that are all near each other. A sample of the frames is
-    searched first. If it shows that more than `most` signals (by default `MOST_NEAR`) are near them all, the queries
-    share these; of one that has more than its share, only so many frames are searched, evenly spread.
+    searched first. If it shows that more than `most` signals (by default `MOST_NEAR`) are near all frames, each query
+    gets a share of `most`; of a query that needs more, only some frames are searched, evenly spread.
     """
     remaining: float = MOST_NEAR if most is None else most
     queries = expanded.queries
@@ -118,22 +118,26 @@ _EMPTY: Mapping[Any, Any] = {}
 
 
 class Verified(NamedTuple):
-    """The contributions that remain matches of a query that is not plain, with the verdict on each."""
+    """The contributions that remain matches of a query that is not plain, with the verdict on each by its id."""
 
     groups: Sequence[Sequence[Holder]]
+    """The holders of each contribution."""
     verdicts: Mapping[int, Verdict]
     by_score: bool
+    """Whether the query asks for the order by score."""
 
 
 class Selection(NamedTuple):
     """The matches of one query that are returned, and the sums over all matches within its radius."""
 
-    found: Distances
+    distances: Distances
     through: Through
     chosen: Sequence[Sequence[Holder]]
     """The holders of each contribution that is returned, nearest first."""
     members: Set[int]
+    """The contributors of all matches; for a contribution from another hashdb, `Holder.source`."""
     severity: int | None
+    """The highest of all matches."""
     judged: Sequence[int]
     """The contributions on which there is an opinion or a decision."""
     truncated: bool
@@ -154,15 +158,17 @@ def decide(
 ) -> list[Selection]:
     """For each query the contributions to return, at most `MATCHES_A_REQUEST` together.
 
-    Queries that found the same share one value. Once the answer is full, queries that differ only in distances do too.
-    `suggested` and `through` may go on past the queries, with what was found for their frames; `by_frames` has what
-    these match, and `verified` what remains of the suggestions for queries that are not plain, by position.
+    `suggested` and `through` are the results of `suggest_expanded`: after those of the queries, they have those of
+    their frames. `held` has the holders of each stored signal. By the position of a query, `by_frames` has what its
+    frames match, and `verified` what remains of the suggestions if the query is not plain.
+    Queries for which the same was found share one Selection. Once `MATCHES_A_REQUEST` are selected, so do queries that
+    differ only in distances.
     """
     decided: list[Selection] = []
     remaining = MATCHES_A_REQUEST
     reused: dict[tuple[object, ...], Selection] = {}
     candidates: dict[tuple[object, ...], _Candidates] = {}
-    of_pages: dict[Signal, bool] = {}
+    held_by_documents: dict[Signal, bool] = {}
     for position, (query, distances, transforms) in enumerate(zip(queries, suggested, through, strict=False)):
         matched = by_frames.get(position)
         if matched is None and not distances:
@@ -173,7 +179,7 @@ def decide(
             groups = group_by_contribution(
                 decisive,
                 distances,
-                too_far_for_pages(distances, transforms, held, of_pages),
+                too_far_for_pages(distances, transforms, held, held_by_documents),
                 held,
                 overruling_algorithms,
             )
@@ -183,14 +189,14 @@ def decide(
         if not distances:
             decided.append(_NO_MATCH)
             continue
-        if (checked := verified.get(position)) is not None:
-            decided.append(_decide_verified(checked, distances, transforms, limit))
+        if (remains := verified.get(position)) is not None:
+            decided.append(_decide_verified(remains, distances, transforms, limit))
             remaining -= len(decided[-1].chosen)
             continue
         key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
         if key not in reused:
             is_near = not transforms and max(distances.values()) <= SPARSE_RADIUS
-            far = _NONE if is_near else too_far_for_pages(distances, transforms, held, of_pages)
+            far = _NONE if is_near else too_far_for_pages(distances, transforms, held, held_by_documents)
             shared_key = frozenset(distances), far, decisive
             if shared_key not in candidates:
                 candidates[shared_key] = _Candidates(
@@ -216,13 +222,13 @@ def _decide_by_frames(
     matched: FramesMatched, groups: Sequence[Sequence[Holder]], distances: Distances, transforms: Through, limit: int
 ) -> Selection:
     """The contributions that an item matches: by its frames, and as a whole (`groups`), longest segment first."""
-    found, through = dict(distances), dict(transforms)
-    held = {group[0].contribution: list(group) for group in groups}
+    nearest, through = dict(distances), dict(transforms)
+    holders_by_id = {group[0].contribution: list(group) for group in groups}
     for id, of_frames in matched.items():
         for holder, distance, transform in of_frames.holders:
-            held.setdefault(id, []).append(holder)
-            if distance < found.get(holder.signal, distance + 1):
-                found[holder.signal] = distance
+            holders_by_id.setdefault(id, []).append(holder)
+            if distance < nearest.get(holder.signal, distance + 1):
+                nearest[holder.signal] = distance
                 if transform is None:
                     through.pop(holder.signal, None)
                 else:
@@ -233,8 +239,8 @@ def _decide_by_frames(
         steps = sum(segment.steps for segment in details[id].segments) if id in details else 0.0
         return id in details, -steps, id
 
-    ordered = [held[id] for id in sorted(held, key=rank)]
-    every = _Candidates(ordered).decide(found, through, len(ordered))
+    ordered = [holders_by_id[id] for id in sorted(holders_by_id, key=rank)]
+    every = _Candidates(ordered).decide(nearest, through, len(ordered))
     return every._replace(
         chosen=ordered[:limit], truncated=matched.truncated or len(ordered) > limit, by_frames=details
     )
@@ -249,8 +255,8 @@ def build_results(
 ) -> tuple[Result, ...]:
     """The results of the queries, each with its nearest match first.
 
-    `details` has those of contributions whose holders have none. `confirming` has the members that confirmed them.
-    `shots` says where listed items show the signals that were found.
+    By contribution, `details` has the fields that its holders do not have, and `confirming` the members that confirmed
+    it. `shots` has the places at which listed items show a signal.
     """
     answers: list[Result] = []
     reused: dict[int, Result] = {}
@@ -271,7 +277,7 @@ def build_results(
 
 def _build_match(holders: Sequence[Holder], decided: Selection, details: MatchDetails, shots: Shots) -> Match:
     """The match that the holders of one contribution make."""
-    first, distances, through = holders[0], decided.found, decided.through
+    first, distances, through = holders[0], decided.distances, decided.through
     nearest, distance, digest = first.signal, {first.signal.algorithm: distances[first.signal]}, None
     if len(holders) > 1 or nearest.algorithm.is_digest:
         signals = sorted(
@@ -284,7 +290,7 @@ def _build_match(holders: Sequence[Holder], decided: Selection, details: MatchDe
         for algorithm in reversed(DIGESTS):
             if distance.pop(algorithm, None) is not None:
                 digest = algorithm
-    # What frames show is not scored.
+    # Matches by frames have no score.
     score = None if first.contribution in decided.by_frames else distance_score(tuple(distance.items()))
     if digest is not None:
         score = MAX_SCORE
@@ -313,7 +319,7 @@ _NO_DETAILS_OF_FRAMES = FrameDetails()
 
 
 def _details(holders: Sequence[Holder], decided: Selection, shots: Shots) -> FrameDetails:
-    """How an item with frames matches, or where a listed one shows what was asked for."""
+    """How a query with frames matches, or the places at which a listed item with frames shows the query."""
     id = holders[0].contribution
     if id in decided.by_frames:
         return decided.by_frames[id]
@@ -321,7 +327,7 @@ def _details(holders: Sequence[Holder], decided: Selection, shots: Shots) -> Fra
 
 
 class _Candidates:
-    """The contributions that match queries which found the same signals, each as its holders."""
+    """The contributions that match one query, each as its holders; queries near the same signals share them."""
 
     def __init__(self, groups: Sequence[Sequence[Holder]]) -> None:
         self._groups = groups
@@ -337,19 +343,23 @@ class _Candidates:
                 self._judged.append(holder.contribution)
         self._chosen: dict[tuple[object, ...], Sequence[Sequence[Holder]]] = {}
 
-    def decide(self, found: Distances, through: Through, limit: int) -> Selection:
-        """Select the contributions to return for one of the queries."""
-        is_cut = len(self._groups) > limit
-        if len(self._groups) <= 1 and not is_cut:
-            return Selection(found, through, self._groups, self._members, self._severity, self._judged, is_cut)
+    def decide(self, distances: Distances, through: Through, limit: int) -> Selection:
+        """Select at most `limit` contributions to return for one of the queries."""
+        is_truncated = len(self._groups) > limit
+        if len(self._groups) <= 1 and not is_truncated:
+            return Selection(
+                distances, through, self._groups, self._members, self._severity, self._judged, is_truncated
+            )
         # The key has the order of the distances: queries near one value share a choice, whatever the distance.
-        near = {signal: bits / (signal.algorithm.radius or 1) for signal, bits in found.items()}
-        places = {nearness: place for place, nearness in enumerate(sorted(set(near.values())))}
-        order = {signal: places[nearness] for signal, nearness in near.items()}
+        nearness = {signal: bits / (signal.algorithm.radius or 1) for signal, bits in distances.items()}
+        places = {value: place for place, value in enumerate(sorted(set(nearness.values())))}
+        order = {signal: places[value] for signal, value in nearness.items()}
         key = frozenset(order.items()), limit
         if key not in self._chosen:
             self._chosen[key] = _alternate_members(_rank(self._groups, order), limit) if limit else ()
-        return Selection(found, through, self._chosen[key], self._members, self._severity, self._judged, is_cut)
+        return Selection(
+            distances, through, self._chosen[key], self._members, self._severity, self._judged, is_truncated
+        )
 
 
 def group_by_contribution(
@@ -359,7 +369,10 @@ def group_by_contribution(
     held: Mapping[Signal, Sequence[Holder]],
     overruling_algorithms: OverrulingAlgorithms,
 ) -> list[list[Holder]]:
-    """The holders of each contribution that matches, grouped by contribution. By `far` signals no page matches."""
+    """The holders of each contribution that matches a query, grouped by contribution.
+
+    `decisive` has the algorithms of the query that overrule phash. No document matches by `far` signals.
+    """
     grouped: dict[int, list[Holder]] = defaultdict(list)
     for signal in TEST_HOLDERS.keys() & signals.keys():
         grouped[TEST_ID].append(TEST_HOLDERS[signal])
@@ -380,7 +393,7 @@ def group_by_contribution(
 
 
 def _rank(groups: Sequence[Sequence[Holder]], order: Mapping[Signal, int]) -> Sequence[Sequence[Holder]]:
-    """The contributions in the order of `Match.rank`."""
+    """The contributions in the order of `Match.rank`; `order` has the rank of each signal's distance."""
     ranked = [
         (
             # The common case first: one value is near, and it may have thousands of holders.
@@ -410,7 +423,7 @@ def _alternate_members(ranked: Sequence[Sequence[Holder]], limit: int) -> Sequen
 
 
 def _search(views: Sequence[_View], search: Search) -> Sequence[Distances]:
-    """Search once for each algorithm and radius, for all views together."""
+    """The stored signals near each view, with one search for each algorithm and radius."""
     requests: dict[tuple[Algorithm, int, bool], dict[int, list[int]]] = {}
     suggested: list[dict[Signal, int]] = [{} for _ in views]
     for position, (query, name, signals) in enumerate(views):

@@ -30,9 +30,9 @@ TEST_HOLDERS = {
 
 
 def near_test_item(signal: Signal, radius: int) -> tuple[int, Signal] | None:
-    """The test item's signal of the algorithm and its distance in bits (first); None beyond the radius.
+    """The distance in bits from the test item's signal of the algorithm, and this signal; None beyond the radius.
 
-    It is a picture, so it has none of a text.
+    The test item is a picture, so it has no signal of a text.
     """
     test_signal = _SIGNALS_BY_ALGORITHM.get(signal.algorithm)
     if test_signal is None:

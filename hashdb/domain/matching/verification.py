@@ -52,6 +52,7 @@ _FAINTEST, _SHIFT = 0.5, 12.0
 _PLAIN_COLOUR, _GREYISH = 8, 32
 """Grey levels within which the parts of a grey or tinted copy are of one colour, and that colour of grey."""
 _STRIP: Final = "tile"
+"""How the names of the views begin that are halves or strips of the picture."""
 _TILTED: Final = ("tilt-left", "tilt-right")
 _ALWAYS: Final = ("mirror", *_TILTED)
 """Views that are looked at although no hash of theirs is near: the hashes of flags say little."""
@@ -88,11 +89,14 @@ class PreparedQuery:
         self.overlays = 0
         """How many details were laid over others for this query."""
         self._signals: dict[Algorithm, list[tuple[str, Signal]]] = {}
+        """By algorithm, the name of a view and a signal of it."""
         for name in self.names:
             for signal in views[name]:
                 if signal.algorithm.bits == _BITS and not signal.algorithm.is_digest:
                     self._signals.setdefault(signal.algorithm, []).append((name, signal))
-        self._words = {algorithm: _words([signal for _, signal in own]) for algorithm, own in self._signals.items()}
+        self._values = {
+            algorithm: _as_uint64([signal for _, signal in own]) for algorithm, own in self._signals.items()
+        }
 
     def agreements(self, signals: Iterable[Signal]) -> list[Agreement]:
         """The views with a signal within the radius of one of these signals, each with this one."""
@@ -103,7 +107,7 @@ class PreparedQuery:
         for algorithm, own in self._signals.items():
             if not (listed := by_algorithm.get(algorithm)):
                 continue
-            distances = np.bitwise_count(self._words[algorithm][:, None] ^ _words(listed)).sum(axis=2)
+            distances = np.bitwise_count(self._values[algorithm][:, None] ^ _as_uint64(listed)).sum(axis=2)
             for row, column in np.argwhere(distances <= algorithm.radius).tolist():
                 (name, signal), other = own[row], listed[column]
                 bits = int(distances[row, column])
@@ -142,8 +146,8 @@ def verify(
 def _agree_twice(agreements: Iterable[Agreement]) -> bool:
     """Whether two hashes agree, of different views or algorithms, with different signals."""
     within = [agreement for agreement in agreements if agreement.is_within_own_radius]
-    asked = {(agreement.view, agreement.signal.algorithm) for agreement in within}
-    return len(asked) > 1 and len({agreement.signal for agreement in within}) > 1
+    queried = {(agreement.view, agreement.signal.algorithm) for agreement in within}
+    return len(queried) > 1 and len({agreement.signal for agreement in within}) > 1
 
 
 def is_photograph(listed: Iterable[Signature]) -> bool:
@@ -184,6 +188,7 @@ class _Compared(NamedTuple):
     bits_set: float
     """The share of the bits that are set in the detail that has fewer."""
     colour: float | None
+    """The difference of their colours in grey levels; None if either side has none but grey ones."""
     nearness: float
     """The distance of the hashes, as a share of the radius."""
     by_tiles: bool
@@ -206,9 +211,10 @@ class _Compared(NamedTuple):
 
 
 def _compare(query: PreparedQuery, views: Mapping[str, float], listed: Sequence[Signature]) -> _Compared | None:
-    """How the signatures agree with those of a contribution at best, with the nearness of the views that agree.
+    """How the signatures of the query agree with those of a contribution at best.
 
-    None if one side has none, or has no information."""
+    `views` has the nearness of each view that agrees, by name. None if one side has no detail with information.
+    """
     stored = next((signature for signature in listed if signature.kind is Kind.DETAIL), None)
     theirs = None if stored is None else coefficients_of(stored)
     if stored is None or theirs is None:
@@ -219,7 +225,7 @@ def _compare(query: PreparedQuery, views: Mapping[str, float], listed: Sequence[
         query.overlays += 1
         values = coefficients_of(own)
         if values is not None:
-            bits_set = min(_set(own), _set(stored))
+            bits_set = min(_share_set(own), _share_set(stored))
             compared = _Compared(likeness(theirs, values), bits_set, colour, nearness, by_tiles)
             if best is None or compared.spare > best.spare:
                 best = compared
@@ -234,7 +240,7 @@ def _likely(
     listed: Sequence[Signature],
     theirs: NDArray[np.float32],
 ) -> Iterator[tuple[Signature, float | None, float]]:
-    """The details worth laying over, each with the difference of colours, and the nearness of its view.
+    """The details worth laying over `theirs`, each with the difference of colours, and the nearness of its view.
 
     These are of the nearest view, of the whole (of which most views are parts), of the view that resembles most, and of
     tilts.
@@ -269,12 +275,12 @@ def _likely(
             yield signature, colours[name], near.get(name, farthest)
 
 
-def _set(detail: Signature) -> float:
+def _share_set(detail: Signature) -> float:
     return int.from_bytes(detail.octets).bit_count() / (8 * len(detail.octets))
 
 
 def _colour(own: Iterable[Signature], listed: Iterable[Signature]) -> float | None:
-    """The least difference of two colours, in grey levels; None if either side has none but grey ones."""
+    """The least `colour_difference` of both sides, in grey levels; None if either side has none but grey ones."""
     theirs = [signature for signature in listed if signature.kind is Kind.COLOUR and not is_grey(signature)]
     ours = [signature for signature in own if signature.kind is Kind.COLOUR and not is_grey(signature)]
     return min(
@@ -307,9 +313,13 @@ def _planes(colour: Signature) -> NDArray[np.float64]:
 
 
 _NEUTRAL: Final = 128
+"""Cb and Cr of grey."""
 _SIDE: Final = 32
+"""Rows and columns of a detail."""
 _BITS: Final = 256
+"""The length of the signals that are compared."""
 
 
-def _words(signals: Sequence[Signal]) -> NDArray[np.uint64]:
+def _as_uint64(signals: Sequence[Signal]) -> NDArray[np.uint64]:
+    """The values of signals of one algorithm (signals x 64-bit parts)."""
     return np.frombuffer(b"".join([signal.to_bytes() for signal in signals]), np.uint64).reshape(len(signals), -1)

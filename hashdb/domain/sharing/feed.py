@@ -23,16 +23,18 @@ from hashdb.domain.signatures import Kind
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A contribution that no longer matches, with the reason."""
+    """A contribution that no longer matches, with the reason.
+
+    The reason is its status or its standing, or `masked` if all of its signals are suppressed.
+    """
 
     contribution: int
     reason: str
     withdrawal_reason: str | None = None
-    """Of one that was withdrawn."""
+    """Only if it was withdrawn."""
     standing: Standing | None = None
-    """Of one that is masked: it is in the active set still."""
+    """Only if it is masked: it is still in the active set. So is `commitment`."""
     commitment: bytes | None = None
-    """Of one that is masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Changes:
 class CopiedContribution(NamedTuple):
     """What a copy stores of a contribution: the fields of a match, and until when it matches.
 
-    A value is big-endian, 8 or 32 bytes: a copy reads a million of them and makes only rows.
+    Values are octets as of `Signal.to_bytes`, since a copy stores a million of them and needs no objects.
     """
 
     id: int
@@ -70,20 +72,20 @@ class CopiedContribution(NamedTuple):
     received_at: datetime
     expires_at: datetime | None
     duration: float | None = None
-    """Of a video whose frames it has, in seconds."""
+    """The length of a video with frames, in seconds."""
     shots: tuple[CopiedShot, ...] = ()
     signatures: tuple[tuple[Kind, bytes], ...] = ()
     pages: int | None = None
-    """Of a document whose pages it has."""
+    """How many pages a document has."""
     words: int | None = None
-    """Of a text whose windows it has."""
+    """How many words a text has."""
     salt: bytes | None = None
     commitment: bytes | None = None
     undisclosed: tuple[bytes, ...] = ()
-    """As of `Contribution`."""
+    """This field, `salt` and `commitment` are as in `Contribution`."""
 
     def lines(self) -> Iterator[str]:
-        """The lines of its commitment that the reader has, as `item_lines` of the contribution."""
+        """The lines of its commitment (`domain.ledger.commitments`) for the signals that it has."""
         for algorithm, octets in self.signals:
             yield f"{algorithm}:{octets.hex()}"
         for shot in self.shots:
@@ -101,7 +103,7 @@ class CopiedContribution(NamedTuple):
 
 
 class CopiedShot(NamedTuple):
-    """The values of a shot of a video, of a page or of a window of words, and its place, as of `Shot`."""
+    """The signals of a shot (of a video, a page, a window of words), and its start and end in `unit`, as in `Shot`."""
 
     start: float
     end: float
@@ -117,7 +119,7 @@ class FeedStep(NamedTuple):
 
 
 class FeedPage(NamedTuple):
-    """Some changes of a stream; the last page has the epoch, and whether there are more."""
+    """Some changes of a streamed feed; only the last page has the epoch, and says whether there are more changes."""
 
     steps: tuple[FeedStep, ...]
     checkpoint: int
@@ -185,14 +187,14 @@ _NOT_IN_NAMES = re.compile(r"[^A-Z0-9]+")
 
 
 class BankHit(NamedTuple):
-    """A match and its bank."""
+    """A match, and the name of its bank: in other systems, the contributions of one member are a bank."""
 
     bank: str
     match: Match
 
 
 def bank_names(members: Iterable[Member], *reserved: str) -> dict[int, str]:
-    """The name of each member's bank by the member's id: upper case with underscores, unique, and not reserved.
+    """The name of each member's bank by the member's id: upper case with underscores, unique, and not in `reserved`.
 
     If two members would have the same name, the name of the later one has its id at the end.
     """

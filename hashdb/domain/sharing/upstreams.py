@@ -19,7 +19,7 @@ LEASE = timedelta(minutes=2)
 PAGE = 200
 """The most changes of a request; they are stored in one transaction."""
 _LONGEST_PAUSE = 600.0
-"""Seconds."""
+"""Seconds between two requests to an upstream that fails."""
 
 
 class UpstreamTrouble(StrEnum):
@@ -58,14 +58,21 @@ class UpstreamDraft:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Another service whose list this one follows, without the key."""
+    """Another service whose list this one follows, without the key.
+
+    The feed was read up to `seq` of the log with this `epoch` there. Each reading from the beginning is a `round`;
+    `rereading` is whether one is not finished. `judges` is whether opinions are sent back to it, `judged` the own seq
+    up to which they were. `failures` in a row began at `failing_since`. `refused` counts what was not taken over, by
+    the field at fault.
+    """
 
     id: int
     member: int
     name: str
-    """That of its member here."""
+    """The name of its member here."""
     url: str
     log: str
+    """The name of its log and the hash of its first key, as in `Origin.log`."""
     epoch: str | None
     seq: int
     round: int
@@ -93,14 +100,16 @@ class Upstream:
 class UpstreamChange(NamedTuple):
     """The state of one contribution in the feed of an upstream.
 
-    Either `gone` has the reason, or `faults` the fields for which it is refused, or `draft` what it is.
+    Either it no longer matches there, and `gone` has the reason; or it is refused here, and `faults` names the fields;
+    or `draft` is what to contribute here.
     """
 
     seq: int
     contribution: int
+    """Its id there."""
     draft: Draft | None = None
     origin: Origin | None = None
-    """None: it was contributed there by the member `member`."""
+    """None: it was first contributed there, by the member with the id `member` there."""
     member: int = 0
     standing: Standing = Standing.UNREVIEWED
     faults: tuple[str, ...] = ()
@@ -118,10 +127,10 @@ class UpstreamPage(NamedTuple):
 
 
 def standing_from_upstream(standing: Standing) -> Standing:
-    """What the standing of a contribution at its upstream sets here.
+    """The standing that a contribution gets here from its standing at its upstream.
 
-    A confirmation there sets nothing: it may be by a member that confirms here, too. Nothing is retired here by
-    another service, as that would quarantine what others contribute.
+    A confirmation there sets nothing, because the same member may confirm here, too. A retired contribution is only
+    quarantined here, because a retired one would quarantine what other members contribute.
     """
     if standing in (Standing.QUARANTINED, Standing.RETIRED):
         return Standing.QUARANTINED
@@ -129,9 +138,9 @@ def standing_from_upstream(standing: Standing) -> Standing:
 
 
 def combine_standings(own: Standing, theirs: Standing, *, ruled: bool) -> Standing:
-    """The standing that follows from the own opinions and decisions (`ruled`), and from what the upstream sets.
+    """The standing here, from the one by opinions and decisions here (`own`) and the one that an upstream sets.
 
-    What does not match there does not match here. A dispute there stands until it is decided here.
+    What does not match there does not match here. A dispute there counts until a case is decided here (`ruled`).
     """
     if theirs is Standing.QUARANTINED and own.matches:
         return theirs
@@ -141,6 +150,6 @@ def combine_standings(own: Standing, theirs: Standing, *, ruled: bool) -> Standi
 
 
 def pause_before(failures: int) -> timedelta:
-    """How long to wait after that many failures in a row: longer each time, and random, up to ten minutes."""
+    """The pause after that many failures in a row: longer each time, and random, up to ten minutes."""
     longest = min(PERIOD.total_seconds() * (1 << min(failures, 10)), _LONGEST_PAUSE)
     return timedelta(seconds=longest * random.uniform(0.5, 1.0))

@@ -28,7 +28,7 @@ _MAX_URL = 1_000
 
 
 class Topic(StrEnum):
-    """What a webhook reports.
+    """The subject of a message, to which a webhook subscribes.
 
     `feed.changed`: the feed has changes. `case.opened`, `case.decided`: a case on a contribution of the member, or in
     which it disputed. `match.reversed`: a match that was returned to the member is withdrawn, quarantined or retired.
@@ -52,7 +52,7 @@ class Topic(StrEnum):
 
     @property
     def gathers(self) -> bool:
-        """Whether one delivery reports all that happened until it is made."""
+        """Whether one delivery reports all changes up to the time at which it is sent."""
         return self in (Topic.FEED_CHANGED, Topic.MATCH_REVERSED, Topic.CASE_DUE)
 
 
@@ -206,7 +206,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message to a webhook; `status`, `ms` and `trouble` are those of the last attempt."""
+    """A message to a webhook; `attempts` counts them, the next one is at `next_at`, the last one was at `tried_at`.
+
+    `status`, `ms` and `trouble` are those of the last attempt.
+    """
 
     id: int
     webhook: int

@@ -15,7 +15,7 @@ ANY_ALGORITHM = "any"
 
 
 class CountKind(StrEnum):
-    """What is counted: queries, hits, refused requests to contribute, refused access, and refused forms of the console."""
+    """What is counted: queries, hits, refused contributions, refused access, and refused forms of the console."""
 
     QUERY = "query"
     HIT = "hit"
