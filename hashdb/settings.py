@@ -256,8 +256,7 @@ class Settings(MemberSettings):
     )
     metrics_host: str = Field(default="127.0.0.1", description="Address of the metrics port.")
     certificate: Path | None = Field(
-        default=None,
-        description="File of the proxy's certificate (PEM). The metrics show when it expires.",
+        default=None, description="File of the proxy's certificate (PEM). The metrics show when it expires."
     )
     media_max_request: int = Field(default=64 * MEGABYTE, ge=1024, description="Largest request of pictures in bytes.")
     media_workers: int = Field(default=1, ge=1, le=64, description="Processes that hash pictures, for each web worker.")
@@ -347,8 +346,7 @@ class Settings(MemberSettings):
         default=False, description="Whether webhooks may use `http://` addresses, which anyone on the way can read."
     )
     webhook_networks: Annotated[tuple[Network, ...], from_text(_parse_networks)] = Field(
-        default=(),
-        description="Private networks to which webhooks may send, like `10.2.0.0/16,fd00:1::/64`.",
+        default=(), description="Private networks to which webhooks may send, like `10.2.0.0/16,fd00:1::/64`."
     )
     public_url: str | None = Field(
         default=None,

@@ -29,12 +29,7 @@ class Headers(Protocol):
 
 
 def verify(
-    secret: str,
-    headers: Headers,
-    body: bytes,
-    *,
-    tolerance: timedelta = _TOLERANCE,
-    now: float | None = None,
+    secret: str, headers: Headers, body: bytes, *, tolerance: timedelta = _TOLERANCE, now: float | None = None
 ) -> Message:
     """Verify the signature of a request to a webhook (Standard Webhooks, HMAC-SHA256), and return its message.
 

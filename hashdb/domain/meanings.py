@@ -156,10 +156,7 @@ _CODES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "wrong_label": ("the content has another label", "labelled instruction, but it only praises an attack"),
         "false_match": ("it matches different content", "a plain flag matches other flags"),
         "low_quality": ("too little detail to recognise the content", "a black frame"),
-        "removal_reversed": (
-            "the removal was reversed",
-            "the platform put the post back on appeal",
-        ),
+        "removal_reversed": ("the removal was reversed", "the platform put the post back on appeal"),
         "other": ("another reason; explain it in the note", "the member contributed the wrong file"),
     },
     "severity": {
@@ -185,10 +182,7 @@ _CODES: Mapping[str, Mapping[str, tuple[str, str]]] = {
             "tier 2: made by the attacker of an attack of today or of the past",
             "the label perpetrator_produced, an incident, or severity 4",
         ),
-        "designation": (
-            "tier 3: official content of an entity that is on a list",
-            "branded_propaganda with an entity",
-        ),
+        "designation": ("tier 3: official content of an entity that is on a list", "branded_propaganda with an entity"),
         "promotional": (
             "tier 4: supports an entity of tier 3, or praises or teaches terrorism",
             "any of the three classes below",

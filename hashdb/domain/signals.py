@@ -194,7 +194,8 @@ def is_sparse(value: int, least: float = SPARSE) -> bool:
     rows = [value >> _SIDE * row & 0xFFFF for row in range(_SIDE)]
     # The square of the largest singular value is the largest eigenvalue of the row products; its square is that of
     # their products. The sum of all fourth powers is an upper bound, which decides most hashes.
-    products = _square([[_SIDE - 2 * (row ^ other).bit_count() for other in rows] for row in rows])
+    products = [[_SIDE - 2 * (row ^ other).bit_count() for other in rows] for row in rows]
+    products = [[sum(map(mul, row, column)) for column in products] for row in products]
     if sum(entry * entry for row in products for entry in row) < eigenvalue_of_sparse**2:
         return False
     # Power iteration approaches the eigenvalue from below; it starts at the row most correlated with the others.
@@ -207,8 +208,3 @@ def is_sparse(value: int, least: float = SPARSE) -> bool:
         largest = max(map(abs, product))
         vector = [component / largest for component in product]
     return False
-
-
-def _square(rows: list[list[int]]) -> list[list[int]]:
-    """A symmetric matrix multiplied by itself."""
-    return [[sum(map(mul, row, column)) for column in rows] for row in rows]

@@ -8,8 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
 _RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ](?P<hour>\d\d):\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:(?P<minutes>\d\d))",
-    re.ASCII,
+    r"\d{4}-\d\d-\d\d[Tt ](?P<hour>\d\d):\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:(?P<minutes>\d\d))", re.ASCII
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

@@ -13,16 +13,7 @@ from hashdb.domain.matching.matches import transform_radius
 from hashdb.domain.signals import Algorithm, Signal, match_radius
 from hashdb.domain.signatures import WHOLE, Kind, Signature
 
-ORIENTATIONS: Final = (
-    WHOLE,
-    "mirror",
-    "flip",
-    "rotate-180",
-    "transpose",
-    "rotate-90",
-    "rotate-270",
-    "transverse",
-)
+ORIENTATIONS: Final = (WHOLE, "mirror", "flip", "rotate-180", "transpose", "rotate-90", "rotate-270", "transverse")
 """The views of a picture that show all of it."""
 LEAST_ALIKE: Final = 0.3
 """The least correlation of two details that show the same; those of different pictures have 0.1 to 0.2."""

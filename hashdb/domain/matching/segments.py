@@ -42,11 +42,7 @@ class Segment:
     def within(self, query: float, listed: float) -> Segment:
         """The segment, cut at the ends of the two items, which have these lengths (in `unit`)."""
         (begin, end), (start, stop) = self.query, self.listed
-        return replace(
-            self,
-            query=(min(begin, query), min(end, query)),
-            listed=(min(start, listed), min(stop, listed)),
-        )
+        return replace(self, query=(min(begin, query), min(end, query)), listed=(min(start, listed), min(stop, listed)))
 
     def rounded(self) -> Segment:
         """The segment with times to the millisecond, whole pages and words, and the speed to a thousandth."""

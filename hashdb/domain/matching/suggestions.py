@@ -121,10 +121,9 @@ class Verified(NamedTuple):
     """The contributions that remain matches of a query that is not plain, with the verdict on each by its id."""
 
     groups: Sequence[Sequence[Holder]]
-    """The holders of each contribution."""
     verdicts: Mapping[int, Verdict]
     by_score: bool
-    """Whether the query asks for the order by score."""
+    """Whether they are ordered by score. `groups` has the holders of each."""
 
 
 class Selection(NamedTuple):
@@ -135,9 +134,8 @@ class Selection(NamedTuple):
     chosen: Sequence[Sequence[Holder]]
     """The holders of each contribution that is returned, nearest first."""
     members: Set[int]
-    """The contributors of all matches; for a contribution from another hashdb, `Holder.source`."""
+    """The contributors of all matches, or their `Holder.source`. `severity` is the highest of all matches."""
     severity: int | None
-    """The highest of all matches."""
     judged: Sequence[int]
     """The contributions on which there is an opinion or a decision."""
     truncated: bool
@@ -345,11 +343,9 @@ class _Candidates:
 
     def decide(self, distances: Distances, through: Through, limit: int) -> Selection:
         """Select at most `limit` contributions to return for one of the queries."""
-        is_truncated = len(self._groups) > limit
-        if len(self._groups) <= 1 and not is_truncated:
-            return Selection(
-                distances, through, self._groups, self._members, self._severity, self._judged, is_truncated
-            )
+        is_cut = len(self._groups) > limit
+        if len(self._groups) <= 1 and not is_cut:
+            return Selection(distances, through, self._groups, self._members, self._severity, self._judged, is_cut)
         # The key has the order of the distances: queries near one value share a choice, whatever the distance.
         nearness = {signal: bits / (signal.algorithm.radius or 1) for signal, bits in distances.items()}
         places = {value: place for place, value in enumerate(sorted(set(nearness.values())))}
@@ -357,9 +353,7 @@ class _Candidates:
         key = frozenset(order.items()), limit
         if key not in self._chosen:
             self._chosen[key] = _alternate_members(_rank(self._groups, order), limit) if limit else ()
-        return Selection(
-            distances, through, self._chosen[key], self._members, self._severity, self._judged, is_truncated
-        )
+        return Selection(distances, through, self._chosen[key], self._members, self._severity, self._judged, is_cut)
 
 
 def group_by_contribution(

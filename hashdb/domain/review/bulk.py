@@ -45,8 +45,8 @@ class BatchAction(StrEnum):
 
     @property
     def decision(self) -> Decision | None:
-        """The decision that it makes on each case; None for another act."""
-        return _DECISIONS.get(self)
+        """The decision of the same name, which it makes on each case; None for another act."""
+        return Decision(self) if self in tuple(Decision) else None
 
     @property
     def scope(self) -> Scope:
@@ -64,13 +64,6 @@ class BatchAction(StrEnum):
     def undoable(self) -> bool:
         """Whether some of what it does can be undone by a new decision."""
         return self not in (self.UPHOLD, self.WITHDRAW, self.DROP, self.UNDO)
-
-
-_DECISIONS = {
-    BatchAction.UPHOLD: Decision.UPHOLD,
-    BatchAction.QUARANTINE: Decision.QUARANTINE,
-    BatchAction.RETIRE: Decision.RETIRE,
-}
 
 
 class BatchState(StrEnum):
@@ -204,10 +197,7 @@ class BatchPreview:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How many items of a batch have each outcome, and how many wait.
-
-    `why` counts the skipped and the failed ones by `BatchItem.why`.
-    """
+    """How many items of a batch have each outcome, how many wait, and how many were skipped or failed by `why`."""
 
     done: int = 0
     proposed: int = 0

@@ -99,11 +99,7 @@ class Decision(StrEnum):
         return _RULINGS[self]
 
 
-_RULINGS = {
-    Decision.UPHOLD: None,
-    Decision.QUARANTINE: Standing.QUARANTINED,
-    Decision.RETIRE: Standing.RETIRED,
-}
+_RULINGS = {Decision.UPHOLD: None, Decision.QUARANTINE: Standing.QUARANTINED, Decision.RETIRE: Standing.RETIRED}
 
 
 class Cause(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from hashdb.domain.contributions import Media
-from hashdb.domain.stats.reports import Durations, QueryFigures, Report
+from hashdb.domain.stats.reports import QueryFigures, Report
 
 _CONTENT = {
     Media.IMAGE: "CONTENT_TYPE_IMAGE",
@@ -27,6 +27,8 @@ _PLATFORM_FIELDS = (
     "territorial_scope",
     "puid",
 )
+_FIGURES = ("count", "median", "p90", "within_1h")
+"""The figures of `Durations` that the report has."""
 
 
 def statement_of_reasons(media: Media, context: Collection[str], labels: Collection[str]) -> Mapping[str, object]:
@@ -75,7 +77,7 @@ def _measures(report: Report) -> Mapping[str, object]:
             "items_compared_before_or_after_publication": queries.hit + queries.none,
             "items_found_close_to_known_terrorist_content": queries.hit,
             "items_removed_and_shared": report.contributions.added,
-            "seconds_from_notification_to_removal": _duration_figures(report.to_remove["all"]),
+            "seconds_from_notification_to_removal": {name: getattr(report.to_remove["all"], name) for name in _FIGURES},
         },
         "b": {
             "information": "measures to address the reappearance online of material which has previously been removed, "
@@ -123,7 +125,3 @@ def _outcomes(report: Report) -> Mapping[str, object]:
             "items_withdrawn_because_removal_was_reversed": report.contributions.withdrawn.get("removal_reversed", 0),
         },
     }
-
-
-def _duration_figures(durations: Durations) -> Mapping[str, object]:
-    return {name: getattr(durations, name) for name in ("count", "median", "p90", "within_1h")}
