@@ -99,8 +99,10 @@ def _path_of_file() -> Path:
 def _read_environment() -> dict[str, SettingValue]:
     """The fields that the environment has. One that is empty is not set."""
     variables = {name: f"HASHDB_{name.upper()}" for name in FIELDS}
-    given = {name: SettingValue(os.environ.get(variable, "").strip(), variable) for name, variable in variables.items()}
-    return {name: setting for name, setting in given.items() if setting.value}
+    values = {
+        name: SettingValue(os.environ.get(variable, "").strip(), variable) for name, variable in variables.items()
+    }
+    return {name: setting for name, setting in values.items() if setting.value}
 
 
 def _read_file(path: Path) -> dict[str, SettingValue]:
@@ -110,7 +112,7 @@ def _read_file(path: Path) -> dict[str, SettingValue]:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(str(path), f"is not TOML: {error}") from None
-    given: dict[str, SettingValue] = {}
+    values: dict[str, SettingValue] = {}
     for name, value in document.items():
         if name not in FIELDS:
             unknown = f"{name!r} is not a field of this file: {', '.join(FIELDS)}"
@@ -119,19 +121,19 @@ def _read_file(path: Path) -> dict[str, SettingValue]:
             raise BadSetting(f"{name} in {path}", f'must be a text, like {name} = "{_EXAMPLES[name]}"')
         if name in ("home", "key_file"):
             value = os.path.join(path.parent, os.path.expanduser(value))
-        given[name] = SettingValue(value.strip(), f"{name} in {path}")
-    if "key" in given:
-        if "key_file" in given:
+        values[name] = SettingValue(value.strip(), f"{name} in {path}")
+    if "key" in values:
+        if "key_file" in values:
             raise BadSetting(str(path), "has both key and key_file: keep one of them")
         if fault:
-            raise BadSetting(given["key"].setting, fault)
-    return given
+            raise BadSetting(values["key"].setting, fault)
+    return values
 
 
-def _read_key(given: Mapping[str, SettingValue]) -> SettingValue | None:
-    """The key of the environment, or of the file, checked: `key` goes before `key_file`."""
-    key = given.get("key")
-    if key is None and (file := given.get("key_file")):
+def _read_key(values: Mapping[str, SettingValue]) -> SettingValue | None:
+    """The checked key of these fields, or None: `key` goes before `key_file`. Raises BadSetting."""
+    key = values.get("key")
+    if key is None and (file := values.get("key_file")):
         setting = f"{file.setting} ({file.value})"
         text, fault = _read(Path(os.path.expanduser(file.value)), setting)
         if fault:

@@ -126,10 +126,10 @@ class KeyDraft:
     @property
     def distances_fault(self) -> str | None:
         """Why distances cannot be hidden from the key, or None: a key that sees signals can compute them."""
-        shown = sorted(self.scopes & {Scope.FEED, Scope.AUDIT, Scope.ADMIN})
-        if not self.hides_distances or not shown:
+        scopes = sorted(self.scopes & {Scope.FEED, Scope.AUDIT, Scope.ADMIN})
+        if not self.hides_distances or not scopes:
             return None
-        return f"does not work with the scope {shown[0]}, which shows signals"
+        return f"does not work with the scope {scopes[0]}, which shows signals"
 
 
 @dataclass(frozen=True, slots=True)

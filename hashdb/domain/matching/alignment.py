@@ -128,11 +128,12 @@ def align(
     `frames` are the places of all query frames, ascending; `interval` is the steps that the last frame of a segment
     stands for. The stretches of the segments are in steps. `keeps_speed` says that all copies have speed 1.
     """
-    left = _most_distinctive(_nearest(hits))
+    remaining = _most_distinctive(_nearest(hits))
     aligned: list[Aligned] = []
     ats, starts = set[float](), set[float]()
     for _ in range(MOST_SEGMENTS):
-        if could_support(left) < least or (line := _best_line(columns := _Hits(left, keeps_speed), least)) is None:
+        columns = _Hits(remaining, keeps_speed) if could_support(remaining) >= least else None
+        if columns is None or (line := _best_line(columns, least)) is None:
             break
         chain = _chain(line, columns)
         for part in _parts(chain):
@@ -141,7 +142,7 @@ def align(
         # In a slide show that repeats itself, one line through each frame is enough.
         ats.update(hit.at for hit in chain)
         starts.update(hit.start for hit in chain)
-        left = [hit for hit in left if hit.at not in ats or hit.start not in starts]
+        remaining = [hit for hit in remaining if hit.at not in ats or hit.start not in starts]
     return sorted(aligned, key=lambda part: (-part.segment.length, part.segment.query))
 
 

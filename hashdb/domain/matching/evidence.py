@@ -28,14 +28,14 @@ def verify_candidates(
     queries: Sequence[Query],
     suggested: Sequence[Distances],
     through: Sequence[Through],
-    held: Mapping[Signal, Sequence[Holder]],
+    holders_of: Mapping[Signal, Sequence[Holder]],
     overruling_algorithms: OverrulingAlgorithms,
     stored: ReadStored,
 ) -> dict[int, Verified]:
     """For each query that is not plain, by its position, the contributions that remain, with the verdicts on them.
 
-    The parameters up to `overruling_algorithms` are as in `suggestions.decide`. What is stored of all candidates is
-    read in one call of `stored`.
+    `suggested` and `through` have, first for the queries and then for their frames, the distances of the stored signals
+    that the index found, and the transforms by which. `stored` is called once, for all candidates.
     """
     places = [place for place, query in enumerate(queries) if suggested[place] and not query.is_plain]
     if not places:
@@ -45,10 +45,10 @@ def verify_candidates(
     held_by_documents: dict[Signal, bool] = {}
     for place in places:
         distances, decisive = suggested[place], queries[place].decisive
-        far = too_far_for_pages(distances, through[place], held, held_by_documents)
+        far = too_far_for_pages(distances, through[place], holders_of, held_by_documents)
         key = frozenset(distances), far, decisive
         if key not in candidates_by_key:
-            groups = group_by_contribution(decisive, distances, far, held, overruling_algorithms)
+            groups = group_by_contribution(decisive, distances, far, holders_of, overruling_algorithms)
             signal_sets = _number([frozenset([holder.signal for holder in group]) for group in groups])
             candidates_by_key[key] = _Suggested(groups, signal_sets)
         candidates[place] = candidates_by_key[key]
@@ -58,7 +58,7 @@ def verify_candidates(
         for place in places
         if queries[place].is_verified
     }
-    # A video or document has frames, whose signals are not of the item: it matches by those that were found.
+    # A video or document is not verified: its frames have signals that are not stored of the item itself.
     ids = {group[0].contribution for of_query in nearest.values() for group in of_query if group[0].extent is None}
     stored_by_id = _TEST | dict(stored(ids - {TEST_ID})) if ids else {}
     numbers = dict(zip(stored_by_id, _number(stored_by_id.values()), strict=True))
@@ -108,8 +108,8 @@ def _verify_query(
         id = group[0].contribution
         key = signal_sets[id], numbers.get(id, -1) if is_near else None
         if (verdict := reused.get(key)) is None:
-            own = stored.get(id, _NOTHING) if is_near and prepared.overlays < most else None
-            verdict = _verdict(prepared, own, {holder.signal: distances[holder.signal] for holder in group})
+            item = stored.get(id, _NOTHING) if is_near and prepared.overlays < most else None
+            verdict = _verdict(prepared, item, {holder.signal: distances[holder.signal] for holder in group})
             reused[key] = verdict
         return verdict
 
@@ -125,12 +125,11 @@ def _verify_query(
     return Verified(remaining, verdicts, query.order is Order.SCORE)
 
 
-def _verdict(query: PreparedQuery, own: StoredItem | None, found: Mapping[Signal, int]) -> Verdict:
-    """The verdict on a contribution of which `own` is stored; if that is None, by its distances (`found`)."""
-    if own is None:
-        distances = tuple(sorted((signal.algorithm, bits) for signal, bits in found.items()))
-        return Verdict(distance_score(distances))
-    return verify(query, dict.fromkeys((*own.signals, *found)), own.signatures, found)
+def _verdict(query: PreparedQuery, item: StoredItem | None, distances: Mapping[Signal, int]) -> Verdict:
+    """The verdict on a contribution by what is stored of it, or (None) only by the distances of its signals."""
+    if item is None:
+        return Verdict(distance_score(tuple(sorted((signal.algorithm, bits) for signal, bits in distances.items()))))
+    return verify(query, dict.fromkeys((*item.signals, *distances)), item.signatures, distances)
 
 
 def _nearest(groups: Sequence[_Group], distances: Distances, limit: int) -> Sequence[_Group]:

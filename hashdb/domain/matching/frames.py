@@ -82,7 +82,7 @@ def match_frames(
     expanded: Expanded,
     suggested: Sequence[Mapping[Signal, int]],
     through: Sequence[Mapping[Signal, str]],
-    held: Mapping[Signal, Sequence[Holder]],
+    holders_of: Mapping[Signal, Sequence[Holder]],
     shots: Shots,
     read: ReadShots,
     overruling_algorithms: OverrulingAlgorithms,
@@ -93,18 +93,17 @@ def match_frames(
 ) -> dict[int, FramesMatched]:
     """What the frames of each query match, by the position of the query.
 
-    `suggested` and `through` are the results of the search for `expanded.queries`, and `held` has the holders of each
-    stored signal that it found, as in `suggestions.decide`. `read` reads the shots of a listed item.
+    For each of `expanded.queries`, `suggested` has the distances in bits of the stored signals that the index found,
+    and `through` the names of the transforms by which. `thinned` has the positions of the queries of which some frames
+    were not searched for. `shared` is how many items hold each signal, if `holders_of` has only some of them: a signal
+    that many items hold is not distinctive. `shows_distances` is whether the key may see distances.
     At most `MOST_ALIGNED` listed items are aligned with a query, those with the most hits first. The work on all
-    queries is bounded: those with the fewest hits come first. `thinned` has the positions of the queries of which some
-    frames were not searched for. `shared` is how many items hold each signal, if `held` has only some of them: a signal
-    that many items hold is not distinctive. `shows_distances` is whether the key may see distances, so that segments
-    may show them.
+    queries is bounded: those with the fewest hits come first.
     """
-    counts = {signal: len(of_signal) for signal, of_signal in held.items()} if shared is None else shared
+    counts = {signal: len(of_signal) for signal, of_signal in holders_of.items()} if shared is None else shared
     shot_counts = {
         signal: sum(len(shots.get((holder.contribution, signal), ())) for holder in holders)
-        for signal, holders in held.items()
+        for signal, holders in holders_of.items()
     }
 
     def hits(position: int) -> int:
@@ -120,7 +119,7 @@ def match_frames(
             for signal, distance in suggested[place].items():
                 near[signal].append(Near(frame.at, distance, through[place].get(signal)))
         matched[position] = _match_query(
-            query, frames, near, held, counts, shots, read, overruling_algorithms, budget, shows_distances
+            query, frames, near, holders_of, counts, shots, read, overruling_algorithms, budget, shows_distances
         )
         matched[position].truncated |= position in thinned
     return matched
@@ -130,7 +129,7 @@ def _match_query(
     query: Query,
     frames: Sequence[Frame],
     near: NearBySignal,
-    held: Mapping[Signal, Sequence[Holder]],
+    holders_of: Mapping[Signal, Sequence[Holder]],
     counts: Mapping[Signal, int],
     shots: Shots,
     read: ReadShots,
@@ -138,14 +137,13 @@ def _match_query(
     budget: WorkBudget,
     shows_distances: bool,
 ) -> FramesMatched:
-    """The contributions that frames of one query match.
+    """The contributions that frames of one query match, all of which are in `frames`, ascending.
 
-    `frames` has all of its frames in ascending order, `near` those that are near each stored signal. `counts` has how
-    many items hold a signal.
+    `near` has the frames near each stored signal, `counts` how many items hold it.
     """
     groups: dict[int, list[Holder]] = defaultdict(list)
     for signal in near:
-        for holder in held.get(signal, ()):
+        for holder in holders_of.get(signal, ()):
             groups[holder.contribution].append(holder)
     by_unit: dict[Unit, list[Frame]] = defaultdict(list)
     for frame in frames:
@@ -153,7 +151,7 @@ def _match_query(
     listed, pictures = _split_by_kind(groups, shots, by_unit.keys())
     details = _match_pictures(by_unit, near, pictures, overruling_algorithms)
     ranked = sorted(listed, key=lambda id: (-_most_hits(near, listed[id]), id))
-    weights = {signal: counts[signal] ** -0.5 for signal in near if held.get(signal)}
+    weights = {signal: counts[signal] ** -0.5 for signal in near if holders_of.get(signal)}
     aligners = {
         unit: Aligner(query, unit, of_unit, near, weights, read, budget, shows_distances=shows_distances)
         for unit, of_unit in by_unit.items()
@@ -295,10 +293,10 @@ class _Pictures:
         return self._known[key]
 
 
-def with_frames(held: Mapping[Signal, Sequence[Holder]]) -> dict[int, set[Signal]]:
+def with_frames(holders_of: Mapping[Signal, Sequence[Holder]]) -> dict[int, set[Signal]]:
     """The signals that listed items with frames hold, by contribution."""
     signals_by_id: dict[int, set[Signal]] = defaultdict(set)
-    for signal, holders in held.items():
+    for signal, holders in holders_of.items():
         for holder in holders:
             if holder.extent is not None:
                 signals_by_id[holder.contribution].add(signal)

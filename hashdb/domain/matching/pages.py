@@ -37,21 +37,21 @@ def is_of_document(holder: Holder) -> bool:
 def too_far_for_pages(
     distances: Mapping[Signal, int],
     through: Mapping[Signal, str],
-    held: Mapping[Signal, Sequence[Holder]],
-    are_held: dict[Signal, bool],
+    holders_of: Mapping[Signal, Sequence[Holder]],
+    held_by_documents: dict[Signal, bool],
 ) -> frozenset[Signal]:
     """The stored signals near a query that identify none of the pages that they are of.
 
-    `distances`, `through` and `held` are as in `suggestions.decide`. `are_held` caches for each signal whether a
-    document holds it: the queries of a request share it.
+    `distances` are in bits; `through` names the transform by which a signal was found, if it is not the item itself.
+    `held_by_documents` caches for each signal whether a document holds it: the queries of a request share it.
     """
     far = []
     for signal, distance in distances.items():
         if signal.algorithm not in RADII or (distance <= SPARSE_RADIUS and signal not in through):
             continue
-        if signal not in are_held:
-            are_held[signal] = any(map(is_of_document, held.get(signal, ())))
-        if are_held[signal] and (
+        if signal not in held_by_documents:
+            held_by_documents[signal] = any(map(is_of_document, holders_of.get(signal, ())))
+        if held_by_documents[signal] and (
             through.get(signal, "").startswith(UNRELIABLE_FOR_PAGES) or not identifies_page(signal, distance)
         ):
             far.append(signal)

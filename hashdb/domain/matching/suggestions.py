@@ -149,7 +149,7 @@ def decide(
     queries: Sequence[Query],
     suggested: Sequence[Distances],
     through: Sequence[Through],
-    held: Mapping[Signal, Sequence[Holder]],
+    holders_of: Mapping[Signal, Sequence[Holder]],
     overruling_algorithms: OverrulingAlgorithms,
     by_frames: Mapping[int, FramesMatched] = _EMPTY,
     verified: Mapping[int, Verified] = _EMPTY,
@@ -157,10 +157,10 @@ def decide(
     """For each query the contributions to return, at most `MATCHES_A_REQUEST` together.
 
     `suggested` and `through` are the results of `suggest_expanded`: after those of the queries, they have those of
-    their frames. `held` has the holders of each stored signal. By the position of a query, `by_frames` has what its
-    frames match, and `verified` what remains of the suggestions if the query is not plain.
-    Queries for which the same was found share one Selection. Once `MATCHES_A_REQUEST` are selected, so do queries that
-    differ only in distances.
+    their frames. By the position of a query, `by_frames` has what its frames match, and `verified` what remains of the
+    suggestions if the query is not plain.
+    Queries near the same signals share one Selection. Once `MATCHES_A_REQUEST` are selected, so do queries that differ
+    only in distances.
     """
     decided: list[Selection] = []
     remaining = MATCHES_A_REQUEST
@@ -177,8 +177,8 @@ def decide(
             groups = group_by_contribution(
                 decisive,
                 distances,
-                too_far_for_pages(distances, transforms, held, held_by_documents),
-                held,
+                too_far_for_pages(distances, transforms, holders_of, held_by_documents),
+                holders_of,
                 overruling_algorithms,
             )
             decided.append(_decide_by_frames(matched, groups, distances, transforms, limit))
@@ -194,11 +194,11 @@ def decide(
         key = frozenset(distances.items() if remaining else distances), frozenset(transforms.items()), decisive, limit
         if key not in reused:
             is_near = not transforms and max(distances.values()) <= SPARSE_RADIUS
-            far = _NONE if is_near else too_far_for_pages(distances, transforms, held, held_by_documents)
+            far = _NONE if is_near else too_far_for_pages(distances, transforms, holders_of, held_by_documents)
             shared_key = frozenset(distances), far, decisive
             if shared_key not in candidates:
                 candidates[shared_key] = _Candidates(
-                    group_by_contribution(decisive, distances, far, held, overruling_algorithms)
+                    group_by_contribution(decisive, distances, far, holders_of, overruling_algorithms)
                 )
             reused[key] = candidates[shared_key].decide(distances, transforms, limit)
         decided.append(reused[key])
@@ -360,7 +360,7 @@ def group_by_contribution(
     decisive: Collection[Algorithm],
     signals: Distances,
     far: Set[Signal],
-    held: Mapping[Signal, Sequence[Holder]],
+    holders_of: Mapping[Signal, Sequence[Holder]],
     overruling_algorithms: OverrulingAlgorithms,
 ) -> list[list[Holder]]:
     """The holders of each contribution that matches a query, grouped by contribution.
@@ -371,7 +371,7 @@ def group_by_contribution(
     for signal in TEST_HOLDERS.keys() & signals.keys():
         grouped[TEST_ID].append(TEST_HOLDERS[signal])
     for signal in signals:
-        for holder in held.get(signal, ()):
+        for holder in holders_of.get(signal, ()):
             if signal not in far or not is_of_document(holder):
                 grouped[holder.contribution].append(holder)
     if decisive and Algorithm.PHASH in [signal.algorithm for signal in signals]:

@@ -117,21 +117,21 @@ class PreparedQuery:
 
 
 def verify(
-    query: PreparedQuery, signals: Iterable[Signal], signatures: Iterable[Signature], found: Mapping[Signal, int]
+    query: PreparedQuery, signals: Iterable[Signal], signatures: Iterable[Signature], distances: Mapping[Signal, int]
 ) -> Verdict:
-    """The verdict on one contribution, with all its signals and signatures, both in the order in which they came.
+    """The verdict on one contribution, with all its signals and signatures, in the order in which they are stored.
 
-    `found` are those of its signals that are a match by distance and radius, with the distance in bits. They remain a
-    match if either side has no signatures.
+    `distances` has those of its signals that the index found, with the distance in bits. They remain a match if either
+    side has no signatures.
     """
-    if any(signal.algorithm.is_digest for signal in found):
+    if any(signal.algorithm.is_digest for signal in distances):
         return Verdict(MAX_SCORE, (WHOLE,))
     agreements = query.agreements(signals)
     nearness: dict[str, float] = {}
     for agreement in agreements:
         nearness[agreement.view] = min(nearness.get(agreement.view, math.inf), agreement.nearness)
     views = tuple(name for name in query.names if name in nearness)
-    score = distance_score(tuple((signal.algorithm, bits) for signal, bits in found.items()))
+    score = distance_score(tuple((signal.algorithm, bits) for signal, bits in distances.items()))
     listed = tuple(signatures)
     compared = _compare(query, nearness, listed)
     if compared is None:
@@ -216,17 +216,17 @@ def _compare(query: PreparedQuery, views: Mapping[str, float], listed: Sequence[
     `views` has the nearness of each view that agrees, by name. None if one side has no detail with information.
     """
     stored = next((signature for signature in listed if signature.kind is Kind.DETAIL), None)
-    theirs = None if stored is None else coefficients_of(stored)
-    if stored is None or theirs is None:
+    stored_values = None if stored is None else coefficients_of(stored)
+    if stored is None or stored_values is None:
         return None
     by_tiles = sum(name.startswith(_STRIP) for name in views) > 1
     best: _Compared | None = None
-    for own, colour, nearness in _likely(query.signatures, views, listed, theirs):
+    for detail, colour, nearness in _likely(query.signatures, views, listed, stored_values):
         query.overlays += 1
-        values = coefficients_of(own)
+        values = coefficients_of(detail)
         if values is not None:
-            bits_set = min(_share_set(own), _share_set(stored))
-            compared = _Compared(likeness(theirs, values), bits_set, colour, nearness, by_tiles)
+            bits_set = min(_share_set(detail), _share_set(stored))
+            compared = _Compared(likeness(stored_values, values), bits_set, colour, nearness, by_tiles)
             if best is None or compared.spare > best.spare:
                 best = compared
             if best.spare >= _ENOUGH:
@@ -238,9 +238,9 @@ def _likely(
     signatures: Mapping[str, Sequence[Signature]],
     views: Mapping[str, float],
     listed: Sequence[Signature],
-    theirs: NDArray[np.float32],
+    stored_values: NDArray[np.float32],
 ) -> Iterator[tuple[Signature, float | None, float]]:
-    """The details worth laying over `theirs`, each with the difference of colours, and the nearness of its view.
+    """The details worth laying over the stored one, each with the difference of colours and the nearness of its view.
 
     These are of the nearest view, of the whole (of which most views are parts), of the view that resembles most, and of
     tilts.
@@ -261,7 +261,7 @@ def _likely(
     farthest = max(near.values())
     resembling = max(
         (detail for detail in details if detail[0] in near or detail[0] in _ALWAYS),
-        key=lambda detail: resemblance(theirs, detail[2]) - (colours[detail[0]] or 0) / _GREYS,
+        key=lambda detail: resemblance(stored_values, detail[2]) - (colours[detail[0]] or 0) / _GREYS,
         default=None,
     )
     nearest = next((detail for detail in details if detail[0] in near), None)
@@ -279,13 +279,13 @@ def _share_set(detail: Signature) -> float:
     return int.from_bytes(detail.octets).bit_count() / (8 * len(detail.octets))
 
 
-def _colour(own: Iterable[Signature], listed: Iterable[Signature]) -> float | None:
+def _colour(queried: Iterable[Signature], listed: Iterable[Signature]) -> float | None:
     """The least `colour_difference` of both sides, in grey levels; None if either side has none but grey ones."""
-    theirs = [signature for signature in listed if signature.kind is Kind.COLOUR and not is_grey(signature)]
-    ours = [signature for signature in own if signature.kind is Kind.COLOUR and not is_grey(signature)]
-    return min(
-        (colour_difference(own_colour, listed_colour) for own_colour in ours for listed_colour in theirs), default=None
+    first, second = (
+        [signature for signature in signatures if signature.kind is Kind.COLOUR and not is_grey(signature)]
+        for signatures in (queried, listed)
     )
+    return min((colour_difference(colour, other) for colour in first for other in second), default=None)
 
 
 @lru_cache(4_096)
