@@ -347,9 +347,9 @@ class _Candidates:
         if len(self._groups) <= 1 and not is_cut:
             return Selection(distances, through, self._groups, self._members, self._severity, self._judged, is_cut)
         # The key has the order of the distances: queries near one value share a choice, whatever the distance.
-        nearness = {signal: bits / (signal.algorithm.radius or 1) for signal, bits in distances.items()}
-        places = {value: place for place, value in enumerate(sorted(set(nearness.values())))}
-        order = {signal: places[value] for signal, value in nearness.items()}
+        radius_shares = {signal: bits / (signal.algorithm.radius or 1) for signal, bits in distances.items()}
+        places = {value: place for place, value in enumerate(sorted(set(radius_shares.values())))}
+        order = {signal: places[value] for signal, value in radius_shares.items()}
         key = frozenset(order.items()), limit
         if key not in self._chosen:
             self._chosen[key] = _alternate_members(_rank(self._groups, order), limit) if limit else ()

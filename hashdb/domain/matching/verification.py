@@ -1,10 +1,10 @@
-"""Verify what the index suggested: how likely a contribution shows the picture that was asked for.
+"""Verify what the index suggested: how likely a contribution shows the picture of the query.
 
 The index finds hashes that are near. Here all views of the query are compared with all signals and signatures of a
-suggested contribution. Where both sides have signatures, these decide: the details must agree once one is laid over the
-other, the more the less distinctive they are, and colours that differ count against it. Hashes of photographs are
-distinctive enough: where two of them agree, signatures do not contradict, since an attacker who knows the code can
-change a detail unseen. Pure functions: the service and a member's copy call the same.
+suggested contribution. If both sides have signatures, these decide: the details must correlate once one is laid over
+the other, more strongly if they are not distinctive, and a difference of colours counts against the match. Hashes of
+photographs are distinctive: if two of them agree, signatures cannot contradict the match, since an attacker who knows
+the code can change a detail without a visible trace. The service and a member's copy call the same pure functions.
 """
 
 from __future__ import annotations
@@ -23,50 +23,50 @@ from hashdb.domain.signals import Algorithm, Signal, is_within_match_radius
 from hashdb.domain.signatures import WHOLE, Kind, Signature
 
 PARTS_OF_THE_WHOLE: Final = ("middle", "cut", "shape", "tile", "secret")
-"""How the names of upright parts begin that have no signatures of their own: those of the whole are compared."""
+"""How the names of views begin that have no signatures of their own, as upright parts: the whole's are compared."""
 
 _AT_THE_LIMIT: Final = 4.0
-"""The score of a match whose signatures agree just enough."""
+"""The score of a match whose signatures agree just enough (`_Compared.spare` is 0)."""
 _A_POINT: Final = 0.06
-"""By how much more the signatures agree where the score is higher by 1."""
+"""The spare agreement that raises the score by 1."""
 _GREYS: Final = 45
 """Grey levels between two colours that count as much as details that do not agree at all."""
 _NEEDED, _MORE_IF_PLAIN, _MORE_IF_PLAIN_AND_GREY, _MORE_IF_FAR = 0.49, 0.1, 0.44, 0.1
-"""How much details must correlate; how much more if they are plain, if colours are grey too, and at the radius."""
+"""The correlation that details need; how much more if they are plain, with colours or grey, and at the radius."""
 _LESS_IF_TILES_AGREE: Final = 0.15
-"""How much less is needed of distinctive details where two halves agree: no two cards of one app do by halves."""
+"""How much less distinctive details need if two halves agree by their hashes: those of two cards of one app do not."""
 _ENOUGH: Final = 0.1
-"""No further view is looked at if the signatures agree by so much more than is needed."""
+"""The spare agreement from which no further view is compared."""
 _DISTINCTIVE, _PLAIN = 0.3, 0.12
 """The share of the bits that is set in a distinctive detail, and in a plain one."""
 _CAP, _CAP_A_SHARE = 0.2, 2.0
-"""By how much details of no bits set may agree more than is needed, and how much more for each share that is set."""
-_TELLING, _TELLING_LOW, _LOW = 0.37, 0.4, 16
-"""The least share of the bits set in the detail of a photograph: of all, and of those whose row + column is less."""
-_STRONG, _SAME, _MOST_SAME = 22.0, 2.0, 11
-"""Colours spread more in flags than in photographs (mean grey levels); in cards, more parts than these are the same."""
+"""The most spare agreement of details without set bits, and how much it grows with the share of set bits."""
+_PHOTO_BITS, _PHOTO_LOW_BITS, _LOW = 0.37, 0.4, 16
+"""The least share of set bits in the detail of a photograph: of all, and of those with row + column below `_LOW`."""
+_PHOTO_SPREAD, _SAME, _MOST_SAME = 22.0, 2.0, 11
+"""The colours of flags have a larger mean spread (grey levels); cards have more parts within `_SAME` grey levels."""
 _NEEDED_ALONE: Final = 0.36
-"""How much details of a photograph must correlate where one hash agrees alone: strangers reach 0.3."""
+"""The correlation that details of a photograph need if only one hash agrees: different pictures have up to 0.3."""
 _FAINTEST, _SHIFT = 0.5, 12.0
-"""What a filter may do to all colours alike: make them fainter, and shift them by so many grey levels."""
+"""What a filter may do to all colours alike: multiply them by this factor, and shift them by these grey levels."""
 _PLAIN_COLOUR, _GREYISH = 8, 32
-"""Grey levels within which the parts of a grey or tinted copy are of one colour, and that colour of grey."""
+"""In a grey or tinted copy, the most grey levels from a part to the mean colour, and from the mean colour to grey."""
 _STRIP: Final = "tile"
 """How the names of the views begin that are halves or strips of the picture."""
 _TILTED: Final = ("tilt-left", "tilt-right")
 _ALWAYS: Final = ("mirror", *_TILTED)
-"""Views that are looked at although no hash of theirs is near: the hashes of flags say little."""
+"""Views that are compared even if no hash of theirs is near, since hashes of flags are not distinctive."""
 
 
 class Agreement(NamedTuple):
-    """A view of a query within the radius of the algorithm of a signal of a contribution, with the distance in bits."""
+    """A view of a query, a signal of a contribution within the algorithm's radius of it, and the distance in bits."""
 
     view: str
     signal: Signal
     bits: int
 
     @property
-    def nearness(self) -> float:
+    def radius_share(self) -> float:
         """The distance as a share of the radius."""
         return self.bits / self.signal.algorithm.radius
 
@@ -99,7 +99,7 @@ class PreparedQuery:
         }
 
     def agreements(self, signals: Iterable[Signal]) -> list[Agreement]:
-        """The views with a signal within the radius of one of these signals, each with this one."""
+        """Each view of the query with a signal within the radius of one of these signals, and this signal."""
         by_algorithm: dict[Algorithm, list[Signal]] = {}
         for signal in signals:
             by_algorithm.setdefault(signal.algorithm, []).append(signal)
@@ -127,13 +127,13 @@ def verify(
     if any(signal.algorithm.is_digest for signal in distances):
         return Verdict(MAX_SCORE, (WHOLE,))
     agreements = query.agreements(signals)
-    nearness: dict[str, float] = {}
+    radius_share: dict[str, float] = {}
     for agreement in agreements:
-        nearness[agreement.view] = min(nearness.get(agreement.view, math.inf), agreement.nearness)
-    views = tuple(name for name in query.names if name in nearness)
+        radius_share[agreement.view] = min(radius_share.get(agreement.view, math.inf), agreement.radius_share)
+    views = tuple(name for name in query.names if name in radius_share)
     score = distance_score(tuple((signal.algorithm, bits) for signal, bits in distances.items()))
     listed = tuple(signatures)
-    compared = _compare(query, nearness, listed)
+    compared = _compare(query, radius_share, listed)
     if compared is None:
         return Verdict(score, views)
     verified = round(min(MAX_SCORE, max(0.0, _AT_THE_LIMIT + compared.spare / _A_POINT)), 1)
@@ -165,11 +165,11 @@ def is_photograph(listed: Iterable[Signature]) -> bool:
 def _is_photograph(detail: Signature, colour: Signature) -> bool:
     bits = np.unpackbits(np.frombuffer(detail.octets, np.uint8)).reshape(_SIDE, _SIDE)
     low = np.add.outer(np.arange(_SIDE), np.arange(_SIDE)) < _LOW
-    if bits.mean() < _TELLING or bits[low].mean() < _TELLING_LOW:
+    if bits.mean() < _PHOTO_BITS or bits[low].mean() < _PHOTO_LOW_BITS:
         return False
     parts = _planes(colour)
     same = (np.hypot(*(parts[:, None] - parts).T) <= _SAME).sum(axis=0)
-    return bool(np.hypot(*(parts - parts.mean(axis=0)).T).mean() <= _STRONG and same.max() <= _MOST_SAME)
+    return bool(np.hypot(*(parts - parts.mean(axis=0)).T).mean() <= _PHOTO_SPREAD and same.max() <= _MOST_SAME)
 
 
 @lru_cache(4_096)
@@ -189,7 +189,7 @@ class _Compared(NamedTuple):
     """The share of the bits that are set in the detail that has fewer."""
     colour: float | None
     """The difference of their colours in grey levels; None if either side has none but grey ones."""
-    nearness: float
+    radius_share: float
     """The distance of the hashes, as a share of the radius."""
     by_tiles: bool
     """Whether two halves agree by their hashes, as where a box covers the rest."""
@@ -203,7 +203,7 @@ class _Compared(NamedTuple):
         """
         plain = min(1.0, max(0.0, (_DISTINCTIVE - self.bits_set) / (_DISTINCTIVE - _PLAIN)))
         needed = _NEEDED + plain * (_MORE_IF_PLAIN if self.colour is not None else _MORE_IF_PLAIN_AND_GREY)
-        needed += _MORE_IF_FAR * max(0.0, 2 * self.nearness - 1)
+        needed += _MORE_IF_FAR * max(0.0, 2 * self.radius_share - 1)
         if self.by_tiles and not plain:
             needed -= _LESS_IF_TILES_AGREE
         most = _CAP + _CAP_A_SHARE * self.bits_set
@@ -213,7 +213,7 @@ class _Compared(NamedTuple):
 def _compare(query: PreparedQuery, views: Mapping[str, float], listed: Sequence[Signature]) -> _Compared | None:
     """How the signatures of the query agree with those of a contribution at best.
 
-    `views` has the nearness of each view that agrees, by name. None if one side has no detail with information.
+    `views` has the `radius_share` of each view that agrees, by name. None if one side has no detail with information.
     """
     stored = next((signature for signature in listed if signature.kind is Kind.DETAIL), None)
     stored_values = None if stored is None else coefficients_of(stored)
@@ -221,12 +221,12 @@ def _compare(query: PreparedQuery, views: Mapping[str, float], listed: Sequence[
         return None
     by_tiles = sum(name.startswith(_STRIP) for name in views) > 1
     best: _Compared | None = None
-    for detail, colour, nearness in _likely(query.signatures, views, listed, stored_values):
+    for detail, colour, radius_share in _likely(query.signatures, views, listed, stored_values):
         query.overlays += 1
         values = coefficients_of(detail)
         if values is not None:
             bits_set = min(_share_set(detail), _share_set(stored))
-            compared = _Compared(likeness(stored_values, values), bits_set, colour, nearness, by_tiles)
+            compared = _Compared(likeness(stored_values, values), bits_set, colour, radius_share, by_tiles)
             if best is None or compared.spare > best.spare:
                 best = compared
             if best.spare >= _ENOUGH:
@@ -240,7 +240,7 @@ def _likely(
     listed: Sequence[Signature],
     stored_values: NDArray[np.float32],
 ) -> Iterator[tuple[Signature, float | None, float]]:
-    """The details worth laying over the stored one, each with the difference of colours and the nearness of its view.
+    """The details worth laying over the stored one, each with the difference of colours and its `radius_share`.
 
     These are of the nearest view, of the whole (of which most views are parts), of the view that resembles most, and of
     tilts.
