@@ -104,10 +104,9 @@ class Rules:
                 yield Fault(f"signals[{position}]", reason)
         if reason := quality_fault(draft.quality):
             yield Fault("quality", reason)
-        if draft.removed_at is not None and (reason := past_fault(draft.removed_at, now)):
-            yield Fault("removed_at", reason)
-        if draft.notified_at is not None and (reason := past_fault(draft.notified_at, now)):
-            yield Fault("notified_at", reason)
+        for name, at in (("removed_at", draft.removed_at), ("notified_at", draft.notified_at)):
+            if at is not None and (reason := past_fault(at, now)):
+                yield Fault(name, reason)
         if draft.expires_at is not None and (reason := future_fault(draft.expires_at, now)):
             yield Fault("expires_at", reason)
         yield from self.code_faults("behaviour", "labels", draft.labels)

@@ -120,10 +120,7 @@ class WitnessKey:
 
 
 def signed_message(type: KeyType, name: str, body: str, time: int) -> bytes:
-    """What a cosigner with this name signs of the body of a checkpoint, at a time in seconds since 1970.
-
-    Raises BadNote.
-    """
+    """What a cosigner with this name signs of a checkpoint's body, at a time in seconds since 1970. Raises BadNote."""
     if type is KeyType.ED25519:
         return f"cosignature/v1\ntime {time}\n{body}".encode()
     checkpoint = parse_checkpoint(body)

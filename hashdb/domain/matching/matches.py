@@ -46,10 +46,7 @@ def transform_radius(name: str, algorithm: Algorithm) -> int:
 
 
 class Order(StrEnum):
-    """The order of the matches of a query.
-
-    `distance`: nearest first. `score`: the most certain first.
-    """
+    """The order of the matches of a query: the nearest first (`distance`), or the most certain first (`score`)."""
 
     DISTANCE = "distance"
     SCORE = "score"

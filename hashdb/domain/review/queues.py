@@ -13,10 +13,7 @@ from hashdb.domain.review.incidents import Proposal
 
 
 class QueueOrder(StrEnum):
-    """The order of the queue.
-
-    `clock`: by due time. `severity`: the highest first. `opened`: by number, the oldest case first.
-    """
+    """The order of the queue: by due time (`clock`), by severity (highest first), or the oldest case first."""
 
     CLOCK = "clock"
     SEVERITY = "severity"

@@ -25,10 +25,7 @@ class CountKind(StrEnum):
 
 
 class QueryOutcome(StrEnum):
-    """The outcome of a query (`hit`, `none`), and the contributor of a hit (`own`, `others`).
-
-    Refusals have their own codes.
-    """
+    """The outcome of a query (`hit`, `none`), or the contributor of a hit (`own`, `others`). Refusals have others."""
 
     HIT = "hit"
     NONE = "none"
