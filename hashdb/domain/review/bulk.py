@@ -46,7 +46,7 @@ class BatchAction(StrEnum):
     @property
     def decision(self) -> Decision | None:
         """The decision of the same name, which it makes on each case; None for another act."""
-        return Decision(self) if self in tuple(Decision) else None
+        return next((decision for decision in Decision if decision.value == self.value), None)
 
     @property
     def scope(self) -> Scope:
