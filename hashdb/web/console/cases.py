@@ -66,7 +66,7 @@ def browse() -> Response:
 
 @blueprint.post("/piles/<id:member_id>")
 def uphold(member_id: int) -> Response:
-    """Uphold the cases of a pile that fit the filter of the address, with one reason."""
+    """Uphold the cases of a pile, up to the id `upto`, that fit the filter of the address, with one reason."""
     actor().require(Scope.REVIEW)
     sent = Form.sent()
     params, form = pages.read_query(CasesPageQuery)
@@ -105,7 +105,7 @@ def decide(case_id: int) -> Response:
 
 
 def open_next_case(after: int | None, notice: str) -> Response:
-    """Take the next case of the queue of this request, and redirect to it; else to the queue, if no case is free."""
+    """Take the next free case of this request's queue, behind the case `after`, and redirect to it, or to the queue."""
     fields = queue_fields()
     queue = _read_queue(fields)
     if queue.state == "open":
@@ -132,7 +132,7 @@ def _read_queue(fields: Mapping[str, Any]) -> CasesPageQuery:
 
 
 def _decision_fields(sent: Form) -> dict[str, object]:
-    """The fields of the form as JSON fields; with the ticked signals if the decision is to retire."""
+    """The fields of the form as JSON fields; to retire, with the ticked signals if it had boxes for them (`boxes`)."""
     fields: dict[str, object] = {"decision": sent.text("decision"), "note": sent.text("note") or None}
     if sent.text("boxes") and fields["decision"] == Decision.RETIRE:
         fields["signals"] = [int(box) if box.isascii() and box.isdecimal() else box for box in sent.many("signals")]
@@ -149,14 +149,15 @@ def _outcome_text(case: Case, decided: Case | Proposal) -> str:
 
 
 def _list_page(form: Form, params: CasesPageQuery, decided: DecidedCasesQuery | None = None) -> Response:
+    """The page of open cases, of those that wait for a second person (`proposed`), or of `decided` ones."""
     values: dict[str, Any]
     if decided is not None:
         values, actors = _decided_page(decided)
     elif params.state == "proposed":
         rows = queues.list_proposed(hashdb(), actor())
         values = {"proposed": rows}
-        taken = {row.waiting.claim.actor for row in rows if row.waiting.claim}
-        actors = taken | {row.proposal.actor for row in rows}
+        takers = {row.waiting.claim.actor for row in rows if row.waiting.claim}
+        actors = takers | {row.proposal.actor for row in rows}
     else:
         values, actors = _queue_page(params)
     return pages.page(
@@ -215,7 +216,7 @@ def _decided_page(query: DecidedCasesQuery) -> tuple[dict[str, Any], set[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """The queues by one field: of each value its text, its number of cases and its address.
+    """The queues by one field. In `links`: of each value its text, its number of cases and the address of its queue.
 
     `chosen` is the text of the value that the page is filtered by, and `off` the address without it.
     """

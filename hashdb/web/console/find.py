@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import starmap
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from flask import Response, request, url_for
 
@@ -40,7 +40,6 @@ from hashdb.wire.pasted import with_algorithms
 from hashdb.wsgi.uploads import Upload
 
 blueprint = pages.blueprint_of("find", __name__)
-_Thing = TypeVar("_Thing")
 _CONSOLE_PAGE = re.compile(r"https?://[^/?#]+/console/", re.IGNORECASE)
 """The beginning of the address of a page of a console, which is looked up by the number in it."""
 _SHOWN = 10
@@ -58,7 +57,7 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The results of one kind, the best first. If there are more, `total` says how many; the list `listed` has all."""
+    """The results of one kind, the best first. If there are more, `total` counts them; the list at `listed` has all."""
 
     title: str
     results: tuple[Result, ...]
@@ -121,16 +120,16 @@ def _groups(text: str, *, is_address: bool) -> tuple[tuple[Group, ...], str | No
     matches = finding.find(hashdb(), actor(), text)
     groups = (
         Group(f"Number {id}", tuple(_numbered(kind, id))),
-        Group("Members", _results(_member, matches.members)),
-        Group("Users", _results(_user, matches.users)),
-        Group("Incidents", _results(_incident, matches.incidents)),
-        Group("Labels", _results(_label, matches.labels)),
+        Group("Members", tuple(starmap(_member, matches.members))),
+        Group("Users", tuple(starmap(_user, matches.users))),
+        Group("Incidents", tuple(starmap(_incident, matches.incidents))),
+        Group("Labels", tuple(starmap(_label, matches.labels))),
         Group(
             "Contributions whose reference begins with it",
-            _results(_contribution, matches.contributions),
-            matches.referring,
+            tuple(starmap(_contribution, matches.contributions)),
+            total=matches.referring,
             # No URL of the console contains the address that somebody looks for.
-            None if is_address else url_for("console.contributions.browse", reference=text),
+            listed=None if is_address else url_for("console.contributions.browse", reference=text),
         ),
         Group("Pages", tuple(_pages(text))),
     )
@@ -139,7 +138,7 @@ def _groups(text: str, *, is_address: bool) -> tuple[tuple[Group, ...], str | No
 
 
 def _numbered(kind: str | None, id: int) -> Iterable[Result]:
-    """The things of this number, of one kind or of any."""
+    """The things with this number, of one kind, or of any if `kind` is None."""
     for name, (get, view, argument) in _NUMBERED.items():
         if kind in (None, name) and 0 < id <= LARGEST_ID:
             with suppress(NotFound, ScopeMissing):
@@ -152,11 +151,6 @@ def _numbered(kind: str | None, id: int) -> Iterable[Result]:
 def _describe(contribution: Contribution) -> str:
     parts = (contribution.member_name, ", ".join(contribution.labels), contribution.status, contribution.reference)
     return " · ".join(str(part) for part in parts if part)
-
-
-def _results(make: Callable[[_Thing, bool], Result], found: Iterable[tuple[_Thing, bool]]) -> tuple[Result, ...]:
-    """The result for each thing, which the text names exactly or not."""
-    return tuple(starmap(make, found))
 
 
 def _contribution(contribution: Contribution, exact: bool) -> Result:
@@ -182,6 +176,7 @@ def _label(label: str, exact: bool) -> Result:
 
 
 def _pages(text: str) -> Iterable[Result]:
+    """The pages of the menu that the text may name."""
     for entry in pages.MENU:
         rank = name_rank(text, entry.label) if actor().has(entry.scope) else None
         if rank is not None:

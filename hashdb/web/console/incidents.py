@@ -75,7 +75,7 @@ def change(incident_id: int) -> Response:
 
 
 def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> IncidentImpact | None:
-    """The effect on contributions. None if there is none, or if the user has seen it."""
+    """The effect of a change from `before` (None: a new incident). None if nothing changes, or the user has seen it."""
     if sent.text("seen") == pages.digest_of(wanted) or (before is not None and before.expiry == wanted.expiry):
         return None
     effect = incidents.impact(hashdb(), actor(), wanted)
@@ -83,6 +83,7 @@ def _unseen_effect(sent: Form, wanted: Incident, before: Incident | None) -> Inc
 
 
 def _list_page(form: Form, effect: IncidentImpact | None = None, seen: str = "") -> Response:
+    """The list. `held` are contributions that have not ended; `effect` is that of the form, and `seen` its digest."""
     now = hashdb().now()
     rows = pages.read_all(partial(incidents.page, hashdb(), actor()))
     held = incidents.count_by_label(hashdb(), actor(), [incident.label for incident in rows])

@@ -60,7 +60,7 @@ def _settings(settings: Settings) -> Iterator[tuple[str, str, bool, str]]:
     """Each setting of the service: its name, its value, whether it was set, its meaning."""
     for name, field in Settings.model_fields.items():
         meaning = field.description or ""
-        if not meaning.startswith("("):
+        if not meaning.startswith("(member's side)"):
             value = getattr(settings, name)
             yield f"HASHDB_{name.upper()}", _format_value(value), name in settings.model_fields_set, meaning
 
