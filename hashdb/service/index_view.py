@@ -189,6 +189,7 @@ class IndexView:
 
     @contextmanager
     def _locked(self, may_write: bool, progress: Progress = lambda count: None) -> Iterator[None]:
+        """Hold the follower's lock for the block, in which `start` may write segments and reports its progress."""
         with self.follower.lock:
             before = self._progress
             self._may_write, self._progress = may_write, progress

@@ -58,7 +58,8 @@ class Lane(StrEnum):
 class Plan:
     """A task: what it does, its period in seconds (None: on demand), its thread and its function.
 
-    `act` is None if the serving process, or the caller of a task on demand, provides the function.
+    `act` is None if the serving process, or the caller of a task on demand, provides the function. `place` says which
+    workers run it.
     """
 
     task: Task

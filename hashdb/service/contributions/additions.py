@@ -148,11 +148,8 @@ def _check(
 ) -> tuple[list[Added], list[_Refusal]]:
     """What additions to locked contributions change, and why some of them are refused."""
     ids = [addition.id for addition in additions]
-    contributions, placed, cases = (
-        tx.contributions.get(ids, now),
-        tx.retired.signals_by_place(ids),
-        tx.cases.by_contribution(ids),
-    )
+    contributions, cases = tx.contributions.get(ids, now), tx.cases.by_contribution(ids)
+    placed = tx.retired.signals_by_place(ids)
     checked: list[Added] = []
     refusals: list[_Refusal] = []
     for position, addition in enumerate(additions):

@@ -80,17 +80,17 @@ class Examiner:
         """What the batch would change at each subject: an id as `picks` says, or the position of an item to undo."""
         action, picks = self.batch.action, self.batch.picks
         if picks is Picks.ITEM:
-            return self._undone(subjects)
+            return self._examine_undone(subjects)
         if picks is Picks.PROPOSAL:
             known = self._load(subjects)
-            return {id: self._proposal(id, known) for id in subjects}
+            return {id: self._examine_proposal(id, known) for id in subjects}
         if not self.actor.has(action.scope):
             return dict.fromkeys(subjects, Examined(Skip.NOT_ALLOWED))
         if picks is Picks.CASE:
-            return self._cases(subjects)
-        return self._contributions(subjects)
+            return self._examine_cases(subjects)
+        return self._examine_contributions(subjects)
 
-    def _cases(self, ids: Sequence[int]) -> dict[int, Examined]:
+    def _examine_cases(self, ids: Sequence[int]) -> dict[int, Examined]:
         by_id = self.tx.cases.get(ids)
         contributions = self.tx.contributions.get({case.contribution for case in by_id.values()}, self.now)
         taken = self._taken(ids)
@@ -102,7 +102,7 @@ class Examiner:
             elif case.state is CaseState.DECIDED:
                 examined[id] = Examined(Skip.DECIDED)
             else:
-                examined[id] = self._decision(contributions[case.contribution], case, taken)
+                examined[id] = self._examine_decision(contributions[case.contribution], case, taken)
         return examined
 
     def _taken(self, ids: Collection[int]) -> frozenset[int]:
@@ -110,7 +110,7 @@ class Examiner:
         claims = current(self.tx, self.db.rules, ids, self.now)
         return frozenset(id for id, claim in claims.items() if claim.actor != str(self.actor))
 
-    def _contributions(self, ids: Sequence[int]) -> dict[int, Examined]:
+    def _examine_contributions(self, ids: Sequence[int]) -> dict[int, Examined]:
         action = self.batch.action
         contributions = self.tx.contributions.get(ids, self.now)
         cases = self.tx.cases.by_contribution(ids)
@@ -123,7 +123,7 @@ class Examiner:
             if contribution is None:
                 examined[id] = Examined(Skip.GONE)
             elif action.decision is not None:
-                examined[id] = self._decision(contribution, case, taken)
+                examined[id] = self._examine_decision(contribution, case, taken)
             elif action is BatchAction.HOLD:
                 same = not contribution.standing.matches or (case is not None and case.holds)
                 examined[id] = Examined(_ended(contribution) or (Skip.SAME if same else None), contribution, case)
@@ -132,14 +132,14 @@ class Examiner:
                 skip = Skip.ERASED if contribution.erased else Skip.INACTIVE if ended else None
                 examined[id] = Examined(skip, contribution)
             elif action is BatchAction.BENIGN:
-                examined[id] = self._entry(contribution)
+                examined[id] = self._examine_entry(contribution)
             else:
                 choices, before = self.batch.choices, own[id]
                 wanted = _later(before, choices.days) if choices.days else choices.expires_at
-                examined[id] = self._expiry(contribution, before, wanted)
+                examined[id] = self._examine_expiry(contribution, before, wanted)
         return examined
 
-    def _decision(self, contribution: Contribution, case: Case | None, taken: frozenset[int]) -> Examined:
+    def _examine_decision(self, contribution: Contribution, case: Case | None, taken: frozenset[int]) -> Examined:
         decision = self.batch.action.decision
         assert decision is not None
         if case is None:
@@ -152,10 +152,10 @@ class Examiner:
             return Examined(Skip.TAKEN, contribution, case)
         if decision is not Decision.RETIRE or not self.db.rules.two_persons:
             return Examined(None, contribution, case)
-        skip, confirms = self._second(retirement(case.id))
+        skip, confirms = self._second_person(retirement(case.id))
         return Examined(skip, contribution, case, proposes=not confirms, confirms=confirms)
 
-    def _entry(self, contribution: Contribution) -> Examined:
+    def _examine_entry(self, contribution: Contribution) -> Examined:
         if contribution.erased:
             return Examined(Skip.ERASED, contribution)
         accepts = self.db.rules.accepts
@@ -168,11 +168,11 @@ class Examiner:
         draft = BenignDraft(fresh, note=self.batch.choices.note)
         if not self.db.rules.two_persons:
             return Examined(None, contribution, draft=draft)
-        skip, confirms = self._second(benign.change_of(draft))
+        skip, confirms = self._second_person(benign.change_of(draft))
         return Examined(skip, contribution, draft=draft, proposes=not confirms, confirms=confirms)
 
-    def _expiry(self, contribution: Contribution, before: datetime | None, wanted: datetime | None) -> Examined:
-        """What a change of the member's own expiry, from `before` to `wanted`, would change."""
+    def _examine_expiry(self, contribution: Contribution, before: datetime | None, wanted: datetime | None) -> Examined:
+        """What a change of the member's own expiry from `before` to `wanted` changes; BOUND: a limit is earlier."""
         if skip := _ended(contribution):
             return Examined(skip, contribution)
         if self.batch.choices.days and before is None:
@@ -186,7 +186,7 @@ class Examiner:
             return Examined(Skip.SAME if wanted == before else Skip.BOUND, contribution)
         return Examined(None, contribution, amendment=Amendment(expires_at=wanted))
 
-    def _second(self, change: ProposedChange) -> tuple[Skip | None, bool]:
+    def _second_person(self, change: ProposedChange) -> tuple[Skip | None, bool]:
         """Why a request changes nothing, and whether it confirms the same one of another person."""
         first = self.like(change)
         if first is None:
@@ -194,7 +194,7 @@ class Examiner:
         own = first.person == person_of(self.actor)
         return (Skip.WAITS if own else None), not own
 
-    def _proposal(self, id: int, known: _Known) -> Examined:
+    def _examine_proposal(self, id: int, known: _Known) -> Examined:
         pending = known.pending.get(id)
         if pending is None:
             return Examined(Skip.GONE)
@@ -215,7 +215,7 @@ class Examiner:
         """Whether the actor may confirm and drop the proposal of a request."""
         return self.actor.has(Scope.REVIEW if request.act in REVIEWER_ACTIONS else Scope.ADMIN)
 
-    def _undone(self, positions: Sequence[int]) -> dict[int, Examined]:
+    def _examine_undone(self, positions: Sequence[int]) -> dict[int, Examined]:
         assert self.batch.undoes is not None
         action = self.tx.batches.one(self.batch.undoes).action
         items = self.tx.batches.items_at(self.batch.undoes, positions)
@@ -223,9 +223,9 @@ class Examiner:
         for item in items.values():
             made[item.made_kind].append(item.made_id)
         known = self._load(made["proposal"], made["case"], made["contribution"], made["benign"])
-        return {position: self._undo(action, items[position], known) for position in positions}
+        return {position: self._examine_undo(action, items[position], known) for position in positions}
 
-    def _undo(self, action: BatchAction, item: BatchItem, known: _Known) -> Examined:
+    def _examine_undo(self, action: BatchAction, item: BatchItem, known: _Known) -> Examined:
         if item.outcome is ItemOutcome.PROPOSED:
             pending = known.pending.get(item.made_id)
             if pending is None:
@@ -238,7 +238,7 @@ class Examiner:
         if not self.actor.has(Scope.REVIEW if kind == "case" else Scope.ADMIN):
             return Examined(Skip.NOT_ALLOWED)
         if kind == "case":
-            return self._undo_case(action, item, known)
+            return self._examine_undo_case(action, item, known)
         if kind == "benign":
             there = item.made_id in known.entries
             return Examined(None, entry=item.made_id, undoes=action) if there else Examined(Skip.GONE)
@@ -246,9 +246,9 @@ class Examiner:
         before = item.before.get("own")
         if item.before.get("set") != (None if own is None else format_instant(own)):
             return Examined(Skip.CHANGED, contribution)
-        return self._expiry(contribution, own, None if before is None else parse_instant(str(before)))
+        return self._examine_expiry(contribution, own, None if before is None else parse_instant(str(before)))
 
-    def _undo_case(self, action: BatchAction, item: BatchItem, known: _Known) -> Examined:
+    def _examine_undo_case(self, action: BatchAction, item: BatchItem, known: _Known) -> Examined:
         """Uphold the case that was opened, or by a new case what it decided, if that is still the last decision."""
         case = known.cases[item.made_id]
         contribution, cases = known.contributions[case.contribution], known.cases_on[case.contribution]

@@ -103,9 +103,8 @@ def seal(db: HashDB) -> bool:
 def get(db: HashDB, actor: Actor, day: date) -> DayCounts:
     """The counts of a day, as they are now."""
     with db.read(actor, Scope.AUDIT) as tx:
-        return DayCounts(
-            day, tx.counts.of_day(day), next((seal for seal in tx.counts.seals() if seal.day == day), None)
-        )
+        seal = next((seal for seal in tx.counts.seals() if seal.day == day), None)
+        return DayCounts(day, tx.counts.of_day(day), seal)
 
 
 def wrong_counts(tx: Transaction) -> Iterator[tuple[int | None, str]]:

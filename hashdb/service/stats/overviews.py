@@ -129,8 +129,8 @@ def _figures(
 ) -> MemberFigures:
     """The figures of a member.
 
-    `sums` are the totals of the period, `in_all` those of all time. `upheld` ones are not confirmed by a member;
-    `waiting` ones are quarantined under a case under which nobody disputed.
+    `sums` are the totals of the period, `in_all` those of all time. `upheld` contributions are not confirmed by a
+    member; `waiting` ones are quarantined under a case under which nobody disputed.
     """
 
     def period(what: str) -> int:

@@ -88,6 +88,7 @@ def text(db: HashDB, actor: Actor, id: int, form: str | None = None) -> str:
 
 
 def _make(db: HashDB, actor: Actor, encode: Encode, job: ReportJob, progress: Progress) -> None:
+    """Make the report of a job, store the outcome, and log the report."""
     outcome, encoded = JobOutcome.STOPPED, None
     try:
         with db.store.read() as tx:
@@ -133,8 +134,8 @@ def _checked_period(db: HashDB, actor: Actor, first: date | None, last: date | N
 def _report(
     db: HashDB, tx: Transaction, period: Period, member: int | None, advance: Callable[[int], None] = lambda count: None
 ) -> Report:
-    firsts = _first_hits(tx, period)
-    replay = Replay(period, firsts, member)
+    first_hits = _first_hits(tx, period)
+    replay = Replay(period, first_hits, member)
     for event in _events(tx, period.end, advance):
         replay.take(event)
     numbers = list(tx.counts.between(period.first, period.last))
@@ -142,7 +143,7 @@ def _report(
     final = period.end <= db.now() - counts.FINAL_AFTER and {day for day, _ in numbers} <= sealed
     numbers = [(day, count) for day, count in numbers if member in (None, count.cell.member)]
     period_counts = [count for _, count in numbers]
-    of_any = [count for count in period_counts if count.cell.algorithm == ANY_ALGORITHM]
+    over_algorithms = [count for count in period_counts if count.cell.algorithm == ANY_ALGORITHM]
     return Report(
         period=period,
         member=member,
@@ -154,9 +155,9 @@ def _report(
         to_share=replay.times("seconds_to_share"),
         queries={key: _query_figures(group) for key, group in _grouped(period_counts, "algorithm").items()},
         queries_by_member=dict(
-            sorted((int(key), _query_figures(group)) for key, group in _grouped(of_any, "member").items())
+            sorted((int(key), _query_figures(group)) for key, group in _grouped(over_algorithms, "member").items())
         ),
-        caught=replay.caught(firsts),
+        caught=replay.caught(first_hits),
         reviews=replay.reviews.reviewed(),
         deciders=replay.reviews.deciders() if member is None else {},
         precision=replay.precision(),
