@@ -58,7 +58,7 @@ class Added(NamedTuple):
     """The new signatures by position."""
 
     @classmethod
-    def of(
+    def from_sent(
         cls,
         contribution: Contribution,
         stored: Mapping[int, Signal],
@@ -157,7 +157,7 @@ def _check(
         if contribution is None:
             refusals.append(_Refusal(position, NotFound(f"contribution {addition.id}")))
             continue
-        added = Added.of(contribution, placed[addition.id], addition.signals, addition.signatures)
+        added = Added.from_sent(contribution, placed[addition.id], addition.signals, addition.signatures)
         if error := _refusal(actor, added, cases.get(addition.id, ()), addition, benign):
             refusals.append(_Refusal(position, error))
         checked.append(added)

@@ -28,7 +28,7 @@ from hashdb.domain.rules import future_fault
 from hashdb.domain.signals import Signal
 from hashdb.errors import BatchBegun, Fault, NotFound, reject, reject_field
 from hashdb.service import HashDB
-from hashdb.service.review.examination import Examiner, like_any_of
+from hashdb.service.review.examination import Examiner, find_same_among
 from hashdb.service.review.impacts import LATELY
 from hashdb.service.review.proposals import visible_acts
 
@@ -156,8 +156,8 @@ def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
     db.follower.catch_up()
     with db.store.read() as tx:
         now = db.now()
-        like = like_any_of(tx.proposals.pending(now) if db.rules.two_persons else ())
-        examiner = Examiner(db, tx, actor, batch, db.intake_rules(), now, like)
+        find_same = find_same_among(tx.proposals.pending(now) if db.rules.two_persons else ())
+        examiner = Examiner(db, tx, actor, batch, db.intake_rules(), now, find_same)
         subjects = [item.subject for item in tx.batches.items(batch.id, -1, MOST)]
         changes = proposals = confirms = 0
         skipped: dict[Skip, list[int]] = defaultdict(list)

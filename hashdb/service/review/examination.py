@@ -23,7 +23,7 @@ from hashdb.service.views import IntakeRules
 from hashdb.store import Transaction
 from hashdb.store.review.incidents import PendingProposal
 
-Like = Callable[[ProposedChange], PendingProposal | None]
+FindSame = Callable[[ProposedChange], PendingProposal | None]
 """The pending proposal of the same request, if there is one."""
 
 
@@ -74,7 +74,7 @@ class Examiner:
     batch: Batch
     rules: IntakeRules
     now: datetime
-    like: Like
+    find_same: FindSame
 
     def examine(self, subjects: Sequence[int]) -> dict[int, Examined]:
         """What the batch would change at each subject: an id as `picks` says, or the position of an item to undo."""
@@ -188,7 +188,7 @@ class Examiner:
 
     def _second_person(self, change: ProposedChange) -> tuple[Skip | None, bool]:
         """Why a request changes nothing, and whether it confirms the same one of another person."""
-        first = self.like(change)
+        first = self.find_same(change)
         if first is None:
             return None, False
         own = first.person == person_of(self.actor)
@@ -297,8 +297,8 @@ def retirement(case: int) -> ProposedChange:
     return ProposedChange(TwoPersonAction.RETIRE, "case", case, {"decision": str(Decision.RETIRE)})
 
 
-def like_any_of(pending: Sequence[PendingProposal]) -> Like:
-    """As `Proposals.like`, among proposals that were read before."""
+def find_same_among(pending: Sequence[PendingProposal]) -> FindSame:
+    """What finds the proposal of the same request among proposals that were read before."""
     known: Mapping[str, PendingProposal] = {_text(row.proposal.request): row for row in reversed(pending)}
     return lambda change: known.get(_text(change))
 

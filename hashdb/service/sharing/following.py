@@ -326,7 +326,7 @@ class _Step:
         """Add what was added there, as a member adds signals to its own contribution."""
         if contribution.frame_count:
             return
-        added = Added.of(contribution, stored, draft.signals, draft.signatures)
+        added = Added.from_sent(contribution, stored, draft.signals, draft.signatures)
         if added.changes:
             sets = {(contribution.id, draft.fingerprint())} if added.new else set()
             self.entries += store_added(self.db, self.tx, [added], sets, self.near, self.now)[1]
