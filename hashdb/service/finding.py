@@ -25,7 +25,7 @@ _Row = TypeVar("_Row")
 
 
 class Found(NamedTuple, Generic[_Row]):
-    """What the text may name; `exact` if it is the whole name."""
+    """A row that the text may name; `exact` if the text is its whole name."""
 
     thing: _Row
     exact: bool

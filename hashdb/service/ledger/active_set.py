@@ -44,7 +44,7 @@ _MOST_BLOCKS = 256
 _MOST_EVENTS = 65_536
 """Events that a step reads, at most."""
 _MOST_SECONDS = 3.0
-"""After so long a task leaves the rest to its next run."""
+"""Seconds after which a run of the task ends; the next run continues."""
 _IDLE = 1_000
 """Events that change nothing are noted as read once there are more of them."""
 _SIGNED_LATER = 20
@@ -159,7 +159,7 @@ def _number(event: Event, name: str) -> int:
 def differences(db: HashDB, tx: Transaction, advance: Callable[[int], object]) -> Iterator[tuple[int | None, str]]:
     """What is wrong with the last root, the stored tree and the signatures, and the event concerned, if it is one.
 
-    `advance` is called with 0 repeatedly: no events are counted, but the work goes on.
+    `advance` is called with 0 repeatedly, so that a job can be stopped; no events are counted.
     """
     states, head, event = tx.active_set.states(), tx.audit.head().seq, newest(tx)
     if [id for id, _ in states] not in ([], [1]) or any(state.seq > head for _, state in states):

@@ -32,7 +32,7 @@ class SignerStatus:
     trouble: str | None = None
     failing_since: datetime | None = None
     refused: bool = False
-    """Whether it refuses the log, as it does not only grow."""
+    """Whether it refuses the log, because a later tree did not begin with the one that it signed before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class QuorumStatus:
         return any(signer.refused for signer in self.signers)
 
     def signed(self, seq: int) -> int:
-        """How many signed this, or something newer."""
+        """How many signed the checkpoint or root of `seq`, or a newer one."""
         return sum(signer.seq >= seq for signer in self.signers)
 
 

@@ -22,7 +22,7 @@ def wrong_tables(
     """The differences of the tables from the log; `tx` sees the tables as of the last event that `records` has.
 
     For each kind of difference, a sentence on its first row, with how many more rows there are.
-    `advance` is called with 0 repeatedly: no events are read, but the work goes on.
+    `advance` is called with 0 repeatedly, so that a job can be stopped; no events are read.
     """
     for kind in FIELDS:
         yield from _summarised(_differences(tx, records, kind, max(now, tx.audit.head().at), advance))

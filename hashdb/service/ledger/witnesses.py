@@ -28,7 +28,7 @@ from hashdb.store.ledger.tree import StoredCheckpoint
 from hashdb.store.ledger.witnesses import WitnessState
 
 LEASE = timedelta(minutes=2)
-"""After this time, an attempt is taken for lost, and another process may ask the witness."""
+"""After this time, an attempt counts as lost, and another process may ask the witness."""
 _SECONDS: Final = 10.0
 """Seconds for all requests of one connection; then it is cut."""
 _BYTES: Final = 65_536

@@ -37,7 +37,7 @@ def take_next(db: HashDB, actor: Actor, query: QueueQuery, after: int | None = N
 
 
 def take(db: HashDB, actor: Actor, id: int, *, over: bool = False) -> None:
-    """Take an open case, or renew the own claim; with `over`, also from another reviewer, which is logged.
+    """Take an open case, or renew one's claim; with `over`, also from another reviewer, which is logged.
 
     Raises NotFound, AlreadyDecided, CaseTaken.
     """

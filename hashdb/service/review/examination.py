@@ -270,7 +270,7 @@ class Examiner:
         contributions: Sequence[int] = (),
         entries: Sequence[int] = (),
     ) -> _Known:
-        """What is stored on these, and on the cases that the proposals would decide."""
+        """What is stored on these ids, and on the cases that the proposals would decide."""
         tx, now = self.tx, self.now
         pending = {row.proposal.id: row for row in tx.proposals.pending(now, proposals)}
         requests = [row.proposal.request for row in pending.values()]

@@ -246,7 +246,7 @@ class _Step:
         return self.entries
 
     def _is_new(self, change: UpstreamChange) -> bool:
-        """Whether it is to be contributed here, if it was not yet: not if it came from this service, in a circle."""
+        """Whether to contribute a change that is not here yet: it has a draft, and did not come from this service."""
         return change.draft is not None and (change.origin is None or change.origin.log != self.own_log)
 
     def _refuse(self, changes: list[UpstreamChange]) -> None:
