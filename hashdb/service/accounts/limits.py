@@ -84,7 +84,7 @@ class Budgets:
         return budgets_left
 
     def unwritten(self) -> list[BudgetUse]:
-        """What was used in this process and is not stored yet. Only one thread may call this, and then `synchronise`."""
+        """What was used in this process and is not stored yet. One thread may call this, and then `synchronise`."""
         with self._lock:
             return [
                 BudgetUse(name, budget, account.renews_at, account.unwritten)
