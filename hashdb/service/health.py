@@ -36,6 +36,7 @@ class Vitals:
     index_seq: int
     """The seq of the last event that the index has read; 0 if it has read none."""
     index_sizes: Mapping[Algorithm, Size]
+    """The number of values in memory and in files."""
     count_totals: tuple[CountTotal, ...]
     open_cases: int
     overdue_cases: int

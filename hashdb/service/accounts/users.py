@@ -134,7 +134,7 @@ def add_factor(db: HashDB, session: Session, present: str, secret: str, code: st
     """
     user, now = session.user, db.now()
     sessions.require_password(db, session, present)
-    step = sessions.code_step(secret, code, now, 0) if sessions.is_secret(secret) else None
+    step = sessions.code_step(secret, code, now, after=0) if sessions.is_secret(secret) else None
     if step is None:
         raise InvalidInput((Fault("code", "is not the code that the authenticator shows now"),))
     codes = sessions.new_codes()
@@ -168,6 +168,7 @@ def _change_entries(before: User, after: User) -> list[LogEntry]:
 
 
 def _tag(text: str | None) -> str | None:
+    """What the log has of a secret, to tell whether it was changed."""
     return None if text is None else secret_tag(text.encode())
 
 

@@ -86,7 +86,7 @@ def members(db: HashDB, actor: Actor, days: int) -> tuple[MemberFigures, ...]:
 
 
 def _count(tx: Transaction, since: date) -> tuple[Deltas, Counter[TotalCount]]:
-    """What events and open days since a day add to the stored figures, and the totals with it."""
+    """What new events, and unsealed days since a day, add to the stored figures; and the totals with that."""
     counted, _ = _next_deltas(tx, tx.overviews.last_seq())
     # Queries and hits of days that no counted event has sealed yet.
     last = max((seal.day for seal in tx.counts.seals() if seal.seq <= counted.seq), default=None)
@@ -101,11 +101,12 @@ def _count(tx: Transaction, since: date) -> tuple[Deltas, Counter[TotalCount]]:
 def _next_deltas(tx: Transaction, after: int) -> tuple[Deltas, int]:
     """What the next events past `after` change, and how many events these are."""
     events = tx.audit.since(after, BLOCK)
-    counts = {number: tx.counts.of_day(day_of(number)) for number in sealed_days(events)}
+    counts = {day_number: tx.counts.of_day(day_of(day_number)) for day_number in sealed_days(events)}
     return deltas(events, tx.hits.contributors(changed_contributions(events)), after, counts), len(events)
 
 
 def _day_figures(day: date, figures: Counter[str]) -> DayFigures:
+    """The figures of a day: half of its contributions were shared within `half` seconds, nine tenths within `most`."""
     by_name = {str(figure): figures[figure] for figure in Figure if figure is not Figure.IN_DAY}
     return DayFigures(day, **by_name, half=shared_within(figures, 0.5), most=shared_within(figures, 0.9))
 
