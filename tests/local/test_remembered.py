@@ -192,7 +192,7 @@ def _may_match(query: Query, shares: Mapping[Signal, float]) -> bool:
         return [shares[one] for one in same]
 
     ends = [frame.end for frame in query.frames if frame.unit is Unit.WORDS]
-    alone = {Unit.PAGES: True, Unit.WORDS: ends != [] and ends[-1] <= SHORT_TEXT}
+    alone = {Unit.PAGES: True, Unit.WORDS: ends != [] and max(ends) <= SHORT_TEXT}
     of_alone = [own for frame in query.frames if alone.get(frame.unit) for own in frame.signals]
     of_frames = [near_by(own) for frame in query.frames if not alone.get(frame.unit) for own in frame.signals]
     return (
