@@ -36,10 +36,7 @@ def codes_command(kind: str | None, service: bool, as_json: bool) -> None:
 
 
 def _code_to_json(kind: str, code: str) -> Mapping[str, str | None]:
-    return {
-        "meaning": MEANINGS.get(kind, {}).get(code, _UNKNOWN),
-        "example": EXAMPLES.get(kind, {}).get(code),
-    }
+    return {"meaning": MEANINGS.get(kind, {}).get(code, _UNKNOWN), "example": EXAMPLES.get(kind, {}).get(code)}
 
 
 def _read_service_codes() -> Mapping[str, Collection[str]]:

@@ -260,13 +260,7 @@ def _evaluate_attacks(
 
 
 def _evaluate_videos(
-    folder: Path,
-    limit: int | None,
-    seed: int,
-    processes: int,
-    upload_seconds: int,
-    output: Path | None,
-    as_json: bool,
+    folder: Path, limit: int | None, seed: int, processes: int, upload_seconds: int, output: Path | None, as_json: bool
 ) -> int:
     if not can_encode():
         raise ExtraMissing("--videos", "video")

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -38,6 +38,7 @@ from hashdb.errors import (
     Unavailable,
 )
 from hashdb.index.folder import lock_folder, restrict_access
+from hashdb.local.syncing import system_clock
 from hashdb.member_settings import MemberSettings
 from hashdb.monitoring.alarms import Alarm, AlarmKind, Reporter
 from hashdb.monitoring.monitor import CheckTooLongError, Monitor, MonitorPlan, MonitorState
@@ -128,7 +129,7 @@ def _monitoring(folder: Path, plan: MonitorPlan) -> Iterator[Monitor]:
         if not acquired:
             raise HomeInUse(str(folder))
         restrict_access(folder)
-        with Client.from_environment() as client, closing(Monitor(folder, client, plan, _now)) as monitor:
+        with Client.from_environment() as client, closing(Monitor(folder, client, plan, system_clock)) as monitor:
             yield monitor
 
 
@@ -143,9 +144,10 @@ def _check_once(monitor: Monitor, reporter: Reporter, as_json: bool) -> int:
     if not alarms and not monitor.is_settled:
         what = "contributions differed from the log at every check, and changed before they could be judged"
         alarms = [Alarm(AlarmKind.CONTRIBUTION_ALTERED, what)]
-    evidence = [str(folder) for _, folder, _ in reporter.report(alarms, _now())]
+    now = system_clock()
+    evidence = [str(folder) for _, folder, _ in reporter.report(alarms, now)]
     if as_json:
-        listed = [alarm.to_json(_now()) | {"evidence": path} for alarm, path in zip(alarms, evidence, strict=True)]
+        listed = [alarm.to_json(now) | {"evidence": path} for alarm, path in zip(alarms, evidence, strict=True)]
         print_json({"held": not alarms, "alarms": listed} | _state_to_json(monitor.state))
     else:
         for alarm, path in zip(alarms, evidence, strict=True):
@@ -157,7 +159,7 @@ def _check_once(monitor: Monitor, reporter: Reporter, as_json: bool) -> int:
 
 def _watch(monitor: Monitor, reporter: Reporter, every: int, goes_on: bool) -> int:
     """Check every so many seconds. Unless it `goes_on` after alarms, return the exit status at the first one."""
-    answered_at, printed_size, limit = _now(), 0, _FIRST_CHECK
+    answered_at, printed_size, limit = system_clock(), 0, _FIRST_CHECK
     if not monitor.state.size:
         click.echo("hashdb: the first check reads the whole log and the whole feed", err=True)
     while True:
@@ -165,20 +167,20 @@ def _watch(monitor: Monitor, reporter: Reporter, every: int, goes_on: bool) -> i
         try:
             with _cut_after(limit):
                 alarms = monitor.check()
-            answered_at, limit = _now(), _LATER_CHECK
+            answered_at, limit = system_clock(), _LATER_CHECK
         except (HashDBError, CheckTooLongError) as error:
             # No answer of the service may end the monitor: then the operator could stop it.
             if isinstance(error, BadSetting) or (limit is _FIRST_CHECK and not isinstance(error, _TRANSIENT)):
                 raise
             click.echo(f"hashdb: {escape_controls(str(error))}; trying again", err=True)
-            silent = _now() - answered_at > _NO_ANSWER_AFTER
+            silent = system_clock() - answered_at > _NO_ANSWER_AFTER
             alarms = [Alarm(AlarmKind.NO_ANSWER, f"no check was possible: {error}", "", answered_at)] if silent else []
         else:
             state = monitor.state
             if not alarms and state.size != printed_size:
                 printed_size = state.size
                 click.echo(_format_state(state))
-        for alarm, evidence, failure in reporter.report(alarms, _now()):
+        for alarm, evidence, failure in reporter.report(alarms, system_clock()):
             _print_alarm(alarm, str(evidence))
             if failure is not None:
                 click.echo(f"hashdb: {failure}", err=True)
@@ -234,7 +236,3 @@ def _read_signer(file: Path, policy: Policy | None) -> Cosigner:
     if policy is not None and signer.key not in policy.keys:
         raise BadSetting("--sign", f"{file}: the policy of organisations does not have this key")
     return signer
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -59,11 +59,7 @@ class _Day(click.ParamType[date]):
     "--format", "form", type=Choice(_FORMS), help="Format. By default the suffix of FILE decides; without FILE, json."
 )
 @click.option("--member", type=NAME_OR_ID, help="Report on one member only: its id or name.")
-@click.option(
-    "--preset",
-    type=Choice(_PRESETS),
-    help="Report in the terms of a law, in JSON.",
-)
+@click.option("--preset", type=Choice(_PRESETS), help="Report in the terms of a law, in JSON.")
 @click.option(
     "--contribution", type=Id("contribution"), help="With --preset dsa: the id of the contribution that matched."
 )

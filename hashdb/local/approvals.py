@@ -148,12 +148,7 @@ class Approver:
         tables.approve(approval.text, at)
 
     def _differing(
-        self,
-        tree: CopyTree,
-        tables: CopyTables,
-        committed: CommittedSet,
-        before: Approval | None,
-        read: FeedRead,
+        self, tree: CopyTree, tables: CopyTables, committed: CommittedSet, before: Approval | None, read: FeedRead
     ) -> dict[int, int]:
         """The contributions that differ because they changed after the root, each with `Approval.pending`'s number."""
         if tree.root == committed.root:

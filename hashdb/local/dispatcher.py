@@ -51,8 +51,7 @@ def read_secret(file: Path) -> str:
 def delivering(folder: Path, url: str | None, secret: Path | None, notify: Callable[[str], None]) -> Iterator[None]:
     """Send the reports in a folder in the background for the block, if there is a `url`.
 
-    The secret is in the file `secret`, by default one in the folder. `notify` is that of `Dispatcher`. Raises
-    BadSetting.
+    The file `secret` has the secret, by default one in the folder. `notify` is that of `Dispatcher`. Raises BadSetting.
     """
     if url is None:
         yield
@@ -66,10 +65,7 @@ class Dispatcher:
     """Sends one report after the other: the next one once the one before arrived."""
 
     def __init__(self, reports: Reports, url: str, secret: str, notify: Callable[[str], None]) -> None:
-        """Sends nothing yet. Raises BadSetting.
-
-        `notify` is called with a sentence when the address stops or starts to answer, or reports cannot be read.
-        """
+        """Sends nothing yet; `notify` is called with a sentence about what fails, or works again. Raises BadSetting."""
         self._reports, self._secret, self._notify = reports, secret, notify
         self._poster = Poster(url, _TIMEOUT_SECONDS)
         self._failures = 0
@@ -109,7 +105,9 @@ class Dispatcher:
             if stop.is_set():
                 return
             if not self._send(report):
-                stop.wait(self._pause().total_seconds())
+                # The topic matters only for tests of a webhook.
+                pause = pause_after(min(self._failures, _LONGEST_PAUSES), "") or timedelta()
+                stop.wait(pause.total_seconds())
                 return
 
     def _send(self, report: LookBackReport) -> bool:
@@ -134,10 +132,6 @@ class Dispatcher:
             self._notify(f"the webhook of look-back does not take reports: {failure}; trying again")
         self._failures += 1
         return False
-
-    def _pause(self) -> timedelta:
-        # The topic matters only for tests of a webhook.
-        return pause_after(min(self._failures, _LONGEST_PAUSES), "") or timedelta()
 
     def _message(self, report: LookBackReport) -> Message:
         data = json.loads(ReportOut.from_domain(report).json_text())

@@ -50,9 +50,7 @@ AT_ONCE: Final = 10_000
 MOST_REQUESTS: Final = 64
 """Matches of one upload in a row that found nothing, although some contributions were left out; then it is given up."""
 # The reasons to take a match back, beside those of the feed.
-NO_LONGER: Final = "no longer a match"
-EXPIRED: Final = "expired"
-NOT_LISTED: Final = "not listed"
+NO_LONGER, EXPIRED, NOT_LISTED = "no longer a match", "expired", "not listed"
 
 
 @dataclass

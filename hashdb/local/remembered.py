@@ -29,7 +29,7 @@ from hashdb.index.folder import restrict_access, sync_folder
 from hashdb.local.syncing import system_clock
 from hashdb.local.upload_days import Day
 from hashdb.local.upload_log import LOG, LOGS, append, draft_blocks, hash_id, log_name
-from hashdb.local.upload_parts import SearchValues, count_records
+from hashdb.local.upload_parts import SearchValues
 from hashdb.local.upload_scans import Scan
 
 FOLDER: Final = "remembered"
@@ -133,7 +133,7 @@ class Remembered:
 
     def __len__(self) -> int:
         """How many records were read; those that are replaced or forgotten count too."""
-        return sum(count_records(day.parts) for day in self._days.values())
+        return sum(len(part) for day in self._days.values() for part in day.parts)
 
     def count_by_day(self) -> dict[date, int]:
         """How many records there are of each day; those that are replaced or forgotten count too."""
@@ -141,7 +141,7 @@ class Remembered:
         with self._searching:
             counts: dict[date, int] = defaultdict(int)
             for (at, _), day in sorted(self._days.items()):
-                counts[at] += count_records(day.parts)
+                counts[at] += sum(map(len, day.parts))
             return counts
 
     def count_values(self) -> Mapping[Algorithm, int]:
@@ -261,10 +261,7 @@ class Remembered:
 
     @contextmanager
     def _appending(self, blocks: int = 0) -> Iterator[int]:
-        """Hold the lock of the appends, and yield the stamp of the first of some new blocks: higher than all before.
-
-        The file of the lock has the stamp after the last one.
-        """
+        """Lock the appends, and yield the stamp of the first of some new blocks: higher than all before it."""
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             restrict_access(self.folder.parent)

@@ -43,11 +43,9 @@ def gone_row(step: FeedStep, gone: Gone) -> tuple[object, ...]:
 
 
 def holder_from_row(algorithm: Algorithm, row: Any) -> Holder:
-    """A contribution that has a value of this algorithm, from a row that `CopyTables.holders` selects.
-
-    `source` is the negative number as which a member of another hashdb counts; None for a member of this service.
-    """
+    """A contribution that has a value of this algorithm, from a row that `CopyTables.holders` selects."""
     value, id, packed_member, labels, severity, standing, context, removed, received, *extent = row
+    # `source` is a negative number, which stands for the member of another hashdb; None for a member of this service.
     member, source = unpack_member(packed_member)
     return Holder(
         signal=Signal.from_bytes(algorithm, value),

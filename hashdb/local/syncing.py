@@ -161,10 +161,7 @@ class Sync:
             time.sleep(_POLL)
 
     def _store_signed(self, approver: Approver, tables: CopyTables, progress: Callable[[int], None]) -> int | None:
-        """Store the changes up to the newest signed root, and return how many; None if there is nothing new.
-
-        Unless the copy has this root then, nothing is stored: see `Approver.approve`.
-        """
+        """Store the changes up to the newest signed root if they lead to it; return how many (None: nothing is new)."""
         committed, before = approver.newest(tables)
         # Nobody uses a copy that was never complete, so it may have some changes that are not approved yet.
         is_new = (self._folder / _NEXT).is_symlink()
@@ -184,12 +181,7 @@ class Sync:
         return None if before is not None and before.has_root(committed) and not read.count else read.count
 
     def _read(
-        self,
-        tables: CopyTables,
-        wait: int,
-        progress: Callable[[int], None],
-        read: FeedRead,
-        upto: int = LARGEST_SEQ,
+        self, tables: CopyTables, wait: int, progress: Callable[[int], None], read: FeedRead, upto: int = LARGEST_SEQ
     ) -> None:
         """Store the changes up to a seq, and those after it that leave the active set as it is; add them to `read`."""
         epoch = tables.state().epoch

@@ -31,8 +31,7 @@ from hashdb.wire.accounts import MeOut
 _VERSION = 5
 """The version of the tables: the next sync makes a copy with another one anew."""
 _OF_0_1_0 = 1
-"""The version of the tables of hashdb 0.1.0, which can be read until then: without frames, signatures and commitments.
-"""
+"""That of hashdb 0.1.0, whose copies are read until then: they have no frames, signatures and commitments."""
 OF_FRAMES: Final = SIGNALS_AN_ITEM
 """The place of signals of frames; those of the item itself have lower ones, in order."""
 _VALUES_A_STATEMENT = 500
@@ -63,10 +62,8 @@ CREATE TABLE gone (
     contribution INTEGER PRIMARY KEY, seq INTEGER NOT NULL, reason TEXT NOT NULL, standing TEXT, commitment BLOB);
 CREATE INDEX gone_seq ON gone (seq);
 """
-"""Times are in microseconds since 1970. `state` has one row: the copy is complete up to the seq `cursor`, and was last
-up to date `at`; `me` is the service's answer about the member and the rules. `place` is a position among an item's
-signals or signatures. `Origin.packed_member` makes `member`, if the contribution is of another hashdb.
-"""
+"""Times are in microseconds since 1970. The row of `state` says up to which seq the copy is complete (`cursor`), when
+it was last up to date (`at`), and what the service answered about the member and its rules (`me`)."""
 _CHANGED = """
 SELECT c.seq, c.id, (SELECT count(*) FROM signals s WHERE s.contribution = c.id) FROM contributions c
 WHERE c.seq > ? ORDER BY c.seq LIMIT ?
@@ -78,13 +75,7 @@ CASE WHEN s.place < {OF_FRAMES} OR (c.duration IS NULL AND s.algorithm <> 'simha
      WHERE h.contribution = s.contribution AND h.algorithm = s.algorithm AND h.value = s.value)
     / nullif(CASE s.algorithm WHEN 'simhash256' THEN c.words ELSE c.duration END, 0), 1.0) END
 """
-KEYS: Final = {
-    "contributions": "id",
-    "signals": "contribution",
-    "shots": "contribution",
-    "signatures": "contribution",
-    "gone": "contribution",
-}
+KEYS: Final = {"contributions": "id", **dict.fromkeys(("signals", "shots", "signatures", "gone"), "contribution")}
 """The tables, and their columns with the id of a contribution."""
 _INSERT_CONTRIBUTION = f"INSERT INTO contributions VALUES ({', '.join('?' * 16)})"
 _HOLDERS = """

@@ -17,7 +17,7 @@ that it was forgotten. Each record of a part has a number, counted from 0, and a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -297,8 +297,3 @@ def count_to_merge(parts: Sequence[Part]) -> int:
             break
         count, records, values = count + 1, records + len(part), values + part.total_values
     return count if count > 1 else 0
-
-
-def count_records(parts: Iterable[Part]) -> int:
-    """How many records these parts have together."""
-    return sum(map(len, parts))

@@ -32,10 +32,7 @@ CREATE TABLE IF NOT EXISTS refused (
 
 
 class Cosigned(NamedTuple):
-    """The last checkpoint of a log that the witness cosigned, its note with the cosignatures, and when.
-
-    `at` is in seconds since 1970, as in `Refused`.
-    """
+    """The last checkpoint of a log that the witness cosigned, its note with the cosignatures, and the Unix time."""
 
     checkpoint: Checkpoint
     note: str
@@ -43,10 +40,7 @@ class Cosigned(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A signed checkpoint whose tree does not begin with the cosigned one: evidence.
-
-    `note` is that of this checkpoint; `cosigned` the note of the last one that was cosigned, or "" without one.
-    """
+    """Evidence: a signed checkpoint that does not continue the cosigned one, and the notes of both ("" without one)."""
 
     checkpoint: Checkpoint
     reason: str

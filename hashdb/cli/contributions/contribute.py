@@ -105,11 +105,7 @@ def contribute_command(paths: tuple[Path, ...], urls: Path | None, as_json: bool
     options = _Options(*[given.pop(name) for name in _Options._fields])
     check_sources(paths, urls, {f"--{name}": value for name, value in options._asdict().items()})
     template = Draft(
-        signals=(),
-        labels=given.pop("labels"),
-        context=given.pop("contexts"),
-        media=Media(given.pop("media")),
-        **given,
+        signals=(), labels=given.pop("labels"), context=given.pop("contexts"), media=Media(given.pop("media")), **given
     )
     if urls is not None:
         return _contribute_addresses(urls, template, as_json)

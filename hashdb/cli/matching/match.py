@@ -145,7 +145,7 @@ def _match_files(
         outcomes = (check_version(outcome, matcher.too_old) for outcome in hashed)
         match_batch = partial(_match_batch, matcher.match, dict(options.radii))
         if options.remember:
-            match_batch = partial(_remember_and_match, stack.enter_context(_open_local_index(settings)), match_batch)
+            match_batch = partial(_remember_and_match, stack.enter_context(open_local_index(settings)), match_batch)
         answers = send_in_batches(list(files), outcomes, match_batch)
         failed = print_answers(
             answers, _to_text, _to_json, print_element, advance, lambda path, _: state_file.record(path)
@@ -183,7 +183,7 @@ def _match_addresses(
             raise ServiceTooOld(matcher.too_old, "knows no addresses")
         match_batch = partial(_match_batch, matcher.match, {})
         if options.remember:
-            match_batch = partial(_remember_and_match, stack.enter_context(_open_local_index(settings)), match_batch)
+            match_batch = partial(_remember_and_match, stack.enter_context(open_local_index(settings)), match_batch)
         # `asking` also tries an address without its query string.
         answers = send_addresses(urls, match_batch, asking=True)
         failed = print_answers(answers, _to_text, _to_json, print_element, advance)
@@ -228,7 +228,7 @@ def for_version_0_1_0(query: Query) -> Query:
 @contextmanager
 def _open_local_matcher(settings: MemberSettings, policy: Policy | None) -> Iterator[Matcher]:
     """Match in the local copy, and print its age at the end. With a policy, its quorum must have approved the copy."""
-    with _open_local_index(settings, policy) as index:
+    with open_local_index(settings, policy) as index:
         index.require_approval()
         yield Matcher(index.rules.algorithms, index.seeds, index.match)
         click.echo(f"hashdb: the local copy is {format_age(index.age)} old (event {index.checkpoint})", err=True)
@@ -252,8 +252,8 @@ def _match_batch(
     return [None if outcome.hashed is None else next(results) for outcome in batch]
 
 
-def _open_local_index(settings: MemberSettings, policy: Policy | None = None) -> LocalIndex:
-    """Open the local copy in the folder of the settings."""
+def open_local_index(settings: MemberSettings, policy: Policy | None = None) -> LocalIndex:
+    """The local copy in the folder of the settings; `with` closes it."""
     from hashdb.local import LocalIndex
 
     return LocalIndex(settings.home / "local", policy=policy)

@@ -18,7 +18,7 @@ import click
 from hashdb.cli.contributions.files import open_list
 from hashdb.cli.help import Group
 from hashdb.cli.matching.addresses import check_sources, send_addresses, urls_option
-from hashdb.cli.matching.match import format_age, format_match
+from hashdb.cli.matching.match import format_age, format_match, open_local_index
 from hashdb.cli.matching.outcomes import Outcome, print_answers, print_failures, remember_uploads, send_in_batches
 from hashdb.cli.matching.pictures import fast_option, find_files, hash_all, jobs_option
 from hashdb.cli.matching.state import StateFile, state_option
@@ -135,7 +135,7 @@ def add(
     given = {"--id": id, "--transforms": transforms, "--state": state, "--jobs": jobs, "--fast": fast}
     _require_one_source(paths, jsonl, urls, given, at)
     settings = MemberSettings.of_member()
-    with _open_index(settings) as index:
+    with open_local_index(settings) as index:
         rules = _read_rules(index)
         if jsonl is not None:
             return _add_lines(jsonl, rules, index.remembered, as_json)
@@ -259,7 +259,7 @@ def matches(follow: bool, peek: bool, as_json: bool) -> int:
     """
     settings = MemberSettings.of_member()
     after, count = None, 0
-    with _open_index(settings) as index:
+    with open_local_index(settings) as index:
         _require_copy(index)
         reports = _open_reports(settings)
         while True:
@@ -289,7 +289,7 @@ def forget(ids: tuple[str, ...], as_json: bool) -> None:
     IDS are your own ids of the uploads. Unknown ids do no harm.
     """
     settings = MemberSettings.of_member()
-    with _open_index(settings) as index:
+    with open_local_index(settings) as index:
         index.remembered.forget(ids)
         _open_reports(settings).forget(ids)
     print_result({"forgotten": len(ids)}, f"{counted(len(ids), 'upload')} forgotten", as_json)
@@ -300,7 +300,7 @@ def forget(ids: tuple[str, ...], as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """Show what is remembered, how far look-back is, and which reports wait."""
     settings = MemberSettings.of_member()
-    with _open_index(settings) as index:
+    with open_local_index(settings) as index:
         _require_copy(index)
         reports = _open_reports(settings)
         state, days = reports.state(), index.remembered.count_by_day()
@@ -323,12 +323,6 @@ def status(as_json: bool) -> None:
         click.echo(f"retention: {index.remembered.retention.days} days")
         click.echo(f"reports: {state.last}; not acknowledged: {state.waiting}")
         _print_age(index, reports)
-
-
-def _open_index(settings: MemberSettings) -> LocalIndex:
-    from hashdb.local import LocalIndex
-
-    return LocalIndex(settings.home / "local")
 
 
 def _require_copy(index: LocalIndex) -> None:
