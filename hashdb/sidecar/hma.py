@@ -159,12 +159,11 @@ def _named_banks(state: SidecarState) -> Mapping[int, str]:
 
 
 def _hits(state: SidecarState, request: InMemoryRequest, query: Query) -> tuple[BankHit, ...]:
-    """What matches a query, nearest first, each with its bank."""
+    """What matches a query, nearest first, each with its bank. The test item has no contributor."""
     (result,) = state.match([query]).results
     if only := request.environ.get(ONE_BANK):
         return tuple([BankHit(only, match) for match in result.matches])
     banks = _named_banks(state)
-    # Without the test item, which no member contributed.
     members = state.index.contributors([match.contribution for match in result.matches])
     by_match = [(members.get(match.contribution, TEST_ID), match) for match in result.matches]
     return tuple([BankHit(banks.get(member, f"MEMBER_{member}"), match) for member, match in by_match])

@@ -29,7 +29,7 @@ _VIDEOS = BoundedSemaphore(_MOST_VIDEOS)
 
 
 def match_plain(state: SidecarState, text: bytes) -> bytes:
-    """The answer to the body of a request to match, whose uploads are remembered if it asks for that.
+    """The answer to the body of a request to match. Its uploads are remembered, if it asks for that.
 
     Raises MalformedRequest, InvalidInput, TooLarge, CopyNotReady, CopyNotApproved.
     """

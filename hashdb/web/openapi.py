@@ -77,10 +77,7 @@ _KINDS = {
     "Trouble": "trouble",
     "TwoPersonAction": "act",
 }
-"""By the name of an enumeration, the kind of code that `explain_all` takes.
-
-The docstrings of the other enumerations have the meanings of their values.
-"""
+"""By enumeration, the kind of code that `explain_all` takes. The other enumerations say what their values mean."""
 _VOCABULARY = {
     "labels": "behaviour",
     "basis": "basis",

@@ -1,7 +1,4 @@
-"""What the service and the sidecar share of HMA's API: the bank in a path, look-ups, and hashes of files.
-
-Under the path /hma/as/{bank}/, all contributions are in the one bank of this name.
-"""
+"""What the service and the sidecar share of HMA's API: the bank in a path, look-ups, and hashes of files."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from hashdb.wsgi.texts import hash_value
 from hashdb.wsgi.uploads import Upload
 
 ONE_BANK = "hashdb.only_bank"
-"""The key of the WSGI environment under which the bank in the path is; absent without one."""
+"""The key of the WSGI environment for the bank in a path /hma/as/{bank}/…, in which all contributions are."""
 _ONE_BANK_PATH = re.compile(r"/hma/as/([A-Z0-9_]{1,100})(/.*)", re.DOTALL)
 Find = Callable[[Query], Sequence[BankHit]]
 """Returns what matches a query, nearest first, each with its bank."""

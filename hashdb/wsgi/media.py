@@ -219,7 +219,7 @@ class Hashing(NamedTuple):
 
     hashers: Hashers
     key: str
-    """Keys take turns: the name of the actor of the request, or empty if there is only one."""
+    """The name of the actor of the request: actors take turns."""
     algorithms: Sequence[Algorithm]
     seeds: Sequence[Seed]
     """Those of the secret views that are hashed, too, if the mode has them."""
@@ -241,9 +241,8 @@ def hash_files(
 ) -> list[HashedFile]:
     """The hashes of each file, in order: of the pictures first, then of one video or document after the other.
 
-    `attempt` calls the function that hashes the pictures, and may call it again if the queue is full. Raises
-    TooManyAtOnce, TooLarge, UnreadablePicture and VideoTooLarge with a fault for each file, Unavailable, and what
-    `advance` raises, which ends the hashing.
+    `attempt` calls the function that hashes the pictures, again if the queue is full. Raises TooManyAtOnce, TooLarge,
+    UnreadablePicture and VideoTooLarge with a fault for each file, Unavailable, and what `advance` raises.
     """
     have_parts = [file.has_parts for file in files]
     pictures = [place for place, has_parts in enumerate(have_parts) if not has_parts]
@@ -309,19 +308,17 @@ def _hash_parts(hashing: Hashing, upload: Upload, mode: Mode, advance: Advance) 
     hashers, algorithms = hashing.hashers, hashing.algorithms
     try:
         with upload.open() as file:
-            of_file = Hashed(digests(file))
+            whole = Hashed(digests(file))
             with hashers.videos.turn(hashing.key, advance) as worker:
                 if upload.is_document:
                     limits, step = hashers.document_limits, hashing.step
                     document = worker.hash_document(file, algorithms, mode, limits, step=step, advance=advance)
-                    return HashedFile(
-                        of_file, document.frames, None, document.incomplete, document.pages, document.words
-                    )
+                    return HashedFile(whole, document.frames, None, document.incomplete, document.pages, document.words)
                 video_limits, interval = hashers.video_limits, hashing.interval
                 video = worker.hash_video(file, algorithms, mode, video_limits, interval=interval, advance=advance)
     except UnreadablePicture as error:
         return error.with_traceback(None)
-    return HashedFile(of_file, to_frames(video.frames), video.duration, video.incomplete)
+    return HashedFile(whole, to_frames(video.frames), video.duration, video.incomplete)
 
 
 def require_readable(outcomes: Sequence[object]) -> None:

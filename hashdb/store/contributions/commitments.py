@@ -14,7 +14,7 @@ from sqlalchemy import CompoundSelect, Integer, Select, bindparam, cast, func, s
 from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger.commitments import Commitment, placed_line, seal
-from hashdb.store.contributions.frames import ITEM, SHOT_PLACES, UNITS, few_frames, number_of, signals_in
+from hashdb.store.contributions.frames import ITEM, SHOT_PLACES, UNITS, limit_frames, number_of, signals_in
 from hashdb.store.repositories import CHUNK, IDS, Repository
 from hashdb.store.tables import SIGNAL_TABLES, SUPPRESSED_TABLES, contributions, signatures
 
@@ -86,7 +86,7 @@ class Commitments(Repository):
 
         They have `FRAMES_A_REQUEST` frames together at most, unless the first one has more.
         """
-        return tuple(row[0] for row in few_frames(self._run(_LACK, {"limit": limit}), _FRAME_COUNT))
+        return tuple(row[0] for row in limit_frames(self._run(_LACK, {"limit": limit}), _FRAME_COUNT))
 
     def lacking_of(self, ids: Sequence[int]) -> tuple[int, ...]:
         """Those of these contributions that still lack one, in order; they are locked until the transaction ends."""
@@ -96,7 +96,7 @@ class Commitments(Repository):
     def pages(self) -> Iterator[list[StoredCommitment]]:
         """All commitments that are stored, some at a time, in the order of their contributions."""
         after = 0
-        while rows := few_frames(self._run(_HELD, {"after": after}), _FRAME_COUNT):
+        while rows := limit_frames(self._run(_HELD, {"after": after}), _FRAME_COUNT):
             yield [StoredCommitment(*row[:-1]) for row in rows]
             after = rows[-1][0]
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Table, delete, exists, func, insert, or_, select, update
 
-from hashdb.store.contributions.frames import few_frames
+from hashdb.store.contributions.frames import limit_frames
 from hashdb.store.repositories import CHUNK, Repository, chunks
 from hashdb.store.tables import (
     SIGNAL_TABLES,
@@ -86,4 +86,4 @@ class Erasures(Repository):
     def limit_frames(self, ids: Sequence[int]) -> Sequence[int]:
         """The first of these erased contributions with `FRAMES_A_REQUEST` frames together at most; at least one."""
         counts = dict(self._rows_in(_FRAME_COUNTS, contributions.c.id, ids[:CHUNK]))
-        return few_frames(ids[:CHUNK], counts.__getitem__)
+        return limit_frames(ids[:CHUNK], counts.__getitem__)

@@ -151,7 +151,7 @@ class Frames(Repository):
             yield id, number, tuple(_frames(row, signals_by_shot.get((id, number), {})))
 
 
-def few_frames(items: Sequence[_T], count: Callable[[_T], int]) -> Sequence[_T]:
+def limit_frames(items: Sequence[_T], count: Callable[[_T], int]) -> Sequence[_T]:
     """The first items that have `FRAMES_A_REQUEST` frames together at most, but at least one; `count` counts them."""
     totals = accumulate(map(count, items))
     return items[: max(1, sum(1 for total in totals if total <= FRAMES_A_REQUEST))]

@@ -220,8 +220,7 @@ def add_content(name: str) -> Response:
     label, file, reference = required_label(), _file(params), _reference()
 
     def add(caller: Actor, file: HashedFile) -> object:
-        draft = Draft(file.hashed.signals, (label,), None, file.hashed.quality, reference=reference)
-        draft = file.in_draft(draft)
+        draft = file.in_draft(Draft(file.hashed.signals, (label,), None, file.hashed.quality, reference=reference))
         (recorded,) = contributions.contribute(db, caller, [draft]).recorded
         return wire.added_out(recorded.contribution, draft.frames)
 

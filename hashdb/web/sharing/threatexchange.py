@@ -25,8 +25,7 @@ from hashdb.wsgi.texts import ADDRESS, TEXT, hash_value
 
 blueprint = Blueprint("threatexchange", __name__, url_prefix="/graph")
 
-_GROUP = 1
-"""The id of the one privacy group."""
+_GROUP_ID = 1
 
 
 @blueprint.get("/<id:group>/threat_updates/", strict_slashes=False)
@@ -89,7 +88,7 @@ def show_group(group: int) -> Response:
 @blueprint.get("/<id:app>/threat_privacy_groups_owner", strict_slashes=False, endpoint="owned")
 def groups(app: int) -> Response:
     """List the one privacy group, of which every caller is a member and nobody the owner."""
-    group = wire.group_out(_GROUP, _member_since(_caller()))
+    group = wire.group_out(_GROUP_ID, _member_since(_caller()))
     return json_response({"data": [group] if request.path.rstrip("/").endswith("member") else []})
 
 
