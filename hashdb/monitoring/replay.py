@@ -70,7 +70,7 @@ class Replay:
 
     @property
     def root(self) -> bytes:
-        """The root of the tree over them."""
+        """The root of the tree over the replayed events."""
         return merkle.fold(_split(self._tables.octets("edge")))
 
     @property
@@ -111,6 +111,7 @@ class Replay:
         return wrong
 
     def _page(self, events: Sequence[Event]) -> Replayed:
+        """Replay a page of events; return what is wrong in them. Raises NotTheLogError."""
         first, leaves = self.size + 1, list[bytes]()
         for seq, event in enumerate(events, first):
             if event.seq != seq:
@@ -149,6 +150,7 @@ class Replay:
         return Replayed(tuple(roots), tuple(recommitted))
 
     def _recorded(self, event: Event) -> RecordedRoot:
+        """Advance the tree to the event that a root covers, and note whether the root is that of the tree."""
         covers = event.details.get("covers")
         root, count = self._tables.root(covers if isinstance(covers, int) and covers < event.seq else event.seq - 1)
         recorded = RecordedRoot(event, root, count)

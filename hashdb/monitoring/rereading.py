@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -88,7 +88,9 @@ class Rereading:
                 # A list that turns back has no end, and may never come to what it hides.
                 raise ServiceError(200, "the list of contributions is not in the order of their ids")
             last = page[-1].id if len(page) == _PAGE else None
-            self._compare(page, self._tables.between(after, last))
+            rows, listed = self._tables.between(after, last), {shown.id: shown for shown in page}
+            for id in sorted(listed.keys() | rows.keys()):
+                self._suspect(id, rows.get(id), listed.get(id))
             after = last or 0
             with self._tables.writing():
                 self._tables.put(round_after=after, round_began=began)
@@ -119,11 +121,6 @@ class Rereading:
         if had_suspects and not self._suspects:
             self._tables.put(round_wrong=0)
         return alarms
-
-    def _compare(self, page: Sequence[Contribution], rows: dict[int, Row]) -> None:
-        listed = {contribution.id: contribution for contribution in page}
-        for id in sorted(listed.keys() | rows.keys()):
-            self._suspect(id, rows.get(id), listed.get(id))
 
     def _suspect(self, id: int, row: Row | None, shown: Contribution | None) -> None:
         """Compare a contribution by the log with what the service shows, and note whether they differ."""

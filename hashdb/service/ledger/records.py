@@ -107,14 +107,14 @@ def _field_differences(
 ) -> Iterator[tuple[str, str]]:
     for field, logged, stored in zip(FIELDS[kind], record, row, strict=True):
         if logged is not NOT_LOGGED and logged != stored:
-            yield field, f"{kind} {id}, {field}: the log says {_shown(logged)}, the table {_shown(stored)}"
+            yield field, f"{kind} {id}, {field}: the log says {_printable(logged)}, the table {_printable(stored)}"
 
 
 def _unlike_sessions(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple[str, str]]:
     """Each session that differs from its sign-in, has none, or was ended."""
     for id, user, digest, complete, created_at in tx.records.sessions():
         begun = records.sessions.begun_at(user, secret_tag(digest)) if isinstance(digest, bytes) else None
-        which = f"session {id} of user {_shown(user)}"
+        which = f"session {id} of user {_printable(user)}"
         if begun is None and complete:
             yield (
                 "sessions",
@@ -138,7 +138,7 @@ def _unlike_answers(tx: Transaction, records: ExpectedRecords) -> Iterator[tuple
             record = records.record(kind, id) if kind in _MEMBER_OF else ()
             if not record or record[_MEMBER_OF[kind]] not in (member, NOT_LOGGED):
                 what = f"{kind} {id}, which is not the member's" if kind in _MEMBER_OF else "what no service answers"
-                which = f"a kept answer to a request of member {_shown(member)}"
+                which = f"a kept answer to a request of member {_printable(member)}"
                 yield "requests", f"{which}: it names {what}: delete the row from the table requests"
                 break
 
@@ -159,7 +159,7 @@ _MEMBER_OF = {kind: FIELDS[kind].index("member") for kind in ("contribution", "o
 """The position of the member among the fields of a record, for the kinds that an answer names."""
 
 
-def _shown(value: object) -> str:
+def _printable(value: object) -> str:
     """Any value of a table as short printable text."""
     if value is None or value == ():
         return "none"

@@ -38,8 +38,9 @@ _MOST_VALUES = 200
 """The nearest values of one signal that are examined."""
 _MOST_FRAMES = 500
 """Frames of an item whose neighbors are listed."""
-_NO_SIGNATURES: Mapping[str, Sequence[Signature]] = {}
-Sides = Mapping[str, Sequence[Signal]]
+_Signatures = Mapping[str, Sequence[Signature]]
+_NO_SIGNATURES: _Signatures = {}
+SignalsByTransform = Mapping[str, Sequence[Signal]]
 """Signals by the name of a transform; the name of the original is empty."""
 
 
@@ -62,7 +63,7 @@ def list_near(db: HashDB, actor: Actor, contribution: int, limit: int) -> tuple[
 
 
 def list_near_signals(
-    db: HashDB, actor: Actor, sides: Sides, limit: int, signatures: Mapping[str, Sequence[Signature]] = _NO_SIGNATURES
+    db: HashDB, actor: Actor, by_transform: SignalsByTransform, limit: int, signatures: _Signatures = _NO_SIGNATURES
 ) -> tuple[NearContribution, ...]:
     """The contributions within the widest radius of signals or of any of their transforms, nearest first.
 
@@ -71,14 +72,14 @@ def list_near_signals(
     actor.require(Scope.AUDIT, Scope.REVIEW)
     reject(
         Fault(f"signals[{place}]", reason)
-        for place, signal in enumerate(sides.get("", ()))
+        for place, signal in enumerate(by_transform.get("", ()))
         if (reason := db.rules.algorithm_fault(signal.algorithm))
     )
     db.index.catch_up()
     with db.store.read() as tx:
-        near = _near(db, tx, sides, {algorithm: neighbor_radius(algorithm) for algorithm in PERCEPTUAL}, limit)
+        near = _near(db, tx, by_transform, {algorithm: neighbor_radius(algorithm) for algorithm in PERCEPTUAL}, limit)
         near = _with_places(tx, near)
-    views = {name or WHOLE: side for name, side in sides.items()}
+    views = {name or WHOLE: signals for name, signals in by_transform.items()}
     query = PreparedQuery(views, signatures) if signatures or views.keys() != {WHOLE} else None
     return _visible(actor, query, near)
 
@@ -139,16 +140,16 @@ def _visible(
 
 
 def _near(
-    db: HashDB, tx: Transaction, sides: Sides, radii: Mapping[Algorithm, int], limit: int
+    db: HashDB, tx: Transaction, by_transform: SignalsByTransform, radii: Mapping[Algorithm, int], limit: int
 ) -> list[NearContribution]:
     """At most `limit` contributions within the radii (bits) of any of the signals, nearest first."""
-    queries = [(name, signal) for name, signals in sides.items() for signal in signals]
+    queries = [(name, signal) for name, signals in by_transform.items() for signal in signals]
     nearest = _nearest(db, queries, radii)
     held = tx.matches.contributions_with(nearest, MOST_HOLDERS)
     closeness = {stored: near.distance / (stored.algorithm.radius or 1) for stored, near in nearest.items()}
     ids = sorted(held, key=lambda id: (min(closeness[stored] for stored in held[id]), id))
     contributions = tx.contributions.get(ids[:limit], db.now())
-    decisive = Query(tuple(sides.get("", ()))).decisive
+    decisive = Query(tuple(by_transform.get("", ()))).decisive
     near = (_near_contribution(contributions[id], held[id], nearest, decisive) for id in ids if id in contributions)
     return sorted(near, key=attrgetter("rank"))
 
