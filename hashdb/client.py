@@ -160,7 +160,8 @@ class Client(Auditing):
     def match_media(self, files: Sequence[bytes | BinaryIO], *, transforms: bool = False) -> Answer:
         """A result for each of 1 to 32 pictures and videos, which the service hashes: it may take minutes.
 
-        Give a video as an open file, which is sent without reading it whole. Prefer to hash here, and use `match`.
+        `transforms` also looks for altered copies. Give a video as an open file, which is sent without reading it
+        whole. Prefer to hash here, and use `match`.
         """
         request = form_request("/v1/matches/media", files, params={"transforms": 1} if transforms else {})
         return self._ask_later(AnswerOut, request).to_domain()
@@ -253,7 +254,10 @@ class Client(Auditing):
         return self._post_or_proposal(wire.review.CaseOut, f"/v1/cases/{case}/decision", text).to_domain()
 
     def changes(self, after: int, *, limit: int = 1000, epoch: str | None = None, wait: int = 0) -> Changes:
-        """A page of the feed after the event `after`. At the head it waits up to `wait` seconds for a change."""
+        """A page of the feed after the event `after`. At the head it waits up to `wait` seconds for a change.
+
+        With an `epoch`, it raises FeedRestarted if the service has another log now.
+        """
         request = ClientRequest(
             "GET", "/v1/changes", params=_feed_params(after, epoch, wait) | {"limit": limit}, extra_seconds=wait
         )
@@ -265,7 +269,7 @@ class Client(Auditing):
         return self._connection.send(request).content
 
     def stream(self, after: int, *, epoch: str | None = None, wait: int = 0) -> Iterator[FeedPage]:
-        """The whole feed after the event `after`, in pages of as many changes as arrive together.
+        """The whole feed after the event `after`, as by `changes`, in pages of as many changes as arrive together.
 
         Raises ServiceUnreachable if the connection breaks; the pages until then are valid.
         """
@@ -395,6 +399,7 @@ def _feed_params(after: int, epoch: str | None, wait: int) -> dict[str, str | in
 
 
 def _filter_params(filter: Filter) -> dict[str, str | int]:
+    """The fields of a filter that the API takes; the console has the others."""
     names = ("status", "standing", "label", "member", "since", "until", "tier")
     values = {name: value for name in names if (value := getattr(filter, name)) is not None}
     return {name: format_instant(value) if isinstance(value, datetime) else value for name, value in values.items()}

@@ -182,7 +182,8 @@ def decode_base64(text: str) -> bytes:
     return octets
 
 
-_TEXT = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n((?:[^\n]+\n)*)")
+_BODY = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n((?:[^\n]+\n)*)")
+"""The lines of a checkpoint: origin, size, root in base64, and any others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class LogKey:
-    """A key that signs the log's checkpoints, or once did."""
+    """A key that signs the log's checkpoints, or did until the time `until`."""
 
     verifier: Verifier
     since: datetime
@@ -239,7 +240,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Inclusion:
-    """The proof that the event with this leaf has number `seq` in the tree of this size."""
+    """The proof (hashes from the leaf up) that the event with this leaf has number `seq` in the tree of this size."""
 
     seq: int
     size: int
@@ -293,7 +294,7 @@ def read_checkpoint(note: str, verifiers: Iterable[Verifier]) -> tuple[Checkpoin
 
 def parse_checkpoint(body: str) -> Checkpoint:
     """The checkpoint of the body of a note, whoever signed it. Raises BadNote."""
-    lines = _TEXT.fullmatch(body)
+    lines = _BODY.fullmatch(body)
     if not lines:
         raise BadNote("this is not a checkpoint")
     return Checkpoint(lines[1], int(lines[2]), decode_base64(lines[3]))

@@ -72,12 +72,15 @@ class ExpectedRecords:
 
     def __init__(self) -> None:
         """The records of an empty log."""
+        # The number 0 stands for a row that does not exist.
         self._records: list[Record] = [()]
         self._numbers: dict[Record, int] = {(): 0}
         self._numbers_by_kind = {kind: _NumberById() for kind in FIELDS}
         self._commitments = _HashById()
         self._last_opinions: dict[Record, int] = {}
+        """By contribution and member."""
         self._suspended: set[int] = set()
+        """The members that were ever suspended."""
         self.sessions = ExpectedSessions()
         self.signers: set[str] = set()
         """The public keys that events log."""
@@ -86,7 +89,8 @@ class ExpectedRecords:
     def replay(self, at: int, actor: str, action: str, kind: str, id: object, details: str) -> None:
         """Replay the next event as it is stored: `at` in microseconds, `details` as JSON text.
 
-        Events that change none of these records are ignored. Raises ValueError for details that are no JSON object.
+        Events that change none of these records are ignored. Raises ValueError for details that are no JSON object, and
+        for another commitment to the same signals.
         """
         if action not in _REPLAYED or kind != action.partition(".")[0] or type(id) is not int:
             return

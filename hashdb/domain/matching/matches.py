@@ -238,6 +238,7 @@ class Result:
     members: int
     truncated: bool = False
     signals: tuple[Signal, ...] = ()
+    """The signals of the query, if the service hashed a file for it."""
     severity: int | None = None
     incomplete: str | None = None
     """If not all of a video could be read: a sentence that says how much of it was."""

@@ -80,9 +80,9 @@ def deltas(
         seq = event.seq
         if event.kind == "contribution":
             if event.action == Action.CONTRIBUTION_ADDED:
-                _add(event, by_day, in_all)
+                _count_addition(event, by_day, in_all)
             elif event.id in contributors:
-                _change(event, contributors[event.id], by_day, in_all)
+                _count_change(event, contributors[event.id], by_day, in_all)
         elif event.action == Action.COUNTS_SEALED:
             by_day.update(query_figures(day_of(event.id), sealed.get(event.id, ())))
     return Deltas(seq, by_day, in_all)
@@ -127,7 +127,8 @@ _SHARE_FIGURES = {bound: share_figure(bound) for bound in BOUNDS}
 _FIGURE_OF_COUNT = {str(CountKind.QUERY): str(Figure.QUERIES), str(CountKind.HIT): str(Figure.HITS)}
 
 
-def _add(event: Event, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
+def _count_addition(event: Event, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
+    """Count an added contribution, by the member that the event names."""
     logged_member, seconds = event.details.get("member"), event.details.get("seconds_to_share")
     contributor, day = logged_member if isinstance(logged_member, int) else EVERYONE, event.at.date()
     _count(by_day, day, Figure.ADDED, contributor)
@@ -142,7 +143,9 @@ def _add(event: Event, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -
     in_all[TotalCount(standing_figure(Standing.UNREVIEWED), contributor)] += 1
 
 
-def _change(event: Event, contributor: int, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
+def _count_change(event: Event, contributor: int, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
+    """Count a change of status or standing; the event names the one `before`."""
+    """Count a change of status or standing; the event has the one `before`."""
     before = str(event.details.get("before"))
     if event.action in STATUS_AFTER:
         in_all[TotalCount(status_figure(before), contributor)] -= 1

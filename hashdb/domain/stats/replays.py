@@ -71,13 +71,13 @@ class Replay:
         """By number of a profile and verb (`added`, `withdrawn`), how many contributions."""
         self._times = {name: {who: array("q") for who in WHO} for name in ("seconds_to_share", "seconds_to_remove")}
 
-    def take(self, event: Event) -> None:
+    def add_event(self, event: Event) -> None:
         """Replay the next event, which must be before the end of the period."""
         self.size = event.seq
         if event.kind == "contribution":
             self._replay_contribution(event, event.action.partition(".")[2])
         else:
-            self.reviews.take(event)
+            self.reviews.add_event(event)
 
     def contributor(self, id: int) -> int | None:
         """The member of a contribution, or None if unknown."""
@@ -129,6 +129,7 @@ class Replay:
         return Caught(len(seconds), Durations.from_seconds(seconds))
 
     def _replay_contribution(self, event: Event, verb: str) -> None:
+        """Replay an event on a contribution; `verb` is its action, as `added`."""
         if verb == "added":
             self._add_contribution(event)
         if event.id not in self._profile_of:
@@ -228,7 +229,7 @@ class Reviews:
         """By what is counted (`disputes`, `decided`, …) and its code (a reason or a decision), how often."""
         self._decision_seconds = array("q")
 
-    def take(self, event: Event) -> None:
+    def add_event(self, event: Event) -> None:
         """Replay the next event."""
         if event.action in ("opinion.given", "case.opened", "case.decided"):
             contribution = _as_int(event.details.get("contribution"))

@@ -137,7 +137,7 @@ def _report(
     first_hits = _first_hits(tx, period)
     replay = Replay(period, first_hits, member)
     for event in _events(tx, period.end, advance):
-        replay.take(event)
+        replay.add_event(event)
     numbers = list(tx.counts.between(period.first, period.last))
     sealed = {seal.day for seal in tx.counts.seals()}
     final = period.end <= db.now() - counts.FINAL_AFTER and {day for day, _ in numbers} <= sealed

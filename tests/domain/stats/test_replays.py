@@ -28,7 +28,7 @@ def added(seq: int, id: int, member: int = 3, **details: Any) -> Event:
 def replayed(*events: Event, only: int | None = None) -> Replay:
     replay = Replay(TODAY, {17, 18}, only)
     for one in events:
-        replay.take(one)
+        replay.add_event(one)
     return replay
 
 

@@ -29,7 +29,7 @@ def reviews(said: str, *, only: int | None = None, days: int = 0) -> Reviews:
             action, kind = "opinion.given", "opinion"
             opinion = "confirms" if word == "+" else "disputes"
             details = {"contribution": 17, "opinion": opinion, "reason": "other", "case": case}
-        taken.take(Event(2, NOON + timedelta(days=days), "key:1", action, kind, case, details, b""))
+        taken.add_event(Event(2, NOON + timedelta(days=days), "key:1", action, kind, case, details, b""))
     return taken
 
 
@@ -89,7 +89,7 @@ def test_a_decision_is_reversed_by_the_next_one_if_that_says_the_opposite(
 def test_a_decision_before_the_period_counts_for_nobody() -> None:
     taken = reviews("uphold", days=-1)
     details: dict[str, object] = {"contribution": 17, "decision": "retire"}
-    taken.take(Event(3, NOON, "user:2", "case.decided", "case", 11, details, b""))  # type: ignore[arg-type]
+    taken.add_event(Event(3, NOON, "user:2", "case.decided", "case", 11, details, b""))  # type: ignore[arg-type]
     assert set(taken.deciders()) == {"user:2"}
     assert (taken.deciders()["user:2"].again, taken.deciders()["user:2"].to_decide.count) == (0, 0)
 
