@@ -118,12 +118,12 @@ _EMPTY: Mapping[Any, Any] = {}
 
 
 class Verified(NamedTuple):
-    """The contributions that remain matches of a query that is not plain, with the verdict on each by its id."""
+    """The contributions, each as its holders, that remain matches of a query that is not `is_plain`; verdicts by id."""
 
     groups: Sequence[Sequence[Holder]]
     verdicts: Mapping[int, Verdict]
     by_score: bool
-    """Whether they are ordered by score. `groups` has the holders of each."""
+    """Whether the matches are ordered by score."""
 
 
 class Selection(NamedTuple):
@@ -134,8 +134,9 @@ class Selection(NamedTuple):
     chosen: Sequence[Sequence[Holder]]
     """The holders of each contribution that is returned, nearest first."""
     members: Set[int]
-    """The contributors of all matches, or their `Holder.source`. `severity` is the highest of all matches."""
+    """The contributors of all matches, or their `Holder.source`."""
     severity: int | None
+    """The highest of all matches."""
     judged: Sequence[int]
     """The contributions on which there is an opinion or a decision."""
     truncated: bool
@@ -219,7 +220,7 @@ def _decide_verified(verified: Verified, distances: Distances, transforms: Throu
 def _decide_by_frames(
     matched: FramesMatched, groups: Sequence[Sequence[Holder]], distances: Distances, transforms: Through, limit: int
 ) -> Selection:
-    """The contributions that an item matches: by its frames, and as a whole (`groups`), longest segment first."""
+    """The contributions that an item matches: as a whole (`groups`), then by its frames, the longest segments first."""
     nearest, through = dict(distances), dict(transforms)
     holders_by_id = {group[0].contribution: list(group) for group in groups}
     for id, of_frames in matched.items():
