@@ -185,7 +185,7 @@ def _missing(model: type[Any], domain: type) -> list[str]:
 
 
 def _is_derived(model: type, method: str) -> bool:
-    """Whether neither the model nor its bases outside this module override the method."""
+    """Whether the method of the model is that of FromDomain or Mirror."""
     return next(base for base in model.__mro__ if method in vars(base)) in (FromDomain, Mirror)
 
 
