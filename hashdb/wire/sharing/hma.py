@@ -20,12 +20,12 @@ from hashdb.wire.sharing.vpdq import read_vpdq, vpdq_json
 
 VPDQ: Final = "vpdq"
 _VPDQ_NAMES: Final = (VPDQ, "video_vpdq")
-_DIGESTS: Final = {"video_md5": Algorithm.MD5, "video_sha256": Algorithm.SHA256}
-_DIGEST_NAMES: Final = {algorithm: name for name, algorithm in _DIGESTS.items()}
-_FILES: Final = {str(Algorithm.MD5): Algorithm.MD5, str(Algorithm.SHA256): Algorithm.SHA256}
+_VIDEO_DIGESTS: Final = {"video_md5": Algorithm.MD5, "video_sha256": Algorithm.SHA256}
+_VIDEO_DIGEST_NAMES: Final = {algorithm: name for name, algorithm in _VIDEO_DIGESTS.items()}
+_FILE_DIGESTS: Final = {str(Algorithm.MD5): Algorithm.MD5, str(Algorithm.SHA256): Algorithm.SHA256}
 """Digests of files that are not videos, such as documents."""
 _ADDRESS: Final = str(Algorithm.URL)
-_ALL_EXACT: Final = {**_DIGESTS, **_FILES, _ADDRESS: Algorithm.URL}
+_ALL_EXACT: Final = {**_VIDEO_DIGESTS, **_FILE_DIGESTS, _ADDRESS: Algorithm.URL}
 _TEXT: Final = "raw_text"
 _PDQ_OCR: Final = "pdq_ocr"
 _UNMAPPED: Final = {
@@ -36,7 +36,7 @@ _UNMAPPED: Final = {
 """Signal types of HMA and its extensions that have no counterpart, each with the reason."""
 UPLOAD_FIELDS: Final = ("photo", "video", "text", "pdf", "file")
 """The form fields of files. `file` has any."""
-_EXACT: Final = "-"
+_NO_DISTANCE: Final = "-"
 """What HMA gives as the distance of types that match only equal values."""
 
 _Flag = Annotated[bool, BeforeValidator(lambda text: str(text).lower() in ("1", "true", "yes", "on"))]
@@ -128,18 +128,18 @@ class CompareIn(RootModel[dict[str, tuple[str, str]]]):
 
 def _media_of(names: Collection[str]) -> dict[str, str]:
     """The field `media` of a content with these signal types."""
-    if not {*_DIGESTS, *_VPDQ_NAMES}.isdisjoint(names):
+    if not {*_VIDEO_DIGESTS, *_VPDQ_NAMES}.isdisjoint(names):
         return {"media": str(Media.VIDEO)}
     if PASSAGES in names:
         return {"media": str(Media.TEXT)}
-    if {*_FILES, _ADDRESS}.issuperset(names):
+    if {*_FILE_DIGESTS, _ADDRESS}.issuperset(names):
         return {"media": str(Media.DOCUMENT)}
     return {}
 
 
 def type_names(enabled: Iterable[Algorithm]) -> tuple[str, ...]:
     """The names of the signal types: the algorithms of the service, and the types of videos, files and texts."""
-    return (*map(str, enabled), *_DIGESTS, VPDQ, *_FILES, _ADDRESS, PASSAGES, _TEXT)
+    return (*map(str, enabled), *_VIDEO_DIGESTS, VPDQ, *_FILE_DIGESTS, _ADDRESS, PASSAGES, _TEXT)
 
 
 def type_of(name: str, enabled: Collection[Algorithm]) -> str:
@@ -186,7 +186,7 @@ def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
         # The text that was read in the picture is behind the hash.
         text = text.partition(",")[0]
     try:
-        return Signal.parse(f"{_DIGESTS.get(signal_type, signal_type)}:{text.lower()}")
+        return Signal.parse(f"{_VIDEO_DIGESTS.get(signal_type, signal_type)}:{text.lower()}")
     except ValueError as error:
         raise MalformedRequest(f"invalid signal: {error}") from None
 
@@ -222,7 +222,7 @@ def hashes_out(signals: Iterable[Signal], quality: int | None, types: Collection
 
 def video_hashes_out(signals: Iterable[Signal], frames: Sequence[Frame], types: Collection[str]) -> dict[str, str]:
     """The digests and the vPDQ of a video, by type."""
-    hashes = {_DIGEST_NAMES[signal.algorithm]: digits_of(signal) for signal in signals}
+    hashes = {_VIDEO_DIGEST_NAMES[signal.algorithm]: digits_of(signal) for signal in signals}
     return {name: text for name, text in {**hashes, VPDQ: vpdq_json(frames)}.items() if not types or name in types}
 
 
@@ -235,48 +235,48 @@ def text_hashes_out(signals: Iterable[Signal], frames: Sequence[Frame], types: C
 
 
 def hits_out(
-    hits: Iterable[BankHit], name: str, query: Query, banks: Collection[str]
+    hits: Iterable[BankHit], signal_type: str, query: Query, banks: Collection[str]
 ) -> dict[str, list[dict[str, object]]]:
-    """The matches of the type `name` by bank (no `banks`: all), nearest first; HMA's distances are strings."""
+    """The matches of the type `signal_type` by bank (no `banks`: all), nearest first; HMA's distances are strings."""
     by_bank: dict[str, list[dict[str, object]]] = {}
-    of_type = [hit for hit in hits if _is_of_type(hit.match, name)]
-    if name not in (VPDQ, *_ALL_EXACT):
-        of_type.sort(key=lambda hit: hit.match.distance.get(Algorithm(name)) or 0)
+    of_type = [hit for hit in hits if _is_of_type(hit.match, signal_type)]
+    if signal_type not in (VPDQ, *_ALL_EXACT):
+        of_type.sort(key=lambda hit: hit.match.distance.get(Algorithm(signal_type)) or 0)
     for bank, match in of_type:
         if not banks or bank in banks:
-            by_bank.setdefault(bank, []).append(_hit(match, name, query))
+            by_bank.setdefault(bank, []).append(_hit(match, signal_type, query))
     return by_bank
 
 
-def raw_out(hits: Iterable[BankHit], name: str, query: Query, params: LookupQuery) -> dict[str, object]:
-    """The matches of the type `name` in one list."""
+def raw_out(hits: Iterable[BankHit], signal_type: str, query: Query, params: LookupQuery) -> dict[str, object]:
+    """The matches of the type `signal_type` in one list."""
     matches = [match for bank, match in hits if not params.banks or bank in params.banks]
     if params.include_distance:
-        return {"matches": [_hit(match, name, query) for match in matches]}
+        return {"matches": [_hit(match, signal_type, query) for match in matches]}
     return {"matches": [match.contribution for match in matches]}
 
 
-def _is_of_type(match: Match, name: str) -> bool:
+def _is_of_type(match: Match, signal_type: str) -> bool:
     """Whether the signal of this type found the match. A file with the same SHA-256 has the same MD5."""
-    if name == VPDQ:
+    if signal_type == VPDQ:
         return bool(match.segments or match.frames)
-    if name == PASSAGES:
+    if signal_type == PASSAGES:
         return bool(match.segments) or Algorithm.SIMHASH256 in match.distance
-    if name in _ALL_EXACT:
-        wanted = _ALL_EXACT[name]
+    if signal_type in _ALL_EXACT:
+        wanted = _ALL_EXACT[signal_type]
         return match.digest is wanted or (wanted is Algorithm.MD5 and match.digest is Algorithm.SHA256)
-    return Algorithm(name) in match.distance
+    return Algorithm(signal_type) in match.distance
 
 
-def _hit(match: Match, name: str, query: Query) -> dict[str, object]:
+def _hit(match: Match, signal_type: str, query: Query) -> dict[str, object]:
     hit: dict[str, object] = {"bank_content_id": match.contribution}
-    if name in _ALL_EXACT:
-        return hit | {"distance": _EXACT}
+    if signal_type in _ALL_EXACT:
+        return hit | {"distance": _NO_DISTANCE}
     # A key that hides distances gets no such field: a client would take any number for the distance.
     if None in match.distance.values():
         return hit
-    in_parts = name == VPDQ or (name == PASSAGES and bool(query.frames))
-    return hit | {"distance": _shares(match, query) if in_parts else str(match.distance[Algorithm(name)])}
+    in_parts = signal_type == VPDQ or (signal_type == PASSAGES and bool(query.frames))
+    return hit | {"distance": _shares(match, query) if in_parts else str(match.distance[Algorithm(signal_type)])}
 
 
 def _shares(match: Match, query: Query) -> str:
@@ -355,7 +355,7 @@ def content_out(
 
 def _signals(contribution: Contribution, frames: Sequence[Frame]) -> dict[str, str]:
     """The first signal of each type, which is that of the item itself; vPDQ is of the frames."""
-    names = _DIGEST_NAMES if contribution.media is Media.VIDEO else {}
+    names = _VIDEO_DIGEST_NAMES if contribution.media is Media.VIDEO else {}
     signals = {
         names.get(signal.algorithm, str(signal.algorithm)): digits_of(signal)
         for signal in reversed(contribution.signals)
