@@ -37,8 +37,8 @@ ODD = "0" * 64
 def own(member: Commands) -> list[Contribution]:
     me = member.environment
     with Client(me["HASHDB_URL"], me["HASHDB_KEY"]) as client:
-        listed = list(client.contributions())
-        return [one for one in listed if one.member == client.me().member.id]
+        id = client.me().member.id
+        return [one for one in client.contributions() if one.member == id]
 
 
 def test_a_service_of_version_0_1_0_is_sent_no_signatures(member: Commands, tmp_path: Path) -> None:
