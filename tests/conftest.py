@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import ssl
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import certifi
 import pytest
 from _pytest.doctest import DoctestModule
 from argon2 import PasswordHasher
@@ -133,6 +135,20 @@ def _routes_and_templates_compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flask, "url_rule_class", _Route)
         patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _Templates()})
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _authorities_read_once() -> Iterator[None]:
+    """Each client of httpx would read the 140 certificates of certifi again: as long as ten requests take here."""
+    anew, file = ssl.create_default_context, certifi.where()
+    usual = anew(cafile=file)
+
+    def create(*words: Any, **named: Any) -> ssl.SSLContext:
+        return usual if not words and named == {"cafile": file} else anew(*words, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", create)
         yield
 
 

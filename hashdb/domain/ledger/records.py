@@ -63,7 +63,7 @@ _TAGGED = frozenset({"password", "second_factor"})
 """The secrets of a user, of which events log a tag (`secret_tag`)."""
 _LONGEST_SESSION = LONGEST_SESSION // timedelta(microseconds=1)
 """Microseconds."""
-_PAGE_BITS = 12
+_PAGE_BITS = 10
 """The bits of an id that are its position within a page."""
 
 

@@ -24,8 +24,9 @@ def wrong_tables(
     For each kind of difference, a sentence on its first row, with how many more rows there are.
     `advance` is called with 0 repeatedly, so that a job can be stopped; no events are read.
     """
+    now = max(now, tx.audit.head().at)
     for kind in FIELDS:
-        yield from _summarised(_differences(tx, records, kind, max(now, tx.audit.head().at), advance))
+        yield from _summarised(_differences(tx, records, kind, now, advance))
     yield from _summarised(_unlike_sessions(tx, records))
     yield from _summarised(_unlike_answers(tx, records))
 

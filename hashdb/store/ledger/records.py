@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Table, Text, and_, cast, func, select, type_coerce, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    select,
+    type_coerce,
+    union_all,
+)
 from sqlalchemy.types import NullType
 
 from hashdb.domain.ledger.events import secret_tag
@@ -46,13 +60,13 @@ class StoredRecords(Repository):
 
         Someone may have edited the database, so a value may have any type.
         """
-        query = _QUERIES[kind]
-        id = query.selected_columns[0]
-        query = query.order_by(id).limit(size)
-        rows = self._connection.execute(query, {"now": now}).all()
+        rows = self._connection.execute(_FIRST_PAGES[kind], {"now": now, "size": size}).all()
         while rows:
             yield [_record(kind, row) for row in rows]
-            rows = self._connection.execute(query.where(id > rows[-1][0]), {"now": now}).all()
+            if len(rows) < size:
+                return
+            asked = {"now": now, "size": size, "after": rows[-1][0]}
+            rows = self._connection.execute(_NEXT_PAGES[kind], asked).all()
 
     def sessions(self) -> Iterator[tuple[object, ...]]:
         """All sessions as they are stored: id, user_id, digest, complete, created_at."""
@@ -190,5 +204,10 @@ _QUERIES: Mapping[str, Select[tuple[object, ...]]] = {
         verifications.c.id, *_raw(verifications, "actor", "size", "done", "outcome", "checkpoints", "findings")
     ).where(verifications.c.outcome.is_not(None)),
 }
+_FIRST_PAGES = {
+    kind: query.order_by(query.selected_columns[0]).limit(bindparam("size", type_=Integer))
+    for kind, query in _QUERIES.items()
+}
+_NEXT_PAGES = {kind: page.where(page.selected_columns[0] > bindparam("after")) for kind, page in _FIRST_PAGES.items()}
 _SESSIONS = select(*_raw(sessions, "id", "user_id", "digest", "complete", "created_at")).order_by(sessions.c.id)
 _ANSWERS = select(*_raw(requests, "member_id", "answer")).order_by(requests.c.member_id, requests.c.key)

@@ -72,7 +72,7 @@ class Counts(Repository):
 
     def between(self, first: date, last: date) -> Iterable[tuple[date, Count]]:
         """The counts of each day from the first to the last, both included."""
-        rows = self._connection.execute(select(counts).where(counts.c.day.between(first, last)))
+        rows = self._connection.execute(_BETWEEN, {"first": first, "last": last})
         for row in rows:
             yield row.day, Count(Cell(row.kind, row.member, row.algorithm, row.outcome), row.times)
 
@@ -151,6 +151,7 @@ _ASTRAY = (
 _IS_SEAL = (events.c.subject_kind == "day", events.c.action == str(Action.COUNTS_SEALED))
 _SEALS = select(events.c.subject_id, events.c.seq, events.c.details).where(*_IS_SEAL).order_by(events.c.subject_id)
 _LAST_SEALED = select(func.max(events.c.subject_id)).where(*_IS_SEAL)
+_BETWEEN = select(counts).where(counts.c.day.between(bindparam("first"), bindparam("last")))
 
 
 class Refusals(Repository):

@@ -26,7 +26,7 @@ LABELS: dict[int, tuple[str, ...]] = defaultdict(
 )
 
 
-@pytest.fixture(autouse=True, params=[10_000, -1], ids=["few", "many"])
+@pytest.fixture(params=[10_000, -1], ids=["few", "many"])
 def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once as if all were few enough to sort, once as if none were: what is answered is the same."""
     monkeypatch.setattr(listings, "FEW", request.param)
@@ -131,6 +131,7 @@ CHOICES: list[tuple[Filter, Callable[[Contribution], bool]]] = [
 ]
 
 
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(
     ("sort", "descending"),
     [(Sort.RECEIVED, True), (Sort.REMOVED, True), (Sort.REMOVED, False), (Sort.SEVERITY, False), (Sort.ID, True)],
@@ -178,6 +179,7 @@ def test_a_search_that_stopped_goes_on_where_it_was(
     assert first.next is not None
 
 
+@pytest.mark.usefixtures("few")
 def test_a_page_that_is_full_was_finished(store: Store, all_of_them: list[Contribution]) -> None:
     with store.read() as tx:
         page = tx.listings.page(Listing(), Place(), 3, LATER, 5)
@@ -187,6 +189,7 @@ def test_a_page_that_is_full_was_finished(store: Store, all_of_them: list[Contri
     assert (whole.next, whole.unfinished, len(whole.rows)) == (None, False, 12)
 
 
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(
     "chosen", [Filter(), Filter(member=1), Filter(standing=Standing.DISPUTED), Filter(since=NOON, until=LATER)]
 )
