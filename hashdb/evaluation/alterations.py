@@ -118,8 +118,8 @@ def _in_place() -> tuple[Alteration, ...]:
         "tiled watermark": covers.tiled,
         "logo": covers.branded,
         "sticker": covers.stickered,
-        "emoji": partial(covers.faced, many=1),
-        "three emoji": partial(covers.faced, many=3),
+        "emoji": partial(covers.faced, count=1),
+        "three emoji": partial(covers.faced, count=3),
         "blurred region": covers.hidden,
     }
     return (
@@ -137,7 +137,7 @@ def _covered() -> tuple[Alteration, ...]:
     covered: dict[str, Draw] = {
         **{f"black box over {share} %": partial(covers.boxed, share=share / 100) for share in (10, 20, 35)},
         **{f"heavy text over {share} %": partial(covers.written_heavily, share=share / 100) for share in (20, 35)},
-        "eight emoji": partial(covers.faced, many=8),
+        "eight emoji": partial(covers.faced, count=8),
     }
     return _of(Family.COVERS, covered)
 
@@ -204,8 +204,8 @@ def _framed() -> tuple[Alteration, ...]:
     }
     panels: dict[str, Draw] = {
         "collage of two": surroundings.in_a_collage_of_two,
-        "collage of three": partial(surroundings.in_a_collage, many=3),
-        "collage of four": partial(surroundings.in_a_collage, many=4),
+        "collage of three": partial(surroundings.in_a_collage, count=3),
+        "collage of four": partial(surroundings.in_a_collage, count=4),
         **{
             f"picture in picture, {share} %": partial(surroundings.in_picture, share=share / 100)
             for share in (60, 40, 25)
@@ -249,7 +249,7 @@ def _chains() -> tuple[Alteration, ...]:
         "dark post, tilted 3°, JPEG 50": (50, (surroundings.in_a_dark_app, partial(edits.tilted, degrees=3))),
         "collage of four, screenshot, JPEG 40": (
             40,
-            (partial(surroundings.in_a_collage, many=4), surroundings.on_a_phone),
+            (partial(surroundings.in_a_collage, count=4), surroundings.on_a_phone),
         ),
     }
     return tuple(

@@ -262,7 +262,7 @@ def _separable(view: View) -> tuple[Floats, Floats]:
 
 @lru_cache(maxsize=16)
 def _dense(window: Window, degrees: float, aspect: float) -> Floats:
-    """The same of a rotated view of phash256, for all products of cosines: 256 x FREQUENCIES²."""
+    """The effect of each product of cosines on the coefficients of a rotated view of phash256: 256 x FREQUENCIES²."""
     angle = math.radians(degrees)
     right = window.left + _middles(_SAMPLES)[None, :] * (window.right - window.left) - 0.5
     below = (window.top + _middles(_SAMPLES)[:, None] * (window.bottom - window.top) - 0.5) * aspect

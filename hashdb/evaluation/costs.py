@@ -36,7 +36,7 @@ class Cost:
 
 
 def cost(algorithm: Algorithm, radius: int, items: int, values_an_item: float, values_a_query: float) -> Cost:
-    """The memory of an index of so many items and the time of a query, on this machine, with one thread.
+    """The memory of an index of `items` items and the time of a query, on this machine, with one thread.
 
     Random values are spread more evenly than those of pictures, so with tables the time is a lower bound. Above `MOST`
     values, the time is assumed to grow as a power of their number: linearly for a scan, more slowly with tables, as a

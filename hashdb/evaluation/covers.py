@@ -81,11 +81,11 @@ def stickered(scene: Scene) -> Image.Image:
     return altered
 
 
-def faced(scene: Scene, *, many: int) -> Image.Image:
-    """That many yellow faces, each 15 % of the shorter side wide, anywhere."""
+def faced(scene: Scene, *, count: int) -> Image.Image:
+    """`count` yellow faces, each 15 % of the shorter side wide, anywhere."""
     altered = scene.picture.copy()
     side = shorter_side(altered) * 0.15
-    for _ in range(many):
+    for _ in range(count):
         left, top = _place(altered, side, scene.random)
         _draw_face(ImageDraw.Draw(altered), left, top, side)
     return altered

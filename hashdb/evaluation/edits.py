@@ -74,12 +74,12 @@ def scaled(scene: Scene, *, share: float) -> Image.Image:
 
 
 def reduced(scene: Scene, *, pixels: int) -> Image.Image:
-    """The picture with a longer side of that many pixels."""
+    """The picture with a longer side of `pixels` pixels."""
     return scaled(scene, share=pixels / max(scene.picture.size))
 
 
 def to_height(scene: Scene, *, pixels: int) -> Image.Image:
-    """The picture at most that high."""
+    """The picture at most `pixels` pixels high."""
     return scaled(scene, share=min(1.0, pixels / scene.picture.height))
 
 
@@ -180,7 +180,7 @@ def cropped_anywhere(scene: Scene, *, share: float, reshaped: bool = False) -> I
 
 
 def stretched(scene: Scene, *, factor: float) -> Image.Image:
-    """As high as before, and that many times as wide."""
+    """As high as before, and `factor` times as wide."""
     return resized(scene.picture, scene.picture.width * factor, scene.picture.height)
 
 

@@ -125,10 +125,10 @@ def matches(evaluation: Evaluation) -> Table:
     return Table.from_cells(rows)
 
 
-def mistakes(evaluation: Evaluation, many: int) -> Iterator[str]:
-    """The false matches, by name, each two pictures once."""
+def mistakes(evaluation: Evaluation, count: int) -> Iterator[str]:
+    """The first `count` false matches, by name, each two pictures once."""
     names = evaluation.names
-    for mistake in distinct_mistakes(evaluation)[:many]:
+    for mistake in distinct_mistakes(evaluation)[:count]:
         bits = ", ".join(f"{algorithm} {distance}" for algorithm, distance in mistake.distance.items())
         via = "" if mistake.transform is None else f", through {mistake.transform}"
         yield f"{names[mistake.query]} ({mistake.alteration or 'as it is'}) – {names[mistake.listed]}: {bits}{via}"
@@ -153,11 +153,11 @@ def checks(evaluation: Evaluation) -> Iterator[str]:
             )
 
 
-def nearest(evaluation: Evaluation, many: int) -> Iterator[str]:
-    """The nearest pairs of different pictures, by name, for every algorithm with all of its variants."""
+def nearest(evaluation: Evaluation, count: int) -> Iterator[str]:
+    """The `count` nearest pairs of different pictures, by name, for every algorithm with all of its variants."""
     for outcome in evaluation.outcomes:
         if outcome.choice.transforms and outcome.choice.profile == evaluation.scheme.profiles[-1]:
-            for first, second, distance in outcome.pairs.nearest_pairs(many):
+            for first, second, distance in outcome.pairs.nearest_pairs(count):
                 names = evaluation.names
                 yield f"{outcome.choice.algorithm} {distance}: {names[first]} – {names[second]}"
 
@@ -250,7 +250,7 @@ def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
 
 
 def _counts_within(outcome: ChoiceResult) -> list[list[int]]:
-    """For each alteration, how many copies are within each radius from 0 to half of the bits."""
+    """For each alteration, how count copies are within each radius from 0 to half of the bits."""
     radii = np.arange(outcome.choice.algorithm.bits // 2)
     counts: list[list[int]] = [np.searchsorted(np.sort(row), radii, "right").tolist() for row in outcome.distances.T]
     return counts

@@ -208,7 +208,7 @@ class LoadedFilm:
 
 
 def times(start: float, end: float, rate: float = RATE) -> list[float]:
-    """The times of the frames from one second to another, at so many frames a second."""
+    """The times of the frames from one second to another, at `rate` frames a second."""
     return [start + number / rate for number in range(max(1, round((end - start) * rate)))]
 
 

@@ -50,12 +50,12 @@ def draw(kind: str, number: int, seed: int = 0) -> Image.Image:
     return KINDS[kind](Random(f"{seed} {kind} {number}"), number)
 
 
-def write(folder: Path, many: int, seed: int = 0) -> None:
-    """Write `many` pictures of each kind, as PNG, into a folder for each kind."""
+def write(folder: Path, count: int, seed: int = 0) -> None:
+    """Write `count` pictures of each kind, as PNG, into a folder for each kind."""
     for kind in KINDS:
         place = folder / kind
         place.mkdir(parents=True, exist_ok=True)
-        for number in range(many):
+        for number in range(count):
             draw(kind, number, seed).save(place / f"{number:04}.png")
 
 

@@ -50,7 +50,7 @@ class ChoiceResult:
     """From each altered copy to its original. Shape (pictures, alterations)."""
     pairs: Pairs
     altered_pairs: Pairs
-    """The same with an altered picture as the query: each by one of the alterations, in turn."""
+    """The pairs with an altered picture as the query: each by one of the alterations, in turn."""
     tail: Tail | None
     check: Check | None
     in_force: int
@@ -58,7 +58,7 @@ class ChoiceResult:
     radius: int | None
     """The widest radius at which false matches are rare enough, by the cautious estimate."""
     curved_radius: int | None
-    """The same by the curved estimate."""
+    """The widest such radius by the curved estimate."""
     values_an_item: float
     values_a_query: float
     costs: Mapping[int, Cost]
@@ -80,7 +80,7 @@ class ChoiceResult:
 
     @property
     def verified_upper(self) -> float | None:
-        """The same after the verification: times the upper end of the share of the pairs that remain."""
+        """What `upper` is after the verification: times the upper end of the share of the pairs that remain."""
         return None if self.upper is None else self.upper * self.remaining.upper
 
     def recalls(self, radius: int | None) -> NDArray[np.float64]:

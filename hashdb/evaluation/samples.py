@@ -44,7 +44,7 @@ class Scheme:
     radii: Mapping[Algorithm, int] = field(default_factory=dict)
     """The radii that differ from the default, by algorithm."""
     every: int = 1
-    """Each alteration is measured on one of so many pictures, in turn."""
+    """Each alteration is measured on every `every`th picture, in turn."""
 
     def radius(self, algorithm: Algorithm) -> int:
         """The radius in force: the configured one, or the default."""

@@ -52,7 +52,7 @@ def squared_on_its_blur(scene: Scene) -> Image.Image:
 
 
 def upright_on_its_blur(scene: Scene) -> Image.Image:
-    """In the middle of an upright frame, 9:16, as wide as the picture, likewise."""
+    """In the middle of an upright frame, 9:16, as wide as the picture, on the picture itself, enlarged and blurred."""
     width = scene.picture.width
     return _laid_on_blur(scene.picture, (width, round(width * 16 / 9)))
 
@@ -116,11 +116,11 @@ def in_a_collage_of_two(scene: Scene) -> Image.Image:
     return board
 
 
-def in_a_collage(scene: Scene, *, many: int) -> Image.Image:
+def in_a_collage(scene: Scene, *, count: int) -> Image.Image:
     """One of three or of four pictures in their shape: two by two, or a large one beside two small ones."""
     width, height = scene.picture.size
     gap = scene.random.choice((0, round(min(width, height) * 0.02)))
-    if many == 4:
+    if count == 4:
         boxes = [(x * (width + gap), y * (height + gap), width, height) for y in (0, 1) for x in (0, 1)]
         size = 2 * width + gap, 2 * height + gap
     else:
@@ -129,7 +129,7 @@ def in_a_collage(scene: Scene, *, many: int) -> Image.Image:
         boxes += [(width + gap, y * (small[1] + gap), small[0], small[1]) for y in (0, 1)]
         size = width + gap + small[0], height
     board = Image.new("RGB", size, scene.random.choice((WHITE, (0, 0, 0), (200, 200, 200))))
-    own = scene.random.randrange(many)
+    own = scene.random.randrange(count)
     others = _others(scene.beside)
     for place, (left, top, across, down) in enumerate(boxes):
         picture = scene.picture if place == own else next(others)
@@ -333,9 +333,9 @@ def _window(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
 
 
 def _lines(
-    draw: ImageDraw.ImageDraw, random: Random, place: tuple[int, int], many: int, step: int, size: int, ink: Colour
+    draw: ImageDraw.ImageDraw, random: Random, place: tuple[int, int], count: int, step: int, size: int, ink: Colour
 ) -> None:
-    """Draw `many` lines of text, `step` pixels apart, the first one at `place`, in letters of `size` pixels."""
-    for line in range(many):
+    """Draw `count` lines of text, `step` pixels apart, the first one at `place`, in letters of `size` pixels."""
+    for line in range(count):
         at = place[0], place[1] + step * line
         draw.text(at, random.choice(_MESSAGES), ink, ImageFont.load_default(size))

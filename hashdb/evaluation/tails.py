@@ -58,7 +58,7 @@ class Tail:
         return _widest(self.high, rate)
 
     def curved_radius(self, rate: float) -> int | None:
-        """The same for the curved estimate."""
+        """The widest radius at which the curved estimate is at most `rate`; None if no radius is."""
         return _widest(self.curved, rate)
 
     def estimate(self, radius: int) -> float | None:

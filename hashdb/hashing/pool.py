@@ -89,7 +89,7 @@ class HashingPool:
         self.close()
 
     def _enqueue(self, key: str, count: int) -> Turns:
-        """Count so many pictures of a key as pending; return what grants turns. Raises HashingBusy."""
+        """Count `count` pictures of a key as pending; return what grants turns. Raises HashingBusy."""
         with self._changed:
             if self._owner_pid != os.getpid():
                 self._start()

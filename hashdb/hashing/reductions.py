@@ -115,7 +115,7 @@ def _sample(library: ctypes.CDLL, colour: Image.Image) -> Floats:
 
 
 def _sample_by_numpy(colour: Image.Image) -> Floats:
-    """The same without C. BLAS is not used: its threads wait for each other when the machine is busy."""
+    """What `sample` returns, without C. BLAS is not used: its threads wait for each other when the machine is busy."""
     width, height = colour.size
     down, across = bands(height), bands(width)
     blurred = np.empty((_SAMPLES, width * 3), np.float32)

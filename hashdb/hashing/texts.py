@@ -32,7 +32,7 @@ WINDOW: Final = 150
 LISTED_STEP: Final = int(STEP[Unit.WORDS])
 """Words from the start of one window of a listed text to the start of the next one: 50."""
 QUERY_STEP: Final = 25
-"""The same of a query."""
+"""Words from the start of one window of a query to the start of the next one."""
 FEWEST: Final = 20
 """The least number of different shingles that a window is hashed with: less is a phrase, or a repeated one."""
 
@@ -66,7 +66,7 @@ _LETTERSPACED: Final = re.compile(r"(?<!\S)\w(?: \w)+(?!\S)")
 IDEOGRAPH: Final = "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """What is a word by itself in a character class: of Chinese and Japanese."""
 LETTER: Final = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-"""The same of Thai, Lao, Burmese and Khmer, with its marks."""
+"""What is a word by itself, with its marks, in a character class: of Thai, Lao, Burmese and Khmer."""
 LETTER_MARK: Final = (
     "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u102b-\u103e\u1056-\u1059\u17b6-\u17d3"
 )

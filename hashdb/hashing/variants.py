@@ -89,7 +89,7 @@ def variants(picture: Picture, profile: Profile) -> Iterator[Signal]:
 
 
 def frame_variants(picture: Picture, profile: Profile, shot: int) -> Iterator[Signal]:
-    """The same for the first frame of the shot with this number, of a video.
+    """The phash256 signals of a profile's parts of the first frame of the shot with this number, of a video.
 
     A video has a frame a second, so that far fewer parts are stored of each, and the shots take turns with some.
     """

@@ -26,7 +26,7 @@ from hashdb.hashing.pictures import Picture
 INTERVAL: Final = 1.0
 """Seconds between two frames of the grid, as in vPDQ."""
 QUERY_INTERVAL: Final = 0.25
-"""The same for a video that is matched: listed frames are a second apart, and pictures move."""
+"""Seconds between two frames of a query: listed frames are a second apart, and pictures move."""
 NEAR: Final = 8
 """Bits of PDQ within which a frame belongs to the shot of a frame before it."""
 _SHORTEST_SHOT: Final = 0.25

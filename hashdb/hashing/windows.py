@@ -57,7 +57,7 @@ class Box(NamedTuple):
     bottom: int
 
     def window(self, width: int, height: int) -> Window:
-        """The same as fractions of a picture of this size."""
+        """The part as fractions of a picture of this size."""
         return Window(self.left / width, self.top / height, self.right / width, self.bottom / height)
 
 

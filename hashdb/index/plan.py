@@ -106,7 +106,7 @@ def worth_probing(chunks: Chunks, count: int, radius: int) -> bool:
 
 
 def worth_verifying(candidates: int, count: int, bits: int) -> bool:
-    """Whether verifying so many candidates is faster than a scan."""
+    """Whether verifying `candidates` values is faster than a scan of `count` values."""
     return candidates * _CANDIDATE[bits] < scanning_cost(count, bits)
 
 

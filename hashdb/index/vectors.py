@@ -357,8 +357,8 @@ def chunk_of(columns: NDArray[np.uint64], shift: int, width: int) -> NDArray[np.
     part = columns[-1 - low] >> np.uint64(bit)
     if bit + width > 64:
         part |= columns[-2 - low] << np.uint64(64 - bit)
-    kept: NDArray[np.uint64] = part & np.uint64((1 << width) - 1)
-    return kept
+    chunk: NDArray[np.uint64] = part & np.uint64((1 << width) - 1)
+    return chunk
 
 
 class _Places(NamedTuple):
@@ -368,7 +368,7 @@ class _Places(NamedTuple):
     high: NDArray[np.intp]
     right: NDArray[np.uint64]
     left: NDArray[np.uint64]
-    kept: NDArray[np.uint64]
+    mask: NDArray[np.uint64]
 
 
 @lru_cache(maxsize=64)
@@ -376,10 +376,10 @@ def _places(chunks: Chunks) -> _Places:
     words = chunks.bits // 64
     low = np.array([words - 1 - shift // 64 for shift in chunks.shifts])
     bit = np.array([shift % 64 for shift in chunks.shifts], np.uint64)
-    kept = np.array([(1 << width) - 1 for width in chunks.widths], np.uint64)
+    mask = np.array([(1 << width) - 1 for width in chunks.widths], np.uint64)
     # A shift by 64 has no effect. A chunk at the lowest bit of a word needs nothing from the word above.
     high, left = np.maximum(low - 1, 0), np.where(bit == 0, np.uint64(63), np.uint64(64) - bit)
-    return _Places(low, high, bit, left, kept)
+    return _Places(low, high, bit, left, mask)
 
 
 def chunk_values(queries: Words, chunks: Chunks) -> NDArray[np.int64]:
@@ -388,7 +388,7 @@ def chunk_values(queries: Words, chunks: Chunks) -> NDArray[np.int64]:
     parts = queries.take(places.high, axis=1)
     parts <<= places.left
     parts |= queries.take(places.low, axis=1) >> places.right
-    parts &= places.kept
+    parts &= places.mask
     return parts.view(np.int64)
 
 
