@@ -229,28 +229,19 @@ def _framed() -> tuple[Alteration, ...]:
 def _chains() -> tuple[Alteration, ...]:
     mirror = partial(edits.turned, how=Image.Transpose.FLIP_LEFT_RIGHT)
     crop = partial(edits.cropped, share=0.05)
-    meme = (partial(surroundings.captioned, above=True), partial(edits.scaled, share=0.5))
-    chains: dict[str, tuple[int, tuple[Draw, ...]]] = {
+    caption, collage = partial(surroundings.captioned, above=True), partial(surroundings.in_a_collage, count=4)
+    chains: dict[str, tuple[int, tuple[Draw, ...]]] = {  # the quality of the saved JPEG, and what is done before
         "saved twice": (60, (partial(edits.passed_on, times=1),)),
         "saved five times": (50, (partial(edits.passed_on, times=4),)),
         "letterbox, crop 5 %, JPEG 30": (30, (surroundings.letterboxed, crop)),
         "mirrored, crop 5 %, JPEG 50": (50, (mirror, crop)),
         "border, watermark, JPEG 50": (50, (covers.watermarked, partial(surroundings.bordered, share=0.05))),
-        "meme (caption, half size, JPEG 40)": (40, meme),
-        "crop 5 %, caption, screenshot": (
-            60,
-            (crop, partial(surroundings.captioned, above=True), surroundings.on_a_phone),
-        ),
+        "meme (caption, half size, JPEG 40)": (40, (caption, partial(edits.scaled, share=0.5))),
+        "crop 5 %, caption, screenshot": (60, (crop, caption, surroundings.on_a_phone)),
         "mirrored, logo, chat": (60, (mirror, covers.branded, surroundings.in_a_chat)),
-        "sticker, on its blur 9:16, JPEG 40": (
-            40,
-            (covers.stickered, partial(surroundings.on_its_blur, shape=9 / 16)),
-        ),
+        "sticker, on its blur 9:16, JPEG 40": (40, (covers.stickered, partial(surroundings.on_its_blur, shape=9 / 16))),
         "dark post, tilted 3°, JPEG 50": (50, (surroundings.in_a_dark_app, partial(edits.tilted, degrees=3))),
-        "collage of four, screenshot, JPEG 40": (
-            40,
-            (partial(surroundings.in_a_collage, count=4), surroundings.on_a_phone),
-        ),
+        "collage of four, screenshot, JPEG 40": (40, (collage, surroundings.on_a_phone)),
     }
     return tuple(
         Alteration(name, Family.CHAINS, partial(in_sequence, draws=draws), quality, shows_beside="collage" in name)
@@ -264,4 +255,4 @@ def _of(family: Family, draws: dict[str, Draw], *, showing: Collection[str] = ()
 
 
 ALTERATIONS: Final = {alteration.name: alteration for alteration in _all()}
-"""In the order of the tables."""
+"""All alterations by name, in the order of the tables."""

@@ -270,6 +270,7 @@ def _bender(image: Image.Image, wanted: Sequence[_Wanted]) -> tuple[Bender, Mapp
 
 
 def _demands(wanted: Sequence[_Wanted], places: Mapping[View, int]) -> Demands:
+    """What is wanted as demands, with some bits more; `places` has the number of each view."""
     return demands([(places[wish.view], wish.signs, min(wish.bits + _SLACK, 256)) for wish in wanted])
 
 
@@ -312,7 +313,7 @@ class Outcome(NamedTuple):
 
     attack: Attack
     decibels: tuple[float | None, ...]
-    """Of each picture; None where it failed."""
+    """What was reached on each picture; None where the attack failed."""
 
     @property
     def median(self) -> float | None:

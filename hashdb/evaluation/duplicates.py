@@ -27,6 +27,7 @@ def duplicates(paths: Sequence[Path]) -> frozenset[tuple[int, int]]:
 
 
 def _equal(paths: Sequence[Path]) -> Iterator[tuple[int, int]]:
+    """The pairs of positions of files with equal bytes."""
     places = defaultdict[bytes, list[int]](list)
     for place, path in enumerate(paths):
         try:
@@ -39,6 +40,7 @@ def _equal(paths: Sequence[Path]) -> Iterator[tuple[int, int]]:
 
 
 def _named(paths: Sequence[Path]) -> Iterator[tuple[int, int]]:
+    """The pairs of positions of pictures that the list of their folder names. Raises BadList."""
     at = {path: place for place, path in enumerate(paths)}
     for folder in dict.fromkeys(path.parent for path in paths):
         if not (folder / FILE).is_file():

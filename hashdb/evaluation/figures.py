@@ -65,6 +65,7 @@ def choices(evaluation: Evaluation) -> Table:
 
 
 def _choice_row(outcome: ChoiceResult) -> Mapping[str, str]:
+    """The cells of a row of `choices`, by heading."""
     radius = outcome.radius
     cost = None if radius is None else outcome.costs.get(radius)
     return _choice_cells(outcome) | {
@@ -99,6 +100,7 @@ def in_force(evaluation: Evaluation) -> Table:
 
 
 def _choice_cells(outcome: ChoiceResult) -> dict[str, str]:
+    """The first cells of a row, which name the choice, by heading."""
     algorithm, profile, transforms = outcome.choice
     return {"algorithm": str(algorithm), "profile": profile, "transforms": "yes" if transforms else "no"}
 
@@ -250,7 +252,7 @@ def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
 
 
 def _counts_within(outcome: ChoiceResult) -> list[list[int]]:
-    """For each alteration, how count copies are within each radius from 0 to half of the bits."""
+    """For each alteration, how many copies are within each radius from 0 to half of the bits."""
     radii = np.arange(outcome.choice.algorithm.bits // 2)
     counts: list[list[int]] = [np.searchsorted(np.sort(row), radii, "right").tolist() for row in outcome.distances.T]
     return counts

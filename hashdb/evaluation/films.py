@@ -26,7 +26,7 @@ from hashdb.hashing.videos import Video
 RATE: Final = 12
 """Frames a second of the films that are made: half of a cinema's, which halves the time and moves pictures as far."""
 SIZE: Final = (480, 270)
-"""In pixels."""
+"""Width and height in pixels of the films that are made."""
 _PHOTO_WIDTH: Final = 800  # pixels to which photographs are reduced
 _ATTEMPTS: Final = 20  # to find a part of a photograph with enough detail
 LIMITS: Final = VideoLimits(max_seconds=86_400)

@@ -95,7 +95,7 @@ class Library:
     def least_radius(self, frames: Sequence[Frame], duration: float | None, number: int) -> int | None:
         """The least radius in bits at which an item matches a listed one; None if the widest is too narrow.
 
-        That of PDQ for a video, with that of phash256 moved by the same number of bits; that of simhash256 for a text.
+        For a video it is the radius of PDQ, and that of phash256 is moved by as many bits; for a text, of simhash256.
         """
         signals = (signal for shot in self._shots[number - 1] for signal in shot.signals)
         near = _Near(signals, self._algorithm.radius, self._widest)

@@ -29,7 +29,7 @@ Alter: TypeAlias = Callable[[Pieces, Random, Pieces], str]
 
 
 class TextForm(StrEnum):
-    """What is asked for, in the order of the tables."""
+    """What is uploaded, in the order of the tables."""
 
     INSIDE = "300 words inside 3,000 others"
     WHOLE = "the whole text"

@@ -62,7 +62,7 @@ class ChoiceResult:
     values_an_item: float
     values_a_query: float
     costs: Mapping[int, Cost]
-    """By radius: that in force and `radius`."""
+    """The cost at each radius: at that in force, and at `radius`."""
     remaining: Remaining = ALL
     """Of the pairs that were fitted, how many remain after the verification."""
 

@@ -58,6 +58,7 @@ def upright_on_its_blur(scene: Scene) -> Image.Image:
 
 
 def _laid_on_blur(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture in the middle of a ground of this size: the picture itself, enlarged and blurred."""
     ground = ImageOps.fit(picture, size).filter(ImageFilter.GaussianBlur(size[0] / 25))
     ground.paste(picture, ((size[0] - picture.width) // 2, (size[1] - picture.height) // 2))
     return ground
@@ -325,6 +326,7 @@ def _rounded(screen: Image.Image, picture: Image.Image, place: tuple[int, int], 
 
 
 def _window(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int]) -> None:
+    """Draw a window with a title bar and three buttons; `box` is its left, top, right and bottom."""
     left, top, right, _ = box
     draw.rectangle(box, (248, 248, 248), (120, 120, 120))
     draw.rectangle((left, top, right, top + 30), (222, 222, 226), (120, 120, 120))

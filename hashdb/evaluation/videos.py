@@ -162,6 +162,7 @@ class _Bench:
     def _outcome(
         self, trial: int, position: int, place: int, copy: Copy, upload: Upload, hashed: VideoFrames, at: float
     ) -> Outcome:
+        """What came of a copy of the film at a place; if it is inside an upload, `at` is where it begins there."""
         truth, whole = upload.truth, hashed
         if copy.form is Form.INSIDE:
             # The clip has MARGIN seconds of the upload on both sides; the upload goes on where they end.

@@ -102,7 +102,7 @@ def url_signals(text: str, *, asking: bool) -> tuple[Signal, ...]:
     """The signal of an address; for a query (`asking`) also that of the address without its parameters.
 
     The second is left out if a parameter is one of NAMING: a listed path such as `/watch` would match each of its
-    pages. Raises what `normalise` raises.
+    pages. Raises ValueError and ExtraMissing.
     """
     host, path, query, fragment = _parts(text)
     forms = [f"https://{host}{path}{query}{fragment}"]

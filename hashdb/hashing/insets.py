@@ -32,11 +32,11 @@ STRETCH: Final = 2.0
 _FEWEST = 4
 """The least number of frames of a stretch."""
 MOST: Final = 2
-"""Insets that are returned for one stretch."""
+"""The most insets that are returned for one stretch."""
 _LEAST: Final = 0.18
 """The shortest side of an inset, as a share of the frame's."""
 _MOST: Final = 0.94
-"""The longest that one of its sides has at most: the frame without a narrower band has nearly the frame's hash."""
+"""The most that the smaller of its shares of the frame's sides is: a larger part has nearly the frame's hash."""
 _LINES: Final = 10
 """The clearest edges in each direction that are looked at."""
 _CLEAR = 40.0

@@ -134,13 +134,13 @@ class _Format(NamedTuple):
     """How the text stands in a file of XML, by the names of elements."""
 
     lines: frozenset[str]
-    """Those that end a line."""
+    """Elements that end a line."""
     unseen: frozenset[str]
-    """Those that are not read."""
+    """Elements that are not read, with all that is in them."""
     signs: dict[str, str]
-    """What stands for a character."""
+    """Elements that stand for a character, and the character."""
     texts: frozenset[str] | None = None
-    """Those in which text stands; None: all."""
+    """Elements in which text stands; None: all."""
     notes: frozenset[str] = frozenset()
     """Notes, whose text follows that of the file."""
 

@@ -18,11 +18,11 @@ from hashdb.hashing.reductions import Floats, Octets
 from hashdb.hashing.windows import Box
 
 _PIXELS: Final = 480 * 360
-"""Of the picture that is looked at. A tall screen keeps more of its width than by a longest side."""
+"""The most pixels of the picture that is searched. A tall screen keeps more of its width than by a longest side."""
 _LONGEST: Final = 800
-"""Its longest side: the sums of changes along it have 16 bits."""
+"""The longest side of that picture: the sums of changes along it have 16 bits."""
 MOST: Final = 16
-"""Panels that are returned."""
+"""The most panels that are returned."""
 _SHORTEST: Final = 48
 """Pixels of the shorter side, below which nothing is looked for."""
 _LEAST: Final = 0.085
@@ -48,7 +48,7 @@ _LEAST_SCORE: Final = 4.0  # of the four sides together
 _BUSY: Final = 3.0
 """What the score gains if all of the inside is busy, as a photograph is and an app's surface is not."""
 _LARGE: Final = 0.6
-"""What it gains with the logarithm of the area: small rectangles are many."""
+"""What the score gains with the logarithm of the area: small rectangles are many."""
 _RANKED: Final = 400  # rectangles of which the overlap is examined
 _OVERLAP: Final = 0.97
 """Rectangles that share more of their area are the same."""

@@ -258,6 +258,7 @@ def hash_frames(video: Video, algorithms: Sequence[Algorithm], mode: Mode) -> It
 
 
 def _hash_each(video: Video, algorithms: Sequence[Algorithm], mode: Mode) -> Iterator[tuple[HashedFrame, Picture]]:
+    """Each chosen frame with its hashes, and its picture."""
     long = [algorithm for algorithm in algorithms if algorithm.bits == 256]
     is_query = mode is Mode.TRANSFORMS
     shot_pdq: Signal | None = None

@@ -320,6 +320,7 @@ def _body_start(header_length: int) -> int:
 
 
 def _stored_arrays(segment: Segment) -> list[tuple[str, NDArray[Any]]]:
+    """The name and the array of each section of a segment's file."""
     lanes: list[tuple[str, NDArray[Any]]] = [(f"lane{number}", lane) for number, lane in enumerate(segment.lanes)]
     if segment.offsets is None or segment.entries is None:
         return lanes
