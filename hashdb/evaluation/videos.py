@@ -144,7 +144,7 @@ class _Bench:
         longest = max((copy.seconds for copy in scheme.copies if copy.form is not Form.WHOLE), default=0.0)
         length = min(film.seconds, _LONGEST)
         start = random.uniform(0, max(0.0, length - longest))
-        # A length number: the frames of the surrounding upload keep their places.
+        # A whole number: the frames of the surrounding upload keep their places.
         at = float(random.randint(1, max(1, int(self._around.duration - 2 * MARGIN) - 1)))
         clip = LoadedFilm(film, 0.0, length)
         clip.seconds = length
