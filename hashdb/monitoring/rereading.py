@@ -72,7 +72,7 @@ class Rereading:
     def look(self, seconds: float | None, every: timedelta = timedelta()) -> bool:
         """Read contributions for `seconds`, in rounds that begin at least `every` apart; return if one is complete.
 
-        Without `seconds`, read all of them in a new round.
+        Without `seconds`, read all of them in a new round. Raises the errors of the client.
         """
         until = time.monotonic() + (seconds or 0.0)
         after = 0 if seconds is None else self._tables.number("round_after")

@@ -91,7 +91,7 @@ def newest_contribution(db: HashDB, actor: Actor) -> int:
 
 
 def contributions_of(db: HashDB, actor: Actor, chosen: Filter, upto: int) -> tuple[int, ...]:
-    """The ids up to `upto` of all contributions that a filter selects. Raises InvalidInput if they are too many."""
+    """The ids up to `upto` of all contributions that a filter selects. Raises InvalidInput if none or too many."""
     with db.read(actor, Scope.AUDIT) as tx:
         ids = tx.batches.selected(chosen, upto, db.now(), COUNTED + 1)
     reject_field("id", _size_fault(len(ids)))
@@ -99,7 +99,7 @@ def contributions_of(db: HashDB, actor: Actor, chosen: Filter, upto: int) -> tup
 
 
 def cases_of(db: HashDB, actor: Actor, query: QueueQuery, upto: int) -> tuple[int, ...]:
-    """The ids up to `upto` of all open cases of a queue, those in piles too. Raises InvalidInput if too many."""
+    """The ids up to `upto` of all open cases of a queue, those in piles too. Raises InvalidInput if none or too many."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         ids = tuple(id for id in tx.queues.page(query, db.now(), COUNTED + 1) if id <= upto)
     reject_field("id", _size_fault(len(ids)))
@@ -107,7 +107,7 @@ def cases_of(db: HashDB, actor: Actor, query: QueueQuery, upto: int) -> tuple[in
 
 
 def proposals_of(db: HashDB, actor: Actor, upto: int) -> tuple[int, ...]:
-    """The ids up to `upto` of all waiting proposals that the actor sees."""
+    """The ids up to `upto` of all waiting proposals that the actor sees. Raises InvalidInput if none or too many."""
     acts = visible_acts(actor)
     with db.store.read() as tx:
         waiting = [row.proposal for row in tx.proposals.pending(db.now())]
