@@ -84,7 +84,7 @@ def add(url: str, name: str, key_file: Path | None, a_day: int | None, as_json: 
 def browse(as_json: bool) -> None:
     """List the services that this one follows."""
     with open_home() as db:
-        listed = upstreams.every(db, COMMAND_LINE)
+        listed = upstreams.list_all(db, COMMAND_LINE)
     if as_json:
         _print_upstreams(listed)
         return
@@ -101,7 +101,9 @@ def status(upstream: int | None, as_json: bool) -> int:
     Exits 1 if one cannot be followed now.
     """
     with open_home() as db:
-        listed = upstreams.every(db, COMMAND_LINE) if upstream is None else (upstreams.get(db, COMMAND_LINE, upstream),)
+        listed = (
+            upstreams.list_all(db, COMMAND_LINE) if upstream is None else (upstreams.get(db, COMMAND_LINE, upstream),)
+        )
     if as_json:
         _print_upstreams(listed)
     for followed in () if as_json else listed:

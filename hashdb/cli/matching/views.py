@@ -31,7 +31,7 @@ def list_seeds(as_json: bool) -> None:
     The list says since when each is in use, and until when it was. Contributions use the newest, queries all in use.
     """
     with open_home() as db:
-        states = seeds.every(db, COMMAND_LINE)
+        states = seeds.list_all(db, COMMAND_LINE)
     if as_json:
         print_json({"seeds": list(map(_to_json, states))})
         return

@@ -80,10 +80,8 @@ def _continued_cases(
     ended_with = tx.retired.ended_with(fresh[0].member, values, now) if fresh else {}
     ids = {id for group in ended_with.values() for id in group}
     ended = tx.contributions.get(ids, now)
-    last = {
-        id: replace(cases[-1], holds=not ended[id].standing.matches)
-        for id, cases in tx.cases.by_contribution(ids).items()
-    }
+    cases = tx.cases.by_contribution(ids)
+    last = {id: replace(cases_on[-1], holds=not ended[id].standing.matches) for id, cases_on in cases.items()}
     continued: dict[int, Case] = {}
     for contribution in fresh:
         if candidates := _near_ids(contribution, near, ended_with) & last.keys():

@@ -24,11 +24,11 @@ def sees_members(actor: Actor) -> bool:
 def may_know(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
     """Whether the actor may know that this contribution exists, whatever its status and standing.
 
-    Its own; with `feed` or `audit` any; with `match` those answered to its member; with `review` those with a case.
+    Its own; with `feed` or `audit` any; with `match` what its member got as a match; with `review` those with a case.
     """
     if actor.is_member(contribution.member) or actor.has(Scope.AUDIT) or actor.has(Scope.FEED):
         return True
-    return _was_answered(tx, actor, contribution.id) or _may_review(tx, actor, contribution.id)
+    return _was_returned(tx, actor, contribution.id) or _may_review(tx, actor, contribution.id)
 
 
 def may_see(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
@@ -36,7 +36,7 @@ def may_see(tx: Transaction, actor: Actor, contribution: Contribution) -> bool:
     if actor.is_member(contribution.member) or actor.has(Scope.AUDIT):
         return True
     if contribution.status is Status.ACTIVE and contribution.standing.matches:
-        if actor.has(Scope.FEED) or _was_answered(tx, actor, contribution.id):
+        if actor.has(Scope.FEED) or _was_returned(tx, actor, contribution.id):
             return True
     return _may_review(tx, actor, contribution.id)
 
@@ -55,10 +55,10 @@ def with_origins(db: HashDB, tx: Transaction, contributions: Sequence[Contributi
 
 
 def await_hits(db: HashDB, actor: Actor, contribution: int) -> None:
-    """Wait until a match that any process has just answered is stored, if only that lets the actor see it.
+    """Wait until a match that any process has just returned is stored, if only that lets the actor see it.
 
     This process stores its hits at once; the others store theirs within `db.hits_within` seconds. A request for a
-    contribution that was not answered waits as long, whether it exists or not.
+    contribution that was never returned as a match waits as long, whether it exists or not.
     Raises TooManyAtOnce if the key already holds its share of slots in this process, and StoreBusy.
     """
     if not actor.has(Scope.MATCH) or actor.has(Scope.FEED) or actor.has(Scope.AUDIT):
@@ -73,14 +73,15 @@ def await_hits(db: HashDB, actor: Actor, contribution: int) -> None:
 
 
 def _is_settled(db: HashDB, actor: Actor, contribution: int) -> bool:
-    """Whether waiting would change nothing: it was answered to the member, or is the member's own."""
+    """Whether waiting would change nothing: it was returned to the member, or is the member's own."""
     with db.store.read() as tx:
-        if _was_answered(tx, actor, contribution):
+        if _was_returned(tx, actor, contribution):
             return True
         return actor.is_member(tx.hits.contributors([contribution]).get(contribution))
 
 
-def _was_answered(tx: Transaction, actor: Actor, contribution: int) -> bool:
+def _was_returned(tx: Transaction, actor: Actor, contribution: int) -> bool:
+    """Whether a stored match returned the contribution to the actor's member."""
     if actor.member is None or not actor.has(Scope.MATCH):
         return False
     return bool(tx.hits.returned_to(actor.member.id, [contribution]))

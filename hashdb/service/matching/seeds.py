@@ -31,7 +31,7 @@ def known_to(db: HashDB, actor: Actor) -> tuple[Seed, ...]:
     return db.seeds_in_use() if _SCOPES & actor.scopes else ()
 
 
-def every(db: HashDB, actor: Actor) -> tuple[SeedState, ...]:
+def list_all(db: HashDB, actor: Actor) -> tuple[SeedState, ...]:
     """Since when and until when each seed is or was in use, newest first."""
     with db.read(actor, Scope.AUDIT) as tx:
         return tx.seeds.all_states()

@@ -47,8 +47,8 @@ def select(
 ) -> Batch:
     """Freeze a selection for an act: a draft, of which nothing is done before `start`.
 
-    Acts on contributions take the contributions of selected cases. Raises InvalidInput (no rows, or more than `MOST`),
-    ScopeMissing.
+    `picks` says of what the `ids` are; acts on contributions take those of selected cases. `undoes` is the batch that
+    an undo takes back. Raises InvalidInput (no rows, or more than 10,000), ScopeMissing.
     """
     actor.require(action.scope)
     reject_field("action", None if picks in action.picks else f"{action} is not done to a {picks}")
@@ -99,7 +99,7 @@ def contributions_of(db: HashDB, actor: Actor, chosen: Filter, upto: int) -> tup
 
 
 def cases_of(db: HashDB, actor: Actor, query: QueueQuery, upto: int) -> tuple[int, ...]:
-    """The ids up to `upto` of all open cases of a queue, those in piles too. Raises InvalidInput if none or too many."""
+    """The ids up to `upto` of all open cases of a queue, also in piles. Raises InvalidInput if none or too many."""
     with db.read(actor, Scope.REVIEW, Scope.AUDIT) as tx:
         ids = tuple(id for id in tx.queues.page(query, db.now(), COUNTED + 1) if id <= upto)
     reject_field("id", _size_fault(len(ids)))

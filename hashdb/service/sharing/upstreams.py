@@ -67,7 +67,7 @@ def name_of(log: Log) -> str:
     return first.name.encode("ascii", "replace").decode()[: LONGEST_LOG - len(ending)] + ending
 
 
-def every(db: HashDB, actor: Actor) -> tuple[Upstream, ...]:
+def list_all(db: HashDB, actor: Actor) -> tuple[Upstream, ...]:
     """All upstreams."""
     with db.read(actor, Scope.AUDIT) as tx:
         return tx.upstreams.all()
@@ -81,7 +81,7 @@ def get(db: HashDB, actor: Actor, id: int) -> Upstream:
 
 def of_member(db: HashDB, actor: Actor, member: int) -> Upstream | None:
     """The upstream whose list is contributed as this member; None if there is none."""
-    return next((upstream for upstream in every(db, actor) if upstream.member == member), None)
+    return next((upstream for upstream in list_all(db, actor) if upstream.member == member), None)
 
 
 def pause(db: HashDB, actor: Actor, id: int) -> Upstream:

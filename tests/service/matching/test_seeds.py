@@ -26,7 +26,7 @@ def _events(db: HashDB) -> list[tuple[str, str, int]]:
 
 
 def test_the_first_start_makes_a_seed_and_no_later_one_does(db: HashDB, database_url: str) -> None:
-    assert seeds.every(db, COMMAND_LINE) == ()
+    assert seeds.list_all(db, COMMAND_LINE) == ()
     seeds.start(db)
     elsewhere = hashdb(database_url, Clock())
     seeds.start(elsewhere)
@@ -51,7 +51,7 @@ def test_two_workers_see_a_rotation_and_the_oldest_of_too_many_ends(
             assert len({seed.octets for seed in known}) == len(known)
     assert _events(db)[-2:] == [("system:cli", "seed.retired", 1), ("system:cli", "seed.added", MAX_SEEDS + 1)]
     assert first not in seeds.known_to(elsewhere, actor)
-    assert [state.retired_at is None for state in seeds.every(db, COMMAND_LINE)] == [True, True, True, False]
+    assert [state.retired_at is None for state in seeds.list_all(db, COMMAND_LINE)] == [True, True, True, False]
     elsewhere.close()
 
 
@@ -79,7 +79,7 @@ def test_of_a_retired_seed_nothing_is_left_in_the_files(tmp_path: Path) -> None:
     seeds.start(db)
     for retire in (partial(seeds.retire, db, COMMAND_LINE, 1), partial(seeds.rotate, db, COMMAND_LINE)):
         oldest = seeds.known_to(db, actor)[-1].octets
-        while len(seeds.every(db, COMMAND_LINE)) < 2 or len(seeds.known_to(db, actor)) < MAX_SEEDS:
+        while len(seeds.list_all(db, COMMAND_LINE)) < 2 or len(seeds.known_to(db, actor)) < MAX_SEEDS:
             seeds.rotate(db, COMMAND_LINE)
             db.follower.catch_up()
         assert held(oldest)
@@ -94,7 +94,7 @@ def test_who_may_not_match_or_contribute_learns_no_seed_and_members_change_none(
     for scope in Scope:
         known = seeds.known_to(db, member_with(db, scope))
         assert len(known) == (1 if scope in (Scope.CONTRIBUTE, Scope.MATCH) else 0)
-    for verb in (lambda: seeds.rotate(db, member_with(db)), lambda: seeds.every(db, member_with(db))):
+    for verb in (lambda: seeds.rotate(db, member_with(db)), lambda: seeds.list_all(db, member_with(db))):
         with pytest.raises(NotAllowed):
             verb()
 

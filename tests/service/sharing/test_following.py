@@ -236,14 +236,14 @@ def test_what_this_service_does_not_accept_is_counted_by_field_and_tried_again_o
     )
     look(b)
     assert b.one(1).signals == (signal(1),)
-    (upstream,) = upstreams.every(b.db, COMMAND_LINE)
+    (upstream,) = upstreams.list_all(b.db, COMMAND_LINE)
     assert upstream.refused == {"benign": 1, "context": 1}
     assert (b.found(2), b.found(3)) == ((), ())
     benign.delete(b.db, COMMAND_LINE, 1)
     upstreams.resume(b.db, COMMAND_LINE, upstream.id, b.connect, again=True)
     look(b)
     assert (len(b.found(1)), len(b.found(2))) == (1, 1)
-    (upstream,) = upstreams.every(b.db, COMMAND_LINE)
+    (upstream,) = upstreams.list_all(b.db, COMMAND_LINE)
     assert (upstream.refused, upstream.state) == ({"context": 1}, "following")
     verified(b)
 
@@ -328,7 +328,7 @@ def test_on_either_database_a_list_is_followed_and_removed(tmp_path: Path, clock
         look(b)
         assert [b.one(number).status for number in (1, 2, 3)] == [Status.ACTIVE, Status.WITHDRAWN, Status.ACTIVE]
         assert upstreams.remove(b.db, COMMAND_LINE, id) == (2, False)
-        assert (upstreams.every(b.db, COMMAND_LINE), b.found(1)) == ((), ())
+        assert (upstreams.list_all(b.db, COMMAND_LINE), b.found(1)) == ((), ())
         assert b.one(1).origin == Origin(a.log, first.id, first.member)
         # Processes and clients of version 0.1.0 know no other kinds.
         kinds = {str(each.kind) for each in members.page(b.db, COMMAND_LINE, 0, 9)}
@@ -339,7 +339,7 @@ def test_on_either_database_a_list_is_followed_and_removed(tmp_path: Path, clock
 def test_only_one_process_looks_and_a_slow_one_does_not_apply_what_another_has(pair: list[List]) -> None:
     a, b = pair
     a.contribute(draft(1))
-    (before,) = upstreams.every(b.db, COMMAND_LINE)
+    (before,) = upstreams.list_all(b.db, COMMAND_LINE)
 
     def connect(url: str, key: str) -> HTTPRemote:
         # Another process looks, and finds nothing to do.
@@ -361,7 +361,7 @@ def test_a_list_may_add_so_many_a_day_and_goes_on_at_midnight(tmp_path: Path, cl
         for day in range(3):
             look(b, b)
             assert sum(len(b.found(number)) for number in range(1, 6)) == min(5, 2 + 2 * day)
-            (upstream,) = upstreams.every(b.db, COMMAND_LINE)
+            (upstream,) = upstreams.list_all(b.db, COMMAND_LINE)
             assert upstream.state == ("following" if day == 2 else "day_limit")
             clock.go(hours=12 if day == 0 else 24)
 
@@ -373,7 +373,7 @@ def test_without_the_scope_no_opinion_is_sent_and_with_it_all_are(tmp_path: Path
         look(b)
         opinions.give(b.db, b.member, 1, DISPUTES)
         look(b)
-        (upstream,) = upstreams.every(b.db, COMMAND_LINE)
+        (upstream,) = upstreams.list_all(b.db, COMMAND_LINE)
         assert (upstream.judges, upstream.state, opinions.page(a.db, COMMAND_LINE, own.id, 0, 9)) == (
             False,
             "following",
@@ -389,7 +389,7 @@ def test_what_cannot_be_followed_says_why_and_is_tried_again(pair: list[List], c
     a.contribute(draft(1))
     app = b.lists.apps.pop("a")
     look(b)
-    (upstream,) = upstreams.every(b.db, COMMAND_LINE)
+    (upstream,) = upstreams.list_all(b.db, COMMAND_LINE)
     assert (upstream.state, upstream.failures, upstream.failing_since) == ("unreachable", 1, clock())
     b.lists.apps["a"] = app
     clock.go(minutes=11)
@@ -397,7 +397,7 @@ def test_what_cannot_be_followed_says_why_and_is_tried_again(pair: list[List], c
     assert len(b.found(1)) == 1
     members.revoke_key(a.db, COMMAND_LINE, 3)
     look(b)
-    assert upstreams.every(b.db, COMMAND_LINE)[0].state == "key_refused"
+    assert upstreams.list_all(b.db, COMMAND_LINE)[0].state == "key_refused"
     # Another service at the same address withdraws nothing.
     b.lists.add("other")
     b.lists.apps["a"] = b.lists.apps["other"]
@@ -405,7 +405,7 @@ def test_what_cannot_be_followed_says_why_and_is_tried_again(pair: list[List], c
         upstreams.resume(b.db, COMMAND_LINE, 1, b.connect)
     upstreams.resume(b.db, COMMAND_LINE, 1, b.connect, key=b.key_at(b.lists.lists[-1]), again=True)
     look(b)
-    assert (upstreams.every(b.db, COMMAND_LINE)[0].state, len(b.found(1))) == ("other_log", 1)
+    assert (upstreams.list_all(b.db, COMMAND_LINE)[0].state, len(b.found(1))) == ("other_log", 1)
     b.lists.lists[-1].db.close()
 
 

@@ -40,5 +40,5 @@ def test_what_the_other_service_refuses_is_counted_and_not_sent_again(db: HashDB
     for _ in range(2):
         clock.go(minutes=3)
         following.look(db, connect_to_page)
-        (upstream,) = upstreams.every(db, COMMAND_LINE)
+        (upstream,) = upstreams.list_all(db, COMMAND_LINE)
         assert upstream.refused == {"opinion": 1}

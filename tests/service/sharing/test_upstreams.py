@@ -43,7 +43,7 @@ def test_a_list_without_an_end_leaves_others_their_turn(db: HashDB, clock: Clock
     endless = Endless(lasting)
     for looks in (1, 2):
         following.look(db, lambda url, key: endless)
-        (upstream,) = upstreams.every(db, COMMAND_LINE)
+        (upstream,) = upstreams.list_all(db, COMMAND_LINE)
         assert (upstream.state, upstream.caught_up_at, endless.asked) == ("reading", None, 50 * looks)
 
 
@@ -55,4 +55,4 @@ def test_a_list_that_is_removed_while_it_is_read_ends_the_look(db: HashDB) -> No
         return PageRemote()
 
     assert following.look(db, connect) == 1
-    assert upstreams.every(db, COMMAND_LINE) == ()
+    assert upstreams.list_all(db, COMMAND_LINE) == ()
