@@ -23,10 +23,7 @@ class JobOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Work on the log as it was at the start: of its `size` events, `done` have been read.
-
-    `touched_at` is the time of the last progress.
-    """
+    """Work on the log as it was at the start: of `size` events, `done` are read. Its last progress: `touched_at`."""
 
     id: int
     actor: str

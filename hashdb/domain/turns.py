@@ -66,10 +66,7 @@ _Handle = Callable[[Sequence[_Request]], Sequence[_Answer | Exception]]
 
 
 class _Waiting(Generic[_Request, _Answer]):
-    """A request of a waiting thread, and its answer once there is one (a list of one).
-
-    When `woken` is set without an answer, its thread handles the next group.
-    """
+    """A request of a waiting thread. If it is woken without an answer (a list of one), it handles the next group."""
 
     def __init__(self, request: _Request) -> None:
         self.request = request

@@ -51,10 +51,9 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MemberLimits:
-    """What a member may use."""
+    """What a member may use; None: no limit of contributions."""
 
     contributions_per_day: int | None = None
-    """None: no limit."""
     budget_factor: int = 1
     """The factor by which the budgets of its keys are larger than the default."""
 

@@ -62,10 +62,7 @@ class SetBlock:
 
 
 def leaf(id: int, standing: str, commitment: bytes | None) -> bytes:
-    """The leaf of a contribution: SHA-256(0x00 ‖ "id active standing commitment").
-
-    The commitment is in hex, or `-` where there is none yet.
-    """
+    """A leaf: SHA-256(0x00 ‖ "id active standing commitment"), the commitment in hex, or `-` if there is none yet."""
     text = f"{id} active {standing} {'-' if commitment is None else commitment.hex()}"
     return hashlib.sha256(b"\x00" + text.encode()).digest()
 

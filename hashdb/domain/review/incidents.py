@@ -106,10 +106,7 @@ REVIEWER_ACTIONS = (TwoPersonAction.RETIRE,)
 
 @dataclass(frozen=True, slots=True)
 class ProposedChange:
-    """The change that a proposal asks for: an act on a subject, by its kind and id (`member`, 3; id 0: a new one).
-
-    `content` has the values of the change by field.
-    """
+    """The change that a proposal asks for: an act on a subject (`member`, 3; id 0: a new one), with values by field."""
 
     act: TwoPersonAction
     kind: str

@@ -63,10 +63,7 @@ class QueueQuery:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An open case that a reviewer has taken, and when its page was last used (`seen_at`).
-
-    It ends once the page was not used for `Rules.case_idle`.
-    """
+    """An open case that a reviewer took: free again once its page, last used at `seen_at`, was idle for long enough."""
 
     case: int
     actor: str

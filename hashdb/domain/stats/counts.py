@@ -158,10 +158,7 @@ class Hit:
 
 
 def in_open_days(hits: Iterable[Hit], closed: date, opened: date) -> list[Hit]:
-    """Hits as the service stores them: hits of days that are sealed already count on the first day that is not.
-
-    Those up to the day `closed` (the last sealed one) move to the start of the day `opened`, and equal ones are joined.
-    """
+    """Hits as they are stored: those up to the sealed day `closed` move to the start of the day `opened`, joined."""
     start, joined = datetime.combine(opened, time.min, UTC), dict[tuple[date, int, int], Hit]()
     for hit in sorted(hits, key=lambda hit: hit.day):
         moved = replace(hit, day=opened, first_at=start, last_at=start) if hit.day <= closed else hit
