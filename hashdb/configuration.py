@@ -41,10 +41,10 @@ _DEFAULT_HOME = SettingValue("hashdb-data", "HASHDB_HOME, which is not set")
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The settings of the environment and the user's file for the programs of a member's side."""
+    """The settings of the environment and of the user's file, by field, for the programs of a member's side."""
 
     file: Path
-    """The user's file, whether it exists or not. The two mappings have the fields by name."""
+    """The user's file, whether it exists or not."""
     of_file: Mapping[str, SettingValue]
     of_environment: Mapping[str, SettingValue]
 

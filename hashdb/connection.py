@@ -47,9 +47,10 @@ Params = Mapping[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """A request; `text` is its body, `params` is its query string. It may take `extra_seconds` beyond the timeout.
+    """A request with `text` as its body, or `files` (pairs of name and file), and `params` as its query string.
 
-    A `safe` request may be carried out twice. Another one is sent again only if it was certainly not carried out.
+    It may take `extra_seconds` longer than the timeout. A `safe` request may be carried out twice; another one is sent
+    again only if it was certainly not carried out.
     """
 
     method: str

@@ -43,6 +43,7 @@ class Rules:
     """Those of pictures; those of texts and the digests are always in force."""
     vocabulary: Vocabulary
     max_radius: Mapping[Algorithm, int] = field(default_factory=dict)
+    """The largest radius in bits that a query may ask for, if it is not the default one."""
     time_to_decide: timedelta = timedelta(hours=72)
     case_idle: timedelta = timedelta(minutes=15)
     """How long a reviewer keeps a taken case without using its page."""

@@ -311,7 +311,7 @@ def _amended_contribution(details: Details, actor: str) -> Mapping[str, Value]:
     return {**fields, "expired": NOT_LOGGED} if "expires_at" in fields else fields
 
 
-def _ends_with(status: Status) -> Callable[[Details, str], Mapping[str, Value]]:
+def _sets_status(status: Status) -> Callable[[Details, str], Mapping[str, Value]]:
     return _sets(status=str(status), expired=status is Status.EXPIRED or NOT_LOGGED)
 
 
@@ -357,7 +357,7 @@ _CHANGES: Mapping[str, _Change] = {
     Action.USER_DISABLED: _sets(status=str(UserStatus.DISABLED)),
     Action.USER_ENABLED: _sets(status=str(UserStatus.ACTIVE)),
     Action.CONTRIBUTION_AMENDED: _amended_contribution,
-    **{action: _ends_with(status) for action, status in STATUS_AFTER.items()},
+    **{action: _sets_status(status) for action, status in STATUS_AFTER.items()},
     Action.CONTRIBUTION_WITHDRAWN: _withdrawn,
     Action.CONTRIBUTION_ERASED: _sets(erased=True),
     Action.CONTRIBUTION_COMMITTED: _sets(),

@@ -183,7 +183,7 @@ def _match_pictures(
     pictures: Mapping[int, Sequence[_PictureSignal]],
     overruling_algorithms: OverrulingAlgorithms,
 ) -> dict[int, FrameDetails]:
-    """The contributions that frames or pages match as pictures; windows of words match none."""
+    """How frames or pages match contributions as pictures, by contribution; windows of words match none."""
     by_phash = [
         id for id, signals in pictures.items() if any(signal.algorithm is Algorithm.PHASH for signal, _ in signals)
     ]

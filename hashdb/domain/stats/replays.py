@@ -316,5 +316,6 @@ class Reviews:
         return case in self._open and case not in self._disputed
 
     def _counts_of(self, what: str) -> dict[str, int]:
+        """By code, the counts with this name."""
         counts = {key: count for (name, key), count in self._counts.items() if name == what and count}
         return dict(sorted(counts.items()))

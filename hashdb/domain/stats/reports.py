@@ -103,7 +103,7 @@ class Reviewed:
 
 @dataclass(frozen=True, slots=True)
 class DecisionsBy:
-    """The decisions of one user or key in the period.
+    """The decisions of one user or key in the period, by `Decision`, and the times from opening to decision.
 
     `again` is how many of them another decision on the same contribution followed before the end of the period, and
     `reversed` how many of these said the opposite: `uphold` against `quarantine` or `retire`.
@@ -245,7 +245,7 @@ class DayReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The figures of a period, of all members or of one.
+    """The figures of a period, of all members or of one. Times to remove and to share are by `WHO`.
 
     `size` is the seq of the last event before its end. `final` is whether no figure can change any more: the period
     ended some minutes ago, and each of its days with counts is sealed.
