@@ -188,10 +188,10 @@ def _parse_shots(frames: Any) -> tuple[tuple[CopiedShot, ...], list[str]]:
     """The shots, pages and windows that are searched for, and the commitment's lines for their unknown signals."""
     shots: list[CopiedShot] = []
     unknown: list[str] = []
-    place = 0
+    position = 0
     for shot in split_shots(map(_parse_frame, frames)):
-        first, texts = shot.frames[0], frames[place]["signals"]
-        place += len(shot.frames)
+        first, texts = shot.frames[0], frames[position]["signals"]
+        position += len(shot.frames)
         if not first.matches:
             continue
         signals = tuple([(signal.algorithm, signal.to_bytes()) for signal in first.signals])

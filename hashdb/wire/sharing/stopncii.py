@@ -27,7 +27,7 @@ _ALGORITHMS = {"ImagePDQ": Algorithm.PDQ, "VideoMD5": Algorithm.MD5}
 _PLAIN = {"URL": "url", "Text": "raw_text"}
 """The types of values that are not hashed, each with HMA's name of the type."""
 HashPlain = Callable[[str, str], tuple[str, str]]
-"""Hashes an address or a text: takes HMA's name of its type, and it; returns that of the type of the hash, and it."""
+"""Hashes an address or a text. Takes HMA's name of its type and the value; returns those of the hash."""
 _TYPES = {algorithm: name for name, algorithm in _ALGORITHMS.items()}
 ALGORITHMS = tuple(_TYPES)
 """The algorithms that StopNCII and Tech Against Terrorism know."""
