@@ -27,7 +27,7 @@ def take_next() -> Response:
 
 @blueprint.post("/<id:case_id>/claim")
 def change(case_id: int) -> Response:
-    """Take this case, take it over, release it, or release it and take the next one."""
+    """Take this case (`act` is `take`), take it `over`, release it, or release it and take the next one (`skip`)."""
     actor().require(Scope.REVIEW)
     wanted = request.form.get("act", "take")
     if wanted in ("take", "over"):
@@ -45,7 +45,7 @@ def change(case_id: int) -> Response:
 
 @blueprint.post("/<id:case_id>/claim/renewal")
 def renew(case_id: int) -> Response:
-    """Renew the claim because the page is in use: no content, or what happened if the reviewer has it no longer."""
+    """Renew the claim because the page is in use: no content, or a text that says who has or decided the case now."""
     if claims.renew(hashdb(), actor(), case_id):
         return Response(status=204)
     case, claim = cases.get(hashdb(), actor(), case_id), claims.find(hashdb(), actor(), case_id)

@@ -207,7 +207,7 @@ def past_tense(action: str) -> str:
 
 
 def verdict(near: NearContribution, radii: Mapping[Algorithm, int]) -> str:
-    """Whether a near contribution would match at these radii (bits), and why.
+    """Whether a near contribution would match at these radii (bits), and why. phash alone may be overruled by others.
 
     `neighbors.js` computes the same in the browser: change both together.
     """

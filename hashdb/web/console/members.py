@@ -206,7 +206,7 @@ def _member_page(member: Member, form: Form, key_form: Form | None = None) -> Re
 
 
 def _figures() -> dict[int, MemberFigures]:
-    """By member id, the figures of the last days."""
+    """By member id, the figures of the period `members.LATELY`."""
     return {figures.member: figures for figures in overviews.members(hashdb(), actor(), members.LATELY.days)}
 
 

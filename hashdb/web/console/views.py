@@ -75,6 +75,7 @@ def _changeable(sent: Form) -> dict[str, object]:
 
 
 def _page(form: Form, changed: int | None = None) -> Response:
+    """The page of the views; `changed` is the id of the view whose form was refused."""
     return pages.page(
         "views.html", form=form, changed=changed, views=saved_views.visible(hashdb(), guard.session()), fields=parse_qsl
     )
