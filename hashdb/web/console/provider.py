@@ -20,7 +20,7 @@ from hashdb.errors import LimitReached, SignInRefused
 from hashdb.service.accounts import sessions
 from hashdb.web.console import guard, pages
 from hashdb.web.console.pages import Form
-from hashdb.web.console.sessions import address, redirect_signed_in, sign_in_page, status_of
+from hashdb.web.console.sessions import client_address, redirect_signed_in, sign_in_page, status_of
 from hashdb.web.context import app_state, hashdb
 
 # Importing it takes a tenth of the service's start, so it is imported at the first such sign-in.
@@ -95,10 +95,10 @@ def come_back() -> Response:
         if not guard.verify_secret("state", request.args.get("state", "")) or "code" not in request.args:
             raise SignInRefused("the provider’s answer does not belong to a sign-in of this browser: sign in again")
         # Each false code costs a request to the provider, so attempts are counted before it is sent.
-        sessions.count_provider_attempt(hashdb(), address())
+        sessions.count_provider_attempt(hashdb(), client_address())
         claims = _ask_provider(lambda: _get_claims(request.args["code"]))
         identity = ProviderIdentity(app_state().settings.oidc_issuer, claims.sub)
-        opened = sessions.sign_in_by_provider(hashdb(), _user_name(claims), identity, address())
+        opened = sessions.sign_in_by_provider(hashdb(), _user_name(claims), identity, client_address())
     except (SignInRefused, LimitReached) as error:
         return sign_in_page(Form().refused(error), status=status_of(error))
     return redirect_signed_in(opened, url_for("console.landing"))

@@ -23,7 +23,7 @@ from hashdb.wire.signatures import SIGNATURE_KINDS
 _FOLLOWED = tuple(name for name in DraftIn.model_fields if name != "reference")
 """The fields of a contribution that are followed: a reference is its member's own."""
 _STANDINGS = frozenset(map(str, Standing))
-_MOST_TOKEN = 64  # characters
+_LONGEST_TEXT = 64  # characters
 
 
 def read_page(text: bytes, context: ValidationContext) -> UpstreamPage:
@@ -36,19 +36,19 @@ def read_page(text: bytes, context: ValidationContext) -> UpstreamPage:
     try:
         page = json.loads(text)
         changes = tuple([_change(change, context) for change in page["changes"]])
-        return UpstreamPage(changes, _number(page["checkpoint"]), page["more"] is True, _token(page["epoch"]))
+        return UpstreamPage(changes, _check_int(page["checkpoint"]), page["more"] is True, _check_text(page["epoch"]))
     except (LookupError, TypeError, AttributeError, RecursionError, UnicodeDecodeError) as error:
         raise ValueError("this is not a page of a feed") from error
 
 
 def _change(change: Any, context: ValidationContext) -> UpstreamChange:
-    seq = _number(change["seq"])
+    seq = _check_int(change["seq"])
     fields = change.get("contribution")
     if fields is None:
         reason = change.get("withdrawal_reason")
-        id, gone = _number(change["gone"]), _token(change["reason"])
-        return UpstreamChange(seq, id, gone=gone, withdrawal_reason=reason and _token(reason))
-    id, member = _number(fields["id"]), _number(fields["member"]["id"])
+        id, gone = _check_int(change["gone"]), _check_text(change["reason"])
+        return UpstreamChange(seq, id, gone=gone, withdrawal_reason=reason and _check_text(reason))
+    id, member = _check_int(fields["id"]), _check_int(fields["member"]["id"])
     expires = fields.get("expires_at")
     if expires is not None and parse_instant(expires) <= context.now:
         return UpstreamChange(seq, id, gone="expired")
@@ -86,7 +86,7 @@ def _with_names(names: Collection[str], texts: Sequence[str]) -> list[str]:
 
 
 def _known_labels(labels: list[str], vocabulary: Vocabulary) -> list[str]:
-    """The labels that the vocabulary has; all of them if it has none, so that they are refused."""
+    """The labels that the vocabulary has; all of them if it has none of them, so that they are refused."""
     return [label for label in labels if vocabulary.fault("behaviour", label) is None] or labels
 
 
@@ -96,14 +96,14 @@ def _fields_of(error: ValidationError) -> tuple[str, ...]:
     return tuple(sorted(name if name in _FOLLOWED else "origin" for name in names))
 
 
-def _number(value: object) -> int:
+def _check_int(value: object) -> int:
     if type(value) is not int or not 0 <= value <= LARGEST_ID:
         raise ValueError("must be a number")
     return value
 
 
-def _token(value: object) -> str:
-    if not isinstance(value, str) or len(value) > _MOST_TOKEN or not value.isprintable():
+def _check_text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not value.isprintable():
         raise ValueError("must be a short text")
     return value
 
