@@ -74,7 +74,7 @@ def demo_command(once: bool, console: bool, port: int, as_json: bool) -> int:
             raise click.UsageError("--console cannot be used with --once or --json")
         show_console(photos, port)
         return 0
-    with _folder() as home, _serving(home, _free_port(port)) as url:
+    with _temporary_home() as home, _serving(home, _free_port(port)) as url:
         echo = partial(click.echo, err=as_json)
         echo(f"service       {url}  (SQLite in {home})")
         echo(f"index         {Settings.model_fields['index'].default} (by {engine()})")
@@ -119,7 +119,7 @@ def _invite(url: str, key: str, echo: Callable[..., object]) -> None:
 
 def show_console(photos: Sequence[Path], port: int) -> None:
     """Fill a service in a temporary folder, and serve its console until Ctrl-C."""
-    with _folder() as home:
+    with _temporary_home() as home:
         click.echo(f"Filling a service in {home} …")
         password = generate_password()
         # The environment may name a real database, so no setting is read from it.
@@ -135,7 +135,8 @@ def show_console(photos: Sequence[Path], port: int) -> None:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def _temporary_home() -> Iterator[Path]:
+    """A temporary folder, which is deleted at the end, also if a signal ends the command."""
     for number in _END_SIGNALS[1:]:
         # `nohup` ignores SIGHUP, so that the command outlives the terminal.
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -150,7 +150,7 @@ class Approver:
     def _differing(
         self, tree: CopyTree, tables: CopyTables, committed: CommittedSet, before: Approval | None, read: FeedRead
     ) -> dict[int, int]:
-        """The contributions that differ because they changed after the root, each with `Approval.pending`'s number."""
+        """The contributions that differ because they changed after the root, and at how many roots in a row."""
         if tree.root == committed.root:
             return {}
         pending: dict[int, int] = {}

@@ -86,6 +86,7 @@ class CopyIndex:
         yield LogSnapshot(self._tables.head(), lambda seq: "", self._tables)
 
     def _add(self, log: LogSnapshot[CopyTables], after: int) -> None:
+        """Add the values of the contributions that changed after a seq."""
         seq = log.head.seq
         if after == 0:
             for algorithm, index in self._engine.indexes.items():

@@ -1,7 +1,8 @@
 """Look-back: contributions that changed are searched among the remembered uploads.
 
 An upload is remembered durably before it is matched. If the match did not see a contribution, then the contribution was
-stored in the copy later, and look-back reads the uploads after that. So one of the two finds each pair.
+stored in the copy later, and look-back reads the uploads after that. So one of the two finds each match. A match that
+was reported *stands* until it is taken back.
 
 Few contributions are compared with the values of all uploads. For very many, as after the first sync, a walk matches
 every upload in the copy, some uploads a step. Changes that arrive meanwhile are looked back for first.
@@ -32,6 +33,7 @@ from hashdb.index.vectors import from_octets
 from hashdb.local import Copy, LocalIndex
 from hashdb.local.reports import Reports
 from hashdb.local.syncing import ignore, system_clock
+from hashdb.local.tables import Changed
 from hashdb.local.upload_parts import SearchValues
 from hashdb.local.upload_scans import Scan
 
@@ -131,7 +133,7 @@ class LookBack:
         `progress` is called with the number of contributions that were looked back for. Raises NoCopy, StoreBusy.
 
         The contributions that changed are searched among the uploads with all of their signals at the usual radii.
-        What is near is matched as `LocalIndex.match` does. A pair that stands is taken back when its contribution is
+        What is near is matched as `LocalIndex.match` does. A match that stands is taken back when its contribution is
         gone, expired or no longer a match.
         """
         added = 0
@@ -195,19 +197,19 @@ class LookBack:
             Cursor(self._epoch, self._seq if oldest is None else oldest.after), found, taken_back
         )
 
-    def _are_many(self, copy: Copy, changed: Sequence[tuple[int, int, int]]) -> bool:
-        """Whether so many contributions changed that a walk takes less time; `changed` is of `CopyTables.changed`."""
+    def _are_many(self, copy: Copy, changed: Sequence[Changed]) -> bool:
+        """Whether so many contributions changed that a walk takes less time; `changed` are the first of them."""
         if len(changed) < STEP:
             return False
-        values = sum(count for *_, count in changed) / len(changed)
-        return copy.tables.count_changed(self._seq) * values >= WALKED_FROM
+        values_each = sum(contribution.value_count for contribution in changed) / len(changed)
+        return copy.tables.count_changed(self._seq) * values_each >= WALKED_FROM
 
-    def _bounded(self, changed: Sequence[tuple[int, int, int]]) -> Sequence[tuple[int, int, int]]:
-        """The first rows of `CopyTables.changed`, as many as one step may compare, but at least one."""
+    def _first_of(self, changed: Sequence[Changed]) -> Sequence[Changed]:
+        """The first contributions, as many as one step may compare with all uploads, and at least one."""
         room = PAIRS_A_STEP / max(1, *self._remembered.count_values().values())
-        for place, (seq, _, count) in enumerate(changed):
-            room -= count
-            if room < 0 and place and seq != changed[place - 1][0]:
+        for place, contribution in enumerate(changed):
+            room -= contribution.value_count
+            if room < 0 and place and contribution.seq != changed[place - 1].seq:
                 return changed[:place]
         return changed
 
@@ -234,15 +236,16 @@ class LookBack:
         return self._record(found, taken_back)
 
     def _begin_part(self, copy: Copy, changes: _Changes) -> _Part:
-        rows = [row for row in copy.tables.changed(changes.after, STEP) if row[0] <= changes.upto]
-        changed = self._bounded(rows)
-        upto = changed[-1][0] if len(changed) < len(rows) or len(rows) == STEP else changes.upto
+        up_to_a_step = [item for item in copy.tables.changed(changes.after, STEP) if item.seq <= changes.upto]
+        changed = self._first_of(up_to_a_step)
+        are_all = len(changed) == len(up_to_a_step) < STEP
+        upto = changes.upto if are_all else changed[-1].seq
         searched = {
             algorithm: SearchValues(from_octets(b"".join(shares), algorithm.bits), np.array(list(shares.values())))
             for algorithm, shares in copy.tables.shares(changes.after, upto).items()
         }
         standing = defaultdict[str, list[int]](list)
-        for upload, id in self._reports.standing([id for _, id, _ in changed]):
+        for upload, id in self._reports.standing([contribution.id for contribution in changed]):
             standing[upload].append(id)
         return _Part(upto, _search_among(searched), standing, self._remembered.scan(searched), list(standing))
 
@@ -323,14 +326,12 @@ class LookBack:
         for group in groups:
             results = self._results(copy, group, wanted, search)
             for upload, result in zip(group, results, strict=True):
-                matches = self._find_all(copy, upload, result, wanted, search) if result.truncated else result.matches
+                matches = self._gather(copy, upload, result, wanted, search) if result.truncated else result.matches
                 found += [FoundMatch(upload.id, upload.at, match) for match in matches if match.contribution != TEST_ID]
         expiring = copy.tables.expiring({finding.match.contribution for finding in found})
         return [finding._replace(expires_at=expiring.get(finding.match.contribution)) for finding in found]
 
-    def _find_all(
-        self, copy: Copy, upload: Upload, result: Result, wanted: Set[int], search: Search
-    ) -> Sequence[Match]:
+    def _gather(self, copy: Copy, upload: Upload, result: Result, wanted: Set[int], search: Search) -> Sequence[Match]:
         """All matches of an upload of which `result` has only the first: the others are matched until all are found.
 
         Too many listed videos may be near an upload to align all with it, so that a result has none of them: then half

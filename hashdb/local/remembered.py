@@ -189,8 +189,8 @@ class Remembered:
                 yield at, list(uploads.values())
 
     def _latest(self, ids: Set[str]) -> dict[str, Upload]:
-        # For each id, the stamp of the block and the number in it of the last record, and its upload (None: forgotten).
         hashes = np.sort(np.array([hash_id(id) for id in ids], np.uint64))
+        # By id, of the last record: the stamp of its block, its number in the block, and its upload (None: forgotten).
         newest: dict[str, tuple[int, int, Upload | None]] = {}
         for day in self._days.values():
             for part in day.parts:

@@ -61,7 +61,7 @@ SELECT number, kind, upload, uploaded_at, found_at, match, reason FROM reports W
 class Reports:
     """The reports in a folder; safe to use from many threads and processes at once.
 
-    A pair of upload and contribution *stands* from when it was found until it is taken back.
+    A match, a pair of an upload and a contribution, *stands* from when it was reported until it is taken back.
     Every method raises StoreBusy while the file cannot be written, as on a full disk, or is locked for long.
     """
 

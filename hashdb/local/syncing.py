@@ -223,6 +223,7 @@ class Sync:
         self._rules_at = self._now()
 
     def _existing(self) -> CopyTables | None:
+        """The tables of the copy to continue: the next one, else the current one; None if there is no sound one."""
         for name in (_NEXT, CURRENT):
             path = self._folder / name / FILE
             if not path.exists():

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from threading import RLock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from hashdb.domain.frames import MOST_TIMES, Unit
 from hashdb.domain.ledger.events import Head
@@ -77,7 +77,7 @@ CASE WHEN s.place < {OF_FRAMES} OR (c.duration IS NULL AND s.algorithm <> 'simha
 """
 KEYS: Final = {"contributions": "id", **dict.fromkeys(("signals", "shots", "signatures", "gone"), "contribution")}
 """The tables, and their columns with the id of a contribution."""
-_INSERT_CONTRIBUTION = f"INSERT INTO contributions VALUES ({', '.join('?' * 16)})"
+_INSERT = f"INSERT INTO contributions VALUES ({', '.join('?' * 16)})"
 _HOLDERS = """
 SELECT s.value, c.id, c.member, c.labels, c.severity, c.standing, c.context, c.removed_at, c.received_at, {extent}
 FROM signals s JOIN contributions c ON c.id = s.contribution
@@ -110,6 +110,14 @@ class CopyState:
     seeds: tuple[Seed, ...]
     me: MeOut
     """The member and the key of the sync, and what the service accepts."""
+
+
+class Changed(NamedTuple):
+    """A contribution that the event `seq` changed last, and how many values it has."""
+
+    seq: int
+    id: int
+    value_count: int
 
 
 @contextmanager
@@ -199,21 +207,17 @@ class CopyTables:
 
     def store(self, steps: Sequence[FeedStep], seq: int, head_at: datetime | None) -> None:
         """Store changes in one transaction: all up to `seq`, which was the head at `head_at` (None: it was not)."""
-        last_steps = {step.what.contribution if isinstance(step.what, Gone) else step.what.id: step for step in steps}
+        latest = {step.what.contribution if isinstance(step.what, Gone) else step.what.id: step for step in steps}
         with self._writing() as connection:
             (highest_id,) = connection.execute("SELECT coalesce(max(id), 0) FROM contributions").fetchone()
-            may_have_rows = [(id,) for id in last_steps if id <= highest_id]
+            may_have_rows = [(id,) for id in latest if id <= highest_id]
             for table, key in KEYS.items():
-                ids = [(id,) for id in last_steps] if table == "gone" else may_have_rows
+                ids = [(id,) for id in latest] if table == "gone" else may_have_rows
                 connection.executemany(f"DELETE FROM {table} WHERE {key} = ?", ids)
-            gone = [gone_row(step, step.what) for step in last_steps.values() if isinstance(step.what, Gone)]
+            gone = [gone_row(step, step.what) for step in latest.values() if isinstance(step.what, Gone)]
             connection.executemany("INSERT INTO gone VALUES (?, ?, ?, ?, ?)", gone)
-            changed = [
-                (step.seq, step.what) for step in last_steps.values() if isinstance(step.what, CopiedContribution)
-            ]
-            connection.executemany(
-                _INSERT_CONTRIBUTION, [contribution_row(changed_at, copied) for changed_at, copied in changed]
-            )
+            changed = [(step.seq, step.what) for step in latest.values() if isinstance(step.what, CopiedContribution)]
+            connection.executemany(_INSERT, [contribution_row(changed_at, copied) for changed_at, copied in changed])
             signals = [
                 (algorithm, octets, copied.id, place)
                 for _, copied in changed
@@ -313,10 +317,10 @@ class CopyTables:
                 of_algorithm[value] = max(covered, of_algorithm.get(value, 0.0))
         return shares
 
-    def changed(self, after: int, limit: int) -> list[tuple[int, int, int]]:
-        """The first contributions that changed after a seq: the seq, the id, and how many values it has, in order."""
+    def changed(self, after: int, limit: int) -> list[Changed]:
+        """The first contributions that changed after a seq, in the order of their seqs."""
         with self.reading() as connection:
-            return connection.execute(_CHANGED, (after, limit)).fetchall()
+            return [Changed(*row) for row in connection.execute(_CHANGED, (after, limit))]
 
     def count_changed(self, after: int) -> int:
         """How many contributions changed after a seq."""

@@ -189,6 +189,7 @@ class Frames:
 
     @cached_property
     def _table(self) -> list[NDArray[Any]]:
+        """The number of each record with frames, with how many it has; then for all frames, an array of each field."""
         octets, position = zlib.decompress(self._packed), 8 * self._records
         table: list[NDArray[Any]] = [np.frombuffer(octets, "<u4", 2 * self._records).reshape(-1, 2)]
         for kind in _FIELDS:

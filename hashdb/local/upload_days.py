@@ -154,6 +154,7 @@ class Day:
                 path.unlink()
 
     def _open_parts(self, size: int, *, owns: bool) -> None:
+        """Map the files of parts of the log, which has `size` bytes: those before the first damaged one."""
         chain, unneeded = list_parts(self._path)
         for path in chain:
             try:

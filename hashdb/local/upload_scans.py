@@ -85,6 +85,7 @@ class Scan:
 
 
 def _pieces(day: Day, part: Part, searched: Mapping[Algorithm, SearchValues]) -> Iterator[_Piece]:
+    """All comparisons of a part of a day with searched values, in pieces."""
     for algorithm, (words, _) in searched.items():
         if rows := part.value_counts.get(algorithm, 0):
             step = max(1, _PAIRS_A_PIECE // rows)

@@ -114,6 +114,7 @@ class Values:
         return Row(line, {} if faults else _add_implied(fields, implied), tuple(faults))
 
     def _value(self, name: str, value: object) -> object:
+        """The value of this field, as the API takes it, from its cell. Raises ValueError."""
         if name in _CODES:
             if not isinstance(value, str):
                 return self._codes(name, value) if isinstance(value, list) else value

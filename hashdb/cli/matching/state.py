@@ -89,6 +89,7 @@ class StateFile:
             self._file.flush()
 
     def _line(self, path: Path, id: object) -> DoneLine:
+        """The line of a file as it is now; empty if there is no such file."""
         try:
             status = path.stat()
         except OSError:
