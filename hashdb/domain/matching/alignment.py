@@ -26,7 +26,7 @@ SLOWEST, FASTEST = 0.5, 2.0
 MOST_HITS: Final = 4_000
 """The most hits that are used of one pair of items; of more, those of frames that are near the fewest shots."""
 MOST_SEGMENTS: Final = 32
-"""Lines that are looked for in one pair of items."""
+"""The most lines that are searched for in one pair of items."""
 _STEPS: Final = 20
 _SPEEDS: Final = 2 ** (np.arange(-_STEPS, _STEPS + 1) / _STEPS)
 """The speeds that are tried, from `SLOWEST` to `FASTEST`."""

@@ -3,8 +3,8 @@
 The signs of a cosine transform nearly determine a picture. With amplitudes that fall with the frequency, as those of
 pictures do, the bits of a detail give the transform of any part of it: rows · detail · columnsᵀ, where the two matrices
 depend on where the part begins and ends. So the part of one detail that is most like another is found without any
-pixels, among parts of every position and proportion. What is compared are all frequencies with the same weight, so that
-two cards of one template are told apart by their words.
+pixels, among parts of every position and proportion. All frequencies have the same weight in the comparison, so that
+two cards of one template differ by their words.
 """
 
 from __future__ import annotations

@@ -30,12 +30,12 @@ def verify_candidates(
     through: Sequence[Through],
     holders_of: Mapping[Signal, Sequence[Holder]],
     overruling_algorithms: OverrulingAlgorithms,
-    stored: ReadStored,
+    read_stored: ReadStored,
 ) -> dict[int, Verified]:
     """For each query that is not plain, by its position, the contributions that remain, with the verdicts on them.
 
     `suggested` and `through` have, first for the queries and then for their frames, the distances of the stored signals
-    that the index found, and the transforms by which. `stored` is called once, for all candidates.
+    that the index found, and the transforms by which. `read_stored` is called once, for all candidates.
     """
     places = [place for place, query in enumerate(queries) if suggested[place] and not query.is_plain]
     if not places:
@@ -58,9 +58,9 @@ def verify_candidates(
         for place in places
         if queries[place].is_verified
     }
-    # A video or document is not verified: its frames have signals that are not stored of the item itself.
+    # Of a video or document nothing is read: it matches by signals of its frames, which are not those of the item.
     ids = {group[0].contribution for of_query in nearest.values() for group in of_query if group[0].extent is None}
-    stored_by_id = _TEST | dict(stored(ids - {TEST_ID})) if ids else {}
+    stored_by_id = _TEST | dict(read_stored(ids - {TEST_ID})) if ids else {}
     numbers = dict(zip(stored_by_id, _number(stored_by_id.values()), strict=True))
     return {
         place: _verify_query(

@@ -116,8 +116,8 @@ class Skip(StrEnum):
 class BatchChoices:
     """What the user chose for all items.
 
-    `reason` is a code of the vocabulary, `note` a text that each act keeps as the single act does. The expiry becomes
-    `days` later, or `expires_at`; with neither, a batch of expiries removes it.
+    `reason` is a code of the vocabulary, `note` a text that is stored with each act. The expiry becomes `days` later,
+    or `expires_at`; with neither, a batch of expiries removes it.
     """
 
     reason: str | None = None
@@ -128,7 +128,7 @@ class BatchChoices:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One act on many items, as its user selected them. `undoes` is the batch that it takes back."""
+    """One act on the `size` items that its user selected. `undoes` is the batch that it takes back."""
 
     id: int
     actor: str
@@ -181,7 +181,7 @@ class SkippedGroup:
 
 @dataclass(frozen=True, slots=True)
 class BatchPreview:
-    """What a batch would do now: `changes` items change at once, `proposals` become proposals, the others change not.
+    """What a batch would do now: `changes` items change, `proposals` become proposals, the others stay as they are.
 
     `confirms` of the changes carry out what another person proposed. In the last 90 days, `members` received the
     changing contributions as a match, `times` in all.

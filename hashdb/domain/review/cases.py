@@ -229,7 +229,7 @@ SignalsByPlace = Mapping[int, Signal]
 Those of frames have one place, `OF_FRAMES`, with the first signal of them by one of `BY_FRAMES`.
 """
 OF_FRAMES: Final = 64
-"""The place that stands for the signals of all frames: an item's own signals have those before it."""
+"""The place that stands for the signals of all frames: an item's own signals have the places 0 to 63."""
 BY_FRAMES: Final = frozenset({Algorithm.PDQ, *OF_TEXTS})
 """The algorithms by which frames cast a shadow."""
 
@@ -248,7 +248,7 @@ def default_shadow(placed: SignalsByPlace) -> tuple[int, ...]:
 
     These are the first signal of each algorithm, which is the picture's own, and the signals within the default radius
     of it. A value farther away may belong to any picture, since the contributor chose it. The frames always cast one:
-    it takes several of them, or one page.
+    a later item is near it only with several frames, or with one page.
     """
     first_signals: dict[Algorithm, Signal] = {}
     for place in sorted(placed):

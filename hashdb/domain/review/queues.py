@@ -48,7 +48,7 @@ UNKNOWN_SEVERITY = -1
 class QueueQuery:
     """Which open cases a queue has (None is any), and in which order; `reverse` reverses it.
 
-    `member` is the contributor, `pile` the member for which the cases count (`Pile`).
+    `member` is the contributor; `pile` is a member whose disputes opened the cases, or on whose reuploads they are.
     """
 
     label: str | None = None

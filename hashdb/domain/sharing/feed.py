@@ -58,7 +58,7 @@ class Changes:
 class CopiedContribution(NamedTuple):
     """What a copy stores of a contribution: the fields of a match, and until when it matches.
 
-    Values are octets as of `Signal.to_bytes`, since a copy stores a million of them and needs no objects.
+    Values are big-endian octets, since a copy stores a million of them and needs no objects.
     """
 
     id: int
@@ -82,7 +82,7 @@ class CopiedContribution(NamedTuple):
     salt: bytes | None = None
     commitment: bytes | None = None
     undisclosed: tuple[bytes, ...] = ()
-    """This field, `salt` and `commitment` are as in `Contribution`."""
+    """The seals of suppressed signals; with the signals and the salt, they give the commitment in the log."""
 
     def lines(self) -> Iterator[str]:
         """The lines of its commitment (`domain.ledger.commitments`) for the signals that it has."""

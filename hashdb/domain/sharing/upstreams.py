@@ -15,7 +15,7 @@ from hashdb.domain.origins import Origin
 PERIOD = timedelta(seconds=5)
 """The time between two requests to an upstream that answers."""
 LEASE = timedelta(minutes=2)
-"""The time without a page after which another process may read the upstream: the first one is taken for lost."""
+"""The time without a page after which another process may read the upstream, since the first one may have ended."""
 PAGE = 200
 """The most changes of a request; they are stored in one transaction."""
 _LONGEST_PAUSE = 600.0
@@ -118,7 +118,7 @@ class UpstreamChange(NamedTuple):
 
 
 class UpstreamPage(NamedTuple):
-    """A page of an upstream's feed, as `Changes`."""
+    """A page of an upstream's feed in the log `epoch`; the next page starts after event `checkpoint`."""
 
     changes: tuple[UpstreamChange, ...]
     checkpoint: int

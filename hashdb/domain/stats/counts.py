@@ -71,6 +71,7 @@ def count_faults(counts: Iterable[Count]) -> Iterator[str]:
             yield f"no service counts “{cell.kind} {cell.member} {cell.algorithm} {cell.outcome}”"
             return
         times[cell] += number
+        # The empty outcome stands for all of them.
         times[cell._replace(outcome="")] += number
     for cell, number in times.items():
         # The counts of an algorithm are part of the counts of all algorithms.

@@ -145,7 +145,6 @@ def _count_addition(event: Event, by_day: Counter[DayCount], in_all: Counter[Tot
 
 def _count_change(event: Event, contributor: int, by_day: Counter[DayCount], in_all: Counter[TotalCount]) -> None:
     """Count a change of status or standing; the event names the one `before`."""
-    """Count a change of status or standing; the event has the one `before`."""
     before = str(event.details.get("before"))
     if event.action in STATUS_AFTER:
         in_all[TotalCount(status_figure(before), contributor)] -= 1
