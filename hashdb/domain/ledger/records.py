@@ -177,8 +177,8 @@ class ExpectedSessions:
 
     def __init__(self) -> None:
         """No session is open."""
-        # By user and tag, the time of the beginning in microseconds.
         self._open_sessions: dict[int, dict[str, int]] = {}
+        """By user and tag, the time of the beginning in microseconds."""
 
     def replay(self, at: int, action: str, user: int, details: Details) -> None:
         """Replay the next event on a user."""
@@ -199,7 +199,7 @@ class ExpectedSessions:
 
 
 class _NumberById:
-    """A number for each id, 0 where there is none, in arrays of 4,096 ids, since ids are assigned in order."""
+    """A number for each id, 0 where there is none, in pages (arrays) of many ids, which are assigned in order."""
 
     def __init__(self) -> None:
         self._pages: dict[int, array[int]] = {}
@@ -223,18 +223,18 @@ class _HashById:
     """A hash of 32 octets for each id; all are in one array, in the order in which their ids came."""
 
     def __init__(self) -> None:
-        # The number of the hash in the array, counted from 1.
-        self._ends = _NumberById()
+        self._numbers = _NumberById()
+        """The number of each id's hash in the array, counted from 1."""
         self._hashes = bytearray()
 
     def put(self, id: int, hash: bytes) -> None:
-        end = self._ends.at(id) or len(self._hashes) // OCTETS + 1
-        self._ends.put(id, end)
-        self._hashes[(end - 1) * OCTETS : end * OCTETS] = hash
+        number = self._numbers.at(id) or len(self._hashes) // OCTETS + 1
+        self._numbers.put(id, number)
+        self._hashes[(number - 1) * OCTETS : number * OCTETS] = hash
 
     def at(self, id: int) -> bytes | None:
-        end = self._ends.at(id)
-        return bytes(self._hashes[(end - 1) * OCTETS : end * OCTETS]) if end else None
+        number = self._numbers.at(id)
+        return bytes(self._hashes[(number - 1) * OCTETS : number * OCTETS]) if number else None
 
 
 def _value(details: Details, name: str) -> Value:

@@ -136,7 +136,7 @@ def test_all_that_reads_the_events_of_a_contribution_agrees_on_its_status_and_st
     replay = Replay(Period(NOON.date(), NOON.date()))
     records = ExpectedRecords()
     for event in events:
-        replay.take(event)
+        replay.add_event(event)
         records.replay(0, event.actor, event.action, event.kind, event.id, canonical(event.details))
     assert replay.contributed().active == state.matches
     status, standing = (
