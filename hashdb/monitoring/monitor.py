@@ -141,7 +141,7 @@ class Monitor:
             checkpoint, verifier = read_checkpoint(note, verifiers)
         except BadNote as error:
             what = f"the checkpoint of the service does not verify: {error}"
-            return [Alarm(AlarmKind.UNKNOWN_KEY, what, "", self._held_at, {"checkpoint.txt": note})]
+            return [Alarm(AlarmKind.UNKNOWN_KEY, what, since=self._held_at, evidence={"checkpoint.txt": note})]
         if not origin:
             self._tables.put(origin=checkpoint.origin)
         wrong = self._follow(checkpoint, note)
@@ -194,16 +194,16 @@ class Monitor:
         evidence = {"checkpoint.txt": note, "kept.txt": last_note}
         if checkpoint.origin != self._tables.text("origin"):
             what = f"the service signs the log {checkpoint.origin}, and signed {self._tables.text('origin')} before"
-            return Alarm(AlarmKind.LOG_REWRITTEN, what, "", self._held_at, evidence)
+            return Alarm(AlarmKind.LOG_REWRITTEN, what, since=self._held_at, evidence=evidence)
         if checkpoint.size < size:
             what = f"the log has {checkpoint.size} events, and had {size}: it was set back"
-            return Alarm(AlarmKind.LOG_SHORTENED, what, "", self._held_at, evidence)
+            return Alarm(AlarmKind.LOG_SHORTENED, what, since=self._held_at, evidence=evidence)
         try:
             wrong = self._replay.take(self._pages(size), checkpoint.size, checkpoint.root)
         except NotTheLogError as error:
             what = f"the log of {checkpoint.size} events does not continue the {size} that were checked: {error}"
             texts = {"event.json": event_line(error.event)} if error.event else {}
-            return Alarm(AlarmKind.LOG_REWRITTEN, what, "", self._held_at, evidence | texts)
+            return Alarm(AlarmKind.LOG_REWRITTEN, what, since=self._held_at, evidence=evidence | texts)
         self._tables.put(note=note)
         return wrong
 
@@ -216,7 +216,7 @@ class Monitor:
         if str(verifier) in self._replay.signers:
             return []
         what = f"the checkpoint is signed by the key {verifier}, of which no event of the log says that it signs"
-        return [Alarm(AlarmKind.UNKNOWN_KEY, what, "", self._held_at, {"checkpoint.txt": note})]
+        return [Alarm(AlarmKind.UNKNOWN_KEY, what, since=self._held_at, evidence={"checkpoint.txt": note})]
 
     def _read_feed(self) -> list[Alarm]:
         """Read the feed's new changes; the alarms of those that are not what they are committed to."""
@@ -284,7 +284,7 @@ class Monitor:
             is_last = since == self._replay.set_seq
             first = f"event {since} records" if is_last else f"event {since} and all roots after it record"
             what = f"{first} another root of the active set than the events before give{self._differing()}"
-            return [Alarm(AlarmKind.SET_DIFFERS, what, "", self._held_at, evidence)]
+            return [Alarm(AlarmKind.SET_DIFFERS, what, since=self._held_at, evidence=evidence)]
         return [
             Alarm(
                 AlarmKind.SET_DIFFERS,
@@ -319,7 +319,7 @@ class Monitor:
             return []
         seen = format_instant(waiting)
         what = f"the feed ends at event {end}, and the log has {size}, of which a later one was seen at {seen}"
-        return [Alarm(AlarmKind.FEED_DIFFERS, what, "", self._held_at, {"checkpoint.txt": note})]
+        return [Alarm(AlarmKind.FEED_DIFFERS, what, since=self._held_at, evidence={"checkpoint.txt": note})]
 
     def _late_root(self) -> list[Alarm]:
         """The alarm if no recorded root covers a change of the active set for long, also if there are newer roots."""
@@ -333,7 +333,7 @@ class Monitor:
         if since is None or self._tables.waited(since, now) <= self._plan.late:
             return []
         what = f"the active set has changed with event {pending}, and the log records no root of it since"
-        return [Alarm(AlarmKind.SET_LATE, f"{what} {format_instant(since)}", "", self._held_at)]
+        return [Alarm(AlarmKind.SET_LATE, f"{what} {format_instant(since)}", since=self._held_at)]
 
 
 def _most(alarms: Sequence[Alarm]) -> list[Alarm]:

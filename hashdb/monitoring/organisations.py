@@ -79,4 +79,4 @@ class Organisations:
             f"the quorum of organisations signed no root of the active set since event"
             f" {self._tables.number('signed_seq')}; the newest is of event {served.seq}"
         )
-        return [Alarm(AlarmKind.SET_UNSIGNED, what, "", self._tables.time("signed_at"), {"set.txt": note})]
+        return [Alarm(AlarmKind.SET_UNSIGNED, what, since=self._tables.time("signed_at"), evidence={"set.txt": note})]

@@ -89,7 +89,7 @@ class Witnessing:
                 if what := self._unlike(checkpoint):
                     what = f"the cosigned checkpoint of the service {what}"
                     evidence = {"checkpoint.txt": note, "cosigned.txt": notes.cosigned}
-                    alarms.append(Alarm(AlarmKind.WITNESS_DIFFERS, what, "", since, evidence))
+                    alarms.append(Alarm(AlarmKind.WITNESS_DIFFERS, what, since=since, evidence=evidence))
                 else:
                     cosigned = checkpoint.size
                     alarms += self._old(signed, notes, now)
@@ -105,7 +105,7 @@ class Witnessing:
                 f" of which was seen at {format_instant(waiting)}"
             )
             evidence = {"checkpoint.txt": note, "cosigned.txt": notes.cosigned or ""}
-            alarms.append(Alarm(AlarmKind.NOT_WITNESSED, what, "", since, evidence))
+            alarms.append(Alarm(AlarmKind.NOT_WITNESSED, what, since=since, evidence=evidence))
         return alarms
 
     def _old(self, signed: Mapping[WitnessKey, int], notes: Notes, now: datetime) -> list[Alarm]:
@@ -120,7 +120,8 @@ class Witnessing:
         if now - at <= _FRESH:
             return []
         what = f"the newest checkpoint that the quorum cosigned is of {format_instant(at)}: you may be shown an old log"
-        return [Alarm(AlarmKind.NOT_WITNESSED, what, "", self._held_at, {"cosigned.txt": notes.cosigned or ""})]
+        evidence = {"cosigned.txt": notes.cosigned or ""}
+        return [Alarm(AlarmKind.NOT_WITNESSED, what, since=self._held_at, evidence=evidence)]
 
     def _unlike_witnesses(self, notes: Notes, note: str, verifiers: Collection[Verifier]) -> list[Alarm]:
         """The alarms of what the witnesses serve themselves; what is no checkpoint that they cosigned is ignored."""
