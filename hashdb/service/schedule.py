@@ -147,7 +147,7 @@ BACKGROUND_TASKS = (
 """Every background task of the service."""
 
 
-def repeated(db: HashDB) -> tuple[Task, ...]:
+def periodic_tasks(db: HashDB) -> tuple[Task, ...]:
     """The tasks that this service runs periodically, without those of webhooks, mail and witnesses if it has none."""
     off = {Lane.WEBHOOKS} if db.rules.webhook_egress is None else set[Lane]()
     off |= set() if db.rules.mails else {Lane.MAILS}

@@ -19,7 +19,7 @@ from hashdb.errors import HashDBError
 from hashdb.service import HashDB
 from hashdb.service.background import Task
 from hashdb.service.health import read_vitals
-from hashdb.service.schedule import repeated
+from hashdb.service.schedule import periodic_tasks
 from hashdb.web.machine import Machine
 from hashdb.web.vitals import VitalsCollector
 from hashdb.wsgi.prometheus_multiprocess import BUCKETS, CONTENT_TYPE, MAX_WAITING, RequestMetrics, observe
@@ -111,7 +111,7 @@ class Metrics(RequestMetrics):
         )
         failed = {task: (errors.labels(task), failures.labels(task)) for task in Task}
         took = {task: durations.labels(task) for task in Task}
-        done = {task: successes.labels(task) for task in repeated(db)}
+        done = {task: successes.labels(task) for task in periodic_tasks(db)}
         for success_at in done.values():
             # The alert on late tasks must not fire before the first run.
             success_at.set_to_current_time()

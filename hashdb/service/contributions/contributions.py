@@ -68,7 +68,7 @@ def contribute(
     return with_intake(db, check_and_record)
 
 
-def repeated(db: HashDB, actor: Actor, key: IdempotencyKey | None) -> Receipt | None:
+def receipt_of_repeated(db: HashDB, actor: Actor, key: IdempotencyKey | None) -> Receipt | None:
     """The receipt of the same request within the last 24 hours; None if there is none. Raises IdempotencyKeyReused.
 
     Call it before the body is validated: a body that was valid then (an expiry in the future) may be invalid now.
@@ -93,8 +93,8 @@ def check(
 ) -> None:
     """Raise InvalidInput with every fault of the drafts, each at `at[i].field`; `checked` as in `contribute`."""
     unchecked = () if checked else drafts
-    own = ((place, fault) for place, draft in enumerate(unchecked) for fault in db.rules.draft_faults(draft, now))
-    pairs = sorted((*own, *rules.faults(drafts, now)), key=lambda pair: pair[0])
+    by_rules = ((place, fault) for place, draft in enumerate(unchecked) for fault in db.rules.draft_faults(draft, now))
+    pairs = sorted((*by_rules, *rules.faults(drafts, now)), key=lambda pair: pair[0])
     reject(Fault(f"{at}[{position}].{fault.at}", fault.reason) for position, fault in pairs)
 
 
@@ -113,10 +113,10 @@ def get(db: HashDB, actor: Actor, id: int) -> Contribution:
 
 def frames(db: HashDB, actor: Actor, id: int) -> tuple[Frame, ...]:
     """The frames of a contribution, for those who may see its signals. Raises NotFound, ScopeMissing, and as `get`."""
-    own = shots(db, actor, id)
-    parts = (shot.frames for shot in own)
+    in_order = shots(db, actor, id)
+    parts = (shot.frames for shot in in_order)
     # Where signals are suppressed, the frames alone do not tell where shots begin.
-    return tuple(mark_shots(parts) if any(shot.masked for shot in own) else chain.from_iterable(parts))
+    return tuple(mark_shots(parts) if any(shot.masked for shot in in_order) else chain.from_iterable(parts))
 
 
 def shots(db: HashDB, actor: Actor, id: int) -> tuple[Shot, ...]:

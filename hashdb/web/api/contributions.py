@@ -61,7 +61,7 @@ def contribute(
     db: HashDB, caller: Actor, text: bytes, key: IdempotencyKey | None, context: ValidationContext
 ) -> ReceiptOut:
     """Record the drafts of a body, once for an idempotency key. Raises what reading and recording them raises."""
-    receipt = contributions.repeated(db, caller, key)
+    receipt = contributions.receipt_of_repeated(db, caller, key)
     if receipt is None:
         # `checked`: the drafts were checked against `context` as they were read.
         receipt = contributions.contribute(db, caller, read_drafts(text, context), key, checked=True)
@@ -89,7 +89,7 @@ def contribute_pictures() -> Response:
     profile = query(MediaQuery).profile
     form = media.read_form()
     key = read_idempotency_key(form.metadata.encode(), *form.files, *([profile.encode()] if profile else ()))
-    receipt = contributions.repeated(hashdb(), actor(), key)
+    receipt = contributions.receipt_of_repeated(hashdb(), actor(), key)
     if receipt is not None:
         return answer(ReceiptOut.from_domain(receipt), 201)
     db, metadata = hashdb(), read_metadata(form.metadata, len(form.files), validation_context())
