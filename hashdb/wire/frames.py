@@ -158,7 +158,7 @@ def _unit(info: ValidationInfo) -> Unit | None:
 
 
 def _check_place(signal: Signal, info: ValidationInfo) -> Signal:
-    """The signal, if a frame at this place may have it."""
+    """The signal, if a frame at this place may have it. A validator."""
     # The common case first: a request may have a million signals.
     if signal.algorithm in OF_PICTURES and info.data.get("words") is None:
         return signal
@@ -172,7 +172,7 @@ def _check_place(signal: Signal, info: ValidationInfo) -> Signal:
     return signal
 
 
-def _check_contributed(signal: Signal, info: ValidationInfo) -> Signal:
+def _check_signal(signal: Signal, info: ValidationInfo) -> Signal:
     """The signal, if a contributed frame may have it. A validator."""
     if isinstance(info.context, ValidationContext):
         # The hash of a flat frame has a fault; such a frame is taken and not searched for.
@@ -226,11 +226,9 @@ class FrameIn(_PlacedIn, Mirror[Frame]):
         description="The PDQ quality of the frame or page, 0 to 100. One below 50 is kept, and not searched for. "
         "Required, but absent with `words`.",
     )
-    signals: Annotated[list[Annotated[SignalText, AfterValidator(_check_contributed)]], Len(1, SIGNALS_AN_ITEM)] = (
-        Field(
-            description="The hashes of the frame or page: of several algorithms, and of variants of it. With `words`: "
-            "`simhash256`."
-        )
+    signals: Annotated[list[Annotated[SignalText, AfterValidator(_check_signal)]], Len(1, SIGNALS_AN_ITEM)] = Field(
+        description="The hashes of the frame or page: of several algorithms, and of variants of it. With `words`: "
+        "`simhash256`."
     )
 
     def to_domain(self) -> Frame:
