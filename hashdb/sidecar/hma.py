@@ -73,7 +73,7 @@ def look_up(state: SidecarState, request: InMemoryRequest) -> Reply:
             return json_reply({})
         name, query = _requested_query(state, params)
         return json_reply(wire.hits_out(_hits(state, request, query), name, query, params.banks))
-    signal_type = None if params.signal_type is None else wire.type_of(params.signal_type, _enabled(state))
+    signal_type = None if params.signal_type is None else wire.resolve_type(params.signal_type, _enabled(state))
     types = _types(state, params)
     file = _file(state, request, params, QUERY_INTERVAL)
     return json_reply(look_up_file(file, types, signal_type, params.banks, partial(_hits, state, request)))
@@ -144,7 +144,7 @@ def _enabled(state: SidecarState) -> tuple[Algorithm, ...]:
 
 
 def _types(state: SidecarState, params: wire.HashQuery) -> tuple[str, ...]:
-    return tuple([wire.type_of(name, _enabled(state)) for name in params.types])
+    return tuple([wire.resolve_type(name, _enabled(state)) for name in params.types])
 
 
 def _known_banks(state: SidecarState, request: InMemoryRequest) -> Collection[str]:

@@ -52,8 +52,8 @@ def query_of_signal(
     if params.signal is None or params.signal_type is None:
         raise MalformedRequest(f"{' and '.join(missing)} must be given, or {alternative}")
     name, value = hash_value(params.signal_type, params.signal, asking=True, accept_text=accept_text)
-    fields = json.dumps(wire.fields_of(name, value, enabled))
-    return wire.type_of(name, enabled), read(QueryIn, fields, context).to_domain()
+    fields = json.dumps(wire.signal_fields(name, value, enabled))
+    return wire.resolve_type(name, enabled), read(QueryIn, fields, context).to_domain()
 
 
 def look_up_file(

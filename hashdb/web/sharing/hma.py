@@ -118,7 +118,7 @@ def look_up() -> Response:
             return json_response({})
         name, query = _requested_query(params)
         return json_response(wire.hits_out(_hits(caller, query, _bank_in_path()), name, query, params.banks))
-    signal_type = None if params.signal_type is None else wire.type_of(params.signal_type, _enabled())
+    signal_type = None if params.signal_type is None else wire.resolve_type(params.signal_type, _enabled())
     types, only, db = _types(params), _bank_in_path(), hashdb()
 
     def finish(caller: Actor, file: HashedFile) -> object:
@@ -320,7 +320,7 @@ def _enabled() -> tuple[Algorithm, ...]:
 
 
 def _types(params: wire.HashQuery) -> tuple[str, ...]:
-    return tuple([wire.type_of(name, _enabled()) for name in params.types])
+    return tuple([wire.resolve_type(name, _enabled()) for name in params.types])
 
 
 def _requested_query(params: wire.LookupQuery) -> tuple[str, Query]:

@@ -37,7 +37,7 @@ def updates(group: int) -> Response:
     after, end = map(int, params.after.split("-")) if params.after else (None, min(now, params.stop_time or now))
     since = feed.head(hashdb(), caller, start_of_second(min(params.start_time, now)))
     last = feed.head(hashdb(), caller, start_of_second(end))
-    algorithms, videos = wire.values_of(params.types)
+    algorithms, videos = wire.read_types(params.types)
     exchange = partial(feed.exchange, hashdb(), caller, since, algorithms=algorithms, videos=videos)
     page = exchange(since if after is None else after, last, params.limit)
     entries = _updates(page, params)

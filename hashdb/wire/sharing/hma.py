@@ -101,7 +101,7 @@ class SignalsIn(RootModel[dict[str, str]]):
             raise MalformedRequest("No signals given")
         fields: dict[str, Any] = {"signals": []}
         for name, text in texts.items():
-            of_type = fields_of(name, text, enabled)
+            of_type = signal_fields(name, text, enabled)
             frames = [*fields.get("frames", ()), *of_type.get("frames", ())]
             fields |= of_type | {"signals": [*fields["signals"], *of_type["signals"]]}
             if frames:
@@ -142,7 +142,7 @@ def type_names(enabled: Iterable[Algorithm]) -> tuple[str, ...]:
     return (*map(str, enabled), *_VIDEO_DIGESTS, VPDQ, *_FILE_DIGESTS, _ADDRESS, PASSAGES, _TEXT)
 
 
-def type_of(name: str, enabled: Collection[Algorithm]) -> str:
+def resolve_type(name: str, enabled: Collection[Algorithm]) -> str:
     """The signal type of a name: `video_vpdq` and `pdq_ocr` are further names of types. Raises MalformedRequest."""
     names = type_names(enabled)
     if name in _UNMAPPED:
@@ -171,7 +171,7 @@ def indexed_algorithms(signal_type: str | None, enabled: Collection[Algorithm]) 
     """
     if signal_type is None:
         return {str(algorithm): algorithm for algorithm in enabled}
-    name = type_of(signal_type, enabled)
+    name = resolve_type(signal_type, enabled)
     if name in _ALL_EXACT:
         raise MalformedRequest(f"{name} has no index: the database finds equal values")
     if name in (PASSAGES, _TEXT):
@@ -181,7 +181,7 @@ def indexed_algorithms(signal_type: str | None, enabled: Collection[Algorithm]) 
 
 def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
     """The signal of a type that is not vPDQ. Raises MalformedRequest."""
-    signal_type = type_of(name, enabled)
+    signal_type = resolve_type(name, enabled)
     if name == _PDQ_OCR:
         # The text that was read in the picture is behind the hash.
         text = text.partition(",")[0]
@@ -191,13 +191,13 @@ def signal_of(name: str, text: str, enabled: Collection[Algorithm]) -> Signal:
         raise MalformedRequest(f"invalid signal: {error}") from None
 
 
-def fields_of(name: str, text: str, enabled: Collection[Algorithm]) -> dict[str, Any]:
+def signal_fields(name: str, text: str, enabled: Collection[Algorithm]) -> dict[str, Any]:
     """The fields of the draft or the query with a signal of a type. Raises MalformedRequest.
 
     The value of `url` is one digest or two, and that of `simhash256` a window or a list; addresses and texts are
     hashed before.
     """
-    signal_type = type_of(name, enabled)
+    signal_type = resolve_type(name, enabled)
     try:
         if signal_type == PASSAGES and text.lstrip().startswith("["):
             return {"signals": [], "frames": read_passages(text)}

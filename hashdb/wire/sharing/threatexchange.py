@@ -94,7 +94,7 @@ class DescriptorIn(ForeignRequest):
             raise InvalidInput((Fault("indicator", str(error)),)) from None
 
 
-def values_of(types: Collection[str]) -> tuple[frozenset[Algorithm], bool]:
+def read_types(types: Collection[str]) -> tuple[frozenset[Algorithm], bool]:
     """The algorithms of these types (empty: all), and whether vPDQ is among them."""
     algorithms = [_ALGORITHMS[name] for name in types if name in _ALGORITHMS] if types else _TYPES
     return frozenset(algorithms), not types or _VPDQ in types
