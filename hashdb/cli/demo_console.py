@@ -22,7 +22,7 @@ from hashdb.domain.contributions import Draft, Media
 from hashdb.domain.frames import Frame, Unit
 from hashdb.domain.matching.benign import BenignDraft
 from hashdb.domain.matching.matches import Query
-from hashdb.domain.review.cases import Decision, OpinionDraft, Stance
+from hashdb.domain.review.cases import Case, Decision, OpinionDraft, Stance
 from hashdb.domain.review.incidents import IncidentDraft
 from hashdb.domain.signals import Algorithm, Signal
 from hashdb.errors import NotActive, NotFound
@@ -199,11 +199,14 @@ class _Filling:
         """Let the reviewers decide the oldest cases."""
         random, db = self._random, self._db
         self._at += timedelta(hours=random.randrange(2, 20))
-        for case in cases.page(db, COMMAND_LINE, None, 0, 1_000):
-            if case.decision is None and most > 0:
-                decision = random.choices(list(_REASONS_OF_DECISIONS), (6, 2, 1))[0]
-                cases.decide(db, random.choice(people[1:3]).actor, case.id, decision, _REASONS_OF_DECISIONS[decision])
-                most -= 1
+        for case in self._open_cases()[:most]:
+            decision = random.choices(list(_REASONS_OF_DECISIONS), (6, 2, 1))[0]
+            cases.decide(db, random.choice(people[1:3]).actor, case.id, decision, _REASONS_OF_DECISIONS[decision])
+
+    def _open_cases(self) -> list[Case]:
+        """The cases that are not decided, oldest first."""
+        every = cases.page(self._db, COMMAND_LINE, state=None, after=0, limit=1_000)
+        return [case for case in every if case.decision is None]
 
     def _film(self, callers: Sequence[Actor]) -> None:
         """Two members contribute videos: a film, and an upload that shows parts of it."""
@@ -261,7 +264,7 @@ class _Filling:
         admin, reviewer = people[0].actor, people[1].actor
         self._at = self._before(0.01)
         db.rules = replace(db.rules, two_persons=True)
-        waiting = [case for case in cases.page(db, COMMAND_LINE, None, 0, 1_000) if case.decision is None]
+        waiting = self._open_cases()
         notes.add(db, reviewer, waiting[0].id, "I asked the contributor for the original; answer by Thursday.")
         for case in waiting[1:4]:
             cases.decide(db, reviewer, case.id, Decision.RETIRE, _REASONS_OF_DECISIONS[Decision.RETIRE])
@@ -271,11 +274,9 @@ class _Filling:
     def _report(self, auditor: User) -> None:
         """Make a report of the last 90 days."""
         db = self._db
-        first = (self._end - timedelta(days=DAYS)).date()
-        reports.start(
-            db, auditor.actor, first, self._end.date(), None, lambda report: ReportOut.from_domain(report).json_text()
-        )
-        while reports.latest(db, auditor.actor, 1)[0].outcome is None:
+        first, last, member = (self._end - timedelta(days=DAYS)).date(), self._end.date(), None
+        reports.start(db, auditor.actor, first, last, member, lambda report: ReportOut.from_domain(report).json_text())
+        while reports.latest(db, auditor.actor, limit=1)[0].outcome is None:
             time.sleep(0.05)
 
 

@@ -67,13 +67,13 @@ def try_film(
         echo(f"No film is tried: {NO_EXTRA}")
         return []
     half = len(photos) // 2
-    film = PannedFilm("film", tuple(photos[:half]), _FILM_SECONDS, "demo", _FILM_SIZE)
-    other = PannedFilm("another", tuple(photos[half:]), _FILM_SECONDS, "demo", _FILM_SIZE)
+    film = PannedFilm("film", tuple(photos[:half]), _FILM_SECONDS, seed="demo", size=_FILM_SIZE)
+    other = PannedFilm("another", tuple(photos[half:]), _FILM_SECONDS, seed="demo", size=_FILM_SIZE)
     listed, upload, still = (home / name for name in ("film.mp4", "upload.mp4", "still.jpg"))
     listed.write_bytes(encode(film.play(times(0, film.seconds))))
     (id,) = contribute([listed])
     echo(f"contributed   a film of {film.seconds:.0f} seconds by `hashdb contribute film.mp4`")
-    made = make_upload(MIRRORED_AND_CAPTIONED, film, _CLIP_AT, other, 0.0)
+    made = make_upload(MIRRORED_AND_CAPTIONED, film, start=_CLIP_AT, around=other, at=0.0)
     upload.write_bytes(made.octets)
     next(film.play([_STILL_AT])).save(still, quality=85)
     results = match("--transforms", str(upload), str(still))
@@ -82,6 +82,6 @@ def try_film(
     ((query, part),) = made.truth
     shows = "10 s of it, mirrored and captioned, inside another film"
     return [
-        FilmTrial(upload.name, shows, id, query, part, nearest[0]),
-        FilmTrial(still.name, "a still of it", id, None, (_STILL_AT, _STILL_AT), nearest[1]),
+        FilmTrial(upload.name, shows, id, query, listed=part, found=nearest[0]),
+        FilmTrial(still.name, "a still of it", id, None, listed=(_STILL_AT, _STILL_AT), found=nearest[1]),
     ]

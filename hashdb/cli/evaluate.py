@@ -394,9 +394,9 @@ def _print_evaluation(evaluation: Evaluation, stopwatch: _Stopwatch, as_json: bo
     click.echo("“At the rate”: within the radius of any algorithm in the last table, with transforms.")
     click.echo()
     for title, sentences in (
-        ("False matches:", figures.mistakes(evaluation, 10)),
+        ("False matches:", figures.mistakes(evaluation, count=10)),
         ("Check of the fits on the other half of the pictures:", figures.checks(evaluation)),
-        ("Nearest pairs of different pictures:", figures.nearest(evaluation, 3)),
+        ("Nearest pairs of different pictures:", figures.nearest(evaluation, count=3)),
         ("Pairs that show the same thing, not counted:", figures.same(evaluation)),
     ):
         for number, sentence in enumerate(sentences):

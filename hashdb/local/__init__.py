@@ -62,7 +62,7 @@ class Copy(NamedTuple):
         # `thinned` has the positions of the queries of which only some frames were searched for.
         suggested, through, thinned = suggest_expanded(expanded, search or self.searchable.search)
         if not any(suggested):
-            return tuple([Result(query.id, (), 0) for query in queries])
+            return tuple([Result(query.id, (), members=0) for query in queries])
         by_signal: dict[Signal, list[Holder]] = defaultdict(list)
         holder_counts: dict[Signal, int] = defaultdict(int)
         for holder in self.tables.holders({signal for distances in suggested for signal in distances}, now):

@@ -37,7 +37,7 @@ class CopyIndex:
         except IndexError:
             # A file is damaged: this process continues in memory, and the next sync deletes the file.
             with self._follower.lock:
-                self._engine, self._follower.head = SegmentStore(None, self._radii), None
+                self._engine, self._follower.head = SegmentStore(folder=None, radii=self._radii), None
         self.catch_up()
         return self._engine.indexes[algorithm].search(values, radius)
 

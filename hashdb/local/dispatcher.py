@@ -39,6 +39,7 @@ def read_secret(file: Path) -> str:
                 text.write(f"{secret_text(secrets.token_bytes(_SECRET_BYTES))}\n")
             os.replace(made, file)
         secret = file.read_text("ascii").strip()
+        # Raises ValueError if the secret cannot sign.
         sign(secret, "", 0, b"")
     except OSError as error:
         raise BadSetting("HASHDB_REMEMBER_SECRET_FILE", f"cannot be used: {file}: {os_reason(error)}") from None

@@ -158,7 +158,7 @@ class LookBack:
         if not len(self._remembered):
             self._left.clear()
         elif changed and self._walk is None and self._are_many(copy, changed):
-            self._begin_walk(copy, self._left[0].after if self._left else self._seq, head, None)
+            self._begin_walk(copy, self._left[0].after if self._left else self._seq, head, day=None)
             return True, added
         elif changed:
             self._left.append(_Changes(self._seq, head))
@@ -364,7 +364,7 @@ def _search_among(searched: Mapping[Algorithm, SearchValues]) -> Search:
         algorithm: TieredIndex(algorithm.bits, algorithm.radius) for algorithm in searched if not algorithm.is_digest
     }
     for algorithm, index in indexes.items():
-        index.load(searched[algorithm].words, 0)
+        index.load(searched[algorithm].words, seq=0)
 
     def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
         return indexes[algorithm].search(values, radius) if algorithm in indexes else [[] for _ in values]

@@ -131,7 +131,7 @@ class Sync:
         except FeedRestarted:
             self._notify("the service has another log than this copy, perhaps after a restore: building a new copy")
             tables = self._create()
-            count = self._store_new(tables, 0, patience, progress)
+            count = self._store_new(tables, wait=0, patience=patience, progress=progress)
         self._index.write()
         if (self._folder / _NEXT).is_symlink():
             os.replace(self._folder / _NEXT, self._folder / CURRENT)
@@ -193,7 +193,7 @@ class Sync:
                     late = [] if upto == LARGEST_SEQ else [step for step in page.steps if step.seq > upto]
                     pending += [step for step in page.steps if step.seq <= upto] if late else page.steps
                     if late:
-                        _store(tables, read, pending, seq, None)
+                        _store(tables, read, pending, seq, head_at=None)
                         pending += [step for step in late if not read.skips(tables, step)]
                     seq = read.complete_to(page.checkpoint)
                     progress(len(page.steps))
@@ -207,7 +207,7 @@ class Sync:
                 if seq == before:
                     raise
             if pending:
-                _store(tables, read, pending, seq, None)
+                _store(tables, read, pending, seq, head_at=None)
             elif seq == before:
                 raise ServiceUnreachable(self._client.url, "the stream has no end")
 

@@ -48,7 +48,7 @@ class WitnessServer:
             reply = problem_reply(error, request)
         discard_rest(environ, LARGEST_BODY)
         logged = method if method in _METHODS.get(route, ()) else "(any)"
-        write_line(logged, route, reply.status, time.perf_counter() - started, None)
+        write_line(logged, route, reply.status, time.perf_counter() - started, actor=None)
         headers = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers]
         start_response(reply.line, [*headers, *_HEADERS, (request_id.HEADER, id)])
         return [reply.body] if method != "HEAD" else []

@@ -128,7 +128,8 @@ def import_command(
         drafts = _Drafts(lines, format, columns, values, labels, me.rules(), bool(me.signatures))
         _check(drafts, report)
         if not (dry_run or report.is_refused or (report.faulty and not skip_faulty)):
-            _contribute(client, drafts.read(None), report, skip_faulty=skip_faulty)
+            # The rows were reported by the check.
+            _contribute(client, drafts.read(report=None), report, skip_faulty=skip_faulty)
     report.print()
     return 1 if report.faulty or report.is_refused else 0
 

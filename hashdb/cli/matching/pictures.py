@@ -169,7 +169,7 @@ def _hash_parts(
             return Outcome(path, own, incomplete=document.incomplete, document=document)
         of_videos = VideoLimits(max_seconds=MAX_SECONDS, max_pixels=max_pixels, processing_seconds=MAX_SECONDS)
         video = worker.hash_video(file, algorithms, mode, of_videos, interval=interval, fast=fast, advance=check)
-    return Outcome(path, own, None, video.frames, video.duration, video.incomplete)
+    return Outcome(path, own, frames=video.frames, duration=video.duration, incomplete=video.incomplete)
 
 
 def _hash_confined(
