@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
@@ -103,9 +103,15 @@ def _words(signals: Iterable[Signal], algorithms: Sequence[Algorithm]) -> Hashes
 
 def singular_values(values: Words) -> NDArray[np.float64]:
     """For each value of phash256 the largest singular value of its signs, divided by that of a product: 0.25 to 1."""
-    octets = np.ascontiguousarray(values.astype(">u8")).view(np.uint8).reshape(len(values), -1)
-    signs = np.unpackbits(octets, axis=1).reshape(-1, 16, 16) * 2.0 - 1
+    return _singular_values(np.ascontiguousarray(values.astype(">u8")).tobytes())
+
+
+# The values of a picture are compared with those of each of its copies.
+@lru_cache(64)
+def _singular_values(octets: bytes) -> NDArray[np.float64]:
+    signs = np.unpackbits(np.frombuffer(octets, np.uint8)).reshape(-1, 16, 16) * 2.0 - 1
     largest: NDArray[np.float64] = np.linalg.svd(signs, compute_uv=False)[:, 0] / 16
+    largest.flags.writeable = False
     return largest
 
 
