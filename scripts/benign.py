@@ -191,7 +191,7 @@ def hashed(pictures: Iterable[Image.Image], algorithms: Sequence[Algorithm]) -> 
     found: set[Signal] = set()
     for picture in pictures:
         file = BytesIO()
-        picture.save(file, "PNG", compress_level=1)
+        picture.save(file, "PNG", compress_level=0)
         found.update(hash_picture(file.getvalue(), algorithms).signals)
     return sorted(filter(can_be_contributed_near, found), key=_order)
 
