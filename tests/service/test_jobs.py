@@ -88,7 +88,7 @@ def test_it_ends_with_its_process_when_its_time_is_over_and_on_a_fault(
     reports.start(db, COMMAND_LINE, DAY, DAY, None, size)
     assert ended(db).outcome is JobOutcome.STOPPED
     db.stopping = lambda: False
-    monkeypatch.setattr(jobs, "LONGEST", timedelta(0))
+    monkeypatch.setattr(jobs, "LONGEST_JOB", timedelta(0))
     reports.start(db, COMMAND_LINE, DAY, DAY, None, size)
     assert ended(db).outcome is JobOutcome.STOPPED
     monkeypatch.undo()
@@ -147,7 +147,7 @@ def test_a_verification_ends_with_its_process_and_when_its_time_is_over(
     verification.start(db, COMMAND_LINE)
     assert verified(db).outcome is JobOutcome.STOPPED
     db.stopping = lambda: False
-    monkeypatch.setattr(jobs, "LONGEST", timedelta(seconds=-1))
+    monkeypatch.setattr(jobs, "LONGEST_JOB", timedelta(seconds=-1))
     verification.start(db, COMMAND_LINE)
     assert verified(db).outcome is JobOutcome.STOPPED
 

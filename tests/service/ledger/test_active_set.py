@@ -179,8 +179,8 @@ def test_the_tree_of_an_old_database_is_built_in_steps(
     made = contributed(db, actor, *map(draft, range(30)))
     for one in made[3:20]:
         contributions.withdraw(db, actor, one.id, "other")
-    monkeypatch.setattr(active_set, "_EVENTS", 7)
-    monkeypatch.setattr(active_set, "_SECONDS", 0.0)
+    monkeypatch.setattr(active_set, "_MOST_EVENTS", 7)
+    monkeypatch.setattr(active_set, "_MOST_SECONDS", 0.0)
     monkeypatch.setattr(active_set, "monotonic", iter([0.0, -1.0, 1.0] * 100).__next__)
     steps = 0
     while not active_set.keep(db):
@@ -201,7 +201,7 @@ def test_a_large_change_is_recorded_in_steps_that_each_have_a_root(
     active_set.keep(db)
     clock.go(minutes=1)
     contributed(db, actor, *map(draft, range(2, 30)))
-    monkeypatch.setattr(active_set, "_EVENTS", 10)
+    monkeypatch.setattr(active_set, "_MOST_EVENTS", 10)
     assert active_set.keep(db)
     with db.store.read() as tx:
         roots = [event for event in tx.audit.since(0, 1_000) if event.action == "set.committed"]
@@ -223,7 +223,7 @@ def test_a_tree_that_is_built_anew_over_what_was_withdrawn_since_records_no_olde
     with db.store.begin() as tx:
         tx.connection.execute(set_blocks.delete())
         tx.connection.execute(set_states.delete())
-    monkeypatch.setattr(active_set, "_EVENTS", 4)
+    monkeypatch.setattr(active_set, "_MOST_EVENTS", 4)
     assert not active_set.keep(db, at_once=True)
     assert active_set.get(db, actor) == known
 
