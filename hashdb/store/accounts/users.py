@@ -29,7 +29,7 @@ class Users(Repository):
     """Users within one transaction."""
 
     def add(self, draft: UserDraft, password: str | None, now: datetime, *, provisional: bool) -> User:
-        """Record a user, with the Argon2 hash of the password. Raises NameTaken."""
+        """Record a user, with the Argon2 hash of a password; `provisional`: another chose it. Raises NameTaken."""
         row = {
             **attributes(draft, "name", "role"),
             "status": UserStatus.ACTIVE,
@@ -75,7 +75,10 @@ class Users(Repository):
         return self._change(user, password=password, provisional=provisional)
 
     def set_factor(self, user: int, secret: str | None, step: int, recovery: tuple[str, ...]) -> User:
-        """Store the secret of the second factor (None: remove it) and its recovery codes."""
+        """Store the secret of the second factor (None: remove it), its last used time step, and its recovery codes.
+
+        `recovery` has the SHA-256 of each code.
+        """
         return self._change(user, secret=secret, step=step, recovery=recovery)
 
     def identity(self, user: int) -> ProviderIdentity | None:

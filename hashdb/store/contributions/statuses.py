@@ -246,10 +246,10 @@ def filter_conditions(filter: Filter, now: datetime, *, without_index: bool = Fa
         yield func.substr(table.reference, 1, len(filter.reference)) == filter.reference
     if filter.tier is not None:
         rules = rules_of(filter.tier)
-        yield or_(*(and_(_implied_by(rule), *(not_(_implied_by(other)) for other in before)) for rule, before in rules))
+        yield or_(*(and_(_holds(rule), *(not_(_holds(other)) for other in earlier)) for rule, earlier in rules))
 
 
-def _implied_by(rule: Rule) -> ColumnElement[bool]:
+def _holds(rule: Rule) -> ColumnElement[bool]:
     """Whether a rule of the tiers holds; never NULL, so that it can be negated."""
     table = contributions.c
     conditions = []

@@ -34,7 +34,7 @@ class SetState:
 
 
 class ActiveSet(Repository):
-    """The tree within one transaction."""
+    """The tree within one transaction, in blocks of 256 nodes; the place of a block is its level and number."""
 
     def state(self) -> SetState:
         """The state of the stored blocks; with seq 0 before the first."""
@@ -55,11 +55,11 @@ class ActiveSet(Repository):
         return self._connection.execute(query.returning(set_states.c.id)).one_or_none() is not None
 
     def block(self, level: int, number: int) -> bytes:
-        """The hashes of a block."""
+        """The hashes of the nodes of a block, one after the other."""
         return self.blocks([(level, number)]).get((level, number), EMPTY_BLOCK)
 
     def blocks(self, places: Iterable[Place]) -> dict[Place, bytes]:
-        """The hashes of blocks; empty blocks are left out."""
+        """As `block`, of several blocks; empty blocks are left out."""
         hashes_by_place: dict[Place, bytes] = {}
         for level, numbers in _by_level(places):
             rows = self._connection.execute(_BLOCKS, {"of": level, "numbers": numbers})

@@ -20,7 +20,7 @@ _HASH = 32
 
 
 class Tree(Repository):
-    """The tree within one transaction."""
+    """The tree within one transaction. Inner nodes have numbers in the order in which they were completed, from 1."""
 
     def size_and_peaks(self) -> tuple[int, tuple[bytes, ...]]:
         """The size of the tree, and the hashes of its peaks: one read, whatever the size."""

@@ -112,7 +112,7 @@ class Batches(Repository):
         made: str | None = None,
         before: Mapping[str, object] | None = None,
     ) -> None:
-        """Record the outcome of an item that this transaction locked by `take`."""
+        """Record the outcome of an item that this transaction locked by `lock_item`; the fields are of `BatchItem`."""
         values = {"outcome": str(outcome), "why": why, "made": made, "before": before, "at": now}
         query = update(batch_items).where(batch_items.c.batch_id == id, batch_items.c.position == position)
         self._connection.execute(query.values(values))

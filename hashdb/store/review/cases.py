@@ -20,7 +20,7 @@ from hashdb.store.tables import case_claims, case_notes, cases, contributions, d
 
 
 class Opening(NamedTuple):
-    """A case to open: see `Case`."""
+    """The fields of a case to open, as in `Case`."""
 
     contribution_id: int
     reason: str

@@ -45,7 +45,10 @@ class Upstreams(Repository):
     """Upstreams within one transaction."""
 
     def add(self, member: int, url: str, key: str, log: str, now: datetime, seq: int, *, judges: bool) -> Upstream:
-        """Record an upstream, which is read from its beginning; opinions after the own event `seq` are sent back."""
+        """Record an upstream, which is read from its beginning.
+
+        If its key may give opinions (`judges`), those after the event `seq` of the own log are sent to it.
+        """
         row = {
             "member_id": member,
             "url": url,

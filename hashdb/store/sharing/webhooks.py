@@ -118,13 +118,13 @@ class Webhooks(Repository):
         return tuple(
             DeliveryPosition(row.webhook_id, row.member_id, Topic(row.topic), row.seq)
             for row in self._connection.execute(_BEHIND.where(webhook_topics.c.seq < seq))
-            if row.waiting < MAX_WAITING_DELIVERIES and not (Topic(row.topic).gathers and row.alike)
+            if row.waiting < MAX_WAITING_DELIVERIES and not (Topic(row.topic).gathers and row.waiting_of_topic)
         )
 
     def reporting_due_cases(self) -> tuple[int, ...]:
         """The webhooks that report cases due soon, and have no message of that topic waiting."""
         rows = self._connection.execute(_OF_DUE_CASES)
-        return tuple(row.id for row in rows if row.waiting < MAX_WAITING_DELIVERIES and not row.alike)
+        return tuple(row.id for row in rows if row.waiting < MAX_WAITING_DELIVERIES and not row.waiting_of_topic)
 
     def lock(self, ids: Collection[int]) -> None:
         """Lock these webhooks until the transaction ends, so that none is deleted or changed."""
@@ -175,7 +175,7 @@ _BEHIND = (
         webhook_topics,
         webhooks.c.member_id,
         _waiting().label("waiting"),
-        _waiting(deliveries.c.topic == webhook_topics.c.topic).label("alike"),
+        _waiting(deliveries.c.topic == webhook_topics.c.topic).label("waiting_of_topic"),
     )
     .join(webhooks, webhooks.c.id == webhook_topics.c.webhook_id)
     .join(members, members.c.id == webhooks.c.member_id)
@@ -184,7 +184,9 @@ _BEHIND = (
 )
 _OF_DUE_CASES = (
     select(
-        webhooks.c.id, _waiting().label("waiting"), _waiting(deliveries.c.topic == str(Topic.CASE_DUE)).label("alike")
+        webhooks.c.id,
+        _waiting().label("waiting"),
+        _waiting(deliveries.c.topic == str(Topic.CASE_DUE)).label("waiting_of_topic"),
     )
     .join(members, members.c.id == webhooks.c.member_id)
     .where(webhooks.c.reports_due.is_(True), _IN_USE)
@@ -238,7 +240,7 @@ class Deliveries(Repository):
         self._update(deliveries, id, outcome=str(DeliveryOutcome.WAITING), attempts=0, next_at=now)
 
     def due(self, now: datetime, busy: Collection[int]) -> tuple[int, ...]:
-        """The first delivery that is due of every webhook that is not `busy`."""
+        """The first delivery that is due of every webhook whose id is not in `busy`."""
         query = (
             select(func.min(deliveries.c.id))
             .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
