@@ -18,6 +18,7 @@ _SAME_NAMES = (
     *("id", "url", "log", "epoch", "seq", "round", "rereading", "paused", "judges", "judged", "created_at"),
     *("caught_up_at", "failing_since", "failures", "refused"),
 )
+"""The fields of `Upstream` that have the same name in the table."""
 
 
 class ClaimedUpstream(NamedTuple):
@@ -91,7 +92,7 @@ class Upstreams(Repository):
         return str(self._get_row(select(upstreams.c.secret).where(upstreams.c.id == id), f"upstream {id}").secret)
 
     def due(self, now: datetime) -> tuple[int, ...]:
-        """The upstreams that are due to be read: not paused, of members that are not suspended."""
+        """The ids of the upstreams that are due to be read: not paused, of members that are not suspended."""
         query = (
             select(upstreams.c.id)
             .join(members, members.c.id == upstreams.c.member_id)
@@ -127,7 +128,7 @@ class Origins(Repository):
         insert_rows(self._connection, origins, rows)
 
     def standings(self, ids: Collection[int]) -> dict[int, Standing]:
-        """What upstreams set for these contributions."""
+        """The standing that upstreams set for these contributions, by contribution."""
         query = select(origins.c.contribution_id, origins.c.standing)
         return {id: Standing(text) for id, text in self._rows_in(query, origins.c.contribution_id, ids)}
 
@@ -142,7 +143,7 @@ class Origins(Repository):
         return self._find(query, _path)
 
     def unread_paths(self, upstream: int, before: int, limit: int) -> tuple[UpstreamPath, ...]:
-        """At most `limit` contributions that an upstream stands for, and that were last read before this round."""
+        """At most `limit` contributions that an upstream stands for, and that were last read before round `before`."""
         query = _PATHS.where(
             origins.c.upstream_id == upstream, origins.c.remote_id.is_not(None), origins.c.round < before
         )

@@ -72,7 +72,7 @@ class Webhooks(Repository):
         return self._count(webhooks.c.member_id == member)
 
     def change(self, changed: Webhook, before: Webhook, seq: int) -> None:
-        """Store a changed webhook; it receives a topic that it did not have before from `seq` on."""
+        """Store a changed webhook; of a topic that it did not have `before`, it receives the events after `seq`."""
         values = attributes(changed, "url", "note", "enabled", "failing_since")
         values["reports_due"] = Topic.CASE_DUE in changed.topics
         self._update(webhooks, changed.id, **values)

@@ -81,7 +81,7 @@ class Counts(Repository):
         return tuple(CountTotal(*row) for row in self._connection.execute(_TOTALS))
 
     def days(self, before: date) -> tuple[date, ...]:
-        """The days before one that have counts, in order."""
+        """The days before `before` that have counts, in order."""
         query = select(counts.c.day).distinct().where(counts.c.day < before).order_by(counts.c.day)
         return tuple(self._connection.scalars(query))
 
@@ -268,7 +268,7 @@ class Uses(Repository):
 
     def count_feed_readers(self, since: date) -> int:
         """How many members read the feed from the day `since` on."""
-        # A column of words stores ` a b c `.
+        # A column of codes stores ` a b c `.
         query = (
             select(func.count(members.c.id.distinct()))
             .join(keys, keys.c.member_id == members.c.id)
