@@ -24,9 +24,9 @@ from hashdb.web.context import actor, hashdb
 from hashdb.wire.pages import EventsPageQuery
 
 blueprint = pages.blueprint_of("events", __name__)
-_Named = TypeVar("_Named")
+_Names = TypeVar("_Names")
 _NO_FILTER = EventsPageQuery()
-_NAMED = ("actor", "subject")
+_NAMED = ("actor", "subject")  # The fields whose text names something, perhaps in part.
 _PLACE_FIELDS = ("before", "newer", "after", "follow")
 
 
@@ -144,7 +144,7 @@ def _search(params: EventsPageQuery, form: Form) -> tuple[searches.LogSearch, au
     return searches.LogSearch(actors, params.action, subjects), _range(params)
 
 
-def _read_names(read: Callable[[HashDB, Actor, str], _Named], text: str | None, faults: list[Fault]) -> _Named | None:
+def _read_names(read: Callable[[HashDB, Actor, str], _Names], text: str | None, faults: list[Fault]) -> _Names | None:
     """What `read` makes of a text of the form; None without a text, or if it names nothing: `faults` then says why."""
     try:
         return None if text is None else read(hashdb(), actor(), text)
