@@ -196,7 +196,7 @@ def _page(
     return pages.page(
         "find.html",
         form=form,
-        sought=text,
+        searched_text=text,
         groups=groups,
         similar=similar,
         searched=searched,

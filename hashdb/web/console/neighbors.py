@@ -78,11 +78,11 @@ def _page(
         form=form,
         algorithms=rules.searched,
         radii=all_radii,
-        reach=neighbor_radius,
+        neighbor_radius=neighbor_radius,
         near=near,
         matching=sum(neighbor.matches(all_radii) for neighbor in near or ()),
         benign=neighbors.nearest_benign(hashdb(), actor(), unaltered) if unaltered else (),
-        sides=signals or {},
+        signals=signals or {},
         framed=framed,
         counts=_counts(near or ()),
     )

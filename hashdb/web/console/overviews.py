@@ -29,6 +29,6 @@ def show() -> Response:
         days=days,
         periods=DAYS,
         expiring=(hashdb().now() + overviews.EXPIRING).date(),
-        matched=app_state().metrics.response_times(_MATCHES),
+        match_times=app_state().metrics.response_times(_MATCHES),
         proposals=len(proposals.page(hashdb(), actor(), 0, _ALL)),
     )
