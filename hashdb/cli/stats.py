@@ -17,7 +17,6 @@ from hashdb.domain.accounts.members import COMMAND_LINE
 from hashdb.domain.stats.reports import Report
 from hashdb.domain.stats.statements import statement_of_reasons, tco_report
 from hashdb.errors import BadSetting, os_reason
-from hashdb.service import HashDB
 from hashdb.service.contributions import contributions
 from hashdb.service.stats import reports
 from hashdb.web.reports import page
@@ -90,17 +89,13 @@ def report_command(
         if not db.store.head().seq:
             raise empty_log()
         if contribution is not None:
-            text = _format_json(_statement(db, contribution))
+            listed = contributions.get(db, COMMAND_LINE, contribution)
+            text = _format_json(statement_of_reasons(listed.media, listed.context, listed.labels))
         else:
             id = None if member is None else find_member(db, member).id
             report = reports.transparency(db, COMMAND_LINE, first, last, form=preset or format, member=id)
             text = _format_json(tco_report(report)) if preset else _format_report(report, format)
     _write(file, text)
-
-
-def _statement(db: HashDB, id: int) -> Any:
-    contribution = contributions.get(db, COMMAND_LINE, id)
-    return statement_of_reasons(contribution.media, contribution.context, contribution.labels)
 
 
 def _format_report(report: Report, form: str) -> str:

@@ -66,19 +66,16 @@ class Approval:
         """Whether the copy has this root."""
         return self.seq == committed.seq
 
-    def meets(self, policy: Policy) -> bool:
-        """Whether the organisations of a policy signed the root. Raises ExtraMissing."""
-        try:
-            policy.check_root(self.note, [Verifier.parse(vkey) for vkey in self.logs])
-        except (BadNote, RootNotSigned):
-            return False
-        return True
-
 
 def find_approval(text: str | None, policy: Policy) -> Approval | None:
-    """The approval that a copy has stored, if it meets the policy."""
+    """The approval in this text of a copy, if the organisations of the policy signed its root. Raises ExtraMissing."""
     approval = None if text is None else Approval.parse(text)
-    return approval if approval is not None and approval.meets(policy) else None
+    if approval is not None:
+        try:
+            policy.check_root(approval.note, [Verifier.parse(vkey) for vkey in approval.logs])
+        except (BadNote, RootNotSigned):
+            return None
+    return approval
 
 
 def require_recent(approval: Approval | None, now: datetime) -> None:

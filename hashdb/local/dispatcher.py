@@ -113,7 +113,9 @@ class Dispatcher:
 
     def _send(self, report: LookBackReport) -> bool:
         """Send a report; return whether it arrived. Then it is acknowledged."""
-        message = self._message(report)
+        data = json.loads(ReportOut.from_domain(report).json_text())
+        id = f"msg_{self._reports.name}_{report.number}"
+        message = Message(id, f"remembered.{report.kind}", report.found_at, data)
         body, seconds = encode_message(message), int(self._reports.now().timestamp())
         headers = {
             "Content-Type": "application/json",
@@ -133,7 +135,3 @@ class Dispatcher:
             self._notify(f"the webhook of look-back does not take reports: {failure}; trying again")
         self._failures += 1
         return False
-
-    def _message(self, report: LookBackReport) -> Message:
-        data = json.loads(ReportOut.from_domain(report).json_text())
-        return Message(f"msg_{self._reports.name}_{report.number}", f"remembered.{report.kind}", report.found_at, data)

@@ -107,7 +107,7 @@ class Remembered:
         if self.owns:
             self.drop_days()
         with self._searching:
-            days = {date.fromisoformat(path.name): path for path in self._day_folders()}
+            days = self._day_folders()
             present = {(at, log): path / log for at, path in days.items() if not self._is_over(at) for log in LOGS}
             for gone in self._days.keys() - present.keys():
                 del self._days[gone]
@@ -124,7 +124,7 @@ class Remembered:
 
     def drop_days(self) -> None:
         """Drop the days that ended longer ago than uploads are remembered."""
-        over = [path for path in self._day_folders() if self._is_over(date.fromisoformat(path.name))]
+        over = [path for day, path in self._day_folders().items() if self._is_over(day)]
         if over:
             # Under the lock: no process appends to a day that is dropped.
             with self._appending():
@@ -221,10 +221,15 @@ class Remembered:
         end = datetime(day.year, day.month, day.day, tzinfo=UTC) + _DAY
         return end + self.retention <= self._now()
 
-    def _day_folders(self) -> list[Path]:
-        if not self.folder.is_dir():
-            return []
-        return [path for path in self.folder.iterdir() if _is_date(path.name)]
+    def _day_folders(self) -> dict[date, Path]:
+        """The folders of the days, by day."""
+        folders: dict[date, Path] = {}
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
+            with suppress(ValueError):
+                day = date.fromisoformat(path.name)
+                if day.isoformat() == path.name:
+                    folders[day] = path
+        return folders
 
     def _append(self, by_log: Mapping[tuple[date, str], Sequence[Upload | str]]) -> None:
         """Append uploads, and the ids of uploads to forget, durably to logs, by date and name of the log."""
@@ -279,10 +284,3 @@ class Remembered:
         """Wait until no process appends, and return True."""
         with self._appending():
             return True
-
-
-def _is_date(name: str) -> bool:
-    try:
-        return date.fromisoformat(name).isoformat() == name
-    except ValueError:
-        return False

@@ -229,8 +229,9 @@ class Sync:
             if not path.exists():
                 continue
             try:
-                tables = self._open(path)
+                tables = CopyTables(path)
                 if tables.current:
+                    self._index = CopyIndex(tables, path.parent.resolve() / INDEX)
                     return tables
                 tables.close()
             except sqlite3.DatabaseError:
@@ -251,12 +252,6 @@ class Sync:
         tables.create(epoch, me, self._now())
         (self._folder / _NEXT).symlink_to(name)
         self._tables, self._index = tables, CopyIndex(tables, self._folder / name / INDEX)
-        return tables
-
-    def _open(self, path: Path) -> CopyTables:
-        tables = CopyTables(path)
-        if tables.sound:
-            self._index = CopyIndex(tables, path.parent.resolve() / INDEX)
         return tables
 
     def _tidy(self) -> None:

@@ -65,7 +65,7 @@ _HINTS: Final = tuple(name for name, target in _SPELLED.items() if target not in
 _ALGORITHM_NAMES: Final = {name: target for name, target in _TARGETS.items() if target in HASHES}
 
 
-def algorithm_named(name: str) -> str | None:
+def to_algorithm(name: str) -> str | None:
     """The one of HASHES that a name means, also as HMA, StopNCII and ThreatExchange write it; None if it means none."""
     return _ALGORITHM_NAMES.get(normalize(name.rpartition(".")[2]))
 

@@ -79,7 +79,7 @@ def _identified(contributions: Iterable[Contribution], advance: Callable[[int], 
 
 def _to_rows(client: Client, contributions: Iterable[Contribution], advance: Callable[[int], None]) -> Iterator[Fields]:
     for contribution in contributions:
-        draft = _draft(contribution)
+        draft = Draft(**{field.name: getattr(contribution, field.name) for field in fields(Draft)})
         if contribution.frame_count:
             # A frame whose signals are all suppressed has none.
             draft = replace(draft, frames=tuple(frame for frame in client.frames(contribution.id) if frame.signals))
@@ -115,10 +115,6 @@ def _print_array(rows: Iterable[Fields]) -> None:
 def without_empty(row: Fields) -> dict[str, object]:
     """The fields of a row that have a value, in the order of the columns."""
     return {name: row[name] for name in FIELDS if row[name] not in (None, [])}
-
-
-def _draft(contribution: Contribution) -> Draft:
-    return Draft(**{field.name: getattr(contribution, field.name) for field in fields(Draft)})
 
 
 def _cell(name: str, value: object) -> object:

@@ -9,16 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, NamedTuple
 
-from hashdb.cli.contributions.columns import (
-    FIELDS,
-    HASHES,
-    IMPLYING,
-    VIDEO,
-    VPDQ,
-    algorithm_named,
-    normalize,
-    quote_name,
-)
+from hashdb.cli.contributions.columns import FIELDS, HASHES, IMPLYING, VIDEO, VPDQ, normalize, quote_name, to_algorithm
 from hashdb.cli.contributions.dates import Dates
 from hashdb.domain.contributions import Media
 from hashdb.domain.rules import Vocabulary, incident_fault
@@ -263,7 +254,7 @@ def _signal(name: str, text: str) -> str:
 
 def _algorithm(name: str) -> str:
     """The one of HASHES that a name means. Raises ValueError."""
-    if algorithm := algorithm_named(name):
+    if algorithm := to_algorithm(name):
         return algorithm
     raise ValueError(f"{quote_name(name)} is not an algorithm of hashdb: {', '.join(_NAMED)}")
 
