@@ -160,10 +160,7 @@ def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Place, bytes]]:
 
 
 def differences(mine: ReadBlock, theirs: ReadBlock, level: int = LEVELS - 1, number: int = 0) -> Iterator[int]:
-    """The ids whose leaves differ in two trees, in ascending order, below one block of both (by default `TOP`).
-
-    Only blocks that differ are read.
-    """
+    """The ids whose leaves differ in two trees, below one block of both (by default `TOP`); reads only what differs."""
     my_block, their_block = mine(level, number), theirs(level, number)
     for offset in range(WIDTH):
         begin, end = offset * HASH, (offset + 1) * HASH

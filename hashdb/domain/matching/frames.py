@@ -197,10 +197,7 @@ def _match_pictures(
 def _split_by_kind(
     groups: Mapping[int, Sequence[Holder]], shots: Shots, units: Collection[Unit]
 ) -> tuple[dict[int, _TimesByUnit], dict[int, list[_PictureSignal]]]:
-    """By contribution, its shots that can be aligned with frames of these units, and its signals of pictures.
-
-    The signals of a shot in another unit count as pictures.
-    """
+    """By contribution, its shots that can be aligned with frames of these units, and its other signals of pictures."""
     listed: dict[int, _TimesByUnit] = {}
     pictures: dict[int, list[_PictureSignal]] = {}
     for id, group in groups.items():

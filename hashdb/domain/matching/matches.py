@@ -172,10 +172,7 @@ class Verdict(NamedTuple):
 
 
 class Match(NamedTuple):
-    """An active contribution that is close to the query: advice to review, never a command.
-
-    It is a plain tuple because an answer may have 20,000 matches.
-    """
+    """An active contribution close to the query: advice to review, never a command. A tuple: there may be 20,000."""
 
     contribution: int
     distance: Mapping[Algorithm, int | None]
@@ -290,17 +287,11 @@ class Holder(NamedTuple):
     extent: Extent | None = None
     """How long the contribution is, if it has frames; else None."""
     source: int | None = None
-    """If it came from another hashdb: `Origin.source`, a number for its member there.
-
-    `Result.members` counts it in the place of `member`.
-    """
+    """Its `Origin.source`, if it came from another hashdb; `Result.members` counts that in the place of `member`."""
 
 
 class StoredItem(NamedTuple):
-    """What is stored of a contribution, without its frames: its signals that are not suppressed, and its signatures.
-
-    Both are in the order of the contribution.
-    """
+    """The stored signals (without suppressed ones and those of frames) and signatures of a contribution, in order."""
 
     signals: tuple[Signal, ...] = ()
     signatures: tuple[Signature, ...] = ()
@@ -408,10 +399,7 @@ class Flood:
 
 
 def max_hits_per_member(cap: int) -> int:
-    """The most hits of one member that count against the cap (HASHDB_FLOOD_CAP).
-
-    It takes the hits of at least `FLOOD_MEMBERS` members to exceed the cap.
-    """
+    """The most hits of one member that count against the cap: it takes `FLOOD_MEMBERS` members to exceed it."""
     return max(1, cap // (FLOOD_MEMBERS - 1))
 
 
