@@ -96,6 +96,7 @@ class _Store:
 
     def __init__(self, stored: Sequence[Words], algorithm: Algorithm) -> None:
         counts = np.array([len(values) for values in stored])
+        # The pictures that have values, and where the values of each begin.
         self._filled = np.flatnonzero(counts)
         self._starts = (np.cumsum(counts) - counts)[self._filled]
         together = np.concatenate(stored)
@@ -128,7 +129,7 @@ class _Tally:
         self._bits = bits
         self._counts = np.zeros(bits + 1, np.int64)
         self._near: list[NDArray[np.int64]] = []
-        self._near_limit = -1
+        self._near_limit = -1  # in bits; fixed by the first block
 
     def add(self, start: int, distances: Distances) -> None:
         """Add the distances of the queries from `start` on.

@@ -290,7 +290,7 @@ def measure_all(jobs: Sequence[SampleJob], scheme: Scheme, processes: int) -> It
     hashed = {result.place: result for result in run(partial(hash_picture, scheme=scheme), jobs, processes)}
     fit = {place: result for place, result in hashed.items() if isinstance(result, HashedPicture)}
     fit_jobs = [job for job in jobs if job.place in fit]
-    measured = run(partial(with_state, _Bench.measure), fit_jobs, processes, partial(_Bench, scheme, fit))
+    measured = run(partial(with_state, _Bench.measure), fit_jobs, processes, build=partial(_Bench, scheme, fit))
     for job in jobs:
         result = hashed[job.place]
         yield result if isinstance(result, Unfit) else next(measured)

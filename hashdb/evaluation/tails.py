@@ -74,15 +74,15 @@ class Tail:
         rates = {name: getattr(self, name).tolist() for name in ("cautious", "low", "high", "curved")}
         return {"threshold": self.threshold, "fitted_pairs": self.fitted_pairs, **rates}
 
-    def curve(self, least: Sequence[int | None]) -> list[tuple[float, float]]:
+    def curve(self, least_radii: Sequence[int | None]) -> list[tuple[float, float]]:
         """(False matches per pair, share of copies that match) for each radius; none without copies.
 
-        `least` has the least radius at which each copy matches; None if it matches at none.
+        `least_radii` has the least radius at which each copy matches; None if it matches at none.
         """
-        radii = np.array([radius for radius in least if radius is not None])
+        known = np.array([radius for radius in least_radii if radius is not None])
         return [
-            (float(rate), int((radii <= radius).sum()) / len(least))
-            for radius, rate in enumerate(self.cautious if least else ())
+            (float(rate), int((known <= radius).sum()) / len(least_radii))
+            for radius, rate in enumerate(self.cautious if least_radii else ())
         ]
 
 

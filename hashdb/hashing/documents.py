@@ -116,6 +116,7 @@ def read_words(octets: bytes, limits: DocumentLimits) -> Content:
 
 
 def _with_windows(content: Content, limits: DocumentLimits, step: int) -> HashedDocument:
+    """The pages of the content and the windows of its words, one every `step` words. Raises UnreadablePicture."""
     texts, incomplete = [split_words(text) for text in content.texts], list(content.incomplete)
     words = list(chain(*texts))
     if len(words) > limits.max_words:

@@ -150,9 +150,8 @@ def _reduce(library: ctypes.CDLL, colour: Image.Image, sides: Sequence[int]) -> 
     sizes, tables = (ctypes.c_int32 * count)(*sides), pointers(*map(_address, across))
     for top, pixels in _strips(colour):
         places = pointers(*(_address(lines[top:]) for lines in between))
-        if not library.hashdb_across(
-            _address(pixels), width, pixels.shape[2], len(pixels), count, sizes, tables, places
-        ):
+        rows, _, channels = pixels.shape
+        if not library.hashdb_across(_address(pixels), width, channels, rows, count, sizes, tables, places):
             raise MemoryError
     results = tuple(np.empty((side, side), np.uint8) for side in sides)
     for lines, weights, result in zip(between, down, results, strict=True):
