@@ -92,8 +92,8 @@ class Library:
         """The distinct values of all listed items by one algorithm."""
         return pack([signal.value for signal in self._holders if signal.algorithm is algorithm], algorithm.bits)
 
-    def least_radius(self, frames: Sequence[Frame], duration: float | None, number: int) -> int | None:
-        """The least radius in bits at which an item matches a listed one; None if the widest is too narrow.
+    def least_radius(self, frames: Sequence[Frame], number: int, duration: float | None = None) -> int | None:
+        """The least radius in bits at which an item matches the one with a number; None if the widest is too narrow.
 
         For a video it is the radius of PDQ, and that of phash256 is moved by as many bits; for a text, of simhash256.
         """
@@ -124,9 +124,9 @@ class _Near:
         self._index = ValueIndex(signals)
         self._known: dict[Algorithm, dict[int, list[Neighbor]]] = defaultdict(dict)
 
-    def search_at(self, radius: int) -> Search:
+    def search_at(self, default: int) -> Search:
         """A search that takes this radius for the default one: distances are moved by the difference."""
-        moved = radius - self._usual
+        moved = default - self._usual
 
         def search(algorithm: Algorithm, values: Sequence[int], radius: int) -> list[list[Neighbor]]:
             known = self._known[algorithm]

@@ -73,14 +73,8 @@ def captioned(scene: Scene, *, above: bool) -> Image.Image:
     framed = Image.new("RGB", (picture.width, picture.height + bar), paper)
     framed.paste(picture, (0, bar if above else 0))
     middle = (picture.width / 2, bar / 2 if above else picture.height + bar / 2)
-    write(
-        ImageDraw.Draw(framed),
-        middle,
-        "\n".join(scene.random.sample(SENTENCES, lines)),
-        ink,
-        picture.width * 0.94,
-        bar * 0.8,
-    )
+    text = "\n".join(scene.random.sample(SENTENCES, lines))
+    write(ImageDraw.Draw(framed), middle, text, ink, picture.width * 0.94, bar * 0.8)
     return framed
 
 
@@ -293,8 +287,8 @@ def filmed_from_a_screen(scene: Scene) -> Image.Image:
     width, height = scene.picture.size
     screen = ImageOps.expand(scene.picture, round(shorter_side(scene.picture) * 0.04), (18, 18, 20))
     x, y = (0.05 * scene.random.uniform(0.4, 1) for _ in range(2))
-    # Corners of the part that is seen: upper left, lower left, lower right, upper right.
     right, bottom = screen.size
+    # Corners of the part that is seen: upper left, lower left, lower right, upper right.
     corners = (0, 0, 0, bottom, right * (1 + x), bottom * (1 + y), right, -bottom * y)
     seen = screen.transform((width, height), Image.Transform.QUAD, corners, Image.Resampling.BICUBIC)
     dull = ImageEnhance.Contrast(seen.filter(ImageFilter.GaussianBlur(width / 500))).enhance(0.8)
@@ -314,6 +308,7 @@ def _draw_status(draw: ImageDraw.ImageDraw, width: int, ink: Colour, random: Ran
 
 
 def _paste(ground: Image.Image, picture: Image.Image, across: float, down: float) -> None:
+    """Paste a picture with these shares of the free width at its left, and of the free height above it."""
     place = round((ground.width - picture.width) * across), round((ground.height - picture.height) * down)
     ground.paste(picture, place)
 

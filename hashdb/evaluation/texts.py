@@ -149,7 +149,7 @@ class _Bench:
     def __init__(self, scheme: TextScheme) -> None:
         self.scheme = scheme
         self._frames = [hash_words(text.words) for text in self.scheme.listed]
-        # The library lists texts under the numbers from 1 on, without a duration.
+        # The library lists texts under the numbers from 1 on.
         self._library = Library([(frames, None) for frames in self._frames], texts=True)
         self._whole = [simhash(text.words) for text in self.scheme.listed]
         self._digests = [_digest(text.written) for text in self.scheme.listed]
@@ -161,7 +161,7 @@ class _Bench:
         frames = hash_words(words, step=QUERY_STEP)
         pairs = []
         for other, (at, listed_at) in self._windows.near(frames).items():
-            if other != place and (radius := self._library.least_radius(frames, None, other + 1)) is not None:
+            if other != place and (radius := self._library.least_radius(frames, other + 1)) is not None:
                 theirs = self.scheme.listed[other].words
                 alike = resemblance(words[at : at + WINDOW], theirs[listed_at : listed_at + WINDOW])
                 pairs.append(TextPair(place, other, radius, longest_run(words, theirs), alike))
@@ -207,7 +207,7 @@ class _Bench:
             text.script,
             found,
             exact,
-            radius=self._library.least_radius(frames, None, place + 1) if copy.form is TextForm.INSIDE else None,
+            radius=self._library.least_radius(frames, place + 1) if copy.form is TextForm.INSIDE else None,
             others=others,
             digest=_digest(upload) == self._digests[place],
             whole=_are_near(whole, of_listed),

@@ -131,7 +131,7 @@ class _Bench:
         """A film as a query, with each listed film that shows other things."""
         films, query = self.scheme.films, self._films[place].query
         return [
-            VideoPair(place, other, self._library.least_radius(*query, other + 1))
+            VideoPair(place, other, self._library.least_radius(query.frames, other + 1, query.duration))
             for other, film in enumerate(films)
             if film.group != films[place].group
         ]
@@ -173,7 +173,7 @@ class _Bench:
         found, exact, off = judge(truth, matched.get(place + 1), copy)
         films = self.scheme.films
         others = sum(films[number - 1].group != films[place].group for number in matched)
-        least = self._library.least_radius(hashed.frames, hashed.duration, place + 1)
+        least = self._library.least_radius(hashed.frames, place + 1, hashed.duration)
         rules = compare(bag(whole.frames), self._bags[place])
         return Outcome(
             trial,

@@ -44,11 +44,11 @@ def find_borders(grey: Floats) -> tuple[tuple[str, Window], ...]:
     """
     height, width = grey.shape
     whole = Box(0, 0, width, height)
-    outer = _trim(grey, whole, False, 1)
-    inner = _trim(grey, outer, False, _ROUNDS)
-    above, below = _band_thicknesses(grey, True)
+    outer = _trim(grey, whole, text=False, rounds=1)
+    inner = _trim(grey, outer, text=False, rounds=_ROUNDS)
+    above, below = _band_thicknesses(grey, text=True)
     captioned = whole._replace(top=above, bottom=height - below) if above + below < height else whole
-    surrounded = _trim(grey, whole, True, _ROUNDS)
+    surrounded = _trim(grey, whole, text=True, rounds=_ROUNDS)
     parts: list[tuple[str, Window]] = []
     for name, box in (("border", outer), ("border", inner), ("caption", captioned), ("caption", surrounded)):
         window = box.window(width, height)
@@ -57,15 +57,15 @@ def find_borders(grey: Floats) -> tuple[tuple[str, Window], ...]:
     return tuple(parts)
 
 
-def _trim(grey: Floats, box: Box, text: bool, rounds: int) -> Box:
+def _trim(grey: Floats, box: Box, *, text: bool, rounds: int) -> Box:
     """The box without the bands (with `text`: captions) at its edges, `rounds` times; stops if too little is left."""
     for _ in range(rounds):
         left, top, right, bottom = box
-        above, below = _band_thicknesses(grey[top:bottom, left:right], text)
+        above, below = _band_thicknesses(grey[top:bottom, left:right], text=text)
         if above + below > (1 - _MIN_REMAINDER) * (bottom - top):
             return box
         top, bottom = top + above, bottom - below
-        before, after = _band_thicknesses(grey[top:bottom, left:right].T, text)
+        before, after = _band_thicknesses(grey[top:bottom, left:right].T, text=text)
         if before + after > (1 - _MIN_REMAINDER) * (right - left):
             return box
         trimmed = Box(left + before, top, right - after, bottom)
@@ -75,12 +75,12 @@ def _trim(grey: Floats, box: Box, text: bool, rounds: int) -> Box:
     return box
 
 
-def _band_thicknesses(lines: Floats, text: bool) -> tuple[int, int]:
-    return _band_thickness(lines, text), _band_thickness(lines[::-1], text)
+def _band_thicknesses(lines: Floats, *, text: bool) -> tuple[int, int]:
+    return _band_thickness(lines, text=text), _band_thickness(lines[::-1], text=text)
 
 
-def _band_thickness(lines: Floats, text: bool) -> int:
-    """How many of the first lines form a band."""
+def _band_thickness(lines: Floats, *, text: bool) -> int:
+    """How many of the first lines form a band; with `text`, a caption."""
     finish = _CAPTION if text else _BORDER
     near = _band_pixels(lines, finish.off)
     if near is None:

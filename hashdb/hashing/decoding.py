@@ -189,7 +189,7 @@ class Film:
 
 
 class _Clock:
-    """Times from the start, of frames whose own times may be missing, or begin anew in the middle."""
+    """Times from the start of frames whose own times may be missing, or begin anew after `longest` seconds."""
 
     def __init__(self, rate: float, container: str, longest: float) -> None:
         self._step = min(1 / rate, 1.0)
@@ -198,7 +198,7 @@ class _Clock:
         self._shift, self._last = 0.0, -self._step
 
     def time(self, frame: VideoFrame, start: int | None) -> float:
-        """The time of a frame of a track whose first frame is at `start`."""
+        """The time of a frame in seconds; `start` is the time stamp of the first frame of its track."""
         expected = self._last + self._step
         if frame.pts is None or frame.time_base is None or not self._timed:
             at = expected

@@ -33,7 +33,7 @@ from hashdb.hashing.videos import INTERVAL, VIDEO_LIMITS, HashedFrame, HashedVid
 _START_SECONDS: Final = 60
 _STALL_SECONDS: Final = 60
 """Without a sign of progress, a video or a document is given up."""
-_ANSWER_BYTES: Final = 65_536
+_ANSWER_BYTES: Final = 65_536  # at most
 # The environment variables that a process inherits. Others may hold secrets, like the database's password.
 _INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME")
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -34,11 +34,11 @@ def test_a_clip_is_matched_as_the_service_matches(library: Library) -> None:
 @pytest.mark.parametrize("away", [0, 12, 31, 32, 60])
 def test_the_least_radius_is_the_distance_of_the_frames(library: Library, away: int) -> None:
     asked = frames(*range(110, 130), away=away)
-    assert library.least_radius(asked, 20.0, 1) == away
+    assert library.least_radius(asked, 1, 20.0) == away
     assert (1 in library.match(asked, 20.0)) is (away <= Algorithm.PDQ.radius)
 
 
 def test_what_is_near_at_no_radius_has_none(library: Library) -> None:
     asked = frames(*range(110, 130), away=WIDEST + 1)
-    assert library.least_radius(asked, 20.0, 1) is None
-    assert library.least_radius(frames(*range(110, 130)), 20.0, 2) is None
+    assert library.least_radius(asked, 1, 20.0) is None
+    assert library.least_radius(frames(*range(110, 130)), 2, 20.0) is None
