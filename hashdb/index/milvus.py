@@ -39,7 +39,7 @@ _CHECK_SECONDS, _RETRY_AFTER, TIMEOUT = 1.0, 5, 30.0
 _WRITE_DELAY = 0.002
 """Seconds until searches see a write: milvus-lite does not show writes of the same millisecond."""
 _DIGITS = "0123456789abcdef"
-_MANIFEST = "hashdb_manifest"
+_MANIFEST = "hashdb_manifest"  # a collection of one row, whose text `said` is the manifest as JSON
 _COLLECTION_PREFIX = "hashdb_g"
 _EXACT = {"consistency_level": "Strong", "timeout": TIMEOUT}
 
@@ -50,7 +50,7 @@ class Milvus:
     def __init__(self, uri: str, token: str = "") -> None:
         """A closed connection; `uri` is an address, or a file of milvus-lite (one process, for tests)."""
         self.uri, self._token = uri, token
-        self.failed = False
+        self.failed = False  # whether a request failed, until the engine has checked the data
 
     @cached_property
     def _client(self) -> Any:
@@ -224,9 +224,9 @@ class MilvusEngine(TieredEngine):
         """An engine that opens nothing yet; `folder` has the lock by which one process of this machine writes."""
         self._milvus, self._folder = milvus, folder
         self.indexes = {algorithm: MilvusIndex(algorithm.bits, radius) for algorithm, radius in radii.items()}
-        self._generation = ""
+        self._generation = ""  # the one in use, if there is one
         self._lock = Lock()
-        self._checked_at = 0.0
+        self._checked_at = 0.0  # seconds of the monotonic clock
         # The algorithms that `merge` has still to check, each with a prefix of its values in hex.
         self._to_sweep: list[tuple[Algorithm, str]] = []
 
