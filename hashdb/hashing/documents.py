@@ -104,7 +104,7 @@ def load_readers() -> None:
 
 
 def read_words(octets: bytes, limits: DocumentLimits) -> Content:
-    """The text of a document without pages. Raises UnreadablePicture."""
+    """The text of a document without pages. Raises UnreadablePicture, VideoTooLarge."""
     for head, reason in _REFUSED.items():
         if octets.startswith(head):
             raise UnreadablePicture(reason)

@@ -160,8 +160,8 @@ def _guess(octets: bytes) -> str | None:
     shares = {legacy.encoding: share for legacy in _LEGACY if (share := _share(head, legacy))}
     if not shares:
         return None
-    best, *others = sorted(shares.items(), key=lambda item: -item[1])
-    return best[0] if not others or best[1] >= 2 * others[0][1] else None
+    (best, share), *others = sorted(shares.items(), key=lambda item: -item[1])
+    return best if not others or share >= 2 * others[0][1] else None
 
 
 def _share(octets: bytes, legacy: _Legacy) -> float:
