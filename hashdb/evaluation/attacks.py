@@ -83,7 +83,7 @@ class Attack(StrEnum):
 
 
 class Service:
-    """What a service with this secret stores of one picture, and how it matches uploads."""
+    """What a service with these seeds of secret views stores of one picture, and how it matches uploads."""
 
     def __init__(
         self, octets: bytes, algorithms: Sequence[Algorithm], profile: Profile, seeds: Sequence[Seed] = ()

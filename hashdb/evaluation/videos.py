@@ -128,7 +128,7 @@ class _Bench:
         self._bags = [bag(film.stored.frames) for film in films]
 
     def pairs(self, place: int) -> list[VideoPair]:
-        """A film as a query, with each listed film that shows other things."""
+        """The film at a position as a query, with each listed film that shows other things."""
         films, query = self.scheme.films, self._films[place].query
         return [
             VideoPair(place, other, self._library.least_radius(query.frames, other + 1, query.duration))

@@ -20,18 +20,18 @@ from hashdb.hashing.windows import Window, coefficients, phash256_signal, propor
 
 
 def _centred(*shares: float) -> tuple[Window, ...]:
-    """The picture without this fraction at every side."""
+    """For each fraction, the picture without it at every side."""
     return tuple(Window(share, share, 1 - share, 1 - share) for share in shares)
 
 
 def _sides(*shares: float) -> tuple[Window, ...]:
-    """The picture without this fraction at one side, for each side."""
+    """For each fraction and each side, the picture without it at this side."""
     cuts = [(share, 0, 0, 0) for share in shares]
     return tuple(_cut(*cut[turn:], *cut[:turn]) for cut in cuts for turn in range(4))
 
 
 def _corners(*shares: tuple[float, float]) -> tuple[Window, ...]:
-    """The picture without these fractions of width and height at one corner, for each corner."""
+    """For each pair of fractions and each corner, the picture without them (of width, of height) at this corner."""
     windows = []
     for across, down in shares:
         for left, top in ((across, down), (across, 0), (0, down), (0, 0)):
@@ -49,11 +49,11 @@ def _cut(left: float, top: float, right: float, bottom: float) -> Window:
 
 
 DEEP: Final = 0.35
-"""The fraction off one side of the deepest part that has the other three."""
+"""The largest fraction that is off at one side, of the parts that have the other three sides."""
 MIDDLE: Final = _centred(0.32)[0]
 STRIPS: Final = _strips(0.25)
 STRIP_QUALITY: Final = 25
-"""Strips are of skies and grounds more often than other parts, and only a search within 31 bits finds a strip."""
+"""The least quality of a strip: strips often show sky or ground, and only a search within 31 bits finds a strip."""
 _CORNERS = _corners((0.08, 0.06), (0.06, 0.08))
 WINDOWS: Final = {
     Profile.PLAIN: (),

@@ -34,7 +34,7 @@ _SHORTEST_SHOT: Final = 0.25
 _CUT: Final = 24.0
 """The mean change of the luminance (0 to 255) between two frames in a row from which there is a cut between them."""
 _LOOK: Final = 1 / 40
-"""Seconds from one frame that is compared for a cut to the next, of a film with more frames."""
+"""The least seconds between two frames that are compared to find a cut."""
 _GAP: Final = 1.2
 """Intervals after which a frame is chosen even if none is on the grid: the rate may vary, or be stated wrongly."""
 _MOST_IN_A_ROW: Final = 1 / 240
@@ -57,12 +57,12 @@ _HEADS: Final = (
 """How a container begins, and where: Matroska, AVI, FLV, ASF, Ogg, MPEG program streams."""
 _PACKETS: Final = ((0, 188, 376), (4, 196, 388))
 """Where the first packets of an MPEG transport stream begin, without and with time codes."""
-_SYNC: Final = b"G"
+_SYNC: Final = b"G"  # the first byte of a packet
 PICTURE: Final = re.compile(
     rb"\xff\xd8\xff|\xff\x4f\xff\x51|\x89PNG|GIF8|RIFF....WEBP|BM|(?:II|MM)(?:[*+]\0|\0[*+])|P[1-6f]\s", re.DOTALL
 )
 """How a picture begins that is read. What follows may look like a video, by chance or on purpose."""
-_PICTURE_BRANDS: Final = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
+_PICTURE_BRANDS: Final = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")  # of AVIF and HEIF
 
 
 def is_video(file: IO[bytes]) -> bool:
@@ -99,8 +99,8 @@ def digests(file: IO[bytes]) -> tuple[Signal, ...]:
 def thin_out(frames: Sequence[HashedFrame], most: int) -> list[HashedFrame]:
     """At most `most` frames: those that begin no shot are left out first, evenly, then others."""
     thinned = list(frames)
-    for fewest in (1, math.inf):
-        spare = [place for place, frame in enumerate(thinned) if len(frame.hashed.signals) <= fewest]
+    for most_signals in (1, math.inf):
+        spare = [place for place, frame in enumerate(thinned) if len(frame.hashed.signals) <= most_signals]
         excess = min(len(thinned) - most, len(spare))
         dropped = {spare[number * len(spare) // excess] for number in range(excess)}
         thinned = [frame for place, frame in enumerate(thinned) if place not in dropped]
