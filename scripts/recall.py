@@ -27,7 +27,7 @@ def counted() -> dict[str, dict[str, int]]:
     scheme = Scheme(ALGORITHMS, PROFILES, tuple(ALTERATIONS), every=3)
     made = evaluate(photos, scheme, rate=1e-11, items=1, limits=Limits(), processes=1)
     ways = {
-        str(outcome.choice): outcome.recalls(outcome.in_force)
+        str(outcome.choice): outcome.recalls(outcome.radius_in_force)
         for outcome in made.outcomes
         if not outcome.choice.transforms and outcome.choice.profile == PROFILES[0]
     }

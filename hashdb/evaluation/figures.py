@@ -38,8 +38,8 @@ def recall_table(evaluation: Evaluation, *, brief: bool = False) -> Table:
     columns, shares = [], []
     for outcome in evaluation.outcomes:
         if not outcome.choice.transforms and outcome.choice.profile == scheme.profiles[0]:
-            columns.append(f">{outcome.choice.algorithm} ≤ {outcome.in_force}")
-            shares.append(outcome.recalls(outcome.in_force))
+            columns.append(f">{outcome.choice.algorithm} ≤ {outcome.radius_in_force}")
+            shares.append(outcome.recalls(outcome.radius_in_force))
     for profile in scheme.profiles:
         columns.append(f">{profile}, matched")
         shares.append(evaluation.matched[profile])
@@ -86,13 +86,13 @@ def in_force(evaluation: Evaluation) -> Table:
     rows = [
         _choice_cells(outcome)
         | {
-            ">radius": str(outcome.in_force),
-            ">recall %": f"{outcome.recalls(outcome.in_force).mean() * 100:.1f}",
-            ">false pairs": f"{outcome.pairs.within(outcome.in_force)}",
-            ">false pairs, altered": f"{outcome.altered_pairs.within(outcome.in_force)}",
+            ">radius": str(outcome.radius_in_force),
+            ">recall %": f"{outcome.recalls(outcome.radius_in_force).mean() * 100:.1f}",
+            ">false pairs": f"{outcome.pairs.within(outcome.radius_in_force)}",
+            ">false pairs, altered": f"{outcome.altered_pairs.within(outcome.radius_in_force)}",
             ">false rate, at most": rare(outcome.upper),
-            ">bytes per item": f"{outcome.costs[outcome.in_force].bytes_an_item:.0f}",
-            ">µs per query": f"{outcome.costs[outcome.in_force].microseconds_a_query:.0f}",
+            ">bytes per item": f"{outcome.costs[outcome.radius_in_force].bytes_an_item:.0f}",
+            ">µs per query": f"{outcome.costs[outcome.radius_in_force].microseconds_a_query:.0f}",
         }
         for outcome in evaluation.outcomes
     ]
@@ -231,9 +231,9 @@ def _choice_document(evaluation: Evaluation, outcome: ChoiceResult) -> Document:
         "transforms": outcome.choice.transforms,
         "radius": outcome.radius,
         "curved_radius": outcome.curved_radius,
-        "radius_in_force": outcome.in_force,
+        "radius_in_force": outcome.radius_in_force,
         "recall": outcome.recalls(outcome.radius).tolist(),
-        "recall_in_force": outcome.recalls(outcome.in_force).tolist(),
+        "recall_in_force": outcome.recalls(outcome.radius_in_force).tolist(),
         "found": _counts_within(outcome),
         "values_an_item": outcome.values_an_item,
         "values_a_query": outcome.values_a_query,

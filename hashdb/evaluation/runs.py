@@ -53,7 +53,7 @@ class ChoiceResult:
     """The pairs with an altered picture as the query: each by one of the alterations, in turn."""
     tail: Tail | None
     check: Check | None
-    in_force: int
+    radius_in_force: int
     """The configured radius, or the default of the algorithm."""
     radius: int | None
     """The widest radius at which false matches are rare enough, by the cautious estimate."""
@@ -74,9 +74,9 @@ class ChoiceResult:
         """
         if self.tail is None:
             return None
-        if self.in_force <= self.tail.threshold:
-            return float(self.tail.high[self.in_force])
-        return self.rate(self.in_force)
+        if self.radius_in_force <= self.tail.threshold:
+            return float(self.tail.high[self.radius_in_force])
+        return self.rate(self.radius_in_force)
 
     @property
     def verified_upper(self) -> float | None:
@@ -286,7 +286,7 @@ def _outcomes(
             altered_pairs=altered[transforms],
             tail=tail,
             check=check(pairs[transforms], scheme.seed),
-            in_force=in_force,
+            radius_in_force=in_force,
             radius=radius,
             curved_radius=None if tail is None else tail.curved_radius(own_rate),
             values_an_item=values_an_item,
