@@ -75,7 +75,7 @@ class Demands(NamedTuple):
     """Of each demand, for each coefficient 1 if it should be above the median, else -1."""
     counts: NDArray[np.intp]
 
-    def at(self, places: NDArray[np.intp] | NDArray[np.bool_]) -> Demands:
+    def select(self, places: NDArray[np.intp] | NDArray[np.bool_]) -> Demands:
         """Some of the demands."""
         return Demands(self.views[places], self.signs[places], self.counts[places])
 
@@ -163,7 +163,7 @@ class Bender:
             margins = self._margins(change)
             if step % _REFRESH == 0:
                 met = (wanted.signs * margins[wanted.views] > 0).sum(axis=1)
-                near = wanted.at(met < wanted.counts + _FAR)
+                near = wanted.select(met < wanted.counts + _FAR)
             loss, forces = _forces(margins, near)
             if loss < least:
                 best, least = change, loss

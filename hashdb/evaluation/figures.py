@@ -90,7 +90,7 @@ def in_force(evaluation: Evaluation) -> Table:
             ">recall %": f"{outcome.recalls(outcome.radius_in_force).mean() * 100:.1f}",
             ">false pairs": f"{outcome.pairs.within(outcome.radius_in_force)}",
             ">false pairs, altered": f"{outcome.altered_pairs.within(outcome.radius_in_force)}",
-            ">false rate, at most": rare(outcome.upper),
+            ">false rate, at most": rare(outcome.upper_rate),
             ">bytes per item": f"{outcome.costs[outcome.radius_in_force].bytes_an_item:.0f}",
             ">µs per query": f"{outcome.costs[outcome.radius_in_force].microseconds_a_query:.0f}",
         }

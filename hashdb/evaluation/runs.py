@@ -67,7 +67,7 @@ class ChoiceResult:
     """Of the pairs that were fitted, how many remain after the verification."""
 
     @property
-    def upper(self) -> float | None:
+    def upper_rate(self) -> float | None:
         """False matches for a pair at the radius in force: the upper end of the cautious estimate, or the count.
 
         None if there are too few pairs for an estimate.
@@ -79,9 +79,9 @@ class ChoiceResult:
         return self.rate(self.radius_in_force)
 
     @property
-    def verified_upper(self) -> float | None:
-        """What `upper` is after the verification: times the upper end of the share of the pairs that remain."""
-        return None if self.upper is None else self.upper * self.remaining.upper
+    def verified_upper_rate(self) -> float | None:
+        """What `upper_rate` is after the verification: times the upper end of the share of the pairs that remain."""
+        return None if self.upper_rate is None else self.upper_rate * self.remaining.upper
 
     def recalls(self, radius: int | None) -> NDArray[np.float64]:
         """The share of each alteration's copies within the radius (None: no copy is)."""
@@ -153,7 +153,7 @@ class Evaluation:
         None if there are too few pairs for an estimate.
         """
         rates = [
-            outcome.verified_upper
+            outcome.verified_upper_rate
             for outcome in self.outcomes
             if outcome.choice.transforms
             and outcome.choice.profile == profile

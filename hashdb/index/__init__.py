@@ -154,8 +154,8 @@ class Engine:
         Only the process that may write calls it. Raises OSError if the folder cannot be written.
         """
 
-    def sound(self, *, thoroughly: bool) -> bool:
-        """Whether the stored values are those that this process uses; if not, they are discarded.
+    def keep_if_sound(self, *, thoroughly: bool) -> bool:
+        """Return whether the stored values are those that this process uses; if not, discard them.
 
         `thoroughly` verifies the checksums of every file. Only the process that may write calls it.
         """

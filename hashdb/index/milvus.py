@@ -295,7 +295,7 @@ class MilvusEngine(TieredEngine):
             collection.remove([value for value, lasts in zip(values, lasting, strict=True) if not lasts])
         return False
 
-    def sound(self, *, thoroughly: bool) -> bool:
+    def keep_if_sound(self, *, thoroughly: bool) -> bool:
         generation, manifest = self._read_manifest()
         self.doubted = False
         return self.last_seq == 0 if manifest is None else (generation, manifest) == (self._generation, self._manifest)

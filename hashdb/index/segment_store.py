@@ -120,7 +120,7 @@ class SegmentStore(TieredEngine):
                 return True
         return False
 
-    def sound(self, *, thoroughly: bool) -> bool:
+    def keep_if_sound(self, *, thoroughly: bool) -> bool:
         assert self._folder is not None and self._manifest is not None
         try:
             if read_manifest(self._folder) == self._manifest:

@@ -65,7 +65,7 @@ class CopyIndex:
         with self._engine.writing() as acquired:
             if acquired:
                 self.catch_up()
-                if not self._engine.sound(thoroughly=True):
+                if not self._engine.keep_if_sound(thoroughly=True):
                     self._follower.head = None
 
     def start(self, log: LogSnapshot[CopyTables]) -> None:

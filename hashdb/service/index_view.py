@@ -142,7 +142,7 @@ class IndexView:
     def _write(self, at_once: bool, *, may_write: bool) -> None:
         """Check the stored values; if this process may write, then write what is in memory and merge segments."""
         doubted = self.engine.doubted
-        sound = self.engine.sound(thoroughly=doubted or not self._checked)
+        sound = self.engine.keep_if_sound(thoroughly=doubted or not self._checked)
         self._checked = True
         with self._locked(may_write):
             if doubted or not sound:

@@ -81,7 +81,7 @@ class Keeper:
             if not may:
                 return False
             self.level()
-            if not self.store.sound(thoroughly=True):
+            if not self.store.keep_if_sound(thoroughly=True):
                 self.known = self.store.start(self.log.epoch, self.log.head, self.log.leaf)
                 self.level()
             self.store.flush(self.known, self.log.leaf(self.known), self.store.snapshot())

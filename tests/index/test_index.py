@@ -300,7 +300,7 @@ def test_an_engine_says_up_to_where_another_process_finds_everything(
     assert other.start(epoch, 2, leaf) == other.last_seq == engine.last_seq
     assert (other.last_seq == 1) == engine.on_disk
     assert stored_by(other) == (sorted(values) if engine.on_disk else [])
-    assert other.sound(thoroughly=True)
+    assert other.keep_if_sound(thoroughly=True)
 
 
 def test_what_is_of_another_log_is_thrown_away_and_stored_anew(open_engine: Callable[[], Engine], epoch: str) -> None:

@@ -289,7 +289,7 @@ def test_what_one_process_has_found_damaged_no_other_one_goes_on_with(
 
         told: list[int] = []
         with one.index.engine.writing():
-            assert not one.index.engine.sound(thoroughly=True)
+            assert not one.index.engine.keep_if_sound(thoroughly=True)
         with pytest.raises(IndexNotReady):
             other.index.catch_up()
         one.index.follower.head = None
@@ -310,7 +310,7 @@ def test_a_small_index_that_was_thrown_away_is_read_anew_at_once(
         flip(folder, "first")
         one.index._checked = False
         with one.index.engine.writing():
-            assert not one.index.engine.sound(thoroughly=True)
+            assert not one.index.engine.keep_if_sound(thoroughly=True)
         assert missed(other, actor, range(30)) == []
         assert index_of(other).in_memory == 30
         one.index.maintain(at_once=True)
