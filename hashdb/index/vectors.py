@@ -23,7 +23,7 @@ _Number = TypeVar("_Number", np.uint32, np.uint64)
 _LARGE_ARRAY = 16 * 1024 * 1024  # bytes
 
 Words: TypeAlias = NDArray[np.uint64]
-"""Shape (values, bits / 64); the most significant word first."""
+"""Values as words of 64 bits: shape (values, bits / 64), the most significant word first."""
 Lane: TypeAlias = NDArray[np.uint64]
 """The words of every value that are compared at once. Shape (values, 2), or (values, 1) for 64 bits."""
 Entries: TypeAlias = NDArray[Any]
