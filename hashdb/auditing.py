@@ -126,8 +126,7 @@ class Auditing(TypedRequests):
             raise LogRewritten(f"it has {current.size} events, and had {earlier.size}")
         if current.origin != earlier.origin or not self._only_grew(earlier, current):
             raise LogRewritten(f"its first {earlier.size} events are not what they were")
-        is_new = verifier != earlier_verifier
-        return CheckpointComparison(earlier, current, verifier, new_key=is_new, note=note, cosigned=cosigned)
+        return CheckpointComparison(earlier, current, verifier, verifier != earlier_verifier, note, cosigned)
 
     def _check_cosigned(self, note: str, witnesses: Policy, current: Checkpoint, log: Log) -> Cosigned:
         """Verify a cosigned checkpoint against the current one, as `check` describes."""

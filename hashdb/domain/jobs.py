@@ -65,11 +65,7 @@ class Verification(Job):
 
 
 class JobStatus(StrEnum):
-    """How far the answer to a request is.
-
-    `waiting`: other requests are before it. `running`: its files are being hashed. `done`: the answer is there.
-    `failed`: there is an error instead.
-    """
+    """How far the answer to a request is: it waits, its files are being hashed, it is there, or it is an error."""
 
     WAITING = "waiting"
     RUNNING = "running"

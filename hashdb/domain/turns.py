@@ -75,10 +75,7 @@ class _Waiting(Generic[_Request, _Answer]):
 
 
 class GroupedRequests(Generic[_Request, _Answer]):
-    """Handles the requests that wait at the same time in one call: while a thread handles a group, the next one forms.
-
-    A request that comes alone is handled at once, by its own thread.
-    """
+    """Handles the requests that wait at the same time in one call; while a thread handles a group, the next forms."""
 
     def __init__(self, most: int, turn: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
         """The requests of a group have at most the size `most` together, unless it is one request.

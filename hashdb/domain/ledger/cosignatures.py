@@ -168,10 +168,7 @@ class Cosigner:
 
     @classmethod
     def from_file(cls, octets: bytes) -> Cosigner:
-        """The cosigner of a file: its vkey as the first line, then the key in PEM. Raises BadNote, ExtraMissing.
-
-        Programs that read PEM ignore what is before it (RFC 7468).
-        """
+        """The cosigner of a file: a line with its vkey, then the key in PEM. Raises BadNote, ExtraMissing."""
         vkey, _, pem = octets.partition(b"\n")
         try:
             key = WitnessKey.parse(vkey.decode().strip())

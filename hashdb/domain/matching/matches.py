@@ -114,10 +114,7 @@ class Neighbor(NamedTuple):
 
 
 class FrameMatch(NamedTuple):
-    """A frame of the query that is near a picture of a contribution.
-
-    `at` is the time of the frame in seconds or the number of its page, as `unit` says. `distance` is in bits.
-    """
+    """A frame of the query near a picture of a contribution: `at` a time or page, as `unit` says; distances in bits."""
 
     at: float
     distance: Mapping[Algorithm, int | None]

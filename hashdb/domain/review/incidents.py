@@ -52,10 +52,7 @@ class IncidentChange:
 
 @dataclass(frozen=True, slots=True)
 class IncidentImpact:
-    """The effect of an incident: of the `held` active contributions with its label, `sooner` expire earlier for it.
-
-    They expire at `expiry`; if the incident has `ended`, they expire now.
-    """
+    """Of the `held` active contributions with its label, `sooner` expire earlier, at `expiry`, or now if it `ended`."""
 
     held: int
     sooner: int
@@ -90,10 +87,7 @@ class Retention:
 
 
 class TwoPersonAction(StrEnum):
-    """What needs two persons, if the operator sets so.
-
-    `member.suspend`: to suspend a member. `benign.add`: to add a benign entry. `case.retire`: to retire a contribution.
-    """
+    """What needs two persons, if the operator sets so: to suspend a member, add a benign entry, or retire."""
 
     SUSPEND = "member.suspend"
     BENIGN = "benign.add"

@@ -174,10 +174,7 @@ SETTLED = timedelta(seconds=3)
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """The event `seq`, since which a contribution that a member received as a match no longer matches.
-
-    `now` is its state at the time of reading: `withdrawn`, `quarantined` or `retired`.
-    """
+    """The event `seq` that reversed a match which a member received; `now` is the present status or standing."""
 
     seq: int
     contribution: int
