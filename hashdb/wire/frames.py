@@ -37,12 +37,7 @@ from hashdb.wire import Next, PageModel, RequestModel, ResponseModel, SignalText
 from hashdb.wire.conversions import OMIT_DEFAULT, Mirror
 from hashdb.wire.faults import error_from_validation, value_error
 
-
-def _round(seconds: float) -> float:
-    return round(seconds, 3)
-
-
-Seconds = Annotated[float, Ge(0), Le(MAX_SECONDS), AfterValidator(_round)]
+Seconds = Annotated[float, Ge(0), Le(MAX_SECONDS), AfterValidator(lambda seconds: round(seconds, 3))]
 """A time of a video, rounded to milliseconds."""
 WordCount = Annotated[int, Ge(1), Le(MAX_WORDS)]
 """How many words of a text."""
