@@ -138,7 +138,7 @@ def show_console(photos: Sequence[Path], port: int) -> None:
 def _temporary_home() -> Iterator[Path]:
     """A temporary folder, which is deleted at the end, also if a signal ends the command."""
     for number in _END_SIGNALS[1:]:
-        # `nohup` ignores SIGHUP, so that the command outlives the terminal.
+        # nohup ignores SIGHUP, so that the command outlives the terminal.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="hashdb-demo-"))

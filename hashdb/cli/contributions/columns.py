@@ -51,7 +51,7 @@ _WEAK: Final = {"type": "algorithm", "value": "hash"}
 
 
 def normalize(name: str) -> str:
-    """A name without its case, its spaces and its marks: `Removed At` and `removed-at` are both `removedat`."""
+    """A name without its case, its spaces and its marks: `Removed At` and `removed-at` are both "removedat"."""
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
