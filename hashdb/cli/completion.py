@@ -1,7 +1,7 @@
 """Completion: the declarations of a command are read without importing what the command works with.
 
 The shell starts a process for each press of the Tab key, which prints the words that may follow and ends. It runs no
-command, so NumPy, httpx, SQLAlchemy and most of hashdb would be loaded in vain.
+command, so it does not need NumPy, httpx, SQLAlchemy and most of hashdb.
 """
 
 from __future__ import annotations

@@ -176,11 +176,11 @@ _END_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Ignore a second signal to end, which would leave the folder or the service."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _END_SIGNALS}
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _END_SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 

@@ -55,7 +55,7 @@ def open_home(settings: Settings | None = None, index: Path | None = None, **opt
 
 
 def open_configured(settings: Settings, **options: Any) -> HashDB:
-    """The HashDB of these settings. Further options, and what it raises, are those of `open_hashdb`."""
+    """The HashDB of these settings, with further options of `open_hashdb`, whose errors it raises."""
     from hashdb.service import open_hashdb
 
     return open_hashdb(

@@ -212,13 +212,13 @@ def _print_alarm(alarm: Alarm, evidence: str) -> None:
 
 def _format_state(state: MonitorState) -> str:
     root = f"root of event {state.root_seq}" if state.root_seq else "no root yet"
-    held = (
+    round_held = (
         f"all contributions held at {format_instant(state.round_held)}"
         if state.round_held
         else "the first round over all contributions is not complete"
     )
     without = f", {state.uncommitted} without a commitment" if state.uncommitted else ""
-    return f"event {state.size} holds: {state.count} contributions in the active set{without} ({root}); {held}"
+    return f"event {state.size} holds: {state.count} contributions in the active set{without} ({root}); {round_held}"
 
 
 def _state_to_json(state: MonitorState) -> dict[str, object]:

@@ -168,8 +168,8 @@ def answer(application: WSGIApplication, request: PlainRequest, response: Respon
 
 def _head(request: PlainRequest, response: Response, length: int, status: str, headers: list[tuple[str, str]]) -> bytes:
     """The head of an answer of this length; empty if gunicorn has to write it, or refuse it."""
-    kept = "close" if request.must_close else "keep-alive"
-    lines = [f"HTTP/1.1 {status}", f"Server: {response.version}", f"Date: {http_date()}", f"Connection: {kept}"]
+    connection = "close" if request.must_close else "keep-alive"
+    lines = [f"HTTP/1.1 {status}", f"Server: {response.version}", f"Date: {http_date()}", f"Connection: {connection}"]
     lines += [f"{name}: {value}" for name, value in headers]
     text = "\r\n".join(lines)
     is_whole = _LINES.fullmatch(text) and text.count("\n") == len(lines) - 1

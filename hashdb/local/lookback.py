@@ -151,7 +151,7 @@ class LookBack:
         copy = self._index.opened()
         if self._copy is not copy:
             self._begin(copy)
-        # Read before the uploads: what is remembered later is matched with these contributions by itself.
+        # Read before the uploads: an upload that is remembered later is matched with these contributions anyway.
         head, changed = copy.tables.head().seq, copy.tables.changed(self._seq, STEP)
         self._remembered.refresh()
         added = self._take_back_gone(copy, head)

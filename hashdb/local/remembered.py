@@ -95,9 +95,9 @@ class Remembered:
 
         What was written of them leaves the disk with its day. Raises NotRemembered.
         """
-        known = [id for id in ids if id_fault(id) is None]
+        valid_ids = [id for id in ids if id_fault(id) is None]
         # No upload has a later day than this, so that none is remembered again when a day is dropped.
-        self._append({((self._now() + CLOCK_SKEW).date(), LOG): known} if known else {})
+        self._append({((self._now() + CLOCK_SKEW).date(), LOG): valid_ids} if valid_ids else {})
 
     def refresh(self) -> None:
         """Read what was remembered before this call, without the days that are over: the process that packs drops them.

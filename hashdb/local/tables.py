@@ -29,7 +29,7 @@ from hashdb.local.rows import contribution_row, gone_row, holder_from_row
 from hashdb.wire.accounts import MeOut
 
 _VERSION = 5
-"""The version of the tables: the next sync makes a copy with another one anew."""
+"""The version of the tables. If a copy has another one, the next sync builds a new copy."""
 _OF_0_1_0 = 1
 """That of hashdb 0.1.0, whose copies are read until then: they have no frames, signatures and commitments."""
 OF_FRAMES: Final = SIGNALS_AN_ITEM

@@ -70,12 +70,12 @@ class Witness:
             raise CheckpointNotSigned(origin, str(error)) from None
         if submission.old_size > checkpoint.size:
             raise MalformedRequest(f"the old size {submission.old_size} is above the size of the checkpoint")
-        known = {(verifier.name, verifier.id): verifier for verifier in verifiers}
+        log_keys = {(verifier.name, verifier.id): verifier for verifier in verifiers}
         # The note as it is stored: without signatures by keys that are not those of the log.
         log_signatures = "".join(
             signature_line(verifier, octets[KEY_ID_OCTETS:])
             for name, octets in signatures
-            if (verifier := known.get((name, octets[:KEY_ID_OCTETS]))) is not None
+            if (verifier := log_keys.get((name, octets[:KEY_ID_OCTETS]))) is not None
         )
         signed_note = f"{body}\n{log_signatures}"
         with self._state.writing():

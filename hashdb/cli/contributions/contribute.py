@@ -267,5 +267,5 @@ def erase_command(contribution: int, now: bool, as_json: bool) -> None:
     with open_home() as db:
         contributions.erase(db, COMMAND_LINE, contribution, at_once=now)
         erased = contributions.get(db, COMMAND_LINE, contribution)
-    kept = "" if now else "; the database keeps its signals, hidden, until 90 days after the withdrawal"
-    print_result(ContributionOut.from_domain(erased), f"contribution {contribution} erased{kept}", as_json)
+    kept_signals = "" if now else "; the database keeps its signals, hidden, until 90 days after the withdrawal"
+    print_result(ContributionOut.from_domain(erased), f"contribution {contribution} erased{kept_signals}", as_json)

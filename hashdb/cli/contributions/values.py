@@ -62,22 +62,22 @@ class Values:
     algorithm: Algorithm | None = None
     """The algorithm of hashes that name none."""
     vocabulary: Vocabulary | None = None
-    _read: dict[tuple[str, str], object] = field(default_factory=dict, compare=False)
+    _codes_read: dict[tuple[str, str], object] = field(default_factory=dict, compare=False)
     """The codes that were read, by field and cell: a list has few different cells with codes."""
 
     def row(self, line: int, cells: Iterable[tuple[str, object]]) -> Row:
-        """The row of these cells, each after the name of what it holds, one of `columns.OURS`; no name occurs twice."""
-        given = {name: value for name, value in cells if not _is_empty(name, value)}
+        """The row of these cells, each after the name of the field or algorithm that it holds; no name occurs twice."""
+        by_name = {name: value for name, value in cells if not _is_empty(name, value)}
         fields, faults, signals = dict[str, object](), list[Fault](), list[str]()
         is_hashed = False
-        implied = _implied(given, faults)
-        named = given.pop("algorithm", None)
-        cells = list(given.items())
-        if named is not None and "hash" in given:
-            # Beside a column of the same algorithm, whose hashes count, too.
-            cells.remove(("hash", given["hash"]))
+        implied = _implied(by_name, faults)
+        algorithm = by_name.pop("algorithm", None)
+        cells = list(by_name.items())
+        if algorithm is not None and "hash" in by_name:
+            # Another column may be of this algorithm: the hashes of both count.
+            cells.remove(("hash", by_name["hash"]))
             try:
-                cells.insert(0, (_algorithm(str(named)), given["hash"]))
+                cells.insert(0, (_algorithm(str(algorithm)), by_name["hash"]))
             except ValueError as error:
                 faults.append(Fault("algorithm", str(error)))
         for name, value in cells:
@@ -85,7 +85,7 @@ class Values:
                 if name in _OTHER_FIELDS:
                     fields[name] = self._value(name, value)
                 elif name == VPDQ:
-                    if "frames" in given or "frames" in fields:
+                    if "frames" in by_name or "frames" in fields:
                         raise ValueError("the frames are in two columns: leave one out (--ignore-column NAME)")
                     fields = read_vpdq(value) | fields
                 elif isinstance(value, str) and name == "signals" and _SIGNAL.fullmatch(value):
@@ -109,11 +109,11 @@ class Values:
         if name in _CODES:
             if not isinstance(value, str):
                 return self._codes(name, value) if isinstance(value, list) else value
-            codes = self._read.get((name, value))
+            codes = self._codes_read.get((name, value))
             if codes is None:
                 codes = self._codes(name, value)
-                if len(self._read) < _MOST_READ:
-                    self._read[name, value] = codes
+                if len(self._codes_read) < _MOST_READ:
+                    self._codes_read[name, value] = codes
             return codes
         if name in _TIMES:
             is_time = isinstance(value, str | int | float) and not isinstance(value, bool)
@@ -153,17 +153,17 @@ class Values:
 
     def _codes(self, name: str, value: str | list[object]) -> object:
         """The codes of a cell, of which spaces, case and marks do not count; one code where the field has one."""
-        known = {} if self.vocabulary is None else _codes_by_form(self.vocabulary, _CODES[name])
+        by_form = {} if self.vocabulary is None else _codes_by_form(self.vocabulary, _CODES[name])
         if name not in _LISTS:
-            return known.get(normalize(value), value.strip()) if isinstance(value, str) else value
+            return by_form.get(normalize(value), value.strip()) if isinstance(value, str) else value
         codes = list[str]()
         for text in _texts(value, _COMMAS):
-            whole = known.get(normalize(text))
+            whole = by_form.get(normalize(text))
             words = [text] if whole else text.split()
             # `violent extremism` is reported as one unknown label, `manifesto synthetic` as one known and one unknown.
-            if known and not any(normalize(word) in known for word in words):
+            if by_form and not any(normalize(word) in by_form for word in words):
                 words = [text]
-            codes += [whole] if whole else [known.get(normalize(word), word) for word in words]
+            codes += [whole] if whole else [by_form.get(normalize(word), word) for word in words]
         return codes
 
 
