@@ -34,7 +34,7 @@ def register(app: Flask, db: HashDB) -> None:
 
 def refuse(db: HashDB, actor: Actor | None, error: Exception, posted_to: str) -> Response:
     """The problem response to a request, which is counted if it is a refusal; `posted_to`: the route of a POST."""
-    refusals.note(db, actor, error)
+    refusals.note_access(db, actor, error)
     if posted_to in _CONTRIBUTING and isinstance(error, errors.HashDBError):
         refusals.note_contribution(db, actor, error)
     return respond(error)

@@ -29,7 +29,7 @@ def commit(db: HashDB, limit: int = 500) -> int:
         ids = tx.commitments.lacking(limit)
         if not ids:
             return 0
-        # Outside of the transaction that writes: a change of signals in between commits to them as well.
+        # Not in the transaction that writes: if signals change in between, that change makes a commitment, too.
         commitments = {id: Commitment.new(lines) for id, lines in tx.commitments.lines(ids).items()}
     with db.store.begin() as tx:
         lacking = tx.commitments.lacking_of(ids)

@@ -93,14 +93,13 @@ def names(db: HashDB, actor: Actor, actors: Collection[str]) -> Mapping[str, str
 
 
 def _moments(tx: Transaction, contribution: int) -> Iterator[HistoryEntry]:
-    # For each amendment its time, and the old values of the fields.
-    changes = iter(tx.timelines.amendments(contribution))
+    old_values = iter([before for _, before in tx.timelines.amendments(contribution)])
     for event in tx.timelines.events("contribution", [contribution]):
-        # The event and its change are written together, so they come in the same order; an erasure keeps the events.
+        # An event and its old values are written together, so they are in the same order; an erasure keeps the events.
         # Of signals and signatures no old values are kept.
         fields = event.details.get("fields") if event.action == Action.CONTRIBUTION_AMENDED else None
         amended = isinstance(fields, list) and not {"signals", "signatures"}.issuperset(fields)
-        yield _moment(event, before=next(changes, (None, {}))[1] if amended else {})
+        yield _moment(event, before=next(old_values, {}) if amended else {})
     opinion_notes = {opinion.id: opinion.note for opinion in tx.opinions.page(contribution, 0, _MOST_OPINIONS)}
     for event in tx.timelines.events("opinion", opinion_notes):
         yield _moment(event, note=opinion_notes[event.id])

@@ -77,9 +77,8 @@ def _compare(db: HashDB, query: Query, listed: Draft) -> Comparison:
         shots,
         lambda signal: Holder(signal, _SECOND_ID, _SECOND_MEMBER, None, standing, details=None, extent=extent),
     )
-    # What follows does for a list of one query and one contribution what a match does for many.
-    # `expanded`: the query and each of its frames. For each of them, `suggested` has the signals of the second that are
-    # near, and `through` the transforms that found them.
+    # As in a match. `expanded`: the query and each of its frames; for each of them, `suggested` has the signals of the
+    # second that are near, and `through` the transforms that found them.
     expanded = expand([query])
     suggested, through, _ = suggest_expanded(expanded, items.search, MOST_NEAR)
     by_frames = {0: items.match_frames(query, expanded, suggested, through)} if query.frames else {}

@@ -111,6 +111,7 @@ def send(db: HashDB, claimed: ClaimedDelivery, post: Post) -> DeliveryOutcome:
             tx.webhooks.record_arrival(claimed.webhook)
             return outcome
         since = tx.webhooks.record_failure(claimed.webhook, now)
+        # A test message has a topic that is none of `Topic`, and disables nothing.
         given_up = outcome is DeliveryOutcome.FAILED and topic in set(Topic) and now - since >= DISABLE_AFTER
         if (given_up or attempt.gone) and tx.webhooks.disable(claimed.webhook):
             reason = "gone" if attempt.gone else "failing"

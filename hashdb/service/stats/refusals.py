@@ -26,13 +26,13 @@ from hashdb.service.background import is_due
 from hashdb.service.stats.buffer import Refusal, Tally
 from hashdb.store import Transaction
 
-_OTHERWISE = (NotAuthenticated, NotAllowed, Unavailable)
-"""Errors that say nothing about the body; the first two are counted by `note`."""
-_ANONYMOUS_EVERY = timedelta(minutes=1)
-_NAMED_EVERY = timedelta(hours=1)
+_NOT_OF_BODY = (NotAuthenticated, NotAllowed, Unavailable)
+"""Errors that say nothing about the body; the first two are counted by `note_access`."""
+_ANONYMOUS_EVERY, _NAMED_EVERY = timedelta(minutes=1), timedelta(hours=1)
+"""How often refusals without a valid key, and those of one key or user, are logged at most."""
 
 
-def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
+def note_access(db: HashDB, actor: Actor | None, error: Exception) -> None:
     """Count a refused key, user or form, if the error is such a refusal."""
     if isinstance(error, FormRefused):
         # The user is not looked up before the form is known to be the service's own.
@@ -51,13 +51,13 @@ def note(db: HashDB, actor: Actor | None, error: Exception) -> None:
 
 def note_form(db: HashDB, error: HashDBError) -> None:
     """Count a refused form of the console, by the kind of error; sign-ins have their own events."""
-    if not isinstance(error, (*_OTHERWISE, LimitReached)):
+    if not isinstance(error, (*_NOT_OF_BODY, LimitReached)):
         db.stats.note_refused_form(db.now(), error.slug)
 
 
 def note_contribution(db: HashDB, actor: Actor | None, error: HashDBError) -> None:
     """Count refused contributions, by the kind of error and by the fields at fault."""
-    if isinstance(error, _OTHERWISE):
+    if isinstance(error, _NOT_OF_BODY):
         return
     codes = {error.slug}
     if isinstance(error, InvalidInput):

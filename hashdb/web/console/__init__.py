@@ -110,7 +110,7 @@ def respond_with_page(error: Exception) -> Response:
         return _redirect_to_sign_in()
     if isinstance(error, HTTPException):
         error = refusal_of(error, request) or error
-    refusals.note(hashdb(), g.get("actor"), error)
+    refusals.note_access(hashdb(), g.get("actor"), error)
     problem = problems.respond(error)
     if problem.status_code < 400:
         return problem

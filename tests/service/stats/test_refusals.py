@@ -78,13 +78,13 @@ def test_a_key_without_the_scope_is_told_once_an_hour(database_url: str, db: Has
     clock = Clock()
     first, second = hashdb(database_url, clock), hashdb(database_url, clock)
     for one in (first, first, second):
-        refusals.note(one, actor, ScopeMissing("contribute or admin"))
+        refusals.note_access(one, actor, ScopeMissing("contribute or admin"))
         counts.flush(one)
     (event,) = _told(first)
     assert (event.actor, event.subject) == (str(actor), str(actor))
     assert event.details == {"reason": "scope-missing", "scopes": ["contribute", "admin"]}
     clock.go(hours=1)
-    refusals.note(second, actor, ScopeMissing("audit"))
+    refusals.note_access(second, actor, ScopeMissing("audit"))
     assert [one.details.get("scopes") for one in _told(second)] == [["contribute", "admin"], ["audit"]]
     first.close()
     second.close()
@@ -95,7 +95,7 @@ def test_a_suspended_member_is_told_of_each_of_its_keys(db: HashDB, actor: Actor
     another = again(db, actor)
     members.change(db, COMMAND_LINE, actor.member.id, MemberChange(status=MemberStatus.SUSPENDED))
     for one in (actor, another, another):
-        refusals.note(db, one, MemberSuspended())
+        refusals.note_access(db, one, MemberSuspended())
     assert {one.subject: one.details for one in _told(db)} == {
         str(one): {"reason": "member-suspended"} for one in (actor, another)
     }
@@ -126,19 +126,19 @@ def test_contributions_are_counted_by_the_kind_of_refusal_and_the_fields_at_faul
 
 def test_what_is_no_refusal_of_a_key_is_not_told(db: HashDB, actor: Actor) -> None:
     for who, error in ((None, ScopeMissing(Scope.AUDIT)), (actor, StoreBusy(1)), (COMMAND_LINE, MemberSuspended())):
-        refusals.note(db, who, error)
+        refusals.note_access(db, who, error)
     assert not counts.flush(db)
 
 
 def test_a_user_of_the_console_is_told_once_an_hour_and_each_refusal_counted(db: HashDB, clock: Clock) -> None:
     otto, eva = Actor("user:1", frozenset({Scope.AUDIT})), Actor("user:2", frozenset())
     for who in (otto, otto, eva):
-        refusals.note(db, who, ScopeMissing("admin or review"))
+        refusals.note_access(db, who, ScopeMissing("admin or review"))
     first, second = _told(db)
     assert [(one.actor, one.subject) for one in (first, second)] == [("user:1", "user:1"), ("user:2", "user:2")]
     assert first.details == {"reason": "scope-missing", "scopes": ["admin", "review"]}
     clock.go(minutes=59)
-    refusals.note(db, otto, ScopeMissing("admin"))
+    refusals.note_access(db, otto, ScopeMissing("admin"))
     assert len(_told(db)) == 2
     assert _lines(db) == ["access 0 any scope-missing 4"]
 
@@ -146,7 +146,7 @@ def test_a_user_of_the_console_is_told_once_an_hour_and_each_refusal_counted(db:
 def test_refused_forms_of_the_console_are_counted(db: HashDB) -> None:
     for error in (InvalidInput(()), NameTaken("Alpha"), SignInRefused("no"), LimitReached("x", 1), StoreBusy(1)):
         refusals.note_form(db, error)
-    refusals.note(db, None, FormRefused())
+    refusals.note_access(db, None, FormRefused())
     assert _lines(db) == ["access 0 any form-refused 1", "form 0 any invalid-input 1", "form 0 any name-taken 1"]
     (told,) = _told(db)
     assert (told.subject, told.details) == ("service:1", {"form-refused": 1})
