@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from hashdb.domain.ledger.active_set import WIDTH, ServedTree, differences
+from hashdb.domain.ledger.active_set import BLOCK_NODES, ServedTree, differences
 from hashdb.domain.ledger.checkpoints import Verifier, split_note
 from hashdb.domain.ledger.cosignatures import SetRoot
 from hashdb.domain.ledger.policies import Policy
@@ -139,7 +139,7 @@ class Approver:
             pending = self._differing(self._tree, tables, committed, before, read)
             if pending:
                 put_back(tables, pending, committed.covers, remove=before is None)
-                self._tree.mark_changed({id // WIDTH for id in pending})
+                self._tree.mark_changed({id // BLOCK_NODES for id in pending})
         logs = tuple(str(verifier) for verifier in self._logs())
         approval = Approval(committed.note, committed.covers, at, logs, pending)
         tables.approve(approval.text, at)

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 from hashdb.domain.frames import Unit
 from hashdb.domain.ledger.active_set import (
+    BLOCK_NODES,
     EMPTY,
     EMPTY_BLOCK,
-    HASH,
+    HASH_OCTETS,
     LEVELS,
-    WIDTH,
     CommittedSet,
     Place,
     ReadBlock,
     fold,
     leaf,
 )
-from hashdb.domain.ledger.commitments import OCTETS, commit_lines, placed_line
+from hashdb.domain.ledger.commitments import COMMITMENT_OCTETS, commit_lines, placed_line
 from hashdb.domain.sharing.feed import FeedStep, Gone
 from hashdb.errors import CheckTooEarly, NotFound
 from hashdb.local.tables import KEYS, OF_FRAMES, CopyTables
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 100
 """Contributions whose rows are read together."""
 _BLOCKS = f"""
-SELECT id / {WIDTH} FROM contributions UNION SELECT contribution / {WIDTH} FROM gone WHERE reason = 'masked'
+SELECT id / {BLOCK_NODES} FROM contributions UNION SELECT contribution / {BLOCK_NODES} FROM gone WHERE reason = 'masked'
 """
 _ACTIVE = """
 SELECT id, standing, commitment FROM contributions WHERE id >= :first AND id < :until
@@ -71,16 +71,16 @@ class CopyTree:
         for number in numbers:
             for level in range(LEVELS):
                 self._hashes[level, number] = None
-                number //= WIDTH
+                number //= BLOCK_NODES
 
     def block(self, level: int, number: int) -> bytes:
         """The hashes of a block, joined."""
         if level:
-            return b"".join([self._hash(level - 1, number * WIDTH + offset) for offset in range(WIDTH)])
+            return b"".join([self._hash(level - 1, number * BLOCK_NODES + offset) for offset in range(BLOCK_NODES)])
         block = bytearray(EMPTY_BLOCK)
-        for id, hash in _leaves(self._tables, number * WIDTH, (number + 1) * WIDTH):
-            offset = id % WIDTH * HASH
-            block[offset : offset + HASH] = hash
+        for id, hash in _leaves(self._tables, number * BLOCK_NODES, (number + 1) * BLOCK_NODES):
+            offset = id % BLOCK_NODES * HASH_OCTETS
+            block[offset : offset + HASH_OCTETS] = hash
         return bytes(block)
 
     def _hash(self, level: int, number: int) -> bytes:
@@ -115,7 +115,7 @@ class FeedRead:
         """Count changes that were stored."""
         ids = [step.what.contribution if isinstance(step.what, Gone) else step.what.id for step in steps]
         self.count += len(ids)
-        self.blocks.update([id // WIDTH for id in ids])
+        self.blocks.update([id // BLOCK_NODES for id in ids])
 
     def skips(self, tables: CopyTables, step: FeedStep) -> bool:
         """Whether not to store a change after the root: it changes the set, and is deferred, or is stored already."""
@@ -170,7 +170,10 @@ def altered_ids(tables: CopyTables, progress: Callable[[int], None]) -> Iterator
         first, last = rows[0][0], rows[-1][0]
         lines, unplaced = _lines(tables, first, last)
         for id, salt, commitment, undisclosed in rows:
-            seals = [undisclosed[start : start + OCTETS] for start in range(0, len(undisclosed), OCTETS)]
+            seals = [
+                undisclosed[start : start + COMMITMENT_OCTETS]
+                for start in range(0, len(undisclosed), COMMITMENT_OCTETS)
+            ]
             if commitment is not None and (
                 id in unplaced or salt is None or commit_lines(salt, lines[id], seals) != commitment
             ):
@@ -225,5 +228,5 @@ def describe_difference(of_copy: ReadBlock, of_log: ReadBlock, id: int, committe
 
 def leaf_at(read: ReadBlock, id: int) -> bytes:
     """The leaf of a contribution in the tree whose blocks `read` returns."""
-    offset = id % WIDTH * HASH
-    return read(0, id // WIDTH)[offset : offset + HASH]
+    offset = id % BLOCK_NODES * HASH_OCTETS
+    return read(0, id // BLOCK_NODES)[offset : offset + HASH_OCTETS]

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hashdb.domain.ledger import active_set, merkle
-from hashdb.domain.ledger.active_set import EMPTY, HASH
+from hashdb.domain.ledger.active_set import EMPTY, HASH_OCTETS
 from hashdb.domain.ledger.commitments import logged_commitment, may_commit
 from hashdb.domain.ledger.events import Action, ContributionState, Event
 from hashdb.monitoring.tables import Leaf, MonitorTables, Row
 
 _COMMITTED = 50_000
 """Events that are stored in one transaction."""
-_IDS = active_set.WIDTH**active_set.LEVELS
+_IDS = active_set.BLOCK_NODES**active_set.LEVELS
 """The ids of contributions are below this number."""
 _CONTRIBUTION = "contribution"
 
@@ -190,4 +190,4 @@ def event_line(event: Event) -> str:
 
 def _split(edge: bytes) -> list[bytes]:
     """The peaks of a tree, which are stored in a row."""
-    return [edge[begin : begin + HASH] for begin in range(0, len(edge), HASH)]
+    return [edge[begin : begin + HASH_OCTETS] for begin in range(0, len(edge), HASH_OCTETS)]

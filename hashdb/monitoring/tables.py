@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hashdb.domain.contributions import Standing, Status
 from hashdb.domain.ledger import active_set
-from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, HASH, WIDTH
+from hashdb.domain.ledger.active_set import BLOCK_NODES, EMPTY, EMPTY_BLOCK, HASH_OCTETS
 from hashdb.domain.ledger.events import ContributionState
 from hashdb.domain.times import format_instant, parse_instant
 from hashdb.index.folder import opener
@@ -222,8 +222,8 @@ class MonitorTables:
         return bytes(row[0]) if row else EMPTY_BLOCK
 
     def _leaf(self, id: int) -> bytes:
-        begin = id % WIDTH * HASH
-        return self.block(0, id // WIDTH)[begin : begin + HASH]
+        begin = id % BLOCK_NODES * HASH_OCTETS
+        return self.block(0, id // BLOCK_NODES)[begin : begin + HASH_OCTETS]
 
     def _select(self, query: str, values: Sequence[int]) -> dict[int, Row]:
         return {

@@ -8,7 +8,7 @@ import pytest
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Frame, Unit
-from hashdb.domain.ledger.active_set import EMPTY, EMPTY_BLOCK, WIDTH, CommittedSet, differences, leaf, update
+from hashdb.domain.ledger.active_set import BLOCK_NODES, EMPTY, EMPTY_BLOCK, CommittedSet, differences, leaf, update
 from hashdb.domain.ledger.commitments import seal
 from hashdb.domain.sharing.feed import CopiedContribution, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
@@ -76,7 +76,9 @@ def test_rows_are_what_was_committed_to_until_one_is_changed(tables: CopyTables)
 
 def test_the_tree_is_that_over_what_the_copy_has(tables: CopyTables) -> None:
     assert CopyTree(tables).root == EMPTY
-    copies = [copied(id, [signal(id)]) for id in (1, 2, WIDTH - 1, WIDTH, 3 * WIDTH, WIDTH**3 + 5)]
+    copies = [
+        copied(id, [signal(id)]) for id in (1, 2, BLOCK_NODES - 1, BLOCK_NODES, 3 * BLOCK_NODES, BLOCK_NODES**3 + 5)
+    ]
     filled(tables, *copies)
     tree = CopyTree(tables)
     blocks, root = update(lambda level, number: EMPTY_BLOCK, {each.id: leaf_of(each) for each in copies})
@@ -100,7 +102,7 @@ def test_a_change_is_in_the_tree_once_it_is_told(tables: CopyTables) -> None:
     ]
     tables.store(gone, 6, NOON)
     assert tree.root == before
-    tree.mark_changed({0, 900 // WIDTH})
+    tree.mark_changed({0, 900 // BLOCK_NODES})
     leaves = {2: leaf_of(confirmed), 900: leaf_of(third)}
     assert tree.root == CopyTree(tables).root == update(lambda level, number: EMPTY_BLOCK, leaves)[1]
     assert leaf_at(tree.block, 900) == leaf_of(third) and leaf_at(tree.block, 1) == EMPTY

@@ -19,15 +19,15 @@ from typing import Final
 from hashdb.domain.ledger.events import ContributionState
 from hashdb.errors import BadNote
 
-WIDTH: Final = 256
+BLOCK_NODES: Final = 256
 """Nodes in a block."""
 LEVELS: Final = 5
 """Levels of blocks: ids are below 256⁵."""
-HASH: Final = 32
+HASH_OCTETS: Final = 32
 """Octets of a hash."""
-EMPTY: Final = bytes(HASH)
+EMPTY: Final = bytes(HASH_OCTETS)
 """The hash of a place, or of a subtree, without a contribution that matches."""
-EMPTY_BLOCK: Final = bytes(WIDTH * HASH)
+EMPTY_BLOCK: Final = bytes(BLOCK_NODES * HASH_OCTETS)
 Place = tuple[int, int]
 """The level of a block, from 0, and its number: the block holds the nodes number·256 to number·256 + 255."""
 TOP: Final = (LEVELS - 1, 0)
@@ -87,7 +87,7 @@ def interior(left: bytes, right: bytes) -> bytes:
 
 def fold(block: bytes) -> bytes:
     """The hash over a block: eight levels of inner nodes."""
-    nodes = [block[i : i + HASH] for i in range(0, len(block), HASH)]
+    nodes = [block[i : i + HASH_OCTETS] for i in range(0, len(block), HASH_OCTETS)]
     while len(nodes) > 1:
         nodes = [interior(nodes[i], nodes[i + 1]) for i in range(0, len(nodes), 2)]
     return nodes[0]
@@ -101,14 +101,14 @@ def update(read: ReadBlock, leaves: Mapping[int, bytes]) -> tuple[dict[Place, by
     for level in range(LEVELS):
         by_block: dict[int, dict[int, bytes]] = defaultdict(dict)
         for place, hash in nodes.items():
-            by_block[place // WIDTH][place % WIDTH] = hash
+            by_block[place // BLOCK_NODES][place % BLOCK_NODES] = hash
         if not by_block and level == LEVELS - 1:
             by_block[0] = {}
         above: dict[int, bytes] = {}
         for number, hashes in by_block.items():
             block = bytearray(read(level, number))
             for offset, hash in hashes.items():
-                block[offset * HASH : (offset + 1) * HASH] = hash
+                block[offset * HASH_OCTETS : (offset + 1) * HASH_OCTETS] = hash
             above[number] = fold(bytes(block))
             if hashes:
                 changed[level, number] = bytes(block)
@@ -127,10 +127,11 @@ class ServedTree:
     def __call__(self, level: int, number: int) -> bytes:
         """The hashes of a block. Raises BadNote if it is not part of the tree."""
         if level < LEVELS - 1 and (level, number) not in self._hashes:
-            above = self(level + 1, number // WIDTH)
-            first = number - number % WIDTH
+            above = self(level + 1, number // BLOCK_NODES)
+            first = number - number % BLOCK_NODES
             self._hashes |= {
-                (level, first + offset): above[offset * HASH : (offset + 1) * HASH] for offset in range(WIDTH)
+                (level, first + offset): above[offset * HASH_OCTETS : (offset + 1) * HASH_OCTETS]
+                for offset in range(BLOCK_NODES)
             }
         hash = self._hashes[level, number]
         block = EMPTY_BLOCK if hash == EMPTY else self._read(level, number)
@@ -149,11 +150,11 @@ def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Place, bytes]]:
     for level in range(LEVELS):
         above: list[tuple[int, bytes]] = []
         full = ((place, hash) for place, hash in nodes if hash != EMPTY)
-        for number, nodes_of_block in groupby(full, key=lambda node: node[0] // WIDTH):
+        for number, nodes_of_block in groupby(full, key=lambda node: node[0] // BLOCK_NODES):
             block = bytearray(EMPTY_BLOCK)
             for place, hash in nodes_of_block:
-                offset = place % WIDTH * HASH
-                block[offset : offset + HASH] = hash
+                offset = place % BLOCK_NODES * HASH_OCTETS
+                block[offset : offset + HASH_OCTETS] = hash
             yield (level, number), bytes(block)
             above.append((number, fold(bytes(block))))
         nodes = above
@@ -162,10 +163,10 @@ def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Place, bytes]]:
 def differences(mine: ReadBlock, theirs: ReadBlock, level: int = LEVELS - 1, number: int = 0) -> Iterator[int]:
     """The ids whose leaves differ in two trees, below one block of both (by default `TOP`); reads only what differs."""
     my_block, their_block = mine(level, number), theirs(level, number)
-    for offset in range(WIDTH):
-        begin, end = offset * HASH, (offset + 1) * HASH
+    for offset in range(BLOCK_NODES):
+        begin, end = offset * HASH_OCTETS, (offset + 1) * HASH_OCTETS
         if my_block[begin:end] != their_block[begin:end]:
-            place = number * WIDTH + offset
+            place = number * BLOCK_NODES + offset
             if level:
                 yield from differences(mine, theirs, level - 1, place)
             else:

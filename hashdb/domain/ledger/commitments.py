@@ -17,7 +17,7 @@ from hashdb.domain.ledger.events import Action
 
 SALT: Final = 16
 """Octets of a salt."""
-OCTETS: Final = 32
+COMMITMENT_OCTETS: Final = 32
 """Octets of a seal, and of a commitment."""
 
 
@@ -88,7 +88,7 @@ def logged_commitment(details: Mapping[str, object]) -> bytes | None:
         octets = bytes.fromhex(text) if isinstance(text, str) else b""
     except ValueError:
         return None
-    return octets if len(octets) == OCTETS else None
+    return octets if len(octets) == COMMITMENT_OCTETS else None
 
 
 def may_commit(action: str, details: Mapping[str, object], *, committed: bool) -> bool:

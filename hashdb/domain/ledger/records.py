@@ -12,7 +12,7 @@ from itertools import compress, count
 from hashdb.domain.accounts.members import MemberStatus
 from hashdb.domain.accounts.users import LONGEST_SESSION, UserStatus
 from hashdb.domain.contributions import Standing, Status
-from hashdb.domain.ledger.commitments import OCTETS, logged_commitment, may_commit
+from hashdb.domain.ledger.commitments import COMMITMENT_OCTETS, logged_commitment, may_commit
 from hashdb.domain.ledger.events import STANDING_AFTER, STATUS_AFTER, Action
 
 
@@ -228,13 +228,13 @@ class _HashById:
         self._hashes = bytearray()
 
     def put(self, id: int, hash: bytes) -> None:
-        number = self._numbers.at(id) or len(self._hashes) // OCTETS + 1
+        number = self._numbers.at(id) or len(self._hashes) // COMMITMENT_OCTETS + 1
         self._numbers.put(id, number)
-        self._hashes[(number - 1) * OCTETS : number * OCTETS] = hash
+        self._hashes[(number - 1) * COMMITMENT_OCTETS : number * COMMITMENT_OCTETS] = hash
 
     def at(self, id: int) -> bytes | None:
         number = self._numbers.at(id)
-        return bytes(self._hashes[(number - 1) * OCTETS : number * OCTETS]) if number else None
+        return bytes(self._hashes[(number - 1) * COMMITMENT_OCTETS : number * COMMITMENT_OCTETS]) if number else None
 
 
 def _value(details: Details, name: str) -> Value:

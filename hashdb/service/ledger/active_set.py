@@ -1,8 +1,8 @@
 """The active set: keeps the tree over all contributions that match, and records its root in the log.
 
 The tree is made from the events alone: each root is that of the state after the event that it covers, and later writes
-do not change it. It is stored in blocks of `WIDTH` nodes, each the hash of a block one level below. The nodes of level
-0 are of contributions; `TOP` is the place (level, number) of the highest block, from which the root is computed.
+do not change it. It is stored in blocks of `BLOCK_NODES` nodes, each the hash of a block one level below. The nodes of
+level 0 are of contributions; `TOP` is the place (level, number) of the highest block, from which the root is computed.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import NoReturn
 
 from hashdb.domain.accounts.members import SYSTEM, Actor, Scope
 from hashdb.domain.ledger.active_set import (
+    BLOCK_NODES,
     EMPTY,
     EMPTY_BLOCK,
-    HASH,
+    HASH_OCTETS,
     LEVELS,
     TOP,
-    WIDTH,
     CommittedSet,
     Place,
     SetBlock,
@@ -105,7 +105,7 @@ def _next_step(tx: Transaction) -> _Step | None:
         return None
     ids, blocks, upto = set[int](), set[int](), head
     for position, (seq, id) in enumerate(changed):
-        blocks.add(id // WIDTH)
+        blocks.add(id // BLOCK_NODES)
         if position == _MOST_EVENTS or len(blocks) > _MOST_BLOCKS:
             upto = seq - 1
             break
@@ -117,7 +117,7 @@ def _next_step(tx: Transaction) -> _Step | None:
 
     leaves, count = dict[int, bytes](), before.count
     for id, hash in tx.active_set.leaves(ids, upto):
-        old = _node(read(0, id // WIDTH), id % WIDTH)
+        old = _node(read(0, id // BLOCK_NODES), id % BLOCK_NODES)
         if hash != old:
             leaves[id] = hash
             count += (hash != EMPTY) - (old != EMPTY)
@@ -131,7 +131,7 @@ def _next_step(tx: Transaction) -> _Step | None:
 
 def _places(ids: Collection[int]) -> set[Place]:
     """The places of all blocks on the way from these contributions to the root."""
-    return {(level, id // WIDTH ** (level + 1)) for id in ids for level in range(LEVELS)}
+    return {(level, id // BLOCK_NODES ** (level + 1)) for id in ids for level in range(LEVELS)}
 
 
 def _store(db: HashDB, step: _Step) -> bool:
@@ -230,12 +230,12 @@ def _difference(place: Place, rebuilt: bytes, stored: object) -> str | None:
     level, number = place
     if level or not isinstance(stored, bytes):
         return f"block {number} of level {level} differs"
-    first = next(offset for offset in range(WIDTH) if _node(rebuilt, offset) != _node(stored, offset))
-    return f"contribution {number * WIDTH + first} differs"
+    first = next(offset for offset in range(BLOCK_NODES) if _node(rebuilt, offset) != _node(stored, offset))
+    return f"contribution {number * BLOCK_NODES + first} differs"
 
 
 def _node(block: bytes, offset: int) -> bytes:
-    return block[offset * HASH : (offset + 1) * HASH]
+    return block[offset * HASH_OCTETS : (offset + 1) * HASH_OCTETS]
 
 
 def _wrong_signatures(db: HashDB, tx: Transaction) -> Iterator[str]:
@@ -271,7 +271,7 @@ def get_block(db: HashDB, actor: Actor, level: int, number: int) -> SetBlock:
     actor.require(Scope.FEED, Scope.AUDIT)
     if level >= LEVELS:
         reject_field("level", f"must be 0 to {LEVELS - 1}")
-    highest = WIDTH ** (LEVELS - 1 - level) - 1
+    highest = BLOCK_NODES ** (LEVELS - 1 - level) - 1
     if number > highest:
         reject_field("number", f"must be 0 to {highest} at level {level}")
     with db.store.read() as tx:

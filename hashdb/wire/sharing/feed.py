@@ -13,7 +13,7 @@ from pydantic import Field
 
 from hashdb.domain.contributions import Standing
 from hashdb.domain.frames import Frame, Unit, split_shots
-from hashdb.domain.ledger.commitments import OCTETS, SALT, placed_line, seal
+from hashdb.domain.ledger.commitments import COMMITMENT_OCTETS, SALT, placed_line, seal
 from hashdb.domain.origins import Origin
 from hashdb.domain.sharing.feed import Change, Changes, CopiedContribution, CopiedShot, FeedPage, FeedStep, Gone
 from hashdb.domain.signals import Algorithm, Signal
@@ -126,7 +126,7 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
     fields = line.get("contribution")
     if fields is None:
         standing = None if line.get("standing") is None else _STANDINGS[line["standing"]]
-        commitment = _fixed_octets(line.get("commitment"), OCTETS)
+        commitment = _fixed_octets(line.get("commitment"), COMMITMENT_OCTETS)
         return Gone(int(line["gone"]), str(line["reason"]), None, standing, commitment)
     removed, expires, severity = fields["removed_at"], fields["expires_at"], fields["severity"]
     salt = _fixed_octets(fields.get("salt"), SALT)
@@ -153,14 +153,14 @@ def _parse_change(line: Any) -> CopiedContribution | Gone:
         fields.get("pages"),
         fields.get("words"),
         salt,
-        _fixed_octets(fields.get("commitment"), OCTETS),
+        _fixed_octets(fields.get("commitment"), COMMITMENT_OCTETS),
         _undisclosed(fields.get("undisclosed"), salt, unknown) if unknown or "undisclosed" in fields else (),
     )
 
 
 def _undisclosed(seals: Any, salt: bytes | None, unknown: Iterable[str]) -> tuple[bytes, ...]:
     """The seals of what the copy does not have: `seals` (hex) of suppressed signals, and of lines that are unknown."""
-    sealed = {octets for text in seals or () if (octets := _fixed_octets(text, OCTETS))}
+    sealed = {octets for text in seals or () if (octets := _fixed_octets(text, COMMITMENT_OCTETS))}
     if salt is not None:
         sealed.update(seal(salt, line) for line in unknown)
     return tuple(sorted(sealed))

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashdb.domain.ledger.active_set import (
+    BLOCK_NODES,
     EMPTY,
     EMPTY_BLOCK,
     LEVELS,
-    WIDTH,
     Place,
     ReadBlock,
     ServedTree,
@@ -85,7 +85,7 @@ def test_only_blocks_that_differ_are_read() -> None:
         return reader(blocks | changed)(level, number)
 
     assert list(differences(reader(blocks), theirs)) == [700]
-    assert read == [(4, 0), (3, 0), (2, 0), (1, 0), (0, 700 // WIDTH)]
+    assert read == [(4, 0), (3, 0), (2, 0), (1, 0), (0, 700 // BLOCK_NODES)]
 
 
 def test_an_empty_set_has_an_empty_root() -> None:

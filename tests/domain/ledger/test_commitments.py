@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hashdb.domain.frames import Frame, Unit, split_shots
 from hashdb.domain.ledger.commitments import (
-    OCTETS,
+    COMMITMENT_OCTETS,
     Commitment,
     commit,
     commit_lines,
@@ -37,7 +37,7 @@ def test_a_commitment_is_made_as_the_documents_say() -> None:
     sealed = hashlib.sha256(b"\0" + SALT + line.encode()).digest()
     assert seal(SALT, str(PDQ)) == sealed
     assert commit_lines(SALT, [line]) == hashlib.sha256(b"\1" + sealed).digest()
-    assert len(sealed) == len(commit([])) == OCTETS
+    assert len(sealed) == len(commit([])) == COMMITMENT_OCTETS
 
 
 @given(LINES, st.randoms())
