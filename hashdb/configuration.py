@@ -69,7 +69,10 @@ class Configuration:
         return url
 
     def key(self) -> SettingValue:
-        """The secret of the key. Raises BadSetting, without it, if it is missing, malformed or of another service."""
+        """The secret of the key.
+
+        Raises BadSetting, which never shows it, if there is none, or it cannot be one, or is for another service.
+        """
         key = _read_key(self.of_environment)
         if key is not None:
             return key

@@ -211,7 +211,10 @@ class Poster:
 
 
 def read_text(url: str, timeout: float, most: int = 100_000) -> str | None:
-    """The text at an address, without redirects; None without one of at most `most` bytes in `timeout` seconds."""
+    """The text at an address of the member's own policy; None without one of at most `most` bytes in `timeout` seconds.
+
+    Follows no redirect.
+    """
     until = time.monotonic() + timeout
     try:
         with httpx.stream("GET", url, timeout=timeout) as response:

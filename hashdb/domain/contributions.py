@@ -236,7 +236,10 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to a request that contributes, by draft: all can be matched as of the event with seq `checkpoint`."""
+    """The answer to a request that contributes, one `Recorded` a draft, in order.
+
+    All of it is stored and can be matched as of the event with seq `checkpoint`.
+    """
 
     recorded: tuple[Recorded, ...]
     checkpoint: int

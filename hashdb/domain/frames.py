@@ -26,7 +26,10 @@ NEAR: Final = 8
 
 
 class Unit(StrEnum):
-    """What the place of a frame counts: seconds of a video from its start, pages from 1, or words of a text from 0."""
+    """What the place of a frame is counted in.
+
+    `seconds`: of a video, from its start. `pages`: of a document, from 1. `words`: of a text, from 0.
+    """
 
     SECONDS = "seconds"
     PAGES = "pages"
@@ -81,7 +84,10 @@ class Frame:
 
 
 def extent_of(frames: Iterable[Frame], duration: float | None = None) -> Extent | None:
-    """How long the item with these frames is: `duration` (seconds), and its last page or word; None without frames."""
+    """How long the item with these frames is, by its last page or word; None without frames.
+
+    `duration` is the length of a video, in seconds.
+    """
     ends: dict[Unit, float] = {}
     for frame in frames:
         # A window may be shorter than the one before.

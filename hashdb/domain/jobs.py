@@ -23,7 +23,10 @@ class JobOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Work on the log as it was at the start: of `size` events, `done` are read. Its last progress: `touched_at`."""
+    """Work on the log as it was at the start: of its `size` events, `done` have been read.
+
+    `touched_at` is the time of the last progress.
+    """
 
     id: int
     actor: str
@@ -65,7 +68,11 @@ class Verification(Job):
 
 
 class JobStatus(StrEnum):
-    """How far the answer to a request is: it waits, its files are being hashed, it is there, or it is an error."""
+    """How far the answer to a request is.
+
+    `waiting`: other requests are before it. `running`: its files are being hashed. `done`: the answer is there.
+    `failed`: there is an error instead.
+    """
 
     WAITING = "waiting"
     RUNNING = "running"

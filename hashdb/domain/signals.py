@@ -88,7 +88,10 @@ class Signal:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The signal of a text (`algorithm:hex`, lower case), as of `str()`. Raises ValueError with a sentence."""
+        """The signal of a text (`algorithm:hex`, lower case); `str()` is the inverse.
+
+        Raises ValueError with a sentence that says what is wrong.
+        """
         name, colon, digits = text.partition(":")
         algorithm = _NAMES.get(name)
         if not colon or algorithm is None:
@@ -143,7 +146,10 @@ def without_faults(signals: Iterable[Signal]) -> tuple[Signal, ...]:
 
 
 class Profile(StrEnum):
-    """How many variants a contribution has: none, some or the most. More find more alterations and take more index."""
+    """How many variants a contribution has; more variants find more alterations and take more of the index.
+
+    `plain`: none. `balanced`: some. `thorough`: the most.
+    """
 
     PLAIN = "plain"
     BALANCED = "balanced"

@@ -49,7 +49,10 @@ class Signature:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The signature of a text (`kind:hex`, lower case), as of `str()`. Raises ValueError with a sentence."""
+        """The signature of a text (`kind:hex`, lower case); `str()` is the inverse.
+
+        Raises ValueError with a sentence that says what is wrong.
+        """
         name, colon, digits = text.partition(":")
         kind = _KINDS.get(name)
         if not colon or kind is None:

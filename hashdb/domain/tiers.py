@@ -52,7 +52,10 @@ class IncidentLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Codes that imply a tier: one of the labels and severities, an entity, an incident; empty: no condition."""
+    """Codes that imply a tier: one of `labels`, one of `severities`, an entity, an incident.
+
+    A field that is empty or False sets no condition.
+    """
 
     tier: Tier
     labels: tuple[str, ...] = ()

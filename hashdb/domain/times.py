@@ -15,7 +15,10 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_instant(text: str) -> datetime:
-    """The UTC instant of an RFC 3339 date-time with a zone, cut to microseconds. Raises ValueError with a sentence."""
+    """The UTC instant of an RFC 3339 date-time with a zone; digits after the microsecond are cut.
+
+    Raises ValueError, whose text is a sentence about the input.
+    """
     parts = _RFC3339.fullmatch(text)
     if not parts:
         raise ValueError("must be an RFC 3339 time with a zone, like 2026-11-20T10:00:00Z")

@@ -66,7 +66,10 @@ _Handle = Callable[[Sequence[_Request]], Sequence[_Answer | Exception]]
 
 
 class _Waiting(Generic[_Request, _Answer]):
-    """A request of a waiting thread. If it is woken without an answer (a list of one), it handles the next group."""
+    """A request of a waiting thread, and its answer once there is one (a list of one).
+
+    When `woken` is set without an answer, its thread handles the next group.
+    """
 
     def __init__(self, request: _Request) -> None:
         self.request = request
@@ -75,7 +78,10 @@ class _Waiting(Generic[_Request, _Answer]):
 
 
 class GroupedRequests(Generic[_Request, _Answer]):
-    """Handles the requests that wait at the same time in one call; while a thread handles a group, the next forms."""
+    """Handles the requests that wait at the same time in one call: while a thread handles a group, the next one forms.
+
+    A request that comes alone is handled at once, by its own thread.
+    """
 
     def __init__(self, most: int, turn: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
         """The requests of a group have at most the size `most` together, unless it is one request.

@@ -182,7 +182,10 @@ def altered_ids(tables: CopyTables, progress: Callable[[int], None]) -> Iterator
 
 
 def _lines(tables: CopyTables, first: int, last: int) -> tuple[dict[int, list[str]], set[int]]:
-    """The lines that are committed to, by contribution; and the contributions with a frame signal that has no line."""
+    """The lines that are committed to, by contribution; and the contributions with a frame signal that no shot has.
+
+    Such a signal has no line, and would match.
+    """
     lines: dict[int, list[str]] = defaultdict(list)
     of_frames: dict[int, set[tuple[str, bytes]]] = defaultdict(set)
     of_shots: dict[int, set[tuple[str, bytes]]] = defaultdict(set)

@@ -66,7 +66,10 @@ class Dispatcher:
     """Sends one report after the other: the next one once the one before arrived."""
 
     def __init__(self, reports: Reports, url: str, secret: str, notify: Callable[[str], None]) -> None:
-        """Sends nothing yet; `notify` is called with a sentence about what fails, or works again. Raises BadSetting."""
+        """Sends nothing yet. Raises BadSetting.
+
+        `notify` is called with a sentence when the address stops or starts to answer, or reports cannot be read.
+        """
         self._reports, self._secret, self._notify = reports, secret, notify
         self._poster = Poster(url, _TIMEOUT_SECONDS)
         self._failures = 0

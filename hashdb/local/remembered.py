@@ -266,7 +266,10 @@ class Remembered:
 
     @contextmanager
     def _appending(self, blocks: int = 0) -> Iterator[int]:
-        """Lock the appends, and yield the stamp of the first of some new blocks: higher than all before it."""
+        """Hold the lock of the appends, and yield the stamp of the first of some new blocks: higher than all before.
+
+        The file of the lock has the stamp after the last one.
+        """
         if not self.folder.is_dir():
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             restrict_access(self.folder.parent)

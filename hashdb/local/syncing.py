@@ -161,7 +161,10 @@ class Sync:
             time.sleep(_POLL)
 
     def _store_signed(self, approver: Approver, tables: CopyTables, progress: Callable[[int], None]) -> int | None:
-        """Store the changes up to the newest signed root if they lead to it; return how many (None: nothing is new)."""
+        """Store the changes up to the newest signed root, and return how many; None if there is nothing new.
+
+        Unless the copy has this root then, nothing is stored: see `Approver.approve`.
+        """
         committed, before = approver.newest(tables)
         # Nobody uses a copy that was never complete, so it may have some changes that are not approved yet.
         is_new = (self._folder / _NEXT).is_symlink()

@@ -172,7 +172,10 @@ class MonitorTables:
         self._connection.execute("UPDATE contributions SET shown = NULL, sealed = 0 WHERE shown IS NOT NULL")
 
     def unlike(self, seq: int, most: int = 20) -> list[tuple[int, bool, bool]]:
-        """Contributions that the feed up to `seq` shows unlike the log: id, matches by the log, matches by the feed."""
+        """The contributions of which the feed up to `seq` does not show what the log says.
+
+        Each with whether it matches by the log, and by the feed.
+        """
         query = """SELECT id, leaf IS NOT NULL, shown IS NOT NULL FROM contributions
             WHERE leaf IS NOT shown AND seq <= ? ORDER BY seq LIMIT ?"""
         return [(id, bool(log), bool(feed)) for id, log, feed in self._connection.execute(query, (seq, most))]

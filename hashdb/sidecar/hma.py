@@ -176,7 +176,10 @@ def _requested_query(state: SidecarState, params: wire.LookupQuery) -> tuple[str
 
 
 def _file(state: SidecarState, request: InMemoryRequest, params: wire.HashQuery, interval: float) -> HashedFile:
-    """The hashes of the file in a request; `interval`: seconds between frames. Raises FetchRefused for an address."""
+    """The hashes of the file in a request; `interval`: seconds of a video between two frames.
+
+    Raises FetchRefused for an address: a sidecar fetches no file.
+    """
     if params.url is not None:
         raise FetchRefused()
     _, upload = read_upload(request, state.settings, accept_text=True)

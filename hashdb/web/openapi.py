@@ -77,7 +77,10 @@ _KINDS = {
     "Trouble": "trouble",
     "TwoPersonAction": "act",
 }
-"""By enumeration, the kind of code that `explain_all` takes. The other enumerations say what their values mean."""
+"""By the name of an enumeration, the kind of code that `explain_all` takes.
+
+The docstrings of the other enumerations have the meanings of their values.
+"""
 _VOCABULARY = {
     "labels": "behaviour",
     "basis": "basis",

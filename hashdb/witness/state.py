@@ -32,7 +32,10 @@ CREATE TABLE IF NOT EXISTS refused (
 
 
 class Cosigned(NamedTuple):
-    """The last checkpoint of a log that the witness cosigned, its note with the cosignatures, and the Unix time."""
+    """The last checkpoint of a log that the witness cosigned, its note with the cosignatures, and when.
+
+    `at` is in seconds since 1970, as in `Refused`.
+    """
 
     checkpoint: Checkpoint
     note: str
@@ -40,7 +43,10 @@ class Cosigned(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Evidence: a signed checkpoint that does not continue the cosigned one, and the notes of both ("" without one)."""
+    """A signed checkpoint whose tree does not begin with the cosigned one: evidence.
+
+    `note` is that of this checkpoint; `cosigned` the note of the last one that was cosigned, or "" without one.
+    """
 
     checkpoint: Checkpoint
     reason: str

@@ -1,4 +1,7 @@
-"""What the service and the sidecar share of HMA's API: the bank in a path, look-ups, and hashes of files."""
+"""What the service and the sidecar share of HMA's API: the bank in a path, look-ups, and hashes of files.
+
+Under the path /hma/as/{bank}/, all contributions are in the one bank of this name.
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,10 @@ class _JSONFormatter(logging.Formatter):
 
 
 def write_line(method: str, route: str, status: int, seconds: float, actor: str | None) -> None:
-    """Write the log line of one request, answered after `seconds`. `actor` is such as `key:7`, or None if unknown."""
+    """Write the log line of one request, if this process writes JSON lines.
+
+    `seconds` is the time to its response; `actor` is the name of who sent it, such as `key:7`, None if unknown.
+    """
     for handler in _root.handlers:
         if isinstance(handler, _JSONLines):
             at = datetime.now(UTC).isoformat(timespec="microseconds")[:-6]

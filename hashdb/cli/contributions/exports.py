@@ -54,7 +54,10 @@ def export_command(form: str, tier: str | None, as_json: bool) -> None:
 
 
 def _print_bundle(form: str, tier: Tier | None) -> None:
-    """Print the contributions for MISP or STIX, without erased ones, and items with frames but without a digest."""
+    """Print the contributions for MISP or STIX.
+
+    Erased ones, and items with frames and without a digest, have nothing to be identified by, and are left out.
+    """
     with Client.from_environment() as client, progress_bar("exporting") as advance:
         url, me = client.url, client.me().member
         contributions = _identified(client.contributions(Filter(member=me.id, tier=tier)), advance)

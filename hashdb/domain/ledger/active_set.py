@@ -62,7 +62,10 @@ class SetBlock:
 
 
 def leaf(id: int, standing: str, commitment: bytes | None) -> bytes:
-    """A leaf: SHA-256(0x00 ‖ "id active standing commitment"), the commitment in hex, or `-` if there is none yet."""
+    """The leaf of a contribution: SHA-256(0x00 ‖ "id active standing commitment").
+
+    The commitment is in hex, or `-` where there is none yet.
+    """
     text = f"{id} active {standing} {'-' if commitment is None else commitment.hex()}"
     return hashlib.sha256(b"\x00" + text.encode()).digest()
 
@@ -161,7 +164,10 @@ def build(leaves: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Place, bytes]]:
 
 
 def differences(mine: ReadBlock, theirs: ReadBlock, level: int = LEVELS - 1, number: int = 0) -> Iterator[int]:
-    """The ids whose leaves differ in two trees, below one block of both (by default `TOP`); reads only what differs."""
+    """The ids whose leaves differ in two trees, in ascending order, below one block of both (by default `TOP`).
+
+    Only blocks that differ are read.
+    """
     my_block, their_block = mine(level, number), theirs(level, number)
     for offset in range(BLOCK_NODES):
         begin, end = offset * HASH_OCTETS, (offset + 1) * HASH_OCTETS

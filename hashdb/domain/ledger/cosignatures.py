@@ -120,7 +120,10 @@ class WitnessKey:
 
 
 def signed_message(type: KeyType, name: str, body: str, time: int) -> bytes:
-    """What a cosigner with this name signs of a checkpoint's body, at a time in seconds since 1970. Raises BadNote."""
+    """What a cosigner with this name signs of the body of a checkpoint, at a time in seconds since 1970.
+
+    Raises BadNote.
+    """
     if type is KeyType.ED25519:
         return f"cosignature/v1\ntime {time}\n{body}".encode()
     checkpoint = parse_checkpoint(body)
@@ -168,7 +171,10 @@ class Cosigner:
 
     @classmethod
     def from_file(cls, octets: bytes) -> Cosigner:
-        """The cosigner of a file: a line with its vkey, then the key in PEM. Raises BadNote, ExtraMissing."""
+        """The cosigner of a file: its vkey as the first line, then the key in PEM. Raises BadNote, ExtraMissing.
+
+        Programs that read PEM ignore what is before it (RFC 7468).
+        """
         vkey, _, pem = octets.partition(b"\n")
         try:
             key = WitnessKey.parse(vkey.decode().strip())

@@ -28,7 +28,10 @@ class Head(NamedTuple):
 
 
 class Action(StrEnum):
-    """What an event records. The table of events in docs/api.md has the meaning and the details of each action."""
+    """What an event records, in the past tense.
+
+    The table of events in docs/api.md has the meaning and the details of each action.
+    """
 
     CONTRIBUTION_ADDED = "contribution.added"
     CONTRIBUTION_AMENDED = "contribution.amended"

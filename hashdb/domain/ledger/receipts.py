@@ -70,7 +70,10 @@ class Receipt:
         return cls(event, int(index[1]), hashes, note)
 
     def verify(self, policy: Policy, logs: Collection[Verifier] = ()) -> ProvedEvent:
-        """What the receipt proves by a policy (`logs`: if it names none). Raises BadReceipt, BadNote, NotWitnessed."""
+        """What the receipt proves: a log of the policy (or of `logs`, if it has none) and the quorum signed it.
+
+        Raises BadReceipt, BadNote, NotWitnessed.
+        """
         checkpoint, signed = policy.check(self.note, logs)
         try:
             event = json.loads(self.event)

@@ -61,7 +61,10 @@ class BenignSort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BenignImpact:
-    """What an entry suppresses (`signals` of `contributions` by `members`); `silenced` ones have no other signal."""
+    """What an entry suppresses, or what matches again without it: `signals` of `contributions` by `members`.
+
+    `silenced` contributions have no other signal that matches.
+    """
 
     signals: int
     contributions: int

@@ -77,7 +77,10 @@ def nearest_pairs(views: Mapping[str, Iterable[Signal]], listed: Iterable[Signal
 
 
 def overlay(views: Mapping[str, Sequence[Signature]], listed: Iterable[Signature]) -> Overlay | None:
-    """Where a picture (signatures by view) and a listed one are most alike; None if they do not show the same."""
+    """The orientation and the place at which two pictures are most alike; None if they do not show the same.
+
+    `views` has the signatures of the first picture by view.
+    """
     listed_detail = next((coefficients_of(signature) for signature in listed if signature.kind is Kind.DETAIL), None)
     if listed_detail is None:
         return None

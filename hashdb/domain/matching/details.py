@@ -154,7 +154,10 @@ def lay_over(first: _Floats, second: _Floats) -> Placement:
 
 
 def _best_place(first: _Floats, second: _Floats) -> tuple[float, int, int, int]:
-    """The correlation at the best place, the parts of the larger one down and across, and the larger one (0 or 1)."""
+    """The correlation at the best place, the numbers of the parts down and across, and which is larger (0: the first).
+
+    The parts are of the larger one.
+    """
     pairs = ((first, second), (second, first))
     alike, row, column = _closer(first, second, 0, 0, 1)
     if alike >= _ENOUGH:

@@ -197,7 +197,10 @@ def _match_pictures(
 def _split_by_kind(
     groups: Mapping[int, Sequence[Holder]], shots: Shots, units: Collection[Unit]
 ) -> tuple[dict[int, _TimesByUnit], dict[int, list[_PictureSignal]]]:
-    """By contribution, its shots that can be aligned with frames of these units, and its other signals of pictures."""
+    """By contribution, its shots that can be aligned with frames of these units, and its signals of pictures.
+
+    The signals of a shot in another unit count as pictures.
+    """
     listed: dict[int, _TimesByUnit] = {}
     pictures: dict[int, list[_PictureSignal]] = {}
     for id, group in groups.items():

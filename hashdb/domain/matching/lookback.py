@@ -118,7 +118,10 @@ class LookBackReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportsState:
-    """How far look-back is (None: not begun), the numbers of the last and last acknowledged report, and those after."""
+    """How far look-back is (None: it has not begun), and the number of the last report.
+
+    Reports up to the number `acknowledged` are acknowledged; `waiting` counts the others.
+    """
 
     cursor: Cursor | None
     last: int

@@ -48,7 +48,10 @@ def transform_radius(name: str, algorithm: Algorithm) -> int:
 
 
 class Order(StrEnum):
-    """The order of the matches of a query: the nearest first (`distance`), or the most certain first (`score`)."""
+    """The order of the matches of a query.
+
+    `distance`: nearest first. `score`: the most certain first.
+    """
 
     DISTANCE = "distance"
     SCORE = "score"
@@ -114,7 +117,10 @@ class Neighbor(NamedTuple):
 
 
 class FrameMatch(NamedTuple):
-    """A frame of the query near a picture of a contribution: `at` a time or page, as `unit` says; distances in bits."""
+    """A frame of the query that is near a picture of a contribution.
+
+    `at` is the time of the frame in seconds or the number of its page, as `unit` says. `distance` is in bits.
+    """
 
     at: float
     distance: Mapping[Algorithm, int | None]
@@ -169,7 +175,10 @@ class Verdict(NamedTuple):
 
 
 class Match(NamedTuple):
-    """An active contribution close to the query: advice to review, never a command. A tuple: there may be 20,000."""
+    """An active contribution that is close to the query: advice to review, never a command.
+
+    It is a plain tuple because an answer may have 20,000 matches.
+    """
 
     contribution: int
     distance: Mapping[Algorithm, int | None]
@@ -284,11 +293,17 @@ class Holder(NamedTuple):
     extent: Extent | None = None
     """How long the contribution is, if it has frames; else None."""
     source: int | None = None
-    """Its `Origin.source`, if it came from another hashdb; `Result.members` counts that in the place of `member`."""
+    """If it came from another hashdb: `Origin.source`, a number for its member there.
+
+    `Result.members` counts it in the place of `member`.
+    """
 
 
 class StoredItem(NamedTuple):
-    """The stored signals (without suppressed ones and those of frames) and signatures of a contribution, in order."""
+    """What is stored of a contribution, without its frames: its signals that are not suppressed, and its signatures.
+
+    Both are in the order of the contribution.
+    """
 
     signals: tuple[Signal, ...] = ()
     signatures: tuple[Signature, ...] = ()
@@ -396,7 +411,10 @@ class Flood:
 
 
 def max_hits_per_member(cap: int) -> int:
-    """The most hits of one member that count against the cap: it takes `FLOOD_MEMBERS` members to exceed it."""
+    """The most hits of one member that count against the cap (HASHDB_FLOOD_CAP).
+
+    It takes the hits of at least `FLOOD_MEMBERS` members to exceed the cap.
+    """
     return max(1, cap // (FLOOD_MEMBERS - 1))
 
 

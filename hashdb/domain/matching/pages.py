@@ -15,7 +15,10 @@ SPARSE_RADIUS: Final = 14
 SPARSE_PAGE: Final = 0.58
 """The least singular value (as of `is_sparse`) of a sparse phash256 of a page; for pictures it is `signals.SPARSE`."""
 UNRELIABLE_FOR_PAGES: Final = ("tile-", "tilt-")
-"""How the names of the transforms begin that identify no page: strips of a few lines, and tilted outlines of text."""
+"""How the names of the transforms begin that identify no page.
+
+A strip of a page is a few lines of text, and two tilted blocks of text have the same outline.
+"""
 
 
 def identifies_page(stored: Signal, distance: int) -> bool:

@@ -364,7 +364,10 @@ def group_by_contribution(
     holders_of: Mapping[Signal, Sequence[Holder]],
     overruling_algorithms: OverrulingAlgorithms,
 ) -> list[list[Holder]]:
-    """The holders of each contribution that matches; `decisive` overrule phash, and documents match by no `far` one."""
+    """The holders of each contribution that matches a query, grouped by contribution.
+
+    `decisive` has the algorithms of the query that overrule phash. No document matches by `far` signals.
+    """
     grouped: dict[int, list[Holder]] = defaultdict(list)
     for signal in TEST_HOLDERS.keys() & signals.keys():
         grouped[TEST_ID].append(TEST_HOLDERS[signal])

@@ -30,7 +30,10 @@ TEST_HOLDERS = {
 
 
 def near_test_item(signal: Signal, radius: int) -> tuple[int, Signal] | None:
-    """The distance in bits from the test item's signal of the algorithm, and this signal; None beyond the radius."""
+    """The distance in bits from the test item's signal of the algorithm, and this signal; None beyond the radius.
+
+    The test item is a picture, so it has no signal of a text.
+    """
     test_signal = _SIGNALS_BY_ALGORITHM.get(signal.algorithm)
     if test_signal is None:
         return None

@@ -80,7 +80,10 @@ class PreparedQuery:
     """A query as it is verified: prepared once, compared with each suggested contribution."""
 
     def __init__(self, views: Mapping[str, Iterable[Signal]], signatures: Mapping[str, Iterable[Signature]]) -> None:
-        """`views` and `signatures` are by the name of a view, `WHOLE` for the item itself; either may lack a view."""
+        """`views` are the signals by view, those of the item itself by the name `WHOLE`; so are `signatures`.
+
+        A view may be in either mapping or in both.
+        """
         self.names = tuple(sorted(views, key=lambda name: name != WHOLE))
         self.signatures = {name: tuple(of_view) for name, of_view in signatures.items()}
         self.overlays = 0

@@ -197,7 +197,10 @@ class BatchPreview:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How many items of a batch have each outcome, how many wait, and how many were skipped or failed by `why`."""
+    """How many items of a batch have each outcome, and how many wait.
+
+    `why` counts the skipped and the failed ones by `BatchItem.why`.
+    """
 
     done: int = 0
     proposed: int = 0

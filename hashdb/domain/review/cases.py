@@ -160,13 +160,19 @@ class Case:
         return CaseState.OPEN if self.decision is None else CaseState.DECIDED
 
     def shown(self, *, decided_by: bool, member: bool) -> Case:
-        """The case for a reader that may, or may not, see the key that decided it and the contributor (else 0)."""
+        """The case for a reader that may, or may not, see the key that decided it and the contributor.
+
+        A member that the reader may not see is 0.
+        """
         case = self if member else replace(self, member=0, member_name="")
         return case if decided_by else replace(case, decided_by=None, hidden=frozenset({"decided_by"}))
 
 
 def ruling(cases: Sequence[Case]) -> Standing | None:
-    """The standing that cases, in order of opening, set by the last decision; None leaves it to the opinions."""
+    """The standing that the cases on a contribution set, given in order of opening: the last decision counts.
+
+    None leaves the standing to the opinions.
+    """
     decisions = [case.decision for case in cases if case.decision is not None]
     ruled = decisions[-1].ruling if decisions else None
     if ruled is None and any(case.holds and case.state is CaseState.OPEN for case in cases):

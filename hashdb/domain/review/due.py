@@ -59,7 +59,10 @@ class MailTrouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MailAddress:
-    """Where a user gets mail on cases due soon; `attempts` failed since the last mail was accepted or given up."""
+    """Where a user gets mail on cases that are due soon, with the outcome of the last attempts.
+
+    `attempts` is how many have failed since the last mail that was accepted or given up.
+    """
 
     user: int
     address: str

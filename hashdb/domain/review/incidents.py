@@ -52,7 +52,10 @@ class IncidentChange:
 
 @dataclass(frozen=True, slots=True)
 class IncidentImpact:
-    """Of the `held` active contributions with its label, `sooner` expire earlier, at `expiry`, or now if it `ended`."""
+    """The effect of an incident: of the `held` active contributions with its label, `sooner` expire earlier for it.
+
+    They expire at `expiry`; if the incident has `ended`, they expire now.
+    """
 
     held: int
     sooner: int
@@ -87,7 +90,10 @@ class Retention:
 
 
 class TwoPersonAction(StrEnum):
-    """What needs two persons, if the operator sets so: to suspend a member, add a benign entry, or retire."""
+    """What needs two persons, if the operator sets so.
+
+    `member.suspend`: to suspend a member. `benign.add`: to add a benign entry. `case.retire`: to retire a contribution.
+    """
 
     SUSPEND = "member.suspend"
     BENIGN = "benign.add"
@@ -100,7 +106,10 @@ REVIEWER_ACTIONS = (TwoPersonAction.RETIRE,)
 
 @dataclass(frozen=True, slots=True)
 class ProposedChange:
-    """The change that a proposal asks for: an act on a subject (`member`, 3; id 0: a new one), with values by field."""
+    """The change that a proposal asks for: an act on a subject, by its kind and id (`member`, 3; id 0: a new one).
+
+    `content` has the values of the change by field.
+    """
 
     act: TwoPersonAction
     kind: str

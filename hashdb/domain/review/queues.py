@@ -13,7 +13,10 @@ from hashdb.domain.review.incidents import Proposal
 
 
 class QueueOrder(StrEnum):
-    """The order of the queue: by due time (`clock`), by severity (highest first), or the oldest case first."""
+    """The order of the queue.
+
+    `clock`: by due time. `severity`: the highest first. `opened`: by number, the oldest case first.
+    """
 
     CLOCK = "clock"
     SEVERITY = "severity"
@@ -63,7 +66,10 @@ class QueueQuery:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An open case that a reviewer took: free again once its page, last used at `seen_at`, was idle for long enough."""
+    """An open case that a reviewer has taken, and when its page was last used (`seen_at`).
+
+    It ends once the page was not used for `Rules.case_idle`.
+    """
 
     case: int
     actor: str

@@ -23,7 +23,10 @@ from hashdb.domain.signatures import Kind
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A contribution that no longer matches; `reason` is its status, its standing, or `masked` (all is suppressed)."""
+    """A contribution that no longer matches, with the reason.
+
+    The reason is its status or its standing, or `masked` if all of its signals are suppressed.
+    """
 
     contribution: int
     reason: str
@@ -130,7 +133,10 @@ Exchanged = Signal | tuple[Frame, ...]
 
 @dataclass(frozen=True, slots=True)
 class ExchangeRecord:
-    """A value after event `seq`: the contributions that match by it (none: delete it), and the opinions on them."""
+    """The state of a value after event `seq`: the contributions that match by it, and the opinions on them.
+
+    A reader deletes a value without contributions.
+    """
 
     seq: int
     at: datetime

@@ -206,7 +206,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message to a webhook; `tried_at`, `status`, `ms` and `trouble` are of the last attempt, the next: `next_at`."""
+    """A message to a webhook; `attempts` counts them, the next one is at `next_at`, the last one was at `tried_at`.
+
+    `status`, `ms` and `trouble` are those of the last attempt.
+    """
 
     id: int
     webhook: int

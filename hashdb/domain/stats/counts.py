@@ -25,7 +25,10 @@ class CountKind(StrEnum):
 
 
 class QueryOutcome(StrEnum):
-    """The outcome of a query (`hit`, `none`), or the contributor of a hit (`own`, `others`). Refusals have others."""
+    """The outcome of a query (`hit`, `none`), and the contributor of a hit (`own`, `others`).
+
+    Refusals have their own codes.
+    """
 
     HIT = "hit"
     NONE = "none"
@@ -159,7 +162,10 @@ class Hit:
 
 
 def in_open_days(hits: Iterable[Hit], closed: date, opened: date) -> list[Hit]:
-    """Hits as they are stored: those up to the sealed day `closed` move to the start of the day `opened`, joined."""
+    """Hits as the service stores them: hits of days that are sealed already count on the first day that is not.
+
+    Those up to the day `closed` (the last sealed one) move to the start of the day `opened`, and equal ones are joined.
+    """
     start, joined = datetime.combine(opened, time.min, UTC), dict[tuple[date, int, int], Hit]()
     for hit in sorted(hits, key=lambda hit: hit.day):
         moved = replace(hit, day=opened, first_at=start, last_at=start) if hit.day <= closed else hit
@@ -174,7 +180,10 @@ SETTLED = timedelta(seconds=3)
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """The event `seq` that reversed a match which a member received; `now` is the present status or standing."""
+    """The event `seq`, since which a contribution that a member received as a match no longer matches.
+
+    `now` is its state at the time of reading: `withdrawn`, `quarantined` or `retired`.
+    """
 
     seq: int
     contribution: int

@@ -261,7 +261,10 @@ class Reviews:
         }
 
     def precision(self, standing: Callable[[int], Standing]) -> Mapping[int, Precision]:
-        """By member, how many of its contributions judged in the period hold at its end; `standing` returns theirs."""
+        """By member, how many of its contributions that were judged in the period hold at its end.
+
+        `standing` returns the standing of a contribution at that time.
+        """
         judged: dict[int, Counter[Judgement]] = defaultdict(Counter)
         for contribution in self._judged:
             member = self._contributor(contribution)

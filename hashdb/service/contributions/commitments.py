@@ -13,7 +13,10 @@ from hashdb.store import Transaction
 
 
 def recommit(tx: Transaction, changed: Iterable[Contribution]) -> Mapping[int, Commitment]:
-    """Store, and return by id, commitments to the present signals of locked contributions; the caller logs them."""
+    """Store commitments to the signals that locked contributions have now, under their salts; return them by id.
+
+    The caller logs them.
+    """
     salts = {contribution.id: contribution.salt for contribution in changed}
     commitments = {id: Commitment.new(lines, salts[id]) for id, lines in tx.commitments.lines(salts).items()}
     tx.commitments.store(commitments)

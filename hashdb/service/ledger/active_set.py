@@ -267,7 +267,10 @@ def get(db: HashDB, actor: Actor, *, signed: bool = False) -> CommittedSet:
 
 
 def get_block(db: HashDB, actor: Actor, level: int, number: int) -> SetBlock:
-    """A block of the tree with the newest root. Raises NotFound, InvalidInput; Unavailable while it is built."""
+    """A block of the tree whose root is the newest one.
+
+    Raises NotFound, InvalidInput, and Unavailable while the tree is built.
+    """
     actor.require(Scope.FEED, Scope.AUDIT)
     if level >= LEVELS:
         reject_field("level", f"must be 0 to {LEVELS - 1}")

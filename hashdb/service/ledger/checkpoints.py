@@ -24,7 +24,10 @@ RETRY_AFTER = 60
 
 
 def start(db: HashDB) -> Verifier:
-    """At the first start name the log and make its key; later check the key. Raises WrongSigningKey, BadSetting."""
+    """Name the log and give it a key at its first start; later, check that this machine has the log's key.
+
+    Raises WrongSigningKey, BadSetting.
+    """
     signing = _signing(db)
     with db.store.read() as tx:
         signer, epoch_logged = tx.checkpoints.signer(), _has_epoch(tx)

@@ -73,7 +73,10 @@ def read_actors(db: HashDB, actor: Actor, text: str) -> tuple[str, ...]:
 
 
 def read_subjects(db: HashDB, actor: Actor, text: str) -> tuple[tuple[str, int], ...]:
-    """The subjects that a text names: `contribution 17`, a number of any kind (`#17`), a name. Raises InvalidInput."""
+    """The subjects that a text names: a number of one kind (`contribution 17`) or of any (`#17`), or a name.
+
+    Raises InvalidInput, at `subject`.
+    """
     actor.require(Scope.AUDIT)
     kind, id = read_id(text) or (None, 0)
     kind = kind and _WRITTEN.get(kind, kind)

@@ -1,4 +1,7 @@
-"""Comparisons: a reviewer compares two files or lists of hashes, as a query and a contribution; nothing is stored."""
+"""Comparisons: a reviewer compares two files or lists of hashes, as if one were a query and the other contributed.
+
+Nothing is stored.
+"""
 
 from __future__ import annotations
 

@@ -108,7 +108,10 @@ def prune(db: HashDB) -> int:
 
 
 def _do_round(db: HashDB, id: int, after: int) -> tuple[int, int | None]:
-    """Do the next items of a batch; return how many were finished, and the last position, None after the last item."""
+    """Do the next items of a batch; return how many were finished, and the last position, or None after the last one.
+
+    Raises Unavailable.
+    """
     with db.store.read() as tx:
         batch, items = tx.batches.one(id), tx.batches.waiting(id, after, _ROUND)
     if batch.state is not BatchState.RUNNING:

@@ -72,7 +72,10 @@ def select_undo(db: HashDB, actor: Actor, id: int) -> Batch:
 
 
 def select_confirmation(db: HashDB, actor: Actor, id: int) -> Batch:
-    """A draft by which a second person confirms a batch's proposals. Raises NotFound, InvalidInput, ScopeMissing."""
+    """A draft by which a second person confirms what a batch proposed and still waits.
+
+    Raises NotFound, InvalidInput, ScopeMissing.
+    """
     return select(db, actor, BatchAction.CONFIRM, Picks.PROPOSAL, waiting_proposals(db, actor, id))
 
 
@@ -185,7 +188,10 @@ def preview(db: HashDB, actor: Actor, batch: Batch) -> BatchPreview:
 
 
 def start(db: HashDB, actor: Actor, id: int, choices: BatchChoices) -> Batch:
-    """Let a draft be carried out with these choices. Raises InvalidInput, NotFound, BatchBegun, ScopeMissing."""
+    """Let a draft be carried out in the background, with these choices for all items.
+
+    Raises InvalidInput, NotFound, BatchBegun, ScopeMissing.
+    """
     batch = get(db, actor, id)
     actor.require(batch.action.scope)
     check(db, batch, choices)

@@ -69,7 +69,10 @@ def decided(
 
 
 def list_shadow_choices(db: HashDB, actor: Actor, id: int) -> tuple[ShadowChoice, ...]:
-    """The signals of a case's contribution that can cast a shadow; none if it is erased. Raises NotFound."""
+    """The signals of a case's contribution that can cast a shadow once it is retired; none if it is erased.
+
+    Raises NotFound.
+    """
     with db.read(actor, Scope.AUDIT) as tx:
         contribution = tx.contributions.one(tx.cases.one(id).contribution, db.now())
         placed = {} if contribution.erased else tx.retired.signals_by_place([contribution.id])[contribution.id]

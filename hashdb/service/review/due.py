@@ -39,7 +39,10 @@ def address(db: HashDB, session: Session) -> MailAddress | None:
 
 
 def set_address(db: HashDB, session: Session, text: str) -> None:
-    """Set the address for mail on cases due soon; an empty text deletes it. Raises InvalidInput, ScopeMissing."""
+    """Send the user mail on cases that are due soon; an empty text ends it and deletes the address.
+
+    Raises InvalidInput, ScopeMissing.
+    """
     actor = session.user.actor
     actor.require(Scope.REVIEW)
     if text:

@@ -42,7 +42,10 @@ def impact(db: HashDB, actor: Actor, incident: Incident) -> IncidentImpact:
 
 
 def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:
-    """Open an incident, also for contributions that have its label already. Raises InvalidInput, IncidentExists."""
+    """Open an incident; it applies to contributions that already have its label, too.
+
+    Raises InvalidInput, IncidentExists.
+    """
     actor.require(Scope.ADMIN)
     reasons = {"label": incident_fault(draft.label), "end": end_fault(draft.start, draft.end)}
     reject(Fault(at, reason) for at, reason in reasons.items() if reason)
@@ -55,7 +58,10 @@ def add(db: HashDB, actor: Actor, draft: IncidentDraft) -> Incident:
 
 
 def change(db: HashDB, actor: Actor, id: int, incident_change: IncidentChange) -> Incident:
-    """Change an incident's start, end, or whether contributions expire with it. Raises NotFound, InvalidInput."""
+    """Change when an incident starts or ends, or whether its contributions expire with it; expiries follow at once.
+
+    Raises NotFound, InvalidInput.
+    """
     with db.begin(actor, Scope.ADMIN) as tx:
         before = tx.incidents.one(id, lock=True)
         after = incident_change.apply_to(before)

@@ -97,7 +97,10 @@ def person_of(actor: Actor) -> str:
 
 
 def visible_acts(actor: Actor, scope: Scope = Scope.AUDIT) -> Collection[TwoPersonAction]:
-    """The actions whose proposals an actor sees: all with `scope`, on cases with `review`. Raises ScopeMissing."""
+    """The actions whose proposals the actor sees: with `scope` all, with `review` those on cases.
+
+    Raises ScopeMissing.
+    """
     actor.require(scope, Scope.REVIEW)
     return tuple(TwoPersonAction) if actor.has(scope) else REVIEWER_ACTIONS
 

@@ -141,7 +141,10 @@ def _goes_on(seq: int, page: UpstreamPage) -> bool:
 
 
 def _end_round(db: HashDB, upstream: Upstream) -> bool:
-    """Withdraw what an upstream no longer has, after its whole list was read; return whether that is done."""
+    """Withdraw what an upstream no longer has, once its list was read from the beginning to its end.
+
+    Returns whether that is done.
+    """
     while not db.stopping():
         with db.store.begin() as tx:
             if not _is_current(upstream, tx.upstreams.one(upstream.id, lock=True)):

@@ -41,7 +41,10 @@ def trouble_of(error: Exception) -> Trouble:
 
 
 def resolve(parts: SplitResult, permits: Callable[[Address], bool]) -> str:
-    """An address of a URL's host, all of which must be permitted. Raises NotPermittedError, UnknownNameError."""
+    """The address to connect to for the host of a URL; all addresses of its name must be permitted.
+
+    Raises NotPermittedError, UnknownNameError.
+    """
     host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 0)
     try:
         addresses = sorted({str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})

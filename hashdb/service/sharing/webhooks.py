@@ -138,7 +138,10 @@ def test(db: HashDB, actor: Actor, id: int) -> Delivery:
 def deliveries(
     db: HashDB, actor: Actor, id: int, outcome: DeliveryOutcome | None, after: int, limit: int
 ) -> tuple[Delivery, ...]:
-    """At most `limit` deliveries to a webhook above id `after`, in order; of an outcome, if given. Raises NotFound."""
+    """At most `limit` deliveries to a webhook with ids above `after`, in order; those with an outcome, or all (None).
+
+    Raises NotFound.
+    """
     with db.read(actor) as tx:
         _visible(tx, actor, id)
         return tx.deliveries.page(id, outcome, after, limit)

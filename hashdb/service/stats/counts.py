@@ -170,7 +170,10 @@ def _in_open_days(numbers: Mapping[date, Counter[Cell]], closed: date, opened: d
 
 
 def reversals(db: HashDB, actor: Actor, after: int, limit: int) -> tuple[Reversal, ...]:
-    """At most `limit` reversals above seq `after`, in order, of settled events; none if hits are not stored."""
+    """At most `limit` reversals with seqs above `after`, in order, of events that are settled.
+
+    There are none if hits are not stored.
+    """
     member = actor.require_member(Scope.MATCH)
     # Also count what this process has answered and not yet stored.
     flush(db)

@@ -297,7 +297,10 @@ def _content(caller: Actor, name: str, id: int) -> Contribution:
 
 
 def _hits(caller: Actor, query: Query, only: str | None, db: HashDB | None = None) -> Sequence[BankHit]:
-    """What matches a query, nearest first, each with its bank: `only`, if given. Without a request, `db` is given."""
+    """What matches a query, nearest first, each with its bank: `only`, if given.
+
+    `db` is given outside of the context of a request.
+    """
     hits = feed.look_up(db or hashdb(), caller, query)
     return hits if only is None else [BankHit(only, hit.match) for hit in hits]
 
