@@ -1,9 +1,9 @@
 """Bend a picture: change it as little as possible until its hashes are far from given values, or near them.
 
 The bits of a hash are signs of linear functions of the luminance. A change is a sum of cosines over the whole picture,
-so its effect on each coefficient of each view is a small matrix product. What is demanded of a hash (that many bits
-must agree with given ones) makes the cheapest bits cross their threshold: a quadratic programme, whose choice of bits
-is made anew in each step.
+so its effect on each coefficient of each view is a small matrix product. A demand (at least a number of
+bits of a hash agree with given ones) makes the cheapest bits cross their threshold: a quadratic programme, whose choice
+of bits is made again in each step.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class Evaluation:
     mistakes: tuple[Mistake, ...] = ()
     """What a service answers with another picture; pictures are positions in `names`."""
     compared: tuple[int, int] = (0, 0)
-    """The pairs of different pictures: with the query as it is, and altered."""
+    """How many pairs of different pictures were compared: with the query as it is, and with altered queries."""
     places: tuple[int, ...] = ()
     """The place of each picture among all that were to be measured."""
 

@@ -29,7 +29,7 @@ _LETTERS: Final = re.compile(rb"(?!GIF8)(?:BM|P[1-6f]\s+(?!#|[0-9])|ID3|OggS|G)"
 Beginnings with other octets than letters are of no text.
 """
 SHORTEST_PAGE: Final = 100
-"""Words of a page of a listed document that has windows of its own: one that begins with it, one that ends with it."""
+"""The least words of a listed page that has windows of its own: one that begins with it, and one that ends with it."""
 DOCUMENT_HEAD: Final = 4_096
 """Bytes by which a document is recognised."""
 _REFUSED: Final = {

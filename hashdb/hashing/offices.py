@@ -24,7 +24,7 @@ _ENTITIES: Final = "the document declares entities of XML, which are not expande
 _DEEPEST: Final = 1_000  # elements within one another
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".emf", ".wmf", ".svg", ".avif")
 _CHUNK: Final = 2**20
-"""Bytes that are parsed at a time: after each, Expat begins a tag that has not ended anew."""
+"""Bytes that are parsed at a time: with each piece, Expat parses an unfinished tag again from its start."""
 _HTML: Final = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 
 Attributes = dict[str, str]

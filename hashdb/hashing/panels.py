@@ -33,7 +33,7 @@ _MOST: Final = 0.92
 _LINES: Final = 28
 """The clearest lines in each direction that may be sides."""
 _BESIDE: Final = range(2, 7)
-"""How many lines beside a line are those that its change is compared with: an edge may be two lines wide."""
+"""How many lines away the changes are that a line's change is compared with: an edge may be two lines wide."""
 _RUN: Final = 0.5
 """How clear a line is where it is a side, at least, on average."""
 _GREYS: Final = 40
