@@ -155,7 +155,7 @@ def hash_words(words: Sequence[str], *, step: int = LISTED_STEP) -> tuple[Frame,
 
 
 def windows_at(words: Sequence[str], starts: Sequence[int]) -> tuple[Frame, ...]:
-    """The windows that begin at these words, ascending; those that have a hash."""
+    """The windows that begin at words with these numbers, which ascend; those without a hash are left out."""
     signals = hash_windows(words, starts)
     return tuple(
         Frame(float(start), (signal,), unit=Unit.WORDS, length=min(WINDOW, len(words) - start))
@@ -173,22 +173,22 @@ def window_starts(count: int, step: int) -> list[int]:
 
 def simhash(words: Sequence[str]) -> Signal | None:
     """The hash of one window, which has all these words; None if it has fewer than `FEWEST` different shingles."""
-    (signal,) = _sums(shingles(words), [(0, len(words))])
+    (signal,) = _window_signals(shingles(words), [(0, len(words))])
     return signal
 
 
 def hash_windows(words: Sequence[str], starts: Sequence[int]) -> list[Signal | None]:
-    """The hash of the window that begins at each of these words, or None; the starts ascend."""
+    """The hash of the window that begins at the word with each of these numbers, which ascend, or None."""
     values = shingles(words)
     signals: list[Signal | None] = []
     for place in range(0, len(starts), _BLOCK):
-        signals += _sums(values, [(start, start + WINDOW) for start in starts[place : place + _BLOCK]])
+        signals += _window_signals(values, [(start, start + WINDOW) for start in starts[place : place + _BLOCK]])
     return signals
 
 
 def shingles(words: Sequence[str]) -> _U64:
     """A value of 64 bits for the shingle that begins at each word, up to the first that the end of the text cuts."""
-    # Not cached for longer: the words of a text are not kept.
+    # Not cached beyond this call: a process must not keep the words of a text.
     different = set(words)
     hash_of = {
         word: int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
@@ -229,7 +229,7 @@ def _mix(values: _U64) -> _U64:
 _LANES: Final = np.arange(1, 5, dtype=np.uint64) * np.uint64(0xD1342543DE82EF95)
 
 
-def _sums(values: _U64, windows: Sequence[tuple[int, int]]) -> list[Signal | None]:
+def _window_signals(values: _U64, windows: Sequence[tuple[int, int]]) -> list[Signal | None]:
     """The hashes of the windows from one shingle to another, ascending; None for one with too few of them."""
     first = windows[0][0]
     values = values[first : windows[-1][1]]
